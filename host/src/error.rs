@@ -1,0 +1,1 @@
+//! Errors and what they become at the edge.

@@ -1,0 +1,1 @@
+//! launch (placeholder until its room is built).

@@ -1,0 +1,11 @@
+//! The wharf library: everything that a front end (command line, REST, MCP) needs.
+//!
+//! It never prints, never reads HOME or the environment: it is given a [`config::Config`].
+pub mod config;
+pub mod error;
+pub mod launch;
+pub mod plugin;
+pub mod proxy;
+pub mod status;
+pub mod supervise;
+pub mod workload;

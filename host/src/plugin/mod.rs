@@ -1,0 +1,1 @@
+//! plugin (placeholder until its room is built).

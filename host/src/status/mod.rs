@@ -1,0 +1,1 @@
+//! status (placeholder until its room is built).

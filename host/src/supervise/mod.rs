@@ -1,0 +1,1 @@
+//! supervise (placeholder until its room is built).

@@ -1,0 +1,1 @@
+//! workload (placeholder until its room is built).
