@@ -1,0 +1,90 @@
+//! From the exported functions to the author's types.
+use super::{forward, serve, world};
+use crate::context::{ConnectDocument, Context, HostServices};
+use crate::types::{Error, Result};
+use crate::{Attach, Logs, Runtime, document};
+use abi_stable::std_types::{RResult, RString};
+use std::{future::Future, pin::Pin, sync::Arc};
+use wharf_abi::{FfiFuture, HostBox, PluginBox, PluginModule, PluginModule_Ref};
+
+type Boxed<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
+
+/// One name of the library, and how to make the runtime behind it.
+pub struct Registration {
+    name: &'static str,
+    connect: fn(Context, serve::Abilities) -> Boxed<Arc<dyn serve::Served>>,
+    abilities: serve::Abilities,
+}
+
+impl Registration {
+    /// A name for a type.
+    pub fn new<T: Runtime>(name: &'static str) -> Self {
+        Self {
+            name,
+            connect: |context, abilities| {
+                Box::pin(async move {
+                    let runtime = Arc::new(T::connect(context).await?);
+                    Ok(Arc::new(serve::Typed::new(runtime, abilities)) as Arc<dyn serve::Served>)
+                })
+            },
+            abilities: serve::Abilities::default(),
+        }
+    }
+
+    /// The type has logs.
+    #[must_use]
+    pub fn logs<T: Logs>(mut self) -> Self {
+        self.abilities.logs = Some(serve::logs::<T>);
+        self
+    }
+
+    /// The type attaches.
+    #[must_use]
+    pub fn attach<T: Attach>(mut self) -> Self {
+        self.abilities.attach = Some(serve::attach::<T>);
+        self
+    }
+}
+
+/// The root module of a library.
+pub fn module(
+    describe: extern "C" fn() -> RString,
+    connect: extern "C" fn(HostBox, RString) -> FfiFuture<RResult<PluginBox, RString>>,
+) -> PluginModule_Ref {
+    use abi_stable::prefix_type::PrefixTypeTrait;
+    PluginModule { describe, connect }.leak_into_prefix()
+}
+
+/// Connects one runtime of the library.
+pub fn connect(
+    host: HostBox,
+    document: RString,
+    registrations: fn() -> Vec<Registration>,
+    module: &'static str,
+) -> FfiFuture<RResult<PluginBox, RString>> {
+    let host = Arc::new(host);
+    world::run(async move {
+        let document = document::read::<ConnectDocument>(&document).map_err(serve::bad_document)?.body;
+        forward::install(&host, &document.log_level, module);
+        let name = document.runtime_name.clone();
+        let registration = registrations()
+            .into_iter()
+            .find(|registration| registration.name == name)
+            .ok_or_else(|| Error::not_found(format!("this library provides no runtime named '{name}'")))?;
+        let served = (registration.connect)(context(document, host), registration.abilities).await?;
+        Ok(serve::plugin_box(served))
+    })
+}
+
+fn context(document: ConnectDocument, host: Arc<HostBox>) -> Context {
+    Context {
+        runtime_name: document.runtime_name,
+        endpoint: document.endpoint,
+        host_id: document.host_id,
+        data_dir: document.data_dir,
+        log_dir: document.log_dir,
+        launcher: document.launcher,
+        configuration: document.configuration,
+        host: HostServices(host),
+    }
+}

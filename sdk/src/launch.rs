@@ -1,0 +1,122 @@
+//! How a plugin starts a plain process: the launcher's protocol.
+//!
+//! A plugin lives in a process with many threads, where nothing may be done between fork and exec. So it runs the
+//! host's launcher ([`crate::Context::launcher`]), a small single-threaded process that stays as long as the
+//! workload does, and is its parent, its reaper and the writer of its log:
+//!
+//! ```text
+//! plugin                          launcher                         workload
+//!   | spawn: fd 0 = the workload's stdin, fd 1 = its stdout, fd 2 = control socket
+//!   | -- Job ----------------------> | spawn, own session --------> | waits
+//!   | <------------------- Prepared  |
+//!   |   (the host stores both identities)
+//!   | -- Go ------------------------> | ------------------------->  | executes the program
+//!   | <------------------ Started or Failed
+//!   | <------------------------ Exited                              | ends; whatever it left behind is killed
+//! ```
+//!
+//! Each message is one line of JSON. The control socket's end means that the plugin's process is gone: before `Go`
+//! the launcher ends and nothing has run; after it, a workload with `survives` goes on, any other one is ended.
+//! SIGTERM to the launcher asks the workload to end, SIGINT kills all of it at once. How it ended stays in the state
+//! file, for whoever comes later.
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, path::PathBuf};
+
+/// The variable in a workload's environment that holds its uid: how what is left of it is recognised.
+pub const UID_VARIABLE: &str = "WHARF_WORKLOAD_UID";
+/// The variable in a workload's environment that holds the id of the host that owns it.
+pub const HOST_VARIABLE: &str = "WHARF_HOST_ID";
+
+/// What the launcher is to run: the first line it is sent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Job {
+    /// The workload's uid.
+    pub uid: String,
+    /// The host's id.
+    pub host_id: String,
+    /// The workload's name, for people.
+    pub name: String,
+    /// The program, as an absolute path.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Its whole environment; the launcher adds the two variables above.
+    pub env: BTreeMap<String, String>,
+    /// Where it runs.
+    pub current_dir: PathBuf,
+    /// Whether it goes on when the control socket ends.
+    pub survives: bool,
+    /// Whether stdout is a log (fd 1 is then ignored) or the workload's channel.
+    pub log_stdout: bool,
+    /// How long a workload that must end may take before it is killed, in milliseconds.
+    pub grace_ms: u64,
+    /// Where the output goes.
+    pub log_path: PathBuf,
+    /// Where [`State`] is kept.
+    pub state_path: PathBuf,
+}
+
+/// What the plugin says after the job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Command {
+    /// Its identity is recorded: execute it.
+    Go,
+}
+
+/// What the launcher says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Report {
+    /// Both processes exist; nothing of the workload has run.
+    Prepared {
+        /// The launcher.
+        launcher: ProcessIdentity,
+        /// The process that will execute the program.
+        workload: ProcessIdentity,
+    },
+    /// The program runs.
+    Started {},
+    /// It could not be executed, or the job makes no sense. The launcher ends.
+    Failed {
+        /// What failed and why.
+        message: String,
+        /// The system's error number, where there is one.
+        errno: Option<i32>,
+    },
+    /// The workload has ended and nothing of it is left. The launcher ends.
+    Exited(crate::Exit),
+}
+
+/// Which process: a pid alone means nothing once it has been used again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessIdentity {
+    /// The process id.
+    pub pid: i32,
+    /// Field 22 of `/proc/PID/stat`: clock ticks after boot, proc(5).
+    pub start_time: u64,
+    /// `/proc/sys/kernel/random/boot_id` when it was read.
+    pub boot_id: String,
+}
+
+/// What the launcher keeps in the state file, from `Prepared` on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// The workload's uid.
+    pub uid: String,
+    /// The host's id.
+    pub host_id: String,
+    /// The workload's name.
+    pub name: String,
+    /// The launcher.
+    pub launcher: ProcessIdentity,
+    /// The workload's first process; its pid is also its session's id.
+    pub workload: ProcessIdentity,
+    /// When the program was executed, in milliseconds after the epoch; none before `Go`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at_ms: Option<u64>,
+    /// How it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<crate::Exit>,
+}

@@ -1,0 +1,70 @@
+//! What the author of a runtime writes: one trait, and a small one for each optional ability.
+//!
+//! Every method may be called from several tasks at once, but never do two of `deploy`, `start`, `stop`, `remove`
+//! and `recover` run at the same time for one uid: the SDK orders them, and a cancelled one has been dropped before
+//! the next begins. All run on the plugin's own Tokio runtime, so any async crate works in them; work that blocks
+//! goes to `tokio::task::spawn_blocking`. A panic becomes an error of that call.
+use crate::types::{
+    Exit, Handle, Health, Instance, Listing, LogOptions, Observation, Result, StopOptions, WorkloadSpec,
+};
+use crate::{ByteStream, Context};
+use std::future::Future;
+
+/// A runtime: something that runs workloads. `async fn` may be written for each of the methods.
+pub trait Runtime: Send + Sync + Sized + 'static {
+    /// Makes the runtime for one endpoint: the one in the context if there is one, else what this machine offers.
+    /// Called once per process and endpoint, before all else. Makes no change to anything. An engine that does not
+    /// answer is no error here: `health` tells.
+    fn connect(context: Context) -> impl Future<Output = Result<Self>> + Send;
+
+    /// Which engine answers, and how it was reached. Asked before each use of recorded workloads, so cheap.
+    fn instance(&self) -> impl Future<Output = Result<Instance>> + Send;
+
+    /// Whether the runtime can be used here and now, with the cause and the remedy if not.
+    fn health(&self) -> impl Future<Output = Health> + Send;
+
+    /// Whether `deploy` would accept this: a missing tool, an unknown kind, a value out of range is told here,
+    /// before any side effect, naming the field. Makes no change.
+    fn validate(&self, spec: &WorkloadSpec) -> impl Future<Output = Result<()>> + Send;
+
+    /// Makes everything that `start` needs, and runs none of the workload's code. What it makes carries host id and
+    /// uid. On an error, or when dropped, nothing stays behind. The host stores the handle before it calls `start`.
+    fn deploy(&self, spec: &WorkloadSpec) -> impl Future<Output = Result<Handle>> + Send;
+
+    /// Lets a deployed or stopped workload run. A running one: success, nothing done.
+    fn start(&self, handle: &Handle) -> impl Future<Output = Result<()>> + Send;
+
+    /// Ends the workload, all of it: asks first, and kills after the timeout. Stopped or missing: success.
+    fn stop(&self, handle: &Handle, options: StopOptions) -> impl Future<Output = Result<()>> + Send;
+
+    /// Removes whatever is left of the workload, killing it if it runs. Missing: success.
+    fn remove(&self, handle: &Handle) -> impl Future<Output = Result<()>> + Send;
+
+    /// The workload now. Missing is the error `not_found`, and positive evidence; an engine that does not answer is
+    /// `unavailable`, and none.
+    fn inspect(&self, handle: &Handle) -> impl Future<Output = Result<Observation>> + Send;
+
+    /// All workloads of this host, running or not, found by their labels and never by name, in one request.
+    fn list(&self) -> impl Future<Output = Result<Listing>> + Send;
+
+    /// Resolves when the workload ends, at once if it has. Called for as long as the workload is watched; must not
+    /// poll where the engine can tell.
+    fn wait(&self, handle: &Handle) -> impl Future<Output = Result<Exit>> + Send;
+
+    /// Takes a workload of an earlier process up again, by its stored handle, so that all other operations work on
+    /// it. Refuses in words a version of handle that it does not know.
+    fn recover(&self, handle: &Handle) -> impl Future<Output = Result<Observation>> + Send;
+}
+
+/// A runtime that has the logs of its workloads (ability `logs`).
+pub trait Logs: Runtime {
+    /// The workload's output (stderr, and stdout where it is not the protocol), oldest first.
+    fn logs(&self, handle: &Handle, options: LogOptions) -> impl Future<Output = Result<ByteStream>> + Send;
+}
+
+/// A runtime whose workloads can speak over stdin and stdout (ability `attach`).
+pub trait Attach: Runtime {
+    /// The workload's stdin and stdout. Called after `deploy` and before `start` for a new workload, so that
+    /// nothing is missed, and once per start.
+    fn attach(&self, handle: &Handle) -> impl Future<Output = Result<ByteStream>> + Send;
+}

@@ -1,0 +1,52 @@
+//! What a runtime declares that it can do.
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+/// Something that a runtime can do, by name. Asked, never tried: the host refuses a specification that needs what
+/// is not declared, before any side effect. The set is open, since older hosts meet newer plugins.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(transparent)]
+pub struct Capability(Cow<'static, str>);
+
+impl Capability {
+    /// Workloads that speak over stdin and stdout, attached as a byte stream.
+    pub const STDIO: Self = Self::named("stdio");
+    /// Workloads that listen on a TCP port.
+    pub const HTTP: Self = Self::named("http");
+    /// Keeps or finds the logs of workloads.
+    pub const LOGS: Self = Self::named("logs");
+    /// Gives the stdin and stdout of a running workload.
+    pub const ATTACH: Self = Self::named("attach");
+    /// A workload with a port goes on when the process that deployed it ends, and is found again.
+    pub const OUTLIVE: Self = Self::named("outlive");
+    /// The engine restarts workloads by itself and cannot be told not to; wharf then does not.
+    pub const SELF_RESTART: Self = Self::named("self-restart");
+    /// Mounts directories of the host (`mounts`).
+    pub const MOUNTS: Self = Self::named("mounts");
+    /// Limits processor time (`cpus`).
+    pub const CPUS: Self = Self::named("cpus");
+    /// Limits memory (`memory_bytes`).
+    pub const MEMORY: Self = Self::named("memory");
+    /// Enforces permission profiles (`permission_profile`).
+    pub const PERMISSION_PROFILE: Self = Self::named("permission-profile");
+
+    /// The capability with this name.
+    pub const fn named(name: &'static str) -> Self {
+        Self(Cow::Borrowed(name))
+    }
+
+    /// Its name.
+    pub const fn as_str(&self) -> &str {
+        match &self.0 {
+            Cow::Borrowed(name) => name,
+            Cow::Owned(name) => name.as_str(),
+        }
+    }
+}
+
+impl std::fmt::Display for Capability {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}

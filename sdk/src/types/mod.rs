@@ -1,0 +1,18 @@
+//! The data that crosses the boundary: plain types with serde, all of them documents of `sdk/schema/`.
+//!
+//! They follow the old/new reader/writer rule: a field is added with a default and left out when empty, never
+//! renamed. The one exception to "ignore what you do not know" is [`WorkloadSpec`]: a field that a plugin does not
+//! know is something the user asked for, so it is refused, by name (nothing asked for is silently ignored).
+mod capability;
+mod error;
+mod handle;
+mod observation;
+mod options;
+mod spec;
+
+pub use capability::Capability;
+pub use error::{Error, ErrorCode, Result};
+pub use handle::Handle;
+pub use observation::{Exit, Health, HealthState, Instance, Listing, Observation, WorkloadState};
+pub use options::{LogOptions, StopOptions};
+pub use spec::{Source, Transport, WorkloadSpec};

@@ -1,0 +1,109 @@
+//! What a runtime says about workloads and about itself.
+use serde::{Deserialize, Serialize};
+
+/// Which engine answers at the other end, and how it was reached. Both are opaque to the host, which compares and
+/// shows them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Instance {
+    /// What tells this engine from every other one, also from another one behind the same endpoint.
+    pub instance: String,
+    /// How it was reached (socket, context, namespace), fit to be given to `connect` later. Never a secret.
+    pub endpoint: String,
+}
+
+/// Whether the runtime can be used here and now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Health {
+    /// The verdict.
+    pub state: HealthState,
+    /// Why, and what to do about it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+}
+
+/// The verdict on a runtime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum HealthState {
+    /// There is no such engine on this machine.
+    Undetected,
+    /// There is one, and it does not work for this user.
+    Unhealthy,
+    /// It works.
+    Healthy,
+}
+
+/// What a workload is doing, as its runtime sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum WorkloadState {
+    /// Deployed, not started: none of the workload's code has run.
+    Created,
+    /// Running.
+    Running,
+    /// Ended, whether by itself or not.
+    Stopped,
+    /// Going away.
+    Removing,
+    /// Something else; also what a newer state is read as.
+    #[serde(other)]
+    Unknown,
+}
+
+/// How a workload ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Exit {
+    /// The exit code, if it exited and the code is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+    /// When, in milliseconds after the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_ms: Option<u64>,
+    /// More, in words: out of memory, the reboot of the machine, a command that could not be executed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+/// One workload as its runtime sees it now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Observation {
+    /// The workload's uid, from the resource's own labels, never from its name.
+    pub uid: String,
+    /// The host that made it, from the resource's own labels.
+    pub host_id: String,
+    /// The runtime's own name or id for it, for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub object: String,
+    /// What it is doing.
+    pub state: WorkloadState,
+    /// How it ended, once it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<Exit>,
+    /// When it started, in milliseconds after the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at_ms: Option<u64>,
+    /// Where its port can be reached from the host, as `ip:port`; for workloads that have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+}
+
+/// All workloads of one host that a runtime has.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Listing {
+    /// Whether this is everything: only then is a workload's absence evidence.
+    pub complete: bool,
+    /// The instance that answered.
+    pub instance: String,
+    /// The workloads, running or not.
+    pub workloads: Vec<Observation>,
+}

@@ -1,0 +1,143 @@
+//! What is to run.
+use super::Capability;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A workload to be deployed, complete: what is not in here is not asked for.
+///
+/// A plugin refuses fields that it does not know (see [`super`]), so fields that say nothing are left out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct WorkloadSpec {
+    /// The workload's uid: 32 lowercase hexadecimal digits, new for each creation.
+    pub uid: String,
+    /// Its name: unique on its host, `[a-z0-9][a-z0-9-]{1,51}`. Two hosts may share an engine and a name.
+    pub name: String,
+    /// The host that owns it. Whatever is created carries this and the uid as labels.
+    pub host_id: String,
+    /// What to run.
+    pub source: Source,
+    /// Arguments for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+    /// Its environment; nothing else is inherited but what the runtime documents.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// How it is spoken to.
+    pub transport: Transport,
+    /// The user's labels. Those of the contract are added by the runtime and cannot be set here.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Directories of the host to be seen by the workload, as `host:workload[:ro]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mounts: Vec<String>,
+    /// At most so many processors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<f64>,
+    /// At most so much memory, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// What the workload may touch, in ToolHive's form of a permission profile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permission_profile: Option<serde_json::Value>,
+}
+
+/// What to run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Source {
+    /// A container image.
+    Image {
+        /// The reference, as the user gave it.
+        reference: String,
+    },
+    /// A package of a registry of programs, run by that registry's tool.
+    Package {
+        /// The tool: `npx` or `uvx`.
+        tool: String,
+        /// The package, with `@version` if one was given.
+        package: String,
+    },
+    /// A program on this machine: a path, or a name to be looked up in `PATH`.
+    Command {
+        /// The program.
+        program: String,
+    },
+}
+
+impl Source {
+    /// The kind's name, as stamps list it under `accepts`.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Image { .. } => "image",
+            Self::Package { .. } => "package",
+            Self::Command { .. } => "command",
+        }
+    }
+}
+
+/// How a workload is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Transport {
+    /// Over its stdin and stdout, through `attach`.
+    Stdio,
+    /// Over a TCP port on which it listens.
+    Http {
+        /// The port inside the workload.
+        target_port: u16,
+    },
+}
+
+impl WorkloadSpec {
+    /// The capabilities that this specification needs, each with the field that needs it.
+    pub fn requirements(&self) -> Vec<(Capability, &'static str)> {
+        let mut needs = Vec::new();
+        match self.transport {
+            Transport::Stdio => needs.push((Capability::STDIO, "transport")),
+            Transport::Http { .. } => needs.push((Capability::HTTP, "transport")),
+        }
+        if !self.mounts.is_empty() {
+            needs.push((Capability::MOUNTS, "mounts"));
+        }
+        if self.cpus.is_some() {
+            needs.push((Capability::CPUS, "cpus"));
+        }
+        if self.memory_bytes.is_some() {
+            needs.push((Capability::MEMORY, "memory_bytes"));
+        }
+        if self.permission_profile.is_some() {
+            needs.push((Capability::PERMISSION_PROFILE, "permission_profile"));
+        }
+        needs
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_that_is_not_known_is_refused_by_name() {
+        let text = r#"{"uid":"u","name":"n","host_id":"h","source":{"kind":"command","program":"x"},
+                       "transport":{"kind":"stdio"},"gpu_count":1}"#;
+        let error = serde_json::from_str::<WorkloadSpec>(text).unwrap_err().to_string();
+        assert!(error.contains("gpu_count"), "{error}");
+    }
+
+    #[test]
+    fn what_is_asked_for_names_the_capability_and_the_field() {
+        let spec: WorkloadSpec = serde_json::from_str(
+            r#"{"uid":"u","name":"n","host_id":"h","source":{"kind":"command","program":"x"},
+                "transport":{"kind":"http","target_port":80},"memory_bytes":1024}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            spec.requirements(),
+            [(Capability::HTTP, "transport"), (Capability::MEMORY, "memory_bytes")]
+        );
+    }
+}
