@@ -1,1 +1,30 @@
-//! plugin (placeholder until its room is built).
+//! Runtime plugins: found, judged, loaded, called.
+//!
+//! Called by the command layer and by supervisors, which see [`Plugins`] and [`RuntimeClient`] alone. It must not
+//! know workloads, records or any particular runtime. Together with `sdk/abi` it is the only place with `unsafe`.
+//!
+//! Invariants:
+//! - Names, versions and every refusal come from a library's stamp: none of its code has run by then.
+//! - The bytes that were checked are the bytes that are mapped.
+//! - A name leads to exactly one library; nothing is guessed.
+//! - A call has a deadline that the host keeps by itself: plugin code is entered, polled and dropped on a thread of
+//!   that plugin's own, so that one that blocks holds up nobody else.
+//! - Nothing is unloaded.
+mod client;
+mod connection;
+mod discover;
+mod error;
+mod lane;
+mod leave;
+mod load;
+mod registry;
+mod stamp;
+mod stream;
+mod trust;
+
+pub use client::{Deadlines, RuntimeClient};
+pub use connection::{Answer, Connection, RawStream};
+pub use discover::{Catalog, Library, PluginDir, Provided};
+pub use error::{CallError, PluginError, TrustError};
+pub use leave::leave;
+pub use registry::{ConnectOptions, Plugins};

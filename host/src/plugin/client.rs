@@ -1,0 +1,264 @@
+//! The operations of a runtime with their types, deadlines and checks: what the rest of the host sees of a plugin.
+use super::connection::{Connection, RawStream};
+use super::error::CallError;
+use serde::{Serialize, de::DeserializeOwned};
+use std::{future::Future, sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
+use wharf_sdk::document::{self, Nothing, OnWorkload, operation};
+use wharf_sdk::stamp::RuntimeStamp;
+use wharf_sdk::{
+    Error, ErrorCode, Exit, Handle, Health, Instance, Listing, LogOptions, Observation, StopOptions,
+    WorkloadSpec,
+};
+
+/// The largest answer that is read.
+const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
+/// How many calls of one runtime may be under way; more wait, within their deadlines.
+const MAX_CALLS: usize = 64;
+/// How much longer the host waits than it tells the plugin to, so that the plugin's own error arrives if it can.
+const GRACE: Duration = Duration::from_millis(250);
+
+/// How long each kind of operation may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadlines {
+    /// Questions: instance, health, inspect, list, validate.
+    pub read: Duration,
+    /// Changes that are quick by nature: start, remove, recover; and what `stop` adds to its own timeout.
+    pub change: Duration,
+    /// Deploy, which may fetch an image.
+    pub deploy: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            read: Duration::from_secs(5),
+            change: Duration::from_secs(30),
+            deploy: Duration::from_secs(600),
+        }
+    }
+}
+
+/// One runtime, connected through one endpoint.
+pub struct RuntimeClient {
+    stamp: RuntimeStamp,
+    connection: Arc<dyn Connection>,
+    deadlines: Deadlines,
+    bulkhead: Semaphore,
+}
+
+impl RuntimeClient {
+    /// A client of a connection; made by the registry.
+    pub fn new(stamp: RuntimeStamp, connection: Arc<dyn Connection>, deadlines: Deadlines) -> Self {
+        Self { stamp, connection, deadlines, bulkhead: Semaphore::new(MAX_CALLS) }
+    }
+
+    /// The runtime's name.
+    pub fn name(&self) -> &str {
+        &self.stamp.name
+    }
+
+    /// What it declares.
+    pub fn stamp(&self) -> &RuntimeStamp {
+        &self.stamp
+    }
+
+    /// Which engine answers, and how it was reached.
+    pub async fn instance(&self) -> Result<Instance, CallError> {
+        self.call(operation::INSTANCE, Nothing {}, Some(self.deadlines.read)).await
+    }
+
+    /// Whether it can be used here and now.
+    pub async fn health(&self) -> Result<Health, CallError> {
+        self.call(operation::HEALTH, Nothing {}, Some(self.deadlines.read)).await
+    }
+
+    /// Whether `deploy` would accept this. What is not declared is refused here, without asking.
+    pub async fn validate(&self, spec: &WorkloadSpec) -> Result<(), CallError> {
+        self.check_declared(spec)?;
+        let Nothing {} = self.call(operation::VALIDATE, spec, Some(self.deadlines.read)).await?;
+        Ok(())
+    }
+
+    /// Makes everything that `start` needs.
+    pub async fn deploy(&self, spec: &WorkloadSpec) -> Result<Handle, CallError> {
+        self.check_declared(spec)?;
+        let handle: Handle = self.call(operation::DEPLOY, spec, Some(self.deadlines.deploy)).await?;
+        same_uid(operation::DEPLOY, &spec.uid, &handle.uid)?;
+        Ok(handle)
+    }
+
+    /// Lets a deployed workload run.
+    pub async fn start(&self, handle: &Handle) -> Result<(), CallError> {
+        let Nothing {} =
+            self.on_workload(operation::START, handle, Nothing {}, Some(self.deadlines.change)).await?;
+        Ok(())
+    }
+
+    /// Ends the workload, killing it after the timeout.
+    pub async fn stop(&self, handle: &Handle, timeout: Duration) -> Result<(), CallError> {
+        let options = StopOptions { timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX) };
+        let deadline = timeout.saturating_add(self.deadlines.change);
+        let Nothing {} = self.on_workload(operation::STOP, handle, options, Some(deadline)).await?;
+        Ok(())
+    }
+
+    /// Removes whatever is left of the workload.
+    pub async fn remove(&self, handle: &Handle) -> Result<(), CallError> {
+        let Nothing {} =
+            self.on_workload(operation::REMOVE, handle, Nothing {}, Some(self.deadlines.change)).await?;
+        Ok(())
+    }
+
+    /// The workload now.
+    pub async fn inspect(&self, handle: &Handle) -> Result<Observation, CallError> {
+        let observation: Observation =
+            self.on_workload(operation::INSPECT, handle, Nothing {}, Some(self.deadlines.read)).await?;
+        same_uid(operation::INSPECT, &handle.uid, &observation.uid)?;
+        Ok(observation)
+    }
+
+    /// All workloads of this host.
+    pub async fn list(&self) -> Result<Listing, CallError> {
+        self.call(operation::LIST, Nothing {}, Some(self.deadlines.read)).await
+    }
+
+    /// Resolves when the workload ends.
+    pub async fn wait(&self, handle: &Handle) -> Result<Exit, CallError> {
+        self.on_workload(operation::WAIT, handle, Nothing {}, None).await
+    }
+
+    /// Takes a workload of an earlier process up again.
+    pub async fn recover(&self, handle: &Handle) -> Result<Observation, CallError> {
+        let observation: Observation =
+            self.on_workload(operation::RECOVER, handle, Nothing {}, Some(self.deadlines.change)).await?;
+        same_uid(operation::RECOVER, &handle.uid, &observation.uid)?;
+        Ok(observation)
+    }
+
+    /// The workload's output.
+    pub async fn logs(&self, handle: &Handle, options: LogOptions) -> Result<RawStream, CallError> {
+        self.open(operation::LOGS, handle, options).await
+    }
+
+    /// The workload's stdin and stdout.
+    pub async fn attach(&self, handle: &Handle) -> Result<RawStream, CallError> {
+        self.open(operation::ATTACH, handle, Nothing {}).await
+    }
+
+    /// Ends what the plugin runs in this process; workloads stay as they are.
+    pub async fn shut_down(&self, deadline: Duration) {
+        let ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
+        let _ = tokio::time::timeout(deadline, self.connection.shut_down(ms)).await;
+    }
+
+    fn check_declared(&self, spec: &WorkloadSpec) -> Result<(), CallError> {
+        let refuse = |field: &str, what: String| {
+            let message = format!("the runtime '{}' {what}", self.name());
+            Err(CallError::Answered(Error::unsupported(field, message)))
+        };
+        let kind = spec.source.kind();
+        if !self.stamp.accepts.iter().any(|accepted| accepted == kind) {
+            return refuse(
+                "source",
+                format!("runs {}, and not {kind}s", self.stamp.accepts.join("s and ") + "s"),
+            );
+        }
+        for (capability, field) in spec.requirements() {
+            if !self.stamp.capabilities.contains(&capability) {
+                return refuse(field, format!("has no '{capability}', which {field} needs"));
+            }
+        }
+        Ok(())
+    }
+
+    async fn on_workload<O: Serialize, A: DeserializeOwned>(
+        &self,
+        operation: &'static str,
+        handle: &Handle,
+        options: O,
+        deadline: Option<Duration>,
+    ) -> Result<A, CallError> {
+        self.call(operation, OnWorkload { handle: handle.clone(), options }, deadline).await
+    }
+
+    async fn call<B: Serialize, A: DeserializeOwned>(
+        &self,
+        operation: &'static str,
+        body: B,
+        deadline: Option<Duration>,
+    ) -> Result<A, CallError> {
+        let document = write(operation, body, deadline)?;
+        let work = async {
+            // A wait may last for days and must not take a place from the others.
+            let _place = if deadline.is_some() { self.bulkhead.acquire().await.ok() } else { None };
+            self.connection.call(operation, document).await
+        };
+        read(operation, &within(operation, deadline, work).await?)
+    }
+
+    async fn open<O: Serialize>(
+        &self,
+        operation: &'static str,
+        handle: &Handle,
+        options: O,
+    ) -> Result<RawStream, CallError> {
+        let deadline = Some(self.deadlines.change);
+        let document = write(operation, OnWorkload { handle: handle.clone(), options }, deadline)?;
+        within(operation, deadline, self.connection.open(operation, document)).await
+    }
+}
+
+impl std::fmt::Debug for RuntimeClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RuntimeClient").field("name", &self.stamp.name).finish_non_exhaustive()
+    }
+}
+
+async fn within<T>(
+    operation: &'static str,
+    deadline: Option<Duration>,
+    work: impl Future<Output = Result<T, CallError>>,
+) -> Result<T, CallError> {
+    let Some(deadline) = deadline else { return work.await };
+    let error = CallError::Deadline { operation, deadline_ms: millis(deadline) };
+    tokio::time::timeout(deadline.saturating_add(GRACE), work).await.unwrap_or(Err(error))
+}
+
+fn write<B: Serialize>(
+    operation: &'static str,
+    body: B,
+    deadline: Option<Duration>,
+) -> Result<String, CallError> {
+    document::write(body, deadline.map(millis)).map_err(|error| {
+        let message = format!("the document for '{operation}' cannot be written: {error}");
+        CallError::Answered(Error::new(ErrorCode::InvalidArgument, message))
+    })
+}
+
+fn read<A: DeserializeOwned>(operation: &'static str, text: &str) -> Result<A, CallError> {
+    let malformed = |why: String| CallError::Malformed { operation, why };
+    if text.len() > MAX_ANSWER_BYTES {
+        return Err(malformed(format!(
+            "it has {} bytes, and at most {MAX_ANSWER_BYTES} are read",
+            text.len()
+        )));
+    }
+    document::read(text).map(|envelope| envelope.body).map_err(|error| {
+        match std::error::Error::source(&error) {
+            Some(source) => malformed(format!("{error}: {source}")),
+            None => malformed(error.to_string()),
+        }
+    })
+}
+
+fn same_uid(operation: &'static str, asked: &str, answered: &str) -> Result<(), CallError> {
+    if asked == answered {
+        return Ok(());
+    }
+    Err(CallError::Malformed { operation, why: "it is about another workload".to_owned() })
+}
+
+pub(super) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,158 @@
+//! Maps a library whose bytes were checked, and gets its root module.
+//!
+//! The helpers of `abi_stable` (`RootModule::load_*`) keep one module per type and would return the first library for
+//! every later one, so each is opened here by itself and its header taken from it.
+#![expect(unsafe_code, reason = "dlopen and dlsym: see each block")]
+use super::error::PluginError;
+use super::{stamp, trust};
+use abi_stable::library::{AbiHeaderRef, LibraryError, ROOT_MODULE_LOADER_NAME_WITH_NUL};
+use libloading::os::unix::{Library as Handle, RTLD_LOCAL, RTLD_NOW};
+use rustix::fs::{MemfdFlags, SealFlags};
+use sha2::{Digest, Sha256};
+use std::{
+    fs::File,
+    io::{Read, Seek, SeekFrom},
+    os::fd::AsRawFd,
+    path::Path,
+};
+use wharf_abi::PluginModule_Ref;
+use wharf_sdk::stamp::Stamp;
+
+/// `RTLD_NODELETE` of dlopen(3), which libloading does not name: the library is never unmapped.
+const RTLD_NODELETE: i32 = 0x1000;
+
+/// A loaded library.
+pub(super) struct Loaded {
+    /// Its stamp, as read from the very bytes that are mapped.
+    pub(super) stamp: Stamp,
+    /// Its functions.
+    pub(super) module: PluginModule_Ref,
+}
+
+/// Where the pins are, and the one for this library.
+pub(super) struct Pin<'a> {
+    pub(super) lock: &'a Path,
+    pub(super) sha256: &'a str,
+}
+
+/// Judges, checks and maps a library. Runs its constructors: to be called on that plugin's own thread.
+pub(super) fn load(path: &Path, pin: Option<&Pin<'_>>) -> Result<Loaded, PluginError> {
+    let trusted =
+        trust::judge(path).map_err(|source| PluginError::Untrusted { path: path.to_owned(), source })?;
+    // Bytes that only root can change stay what they are and their pages are shared by all supervisors; any others
+    // are copied to where nobody can change them between the check and the mapping, or after it.
+    let file = if trusted.only_root_writes { trusted.file } else { sealed_copy(path, trusted.file)? };
+    let text = stamp::read(&file).map_err(|why| PluginError::NotAPlugin { path: path.to_owned(), why })?;
+    stamp::check(&text.stamp).map_err(|why| PluginError::Incompatible { path: path.to_owned(), why })?;
+    if let Some(pin) = pin {
+        check_digest(path, &file, pin)?;
+    }
+    let module = map(path, file)?;
+    if module.describe()().as_str() != text.text {
+        return Err(PluginError::StampDisagrees { path: path.to_owned() });
+    }
+    Ok(Loaded { stamp: text.stamp, module })
+}
+
+/// The SHA-256 of a file, in lowercase hexadecimal digits.
+pub(super) fn digest(file: &File) -> std::io::Result<String> {
+    let mut file = file;
+    file.seek(SeekFrom::Start(0))?;
+    let mut hasher = Sha256::new();
+    let mut chunk = vec![0; 64 * 1024];
+    loop {
+        match file.read(&mut chunk)? {
+            0 => break,
+            read => hasher.update(&chunk[..read]),
+        }
+    }
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn check_digest(path: &Path, file: &File, pin: &Pin<'_>) -> Result<(), PluginError> {
+    let found = digest(file).map_err(|source| PluginError::Unreadable { path: path.to_owned(), source })?;
+    if found.eq_ignore_ascii_case(pin.sha256) {
+        return Ok(());
+    }
+    Err(PluginError::Digest {
+        path: path.to_owned(),
+        found,
+        pinned: pin.sha256.to_owned(),
+        lock: pin.lock.to_owned(),
+    })
+}
+
+/// The file's bytes in memory, sealed against every change.
+fn sealed_copy(path: &Path, mut file: File) -> Result<File, PluginError> {
+    let host = |source: std::io::Error| PluginError::Host { path: path.to_owned(), source };
+    let memory =
+        match rustix::fs::memfd_create("wharf-plugin", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING) {
+            Ok(fd) => File::from(fd),
+            Err(error) => {
+                tracing::warn!(library = %path.display(), %error,
+                "no memory file can be made here; the plugin is mapped where it lies");
+                return Ok(file);
+            }
+        };
+    std::io::copy(&mut file, &mut &memory).map_err(host)?;
+    let seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
+    rustix::fs::fcntl_add_seals(&memory, seals).map_err(|error| host(error.into()))?;
+    Ok(memory)
+}
+
+fn map(path: &Path, file: File) -> Result<PluginModule_Ref, PluginError> {
+    let name = format!("/proc/self/fd/{}", file.as_raw_fd());
+    // SAFETY: opening runs the library's constructors. Its user or root wrote it (`trust`), its stamp says that it
+    // is a plugin for this host, and the bytes are those that were checked.
+    let opened = unsafe { Handle::open(Some(&name), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) };
+    let library = opened.map_err(|error| PluginError::Incompatible {
+        path: path.to_owned(),
+        why: format!("the linker refuses it: {}", one_line(&error_text(&error))),
+    })?;
+    // glibc knows a library by the name it was opened with: a descriptor number used again would lead to this one.
+    // So the descriptor stays open, like the library, for the life of the process.
+    std::mem::forget(file);
+    // SAFETY: a symbol of this name is the header that abi_stable's contract describes; it begins with a magic
+    // string and a version, which `upgrade` verifies before anything else is read.
+    let symbol = unsafe { library.get::<AbiHeaderRef>(ROOT_MODULE_LOADER_NAME_WITH_NUL.as_bytes()) };
+    let header = *symbol.map_err(|_| PluginError::NotAPlugin {
+        path: path.to_owned(),
+        why: "it has a stamp and lacks the entry symbol; it was not made by export_runtime!".to_owned(),
+    })?;
+    std::mem::forget(library);
+    header
+        .upgrade()
+        .and_then(|header| header.init_root_module::<PluginModule_Ref>())
+        .map_err(|error| PluginError::Incompatible { path: path.to_owned(), why: verdict(&error) })
+}
+
+/// One line for people: abi_stable prints up to 17 KB of types.
+fn verdict(error: &LibraryError) -> String {
+    tracing::debug!(%error, "the layout check of a plugin failed");
+    match error {
+        LibraryError::InvalidAbiHeader(_) | LibraryError::InvalidCAbi { .. } => {
+            "it was built with another version of abi_stable; rebuild it with the SDK of this wharf"
+                .to_owned()
+        }
+        LibraryError::AbiInstability(_) => {
+            "the layout of its interface differs from this host's; rebuild it with the SDK of this wharf"
+                .to_owned()
+        }
+        LibraryError::IncompatibleVersionNumber { expected_version, actual_version, .. } => format!(
+            "its interface has version {actual_version}, and this host has {expected_version}; rebuild it with the SDK of this wharf"
+        ),
+        other => one_line(&other.to_string()),
+    }
+}
+
+fn error_text(error: &libloading::Error) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => source.to_string(),
+        None => error.to_string(),
+    }
+}
+
+fn one_line(text: &str) -> String {
+    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.chars().take(300).collect()
+}

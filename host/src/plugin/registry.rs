@@ -1,0 +1,277 @@
+//! The loaded plugins of this process: a name to a connected runtime, each library loaded at most once.
+use super::client::{Deadlines, RuntimeClient, millis};
+use super::connection::{Answer, Connection, RawStream};
+use super::discover::{Catalog, PluginDir};
+use super::error::{CallError, PluginError};
+use super::lane::Lane;
+use super::load::{self, Loaded, Pin};
+use super::stream;
+use abi_stable::{sabi_trait::prelude::TD_Opaque, std_types::RString};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{sync::OnceCell, task::JoinError};
+use wharf_abi::{Host, Host_TO, HostBox, PluginBox};
+use wharf_sdk::document::{self, ConnectDocument, EVENT, Event, LOG, LogRecord};
+
+/// How long a library may take to be mapped and to tell what it is.
+const LOAD_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a runtime may take to connect.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(15);
+
+/// What runtimes are given when they are connected, and where they are found.
+#[derive(Clone, Debug)]
+pub struct ConnectOptions {
+    /// The folders to search, in order.
+    pub dirs: Vec<PluginDir>,
+    /// SHA-256 digests of libraries, by file name.
+    pub pins: BTreeMap<String, String>,
+    /// The file that the pins come from, for messages.
+    pub pins_file: PathBuf,
+    /// The host's id.
+    pub host_id: String,
+    /// Under it each runtime has a folder of its own.
+    pub data_dir: PathBuf,
+    /// Where logs are written.
+    pub log_dir: PathBuf,
+    /// The launcher's command.
+    pub launcher: Vec<String>,
+    /// Each runtime's part of the user's configuration.
+    pub configurations: BTreeMap<String, serde_json::Value>,
+    /// What the plugins' log records must at least be.
+    pub log_level: String,
+    /// How long operations may take.
+    pub deadlines: Deadlines,
+}
+
+/// The plugins of this process.
+pub struct Plugins {
+    options: ConnectOptions,
+    catalog: Catalog,
+    libraries: Cells<PathBuf, Library>,
+    clients: Cells<(String, Option<String>), RuntimeClient>,
+}
+
+/// Things made once each, at their first use; making one holds up nobody who wants another.
+type Cells<K, V> = Mutex<HashMap<K, Arc<OnceCell<Arc<V>>>>>;
+
+fn cell<K: Eq + std::hash::Hash, V>(cells: &Cells<K, V>, key: K) -> Arc<OnceCell<Arc<V>>> {
+    cells.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().clone()
+}
+
+struct Library {
+    lane: Lane,
+    loaded: Loaded,
+}
+
+impl Plugins {
+    /// Searches for plugins; loads none.
+    pub fn new(options: ConnectOptions) -> Self {
+        let catalog = Catalog::of(&options.dirs);
+        Self { options, catalog, libraries: Mutex::default(), clients: Mutex::default() }
+    }
+
+    /// What was found.
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// The runtime of exactly this name, reached through this endpoint; loads its library if it is not yet.
+    ///
+    /// # Errors
+    /// Everything that can be wrong with a plugin. A runtime whose engine does not answer is connected all the same.
+    pub async fn connect(
+        &self,
+        name: &str,
+        endpoint: Option<&str>,
+    ) -> Result<Arc<RuntimeClient>, PluginError> {
+        let key = (name.to_owned(), endpoint.map(str::to_owned));
+        let client = cell(&self.clients, key);
+        let client = client.get_or_try_init(|| async {
+            let path = &self.catalog.find(name)?.library.path;
+            let library = cell(&self.libraries, path.clone());
+            let library = library.get_or_try_init(|| self.load(path)).await?;
+            Ok(Arc::new(self.connect_in(library, name, endpoint).await?))
+        });
+        client.await.cloned()
+    }
+
+    /// Ends what the plugins run in this process.
+    pub async fn shut_down(&self, deadline: Duration) {
+        let cells: Vec<_> =
+            self.clients.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        futures_util::future::join_all(
+            cells.iter().filter_map(|cell| cell.get()).map(|client| client.shut_down(deadline)),
+        )
+        .await;
+    }
+
+    async fn load(&self, path: &Path) -> Result<Arc<Library>, PluginError> {
+        let host = |source| PluginError::Host { path: path.to_owned(), source };
+        let lane = Lane::start().map_err(host)?;
+        let loading = lane.run({
+            let (path, pin, lock) = (path.to_owned(), self.pin(path), self.options.pins_file.clone());
+            async move {
+                let pin = pin.map(|sha256| (lock, sha256));
+                load::load(&path, pin.as_ref().map(|(lock, sha256)| Pin { lock, sha256 }).as_ref())
+            }
+        });
+        let hangs = PluginError::Hangs { path: path.to_owned(), deadline_ms: millis(LOAD_DEADLINE) };
+        let loaded = tokio::time::timeout(LOAD_DEADLINE, loading).await.map_err(|_| hangs)?;
+        let loaded = loaded.map_err(|error| host(std::io::Error::other(error)))??;
+        tracing::debug!(library = %path.display(), "plugin loaded");
+        Ok(Arc::new(Library { lane, loaded }))
+    }
+
+    fn pin(&self, path: &Path) -> Option<String> {
+        self.options.pins.get(path.file_name()?.to_str()?).cloned()
+    }
+
+    async fn connect_in(
+        &self,
+        library: &Library,
+        name: &str,
+        endpoint: Option<&str>,
+    ) -> Result<RuntimeClient, PluginError> {
+        let failed = |source| PluginError::Connect { name: name.to_owned(), source };
+        // The bytes that were loaded may be newer than those that the search saw.
+        let stamp = library.loaded.stamp.runtimes.iter().find(|runtime| runtime.name == name).cloned();
+        let stamp = stamp.ok_or_else(|| {
+            failed(CallError::Malformed {
+                operation: "connect",
+                why: "the library no longer provides it".to_owned(),
+            })
+        })?;
+        let document = self.connect_document(name, endpoint).map_err(failed)?;
+        let module = library.loaded.module;
+        let host: HostBox = Host_TO::from_value(Services { runtime: name.to_owned() }, TD_Opaque);
+        let connecting = library.lane.run(async move { module.connect()(host, document.into()).await });
+        let deadline_ms = millis(CONNECT_DEADLINE);
+        let connected = tokio::time::timeout(CONNECT_DEADLINE, connecting)
+            .await
+            .map_err(|_| failed(CallError::Deadline { operation: "connect", deadline_ms }))?
+            .map_err(|error| failed(died("connect", &error)))?;
+        let plugin = connected.into_result().map_err(|text| failed(answered("connect", &text)))?;
+        let connection = InProcess { plugin: Arc::new(plugin), lane: library.lane.clone() };
+        Ok(RuntimeClient::new(stamp, Arc::new(connection), self.options.deadlines))
+    }
+
+    fn connect_document(&self, name: &str, endpoint: Option<&str>) -> Result<String, CallError> {
+        let options = &self.options;
+        let data_dir = options.data_dir.join(name);
+        let internal = |why: String| CallError::Malformed { operation: "connect", why };
+        make_private_dir(&data_dir).map_err(|error| internal(format!("{}: {error}", data_dir.display())))?;
+        let document = ConnectDocument {
+            runtime_name: name.to_owned(),
+            endpoint: endpoint.map(str::to_owned),
+            host_id: options.host_id.clone(),
+            data_dir,
+            log_dir: options.log_dir.clone(),
+            launcher: options.launcher.clone(),
+            configuration: options.configurations.get(name).cloned().unwrap_or_default(),
+            log_level: options.log_level.clone(),
+        };
+        document::write(document, Some(millis(CONNECT_DEADLINE))).map_err(|error| internal(error.to_string()))
+    }
+}
+
+/// Reading must work on a disk that cannot be written: a folder that is missing then stays missing.
+fn make_private_dir(dir: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    match std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::ReadOnlyFilesystem => Ok(()),
+        other => other,
+    }
+}
+
+/// A runtime in this process.
+struct InProcess {
+    plugin: Arc<PluginBox>,
+    lane: Lane,
+}
+
+impl Connection for InProcess {
+    fn call(&self, operation: &'static str, document: String) -> Answer<String> {
+        let plugin = self.plugin.clone();
+        let work = self.lane.run(async move {
+            let reply = plugin.call(operation.into(), document.into()).await;
+            reply.into_result()
+        });
+        Box::pin(async move { Ok(settle(operation, work.await)?.into_string()) })
+    }
+
+    fn open(&self, operation: &'static str, document: String) -> Answer<RawStream> {
+        let (plugin, lane) = (self.plugin.clone(), self.lane.clone());
+        let work = self.lane.run(async move {
+            let opened = plugin.open(operation.into(), document.into()).await;
+            opened.into_result().map(|opened| stream::adopt(opened, &lane))
+        });
+        Box::pin(async move { settle(operation, work.await) })
+    }
+
+    fn shut_down(&self, deadline_ms: u64) -> Answer<()> {
+        let plugin = self.plugin.clone();
+        let work = self.lane.run(async move { plugin.shut_down(deadline_ms).await });
+        Box::pin(async move { work.await.map_err(|error| died("shut down", &error)) })
+    }
+}
+
+impl Drop for InProcess {
+    /// Also the plugin's object is dropped on its own thread.
+    fn drop(&mut self) {
+        let plugin = self.plugin.clone();
+        self.lane.run_detached(async move { drop(plugin) });
+    }
+}
+
+fn settle<T>(
+    operation: &'static str,
+    outcome: Result<Result<T, RString>, JoinError>,
+) -> Result<T, CallError> {
+    match outcome {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(text)) => Err(answered(operation, &text)),
+        Err(error) => Err(died(operation, &error)),
+    }
+}
+
+fn died(operation: &'static str, error: &JoinError) -> CallError {
+    tracing::warn!(operation, %error, "a plugin's call did not end as it should");
+    CallError::Died { operation }
+}
+
+fn answered(operation: &'static str, text: &str) -> CallError {
+    match serde_json::from_str(text) {
+        Ok(error) => CallError::Answered(error),
+        Err(error) => CallError::Malformed { operation, why: format!("its error cannot be read: {error}") },
+    }
+}
+
+/// What this host does for a runtime.
+struct Services {
+    runtime: String,
+}
+
+impl Host for Services {
+    fn notify(&self, kind: RString, document: RString) {
+        let runtime = self.runtime.as_str();
+        if kind == LOG
+            && let Ok(LogRecord { level, target, message }) = serde_json::from_str(&document)
+        {
+            match level.as_str() {
+                "error" => tracing::error!(target: "plugin", runtime, from = target, "{message}"),
+                "warn" => tracing::warn!(target: "plugin", runtime, from = target, "{message}"),
+                "info" => tracing::info!(target: "plugin", runtime, from = target, "{message}"),
+                "debug" => tracing::debug!(target: "plugin", runtime, from = target, "{message}"),
+                _ => tracing::trace!(target: "plugin", runtime, from = target, "{message}"),
+            }
+        } else if kind == EVENT
+            && let Ok(Event { uid, message, .. }) = serde_json::from_str(&document)
+        {
+            tracing::info!(target: "plugin", runtime, uid, "{message}");
+        }
+    }
+}
