@@ -1,1 +1,88 @@
-fn main() {}
+//! A small, real MCP server: the one that wharf's README starts first, and the one that the integration tests
+//! put behind the proxy.
+//!
+//! It speaks MCP on standard input and output; with `--port` it serves the same tools as streamable HTTP at
+//! `http://127.0.0.1:PORT/mcp`. Every revision from 2024-11-05 on is answered in its own words. It knows nothing
+//! of wharf, so what it is seen to do through the proxy is what any other server would be seen to do.
+//!
+//! Invariants: standard output carries MCP messages and nothing else, what is said to people goes to standard
+//! error; the end of standard input ends the server with exit code 0, as soon as the requests before it are
+//! answered and at the latest after five seconds (rmcp's limit).
+
+mod tools;
+
+use std::error::Error;
+use std::io::Write;
+use std::net::Ipv4Addr;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+use rmcp::ServiceExt;
+use rmcp::service::ServerInitializeError;
+use rmcp::transport::stdio_pipes;
+use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
+use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
+
+use crate::tools::DemoServer;
+
+/// A small MCP server with six tools: echo, add, now, wait, environment, whoami.
+#[derive(Debug, Parser)]
+#[command(name = "wharf-demo-server", version)]
+struct Arguments {
+    /// Serve streamable HTTP at http://127.0.0.1:PORT/mcp instead of standard input and output (0: any free port)
+    #[arg(long, env = "MCP_PORT", value_name = "PORT")]
+    port: Option<u16>,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let served = match Arguments::parse().port {
+        Some(port) => serve_http(port).await,
+        None => serve_stdio().await,
+    };
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&error.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Serves one client on standard input and output until the input ends.
+async fn serve_stdio() -> Result<(), Box<dyn Error>> {
+    say("serving MCP on standard input and output");
+    match DemoServer.serve(stdio_pipes()).await {
+        Ok(service) => {
+            service.waiting().await?;
+            Ok(())
+        }
+        // The client left before it said anything: no failure of the server's.
+        Err(ServerInitializeError::ConnectionClosed(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Serves any number of clients over HTTP until a signal ends the process.
+///
+/// The transport refuses requests whose `Host` is not a loopback name; a present `Origin` is refused too, because
+/// no page in a browser has business here.
+async fn serve_http(port: u16) -> Result<(), Box<dyn Error>> {
+    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        .await
+        .map_err(|error| format!("cannot listen on port {port} of 127.0.0.1: {error}"))?;
+    let service = StreamableHttpService::new(
+        || Ok(DemoServer),
+        Arc::new(LocalSessionManager::default()),
+        StreamableHttpServerConfig::default().enforce_origin_validation(),
+    );
+    say(&format!("serving MCP on http://{}/mcp", listener.local_addr()?));
+    axum::serve(listener, axum::Router::new().nest_service("/mcp", service)).await?;
+    Ok(())
+}
+
+/// Says something to people, on standard error. That nobody reads it is no reason to stop serving.
+fn say(message: &str) {
+    let _ = writeln!(std::io::stderr(), "wharf-demo-server {}: {message}", env!("CARGO_PKG_VERSION"));
+}
