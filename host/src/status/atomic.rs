@@ -14,7 +14,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Dir, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, DirEntry, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::fault::ReadError;
@@ -96,28 +96,29 @@ fn perform<T>(
 /// Makes a folder and what is missing above it, each durable and for the user alone. A folder that is there already
 /// is left as it is.
 pub(super) fn make_folder(path: &Path) -> Result<(), EffectError> {
-    match rustix::fs::mkdir(path, FOLDER_MODE) {
-        Ok(()) => {}
-        Err(Errno::EXIST) if path.is_dir() => return Ok(()),
-        Err(Errno::NOENT) if path.parent().is_some_and(|parent| !parent.as_os_str().is_empty()) => {
-            if let Some(parent) = path.parent() {
-                make_folder(parent)?;
-            }
-            match rustix::fs::mkdir(path, FOLDER_MODE) {
-                Ok(()) => {}
-                Err(Errno::EXIST) if path.is_dir() => return Ok(()),
-                Err(errno) => return perform(Effect::MakeFolder, path, || Err(errno.into())),
-            }
+    match (make_one_folder(path), path.parent()) {
+        (Err(error), Some(parent))
+            if error.source.kind() == io::ErrorKind::NotFound && !parent.as_os_str().is_empty() =>
+        {
+            make_folder(parent)?;
+            make_one_folder(path)
         }
-        Err(errno) => return perform(Effect::MakeFolder, path, || Err(errno.into())),
+        (made, _) => made,
     }
-    perform(Effect::MakeFolder, path, || Ok(rustix::fs::chmod(path, FOLDER_MODE)?))?;
+}
+
+fn make_one_folder(path: &Path) -> Result<(), EffectError> {
+    let made = perform(Effect::MakeFolder, path, || match rustix::fs::mkdir(path, FOLDER_MODE) {
+        Ok(()) => Ok(rustix::fs::chmod(path, FOLDER_MODE).map(|()| true)?),
+        Err(Errno::EXIST) if path.is_dir() => Ok(false),
+        Err(errno) => Err(errno.into()),
+    })?;
     match path.parent() {
-        Some(parent) => {
+        Some(parent) if made => {
             let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
             perform(Effect::SyncFolder, parent, || File::open(parent)?.sync_all())
         }
-        None => Ok(()),
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -146,24 +147,25 @@ pub(super) fn open_or_create(path: &Path) -> Result<OwnedFd, EffectError> {
 impl Folder {
     /// Opens a folder; nothing if there is none.
     pub(super) fn open(path: &Path) -> Result<Option<Self>, ReadError> {
-        const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
-        match rustix::fs::open(path, FLAGS, Mode::empty()) {
-            Ok(descriptor) => Ok(Some(Self { descriptor, path: path.to_owned() })),
-            Err(Errno::NOENT) => Ok(None),
-            Err(errno) => Err(ReadError::Unreadable { path: path.to_owned(), source: errno.into() }),
-        }
+        Self::open_existing(path).map_err(|source| ReadError::Unreadable { path: path.to_owned(), source })
     }
 
     /// Opens a folder to write in, and makes it if there is none.
     pub(super) fn open_or_make(path: &Path) -> Result<Self, EffectError> {
-        let open = || Self::open(path).map_err(|fault| io::Error::other(fault.to_string()));
+        if let Some(folder) = perform(Effect::MakeFolder, path, || Self::open_existing(path))? {
+            return Ok(folder);
+        }
+        make_folder(path)?;
         let missing = || io::Error::from(io::ErrorKind::NotFound);
-        match perform(Effect::MakeFolder, path, open)? {
-            Some(folder) => Ok(folder),
-            None => {
-                make_folder(path)?;
-                perform(Effect::MakeFolder, path, || open()?.ok_or_else(missing))
-            }
+        perform(Effect::MakeFolder, path, || Self::open_existing(path)?.ok_or_else(missing))
+    }
+
+    fn open_existing(path: &Path) -> io::Result<Option<Self>> {
+        const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+        match rustix::fs::open(path, FLAGS, Mode::empty()) {
+            Ok(descriptor) => Ok(Some(Self { descriptor, path: path.to_owned() })),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(errno.into()),
         }
     }
 
@@ -174,13 +176,14 @@ impl Folder {
 
     /// The names of all files.
     pub(super) fn names(&self) -> Result<Vec<OsString>, ReadError> {
-        let unreadable =
-            |errno: Errno| ReadError::Unreadable { path: self.path.clone(), source: errno.into() };
-        let mut names = Vec::new();
-        for entry in Dir::read_from(&self.descriptor).map_err(unreadable)? {
-            names.push(OsStr::from_bytes(entry.map_err(unreadable)?.file_name().to_bytes()).to_owned());
-        }
-        Ok(names)
+        self.list().map_err(|source| ReadError::Unreadable { path: self.path.clone(), source })
+    }
+
+    fn list(&self) -> io::Result<Vec<OsString>> {
+        let entry_name = |entry: rustix::io::Result<DirEntry>| {
+            Ok(OsStr::from_bytes(entry?.file_name().to_bytes()).to_owned())
+        };
+        Dir::read_from(&self.descriptor)?.map(entry_name).collect()
     }
 
     /// Reads a regular file that has at most `limit` bytes: one open, whatever lies there. A FIFO does not block it.
@@ -208,9 +211,7 @@ impl Folder {
     /// Removes the temporaries that dead writers of `stem` left. The caller holds the record lock of `stem`.
     pub(super) fn sweep(&self, stem: &str) -> Result<(), EffectError> {
         let prefix = format!(".{stem}.tmp-");
-        let names = perform(Effect::Unlink, &self.path, || {
-            self.names().map_err(|fault| io::Error::other(fault.to_string()))
-        })?;
+        let names = perform(Effect::Unlink, &self.path, || self.list())?;
         names
             .iter()
             .filter(|name| name.as_bytes().starts_with(prefix.as_bytes()))

@@ -37,9 +37,15 @@ struct Version {
 
 /// The known fields of a file.
 pub(super) fn decode<D: Document>(path: &Path, name: &WorkloadName, bytes: &[u8]) -> Result<D, ReadError> {
-    let decoded = serde_json::from_slice::<D>(bytes)
-        .map_err(|source| Corruption::Shape { source })
-        .and_then(|document| document.check(name).map(|()| document));
+    let shape = |source| Corruption::Shape { source };
+    // A derived reader would also take an array of the fields in their order.
+    let is_object = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
+    let parsed = if bytes.is_empty() || is_object {
+        serde_json::from_slice::<D>(bytes).map_err(shape)
+    } else {
+        Err(Corruption::NotAnObject)
+    };
+    let decoded = parsed.and_then(|document| document.check(name).map(|()| document));
     decoded.map_err(|why| match serde_json::from_slice::<Version>(bytes) {
         // A later wharf may have changed what a field means: that it makes no sense here proves nothing.
         Ok(Version { schema_version: found }) if found.is_newer() => {

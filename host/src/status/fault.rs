@@ -68,6 +68,9 @@ pub enum Corruption {
         /// What and where (line and column).
         source: serde_json::Error,
     },
+    /// Something, but no JSON object.
+    #[error("not a JSON object")]
+    NotAnObject,
     /// Each field is right, and together they make no sense.
     #[error("its fields contradict each other")]
     Contradiction {

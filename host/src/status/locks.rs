@@ -177,7 +177,8 @@ impl OperationLock {
         self.held.into_fd()
     }
 
-    /// Takes the record lock under this one.
+    /// Takes the record lock under this one, to read several records as they are at one moment. Not for writing: the
+    /// store's writes take it themselves, and would wait for this one.
     pub fn record(&self, timeout: Duration) -> Result<RecordLock<'_>, LockError> {
         RecordLock::acquire_blocking(self.state(), self.name(), timeout)
     }

@@ -133,7 +133,7 @@ pub struct RunConfig {
     #[serde(default)]
     pub restart: RestartPolicy,
     /// The URL of a remote server: such a workload has only a proxy, and no owner (R03).
-    #[serde(default, deserialize_with = "text_or_nothing", skip_serializing_if = "String::is_empty")]
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "String::is_empty")]
     pub remote_url: String,
     /// When it was created; nothing in a file of ToolHive.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -121,6 +121,7 @@ impl StateDir {
                 Ok(()) | Err(_) => {}
             }
         }
-        Ok(read()?.unwrap_or(id))
+        let missing = || StoreError::HostId { source: ReadError::NotFound { path: self.root.join(HOST_ID) } };
+        read()?.ok_or_else(missing)
     }
 }
