@@ -133,7 +133,7 @@ impl HeldByte {
     /// Waits for the byte, for so long, with the thread.
     pub(super) fn acquire_blocking(
         state: &StateDir,
-        range: Range,
+        range: &Range,
         timeout: Duration,
     ) -> Result<Self, LockError> {
         match Self::try_acquire(state, range.clone()) {
@@ -149,7 +149,7 @@ impl HeldByte {
     /// Waits for the byte, for so long.
     pub(super) async fn acquire(
         state: &StateDir,
-        range: Range,
+        range: &Range,
         timeout: Duration,
     ) -> Result<Self, LockError> {
         match Self::try_acquire(state, range.clone()) {
@@ -246,5 +246,21 @@ pub(super) fn open_to_ask(state: &StateDir) -> Result<Option<OwnedFd>, LockError
         Ok(descriptor) => Ok(Some(descriptor)),
         Err(rustix::io::Errno::NOENT) => Ok(None),
         Err(errno) => Err(LockError::Failed { path, source: errno.into() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dropped_lock_is_free_even_while_a_forked_copy_of_its_descriptor_lives() {
+        let root = tempfile::tempdir().unwrap();
+        let state = StateDir::new(root.path());
+        let range = Range { name: WorkloadName::new("time").unwrap(), kind: LockKind::Record };
+        let held = HeldByte::try_acquire(&state, range.clone()).unwrap();
+        let _copy = held.description.as_ref().unwrap().try_clone().unwrap();
+        drop(held);
+        HeldByte::try_acquire(&state, range).unwrap();
     }
 }

@@ -153,7 +153,7 @@ impl OperationLock {
         name: &WorkloadName,
         timeout: Duration,
     ) -> Result<Self, LockError> {
-        HeldByte::acquire_blocking(state, Self::range(name), timeout).map(|held| Self { held })
+        HeldByte::acquire_blocking(state, &Self::range(name), timeout).map(|held| Self { held })
     }
 
     /// Waits for it, for so long. Dropping the future gives the lock up, be it that it comes later.
@@ -162,7 +162,7 @@ impl OperationLock {
         name: &WorkloadName,
         timeout: Duration,
     ) -> Result<Self, LockError> {
-        HeldByte::acquire(state, Self::range(name), timeout).await.map(|held| Self { held })
+        HeldByte::acquire(state, &Self::range(name), timeout).await.map(|held| Self { held })
     }
 
     /// Takes over the lock in the process that it was handed to (see [`OperationLock::into_fd`]). Proves first that the
@@ -209,7 +209,7 @@ impl RecordLock<'_> {
         timeout: Duration,
     ) -> Result<Self, LockError> {
         let range = Range { name: name.clone(), kind: LockKind::Record };
-        HeldByte::acquire_blocking(state, range, timeout).map(|held| Self { held, under: PhantomData })
+        HeldByte::acquire_blocking(state, &range, timeout).map(|held| Self { held, under: PhantomData })
     }
 }
 
@@ -230,7 +230,7 @@ impl LifeLock {
         name: &WorkloadName,
         timeout: Duration,
     ) -> Result<Self, LockError> {
-        HeldByte::acquire(state, Self::range(name), timeout).await.map(|held| Self { held })
+        HeldByte::acquire(state, &Self::range(name), timeout).await.map(|held| Self { held })
     }
 }
 

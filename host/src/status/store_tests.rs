@@ -137,6 +137,28 @@ fn a_write_compares_revision_and_uid() {
     let ghost = house.store.write_status(&name("time"), &other, 2, first).unwrap_err();
     assert!(matches!(ghost, StoreError::UidConflict { .. }), "{ghost:?}");
     assert_eq!(house.store.read_status(&name("time")).unwrap(), second);
+
+    let anew = house.store.write_status(&name("time"), &uid, 2, StatusRecord::new(uid.clone())).unwrap();
+    assert_eq!(anew.revision, 3, "the store counts, not the caller");
+}
+
+#[test]
+fn a_record_that_goes_while_all_are_listed_is_no_fault() {
+    let house = House::new();
+    house.create("stays");
+    std::thread::scope(|scope| {
+        let come_and_go = scope.spawn(|| {
+            for _ in 0..50 {
+                let uid = house.create("goes");
+                house.store.remove_run_config(&name("goes"), &uid).unwrap();
+            }
+        });
+        while !come_and_go.is_finished() {
+            let listing = house.store.list_run_configs().unwrap();
+            assert!(listing.iter().all(|(_, outcome)| outcome.is_ok()), "{listing:?}");
+            assert!(listing.iter().any(|(name, _)| name.as_str() == "stays"));
+        }
+    });
 }
 
 #[test]

@@ -61,6 +61,7 @@ fn wait_for_end_of(mut stream: impl Read) {
     stream.read_to_end(&mut Vec::new()).unwrap();
 }
 
+#[expect(clippy::zombie_processes, reason = "the heir outlives the ancestor, which is its point")]
 #[test]
 fn the_program_of_a_test_process() {
     let (Ok(role), Ok(root)) = (std::env::var(ROLE), std::env::var(ROOT)) else { return };
