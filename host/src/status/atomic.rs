@@ -1,0 +1,306 @@
+//! Every effect on the state directory: create, write, fsync, link, rename, unlink, mkdir.
+//!
+//! The store above decides what is written, this file only how: to a temporary in the same folder, fsynced, moved into
+//! place, the folder fsynced (R11). All effects pass through [`perform`], and nothing else in the room writes. Files
+//! are `0600` and folders `0700` whatever the caller's umask is.
+//!
+//! A temporary is called `.STEM.tmp-PID-RANDOM`. Only the holder of the record lock of STEM makes one, so any that it
+//! finds belongs to a dead writer, and it sweeps them. Readers never look at them.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Dir, DirEntry, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::fault::ReadError;
+use super::id::{IdError, random_hex};
+
+const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
+const FOLDER_MODE: Mode = Mode::RWXU;
+
+/// One change of the state directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// A folder is made.
+    MakeFolder,
+    /// A file is made, empty.
+    CreateFile,
+    /// Bytes are written to a temporary.
+    WriteFile,
+    /// A temporary is made durable.
+    SyncFile,
+    /// A file gets a name that must be free.
+    Link,
+    /// A temporary takes the place of a file.
+    Rename,
+    /// A name is removed.
+    Unlink,
+    /// A folder's names are made durable.
+    SyncFolder,
+}
+
+/// An effect that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {verb} {path}", verb = effect.verb(), path = path.display())]
+pub struct EffectError {
+    /// What was being done.
+    pub effect: Effect,
+    /// To which file or folder.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+/// An open folder of the state directory.
+pub(super) struct Folder {
+    descriptor: OwnedFd,
+    path: PathBuf,
+}
+
+impl Effect {
+    fn verb(self) -> &'static str {
+        match self {
+            Self::MakeFolder => "make the folder",
+            Self::CreateFile => "create",
+            Self::WriteFile => "write",
+            Self::SyncFile | Self::SyncFolder => "fsync",
+            Self::Link => "link",
+            Self::Rename => "replace",
+            Self::Unlink => "remove",
+        }
+    }
+}
+
+impl EffectError {
+    /// Whether the name was taken.
+    #[must_use]
+    pub fn is_already_there(&self) -> bool {
+        self.source.kind() == io::ErrorKind::AlreadyExists
+    }
+}
+
+/// The one place that all effects pass.
+fn perform<T>(
+    effect: Effect,
+    path: &Path,
+    act: impl FnOnce() -> Result<T, io::Error>,
+) -> Result<T, EffectError> {
+    act().map_err(|source| EffectError { effect, path: path.to_owned(), source })
+}
+
+/// Makes a folder and what is missing above it, each durable and for the user alone. A folder that is there already
+/// is left as it is.
+pub(super) fn make_folder(path: &Path) -> Result<(), EffectError> {
+    match (make_one_folder(path), path.parent()) {
+        (Err(error), Some(parent))
+            if error.source.kind() == io::ErrorKind::NotFound && !parent.as_os_str().is_empty() =>
+        {
+            make_folder(parent)?;
+            make_one_folder(path)
+        }
+        (made, _) => made,
+    }
+}
+
+fn make_one_folder(path: &Path) -> Result<(), EffectError> {
+    let made = perform(Effect::MakeFolder, path, || match rustix::fs::mkdir(path, FOLDER_MODE) {
+        Ok(()) => Ok(rustix::fs::chmod(path, FOLDER_MODE).map(|()| true)?),
+        Err(Errno::EXIST) if path.is_dir() => Ok(false),
+        Err(errno) => Err(errno.into()),
+    })?;
+    match path.parent() {
+        Some(parent) if made => {
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            perform(Effect::SyncFolder, parent, || File::open(parent)?.sync_all())
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Opens a file for reading and writing that is made, empty, if it is not there; it is never truncated.
+pub(super) fn open_or_create(path: &Path) -> Result<OwnedFd, EffectError> {
+    const FLAGS: OFlags = OFlags::RDWR.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
+    match rustix::fs::open(path, FLAGS, Mode::empty()) {
+        Err(Errno::NOENT) => {}
+        opened => return perform(Effect::CreateFile, path, || Ok(opened?)),
+    }
+    if let Some(parent) = path.parent() {
+        make_folder(parent)?;
+    }
+    perform(Effect::CreateFile, path, || {
+        match rustix::fs::open(path, FLAGS | OFlags::CREATE | OFlags::EXCL, FILE_MODE) {
+            Ok(descriptor) => {
+                rustix::fs::fchmod(&descriptor, FILE_MODE)?;
+                Ok(descriptor)
+            }
+            Err(Errno::EXIST) => Ok(rustix::fs::open(path, FLAGS, Mode::empty())?),
+            Err(errno) => Err(errno.into()),
+        }
+    })
+}
+
+impl Folder {
+    /// Opens a folder; nothing if there is none.
+    pub(super) fn open(path: &Path) -> Result<Option<Self>, ReadError> {
+        Self::open_existing(path).map_err(|source| ReadError::Unreadable { path: path.to_owned(), source })
+    }
+
+    /// Opens a folder to write in, and makes it if there is none.
+    pub(super) fn open_or_make(path: &Path) -> Result<Self, EffectError> {
+        if let Some(folder) = perform(Effect::MakeFolder, path, || Self::open_existing(path))? {
+            return Ok(folder);
+        }
+        make_folder(path)?;
+        let missing = || io::Error::from(io::ErrorKind::NotFound);
+        perform(Effect::MakeFolder, path, || Self::open_existing(path)?.ok_or_else(missing))
+    }
+
+    fn open_existing(path: &Path) -> io::Result<Option<Self>> {
+        const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+        match rustix::fs::open(path, FLAGS, Mode::empty()) {
+            Ok(descriptor) => Ok(Some(Self { descriptor, path: path.to_owned() })),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Where a file of this folder is.
+    pub(super) fn path_of(&self, file: &OsStr) -> PathBuf {
+        self.path.join(file)
+    }
+
+    /// The names of all files.
+    pub(super) fn names(&self) -> Result<Vec<OsString>, ReadError> {
+        self.list().map_err(|source| ReadError::Unreadable { path: self.path.clone(), source })
+    }
+
+    fn list(&self) -> io::Result<Vec<OsString>> {
+        let entry_name = |entry: rustix::io::Result<DirEntry>| {
+            Ok(OsStr::from_bytes(entry?.file_name().to_bytes()).to_owned())
+        };
+        Dir::read_from(&self.descriptor)?.map(entry_name).collect()
+    }
+
+    /// Reads a regular file that has at most `limit` bytes: one open, whatever lies there. A FIFO does not block it.
+    pub(super) fn read(&self, file: &OsStr, limit: usize) -> Result<Vec<u8>, ReadError> {
+        const FLAGS: OFlags =
+            OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK);
+        let path = || self.path_of(file);
+        let unreadable = |source: io::Error| ReadError::Unreadable { path: path(), source };
+        let opened = match rustix::fs::openat(&self.descriptor, file, FLAGS, Mode::empty()) {
+            Ok(descriptor) => File::from(descriptor),
+            Err(Errno::NOENT) => return Err(ReadError::NotFound { path: path() }),
+            Err(errno) => return Err(unreadable(errno.into())),
+        };
+        let found = opened.metadata().map_err(unreadable)?;
+        if !found.is_file() {
+            return Err(unreadable(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")));
+        }
+        let length = usize::try_from(found.len()).unwrap_or(usize::MAX);
+        let mut bytes = Vec::with_capacity(length.min(limit) + 1);
+        let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+        opened.take(most).read_to_end(&mut bytes).map_err(unreadable)?;
+        if bytes.len() > limit { Err(ReadError::TooLarge { path: path(), limit }) } else { Ok(bytes) }
+    }
+
+    /// Removes the temporaries that dead writers of `stem` left. The caller holds the record lock of `stem`.
+    pub(super) fn sweep(&self, stem: &str) -> Result<(), EffectError> {
+        let prefix = format!(".{stem}.tmp-");
+        let names = perform(Effect::Unlink, &self.path, || self.list())?;
+        names
+            .iter()
+            .filter(|name| name.as_bytes().starts_with(prefix.as_bytes()))
+            .try_for_each(|name| self.unlink(name))
+    }
+
+    /// Makes a file that must not be there: durable when this returns. Fails with "already there", and changes
+    /// nothing, if the name is taken by whatever it may be.
+    pub(super) fn create(&self, temporary: &OsStr, file: &OsStr, bytes: &[u8]) -> Result<(), EffectError> {
+        self.write_temporary(temporary, bytes)?;
+        let linked = self.link(temporary, file);
+        // First the outcome, then the tidying: a name that was taken is not hidden by a failed unlink.
+        let tidied = self.unlink(temporary);
+        linked?;
+        tidied?;
+        self.sync()
+    }
+
+    /// Puts a file in the place of another: readers see the old bytes or the new ones.
+    pub(super) fn replace(&self, temporary: &OsStr, file: &OsStr, bytes: &[u8]) -> Result<(), EffectError> {
+        self.write_temporary(temporary, bytes)?;
+        let renamed = perform(Effect::Rename, &self.path_of(file), || {
+            Ok(rustix::fs::renameat(&self.descriptor, temporary, &self.descriptor, file)?)
+        });
+        if renamed.is_err() {
+            self.discard(temporary);
+        }
+        renamed?;
+        self.sync()
+    }
+
+    /// Removes a file, durably. That it is not there is as good.
+    pub(super) fn remove(&self, file: &OsStr) -> Result<(), EffectError> {
+        self.unlink(file)?;
+        self.sync()
+    }
+
+    /// Gives a file another name that must be free. After a crash in between it has both.
+    pub(super) fn set_aside(&self, file: &OsStr, aside: &OsStr) -> Result<(), EffectError> {
+        self.link(file, aside)?;
+        self.sync()?;
+        self.remove(file)
+    }
+
+    fn write_temporary(&self, temporary: &OsStr, bytes: &[u8]) -> Result<(), EffectError> {
+        const FLAGS: OFlags = OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::CLOEXEC);
+        let path = self.path_of(temporary);
+        let mut file = perform(Effect::CreateFile, &path, || {
+            Ok(File::from(rustix::fs::openat(&self.descriptor, temporary, FLAGS, FILE_MODE)?))
+        })?;
+        let written = perform(Effect::WriteFile, &path, || {
+            rustix::fs::fchmod(&file, FILE_MODE)?;
+            file.write_all(bytes)
+        })
+        .and_then(|()| perform(Effect::SyncFile, &path, || file.sync_all()));
+        if written.is_err() {
+            self.discard(temporary);
+        }
+        written
+    }
+
+    fn link(&self, from: &OsStr, to: &OsStr) -> Result<(), EffectError> {
+        perform(Effect::Link, &self.path_of(to), || {
+            Ok(rustix::fs::linkat(&self.descriptor, from, &self.descriptor, to, AtFlags::empty())?)
+        })
+    }
+
+    fn unlink(&self, file: &OsStr) -> Result<(), EffectError> {
+        perform(Effect::Unlink, &self.path_of(file), || {
+            match rustix::fs::unlinkat(&self.descriptor, file, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => Ok(()),
+                Err(errno) => Err(errno.into()),
+            }
+        })
+    }
+
+    /// After a failure whose error matters more; what stays is swept by the next writer.
+    fn discard(&self, temporary: &OsStr) {
+        if let Err(error) = self.unlink(temporary) {
+            tracing::debug!(%error, "a temporary file stays until the next write");
+        }
+    }
+
+    fn sync(&self) -> Result<(), EffectError> {
+        perform(Effect::SyncFolder, &self.path, || Ok(rustix::fs::fsync(&self.descriptor)?))
+    }
+}
+
+/// A new name for a temporary of `stem`.
+pub(super) fn temporary_name(stem: &str) -> Result<OsString, IdError> {
+    Ok(OsString::from(format!(".{stem}.tmp-{}-{}", std::process::id(), random_hex()?)))
+}

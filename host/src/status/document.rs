@@ -1,0 +1,115 @@
+//! [`Document`]: what RunConfigs and status records have in common on disk, and how one is rewritten without losing
+//! the fields that this version does not know.
+//!
+//! No `serde(flatten)`: a rewrite parses the old file twice, once into the known fields and once into a plain map, and
+//! lays over the map only the fields whose value the change altered. So an unknown field, a field inside a known one,
+//! a time zone, and a default that was never written down all stay as they were.
+
+use std::path::Path;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::fault::{Corruption, ReadError};
+use super::id::Uid;
+use super::name::WorkloadName;
+use super::schema::SchemaVersion;
+
+/// A record has at most so many bytes.
+pub const RECORD_BYTES_MAX: usize = 1024 * 1024;
+
+/// One kind of record: one JSON object in a file `NAME.json`.
+pub(super) trait Document: Serialize + DeserializeOwned {
+    /// The shape that the file says it has.
+    fn schema_version(&self) -> SchemaVersion;
+    /// Which creation of the workload it belongs to.
+    fn uid(&self) -> &Uid;
+    /// What no single field shows to be wrong; also that it belongs in the file of this name.
+    fn check(&self, name: &WorkloadName) -> Result<(), Corruption>;
+}
+
+#[derive(serde::Deserialize)]
+struct Version {
+    #[serde(default)]
+    schema_version: SchemaVersion,
+}
+
+/// The known fields of a file.
+pub(super) fn decode<D: Document>(path: &Path, name: &WorkloadName, bytes: &[u8]) -> Result<D, ReadError> {
+    let shape = |source| Corruption::Shape { source };
+    // A derived reader would also take an array of the fields in their order.
+    let is_object = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
+    let parsed = if bytes.is_empty() || is_object {
+        serde_json::from_slice::<D>(bytes).map_err(shape)
+    } else {
+        Err(Corruption::NotAnObject)
+    };
+    let decoded = parsed.and_then(|document| document.check(name).map(|()| document));
+    decoded.map_err(|why| match serde_json::from_slice::<Version>(bytes) {
+        // A later wharf may have changed what a field means: that it makes no sense here proves nothing.
+        Ok(Version { schema_version: found }) if found.is_newer() => {
+            ReadError::Newer { path: path.to_owned(), found, known: SchemaVersion::CURRENT }
+        }
+        Ok(_) | Err(_) => ReadError::Corrupt { path: path.to_owned(), why },
+    })
+}
+
+/// The bytes of a new file.
+pub(super) fn encode<D: Document>(document: &D) -> serde_json::Result<Vec<u8>> {
+    pretty(&fields(document)?)
+}
+
+/// The bytes of a file that was `old`, said `before`, and shall say `after`.
+pub(super) fn rewrite<D: Document>(old: &[u8], before: &D, after: &D) -> serde_json::Result<Vec<u8>> {
+    let mut raw: Map<String, Value> = serde_json::from_slice(old)?;
+    overlay(&mut raw, fields(before)?, fields(after)?);
+    pretty(&raw)
+}
+
+fn overlay(raw: &mut Map<String, Value>, mut before: Map<String, Value>, after: Map<String, Value>) {
+    for (key, value) in after {
+        if before.remove(&key).as_ref() != Some(&value) {
+            raw.insert(key, value);
+        }
+    }
+    // What is left was said before and is not said any more.
+    for key in before.keys() {
+        raw.remove(key);
+    }
+}
+
+fn fields<D: Document>(document: &D) -> serde_json::Result<Map<String, Value>> {
+    serde_json::from_value(serde_json::to_value(document)?)
+}
+
+fn pretty(fields: &Map<String, Value>) -> serde_json::Result<Vec<u8>> {
+    let mut bytes = serde_json::to_vec_pretty(fields)?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// How single fields are read and written, shared by both kinds of record.
+pub(super) mod field {
+    use serde::{Deserialize, Deserializer};
+    use serde_json::Value;
+
+    /// Go writes an empty list or map as `null`.
+    pub(crate) fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+    where
+        D: Deserializer<'de>,
+        T: Default + Deserialize<'de>,
+    {
+        Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
+    }
+
+    /// R07: an owner that is no text or blank is no owner, and the file is still a good one.
+    pub(crate) fn text_or_nothing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+        let text = Value::deserialize(deserializer)?;
+        Ok(text.as_str().map(|text| text.trim().to_owned()).unwrap_or_default())
+    }
+
+    pub(crate) fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
+        *number == T::default()
+    }
+}

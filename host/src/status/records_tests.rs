@@ -1,0 +1,181 @@
+use serde_json::{Value, json};
+
+use super::document::{decode, encode, rewrite};
+use super::test_process::name;
+use super::*;
+
+const UID: &str = "0123456789abcdef0123456789abcdef";
+
+/// A RunConfig as ToolHive writes it, with the two fields that it does not have.
+fn toolhive() -> Value {
+    json!({
+        "schema_version": "v0.1.0", "image": "ghcr.io/example/time:1", "name": "time",
+        "container_name": "time", "base_name": "time", "transport": "stdio", "host": "127.0.0.1",
+        "port": 21396, "proxy_mode": "streamable-http", "isolate_network": true,
+        "permission_profile": {"network": {"outbound": {"allow_port": [443]}}},
+        "env_vars": {"MCP_TRANSPORT": "stdio"}, "cmd_args": null,
+        "container_labels": {"toolhive": "true"}, "uid": UID,
+    })
+}
+
+fn parse(value: &Value) -> Result<RunConfig, ReadError> {
+    decode("time.json".as_ref(), &name("time"), value.to_string().as_bytes())
+}
+
+fn with(changes: Value) -> Value {
+    let mut value = toolhive();
+    let Value::Object(changes) = changes else { panic!("not an object") };
+    value.as_object_mut().unwrap().extend(changes);
+    value
+}
+
+fn owner() -> Owner {
+    Owner {
+        runtime_name: "docker".to_owned(),
+        runtime_instance: "engine-1".to_owned(),
+        runtime_endpoint: "unix:///run/docker.sock".to_owned(),
+    }
+}
+
+fn rewritten(value: &Value, change: impl FnOnce(&mut RunConfig)) -> Value {
+    let before = parse(value).unwrap();
+    let mut after = before.clone();
+    change(&mut after);
+    serde_json::from_slice(&rewrite(value.to_string().as_bytes(), &before, &after).unwrap()).unwrap()
+}
+
+#[test]
+fn a_file_of_toolhive_reads_with_defaults_for_what_it_lacks() {
+    let config = parse(&toolhive()).unwrap();
+    assert_eq!(config.image, "ghcr.io/example/time:1");
+    assert_eq!((config.port, config.transport), (21396, Transport::Stdio));
+    assert_eq!((config.group.as_str(), config.restart), ("default", RestartPolicy::UnlessStopped));
+    assert_eq!((config.owner(), config.cmd_args.len()), (None, 0));
+    assert!(!config.is_remote() && config.created_at.is_none());
+}
+
+#[test]
+fn r07_a_stamp_changes_nothing_else_in_the_file() {
+    let mut expected = toolhive();
+    assert_eq!(rewritten(&expected, |_| {}), expected);
+    let stamped = rewritten(&expected, |config| config.set_owner(owner()));
+    for (field, text) in [
+        ("runtime_name", "docker"),
+        ("runtime_instance", "engine-1"),
+        ("runtime_endpoint", "unix:///run/docker.sock"),
+    ] {
+        expected[field] = json!(text);
+    }
+    assert_eq!(stamped, expected);
+}
+
+#[test]
+fn a_field_that_is_emptied_leaves_the_file_and_unknown_ones_stay() {
+    let file = with(json!({"cmd_args": ["-v"], "later": {"deep": [1, 2.5, null]}}));
+    let written = rewritten(&file, |config| config.cmd_args.clear());
+    assert_eq!(written["later"], file["later"]);
+    assert_eq!(written["container_name"], "time");
+    assert!(written.get("cmd_args").is_none() && written.get("group").is_none());
+}
+
+#[test]
+fn unknown_fields_inside_a_known_one_stay_while_it_is_not_changed() {
+    let file = json!({
+        "uid": UID, "revision": 3, "status": "running", "desired": "running",
+        "created_at": "2026-03-01T10:00:00.1+01:00", "updated_at": "2026-03-01T10:00:09.4+01:00",
+        "process_id": 48437, "last_exit": {"code": 1, "at": "2026-03-01T09:00:00Z", "core_dumped": true},
+    });
+    let bytes = file.to_string().into_bytes();
+    let before: StatusRecord = decode("x".as_ref(), &name("time"), &bytes).unwrap();
+    assert_eq!(before.created_at.to_string(), "2026-03-01T09:00:00.1Z");
+    let mut after = before.clone();
+    after.apply(Event::StopBegun).unwrap();
+    let written: Value = serde_json::from_slice(&rewrite(&bytes, &before, &after).unwrap()).unwrap();
+    assert_eq!(written["status"], "stopping");
+    for untouched in ["last_exit", "created_at", "process_id"] {
+        assert_eq!(written[untouched], file[untouched]);
+    }
+}
+
+#[test]
+fn r07_an_owner_that_is_no_text_or_blank_is_no_owner() {
+    for nobody in [json!(""), json!("  \n"), json!(7), json!(null), json!(["docker"]), json!({"a": 1})] {
+        let file = with(json!({"runtime_name": nobody}));
+        assert_eq!(parse(&file).unwrap().owner(), None, "{nobody}");
+        assert_eq!(rewritten(&file, |config| config.port = 1)["runtime_name"], nobody);
+    }
+    assert_eq!(parse(&with(json!({"runtime_name": " docker "}))).unwrap().runtime_name, "docker");
+}
+
+#[test]
+fn r03_a_remote_workload_with_an_owner_is_invalid() {
+    let remote = with(json!({"remote_url": "https://example.com/mcp", "image": ""}));
+    assert!(parse(&remote).unwrap().is_remote());
+    let mut owned = remote;
+    owned["runtime_name"] = json!("docker");
+    let fault = parse(&owned).unwrap_err();
+    let ReadError::Corrupt { why: Corruption::Contradiction { source }, .. } = fault else {
+        panic!("{fault:?}")
+    };
+    assert!(matches!(source, RunConfigError::RemoteWithOwner { .. }));
+}
+
+#[test]
+fn each_invalid_file_says_what_is_wrong() {
+    let cases = [
+        (with(json!({"transport": "inspector"})), "unknown variant `inspector`"),
+        (with(json!({"port": 70000})), "70000"),
+        (with(json!({"uid": "abc"})), "32 lowercase hexadecimal digits"),
+        (with(json!({"schema_version": "new"})), "v0.1.0"),
+        (with(json!({"env_vars": [1]})), "expected a map"),
+        (with(json!({"image": " "})), "nothing to run"),
+        (with(json!({"name": "other"})), "\"other\""),
+        (json!(["v0.1.0", UID, "time"]), "not a JSON object"),
+        (json!({"uid": UID}), "missing field `name`"),
+    ];
+    for (file, words) in cases {
+        let fault = parse(&file).map(drop).unwrap_err();
+        assert!(fault.is_corrupt(), "{fault:?}");
+        let mut text = String::new();
+        let mut next: Option<&dyn std::error::Error> = Some(&fault);
+        while let Some(error) = next {
+            text = format!("{text}: {error}");
+            next = error.source();
+        }
+        assert!(text.contains(words), "{text}");
+    }
+}
+
+#[test]
+fn a_newer_file_is_shown_if_it_can_be_and_is_never_called_corrupt() {
+    let readable = parse(&with(json!({"schema_version": "v0.2.0"}))).unwrap();
+    assert!(readable.schema_version.is_newer());
+    let fault = parse(&with(json!({"schema_version": "v0.2.0", "transport": "carrier-pigeon"}))).unwrap_err();
+    assert!(matches!(fault, ReadError::Newer { .. }) && !fault.is_corrupt());
+    assert_eq!(
+        fault.to_string(),
+        "time.json has schema v0.2.0, and this wharf knows v0.1.0: use a newer wharf"
+    );
+}
+
+#[test]
+fn a_new_file_is_indented_json_without_empty_fields() {
+    let mut config = RunConfig::new(UID.parse().unwrap(), name("time"), "uvx://mcp-server-time");
+    config.created_at = Some("2026-03-01T10:00:00Z".parse().unwrap());
+    let text = String::from_utf8(encode(&config).unwrap()).unwrap();
+    let expected = r#"{
+  "created_at": "2026-03-01T10:00:00Z",
+  "group": "default",
+  "host": "127.0.0.1",
+  "name": "time",
+  "port": 0,
+  "proxy_mode": "streamable-http",
+  "restart": "unless-stopped",
+  "schema_version": "v0.1.0",
+  "server": "uvx://mcp-server-time",
+  "transport": "stdio",
+  "uid": "0123456789abcdef0123456789abcdef"
+}
+"#;
+    assert_eq!(text, expected);
+}

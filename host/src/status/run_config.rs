@@ -1,0 +1,255 @@
+//! [`RunConfig`]: what a workload is, and who owns it. The first file in and the last file out (R01).
+//!
+//! Fields have ToolHive's names where they mean the same, so that its files can be imported and a reader recognises
+//! them. Secrets' values are never here: `secrets` names them.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::document::Document;
+use super::document::field::{is_zero, null_as_default, text_or_nothing};
+use super::fault::Corruption;
+use super::id::Uid;
+use super::name::WorkloadName;
+use super::schema::SchemaVersion;
+
+/// How a client's messages reach the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Transport {
+    /// Lines on its stdin and stdout.
+    #[default]
+    Stdio,
+    /// HTTP, one endpoint.
+    StreamableHttp,
+    /// HTTP, the transport of the 2024-11-05 revision.
+    Sse,
+}
+
+/// What the proxy of a stdio server offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProxyMode {
+    /// Streamable HTTP.
+    #[default]
+    StreamableHttp,
+    /// The older one.
+    Sse,
+}
+
+/// When the supervisor starts a workload again that ended by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RestartPolicy {
+    /// Never.
+    No,
+    /// After a fault.
+    OnFailure,
+    /// Whenever it ends.
+    Always,
+    /// Whenever it ends and nobody stopped it.
+    #[default]
+    UnlessStopped,
+}
+
+/// The one runtime that a workload belongs to (R01, R02). Opaque to the host.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Owner {
+    /// The runtime's name, such as `process`.
+    pub runtime_name: String,
+    /// Which engine; empty if the runtime has just one.
+    pub runtime_instance: String,
+    /// How it is reached; empty if there is just one way.
+    pub runtime_endpoint: String,
+}
+
+/// What a workload is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunConfig {
+    /// The shape of the file.
+    #[serde(default)]
+    pub schema_version: SchemaVersion,
+    /// This creation of the workload.
+    pub uid: Uid,
+    /// Its name, and that of its files.
+    pub name: WorkloadName,
+    /// The owner's name; empty for a remote workload, and for one of a version that recorded none.
+    #[serde(default, deserialize_with = "text_or_nothing", skip_serializing_if = "String::is_empty")]
+    pub runtime_name: String,
+    /// The owner's engine.
+    #[serde(default, deserialize_with = "text_or_nothing", skip_serializing_if = "String::is_empty")]
+    pub runtime_instance: String,
+    /// How the owner is reached.
+    #[serde(default, deserialize_with = "text_or_nothing", skip_serializing_if = "String::is_empty")]
+    pub runtime_endpoint: String,
+    /// What to run, as the user gave it: `npx://…`, `uvx://…`, a command, a path.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub server: String,
+    /// The container image.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub image: String,
+    /// How the server is spoken to.
+    pub transport: Transport,
+    /// What the proxy of a stdio server offers.
+    #[serde(default)]
+    pub proxy_mode: ProxyMode,
+    /// The address that the proxy listens on.
+    #[serde(default = "loopback")]
+    pub host: String,
+    /// The port that the proxy listens on; 0 lets it choose one.
+    #[serde(default)]
+    pub port: u16,
+    /// The port that an HTTP server listens on; 0 if none was asked for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub target_port: u16,
+    /// The address that an HTTP server listens on.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub target_host: String,
+    /// Arguments of the server.
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
+    pub cmd_args: Vec<String>,
+    /// Its environment, besides secrets.
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "BTreeMap::is_empty")]
+    pub env_vars: BTreeMap<String, String>,
+    /// Which secret goes into which variable: `NAME,target=VARIABLE`.
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
+    /// Mounts: `HOST:CONTAINER[:ro]`.
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<String>,
+    /// The user's labels.
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// The group that it is listed under.
+    #[serde(default = "default_group")]
+    pub group: String,
+    /// What it may do: enforced by the owner, opaque to the record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permission_profile: Option<Value>,
+    /// When it is started again.
+    #[serde(default)]
+    pub restart: RestartPolicy,
+    /// The URL of a remote server: such a workload has only a proxy, and no owner (R03).
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "String::is_empty")]
+    pub remote_url: String,
+    /// When it was created; nothing in a file of ToolHive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<Timestamp>,
+}
+
+/// Fields of a RunConfig that contradict each other.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RunConfigError {
+    /// R03.
+    #[error("a remote workload ({remote_url}) has no owner, and this one names runtime {runtime_name:?}")]
+    RemoteWithOwner {
+        /// The remote server.
+        remote_url: String,
+        /// The runtime that should not be there.
+        runtime_name: String,
+    },
+    /// Nothing says what to run.
+    #[error("it has none of server, image and remote_url: there is nothing to run")]
+    NothingToRun,
+}
+
+fn loopback() -> String {
+    "127.0.0.1".to_owned()
+}
+
+fn default_group() -> String {
+    "default".to_owned()
+}
+
+impl RunConfig {
+    /// A workload with nothing but the defaults: no owner, stdio, on loopback, a port to be chosen.
+    #[must_use]
+    pub fn new(uid: Uid, name: WorkloadName, server: impl Into<String>) -> Self {
+        Self {
+            schema_version: SchemaVersion::CURRENT,
+            uid,
+            name,
+            runtime_name: String::new(),
+            runtime_instance: String::new(),
+            runtime_endpoint: String::new(),
+            server: server.into(),
+            image: String::new(),
+            transport: Transport::default(),
+            proxy_mode: ProxyMode::default(),
+            host: loopback(),
+            port: 0,
+            target_port: 0,
+            target_host: String::new(),
+            cmd_args: Vec::new(),
+            env_vars: BTreeMap::new(),
+            secrets: Vec::new(),
+            volumes: Vec::new(),
+            labels: BTreeMap::new(),
+            group: default_group(),
+            permission_profile: None,
+            restart: RestartPolicy::default(),
+            remote_url: String::new(),
+            created_at: Some(Timestamp::now()),
+        }
+    }
+
+    /// The owner, if one was recorded. A remote workload has none (R03), and one of an older version neither (R07).
+    #[must_use]
+    pub fn owner(&self) -> Option<Owner> {
+        if self.runtime_name.trim().is_empty() {
+            return None;
+        }
+        Some(Owner {
+            runtime_name: self.runtime_name.clone(),
+            runtime_instance: self.runtime_instance.clone(),
+            runtime_endpoint: self.runtime_endpoint.clone(),
+        })
+    }
+
+    /// Stamps the owner. Nothing else changes.
+    pub fn set_owner(&mut self, owner: Owner) {
+        self.runtime_name = owner.runtime_name;
+        self.runtime_instance = owner.runtime_instance;
+        self.runtime_endpoint = owner.runtime_endpoint;
+    }
+
+    /// Whether it is only a proxy in front of a remote server. Asked before anything about owners is (R03).
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        !self.remote_url.trim().is_empty()
+    }
+
+    /// What no single field shows to be wrong. Reading and writing both check it.
+    pub fn validate(&self) -> Result<(), RunConfigError> {
+        if self.is_remote() && self.owner().is_some() {
+            return Err(RunConfigError::RemoteWithOwner {
+                remote_url: self.remote_url.clone(),
+                runtime_name: self.runtime_name.clone(),
+            });
+        }
+        if !self.is_remote() && self.server.trim().is_empty() && self.image.trim().is_empty() {
+            return Err(RunConfigError::NothingToRun);
+        }
+        Ok(())
+    }
+}
+
+impl Document for RunConfig {
+    fn schema_version(&self) -> SchemaVersion {
+        self.schema_version
+    }
+
+    fn uid(&self) -> &Uid {
+        &self.uid
+    }
+
+    fn check(&self, name: &WorkloadName) -> Result<(), Corruption> {
+        if self.name != *name {
+            return Err(Corruption::WrongName { found: self.name.to_string() });
+        }
+        self.validate().map_err(|source| Corruption::Contradiction { source })
+    }
+}

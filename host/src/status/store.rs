@@ -1,0 +1,362 @@
+//! [`Store`]: RunConfigs and status records as files.
+//!
+//! Synchronous: asynchronous callers use `spawn_blocking`. Reading takes no lock and changes nothing (R05). Each write
+//! holds the record lock of its workload, reads again under it, compares uid and revision, and replaces the file as a
+//! whole (R11). A record that cannot be read is never written over.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::atomic::{Folder, temporary_name};
+use super::document::{Document, RECORD_BYTES_MAX, decode, encode, rewrite};
+use super::fault::{ReadError, StoreError};
+use super::id::Uid;
+use super::locks::{OperationLock, RecordLock};
+use super::name::WorkloadName;
+use super::record::StatusRecord;
+use super::run_config::RunConfig;
+use super::schema::SchemaVersion;
+use super::state_dir::StateDir;
+
+/// A record lock is held for the length of one write: who waits longer than this waits for a stopped process.
+const RECORD_LOCK_WAIT: Duration = Duration::from_secs(10);
+/// So many corrupt files of one name are kept.
+const SET_ASIDE_MAX: u32 = 100;
+
+/// Which file of a workload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RecordKind {
+    /// What it is.
+    RunConfig,
+    /// What was last recorded of it.
+    Status,
+}
+
+/// All records below a state directory.
+#[derive(Debug, Clone)]
+pub struct Store {
+    state: StateDir,
+}
+
+/// A listing: each name in order, with its record or what is wrong with it.
+pub type Listing<R> = Vec<(WorkloadName, Result<R, ReadError>)>;
+
+impl Store {
+    /// The records below `state`, which need not exist.
+    #[must_use]
+    pub fn new(state: StateDir) -> Self {
+        Self { state }
+    }
+
+    /// Where they are.
+    #[must_use]
+    pub fn state(&self) -> &StateDir {
+        &self.state
+    }
+
+    /// One RunConfig.
+    pub fn read_run_config(&self, name: &WorkloadName) -> Result<RunConfig, ReadError> {
+        self.read(RecordKind::RunConfig, name)
+    }
+
+    /// One status record.
+    pub fn read_status(&self, name: &WorkloadName) -> Result<StatusRecord, ReadError> {
+        self.read(RecordKind::Status, name)
+    }
+
+    /// All RunConfigs. A bad one is in the list with its fault; only a folder that cannot be read is an error.
+    pub fn list_run_configs(&self) -> Result<Listing<RunConfig>, ReadError> {
+        self.list(RecordKind::RunConfig)
+    }
+
+    /// All status records, those without a RunConfig too.
+    pub fn list_statuses(&self) -> Result<Listing<StatusRecord>, ReadError> {
+        self.list(RecordKind::Status)
+    }
+
+    /// Reserves the name and stores what the workload is, durably. Fails if the name is taken, be it by a corrupt file.
+    pub fn create_run_config(&self, config: &RunConfig) -> Result<(), StoreError> {
+        let name = &config.name;
+        refuse_newer(name, config, || self.path(RecordKind::RunConfig, name))?;
+        config.validate().map_err(|source| StoreError::Invalid { name: name.clone(), source })?;
+        let bytes = encode(config).map_err(|source| StoreError::NotJson { name: name.clone(), source })?;
+        refuse_too_large(name, &bytes)?;
+        let _locked = self.lock_record(name)?;
+        let (folder, temporary) = self.open_to_write(RecordKind::RunConfig, name)?;
+        match folder.create(&temporary, &file_name(name), &bytes) {
+            Err(error) if error.is_already_there() => Err(StoreError::AlreadyExists { name: name.clone() }),
+            done => Ok(done?),
+        }
+    }
+
+    /// Changes what a workload is. Unknown fields stay; name and uid cannot be changed.
+    pub fn update_run_config(
+        &self,
+        name: &WorkloadName,
+        expected: &Uid,
+        change: impl FnOnce(&mut RunConfig),
+    ) -> Result<RunConfig, StoreError> {
+        let _locked = self.lock_record(name)?;
+        let (old, before) = self.read_to_change::<RunConfig>(RecordKind::RunConfig, name)?;
+        self.refuse_other(RecordKind::RunConfig, name, expected, &before)?;
+        let mut after = before.clone();
+        change(&mut after);
+        if after.name != *name || after.uid != *expected {
+            return Err(StoreError::IdentityChanged { name: name.clone() });
+        }
+        after.validate().map_err(|source| StoreError::Invalid { name: name.clone(), source })?;
+        let bytes = rewrite(&old, &before, &after);
+        self.replace(RecordKind::RunConfig, name, bytes)?;
+        Ok(after)
+    }
+
+    /// Changes the status record of one creation of a workload: `change` sees what is there *now* (nothing before the
+    /// first write) and says what shall be there, or refuses. It is called under the record lock and must not wait for
+    /// anything. The store counts the revision and sets the time of the write.
+    ///
+    /// A supervisor that records what happened by itself refuses when it sees nothing: its workload was removed.
+    pub fn update_status<E: From<StoreError>>(
+        &self,
+        name: &WorkloadName,
+        expected: &Uid,
+        change: impl FnOnce(Option<StatusRecord>) -> Result<StatusRecord, E>,
+    ) -> Result<StatusRecord, E> {
+        let _locked = self.lock_record(name)?;
+        let old = match self.read_to_change::<StatusRecord>(RecordKind::Status, name) {
+            Ok(found) => Some(found),
+            Err(StoreError::Unreadable { source, .. }) if source.is_not_found() => None,
+            Err(error) => return Err(error.into()),
+        };
+        if let Some((_, before)) = &old {
+            self.refuse_other(RecordKind::Status, name, expected, before)?;
+        }
+        let mut after = change(old.as_ref().map(|(_, before)| before.clone()))?;
+        if after.uid != *expected {
+            return Err(StoreError::IdentityChanged { name: name.clone() }.into());
+        }
+        refuse_newer(name, &after, || self.path(RecordKind::Status, name))?;
+        after.revision = old.as_ref().map_or(0, |(_, before)| before.revision) + 1;
+        after.updated_at = Timestamp::now();
+        let bytes = match &old {
+            Some((bytes, before)) => rewrite(bytes, before, &after),
+            None => encode(&after),
+        };
+        self.replace(RecordKind::Status, name, bytes)?;
+        Ok(after)
+    }
+
+    /// Writes a status record if the one that is there still has this uid and this revision (0: there is none).
+    pub fn write_status(
+        &self,
+        name: &WorkloadName,
+        expected: &Uid,
+        revision: u64,
+        record: StatusRecord,
+    ) -> Result<StatusRecord, StoreError> {
+        self.update_status(name, expected, |current| {
+            let found = current.map_or(0, |current| current.revision);
+            if found == revision {
+                Ok(record)
+            } else {
+                Err(StoreError::RevisionConflict { name: name.clone(), expected: revision, found })
+            }
+        })
+    }
+
+    /// Removes the status record of one creation of a workload. That there is none is as good.
+    pub fn remove_status(&self, name: &WorkloadName, expected: &Uid) -> Result<(), StoreError> {
+        self.remove::<StatusRecord>(RecordKind::Status, name, expected)
+    }
+
+    /// Removes the RunConfig of one creation of a workload, and with it frees the name: the last of all removals. That
+    /// there is none is as good.
+    pub fn remove_run_config(&self, name: &WorkloadName, expected: &Uid) -> Result<(), StoreError> {
+        self.remove::<RunConfig>(RecordKind::RunConfig, name, expected)
+    }
+
+    /// Sets a corrupt file aside as `NAME.json.corrupt-N`, with all its bytes, and so frees its name. Only for a command
+    /// that holds the workload's operation lock; the file is looked at again first. Returns where it is now.
+    pub fn quarantine(&self, kind: RecordKind, operation: &OperationLock) -> Result<PathBuf, StoreError> {
+        let name = operation.name();
+        if *operation.state() != self.state {
+            let (expected, found) = (self.state.root().to_owned(), operation.state().root().to_owned());
+            return Err(StoreError::ForeignLock { name: name.clone(), expected, found });
+        }
+        let _locked = self.lock_record(name)?;
+        let fault = match kind {
+            RecordKind::RunConfig => self.read::<RunConfig>(kind, name).err(),
+            RecordKind::Status => self.read::<StatusRecord>(kind, name).err(),
+        };
+        if !fault.is_some_and(|fault| fault.is_corrupt()) {
+            return Err(StoreError::NotCorrupt { path: self.path(kind, name) });
+        }
+        let folder = Folder::open_or_make(&self.folder(kind))?;
+        for number in 1..=SET_ASIDE_MAX {
+            let aside = OsString::from(format!("{name}.json.corrupt-{number}"));
+            match folder.set_aside(&file_name(name), &aside) {
+                Ok(()) => return Ok(folder.path_of(&aside)),
+                Err(error) if error.is_already_there() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StoreError::TooManySetAside { name: name.clone(), limit: SET_ASIDE_MAX })
+    }
+}
+
+// How it is done.
+
+impl Store {
+    fn folder(&self, kind: RecordKind) -> PathBuf {
+        match kind {
+            RecordKind::RunConfig => self.state.run_configs(),
+            RecordKind::Status => self.state.statuses(),
+        }
+    }
+
+    fn path(&self, kind: RecordKind, name: &WorkloadName) -> PathBuf {
+        self.folder(kind).join(file_name(name))
+    }
+
+    fn read_bytes(&self, kind: RecordKind, name: &WorkloadName) -> Result<Vec<u8>, ReadError> {
+        match Folder::open(&self.folder(kind))? {
+            Some(folder) => folder.read(&file_name(name), RECORD_BYTES_MAX),
+            None => Err(ReadError::NotFound { path: self.path(kind, name) }),
+        }
+    }
+
+    fn read<D: Document>(&self, kind: RecordKind, name: &WorkloadName) -> Result<D, ReadError> {
+        decode(&self.path(kind, name), name, &self.read_bytes(kind, name)?)
+    }
+
+    fn list<D: Document>(&self, kind: RecordKind) -> Result<Listing<D>, ReadError> {
+        let Some(folder) = Folder::open(&self.folder(kind))? else { return Ok(Vec::new()) };
+        let mut names: Vec<_> = folder.names()?.iter().filter_map(|file| workload_of(file)).collect();
+        names.sort_unstable();
+        let mut listing = Vec::with_capacity(names.len());
+        for name in names {
+            let file = file_name(&name);
+            let bytes = folder.read(&file, RECORD_BYTES_MAX);
+            match bytes.and_then(|bytes| decode(&folder.path_of(&file), &name, &bytes)) {
+                // Removed since the folder was read.
+                Err(ReadError::NotFound { .. }) => {}
+                outcome => listing.push((name, outcome)),
+            }
+        }
+        Ok(listing)
+    }
+
+    fn lock_record(&self, name: &WorkloadName) -> Result<RecordLock<'static>, StoreError> {
+        RecordLock::acquire_blocking(&self.state, name, RECORD_LOCK_WAIT)
+            .map_err(|source| StoreError::Locking { name: name.clone(), source })
+    }
+
+    /// The file as it is, and what it says.
+    fn read_to_change<D: Document>(
+        &self,
+        kind: RecordKind,
+        name: &WorkloadName,
+    ) -> Result<(Vec<u8>, D), StoreError> {
+        let unreadable = |source| match source {
+            ReadError::Newer { path, found, known } => {
+                StoreError::Newer { name: name.clone(), path, found, known }
+            }
+            source => StoreError::Unreadable { name: name.clone(), source },
+        };
+        let bytes = self.read_bytes(kind, name).map_err(unreadable)?;
+        let document = decode(&self.path(kind, name), name, &bytes).map_err(unreadable)?;
+        Ok((bytes, document))
+    }
+
+    fn refuse_other<D: Document>(
+        &self,
+        kind: RecordKind,
+        name: &WorkloadName,
+        expected: &Uid,
+        found: &D,
+    ) -> Result<(), StoreError> {
+        refuse_newer(name, found, || self.path(kind, name))?;
+        if found.uid() == expected {
+            return Ok(());
+        }
+        let (expected, found) = (expected.clone(), found.uid().clone());
+        Err(StoreError::UidConflict { name: name.clone(), expected, found })
+    }
+
+    fn remove<D: Document>(
+        &self,
+        kind: RecordKind,
+        name: &WorkloadName,
+        expected: &Uid,
+    ) -> Result<(), StoreError> {
+        let _locked = self.lock_record(name)?;
+        match self.read_to_change::<D>(kind, name) {
+            Ok((_, found)) => self.refuse_other(kind, name, expected, &found)?,
+            Err(StoreError::Unreadable { source, .. }) if source.is_not_found() => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        let (folder, _) = self.open_to_write(kind, name)?;
+        Ok(folder.remove(&file_name(name))?)
+    }
+
+    fn replace(
+        &self,
+        kind: RecordKind,
+        name: &WorkloadName,
+        bytes: serde_json::Result<Vec<u8>>,
+    ) -> Result<(), StoreError> {
+        let bytes = bytes.map_err(|source| StoreError::NotJson { name: name.clone(), source })?;
+        refuse_too_large(name, &bytes)?;
+        let (folder, temporary) = self.open_to_write(kind, name)?;
+        Ok(folder.replace(&temporary, &file_name(name), &bytes)?)
+    }
+
+    /// The folder, swept, and a name for a temporary. Under the record lock.
+    fn open_to_write(&self, kind: RecordKind, name: &WorkloadName) -> Result<(Folder, OsString), StoreError> {
+        let path = self.folder(kind);
+        let temporary = temporary_name(name.as_str())
+            .map_err(|source| StoreError::NoRandomness { path: path.clone(), source })?;
+        let folder = Folder::open_or_make(&path)?;
+        folder.sweep(name.as_str())?;
+        Ok((folder, temporary))
+    }
+}
+
+fn file_name(name: &WorkloadName) -> OsString {
+    OsString::from(format!("{name}.json"))
+}
+
+/// Whose record a file is; nothing for temporaries, files that were set aside, and what others put there.
+fn workload_of(file: &OsStr) -> Option<WorkloadName> {
+    WorkloadName::new(file.to_str()?.strip_suffix(".json")?).ok()
+}
+
+fn refuse_newer<D: Document>(
+    name: &WorkloadName,
+    document: &D,
+    path: impl FnOnce() -> PathBuf,
+) -> Result<(), StoreError> {
+    let found = document.schema_version();
+    if found.is_newer() {
+        return Err(StoreError::Newer {
+            name: name.clone(),
+            path: path(),
+            found,
+            known: SchemaVersion::CURRENT,
+        });
+    }
+    Ok(())
+}
+
+fn refuse_too_large(name: &WorkloadName, bytes: &[u8]) -> Result<(), StoreError> {
+    if bytes.len() > RECORD_BYTES_MAX {
+        return Err(StoreError::TooLarge {
+            name: name.clone(),
+            length: bytes.len(),
+            limit: RECORD_BYTES_MAX,
+        });
+    }
+    Ok(())
+}
