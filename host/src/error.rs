@@ -1,1 +1,216 @@
-//! Errors and what they become at the edge.
+//! The error of the command layer, and what it becomes at each edge.
+//!
+//! Rooms below have errors of their own; here they are classified, put in the words of the command that failed and
+//! given the hint what to do next. A front end prints [`Error`] once and exits with its kind's code.
+use crate::plugin::{CallError, PluginError};
+use crate::status::{LockError, NameError, ReadError, StoreError};
+use serde::{Deserialize, Serialize};
+use wharf_sdk::ErrorCode;
+
+/// What kind of failure it is. The one table from here to exit codes, HTTP and JSON-RPC is below.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorKind {
+    /// Something failed that has no kind of its own.
+    Failed,
+    /// The request itself is wrong.
+    Usage,
+    /// There is no such workload.
+    NotFound,
+    /// It is in the way of something that exists: a name, a port, another command.
+    Conflict,
+    /// The owning runtime is missing, unavailable, or another instance.
+    Owner,
+    /// The runtime refused, or the workload failed.
+    Runtime,
+    /// A deadline passed, or the outcome is not known.
+    Deadline,
+}
+
+impl ErrorKind {
+    /// All kinds, for documentation and tests.
+    pub const ALL: [Self; 7] = [
+        Self::Failed,
+        Self::Usage,
+        Self::NotFound,
+        Self::Conflict,
+        Self::Owner,
+        Self::Runtime,
+        Self::Deadline,
+    ];
+
+    /// The exit code of the command line.
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::NotFound => 3,
+            Self::Conflict => 4,
+            Self::Owner => 5,
+            Self::Runtime => 6,
+            Self::Deadline => 7,
+        }
+    }
+
+    /// What the exit code means, for the help.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Usage => "wrong usage",
+            Self::NotFound => "no such workload",
+            Self::Conflict => "in conflict with something that exists (a name, a port, another command)",
+            Self::Owner => "the owning runtime is missing, unavailable, or another instance",
+            Self::Runtime => "the runtime refused, or the workload failed",
+            Self::Deadline => "a deadline passed, or the outcome is not known",
+        }
+    }
+}
+
+/// A failure of a command: what, why, and what to do next. Never holds a secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    /// What kind.
+    pub kind: ErrorKind,
+    /// What failed and why, complete, in one line.
+    pub message: String,
+    /// What to do next.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hints: Vec<String>,
+}
+
+/// The result of a command.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// An error of this kind.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), hints: Vec::new() }
+    }
+
+    /// What was being done, and why it failed, with the whole chain of causes.
+    pub fn caused(kind: ErrorKind, doing: impl std::fmt::Display, cause: &dyn std::error::Error) -> Self {
+        Self::new(kind, format!("{doing}: {}", chain(cause)))
+    }
+
+    /// With a hint what to do next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// With what was being done put in front.
+    #[must_use]
+    pub fn while_doing(mut self, doing: impl std::fmt::Display) -> Self {
+        self.message = format!("{doing}: {}", self.message);
+        self
+    }
+}
+
+/// An error and its causes in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}
+
+impl From<NameError> for Error {
+    fn from(error: NameError) -> Self {
+        Self::new(ErrorKind::Usage, chain(&error))
+    }
+}
+
+impl From<ReadError> for Error {
+    fn from(error: ReadError) -> Self {
+        let kind = if error.is_not_found() { ErrorKind::NotFound } else { ErrorKind::Failed };
+        let corrupt = error.is_corrupt();
+        let shown = Self::new(kind, chain(&error));
+        if corrupt {
+            shown.hint("its name stays reserved; look at the file, mend or remove it")
+        } else {
+            shown
+        }
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        let kind = match &error {
+            StoreError::AlreadyExists { .. }
+            | StoreError::UidConflict { .. }
+            | StoreError::RevisionConflict { .. } => ErrorKind::Conflict,
+            StoreError::Unreadable { source, .. } if source.is_not_found() => ErrorKind::NotFound,
+            _ => ErrorKind::Failed,
+        };
+        Self::new(kind, chain(&error))
+    }
+}
+
+impl From<LockError> for Error {
+    fn from(error: LockError) -> Self {
+        if error.is_busy() {
+            return Self::new(ErrorKind::Conflict, chain(&error))
+                .hint("another wharf command works on it: wait for it to end, and try again");
+        }
+        Self::new(ErrorKind::Failed, chain(&error))
+    }
+}
+
+impl From<PluginError> for Error {
+    fn from(error: PluginError) -> Self {
+        let hint = match &error {
+            PluginError::UnknownRuntime { .. } => Some("see: wharf runtime list"),
+            PluginError::Untrusted { .. } | PluginError::Incompatible { .. } => {
+                Some("see: wharf runtime list")
+            }
+            _ => None,
+        };
+        let shown = Self::new(ErrorKind::Owner, chain(&error));
+        hint.into_iter().fold(shown, Self::hint)
+    }
+}
+
+impl From<CallError> for Error {
+    fn from(error: CallError) -> Self {
+        let kind = match &error {
+            CallError::Answered(answered) => match answered.code {
+                ErrorCode::Unavailable => ErrorKind::Owner,
+                ErrorCode::Timeout | ErrorCode::Cancelled => ErrorKind::Deadline,
+                ErrorCode::NotFound
+                | ErrorCode::AlreadyExists
+                | ErrorCode::InvalidArgument
+                | ErrorCode::FailedPrecondition
+                | ErrorCode::PermissionDenied
+                | ErrorCode::Unsupported
+                | ErrorCode::Internal => ErrorKind::Runtime,
+            },
+            CallError::Deadline { .. } => ErrorKind::Deadline,
+            CallError::Malformed { .. } | CallError::Died { .. } => ErrorKind::Runtime,
+        };
+        Self::new(kind, chain(&error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_are_those_that_are_documented() {
+        assert_eq!(ErrorKind::ALL.map(ErrorKind::exit_code), [1, 2, 3, 4, 5, 6, 7]);
+    }
+
+    #[test]
+    fn the_chain_is_told_once_and_whole() {
+        let cause = std::io::Error::other("disk full");
+        let error = Error::caused(ErrorKind::Failed, "cannot save", &cause).hint("make room");
+        assert_eq!(error.to_string(), "cannot save: disk full");
+        assert_eq!(error.hints, ["make room"]);
+    }
+}

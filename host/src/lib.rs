@@ -6,6 +6,7 @@ pub mod error;
 pub mod launch;
 pub mod plugin;
 pub mod proxy;
+pub mod reconcile;
 pub mod status;
 pub mod supervise;
 pub mod workload;

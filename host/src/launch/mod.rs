@@ -1,1 +1,2 @@
 //! launch (placeholder until its room is built).
+pub const LAUNCHER_ARGUMENT: &str = "__launch";

@@ -8,7 +8,7 @@ use wharf_sdk::stamp::{RuntimeStamp, Stamp};
 const OWN_PREFIX: &str = "libwharf_plugin_";
 
 /// A folder that is searched.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct PluginDir {
     /// Where.
     pub path: PathBuf,

@@ -1,1 +1,26 @@
-//! supervise (placeholder until its room is built).
+//! The supervisor: one detached process for each workload that runs.
+//!
+//! `spawn` is the side of the command that starts it, `run` the process itself, `control` both ends of its socket.
+//! It deploys through the owner's plugin alone, serves the proxy, learns of the workload's end from the runtime, and
+//! restarts it by policy. It must not know any particular runtime, nor how records are stored.
+//!
+//! Invariants:
+//! - It holds the life lock as long as it lives; whether it lives is a question about that lock.
+//! - While it starts a workload it holds the operation lock that it inherited and writes the transition; afterwards
+//!   it writes spontaneous events alone, and re-reads `desired` under the record lock before every restart.
+//! - A handle is recorded, durably, before the workload's code runs (R12).
+pub mod control;
+
+mod backoff;
+mod deploy;
+mod front;
+mod log;
+mod run;
+mod spawn;
+mod watch;
+mod wire;
+
+pub use log::log_path;
+pub use run::{Reporter, SUPERVISOR_ARGUMENT, run, supervise};
+pub use spawn::{Supervisor, spawn};
+pub use wire::{Ended, Mode, Progress, Task};

@@ -1,1 +1,28 @@
-//! workload (placeholder until its room is built).
+//! The one command layer: create, start, stop, restart, remove, list, logs.
+//!
+//! Called by every front end (command line, later REST and MCP), which parses, calls and renders. Each command takes
+//! the operation lock of its workload, changes records through the store alone, and goes to the owner or fails
+//! loudly (R08). It must not print, and must not know any particular runtime.
+mod create;
+mod list;
+mod logs;
+mod manager;
+mod remove;
+mod request;
+mod server;
+mod spec;
+mod start;
+mod status;
+mod stop;
+mod view;
+
+pub use list::ListOptions;
+pub use logs::{LogReader, LogSource};
+pub use manager::Manager;
+pub use request::{RunRequest, Started};
+pub use server::ServerError;
+pub use spec::{SecretReference, specification};
+pub use status::{StatusReport, SupervisorReport};
+pub(crate) use stop::last_exit;
+pub use stop::{StopResult, Stopped};
+pub use view::WorkloadView;

@@ -1,0 +1,206 @@
+//! The supervisor's control socket, both ends.
+//!
+//! One connection carries one request and one answer, a line of JSON each, with the version of the protocol: a
+//! supervisor of an older version and a newer command line understand each other. The socket lies in the state
+//! directory, beside the locks, so that it does not vanish at logout; its path may be longer than a socket's address
+//! can be, so both ends reach it through a descriptor of its folder.
+use crate::status::{StateDir, WorkloadName};
+use crate::workload::SupervisorReport;
+use serde::{Deserialize, Serialize};
+use std::{
+    fs::{File, Permissions},
+    io,
+    os::fd::AsRawFd,
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{UnixListener, UnixStream},
+    sync::{mpsc, oneshot},
+};
+use wharf_sdk::Exit;
+
+/// The version of the protocol.
+const VERSION: u32 = 1;
+/// The longest line in either direction.
+const MAX_LINE_BYTES: u64 = 64 * 1024;
+/// How long a client may take to say what it wants.
+const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
+
+/// What a command asks of a supervisor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Request {
+    /// Stop the workload and end.
+    Stop {
+        /// How long the workload may take to end by itself.
+        timeout_ms: u64,
+    },
+    /// Tell about yourself.
+    Report {},
+}
+
+/// What a supervisor answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Answer {
+    /// The workload has ended, and this is how; the supervisor ends now.
+    Stopped {
+        /// How, if that is known.
+        exit: Option<Exit>,
+    },
+    /// About the supervisor.
+    Report(SupervisorReport),
+    /// It cannot be done.
+    Refused {
+        /// Why.
+        message: String,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct Versioned<T> {
+    version: u32,
+    body: T,
+}
+
+/// A request with the place for its answer.
+pub(super) struct Asked {
+    pub(super) request: Request,
+    pub(super) answer: oneshot::Sender<Answer>,
+}
+
+/// A folder's path that is short whatever the folder is called, as long as the file is open.
+struct ShortPath {
+    folder: File,
+    name: String,
+}
+
+impl ShortPath {
+    fn of(state: &StateDir, name: &WorkloadName) -> io::Result<Self> {
+        Ok(Self { folder: File::open(state.control())?, name: format!("{name}.sock") })
+    }
+
+    fn path(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}/{}", self.folder.as_raw_fd(), self.name))
+    }
+}
+
+/// The supervisor's end. Bound under the life lock, so a socket that is there already is a dead one's.
+pub(super) struct Server {
+    place: ShortPath,
+    listener: UnixListener,
+}
+
+impl Server {
+    pub(super) fn bind(state: &StateDir, name: &WorkloadName) -> io::Result<Self> {
+        state.make_control().map_err(io::Error::other)?;
+        let place = ShortPath::of(state, name)?;
+        match std::fs::remove_file(place.path()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(place.path())?;
+        std::fs::set_permissions(place.path(), Permissions::from_mode(0o600))?;
+        Ok(Self { place, listener })
+    }
+
+    /// Takes requests, one connection after the other, for ever.
+    pub(super) async fn serve(self, requests: mpsc::Sender<Asked>) {
+        loop {
+            let Ok((socket, _)) = self.listener.accept().await else {
+                // Out of descriptors, most likely: the next accept would fail at once again.
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                continue;
+            };
+            let requests = requests.clone();
+            tokio::spawn(async move {
+                if let Err(error) = answer(socket, requests).await {
+                    tracing::debug!(%error, "a control connection broke");
+                }
+            });
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(self.place.path());
+    }
+}
+
+async fn answer(mut socket: UnixStream, requests: mpsc::Sender<Asked>) -> io::Result<()> {
+    let request: Versioned<Request> =
+        tokio::time::timeout(REQUEST_DEADLINE, read_line(&mut socket)).await.map_err(io::Error::other)??;
+    if request.version > VERSION {
+        let message =
+            format!("this supervisor speaks version {VERSION}, and was asked in {}", request.version);
+        return write_line(&mut socket, &Answer::Refused { message }).await;
+    }
+    let (sender, receiver) = oneshot::channel();
+    let asked = Asked { request: request.body, answer: sender };
+    let gone = || Answer::Refused { message: "the supervisor is ending".to_owned() };
+    let answer = match requests.send(asked).await {
+        Ok(()) => receiver.await.unwrap_or_else(|_| gone()),
+        Err(_) => gone(),
+    };
+    write_line(&mut socket, &answer).await
+}
+
+/// Asks a supervisor to stop its workload and to end.
+pub async fn stop(
+    state: &StateDir,
+    name: &WorkloadName,
+    timeout: Duration,
+    limit: Duration,
+) -> io::Result<Option<Exit>> {
+    let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+    match ask(state, name, Request::Stop { timeout_ms }, limit).await? {
+        Answer::Stopped { exit } => Ok(exit),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// Asks a supervisor about itself.
+pub async fn report(state: &StateDir, name: &WorkloadName, limit: Duration) -> io::Result<SupervisorReport> {
+    match ask(state, name, Request::Report {}, limit).await? {
+        Answer::Report(report) => Ok(report),
+        other => Err(unexpected(other)),
+    }
+}
+
+fn unexpected(answer: Answer) -> io::Error {
+    match answer {
+        Answer::Refused { message } => io::Error::other(message),
+        Answer::Stopped { .. } | Answer::Report(_) => {
+            io::Error::other("the supervisor answered something else")
+        }
+    }
+}
+
+async fn ask(state: &StateDir, name: &WorkloadName, request: Request, limit: Duration) -> io::Result<Answer> {
+    let exchange = async {
+        let place = ShortPath::of(state, name)?;
+        let mut socket = UnixStream::connect(place.path()).await?;
+        write_line(&mut socket, &request).await?;
+        read_line::<Versioned<Answer>>(&mut socket).await.map(|answer| answer.body)
+    };
+    tokio::time::timeout(limit, exchange).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+}
+
+async fn write_line<T: Serialize + Sync>(socket: &mut UnixStream, body: &T) -> io::Result<()> {
+    let mut text = serde_json::to_vec(&Versioned { version: VERSION, body })?;
+    text.push(b'\n');
+    socket.write_all(&text).await
+}
+
+async fn read_line<T: for<'de> Deserialize<'de>>(socket: &mut UnixStream) -> io::Result<T> {
+    let mut line = Vec::new();
+    BufReader::new(socket.take(MAX_LINE_BYTES)).read_until(b'\n', &mut line).await?;
+    if line.is_empty() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(serde_json::from_slice(&line)?)
+}

@@ -1,0 +1,241 @@
+//! Brings the workload up: deploy, record, attach, start, wait until it is ready.
+use super::front::{Front, sides};
+use crate::config::Config;
+use crate::error::{Error, ErrorKind, Result, chain};
+use crate::plugin::RuntimeClient;
+use crate::proxy::ConnectError;
+use crate::status::{Desired, RunConfig, StatusRecord, Store, Transport};
+use crate::workload::specification;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{io::AsyncReadExt, net::TcpStream, time::Instant};
+use wharf_sdk::{ErrorCode, Exit, Handle, LogOptions, WorkloadState};
+
+/// How many lines of its log are shown of a workload that could not be started.
+const SHOWN_LINES: u64 = 8;
+/// How long a workload that closed its stdout may take to end before it is asked how.
+const EXIT_GRACE: Duration = Duration::from_secs(2);
+
+/// One workload and how it is reached.
+pub(super) struct Deployment {
+    pub(super) config: Config,
+    pub(super) store: Store,
+    pub(super) run: RunConfig,
+    pub(super) host_id: String,
+    pub(super) client: Arc<RuntimeClient>,
+    /// The port that an HTTP server is told to listen on.
+    pub(super) target_port: u16,
+    /// The proxy; made at the first start, kept over restarts.
+    pub(super) front: Option<Front>,
+    /// What is deployed now.
+    pub(super) handle: Option<Handle>,
+}
+
+/// Whether the record still allows what a supervisor is about to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Occasion {
+    /// As the holder of the operation: the first start.
+    Operation,
+    /// On its own: a restart, only while the workload is still desired.
+    Spontaneous,
+}
+
+impl Deployment {
+    /// Brings the workload up to ready.
+    pub(super) async fn bring_up(&mut self, occasion: Occasion) -> Result<()> {
+        if occasion == Occasion::Operation && self.take_over().await? {
+            return Ok(());
+        }
+        let spec = specification(&self.config, &self.run, &self.host_id, self.target_port)?;
+        let handle = self.client.deploy(&spec).await?;
+        // From here on whatever happens must find the handle, to remove what was deployed.
+        self.handle = Some(handle.clone());
+        self.record_handle(&handle, occasion).await?;
+        match self.run.transport {
+            Transport::Stdio => self.start_stdio(&handle).await,
+            Transport::StreamableHttp | Transport::Sse => self.start_http(&handle).await,
+        }
+    }
+
+    /// What an earlier supervisor left: a server with a port that still runs is taken over, all else is removed.
+    async fn take_over(&mut self) -> Result<bool> {
+        let record = self.store.read_status(&self.run.name)?;
+        let Some(value) = record.handle else { return Ok(false) };
+        let handle: Handle = serde_json::from_value(value).map_err(|error| {
+            Error::caused(ErrorKind::Failed, "the recorded handle cannot be read", &error)
+        })?;
+        match self.client.recover(&handle).await {
+            Ok(seen) if seen.state == WorkloadState::Running && self.run.transport != Transport::Stdio => {
+                tracing::info!("the workload of an earlier supervisor still runs and is taken over");
+                self.handle = Some(handle.clone());
+                let address = address(seen.address.as_deref())?;
+                self.wait_for_port(&handle, address).await?;
+                return Ok(true);
+            }
+            Ok(_) => self.client.remove(&handle).await?,
+            Err(error) if error.code() == Some(ErrorCode::NotFound) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(false)
+    }
+
+    /// Stores the handle, durably, before any of the workload's code runs (R12).
+    async fn record_handle(&self, handle: &Handle, occasion: Occasion) -> Result<()> {
+        let value = serde_json::to_value(handle)
+            .map_err(|error| Error::caused(ErrorKind::Failed, "the handle cannot be written", &error))?;
+        self.change(move |record| {
+            if occasion == Occasion::Spontaneous && record.desired != Desired::Running {
+                return Err(Error::new(ErrorKind::Conflict, "the workload is no longer to run"));
+            }
+            record.handle = Some(value);
+            Ok(())
+        })
+        .await
+    }
+
+    /// One change of the record, off the threads that serve clients. A record that is gone is not made again.
+    pub(super) async fn change(
+        &self,
+        change: impl FnOnce(&mut StatusRecord) -> Result<()> + Send + 'static,
+    ) -> Result<()> {
+        let (store, name, uid) = (self.store.clone(), self.run.name.clone(), self.run.uid.clone());
+        let work = tokio::task::spawn_blocking(move || {
+            store.update_status::<Error>(&name, &uid, |record| {
+                let gone = || Error::new(ErrorKind::NotFound, "the workload was removed");
+                let mut record = record.ok_or_else(gone)?;
+                change(&mut record)?;
+                Ok(record)
+            })
+        });
+        match work.await {
+            Ok(outcome) => outcome.map(drop),
+            Err(error) => Err(Error::caused(ErrorKind::Failed, "the record was not written", &error)),
+        }
+    }
+
+    async fn start_stdio(&mut self, handle: &Handle) -> Result<()> {
+        let stream = self.client.attach(handle).await?;
+        let (stdout, stdin) = sides(stream)
+            .map_err(|error| Error::caused(ErrorKind::Runtime, "the workload cannot be attached", &error))?;
+        self.client.start(handle).await?;
+        let front = self.front.get_or_insert_with(|| Front::stdio(&self.run)).clone();
+        let Front::Stdio(proxy) = front else {
+            return Err(Error::new(ErrorKind::Failed, "the transport changed under the supervisor"));
+        };
+        let deadline = self.config.settings.start_timeout();
+        match proxy.connect(stdout, stdin, deadline).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.not_ready(handle, &error).await),
+        }
+    }
+
+    async fn not_ready(&self, handle: &Handle, error: &ConnectError) -> Error {
+        let name = &self.run.name;
+        match error {
+            ConnectError::Exited { .. } => self.ended_early(handle).await,
+            ConnectError::TimedOut { .. } => {
+                let seconds = self.config.settings.start_timeout().as_secs_f64();
+                let message = format!("'{name}' did not answer the MCP handshake within {seconds} s");
+                self.with_output(handle, Error::new(ErrorKind::Deadline, message)).await
+            }
+            other => {
+                let message = format!("'{name}' does not speak MCP as it should: {}", chain(other));
+                self.with_output(handle, Error::new(ErrorKind::Runtime, message)).await
+            }
+        }
+    }
+
+    async fn start_http(&mut self, handle: &Handle) -> Result<()> {
+        self.client.start(handle).await?;
+        let seen = self.client.inspect(handle).await?;
+        let address = address(seen.address.as_deref())?;
+        self.wait_for_port(handle, address).await
+    }
+
+    /// Waits until the server accepts connections. There is no event for that: the pauses grow and end at the
+    /// deadline, or when the workload ends.
+    async fn wait_for_port(&mut self, handle: &Handle, address: SocketAddr) -> Result<()> {
+        let deadline = Instant::now() + self.config.settings.start_timeout();
+        let listening = async {
+            let mut pause = Duration::from_millis(5);
+            while TcpStream::connect(address).await.is_err() {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_millis(250));
+            }
+        };
+        let ready = tokio::select! {
+            () = listening => true,
+            _ = self.client.wait(handle) => return Err(self.ended_early(handle).await),
+            () = tokio::time::sleep_until(deadline) => false,
+        };
+        if !ready {
+            let message = format!("'{}' does not listen on {address}", self.run.name);
+            let error = Error::new(ErrorKind::Deadline, message)
+                .hint("say where it listens with --target-port, or read its documentation: it was told PORT and MCP_PORT");
+            return Err(self.with_output(handle, error).await);
+        }
+        self.front = Some(Front::http(&self.run, address));
+        Ok(())
+    }
+
+    async fn ended_early(&self, handle: &Handle) -> Error {
+        let exit = tokio::time::timeout(EXIT_GRACE, self.client.wait(handle)).await;
+        let how = match exit {
+            Ok(Ok(exit)) => how(&exit),
+            Ok(Err(_)) => "ended".to_owned(),
+            Err(_) => "closed its output".to_owned(),
+        };
+        let error = Error::new(ErrorKind::Runtime, format!("'{}' {how} before it was ready", self.run.name));
+        self.with_output(handle, error).await
+    }
+
+    /// The error with the end of the workload's output, which mostly tells why.
+    async fn with_output(&self, handle: &Handle, error: Error) -> Error {
+        const MAX_BYTES: u64 = 4096;
+        let options = LogOptions { tail: Some(SHOWN_LINES), ..LogOptions::default() };
+        let Ok(stream) = self.client.logs(handle, options).await else { return error };
+        let Some(reader) = reading_side(stream) else { return error };
+        let mut text = Vec::new();
+        let mut reader = reader.take(MAX_BYTES);
+        if tokio::time::timeout(EXIT_GRACE, reader.read_to_end(&mut text)).await.is_err() {
+            return error;
+        }
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        if lines.is_empty() { error } else { error.hint(format!("its last output:\n{}", lines.join("\n"))) }
+    }
+
+    /// Removes whatever is deployed.
+    pub(super) async fn remove(&mut self) -> Result<()> {
+        if let Some(handle) = &self.handle {
+            self.client.remove(handle).await?;
+            self.handle = None;
+        }
+        Ok(())
+    }
+}
+
+fn reading_side(stream: crate::plugin::RawStream) -> Option<Box<dyn tokio::io::AsyncRead + Send + Unpin>> {
+    match stream {
+        crate::plugin::RawStream::Copied { reader, .. } => Some(reader),
+        crate::plugin::RawStream::Descriptors { reader, .. } => {
+            let receiver = tokio::net::unix::pipe::Receiver::from_owned_fd(reader?).ok()?;
+            Some(Box::new(receiver))
+        }
+    }
+}
+
+fn address(text: Option<&str>) -> Result<SocketAddr> {
+    text.and_then(|text| text.parse().ok()).ok_or_else(|| {
+        Error::new(ErrorKind::Runtime, "the runtime does not say where the workload's port can be reached")
+    })
+}
+
+/// How a workload ended, in words that follow its name.
+pub(super) fn how(exit: &Exit) -> String {
+    match (exit.code, exit.signal) {
+        (Some(code), _) => format!("exited with code {code}"),
+        (None, Some(signal)) => format!("was ended by signal {signal}"),
+        (None, None) if exit.reason.is_empty() => "ended".to_owned(),
+        (None, None) => format!("ended: {}", exit.reason),
+    }
+}

@@ -1,0 +1,140 @@
+//! The proxy in front of the workload, of either kind.
+use crate::config::Config;
+use crate::error::{Error, ErrorKind, Result, chain};
+use crate::plugin::RawStream;
+use crate::proxy::{HttpProxy, Limits, ProxyOptions, StdioProxy, serve};
+use crate::status::RunConfig;
+use std::{io, net::SocketAddr, os::fd::OwnedFd, time::Duration};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, UnixStream, unix::pipe},
+};
+use tokio_util::sync::CancellationToken;
+
+/// The proxy of one workload; clones share it.
+#[derive(Clone)]
+pub(super) enum Front {
+    /// In front of a server that speaks over stdin and stdout.
+    Stdio(StdioProxy),
+    /// In front of a server that listens on a port.
+    Http(HttpProxy),
+}
+
+impl Front {
+    pub(super) fn stdio(run: &RunConfig) -> Self {
+        Self::Stdio(StdioProxy::new(options(run)))
+    }
+
+    pub(super) fn http(run: &RunConfig, server: SocketAddr) -> Self {
+        Self::Http(HttpProxy::new(options(run), server))
+    }
+
+    /// Serves clients until it is cancelled.
+    pub(super) async fn serve(self, listener: TcpListener, end: CancellationToken) {
+        let router = match &self {
+            Self::Stdio(proxy) => proxy.router(),
+            Self::Http(proxy) => proxy.router(),
+        };
+        if let Err(error) = serve(listener, router, &Limits::default(), end).await {
+            tracing::error!(%error, "the proxy ended");
+        }
+    }
+
+    /// Resolves when the server can no longer be spoken to; never for a server with a port.
+    pub(super) async fn disconnected(&self) {
+        match self {
+            Self::Stdio(proxy) => proxy.disconnected().await,
+            Self::Http(_) => std::future::pending().await,
+        }
+    }
+
+    /// Tells the server, and who waits for it, that it is over: what is in flight is answered, stdin is closed.
+    pub(super) async fn close_upstream(&self, reason: &str) {
+        if let Self::Stdio(proxy) = self {
+            proxy.close_upstream(reason).await;
+        }
+    }
+
+    /// Ends all sessions.
+    pub(super) async fn shut_down(&self) {
+        if let Self::Stdio(proxy) = self {
+            proxy.shutdown().await;
+        }
+    }
+
+    /// One real request to the server.
+    pub(super) async fn ping(&self, deadline: Duration) -> std::result::Result<Duration, String> {
+        let answer = match self {
+            Self::Stdio(proxy) => proxy.ping(deadline).await,
+            Self::Http(proxy) => proxy.ping(deadline).await,
+        };
+        answer.map_err(|error| chain(&error))
+    }
+}
+
+fn options(run: &RunConfig) -> ProxyOptions {
+    ProxyOptions {
+        workload: run.name.to_string(),
+        allowed_hosts: Vec::new(),
+        allowed_origins: Vec::new(),
+        limits: Limits::default(),
+        client_capabilities: None,
+    }
+}
+
+/// Binds the proxy's port: the recorded one, or any.
+pub(super) async fn bind(run: &RunConfig) -> Result<TcpListener> {
+    let address = (run.host.as_str(), run.port);
+    TcpListener::bind(address).await.map_err(|error| {
+        let doing = format!("the proxy of '{}' cannot listen on {}:{}", run.name, run.host, run.port);
+        if error.kind() == io::ErrorKind::AddrInUse {
+            Error::new(ErrorKind::Conflict, format!("{doing}: the port is taken"))
+                .hint("end what uses the port, or choose another --proxy-port")
+        } else {
+            Error::caused(ErrorKind::Failed, doing, &error)
+        }
+    })
+}
+
+/// A free port for a server that is told its port.
+pub(super) async fn free_port(_config: &Config) -> io::Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0)).await?.local_addr()?.port())
+}
+
+type Reader = Box<dyn AsyncRead + Send + Unpin>;
+type Writer = Box<dyn AsyncWrite + Send + Unpin>;
+
+/// The two sides of an attached workload.
+pub(super) fn sides(stream: RawStream) -> io::Result<(Reader, Writer)> {
+    match stream {
+        RawStream::Copied { reader, writer } => Ok((reader, writer)),
+        RawStream::Descriptors { reader: Some(reader), writer: Some(writer) } => {
+            Ok((reading(reader)?, writing(writer)?))
+        }
+        RawStream::Descriptors { .. } => Err(io::Error::other("the runtime attached one side only")),
+    }
+}
+
+fn reading(descriptor: OwnedFd) -> io::Result<Reader> {
+    let is_pipe = rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&descriptor)?.st_mode).is_fifo();
+    Ok(if is_pipe {
+        Box::new(pipe::Receiver::from_owned_fd(descriptor)?)
+    } else {
+        Box::new(socket(descriptor)?)
+    })
+}
+
+fn writing(descriptor: OwnedFd) -> io::Result<Writer> {
+    let is_pipe = rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&descriptor)?.st_mode).is_fifo();
+    Ok(if is_pipe {
+        Box::new(pipe::Sender::from_owned_fd(descriptor)?)
+    } else {
+        Box::new(socket(descriptor)?)
+    })
+}
+
+fn socket(descriptor: OwnedFd) -> io::Result<UnixStream> {
+    let socket = std::os::unix::net::UnixStream::from(descriptor);
+    socket.set_nonblocking(true)?;
+    UnixStream::from_std(socket)
+}

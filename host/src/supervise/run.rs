@@ -1,0 +1,307 @@
+//! The supervisor's process, from its first instruction to its last.
+use super::backoff::Backoff;
+use super::control::{Asked, Server};
+use super::deploy::{Deployment, Occasion};
+use super::front::{bind, free_port};
+use super::log::{RotatedLog, log_path};
+use super::watch::Watch;
+use super::wire::{Line, Mode, Task};
+use crate::error::{Error, ErrorKind, Result};
+use crate::plugin::Plugins;
+use crate::status::{BootId, Event, LifeLock, OperationLock, ProcessIdentity, Store, Transport};
+use rustix::stdio::{dup2_stdin, dup2_stdout, stdin, stdout};
+use std::{
+    fs::File,
+    io::{self, BufRead, Write},
+    os::unix::net::UnixStream,
+    process::ExitCode,
+    sync::Mutex,
+    time::Duration,
+};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+/// The first argument that makes the binary a supervisor.
+pub const SUPERVISOR_ARGUMENT: &str = "__supervise";
+
+/// How many control requests may wait.
+const QUEUED_REQUESTS: usize = 16;
+/// How long the life lock is waited for.
+const LIFE_WAIT: Duration = Duration::from_secs(5);
+/// How long clients may take to go when the supervisor ends.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Where the supervisor says how its start goes.
+pub trait Reporter: Send {
+    /// What it does now.
+    fn progress(&mut self, message: &str);
+    /// The workload is ready on this port.
+    fn ready(&mut self, port: u16);
+}
+
+/// Runs a detached supervisor; the binary calls it before anything else, with descriptors as `spawn` sets them.
+pub fn run() -> ExitCode {
+    match detached() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Standard error is the supervisor's log.
+            let _ = writeln!(io::stderr(), "the supervisor could not begin: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn detached() -> io::Result<()> {
+    // The terminal of the command that started it must not reach it.
+    let _ = rustix::process::setsid();
+    let operation = rustix::io::fcntl_dupfd_cloexec(stdin(), 3)?;
+    let socket = UnixStream::from(rustix::io::fcntl_dupfd_cloexec(stdout(), 3)?);
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    dup2_stdin(&null)?;
+    dup2_stdout(&null)?;
+    let mut line = String::new();
+    io::BufReader::new(&socket).read_line(&mut line)?;
+    let task: Task = serde_json::from_str(&line)?;
+    start_log(&task)?;
+    let operation =
+        OperationLock::from_fd(&task.config.state(), &task.name, operation).map_err(io::Error::other)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut reporter = Lines(socket);
+        if let Err(error) = supervise(&task, operation, &mut reporter, false).await {
+            tracing::error!(%error, "the workload could not be started");
+            reporter.say(&Line::Failed { error });
+        }
+    });
+    Ok(())
+}
+
+fn start_log(task: &Task) -> io::Result<()> {
+    let log = RotatedLog::open(&log_path(&task.config.state(), &task.name))?;
+    let writer = Mutex::new(log);
+    tracing_subscriber::fmt()
+        .with_writer(writer)
+        .with_ansi(false)
+        .with_env_filter(tracing_subscriber::EnvFilter::new(&task.config.log_level))
+        .init();
+    Ok(())
+}
+
+struct Lines(UnixStream);
+
+impl Lines {
+    /// A command that went away hears no more; the workload goes on.
+    fn say(&mut self, line: &Line) {
+        if let Ok(mut text) = serde_json::to_vec(line) {
+            text.push(b'\n');
+            let _ = self.0.write_all(&text);
+        }
+    }
+}
+
+impl Reporter for Lines {
+    fn progress(&mut self, message: &str) {
+        self.say(&Line::Progress { message: message.to_owned() });
+    }
+
+    fn ready(&mut self, port: u16) {
+        self.say(&Line::Ready { port });
+        // The last word: who waits for the end of the lines sees it.
+        let _ = self.0.shutdown(std::net::Shutdown::Both);
+    }
+}
+
+/// Starts the workload and tends it until its end; an error means that it could not be started, and that what there
+/// was has been cleared up. Holds the operation lock until the workload is ready, the life lock to the end.
+pub async fn supervise(
+    task: &Task,
+    operation: OperationLock,
+    reporter: &mut dyn Reporter,
+    foreground: bool,
+) -> Result<()> {
+    let state = task.config.state();
+    // Who asked whether a supervisor was gone may hold the lock for an instant.
+    let _life = LifeLock::acquire(&state, &task.name, LIFE_WAIT).await.map_err(|error| {
+        Error::caused(ErrorKind::Conflict, format!("'{}' has a supervisor already", task.name), &error)
+    })?;
+    let mut deployment = match prepare(task).await {
+        Ok(deployment) => deployment,
+        Err(error) => return Err(give_up(task, None, error).await),
+    };
+    reporter.progress("starting the workload");
+    let (listener, port) = match bring_up(&mut deployment).await {
+        Ok(ready) => ready,
+        Err(error) => return Err(give_up(task, Some(deployment), error).await),
+    };
+    let end = CancellationToken::new();
+    let front = deployment.front.clone();
+    let serving = front.clone().map(|front| tokio::spawn(front.serve(listener, end.clone())));
+    let (sender, requests) = mpsc::channel(QUEUED_REQUESTS);
+    let control = match Server::bind(&state, &task.name) {
+        Ok(server) => tokio::spawn(server.serve(sender)),
+        Err(error) => {
+            let error = Error::caused(ErrorKind::Failed, "the control socket cannot be made", &error);
+            return Err(give_up(task, Some(deployment), error).await);
+        }
+    };
+    let watch = match begin_watch(deployment, requests, foreground).await {
+        Ok(watch) => watch,
+        Err((deployment, error)) => return Err(give_up(task, Some(*deployment), error).await),
+    };
+    drop(operation);
+    reporter.ready(port);
+    watch.run().await;
+    control.abort();
+    if let Some(front) = front {
+        front.shut_down().await;
+    }
+    end.cancel();
+    if let Some(serving) = serving {
+        let _ = tokio::time::timeout(GOODBYE, serving).await;
+    }
+    Ok(())
+}
+
+async fn prepare(task: &Task) -> Result<Deployment> {
+    let config = task.config.clone();
+    let store = Store::new(config.state());
+    let run = store.read_run_config(&task.name)?;
+    if run.uid != task.uid {
+        return Err(Error::new(ErrorKind::Conflict, format!("'{}' is another workload by now", task.name)));
+    }
+    let host_id = store.state().make_host_id()?.to_string();
+    let plugins = Plugins::new(config.connect_options(&host_id));
+    let owner = run
+        .owner()
+        .ok_or_else(|| Error::new(ErrorKind::Owner, format!("no runtime is recorded for '{}'", task.name)))?;
+    let endpoint = (!owner.runtime_endpoint.is_empty()).then_some(owner.runtime_endpoint.as_str());
+    let client = plugins.connect(&owner.runtime_name, endpoint).await?;
+    let instance = client.instance().await?.instance;
+    if instance != owner.runtime_instance {
+        let message = format!(
+            "'{}' belongs to the runtime '{}' at {}, and another instance answers there: {instance}",
+            task.name, owner.runtime_name, owner.runtime_instance
+        );
+        return Err(Error::new(ErrorKind::Owner, message));
+    }
+    let target_port = match (run.transport, run.target_port) {
+        (Transport::Stdio, _) => 0,
+        (_, 0) => free_port(&config)
+            .await
+            .map_err(|error| Error::caused(ErrorKind::Failed, "no free port can be found", &error))?,
+        (_, port) => port,
+    };
+    Ok(Deployment { config, store, run, host_id, client, target_port, front: None, handle: None })
+}
+
+/// The port first: one that is taken is told before anything runs.
+async fn bring_up(deployment: &mut Deployment) -> Result<(TcpListener, u16)> {
+    let listener = bind(&deployment.run).await?;
+    let port = listener
+        .local_addr()
+        .map_err(|error| Error::caused(ErrorKind::Failed, "the proxy's port cannot be told", &error))?
+        .port();
+    if deployment.run.port != port {
+        // A port that was chosen once stays: clients have written it down.
+        let run = &deployment.run;
+        deployment.run = deployment.store.update_run_config(&run.name, &run.uid, |run| run.port = port)?;
+    }
+    let boot = BootId::current()
+        .and_then(|boot| ProcessIdentity::current(&boot))
+        .map_err(|error| Error::caused(ErrorKind::Failed, "this process cannot be identified", &error))?;
+    deployment
+        .change(move |record| {
+            record.set_supervisor(Some(boot));
+            Ok(())
+        })
+        .await?;
+    deployment.bring_up(Occasion::Operation).await?;
+    Ok((listener, port))
+}
+
+async fn begin_watch(
+    deployment: Deployment,
+    requests: mpsc::Receiver<Asked>,
+    foreground: bool,
+) -> std::result::Result<Watch, (Box<Deployment>, Error)> {
+    let signalled = match signals() {
+        Ok(signalled) => signalled,
+        Err(error) => {
+            let error = Error::caused(ErrorKind::Failed, "signals cannot be received", &error);
+            return Err((Box::new(deployment), error));
+        }
+    };
+    let ready = deployment.change(|record| {
+        record.apply(Event::Ready).map_err(|error| Error::new(ErrorKind::Conflict, error.to_string()))?;
+        record.started_at = Some(jiff::Timestamp::now());
+        record.last_exit = None;
+        record.restarts = 0;
+        Ok(())
+    });
+    if let Err(error) = ready.await {
+        return Err((Box::new(deployment), error));
+    }
+    Ok(Watch {
+        deployment,
+        requests,
+        signalled,
+        ready_since: Instant::now(),
+        restarts: 0,
+        backoff: Backoff::default(),
+        foreground,
+    })
+}
+
+fn signals() -> io::Result<oneshot::Receiver<()>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (sender, receiver) = oneshot::channel();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        let _ = sender.send(());
+    });
+    Ok(receiver)
+}
+
+/// Clears up after a start that failed, and returns the error that is to be told.
+async fn give_up(task: &Task, deployment: Option<Deployment>, error: Error) -> Error {
+    let store = Store::new(task.config.state());
+    let removed = match deployment {
+        Some(mut deployment) => deployment.remove().await,
+        None => Ok(()),
+    };
+    let cleared = match (removed, task.mode) {
+        (Ok(()), Mode::Create) => store
+            .remove_status(&task.name, &task.uid)
+            .and_then(|()| store.remove_run_config(&task.name, &task.uid))
+            .map_err(Error::from),
+        // What could not be removed stays on record.
+        (Ok(()), Mode::Start) => record_failure(&store, task, &error),
+        (Err(removal), _) => {
+            tracing::error!(error = %removal, "what was deployed could not be removed");
+            record_failure(&store, task, &error)
+        }
+    };
+    match cleared {
+        Ok(()) => error,
+        Err(clearing) => error.hint(format!("what was left could not be cleared up: {clearing}")),
+    }
+}
+
+fn record_failure(store: &Store, task: &Task, cause: &Error) -> Result<()> {
+    store.update_status::<Error>(&task.name, &task.uid, |record| {
+        let mut record = record.ok_or_else(|| Error::new(ErrorKind::NotFound, "the workload was removed"))?;
+        record.apply(Event::StartFailed).map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))?;
+        record.status_context = cause.message.clone();
+        record.set_supervisor(None);
+        Ok(record)
+    })?;
+    Ok(())
+}

@@ -1,0 +1,64 @@
+//! The command's side of a supervisor's start.
+use super::run::SUPERVISOR_ARGUMENT;
+use super::wire::{Ended, Line, Progress, Task};
+use crate::status::StateDir;
+use std::{
+    fs::OpenOptions, io, os::fd::OwnedFd, os::unix::fs::OpenOptionsExt, os::unix::net::UnixStream,
+    process::Stdio,
+};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+
+/// The longest line that a supervisor says.
+const MAX_LINE_BYTES: u64 = 1024 * 1024;
+
+/// A supervisor that is starting its workload.
+pub struct Supervisor {
+    lines: BufReader<tokio::net::UnixStream>,
+}
+
+/// Starts a supervisor: descriptor 0 is the operation lock that it inherits, 1 a socket for the task and its lines,
+/// 2 its log. It gets a session of its own and goes on when this process ends.
+pub async fn spawn(task: &Task, operation: OwnedFd) -> io::Result<Supervisor> {
+    let (ours, theirs) = UnixStream::pair()?;
+    ours.set_nonblocking(true)?;
+    let state = task.config.state();
+    let log = open_log(&state, task)?;
+    std::process::Command::new(&task.config.executable)
+        .arg(SUPERVISOR_ARGUMENT)
+        .arg(task.name.as_str())
+        .current_dir("/")
+        .stdin(Stdio::from(operation))
+        .stdout(Stdio::from(OwnedFd::from(theirs)))
+        .stderr(Stdio::from(log))
+        .spawn()?;
+    let mut socket = tokio::net::UnixStream::from_std(ours)?;
+    let mut text = serde_json::to_vec(task)?;
+    text.push(b'\n');
+    socket.write_all(&text).await?;
+    Ok(Supervisor { lines: BufReader::new(socket) })
+}
+
+/// Where a panic of the supervisor goes, and what it says before its own log is open.
+fn open_log(state: &StateDir, task: &Task) -> io::Result<std::fs::File> {
+    state.make_logs().map_err(io::Error::other)?;
+    OpenOptions::new().append(true).create(true).mode(0o600).open(super::log_path(state, &task.name))
+}
+
+impl Supervisor {
+    /// Waits until the workload is ready or could not be started, showing what happens.
+    pub async fn outcome(&mut self, progress: &mut dyn Progress) -> Ended {
+        loop {
+            let mut line = Vec::new();
+            let read = (&mut self.lines).take(MAX_LINE_BYTES).read_until(b'\n', &mut line).await;
+            if !matches!(read, Ok(1..)) {
+                return Ended::Died;
+            }
+            match serde_json::from_slice(&line) {
+                Ok(Line::Progress { message }) => progress.step(&message),
+                Ok(Line::Ready { port }) => return Ended::Ready(port),
+                Ok(Line::Failed { error }) => return Ended::Failed(error),
+                Err(error) => tracing::debug!(%error, "a line of the supervisor makes no sense"),
+            }
+        }
+    }
+}

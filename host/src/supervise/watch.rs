@@ -1,0 +1,305 @@
+//! The life of a workload that is ready: requests, its end, its restarts.
+use super::backoff::{Backoff, wants_restart};
+use super::control::{Answer, Asked, Request};
+use super::deploy::{Deployment, Occasion, how};
+use crate::error::{Error, Result};
+use crate::plugin::CallError;
+use crate::status::{Desired, Event};
+use crate::workload::{SupervisorReport, last_exit};
+use std::time::Duration;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
+use wharf_sdk::{ErrorCode, Exit};
+
+/// How long a server may take to end once its stdin is closed, before it is sent a signal.
+const STDIN_GRACE: Duration = Duration::from_secs(2);
+/// How long a real request may take when the supervisor is asked about its server.
+const PING_DEADLINE: Duration = Duration::from_secs(3);
+/// The longest pause before a runtime that gives no answer is asked again.
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
+
+/// Watches one workload.
+pub(super) struct Watch {
+    pub(super) deployment: Deployment,
+    pub(super) requests: mpsc::Receiver<Asked>,
+    /// Resolves when this process is asked to end by a signal.
+    pub(super) signalled: oneshot::Receiver<()>,
+    pub(super) ready_since: Instant,
+    pub(super) restarts: u32,
+    pub(super) backoff: Backoff,
+    /// In the foreground a signal is the user's wish to stop the workload.
+    pub(super) foreground: bool,
+}
+
+/// What made the supervisor look up.
+enum Happening {
+    Exited(Exit),
+    /// It runs and can no longer be spoken to.
+    Mute,
+    Asked(Asked),
+    Signalled,
+}
+
+impl Watch {
+    /// Runs until the workload has ended for good or was stopped; then the supervisor ends.
+    pub(super) async fn run(mut self) {
+        loop {
+            match self.next().await {
+                Happening::Asked(asked) => {
+                    if self.answer(asked).await {
+                        return;
+                    }
+                }
+                Happening::Signalled => return self.leave().await,
+                Happening::Exited(exit) => {
+                    if !self.after_exit(exit).await {
+                        return;
+                    }
+                }
+                Happening::Mute => {
+                    tracing::warn!("the server closed its output and still runs; it is ended");
+                    let exit = self.end_workload(STDIN_GRACE).await.unwrap_or_default();
+                    if !self.after_exit(exit).await {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Happening {
+        let deployment = &self.deployment;
+        tokio::select! {
+            biased;
+            Some(asked) = self.requests.recv() => Happening::Asked(asked),
+            _ = &mut self.signalled => Happening::Signalled,
+            exit = wait(deployment) => Happening::Exited(exit),
+            () = mute(deployment) => Happening::Mute,
+        }
+    }
+
+    /// Answers a request; true if the supervisor ends.
+    async fn answer(&mut self, asked: Asked) -> bool {
+        match asked.request {
+            Request::Report {} => {
+                let report = self.report().await;
+                let _ = asked.answer.send(Answer::Report(report));
+                false
+            }
+            Request::Stop { timeout_ms } => {
+                match self.end_workload(Duration::from_millis(timeout_ms)).await {
+                    Ok(exit) => {
+                        let _ = asked.answer.send(Answer::Stopped { exit: Some(exit) });
+                        true
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, "the workload could not be stopped");
+                        let _ = asked.answer.send(Answer::Refused { message: error.message });
+                        false
+                    }
+                }
+            }
+        }
+    }
+
+    async fn report(&self) -> SupervisorReport {
+        let ping = match &self.deployment.front {
+            Some(front) => front.ping(PING_DEADLINE).await,
+            None => Err("it has no proxy".to_owned()),
+        };
+        SupervisorReport {
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_ms: u64::try_from(self.ready_since.elapsed().as_millis()).unwrap_or(u64::MAX),
+            restarts: self.restarts,
+            ping_us: ping.as_ref().ok().and_then(|time| u64::try_from(time.as_micros()).ok()),
+            ping_error: ping.err().unwrap_or_default(),
+        }
+    }
+
+    /// Ends the workload in the order of the protocol: clients are answered, stdin is closed, then signals.
+    async fn end_workload(&mut self, timeout: Duration) -> Result<Exit> {
+        if let Some(front) = &self.deployment.front {
+            front.close_upstream("the server is being stopped").await;
+        }
+        let Some(handle) = self.deployment.handle.clone() else { return Ok(Exit::default()) };
+        let client = self.deployment.client.clone();
+        let by_itself = tokio::time::timeout(timeout.min(STDIN_GRACE), client.wait(&handle)).await;
+        if let Ok(Ok(exit)) = by_itself {
+            // What is left of it, such as children that went on, is cleared up all the same.
+            client.stop(&handle, Duration::ZERO).await?;
+            return Ok(exit);
+        }
+        client.stop(&handle, timeout).await?;
+        Ok(client.inspect(&handle).await.ok().and_then(|seen| seen.exit).unwrap_or_default())
+    }
+
+    /// Restarts the workload by policy, or records its end; false if the supervisor ends.
+    async fn after_exit(&mut self, exit: Exit) -> bool {
+        let name = self.deployment.run.name.clone();
+        tracing::info!(%name, code = ?exit.code, signal = ?exit.signal, "the workload {}", how(&exit));
+        if let Some(front) = &self.deployment.front {
+            front.close_upstream("the server ended; it is being restarted").await;
+        }
+        if !wants_restart(self.deployment.run.restart, &exit) {
+            self.record_end(&exit, "").await;
+            return false;
+        }
+        let mut exit = exit;
+        loop {
+            let Some(pause) = self.backoff.next(self.ready_since.elapsed()) else {
+                self.record_end(&exit, "it ended too often in a row").await;
+                return false;
+            };
+            match self.bring_back(pause).await {
+                Back::Ready => return true,
+                Back::Gone => return false,
+                Back::Failed(error) => {
+                    tracing::warn!(%name, %error, "the restart failed");
+                    exit.reason = error.message;
+                }
+            }
+        }
+    }
+
+    /// One attempt to restart, during which requests are still heard.
+    async fn bring_back(&mut self, pause: Duration) -> Back {
+        let restart = async {
+            tokio::time::sleep(pause).await;
+            self.deployment.remove().await?;
+            self.deployment.bring_up(Occasion::Spontaneous).await
+        };
+        let interrupted = tokio::select! {
+            outcome = restart => Err(outcome),
+            asked = next_stop(&mut self.requests) => Ok(asked),
+            _ = &mut self.signalled => Ok(None),
+        };
+        match interrupted {
+            Err(Ok(())) => {
+                self.restarts += 1;
+                self.ready_since = Instant::now();
+                tracing::info!(restarts = self.restarts, "the workload is back");
+                Back::Ready
+            }
+            Err(Err(error)) => match error.kind {
+                // Stopped or removed meanwhile: the command that did it has the word now.
+                crate::error::ErrorKind::Conflict | crate::error::ErrorKind::NotFound => {
+                    self.clear().await;
+                    Back::Gone
+                }
+                _ => Back::Failed(error),
+            },
+            Ok(asked) => {
+                let ended = self.end_workload(Duration::from_secs(5)).await;
+                if let Some(asked) = asked {
+                    let _ = asked.answer.send(Answer::Stopped { exit: ended.ok() });
+                }
+                Back::Gone
+            }
+        }
+    }
+
+    async fn clear(&mut self) {
+        if let Err(error) = self.deployment.remove().await {
+            tracing::error!(%error, "what was deployed could not be removed");
+        }
+    }
+
+    /// Records the end of a workload that is not restarted.
+    async fn record_end(&mut self, exit: &Exit, context: &str) {
+        let fine = exit.code == Some(0) && context.is_empty();
+        let (last, context) = (last_exit(exit), context.to_owned());
+        let restarts = self.restarts;
+        let written = self.deployment.change(move |record| {
+            // A command that is stopping or removing it writes the transition itself.
+            if record.phase.is_transitional() {
+                return Ok(());
+            }
+            let event = if fine { Event::Completed } else { Event::Failed };
+            record
+                .apply(event)
+                .map_err(|error| Error::new(crate::error::ErrorKind::Failed, error.to_string()))?;
+            if fine {
+                record.desired = Desired::Stopped;
+            }
+            record.status_context = context;
+            record.last_exit = Some(last);
+            record.restarts = restarts;
+            record.set_supervisor(None);
+            Ok(())
+        });
+        if let Err(error) = written.await {
+            tracing::error!(%error, "the end of the workload could not be recorded");
+        }
+    }
+
+    /// Ends because of a signal. A server on a pipe cannot outlive its supervisor; one with a port can, and is found
+    /// again. Nothing is recorded: it is still desired, unless the user ended it in the foreground.
+    async fn leave(&mut self) {
+        let outlives = self.deployment.run.transport != crate::status::Transport::Stdio;
+        if outlives && !self.foreground {
+            return;
+        }
+        match self.end_workload(Duration::from_secs(5)).await {
+            Ok(_) if self.foreground => self.record_end(&Exit { code: Some(0), ..Exit::default() }, "").await,
+            Ok(_) => {}
+            Err(error) => tracing::error!(%error, "the workload could not be stopped"),
+        }
+    }
+}
+
+enum Back {
+    Ready,
+    Failed(Error),
+    Gone,
+}
+
+/// The next request to stop; reports are declined meanwhile.
+async fn next_stop(requests: &mut mpsc::Receiver<Asked>) -> Option<Asked> {
+    loop {
+        match requests.recv().await {
+            None => std::future::pending().await,
+            Some(asked) => match asked.request {
+                Request::Stop { .. } => return Some(asked),
+                Request::Report {} => {
+                    let message = "the workload is being restarted".to_owned();
+                    let _ = asked.answer.send(Answer::Refused { message });
+                }
+            },
+        }
+    }
+}
+
+/// The workload's end, as the runtime tells it. An engine that cannot be reached is no exit: it is asked again.
+async fn wait(deployment: &Deployment) -> Exit {
+    let Some(handle) = &deployment.handle else { return std::future::pending().await };
+    let mut pause = Duration::from_millis(200);
+    loop {
+        match deployment.client.wait(handle).await {
+            Ok(exit) => return exit,
+            Err(error) if is_gone(&error) => {
+                return Exit { reason: "its runtime no longer has it".to_owned(), ..Exit::default() };
+            }
+            Err(error) => tracing::warn!(%error, "the runtime cannot tell about the workload"),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_RETRY);
+    }
+}
+
+fn is_gone(error: &CallError) -> bool {
+    error.code() == Some(ErrorCode::NotFound)
+}
+
+/// The server's stdout has ended, and its process has not within the grace.
+async fn mute(deployment: &Deployment) {
+    match &deployment.front {
+        Some(front) => {
+            front.disconnected().await;
+            tokio::time::sleep(STDIN_GRACE).await;
+        }
+        None => std::future::pending().await,
+    }
+}

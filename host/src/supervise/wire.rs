@@ -1,0 +1,71 @@
+//! What a command and the supervisor that it starts say to each other: one line of JSON each.
+use crate::config::Config;
+use crate::error::Error;
+use crate::status::{Uid, WorkloadName};
+use serde::{Deserialize, Serialize};
+
+/// What a supervisor is to do: the first line it is sent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Task {
+    /// Where everything is.
+    pub config: Config,
+    /// Its workload.
+    pub name: WorkloadName,
+    /// Which creation of it.
+    pub uid: Uid,
+    /// What happens if it cannot be started.
+    pub mode: Mode,
+}
+
+/// Why a workload is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// It is being created: where it cannot be started, nothing of it is left.
+    Create,
+    /// It exists: where it cannot be started, that is recorded.
+    Start,
+}
+
+/// What a supervisor says while it starts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Line {
+    /// What it does now, for people.
+    Progress {
+        /// In words.
+        message: String,
+    },
+    /// The workload is ready. The last line.
+    Ready {
+        /// The proxy's port.
+        port: u16,
+    },
+    /// It could not be started, and what there was has been cleared up. The last line.
+    Failed {
+        /// Why.
+        error: Error,
+    },
+}
+
+/// How a start ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Ready, with the proxy's port.
+    Ready(u16),
+    /// Failed; nothing is left to clear up.
+    Failed(Error),
+    /// The supervisor ended without a word.
+    Died,
+}
+
+/// Where a command shows what is being done.
+pub trait Progress: Send {
+    /// What is being done now.
+    fn step(&mut self, message: &str);
+}
+
+/// Shows nothing.
+impl Progress for () {
+    fn step(&mut self, _message: &str) {}
+}

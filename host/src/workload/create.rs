@@ -1,0 +1,213 @@
+//! `run`: the one function that creates workloads (R01).
+use super::manager::Manager;
+use super::request::{RunRequest, Started};
+use super::server::{self, Surroundings};
+use super::spec::specification;
+use crate::error::{Error, ErrorKind, Result};
+use crate::plugin::RuntimeClient;
+use crate::status::{
+    Event, OperationLock, Owner, RunConfig, StatusRecord, StoreError, Transport, Uid, WorkloadName,
+};
+use crate::supervise::{Mode, Progress};
+use std::{net::IpAddr, sync::Arc};
+use wharf_sdk::{HealthState, Source};
+
+/// How many numbers are tried behind a name that was made from SERVER and is taken.
+const NAME_ATTEMPTS: u32 = 99;
+
+impl Manager {
+    /// Creates a workload and starts it; returns when it is ready, or with `wait` unset when its supervisor has been
+    /// started. Where it cannot be started nothing is left behind but logs.
+    ///
+    /// The order is the contract's: everything is validated before anything is written; the RunConfig with uid and
+    /// owner is the first file, durably and exclusively, before anything is deployed.
+    pub async fn run(
+        &self,
+        request: &RunRequest,
+        wait: bool,
+        progress: &mut dyn Progress,
+    ) -> Result<Started> {
+        let (run, operation) = self.create(request).await?;
+        let outcome = self.launch(&run, operation, Mode::Create, wait, progress).await;
+        if let Err(error) = &outcome {
+            tracing::debug!(name = %run.name, %error, "the workload could not be started");
+        }
+        outcome
+    }
+
+    /// Creates a workload and leaves it to the caller, who holds its operation lock, to start it.
+    pub async fn create(&self, request: &RunRequest) -> Result<(RunConfig, OperationLock)> {
+        self.check_request(request)?;
+        let host_id = self.host_id()?;
+        let surroundings = self.surroundings();
+        let (source, server) = server::parse(&request.server, surroundings)
+            .map_err(|error| Error::new(ErrorKind::Usage, error.to_string()))?;
+        let (client, source) = self.choose_runtime(request, source).await?;
+        let instance = client.instance().await?;
+        let owner = Owner {
+            runtime_name: client.name().to_owned(),
+            runtime_instance: instance.instance,
+            runtime_endpoint: instance.endpoint,
+        };
+        let names = candidate_names(request)?;
+        let mut run = run_config(request, names[0].clone(), &server, &source)?;
+        run.set_owner(owner);
+        client.validate(&specification(self.config(), &run, &host_id, run.target_port.max(1))?).await?;
+        let operation = self.reserve(&mut run, &names, request.name.is_some()).await?;
+        let mut record = StatusRecord::new(run.uid.clone());
+        record.apply(Event::StartBegun).map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))?;
+        let written = self.store().update_status::<StoreError>(&run.name, &run.uid, |_| Ok(record));
+        if let Err(error) = written {
+            self.store().remove_run_config(&run.name, &run.uid)?;
+            return Err(error.into());
+        }
+        Ok((run, operation))
+    }
+
+    fn surroundings(&self) -> Surroundings<'_> {
+        Surroundings { current_dir: &self.config().current_dir, search_path: &self.config().search_path }
+    }
+
+    fn check_request(&self, request: &RunRequest) -> Result<()> {
+        let usage = |message: String| Err(Error::new(ErrorKind::Usage, message));
+        if let Some(name) = &request.name {
+            WorkloadName::new(name.as_str())?;
+        }
+        if request.transport == Transport::Sse {
+            return usage("the transport 'sse' is not supported; use stdio or streamable-http".to_owned());
+        }
+        if request.transport == Transport::Stdio && request.target_port != 0 {
+            return usage("--target-port goes with --transport streamable-http".to_owned());
+        }
+        match request.host.parse::<IpAddr>() {
+            Ok(address) if address.is_loopback() => {}
+            Ok(_) => {
+                return usage(format!(
+                    "{} is not a loopback address; a proxy that others can reach needs a token, which this version has not",
+                    request.host
+                ));
+            }
+            Err(_) => return usage(format!("'{}' is no IP address", request.host)),
+        }
+        for key in request.env.keys().filter(|key| key.is_empty() || key.contains(['=', '\0'])) {
+            return usage(format!("'{key}' is no name for a variable"));
+        }
+        Ok(())
+    }
+
+    /// The runtime for a request: the one that is named, the user's default, or among those that accept this kind of
+    /// SERVER the available one with the highest priority.
+    async fn choose_runtime(
+        &self,
+        request: &RunRequest,
+        source: Source,
+    ) -> Result<(Arc<RuntimeClient>, Source)> {
+        let named = request.runtime.as_ref().or(self.config().default_runtime.as_ref());
+        if let Some(name) = named.or(self.config().settings.default_runtime.as_ref()) {
+            let client = self.plugins()?.connect(name, None).await?;
+            return Ok((available(client).await?, source));
+        }
+        let catalog = self.plugins()?.catalog();
+        let mut accepting: Vec<_> = catalog
+            .runtimes()
+            .into_iter()
+            .filter(|provided| !provided.shadowed)
+            .filter(|provided| provided.runtime.accepts.iter().any(|kind| kind == source.kind()))
+            .collect();
+        accepting.sort_by_key(|provided| std::cmp::Reverse(provided.runtime.priority));
+        let mut reasons = Vec::new();
+        for provided in accepting {
+            let connected = self.plugins()?.connect(&provided.runtime.name, None).await.map_err(Error::from);
+            match connected {
+                Ok(client) => match available(client).await {
+                    Ok(client) => return Ok((client, source)),
+                    Err(error) => reasons.push(error.message),
+                },
+                Err(error) => reasons.push(error.message),
+            }
+        }
+        Err(nothing_runs(&source, &reasons))
+    }
+
+    /// Takes a name: the operation lock first, then the RunConfig, exclusively.
+    async fn reserve(
+        &self,
+        run: &mut RunConfig,
+        names: &[WorkloadName],
+        was_chosen: bool,
+    ) -> Result<OperationLock> {
+        for name in names {
+            let operation = self.lock(name).await?;
+            run.name = name.clone();
+            match self.store().create_run_config(run) {
+                Ok(()) => return Ok(operation),
+                Err(StoreError::AlreadyExists { .. }) if !was_chosen => {}
+                Err(error @ StoreError::AlreadyExists { .. }) => {
+                    let hint = format!("choose another --name, or remove it first: wharf rm {name}");
+                    return Err(Error::from(error).hint(hint));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::new(ErrorKind::Conflict, format!("all names like '{}' are taken", names[0]))
+            .hint("choose a --name"))
+    }
+}
+
+async fn available(client: Arc<RuntimeClient>) -> Result<Arc<RuntimeClient>> {
+    let health = client.health().await?;
+    match health.state {
+        HealthState::Healthy => Ok(client),
+        HealthState::Undetected | HealthState::Unhealthy => {
+            let message = format!("the runtime '{}' cannot be used: {}", client.name(), health.message);
+            Err(Error::new(ErrorKind::Owner, message).hint("see: wharf runtime check"))
+        }
+    }
+}
+
+fn nothing_runs(source: &Source, reasons: &[String]) -> Error {
+    let what = match source {
+        Source::Image { reference } => {
+            format!("'{reference}' is no command in PATH, and no available runtime runs images")
+        }
+        other => format!("no available runtime runs a {}", other.kind()),
+    };
+    let error = if reasons.is_empty() { what } else { format!("{what} ({})", reasons.join("; ")) };
+    Error::new(ErrorKind::Owner, error)
+        .hint("give a path, a package (npx://…, uvx://…), or see: wharf runtime list")
+}
+
+fn candidate_names(request: &RunRequest) -> Result<Vec<WorkloadName>> {
+    if let Some(name) = &request.name {
+        return Ok(vec![WorkloadName::new(name.as_str())?]);
+    }
+    let base = server::base_name(&request.server);
+    let mut names = vec![WorkloadName::new(base.as_str())?];
+    for number in 2..=NAME_ATTEMPTS {
+        names.push(WorkloadName::new(format!("{base}-{number}"))?);
+    }
+    Ok(names)
+}
+
+fn run_config(request: &RunRequest, name: WorkloadName, server: &str, source: &Source) -> Result<RunConfig> {
+    let uid = Uid::random()
+        .map_err(|error| Error::caused(ErrorKind::Failed, "no random uid can be made", &error))?;
+    let mut run = RunConfig::new(uid, name, server);
+    if let Source::Image { reference } = source
+        && request.runtime.as_deref() != Some("process")
+    {
+        run.image = reference.clone();
+        run.server = String::new();
+    }
+    run.transport = request.transport;
+    run.host = request.host.clone();
+    run.port = request.proxy_port;
+    run.target_port = request.target_port;
+    run.cmd_args = request.args.clone();
+    run.env_vars = request.env.clone();
+    run.secrets = request.secrets.clone();
+    run.labels = request.labels.clone();
+    run.group = request.group.clone();
+    run.restart = request.restart;
+    Ok(run)
+}

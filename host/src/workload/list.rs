@@ -1,0 +1,192 @@
+//! `list`: every workload with its effective state, in one pass.
+use super::manager::Manager;
+use super::view::WorkloadView;
+use crate::error::{Error, ErrorKind, Result};
+use crate::reconcile::{Effective, EffectiveState, Evidence, Observed, Witnesses, judge, observe};
+use crate::status::{BootId, LifeProbe, LockKind, ReadError, RunConfig, StatusRecord, WorkloadName};
+use std::collections::{BTreeMap, HashMap};
+
+/// Which workloads.
+#[derive(Clone, Debug, Default)]
+pub struct ListOptions {
+    /// Also those that do not run and should not.
+    pub all: bool,
+    /// Only those of this runtime.
+    pub runtime: Option<String>,
+    /// Only those of this group.
+    pub group: Option<String>,
+    /// Only those with all of these labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Manager {
+    /// The workloads, by name. Reads each file once, asks each owner once, writes nothing.
+    ///
+    /// The order is that of R04: the records are read before the owners are asked, and a row that is about to be
+    /// shown worse than recorded is read once more; if it has changed by then it is judged again.
+    pub async fn list(&self, options: &ListOptions) -> Result<Vec<WorkloadView>> {
+        let configs = self.store().list_run_configs()?;
+        let statuses: HashMap<WorkloadName, _> = self.store().list_statuses()?.into_iter().collect();
+        let wanted = |config: &RunConfig| options.matches(config);
+        let host_id = self.store().state().host_id()?.map(|id| id.to_string()).unwrap_or_default();
+        let readable =
+            configs.iter().filter_map(|(_, config)| config.as_ref().ok()).filter(|config| wanted(config));
+        let observed = observe(self.plugins()?, &host_id, readable).await;
+        let judge = Judge::new(self, &observed)?;
+        let mut rows = Vec::new();
+        for (name, config) in configs {
+            let config = match config {
+                Ok(config) if wanted(&config) => config,
+                Ok(_) => continue,
+                Err(error) if options.is_filtered() => {
+                    tracing::debug!(%name, %error, "left out of a filtered list");
+                    continue;
+                }
+                Err(error) => {
+                    rows.push(WorkloadView::unreadable(name.as_str(), crate::error::chain(&error)));
+                    continue;
+                }
+            };
+            let record = statuses.get(&name).map(|status| status.as_ref());
+            rows.push(judge.row(&config, record)?);
+        }
+        self.rows_without_config(&statuses, &mut rows, options);
+        rows.retain(|row| options.all || row.is_shown());
+        rows.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(rows)
+    }
+
+    /// One workload as the list shows it.
+    pub(super) async fn view(&self, run: &RunConfig) -> Result<(WorkloadView, Option<StatusRecord>)> {
+        let status = self.store().read_status(&run.name);
+        let host_id = self.store().state().host_id()?.map(|id| id.to_string()).unwrap_or_default();
+        let observed = observe(self.plugins()?, &host_id, std::iter::once(run)).await;
+        let missing = matches!(&status, Err(error) if error.is_not_found());
+        let view =
+            Judge::new(self, &observed)?.row(run, if missing { None } else { Some(status.as_ref()) })?;
+        Ok((view, status.ok()))
+    }
+
+    /// A status record alone is reported; `rm --forget` removes it.
+    fn rows_without_config(
+        &self,
+        statuses: &HashMap<WorkloadName, std::result::Result<StatusRecord, ReadError>>,
+        rows: &mut Vec<WorkloadView>,
+        options: &ListOptions,
+    ) {
+        if options.is_filtered() {
+            return;
+        }
+        let alone: Vec<&WorkloadName> =
+            statuses.keys().filter(|name| !rows.iter().any(|row| row.name == name.as_str())).collect();
+        for name in alone {
+            // It may have been created since the RunConfigs were read, or just been removed.
+            if self.store().read_run_config(name).is_err_and(|error| error.is_not_found())
+                && self.store().read_status(name).is_ok()
+            {
+                rows.push(WorkloadView::unreadable(
+                    name.as_str(),
+                    "a status record without a RunConfig; see: wharf rm --forget".to_owned(),
+                ));
+            }
+        }
+    }
+}
+
+impl ListOptions {
+    fn matches(&self, config: &RunConfig) -> bool {
+        self.runtime.as_ref().is_none_or(|runtime| *runtime == config.runtime_name)
+            && self.group.as_ref().is_none_or(|group| *group == config.group)
+            && self.labels.iter().all(|(key, value)| config.labels.get(key) == Some(value))
+    }
+
+    fn is_filtered(&self) -> bool {
+        self.runtime.is_some() || self.group.is_some() || !self.labels.is_empty()
+    }
+}
+
+impl WorkloadView {
+    /// Whether the list shows it without `--all`: it runs, or it should.
+    fn is_shown(&self) -> bool {
+        self.wanted || !matches!(self.status, EffectiveState::Stopped | EffectiveState::Error)
+    }
+}
+
+/// Judges rows of one snapshot.
+struct Judge<'a> {
+    manager: &'a Manager,
+    observed: &'a Observed,
+    probe: LifeProbe,
+    boot: BootId,
+}
+
+impl<'a> Judge<'a> {
+    fn new(manager: &'a Manager, observed: &'a Observed) -> Result<Self> {
+        let probe = LifeProbe::open(manager.store().state())?;
+        let boot = BootId::current()
+            .map_err(|error| Error::caused(ErrorKind::Failed, "the present boot cannot be told", &error))?;
+        Ok(Self { manager, observed, probe, boot })
+    }
+
+    fn row(
+        &self,
+        config: &RunConfig,
+        status: Option<std::result::Result<&StatusRecord, &ReadError>>,
+    ) -> Result<WorkloadView> {
+        let record = match status {
+            None => None,
+            Some(Ok(record)) => Some(record),
+            Some(Err(error)) => return Ok(self.unreadable_status(config, error)),
+        };
+        let effective = self.effective(config, record)?;
+        if !is_worse(record, &effective) {
+            return Ok(WorkloadView::of(config, record, effective));
+        }
+        // A command may have changed the record since: then what the owner said belongs to another moment.
+        let again = self.manager.store().read_status(&config.name);
+        match again {
+            Ok(now)
+                if record.is_some_and(|record| record.revision == now.revision && record.uid == now.uid) =>
+            {
+                Ok(WorkloadView::of(config, record, effective))
+            }
+            Ok(now) => {
+                let effective = self.judged_by_locks(config, &now)?;
+                Ok(WorkloadView::of(config, Some(&now), effective))
+            }
+            Err(_) => Ok(WorkloadView::of(config, record, effective)),
+        }
+    }
+
+    fn effective(&self, config: &RunConfig, record: Option<&StatusRecord>) -> Result<Effective> {
+        let foreign = record.is_some_and(|record| record.uid != config.uid);
+        let record = if foreign { None } else { record };
+        Ok(judge(record, &self.witnesses(config, self.observed.evidence(config))?))
+    }
+
+    /// A record that is newer than the snapshot: the owner's answer is no evidence about it.
+    fn judged_by_locks(&self, config: &RunConfig, record: &StatusRecord) -> Result<Effective> {
+        let evidence = Evidence::None("it changed while it was being listed".to_owned());
+        Ok(judge(Some(record), &self.witnesses(config, evidence)?))
+    }
+
+    fn witnesses(&self, config: &RunConfig, evidence: Evidence) -> Result<Witnesses> {
+        Ok(Witnesses {
+            evidence,
+            life_held: self.probe.is_held(&config.name, LockKind::Life)?,
+            operation_held: self.probe.is_held(&config.name, LockKind::Operation)?,
+            boot: self.boot.clone(),
+        })
+    }
+
+    fn unreadable_status(&self, config: &RunConfig, error: &ReadError) -> WorkloadView {
+        let effective =
+            Effective { state: EffectiveState::Unknown, context: crate::error::chain(error), stale: None };
+        WorkloadView::of(config, None, effective)
+    }
+}
+
+fn is_worse(record: Option<&StatusRecord>, effective: &Effective) -> bool {
+    let recorded = record.map(|record| record.phase.to_string());
+    recorded.as_deref() != Some(effective.state.as_str())
+}

@@ -1,0 +1,46 @@
+//! `rm`.
+use super::manager::Manager;
+use super::stop::handle_of;
+use crate::error::{Error, ErrorKind, Result};
+use crate::status::{Event, OperationLock, RunConfig, StatusRecord, WorkloadName};
+use std::time::Duration;
+
+impl Manager {
+    /// Removes a workload, stopping it if it runs: its resources first, then its status, the RunConfig last. Its logs
+    /// stay.
+    ///
+    /// # Errors
+    /// Of kind [`ErrorKind::Owner`] with nothing changed where the owner is absent or another one (R08).
+    pub async fn remove(&self, name: &WorkloadName, timeout: Duration) -> Result<()> {
+        self.run_config(name)?;
+        let operation = self.lock(name).await?;
+        let run = self.run_config(name)?;
+        let removing =
+            self.record(name)?.is_some_and(|record| record.phase == crate::status::Phase::Removing);
+        if !removing {
+            self.stop_locked(name, &operation, timeout).await?;
+        }
+        self.remove_locked(&run, &operation).await
+    }
+
+    pub(super) async fn remove_locked(&self, run: &RunConfig, operation: &OperationLock) -> Result<()> {
+        let client = self.owner(run).await?;
+        let record = self.store().update_status::<Error>(&run.name, &run.uid, |record| {
+            let mut record = record.unwrap_or_else(|| StatusRecord::new(run.uid.clone()));
+            record
+                .apply(Event::RemoveBegun)
+                .map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))?;
+            Ok(record)
+        })?;
+        // A removal that was interrupted may have left a supervisor at work.
+        operation.supervisor_gone(Duration::from_secs(30)).await.map_err(|_| {
+            Error::new(ErrorKind::Deadline, format!("the supervisor of '{}' does not end", run.name))
+        })?;
+        if let Some(handle) = handle_of(Some(&record))? {
+            client.remove(&handle).await?;
+        }
+        self.store().remove_status(&run.name, &run.uid)?;
+        self.store().remove_run_config(&run.name, &run.uid)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,96 @@
+//! What a new workload is to be.
+use crate::status::{RestartPolicy, RunConfig, Transport};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A request to create and start a workload, already in its types; the command layer validates the rest.
+#[derive(Clone, Debug)]
+pub struct RunRequest {
+    /// SERVER.
+    pub server: String,
+    /// Arguments for it.
+    pub args: Vec<String>,
+    /// Its name; made from SERVER if there is none.
+    pub name: Option<String>,
+    /// The runtime; chosen if there is none.
+    pub runtime: Option<String>,
+    /// How the server is spoken to.
+    pub transport: Transport,
+    /// The address on which the proxy listens.
+    pub host: String,
+    /// The proxy's port; 0 for any.
+    pub proxy_port: u16,
+    /// The port on which the server listens (HTTP); 0 for any, told to it through its environment.
+    pub target_port: u16,
+    /// Its environment.
+    pub env: BTreeMap<String, String>,
+    /// Secrets, as `NAME,target=VARIABLE`.
+    pub secrets: Vec<String>,
+    /// The user's labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its group.
+    pub group: String,
+    /// What happens when it ends.
+    pub restart: RestartPolicy,
+}
+
+impl RunRequest {
+    /// A request with nothing special.
+    pub fn new(server: impl Into<String>) -> Self {
+        Self {
+            server: server.into(),
+            args: Vec::new(),
+            name: None,
+            runtime: None,
+            transport: Transport::Stdio,
+            host: "127.0.0.1".to_owned(),
+            proxy_port: 0,
+            target_port: 0,
+            env: BTreeMap::new(),
+            secrets: Vec::new(),
+            labels: BTreeMap::new(),
+            group: "default".to_owned(),
+            restart: RestartPolicy::default(),
+        }
+    }
+
+    /// The request that makes a copy of an exported workload. Identity and owner are not taken over: it is another
+    /// workload, created here and now; its runtime is asked for by name.
+    pub fn from_config(config: &RunConfig) -> Self {
+        let server = if config.server.is_empty() { &config.image } else { &config.server };
+        Self {
+            server: server.clone(),
+            args: config.cmd_args.clone(),
+            name: Some(config.name.to_string()),
+            runtime: (!config.runtime_name.trim().is_empty()).then(|| config.runtime_name.clone()),
+            transport: config.transport,
+            host: config.host.clone(),
+            proxy_port: config.port,
+            target_port: config.target_port,
+            env: config.env_vars.clone(),
+            secrets: config.secrets.clone(),
+            labels: config.labels.clone(),
+            group: config.group.clone(),
+            restart: config.restart,
+        }
+    }
+}
+
+/// A workload that was started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Started {
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// Its runtime.
+    pub runtime_name: String,
+    /// Where clients reach it; none if it was not waited for.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub url: String,
+    /// The proxy's port.
+    pub port: u16,
+    /// It was running already.
+    #[serde(default)]
+    pub already_running: bool,
+}

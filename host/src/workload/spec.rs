@@ -1,0 +1,157 @@
+//! From a RunConfig to what a runtime is asked for.
+use super::server::{self, Surroundings};
+use crate::config::Config;
+use crate::error::{Error, ErrorKind, Result};
+use crate::status::{RunConfig, Transport};
+use std::path::Path;
+use wharf_sdk::{Source, WorkloadSpec};
+
+/// The specification of a workload. `target_port` is where an HTTP server is told to listen; secrets are resolved
+/// here and now, so that their values are in no record.
+///
+/// # Errors
+/// A SERVER that makes no sense, what this version cannot do, a secret that cannot be had.
+pub fn specification(
+    config: &Config,
+    run: &RunConfig,
+    host_id: &str,
+    target_port: u16,
+) -> Result<WorkloadSpec> {
+    let mut env = run.env_vars.clone();
+    let transport = match run.transport {
+        Transport::Stdio => wharf_sdk::Transport::Stdio,
+        Transport::StreamableHttp => {
+            for (name, value) in http_environment(target_port) {
+                env.entry(name.to_owned()).or_insert(value);
+            }
+            wharf_sdk::Transport::Http { target_port }
+        }
+        Transport::Sse => {
+            return Err(Error::new(ErrorKind::Usage, "servers with the transport 'sse' are not supported"));
+        }
+    };
+    for text in &run.secrets {
+        let secret = SecretReference::parse(text)?;
+        let value = secret.resolve(&config.config_dir)?;
+        env.insert(secret.target, value);
+    }
+    Ok(WorkloadSpec {
+        uid: run.uid.to_string(),
+        name: run.name.to_string(),
+        host_id: host_id.to_owned(),
+        source: source(config, run)?,
+        args: run.cmd_args.clone(),
+        env,
+        transport,
+        labels: run.labels.clone(),
+        mounts: run.volumes.clone(),
+        cpus: None,
+        memory_bytes: None,
+        permission_profile: run.permission_profile.clone(),
+    })
+}
+
+/// What a RunConfig's SERVER names.
+pub(super) fn source(config: &Config, run: &RunConfig) -> Result<Source> {
+    if !run.image.is_empty() {
+        return Ok(Source::Image { reference: run.image.clone() });
+    }
+    let surroundings = Surroundings { current_dir: &config.current_dir, search_path: &config.search_path };
+    let (source, _) = server::parse(&run.server, surroundings)
+        .map_err(|error| Error::new(ErrorKind::Usage, error.to_string()))?;
+    // `process` runs no images: there a bare name is a command, found or not.
+    Ok(match source {
+        Source::Image { reference } if run.runtime_name == "process" => {
+            Source::Command { program: reference }
+        }
+        other => other,
+    })
+}
+
+/// What HTTP servers are told of their port: the names that ToolHive sets, and the one that most Node servers read.
+fn http_environment(target_port: u16) -> [(&'static str, String); 5] {
+    let port = target_port.to_string();
+    [
+        ("MCP_TRANSPORT", "streamable-http".to_owned()),
+        ("MCP_PORT", port.clone()),
+        ("FASTMCP_PORT", port.clone()),
+        ("PORT", port),
+        ("MCP_HOST", "127.0.0.1".to_owned()),
+    ]
+}
+
+/// `NAME,target=VARIABLE`: ToolHive's form of a reference to a secret. The value lies in a file of that name in the
+/// folder `secrets` of the configuration, which only its owner may read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretReference {
+    /// The secret's name.
+    pub name: String,
+    /// The variable that is to hold it.
+    pub target: String,
+}
+
+impl SecretReference {
+    /// Reads a reference.
+    pub fn parse(text: &str) -> Result<Self> {
+        let wrong = || {
+            Error::new(ErrorKind::Usage, format!("'{text}' is no reference to a secret"))
+                .hint("write NAME,target=VARIABLE")
+        };
+        let (name, target) = text.split_once(",target=").ok_or_else(wrong)?;
+        let fine = |part: &str| {
+            !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
+        };
+        if !fine(name) || !fine(target) {
+            return Err(wrong());
+        }
+        Ok(Self { name: name.to_owned(), target: target.to_owned() })
+    }
+
+    /// The secret's value, from its file.
+    pub fn resolve(&self, config_dir: &Path) -> Result<String> {
+        use std::os::unix::fs::MetadataExt;
+        let path = config_dir.join("secrets").join(&self.name);
+        let failed = |error: &std::io::Error| {
+            Error::caused(ErrorKind::Failed, format!("the secret '{}' cannot be read", self.name), error)
+                .hint(format!("put its value into {} with mode 0600", path.display()))
+        };
+        let metadata = std::fs::metadata(&path).map_err(|error| failed(&error))?;
+        if metadata.mode() & 0o077 != 0 {
+            let message = format!("the secret '{}' can be read by others", self.name);
+            return Err(
+                Error::new(ErrorKind::Failed, message).hint(format!("run: chmod 600 {}", path.display()))
+            );
+        }
+        let text = std::fs::read_to_string(&path).map_err(|error| failed(&error))?;
+        Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fs::Permissions, io::Write, os::unix::fs::PermissionsExt};
+
+    #[test]
+    fn a_reference_to_a_secret_is_read() {
+        let secret = SecretReference::parse("token,target=API_TOKEN").unwrap();
+        assert_eq!((secret.name.as_str(), secret.target.as_str()), ("token", "API_TOKEN"));
+        for wrong in ["token", "token,target=", ",target=X", "../token,target=X", "a,target=B=C"] {
+            assert_eq!(SecretReference::parse(wrong).unwrap_err().kind, ErrorKind::Usage, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_secret_that_others_can_read_is_not_used() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("secrets")).unwrap();
+        let path = dir.path().join("secrets/token");
+        let mut file = std::fs::File::create(&path).unwrap();
+        file.write_all(b"value\n").unwrap();
+        let secret = SecretReference::parse("token,target=T").unwrap();
+        file.set_permissions(Permissions::from_mode(0o644)).unwrap();
+        assert!(secret.resolve(dir.path()).unwrap_err().message.contains("can be read by others"));
+        file.set_permissions(Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(secret.resolve(dir.path()).unwrap(), "value");
+    }
+}

@@ -1,0 +1,137 @@
+//! `start` and `restart`, and what they share with `run`: a supervisor is started and waited for.
+use super::manager::Manager;
+use super::request::Started;
+use super::view::url;
+use crate::error::{Error, ErrorKind, Result};
+use crate::status::{
+    Desired, Event, LifeProbe, LockKind, OperationLock, Phase, RunConfig, StatusRecord, WorkloadName,
+};
+use crate::supervise::{Ended, Mode, Progress, Task, spawn};
+use std::time::Duration;
+
+impl Manager {
+    /// Starts a workload that exists. One that runs: success, said so.
+    pub async fn start(
+        &self,
+        name: &WorkloadName,
+        wait: bool,
+        progress: &mut dyn Progress,
+    ) -> Result<Started> {
+        self.run_config(name)?;
+        let operation = self.lock(name).await?;
+        self.start_locked(name, operation, wait, progress).await
+    }
+
+    /// Stops a workload if it runs, and starts it, as one operation.
+    pub async fn restart(
+        &self,
+        name: &WorkloadName,
+        timeout: Duration,
+        wait: bool,
+        progress: &mut dyn Progress,
+    ) -> Result<Started> {
+        self.run_config(name)?;
+        let operation = self.lock(name).await?;
+        self.stop_locked(name, &operation, timeout).await?;
+        self.start_locked(name, operation, wait, progress).await
+    }
+
+    async fn start_locked(
+        &self,
+        name: &WorkloadName,
+        operation: OperationLock,
+        wait: bool,
+        progress: &mut dyn Progress,
+    ) -> Result<Started> {
+        let run = self.run_config(name)?;
+        let record = self.record(name)?;
+        let supervised = LifeProbe::open(self.store().state())?.is_held(name, LockKind::Life)?;
+        if supervised && record.is_some_and(|record| record.phase == Phase::Running) {
+            return Ok(Started { already_running: true, ..started(&run) });
+        }
+        if supervised {
+            let message = format!("'{name}' has a supervisor and does not run");
+            return Err(Error::new(ErrorKind::Conflict, message).hint(format!("run: wharf restart {name}")));
+        }
+        // R08: an owner that is absent, or another one, is told before anything is changed.
+        self.owner(&run).await?;
+        self.store().update_status::<Error>(name, &run.uid, |record| {
+            let mut record = record.unwrap_or_else(|| StatusRecord::new(run.uid.clone()));
+            record.apply(Event::StartBegun).map_err(|error| {
+                Error::new(ErrorKind::Conflict, format!("'{name}' cannot be started: {error}"))
+            })?;
+            record.desired = Desired::Running;
+            Ok(record)
+        })?;
+        self.launch(&run, operation, Mode::Start, wait, progress).await
+    }
+
+    /// Starts the supervisor, which takes the operation over, and waits for its word.
+    pub(super) async fn launch(
+        &self,
+        run: &RunConfig,
+        operation: OperationLock,
+        mode: Mode,
+        wait: bool,
+        progress: &mut dyn Progress,
+    ) -> Result<Started> {
+        let task = Task { config: self.config().clone(), name: run.name.clone(), uid: run.uid.clone(), mode };
+        let inherited = operation.into_fd()?;
+        let mut supervisor = match inherited.try_clone() {
+            Ok(descriptor) => spawn(&task, descriptor).await,
+            Err(error) => Err(error),
+        }
+        .map_err(|error| Error::caused(ErrorKind::Failed, "the supervisor cannot be started", &error))?;
+        if !wait {
+            return Ok(started(run));
+        }
+        match supervisor.outcome(progress).await {
+            Ended::Ready(port) => Ok(Started { port, url: url(&run.host, port), ..started(run) }),
+            Ended::Failed(error) => Err(error),
+            Ended::Died => {
+                // The lock is still held through this process' own descriptor: the operation goes on here.
+                let operation = OperationLock::from_fd(self.store().state(), &run.name, inherited)?;
+                let error = Error::new(
+                    ErrorKind::Failed,
+                    format!("the supervisor of '{}' ended without a word", run.name),
+                )
+                .hint(format!("see: wharf logs --proxy {}", run.name));
+                self.undo(run, &operation, mode, &error).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Clears up after a supervisor that died while it was starting the workload.
+    async fn undo(&self, run: &RunConfig, operation: &OperationLock, mode: Mode, cause: &Error) {
+        let cleared = match mode {
+            Mode::Create => self.remove_locked(run, operation).await,
+            Mode::Start => self
+                .store()
+                .update_status::<Error>(&run.name, &run.uid, |record| {
+                    let mut record = record.unwrap_or_else(|| StatusRecord::new(run.uid.clone()));
+                    record
+                        .apply(Event::StartFailed)
+                        .map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))?;
+                    record.status_context = cause.message.clone();
+                    record.set_supervisor(None);
+                    Ok(record)
+                })
+                .map(drop),
+        };
+        if let Err(error) = cleared {
+            tracing::warn!(name = %run.name, %error, "what the supervisor left could not be cleared up");
+        }
+    }
+}
+
+fn started(run: &RunConfig) -> Started {
+    Started {
+        name: run.name.to_string(),
+        uid: run.uid.to_string(),
+        runtime_name: run.runtime_name.clone(),
+        url: if run.port == 0 { String::new() } else { url(&run.host, run.port) },
+        port: run.port,
+        already_running: false,
+    }
+}

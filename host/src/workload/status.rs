@@ -1,0 +1,61 @@
+//! `status` and `export`: one workload in depth.
+use super::manager::Manager;
+use super::view::WorkloadView;
+use crate::error::Result;
+use crate::status::{RunConfig, StatusRecord, WorkloadName};
+use crate::supervise::control;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// How long a supervisor may take to tell about itself, its server's answer included.
+const REPORT_DEADLINE: Duration = Duration::from_secs(5);
+
+/// One workload in depth.
+#[derive(Clone, Debug, Serialize)]
+pub struct StatusReport {
+    /// As the list shows it.
+    pub workload: WorkloadView,
+    /// The endpoint through which its owner is reached.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub runtime_endpoint: String,
+    /// What is recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recorded: Option<StatusRecord>,
+    /// What its supervisor says; none where it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub supervisor: Option<SupervisorReport>,
+}
+
+/// What a supervisor says about itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SupervisorReport {
+    /// Its process.
+    pub pid: u32,
+    /// The version of wharf that it is.
+    pub version: String,
+    /// How long the workload has been ready, in milliseconds; 0 while it is not.
+    pub uptime_ms: u64,
+    /// How often it has restarted the workload.
+    pub restarts: u32,
+    /// How long the server took to answer a real request, in microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ping_us: Option<u64>,
+    /// Why it did not answer.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub ping_error: String,
+}
+
+impl Manager {
+    /// One workload in depth. Writes nothing.
+    pub async fn status(&self, name: &WorkloadName) -> Result<StatusReport> {
+        let run = self.run_config(name)?;
+        let (workload, recorded) = self.view(&run).await?;
+        let supervisor = control::report(self.store().state(), name, REPORT_DEADLINE).await.ok();
+        Ok(StatusReport { workload, runtime_endpoint: run.runtime_endpoint, recorded, supervisor })
+    }
+
+    /// The RunConfig of a workload, to be given to `run --from-config`.
+    pub fn export(&self, name: &WorkloadName) -> Result<RunConfig> {
+        self.run_config(name)
+    }
+}

@@ -1,0 +1,173 @@
+//! `stop`.
+use super::manager::Manager;
+use crate::error::{Error, ErrorKind, Result};
+use crate::plugin::CallError;
+use crate::status::{
+    Desired, Event, LastExit, LifeProbe, LockKind, OperationLock, Phase, RunConfig, StatusRecord,
+    WorkloadName,
+};
+use crate::supervise::control;
+use serde::Serialize;
+use std::time::Duration;
+use wharf_sdk::{ErrorCode, Exit, Handle, WorkloadState};
+
+/// What the supervisor may take beside the workload's own time: answering clients, killing, writing.
+const SUPERVISOR_MARGIN: Duration = Duration::from_secs(20);
+
+/// A workload that is stopped now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Stopped {
+    /// Its name.
+    pub name: String,
+    /// Whether it was stopped by this command.
+    pub result: StopResult,
+}
+
+/// What a stop had to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopResult {
+    /// It ran, and was stopped.
+    Stopped,
+    /// It did not run.
+    AlreadyStopped,
+}
+
+impl Manager {
+    /// Stops a workload: asks it to end, and kills it after `timeout`.
+    ///
+    /// # Errors
+    /// Of kind [`ErrorKind::Owner`] with nothing changed where the owner is absent or another one (R08).
+    pub async fn stop(&self, name: &WorkloadName, timeout: Duration) -> Result<Stopped> {
+        self.run_config(name)?;
+        let operation = self.lock(name).await?;
+        let result = self.stop_locked(name, &operation, timeout).await?;
+        Ok(Stopped { name: name.to_string(), result })
+    }
+
+    pub(super) async fn stop_locked(
+        &self,
+        name: &WorkloadName,
+        operation: &OperationLock,
+        timeout: Duration,
+    ) -> Result<StopResult> {
+        let run = self.run_config(name)?;
+        let record = self.record(name)?;
+        let client = self.owner(&run).await?;
+        let supervised = LifeProbe::open(self.store().state())?.is_held(name, LockKind::Life)?;
+        let handle = handle_of(record.as_ref())?;
+        let runs = match &handle {
+            None => false,
+            Some(handle) => match client.inspect(handle).await {
+                Ok(seen) => matches!(
+                    seen.state,
+                    WorkloadState::Running | WorkloadState::Created | WorkloadState::Unknown
+                ),
+                Err(error) if error.code() == Some(ErrorCode::NotFound) => false,
+                Err(error) => return Err(owner_error(&run, error)),
+            },
+        };
+        let resting =
+            record.as_ref().is_none_or(|record| matches!(record.phase, Phase::Stopped | Phase::Error));
+        if !supervised
+            && !runs
+            && resting
+            && record.as_ref().is_some_and(|record| record.phase == Phase::Stopped)
+        {
+            return Ok(StopResult::AlreadyStopped);
+        }
+        self.begin_stop(&run)?;
+        let exit = if supervised {
+            self.stop_supervised(name, operation, timeout).await?
+        } else if let Some(handle) = &handle {
+            client.stop(handle, timeout).await.map_err(|error| owner_error(&run, error))?;
+            client.inspect(handle).await.ok().and_then(|seen| seen.exit)
+        } else {
+            None
+        };
+        self.end_stop(&run, exit)?;
+        Ok(if supervised || runs { StopResult::Stopped } else { StopResult::AlreadyStopped })
+    }
+
+    fn begin_stop(&self, run: &RunConfig) -> Result<()> {
+        self.store().update_status::<Error>(&run.name, &run.uid, |record| {
+            let mut record = record.unwrap_or_else(|| StatusRecord::new(run.uid.clone()));
+            record.apply(Event::StopBegun).map_err(|error| {
+                Error::new(ErrorKind::Conflict, format!("'{}' cannot be stopped: {error}", run.name))
+            })?;
+            record.desired = Desired::Stopped;
+            Ok(record)
+        })?;
+        Ok(())
+    }
+
+    fn end_stop(&self, run: &RunConfig, exit: Option<Exit>) -> Result<()> {
+        self.store().update_status::<Error>(&run.name, &run.uid, |record| {
+            let mut record = record.unwrap_or_else(|| StatusRecord::new(run.uid.clone()));
+            record.apply(Event::Stopped).map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))?;
+            if let Some(exit) = exit {
+                record.last_exit = Some(last_exit(&exit));
+            }
+            record.set_supervisor(None);
+            Ok(record)
+        })?;
+        Ok(())
+    }
+
+    /// The supervisor stops its workload and ends; its life lock is the proof.
+    async fn stop_supervised(
+        &self,
+        name: &WorkloadName,
+        operation: &OperationLock,
+        timeout: Duration,
+    ) -> Result<Option<Exit>> {
+        let limit = timeout.saturating_add(SUPERVISOR_MARGIN);
+        let answer = control::stop(self.store().state(), name, timeout, limit).await;
+        let exit = match answer {
+            Ok(exit) => exit,
+            Err(error) => {
+                // It may just have ended by itself: then nobody holds the life lock any more.
+                tracing::debug!(%name, %error, "the supervisor gave no answer");
+                None
+            }
+        };
+        operation.supervisor_gone(limit).await.map_err(|_| {
+            let message = format!(
+                "the supervisor of '{name}' does not end; whether the workload was stopped is not known"
+            );
+            Error::new(ErrorKind::Deadline, message).hint(format!("see: wharf logs --proxy {name}"))
+        })?;
+        Ok(exit)
+    }
+}
+
+/// The stored handle, if there is one; the host checks whose it is and reads no more of it.
+pub(super) fn handle_of(record: Option<&StatusRecord>) -> Result<Option<Handle>> {
+    let Some(record) = record else { return Ok(None) };
+    let Some(value) = &record.handle else { return Ok(None) };
+    let handle: Handle = serde_json::from_value(value.clone())
+        .map_err(|error| Error::caused(ErrorKind::Failed, "the recorded handle cannot be read", &error))?;
+    if handle.uid != record.uid.as_str() {
+        return Err(Error::new(ErrorKind::Failed, "the recorded handle is of another workload"));
+    }
+    Ok(Some(handle))
+}
+
+/// An exit as it is recorded.
+pub(crate) fn last_exit(exit: &Exit) -> LastExit {
+    let at = exit
+        .at_ms
+        .and_then(|ms| i64::try_from(ms).ok())
+        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
+        .unwrap_or_else(jiff::Timestamp::now);
+    LastExit {
+        code: exit.code,
+        signal: exit.signal,
+        at,
+        reason: (!exit.reason.is_empty()).then(|| exit.reason.clone()),
+    }
+}
+
+fn owner_error(run: &RunConfig, error: CallError) -> Error {
+    Error::from(error).while_doing(format!("'{}' (runtime '{}')", run.name, run.runtime_name))
+}

@@ -1,0 +1,131 @@
+//! A workload as it is shown: the object of `list --format json`.
+use crate::reconcile::{Effective, EffectiveState};
+use crate::status::{Desired, ProxyMode, RunConfig, StatusRecord, Transport};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// One row of the list. Keys are absent when empty; the form is stable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WorkloadView {
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub uid: String,
+    /// The runtime that owns it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub runtime_name: String,
+    /// The instance of that runtime.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub runtime_instance: String,
+    /// What it runs: SERVER.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub package: String,
+    /// Where clients reach it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub url: String,
+    /// The proxy's port.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub port: u16,
+    /// How the server is spoken to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transport_type: Option<Transport>,
+    /// How the proxy is spoken to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy_mode: Option<ProxyMode>,
+    /// The effective state.
+    pub status: EffectiveState,
+    /// More about it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub status_context: String,
+    /// The state rests on the record alone.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub stale: bool,
+    /// Why.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub stale_reason: String,
+    /// Its group.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub group: String,
+    /// The user's labels.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// When it was created, RFC 3339.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub created_at: String,
+    /// When it last became ready, RFC 3339.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub started_at: String,
+    /// Whether it should run; for filtering, not shown.
+    #[serde(skip)]
+    pub(crate) wanted: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(port: &u16) -> bool {
+    *port == 0
+}
+
+impl WorkloadView {
+    pub(super) fn of(run: &RunConfig, record: Option<&StatusRecord>, effective: Effective) -> Self {
+        let port = run.port;
+        let reachable = port != 0 && effective.state == EffectiveState::Running;
+        Self {
+            name: run.name.to_string(),
+            uid: run.uid.to_string(),
+            runtime_name: run.runtime_name.clone(),
+            runtime_instance: run.runtime_instance.clone(),
+            package: if run.server.is_empty() { run.image.clone() } else { run.server.clone() },
+            url: if reachable { url(&run.host, port) } else { String::new() },
+            port,
+            transport_type: Some(run.transport),
+            proxy_mode: Some(run.proxy_mode),
+            status: effective.state,
+            status_context: effective.context,
+            stale: effective.stale.is_some(),
+            stale_reason: effective.stale.unwrap_or_default(),
+            group: run.group.clone(),
+            labels: run.labels.clone(),
+            created_at: run.created_at.map(|at| at.to_string()).unwrap_or_default(),
+            started_at: record
+                .and_then(|record| record.started_at)
+                .map(|at| at.to_string())
+                .unwrap_or_default(),
+            wanted: record.is_none_or(|record| record.desired == Desired::Running),
+        }
+    }
+
+    /// A workload whose RunConfig cannot be read.
+    pub(super) fn unreadable(name: &str, reason: String) -> Self {
+        Self {
+            name: name.to_owned(),
+            uid: String::new(),
+            runtime_name: String::new(),
+            runtime_instance: String::new(),
+            package: String::new(),
+            url: String::new(),
+            port: 0,
+            transport_type: None,
+            proxy_mode: None,
+            status: EffectiveState::Unknown,
+            status_context: reason,
+            stale: false,
+            stale_reason: String::new(),
+            group: String::new(),
+            labels: BTreeMap::new(),
+            created_at: String::new(),
+            started_at: String::new(),
+            wanted: true,
+        }
+    }
+}
+
+/// Where clients reach a proxy.
+pub(crate) fn url(host: &str, port: u16) -> String {
+    let host = match host {
+        "0.0.0.0" | "::" | "" => "127.0.0.1".to_owned(),
+        v6 if v6.contains(':') && !v6.starts_with('[') => format!("[{v6}]"),
+        other => other.to_owned(),
+    };
+    format!("http://{host}:{port}/mcp")
+}
