@@ -105,6 +105,7 @@ impl Manager {
         let named = request.runtime.as_ref().or(self.config().default_runtime.as_ref());
         if let Some(name) = named.or(self.config().settings.default_runtime.as_ref()) {
             let client = self.plugins()?.connect(name, None).await?;
+            let source = self.as_accepted(source, &client);
             return Ok((available(client).await?, source));
         }
         let catalog = self.plugins()?.catalog();
@@ -127,6 +128,23 @@ impl Manager {
             }
         }
         Err(nothing_runs(&source, &reasons))
+    }
+
+    /// What is no command in PATH is taken for an image, unless the runtime that was named runs commands alone: then
+    /// it is a command that was not found, or a path.
+    fn as_accepted(&self, source: Source, client: &RuntimeClient) -> Source {
+        let accepts = |kind: &str| client.stamp().accepts.iter().any(|accepted| accepted == kind);
+        match source {
+            Source::Image { reference } if accepts("command") && !accepts("image") => {
+                let program = if reference.contains('/') {
+                    self.config().current_dir.join(reference).display().to_string()
+                } else {
+                    reference
+                };
+                Source::Command { program }
+            }
+            other => other,
+        }
     }
 
     /// Takes a name: the operation lock first, then the RunConfig, exclusively.
@@ -193,11 +211,10 @@ fn run_config(request: &RunRequest, name: WorkloadName, server: &str, source: &S
     let uid = Uid::random()
         .map_err(|error| Error::caused(ErrorKind::Failed, "no random uid can be made", &error))?;
     let mut run = RunConfig::new(uid, name, server);
-    if let Source::Image { reference } = source
-        && request.runtime.as_deref() != Some("process")
-    {
-        run.image = reference.clone();
-        run.server = String::new();
+    match source {
+        Source::Image { reference } => (run.image, run.server) = (reference.clone(), String::new()),
+        Source::Command { program } => run.server = program.clone(),
+        Source::Package { .. } => {}
     }
     run.transport = request.transport;
     run.host = request.host.clone();
