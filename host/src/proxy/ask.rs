@@ -136,7 +136,8 @@ impl State {
         }
     }
 
-    fn touch_call(&mut self, call: Option<u64>) {
+    /// Something came for a call: its idle time begins anew.
+    pub(crate) fn touch_call(&mut self, call: Option<u64>) {
         if let Some(Pending::Client(call)) = call.and_then(|call| self.pending.get_mut(&call)) {
             call.active = Instant::now();
         }

@@ -75,6 +75,8 @@ impl State {
         }
         for (_, request) in late {
             self.server_requests = self.server_requests.saturating_sub(1);
+            // The server gets time again to finish without the answer.
+            self.touch_call(request.call);
             self.refuse(&request.upstream, code::INTERNAL, "the client did not answer in time");
         }
     }
