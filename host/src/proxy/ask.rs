@@ -90,9 +90,8 @@ impl State {
             Owner::Several => Err(AMBIGUOUS),
             Owner::One(session) => {
                 let calls = self.sessions.get(&session).ok_or(CLIENT_GONE)?.calls.values().copied();
-                let asking = |id: &u64| {
-                    matches!(self.pending.get(id), Some(Pending::Client(call)) if call.may_ask)
-                };
+                let asking =
+                    |id: &u64| matches!(self.pending.get(id), Some(Pending::Client(call)) if call.may_ask);
                 // The newest, if there are several: any stream of the session reaches the same client.
                 let call = calls.filter(asking).max().ok_or(NOT_ALLOWED_NOW)?;
                 Ok((session, Some(call)))
@@ -126,10 +125,8 @@ impl State {
     pub(crate) fn client_progresses(&mut self, session: &SessionId, message: &Message) {
         let Some(token) = message.param("progressToken") else { return };
         let Some(session) = self.sessions.get(session) else { return };
-        let asked = session
-            .server_requests
-            .values()
-            .find(|request| request.progress_token.as_deref() == Some(token));
+        let asked =
+            session.server_requests.values().find(|request| request.progress_token.as_deref() == Some(token));
         if let Some(call) = asked.map(|request| request.call) {
             self.touch_call(call);
             let _ = self.send(&message.line(&Rewrite::default()));

@@ -51,7 +51,9 @@ impl Misfit {
     /// The text of its -32600.
     pub(crate) fn reason(self) -> &'static str {
         match self {
-            Self::UnservedRevision | Self::UnknownVersion => "MCP-Protocol-Version names no revision served here",
+            Self::UnservedRevision | Self::UnknownVersion => {
+                "MCP-Protocol-Version names no revision served here"
+            }
             Self::SessionMissing => "Mcp-Session-Id missing: open a session with initialize",
             Self::ResponseWithoutSession => "a response needs the session that its request was sent to",
         }
@@ -59,7 +61,8 @@ impl Misfit {
 }
 
 /// What a request of the stateless era is told.
-pub(crate) const MODERN_REFUSAL: &str = "method not found: session-based revisions are served here, use initialize";
+pub(crate) const MODERN_REFUSAL: &str =
+    "method not found: session-based revisions are served here, use initialize";
 
 /// Judges a message by the first rule that matches. (Rule 1, arrays, needs the session and is the caller's.)
 pub(crate) fn classify<'a>(headers: EraHeaders<'a>, message: &Message) -> Era<'a> {

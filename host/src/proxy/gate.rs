@@ -72,9 +72,8 @@ impl Gate {
         }
         let Some((scheme, host)) = origin.split_once("://") else { return false };
         (scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https"))
-            && name_without_port(host).is_some_and(|name| {
-                LOOPBACK.iter().any(|known| name.eq_ignore_ascii_case(known))
-            })
+            && name_without_port(host)
+                .is_some_and(|name| LOOPBACK.iter().any(|known| name.eq_ignore_ascii_case(known)))
     }
 }
 
@@ -116,19 +115,24 @@ pub(crate) fn accepts_events(headers: &HeaderMap) -> bool {
 }
 
 fn accepts(headers: &HeaderMap, kind: &str, subtype: &str) -> bool {
-    headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(
-        |range| {
+    headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|range| {
             let mut parts = range.split(';').map(str::trim);
-            let Some((left, right)) = parts.next().and_then(|media| media.split_once('/')) else { return false };
+            let Some((left, right)) = parts.next().and_then(|media| media.split_once('/')) else {
+                return false;
+            };
             let refused = parts.any(|parameter| {
-                parameter
-                    .split_once('=')
-                    .is_some_and(|(name, q)| name.trim().eq_ignore_ascii_case("q") && q.trim().parse() == Ok(0.0f32))
+                parameter.split_once('=').is_some_and(|(name, q)| {
+                    name.trim().eq_ignore_ascii_case("q") && q.trim().parse() == Ok(0.0f32)
+                })
             });
             let fits = |given: &str, wanted: &str| given == "*" || given.eq_ignore_ascii_case(wanted);
             !refused && fits(left, kind) && fits(right, subtype)
-        },
-    )
+        })
 }
 
 #[cfg(test)]
@@ -153,11 +157,24 @@ mod tests {
 
     #[test]
     fn only_loopback_and_listed_hosts_pass() {
-        for host in ["localhost", "LOCALHOST:1", "127.0.0.1:65535", "[::1]", "[::1]:80", "box.LAN:9", "one.lan:8080"] {
+        for host in
+            ["localhost", "LOCALHOST:1", "127.0.0.1:65535", "[::1]", "[::1]:80", "box.LAN:9", "one.lan:8080"]
+        {
             assert_eq!(judge(host, None), Ok(false), "{host}");
         }
-        let bad = ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "localhost:x", "[::1", "",
-            "one.lan", "one.lan:81", "localhost:99999", "evil.example:80@localhost", "[::1]x"];
+        let bad = [
+            "evil.example",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "localhost:x",
+            "[::1",
+            "",
+            "one.lan",
+            "one.lan:81",
+            "localhost:99999",
+            "evil.example:80@localhost",
+            "[::1]x",
+        ];
         for host in bad {
             assert_eq!(judge(host, None), Err(Refusal::Host), "{host}");
         }
@@ -165,11 +182,20 @@ mod tests {
 
     #[test]
     fn only_loopback_and_listed_origins_pass() {
-        for origin in ["http://localhost:3000", "https://127.0.0.1", "http://[::1]:5", "https://app.example"] {
+        for origin in ["http://localhost:3000", "https://127.0.0.1", "http://[::1]:5", "https://app.example"]
+        {
             assert_eq!(judge("localhost", Some(origin)), Ok(true), "{origin}");
         }
-        let bad = ["null", "http://evil.example", "https://localhost.evil.example", "file://localhost", "localhost",
-            "http://localhost:1/x", "https://app.example:444", ""];
+        let bad = [
+            "null",
+            "http://evil.example",
+            "https://localhost.evil.example",
+            "file://localhost",
+            "localhost",
+            "http://localhost:1/x",
+            "https://app.example:444",
+            "",
+        ];
         for origin in bad {
             assert_eq!(judge("localhost", Some(origin)), Err(Refusal::Origin), "{origin:?}");
         }
@@ -178,7 +204,8 @@ mod tests {
     #[test]
     fn both_answer_types_must_be_acceptable_and_the_body_json() {
         let accept = |value: &str| {
-            let request = Request::builder().header("accept", value).header("content-type", value).body(()).unwrap();
+            let request =
+                Request::builder().header("accept", value).header("content-type", value).body(()).unwrap();
             (accepts_both(request.headers()), is_json(request.headers()))
         };
         assert_eq!(accept("application/json, text/event-stream"), (true, false));

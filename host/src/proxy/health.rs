@@ -56,7 +56,11 @@ async fn open(server: &HttpShared) -> Result<Option<HeaderValue>, PingError> {
     Ok(session)
 }
 
-async fn ask(server: &HttpShared, session: Option<&HeaderValue>, body: &str) -> Result<StatusCode, PingError> {
+async fn ask(
+    server: &HttpShared,
+    session: Option<&HeaderValue>,
+    body: &str,
+) -> Result<StatusCode, PingError> {
     let answer = send(server, session, body.to_owned()).await?;
     let status = answer.status();
     if status == StatusCode::OK {

@@ -182,9 +182,12 @@ impl HttpShared {
                 tracing::debug!(workload = %self.options.workload, %error, "the server was not reached");
                 bad_gateway(id, "the server cannot be reached")
             }
-            Err(_) => {
-                rpc_error(StatusCode::GATEWAY_TIMEOUT, id, code::INTERNAL, "the server did not answer in time")
-            }
+            Err(_) => rpc_error(
+                StatusCode::GATEWAY_TIMEOUT,
+                id,
+                code::INTERNAL,
+                "the server did not answer in time",
+            ),
         }
     }
 
@@ -200,7 +203,8 @@ impl HttpShared {
         *request.method_mut() = method;
         *request.headers_mut() = headers;
         let path = query.map_or_else(|| front::PATH.to_owned(), |query| format!("{}?{query}", front::PATH));
-        let uri = Uri::builder().scheme("http").authority(self.address.to_string()).path_and_query(path).build();
+        let uri =
+            Uri::builder().scheme("http").authority(self.address.to_string()).path_and_query(path).build();
         *request.uri_mut() = uri.unwrap_or_else(|_| Uri::from_static(front::PATH));
         if let Ok(host) = HeaderValue::from_str(&self.address.to_string()) {
             request.headers_mut().insert(HOST, host);

@@ -155,7 +155,8 @@ struct Scanner<'a> {
 
 impl Scanner<'_> {
     fn flush(&mut self) {
-        self.out.extend_from_slice(&self.input[self.run.min(self.input.len())..self.at.min(self.input.len())]);
+        self.out
+            .extend_from_slice(&self.input[self.run.min(self.input.len())..self.at.min(self.input.len())]);
         self.run = self.at;
     }
 
@@ -272,7 +273,9 @@ impl Scanner<'_> {
         match self.stack.last() {
             None => Some(Level::Top),
             Some(Frame::Object(Some(Level::Top))) => is_named(Level::Top, b"params").map(|()| Level::Params),
-            Some(Frame::Object(Some(Level::Params))) => is_named(Level::Params, b"_meta").map(|()| Level::Meta),
+            Some(Frame::Object(Some(Level::Params))) => {
+                is_named(Level::Params, b"_meta").map(|()| Level::Meta)
+            }
             Some(_) => None,
         }
     }

@@ -236,7 +236,11 @@ impl Message {
             let is_object = value.first() == Some(&b'{');
             match replacement {
                 Some(replacement) => out.extend_from_slice(replacement),
-                None if level == Level::Top && is_object && named("params") && self.touches_params(change) => {
+                None if level == Level::Top
+                    && is_object
+                    && named("params")
+                    && self.touches_params(change) =>
+                {
                     self.write_object(out, Level::Params, change);
                 }
                 None if level == Level::Params && is_object && named("_meta") => {

@@ -156,7 +156,8 @@ impl Stream {
                 self.drop_reader();
             }
         }
-        while self.ring.len() > 1 && (self.ring.len() > limits.ring_events || self.bytes > limits.ring_bytes) {
+        while self.ring.len() > 1 && (self.ring.len() > limits.ring_events || self.bytes > limits.ring_bytes)
+        {
             let unread = self.reader.as_ref().map_or(u64::MAX, |reader| reader.next);
             if self.ring.front().is_some_and(|event| event.sequence >= unread) {
                 break;

@@ -155,7 +155,10 @@ impl State {
             Owner::Nobody => self.log_message_of_nobody(level, message),
             Owner::Several => {
                 // It may hold the arguments of any of them.
-                tracing::info!(level = level.as_str(), "a log message of the server concerns nobody for certain");
+                tracing::info!(
+                    level = level.as_str(),
+                    "a log message of the server concerns nobody for certain"
+                );
             }
         }
     }
@@ -208,7 +211,8 @@ impl State {
     fn elicitation_complete(&mut self, message: &Message) {
         let Some(id) = message.param_str("elicitationId") else { return };
         let Self { sessions, limits, .. } = self;
-        let owner = sessions.values_mut().find(|session| session.elicitations.iter().any(|known| *known == id));
+        let owner =
+            sessions.values_mut().find(|session| session.elicitations.iter().any(|known| *known == id));
         if let Some(session) = owner {
             session.send_unbound(message.text(), limits);
         }

@@ -87,9 +87,9 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 
 fn is_passing(error: &io::Error) -> bool {
     use rustix::io::Errno;
-    error
-        .raw_os_error()
-        .is_some_and(|code| [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM].contains(&Errno::from_raw_os_error(code)))
+    error.raw_os_error().is_some_and(|code| {
+        [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM].contains(&Errno::from_raw_os_error(code))
+    })
 }
 
 async fn connection(

@@ -138,7 +138,11 @@ impl ListChanges {
     }
 
     fn methods(self) -> impl Iterator<Item = &'static str> {
-        Self::METHODS.into_iter().enumerate().filter(move |(at, _)| self.0 & (1 << at) != 0).map(|(_, method)| method)
+        Self::METHODS
+            .into_iter()
+            .enumerate()
+            .filter(move |(at, _)| self.0 & (1 << at) != 0)
+            .map(|(_, method)| method)
     }
 }
 
@@ -263,7 +267,9 @@ impl Session {
         let mut kept: Vec<StreamNo> = self
             .streams
             .iter()
-            .filter(|(_, stream)| !stream.is_read() && (stream.is_finished() || stream.kind() == StreamKind::Get))
+            .filter(|(_, stream)| {
+                !stream.is_read() && (stream.is_finished() || stream.kind() == StreamKind::Get)
+            })
             .map(|(number, _)| *number)
             .collect();
         if kept.len() > limits.kept_streams_per_session {

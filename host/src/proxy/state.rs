@@ -189,8 +189,7 @@ impl State {
             if let Some(call) = self.take_call(upstream_id) {
                 self.cancel_upstream(upstream_id, &call, "the session has ended");
                 if let Reply::Held(waiting) = call.reply {
-                    let text =
-                        error_text(Some(call.id.as_json()), code::INTERNAL, "the session has ended");
+                    let text = error_text(Some(call.id.as_json()), code::INTERNAL, "the session has ended");
                     let _ = waiting.send(Answer::Json(text));
                 }
             }

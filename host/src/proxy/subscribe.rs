@@ -129,7 +129,9 @@ mod tests {
         let mut all = Subscriptions::default();
         all.asked("file:///a");
         all.accepted("file:///a", Some(&session));
-        for (updated, reaches) in [("file:///a", true), ("file:///a/b", true), ("file:///ab", false), ("file:///", false)] {
+        for (updated, reaches) in
+            [("file:///a", true), ("file:///a/b", true), ("file:///ab", false), ("file:///", false)]
+        {
             assert_eq!(all.subscribers(updated).len(), usize::from(reaches), "{updated}");
         }
     }

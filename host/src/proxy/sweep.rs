@@ -41,8 +41,13 @@ impl Shared {
 
 /// A tenth of the shortest time that is watched: what ends by time ends at most so much late.
 fn period(limits: &Limits) -> Duration {
-    let times =
-        [limits.idle_timeout, limits.hard_timeout, limits.session_idle, limits.ring_keep, limits.server_request_timeout];
+    let times = [
+        limits.idle_timeout,
+        limits.hard_timeout,
+        limits.session_idle,
+        limits.ring_keep,
+        limits.server_request_timeout,
+    ];
     let shortest = times.into_iter().min().unwrap_or_default();
     (shortest / 10).clamp(Duration::from_millis(50), Duration::from_secs(5))
 }
@@ -54,7 +59,8 @@ impl State {
         self.refuse_late_answers(now);
         self.fail_late_calls(now);
         let idle = self.limits.session_idle;
-        let over = |session: &super::session::Session| session.calls.is_empty() && session.used_at + idle <= now;
+        let over =
+            |session: &super::session::Session| session.calls.is_empty() && session.used_at + idle <= now;
         let ended: Vec<_> =
             self.sessions.iter().filter(|(_, session)| over(session)).map(|(id, _)| id.clone()).collect();
         for id in ended {

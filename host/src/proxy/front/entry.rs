@@ -1,11 +1,11 @@
 //! Where every request of a client enters.
 use std::sync::Arc;
 
+use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
-use axum::Router;
 
 use super::{get, post, respond};
 use crate::proxy::session::Principal;

@@ -35,8 +35,8 @@ pub(super) fn get(proxy: &Arc<Shared>, parts: &Parts) -> Response {
     let body = match parts.headers.get(LAST_EVENT_ID) {
         Some(seen) => {
             let seen = seen.to_str().ok().and_then(EventId::parse);
-            let resumed =
-                seen.and_then(|seen| EventBody::attach(proxy, session, seen.stream, Some(seen.sequence), abort));
+            let resumed = seen
+                .and_then(|seen| EventBody::attach(proxy, session, seen.stream, Some(seen.sequence), abort));
             match resumed {
                 Some(body) => body,
                 None => return invalid(None, "Last-Event-ID names nothing that this session can resume"),
@@ -56,7 +56,8 @@ fn open(proxy: &Arc<Shared>, session: SessionId, abort: Option<&ConnectionAbort>
             return Err(Busy::NotRunning);
         }
         let known = state.sessions.get(&session).ok_or(Busy::NotRunning)?;
-        let is_open = |stream: &&crate::proxy::ring::Stream| stream.kind() == StreamKind::Get && stream.is_read();
+        let is_open =
+            |stream: &&crate::proxy::ring::Stream| stream.kind() == StreamKind::Get && stream.is_read();
         if known.streams.values().filter(is_open).count() >= state.limits.streams_per_session {
             return Err(Busy::TooManyStreams);
         }

@@ -43,7 +43,9 @@ pub(super) fn era_headers(parts: &Parts) -> EraHeaders<'_> {
 /// The answer to what is no message.
 pub(crate) fn malformed(error: &MessageError) -> Response {
     match error {
-        MessageError::Json(error) => rpc_error(StatusCode::BAD_REQUEST, None, code::PARSE, &error.to_string()),
+        MessageError::Json(error) => {
+            rpc_error(StatusCode::BAD_REQUEST, None, code::PARSE, &error.to_string())
+        }
         MessageError::Invalid { id, reason, .. } => invalid(id.as_ref(), reason),
     }
 }
@@ -67,9 +69,7 @@ pub(super) async fn post(proxy: &Arc<Shared>, parts: &Parts, body: Body) -> Resp
         Err(error) => return malformed(&error),
     };
     match classify(headers, &message) {
-        Era::LegacySession(session) => {
-            request::single(proxy, parts, session, &principal, &message).await
-        }
+        Era::LegacySession(session) => request::single(proxy, parts, session, &principal, &message).await,
         Era::LegacyOpening => initialize(proxy, principal, &message),
         // The stateless era enters here.
         Era::Modern => {

@@ -121,7 +121,9 @@ pub(super) fn begin(state: &mut State, session: &SessionId, message: &Message, r
         "ping" if state.is_ready() => return ok(),
         "ping" => return error(code::INTERNAL, "the server is not running"),
         "initialize" => return error(code::INVALID_REQUEST, "the session is open already"),
-        "server/discover" | "subscriptions/listen" => return error(code::METHOD_NOT_FOUND, "method not found"),
+        "server/discover" | "subscriptions/listen" => {
+            return error(code::METHOD_NOT_FOUND, "method not found");
+        }
         _ if method.starts_with("tasks/") => return error(code::METHOD_NOT_FOUND, "tasks are not offered"),
         "logging/setLevel" if !state.server_has("logging") => {
             return error(code::METHOD_NOT_FOUND, "the server does not log to clients");

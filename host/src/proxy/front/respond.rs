@@ -2,7 +2,8 @@
 use axum::body::Body;
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, VARY,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER,
+    VARY,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
@@ -48,8 +49,7 @@ pub(super) fn unknown_session(id: Option<&Id>) -> Response {
 
 /// 503 with `Retry-After`.
 pub(crate) fn unavailable(id: Option<&Id>, busy: Busy, limits: &Limits) -> Response {
-    let mut response =
-        rpc_error(StatusCode::SERVICE_UNAVAILABLE, id, code::INTERNAL, &busy.to_string());
+    let mut response = rpc_error(StatusCode::SERVICE_UNAVAILABLE, id, code::INTERNAL, &busy.to_string());
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(limits.retry_after.as_secs().max(1)));
     response
 }

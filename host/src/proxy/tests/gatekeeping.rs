@@ -26,7 +26,8 @@ async fn strangers_are_refused_before_anything_is_read() {
 
 #[tokio::test]
 async fn allowed_pages_get_cors_headers_and_never_a_star() {
-    let options = ProxyOptions { allowed_origins: vec!["https://app.example".into()], ..super::rig::options() };
+    let options =
+        ProxyOptions { allowed_origins: vec!["https://app.example".into()], ..super::rig::options() };
     let (rig, _script) = Rig::with(options).await;
     for origin in ["http://localhost:5173", "https://app.example"] {
         let preflight = [("origin", origin), ("access-control-request-method", "POST")];
@@ -92,7 +93,11 @@ async fn a_large_body_is_refused_unread_and_its_connection_closed() {
 async fn what_is_no_message_gets_the_code_that_says_why() {
     let (rig, _script) = Rig::start().await;
     let session = rig.session().await;
-    let deep = format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"x\",\"params\":{}1{}}}", "{\"a\":".repeat(200), "}".repeat(200));
+    let deep = format!(
+        "{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"x\",\"params\":{}1{}}}",
+        "{\"a\":".repeat(200),
+        "}".repeat(200)
+    );
     let cases: [(&[u8], i64, serde_json::Value); 9] = [
         (b"", -32700, json!(null)),
         (b"{\"jsonrpc\":", -32700, json!(null)),
@@ -102,7 +107,11 @@ async fn what_is_no_message_gets_the_code_that_says_why() {
         (b"{\"jsonrpc\":\"2.0\",\"id\":null,\"method\":\"ping\"}", -32600, json!(null)),
         (b"{\"jsonrpc\":\"2.0\",\"id\":1.5,\"method\":\"ping\"}", -32600, json!(null)),
         (b"{\"jsonrpc\":\"2.0\",\"id\":\"k\",\"method\":\"ping\",\"method\":\"x\"}", -32600, json!("k")),
-        (b"{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"x\",\"params\":{\"name\":1,\"name\":2}}", -32600, json!(7)),
+        (
+            b"{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"x\",\"params\":{\"name\":1,\"name\":2}}",
+            -32600,
+            json!(7),
+        ),
     ];
     for (body, code, id) in cases {
         let reply = rig.post_raw(&session, body.to_vec()).await;
@@ -127,7 +136,8 @@ async fn sessions_and_versions_are_required_as_the_table_says() {
     assert_eq!(missing.json()["id"], 1);
     let unknown = post(&[("mcp-session-id", "nope")], &ping).await;
     assert_eq!(unknown.status, StatusCode::NOT_FOUND);
-    let version = async |version| post(&[("mcp-session-id", &session), ("mcp-protocol-version", version)], &ping).await;
+    let version =
+        async |version| post(&[("mcp-session-id", &session), ("mcp-protocol-version", version)], &ping).await;
     for served in ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"] {
         assert_eq!(version(served).await.status, StatusCode::OK, "{served}");
     }
@@ -172,13 +182,15 @@ async fn a_client_of_both_eras_falls_back_to_initialize() {
         assert!(reply.header("mcp-session-id").is_none());
     }
     let headers = [POST[0], POST[1], ("mcp-protocol-version", "2026-07-28")];
-    let notified = rig.send(Method::POST, &headers, notification("notifications/x", json!({})).to_string()).await;
+    let notified =
+        rig.send(Method::POST, &headers, notification("notifications/x", json!({})).to_string()).await;
     assert_eq!(notified.status(), StatusCode::ACCEPTED);
     for method in [Method::GET, Method::DELETE] {
         let headers = [EVENTS, ("mcp-protocol-version", "2026-07-28")];
         assert_eq!(rig.send(method, &headers, "").await.status(), StatusCode::METHOD_NOT_ALLOWED);
     }
-    let opened = rig.whole(Method::POST, &headers[..2], initialize("2025-11-25", json!({})).to_string()).await;
+    let opened =
+        rig.whole(Method::POST, &headers[..2], initialize("2025-11-25", json!({})).to_string()).await;
     assert_eq!(opened.status, StatusCode::OK);
 }
 

@@ -62,7 +62,12 @@ async fn front(upstream: SocketAddr) -> (HttpProxy, SocketAddr) {
     (proxy, address)
 }
 
-async fn send(address: SocketAddr, method: Method, headers: &[(&str, &str)], body: &str) -> axum::http::Response<hyper::body::Incoming> {
+async fn send(
+    address: SocketAddr,
+    method: Method,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> axum::http::Response<hyper::body::Incoming> {
     let mut request = axum::http::Request::builder().method(method).uri(format!("http://{address}/mcp"));
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -83,8 +88,14 @@ async fn bodies_and_sessions_pass_and_identities_do_not() {
     let reply = post(
         address,
         &[
-            ("origin", "http://localhost:1"), ("authorization", "Bearer x"), ("cookie", "c=d"), ("x-custom", "kept"),
-            ("mcp-session-id", "theirs"), ("x-forwarded-for", "1.2.3.4"), ("connection", "x-mine"), ("x-mine", "1"),
+            ("origin", "http://localhost:1"),
+            ("authorization", "Bearer x"),
+            ("cookie", "c=d"),
+            ("x-custom", "kept"),
+            ("mcp-session-id", "theirs"),
+            ("x-forwarded-for", "1.2.3.4"),
+            ("connection", "x-mine"),
+            ("x-mine", "1"),
         ],
         body,
     )
@@ -96,7 +107,10 @@ async fn bodies_and_sessions_pass_and_identities_do_not() {
     let (method, headers, sent) = seen.lock().unwrap().remove(0);
     assert_eq!((method, &sent[..]), (Method::POST, body.as_bytes()), "the body is unchanged");
     assert_eq!(headers["host"], upstream.to_string());
-    assert_eq!((&headers["mcp-session-id"], &headers["x-custom"]), (&"theirs".parse().unwrap(), &"kept".parse().unwrap()));
+    assert_eq!(
+        (&headers["mcp-session-id"], &headers["x-custom"]),
+        (&"theirs".parse().unwrap(), &"kept".parse().unwrap())
+    );
     for name in ["origin", "authorization", "cookie", "x-forwarded-for", "x-mine"] {
         assert!(!headers.contains_key(name), "{name}");
     }
@@ -110,19 +124,29 @@ async fn the_same_checks_stand_before_it() {
     assert_eq!(post(address, &[("host", "evil.example")], &ping).await.status, StatusCode::FORBIDDEN);
     assert_eq!(post(address, &[("origin", "null")], &ping).await.status, StatusCode::FORBIDDEN);
     assert_eq!(post(address, &[], "{").await.code(), -32700);
-    assert_eq!(post(address, &[], r#"{"jsonrpc":"2.0","id":1,"method":"a","method":"b"}"#).await.code(), -32600);
+    assert_eq!(
+        post(address, &[], r#"{"jsonrpc":"2.0","id":1,"method":"a","method":"b"}"#).await.code(),
+        -32600
+    );
     let text = send(address, Method::POST, &[("content-type", "text/plain"), POST[1]], &ping).await;
     assert_eq!(text.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
     assert_eq!(send(address, Method::PUT, &[], "").await.status(), StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(send(address, Method::GET, &[], "").await.status(), StatusCode::NOT_ACCEPTABLE);
-    let modern = request("m", "server/discover", json!({ "_meta": {
-        "io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {} } }));
+    let modern = request(
+        "m",
+        "server/discover",
+        json!({ "_meta": {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {} } }),
+    );
     let refused = post(address, &[("mcp-protocol-version", "2026-07-28")], &modern.to_string()).await;
     assert_eq!((refused.status, refused.code()), (StatusCode::BAD_REQUEST, json!(-32601)));
     let large = "x".repeat(8 * 1024 * 1024 + 1);
     assert_eq!(post(address, &[], &large).await.status, StatusCode::PAYLOAD_TOO_LARGE);
     assert!(seen.lock().unwrap().is_empty(), "none of it reached the server");
-    assert_eq!(post(address, &[], &initialize("2025-06-18", json!({})).to_string()).await.status, StatusCode::OK);
+    assert_eq!(
+        post(address, &[], &initialize("2025-06-18", json!({})).to_string()).await.status,
+        StatusCode::OK
+    );
     assert_eq!(post(address, &[], "[]").await.status, StatusCode::OK, "batches are the server's to judge");
     assert_eq!(send(address, Method::DELETE, &[], "").await.status(), StatusCode::OK);
     assert_eq!(seen.lock().unwrap().len(), 3);
@@ -134,13 +158,17 @@ async fn events_pass_as_they_come() {
     let receiver = Arc::new(Mutex::new(Some(receiver)));
     let (upstream, _seen) = server(move |_| {
         let receiver = receiver.lock().unwrap().take().unwrap();
-        let events = futures_util::stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)));
+        let events = futures_util::stream::unfold(receiver, async |mut receiver| {
+            Some((receiver.recv().await?, receiver))
+        });
         let body = Body::from_stream(events.map(Ok::<_, std::io::Error>));
         Response::builder().header("content-type", "text/event-stream").body(body).unwrap()
     })
     .await;
     let (_proxy, address) = front(upstream).await;
-    let mut events = stream(send(address, Method::GET, &[("accept", "text/event-stream"), ("last-event-id", "7")], "").await);
+    let mut events = stream(
+        send(address, Method::GET, &[("accept", "text/event-stream"), ("last-event-id", "7")], "").await,
+    );
     for text in ["one", "two"] {
         // The next is sent only after this one has arrived: nothing waits for more.
         sender.send(format!("id: {text}\ndata: {text}\n\n").into()).await.unwrap();
@@ -154,10 +182,17 @@ async fn a_server_that_is_down_or_points_elsewhere_is_a_bad_gateway() {
     let (proxy, address) = front(unused).await;
     let ping = request("p", "ping", json!({})).to_string();
     let reply = post(address, &[], &ping).await;
-    assert_eq!((reply.status, reply.code(), &reply.json()["id"]), (StatusCode::BAD_GATEWAY, json!(-32603), &json!("p")));
+    assert_eq!(
+        (reply.status, reply.code(), &reply.json()["id"]),
+        (StatusCode::BAD_GATEWAY, json!(-32603), &json!("p"))
+    );
     assert_eq!(proxy.ping(DEADLINE).await, Err(PingError::NotConnected));
     let (redirecting, seen) = server(|_| {
-        Response::builder().status(307).header("location", "http://127.0.0.1:1/steal").body(Body::empty()).unwrap()
+        Response::builder()
+            .status(307)
+            .header("location", "http://127.0.0.1:1/steal")
+            .body(Body::empty())
+            .unwrap()
     })
     .await;
     let (_proxy, address) = front(redirecting).await;

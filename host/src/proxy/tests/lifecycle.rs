@@ -10,22 +10,37 @@ use crate::proxy::{ConnectError, PingError, ProxyOptions, StdioProxy};
 #[tokio::test]
 async fn the_handshake_is_made_once_and_clients_are_answered_from_it() {
     let rig = Rig::unconnected(options()).await;
-    assert_eq!(rig.post("", &initialize("2025-06-18", json!({}))).await.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(
+        rig.post("", &initialize("2025-06-18", json!({}))).await.status,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
     let (mut script, stdout, stdin) = Script::new();
     let (info, asked) = tokio::join!(rig.proxy.connect(stdout, stdin, DEADLINE), script.greet(welcome()));
     assert_eq!(info.unwrap().name, "scripted");
     assert_eq!(asked["params"]["protocolVersion"], "2025-11-25");
     assert_eq!(asked["params"]["clientInfo"]["name"], "wharf");
-    assert_eq!(asked["params"]["capabilities"], json!({ "sampling": {}, "elicitation": { "form": {}, "url": {} } }));
-    let versions =
-        [("2024-11-05", "2024-11-05"), ("2025-03-26", "2025-03-26"), ("2025-11-25", "2025-11-25"), ("1999-01-01", "2025-11-25")];
+    assert_eq!(
+        asked["params"]["capabilities"],
+        json!({ "sampling": {}, "elicitation": { "form": {}, "url": {} } })
+    );
+    let versions = [
+        ("2024-11-05", "2024-11-05"),
+        ("2025-03-26", "2025-03-26"),
+        ("2025-11-25", "2025-11-25"),
+        ("1999-01-01", "2025-11-25"),
+    ];
     let mut sessions = std::collections::HashSet::new();
     for (wanted, given) in versions {
         let reply = rig.post("", &initialize(wanted, json!({}))).await;
         let result = &reply.json()["result"];
-        assert_eq!((reply.json()["id"].as_str(), result["protocolVersion"].as_str()), (Some("init"), Some(given)));
+        assert_eq!(
+            (reply.json()["id"].as_str(), result["protocolVersion"].as_str()),
+            (Some("init"), Some(given))
+        );
         assert_eq!(result["serverInfo"]["name"], "scripted");
-        assert!(result["capabilities"].get("tasks").is_none() && result["capabilities"].get("tools").is_some());
+        assert!(
+            result["capabilities"].get("tasks").is_none() && result["capabilities"].get("tools").is_some()
+        );
         let session = reply.header("mcp-session-id").unwrap().to_owned();
         let ready = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
         assert_eq!(rig.post(&session, &ready).await.status, StatusCode::ACCEPTED);
@@ -54,7 +69,8 @@ async fn a_client_never_gets_a_newer_revision_than_the_servers() {
 
 #[tokio::test]
 async fn declared_capabilities_can_be_replaced() {
-    let proxy = StdioProxy::new(ProxyOptions { client_capabilities: Some(json!({ "roots": {} })), ..options() });
+    let proxy =
+        StdioProxy::new(ProxyOptions { client_capabilities: Some(json!({ "roots": {} })), ..options() });
     let (mut script, stdout, stdin) = Script::new();
     let (info, asked) = tokio::join!(proxy.connect(stdout, stdin, DEADLINE), script.greet(welcome()));
     assert!(info.is_ok());
@@ -151,7 +167,10 @@ async fn the_end_of_the_output_fails_what_is_in_flight_and_wakes_the_supervisor(
         });
         reply
     });
-    assert_eq!((reply.status, reply.code(), &reply.json()["id"]), (StatusCode::OK, json!(-32603), &json!("x")));
+    assert_eq!(
+        (reply.status, reply.code(), &reply.json()["id"]),
+        (StatusCode::OK, json!(-32603), &json!("x"))
+    );
     rig.proxy.disconnected().await;
     assert_eq!(rig.proxy.ping(DEADLINE).await, Err(PingError::NotConnected));
     let ping = rig.post(&session, &request(1, "ping", json!({}))).await;
@@ -247,7 +266,10 @@ async fn shutdown_ends_sessions_and_streams_and_takes_nothing_new() {
     rig.proxy.shutdown().await;
     assert_eq!(stream.event().await, None);
     assert_eq!(script.input.next_line().await.unwrap(), None);
-    assert_eq!(rig.post("", &initialize("2025-06-18", json!({}))).await.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(
+        rig.post("", &initialize("2025-06-18", json!({}))).await.status,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
     let (_other, stdout, stdin) = Script::new();
     assert_eq!(rig.proxy.connect(stdout, stdin, DEADLINE).await, Err(ConnectError::ShutDown));
 }

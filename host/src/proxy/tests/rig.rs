@@ -244,7 +244,12 @@ impl Rig {
         self.client.request(request.body(Full::new(body.into())).unwrap()).await.unwrap()
     }
 
-    pub(super) async fn whole(&self, method: Method, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Reply {
+    pub(super) async fn whole(
+        &self,
+        method: Method,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Reply {
         whole(self.send(method, headers, body).await).await
     }
 

@@ -33,8 +33,15 @@ async fn junk_between_messages_is_survived() {
     let (reply, ()) = tokio::join!(rig.post(&session, &message), async {
         let request = script.next().await;
         let lines: [&[u8]; 9] = [
-            b"\n", b"\r\n", b"   \n", b"log: tools/call\n", b"\xff\xfe\x00\n", b"{\"jsonrpc\":\"2.0\"\n", b"{}\n",
-            b"{\"jsonrpc\":\"2.0\",\"id\":4711,\"result\":{}}\n", b"null\n",
+            b"\n",
+            b"\r\n",
+            b"   \n",
+            b"log: tools/call\n",
+            b"\xff\xfe\x00\n",
+            b"{\"jsonrpc\":\"2.0\"\n",
+            b"{}\n",
+            b"{\"jsonrpc\":\"2.0\",\"id\":4711,\"result\":{}}\n",
+            b"null\n",
         ];
         script.raw(lines.concat()).await;
         // Cut in the middle, with a Windows line end.
@@ -68,7 +75,9 @@ async fn a_line_over_the_limit_is_skipped_and_its_request_fails() {
         let (reply, ()) = tokio::join!(rig.post(&session, &message), async {
             let request = script.next().await;
             let text = "y".repeat(size);
-            script.raw(format!("{{\"jsonrpc\":\"2.0\",\"id\":{},\"result\":\"{text}\"}}\n", request["id"])).await;
+            script
+                .raw(format!("{{\"jsonrpc\":\"2.0\",\"id\":{},\"result\":\"{text}\"}}\n", request["id"]))
+                .await;
         });
         assert_eq!(reply.code(), -32603);
     }
@@ -174,7 +183,10 @@ async fn a_question_to_a_client_has_its_own_deadline() {
     stream.event().await.unwrap();
     let refused = script.next().await;
     assert_eq!((&refused["id"], &refused["error"]["code"]), (&json!("q"), &json!(-32603)));
-    assert!(began.elapsed() >= Duration::from_secs(600), "the call waited for its client, not for the server");
+    assert!(
+        began.elapsed() >= Duration::from_secs(600),
+        "the call waited for its client, not for the server"
+    );
     script.answer(&call_request, json!({})).await;
     assert!(stream.event().await.unwrap().json().get("result").is_some());
 }

@@ -26,14 +26,15 @@ async fn equal_ids_of_two_clients_do_not_meet() {
     let (rig, mut script) = Rig::start().await;
     let (one, other) = (rig.session().await, rig.session().await);
     let (first, second, numbered) = (call(1, "first"), call(1, "second"), call("1", "third"));
-    let (a, b, c, ids) = tokio::join!(rig.post(&one, &first), rig.post(&other, &second), rig.post(&one, &numbered), async {
-        let mut requests = [script.next().await, script.next().await, script.next().await];
-        requests.reverse();
-        for request in &requests {
-            script.answer(request, json!({ "for": request["params"]["name"], "id": 1 })).await;
-        }
-        requests.map(|request| request["id"].as_u64().unwrap())
-    });
+    let (a, b, c, ids) =
+        tokio::join!(rig.post(&one, &first), rig.post(&other, &second), rig.post(&one, &numbered), async {
+            let mut requests = [script.next().await, script.next().await, script.next().await];
+            requests.reverse();
+            for request in &requests {
+                script.answer(request, json!({ "for": request["params"]["name"], "id": 1 })).await;
+            }
+            requests.map(|request| request["id"].as_u64().unwrap())
+        });
     let expect = |reply: super::rig::Reply, id: Value, name: &str| {
         assert_eq!(reply.json(), json!({ "jsonrpc": "2.0", "id": id, "result": { "for": name, "id": 1 } }));
         assert_eq!(reply.header("content-type"), Some("application/json"));
@@ -106,7 +107,8 @@ async fn some_methods_never_reach_a_shared_server() {
 async fn progress_reaches_its_request_with_the_clients_token() {
     let (rig, mut script) = Rig::start().await;
     let (one, other) = (rig.session().await, rig.session().await);
-    let asking = |token: Value| request(1, "tools/call", json!({ "name": "x", "_meta": { "progressToken": token } }));
+    let asking =
+        |token: Value| request(1, "tools/call", json!({ "name": "x", "_meta": { "progressToken": token } }));
     let plain = call(2, "plain");
     let (message_a, message_b) = (asking(json!("tok")), asking(json!(7)));
     let (mut a, mut b, c, ()) = tokio::join!(
@@ -121,9 +123,13 @@ async fn progress_reaches_its_request_with_the_clients_token() {
             for request in &requests {
                 let token = &request["params"]["_meta"]["progressToken"];
                 let token = if token.is_null() { &request["id"] } else { token };
-                script.notify("notifications/progress", json!({ "progressToken": token, "progress": 1 })).await;
+                script
+                    .notify("notifications/progress", json!({ "progressToken": token, "progress": 1 }))
+                    .await;
                 script.answer(request, json!({ "done": true })).await;
-                script.notify("notifications/progress", json!({ "progressToken": token, "progress": 2 })).await;
+                script
+                    .notify("notifications/progress", json!({ "progressToken": token, "progress": 2 }))
+                    .await;
             }
             assert_eq!(tokens.iter().filter(|token| token.is_u64()).count(), 2, "tokens are ours and unique");
             assert_ne!(tokens[0], tokens[1]);
@@ -161,7 +167,11 @@ async fn a_cancellation_concerns_its_own_session_only() {
         let request = script.next().await;
         script.answer(&request, json!({ "again": true })).await;
     });
-    assert_eq!(reply.json()["result"], json!({ "again": true }), "the late answer was dropped, the id is free");
+    assert_eq!(
+        reply.json()["result"],
+        json!({ "again": true }),
+        "the late answer was dropped, the id is free"
+    );
 }
 
 #[tokio::test]
@@ -268,7 +278,11 @@ async fn only_the_first_and_last_subscription_reach_the_server() {
     assert_eq!(rig.post(&one, &on("unsubscribe")).await.json()["result"], json!({}));
     script.notify("notifications/resources/updated", json!({ "uri": "f://a" })).await;
     script.notify("notifications/tools/list_changed", json!({})).await;
-    assert_eq!(a.event().await.unwrap().json()["method"], "notifications/tools/list_changed", "not to who left");
+    assert_eq!(
+        a.event().await.unwrap().json()["method"],
+        "notifications/tools/list_changed",
+        "not to who left"
+    );
     assert_eq!(b.event().await.unwrap().json()["params"]["uri"], "f://a");
     rig.send(axum::http::Method::DELETE, &[("mcp-session-id", &other)], "").await;
     script.next_of("resources/unsubscribe").await;
@@ -285,7 +299,10 @@ async fn list_changes_reach_each_session_once_and_wait_for_a_stream() {
     }
     script.notify("notifications/prompts/list_changed", json!({})).await;
     for kind in ["tools", "tools", "tools", "prompts"] {
-        assert_eq!(newest.event().await.unwrap().json()["method"], format!("notifications/{kind}/list_changed"));
+        assert_eq!(
+            newest.event().await.unwrap().json()["method"],
+            format!("notifications/{kind}/list_changed")
+        );
     }
     let mut late = rig.get(&other, None).await;
     for kind in ["tools", "prompts"] {
@@ -359,7 +376,8 @@ async fn a_request_of_the_server_that_concerns_nobody_for_certain_is_refused() {
     let third = call(3, "x");
     let (_, ()) = tokio::join!(rig.post(&able, &third), async {
         let call = script.next().await;
-        let elicit = |mode: &str| request(5, "elicitation/create", json!({ "mode": mode, "elicitationId": "e" }));
+        let elicit =
+            |mode: &str| request(5, "elicitation/create", json!({ "mode": mode, "elicitationId": "e" }));
         for (ask, code) in [
             (request(4, "roots/list", json!({})), -32601),
             (elicit("url"), -32602),

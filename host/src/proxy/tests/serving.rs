@@ -44,7 +44,12 @@ async fn read_until(stream: &mut TcpStream, end: &str) -> String {
     let mut all = Vec::new();
     let mut byte = [0; 1];
     while !String::from_utf8_lossy(&all).ends_with(end) {
-        assert_eq!(stream.read(&mut byte).await.unwrap(), 1, "closed after {:?}", String::from_utf8_lossy(&all));
+        assert_eq!(
+            stream.read(&mut byte).await.unwrap(),
+            1,
+            "closed after {:?}",
+            String::from_utf8_lossy(&all)
+        );
         all.extend(byte);
     }
     String::from_utf8(all).unwrap()
@@ -61,7 +66,10 @@ async fn a_head_that_does_not_come_or_is_too_large_ends_the_connection() {
     let _ = slow.read_to_end(&mut rest).await;
     assert!(!rest.starts_with(b"HTTP/1.1 200"));
     let mut large = TcpStream::connect(served.address).await.unwrap();
-    large.write_all(format!("GET / HTTP/1.1\r\nhost: localhost\r\nx: {}\r\n\r\n", "y".repeat(2000)).as_bytes()).await.unwrap();
+    large
+        .write_all(format!("GET / HTTP/1.1\r\nhost: localhost\r\nx: {}\r\n\r\n", "y".repeat(2000)).as_bytes())
+        .await
+        .unwrap();
     assert!(read_until(&mut large, "\r\n\r\n").await.starts_with("HTTP/1.1 431 "));
 }
 

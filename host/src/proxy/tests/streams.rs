@@ -8,19 +8,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::rig::{POST, Rig, Stream, call, limited, notification, request, welcome};
 use crate::proxy::Limits;
 
+/// Something for the only session, which is not gathered while its stream is away.
 async fn changed(script: &mut super::rig::Script, text: &str) {
-    script.notify("notifications/resources/updated", json!({ "uri": "a", "text": text })).await;
-}
-
-/// A session that is subscribed to resource `a`.
-async fn subscribed(rig: &Rig, script: &mut super::rig::Script, version: &str) -> String {
-    let session = rig.open(version, json!({})).await;
-    let subscribe = request(0, "resources/subscribe", json!({ "uri": "a" }));
-    tokio::join!(rig.post(&session, &subscribe), async {
-        let request = script.next().await;
-        script.answer(&request, json!({})).await;
-    });
-    session
+    script.notify("x/changed", json!({ "text": text })).await;
 }
 
 async fn text(stream: &mut Stream) -> Value {
@@ -51,11 +41,10 @@ async fn only_the_newest_revision_gets_a_first_empty_event() {
     }
 }
 
-
 #[tokio::test]
 async fn a_lost_stream_is_resumed_where_it_was_lost() {
     let (rig, mut script) = Rig::start().await;
-    let session = subscribed(&rig, &mut script, "2025-06-18").await;
+    let session = rig.session().await;
     let mut stream = rig.get(&session, None).await;
     for name in ["one", "two"] {
         changed(&mut script, name).await;
@@ -70,7 +59,8 @@ async fn a_lost_stream_is_resumed_where_it_was_lost() {
     assert_eq!(text(&mut resumed).await, "four", "it goes on");
     let other = rig.session().await;
     for (session, id) in [(&other, seen.as_str()), (&session, "77-1"), (&session, "x"), (&session, "1-999")] {
-        let headers = [("accept", "text/event-stream"), ("mcp-session-id", session.as_str()), ("last-event-id", id)];
+        let headers =
+            [("accept", "text/event-stream"), ("mcp-session-id", session.as_str()), ("last-event-id", id)];
         assert_eq!(rig.send(Method::GET, &headers, "").await.status(), StatusCode::BAD_REQUEST, "{id}");
     }
 }
@@ -84,7 +74,9 @@ async fn an_answer_on_a_lost_post_stream_is_found_by_resuming_it() {
     let slow = request(1, "tools/call", json!({ "name": "x", "_meta": { "progressToken": "t" } }));
     let (mut stream, request) = tokio::join!(rig.post_stream(&session, &slow), async {
         let request = script.next().await;
-        script.notify("notifications/progress", json!({ "progressToken": request["id"], "progress": 1 })).await;
+        script
+            .notify("notifications/progress", json!({ "progressToken": request["id"], "progress": 1 }))
+            .await;
         request
     });
     let primed = stream.event().await.unwrap().id;
@@ -118,9 +110,11 @@ async fn a_quiet_stream_is_kept_alive_by_comments() {
 async fn a_reader_that_does_not_read_is_dropped_and_can_resume() {
     let limits = Limits { stream_queue_bytes: 1_000_000, ring_bytes: 100_000, ..Limits::default() };
     let (rig, mut script) = Rig::with(limited(limits)).await;
-    let session = subscribed(&rig, &mut script, "2025-06-18").await;
+    let session = rig.session().await;
     let mut slow = tokio::net::TcpStream::connect(rig.address).await.unwrap();
-    let head = format!("GET /mcp HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\nmcp-session-id: {session}\r\n\r\n");
+    let head = format!(
+        "GET /mcp HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\nmcp-session-id: {session}\r\n\r\n"
+    );
     slow.write_all(head.as_bytes()).await.unwrap();
     let mut first = [0; 12];
     slow.read_exact(&mut first).await.unwrap();
@@ -129,29 +123,44 @@ async fn a_reader_that_does_not_read_is_dropped_and_can_resume() {
     for _ in 0..400 {
         changed(&mut script, &"x".repeat(50_000)).await;
     }
-    // The other client is served all the while.
-    let other = rig.session().await;
-    assert_eq!(rig.post(&other, &request(1, "ping", json!({}))).await.status, StatusCode::OK);
+    // The session is served all the same, and the answer comes after all of that.
+    let message = call(1, "x");
+    let (reply, ()) = tokio::join!(rig.post(&session, &message), async {
+        let request = script.next().await;
+        script.answer(&request, json!({})).await;
+    });
+    assert_eq!(reply.status, StatusCode::OK);
     let mut all = Vec::new();
     let ended = slow.read_to_end(&mut all).await;
     assert!(ended.is_err() || !all.ends_with(b"0\r\n\r\n"), "cut off, not ended in order");
     let body = String::from_utf8_lossy(&all);
-    let number = body.lines().find_map(|line| line.strip_prefix("id: ")).unwrap().split('-').next().unwrap().to_owned();
+    let number = body
+        .lines()
+        .find_map(|line| line.strip_prefix("id: "))
+        .unwrap()
+        .split('-')
+        .next()
+        .unwrap()
+        .to_owned();
     let mut resumed = rig.get(&session, Some(&format!("{number}-399"))).await;
+    assert_eq!(resumed.status, StatusCode::OK);
     assert_eq!(text(&mut resumed).await.as_str().unwrap().len(), 50_000);
-    let evicted = [("accept", "text/event-stream"), ("mcp-session-id", &session), ("last-event-id", &format!("{number}-1"))];
+    let evicted = [
+        ("accept", "text/event-stream"),
+        ("mcp-session-id", &session),
+        ("last-event-id", &format!("{number}-1")),
+    ];
     assert_eq!(rig.send(Method::GET, &evicted, "").await.status(), StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]
 async fn a_burst_larger_than_the_ring_reaches_a_reader_that_keeps_up() {
     let (rig, mut script) = Rig::start().await;
-    let session = subscribed(&rig, &mut script, "2025-06-18").await;
+    let session = rig.session().await;
     let mut stream = rig.get(&session, None).await;
     let count = Limits::default().ring_events * 3;
-    let burst: String = (0..count)
-        .map(|n| format!("{}\n", notification("notifications/resources/updated", json!({ "uri": "a", "text": n }))))
-        .collect();
+    let burst: String =
+        (0..count).map(|n| format!("{}\n", notification("x/changed", json!({ "text": n })))).collect();
     script.raw(burst).await;
     for number in 0..count {
         assert_eq!(text(&mut stream).await, number);
@@ -203,7 +212,13 @@ async fn batches_are_for_the_one_revision_that_has_them() {
     let quiet = json!([notification("notifications/initialized", json!({}))]);
     assert_eq!(rig.post(&session, &quiet).await.status, StatusCode::ACCEPTED);
     let too_many = Value::Array(vec![quiet[0].clone(); Limits::default().in_flight_per_session + 1]);
-    for bad in [json!([]), json!([[]]), json!([1]), json!([super::rig::initialize("2025-03-26", json!({}))]), too_many] {
+    for bad in [
+        json!([]),
+        json!([[]]),
+        json!([1]),
+        json!([super::rig::initialize("2025-03-26", json!({}))]),
+        too_many,
+    ] {
         assert_eq!(rig.post(&session, &bad).await.status, StatusCode::BAD_REQUEST);
     }
 }

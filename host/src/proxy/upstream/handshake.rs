@@ -98,7 +98,8 @@ impl Shared {
         if sent.is_err() {
             return Err(exited());
         }
-        let junk = |state: &mut State| state.upstream.as_mut().and_then(|upstream| upstream.junk.excerpt.take());
+        let junk =
+            |state: &mut State| state.upstream.as_mut().and_then(|upstream| upstream.junk.excerpt.take());
         let answer = tokio::select! {
             answer = answer => answer.unwrap_or(Err(ServerEnded)),
             () = flooded.notified() => {
@@ -148,7 +149,8 @@ impl Shared {
 impl State {
     /// The handshake is done: clients are let in, and sessions of the process before go on or end.
     fn settle(&mut self, generation: u64, info: &ServerInfo, revision: Revision, result: &Value) {
-        let Some(upstream) = self.upstream.as_mut().filter(|upstream| upstream.generation == generation) else {
+        let Some(upstream) = self.upstream.as_mut().filter(|upstream| upstream.generation == generation)
+        else {
             return;
         };
         upstream.revision = revision;
@@ -199,7 +201,8 @@ fn read_answer(answer: &Message) -> Result<(ServerInfo, Revision, Value), Connec
             message: excerpt(message.as_bytes()),
         });
     }
-    let result: Value = serde_json::from_slice(answer.top("result").unwrap_or_default()).map_err(|_| not_mcp())?;
+    let result: Value =
+        serde_json::from_slice(answer.top("result").unwrap_or_default()).map_err(|_| not_mcp())?;
     let version = result.get("protocolVersion").and_then(Value::as_str).ok_or_else(not_mcp)?;
     let revision = Revision::parse(version)
         .ok_or_else(|| ConnectError::UnknownRevision { version: excerpt(version.as_bytes()) })?;

@@ -57,12 +57,7 @@ impl Outbox {
     pub(crate) fn new(sink: Sink, most_bytes: usize) -> Self {
         Self {
             queue: Mutex::new(Vec::new()),
-            writing: Mutex::new(Writing {
-                sink: Some(sink),
-                buffer: Vec::new(),
-                written: 0,
-                blocked: false,
-            }),
+            writing: Mutex::new(Writing { sink: Some(sink), buffer: Vec::new(), written: 0, blocked: false }),
             waiting_bytes: AtomicUsize::new(0),
             most_bytes,
             closed: AtomicBool::new(false),

@@ -108,14 +108,23 @@ impl Shared {
             // Servers of 2025-03-26 may answer in batches.
             for element in &scan.elements {
                 let element = &scan.text[element.clone()];
-                self.receive_message(generation, element, Message::parse(element, self.options.limits.json_depth));
+                self.receive_message(
+                    generation,
+                    element,
+                    Message::parse(element, self.options.limits.json_depth),
+                );
             }
         } else {
             self.receive_message(generation, line, Message::from_scan(scan));
         }
     }
 
-    fn receive_message(self: &Arc<Self>, generation: u64, line: &[u8], message: Result<Message, MessageError>) {
+    fn receive_message(
+        self: &Arc<Self>,
+        generation: u64,
+        line: &[u8],
+        message: Result<Message, MessageError>,
+    ) {
         match message {
             Ok(message) => self.route(generation, message),
             Err(MessageError::Invalid { id: Some(id), is_answer: true, .. }) => {
