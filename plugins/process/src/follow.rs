@@ -1,5 +1,5 @@
 //! Tells when a log has grown or was set aside, by inotify(7).
-use crate::logs::failed;
+use crate::{logs::failed, readable::readable};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use std::{
     io,
@@ -7,7 +7,7 @@ use std::{
     os::fd::OwnedFd,
     path::{Path, PathBuf},
 };
-use tokio::io::{Interest, unix::AsyncFd};
+use tokio::io::unix::AsyncFd;
 use wharf_sdk::Result;
 
 /// Watches one log.
@@ -28,7 +28,7 @@ impl Follow {
                 folder,
                 WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::MODIFY,
             )?;
-            AsyncFd::register_with_interest(events, Interest::READABLE)
+            readable(events)
         };
         let events = make().map_err(|error| failed(path, &error))?;
         Ok(Self { events, path: path.to_owned(), replaced: false })

@@ -14,6 +14,7 @@ mod follow;
 mod handle;
 mod identity;
 mod logs;
+mod readable;
 mod runtime;
 mod state;
 mod stop;

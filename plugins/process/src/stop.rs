@@ -1,9 +1,9 @@
 //! Ends a workload whole, by its launcher.
-use crate::{handle::Data, identity, stragglers};
+use crate::{handle::Data, identity, readable::readable, stragglers};
 use rustix::fd::OwnedFd;
 use rustix::process::{Signal, pidfd_send_signal};
 use std::time::Duration;
-use tokio::io::{Interest, unix::AsyncFd};
+use tokio::io::unix::AsyncFd;
 use wharf_sdk::{Error, ErrorCode, Result};
 
 /// How long the launcher may take to kill and reap before it is killed itself.
@@ -45,8 +45,7 @@ pub(crate) async fn wait_for_end(process: Option<OwnedFd>) -> Result<()> {
 }
 
 fn watched(process: OwnedFd) -> Result<AsyncFd<OwnedFd>> {
-    AsyncFd::register_with_interest(process, Interest::READABLE)
-        .map_err(|error| Error::io("watching a process", &error))
+    readable(process).map_err(|error| Error::io("watching a process", &error))
 }
 
 /// A pidfd is readable once its process has ended, pidfd_open(2).
