@@ -1,5 +1,5 @@
 //! The launcher's children, among which is everything that the workload leaves behind (child subreaper, prctl(2)).
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
 use std::io;
 
 /// Kills every child, and theirs as they are inherited, until none is left; all are reaped.
@@ -9,7 +9,7 @@ pub(super) fn kill_all() -> io::Result<()> {
             // One that has just ended is reaped below.
             let _ = kill_process(child, Signal::KILL);
         }
-        match waitpid(None, WaitOptions::empty()) {
+        match wait(WaitOptions::empty()) {
             Ok(_) => {}
             Err(rustix::io::Errno::CHILD) => return Ok(()),
             Err(rustix::io::Errno::INTR) => {}

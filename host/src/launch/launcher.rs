@@ -11,7 +11,7 @@ use rustix::{
     io::{Errno, fcntl_dupfd_cloexec},
     net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg},
     process::{
-        Pid, Signal, WaitOptions, WaitStatus, kill_process_group, set_child_subreaper, setsid, waitpid,
+        Pid, Signal, WaitOptions, WaitStatus, kill_process_group, set_child_subreaper, setsid, wait,
     },
     stdio::{dup2_stderr, dup2_stdin, dup2_stdout, stderr},
 };
@@ -307,7 +307,7 @@ struct Ready {
 /// Reaps whatever has ended; the status of the workload's first process once it has.
 fn reap(workload: Pid) -> io::Result<Option<WaitStatus>> {
     loop {
-        match waitpid(None, WaitOptions::NOHANG) {
+        match wait(WaitOptions::NOHANG) {
             Ok(Some((pid, status))) if pid == workload => return Ok(Some(status)),
             Ok(Some(_)) | Err(Errno::INTR) => {}
             Ok(None) => return Ok(None),
