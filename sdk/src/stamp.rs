@@ -111,6 +111,20 @@ pub const fn checked_name(name: &'static str) -> &'static str {
     name
 }
 
+/// Fails the build where a priority would not be a number of JSON (`1_000`, `5i32`). For the macro.
+#[doc(hidden)]
+pub const fn checked_number(number: &'static str) -> &'static str {
+    let bytes = number.as_bytes();
+    let mut i = if starts_with(number, b'-') { 1 } else { 0 };
+    assert!(i < bytes.len(), "a priority is a number");
+    assert!(bytes[i] != b'0' || i + 1 == bytes.len(), "a priority has no leading zero");
+    while i < bytes.len() {
+        assert!(bytes[i].is_ascii_digit(), "a priority is written in digits alone");
+        i += 1;
+    }
+    number
+}
+
 /// The target this SDK was built for. For the macro.
 #[doc(hidden)]
 pub const TARGET: &str = env!("WHARF_SDK_TARGET");

@@ -125,7 +125,10 @@ fn execute(cli: &Cli, console: &Arc<Console>) -> Outcome {
         .enable_all()
         .build()
         .map_err(|error| Error::caused(ErrorKind::Failed, "nothing can be run", &error))?;
-    runtime.block_on(within(cli, config, console))
+    let outcome = runtime.block_on(within(cli, config, console));
+    // What a plugin still does in some thread holds up nobody.
+    runtime.shutdown_background();
+    outcome
 }
 
 async fn within(cli: &Cli, config: Result<wharf::config::Config>, console: &Arc<Console>) -> Outcome {

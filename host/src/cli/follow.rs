@@ -8,11 +8,9 @@ use jiff::Timestamp;
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
-use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use tokio::io::unix::AsyncFd;
+use tokio::io::AsyncReadExt;
 use wharf::error::{Error, ErrorKind};
 
 /// Which lines.
@@ -123,39 +121,31 @@ impl Tailed {
 
 /// Tells when a file may have changed.
 struct Watch {
-    inotify: AsyncFd<OwnedFd>,
+    /// It is waited for in a thread of Tokio's, as a file is: `AsyncFd` can only be made with `unsafe`.
+    inotify: tokio::fs::File,
 }
 
 impl Watch {
     fn new(path: &Path) -> io::Result<Self> {
-        let inotify = AsyncFd::new(inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?)?;
-        let watch = Self { inotify };
+        let inotify = inotify::init(CreateFlags::CLOEXEC)?;
+        let watch = Self { inotify: tokio::fs::File::from_std(File::from(inotify)) };
         let folder = path.parent().unwrap_or(Path::new("/"));
-        inotify::add_watch(watch.inotify.get_ref(), folder, WatchFlags::CREATE | WatchFlags::MOVED_TO)?;
+        inotify::add_watch(&watch.inotify, folder, WatchFlags::CREATE | WatchFlags::MOVED_TO)?;
         watch.file(path)?;
         Ok(watch)
     }
 
     /// Watches the file that the path leads to now.
     fn file(&self, path: &Path) -> io::Result<()> {
-        inotify::add_watch(self.inotify.get_ref(), path, WatchFlags::MODIFY)?;
+        inotify::add_watch(&self.inotify, path, WatchFlags::MODIFY)?;
         Ok(())
     }
 
     /// Returns after something has happened. Which of several events it was says nothing that reading does not say.
     async fn changed(&mut self) -> io::Result<()> {
-        let mut buffer = [MaybeUninit::uninit(); 4096];
-        loop {
-            let mut ready = self.inotify.readable().await?;
-            let read = ready.try_io(|inotify| {
-                let mut events = inotify::Reader::new(inotify.get_ref(), &mut buffer);
-                events.next()?;
-                Ok(())
-            });
-            if let Ok(read) = read {
-                return read;
-            }
-        }
+        // Room for the longest event, inotify(7): the structure and a name of 255 bytes with its end.
+        let mut events = [0; 4096];
+        self.inotify.read(&mut events).await.map(drop)
     }
 }
 

@@ -113,7 +113,9 @@ impl Catalog {
             .filter(|other| alike(other) >= ALIKE)
             .max_by(|a, b| alike(a).total_cmp(&alike(b)))
             .cloned();
-        PluginError::UnknownRuntime { name: name.to_owned(), available, nearest }
+        let unusable = self.libraries.iter().filter(|library| library.stamp.is_err());
+        let unusable = unusable.map(|library| library.path.clone()).collect();
+        PluginError::UnknownRuntime { name: name.to_owned(), available, nearest, unusable }
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum PluginError {
     /// No library provides a runtime of that name.
-    #[error("no plugin provides a runtime named '{name}'{}", available_text(.available, .nearest.as_deref()))]
+    #[error("no plugin provides a runtime named '{name}'{}", available_text(.available, .nearest.as_deref(), .unusable))]
     UnknownRuntime {
         /// The name asked for.
         name: String,
@@ -13,6 +13,8 @@ pub enum PluginError {
         available: Vec<String>,
         /// The one that is spelled most like it.
         nearest: Option<String>,
+        /// Libraries that were found and cannot be used: what was asked for may be in one of them.
+        unusable: Vec<PathBuf>,
     },
     /// Two libraries of one folder provide the same name.
     #[error("two plugins in one folder provide the runtime '{name}': {} and {}; remove one of them", .first.display(), .second.display())]
@@ -104,13 +106,18 @@ pub enum PluginError {
     },
 }
 
-fn available_text(available: &[String], nearest: Option<&str>) -> String {
+fn available_text(available: &[String], nearest: Option<&str>, unusable: &[PathBuf]) -> String {
     let mut text = match available {
-        [] => "; no plugin was found at all".to_owned(),
+        [] if unusable.is_empty() => "; no plugin was found at all".to_owned(),
+        [] => String::new(),
         names => format!("; there are: {}", names.join(", ")),
     };
     if let Some(nearest) = nearest {
         text.push_str(&format!("; did you mean '{nearest}'?"));
+    }
+    if !unusable.is_empty() {
+        let paths: Vec<String> = unusable.iter().map(|path| path.display().to_string()).collect();
+        text.push_str(&format!("; these plugins cannot be used: {}", paths.join(", ")));
     }
     text
 }

@@ -145,7 +145,10 @@ impl Plugins {
                 why: "the library no longer provides it".to_owned(),
             })
         })?;
-        let document = self.connect_document(name, endpoint).map_err(failed)?;
+        let data_dir = self.options.data_dir.join(name);
+        make_private_dir(&data_dir)
+            .map_err(|source| PluginError::Host { path: data_dir.clone(), source })?;
+        let document = self.connect_document(name, endpoint, data_dir).map_err(failed)?;
         let module = library.loaded.module;
         let host: HostBox = Host_TO::from_value(Services { runtime: name.to_owned() }, TD_Opaque);
         let connecting = library.lane.run(async move { module.connect()(host, document.into()).await });
@@ -155,15 +158,18 @@ impl Plugins {
             .map_err(|_| failed(CallError::Deadline { operation: "connect", deadline_ms }))?
             .map_err(|error| failed(died("connect", &error)))?;
         let plugin = connected.into_result().map_err(|text| failed(answered("connect", &text)))?;
-        let connection = InProcess { plugin: Arc::new(plugin), lane: library.lane.clone() };
+        let connection = InProcess { plugin: Some(Arc::new(plugin)), lane: library.lane.clone() };
         Ok(RuntimeClient::new(stamp, Arc::new(connection), self.options.deadlines))
     }
 
-    fn connect_document(&self, name: &str, endpoint: Option<&str>) -> Result<String, CallError> {
+    fn connect_document(
+        &self,
+        name: &str,
+        endpoint: Option<&str>,
+        data_dir: PathBuf,
+    ) -> Result<String, CallError> {
         let options = &self.options;
-        let data_dir = options.data_dir.join(name);
         let internal = |why: String| CallError::Malformed { operation: "connect", why };
-        make_private_dir(&data_dir).map_err(|error| internal(format!("{}: {error}", data_dir.display())))?;
         let document = ConnectDocument {
             runtime_name: name.to_owned(),
             endpoint: endpoint.map(str::to_owned),
@@ -189,13 +195,20 @@ fn make_private_dir(dir: &Path) -> std::io::Result<()> {
 
 /// A runtime in this process.
 struct InProcess {
-    plugin: Arc<PluginBox>,
+    /// Empty only while it is being dropped.
+    plugin: Option<Arc<PluginBox>>,
     lane: Lane,
+}
+
+impl InProcess {
+    fn plugin(&self) -> Arc<PluginBox> {
+        self.plugin.clone().unwrap_or_else(|| unreachable!("only drop takes it"))
+    }
 }
 
 impl Connection for InProcess {
     fn call(&self, operation: &'static str, document: String) -> Answer<String> {
-        let plugin = self.plugin.clone();
+        let plugin = self.plugin();
         let work = self.lane.run(async move {
             let reply = plugin.call(operation.into(), document.into()).await;
             reply.into_result()
@@ -204,7 +217,7 @@ impl Connection for InProcess {
     }
 
     fn open(&self, operation: &'static str, document: String) -> Answer<RawStream> {
-        let (plugin, lane) = (self.plugin.clone(), self.lane.clone());
+        let (plugin, lane) = (self.plugin(), self.lane.clone());
         let work = self.lane.run(async move {
             let opened = plugin.open(operation.into(), document.into()).await;
             opened.into_result().map(|opened| stream::adopt(opened, &lane))
@@ -213,16 +226,16 @@ impl Connection for InProcess {
     }
 
     fn shut_down(&self, deadline_ms: u64) -> Answer<()> {
-        let plugin = self.plugin.clone();
+        let plugin = self.plugin();
         let work = self.lane.run(async move { plugin.shut_down(deadline_ms).await });
         Box::pin(async move { work.await.map_err(|error| died("shut down", &error)) })
     }
 }
 
 impl Drop for InProcess {
-    /// Also the plugin's object is dropped on its own thread.
+    /// Also the plugin's object is dropped on its own thread, so nothing of it may stay behind in here.
     fn drop(&mut self) {
-        let plugin = self.plugin.clone();
+        let plugin = self.plugin.take();
         self.lane.run_detached(async move { drop(plugin) });
     }
 }
@@ -272,6 +285,47 @@ impl Host for Services {
             && let Ok(Event { uid, message, .. }) = serde_json::from_str(&document)
         {
             tracing::info!(target: "plugin", runtime, uid, "{message}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use abi_stable::std_types::RResult;
+    use std::sync::mpsc;
+    use wharf_abi::{FfiFuture, Plugin, Plugin_TO, Reply, StreamBox};
+
+    /// Tells on which thread it was dropped.
+    struct Foreign(mpsc::Sender<Option<String>>);
+
+    impl Plugin for Foreign {
+        fn call(&self, _: RString, _: RString) -> FfiFuture<Reply> {
+            FfiFuture::new(async { RResult::ROk("".into()) })
+        }
+        fn open(&self, _: RString, _: RString) -> FfiFuture<RResult<StreamBox, RString>> {
+            FfiFuture::new(async { RResult::RErr("".into()) })
+        }
+        fn shut_down(&self, _: u64) -> FfiFuture<()> {
+            FfiFuture::new(async {})
+        }
+    }
+
+    impl Drop for Foreign {
+        fn drop(&mut self) {
+            let _ = self.0.send(std::thread::current().name().map(str::to_owned));
+        }
+    }
+
+    #[test]
+    fn a_plugins_object_is_dropped_on_its_own_thread() {
+        let (dropped, on) = mpsc::channel();
+        let lane = Lane::start().unwrap();
+        // Whoever is last drops it, so a clone left on this thread loses the race only sometimes.
+        for _ in 0..200 {
+            let plugin = Plugin_TO::from_value(Foreign(dropped.clone()), TD_Opaque);
+            drop(InProcess { plugin: Some(Arc::new(plugin)), lane: lane.clone() });
+            assert_eq!(on.recv().unwrap().as_deref(), Some("wharf-lane"));
         }
     }
 }

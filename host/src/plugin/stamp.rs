@@ -60,17 +60,18 @@ pub(super) fn check(stamp: &Stamp) -> Result<(), String> {
     if major(&stamp.abi) != major(ABI_VERSION) {
         return Err(format!(
             "it was built for version {} of the plugin interface, and this host has {ABI_VERSION}; rebuild it with the SDK of this wharf",
-            stamp.abi
+            stamp.abi.escape_debug()
         ));
     }
     if stamp.panic != "unwind" {
         return Err(format!(
             "it was built with panic={}, and a panic in it would end the host; build it with panic=\"unwind\"",
-            stamp.panic
+            stamp.panic.escape_debug()
         ));
     }
     if stamp.target != wharf_sdk::stamp::TARGET {
-        return Err(format!("it was built for {}, and this is {}", stamp.target, wharf_sdk::stamp::TARGET));
+        let target = stamp.target.escape_debug();
+        return Err(format!("it was built for {target}, and this is {}", wharf_sdk::stamp::TARGET));
     }
     if stamp.runtimes.is_empty() {
         return Err("it provides no runtime".to_owned());

@@ -5,9 +5,11 @@ use super::lane::Lane;
 use std::{
     io,
     os::fd::{FromRawFd, OwnedFd},
-    sync::Arc,
+    pin::Pin,
+    sync::{Arc, OnceLock},
+    task::{Context, Poll, ready},
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 use wharf_abi::StreamBox;
 
 /// What may be under way in each direction.
@@ -26,14 +28,45 @@ pub(super) fn adopt(stream: StreamBox, lane: &Lane) -> RawStream {
     // One pair for each direction: dropping an end is then that direction's end, and leaves the other open.
     let (reader, to_host) = duplex(BUFFER_BYTES);
     let (writer, from_host) = duplex(BUFFER_BYTES);
-    lane.run_detached(copy_in(stream.clone(), to_host));
+    let failure = Arc::new(OnceLock::new());
+    lane.run_detached(copy_in(stream.clone(), to_host, failure.clone()));
     lane.run_detached(copy_out(stream, from_host));
+    let reader = Reader { bytes: reader, failure };
     RawStream::Copied { reader: Box::new(reader), writer: Box::new(writer) }
 }
 
-async fn copy_in(stream: Arc<StreamBox>, mut to_host: DuplexStream) {
+/// What came through the plugin. A stream that broke ends in an error and not like one that ended.
+struct Reader {
+    bytes: DuplexStream,
+    failure: Arc<OnceLock<String>>,
+}
+
+impl AsyncRead for Reader {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.bytes).poll_read(cx, buf))?;
+        match self.failure.get() {
+            Some(why) if buf.filled().len() == before && buf.remaining() > 0 => {
+                Poll::Ready(Err(io::Error::other(why.clone())))
+            }
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+async fn copy_in(stream: Arc<StreamBox>, mut to_host: DuplexStream, failure: Arc<OnceLock<String>>) {
     loop {
-        match stream.read(READ_BYTES).await.into_result() {
+        let mut nothing = [0];
+        let read = tokio::select! {
+            read = stream.read(READ_BYTES) => read,
+            // The host writes nothing here: this is its reader's end, and a silent stream must notice it too.
+            _ = to_host.read(&mut nothing) => break,
+        };
+        match read.into_result() {
             Ok(bytes) if bytes.is_empty() => break,
             Ok(bytes) => {
                 if to_host.write_all(&bytes).await.is_err() {
@@ -41,7 +74,10 @@ async fn copy_in(stream: Arc<StreamBox>, mut to_host: DuplexStream) {
                 }
             }
             Err(error) => {
-                tracing::warn!(error = error.as_str(), "a stream of a plugin broke");
+                let _ = failure.set(match serde_json::from_str::<wharf_sdk::Error>(&error) {
+                    Ok(error) => error.message,
+                    Err(_) => "the plugin's stream broke".to_owned(),
+                });
                 break;
             }
         }

@@ -24,18 +24,27 @@ pub(super) fn judge(path: &Path) -> Result<Trusted, TrustError> {
         move |source| TrustError::Unreadable { component, source }
     };
     let real = path.canonicalize().map_err(unreadable(path))?;
-    let file = File::open(&real).map_err(unreadable(&real))?;
+    let file = open(&real).map_err(unreadable(&real))?;
     let metadata = file.metadata().map_err(unreadable(&real))?;
     if !metadata.is_file() {
         return Err(TrustError::NotAFile { component: real });
     }
     let user = rustix::process::geteuid().as_raw();
     let mut only_root_writes = examine(&real, &metadata, user)?;
-    for folder in real.ancestors().skip(1) {
+    // Where a link leads must be trusted, and so must the folder that the link lies in.
+    let named = path.parent().map(Path::canonicalize).transpose().map_err(unreadable(path))?;
+    for folder in real.ancestors().skip(1).chain(named.iter().flat_map(|named| named.ancestors())) {
         let metadata = folder.symlink_metadata().map_err(unreadable(folder))?;
         only_root_writes &= examine(folder, &metadata, user)?;
     }
     Ok(Trusted { file, only_root_writes })
+}
+
+/// Opening must not wait: a fifo would, for a writer.
+fn open(path: &Path) -> std::io::Result<File> {
+    use rustix::fs::{Mode, OFlags};
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
 }
 
 /// Fails where others can write; tells whether only root can.
@@ -94,6 +103,27 @@ mod tests {
         let (_dir, path) = library();
         set_mode(&path, 0o666);
         assert!(judge(&path).err().unwrap().to_string().contains("lib.so can be written by others"));
+    }
+
+    #[test]
+    fn a_link_in_a_folder_that_others_write_is_refused() {
+        let (dir, path) = library();
+        let open_to_all = dir.path().join("open");
+        std::fs::create_dir(&open_to_all).unwrap();
+        set_mode(&open_to_all, 0o777);
+        let link = open_to_all.join("lib.so");
+        std::os::unix::fs::symlink(path, &link).unwrap();
+        let error = judge(&link).err().unwrap().to_string();
+        assert!(error.contains("/open can be written by others"), "{error}");
+    }
+
+    #[test]
+    fn a_fifo_is_refused_and_nobody_waits_for_its_writer() {
+        use rustix::fs::{CWD, FileType, Mode};
+        let (dir, _) = library();
+        let fifo = dir.path().join("plugins/fifo.so");
+        rustix::fs::mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR, 0).unwrap();
+        assert!(matches!(judge(&fifo), Err(TrustError::NotAFile { .. })));
     }
 
     #[test]

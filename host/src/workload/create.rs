@@ -51,6 +51,11 @@ impl Manager {
         };
         let names = candidate_names(request)?;
         let mut run = run_config(request, names[0].clone(), &server, &source)?;
+        if matches!(source, Source::Command { .. })
+            && client.stamp().capabilities.contains(&wharf_sdk::Capability::WORKING_DIR)
+        {
+            run.working_dir = self.config().current_dir.display().to_string();
+        }
         run.set_owner(owner);
         client.validate(&specification(self.config(), &run, &host_id, run.target_port.max(1))?).await?;
         let operation = self.reserve(&mut run, &names, request.name.is_some()).await?;

@@ -44,6 +44,7 @@ pub fn specification(
         env,
         transport,
         labels: run.labels.clone(),
+        working_dir: (!run.working_dir.is_empty()).then(|| run.working_dir.clone()),
         mounts: run.volumes.clone(),
         cpus: None,
         memory_bytes: None,

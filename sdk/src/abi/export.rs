@@ -63,7 +63,7 @@ pub fn connect(
     module: &'static str,
 ) -> FfiFuture<RResult<PluginBox, RString>> {
     let host = Arc::new(host);
-    world::run(async move {
+    world::run(forward::to(host.clone(), async move {
         let document = document::read::<ConnectDocument>(&document).map_err(serve::bad_document)?.body;
         forward::install(&host, &document.log_level, module);
         let name = document.runtime_name.clone();
@@ -71,9 +71,10 @@ pub fn connect(
             .into_iter()
             .find(|registration| registration.name == name)
             .ok_or_else(|| Error::not_found(format!("this library provides no runtime named '{name}'")))?;
-        let served = (registration.connect)(context(document, host), registration.abilities).await?;
-        Ok(serve::plugin_box(served))
-    })
+        let context = context(document, host.clone());
+        let served = (registration.connect)(context, registration.abilities).await?;
+        Ok(serve::plugin_box(served, host))
+    }))
 }
 
 fn context(document: ConnectDocument, host: Arc<HostBox>) -> Context {

@@ -5,6 +5,7 @@
 use crate::document::{LOG, LogRecord};
 use std::{
     fmt::Write,
+    future::Future,
     sync::{Arc, Mutex, Once, PoisonError, Weak},
 };
 use tracing::{
@@ -18,19 +19,47 @@ use wharf_abi::HostBox;
 /// The longest text of a record.
 const MAX_RECORD_BYTES: usize = 8 * 1024;
 
-static HOST: Mutex<Weak<HostBox>> = Mutex::new(Weak::new());
+/// The hosts of all connected runtimes of this library, the newest last.
+static HOSTS: Mutex<Vec<Weak<HostBox>>> = Mutex::new(Vec::new());
 static INSTALL: Once = Once::new();
+
+tokio::task_local! {
+    /// The host of the runtime for which a task works: whose records these are, where a library has several.
+    static HOST: Arc<HostBox>;
+}
+
+/// Sends what a future logs to this host. The future keeps the host alive.
+pub(super) fn to<F: Future>(host: Arc<HostBox>, future: F) -> impl Future<Output = F::Output> {
+    HOST.scope(host, future)
+}
+
+/// Lets a future that is about to be spawned log to where its spawner does.
+pub(super) async fn inherited<F: Future>(host: Option<Arc<HostBox>>, future: F) -> F::Output {
+    match host {
+        Some(host) => HOST.scope(host, future).await,
+        None => future.await,
+    }
+}
+
+/// The host of the task that asks.
+pub(super) fn current() -> Option<Arc<HostBox>> {
+    HOST.try_with(Arc::clone).ok()
+}
 
 /// Forwards to this host from now on; the level is the first caller's.
 ///
 /// `module` is the plugin's own crate, whose records pass at that level.
 pub(super) fn install(host: &Arc<HostBox>, level: &str, module: &'static str) {
-    *HOST.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(host);
+    let mut hosts = HOSTS.lock().unwrap_or_else(PoisonError::into_inner);
+    hosts.retain(|host| host.strong_count() > 0);
+    hosts.push(Arc::downgrade(host));
+    drop(hosts);
     INSTALL.call_once(|| {
         let level: LevelFilter = level.parse().unwrap_or(LevelFilter::WARN);
-        let _ = tracing::subscriber::set_global_default(Forward { level, module });
-        if log::set_logger(&LogCrate).is_ok() {
-            log::set_max_level(log::LevelFilter::Warn);
+        let filter = Filter { level, module };
+        let _ = tracing::subscriber::set_global_default(Forward(filter));
+        if log::set_boxed_logger(Box::new(LogCrate(filter))).is_ok() {
+            log::set_max_level(filter.log_level());
         }
         std::panic::set_hook(Box::new(|info| send("error", "panic", info.to_string())));
     });
@@ -44,26 +73,48 @@ fn send(level: &str, target: &str, mut message: String) {
         }
         message.truncate(end);
     }
-    let Some(host) = HOST.lock().unwrap_or_else(PoisonError::into_inner).upgrade() else { return };
+    let newest = || {
+        let hosts = HOSTS.lock().unwrap_or_else(PoisonError::into_inner);
+        hosts.iter().rev().find_map(Weak::upgrade)
+    };
+    let Some(host) = current().or_else(newest) else { return };
     let record = LogRecord { level: level.to_owned(), target: target.to_owned(), message };
     if let Ok(text) = serde_json::to_string(&record) {
         host.notify(LOG.into(), text.into());
     }
 }
 
-struct Forward {
+/// Which records cross.
+#[derive(Clone, Copy)]
+struct Filter {
     level: LevelFilter,
     module: &'static str,
 }
 
+impl Filter {
+    fn passes(&self, level: Level, target: &str) -> bool {
+        level <= self.level && (level <= Level::WARN || self.is_ours(target))
+    }
+
+    /// Of the plugin's crate, and not of one whose name only begins alike.
+    fn is_ours(&self, target: &str) -> bool {
+        target.strip_prefix(self.module).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+    }
+
+    fn log_level(&self) -> log::LevelFilter {
+        self.level.to_string().parse().unwrap_or(log::LevelFilter::Warn)
+    }
+}
+
+struct Forward(Filter);
+
 impl Subscriber for Forward {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        let ours = metadata.target().starts_with(self.module);
-        metadata.is_event() && (*metadata.level() <= self.level) && (ours || *metadata.level() <= Level::WARN)
+        metadata.is_event() && self.0.passes(*metadata.level(), metadata.target())
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(self.level)
+        Some(self.0.level)
     }
 
     fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
@@ -100,11 +151,18 @@ impl Visit for Text {
     }
 }
 
-struct LogCrate;
+struct LogCrate(Filter);
 
 impl log::Log for LogCrate {
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        metadata.level() <= log::Level::Warn
+        let level = match metadata.level() {
+            log::Level::Error => Level::ERROR,
+            log::Level::Warn => Level::WARN,
+            log::Level::Info => Level::INFO,
+            log::Level::Debug => Level::DEBUG,
+            log::Level::Trace => Level::TRACE,
+        };
+        self.0.passes(level, metadata.target())
     }
 
     fn log(&self, record: &log::Record<'_>) {

@@ -2,7 +2,30 @@
 
 /// Exports the runtimes of this library.
 ///
-/// ```ignore
+/// ```
+/// # use wharf_sdk::*;
+/// # struct MyRuntime;
+/// # impl Runtime for MyRuntime {
+/// #     async fn connect(_: Context) -> Result<Self> { Ok(Self) }
+/// #     async fn instance(&self) -> Result<Instance> { Err(Error::unavailable("")) }
+/// #     async fn health(&self) -> Health { Health { state: HealthState::Undetected, message: String::new() } }
+/// #     async fn validate(&self, _: &WorkloadSpec) -> Result<()> { Ok(()) }
+/// #     async fn deploy(&self, _: &WorkloadSpec) -> Result<Handle> { Err(Error::unavailable("")) }
+/// #     async fn start(&self, _: &Handle) -> Result<()> { Ok(()) }
+/// #     async fn stop(&self, _: &Handle, _: StopOptions) -> Result<()> { Ok(()) }
+/// #     async fn remove(&self, _: &Handle) -> Result<()> { Ok(()) }
+/// #     async fn inspect(&self, _: &Handle) -> Result<Observation> { Err(Error::unavailable("")) }
+/// #     async fn list(&self) -> Result<Listing> { Err(Error::unavailable("")) }
+/// #     async fn wait(&self, _: &Handle) -> Result<Exit> { Err(Error::unavailable("")) }
+/// #     async fn recover(&self, _: &Handle) -> Result<Observation> { Err(Error::unavailable("")) }
+/// # }
+/// # impl Logs for MyRuntime {
+/// #     async fn logs(&self, _: &Handle, _: LogOptions) -> Result<ByteStream> { Err(Error::unavailable("")) }
+/// # }
+/// # impl Attach for MyRuntime {
+/// #     async fn attach(&self, _: &Handle) -> Result<ByteStream> { Err(Error::unavailable("")) }
+/// # }
+/// # fn main() {}
 /// wharf_sdk::export_runtime! {
 ///     "mine": MyRuntime {
 ///         capabilities: [Capability::STDIO, Capability::HTTP],
@@ -42,22 +65,25 @@ macro_rules! export_runtime {
                     $( "\"", stringify!($ability), "\"", ",", )*
                     "],\"accepts\":[",
                     $( "\"", $accepts, "\"", ",", )*
-                    "],\"priority\":", stringify!($priority), "}",
+                    "],\"priority\":", $crate::stamp::checked_number(stringify!($priority)), "}",
                     ",",
                 )+
                 "]", "}",
             ];
 
+            const TEXT: [u8; $crate::stamp::assembled_len(PARTS)] = $crate::stamp::assemble(PARTS);
+
             #[used]
             #[unsafe(link_section = ".wharf.stamp")]
-            static STAMP: [u8; $crate::stamp::assembled_len(PARTS)] = $crate::stamp::assemble(PARTS);
+            static STAMP: [u8; TEXT.len()] = TEXT;
 
             fn registrations() -> Vec<$crate::abi::Registration> {
                 vec![$( $crate::abi::Registration::new::<$runtime>($name)$(.$ability::<$runtime>())* ),+]
             }
 
             extern "C" fn describe() -> $crate::abi::abi_stable::std_types::RString {
-                String::from_utf8_lossy(&STAMP).into_owned().into()
+                // Not from the section: the host compares the two, and a stamp that was altered must not agree.
+                String::from_utf8_lossy(&TEXT).into_owned().into()
             }
 
             extern "C" fn connect(

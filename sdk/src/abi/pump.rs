@@ -2,11 +2,12 @@
 //!
 //! The host polls only bounded channels; no code of the author's runs on its threads, and whoever is slow holds the
 //! other side up.
-use super::world;
+use super::{forward, world};
 use crate::stream::{ByteStream, Kind};
 use crate::types::{Error, Result};
 use abi_stable::std_types::{RResult, RString, RVec};
 use std::{
+    future::Future,
     os::fd::{IntoRawFd, OwnedFd},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -56,7 +57,7 @@ impl Pump {
                     let (sender, receiver) = mpsc::channel(QUEUED_CHUNKS);
                     pump.incoming =
                         Arc::new(AsyncMutex::new(Incoming { channel: Some(receiver), rest: Vec::new() }));
-                    let copy = world.spawn(copy_in(reader, sender.clone()));
+                    let copy = world.spawn(here(copy_in(reader, sender.clone())));
                     pump.tasks.push(copy.abort_handle());
                     // A panic of the author's reader is told to the one who reads, not taken for the end.
                     world.spawn(async move {
@@ -70,12 +71,17 @@ impl Pump {
                 if let Some(writer) = writer {
                     let (sender, receiver) = mpsc::channel(QUEUED_CHUNKS);
                     pump.outgoing = Mutex::new(Some(sender));
-                    pump.tasks.push(world.spawn(copy_out(writer, receiver)).abort_handle());
+                    pump.tasks.push(world.spawn(here(copy_out(writer, receiver))).abort_handle());
                 }
             }
         }
         Ok(pump)
     }
+}
+
+/// Its log records belong to the runtime that opened the stream.
+fn here(copy: impl Future<Output = ()>) -> impl Future<Output = ()> {
+    forward::inherited(forward::current(), copy)
 }
 
 async fn copy_in(mut reader: Box<dyn AsyncRead + Send + Unpin>, sender: mpsc::Sender<Chunk>) {

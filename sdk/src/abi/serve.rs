@@ -1,5 +1,5 @@
 //! Operations by name, to the methods of the author's trait.
-use super::{gate::Gates, pump::Pump, world};
+use super::{forward, gate::Gates, pump::Pump, world};
 use crate::document::{self, DocumentError, Nothing, OnWorkload, operation};
 use crate::types::{Error, ErrorCode, Handle, LogOptions, Result, StopOptions, WorkloadSpec};
 use crate::{Attach, ByteStream, Logs, Runtime};
@@ -8,8 +8,14 @@ use abi_stable::{
     std_types::{RResult, RString},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
-use wharf_abi::{FfiFuture, Plugin, Plugin_TO, PluginBox, Reply, Stream_TO, StreamBox};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::sync::watch;
+use wharf_abi::{FfiFuture, HostBox, Plugin, Plugin_TO, PluginBox, Reply, Stream_TO, StreamBox};
 
 type Boxed<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
 type Opener = fn(Arc<dyn std::any::Any + Send + Sync>, String) -> Boxed<ByteStream>;
@@ -102,17 +108,8 @@ impl<T: Runtime> Typed<T> {
 impl<T: Runtime> Served for Typed<T> {
     fn call(self: Arc<Self>, operation: String, document: String) -> Boxed<String> {
         Box::pin(async move {
-            let deadline =
-                document::read::<serde::de::IgnoredAny>(&document).map_err(bad_document)?.deadline_ms;
-            let work = self.read(&operation, &document);
-            match deadline {
-                None => work.await,
-                Some(ms) => {
-                    tokio::time::timeout(Duration::from_millis(ms), work).await.unwrap_or_else(|_| {
-                        Err(Error::new(ErrorCode::Timeout, format!("'{operation}' took longer than {ms} ms")))
-                    })
-                }
-            }
+            let deadline = deadline(&document)?;
+            within(deadline, &operation, self.read(&operation, &document)).await
         })
     }
 
@@ -123,10 +120,30 @@ impl<T: Runtime> Served for Typed<T> {
             _ => None,
         };
         match opener {
-            Some(open) => open(self.runtime.clone(), document),
+            Some(open) => Box::pin(async move {
+                let deadline = deadline(&document)?;
+                within(deadline, &operation, open(self.runtime.clone(), document)).await
+            }),
             None => Box::pin(async move { Err(unknown(&operation)) }),
         }
     }
+}
+
+/// How long the caller waits, in milliseconds.
+fn deadline(document: &str) -> Result<Option<u64>> {
+    Ok(document::read::<serde::de::IgnoredAny>(document).map_err(bad_document)?.deadline_ms)
+}
+
+/// The deadline, kept on this side too: the author's future is dropped, and the error says what took too long.
+async fn within<T>(
+    deadline_ms: Option<u64>,
+    operation: &str,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let Some(ms) = deadline_ms else { return work.await };
+    tokio::time::timeout(Duration::from_millis(ms), work).await.unwrap_or_else(|_| {
+        Err(Error::new(ErrorCode::Timeout, format!("'{operation}' took longer than {ms} ms")))
+    })
 }
 
 /// The opener of `logs` for a type.
@@ -188,42 +205,87 @@ pub(super) fn bad_document(error: DocumentError) -> Error {
 }
 
 /// What the host holds of a runtime.
-struct Exported(Option<Arc<dyn Served>>);
+struct Exported {
+    served: Mutex<Option<Arc<dyn Served>>>,
+    /// Kept for as long as the runtime is, so that its log records have somewhere to go.
+    host: Arc<HostBox>,
+    /// Turns true at the end; each operation under way holds a receiver.
+    closing: watch::Sender<bool>,
+}
 
-pub(super) fn plugin_box(served: Arc<dyn Served>) -> PluginBox {
-    Plugin_TO::from_value(Exported(Some(served)), TD_Opaque)
+pub(super) fn plugin_box(served: Arc<dyn Served>, host: Arc<HostBox>) -> PluginBox {
+    let closing = watch::Sender::new(false);
+    Plugin_TO::from_value(Exported { served: Mutex::new(Some(served)), host, closing }, TD_Opaque)
+}
+
+fn was_shut_down() -> Error {
+    Error::unavailable("the runtime was shut down")
 }
 
 impl Exported {
-    fn served(&self) -> Result<Arc<dyn Served>> {
-        self.0.clone().ok_or_else(|| Error::unavailable("the runtime was shut down"))
+    fn slot(&self) -> MutexGuard<'_, Option<Arc<dyn Served>>> {
+        self.served.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// An operation, which ends early if the runtime is shut down.
+    fn operation<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(Arc<dyn Served>) -> Boxed<T> + Send + 'static,
+    ) -> impl Future<Output = Result<T>> + Send + 'static {
+        let served = self.slot().clone();
+        let mut closing = self.closing.subscribe();
+        forward::to(self.host.clone(), async move {
+            let served = served.ok_or_else(was_shut_down)?;
+            tokio::select! {
+                biased;
+                () = closed(&mut closing) => Err(was_shut_down()),
+                outcome = work(served) => outcome,
+            }
+        })
+    }
+}
+
+async fn closed(closing: &mut watch::Receiver<bool>) {
+    let _ = closing.wait_for(|closing| *closing).await;
 }
 
 impl Plugin for Exported {
     fn call(&self, operation: RString, document: RString) -> FfiFuture<Reply> {
-        let served = self.served();
-        world::run(async move { Ok(served?.call(operation.into(), document.into()).await?.into()) })
+        let work = self.operation(move |served| served.call(operation.into(), document.into()));
+        world::run(async move { Ok(work.await?.into()) })
     }
 
     fn open(&self, operation: RString, document: RString) -> FfiFuture<RResult<StreamBox, RString>> {
-        let served = self.served();
-        world::run(async move {
-            let stream = served?.open(operation.into(), document.into()).await?;
-            Ok(Stream_TO::from_value(Pump::start(stream)?, TD_Opaque))
-        })
+        world::run(self.operation(move |served| {
+            Box::pin(async move {
+                let stream = served.open(operation.into(), document.into()).await?;
+                Ok(Stream_TO::from_value(Pump::start(stream)?, TD_Opaque))
+            })
+        }))
     }
 
-    fn shut_down(&self, _deadline_ms: u64) -> FfiFuture<()> {
-        FfiFuture::new(async {})
+    fn shut_down(&self, deadline_ms: u64) -> FfiFuture<()> {
+        let (served, closing) = (self.slot().take(), self.closing.clone());
+        let end = forward::to(self.host.clone(), async move {
+            closing.send_replace(true);
+            let _ = tokio::time::timeout(Duration::from_millis(deadline_ms), closing.closed()).await;
+            drop(served);
+        });
+        let ending = world::handle().map(|world| world.spawn(end));
+        FfiFuture::new(async move {
+            if let Ok(ending) = ending {
+                // A panic in the author's drop stays in the task; it has been logged.
+                let _ = ending.await;
+            }
+        })
     }
 }
 
 impl Drop for Exported {
     /// The author's values are dropped by the plugin's own threads, where a panic of theirs stays.
     fn drop(&mut self) {
-        if let (Some(served), Ok(world)) = (self.0.take(), world::handle()) {
-            world.spawn(async move { drop(served) });
+        if let (Some(served), Ok(world)) = (self.slot().take(), world::handle()) {
+            world.spawn(forward::to(self.host.clone(), async move { drop(served) }));
         }
     }
 }

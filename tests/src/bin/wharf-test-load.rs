@@ -1,0 +1,36 @@
+//! Loads runtimes one after the other in a process of its own, and tells after each step what is mapped there.
+//!
+//! `wharf-test-load PLUGINS DATA NAME...`. It prints a line of JSON for the search and one for each name, and waits
+//! for a line on its standard input after each; at the end it asks every runtime for its instance and prints those.
+use serde_json::json;
+use std::{env, io::stdin, path::PathBuf};
+use wharf_tests::mapped;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut args = env::args().skip(1);
+    let plugins = PathBuf::from(args.next().ok_or("no folder of plugins")?);
+    let data = PathBuf::from(args.next().ok_or("no folder for data")?);
+    let host = wharf::plugin::Plugins::new(wharf_tests::options(&plugins, &data));
+    let found: Vec<&str> =
+        host.catalog().runtimes().iter().map(|provided| provided.runtime.name.as_str()).collect();
+    tell(&json!({ "found": found, "mapped": mapped(&plugins) }))?;
+    let mut clients = Vec::new();
+    for name in args {
+        clients.push(host.connect(&name, None).await?);
+        tell(&json!({ "connected": name, "mapped": mapped(&plugins) }))?;
+    }
+    let mut instances = Vec::new();
+    for client in clients {
+        instances.push(client.instance().await?.instance);
+    }
+    tell(&json!({ "instances": instances, "mapped": mapped(&plugins) }))?;
+    wharf::plugin::leave(0)
+}
+
+#[expect(clippy::print_stdout, reason = "its output is what the test reads")]
+fn tell(value: &serde_json::Value) -> std::io::Result<()> {
+    println!("{value}");
+    stdin().read_line(&mut String::new())?;
+    Ok(())
+}

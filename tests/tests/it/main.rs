@@ -1,0 +1,8 @@
+//! One test binary for the whole package; a module for each subject.
+mod arrows;
+mod plugin_calls;
+mod plugin_faults;
+mod plugin_loading;
+mod plugin_mapping;
+mod plugin_refusals;
+mod plugin_streams;
