@@ -134,7 +134,21 @@ pub async fn supervise(
         Err(error) => return Err(give_up(task, None, error).await),
     };
     reporter.progress("starting the workload");
-    let (listener, port) = match bring_up(&mut deployment).await {
+    let mut signalled = match signals() {
+        Ok(signalled) => signalled,
+        Err(error) => {
+            let error = Error::caused(ErrorKind::Failed, "signals cannot be received", &error);
+            return Err(give_up(task, Some(deployment), error).await);
+        }
+    };
+    // Who interrupts a start finds nothing half done.
+    let brought_up = tokio::select! {
+        brought_up = bring_up(&mut deployment) => brought_up,
+        _ = &mut signalled => {
+            Err(Error::new(ErrorKind::Failed, format!("'{}' was interrupted while it was starting", task.name)))
+        }
+    };
+    let (listener, port) = match brought_up {
         Ok(ready) => ready,
         Err(error) => return Err(give_up(task, Some(deployment), error).await),
     };
@@ -150,7 +164,7 @@ pub async fn supervise(
             return Err(give_up(task, Some(deployment), error).await);
         }
     };
-    let watch = match begin_watch(deployment, requests, foreground).await {
+    let watch = match begin_watch(deployment, requests, signalled, foreground).await {
         Ok(watch) => watch,
         Err((deployment, error)) => return Err(give_up(task, Some(*deployment), error).await),
     };
@@ -231,15 +245,9 @@ async fn bring_up(deployment: &mut Deployment) -> Result<(TcpListener, u16)> {
 async fn begin_watch(
     deployment: Deployment,
     requests: mpsc::Receiver<Asked>,
+    signalled: oneshot::Receiver<()>,
     foreground: bool,
 ) -> std::result::Result<Watch, (Box<Deployment>, Error)> {
-    let signalled = match signals() {
-        Ok(signalled) => signalled,
-        Err(error) => {
-            let error = Error::caused(ErrorKind::Failed, "signals cannot be received", &error);
-            return Err((Box::new(deployment), error));
-        }
-    };
     let ready = deployment.change(|record| {
         record.apply(Event::Ready).map_err(|error| Error::new(ErrorKind::Conflict, error.to_string()))?;
         record.started_at = Some(jiff::Timestamp::now());

@@ -51,7 +51,9 @@ impl Manager {
         };
         let names = candidate_names(request)?;
         let mut run = run_config(request, names[0].clone(), &server, &source)?;
-        if matches!(source, Source::Command { .. })
+        if let Some(working_dir) = &request.working_dir {
+            run.working_dir = working_dir.clone();
+        } else if matches!(source, Source::Command { .. })
             && client.stamp().capabilities.contains(&wharf_sdk::Capability::WORKING_DIR)
         {
             run.working_dir = self.config().current_dir.display().to_string();

@@ -22,6 +22,8 @@ pub struct RunRequest {
     pub proxy_port: u16,
     /// The port on which the server listens (HTTP); 0 for any, told to it through its environment.
     pub target_port: u16,
+    /// Where a command runs; where it is asked for if none is given.
+    pub working_dir: Option<String>,
     /// Its environment.
     pub env: BTreeMap<String, String>,
     /// Secrets, as `NAME,target=VARIABLE`.
@@ -46,6 +48,7 @@ impl RunRequest {
             host: "127.0.0.1".to_owned(),
             proxy_port: 0,
             target_port: 0,
+            working_dir: None,
             env: BTreeMap::new(),
             secrets: Vec::new(),
             labels: BTreeMap::new(),
@@ -67,6 +70,7 @@ impl RunRequest {
             host: config.host.clone(),
             proxy_port: config.port,
             target_port: config.target_port,
+            working_dir: (!config.working_dir.is_empty()).then(|| config.working_dir.clone()),
             env: config.env_vars.clone(),
             secrets: config.secrets.clone(),
             labels: config.labels.clone(),
