@@ -153,9 +153,13 @@ fn answer_to_usage(error: &clap::Error, arguments: &[OsString], console: &Consol
     let asked = matches!(error.kind(), ClapErrorKind::DisplayHelp | ClapErrorKind::DisplayVersion);
     if !asked && wants_json(arguments) {
         let text = error.to_string();
-        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-        let message = lines.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        let error = lines
+        // The first paragraph says what is wrong, the others what to do.
+        let (message, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
+        let message = message.trim_start_matches("error: ").split_whitespace().collect::<Vec<_>>().join(" ");
+        let error = rest
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
             .filter(|line| !line.starts_with("For more information"))
             .fold(Error::new(ErrorKind::Usage, message), |error, line| {
                 error.hint(line.trim_start_matches("tip: "))

@@ -5,10 +5,14 @@ use super::failure::{DONE, Outcome};
 use clap::{Args, CommandFactory, ValueEnum};
 use std::io::Write;
 
+const EXAMPLES: &str = "Examples:
+  wharf completion bash > ~/.local/share/bash-completion/completions/wharf
+  wharf completion zsh > ~/.zfunc/_wharf
+  wharf completion fish > ~/.config/fish/completions/wharf.fish";
+
 /// Print a script that completes wharf's commands in a shell
-///
-/// For bash: wharf completion bash > ~/.local/share/bash-completion/completions/wharf
 #[derive(Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Completion {
     /// The shell
     shell: Shell,

@@ -12,12 +12,17 @@ use wharf::error::{Error, ErrorKind, chain};
 use wharf::plugin::Plugins;
 use wharf::workload::Manager;
 
+const EXAMPLES: &str = "Examples:
+  wharf doctor
+  wharf doctor --format json";
+
 /// Try everything that workloads need, and say what to do about what is missing
 ///
 /// Succeeds if something can run workloads. Nothing is written but what the runtimes themselves write.
 ///
 /// JSON: an object of ok and checks, an array of check, result (ok, warning, failed), message, remedy.
 #[derive(Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Doctor {
     /// How to print the results
     #[arg(long, value_enum, default_value_t)]
@@ -76,7 +81,10 @@ impl Doctor {
         let is_usable = checks.iter().all(|finding| finding.result != Verdict::Failed);
         let plugins = match manager.plugins() {
             Ok(plugins) => plugins,
-            Err(error) => return self.without_config(&error, console),
+            Err(error) => {
+                checks.push(Finding::failed("plugins", error.message, error.hints.join("; ")));
+                return self.print(&Diagnosis { ok: false, checks }, console);
+            }
         };
         checks.extend(libraries(plugins));
         let runtimes = runtimes(plugins).await;

@@ -7,10 +7,15 @@ use wharf::error::{Error, ErrorKind};
 use wharf::status::WorkloadName;
 use wharf::workload::Manager;
 
+const EXAMPLES: &str = "Examples:
+  wharf export time --output time.json
+  wharf export time | wharf run --from-config - --name time-2 --proxy-port 4200";
+
 /// Print a workload's RunConfig, to be given to: wharf run --from-config
 ///
 /// It is JSON. Secrets stay references to secrets; values of --env are in it as they were given.
 #[derive(Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Export {
     /// The workload's name
     name: WorkloadName,

@@ -11,6 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use wharf::reconcile::EffectiveState;
 use wharf::workload::{ListOptions, Manager, WorkloadView};
 
+const EXAMPLES: &str = "Examples:
+  wharf list --all --label team=web
+  wharf list --format json
+  wharf list --format mcpservers > .mcp.json";
+
 /// List the workloads that run or should run
 ///
 /// What cannot be confirmed now is marked as stale, and the reason told on stderr: the list is a success all the same.
@@ -20,6 +25,7 @@ use wharf::workload::{ListOptions, Manager, WorkloadView};
 /// stale, stale_reason, group, labels, created_at, started_at. Keys are absent when empty. With --format mcpservers:
 /// {"mcpServers": {NAME: {"url", "type"}}}, as MCP clients are configured.
 #[derive(Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct List {
     /// Also those that do not run and should not
     #[arg(short, long)]

@@ -17,10 +17,16 @@ const MAX_LINE_BYTES: u64 = 64 * 1024;
 /// What is copied at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 
+const EXAMPLES: &str = "Examples:
+  wharf logs -f -n 20 time
+  wharf logs --since 10m time
+  wharf logs --proxy time";
+
 /// Show what a workload writes
 ///
 /// On a terminal, what it would obey is escaped; elsewhere the bytes are as they were written.
 #[derive(Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Logs {
     /// The workload's name
     name: WorkloadName,

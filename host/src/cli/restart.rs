@@ -10,15 +10,27 @@ use std::{sync::Arc, time::Duration};
 use wharf::status::WorkloadName;
 use wharf::workload::Manager;
 
+const EXAMPLES: &str = "Examples:
+  wharf restart time
+  wharf restart --group tools --format json";
+
 /// Stop workloads and start them again, each as one operation
 ///
 /// JSON: an array of name, result (restarted, starting, failed), url, error.
 #[derive(Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Restart {
     #[command(flatten)]
     selection: Selection,
     /// Seconds that they may take to end by themselves before they are killed
-    #[arg(short, long, value_name = "SECONDS", default_value = DEFAULT_TIMEOUT, value_parser = seconds)]
+    #[arg(
+        short,
+        long,
+        value_name = "SECONDS",
+        default_value = DEFAULT_TIMEOUT,
+        value_parser = seconds,
+        allow_negative_numbers = true
+    )]
     timeout: Duration,
     /// Do not wait until they are ready
     #[arg(long)]

@@ -8,15 +8,27 @@ use clap::Args;
 use std::time::Duration;
 use wharf::workload::Manager;
 
+const EXAMPLES: &str = "Examples:
+  wharf rm time everything
+  wharf rm --all";
+
 /// Remove workloads; those that run are stopped first. Their logs stay
 ///
 /// JSON: an array of name, result (removed, failed), error.
 #[derive(Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Rm {
     #[command(flatten)]
     selection: Selection,
     /// Seconds that they may take to end by themselves before they are killed
-    #[arg(short, long, value_name = "SECONDS", default_value = DEFAULT_TIMEOUT, value_parser = seconds)]
+    #[arg(
+        short,
+        long,
+        value_name = "SECONDS",
+        default_value = DEFAULT_TIMEOUT,
+        value_parser = seconds,
+        allow_negative_numbers = true
+    )]
     timeout: Duration,
     /// How to print the results
     #[arg(long, value_enum, default_value_t)]

@@ -25,8 +25,8 @@ pub(super) fn environment(run: &Run) -> Result<BTreeMap<String, String>> {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let (key, value) =
-                variable(line).map_err(|e| e.while_doing(format!("{}, line {}", path.display(), at + 1)))?;
+            let (key, value) = variable(line)
+                .map_err(|e| e.while_doing(format!("--env-file {}, line {}", path.display(), at + 1)))?;
             variables.insert(key, value);
         }
     }

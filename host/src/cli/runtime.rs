@@ -21,20 +21,29 @@ pub(super) enum Runtime {
     Check(Check),
 }
 
+const LIST_EXAMPLES: &str = "Examples:
+  wharf runtime list
+  wharf runtime list --plugin-dir ./plugins --format json";
+
 /// List the runtimes and the plugins that provide them; no plugin is loaded
 ///
 /// JSON: an array of name, version, abi, status (usable, shadowed, duplicate, refused), reason, file.
 #[derive(Args)]
+#[command(after_long_help = LIST_EXAMPLES)]
 pub(super) struct List {
     /// How to print them
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
+const INFO_EXAMPLES: &str = "Examples:
+  wharf runtime info process";
+
 /// Show what a runtime's plugin says about itself; it is not loaded
 ///
 /// JSON: an object of name, file, plugin, version, abi, sdk, rustc, target, capabilities, accepts, priority.
 #[derive(Args)]
+#[command(after_long_help = INFO_EXAMPLES)]
 pub(super) struct Info {
     /// The runtime's name
     name: String,
@@ -43,12 +52,17 @@ pub(super) struct Info {
     format: Format,
 }
 
+const CHECK_EXAMPLES: &str = "Examples:
+  wharf runtime check
+  wharf runtime check process --format json";
+
 /// Load runtimes and try whether they can be used here and now
 ///
 /// Succeeds if all that are named can be used, or any one where none is named.
 ///
 /// JSON: an array of name, state (healthy, unhealthy, undetected, failed), message, instance, endpoint.
 #[derive(Args)]
+#[command(after_long_help = CHECK_EXAMPLES)]
 pub(super) struct Check {
     /// The runtimes' names; all of them where none is given
     #[arg(value_name = "NAME")]
@@ -69,11 +83,12 @@ impl Runtime {
     }
 
     pub(super) async fn execute(&self, manager: &Manager, console: &Console) -> Outcome {
-        let plugins = manager.plugins()?;
+        // What can be told from files alone does not depend on the state directory.
+        let catalog = || Catalog::of(&manager.config().plugin_dirs);
         match self {
-            Self::List(command) => command.execute(plugins.catalog(), console),
-            Self::Info(command) => command.execute(plugins.catalog(), console),
-            Self::Check(command) => command.execute(plugins, console).await,
+            Self::List(command) => command.execute(&catalog(), console),
+            Self::Info(command) => command.execute(&catalog(), console),
+            Self::Check(command) => command.execute(manager.plugins()?, console).await,
         }
     }
 }

@@ -9,10 +9,15 @@ use std::sync::Arc;
 use wharf::status::WorkloadName;
 use wharf::workload::Manager;
 
+const EXAMPLES: &str = "Examples:
+  wharf start time everything
+  wharf start --group tools";
+
 /// Start workloads that do not run
 ///
 /// JSON: an array of name, result (started, starting, already_running, failed), url, error.
 #[derive(Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Start {
     #[command(flatten)]
     selection: Selection,

@@ -9,11 +9,16 @@ use jiff::Timestamp;
 use wharf::status::{LastExit, StatusRecord, WorkloadName};
 use wharf::workload::{Manager, StatusReport, SupervisorReport};
 
+const EXAMPLES: &str = "Examples:
+  wharf status time
+  wharf status time --format json";
+
 /// Show one workload in depth: what is recorded, what its runtime and its supervisor say
 ///
 /// JSON: an object of workload (as in the list), runtime_endpoint, recorded, supervisor (pid, version, uptime_ms,
 /// restarts, ping_us, ping_error). Keys are absent when empty.
 #[derive(Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Status {
     /// The workload's name
     name: WorkloadName,

@@ -10,15 +10,27 @@ use wharf::workload::{Manager, StopResult};
 /// How long a workload may take to end by itself where nothing is said, in seconds.
 pub(super) const DEFAULT_TIMEOUT: &str = "10";
 
+const EXAMPLES: &str = "Examples:
+  wharf stop time
+  wharf stop --all --timeout 2.5";
+
 /// Stop workloads
 ///
 /// JSON: an array of name, result (stopped, already_stopped, failed), error.
 #[derive(Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Stop {
     #[command(flatten)]
     selection: Selection,
     /// Seconds that they may take to end by themselves before they are killed
-    #[arg(short, long, value_name = "SECONDS", default_value = DEFAULT_TIMEOUT, value_parser = seconds)]
+    #[arg(
+        short,
+        long,
+        value_name = "SECONDS",
+        default_value = DEFAULT_TIMEOUT,
+        value_parser = seconds,
+        allow_negative_numbers = true
+    )]
     timeout: Duration,
     /// How to print the results
     #[arg(long, value_enum, default_value_t)]

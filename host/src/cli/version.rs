@@ -5,10 +5,15 @@ use clap::Args;
 use serde::Serialize;
 use wharf_sdk::stamp::{ABI_VERSION, RUSTC, SDK_VERSION, TARGET};
 
+const EXAMPLES: &str = "Examples:
+  wharf version
+  wharf version --format json";
+
 /// Show the versions of wharf and of its plugin interface
 ///
 /// JSON: an object of version, abi, sdk, rustc, target.
 #[derive(Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Version {
     /// How to print it
     #[arg(long, value_enum, default_value_t)]

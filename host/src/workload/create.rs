@@ -198,8 +198,11 @@ fn nothing_runs(source: &Source, reasons: &[String]) -> Error {
         other => format!("no available runtime runs a {}", other.kind()),
     };
     let error = if reasons.is_empty() { what } else { format!("{what} ({})", reasons.join("; ")) };
-    Error::new(ErrorKind::Owner, error)
-        .hint("give a path, a package (npx://…, uvx://…), or see: wharf runtime list")
+    let hint = match source {
+        Source::Image { .. } => "give a path or a package (npx://…, uvx://…), or see: wharf runtime list",
+        _ => "see: wharf runtime list, wharf doctor",
+    };
+    Error::new(ErrorKind::Owner, error).hint(hint)
 }
 
 fn candidate_names(request: &RunRequest) -> Result<Vec<WorkloadName>> {

@@ -76,7 +76,7 @@ impl Manager {
         Ok((view, status.ok()))
     }
 
-    /// A status record alone is reported; `rm --forget` removes it.
+    /// A status record alone is reported, with its file.
     fn rows_without_config(
         &self,
         statuses: &HashMap<WorkloadName, std::result::Result<StatusRecord, ReadError>>,
@@ -93,10 +93,9 @@ impl Manager {
             if self.store().read_run_config(name).is_err_and(|error| error.is_not_found())
                 && self.store().read_status(name).is_ok()
             {
-                rows.push(WorkloadView::unreadable(
-                    name.as_str(),
-                    "a status record without a RunConfig; see: wharf rm --forget".to_owned(),
-                ));
+                let file = self.store().state().statuses().join(format!("{name}.json"));
+                let reason = format!("a status record without a RunConfig: {}", file.display());
+                rows.push(WorkloadView::unreadable(name.as_str(), reason));
             }
         }
     }

@@ -1,0 +1,13 @@
+//! The command line as its users meet it: the real binary in a world of its own, with stdout, stderr and exit code
+//! looked at together. What needs a runtime that works is tested in the package `wharf-tests`.
+mod completion;
+mod harness;
+mod logs;
+mod pipes;
+mod plugins;
+mod records;
+mod run;
+mod several;
+mod terminal;
+mod usage;
+mod world;

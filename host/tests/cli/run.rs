@@ -1,0 +1,187 @@
+//! `run`, as far as it comes without a runtime.
+use crate::harness::{World, run_config};
+use insta::assert_snapshot;
+
+#[test]
+fn without_any_plugin_it_is_said_what_is_missing() {
+    let world = World::new();
+    assert_snapshot!(world.wharf(&["run", "uvx://mcp-server-time"]), @r#"
+    exit code 5
+    -- stderr --
+    error: no available runtime runs a package
+    hint: give a path, a package (npx://…, uvx://…), or see: wharf runtime list
+    "#);
+    assert_snapshot!(world.wharf(&["run", "ghcr.io/example/time:1"]), @r#"
+    exit code 5
+    -- stderr --
+    error: 'ghcr.io/example/time:1' is no command in PATH, and no available runtime runs images
+    hint: give a path, a package (npx://…, uvx://…), or see: wharf runtime list
+    "#);
+    assert!(!world.path("state/runconfigs").exists(), "nothing is created");
+}
+
+#[test]
+fn an_unknown_runtime_is_named() {
+    let world = World::new();
+    assert_snapshot!(world.wharf(&["run", "--runtime", "proces", "uvx://mcp-server-time"]), @r#"
+    exit code 5
+    -- stderr --
+    error: no plugin provides a runtime named 'proces'; no plugin was found at all
+    hint: see: wharf runtime list
+    "#);
+    let mut command = world.command(&["run", "uvx://mcp-server-time"]);
+    let output = command.env("WHARF_RUNTIME", "docker").output().unwrap();
+    assert_snapshot!(world.told(&output), @r#"
+    exit code 5
+    -- stderr --
+    error: no plugin provides a runtime named 'docker'; no plugin was found at all
+    hint: see: wharf runtime list
+    "#);
+}
+
+#[test]
+fn an_error_is_json_where_json_was_asked_for() {
+    assert_snapshot!(World::new().wharf(&["run", "--format", "json", "--runtime", "docker", "x"]), @r#"
+    exit code 5
+    -- stderr --
+    {"error":{"kind":"owner","message":"no plugin provides a runtime named 'docker'; no plugin was found at all","hints":["see: wharf runtime list"]}}
+    "#);
+}
+
+#[test]
+fn what_cannot_be_honoured_is_refused_by_name() {
+    let world = World::new();
+    for (arguments, option) in [
+        (&["-v", "/a:/b"][..], "--volume"),
+        (&["--cpus", "2"], "--cpus"),
+        (&["--memory", "1g"], "--memory"),
+        (&["--permission-profile", "none"], "--permission-profile"),
+        (&["--transport", "sse"], "--transport sse"),
+        (&["--proxy-mode", "sse"], "--proxy-mode sse"),
+    ] {
+        let output = world.command(&[&["run", "./x"], arguments].concat()).output().unwrap();
+        let said = world.told(&output);
+        let expected =
+            format!("exit code 2\n-- stderr --\nerror: {option} is not supported by this version of wharf: ");
+        assert!(said.starts_with(&expected) && said.contains("\nhint: "), "{said}");
+    }
+    assert_eq!(world.files().len(), 1, "only the folder itself");
+}
+
+#[test]
+fn a_refused_option_says_what_to_do() {
+    assert_snapshot!(World::new().wharf(&["run", "--memory", "1g", "./x"]), @r#"
+    exit code 2
+    -- stderr --
+    error: --memory is not supported by this version of wharf: a plain process is not limited
+    hint: run it without --memory
+    "#);
+    assert_snapshot!(World::new().wharf(&["run", "--transport", "sse", "./x"]), @r#"
+    exit code 2
+    -- stderr --
+    error: --transport sse is not supported by this version of wharf: it is superseded since 2025-03-26
+    hint: use --transport streamable-http
+    "#);
+}
+
+#[test]
+fn a_server_that_makes_no_sense_is_refused() {
+    let world = World::new();
+    assert_snapshot!(world.wharf(&["run", "https://example.com/mcp"]), @r#"
+    exit code 2
+    -- stderr --
+    error: 'https://example.com/mcp' is a remote server, and this version of wharf runs local ones only
+    "#);
+    assert_snapshot!(world.wharf(&["run", "ftp://example.com"]), @r#"
+    exit code 2
+    -- stderr --
+    error: 'ftp://' is not supported; SERVER is an npx:// or uvx:// package, or a command
+    "#);
+    assert_snapshot!(world.wharf(&["run", ""]), @r#"
+    exit code 2
+    -- stderr --
+    error: SERVER is empty; it is an npx:// or uvx:// package, or a command
+    "#);
+    assert_snapshot!(world.wharf(&["run"]), @r#"
+    exit code 2
+    -- stderr --
+    error: the following required arguments were not provided:
+      <SERVER>
+
+    Usage: wharf run <SERVER> [-- <ARGS>...]
+
+    For more information, try '--help'.
+    "#);
+    assert_snapshot!(world.wharf(&["run", "--host", "0.0.0.0", "./x"]), @r#"
+    exit code 2
+    -- stderr --
+    error: 0.0.0.0 is not a loopback address; a proxy that others can reach needs a token, which this version has not
+    "#);
+}
+
+#[test]
+fn a_variable_without_a_value_must_be_set() {
+    let world = World::new();
+    assert_snapshot!(world.wharf(&["run", "-e", "NOT_SET", "./x"]), @r#"
+    exit code 2
+    -- stderr --
+    error: --env: the variable NOT_SET is not set here
+    hint: set it, or write NOT_SET=VALUE
+    "#);
+    world.write("variables", "# fine\nA=b\n\nALSO_NOT_SET\n");
+    assert_snapshot!(world.wharf(&["run", "--env-file", "variables", "./x"]), @r#"
+    exit code 2
+    -- stderr --
+    error: variables, line 4: the variable ALSO_NOT_SET is not set here
+    hint: set it, or write ALSO_NOT_SET=VALUE
+    "#);
+    assert_snapshot!(world.wharf(&["run", "--env-file", "no-such-file", "./x"]), @r#"
+    exit code 2
+    -- stderr --
+    error: --env-file no-such-file cannot be read: No such file or directory (os error 2)
+    "#);
+}
+
+#[test]
+fn a_runconfig_that_makes_no_sense_is_refused() {
+    let world = World::new();
+    world.write("text.json", "no JSON");
+    assert_snapshot!(world.wharf(&["run", "--from-config", "text.json"]), @r#"
+    exit code 2
+    -- stderr --
+    error: --from-config: text.json: it is no RunConfig: expected ident at line 1 column 2
+    "#);
+    world.write("mount.json", &run_config("time", r#","volumes":["/a:/b"]"#));
+    assert_snapshot!(world.wharf(&["run", "--from-config", "mount.json"]), @r#"
+    exit code 2
+    -- stderr --
+    error: --from-config: mount.json: its field 'volumes' is not supported by this version of wharf
+    "#);
+    world.write("more.json", &run_config("time", r#","gpu_count":1"#));
+    assert_snapshot!(world.wharf(&["run", "--from-config", "more.json"]), @r#"
+    exit code 2
+    -- stderr --
+    error: --from-config: more.json: its field 'gpu_count' is not known to this version of wharf
+    "#);
+    assert_snapshot!(world.wharf(&["run", "--from-config", "more.json", "./x"]), @r#"
+    exit code 2
+    -- stderr --
+    error: the argument '--from-config <FILE>' cannot be used with '[SERVER]'
+
+    Usage: wharf run --from-config <FILE> [SERVER] [-- <ARGS>...]
+
+    For more information, try '--help'.
+    "#);
+}
+
+#[test]
+fn a_runconfig_asks_for_its_runtime_by_name() {
+    let world = World::new();
+    world.write("time.json", &run_config("time", ""));
+    assert_snapshot!(world.wharf(&["run", "--from-config", "time.json"]), @r#"
+    exit code 5
+    -- stderr --
+    error: no plugin provides a runtime named 'absent'; no plugin was found at all
+    hint: see: wharf runtime list
+    "#);
+}

@@ -1,0 +1,73 @@
+//! One command for several workloads.
+use crate::harness::World;
+use insta::assert_snapshot;
+
+#[test]
+fn each_result_is_reported_and_each_name_done_once() {
+    let world = World::new();
+    world.record("time");
+    assert_snapshot!(world.wharf(&["stop", "aa", "time", "aa"]), @r#"
+    exit code 5
+    -- stderr --
+    error: there is no workload named 'aa'
+    hint: see: wharf list --all
+    error: 'time' belongs to the runtime 'absent', which cannot be asked: no plugin provides a runtime named 'absent'; no plugin was found at all
+    hint: see: wharf runtime list
+    "#);
+    assert_snapshot!(world.wharf(&["stop", "--format", "json", "aa", "time"]), @r#"
+    exit code 5
+    -- stdout --
+    [
+      {
+        "name": "aa",
+        "result": "failed",
+        "error": {
+          "kind": "not_found",
+          "message": "there is no workload named 'aa'",
+          "hints": [
+            "see: wharf list --all"
+          ]
+        }
+      },
+      {
+        "name": "time",
+        "result": "failed",
+        "error": {
+          "kind": "owner",
+          "message": "'time' belongs to the runtime 'absent', which cannot be asked: no plugin provides a runtime named 'absent'; no plugin was found at all",
+          "hints": [
+            "see: wharf runtime list"
+          ]
+        }
+      }
+    ]
+    "#);
+}
+
+#[test]
+fn all_of_nothing_is_a_success() {
+    let world = World::new();
+    assert_snapshot!(world.wharf(&["rm", "--all"]), @r#"
+    exit code 0
+    -- stderr --
+    there are no workloads
+    "#);
+    assert_snapshot!(world.wharf(&["stop", "--group", "tools"]), @r#"
+    exit code 0
+    -- stderr --
+    there are no workloads in the group 'tools'
+    "#);
+    assert_snapshot!(world.wharf(&["stop", "--all", "--format", "json"]), @r#"
+    exit code 0
+    -- stdout --
+    []
+    "#);
+}
+
+#[test]
+fn a_group_is_its_own_members() {
+    let world = World::new();
+    world.record("time");
+    assert!(world.wharf(&["stop", "--group", "tools"]).starts_with("exit code 5\n"));
+    assert!(world.wharf(&["stop", "--group", "others"]).starts_with("exit code 0\n"));
+}

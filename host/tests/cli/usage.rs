@@ -1,0 +1,366 @@
+//! Help, versions, and arguments that make no sense.
+use crate::harness::World;
+use insta::assert_snapshot;
+
+#[test]
+fn the_short_help_lists_the_commands() {
+    assert_snapshot!(World::new().wharf(&["-h"]), @r#"
+    exit code 0
+    -- stdout --
+    Run MCP servers, and other workloads, on whatever is at hand
+
+    Usage: wharf [OPTIONS] <COMMAND>
+
+    Commands:
+      run         Create a workload and start it; prints the URL for its clients when it is ready
+      list        List the workloads that run or should run [alias: ls]
+      status      Show one workload in depth: what is recorded, what its runtime and its supervisor say
+      start       Start workloads that do not run
+      stop        Stop workloads
+      restart     Stop workloads and start them again, each as one operation
+      rm          Remove workloads; those that run are stopped first. Their logs stay [alias: remove]
+      logs        Show what a workload writes
+      export      Print a workload's RunConfig, to be given to: wharf run --from-config
+      runtime     See which runtimes there are, and whether they work
+      doctor      Try everything that workloads need, and say what to do about what is missing
+      completion  Print a script that completes wharf's commands in a shell
+      version     Show the versions of wharf and of its plugin interface
+      help        Print this message or the help of the given subcommand(s)
+
+    Options:
+      -h, --help     Print help (see more with '--help')
+      -V, --version  Print version
+
+    See 'wharf COMMAND --help' for more about a command, 'wharf --help' for examples and exit codes.
+    "#);
+}
+
+#[test]
+fn the_help_has_examples_and_exit_codes() {
+    assert_snapshot!(World::new().wharf(&["--help"]), @r#"
+    exit code 0
+    -- stdout --
+    Run MCP servers, and other workloads, on whatever is at hand
+
+    Usage: wharf [OPTIONS] <COMMAND>
+
+    Commands:
+      run         Create a workload and start it; prints the URL for its clients when it is ready
+      list        List the workloads that run or should run [alias: ls]
+      status      Show one workload in depth: what is recorded, what its runtime and its supervisor say
+      start       Start workloads that do not run
+      stop        Stop workloads
+      restart     Stop workloads and start them again, each as one operation
+      rm          Remove workloads; those that run are stopped first. Their logs stay [alias: remove]
+      logs        Show what a workload writes
+      export      Print a workload's RunConfig, to be given to: wharf run --from-config
+      runtime     See which runtimes there are, and whether they work
+      doctor      Try everything that workloads need, and say what to do about what is missing
+      completion  Print a script that completes wharf's commands in a shell
+      version     Show the versions of wharf and of its plugin interface
+      help        Print this message or the help of the given subcommand(s)
+
+    Options:
+      -h, --help
+              Print help (see a summary with '-h')
+
+      -V, --version
+              Print version
+
+    Global options:
+          --state-dir <DIR>
+              Records, locks and logs [env: WHARF_STATE_DIR] [default: $XDG_STATE_HOME/wharf or
+              ~/.local/state/wharf]
+
+          --config-dir <DIR>
+              config.json, plugins.lock.json and secrets/ [env: WHARF_CONFIG_DIR] [default:
+              $XDG_CONFIG_HOME/wharf or ~/.config/wharf]
+
+          --data-dir <DIR>
+              The runtimes' own files, and plugins/ [env: WHARF_DATA_DIR] [default: $XDG_DATA_HOME/wharf
+              or ~/.local/share/wharf]
+
+          --plugin-dir <DIR>
+              Search for plugins here first; can be given several times [env: WHARF_PLUGIN_PATH,
+              separated by colons]
+
+          --log-level <LEVEL>
+              Log what is at least this grave, on stderr [env: WHARF_LOG] [default: warn]
+              
+              [possible values: error, warn, info, debug, trace]
+
+    Examples:
+      wharf run uvx://mcp-server-time              a package of PyPI; prints the URL for MCP clients
+      wharf run npx://@modelcontextprotocol/server-everything --name everything
+      wharf run ./my-server -- --verbose           a command of this machine, with an argument
+      wharf list                                   what runs, and where
+      wharf logs -f time                           what a workload writes
+      wharf stop --all                             stop everything
+
+    Exit codes:
+      0  done
+      1  failed
+      2  wrong usage
+      3  no such workload
+      4  in conflict with something that exists (a name, a port, another command)
+      5  the owning runtime is missing, unavailable, or another instance
+      6  the runtime refused, or the workload failed
+      7  a deadline passed, or the outcome is not known
+    Of several failures the gravest one decides, in this order: 7, 6, 5, 1, 4, 3, 2.
+
+    Results go to stdout, everything else to stderr. With --format json an error is
+    JSON on stderr: {"error": {"kind", "message", "hints"}}. Keys are absent when empty.
+    "#);
+}
+
+#[test]
+fn without_a_command_the_help_is_shown_and_it_is_a_failure() {
+    let world = World::new();
+    let output = world.command(&[]).output().unwrap();
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0));
+    assert!(world.normal(&output.stderr).contains("Usage: wharf [OPTIONS] <COMMAND>"));
+}
+
+#[test]
+fn the_help_of_run_has_examples() {
+    assert_snapshot!(World::new().wharf(&["run", "-h"]), @r#"
+    exit code 0
+    -- stdout --
+    Create a workload and start it; prints the URL for its clients when it is ready
+
+    Usage: wharf run [OPTIONS] [SERVER] [-- <ARGS>...]
+
+    Arguments:
+      [SERVER]   An npx:// or uvx:// package, a command or a path, or an image
+      [ARGS]...  Arguments for it
+
+    Options:
+          --name <NAME>
+              Its name; made from SERVER where none is given
+          --runtime <NAME>
+              The runtime that runs it, see: wharf runtime list [env: WHARF_RUNTIME]
+          --transport <stdio|streamable-http|sse>
+              How the server is spoken to [default: stdio]
+          --proxy-mode <streamable-http|sse>
+              How clients speak to the proxy of a stdio server [default: streamable-http]
+          --proxy-port <PORT>
+              The port of the URL; one that is free where none is given
+          --target-port <PORT>
+              The port that an HTTP server listens on; one that is free, told to it as PORT and
+              MCP_PORT, where none is given
+          --host <ADDRESS>
+              The address that the proxy listens on; a loopback address [default: 127.0.0.1]
+      -e, --env <KEY[=VALUE]>
+              A variable for the server; KEY alone takes its value from here
+          --env-file <FILE>
+              A file with variables, one a line
+          --secret <NAME,target=VARIABLE>
+              A secret for the server, from the file secrets/NAME of the configuration
+      -v, --volume <HOST:WORKLOAD[:ro]>
+              A mount
+      -l, --label <KEY=VALUE>
+              A label
+          --group <GROUP>
+              The group that it is listed under [default: default]
+          --permission-profile <none|network|FILE>
+              What it may touch
+          --cpus <CPUS>
+              How many processors it may use
+          --memory <MEMORY>
+              How much memory it may use
+          --restart <no|on-failure|always|unless-stopped>
+              When it is started again [default: unless-stopped]
+          --from-config <FILE>
+              Take everything from a RunConfig, see: wharf export; - reads stdin
+      -f, --foreground
+              Stay, and stop it with Ctrl-C
+          --no-wait
+              Do not wait until it is ready; prints its name
+      -q, --quiet
+              Print the URL and errors, nothing else
+          --format <FORMAT>
+              How to print the result [default: text] [possible values: text, json]
+      -h, --help
+              Print help (see more with '--help')
+    "#);
+    assert!(
+        World::new()
+            .wharf(&["run", "--help"])
+            .contains("wharf run npx://@modelcontextprotocol/server-everything")
+    );
+}
+
+#[test]
+fn each_command_has_examples_in_its_help() {
+    let world = World::new();
+    for command in [
+        "run",
+        "list",
+        "status",
+        "start",
+        "stop",
+        "restart",
+        "rm",
+        "logs",
+        "export",
+        "runtime list",
+        "runtime info",
+        "runtime check",
+        "doctor",
+        "completion",
+        "version",
+    ] {
+        let arguments: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+        let help = world.wharf(&arguments);
+        assert!(help.contains(&format!("\n  wharf {command}")), "{help}");
+    }
+}
+
+#[test]
+fn the_version_is_told() {
+    let world = World::new();
+    assert_snapshot!(world.wharf(&["--version"]), @r#"
+    exit code 0
+    -- stdout --
+    wharf 0.1.0
+    "#);
+    assert_snapshot!(world.wharf(&["version"]), @r#"
+    exit code 0
+    -- stdout --
+    wharf 0.1.0
+    plugin interface 1.0.0 (SDK 0.1.0)
+    built by $RUSTC for $TARGET
+    "#);
+    assert_snapshot!(world.wharf(&["version", "--format", "json"]), @r#"
+    exit code 0
+    -- stdout --
+    {
+      "version": "0.1.0",
+      "abi": "1.0.0",
+      "sdk": "0.1.0",
+      "rustc": "$RUSTC",
+      "target": "$TARGET"
+    }
+    "#);
+}
+
+#[test]
+fn an_unknown_command_is_told_what_is_like_it() {
+    assert_snapshot!(World::new().wharf(&["lsit"]), @r#"
+    exit code 2
+    -- stderr --
+    error: unrecognized subcommand 'lsit'
+
+      tip: some similar subcommands exist: 'ls', 'list'
+
+    Usage: wharf [OPTIONS] <COMMAND>
+
+    For more information, try '--help'.
+    "#);
+}
+
+#[test]
+fn a_bad_name_is_refused_with_the_reason() {
+    let world = World::new();
+    assert_snapshot!(world.wharf(&["stop", "../x"]), @r#"
+    exit code 2
+    -- stderr --
+    error: invalid value '../x' for '[NAME]...': a workload name has only lowercase letters, digits and dashes, not '.' (character 1)
+
+    For more information, try '--help'.
+    "#);
+    assert_snapshot!(world.wharf(&["stop", &"x".repeat(60)]), @r#"
+    exit code 2
+    -- stderr --
+    error: invalid value 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx' for '[NAME]...': a workload name has at most 52 characters, this one has 60
+
+    For more information, try '--help'.
+    "#);
+    assert_snapshot!(world.wharf(&["stop", ""]), @r#"
+    exit code 2
+    -- stderr --
+    error: invalid value '' for '[NAME]...': a workload name cannot be empty
+
+    For more information, try '--help'.
+    "#);
+    assert_snapshot!(world.wharf(&["stop", "Time"]), @r#"
+    exit code 2
+    -- stderr --
+    error: invalid value 'Time' for '[NAME]...': a workload name has only lowercase letters, digits and dashes, not 'T' (character 1)
+
+    For more information, try '--help'.
+    "#);
+}
+
+#[test]
+fn every_command_with_a_name_refuses_a_bad_one_and_makes_nothing() {
+    let world = World::new();
+    for arguments in [
+        &["status", "../x"][..],
+        &["start", "../x"],
+        &["restart", "../x"],
+        &["rm", "../x"],
+        &["logs", "../x"],
+        &["export", "../x"],
+        &["run", "--name", "../x", "uvx://mcp-server-time"],
+    ] {
+        let output = world.command(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(world.normal(&output.stderr).contains("not '.' (character 1)"), "{arguments:?}");
+    }
+    assert_eq!(world.files().len(), 1, "only the folder itself");
+}
+
+#[test]
+fn what_is_wrong_with_arguments_is_json_where_json_was_asked_for() {
+    let world = World::new();
+    assert_snapshot!(world.wharf(&["stop", "--format", "json", "../x"]), @r#"
+    exit code 2
+    -- stderr --
+    {"error":{"kind":"usage","message":"invalid value '../x' for '[NAME]...': a workload name has only lowercase letters, digits and dashes, not '.' (character 1)"}}
+    "#);
+    assert_snapshot!(world.wharf(&["list", "--format=json", "--grup", "x"]), @r#"
+    exit code 2
+    -- stderr --
+    {"error":{"kind":"usage","message":"unexpected argument '--grup' found","hints":["a similar argument exists: '--group'","Usage: wharf list --format <FORMAT> --group <GROUP>"]}}
+    "#);
+}
+
+#[test]
+fn names_and_all_exclude_each_other_and_one_of_them_is_needed() {
+    let world = World::new();
+    assert_snapshot!(world.wharf(&["stop"]), @r#"
+    exit code 2
+    -- stderr --
+    error: the following required arguments were not provided:
+      <NAME|--all|--group <GROUP>>
+
+    Usage: wharf stop <NAME|--all|--group <GROUP>>
+
+    For more information, try '--help'.
+    "#);
+    assert_snapshot!(world.wharf(&["rm", "--all", "time"]), @r#"
+    exit code 2
+    -- stderr --
+    error: the argument '--all' cannot be used with '[NAME]...'
+
+    Usage: wharf rm <NAME|--all|--group <GROUP>>
+
+    For more information, try '--help'.
+    "#);
+}
+
+#[test]
+fn a_timeout_is_a_number_of_seconds() {
+    assert_snapshot!(World::new().wharf(&["stop", "--timeout", "-1", "time"]), @r#"
+    exit code 2
+    -- stderr --
+    error: unexpected argument '-1' found
+
+      tip: to pass '-1' as a value, use '-- -1'
+
+    Usage: wharf stop [OPTIONS] <NAME|--all|--group <GROUP>>
+
+    For more information, try '--help'.
+    "#);
+}
