@@ -2,6 +2,7 @@
 //!
 //! A small real MCP server starts under the runtime `process`, one of its tools is called through wharf's proxy, the
 //! list is shown, and all is removed again. Nothing outside a temporary folder is touched.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it shows what a user would see")]
 use serde_json::json;
 use std::{
     error::Error,
@@ -26,7 +27,8 @@ fn demonstrate() -> Result<(), Box<dyn Error>> {
     // The folder that this binary was built into, whatever it is called.
     let built = std::env::current_exe()?.parent().map(Path::to_owned).ok_or("this binary lies nowhere")?;
     let release = built.file_name().is_some_and(|name| name == "release");
-    let status = Command::new(cargo).args(["build", "--workspace"]).args(release.then_some("--release")).status()?;
+    let status =
+        Command::new(cargo).args(["build", "--workspace"]).args(release.then_some("--release")).status()?;
     if !status.success() {
         return Err("the build failed".into());
     }
@@ -65,7 +67,8 @@ impl Wharf {
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.args(args);
-        for (variable, folder) in [("WHARF_STATE_DIR", "state"), ("WHARF_DATA_DIR", "data"), ("WHARF_CONFIG_DIR", "config")]
+        for (variable, folder) in
+            [("WHARF_STATE_DIR", "state"), ("WHARF_DATA_DIR", "data"), ("WHARF_CONFIG_DIR", "config")]
         {
             command.env(variable, self.folder.join(folder));
         }
@@ -78,7 +81,11 @@ impl Wharf {
         let output = self.command(args).stderr(Stdio::inherit()).output()?;
         let text = String::from_utf8(output.stdout)?;
         print!("{text}");
-        if output.status.success() { Ok(text) } else { Err(format!("wharf ended with {}", output.status).into()) }
+        if output.status.success() {
+            Ok(text)
+        } else {
+            Err(format!("wharf ended with {}", output.status).into())
+        }
     }
 
     fn quietly(&self, args: &[&str]) -> std::io::Result<()> {

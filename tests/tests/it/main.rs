@@ -1,8 +1,12 @@
 //! One test binary for the whole package; a module for each subject.
 mod arrows;
+mod bad_input;
+mod main_job;
 mod plugin_calls;
 mod plugin_faults;
 mod plugin_loading;
 mod plugin_mapping;
 mod plugin_refusals;
 mod plugin_streams;
+mod processes;
+mod real_servers;
