@@ -10,9 +10,7 @@ use rustix::{
     fs::OFlags,
     io::{Errno, fcntl_dupfd_cloexec},
     net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg},
-    process::{
-        Pid, Signal, WaitOptions, WaitStatus, kill_process_group, set_child_subreaper, setsid, wait,
-    },
+    process::{Pid, Signal, WaitOptions, WaitStatus, kill_process_group, set_child_subreaper, setsid, wait},
     stdio::{dup2_stderr, dup2_stdin, dup2_stdout, stderr},
 };
 use std::{
