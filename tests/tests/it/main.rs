@@ -1,4 +1,6 @@
 //! One test binary for the whole package; a module for each subject.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod arrows;
 mod bad_input;
 mod main_job;
