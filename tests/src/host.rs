@@ -1,4 +1,5 @@
 //! A real host in a temporary folder: the binary `wharf` with records of its own, and an eye on its processes.
+use crate::library;
 use serde_json::Value;
 use std::{
     fs,
@@ -59,15 +60,16 @@ impl Host {
 
     /// Puts a plugin of this build where the host finds it.
     pub fn add_plugin(&self, name: &str) {
-        let file = format!("libwharf_plugin_{name}.so");
-        let copied = self.path("plugins").join(&file);
-        fs::copy(library(&file), copied).expect("the plugin can be copied");
+        let built = library(&format!("wharf-plugin-{name}"));
+        let copied = self.path("plugins").join(format!("libwharf_plugin_{name}.so"));
+        fs::copy(built, copied).expect("the plugin can be copied");
     }
 
     /// The user's settings.
     pub fn configure(&self, settings: &Value) {
         fs::create_dir_all(self.path("config")).expect("a folder for the configuration");
-        let mut file = fs::File::create(self.path("config/config.json")).expect("the settings can be written");
+        let mut file =
+            fs::File::create(self.path("config/config.json")).expect("the settings can be written");
         file.write_all(settings.to_string().as_bytes()).expect("the settings can be written");
     }
 
@@ -136,7 +138,8 @@ impl Host {
 
     /// The status record of a workload, from its file.
     pub fn record(&self, name: &str) -> Value {
-        let text = fs::read(self.path(&format!("state/statuses/{name}.json"))).expect("there is a status record");
+        let text =
+            fs::read(self.path(&format!("state/statuses/{name}.json"))).expect("there is a status record");
         serde_json::from_slice(&text).expect("the record is JSON")
     }
 
@@ -148,7 +151,8 @@ impl Host {
         let ours = |pid: &i32| {
             let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else { return false };
             let environment = String::from_utf8_lossy(&environment).into_owned();
-            (environment.contains(&folder) || (!host_id.is_empty() && environment.contains(&marker))) && !is_zombie(*pid)
+            (environment.contains(&folder) || (!host_id.is_empty() && environment.contains(&marker)))
+                && !is_zombie(*pid)
         };
         let entries = fs::read_dir("/proc").expect("there is a /proc");
         let me = i32::try_from(std::process::id()).unwrap_or_default();
@@ -191,15 +195,10 @@ fn said(output: &Output) -> Said {
     }
 }
 
-/// `cargo test --workspace` leaves libraries beside the test's binary, `cargo build` in the folder above; the test's
-/// own build is never older.
-fn library(file: &str) -> PathBuf {
-    built(file)
-}
-
 /// Sends a signal by name.
 pub fn kill(pid: i32, signal: &str) {
-    let _ = Command::new("kill").args([&format!("-{signal}"), &pid.to_string()]).stderr(Stdio::null()).status();
+    let _ =
+        Command::new("kill").args([&format!("-{signal}"), &pid.to_string()]).stderr(Stdio::null()).status();
 }
 
 /// Whether a process has ended and was not reaped yet.
@@ -224,6 +223,7 @@ pub fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
 
 /// Whether a tool that a test needs is there. Where it is missing, says so, or fails if it is required by name in
 /// `WHARF_TEST_REQUIRE`.
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 pub fn has_tool(name: &str, program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     if std::env::split_paths(&path).any(|folder| folder.join(program).is_file()) {

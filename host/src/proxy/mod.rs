@@ -18,6 +18,7 @@
 mod ask;
 mod call;
 mod classify;
+mod connection;
 mod front;
 mod gate;
 mod health;

@@ -69,8 +69,10 @@ pub struct Limits {
     pub handshake_junk_bytes: usize,
     /// What `Retry-After` says on a 503.
     pub retry_after: Duration,
-    /// Time to receive a request's head.
+    /// Time to receive a request's head, from its first byte on.
     pub header_read: Duration,
+    /// Time that a connection may rest between two requests at least; it is closed before twice that time.
+    pub connection_rest: Duration,
     /// Bytes of a request's head.
     pub header_bytes: usize,
     /// Connections open at once; further ones wait in the listener's backlog.
@@ -108,6 +110,7 @@ impl Default for Limits {
             handshake_junk_bytes: MIB,
             retry_after: Duration::from_secs(1),
             header_read: Duration::from_secs(10),
+            connection_rest: Duration::from_secs(120),
             header_bytes: 32 * 1024,
             connections: 2048,
             drain: Duration::from_secs(5),

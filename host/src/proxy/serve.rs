@@ -8,13 +8,14 @@ use axum::Router;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::connection::{Phase, Served, Timed};
 use super::options::Limits;
 
 /// Given to every request: ends its connection, even one that is stuck in a write.
@@ -24,8 +25,11 @@ pub(crate) struct ConnectionAbort(pub(crate) CancellationToken);
 /// How long to wait when the system has no descriptor left for a connection.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(200);
 
+#[cfg(target_os = "linux")]
+const VANISHED_AFTER_MS: u32 = 60_000;
+
 /// Serves a router until `shutdown` is cancelled; then takes no connection more, and gives those that are open
-/// the limit's time to finish.
+/// the limit's time to finish. (Open streams finish when [`super::StdioProxy::shutdown`] is called first.)
 ///
 /// # Errors
 /// The listener is unusable.
@@ -99,20 +103,23 @@ async fn connection(
     shutdown: CancellationToken,
     abort: CancellationToken,
 ) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY was not set");
-    }
+    set_options(&stream);
+    let phase = Arc::new(Phase::default());
+    let socket = Timed::new(stream, phase.clone(), limits.header_read, limits.connection_rest);
     let routes = TowerToHyperService::new(router);
     let marker = ConnectionAbort(abort.clone());
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        phase.serving();
         request.extensions_mut().insert(marker.clone());
-        hyper::service::Service::call(&routes, request)
+        let answer = hyper::service::Service::call(&routes, request);
+        let phase = phase.clone();
+        async move { answer.await.map(|response| response.map(|body| Served::new(body, phase))) }
     });
     let serving = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_read)
+        // The socket has its own clock.
+        .header_read_timeout(None)
         .max_header_size(limits.header_bytes)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(socket), service);
     let mut serving = pin!(serving);
     let result = tokio::select! {
         result = serving.as_mut() => result,
@@ -127,5 +134,16 @@ async fn connection(
     };
     if let Err(error) = result {
         tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+fn set_options(stream: &TcpStream) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY was not set");
+    }
+    // A client that vanished without a word acknowledges no keep-alive: its streams end after this time.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(stream, VANISHED_AFTER_MS) {
+        tracing::debug!(%error, "TCP_USER_TIMEOUT was not set");
     }
 }

@@ -70,7 +70,7 @@ impl Subscriptions {
     }
 
     /// A new server process knows of nothing: what to subscribe to again.
-    pub(crate) fn to_replay(&mut self) -> Vec<String> {
+    pub(crate) fn replayed(&mut self) -> Vec<String> {
         self.by_uri.retain(|_, subscription| {
             subscription.asking = 0;
             !subscription.sessions.is_empty()

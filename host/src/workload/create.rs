@@ -96,10 +96,10 @@ impl Manager {
             }
             Err(_) => return usage(format!("'{}' is no IP address", request.host)),
         }
-        for key in request.env.keys().filter(|key| key.is_empty() || key.contains(['=', '\0'])) {
-            return usage(format!("'{key}' is no name for a variable"));
+        match request.env.keys().find(|key| key.is_empty() || key.contains(['=', '\0'])) {
+            Some(key) => usage(format!("'{key}' is no name for a variable")),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// The runtime for a request: the one that is named, the user's default, or among those that accept this kind of

@@ -2,6 +2,7 @@
 //!
 //! A small real MCP server starts under the runtime `process`, one of its tools is called through wharf's proxy, the
 //! list is shown, and all is removed again. Nothing outside a temporary folder is touched.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it shows what a user would see")]
 use serde_json::json;
 use std::{
     error::Error,

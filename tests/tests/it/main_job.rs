@@ -75,9 +75,13 @@ fn a_server_that_is_killed_comes_back_and_its_sessions_go_on() {
 #[test]
 fn a_server_with_a_port_runs_behind_the_same_checks() {
     let host = Host::new();
-    let url = host.run(&["--name", "demo", "--transport", "streamable-http", &demo_server(), "--", "--port", "0"]);
-    // `--port 0` would listen anywhere; the variable that wharf sets must win for the proxy to reach it.
-    let _ = url;
+    let url = host.run(&["--name", "demo", "--transport", "streamable-http", &demo_server()]);
+    let mut client = Client::open(&url).unwrap();
+    assert_eq!(client.call_tool("add", json!({ "a": 2, "b": 3 })).unwrap(), "5");
+    let address = url.strip_prefix("http://").unwrap().strip_suffix("/mcp").unwrap();
+    let headers = [("Content-Type", "application/json"), ("Origin", "http://evil.example")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(http(address, "POST", "/mcp", &headers, "{}").unwrap().status, 403);
 }
 
 #[test]
@@ -87,8 +91,9 @@ fn foreign_hosts_and_origins_are_refused() {
     let address = url.strip_prefix("http://").unwrap().strip_suffix("/mcp").unwrap();
     let body = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
     let post = |extra: (&str, &str)| {
-        let headers = [("Content-Type", "application/json"), ("Accept", "application/json, text/event-stream"), extra]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let headers =
+            [("Content-Type", "application/json"), ("Accept", "application/json, text/event-stream"), extra]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()));
         http(address, "POST", "/mcp", &headers, body).unwrap().status
     };
     assert_eq!(post(("Host", "evil.example")), 403);

@@ -1,6 +1,6 @@
 //! Plain processes end whole, and are found again.
 use serde_json::json;
-use std::{fs, time::Duration};
+use std::fs;
 use wharf_tests::client::Client;
 use wharf_tests::host::{Host, demo_server, eventually, kill, runs};
 
@@ -87,7 +87,11 @@ fn a_server_with_a_port_outlives_its_supervisor_and_is_taken_over() {
     eventually("the supervisor is gone", || !runs(supervisor));
     assert_eq!(host.row("web").unwrap()["status"], "unhealthy");
     host.ok(&["start", "web"]);
-    assert_eq!(Client::open(&url).unwrap().call_tool("whoami", json!({})).unwrap(), pid, "it is the same process");
+    assert_eq!(
+        Client::open(&url).unwrap().call_tool("whoami", json!({})).unwrap(),
+        pid,
+        "it is the same process"
+    );
     host.ok(&["rm", "web"]);
     host.assert_nothing_runs();
 }
@@ -114,7 +118,10 @@ fn the_environment_is_cleared() {
     let url = String::from_utf8(output.stdout).unwrap();
     let mut client = Client::open(url.trim()).unwrap();
     assert_eq!(client.call_tool("environment", json!({ "name": "WANTED" })).unwrap(), "yes");
-    let leaked = client.request("tools/call", json!({ "name": "environment", "arguments": { "name": "AWS_SECRET_ACCESS_KEY" } }));
+    let leaked = client.request(
+        "tools/call",
+        json!({ "name": "environment", "arguments": { "name": "AWS_SECRET_ACCESS_KEY" } }),
+    );
     assert_eq!(leaked.unwrap()["isError"], true);
 }
 
@@ -124,14 +131,20 @@ fn a_secret_is_in_the_environment_and_in_no_file() {
     fs::create_dir_all(host.path("config/secrets")).unwrap();
     let path = host.path("config/secrets/token");
     let mut file =
-        std::os::unix::fs::OpenOptionsExt::mode(fs::OpenOptions::new().write(true).create(true), 0o600).open(&path).unwrap();
+        std::os::unix::fs::OpenOptionsExt::mode(fs::OpenOptions::new().write(true).create(true), 0o600)
+            .open(&path)
+            .unwrap();
     std::io::Write::write_all(&mut file, b"very-secret-value\n").unwrap();
     let url = host.run(&["--name", "secret", "--secret", "token,target=API_TOKEN", &demo_server()]);
     let mut client = Client::open(&url).unwrap();
     let told = client.call_tool("environment", json!({ "name": "API_TOKEN" })).unwrap();
     assert_eq!(told, "very-secret-value");
     for folder in ["state", "data"] {
-        let found = std::process::Command::new("grep").args(["-r", "very-secret-value"]).arg(host.path(folder)).output().unwrap();
+        let found = std::process::Command::new("grep")
+            .args(["-r", "very-secret-value"])
+            .arg(host.path(folder))
+            .output()
+            .unwrap();
         assert_eq!(String::from_utf8_lossy(&found.stdout), "");
     }
 }
@@ -145,11 +158,11 @@ fn logs_are_shown_and_followed() {
     let logs = host.ok(&["logs", "talks"]);
     assert!(logs.starts_with("one\ntwo\n"), "{logs}");
     assert_eq!(host.ok(&["logs", "--tail", "0", "talks"]), "");
-    let mut follow = host.command(&["logs", "--follow", "talks"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut follow =
+        host.command(&["logs", "--follow", "talks"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(follow.stdout.take().unwrap()));
     assert!(lines.any(|line| line.unwrap() == "three"));
     follow.kill().unwrap();
     follow.wait().unwrap();
     assert!(host.ok(&["logs", "--proxy", "talks"]).len() < 1_000_000);
-    let _ = Duration::ZERO;
 }

@@ -54,7 +54,8 @@ fn the_official_inspector_lists_and_calls_tools() {
     let everything = host.run(&["npx://@modelcontextprotocol/server-everything"]);
     let time = host.run(&["uvx://mcp-server-time"]);
     let tools = inspect(&everything, &["--method", "tools/list"]);
-    let names: Vec<&str> = tools["tools"].as_array().unwrap().iter().filter_map(|tool| tool["name"].as_str()).collect();
+    let names: Vec<&str> =
+        tools["tools"].as_array().unwrap().iter().filter_map(|tool| tool["name"].as_str()).collect();
     assert!(names.contains(&"echo"), "{names:?}");
     let args = ["--method", "tools/call", "--tool-name", "echo", "--tool-arg", "message=hello"];
     assert_eq!(inspect(&everything, &args)["content"][0]["text"], "Echo: hello");

@@ -1,4 +1,5 @@
 //! A proxy on a real port, a scripted server, and a plain HTTP client.
+#![expect(clippy::needless_pass_by_value, reason = "messages are written where they are sent")]
 use std::net::SocketAddr;
 use std::time::Duration;
 

@@ -106,7 +106,7 @@ async fn sixteen_clients_with_64_kib_answers_lose_none() {
         async move {
             let session = rig.session().await;
             for round in 0..rounds {
-                let name = format!("{:02}{:02}", client, round);
+                let name = format!("{client:02}{round:02}");
                 let reply = rig.post(&session, &call(round, &name)).await;
                 assert_eq!(reply.json()["result"]["text"].as_str().unwrap(), name.repeat(64 * 1024 / 4));
             }

@@ -73,6 +73,30 @@ async fn a_head_that_does_not_come_or_is_too_large_ends_the_connection() {
     assert!(read_until(&mut large, "\r\n\r\n").await.starts_with("HTTP/1.1 431 "));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_connection_may_rest_longer_than_a_head_may_take_but_not_for_ever() {
+    let limits = Limits::default();
+    let (head, rest) = (limits.header_read, limits.connection_rest);
+    let served = served(limits).await;
+    let mut stream = TcpStream::connect(served.address).await.unwrap();
+    ask(&mut stream, "/").await;
+    read_until(&mut stream, "hello").await;
+    tokio::time::sleep(head * 2).await;
+    ask(&mut stream, "/").await;
+    read_until(&mut stream, "hello").await;
+    let began = tokio::time::Instant::now();
+    let mut end = Vec::new();
+    let _ = stream.read_to_end(&mut end).await;
+    assert!(end.is_empty() && began.elapsed() >= rest);
+    // A long answer is no rest.
+    let mut stream = TcpStream::connect(served.address).await.unwrap();
+    ask(&mut stream, "/slow").await;
+    served.entered.notified().await;
+    tokio::time::sleep(rest * 2).await;
+    served.release.notify_one();
+    read_until(&mut stream, "done").await;
+}
+
 #[tokio::test]
 async fn connections_beyond_the_limit_wait_their_turn() {
     let served = served(Limits { connections: 1, ..Limits::default() }).await;

@@ -169,7 +169,7 @@ impl State {
             return;
         }
         self.sync_level();
-        for uri in self.subscriptions.to_replay() {
+        for uri in self.subscriptions.replayed() {
             let params = json!({ "uri": uri }).to_string();
             let _ = self.send_own("resources/subscribe", Some(params.as_bytes()), None);
         }
