@@ -203,12 +203,23 @@ fn a_record_of_a_newer_version_is_shown_and_not_written() {
     // A later version knows other transports.
     let newer = run_config("time", "").replace("v0.1.0", "v9.0.0").replace("stdio", "quic");
     world.write("state/runconfigs/time.json", &newer);
-    assert_snapshot!(world.wharf(&["list"]), @"");
+    assert_snapshot!(world.wharf(&["list"]), @r#"
+    exit code 0
+    -- stdout --
+    NAME   RUNTIME   PACKAGE   STATUS    URL   PORT   GROUP   CREATED
+    time   -         -         unknown   -     -      -       -
+    -- stderr --
+    time: unknown: $ROOT/state/runconfigs/time.json has schema v9.0.0, and this wharf knows v0.1.0: use a newer wharf
+    "#);
     for command in ["start", "stop", "rm"] {
         let said = world.wharf(&[command, "time"]);
         assert!(said.starts_with("exit code 1\n") && said.contains("has schema v9.0.0"), "{said}");
     }
-    assert_snapshot!(world.wharf(&["rm", "time"]), @"");
+    assert_snapshot!(world.wharf(&["rm", "time"]), @r#"
+    exit code 1
+    -- stderr --
+    error: 'time': $ROOT/state/runconfigs/time.json has schema v9.0.0, and this wharf knows v0.1.0: use a newer wharf
+    "#);
     assert_eq!(fs::read_to_string(world.path("state/runconfigs/time.json")).unwrap(), newer);
 }
 
@@ -217,7 +228,14 @@ fn a_newer_record_that_can_still_be_read_is_listed() {
     let world = World::new();
     world.write("state/runconfigs/time.json", &run_config("time", "").replace("v0.1.0", "v9.0.0"));
     world.write("state/statuses/time.json", &status(r#""stopped""#, r#""stopped""#));
-    assert_snapshot!(world.wharf(&["list", "--all"]), @"");
+    assert_snapshot!(world.wharf(&["list", "--all"]), @r#"
+    exit code 0
+    -- stdout --
+    NAME   RUNTIME   PACKAGE                 STATUS            URL   PORT   GROUP   CREATED
+    time   absent    uvx://mcp-server-time   stopped (stale)   -     4100   tools   -
+    -- stderr --
+    stale: no plugin provides a runtime named 'absent'; no plugin was found at all
+    "#);
 }
 
 #[test]
@@ -230,7 +248,7 @@ fn a_status_record_alone_is_shown() {
     NAME   RUNTIME   PACKAGE   STATUS    URL   PORT   GROUP   CREATED
     time   -         -         unknown   -     -      -       -
     -- stderr --
-    time: unknown: a status record without a RunConfig; see: wharf rm --forget
+    time: unknown: a status record without a RunConfig: $ROOT/state/statuses/time.json
     "#);
 }
 

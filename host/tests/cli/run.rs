@@ -9,13 +9,13 @@ fn without_any_plugin_it_is_said_what_is_missing() {
     exit code 5
     -- stderr --
     error: no available runtime runs a package
-    hint: give a path, a package (npx://…, uvx://…), or see: wharf runtime list
+    hint: see: wharf runtime list, wharf doctor
     "#);
     assert_snapshot!(world.wharf(&["run", "ghcr.io/example/time:1"]), @r#"
     exit code 5
     -- stderr --
     error: 'ghcr.io/example/time:1' is no command in PATH, and no available runtime runs images
-    hint: give a path, a package (npx://…, uvx://…), or see: wharf runtime list
+    hint: give a path or a package (npx://…, uvx://…), or see: wharf runtime list
     "#);
     assert!(!world.path("state/runconfigs").exists(), "nothing is created");
 }
@@ -132,7 +132,7 @@ fn a_variable_without_a_value_must_be_set() {
     assert_snapshot!(world.wharf(&["run", "--env-file", "variables", "./x"]), @r#"
     exit code 2
     -- stderr --
-    error: variables, line 4: the variable ALSO_NOT_SET is not set here
+    error: --env-file variables, line 4: the variable ALSO_NOT_SET is not set here
     hint: set it, or write ALSO_NOT_SET=VALUE
     "#);
     assert_snapshot!(world.wharf(&["run", "--env-file", "no-such-file", "./x"]), @r#"

@@ -355,11 +355,7 @@ fn a_timeout_is_a_number_of_seconds() {
     assert_snapshot!(World::new().wharf(&["stop", "--timeout", "-1", "time"]), @r#"
     exit code 2
     -- stderr --
-    error: unexpected argument '-1' found
-
-      tip: to pass '-1' as a value, use '-- -1'
-
-    Usage: wharf stop [OPTIONS] <NAME|--all|--group <GROUP>>
+    error: invalid value '-1' for '--timeout <SECONDS>': it is from 0 to 86400 seconds
 
     For more information, try '--help'.
     "#);
