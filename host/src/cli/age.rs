@@ -10,12 +10,12 @@ pub(super) fn age(then: Timestamp, now: Timestamp) -> String {
     let (count, unit) = match seconds {
         // A clock that was set back makes it negative.
         ..=0 => return "just now".to_owned(),
-        ..MINUTE => (seconds, "second"),
-        ..HOUR => (seconds / MINUTE, "minute"),
-        ..DAY => (seconds / HOUR, "hour"),
-        ..=1_209_599 => (seconds / DAY, "day"),
-        ..=5_183_999 => (seconds / (7 * DAY), "week"),
-        ..=63_071_999 => (seconds / (30 * DAY), "month"),
+        1..MINUTE => (seconds, "second"),
+        MINUTE..HOUR => (seconds / MINUTE, "minute"),
+        HOUR..DAY => (seconds / HOUR, "hour"),
+        DAY..=1_209_599 => (seconds / DAY, "day"),
+        1_209_600..=5_183_999 => (seconds / (7 * DAY), "week"),
+        5_184_000..=63_071_999 => (seconds / (30 * DAY), "month"),
         _ => (seconds / (365 * DAY), "year"),
     };
     let plural = if count == 1 { "" } else { "s" };
@@ -27,9 +27,9 @@ pub(super) fn duration(milliseconds: u64) -> String {
     let seconds = milliseconds / 1000;
     match seconds {
         0 => format!("{milliseconds}ms"),
-        ..60 => format!("{seconds}s"),
-        ..3600 => format!("{}m {}s", seconds / 60, seconds % 60),
-        ..86_400 => format!("{}h {}m", seconds / 3600, seconds % 3600 / 60),
+        1..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m {}s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{}h {}m", seconds / 3600, seconds % 3600 / 60),
         _ => format!("{}d {}h", seconds / 86_400, seconds % 86_400 / 3600),
     }
 }

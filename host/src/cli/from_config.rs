@@ -69,7 +69,7 @@ fn refuse_unsupported(given: &Map<String, Value>, run: &RunConfig) -> Result<()>
         ("target_host", !run.target_host.is_empty()),
         ("proxy_mode", run.proxy_mode == ProxyMode::Sse),
     ];
-    for (field, _) in unsupported.into_iter().filter(|(_, is_given)| *is_given) {
+    if let Some((field, _)) = unsupported.into_iter().find(|(_, is_given)| *is_given) {
         return usage(format!("its field '{field}' is not supported by this version of wharf"));
     }
     let known = serde_json::to_value(run)

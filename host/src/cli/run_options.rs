@@ -72,7 +72,7 @@ pub(super) fn refuse_unsupported(run: &Run) -> Result<()> {
         ("--cpus", run.cpus.is_some(), "a plain process is not limited"),
         ("--memory", run.memory.is_some(), "a plain process is not limited"),
     ];
-    for (option, _, why) in asked.into_iter().filter(|(_, is_asked, _)| *is_asked) {
+    if let Some((option, _, why)) = asked.into_iter().find(|(_, is_asked, _)| *is_asked) {
         let message = format!("{option} is not supported by this version of wharf: {why}");
         return Err(Error::new(ErrorKind::Usage, message).hint(format!("run it without {option}")));
     }
@@ -80,7 +80,7 @@ pub(super) fn refuse_unsupported(run: &Run) -> Result<()> {
         ("--transport", run.transport.is_some_and(super::run::TransportOption::is_sse)),
         ("--proxy-mode", run.proxy_mode == Some(super::run::ProxyModeOption::Sse)),
     ];
-    for (option, _) in sse.into_iter().filter(|(_, is_asked)| *is_asked) {
+    if let Some((option, _)) = sse.into_iter().find(|(_, is_asked)| *is_asked) {
         let message = format!(
             "{option} sse is not supported by this version of wharf: it is superseded since 2025-03-26"
         );
