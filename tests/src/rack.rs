@@ -129,7 +129,8 @@ pub fn spec(uid: &str, orders: &[(&str, &str)]) -> WorkloadSpec {
 
 /// The handle of a workload of the runtime `alpha`: orders by operation.
 pub fn handle(uid: &str, orders: &[(&str, &str)]) -> Handle {
-    let data = orders.iter().map(|(operation, order)| ((*operation).to_owned(), Value::from(*order))).collect();
+    let data =
+        orders.iter().map(|(operation, order)| ((*operation).to_owned(), Value::from(*order))).collect();
     Handle { uid: uid.to_owned(), version: 1, data }
 }
 
@@ -138,8 +139,10 @@ pub fn mapped(dir: &Path) -> Vec<String> {
     let maps = std::fs::read_to_string("/proc/self/maps").expect("proc");
     let dir = dir.to_str().expect("text");
     let paths = maps.lines().filter_map(|line| line.find(['/']).map(|at| &line[at..]));
-    let mut found: Vec<String> =
-        paths.filter(|path| path.starts_with(dir) || path.starts_with("/memfd:")).map(str::to_owned).collect();
+    let mut found: Vec<String> = paths
+        .filter(|path| path.starts_with(dir) || path.starts_with("/memfd:"))
+        .map(str::to_owned)
+        .collect();
     found.sort();
     found.dedup();
     found

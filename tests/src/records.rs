@@ -1,9 +1,5 @@
 //! What the host logs, for tests to wait for: the records of plugins come from their own threads.
-use std::{
-    fmt::Write,
-    sync::LazyLock,
-    time::Duration,
-};
+use std::{fmt::Write, sync::LazyLock, time::Duration};
 use tokio::sync::watch;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::{Layer, layer::Context, layer::SubscriberExt, registry::LookupSpan};
@@ -39,7 +35,8 @@ impl Records {
     /// After half a minute.
     pub async fn wait_for(&self, text: &str) {
         let mut lines = LINES.subscribe();
-        let found = lines.wait_for(|lines| lines.iter().any(|line| line.contains(&self.0) && line.contains(text)));
+        let found =
+            lines.wait_for(|lines| lines.iter().any(|line| line.contains(&self.0) && line.contains(text)));
         if tokio::time::timeout(PATIENCE, found).await.is_err() {
             panic!("nobody logged '{text}', but: {:#?}", self.lines());
         }

@@ -7,8 +7,8 @@ use tokio::sync::Semaphore;
 use wharf_sdk::document::{self, Nothing, OnWorkload, operation};
 use wharf_sdk::stamp::RuntimeStamp;
 use wharf_sdk::{
-    Capability, Error, ErrorCode, Exit, Handle, Health, Instance, Listing, LogOptions, Observation, StopOptions,
-    WorkloadSpec,
+    Capability, Error, ErrorCode, Exit, Handle, Health, Instance, Listing, LogOptions, Observation,
+    StopOptions, WorkloadSpec,
 };
 
 /// The largest answer that is read.

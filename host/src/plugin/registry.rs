@@ -146,8 +146,7 @@ impl Plugins {
             })
         })?;
         let data_dir = self.options.data_dir.join(name);
-        make_private_dir(&data_dir)
-            .map_err(|source| PluginError::Host { path: data_dir.clone(), source })?;
+        make_private_dir(&data_dir).map_err(|source| PluginError::Host { path: data_dir.clone(), source })?;
         let document = self.connect_document(name, endpoint, data_dir).map_err(failed)?;
         let module = library.loaded.module;
         let host: HostBox = Host_TO::from_value(Services { runtime: name.to_owned() }, TD_Opaque);

@@ -4,8 +4,8 @@ use wharf_sdk::abi::abi_stable::{sabi_trait::prelude::TD_Opaque, std_types::RStr
 use wharf_sdk::abi::wharf_abi::{Host, Host_TO, PluginBox};
 use wharf_sdk::abi::{Registration, connect};
 use wharf_sdk::{
-    Context, Error, ErrorCode, Exit, Handle, Health, HealthState, Instance, Listing, Observation, Result, Runtime,
-    StopOptions, WorkloadSpec,
+    Context, Error, ErrorCode, Exit, Handle, Health, HealthState, Instance, Listing, Observation, Result,
+    Runtime, StopOptions, WorkloadSpec,
 };
 
 /// Deploys nothing, ever.

@@ -22,7 +22,8 @@ async fn every_operation_reaches_its_method() {
     assert!(runtime.list().await.unwrap().complete);
     assert_eq!(runtime.health().await.unwrap().state, HealthState::Healthy);
     let entered = ["validate", "deploy", "start", "recover", "inspect", "wait", "stop", "remove"];
-    let expected: Vec<String> = entered.iter().map(|name| format!("INFO alpha every: {name} entered")).collect();
+    let expected: Vec<String> =
+        entered.iter().map(|name| format!("INFO alpha every: {name} entered")).collect();
     assert_eq!(records.lines(), expected);
 }
 
@@ -44,7 +45,8 @@ async fn every_code_of_error_crosses() {
         ErrorCode::Internal,
     ] {
         let order = format!("error:{}", code.as_str());
-        let CallError::Answered(error) = runtime.start(&handle("codes", &[("start", &order)])).await.unwrap_err()
+        let CallError::Answered(error) =
+            runtime.start(&handle("codes", &[("start", &order)])).await.unwrap_err()
         else {
             panic!("{code:?}");
         };

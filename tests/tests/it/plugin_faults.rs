@@ -21,7 +21,8 @@ async fn a_panic_is_an_error_with_its_message() {
     let rack = Rack::with(&["alpha", "beta"]);
     let records = Records::of("panicking");
     let host = rack.host();
-    let (alpha, beta) = (host.connect("alpha", None).await.unwrap(), host.connect("beta", None).await.unwrap());
+    let (alpha, beta) =
+        (host.connect("alpha", None).await.unwrap(), host.connect("beta", None).await.unwrap());
     for operation in ["start", "inspect", "attach"] {
         let handle = handle("panicking", &[(operation, "panic")]);
         let error = match operation {
@@ -30,14 +31,18 @@ async fn a_panic_is_an_error_with_its_message() {
             _ => alpha.attach(&handle).await.err().unwrap(),
         };
         assert_eq!(error.code(), Some(ErrorCode::Internal));
-        assert_eq!(error.to_string(), format!("the plugin panicked: panicking: told to panic in {operation}"));
+        assert_eq!(
+            error.to_string(),
+            format!("the plugin panicked: panicking: told to panic in {operation}")
+        );
     }
     let error = alpha.deploy(&spec("panicking", &[("deploy", "panic")])).await.unwrap_err();
     assert_eq!(error.code(), Some(ErrorCode::Internal));
     lives(&alpha).await;
     lives(&beta).await;
     alpha.start(&handle("panicking", &[])).await.unwrap();
-    let logged = records.lines().into_iter().filter(|line| line.starts_with("ERROR alpha panicked at")).count();
+    let logged =
+        records.lines().into_iter().filter(|line| line.starts_with("ERROR alpha panicked at")).count();
     assert_eq!(logged, 4, "{:#?}", records.lines());
 }
 
@@ -77,10 +82,12 @@ async fn a_method_that_blocks_ends_at_the_hosts_deadline_and_holds_nobody_else_u
     let mut options = rack.options();
     options.deadlines.change = Duration::from_millis(1500);
     let host = Plugins::new(options);
-    let (alpha, beta) = (host.connect("alpha", None).await.unwrap(), host.connect("beta", None).await.unwrap());
+    let (alpha, beta) =
+        (host.connect("alpha", None).await.unwrap(), host.connect("beta", None).await.unwrap());
     let order = format!("block:{}", fifo.display());
     // As many as the plugin has threads: nothing of it answers any more.
-    let (first, second) = (handle("blocks-1", &[("start", &order)]), handle("blocks-2", &[("start", &order)]));
+    let (first, second) =
+        (handle("blocks-1", &[("start", &order)]), handle("blocks-2", &[("start", &order)]));
     let both = async { tokio::join!(alpha.start(&first), alpha.start(&second)) };
     let meanwhile = async {
         records.wait_for("blocks-1: start entered").await;

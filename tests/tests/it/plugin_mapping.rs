@@ -61,7 +61,12 @@ fn as_user(rack: &Rack) -> Command {
     let open = Permissions::from_mode(0o755);
     std::fs::set_permissions(&copy, open.clone()).unwrap();
     std::fs::set_permissions(rack.path(), open).unwrap();
-    let inside = [rack.plugins_dir(), rack.data_dir(), rack.plugins_dir().join("alpha.so"), rack.plugins_dir().join("beta.so")];
+    let inside = [
+        rack.plugins_dir(),
+        rack.data_dir(),
+        rack.plugins_dir().join("alpha.so"),
+        rack.plugins_dir().join("beta.so"),
+    ];
     for path in inside.iter().map(PathBuf::as_path).chain([rack.path()]).filter(|path| path.exists()) {
         chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
     }
@@ -88,7 +93,11 @@ fn a_name_maps_the_one_library_that_has_it_and_a_search_maps_none() {
     loader.go_on();
     let (files, memory) = in_place(&loader.told());
     if is_root() {
-        assert_eq!((files, memory), (vec!["beta.so".to_owned()], 0), "what only root writes is mapped in place");
+        assert_eq!(
+            (files, memory),
+            (vec!["beta.so".to_owned()], 0),
+            "what only root writes is mapped in place"
+        );
     } else {
         assert_eq!((files, memory), (vec![], 1), "what its user can write is copied");
     }

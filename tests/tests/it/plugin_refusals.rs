@@ -8,7 +8,7 @@ use std::{
 use wharf::plugin::{PluginDir, PluginError, Plugins};
 use wharf_sdk::{
     Capability,
-    stamp::{ABI_VERSION, RuntimeStamp, SDK_VERSION, STAMP_VERSION, SECTION, Stamp, TARGET},
+    stamp::{ABI_VERSION, RuntimeStamp, SDK_VERSION, SECTION, STAMP_VERSION, Stamp, TARGET},
 };
 use wharf_tests::{Rack, compile, mapped, patch_stamp, stamp_text};
 
@@ -149,10 +149,7 @@ fn a_library_that_was_cut_off() {
 fn a_folder_that_is_named_like_a_library() {
     let rack = Rack::new();
     std::fs::create_dir(rack.plugins_dir().join("x.so")).unwrap();
-    assert_eq!(
-        refusal(&rack),
-        "RACK/plugins/x.so is not trusted: RACK/plugins/x.so is not a regular file"
-    );
+    assert_eq!(refusal(&rack), "RACK/plugins/x.so is not trusted: RACK/plugins/x.so is not a regular file");
 }
 
 #[test]
@@ -221,7 +218,8 @@ async fn a_stamp_without_the_entry_symbol() {
 #[tokio::test]
 async fn an_entry_symbol_that_is_none() {
     let rack = Rack::new();
-    let symbol = "#[unsafe(no_mangle)] pub static _1as_0lib_1header_0root_bmodule_bloader: [u64; 64] = [0; 64];";
+    let symbol =
+        "#[unsafe(no_mangle)] pub static _1as_0lib_1header_0root_bmodule_bloader: [u64; 64] = [0; 64];";
     compile(&rack.plugins_dir().join("x.so"), &stamped(&fitting("gamma"), symbol));
     let error = rack.host().connect("gamma", None).await.unwrap_err();
     assert_eq!(
@@ -281,7 +279,8 @@ async fn one_name_in_two_folders_belongs_to_the_earlier() {
         .iter()
         .map(|provided| (provided.runtime.name.clone(), provided.shadowed))
         .collect();
-    let expected = [("alpha", false), ("alpha-two", false), ("alpha", true), ("alpha-two", true), ("beta", false)];
+    let expected =
+        [("alpha", false), ("alpha-two", false), ("alpha", true), ("alpha-two", true), ("beta", false)];
     assert_eq!(shown, expected.map(|(name, shadowed)| (name.to_owned(), shadowed)));
     let found = host.catalog().find("alpha").unwrap();
     assert_eq!(found.library.path, earlier.plugins_dir().join("alpha.so"));
@@ -292,7 +291,9 @@ async fn a_name_that_nobody_provides() {
     let rack = Rack::with(&["alpha", "beta"]);
     File::create(rack.plugins_dir().join("x.so")).unwrap();
     let host = rack.host();
-    for (name, proposed) in [("alhpa", "; did you mean 'alpha'?"), ("Alpha", "; did you mean 'alpha'?"), ("zzz", "")] {
+    for (name, proposed) in
+        [("alhpa", "; did you mean 'alpha'?"), ("Alpha", "; did you mean 'alpha'?"), ("zzz", "")]
+    {
         let error = host.connect(name, None).await.unwrap_err();
         assert_eq!(
             told(&rack, &error),

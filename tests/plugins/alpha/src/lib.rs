@@ -9,8 +9,8 @@ mod streams;
 
 use orders::{obey, order};
 use wharf_sdk::{
-    Attach, ByteStream, Capability, Context, Exit, Handle, Health, HealthState, Instance, Listing, LogOptions,
-    Logs, Observation, Result, Runtime, StopOptions, WorkloadSpec, WorkloadState,
+    Attach, ByteStream, Capability, Context, Exit, Handle, Health, HealthState, Instance, Listing,
+    LogOptions, Logs, Observation, Result, Runtime, StopOptions, WorkloadSpec, WorkloadState,
 };
 
 struct Alpha {

@@ -33,7 +33,8 @@ pub(crate) async fn obey(operation: &str, uid: &str, orders: &Value) -> Result<(
             Ok(())
         }
         "drop-blocks" => {
-            let _guard = BlocksInDrop { path: object.to_owned(), says: format!("{uid}: {operation} dropped") };
+            let _guard =
+                BlocksInDrop { path: object.to_owned(), says: format!("{uid}: {operation} dropped") };
             std::future::pending().await
         }
         "hang" => std::future::pending().await,

@@ -62,7 +62,11 @@ struct OneLine {
 }
 
 impl AsyncRead for OneLine {
-    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         if !self.said {
             self.said = true;
             buf.put_slice(b"line\n");
