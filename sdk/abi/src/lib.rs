@@ -12,7 +12,6 @@
 //! - A dropped future is a cancellation. Its drop may only signal; the author's values are dropped by the plugin.
 //! - Nothing is ever unloaded.
 #![expect(unsafe_code, reason = "abi_stable's derives write the unsafe glue of the stable ABI")]
-#![expect(clippy::undocumented_unsafe_blocks, reason = "the unsafe blocks are abi_stable's derive output")]
 #![expect(non_camel_case_types, reason = "abi_stable names its prefix references NAME_Ref")]
 #![expect(non_local_definitions, reason = "abi_stable's derives place impls in inner scopes")]
 

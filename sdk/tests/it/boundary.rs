@@ -69,13 +69,13 @@ const CONNECT: &str = r#"{"version":1,"body":{"runtime_name":"stuck","host_id":"
 async fn try_connect(document: &str) -> std::result::Result<PluginBox, Error> {
     let host = Host_TO::from_value(Deaf, TD_Opaque);
     let connected = connect(host, document.into(), registrations, "it").await.into_result();
-    connected.map_err(|text| serde_json::from_str(&text).unwrap())
+    connected.map_err(|text| serde_json::from_str(&text).expect("an error"))
 }
 
 async fn call(operation: &str, document: &str) -> std::result::Result<String, Error> {
-    let plugin = try_connect(CONNECT).await.unwrap();
+    let plugin = try_connect(CONNECT).await.expect("a connection");
     let reply = plugin.call(operation.into(), document.into()).await.into_result();
-    reply.map(RString::into_string).map_err(|text| serde_json::from_str(&text).unwrap())
+    reply.map(RString::into_string).map_err(|text| serde_json::from_str(&text).expect("an error"))
 }
 
 fn spec_document(uid: &str, more: &str) -> String {
