@@ -1,0 +1,57 @@
+//! The launcher's children: its own, and every orphan that the workload leaves.
+use rustix::{
+    io::Errno,
+    process::{Pid, Signal, WaitOptions, kill_process, wait},
+};
+use std::fs;
+use wharf_sdk::{Exit, launch::ProcessStat};
+
+/// What reaping found.
+#[derive(Debug, Default)]
+pub(super) struct Reaped {
+    /// How the workload's first process ended, if it was among them.
+    pub(super) workload: Option<Exit>,
+    /// No child is left.
+    pub(super) none_left: bool,
+}
+
+/// Reaps all that have ended. Waits for nothing.
+pub(super) fn reap(workload: Pid, now_ms: u64) -> Reaped {
+    let mut reaped = Reaped::default();
+    loop {
+        match wait(WaitOptions::NOHANG) {
+            Ok(Some((pid, status))) if pid == workload => {
+                reaped.workload = Some(Exit {
+                    code: status.exit_status(),
+                    signal: status.terminating_signal(),
+                    at_ms: Some(now_ms),
+                    reason: String::new(),
+                });
+            }
+            Ok(Some(_)) | Err(Errno::INTR) => {}
+            Ok(None) => return reaped,
+            Err(_) => {
+                reaped.none_left = true;
+                return reaped;
+            }
+        }
+    }
+}
+
+/// Kills every child that has not been reaped. Returns those that may not be killed.
+///
+/// The pid of a child that has not been reaped is not used again, so each is what it is taken for. Their own children
+/// become ours when they die, and `SIGCHLD` calls again.
+pub(super) fn kill_all() -> Vec<Pid> {
+    own_children().into_iter().filter(|&pid| kill_process(pid, Signal::KILL) == Err(Errno::PERM)).collect()
+}
+
+fn own_children() -> Vec<Pid> {
+    let me = rustix::process::getpid().as_raw_pid();
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|&pid: &i32| ProcessStat::of(pid).is_ok_and(|stat| stat.parent == me))
+        .filter_map(Pid::from_raw)
+        .collect()
+}

@@ -1,0 +1,87 @@
+//! Stage two: the process that waits for the word and becomes the workload.
+use super::{
+    control::FIRST_FREE_DESCRIPTOR,
+    order::{NotExecuted, Order},
+};
+use rustix::{
+    fs::Mode,
+    process::{Pid, Signal, getppid, set_parent_process_death_signal, setsid, umask},
+};
+use std::{
+    convert::Infallible,
+    fs::File,
+    io::{self, Write},
+    os::unix::{net::UnixStream, process::CommandExt},
+    process::{Command, ExitCode},
+};
+
+/// What stage two says once it is its session's leader and will die with the launcher.
+pub(super) const READY: &[u8] = b"R";
+
+/// Becomes the workload; returns only if it could not.
+pub fn run_exec() -> ExitCode {
+    let Ok(mut launcher) = take_launcher() else { return ExitCode::FAILURE };
+    match execute(&launcher) {
+        Ok(never) => match never {},
+        Err(Stop::LauncherEnded) => {}
+        Err(Stop::Failed(failure)) => {
+            if let Ok(text) = serde_json::to_vec(&failure) {
+                let _ = launcher.write_all(&text);
+            }
+        }
+    }
+    ExitCode::FAILURE
+}
+
+/// Why there was nothing to execute, or why it was not executed.
+enum Stop {
+    LauncherEnded,
+    Failed(NotExecuted),
+}
+
+impl Stop {
+    fn failed(doing: impl std::fmt::Display, error: impl Into<io::Error>) -> Self {
+        let error = error.into();
+        Self::Failed(NotExecuted { message: format!("{doing}: {error}"), errno: error.raw_os_error() })
+    }
+}
+
+/// The socket to the launcher, out of descriptor 2, which will be the workload's log. Closed by a successful exec.
+fn take_launcher() -> io::Result<UnixStream> {
+    let socket = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), FIRST_FREE_DESCRIPTOR)?;
+    rustix::stdio::dup2_stderr(File::options().write(true).open("/dev/null")?)?;
+    Ok(socket.into())
+}
+
+fn execute(mut launcher: &UnixStream) -> Result<Infallible, Stop> {
+    setsid().map_err(|error| Stop::failed("a new session cannot be made", error))?;
+    set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(|error| Stop::failed("the workload cannot be tied to its launcher", error))?;
+    launcher.write_all(READY).map_err(|_| Stop::LauncherEnded)?;
+    let (order, log) = match Order::receive(launcher) {
+        Ok(Some(received)) => received,
+        Ok(None) => return Err(Stop::LauncherEnded),
+        Err(error) => return Err(Stop::failed("the order cannot be read", error)),
+    };
+    // The launcher may have died before it could be tied to; the signal then never comes.
+    if getppid().map(Pid::as_raw_pid) != Some(order.launcher_pid) {
+        return Err(Stop::LauncherEnded);
+    }
+    let doing = "the output cannot be directed to the log";
+    if order.log_stdout {
+        rustix::stdio::dup2_stdout(&log).map_err(|error| Stop::failed(doing, error))?;
+    }
+    rustix::stdio::dup2_stderr(&log).map_err(|error| Stop::failed(doing, error))?;
+    // The workload's files are its user's affair; the launcher's own mask is strict.
+    umask(Mode::from_raw_mode(0o022));
+    std::env::set_current_dir(&order.current_dir).map_err(|error| {
+        Stop::failed(format_args!("the folder '{}' cannot be entered", order.current_dir.display()), error)
+    })?;
+    // `exec` empties the signal mask and sets SIGPIPE back to its default.
+    let error = Command::new(order.program.as_ref())
+        .args(order.args.iter())
+        .env_clear()
+        .envs(order.env.iter().map(|(name, value)| (name.as_ref(), value.as_ref())))
+        .exec();
+    Err(Stop::failed(format_args!("'{}' cannot be executed", order.program.display()), error))
+}

@@ -1,0 +1,197 @@
+//! The launcher until the workload runs.
+//!
+//! ```text
+//! Job --> own session, state file --> Prepared --> Go --> executed --> Started --> `running`
+//!  |             |                        |                  |
+//!  +-- malformed +-- cannot be made       +-- control ends,  +-- not executed
+//!      Failed        Failed                   a signal:          Failed
+//!                                             nothing was
+//! ```
+use super::{
+    control::{Control, Input},
+    error::LaunchError,
+    events::Signals,
+    log::Log,
+    running::{Running, now_ms},
+    stage::{Stage, log_pipe, release_stdio, wait_for},
+    state::StateFile,
+};
+use rustix::{
+    fs::Mode,
+    process::{Pid, Signal, WaitOptions, getpid, kill_process, set_child_subreaper, setsid, umask, waitpid},
+};
+use std::{os::fd::AsFd, process::ExitCode};
+use wharf_sdk::{
+    Exit,
+    launch::{Command, Job, MAX_JOB_BYTES, ProcessIdentity, Report, State},
+};
+
+/// A command is a word.
+const MAX_COMMAND_BYTES: usize = 4 * 1024;
+
+/// Launches one workload and stays with it to its end.
+pub fn run_launcher() -> ExitCode {
+    let Ok(mut control) = Control::take() else { return ExitCode::FAILURE };
+    match launch(&mut control) {
+        Ok(Some(running)) => {
+            let exit = running.until_the_end(&mut control);
+            control.report(&Report::Exited(exit));
+            ExitCode::SUCCESS
+        }
+        Ok(None) => ExitCode::SUCCESS,
+        Err(error) => {
+            let (message, errno) = error.describe();
+            control.report(&Report::Failed { message, errno });
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// None: nothing has run, and nothing is left, because nobody wants it any more.
+fn launch(control: &mut Control) -> Result<Option<Running>, LaunchError> {
+    let signals = Signals::take().map_err(|error| LaunchError::system("signals cannot be taken", error))?;
+    let Some(line) = next_line(control, &signals, MAX_JOB_BYTES)? else { return Ok(None) };
+    let job: Job = serde_json::from_slice(&line).map_err(|source| LaunchError::Job { source })?;
+    drop(line);
+    isolate(&job)?;
+    let log = Log::open(&job.log_path).map_err(|error| {
+        LaunchError::system(format!("the log '{}' cannot be opened", job.log_path.display()), error)
+    })?;
+    let stage = Stage::spawn(&job)?;
+    release_stdio().map_err(|error| LaunchError::system("stdin and stdout cannot be released", error))?;
+    let prepared = Prepared::record(&job, &stage)?;
+    control.report(&Report::Prepared {
+        launcher: prepared.state.launcher.clone(),
+        workload: prepared.state.workload.clone(),
+    });
+    match next_line(control, &signals, MAX_COMMAND_BYTES) {
+        Ok(Some(line)) if matches!(serde_json::from_slice(&line), Ok(Command::Go)) => {}
+        Ok(Some(_)) => {
+            prepared.abandon();
+            return Err(LaunchError::Command);
+        }
+        Ok(None) => {
+            prepared.abandon();
+            return Ok(None);
+        }
+        Err(error) => {
+            prepared.abandon();
+            return Err(error);
+        }
+    }
+    start(job, stage, prepared, log, signals, control).map(Some)
+}
+
+/// Everything that is the launcher's own: a session, the orphans of the workload, a strict mask, a name.
+fn isolate(job: &Job) -> Result<(), LaunchError> {
+    setsid().map_err(|error| LaunchError::system("a new session cannot be made", error))?;
+    set_child_subreaper(Some(getpid()))
+        .map_err(|error| LaunchError::system("orphans cannot be adopted", error))?;
+    umask(Mode::from_raw_mode(0o077));
+    if let Ok(name) = std::ffi::CString::new(format!("wharf-{}", job.name)) {
+        // Only what `ps` shows.
+        let _ = rustix::thread::set_name(&name);
+    }
+    Ok(())
+}
+
+/// The next line. None: the control socket ended, or a signal says that nothing is to run; or a child ended, which
+/// before the word can only be stage two.
+fn next_line(control: &mut Control, signals: &Signals, limit: usize) -> Result<Option<Vec<u8>>, LaunchError> {
+    if let Some(line) = control.buffered() {
+        return Ok(Some(line));
+    }
+    loop {
+        let [readable, signalled] = wait_for(control.as_fd(), signals.as_fd(), None)?;
+        if signalled {
+            let signalled = signals.read();
+            if signalled.child {
+                return Err(LaunchError::StageLost);
+            }
+            if signalled.terminate || signalled.kill {
+                return Ok(None);
+            }
+        }
+        if readable {
+            let input = control
+                .receive(limit)
+                .map_err(|error| LaunchError::system("the control socket cannot be read", error))?;
+            match input {
+                Input::Line(line) => return Ok(Some(line)),
+                Input::Partial => {}
+                Input::TooLong => return Err(LaunchError::JobTooLong { limit }),
+                Input::End => return Ok(None),
+            }
+        }
+    }
+}
+
+/// What exists between `Prepared` and `Go`.
+struct Prepared {
+    state: State,
+    file: StateFile,
+    stage: Pid,
+}
+
+impl Prepared {
+    /// Records both processes durably: from here on a crash leaves nothing that is not known.
+    fn record(job: &Job, stage: &Stage) -> Result<Self, LaunchError> {
+        let launcher = ProcessIdentity::of(getpid().as_raw_pid())
+            .map_err(|error| LaunchError::system("the launcher's identity cannot be read", error))?;
+        let state = State {
+            uid: job.uid.clone(),
+            host_id: job.host_id.clone(),
+            name: job.name.clone(),
+            launcher,
+            workload: stage.identity.clone(),
+            target_port: job.target_port,
+            started_at_ms: None,
+            exit: None,
+        };
+        let prepared = Self { state, file: StateFile::new(&job.state_path), stage: stage.pid };
+        prepared.write()?;
+        Ok(prepared)
+    }
+
+    fn write(&self) -> Result<(), LaunchError> {
+        self.file.write(&self.state).map_err(|error| {
+            self.abandon();
+            LaunchError::system("the workload's state cannot be recorded", error)
+        })
+    }
+
+    /// Ends stage two and removes the record: nothing of the workload has run.
+    fn abandon(&self) {
+        let _ = kill_process(self.stage, Signal::KILL);
+        let _ = waitpid(Some(self.stage), WaitOptions::empty());
+        self.file.remove_own(&self.state);
+    }
+}
+
+fn start(
+    job: Job,
+    stage: Stage,
+    mut prepared: Prepared,
+    log: Log,
+    signals: Signals,
+    control: &Control,
+) -> Result<Running, LaunchError> {
+    let (log_reader, log_writer) = log_pipe().map_err(|error| {
+        prepared.abandon();
+        LaunchError::system("the log's pipe cannot be made", error)
+    })?;
+    // Before it runs, so that no reader takes a running workload for one that never started.
+    prepared.state.started_at_ms = Some(now_ms());
+    prepared.write()?;
+    if let Err(error) = stage.execute(&job, log_writer) {
+        let _ = kill_process(prepared.stage, Signal::KILL);
+        let _ = waitpid(Some(prepared.stage), WaitOptions::empty());
+        let (reason, _) = error.describe();
+        prepared.state.exit = Some(Exit { at_ms: Some(now_ms()), reason, ..Exit::default() });
+        // The plugin is told anyway.
+        let _ = prepared.file.write(&prepared.state);
+        return Err(error);
+    }
+    control.report(&Report::Started {});
+    Ok(Running::new(&job, prepared.stage, prepared.state, prepared.file, log, log_reader, signals))
+}
