@@ -1,0 +1,234 @@
+//! The runtime's operations.
+use crate::{
+    child::{Child, Phase, failure},
+    command::missing_interpreter,
+    handle::HandleData,
+    identity::Process,
+    logs,
+    state::StateFiles,
+};
+use std::{
+    collections::HashMap,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use wharf_sdk::{
+    Attach, ByteStream, Context, Error, Exit, Handle, Health, HealthState, Instance, Listing, LogOptions,
+    Logs, Observation, Result, Runtime, StopOptions, WorkloadSpec, WorkloadState,
+};
+
+/// The one way to reach the processes of this machine.
+const ENDPOINT: &str = "local";
+
+/// Plain processes of this machine and user.
+#[derive(Debug)]
+pub(crate) struct ProcessRuntime {
+    pub(crate) host_id: String,
+    pub(crate) log_dir: PathBuf,
+    pub(crate) launcher: Vec<String>,
+    pub(crate) states: StateFiles,
+    instance: String,
+    /// The launchers that this process started, by uid; what it did not start is found by its handle.
+    children: Mutex<HashMap<String, Arc<Child>>>,
+}
+
+impl ProcessRuntime {
+    pub(crate) fn new(host_id: String, data_dir: PathBuf, log_dir: PathBuf, launcher: Vec<String>) -> Self {
+        Self {
+            states: StateFiles::new(data_dir, host_id.clone()),
+            host_id,
+            log_dir,
+            launcher,
+            instance: format!("{}/{}", machine(), rustix::process::geteuid().as_raw()),
+            children: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn children(&self) -> MutexGuard<'_, HashMap<String, Arc<Child>>> {
+        self.children.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The launcher of a workload, if this process started it.
+    pub(crate) fn child(&self, uid: &str) -> Option<Arc<Child>> {
+        self.children().get(uid).cloned()
+    }
+
+    /// What is wrong with this machine, if anything is.
+    fn fault(&self) -> Option<String> {
+        let own = std::process::id().cast_signed();
+        if let Err(error) = fs::metadata("/proc/self/stat") {
+            return Some(format!("/proc is not usable: {error}; mount it"));
+        }
+        if let Err(error) = Process::open(own) {
+            return Some(format!(
+                "processes cannot be held by descriptors: {error}; Linux 5.3 or newer is needed"
+            ));
+        }
+        for folder in [self.states.folder(), &self.log_dir] {
+            use rustix::fs::{Access, access};
+            if let Err(error) = access(folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK) {
+                return Some(format!("the folder '{}' cannot be used: {error}", folder.display()));
+            }
+        }
+        let launcher = self.launcher.first().map_or("", String::as_str);
+        match fs::metadata(launcher) {
+            Err(error) => Some(format!("the launcher '{launcher}' cannot be used: {error}")),
+            Ok(_) => None,
+        }
+    }
+
+    /// Why a deployment that is not waiting for the word cannot be started.
+    fn cannot_start(&self, handle: &Handle) -> Result<()> {
+        let observed = self.observe(handle)?;
+        match observed.state {
+            WorkloadState::Running => Ok(()),
+            WorkloadState::Created => Err(Error::precondition(
+                "the workload was deployed by another process, which alone can start it; deploy it again",
+            )),
+            _ => Err(Error::precondition(
+                "the process has ended, and a process cannot be started twice; deploy the workload again",
+            )),
+        }
+    }
+}
+
+impl Runtime for ProcessRuntime {
+    async fn connect(context: Context) -> Result<Self> {
+        if let Some(endpoint) = context.endpoint.as_deref().filter(|endpoint| *endpoint != ENDPOINT) {
+            return Err(Error::invalid(format!(
+                "the runtime 'process' has only the endpoint '{ENDPOINT}', not '{endpoint}'"
+            )));
+        }
+        Ok(Self::new(context.host_id, context.data_dir, context.log_dir, context.launcher))
+    }
+
+    async fn instance(&self) -> Result<Instance> {
+        Ok(Instance { instance: self.instance.clone(), endpoint: ENDPOINT.to_owned() })
+    }
+
+    async fn health(&self) -> Health {
+        match self.fault() {
+            None => Health { state: HealthState::Healthy, message: String::new() },
+            Some(message) => Health { state: HealthState::Unhealthy, message },
+        }
+    }
+
+    async fn validate(&self, spec: &WorkloadSpec) -> Result<()> {
+        self.job(spec).map(drop)
+    }
+
+    async fn deploy(&self, spec: &WorkloadSpec) -> Result<Handle> {
+        self.prepare(spec).await
+    }
+
+    async fn start(&self, handle: &Handle) -> Result<()> {
+        let data = HandleData::read(handle)?;
+        let Some(child) = self.child(&handle.uid) else { return self.cannot_start(handle) };
+        match child.phase() {
+            Phase::Prepared { launcher, .. } if launcher == data.launcher => {}
+            Phase::Prepared { .. } => {
+                return Err(Error::precondition("the handle is of an earlier deployment of this workload"));
+            }
+            _ => return self.cannot_start(handle),
+        }
+        let sent = child.go().await;
+        let told = child.until(|phase| !matches!(phase, Phase::Spawned | Phase::Prepared { .. })).await;
+        match told {
+            // A program that has ended already has run.
+            Phase::Started | Phase::Exited(_) => Ok(()),
+            Phase::Failed { message, errno } => Err(not_executed(message, errno)),
+            _ => {
+                sent?;
+                Err(Error::internal("the launcher ended before the workload was started"))
+            }
+        }
+    }
+
+    async fn stop(&self, handle: &Handle, options: StopOptions) -> Result<()> {
+        self.end(handle, Duration::from_millis(options.timeout_ms)).await
+    }
+
+    async fn remove(&self, handle: &Handle) -> Result<()> {
+        self.end(handle, Duration::ZERO).await?;
+        self.children().remove(&handle.uid);
+        self.states.remove(&handle.uid)
+    }
+
+    async fn inspect(&self, handle: &Handle) -> Result<Observation> {
+        self.observe(handle)
+    }
+
+    async fn list(&self) -> Result<Listing> {
+        let unread =
+            |error: &io::Error| Error::unavailable(format!("the state files cannot be read: {error}"));
+        let all = self.states.read_all().map_err(|error| unread(&error))?;
+        let workloads = all
+            .states
+            .iter()
+            .map(|state| self.of_state(state))
+            .collect::<io::Result<_>>()
+            .map_err(|e| unread(&e))?;
+        Ok(Listing { complete: all.complete, instance: self.instance.clone(), workloads })
+    }
+
+    async fn wait(&self, handle: &Handle) -> Result<Exit> {
+        self.ended(handle).await
+    }
+
+    async fn recover(&self, handle: &Handle) -> Result<Observation> {
+        // Handle, state file and processes are all there is to it.
+        self.observe(handle)
+    }
+}
+
+impl Logs for ProcessRuntime {
+    async fn logs(&self, handle: &Handle, options: LogOptions) -> Result<ByteStream> {
+        let data = HandleData::read(handle)?;
+        logs::open(&data.log_path, &self.states.path(&handle.uid), options)
+    }
+}
+
+impl Attach for ProcessRuntime {
+    async fn attach(&self, handle: &Handle) -> Result<ByteStream> {
+        if HandleData::read(handle)?.target_port.is_some() {
+            return Err(Error::precondition("the workload speaks over a port, not over stdin and stdout"));
+        }
+        let Some(child) = self.child(&handle.uid) else {
+            return Err(Error::precondition(
+                "stdin and stdout of the workload ended with the process that started it; restart the workload",
+            ));
+        };
+        match child.take_stdio() {
+            Some((reader, writer)) => Ok(ByteStream::of_descriptors(Some(reader), Some(writer))),
+            None => Err(Error::precondition("stdin and stdout of the workload are attached already")),
+        }
+    }
+}
+
+/// Why the program was not executed; "not found" of a file that exists means its interpreter.
+fn not_executed(message: String, errno: Option<i32>) -> Error {
+    let mut error = failure(message, errno);
+    // The message is the launcher's: 'PROGRAM' cannot be executed: why.
+    let program = error.message.strip_prefix('\'').and_then(|rest| rest.split_once("' cannot be executed"));
+    if error.code == wharf_sdk::ErrorCode::NotFound
+        && let Some((program, _)) = program
+        && let Some(interpreter) = missing_interpreter(Path::new(program))
+    {
+        error.message = format!(
+            "'{program}' cannot be executed: its first line names the interpreter '{interpreter}', which does not exist"
+        );
+    }
+    error
+}
+
+/// This machine: its id, else its name.
+fn machine() -> String {
+    ["/etc/machine-id", "/var/lib/dbus/machine-id", "/proc/sys/kernel/hostname"]
+        .into_iter()
+        .filter_map(|path| fs::read_to_string(path).ok())
+        .map(|text| text.trim().to_owned())
+        .find(|id| !id.is_empty() && id != "uninitialized")
+        .unwrap_or_else(|| "unknown".to_owned())
+}
