@@ -28,7 +28,7 @@ pub(super) struct Signalled {
 pub(super) struct Signals(SignalFd);
 
 impl Signals {
-    /// Blocks them for this process, and for nothing that it starts: `std` empties the mask of a child.
+    /// Blocks them for this process. A child inherits that; stage two empties its mask before it executes anything.
     pub(super) fn take() -> io::Result<Self> {
         let mut mask = SigSet::empty();
         for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT] {

@@ -3,6 +3,7 @@ use super::{
     control::FIRST_FREE_DESCRIPTOR,
     order::{NotExecuted, Order},
 };
+use nix::sys::signal::SigSet;
 use rustix::{
     fs::Mode,
     process::{Pid, Signal, getppid, set_parent_process_death_signal, setsid, umask},
@@ -77,7 +78,10 @@ fn execute(mut launcher: &UnixStream) -> Result<Infallible, Stop> {
     std::env::set_current_dir(&order.current_dir).map_err(|error| {
         Stop::failed(format_args!("the folder '{}' cannot be entered", order.current_dir.display()), error)
     })?;
-    // `exec` empties the signal mask and sets SIGPIPE back to its default.
+    // The launcher blocks its signals, and `std` hands the mask on; `exec` sets SIGPIPE back to its default itself.
+    SigSet::empty()
+        .thread_set_mask()
+        .map_err(|error| Stop::failed("the signal mask cannot be emptied", error))?;
     let error = Command::new(order.program.as_ref())
         .args(order.args.iter())
         .env_clear()

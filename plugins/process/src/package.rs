@@ -164,7 +164,7 @@ mod tests {
             assert!(Tool::Npx.arguments(bad).is_err(), "{bad:?}");
         }
         for bad in [
-            "", "-x", "--from", "a b", "a@", "a@-1", "a@git+x", "./a", "a/b", "@s/a", "a[", "a[]", "a[b]c",
+            "", "-x", "--from", "a b", "a@", "a@-1", "a@git:x", "./a", "a/b", "@s/a", "a[", "a[]", "a[b]c",
             "a@1 2", "a==1", "_a",
         ] {
             assert!(Tool::Uvx.arguments(bad).is_err(), "{bad:?}");
