@@ -92,7 +92,7 @@ fn launch(control: &mut Control) -> Result<Option<Running>, LaunchError> {
             return Err(error);
         }
     }
-    start(job, stage, prepared, log, signals, control).map(Some)
+    start(&job, stage, prepared, log, signals, control).map(Some)
 }
 
 /// Everything that is the launcher's own: a session, the orphans of the workload, a strict mask, a name.
@@ -182,7 +182,7 @@ impl Prepared {
 }
 
 fn start(
-    job: Job,
+    job: &Job,
     stage: Stage,
     mut prepared: Prepared,
     log: Log,
@@ -196,7 +196,7 @@ fn start(
     // Before it runs, so that no reader takes a running workload for one that never started.
     prepared.state.started_at_ms = Some(now_ms());
     prepared.write()?;
-    if let Err(error) = stage.execute(&job, log_writer) {
+    if let Err(error) = stage.execute(job, log_writer) {
         let _ = kill_process(prepared.stage, Signal::KILL);
         let _ = waitpid(Some(prepared.stage), WaitOptions::empty());
         let (reason, _) = error.describe();
@@ -206,5 +206,5 @@ fn start(
         return Err(error);
     }
     control.report(&Report::Started {});
-    Ok(Running::new(&job, prepared.stage, prepared.state, prepared.file, log, log_reader, signals))
+    Ok(Running::new(job, prepared.stage, prepared.state, prepared.file, log, log_reader, signals))
 }

@@ -1,5 +1,6 @@
 //! The runtime with the real launcher and real processes.
 mod ends;
+mod launcher;
 mod lifecycle;
 mod recovery;
 

@@ -24,7 +24,7 @@ impl TestLog {
     fn append(&self, suffix: &str, second: u8, text: &str) {
         let path = self.0.path().join(format!("a.log{suffix}"));
         let mut file = fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
-        write!(file, "2026-01-02T03:04:{second:02}.000Z {text}\n").unwrap();
+        writeln!(file, "2026-01-02T03:04:{second:02}.000Z {text}").unwrap();
     }
 
     /// As the launcher rotates.
