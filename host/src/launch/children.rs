@@ -1,51 +1,57 @@
-//! The launcher's children, among which is everything that the workload leaves behind (child subreaper, prctl(2)).
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
-use std::io;
+//! The launcher's children: its own, and every orphan that the workload leaves.
+use rustix::{
+    io::Errno,
+    process::{Pid, Signal, WaitOptions, kill_process, wait},
+};
+use std::fs;
+use wharf_sdk::{Exit, launch::ProcessStat};
 
-/// Kills every child, and theirs as they are inherited, until none is left; all are reaped.
-pub(super) fn kill_all() -> io::Result<()> {
+/// What reaping found.
+#[derive(Debug, Default)]
+pub(super) struct Reaped {
+    /// How the workload's first process ended, if it was among them.
+    pub(super) workload: Option<Exit>,
+    /// No child is left.
+    pub(super) none_left: bool,
+}
+
+/// Reaps all that have ended. Waits for nothing.
+pub(super) fn reap(workload: Pid, now_ms: u64) -> Reaped {
+    let mut reaped = Reaped::default();
     loop {
-        for child in direct_children()? {
-            // One that has just ended is reaped below.
-            let _ = kill_process(child, Signal::KILL);
-        }
-        match wait(WaitOptions::empty()) {
-            Ok(_) => {}
-            Err(rustix::io::Errno::CHILD) => return Ok(()),
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
+        match wait(WaitOptions::NOHANG) {
+            Ok(Some((pid, status))) if pid == workload => {
+                reaped.workload = Some(Exit {
+                    code: status.exit_status(),
+                    signal: status.terminating_signal(),
+                    at_ms: Some(now_ms),
+                    reason: String::new(),
+                });
+            }
+            Ok(Some(_)) | Err(Errno::INTR) => {}
+            Ok(None) => return reaped,
+            Err(_) => {
+                reaped.none_left = true;
+                return reaped;
+            }
         }
     }
 }
 
-/// The processes whose parent this one is. Only a parent can reap, so their pids are not used again meanwhile.
-fn direct_children() -> io::Result<Vec<Pid>> {
-    let me = std::process::id();
-    let mut children = Vec::new();
-    for entry in std::fs::read_dir("/proc")? {
-        let name = entry?.file_name();
-        let Some(pid) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
-        let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
-        if parent(&stat) == Some(me)
-            && let Some(pid) = Pid::from_raw(pid)
-        {
-            children.push(pid);
-        }
-    }
-    Ok(children)
+/// Kills every child that has not been reaped. Returns those that may not be killed.
+///
+/// The pid of a child that has not been reaped is not used again, so each is what it is taken for. Their own children
+/// become ours when they die, and `SIGCHLD` calls again.
+pub(super) fn kill_all() -> Vec<Pid> {
+    own_children().into_iter().filter(|&pid| kill_process(pid, Signal::KILL) == Err(Errno::PERM)).collect()
 }
 
-/// Field 4 of proc_pid_stat(5); field 2 may hold anything, parentheses and spaces included.
-fn parent(stat: &str) -> Option<u32> {
-    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_command_with_parentheses_does_not_hide_the_parent() {
-        assert_eq!(parent("12 (a) S) (b) S 34 12 12 0"), Some(34));
-    }
+fn own_children() -> Vec<Pid> {
+    let me = rustix::process::getpid().as_raw_pid();
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|&pid: &i32| ProcessStat::of(pid).is_ok_and(|stat| stat.parent == me))
+        .filter_map(Pid::from_raw)
+        .collect()
 }

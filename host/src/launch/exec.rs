@@ -1,66 +1,91 @@
-//! The launcher's child: it waits for the word, and becomes the workload.
-use super::{ExecFailure, Program};
+//! Stage two: the process that waits for the word and becomes the workload.
+use super::{
+    control::FIRST_FREE_DESCRIPTOR,
+    order::{NotExecuted, Order},
+};
+use nix::sys::signal::SigSet;
 use rustix::{
-    io::fcntl_dupfd_cloexec,
-    net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg},
-    process::{Signal, getppid, set_parent_process_death_signal, setsid, umask},
-    stdio::{dup2_stderr, dup2_stdout, stderr},
+    fs::Mode,
+    process::{Pid, Signal, getppid, set_parent_process_death_signal, setsid, umask},
 };
 use std::{
-    io::{self, BufRead, BufReader, IoSliceMut, Write},
-    mem::MaybeUninit,
-    os::{fd::OwnedFd, unix::net::UnixStream, unix::process::CommandExt},
+    convert::Infallible,
+    fs::File,
+    io::{self, Write},
+    os::unix::{net::UnixStream, process::CommandExt},
     process::{Command, ExitCode},
 };
 
-/// Runs the child: descriptors 0 and 1 are the workload's, 2 is a socket to the launcher. The one argument is the
-/// launcher's pid.
+/// What stage two says once it is its session's leader and will die with the launcher.
+pub(super) const READY: &[u8] = b"R";
+
+/// Becomes the workload; returns only if it could not.
 pub fn run_exec() -> ExitCode {
-    let launcher = std::env::args().nth(2).and_then(|text| text.parse::<i32>().ok());
-    match become_workload(launcher) {
-        // The launcher went away or changed its mind: nothing has run.
-        Ok(()) | Err(_) => ExitCode::FAILURE,
+    let Ok(mut launcher) = take_launcher() else { return ExitCode::FAILURE };
+    match execute(&launcher) {
+        Ok(never) => match never {},
+        Err(Stop::LauncherEnded) => {}
+        Err(Stop::Failed(failure)) => {
+            if let Ok(text) = serde_json::to_vec(&failure) {
+                let _ = launcher.write_all(&text);
+            }
+        }
+    }
+    ExitCode::FAILURE
+}
+
+/// Why there was nothing to execute, or why it was not executed.
+enum Stop {
+    LauncherEnded,
+    Failed(NotExecuted),
+}
+
+impl Stop {
+    fn failed(doing: impl std::fmt::Display, error: impl Into<io::Error>) -> Self {
+        let error = error.into();
+        Self::Failed(NotExecuted { message: format!("{doing}: {error}"), errno: error.raw_os_error() })
     }
 }
 
-fn become_workload(launcher: Option<i32>) -> io::Result<()> {
-    // A session of its own: its id, this pid, is how what the workload leaves behind is recognised.
-    setsid()?;
-    set_parent_process_death_signal(Some(Signal::KILL))?;
-    if getppid().map(|pid| pid.as_raw_nonzero().get()) != launcher {
-        return Ok(()); // It died before the signal was set.
+/// The socket to the launcher, out of descriptor 2, which will be the workload's log. Closed by a successful exec.
+fn take_launcher() -> io::Result<UnixStream> {
+    let socket = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), FIRST_FREE_DESCRIPTOR)?;
+    rustix::stdio::dup2_stderr(File::options().write(true).open("/dev/null")?)?;
+    Ok(socket.into())
+}
+
+fn execute(mut launcher: &UnixStream) -> Result<Infallible, Stop> {
+    setsid().map_err(|error| Stop::failed("a new session cannot be made", error))?;
+    set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(|error| Stop::failed("the workload cannot be tied to its launcher", error))?;
+    launcher.write_all(READY).map_err(|_| Stop::LauncherEnded)?;
+    let (order, log) = match Order::receive(launcher) {
+        Ok(Some(received)) => received,
+        Ok(None) => return Err(Stop::LauncherEnded),
+        Err(error) => return Err(Stop::failed("the order cannot be read", error)),
+    };
+    // The launcher may have died before it could be tied to; the signal then never comes.
+    if getppid().map(Pid::as_raw_pid) != Some(order.launcher_pid) {
+        return Err(Stop::LauncherEnded);
     }
-    let mut socket = UnixStream::from(fcntl_dupfd_cloexec(stderr(), 3)?);
-    let Some(log) = receive_descriptor(&socket)? else { return Ok(()) };
-    let mut line = String::new();
-    BufReader::new(&socket).read_line(&mut line)?;
-    let program: Program = serde_json::from_str(&line)?;
-    dup2_stderr(&log)?;
-    if program.log_stdout {
-        dup2_stdout(&log)?;
+    let doing = "the output cannot be directed to the log";
+    if order.log_stdout {
+        rustix::stdio::dup2_stdout(&log).map_err(|error| Stop::failed(doing, error))?;
     }
-    drop(log);
-    umask(rustix::fs::Mode::from_raw_mode(0o022));
-    // The socket is closed by exec, which is how the launcher learns that it worked.
-    let error = Command::new(&program.program)
-        .args(&program.args)
+    rustix::stdio::dup2_stderr(&log).map_err(|error| Stop::failed(doing, error))?;
+    // The workload's files are its user's affair; the launcher's own mask is strict.
+    umask(Mode::from_raw_mode(0o022));
+    std::env::set_current_dir(&order.current_dir).map_err(|error| {
+        Stop::failed(format_args!("the folder '{}' cannot be entered", order.current_dir.display()), error)
+    })?;
+    // The launcher blocks its signals, and `std` hands the mask on; `exec` sets SIGPIPE back to its default itself.
+    SigSet::empty()
+        .thread_set_mask()
+        .map_err(|error| Stop::failed("the signal mask cannot be emptied", error))?;
+    let error = Command::new(order.program.as_ref())
+        .args(order.args.iter())
         .env_clear()
-        .envs(&program.env)
-        .current_dir(&program.current_dir)
+        .envs(order.env.iter().map(|(name, value)| (name.as_ref(), value.as_ref())))
         .exec();
-    let failure = ExecFailure { message: error.to_string(), errno: error.raw_os_error() };
-    socket.write_all(&serde_json::to_vec(&failure)?)
-}
-
-/// The descriptor that comes with the launcher's first byte; none if the launcher is gone.
-fn receive_descriptor(socket: &UnixStream) -> io::Result<Option<OwnedFd>> {
-    let mut byte = [0];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    recvmsg(socket, &mut [IoSliceMut::new(&mut byte)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
-    let received = control.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
-        _ => None,
-    });
-    Ok(received)
+    Err(Stop::failed(format_args!("'{}' cannot be executed", order.program.display()), error))
 }

@@ -1,148 +1,244 @@
-//! The workload's log: its output by lines, each with the time, in files that are set aside when they are full.
-use jiff::Timestamp;
+//! The workload's log: `NAME.log`, `NAME.log.1`, `NAME.log.2`, each line with the time at which it came.
+//!
+//! Whatever goes wrong with the disk, output is taken: what cannot be written is counted, and the count written as
+//! soon as that is possible again.
+use rustix::fs::OFlags;
 use std::{
-    fs::{File, OpenOptions},
+    ffi::OsString,
+    fs::{self, File, OpenOptions},
     io::{self, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
-/// A file that grew to this is set aside.
-const MAX_BYTES: u64 = 10 * 1024 * 1024;
-/// How many that were set aside are kept.
-const KEPT: u32 = 2;
+/// A file that would become larger is put aside first.
+pub(super) const MAX_FILE_BYTES: u64 = 10 * 1024 * 1024;
+/// How many are kept, the one that is written included.
+const KEPT_FILES: u32 = 3;
 /// A longer line is split.
-const MAX_LINE_BYTES: usize = 64 * 1024;
+pub(super) const MAX_LINE_BYTES: usize = 64 * 1024;
+/// So much is collected before it is written, at the end of a line.
+const BATCH_BYTES: usize = 64 * 1024;
 
-/// Writes the log. What cannot be written (a full disk) is lost, and holds nobody up.
+/// One log, open for writing.
 pub(super) struct Log {
     path: PathBuf,
+    /// None: it could not be opened; tried again with each batch.
     file: Option<File>,
-    bytes: u64,
-    /// A line that has no end yet.
+    size: u64,
+    /// The beginning of a line whose end has not come.
     partial: Vec<u8>,
+    lost_bytes: u64,
 }
 
 impl Log {
-    pub(super) fn new(path: &Path) -> Self {
-        let mut log = Self { path: path.to_owned(), file: None, bytes: 0, partial: Vec::new() };
-        let _ = log.open();
-        log
+    /// Opens it. A full disk is no error.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let mut log = Self { path: path.to_owned(), file: None, size: 0, partial: Vec::new(), lost_bytes: 0 };
+        match log.reopen() {
+            Err(error)
+                if !matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
+            {
+                Err(error)
+            }
+            _ => Ok(log),
+        }
     }
 
-    /// Takes output as it comes.
-    pub(super) fn take(&mut self, output: &[u8]) {
-        let time = format!("{:.3} ", Timestamp::now());
-        let mut batch = Vec::with_capacity(output.len() + 64);
-        for piece in output.split_inclusive(|byte| *byte == b'\n') {
-            let (text, ended) = match piece.strip_suffix(b"\n") {
-                Some(text) => (text, true),
-                None => (piece, false),
+    /// Takes a piece of output, of any length and with any bytes in it.
+    pub(super) fn take(&mut self, mut bytes: &[u8]) {
+        let stamp = stamp();
+        let mut batch = Vec::with_capacity(BATCH_BYTES + MAX_LINE_BYTES);
+        while !bytes.is_empty() {
+            let room = MAX_LINE_BYTES - self.partial.len();
+            let window = &bytes[..bytes.len().min(room)];
+            let (line, used) = match window.iter().position(|&byte| byte == b'\n') {
+                Some(end) => (&window[..end], end + 1),
+                None if window.len() == room => (window, room),
+                None => {
+                    self.partial.extend_from_slice(window);
+                    break;
+                }
             };
-            self.partial.extend_from_slice(text);
-            while self.partial.len() > MAX_LINE_BYTES {
-                let rest = self.partial.split_off(MAX_LINE_BYTES);
-                push_line(&mut batch, &time, &std::mem::replace(&mut self.partial, rest));
-            }
-            if ended {
-                push_line(&mut batch, &time, &std::mem::take(&mut self.partial));
+            batch.extend_from_slice(stamp.as_bytes());
+            batch.append(&mut self.partial);
+            batch.extend_from_slice(line);
+            batch.push(b'\n');
+            bytes = &bytes[used..];
+            if batch.len() >= BATCH_BYTES {
+                self.write(&batch);
+                batch.clear();
             }
         }
-        self.write(&batch);
+        if !batch.is_empty() {
+            self.write(&batch);
+        }
     }
 
-    /// Writes a line that has no end, when no more comes.
+    /// Writes what has no end of line, and what was lost, if that is possible now.
     pub(super) fn finish(&mut self) {
         if !self.partial.is_empty() {
             self.take(b"\n");
         }
+        if self.lost_bytes > 0 {
+            self.write(&[]);
+        }
     }
 
     fn write(&mut self, batch: &[u8]) {
-        if batch.is_empty() {
-            return;
-        }
-        if self.file.is_none() || self.bytes >= MAX_BYTES {
-            let _ = self.rotate();
-        }
-        if let Some(file) = &mut self.file
-            && file.write_all(batch).is_ok()
-        {
-            self.bytes += batch.len() as u64;
+        match self.try_write(batch) {
+            Ok(()) => self.lost_bytes = 0,
+            Err(_) => self.lost_bytes = self.lost_bytes.saturating_add(batch.len() as u64),
         }
     }
 
-    fn rotate(&mut self) -> io::Result<()> {
-        if self.bytes >= MAX_BYTES {
-            for number in (1..KEPT).rev() {
-                let _ = std::fs::rename(self.aside(number), self.aside(number + 1));
+    fn try_write(&mut self, batch: &[u8]) -> io::Result<()> {
+        let notice = match self.lost_bytes {
+            0 => String::new(),
+            lost => {
+                format!("{}wharf: {lost} bytes of output are lost, the log could not be written\n", stamp())
             }
-            std::fs::rename(&self.path, self.aside(1))?;
+        };
+        if self.file.is_none() {
+            self.reopen()?;
         }
-        self.open()
+        let added = (notice.len() + batch.len()) as u64;
+        if self.size > 0 && self.size + added > MAX_FILE_BYTES {
+            self.rotate()?;
+        }
+        let Some(file) = &mut self.file else { return Ok(()) };
+        let written = file.write_all(notice.as_bytes()).and_then(|()| file.write_all(batch));
+        if written.is_ok() {
+            self.size += added;
+        } else {
+            // Half a line would be the beginning of the next one; cutting needs no room.
+            let _ = file.set_len(self.size);
+        }
+        written
     }
 
-    fn open(&mut self) -> io::Result<()> {
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path)?;
-        self.bytes = file.metadata()?.len();
+    fn reopen(&mut self) -> io::Result<()> {
+        let file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+            .open(&self.path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::Error::other("it is no regular file"));
+        }
+        self.size = metadata.len();
         self.file = Some(file);
         Ok(())
     }
 
-    fn aside(&self, number: u32) -> PathBuf {
-        let mut name = self.path.clone().into_os_string();
-        name.push(format!(".{number}"));
-        PathBuf::from(name)
+    /// Puts the file aside. On an error it stays as it is, and does not grow.
+    fn rotate(&mut self) -> io::Result<()> {
+        for number in (1..KEPT_FILES).rev() {
+            match fs::rename(self.numbered(number - 1), self.numbered(number)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        self.file = None;
+        self.reopen()
+    }
+
+    fn numbered(&self, number: u32) -> PathBuf {
+        if number == 0 {
+            return self.path.clone();
+        }
+        let mut path = OsString::from(&self.path);
+        path.push(format!(".{number}"));
+        path.into()
     }
 }
 
-fn push_line(batch: &mut Vec<u8>, time: &str, line: &[u8]) {
-    batch.extend_from_slice(time.as_bytes());
-    batch.extend_from_slice(line);
-    batch.push(b'\n');
+/// Now, as the beginning of a line: RFC 3339 in UTC with milliseconds, always of the same length.
+fn stamp() -> String {
+    format!("{:.3} ", jiff::Timestamp::now())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn lines_carry_the_time_and_come_whole() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("x.log");
-        let mut log = Log::new(&path);
-        log.take(b"one\ntw");
-        log.take(b"o\nthree");
-        log.finish();
-        let text = std::fs::read_to_string(&path).unwrap();
-        let lines: Vec<_> = text.lines().map(|line| line.split_once(' ').unwrap()).collect();
-        assert!(lines.iter().all(|(time, _)| time.parse::<Timestamp>().is_ok()));
-        assert_eq!(lines.iter().map(|(_, line)| *line).collect::<Vec<_>>(), ["one", "two", "three"]);
+    const STAMP_BYTES: usize = "2026-01-02T03:04:05.678Z ".len();
+
+    fn lines(path: &Path) -> Vec<Vec<u8>> {
+        let bytes = fs::read(path).unwrap();
+        bytes
+            .split_inclusive(|&byte| byte == b'\n')
+            .map(|line| line[STAMP_BYTES..line.len() - 1].to_vec())
+            .collect()
     }
 
     #[test]
-    fn a_flood_is_kept_within_three_files() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut log = Log::new(&dir.path().join("x.log"));
-        let chunk = [b"x".repeat(1023), b"\n".to_vec()].concat().repeat(1024);
-        for _ in 0..50 {
+    fn a_line_in_pieces_is_one_line_and_the_last_needs_no_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.log");
+        let mut log = Log::open(&path).unwrap();
+        log.take(b"on");
+        log.take(b"e\n\ntwo\xff");
+        log.finish();
+        assert_eq!(lines(&path), [b"one".to_vec(), b"".to_vec(), b"two\xff".to_vec()]);
+        let text = fs::read(&path).unwrap();
+        let stamp = std::str::from_utf8(&text[..STAMP_BYTES]).unwrap();
+        assert!(stamp.trim_end().parse::<jiff::Timestamp>().is_ok(), "{stamp}");
+    }
+
+    #[test]
+    fn a_long_line_is_split_and_loses_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.log");
+        let mut log = Log::open(&path).unwrap();
+        let long = vec![b'x'; MAX_LINE_BYTES * 2 + 10];
+        for piece in long.chunks(10_000) {
+            log.take(piece);
+        }
+        log.take(b"\nend\n");
+        let lengths: Vec<usize> = lines(&path).iter().map(Vec::len).collect();
+        assert_eq!(lengths, [MAX_LINE_BYTES, MAX_LINE_BYTES, 10, 3]);
+    }
+
+    #[test]
+    fn files_are_rotated_by_size_and_three_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.log");
+        let mut log = Log::open(&path).unwrap();
+        let chunk = [vec![b'y'; 1023], vec![b'\n']].concat().repeat(64);
+        for _ in 0..800 {
             log.take(&chunk);
         }
-        let sizes: Vec<u64> = std::fs::read_dir(dir.path())
+        log.take(b"last\n");
+        let mut names: Vec<String> = fs::read_dir(folder.path())
             .unwrap()
-            .map(|entry| entry.unwrap().metadata().unwrap().len())
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
             .collect();
-        assert_eq!(sizes.len(), 3);
-        assert!(sizes.iter().sum::<u64>() < 40 * 1024 * 1024);
+        names.sort();
+        assert_eq!(names, ["a.log", "a.log.1", "a.log.2"]);
+        for name in names {
+            assert!(fs::metadata(folder.path().join(name)).unwrap().len() <= MAX_FILE_BYTES);
+        }
+        assert_eq!(lines(&path).last().unwrap(), b"last");
     }
 
     #[test]
-    fn a_line_without_end_is_split() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("x.log");
-        let mut log = Log::new(&path);
-        log.take(&b"y".repeat(3 * MAX_LINE_BYTES));
-        assert!(log.partial.len() <= MAX_LINE_BYTES);
-        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 2);
+    fn output_is_taken_when_it_cannot_be_written_and_the_loss_is_told_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("logs");
+        fs::create_dir(&inner).unwrap();
+        let path = inner.join("a.log");
+        let mut log = Log::open(&path).unwrap();
+        log.file = None;
+        fs::remove_dir_all(&inner).unwrap();
+        log.take(b"lost\n");
+        fs::create_dir(&inner).unwrap();
+        log.take(b"kept\n");
+        let found = lines(&path);
+        assert_eq!(found.len(), 2);
+        assert!(String::from_utf8_lossy(&found[0]).contains("30 bytes of output are lost"));
+        assert_eq!(found[1], b"kept");
     }
 }

@@ -1,41 +1,37 @@
-//! The launcher: the small process that is a plain workload's parent (its protocol: `wharf_sdk::launch`).
+//! The launcher: a small process between a plugin and a plain process (the protocol: [`wharf_sdk::launch`]).
 //!
-//! The binary runs it for a hidden first argument, before anything else. It is single-threaded, so that what must be
-//! set between fork and exec can be set, and a parent-death signal means this process and not a thread of it. It
-//! stays as long as the workload: it reaps, writes the log, and sees to it that the workload dies whole. It must not
-//! know records, plugins or the proxy.
+//! It is this binary, started again with a hidden first argument, before anything else of it runs: one thread, no
+//! Tokio, little memory, because it stays as long as the workload does. It is the workload's parent and the reaper of
+//! all that descends from it, the writer of its log, and the keeper of its state file.
 //!
-//! Invariants: nothing of the workload runs before `Go`; when the launcher has ended, nothing of the workload is left.
+//! ```text
+//! plugin --spawn--> launcher (run_launcher) --spawn--> stage two (run_exec) --exec--> the workload's program
+//! ```
+//!
+//! The workload's process exists, and is recorded durably, before it may execute the program: stage two waits for the
+//! word. It dies with the launcher (`PR_SET_PDEATHSIG`; both have one thread, so "parent" is not some pool's thread),
+//! and the launcher does not end before every descendant has been reaped (it is a child subreaper, so even a process
+//! that made itself a daemon comes back to it).
+//!
+//! Invariants: no process is signalled but the launcher's own children that it has not reaped yet; a full disk, a slow
+//! disk or a peer that does not read never holds the workload up; every buffer has a bound. It must not know what a
+//! runtime, a record or a proxy is.
 mod children;
+mod control;
+mod error;
+mod events;
 mod exec;
 mod launcher;
 mod log;
-mod state_file;
+mod order;
+mod running;
+mod stage;
+mod state;
 
 pub use exec::run_exec;
 pub use launcher::run_launcher;
 
-/// The first argument that makes the binary a launcher.
+/// The first argument that makes this binary the launcher.
 pub const LAUNCHER_ARGUMENT: &str = "__launch";
-/// The first argument that makes the binary a launcher's child, which becomes the workload.
+/// The first argument that makes it stage two; only the launcher gives it.
 pub const EXEC_ARGUMENT: &str = "__launch-exec";
-
-use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, path::PathBuf};
-
-/// What the launcher tells its child to become.
-#[derive(Debug, Serialize, Deserialize)]
-struct Program {
-    program: PathBuf,
-    args: Vec<String>,
-    env: BTreeMap<String, String>,
-    current_dir: PathBuf,
-    log_stdout: bool,
-}
-
-/// Why the child could not become the workload.
-#[derive(Debug, Serialize, Deserialize)]
-struct ExecFailure {
-    message: String,
-    errno: Option<i32>,
-}

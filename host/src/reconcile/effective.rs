@@ -189,6 +189,7 @@ mod tests {
         Evidence::Has(Observation {
             uid: String::new(),
             host_id: String::new(),
+            handle: None,
             object: String::new(),
             state,
             exit: None,

@@ -1,7 +1,10 @@
-//! A launcher of this process' own, and the conversation with it.
+//! A launcher that this process started, and its control socket.
+//!
+//! Dropping a [`Child`] closes the socket: a workload that was not started yet is then gone without a trace, one that
+//! runs ends or goes on as its job says.
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::{
-    os::fd::OwnedFd,
+    os::{fd::OwnedFd, unix::net::UnixStream as StdUnixStream},
     process::Stdio,
     sync::{Mutex, PoisonError},
 };
@@ -11,189 +14,198 @@ use tokio::{
         UnixStream,
         unix::{OwnedReadHalf, OwnedWriteHalf},
     },
-    process::Command as TokioCommand,
     sync::{Mutex as AsyncMutex, watch},
+    task::AbortHandle,
 };
-use wharf_sdk::launch::{Command, Job, ProcessIdentity, Report};
-use wharf_sdk::{Error, ErrorCode, Exit, Result};
+use wharf_sdk::{
+    Error, Exit, Result,
+    launch::{Command, Job, MAX_JOB_BYTES, ProcessIdentity, Report},
+};
 
-/// The longest line of a launcher.
-const MAX_LINE_BYTES: u64 = 64 * 1024;
+/// A report is a few hundred bytes; what is longer is none.
+const MAX_REPORT_BYTES: u64 = 256 * 1024;
 
-/// A launcher that this process started. Dropping it ends the conversation: a workload that has not been let go then
-/// never runs, and one on a pipe is ended.
-pub(crate) struct Child {
-    pub(crate) launcher: ProcessIdentity,
-    pub(crate) workload: ProcessIdentity,
-    /// The workload's stdout and stdin, until somebody attaches.
-    pipes: Mutex<Option<(OwnedFd, OwnedFd)>>,
-    control: AsyncMutex<Option<OwnedWriteHalf>>,
-    stage: watch::Receiver<Stage>,
-}
-
-/// How far a launcher has come.
+/// What the launcher has said last.
 #[derive(Clone, Debug, PartialEq)]
-enum Stage {
-    Prepared,
+pub(crate) enum Phase {
+    /// Nothing yet.
+    Spawned,
+    /// It waits for the word.
+    Prepared { launcher: ProcessIdentity, workload: ProcessIdentity },
+    /// The program runs.
     Started,
-    Failed {
-        message: String,
-        errno: Option<i32>,
-    },
+    /// The program was not executed, or could not be prepared.
+    Failed { message: String, errno: Option<i32> },
+    /// It has ended.
     Exited(Exit),
-    /// The launcher ended without a word: it was killed.
+    /// The launcher is gone and has not said how it ended.
     Lost,
 }
 
+impl Phase {
+    /// Whether the launcher has nothing more to say.
+    pub(crate) const fn is_over(&self) -> bool {
+        matches!(self, Self::Failed { .. } | Self::Exited(_) | Self::Lost)
+    }
+}
+
+/// The workload's stdout and stdin, as this side holds them.
+pub(crate) type Pipes = (OwnedFd, OwnedFd);
+
+/// A launcher of this process.
+#[derive(Debug)]
+pub(crate) struct Child {
+    control: AsyncMutex<OwnedWriteHalf>,
+    phase: watch::Receiver<Phase>,
+    stdio: Mutex<Option<Pipes>>,
+    listener: AbortHandle,
+}
+
 impl Child {
-    /// Starts a launcher with a job and waits until both processes exist; nothing of the workload has run then.
-    pub(crate) async fn prepare(launcher: &[String], job: &Job, attach: bool) -> Result<Self> {
-        let (pipes, stdin, stdout) = if attach { pipes()? } else { (None, Stdio::null(), Stdio::null()) };
-        let (ours, theirs) = UnixStream::pair().map_err(|error| Error::io("making a socket", &error))?;
-        let theirs = theirs
-            .into_std()
-            .and_then(|socket| socket.set_nonblocking(false).map(|()| OwnedFd::from(socket)))
-            .map_err(|error| Error::io("making a socket", &error))?;
-        let [program, args @ ..] = launcher else {
-            return Err(Error::invalid("the host gave no launcher"));
+    /// Starts a launcher; its stdin and stdout are pipes, or nothing.
+    pub(crate) fn spawn(command: &[String], with_stdio: bool) -> Result<Self> {
+        let failed = |error: std::io::Error| Error::io("the launcher cannot be started", &error);
+        let Some((program, args)) = command.split_first() else {
+            return Err(Error::internal("the host names no launcher"));
         };
-        let mut process = TokioCommand::new(program)
-            .args(args)
-            .arg(&job.name)
-            .stdin(stdin)
-            .stdout(stdout)
-            .stderr(Stdio::from(theirs))
-            .current_dir("/")
-            .spawn()
-            .map_err(|error| Error::io("starting the launcher", &error))?;
-        let (reader, mut control) = ours.into_split();
-        let mut reader = BufReader::new(reader);
-        let mut text = serde_json::to_vec(job).map_err(|error| Error::internal(error.to_string()))?;
-        text.push(b'\n');
-        let prepared = async {
-            control.write_all(&text).await.map_err(|error| Error::io("talking to the launcher", &error))?;
-            next(&mut reader).await
+        let (ours, theirs) = StdUnixStream::pair().map_err(failed)?;
+        ours.set_nonblocking(true).map_err(failed)?;
+        let mut launcher = tokio::process::Command::new(program);
+        // The host's environment is not the launcher's business; nor may it hold the caller's folder.
+        launcher.args(args).env_clear().current_dir("/").stderr(Stdio::from(OwnedFd::from(theirs)));
+        let stdio = if with_stdio {
+            let (stdin, our_writer) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| failed(error.into()))?;
+            let (our_reader, stdout) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| failed(error.into()))?;
+            launcher.stdin(Stdio::from(stdin)).stdout(Stdio::from(stdout));
+            Some((our_reader, our_writer))
+        } else {
+            launcher.stdin(Stdio::null()).stdout(Stdio::null());
+            None
         };
-        let (launcher, workload) = match prepared.await {
-            Ok(Some(Report::Prepared { launcher, workload })) => (launcher, workload),
-            Ok(Some(Report::Failed { message, .. })) => {
-                return Err(Error::internal(format!("the launcher failed: {message}")));
-            }
-            Ok(_) => return Err(Error::internal("the launcher ended without a word")),
-            Err(error) => return Err(error),
-        };
-        let (sender, stage) = watch::channel(Stage::Prepared);
-        tokio::spawn(async move {
-            listen(reader, &sender).await;
-            // Reaped here: it is this process' child.
-            let _ = process.wait().await;
-        });
-        Ok(Self {
-            launcher,
-            workload,
-            pipes: Mutex::new(pipes),
-            control: AsyncMutex::new(Some(control)),
-            stage,
-        })
+        let mut process = launcher.spawn().map_err(failed)?;
+        // It holds the other ends of everything.
+        drop(launcher);
+        // Its own task, since a launcher may outlive this value and must be reaped all the same.
+        tokio::spawn(async move { process.wait().await });
+        let (reader, writer) = UnixStream::from_std(ours).map_err(failed)?.into_split();
+        let (sender, phase) = watch::channel(Phase::Spawned);
+        let listener = tokio::spawn(listen(reader, sender)).abort_handle();
+        Ok(Self { control: AsyncMutex::new(writer), phase, stdio: Mutex::new(stdio), listener })
     }
 
-    /// The workload's stdout and stdin, once.
-    pub(crate) fn take_pipes(&self) -> Option<(OwnedFd, OwnedFd)> {
-        self.pipes.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// Lets the workload run; returns when its program is executed.
-    pub(crate) async fn go(&self, program: &str) -> Result<()> {
-        {
-            let mut control = self.control.lock().await;
-            let socket = control.as_mut().ok_or_else(|| Error::precondition("the workload was stopped"))?;
-            if *self.stage.borrow() == Stage::Prepared {
-                let mut text =
-                    serde_json::to_vec(&Command::Go).map_err(|error| Error::internal(error.to_string()))?;
-                text.push(b'\n');
-                socket
-                    .write_all(&text)
-                    .await
-                    .map_err(|error| Error::io("talking to the launcher", &error))?;
-            }
+    /// Sends the job and waits until both processes exist.
+    pub(crate) async fn prepare(&self, job: &Job) -> Result<(ProcessIdentity, ProcessIdentity)> {
+        let mut line = serde_json::to_vec(job)
+            .map_err(|error| Error::internal(format!("the job cannot be written: {error}")))?;
+        if line.len() > MAX_JOB_BYTES {
+            return Err(Error::invalid(format!(
+                "the arguments and the environment have {} bytes; at most {MAX_JOB_BYTES} are possible",
+                line.len()
+            )));
         }
-        let mut stage = self.stage.clone();
-        let stage = stage.wait_for(|stage| *stage != Stage::Prepared).await.map(|stage| stage.clone());
-        match stage {
-            Ok(Stage::Started | Stage::Exited(_)) => Ok(()),
-            Ok(Stage::Failed { message, errno }) => Err(not_executed(program, &message, errno)),
-            Ok(Stage::Prepared | Stage::Lost) | Err(_) => Err(Error::internal("the launcher was killed")),
+        line.push(b'\n');
+        // A launcher that fails early closes its end; what it said is read below.
+        let sent = self.control.lock().await.write_all(&line).await;
+        match self.until(|phase| *phase != Phase::Spawned).await {
+            Phase::Prepared { launcher, workload } => Ok((launcher, workload)),
+            Phase::Failed { message, errno } => Err(failure(message, errno)),
+            _ => Err(Error::internal(match sent {
+                Ok(()) => "the launcher ended without a word".to_owned(),
+                Err(error) => format!("the launcher ended without a word: {error}"),
+            })),
         }
     }
 
-    /// Whether it has been let go.
-    pub(crate) fn is_started(&self) -> bool {
-        *self.stage.borrow() != Stage::Prepared
+    /// Gives the word.
+    pub(crate) async fn go(&self) -> Result<()> {
+        let mut line = serde_json::to_vec(&Command::Go)
+            .map_err(|error| Error::internal(format!("the command cannot be written: {error}")))?;
+        line.push(b'\n');
+        let sent = self.control.lock().await.write_all(&line).await;
+        sent.map_err(|error| Error::io("the launcher does not listen", &error))
     }
 
-    /// Ends the conversation, and with it a workload that has not been let go.
-    pub(crate) async fn hang_up(&self) {
-        self.control.lock().await.take();
+    /// What it has said last.
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase.borrow().clone()
     }
 
-    /// How the workload ended, once it has; none if the launcher could not tell.
-    pub(crate) async fn exit(&self) -> Option<Exit> {
-        let mut stage = self.stage.clone();
-        let ended = |stage: &Stage| !matches!(stage, Stage::Prepared | Stage::Started);
-        match stage.wait_for(ended).await.map(|stage| stage.clone()) {
-            Ok(Stage::Exited(exit)) => Some(exit),
-            _ => None,
+    /// Waits until it has said something of this kind.
+    pub(crate) async fn until(&self, is_it: impl FnMut(&Phase) -> bool) -> Phase {
+        self.watch().until(is_it).await
+    }
+
+    /// Follows what it says, and does not keep it.
+    pub(crate) fn watch(&self) -> Watch {
+        Watch(self.phase.clone())
+    }
+
+    /// The workload's stdout and stdin; once.
+    pub(crate) fn take_stdio(&self) -> Option<Pipes> {
+        self.stdio.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// What a launcher says, for those who wait longer than the [`Child`] may live.
+#[derive(Debug)]
+pub(crate) struct Watch(watch::Receiver<Phase>);
+
+impl Watch {
+    /// Waits until it has said something of this kind; or [`Phase::Lost`].
+    pub(crate) async fn until(mut self, mut is_it: impl FnMut(&Phase) -> bool) -> Phase {
+        match self.0.wait_for(|phase| is_it(phase)).await {
+            Ok(phase) => phase.clone(),
+            // The listener was ended, with the child.
+            Err(_) => Phase::Lost,
         }
     }
 }
 
-type Pipes = (Option<(OwnedFd, OwnedFd)>, Stdio, Stdio);
-
-/// Pipes for the workload's stdin and stdout; ours are closed in every child.
-fn pipes() -> Result<Pipes> {
-    let make = || pipe_with(PipeFlags::CLOEXEC).map_err(|error| Error::io("making a pipe", &error.into()));
-    let (stdin_reader, stdin_writer) = make()?;
-    let (stdout_reader, stdout_writer) = make()?;
-    Ok((Some((stdout_reader, stdin_writer)), Stdio::from(stdin_reader), Stdio::from(stdout_writer)))
+impl Drop for Child {
+    fn drop(&mut self) {
+        // The listener holds half of the socket.
+        self.listener.abort();
+    }
 }
 
-async fn listen(mut reader: BufReader<OwnedReadHalf>, stage: &watch::Sender<Stage>) {
+async fn listen(reader: OwnedReadHalf, sender: watch::Sender<Phase>) {
+    let mut reader = BufReader::new(reader);
     loop {
-        let next = match next(&mut reader).await {
-            Ok(Some(Report::Started {})) => Stage::Started,
-            Ok(Some(Report::Exited(exit))) => Stage::Exited(exit),
-            Ok(Some(Report::Failed { message, errno })) => Stage::Failed { message, errno },
-            Ok(Some(Report::Prepared { .. })) => continue,
-            Ok(None) | Err(_) => Stage::Lost,
-        };
-        let is_last = !matches!(next, Stage::Started);
-        stage.send_replace(next);
-        if is_last {
-            return;
+        let mut line = Vec::new();
+        let read = (&mut reader).take(MAX_REPORT_BYTES).read_until(b'\n', &mut line).await;
+        if !matches!(read, Ok(count) if count > 0) {
+            break;
         }
+        let phase = match serde_json::from_slice(&line) {
+            Ok(Report::Prepared { launcher, workload }) => Phase::Prepared { launcher, workload },
+            Ok(Report::Started {}) => Phase::Started,
+            Ok(Report::Failed { message, errno }) => Phase::Failed { message, errno },
+            Ok(Report::Exited(exit)) => Phase::Exited(exit),
+            Err(error) => {
+                tracing::warn!(%error, "the launcher said something that is not known");
+                break;
+            }
+        };
+        sender.send_replace(phase);
     }
+    sender.send_if_modified(|phase| {
+        let is_lost = !phase.is_over();
+        if is_lost {
+            *phase = Phase::Lost;
+        }
+        is_lost
+    });
 }
 
-async fn next(reader: &mut BufReader<OwnedReadHalf>) -> Result<Option<Report>> {
-    let mut line = Vec::new();
-    let read = reader.take(MAX_LINE_BYTES).read_until(b'\n', &mut line).await;
-    match read {
-        Ok(0) => Ok(None),
-        Ok(_) => serde_json::from_slice(&line)
-            .map(Some)
-            .map_err(|error| Error::internal(format!("the launcher's word makes no sense: {error}"))),
-        Err(error) => Err(Error::io("listening to the launcher", &error)),
+/// What the launcher could not do, with the code that its error number stands for.
+pub(crate) fn failure(message: String, errno: Option<i32>) -> Error {
+    match errno {
+        Some(errno) => {
+            let kind = std::io::Error::from_raw_os_error(errno);
+            let mut error = Error::io("", &kind);
+            error.message = message;
+            error
+        }
+        None => Error::internal(message),
     }
-}
-
-fn not_executed(program: &str, message: &str, errno: Option<i32>) -> Error {
-    let code = match errno.map(rustix::io::Errno::from_raw_os_error) {
-        Some(rustix::io::Errno::NOENT) => ErrorCode::NotFound,
-        Some(rustix::io::Errno::ACCESS | rustix::io::Errno::PERM) => ErrorCode::PermissionDenied,
-        Some(rustix::io::Errno::NOEXEC | rustix::io::Errno::TOOBIG) => ErrorCode::InvalidArgument,
-        _ => ErrorCode::Internal,
-    };
-    // A script whose interpreter is missing is "not found" too, though the script is there.
-    let hint = if code == ErrorCode::NotFound { "; if it is a script, look at its first line" } else { "" };
-    Error::new(code, format!("{program} cannot be executed: {message}{hint}"))
 }

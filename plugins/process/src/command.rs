@@ -1,144 +1,173 @@
-//! From a source to a program on this machine.
+//! From a source to the program that is executed.
+use crate::package::Tool;
+use rustix::fs::{Access, access};
 use std::{
-    os::unix::fs::PermissionsExt,
+    collections::BTreeMap,
     path::{Path, PathBuf},
 };
-use wharf_sdk::{Error, ErrorCode, Result, Source, WorkloadSpec};
+use wharf_sdk::{Error, Result, Source};
 
-/// A program with its arguments.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Command {
+/// What is executed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Resolved {
+    /// The program, as an absolute path.
     pub(crate) program: PathBuf,
+    /// All of its arguments.
     pub(crate) args: Vec<String>,
 }
 
-/// Finds the program of a workload, in the PATH that it will have. Makes no change to anything.
-pub(crate) fn resolve(spec: &WorkloadSpec, path: &str) -> Result<Command> {
-    match &spec.source {
-        Source::Command { program } => Ok(Command { program: find(program, path)?, args: spec.args.clone() }),
-        Source::Package { tool, package } => package_command(tool, package, &spec.args, path),
-        Source::Image { reference } => Err(Error::unsupported(
+/// Resolves a source. `env` is the workload's environment; its `PATH` is searched.
+pub(crate) fn resolve(source: &Source, args: &[String], env: &BTreeMap<String, String>) -> Result<Resolved> {
+    let path = env.get("PATH").map_or("", String::as_str);
+    match source {
+        Source::Command { program } => {
+            let program = if program.contains('/') { at(program)? } else { in_path(program, path)? };
+            Ok(Resolved { program, args: args.to_vec() })
+        }
+        Source::Package { tool, package } => {
+            let tool = Tool::named(tool)?;
+            let mut all = tool.arguments(package)?;
+            all.extend_from_slice(args);
+            let program = find(tool.program(), path).ok_or_else(|| {
+                Error::not_found(format!(
+                    "'{}' is needed to run this package and was not found in PATH; {}",
+                    tool.program(),
+                    tool.remedy()
+                ))
+            })?;
+            Ok(Resolved { program, args: all })
+        }
+        Source::Image { .. } => Err(Error::unsupported(
             "source",
-            format!("the runtime 'process' runs no images such as '{reference}'"),
+            "the runtime 'process' runs commands and packages; an image needs a container runtime",
         )),
     }
 }
 
-fn package_command(tool: &str, package: &str, args: &[String], path: &str) -> Result<Command> {
-    check_package(tool, package)?;
-    let (options, remedy): (&[&str], _) = match tool {
-        // Without `--yes` npx would ask, with nobody to answer.
-        "npx" => (&["--yes", "--"], "install Node.js, which brings npx"),
-        "uvx" => (&["--"], "install uv, which brings uvx: pip install uv"),
-        other => {
-            return Err(Error::unsupported("source", format!("packages of '{other}' cannot be run here")));
-        }
-    };
-    let program = find(tool, path).map_err(|error| match error.code {
-        ErrorCode::NotFound => {
-            Error::not_found(format!("{tool}://{package} needs {tool}, and it is not in PATH; {remedy}"))
-        }
-        _ => error,
-    })?;
-    let mut all: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
-    all.push(package.to_owned());
-    all.extend_from_slice(args);
-    Ok(Command { program, args: all })
-}
-
-/// A package's name with its version: nothing that the tool could take for an option, a path or a URL.
-fn check_package(tool: &str, package: &str) -> Result<()> {
-    let fine = |c: char| c.is_ascii_alphanumeric() || "@/._-~^<>=!+[],*".contains(c);
-    let is_path = package.starts_with(['.', '/', '-']) || package.contains("..") || package.contains("//");
-    if package.is_empty() || package.len() > 214 || is_path || !package.chars().all(fine) {
+fn at(program: &str) -> Result<PathBuf> {
+    let path = Path::new(program);
+    if !path.is_absolute() {
         return Err(Error::invalid(format!(
-            "'{}' is no name of a package for {tool}",
-            package.escape_debug()
+            "the command '{program}' is a relative path; give an absolute one"
         )));
     }
-    Ok(())
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(Error::not_found(format!("the command '{program}' does not exist")))
+        }
+        Err(error) => Err(Error::io(&format!("the command '{program}' cannot be used"), &error)),
+        Ok(metadata) if metadata.is_dir() => {
+            Err(Error::invalid(format!("the command '{program}' is a directory")))
+        }
+        Ok(metadata) if !metadata.is_file() => {
+            Err(Error::invalid(format!("the command '{program}' is no regular file")))
+        }
+        Ok(_) if !may_execute(path) => Err(Error::new(
+            wharf_sdk::ErrorCode::PermissionDenied,
+            format!("the command '{program}' is not executable; 'chmod +x' makes it so"),
+        )),
+        Ok(_) => Ok(path.to_owned()),
+    }
 }
 
-/// A path is taken as it is; a bare name is looked up.
-fn find(program: &str, path: &str) -> Result<PathBuf> {
-    if program.contains('/') {
-        let program = PathBuf::from(program);
-        if program.is_relative() {
-            return Err(Error::invalid(format!("'{}' is not an absolute path", program.display())));
-        }
-        return check_executable(&program).map(|()| program);
-    }
-    if program.is_empty() || program.contains('\0') {
+fn in_path(program: &str, path: &str) -> Result<PathBuf> {
+    if program.is_empty() {
         return Err(Error::invalid("the command is empty"));
     }
-    let candidates =
-        path.split(':').filter(|dir| dir.starts_with('/')).map(|dir| Path::new(dir).join(program));
-    let mut refused = None;
-    for candidate in candidates {
-        match check_executable(&candidate) {
-            Ok(()) => return Ok(candidate),
-            Err(error) if error.code == ErrorCode::PermissionDenied => refused = Some(error),
-            Err(_) => {}
-        }
-    }
-    Err(refused.unwrap_or_else(|| {
+    find(program, path).ok_or_else(|| {
         Error::not_found(format!(
-            "the command '{program}' was not found in PATH; give its path, or install it"
+            "command '{program}' not found in PATH; install it, give its absolute path, or set PATH for the workload"
         ))
-    }))
+    })
 }
 
-fn check_executable(program: &Path) -> Result<()> {
-    let shown = program.display();
-    let metadata = std::fs::metadata(program).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Error::not_found(format!("{shown} does not exist")),
-        _ => Error::io(&shown.to_string(), &error),
-    })?;
-    if metadata.is_dir() {
-        return Err(Error::invalid(format!("{shown} is a directory, and no program")));
-    }
-    if !metadata.is_file() {
-        return Err(Error::invalid(format!("{shown} is no regular file")));
-    }
-    if metadata.permissions().mode() & 0o111 == 0 {
-        let message = format!("{shown} is not executable; run: chmod +x {shown}");
-        return Err(Error::new(ErrorCode::PermissionDenied, message));
-    }
-    Ok(())
+/// Relative entries of `PATH` would mean another program in another folder, and are passed over.
+fn find(program: &str, path: &str) -> Option<PathBuf> {
+    std::env::split_paths(path)
+        .filter(|folder| folder.is_absolute())
+        .map(|folder| folder.join(program))
+        .find(|candidate| candidate.is_file() && may_execute(candidate))
+}
+
+fn may_execute(path: &Path) -> bool {
+    access(path, Access::EXEC_OK).is_ok()
+}
+
+/// Why a file that exists was "not found" by exec: the interpreter that its first line names.
+pub(crate) fn missing_interpreter(program: &Path) -> Option<String> {
+    use std::io::Read;
+    // The kernel itself reads no more than this of the first line, BINPRM_BUF_SIZE in execve(2).
+    const MAX_FIRST_LINE_BYTES: u64 = 256;
+    let mut start = Vec::new();
+    std::fs::File::open(program).ok()?.take(MAX_FIRST_LINE_BYTES).read_to_end(&mut start).ok()?;
+    let line = start.strip_prefix(b"#!")?.split(|&byte| byte == b'\n').next()?;
+    let line = String::from_utf8_lossy(line);
+    line.split_whitespace().next().map(|interpreter| interpreter.escape_default().to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::OpenOptionsExt;
+    use wharf_sdk::ErrorCode;
 
-    fn code(program: &str) -> ErrorCode {
-        find(program, "/bin:/usr/bin").unwrap_err().code
+    fn file(folder: &Path, name: &str, mode: u32) -> PathBuf {
+        let path = folder.join(name);
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&path).unwrap();
+        path
+    }
+
+    fn command(program: impl Into<String>, path: &str) -> Result<Resolved> {
+        let env = BTreeMap::from([("PATH".to_owned(), path.to_owned())]);
+        resolve(&Source::Command { program: program.into() }, &["x".to_owned()], &env)
     }
 
     #[test]
-    fn programs_are_found_or_it_is_said_why_not() {
-        assert_eq!(find("sh", "/nowhere:/bin").unwrap(), Path::new("/bin/sh"));
-        assert_eq!(code("no-such-command-at-all"), ErrorCode::NotFound);
-        assert_eq!(code("/no/such/file"), ErrorCode::NotFound);
-        assert_eq!(code("/tmp"), ErrorCode::InvalidArgument);
-        assert_eq!(code("/etc/passwd"), ErrorCode::PermissionDenied);
-        assert_eq!(code("./sh"), ErrorCode::InvalidArgument);
+    fn each_thing_that_is_no_program_is_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let plain = file(folder.path(), "plain", 0o644);
+        let of = |path: &Path| command(path.to_str().unwrap(), "").unwrap_err();
+        assert_eq!(of(&folder.path().join("none")).code, ErrorCode::NotFound);
+        assert!(of(folder.path()).message.contains("is a directory"));
+        let error = of(&plain);
+        assert_eq!(error.code, ErrorCode::PermissionDenied);
+        assert!(error.message.contains("not executable"));
+        assert!(command("bin/x", "").unwrap_err().message.contains("relative"));
+        assert!(of(Path::new("/dev/null")).message.contains("no regular file"));
     }
 
     #[test]
-    fn a_package_cannot_become_an_option_or_a_path() {
-        for wrong in ["--call=sh", "../x", "/x", "./x", "a b", "a;b", "", "git+https://x//y", "x\n"] {
-            assert!(check_package("npx", wrong).is_err(), "{wrong:?}");
-        }
-        for fine in ["mcp-server-time", "@scope/name@1.2.3", "name@latest", "pkg[extra]==1.0"] {
-            assert!(check_package("uvx", fine).is_ok(), "{fine:?}");
-        }
+    fn a_name_is_the_first_executable_of_an_absolute_folder_in_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, second) = (folder.path().join("1"), folder.path().join("2"));
+        std::fs::create_dir_all(first.join("tool")).unwrap();
+        std::fs::create_dir(&second).unwrap();
+        let expected = file(&second, "tool", 0o755);
+        let path = format!(".:{}:{}", first.display(), second.display());
+        assert_eq!(
+            command("tool", &path).unwrap(),
+            Resolved { program: expected, args: vec!["x".to_owned()] }
+        );
+        let error = command("none", &path).unwrap_err();
+        assert_eq!(error.code, ErrorCode::NotFound);
+        assert!(error.message.starts_with("command 'none' not found in PATH"), "{error}");
     }
 
     #[test]
     fn a_missing_tool_is_named_with_the_way_to_get_it() {
-        let error = package_command("uvx", "mcp-server-time", &[], "/nowhere").unwrap_err();
+        let source = Source::Package { tool: "uvx".to_owned(), package: "a@1".to_owned() };
+        let error = resolve(&source, &[], &BTreeMap::new()).unwrap_err();
         assert_eq!(error.code, ErrorCode::NotFound);
-        assert!(error.message.contains("pip install uv"), "{error}");
+        assert!(error.message.contains("uvx") && error.message.contains("pip install uv"), "{error}");
+    }
+
+    #[test]
+    fn arguments_of_a_package_come_after_it() {
+        let folder = tempfile::tempdir().unwrap();
+        file(folder.path(), "npx", 0o755);
+        let env = BTreeMap::from([("PATH".to_owned(), folder.path().to_str().unwrap().to_owned())]);
+        let source = Source::Package { tool: "npx".to_owned(), package: "@s/a@1".to_owned() };
+        let resolved = resolve(&source, &["--flag".to_owned()], &env).unwrap();
+        assert_eq!(resolved.args, ["--yes", "@s/a@1", "--flag"]);
     }
 }

@@ -1,105 +1,129 @@
-//! The environment of a workload: nothing is inherited but what is listed here.
+//! What a workload inherits of the host's environment: this table, and nothing else.
 use std::collections::BTreeMap;
 
-/// What programs need to find themselves, their language, their certificates and the way out.
-const FOR_ALL: &[&str] = &[
-    "PATH",
-    "HOME",
-    "USER",
-    "LOGNAME",
-    "LANG",
-    "LANGUAGE",
-    "TZ",
-    "TMPDIR",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "NODE_EXTRA_CA_CERTS",
-    "REQUESTS_CA_BUNDLE",
-    "CURL_CA_BUNDLE",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "ALL_PROXY",
-    "NO_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "all_proxy",
-    "no_proxy",
+/// Variables that every workload inherits if they are set.
+const INHERITED: &[(&str, &str)] = &[
+    ("PATH", "programs that the workload starts are found"),
+    ("HOME", "programs keep their settings and caches there"),
+    ("USER", "some programs ask who they are"),
+    ("LOGNAME", "the same, by POSIX"),
+    ("LANG", "text is read and written in the user's encoding"),
+    ("LC_ALL", "the same, with precedence"),
+    ("TZ", "local times are the user's"),
+    ("TMPDIR", "temporary files go where the user wants them"),
+    ("XDG_CACHE_HOME", "caches of packages are shared with the user's own use"),
+    ("SSL_CERT_FILE", "TLS trusts what this machine trusts (OpenSSL, uv, Python)"),
+    ("SSL_CERT_DIR", "the same, as a folder"),
+    ("NODE_EXTRA_CA_CERTS", "the same for Node.js"),
+    ("http_proxy", "networks that are reached through a proxy"),
+    ("https_proxy", "the same"),
+    ("no_proxy", "the same"),
+    ("HTTP_PROXY", "the same"),
+    ("HTTPS_PROXY", "the same"),
+    ("NO_PROXY", "the same"),
 ];
 
-/// What npx and uvx need beside: their caches and registries.
-const FOR_PACKAGES: &[&str] = &["XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"];
+/// Beginnings of names that packages inherit besides: how their tools find registries, caches and interpreters.
+const INHERITED_BY_PACKAGES: &[(&str, &str)] = &[
+    ("npm_config_", "npm's settings: registry, cache, CA file"),
+    ("NPM_CONFIG_", "the same, in capitals"),
+    ("UV_", "uv's settings: index, cache, CA, which Python"),
+    ("PIP_INDEX_URL", "the index of this machine's Python tools"),
+    ("PIP_EXTRA_INDEX_URL", "the same, further ones"),
+];
 
-/// Beginnings of names that a kind of workload is given: `LC_*` for all, the tools' own settings for packages.
-const PREFIXES_FOR_ALL: &[&str] = &["LC_"];
-const PREFIXES_FOR_PACKAGES: &[&str] = &["npm_config_", "NPM_CONFIG_", "UV_"];
+/// Parts of names that tell of a credential: never inherited. A workload that needs one is given it by name.
+const CREDENTIAL_PARTS: &[&str] = &["TOKEN", "PASSWORD", "PASSWD", "SECRET", "_AUTH", "KEY", "CREDENTIAL"];
 
-/// Parts of names that hold secrets, mostly: a server that a stranger wrote gets none of them.
-const SECRET_PARTS: &[&str] = &["TOKEN", "PASSWORD", "SECRET", "AUTH", "KEY", "CREDENTIAL", "PUBLISH"];
-
-/// The environment of a workload: the listed part of `inherited`, overlaid with what was asked for.
+/// The environment of a workload: what is inherited of `host`, under what is asked for.
 pub(crate) fn environment(
-    inherited: impl Iterator<Item = (String, String)>,
-    is_package: bool,
+    host: impl Iterator<Item = (String, String)>,
     asked: &BTreeMap<String, String>,
+    is_package: bool,
 ) -> BTreeMap<String, String> {
     let mut environment: BTreeMap<String, String> =
-        inherited.filter(|(name, value)| is_listed(name, is_package) && !holds_password(value)).collect();
+        host.filter(|(name, value)| is_inherited(name, value, is_package)).collect();
     environment.extend(asked.iter().map(|(name, value)| (name.clone(), value.clone())));
     environment
 }
 
-fn is_listed(name: &str, is_package: bool) -> bool {
-    let upper = name.to_ascii_uppercase();
-    let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
-    let listed = FOR_ALL.contains(&name)
-        || starts(PREFIXES_FOR_ALL)
-        || (is_package && (FOR_PACKAGES.contains(&name) || starts(PREFIXES_FOR_PACKAGES)));
-    listed && !SECRET_PARTS.iter().any(|part| upper.contains(part))
+/// This process' own environment, as far as it is text.
+pub(crate) fn of_this_process() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
-/// A URL with `user:password@` in it.
-fn holds_password(value: &str) -> bool {
-    value.split_once("://").is_some_and(|(_, rest)| rest.split('/').next().unwrap_or_default().contains('@'))
+fn is_inherited(name: &str, value: &str, is_package: bool) -> bool {
+    if INHERITED.iter().any(|(inherited, _)| *inherited == name) {
+        return true;
+    }
+    let upper = name.to_ascii_uppercase();
+    is_package
+        && INHERITED_BY_PACKAGES.iter().any(|(start, _)| name.starts_with(start))
+        && !CREDENTIAL_PARTS.iter().any(|part| upper.contains(part))
+        && !has_credentials(value)
+}
+
+/// Whether an address in it carries a user or a password, as `https://user:password@host/` does.
+fn has_credentials(value: &str) -> bool {
+    value.split("://").skip(1).any(|rest| {
+        let authority = rest.split(['/', '?', '#', ' ']).next().unwrap_or_default();
+        authority.contains('@')
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn of(names: &[(&str, &str)], is_package: bool) -> Vec<String> {
-        let inherited = names.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        environment(inherited, is_package, &BTreeMap::new()).into_keys().collect()
+    fn from(host: &[(&str, &str)], asked: &[(&str, &str)], is_package: bool) -> Vec<String> {
+        let owned = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        environment(owned(host).into_iter(), &owned(asked).into_iter().collect(), is_package)
+            .into_iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect()
     }
 
     #[test]
-    fn what_is_not_listed_is_not_inherited() {
-        let names = [("PATH", "/bin"), ("AWS_SECRET_ACCESS_KEY", "x"), ("EDITOR", "vi"), ("LC_ALL", "C")];
-        assert_eq!(of(&names, false), ["LC_ALL", "PATH"]);
+    fn only_the_table_is_inherited_and_what_is_asked_for_wins() {
+        let host = [("PATH", "/bin"), ("HOME", "/h"), ("API_KEY", "k"), ("UV_INDEX_URL", "u")];
+        assert_eq!(
+            from(&host, &[("HOME", "/other"), ("X", "1")], false),
+            ["HOME=/other", "PATH=/bin", "X=1"]
+        );
     }
 
     #[test]
-    fn packages_get_the_settings_of_their_tools_and_no_secrets() {
-        let names = [
-            ("npm_config_cache", "/c"),
-            ("npm_config__authToken", "x"),
-            ("UV_INDEX_MINE_PASSWORD", "x"),
-            ("UV_PUBLISH_TOKEN", "x"),
-            ("UV_CACHE_DIR", "/u"),
+    fn packages_inherit_settings_of_registries_without_credentials() {
+        let host = [
+            ("npm_config_registry", "https://r.example/"),
+            ("npm_config__authToken", "t"),
+            ("NPM_CONFIG__AUTH", "t"),
+            ("UV_INDEX_X_PASSWORD", "p"),
+            ("UV_CACHE_DIR", "/c"),
+            ("UV_PUBLISH_TOKEN", "t"),
+            ("UV_INDEX_URL", "https://me:secret@r.example/simple"),
+            ("PIP_INDEX_URL", "https://r.example/a@b"),
         ];
-        assert_eq!(of(&names, true), ["UV_CACHE_DIR", "npm_config_cache"]);
-        assert!(of(&names, false).is_empty());
+        assert_eq!(
+            from(&host, &[], true),
+            [
+                "PIP_INDEX_URL=https://r.example/a@b",
+                "UV_CACHE_DIR=/c",
+                "npm_config_registry=https://r.example/"
+            ]
+        );
     }
 
     #[test]
-    fn a_proxy_with_a_password_is_not_passed_on() {
-        assert!(of(&[("HTTPS_PROXY", "http://me:secret@proxy:8080/")], false).is_empty());
-        assert_eq!(of(&[("HTTPS_PROXY", "http://proxy:8080/@x")], false), ["HTTPS_PROXY"]);
-    }
-
-    #[test]
-    fn what_was_asked_for_wins() {
-        let asked = BTreeMap::from([("PATH".to_owned(), "/mine".to_owned())]);
-        let inherited = [("PATH".to_owned(), "/bin".to_owned())].into_iter();
-        assert_eq!(environment(inherited, false, &asked)["PATH"], "/mine");
+    fn each_entry_is_there_once_and_has_a_reason() {
+        let mut names: Vec<_> = INHERITED.iter().chain(INHERITED_BY_PACKAGES).collect();
+        assert!(names.iter().all(|(_, reason)| !reason.is_empty()));
+        let count = names.len();
+        names.sort();
+        names.dedup_by_key(|(name, _)| *name);
+        assert_eq!(names.len(), count);
     }
 }

@@ -1,41 +1,81 @@
-//! What the host stores so that a process is found again.
+//! The handle of this runtime, as the host stores it.
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-use wharf_sdk::launch::ProcessIdentity;
-use wharf_sdk::{Error, ErrorCode, Handle, Result};
+use wharf_sdk::{Error, ErrorCode, Handle, Result, launch::ProcessIdentity};
 
-/// The version of [`Data`].
+/// The version of the form below.
 const VERSION: u32 = 1;
 
-/// The plugin's part of a handle.
+/// Which processes, and what cannot be read off them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Data {
+pub(crate) struct HandleData {
+    /// The workload's name.
+    pub(crate) name: String,
+    /// The launcher.
     pub(crate) launcher: ProcessIdentity,
+    /// The workload's first process.
     pub(crate) workload: ProcessIdentity,
-    /// The port on which it listens; none for one that speaks over stdin and stdout.
+    /// The port on which it listens; none: it speaks over stdin and stdout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) target_port: Option<u16>,
+    /// Where its output goes.
     pub(crate) log_path: PathBuf,
-    pub(crate) state_path: PathBuf,
-    /// A folder of the workload's own, if it was given one.
-    pub(crate) work_dir: Option<PathBuf>,
 }
 
-impl Data {
-    pub(crate) fn into_handle(self, uid: &str) -> Result<Handle> {
+impl HandleData {
+    /// As a handle.
+    pub(crate) fn to_handle(&self, uid: &str) -> Result<Handle> {
         let data = serde_json::to_value(self)
             .map_err(|error| Error::internal(format!("the handle cannot be written: {error}")))?;
         Ok(Handle { uid: uid.to_owned(), version: VERSION, data })
     }
 
-    pub(crate) fn of(handle: &Handle) -> Result<Self> {
+    /// From a handle; one of another version, or of another runtime, is refused.
+    pub(crate) fn read(handle: &Handle) -> Result<Self> {
         if handle.version != VERSION {
-            let message = format!(
-                "the handle has version {}, and this plugin knows {VERSION}; use the version of wharf that started it",
-                handle.version
-            );
-            return Err(Error::new(ErrorCode::FailedPrecondition, message));
+            return Err(Error::new(
+                ErrorCode::Unsupported,
+                format!(
+                    "the stored handle has version {}, and this plugin knows version {VERSION}; use the plugin that \
+                     started the workload, or remove the workload with --forget",
+                    handle.version
+                ),
+            ));
         }
-        serde_json::from_value(handle.data.clone())
-            .map_err(|error| Error::invalid(format!("the handle cannot be read: {error}")))
+        check_uid(&handle.uid)?;
+        serde_json::from_value(handle.data.clone()).map_err(|error| {
+            Error::invalid(format!("the stored handle is not one of the runtime 'process': {error}"))
+        })
+    }
+}
+
+/// A uid becomes part of a path.
+pub(crate) fn check_uid(uid: &str) -> Result<()> {
+    if uid.len() == 32 && uid.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "'{}' is no uid: expected 32 lowercase hexadecimal digits",
+        uid.escape_default()
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handle_of_a_newer_version_is_refused_in_words() {
+        let handle = Handle { uid: "0".repeat(32), version: 2, data: serde_json::json!({}) };
+        let error = HandleData::read(&handle).unwrap_err();
+        assert_eq!(error.code, ErrorCode::Unsupported);
+        assert!(error.message.contains("version 2"), "{error}");
+    }
+
+    #[test]
+    fn a_uid_that_is_a_path_is_refused() {
+        for bad in ["", "../../../../../../../../etc/passwd", &"A".repeat(32), &"0".repeat(31)] {
+            assert!(check_uid(bad).is_err(), "{bad:?}");
+        }
     }
 }

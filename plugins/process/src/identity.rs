@@ -1,56 +1,64 @@
-//! Which process: a pid means nothing once it has been used again (R12).
-use rustix::fd::OwnedFd;
-use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use wharf_sdk::launch::ProcessIdentity;
-use wharf_sdk::{Error, Result};
+//! Processes that are proven to be the ones that were recorded.
+use crate::descriptor;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use std::{io, os::fd::OwnedFd};
+use wharf_sdk::launch::{ProcessIdentity, ProcessStat, boot_id};
 
-/// The present boot.
-pub(crate) fn boot_id() -> Result<String> {
-    let path = "/proc/sys/kernel/random/boot_id";
-    let text = std::fs::read_to_string(path).map_err(|error| Error::io(path, &error))?;
-    Ok(text.trim().to_owned())
+/// A process, held by a descriptor: whatever happens to its pid, this means that process and no other.
+#[derive(Debug)]
+pub(crate) struct Process {
+    fd: OwnedFd,
+    pid: i32,
 }
 
-/// A descriptor of exactly this process, or none if it has ended. A zombie has ended.
-pub(crate) fn open(identity: &ProcessIdentity) -> Result<Option<OwnedFd>> {
-    if identity.boot_id != boot_id()? {
-        return Ok(None);
+impl Process {
+    /// The process that has this pid now. None: there is none.
+    pub(crate) fn open(pid: i32) -> io::Result<Option<Self>> {
+        let Some(raw) = Pid::from_raw(pid) else { return Ok(None) };
+        match pidfd_open(raw, PidfdFlags::empty()) {
+            Ok(fd) => Ok(Some(Self { fd, pid })),
+            Err(rustix::io::Errno::SRCH) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
-    let Some(pid) = Pid::from_raw(identity.pid) else { return Ok(None) };
-    let descriptor = match pidfd_open(pid, PidfdFlags::NONBLOCK) {
-        Ok(descriptor) => descriptor,
-        Err(Errno::SRCH) => return Ok(None),
-        Err(error) => return Err(Error::io("opening a process", &error.into())),
-    };
-    // Looked at after it was opened: the descriptor is of whatever process had the pid then.
-    match stat(identity.pid) {
-        Some(stat) if stat.start_time == identity.start_time && !stat.is_zombie => Ok(Some(descriptor)),
-        _ => Ok(None),
+
+    /// The recorded process, if it lives. The start time is read after the descriptor was opened, so that both are of
+    /// one process or the descriptor is of a dead one, which no signal reaches.
+    pub(crate) fn recorded(identity: &ProcessIdentity) -> io::Result<Option<Self>> {
+        if identity.boot_id != boot_id()? {
+            return Ok(None);
+        }
+        let Some(process) = Self::open(identity.pid)? else { return Ok(None) };
+        match ProcessStat::of(identity.pid) {
+            Ok(stat) if stat.start_time == identity.start_time && !stat.is_dead() => Ok(Some(process)),
+            Ok(_) => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
-}
 
-/// What `/proc/PID/stat` says of a process.
-pub(crate) struct Stat {
-    pub(crate) is_zombie: bool,
-    pub(crate) start_time: u64,
-}
+    /// Its pid, for words and for `/proc`.
+    pub(crate) const fn pid(&self) -> i32 {
+        self.pid
+    }
 
-/// Reads it; none if there is no such process.
-pub(crate) fn stat(pid: i32) -> Option<Stat> {
-    parse(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
-}
+    /// Sends a signal. One to a process that has ended is success.
+    pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
+        match pidfd_send_signal(&self.fd, signal) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
 
-/// proc_pid_stat(5). Field 2 may hold anything, so fields are counted from its last parenthesis: what follows
-/// begins with field 3.
-fn parse(text: &str) -> Option<Stat> {
-    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
-    Some(Stat { is_zombie: matches!(*fields.first()?, "Z" | "X"), start_time: fields.get(19)?.parse().ok()? })
-}
+    /// Resolves when it has ended. Its descriptor becomes readable then; nothing is polled.
+    pub(crate) async fn ended(self) -> io::Result<()> {
+        descriptor::readable(self.fd)?.readable().await.map(drop)
+    }
 
-#[cfg(test)]
-pub(crate) fn of(pid: i32) -> ProcessIdentity {
-    ProcessIdentity { pid, start_time: stat(pid).unwrap().start_time, boot_id: boot_id().unwrap() }
+    /// The same, without giving it up.
+    pub(crate) async fn has_ended(&self) -> io::Result<()> {
+        Self { fd: self.fd.try_clone()?, pid: self.pid }.ended().await
+    }
 }
 
 #[cfg(test)]
@@ -58,29 +66,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_process_is_found() {
-        let pid = i32::try_from(std::process::id()).unwrap();
-        assert!(open(&of(pid)).unwrap().is_some());
-    }
-
-    #[test]
-    fn r12_a_pid_that_was_used_again_is_another_process() {
-        let mut identity = of(i32::try_from(std::process::id()).unwrap());
-        identity.start_time += 1;
-        assert!(open(&identity).unwrap().is_none());
-    }
-
-    #[test]
-    fn r12_an_identity_is_void_after_a_reboot() {
-        let mut identity = of(i32::try_from(std::process::id()).unwrap());
-        identity.boot_id = "another".to_owned();
-        assert!(open(&identity).unwrap().is_none());
-    }
-
-    #[test]
-    fn a_name_with_parentheses_is_no_obstacle() {
-        let text = "7 (a) Z (b) S 1 7 9 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 4242 0";
-        let stat = parse(text).unwrap();
-        assert_eq!((stat.is_zombie, stat.start_time), (false, 4242));
+    fn r12_another_start_time_or_boot_is_another_process() {
+        let own = ProcessIdentity::of(i32::try_from(std::process::id()).unwrap()).unwrap();
+        assert!(Process::recorded(&own).unwrap().is_some());
+        let later = ProcessIdentity { start_time: own.start_time + 1, ..own.clone() };
+        assert!(Process::recorded(&later).unwrap().is_none());
+        let earlier_boot = ProcessIdentity { boot_id: "another".to_owned(), ..own };
+        assert!(Process::recorded(&earlier_boot).unwrap().is_none());
     }
 }

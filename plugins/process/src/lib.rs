@@ -1,24 +1,31 @@
-//! The runtime `process`: workloads as plain processes of this machine.
+//! The runtime `process`: workloads as plain processes of this machine and user.
 //!
-//! Each workload runs under the host's launcher, which is its parent, its reaper and the writer of its log. The
-//! plugin keeps no state: a handle holds the identities of both processes, and the launcher's state file how it
-//! ended, so that any later process finds a workload again, and takes none for it that merely has its pid.
+//! Commands (a path, or a name from `PATH`) and packages (`npx`, `uvx`) run through the host's launcher
+//! ([`wharf_sdk::launch`]), which is each workload's parent, reaper and log writer. Nothing is kept here that outlives
+//! this process: the handle, which the host stores, and the launcher's state file tell everything to a later one.
 //!
-//! Linux only: identities, pidfds and the launcher rest on it.
+//! Invariants: no process is signalled whose identity (pid, start time, boot) or marks (uid and host id in its
+//! environment) have not been verified through a descriptor of that very process; the environment of a workload is
+//! what the specification says and the short list of [`environment`]; nothing polls.
 #![forbid(unsafe_code)]
 
 mod child;
 mod command;
+mod deploy;
+mod descriptor;
 mod environment;
-mod follow;
 mod handle;
 mod identity;
 mod logs;
-mod readable;
+mod observe;
+mod package;
 mod runtime;
 mod state;
 mod stop;
 mod stragglers;
+
+#[cfg(test)]
+mod tests;
 
 use runtime::ProcessRuntime;
 use wharf_sdk::Capability;

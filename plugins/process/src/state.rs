@@ -1,51 +1,134 @@
-//! The launchers' state files.
-use std::path::{Path, PathBuf};
-use wharf_sdk::launch::State;
-use wharf_sdk::{Error, ErrorCode, Result};
+//! The launchers' state files in this runtime's folder: read here, written by launchers alone.
+use crate::handle::check_uid;
+use std::{
+    fs::{self, File},
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+use wharf_sdk::{Error, Result, launch::State};
 
-/// The file of a workload.
-pub(crate) fn path(data_dir: &Path, uid: &str) -> PathBuf {
-    data_dir.join(format!("{uid}.json"))
+/// A state file is a few hundred bytes; what is much larger is none.
+const MAX_STATE_BYTES: u64 = 1024 * 1024;
+
+/// The folder of state files.
+#[derive(Clone, Debug)]
+pub(crate) struct StateFiles {
+    folder: PathBuf,
+    host_id: String,
 }
 
-/// Reads one; none if there is none.
-pub(crate) fn read(path: &Path) -> Result<Option<State>> {
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::new(ErrorCode::Unavailable, format!("{}: {error}", path.display()))),
-    };
-    serde_json::from_slice(&bytes)
-        .map(Some)
-        .map_err(|error| Error::internal(format!("{} cannot be read: {error}", path.display())))
+/// All states that could be read.
+#[derive(Debug)]
+pub(crate) struct AllStates {
+    /// They, in the order of their uids.
+    pub(crate) states: Vec<State>,
+    /// Whether none was left out because it could not be read.
+    pub(crate) complete: bool,
 }
 
-/// All of a folder, and whether that is everything: one that cannot be read makes the answer incomplete.
-pub(crate) fn read_all(data_dir: &Path) -> Result<(Vec<State>, bool)> {
-    let entries = match std::fs::read_dir(data_dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((Vec::new(), true)),
-        Err(error) => {
-            return Err(Error::new(ErrorCode::Unavailable, format!("{}: {error}", data_dir.display())));
-        }
-    };
-    let (mut states, mut complete) = (Vec::new(), true);
-    for entry in entries {
-        let Ok(entry) = entry else {
-            complete = false;
-            continue;
-        };
-        if entry.path().extension().is_none_or(|extension| extension != "json") {
-            continue;
-        }
-        match read(&entry.path()) {
-            Ok(Some(state)) => states.push(state),
-            Ok(None) => {} // Removed since.
+impl StateFiles {
+    pub(crate) const fn new(folder: PathBuf, host_id: String) -> Self {
+        Self { folder, host_id }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where the state of a workload is kept.
+    pub(crate) fn path(&self, uid: &str) -> PathBuf {
+        self.folder.join(format!("{uid}.json"))
+    }
+
+    /// The folder of a package's own.
+    pub(crate) fn work_dir(&self, uid: &str) -> PathBuf {
+        self.folder.join(format!("{uid}.work"))
+    }
+
+    /// Makes it, for its user alone.
+    pub(crate) fn make_work_dir(&self, uid: &str) -> Result<()> {
+        use std::os::unix::fs::DirBuilderExt;
+        let folder = self.work_dir(uid);
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder)
+            .map_err(|error| Error::io(&format!("'{}' cannot be made", folder.display()), &error))
+    }
+
+    /// The state of a workload of this host. None: there is none, which is evidence; an error is none.
+    pub(crate) fn read(&self, uid: &str) -> Result<Option<State>> {
+        check_uid(uid)?;
+        match self.read_path(&self.path(uid)) {
+            Ok(state) if state.uid == uid && state.host_id == self.host_id => Ok(Some(state)),
+            Ok(_) => Err(Error::internal(format!(
+                "the state file '{}' is of another workload or host",
+                self.path(uid).display()
+            ))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => {
-                tracing::warn!(%error, "a state file was left out");
-                complete = false;
+                // Unreadable is not missing, whatever the kind says: the code must not be `not_found`.
+                Err(Error::internal(format!(
+                    "the state file '{}' cannot be read: {error}",
+                    self.path(uid).display()
+                )))
             }
         }
     }
-    Ok((states, complete))
+
+    /// All states of this host.
+    pub(crate) fn read_all(&self) -> io::Result<AllStates> {
+        let mut all = AllStates { states: Vec::new(), complete: true };
+        for entry in fs::read_dir(&self.folder)? {
+            let path = entry?.path();
+            let Some(uid) = uid_of(&path) else { continue };
+            match self.read_path(&path) {
+                Ok(state) if state.host_id != self.host_id => {}
+                Ok(state) if state.uid == uid => all.states.push(state),
+                // Removed since the folder was read.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Ok(_) | Err(_) => {
+                    tracing::warn!(path = %path.display(), "a state file cannot be read");
+                    all.complete = false;
+                }
+            }
+        }
+        all.states.sort_by(|a, b| a.uid.cmp(&b.uid));
+        Ok(all)
+    }
+
+    /// Removes the state of a workload and its folder, durably. Missing is success.
+    pub(crate) fn remove(&self, uid: &str) -> Result<()> {
+        check_uid(uid)?;
+        let folder = self.work_dir(uid);
+        match fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::io(&format!("'{}' cannot be removed", folder.display()), &error));
+            }
+            _ => {}
+        }
+        let path = self.path(uid);
+        for path in [path.with_extension("json.tmp"), path] {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::io(&format!("'{}' cannot be removed", path.display()), &error));
+                }
+                _ => {}
+            }
+        }
+        File::open(&self.folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(|error| Error::io("the removal of a state file cannot be made durable", &error))
+    }
+
+    fn read_path(&self, path: &Path) -> io::Result<State> {
+        let mut text = Vec::new();
+        File::open(path)?.take(MAX_STATE_BYTES).read_to_end(&mut text)?;
+        Ok(serde_json::from_slice(&text)?)
+    }
+}
+
+fn uid_of(path: &Path) -> Option<&str> {
+    let uid = path.file_name()?.to_str()?.strip_suffix(".json")?;
+    check_uid(uid).is_ok().then_some(uid)
 }

@@ -1,55 +1,67 @@
-//! Ends a workload whole, by its launcher.
-use crate::{handle::Data, identity, readable::readable, stragglers};
-use rustix::fd::OwnedFd;
-use rustix::process::{Signal, pidfd_send_signal};
-use std::time::Duration;
-use tokio::io::unix::AsyncFd;
-use wharf_sdk::{Error, ErrorCode, Result};
+//! Ending a workload: the right processes, and all of them.
+use crate::{handle::HandleData, identity::Process, runtime::ProcessRuntime, stragglers};
+use rustix::process::Signal;
+use std::{io, time::Duration};
+use wharf_sdk::{Error, Handle, Result, launch::ProcessIdentity};
 
-/// How long the launcher may take to kill and reap before it is killed itself.
-const KILL_GRACE: Duration = Duration::from_secs(3);
+/// How long the launcher may take to kill everything after it was told to.
+const KILL_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Asks the workload to end, kills it after the timeout, and sees to it that nothing of it is left.
-pub(crate) async fn stop(uid: &str, data: &Data, timeout: Duration) -> Result<()> {
-    if let Some(launcher) = identity::open(&data.launcher)? {
-        end_launcher(launcher, timeout).await?;
+impl ProcessRuntime {
+    /// Ends whatever of the workload lives: asks, and kills after the timeout.
+    pub(crate) async fn end(&self, handle: &Handle, timeout: Duration) -> Result<()> {
+        let data = HandleData::read(handle)?;
+        let mut deployments = vec![(data.launcher, data.workload)];
+        // A deployment that the host did not come to record is the workload's all the same. A file that cannot be
+        // read must not keep the recorded one alive.
+        if let Ok(Some(state)) = self.states.read(&handle.uid) {
+            let found = (state.launcher, state.workload);
+            if !deployments.contains(&found) {
+                deployments.push(found);
+            }
+        }
+        for (launcher, workload) in deployments {
+            end_deployment(&launcher, &workload, timeout)
+                .await
+                .map_err(|error| Error::io("the workload's processes cannot be ended", &error))?;
+        }
+        stragglers::kill(&handle.uid, &self.host_id).await
     }
-    stragglers::kill(uid, &data.workload)
 }
 
-async fn end_launcher(launcher: OwnedFd, timeout: Duration) -> Result<()> {
-    let launcher = watched(launcher)?;
-    // SIGTERM asks the workload, SIGINT has the launcher kill all of it; see `wharf_sdk::launch`.
-    for (signal, wait) in [(Signal::TERM, timeout), (Signal::INT, KILL_GRACE), (Signal::KILL, KILL_GRACE)] {
-        if wait.is_zero() {
-            continue;
-        }
-        match pidfd_send_signal(launcher.get_ref(), signal) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::SRCH) => return Ok(()),
-            Err(error) => return Err(Error::io("signalling the launcher", &error.into())),
-        }
-        if tokio::time::timeout(wait, ended(&launcher)).await.is_ok() {
-            return Ok(());
+async fn end_deployment(
+    launcher: &ProcessIdentity,
+    workload: &ProcessIdentity,
+    timeout: Duration,
+) -> io::Result<()> {
+    if let Some(launcher) = Process::recorded(launcher)? {
+        let steps = [
+            (Signal::TERM, timeout),
+            // Its own word for "kill everything now".
+            (Signal::INT, KILL_TIMEOUT),
+            (Signal::KILL, KILL_TIMEOUT),
+        ];
+        for (signal, timeout) in steps {
+            // With no time to end by itself, the workload is not asked.
+            if timeout.is_zero() {
+                continue;
+            }
+            launcher.signal(signal)?;
+            if let Ok(ended) = tokio::time::timeout(timeout, launcher.has_ended()).await {
+                ended?;
+                break;
+            }
         }
     }
-    Err(Error::new(ErrorCode::Timeout, "the launcher does not end, not even when it is killed"))
-}
-
-/// Resolves when a process has ended; at once if there is none.
-pub(crate) async fn wait_for_end(process: Option<OwnedFd>) -> Result<()> {
-    if let Some(process) = process {
-        ended(&watched(process)?).await;
+    // It died with its launcher, or lost it earlier; a launcher that kept order leaves none.
+    if let Some(workload) = Process::recorded(workload)? {
+        workload.signal(Signal::KILL)?;
+        if tokio::time::timeout(KILL_TIMEOUT, workload.has_ended()).await.is_err() {
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("process {} was killed and does not die", workload.pid()),
+            ));
+        }
     }
     Ok(())
-}
-
-fn watched(process: OwnedFd) -> Result<AsyncFd<OwnedFd>> {
-    readable(process).map_err(|error| Error::io("watching a process", &error))
-}
-
-/// A pidfd is readable once its process has ended, pidfd_open(2).
-async fn ended(process: &AsyncFd<OwnedFd>) {
-    // An error means that the reactor is going away, and this future with it.
-    let _ = process.readable().await;
 }

@@ -1,51 +1,79 @@
-//! What is left of a workload whose launcher is gone: killed from outside, it could not clear up.
-use crate::identity::{self, stat};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use wharf_sdk::Result;
-use wharf_sdk::launch::{ProcessIdentity, UID_VARIABLE};
+//! What is left of a workload whose launcher was killed.
+//!
+//! The launcher leaves nothing. If it is killed itself, the workload's first process dies with it, but others that it
+//! started live on, under whoever adopted them. They are recognised by the two variables that each of them inherited,
+//! read from `/proc/PID/environ`; a process that has scrubbed its environment cannot be proven to be ours, and is left.
+use crate::identity::Process;
+use rustix::process::Signal;
+use std::{fs, io, io::Read, time::Duration};
+use wharf_sdk::{
+    Error, Result,
+    launch::{HOST_VARIABLE, UID_VARIABLE},
+};
 
-/// How often the table of processes is read again: what is killed may just have started another one.
-const ROUNDS: u32 = 50;
+/// What is killed may have started others before it died; each round finds them, and a clean round ends the search.
+const MAX_ROUNDS: usize = 100;
+/// How long the killed of one round may take to die.
+const ROUND_TIMEOUT: Duration = Duration::from_secs(5);
+/// The part of an environment that is searched. The kernel allows 6 MiB for arguments and environment by default.
+const MAX_ENVIRON_BYTES: u64 = 8 * 1024 * 1024;
 
-/// Kills every process that carries the workload's uid in its environment. Its own processes inherit that, and no
-/// other process has it: the uid is random (R12).
-pub(crate) fn kill(uid: &str, workload: &ProcessIdentity) -> Result<()> {
-    if workload.boot_id != identity::boot_id()? {
-        return Ok(());
-    }
-    for _ in 0..ROUNDS {
-        let found = find(uid);
+/// Kills all that carry this uid and this host's id, and waits until they are gone.
+pub(crate) async fn kill(uid: &str, host_id: &str) -> Result<()> {
+    for _ in 0..MAX_ROUNDS {
+        let marks =
+            [format!("{UID_VARIABLE}={uid}").into_bytes(), format!("{HOST_VARIABLE}={host_id}").into_bytes()];
+        let found = tokio::task::spawn_blocking(move || find(&marks))
+            .await
+            .map_err(|error| Error::internal(format!("the search for processes failed: {error}")))?
+            .map_err(|error| Error::io("processes cannot be searched", &error))?;
         if found.is_empty() {
             return Ok(());
         }
-        for pid in found {
-            kill_verified(pid, uid);
+        for process in &found {
+            tracing::info!(pid = process.pid(), uid, "killing a process that its workload left behind");
+            process.signal(Signal::KILL).map_err(|error| {
+                Error::io(&format!("process {} of the workload cannot be killed", process.pid()), &error)
+            })?;
+        }
+        let all = async {
+            for process in found {
+                let _ = process.ended().await;
+            }
+        };
+        if tokio::time::timeout(ROUND_TIMEOUT, all).await.is_err() {
+            return Err(Error::unavailable("processes of the workload were killed and do not die"));
         }
     }
-    tracing::warn!(uid, "processes of a workload go on starting others");
-    Ok(())
+    Err(Error::unavailable("the workload starts processes faster than they can be killed"))
 }
 
-fn find(uid: &str) -> Vec<i32> {
-    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
-    entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter(|pid| carries(*pid, uid))
-        .collect()
-}
-
-fn carries(pid: i32, uid: &str) -> bool {
-    let wanted = format!("{UID_VARIABLE}={uid}");
-    let Ok(environment) = std::fs::read(format!("/proc/{pid}/environ")) else { return false };
-    environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes())
-        && stat(pid).is_some_and(|stat| !stat.is_zombie)
-}
-
-/// The process is looked at again once the descriptor is open, so that the signal meets no other one.
-fn kill_verified(pid: i32, uid: &str) {
-    let Some(raw) = Pid::from_raw(pid) else { return };
-    let Ok(descriptor) = pidfd_open(raw, PidfdFlags::empty()) else { return };
-    if carries(pid, uid) {
-        let _ = pidfd_send_signal(&descriptor, Signal::KILL);
+fn find(marks: &[Vec<u8>; 2]) -> io::Result<Vec<Process>> {
+    let me = std::process::id().cast_signed();
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
+            continue;
+        };
+        // This process may have been started from within the workload, and is not part of it.
+        if pid == me || !carries(pid, marks) {
+            continue;
+        }
+        // Read once more behind the descriptor: now the marks are those of the process that it holds, or that process
+        // is dead and no signal reaches anyone.
+        if let Some(process) = Process::open(pid)?
+            && carries(pid, marks)
+        {
+            found.push(process);
+        }
     }
+    Ok(found)
+}
+
+/// Whether a process' environment holds both. That of another user's process cannot be read: it is not ours.
+fn carries(pid: i32, marks: &[Vec<u8>; 2]) -> bool {
+    let mut environ = Vec::new();
+    let read = fs::File::open(format!("/proc/{pid}/environ"))
+        .and_then(|file| file.take(MAX_ENVIRON_BYTES).read_to_end(&mut environ));
+    read.is_ok() && marks.iter().all(|mark| environ.split(|&byte| byte == 0).any(|variable| variable == mark))
 }

@@ -80,6 +80,10 @@ pub struct Observation {
     pub uid: String,
     /// The host that made it, from the resource's own labels.
     pub host_id: String,
+    /// How it is found again. Listings hold it, so that a workload whose record lost its handle (a crash between
+    /// `deploy` and the record) can still be stopped and removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handle: Option<crate::Handle>,
     /// The runtime's own name or id for it, for people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub object: String,

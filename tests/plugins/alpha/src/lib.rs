@@ -26,6 +26,7 @@ impl Alpha {
         Observation {
             uid: uid.to_owned(),
             host_id: self.host_id.clone(),
+            handle: Some(handle.clone()),
             object,
             state: WorkloadState::Running,
             exit: None,

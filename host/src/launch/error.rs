@@ -1,0 +1,58 @@
+//! Why a workload was not started.
+use std::io;
+
+/// Becomes a [`wharf_sdk::launch::Report::Failed`].
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LaunchError {
+    /// The plugin sent something else than a job.
+    #[error("the job cannot be read")]
+    Job {
+        /// Where it goes wrong.
+        source: serde_json::Error,
+    },
+    /// The plugin sent more than a job may have.
+    #[error("the job is longer than {limit} bytes")]
+    JobTooLong {
+        /// What it may have.
+        limit: usize,
+    },
+    /// Something else than `go` came after the job.
+    #[error("the command after the job is not known")]
+    Command,
+    /// A step of the system's failed.
+    #[error("{doing}")]
+    System {
+        /// What was being done.
+        doing: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Stage two ended before it had anything to execute.
+    #[error("the process that waits for the word ended early")]
+    StageLost,
+    /// The program was not executed; the text is stage two's.
+    #[error("{message}")]
+    NotExecuted {
+        /// What failed and why.
+        message: String,
+        /// The system's error number.
+        errno: Option<i32>,
+    },
+}
+
+impl LaunchError {
+    /// A step of the system's that failed.
+    pub(super) fn system(doing: impl Into<String>, source: impl Into<io::Error>) -> Self {
+        Self::System { doing: doing.into(), source: source.into() }
+    }
+
+    /// What happened and why, in one line, with the system's error number.
+    pub(super) fn describe(&self) -> (String, Option<i32>) {
+        match self {
+            Self::Job { source } => (format!("{self}: {source}"), None),
+            Self::System { source, .. } => (format!("{self}: {source}"), source.raw_os_error()),
+            Self::NotExecuted { message, errno } => (message.clone(), *errno),
+            Self::JobTooLong { .. } | Self::Command | Self::StageLost => (self.to_string(), None),
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The state file: what is known of a workload by whoever comes later.
+use rustix::fs::OFlags;
+use std::{
+    ffi::OsString,
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+use wharf_sdk::launch::State;
+
+/// One file, written whole and durably: a crash leaves the old or the new one.
+pub(super) struct StateFile {
+    path: PathBuf,
+    temporary: PathBuf,
+}
+
+impl StateFile {
+    pub(super) fn new(path: &Path) -> Self {
+        let mut temporary = OsString::from(path);
+        // One name, since there is one writer: what a crash leaves is written over.
+        temporary.push(".tmp");
+        Self { path: path.to_owned(), temporary: temporary.into() }
+    }
+
+    /// Writes it: a new file beside it, fsync, rename, fsync of the folder.
+    pub(super) fn write(&self, state: &State) -> io::Result<()> {
+        let written = self.write_temporary(state).and_then(|()| fs::rename(&self.temporary, &self.path));
+        if written.is_err() {
+            let _ = fs::remove_file(&self.temporary);
+        }
+        written?;
+        self.sync_folder()
+    }
+
+    fn write_temporary(&self, state: &State) -> io::Result<()> {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+            .open(&self.temporary)?;
+        file.write_all(&serde_json::to_vec(state)?)?;
+        file.sync_all()
+    }
+
+    /// Removes it if it is still this launcher's, and not that of a later deployment.
+    pub(super) fn remove_own(&self, state: &State) {
+        let is_own = fs::read(&self.path)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice::<State>(&bytes).ok())
+            .is_some_and(|found| found.launcher == state.launcher);
+        if is_own && fs::remove_file(&self.path).is_ok() {
+            let _ = self.sync_folder();
+        }
+    }
+
+    fn sync_folder(&self) -> io::Result<()> {
+        match self.path.parent() {
+            Some(folder) => File::open(folder)?.sync_all(),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! From a specification to a launcher that waits for the word.
+use crate::{
+    child::{Child, Phase},
+    command,
+    environment::{environment, of_this_process},
+    handle::{HandleData, check_uid},
+    identity::Process,
+    runtime::ProcessRuntime,
+    stragglers,
+};
+use rustix::process::Signal;
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use wharf_sdk::{
+    Capability, Error, ErrorCode, Handle, Result, Source, Transport, WorkloadSpec,
+    launch::{HOST_VARIABLE, Job, UID_VARIABLE},
+};
+
+/// What this runtime can do of what a specification may ask for.
+const HONOURED: [Capability; 3] = [Capability::STDIO, Capability::HTTP, Capability::WORKING_DIR];
+/// How long a workload that lost its supervisor has between SIGTERM and SIGKILL: the last step of the order in which
+/// the Model Context Protocol ends a server over stdio, whose first (the end of its stdin) has happened by then.
+const GRACE_MS: u64 = 5_000;
+/// How long the launcher of an abandoned deployment may take to be gone.
+const ABANDONED_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl ProcessRuntime {
+    /// The job for a specification, with everything checked and nothing done.
+    pub(crate) fn job(&self, spec: &WorkloadSpec) -> Result<Job> {
+        self.check(spec)?;
+        let env = environment(of_this_process(), &spec.env, matches!(spec.source, Source::Package { .. }));
+        let resolved = command::resolve(&spec.source, &spec.args, &env)?;
+        let target_port = match spec.transport {
+            Transport::Stdio => None,
+            Transport::Http { target_port } => Some(target_port),
+        };
+        Ok(Job {
+            uid: spec.uid.clone(),
+            host_id: spec.host_id.clone(),
+            name: spec.name.clone(),
+            program: resolved.program,
+            args: resolved.args,
+            current_dir: self.current_dir(spec, &env)?,
+            env,
+            // A server on stdin and stdout has nobody to talk to without its supervisor.
+            survives: target_port.is_some(),
+            log_stdout: target_port.is_some(),
+            grace_ms: GRACE_MS,
+            log_path: self.log_path(&spec.name),
+            state_path: self.states.path(&spec.uid),
+            target_port,
+        })
+    }
+
+    fn check(&self, spec: &WorkloadSpec) -> Result<()> {
+        check_uid(&spec.uid)?;
+        check_name(&spec.name)?;
+        if spec.host_id != self.host_id {
+            return Err(Error::invalid(
+                "the specification is of another host than this runtime was connected for",
+            ));
+        }
+        if let Some((capability, field)) =
+            spec.requirements().into_iter().find(|(capability, _)| !HONOURED.contains(capability))
+        {
+            return Err(Error::unsupported(
+                field,
+                format!("the runtime 'process' cannot honour '{field}': it has no '{capability}'"),
+            ));
+        }
+        if matches!(spec.transport, Transport::Http { target_port: 0 }) {
+            return Err(Error::invalid("the target port must not be 0"));
+        }
+        if spec.args.iter().any(|arg| arg.contains('\0')) {
+            return Err(Error::invalid("an argument contains a NUL character"));
+        }
+        for (name, value) in &spec.env {
+            if name.is_empty() || name.contains(['=', '\0']) {
+                return Err(Error::invalid(format!(
+                    "'{}' cannot be the name of a variable",
+                    name.escape_default()
+                )));
+            }
+            if value.contains('\0') {
+                return Err(Error::invalid(format!(
+                    "the value of the variable '{name}' contains a NUL character"
+                )));
+            }
+            if name == UID_VARIABLE || name == HOST_VARIABLE {
+                return Err(Error::invalid(format!(
+                    "the variable '{name}' is wharf's own and cannot be set"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the two processes, and runs nothing of the workload.
+    pub(crate) async fn prepare(&self, spec: &WorkloadSpec) -> Result<Handle> {
+        let job = self.job(spec)?;
+        self.clear_earlier(&spec.uid).await?;
+        if job.current_dir == self.states.work_dir(&spec.uid) {
+            self.states.make_work_dir(&spec.uid)?;
+        }
+        // Dropped on an error, and when this future is: the launcher then ends, and nothing is left.
+        let child = Child::spawn(&self.launcher, job.target_port.is_none())?;
+        let (launcher, workload) = child.prepare(&job).await?;
+        let data = HandleData {
+            name: job.name,
+            launcher,
+            workload,
+            target_port: job.target_port,
+            log_path: job.log_path,
+        };
+        let handle = data.to_handle(&spec.uid)?;
+        self.children().insert(spec.uid.clone(), Arc::new(child));
+        Ok(handle)
+    }
+
+    /// Makes sure that nothing of an earlier deployment of this uid is left.
+    async fn clear_earlier(&self, uid: &str) -> Result<()> {
+        let running = |pid: i32| {
+            let message = format!("the workload is deployed already, and runs as process {pid}");
+            Err(Error::new(ErrorCode::AlreadyExists, message))
+        };
+        let earlier = self.states.read(uid)?;
+        {
+            let mut children = self.children();
+            let phase = children.get(uid).map(|child| child.phase());
+            if let (Some(Phase::Started), Some(state)) = (phase, &earlier) {
+                return running(state.workload.pid);
+            }
+            // One that was never started ends when this is dropped.
+            children.remove(uid);
+        }
+        if let Some(state) = earlier {
+            let failed = |error| Error::io("the earlier deployment cannot be examined", &error);
+            if let Some(launcher) = Process::recorded(&state.launcher).map_err(failed)? {
+                let is_over = state.started_at_ms.is_none() || state.exit.is_some();
+                if is_over {
+                    launcher.signal(Signal::TERM).map_err(failed)?;
+                }
+                let is_gone =
+                    is_over && tokio::time::timeout(ABANDONED_TIMEOUT, launcher.has_ended()).await.is_ok();
+                if !is_gone {
+                    return running(launcher.pid());
+                }
+            }
+        }
+        stragglers::kill(uid, &self.host_id).await
+    }
+
+    /// Where a workload runs: where it was asked to; a package in an empty folder of its own, since npx takes what
+    /// lies in the folder it is run in, or above it, for its own; else in the user's home, like a program that is
+    /// started from a new terminal.
+    fn current_dir(&self, spec: &WorkloadSpec, env: &BTreeMap<String, String>) -> Result<PathBuf> {
+        if let Some(folder) = &spec.working_dir {
+            let path = PathBuf::from(folder);
+            if !path.is_absolute() || !path.is_dir() {
+                return Err(Error::invalid(format!("the working directory '{folder}' is no folder of this machine")));
+            }
+            return Ok(path);
+        }
+        if matches!(spec.source, Source::Package { .. }) {
+            return Ok(self.states.work_dir(&spec.uid));
+        }
+        let home = env.get("HOME").map(PathBuf::from).filter(|home| home.is_absolute() && home.is_dir());
+        Ok(home.unwrap_or_else(|| PathBuf::from("/")))
+    }
+
+    /// Where a workload's output goes.
+    pub(crate) fn log_path(&self, name: &str) -> PathBuf {
+        self.log_dir.join(format!("{name}.log"))
+    }
+}
+
+/// A name becomes part of a path.
+fn check_name(name: &str) -> Result<()> {
+    let mut bytes = name.bytes();
+    let starts_well = bytes.next().is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    if starts_well
+        && (2..=52).contains(&name.len())
+        && bytes.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "'{}' is no name of a workload: [a-z0-9][a-z0-9-]{{1,51}}",
+        name.escape_default()
+    )))
+}

@@ -1,0 +1,67 @@
+//! Changes of a log, told by the kernel (inotify).
+use crate::descriptor::readable;
+use rustix::fs::inotify::{CreateFlags, WatchFlags, add_watch, init};
+use std::{
+    fs::File,
+    io,
+    os::fd::{AsRawFd, OwnedFd},
+    path::{Path, PathBuf},
+};
+use tokio::io::unix::AsyncFd;
+
+/// What tells when to look at a log again.
+pub(super) struct Changes {
+    inotify: AsyncFd<OwnedFd>,
+    /// The file that exists as long as the workload does.
+    state: PathBuf,
+    /// Whether it was there at the beginning: a log may be read after its workload.
+    had_state: bool,
+}
+
+impl Changes {
+    /// Watches from now on: the folder of the log (rotation, the first line) and that of the state (removal).
+    pub(super) fn of(log: &Path, state: PathBuf) -> io::Result<Self> {
+        let inotify = init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+        if let Some(folder) = log.parent() {
+            add_watch(&inotify, folder, WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::MASK_ADD)?;
+        }
+        if let Some(folder) = state.parent() {
+            add_watch(&inotify, folder, WatchFlags::DELETE | WatchFlags::MASK_ADD)?;
+        }
+        let had_state = state.exists();
+        Ok(Self { inotify: readable(inotify)?, state, had_state })
+    }
+
+    /// Waits until something changed since the last call. False: the workload has been removed.
+    ///
+    /// `file` is the one that is being written, as far as is known. Its watch is made through its descriptor, so that
+    /// it is on that very file; a change just before the watch would be missed, so a new watch counts as a change.
+    pub(super) async fn next(&mut self, file: Option<&File>) -> io::Result<bool> {
+        if self.had_state && !self.state.exists() {
+            return Ok(false);
+        }
+        if let Some(file) = file
+            && self.watched_newly(file)?
+        {
+            return Ok(true);
+        }
+        self.inotify
+            .async_io_mut(tokio::io::Interest::READABLE, |inotify| {
+                // The events say only that something changed; one reading takes all that fit.
+                let mut events = [0; 16 * 1024];
+                Ok(rustix::io::read(inotify, &mut events[..])?)
+            })
+            .await?;
+        Ok(!self.had_state || self.state.exists())
+    }
+
+    fn watched_newly(&mut self, file: &File) -> io::Result<bool> {
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        match add_watch(self.inotify.get_ref(), path, WatchFlags::MODIFY | WatchFlags::MASK_CREATE) {
+            Ok(_) => Ok(true),
+            // It is watched already.
+            Err(rustix::io::Errno::EXIST) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

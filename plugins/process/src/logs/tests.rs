@@ -1,0 +1,147 @@
+use super::*;
+use std::{fs, io::Write, time::Duration};
+use tokio::io::AsyncReadExt;
+
+/// A folder with a log and the state file of its workload.
+struct TestLog(tempfile::TempDir);
+
+impl TestLog {
+    fn new() -> Self {
+        let log = Self(tempfile::tempdir().unwrap());
+        fs::File::create(log.state()).unwrap();
+        log
+    }
+
+    fn log(&self) -> PathBuf {
+        self.0.path().join("a.log")
+    }
+
+    fn state(&self) -> PathBuf {
+        self.0.path().join("state.json")
+    }
+
+    /// As the launcher appends.
+    fn append(&self, suffix: &str, second: u8, text: &str) {
+        let path = self.0.path().join(format!("a.log{suffix}"));
+        let mut file = fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
+        writeln!(file, "2026-01-02T03:04:{second:02}.000Z {text}").unwrap();
+    }
+
+    /// As the launcher rotates.
+    fn rotate(&self) {
+        for (from, to) in [("a.log.1", "a.log.2"), ("a.log", "a.log.1")] {
+            let _ = fs::rename(self.0.path().join(from), self.0.path().join(to));
+        }
+    }
+
+    fn read(&self, options: LogOptions) -> LogReader {
+        LogReader::open(&self.log(), self.state(), options).unwrap()
+    }
+
+    async fn all(&self, options: LogOptions) -> String {
+        let mut text = String::new();
+        within(self.read(options).read_to_string(&mut text)).await.unwrap();
+        text
+    }
+}
+
+async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), future).await.expect("it took longer than a minute")
+}
+
+async fn expect(reader: &mut LogReader, text: &str) {
+    let mut found = vec![0; text.len()];
+    within(reader.read_exact(&mut found)).await.unwrap();
+    assert_eq!(String::from_utf8(found).unwrap(), text);
+}
+
+#[tokio::test]
+async fn rotated_files_are_read_oldest_first_without_the_times() {
+    let log = TestLog::new();
+    log.append(".2", 1, "one");
+    log.append(".1", 2, "two");
+    log.append("", 3, "three");
+    assert_eq!(log.all(LogOptions::default()).await, "one\ntwo\nthree\n");
+}
+
+#[tokio::test]
+async fn a_log_that_does_not_exist_yet_is_empty() {
+    assert_eq!(TestLog::new().all(LogOptions::default()).await, "");
+}
+
+#[tokio::test]
+async fn the_last_lines_are_counted_over_files_and_blocks() {
+    let log = TestLog::new();
+    let long = "x".repeat(3_000);
+    for number in 0..60 {
+        log.append(".1", 1, &format!("{number} {long}"));
+    }
+    log.append("", 2, "a");
+    log.append("", 3, "b");
+    for (tail, first) in [(0, ""), (1, "b"), (2, "a"), (3, "59 "), (40, "22 "), (62, "0 "), (99, "0 ")] {
+        let text = log.all(LogOptions { tail: Some(tail), ..LogOptions::default() }).await;
+        assert_eq!(text.lines().count() as u64, tail.min(62), "{tail}");
+        assert!(text.starts_with(first), "{tail}");
+    }
+}
+
+#[tokio::test]
+async fn only_what_was_written_since_then_is_read() {
+    let log = TestLog::new();
+    log.append(".1", 1, "one");
+    log.append("", 2, "two");
+    log.append("", 3, "three");
+    let since_ms = Some(1_767_323_042_000); // 2026-01-02T03:04:02Z
+    assert_eq!(log.all(LogOptions { since_ms, ..LogOptions::default() }).await, "two\nthree\n");
+    let options = LogOptions { since_ms, tail: Some(1), ..LogOptions::default() };
+    assert_eq!(log.all(options).await, "three\n");
+}
+
+#[tokio::test]
+async fn a_followed_log_goes_on_over_rotations_and_ends_with_the_workload() {
+    let log = TestLog::new();
+    let mut reader = log.read(LogOptions { follow: true, ..LogOptions::default() });
+    log.append("", 1, "one");
+    expect(&mut reader, "one\n").await;
+    log.append("", 2, "two");
+    log.rotate();
+    log.append("", 3, "three");
+    expect(&mut reader, "two\nthree\n").await;
+    for number in 0..20 {
+        log.append("", 4, &format!("line {number}"));
+        log.rotate();
+        expect(&mut reader, &format!("line {number}\n")).await;
+    }
+    log.append("", 5, "last");
+    fs::remove_file(log.state()).unwrap();
+    let mut rest = String::new();
+    within(reader.read_to_string(&mut rest)).await.unwrap();
+    assert_eq!(rest, "last\n");
+}
+
+#[tokio::test]
+async fn following_begins_after_the_last_lines() {
+    let log = TestLog::new();
+    log.append("", 1, "one");
+    log.append("", 2, "two");
+    let mut reader = log.read(LogOptions { follow: true, tail: Some(1), since_ms: None });
+    expect(&mut reader, "two\n").await;
+    log.append("", 3, "three");
+    expect(&mut reader, "three\n").await;
+}
+
+#[tokio::test]
+async fn a_reader_that_goes_away_ends_the_reading() {
+    let log = TestLog::new();
+    let mut reader = log.read(LogOptions { follow: true, ..LogOptions::default() });
+    log.append("", 1, "one");
+    expect(&mut reader, "one\n").await;
+    let task = reader.task.clone();
+    drop(reader);
+    within(async {
+        while !task.is_finished() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}

@@ -1,0 +1,149 @@
+//! What a workload is doing, by its launcher's words, its state file and its processes.
+use crate::{
+    child::{Child, Phase},
+    handle::HandleData,
+    identity::Process,
+    runtime::ProcessRuntime,
+};
+use std::io;
+use wharf_sdk::{
+    Error, Exit, Handle, Observation, Result, WorkloadState,
+    launch::{ProcessIdentity, State, boot_id},
+};
+
+/// The reasons of ends that nobody saw.
+const REBOOTED: &str = "the machine was restarted";
+const VANISHED: &str =
+    "its launcher ended without recording how the workload ended; it was killed, or the disk was full";
+
+impl ProcessRuntime {
+    /// The workload now. The state file is asked first, since it also knows what another process did.
+    pub(crate) fn observe(&self, handle: &Handle) -> Result<Observation> {
+        let data = HandleData::read(handle)?;
+        let child = self.child(&handle.uid);
+        let Some(state) = self.states.read(&handle.uid)? else {
+            return self.observe_without_file(handle, &data, child.as_deref());
+        };
+        let mut observation = self.of_state(&state).map_err(|error| examined(&error))?;
+        // An end that could not be recorded may still have been told.
+        if let (Some(exit), Some(Phase::Exited(told))) =
+            (&mut observation.exit, child.map(|child| child.phase()))
+            && exit.reason == VANISHED
+        {
+            *exit = told;
+        }
+        Ok(observation)
+    }
+
+    /// Somebody removed the file: the recorded processes are what is left to ask.
+    fn observe_without_file(
+        &self,
+        handle: &Handle,
+        data: &HandleData,
+        child: Option<&Child>,
+    ) -> Result<Observation> {
+        let lives = is_alive(&data.workload).and_then(|lives| Ok(lives || is_alive(&data.launcher)?));
+        let started = !matches!(child.map(Child::phase), Some(Phase::Spawned | Phase::Prepared { .. }));
+        if !lives.map_err(|error| examined(&error))? {
+            return Err(Error::not_found(format!(
+                "no process of the workload '{}' exists, and no record of one",
+                data.name
+            )));
+        }
+        Ok(Observation {
+            uid: handle.uid.clone(),
+            host_id: self.host_id.clone(),
+            handle: Some(handle.clone()),
+            object: object(&data.workload),
+            state: if started { WorkloadState::Running } else { WorkloadState::Created },
+            exit: None,
+            started_at_ms: None,
+            address: address(data.target_port),
+        })
+    }
+
+    /// A state file and the processes that it names, as an observation.
+    pub(crate) fn of_state(&self, state: &State) -> io::Result<Observation> {
+        let mut state = state.clone();
+        let mut lives = state.exit.is_none() && lives(&state)?;
+        if state.exit.is_none() && !lives {
+            // It may have ended, in good order, since the file was read.
+            if let Ok(Some(again)) = self.states.read(&state.uid) {
+                lives = again.launcher != state.launcher && again.exit.is_none();
+                state = again;
+            }
+        }
+        if state.exit.is_none() && !lives {
+            let reason = if state.workload.boot_id == boot_id()? { VANISHED } else { REBOOTED };
+            state.exit = Some(Exit { reason: reason.to_owned(), ..Exit::default() });
+        }
+        let data = HandleData {
+            name: state.name.clone(),
+            launcher: state.launcher,
+            workload: state.workload.clone(),
+            target_port: state.target_port,
+            log_path: self.log_path(&state.name),
+        };
+        Ok(Observation {
+            handle: data.to_handle(&state.uid).ok(),
+            uid: state.uid,
+            host_id: state.host_id,
+            object: object(&state.workload),
+            state: match (&state.exit, state.started_at_ms) {
+                (Some(_), _) => WorkloadState::Stopped,
+                (None, Some(_)) => WorkloadState::Running,
+                (None, None) => WorkloadState::Created,
+            },
+            exit: state.exit,
+            started_at_ms: state.started_at_ms,
+            address: address(state.target_port),
+        })
+    }
+
+    /// Resolves when the workload has ended.
+    pub(crate) async fn ended(&self, handle: &Handle) -> Result<Exit> {
+        let data = HandleData::read(handle)?;
+        let watch = self.child(&handle.uid).map(|child| child.watch());
+        if let Some(watch) = watch
+            && let Phase::Exited(exit) = watch.until(Phase::is_over).await
+        {
+            return Ok(exit);
+        }
+        let (launcher, workload) = match self.states.read(&handle.uid)? {
+            Some(State { exit: Some(exit), .. }) => return Ok(exit),
+            Some(state) => (state.launcher, state.workload),
+            None => (data.launcher, data.workload),
+        };
+        // The launcher ends last, unless it was killed: then the workload does.
+        for identity in [&launcher, &workload] {
+            if let Some(process) = Process::recorded(identity).map_err(|error| examined(&error))? {
+                process.ended().await.map_err(|error| Error::io("the workload cannot be watched", &error))?;
+            }
+        }
+        self.observe(handle)?.exit.ok_or_else(|| {
+            Error::precondition("the workload was started again while its end was waited for; wait again")
+        })
+    }
+}
+
+/// The launcher ends last; as long as it lives, the workload is running or ending.
+fn lives(state: &State) -> io::Result<bool> {
+    Ok(is_alive(&state.workload)? || is_alive(&state.launcher)?)
+}
+
+fn is_alive(identity: &ProcessIdentity) -> io::Result<bool> {
+    Ok(Process::recorded(identity)?.is_some())
+}
+
+fn object(workload: &ProcessIdentity) -> String {
+    format!("pid {}", workload.pid)
+}
+
+fn address(target_port: Option<u16>) -> Option<String> {
+    target_port.map(|port| format!("127.0.0.1:{port}"))
+}
+
+/// No answer about a process is no evidence: never `not_found`.
+fn examined(error: &io::Error) -> Error {
+    Error::unavailable(format!("the workload's processes cannot be examined: {error}"))
+}

@@ -1,0 +1,187 @@
+//! Packages of registries, run by the registry's own tool.
+//!
+//! The form of a package is checked strictly: it becomes an argument, and must be neither an option nor one of the
+//! other things that these tools would fetch and run (a path, a URL, a repository).
+use wharf_sdk::{Error, Result};
+
+/// A tool that fetches and runs packages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tool {
+    /// npm's.
+    Npx,
+    /// uv's.
+    Uvx,
+}
+
+impl Tool {
+    /// The tool with this name.
+    pub(crate) fn named(name: &str) -> Result<Self> {
+        match name {
+            "npx" => Ok(Self::Npx),
+            "uvx" => Ok(Self::Uvx),
+            other => Err(Error::unsupported(
+                "source.tool",
+                format!(
+                    "packages of '{other}' are not supported by the runtime 'process'; it knows npx and uvx"
+                ),
+            )),
+        }
+    }
+
+    /// The program.
+    pub(crate) const fn program(self) -> &'static str {
+        match self {
+            Self::Npx => "npx",
+            Self::Uvx => "uvx",
+        }
+    }
+
+    /// How one gets it.
+    pub(crate) const fn remedy(self) -> &'static str {
+        match self {
+            Self::Npx => "install Node.js, which brings it",
+            Self::Uvx => "install uv, which brings it: 'pip install uv', or your distribution's package",
+        }
+    }
+
+    /// What comes before the package's own arguments.
+    pub(crate) fn arguments(self, package: &str) -> Result<Vec<String>> {
+        let is_valid = match self {
+            Self::Npx => is_npm(package),
+            Self::Uvx => is_python(package),
+        };
+        if !is_valid {
+            return Err(Error::invalid(format!(
+                "'{}' is no package for {}: expected {}",
+                package.escape_default(),
+                self.program(),
+                match self {
+                    Self::Npx => "NAME, @SCOPE/NAME or either with @VERSION",
+                    Self::Uvx => "NAME or NAME@VERSION",
+                }
+            )));
+        }
+        Ok(match self {
+            // Without an answer in advance, npx asks on stdin, which is the protocol's.
+            Self::Npx => vec!["--yes".to_owned(), package.to_owned()],
+            Self::Uvx => vec![package.to_owned()],
+        })
+    }
+}
+
+/// The longest name with its version; npm's own limit for a name is 214.
+const MAX_PACKAGE_BYTES: usize = 300;
+
+/// `[@scope/]name[@version]`; the version may be a tag or a range without spaces.
+fn is_npm(package: &str) -> bool {
+    let (scope, rest) = match package.strip_prefix('@') {
+        Some(scoped) => match scoped.split_once('/') {
+            Some((scope, rest)) => (Some(scope), rest),
+            None => return false,
+        },
+        None => (None, package),
+    };
+    let (name, version) = with_version(rest);
+    package.len() <= MAX_PACKAGE_BYTES
+        && scope.is_none_or(|scope| is_name(scope, "._~-"))
+        && is_name(name, "._~-")
+        && version.is_none_or(|version| is_version(version, ".-+_~^*=<>|"))
+}
+
+/// `name[extras][@version]`, the name by the rule of PEP 508.
+fn is_python(package: &str) -> bool {
+    let (base, version) = with_version(package);
+    let (name, extras) = match base.strip_suffix(']') {
+        Some(open) => match open.split_once('[') {
+            Some((name, extras)) => (name, Some(extras)),
+            None => return false,
+        },
+        None => (base, None),
+    };
+    package.len() <= MAX_PACKAGE_BYTES
+        && is_name(name, "._-")
+        && extras.is_none_or(|extras| extras.split(',').all(|extra| is_name(extra, "._-")))
+        && version.is_none_or(|version| is_version(version, ".-+_!"))
+}
+
+fn with_version(text: &str) -> (&str, Option<&str>) {
+    match text.split_once('@') {
+        Some((name, version)) => (name, Some(version)),
+        None => (text, None),
+    }
+}
+
+fn is_name(text: &str, besides: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphanumeric()) && is_made_of(text, besides)
+}
+
+fn is_version(text: &str, besides: &str) -> bool {
+    !text.is_empty() && !text.starts_with('-') && is_made_of(text, besides)
+}
+
+fn is_made_of(text: &str, besides: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_alphanumeric() || besides.contains(c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_of_npm_have_scopes_and_versions() {
+        for good in ["a", "a@1.2.3", "@s/a", "@s/a@latest", "@s/a@^1.0.0-rc.1", "left.pad@1.x", "a@*"] {
+            assert_eq!(Tool::Npx.arguments(good).unwrap(), ["--yes", good]);
+        }
+    }
+
+    #[test]
+    fn what_would_be_an_option_a_path_or_an_address_is_no_package() {
+        for bad in [
+            "",
+            "-p",
+            "--call=x",
+            "@-s/a",
+            "@s",
+            "@s/",
+            "@/a",
+            "a b",
+            "a@",
+            "a@-x",
+            "./a",
+            "../a",
+            "/a",
+            "a/b",
+            "a@file:x",
+            "git+https://x",
+            "npm:a",
+            "a@npm:b",
+            ".a",
+            "a\n",
+            "a;b",
+            "@s/a/b",
+            "a@1@2",
+        ] {
+            assert!(Tool::Npx.arguments(bad).is_err(), "{bad:?}");
+        }
+        for bad in [
+            "", "-x", "--from", "a b", "a@", "a@-1", "a@git:x", "./a", "a/b", "@s/a", "a[", "a[]", "a[b]c",
+            "a@1 2", "a==1", "_a",
+        ] {
+            assert!(Tool::Uvx.arguments(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn packages_of_python_have_extras_and_versions() {
+        for good in ["a", "mcp-server-time", "a@1.2", "a@latest", "a[b,c]@1.0+l", "A.b_c@1!2"] {
+            assert_eq!(Tool::Uvx.arguments(good).unwrap(), [good]);
+        }
+    }
+
+    #[test]
+    fn an_unknown_tool_is_unsupported_by_name() {
+        let error = Tool::named("bunx").unwrap_err();
+        assert_eq!(error.code, wharf_sdk::ErrorCode::Unsupported);
+        assert!(error.message.contains("bunx"));
+    }
+}

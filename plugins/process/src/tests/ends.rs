@@ -1,0 +1,159 @@
+use super::*;
+use rustix::process::{Pid, Signal, kill_process};
+use wharf_sdk::{StopOptions, WorkloadState, launch::ProcessStat};
+
+/// Three processes that stay: the first, a child in the background, and a daemon with a session of its own whose
+/// parent has ended. Each writes its pid.
+const FAMILY: &str =
+    "(setsid sh -c 'echo $$; exec sleep 1000' &); sh -c 'echo $$; exec sleep 1000' & echo $$; ";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_a_family_survives_a_stop() {
+    let host = TestHost::new();
+    let (handle, pipes) = host.run(&host.script(Transport::Stdio, &format!("{FAMILY} wait"))).await;
+    let (pids, _pipe) = lines(pipes.unwrap().0.into(), 3).await;
+    let family = identities(&pids);
+    assert!(family.iter().all(lives));
+    within(host.runtime.stop(&handle, StopOptions { timeout_ms: 30_000 })).await.unwrap();
+    for identity in &family {
+        assert!(!lives(identity), "{identity:?}");
+    }
+    let exit = host.runtime.inspect(&handle).await.unwrap().exit.unwrap();
+    assert_eq!(exit.signal, Some(15), "{exit:?}");
+    // Again: success, nothing done.
+    host.runtime.stop(&handle, StopOptions { timeout_ms: 0 }).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_first_process_leaves_behind_ends_with_it() {
+    let host = TestHost::new();
+    let (handle, pipes) =
+        host.run(&host.script(Transport::Stdio, &format!("{FAMILY} read line; exit 5"))).await;
+    let (reader, writer) = pipes.unwrap();
+    let (pids, _reader) = lines(reader.into(), 3).await;
+    let family = identities(&pids);
+    drop(writer);
+    assert_eq!(within(host.runtime.wait(&handle)).await.unwrap().code, Some(5));
+    assert!(!family.iter().any(lives));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_end_when_asked_is_killed_after_the_timeout() {
+    let host = TestHost::new();
+    let script = "trap '' TERM; echo ready; while :; do sleep 1000; done";
+    let (handle, pipes) = host.run(&host.script(Transport::Stdio, script)).await;
+    let (_, _pipe) = lines(pipes.unwrap().0.into(), 1).await;
+    within(host.runtime.stop(&handle, StopOptions { timeout_ms: 50 })).await.unwrap();
+    let exit = within(host.runtime.wait(&handle)).await.unwrap();
+    assert_eq!((exit.signal, exit.reason.as_str()), (Some(9), "killed on request"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_supervisor_that_dies_before_the_word_leaves_nothing() {
+    let host = TestHost::new();
+    let proof = host.path("proof");
+    let spec = host.script(HTTP, &format!("echo > {proof}"));
+    let handle = host.runtime.deploy(&spec).await.unwrap();
+    let (data, folder) = (data(&handle), host.folder);
+    drop(host.runtime);
+    end_of(&data.launcher).await;
+    assert!(!lives(&data.workload));
+    let later = runtime_in(folder.path());
+    assert_eq!(later.inspect(&handle).await.unwrap_err().code, wharf_sdk::ErrorCode::NotFound);
+    assert!(!std::fs::exists(&proof).unwrap());
+    assert_eq!(std::fs::read_dir(later.states.folder()).unwrap().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_that_is_given_up_half_way_leaves_nothing() {
+    let host = TestHost::new();
+    let spec = host.command(Transport::Stdio, "cat", &[]);
+    for _ in 0..20 {
+        let deploy = host.runtime.deploy(&spec);
+        tokio::select! {
+            biased;
+            handle = deploy => drop(handle),
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    // Whatever each of them had made has given way to this one, whose own record is the only one.
+    let handle = within(host.runtime.deploy(&spec)).await.unwrap();
+    within(host.runtime.remove(&handle)).await.unwrap();
+    assert_eq!(std::fs::read_dir(host.runtime.states.folder()).unwrap().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stdio_workload_ends_with_its_supervisor_by_being_asked_first() {
+    let host = TestHost::new();
+    let proof = host.path("proof");
+    let script =
+        format!("trap 'echo asked > {proof}; exit 0' TERM; echo ready; while :; do sleep 1000 & wait; done");
+    let (handle, pipes) = host.run(&host.script(Transport::Stdio, &script)).await;
+    let (_, pipe) = lines(pipes.unwrap().0.into(), 1).await;
+    let (data, folder) = (data(&handle), host.folder);
+    drop((pipe, host.runtime));
+    end_of(&data.launcher).await;
+    assert_eq!(std::fs::read_to_string(proof).unwrap(), "asked\n");
+    let observed = runtime_in(folder.path()).inspect(&handle).await.unwrap();
+    assert_eq!(observed.state, WorkloadState::Stopped);
+    let exit = observed.exit.unwrap();
+    assert_eq!((exit.code, exit.reason.as_str()), (Some(0), "ended because its supervisor did"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_launcher_takes_the_workload_along_and_remove_finds_the_rest() {
+    let host = TestHost::new();
+    let (handle, pipes) = host.run(&host.script(Transport::Stdio, &format!("{FAMILY} wait"))).await;
+    let (pids, _pipe) = lines(pipes.unwrap().0.into(), 3).await;
+    let family = identities(&pids);
+    let data = data(&handle);
+    kill_process(Pid::from_raw(data.launcher.pid).unwrap(), Signal::KILL).unwrap();
+    let exit = within(host.runtime.wait(&handle)).await.unwrap();
+    assert_eq!((exit.code, exit.signal), (None, None));
+    assert!(exit.reason.contains("launcher"), "{exit:?}");
+    assert!(!lives(&data.workload));
+    assert_eq!(family.iter().filter(|identity| lives(identity)).count(), 2, "the others are orphans now");
+    within(host.runtime.remove(&handle)).await.unwrap();
+    assert!(!family.iter().any(lives));
+    assert_eq!(host.runtime.inspect(&handle).await.unwrap_err().code, wharf_sdk::ErrorCode::NotFound);
+    host.runtime.remove(&handle).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_output_neither_stops_the_workload_nor_fills_the_disk() {
+    let host = TestHost::new();
+    let line = "x".repeat(99);
+    let script = format!("yes {line} | head -c 50000000 >&2; echo last >&2");
+    let (handle, _pipes) = host.run(&host.script(Transport::Stdio, &script)).await;
+    assert_eq!(within(host.runtime.wait(&handle)).await.unwrap().code, Some(0));
+    let log = host.runtime.log_path("work");
+    assert!(std::fs::read_to_string(&log).unwrap().ends_with(" last\n"));
+    let sizes: Vec<u64> = std::fs::read_dir(log.parent().unwrap())
+        .unwrap()
+        .map(|entry| entry.unwrap().metadata().unwrap().len())
+        .collect();
+    assert_eq!(sizes.len(), 3);
+    assert!(sizes.iter().sum::<u64>() <= 3 * 10 * 1024 * 1024, "{sizes:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_zombie_is_left() {
+    let host = TestHost::new();
+    let mut launchers = Vec::new();
+    for script in ["exit 0", "kill -9 $$", "sleep 1000 & exit 1", "exec sleep 1000"] {
+        let (handle, _pipes) = host.run(&host.script(Transport::Stdio, script)).await;
+        within(host.runtime.remove(&handle)).await.unwrap();
+        launchers.push(data(&handle));
+    }
+    // The task that reaps runs at its own time; there is nothing to await but its effect.
+    let reaped = async {
+        for data in &launchers {
+            for identity in [&data.launcher, &data.workload] {
+                while ProcessStat::of(identity.pid).is_ok_and(|stat| stat.start_time == identity.start_time) {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            }
+        }
+    };
+    within(reaped).await;
+}

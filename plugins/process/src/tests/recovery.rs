@@ -1,0 +1,123 @@
+use super::*;
+use wharf_sdk::{Attach, ErrorCode, StopOptions, WorkloadState, launch::State};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_with_a_port_outlives_its_supervisor_and_is_found_stopped_and_known_by_another() {
+    let host = TestHost::new();
+    let (handle, _) = host.run(&host.command(HTTP, "sleep", &["1000"])).await;
+    let (data, folder) = (data(&handle), host.folder);
+    drop(host.runtime);
+    let later = runtime_in(folder.path());
+    let observed = later.recover(&handle).await.unwrap();
+    assert_eq!(observed.state, WorkloadState::Running);
+    assert_eq!(observed.address.as_deref(), Some("127.0.0.1:8080"));
+    assert!(observed.started_at_ms.is_some());
+    assert!(lives(&data.workload));
+    let listing = later.list().await.unwrap();
+    assert!(listing.complete);
+    assert_eq!(listing.workloads, [observed]);
+    assert_eq!(listing.instance, later.instance().await.unwrap().instance);
+
+    // Waited for by one process and stopped by another.
+    let (watcher, watched) = (runtime_in(folder.path()), handle.clone());
+    let waiting = tokio::spawn(async move { watcher.wait(&watched).await });
+    within(later.stop(&handle, StopOptions { timeout_ms: 30_000 })).await.unwrap();
+    let exit = within(waiting).await.unwrap().unwrap();
+    assert_eq!(exit.signal, Some(15));
+    assert!(!lives(&data.workload) && !lives(&data.launcher));
+    assert_eq!(later.inspect(&handle).await.unwrap().exit, Some(exit));
+    later.remove(&handle).await.unwrap();
+    assert!(later.list().await.unwrap().workloads.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_process_deployed_is_neither_attached_nor_started() {
+    let host = TestHost::new();
+    let handle = host.runtime.deploy(&host.command(Transport::Stdio, "cat", &[])).await.unwrap();
+    let other = host.another_process();
+    assert_eq!(other.recover(&handle).await.unwrap().state, WorkloadState::Created);
+    assert_eq!(other.start(&handle).await.unwrap_err().code, ErrorCode::FailedPrecondition);
+    host.runtime.start(&handle).await.unwrap();
+    assert_eq!(other.recover(&handle).await.unwrap().state, WorkloadState::Running);
+    other.start(&handle).await.unwrap();
+    assert_eq!(other.attach(&handle).await.unwrap_err().code, ErrorCode::FailedPrecondition);
+    within(other.remove(&handle)).await.unwrap();
+    assert!(!lives(&data(&handle).workload));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r12_a_pid_that_was_used_again_or_is_of_another_boot_is_never_signalled() {
+    let host = TestHost::new();
+    let mut bystander = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+    let real = ProcessIdentity::of(bystander.id().cast_signed()).unwrap();
+    let recorded = [
+        ProcessIdentity { start_time: real.start_time - 1, ..real.clone() },
+        ProcessIdentity { boot_id: "00000000-0000-0000-0000-000000000000".to_owned(), ..real.clone() },
+    ];
+    for identity in recorded {
+        let spec = host.command(Transport::Stdio, "cat", &[]);
+        let data = HandleData {
+            name: "work".to_owned(),
+            launcher: identity.clone(),
+            workload: identity.clone(),
+            target_port: None,
+            log_path: host.runtime.log_path("work"),
+        };
+        let handle = data.to_handle(&spec.uid).unwrap();
+        assert_eq!(host.runtime.inspect(&handle).await.unwrap_err().code, ErrorCode::NotFound);
+        host.runtime.stop(&handle, StopOptions { timeout_ms: 1_000 }).await.unwrap();
+        host.runtime.remove(&handle).await.unwrap();
+        assert!(bystander.try_wait().unwrap().is_none(), "{identity:?}");
+    }
+    bystander.kill().unwrap();
+    bystander.wait().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_reboot_a_recorded_workload_has_ended_for_that_reason() {
+    let host = TestHost::new();
+    let (handle, _) = host.run(&host.command(HTTP, "sleep", &["1000"])).await;
+    let path = host.runtime.states.path(&handle.uid);
+    let mut state: State = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    host.runtime.stop(&handle, StopOptions { timeout_ms: 0 }).await.unwrap();
+    state.launcher.boot_id = "another".to_owned();
+    state.workload.boot_id = "another".to_owned();
+    write(&path, &serde_json::to_vec(&state).unwrap());
+    let listing = host.another_process().list().await.unwrap();
+    assert_eq!(listing.workloads.len(), 1);
+    assert_eq!(listing.workloads[0].state, WorkloadState::Stopped);
+    assert_eq!(listing.workloads[0].exit.as_ref().unwrap().reason, "the machine was restarted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r04_a_state_file_that_cannot_be_read_is_no_evidence() {
+    let host = TestHost::new();
+    let (handle, _) = host.run(&host.command(HTTP, "sleep", &["1000"])).await;
+    let (kept, _) = host.run(&host.command(HTTP, "sleep", &["1000"])).await;
+    write(&host.runtime.states.path(&handle.uid), b"{\"uid\":");
+    let listing = host.runtime.list().await.unwrap();
+    assert!(!listing.complete);
+    assert_eq!(listing.workloads.len(), 1);
+    assert_ne!(host.runtime.inspect(&handle).await.unwrap_err().code, ErrorCode::NotFound);
+    // It is ended all the same, by the identities of the handle.
+    within(host.runtime.remove(&handle)).await.unwrap();
+    assert!(!lives(&data(&handle).workload));
+    assert!(lives(&data(&kept).workload));
+    within(host.runtime.remove(&kept)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r09_a_state_of_another_host_is_not_listed() {
+    let host = TestHost::new();
+    let (handle, _) = host.run(&host.script(Transport::Stdio, "exit 0")).await;
+    within(host.runtime.wait(&handle)).await.unwrap();
+    let path = host.runtime.states.path(&handle.uid);
+    let text = std::fs::read_to_string(&path).unwrap().replace(&host.runtime.host_id, "foreign");
+    write(&path, text.as_bytes());
+    let listing = host.runtime.list().await.unwrap();
+    assert!(listing.complete && listing.workloads.is_empty());
+}
+
+fn write(path: &std::path::Path, bytes: &[u8]) {
+    std::io::Write::write_all(&mut std::fs::File::create(path).unwrap(), bytes).unwrap();
+}
