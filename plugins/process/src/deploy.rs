@@ -156,7 +156,9 @@ impl ProcessRuntime {
         if let Some(folder) = &spec.working_dir {
             let path = PathBuf::from(folder);
             if !path.is_absolute() || !path.is_dir() {
-                return Err(Error::invalid(format!("the working directory '{folder}' is no folder of this machine")));
+                return Err(Error::invalid(format!(
+                    "the working directory '{folder}' is no folder of this machine"
+                )));
             }
             return Ok(path);
         }

@@ -53,6 +53,7 @@ impl TestHost {
             env: BTreeMap::new(),
             transport,
             labels: BTreeMap::new(),
+            working_dir: None,
             mounts: Vec::new(),
             cpus: None,
             memory_bytes: None,
