@@ -44,7 +44,7 @@ pub mod operation {
 
 /// What every document is wrapped in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Envelope_{T}"))]
 pub struct Envelope<T> {
     /// [`VERSION`] of the writer. A reader refuses a version newer than its own.
     pub version: u32,
@@ -57,7 +57,7 @@ pub struct Envelope<T> {
 
 /// The body of operations on a workload that exists.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "OnWorkload_{O}"))]
 pub struct OnWorkload<O = Nothing> {
     /// Which workload.
     pub handle: crate::Handle,

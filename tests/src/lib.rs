@@ -11,5 +11,5 @@ mod rack;
 mod records;
 
 pub use library::{compile, library, patch_stamp, stamp_text};
-pub use rack::{Rack, handle, mapped, options, spec};
+pub use rack::{Rack, handle, mapped, mapped_memory, options, spec};
 pub use records::Records;

@@ -134,16 +134,27 @@ pub fn handle(uid: &str, orders: &[(&str, &str)]) -> Handle {
     Handle { uid: uid.to_owned(), version: 1, data }
 }
 
-/// The files under a folder that are mapped in this process, and memory files of plugins.
+/// The files under a folder that are mapped in this process.
 pub fn mapped(dir: &Path) -> Vec<String> {
+    mapped_from(dir.to_str().expect("text"))
+}
+
+/// The memory files that are mapped in this process, of whichever plugin.
+pub fn mapped_memory() -> Vec<String> {
+    mapped_from("/memfd:")
+}
+
+/// Once each: a file is known by its inode (the fifth field), since memory files all have the same name.
+fn mapped_from(start: &str) -> Vec<String> {
     let maps = std::fs::read_to_string("/proc/self/maps").expect("proc");
-    let dir = dir.to_str().expect("text");
-    let paths = maps.lines().filter_map(|line| line.find(['/']).map(|at| &line[at..]));
-    let mut found: Vec<String> = paths
-        .filter(|path| path.starts_with(dir) || path.starts_with("/memfd:"))
-        .map(str::to_owned)
+    let found: BTreeMap<&str, &str> = maps
+        .lines()
+        .filter_map(|line| {
+            let path = line.find('/').map(|at| &line[at..])?;
+            path.starts_with(start).then_some((line.split_ascii_whitespace().nth(4)?, path))
+        })
         .collect();
-    found.sort();
-    found.dedup();
-    found
+    let mut paths: Vec<String> = found.into_values().map(str::to_owned).collect();
+    paths.sort();
+    paths
 }

@@ -7,8 +7,8 @@ use tokio::sync::Semaphore;
 use wharf_sdk::document::{self, Nothing, OnWorkload, operation};
 use wharf_sdk::stamp::RuntimeStamp;
 use wharf_sdk::{
-    Error, ErrorCode, Exit, Handle, Health, Instance, Listing, LogOptions, Observation, StopOptions,
-    WorkloadSpec,
+    Capability, Error, ErrorCode, Exit, Handle, Health, Instance, Listing, LogOptions, Observation,
+    StopOptions, WorkloadSpec,
 };
 
 /// The largest answer that is read.
@@ -138,11 +138,13 @@ impl RuntimeClient {
 
     /// The workload's output.
     pub async fn logs(&self, handle: &Handle, options: LogOptions) -> Result<RawStream, CallError> {
+        self.check_able(&Capability::LOGS)?;
         self.open(operation::LOGS, handle, options).await
     }
 
     /// The workload's stdin and stdout.
     pub async fn attach(&self, handle: &Handle) -> Result<RawStream, CallError> {
+        self.check_able(&Capability::ATTACH)?;
         self.open(operation::ATTACH, handle, Nothing {}).await
     }
 
@@ -150,6 +152,14 @@ impl RuntimeClient {
     pub async fn shut_down(&self, deadline: Duration) {
         let ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
         let _ = tokio::time::timeout(deadline, self.connection.shut_down(ms)).await;
+    }
+
+    fn check_able(&self, ability: &Capability) -> Result<(), CallError> {
+        if self.stamp.capabilities.contains(ability) {
+            return Ok(());
+        }
+        let message = format!("the runtime '{}' has no '{ability}'", self.name());
+        Err(CallError::Answered(Error::new(ErrorCode::Unsupported, message)))
     }
 
     fn check_declared(&self, spec: &WorkloadSpec) -> Result<(), CallError> {

@@ -120,7 +120,8 @@ mod tests {
     #[test]
     fn each_misfit_is_told() {
         assert_eq!(check(&fitting()), Ok(()));
-        let cases: [(fn(&mut Stamp), &str); 6] = [
+        type Change = fn(&mut Stamp);
+        let cases: [(Change, &str); 6] = [
             (|s| s.abi = "2.0.0".into(), "version 2.0.0 of the plugin interface"),
             (|s| s.panic = "abort".into(), "panic=abort"),
             (|s| s.target = "sparc64".into(), "built for sparc64"),

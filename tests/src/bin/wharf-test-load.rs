@@ -4,7 +4,7 @@
 //! for a line on its standard input after each; at the end it asks every runtime for its instance and prints those.
 use serde_json::json;
 use std::{env, io::stdin, path::PathBuf};
-use wharf_tests::mapped;
+use wharf_tests::{mapped, mapped_memory};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -14,17 +14,17 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let host = wharf::plugin::Plugins::new(wharf_tests::options(&plugins, &data));
     let found: Vec<&str> =
         host.catalog().runtimes().iter().map(|provided| provided.runtime.name.as_str()).collect();
-    tell(&json!({ "found": found, "mapped": mapped(&plugins) }))?;
+    tell(&json!({ "found": found, "mapped": mapped(&plugins), "memory": mapped_memory().len() }))?;
     let mut clients = Vec::new();
     for name in args {
         clients.push(host.connect(&name, None).await?);
-        tell(&json!({ "connected": name, "mapped": mapped(&plugins) }))?;
+        tell(&json!({ "connected": name, "mapped": mapped(&plugins), "memory": mapped_memory().len() }))?;
     }
     let mut instances = Vec::new();
     for client in clients {
         instances.push(client.instance().await?.instance);
     }
-    tell(&json!({ "instances": instances, "mapped": mapped(&plugins) }))?;
+    tell(&json!({ "instances": instances, "mapped": mapped(&plugins), "memory": mapped_memory().len() }))?;
     wharf::plugin::leave(0)
 }
 

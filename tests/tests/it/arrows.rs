@@ -1,1 +1,89 @@
-//! arrows
+//! Who may depend on whom: `plugins -> sdk <- host`, and nobody links a plugin.
+use serde_json::Value;
+use std::{collections::BTreeMap, env, path::Path, process::Command};
+
+const SDK: &str = "wharf-sdk";
+const ABI: &str = "wharf-abi";
+const HOST: &str = "wharf";
+
+/// The workspace's packages and their dependencies among themselves, dev-dependencies included.
+fn metadata() -> Vec<Value> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
+    let args = ["metadata", "--no-deps", "--offline", "--format-version=1", "--manifest-path"];
+    let output = Command::new(cargo).args(args).arg(manifest).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let Value::Array(packages) = metadata["packages"].take() else { panic!("no packages") };
+    packages
+}
+
+fn name(package: &Value) -> &str {
+    package["name"].as_str().unwrap()
+}
+
+fn is_plugin(package: &Value) -> bool {
+    let targets = package["targets"].as_array().unwrap().iter();
+    targets.flat_map(|target| target["crate_types"].as_array().unwrap()).any(|kind| kind == "cdylib")
+}
+
+/// What a package may name of ours.
+fn allowed(package: &Value) -> &'static [&'static str] {
+    match name(package) {
+        ABI => &[],
+        // Itself, with the feature that its tests need.
+        SDK => &[ABI, SDK],
+        HOST => &[ABI, SDK],
+        "wharf-tests" => &[HOST, SDK],
+        _ if is_plugin(package) => &[SDK],
+        _ => &[],
+    }
+}
+
+#[test]
+fn every_dependency_points_at_the_sdk() {
+    let packages = metadata();
+    let by_name: BTreeMap<&str, &Value> = packages.iter().map(|package| (name(package), package)).collect();
+    let mut wrong = Vec::new();
+    for package in &packages {
+        for dependency in package["dependencies"].as_array().unwrap() {
+            let Some(ours) = by_name.get(name(dependency)) else { continue };
+            if !allowed(package).contains(&name(ours)) {
+                wrong.push(format!("{} -> {}", name(package), name(ours)));
+            }
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new(), "wrong arrows");
+}
+
+#[test]
+fn nobody_depends_on_a_plugin_and_the_plugins_are_known() {
+    let packages = metadata();
+    let plugins: Vec<&str> = packages.iter().filter(|package| is_plugin(package)).map(name).collect();
+    assert!(plugins.contains(&"wharf-plugin-process"), "{plugins:?}");
+    for package in &packages {
+        for dependency in package["dependencies"].as_array().unwrap() {
+            assert!(!plugins.contains(&name(dependency)), "{} links a plugin", name(package));
+        }
+    }
+}
+
+#[test]
+fn no_plugin_contains_unsafe_code() {
+    for package in metadata().iter().filter(|package| is_plugin(package)) {
+        let root = Path::new(package["manifest_path"].as_str().unwrap()).with_file_name("src/lib.rs");
+        let text = std::fs::read_to_string(&root).unwrap();
+        assert!(text.contains("#![forbid(unsafe_code)]"), "{}", root.display());
+    }
+}
+
+#[test]
+fn the_frozen_packages_have_their_names_and_versions() {
+    let packages = metadata();
+    let abi = packages.iter().find(|package| name(package) == ABI).unwrap();
+    assert!(abi["version"].as_str().unwrap().starts_with("1."), "its major version is part of the ABI");
+    for (dependency, version) in [("abi_stable", "=0.11.3"), ("async-ffi", "=0.5.1")] {
+        let pinned = abi["dependencies"].as_array().unwrap().iter().find(|other| name(other) == dependency);
+        assert_eq!(pinned.unwrap()["req"], version, "{dependency}");
+    }
+}

@@ -24,6 +24,16 @@ async fn one_library_provides_several_runtimes() {
 }
 
 #[tokio::test]
+async fn a_library_serves_several_hosts_of_one_process() {
+    let rack = Rack::with(&["alpha"]);
+    let (first, second) = (rack.host(), rack.host());
+    let one = first.connect("alpha", None).await.unwrap();
+    let other = second.connect("alpha", None).await.unwrap();
+    drop((first, one));
+    assert_eq!(other.instance().await.unwrap().instance, "alpha");
+}
+
+#[tokio::test]
 async fn copies_of_one_library_in_two_folders_are_two_libraries() {
     let (first, second) = (Rack::with(&["alpha"]), Rack::with(&["alpha"]));
     let mut hosts = Vec::new();

@@ -107,7 +107,7 @@ fn a_newer_form_of_the_stamp() {
 }
 
 #[test]
-fn a_stamp_that_is_no_json_or_no_text() {
+fn a_stamp_that_is_no_json() {
     let rack = Rack::new();
     let path = rack.add("alpha");
     patch_stamp(&path, r#"{"stamp""#, r#"["stamp""#);

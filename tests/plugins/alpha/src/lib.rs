@@ -58,7 +58,8 @@ impl Runtime for Alpha {
     async fn deploy(&self, spec: &WorkloadSpec) -> Result<Handle> {
         let data = orders::of(spec);
         obey("deploy", &spec.uid, &data).await?;
-        Ok(Handle { uid: spec.uid.clone(), version: 1, data })
+        let uid = if order(&data, "deploy") == Some("other-uid") { "somebody-else" } else { &spec.uid };
+        Ok(Handle { uid: uid.to_owned(), version: 1, data })
     }
 
     async fn start(&self, handle: &Handle) -> Result<()> {

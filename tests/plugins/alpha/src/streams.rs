@@ -11,8 +11,8 @@ use wharf_sdk::{ByteStream, Error, Result};
 /// How much an echo holds.
 const ECHO_BYTES: usize = 4096;
 
-/// `echo` · `flood` (never ends) · `silent` (never says anything; logs its end) · `panic` (one line, then the reader
-/// panics) · `broken` (one line, then an error) · `descriptors`.
+/// `echo` · `flood` (never ends) · `silent` (never says anything; logs its end) · `reader-panics` (one line, then the reader
+/// panics) · `reader-breaks` (one line, then an error) · `descriptors`.
 pub(crate) fn make(told: Option<&str>, uid: &str) -> Result<ByteStream> {
     let uid = uid.to_owned();
     match told {
@@ -22,8 +22,8 @@ pub(crate) fn make(told: Option<&str>, uid: &str) -> Result<ByteStream> {
         }
         Some("flood") => Ok(ByteStream::reading(tokio::io::repeat(b'x'))),
         Some("silent") => Ok(ByteStream::new(Silent(uid), sink())),
-        Some("panic") => Ok(ByteStream::reading(OneLine { said: false, then_panics: true })),
-        Some("broken") => Ok(ByteStream::reading(OneLine { said: false, then_panics: false })),
+        Some("reader-panics") => Ok(ByteStream::reading(OneLine { said: false, then_panics: true })),
+        Some("reader-breaks") => Ok(ByteStream::reading(OneLine { said: false, then_panics: false })),
         Some("descriptors") => descriptors(uid).map_err(|error| Error::io("making pipes", &error)),
         _ => Ok(ByteStream::reading(tokio::io::empty())),
     }

@@ -1,0 +1,3 @@
+//! One test binary for the package.
+mod boundary;
+mod schema;
