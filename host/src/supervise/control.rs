@@ -132,6 +132,15 @@ impl Drop for Server {
     }
 }
 
+/// Removes the socket that a supervisor left which was killed. Only for who knows that there is none: the holder of
+/// the operation lock, once the life lock is free.
+pub(crate) fn clear(state: &StateDir, name: &WorkloadName) -> io::Result<()> {
+    match std::fs::remove_file(state.control().join(format!("{name}.sock"))) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 async fn answer(mut socket: UnixStream, requests: mpsc::Sender<Asked>) -> io::Result<()> {
     let request: Versioned<Request> =
         tokio::time::timeout(REQUEST_DEADLINE, read_line(&mut socket)).await.map_err(io::Error::other)??;

@@ -3,6 +3,7 @@ use super::manager::Manager;
 use super::stop::handle_of;
 use crate::error::{Error, ErrorKind, Result};
 use crate::status::{Event, OperationLock, RunConfig, StatusRecord, WorkloadName};
+use crate::supervise::control;
 use std::time::Duration;
 
 impl Manager {
@@ -38,6 +39,9 @@ impl Manager {
         })?;
         if let Some(handle) = handle_of(Some(&record))? {
             client.remove(&handle).await?;
+        }
+        if let Err(error) = control::clear(self.store().state(), &run.name) {
+            tracing::warn!(name = %run.name, %error, "the control socket of a dead supervisor stays");
         }
         self.store().remove_status(&run.name, &run.uid)?;
         self.store().remove_run_config(&run.name, &run.uid)?;

@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
 /// The directories of one user, empty, and nothing of this machine's.
-pub struct World {
+pub(crate) struct World {
     root: tempfile::TempDir,
 }
 
@@ -31,19 +31,19 @@ fn binary() -> &'static Path {
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let root = tempfile::Builder::new().prefix("wharf-cli-").tempdir().unwrap();
         // In a folder that nobody else can write to, whatever the umask is.
         fs::set_permissions(root.path(), Permissions::from_mode(0o755)).unwrap();
         Self { root }
     }
 
-    pub fn path(&self, below: &str) -> PathBuf {
+    pub(crate) fn path(&self, below: &str) -> PathBuf {
         self.root.path().join(below)
     }
 
     /// A command with nothing in its environment but the three directories and an empty PATH.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.bare_command(arguments);
         command
             .env("WHARF_STATE_DIR", self.path("state"))
@@ -53,7 +53,7 @@ impl World {
     }
 
     /// A command with nothing in its environment but an empty PATH.
-    pub fn bare_command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn bare_command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary());
         command
             .args(arguments)
@@ -65,13 +65,13 @@ impl World {
     }
 
     /// What a command said.
-    pub fn wharf(&self, arguments: &[&str]) -> String {
+    pub(crate) fn wharf(&self, arguments: &[&str]) -> String {
         let output = self.command(arguments).output().unwrap();
         self.told(&output)
     }
 
     /// Exit code, stdout and stderr as one text, the same on every machine.
-    pub fn told(&self, output: &Output) -> String {
+    pub(crate) fn told(&self, output: &Output) -> String {
         let code = output.status.code().map_or_else(|| output.status.to_string(), |code| code.to_string());
         let mut text = format!("exit code {code}\n");
         for (name, bytes) in [("stdout", &output.stdout), ("stderr", &output.stderr)] {
@@ -83,7 +83,7 @@ impl World {
     }
 
     /// With the paths and versions of this machine replaced.
-    pub fn normal(&self, bytes: &[u8]) -> String {
+    pub(crate) fn normal(&self, bytes: &[u8]) -> String {
         let mut text = String::from_utf8(bytes.to_vec()).unwrap();
         for (found, shown) in [
             (self.root.path().to_str().unwrap(), "$ROOT"),
@@ -96,24 +96,24 @@ impl World {
         text
     }
 
-    pub fn write(&self, below: &str, text: &str) {
+    pub(crate) fn write(&self, below: &str, text: &str) {
         let path = self.path(below);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         File::create(path).unwrap().write_all(text.as_bytes()).unwrap();
     }
 
-    pub fn set_mode(&self, below: &str, mode: u32) {
+    pub(crate) fn set_mode(&self, below: &str, mode: u32) {
         fs::set_permissions(self.path(below), Permissions::from_mode(mode)).unwrap();
     }
 
     /// A workload that is on record as stopped, of a runtime that no plugin provides.
-    pub fn record(&self, name: &str) {
+    pub(crate) fn record(&self, name: &str) {
         self.write(&format!("state/runconfigs/{name}.json"), &run_config(name, ""));
         self.write(&format!("state/statuses/{name}.json"), &status(r#""stopped""#, r#""stopped""#));
     }
 
     /// All files below a folder with their contents: what a command that reads must not change.
-    pub fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
+    pub(crate) fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let mut found = Vec::new();
         let mut folders = vec![self.root.path().to_owned()];
         while let Some(folder) = folders.pop() {
@@ -121,9 +121,9 @@ impl World {
             for entry in fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
                 if path.is_dir() {
-                    folders.push(path)
+                    folders.push(path);
                 } else {
-                    found.push((path.clone(), fs::read(path).unwrap()))
+                    found.push((path.clone(), fs::read(path).unwrap()));
                 }
             }
         }
@@ -133,10 +133,10 @@ impl World {
 }
 
 /// The uid of workloads that tests put on record.
-pub const UID: &str = "0123456789abcdef0123456789abcdef";
+pub(crate) const UID: &str = "0123456789abcdef0123456789abcdef";
 
 /// A RunConfig, with more fields if there are any.
-pub fn run_config(name: &str, more: &str) -> String {
+pub(crate) fn run_config(name: &str, more: &str) -> String {
     format!(
         r#"{{"schema_version":"v0.1.0","uid":"{UID}","name":"{name}","runtime_name":"absent","runtime_instance":"here",
             "server":"uvx://mcp-server-{name}","transport":"stdio","port":4100,"group":"tools"{more}}}"#
@@ -144,7 +144,7 @@ pub fn run_config(name: &str, more: &str) -> String {
 }
 
 /// A status record.
-pub fn status(phase: &str, desired: &str) -> String {
+pub(crate) fn status(phase: &str, desired: &str) -> String {
     format!(
         r#"{{"schema_version":"v0.1.0","uid":"{UID}","revision":3,"status":{phase},"desired":{desired},
             "created_at":"2026-01-01T00:00:00Z","updated_at":"2026-01-01T00:00:00Z"}}"#

@@ -1,5 +1,10 @@
 //! The command line as its users meet it: the real binary in a world of its own, with stdout, stderr and exit code
 //! looked at together. What needs a runtime that works is tested in the package `wharf-tests`.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test fails where its world does, and says what it skips"
+)]
 mod completion;
 mod harness;
 mod logs;
