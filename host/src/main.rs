@@ -1,1 +1,21 @@
-fn main() {}
+//! The binary `wharf`: first the roles that it starts itself in, then the command line.
+mod cli;
+
+use std::ffi::OsStr;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let role = std::env::args_os().nth(1);
+    // Processes of wharf's own, before anything else: they must stay small and know nothing of the command line.
+    match role.as_deref().and_then(OsStr::to_str) {
+        Some(wharf::launch::LAUNCHER_ARGUMENT) => wharf::launch::run_launcher(),
+        Some(wharf::launch::EXEC_ARGUMENT) => wharf::launch::run_exec(),
+        Some(wharf::supervise::SUPERVISOR_ARGUMENT) => {
+            cli::own_umask();
+            let code = wharf::supervise::run();
+            // Plugins are loaded by now: their destructors must not run.
+            wharf::plugin::leave(u8::from(code != ExitCode::SUCCESS))
+        }
+        _ => cli::main(),
+    }
+}

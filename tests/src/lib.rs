@@ -1,7 +1,11 @@
 //! The harness: what the integration tests have in common.
 //!
-//! Each test has a [`Rack`] of its own, a temporary folder with copies of the real libraries, so that nothing of one
+//! Tests of the whole have a [`host::Host`] of their own, with the binary as users meet it. Tests of plugins have a
+//! [`Rack`], a temporary folder with copies of the real libraries, so that nothing of one
 //! test's plugins (statics, threads, log records) is another one's.
+pub mod client;
+pub mod host;
+
 mod library;
 mod rack;
 mod records;

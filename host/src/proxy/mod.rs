@@ -1,70 +1,47 @@
-//! TEMPORARY signatures until the proxy is merged.
-use std::{net::SocketAddr, time::Duration};
-use tokio::io::{AsyncRead, AsyncWrite};
-#[derive(Clone, Default)]
-pub struct Limits {}
-pub struct ProxyOptions {
-    pub workload: String,
-    pub allowed_hosts: Vec<String>,
-    pub allowed_origins: Vec<String>,
-    pub limits: Limits,
-    pub client_capabilities: Option<serde_json::Value>,
-}
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    #[error("x")]
-    Exited {},
-    #[error("x")]
-    TimedOut {},
-    #[error("g")]
-    Garbage,
-}
-#[derive(Debug, thiserror::Error)]
-#[error("x")]
-pub struct PingError;
-pub struct ServerInfo;
-#[derive(Clone)]
-pub struct StdioProxy;
-impl StdioProxy {
-    pub fn new(_: ProxyOptions) -> Self {
-        Self
-    }
-    pub async fn connect<R: AsyncRead + Send + Unpin + 'static, W: AsyncWrite + Send + Unpin + 'static>(
-        &self,
-        _: R,
-        _: W,
-        _: Duration,
-    ) -> Result<ServerInfo, ConnectError> {
-        Ok(ServerInfo)
-    }
-    pub async fn disconnected(&self) {}
-    pub async fn close_upstream(&self, _: &str) {}
-    pub async fn ping(&self, _: Duration) -> Result<Duration, PingError> {
-        Err(PingError)
-    }
-    pub fn router(&self) -> axum::Router {
-        axum::Router::new()
-    }
-    pub async fn shutdown(&self) {}
-}
-#[derive(Clone)]
-pub struct HttpProxy;
-impl HttpProxy {
-    pub fn new(_: ProxyOptions, _: SocketAddr) -> Self {
-        Self
-    }
-    pub fn router(&self) -> axum::Router {
-        axum::Router::new()
-    }
-    pub async fn ping(&self, _: Duration) -> Result<Duration, PingError> {
-        Err(PingError)
-    }
-}
-pub async fn serve(
-    _: tokio::net::TcpListener,
-    _: axum::Router,
-    _: &Limits,
-    _: tokio_util::sync::CancellationToken,
-) -> std::io::Result<()> {
-    Ok(())
-}
+//! The MCP proxy: what stands between HTTP clients and one workload's server.
+//!
+//! Called by the supervisor, which owns the server's process: it hands its pipes to [`StdioProxy::connect`] (or an
+//! address to [`HttpProxy::new`]) and serves the router with [`serve`]. This room knows nothing of processes,
+//! runtimes or files.
+//!
+//! ```text
+//!  HTTP client -> serve -> front (gate, classify, request) -> state -> upstream/outbox -> server's stdin
+//!  HTTP client <- front/sse <- ring <- state <- route, ask <- upstream/reader          <- server's stdout
+//! ```
+//! [`classify`] tells the eras of MCP apart, per request; only the session-based ones (2024-11-05 to 2025-11-25)
+//! are served so far. The stateless one enters at the `Era::Modern` arm of `front/post.rs`.
+//!
+//! Invariants. One handshake per server process, made by wharf. Upstream ids are never used twice. What a server
+//! sends reaches the client that it certainly concerns, or nobody. A message is one line of stdin whatever it
+//! holds. No queue, ring, line, body or table is unbounded ([`Limits`]). The one lock is never held across an await
+//! or a write.
+mod ask;
+mod call;
+mod classify;
+mod connection;
+mod front;
+mod gate;
+mod health;
+mod http_upstream;
+mod json;
+mod message;
+mod options;
+mod revision;
+mod ring;
+mod route;
+mod serve;
+mod session;
+mod state;
+mod stdio;
+mod subscribe;
+mod sweep;
+mod upstream;
+
+#[cfg(test)]
+mod tests;
+
+pub use http_upstream::HttpProxy;
+pub use options::{Limits, ProxyOptions};
+pub use serve::serve;
+pub use stdio::StdioProxy;
+pub use upstream::{ConnectError, PingError, ServerInfo};

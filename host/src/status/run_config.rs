@@ -108,6 +108,9 @@ pub struct RunConfig {
     /// The address that an HTTP server listens on.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub target_host: String,
+    /// The directory that a command runs in: where it was created from. Empty for the runtime's choice.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub working_dir: String,
     /// Arguments of the server.
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
     pub cmd_args: Vec<String>,
@@ -183,6 +186,7 @@ impl RunConfig {
             port: 0,
             target_port: 0,
             target_host: String::new(),
+            working_dir: String::new(),
             cmd_args: Vec::new(),
             env_vars: BTreeMap::new(),
             secrets: Vec::new(),

@@ -20,6 +20,7 @@ use tokio::{
     net::{UnixListener, UnixStream},
     sync::{mpsc, oneshot},
 };
+use tokio_util::task::TaskTracker;
 use wharf_sdk::Exit;
 
 /// The version of the protocol.
@@ -107,8 +108,8 @@ impl Server {
         Ok(Self { place, listener })
     }
 
-    /// Takes requests, one connection after the other, for ever.
-    pub(super) async fn serve(self, requests: mpsc::Sender<Asked>) {
+    /// Takes requests, for ever; the tracker knows the connections that have not been answered.
+    pub(super) async fn serve(self, requests: mpsc::Sender<Asked>, connections: TaskTracker) {
         loop {
             let Ok((socket, _)) = self.listener.accept().await else {
                 // Out of descriptors, most likely: the next accept would fail at once again.
@@ -116,7 +117,7 @@ impl Server {
                 continue;
             };
             let requests = requests.clone();
-            tokio::spawn(async move {
+            connections.spawn(async move {
                 if let Err(error) = answer(socket, requests).await {
                     tracing::debug!(%error, "a control connection broke");
                 }

@@ -24,7 +24,7 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// The first argument that makes the binary a supervisor.
 pub const SUPERVISOR_ARGUMENT: &str = "__supervise";
@@ -142,8 +142,9 @@ pub async fn supervise(
     let front = deployment.front.clone();
     let serving = front.clone().map(|front| tokio::spawn(front.serve(listener, end.clone())));
     let (sender, requests) = mpsc::channel(QUEUED_REQUESTS);
+    let connections = TaskTracker::new();
     let control = match Server::bind(&state, &task.name) {
-        Ok(server) => tokio::spawn(server.serve(sender)),
+        Ok(server) => tokio::spawn(server.serve(sender, connections.clone())),
         Err(error) => {
             let error = Error::caused(ErrorKind::Failed, "the control socket cannot be made", &error);
             return Err(give_up(task, Some(deployment), error).await);
@@ -157,6 +158,9 @@ pub async fn supervise(
     reporter.ready(port);
     watch.run().await;
     control.abort();
+    // The command that stopped it still waits for its answer.
+    connections.close();
+    let _ = tokio::time::timeout(GOODBYE, connections.wait()).await;
     if let Some(front) = front {
         front.shut_down().await;
     }

@@ -150,6 +150,7 @@ impl Watch {
         let mut exit = exit;
         loop {
             let Some(pause) = self.backoff.next(self.ready_since.elapsed()) else {
+                self.clear().await;
                 self.record_end(&exit, "it ended too often in a row").await;
                 return false;
             };

@@ -51,6 +51,11 @@ impl Manager {
         };
         let names = candidate_names(request)?;
         let mut run = run_config(request, names[0].clone(), &server, &source)?;
+        if matches!(source, Source::Command { .. })
+            && client.stamp().capabilities.contains(&wharf_sdk::Capability::WORKING_DIR)
+        {
+            run.working_dir = self.config().current_dir.display().to_string();
+        }
         run.set_owner(owner);
         client.validate(&specification(self.config(), &run, &host_id, run.target_port.max(1))?).await?;
         let operation = self.reserve(&mut run, &names, request.name.is_some()).await?;
@@ -89,10 +94,10 @@ impl Manager {
             }
             Err(_) => return usage(format!("'{}' is no IP address", request.host)),
         }
-        for key in request.env.keys().filter(|key| key.is_empty() || key.contains(['=', '\0'])) {
-            return usage(format!("'{key}' is no name for a variable"));
+        match request.env.keys().find(|key| key.is_empty() || key.contains(['=', '\0'])) {
+            Some(key) => usage(format!("'{key}' is no name for a variable")),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// The runtime for a request: the one that is named, the user's default, or among those that accept this kind of
@@ -105,6 +110,7 @@ impl Manager {
         let named = request.runtime.as_ref().or(self.config().default_runtime.as_ref());
         if let Some(name) = named.or(self.config().settings.default_runtime.as_ref()) {
             let client = self.plugins()?.connect(name, None).await?;
+            let source = self.as_accepted(source, &client);
             return Ok((available(client).await?, source));
         }
         let catalog = self.plugins()?.catalog();
@@ -127,6 +133,23 @@ impl Manager {
             }
         }
         Err(nothing_runs(&source, &reasons))
+    }
+
+    /// What is no command in PATH is taken for an image, unless the runtime that was named runs commands alone: then
+    /// it is a command that was not found, or a path.
+    fn as_accepted(&self, source: Source, client: &RuntimeClient) -> Source {
+        let accepts = |kind: &str| client.stamp().accepts.iter().any(|accepted| accepted == kind);
+        match source {
+            Source::Image { reference } if accepts("command") && !accepts("image") => {
+                let program = if reference.contains('/') {
+                    self.config().current_dir.join(reference).display().to_string()
+                } else {
+                    reference
+                };
+                Source::Command { program }
+            }
+            other => other,
+        }
     }
 
     /// Takes a name: the operation lock first, then the RunConfig, exclusively.
@@ -193,11 +216,10 @@ fn run_config(request: &RunRequest, name: WorkloadName, server: &str, source: &S
     let uid = Uid::random()
         .map_err(|error| Error::caused(ErrorKind::Failed, "no random uid can be made", &error))?;
     let mut run = RunConfig::new(uid, name, server);
-    if let Source::Image { reference } = source
-        && request.runtime.as_deref() != Some("process")
-    {
-        run.image = reference.clone();
-        run.server = String::new();
+    match source {
+        Source::Image { reference } => (run.image, run.server) = (reference.clone(), String::new()),
+        Source::Command { program } => run.server = program.clone(),
+        Source::Package { .. } => {}
     }
     run.transport = request.transport;
     run.host = request.host.clone();

@@ -56,6 +56,15 @@ impl Manager {
         Ok(rows)
     }
 
+    /// The names of all workloads, or of those of a group. A RunConfig that cannot be read is in no group.
+    pub fn names(&self, group: Option<&str>) -> Result<Vec<WorkloadName>> {
+        let configs = self.store().list_run_configs()?.into_iter();
+        let wanted = |config: std::result::Result<RunConfig, ReadError>| {
+            group.is_none_or(|group| config.is_ok_and(|config| config.group == group))
+        };
+        Ok(configs.filter_map(|(name, config)| wanted(config).then_some(name)).collect())
+    }
+
     /// One workload as the list shows it.
     pub(super) async fn view(&self, run: &RunConfig) -> Result<(WorkloadView, Option<StatusRecord>)> {
         let status = self.store().read_status(&run.name);

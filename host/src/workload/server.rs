@@ -39,7 +39,7 @@ pub(super) struct Surroundings<'a> {
 
 /// What a SERVER names, and how it is recorded: paths are made absolute, since supervisors run elsewhere.
 ///
-/// A bare name is a command if there is one of that name, and an image otherwise.
+/// What is no path to a file and no command in PATH is an image.
 pub(super) fn parse(server: &str, surroundings: Surroundings<'_>) -> Result<(Source, String), ServerError> {
     if server.trim().is_empty() {
         return Err(ServerError::Empty);
@@ -48,7 +48,8 @@ pub(super) fn parse(server: &str, surroundings: Surroundings<'_>) -> Result<(Sou
         let source = package(server, scheme, rest)?;
         return Ok((source, server.to_owned()));
     }
-    if server.starts_with(['/', '.', '~']) {
+    let is_file = || server.contains('/') && surroundings.current_dir.join(server).is_file();
+    if server.starts_with(['/', '.']) || is_file() {
         let program = surroundings.current_dir.join(server).display().to_string();
         return Ok((Source::Command { program: program.clone() }, program));
     }

@@ -44,6 +44,7 @@ pub fn specification(
         env,
         transport,
         labels: run.labels.clone(),
+        working_dir: (!run.working_dir.is_empty()).then(|| run.working_dir.clone()),
         mounts: run.volumes.clone(),
         cpus: None,
         memory_bytes: None,
@@ -59,11 +60,9 @@ pub(super) fn source(config: &Config, run: &RunConfig) -> Result<Source> {
     let surroundings = Surroundings { current_dir: &config.current_dir, search_path: &config.search_path };
     let (source, _) = server::parse(&run.server, surroundings)
         .map_err(|error| Error::new(ErrorKind::Usage, error.to_string()))?;
-    // `process` runs no images: there a bare name is a command, found or not.
+    // An image is recorded as one; what is recorded as `server` is a command, whether it is in PATH now or not.
     Ok(match source {
-        Source::Image { reference } if run.runtime_name == "process" => {
-            Source::Command { program: reference }
-        }
+        Source::Image { reference } => Source::Command { program: reference },
         other => other,
     })
 }

@@ -86,7 +86,7 @@ impl Manager {
             return Ok(started(run));
         }
         match supervisor.outcome(progress).await {
-            Ended::Ready(port) => Ok(Started { port, url: url(&run.host, port), ..started(run) }),
+            Ended::Ready(port) => Ok(Started::ready(run, port)),
             Ended::Failed(error) => Err(error),
             Ended::Died => {
                 // The lock is still held through this process' own descriptor: the operation goes on here.
@@ -122,6 +122,13 @@ impl Manager {
         if let Err(error) = cleared {
             tracing::warn!(name = %run.name, %error, "what the supervisor left could not be cleared up");
         }
+    }
+}
+
+impl Started {
+    /// A workload that is ready on this port.
+    pub fn ready(run: &RunConfig, port: u16) -> Self {
+        Self { port, url: url(&run.host, port), ..started(run) }
     }
 }
 

@@ -22,6 +22,8 @@ impl Capability {
     pub const OUTLIVE: Self = Self::named("outlive");
     /// The engine restarts workloads by itself and cannot be told not to; wharf then does not.
     pub const SELF_RESTART: Self = Self::named("self-restart");
+    /// Runs workloads in a directory of the host (`working_dir`).
+    pub const WORKING_DIR: Self = Self::named("working-dir");
     /// Mounts directories of the host (`mounts`).
     pub const MOUNTS: Self = Self::named("mounts");
     /// Limits processor time (`cpus`).

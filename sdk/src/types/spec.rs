@@ -29,6 +29,9 @@ pub struct WorkloadSpec {
     /// The user's labels. Those of the contract are added by the runtime and cannot be set here.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// The directory of the host that it runs in; the runtime's choice if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub working_dir: Option<String>,
     /// Directories of the host to be seen by the workload, as `host:workload[:ro]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mounts: Vec<String>,
@@ -99,6 +102,9 @@ impl WorkloadSpec {
         match self.transport {
             Transport::Stdio => needs.push((Capability::STDIO, "transport")),
             Transport::Http { .. } => needs.push((Capability::HTTP, "transport")),
+        }
+        if self.working_dir.is_some() {
+            needs.push((Capability::WORKING_DIR, "working_dir"));
         }
         if !self.mounts.is_empty() {
             needs.push((Capability::MOUNTS, "mounts"));

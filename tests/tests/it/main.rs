@@ -1,9 +1,14 @@
 //! One test binary for the whole package; a module for each subject.
-#![expect(clippy::unwrap_used, reason = "the helpers of tests fail like tests, which clippy does not see")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod arrows;
+mod bad_input;
+mod main_job;
 mod plugin_calls;
 mod plugin_faults;
 mod plugin_loading;
 mod plugin_mapping;
 mod plugin_refusals;
 mod plugin_streams;
+mod processes;
+mod real_servers;

@@ -1,0 +1,227 @@
+//! What the command line looks like, and the way from arguments to an exit code.
+use super::console::{Console, Format};
+use super::failure::{DONE, Failure, Outcome, gravity};
+use super::world::{WorldOptions, own_umask};
+use super::{
+    completion, doctor, export, list, logs, restart, rm, run, runtime, start, status, stop, version,
+};
+use clap::error::ErrorKind as ClapErrorKind;
+use clap::{Parser, Subcommand};
+use std::ffi::{OsStr, OsString};
+use std::sync::Arc;
+use wharf::error::{Error, ErrorKind, Result};
+use wharf::plugin::leave;
+use wharf::workload::Manager;
+
+/// Run MCP servers, and other workloads, on whatever is at hand.
+#[derive(Parser)]
+#[command(
+    name = "wharf",
+    version,
+    propagate_version = false,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "See 'wharf COMMAND --help' for more about a command, 'wharf --help' for examples and exit codes.",
+    after_long_help = after_long_help()
+)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    world: WorldOptions,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Run(Box<run::Run>),
+    #[command(visible_alias = "ls")]
+    List(list::List),
+    Status(status::Status),
+    Start(start::Start),
+    Stop(stop::Stop),
+    Restart(restart::Restart),
+    #[command(visible_alias = "remove")]
+    Rm(rm::Rm),
+    Logs(logs::Logs),
+    Export(export::Export),
+    #[command(subcommand)]
+    Runtime(runtime::Runtime),
+    Doctor(doctor::Doctor),
+    Completion(completion::Completion),
+    Version(version::Version),
+}
+
+impl Command {
+    /// How its errors are printed.
+    fn format(&self) -> Format {
+        match self {
+            Self::Run(command) => command.format,
+            Self::List(command) => command.errors(),
+            Self::Status(command) => command.format,
+            Self::Start(command) => command.format,
+            Self::Stop(command) => command.format,
+            Self::Restart(command) => command.format,
+            Self::Rm(command) => command.format,
+            Self::Runtime(command) => command.format(),
+            Self::Doctor(command) => command.format,
+            Self::Version(command) => command.format,
+            Self::Logs(_) | Self::Export(_) | Self::Completion(_) => Format::Text,
+        }
+    }
+
+    /// Commands that need to know nothing about the world.
+    fn execute_anywhere(&self, console: &Console) -> Option<Outcome> {
+        match self {
+            Self::Completion(command) => Some(command.execute(console)),
+            Self::Version(command) => Some(command.execute(console)),
+            _ => None,
+        }
+    }
+
+    async fn execute(&self, manager: &Manager, console: &Arc<Console>) -> Outcome {
+        match self {
+            Self::Run(command) => command.execute(manager, console).await,
+            Self::List(command) => command.execute(manager, console).await,
+            Self::Status(command) => command.execute(manager, console).await,
+            Self::Start(command) => command.execute(manager, console).await,
+            Self::Stop(command) => command.execute(manager, console).await,
+            Self::Restart(command) => command.execute(manager, console).await,
+            Self::Rm(command) => command.execute(manager, console).await,
+            Self::Logs(command) => command.execute(manager, console).await,
+            Self::Export(command) => command.execute(manager, console),
+            Self::Runtime(command) => command.execute(manager, console).await,
+            Self::Doctor(command) => command.execute(manager, console).await,
+            Self::Completion(command) => command.execute(console),
+            Self::Version(command) => command.execute(console),
+        }
+    }
+}
+
+/// The command line from its arguments to the end of the process.
+pub(crate) fn main() -> ! {
+    own_umask();
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let console = Arc::new(Console::of_process());
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => leave(answer_to_usage(&error, &arguments, &console)),
+    };
+    let outcome = execute(&cli, &console);
+    let flushed = console.flush().map_err(Failure::from);
+    let code = match outcome.and_then(|code| flushed.map(|()| code)) {
+        Ok(code) => code,
+        Err(failure) => report(failure, cli.command.format(), &console),
+    };
+    leave(code)
+}
+
+fn execute(cli: &Cli, console: &Arc<Console>) -> Outcome {
+    if let Some(outcome) = cli.command.execute_anywhere(console) {
+        return outcome;
+    }
+    cli.world.start_log()?;
+    let config = cli.world.config();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::caused(ErrorKind::Failed, "nothing can be run", &error))?;
+    let outcome = runtime.block_on(within(cli, config, console));
+    // What a plugin still does in some thread holds up nobody.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn within(cli: &Cli, config: Result<wharf::config::Config>, console: &Arc<Console>) -> Outcome {
+    let manager = match (config, &cli.command) {
+        (Ok(config), _) => Manager::new(config),
+        (Err(error), Command::Doctor(doctor)) => return doctor.without_config(&error, console),
+        (Err(error), _) => return Err(error.into()),
+    };
+    let outcome = cli.command.execute(&manager, console).await;
+    manager.shut_down().await;
+    outcome
+}
+
+fn report(failure: Failure, format: Format, console: &Console) -> u8 {
+    let Some(error) = failure.reported() else { return DONE };
+    console.error(&error, format);
+    error.kind.exit_code()
+}
+
+/// Help, the version, or what is wrong with the arguments: in the words of the parser, since it knows the usage.
+fn answer_to_usage(error: &clap::Error, arguments: &[OsString], console: &Console) -> u8 {
+    let asked = matches!(error.kind(), ClapErrorKind::DisplayHelp | ClapErrorKind::DisplayVersion);
+    if !asked && wants_json(arguments) {
+        let text = error.to_string();
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let message = lines.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        let error = lines
+            .filter(|line| !line.starts_with("For more information"))
+            .fold(Error::new(ErrorKind::Usage, message), |error, line| {
+                error.hint(line.trim_start_matches("tip: "))
+            });
+        console.error(&error, Format::Json);
+        return ErrorKind::Usage.exit_code();
+    }
+    // A closed pipe is no error here either.
+    let _ = error.print();
+    if asked { DONE } else { ErrorKind::Usage.exit_code() }
+}
+
+/// Whether errors are to be JSON, told from arguments that could not be parsed.
+fn wants_json(arguments: &[OsString]) -> bool {
+    let ours = || arguments.iter().take_while(|argument| argument.as_os_str() != "--");
+    ours().any(|argument| argument == "--format=json")
+        || ours()
+            .zip(ours().skip(1))
+            .any(|(option, value)| option == "--format" && value == OsStr::new("json"))
+}
+
+fn after_long_help() -> String {
+    let mut text = String::from(
+        "Examples:
+  wharf run uvx://mcp-server-time              a package of PyPI; prints the URL for MCP clients
+  wharf run npx://@modelcontextprotocol/server-everything --name everything
+  wharf run ./my-server -- --verbose           a command of this machine, with an argument
+  wharf list                                   what runs, and where
+  wharf logs -f time                           what a workload writes
+  wharf stop --all                             stop everything
+
+Exit codes:
+  0  done
+",
+    );
+    for kind in ErrorKind::ALL {
+        text.push_str(&format!("  {}  {}\n", kind.exit_code(), kind.meaning()));
+    }
+    let mut order = ErrorKind::ALL;
+    order.sort_by_key(|kind| std::cmp::Reverse(gravity(*kind)));
+    let order = order.map(|kind| kind.exit_code().to_string()).join(", ");
+    text.push_str(&format!(
+        "Of several failures the gravest one decides, in this order: {order}.
+
+Results go to stdout, everything else to stderr. With --format json an error is
+JSON on stderr: {{\"error\": {{\"kind\", \"message\", \"hints\"}}}}. Keys are absent when empty."
+    ));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_form_of_errors_is_told_from_arguments_that_make_no_sense() {
+        let wants = |text: &str| wants_json(&text.split(' ').map(OsString::from).collect::<Vec<_>>());
+        assert!(wants("wharf stop --format json ../x"));
+        assert!(wants("wharf stop ../x --format=json"));
+        assert!(!wants("wharf run x -- --format json"));
+        assert!(!wants("wharf stop ../x"));
+    }
+}

@@ -1,0 +1,135 @@
+//! Where commands print.
+use super::escape;
+use rustix::termios::{isatty, tcgetwinsize};
+use serde::Serialize;
+use std::io::{self, Write};
+use wharf::error::Error;
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs; stable.
+    Json,
+}
+
+/// The process' stdout and stderr.
+pub(super) struct Console {
+    /// The columns of the terminal that stdout is; none where it is something else.
+    pub(super) columns: Option<usize>,
+    /// Stdout is a terminal.
+    pub(super) stdout_is_terminal: bool,
+    /// Stderr is a terminal.
+    pub(super) stderr_is_terminal: bool,
+    /// Stderr may be coloured.
+    colour: bool,
+}
+
+impl Console {
+    /// The console of this process.
+    pub(super) fn of_process() -> Self {
+        let (stdout, stderr) = (io::stdout(), io::stderr());
+        let stdout_is_terminal = isatty(&stdout);
+        let stderr_is_terminal = isatty(&stderr);
+        let size = if stdout_is_terminal { tcgetwinsize(&stdout).ok() } else { None };
+        let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let is_dumb = std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
+        Self {
+            columns: size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0),
+            stdout_is_terminal,
+            stderr_is_terminal,
+            colour: stderr_is_terminal && !is_set("NO_COLOR") && !is_dumb,
+        }
+    }
+
+    /// Prints a line of the result. Text from elsewhere must be escaped already.
+    pub(super) fn line(&self, text: &str) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(text.as_bytes())?;
+        stdout.write_all(b"\n")
+    }
+
+    /// Prints a result as JSON.
+    pub(super) fn json<T: Serialize>(&self, value: &T) -> io::Result<()> {
+        self.line(&escape::json(&serde_json::to_string_pretty(value)?))
+    }
+
+    /// Says something beside the result. That stderr cannot be written to is nobody's concern.
+    pub(super) fn note(&self, text: &str) {
+        let _ = writeln!(io::stderr(), "{}", escape::lines(text));
+    }
+
+    /// Reports a failure: the only place that does.
+    pub(super) fn error(&self, error: &Error, format: Format) {
+        let text = match format {
+            Format::Json => json_error(error),
+            Format::Text => self.text_error(error),
+        };
+        let _ = writeln!(io::stderr(), "{text}");
+    }
+
+    fn text_error(&self, error: &Error) -> String {
+        let (on, off) = if self.colour { ("\u{1b}[1;31m", "\u{1b}[0m") } else { ("", "") };
+        let mut text = format!("{on}error:{off} {}", escape::line(&error.message));
+        for hint in &error.hints {
+            text.push_str("\nhint: ");
+            text.push_str(&escape::lines(hint).replace('\n', "\n  "));
+        }
+        text
+    }
+
+    /// Whether anything that was printed is still on its way, and cannot arrive.
+    pub(super) fn flush(&self) -> io::Result<()> {
+        io::stdout().flush()
+    }
+}
+
+/// `{"error": {"kind", "message", "hints"}}` in one line.
+fn json_error(error: &Error) -> String {
+    #[derive(Serialize)]
+    struct Reported<'a> {
+        error: &'a Error,
+    }
+    // Strings alone are serialised, which cannot fail.
+    let text = serde_json::to_string(&Reported { error }).unwrap_or_default();
+    escape::json(&text).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wharf::error::ErrorKind;
+
+    fn error() -> Error {
+        Error::new(ErrorKind::Runtime, "it said \u{1b}[2J").hint("its last output:\nbad\u{7}")
+    }
+
+    fn console(colour: bool) -> Console {
+        Console { columns: None, stdout_is_terminal: false, stderr_is_terminal: colour, colour }
+    }
+
+    #[test]
+    fn an_error_is_escaped_and_its_hints_follow() {
+        assert_eq!(
+            console(false).text_error(&error()),
+            "error: it said \\u{1b}[2J\nhint: its last output:\n  bad\\u{7}"
+        );
+    }
+
+    #[test]
+    fn colour_is_put_around_our_own_word_alone() {
+        assert!(
+            console(true).text_error(&error()).starts_with("\u{1b}[1;31merror:\u{1b}[0m it said \\u{1b}")
+        );
+    }
+
+    #[test]
+    fn an_error_for_programs_is_one_line() {
+        assert_eq!(
+            json_error(&error()),
+            r#"{"error":{"kind":"runtime","message":"it said \u001b[2J","hints":["its last output:\nbad\u0007"]}}"#
+        );
+    }
+}

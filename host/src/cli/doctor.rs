@@ -1,0 +1,176 @@
+//! `doctor`: tries what workloads need, and says what to do about what is missing.
+use super::console::{Console, Format};
+use super::doctor_state;
+use super::escape;
+use super::failure::{DONE, Outcome};
+use super::runtime::{attempt, names};
+use clap::Args;
+use futures_util::future::join_all;
+use serde::Serialize;
+use std::path::PathBuf;
+use wharf::error::{Error, ErrorKind, chain};
+use wharf::plugin::Plugins;
+use wharf::workload::Manager;
+
+/// Try everything that workloads need, and say what to do about what is missing
+///
+/// Succeeds if something can run workloads. Nothing is written but what the runtimes themselves write.
+///
+/// JSON: an object of ok and checks, an array of check, result (ok, warning, failed), message, remedy.
+#[derive(Args)]
+pub(super) struct Doctor {
+    /// How to print the results
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: Format,
+}
+
+/// How a check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Verdict {
+    Ok,
+    /// Something is missing that is not always needed.
+    Warning,
+    Failed,
+}
+
+/// One check: what was looked at, what was found, what to do.
+#[derive(Debug, Serialize)]
+pub(super) struct Finding {
+    check: &'static str,
+    result: Verdict,
+    message: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    remedy: String,
+}
+
+impl Finding {
+    pub(super) fn ok(check: &'static str, message: impl Into<String>) -> Self {
+        Self { check, result: Verdict::Ok, message: message.into(), remedy: String::new() }
+    }
+
+    pub(super) fn warning(
+        check: &'static str,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self { check, result: Verdict::Warning, message: message.into(), remedy: remedy.into() }
+    }
+
+    pub(super) fn failed(check: &'static str, message: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { check, result: Verdict::Failed, message: message.into(), remedy: remedy.into() }
+    }
+}
+
+#[derive(Serialize)]
+struct Diagnosis {
+    ok: bool,
+    checks: Vec<Finding>,
+}
+
+impl Doctor {
+    pub(super) async fn execute(&self, manager: &Manager, console: &Console) -> Outcome {
+        let config = manager.config();
+        let mut checks = vec![Finding::ok("configuration", config.config_dir.display().to_string())];
+        checks.extend(doctor_state::examine(manager.store().state()));
+        let is_usable = checks.iter().all(|finding| finding.result != Verdict::Failed);
+        let plugins = match manager.plugins() {
+            Ok(plugins) => plugins,
+            Err(error) => return self.without_config(&error, console),
+        };
+        checks.extend(libraries(plugins));
+        let runtimes = runtimes(plugins).await;
+        let runs = runtimes.iter().any(|finding| finding.result == Verdict::Ok);
+        checks.extend(runtimes);
+        checks.extend(tools(&config.search_path));
+        self.print(&Diagnosis { ok: is_usable && runs, checks }, console)
+    }
+
+    /// What there is to say where not even the configuration can be read.
+    pub(super) fn without_config(&self, error: &Error, console: &Console) -> Outcome {
+        let checks = vec![Finding::failed("configuration", &error.message, error.hints.join("; "))];
+        self.print(&Diagnosis { ok: false, checks }, console)
+    }
+
+    fn print(&self, diagnosis: &Diagnosis, console: &Console) -> Outcome {
+        if self.format == Format::Json {
+            console.json(diagnosis)?;
+        } else {
+            for finding in &diagnosis.checks {
+                let verdict = match finding.result {
+                    Verdict::Ok => "ok",
+                    Verdict::Warning => "warning",
+                    Verdict::Failed => "FAILED",
+                };
+                let message = escape::line(&finding.message);
+                console.line(&format!("{verdict:7}  {:13}  {message}", finding.check))?;
+                if !finding.remedy.is_empty() {
+                    console.line(&format!("{:24}  to do: {}", "", escape::line(&finding.remedy)))?;
+                }
+            }
+            console.line(if diagnosis.ok { "workloads can be run" } else { "workloads cannot be run" })?;
+        }
+        Ok(if diagnosis.ok { DONE } else { ErrorKind::Failed.exit_code() })
+    }
+}
+
+fn libraries(plugins: &Plugins) -> Vec<Finding> {
+    let found = plugins.catalog().libraries();
+    if found.is_empty() {
+        let remedy = "put plugins beside wharf, or name their folder: --plugin-dir, WHARF_PLUGIN_PATH";
+        return vec![Finding::failed("plugins", "none were found", remedy)];
+    }
+    found
+        .iter()
+        .map(|library| match &library.stamp {
+            Ok(stamp) => Finding::ok(
+                "plugin",
+                format!("{} {} ({})", stamp.plugin, stamp.version, library.path.display()),
+            ),
+            Err(error) => {
+                Finding::warning("plugin", chain(error), "mend it or remove it; the others are not affected")
+            }
+        })
+        .collect()
+}
+
+async fn runtimes(plugins: &Plugins) -> Vec<Finding> {
+    let names = names(plugins.catalog());
+    let tried = join_all(names.iter().map(|name| attempt(plugins, name))).await;
+    tried
+        .into_iter()
+        .map(|tried| {
+            let message = match tried.message.is_empty() {
+                true => format!("{} is {}", tried.name, tried.state),
+                false => format!("{} is {}: {}", tried.name, tried.state, tried.message),
+            };
+            if tried.is_healthy() {
+                Finding::ok("runtime", message)
+            } else {
+                let remedy = format!("for details: wharf --log-level debug runtime check {}", tried.name);
+                Finding::warning("runtime", message, remedy)
+            }
+        })
+        .collect()
+}
+
+/// What packages are run with.
+fn tools(search_path: &[PathBuf]) -> Vec<Finding> {
+    [
+        ("npx", "npx:// packages", "install Node.js, which brings npx"),
+        ("uvx", "uvx:// packages", "install uv, which brings uvx"),
+    ]
+    .into_iter()
+    .map(|(tool, runs, remedy)| {
+        let found = search_path.iter().map(|dir| dir.join(tool)).find(|path| is_executable(path));
+        match found {
+            Some(path) => Finding::ok("tool", format!("{tool} runs {runs} ({})", path.display())),
+            None => Finding::warning("tool", format!("{tool} is not in PATH: {runs} cannot be run"), remedy),
+        }
+    })
+    .collect()
+}
+
+fn is_executable(path: &std::path::Path) -> bool {
+    path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
+}

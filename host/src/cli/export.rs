@@ -1,0 +1,44 @@
+//! `export`.
+use super::console::Console;
+use super::failure::{DONE, Outcome};
+use clap::Args;
+use std::{fs::OpenOptions, io::Write, os::unix::fs::OpenOptionsExt, path::PathBuf};
+use wharf::error::{Error, ErrorKind};
+use wharf::status::WorkloadName;
+use wharf::workload::Manager;
+
+/// Print a workload's RunConfig, to be given to: wharf run --from-config
+///
+/// It is JSON. Secrets stay references to secrets; values of --env are in it as they were given.
+#[derive(Args)]
+pub(super) struct Export {
+    /// The workload's name
+    name: WorkloadName,
+    /// Write it to this file, which only you can read
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+impl Export {
+    pub(super) fn execute(&self, manager: &Manager, console: &Console) -> Outcome {
+        let run = manager.export(&self.name)?;
+        let Some(path) = &self.output else {
+            console.json(&run)?;
+            return Ok(DONE);
+        };
+        let failed = |error: std::io::Error| {
+            Error::caused(ErrorKind::Failed, format!("{} cannot be written", path.display()), &error)
+        };
+        let mut text = serde_json::to_vec_pretty(&run).map_err(|error| failed(error.into()))?;
+        text.push(b'\n');
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(failed)?;
+        file.write_all(&text).and_then(|()| file.sync_all()).map_err(failed)?;
+        Ok(DONE)
+    }
+}

@@ -1,0 +1,75 @@
+//! How a command ends: with an exit code, or in a way that `main` reports.
+use std::io;
+use wharf::error::{Error, ErrorKind};
+
+/// What a command returns: its exit code, or why it failed.
+pub(super) type Outcome = Result<u8, Failure>;
+
+/// The exit code of a command that did what it was asked.
+pub(super) const DONE: u8 = 0;
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// What it was asked for could not be done.
+    Command(Error),
+    /// Its output could not be written.
+    Output(io::Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Command(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+impl Failure {
+    /// What to report; nothing where the reader of the output went away.
+    pub(super) fn reported(self) -> Option<Error> {
+        match self {
+            Self::Command(error) => Some(error),
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
+            Self::Output(error) => {
+                Some(Error::caused(ErrorKind::Failed, "the output cannot be written", &error))
+            }
+        }
+    }
+}
+
+/// How grave a kind of failure is, where one exit code must stand for several: what may have happened without
+/// anybody knowing first, what did not happen at all last.
+pub(super) const fn gravity(kind: ErrorKind) -> u8 {
+    match kind {
+        ErrorKind::Deadline => 7,
+        ErrorKind::Runtime => 6,
+        ErrorKind::Owner => 5,
+        ErrorKind::Failed => 4,
+        ErrorKind::Conflict => 3,
+        ErrorKind::NotFound => 2,
+        ErrorKind::Usage => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_that_went_away_is_not_reported() {
+        assert!(Failure::from(io::Error::from(io::ErrorKind::BrokenPipe)).reported().is_none());
+        assert!(Failure::from(io::Error::from(io::ErrorKind::StorageFull)).reported().is_some());
+    }
+
+    #[test]
+    fn no_two_kinds_are_equally_grave() {
+        let mut gravities = ErrorKind::ALL.map(gravity);
+        gravities.sort_unstable();
+        assert_eq!(gravities, [1, 2, 3, 4, 5, 6, 7]);
+    }
+}

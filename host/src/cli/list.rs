@@ -1,0 +1,163 @@
+//! `list`.
+use super::age::age;
+use super::console::{Console, Format};
+use super::failure::{DONE, Outcome};
+use super::run_options::pair;
+use super::table::Table;
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use wharf::reconcile::EffectiveState;
+use wharf::workload::{ListOptions, Manager, WorkloadView};
+
+/// List the workloads that run or should run
+///
+/// What cannot be confirmed now is marked as stale, and the reason told on stderr: the list is a success all the same.
+///
+/// JSON: an array of name, uid, runtime_name, runtime_instance, package, url, port, transport_type, proxy_mode,
+/// status (starting, running, stopping, stopped, removing, error, unhealthy, interrupted, unknown), status_context,
+/// stale, stale_reason, group, labels, created_at, started_at. Keys are absent when empty. With --format mcpservers:
+/// {"mcpServers": {NAME: {"url", "type"}}}, as MCP clients are configured.
+#[derive(Args)]
+pub(super) struct List {
+    /// Also those that do not run and should not
+    #[arg(short, long)]
+    all: bool,
+    /// Only those of this runtime
+    #[arg(long, value_name = "NAME")]
+    runtime: Option<String>,
+    /// Only those of this group
+    #[arg(long, value_name = "GROUP")]
+    group: Option<String>,
+    /// Only those with this label; can be given several times
+    #[arg(short, long, value_name = "KEY=VALUE", value_parser = pair)]
+    label: Vec<(String, String)>,
+    /// How to print them
+    #[arg(long, value_enum, default_value_t)]
+    format: ListFormat,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum ListFormat {
+    /// For people
+    #[default]
+    Text,
+    /// For programs; stable
+    Json,
+    /// The part of an MCP client's configuration
+    Mcpservers,
+}
+
+impl List {
+    /// How errors are printed.
+    pub(super) fn errors(&self) -> Format {
+        match self.format {
+            ListFormat::Text => Format::Text,
+            ListFormat::Json | ListFormat::Mcpservers => Format::Json,
+        }
+    }
+
+    pub(super) async fn execute(&self, manager: &Manager, console: &Console) -> Outcome {
+        let options = ListOptions {
+            all: self.all,
+            runtime: self.runtime.clone(),
+            group: self.group.clone(),
+            labels: self.label.iter().cloned().collect(),
+        };
+        let rows = manager.list(&options).await?;
+        match self.format {
+            ListFormat::Json => console.json(&rows)?,
+            ListFormat::Mcpservers => console.json(&McpServers::of(&rows))?,
+            ListFormat::Text if rows.is_empty() => self.say_nothing(console),
+            ListFormat::Text => print(&rows, console)?,
+        }
+        Ok(DONE)
+    }
+
+    fn say_nothing(&self, console: &Console) {
+        let filtered = self.runtime.is_some() || self.group.is_some() || !self.label.is_empty();
+        console.note(match (filtered, self.all) {
+            (true, _) => "no workloads match",
+            (false, true) => "there are no workloads",
+            (false, false) => "no workloads are running",
+        });
+        console.note(if self.all || filtered {
+            "hint: start one: wharf run uvx://mcp-server-time"
+        } else {
+            "hint: see those that are stopped: wharf list --all; start one: wharf run uvx://mcp-server-time"
+        });
+    }
+}
+
+fn print(rows: &[WorkloadView], console: &Console) -> std::io::Result<()> {
+    let now = Timestamp::now();
+    let mut table = Table::new(&["NAME", "RUNTIME", "PACKAGE", "STATUS", "URL", "PORT", "GROUP", "CREATED"]);
+    for row in rows {
+        let port = if row.port == 0 { String::new() } else { row.port.to_string() };
+        let created = row.created_at.parse().map(|then| age(then, now)).unwrap_or_default();
+        let status = shown_status(row);
+        table.row([
+            &row.name,
+            &row.runtime_name,
+            &row.package,
+            &status,
+            &row.url,
+            &port,
+            &row.group,
+            &created,
+        ]);
+    }
+    for line in table.render(console.columns, Some("PACKAGE")) {
+        console.line(&line)?;
+    }
+    explain(rows, console);
+    Ok(())
+}
+
+/// The state, and whether it rests on the record alone.
+pub(super) fn shown_status(row: &WorkloadView) -> String {
+    let stale = if row.stale { " (stale)" } else { "" };
+    format!("{}{stale}", row.status.as_str())
+}
+
+/// Why rows are stale, each reason once, and what is wrong with those that are not as they should be.
+fn explain(rows: &[WorkloadView], console: &Console) {
+    for reason in rows.iter().filter(|row| row.stale).map(|row| &row.stale_reason).collect::<BTreeSet<_>>() {
+        console.note(&format!("stale: {reason}"));
+    }
+    for row in rows.iter().filter(|row| !row.status_context.is_empty()) {
+        if matches!(
+            row.status,
+            EffectiveState::Error
+                | EffectiveState::Unhealthy
+                | EffectiveState::Interrupted
+                | EffectiveState::Unknown
+        ) {
+            console.note(&format!("{}: {}: {}", row.name, row.status.as_str(), row.status_context));
+        }
+    }
+}
+
+/// What MCP clients are configured with.
+#[derive(Serialize)]
+struct McpServers<'a> {
+    #[serde(rename = "mcpServers")]
+    servers: BTreeMap<&'a str, McpServer<'a>>,
+}
+
+#[derive(Serialize)]
+struct McpServer<'a> {
+    url: &'a str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+}
+
+impl<'a> McpServers<'a> {
+    /// Those that can be reached.
+    fn of(rows: &'a [WorkloadView]) -> Self {
+        let reachable = rows.iter().filter(|row| !row.url.is_empty());
+        let server = |row: &'a WorkloadView| McpServer { url: &row.url, kind: "streamable-http" };
+        Self { servers: reachable.map(|row| (row.name.as_str(), server(row))).collect() }
+    }
+}

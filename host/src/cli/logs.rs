@@ -1,0 +1,165 @@
+//! `logs`.
+use super::console::Console;
+use super::escape;
+use super::failure::{DONE, Outcome};
+use super::follow;
+use clap::Args;
+use jiff::{SignedDuration, Timestamp};
+use std::io::{self, Write};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
+use wharf::error::{Error, ErrorKind};
+use wharf::status::WorkloadName;
+use wharf::workload::Manager;
+use wharf_sdk::LogOptions;
+
+/// A line that is longer is shown in parts.
+const MAX_LINE_BYTES: u64 = 64 * 1024;
+/// What is copied at once.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// Show what a workload writes
+///
+/// On a terminal, what it would obey is escaped; elsewhere the bytes are as they were written.
+#[derive(Args)]
+pub(super) struct Logs {
+    /// The workload's name
+    name: WorkloadName,
+    /// Go on with what is written from now on
+    #[arg(short, long)]
+    follow: bool,
+    /// Only the last so many lines
+    #[arg(short = 'n', long, value_name = "N|all", default_value = "all", value_parser = tail)]
+    tail: Tail,
+    /// Only what was written since then: 90s, 10m, 2h30m, or a time such as 2026-01-31T08:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    since: Option<Timestamp>,
+    /// The log of its supervisor and proxy instead
+    #[arg(long)]
+    proxy: bool,
+}
+
+/// How many lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tail {
+    All,
+    Lines(u64),
+}
+
+fn tail(text: &str) -> Result<Tail, String> {
+    if text == "all" {
+        return Ok(Tail::All);
+    }
+    text.parse().map(Tail::Lines).map_err(|_| "it is a number of lines, or all".to_owned())
+}
+
+fn since(text: &str) -> Result<Timestamp, String> {
+    if let Ok(then) = text.parse() {
+        return Ok(then);
+    }
+    let ago: SignedDuration =
+        text.parse().map_err(|_| "it is a duration such as 10m, or a time in RFC 3339".to_owned())?;
+    Timestamp::now().checked_sub(ago.abs()).map_err(|_| "that is too long ago".to_owned())
+}
+
+impl Logs {
+    pub(super) async fn execute(&self, manager: &Manager, console: &Console) -> Outcome {
+        let lines = match self.tail {
+            Tail::All => None,
+            Tail::Lines(lines) => Some(lines),
+        };
+        let mut writer = LogWriter { escapes: console.stdout_is_terminal };
+        if self.proxy {
+            let path = manager.proxy_log(&self.name)?;
+            let wanted = follow::Wanted { lines, since: self.since, follow: self.follow };
+            follow::print(&path, &wanted, &mut writer).await?;
+            return Ok(DONE);
+        }
+        let since_ms = self.since.map(|since| u64::try_from(since.as_millisecond()).unwrap_or(0));
+        let options = LogOptions { follow: self.follow, tail: lines, since_ms };
+        let reader = manager.logs(&self.name, options).await?;
+        writer.copy(reader).await?;
+        Ok(DONE)
+    }
+}
+
+/// Why a log could not be shown to its end.
+pub(super) fn broken(error: &io::Error) -> Error {
+    Error::caused(ErrorKind::Failed, "the log cannot be read", error)
+}
+
+/// Writes a log to stdout.
+pub(super) struct LogWriter {
+    /// Stdout is a terminal.
+    escapes: bool,
+}
+
+impl LogWriter {
+    /// Writes whatever the reader has, to its end.
+    async fn copy(&mut self, mut reader: impl AsyncRead + Unpin) -> Result<(), super::failure::Failure> {
+        if self.escapes {
+            let mut reader = BufReader::new(reader);
+            let mut line = Vec::new();
+            while (&mut reader)
+                .take(MAX_LINE_BYTES)
+                .read_until(b'\n', &mut line)
+                .await
+                .map_err(|error| broken(&error))?
+                > 0
+            {
+                self.line(&line)?;
+                line.clear();
+            }
+            return Ok(());
+        }
+        let mut chunk = vec![0; CHUNK_BYTES];
+        loop {
+            let read = reader.read(&mut chunk).await.map_err(|error| broken(&error))?;
+            if read == 0 {
+                return Ok(());
+            }
+            let mut stdout = io::stdout().lock();
+            stdout.write_all(&chunk[..read])?;
+            // Who follows a log wants each line when it is written.
+            stdout.flush()?;
+        }
+    }
+
+    /// Writes one line, which ends with a line feed unless it is the last one or too long.
+    pub(super) fn line(&mut self, line: &[u8]) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        if !self.escapes {
+            return stdout.write_all(line);
+        }
+        let text = String::from_utf8_lossy(line);
+        let text = text.strip_suffix('\n').unwrap_or(&text);
+        let text = text.strip_suffix('\r').unwrap_or(text);
+        writeln!(stdout, "{}", escape::log_line(text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tail_is_a_number_or_all() {
+        assert_eq!(
+            (tail("all"), tail("0"), tail("12")),
+            (Ok(Tail::All), Ok(Tail::Lines(0)), Ok(Tail::Lines(12)))
+        );
+        assert!(tail("-1").is_err() && tail("many").is_err());
+    }
+
+    #[test]
+    fn a_time_is_a_duration_or_a_moment() {
+        assert_eq!(since("2026-01-31T08:00:00Z").unwrap().as_second(), 1_769_846_400);
+        for duration in ["90s", "10m", "2h30m", "1d"] {
+            match since(duration) {
+                Ok(then) => assert!(then < Timestamp::now(), "{duration}"),
+                // A day has no fixed length for a library of dates; hours have.
+                Err(_) => assert_eq!(duration, "1d"),
+            }
+        }
+        assert!(since("yesterday").is_err());
+    }
+}

@@ -1,0 +1,42 @@
+//! The command line: parses, calls the command layer, renders. One file a command.
+//!
+//! Called by `main` alone. It is the only place that looks at the environment and HOME, and the only one that prints:
+//! results for people and programs on stdout, everything else on stderr. It must not know how workloads are run, nor
+//! any particular runtime.
+//!
+//! Invariants:
+//! - Text from servers, engines and records is escaped before a terminal sees it.
+//! - An error is printed once, and its kind alone decides the exit code.
+//! - A reader that goes away is no error, and never leaves a command half done.
+//! - The process ends through [`wharf::plugin::leave`]: plugins may be loaded.
+mod age;
+mod app;
+mod completion;
+mod console;
+mod doctor;
+mod doctor_state;
+mod escape;
+mod export;
+mod failure;
+mod follow;
+mod foreground;
+mod from_config;
+mod list;
+mod logs;
+mod progress;
+mod restart;
+mod rm;
+mod run;
+mod run_options;
+mod runtime;
+mod select;
+mod several;
+mod start;
+mod status;
+mod stop;
+mod table;
+mod version;
+mod world;
+
+pub(crate) use app::main;
+pub(crate) use world::own_umask;

@@ -1,0 +1,301 @@
+//! `runtime list`, `runtime info`, `runtime check`.
+use super::console::{Console, Format};
+use super::escape;
+use super::failure::{DONE, Outcome};
+use super::table::Table;
+use clap::{Args, Subcommand};
+use futures_util::future::join_all;
+use serde::Serialize;
+use std::path::PathBuf;
+use wharf::error::{Error, ErrorKind, Result, chain};
+use wharf::plugin::{Catalog, Library, Plugins, Provided};
+use wharf::workload::Manager;
+use wharf_sdk::HealthState;
+use wharf_sdk::stamp::Stamp;
+
+/// See which runtimes there are, and whether they work
+#[derive(Subcommand)]
+pub(super) enum Runtime {
+    List(List),
+    Info(Info),
+    Check(Check),
+}
+
+/// List the runtimes and the plugins that provide them; no plugin is loaded
+///
+/// JSON: an array of name, version, abi, status (usable, shadowed, duplicate, refused), reason, file.
+#[derive(Args)]
+pub(super) struct List {
+    /// How to print them
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// Show what a runtime's plugin says about itself; it is not loaded
+///
+/// JSON: an object of name, file, plugin, version, abi, sdk, rustc, target, capabilities, accepts, priority.
+#[derive(Args)]
+pub(super) struct Info {
+    /// The runtime's name
+    name: String,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// Load runtimes and try whether they can be used here and now
+///
+/// Succeeds if all that are named can be used, or any one where none is named.
+///
+/// JSON: an array of name, state (healthy, unhealthy, undetected, failed), message, instance, endpoint.
+#[derive(Args)]
+pub(super) struct Check {
+    /// The runtimes' names; all of them where none is given
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// How to print the results
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+impl Runtime {
+    /// How errors are printed.
+    pub(super) fn format(&self) -> Format {
+        match self {
+            Self::List(command) => command.format,
+            Self::Info(command) => command.format,
+            Self::Check(command) => command.format,
+        }
+    }
+
+    pub(super) async fn execute(&self, manager: &Manager, console: &Console) -> Outcome {
+        let plugins = manager.plugins()?;
+        match self {
+            Self::List(command) => command.execute(plugins.catalog(), console),
+            Self::Info(command) => command.execute(plugins.catalog(), console),
+            Self::Check(command) => command.execute(plugins, console).await,
+        }
+    }
+}
+
+/// One runtime, or one library that provides none.
+#[derive(Serialize)]
+struct Found<'a> {
+    #[serde(skip_serializing_if = "str::is_empty")]
+    name: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    version: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    abi: &'a str,
+    status: &'static str,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    reason: String,
+    file: String,
+}
+
+impl List {
+    fn execute(&self, catalog: &Catalog, console: &Console) -> Outcome {
+        let found = found(catalog);
+        if self.format == Format::Json {
+            console.json(&found)?;
+            return Ok(DONE);
+        }
+        if found.is_empty() {
+            console.note("no plugins were found");
+            console.note(
+                "hint: they are searched for beside wharf, and with --plugin-dir and WHARF_PLUGIN_PATH",
+            );
+            return Ok(DONE);
+        }
+        let mut table = Table::new(&["NAME", "VERSION", "ABI", "STATUS", "FILE"]);
+        for row in &found {
+            table.row([row.name, row.version, row.abi, row.status, &row.file]);
+        }
+        for line in table.render(None, None) {
+            console.line(&line)?;
+        }
+        for row in found.iter().filter(|row| !row.reason.is_empty()) {
+            console.note(&format!("{}: {}", row.status, row.reason));
+        }
+        Ok(DONE)
+    }
+}
+
+fn found(catalog: &Catalog) -> Vec<Found<'_>> {
+    let mut found: Vec<Found<'_>> =
+        catalog.runtimes().iter().map(|provided| runtime(catalog, provided)).collect();
+    for library in catalog.libraries() {
+        if let Err(error) = &library.stamp {
+            let (status, reason, file) = ("refused", chain(error), file(library));
+            found.push(Found { name: "", version: "", abi: "", status, reason, file });
+        }
+    }
+    found
+}
+
+fn runtime<'a>(catalog: &'a Catalog, provided: &Provided<'a>) -> Found<'a> {
+    let name = provided.runtime.name.as_str();
+    let (version, abi) = provided
+        .library
+        .stamp
+        .as_ref()
+        .map(|stamp| (stamp.version.as_str(), stamp.abi.as_str()))
+        .unwrap_or_default();
+    let (status, reason) = match (provided.shadowed, catalog.find(name)) {
+        (true, Ok(winner)) => {
+            ("shadowed", format!("'{name}' of {} by {}", file(provided.library), file(winner.library)))
+        }
+        (true, Err(error)) | (false, Err(error)) => ("duplicate", chain(&error)),
+        (false, Ok(_)) => ("usable", String::new()),
+    };
+    Found { name, version, abi, status, reason, file: file(provided.library) }
+}
+
+fn file(library: &Library) -> String {
+    library.path.display().to_string()
+}
+
+#[derive(Serialize)]
+struct Details<'a> {
+    name: &'a str,
+    file: PathBuf,
+    plugin: &'a str,
+    version: &'a str,
+    abi: &'a str,
+    sdk: &'a str,
+    rustc: &'a str,
+    target: &'a str,
+    capabilities: Vec<&'a str>,
+    accepts: &'a [String],
+    priority: i32,
+}
+
+impl Info {
+    fn execute(&self, catalog: &Catalog, console: &Console) -> Outcome {
+        let provided = catalog.find(&self.name).map_err(Error::from)?;
+        let Ok(stamp) = &provided.library.stamp else {
+            return Err(Error::new(ErrorKind::Failed, "the plugin has no stamp any more").into());
+        };
+        let details = details(&provided, stamp);
+        match self.format {
+            Format::Json => console.json(&details)?,
+            Format::Text => {
+                for (key, value) in [
+                    ("Name", details.name.to_owned()),
+                    ("File", details.file.display().to_string()),
+                    ("Plugin", format!("{} {}", details.plugin, details.version)),
+                    ("Interface", format!("{} (SDK {})", details.abi, details.sdk)),
+                    ("Built by", format!("{} for {}", details.rustc, details.target)),
+                    ("Runs", details.accepts.join(", ")),
+                    ("Can", details.capabilities.join(", ")),
+                    ("Priority", details.priority.to_string()),
+                ] {
+                    console.line(&format!("{:10}  {}", format!("{key}:"), escape::line(&value)))?;
+                }
+            }
+        }
+        Ok(DONE)
+    }
+}
+
+fn details<'a>(provided: &Provided<'a>, stamp: &'a Stamp) -> Details<'a> {
+    Details {
+        name: &provided.runtime.name,
+        file: provided.library.path.clone(),
+        plugin: &stamp.plugin,
+        version: &stamp.version,
+        abi: &stamp.abi,
+        sdk: &stamp.sdk,
+        rustc: &stamp.rustc,
+        target: &stamp.target,
+        capabilities: provided.runtime.capabilities.iter().map(wharf_sdk::Capability::as_str).collect(),
+        accepts: &provided.runtime.accepts,
+        priority: provided.runtime.priority,
+    }
+}
+
+/// What became of trying a runtime.
+#[derive(Serialize)]
+pub(super) struct Tried {
+    pub(super) name: String,
+    pub(super) state: &'static str,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) message: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    instance: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    endpoint: String,
+}
+
+impl Tried {
+    pub(super) fn is_healthy(&self) -> bool {
+        self.state == "healthy"
+    }
+}
+
+impl Check {
+    async fn execute(&self, plugins: &Plugins, console: &Console) -> Outcome {
+        let names = if self.names.is_empty() { names(plugins.catalog()) } else { self.names.clone() };
+        for name in &self.names {
+            // A name that does not exist is another error than a runtime that does not work.
+            plugins.catalog().find(name).map_err(Error::from)?;
+        }
+        let tried = join_all(names.iter().map(|name| attempt(plugins, name))).await;
+        match self.format {
+            Format::Json => console.json(&tried)?,
+            Format::Text if tried.is_empty() => console.note("no plugins were found"),
+            Format::Text => {
+                let mut table = Table::new(&["NAME", "STATE", "INSTANCE", "MESSAGE"]);
+                for row in &tried {
+                    table.row([&row.name, row.state, &row.instance, &row.message]);
+                }
+                for line in table.render(None, None) {
+                    console.line(&line)?;
+                }
+            }
+        }
+        let fine = if self.names.is_empty() {
+            tried.iter().any(Tried::is_healthy)
+        } else {
+            tried.iter().all(Tried::is_healthy)
+        };
+        Ok(if fine { DONE } else { ErrorKind::Owner.exit_code() })
+    }
+}
+
+/// The names of all runtimes, each once.
+pub(super) fn names(catalog: &Catalog) -> Vec<String> {
+    let mut names: Vec<String> =
+        catalog.runtimes().iter().map(|provided| provided.runtime.name.clone()).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Loads a runtime and asks it whether it can be used.
+pub(super) async fn attempt(plugins: &Plugins, name: &str) -> Tried {
+    let asked = async {
+        let client = plugins.connect(name, None).await?;
+        let health = client.health().await?;
+        let instance = client.instance().await.ok();
+        Ok::<_, Error>((health, instance))
+    };
+    let outcome: Result<_> = asked.await;
+    let name = name.to_owned();
+    match outcome {
+        Err(error) => {
+            let (instance, endpoint) = (String::new(), String::new());
+            Tried { name, state: "failed", message: error.message, instance, endpoint }
+        }
+        Ok((health, instance)) => {
+            let state = match health.state {
+                HealthState::Healthy => "healthy",
+                HealthState::Unhealthy => "unhealthy",
+                HealthState::Undetected => "undetected",
+            };
+            let (instance, endpoint) =
+                instance.map(|instance| (instance.instance, instance.endpoint)).unwrap_or_default();
+            Tried { name, state, message: health.message, instance, endpoint }
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Which workloads a command is for: by name, all of a group, or all.
+use clap::Args;
+use wharf::error::Result;
+use wharf::status::WorkloadName;
+use wharf::workload::Manager;
+
+/// The workloads of a command that takes several.
+#[derive(Args)]
+#[group(required = true, multiple = true)]
+pub(super) struct Selection {
+    /// The workloads' names
+    #[arg(value_name = "NAME", conflicts_with_all = ["all", "group"])]
+    names: Vec<WorkloadName>,
+    /// All workloads
+    #[arg(short, long)]
+    all: bool,
+    /// All workloads of a group
+    #[arg(long, value_name = "GROUP")]
+    group: Option<String>,
+}
+
+impl Selection {
+    /// The names, each once, in the order that they were given in.
+    pub(super) fn names(&self, manager: &Manager) -> Result<Vec<WorkloadName>> {
+        if self.all || self.group.is_some() {
+            return manager.names(self.group.as_deref());
+        }
+        let mut names: Vec<WorkloadName> = Vec::with_capacity(self.names.len());
+        for name in &self.names {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        Ok(names)
+    }
+
+    /// What to say where there are none.
+    pub(super) fn nothing(&self) -> String {
+        match &self.group {
+            Some(group) => format!("there are no workloads in the group '{group}'"),
+            None => "there are no workloads".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! One command for several workloads: at the same time, each result reported in the order of the names.
+use super::console::{Console, Format};
+use super::failure::{DONE, Outcome, gravity};
+use super::select::Selection;
+use futures_util::{StreamExt, stream};
+use serde::Serialize;
+use std::future::Future;
+use std::io;
+use wharf::error::{Error, Result};
+use wharf::status::WorkloadName;
+use wharf::workload::Manager;
+
+/// So many workloads are worked on at a time.
+const AT_A_TIME: usize = 8;
+
+/// What became of one workload.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Report {
+    /// Its name.
+    name: String,
+    /// In one word, or `failed`.
+    result: &'static str,
+    /// Where clients reach it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    url: String,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Error>,
+}
+
+impl Report {
+    /// A success, in one word.
+    pub(super) fn of(name: &WorkloadName, result: &'static str) -> Self {
+        Self { name: name.to_string(), result, ..Self::default() }
+    }
+
+    /// With the place where clients reach it.
+    pub(super) fn at(mut self, url: String) -> Self {
+        self.url = url;
+        self
+    }
+
+    fn failure(name: &WorkloadName, error: Error) -> Self {
+        let named = format!("'{name}'");
+        let error = if error.message.contains(&named) { error } else { error.while_doing(named) };
+        Self { error: Some(error), ..Self::of(name, "failed") }
+    }
+
+    fn text(&self) -> String {
+        let words = self.result.replace('_', " ");
+        if self.url.is_empty() {
+            format!("{}: {words}", self.name)
+        } else {
+            format!("{}: {words}, {}", self.name, self.url)
+        }
+    }
+}
+
+/// Does the work for each workload of the selection. A failure, or a reader that goes away, holds up no other one.
+pub(super) async fn each<W, F>(
+    selection: &Selection,
+    manager: &Manager,
+    format: Format,
+    console: &Console,
+    work: W,
+) -> Outcome
+where
+    W: Fn(WorkloadName) -> F,
+    F: Future<Output = Result<Report>>,
+{
+    let names = selection.names(manager)?;
+    if names.is_empty() && format == Format::Text {
+        console.note(&selection.nothing());
+    }
+    let work = &work;
+    let mut reports = stream::iter(names)
+        .map(|name| async move {
+            let outcome = work(name.clone()).await;
+            outcome.unwrap_or_else(|error| Report::failure(&name, error))
+        })
+        .buffered(AT_A_TIME);
+    let mut all = Vec::new();
+    let mut printed: io::Result<()> = Ok(());
+    while let Some(report) = reports.next().await {
+        if format == Format::Text {
+            match &report.error {
+                Some(error) => console.error(error, format),
+                None => printed = printed.and_then(|()| console.line(&report.text())),
+            }
+        }
+        all.push(report);
+    }
+    if format == Format::Json {
+        printed = console.json(&all);
+    }
+    printed?;
+    Ok(exit_code(&all))
+}
+
+fn exit_code(reports: &[Report]) -> u8 {
+    let kinds = reports.iter().filter_map(|report| report.error.as_ref()).map(|error| error.kind);
+    kinds.max_by_key(|kind| gravity(*kind)).map_or(DONE, wharf::error::ErrorKind::exit_code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wharf::error::ErrorKind;
+
+    fn failed(kind: ErrorKind, message: &str) -> Report {
+        Report::failure(&WorkloadName::new("time").unwrap(), Error::new(kind, message))
+    }
+
+    #[test]
+    fn the_gravest_failure_decides() {
+        let fine = Report::of(&WorkloadName::new("time").unwrap(), "stopped");
+        assert_eq!(exit_code(&[]), 0);
+        assert_eq!(exit_code(&[failed(ErrorKind::NotFound, "x"), failed(ErrorKind::Deadline, "x"), fine]), 7);
+    }
+
+    #[test]
+    fn a_failure_names_its_workload_once() {
+        let message = |report: Report| report.error.unwrap().message;
+        assert_eq!(message(failed(ErrorKind::Failed, "no space")), "'time': no space");
+        assert_eq!(message(failed(ErrorKind::NotFound, "there is no 'time'")), "there is no 'time'");
+    }
+}

@@ -1,0 +1,44 @@
+//! `start`.
+use super::console::{Console, Format};
+use super::failure::Outcome;
+use super::progress::Steps;
+use super::select::Selection;
+use super::several::{Report, each};
+use clap::Args;
+use std::sync::Arc;
+use wharf::status::WorkloadName;
+use wharf::workload::Manager;
+
+/// Start workloads that do not run
+///
+/// JSON: an array of name, result (started, starting, already_running, failed), url, error.
+#[derive(Args)]
+pub(super) struct Start {
+    #[command(flatten)]
+    selection: Selection,
+    /// Do not wait until they are ready
+    #[arg(long)]
+    no_wait: bool,
+    /// Say nothing about progress
+    #[arg(short, long)]
+    quiet: bool,
+    /// How to print the results
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: Format,
+}
+
+impl Start {
+    pub(super) async fn execute(&self, manager: &Manager, console: &Arc<Console>) -> Outcome {
+        let start = |name: WorkloadName| async move {
+            let mut steps = Steps::new(console, self.quiet, name.as_str());
+            let started = manager.start(&name, !self.no_wait, &mut steps).await?;
+            let result = match (started.already_running, self.no_wait) {
+                (true, _) => "already_running",
+                (false, true) => "starting",
+                (false, false) => "started",
+            };
+            Ok(Report::of(&name, result).at(started.url))
+        };
+        each(&self.selection, manager, self.format, console, start).await
+    }
+}

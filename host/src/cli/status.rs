@@ -1,0 +1,112 @@
+//! `status`.
+use super::age::{age, duration};
+use super::console::{Console, Format};
+use super::escape;
+use super::failure::{DONE, Outcome};
+use super::list::shown_status;
+use clap::Args;
+use jiff::Timestamp;
+use wharf::status::{LastExit, StatusRecord, WorkloadName};
+use wharf::workload::{Manager, StatusReport, SupervisorReport};
+
+/// Show one workload in depth: what is recorded, what its runtime and its supervisor say
+///
+/// JSON: an object of workload (as in the list), runtime_endpoint, recorded, supervisor (pid, version, uptime_ms,
+/// restarts, ping_us, ping_error). Keys are absent when empty.
+#[derive(Args)]
+pub(super) struct Status {
+    /// The workload's name
+    name: WorkloadName,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: Format,
+}
+
+impl Status {
+    pub(super) async fn execute(&self, manager: &Manager, console: &Console) -> Outcome {
+        let report = manager.status(&self.name).await?;
+        match self.format {
+            Format::Json => console.json(&report)?,
+            Format::Text => {
+                let rows = rows(&report, Timestamp::now());
+                let width = rows.iter().map(|(key, _)| key.len()).max().unwrap_or(0) + 1;
+                for (key, value) in rows {
+                    let key = format!("{key}:");
+                    console.line(&format!("{key:width$}  {}", escape::line(&value)))?;
+                }
+            }
+        }
+        Ok(DONE)
+    }
+}
+
+fn rows(report: &StatusReport, now: Timestamp) -> Vec<(&'static str, String)> {
+    let row = &report.workload;
+    let mut rows = vec![
+        ("Name", row.name.clone()),
+        ("Status", shown_status(row)),
+        ("Reason", row.status_context.clone()),
+        ("Stale because", row.stale_reason.clone()),
+        ("URL", row.url.clone()),
+        ("Package", row.package.clone()),
+        ("Runtime", row.runtime_name.clone()),
+        ("Instance", row.runtime_instance.clone()),
+        ("Endpoint", report.runtime_endpoint.clone()),
+        ("Group", row.group.clone()),
+        (
+            "Labels",
+            row.labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(", "),
+        ),
+        ("Created", moment(&row.created_at, now)),
+        ("Started", moment(&row.started_at, now)),
+    ];
+    if let Some(recorded) = &report.recorded {
+        rows.extend(recorded_rows(recorded, now));
+    }
+    rows.extend(supervisor_rows(report.supervisor.as_ref()));
+    rows.push(("Uid", row.uid.clone()));
+    rows.retain(|(_, value)| !value.is_empty());
+    rows
+}
+
+fn recorded_rows(recorded: &StatusRecord, now: Timestamp) -> Vec<(&'static str, String)> {
+    let desired = match recorded.desired {
+        wharf::status::Desired::Running => "running",
+        wharf::status::Desired::Stopped => "stopped",
+    };
+    let exit = recorded.last_exit.as_ref().map(|exit| last_exit(exit, now)).unwrap_or_default();
+    vec![("Recorded", format!("{}, to be {desired}", recorded.phase)), ("Last exit", exit)]
+}
+
+fn last_exit(exit: &LastExit, now: Timestamp) -> String {
+    let how = match (exit.code, exit.signal) {
+        (Some(code), _) => format!("code {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => "not known".to_owned(),
+    };
+    let reason = exit.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    format!("{how}{reason}, {}", age(exit.at, now))
+}
+
+fn supervisor_rows(supervisor: Option<&SupervisorReport>) -> Vec<(&'static str, String)> {
+    let Some(supervisor) = supervisor else { return vec![("Supervisor", "none".to_owned())] };
+    let answer = match supervisor.ping_us {
+        Some(micros) => format!("in {}.{:03} ms", micros / 1000, micros % 1000),
+        None if supervisor.ping_error.is_empty() => String::new(),
+        None => format!("none: {}", supervisor.ping_error),
+    };
+    let uptime = if supervisor.uptime_ms == 0 { String::new() } else { duration(supervisor.uptime_ms) };
+    vec![
+        ("Supervisor", format!("process {}, wharf {}", supervisor.pid, supervisor.version)),
+        ("Uptime", uptime),
+        ("Restarts", supervisor.restarts.to_string()),
+        ("Server answers", answer),
+    ]
+}
+
+fn moment(text: &str, now: Timestamp) -> String {
+    match text.parse::<Timestamp>() {
+        Ok(then) => format!("{then:.0} ({})", age(then, now)),
+        Err(_) => text.to_owned(),
+    }
+}

@@ -1,0 +1,219 @@
+//! From the environment and the global options to a [`Config`]: the only look at the world.
+use clap::{Args, ValueEnum};
+use rustix::fs::Mode;
+use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use wharf::config::{Config, PINS_FILE, SETTINGS_FILE, Settings, SettingsError, read_optional};
+use wharf::error::{Error, ErrorKind, Result};
+use wharf::plugin::PluginDir;
+
+/// Where plugins of the system are.
+const SYSTEM_PLUGIN_DIRS: [&str; 2] = ["/usr/local/lib/wharf/plugins", "/usr/lib/wharf/plugins"];
+
+/// Where things are: options of every command.
+#[derive(Args, Debug, Default)]
+pub(super) struct WorldOptions {
+    /// Records, locks and logs [env: WHARF_STATE_DIR] [default: $XDG_STATE_HOME/wharf or ~/.local/state/wharf]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options", hide_short_help = true)]
+    state_dir: Option<PathBuf>,
+    /// config.json, plugins.lock.json and secrets/ [env: WHARF_CONFIG_DIR] [default: $XDG_CONFIG_HOME/wharf or
+    /// ~/.config/wharf]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options", hide_short_help = true)]
+    config_dir: Option<PathBuf>,
+    /// The runtimes' own files, and plugins/ [env: WHARF_DATA_DIR] [default: $XDG_DATA_HOME/wharf or
+    /// ~/.local/share/wharf]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options", hide_short_help = true)]
+    data_dir: Option<PathBuf>,
+    /// Search for plugins here first; can be given several times [env: WHARF_PLUGIN_PATH, separated by colons]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options", hide_short_help = true)]
+    plugin_dir: Vec<PathBuf>,
+    /// Log what is at least this grave, on stderr [env: WHARF_LOG] [default: warn]
+    #[arg(
+        long,
+        global = true,
+        value_name = "LEVEL",
+        help_heading = "Global options",
+        hide_short_help = true
+    )]
+    log_level: Option<LogLevel>,
+}
+
+/// How grave a log record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl LogLevel {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+/// The umask is ours, not the caller's: whatever is made is its owner's alone.
+pub(crate) fn own_umask() {
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
+}
+
+impl WorldOptions {
+    /// Begins to log on stderr.
+    pub(super) fn start_log(&self) -> Result<()> {
+        let level = self.log_level()?.unwrap_or(LogLevel::Warn);
+        tracing_subscriber::fmt()
+            .with_writer(std::io::stderr)
+            .with_ansi(false)
+            .with_target(false)
+            .without_time()
+            .with_env_filter(tracing_subscriber::EnvFilter::new(level.as_str()))
+            .init();
+        Ok(())
+    }
+
+    /// Everything that the library is told.
+    ///
+    /// # Errors
+    /// No directory can be told, root would write into another user's HOME, or the user's configuration makes no
+    /// sense.
+    pub(super) fn config(&self) -> Result<Config> {
+        let state_dir =
+            directory(self.state_dir.as_deref(), "WHARF_STATE_DIR", "XDG_STATE_HOME", ".local/state")?;
+        let config_dir =
+            directory(self.config_dir.as_deref(), "WHARF_CONFIG_DIR", "XDG_CONFIG_HOME", ".config")?;
+        let data_dir =
+            directory(self.data_dir.as_deref(), "WHARF_DATA_DIR", "XDG_DATA_HOME", ".local/share")?;
+        let executable = std::env::current_exe().map_err(|error| {
+            Error::caused(ErrorKind::Failed, "wharf's own executable is not known", &error)
+        })?;
+        let settings: Settings =
+            read_optional(&config_dir.join(SETTINGS_FILE)).map_err(|error| unusable(&error))?;
+        let pins = read_optional(&config_dir.join(PINS_FILE)).map_err(|error| unusable(&error))?;
+        let plugin_dirs = self.plugin_dirs(&settings, &config_dir, &data_dir, &executable)?;
+        let path = variable("PATH").unwrap_or_default();
+        Ok(Config {
+            state_dir,
+            data_dir,
+            config_dir,
+            plugin_dirs,
+            executable,
+            current_dir: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
+            search_path: std::env::split_paths(&path)
+                .filter(|dir| dir.is_absolute() && dir.to_str().is_some())
+                .collect(),
+            default_runtime: text("WHARF_RUNTIME")?,
+            // Supervisors write to their own logs, where a little more is worth having.
+            log_level: self.log_level()?.unwrap_or(LogLevel::Info).as_str().to_owned(),
+            settings,
+            pins,
+        })
+    }
+
+    fn log_level(&self) -> Result<Option<LogLevel>> {
+        if self.log_level.is_some() {
+            return Ok(self.log_level);
+        }
+        let Some(text) = text("WHARF_LOG")? else { return Ok(None) };
+        LogLevel::from_str(&text, true).map(Some).map_err(|_| {
+            Error::new(ErrorKind::Usage, format!("WHARF_LOG is '{text}', and that is no level of a log"))
+                .hint("it is one of error, warn, info, debug, trace")
+        })
+    }
+
+    /// The folders in their order; all but the last are made for plugins alone.
+    fn plugin_dirs(
+        &self,
+        settings: &Settings,
+        config_dir: &Path,
+        data_dir: &Path,
+        executable: &Path,
+    ) -> Result<Vec<PluginDir>> {
+        let mut paths = Vec::new();
+        for path in &self.plugin_dir {
+            paths.push(absolute(path)?);
+        }
+        for path in std::env::split_paths(&variable("WHARF_PLUGIN_PATH").unwrap_or_default()) {
+            if !path.as_os_str().is_empty() {
+                paths.push(absolute(&path)?);
+            }
+        }
+        paths.extend(settings.plugin_dirs.iter().map(|path| config_dir.join(path)));
+        paths.push(data_dir.join("plugins"));
+        paths.extend(SYSTEM_PLUGIN_DIRS.map(PathBuf::from));
+        let mut dirs: Vec<_> = paths.into_iter().map(|path| PluginDir { path, dedicated: true }).collect();
+        if let Some(beside) = executable.parent() {
+            dirs.push(PluginDir { path: beside.to_owned(), dedicated: false });
+        }
+        Ok(dirs)
+    }
+}
+
+/// One of the three directories: the option, wharf's own variable, that of the XDG specification, HOME.
+fn directory(option: Option<&Path>, own: &str, xdg: &str, below_home: &str) -> Result<PathBuf> {
+    if let Some(given) = option {
+        return absolute(given);
+    }
+    if let Some(given) = variable(own) {
+        return absolute(Path::new(&given));
+    }
+    // "All paths set in these environment variables must be absolute": others are ignored (XDG Base Directory
+    // Specification 0.8, "Basics").
+    if let Some(base) = variable(xdg).map(PathBuf::from).filter(|base| base.is_absolute()) {
+        return absolute(&base.join("wharf"));
+    }
+    absolute(&home()?.join(below_home).join("wharf"))
+}
+
+/// HOME, unless root was given another user's: files of root's would lie in it, and that user could not change them.
+fn home() -> Result<PathBuf> {
+    const INSTEAD: &str = "or name the directories: --state-dir, --config-dir and --data-dir";
+    let Some(home) = variable("HOME").map(PathBuf::from).filter(|home| home.is_absolute()) else {
+        return Err(Error::new(ErrorKind::Failed, "HOME is not set, so there is no place for wharf's files")
+            .hint(format!("set HOME, {INSTEAD}")));
+    };
+    let owner = std::fs::metadata(&home).map_or(0, |metadata| metadata.uid());
+    if rustix::process::geteuid().is_root() && owner != 0 {
+        let message = format!("you are root, and HOME ({}) belongs to user {owner}", home.display());
+        return Err(Error::new(ErrorKind::Failed, message)
+            .hint(format!("run it as that user, or with root's own HOME (sudo -H), {INSTEAD}")));
+    }
+    Ok(home)
+}
+
+/// Supervisors run elsewhere, and are told where in JSON.
+fn absolute(path: &Path) -> Result<PathBuf> {
+    let absolute = std::path::absolute(path)
+        .map_err(|error| Error::caused(ErrorKind::Usage, format!("the path '{}'", path.display()), &error))?;
+    if absolute.to_str().is_none() {
+        return Err(Error::new(ErrorKind::Usage, format!("the path '{}' is not UTF-8", path.display())));
+    }
+    Ok(absolute)
+}
+
+/// A variable; one that is empty says nothing.
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// A variable's value as text, as a user meant it.
+pub(super) fn text(name: &str) -> Result<Option<String>> {
+    match std::env::var_os(name).map(OsString::into_string) {
+        None => Ok(None),
+        Some(Ok(value)) if value.is_empty() => Ok(None),
+        Some(Ok(value)) => Ok(Some(value)),
+        Some(Err(_)) => Err(Error::new(ErrorKind::Usage, format!("the value of {name} is not UTF-8"))),
+    }
+}
+
+fn unusable(error: &SettingsError) -> Error {
+    Error::new(ErrorKind::Failed, wharf::error::chain(error)).hint("mend the file, or remove it")
+}

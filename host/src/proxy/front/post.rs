@@ -1,0 +1,121 @@
+//! POST: checks, classification, and what belongs to no session yet.
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
+use tokio::time::Instant;
+
+use super::body::{check_length, read_body};
+use super::entry::principal;
+use super::respond::{self, empty, invalid, rpc_error, unavailable};
+use super::{batch, request};
+use crate::proxy::classify::{Era, EraHeaders, MODERN_REFUSAL, classify};
+use crate::proxy::gate::{self, PROTOCOL_VERSION, SESSION_ID, header_text};
+use crate::proxy::message::{Id, Message, MessageError, code, result_text};
+use crate::proxy::options::Limits;
+use crate::proxy::revision::Revision;
+use crate::proxy::session::{ClientCapabilities, Principal, Session};
+use crate::proxy::state::Busy;
+use crate::proxy::stdio::Shared;
+
+/// Rows 3 and 4 of the table: size, then types.
+pub(crate) fn check_post_head(parts: &Parts, limits: &Limits) -> Result<(), Box<Response>> {
+    check_length(&parts.headers, limits).map_err(|error| Box::new(error.response()))?;
+    if !gate::is_json(&parts.headers) {
+        return Err(Box::new(empty(StatusCode::UNSUPPORTED_MEDIA_TYPE)));
+    }
+    if !gate::accepts_both(&parts.headers) {
+        return Err(Box::new(empty(StatusCode::NOT_ACCEPTABLE)));
+    }
+    Ok(())
+}
+
+/// The headers that decide about the era.
+pub(super) fn era_headers(parts: &Parts) -> EraHeaders<'_> {
+    EraHeaders {
+        version: header_text(&parts.headers, &PROTOCOL_VERSION),
+        session: header_text(&parts.headers, &SESSION_ID),
+    }
+}
+
+/// The answer to what is no message.
+pub(crate) fn malformed(error: &MessageError) -> Response {
+    match error {
+        MessageError::Json(error) => {
+            rpc_error(StatusCode::BAD_REQUEST, None, code::PARSE, &error.to_string())
+        }
+        MessageError::Invalid { id, reason, .. } => invalid(id.as_ref(), reason),
+    }
+}
+
+pub(super) async fn post(proxy: &Arc<Shared>, parts: &Parts, body: Body) -> Response {
+    let limits = &proxy.options.limits;
+    if let Err(response) = check_post_head(parts, limits) {
+        return *response;
+    }
+    let body = match read_body(body, limits).await {
+        Ok(body) => body,
+        Err(error) => return error.response(),
+    };
+    let principal = principal(&parts.headers);
+    let headers = era_headers(parts);
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return batch::post(proxy, parts, headers, &principal, &body);
+    }
+    let message = match Message::parse(&body, limits.json_depth) {
+        Ok(message) => message,
+        Err(error) => return malformed(&error),
+    };
+    match classify(headers, &message) {
+        Era::LegacySession(session) => request::single(proxy, parts, session, &principal, &message).await,
+        Era::LegacyOpening => initialize(proxy, principal, &message),
+        // The stateless era enters here.
+        Era::Modern => {
+            rpc_error(StatusCode::BAD_REQUEST, message.id(), code::METHOD_NOT_FOUND, MODERN_REFUSAL)
+        }
+        Era::ModernNotification => empty(StatusCode::ACCEPTED),
+        Era::Neither(misfit) => invalid(message.id(), misfit.reason()),
+    }
+}
+
+/// Opens a session. The server is not asked: its one handshake is wharf's (section 4 of the table).
+fn initialize(proxy: &Arc<Shared>, principal: Principal, message: &Message) -> Response {
+    let limits = &proxy.options.limits;
+    let Some(id) = message.id() else { return invalid(None, "initialize needs an id") };
+    let Some(requested) = message.param_str("protocolVersion") else {
+        return rpc_error(StatusCode::OK, Some(id), code::INVALID_PARAMS, "protocolVersion is missing");
+    };
+    let requested = Revision::parse(&requested).unwrap_or(Revision::NEWEST);
+    let capabilities = ClientCapabilities::from_json(message.param("capabilities"));
+    match open(proxy, requested, capabilities, principal, id) {
+        Ok(response) => response,
+        Err(busy) => unavailable(Some(id), busy, limits),
+    }
+}
+
+fn open(
+    proxy: &Arc<Shared>,
+    requested: Revision,
+    capabilities: ClientCapabilities,
+    principal: Principal,
+    id: &Id,
+) -> Result<Response, Busy> {
+    let (session, result) = proxy.with(|state| {
+        let Some(upstream) = state.upstream.as_ref().filter(|_| state.is_ready()) else {
+            return Err(Busy::NotRunning);
+        };
+        let revision = upstream.revision.min(requested);
+        let result = upstream.welcome(revision).to_vec();
+        let session = Session::new(revision, capabilities, principal, Instant::now());
+        let opened = state.open_session(session)?;
+        state.sync_level();
+        Ok((opened, result))
+    })?;
+    proxy.watch.notify_one();
+    let mut response = respond::json(StatusCode::OK, result_text(id.as_json(), &result));
+    let value = HeaderValue::from_str(session.as_str()).map_err(|_| Busy::NoRandomness)?;
+    response.headers_mut().insert(SESSION_ID, value);
+    Ok(response)
+}

@@ -1,0 +1,218 @@
+//! What is checked before a body is looked at (section 2 of the translation table, rows 1 to 4): who asks
+//! (`Host`, `Origin`), and in which types. Used by both fronts, so that an HTTP server gets the same protection.
+use axum::http::header::{ACCEPT, CONTENT_TYPE, HOST, ORIGIN};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
+
+use super::options::ProxyOptions;
+
+/// `Mcp-Session-Id`.
+pub(crate) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+/// `MCP-Protocol-Version`.
+pub(crate) const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+/// `Last-Event-ID`.
+pub(crate) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+
+/// Allow-lists of one workload.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    hosts: Vec<String>,
+    origins: Vec<String>,
+}
+
+/// A request that the gate refuses (403).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// `Host` is missing, given twice, or not ours: DNS rebinding.
+    Host,
+    /// `Origin` is `null`, given twice, or not ours: a page of somebody else.
+    Origin,
+}
+
+impl Gate {
+    pub(crate) fn new(options: &ProxyOptions) -> Self {
+        let lower = |values: &[String]| {
+            values.iter().map(|value| value.trim().trim_end_matches('/').to_ascii_lowercase()).collect()
+        };
+        Self { hosts: lower(&options.allowed_hosts), origins: lower(&options.allowed_origins) }
+    }
+
+    /// Judges a request by its head. `Ok` holds the origin that may read the answer, if it is a browser's.
+    pub(crate) fn admit(&self, parts: &Parts) -> Result<Option<HeaderValue>, Refusal> {
+        let host = single(&parts.headers, &HOST).ok_or(Refusal::Host)?;
+        if !self.is_host_allowed(host.as_bytes()) || !self.is_authority_allowed(&parts.uri) {
+            return Err(Refusal::Host);
+        }
+        if !parts.headers.contains_key(ORIGIN) {
+            return Ok(None);
+        }
+        let origin = single(&parts.headers, &ORIGIN).ok_or(Refusal::Origin)?;
+        let text = origin.to_str().map_err(|_| Refusal::Origin)?;
+        if self.is_origin_allowed(text) { Ok(Some(origin.clone())) } else { Err(Refusal::Origin) }
+    }
+
+    fn is_authority_allowed(&self, uri: &Uri) -> bool {
+        uri.authority().is_none_or(|authority| self.is_host_allowed(authority.as_str().as_bytes()))
+    }
+
+    fn is_host_allowed(&self, host: &[u8]) -> bool {
+        let Ok(host) = std::str::from_utf8(host) else { return false };
+        let Some(name) = name_without_port(host) else { return false };
+        if LOOPBACK.iter().any(|known| name.eq_ignore_ascii_case(known)) {
+            return true;
+        }
+        self.hosts.iter().any(|known| known.eq_ignore_ascii_case(name) || known.eq_ignore_ascii_case(host))
+    }
+
+    fn is_origin_allowed(&self, origin: &str) -> bool {
+        if self.origins.iter().any(|known| known.eq_ignore_ascii_case(origin)) {
+            return true;
+        }
+        let Some((scheme, host)) = origin.split_once("://") else { return false };
+        (scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https"))
+            && name_without_port(host)
+                .is_some_and(|name| LOOPBACK.iter().any(|known| name.eq_ignore_ascii_case(known)))
+    }
+}
+
+/// The name in `name`, `name:port` or `[v6]:port`; `None` if what follows the name is no port.
+fn name_without_port(host: &str) -> Option<&str> {
+    let end = if host.starts_with('[') { host.find(']')? + 1 } else { host.find(':').unwrap_or(host.len()) };
+    let (name, rest) = host.split_at(end);
+    let port = rest.strip_prefix(':');
+    (rest.is_empty() || port.is_some_and(|port| port.parse::<u16>().is_ok())).then_some(name)
+}
+
+/// A header that must not be given twice.
+pub(crate) fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next()?;
+    values.next().is_none().then_some(first)
+}
+
+/// A header's text, if it is given and visible ASCII.
+pub(crate) fn header_text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
+}
+
+/// Whether the body is declared to be JSON (browsers send anything else without asking first).
+pub(crate) fn is_json(headers: &HeaderMap) -> bool {
+    single(headers, &CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
+        value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
+    })
+}
+
+/// Whether both types that a POST may be answered with are acceptable.
+pub(crate) fn accepts_both(headers: &HeaderMap) -> bool {
+    accepts(headers, "application", "json") && accepts_events(headers)
+}
+
+/// Whether a stream of events is acceptable.
+pub(crate) fn accepts_events(headers: &HeaderMap) -> bool {
+    accepts(headers, "text", "event-stream")
+}
+
+fn accepts(headers: &HeaderMap, kind: &str, subtype: &str) -> bool {
+    headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            let Some((left, right)) = parts.next().and_then(|media| media.split_once('/')) else {
+                return false;
+            };
+            let refused = parts.any(|parameter| {
+                parameter.split_once('=').is_some_and(|(name, q)| {
+                    name.trim().eq_ignore_ascii_case("q") && q.trim().parse() == Ok(0.0f32)
+                })
+            });
+            let fits = |given: &str, wanted: &str| given == "*" || given.eq_ignore_ascii_case(wanted);
+            !refused && fits(left, kind) && fits(right, subtype)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+
+    use super::{Gate, Refusal, accepts_both, is_json};
+    use crate::proxy::ProxyOptions;
+
+    fn judge(host: &str, origin: Option<&str>) -> Result<bool, Refusal> {
+        let gate = Gate::new(&ProxyOptions {
+            allowed_hosts: vec!["Box.lan".into(), "one.lan:8080".into()],
+            allowed_origins: vec!["https://App.example/".into()],
+            ..ProxyOptions::default()
+        });
+        let mut request = Request::builder().uri("/mcp").header("host", host);
+        if let Some(origin) = origin {
+            request = request.header("origin", origin);
+        }
+        gate.admit(&request.body(()).unwrap().into_parts().0).map(|origin| origin.is_some())
+    }
+
+    #[test]
+    fn only_loopback_and_listed_hosts_pass() {
+        for host in
+            ["localhost", "LOCALHOST:1", "127.0.0.1:65535", "[::1]", "[::1]:80", "box.LAN:9", "one.lan:8080"]
+        {
+            assert_eq!(judge(host, None), Ok(false), "{host}");
+        }
+        let bad = [
+            "evil.example",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "localhost:x",
+            "[::1",
+            "",
+            "one.lan",
+            "one.lan:81",
+            "localhost:99999",
+            "evil.example:80@localhost",
+            "[::1]x",
+        ];
+        for host in bad {
+            assert_eq!(judge(host, None), Err(Refusal::Host), "{host}");
+        }
+    }
+
+    #[test]
+    fn only_loopback_and_listed_origins_pass() {
+        for origin in ["http://localhost:3000", "https://127.0.0.1", "http://[::1]:5", "https://app.example"]
+        {
+            assert_eq!(judge("localhost", Some(origin)), Ok(true), "{origin}");
+        }
+        let bad = [
+            "null",
+            "http://evil.example",
+            "https://localhost.evil.example",
+            "file://localhost",
+            "localhost",
+            "http://localhost:1/x",
+            "https://app.example:444",
+            "",
+        ];
+        for origin in bad {
+            assert_eq!(judge("localhost", Some(origin)), Err(Refusal::Origin), "{origin:?}");
+        }
+    }
+
+    #[test]
+    fn both_answer_types_must_be_acceptable_and_the_body_json() {
+        let accept = |value: &str| {
+            let request =
+                Request::builder().header("accept", value).header("content-type", value).body(()).unwrap();
+            (accepts_both(request.headers()), is_json(request.headers()))
+        };
+        assert_eq!(accept("application/json, text/event-stream"), (true, false));
+        assert_eq!(accept("*/*"), (true, false));
+        assert_eq!(accept("application/*;q=0.5,TEXT/event-stream ; q=1"), (true, false));
+        assert_eq!(accept("Application/JSON; charset=utf-8"), (false, true));
+        assert_eq!(accept("application/json, text/event-stream;q=0"), (false, false));
+        assert_eq!(accept("application/jsonp"), (false, false));
+    }
+}

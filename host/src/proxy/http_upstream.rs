@@ -1,0 +1,255 @@
+//! [`HttpProxy`]: an MCP server that speaks streamable HTTP itself, behind the same checks as a stdio one.
+//!
+//! Bodies, ids and sessions pass unchanged; sessions are the server's. What does not pass is who asked: `Origin`,
+//! cookies and `Authorization` (a local workload must not get the user's tokens; section 14 of the translation
+//! table), hop-by-hop headers, and redirects.
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{ALLOW, HOST, ORIGIN};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use axum::response::Response;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::sync::{Mutex, Semaphore};
+use tokio::time::timeout;
+
+use super::classify::{Era, EraHeaders, MODERN_REFUSAL, classify};
+use super::front::{self, empty, rpc_error};
+use super::gate::{self, Gate, PROTOCOL_VERSION, SESSION_ID, header_text};
+use super::message::{Id, Message, MessageError, code};
+use super::options::ProxyOptions;
+use super::revision::is_modern;
+use super::upstream::PingError;
+use super::{health, json};
+
+/// How long a local server may take to accept a connection.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+
+type HttpClient = Client<HttpConnector, Full<Bytes>>;
+
+/// A checked reverse proxy in front of one HTTP server. Clones are the same proxy.
+#[derive(Debug, Clone)]
+pub struct HttpProxy {
+    shared: Arc<HttpShared>,
+}
+
+/// What clones and connections share.
+#[derive(Debug)]
+pub(crate) struct HttpShared {
+    options: ProxyOptions,
+    gate: Gate,
+    address: SocketAddr,
+    client: HttpClient,
+    places: Semaphore,
+    /// The session that pings go through.
+    pub(crate) health: Mutex<Option<HeaderValue>>,
+}
+
+impl HttpProxy {
+    /// A proxy in front of the server at that address.
+    pub fn new(options: ProxyOptions, upstream: SocketAddr) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(CONNECT_WITHIN));
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_secs(30))
+            .build(connector);
+        let shared = HttpShared {
+            gate: Gate::new(&options),
+            places: Semaphore::new(options.limits.in_flight),
+            options,
+            address: upstream,
+            client,
+            health: Mutex::new(None),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The HTTP front: `/mcp`, and 404 elsewhere.
+    pub fn router(&self) -> Router {
+        Router::new().fallback(enter).with_state(self.shared.clone())
+    }
+
+    /// Asks the server for something real: a `ping` in a session that is opened for the purpose and kept.
+    ///
+    /// # Errors
+    /// No answer came, or not one of a server in order.
+    pub async fn ping(&self, deadline: Duration) -> Result<Duration, PingError> {
+        timeout(deadline, health::ping(&self.shared))
+            .await
+            .unwrap_or(Err(PingError::TimedOut { after: deadline }))
+    }
+}
+
+async fn enter(State(proxy): State<Arc<HttpShared>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let origin = match proxy.gate.admit(&parts) {
+        Ok(origin) => origin,
+        Err(refusal) => return front::forbidden(refusal),
+    };
+    let mut response = if parts.uri.path() != front::PATH {
+        empty(StatusCode::NOT_FOUND)
+    } else {
+        dispatch(&proxy, &parts, body).await
+    };
+    if let Some(origin) = origin {
+        front::allow_origin(response.headers_mut(), origin);
+    }
+    response
+}
+
+async fn dispatch(proxy: &HttpShared, parts: &Parts, body: Body) -> Response {
+    let version = header_text(&parts.headers, &PROTOCOL_VERSION);
+    match parts.method {
+        Method::POST => post(proxy, parts, body).await,
+        Method::GET | Method::DELETE if version.is_some_and(is_modern) => front::method_not_allowed(),
+        Method::GET if !gate::accepts_events(&parts.headers) => empty(StatusCode::NOT_ACCEPTABLE),
+        Method::GET | Method::DELETE => proxy.forward(parts, Bytes::new(), None).await,
+        Method::OPTIONS if parts.headers.contains_key(ORIGIN) => front::preflight(),
+        _ => front::method_not_allowed(),
+    }
+}
+
+async fn post(proxy: &HttpShared, parts: &Parts, body: Body) -> Response {
+    let limits = &proxy.options.limits;
+    if let Err(response) = front::check_post_head(parts, limits) {
+        return *response;
+    }
+    let body = match front::read_body(body, limits).await {
+        Ok(body) => body,
+        Err(error) => return error.response(),
+    };
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        // Whether its session has batches is the server's to know.
+        return match json::scan(&body, limits.json_depth.saturating_add(1)).1 {
+            Ok(()) => proxy.forward(parts, body, None).await,
+            Err(error) => front::malformed(&MessageError::Json(error)),
+        };
+    }
+    let message = match Message::parse(&body, limits.json_depth) {
+        Ok(message) => message,
+        Err(error) => return front::malformed(&error),
+    };
+    let headers = EraHeaders {
+        version: header_text(&parts.headers, &PROTOCOL_VERSION),
+        session: header_text(&parts.headers, &SESSION_ID),
+    };
+    match classify(headers, &message) {
+        Era::Modern => {
+            rpc_error(StatusCode::BAD_REQUEST, message.id(), code::METHOD_NOT_FOUND, MODERN_REFUSAL)
+        }
+        Era::ModernNotification => empty(StatusCode::ACCEPTED),
+        // A server may serve without sessions: what misses one is the server's to judge.
+        Era::LegacyOpening | Era::LegacySession(_) | Era::Neither(_) => {
+            proxy.forward(parts, body, message.id()).await
+        }
+    }
+}
+
+impl HttpShared {
+    async fn forward(&self, parts: &Parts, body: Bytes, id: Option<&Id>) -> Response {
+        let Ok(_place) = self.places.try_acquire() else {
+            return front::unavailable(id, super::state::Busy::TooManyCalls, &self.options.limits);
+        };
+        let query = parts.uri.query();
+        let headers = passing(&parts.headers, |name| !stays_here(name));
+        let answer = self.send(parts.method.clone(), query, headers, body);
+        match timeout(self.options.limits.idle_timeout, answer).await {
+            Ok(Ok(answer)) if answer.status().is_redirection() => {
+                bad_gateway(id, "the server answered with a redirect, which is not followed")
+            }
+            Ok(Ok(answer)) => {
+                let (head, body) = answer.into_parts();
+                let mut response = Response::new(Body::new(body));
+                *response.status_mut() = head.status;
+                *response.headers_mut() = passing(&head.headers, |name| !stays_there(name));
+                if head.status == StatusCode::METHOD_NOT_ALLOWED {
+                    response.headers_mut().insert(ALLOW, front::ALLOWED_METHODS);
+                }
+                response
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(workload = %self.options.workload, %error, "the server was not reached");
+                bad_gateway(id, "the server cannot be reached")
+            }
+            Err(_) => rpc_error(
+                StatusCode::GATEWAY_TIMEOUT,
+                id,
+                code::INTERNAL,
+                "the server did not answer in time",
+            ),
+        }
+    }
+
+    /// Sends one request to the server; its own name is in `Host`, whatever the client called it.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        query: Option<&str>,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<hyper::body::Incoming>, hyper_util::client::legacy::Error> {
+        let mut request = axum::http::Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.headers_mut() = headers;
+        let path = query.map_or_else(|| front::PATH.to_owned(), |query| format!("{}?{query}", front::PATH));
+        let uri =
+            Uri::builder().scheme("http").authority(self.address.to_string()).path_and_query(path).build();
+        *request.uri_mut() = uri.unwrap_or_else(|_| Uri::from_static(front::PATH));
+        if let Ok(host) = HeaderValue::from_str(&self.address.to_string()) {
+            request.headers_mut().insert(HOST, host);
+        }
+        self.client.request(request).await
+    }
+}
+
+fn bad_gateway(id: Option<&Id>, text: &str) -> Response {
+    rpc_error(StatusCode::BAD_GATEWAY, id, code::INTERNAL, text)
+}
+
+/// The headers that may pass; those that `Connection` names never do.
+fn passing(headers: &HeaderMap, may_pass: impl Fn(&str) -> bool) -> HeaderMap {
+    let of_hop: Vec<HeaderName> = headers
+        .get_all("connection")
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    headers
+        .iter()
+        .filter(|(name, _)| may_pass(name.as_str()) && !of_hop.contains(*name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+fn is_of_one_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection" | "keep-alive" | "te" | "trailer" | "transfer-encoding" | "upgrade" | "content-length"
+    ) || name.starts_with("proxy-")
+}
+
+/// Request headers that the server does not get.
+fn stays_here(name: &str) -> bool {
+    is_of_one_hop(name)
+        || matches!(name, "host" | "origin" | "authorization" | "cookie" | "referer" | "forwarded" | "expect")
+        || ["x-forwarded-", "sec-", "access-control-"].iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Response headers that the client does not get.
+fn stays_there(name: &str) -> bool {
+    is_of_one_hop(name)
+        || matches!(name, "set-cookie" | "www-authenticate" | "forwarded" | "location")
+        || name.starts_with("access-control-")
+}

@@ -1,0 +1,167 @@
+//! A small MCP client over streamable HTTP, for the tests and the demonstration: one connection a request, written
+//! without any library, so that a test sees exactly what is on the wire.
+use serde_json::{Value, json};
+use std::{
+    io::{self, BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    time::Duration,
+};
+
+/// How long an answer may take before the test fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// An HTTP response.
+#[derive(Clone, Debug)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// The headers, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The whole body.
+    pub body: String,
+}
+
+impl Response {
+    /// A header's value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The messages of the body: the one of a JSON answer, those of a stream of events.
+    pub fn messages(&self) -> Vec<Value> {
+        let parse = |text: &str| serde_json::from_str(text).ok();
+        if self.header("content-type").is_some_and(|kind| kind.starts_with("text/event-stream")) {
+            self.body.lines().filter_map(|line| parse(line.strip_prefix("data:")?.trim())).collect()
+        } else {
+            parse(&self.body).into_iter().collect()
+        }
+    }
+}
+
+/// A client with a session.
+#[derive(Debug)]
+pub struct Client {
+    address: String,
+    path: String,
+    session: String,
+    next_id: u64,
+}
+
+impl Client {
+    /// Opens a session at a URL such as `http://127.0.0.1:1234/mcp`.
+    pub fn open(url: &str) -> io::Result<Self> {
+        let rest = url.strip_prefix("http://").ok_or_else(|| io::Error::other("not a plain URL"))?;
+        let (address, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let mut client = Self {
+            address: address.to_owned(),
+            path: format!("/{path}"),
+            session: String::new(),
+            next_id: 1,
+        };
+        let params = json!({
+            "protocolVersion": "2025-06-18",
+            "capabilities": {},
+            "clientInfo": { "name": "wharf-tests", "version": "0" },
+        });
+        let response =
+            client.send(&json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params }))?;
+        client.session = response
+            .header("mcp-session-id")
+            .ok_or_else(|| io::Error::other(format!("no session: {} {}", response.status, response.body)))?
+            .to_owned();
+        client.send(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }))?;
+        Ok(client)
+    }
+
+    /// One request and its result.
+    #[expect(clippy::needless_pass_by_value, reason = "a call with json!(…) reads better")]
+    pub fn request(&mut self, method: &str, params: Value) -> io::Result<Value> {
+        let id = self.next_id;
+        self.next_id += 1;
+        let response =
+            self.send(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }))?;
+        let answer = response.messages().into_iter().find(|message| message["id"] == json!(id));
+        match answer {
+            Some(answer) if answer.get("result").is_some() => Ok(answer["result"].clone()),
+            Some(answer) => Err(io::Error::other(answer["error"].to_string())),
+            None => Err(io::Error::other(format!("no answer: {} {}", response.status, response.body))),
+        }
+    }
+
+    /// Calls a tool and returns the text of its answer.
+    #[expect(clippy::needless_pass_by_value, reason = "a call with json!(…) reads better")]
+    pub fn call_tool(&mut self, name: &str, arguments: Value) -> io::Result<String> {
+        let result = self.request("tools/call", json!({ "name": name, "arguments": arguments }))?;
+        Ok(result["content"][0]["text"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Posts one message with this session's headers.
+    pub fn send(&self, message: &Value) -> io::Result<Response> {
+        let mut headers = vec![
+            ("Content-Type".to_owned(), "application/json".to_owned()),
+            ("Accept".to_owned(), "application/json, text/event-stream".to_owned()),
+        ];
+        if !self.session.is_empty() {
+            headers.push(("Mcp-Session-Id".to_owned(), self.session.clone()));
+            headers.push(("MCP-Protocol-Version".to_owned(), "2025-06-18".to_owned()));
+        }
+        http(&self.address, "POST", &self.path, &headers, &message.to_string())
+    }
+}
+
+/// One HTTP request on a connection of its own, read to its end.
+pub fn http(
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &[(String, String)],
+    body: &str,
+) -> io::Result<Response> {
+    let mut socket = TcpStream::connect(address)?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    let mut head =
+        format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+        head.push_str(&format!("Host: {address}\r\n"));
+    }
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    socket.write_all(format!("{head}\r\n{body}").as_bytes())?;
+    read_response(BufReader::new(socket))
+}
+
+fn read_response(mut reader: impl BufRead) -> io::Result<Response> {
+    let mut line = String::new();
+    reader.read_line(&mut line)?;
+    let status = line.split(' ').nth(1).and_then(|code| code.parse().ok());
+    let status = status.ok_or_else(|| io::Error::other(format!("no status line: {line:?}")))?;
+    let mut headers = Vec::new();
+    loop {
+        line.clear();
+        reader.read_line(&mut line)?;
+        let Some((name, value)) = line.trim_end().split_once(':') else { break };
+        headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+    }
+    let chunked = headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked");
+    let mut body = Vec::new();
+    if chunked {
+        read_chunks(&mut reader, &mut body)?;
+    } else {
+        reader.read_to_end(&mut body)?;
+    }
+    Ok(Response { status, headers, body: String::from_utf8_lossy(&body).into_owned() })
+}
+
+fn read_chunks(reader: &mut impl BufRead, body: &mut Vec<u8>) -> io::Result<()> {
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let size = u64::from_str_radix(line.trim(), 16).map_err(io::Error::other)?;
+        if size == 0 {
+            return Ok(());
+        }
+        reader.take(size).read_to_end(body)?;
+        reader.read_line(&mut line)?;
+    }
+}

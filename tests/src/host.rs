@@ -1,0 +1,239 @@
+//! A real host in a temporary folder: the binary `wharf` with records of its own, and an eye on its processes.
+use crate::library;
+use serde_json::Value;
+use std::{
+    fs,
+    io::Write,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+/// How long something that must happen may take before a test fails.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a command said.
+#[derive(Debug)]
+pub struct Said {
+    /// The exit code; -1 after a signal.
+    pub code: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+/// A host. When it is dropped, all of its workloads are removed and nothing of it may be running.
+#[derive(Debug)]
+pub struct Host {
+    folder: tempfile::TempDir,
+}
+
+/// A program that the build made: beside the test's own, or in the folder above.
+pub fn built(name: &str) -> PathBuf {
+    let exe = std::env::current_exe().expect("the test has a path");
+    let found = exe.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|path| path.is_file());
+    found.unwrap_or_else(|| panic!("{name} is not built; run: cargo test --workspace"))
+}
+
+/// The server that comes with the repository, as a SERVER.
+pub fn demo_server() -> String {
+    built("wharf-demo-server").display().to_string()
+}
+
+impl Host {
+    /// A host with the plugins of this build and nothing else.
+    #[expect(clippy::new_without_default, reason = "making one starts something")]
+    pub fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("wharf-").tempdir().expect("a temporary folder");
+        let host = Self { folder };
+        fs::create_dir(host.path("plugins")).expect("a folder for plugins");
+        host.add_plugin("process");
+        host
+    }
+
+    /// A path in the host's folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Puts a plugin of this build where the host finds it.
+    pub fn add_plugin(&self, name: &str) {
+        let built = library(&format!("wharf-plugin-{name}"));
+        let copied = self.path("plugins").join(format!("libwharf_plugin_{name}.so"));
+        fs::copy(built, copied).expect("the plugin can be copied");
+    }
+
+    /// The user's settings.
+    pub fn configure(&self, settings: &Value) {
+        fs::create_dir_all(self.path("config")).expect("a folder for the configuration");
+        let mut file =
+            fs::File::create(self.path("config/config.json")).expect("the settings can be written");
+        file.write_all(settings.to_string().as_bytes()).expect("the settings can be written");
+    }
+
+    /// An executable script, as a SERVER.
+    pub fn script(&self, name: &str, text: &str) -> String {
+        let path = self.path(name);
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o755)
+            .open(&path)
+            .expect("a script can be made");
+        file.write_all(format!("#!/bin/sh\n{text}\n").as_bytes()).expect("a script can be written");
+        path.display().to_string()
+    }
+
+    /// The command, not yet run.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(built("wharf"));
+        command.args(args).env_clear().current_dir(self.folder.path()).stdin(Stdio::null());
+        // What npx and uvx need of the machine: their caches, certificates and settings.
+        for (name, value) in std::env::vars_os() {
+            let name_text = name.to_string_lossy();
+            let wanted = ["PATH", "HOME", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS"];
+            if wanted.contains(&name_text.as_ref()) || name_text.starts_with("npm_config_") {
+                command.env(name, value);
+            }
+        }
+        command
+            .env("WHARF_STATE_DIR", self.path("state"))
+            .env("WHARF_DATA_DIR", self.path("data"))
+            .env("WHARF_CONFIG_DIR", self.path("config"))
+            .env("WHARF_PLUGIN_PATH", self.path("plugins"));
+        command
+    }
+
+    /// Runs a command to its end.
+    pub fn wharf(&self, args: &[&str]) -> Said {
+        let output = self.command(args).output().expect("wharf can be run");
+        said(&output)
+    }
+
+    /// Runs a command that must succeed, and returns what it printed.
+    pub fn ok(&self, args: &[&str]) -> String {
+        let said = self.wharf(args);
+        assert_eq!(said.code, 0, "wharf {args:?}: {said:?}");
+        said.stdout
+    }
+
+    /// Starts a workload that must become ready, and returns its URL.
+    pub fn run(&self, args: &[&str]) -> String {
+        self.ok(&[&["run"], args].concat()).trim().to_owned()
+    }
+
+    /// All workloads, as the list says.
+    pub fn list(&self) -> Vec<Value> {
+        let text = self.ok(&["list", "--all", "--format", "json"]);
+        serde_json::from_str(&text).expect("the list is JSON")
+    }
+
+    /// One workload of the list.
+    pub fn row(&self, name: &str) -> Option<Value> {
+        self.list().into_iter().find(|row| row["name"] == name)
+    }
+
+    /// The status record of a workload, from its file.
+    pub fn record(&self, name: &str) -> Value {
+        let text =
+            fs::read(self.path(&format!("state/statuses/{name}.json"))).expect("there is a status record");
+        serde_json::from_slice(&text).expect("the record is JSON")
+    }
+
+    /// The processes of this host that run: supervisors, launchers, workloads and what they left behind.
+    pub fn processes(&self) -> Vec<i32> {
+        let folder = self.folder.path().display().to_string();
+        let host_id = fs::read_to_string(self.path("state/host-id")).unwrap_or_default();
+        let marker = format!("WHARF_HOST_ID={}", host_id.trim());
+        let ours = |pid: &i32| {
+            let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else { return false };
+            let environment = String::from_utf8_lossy(&environment).into_owned();
+            (environment.contains(&folder) || (!host_id.is_empty() && environment.contains(&marker)))
+                && !is_zombie(*pid)
+        };
+        let entries = fs::read_dir("/proc").expect("there is a /proc");
+        let me = i32::try_from(std::process::id()).unwrap_or_default();
+        entries
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+            .filter(|pid| *pid != me && ours(pid))
+            .collect()
+    }
+
+    /// Fails unless nothing of this host runs within the time.
+    pub fn assert_nothing_runs(&self) {
+        eventually("nothing is running", || self.processes().is_empty());
+    }
+
+    /// Every file of the host but logs, plugins and what the test itself made: what a removed workload left behind.
+    pub fn leftovers(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        for folder in ["state/runconfigs", "state/statuses", "state/control", "data/runtimes/process"] {
+            let entries = fs::read_dir(self.path(folder)).into_iter().flatten().filter_map(Result::ok);
+            found.extend(entries.map(|entry| format!("{folder}/{}", entry.file_name().to_string_lossy())));
+        }
+        found
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = self.wharf(&["rm", "--all"]);
+        for pid in self.processes() {
+            kill(pid, "KILL");
+        }
+    }
+}
+
+fn said(output: &Output) -> Said {
+    Said {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// Sends a signal by name.
+pub fn kill(pid: i32, signal: &str) {
+    let _ =
+        Command::new("kill").args([&format!("-{signal}"), &pid.to_string()]).stderr(Stdio::null()).status();
+}
+
+/// Whether a process has ended and was not reaped yet.
+fn is_zombie(pid: i32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z')))
+}
+
+/// Whether a process runs.
+pub fn runs(pid: i32) -> bool {
+    Path::new(&format!("/proc/{pid}")).exists() && !is_zombie(pid)
+}
+
+/// Fails unless something becomes true: for what happens in other processes and cannot be awaited.
+pub fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_true() {
+        assert!(Instant::now() < deadline, "never true: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Whether a tool that a test needs is there. Where it is missing, says so, or fails if it is required by name in
+/// `WHARF_TEST_REQUIRE`.
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
+pub fn has_tool(name: &str, program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if std::env::split_paths(&path).any(|folder| folder.join(program).is_file()) {
+        return true;
+    }
+    let required = std::env::var("WHARF_TEST_REQUIRE").unwrap_or_default();
+    assert!(
+        !required.split(',').any(|required| required == name),
+        "{program} is required here and is not in PATH; run tests/setup/install and read its env.sh"
+    );
+    eprintln!("skipped: {program} is not in PATH; tests/setup/install brings it");
+    false
+}

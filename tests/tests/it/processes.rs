@@ -1,0 +1,168 @@
+//! Plain processes end whole, and are found again.
+use serde_json::json;
+use std::fs;
+use wharf_tests::client::Client;
+use wharf_tests::host::{Host, demo_server, eventually, kill, runs};
+
+#[test]
+fn children_that_detached_themselves_end_with_their_workload() {
+    let host = Host::new();
+    let children = host.path("children");
+    let text = format!(
+        "setsid sleep 1000 & echo $! >> {0}; (setsid sh -c 'echo $$ >> {0}; exec sleep 1000' &) ; sleep 1000 & echo $! >> {0}; exec {1}",
+        children.display(),
+        demo_server()
+    );
+    let server = host.script("family", &text);
+    host.run(&["--name", "family", &server]);
+    let pids: Vec<i32> =
+        fs::read_to_string(&children).unwrap().lines().map(|line| line.trim().parse().unwrap()).collect();
+    assert_eq!(pids.len(), 3);
+    assert!(pids.iter().all(|pid| runs(*pid)));
+    host.ok(&["stop", "family"]);
+    host.assert_nothing_runs();
+    assert!(!pids.iter().any(|pid| runs(*pid)));
+}
+
+#[test]
+fn a_workload_that_ignores_requests_to_end_is_killed() {
+    let host = Host::new();
+    let text = format!("trap '' TERM; {} ; while :; do sleep 1; done", demo_server());
+    let server = host.script("stubborn", &text);
+    host.run(&["--name", "stubborn", &server]);
+    host.ok(&["stop", "--timeout", "0.5", "stubborn"]);
+    host.assert_nothing_runs();
+    assert_eq!(host.row("stubborn").unwrap()["status"], "stopped");
+}
+
+#[test]
+fn a_launcher_that_is_killed_leaves_nothing_of_its_workload() {
+    let host = Host::new();
+    let children = host.path("children");
+    let text = format!("setsid sleep 1000 & echo $! > {}; exec {}", children.display(), demo_server());
+    let server = host.script("family", &text);
+    host.run(&["--name", "family", "--restart", "no", &server]);
+    let child: i32 = fs::read_to_string(&children).unwrap().trim().parse().unwrap();
+    let launcher = host.record("family")["handle"]["data"]["launcher"]["pid"].as_i64().unwrap();
+    kill(i32::try_from(launcher).unwrap(), "KILL");
+    eventually("the end is recorded", || host.record("family")["status"] == "error");
+    host.assert_nothing_runs();
+    assert!(!runs(child));
+}
+
+#[test]
+fn r12_a_pid_that_belongs_to_another_process_is_never_signalled() {
+    let host = Host::new();
+    host.run(&["--name", "demo", &demo_server()]);
+    host.ok(&["stop", "demo"]);
+    let mut bystander = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+    // The record of a workload whose pids were used again: those of a process that is none of ours.
+    let path = host.path("state/statuses/demo.json");
+    let mut record = host.record("demo");
+    for process in ["launcher", "workload"] {
+        record["handle"]["data"][process]["pid"] = json!(bystander.id());
+    }
+    record["status"] = json!("running");
+    record["desired"] = json!("running");
+    fs::OpenOptions::new().write(true).truncate(true).open(&path).unwrap();
+    std::io::Write::write_all(
+        &mut fs::OpenOptions::new().write(true).open(&path).unwrap(),
+        record.to_string().as_bytes(),
+    )
+    .unwrap();
+    host.ok(&["stop", "demo"]);
+    host.ok(&["rm", "demo"]);
+    assert!(bystander.try_wait().unwrap().is_none(), "the bystander lives");
+    bystander.kill().unwrap();
+    bystander.wait().unwrap();
+}
+
+#[test]
+fn a_server_with_a_port_outlives_its_supervisor_and_is_taken_over() {
+    let host = Host::new();
+    let url = host.run(&["--name", "web", "--transport", "streamable-http", &demo_server()]);
+    let pid = Client::open(&url).unwrap().call_tool("whoami", json!({})).unwrap();
+    let supervisor = i32::try_from(host.record("web")["process_id"].as_i64().unwrap()).unwrap();
+    kill(supervisor, "KILL");
+    eventually("the supervisor is gone", || !runs(supervisor));
+    assert_eq!(host.row("web").unwrap()["status"], "unhealthy");
+    host.ok(&["start", "web"]);
+    assert_eq!(
+        Client::open(&url).unwrap().call_tool("whoami", json!({})).unwrap(),
+        pid,
+        "it is the same process"
+    );
+    host.ok(&["rm", "web"]);
+    host.assert_nothing_runs();
+}
+
+#[test]
+fn r06_an_exit_that_is_not_restarted_is_recorded() {
+    let host = Host::new();
+    let url = host.run(&["--name", "once", "--restart", "no", &demo_server()]);
+    let pid: i32 = Client::open(&url).unwrap().call_tool("whoami", json!({})).unwrap().parse().unwrap();
+    kill(pid, "KILL");
+    eventually("the exit is recorded", || host.record("once")["last_exit"]["signal"] == 9);
+    assert_eq!(host.record("once")["status"], "error");
+    host.assert_nothing_runs();
+}
+
+#[test]
+fn the_environment_is_cleared() {
+    let host = Host::new();
+    let output = {
+        let mut command = host.command(&["run", "--name", "env", "-e", "WANTED=yes", &demo_server()]);
+        command.env("AWS_SECRET_ACCESS_KEY", "leaked").output().unwrap()
+    };
+    assert!(output.status.success());
+    let url = String::from_utf8(output.stdout).unwrap();
+    let mut client = Client::open(url.trim()).unwrap();
+    assert_eq!(client.call_tool("environment", json!({ "name": "WANTED" })).unwrap(), "yes");
+    let leaked = client.request(
+        "tools/call",
+        json!({ "name": "environment", "arguments": { "name": "AWS_SECRET_ACCESS_KEY" } }),
+    );
+    assert_eq!(leaked.unwrap()["isError"], true);
+}
+
+#[test]
+fn a_secret_is_in_the_environment_and_in_no_file() {
+    let host = Host::new();
+    fs::create_dir_all(host.path("config/secrets")).unwrap();
+    let path = host.path("config/secrets/token");
+    let mut file =
+        std::os::unix::fs::OpenOptionsExt::mode(fs::OpenOptions::new().write(true).create(true), 0o600)
+            .open(&path)
+            .unwrap();
+    std::io::Write::write_all(&mut file, b"very-secret-value\n").unwrap();
+    let url = host.run(&["--name", "secret", "--secret", "token,target=API_TOKEN", &demo_server()]);
+    let mut client = Client::open(&url).unwrap();
+    let told = client.call_tool("environment", json!({ "name": "API_TOKEN" })).unwrap();
+    assert_eq!(told, "very-secret-value");
+    for folder in ["state", "data"] {
+        let found = std::process::Command::new("grep")
+            .args(["-r", "very-secret-value"])
+            .arg(host.path(folder))
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&found.stdout), "");
+    }
+}
+
+#[test]
+fn logs_are_shown_and_followed() {
+    let host = Host::new();
+    let text = format!("echo one >&2; echo two >&2; (sleep 1; echo three >&2) & exec {}", demo_server());
+    let server = host.script("talks", &text);
+    host.run(&["--name", "talks", &server]);
+    let logs = host.ok(&["logs", "talks"]);
+    assert!(logs.starts_with("one\ntwo\n"), "{logs}");
+    assert_eq!(host.ok(&["logs", "--tail", "0", "talks"]), "");
+    let mut follow =
+        host.command(&["logs", "--follow", "talks"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(follow.stdout.take().unwrap()));
+    assert!(lines.any(|line| line.unwrap() == "three"));
+    follow.kill().unwrap();
+    follow.wait().unwrap();
+    assert!(host.ok(&["logs", "--proxy", "talks"]).len() < 1_000_000);
+}

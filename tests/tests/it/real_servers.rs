@@ -1,0 +1,77 @@
+//! Real MCP servers of PyPI and npm, called by the official inspector.
+use serde_json::{Value, json};
+use std::process::Command;
+use wharf_tests::client::Client;
+use wharf_tests::host::{Host, has_tool};
+
+fn inspect(url: &str, args: &[&str]) -> Value {
+    let output = Command::new("mcp-inspector")
+        .args(["--cli", url, "--transport", "http", "--format", "json"])
+        .args(args)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text} {}", String::from_utf8_lossy(&output.stderr));
+    let answer: Value = serde_json::from_str(&text).unwrap();
+    answer["result"].clone()
+}
+
+#[test]
+fn a_server_of_pypi_runs_by_its_name() {
+    if !has_tool("uvx", "uvx") {
+        return;
+    }
+    let host = Host::new();
+    let url = host.run(&["uvx://mcp-server-time"]);
+    assert_eq!(host.row("mcp-server-time").unwrap()["runtime_name"], "process");
+    let mut client = Client::open(&url).unwrap();
+    let answer = client.call_tool("get_current_time", json!({ "timezone": "UTC" })).unwrap();
+    assert!(answer.contains("\"timezone\": \"UTC\""), "{answer}");
+    host.ok(&["stop", "mcp-server-time"]);
+    host.assert_nothing_runs();
+}
+
+#[test]
+fn a_server_of_npm_runs_by_its_name() {
+    if !has_tool("npx", "npx") {
+        return;
+    }
+    let host = Host::new();
+    let url = host.run(&["npx://@modelcontextprotocol/server-everything"]);
+    let mut client = Client::open(&url).unwrap();
+    assert_eq!(client.call_tool("echo", json!({ "message": "hello" })).unwrap(), "Echo: hello");
+    host.ok(&["rm", "server-everything"]);
+    host.assert_nothing_runs();
+    assert_eq!(host.leftovers(), Vec::<String>::new());
+}
+
+#[test]
+fn the_official_inspector_lists_and_calls_tools() {
+    if !has_tool("inspector", "mcp-inspector") || !has_tool("npx", "npx") || !has_tool("uvx", "uvx") {
+        return;
+    }
+    let host = Host::new();
+    let everything = host.run(&["npx://@modelcontextprotocol/server-everything"]);
+    let time = host.run(&["uvx://mcp-server-time"]);
+    let tools = inspect(&everything, &["--method", "tools/list"]);
+    let names: Vec<&str> =
+        tools["tools"].as_array().unwrap().iter().filter_map(|tool| tool["name"].as_str()).collect();
+    assert!(names.contains(&"echo"), "{names:?}");
+    let args = ["--method", "tools/call", "--tool-name", "echo", "--tool-arg", "message=hello"];
+    assert_eq!(inspect(&everything, &args)["content"][0]["text"], "Echo: hello");
+    let args = ["--method", "tools/call", "--tool-name", "get_current_time", "--tool-arg", "timezone=UTC"];
+    assert_eq!(inspect(&time, &args)["structuredContent"]["timezone"], "UTC");
+}
+
+#[test]
+fn a_package_that_does_not_exist_is_told_with_the_tools_own_words() {
+    if !has_tool("npx", "npx") {
+        return;
+    }
+    let host = Host::new();
+    let said = host.wharf(&["run", "npx://@modelcontextprotocol/no-such-server-at-all"]);
+    assert_eq!(said.code, 6, "{said:?}");
+    assert!(said.stderr.contains("404"), "{said:?}");
+    host.assert_nothing_runs();
+    assert_eq!(host.leftovers(), Vec::<String>::new());
+}
