@@ -10,3 +10,5 @@ pub mod reconcile;
 pub mod status;
 pub mod supervise;
 pub mod workload;
+
+mod descriptors;

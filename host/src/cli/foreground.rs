@@ -6,7 +6,7 @@ use super::run::say_ready;
 use std::sync::Arc;
 use wharf::error::{Error, ErrorKind};
 use wharf::status::{Phase, RunConfig};
-use wharf::supervise::{Mode, Progress, Reporter, Task, supervise};
+use wharf::supervise::{Attendance, Mode, Progress, Reporter, Task, supervise};
 use wharf::workload::{Manager, RunRequest, Started};
 
 pub(super) async fn run(
@@ -22,10 +22,11 @@ pub(super) async fn run(
         name: run.name.clone(),
         uid: run.uid.clone(),
         mode: Mode::Create,
+        attended: true,
     };
     let steps = Some(Steps::new(console, quiet, ""));
     let mut told = Told { run, console: console.clone(), quiet, format, steps };
-    supervise(&task, operation, &mut told, true).await?;
+    supervise(&task, operation, &mut told, Attendance::foreground()).await?;
     match manager.store().read_status(&task.name) {
         Ok(record) if record.uid == task.uid && record.phase == Phase::Error => {
             let message = format!("'{}' failed: {}", task.name, record.status_context);

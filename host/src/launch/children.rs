@@ -1,7 +1,8 @@
 //! The launcher's children: its own, and every orphan that the workload leaves.
 use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
-    process::{Pid, Signal, WaitOptions, kill_process, wait},
+    process::{Pid, PidfdFlags, Signal, WaitOptions, getsid, kill_process, pidfd_open, wait},
 };
 use std::fs;
 use wharf_sdk::{Exit, launch::ProcessStat};
@@ -44,6 +45,34 @@ pub(super) fn reap(workload: Pid, now_ms: u64) -> Reaped {
 /// become ours when they die, and `SIGCHLD` calls again.
 pub(super) fn kill_all() -> Vec<Pid> {
     own_children().into_iter().filter(|&pid| kill_process(pid, Signal::KILL) == Err(Errno::PERM)).collect()
+}
+
+/// Ends what a launcher that was killed from outside has left to its own parent, a supervisor: processes that came
+/// back to this one (it is a child subreaper) and are of another session than it and what its plugin may run.
+///
+/// Waits until they have ended, for a bounded time; to be called where blocking is allowed.
+pub(crate) fn end_adopted() {
+    /// What is killed may just have started another one.
+    const ROUNDS: u32 = 20;
+    /// How long one may take to end; what is stuck in the kernel is left.
+    const PATIENCE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+    let mine = getsid(None).ok();
+    let is_adopted = |pid: &Pid| {
+        let lives = ProcessStat::of(pid.as_raw_pid()).is_ok_and(|stat| !stat.is_dead());
+        lives && getsid(Some(*pid)).is_ok_and(|session| Some(session) != mine)
+    };
+    for _ in 0..ROUNDS {
+        let adopted: Vec<Pid> = own_children().into_iter().filter(is_adopted).collect();
+        if adopted.is_empty() {
+            return;
+        }
+        for pid in adopted {
+            let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
+            if kill_process(pid, Signal::KILL).is_ok() {
+                let _ = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&PATIENCE));
+            }
+        }
+    }
 }
 
 fn own_children() -> Vec<Pid> {

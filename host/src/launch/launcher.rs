@@ -8,7 +8,7 @@
 //!                                             nothing was
 //! ```
 use super::{
-    control::{Control, FIRST_FREE_DESCRIPTOR, Input},
+    control::{Control, Input},
     error::LaunchError,
     events::Signals,
     log::Log,
@@ -31,7 +31,7 @@ const MAX_COMMAND_BYTES: usize = 4 * 1024;
 
 /// Launches one workload and stays with it to its end.
 pub fn run_launcher() -> ExitCode {
-    close_inherited();
+    crate::descriptors::close_inherited();
     let Ok(mut control) = Control::take() else { return ExitCode::FAILURE };
     match launch(&mut control) {
         Ok(Some(running)) => {
@@ -45,18 +45,6 @@ pub fn run_launcher() -> ExitCode {
             control.report(&Report::Failed { message, errno });
             ExitCode::FAILURE
         }
-    }
-}
-
-/// Closes whatever a careless ancestor left open: it would reach the workload, and hold a lock or a pipe for its
-/// whole life. The first thing that is done, so that nothing of this process' own is among it.
-fn close_inherited() {
-    let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return };
-    let numbers: Vec<i32> =
-        entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
-    for number in numbers.into_iter().filter(|&number| number >= FIRST_FREE_DESCRIPTOR) {
-        // The folder's own is among them, and closed already.
-        let _ = nix::unistd::close(number);
     }
 }
 

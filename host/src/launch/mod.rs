@@ -28,6 +28,7 @@ mod running;
 mod stage;
 mod state;
 
+pub(crate) use children::end_adopted;
 pub use exec::run_exec;
 pub use launcher::run_launcher;
 

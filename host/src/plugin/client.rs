@@ -123,6 +123,32 @@ impl RuntimeClient {
         self.call(operation::LIST, Nothing {}, Some(self.deadlines.read)).await
     }
 
+    /// The handle of a workload by its labels, for a record that has none. None is positive evidence that there is no
+    /// such resource.
+    ///
+    /// # Errors
+    /// Where the runtime could not list everything, or has two resources of that uid: then nothing may be concluded.
+    pub async fn find(&self, host_id: &str, uid: &str) -> Result<Option<Handle>, CallError> {
+        let unclear = |why: &str| {
+            let message = format!("the runtime '{}' {why}", self.name());
+            CallError::Answered(Error::new(ErrorCode::Unavailable, message))
+        };
+        let listing = self.list().await?;
+        let mut ours =
+            listing.workloads.into_iter().filter(|seen| seen.host_id == host_id && seen.uid == uid);
+        let found = ours.next();
+        if ours.next().is_some() {
+            return Err(unclear("has two resources with its uid"));
+        }
+        match found {
+            None if !listing.complete => Err(unclear("could not list everything")),
+            None => Ok(None),
+            Some(seen) => {
+                seen.handle.map(Some).ok_or_else(|| unclear("has it, and does not say how to reach it"))
+            }
+        }
+    }
+
     /// Resolves when the workload ends.
     pub async fn wait(&self, handle: &Handle) -> Result<Exit, CallError> {
         self.on_workload(operation::WAIT, handle, Nothing {}, None).await

@@ -60,6 +60,19 @@ impl EffectiveState {
     }
 }
 
+impl From<Phase> for EffectiveState {
+    fn from(phase: Phase) -> Self {
+        match phase {
+            Phase::Starting => Self::Starting,
+            Phase::Running => Self::Running,
+            Phase::Stopping => Self::Stopping,
+            Phase::Stopped => Self::Stopped,
+            Phase::Removing => Self::Removing,
+            Phase::Error => Self::Error,
+        }
+    }
+}
+
 /// What is shown of a workload's state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Effective {
@@ -101,6 +114,8 @@ pub fn judge(recorded: Option<&StatusRecord>, witnesses: &Witnesses) -> Effectiv
         // A RunConfig alone: being created, or its creation was interrupted.
         return if witnesses.operation_held || witnesses.life_held {
             fresh(EffectiveState::Starting, "")
+        } else if matches!(&witnesses.evidence, Evidence::Has(seen) if seen.state == WorkloadState::Running) {
+            fresh(EffectiveState::Unhealthy, "it runs, and nothing is recorded of it; stop it")
         } else {
             fresh(EffectiveState::Interrupted, "its creation was interrupted; start or remove it")
         };

@@ -4,8 +4,14 @@ use crate::error::chain;
 use crate::plugin::{Plugins, RuntimeClient};
 use crate::status::{Owner, RunConfig};
 use futures_util::future::join_all;
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 use wharf_sdk::{Listing, Observation};
+
+/// How long one owner may take, its library's load included: it costs its own rows their freshness and no others.
+const DEADLINE: Duration = Duration::from_secs(6);
 
 /// What the owners said.
 #[derive(Debug, Default)]
@@ -32,7 +38,8 @@ pub async fn observe(
         owners.insert((owner.runtime_name, owner.runtime_endpoint), ());
     }
     let questions = owners.into_keys().map(|(name, endpoint)| async move {
-        let answer = ask(plugins, host_id, &name, &endpoint).await;
+        let asked = tokio::time::timeout(DEADLINE, ask(plugins, host_id, &name, &endpoint)).await;
+        let answer = asked.unwrap_or_else(|_| Err(format!("the runtime '{name}' gave no answer in time")));
         if let Err(reason) = &answer {
             tracing::debug!(runtime = name, endpoint, reason, "no evidence from a runtime");
         }

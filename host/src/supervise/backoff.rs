@@ -19,11 +19,15 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// The pause before the next start, or none when there have been enough.
-    pub(super) fn next(&mut self, ran_for: Duration) -> Option<Duration> {
+    /// The workload ran so long before it ended: once for each end, not for each attempt to bring it back.
+    pub(super) fn ended(&mut self, ran_for: Duration) {
         if ran_for >= STEADY {
             self.attempts = 0;
         }
+    }
+
+    /// The pause before the next start, or none when there have been enough.
+    pub(super) fn next(&mut self) -> Option<Duration> {
         if self.attempts >= ATTEMPTS {
             return None;
         }
@@ -49,7 +53,7 @@ mod tests {
     #[test]
     fn pauses_grow_to_a_limit_and_attempts_end() {
         let mut backoff = Backoff::default();
-        let pauses: Vec<_> = std::iter::from_fn(|| backoff.next(Duration::ZERO)).collect();
+        let pauses: Vec<_> = std::iter::from_fn(|| backoff.next()).collect();
         assert_eq!(pauses.len(), ATTEMPTS as usize);
         assert_eq!(pauses[0], FIRST);
         assert!(pauses.windows(2).all(|pair| pair[0] <= pair[1]));
@@ -59,8 +63,11 @@ mod tests {
     #[test]
     fn a_steady_run_starts_over() {
         let mut backoff = Backoff::default();
-        while backoff.next(Duration::ZERO).is_some() {}
-        assert_eq!(backoff.next(STEADY), Some(FIRST));
+        while backoff.next().is_some() {}
+        backoff.ended(Duration::ZERO);
+        assert_eq!(backoff.next(), None);
+        backoff.ended(STEADY);
+        assert_eq!(backoff.next(), Some(FIRST));
     }
 
     #[test]

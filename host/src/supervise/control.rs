@@ -39,6 +39,8 @@ pub(super) enum Request {
         /// How long the workload may take to end by itself.
         timeout_ms: u64,
     },
+    /// Give the start up that is under way.
+    Cancel {},
     /// Tell about yourself.
     Report {},
 }
@@ -159,13 +161,31 @@ async fn answer(mut socket: UnixStream, requests: mpsc::Sender<Asked>) -> io::Re
     write_line(&mut socket, &answer).await
 }
 
-/// Asks a supervisor to stop its workload and to end.
+/// Why a supervisor did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// It says so.
+    #[error("{message}")]
+    Refused {
+        /// Why.
+        message: String,
+    },
+    /// It gave no answer; it may be gone.
+    #[error("its supervisor gave no answer")]
+    Silent {
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Asks a supervisor to stop its workload and to end. Only for the holder of the operation lock.
 pub async fn stop(
     state: &StateDir,
     name: &WorkloadName,
     timeout: Duration,
     limit: Duration,
-) -> io::Result<Option<Exit>> {
+) -> Result<Option<Exit>, ControlError> {
     let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
     match ask(state, name, Request::Stop { timeout_ms }, limit).await? {
         Answer::Stopped { exit } => Ok(exit),
@@ -173,31 +193,50 @@ pub async fn stop(
     }
 }
 
+/// Asks a supervisor to give up the start that it is at; one that has started refuses.
+pub async fn cancel(state: &StateDir, name: &WorkloadName, limit: Duration) -> Result<(), ControlError> {
+    match ask(state, name, Request::Cancel {}, limit).await? {
+        Answer::Stopped { .. } => Ok(()),
+        other => Err(unexpected(other)),
+    }
+}
+
 /// Asks a supervisor about itself.
-pub async fn report(state: &StateDir, name: &WorkloadName, limit: Duration) -> io::Result<SupervisorReport> {
+pub async fn report(
+    state: &StateDir,
+    name: &WorkloadName,
+    limit: Duration,
+) -> Result<SupervisorReport, ControlError> {
     match ask(state, name, Request::Report {}, limit).await? {
         Answer::Report(report) => Ok(report),
         other => Err(unexpected(other)),
     }
 }
 
-fn unexpected(answer: Answer) -> io::Error {
-    match answer {
-        Answer::Refused { message } => io::Error::other(message),
-        Answer::Stopped { .. } | Answer::Report(_) => {
-            io::Error::other("the supervisor answered something else")
-        }
-    }
+fn unexpected(answer: Answer) -> ControlError {
+    let message = match answer {
+        Answer::Refused { message } => message,
+        Answer::Stopped { .. } | Answer::Report(_) => "its supervisor answered something else".to_owned(),
+    };
+    ControlError::Refused { message }
 }
 
-async fn ask(state: &StateDir, name: &WorkloadName, request: Request, limit: Duration) -> io::Result<Answer> {
+async fn ask(
+    state: &StateDir,
+    name: &WorkloadName,
+    request: Request,
+    limit: Duration,
+) -> Result<Answer, ControlError> {
     let exchange = async {
         let place = ShortPath::of(state, name)?;
         let mut socket = UnixStream::connect(place.path()).await?;
         write_line(&mut socket, &request).await?;
         read_line::<Versioned<Answer>>(&mut socket).await.map(|answer| answer.body)
     };
-    tokio::time::timeout(limit, exchange).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+    let answer = tokio::time::timeout(limit, exchange).await;
+    answer
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        .map_err(|source| ControlError::Silent { source })
 }
 
 async fn write_line<T: Serialize + Sync>(socket: &mut UnixStream, body: &T) -> io::Result<()> {

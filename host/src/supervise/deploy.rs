@@ -2,12 +2,16 @@
 use super::front::{Front, sides};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result, chain};
-use crate::plugin::RuntimeClient;
+use crate::plugin::{CallError, RuntimeClient};
 use crate::proxy::ConnectError;
 use crate::status::{Desired, RunConfig, StatusRecord, Store, Transport};
 use crate::workload::specification;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
-use tokio::{io::AsyncReadExt, net::TcpStream, time::Instant};
+use tokio::{
+    io::AsyncReadExt,
+    net::{TcpListener, TcpStream},
+    time::Instant,
+};
 use wharf_sdk::{ErrorCode, Exit, Handle, LogOptions, WorkloadState};
 
 /// How many lines of its log are shown of a workload that could not be started.
@@ -28,6 +32,8 @@ pub(super) struct Deployment {
     pub(super) front: Option<Front>,
     /// What is deployed now.
     pub(super) handle: Option<Handle>,
+    /// A deployment was begun, and how it ended is not known: something may be there without a handle.
+    pub(super) uncertain: bool,
 }
 
 /// Whether the record still allows what a supervisor is about to do.
@@ -46,7 +52,12 @@ impl Deployment {
             return Ok(());
         }
         let spec = specification(&self.config, &self.run, &self.host_id, self.target_port)?;
-        let handle = self.client.deploy(&spec).await?;
+        self.check_target_port().await?;
+        self.uncertain = true;
+        let deployed = self.client.deploy(&spec).await;
+        // An answer is certain, also when it is an error; a deadline or a dead plugin is not.
+        self.uncertain = !matches!(deployed, Ok(_) | Err(CallError::Answered(_)));
+        let handle = deployed?;
         // From here on whatever happens must find the handle, to remove what was deployed.
         self.handle = Some(handle.clone());
         self.record_handle(&handle, occasion).await?;
@@ -59,10 +70,16 @@ impl Deployment {
     /// What an earlier supervisor left: a server with a port that still runs is taken over, all else is removed.
     async fn take_over(&mut self) -> Result<bool> {
         let record = self.store.read_status(&self.run.name)?;
-        let Some(value) = record.handle else { return Ok(false) };
-        let handle: Handle = serde_json::from_value(value).map_err(|error| {
-            Error::caused(ErrorKind::Failed, "the recorded handle cannot be read", &error)
-        })?;
+        let handle = match record.handle {
+            Some(value) => serde_json::from_value(value).map_err(|error| {
+                Error::caused(ErrorKind::Failed, "the recorded handle cannot be read", &error)
+            })?,
+            // Its supervisor may have died between the deployment and the record.
+            None => match self.client.find(&self.host_id, self.run.uid.as_str()).await? {
+                Some(handle) => handle,
+                None => return Ok(false),
+            },
+        };
         match self.client.recover(&handle).await {
             Ok(seen) if seen.state == WorkloadState::Running && self.run.transport != Transport::Stdio => {
                 tracing::info!("the workload of an earlier supervisor still runs and is taken over");
@@ -76,6 +93,22 @@ impl Deployment {
             Err(error) => return Err(error.into()),
         }
         Ok(false)
+    }
+
+    /// A port that somebody else listens on would be taken for the workload's own.
+    async fn check_target_port(&self) -> Result<()> {
+        if self.target_port == 0 {
+            return Ok(());
+        }
+        match TcpListener::bind(("127.0.0.1", self.target_port)).await {
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+                let message = format!("the target port {} is taken", self.target_port);
+                Err(Error::new(ErrorKind::Conflict, message)
+                    .hint("end what listens on it, or choose another --target-port"))
+            }
+            // Some ports need rights that the workload may have; it will tell.
+            _ => Ok(()),
+        }
     }
 
     /// Stores the handle, durably, before any of the workload's code runs (R12).
@@ -163,8 +196,9 @@ impl Deployment {
             }
         };
         let ready = tokio::select! {
-            () = listening => true,
+            biased;
             _ = self.client.wait(handle) => return Err(self.ended_early(handle).await),
+            () = listening => true,
             () = tokio::time::sleep_until(deadline) => false,
         };
         if !ready {
@@ -206,9 +240,14 @@ impl Deployment {
 
     /// Removes whatever is deployed.
     pub(super) async fn remove(&mut self) -> Result<()> {
-        if let Some(handle) = &self.handle {
-            self.client.remove(handle).await?;
-            self.handle = None;
+        if self.handle.is_none() && self.uncertain {
+            self.handle = self.client.find(&self.host_id, self.run.uid.as_str()).await?;
+        }
+        self.uncertain = false;
+        let Some(handle) = &self.handle else { return Ok(()) };
+        match self.client.remove(handle).await {
+            Err(error) if error.code() != Some(ErrorCode::NotFound) => return Err(error.into()),
+            _ => self.handle = None,
         }
         Ok(())
     }

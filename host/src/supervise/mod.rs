@@ -21,6 +21,6 @@ mod watch;
 mod wire;
 
 pub use log::log_path;
-pub use run::{Reporter, SUPERVISOR_ARGUMENT, run, supervise};
+pub use run::{Attendance, Reporter, SUPERVISOR_ARGUMENT, run, supervise};
 pub use spawn::{Supervisor, spawn};
 pub use wire::{Ended, Mode, Progress, Task};

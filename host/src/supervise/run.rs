@@ -1,27 +1,35 @@
 //! The supervisor's process, from its first instruction to its last.
 use super::backoff::Backoff;
-use super::control::{Asked, Server};
+use super::control::{Answer, Asked, Server};
 use super::deploy::{Deployment, Occasion};
 use super::front::{bind, free_port};
 use super::log::{RotatedLog, log_path};
-use super::watch::Watch;
+use super::watch::{Watch, next_stop};
 use super::wire::{Line, Mode, Task};
+use crate::descriptors;
 use crate::error::{Error, ErrorKind, Result};
 use crate::plugin::Plugins;
-use crate::status::{BootId, Event, LifeLock, OperationLock, ProcessIdentity, Store, Transport};
+use crate::status::{
+    BootId, Event, LifeLock, OperationLock, ProcessIdentity, StateDir, Store, Transport, WorkloadName,
+};
+use nix::sys::signal::SigSet;
 use rustix::stdio::{dup2_stdin, dup2_stdout, stdin, stdout};
 use std::{
     fs::File,
+    future::Future,
     io::{self, BufRead, Write},
     os::unix::net::UnixStream,
+    pin::Pin,
     process::ExitCode,
     sync::Mutex,
     time::Duration,
 };
 use tokio::{
+    io::AsyncReadExt,
     net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::{mpsc, oneshot},
+    task::JoinHandle,
     time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -31,6 +39,8 @@ pub const SUPERVISOR_ARGUMENT: &str = "__supervise";
 
 /// How many control requests may wait.
 const QUEUED_REQUESTS: usize = 16;
+/// How long the task is waited for.
+const TASK_WAIT: Duration = Duration::from_secs(10);
 /// How long the life lock is waited for.
 const LIFE_WAIT: Duration = Duration::from_secs(5);
 /// How long clients may take to go when the supervisor ends.
@@ -57,28 +67,76 @@ pub fn run() -> ExitCode {
 }
 
 fn detached() -> io::Result<()> {
-    // The terminal of the command that started it must not reach it.
+    descriptors::close_inherited();
+    // The terminal of the command that started it must not reach it, nor the signals that it blocked.
     let _ = rustix::process::setsid();
+    SigSet::empty().thread_set_mask()?;
+    // What outlives its launcher, killed from outside, comes back here and is ended with the workload.
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let operation = rustix::io::fcntl_dupfd_cloexec(stdin(), 3)?;
     let socket = UnixStream::from(rustix::io::fcntl_dupfd_cloexec(stdout(), 3)?);
     let null = File::options().read(true).write(true).open("/dev/null")?;
     dup2_stdin(&null)?;
     dup2_stdout(&null)?;
-    let mut line = String::new();
-    io::BufReader::new(&socket).read_line(&mut line)?;
-    let task: Task = serde_json::from_str(&line)?;
+    let mut task = read_task(&socket)?;
+    // Whatever becomes of the file: what this process starts is of its own version.
+    task.config.executable = "/proc/self/exe".into();
     start_log(&task)?;
     let operation =
         OperationLock::from_fd(&task.config.state(), &task.name, operation).map_err(io::Error::other)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
+        // Signals that the caller ignored stay ignored in whatever is started, unless they are handled here.
+        let _handled =
+            (signal(SignalKind::child())?, signal(SignalKind::hangup())?, signal(SignalKind::pipe())?);
+        let abandoned = abandoned(&socket, task.attended)?;
         let mut reporter = Lines(socket);
-        if let Err(error) = supervise(&task, operation, &mut reporter, false).await {
+        let attendance = Attendance { foreground: false, abandoned };
+        if let Err(error) = supervise(&task, operation, &mut reporter, attendance).await {
             tracing::error!(%error, "the workload could not be started");
             reporter.say(&Line::Failed { error });
         }
-    });
-    Ok(())
+        Ok(())
+    })
+}
+
+fn read_task(socket: &UnixStream) -> io::Result<Task> {
+    // Who starts a supervisor writes at once; one that died before holds the operation up no longer than this.
+    socket.set_read_timeout(Some(TASK_WAIT))?;
+    let mut line = String::new();
+    io::BufReader::new(socket).read_line(&mut line)?;
+    Ok(serde_json::from_str(&line)?)
+}
+
+/// Resolves when the command that waits for the workload has gone away.
+fn abandoned(socket: &UnixStream, attended: bool) -> io::Result<Abandoned> {
+    if !attended {
+        return Ok(Box::pin(std::future::pending()));
+    }
+    let socket = socket.try_clone()?;
+    socket.set_nonblocking(true)?;
+    let mut socket = tokio::net::UnixStream::from_std(socket)?;
+    Ok(Box::pin(async move {
+        let mut byte = [0];
+        while matches!(socket.read(&mut byte).await, Ok(1..)) {}
+    }))
+}
+
+type Abandoned = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Who looks after a supervisor.
+pub struct Attendance {
+    /// It runs in the terminal of its user, whose interrupt stops the workload.
+    pub foreground: bool,
+    /// Resolves when nobody waits for the start any more, which is then given up.
+    pub abandoned: Abandoned,
+}
+
+impl Attendance {
+    /// In the terminal.
+    pub fn foreground() -> Self {
+        Self { foreground: true, abandoned: Box::pin(std::future::pending()) }
+    }
 }
 
 fn start_log(task: &Task) -> io::Result<()> {
@@ -122,59 +180,56 @@ pub async fn supervise(
     task: &Task,
     operation: OperationLock,
     reporter: &mut dyn Reporter,
-    foreground: bool,
+    attendance: Attendance,
 ) -> Result<()> {
     let state = task.config.state();
     // Who asked whether a supervisor was gone may hold the lock for an instant.
-    let _life = LifeLock::acquire(&state, &task.name, LIFE_WAIT).await.map_err(|error| {
-        Error::caused(ErrorKind::Conflict, format!("'{}' has a supervisor already", task.name), &error)
-    })?;
+    let _life = match LifeLock::acquire(&state, &task.name, LIFE_WAIT).await {
+        Ok(life) => life,
+        Err(error) => {
+            let message = format!("'{}' has a supervisor already", task.name);
+            return Err(give_up(task, None, Error::caused(ErrorKind::Conflict, message, &error)).await);
+        }
+    };
     let mut deployment = match prepare(task).await {
         Ok(deployment) => deployment,
         Err(error) => return Err(give_up(task, None, error).await),
     };
     reporter.progress("starting the workload");
-    let mut signalled = match signals() {
-        Ok(signalled) => signalled,
-        Err(error) => {
-            let error = Error::caused(ErrorKind::Failed, "signals cannot be received", &error);
-            return Err(give_up(task, Some(deployment), error).await);
-        }
-    };
-    // Who interrupts a start finds nothing half done.
-    let brought_up = tokio::select! {
-        brought_up = bring_up(&mut deployment) => brought_up,
-        _ = &mut signalled => {
-            Err(Error::new(ErrorKind::Failed, format!("'{}' was interrupted while it was starting", task.name)))
-        }
-    };
-    let (listener, port) = match brought_up {
-        Ok(ready) => ready,
+    let mut control = match Control::open(&state, &task.name) {
+        Ok(control) => control,
         Err(error) => return Err(give_up(task, Some(deployment), error).await),
+    };
+    let started = start(&mut deployment, &mut control, attendance.abandoned).await;
+    let (listener, port) = match started {
+        Ok(ready) => ready,
+        Err((error, asked)) => {
+            let error = give_up(task, Some(deployment), error).await;
+            if let Some(asked) = asked {
+                let _ = asked.answer.send(Answer::Stopped { exit: None });
+            }
+            control.close().await;
+            return Err(error);
+        }
     };
     let end = CancellationToken::new();
     let front = deployment.front.clone();
     let serving = front.clone().map(|front| tokio::spawn(front.serve(listener, end.clone())));
-    let (sender, requests) = mpsc::channel(QUEUED_REQUESTS);
-    let connections = TaskTracker::new();
-    let control = match Server::bind(&state, &task.name) {
-        Ok(server) => tokio::spawn(server.serve(sender, connections.clone())),
-        Err(error) => {
-            let error = Error::caused(ErrorKind::Failed, "the control socket cannot be made", &error);
-            return Err(give_up(task, Some(deployment), error).await);
-        }
-    };
-    let watch = match begin_watch(deployment, requests, signalled, foreground).await {
-        Ok(watch) => watch,
-        Err((deployment, error)) => return Err(give_up(task, Some(*deployment), error).await),
+    let watch = Watch {
+        deployment,
+        requests: control.requests,
+        signalled: control.signalled,
+        ready_since: Instant::now(),
+        restarts: 0,
+        backoff: Backoff::default(),
+        foreground: attendance.foreground,
+        mute_since: None,
     };
     drop(operation);
     reporter.ready(port);
     watch.run().await;
-    control.abort();
     // The command that stopped it still waits for its answer.
-    connections.close();
-    let _ = tokio::time::timeout(GOODBYE, connections.wait()).await;
+    control.connections.close().await;
     if let Some(front) = front {
         front.shut_down().await;
     }
@@ -183,6 +238,67 @@ pub async fn supervise(
         let _ = tokio::time::timeout(GOODBYE, serving).await;
     }
     Ok(())
+}
+
+/// What reaches a supervisor from outside.
+struct Control {
+    requests: mpsc::Receiver<Asked>,
+    signalled: oneshot::Receiver<()>,
+    connections: Connections,
+}
+
+/// The task that takes connections, and those that have not been answered.
+struct Connections {
+    accepting: JoinHandle<()>,
+    open: TaskTracker,
+}
+
+impl Control {
+    fn open(state: &StateDir, name: &WorkloadName) -> Result<Self> {
+        let failed = |what: &str, error: &io::Error| Error::caused(ErrorKind::Failed, what, error);
+        let server =
+            Server::bind(state, name).map_err(|error| failed("the control socket cannot be made", &error))?;
+        let signalled = signals().map_err(|error| failed("signals cannot be received", &error))?;
+        let (sender, requests) = mpsc::channel(QUEUED_REQUESTS);
+        let open = TaskTracker::new();
+        let accepting = tokio::spawn(server.serve(sender, open.clone()));
+        Ok(Self { requests, signalled, connections: Connections { accepting, open } })
+    }
+
+    async fn close(self) {
+        drop(self.requests);
+        self.connections.close().await;
+    }
+}
+
+impl Connections {
+    async fn close(self) {
+        self.accepting.abort();
+        self.open.close();
+        let _ = tokio::time::timeout(GOODBYE, self.open.wait()).await;
+    }
+}
+
+/// Brings the workload up and records it as running, unless somebody gives the start up meanwhile: then nothing may
+/// be left half done. The request that did it is answered once that is so.
+async fn start(
+    deployment: &mut Deployment,
+    control: &mut Control,
+    abandoned: Abandoned,
+) -> std::result::Result<(TcpListener, u16), (Error, Option<Asked>)> {
+    let name = deployment.run.name.clone();
+    let given_up = |why: &str| Error::new(ErrorKind::Failed, format!("'{name}' {why} while it was starting"));
+    let ready = async {
+        let ready = bring_up(deployment).await?;
+        record_ready(deployment).await?;
+        Ok(ready)
+    };
+    tokio::select! {
+        ready = ready => ready.map_err(|error| (error, None)),
+        asked = next_stop(&mut control.requests) => Err((given_up("was stopped"), asked)),
+        _ = &mut control.signalled => Err((given_up("was interrupted"), None)),
+        () = abandoned => Err((given_up("was abandoned"), None)),
+    }
 }
 
 async fn prepare(task: &Task) -> Result<Deployment> {
@@ -214,7 +330,17 @@ async fn prepare(task: &Task) -> Result<Deployment> {
             .map_err(|error| Error::caused(ErrorKind::Failed, "no free port can be found", &error))?,
         (_, port) => port,
     };
-    Ok(Deployment { config, store, run, host_id, client, target_port, front: None, handle: None })
+    Ok(Deployment {
+        config,
+        store,
+        run,
+        host_id,
+        client,
+        target_port,
+        front: None,
+        handle: None,
+        uncertain: false,
+    })
 }
 
 /// The port first: one that is taken is told before anything runs.
@@ -242,12 +368,7 @@ async fn bring_up(deployment: &mut Deployment) -> Result<(TcpListener, u16)> {
     Ok((listener, port))
 }
 
-async fn begin_watch(
-    deployment: Deployment,
-    requests: mpsc::Receiver<Asked>,
-    signalled: oneshot::Receiver<()>,
-    foreground: bool,
-) -> std::result::Result<Watch, (Box<Deployment>, Error)> {
+async fn record_ready(deployment: &Deployment) -> Result<()> {
     let ready = deployment.change(|record| {
         record.apply(Event::Ready).map_err(|error| Error::new(ErrorKind::Conflict, error.to_string()))?;
         record.started_at = Some(jiff::Timestamp::now());
@@ -255,18 +376,7 @@ async fn begin_watch(
         record.restarts = 0;
         Ok(())
     });
-    if let Err(error) = ready.await {
-        return Err((Box::new(deployment), error));
-    }
-    Ok(Watch {
-        deployment,
-        requests,
-        signalled,
-        ready_since: Instant::now(),
-        restarts: 0,
-        backoff: Backoff::default(),
-        foreground,
-    })
+    ready.await
 }
 
 fn signals() -> io::Result<oneshot::Receiver<()>> {

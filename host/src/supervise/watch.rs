@@ -2,7 +2,7 @@
 use super::backoff::{Backoff, wants_restart};
 use super::control::{Answer, Asked, Request};
 use super::deploy::{Deployment, Occasion, how};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::plugin::CallError;
 use crate::status::{Desired, Event};
 use crate::workload::{SupervisorReport, last_exit};
@@ -31,12 +31,16 @@ pub(super) struct Watch {
     pub(super) backoff: Backoff,
     /// In the foreground a signal is the user's wish to stop the workload.
     pub(super) foreground: bool,
+    /// Since when the server can no longer be spoken to.
+    pub(super) mute_since: Option<Instant>,
 }
 
 /// What made the supervisor look up.
 enum Happening {
     Exited(Exit),
-    /// It runs and can no longer be spoken to.
+    /// It has closed its output.
+    Muted,
+    /// It has closed its output, and still runs after the grace.
     Mute,
     Asked(Asked),
     Signalled,
@@ -58,11 +62,19 @@ impl Watch {
                         return;
                     }
                 }
+                Happening::Muted => self.mute_since = Some(Instant::now()),
                 Happening::Mute => {
                     tracing::warn!("the server closed its output and still runs; it is ended");
-                    let exit = self.end_workload(STDIN_GRACE).await.unwrap_or_default();
-                    if !self.after_exit(exit).await {
-                        return;
+                    match self.end_workload(STDIN_GRACE).await {
+                        Ok(exit) => {
+                            if !self.after_exit(exit).await {
+                                return;
+                            }
+                        }
+                        Err(error) => {
+                            tracing::error!(%error, "it could not be ended; it is tried again");
+                            self.mute_since = Some(Instant::now() + LONGEST_RETRY);
+                        }
                     }
                 }
             }
@@ -76,7 +88,8 @@ impl Watch {
             Some(asked) = self.requests.recv() => Happening::Asked(asked),
             _ = &mut self.signalled => Happening::Signalled,
             exit = wait(deployment) => Happening::Exited(exit),
-            () = mute(deployment) => Happening::Mute,
+            () = muted(deployment, self.mute_since) => Happening::Muted,
+            () = mute(self.mute_since) => Happening::Mute,
         }
     }
 
@@ -86,6 +99,11 @@ impl Watch {
             Request::Report {} => {
                 let report = self.report().await;
                 let _ = asked.answer.send(Answer::Report(report));
+                false
+            }
+            Request::Cancel {} => {
+                let message = "it has started already".to_owned();
+                let _ = asked.answer.send(Answer::Refused { message });
                 false
             }
             Request::Stop { timeout_ms } => {
@@ -124,6 +142,12 @@ impl Watch {
         if let Some(front) = &self.deployment.front {
             front.close_upstream("the server is being stopped").await;
         }
+        let ended = self.end_processes(timeout).await;
+        end_adopted().await;
+        ended
+    }
+
+    async fn end_processes(&self, timeout: Duration) -> Result<Exit> {
         let Some(handle) = self.deployment.handle.clone() else { return Ok(Exit::default()) };
         let client = self.deployment.client.clone();
         let by_itself = tokio::time::timeout(timeout.min(STDIN_GRACE), client.wait(&handle)).await;
@@ -143,13 +167,25 @@ impl Watch {
         if let Some(front) = &self.deployment.front {
             front.close_upstream("the server ended; it is being restarted").await;
         }
+        end_adopted().await;
         if !wants_restart(self.deployment.run.restart, &exit) {
             self.record_end(&exit, "").await;
             return false;
         }
         let mut exit = exit;
+        let mut unreachable = Duration::from_secs(1);
+        self.mute_since = None;
+        self.backoff.ended(self.ready_since.elapsed());
+        let mut engine_is_away = false;
         loop {
-            let Some(pause) = self.backoff.next(self.ready_since.elapsed()) else {
+            // An engine that cannot be reached uses up no attempt.
+            let pause = if engine_is_away {
+                unreachable = (unreachable * 2).min(LONGEST_RETRY);
+                Some(unreachable)
+            } else {
+                self.backoff.next()
+            };
+            let Some(pause) = pause else {
                 self.clear().await;
                 self.record_end(&exit, "it ended too often in a row").await;
                 return false;
@@ -157,8 +193,10 @@ impl Watch {
             match self.bring_back(pause).await {
                 Back::Ready => return true,
                 Back::Gone => return false,
+                Back::Stays => {}
                 Back::Failed(error) => {
                     tracing::warn!(%name, %error, "the restart failed");
+                    engine_is_away = error.kind == ErrorKind::Owner;
                     exit.reason = error.message;
                 }
             }
@@ -186,19 +224,43 @@ impl Watch {
             }
             Err(Err(error)) => match error.kind {
                 // Stopped or removed meanwhile: the command that did it has the word now.
-                crate::error::ErrorKind::Conflict | crate::error::ErrorKind::NotFound => {
+                ErrorKind::Conflict | ErrorKind::NotFound if !self.is_wanted() => {
                     self.clear().await;
                     Back::Gone
                 }
                 _ => Back::Failed(error),
             },
-            Ok(asked) => {
-                let ended = self.end_workload(Duration::from_secs(5)).await;
-                if let Some(asked) = asked {
-                    let _ = asked.answer.send(Answer::Stopped { exit: ended.ok() });
-                }
+            Ok(asked) => self.stop_while_restarting(asked).await,
+        }
+    }
+
+    /// Whether the record still says that the workload is to run.
+    fn is_wanted(&self) -> bool {
+        let run = &self.deployment.run;
+        let record = self.deployment.store.read_status(&run.name);
+        record.is_ok_and(|record| record.uid == run.uid && record.desired == Desired::Running)
+    }
+
+    /// A stop, or a signal, that comes while the workload is being brought back.
+    async fn stop_while_restarting(&mut self, asked: Option<Asked>) -> Back {
+        let timeout = match asked.as_ref().map(|asked| &asked.request) {
+            Some(Request::Stop { timeout_ms }) => Duration::from_millis(*timeout_ms),
+            _ => Duration::from_secs(5),
+        };
+        let ended = match self.end_workload(timeout).await {
+            Ok(exit) => self.deployment.remove().await.map(|()| exit),
+            Err(error) => Err(error),
+        };
+        match (ended, asked) {
+            (Ok(exit), Some(asked)) => {
+                let _ = asked.answer.send(Answer::Stopped { exit: Some(exit) });
                 Back::Gone
             }
+            (Err(error), Some(asked)) => {
+                let _ = asked.answer.send(Answer::Refused { message: error.message });
+                Back::Stays
+            }
+            (_, None) => Back::Gone,
         }
     }
 
@@ -219,9 +281,7 @@ impl Watch {
                 return Ok(());
             }
             let event = if fine { Event::Completed } else { Event::Failed };
-            record
-                .apply(event)
-                .map_err(|error| Error::new(crate::error::ErrorKind::Failed, error.to_string()))?;
+            record.apply(event).map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))?;
             if fine {
                 record.desired = Desired::Stopped;
             }
@@ -251,21 +311,28 @@ impl Watch {
     }
 }
 
+/// Whatever came back to this process is none that should still run.
+async fn end_adopted() {
+    let _ = tokio::task::spawn_blocking(crate::launch::end_adopted).await;
+}
+
 enum Back {
     Ready,
+    /// It could not be stopped, and is tried again.
+    Stays,
     Failed(Error),
     Gone,
 }
 
-/// The next request to stop; reports are declined meanwhile.
-async fn next_stop(requests: &mut mpsc::Receiver<Asked>) -> Option<Asked> {
+/// The next request to stop, or to give up what is under way; reports are declined meanwhile.
+pub(super) async fn next_stop(requests: &mut mpsc::Receiver<Asked>) -> Option<Asked> {
     loop {
         match requests.recv().await {
             None => std::future::pending().await,
             Some(asked) => match asked.request {
-                Request::Stop { .. } => return Some(asked),
+                Request::Stop { .. } | Request::Cancel {} => return Some(asked),
                 Request::Report {} => {
-                    let message = "the workload is being restarted".to_owned();
+                    let message = "the workload is being started".to_owned();
                     let _ = asked.answer.send(Answer::Refused { message });
                 }
             },
@@ -294,13 +361,18 @@ fn is_gone(error: &CallError) -> bool {
     error.code() == Some(ErrorCode::NotFound)
 }
 
-/// The server's stdout has ended, and its process has not within the grace.
-async fn mute(deployment: &Deployment) {
-    match &deployment.front {
-        Some(front) => {
-            front.disconnected().await;
-            tokio::time::sleep(STDIN_GRACE).await;
-        }
+/// The server's stdout has ended, and that is news.
+async fn muted(deployment: &Deployment, since: Option<Instant>) {
+    match (&deployment.front, since) {
+        (Some(front), None) => front.disconnected().await,
+        _ => std::future::pending().await,
+    }
+}
+
+/// The server's process has not ended within the grace after its stdout did.
+async fn mute(since: Option<Instant>) {
+    match since {
+        Some(since) => tokio::time::sleep_until(since + STDIN_GRACE).await,
         None => std::future::pending().await,
     }
 }

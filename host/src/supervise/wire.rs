@@ -15,6 +15,8 @@ pub struct Task {
     pub uid: Uid,
     /// What happens if it cannot be started.
     pub mode: Mode,
+    /// Somebody waits for it to be ready: who goes away meanwhile gives the start up.
+    pub attended: bool,
 }
 
 /// Why a workload is started.

@@ -39,6 +39,7 @@ impl Manager {
     pub async fn create(&self, request: &RunRequest) -> Result<(RunConfig, OperationLock)> {
         self.check_request(request)?;
         let host_id = self.host_id()?;
+        self.store().state().make_logs().map_err(StoreError::from)?;
         let surroundings = self.surroundings();
         let (source, server) = server::parse(&request.server, surroundings)
             .map_err(|error| Error::new(ErrorKind::Usage, error.to_string()))?;
@@ -162,7 +163,16 @@ impl Manager {
         was_chosen: bool,
     ) -> Result<OperationLock> {
         for name in names {
-            let operation = self.lock(name).await?;
+            let operation = if was_chosen {
+                self.lock(name).await?
+            } else if !self.is_gone(name) {
+                continue;
+            } else {
+                match OperationLock::try_acquire(self.store().state(), name) {
+                    Err(error) if error.is_busy() => continue,
+                    other => other?,
+                }
+            };
             run.name = name.clone();
             match self.store().create_run_config(run) {
                 Ok(()) => return Ok(operation),

@@ -6,6 +6,11 @@ use crate::reconcile::{Effective, EffectiveState, Evidence, Observed, Witnesses,
 use crate::status::{BootId, LifeProbe, LockKind, ReadError, RunConfig, StatusRecord, WorkloadName};
 use std::collections::{BTreeMap, HashMap};
 
+/// How often a row that changes under the reader is judged again, before it is shown as it is recorded.
+const JUDGEMENTS: u32 = 3;
+/// Why such a row is stale.
+const CHANGING: &str = "it changed while it was being listed";
+
 /// Which workloads.
 #[derive(Clone, Debug, Default)]
 pub struct ListOptions {
@@ -48,7 +53,7 @@ impl Manager {
                 }
             };
             let record = statuses.get(&name).map(|status| status.as_ref());
-            rows.push(judge.row(&config, record)?);
+            rows.extend(judge.row(&config, record)?);
         }
         self.rows_without_config(&statuses, &mut rows, options);
         rows.retain(|row| options.all || row.is_shown());
@@ -73,7 +78,8 @@ impl Manager {
         let missing = matches!(&status, Err(error) if error.is_not_found());
         let view =
             Judge::new(self, &observed)?.row(run, if missing { None } else { Some(status.as_ref()) })?;
-        Ok((view, status.ok()))
+        let removed = || Error::new(ErrorKind::NotFound, format!("'{}' has just been removed", run.name));
+        Ok((view.ok_or_else(removed)?, status.ok()))
     }
 
     /// A status record alone is reported, with its file.
@@ -136,46 +142,42 @@ impl<'a> Judge<'a> {
         Ok(Self { manager, observed, probe, boot })
     }
 
+    /// The row of a workload; none if it was removed while it was being listed.
     fn row(
         &self,
         config: &RunConfig,
         status: Option<std::result::Result<&StatusRecord, &ReadError>>,
-    ) -> Result<WorkloadView> {
-        let record = match status {
+    ) -> Result<Option<WorkloadView>> {
+        let mut record = match status {
             None => None,
-            Some(Ok(record)) => Some(record),
-            Some(Err(error)) => return Ok(self.unreadable_status(config, error)),
+            Some(Ok(record)) => Some(record.clone()),
+            Some(Err(error)) => return Ok(Some(unreadable_status(config, error))),
         };
-        let effective = self.effective(config, record)?;
-        if !is_worse(record, &effective) {
-            return Ok(WorkloadView::of(config, record, effective));
-        }
-        // A command may have changed the record since: then what the owner said belongs to another moment.
-        let again = self.manager.store().read_status(&config.name);
-        match again {
-            Ok(now)
-                if record.is_some_and(|record| record.revision == now.revision && record.uid == now.uid) =>
-            {
-                Ok(WorkloadView::of(config, record, effective))
+        let mut evidence = self.observed.evidence(config);
+        for _ in 0..JUDGEMENTS {
+            let ours = record.as_ref().filter(|record| record.uid == config.uid);
+            let effective = judge(ours, &self.witnesses(config, evidence)?);
+            if !is_worse(ours, &effective) {
+                return Ok(Some(WorkloadView::of(config, ours, effective)));
             }
-            Ok(now) => {
-                let effective = self.judged_by_locks(config, &now)?;
-                Ok(WorkloadView::of(config, Some(&now), effective))
+            // Read once more *after* the locks were asked: a command may have changed it since.
+            let now = self.manager.store().read_status(&config.name);
+            if now.is_err() && self.manager.is_gone(&config.name) {
+                return Ok(None);
             }
-            Err(_) => Ok(WorkloadView::of(config, record, effective)),
+            let now = now.ok();
+            let version =
+                |record: &Option<StatusRecord>| record.as_ref().map(|it| (it.uid.clone(), it.revision));
+            if version(&now) == version(&record) {
+                return Ok(Some(WorkloadView::of(config, ours, effective)));
+            }
+            // What the owner said belongs to another moment.
+            record = now;
+            evidence = Evidence::None(CHANGING.to_owned());
         }
-    }
-
-    fn effective(&self, config: &RunConfig, record: Option<&StatusRecord>) -> Result<Effective> {
-        let foreign = record.is_some_and(|record| record.uid != config.uid);
-        let record = if foreign { None } else { record };
-        Ok(judge(record, &self.witnesses(config, self.observed.evidence(config))?))
-    }
-
-    /// A record that is newer than the snapshot: the owner's answer is no evidence about it.
-    fn judged_by_locks(&self, config: &RunConfig, record: &StatusRecord) -> Result<Effective> {
-        let evidence = Evidence::None("it changed while it was being listed".to_owned());
-        Ok(judge(Some(record), &self.witnesses(config, evidence)?))
+        let phase = record.as_ref().map_or(EffectiveState::Unknown, |record| record.phase.into());
+        let recorded = Effective { state: phase, context: String::new(), stale: Some(CHANGING.to_owned()) };
+        Ok(Some(WorkloadView::of(config, record.as_ref(), recorded)))
     }
 
     fn witnesses(&self, config: &RunConfig, evidence: Evidence) -> Result<Witnesses> {
@@ -186,12 +188,11 @@ impl<'a> Judge<'a> {
             boot: self.boot.clone(),
         })
     }
+}
 
-    fn unreadable_status(&self, config: &RunConfig, error: &ReadError) -> WorkloadView {
-        let effective =
-            Effective { state: EffectiveState::Unknown, context: crate::error::chain(error), stale: None };
-        WorkloadView::of(config, None, effective)
-    }
+fn unreadable_status(config: &RunConfig, error: &ReadError) -> WorkloadView {
+    let context = crate::error::chain(error);
+    WorkloadView::of(config, None, Effective { state: EffectiveState::Unknown, context, stale: None })
 }
 
 fn is_worse(record: Option<&StatusRecord>, effective: &Effective) -> bool {

@@ -1,12 +1,15 @@
 //! What every command needs: records, plugins, locks, and the owner of a workload.
+use super::stop::handle_of;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::plugin::{Plugins, RuntimeClient};
-use crate::status::{OperationLock, ReadError, RunConfig, StatusRecord, Store, WorkloadName};
+use crate::status::{OperationLock, ReadError, RecordKind, RunConfig, StatusRecord, Store, WorkloadName};
+use crate::supervise::control;
 use std::{
     sync::{Arc, OnceLock},
     time::Duration,
 };
+use wharf_sdk::Handle;
 
 /// How long a command waits for another one on the same workload.
 pub(super) const OPERATION_WAIT: Duration = Duration::from_secs(60);
@@ -63,6 +66,18 @@ impl Manager {
         Ok(OperationLock::acquire(self.store.state(), name, OPERATION_WAIT).await?)
     }
 
+    /// The lock for a command that ends a workload: a start that is under way is given up for it.
+    pub(super) async fn lock_to_end(&self, name: &WorkloadName) -> Result<OperationLock> {
+        match OperationLock::try_acquire(self.store.state(), name) {
+            Err(error) if error.is_busy() => {
+                // Whoever else holds it is waited for.
+                let _ = control::cancel(self.store.state(), name, OPERATION_WAIT).await;
+                self.lock(name).await
+            }
+            other => Ok(other?),
+        }
+    }
+
     /// The RunConfig of a workload that must exist.
     pub(super) fn run_config(&self, name: &WorkloadName) -> Result<RunConfig> {
         self.store.read_run_config(name).map_err(|error| self.not_found(name, error))
@@ -75,6 +90,38 @@ impl Manager {
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The status record for a command that holds the operation lock. A corrupt one is set aside, with all its bytes:
+    /// what it said is asked of the owner.
+    pub(super) fn record_or_set_aside(&self, operation: &OperationLock) -> Result<Option<StatusRecord>> {
+        let name = operation.name();
+        match self.store.read_status(name) {
+            Err(error) if error.is_corrupt() => {
+                let aside = self.store.quarantine(RecordKind::Status, operation)?;
+                tracing::warn!(%name, aside = %aside.display(), "a corrupt status record was set aside");
+                Ok(None)
+            }
+            _ => self.record(name),
+        }
+    }
+
+    /// How the owner finds the workload: by the recorded handle, or by its labels where none is recorded, because a
+    /// supervisor died between a deployment and the record.
+    pub(super) async fn handle(
+        &self,
+        run: &RunConfig,
+        record: Option<&StatusRecord>,
+        client: &RuntimeClient,
+    ) -> Result<Option<Handle>> {
+        if let Some(handle) = handle_of(record)? {
+            return Ok(Some(handle));
+        }
+        let found = client.find(&self.host_id()?, run.uid.as_str()).await;
+        found.map_err(|error| Error {
+            kind: ErrorKind::Owner,
+            ..Error::from(error).while_doing(format!("whether '{}' has left anything is not known", run.name))
+        })
     }
 
     fn not_found(&self, name: &WorkloadName, error: ReadError) -> Error {

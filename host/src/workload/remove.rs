@@ -1,10 +1,10 @@
 //! `rm`.
 use super::manager::Manager;
-use super::stop::handle_of;
 use crate::error::{Error, ErrorKind, Result};
 use crate::status::{Event, OperationLock, RunConfig, StatusRecord, WorkloadName};
 use crate::supervise::control;
 use std::time::Duration;
+use wharf_sdk::ErrorCode;
 
 impl Manager {
     /// Removes a workload, stopping it if it runs: its resources first, then its status, the RunConfig last. Its logs
@@ -14,10 +14,14 @@ impl Manager {
     /// Of kind [`ErrorKind::Owner`] with nothing changed where the owner is absent or another one (R08).
     pub async fn remove(&self, name: &WorkloadName, timeout: Duration) -> Result<()> {
         self.run_config(name)?;
-        let operation = self.lock(name).await?;
+        let operation = self.lock_to_end(name).await?;
+        if self.is_gone(name) {
+            // It was being created; that was given up for this command.
+            return Ok(());
+        }
         let run = self.run_config(name)?;
-        let removing =
-            self.record(name)?.is_some_and(|record| record.phase == crate::status::Phase::Removing);
+        let record = self.record_or_set_aside(&operation)?;
+        let removing = record.is_some_and(|record| record.phase == crate::status::Phase::Removing);
         if !removing {
             self.stop_locked(name, &operation, timeout).await?;
         }
@@ -37,8 +41,11 @@ impl Manager {
         operation.supervisor_gone(Duration::from_secs(30)).await.map_err(|_| {
             Error::new(ErrorKind::Deadline, format!("the supervisor of '{}' does not end", run.name))
         })?;
-        if let Some(handle) = handle_of(Some(&record))? {
-            client.remove(&handle).await?;
+        if let Some(handle) = self.handle(run, Some(&record), &client).await? {
+            match client.remove(&handle).await {
+                Err(error) if error.code() != Some(ErrorCode::NotFound) => return Err(error.into()),
+                _ => {}
+            }
         }
         if let Err(error) = control::clear(self.store().state(), &run.name) {
             tracing::warn!(name = %run.name, %error, "the control socket of a dead supervisor stays");

@@ -6,8 +6,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::status::{
     Desired, Event, LifeProbe, LockKind, OperationLock, Phase, RunConfig, StatusRecord, WorkloadName,
 };
-use crate::supervise::{Ended, Mode, Progress, Task, spawn};
-use std::time::Duration;
+use crate::supervise::{Ended, Mode, Progress, Task, control, spawn};
+use std::{os::fd::OwnedFd, time::Duration};
+
+/// How long a supervisor may take to say that its workload runs, its server's answer included.
+const REPORT_WAIT: Duration = Duration::from_secs(5);
 
 impl Manager {
     /// Starts a workload that exists. One that runs: success, said so.
@@ -44,10 +47,18 @@ impl Manager {
         progress: &mut dyn Progress,
     ) -> Result<Started> {
         let run = self.run_config(name)?;
-        let record = self.record(name)?;
+        let record = self.record_or_set_aside(&operation)?;
         let supervised = LifeProbe::open(self.store().state())?.is_held(name, LockKind::Life)?;
         if supervised && record.is_some_and(|record| record.phase == Phase::Running) {
-            return Ok(Started { already_running: true, ..started(&run) });
+            // The record says so also while the supervisor is bringing the workload back.
+            return match control::report(self.store().state(), name, REPORT_WAIT).await {
+                Ok(_) => Ok(Started { already_running: true, ..started(&run) }),
+                Err(error) => {
+                    let message = format!("'{name}' does not run just now");
+                    Err(Error::caused(ErrorKind::Conflict, message, &error)
+                        .hint(format!("wait for it, or run: wharf restart {name}")))
+                }
+            };
         }
         if supervised {
             let message = format!("'{name}' has a supervisor and does not run");
@@ -75,13 +86,25 @@ impl Manager {
         wait: bool,
         progress: &mut dyn Progress,
     ) -> Result<Started> {
-        let task = Task { config: self.config().clone(), name: run.name.clone(), uid: run.uid.clone(), mode };
+        let task = Task {
+            config: self.config().clone(),
+            name: run.name.clone(),
+            uid: run.uid.clone(),
+            mode,
+            attended: wait,
+        };
         let inherited = operation.into_fd()?;
-        let mut supervisor = match inherited.try_clone() {
+        let spawned = match inherited.try_clone() {
             Ok(descriptor) => spawn(&task, descriptor).await,
             Err(error) => Err(error),
-        }
-        .map_err(|error| Error::caused(ErrorKind::Failed, "the supervisor cannot be started", &error))?;
+        };
+        let mut supervisor = match spawned {
+            Ok(supervisor) => supervisor,
+            Err(error) => {
+                let error = Error::caused(ErrorKind::Failed, "the supervisor cannot be started", &error);
+                return Err(self.take_back(run, inherited, mode, error).await);
+            }
+        };
         if !wait {
             return Ok(started(run));
         }
@@ -89,39 +112,46 @@ impl Manager {
             Ended::Ready(port) => Ok(Started::ready(run, port)),
             Ended::Failed(error) => Err(error),
             Ended::Died => {
-                // The lock is still held through this process' own descriptor: the operation goes on here.
-                let operation = OperationLock::from_fd(self.store().state(), &run.name, inherited)?;
-                let error = Error::new(
-                    ErrorKind::Failed,
-                    format!("the supervisor of '{}' ended without a word", run.name),
-                )
-                .hint(format!("see: wharf logs --proxy {}", run.name));
-                self.undo(run, &operation, mode, &error).await;
-                Err(error)
+                let message = format!("the supervisor of '{}' ended without a word", run.name);
+                let error = Error::new(ErrorKind::Failed, message)
+                    .hint(format!("see: wharf logs --proxy {}", run.name));
+                Err(self.take_back(run, inherited, mode, error).await)
             }
         }
     }
 
-    /// Clears up after a supervisor that died while it was starting the workload.
-    async fn undo(&self, run: &RunConfig, operation: &OperationLock, mode: Mode, cause: &Error) {
-        let cleared = match mode {
-            Mode::Create => self.remove_locked(run, operation).await,
-            Mode::Start => self
-                .store()
-                .update_status::<Error>(&run.name, &run.uid, |record| {
-                    let mut record = record.unwrap_or_else(|| StatusRecord::new(run.uid.clone()));
-                    record
-                        .apply(Event::StartFailed)
-                        .map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))?;
-                    record.status_context = cause.message.clone();
-                    record.set_supervisor(None);
-                    Ok(record)
-                })
-                .map(drop),
+    /// Takes the operation back from a supervisor that died, or never lived, and clears up after it. The lock is
+    /// still held through this process' own descriptor.
+    async fn take_back(&self, run: &RunConfig, inherited: OwnedFd, mode: Mode, cause: Error) -> Error {
+        let cleared = async {
+            let operation = OperationLock::from_fd(self.store().state(), &run.name, inherited)?;
+            match mode {
+                Mode::Create => self.remove_locked(run, &operation).await,
+                Mode::Start => self.record_failed_start(run, &cause).await,
+            }
         };
-        if let Err(error) = cleared {
-            tracing::warn!(name = %run.name, %error, "what the supervisor left could not be cleared up");
+        match cleared.await {
+            Ok(()) => cause,
+            Err(error) => cause.hint(format!("what was left could not be cleared up: {error}")),
         }
+    }
+
+    async fn record_failed_start(&self, run: &RunConfig, cause: &Error) -> Result<()> {
+        let client = self.owner(run).await?;
+        let record = self.record(&run.name)?;
+        if let Some(handle) = self.handle(run, record.as_ref(), &client).await? {
+            client.remove(&handle).await?;
+        }
+        self.store().update_status::<Error>(&run.name, &run.uid, |record| {
+            let mut record = record.unwrap_or_else(|| StatusRecord::new(run.uid.clone()));
+            record
+                .apply(Event::StartFailed)
+                .map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))?;
+            record.status_context = cause.message.clone();
+            record.set_supervisor(None);
+            Ok(record)
+        })?;
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use crate::status::{
     Desired, Event, LastExit, LifeProbe, LockKind, OperationLock, Phase, RunConfig, StatusRecord,
     WorkloadName,
 };
-use crate::supervise::control;
+use crate::supervise::control::{self, ControlError};
 use serde::Serialize;
 use std::time::Duration;
 use wharf_sdk::{ErrorCode, Exit, Handle, WorkloadState};
@@ -40,9 +40,17 @@ impl Manager {
     /// Of kind [`ErrorKind::Owner`] with nothing changed where the owner is absent or another one (R08).
     pub async fn stop(&self, name: &WorkloadName, timeout: Duration) -> Result<Stopped> {
         self.run_config(name)?;
-        let operation = self.lock(name).await?;
+        let operation = self.lock_to_end(name).await?;
+        if self.is_gone(name) {
+            // It was being created; that was given up for this command.
+            return Ok(Stopped { name: name.to_string(), result: StopResult::Stopped });
+        }
         let result = self.stop_locked(name, &operation, timeout).await?;
         Ok(Stopped { name: name.to_string(), result })
+    }
+
+    pub(super) fn is_gone(&self, name: &WorkloadName) -> bool {
+        self.store().read_run_config(name).is_err_and(|error| error.is_not_found())
     }
 
     pub(super) async fn stop_locked(
@@ -52,10 +60,10 @@ impl Manager {
         timeout: Duration,
     ) -> Result<StopResult> {
         let run = self.run_config(name)?;
-        let record = self.record(name)?;
         let client = self.owner(&run).await?;
+        let record = self.record_or_set_aside(operation)?;
         let supervised = LifeProbe::open(self.store().state())?.is_held(name, LockKind::Life)?;
-        let handle = handle_of(record.as_ref())?;
+        let handle = self.handle(&run, record.as_ref(), &client).await?;
         let runs = match &handle {
             None => false,
             Some(handle) => match client.inspect(handle).await {
@@ -125,7 +133,13 @@ impl Manager {
         let answer = control::stop(self.store().state(), name, timeout, limit).await;
         let exit = match answer {
             Ok(exit) => exit,
-            Err(error) => {
+            Err(ControlError::Refused { message }) => {
+                return Err(Error::new(
+                    ErrorKind::Runtime,
+                    format!("'{name}' could not be stopped: {message}"),
+                ));
+            }
+            Err(error @ ControlError::Silent { .. }) => {
                 // It may just have ended by itself: then nobody holds the life lock any more.
                 tracing::debug!(%name, %error, "the supervisor gave no answer");
                 None

@@ -67,8 +67,15 @@ impl ProcessRuntime {
             ));
         }
         for folder in [self.states.folder(), &self.log_dir] {
-            use rustix::fs::{Access, access};
-            if let Err(error) = access(folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK) {
+            use rustix::{
+                fs::{Access, access},
+                io::Errno,
+            };
+            // One that does not exist yet is made before anything is deployed.
+            let usable = access(folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK);
+            if let Err(error) =
+                usable.or_else(|error| if error == Errno::NOENT { Ok(()) } else { Err(error) })
+            {
                 return Some(format!("the folder '{}' cannot be used: {error}", folder.display()));
             }
         }

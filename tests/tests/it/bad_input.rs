@@ -61,7 +61,7 @@ fn a_taken_port_is_a_conflict() {
 fn a_command_that_does_not_exist_is_told() {
     let said = refused(&Host::new(), &["--runtime", "process", "no-such-command-at-all"]);
     assert_eq!(said.code, 6, "{said:?}");
-    assert!(said.stderr.contains("'no-such-command-at-all' was not found in PATH"), "{said:?}");
+    assert!(said.stderr.contains("'no-such-command-at-all' not found in PATH"), "{said:?}");
     let said = refused(&Host::new(), &["/no/such/file"]);
     assert!(said.stderr.contains("/no/such/file does not exist"), "{said:?}");
 }

@@ -3,6 +3,7 @@
 
 mod arrows;
 mod bad_input;
+mod interruptions;
 mod main_job;
 mod plugin_calls;
 mod plugin_faults;
