@@ -88,7 +88,7 @@ pub struct Effective {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Evidence {
     /// It has it, in this state.
-    Has(Observation),
+    Has(Box<Observation>),
     /// It answered completely, and does not have it.
     HasNot,
     /// No evidence, and why.
@@ -201,7 +201,7 @@ mod tests {
     }
 
     fn seen(state: WorkloadState) -> Evidence {
-        Evidence::Has(Observation {
+        Evidence::Has(Box::new(Observation {
             uid: String::new(),
             host_id: String::new(),
             handle: None,
@@ -210,7 +210,7 @@ mod tests {
             exit: None,
             started_at_ms: None,
             address: None,
-        })
+        }))
     }
 
     #[test]

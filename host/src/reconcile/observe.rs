@@ -91,7 +91,7 @@ impl Observed {
             return Evidence::None(format!("the runtime '{runtime_name}' has two resources with its uid"));
         }
         match answer.by_uid.get(uid) {
-            Some(seen) => Evidence::Has(seen.clone()),
+            Some(seen) => Evidence::Has(Box::new(seen.clone())),
             None => Evidence::HasNot,
         }
     }
