@@ -63,7 +63,7 @@ fn a_command_that_does_not_exist_is_told() {
     assert_eq!(said.code, 6, "{said:?}");
     assert!(said.stderr.contains("'no-such-command-at-all' not found in PATH"), "{said:?}");
     let said = refused(&Host::new(), &["/no/such/file"]);
-    assert!(said.stderr.contains("/no/such/file does not exist"), "{said:?}");
+    assert!(said.stderr.contains("'/no/such/file' does not exist"), "{said:?}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod arrows;
 mod bad_input;
 mod interruptions;
 mod main_job;
+mod mapped;
 mod plugin_calls;
 mod plugin_faults;
 mod plugin_loading;

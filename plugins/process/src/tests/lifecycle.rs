@@ -206,7 +206,8 @@ async fn the_runtime_is_healthy_and_knows_its_machine_and_user() {
     let instance = host.runtime.instance().await.unwrap();
     assert_eq!(instance.endpoint, "local");
     assert!(instance.instance.ends_with(&format!("/{}", rustix::process::geteuid().as_raw())));
-    let broken = ProcessRuntime::new("h".to_owned(), "/dev/null/no".into(), "/tmp".into(), vec![wharf_binary()]);
+    let broken =
+        ProcessRuntime::new("h".to_owned(), "/dev/null/no".into(), "/tmp".into(), vec![wharf_binary()]);
     assert_eq!(broken.health().await.state, HealthState::Unhealthy);
 }
 
