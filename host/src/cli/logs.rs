@@ -5,6 +5,8 @@ use super::failure::{DONE, Outcome};
 use super::follow;
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use std::io::{self, Write};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use wharf::error::{Error, ErrorKind};
@@ -69,6 +71,9 @@ fn since(text: &str) -> Result<Timestamp, String> {
 
 impl Logs {
     pub(super) async fn execute(&self, manager: &Manager, console: &Console) -> Outcome {
+        if self.follow {
+            leave_with_the_reader();
+        }
         let lines = match self.tail {
             Tail::All => None,
             Tail::Lines(lines) => Some(lines),
@@ -86,6 +91,21 @@ impl Logs {
         writer.copy(reader).await?;
         Ok(DONE)
     }
+}
+
+/// Ends the process when nobody reads its output any more: a log that says nothing would never notice.
+fn leave_with_the_reader() {
+    let watch = || {
+        let stdout = io::stdout();
+        // Nothing is asked for: what is always told, an error or the other end's end, is what is waited for.
+        let mut watched = [PollFd::new(&stdout, PollFlags::empty())];
+        while matches!(poll(&mut watched, None), Err(Errno::INTR)) {}
+        if watched[0].revents().intersects(PollFlags::ERR | PollFlags::HUP) {
+            wharf::plugin::leave(0);
+        }
+    };
+    // Without it the log is followed all the same.
+    let _ = std::thread::Builder::new().name("wharf-reader".to_owned()).spawn(watch);
 }
 
 /// Why a log could not be shown to its end.

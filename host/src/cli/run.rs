@@ -189,6 +189,10 @@ impl Run {
             (None, server) => self.described(server.as_deref().unwrap_or_default())?,
         };
         if let Some(name) = &self.name {
+            // A copy under another name runs beside the first: it gets a port of its own.
+            if request.name.as_deref().is_some_and(|other| other != name.as_str()) {
+                request.proxy_port = 0;
+            }
             request.name = Some(name.to_string());
         }
         if let Some(runtime) = &self.runtime {

@@ -12,7 +12,7 @@ pub(super) struct Selection {
     #[arg(value_name = "NAME", conflicts_with_all = ["all", "group"])]
     names: Vec<WorkloadName>,
     /// All workloads
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with = "group")]
     all: bool,
     /// All workloads of a group
     #[arg(long, value_name = "GROUP")]

@@ -225,6 +225,9 @@ impl Deployment {
     /// The error with the end of the workload's output, which mostly tells why.
     async fn with_output(&self, handle: &Handle, error: Error) -> Error {
         const MAX_BYTES: u64 = 4096;
+        let state = self.config.state();
+        let path = state.logs().join(format!("{}.log", self.run.name));
+        let error = if path.exists() { error.hint(format!("its log: {}", path.display())) } else { error };
         let options = LogOptions { tail: Some(SHOWN_LINES), ..LogOptions::default() };
         let Ok(stream) = self.client.logs(handle, options).await else { return error };
         let Some(reader) = reading_side(stream) else { return error };

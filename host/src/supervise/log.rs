@@ -18,6 +18,24 @@ pub fn log_path(state: &StateDir, name: &WorkloadName) -> PathBuf {
     state.logs().join(format!("{name}.proxy.log"))
 }
 
+/// Removes the logs of an earlier workload of this name: they stay until the name is used again. What cannot be
+/// removed is in nobody's way.
+pub(crate) fn clear_logs(state: &StateDir, name: &WorkloadName) {
+    let proxy = log_path(state, name);
+    let workload = state.logs().join(format!("{name}.log"));
+    for path in [proxy, workload] {
+        for number in 0..=KEPT {
+            let _ = std::fs::remove_file(if number == 0 { path.clone() } else { aside(&path, number) });
+        }
+    }
+}
+
+fn aside(path: &Path, number: u32) -> PathBuf {
+    let mut name = path.to_owned().into_os_string();
+    name.push(format!(".{number}"));
+    PathBuf::from(name)
+}
+
 /// A writer that sets the file aside when it is full. A disk that is full loses records, and nothing else.
 #[derive(Clone)]
 pub(super) struct RotatedLog(Arc<Mutex<Current>>);
@@ -44,11 +62,7 @@ fn open(path: &Path) -> io::Result<(File, u64)> {
 
 impl Current {
     fn rotate(&mut self) -> io::Result<()> {
-        let aside = |number: u32| {
-            let mut name = self.path.clone().into_os_string();
-            name.push(format!(".{number}"));
-            PathBuf::from(name)
-        };
+        let aside = |number| aside(&self.path, number);
         for number in (1..KEPT).rev() {
             let _ = std::fs::rename(aside(number), aside(number + 1));
         }

@@ -20,6 +20,7 @@ mod spawn;
 mod watch;
 mod wire;
 
+pub(crate) use log::clear_logs;
 pub use log::log_path;
 pub use run::{Attendance, Reporter, SUPERVISOR_ARGUMENT, run, supervise};
 pub use spawn::{Supervisor, spawn};

@@ -195,7 +195,10 @@ pub async fn supervise(
         Ok(deployment) => deployment,
         Err(error) => return Err(give_up(task, None, error).await),
     };
-    reporter.progress("starting the workload");
+    reporter.progress(&match deployment.target_port {
+        0 => format!("starting '{}'", task.name),
+        port => format!("starting '{}', which is to listen on port {port}", task.name),
+    });
     let mut control = match Control::open(&state, &task.name) {
         Ok(control) => control,
         Err(error) => return Err(give_up(task, Some(deployment), error).await),
@@ -295,7 +298,7 @@ async fn start(
     };
     tokio::select! {
         ready = ready => ready.map_err(|error| (error, None)),
-        asked = next_stop(&mut control.requests) => Err((given_up("was stopped"), asked)),
+        asked = next_stop(&mut control.requests, 0) => Err((given_up("was stopped"), asked)),
         _ = &mut control.signalled => Err((given_up("was interrupted"), None)),
         () = abandoned => Err((given_up("was abandoned"), None)),
     }

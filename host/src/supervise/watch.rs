@@ -132,6 +132,7 @@ impl Watch {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_ms: u64::try_from(self.ready_since.elapsed().as_millis()).unwrap_or(u64::MAX),
             restarts: self.restarts,
+            starting: false,
             ping_us: ping.as_ref().ok().and_then(|time| u64::try_from(time.as_micros()).ok()),
             ping_error: ping.err().unwrap_or_default(),
         }
@@ -212,7 +213,7 @@ impl Watch {
         };
         let interrupted = tokio::select! {
             outcome = restart => Err(outcome),
-            asked = next_stop(&mut self.requests) => Ok(asked),
+            asked = next_stop(&mut self.requests, self.restarts) => Ok(asked),
             _ = &mut self.signalled => Ok(None),
         };
         match interrupted {
@@ -273,7 +274,12 @@ impl Watch {
     /// Records the end of a workload that is not restarted.
     async fn record_end(&mut self, exit: &Exit, context: &str) {
         let fine = exit.code == Some(0) && context.is_empty();
-        let (last, context) = (last_exit(exit), context.to_owned());
+        let context = match (fine, context) {
+            (true, _) => String::new(),
+            (false, "") => format!("it {}", how(exit)),
+            (false, more) => format!("it {}: {more}", how(exit)),
+        };
+        let last = last_exit(exit);
         let restarts = self.restarts;
         let written = self.deployment.change(move |record| {
             // A command that is stopping or removing it writes the transition itself.
@@ -324,16 +330,24 @@ enum Back {
     Gone,
 }
 
-/// The next request to stop, or to give up what is under way; reports are declined meanwhile.
-pub(super) async fn next_stop(requests: &mut mpsc::Receiver<Asked>) -> Option<Asked> {
+/// The next request to stop, or to give up what is under way; reports are answered meanwhile.
+pub(super) async fn next_stop(requests: &mut mpsc::Receiver<Asked>, restarts: u32) -> Option<Asked> {
     loop {
         match requests.recv().await {
             None => std::future::pending().await,
             Some(asked) => match asked.request {
                 Request::Stop { .. } | Request::Cancel {} => return Some(asked),
                 Request::Report {} => {
-                    let message = "the workload is being started".to_owned();
-                    let _ = asked.answer.send(Answer::Refused { message });
+                    let report = SupervisorReport {
+                        pid: std::process::id(),
+                        version: env!("CARGO_PKG_VERSION").to_owned(),
+                        uptime_ms: 0,
+                        restarts,
+                        starting: true,
+                        ping_us: None,
+                        ping_error: "it is being started".to_owned(),
+                    };
+                    let _ = asked.answer.send(Answer::Report(report));
                 }
             },
         }

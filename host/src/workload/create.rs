@@ -8,7 +8,7 @@ use crate::plugin::RuntimeClient;
 use crate::status::{
     Event, OperationLock, Owner, RunConfig, StatusRecord, StoreError, Transport, Uid, WorkloadName,
 };
-use crate::supervise::{Mode, Progress};
+use crate::supervise::{self, Mode, Progress};
 use std::{net::IpAddr, sync::Arc};
 use wharf_sdk::{HealthState, Source};
 
@@ -117,6 +117,14 @@ impl Manager {
             return Ok((available(client).await?, source));
         }
         let catalog = self.plugins()?.catalog();
+        let nobody = |kind: &str| {
+            !catalog.runtimes().iter().any(|provided| provided.runtime.accepts.iter().any(|it| it == kind))
+        };
+        // Where no plugin runs images, what is no command in PATH is one that was not found.
+        let source = match source {
+            Source::Image { reference } if nobody("image") && !nobody("command") => self.command(reference),
+            other => other,
+        };
         let mut accepting: Vec<_> = catalog
             .runtimes()
             .into_iter()
@@ -135,6 +143,11 @@ impl Manager {
                 Err(error) => reasons.push(error.message),
             }
         }
+        if catalog.runtimes().is_empty() {
+            let error =
+                Error::new(ErrorKind::Owner, "no plugin that can be used was found, so nothing can be run");
+            return Err(error.hint("see: wharf doctor"));
+        }
         Err(nothing_runs(&source, &reasons))
     }
 
@@ -143,16 +156,18 @@ impl Manager {
     fn as_accepted(&self, source: Source, client: &RuntimeClient) -> Source {
         let accepts = |kind: &str| client.stamp().accepts.iter().any(|accepted| accepted == kind);
         match source {
-            Source::Image { reference } if accepts("command") && !accepts("image") => {
-                let program = if reference.contains('/') {
-                    self.config().current_dir.join(reference).display().to_string()
-                } else {
-                    reference
-                };
-                Source::Command { program }
-            }
+            Source::Image { reference } if accepts("command") && !accepts("image") => self.command(reference),
             other => other,
         }
+    }
+
+    fn command(&self, program: String) -> Source {
+        if program.contains('/') {
+            return Source::Command {
+                program: self.config().current_dir.join(program).display().to_string(),
+            };
+        }
+        Source::Command { program }
     }
 
     /// Takes a name: the operation lock first, then the RunConfig, exclusively.
@@ -175,7 +190,11 @@ impl Manager {
             };
             run.name = name.clone();
             match self.store().create_run_config(run) {
-                Ok(()) => return Ok(operation),
+                Ok(()) => {
+                    // The logs of an earlier workload of this name end here.
+                    supervise::clear_logs(self.store().state(), name);
+                    return Ok(operation);
+                }
                 Err(StoreError::AlreadyExists { .. }) if !was_chosen => {}
                 Err(error @ StoreError::AlreadyExists { .. }) => {
                     let hint = format!("choose another --name, or remove it first: wharf rm {name}");

@@ -161,21 +161,25 @@ impl<'a> Judge<'a> {
                 return Ok(Some(WorkloadView::of(config, ours, effective)));
             }
             // Read once more *after* the locks were asked: a command may have changed it since.
-            let now = self.manager.store().read_status(&config.name);
-            if now.is_err() && self.manager.is_gone(&config.name) {
-                return Ok(None);
+            let now = self.manager.store().read_status(&config.name).ok();
+            match self.manager.store().read_run_config(&config.name) {
+                // Removed, or removed and made anew: this row is of a workload that is no more.
+                Err(error) if error.is_not_found() => return Ok(None),
+                Ok(other) if other.uid != config.uid => return Ok(None),
+                _ => {}
             }
-            let now = now.ok();
             let version =
                 |record: &Option<StatusRecord>| record.as_ref().map(|it| (it.uid.clone(), it.revision));
-            if version(&now) == version(&record) {
+            // A record that is missing has no revision: a command at work would be about to write it, or to remove it.
+            let at_work = now.is_none() && self.probe.is_held(&config.name, LockKind::Operation)?;
+            if version(&now) == version(&record) && !at_work {
                 return Ok(Some(WorkloadView::of(config, ours, effective)));
             }
             // What the owner said belongs to another moment.
             record = now;
             evidence = Evidence::None(CHANGING.to_owned());
         }
-        let phase = record.as_ref().map_or(EffectiveState::Unknown, |record| record.phase.into());
+        let phase = record.as_ref().map_or(EffectiveState::Starting, |record| record.phase.into());
         let recorded = Effective { state: phase, context: String::new(), stale: Some(CHANGING.to_owned()) };
         Ok(Some(WorkloadView::of(config, record.as_ref(), recorded)))
     }

@@ -9,6 +9,8 @@ use crate::status::{
 use crate::supervise::{Ended, Mode, Progress, Task, control, spawn};
 use std::{os::fd::OwnedFd, time::Duration};
 
+/// How long a supervisor that is going may take to be gone.
+const GOING: Duration = Duration::from_secs(5);
 /// How long a supervisor may take to say that its workload runs, its server's answer included.
 const REPORT_WAIT: Duration = Duration::from_secs(5);
 
@@ -52,15 +54,17 @@ impl Manager {
         if supervised && record.is_some_and(|record| record.phase == Phase::Running) {
             // The record says so also while the supervisor is bringing the workload back.
             return match control::report(self.store().state(), name, REPORT_WAIT).await {
-                Ok(_) => Ok(Started { already_running: true, ..started(&run) }),
-                Err(error) => {
-                    let message = format!("'{name}' does not run just now");
-                    Err(Error::caused(ErrorKind::Conflict, message, &error)
+                Ok(report) if !report.starting => Ok(Started { already_running: true, ..started(&run) }),
+                Ok(_) | Err(_) => {
+                    let message =
+                        format!("'{name}' does not run just now: its supervisor is bringing it back");
+                    Err(Error::new(ErrorKind::Conflict, message)
                         .hint(format!("wait for it, or run: wharf restart {name}")))
                 }
             };
         }
-        if supervised {
+        // One that has just recorded the end of its workload is still going.
+        if supervised && operation.supervisor_gone(GOING).await.is_err() {
             let message = format!("'{name}' has a supervisor and does not run");
             return Err(Error::new(ErrorKind::Conflict, message).hint(format!("run: wharf restart {name}")));
         }
@@ -125,6 +129,10 @@ impl Manager {
     async fn take_back(&self, run: &RunConfig, inherited: OwnedFd, mode: Mode, cause: Error) -> Error {
         let cleared = async {
             let operation = OperationLock::from_fd(self.store().state(), &run.name, inherited)?;
+            if self.is_gone(&run.name) {
+                // The supervisor had cleared up before it died.
+                return Ok(());
+            }
             match mode {
                 Mode::Create => self.remove_locked(run, &operation).await,
                 Mode::Start => self.record_failed_start(run, &cause).await,

@@ -37,6 +37,9 @@ pub struct SupervisorReport {
     pub uptime_ms: u64,
     /// How often it has restarted the workload.
     pub restarts: u32,
+    /// It is bringing the workload up, or back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub starting: bool,
     /// How long the server took to answer a real request, in microseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ping_us: Option<u64>,

@@ -85,13 +85,17 @@ impl Manager {
             return Ok(StopResult::AlreadyStopped);
         }
         self.begin_stop(&run)?;
-        let exit = if supervised {
-            self.stop_supervised(name, operation, timeout).await?
-        } else if let Some(handle) = &handle {
-            client.stop(handle, timeout).await.map_err(|error| owner_error(&run, error))?;
-            client.inspect(handle).await.ok().and_then(|seen| seen.exit)
-        } else {
-            None
+        let told = if supervised { self.stop_supervised(name, operation, timeout).await? } else { None };
+        // Also behind a supervisor: it may have died before it did what it was asked, or deployed anew meanwhile.
+        let record = self.record(name)?;
+        let exit = match self.handle(&run, record.as_ref(), &client).await? {
+            Some(handle) => {
+                let timeout = if told.is_some() { Duration::ZERO } else { timeout };
+                client.stop(&handle, timeout).await.map_err(|error| owner_error(&run, error))?;
+                let seen = client.inspect(&handle).await.ok();
+                told.or_else(|| seen.and_then(|seen| seen.exit))
+            }
+            None => told,
         };
         self.end_stop(&run, exit)?;
         Ok(if supervised || runs { StopResult::Stopped } else { StopResult::AlreadyStopped })

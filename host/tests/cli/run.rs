@@ -8,14 +8,14 @@ fn without_any_plugin_it_is_said_what_is_missing() {
     assert_snapshot!(world.wharf(&["run", "uvx://mcp-server-time"]), @r#"
     exit code 5
     -- stderr --
-    error: no available runtime runs a package
-    hint: see: wharf runtime list, wharf doctor
+    error: no plugin that can be used was found, so nothing can be run
+    hint: see: wharf doctor
     "#);
     assert_snapshot!(world.wharf(&["run", "ghcr.io/example/time:1"]), @r#"
     exit code 5
     -- stderr --
-    error: 'ghcr.io/example/time:1' is no command in PATH, and no available runtime runs images
-    hint: give a path or a package (npx://…, uvx://…), or see: wharf runtime list
+    error: no plugin that can be used was found, so nothing can be run
+    hint: see: wharf doctor
     "#);
     assert!(!world.path("state/runconfigs").exists(), "nothing is created");
 }
