@@ -1,0 +1,114 @@
+//! [`Protocol`]: the model, and every [`Action`] that may be next.
+
+use stateright::{Model, Property};
+
+use crate::mutations::Rules;
+use crate::properties;
+use crate::scenarios::Scenario;
+use crate::state::{At, Engine, NAMES, PROCESSES, RUNTIMES, SUPERVISORS, State, Watching};
+use crate::steps::{command, environment, reader, supervisor};
+
+/// One thing that happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// A command's next step.
+    Command(usize),
+    /// A supervisor's next step: name and slot.
+    Supervisor(usize, usize),
+    /// A deploy exceeds its deadline.
+    DeployIsLate(usize, usize),
+    /// `kill -9` of a command.
+    KillCommand(usize),
+    /// `kill -9` of a supervisor.
+    KillSupervisor(usize, usize),
+    /// A workload ends by itself.
+    WorkloadEnds(usize),
+    /// An engine goes, is replaced, or is back.
+    EngineBecomes(usize, Engine),
+    /// What exceeded its deadline appears, or is given up by the engine.
+    LateComes(usize, bool),
+    /// All is quiet, and `reconcile` runs.
+    ReconcileNext,
+}
+
+/// The model of one scenario.
+#[derive(Clone, Debug)]
+pub struct Protocol {
+    /// What is true of it.
+    pub rules: Rules,
+    /// Where it begins.
+    pub scenario: Scenario,
+}
+
+impl Model for Protocol {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        self.scenario.states(&self.rules)
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        let budget = state.budget;
+        for process in (0..PROCESSES).filter(|it| state.processes[*it].at != At::Done) {
+            actions.push(Action::Command(process));
+            if budget.crashes > 0 {
+                actions.push(Action::KillCommand(process));
+            }
+        }
+        for name in 0..NAMES {
+            for slot in (0..SUPERVISORS).filter(|slot| state.supervisors[name][*slot].is_some()) {
+                actions.push(Action::Supervisor(name, slot));
+                if budget.crashes > 0 {
+                    actions.push(Action::KillSupervisor(name, slot));
+                }
+                let deploys = state.supervisors[name][slot].is_some_and(|it| it.at == Watching::Deploy);
+                if budget.deadlines > 0 && deploys {
+                    actions.push(Action::DeployIsLate(name, slot));
+                }
+            }
+            if budget.exits > 0 {
+                actions.push(Action::WorkloadEnds(name));
+            }
+            if state.places[name].late.is_some() {
+                actions.extend([Action::LateComes(name, true), Action::LateComes(name, false)]);
+            }
+        }
+        for runtime in 0..RUNTIMES {
+            if state.engines[runtime] != Engine::Recorded {
+                actions.push(Action::EngineBecomes(runtime, Engine::Recorded));
+            } else if budget.outages > 0 {
+                let gone = [Engine::Down, Engine::Another];
+                actions.extend(gone.map(|engine| Action::EngineBecomes(runtime, engine)));
+            }
+        }
+        actions.push(Action::ReconcileNext);
+    }
+
+    fn next_state(&self, before: &State, action: Action) -> Option<State> {
+        let mut state = before.clone();
+        let rules = &self.rules;
+        match action {
+            Action::Command(process) => command::step(&mut state, process, rules)?,
+            Action::Supervisor(name, slot) => supervisor::step(&mut state, (name, slot), rules)?,
+            Action::DeployIsLate(name, slot) => {
+                state.budget.deadlines -= 1;
+                supervisor::deploy_is_late(&mut state, (name, slot), rules)?;
+            }
+            Action::KillCommand(process) => environment::kill_command(&mut state, process)?,
+            Action::KillSupervisor(name, slot) => environment::kill_supervisor(&mut state, (name, slot))?,
+            Action::WorkloadEnds(name) => environment::workload_ends(&mut state, name)?,
+            Action::EngineBecomes(runtime, engine) => {
+                environment::engine_becomes(&mut state, runtime, engine)?;
+            }
+            Action::LateComes(name, appears) => environment::late_comes(&mut state, name, appears)?,
+            Action::ReconcileNext => environment::reconcile_next(&mut state)?,
+        }
+        reader::note_truths(&mut state);
+        Some(state)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        properties::all()
+    }
+}

@@ -1,0 +1,82 @@
+//! [`Mutation`]: one way in which a host may be wrong, switched on in the model.
+//!
+//! Each is there to be found: a check that finds nothing wrong is worth as much as the wrongs that it is known to find.
+
+use std::collections::BTreeSet;
+
+/// One way in which a host may be wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Mutation {
+    // Known from other hosts.
+    /// Every workload is held against one active runtime, whichever owns it.
+    NoOwnerCheck,
+    /// A listing asks the runtimes before it reads the files.
+    SnapshotBeforeFiles,
+    /// Compare-and-set compares the revision alone: another creation of the same name passes for this one.
+    CompareWithoutUid,
+    /// A listing writes down what it believes.
+    ReadThatWrites,
+    /// A released lock's file is unlinked: who waited for it and who comes next both hold "it".
+    LockFileUnlinked,
+
+    // Found by this model in the host; each names the place.
+    /// Commands and take-over know resources by the recorded handle alone, and do not ask the owner by uid
+    /// (`workload/{stop,remove}.rs`, `supervise/deploy.rs`).
+    HandleAlone,
+    /// A stop through the supervisor is recorded when the supervisor is gone, without asking the owner whether the
+    /// workload is (`workload/stop.rs`).
+    SupervisorsEndIsStop,
+    /// A row whose record is gone when it is read again is shown as it was judged (`workload/list.rs`).
+    GoneRowIsShown,
+    /// A row is read again without its RunConfig, so an old RunConfig can be judged by a new record
+    /// (`workload/list.rs`).
+    RunConfigNotReread,
+    /// A row that changed is judged again, and shown worse without a further look (`workload/list.rs`).
+    JudgedAgainOnce,
+    /// A deploy that exceeds its deadline counts as one that made nothing (`supervise/run.rs`).
+    DeadlineIsFailure,
+    /// `run` clears up after its supervisor from what it remembers, and makes a record for a RunConfig that the
+    /// supervisor has removed already (`workload/start.rs`, `workload/remove.rs`).
+    UndoTrustsItsMemory,
+    /// A row without a record is shown as interrupted after two looks at the record and one at the operation lock
+    /// (`workload/list.rs`, and the contract's R04: absence has no revision to compare).
+    AbsenceAskedOnce,
+
+    // What the contract takes for granted of an engine.
+    /// An engine makes what a client asked for after that client died and after others have asked about it.
+    EngineOutlivesItsClients,
+}
+
+/// What one model is about: what is wrong in it, and how its workloads are.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// What is wrong in it.
+    pub mutations: BTreeSet<Mutation>,
+    /// How many of the names are used.
+    pub names: usize,
+    /// The supervisor restarts what ends by itself.
+    pub restarts: bool,
+    /// What runs outlives its supervisor usefully and is taken over (a server with a port); else it is replaced.
+    pub taken_over: bool,
+}
+
+impl Rules {
+    /// The protocol as the contract has it, for one name.
+    #[must_use]
+    pub fn contract() -> Self {
+        Self { mutations: BTreeSet::new(), names: 1, restarts: true, taken_over: true }
+    }
+
+    /// With something wrong.
+    #[must_use]
+    pub fn with(mut self, mutation: Mutation) -> Self {
+        self.mutations.insert(mutation);
+        self
+    }
+
+    /// Whether this is wrong.
+    #[must_use]
+    pub fn has(&self, mutation: Mutation) -> bool {
+        self.mutations.contains(&mutation)
+    }
+}

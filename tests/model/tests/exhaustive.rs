@@ -1,0 +1,221 @@
+//! Checks the protocol as the contract has it, in all its states; and that each way to get it wrong is found.
+//! `--nocapture` shows how many states there are, and the counterexamples.
+#![expect(clippy::print_stdout, reason = "the statistics are the result")]
+
+use std::fmt::Write as _;
+use std::time::Instant;
+
+use stateright::{Checker, HasDiscoveries, Model};
+use wharf_model::properties::{
+    AGREEMENT, NO_EMPTY_SUCCESS, NO_LOST_UPDATE, NO_UNKNOWN_RESOURCE, NO_VERDICT_WITHOUT_EVIDENCE,
+    ONE_OPERATION, ONE_RESOURCE, READING_WRITES_NOTHING,
+};
+use wharf_model::state::{Budget, Command, Process, State};
+use wharf_model::{Action, Mutation, Protocol, Rules, Scenario, scenarios};
+
+const THREADS: usize = 2;
+
+fn one_name() -> Rules {
+    Rules::contract()
+}
+
+fn two_names() -> Rules {
+    Rules { names: 2, ..Rules::contract() }
+}
+
+fn without_restarts() -> Rules {
+    Rules { restarts: false, ..Rules::contract() }
+}
+
+/// Every kind of workload: restarted or not, taken over or replaced.
+fn every_kind() -> impl Iterator<Item = Rules> {
+    [(true, true), (true, false), (false, true), (false, false)]
+        .map(|(restarts, taken_over)| Rules { restarts, taken_over, ..Rules::contract() })
+        .into_iter()
+}
+
+/// A counterexample in words that can be read: who took which step.
+fn story(path: Vec<(State, Option<Action>)>) -> String {
+    let mut story = format!("{} steps", path.len() - 1);
+    for (state, action) in path {
+        let _ = match action {
+            Some(Action::Command(process)) => {
+                let Process { command, at, reading, .. } = &state.processes[process];
+                match reading {
+                    Some(reading) => write!(story, ", {command:?} {:?}", reading.step),
+                    None => write!(story, ", {command:?} {at:?}"),
+                }
+            }
+            Some(Action::Supervisor(name, slot)) => match state.supervisors[name][slot] {
+                Some(supervisor) => write!(story, ", supervisor {:?}", supervisor.at),
+                None => Ok(()),
+            },
+            Some(other) => write!(story, ", {other:?}"),
+            None => Ok(()),
+        };
+    }
+    story
+}
+
+/// Visits every state and finds nothing wrong.
+fn holds(rules: Rules, scenario: Scenario) {
+    let name = scenario.name;
+    let begun = Instant::now();
+    let checker = Protocol { rules, scenario }.checker().threads(THREADS).spawn_bfs().join();
+    println!(
+        "{name}: {} states, {} steps, depth {}, {:.1} s",
+        checker.unique_state_count(),
+        checker.state_count(),
+        checker.max_depth(),
+        begun.elapsed().as_secs_f64(),
+    );
+    assert!(checker.is_done());
+    for (property, path) in checker.discoveries() {
+        if checker.discovery_classification(property).to_string() == "counterexample" {
+            panic!("'{property}' is broken: {}", story(path.into_vec()));
+        }
+    }
+    checker.assert_properties();
+}
+
+/// Finds a counterexample to each of these properties.
+fn breaks(mutation: Mutation, rules: Rules, scenario: Scenario, properties: &[&'static str]) {
+    let model = Protocol { rules: rules.with(mutation), scenario };
+    let wanted = HasDiscoveries::AllOf(properties.iter().copied().collect());
+    let checker = model.checker().threads(THREADS).finish_when(wanted).spawn_bfs().join();
+    let mut found = checker.discoveries();
+    let all: Vec<_> = found.keys().copied().collect();
+    println!("{mutation:?}: {} states", checker.unique_state_count());
+    for property in properties {
+        let Some(path) = found.remove(property) else {
+            panic!("{mutation:?} does not break '{property}', only {all:?}");
+        };
+        println!("  breaks '{property}': {}", story(path.into_vec()));
+    }
+}
+
+#[test]
+fn commands_that_meet_hold_every_property() {
+    holds(one_name(), scenarios::three_commands(Budget::default()));
+    holds(one_name(), scenarios::three_commands(Budget { crashes: 1, ..Budget::default() }));
+}
+
+#[test]
+fn two_deaths_and_an_exit_hold_every_property_for_every_kind_of_workload() {
+    for rules in every_kind() {
+        holds(rules, scenarios::two_commands(Budget { crashes: 2, exits: 1, ..Budget::default() }));
+    }
+}
+
+#[test]
+fn engines_that_go_and_deploys_that_are_late_hold_every_property() {
+    let gone = Budget { crashes: 1, outages: 1, ..Budget::default() };
+    let late = Budget { crashes: 1, exits: 1, deadlines: 1, ..Budget::default() };
+    for rules in [one_name(), without_restarts()] {
+        holds(rules.clone(), scenarios::two_commands(gone));
+        holds(rules, scenarios::two_commands(late));
+    }
+}
+
+#[test]
+fn a_reader_among_commands_holds_every_property() {
+    holds(two_names(), scenarios::reader_and_two(Budget::default()));
+    holds(two_names(), scenarios::reader_and_one(Budget { outages: 1, ..Budget::default() }));
+    holds(one_name(), scenarios::reader_and_one(Budget { crashes: 1, exits: 1, ..Budget::default() }));
+    holds(one_name(), scenarios::reader_and_one(Budget { crashes: 1, outages: 1, ..Budget::default() }));
+}
+
+#[test]
+fn a_reconciliation_among_commands_holds_every_property() {
+    for rules in [one_name(), without_restarts()] {
+        holds(rules.clone(), scenarios::reconcile_and_two(Budget::default()));
+        holds(rules, scenarios::reconcile_and_one(Budget { crashes: 1, exits: 1, ..Budget::default() }));
+    }
+}
+
+#[test]
+fn no_owner_check_is_found() {
+    let scenario = scenarios::reader_and_one(Budget::default());
+    breaks(Mutation::NoOwnerCheck, two_names(), scenario, &[NO_VERDICT_WITHOUT_EVIDENCE]);
+}
+
+#[test]
+fn a_snapshot_before_the_files_is_found() {
+    let scenario = scenarios::reader_and_one(Budget::default());
+    breaks(Mutation::SnapshotBeforeFiles, one_name(), scenario, &[NO_VERDICT_WITHOUT_EVIDENCE]);
+}
+
+#[test]
+fn compare_and_set_without_the_uid_is_found() {
+    let scenario = scenarios::reconcile_and_two(Budget::default());
+    breaks(Mutation::CompareWithoutUid, without_restarts(), scenario, &[NO_LOST_UPDATE]);
+}
+
+#[test]
+fn a_read_that_writes_is_found() {
+    let scenario = scenarios::reader_and_one(Budget { crashes: 1, ..Budget::default() });
+    let broken = [READING_WRITES_NOTHING, NO_LOST_UPDATE, AGREEMENT];
+    breaks(Mutation::ReadThatWrites, one_name(), scenario, &broken);
+}
+
+#[test]
+fn a_lock_file_that_is_unlinked_is_found() {
+    let scenario = scenarios::three_commands(Budget::default());
+    let broken = [ONE_OPERATION, NO_LOST_UPDATE];
+    breaks(Mutation::LockFileUnlinked, one_name(), scenario, &broken);
+}
+
+#[test]
+fn resources_known_by_handle_alone_are_found() {
+    let scenario = scenarios::two_commands(Budget { crashes: 1, ..Budget::default() });
+    let broken = [NO_UNKNOWN_RESOURCE, ONE_RESOURCE, AGREEMENT];
+    breaks(Mutation::HandleAlone, one_name(), scenario, &broken);
+}
+
+#[test]
+fn a_stop_that_trusts_the_end_of_the_supervisor_is_found() {
+    let scenario = scenarios::two_commands(Budget { crashes: 1, ..Budget::default() });
+    breaks(Mutation::SupervisorsEndIsStop, one_name(), scenario, &[NO_EMPTY_SUCCESS]);
+}
+
+#[test]
+fn a_deadline_that_is_taken_for_a_failure_is_found() {
+    let scenario = scenarios::two_commands(Budget { deadlines: 1, ..Budget::default() });
+    breaks(Mutation::DeadlineIsFailure, one_name(), scenario, &[NO_UNKNOWN_RESOURCE, AGREEMENT]);
+}
+
+#[test]
+fn an_undo_that_trusts_its_memory_is_found() {
+    let scenario = scenarios::two_commands(Budget { crashes: 2, exits: 1, ..Budget::default() });
+    breaks(Mutation::UndoTrustsItsMemory, one_name(), scenario, &[AGREEMENT]);
+}
+
+#[test]
+fn rows_that_are_judged_without_a_whole_second_look_are_found() {
+    let verdict = [NO_VERDICT_WITHOUT_EVIDENCE];
+    for mutation in [Mutation::GoneRowIsShown, Mutation::RunConfigNotReread, Mutation::JudgedAgainOnce] {
+        breaks(mutation, one_name(), scenarios::reader_and_two(Budget::default()), &verdict);
+    }
+}
+
+#[test]
+fn absence_that_is_compared_like_a_revision_is_found() {
+    let scenario = scenarios::reader_and_two(Budget::default());
+    breaks(Mutation::AbsenceAskedOnce, one_name(), scenario, &[NO_VERDICT_WITHOUT_EVIDENCE]);
+}
+
+#[test]
+fn an_engine_that_acts_for_the_dead_defeats_every_protocol() {
+    let scenario = scenarios::two_commands(Budget { crashes: 1, deadlines: 1, ..Budget::default() });
+    breaks(Mutation::EngineOutlivesItsClients, one_name(), scenario, &[NO_UNKNOWN_RESOURCE]);
+}
+
+#[test]
+fn the_scenarios_begin_where_they_say() {
+    let menu = scenarios::reader_and_two(Budget::default());
+    assert_eq!(menu.commands[0], [Command::List]);
+    let states = Protocol { rules: two_names(), scenario: menu }.init_states();
+    // Four beginnings, and two commands of four kinds.
+    assert_eq!(states.len(), 4 * 16);
+    assert!(states.iter().all(|state| state.is_busy() && state.places[1].config.is_some()));
+}
