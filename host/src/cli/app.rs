@@ -3,7 +3,8 @@ use super::console::{Console, Format};
 use super::failure::{DONE, Failure, Outcome, gravity};
 use super::world::{WorldOptions, own_umask};
 use super::{
-    completion, doctor, export, list, logs, restart, rm, run, runtime, start, status, stop, version,
+    completion, doctor, export, list, logs, reconcile, restart, rm, run, runtime, start, status, stop,
+    version,
 };
 use clap::error::ErrorKind as ClapErrorKind;
 use clap::{Parser, Subcommand};
@@ -43,6 +44,7 @@ enum Command {
     #[command(visible_alias = "remove")]
     Rm(rm::Rm),
     Logs(logs::Logs),
+    Reconcile(reconcile::Reconcile),
     Export(export::Export),
     #[command(subcommand)]
     Runtime(runtime::Runtime),
@@ -62,6 +64,7 @@ impl Command {
             Self::Stop(command) => command.format,
             Self::Restart(command) => command.format,
             Self::Rm(command) => command.format,
+            Self::Reconcile(command) => command.format,
             Self::Runtime(command) => command.format(),
             Self::Doctor(command) => command.format,
             Self::Version(command) => command.format,
@@ -89,6 +92,7 @@ impl Command {
             Self::Rm(command) => command.execute(manager, console).await,
             Self::Logs(command) => command.execute(manager, console).await,
             Self::Export(command) => command.execute(manager, console),
+            Self::Reconcile(command) => command.execute(manager, console).await,
             Self::Runtime(command) => command.execute(manager, console).await,
             Self::Doctor(command) => command.execute(manager, console).await,
             Self::Completion(command) => command.execute(console),

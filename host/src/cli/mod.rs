@@ -24,6 +24,7 @@ mod from_config;
 mod list;
 mod logs;
 mod progress;
+mod reconcile;
 mod restart;
 mod rm;
 mod run;

@@ -6,15 +6,17 @@ use super::several::{Report, each};
 use super::stop::{DEFAULT_TIMEOUT, seconds};
 use clap::Args;
 use std::time::Duration;
+use wharf::status::WorkloadName;
 use wharf::workload::Manager;
 
 const EXAMPLES: &str = "Examples:
   wharf rm time everything
-  wharf rm --all";
+  wharf rm --all
+  wharf rm --forget time        its runtime is gone for good: drop the record, and say what stays";
 
 /// Remove workloads; those that run are stopped first. Their logs stay
 ///
-/// JSON: an array of name, result (removed, failed), error.
+/// JSON: an array of name, result (removed, forgotten, failed), left_behind, set_aside, error.
 #[derive(Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Rm {
@@ -30,6 +32,10 @@ pub(super) struct Rm {
         allow_negative_numbers = true
     )]
     timeout: Duration,
+    /// Drop the records without asking the runtime: end the supervisor, and say what is left behind. Also drops a
+    /// status record alone; corrupt records are kept under another name
+    #[arg(long)]
+    forget: bool,
     /// How to print the results
     #[arg(long, value_enum, default_value_t)]
     pub(super) format: Format,
@@ -37,7 +43,12 @@ pub(super) struct Rm {
 
 impl Rm {
     pub(super) async fn execute(&self, manager: &Manager, console: &Console) -> Outcome {
-        let remove = |name| async move {
+        let remove = |name: WorkloadName| async move {
+            if self.forget {
+                let forgotten = manager.forget(&name).await?;
+                let report = Report::of(&name, "forgotten");
+                return Ok(report.leaving(forgotten.left_behind, forgotten.set_aside));
+            }
             manager.remove(&name, self.timeout).await?;
             Ok(Report::of(&name, "removed"))
         };

@@ -1,11 +1,13 @@
 //! One command for several workloads: at the same time, each result reported in the order of the names.
 use super::console::{Console, Format};
+use super::escape;
 use super::failure::{DONE, Outcome, gravity};
 use super::select::Selection;
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
 use std::future::Future;
 use std::io;
+use std::path::PathBuf;
 use wharf::error::{Error, Result};
 use wharf::status::WorkloadName;
 use wharf::workload::Manager;
@@ -23,6 +25,12 @@ pub(super) struct Report {
     /// Where clients reach it.
     #[serde(skip_serializing_if = "String::is_empty")]
     url: String,
+    /// What a forgotten workload leaves in its engine.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    left_behind: String,
+    /// Where its corrupt records are now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    set_aside: Vec<PathBuf>,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Error>,
@@ -40,6 +48,12 @@ impl Report {
         self
     }
 
+    /// With what is left of it.
+    pub(super) fn leaving(mut self, left_behind: String, set_aside: Vec<PathBuf>) -> Self {
+        (self.left_behind, self.set_aside) = (left_behind, set_aside);
+        self
+    }
+
     fn failure(name: &WorkloadName, error: Error) -> Self {
         let named = format!("'{name}'");
         let error = if error.message.contains(&named) { error } else { error.while_doing(named) };
@@ -48,11 +62,17 @@ impl Report {
 
     fn text(&self) -> String {
         let words = self.result.replace('_', " ");
-        if self.url.is_empty() {
-            format!("{}: {words}", self.name)
-        } else {
-            format!("{}: {words}, {}", self.name, self.url)
+        let mut text = format!("{}: {words}", self.name);
+        if !self.url.is_empty() {
+            text.push_str(&format!(", {}", self.url));
         }
+        if !self.left_behind.is_empty() {
+            text.push_str(&format!("; left behind: {}", self.left_behind));
+        }
+        for path in &self.set_aside {
+            text.push_str(&format!("; a corrupt record is kept as {}", path.display()));
+        }
+        escape::line(&text).into_owned()
     }
 }
 
@@ -98,7 +118,12 @@ where
 }
 
 fn exit_code(reports: &[Report]) -> u8 {
-    let kinds = reports.iter().filter_map(|report| report.error.as_ref()).map(|error| error.kind);
+    gravest(reports.iter().filter_map(|report| report.error.as_ref()))
+}
+
+/// The exit code for the gravest of these failures, or for none.
+pub(super) fn gravest<'a>(errors: impl Iterator<Item = &'a Error>) -> u8 {
+    let kinds = errors.map(|error| error.kind);
     kinds.max_by_key(|kind| gravity(*kind)).map_or(DONE, wharf::error::ErrorKind::exit_code)
 }
 

@@ -1,12 +1,14 @@
 //! What is true of workloads: evidence from their owners, and what follows from it.
 //!
-//! Called by the command layer for `list` and `status`. The judging part is a pure function; the observing part asks
+//! Called by the command layer for `list`, `status` and `reconcile`. Judging and planning are pure functions; the observing part asks
 //! each owner once, all at the same time, and never writes. It must not know any particular runtime.
 //!
 //! Invariants (the ownership contract): only the owner is asked and only the owner is believed (R02); what is shown
 //! gets worse on positive evidence alone (R04); reading does not write (R05).
 mod effective;
 mod observe;
+mod plan;
 
 pub use effective::{Effective, EffectiveState, Evidence, Witnesses, judge};
 pub use observe::{Observed, observe};
+pub use plan::{Action, Locks, plan};

@@ -41,6 +41,8 @@ pub(super) enum Request {
     },
     /// Give the start up that is under way.
     Cancel {},
+    /// End, and leave the workload as it is.
+    Leave {},
     /// Tell about yourself.
     Report {},
 }
@@ -196,6 +198,14 @@ pub async fn stop(
 /// Asks a supervisor to give up the start that it is at; one that has started refuses.
 pub async fn cancel(state: &StateDir, name: &WorkloadName, limit: Duration) -> Result<(), ControlError> {
     match ask(state, name, Request::Cancel {}, limit).await? {
+        Answer::Stopped { .. } => Ok(()),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// Asks a supervisor to end and to leave its workload as it is. Only for the holder of the operation lock.
+pub async fn leave(state: &StateDir, name: &WorkloadName, limit: Duration) -> Result<(), ControlError> {
+    match ask(state, name, Request::Leave {}, limit).await? {
         Answer::Stopped { .. } => Ok(()),
         other => Err(unexpected(other)),
     }

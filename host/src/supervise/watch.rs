@@ -106,6 +106,10 @@ impl Watch {
                 let _ = asked.answer.send(Answer::Refused { message });
                 false
             }
+            Request::Leave {} => {
+                let _ = asked.answer.send(Answer::Stopped { exit: None });
+                true
+            }
             Request::Stop { timeout_ms } => {
                 match self.end_workload(Duration::from_millis(timeout_ms)).await {
                     Ok(exit) => {
@@ -244,6 +248,13 @@ impl Watch {
 
     /// A stop, or a signal, that comes while the workload is being brought back.
     async fn stop_while_restarting(&mut self, asked: Option<Asked>) -> Back {
+        let asked = match asked {
+            Some(Asked { request: Request::Leave {}, answer }) => {
+                let _ = answer.send(Answer::Stopped { exit: None });
+                return Back::Gone;
+            }
+            other => other,
+        };
         let timeout = match asked.as_ref().map(|asked| &asked.request) {
             Some(Request::Stop { timeout_ms }) => Duration::from_millis(*timeout_ms),
             _ => Duration::from_secs(5),
@@ -336,7 +347,7 @@ pub(super) async fn next_stop(requests: &mut mpsc::Receiver<Asked>, restarts: u3
         match requests.recv().await {
             None => std::future::pending().await,
             Some(asked) => match asked.request {
-                Request::Stop { .. } | Request::Cancel {} => return Some(asked),
+                Request::Stop { .. } | Request::Cancel {} | Request::Leave {} => return Some(asked),
                 Request::Report {} => {
                     let report = SupervisorReport {
                         pid: std::process::id(),

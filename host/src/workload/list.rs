@@ -97,10 +97,13 @@ impl Manager {
         for name in alone {
             // It may have been created since the RunConfigs were read, or just been removed.
             if self.store().read_run_config(name).is_err_and(|error| error.is_not_found())
-                && self.store().read_status(name).is_ok()
+                && !self.store().read_status(name).is_err_and(|error| error.is_not_found())
             {
                 let file = self.store().state().statuses().join(format!("{name}.json"));
-                let reason = format!("a status record without a RunConfig: {}", file.display());
+                let reason = format!(
+                    "a status record without a RunConfig: {}; drop it: wharf rm --forget {name}",
+                    file.display()
+                );
                 rows.push(WorkloadView::unreadable(name.as_str(), reason));
             }
         }

@@ -4,9 +4,11 @@
 //! the operation lock of its workload, changes records through the store alone, and goes to the owner or fails
 //! loudly (R08). It must not print, and must not know any particular runtime.
 mod create;
+mod forget;
 mod list;
 mod logs;
 mod manager;
+mod reconcile;
 mod remove;
 mod request;
 mod server;
@@ -16,9 +18,11 @@ mod status;
 mod stop;
 mod view;
 
+pub use forget::Forgotten;
 pub use list::ListOptions;
 pub use logs::{LogReader, LogSource};
 pub use manager::Manager;
+pub use reconcile::{Reconciled, Reconciliation};
 pub use request::{RunRequest, Started};
 pub use server::ServerError;
 pub use spec::{SecretReference, specification};

@@ -41,7 +41,7 @@ impl Manager {
         self.start_locked(name, operation, wait, progress).await
     }
 
-    async fn start_locked(
+    pub(super) async fn start_locked(
         &self,
         name: &WorkloadName,
         operation: OperationLock,

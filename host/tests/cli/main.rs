@@ -6,10 +6,12 @@
     reason = "a test fails where its world does, and says what it skips"
 )]
 mod completion;
+mod forget;
 mod harness;
 mod logs;
 mod pipes;
 mod plugins;
+mod reconcile;
 mod records;
 mod run;
 mod several;

@@ -248,7 +248,7 @@ fn a_status_record_alone_is_shown() {
     NAME   RUNTIME   PACKAGE   STATUS    URL   PORT   GROUP   CREATED
     time   -         -         unknown   -     -      -       -
     -- stderr --
-    time: unknown: a status record without a RunConfig: $ROOT/state/statuses/time.json
+    time: unknown: a status record without a RunConfig: $ROOT/state/statuses/time.json; drop it: wharf rm --forget time
     "#);
 }
 

@@ -20,6 +20,7 @@ fn the_short_help_lists_the_commands() {
       restart     Stop workloads and start them again, each as one operation
       rm          Remove workloads; those that run are stopped first. Their logs stay [alias: remove]
       logs        Show what a workload writes
+      reconcile   Bring workloads to what they should be, as far as evidence supports it
       export      Print a workload's RunConfig, to be given to: wharf run --from-config
       runtime     See which runtimes there are, and whether they work
       doctor      Try everything that workloads need, and say what to do about what is missing
@@ -53,6 +54,7 @@ fn the_help_has_examples_and_exit_codes() {
       restart     Stop workloads and start them again, each as one operation
       rm          Remove workloads; those that run are stopped first. Their logs stay [alias: remove]
       logs        Show what a workload writes
+      reconcile   Bring workloads to what they should be, as far as evidence supports it
       export      Print a workload's RunConfig, to be given to: wharf run --from-config
       runtime     See which runtimes there are, and whether they work
       doctor      Try everything that workloads need, and say what to do about what is missing
@@ -202,6 +204,7 @@ fn each_command_has_examples_in_its_help() {
         "restart",
         "rm",
         "logs",
+        "reconcile",
         "export",
         "runtime list",
         "runtime info",

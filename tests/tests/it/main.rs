@@ -3,6 +3,7 @@
 
 mod arrows;
 mod bad_input;
+mod forgetting;
 mod interruptions;
 mod main_job;
 mod mapped;
@@ -14,3 +15,4 @@ mod plugin_refusals;
 mod plugin_streams;
 mod processes;
 mod real_servers;
+mod reconciling;

@@ -1,0 +1,68 @@
+//! `reconcile`.
+use super::console::{Console, Format};
+use super::escape;
+use super::failure::Outcome;
+use super::several::gravest;
+use clap::Args;
+use wharf::status::WorkloadName;
+use wharf::workload::{Manager, Reconciled, Reconciliation};
+
+const EXAMPLES: &str = "Examples:
+  wharf reconcile
+  wharf reconcile time --format json";
+
+/// Bring workloads to what they should be, as far as evidence supports it
+///
+/// Records what ended, starts what should run, stops what should not, finishes what was interrupted. A workload whose
+/// runtime cannot be asked is left as it is, and the reason told.
+///
+/// JSON: an array of name, result (in_order, left_alone, started, stopped, removed, recorded, failed), reason, error.
+#[derive(Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct Reconcile {
+    /// The workloads' names; all of them where none is given
+    #[arg(value_name = "NAME")]
+    names: Vec<WorkloadName>,
+    /// How to print the results
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: Format,
+}
+
+impl Reconcile {
+    pub(super) async fn execute(&self, manager: &Manager, console: &Console) -> Outcome {
+        let reports = manager.reconcile(&self.names).await?;
+        match self.format {
+            Format::Json => console.json(&reports)?,
+            Format::Text if reports.is_empty() => console.note("there are no workloads"),
+            Format::Text => {
+                for report in &reports {
+                    match &report.error {
+                        Some(error) => {
+                            let error = error.clone().while_doing(format!("'{}'", report.name));
+                            console.error(&error, self.format);
+                        }
+                        None => console.line(&escape::line(&text(report)))?,
+                    }
+                }
+            }
+        }
+        Ok(gravest(reports.iter().filter_map(|report| report.error.as_ref())))
+    }
+}
+
+fn text(report: &Reconciled) -> String {
+    let word = match report.result {
+        Reconciliation::InOrder => "in order",
+        Reconciliation::LeftAlone => "left alone",
+        Reconciliation::Started => "started",
+        Reconciliation::Stopped => "stopped",
+        Reconciliation::Removed => "removed",
+        Reconciliation::Recorded => "its end was recorded",
+        Reconciliation::Failed => "failed",
+    };
+    if report.reason.is_empty() {
+        format!("{}: {word}", report.name)
+    } else {
+        format!("{}: {word}: {}", report.name, report.reason)
+    }
+}

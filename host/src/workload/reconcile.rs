@@ -1,0 +1,241 @@
+//! `reconcile`: writes down what evidence supports, brings back what should run, ends what should not (R06).
+//!
+//! One snapshot of all owners, taken after the records were read (R04); then each workload under its operation lock,
+//! where its record and its locks are looked at again: what has changed since the snapshot is left alone.
+use super::manager::Manager;
+use super::stop::last_exit;
+use crate::error::{Error, ErrorKind, Result, chain};
+use crate::reconcile::{Action, Evidence, Locks, Observed, observe, plan};
+use crate::status::{
+    BootId, Event, LifeProbe, LockKind, OperationLock, ReadError, RunConfig, StatusRecord, WorkloadName,
+};
+use futures_util::{StreamExt, stream};
+use serde::Serialize;
+use std::time::Duration;
+use wharf_sdk::Exit;
+
+/// So many workloads are worked on at a time.
+const AT_A_TIME: usize = 8;
+/// How long a workload that should not run may take to end by itself.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// Why a workload is left alone that somebody changed meanwhile.
+const CHANGED: &str = "it changed since its runtime was asked";
+
+/// What reconciliation did about one workload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Reconciled {
+    /// Its name.
+    pub name: String,
+    /// What was done.
+    pub result: Reconciliation,
+    /// Why.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Error>,
+}
+
+/// What was done about a workload, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reconciliation {
+    /// Nothing: it is as it should be.
+    InOrder,
+    /// Nothing: there is no evidence, or somebody else works on it.
+    LeftAlone,
+    /// It was started.
+    Started,
+    /// It was stopped.
+    Stopped,
+    /// It was removed.
+    Removed,
+    /// Its end was recorded.
+    Recorded,
+    /// It could not be done.
+    Failed,
+}
+
+/// One workload as it was read, before its owner was asked.
+struct Reading {
+    name: WorkloadName,
+    config: std::result::Result<RunConfig, ReadError>,
+    status: std::result::Result<Option<StatusRecord>, ReadError>,
+}
+
+impl Manager {
+    /// Reconciles these workloads, or all where none is named, and says about each what was done.
+    ///
+    /// # Errors
+    /// Where a workload that is named does not exist, or the records cannot be read at all. What fails for one
+    /// workload is in its report.
+    pub async fn reconcile(&self, names: &[WorkloadName]) -> Result<Vec<Reconciled>> {
+        let readings = self.readings(names)?;
+        let host_id = self.store().state().host_id()?.map(|id| id.to_string()).unwrap_or_default();
+        let configs = readings.iter().filter_map(|reading| reading.config.as_ref().ok());
+        let observed = &observe(self.plugins()?, &host_id, configs).await;
+        let done = stream::iter(readings).map(|reading| self.reconcile_one(reading, observed));
+        Ok(done.buffered(AT_A_TIME).collect().await)
+    }
+
+    fn readings(&self, names: &[WorkloadName]) -> Result<Vec<Reading>> {
+        let mut readings: Vec<Reading> = Vec::new();
+        let configs = if names.is_empty() {
+            self.store().list_run_configs()?
+        } else {
+            for name in names {
+                if self.is_gone(name) {
+                    self.run_config(name)?;
+                }
+            }
+            names.iter().map(|name| (name.clone(), self.store().read_run_config(name))).collect()
+        };
+        for (name, config) in configs {
+            if readings.iter().all(|reading| reading.name != name) {
+                let status = self.status_of(&name);
+                readings.push(Reading { name, config, status });
+            }
+        }
+        Ok(readings)
+    }
+
+    fn status_of(&self, name: &WorkloadName) -> std::result::Result<Option<StatusRecord>, ReadError> {
+        match self.store().read_status(name) {
+            Ok(record) => Ok(Some(record)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn reconcile_one(&self, reading: Reading, observed: &Observed) -> Reconciled {
+        let name = reading.name.to_string();
+        match self.judge_and_act(reading, observed).await {
+            Ok((result, reason)) => Reconciled { name, result, reason, error: None },
+            Err(error) => {
+                let result = Reconciliation::Failed;
+                Reconciled { name, result, reason: String::new(), error: Some(error) }
+            }
+        }
+    }
+
+    async fn judge_and_act(&self, reading: Reading, observed: &Observed) -> Result<(Reconciliation, String)> {
+        let Reading { name, config, status } = reading;
+        // What cannot be read says nothing about what is wanted.
+        let config = match config {
+            Ok(config) => config,
+            Err(error) => return Ok((Reconciliation::LeftAlone, chain(&error))),
+        };
+        if config.is_remote() {
+            return Ok((Reconciliation::LeftAlone, "it is a remote server, and has no owner".to_owned()));
+        }
+        let before = match status {
+            Ok(status) => status,
+            Err(error) => return Ok((Reconciliation::LeftAlone, chain(&error))),
+        };
+        let evidence = observed.evidence(&config);
+        let first = self.plan_for(&config, before.as_ref(), &evidence, false)?;
+        if let Some(rest) = at_rest(first) {
+            return Ok(rest);
+        }
+        let operation = match OperationLock::try_acquire(self.store().state(), &name) {
+            Err(error) if error.is_busy() => {
+                return Ok((Reconciliation::LeftAlone, "another command works on it".to_owned()));
+            }
+            other => other?,
+        };
+        let config_now = self.store().read_run_config(&name);
+        let status_now = self.status_of(&name);
+        let version = |record: &Option<StatusRecord>| record.as_ref().map(|it| (it.uid.clone(), it.revision));
+        let unchanged = config_now.is_ok_and(|now| now.uid == config.uid && now.owner() == config.owner())
+            && status_now.is_ok_and(|now| version(&now) == version(&before));
+        if !unchanged {
+            return Ok((Reconciliation::LeftAlone, CHANGED.to_owned()));
+        }
+        let action = self.plan_for(&config, before.as_ref(), &evidence, true)?;
+        self.act(&config, before.as_ref(), action, operation).await
+    }
+
+    /// The plan with the locks as they are now; the operation lock is ours once it was taken.
+    fn plan_for(
+        &self,
+        config: &RunConfig,
+        record: Option<&StatusRecord>,
+        evidence: &Evidence,
+        is_ours: bool,
+    ) -> Result<Action> {
+        let probe = LifeProbe::open(self.store().state())?;
+        let locks = Locks {
+            operation_held: !is_ours && probe.is_held(&config.name, LockKind::Operation)?,
+            life_held: probe.is_held(&config.name, LockKind::Life)?,
+        };
+        let boot = BootId::current()
+            .map_err(|error| Error::caused(ErrorKind::Failed, "the present boot cannot be told", &error))?;
+        Ok(plan(config, record, evidence, locks, &boot))
+    }
+
+    async fn act(
+        &self,
+        config: &RunConfig,
+        record: Option<&StatusRecord>,
+        action: Action,
+        operation: OperationLock,
+    ) -> Result<(Reconciliation, String)> {
+        match action {
+            Action::None | Action::Leave(_) => {
+                Ok(at_rest(action).unwrap_or((Reconciliation::InOrder, String::new())))
+            }
+            Action::Start(why) => {
+                self.start_locked(&config.name, operation, true, &mut ()).await?;
+                Ok((Reconciliation::Started, why.to_owned()))
+            }
+            Action::Stop(why) => {
+                self.stop_locked(&config.name, &operation, STOP_TIMEOUT).await?;
+                Ok((Reconciliation::Stopped, why.to_owned()))
+            }
+            Action::Remove => {
+                self.remove_locked(config, &operation).await?;
+                Ok((Reconciliation::Removed, "its removal was interrupted".to_owned()))
+            }
+            Action::Record(exit) => {
+                self.record_exit(config, record.map_or(0, |record| record.revision), &exit)?;
+                Ok((Reconciliation::Recorded, format!("it {}", how(&exit))))
+            }
+        }
+    }
+
+    /// Records an end that nobody saw, unless the record has changed.
+    fn record_exit(&self, config: &RunConfig, revision: u64, exit: &Exit) -> Result<()> {
+        self.store().update_status::<Error>(&config.name, &config.uid, |record| {
+            let record = record.filter(|record| record.revision == revision);
+            let mut record = record.ok_or_else(|| Error::new(ErrorKind::Conflict, CHANGED))?;
+            let fine = exit.code == Some(0);
+            let event = if fine { Event::Completed } else { Event::Failed };
+            record.apply(event).map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))?;
+            if fine {
+                record.desired = crate::status::Desired::Stopped;
+            }
+            record.last_exit = Some(last_exit(exit));
+            record.set_supervisor(None);
+            Ok(record)
+        })?;
+        Ok(())
+    }
+}
+
+/// What is to be told where nothing is to be done.
+fn at_rest(action: Action) -> Option<(Reconciliation, String)> {
+    match action {
+        Action::None => Some((Reconciliation::InOrder, String::new())),
+        Action::Leave(reason) => Some((Reconciliation::LeftAlone, reason)),
+        Action::Start(_) | Action::Stop(_) | Action::Remove | Action::Record(_) => None,
+    }
+}
+
+fn how(exit: &Exit) -> String {
+    match (exit.code, exit.signal) {
+        (Some(code), _) => format!("exited with code {code}"),
+        (None, Some(signal)) => format!("was ended by signal {signal}"),
+        (None, None) if exit.reason.is_empty() => "ended".to_owned(),
+        (None, None) => format!("ended: {}", exit.reason),
+    }
+}

@@ -1,0 +1,112 @@
+//! `rm --forget`: what is on record goes, whatever it is, and what stays is said.
+use crate::harness::{UID, World, run_config, status};
+use insta::assert_snapshot;
+use std::fs;
+
+#[test]
+fn r08_a_workload_whose_runtime_is_missing_is_forgotten_and_what_stays_is_said() {
+    let world = World::new();
+    world.record("time");
+    world.record("fetch");
+    assert_snapshot!(world.wharf(&["rm", "--forget", "time"]), @r#"
+    exit code 0
+    -- stdout --
+    time: forgotten; left behind: whatever the runtime 'absent' (here) has with the uid 0123456789abcdef0123456789abcdef, which cannot be told now (no plugin provides a runtime named 'absent'; no plugin was found at all)
+    "#);
+    assert_snapshot!(world.wharf(&["rm", "--forget", "fetch", "--format", "json"]), @r#"
+    exit code 0
+    -- stdout --
+    [
+      {
+        "name": "fetch",
+        "result": "forgotten",
+        "left_behind": "whatever the runtime 'absent' (here) has with the uid 0123456789abcdef0123456789abcdef, which cannot be told now (no plugin provides a runtime named 'absent'; no plugin was found at all)"
+      }
+    ]
+    "#);
+    for folder in ["state/runconfigs", "state/statuses"] {
+        assert_eq!(fs::read_dir(world.path(folder)).unwrap().count(), 0, "{folder}");
+    }
+    assert_snapshot!(world.wharf(&["rm", "--forget", "time"]), @r#"
+    exit code 3
+    -- stderr --
+    error: there is no workload named 'time'
+    hint: see: wharf list --all
+    "#);
+}
+
+#[test]
+fn a_status_alone_is_reported_and_forgotten() {
+    let world = World::new();
+    world.write("state/statuses/time.json", &status(r#""running""#, r#""running""#));
+    assert_snapshot!(world.wharf(&["list"]), @r#"
+    exit code 0
+    -- stdout --
+    NAME   RUNTIME   PACKAGE   STATUS    URL   PORT   GROUP   CREATED
+    time   -         -         unknown   -     -      -       -
+    -- stderr --
+    time: unknown: a status record without a RunConfig: $ROOT/state/statuses/time.json; drop it: wharf rm --forget time
+    "#);
+    assert_snapshot!(world.wharf(&["rm", "--forget", "time"]), @r#"
+    exit code 0
+    -- stdout --
+    time: forgotten; left behind: whatever any runtime has of it with the uid 0123456789abcdef0123456789abcdef: nothing on record says which one made it
+    "#);
+    assert!(!world.path("state/statuses/time.json").exists());
+}
+
+#[test]
+fn r11_corrupt_records_are_forgotten_and_keep_their_bytes() {
+    let world = World::new();
+    world.write("state/runconfigs/time.json", r#"{"name": "time", "uid"#);
+    world.write("state/statuses/time.json", "{ half a reco");
+    assert_snapshot!(world.wharf(&["rm", "--forget", "time"]), @r#"
+    exit code 0
+    -- stdout --
+    time: forgotten; left behind: whatever any runtime has of it: nothing on record says which one made it; a corrupt record is kept as $ROOT/state/statuses/time.json.corrupt-1; a corrupt record is kept as $ROOT/state/runconfigs/time.json.corrupt-1
+    "#);
+    let kept = |path: &str| fs::read_to_string(world.path(path)).unwrap();
+    assert_eq!(kept("state/runconfigs/time.json.corrupt-1"), r#"{"name": "time", "uid"#);
+    assert_eq!(kept("state/statuses/time.json.corrupt-1"), "{ half a reco");
+    assert_snapshot!(world.wharf(&["list", "--all"]), @r#"
+    exit code 0
+    -- stderr --
+    there are no workloads
+    hint: start one: wharf run uvx://mcp-server-time
+    "#);
+}
+
+#[test]
+fn r11_a_corrupt_status_alone_is_reported_and_forgotten() {
+    let world = World::new();
+    world.write("state/statuses/time.json", "{ half a reco");
+    assert!(world.wharf(&["list"]).contains("wharf rm --forget time"));
+    assert!(world.wharf(&["rm", "--forget", "time"]).starts_with("exit code 0\n"));
+    assert!(world.path("state/statuses/time.json.corrupt-1").exists());
+}
+
+#[test]
+fn r11_records_of_a_newer_version_are_not_forgotten() {
+    let world = World::new();
+    let newer = run_config("time", "").replace("v0.1.0", "v9.0.0");
+    world.write("state/runconfigs/time.json", &newer);
+    world.write("state/statuses/time.json", &status(r#""stopped""#, r#""stopped""#));
+    let before = world.path("state/statuses/time.json");
+    assert_snapshot!(world.wharf(&["rm", "--forget", "time"]), @r#"
+    exit code 1
+    -- stderr --
+    error: 'time': its record was written by a newer wharf, which alone can remove it
+    "#);
+    assert!(before.exists());
+    assert_eq!(fs::read_to_string(world.path("state/runconfigs/time.json")).unwrap(), newer);
+}
+
+#[test]
+fn r01_records_of_two_creations_of_a_name_are_both_forgotten() {
+    let world = World::new();
+    let other = UID.replace('0', "f");
+    world.write("state/runconfigs/time.json", &run_config("time", ""));
+    world.write("state/statuses/time.json", &status(r#""stopped""#, r#""stopped""#).replace(UID, &other));
+    assert!(world.wharf(&["rm", "--forget", "time"]).starts_with("exit code 0\n"));
+    assert!(world.wharf(&["list", "--all"]).contains("there are no workloads"));
+}
