@@ -3,6 +3,7 @@
 //! It never prints, never reads HOME or the environment: it is given a [`config::Config`].
 pub mod config;
 pub mod error;
+pub mod failpoint;
 pub mod launch;
 pub mod plugin;
 pub mod proxy;

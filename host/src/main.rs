@@ -2,20 +2,41 @@
 mod cli;
 
 use std::ffi::OsStr;
+use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let role = std::env::args_os().nth(1);
     // Processes of wharf's own, before anything else: they must stay small and know nothing of the command line.
     match role.as_deref().and_then(OsStr::to_str) {
-        Some(wharf::launch::LAUNCHER_ARGUMENT) => wharf::launch::run_launcher(),
-        Some(wharf::launch::EXEC_ARGUMENT) => wharf::launch::run_exec(),
+        Some(wharf::launch::LAUNCHER_ARGUMENT) => {
+            wharf::failpoint::arm("launcher");
+            wharf::launch::run_launcher()
+        }
+        Some(wharf::launch::EXEC_ARGUMENT) => {
+            wharf::failpoint::arm("stage");
+            wharf::launch::run_exec()
+        }
         Some(wharf::supervise::SUPERVISOR_ARGUMENT) => {
+            wharf::failpoint::arm("supervisor");
             cli::own_umask();
             let code = wharf::supervise::run();
             // Plugins are loaded by now: their destructors must not run.
             wharf::plugin::leave(u8::from(code != ExitCode::SUCCESS))
         }
-        _ => cli::main(),
+        Some("__failpoints") if wharf::failpoint::ENABLED => print_failpoints(),
+        _ => {
+            wharf::failpoint::arm("command");
+            cli::main()
+        }
+    }
+}
+
+/// Where a test can end a process of this build.
+fn print_failpoints() -> ExitCode {
+    let names: String = wharf::failpoint::names().map(|name| format!("{name}\n")).collect();
+    match std::io::stdout().write_all(names.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
     }
 }

@@ -151,7 +151,9 @@ impl Host {
         let ours = |pid: &i32| {
             let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else { return false };
             let environment = String::from_utf8_lossy(&environment).into_owned();
-            (environment.contains(&folder) || (!host_id.is_empty() && environment.contains(&marker)))
+            (environment.contains(&folder)
+                || (!host_id.is_empty() && environment.contains(&marker))
+                || has_open(*pid, &folder))
                 && !is_zombie(*pid)
         };
         let entries = fs::read_dir("/proc").expect("there is a /proc");
@@ -199,6 +201,12 @@ fn said(output: &Output) -> Said {
 pub fn kill(pid: i32, signal: &str) {
     let _ =
         Command::new("kill").args([&format!("-{signal}"), &pid.to_string()]).stderr(Stdio::null()).status();
+}
+
+/// Whether a process has a file of this folder open: launchers have no environment, and write a log.
+fn has_open(pid: i32, folder: &str) -> bool {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().filter_map(Result::ok);
+    entries.filter_map(|entry| fs::read_link(entry.path()).ok()).any(|target| target.starts_with(folder))
 }
 
 /// Whether a process has ended and was not reaped yet.

@@ -3,6 +3,7 @@ use super::{
     control::FIRST_FREE_DESCRIPTOR,
     order::{NotExecuted, Order},
 };
+use crate::failpoint::{Point, reach};
 use nix::sys::signal::SigSet;
 use rustix::{
     fs::Mode,
@@ -59,11 +60,13 @@ fn execute(mut launcher: &UnixStream) -> Result<Infallible, Stop> {
     set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(|error| Stop::failed("the workload cannot be tied to its launcher", error))?;
     launcher.write_all(READY).map_err(|_| Stop::LauncherEnded)?;
+    reach(Point::StageReady);
     let (order, log) = match Order::receive(launcher) {
         Ok(Some(received)) => received,
         Ok(None) => return Err(Stop::LauncherEnded),
         Err(error) => return Err(Stop::failed("the order cannot be read", error)),
     };
+    reach(Point::OrderRead);
     // The launcher may have died before it could be tied to; the signal then never comes.
     if getppid().map(Pid::as_raw_pid) != Some(order.launcher_pid) {
         return Err(Stop::LauncherEnded);
@@ -82,6 +85,7 @@ fn execute(mut launcher: &UnixStream) -> Result<Infallible, Stop> {
     SigSet::empty()
         .thread_set_mask()
         .map_err(|error| Stop::failed("the signal mask cannot be emptied", error))?;
+    reach(Point::ExecBefore);
     let error = Command::new(order.program.as_ref())
         .args(order.args.iter())
         .env_clear()

@@ -16,6 +16,7 @@ use super::{
     stage::{Stage, log_pipe, release_stdio, wait_for},
     state::StateFile,
 };
+use crate::failpoint::{Point, reach};
 use rustix::{
     fs::Mode,
     process::{Pid, Signal, WaitOptions, getpid, kill_process, set_child_subreaper, setsid, umask, waitpid},
@@ -32,6 +33,7 @@ const MAX_COMMAND_BYTES: usize = 4 * 1024;
 /// Launches one workload and stays with it to its end.
 pub fn run_launcher() -> ExitCode {
     crate::descriptors::close_inherited();
+    reach(Point::LauncherBegun);
     let Ok(mut control) = Control::take() else { return ExitCode::FAILURE };
     match launch(&mut control) {
         Ok(Some(running)) => {
@@ -54,17 +56,21 @@ fn launch(control: &mut Control) -> Result<Option<Running>, LaunchError> {
     let Some(line) = next_line(control, &signals, MAX_JOB_BYTES)? else { return Ok(None) };
     let job: Job = serde_json::from_slice(&line).map_err(|source| LaunchError::Job { source })?;
     drop(line);
+    reach(Point::JobRead);
     isolate(&job)?;
     let log = Log::open(&job.log_path).map_err(|error| {
         LaunchError::system(format!("the log '{}' cannot be opened", job.log_path.display()), error)
     })?;
+    reach(Point::StageSpawnBefore);
     let stage = Stage::spawn(&job)?;
+    reach(Point::StageSpawnAfter);
     release_stdio().map_err(|error| LaunchError::system("stdin and stdout cannot be released", error))?;
     let prepared = Prepared::record(&job, &stage)?;
     control.report(&Report::Prepared {
         launcher: prepared.state.launcher.clone(),
         workload: prepared.state.workload.clone(),
     });
+    reach(Point::PreparedReported);
     match next_line(control, &signals, MAX_COMMAND_BYTES) {
         Ok(Some(line)) if matches!(serde_json::from_slice(&line), Ok(Command::Go)) => {}
         Ok(Some(_)) => {
@@ -80,6 +86,7 @@ fn launch(control: &mut Control) -> Result<Option<Running>, LaunchError> {
             return Err(error);
         }
     }
+    reach(Point::GoRead);
     start(&job, stage, prepared, log, signals, control).map(Some)
 }
 
@@ -184,6 +191,7 @@ fn start(
     // Before it runs, so that no reader takes a running workload for one that never started.
     prepared.state.started_at_ms = Some(now_ms());
     prepared.write()?;
+    reach(Point::ExecuteBefore);
     if let Err(error) = stage.execute(job, log_writer) {
         let _ = kill_process(prepared.stage, Signal::KILL);
         let _ = waitpid(Some(prepared.stage), WaitOptions::empty());
@@ -193,6 +201,8 @@ fn start(
         let _ = prepared.file.write(&prepared.state);
         return Err(error);
     }
+    reach(Point::ExecuteAfter);
     control.report(&Report::Started {});
+    reach(Point::StartedReported);
     Ok(Running::new(job, prepared.stage, prepared.state, prepared.file, log, log_reader, signals))
 }

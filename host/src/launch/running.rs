@@ -6,6 +6,7 @@ use super::{
     log::Log,
     state::StateFile,
 };
+use crate::failpoint::{Point, reach};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::{
     os::fd::{AsFd, OwnedFd},
@@ -236,10 +237,12 @@ impl Running {
         let mut exit = self.exit.unwrap_or_else(|| Exit { at_ms: Some(now_ms()), ..Exit::default() });
         self.reason.clone_into(&mut exit.reason);
         self.state.exit = Some(exit.clone());
+        reach(Point::ExitRecordBefore);
         if let Err(error) = self.file.write(&self.state) {
             let separator = if exit.reason.is_empty() { "" } else { "; " };
             exit.reason.push_str(&format!("{separator}its end could not be recorded: {error}"));
         }
+        reach(Point::ExitRecordAfter);
         exit
     }
 }

@@ -38,15 +38,18 @@ impl Stage {
     pub(super) fn spawn(job: &Job) -> Result<Self, LaunchError> {
         let failed = |error: io::Error| LaunchError::system("the workload's process cannot be made", error);
         let (socket, theirs) = UnixStream::pair().map_err(failed)?;
-        let child = Command::new("/proc/self/exe")
+        let mut command = Command::new("/proc/self/exe");
+        command
             .arg0(format!("wharf-launch {}", job.name))
             .arg(EXEC_ARGUMENT)
             .env_clear()
             .stdin(Stdio::inherit())
             .stdout(if job.log_stdout { Stdio::null() } else { Stdio::inherit() })
-            .stderr(Stdio::from(OwnedFd::from(theirs)))
-            .spawn()
-            .map_err(failed)?;
+            .stderr(Stdio::from(OwnedFd::from(theirs)));
+        crate::failpoint::hand_on(&mut command);
+        let child = command.spawn().map_err(failed)?;
+        // It holds the other end of the socket.
+        drop(command);
         // Reaped with all others, by `children::reap`; a `std` child that is dropped is left alone.
         let number = child.id().cast_signed();
         let pid = Pid::from_raw(number).ok_or(LaunchError::StageLost)?;

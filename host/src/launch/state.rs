@@ -1,4 +1,5 @@
 //! The state file: what is known of a workload by whoever comes later.
+use crate::failpoint::{Point, reach};
 use rustix::fs::OFlags;
 use std::{
     ffi::OsString,
@@ -25,12 +26,16 @@ impl StateFile {
 
     /// Writes it: a new file beside it, fsync, rename, fsync of the folder.
     pub(super) fn write(&self, state: &State) -> io::Result<()> {
+        reach(Point::StateWriteBefore);
         let written = self.write_temporary(state).and_then(|()| fs::rename(&self.temporary, &self.path));
         if written.is_err() {
             let _ = fs::remove_file(&self.temporary);
         }
         written?;
-        self.sync_folder()
+        reach(Point::StateRenamed);
+        self.sync_folder()?;
+        reach(Point::StateWriteAfter);
+        Ok(())
     }
 
     fn write_temporary(&self, state: &State) -> io::Result<()> {
@@ -42,7 +47,9 @@ impl StateFile {
             .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
             .open(&self.temporary)?;
         file.write_all(&serde_json::to_vec(state)?)?;
-        file.sync_all()
+        file.sync_all()?;
+        reach(Point::StateSynced);
+        Ok(())
     }
 
     /// Removes it if it is still this launcher's, and not that of a later deployment.

@@ -19,6 +19,7 @@ use rustix::io::Errno;
 
 use super::fault::ReadError;
 use super::id::{IdError, random_hex};
+use crate::failpoint::{Point, reach};
 
 const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 const FOLDER_MODE: Mode = Mode::RWXU;
@@ -76,6 +77,21 @@ impl Effect {
     }
 }
 
+impl Effect {
+    const fn points(self) -> (Point, Point) {
+        match self {
+            Self::MakeFolder => (Point::MakeFolderBefore, Point::MakeFolderAfter),
+            Self::CreateFile => (Point::CreateFileBefore, Point::CreateFileAfter),
+            Self::WriteFile => (Point::WriteFileBefore, Point::WriteFileAfter),
+            Self::SyncFile => (Point::SyncFileBefore, Point::SyncFileAfter),
+            Self::Link => (Point::LinkBefore, Point::LinkAfter),
+            Self::Rename => (Point::RenameBefore, Point::RenameAfter),
+            Self::Unlink => (Point::UnlinkBefore, Point::UnlinkAfter),
+            Self::SyncFolder => (Point::SyncFolderBefore, Point::SyncFolderAfter),
+        }
+    }
+}
+
 impl EffectError {
     /// Whether the name was taken.
     #[must_use]
@@ -90,7 +106,11 @@ fn perform<T>(
     path: &Path,
     act: impl FnOnce() -> Result<T, io::Error>,
 ) -> Result<T, EffectError> {
-    act().map_err(|source| EffectError { effect, path: path.to_owned(), source })
+    let (before, after) = effect.points();
+    reach(before);
+    let done = act().map_err(|source| EffectError { effect, path: path.to_owned(), source });
+    reach(after);
+    done
 }
 
 /// Makes a folder and what is missing above it, each durable and for the user alone. A folder that is there already

@@ -29,6 +29,7 @@ use super::atomic;
 use super::locks::{LockError, LockKind};
 use super::name::WorkloadName;
 use super::state_dir::StateDir;
+use crate::failpoint::{Point, reach};
 
 /// So many threads of one process wait for locks at a time.
 const WAITING_MAX: usize = 256;
@@ -64,6 +65,14 @@ impl Range {
             LockKind::Life => 2,
         };
         ((first >> 4) * 4 + kind).cast_signed()
+    }
+
+    const fn taken(&self) -> Point {
+        match self.kind {
+            LockKind::Operation => Point::OperationTaken,
+            LockKind::Record => Point::RecordTaken,
+            LockKind::Life => Point::LifeTaken,
+        }
     }
 
     fn flock(&self) -> libc::flock {
@@ -124,6 +133,7 @@ impl HeldByte {
     pub(super) fn try_acquire(state: &StateDir, range: Range) -> Result<Self, LockError> {
         let description = open(state)?;
         if try_lock(&description, &range, &state.locks())? {
+            reach(range.taken());
             Ok(Self { description: Some(description), range, state: state.clone() })
         } else {
             Err(range.busy())
@@ -175,6 +185,7 @@ impl HeldByte {
         let wait = move || {
             let locked = wait_and_lock(&description, &range, &state.locks());
             drop(permit);
+            reach(range.taken());
             deliver(locked.map(|()| Self { description: Some(description), range, state }));
         };
         match thread::Builder::new().name(name).stack_size(WAITING_STACK_BYTES).spawn(wait) {
@@ -229,6 +240,9 @@ impl Drop for HeldByte {
         // If this fails, closing the descriptor, which comes next, lets the lock go.
         if let Err(error) = fcntl(&description, FcntlArg::F_OFD_SETLK(&unlock)) {
             tracing::debug!(%error, name = %self.range.name, "a lock was not released before its file was closed");
+        }
+        if self.range.kind == LockKind::Record {
+            reach(Point::RecordReleased);
         }
     }
 }

@@ -252,6 +252,15 @@ impl ReadError {
     }
 }
 
+impl StoreError {
+    /// Whether the disk, or the user's part of it, is full.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        matches!(self, Self::Effect { source } if matches!(source.source.kind(), StorageFull | QuotaExceeded))
+    }
+}
+
 impl From<EffectError> for StoreError {
     /// An [`EffectError`] says itself what was being done, and to which path.
     fn from(source: EffectError) -> Self {

@@ -2,6 +2,7 @@
 use super::front::{Front, sides};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result, chain};
+use crate::failpoint::{Point, reach};
 use crate::plugin::{CallError, RuntimeClient};
 use crate::proxy::ConnectError;
 use crate::status::{Desired, RunConfig, StatusRecord, Store, Transport};
@@ -54,13 +55,16 @@ impl Deployment {
         let spec = specification(&self.config, &self.run, &self.host_id, self.target_port)?;
         self.check_target_port().await?;
         self.uncertain = true;
+        reach(Point::DeployBefore);
         let deployed = self.client.deploy(&spec).await;
+        reach(Point::DeployAfter);
         // An answer is certain, also when it is an error; a deadline or a dead plugin is not.
         self.uncertain = !matches!(deployed, Ok(_) | Err(CallError::Answered(_)));
         let handle = deployed?;
         // From here on whatever happens must find the handle, to remove what was deployed.
         self.handle = Some(handle.clone());
         self.record_handle(&handle, occasion).await?;
+        reach(Point::HandleRecorded);
         match self.run.transport {
             Transport::Stdio => self.start_stdio(&handle).await,
             Transport::StreamableHttp | Transport::Sse => self.start_http(&handle).await,
@@ -146,10 +150,12 @@ impl Deployment {
     }
 
     async fn start_stdio(&mut self, handle: &Handle) -> Result<()> {
+        reach(Point::AttachBefore);
         let stream = self.client.attach(handle).await?;
+        reach(Point::AttachAfter);
         let (stdout, stdin) = sides(stream)
             .map_err(|error| Error::caused(ErrorKind::Runtime, "the workload cannot be attached", &error))?;
-        self.client.start(handle).await?;
+        self.start_call(handle).await?;
         let front = self.front.get_or_insert_with(|| Front::stdio(&self.run)).clone();
         let Front::Stdio(proxy) = front else {
             return Err(Error::new(ErrorKind::Failed, "the transport changed under the supervisor"));
@@ -159,6 +165,13 @@ impl Deployment {
             Ok(_) => Ok(()),
             Err(error) => Err(self.not_ready(handle, &error).await),
         }
+    }
+
+    async fn start_call(&self, handle: &Handle) -> Result<()> {
+        reach(Point::StartCallBefore);
+        self.client.start(handle).await?;
+        reach(Point::StartCallAfter);
+        Ok(())
     }
 
     async fn not_ready(&self, handle: &Handle, error: &ConnectError) -> Error {
@@ -178,7 +191,7 @@ impl Deployment {
     }
 
     async fn start_http(&mut self, handle: &Handle) -> Result<()> {
-        self.client.start(handle).await?;
+        self.start_call(handle).await?;
         let seen = self.client.inspect(handle).await?;
         let address = address(seen.address.as_deref())?;
         self.wait_for_port(handle, address).await

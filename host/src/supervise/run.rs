@@ -8,6 +8,7 @@ use super::watch::{Watch, next_stop};
 use super::wire::{Line, Mode, Task};
 use crate::descriptors;
 use crate::error::{Error, ErrorKind, Result};
+use crate::failpoint::{Point, reach};
 use crate::plugin::Plugins;
 use crate::status::{
     BootId, Event, LifeLock, OperationLock, ProcessIdentity, StateDir, Store, Transport, WorkloadName,
@@ -78,12 +79,15 @@ fn detached() -> io::Result<()> {
     let null = File::options().read(true).write(true).open("/dev/null")?;
     dup2_stdin(&null)?;
     dup2_stdout(&null)?;
+    reach(Point::TaskReadBefore);
     let mut task = read_task(&socket)?;
+    reach(Point::TaskReadAfter);
     // Whatever becomes of the file: what this process starts is of its own version.
     task.config.executable = "/proc/self/exe".into();
     start_log(&task)?;
     let operation =
         OperationLock::from_fd(&task.config.state(), &task.name, operation).map_err(io::Error::other)?;
+    reach(Point::OperationInherited);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         // Signals that the caller ignored stay ignored in whatever is started, unless they are handled here.
@@ -195,14 +199,17 @@ pub async fn supervise(
         Ok(deployment) => deployment,
         Err(error) => return Err(give_up(task, None, error).await),
     };
+    reach(Point::OwnerConnected);
     reporter.progress(&match deployment.target_port {
         0 => format!("starting '{}'", task.name),
         port => format!("starting '{}', which is to listen on port {port}", task.name),
     });
+    reach(Point::ControlBindBefore);
     let mut control = match Control::open(&state, &task.name) {
         Ok(control) => control,
         Err(error) => return Err(give_up(task, Some(deployment), error).await),
     };
+    reach(Point::ControlBindAfter);
     let started = start(&mut deployment, &mut control, attendance.abandoned).await;
     let (listener, port) = match started {
         Ok(ready) => ready,
@@ -229,8 +236,12 @@ pub async fn supervise(
         mute_since: None,
     };
     drop(operation);
+    reach(Point::OperationReleased);
+    reach(Point::ReportBefore);
     reporter.ready(port);
+    reach(Point::ReportAfter);
     watch.run().await;
+    reach(Point::SupervisorEnds);
     // The command that stopped it still waits for its answer.
     control.connections.close().await;
     if let Some(front) = front {
@@ -293,7 +304,9 @@ async fn start(
     let given_up = |why: &str| Error::new(ErrorKind::Failed, format!("'{name}' {why} while it was starting"));
     let ready = async {
         let ready = bring_up(deployment).await?;
+        reach(Point::ReadyRecordBefore);
         record_ready(deployment).await?;
+        reach(Point::ReadyRecordAfter);
         Ok(ready)
     };
     tokio::select! {
@@ -349,6 +362,7 @@ async fn prepare(task: &Task) -> Result<Deployment> {
 /// The port first: one that is taken is told before anything runs.
 async fn bring_up(deployment: &mut Deployment) -> Result<(TcpListener, u16)> {
     let listener = bind(&deployment.run).await?;
+    reach(Point::PortBound);
     let port = listener
         .local_addr()
         .map_err(|error| Error::caused(ErrorKind::Failed, "the proxy's port cannot be told", &error))?
@@ -367,6 +381,7 @@ async fn bring_up(deployment: &mut Deployment) -> Result<(TcpListener, u16)> {
             Ok(())
         })
         .await?;
+    reach(Point::SupervisorRecorded);
     deployment.bring_up(Occasion::Operation).await?;
     Ok((listener, port))
 }
@@ -397,6 +412,7 @@ fn signals() -> io::Result<oneshot::Receiver<()>> {
 
 /// Clears up after a start that failed, and returns the error that is to be told.
 async fn give_up(task: &Task, deployment: Option<Deployment>, error: Error) -> Error {
+    reach(Point::GiveUpBefore);
     let store = Store::new(task.config.state());
     let removed = match deployment {
         Some(mut deployment) => deployment.remove().await,
@@ -414,6 +430,7 @@ async fn give_up(task: &Task, deployment: Option<Deployment>, error: Error) -> E
             record_failure(&store, task, &error)
         }
     };
+    reach(Point::GiveUpAfter);
     match cleared {
         Ok(()) => error,
         Err(clearing) => error.hint(format!("what was left could not be cleared up: {clearing}")),

@@ -1,6 +1,7 @@
 //! The command's side of a supervisor's start.
 use super::run::SUPERVISOR_ARGUMENT;
 use super::wire::{Ended, Line, Progress, Task};
+use crate::failpoint::{Point, reach};
 use crate::status::StateDir;
 use std::{
     fs::OpenOptions, io, os::fd::OwnedFd, os::unix::fs::OpenOptionsExt, os::unix::net::UnixStream,
@@ -23,6 +24,7 @@ pub async fn spawn(task: &Task, operation: OwnedFd) -> io::Result<Supervisor> {
     ours.set_nonblocking(true)?;
     let state = task.config.state();
     let log = open_log(&state, task)?;
+    reach(Point::SupervisorSpawnBefore);
     std::process::Command::new(&task.config.executable)
         .arg(SUPERVISOR_ARGUMENT)
         .arg(task.name.as_str())
@@ -31,10 +33,12 @@ pub async fn spawn(task: &Task, operation: OwnedFd) -> io::Result<Supervisor> {
         .stdout(Stdio::from(OwnedFd::from(theirs)))
         .stderr(Stdio::from(log))
         .spawn()?;
+    reach(Point::SupervisorSpawnAfter);
     let mut socket = tokio::net::UnixStream::from_std(ours)?;
     let mut text = serde_json::to_vec(task)?;
     text.push(b'\n');
     socket.write_all(&text).await?;
+    reach(Point::TaskWritten);
     Ok(Supervisor { lines: BufReader::new(socket) })
 }
 

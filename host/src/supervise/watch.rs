@@ -3,6 +3,7 @@ use super::backoff::{Backoff, wants_restart};
 use super::control::{Answer, Asked, Request};
 use super::deploy::{Deployment, Occasion, how};
 use crate::error::{Error, ErrorKind, Result};
+use crate::failpoint::{Point, reach};
 use crate::plugin::CallError;
 use crate::status::{Desired, Event};
 use crate::workload::{SupervisorReport, last_exit};
@@ -111,8 +112,10 @@ impl Watch {
                 true
             }
             Request::Stop { timeout_ms } => {
+                reach(Point::StopHeard);
                 match self.end_workload(Duration::from_millis(timeout_ms)).await {
                     Ok(exit) => {
+                        reach(Point::StopDone);
                         let _ = asked.answer.send(Answer::Stopped { exit: Some(exit) });
                         true
                     }

@@ -4,6 +4,7 @@ use super::request::{RunRequest, Started};
 use super::server::{self, Surroundings};
 use super::spec::specification;
 use crate::error::{Error, ErrorKind, Result};
+use crate::failpoint::{Point, reach};
 use crate::plugin::RuntimeClient;
 use crate::status::{
     Event, OperationLock, Owner, RunConfig, StatusRecord, StoreError, Transport, Uid, WorkloadName,
@@ -62,6 +63,7 @@ impl Manager {
         run.set_owner(owner);
         client.validate(&specification(self.config(), &run, &host_id, run.target_port.max(1))?).await?;
         let operation = self.reserve(&mut run, &names, request.name.is_some()).await?;
+        reach(Point::RunConfigCreated);
         let mut record = StatusRecord::new(run.uid.clone());
         record.apply(Event::StartBegun).map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))?;
         let written = self.store().update_status::<StoreError>(&run.name, &run.uid, |_| Ok(record));
@@ -69,6 +71,7 @@ impl Manager {
             self.store().remove_run_config(&run.name, &run.uid)?;
             return Err(error.into());
         }
+        reach(Point::StartRecorded);
         Ok((run, operation))
     }
 

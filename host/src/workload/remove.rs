@@ -1,6 +1,7 @@
 //! `rm`.
 use super::manager::Manager;
 use crate::error::{Error, ErrorKind, Result};
+use crate::failpoint::{Point, reach};
 use crate::status::{Event, OperationLock, RunConfig, StatusRecord, WorkloadName};
 use crate::supervise::control;
 use std::time::Duration;
@@ -37,21 +38,26 @@ impl Manager {
                 .map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))?;
             Ok(record)
         })?;
+        reach(Point::RemovalRecorded);
         // A removal that was interrupted may have left a supervisor at work.
         operation.supervisor_gone(Duration::from_secs(30)).await.map_err(|_| {
             Error::new(ErrorKind::Deadline, format!("the supervisor of '{}' does not end", run.name))
         })?;
         if let Some(handle) = self.handle(run, Some(&record), &client).await? {
+            reach(Point::RemoveCallBefore);
             match client.remove(&handle).await {
                 Err(error) if error.code() != Some(ErrorCode::NotFound) => return Err(error.into()),
-                _ => {}
+                _ => reach(Point::RemoveCallAfter),
             }
         }
         if let Err(error) = control::clear(self.store().state(), &run.name) {
             tracing::warn!(name = %run.name, %error, "the control socket of a dead supervisor stays");
         }
+        reach(Point::ControlCleared);
         self.store().remove_status(&run.name, &run.uid)?;
+        reach(Point::StatusRemoved);
         self.store().remove_run_config(&run.name, &run.uid)?;
+        reach(Point::RunConfigRemoved);
         Ok(())
     }
 }

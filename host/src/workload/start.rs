@@ -3,6 +3,7 @@ use super::manager::Manager;
 use super::request::Started;
 use super::view::url;
 use crate::error::{Error, ErrorKind, Result};
+use crate::failpoint::{Point, reach};
 use crate::status::{
     Desired, Event, LifeProbe, LockKind, OperationLock, Phase, RunConfig, StatusRecord, WorkloadName,
 };
@@ -11,6 +12,8 @@ use std::{os::fd::OwnedFd, time::Duration};
 
 /// How long a supervisor that is going may take to be gone.
 const GOING: Duration = Duration::from_secs(5);
+/// How long a workload may take to end by itself whose stop was interrupted.
+const INTERRUPTED_STOP: Duration = Duration::from_secs(10);
 /// How long a supervisor may take to say that its workload runs, its server's answer included.
 const REPORT_WAIT: Duration = Duration::from_secs(5);
 
@@ -51,7 +54,8 @@ impl Manager {
         let run = self.run_config(name)?;
         let record = self.record_or_set_aside(&operation)?;
         let supervised = LifeProbe::open(self.store().state())?.is_held(name, LockKind::Life)?;
-        if supervised && record.is_some_and(|record| record.phase == Phase::Running) {
+        let phase = record.map(|record| record.phase);
+        if supervised && phase == Some(Phase::Running) {
             // The record says so also while the supervisor is bringing the workload back.
             return match control::report(self.store().state(), name, REPORT_WAIT).await {
                 Ok(report) if !report.starting => Ok(Started { already_running: true, ..started(&run) }),
@@ -62,6 +66,10 @@ impl Manager {
                         .hint(format!("wait for it, or run: wharf restart {name}")))
                 }
             };
+        }
+        if supervised && phase == Some(Phase::Stopping) {
+            // The command that was stopping it died before the supervisor heard of it: that is finished first.
+            self.stop_locked(name, &operation, INTERRUPTED_STOP).await?;
         }
         // One that has just recorded the end of its workload is still going.
         if supervised && operation.supervisor_gone(GOING).await.is_err() {
@@ -74,10 +82,12 @@ impl Manager {
             let mut record = record.unwrap_or_else(|| StatusRecord::new(run.uid.clone()));
             record.apply(Event::StartBegun).map_err(|error| {
                 Error::new(ErrorKind::Conflict, format!("'{name}' cannot be started: {error}"))
+                    .hint(format!("its removal was interrupted; finish it: wharf rm {name}"))
             })?;
             record.desired = Desired::Running;
             Ok(record)
         })?;
+        reach(Point::StartRecorded);
         self.launch(&run, operation, Mode::Start, wait, progress).await
     }
 
@@ -98,6 +108,7 @@ impl Manager {
             attended: wait,
         };
         let inherited = operation.into_fd()?;
+        reach(Point::OperationHandedOver);
         let spawned = match inherited.try_clone() {
             Ok(descriptor) => spawn(&task, descriptor).await,
             Err(error) => Err(error),
@@ -113,7 +124,10 @@ impl Manager {
             return Ok(started(run));
         }
         match supervisor.outcome(progress).await {
-            Ended::Ready(port) => Ok(Started::ready(run, port)),
+            Ended::Ready(port) => {
+                reach(Point::ReadyHeard);
+                Ok(Started::ready(run, port))
+            }
             Ended::Failed(error) => Err(error),
             Ended::Died => {
                 let message = format!("the supervisor of '{}' ended without a word", run.name);

@@ -1,9 +1,10 @@
 //! `stop`.
 use super::manager::Manager;
 use crate::error::{Error, ErrorKind, Result};
+use crate::failpoint::{Point, reach};
 use crate::plugin::CallError;
 use crate::status::{
-    Desired, Event, LastExit, LifeProbe, LockKind, OperationLock, Phase, RunConfig, StatusRecord,
+    Desired, Event, LastExit, LifeProbe, LockKind, OperationLock, Phase, RunConfig, StatusRecord, StoreError,
     WorkloadName,
 };
 use crate::supervise::control::{self, ControlError};
@@ -84,38 +85,53 @@ impl Manager {
         {
             return Ok(StopResult::AlreadyStopped);
         }
-        self.begin_stop(&run)?;
+        let is_recorded = match self.begin_stop(&run) {
+            Ok(()) => true,
+            // A full disk keeps nothing running (R11): what could not be recorded is said at the end.
+            Err(Unwritten::Failed(error)) if error.is_full() => false,
+            Err(error) => return Err(error.into()),
+        };
+        reach(Point::StopRecorded);
         let told = if supervised { self.stop_supervised(name, operation, timeout).await? } else { None };
         // Also behind a supervisor: it may have died before it did what it was asked, or deployed anew meanwhile.
         let record = self.record(name)?;
         let exit = match self.handle(&run, record.as_ref(), &client).await? {
             Some(handle) => {
                 let timeout = if told.is_some() { Duration::ZERO } else { timeout };
+                reach(Point::StopCallBefore);
                 client.stop(&handle, timeout).await.map_err(|error| owner_error(&run, error))?;
+                reach(Point::StopCallAfter);
                 let seen = client.inspect(&handle).await.ok();
                 told.or_else(|| seen.and_then(|seen| seen.exit))
             }
             None => told,
         };
-        self.end_stop(&run, exit)?;
+        self.end_stop(&run, exit, is_recorded).map_err(|error| {
+            error.while_doing(format!("'{name}' was stopped, which could not be recorded")).hint(format!(
+                "make room in {}, then run: wharf stop {name}",
+                self.store().state().root().display()
+            ))
+        })?;
+        reach(Point::EndRecorded);
         Ok(if supervised || runs { StopResult::Stopped } else { StopResult::AlreadyStopped })
     }
 
-    fn begin_stop(&self, run: &RunConfig) -> Result<()> {
-        self.store().update_status::<Error>(&run.name, &run.uid, |record| {
+    fn begin_stop(&self, run: &RunConfig) -> std::result::Result<(), Unwritten> {
+        let written = self.store().update_status::<Unwritten>(&run.name, &run.uid, |record| {
             let mut record = record.unwrap_or_else(|| StatusRecord::new(run.uid.clone()));
-            record.apply(Event::StopBegun).map_err(|error| {
-                Error::new(ErrorKind::Conflict, format!("'{}' cannot be stopped: {error}", run.name))
-            })?;
-            record.desired = Desired::Stopped;
+            begin(run, &mut record)?;
             Ok(record)
-        })?;
-        Ok(())
+        });
+        written.map(drop)
     }
 
-    fn end_stop(&self, run: &RunConfig, exit: Option<Exit>) -> Result<()> {
+    /// Records the end, and the beginning where that could not be recorded.
+    fn end_stop(&self, run: &RunConfig, exit: Option<Exit>, is_begun: bool) -> Result<()> {
         self.store().update_status::<Error>(&run.name, &run.uid, |record| {
             let mut record = record.unwrap_or_else(|| StatusRecord::new(run.uid.clone()));
+            if !is_begun {
+                begin(run, &mut record)?;
+            }
             record.apply(Event::Stopped).map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))?;
             if let Some(exit) = exit {
                 record.last_exit = Some(last_exit(&exit));
@@ -134,7 +150,9 @@ impl Manager {
         timeout: Duration,
     ) -> Result<Option<Exit>> {
         let limit = timeout.saturating_add(SUPERVISOR_MARGIN);
+        reach(Point::ControlStopBefore);
         let answer = control::stop(self.store().state(), name, timeout, limit).await;
+        reach(Point::ControlStopAfter);
         let exit = match answer {
             Ok(exit) => exit,
             Err(ControlError::Refused { message }) => {
@@ -155,8 +173,47 @@ impl Manager {
             );
             Error::new(ErrorKind::Deadline, message).hint(format!("see: wharf logs --proxy {name}"))
         })?;
+        reach(Point::SupervisorGone);
         Ok(exit)
     }
+}
+
+/// Why a transition is not on record.
+enum Unwritten {
+    /// It does not fit what is there.
+    Refused(Error),
+    /// The store could not write it.
+    Failed(StoreError),
+}
+
+impl From<StoreError> for Unwritten {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<Error> for Unwritten {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<Unwritten> for Error {
+    fn from(unwritten: Unwritten) -> Self {
+        match unwritten {
+            Unwritten::Refused(error) => error,
+            Unwritten::Failed(error) => error.into(),
+        }
+    }
+}
+
+fn begin(run: &RunConfig, record: &mut StatusRecord) -> Result<()> {
+    record.apply(Event::StopBegun).map_err(|error| {
+        Error::new(ErrorKind::Conflict, format!("'{}' cannot be stopped: {error}", run.name))
+            .hint(format!("its removal was interrupted; finish it: wharf rm {}", run.name))
+    })?;
+    record.desired = Desired::Stopped;
+    Ok(())
 }
 
 /// The stored handle, if there is one; the host checks whose it is and reads no more of it.

@@ -103,7 +103,17 @@ impl ProcessRuntime {
         }
         // Dropped on an error, and when this future is: the launcher then ends, and nothing is left.
         let child = Child::spawn(&self.launcher, job.target_port.is_none())?;
-        let (launcher, workload) = child.prepare(&job).await?;
+        let (launcher, workload) = match child.prepare(&job).await {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                // A launcher that was killed could not clear up after itself, and nobody has a handle to do it.
+                drop(child);
+                if let Err(error) = self.states.remove(&spec.uid) {
+                    tracing::warn!(%error, "what a failed launcher left stays");
+                }
+                return Err(error);
+            }
+        };
         let data = HandleData {
             name: job.name,
             launcher,

@@ -1,0 +1,258 @@
+//! Points between two effects, where a test ends a process as `kill -9` would.
+//!
+//! Every effect that outlives its process (a file, a lock, a process, a call of a plugin) has a point before and after
+//! it. The code calls [`reach`] there; `main` arms the process with what the environment says:
+//!
+//! ```text
+//! WHARF_FAILPOINT=[ROLE/]NAME[:NTH]=kill    the process kills itself when it is there for the NTH time
+//! WHARF_FAILPOINT_TRACE=FILE                each point that is reached is a line of FILE: ROLE PID NAME NTH
+//! ```
+//!
+//! Both are inherited from a command to its supervisor, to the launcher and to the process that becomes the workload,
+//! never by the workload itself. `wharf __failpoints` prints all names, so that a test enumerates them.
+//!
+//! Invariant: builds without debug assertions, and so every release, have none of it: [`reach`] is empty there, and
+//! the environment is not looked at.
+
+use std::process::Command;
+
+/// Says where to end.
+pub const KILL_VARIABLE: &str = "WHARF_FAILPOINT";
+/// Says where to write what is reached.
+pub const TRACE_VARIABLE: &str = "WHARF_FAILPOINT_TRACE";
+
+/// Whether this build has failpoints.
+pub const ENABLED: bool = cfg!(debug_assertions);
+
+macro_rules! points {
+    ($($(#[doc = $doc:literal])* $point:ident = $name:literal,)*) => {
+        /// A point; one that no code reaches is a warning of the compiler.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Point {
+            $($(#[doc = $doc])* $point,)*
+        }
+
+        impl Point {
+            const ALL: &[Self] = &[$(Self::$point,)*];
+
+            const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$point => $name,)*
+                }
+            }
+        }
+    };
+}
+
+points! {
+    // The state directory, every effect of it (`status/atomic.rs`).
+    MakeFolderBefore = "make-folder.before",
+    MakeFolderAfter = "make-folder.after",
+    CreateFileBefore = "create-file.before",
+    CreateFileAfter = "create-file.after",
+    WriteFileBefore = "write-file.before",
+    WriteFileAfter = "write-file.after",
+    SyncFileBefore = "sync-file.before",
+    SyncFileAfter = "sync-file.after",
+    LinkBefore = "link.before",
+    LinkAfter = "link.after",
+    RenameBefore = "rename.before",
+    RenameAfter = "rename.after",
+    UnlinkBefore = "unlink.before",
+    UnlinkAfter = "unlink.after",
+    SyncFolderBefore = "sync-folder.before",
+    SyncFolderAfter = "sync-folder.after",
+    // The locks.
+    OperationTaken = "operation.taken",
+    OperationHandedOver = "operation.handed-over",
+    OperationInherited = "operation.inherited",
+    OperationReleased = "operation.released",
+    RecordTaken = "record.taken",
+    RecordReleased = "record.released",
+    LifeTaken = "life.taken",
+    // A command that creates or starts.
+    RunConfigCreated = "run-config.created",
+    StartRecorded = "start.recorded",
+    SupervisorSpawnBefore = "supervisor-spawn.before",
+    SupervisorSpawnAfter = "supervisor-spawn.after",
+    TaskWritten = "task.written",
+    ReadyHeard = "ready.heard",
+    // The supervisor.
+    TaskReadBefore = "task-read.before",
+    TaskReadAfter = "task-read.after",
+    OwnerConnected = "owner.connected",
+    ControlBindBefore = "control-bind.before",
+    ControlBindAfter = "control-bind.after",
+    PortBound = "port.bound",
+    SupervisorRecorded = "supervisor.recorded",
+    DeployBefore = "deploy.before",
+    DeployAfter = "deploy.after",
+    HandleRecorded = "handle.recorded",
+    AttachBefore = "attach.before",
+    AttachAfter = "attach.after",
+    StartCallBefore = "start-call.before",
+    StartCallAfter = "start-call.after",
+    ReadyRecordBefore = "ready-record.before",
+    ReadyRecordAfter = "ready-record.after",
+    ReportBefore = "report.before",
+    ReportAfter = "report.after",
+    StopHeard = "stop.heard",
+    StopDone = "stop.done",
+    SupervisorEnds = "supervisor.ends",
+    GiveUpBefore = "give-up.before",
+    GiveUpAfter = "give-up.after",
+    // A command that stops or removes.
+    StopRecorded = "stop.recorded",
+    ControlStopBefore = "control-stop.before",
+    ControlStopAfter = "control-stop.after",
+    SupervisorGone = "supervisor.gone",
+    StopCallBefore = "stop-call.before",
+    StopCallAfter = "stop-call.after",
+    EndRecorded = "end.recorded",
+    RemovalRecorded = "removal.recorded",
+    RemoveCallBefore = "remove-call.before",
+    RemoveCallAfter = "remove-call.after",
+    ControlCleared = "control.cleared",
+    StatusRemoved = "status.removed",
+    RunConfigRemoved = "run-config.removed",
+    // The launcher, and the process that becomes the workload.
+    LauncherBegun = "launcher.begun",
+    JobRead = "job.read",
+    StageSpawnBefore = "stage-spawn.before",
+    StageSpawnAfter = "stage-spawn.after",
+    StateWriteBefore = "state-write.before",
+    StateSynced = "state.synced",
+    StateRenamed = "state.renamed",
+    StateWriteAfter = "state-write.after",
+    PreparedReported = "prepared.reported",
+    GoRead = "go.read",
+    ExecuteBefore = "execute.before",
+    ExecuteAfter = "execute.after",
+    StartedReported = "started.reported",
+    ExitRecordBefore = "exit-record.before",
+    ExitRecordAfter = "exit-record.after",
+    StageReady = "stage.ready",
+    OrderRead = "order.read",
+    ExecBefore = "exec.before",
+}
+
+/// The names of all points.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    Point::ALL.iter().map(|point| point.name())
+}
+
+/// A point is reached: where the process was armed for it, this does not return.
+#[cfg(not(debug_assertions))]
+#[inline(always)]
+pub(crate) fn reach(_: Point) {}
+
+#[cfg(debug_assertions)]
+pub(crate) use armed::reach;
+
+/// Looks at the environment, once, first thing; `role` is what this process is.
+pub fn arm(role: &'static str) {
+    #[cfg(debug_assertions)]
+    armed::arm(role);
+    #[cfg(not(debug_assertions))]
+    let _ = role;
+}
+
+/// Hands what this process was armed with to a child whose environment is cleared.
+pub(crate) fn hand_on(command: &mut Command) {
+    if ENABLED {
+        let told = [KILL_VARIABLE, TRACE_VARIABLE].into_iter();
+        command.envs(told.filter_map(|variable| Some((variable, std::env::var_os(variable)?))));
+    }
+}
+
+#[cfg(debug_assertions)]
+mod armed {
+    use super::{KILL_VARIABLE, Point, TRACE_VARIABLE};
+    use std::{
+        fs::OpenOptions,
+        io::Write,
+        path::PathBuf,
+        sync::OnceLock,
+        sync::atomic::{AtomicU32, Ordering},
+    };
+
+    static ARMED: OnceLock<Armed> = OnceLock::new();
+
+    struct Armed {
+        role: &'static str,
+        target: Option<Target>,
+        trace: Option<PathBuf>,
+        reached: Vec<AtomicU32>,
+    }
+
+    struct Target {
+        name: String,
+        nth: u32,
+    }
+
+    impl Target {
+        /// None: it is meant for another role. What cannot be understood ends the process, else a test would pass
+        /// that has killed nobody.
+        fn parse(text: &str, role: &str) -> Option<Self> {
+            let Some(place) = text.strip_suffix("=kill") else { misspelt() };
+            let place = match place.split_once('/') {
+                Some((wanted, _)) if wanted != role => return None,
+                Some((_, place)) => place,
+                None => place,
+            };
+            let (name, nth) = place.split_once(':').unwrap_or((place, "1"));
+            let Ok(nth) = nth.parse() else { misspelt() };
+            if !super::names().any(|known| known == name) {
+                misspelt();
+            }
+            Some(Self { name: name.to_owned(), nth })
+        }
+    }
+
+    pub(super) fn arm(role: &'static str) {
+        let target = std::env::var(KILL_VARIABLE).ok();
+        let trace = std::env::var_os(TRACE_VARIABLE).map(PathBuf::from);
+        if target.is_none() && trace.is_none() {
+            return;
+        }
+        let armed = Armed {
+            role,
+            target: target.and_then(|text| Target::parse(&text, role)),
+            trace,
+            reached: Point::ALL.iter().map(|_| AtomicU32::new(0)).collect(),
+        };
+        let _ = ARMED.set(armed);
+    }
+
+    pub(crate) fn reach(point: Point) {
+        let Some(armed) = ARMED.get() else { return };
+        let nth = armed.reached[point as usize].fetch_add(1, Ordering::Relaxed) + 1;
+        if let Some(trace) = &armed.trace {
+            // One write of a short line: lines of several processes do not mix.
+            let line = format!("{} {} {} {nth}\n", armed.role, std::process::id(), point.name());
+            let file = OpenOptions::new().append(true).create(true).open(trace);
+            let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
+        }
+        if armed.target.as_ref().is_some_and(|target| target.name == point.name() && target.nth == nth) {
+            let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+            std::process::abort();
+        }
+    }
+
+    fn misspelt() -> ! {
+        let _ = writeln!(std::io::stderr(), "{KILL_VARIABLE} names no point: [ROLE/]NAME[:NTH]=kill");
+        std::process::exit(2)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn no_two_points_have_the_same_name() {
+        let distinct: BTreeSet<_> = names().collect();
+        assert_eq!(distinct.len(), Point::ALL.len());
+    }
+}
