@@ -110,7 +110,7 @@ fn a_supervisor_that_is_killed_takes_its_server_along_and_both_can_be_started_ag
     let supervisor = i32::try_from(host.record("demo")["process_id"].as_i64().unwrap()).unwrap();
     kill(supervisor, "KILL");
     host.assert_nothing_runs();
-    assert!(!runs(pid));
+    eventually("its process is gone", || !runs(pid));
     let row = host.row("demo").unwrap();
     assert_eq!(row["status"], "unhealthy", "{row}");
     host.ok(&["start", "demo"]);
