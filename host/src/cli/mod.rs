@@ -23,6 +23,7 @@ mod foreground;
 mod from_config;
 mod list;
 mod logs;
+mod orphan;
 mod progress;
 mod reconcile;
 mod restart;

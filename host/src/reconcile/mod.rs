@@ -10,5 +10,5 @@ mod observe;
 mod plan;
 
 pub use effective::{Effective, EffectiveState, Evidence, Witnesses, judge};
-pub use observe::{Observed, observe};
+pub use observe::{Observed, Resource, observe, observe_all};
 pub use plan::{Action, Locks, plan};

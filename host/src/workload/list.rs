@@ -39,6 +39,10 @@ impl Manager {
         let observed = observe(self.plugins()?, &host_id, readable).await;
         let judge = Judge::new(self, &observed)?;
         let mut rows = Vec::new();
+        if options.all && options.group.is_none() && options.labels.is_empty() {
+            // Of the runtimes that were asked anyway.
+            rows.extend(self.orphans_in(&observed, &configs)?.iter().map(WorkloadView::of_orphan));
+        }
         for (name, config) in configs {
             let config = match config {
                 Ok(config) if wanted(&config) => config,

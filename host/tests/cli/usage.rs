@@ -347,7 +347,7 @@ fn names_and_all_exclude_each_other_and_one_of_them_is_needed() {
     -- stderr --
     error: the argument '--all' cannot be used with '[NAME]...'
 
-    Usage: wharf rm <NAME|--all|--group <GROUP>>
+    Usage: wharf rm <NAME|--all|--group <GROUP>|--orphan <[RUNTIME/]UID>>
 
     For more information, try '--help'.
     "#);
