@@ -3,6 +3,7 @@
 //! Called by every front end (command line, later REST and MCP), which parses, calls and renders. Each command takes
 //! the operation lock of its workload, changes records through the store alone, and goes to the owner or fails
 //! loudly (R08). It must not print, and must not know any particular runtime.
+mod adopt;
 mod create;
 mod forget;
 mod list;
@@ -19,6 +20,7 @@ mod status;
 mod stop;
 mod view;
 
+pub use adopt::{Adopted, Adoption};
 pub use forget::Forgotten;
 pub use list::ListOptions;
 pub use logs::{LogReader, LogSource};

@@ -192,7 +192,7 @@ fn orphan(resource: Resource, doubts: Vec<WorkloadName>) -> Orphan {
 fn not_found<'a>(id: &OrphanId, silent: impl Iterator<Item = (&'a str, &'a str)>) -> Error {
     let reasons: BTreeSet<&str> = silent.map(|(_, reason)| reason).collect();
     if reasons.is_empty() {
-        return Error::new(ErrorKind::NotFound, format!("there is no resource {id} of this host"))
+        return Error::new(ErrorKind::NotFound, format!("there is no resource '{id}' of this host"))
             .hint("see: wharf list --all, wharf doctor");
     }
     let reasons = reasons.into_iter().collect::<Vec<_>>().join("; ");
