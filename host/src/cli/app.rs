@@ -3,7 +3,7 @@ use super::console::{Console, Format};
 use super::failure::{DONE, Failure, Outcome, gravity};
 use super::world::{WorldOptions, own_umask};
 use super::{
-    completion, doctor, export, list, logs, reconcile, restart, rm, run, runtime, start, status, stop,
+    adopt, completion, doctor, export, list, logs, reconcile, restart, rm, run, runtime, start, status, stop,
     version,
 };
 use clap::error::ErrorKind as ClapErrorKind;
@@ -45,6 +45,7 @@ enum Command {
     Rm(rm::Rm),
     Logs(logs::Logs),
     Reconcile(reconcile::Reconcile),
+    Adopt(adopt::Adopt),
     Export(export::Export),
     #[command(subcommand)]
     Runtime(runtime::Runtime),
@@ -65,6 +66,7 @@ impl Command {
             Self::Restart(command) => command.format,
             Self::Rm(command) => command.format,
             Self::Reconcile(command) => command.format,
+            Self::Adopt(command) => command.format,
             Self::Runtime(command) => command.format(),
             Self::Doctor(command) => command.format,
             Self::Version(command) => command.format,
@@ -93,6 +95,7 @@ impl Command {
             Self::Logs(command) => command.execute(manager, console).await,
             Self::Export(command) => command.execute(manager, console),
             Self::Reconcile(command) => command.execute(manager, console).await,
+            Self::Adopt(command) => command.execute(manager, console).await,
             Self::Runtime(command) => command.execute(manager, console).await,
             Self::Doctor(command) => command.execute(manager, console).await,
             Self::Completion(command) => command.execute(console),

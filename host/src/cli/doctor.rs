@@ -10,7 +10,7 @@ use serde::Serialize;
 use std::path::PathBuf;
 use wharf::error::{Error, ErrorKind, chain};
 use wharf::plugin::Plugins;
-use wharf::workload::Manager;
+use wharf::workload::{Manager, Orphan};
 
 const EXAMPLES: &str = "Examples:
   wharf doctor
@@ -90,6 +90,7 @@ impl Doctor {
         let runtimes = runtimes(plugins).await;
         let runs = runtimes.iter().any(|finding| finding.result == Verdict::Ok);
         checks.extend(runtimes);
+        checks.extend(orphans(manager).await);
         checks.extend(tools(&config.search_path));
         self.print(&Diagnosis { ok: is_usable && runs, checks }, console)
     }
@@ -160,6 +161,19 @@ async fn runtimes(plugins: &Plugins) -> Vec<Finding> {
             }
         })
         .collect()
+}
+
+/// Resources that no RunConfig names. That a runtime cannot be asked is told by its own check.
+async fn orphans(manager: &Manager) -> Vec<Finding> {
+    let orphans = match manager.orphans().await {
+        Ok(orphans) => orphans,
+        Err(error) => return vec![Finding::warning("orphans", error.message, error.hints.join("; "))],
+    };
+    let finding = |orphan: &Orphan| {
+        let message = format!("{} {} is {}", orphan.id(), orphan.object, orphan.state);
+        Finding::warning("orphan", message, orphan.explanation())
+    };
+    orphans.iter().map(finding).collect()
 }
 
 /// What packages are run with.

@@ -22,8 +22,9 @@ const EXAMPLES: &str = "Examples:
 ///
 /// JSON: an array of name, uid, runtime_name, runtime_instance, package, url, port, transport_type, proxy_mode,
 /// status (starting, running, stopping, stopped, removing, error, unhealthy, interrupted, unknown), status_context,
-/// stale, stale_reason, group, labels, created_at, started_at. Keys are absent when empty. With --format mcpservers:
-/// {"mcpServers": {NAME: {"url", "type"}}}, as MCP clients are configured.
+/// stale, stale_reason, group, labels, created_at, started_at, orphan (a resource without a RunConfig, with --all;
+/// its name is what `wharf rm --orphan` takes). Keys are absent when empty. With --format mcpservers: {"mcpServers":
+/// {NAME: {"url", "type"}}}, as MCP clients are configured.
 #[derive(Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct List {

@@ -9,6 +9,7 @@
 //! - An error is printed once, and its kind alone decides the exit code.
 //! - A reader that goes away is no error, and never leaves a command half done.
 //! - The process ends through [`wharf::plugin::leave`]: plugins may be loaded.
+mod adopt;
 mod age;
 mod app;
 mod completion;
@@ -23,6 +24,7 @@ mod foreground;
 mod from_config;
 mod list;
 mod logs;
+mod orphan;
 mod progress;
 mod reconcile;
 mod restart;

@@ -7,12 +7,13 @@ use super::stop::{DEFAULT_TIMEOUT, seconds};
 use clap::Args;
 use std::time::Duration;
 use wharf::status::WorkloadName;
-use wharf::workload::Manager;
+use wharf::workload::{Manager, OrphanId};
 
 const EXAMPLES: &str = "Examples:
   wharf rm time everything
   wharf rm --all
-  wharf rm --forget time        its runtime is gone for good: drop the record, and say what stays";
+  wharf rm --forget time        its runtime is gone for good: drop the record, and say what stays
+  wharf rm --orphan process/0123456789abcdef0123456789abcdef";
 
 /// Remove workloads; those that run are stopped first. Their logs stay
 ///
@@ -36,6 +37,14 @@ pub(super) struct Rm {
     /// status record alone; corrupt records are kept under another name
     #[arg(long)]
     forget: bool,
+    /// Remove a resource that a runtime has and no RunConfig names (see: wharf list --all); can be given several times
+    #[arg(
+        long,
+        value_name = "[RUNTIME/]UID",
+        group = "Selection",
+        conflicts_with_all = ["names", "all", "group", "forget"]
+    )]
+    orphan: Vec<OrphanId>,
     /// How to print the results
     #[arg(long, value_enum, default_value_t)]
     pub(super) format: Format,
@@ -43,6 +52,9 @@ pub(super) struct Rm {
 
 impl Rm {
     pub(super) async fn execute(&self, manager: &Manager, console: &Console) -> Outcome {
+        if !self.orphan.is_empty() {
+            return super::orphan::remove(&self.orphan, manager, self.format, console).await;
+        }
         let remove = |name: WorkloadName| async move {
             if self.forget {
                 let forgotten = manager.forget(&name).await?;

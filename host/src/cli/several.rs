@@ -5,6 +5,7 @@ use super::failure::{DONE, Outcome, gravity};
 use super::select::Selection;
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
+use std::fmt::Display;
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
@@ -42,6 +43,11 @@ impl Report {
         Self { name: name.to_string(), result, ..Self::default() }
     }
 
+    /// A success of something that is no workload.
+    pub(super) fn named(name: String, result: &'static str) -> Self {
+        Self { name, result, ..Self::default() }
+    }
+
     /// With the place where clients reach it.
     pub(super) fn at(mut self, url: String) -> Self {
         self.url = url;
@@ -54,10 +60,11 @@ impl Report {
         self
     }
 
-    fn failure(name: &WorkloadName, error: Error) -> Self {
+    /// Why it could not be done.
+    pub(super) fn failure(name: &impl Display, error: Error) -> Self {
         let named = format!("'{name}'");
         let error = if error.message.contains(&named) { error } else { error.while_doing(named) };
-        Self { error: Some(error), ..Self::of(name, "failed") }
+        Self { error: Some(error), ..Self::named(name.to_string(), "failed") }
     }
 
     fn text(&self) -> String {
@@ -115,6 +122,21 @@ where
     }
     printed?;
     Ok(exit_code(&all))
+}
+
+/// Prints what became of several things at the end.
+pub(super) fn print(reports: &[Report], format: Format, console: &Console) -> Outcome {
+    if format == Format::Json {
+        console.json(&reports)?;
+        return Ok(exit_code(reports));
+    }
+    for report in reports {
+        match &report.error {
+            Some(error) => console.error(error, format),
+            None => console.line(&report.text())?,
+        }
+    }
+    Ok(exit_code(reports))
 }
 
 fn exit_code(reports: &[Report]) -> u8 {

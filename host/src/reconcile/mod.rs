@@ -5,10 +5,12 @@
 //!
 //! Invariants (the ownership contract): only the owner is asked and only the owner is believed (R02); what is shown
 //! gets worse on positive evidence alone (R04); reading does not write (R05).
+mod claim;
 mod effective;
 mod observe;
 mod plan;
 
+pub use claim::{Claim, claim};
 pub use effective::{Effective, EffectiveState, Evidence, Witnesses, judge};
-pub use observe::{Observed, observe};
+pub use observe::{Observed, Resource, observe, observe_all};
 pub use plan::{Action, Locks, plan};

@@ -5,7 +5,7 @@ use crate::plugin::{Plugins, RuntimeClient};
 use crate::status::{Owner, RunConfig};
 use futures_util::future::join_all;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::Duration,
 };
 use wharf_sdk::{Listing, Observation};
@@ -16,15 +16,25 @@ const DEADLINE: Duration = Duration::from_secs(6);
 /// What the owners said.
 #[derive(Debug, Default)]
 pub struct Observed {
-    answers: HashMap<(String, String), Result<Answer, String>>,
+    answers: BTreeMap<(String, String), Result<Answer, String>>,
 }
 
 /// One owner's complete answer.
 #[derive(Debug)]
 struct Answer {
     instance: String,
-    by_uid: HashMap<String, Observation>,
-    twice: Vec<String>,
+    /// How it was reached: the endpoint that was asked for, or the runtime's own choice.
+    endpoint: String,
+    by_uid: HashMap<String, Vec<Observation>>,
+}
+
+/// A resource of this host, and where it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resource {
+    /// Its runtime, there.
+    pub owner: Owner,
+    /// The resource.
+    pub seen: Observation,
 }
 
 /// Asks the owners of these workloads. The records must have been read before: the snapshot begins after them (R04).
@@ -33,11 +43,27 @@ pub async fn observe(
     host_id: &str,
     configs: impl Iterator<Item = &RunConfig>,
 ) -> Observed {
-    let mut owners: BTreeMap<(String, String), ()> = BTreeMap::new();
-    for owner in configs.filter_map(RunConfig::owner) {
-        owners.insert((owner.runtime_name, owner.runtime_endpoint), ());
-    }
-    let questions = owners.into_keys().map(|(name, endpoint)| async move {
+    ask_all(plugins, host_id, places_of(configs)).await
+}
+
+/// Asks every runtime that a plugin provides, through its usual endpoint and those that these workloads name.
+pub async fn observe_all(
+    plugins: &Plugins,
+    host_id: &str,
+    configs: impl Iterator<Item = &RunConfig>,
+) -> Observed {
+    let mut places = places_of(configs);
+    let provided = plugins.catalog().runtimes().into_iter().filter(|provided| !provided.shadowed);
+    places.extend(provided.map(|provided| (provided.runtime.name.clone(), String::new())));
+    ask_all(plugins, host_id, places).await
+}
+
+fn places_of<'a>(configs: impl Iterator<Item = &'a RunConfig>) -> BTreeSet<(String, String)> {
+    configs.filter_map(RunConfig::owner).map(|owner| (owner.runtime_name, owner.runtime_endpoint)).collect()
+}
+
+async fn ask_all(plugins: &Plugins, host_id: &str, places: BTreeSet<(String, String)>) -> Observed {
+    let questions = places.into_iter().map(|(name, endpoint)| async move {
         let asked = tokio::time::timeout(DEADLINE, ask(plugins, host_id, &name, &endpoint)).await;
         let answer = asked.unwrap_or_else(|_| Err(format!("the runtime '{name}' gave no answer in time")));
         if let Err(reason) = &answer {
@@ -49,18 +75,17 @@ pub async fn observe(
 }
 
 async fn ask(plugins: &Plugins, host_id: &str, name: &str, endpoint: &str) -> Result<Answer, String> {
-    let endpoint = (!endpoint.is_empty()).then_some(endpoint);
-    let client = plugins.connect(name, endpoint).await.map_err(|error| chain(&error))?;
+    let asked_for = (!endpoint.is_empty()).then_some(endpoint);
+    let client = plugins.connect(name, asked_for).await.map_err(|error| chain(&error))?;
     let listing = list(&client).await?;
     if !listing.complete {
         return Err(format!("the runtime '{name}' could not list everything"));
     }
-    let mut answer = Answer { instance: listing.instance, by_uid: HashMap::new(), twice: Vec::new() };
+    let endpoint = endpoint.to_owned();
+    let mut answer = Answer { instance: listing.instance, endpoint, by_uid: HashMap::new() };
     // What carries another host's id is foreign, whatever its uid says (R09).
     for seen in listing.workloads.into_iter().filter(|seen| seen.host_id == host_id) {
-        if let Some(before) = answer.by_uid.insert(seen.uid.clone(), seen) {
-            answer.twice.push(before.uid);
-        }
+        answer.by_uid.entry(seen.uid.clone()).or_default().push(seen);
     }
     Ok(answer)
 }
@@ -86,13 +111,47 @@ impl Observed {
                 answer.instance
             ));
         }
-        let uid = config.uid.as_str();
-        if answer.twice.iter().any(|twice| twice == uid) {
-            return Evidence::None(format!("the runtime '{runtime_name}' has two resources with its uid"));
+        match answer.by_uid.get(config.uid.as_str()).map(Vec::as_slice) {
+            None | Some([]) => Evidence::HasNot,
+            Some([seen]) => Evidence::Has(Box::new(seen.clone())),
+            Some(several) => {
+                let objects: Vec<&str> = several.iter().map(|seen| seen.object.as_str()).collect();
+                Evidence::None(format!(
+                    "the runtime '{runtime_name}' has two resources with its uid: {}",
+                    objects.join(", ")
+                ))
+            }
         }
-        match answer.by_uid.get(uid) {
-            Some(seen) => Evidence::Has(Box::new(seen.clone())),
-            None => Evidence::HasNot,
+    }
+
+    /// Every resource that was seen and carries this host's id, each instance of a runtime once, by runtime and uid.
+    pub fn resources(&self) -> Vec<Resource> {
+        let mut instances = BTreeSet::new();
+        let mut found = Vec::new();
+        for ((runtime_name, _), answer) in &self.answers {
+            let Ok(answer) = answer else { continue };
+            if !instances.insert((runtime_name, &answer.instance)) {
+                continue;
+            }
+            let owner = Owner {
+                runtime_name: runtime_name.clone(),
+                runtime_instance: answer.instance.clone(),
+                runtime_endpoint: answer.endpoint.clone(),
+            };
+            let seen = answer.by_uid.values().flatten();
+            found.extend(seen.map(|seen| Resource { owner: owner.clone(), seen: seen.clone() }));
         }
+        found.sort_by(|a, b| {
+            let key = |it: &Resource| (it.owner.runtime_name.clone(), it.seen.uid.clone());
+            key(a).cmp(&key(b))
+        });
+        found
+    }
+
+    /// Runtimes that gave no complete answer, each with the reason.
+    pub fn silent(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.answers.iter().filter_map(|((name, _), answer)| {
+            answer.as_ref().err().map(|reason| (name.as_str(), reason.as_str()))
+        })
     }
 }

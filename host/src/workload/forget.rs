@@ -116,11 +116,15 @@ impl Manager {
             return format!("whatever any runtime has with the uid {}: it had no owner", run.uid);
         };
         let place = format!("the runtime '{}' ({})", owner.runtime_name, owner.runtime_instance);
+        let remove = format!("wharf rm --orphan {}/{}", owner.runtime_name, run.uid);
         match self.evidence_of(run).await {
             Evidence::HasNot => format!("nothing: {place} has none of it"),
-            Evidence::Has(seen) => format!("{} in {place}, labelled with the uid {}", shown(&seen), run.uid),
+            Evidence::Has(seen) => format!("{} in {place}; to remove it: {remove}", shown(&seen)),
             Evidence::None(reason) => {
-                format!("whatever {place} has with the uid {}, which cannot be told now ({reason})", run.uid)
+                format!(
+                    "whatever {place} has with the uid {}, which cannot be told now ({reason}); to remove it: {remove}",
+                    run.uid
+                )
             }
         }
     }

@@ -39,6 +39,10 @@ impl Manager {
         let observed = observe(self.plugins()?, &host_id, readable).await;
         let judge = Judge::new(self, &observed)?;
         let mut rows = Vec::new();
+        if options.all && options.group.is_none() && options.labels.is_empty() {
+            // Of the runtimes that were asked anyway.
+            rows.extend(self.orphans_in(&observed, &configs)?.iter().map(WorkloadView::of_orphan));
+        }
         for (name, config) in configs {
             let config = match config {
                 Ok(config) if wanted(&config) => config,
@@ -151,6 +155,9 @@ impl<'a> Judge<'a> {
         config: &RunConfig,
         status: Option<std::result::Result<&StatusRecord, &ReadError>>,
     ) -> Result<Option<WorkloadView>> {
+        if config.owner().is_none() && !config.is_remote() {
+            return Ok(Some(ownerless(config, status.and_then(std::result::Result::ok))));
+        }
         let mut record = match status {
             None => None,
             Some(Ok(record)) => Some(record.clone()),
@@ -200,6 +207,12 @@ impl<'a> Judge<'a> {
 fn unreadable_status(config: &RunConfig, error: &ReadError) -> WorkloadView {
     let context = crate::error::chain(error);
     WorkloadView::of(config, None, Effective { state: EffectiveState::Unknown, context, stale: None })
+}
+
+/// R07: it belongs to nobody, so nobody is believed about it. Who shows it is asked by `adopt`.
+fn ownerless(config: &RunConfig, record: Option<&StatusRecord>) -> WorkloadView {
+    let context = format!("owner unknown: no runtime is recorded; find it: wharf adopt {}", config.name);
+    WorkloadView::of(config, record, Effective { state: EffectiveState::Unknown, context, stale: None })
 }
 
 fn is_worse(record: Option<&StatusRecord>, effective: &Effective) -> bool {

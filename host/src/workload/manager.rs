@@ -153,7 +153,8 @@ impl Manager {
             return Err(Error::new(
                 ErrorKind::Owner,
                 format!("'{}' has no owner: no runtime is recorded for it", run.name),
-            ));
+            )
+            .hint(format!("find it: wharf adopt {}", run.name)));
         };
         let doing = format!("'{}' belongs to the runtime '{}'", run.name, owner.runtime_name);
         let endpoint = (!owner.runtime_endpoint.is_empty()).then_some(owner.runtime_endpoint.as_str());

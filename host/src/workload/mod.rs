@@ -3,11 +3,13 @@
 //! Called by every front end (command line, later REST and MCP), which parses, calls and renders. Each command takes
 //! the operation lock of its workload, changes records through the store alone, and goes to the owner or fails
 //! loudly (R08). It must not print, and must not know any particular runtime.
+mod adopt;
 mod create;
 mod forget;
 mod list;
 mod logs;
 mod manager;
+mod orphan;
 mod reconcile;
 mod remove;
 mod request;
@@ -18,10 +20,12 @@ mod status;
 mod stop;
 mod view;
 
+pub use adopt::{Adopted, Adoption};
 pub use forget::Forgotten;
 pub use list::ListOptions;
 pub use logs::{LogReader, LogSource};
 pub use manager::Manager;
+pub use orphan::{Orphan, OrphanId};
 pub use reconcile::{Reconciled, Reconciliation};
 pub use request::{RunRequest, Started};
 pub use server::ServerError;

@@ -1,4 +1,5 @@
 //! A workload as it is shown: the object of `list --format json`.
+use super::orphan::Orphan;
 use crate::reconcile::{Effective, EffectiveState};
 use crate::status::{Desired, ProxyMode, RunConfig, StatusRecord, Transport};
 use serde::Serialize;
@@ -56,6 +57,9 @@ pub struct WorkloadView {
     /// When it last became ready, RFC 3339.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub started_at: String,
+    /// It is a resource without a RunConfig; its name is what `rm --orphan` takes.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub orphan: bool,
     /// Whether it should run; for filtering, not shown.
     #[serde(skip)]
     pub(crate) wanted: bool,
@@ -91,6 +95,7 @@ impl WorkloadView {
                 .and_then(|record| record.started_at)
                 .map(|at| at.to_string())
                 .unwrap_or_default(),
+            orphan: false,
             wanted: record.is_none_or(|record| record.desired == Desired::Running),
         }
     }
@@ -115,7 +120,20 @@ impl WorkloadView {
             labels: BTreeMap::new(),
             created_at: String::new(),
             started_at: String::new(),
+            orphan: false,
             wanted: true,
+        }
+    }
+
+    /// A resource without a RunConfig.
+    pub(super) fn of_orphan(orphan: &Orphan) -> Self {
+        Self {
+            uid: orphan.uid.clone(),
+            runtime_name: orphan.runtime_name.clone(),
+            runtime_instance: orphan.runtime_instance.clone(),
+            orphan: true,
+            wanted: false,
+            ..Self::unreadable(&orphan.id(), orphan.explanation())
         }
     }
 }

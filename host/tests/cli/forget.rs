@@ -11,7 +11,7 @@ fn r08_a_workload_whose_runtime_is_missing_is_forgotten_and_what_stays_is_said()
     assert_snapshot!(world.wharf(&["rm", "--forget", "time"]), @r#"
     exit code 0
     -- stdout --
-    time: forgotten; left behind: whatever the runtime 'absent' (here) has with the uid 0123456789abcdef0123456789abcdef, which cannot be told now (no plugin provides a runtime named 'absent'; no plugin was found at all)
+    time: forgotten; left behind: whatever the runtime 'absent' (here) has with the uid 0123456789abcdef0123456789abcdef, which cannot be told now (no plugin provides a runtime named 'absent'; no plugin was found at all); to remove it: wharf rm --orphan absent/0123456789abcdef0123456789abcdef
     "#);
     assert_snapshot!(world.wharf(&["rm", "--forget", "fetch", "--format", "json"]), @r#"
     exit code 0
@@ -20,7 +20,7 @@ fn r08_a_workload_whose_runtime_is_missing_is_forgotten_and_what_stays_is_said()
       {
         "name": "fetch",
         "result": "forgotten",
-        "left_behind": "whatever the runtime 'absent' (here) has with the uid 0123456789abcdef0123456789abcdef, which cannot be told now (no plugin provides a runtime named 'absent'; no plugin was found at all)"
+        "left_behind": "whatever the runtime 'absent' (here) has with the uid 0123456789abcdef0123456789abcdef, which cannot be told now (no plugin provides a runtime named 'absent'; no plugin was found at all); to remove it: wharf rm --orphan absent/0123456789abcdef0123456789abcdef"
       }
     ]
     "#);
@@ -109,4 +109,48 @@ fn r01_records_of_two_creations_of_a_name_are_both_forgotten() {
     world.write("state/statuses/time.json", &status(r#""stopped""#, r#""stopped""#).replace(UID, &other));
     assert!(world.wharf(&["rm", "--forget", "time"]).starts_with("exit code 0\n"));
     assert!(world.wharf(&["list", "--all"]).contains("there are no workloads"));
+}
+
+#[test]
+fn r09_an_orphan_is_named_by_its_uid_and_excludes_the_other_ways_to_choose() {
+    let world = World::new();
+    world.record("time");
+    assert_snapshot!(world.wharf(&["rm", "--orphan", "process/time"]), @r#"
+    exit code 2
+    -- stderr --
+    error: invalid value 'process/time' for '--orphan <[RUNTIME/]UID>': an id has 32 lowercase hexadecimal digits, this text of 4 characters is none
+
+    For more information, try '--help'.
+    "#);
+    assert_snapshot!(world.wharf(&["rm", "--orphan", UID, "time"]), @r#"
+    exit code 2
+    -- stderr --
+    error: the argument '--orphan <[RUNTIME/]UID>' cannot be used with '[NAME]...'
+
+    Usage: wharf rm <NAME|--all|--group <GROUP>|--orphan <[RUNTIME/]UID>>
+
+    For more information, try '--help'.
+    "#);
+    assert_snapshot!(world.wharf(&["rm", "--orphan", UID, "--format", "json"]), @r#"
+    exit code 4
+    -- stdout --
+    [
+      {
+        "name": "0123456789abcdef0123456789abcdef",
+        "result": "failed",
+        "error": {
+          "kind": "conflict",
+          "message": "'0123456789abcdef0123456789abcdef' is no orphan: it is the workload 'time'",
+          "hints": [
+            "run: wharf rm time"
+          ]
+        }
+      }
+    ]
+    "#);
+    assert_snapshot!(world.wharf(&["rm", "--orphan", &UID.replace('0', "f")]), @r#"
+    exit code 5
+    -- stderr --
+    error: whether there is a resource 'f123456789abcdeff123456789abcdef' is not known: no plugin provides a runtime named 'absent'; no plugin was found at all
+    "#);
 }

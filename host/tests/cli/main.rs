@@ -5,6 +5,7 @@
     clippy::print_stderr,
     reason = "a test fails where its world does, and says what it skips"
 )]
+mod adopt;
 mod completion;
 mod forget;
 mod harness;

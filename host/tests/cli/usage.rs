@@ -21,6 +21,7 @@ fn the_short_help_lists_the_commands() {
       rm          Remove workloads; those that run are stopped first. Their logs stay [alias: remove]
       logs        Show what a workload writes
       reconcile   Bring workloads to what they should be, as far as evidence supports it
+      adopt       Give an owner to a workload that has none
       export      Print a workload's RunConfig, to be given to: wharf run --from-config
       runtime     See which runtimes there are, and whether they work
       doctor      Try everything that workloads need, and say what to do about what is missing
@@ -55,6 +56,7 @@ fn the_help_has_examples_and_exit_codes() {
       rm          Remove workloads; those that run are stopped first. Their logs stay [alias: remove]
       logs        Show what a workload writes
       reconcile   Bring workloads to what they should be, as far as evidence supports it
+      adopt       Give an owner to a workload that has none
       export      Print a workload's RunConfig, to be given to: wharf run --from-config
       runtime     See which runtimes there are, and whether they work
       doctor      Try everything that workloads need, and say what to do about what is missing
@@ -205,6 +207,7 @@ fn each_command_has_examples_in_its_help() {
         "rm",
         "logs",
         "reconcile",
+        "adopt",
         "export",
         "runtime list",
         "runtime info",
@@ -347,7 +350,7 @@ fn names_and_all_exclude_each_other_and_one_of_them_is_needed() {
     -- stderr --
     error: the argument '--all' cannot be used with '[NAME]...'
 
-    Usage: wharf rm <NAME|--all|--group <GROUP>>
+    Usage: wharf rm <NAME|--all|--group <GROUP>|--orphan <[RUNTIME/]UID>>
 
     For more information, try '--help'.
     "#);

@@ -1,0 +1,22 @@
+//! `rm --orphan`: resources without a RunConfig, each removed by its runtime and uid.
+use super::console::{Console, Format};
+use super::failure::Outcome;
+use super::several::{Report, print};
+use wharf::workload::{Manager, OrphanId};
+
+/// Removes these, one after the other; a failure holds up no other one.
+pub(super) async fn remove(
+    ids: &[OrphanId],
+    manager: &Manager,
+    format: Format,
+    console: &Console,
+) -> Outcome {
+    let mut reports = Vec::with_capacity(ids.len());
+    for id in ids {
+        reports.push(match manager.remove_orphan(id).await {
+            Ok(orphan) => Report::named(orphan.id(), "removed"),
+            Err(error) => Report::failure(id, error),
+        });
+    }
+    print(&reports, format, console)
+}

@@ -1,0 +1,106 @@
+//! `adopt`, and workloads whose owner nobody knows.
+use crate::harness::{World, run_config, status};
+use insta::assert_snapshot;
+
+/// A workload with this in place of its runtime's name.
+fn ownerless(world: &World, name: &str, runtime: &str) {
+    let config = run_config(name, "").replace(r#""absent""#, runtime);
+    world.write(&format!("state/runconfigs/{name}.json"), &config);
+    world.write(&format!("state/statuses/{name}.json"), &status(r#""running""#, r#""running""#));
+}
+
+#[test]
+fn r07_a_workload_without_an_owner_is_unknown() {
+    let world = World::new();
+    for (name, runtime) in [("empty", r#""""#), ("blank", r#""  ""#), ("number", "7"), ("null", "null")] {
+        ownerless(&world, name, runtime);
+    }
+    let before = world.files();
+    assert_snapshot!(world.wharf(&["list"]), @r#"
+    exit code 0
+    -- stdout --
+    NAME     RUNTIME   PACKAGE                   STATUS    URL   PORT   GROUP   CREATED
+    blank    -         uvx://mcp-server-blank    unknown   -     4100   tools   -
+    empty    -         uvx://mcp-server-empty    unknown   -     4100   tools   -
+    null     -         uvx://mcp-server-null     unknown   -     4100   tools   -
+    number   -         uvx://mcp-server-number   unknown   -     4100   tools   -
+    -- stderr --
+    blank: unknown: owner unknown: no runtime is recorded; find it: wharf adopt blank
+    empty: unknown: owner unknown: no runtime is recorded; find it: wharf adopt empty
+    null: unknown: owner unknown: no runtime is recorded; find it: wharf adopt null
+    number: unknown: owner unknown: no runtime is recorded; find it: wharf adopt number
+    "#);
+    assert_snapshot!(world.wharf(&["reconcile", "blank"]), @r#"
+    exit code 0
+    -- stdout --
+    blank: left alone: it has no owner
+    "#);
+    assert_snapshot!(world.wharf(&["adopt", "blank"]), @r#"
+    exit code 3
+    -- stderr --
+    error: the owner of 'blank' is unknown: no runtime has anything of it
+    hint: to decide by hand: wharf adopt blank --runtime NAME
+    "#);
+    assert_snapshot!(world.wharf(&["adopt", "blank", "--runtime", "docker"]), @r#"
+    exit code 5
+    -- stderr --
+    error: no plugin provides a runtime named 'docker'; no plugin was found at all
+    hint: see: wharf runtime list
+    "#);
+    assert_eq!(world.files(), before);
+    assert_snapshot!(world.wharf(&["stop", "blank"]), @r#"
+    exit code 5
+    -- stderr --
+    error: 'blank' has no owner: no runtime is recorded for it
+    hint: find it: wharf adopt blank
+    "#);
+}
+
+#[test]
+fn r07_nothing_is_adopted_while_a_runtime_that_was_used_here_cannot_be_asked() {
+    let world = World::new();
+    world.record("time");
+    ownerless(&world, "blank", r#""""#);
+    let before = world.files();
+    assert_snapshot!(world.wharf(&["adopt", "blank"]), @r#"
+    exit code 5
+    -- stderr --
+    error: the owner of 'blank' is unknown: it may be of a runtime that cannot be asked: 'absent' (no plugin provides a runtime named 'absent'; no plugin was found at all)
+    hint: to decide by hand: wharf adopt blank --runtime NAME
+    "#);
+    assert_snapshot!(world.wharf(&["adopt", "blank", "--format", "json"]), @r#"
+    exit code 5
+    -- stderr --
+    {"error":{"kind":"owner","message":"the owner of 'blank' is unknown: it may be of a runtime that cannot be asked: 'absent' (no plugin provides a runtime named 'absent'; no plugin was found at all)","hints":["to decide by hand: wharf adopt blank --runtime NAME"]}}
+    "#);
+    assert_eq!(world.files(), before);
+}
+
+#[test]
+fn r07_an_owner_is_not_replaced_by_accident() {
+    let world = World::new();
+    world.record("time");
+    world.write(
+        "state/runconfigs/far.json",
+        &run_config("far", r#","remote_url":"https://x""#).replace("absent", ""),
+    );
+    let before = world.files();
+    assert_snapshot!(world.wharf(&["adopt", "time"]), @r#"
+    exit code 4
+    -- stderr --
+    error: 'time' has an owner: the runtime 'absent' at here
+    hint: to move it to another instance: wharf adopt time --runtime absent --rebind
+    "#);
+    assert_snapshot!(world.wharf(&["adopt", "time", "--runtime", "process", "--rebind"]), @r#"
+    exit code 4
+    -- stderr --
+    error: 'time' belongs to the runtime 'absent'
+    hint: an owner can be moved to another instance of the same runtime alone
+    "#);
+    assert_snapshot!(world.wharf(&["adopt", "far"]), @r#"
+    exit code 4
+    -- stderr --
+    error: 'far' is a remote server, which has no owner
+    "#);
+    assert_eq!(world.files(), before);
+}
