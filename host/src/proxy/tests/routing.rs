@@ -273,6 +273,7 @@ async fn only_the_first_and_last_subscription_reach_the_server() {
         script.answer(&request, json!({ "by": "server" })).await;
     });
     assert_eq!(reply.json()["result"], json!({ "by": "server" }), "answered after the server's answer");
+    assert_eq!(rig.post(&other, &on("unsubscribe")).await.json()["result"], json!({}), "it had none");
     assert_eq!(rig.post(&other, &subscribe).await.json()["result"], json!({}));
     let (mut a, mut b) = (rig.get(&one, None).await, rig.get(&other, None).await);
     script.notify("notifications/resources/updated", json!({ "uri": "f://a/part" })).await;
