@@ -1,5 +1,7 @@
 //! What is checked before a body is looked at (section 2 of the translation table, rows 1 to 4): who asks
 //! (`Host`, `Origin`), and in which types. Used by both fronts, so that an HTTP server gets the same protection.
+use std::net::Ipv4Addr;
+
 use axum::http::header::{ACCEPT, CONTENT_TYPE, HOST, ORIGIN};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
@@ -13,7 +15,12 @@ pub(crate) const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-pro
 /// `Last-Event-ID`.
 pub(crate) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+/// Whether a name can mean nothing but this machine: a page of somebody else cannot be served under it.
+fn is_loopback(name: &str) -> bool {
+    name.eq_ignore_ascii_case("localhost")
+        || name == "[::1]"
+        || name.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+}
 
 /// Allow-lists of one workload.
 #[derive(Debug)]
@@ -60,7 +67,7 @@ impl Gate {
     fn is_host_allowed(&self, host: &[u8]) -> bool {
         let Ok(host) = std::str::from_utf8(host) else { return false };
         let Some(name) = name_without_port(host) else { return false };
-        if LOOPBACK.iter().any(|known| name.eq_ignore_ascii_case(known)) {
+        if is_loopback(name) {
             return true;
         }
         self.hosts.iter().any(|known| known.eq_ignore_ascii_case(name) || known.eq_ignore_ascii_case(host))
@@ -72,8 +79,7 @@ impl Gate {
         }
         let Some((scheme, host)) = origin.split_once("://") else { return false };
         (scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https"))
-            && name_without_port(host)
-                .is_some_and(|name| LOOPBACK.iter().any(|known| name.eq_ignore_ascii_case(known)))
+            && name_without_port(host).is_some_and(is_loopback)
     }
 }
 
@@ -158,7 +164,7 @@ mod tests {
     #[test]
     fn only_loopback_and_listed_hosts_pass() {
         for host in
-            ["localhost", "LOCALHOST:1", "127.0.0.1:65535", "[::1]", "[::1]:80", "box.LAN:9", "one.lan:8080"]
+            ["localhost", "LOCALHOST:1", "127.0.0.1:65535", "127.0.0.2:80", "[::1]", "[::1]:80", "box.LAN:9", "one.lan:8080"]
         {
             assert_eq!(judge(host, None), Ok(false), "{host}");
         }
@@ -166,6 +172,8 @@ mod tests {
             "evil.example",
             "localhost.evil.example",
             "127.0.0.1.evil.example",
+            "128.0.0.1",
+            "127.1",
             "localhost:x",
             "[::1",
             "",
@@ -182,7 +190,7 @@ mod tests {
 
     #[test]
     fn only_loopback_and_listed_origins_pass() {
-        for origin in ["http://localhost:3000", "https://127.0.0.1", "http://[::1]:5", "https://app.example"]
+        for origin in ["http://localhost:3000", "https://127.0.0.2", "http://[::1]:5", "https://app.example"]
         {
             assert_eq!(judge("localhost", Some(origin)), Ok(true), "{origin}");
         }

@@ -71,6 +71,7 @@ impl State {
             return None;
         }
         let Some(call) = self.take_call(id) else {
+            self.bury_answered(id);
             tracing::debug!(id, "dropped an answer that nobody waits for");
             return None;
         };
@@ -90,17 +91,16 @@ impl State {
         Some((call, message))
     }
 
-    /// Whose work is in flight. Calls cancelled a moment ago count: the server may not have noticed.
-    pub(crate) fn owner(&mut self) -> Owner {
-        let now = Instant::now();
-        while self.ghosts.front().is_some_and(|(until, _)| *until <= now) {
-            self.ghosts.pop_front();
+    /// Whose work is in flight. Calls given up count until they are answered: the server may not have noticed.
+    pub(crate) fn owner(&self) -> Owner {
+        if self.has_forgotten {
+            return Owner::Several;
         }
-        let calls = self.pending.values().filter_map(|pending| match pending {
+        let mut sessions = self.pending.values().filter_map(|pending| match pending {
             Pending::Client(call) => Some(&call.session),
+            Pending::Tombstone(session) => Some(session),
             Pending::Own(_) => None,
         });
-        let mut sessions = calls.chain(self.ghosts.iter().map(|(_, session)| session));
         let Some(first) = sessions.next() else { return Owner::Nobody };
         if sessions.any(|session| session != first) { Owner::Several } else { Owner::One(first.clone()) }
     }

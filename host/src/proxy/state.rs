@@ -3,9 +3,8 @@
 //! The lock is held for look-ups and queue operations only, never across an await and never while writing to the
 //! server: lines are queued here, in the order of the decisions, and written after the lock is released
 //! ([`super::stdio::Shared::with`]). What the server sends is routed in [`super::route`].
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -19,9 +18,8 @@ use super::session::{ClientCapabilities, LogLevel, Principal, Session, SessionId
 use super::subscribe::Subscriptions;
 use super::upstream::{Phase, Upstream};
 
-/// How long a cancelled call still counts as in flight for attribution: the server may not have noticed.
-pub(crate) const CANCEL_GRACE: Duration = Duration::from_secs(10);
-const MOST_GHOSTS: usize = 1024;
+/// Calls given up that are remembered one by one; beyond it nothing the server says is certain to be anybody's.
+const MOST_TOMBSTONES: usize = 1024;
 
 /// Why something new is not taken now (503).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -84,8 +82,10 @@ pub(crate) struct State {
     /// What the server that ended last had written that is no MCP.
     pub(crate) last_junk: Option<String>,
     pub(crate) subscriptions: Subscriptions,
-    /// Calls cancelled a moment ago.
-    pub(crate) ghosts: VecDeque<(Instant, SessionId)>,
+    /// Tombstones among `pending`.
+    pub(crate) tombstones: usize,
+    /// A call was given up for which no tombstone was left: it may be anybody's.
+    pub(crate) has_forgotten: bool,
     pub(crate) server_requests: usize,
     next_id: u64,
     next_stream: StreamNo,
@@ -107,7 +107,8 @@ impl State {
             promise: None,
             last_junk: None,
             subscriptions: Subscriptions::default(),
-            ghosts: VecDeque::new(),
+            tombstones: 0,
+            has_forgotten: false,
             server_requests: 0,
             next_id: 1,
             next_stream: 1,
@@ -262,6 +263,7 @@ impl State {
 
     /// Ends a call with an error of the proxy's own.
     pub(crate) fn fail_call(&mut self, upstream_id: u64, message: &str) -> Option<SessionId> {
+        self.bury_answered(upstream_id);
         let call = self.take_call(upstream_id)?;
         let session = call.session.clone();
         self.subscriptions.failed(call.subscribes.as_deref());
@@ -286,14 +288,27 @@ impl State {
         self.forget_upstream(upstream_id, call.session.clone(), reason);
     }
 
-    /// Tells the server that nobody waits any more; for a moment the call still counts for attribution.
+    /// Tells the server that nobody waits any more. It need not listen: until it answers or ends, what it says may
+    /// still be about this call (section 6 of the table).
     pub(crate) fn forget_upstream(&mut self, upstream_id: u64, session: SessionId, reason: &str) {
         let params = serde_json::json!({ "requestId": upstream_id, "reason": reason }).to_string();
         self.notify("notifications/cancelled", Some(params.as_bytes()));
-        if self.ghosts.len() >= MOST_GHOSTS {
-            self.ghosts.pop_front();
+        if self.tombstones >= MOST_TOMBSTONES {
+            self.has_forgotten = true;
+            return;
         }
-        self.ghosts.push_back((Instant::now() + CANCEL_GRACE, session));
+        self.tombstones += 1;
+        self.pending.insert(upstream_id, Pending::Tombstone(session));
+    }
+
+    /// The server answered a call that was given up: it works on it no longer. Whether there was one.
+    pub(crate) fn bury_answered(&mut self, upstream_id: u64) -> bool {
+        if !matches!(self.pending.get(&upstream_id), Some(Pending::Tombstone(_))) {
+            return false;
+        }
+        self.pending.remove(&upstream_id);
+        self.tombstones = self.tombstones.saturating_sub(1);
+        true
     }
 
     /// Puts a call's last message, if it has one, on its stream, which ends with its last call.
@@ -402,7 +417,8 @@ impl State {
             session.server_requests.clear();
         }
         self.server_requests = 0;
-        self.ghosts.clear();
+        self.tombstones = 0;
+        self.has_forgotten = false;
     }
 
     /// Live sessions' ids, and whether there is any.

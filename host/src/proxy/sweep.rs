@@ -111,11 +111,9 @@ impl State {
             } else {
                 "the server did not answer in time"
             };
-            if let Some(Pending::Client(call)) = self.pending.get(&id) {
-                let session = call.session.clone();
+            if let Some(session) = self.fail_call(id, reason) {
                 self.forget_upstream(id, session, reason);
             }
-            self.fail_call(id, reason);
         }
     }
 }

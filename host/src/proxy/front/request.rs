@@ -156,9 +156,9 @@ pub(super) fn begin(state: &mut State, session: &SessionId, message: &Message, r
         }
         "resources/unsubscribe" => {
             if let (Some(uri), Some(known)) = (message.param_str("uri"), state.sessions.get_mut(session)) {
-                let was_subscribed = known.subscriptions.remove(&*uri);
-                let is_last = state.subscriptions.leave(&uri, session);
-                if was_subscribed && !is_last {
+                known.subscriptions.remove(&*uri);
+                // Others keep it, whether this session had it or not.
+                if !state.subscriptions.leave(&uri, session) {
                     return ok();
                 }
             }

@@ -3,6 +3,10 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::rig::{Rig, call, notification, request};
+use crate::proxy::Limits;
+use crate::proxy::route::Owner;
+use crate::proxy::session::{ClientCapabilities, SessionId};
+use crate::proxy::state::State;
 
 /// Runs a call of which the server does `work` before it answers.
 macro_rules! during {
@@ -269,6 +273,7 @@ async fn only_the_first_and_last_subscription_reach_the_server() {
         script.answer(&request, json!({ "by": "server" })).await;
     });
     assert_eq!(reply.json()["result"], json!({ "by": "server" }), "answered after the server's answer");
+    assert_eq!(rig.post(&other, &on("unsubscribe")).await.json()["result"], json!({}), "it had none");
     assert_eq!(rig.post(&other, &subscribe).await.json()["result"], json!({}));
     let (mut a, mut b) = (rig.get(&one, None).await, rig.get(&other, None).await);
     script.notify("notifications/resources/updated", json!({ "uri": "f://a/part" })).await;
@@ -415,23 +420,54 @@ async fn a_lone_session_with_a_stream_can_be_asked_outside_of_calls() {
 }
 
 #[tokio::test]
-async fn a_cancelled_call_still_counts_for_a_moment() {
+async fn a_cancelled_call_counts_until_it_is_answered() {
     let (rig, mut script) = Rig::start().await;
     let one = rig.open("2025-06-18", json!({ "sampling": {} })).await;
     let other = rig.open("2025-06-18", json!({ "sampling": {} })).await;
     let slow = call(1, "slow");
-    tokio::join!(rig.post(&one, &slow), async {
-        script.next().await;
+    let (_, cancelled) = tokio::join!(rig.post(&one, &slow), async {
+        let request = script.next().await;
         rig.post(&one, &notification("notifications/cancelled", json!({ "requestId": 1 }))).await;
         script.next_of("notifications/cancelled").await;
+        request
     });
+    tokio::time::pause();
+    tokio::time::advance(std::time::Duration::from_secs(60)).await;
+    tokio::time::resume();
     let next = call(1, "next");
-    tokio::join!(rig.post(&other, &next), async {
-        let request = script.next().await;
+    let (mut stream, request) = during!(rig, other, script, next, |request| {
+        script.notify("notifications/message", log("error", "about the cancelled call")).await;
         script.send(sampling(json!("about the cancelled call"))).await;
+        assert_eq!(script.next().await["error"]["code"], -32603);
+        script.answer(&cancelled, json!({ "late": true })).await;
+        script.send(sampling(json!("mine"))).await;
+    });
+    assert_eq!(stream.event().await.unwrap().json()["method"], "sampling/createMessage");
+    script.answer(&request, json!({})).await;
+}
+
+#[tokio::test]
+async fn an_ended_sessions_call_counts_until_it_is_answered() {
+    let (rig, mut script) = Rig::start().await;
+    let one = rig.session().await;
+    let other = rig.open("2025-06-18", json!({ "sampling": {} })).await;
+    let slow = call(1, "slow");
+    tokio::join!(rig.post(&one, &slow), async {
+        script.next().await;
+        rig.send(axum::http::Method::DELETE, &[("mcp-session-id", &one)], "").await;
+        script.next_of("notifications/cancelled").await;
+    });
+    tokio::time::pause();
+    tokio::time::advance(std::time::Duration::from_secs(60)).await;
+    tokio::time::resume();
+    let next = call(1, "next");
+    let (reply, ()) = tokio::join!(rig.post(&other, &next), async {
+        let request = script.next().await;
+        script.send(sampling(json!("whose?"))).await;
         assert_eq!(script.next().await["error"]["code"], -32603);
         script.answer(&request, json!({})).await;
     });
+    assert_eq!(reply.json()["result"], json!({}));
 }
 
 #[tokio::test]
@@ -439,4 +475,18 @@ async fn a_ping_of_the_server_is_answered_here() {
     let (_rig, mut script) = Rig::start().await;
     script.send(request("p", "ping", json!({}))).await;
     assert_eq!(script.next().await, json!({ "jsonrpc": "2.0", "id": "p", "result": {} }));
+}
+
+#[test]
+fn when_too_many_calls_were_given_up_nothing_is_certain() {
+    let mut state = State::new(Limits::default(), ClientCapabilities::default());
+    let session = SessionId::random().unwrap();
+    for id in 1..=1024 {
+        state.forget_upstream(id, session.clone(), "");
+    }
+    assert_eq!(state.owner(), Owner::One(session.clone()));
+    state.forget_upstream(1025, session, "");
+    assert_eq!(state.owner(), Owner::Several);
+    state.fail_everything("the server has ended");
+    assert_eq!(state.owner(), Owner::Nobody);
 }
