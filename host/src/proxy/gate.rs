@@ -163,9 +163,16 @@ mod tests {
 
     #[test]
     fn only_loopback_and_listed_hosts_pass() {
-        for host in
-            ["localhost", "LOCALHOST:1", "127.0.0.1:65535", "127.0.0.2:80", "[::1]", "[::1]:80", "box.LAN:9", "one.lan:8080"]
-        {
+        for host in [
+            "localhost",
+            "LOCALHOST:1",
+            "127.0.0.1:65535",
+            "127.0.0.2:80",
+            "[::1]",
+            "[::1]:80",
+            "box.LAN:9",
+            "one.lan:8080",
+        ] {
             assert_eq!(judge(host, None), Ok(false), "{host}");
         }
         let bad = [

@@ -125,7 +125,7 @@ impl State {
     }
 
     /// Queues a line for the server, if one is connected.
-    pub(crate) fn send(&mut self, line: &[u8]) -> Result<(), Busy> {
+    pub(crate) fn send(&mut self, line: Vec<u8>) -> Result<(), Busy> {
         let upstream = self.upstream.as_ref().ok_or(Busy::NotRunning)?;
         upstream.outbox.push(line).map_err(|error| {
             tracing::debug!(%error, "a message for the server was not queued");
@@ -145,7 +145,7 @@ impl State {
         let id = self.next_id();
         let mut line = call_text(Some(id.to_string().as_bytes()), method, params);
         line.push(b'\n');
-        self.send(&line)?;
+        self.send(line)?;
         if let Some(reply) = reply {
             self.pending.insert(id, Pending::Own(reply));
         }
@@ -156,7 +156,7 @@ impl State {
     pub(crate) fn notify(&mut self, method: &str, params: Option<&[u8]>) {
         let mut line = call_text(None, method, params);
         line.push(b'\n');
-        let _ = self.send(&line);
+        let _ = self.send(line);
     }
 
     /// Whether a server is there that has shaken hands.
@@ -214,7 +214,12 @@ impl State {
     }
 
     /// Begins a client's call: queues its line and remembers who waits.
-    pub(crate) fn begin_call(&mut self, upstream_id: u64, call: Call, line: &[u8]) -> Result<(), CallError> {
+    pub(crate) fn begin_call(
+        &mut self,
+        upstream_id: u64,
+        call: Call,
+        line: Vec<u8>,
+    ) -> Result<(), CallError> {
         if !self.is_ready() {
             return Err(CallError::Busy(Busy::NotRunning));
         }
@@ -375,7 +380,7 @@ impl State {
     pub(crate) fn refuse(&mut self, id: &Id, code: i32, message: &str) {
         let mut line = error_text(Some(id.as_json()), code, message);
         line.push(b'\n');
-        let _ = self.send(&line);
+        let _ = self.send(line);
     }
 
     /// Sets the server's log level to the most verbose one that any session wants.

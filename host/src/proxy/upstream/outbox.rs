@@ -70,7 +70,7 @@ impl Outbox {
     }
 
     /// Queues one line (newline included). Call [`Self::flush`] after the caller's own lock is released.
-    pub(crate) fn push(&self, line: &[u8]) -> Result<(), OutboxError> {
+    pub(crate) fn push(&self, line: Vec<u8>) -> Result<(), OutboxError> {
         if self.closed.load(Ordering::Acquire) {
             return Err(OutboxError::Closed);
         }
@@ -80,7 +80,11 @@ impl Outbox {
             return Err(OutboxError::Full);
         }
         self.waiting_bytes.fetch_add(line.len(), Ordering::AcqRel);
-        queue.extend_from_slice(line);
+        if queue.is_empty() {
+            *queue = line;
+        } else {
+            queue.extend_from_slice(&line);
+        }
         Ok(())
     }
 
