@@ -16,7 +16,7 @@ use super::options::Limits;
 use super::ring::{Stream, StreamKind, StreamNo};
 use super::session::{ClientCapabilities, LogLevel, Principal, Session, SessionId};
 use super::subscribe::Subscriptions;
-use super::upstream::{Phase, Upstream};
+use super::upstream::{OutboxError, Phase, Upstream};
 
 /// Calls given up that are remembered one by one; beyond it nothing the server says is certain to be anybody's.
 const MOST_TOMBSTONES: usize = 1024;
@@ -30,6 +30,9 @@ pub(crate) enum Busy {
     /// Its input is full.
     #[error("the server does not read its input")]
     InputFull,
+    /// It reads no more at all.
+    #[error("the server has closed its input")]
+    InputClosed,
     /// Limit of the server.
     #[error("too many requests in flight")]
     TooManyCalls,
@@ -129,7 +132,10 @@ impl State {
         let upstream = self.upstream.as_ref().ok_or(Busy::NotRunning)?;
         upstream.outbox.push(line).map_err(|error| {
             tracing::debug!(%error, "a message for the server was not queued");
-            Busy::InputFull
+            match error {
+                OutboxError::Full => Busy::InputFull,
+                OutboxError::Closed => Busy::InputClosed,
+            }
         })?;
         self.is_dirty = true;
         Ok(())

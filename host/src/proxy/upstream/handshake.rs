@@ -74,7 +74,14 @@ impl Shared {
             Ok(())
         })?;
         let pump = stop.clone();
-        tokio::spawn(async move { pump.run_until_cancelled(outbox.run()).await });
+        let proxy = Arc::downgrade(self);
+        let pumping = async move {
+            outbox.run().await;
+            if let Some(proxy) = proxy.upgrade() {
+                proxy.input_ended(generation);
+            }
+        };
+        tokio::spawn(async move { pump.run_until_cancelled(pumping).await });
         let read = reader::read(stdout, generation, Arc::downgrade(self), self.options.limits.line_bytes);
         tokio::spawn(async move { stop.run_until_cancelled(read).await });
         Ok(flooded)
@@ -115,6 +122,7 @@ impl Shared {
         let answer = answer.map_err(|_| exited())?;
         let (info, revision, result) = read_answer(&answer)?;
         self.with(|state| state.settle(generation, &info, revision, &result));
+        self.input_ended(generation);
         tracing::info!(
             workload = %self.options.workload,
             server = %excerpt(info.name.as_bytes()),

@@ -44,6 +44,8 @@ pub(crate) struct Outbox {
     waiting_bytes: AtomicUsize,
     most_bytes: usize,
     closed: AtomicBool,
+    /// The other side has closed the pipe, or it broke.
+    broken: AtomicBool,
     work: Notify,
 }
 
@@ -61,6 +63,7 @@ impl Outbox {
             waiting_bytes: AtomicUsize::new(0),
             most_bytes,
             closed: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
             work: Notify::new(),
         }
     }
@@ -112,6 +115,11 @@ impl Outbox {
         }
     }
 
+    /// Whether the pipe ended without having been closed from here.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Acquire)
+    }
+
     /// Takes over whenever the pipe was full; ends when the pipe does.
     pub(crate) async fn run(&self) {
         while !self.closed.load(Ordering::Acquire) {
@@ -158,7 +166,10 @@ impl Outbox {
     fn fail(&self, writing: &mut Writing, error: Option<io::Error>) {
         tracing::debug!(error = error.map(tracing::field::display), "the server's input has ended");
         self.closed.store(true, Ordering::Release);
+        self.broken.store(true, Ordering::Release);
         writing.sink = None;
+        // The pump ends, and whoever runs it learns of it.
+        self.work.notify_one();
     }
 
     /// Lets what is queued go out, then ends the pipe: the server sees the end of its input.
