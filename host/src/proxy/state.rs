@@ -393,8 +393,12 @@ impl State {
     pub(crate) fn sync_level(&mut self) {
         let is_asked = self.sessions.values().any(|session| session.level.is_some());
         let wanted = self.sessions.values().map(|session| session.level.unwrap_or_default()).min();
-        let Some(wanted) = wanted.filter(|_| is_asked) else { return };
+        let Some(wanted) = wanted else { return };
         let sent = self.upstream.as_ref().and_then(|upstream| upstream.level);
+        // A server that nobody ever told a level keeps its own.
+        if !is_asked && sent.is_none() {
+            return;
+        }
         if sent != Some(wanted) && self.send_level(wanted).is_ok() {
             tracing::debug!(level = wanted.as_str(), "changed the server's log level");
         }

@@ -260,6 +260,13 @@ async fn log_levels_are_kept_per_session_and_the_server_gets_the_most_verbose() 
     assert_eq!(reply.header("content-type"), Some("application/json"), "filtered at the session's level");
     rig.send(axum::http::Method::DELETE, &[("mcp-session-id", &other)], "").await;
     assert_eq!(script.next_of("logging/setLevel").await["params"]["level"], "error");
+    let _third = rig.session().await;
+    assert_eq!(script.next_of("logging/setLevel").await["params"]["level"], "info");
+    assert_eq!(rig.post(&one, &level("debug")).await.json()["result"], json!({}));
+    assert_eq!(script.next_of("logging/setLevel").await["params"]["level"], "debug");
+    rig.send(axum::http::Method::DELETE, &[("mcp-session-id", &one)], "").await;
+    let after = script.next_of("logging/setLevel").await;
+    assert_eq!(after["params"]["level"], "info", "no level outlives its session");
 }
 
 #[tokio::test]
