@@ -51,7 +51,7 @@ pub(crate) struct HttpShared {
     client: HttpClient,
     places: Semaphore,
     /// The session that pings go through.
-    pub(crate) health: Mutex<Option<HeaderValue>>,
+    pub(super) health: Mutex<health::Opened>,
 }
 
 impl HttpProxy {
@@ -70,7 +70,7 @@ impl HttpProxy {
             options,
             address: upstream,
             client,
-            health: Mutex::new(None),
+            health: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
     }
