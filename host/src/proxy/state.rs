@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::call::{Answer, Call, OwnReply, Pending, Reply, ServerEnded};
-use super::message::{Id, call_text, code, error_text};
+use super::message::{Id, call_text, code, error_text, line_text};
 use super::options::Limits;
 use super::ring::{Stream, StreamKind, StreamNo};
 use super::session::{ClientCapabilities, LogLevel, Principal, Session, SessionId};
@@ -302,7 +302,7 @@ impl State {
     /// Tells the server that nobody waits any more. It need not listen: until it answers or ends, what it says may
     /// still be about this call (section 6 of the table).
     pub(crate) fn forget_upstream(&mut self, upstream_id: u64, session: SessionId, reason: &str) {
-        let params = serde_json::json!({ "requestId": upstream_id, "reason": reason }).to_string();
+        let params = line_text(&serde_json::json!({ "requestId": upstream_id, "reason": reason }));
         self.notify("notifications/cancelled", Some(params.as_bytes()));
         if self.tombstones >= MOST_TOMBSTONES {
             self.has_forgotten = true;
@@ -414,7 +414,7 @@ impl State {
     }
 
     pub(crate) fn unsubscribe_upstream(&mut self, uri: &str) {
-        let params = serde_json::json!({ "uri": uri }).to_string();
+        let params = line_text(&serde_json::json!({ "uri": uri }));
         let _ = self.send_own("resources/unsubscribe", Some(params.as_bytes()), None);
     }
 

@@ -454,6 +454,29 @@ async fn a_cancelled_call_counts_until_it_is_answered() {
 }
 
 #[tokio::test]
+async fn lines_of_the_proxys_own_hold_no_line_ends_of_any_reader() {
+    let (rig, mut script) = Rig::start().await;
+    let session = rig.session().await;
+    let odd = "a\u{2028}b\u{2029}c\u{85}d";
+    let subscribe = request("s", "resources/subscribe", json!({ "uri": odd }));
+    tokio::join!(rig.post(&session, &subscribe), async {
+        let request = script.next().await;
+        script.answer(&request, json!({})).await;
+    });
+    let slow = call(1, "slow");
+    tokio::join!(rig.post(&session, &slow), async {
+        script.next().await;
+        let cancel = notification("notifications/cancelled", json!({ "requestId": 1, "reason": odd }));
+        rig.post(&session, &cancel).await;
+        let line = script.input.next_line().await.unwrap().unwrap();
+        assert!(line.contains(r"a\u2028b\u2029c\u0085d") && line.is_ascii(), "{line}");
+    });
+    rig.send(axum::http::Method::DELETE, &[("mcp-session-id", &session)], "").await;
+    let line = script.input.next_line().await.unwrap().unwrap();
+    assert!(line.contains("resources/unsubscribe") && line.is_ascii(), "{line}");
+}
+
+#[tokio::test]
 async fn an_ended_sessions_call_counts_until_it_is_answered() {
     let (rig, mut script) = Rig::start().await;
     let one = rig.session().await;

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::connection::{ConnectError, Junk, Phase, PingError, ServerInfo, Upstream, excerpt};
 use super::{Outbox, reader};
 use crate::proxy::call::ServerEnded;
-use crate::proxy::message::{Message, Shape};
+use crate::proxy::message::{Message, Shape, line_text};
 use crate::proxy::revision::Revision;
 use crate::proxy::session::{ListChanges, LogLevel};
 use crate::proxy::state::{Promise, State};
@@ -178,7 +178,7 @@ impl State {
         }
         self.sync_level();
         for uri in self.subscriptions.replayed() {
-            let params = json!({ "uri": uri }).to_string();
+            let params = line_text(&json!({ "uri": uri }));
             let _ = self.send_own("resources/subscribe", Some(params.as_bytes()), None);
         }
         let Self { sessions, limits, .. } = self;
@@ -237,6 +237,6 @@ fn welcomes(result: &Value, server: Revision) -> [Vec<u8>; Revision::ALL.len()] 
         if let Some(members) = result.as_object_mut() {
             members.insert("protocolVersion".to_owned(), revision.min(server).as_str().into());
         }
-        result.to_string().into_bytes()
+        line_text(&result).into_bytes()
     })
 }
