@@ -38,7 +38,7 @@ impl State {
         if method == "ping" {
             let mut line = result_text(id.as_json(), b"{}");
             line.push(b'\n');
-            let _ = self.send(&line);
+            let _ = self.send(line);
             return;
         }
         if let Err(Refusal { code, reason }) = self.ask_client(id, method, message) {
@@ -117,7 +117,7 @@ impl State {
         self.server_requests = self.server_requests.saturating_sub(1);
         self.touch_call(request.call);
         let line = message.line(&Rewrite { id: Some(request.upstream.as_json()), ..Rewrite::default() });
-        let _ = self.send(&line);
+        let _ = self.send(line);
         true
     }
 
@@ -129,7 +129,7 @@ impl State {
             session.server_requests.values().find(|request| request.progress_token.as_deref() == Some(token));
         if let Some(call) = asked.map(|request| request.call) {
             self.touch_call(call);
-            let _ = self.send(&message.line(&Rewrite::default()));
+            let _ = self.send(message.line(&Rewrite::default()));
         }
     }
 

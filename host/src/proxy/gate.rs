@@ -6,6 +6,7 @@ use axum::http::header::{ACCEPT, CONTENT_TYPE, HOST, ORIGIN};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
+use super::classify::EraHeaders;
 use super::options::ProxyOptions;
 
 /// `Mcp-Session-Id`.
@@ -98,9 +99,29 @@ pub(crate) fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'
     values.next().is_none().then_some(first)
 }
 
-/// A header's text, if it is given and visible ASCII.
-pub(crate) fn header_text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
+/// A header that decides about a message is given twice or is no visible ASCII: another reader may take another value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a header of MCP is given twice or holds more than visible ASCII")]
+pub(crate) struct UnclearHeader;
+
+/// A header's text, if it is given.
+pub(crate) fn header_text<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<&'a str>, UnclearHeader> {
+    if !headers.contains_key(name) {
+        return Ok(None);
+    }
+    let text = single(headers, name).and_then(|value| value.to_str().ok()).ok_or(UnclearHeader)?;
+    Ok(Some(text.trim()))
+}
+
+/// The headers that decide about the era.
+pub(crate) fn era_headers(headers: &HeaderMap) -> Result<EraHeaders<'_>, UnclearHeader> {
+    Ok(EraHeaders {
+        version: header_text(headers, &PROTOCOL_VERSION)?,
+        session: header_text(headers, &SESSION_ID)?,
+    })
 }
 
 /// Whether the body is declared to be JSON (browsers send anything else without asking first).

@@ -24,7 +24,7 @@ use tokio::time::timeout;
 
 use super::classify::{Era, EraHeaders, MODERN_REFUSAL, classify};
 use super::front::{self, empty, rpc_error};
-use super::gate::{self, Gate, PROTOCOL_VERSION, SESSION_ID, header_text};
+use super::gate::{self, Gate};
 use super::message::{Id, Message, MessageError, code};
 use super::options::ProxyOptions;
 use super::revision::is_modern;
@@ -51,7 +51,7 @@ pub(crate) struct HttpShared {
     client: HttpClient,
     places: Semaphore,
     /// The session that pings go through.
-    pub(crate) health: Mutex<Option<HeaderValue>>,
+    pub(super) health: Mutex<health::Opened>,
 }
 
 impl HttpProxy {
@@ -70,7 +70,7 @@ impl HttpProxy {
             options,
             address: upstream,
             client,
-            health: Mutex::new(None),
+            health: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -109,10 +109,13 @@ async fn enter(State(proxy): State<Arc<HttpShared>>, request: Request) -> Respon
 }
 
 async fn dispatch(proxy: &HttpShared, parts: &Parts, body: Body) -> Response {
-    let version = header_text(&parts.headers, &PROTOCOL_VERSION);
+    let headers = match gate::era_headers(&parts.headers) {
+        Ok(headers) => headers,
+        Err(error) => return front::invalid(None, &error.to_string()),
+    };
     match parts.method {
-        Method::POST => post(proxy, parts, body).await,
-        Method::GET | Method::DELETE if version.is_some_and(is_modern) => front::method_not_allowed(),
+        Method::POST => post(proxy, parts, headers, body).await,
+        Method::GET | Method::DELETE if headers.version.is_some_and(is_modern) => front::method_not_allowed(),
         Method::GET if !gate::accepts_events(&parts.headers) => empty(StatusCode::NOT_ACCEPTABLE),
         Method::GET | Method::DELETE => proxy.forward(parts, Bytes::new(), None).await,
         Method::OPTIONS if parts.headers.contains_key(ORIGIN) => front::preflight(),
@@ -120,7 +123,7 @@ async fn dispatch(proxy: &HttpShared, parts: &Parts, body: Body) -> Response {
     }
 }
 
-async fn post(proxy: &HttpShared, parts: &Parts, body: Body) -> Response {
+async fn post(proxy: &HttpShared, parts: &Parts, headers: EraHeaders<'_>, body: Body) -> Response {
     let limits = &proxy.options.limits;
     if let Err(response) = front::check_post_head(parts, limits) {
         return *response;
@@ -139,10 +142,6 @@ async fn post(proxy: &HttpShared, parts: &Parts, body: Body) -> Response {
     let message = match Message::parse(&body, limits.json_depth) {
         Ok(message) => message,
         Err(error) => return front::malformed(&error),
-    };
-    let headers = EraHeaders {
-        version: header_text(&parts.headers, &PROTOCOL_VERSION),
-        session: header_text(&parts.headers, &SESSION_ID),
     };
     match classify(headers, &message) {
         Era::Modern => {

@@ -322,7 +322,7 @@ impl Scanner<'_> {
         let mut escaped = false;
         loop {
             let rest = &self.input[self.at..];
-            let plain = rest.iter().position(|byte| SPECIAL[*byte as usize]).ok_or(JsonError::Syntax)?;
+            let plain = first_special(rest).ok_or(JsonError::Syntax)?;
             self.at += plain;
             match &rest[plain..] {
                 [b'"', ..] => {
@@ -392,6 +392,21 @@ impl Scanner<'_> {
         }
         Ok(())
     }
+}
+
+/// Where the first byte is that a string's fast path stops at. Whole chunks are judged without a branch for each
+/// byte, which the compiler turns into vector instructions: payloads are mostly long plain strings.
+fn first_special(bytes: &[u8]) -> Option<usize> {
+    const CHUNK: usize = 32;
+    let is_plain = |chunk: &&[u8]| {
+        let found = chunk.iter().fold(false, |found, &byte| {
+            found | (byte < 0x20) | (byte == b'"') | (byte == b'\\') | (byte == 0xC2) | (byte == 0xE2)
+        });
+        !found
+    };
+    let passed = bytes.chunks_exact(CHUNK).take_while(is_plain).count() * CHUNK;
+    let rest = bytes[passed..].iter().position(|byte| SPECIAL[*byte as usize])?;
+    Some(passed + rest)
 }
 
 /// Bytes that a string's fast path stops at.

@@ -5,6 +5,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use serde_json::Value;
+
 use super::json::{self, JsonError, Level, Scan};
 
 /// A request id as its sender wrote it: a JSON string or integer, compacted, the type kept.
@@ -18,7 +20,7 @@ impl Id {
         if is_text && raw.contains(&b'\\') {
             // One id, one spelling: a cancellation may write it with other escapes.
             let text: String = serde_json::from_slice(raw).ok()?;
-            return serde_json::to_vec(&text).ok().map(|raw| Self(raw.into()));
+            return Some(Self(line_text(&text.into()).into_bytes().into()));
         }
         let digits = raw.strip_prefix(b"-").unwrap_or(raw);
         let is_integer = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
@@ -275,6 +277,18 @@ pub(crate) fn text(raw: &[u8]) -> Option<Cow<'_, str>> {
     std::str::from_utf8(inner).ok().map(Cow::Borrowed)
 }
 
+/// JSON of the proxy's own making that can be part of a line: without the three characters that some readers take for
+/// line ends. (They occur only within strings, where an escape means the same.)
+pub(crate) fn line_text(value: &Value) -> String {
+    let text = value.to_string();
+    if !text.contains(LINE_ENDS) {
+        return text;
+    }
+    text.replace(LINE_ENDS[0], "\\u0085").replace(LINE_ENDS[1], "\\u2028").replace(LINE_ENDS[2], "\\u2029")
+}
+
+const LINE_ENDS: [char; 3] = ['\u{85}', '\u{2028}', '\u{2029}'];
+
 /// JSON-RPC error codes that the proxy itself gives.
 pub(crate) mod code {
     pub(crate) const PARSE: i32 = -32700;
@@ -286,7 +300,7 @@ pub(crate) mod code {
 
 /// A JSON-RPC error response; without an id the member is absent (it is never null).
 pub(crate) fn error_text(id: Option<&[u8]>, code: i32, message: &str) -> Vec<u8> {
-    let message = serde_json::to_string(message).unwrap_or_else(|_| "\"\"".to_owned());
+    let message = line_text(&message.into());
     let mut out = b"{\"jsonrpc\":\"2.0\",".to_vec();
     if let Some(id) = id {
         out.extend_from_slice(b"\"id\":");

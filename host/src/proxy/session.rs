@@ -251,7 +251,7 @@ impl Session {
             stream.push(&super::message::call_text(None, method, None), limits);
         }
         for uri in resources {
-            let params = serde_json::json!({ "uri": uri }).to_string();
+            let params = super::message::line_text(&serde_json::json!({ "uri": uri }));
             let text =
                 super::message::call_text(None, "notifications/resources/updated", Some(params.as_bytes()));
             stream.push(&text, limits);

@@ -11,12 +11,12 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::call::{Answer, Call, OwnReply, Pending, Reply, ServerEnded};
-use super::message::{Id, call_text, code, error_text};
+use super::message::{Id, call_text, code, error_text, line_text};
 use super::options::Limits;
 use super::ring::{Stream, StreamKind, StreamNo};
 use super::session::{ClientCapabilities, LogLevel, Principal, Session, SessionId};
 use super::subscribe::Subscriptions;
-use super::upstream::{Phase, Upstream};
+use super::upstream::{OutboxError, Phase, Upstream};
 
 /// Calls given up that are remembered one by one; beyond it nothing the server says is certain to be anybody's.
 const MOST_TOMBSTONES: usize = 1024;
@@ -30,6 +30,9 @@ pub(crate) enum Busy {
     /// Its input is full.
     #[error("the server does not read its input")]
     InputFull,
+    /// It reads no more at all.
+    #[error("the server has closed its input")]
+    InputClosed,
     /// Limit of the server.
     #[error("too many requests in flight")]
     TooManyCalls,
@@ -125,11 +128,14 @@ impl State {
     }
 
     /// Queues a line for the server, if one is connected.
-    pub(crate) fn send(&mut self, line: &[u8]) -> Result<(), Busy> {
+    pub(crate) fn send(&mut self, line: Vec<u8>) -> Result<(), Busy> {
         let upstream = self.upstream.as_ref().ok_or(Busy::NotRunning)?;
         upstream.outbox.push(line).map_err(|error| {
             tracing::debug!(%error, "a message for the server was not queued");
-            Busy::InputFull
+            match error {
+                OutboxError::Full => Busy::InputFull,
+                OutboxError::Closed => Busy::InputClosed,
+            }
         })?;
         self.is_dirty = true;
         Ok(())
@@ -145,7 +151,7 @@ impl State {
         let id = self.next_id();
         let mut line = call_text(Some(id.to_string().as_bytes()), method, params);
         line.push(b'\n');
-        self.send(&line)?;
+        self.send(line)?;
         if let Some(reply) = reply {
             self.pending.insert(id, Pending::Own(reply));
         }
@@ -156,7 +162,7 @@ impl State {
     pub(crate) fn notify(&mut self, method: &str, params: Option<&[u8]>) {
         let mut line = call_text(None, method, params);
         line.push(b'\n');
-        let _ = self.send(&line);
+        let _ = self.send(line);
     }
 
     /// Whether a server is there that has shaken hands.
@@ -214,7 +220,12 @@ impl State {
     }
 
     /// Begins a client's call: queues its line and remembers who waits.
-    pub(crate) fn begin_call(&mut self, upstream_id: u64, call: Call, line: &[u8]) -> Result<(), CallError> {
+    pub(crate) fn begin_call(
+        &mut self,
+        upstream_id: u64,
+        call: Call,
+        line: Vec<u8>,
+    ) -> Result<(), CallError> {
         if !self.is_ready() {
             return Err(CallError::Busy(Busy::NotRunning));
         }
@@ -291,7 +302,7 @@ impl State {
     /// Tells the server that nobody waits any more. It need not listen: until it answers or ends, what it says may
     /// still be about this call (section 6 of the table).
     pub(crate) fn forget_upstream(&mut self, upstream_id: u64, session: SessionId, reason: &str) {
-        let params = serde_json::json!({ "requestId": upstream_id, "reason": reason }).to_string();
+        let params = line_text(&serde_json::json!({ "requestId": upstream_id, "reason": reason }));
         self.notify("notifications/cancelled", Some(params.as_bytes()));
         if self.tombstones >= MOST_TOMBSTONES {
             self.has_forgotten = true;
@@ -375,15 +386,19 @@ impl State {
     pub(crate) fn refuse(&mut self, id: &Id, code: i32, message: &str) {
         let mut line = error_text(Some(id.as_json()), code, message);
         line.push(b'\n');
-        let _ = self.send(&line);
+        let _ = self.send(line);
     }
 
     /// Sets the server's log level to the most verbose one that any session wants.
     pub(crate) fn sync_level(&mut self) {
         let is_asked = self.sessions.values().any(|session| session.level.is_some());
         let wanted = self.sessions.values().map(|session| session.level.unwrap_or_default()).min();
-        let Some(wanted) = wanted.filter(|_| is_asked) else { return };
+        let Some(wanted) = wanted else { return };
         let sent = self.upstream.as_ref().and_then(|upstream| upstream.level);
+        // A server that nobody ever told a level keeps its own.
+        if !is_asked && sent.is_none() {
+            return;
+        }
         if sent != Some(wanted) && self.send_level(wanted).is_ok() {
             tracing::debug!(level = wanted.as_str(), "changed the server's log level");
         }
@@ -399,7 +414,7 @@ impl State {
     }
 
     pub(crate) fn unsubscribe_upstream(&mut self, uri: &str) {
-        let params = serde_json::json!({ "uri": uri }).to_string();
+        let params = line_text(&serde_json::json!({ "uri": uri }));
         let _ = self.send_own("resources/unsubscribe", Some(params.as_bytes()), None);
     }
 

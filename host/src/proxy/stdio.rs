@@ -50,7 +50,7 @@ impl StdioProxy {
         self.shared.connect(stdout, stdin, deadline).await
     }
 
-    /// Resolves when the current server's stdout has ended, at once if none is connected.
+    /// Resolves when the current server's stdout or stdin has ended, at once if none is connected.
     pub async fn disconnected(&self) {
         let mut generation = self.shared.generation.subscribe();
         let current = *generation.borrow_and_update();
@@ -181,6 +181,22 @@ impl Shared {
         if ended.is_some() {
             tracing::debug!(workload = %self.options.workload, generation, "the server's output has ended");
             self.generation.send_replace(None);
+        }
+    }
+
+    /// The server's input may have broken: a server that can hear nothing is over, though its output is open.
+    /// During the handshake its output decides, which may say why; afterwards this is asked again.
+    pub(crate) fn input_ended(&self, generation: u64) {
+        let is_over = self.with(|state| {
+            state.upstream.as_ref().is_some_and(|upstream| {
+                upstream.generation == generation
+                    && upstream.phase == Phase::Ready
+                    && upstream.outbox.is_broken()
+            })
+        });
+        if is_over {
+            tracing::warn!(workload = %self.options.workload, "the server has closed its input");
+            self.generation_ended(generation);
         }
     }
 

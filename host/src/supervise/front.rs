@@ -118,6 +118,7 @@ pub(super) fn sides(stream: RawStream) -> io::Result<(Reader, Writer)> {
 fn reading(descriptor: OwnedFd) -> io::Result<Reader> {
     let is_pipe = rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&descriptor)?.st_mode).is_fifo();
     Ok(if is_pipe {
+        widen(&descriptor);
         Box::new(pipe::Receiver::from_owned_fd(descriptor)?)
     } else {
         Box::new(socket(descriptor)?)
@@ -127,14 +128,44 @@ fn reading(descriptor: OwnedFd) -> io::Result<Reader> {
 fn writing(descriptor: OwnedFd) -> io::Result<Writer> {
     let is_pipe = rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&descriptor)?.st_mode).is_fifo();
     Ok(if is_pipe {
+        widen(&descriptor);
         Box::new(pipe::Sender::from_owned_fd(descriptor)?)
     } else {
         Box::new(socket(descriptor)?)
     })
 }
 
+/// Lets a pipe hold more than the usual 64 KiB, so that a large message needs fewer turns of both sides. The kernel may
+/// refuse (a user's pipes have a limit in all), which costs speed only.
+fn widen(pipe: &OwnedFd) {
+    const PIPE_BYTES: usize = 256 * 1024;
+    if let Err(error) = rustix::pipe::fcntl_setpipe_size(pipe, PIPE_BYTES) {
+        tracing::debug!(%error, "a pipe keeps its size");
+    }
+}
+
 fn socket(descriptor: OwnedFd) -> io::Result<UnixStream> {
     let socket = std::os::unix::net::UnixStream::from(descriptor);
     socket.set_nonblocking(true)?;
     UnixStream::from_std(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{reading, widen};
+
+    #[tokio::test]
+    async fn a_pipe_holds_a_large_message() {
+        let (receiver, sender) = rustix::pipe::pipe().unwrap();
+        let most: usize =
+            std::fs::read_to_string("/proc/sys/fs/pipe-max-size").unwrap().trim().parse().unwrap();
+        let _reader = reading(receiver).unwrap();
+        assert!(most < 256 * 1024 || rustix::pipe::fcntl_getpipe_size(&sender).unwrap() >= 256 * 1024);
+    }
+
+    #[test]
+    fn what_is_no_pipe_is_left_alone() {
+        let (one, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+        widen(&one.into());
+    }
 }

@@ -8,6 +8,7 @@ use axum::http::{Method, StatusCode};
 use axum::response::Response;
 
 use super::{get, post, respond};
+use crate::proxy::gate;
 use crate::proxy::session::Principal;
 use crate::proxy::stdio::Shared;
 
@@ -44,8 +45,11 @@ async fn dispatch(
     }
     match parts.method {
         Method::POST => post::post(proxy, &parts, body).await,
-        Method::GET => get::get(proxy, &parts),
-        Method::DELETE => get::delete(proxy, &parts),
+        Method::GET | Method::DELETE => match gate::era_headers(&parts.headers) {
+            Ok(headers) if parts.method == Method::GET => get::get(proxy, &parts, headers),
+            Ok(headers) => get::delete(proxy, &parts, headers),
+            Err(error) => respond::invalid(None, &error.to_string()),
+        },
         Method::OPTIONS if is_browser => respond::preflight(),
         _ => respond::method_not_allowed(),
     }

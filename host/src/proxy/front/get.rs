@@ -7,9 +7,9 @@ use axum::http::request::Parts;
 use axum::response::Response;
 
 use super::entry::principal;
-use super::post::era_headers;
 use super::respond::{self, empty, invalid, unavailable, unknown_session};
 use super::sse::EventBody;
+use crate::proxy::classify::EraHeaders;
 use crate::proxy::gate::{self, LAST_EVENT_ID};
 use crate::proxy::revision::{Revision, is_modern};
 use crate::proxy::ring::{EventId, StreamKind};
@@ -19,15 +19,14 @@ use crate::proxy::state::Busy;
 use crate::proxy::stdio::Shared;
 
 /// GET.
-pub(super) fn get(proxy: &Arc<Shared>, parts: &Parts) -> Response {
-    let headers = era_headers(parts);
+pub(super) fn get(proxy: &Arc<Shared>, parts: &Parts, headers: EraHeaders<'_>) -> Response {
     if headers.version.is_some_and(is_modern) {
         return respond::method_not_allowed();
     }
     if !gate::accepts_events(&parts.headers) {
         return empty(StatusCode::NOT_ACCEPTABLE);
     }
-    let session = match find_session(proxy, parts) {
+    let session = match find_session(proxy, parts, headers) {
         Ok(session) => session,
         Err(response) => return *response,
     };
@@ -67,11 +66,11 @@ fn open(proxy: &Arc<Shared>, session: SessionId, abort: Option<&ConnectionAbort>
 }
 
 /// DELETE.
-pub(super) fn delete(proxy: &Arc<Shared>, parts: &Parts) -> Response {
-    if era_headers(parts).version.is_some_and(is_modern) {
+pub(super) fn delete(proxy: &Arc<Shared>, parts: &Parts, headers: EraHeaders<'_>) -> Response {
+    if headers.version.is_some_and(is_modern) {
         return respond::method_not_allowed();
     }
-    match find_session(proxy, parts) {
+    match find_session(proxy, parts, headers) {
         Ok(session) => {
             proxy.with(|state| state.end_session(session.as_str()));
             empty(StatusCode::NO_CONTENT)
@@ -80,8 +79,7 @@ pub(super) fn delete(proxy: &Arc<Shared>, parts: &Parts) -> Response {
     }
 }
 
-fn find_session(proxy: &Shared, parts: &Parts) -> Result<SessionId, Box<Response>> {
-    let headers = era_headers(parts);
+fn find_session(proxy: &Shared, parts: &Parts, headers: EraHeaders<'_>) -> Result<SessionId, Box<Response>> {
     let Some(session) = headers.session else {
         return Err(Box::new(invalid(None, "Mcp-Session-Id missing: open a session with initialize")));
     };

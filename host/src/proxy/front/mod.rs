@@ -15,5 +15,6 @@ pub(crate) use body::read_body;
 pub(crate) use entry::{PATH, router};
 pub(crate) use post::{check_post_head, malformed};
 pub(crate) use respond::{
-    ALLOWED_METHODS, allow_origin, empty, forbidden, method_not_allowed, preflight, rpc_error, unavailable,
+    ALLOWED_METHODS, allow_origin, empty, forbidden, invalid, method_not_allowed, preflight, rpc_error,
+    unavailable,
 };

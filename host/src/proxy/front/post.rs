@@ -11,8 +11,8 @@ use super::body::{check_length, read_body};
 use super::entry::principal;
 use super::respond::{self, empty, invalid, rpc_error, unavailable};
 use super::{batch, request};
-use crate::proxy::classify::{Era, EraHeaders, MODERN_REFUSAL, classify};
-use crate::proxy::gate::{self, PROTOCOL_VERSION, SESSION_ID, header_text};
+use crate::proxy::classify::{Era, MODERN_REFUSAL, classify};
+use crate::proxy::gate::{self, SESSION_ID};
 use crate::proxy::message::{Id, Message, MessageError, code, result_text};
 use crate::proxy::options::Limits;
 use crate::proxy::revision::Revision;
@@ -32,14 +32,6 @@ pub(crate) fn check_post_head(parts: &Parts, limits: &Limits) -> Result<(), Box<
     Ok(())
 }
 
-/// The headers that decide about the era.
-pub(super) fn era_headers(parts: &Parts) -> EraHeaders<'_> {
-    EraHeaders {
-        version: header_text(&parts.headers, &PROTOCOL_VERSION),
-        session: header_text(&parts.headers, &SESSION_ID),
-    }
-}
-
 /// The answer to what is no message.
 pub(crate) fn malformed(error: &MessageError) -> Response {
     match error {
@@ -55,12 +47,15 @@ pub(super) async fn post(proxy: &Arc<Shared>, parts: &Parts, body: Body) -> Resp
     if let Err(response) = check_post_head(parts, limits) {
         return *response;
     }
+    let headers = match gate::era_headers(&parts.headers) {
+        Ok(headers) => headers,
+        Err(error) => return invalid(None, &error.to_string()),
+    };
     let body = match read_body(body, limits).await {
         Ok(body) => body,
         Err(error) => return error.response(),
     };
     let principal = principal(&parts.headers);
-    let headers = era_headers(parts);
     if body.trim_ascii_start().first() == Some(&b'[') {
         return batch::post(proxy, parts, headers, &principal, &body);
     }

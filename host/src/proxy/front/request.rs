@@ -200,7 +200,7 @@ fn forward(
         active: now,
         reply,
     };
-    match state.begin_call(upstream_id, call, &line) {
+    match state.begin_call(upstream_id, call, line) {
         Ok(()) => {
             if let Some(uri) = subscribes {
                 state.subscriptions.asked(&uri);
@@ -226,7 +226,7 @@ pub(super) fn notification(state: &mut State, session: &SessionId, message: &Mes
             }
         }
         "notifications/progress" => state.client_progresses(session, message),
-        _ => state.send(&message.line(&Rewrite { strip: true, ..Rewrite::default() }))?,
+        _ => state.send(message.line(&Rewrite { strip: true, ..Rewrite::default() }))?,
     }
     Ok(())
 }

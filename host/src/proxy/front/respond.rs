@@ -38,7 +38,7 @@ pub(crate) fn rpc_error(status: StatusCode, id: Option<&Id>, code: i32, message:
 }
 
 /// 400 with -32600.
-pub(super) fn invalid(id: Option<&Id>, message: &str) -> Response {
+pub(crate) fn invalid(id: Option<&Id>, message: &str) -> Response {
     rpc_error(StatusCode::BAD_REQUEST, id, code::INVALID_REQUEST, message)
 }
 

@@ -248,3 +248,30 @@ async fn requests_in_flight_are_bounded_over_all_sessions() {
     });
     assert_eq!(reply.status, StatusCode::OK);
 }
+
+#[tokio::test]
+async fn a_header_that_two_readers_may_take_differently_is_refused() {
+    let (rig, mut script) = Rig::start().await;
+    let session = rig.session().await;
+    let list = request(1, "tools/list", json!({})).to_string();
+    let id = ("mcp-session-id", session.as_str());
+    let version = ("mcp-protocol-version", "2025-06-18");
+    for extra in [
+        [id, id, version],
+        [id, ("mcp-session-id", "other"), version],
+        [id, version, version],
+        [id, version, ("mcp-protocol-version", "2026-07-28")],
+        [id, ("mcp-protocol-version", "2025-06-18\u{e9}"), EVENTS],
+    ] {
+        for (method, body) in [(Method::POST, list.as_str()), (Method::GET, ""), (Method::DELETE, "")] {
+            let headers: Vec<_> = POST.into_iter().chain(extra).collect();
+            let reply = rig.whole(method, &headers, body.to_owned()).await;
+            assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{extra:?}");
+        }
+    }
+    let (reply, ()) = tokio::join!(rig.post_raw(&session, list), async {
+        let request = script.next_of("tools/list").await;
+        script.answer(&request, json!({})).await;
+    });
+    assert_eq!(reply.status, StatusCode::OK, "none of it ended the session or reached the server");
+}

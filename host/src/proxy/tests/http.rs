@@ -244,3 +244,31 @@ async fn a_ping_opens_a_session_keeps_it_and_opens_another_when_it_is_gone() {
     let (proxy, _address) = front(broken).await;
     assert_eq!(proxy.ping(DEADLINE).await, Err(PingError::Unhealthy { status: 500 }));
 }
+
+#[tokio::test]
+async fn a_ping_names_the_revision_that_the_server_chose() {
+    for events in [false, true] {
+        let (upstream, seen) = server(move |message| {
+            let result = json!({ "protocolVersion": "2025-03-26", "capabilities": {} });
+            let answer = json!({ "jsonrpc": "2.0", "id": message["id"], "result": result });
+            let response = Response::builder().header("mcp-session-id", "s");
+            if events && message["method"] == "initialize" {
+                // The stream stays open: its end must not be waited for.
+                let event = Ok::<_, std::io::Error>(format!("event: message\ndata: {answer}\n\n"));
+                let open = futures_util::stream::once(async { event }).chain(futures_util::stream::pending());
+                return response
+                    .header("content-type", "text/event-stream")
+                    .body(Body::from_stream(open))
+                    .unwrap();
+            }
+            response.header("content-type", "application/json").body(Body::from(answer.to_string())).unwrap()
+        })
+        .await;
+        let (proxy, _address) = front(upstream).await;
+        proxy.ping(DEADLINE).await.unwrap();
+        let seen = seen.lock().unwrap();
+        let version =
+            |at: usize| seen[at].1.get("mcp-protocol-version").map(|version| version.to_str().unwrap());
+        assert_eq!([version(0), version(1), version(2)], [None, Some("2025-03-26"), Some("2025-03-26")]);
+    }
+}

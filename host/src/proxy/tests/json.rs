@@ -1,4 +1,4 @@
-use super::{JsonError, Level, scan};
+use super::{JsonError, Level, SPECIAL, first_special, scan};
 
 fn compact(input: &str) -> Result<String, JsonError> {
     let (scan, result) = scan(input.as_bytes(), 128);
@@ -140,4 +140,18 @@ fn what_was_noted_before_an_error_stays() {
     let (scan, result) = scan(br#"{"jsonrpc":"2.0","id":12,"result":{"x":NaN}}"#, 128);
     assert_eq!(result, Err(JsonError::Syntax));
     assert_eq!(scan.value(Level::Top, "id"), Some(&b"12"[..]));
+}
+
+#[test]
+fn a_special_byte_is_found_wherever_it_lies() {
+    for length in [0, 1, 31, 32, 33, 64, 100] {
+        assert_eq!(first_special(&vec![b'a'; length]), None);
+        for at in 0..length {
+            for byte in 0..=u8::MAX {
+                let mut text = vec![b'a'; length];
+                text[at] = byte;
+                assert_eq!(first_special(&text), SPECIAL[byte as usize].then_some(at), "{byte} at {at}");
+            }
+        }
+    }
 }

@@ -273,3 +273,21 @@ async fn shutdown_ends_sessions_and_streams_and_takes_nothing_new() {
     let (_other, stdout, stdin) = Script::new();
     assert_eq!(rig.proxy.connect(stdout, stdin, DEADLINE).await, Err(ConnectError::ShutDown));
 }
+
+#[tokio::test]
+async fn a_server_that_closes_its_input_is_over_though_its_output_is_open() {
+    let (rig, script) = Rig::start().await;
+    let session = rig.session().await;
+    let Script { input, output: _output } = script;
+    let message = call(1, "x");
+    drop(input);
+    let reply = rig.post(&session, &message).await;
+    assert_eq!((reply.status, reply.code()), (StatusCode::OK, json!(-32603)));
+    rig.proxy.disconnected().await;
+    let mut script = rig.connect(welcome()).await;
+    let (reply, ()) = tokio::join!(rig.post(&session, &message), async {
+        let request = script.next_of("tools/call").await;
+        script.answer(&request, json!({})).await;
+    });
+    assert_eq!(reply.json()["result"], json!({}), "the next process serves the session");
+}

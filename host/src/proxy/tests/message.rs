@@ -47,6 +47,7 @@ fn ids_keep_their_type_and_have_one_spelling() {
     let id = |raw: &str| Id::from_json(raw.as_bytes());
     assert_ne!(id("1"), id("\"1\""));
     assert_eq!(id("\"\\u0061\""), id("\"a\""));
+    assert_eq!(id("\"\\u2028\"").unwrap().as_json(), b"\"\\u2028\"", "no line end in a line");
     assert_eq!(id("-9007199254740993").unwrap().as_json(), b"-9007199254740993");
     assert!(id("null").is_none() && id("-").is_none() && id("1.0").is_none());
 }

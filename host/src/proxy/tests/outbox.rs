@@ -16,7 +16,7 @@ async fn lines_arrive_whole_and_in_order_through_a_pipe_that_blocks() {
     let mut expected = String::new();
     for number in 0..200 {
         let line = format!("line {number} {}\n", "x".repeat(number % 50));
-        outbox.push(line.as_bytes()).unwrap();
+        outbox.push(line.clone().into_bytes()).unwrap();
         outbox.flush();
         expected.push_str(&line);
     }
@@ -33,9 +33,9 @@ async fn lines_arrive_whole_and_in_order_through_a_pipe_that_blocks() {
 async fn a_server_that_does_not_read_fills_the_queue_and_not_the_memory() {
     let (sink, _source) = tokio::io::duplex(10);
     let outbox = Outbox::new(Box::new(sink), 100);
-    assert_eq!(outbox.push(&[b'x'; 500]), Ok(()), "one message may be larger than the bound");
+    assert_eq!(outbox.push(vec![b'x'; 500]), Ok(()), "one message may be larger than the bound");
     outbox.flush();
-    assert_eq!(outbox.push(b"y\n"), Err(OutboxError::Full));
+    assert_eq!(outbox.push(b"y\n".to_vec()), Err(OutboxError::Full));
 }
 
 #[tokio::test]
@@ -43,7 +43,7 @@ async fn a_closed_pipe_takes_nothing() {
     let (sink, source) = tokio::io::duplex(10);
     let outbox = Outbox::new(Box::new(sink), 100);
     drop(source);
-    outbox.push(b"a\n").unwrap();
+    outbox.push(b"a\n".to_vec()).unwrap();
     outbox.flush();
-    assert_eq!(outbox.push(b"b\n"), Err(OutboxError::Closed));
+    assert_eq!(outbox.push(b"b\n".to_vec()), Err(OutboxError::Closed));
 }

@@ -260,6 +260,13 @@ async fn log_levels_are_kept_per_session_and_the_server_gets_the_most_verbose() 
     assert_eq!(reply.header("content-type"), Some("application/json"), "filtered at the session's level");
     rig.send(axum::http::Method::DELETE, &[("mcp-session-id", &other)], "").await;
     assert_eq!(script.next_of("logging/setLevel").await["params"]["level"], "error");
+    let _third = rig.session().await;
+    assert_eq!(script.next_of("logging/setLevel").await["params"]["level"], "info");
+    assert_eq!(rig.post(&one, &level("debug")).await.json()["result"], json!({}));
+    assert_eq!(script.next_of("logging/setLevel").await["params"]["level"], "debug");
+    rig.send(axum::http::Method::DELETE, &[("mcp-session-id", &one)], "").await;
+    let after = script.next_of("logging/setLevel").await;
+    assert_eq!(after["params"]["level"], "info", "no level outlives its session");
 }
 
 #[tokio::test]
@@ -444,6 +451,29 @@ async fn a_cancelled_call_counts_until_it_is_answered() {
     });
     assert_eq!(stream.event().await.unwrap().json()["method"], "sampling/createMessage");
     script.answer(&request, json!({})).await;
+}
+
+#[tokio::test]
+async fn lines_of_the_proxys_own_hold_no_line_ends_of_any_reader() {
+    let (rig, mut script) = Rig::start().await;
+    let session = rig.session().await;
+    let odd = "a\u{2028}b\u{2029}c\u{85}d";
+    let subscribe = request("s", "resources/subscribe", json!({ "uri": odd }));
+    tokio::join!(rig.post(&session, &subscribe), async {
+        let request = script.next().await;
+        script.answer(&request, json!({})).await;
+    });
+    let slow = call(1, "slow");
+    tokio::join!(rig.post(&session, &slow), async {
+        script.next().await;
+        let cancel = notification("notifications/cancelled", json!({ "requestId": 1, "reason": odd }));
+        rig.post(&session, &cancel).await;
+        let line = script.input.next_line().await.unwrap().unwrap();
+        assert!(line.contains(r"a\u2028b\u2029c\u0085d") && line.is_ascii(), "{line}");
+    });
+    rig.send(axum::http::Method::DELETE, &[("mcp-session-id", &session)], "").await;
+    let line = script.input.next_line().await.unwrap().unwrap();
+    assert!(line.contains("resources/unsubscribe") && line.is_ascii(), "{line}");
 }
 
 #[tokio::test]

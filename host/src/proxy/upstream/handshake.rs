@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::connection::{ConnectError, Junk, Phase, PingError, ServerInfo, Upstream, excerpt};
 use super::{Outbox, reader};
 use crate::proxy::call::ServerEnded;
-use crate::proxy::message::{Message, Shape};
+use crate::proxy::message::{Message, Shape, line_text};
 use crate::proxy::revision::Revision;
 use crate::proxy::session::{ListChanges, LogLevel};
 use crate::proxy::state::{Promise, State};
@@ -74,7 +74,14 @@ impl Shared {
             Ok(())
         })?;
         let pump = stop.clone();
-        tokio::spawn(async move { pump.run_until_cancelled(outbox.run()).await });
+        let proxy = Arc::downgrade(self);
+        let pumping = async move {
+            outbox.run().await;
+            if let Some(proxy) = proxy.upgrade() {
+                proxy.input_ended(generation);
+            }
+        };
+        tokio::spawn(async move { pump.run_until_cancelled(pumping).await });
         let read = reader::read(stdout, generation, Arc::downgrade(self), self.options.limits.line_bytes);
         tokio::spawn(async move { stop.run_until_cancelled(read).await });
         Ok(flooded)
@@ -115,6 +122,7 @@ impl Shared {
         let answer = answer.map_err(|_| exited())?;
         let (info, revision, result) = read_answer(&answer)?;
         self.with(|state| state.settle(generation, &info, revision, &result));
+        self.input_ended(generation);
         tracing::info!(
             workload = %self.options.workload,
             server = %excerpt(info.name.as_bytes()),
@@ -170,7 +178,7 @@ impl State {
         }
         self.sync_level();
         for uri in self.subscriptions.replayed() {
-            let params = json!({ "uri": uri }).to_string();
+            let params = line_text(&json!({ "uri": uri }));
             let _ = self.send_own("resources/subscribe", Some(params.as_bytes()), None);
         }
         let Self { sessions, limits, .. } = self;
@@ -229,6 +237,6 @@ fn welcomes(result: &Value, server: Revision) -> [Vec<u8>; Revision::ALL.len()] 
         if let Some(members) = result.as_object_mut() {
             members.insert("protocolVersion".to_owned(), revision.min(server).as_str().into());
         }
-        result.to_string().into_bytes()
+        line_text(&result).into_bytes()
     })
 }

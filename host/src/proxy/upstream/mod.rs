@@ -9,5 +9,5 @@ mod reader;
 
 pub use connection::{ConnectError, PingError, ServerInfo};
 pub(crate) use connection::{Phase, Upstream};
-pub(crate) use outbox::Outbox;
+pub(crate) use outbox::{Outbox, OutboxError};
 pub(crate) use reader::upstream_id;

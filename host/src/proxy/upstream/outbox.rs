@@ -44,6 +44,8 @@ pub(crate) struct Outbox {
     waiting_bytes: AtomicUsize,
     most_bytes: usize,
     closed: AtomicBool,
+    /// The other side has closed the pipe, or it broke.
+    broken: AtomicBool,
     work: Notify,
 }
 
@@ -61,6 +63,7 @@ impl Outbox {
             waiting_bytes: AtomicUsize::new(0),
             most_bytes,
             closed: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
             work: Notify::new(),
         }
     }
@@ -70,7 +73,7 @@ impl Outbox {
     }
 
     /// Queues one line (newline included). Call [`Self::flush`] after the caller's own lock is released.
-    pub(crate) fn push(&self, line: &[u8]) -> Result<(), OutboxError> {
+    pub(crate) fn push(&self, line: Vec<u8>) -> Result<(), OutboxError> {
         if self.closed.load(Ordering::Acquire) {
             return Err(OutboxError::Closed);
         }
@@ -80,7 +83,11 @@ impl Outbox {
             return Err(OutboxError::Full);
         }
         self.waiting_bytes.fetch_add(line.len(), Ordering::AcqRel);
-        queue.extend_from_slice(line);
+        if queue.is_empty() {
+            *queue = line;
+        } else {
+            queue.extend_from_slice(&line);
+        }
         Ok(())
     }
 
@@ -106,6 +113,11 @@ impl Outbox {
                 return;
             }
         }
+    }
+
+    /// Whether the pipe ended without having been closed from here.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Acquire)
     }
 
     /// Takes over whenever the pipe was full; ends when the pipe does.
@@ -154,7 +166,10 @@ impl Outbox {
     fn fail(&self, writing: &mut Writing, error: Option<io::Error>) {
         tracing::debug!(error = error.map(tracing::field::display), "the server's input has ended");
         self.closed.store(true, Ordering::Release);
+        self.broken.store(true, Ordering::Release);
         writing.sink = None;
+        // The pump ends, and whoever runs it learns of it.
+        self.work.notify_one();
     }
 
     /// Lets what is queued go out, then ends the pipe: the server sees the end of its input.
