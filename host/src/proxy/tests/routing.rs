@@ -99,12 +99,15 @@ async fn some_methods_never_reach_a_shared_server() {
     for method in ["notifications/roots/list_changed", "notifications/initialized"] {
         assert_eq!(rig.post(&session, &notification(method, json!({}))).await.status, StatusCode::ACCEPTED);
     }
-    let with_task = request(1, "x/vendor", json!({ "task": {}, "k": 1, "_meta": { "traceparent": "t" } }));
-    let (_, ()) = tokio::join!(rig.post(&session, &with_task), async {
-        let request = script.next_of("x/vendor").await;
-        assert_eq!(request["params"], json!({ "k": 1, "_meta": { "traceparent": "t" } }));
-        script.answer(&request, json!({})).await;
-    });
+    for (method, task) in [("tools/call", None), ("x/vendor", Some(json!({ "id": 7 })))] {
+        let params = json!({ "task": { "id": 7 }, "k": 1, "_meta": { "traceparent": "t" } });
+        let message = request(1, method, params);
+        let (_, ()) = tokio::join!(rig.post(&session, &message), async {
+            let request = script.next_of(method).await;
+            assert_eq!((&request["params"]["k"], request["params"].get("task")), (&json!(1), task.as_ref()));
+            script.answer(&request, json!({})).await;
+        });
+    }
 }
 
 #[tokio::test]
