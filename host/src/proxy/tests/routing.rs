@@ -523,3 +523,19 @@ fn when_too_many_calls_were_given_up_nothing_is_certain() {
     state.fail_everything("the server has ended");
     assert_eq!(state.owner(), Owner::Nobody);
 }
+
+#[tokio::test]
+async fn a_question_ends_with_its_call() {
+    let (rig, mut script) = Rig::start().await;
+    let session = rig.open("2025-06-18", json!({ "sampling": {} })).await;
+    let (mut stream, _) = during!(rig, session, script, call(1, "x"), |request| {
+        script.send(sampling(json!("q"))).await;
+    });
+    let asked = stream.event().await.unwrap().json();
+    rig.post(&session, &notification("notifications/cancelled", json!({ "requestId": 1 }))).await;
+    let refused = script.next().await;
+    assert_eq!((&refused["id"], &refused["error"]["code"]), (&json!("q"), &json!(-32603)));
+    script.next_of("notifications/cancelled").await;
+    let answer = json!({ "jsonrpc": "2.0", "id": asked["id"], "result": {} });
+    assert_eq!(rig.post(&session, &answer).await.status, StatusCode::BAD_REQUEST);
+}
