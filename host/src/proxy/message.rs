@@ -217,7 +217,7 @@ impl Message {
             let dropped = change.strip
                 && match level {
                     Level::Top => false,
-                    Level::Params => named("task"),
+                    Level::Params => named("task") && self.may_be_task(),
                     Level::Meta => MODERN_META.into_iter().any(named),
                 };
             if dropped {
@@ -254,12 +254,18 @@ impl Message {
         out.push(b'}');
     }
 
+    /// Whether `params.task` asks for a task (2025-11-25 basic/utilities/tasks); elsewhere it is a parameter like any.
+    fn may_be_task(&self) -> bool {
+        matches!(self.method(), Some("tools/call" | "sampling/createMessage" | "elicitation/create"))
+    }
+
     /// Whether `params` cannot be copied as one piece.
     fn touches_params(&self, change: &Rewrite<'_>) -> bool {
         change.param.is_some()
             || change.progress_token.is_some()
             || (change.strip
-                && (self.param("task").is_some() || MODERN_META.iter().any(|name| self.meta(name).is_some())))
+                && ((self.may_be_task() && self.param("task").is_some())
+                    || MODERN_META.iter().any(|name| self.meta(name).is_some())))
     }
 }
 

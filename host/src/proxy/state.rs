@@ -258,6 +258,13 @@ impl State {
             let now = Instant::now();
             session.used_at = now;
             session.answered_at = Some(now);
+            // Nobody answers a question whose call is over.
+            let asked = session.server_requests.extract_if(|_, request| request.call == Some(upstream_id));
+            let asked: Vec<Id> = asked.map(|(_, request)| request.upstream).collect();
+            self.server_requests = self.server_requests.saturating_sub(asked.len());
+            for id in asked {
+                self.refuse(&id, code::INTERNAL, "the request that this was asked for is over");
+            }
         }
         Some(call)
     }

@@ -99,12 +99,15 @@ async fn some_methods_never_reach_a_shared_server() {
     for method in ["notifications/roots/list_changed", "notifications/initialized"] {
         assert_eq!(rig.post(&session, &notification(method, json!({}))).await.status, StatusCode::ACCEPTED);
     }
-    let with_task = request(1, "x/vendor", json!({ "task": {}, "k": 1, "_meta": { "traceparent": "t" } }));
-    let (_, ()) = tokio::join!(rig.post(&session, &with_task), async {
-        let request = script.next_of("x/vendor").await;
-        assert_eq!(request["params"], json!({ "k": 1, "_meta": { "traceparent": "t" } }));
-        script.answer(&request, json!({})).await;
-    });
+    for (method, task) in [("tools/call", None), ("x/vendor", Some(json!({ "id": 7 })))] {
+        let params = json!({ "task": { "id": 7 }, "k": 1, "_meta": { "traceparent": "t" } });
+        let message = request(1, method, params);
+        let (_, ()) = tokio::join!(rig.post(&session, &message), async {
+            let request = script.next_of(method).await;
+            assert_eq!((&request["params"]["k"], request["params"].get("task")), (&json!(1), task.as_ref()));
+            script.answer(&request, json!({})).await;
+        });
+    }
 }
 
 #[tokio::test]
@@ -519,4 +522,20 @@ fn when_too_many_calls_were_given_up_nothing_is_certain() {
     assert_eq!(state.owner(), Owner::Several);
     state.fail_everything("the server has ended");
     assert_eq!(state.owner(), Owner::Nobody);
+}
+
+#[tokio::test]
+async fn a_question_ends_with_its_call() {
+    let (rig, mut script) = Rig::start().await;
+    let session = rig.open("2025-06-18", json!({ "sampling": {} })).await;
+    let (mut stream, _) = during!(rig, session, script, call(1, "x"), |request| {
+        script.send(sampling(json!("q"))).await;
+    });
+    let asked = stream.event().await.unwrap().json();
+    rig.post(&session, &notification("notifications/cancelled", json!({ "requestId": 1 }))).await;
+    let refused = script.next().await;
+    assert_eq!((&refused["id"], &refused["error"]["code"]), (&json!("q"), &json!(-32603)));
+    script.next_of("notifications/cancelled").await;
+    let answer = json!({ "jsonrpc": "2.0", "id": asked["id"], "result": {} });
+    assert_eq!(rig.post(&session, &answer).await.status, StatusCode::BAD_REQUEST);
 }
