@@ -20,12 +20,11 @@ struct Refusal {
 const AMBIGUOUS: Refusal = Refusal {
     code: code::INTERNAL,
     reason: "several clients share this server and it is not certain whose request this is for; \
-             run it with --instances per-session",
+             run a workload of its own for each client that needs this",
 };
 const NOT_ALLOWED_NOW: Refusal = Refusal {
     code: code::INTERNAL,
-    reason: "a client can be asked only during its tools/call, prompts/get or resources/read; \
-             see also --instances per-session",
+    reason: "a client can be asked only during its tools/call, prompts/get or resources/read",
 };
 const TOO_MANY: Refusal =
     Refusal { code: code::INTERNAL, reason: "too many requests wait for clients already" };

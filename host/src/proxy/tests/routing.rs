@@ -370,7 +370,7 @@ async fn a_request_of_the_server_that_concerns_nobody_for_certain_is_refused() {
     script.send(sampling(json!(1))).await;
     let refused = script.next().await;
     assert_eq!((&refused["id"], &refused["error"]["code"]), (&json!(1), &json!(-32603)));
-    assert!(refused["error"]["message"].as_str().unwrap().contains("--instances per-session"));
+    assert!(refused["error"]["message"].as_str().unwrap().contains("a workload of its own for each client"));
     // Two clients in flight, of which only one could answer: still ambiguous.
     let (first, second) = (call(1, "x"), call(1, "y"));
     let (_, _, ()) = tokio::join!(rig.post(&able, &first), rig.post(&unable, &second), async {
