@@ -15,10 +15,11 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::response::Response;
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use serde_json::value::RawValue;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
 
@@ -27,7 +28,7 @@ use super::front::{self, empty, rpc_error};
 use super::gate::{self, Gate};
 use super::message::{Id, Message, MessageError, code};
 use super::options::ProxyOptions;
-use super::revision::is_modern;
+use super::revision::{Revision, is_modern};
 use super::upstream::PingError;
 use super::{health, json};
 
@@ -49,7 +50,7 @@ pub(crate) struct HttpShared {
     gate: Gate,
     address: SocketAddr,
     client: HttpClient,
-    places: Semaphore,
+    places: Arc<Semaphore>,
     /// The session that pings go through.
     pub(super) health: Mutex<health::Opened>,
 }
@@ -66,7 +67,7 @@ impl HttpProxy {
             .build(connector);
         let shared = HttpShared {
             gate: Gate::new(&options),
-            places: Semaphore::new(options.limits.in_flight),
+            places: Arc::new(Semaphore::new(options.limits.in_flight)),
             options,
             address: upstream,
             client,
@@ -133,10 +134,9 @@ async fn post(proxy: &HttpShared, parts: &Parts, headers: EraHeaders<'_>, body: 
         Err(error) => return error.response(),
     };
     if body.trim_ascii_start().first() == Some(&b'[') {
-        // Whether its session has batches is the server's to know.
-        return match json::scan(&body, limits.json_depth.saturating_add(1)).1 {
+        return match check_batch(headers, &body, limits.json_depth) {
             Ok(()) => proxy.forward(parts, body, None).await,
-            Err(error) => front::malformed(&MessageError::Json(error)),
+            Err(refusal) => *refusal,
         };
     }
     let message = match Message::parse(&body, limits.json_depth) {
@@ -155,9 +155,28 @@ async fn post(proxy: &HttpShared, parts: &Parts, headers: EraHeaders<'_>, body: 
     }
 }
 
+/// An array passes only where batches may be: in a session of 2025-03-26, or one whose revision only the server knows.
+/// No element opens a session, or is of the other era: such a one would pass unseen.
+fn check_batch(headers: EraHeaders<'_>, body: &[u8], depth: usize) -> Result<(), Box<Response>> {
+    if headers.version.is_some_and(|version| version != Revision::V2025_03_26.as_str()) {
+        return Err(Box::new(front::invalid(None, "this revision has no batches")));
+    }
+    let malformed = |error: &MessageError| Box::new(front::malformed(error));
+    json::scan(body, depth.saturating_add(1)).1.map_err(|error| malformed(&MessageError::Json(error)))?;
+    let elements: Vec<&RawValue> = serde_json::from_slice(body)
+        .map_err(|_| Box::new(front::invalid(None, "the batch is no array of messages")))?;
+    for element in elements {
+        let message = Message::parse(element.get().as_bytes(), depth).map_err(|error| malformed(&error))?;
+        if matches!(classify(headers, &message), Era::Modern | Era::ModernNotification | Era::LegacyOpening) {
+            return Err(Box::new(front::invalid(None, "a batch holds no such request")));
+        }
+    }
+    Ok(())
+}
+
 impl HttpShared {
     async fn forward(&self, parts: &Parts, body: Bytes, id: Option<&Id>) -> Response {
-        let Ok(_place) = self.places.try_acquire() else {
+        let Ok(place) = self.places.clone().try_acquire_owned() else {
             return front::unavailable(id, super::state::Busy::TooManyCalls, &self.options.limits);
         };
         let query = parts.uri.query();
@@ -167,8 +186,18 @@ impl HttpShared {
             Ok(Ok(answer)) if answer.status().is_redirection() => {
                 bad_gateway(id, "the server answered with a redirect, which is not followed")
             }
+            // A local server gets no credentials from here, so a client that was told to log in would do so in vain.
+            Ok(Ok(answer)) if matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+                let text = format!("the server refused with status {}", answer.status().as_u16());
+                rpc_error(StatusCode::SERVICE_UNAVAILABLE, id, code::INTERNAL, &text)
+            }
             Ok(Ok(answer)) => {
                 let (head, body) = answer.into_parts();
+                // The place is taken until the body has ended: a stream may go on for hours.
+                let body = body.map_frame(move |frame| {
+                    let _taken = &place;
+                    frame
+                });
                 let mut response = Response::new(Body::new(body));
                 *response.status_mut() = head.status;
                 *response.headers_mut() = passing(&head.headers, |name| !stays_there(name));

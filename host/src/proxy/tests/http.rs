@@ -153,6 +153,29 @@ async fn the_same_checks_stand_before_it() {
 }
 
 #[tokio::test]
+async fn a_batch_passes_only_where_batches_are_and_opens_nothing() {
+    let (upstream, seen) = server(plain).await;
+    let (_proxy, address) = front(upstream).await;
+    let batch = format!("[{}]", request(1, "ping", json!({})));
+    let opening = format!("[{}]", initialize("2025-03-26", json!({})));
+    assert_eq!(post(address, &[("mcp-protocol-version", "2025-06-18")], &batch).await.code(), -32600);
+    assert_eq!(post(address, &[], &opening).await.code(), -32600);
+    assert!(seen.lock().unwrap().is_empty());
+    let passed =
+        post(address, &[("mcp-protocol-version", "2025-03-26"), ("mcp-session-id", "s")], &batch).await;
+    assert_eq!(passed.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_server_that_wants_a_login_sends_no_client_to_one() {
+    let unauthorized = |_: &Value| Response::builder().status(401).body(Body::empty()).unwrap();
+    let (upstream, _seen) = server(unauthorized).await;
+    let (_proxy, address) = front(upstream).await;
+    let refused = post(address, &[], &request(1, "ping", json!({})).to_string()).await;
+    assert_eq!((refused.status, refused.code()), (StatusCode::SERVICE_UNAVAILABLE, json!(-32603)));
+}
+
+#[tokio::test]
 async fn events_pass_as_they_come() {
     let (sender, receiver) = mpsc::channel::<Bytes>(1);
     let receiver = Arc::new(Mutex::new(Some(receiver)));
