@@ -9,7 +9,7 @@ use super::call::Pending;
 use super::message::{Id, Message, Rewrite, code, result_text};
 use super::route::{Owner, owned_text};
 use super::session::{ClientCapabilities, ServerRequest, SessionId};
-use super::state::State;
+use super::state::{Busy, State};
 
 /// A refusal to the server.
 struct Refusal {
@@ -108,16 +108,21 @@ impl State {
         }
     }
 
-    /// Takes a client's answer to such a request: once, and only from the session that was asked.
-    pub(crate) fn client_answers(&mut self, session: &SessionId, message: &Message) -> bool {
-        let ours = message.id().and_then(super::upstream::upstream_id);
-        let Some(known) = self.sessions.get_mut(session) else { return false };
-        let Some(request) = ours.and_then(|ours| known.server_requests.remove(&ours)) else { return false };
-        self.server_requests = self.server_requests.saturating_sub(1);
-        self.touch_call(request.call);
+    /// Takes a client's answer to such a request: once, and only from the session that was asked. One that cannot be
+    /// passed on now is not taken, so that the client may send it again.
+    pub(crate) fn client_answers(&mut self, session: &SessionId, message: &Message) -> Result<bool, Busy> {
+        let Some(ours) = message.id().and_then(super::upstream::upstream_id) else { return Ok(false) };
+        let known = self.sessions.get(session).and_then(|known| known.server_requests.get(&ours));
+        let Some(request) = known else { return Ok(false) };
+        let call = request.call;
         let line = message.line(&Rewrite { id: Some(request.upstream.as_json()), ..Rewrite::default() });
-        let _ = self.send(line);
-        true
+        self.send(line)?;
+        if let Some(known) = self.sessions.get_mut(session) {
+            known.server_requests.remove(&ours);
+        }
+        self.server_requests = self.server_requests.saturating_sub(1);
+        self.touch_call(call);
+        Ok(true)
     }
 
     /// Passes a client's progress on a request of the server that it has.

@@ -126,7 +126,9 @@ fn take(state: &mut State, session: &SessionId, number: StreamNo, message: &Mess
 
 fn take_unanswered(state: &mut State, session: &SessionId, message: &Message) {
     if matches!(message.shape(), Shape::Response { .. }) {
-        state.client_answers(session, message);
+        if let Err(busy) = state.client_answers(session, message) {
+            tracing::debug!(%busy, "an answer of a batch was not passed on");
+        }
     } else if let Err(busy) = notification(state, session, message) {
         tracing::debug!(%busy, "a notification of a batch was not passed on");
     }

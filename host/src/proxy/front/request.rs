@@ -68,8 +68,11 @@ pub(super) async fn single(
             });
             match taken {
                 None => unknown_session(Some(id)),
-                Some(true) => empty(StatusCode::ACCEPTED),
-                Some(false) => invalid(Some(id), "no request of that id waits for an answer of this session"),
+                Some(Ok(true)) => empty(StatusCode::ACCEPTED),
+                Some(Err(busy)) => unavailable(Some(id), busy, limits),
+                Some(Ok(false)) => {
+                    invalid(Some(id), "no request of that id waits for an answer of this session")
+                }
             }
         }
     }
@@ -211,6 +214,14 @@ fn forward(
     }
 }
 
+/// The methods that the protocol defines as requests of a client.
+fn is_known_request(method: &str) -> bool {
+    matches!(method, "initialize" | "ping" | "completion/complete" | "logging/setLevel" | "server/discover")
+        || ["tools/", "prompts/", "resources/", "tasks/", "subscriptions/"]
+            .iter()
+            .any(|room| method.starts_with(room))
+}
+
 /// Takes a notification of a client.
 pub(super) fn notification(state: &mut State, session: &SessionId, message: &Message) -> Result<(), Busy> {
     match message.method().unwrap_or_default() {
@@ -226,6 +237,8 @@ pub(super) fn notification(state: &mut State, session: &SessionId, message: &Mes
             }
         }
         "notifications/progress" => state.client_progresses(session, message),
+        // A request without an id is no notification; a server might take it for the request.
+        method if is_known_request(method) => {}
         _ => state.send(message.line(&Rewrite { strip: true, ..Rewrite::default() }))?,
     }
     Ok(())

@@ -246,3 +246,16 @@ async fn questions_to_clients_are_bounded() {
     assert_eq!(stream.event().await.unwrap().json()["method"], "sampling/createMessage");
     assert!(stream.event().await.unwrap().json().get("result").is_some());
 }
+
+#[tokio::test]
+async fn a_request_without_an_id_is_no_notification() {
+    let (rig, mut script) = Rig::start().await;
+    let session = rig.session().await;
+    let disguised = notification("tools/call", json!({ "name": "x" }));
+    assert_eq!(rig.post(&session, &disguised).await.status, StatusCode::ACCEPTED);
+    assert_eq!(
+        rig.post(&session, &notification("vendor/told", json!({}))).await.status,
+        StatusCode::ACCEPTED
+    );
+    assert_eq!(script.next().await["method"], "vendor/told", "the other one never arrived");
+}
