@@ -164,6 +164,17 @@ impl Host {
             .collect()
     }
 
+    /// Kills a process if it is one of this host's: the pids of a machine that is busy are used again within seconds.
+    pub fn kill_own(&self, pid: i32) {
+        use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+        let Some(raw) = Pid::from_raw(pid) else { return };
+        let Ok(process) = pidfd_open(raw, PidfdFlags::empty()) else { return };
+        // Looked at once the descriptor is open: it stays that process' own.
+        if self.processes().contains(&pid) {
+            let _ = pidfd_send_signal(&process, Signal::KILL);
+        }
+    }
+
     /// Fails unless nothing of this host runs within the time.
     pub fn assert_nothing_runs(&self) {
         eventually("nothing is running", || self.processes().is_empty());
@@ -184,7 +195,7 @@ impl Drop for Host {
     fn drop(&mut self) {
         let _ = self.wharf(&["rm", "--all"]);
         for pid in self.processes() {
-            kill(pid, "KILL");
+            self.kill_own(pid);
         }
     }
 }

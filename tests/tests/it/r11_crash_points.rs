@@ -10,7 +10,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
-use wharf_tests::host::{Host, Said, built, demo_server, kill};
+use wharf_tests::host::{Host, Said, built, demo_server};
 
 /// How many hosts are tried at the same time: they wait for disks and processes more than they compute.
 const HOSTS: usize = 8;
@@ -123,7 +123,7 @@ impl Lab {
                 let args = [&["run", "--restart", "no", "--name", NAME], &transport[..], &[&server]].concat();
                 self.wharf(&args, variable)?;
                 if let Some(pid) = self.record().and_then(|record| record["process_id"].as_i64()) {
-                    kill(i32::try_from(pid).unwrap(), "KILL");
+                    self.host.kill_own(i32::try_from(pid).unwrap());
                 }
             }
         }
@@ -375,7 +375,7 @@ fn random_kill(lab: &Lab, act: Act, then: &str, choices: &mut Choices) -> Result
         std::thread::sleep(pause);
         let ours = lab.host.processes();
         if !ours.is_empty() {
-            kill(ours[usize::try_from(chosen).unwrap() % ours.len()], "KILL");
+            lab.host.kill_own(ours[usize::try_from(chosen).unwrap() % ours.len()]);
         }
         acting.join().unwrap()
     })?;
