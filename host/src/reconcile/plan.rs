@@ -30,6 +30,7 @@
 //! back what is wanted. An end that nobody saw and whose code nobody knows counts as a fault.
 use super::effective::Evidence;
 use crate::status::{BootId, Desired, Phase, RestartPolicy, RunConfig, StatusRecord, Transport};
+use crate::supervise::wants_restart;
 use wharf_sdk::{Exit, Observation, WorkloadState};
 
 /// What is done about a workload.
@@ -92,7 +93,9 @@ pub fn plan(
         Phase::Error | Phase::Stopped if runs(seen) && !(wanted && record.phase == Phase::Stopped) => {
             Action::Stop("it runs, and should not")
         }
-        Phase::Stopped if wanted && (runs(seen) || allows(config.restart, &end(seen, record, boot))) => {
+        Phase::Stopped
+            if wanted && (runs(seen) || wants_restart(config.restart, &end(seen, record, boot))) =>
+        {
             Action::Start("it should run")
         }
         Phase::Starting | Phase::Stopped | Phase::Error => Action::None,
@@ -110,7 +113,7 @@ fn run_again(config: &RunConfig, record: &StatusRecord, seen: Option<&Observatio
         };
     }
     let exit = end(seen, record, boot);
-    if !allows(config.restart, &exit) {
+    if !wants_restart(config.restart, &exit) {
         return Action::Record(exit);
     }
     Action::Start(if is_of_another_boot(record, boot) { "the machine was restarted" } else { "it ended" })
@@ -122,14 +125,6 @@ fn ending() -> Action {
 
 fn runs(seen: Option<&Observation>) -> bool {
     seen.is_some_and(|seen| seen.state == WorkloadState::Running)
-}
-
-fn allows(policy: RestartPolicy, exit: &Exit) -> bool {
-    match policy {
-        RestartPolicy::No => false,
-        RestartPolicy::OnFailure => exit.code != Some(0),
-        RestartPolicy::Always | RestartPolicy::UnlessStopped => true,
-    }
 }
 
 fn is_of_another_boot(record: &StatusRecord, boot: &BootId) -> bool {

@@ -38,7 +38,7 @@ impl Backoff {
 }
 
 /// Whether a policy wants a workload back that ended like this.
-pub(super) fn wants_restart(policy: RestartPolicy, exit: &Exit) -> bool {
+pub(crate) fn wants_restart(policy: RestartPolicy, exit: &Exit) -> bool {
     match policy {
         RestartPolicy::No => false,
         RestartPolicy::OnFailure => exit.code != Some(0),

@@ -286,7 +286,7 @@ fn address(text: Option<&str>) -> Result<SocketAddr> {
 }
 
 /// How a workload ended, in words that follow its name.
-pub(super) fn how(exit: &Exit) -> String {
+pub(crate) fn how(exit: &Exit) -> String {
     match (exit.code, exit.signal) {
         (Some(code), _) => format!("exited with code {code}"),
         (None, Some(signal)) => format!("was ended by signal {signal}"),

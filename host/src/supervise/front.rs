@@ -1,5 +1,4 @@
 //! The proxy in front of the workload, of either kind.
-use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result, chain};
 use crate::plugin::RawStream;
 use crate::proxy::{HttpProxy, Limits, ProxyOptions, StdioProxy, serve};
@@ -97,7 +96,7 @@ pub(super) async fn bind(run: &RunConfig) -> Result<TcpListener> {
 }
 
 /// A free port for a server that is told its port.
-pub(super) async fn free_port(_config: &Config) -> io::Result<u16> {
+pub(super) async fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0)).await?.local_addr()?.port())
 }
 

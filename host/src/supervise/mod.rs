@@ -20,6 +20,8 @@ mod spawn;
 mod watch;
 mod wire;
 
+pub(crate) use backoff::wants_restart;
+pub(crate) use deploy::how;
 pub(crate) use log::clear_logs;
 pub use log::log_path;
 pub use run::{Attendance, Reporter, SUPERVISOR_ARGUMENT, run, supervise};

@@ -341,7 +341,7 @@ async fn prepare(task: &Task) -> Result<Deployment> {
     }
     let target_port = match (run.transport, run.target_port) {
         (Transport::Stdio, _) => 0,
-        (_, 0) => free_port(&config)
+        (_, 0) => free_port()
             .await
             .map_err(|error| Error::caused(ErrorKind::Failed, "no free port can be found", &error))?,
         (_, port) => port,

@@ -198,7 +198,7 @@ impl Manager {
             }
             Action::Record(exit) => {
                 self.record_exit(config, record.map_or(0, |record| record.revision), &exit)?;
-                Ok((Reconciliation::Recorded, format!("it {}", how(&exit))))
+                Ok((Reconciliation::Recorded, format!("it {}", crate::supervise::how(&exit))))
             }
         }
     }
@@ -228,14 +228,5 @@ fn at_rest(action: Action) -> Option<(Reconciliation, String)> {
         Action::None => Some((Reconciliation::InOrder, String::new())),
         Action::Leave(reason) => Some((Reconciliation::LeftAlone, reason)),
         Action::Start(_) | Action::Stop(_) | Action::Remove | Action::Record(_) => None,
-    }
-}
-
-fn how(exit: &Exit) -> String {
-    match (exit.code, exit.signal) {
-        (Some(code), _) => format!("exited with code {code}"),
-        (None, Some(signal)) => format!("was ended by signal {signal}"),
-        (None, None) if exit.reason.is_empty() => "ended".to_owned(),
-        (None, None) => format!("ended: {}", exit.reason),
     }
 }
