@@ -110,6 +110,7 @@ impl Config {
             host_id: host_id.to_owned(),
             data_dir: self.data_dir.join("runtimes"),
             log_dir: self.state().logs(),
+            private_dirs: vec![self.state_dir.clone(), self.data_dir.clone(), self.config_dir.clone()],
             launcher: vec![
                 self.executable.display().to_string(),
                 crate::launch::LAUNCHER_ARGUMENT.to_owned(),

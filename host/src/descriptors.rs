@@ -1,10 +1,10 @@
-//! What a careless ancestor left open.
+//! Which descriptors are a process' own, and what a careless ancestor left open.
 //!
-//! Called first thing by processes that stay: a descriptor that they inherited would hold somebody's lock or pipe for
+//! [`close_inherited`] is called first thing by processes that stay: a descriptor that they inherited would hold somebody's lock or pipe for
 //! their whole life, and reach the workload.
 
-/// 0, 1 and 2 are the process' own.
-const FIRST_FREE_DESCRIPTOR: i32 = 3;
+/// The lowest number that is none of the three that a program expects.
+pub(crate) const FIRST_FREE_DESCRIPTOR: i32 = 3;
 
 /// Closes every descriptor but the first three. Nothing of this process' own may be open yet.
 pub(crate) fn close_inherited() {

@@ -2,6 +2,7 @@
 //!
 //! It never prints, never reads HOME or the environment: it is given a [`config::Config`].
 pub mod config;
+pub mod conformance;
 pub mod error;
 pub mod failpoint;
 pub mod launch;
@@ -13,3 +14,4 @@ pub mod supervise;
 pub mod workload;
 
 mod descriptors;
+mod nearest;

@@ -24,6 +24,14 @@ fn main() -> ExitCode {
             // Plugins are loaded by now: their destructors must not run.
             wharf::plugin::leave(u8::from(code != ExitCode::SUCCESS))
         }
+        Some(wharf::conformance::CASE_ARGUMENT) => {
+            cli::own_umask();
+            wharf::plugin::leave(wharf::conformance::run_case())
+        }
+        Some(wharf::conformance::LISTEN_ARGUMENT) => {
+            let port = std::env::args().nth(2).unwrap_or_default();
+            wharf::conformance::listen(&port)
+        }
         Some("__failpoints") if wharf::failpoint::ENABLED => print_failpoints(),
         _ => {
             wharf::failpoint::arm("command");

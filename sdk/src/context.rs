@@ -17,6 +17,8 @@ pub struct Context {
     pub data_dir: PathBuf,
     /// Where a runtime that has no store of logs writes them: `NAME.log`. It exists.
     pub log_dir: PathBuf,
+    /// The host's own folders, with records and secrets: no workload may have any of them.
+    pub private_dirs: Vec<PathBuf>,
     /// The command that starts a plain process with what must be set between fork and exec; see [`crate::launch`].
     pub launcher: Vec<String>,
     /// This runtime's part of the user's configuration.
@@ -40,6 +42,9 @@ pub struct ConnectDocument {
     pub data_dir: PathBuf,
     /// Where logs are written.
     pub log_dir: PathBuf,
+    /// The host's own folders.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub private_dirs: Vec<PathBuf>,
     /// The launcher's command.
     pub launcher: Vec<String>,
     /// The runtime's part of the configuration.

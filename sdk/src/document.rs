@@ -36,6 +36,8 @@ pub mod operation {
     pub const WAIT: &str = "wait";
     /// [`crate::Runtime::recover`].
     pub const RECOVER: &str = "recover";
+    /// [`crate::Confine::confinement`].
+    pub const CONFINEMENT: &str = "confinement";
     /// [`crate::Logs::logs`], through `open`.
     pub const LOGS: &str = "logs";
     /// [`crate::Attach::attach`], through `open`.

@@ -19,8 +19,21 @@
 //! the launcher ends and nothing has run; after it, a workload with `survives` goes on, any other one is ended.
 //! SIGTERM to the launcher asks the workload to end, SIGINT kills all of it at once. How it ended stays in the state
 //! file, for whoever comes later.
+mod sandbox;
+
+pub use sandbox::{Limits, Network, Sandbox};
+
+use crate::{Confinement, Measure};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fs, io, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// The version of the protocol: a launcher runs no job of another one, because what it does not know of a job would
+/// not be enforced.
+pub const PROTOCOL: u32 = 2;
 
 /// The longest [`Job`], as one line.
 pub const MAX_JOB_BYTES: usize = 8 * 1024 * 1024;
@@ -30,10 +43,25 @@ pub const UID_VARIABLE: &str = "WHARF_WORKLOAD_UID";
 /// The variable in a workload's environment that holds the id of the host that owns it.
 pub const HOST_VARIABLE: &str = "WHARF_HOST_ID";
 
+/// The name of the control groups of the workload with this uid: how whatever is in them is recognised.
+pub fn cgroup_name(uid: &str) -> String {
+    format!("wharf-{uid}")
+}
+
+/// Where a workload whose own folder this is makes temporary files.
+pub fn temporary_dir(own_dir: &Path) -> PathBuf {
+    own_dir.join("tmp")
+}
+
 /// What the launcher is to run: the first line it is sent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Job {
+    /// [`PROTOCOL`] of the plugin.
+    pub protocol: u32,
+    /// Nothing is to run: the launcher makes all that the job says, tells what holds, and ends.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub try_only: bool,
     /// The workload's uid.
     pub uid: String,
     /// The host's id.
@@ -58,6 +86,18 @@ pub struct Job {
     pub log_path: PathBuf,
     /// Where [`State`] is kept.
     pub state_path: PathBuf,
+    /// The folder of its own, with one for temporary files in it ([`temporary_dir`]). The launcher makes both, and
+    /// removes what it made if nothing comes to run.
+    pub own_dir: PathBuf,
+    /// What it may touch; none: whatever its user may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<Sandbox>,
+    /// How much it may use.
+    #[serde(default)]
+    pub limits: Limits,
+    /// What the plugin has left out of what was asked for; told with what the launcher leaves out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub weaker: Vec<Measure>,
     /// The port on which it will listen, if it is to; kept in the state for whoever finds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_port: Option<u16>,
@@ -82,6 +122,8 @@ pub enum Report {
         /// The process that will execute the program.
         workload: ProcessIdentity,
     },
+    /// The answer to a job that is only to be tried. The launcher ends.
+    Tried(Confinement),
     /// The program runs.
     Started {},
     /// It could not be executed, or the job makes no sense. The launcher ends.
@@ -90,6 +132,9 @@ pub enum Report {
         message: String,
         /// The system's error number, where there is one.
         errno: Option<i32>,
+        /// The part of the specification that cannot be honoured here, where that is the reason.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        field: Option<String>,
     },
     /// The workload has ended and nothing of it is left. The launcher ends.
     Exited(crate::Exit),
@@ -173,6 +218,12 @@ pub struct State {
     /// The port on which it was to listen, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_port: Option<u16>,
+    /// What holds it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confinement: Option<Confinement>,
+    /// The control groups that were made for it, to be removed after its end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cgroups: Vec<PathBuf>,
     /// When the program was executed, in milliseconds after the epoch; none before `Go`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at_ms: Option<u64>,

@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod document;
 pub mod launch;
 pub mod stamp;
@@ -15,6 +17,6 @@ mod stream;
 pub mod abi;
 
 pub use context::{Context, HostServices};
-pub use runtime::{Attach, Logs, Runtime};
+pub use runtime::{Attach, Confine, Logs, Runtime};
 pub use stream::ByteStream;
 pub use types::*;

@@ -5,7 +5,8 @@
 //! the next begins. All run on the plugin's own Tokio runtime, so any async crate works in them; work that blocks
 //! goes to `tokio::task::spawn_blocking`. A panic becomes an error of that call.
 use crate::types::{
-    Exit, Handle, Health, Instance, Listing, LogOptions, Observation, Result, StopOptions, WorkloadSpec,
+    Confinement, Exit, Handle, Health, Instance, Listing, LogOptions, Observation, Result, StopOptions,
+    WorkloadSpec,
 };
 use crate::{ByteStream, Context};
 use std::future::Future;
@@ -67,4 +68,11 @@ pub trait Attach: Runtime {
     /// The workload's stdin and stdout. Called after `deploy` and before `start` for a new workload, so that
     /// nothing is missed, and once per start.
     fn attach(&self, handle: &Handle) -> impl Future<Output = Result<ByteStream>> + Send;
+}
+
+/// A runtime that can tell what it is able to enforce here (ability `confine`).
+pub trait Confine: Runtime {
+    /// What holds a workload back on this machine, as this user, found out by trying it and not by the version of
+    /// anything. Leaves nothing behind.
+    fn confinement(&self) -> impl Future<Output = Result<Confinement>> + Send;
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 use std::{
     fs,
     io::Write,
-    os::unix::fs::OpenOptionsExt,
+    os::unix::{fs::OpenOptionsExt, process::CommandExt},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     time::{Duration, Instant},
@@ -28,6 +28,8 @@ pub struct Said {
 #[derive(Debug)]
 pub struct Host {
     folder: tempfile::TempDir,
+    /// Whose it is, if not this process' user's.
+    user: Option<u32>,
 }
 
 /// A program that the build made: beside the test's own, or in the folder above.
@@ -47,10 +49,46 @@ impl Host {
     #[expect(clippy::new_without_default, reason = "making one starts something")]
     pub fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("wharf-").tempdir().expect("a temporary folder");
-        let host = Self { folder };
+        let host = Self { folder, user: None };
         fs::create_dir(host.path("plugins")).expect("a folder for plugins");
+        fs::create_dir(host.work()).expect("a folder for workloads");
         host.add_plugin("process");
         host
+    }
+
+    /// The same for another user, with a home in the host's folder; root alone can do that.
+    pub fn of_user(user: u32) -> Self {
+        let mut host = Self::new();
+        host.user = Some(user);
+        fs::create_dir(host.path("home")).expect("a home");
+        host.own();
+        host
+    }
+
+    /// The user whose host it is, if that is not this process'.
+    pub fn user(&self) -> Option<u32> {
+        self.user
+    }
+
+    /// Gives every file that is in the host's folder now to its user.
+    pub fn own(&self) {
+        let Some(user) = self.user else { return };
+        let mut folders = vec![self.folder.path().to_owned()];
+        while let Some(path) = folders.pop() {
+            std::os::unix::fs::lchown(&path, Some(user), Some(user)).expect("root gives files away");
+            if path.is_dir() && !path.is_symlink() {
+                let entries = fs::read_dir(&path).expect("the folder can be read");
+                folders.extend(entries.filter_map(|entry| Some(entry.ok()?.path())));
+            }
+        }
+    }
+
+    /// What the launcher of a workload has recorded.
+    pub fn state_of(&self, name: &str) -> Value {
+        let uid = self.row(name).expect("there is such a workload")["uid"].as_str().expect("text").to_owned();
+        let text =
+            fs::read(self.path(&format!("data/runtimes/process/{uid}.json"))).expect("there is a state");
+        serde_json::from_slice(&text).expect("the state is JSON")
     }
 
     /// A path in the host's folder.
@@ -58,11 +96,27 @@ impl Host {
         self.folder.path().join(name)
     }
 
+    /// The folder that workloads are run from: what they may write.
+    pub fn work(&self) -> PathBuf {
+        self.path("work")
+    }
+
     /// Puts a plugin of this build where the host finds it.
     pub fn add_plugin(&self, name: &str) {
-        let built = library(&format!("wharf-plugin-{name}"));
-        let copied = self.path("plugins").join(format!("libwharf_plugin_{name}.so"));
-        fs::copy(built, copied).expect("the plugin can be copied");
+        self.add_library(&format!("wharf-plugin-{name}"));
+    }
+
+    /// Puts the library of a package where the host finds it, and returns its path there.
+    pub fn add_library(&self, package: &str) -> PathBuf {
+        let built = library(package);
+        let copied = self.path("plugins").join(built.file_name().expect("a file"));
+        fs::copy(built, &copied).expect("the library can be copied");
+        copied
+    }
+
+    /// Puts a plugin that is made for tests where the host finds it.
+    pub fn add_test_plugin(&self, name: &str) {
+        self.add_library(&format!("wharf-test-plugin-{name}"));
     }
 
     /// The user's settings.
@@ -75,7 +129,7 @@ impl Host {
 
     /// An executable script, as a SERVER.
     pub fn script(&self, name: &str, text: &str) -> String {
-        let path = self.path(name);
+        let path = self.work().join(name);
         let mut file = fs::OpenOptions::new()
             .write(true)
             .create(true)
@@ -90,7 +144,7 @@ impl Host {
     /// The command, not yet run.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(built("wharf"));
-        command.args(args).env_clear().current_dir(self.folder.path()).stdin(Stdio::null());
+        command.args(args).env_clear().current_dir(self.work()).stdin(Stdio::null());
         // What npx and uvx need of the machine: their caches, certificates and settings.
         for (name, value) in std::env::vars_os() {
             let name_text = name.to_string_lossy();
@@ -99,12 +153,33 @@ impl Host {
                 command.env(name, value);
             }
         }
+        // Programs of the build are in the workloads' reach, like all that is in PATH.
+        let mut path = vec![built("wharf").parent().expect("a folder").to_owned()];
+        path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+        command.env("PATH", std::env::join_paths(path).expect("a search path"));
+        if self.path("home").is_dir() {
+            command.env("HOME", self.path("home"));
+        }
+        if let Some(user) = self.user {
+            command.uid(user).gid(user);
+        }
         command
             .env("WHARF_STATE_DIR", self.path("state"))
             .env("WHARF_DATA_DIR", self.path("data"))
             .env("WHARF_CONFIG_DIR", self.path("config"))
             .env("WHARF_PLUGIN_PATH", self.path("plugins"));
         command
+    }
+
+    /// The command under strace(1), with these options; what it finds goes to a file.
+    pub fn traced(&self, options: &[&str], trace: &Path, args: &[&str]) -> Command {
+        let wharf = self.command(args);
+        let environment = wharf.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        let mut strace = Command::new("strace");
+        strace.args(["--quiet=all", "--follow-forks", "--decode-fds=path"]).args(options);
+        strace.arg("--output").arg(trace).arg(built("wharf")).args(args);
+        strace.env_clear().envs(environment).current_dir(self.folder.path()).stdin(Stdio::null());
+        strace
     }
 
     /// Runs a command to its end.
@@ -185,7 +260,10 @@ impl Host {
         let mut found = Vec::new();
         for folder in ["state/runconfigs", "state/statuses", "state/control", "data/runtimes/process"] {
             let entries = fs::read_dir(self.path(folder)).into_iter().flatten().filter_map(Result::ok);
-            found.extend(entries.map(|entry| format!("{folder}/{}", entry.file_name().to_string_lossy())));
+            let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+            // What npx and uvx have fetched is no workload's.
+            let left = names.filter(|name| name != "packages");
+            found.extend(left.map(|name| format!("{folder}/{name}")));
         }
         found
     }
@@ -251,8 +329,8 @@ pub fn has_tool(name: &str, program: &str) -> bool {
     let required = std::env::var("WHARF_TEST_REQUIRE").unwrap_or_default();
     assert!(
         !required.split(',').any(|required| required == name),
-        "{program} is required here and is not in PATH; run tests/setup/install and read its env.sh"
+        "{program} is required here and is not in PATH; run tests/setup/install and read its env.sh, or tests/engines/install"
     );
-    eprintln!("skipped: {program} is not in PATH; tests/setup/install brings it");
+    eprintln!("skipped: {program} is not in PATH; tests/setup/install or tests/engines/install brings it");
     false
 }

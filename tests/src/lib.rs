@@ -4,12 +4,17 @@
 //! [`Rack`], a temporary folder with copies of the real libraries, so that nothing of one
 //! test's plugins (statics, threads, log records) is another one's.
 pub mod client;
+pub mod conformance;
+pub mod engine;
+pub mod engines;
 pub mod host;
 
+mod copies;
 mod library;
 mod rack;
 mod records;
 
+pub use copies::{copy_workload, remove_copies};
 pub use library::{compile, library, patch_stamp, stamp_text};
 pub use rack::{Rack, handle, mapped, mapped_memory, options, spec};
 pub use records::Records;

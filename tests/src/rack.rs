@@ -101,6 +101,7 @@ pub fn options(plugins: &Path, data: &Path) -> ConnectOptions {
         host_id: "host".to_owned(),
         data_dir: data.to_owned(),
         log_dir: data.to_owned(),
+        private_dirs: vec![data.to_owned()],
         launcher: Vec::new(),
         configurations: BTreeMap::new(),
         log_level: "debug".to_owned(),

@@ -1,5 +1,6 @@
 //! Where commands print.
 use super::escape;
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::termios::{isatty, tcgetwinsize};
 use serde::Serialize;
 use std::io::{self, Write};
@@ -25,6 +26,8 @@ pub(super) struct Console {
     pub(super) stderr_is_terminal: bool,
     /// Stderr may be coloured.
     colour: bool,
+    /// Stdout obeys the codes that clear a terminal.
+    clears: bool,
 }
 
 impl Console {
@@ -41,6 +44,7 @@ impl Console {
             stdout_is_terminal,
             stderr_is_terminal,
             colour: stderr_is_terminal && !is_set("NO_COLOR") && !is_dumb,
+            clears: stdout_is_terminal && !is_dumb,
         }
     }
 
@@ -54,6 +58,30 @@ impl Console {
     /// Prints a result as JSON.
     pub(super) fn json<T: Serialize>(&self, value: &T) -> io::Result<()> {
         self.line(&escape::json(&serde_json::to_string_pretty(value)?))
+    }
+
+    /// Prints a result as JSON in one line.
+    pub(super) fn json_line<T: Serialize>(&self, value: &T) -> io::Result<()> {
+        self.line(&escape::json(&serde_json::to_string(value)?))
+    }
+
+    /// Clears the terminal for what is printed next; what is piped stays.
+    pub(super) fn clear(&self) -> io::Result<()> {
+        if self.clears { io::stdout().lock().write_all(b"\x1b[H\x1b[2J") } else { Ok(()) }
+    }
+
+    /// Resolves when nobody can read what is printed any more.
+    pub(super) async fn unread(&self) {
+        let waiting = tokio::task::spawn_blocking(|| {
+            let stdout = io::stdout();
+            // Errors and hang-ups are told unasked.
+            let mut asked = [PollFd::new(&stdout, PollFlags::empty())];
+            rustix::io::retry_on_intr(|| poll(&mut asked, None))
+        });
+        if !matches!(waiting.await, Ok(Ok(_))) {
+            // It cannot be told; writing will tell.
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Says something beside the result. That stderr cannot be written to is nobody's concern.
@@ -107,7 +135,13 @@ mod tests {
     }
 
     fn console(colour: bool) -> Console {
-        Console { columns: None, stdout_is_terminal: false, stderr_is_terminal: colour, colour }
+        Console {
+            columns: None,
+            stdout_is_terminal: false,
+            stderr_is_terminal: colour,
+            colour,
+            clears: false,
+        }
     }
 
     #[test]

@@ -1,17 +1,15 @@
 //! The log of a supervisor: a file that is rotated while somebody may be reading it.
 //!
-//! New lines are learned of through inotify(7), on the file for what is written and on its folder for a file that
-//! takes its place; nothing is polled.
+//! New lines are learned of by watching the file for what is written, and its folder for a file that takes its place.
 use super::failure::Failure;
 use super::logs::{LogWriter, broken};
 use jiff::Timestamp;
-use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use tokio::io::AsyncReadExt;
 use wharf::error::{Error, ErrorKind};
+use wharf::status::Watch;
 
 /// Which lines.
 pub(super) struct Wanted {
@@ -27,7 +25,7 @@ pub(super) struct Wanted {
 pub(super) async fn print(path: &Path, wanted: &Wanted, writer: &mut LogWriter) -> Result<(), Failure> {
     // The watch first: what is written in between is seen by the reading that follows.
     let mut watch =
-        if wanted.follow { Some(Watch::new(path).map_err(|error| unwatched(&error))?) } else { None };
+        if wanted.follow { Some(watched(path).map_err(|error| unwatched(&error))?) } else { None };
     let mut tailed = Tailed::open(path, wanted.since).map_err(|error| broken(&error))?;
     let first = tailed.lines().map_err(|error| broken(&error))?;
     let keep = wanted.lines.map_or(first.len(), |lines| usize::try_from(lines).unwrap_or(usize::MAX));
@@ -53,6 +51,13 @@ fn print_new(tailed: &mut Tailed, writer: &mut LogWriter) -> Result<(), Failure>
         writer.line(&line)?;
     }
     Ok(())
+}
+
+fn watched(path: &Path) -> io::Result<Watch> {
+    let watch = Watch::new()?;
+    watch.folder(path.parent().unwrap_or(Path::new("/")))?;
+    watch.file(path)?;
+    Ok(watch)
 }
 
 fn unwatched(error: &io::Error) -> Error {
@@ -119,36 +124,6 @@ impl Tailed {
     }
 }
 
-/// Tells when a file may have changed.
-struct Watch {
-    /// It is waited for in a thread of Tokio's, as a file is: `AsyncFd` can only be made with `unsafe`.
-    inotify: tokio::fs::File,
-}
-
-impl Watch {
-    fn new(path: &Path) -> io::Result<Self> {
-        let inotify = inotify::init(CreateFlags::CLOEXEC)?;
-        let watch = Self { inotify: tokio::fs::File::from_std(File::from(inotify)) };
-        let folder = path.parent().unwrap_or(Path::new("/"));
-        inotify::add_watch(&watch.inotify, folder, WatchFlags::CREATE | WatchFlags::MOVED_TO)?;
-        watch.file(path)?;
-        Ok(watch)
-    }
-
-    /// Watches the file that the path leads to now.
-    fn file(&self, path: &Path) -> io::Result<()> {
-        inotify::add_watch(&self.inotify, path, WatchFlags::MODIFY)?;
-        Ok(())
-    }
-
-    /// Returns after something has happened. Which of several events it was says nothing that reading does not say.
-    async fn changed(&mut self) -> io::Result<()> {
-        // Room for the longest event, inotify(7): the structure and a name of 255 bytes with its end.
-        let mut events = [0; 4096];
-        self.inotify.read(&mut events).await.map(drop)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,7 +138,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.proxy.log");
         let mut old = File::create(&path).unwrap();
-        let mut watch = Watch::new(&path).unwrap();
+        let mut watch = watched(&path).unwrap();
         let mut tailed = Tailed::open(&path, None).unwrap();
         old.write_all(b"one\ntw").unwrap();
         watch.changed().await.unwrap();

@@ -63,8 +63,6 @@ fn refuse_unsupported(given: &Map<String, Value>, run: &RunConfig) -> Result<()>
         return usage(format!("it has schema {}, use a newer wharf", run.schema_version));
     }
     let unsupported = [
-        ("volumes", !run.volumes.is_empty()),
-        ("permission_profile", run.permission_profile.is_some()),
         ("remote_url", run.is_remote()),
         ("target_host", !run.target_host.is_empty()),
         ("proxy_mode", run.proxy_mode == ProxyMode::Sse),
@@ -117,7 +115,6 @@ mod tests {
     #[test]
     fn what_cannot_be_honoured_is_refused_by_name() {
         assert!(message("[]").starts_with("it is no RunConfig"));
-        assert!(message(r#"{"server":"x","volumes":["/a:/b"]}"#).contains("'volumes'"));
         assert!(message(r#"{"server":"x","gpu_count":1}"#).contains("'gpu_count' is not known"));
         assert!(message(r#"{"remote_url":"https://x"}"#).contains("'remote_url'"));
         assert!(message("{}").contains("nothing to run"));

@@ -1,19 +1,22 @@
 //! `list`.
 use super::age::age;
 use super::console::{Console, Format};
-use super::failure::{DONE, Outcome};
+use super::failure::{DONE, Failure, Outcome};
 use super::run_options::pair;
 use super::table::Table;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::io;
 use wharf::reconcile::EffectiveState;
 use wharf::workload::{ListOptions, Manager, WorkloadView};
 
 const EXAMPLES: &str = "Examples:
   wharf list --all --label team=web
   wharf list --format json
+  wharf list --watch
   wharf list --format mcpservers > .mcp.json";
 
 /// List the workloads that run or should run
@@ -24,7 +27,7 @@ const EXAMPLES: &str = "Examples:
 /// status (starting, running, stopping, stopped, removing, error, unhealthy, interrupted, unknown), status_context,
 /// stale, stale_reason, group, labels, created_at, started_at, orphan (a resource without a RunConfig, with --all;
 /// its name is what `wharf rm --orphan` takes). Keys are absent when empty. With --format mcpservers: {"mcpServers":
-/// {NAME: {"url", "type"}}}, as MCP clients are configured.
+/// {NAME: {"url", "type"}}}, as MCP clients are configured. With --watch each list is one line.
 #[derive(Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct List {
@@ -40,6 +43,9 @@ pub(super) struct List {
     /// Only those with this label; can be given several times
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = pair)]
     label: Vec<(String, String)>,
+    /// Print the list again whenever it changes, until Ctrl-C
+    #[arg(short, long)]
+    watch: bool,
     /// How to print them
     #[arg(long, value_enum, default_value_t)]
     format: ListFormat,
@@ -72,14 +78,47 @@ impl List {
             group: self.group.clone(),
             labels: self.label.iter().cloned().collect(),
         };
-        let rows = manager.list(&options).await?;
-        match self.format {
-            ListFormat::Json => console.json(&rows)?,
-            ListFormat::Mcpservers => console.json(&McpServers::of(&rows))?,
-            ListFormat::Text if rows.is_empty() => self.say_nothing(console),
-            ListFormat::Text => print(&rows, console)?,
+        if !self.watch {
+            self.show(&manager.list(&options).await?, console)?;
+            return Ok(DONE);
         }
-        Ok(DONE)
+        tokio::select! {
+            failed = self.show_changes(manager, options, console) => failed.map(|never| match never {}),
+            () = console.unread() => Ok(DONE),
+        }
+    }
+
+    fn show(&self, rows: &[WorkloadView], console: &Console) -> io::Result<()> {
+        match self.format {
+            ListFormat::Json => console.json(&rows),
+            ListFormat::Mcpservers => console.json(&McpServers::of(rows)),
+            ListFormat::Text if rows.is_empty() => {
+                self.say_nothing(console);
+                Ok(())
+            }
+            ListFormat::Text => print(rows, console),
+        }
+    }
+
+    async fn show_changes(
+        &self,
+        manager: &Manager,
+        options: ListOptions,
+        console: &Console,
+    ) -> Result<Infallible, Failure> {
+        let mut watched = manager.watch(options)?;
+        loop {
+            let rows = watched.next().await?;
+            match self.format {
+                ListFormat::Json => console.json_line(&rows)?,
+                ListFormat::Mcpservers => console.json_line(&McpServers::of(&rows))?,
+                ListFormat::Text => {
+                    console.clear()?;
+                    self.show(&rows, console)?;
+                }
+            }
+            console.flush()?;
+        }
     }
 
     fn say_nothing(&self, console: &Console) {
@@ -97,7 +136,7 @@ impl List {
     }
 }
 
-fn print(rows: &[WorkloadView], console: &Console) -> std::io::Result<()> {
+fn print(rows: &[WorkloadView], console: &Console) -> io::Result<()> {
     let now = Timestamp::now();
     let mut table = Table::new(&["NAME", "RUNTIME", "PACKAGE", "STATUS", "URL", "PORT", "GROUP", "CREATED"]);
     for row in rows {
@@ -115,9 +154,7 @@ fn print(rows: &[WorkloadView], console: &Console) -> std::io::Result<()> {
             &created,
         ]);
     }
-    for line in table.render(console.columns, Some("PACKAGE")) {
-        console.line(&line)?;
-    }
+    console.line(&table.render(console.columns, Some("PACKAGE")).join("\n"))?;
     explain(rows, console);
     Ok(())
 }

@@ -14,9 +14,11 @@ const EXAMPLES: &str = "Examples:
 /// Bring workloads to what they should be, as far as evidence supports it
 ///
 /// Records what ended, starts what should run, stops what should not, finishes what was interrupted. A workload whose
-/// runtime cannot be asked is left as it is, and the reason told.
+/// runtime cannot be asked is left as it is, and the reason told. One without an owner that runs with its proxy is
+/// given the only runtime that shows it, if no other that may have been used here is silent.
 ///
-/// JSON: an array of name, result (in_order, left_alone, started, stopped, removed, recorded, failed), reason, error.
+/// JSON: an array of name, result (in_order, left_alone, owner_unknown, ambiguous, adopted, started, stopped, removed,
+/// recorded, failed), reason, error.
 #[derive(Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Reconcile {
@@ -54,6 +56,9 @@ fn text(report: &Reconciled) -> String {
     let word = match report.result {
         Reconciliation::InOrder => "in order",
         Reconciliation::LeftAlone => "left alone",
+        Reconciliation::OwnerUnknown => "owner unknown",
+        Reconciliation::Ambiguous => "ambiguous",
+        Reconciliation::Adopted => "adopted",
         Reconciliation::Started => "started",
         Reconciliation::Stopped => "stopped",
         Reconciliation::Removed => "removed",

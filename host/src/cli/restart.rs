@@ -1,12 +1,12 @@
 //! `restart`.
 use super::console::{Console, Format};
 use super::failure::Outcome;
+use super::grace::Grace;
 use super::progress::Steps;
 use super::select::Selection;
 use super::several::{Report, each};
-use super::stop::{DEFAULT_TIMEOUT, seconds};
 use clap::Args;
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use wharf::status::WorkloadName;
 use wharf::workload::Manager;
 
@@ -22,16 +22,8 @@ const EXAMPLES: &str = "Examples:
 pub(super) struct Restart {
     #[command(flatten)]
     selection: Selection,
-    /// Seconds that they may take to end by themselves before they are killed
-    #[arg(
-        short,
-        long,
-        value_name = "SECONDS",
-        default_value = DEFAULT_TIMEOUT,
-        value_parser = seconds,
-        allow_negative_numbers = true
-    )]
-    timeout: Duration,
+    #[command(flatten)]
+    grace: Grace,
     /// Do not wait until they are ready
     #[arg(long)]
     no_wait: bool,
@@ -47,7 +39,7 @@ impl Restart {
     pub(super) async fn execute(&self, manager: &Manager, console: &Arc<Console>) -> Outcome {
         let restart = |name: WorkloadName| async move {
             let mut steps = Steps::new(console, self.quiet, name.as_str());
-            let started = manager.restart(&name, self.timeout, !self.no_wait, &mut steps).await?;
+            let started = manager.restart(&name, self.grace.timeout, !self.no_wait, &mut steps).await?;
             let result = if self.no_wait { "starting" } else { "restarted" };
             Ok(Report::of(&name, result).at(started.url))
         };

@@ -1,11 +1,10 @@
 //! `rm`.
 use super::console::{Console, Format};
 use super::failure::Outcome;
+use super::grace::Grace;
 use super::select::Selection;
 use super::several::{Report, each};
-use super::stop::{DEFAULT_TIMEOUT, seconds};
 use clap::Args;
-use std::time::Duration;
 use wharf::status::WorkloadName;
 use wharf::workload::{Manager, OrphanId};
 
@@ -23,16 +22,8 @@ const EXAMPLES: &str = "Examples:
 pub(super) struct Rm {
     #[command(flatten)]
     selection: Selection,
-    /// Seconds that they may take to end by themselves before they are killed
-    #[arg(
-        short,
-        long,
-        value_name = "SECONDS",
-        default_value = DEFAULT_TIMEOUT,
-        value_parser = seconds,
-        allow_negative_numbers = true
-    )]
-    timeout: Duration,
+    #[command(flatten)]
+    grace: Grace,
     /// Drop the records without asking the runtime: end the supervisor, and say what is left behind. Also drops a
     /// status record alone; corrupt records are kept under another name
     #[arg(long)]
@@ -61,7 +52,7 @@ impl Rm {
                 let report = Report::of(&name, "forgotten");
                 return Ok(report.leaving(forgotten.left_behind, forgotten.set_aside));
             }
-            manager.remove(&name, self.timeout).await?;
+            manager.remove(&name, self.grace.timeout).await?;
             Ok(Report::of(&name, "removed"))
         };
         each(&self.selection, manager, self.format, console, remove).await

@@ -4,11 +4,11 @@ use super::failure::{DONE, Outcome};
 use super::foreground;
 use super::from_config;
 use super::progress::Steps;
-use super::run_options::{environment, pair, refuse_unsupported};
+use super::run_options::{cpus, environment, pair, permission_profile, refuse_unsupported, size};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 use std::sync::Arc;
-use wharf::error::Result;
+use wharf::error::{Error, ErrorKind, Result};
 use wharf::status::{RestartPolicy, Transport, WorkloadName};
 use wharf::workload::{Manager, RunRequest, Started};
 
@@ -61,24 +61,30 @@ pub(super) struct Run {
     /// A secret for the server, from the file secrets/NAME of the configuration
     #[arg(long, value_name = "NAME,target=VARIABLE")]
     secret: Vec<String>,
-    /// A mount
+    /// A file or folder of this machine in the workload; can be given several times
     #[arg(short, long, value_name = "HOST:WORKLOAD[:ro]")]
-    pub(super) volume: Vec<String>,
+    volume: Vec<String>,
     /// A label
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = pair)]
     label: Vec<(String, String)>,
     /// The group that it is listed under [default: default]
     #[arg(long)]
     group: Option<String>,
-    /// What it may touch
+    /// What it may touch: nothing of yours (none), the network (network), or what a file says
     #[arg(long, value_name = "none|network|FILE")]
-    pub(super) permission_profile: Option<String>,
-    /// How many processors it may use
+    permission_profile: Option<String>,
+    /// How many processors it may use, such as 1.5
+    #[arg(long, value_name = "NUMBER", value_parser = cpus)]
+    cpus: Option<f64>,
+    /// How much memory it may use, such as 512m
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    memory: Option<u64>,
+    /// How many processes and threads it may have
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+    pids_limit: Option<u64>,
+    /// Run it even if not all of this can be enforced here; wharf status tells what is not
     #[arg(long)]
-    pub(super) cpus: Option<String>,
-    /// How much memory it may use
-    #[arg(long)]
-    pub(super) memory: Option<String>,
+    allow_weaker: bool,
     /// When it is started again [default: unless-stopped]
     #[arg(long, value_enum, hide_possible_values = true, value_name = "no|on-failure|always|unless-stopped")]
     restart: Option<RestartOption>,
@@ -88,7 +94,7 @@ pub(super) struct Run {
         value_name = "FILE",
         conflicts_with_all = [
             "server", "args", "transport", "proxy_mode", "target_port", "host", "env", "env_file", "secret",
-            "volume", "label", "group", "permission_profile", "cpus", "memory", "restart",
+            "volume", "label", "group", "permission_profile", "cpus", "memory", "pids_limit", "restart",
         ]
     )]
     from_config: Option<PathBuf>,
@@ -188,6 +194,7 @@ impl Run {
             (Some(path), _) => from_config::read(path)?,
             (None, server) => self.described(server.as_deref().unwrap_or_default())?,
         };
+        request.allow_weaker |= self.allow_weaker;
         if let Some(name) = &self.name {
             // A copy under another name runs beside the first: it gets a port of its own.
             if request.name.as_deref().is_some_and(|other| other != name.as_str()) {
@@ -214,10 +221,20 @@ impl Run {
         }
         request.env = environment(self)?;
         request.secrets = self.secret.clone();
+        request.volumes = self.volume.clone();
         request.labels = self.label.iter().cloned().collect();
         if let Some(group) = &self.group {
             request.group = group.clone();
         }
+        if let Some(given) = &self.permission_profile {
+            let profile = serde_json::to_value(permission_profile(given)?);
+            request.permission_profile = Some(profile.map_err(|error| {
+                Error::caused(ErrorKind::Failed, "the permission profile cannot be kept", &error)
+            })?);
+        }
+        request.cpus = self.cpus;
+        request.memory_bytes = self.memory;
+        request.pids_limit = self.pids_limit;
         request.restart = self.restart.map(RestartPolicy::from).unwrap_or_default();
         Ok(request)
     }

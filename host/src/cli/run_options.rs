@@ -4,9 +4,10 @@ use super::world::text;
 use std::collections::BTreeMap;
 use std::path::Path;
 use wharf::error::{Error, ErrorKind, Result};
+use wharf_sdk::PermissionProfile;
 
-/// The largest file of variables that is read.
-const MAX_ENV_FILE_BYTES: u64 = 1024 * 1024;
+/// The largest file of variables, or with a profile, that is read.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 /// `KEY=VALUE`.
 pub(super) fn pair(text: &str) -> std::result::Result<(String, String), String> {
@@ -20,7 +21,7 @@ pub(super) fn pair(text: &str) -> std::result::Result<(String, String), String> 
 pub(super) fn environment(run: &Run) -> Result<BTreeMap<String, String>> {
     let mut variables = BTreeMap::new();
     for path in &run.env_file {
-        for (at, line) in read(path)?.lines().enumerate() {
+        for (at, line) in read("--env-file", path)?.lines().enumerate() {
             let line = line.trim_start();
             if line.is_empty() || line.starts_with('#') {
                 continue;
@@ -37,19 +38,62 @@ pub(super) fn environment(run: &Run) -> Result<BTreeMap<String, String>> {
     Ok(variables)
 }
 
-fn read(path: &Path) -> Result<String> {
+fn read(option: &str, path: &Path) -> Result<String> {
     use std::io::Read;
     let failed = |error: std::io::Error| {
-        Error::caused(ErrorKind::Usage, format!("--env-file {} cannot be read", path.display()), &error)
+        Error::caused(ErrorKind::Usage, format!("{option} {} cannot be read", path.display()), &error)
     };
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(failed)?;
-    let read = file.take(MAX_ENV_FILE_BYTES + 1).read_to_string(&mut text).map_err(failed)?;
-    if read as u64 > MAX_ENV_FILE_BYTES {
-        let message = format!("--env-file {} has more than {MAX_ENV_FILE_BYTES} bytes", path.display());
+    let read = file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text).map_err(failed)?;
+    if read as u64 > MAX_FILE_BYTES {
+        let message = format!("{option} {} has more than {MAX_FILE_BYTES} bytes", path.display());
         return Err(Error::new(ErrorKind::Usage, message));
     }
     Ok(text)
+}
+
+/// `none`, `network`, or a file with a profile in ToolHive's form.
+pub(super) fn permission_profile(given: &str) -> Result<PermissionProfile> {
+    if let Some(profile) = PermissionProfile::built_in(given) {
+        return Ok(profile);
+    }
+    let text = read("--permission-profile", Path::new(given))
+        .map_err(|error| error.hint("write none, network, or the path of a profile"))?;
+    serde_json::from_str(&text).map_err(|error| {
+        let message = format!("--permission-profile {given} is not a profile that wharf knows");
+        Error::caused(ErrorKind::Usage, message, &error)
+    })
+}
+
+/// A number of processors.
+pub(super) fn cpus(text: &str) -> std::result::Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(cpus) if cpus.is_finite() && cpus >= 0.01 => Ok(cpus),
+        _ => Err("it is no number of processors, such as 1.5; the least is 0.01".to_owned()),
+    }
+}
+
+/// A number of bytes with a unit, by powers of 1024: `512m`, `2g`, `1.5GiB`.
+pub(super) fn size(text: &str) -> std::result::Result<u64, String> {
+    let wrong = || "it is no size, such as 512m or 2g".to_owned();
+    let lower = text.to_ascii_lowercase();
+    let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &lower[digits.len()..] {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 1,
+        "m" | "mb" | "mib" => 2,
+        "g" | "gb" | "gib" => 3,
+        "t" | "tb" | "tib" => 4,
+        _ => return Err(wrong()),
+    };
+    let number: f64 = digits.parse().map_err(|_| wrong())?;
+    let bytes = number * 1024_f64.powi(unit);
+    if !(1.0..=9e18).contains(&bytes) {
+        return Err(wrong());
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range was checked")]
+    Ok(bytes as u64)
 }
 
 /// `KEY=VALUE`, or `KEY` for the value that it has here. Values are taken as they are, quotes included.
@@ -66,16 +110,6 @@ fn variable(given: &str) -> Result<(String, String)> {
 
 /// Refuses by name what cannot be honoured: nothing that is asked for is silently ignored.
 pub(super) fn refuse_unsupported(run: &Run) -> Result<()> {
-    let asked = [
-        ("--volume", !run.volume.is_empty(), "a plain process sees the files of this machine as they are"),
-        ("--permission-profile", run.permission_profile.is_some(), "a plain process is not confined"),
-        ("--cpus", run.cpus.is_some(), "a plain process is not limited"),
-        ("--memory", run.memory.is_some(), "a plain process is not limited"),
-    ];
-    if let Some((option, _, why)) = asked.into_iter().find(|(_, is_asked, _)| *is_asked) {
-        let message = format!("{option} is not supported by this version of wharf: {why}");
-        return Err(Error::new(ErrorKind::Usage, message).hint(format!("run it without {option}")));
-    }
     let sse = [
         ("--transport", run.transport.is_some_and(super::run::TransportOption::is_sse)),
         ("--proxy-mode", run.proxy_mode == Some(super::run::ProxyModeOption::Sse)),
@@ -98,5 +132,23 @@ mod tests {
         assert_eq!(pair("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
         assert_eq!(pair("a="), Ok(("a".to_owned(), String::new())));
         assert!(pair("=b").is_err() && pair("a").is_err());
+    }
+
+    #[test]
+    fn a_size_has_a_unit() {
+        for (text, bytes) in [("1024", 1024), ("512m", 512 << 20), ("2G", 2 << 30), ("1.5KiB", 1536)] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for wrong in ["", "m", "0", "-1g", "1x", "nan", "inf", "1e40", "9999999t"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn processors_are_a_positive_number() {
+        assert_eq!(cpus("1.5"), Ok(1.5));
+        for wrong in ["", "0", "-1", "nan", "inf", "two"] {
+            assert!(cpus(wrong).is_err(), "{wrong}");
+        }
     }
 }

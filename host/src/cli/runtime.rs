@@ -1,4 +1,4 @@
-//! `runtime list`, `runtime info`, `runtime check`.
+//! `runtime list`, `runtime info`, `runtime check`; `runtime test` is in a file of its own.
 use super::console::{Console, Format};
 use super::escape;
 use super::failure::{DONE, Outcome};
@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use wharf::error::{Error, ErrorKind, Result, chain};
 use wharf::plugin::{Catalog, Library, Plugins, Provided};
 use wharf::workload::Manager;
-use wharf_sdk::HealthState;
 use wharf_sdk::stamp::Stamp;
+use wharf_sdk::{Confinement, HealthState, Measure};
 
 /// See which runtimes there are, and whether they work
 #[derive(Subcommand)]
@@ -19,6 +19,7 @@ pub(super) enum Runtime {
     List(List),
     Info(Info),
     Check(Check),
+    Test(Box<super::runtime_test::Test>),
 }
 
 const LIST_EXAMPLES: &str = "Examples:
@@ -60,7 +61,8 @@ const CHECK_EXAMPLES: &str = "Examples:
 ///
 /// Succeeds if all that are named can be used, or any one where none is named.
 ///
-/// JSON: an array of name, state (healthy, unhealthy, undetected, failed), message, instance, endpoint.
+/// JSON: an array of name, state (healthy, unhealthy, undetected, failed), message, instance, endpoint, confinement
+/// (what can be enforced here: enforced, weaker, arrays of what, how).
 #[derive(Args)]
 #[command(after_long_help = CHECK_EXAMPLES)]
 pub(super) struct Check {
@@ -79,6 +81,7 @@ impl Runtime {
             Self::List(command) => command.format,
             Self::Info(command) => command.format,
             Self::Check(command) => command.format,
+            Self::Test(command) => command.errors(),
         }
     }
 
@@ -89,6 +92,7 @@ impl Runtime {
             Self::List(command) => command.execute(&catalog(), console),
             Self::Info(command) => command.execute(&catalog(), console),
             Self::Check(command) => command.execute(manager.plugins()?, console).await,
+            Self::Test(command) => command.execute(manager.config(), console).await,
         }
     }
 }
@@ -240,6 +244,8 @@ pub(super) struct Tried {
     instance: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     endpoint: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confinement: Option<Confinement>,
 }
 
 impl Tried {
@@ -267,6 +273,7 @@ impl Check {
                 for line in table.render(None, None) {
                     console.line(&line)?;
                 }
+                tried.iter().try_for_each(|row| tell_confinement(row, console))?;
             }
         }
         let fine = if self.names.is_empty() {
@@ -276,6 +283,19 @@ impl Check {
         };
         Ok(if fine { DONE } else { ErrorKind::Owner.exit_code() })
     }
+}
+
+/// What a runtime can enforce here, one thing a line.
+fn tell_confinement(row: &Tried, console: &Console) -> std::io::Result<()> {
+    let Some(confinement) = &row.confinement else { return Ok(()) };
+    let lists = [("enforces", &confinement.enforced), ("does not enforce", &confinement.weaker)];
+    for (verb, measures) in lists.into_iter().filter(|(_, measures)| !measures.is_empty()) {
+        console.line(&format!("\n{} {verb} here:", row.name))?;
+        for Measure { what, how } in measures {
+            console.line(&escape::line(&format!("  {what}: {how}")))?;
+        }
+    }
+    Ok(())
 }
 
 /// The names of all runtimes, each once.
@@ -293,16 +313,17 @@ pub(super) async fn attempt(plugins: &Plugins, name: &str) -> Tried {
         let client = plugins.connect(name, None).await?;
         let health = client.health().await?;
         let instance = client.instance().await.ok();
-        Ok::<_, Error>((health, instance))
+        let confinement = client.confinement().await?;
+        Ok::<_, Error>((health, instance, confinement))
     };
     let outcome: Result<_> = asked.await;
     let name = name.to_owned();
     match outcome {
         Err(error) => {
             let (instance, endpoint) = (String::new(), String::new());
-            Tried { name, state: "failed", message: error.message, instance, endpoint }
+            Tried { name, state: "failed", message: error.message, instance, endpoint, confinement: None }
         }
-        Ok((health, instance)) => {
+        Ok((health, instance, confinement)) => {
             let state = match health.state {
                 HealthState::Healthy => "healthy",
                 HealthState::Unhealthy => "unhealthy",
@@ -310,7 +331,7 @@ pub(super) async fn attempt(plugins: &Plugins, name: &str) -> Tried {
             };
             let (instance, endpoint) =
                 instance.map(|instance| (instance.instance, instance.endpoint)).unwrap_or_default();
-            Tried { name, state, message: health.message, instance, endpoint }
+            Tried { name, state, message: health.message, instance, endpoint, confinement }
         }
     }
 }

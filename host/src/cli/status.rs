@@ -8,6 +8,7 @@ use clap::Args;
 use jiff::Timestamp;
 use wharf::status::{LastExit, StatusRecord, WorkloadName};
 use wharf::workload::{Manager, StatusReport, SupervisorReport};
+use wharf_sdk::Measure;
 
 const EXAMPLES: &str = "Examples:
   wharf status time
@@ -15,8 +16,8 @@ const EXAMPLES: &str = "Examples:
 
 /// Show one workload in depth: what is recorded, what its runtime and its supervisor say
 ///
-/// JSON: an object of workload (as in the list), runtime_endpoint, recorded, supervisor (pid, version, uptime_ms,
-/// restarts, ping_us, ping_error). Keys are absent when empty.
+/// JSON: an object of workload (as in the list), runtime_endpoint, recorded, confinement (enforced, weaker: arrays of
+/// what, how), supervisor (pid, version, uptime_ms, restarts, ping_us, ping_error). Keys are absent when empty.
 #[derive(Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Status {
@@ -68,10 +69,19 @@ fn rows(report: &StatusReport, now: Timestamp) -> Vec<(&'static str, String)> {
     if let Some(recorded) = &report.recorded {
         rows.extend(recorded_rows(recorded, now));
     }
+    if let Some(confinement) = &report.confinement {
+        rows.push(("Enforced", measures(&confinement.enforced)));
+        rows.push(("Not enforced", measures(&confinement.weaker)));
+    }
     rows.extend(supervisor_rows(report.supervisor.as_ref()));
     rows.push(("Uid", row.uid.clone()));
     rows.retain(|(_, value)| !value.is_empty());
     rows
+}
+
+pub(super) fn measures(measures: &[Measure]) -> String {
+    let texts = measures.iter().map(|measure| format!("{} ({})", measure.what, measure.how));
+    texts.collect::<Vec<_>>().join(", ")
 }
 
 fn recorded_rows(recorded: &StatusRecord, now: Timestamp) -> Vec<(&'static str, String)> {

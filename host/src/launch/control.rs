@@ -1,4 +1,5 @@
 //! The control socket: lines of JSON from the plugin, and to it.
+use crate::descriptors::FIRST_FREE_DESCRIPTOR;
 use rustix::net::SendFlags;
 use std::{
     fs::File,
@@ -9,8 +10,6 @@ use wharf_sdk::launch::Report;
 
 /// How much is read at once.
 const READ_BYTES: usize = 64 * 1024;
-/// The lowest number for a descriptor that must not be one of the three that a program expects.
-pub(super) const FIRST_FREE_DESCRIPTOR: i32 = 3;
 
 /// What arrived.
 pub(super) enum Input {

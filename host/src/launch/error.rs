@@ -1,5 +1,7 @@
 //! Why a workload was not started.
+use super::sandbox::Refusal;
 use std::io;
+use wharf_sdk::launch::PROTOCOL;
 
 /// Becomes a [`wharf_sdk::launch::Report::Failed`].
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +21,18 @@ pub(super) enum LaunchError {
     /// Something else than `go` came after the job.
     #[error("the command after the job is not known")]
     Command,
+    /// It cannot be held back as it must be.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The plugin is of another version.
+    #[error(
+        "the plugin speaks version {theirs} of the launcher's protocol, and this wharf speaks version {PROTOCOL}; use \
+         the plugin that came with it"
+    )]
+    Protocol {
+        /// What the plugin speaks.
+        theirs: u32,
+    },
     /// A step of the system's failed.
     #[error("{doing}")]
     System {
@@ -46,13 +60,25 @@ impl LaunchError {
         Self::System { doing: doing.into(), source: source.into() }
     }
 
+    /// The part of the specification that is the reason.
+    pub(super) fn field(&self) -> Option<String> {
+        match self {
+            Self::Refused(refusal) => Some(refusal.field.to_owned()),
+            _ => None,
+        }
+    }
+
     /// What happened and why, in one line, with the system's error number.
     pub(super) fn describe(&self) -> (String, Option<i32>) {
         match self {
             Self::Job { source } => (format!("{self}: {source}"), None),
             Self::System { source, .. } => (format!("{self}: {source}"), source.raw_os_error()),
             Self::NotExecuted { message, errno } => (message.clone(), *errno),
-            Self::JobTooLong { .. } | Self::Command | Self::StageLost => (self.to_string(), None),
+            Self::JobTooLong { .. }
+            | Self::Command
+            | Self::StageLost
+            | Self::Refused(_)
+            | Self::Protocol { .. } => (self.to_string(), None),
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Stage two: the process that waits for the word and becomes the workload.
 use super::{
-    control::FIRST_FREE_DESCRIPTOR,
     order::{NotExecuted, Order},
+    sandbox::{Plan, escaped},
 };
+use crate::descriptors::FIRST_FREE_DESCRIPTOR;
 use crate::failpoint::{Point, reach};
 use nix::sys::signal::SigSet;
 use rustix::{
@@ -16,6 +17,7 @@ use std::{
     os::unix::{net::UnixStream, process::CommandExt},
     process::{Command, ExitCode},
 };
+use wharf_sdk::launch::Sandbox;
 
 /// What stage two says once it is its session's leader and will die with the launcher.
 pub(super) const READY: &[u8] = b"R";
@@ -25,6 +27,8 @@ pub fn run_exec() -> ExitCode {
     let Ok(mut launcher) = take_launcher() else { return ExitCode::FAILURE };
     match execute(&launcher) {
         Ok(never) => match never {},
+        // What the launcher demands of a trial: silence is also that of one that crashed.
+        Err(Stop::Tried) => return ExitCode::SUCCESS,
         Err(Stop::LauncherEnded) => {}
         Err(Stop::Failed(failure)) => {
             if let Ok(text) = serde_json::to_vec(&failure) {
@@ -38,6 +42,8 @@ pub fn run_exec() -> ExitCode {
 /// Why there was nothing to execute, or why it was not executed.
 enum Stop {
     LauncherEnded,
+    /// There was nothing to execute.
+    Tried,
     Failed(NotExecuted),
 }
 
@@ -46,6 +52,18 @@ impl Stop {
         let error = error.into();
         Self::Failed(NotExecuted { message: format!("{doing}: {error}"), errno: error.raw_os_error() })
     }
+}
+
+/// Holds this process back, as the launcher has found that it can be; and tries to get out, if that is all it is for.
+fn enter(sandbox: &Sandbox, try_only: bool) -> Result<(), Stop> {
+    let failed = |message: String| Stop::Failed(NotExecuted { message, errno: None });
+    let (plan, _) = Plan::of(sandbox).map_err(|refusal| failed(refusal.to_string()))?;
+    plan.apply().map_err(|error| failed(format!("the workload cannot be confined: {error}")))?;
+    let escaped = if try_only { escaped(&plan) } else { Vec::new() };
+    if escaped.is_empty() {
+        return Ok(());
+    }
+    Err(failed(format!("the sandbox does not hold: {}", escaped.join(", "))))
 }
 
 /// The socket to the launcher, out of descriptor 2, which will be the workload's log. Closed by a successful exec.
@@ -86,6 +104,12 @@ fn execute(mut launcher: &UnixStream) -> Result<Infallible, Stop> {
         .thread_set_mask()
         .map_err(|error| Stop::failed("the signal mask cannot be emptied", error))?;
     reach(Point::ExecBefore);
+    if let Some(sandbox) = &order.sandbox {
+        enter(sandbox, order.try_only)?;
+    }
+    if order.try_only {
+        return Err(Stop::Tried);
+    }
     let error = Command::new(order.program.as_ref())
         .args(order.args.iter())
         .env_clear()

@@ -13,18 +13,23 @@ use super::{
     events::Signals,
     log::Log,
     running::{Running, now_ms},
+    sandbox::{
+        Plan,
+        cgroup::{self, Groups},
+    },
     stage::{Stage, log_pipe, release_stdio, wait_for},
-    state::StateFile,
+    state::{OwnFolder, StateFile},
 };
 use crate::failpoint::{Point, reach};
 use rustix::{
     fs::Mode,
     process::{Pid, Signal, WaitOptions, getpid, kill_process, set_child_subreaper, setsid, umask, waitpid},
 };
+use serde::Deserialize;
 use std::{os::fd::AsFd, process::ExitCode};
 use wharf_sdk::{
-    Exit,
-    launch::{Command, Job, MAX_JOB_BYTES, ProcessIdentity, Report, State},
+    Confinement, Exit,
+    launch::{Command, Job, MAX_JOB_BYTES, PROTOCOL, ProcessIdentity, Report, State},
 };
 
 /// A command is a word.
@@ -44,7 +49,7 @@ pub fn run_launcher() -> ExitCode {
         Ok(None) => ExitCode::SUCCESS,
         Err(error) => {
             let (message, errno) = error.describe();
-            control.report(&Report::Failed { message, errno });
+            control.report(&Report::Failed { message, errno, field: error.field() });
             ExitCode::FAILURE
         }
     }
@@ -54,10 +59,23 @@ pub fn run_launcher() -> ExitCode {
 fn launch(control: &mut Control) -> Result<Option<Running>, LaunchError> {
     let signals = Signals::take().map_err(|error| LaunchError::system("signals cannot be taken", error))?;
     let Some(line) = next_line(control, &signals, MAX_JOB_BYTES)? else { return Ok(None) };
-    let job: Job = serde_json::from_slice(&line).map_err(|source| LaunchError::Job { source })?;
+    let job = read_job(&line)?;
     drop(line);
     reach(Point::JobRead);
     isolate(&job)?;
+    // Before anything is promised.
+    let mut confinement = Confinement::default();
+    if let Some(sandbox) = &job.sandbox {
+        confinement = Plan::of(sandbox)?.1;
+    }
+    confinement.weaker.extend(job.weaker.iter().cloned());
+    let folder = OwnFolder::make(&job.own_dir)
+        .map_err(|error| LaunchError::system(format!("'{}' cannot be made", job.own_dir.display()), error))?;
+    let groups = Groups::make(&job.limits, &job.uid, &mut confinement)?;
+    if job.try_only {
+        control.report(&Report::Tried(try_it(&job, &groups, confinement)?));
+        return Ok(None);
+    }
     let log = Log::open(&job.log_path).map_err(|error| {
         LaunchError::system(format!("the log '{}' cannot be opened", job.log_path.display()), error)
     })?;
@@ -65,7 +83,8 @@ fn launch(control: &mut Control) -> Result<Option<Running>, LaunchError> {
     let stage = Stage::spawn(&job)?;
     reach(Point::StageSpawnAfter);
     release_stdio().map_err(|error| LaunchError::system("stdin and stdout cannot be released", error))?;
-    let prepared = Prepared::record(&job, &stage)?;
+    groups.add(stage.pid).map_err(|error| LaunchError::system("the workload cannot be limited", error))?;
+    let prepared = Prepared::record(&job, &stage, confinement, groups, folder)?;
     control.report(&Report::Prepared {
         launcher: prepared.state.launcher.clone(),
         workload: prepared.state.workload.clone(),
@@ -88,6 +107,39 @@ fn launch(control: &mut Control) -> Result<Option<Running>, LaunchError> {
     }
     reach(Point::GoRead);
     start(&job, stage, prepared, log, signals, control).map(Some)
+}
+
+/// The version first: what another one has in its job cannot be judged.
+fn read_job(line: &[u8]) -> Result<Job, LaunchError> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        #[serde(default)]
+        protocol: u32,
+    }
+    let wrong = |source| LaunchError::Job { source };
+    let Versioned { protocol } = serde_json::from_slice(line).map_err(wrong)?;
+    if protocol != PROTOCOL {
+        return Err(LaunchError::Protocol { theirs: protocol });
+    }
+    serde_json::from_slice(line).map_err(wrong)
+}
+
+/// Makes everything but the workload: a process that enters the sandbox and ends.
+fn try_it(job: &Job, groups: &Groups, confinement: Confinement) -> Result<Confinement, LaunchError> {
+    let stage = Stage::spawn(job)?;
+    let pid = stage.pid;
+    let limited = groups.add(pid).map_err(|error| LaunchError::system("it cannot be limited", error));
+    let (_, log) = log_pipe().map_err(|error| LaunchError::system("a pipe cannot be made", error))?;
+    let tried = limited.and_then(|()| stage.execute(job, log));
+    if tried.is_err() {
+        let _ = kill_process(pid, Signal::KILL);
+    }
+    let ended = waitpid(Some(pid), WaitOptions::empty());
+    tried?;
+    match ended {
+        Ok(Some((_, status))) if status.exit_status() == Some(0) => Ok(confinement),
+        _ => Err(LaunchError::StageLost),
+    }
 }
 
 /// Everything that is the launcher's own: a session, the orphans of the workload, a strict mask, a name.
@@ -139,11 +191,18 @@ struct Prepared {
     state: State,
     file: StateFile,
     stage: Pid,
+    folder: OwnFolder,
 }
 
 impl Prepared {
     /// Records both processes durably: from here on a crash leaves nothing that is not known.
-    fn record(job: &Job, stage: &Stage) -> Result<Self, LaunchError> {
+    fn record(
+        job: &Job,
+        stage: &Stage,
+        confinement: Confinement,
+        groups: Groups,
+        folder: OwnFolder,
+    ) -> Result<Self, LaunchError> {
         let launcher = ProcessIdentity::of(getpid().as_raw_pid())
             .map_err(|error| LaunchError::system("the launcher's identity cannot be read", error))?;
         let state = State {
@@ -153,10 +212,13 @@ impl Prepared {
             launcher,
             workload: stage.identity.clone(),
             target_port: job.target_port,
+            confinement: Some(confinement),
+            cgroups: groups.keep(),
             started_at_ms: None,
             exit: None,
         };
-        let prepared = Self { state, file: StateFile::new(&job.state_path), stage: stage.pid };
+        let file = StateFile::new(&job.state_path);
+        let prepared = Self { state, file, stage: stage.pid, folder };
         prepared.write()?;
         Ok(prepared)
     }
@@ -173,6 +235,7 @@ impl Prepared {
         let _ = kill_process(self.stage, Signal::KILL);
         let _ = waitpid(Some(self.stage), WaitOptions::empty());
         self.file.remove_own(&self.state);
+        cgroup::remove(&self.state.cgroups);
     }
 }
 
@@ -197,6 +260,7 @@ fn start(
         let _ = waitpid(Some(prepared.stage), WaitOptions::empty());
         let (reason, _) = error.describe();
         prepared.state.exit = Some(Exit { at_ms: Some(now_ms()), reason, ..Exit::default() });
+        cgroup::remove(&prepared.state.cgroups);
         // The plugin is told anyway.
         let _ = prepared.file.write(&prepared.state);
         return Err(error);
@@ -204,5 +268,6 @@ fn start(
     reach(Point::ExecuteAfter);
     control.report(&Report::Started {});
     reach(Point::StartedReported);
+    prepared.folder.keep();
     Ok(Running::new(job, prepared.stage, prepared.state, prepared.file, log, log_reader, signals))
 }

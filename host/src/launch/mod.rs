@@ -25,6 +25,7 @@ mod launcher;
 mod log;
 mod order;
 mod running;
+mod sandbox;
 mod stage;
 mod state;
 

@@ -19,6 +19,7 @@ use std::{
     },
     path::Path,
 };
+use wharf_sdk::launch::Sandbox;
 
 /// The bound of an order: a job, and a little more. JSON of the same content.
 const MAX_ORDER_BYTES: u64 = wharf_sdk::launch::MAX_JOB_BYTES as u64 + 64 * 1024;
@@ -35,6 +36,10 @@ pub(super) struct Order<'a> {
     /// The whole environment.
     pub(super) env: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
     pub(super) current_dir: Cow<'a, Path>,
+    /// What it may touch.
+    pub(super) sandbox: Option<Cow<'a, Sandbox>>,
+    /// Nothing is executed: it is only tried whether the sandbox holds.
+    pub(super) try_only: bool,
 }
 
 /// Why it was not executed; nothing at all is sent when it was.

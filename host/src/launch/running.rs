@@ -4,6 +4,7 @@ use super::{
     control::{Control, Input},
     events::{self, Signals},
     log::Log,
+    sandbox::cgroup,
     state::StateFile,
 };
 use crate::failpoint::{Point, reach};
@@ -234,6 +235,7 @@ impl Running {
             }
         }
         self.log.finish();
+        cgroup::remove(&self.state.cgroups);
         let mut exit = self.exit.unwrap_or_else(|| Exit { at_ms: Some(now_ms()), ..Exit::default() });
         self.reason.clone_into(&mut exit.reason);
         self.state.exit = Some(exit.clone());

@@ -95,6 +95,8 @@ impl Stage {
                 .map(|(name, value)| (Cow::Borrowed(name), Cow::Borrowed(value)))
                 .collect(),
             current_dir: Cow::Borrowed::<Path>(&job.current_dir),
+            sandbox: job.sandbox.as_ref().map(Cow::Borrowed),
+            try_only: job.try_only,
         };
         order
             .send(&self.socket, log.as_fd())

@@ -3,12 +3,12 @@ use crate::failpoint::{Point, reach};
 use rustix::fs::OFlags;
 use std::{
     ffi::OsString,
-    fs::{self, File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
-use wharf_sdk::launch::State;
+use wharf_sdk::launch::{State, temporary_dir};
 
 /// One file, written whole and durably: a crash leaves the old or the new one.
 pub(super) struct StateFile {
@@ -67,6 +67,37 @@ impl StateFile {
         match self.path.parent() {
             Some(folder) => File::open(folder)?.sync_all(),
             None => Ok(()),
+        }
+    }
+}
+
+/// A workload's own folder; removed when dropped, if this launcher made it and it is not kept.
+pub(super) struct OwnFolder {
+    made: Option<PathBuf>,
+}
+
+impl OwnFolder {
+    /// Makes it and the one for temporary files, for their user alone. What is there is of an earlier deployment.
+    pub(super) fn make(path: &Path) -> io::Result<Self> {
+        let make = |path: &Path| match DirBuilder::new().mode(0o700).create(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            other => other.map(|()| true),
+        };
+        let made = Self { made: make(path)?.then(|| path.to_owned()) };
+        make(&temporary_dir(path))?;
+        Ok(made)
+    }
+
+    /// It stays, until the workload is removed.
+    pub(super) fn keep(&mut self) {
+        self.made = None;
+    }
+}
+
+impl Drop for OwnFolder {
+    fn drop(&mut self) {
+        if let Some(path) = &self.made {
+            let _ = fs::remove_dir_all(path);
         }
     }
 }

@@ -7,8 +7,8 @@ use tokio::sync::Semaphore;
 use wharf_sdk::document::{self, Nothing, OnWorkload, operation};
 use wharf_sdk::stamp::RuntimeStamp;
 use wharf_sdk::{
-    Capability, Error, ErrorCode, Exit, Handle, Health, Instance, Listing, LogOptions, Observation,
-    StopOptions, WorkloadSpec,
+    Capability, Confinement, Error, ErrorCode, Exit, Handle, Health, Instance, Listing, LogOptions,
+    Observation, StopOptions, WorkloadSpec,
 };
 
 /// The largest answer that is read.
@@ -63,6 +63,11 @@ impl RuntimeClient {
         &self.stamp
     }
 
+    /// What carries the documents, for whoever speaks to a runtime without the checks and deadlines of this client.
+    pub fn connection(&self) -> Arc<dyn Connection> {
+        Arc::clone(&self.connection)
+    }
+
     /// Which engine answers, and how it was reached.
     pub async fn instance(&self) -> Result<Instance, CallError> {
         self.call(operation::INSTANCE, Nothing {}, Some(self.deadlines.read)).await
@@ -71,6 +76,14 @@ impl RuntimeClient {
     /// Whether it can be used here and now.
     pub async fn health(&self) -> Result<Health, CallError> {
         self.call(operation::HEALTH, Nothing {}, Some(self.deadlines.read)).await
+    }
+
+    /// What it can enforce here; none where it does not tell.
+    pub async fn confinement(&self) -> Result<Option<Confinement>, CallError> {
+        if self.check_able(&Capability::CONFINE).is_err() {
+            return Ok(None);
+        }
+        self.call(operation::CONFINEMENT, Nothing {}, Some(self.deadlines.change)).await.map(Some)
     }
 
     /// Whether `deploy` would accept this. What is not declared is refused here, without asking.

@@ -1,6 +1,7 @@
 //! Which plugins there are: folders in their order, libraries by their stamps, names to libraries.
 use super::error::PluginError;
 use super::{stamp, trust};
+use crate::nearest::nearest;
 use std::path::{Path, PathBuf};
 use wharf_sdk::stamp::{RuntimeStamp, Stamp};
 
@@ -60,6 +61,11 @@ impl Catalog {
         Self { libraries }
     }
 
+    /// This library alone, wherever it lies.
+    pub fn only(path: &Path) -> Self {
+        Self { libraries: vec![Library { path: path.to_owned(), rank: 0, stamp: read(path) }] }
+    }
+
     /// The libraries, in the order of the search.
     pub fn libraries(&self) -> &[Library] {
         &self.libraries
@@ -101,18 +107,11 @@ impl Catalog {
     }
 
     fn unknown(&self, name: &str) -> PluginError {
-        /// How alike two names must be for one to be proposed (0 to 1).
-        const ALIKE: f64 = 0.7;
         let mut available: Vec<String> =
             self.runtimes().into_iter().map(|provided| provided.runtime.name.clone()).collect();
         available.sort();
         available.dedup();
-        let alike = |other: &String| strsim::jaro_winkler(name, other);
-        let nearest = available
-            .iter()
-            .filter(|other| alike(other) >= ALIKE)
-            .max_by(|a, b| alike(a).total_cmp(&alike(b)))
-            .cloned();
+        let nearest = nearest(name, available.iter().map(String::as_str)).map(str::to_owned);
         let unusable = self.libraries.iter().filter(|library| library.stamp.is_err());
         let unusable = unusable.map(|library| library.path.clone()).collect();
         PluginError::UnknownRuntime { name: name.to_owned(), available, nearest, unusable }

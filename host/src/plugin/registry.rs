@@ -37,6 +37,8 @@ pub struct ConnectOptions {
     pub data_dir: PathBuf,
     /// Where logs are written.
     pub log_dir: PathBuf,
+    /// The host's own folders: no workload may have any of them.
+    pub private_dirs: Vec<PathBuf>,
     /// The launcher's command.
     pub launcher: Vec<String>,
     /// Each runtime's part of the user's configuration.
@@ -71,6 +73,11 @@ impl Plugins {
     /// Searches for plugins; loads none.
     pub fn new(options: ConnectOptions) -> Self {
         let catalog = Catalog::of(&options.dirs);
+        Self::with(catalog, options)
+    }
+
+    /// The plugins of a catalog; searches for no others.
+    pub fn with(catalog: Catalog, options: ConnectOptions) -> Self {
         Self { options, catalog, libraries: Mutex::default(), clients: Mutex::default() }
     }
 
@@ -175,6 +182,7 @@ impl Plugins {
             host_id: options.host_id.clone(),
             data_dir,
             log_dir: options.log_dir.clone(),
+            private_dirs: options.private_dirs.clone(),
             launcher: options.launcher.clone(),
             configuration: options.configurations.get(name).cloned().unwrap_or_default(),
             log_level: options.log_level.clone(),

@@ -15,7 +15,7 @@
 //! error       owner: anything else                             as recorded
 //!             no evidence                                      as recorded, stale, with the reason
 //! ```
-use crate::status::{BootId, Phase, StatusRecord};
+use crate::status::{BootId, LockKind, Phase, StatusRecord};
 use serde::Serialize;
 use wharf_sdk::{Observation, WorkloadState};
 
@@ -100,9 +100,9 @@ pub enum Evidence {
 pub struct Witnesses {
     /// What the owner says.
     pub evidence: Evidence,
-    /// A supervisor holds the life lock.
+    /// A supervisor holds the life lock; asked where [`locks_looked_at`] names it.
     pub life_held: bool,
-    /// A command holds the operation lock.
+    /// A command holds the operation lock; likewise.
     pub operation_held: bool,
     /// The present boot.
     pub boot: BootId,
@@ -127,6 +127,17 @@ pub fn judge(recorded: Option<&StatusRecord>, witnesses: &Witnesses) -> Effectiv
         Phase::Running => running(record, witnesses),
         Phase::Stopped => resting(EffectiveState::Stopped, record, witnesses),
         Phase::Error => resting(EffectiveState::Error, record, witnesses),
+    }
+}
+
+/// The locks that the judgement of a workload with this record looks at.
+pub fn locks_looked_at(recorded: Option<&StatusRecord>) -> &'static [LockKind] {
+    match recorded.map(|record| record.phase) {
+        None | Some(Phase::Starting | Phase::Stopping | Phase::Removing) => {
+            &[LockKind::Operation, LockKind::Life]
+        }
+        Some(Phase::Running) => &[LockKind::Life],
+        Some(Phase::Stopped | Phase::Error) => &[],
     }
 }
 
@@ -210,6 +221,7 @@ mod tests {
             exit: None,
             started_at_ms: None,
             address: None,
+            confinement: None,
         }))
     }
 
@@ -241,6 +253,32 @@ mod tests {
         assert_eq!(worse.state, EffectiveState::Unhealthy);
         let healed = judge(Some(&record), &witnesses(seen(WorkloadState::Running), true, false));
         assert_eq!(healed, fresh(EffectiveState::Running, ""));
+    }
+
+    #[test]
+    fn locks_that_are_not_asked_about_change_no_judgement() {
+        let phases =
+            [Phase::Starting, Phase::Running, Phase::Stopping, Phase::Stopped, Phase::Removing, Phase::Error];
+        let records = phases.map(record).map(Some).into_iter().chain([None]);
+        for record in records {
+            let looked_at = locks_looked_at(record.as_ref());
+            for evidence in [
+                seen(WorkloadState::Running),
+                seen(WorkloadState::Stopped),
+                Evidence::HasNot,
+                Evidence::None("down".into()),
+            ] {
+                for (life, operation) in [(false, false), (false, true), (true, false), (true, true)] {
+                    let told = judge(record.as_ref(), &witnesses(evidence.clone(), life, operation));
+                    let asked = witnesses(
+                        evidence.clone(),
+                        life && looked_at.contains(&LockKind::Life),
+                        operation && looked_at.contains(&LockKind::Operation),
+                    );
+                    assert_eq!(judge(record.as_ref(), &asked), told);
+                }
+            }
+        }
     }
 
     #[test]

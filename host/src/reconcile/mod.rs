@@ -9,8 +9,10 @@ mod claim;
 mod effective;
 mod observe;
 mod plan;
+#[cfg(test)]
+mod tests;
 
 pub use claim::{Claim, claim};
-pub use effective::{Effective, EffectiveState, Evidence, Witnesses, judge};
+pub use effective::{Effective, EffectiveState, Evidence, Witnesses, judge, locks_looked_at};
 pub use observe::{Observed, Resource, observe, observe_all};
 pub use plan::{Action, Locks, plan};

@@ -77,24 +77,38 @@ async fn ask_all(plugins: &Plugins, host_id: &str, places: BTreeSet<(String, Str
 async fn ask(plugins: &Plugins, host_id: &str, name: &str, endpoint: &str) -> Result<Answer, String> {
     let asked_for = (!endpoint.is_empty()).then_some(endpoint);
     let client = plugins.connect(name, asked_for).await.map_err(|error| chain(&error))?;
-    let listing = list(&client).await?;
-    if !listing.complete {
-        return Err(format!("the runtime '{name}' could not list everything"));
-    }
-    let endpoint = endpoint.to_owned();
-    let mut answer = Answer { instance: listing.instance, endpoint, by_uid: HashMap::new() };
-    // What carries another host's id is foreign, whatever its uid says (R09).
-    for seen in listing.workloads.into_iter().filter(|seen| seen.host_id == host_id) {
-        answer.by_uid.entry(seen.uid.clone()).or_default().push(seen);
-    }
-    Ok(answer)
+    Answer::read(name, endpoint, host_id, list(&client).await?)
 }
 
 async fn list(client: &RuntimeClient) -> Result<Listing, String> {
     client.list().await.map_err(|error| format!("the runtime '{}': {}", client.name(), chain(&error)))
 }
 
+impl Answer {
+    /// What a listing says about this host's workloads; an error where it is no evidence.
+    fn read(name: &str, endpoint: &str, host_id: &str, listing: Listing) -> Result<Self, String> {
+        if !listing.complete {
+            return Err(format!("the runtime '{name}' could not list everything"));
+        }
+        let endpoint = endpoint.to_owned();
+        let mut answer = Self { instance: listing.instance, endpoint, by_uid: HashMap::new() };
+        // What carries another host's id is foreign, whatever its uid says (R09).
+        for seen in listing.workloads.into_iter().filter(|seen| seen.host_id == host_id) {
+            answer.by_uid.entry(seen.uid.clone()).or_default().push(seen);
+        }
+        Ok(answer)
+    }
+}
+
 impl Observed {
+    /// One runtime's answer, as if it had been asked.
+    #[cfg(test)]
+    pub(super) fn told(owner: &Owner, host_id: &str, told: Result<Listing, String>) -> Self {
+        let Owner { runtime_name, runtime_endpoint, .. } = owner.clone();
+        let answer = told.and_then(|told| Answer::read(&runtime_name, &runtime_endpoint, host_id, told));
+        Self { answers: BTreeMap::from([((runtime_name, runtime_endpoint), answer)]) }
+    }
+
     /// What the owner says about a workload.
     pub fn evidence(&self, config: &RunConfig) -> Evidence {
         let Some(Owner { runtime_name, runtime_instance, runtime_endpoint }) = config.owner() else {
@@ -146,6 +160,22 @@ impl Observed {
             key(a).cmp(&key(b))
         });
         found
+    }
+
+    /// Instances that these workloads name and that did not answer, because another one of the runtime does. Each with
+    /// its runtime.
+    pub fn displaced<'a>(&self, configs: impl Iterator<Item = &'a RunConfig>) -> BTreeSet<(String, String)> {
+        let named = configs.filter_map(RunConfig::owner);
+        let answers = |owner: &Owner| {
+            self.answers.iter().any(|((name, _), answer)| {
+                *name == owner.runtime_name
+                    && answer.as_ref().is_ok_and(|answer| answer.instance == owner.runtime_instance)
+            })
+        };
+        named
+            .filter(|owner| !answers(owner))
+            .map(|owner| (owner.runtime_name, owner.runtime_instance))
+            .collect()
     }
 
     /// Runtimes that gave no complete answer, each with the reason.

@@ -28,6 +28,7 @@ fn seen(state: WorkloadState, code: Option<i32>) -> Evidence {
         exit,
         started_at_ms: None,
         address: None,
+        confinement: None,
     }))
 }
 

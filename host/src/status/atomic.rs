@@ -222,10 +222,13 @@ impl Folder {
             return Err(unreadable(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")));
         }
         let length = usize::try_from(found.len()).unwrap_or(usize::MAX);
-        let mut bytes = Vec::with_capacity(length.min(limit) + 1);
-        let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-        opened.take(most).read_to_end(&mut bytes).map_err(unreadable)?;
-        if bytes.len() > limit { Err(ReadError::TooLarge { path: path(), limit }) } else { Ok(bytes) }
+        if length > limit {
+            return Err(ReadError::TooLarge { path: path(), limit });
+        }
+        // Records are replaced, never written in place: the bytes that were there when it was opened are all there are.
+        let mut bytes = Vec::with_capacity(length);
+        opened.take(found.len()).read_to_end(&mut bytes).map_err(unreadable)?;
+        Ok(bytes)
     }
 
     /// Removes the temporaries that dead writers of `stem` left. The caller holds the record lock of `stem`.

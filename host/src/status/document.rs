@@ -1,14 +1,20 @@
 //! [`Document`]: what RunConfigs and status records have in common on disk, and how one is rewritten without losing
 //! the fields that this version does not know.
 //!
-//! No `serde(flatten)`: a rewrite parses the old file twice, once into the known fields and once into a plain map, and
-//! lays over the map only the fields whose value the change altered. So an unknown field, a field inside a known one,
-//! a time zone, and a default that was never written down all stay as they were.
+//! No `serde(flatten)`: a rewrite parses the old file twice, once into the known fields and once into its members, in
+//! their order and as they are spelled, and lays over these only the fields whose value the change altered. So an
+//! unknown field, a field inside a known one, a time zone, a number of any size, and a default that was never written
+//! down all stay as they were.
+//!
+//! A file without a uid is one of an older version or of ToolHive. What it lacks is made up from what it has, the same
+//! at each reading (R05), and written down by the first rewrite.
 
 use std::path::Path;
 
+use indexmap::IndexMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
 use super::fault::{Corruption, ReadError};
@@ -18,15 +24,19 @@ use super::schema::SchemaVersion;
 
 /// A record has at most so many bytes.
 pub const RECORD_BYTES_MAX: usize = 1024 * 1024;
+/// The member that every file of this version has.
+const UID: &str = "uid";
 
 /// One kind of record: one JSON object in a file `NAME.json`.
-pub(super) trait Document: Serialize + DeserializeOwned {
+pub(super) trait Document: Serialize + DeserializeOwned + Send {
     /// The shape that the file says it has.
     fn schema_version(&self) -> SchemaVersion;
     /// Which creation of the workload it belongs to.
     fn uid(&self) -> &Uid;
     /// What no single field shows to be wrong; also that it belongs in the file of this name.
     fn check(&self, name: &WorkloadName) -> Result<(), Corruption>;
+    /// For a file without a uid: the members that this version has in their place. A pure function of the file.
+    fn made_up(found: &Map<String, Value>, name: &WorkloadName) -> Map<String, Value>;
 }
 
 #[derive(serde::Deserialize)]
@@ -41,7 +51,7 @@ pub(super) fn decode<D: Document>(path: &Path, name: &WorkloadName, bytes: &[u8]
     // A derived reader would also take an array of the fields in their order.
     let is_object = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
     let parsed = if bytes.is_empty() || is_object {
-        serde_json::from_slice::<D>(bytes).map_err(shape)
+        parse::<D>(name, bytes).map_err(shape)
     } else {
         Err(Corruption::NotAnObject)
     };
@@ -55,38 +65,64 @@ pub(super) fn decode<D: Document>(path: &Path, name: &WorkloadName, bytes: &[u8]
     })
 }
 
+fn parse<D: Document>(name: &WorkloadName, bytes: &[u8]) -> serde_json::Result<D> {
+    serde_json::from_slice(bytes).or_else(|fault| {
+        let Ok(mut members) = serde_json::from_slice::<Map<String, Value>>(bytes) else { return Err(fault) };
+        if members.contains_key(UID) {
+            return Err(fault);
+        }
+        members.extend(D::made_up(&members, name));
+        serde_json::from_value(Value::Object(members))
+    })
+}
+
 /// The bytes of a new file.
 pub(super) fn encode<D: Document>(document: &D) -> serde_json::Result<Vec<u8>> {
-    pretty(&fields(document)?)
+    let mut bytes = serde_json::to_vec_pretty(&fields(document)?)?;
+    bytes.push(b'\n');
+    Ok(bytes)
 }
 
 /// The bytes of a file that was `old`, said `before`, and shall say `after`.
-pub(super) fn rewrite<D: Document>(old: &[u8], before: &D, after: &D) -> serde_json::Result<Vec<u8>> {
-    let mut raw: Map<String, Value> = serde_json::from_slice(old)?;
-    overlay(&mut raw, fields(before)?, fields(after)?);
-    pretty(&raw)
+pub(super) fn rewrite<D: Document>(
+    name: &WorkloadName,
+    old: &[u8],
+    before: &D,
+    after: &D,
+) -> serde_json::Result<Vec<u8>> {
+    let mut members: IndexMap<String, Box<RawValue>> = serde_json::from_slice(old)?;
+    if !members.contains_key(UID) {
+        for (key, value) in D::made_up(&serde_json::from_slice(old)?, name) {
+            members.insert(key, to_raw_value(&value)?);
+        }
+    }
+    overlay(&mut members, fields(before)?, fields(after)?)?;
+    let mut bytes = serde_json::to_vec_pretty(&members)?;
+    if old.ends_with(b"\n") {
+        bytes.push(b'\n');
+    }
+    Ok(bytes)
 }
 
-fn overlay(raw: &mut Map<String, Value>, mut before: Map<String, Value>, after: Map<String, Value>) {
+fn overlay(
+    members: &mut IndexMap<String, Box<RawValue>>,
+    mut before: Map<String, Value>,
+    after: Map<String, Value>,
+) -> serde_json::Result<()> {
     for (key, value) in after {
         if before.remove(&key).as_ref() != Some(&value) {
-            raw.insert(key, value);
+            members.insert(key, to_raw_value(&value)?);
         }
     }
     // What is left was said before and is not said any more.
     for key in before.keys() {
-        raw.remove(key);
+        members.shift_remove(key);
     }
+    Ok(())
 }
 
 fn fields<D: Document>(document: &D) -> serde_json::Result<Map<String, Value>> {
     serde_json::from_value(serde_json::to_value(document)?)
-}
-
-fn pretty(fields: &Map<String, Value>) -> serde_json::Result<Vec<u8>> {
-    let mut bytes = serde_json::to_vec_pretty(fields)?;
-    bytes.push(b'\n');
-    Ok(bytes)
 }
 
 /// How single fields are read and written, shared by both kinds of record.

@@ -6,8 +6,13 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::name::WorkloadName;
 
 const BYTES: usize = 16;
+/// Keeps uids that are derived from names apart from digests that are made for anything else.
+const LEGACY_DOMAIN: &[u8] = b"wharf: uid of a workload whose RunConfig has none\0";
 
 /// Why there is no identity.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +90,16 @@ random_id! {
 random_id! {
     /// One state directory, made once: two hosts can share one engine.
     HostId
+}
+
+impl Uid {
+    /// The uid of a workload whose RunConfig was written without one (R07): always the same for a name, so that reading
+    /// need not write one down. Random uids, and those of other hosts' labels, are never mistaken for it: resources are
+    /// matched by host id too.
+    pub(super) fn of_legacy(name: &WorkloadName) -> Self {
+        let digest = Sha256::new().chain_update(LEGACY_DOMAIN).chain_update(name.as_str()).finalize();
+        Self(digest.iter().take(BYTES).map(|byte| format!("{byte:02x}")).collect())
+    }
 }
 
 /// 128 random bits in hexadecimal.

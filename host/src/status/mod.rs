@@ -26,6 +26,7 @@ mod run_config;
 mod schema;
 mod state_dir;
 mod store;
+mod watch;
 
 #[cfg(test)]
 mod locks_tests;
@@ -49,3 +50,4 @@ pub use run_config::{Owner, ProxyMode, RestartPolicy, RunConfig, RunConfigError,
 pub use schema::{SchemaVersion, SchemaVersionError};
 pub use state_dir::StateDir;
 pub use store::{Listing, RecordKind, Store};
+pub use watch::Watch;

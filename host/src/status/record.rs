@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::document::Document;
 use super::document::field::is_zero;
@@ -133,5 +133,25 @@ impl Document for StatusRecord {
     /// A status file does not name its workload: the uid ties it to the RunConfig.
     fn check(&self, _name: &WorkloadName) -> Result<(), Corruption> {
         Ok(())
+    }
+
+    /// A status file of ToolHive: it is of the RunConfig beside it, if that has no uid either, and was written once.
+    /// Its word about health is no phase; what it wants follows from what it says that it was doing.
+    fn made_up(found: &Map<String, Value>, name: &WorkloadName) -> Map<String, Value> {
+        let (phase, desired) = match found.get("status").and_then(Value::as_str) {
+            Some("running" | "unhealthy" | "unauthenticated" | "auth_retrying") => ("running", "running"),
+            Some("starting") => ("starting", "running"),
+            Some(phase @ ("stopping" | "removing")) => (phase, "stopped"),
+            Some("stopped" | "policy_stopped") => ("stopped", "stopped"),
+            Some("error" | "unknown") => ("error", "stopped"),
+            _ => return Map::new(),
+        };
+        Map::from_iter([
+            ("uid".to_owned(), Uid::of_legacy(name).to_string().into()),
+            // 0 means that there is no record, to whoever compares.
+            ("revision".to_owned(), 1.into()),
+            ("status".to_owned(), phase.into()),
+            ("desired".to_owned(), desired.into()),
+        ])
     }
 }

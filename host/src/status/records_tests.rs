@@ -41,7 +41,8 @@ fn rewritten(value: &Value, change: impl FnOnce(&mut RunConfig)) -> Value {
     let before = parse(value).unwrap();
     let mut after = before.clone();
     change(&mut after);
-    serde_json::from_slice(&rewrite(value.to_string().as_bytes(), &before, &after).unwrap()).unwrap()
+    serde_json::from_slice(&rewrite(&name("time"), value.to_string().as_bytes(), &before, &after).unwrap())
+        .unwrap()
 }
 
 #[test]
@@ -69,6 +70,92 @@ fn r07_a_stamp_changes_nothing_else_in_the_file() {
     assert_eq!(stamped, expected);
 }
 
+/// A file of ToolHive, byte for byte, with what makes a rewrite lose something: order, spelling, great numbers.
+const OF_TOOLHIVE: &str = r#"{
+  "schema_version": "v0.1.0",
+  "image": "ghcr.io/example/time:1",
+  "name": "time",
+  "transport": "TRANSPORT",
+  "host": "127.0.0.1",
+  "port": 21396,
+  "permission_profile": {
+    "network": { "outbound": { "allow_host": ["a\u0026b"], "allow_port": [443] } }
+  },
+  "container_name": "time",
+  "isolate_network": true,
+  "middleware_configs": [ {"type": "mcp-parser", "parameters": 123456789012345678901234567890} ],
+  "proxy_mode": "TRANSPORT",
+  "runtime_name": OWNER
+}"#;
+
+#[test]
+fn r07_a_file_without_a_uid_is_a_workload_without_an_owner_and_always_the_same_one() {
+    let read = |name: &str, text: &str| {
+        decode::<RunConfig>("x".as_ref(), &super::test_process::name(name), text.as_bytes())
+    };
+    for transport in ["sse", "inspector", "streamable-http"] {
+        for nobody in ["\"\"", "\" \"", "7", "null", "{}"] {
+            let text = OF_TOOLHIVE.replace("TRANSPORT", transport).replace("OWNER", nobody);
+            let config = read("time", &text).unwrap();
+            assert_eq!((config.owner(), config.transport.as_str()), (None, transport));
+            assert_eq!(config.uid.as_str(), "86fbe1b00e2a36278c940e32dbb68d6b");
+        }
+    }
+    let other =
+        OF_TOOLHIVE.replace("TRANSPORT", "sse").replace("OWNER", "null").replace("\"time\"", "\"clock\"");
+    let mut lost = toolhive();
+    lost.as_object_mut().unwrap().remove("uid");
+    assert_ne!(read("clock", &other).unwrap().uid, parse(&lost).unwrap().uid);
+    lost["runtime_instance"] = json!("engine-1");
+    assert!(parse(&lost).unwrap_err().is_corrupt(), "wharf wrote an instance, and then also a uid");
+}
+
+#[test]
+fn r07_a_stamp_adds_members_and_leaves_every_other_byte() {
+    let old = OF_TOOLHIVE.replace("TRANSPORT", "streamable-http").replace("OWNER", "null");
+    let before: RunConfig = decode("x".as_ref(), &name("time"), old.as_bytes()).unwrap();
+    let mut after = before.clone();
+    after.set_owner(owner());
+    let written = rewrite(&name("time"), old.as_bytes(), &before, &after).unwrap();
+    let stamped = "\"docker\",\n  \"uid\": \"UID\",\n  \
+                   \"runtime_endpoint\": \"unix:///run/docker.sock\",\n  \"runtime_instance\": \"engine-1\"\n}"
+        .replace("UID", before.uid.as_str());
+    assert_eq!(String::from_utf8(written.clone()).unwrap(), old.replace("null\n}", &stamped));
+    let read: RunConfig = decode("x".as_ref(), &name("time"), &written).unwrap();
+    assert_eq!(read, after);
+}
+
+#[test]
+fn r07_a_status_file_of_toolhive_is_read_and_its_rewrite_is_one_of_wharf() {
+    for (said, phase, desired) in [
+        ("running", Phase::Running, Desired::Running),
+        ("unhealthy", Phase::Running, Desired::Running),
+        ("unauthenticated", Phase::Running, Desired::Running),
+        ("starting", Phase::Starting, Desired::Running),
+        ("stopping", Phase::Stopping, Desired::Stopped),
+        ("policy_stopped", Phase::Stopped, Desired::Stopped),
+        ("unknown", Phase::Error, Desired::Stopped),
+    ] {
+        let old = json!({
+            "status": said, "status_context": "why", "created_at": "2026-03-01T10:00:00.1+01:00",
+            "updated_at": "0001-01-01T00:00:00Z", "process_id": 48437,
+        });
+        let bytes = old.to_string().into_bytes();
+        let before: StatusRecord = decode("x".as_ref(), &name("time"), &bytes).unwrap();
+        assert_eq!((before.phase, before.desired, before.revision), (phase, desired, 1), "{said}");
+        assert_eq!((before.process_id, before.supervisor.is_none()), (48437, true));
+        let after = StatusRecord { revision: 2, ..before.clone() };
+        let bytes = rewrite(&name("time"), &bytes, &before, &after).unwrap();
+        let written: Value = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(written["uid"], before.uid.as_str());
+        assert_eq!((&written["created_at"], &written["desired"]), (&old["created_at"], &json!(desired)));
+        assert_eq!(decode::<StatusRecord>("x".as_ref(), &name("time"), &bytes).unwrap(), after);
+    }
+    let absurd = json!({"status": "flying", "created_at": "2026-03-01T10:00:00Z", "updated_at": "2026-03-01T10:00:00Z"});
+    let fault = decode::<StatusRecord>("x".as_ref(), &name("time"), absurd.to_string().as_bytes());
+    assert!(fault.unwrap_err().is_corrupt());
+}
+
 #[test]
 fn a_field_that_is_emptied_leaves_the_file_and_unknown_ones_stay() {
     let file = with(json!({"cmd_args": ["-v"], "later": {"deep": [1, 2.5, null]}}));
@@ -90,7 +177,8 @@ fn unknown_fields_inside_a_known_one_stay_while_it_is_not_changed() {
     assert_eq!(before.created_at.to_string(), "2026-03-01T09:00:00.1Z");
     let mut after = before.clone();
     after.apply(Event::StopBegun).unwrap();
-    let written: Value = serde_json::from_slice(&rewrite(&bytes, &before, &after).unwrap()).unwrap();
+    let written: Value =
+        serde_json::from_slice(&rewrite(&name("time"), &bytes, &before, &after).unwrap()).unwrap();
     assert_eq!(written["status"], "stopping");
     for untouched in ["last_exit", "created_at", "process_id"] {
         assert_eq!(written[untouched], file[untouched]);
@@ -123,7 +211,7 @@ fn r03_a_remote_workload_with_an_owner_is_invalid() {
 #[test]
 fn each_invalid_file_says_what_is_wrong() {
     let cases = [
-        (with(json!({"transport": "inspector"})), "unknown variant `inspector`"),
+        (with(json!({"transport": "carrier-pigeon"})), "unknown variant `carrier-pigeon`"),
         (with(json!({"port": 70000})), "70000"),
         (with(json!({"uid": "abc"})), "32 lowercase hexadecimal digits"),
         (with(json!({"schema_version": "new"})), "v0.1.0"),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::document::Document;
 use super::document::field::{is_zero, null_as_default, text_or_nothing};
@@ -27,6 +27,21 @@ pub enum Transport {
     StreamableHttp,
     /// HTTP, the transport of the 2024-11-05 revision.
     Sse,
+    /// A user interface that ToolHive runs. Read, and not started.
+    Inspector,
+}
+
+impl Transport {
+    /// As it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stdio => "stdio",
+            Self::StreamableHttp => "streamable-http",
+            Self::Sse => "sse",
+            Self::Inspector => "inspector",
+        }
+    }
 }
 
 /// What the proxy of a stdio server offers.
@@ -38,6 +53,8 @@ pub enum ProxyMode {
     StreamableHttp,
     /// The older one.
     Sse,
+    /// What ToolHive writes beside the transport of this name.
+    Inspector,
 }
 
 /// When the supervisor starts a workload again that ended by itself.
@@ -132,6 +149,18 @@ pub struct RunConfig {
     /// What it may do: enforced by the owner, opaque to the record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permission_profile: Option<Value>,
+    /// At most so many processors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<f64>,
+    /// At most so much memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// At most so many processes and threads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pids_limit: Option<u64>,
+    /// What cannot be enforced where it runs is left out instead of refused.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_weaker: bool,
     /// When it is started again.
     #[serde(default)]
     pub restart: RestartPolicy,
@@ -194,6 +223,10 @@ impl RunConfig {
             labels: BTreeMap::new(),
             group: default_group(),
             permission_profile: None,
+            cpus: None,
+            memory_bytes: None,
+            pids_limit: None,
+            allow_weaker: false,
             restart: RestartPolicy::default(),
             remote_url: String::new(),
             created_at: Some(Timestamp::now()),
@@ -255,5 +288,13 @@ impl Document for RunConfig {
             return Err(Corruption::WrongName { found: self.name.to_string() });
         }
         self.validate().map_err(|source| Corruption::Contradiction { source })
+    }
+
+    /// A uid, unless an instance is on record: who wrote that down had one, and lost it.
+    fn made_up(found: &Map<String, Value>, name: &WorkloadName) -> Map<String, Value> {
+        if found.contains_key("runtime_instance") {
+            return Map::new();
+        }
+        Map::from_iter([("uid".to_owned(), Uid::of_legacy(name).to_string().into())])
     }
 }

@@ -115,6 +115,10 @@ impl StateDir {
         if let Ok(name) = WorkloadName::new(HOST_ID) {
             let locked = RecordLock::acquire_blocking(self, &name, HOST_ID_WAIT);
             let _held = locked.map_err(|source| StoreError::Locking { name, source })?;
+            // Whoever waited finds it made: the turns of many are short.
+            if let Some(id) = read()? {
+                return Ok(id);
+            }
             folder.sweep(HOST_ID)?;
             match folder.create(&temporary, OsStr::new(HOST_ID), format!("{id}\n").as_bytes()) {
                 Err(error) if !error.is_already_there() => return Err(error.into()),

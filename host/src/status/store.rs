@@ -5,7 +5,9 @@
 //! whole (R11). A record that cannot be read is never written over.
 
 use std::ffi::{OsStr, OsString};
+use std::panic::resume_unwind;
 use std::path::PathBuf;
+use std::thread;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -20,11 +22,16 @@ use super::record::StatusRecord;
 use super::run_config::RunConfig;
 use super::schema::SchemaVersion;
 use super::state_dir::StateDir;
+use crate::failpoint::{Point, reach};
 
 /// A record lock is held for the length of one write: who waits longer than this waits for a stopped process.
 const RECORD_LOCK_WAIT: Duration = Duration::from_secs(10);
 /// So many corrupt files of one name are kept.
 const SET_ASIDE_MAX: u32 = 100;
+/// A thread that reads fewer records costs more than it saves.
+const NAMES_PER_THREAD_MIN: usize = 200;
+/// Records are read by at most so many threads.
+const READING_THREADS_MAX: usize = 4;
 
 /// Which file of a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -108,7 +115,7 @@ impl Store {
             return Err(StoreError::IdentityChanged { name: name.clone() });
         }
         after.validate().map_err(|source| StoreError::Invalid { name: name.clone(), source })?;
-        let bytes = rewrite(&old, &before, &after);
+        let bytes = rewrite(name, &old, &before, &after);
         self.replace(RecordKind::RunConfig, name, bytes)?;
         Ok(after)
     }
@@ -141,7 +148,7 @@ impl Store {
         after.revision = old.as_ref().map_or(0, |(_, before)| before.revision) + 1;
         after.updated_at = Timestamp::now();
         let bytes = match &old {
-            Some((bytes, before)) => rewrite(bytes, before, &after),
+            Some((bytes, before)) => rewrite(name, bytes, before, &after),
             None => encode(&after),
         };
         self.replace(RecordKind::Status, name, bytes)?;
@@ -196,8 +203,12 @@ impl Store {
         let folder = Folder::open_or_make(&self.folder(kind))?;
         for number in 1..=SET_ASIDE_MAX {
             let aside = OsString::from(format!("{name}.json.corrupt-{number}"));
+            reach(Point::SetAsideBefore);
             match folder.set_aside(&file_name(name), &aside) {
-                Ok(()) => return Ok(folder.path_of(&aside)),
+                Ok(()) => {
+                    reach(Point::SetAsideAfter);
+                    return Ok(folder.path_of(&aside));
+                }
                 Err(error) if error.is_already_there() => {}
                 Err(error) => return Err(error.into()),
             }
@@ -235,17 +246,27 @@ impl Store {
         let Some(folder) = Folder::open(&self.folder(kind))? else { return Ok(Vec::new()) };
         let mut names: Vec<_> = folder.names()?.iter().filter_map(|file| workload_of(file)).collect();
         names.sort_unstable();
-        let mut listing = Vec::with_capacity(names.len());
-        for name in names {
-            let file = file_name(&name);
-            let bytes = folder.read(&file, RECORD_BYTES_MAX);
-            match bytes.and_then(|bytes| decode(&folder.path_of(&file), &name, &bytes)) {
-                // Removed since the folder was read.
-                Err(ReadError::NotFound { .. }) => {}
-                outcome => listing.push((name, outcome)),
+        let threads = (names.len() / NAMES_PER_THREAD_MIN).clamp(1, READING_THREADS_MAX);
+        let share = names.len().div_ceil(threads).max(1);
+        let mut shares = names.chunks(share);
+        let first = shares.next().unwrap_or_default();
+        let folder = &folder;
+        Ok(thread::scope(|scope| {
+            let begun = |names| {
+                let read = move || read_all::<D>(folder, names);
+                (names, thread::Builder::new().spawn_scoped(scope, read))
+            };
+            let others: Vec<_> = shares.map(begun).collect();
+            let mut listing = read_all(folder, first);
+            for (names, other) in others {
+                listing.extend(match other {
+                    Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+                    // No thread to be had: this one reads them too.
+                    Err(_) => read_all(folder, names),
+                });
             }
-        }
-        Ok(listing)
+            listing
+        }))
     }
 
     fn lock_record(&self, name: &WorkloadName) -> Result<RecordLock<'static>, StoreError> {
@@ -322,6 +343,20 @@ impl Store {
         folder.sweep(name.as_str())?;
         Ok((folder, temporary))
     }
+}
+
+fn read_all<D: Document>(folder: &Folder, names: &[WorkloadName]) -> Listing<D> {
+    let mut listing = Vec::with_capacity(names.len());
+    for name in names {
+        let file = file_name(name);
+        let bytes = folder.read(&file, RECORD_BYTES_MAX);
+        match bytes.and_then(|bytes| decode(&folder.path_of(&file), name, &bytes)) {
+            // Removed since the folder was read.
+            Err(ReadError::NotFound { .. }) => {}
+            outcome => listing.push((name.clone(), outcome)),
+        }
+    }
+    listing
 }
 
 fn file_name(name: &WorkloadName) -> OsString {

@@ -35,6 +35,11 @@ impl Backoff {
         self.attempts += 1;
         Some(pause)
     }
+
+    /// The start was no attempt: there was no engine to make it.
+    pub(super) fn give_back(&mut self) {
+        self.attempts = self.attempts.saturating_sub(1);
+    }
 }
 
 /// Whether a policy wants a workload back that ended like this.
@@ -68,6 +73,15 @@ mod tests {
         assert_eq!(backoff.next(), None);
         backoff.ended(STEADY);
         assert_eq!(backoff.next(), Some(FIRST));
+    }
+
+    #[test]
+    fn what_was_no_attempt_is_not_counted() {
+        let mut backoff = Backoff::default();
+        for _ in 0..2 * ATTEMPTS {
+            assert_eq!(backoff.next(), Some(FIRST));
+            backoff.give_back();
+        }
     }
 
     #[test]

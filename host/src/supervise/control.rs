@@ -4,6 +4,7 @@
 //! supervisor of an older version and a newer command line understand each other. The socket lies in the state
 //! directory, beside the locks, so that it does not vanish at logout; its path may be longer than a socket's address
 //! can be, so both ends reach it through a descriptor of its folder.
+use crate::error::{Error, ErrorKind};
 use crate::status::{StateDir, WorkloadName};
 use crate::workload::SupervisorReport;
 use serde::{Deserialize, Serialize};
@@ -60,9 +61,23 @@ pub(super) enum Answer {
     Report(SupervisorReport),
     /// It cannot be done.
     Refused {
+        /// What kind of failure it is; supervisors of earlier versions do not tell.
+        #[serde(default = "untold")]
+        kind: ErrorKind,
         /// Why.
         message: String,
     },
+}
+
+const fn untold() -> ErrorKind {
+    ErrorKind::Runtime
+}
+
+impl Answer {
+    /// It cannot be done because of this.
+    pub(super) fn refused(error: Error) -> Self {
+        Self::Refused { kind: error.kind, message: error.message }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -93,7 +108,7 @@ impl ShortPath {
     }
 }
 
-/// The supervisor's end. Bound under the life lock, so a socket that is there already is a dead one's.
+/// The supervisor's end. Bound under the life lock, so a socket that is there already is a dead one's, and replaced.
 pub(super) struct Server {
     place: ShortPath,
     listener: UnixListener,
@@ -103,12 +118,15 @@ impl Server {
     pub(super) fn bind(state: &StateDir, name: &WorkloadName) -> io::Result<Self> {
         state.make_control().map_err(io::Error::other)?;
         let place = ShortPath::of(state, name)?;
-        match std::fs::remove_file(place.path()) {
+        // It gets its name once it is the user's alone and can be spoken to: commands wait for the name.
+        let unnamed = place.path().with_extension("sock.new");
+        match std::fs::remove_file(&unnamed) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let listener = UnixListener::bind(place.path())?;
-        std::fs::set_permissions(place.path(), Permissions::from_mode(0o600))?;
+        let listener = UnixListener::bind(&unnamed)?;
+        std::fs::set_permissions(&unnamed, Permissions::from_mode(0o600))?;
+        std::fs::rename(unnamed, place.path())?;
         Ok(Self { place, listener })
     }
 
@@ -139,10 +157,13 @@ impl Drop for Server {
 /// Removes the socket that a supervisor left which was killed. Only for who knows that there is none: the holder of
 /// the operation lock, once the life lock is free.
 pub(crate) fn clear(state: &StateDir, name: &WorkloadName) -> io::Result<()> {
-    match std::fs::remove_file(state.control().join(format!("{name}.sock"))) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+    for ending in ["sock.new", "sock"] {
+        match std::fs::remove_file(state.control().join(format!("{name}.{ending}"))) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
     }
+    Ok(())
 }
 
 async fn answer(mut socket: UnixStream, requests: mpsc::Sender<Asked>) -> io::Result<()> {
@@ -151,11 +172,11 @@ async fn answer(mut socket: UnixStream, requests: mpsc::Sender<Asked>) -> io::Re
     if request.version > VERSION {
         let message =
             format!("this supervisor speaks version {VERSION}, and was asked in {}", request.version);
-        return write_line(&mut socket, &Answer::Refused { message }).await;
+        return write_line(&mut socket, &Answer::Refused { kind: untold(), message }).await;
     }
     let (sender, receiver) = oneshot::channel();
     let asked = Asked { request: request.body, answer: sender };
-    let gone = || Answer::Refused { message: "the supervisor is ending".to_owned() };
+    let gone = || Answer::Refused { kind: untold(), message: "the supervisor is ending".to_owned() };
     let answer = match requests.send(asked).await {
         Ok(()) => receiver.await.unwrap_or_else(|_| gone()),
         Err(_) => gone(),
@@ -169,6 +190,8 @@ pub enum ControlError {
     /// It says so.
     #[error("{message}")]
     Refused {
+        /// What kind of failure it is.
+        kind: ErrorKind,
         /// Why.
         message: String,
     },
@@ -224,11 +247,13 @@ pub async fn report(
 }
 
 fn unexpected(answer: Answer) -> ControlError {
-    let message = match answer {
-        Answer::Refused { message } => message,
-        Answer::Stopped { .. } | Answer::Report(_) => "its supervisor answered something else".to_owned(),
-    };
-    ControlError::Refused { message }
+    match answer {
+        Answer::Refused { kind, message } => ControlError::Refused { kind, message },
+        Answer::Stopped { .. } | Answer::Report(_) => {
+            let message = "its supervisor answered something else".to_owned();
+            ControlError::Refused { kind: untold(), message }
+        }
+    }
 }
 
 async fn ask(

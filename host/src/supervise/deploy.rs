@@ -6,17 +6,19 @@ use crate::failpoint::{Point, reach};
 use crate::plugin::{CallError, RuntimeClient};
 use crate::proxy::ConnectError;
 use crate::status::{Desired, RunConfig, StatusRecord, Store, Transport};
-use crate::workload::specification;
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use crate::workload::{prove_owner, specification};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
-    io::AsyncReadExt,
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     time::Instant,
 };
-use wharf_sdk::{ErrorCode, Exit, Handle, LogOptions, WorkloadState};
+use wharf_sdk::{Capability, ErrorCode, Exit, Handle, LogOptions, WorkloadState};
 
 /// How many lines of its log are shown of a workload that could not be started.
 const SHOWN_LINES: u64 = 8;
+/// How long one answer of an HTTP server that is starting is waited for.
+const ANSWER_WAIT: Duration = Duration::from_secs(5);
 /// How long a workload that closed its stdout may take to end before it is asked how.
 const EXIT_GRACE: Duration = Duration::from_secs(2);
 
@@ -52,22 +54,26 @@ impl Deployment {
         if occasion == Occasion::Operation && self.take_over().await? {
             return Ok(());
         }
-        let spec = specification(&self.config, &self.run, &self.host_id, self.target_port)?;
+        let stamp = self.client.stamp();
+        let spec = specification(&self.config, &self.run, stamp, &self.host_id, self.target_port)?;
         self.check_target_port().await?;
         self.uncertain = true;
         reach(Point::DeployBefore);
         let deployed = self.client.deploy(&spec).await;
         reach(Point::DeployAfter);
-        // An answer is certain, also when it is an error; a deadline or a dead plugin is not.
-        self.uncertain = !matches!(deployed, Ok(_) | Err(CallError::Answered(_)));
+        self.uncertain = deployed.as_ref().is_err_and(|error| !is_certain(error));
         let handle = deployed?;
         // From here on whatever happens must find the handle, to remove what was deployed.
         self.handle = Some(handle.clone());
+        // Deploying takes its time: another engine may have taken the endpoint meanwhile.
+        self.prove_owner().await?;
         self.record_handle(&handle, occasion).await?;
         reach(Point::HandleRecorded);
         match self.run.transport {
             Transport::Stdio => self.start_stdio(&handle).await,
-            Transport::StreamableHttp | Transport::Sse => self.start_http(&handle).await,
+            Transport::StreamableHttp | Transport::Sse | Transport::Inspector => {
+                self.start_http(&handle).await
+            }
         }
     }
 
@@ -101,7 +107,7 @@ impl Deployment {
 
     /// A port that somebody else listens on would be taken for the workload's own.
     async fn check_target_port(&self) -> Result<()> {
-        if self.target_port == 0 {
+        if self.target_port == 0 || self.client.stamp().capabilities.contains(&Capability::OWN_PORTS) {
             return Ok(());
         }
         match TcpListener::bind(("127.0.0.1", self.target_port)).await {
@@ -197,13 +203,13 @@ impl Deployment {
         self.wait_for_port(handle, address).await
     }
 
-    /// Waits until the server accepts connections. There is no event for that: the pauses grow and end at the
-    /// deadline, or when the workload ends.
+    /// Waits until the server answers. There is no event for that: the pauses grow and end at the deadline, or when the
+    /// workload ends.
     async fn wait_for_port(&mut self, handle: &Handle, address: SocketAddr) -> Result<()> {
         let deadline = Instant::now() + self.config.settings.start_timeout();
         let listening = async {
             let mut pause = Duration::from_millis(5);
-            while TcpStream::connect(address).await.is_err() {
+            while !matches!(tokio::time::timeout(ANSWER_WAIT, answers(address)).await, Ok(Ok(()))) {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(Duration::from_millis(250));
             }
@@ -215,7 +221,7 @@ impl Deployment {
             () = tokio::time::sleep_until(deadline) => false,
         };
         if !ready {
-            let message = format!("'{}' does not listen on {address}", self.run.name);
+            let message = format!("'{}' does not answer on {address}", self.run.name);
             let error = Error::new(ErrorKind::Deadline, message)
                 .hint("say where it listens with --target-port, or read its documentation: it was told PORT and MCP_PORT");
             return Err(self.with_output(handle, error).await);
@@ -254,19 +260,45 @@ impl Deployment {
         if lines.is_empty() { error } else { error.hint(format!("its last output:\n{}", lines.join("\n"))) }
     }
 
-    /// Removes whatever is deployed.
-    pub(super) async fn remove(&mut self) -> Result<()> {
+    /// That it is still the owner that answers.
+    pub(super) async fn prove_owner(&self) -> Result<()> {
+        prove_owner(&self.client, &self.run).await
+    }
+
+    /// Removes whatever is deployed after a start that failed. Where a deadline passed over a deployment and there is
+    /// nothing yet, it may still come: that is an error, so that the workload stays on record, and what comes is its
+    /// (R10).
+    pub(super) async fn clear_up(&mut self, cause: &Error) -> Result<()> {
+        let may_come = self.uncertain && self.handle.is_none() && cause.kind == ErrorKind::Deadline;
+        let found = self.remove().await?;
+        if may_come && !found {
+            return Err(Error::new(ErrorKind::Deadline, "what was to be deployed may still appear"));
+        }
+        Ok(())
+    }
+
+    /// Removes whatever is deployed; tells whether there was anything.
+    pub(super) async fn remove(&mut self) -> Result<bool> {
         if self.handle.is_none() && self.uncertain {
             self.handle = self.client.find(&self.host_id, self.run.uid.as_str()).await?;
         }
         self.uncertain = false;
-        let Some(handle) = &self.handle else { return Ok(()) };
+        let Some(handle) = &self.handle else { return Ok(false) };
         match self.client.remove(handle).await {
             Err(error) if error.code() != Some(ErrorCode::NotFound) => return Err(error.into()),
             _ => self.handle = None,
         }
-        Ok(())
+        Ok(true)
     }
+}
+
+/// Whether an HTTP server answers there, whatever it answers. That the port accepts connections says nothing: engines
+/// listen in the place of a server that has not begun to.
+async fn answers(address: SocketAddr) -> io::Result<()> {
+    let mut stream = TcpStream::connect(address).await?;
+    let request = format!("HEAD / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    stream.read_u8().await.map(drop)
 }
 
 fn reading_side(stream: crate::plugin::RawStream) -> Option<Box<dyn tokio::io::AsyncRead + Send + Unpin>> {
@@ -277,6 +309,13 @@ fn reading_side(stream: crate::plugin::RawStream) -> Option<Box<dyn tokio::io::A
             Some(Box::new(receiver))
         }
     }
+}
+
+/// Whether an error of `deploy` means that nothing was deployed. Who says that the time was over, that the engine went
+/// away or that it failed itself does not know what became of it.
+fn is_certain(error: &CallError) -> bool {
+    let unknown = [ErrorCode::Timeout, ErrorCode::Cancelled, ErrorCode::Unavailable, ErrorCode::Internal];
+    error.code().is_some_and(|code| !unknown.contains(&code))
 }
 
 fn address(text: Option<&str>) -> Result<SocketAddr> {

@@ -96,15 +96,15 @@ pub(super) async fn bind(run: &RunConfig) -> Result<TcpListener> {
 }
 
 /// A free port for a server that is told its port.
-pub(super) async fn free_port() -> io::Result<u16> {
+pub(crate) async fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0)).await?.local_addr()?.port())
 }
 
-type Reader = Box<dyn AsyncRead + Send + Unpin>;
-type Writer = Box<dyn AsyncWrite + Send + Unpin>;
+pub(crate) type Reader = Box<dyn AsyncRead + Send + Unpin>;
+pub(crate) type Writer = Box<dyn AsyncWrite + Send + Unpin>;
 
 /// The two sides of an attached workload.
-pub(super) fn sides(stream: RawStream) -> io::Result<(Reader, Writer)> {
+pub(crate) fn sides(stream: RawStream) -> io::Result<(Reader, Writer)> {
     match stream {
         RawStream::Copied { reader, writer } => Ok((reader, writer)),
         RawStream::Descriptors { reader: Some(reader), writer: Some(writer) } => {
@@ -114,7 +114,8 @@ pub(super) fn sides(stream: RawStream) -> io::Result<(Reader, Writer)> {
     }
 }
 
-fn reading(descriptor: OwnedFd) -> io::Result<Reader> {
+/// A descriptor that is read.
+pub(crate) fn reading(descriptor: OwnedFd) -> io::Result<Reader> {
     let is_pipe = rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&descriptor)?.st_mode).is_fifo();
     Ok(if is_pipe {
         widen(&descriptor);

@@ -4,7 +4,7 @@ use super::control::{Answer, Asked, Server};
 use super::deploy::{Deployment, Occasion};
 use super::front::{bind, free_port};
 use super::log::{RotatedLog, log_path};
-use super::watch::{Watch, next_stop};
+use super::watch::{Cancel, Watch, next_stop};
 use super::wire::{Line, Mode, Task};
 use crate::descriptors;
 use crate::error::{Error, ErrorKind, Result};
@@ -13,6 +13,7 @@ use crate::plugin::Plugins;
 use crate::status::{
     BootId, Event, LifeLock, OperationLock, ProcessIdentity, StateDir, Store, Transport, WorkloadName,
 };
+use crate::workload::connect_owner;
 use nix::sys::signal::SigSet;
 use rustix::stdio::{dup2_stdin, dup2_stdout, stdin, stdout};
 use std::{
@@ -288,6 +289,8 @@ impl Control {
 impl Connections {
     async fn close(self) {
         self.accepting.abort();
+        // The socket goes with it, before the life lock does: the next supervisor's has the same name.
+        let _ = self.accepting.await;
         self.open.close();
         let _ = tokio::time::timeout(GOODBYE, self.open.wait()).await;
     }
@@ -311,7 +314,7 @@ async fn start(
     };
     tokio::select! {
         ready = ready => ready.map_err(|error| (error, None)),
-        asked = next_stop(&mut control.requests, 0) => Err((given_up("was stopped"), asked)),
+        asked = next_stop(&mut control.requests, 0, Cancel::Heard) => Err((given_up("was stopped"), asked)),
         _ = &mut control.signalled => Err((given_up("was interrupted"), None)),
         () = abandoned => Err((given_up("was abandoned"), None)),
     }
@@ -326,19 +329,7 @@ async fn prepare(task: &Task) -> Result<Deployment> {
     }
     let host_id = store.state().make_host_id()?.to_string();
     let plugins = Plugins::new(config.connect_options(&host_id));
-    let owner = run
-        .owner()
-        .ok_or_else(|| Error::new(ErrorKind::Owner, format!("no runtime is recorded for '{}'", task.name)))?;
-    let endpoint = (!owner.runtime_endpoint.is_empty()).then_some(owner.runtime_endpoint.as_str());
-    let client = plugins.connect(&owner.runtime_name, endpoint).await?;
-    let instance = client.instance().await?.instance;
-    if instance != owner.runtime_instance {
-        let message = format!(
-            "'{}' belongs to the runtime '{}' at {}, and another instance answers there: {instance}",
-            task.name, owner.runtime_name, owner.runtime_instance
-        );
-        return Err(Error::new(ErrorKind::Owner, message));
-    }
+    let client = connect_owner(&plugins, &run).await?;
     let target_port = match (run.transport, run.target_port) {
         (Transport::Stdio, _) => 0,
         (_, 0) => free_port()
@@ -415,7 +406,7 @@ async fn give_up(task: &Task, deployment: Option<Deployment>, error: Error) -> E
     reach(Point::GiveUpBefore);
     let store = Store::new(task.config.state());
     let removed = match deployment {
-        Some(mut deployment) => deployment.remove().await,
+        Some(mut deployment) => deployment.clear_up(&error).await,
         None => Ok(()),
     };
     let cleared = match (removed, task.mode) {
@@ -423,6 +414,9 @@ async fn give_up(task: &Task, deployment: Option<Deployment>, error: Error) -> E
             .remove_status(&task.name, &task.uid)
             .and_then(|()| store.remove_run_config(&task.name, &task.uid))
             .map_err(Error::from),
+        // An owner that went away meanwhile says nothing about the workload: its start was interrupted, and goes on
+        // with the next command.
+        (_, Mode::Start) if error.kind == ErrorKind::Owner => Ok(()),
         // What could not be removed stays on record.
         (Ok(()), Mode::Start) => record_failure(&store, task, &error),
         (Err(removal), _) => {

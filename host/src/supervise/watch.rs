@@ -66,7 +66,7 @@ impl Watch {
                 Happening::Muted => self.mute_since = Some(Instant::now()),
                 Happening::Mute => {
                     tracing::warn!("the server closed its output and still runs; it is ended");
-                    match self.end_workload(STDIN_GRACE).await {
+                    match self.end_mute().await {
                         Ok(exit) => {
                             if !self.after_exit(exit).await {
                                 return;
@@ -103,8 +103,7 @@ impl Watch {
                 false
             }
             Request::Cancel {} => {
-                let message = "it has started already".to_owned();
-                let _ = asked.answer.send(Answer::Refused { message });
+                refuse_cancel(asked);
                 false
             }
             Request::Leave {} => {
@@ -121,7 +120,7 @@ impl Watch {
                     }
                     Err(error) => {
                         tracing::error!(%error, "the workload could not be stopped");
-                        let _ = asked.answer.send(Answer::Refused { message: error.message });
+                        let _ = asked.answer.send(Answer::refused(error));
                         false
                     }
                 }
@@ -155,6 +154,12 @@ impl Watch {
         ended
     }
 
+    /// Ends a workload on the supervisor's own account.
+    async fn end_mute(&mut self) -> Result<Exit> {
+        self.deployment.prove_owner().await?;
+        self.end_workload(STDIN_GRACE).await
+    }
+
     async fn end_processes(&self, timeout: Duration) -> Result<Exit> {
         let Some(handle) = self.deployment.handle.clone() else { return Ok(Exit::default()) };
         let client = self.deployment.client.clone();
@@ -171,6 +176,7 @@ impl Watch {
     /// Restarts the workload by policy, or records its end; false if the supervisor ends.
     async fn after_exit(&mut self, exit: Exit) -> bool {
         let name = self.deployment.run.name.clone();
+        reach(Point::ExitHeard);
         tracing::info!(%name, code = ?exit.code, signal = ?exit.signal, "the workload {}", how(&exit));
         if let Some(front) = &self.deployment.front {
             front.close_upstream("the server ended; it is being restarted").await;
@@ -186,7 +192,6 @@ impl Watch {
         self.backoff.ended(self.ready_since.elapsed());
         let mut engine_is_away = false;
         loop {
-            // An engine that cannot be reached uses up no attempt.
             let pause = if engine_is_away {
                 unreachable = (unreachable * 2).min(LONGEST_RETRY);
                 Some(unreachable)
@@ -204,7 +209,11 @@ impl Watch {
                 Back::Stays => {}
                 Back::Failed(error) => {
                     tracing::warn!(%name, %error, "the restart failed");
-                    engine_is_away = error.kind == ErrorKind::Owner;
+                    // An engine that cannot be reached uses up no attempt.
+                    let was_away = std::mem::replace(&mut engine_is_away, error.kind == ErrorKind::Owner);
+                    if engine_is_away && !was_away {
+                        self.backoff.give_back();
+                    }
                     exit.reason = error.message;
                 }
             }
@@ -215,12 +224,17 @@ impl Watch {
     async fn bring_back(&mut self, pause: Duration) -> Back {
         let restart = async {
             tokio::time::sleep(pause).await;
+            self.deployment.prove_owner().await?;
+            reach(Point::RestartBefore);
             self.deployment.remove().await?;
-            self.deployment.bring_up(Occasion::Spontaneous).await
+            reach(Point::RestartCleared);
+            self.deployment.bring_up(Occasion::Spontaneous).await?;
+            reach(Point::RestartAfter);
+            Ok::<(), Error>(())
         };
         let interrupted = tokio::select! {
             outcome = restart => Err(outcome),
-            asked = next_stop(&mut self.requests, self.restarts) => Ok(asked),
+            asked = next_stop(&mut self.requests, self.restarts, Cancel::Refused) => Ok(asked),
             _ = &mut self.signalled => Ok(None),
         };
         match interrupted {
@@ -263,7 +277,7 @@ impl Watch {
             _ => Duration::from_secs(5),
         };
         let ended = match self.end_workload(timeout).await {
-            Ok(exit) => self.deployment.remove().await.map(|()| exit),
+            Ok(exit) => self.deployment.remove().await.map(|_| exit),
             Err(error) => Err(error),
         };
         match (ended, asked) {
@@ -272,7 +286,7 @@ impl Watch {
                 Back::Gone
             }
             (Err(error), Some(asked)) => {
-                let _ = asked.answer.send(Answer::Refused { message: error.message });
+                let _ = asked.answer.send(Answer::refused(error));
                 Back::Stays
             }
             (_, None) => Back::Gone,
@@ -295,6 +309,7 @@ impl Watch {
         };
         let last = last_exit(exit);
         let restarts = self.restarts;
+        reach(Point::EndRecordBefore);
         let written = self.deployment.change(move |record| {
             // A command that is stopping or removing it writes the transition itself.
             if record.phase.is_transitional() {
@@ -314,6 +329,7 @@ impl Watch {
         if let Err(error) = written.await {
             tracing::error!(%error, "the end of the workload could not be recorded");
         }
+        reach(Point::EndRecordAfter);
     }
 
     /// Ends because of a signal. A server on a pipe cannot outlive its supervisor; one with a port can, and is found
@@ -344,12 +360,31 @@ enum Back {
     Gone,
 }
 
+fn refuse_cancel(asked: Asked) {
+    let refused = Error::new(ErrorKind::Conflict, "it has started already");
+    let _ = asked.answer.send(Answer::refused(refused));
+}
+
+/// What is said to who wants a start given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cancel {
+    /// It is: the start is a command's.
+    Heard,
+    /// It is a restart of the supervisor's own, which is no command's to give up.
+    Refused,
+}
+
 /// The next request to stop, or to give up what is under way; reports are answered meanwhile.
-pub(super) async fn next_stop(requests: &mut mpsc::Receiver<Asked>, restarts: u32) -> Option<Asked> {
+pub(super) async fn next_stop(
+    requests: &mut mpsc::Receiver<Asked>,
+    restarts: u32,
+    cancel: Cancel,
+) -> Option<Asked> {
     loop {
         match requests.recv().await {
             None => std::future::pending().await,
             Some(asked) => match asked.request {
+                Request::Cancel {} if cancel == Cancel::Refused => refuse_cancel(asked),
                 Request::Stop { .. } | Request::Cancel {} | Request::Leave {} => return Some(asked),
                 Request::Report {} => {
                     let report = SupervisorReport {
@@ -368,16 +403,24 @@ pub(super) async fn next_stop(requests: &mut mpsc::Receiver<Asked>, restarts: u3
     }
 }
 
-/// The workload's end, as the runtime tells it. An engine that cannot be reached is no exit: it is asked again.
+/// The workload's end, as its owner tells it. An engine that cannot be reached is no exit: it is asked again; nor is
+/// what another engine says, which may have taken the endpoint.
 async fn wait(deployment: &Deployment) -> Exit {
     let Some(handle) = &deployment.handle else { return std::future::pending().await };
     let mut pause = Duration::from_millis(200);
     loop {
-        match deployment.client.wait(handle).await {
-            Ok(exit) => return exit,
+        let told = match deployment.client.wait(handle).await {
             Err(error) if is_gone(&error) => {
-                return Exit { reason: "its runtime no longer has it".to_owned(), ..Exit::default() };
+                Ok(Exit { reason: "its runtime no longer has it".to_owned(), ..Exit::default() })
             }
+            told => told.map_err(Error::from),
+        };
+        let proven = match told {
+            Ok(exit) => deployment.prove_owner().await.map(|()| exit),
+            Err(error) => Err(error),
+        };
+        match proven {
+            Ok(exit) => return exit,
             Err(error) => tracing::warn!(%error, "the runtime cannot tell about the workload"),
         }
         tokio::time::sleep(pause).await;

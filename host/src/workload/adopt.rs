@@ -1,10 +1,10 @@
 //! `adopt`: an owner for a workload that has none, on proof or by hand (R07), or a new instance for one that has.
 use super::manager::Manager;
 use crate::error::{Error, ErrorKind, Result};
-use crate::reconcile::{Claim, claim, observe_all};
+use crate::failpoint::{Point, reach};
+use crate::reconcile::{Claim, Resource};
 use crate::status::{OperationLock, Owner, RunConfig, WorkloadName};
 use serde::Serialize;
-use wharf_sdk::HealthState;
 
 /// How an owner is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,12 +49,53 @@ impl Manager {
     pub async fn adopt(&self, name: &WorkloadName, adoption: &Adoption) -> Result<Adopted> {
         let before = self.run_config(name)?;
         refuse_remote(&before)?;
-        let owner = match adoption {
-            Adoption::Proof => self.proven_owner(&before).await?,
-            Adoption::Runtime { name, rebind } => self.chosen_owner(&before, name, *rebind).await?,
+        let proven = match adoption {
+            Adoption::Runtime { name: runtime, rebind } => {
+                let owner = self.chosen_owner(&before, runtime, *rebind).await?;
+                let operation = self.lock(name).await?;
+                return self.stamp(&before, owner, &operation);
+            }
+            Adoption::Proof => self.proof(&before).await?,
         };
         let operation = self.lock(name).await?;
-        self.stamp(&before, owner, &operation)
+        self.stamp_proven(&before, &proven, &operation).await
+    }
+
+    async fn proof(&self, run: &RunConfig) -> Result<Resource> {
+        if let Some(owner) = run.owner() {
+            let message = format!(
+                "'{}' has an owner: the runtime '{}' at {}",
+                run.name, owner.runtime_name, owner.runtime_instance
+            );
+            return Err(Error::new(ErrorKind::Conflict, message).hint(format!(
+                "to move it to another instance: wharf adopt {} --runtime {} --rebind",
+                run.name, owner.runtime_name
+            )));
+        }
+        match self.survey(std::iter::once(run)).await?.claim(run) {
+            Claim::Proven(resource) => Ok(*resource),
+            other => Err(unproven(run, &other)),
+        }
+    }
+
+    /// Under the lock: the claimant must still be what it was when everybody was asked, and have what it had.
+    pub(super) async fn stamp_proven(
+        &self,
+        before: &RunConfig,
+        proven: &Resource,
+        operation: &OperationLock,
+    ) -> Result<Adopted> {
+        let Owner { runtime_name, runtime_instance, runtime_endpoint } = &proven.owner;
+        let endpoint = (!runtime_endpoint.is_empty()).then_some(runtime_endpoint.as_str());
+        let client = self.plugins()?.connect(runtime_name, endpoint).await?;
+        let now = client.instance().await?;
+        let found = client.find(&self.host_id()?, before.uid.as_str()).await?;
+        if now.instance != *runtime_instance || found.is_none() {
+            let message = format!("the runtime '{runtime_name}' does not show '{}' any more", before.name);
+            return Err(Error::new(ErrorKind::Owner, message).hint("nothing was changed"));
+        }
+        let told = if runtime_endpoint.is_empty() { now.endpoint } else { runtime_endpoint.clone() };
+        self.stamp(before, Owner { runtime_endpoint: told, ..proven.owner.clone() }, operation)
     }
 
     /// Under the lock: what was decided on must still be so.
@@ -65,7 +106,9 @@ impl Manager {
             let message = format!("'{name}' has changed since its owner was looked for; nothing was changed");
             return Err(Error::new(ErrorKind::Conflict, message));
         }
+        reach(Point::StampBefore);
         self.store().update_run_config(name, &now.uid, |run| run.set_owner(owner.clone()))?;
+        reach(Point::StampAfter);
         let previous = before.owner();
         Ok(Adopted {
             name: name.to_string(),
@@ -118,59 +161,6 @@ impl Manager {
             runtime_endpoint: instance.endpoint,
         })
     }
-
-    async fn proven_owner(&self, run: &RunConfig) -> Result<Owner> {
-        if let Some(owner) = run.owner() {
-            let message = format!(
-                "'{}' has an owner: the runtime '{}' at {}",
-                run.name, owner.runtime_name, owner.runtime_instance
-            );
-            return Err(Error::new(ErrorKind::Conflict, message).hint(format!(
-                "to move it to another instance: wharf adopt {} --runtime {} --rebind",
-                run.name, owner.runtime_name
-            )));
-        }
-        let configs = self.store().list_run_configs()?;
-        let readable = configs.iter().filter_map(|(_, config)| config.as_ref().ok());
-        let host_id = self.store().state().host_id()?.map(|id| id.to_string()).unwrap_or_default();
-        let plugins = self.plugins()?;
-        let observed = observe_all(plugins, &host_id, readable.clone()).await;
-        let named: Vec<String> =
-            readable.filter_map(RunConfig::owner).map(|owner| owner.runtime_name).collect();
-        let mut silent = Vec::new();
-        for (runtime, reason) in observed.silent() {
-            // One that a workload names was here before; any other may show that it never was.
-            if named.iter().any(|name| name == runtime) || self.leaves_a_trace(runtime).await {
-                silent.push(format!("'{runtime}' ({reason})"));
-            }
-        }
-        let refused = plugins.catalog().libraries().iter().filter_map(|library| {
-            let error = library.stamp.as_ref().err()?;
-            Some(format!("{} ({})", library.path.display(), crate::error::chain(error)))
-        });
-        silent.extend(refused);
-        let resources = observed.resources();
-        match claim(run.uid.as_str(), &resources, silent) {
-            // The endpoint is recorded as the runtime itself tells it.
-            Claim::Proven(owner) if owner.runtime_endpoint.is_empty() => {
-                let told = self.instance_of(&owner.runtime_name).await?;
-                if told.runtime_instance == owner.runtime_instance {
-                    return Ok(told);
-                }
-                let message = format!("the runtime '{}' is another instance by now", owner.runtime_name);
-                Err(Error::new(ErrorKind::Owner, message))
-            }
-            Claim::Proven(owner) => Ok(owner),
-            other => Err(unproven(run, &other)),
-        }
-    }
-
-    /// Whether a runtime that gives no answer may have something here: only it itself can deny that.
-    async fn leaves_a_trace(&self, runtime: &str) -> bool {
-        let Ok(plugins) = self.plugins() else { return true };
-        let Ok(client) = plugins.connect(runtime, None).await else { return true };
-        client.health().await.map_or(true, |health| health.state != HealthState::Undetected)
-    }
 }
 
 fn refuse_remote(run: &RunConfig) -> Result<()> {
@@ -186,17 +176,11 @@ fn shown(endpoint: &str) -> &str {
 }
 
 fn unproven(run: &RunConfig, claim: &Claim) -> Error {
-    let by_hand = format!("to decide by hand: wharf adopt {} --runtime NAME", run.name);
-    let (kind, why) = match claim {
-        Claim::Proven(_) | Claim::Unknown => {
-            (ErrorKind::NotFound, "no runtime has anything of it".to_owned())
-        }
-        Claim::Ambiguous(claimants) => {
-            (ErrorKind::Conflict, format!("it is ambiguous: {}", claimants.join(" and ")))
-        }
-        Claim::Undecided(silent) => {
-            (ErrorKind::Owner, format!("it may be of a runtime that cannot be asked: {}", silent.join(", ")))
-        }
+    let kind = match claim {
+        Claim::Proven(_) | Claim::Unknown => ErrorKind::NotFound,
+        Claim::Ambiguous(_) => ErrorKind::Conflict,
+        Claim::Undecided(_) => ErrorKind::Owner,
     };
-    Error::new(kind, format!("the owner of '{}' is unknown: {why}", run.name)).hint(by_hand)
+    Error::new(kind, format!("the owner of '{}' is unknown: {claim}", run.name))
+        .hint(format!("to decide by hand: wharf adopt {} --runtime NAME", run.name))
 }

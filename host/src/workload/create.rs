@@ -61,7 +61,8 @@ impl Manager {
             run.working_dir = self.config().current_dir.display().to_string();
         }
         run.set_owner(owner);
-        client.validate(&specification(self.config(), &run, &host_id, run.target_port.max(1))?).await?;
+        let spec = specification(self.config(), &run, client.stamp(), &host_id, run.target_port.max(1))?;
+        client.validate(&spec).await?;
         let operation = self.reserve(&mut run, &names, request.name.is_some()).await?;
         reach(Point::RunConfigCreated);
         let mut record = StatusRecord::new(run.uid.clone());
@@ -265,8 +266,14 @@ fn run_config(request: &RunRequest, name: WorkloadName, server: &str, source: &S
     run.cmd_args = request.args.clone();
     run.env_vars = request.env.clone();
     run.secrets = request.secrets.clone();
+    run.volumes = request.volumes.clone();
     run.labels = request.labels.clone();
     run.group = request.group.clone();
+    run.permission_profile = request.permission_profile.clone();
+    run.cpus = request.cpus;
+    run.memory_bytes = request.memory_bytes;
+    run.pids_limit = request.pids_limit;
+    run.allow_weaker = request.allow_weaker;
     run.restart = request.restart;
     Ok(run)
 }

@@ -1,6 +1,7 @@
 //! `rm --forget`: drops what is on record of a workload and asks nobody (R08).
 use super::manager::Manager;
 use crate::error::{Error, ErrorKind, Result};
+use crate::failpoint::{Point, reach};
 use crate::reconcile::{Evidence, observe};
 use crate::status::{
     BootId, LifeProbe, LockKind, OperationLock, ProcessIdentity, ReadError, RecordKind, RunConfig,
@@ -45,6 +46,10 @@ impl Manager {
     pub async fn forget(&self, name: &WorkloadName) -> Result<Forgotten> {
         self.recorded(name)?;
         let operation = self.lock_to_end(name).await?;
+        if self.is_gone(name) && self.store().read_status(name).is_err_and(|error| error.is_not_found()) {
+            let left_behind = "nothing: it was being created, which was given up".to_owned();
+            return Ok(Forgotten { name: name.to_string(), left_behind, set_aside: Vec::new() });
+        }
         let (run, record) = self.recorded(name)?;
         self.end_supervisor(&operation, &record).await?;
         if let Err(error) = control::clear(self.store().state(), name) {
@@ -56,11 +61,13 @@ impl Manager {
             Found::Readable(record) => self.store().remove_status(name, &record.uid)?,
             Found::Corrupt => set_aside.push(self.store().quarantine(RecordKind::Status, &operation)?),
         }
+        reach(Point::StatusForgotten);
         match &run {
             Found::Nothing => {}
             Found::Readable(run) => self.store().remove_run_config(name, &run.uid)?,
             Found::Corrupt => set_aside.push(self.store().quarantine(RecordKind::RunConfig, &operation)?),
         }
+        reach(Point::RunConfigForgotten);
         let left_behind = self.left_behind(&run, &record).await;
         Ok(Forgotten { name: name.to_string(), left_behind, set_aside })
     }
@@ -82,7 +89,10 @@ impl Manager {
         if !LifeProbe::open(state)?.is_held(name, LockKind::Life)? {
             return Ok(());
         }
-        if let Err(error) = control::leave(state, name, LEAVE_WAIT).await {
+        reach(Point::LeaveBefore);
+        let left = control::leave(state, name, LEAVE_WAIT).await;
+        reach(Point::LeaveAfter);
+        if let Err(error) = left {
             tracing::debug!(%name, %error, "the supervisor does not say that it leaves");
             let identity = match record {
                 Found::Readable(record) => record.supervisor.as_ref(),

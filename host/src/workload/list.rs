@@ -1,15 +1,20 @@
 //! `list`: every workload with its effective state, in one pass.
 use super::manager::Manager;
+use super::survey::{Survey, is_ownerless};
 use super::view::WorkloadView;
 use crate::error::{Error, ErrorKind, Result};
-use crate::reconcile::{Effective, EffectiveState, Evidence, Observed, Witnesses, judge, observe};
+use crate::reconcile::{Claim, Effective, EffectiveState, Evidence, Witnesses, judge, locks_looked_at};
 use crate::status::{BootId, LifeProbe, LockKind, ReadError, RunConfig, StatusRecord, WorkloadName};
 use std::collections::{BTreeMap, HashMap};
+use wharf_sdk::Confinement;
 
 /// How often a row that changes under the reader is judged again, before it is shown as it is recorded.
 const JUDGEMENTS: u32 = 3;
 /// Why such a row is stale.
 const CHANGING: &str = "it changed while it was being listed";
+
+/// Status records by the names of their workloads.
+type Statuses = HashMap<WorkloadName, std::result::Result<StatusRecord, ReadError>>;
 
 /// Which workloads.
 #[derive(Clone, Debug, Default)]
@@ -31,19 +36,19 @@ impl Manager {
     /// shown worse than recorded is read once more; if it has changed by then it is judged again.
     pub async fn list(&self, options: &ListOptions) -> Result<Vec<WorkloadView>> {
         let configs = self.store().list_run_configs()?;
-        let statuses: HashMap<WorkloadName, _> = self.store().list_statuses()?.into_iter().collect();
+        let mut statuses: Statuses = self.store().list_statuses()?.into_iter().collect();
         let wanted = |config: &RunConfig| options.matches(config);
-        let host_id = self.store().state().host_id()?.map(|id| id.to_string()).unwrap_or_default();
         let readable =
             configs.iter().filter_map(|(_, config)| config.as_ref().ok()).filter(|config| wanted(config));
-        let observed = observe(self.plugins()?, &host_id, readable).await;
-        let judge = Judge::new(self, &observed)?;
+        let survey = self.survey(readable).await?;
+        let judge = Judge::new(self, &survey)?;
         let mut rows = Vec::new();
         if options.all && options.group.is_none() && options.labels.is_empty() {
             // Of the runtimes that were asked anyway.
-            rows.extend(self.orphans_in(&observed, &configs)?.iter().map(WorkloadView::of_orphan));
+            rows.extend(self.orphans_in(&survey.observed, &configs)?.iter().map(WorkloadView::of_orphan));
         }
         for (name, config) in configs {
+            let status = statuses.remove(&name);
             let config = match config {
                 Ok(config) if wanted(&config) => config,
                 Ok(_) => continue,
@@ -56,10 +61,11 @@ impl Manager {
                     continue;
                 }
             };
-            let record = statuses.get(&name).map(|status| status.as_ref());
-            rows.extend(judge.row(&config, record)?);
+            rows.extend(judge.row(&config, status)?);
         }
-        self.rows_without_config(&statuses, &mut rows, options);
+        if !options.is_filtered() {
+            rows.extend(statuses.keys().filter_map(|name| self.row_without_config(name)));
+        }
         rows.retain(|row| options.all || row.is_shown());
         rows.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(rows)
@@ -74,43 +80,38 @@ impl Manager {
         Ok(configs.filter_map(|(name, config)| wanted(config).then_some(name)).collect())
     }
 
-    /// One workload as the list shows it.
-    pub(super) async fn view(&self, run: &RunConfig) -> Result<(WorkloadView, Option<StatusRecord>)> {
+    /// One workload as the list shows it, what is recorded, and what its owner says holds it back.
+    pub(super) async fn view(
+        &self,
+        run: &RunConfig,
+    ) -> Result<(WorkloadView, Option<StatusRecord>, Option<Confinement>)> {
         let status = self.store().read_status(&run.name);
-        let host_id = self.store().state().host_id()?.map(|id| id.to_string()).unwrap_or_default();
-        let observed = observe(self.plugins()?, &host_id, std::iter::once(run)).await;
+        let survey = self.survey(std::iter::once(run)).await?;
+        let record = status.as_ref().ok().cloned();
         let missing = matches!(&status, Err(error) if error.is_not_found());
-        let view =
-            Judge::new(self, &observed)?.row(run, if missing { None } else { Some(status.as_ref()) })?;
+        let view = Judge::new(self, &survey)?.row(run, if missing { None } else { Some(status) })?;
         let removed = || Error::new(ErrorKind::NotFound, format!("'{}' has just been removed", run.name));
-        Ok((view.ok_or_else(removed)?, status.ok()))
+        let confinement = match survey.observed.evidence(run) {
+            Evidence::Has(seen) => seen.confinement,
+            Evidence::HasNot | Evidence::None(_) => None,
+        };
+        Ok((view.ok_or_else(removed)?, record, confinement))
     }
 
     /// A status record alone is reported, with its file.
-    fn rows_without_config(
-        &self,
-        statuses: &HashMap<WorkloadName, std::result::Result<StatusRecord, ReadError>>,
-        rows: &mut Vec<WorkloadView>,
-        options: &ListOptions,
-    ) {
-        if options.is_filtered() {
-            return;
+    fn row_without_config(&self, name: &WorkloadName) -> Option<WorkloadView> {
+        // It may have been created since the RunConfigs were read, or just been removed.
+        if !self.store().read_run_config(name).is_err_and(|error| error.is_not_found())
+            || self.store().read_status(name).is_err_and(|error| error.is_not_found())
+        {
+            return None;
         }
-        let alone: Vec<&WorkloadName> =
-            statuses.keys().filter(|name| !rows.iter().any(|row| row.name == name.as_str())).collect();
-        for name in alone {
-            // It may have been created since the RunConfigs were read, or just been removed.
-            if self.store().read_run_config(name).is_err_and(|error| error.is_not_found())
-                && !self.store().read_status(name).is_err_and(|error| error.is_not_found())
-            {
-                let file = self.store().state().statuses().join(format!("{name}.json"));
-                let reason = format!(
-                    "a status record without a RunConfig: {}; drop it: wharf rm --forget {name}",
-                    file.display()
-                );
-                rows.push(WorkloadView::unreadable(name.as_str(), reason));
-            }
-        }
+        let file = self.store().state().statuses().join(format!("{name}.json"));
+        let reason = format!(
+            "a status record without a RunConfig: {}; drop it: wharf rm --forget {name}",
+            file.display()
+        );
+        Some(WorkloadView::unreadable(name.as_str(), reason))
     }
 }
 
@@ -136,37 +137,38 @@ impl WorkloadView {
 /// Judges rows of one snapshot.
 struct Judge<'a> {
     manager: &'a Manager,
-    observed: &'a Observed,
+    survey: &'a Survey,
     probe: LifeProbe,
     boot: BootId,
 }
 
 impl<'a> Judge<'a> {
-    fn new(manager: &'a Manager, observed: &'a Observed) -> Result<Self> {
+    fn new(manager: &'a Manager, survey: &'a Survey) -> Result<Self> {
         let probe = LifeProbe::open(manager.store().state())?;
         let boot = BootId::current()
             .map_err(|error| Error::caused(ErrorKind::Failed, "the present boot cannot be told", &error))?;
-        Ok(Self { manager, observed, probe, boot })
+        Ok(Self { manager, survey, probe, boot })
     }
 
     /// The row of a workload; none if it was removed while it was being listed.
     fn row(
         &self,
         config: &RunConfig,
-        status: Option<std::result::Result<&StatusRecord, &ReadError>>,
+        status: Option<std::result::Result<StatusRecord, ReadError>>,
     ) -> Result<Option<WorkloadView>> {
-        if config.owner().is_none() && !config.is_remote() {
-            return Ok(Some(ownerless(config, status.and_then(std::result::Result::ok))));
+        if is_ownerless(config) {
+            let record = status.and_then(std::result::Result::ok);
+            return Ok(Some(ownerless(config, record.as_ref(), &self.survey.claim(config))));
         }
         let mut record = match status {
             None => None,
-            Some(Ok(record)) => Some(record.clone()),
-            Some(Err(error)) => return Ok(Some(unreadable_status(config, error))),
+            Some(Ok(record)) => Some(record),
+            Some(Err(error)) => return Ok(Some(unreadable_status(config, &error))),
         };
-        let mut evidence = self.observed.evidence(config);
+        let mut evidence = self.survey.observed.evidence(config);
         for _ in 0..JUDGEMENTS {
             let ours = record.as_ref().filter(|record| record.uid == config.uid);
-            let effective = judge(ours, &self.witnesses(config, evidence)?);
+            let effective = judge(ours, &self.witnesses(config, ours, evidence)?);
             if !is_worse(ours, &effective) {
                 return Ok(Some(WorkloadView::of(config, ours, effective)));
             }
@@ -194,11 +196,21 @@ impl<'a> Judge<'a> {
         Ok(Some(WorkloadView::of(config, record.as_ref(), recorded)))
     }
 
-    fn witnesses(&self, config: &RunConfig, evidence: Evidence) -> Result<Witnesses> {
+    /// Of the locks those that the judgement looks at: the question is a system call, which looks at every lock held.
+    fn witnesses(
+        &self,
+        config: &RunConfig,
+        record: Option<&StatusRecord>,
+        evidence: Evidence,
+    ) -> Result<Witnesses> {
+        let looked_at = locks_looked_at(record);
+        let is_held = |kind| -> Result<bool> {
+            Ok(looked_at.contains(&kind) && self.probe.is_held(&config.name, kind)?)
+        };
         Ok(Witnesses {
             evidence,
-            life_held: self.probe.is_held(&config.name, LockKind::Life)?,
-            operation_held: self.probe.is_held(&config.name, LockKind::Operation)?,
+            life_held: is_held(LockKind::Life)?,
+            operation_held: is_held(LockKind::Operation)?,
             boot: self.boot.clone(),
         })
     }
@@ -209,9 +221,14 @@ fn unreadable_status(config: &RunConfig, error: &ReadError) -> WorkloadView {
     WorkloadView::of(config, None, Effective { state: EffectiveState::Unknown, context, stale: None })
 }
 
-/// R07: it belongs to nobody, so nobody is believed about it. Who shows it is asked by `adopt`.
-fn ownerless(config: &RunConfig, record: Option<&StatusRecord>) -> WorkloadView {
-    let context = format!("owner unknown: no runtime is recorded; find it: wharf adopt {}", config.name);
+/// R07: it belongs to nobody, so nobody is believed about it; said is who shows it, and so what `adopt` would record.
+fn ownerless(config: &RunConfig, record: Option<&StatusRecord>, claim: &Claim) -> WorkloadView {
+    let context = match claim {
+        Claim::Proven(_) => format!("owner unknown: {claim}; record that: wharf adopt {}", config.name),
+        Claim::Ambiguous(_) | Claim::Unknown | Claim::Undecided(_) => {
+            format!("owner unknown: {claim}; decide by hand: wharf adopt {} --runtime NAME", config.name)
+        }
+    };
     WorkloadView::of(config, record, Effective { state: EffectiveState::Unknown, context, stale: None })
 }
 

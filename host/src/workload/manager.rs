@@ -1,11 +1,16 @@
 //! What every command needs: records, plugins, locks, and the owner of a workload.
+use super::owner::connect_owner;
 use super::stop::handle_of;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
+use crate::nearest::nearest;
 use crate::plugin::{Plugins, RuntimeClient};
-use crate::status::{OperationLock, ReadError, RecordKind, RunConfig, StatusRecord, Store, WorkloadName};
-use crate::supervise::control;
+use crate::status::{
+    OperationLock, ReadError, RecordKind, RunConfig, StatusRecord, Store, Watch, WorkloadName,
+};
+use crate::supervise::control::{self, ControlError};
 use std::{
+    convert::Infallible,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -69,12 +74,31 @@ impl Manager {
     /// The lock for a command that ends a workload: a start that is under way is given up for it.
     pub(super) async fn lock_to_end(&self, name: &WorkloadName) -> Result<OperationLock> {
         match OperationLock::try_acquire(self.store.state(), name) {
-            Err(error) if error.is_busy() => {
-                // Whoever else holds it is waited for.
-                let _ = control::cancel(self.store.state(), name, OPERATION_WAIT).await;
-                self.lock(name).await
-            }
+            // Whoever else holds it is waited for.
+            Err(error) if error.is_busy() => tokio::select! {
+                lock = self.lock(name) => lock,
+                never = self.cancel_start(name) => match never {},
+            },
             other => Ok(other?),
+        }
+    }
+
+    /// Asks the supervisor to give its start up, as soon as it can be spoken to: between the lock that a start takes
+    /// and its supervisor's socket there is a while. Starts that come later have a right to their turn.
+    async fn cancel_start(&self, name: &WorkloadName) -> Infallible {
+        let sockets = self.store.state().control();
+        let mut watch = Watch::new().ok();
+        loop {
+            // The watch first: a socket that comes in between is asked in the next round.
+            watch = watch.filter(|watch| watch.folder(&sockets).is_ok());
+            let asked = control::cancel(self.store.state(), name, OPERATION_WAIT).await;
+            let may_come = match (&asked, &mut watch) {
+                (Err(ControlError::Silent { .. }), Some(watch)) => watch.changed().await.is_ok(),
+                _ => false,
+            };
+            if !may_come {
+                std::future::pending::<()>().await;
+            }
         }
     }
 
@@ -125,18 +149,11 @@ impl Manager {
     }
 
     fn not_found(&self, name: &WorkloadName, error: ReadError) -> Error {
-        /// How alike two names must be for one to be proposed (0 to 1).
-        const ALIKE: f64 = 0.8;
         if !error.is_not_found() {
             return error.into();
         }
         let known = self.store.list_run_configs().unwrap_or_default();
-        let alike = |other: &WorkloadName| strsim::jaro_winkler(name.as_str(), other.as_str());
-        let nearest = known
-            .into_iter()
-            .map(|(other, _)| other)
-            .filter(|other| alike(other) >= ALIKE)
-            .max_by(|a, b| alike(a).total_cmp(&alike(b)));
+        let nearest = nearest(name.as_str(), known.iter().map(|(other, _)| other.as_str()));
         let error = Error::new(ErrorKind::NotFound, format!("there is no workload named '{name}'"));
         match nearest {
             Some(nearest) => error.hint(format!("did you mean '{nearest}'?")),
@@ -144,37 +161,8 @@ impl Manager {
         }
     }
 
-    /// The owner of a workload, reached through the recorded endpoint, and proven to be the recorded instance.
-    ///
-    /// # Errors
-    /// Of kind [`ErrorKind::Owner`], naming the workload, its owner, what is wrong and what to do (R08).
+    /// See [`connect_owner`].
     pub(super) async fn owner(&self, run: &RunConfig) -> Result<Arc<RuntimeClient>> {
-        let Some(owner) = run.owner() else {
-            return Err(Error::new(
-                ErrorKind::Owner,
-                format!("'{}' has no owner: no runtime is recorded for it", run.name),
-            )
-            .hint(format!("find it: wharf adopt {}", run.name)));
-        };
-        let doing = format!("'{}' belongs to the runtime '{}'", run.name, owner.runtime_name);
-        let endpoint = (!owner.runtime_endpoint.is_empty()).then_some(owner.runtime_endpoint.as_str());
-        let asked = async {
-            let client = self.plugins()?.connect(&owner.runtime_name, endpoint).await.map_err(Error::from)?;
-            let instance = client.instance().await.map_err(Error::from)?;
-            Ok::<_, Error>((client, instance))
-        };
-        let (client, instance) = asked.await.map_err(|error| Error {
-            kind: ErrorKind::Owner,
-            ..error.while_doing(format!("{doing}, which cannot be asked"))
-        })?;
-        if instance.instance != owner.runtime_instance {
-            let message = format!(
-                "{doing} at {}, and another instance answers there: {}",
-                owner.runtime_instance, instance.instance
-            );
-            return Err(Error::new(ErrorKind::Owner, message)
-                .hint("nothing was changed; bring the recorded instance back"));
-        }
-        Ok(client)
+        connect_owner(self.plugins()?, run).await
     }
 }

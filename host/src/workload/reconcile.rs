@@ -4,15 +4,17 @@
 //! where its record and its locks are looked at again: what has changed since the snapshot is left alone.
 use super::manager::Manager;
 use super::stop::last_exit;
+use super::survey::{Survey, is_ownerless};
 use crate::error::{Error, ErrorKind, Result, chain};
-use crate::reconcile::{Action, Evidence, Locks, Observed, observe, plan};
+use crate::failpoint::{Point, reach};
+use crate::reconcile::{Action, Claim, Evidence, Locks, Resource, plan};
 use crate::status::{
     BootId, Event, LifeProbe, LockKind, OperationLock, ReadError, RunConfig, StatusRecord, WorkloadName,
 };
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
 use std::time::Duration;
-use wharf_sdk::Exit;
+use wharf_sdk::{Exit, WorkloadState};
 
 /// So many workloads are worked on at a time.
 const AT_A_TIME: usize = 8;
@@ -44,6 +46,12 @@ pub enum Reconciliation {
     InOrder,
     /// Nothing: there is no evidence, or somebody else works on it.
     LeftAlone,
+    /// Nothing: it has no owner, and none is proven.
+    OwnerUnknown,
+    /// Nothing: it has no owner, and several runtimes have something of it.
+    Ambiguous,
+    /// Its owner was found, and recorded.
+    Adopted,
     /// It was started.
     Started,
     /// It was stopped.
@@ -71,10 +79,9 @@ impl Manager {
     /// workload is in its report.
     pub async fn reconcile(&self, names: &[WorkloadName]) -> Result<Vec<Reconciled>> {
         let readings = self.readings(names)?;
-        let host_id = self.store().state().host_id()?.map(|id| id.to_string()).unwrap_or_default();
         let configs = readings.iter().filter_map(|reading| reading.config.as_ref().ok());
-        let observed = &observe(self.plugins()?, &host_id, configs).await;
-        let done = stream::iter(readings).map(|reading| self.reconcile_one(reading, observed));
+        let survey = &self.survey(configs).await?;
+        let done = stream::iter(readings).map(|reading| self.reconcile_one(reading, survey));
         Ok(done.buffered(AT_A_TIME).collect().await)
     }
 
@@ -107,9 +114,9 @@ impl Manager {
         }
     }
 
-    async fn reconcile_one(&self, reading: Reading, observed: &Observed) -> Reconciled {
+    async fn reconcile_one(&self, reading: Reading, survey: &Survey) -> Reconciled {
         let name = reading.name.to_string();
-        match self.judge_and_act(reading, observed).await {
+        match self.judge_and_act(reading, survey).await {
             Ok((result, reason)) => Reconciled { name, result, reason, error: None },
             Err(error) => {
                 let result = Reconciliation::Failed;
@@ -118,7 +125,7 @@ impl Manager {
         }
     }
 
-    async fn judge_and_act(&self, reading: Reading, observed: &Observed) -> Result<(Reconciliation, String)> {
+    async fn judge_and_act(&self, reading: Reading, survey: &Survey) -> Result<(Reconciliation, String)> {
         let Reading { name, config, status } = reading;
         // What cannot be read says nothing about what is wanted.
         let config = match config {
@@ -128,21 +135,19 @@ impl Manager {
         if config.is_remote() {
             return Ok((Reconciliation::LeftAlone, "it is a remote server, and has no owner".to_owned()));
         }
+        if is_ownerless(&config) {
+            return self.judge_and_adopt(&config, survey).await;
+        }
         let before = match status {
             Ok(status) => status,
             Err(error) => return Ok((Reconciliation::LeftAlone, chain(&error))),
         };
-        let evidence = observed.evidence(&config);
+        let evidence = survey.observed.evidence(&config);
         let first = self.plan_for(&config, before.as_ref(), &evidence, false)?;
         if let Some(rest) = at_rest(first) {
             return Ok(rest);
         }
-        let operation = match OperationLock::try_acquire(self.store().state(), &name) {
-            Err(error) if error.is_busy() => {
-                return Ok((Reconciliation::LeftAlone, "another command works on it".to_owned()));
-            }
-            other => other?,
-        };
+        let Some(operation) = self.lock_if_free(&name)? else { return Ok(busy()) };
         let config_now = self.store().read_run_config(&name);
         let status_now = self.status_of(&name);
         let version = |record: &Option<StatusRecord>| record.as_ref().map(|it| (it.uid.clone(), it.revision));
@@ -152,7 +157,45 @@ impl Manager {
             return Ok((Reconciliation::LeftAlone, CHANGED.to_owned()));
         }
         let action = self.plan_for(&config, before.as_ref(), &evidence, true)?;
+        reach(Point::ReconcileDecided);
         self.act(&config, before.as_ref(), action, operation).await
+    }
+
+    /// R07: by itself, reconciliation gives an owner only to what is seen to run with its proxy. What the snapshot
+    /// proved is looked at again under the lock.
+    async fn judge_and_adopt(&self, config: &RunConfig, survey: &Survey) -> Result<(Reconciliation, String)> {
+        let name = &config.name;
+        let claim = survey.claim(config);
+        let proven = match &claim {
+            Claim::Proven(proven) => proven,
+            Claim::Ambiguous(_) => return Ok((Reconciliation::Ambiguous, claim.to_string())),
+            Claim::Unknown | Claim::Undecided(_) => {
+                return Ok((Reconciliation::OwnerUnknown, claim.to_string()));
+            }
+        };
+        let Some(operation) = self.lock_if_free(name)? else { return Ok(busy()) };
+        if !self.serves(config, proven)? {
+            let reason = format!("{claim}, which does not run with a proxy; take it: wharf adopt {name}");
+            return Ok((Reconciliation::OwnerUnknown, reason));
+        }
+        match self.stamp_proven(config, proven, &operation).await {
+            Err(error) if error.kind == ErrorKind::Conflict => {
+                Ok((Reconciliation::LeftAlone, CHANGED.to_owned()))
+            }
+            other => other.map(|_| (Reconciliation::Adopted, claim.to_string())),
+        }
+    }
+
+    fn serves(&self, config: &RunConfig, proven: &Resource) -> Result<bool> {
+        let probe = LifeProbe::open(self.store().state())?;
+        Ok(proven.seen.state == WorkloadState::Running && probe.is_held(&config.name, LockKind::Life)?)
+    }
+
+    fn lock_if_free(&self, name: &WorkloadName) -> Result<Option<OperationLock>> {
+        match OperationLock::try_acquire(self.store().state(), name) {
+            Err(error) if error.is_busy() => Ok(None),
+            other => Ok(Some(other?)),
+        }
     }
 
     /// The plan with the locks as they are now; the operation lock is ours once it was taken.
@@ -198,6 +241,7 @@ impl Manager {
             }
             Action::Record(exit) => {
                 self.record_exit(config, record.map_or(0, |record| record.revision), &exit)?;
+                reach(Point::MissedEndRecorded);
                 Ok((Reconciliation::Recorded, format!("it {}", crate::supervise::how(&exit))))
             }
         }
@@ -220,6 +264,10 @@ impl Manager {
         })?;
         Ok(())
     }
+}
+
+fn busy() -> (Reconciliation, String) {
+    (Reconciliation::LeftAlone, "another command works on it".to_owned())
 }
 
 /// What is to be told where nothing is to be done.

@@ -50,6 +50,14 @@ impl Manager {
                 _ => reach(Point::RemoveCallAfter),
             }
         }
+        // A restart that was cut short left what its record does not name. Where the runtime cannot tell, what the
+        // record names is gone all the same, and anything else is an orphan that `list --all` shows.
+        if let Ok(Some(left)) = client.find(&self.host_id()?, run.uid.as_str()).await {
+            match client.remove(&left).await {
+                Err(error) if error.code() != Some(ErrorCode::NotFound) => return Err(error.into()),
+                _ => {}
+            }
+        }
         if let Err(error) = control::clear(self.store().state(), &run.name) {
             tracing::warn!(name = %run.name, %error, "the control socket of a dead supervisor stays");
         }

@@ -28,10 +28,22 @@ pub struct RunRequest {
     pub env: BTreeMap<String, String>,
     /// Secrets, as `NAME,target=VARIABLE`.
     pub secrets: Vec<String>,
+    /// Files and folders of this machine in the workload, as `host:workload[:ro]`.
+    pub volumes: Vec<String>,
     /// The user's labels.
     pub labels: BTreeMap<String, String>,
     /// Its group.
     pub group: String,
+    /// What it may touch, in ToolHive's form; the runtime's choice if there is none.
+    pub permission_profile: Option<serde_json::Value>,
+    /// At most so many processors.
+    pub cpus: Option<f64>,
+    /// At most so much memory.
+    pub memory_bytes: Option<u64>,
+    /// At most so many processes and threads.
+    pub pids_limit: Option<u64>,
+    /// What cannot be enforced is left out instead of refused.
+    pub allow_weaker: bool,
     /// What happens when it ends.
     pub restart: RestartPolicy,
 }
@@ -51,8 +63,14 @@ impl RunRequest {
             working_dir: None,
             env: BTreeMap::new(),
             secrets: Vec::new(),
+            volumes: Vec::new(),
             labels: BTreeMap::new(),
             group: "default".to_owned(),
+            permission_profile: None,
+            cpus: None,
+            memory_bytes: None,
+            pids_limit: None,
+            allow_weaker: false,
             restart: RestartPolicy::default(),
         }
     }
@@ -73,8 +91,14 @@ impl RunRequest {
             working_dir: (!config.working_dir.is_empty()).then(|| config.working_dir.clone()),
             env: config.env_vars.clone(),
             secrets: config.secrets.clone(),
+            volumes: config.volumes.clone(),
             labels: config.labels.clone(),
             group: config.group.clone(),
+            permission_profile: config.permission_profile.clone(),
+            cpus: config.cpus,
+            memory_bytes: config.memory_bytes,
+            pids_limit: config.pids_limit,
+            allow_weaker: config.allow_weaker,
             restart: config.restart,
         }
     }

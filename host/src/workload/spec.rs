@@ -2,18 +2,20 @@
 use super::server::{self, Surroundings};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
-use crate::status::{RunConfig, Transport};
+use crate::status::{ProxyMode, RunConfig, Transport};
 use std::path::Path;
-use wharf_sdk::{Source, WorkloadSpec};
+use wharf_sdk::stamp::RuntimeStamp;
+use wharf_sdk::{Capability, PermissionProfile, Source, WorkloadSpec};
 
-/// The specification of a workload. `target_port` is where an HTTP server is told to listen; secrets are resolved
-/// here and now, so that their values are in no record.
+/// The specification of a workload for its runtime. `target_port` is where an HTTP server is told to listen; secrets
+/// are resolved here and now, so that their values are in no record.
 ///
 /// # Errors
 /// A SERVER that makes no sense, what this version cannot do, a secret that cannot be had.
 pub fn specification(
     config: &Config,
     run: &RunConfig,
+    runtime: &RuntimeStamp,
     host_id: &str,
     target_port: u16,
 ) -> Result<WorkloadSpec> {
@@ -21,15 +23,22 @@ pub fn specification(
     let transport = match run.transport {
         Transport::Stdio => wharf_sdk::Transport::Stdio,
         Transport::StreamableHttp => {
-            for (name, value) in http_environment(target_port) {
+            let own_ports = runtime.capabilities.contains(&Capability::OWN_PORTS);
+            for (name, value) in http_environment(target_port, own_ports) {
                 env.entry(name.to_owned()).or_insert(value);
             }
             wharf_sdk::Transport::Http { target_port }
         }
-        Transport::Sse => {
-            return Err(Error::new(ErrorKind::Usage, "servers with the transport 'sse' are not supported"));
+        Transport::Sse | Transport::Inspector => {
+            let message =
+                format!("servers with the transport '{}' are not supported", run.transport.as_str());
+            return Err(Error::new(ErrorKind::Usage, message));
         }
     };
+    if run.transport == Transport::Stdio && run.proxy_mode != ProxyMode::StreamableHttp {
+        let message = "the field 'proxy_mode' can only be 'streamable-http' in this version of wharf";
+        return Err(Error::new(ErrorKind::Usage, message));
+    }
     for text in &run.secrets {
         let secret = SecretReference::parse(text)?;
         let value = secret.resolve(&config.config_dir)?;
@@ -46,10 +55,23 @@ pub fn specification(
         labels: run.labels.clone(),
         working_dir: (!run.working_dir.is_empty()).then(|| run.working_dir.clone()),
         mounts: run.volumes.clone(),
-        cpus: None,
-        memory_bytes: None,
-        permission_profile: run.permission_profile.clone(),
+        cpus: run.cpus,
+        memory_bytes: run.memory_bytes,
+        pids_limit: run.pids_limit,
+        permission_profile: permission_profile(run)?,
+        allow_weaker: run.allow_weaker,
     })
+}
+
+/// A profile with a field that is not known is refused: it would be enforced in part.
+fn permission_profile(run: &RunConfig) -> Result<Option<PermissionProfile>> {
+    let Some(profile) = &run.permission_profile else { return Ok(None) };
+    match serde_json::from_value(profile.clone()) {
+        Ok(profile) => Ok(Some(profile)),
+        Err(error) => {
+            Err(Error::caused(ErrorKind::Usage, "the permission profile is not one that wharf knows", &error))
+        }
+    }
 }
 
 /// What a RunConfig's SERVER names.
@@ -67,15 +89,17 @@ pub(super) fn source(config: &Config, run: &RunConfig) -> Result<Source> {
     })
 }
 
-/// What HTTP servers are told of their port: the names that ToolHive sets, and the one that most Node servers read.
-fn http_environment(target_port: u16) -> [(&'static str, String); 5] {
+/// What HTTP servers are told of their port: the names that ToolHive sets, and the one that most Node servers read. A
+/// server whose ports are its own must listen on more than its own loopback address to be reached at all.
+fn http_environment(target_port: u16, own_ports: bool) -> [(&'static str, String); 5] {
     let port = target_port.to_string();
+    let host = if own_ports { "0.0.0.0" } else { "127.0.0.1" };
     [
         ("MCP_TRANSPORT", "streamable-http".to_owned()),
         ("MCP_PORT", port.clone()),
         ("FASTMCP_PORT", port.clone()),
         ("PORT", port),
-        ("MCP_HOST", "127.0.0.1".to_owned()),
+        ("MCP_HOST", host.to_owned()),
     ]
 }
 

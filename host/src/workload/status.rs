@@ -6,6 +6,7 @@ use crate::status::{RunConfig, StatusRecord, WorkloadName};
 use crate::supervise::control;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
+use wharf_sdk::Confinement;
 
 /// How long a supervisor may take to tell about itself, its server's answer included.
 const REPORT_DEADLINE: Duration = Duration::from_secs(5);
@@ -21,6 +22,9 @@ pub struct StatusReport {
     /// What is recorded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recorded: Option<StatusRecord>,
+    /// What holds it back, as its owner says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confinement: Option<Confinement>,
     /// What its supervisor says; none where it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub supervisor: Option<SupervisorReport>,
@@ -52,9 +56,10 @@ impl Manager {
     /// One workload in depth. Writes nothing.
     pub async fn status(&self, name: &WorkloadName) -> Result<StatusReport> {
         let run = self.run_config(name)?;
-        let (workload, recorded) = self.view(&run).await?;
+        let (workload, recorded, confinement) = self.view(&run).await?;
         let supervisor = control::report(self.store().state(), name, REPORT_DEADLINE).await.ok();
-        Ok(StatusReport { workload, runtime_endpoint: run.runtime_endpoint, recorded, supervisor })
+        let runtime_endpoint = run.runtime_endpoint;
+        Ok(StatusReport { workload, runtime_endpoint, recorded, confinement, supervisor })
     }
 
     /// The RunConfig of a workload, to be given to `run --from-config`.

@@ -25,15 +25,15 @@ fn r07_a_workload_without_an_owner_is_unknown() {
     null     -         uvx://mcp-server-null     unknown   -     4100   tools   -
     number   -         uvx://mcp-server-number   unknown   -     4100   tools   -
     -- stderr --
-    blank: unknown: owner unknown: no runtime is recorded; find it: wharf adopt blank
-    empty: unknown: owner unknown: no runtime is recorded; find it: wharf adopt empty
-    null: unknown: owner unknown: no runtime is recorded; find it: wharf adopt null
-    number: unknown: owner unknown: no runtime is recorded; find it: wharf adopt number
+    blank: unknown: owner unknown: no runtime has anything of it; decide by hand: wharf adopt blank --runtime NAME
+    empty: unknown: owner unknown: no runtime has anything of it; decide by hand: wharf adopt empty --runtime NAME
+    null: unknown: owner unknown: no runtime has anything of it; decide by hand: wharf adopt null --runtime NAME
+    number: unknown: owner unknown: no runtime has anything of it; decide by hand: wharf adopt number --runtime NAME
     "#);
     assert_snapshot!(world.wharf(&["reconcile", "blank"]), @r#"
     exit code 0
     -- stdout --
-    blank: left alone: it has no owner
+    blank: owner unknown: no runtime has anything of it
     "#);
     assert_snapshot!(world.wharf(&["adopt", "blank"]), @r#"
     exit code 3

@@ -161,17 +161,21 @@ fn the_help_of_run_has_examples() {
           --secret <NAME,target=VARIABLE>
               A secret for the server, from the file secrets/NAME of the configuration
       -v, --volume <HOST:WORKLOAD[:ro]>
-              A mount
+              A file or folder of this machine in the workload; can be given several times
       -l, --label <KEY=VALUE>
               A label
           --group <GROUP>
               The group that it is listed under [default: default]
           --permission-profile <none|network|FILE>
-              What it may touch
-          --cpus <CPUS>
-              How many processors it may use
-          --memory <MEMORY>
-              How much memory it may use
+              What it may touch: nothing of yours (none), the network (network), or what a file says
+          --cpus <NUMBER>
+              How many processors it may use, such as 1.5
+          --memory <SIZE>
+              How much memory it may use, such as 512m
+          --pids-limit <NUMBER>
+              How many processes and threads it may have
+          --allow-weaker
+              Run it even if not all of this can be enforced here; wharf status tells what is not
           --restart <no|on-failure|always|unless-stopped>
               When it is started again [default: unless-stopped]
           --from-config <FILE>

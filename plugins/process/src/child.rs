@@ -18,7 +18,7 @@ use tokio::{
     task::AbortHandle,
 };
 use wharf_sdk::{
-    Error, Exit, Result,
+    Confinement, Error, Exit, Result,
     launch::{Command, Job, MAX_JOB_BYTES, ProcessIdentity, Report},
 };
 
@@ -35,7 +35,9 @@ pub(crate) enum Phase {
     /// The program runs.
     Started,
     /// The program was not executed, or could not be prepared.
-    Failed { message: String, errno: Option<i32> },
+    Failed { message: String, errno: Option<i32>, field: Option<String> },
+    /// Nothing was to run; this is what holds here.
+    Tried(Confinement),
     /// It has ended.
     Exited(Exit),
     /// The launcher is gone and has not said how it ended.
@@ -45,7 +47,7 @@ pub(crate) enum Phase {
 impl Phase {
     /// Whether the launcher has nothing more to say.
     pub(crate) const fn is_over(&self) -> bool {
-        matches!(self, Self::Failed { .. } | Self::Exited(_) | Self::Lost)
+        matches!(self, Self::Failed { .. } | Self::Tried(_) | Self::Exited(_) | Self::Lost)
     }
 }
 
@@ -113,11 +115,23 @@ impl Child {
         let sent = self.control.lock().await.write_all(&line).await;
         match self.until(|phase| *phase != Phase::Spawned).await {
             Phase::Prepared { launcher, workload } => Ok((launcher, workload)),
-            Phase::Failed { message, errno } => Err(failure(message, errno)),
+            Phase::Failed { message, field: Some(field), .. } => Err(Error::unsupported(&field, message)),
+            Phase::Failed { message, errno, .. } => Err(failure(message, errno)),
             _ => Err(Error::internal(match sent {
                 Ok(()) => "the launcher ended without a word".to_owned(),
                 Err(error) => format!("the launcher ended without a word: {error}"),
             })),
+        }
+    }
+
+    /// Sends a job that is only to be tried, and waits for what holds.
+    pub(crate) async fn tried(&self, job: &Job) -> Result<Confinement> {
+        match self.prepare(job).await {
+            Err(error) if !matches!(self.phase(), Phase::Tried(_)) => Err(error),
+            _ => match self.phase() {
+                Phase::Tried(confinement) => Ok(confinement),
+                _ => Err(Error::internal("the launcher did not tell what holds")),
+            },
         }
     }
 
@@ -184,7 +198,8 @@ async fn listen(reader: OwnedReadHalf, sender: watch::Sender<Phase>) {
         let phase = match serde_json::from_slice(&line) {
             Ok(Report::Prepared { launcher, workload }) => Phase::Prepared { launcher, workload },
             Ok(Report::Started {}) => Phase::Started,
-            Ok(Report::Failed { message, errno }) => Phase::Failed { message, errno },
+            Ok(Report::Failed { message, errno, field }) => Phase::Failed { message, errno, field },
+            Ok(Report::Tried(confinement)) => Phase::Tried(confinement),
             Ok(Report::Exited(exit)) => Phase::Exited(exit),
             Err(error) => {
                 tracing::warn!(%error, "the launcher said something that is not known");

@@ -2,21 +2,39 @@
 use crate::{
     child::{Child, Phase},
     command,
+    confine::{Running, make_folders},
     environment::{environment, of_this_process},
     handle::{HandleData, check_uid},
     identity::Process,
+    package::Tool,
+    reach::Guard,
     runtime::ProcessRuntime,
     stragglers,
 };
 use rustix::process::Signal;
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 use wharf_sdk::{
     Capability, Error, ErrorCode, Handle, Result, Source, Transport, WorkloadSpec,
-    launch::{HOST_VARIABLE, Job, UID_VARIABLE},
+    launch::{HOST_VARIABLE, Job, PROTOCOL, UID_VARIABLE, temporary_dir},
 };
 
 /// What this runtime can do of what a specification may ask for.
-const HONOURED: [Capability; 3] = [Capability::STDIO, Capability::HTTP, Capability::WORKING_DIR];
+const HONOURED: [Capability; 7] = [
+    Capability::STDIO,
+    Capability::HTTP,
+    Capability::WORKING_DIR,
+    Capability::CPUS,
+    Capability::MEMORY,
+    Capability::PIDS,
+    Capability::PERMISSION_PROFILE,
+];
+/// Where programs make temporary files: in a folder of the workload's own, since everybody can write the usual one.
+const TEMPORARY: &str = "TMPDIR";
 /// How long a workload that lost its supervisor has between SIGTERM and SIGKILL: the last step of the order in which
 /// the Model Context Protocol ends a server over stdio, whose first (the end of its stdin) has happened by then.
 const GRACE_MS: u64 = 5_000;
@@ -27,19 +45,48 @@ impl ProcessRuntime {
     /// The job for a specification, with everything checked and nothing done.
     pub(crate) fn job(&self, spec: &WorkloadSpec) -> Result<Job> {
         self.check(spec)?;
-        let env = environment(of_this_process(), &spec.env, matches!(spec.source, Source::Package { .. }));
+        let tool = match &spec.source {
+            Source::Package { tool, .. } => Some(Tool::named(tool)?),
+            _ => None,
+        };
+        let mut env = environment(of_this_process(), &spec.env, tool.is_some());
+        let packages = self.states.packages_dir();
+        for (variable, name) in tool.map_or(&[][..], Tool::folders) {
+            set_unless_asked(&mut env, &spec.env, variable, &packages.join(name));
+        }
         let resolved = command::resolve(&spec.source, &spec.args, &env)?;
         let target_port = match spec.transport {
             Transport::Stdio => None,
             Transport::Http { target_port } => Some(target_port),
         };
+        let current_dir = self.current_dir(spec, &env)?;
+        let own_dir = self.states.work_dir(&spec.uid);
+        let confined = Running {
+            spec,
+            program: &resolved.program,
+            env: &env,
+            current_dir: &current_dir,
+            own: &own_dir,
+            packages: &packages,
+            guard: &Guard::new(&env, &self.private_dirs),
+        }
+        .confined()?;
+        if confined.sandbox.is_some() && !spec.env.contains_key(TEMPORARY) {
+            env.insert(TEMPORARY.to_owned(), temporary_dir(&own_dir).display().to_string());
+        }
         Ok(Job {
+            protocol: PROTOCOL,
+            try_only: false,
+            sandbox: confined.sandbox,
+            limits: confined.limits,
+            weaker: confined.weaker,
             uid: spec.uid.clone(),
             host_id: spec.host_id.clone(),
             name: spec.name.clone(),
             program: resolved.program,
             args: resolved.args,
-            current_dir: self.current_dir(spec, &env)?,
+            current_dir,
+            own_dir,
             env,
             // A server on stdin and stdout has nobody to talk to without its supervisor.
             survives: target_port.is_some(),
@@ -98,8 +145,8 @@ impl ProcessRuntime {
     pub(crate) async fn prepare(&self, spec: &WorkloadSpec) -> Result<Handle> {
         let job = self.job(spec)?;
         self.clear_earlier(&spec.uid).await?;
-        if job.current_dir == self.states.work_dir(&spec.uid) {
-            self.states.make_work_dir(&spec.uid)?;
+        if let Some(sandbox) = &job.sandbox {
+            make_folders(sandbox, &job.own_dir)?;
         }
         // Dropped on an error, and when this future is: the launcher then ends, and nothing is left.
         let child = Child::spawn(&self.launcher, job.target_port.is_none())?;
@@ -156,7 +203,9 @@ impl ProcessRuntime {
                 }
             }
         }
-        stragglers::kill(uid, &self.host_id).await
+        stragglers::kill(uid, &self.host_id).await?;
+        self.states.clear_groups(uid);
+        Ok(())
     }
 
     /// Where a workload runs: where it was asked to; a package in an empty folder of its own, since npx takes what
@@ -185,6 +234,19 @@ impl ProcessRuntime {
     }
 }
 
+/// Sets a variable that the specification leaves open, in whatever case the host has it: npm reads both.
+fn set_unless_asked(
+    env: &mut BTreeMap<String, String>,
+    asked: &BTreeMap<String, String>,
+    variable: &str,
+    folder: &Path,
+) {
+    if !asked.keys().any(|name| name.eq_ignore_ascii_case(variable)) {
+        env.retain(|name, _| !name.eq_ignore_ascii_case(variable));
+        env.insert(variable.to_owned(), folder.display().to_string());
+    }
+}
+
 /// A name becomes part of a path.
 fn check_name(name: &str) -> Result<()> {
     let mut bytes = name.bytes();
@@ -199,4 +261,22 @@ fn check_name(name: &str) -> Result<()> {
         "'{}' is no name of a workload: [a-z0-9][a-z0-9-]{{1,51}}",
         name.escape_default()
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_specification_says_where_packages_are_kept_instead() {
+        let folder = Path::new("/wharf/npm");
+        let variables = |name: &str| BTreeMap::from([(name.to_owned(), "/user".to_owned())]);
+        let mut env = variables("NPM_CONFIG_CACHE");
+        set_unless_asked(&mut env, &BTreeMap::new(), "npm_config_cache", folder);
+        assert_eq!(env, BTreeMap::from([("npm_config_cache".to_owned(), "/wharf/npm".to_owned())]));
+        let asked = variables("NPM_CONFIG_CACHE");
+        let mut env = asked.clone();
+        set_unless_asked(&mut env, &asked, "npm_config_cache", folder);
+        assert_eq!(env, asked);
+    }
 }

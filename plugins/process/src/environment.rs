@@ -11,7 +11,7 @@ const INHERITED: &[(&str, &str)] = &[
     ("LC_ALL", "the same, with precedence"),
     ("TZ", "local times are the user's"),
     ("TMPDIR", "temporary files go where the user wants them"),
-    ("XDG_CACHE_HOME", "caches of packages are shared with the user's own use"),
+    ("XDG_CACHE_HOME", "programs look there for caches"),
     ("SSL_CERT_FILE", "TLS trusts what this machine trusts (OpenSSL, uv, Python)"),
     ("SSL_CERT_DIR", "the same, as a folder"),
     ("NODE_EXTRA_CA_CERTS", "the same for Node.js"),
@@ -25,9 +25,9 @@ const INHERITED: &[(&str, &str)] = &[
 
 /// Beginnings of names that packages inherit besides: how their tools find registries, caches and interpreters.
 const INHERITED_BY_PACKAGES: &[(&str, &str)] = &[
-    ("npm_config_", "npm's settings: registry, cache, CA file"),
+    ("npm_config_", "npm's settings: registry, CA file"),
     ("NPM_CONFIG_", "the same, in capitals"),
-    ("UV_", "uv's settings: index, cache, CA, which Python"),
+    ("UV_", "uv's settings: index, CA, which Python"),
     ("PIP_INDEX_URL", "the index of this machine's Python tools"),
     ("PIP_EXTRA_INDEX_URL", "the same, further ones"),
 ];
@@ -54,18 +54,21 @@ pub(crate) fn of_this_process() -> impl Iterator<Item = (String, String)> {
 }
 
 fn is_inherited(name: &str, value: &str, is_package: bool) -> bool {
+    let upper = name.to_ascii_uppercase();
+    // A proxy may be written without a scheme.
+    if has_credentials(value) || upper.ends_with("_PROXY") && value.contains('@') {
+        return false;
+    }
     if INHERITED.iter().any(|(inherited, _)| *inherited == name) {
         return true;
     }
-    let upper = name.to_ascii_uppercase();
     is_package
         && INHERITED_BY_PACKAGES.iter().any(|(start, _)| name.starts_with(start))
         && !CREDENTIAL_PARTS.iter().any(|part| upper.contains(part))
-        && !has_credentials(value)
 }
 
 /// Whether an address in it carries a user or a password, as `https://user:password@host/` does.
-fn has_credentials(value: &str) -> bool {
+pub(crate) fn has_credentials(value: &str) -> bool {
     value.split("://").skip(1).any(|rest| {
         let authority = rest.split(['/', '?', '#', ' ']).next().unwrap_or_default();
         authority.contains('@')
@@ -93,6 +96,16 @@ mod tests {
             from(&host, &[("HOME", "/other"), ("X", "1")], false),
             ["HOME=/other", "PATH=/bin", "X=1"]
         );
+    }
+
+    #[test]
+    fn a_proxy_with_a_password_is_not_inherited() {
+        let host = [
+            ("HTTPS_PROXY", "http://me:secret@proxy.example:3128"),
+            ("HTTP_PROXY", "me:secret@proxy.example:3128"),
+            ("http_proxy", "http://proxy.example:3128"),
+        ];
+        assert_eq!(from(&host, &[], false), ["http_proxy=http://proxy.example:3128"]);
     }
 
     #[test]

@@ -11,6 +11,7 @@
 
 mod child;
 mod command;
+mod confine;
 mod deploy;
 mod descriptor;
 mod environment;
@@ -19,6 +20,7 @@ mod identity;
 mod logs;
 mod observe;
 mod package;
+mod reach;
 mod runtime;
 mod state;
 mod stop;
@@ -32,8 +34,17 @@ use wharf_sdk::Capability;
 
 wharf_sdk::export_runtime! {
     "process": ProcessRuntime {
-        capabilities: [Capability::STDIO, Capability::HTTP, Capability::OUTLIVE, Capability::WORKING_DIR],
-        abilities: [logs, attach],
+        capabilities: [
+            Capability::STDIO,
+            Capability::HTTP,
+            Capability::OUTLIVE,
+            Capability::WORKING_DIR,
+            Capability::CPUS,
+            Capability::MEMORY,
+            Capability::PIDS,
+            Capability::PERMISSION_PROFILE,
+        ],
+        abilities: [logs, attach, confine],
         accepts: ["command", "package"],
         priority: 10,
     }

@@ -59,6 +59,7 @@ impl ProcessRuntime {
             exit: None,
             started_at_ms: None,
             address: address(data.target_port),
+            confinement: None,
         })
     }
 
@@ -97,6 +98,7 @@ impl ProcessRuntime {
             exit: state.exit,
             started_at_ms: state.started_at_ms,
             address: address(state.target_port),
+            confinement: state.confinement,
         })
     }
 

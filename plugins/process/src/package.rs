@@ -44,6 +44,18 @@ impl Tool {
         }
     }
 
+    /// The variables that say where it keeps what it has fetched, and what wharf calls these folders.
+    pub(crate) const fn folders(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Npx => &[("npm_config_cache", "npm")],
+            Self::Uvx => &[
+                ("UV_CACHE_DIR", "uv/cache"),
+                ("UV_PYTHON_INSTALL_DIR", "uv/python"),
+                ("UV_TOOL_DIR", "uv/tools"),
+            ],
+        }
+    }
+
     /// What comes before the package's own arguments.
     pub(crate) fn arguments(self, package: &str) -> Result<Vec<String>> {
         let is_valid = match self {

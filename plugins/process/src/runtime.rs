@@ -15,8 +15,8 @@ use std::{
     time::Duration,
 };
 use wharf_sdk::{
-    Attach, ByteStream, Context, Error, Exit, Handle, Health, HealthState, Instance, Listing, LogOptions,
-    Logs, Observation, Result, Runtime, StopOptions, WorkloadSpec, WorkloadState,
+    Attach, ByteStream, Confine, Confinement, Context, Error, Exit, Handle, Health, HealthState, Instance,
+    Listing, LogOptions, Logs, Observation, Result, Runtime, StopOptions, WorkloadSpec, WorkloadState,
 };
 
 /// The one way to reach the processes of this machine.
@@ -28,6 +28,8 @@ pub(crate) struct ProcessRuntime {
     pub(crate) host_id: String,
     pub(crate) log_dir: PathBuf,
     pub(crate) launcher: Vec<String>,
+    /// The host's own folders.
+    pub(crate) private_dirs: Vec<PathBuf>,
     pub(crate) states: StateFiles,
     instance: String,
     /// The launchers that this process started, by uid; what it did not start is found by its handle.
@@ -35,12 +37,19 @@ pub(crate) struct ProcessRuntime {
 }
 
 impl ProcessRuntime {
-    pub(crate) fn new(host_id: String, data_dir: PathBuf, log_dir: PathBuf, launcher: Vec<String>) -> Self {
+    pub(crate) fn new(
+        host_id: String,
+        data_dir: PathBuf,
+        log_dir: PathBuf,
+        private_dirs: Vec<PathBuf>,
+        launcher: Vec<String>,
+    ) -> Self {
         Self {
             states: StateFiles::new(data_dir, host_id.clone()),
             host_id,
             log_dir,
             launcher,
+            private_dirs,
             instance: format!("{}/{}", machine(), rustix::process::geteuid().as_raw()),
             children: Mutex::default(),
         }
@@ -108,7 +117,13 @@ impl Runtime for ProcessRuntime {
                 "the runtime 'process' has only the endpoint '{ENDPOINT}', not '{endpoint}'"
             )));
         }
-        Ok(Self::new(context.host_id, context.data_dir, context.log_dir, context.launcher))
+        Ok(Self::new(
+            context.host_id,
+            context.data_dir,
+            context.log_dir,
+            context.private_dirs,
+            context.launcher,
+        ))
     }
 
     async fn instance(&self) -> Result<Instance> {
@@ -145,7 +160,7 @@ impl Runtime for ProcessRuntime {
         match told {
             // A program that has ended already has run.
             Phase::Started | Phase::Exited(_) => Ok(()),
-            Phase::Failed { message, errno } => Err(not_executed(message, errno)),
+            Phase::Failed { message, errno, .. } => Err(not_executed(message, errno)),
             _ => {
                 sent?;
                 Err(Error::internal("the launcher ended before the workload was started"))
@@ -194,6 +209,13 @@ impl Logs for ProcessRuntime {
     async fn logs(&self, handle: &Handle, options: LogOptions) -> Result<ByteStream> {
         let data = HandleData::read(handle)?;
         logs::open(&data.log_path, &self.states.path(&handle.uid), options)
+    }
+}
+
+impl Confine for ProcessRuntime {
+    async fn confinement(&self) -> Result<Confinement> {
+        let job = self.trial();
+        Child::spawn(&self.launcher, false)?.tried(&job).await
     }
 }
 

@@ -5,7 +5,10 @@ use std::{
     io::{self, Read},
     path::{Path, PathBuf},
 };
-use wharf_sdk::{Error, Result, launch::State};
+use wharf_sdk::{
+    Error, Result,
+    launch::{State, cgroup_name},
+};
 
 /// A state file is a few hundred bytes; what is much larger is none.
 const MAX_STATE_BYTES: u64 = 1024 * 1024;
@@ -40,20 +43,15 @@ impl StateFiles {
         self.folder.join(format!("{uid}.json"))
     }
 
-    /// The folder of a package's own.
+    /// The folder of a workload's own.
     pub(crate) fn work_dir(&self, uid: &str) -> PathBuf {
         self.folder.join(format!("{uid}.work"))
     }
 
-    /// Makes it, for its user alone.
-    pub(crate) fn make_work_dir(&self, uid: &str) -> Result<()> {
-        use std::os::unix::fs::DirBuilderExt;
-        let folder = self.work_dir(uid);
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&folder)
-            .map_err(|error| Error::io(&format!("'{}' cannot be made", folder.display()), &error))
+    /// Where the tools that fetch packages keep them, shared by the workloads that they run. Not the user's own: what a
+    /// package has written there, the user would run without a sandbox.
+    pub(crate) fn packages_dir(&self) -> PathBuf {
+        self.folder.join("packages")
     }
 
     /// The state of a workload of this host. None: there is none, which is evidence; an error is none.
@@ -97,9 +95,25 @@ impl StateFiles {
         Ok(all)
     }
 
-    /// Removes the state of a workload and its folder, durably. Missing is success.
+    /// Removes the control groups that are recorded of a workload, which a launcher that was killed could not. Only
+    /// those that carry its name: a record is no licence to remove anything else.
+    pub(crate) fn clear_groups(&self, uid: &str) {
+        let Ok(Some(state)) = self.read(uid) else { return };
+        let name = cgroup_name(uid);
+        for folder in state.cgroups.iter().filter(|folder| folder.ends_with(&name)) {
+            match fs::remove_dir(folder) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    tracing::warn!(%error, path = %folder.display(), "a control group cannot be removed");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Removes the state of a workload, its control groups and its folder, durably. Missing is success.
     pub(crate) fn remove(&self, uid: &str) -> Result<()> {
         check_uid(uid)?;
+        self.clear_groups(uid);
         let folder = self.work_dir(uid);
         match fs::remove_dir_all(&folder) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {

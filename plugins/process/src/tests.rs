@@ -33,7 +33,7 @@ impl TestHost {
     }
 
     fn path(&self, name: &str) -> String {
-        self.folder.path().join(name).to_str().unwrap().to_owned()
+        self.folder.path().join("work").join(name).to_str().unwrap().to_owned()
     }
 
     /// A shell script as a workload.
@@ -53,11 +53,13 @@ impl TestHost {
             env: BTreeMap::new(),
             transport,
             labels: BTreeMap::new(),
-            working_dir: None,
+            working_dir: Some(self.folder.path().join("work").display().to_string()),
             mounts: Vec::new(),
             cpus: None,
             memory_bytes: None,
+            pids_limit: None,
             permission_profile: None,
+            allow_weaker: false,
         }
     }
 
@@ -76,8 +78,15 @@ fn runtime_in(folder: &std::path::Path) -> ProcessRuntime {
     let (data, logs) = (folder.join("data"), folder.join("logs"));
     std::fs::create_dir_all(&data).unwrap();
     std::fs::create_dir_all(&logs).unwrap();
+    std::fs::create_dir_all(folder.join("work")).unwrap();
     let host_id = folder.file_name().unwrap().to_str().unwrap().to_owned();
-    ProcessRuntime::new(host_id, data, logs, vec![wharf_binary(), "__launch".to_owned()])
+    ProcessRuntime::new(
+        host_id,
+        data.clone(),
+        logs.clone(),
+        vec![data, logs],
+        vec![wharf_binary(), "__launch".to_owned()],
+    )
 }
 
 /// The host's binary, two folders above the test's own.

@@ -2,7 +2,7 @@
 use super::{forward, serve, world};
 use crate::context::{ConnectDocument, Context, HostServices};
 use crate::types::{Error, Result};
-use crate::{Attach, Logs, Runtime, document};
+use crate::{Attach, Confine, Logs, Runtime, document};
 use abi_stable::std_types::{RResult, RString};
 use std::{future::Future, pin::Pin, sync::Arc};
 use wharf_abi::{FfiFuture, HostBox, PluginBox, PluginModule, PluginModule_Ref};
@@ -42,6 +42,13 @@ impl Registration {
     #[must_use]
     pub fn attach<T: Attach>(mut self) -> Self {
         self.abilities.attach = Some(serve::attach::<T>);
+        self
+    }
+
+    /// The type tells what it can enforce.
+    #[must_use]
+    pub fn confine<T: Confine>(mut self) -> Self {
+        self.abilities.confine = Some(serve::confine::<T>);
         self
     }
 }
@@ -84,6 +91,7 @@ fn context(document: ConnectDocument, host: Arc<HostBox>) -> Context {
         host_id: document.host_id,
         data_dir: document.data_dir,
         log_dir: document.log_dir,
+        private_dirs: document.private_dirs,
         launcher: document.launcher,
         configuration: document.configuration,
         host: HostServices(host),

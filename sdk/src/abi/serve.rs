@@ -2,7 +2,7 @@
 use super::{forward, gate::Gates, pump::Pump, world};
 use crate::document::{self, DocumentError, Nothing, OnWorkload, operation};
 use crate::types::{Error, ErrorCode, Handle, LogOptions, Result, StopOptions, WorkloadSpec};
-use crate::{Attach, ByteStream, Logs, Runtime};
+use crate::{Attach, ByteStream, Confine, Logs, Runtime};
 use abi_stable::{
     sabi_trait::prelude::TD_Opaque,
     std_types::{RResult, RString},
@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use wharf_abi::{FfiFuture, HostBox, Plugin, Plugin_TO, PluginBox, Reply, Stream_TO, StreamBox};
 
 type Boxed<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
+type Caller = fn(Arc<dyn std::any::Any + Send + Sync>) -> Boxed<String>;
 type Opener = fn(Arc<dyn std::any::Any + Send + Sync>, String) -> Boxed<ByteStream>;
 
 /// The optional abilities of a type.
@@ -25,6 +26,7 @@ type Opener = fn(Arc<dyn std::any::Any + Send + Sync>, String) -> Boxed<ByteStre
 pub(super) struct Abilities {
     pub(super) logs: Option<Opener>,
     pub(super) attach: Option<Opener>,
+    pub(super) confine: Option<Caller>,
 }
 
 /// A runtime with its type erased.
@@ -54,6 +56,10 @@ impl<T: Runtime> Typed<T> {
             operation::INSTANCE => reply(runtime.instance().await?),
             operation::HEALTH => reply(runtime.health().await),
             operation::LIST => reply(runtime.list().await?),
+            operation::CONFINEMENT => match self.abilities.confine {
+                Some(confinement) => confinement(self.runtime.clone()).await,
+                None => Err(unknown(operation)),
+            },
             operation::VALIDATE => {
                 runtime.validate(&specification(document)?).await?;
                 reply(Nothing {})
@@ -163,6 +169,11 @@ pub(super) fn attach<T: Attach>(
     document: String,
 ) -> Boxed<ByteStream> {
     Box::pin(async move { typed::<T>(runtime)?.attach(&handle(&document)?).await })
+}
+
+/// The caller of `confinement` for a type.
+pub(super) fn confine<T: Confine>(runtime: Arc<dyn std::any::Any + Send + Sync>) -> Boxed<String> {
+    Box::pin(async move { reply(typed::<T>(runtime)?.confinement().await?) })
 }
 
 fn typed<T: Runtime>(runtime: Arc<dyn std::any::Any + Send + Sync>) -> Result<Arc<T>> {

@@ -18,10 +18,15 @@ impl Capability {
     pub const LOGS: Self = Self::named("logs");
     /// Gives the stdin and stdout of a running workload.
     pub const ATTACH: Self = Self::named("attach");
+    /// Tells what it can enforce here.
+    pub const CONFINE: Self = Self::named("confine");
     /// A workload with a port goes on when the process that deployed it ends, and is found again.
     pub const OUTLIVE: Self = Self::named("outlive");
     /// The engine restarts workloads by itself and cannot be told not to; wharf then does not.
     pub const SELF_RESTART: Self = Self::named("self-restart");
+    /// The port of a workload is its own, whatever else listens on that number; it listens on all of its addresses,
+    /// and the runtime tells where it can be reached from the host.
+    pub const OWN_PORTS: Self = Self::named("own-ports");
     /// Runs workloads in a directory of the host (`working_dir`).
     pub const WORKING_DIR: Self = Self::named("working-dir");
     /// Mounts directories of the host (`mounts`).
@@ -30,6 +35,8 @@ impl Capability {
     pub const CPUS: Self = Self::named("cpus");
     /// Limits memory (`memory_bytes`).
     pub const MEMORY: Self = Self::named("memory");
+    /// Limits the number of processes (`pids_limit`).
+    pub const PIDS: Self = Self::named("pids");
     /// Enforces permission profiles (`permission_profile`).
     pub const PERMISSION_PROFILE: Self = Self::named("permission-profile");
 

@@ -8,11 +8,15 @@ mod error;
 mod handle;
 mod observation;
 mod options;
+mod profile;
 mod spec;
 
 pub use capability::Capability;
 pub use error::{Error, ErrorCode, Result};
 pub use handle::Handle;
-pub use observation::{Exit, Health, HealthState, Instance, Listing, Observation, WorkloadState};
+pub use observation::{
+    Confinement, Exit, Health, HealthState, Instance, Listing, Measure, Observation, WorkloadState,
+};
 pub use options::{LogOptions, StopOptions};
+pub use profile::{InboundPermissions, NetworkPermissions, Outbound, OutboundPermissions, PermissionProfile};
 pub use spec::{Source, Transport, WorkloadSpec};

@@ -98,6 +98,31 @@ pub struct Observation {
     /// Where its port can be reached from the host, as `ip:port`; for workloads that have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// What holds it back; none where the runtime does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confinement: Option<Confinement>,
+}
+
+/// What holds a workload back, part by part.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Confinement {
+    /// What is enforced.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub enforced: Vec<Measure>,
+    /// What is not, though it was asked for or is the runtime's rule.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub weaker: Vec<Measure>,
+}
+
+/// One part of a [`Confinement`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Measure {
+    /// What is held back: `files`, `network`, `memory_bytes`.
+    pub what: String,
+    /// By which means it is enforced, or why it is not.
+    pub how: String,
 }
 
 /// All workloads of one host that a runtime has.

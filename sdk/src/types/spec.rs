@@ -1,5 +1,5 @@
 //! What is to run.
-use super::Capability;
+use super::{Capability, PermissionProfile};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -41,9 +41,15 @@ pub struct WorkloadSpec {
     /// At most so much memory, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
-    /// What the workload may touch, in ToolHive's form of a permission profile.
+    /// At most so many processes and threads; the runtime's choice if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub permission_profile: Option<serde_json::Value>,
+    pub pids_limit: Option<u64>,
+    /// What the workload may touch; the runtime's choice if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permission_profile: Option<PermissionProfile>,
+    /// What cannot be enforced here is left out and told ([`super::Confinement`]), instead of being refused.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_weaker: bool,
 }
 
 /// What to run.
@@ -114,6 +120,9 @@ impl WorkloadSpec {
         }
         if self.memory_bytes.is_some() {
             needs.push((Capability::MEMORY, "memory_bytes"));
+        }
+        if self.pids_limit.is_some() {
+            needs.push((Capability::PIDS, "pids_limit"));
         }
         if self.permission_profile.is_some() {
             needs.push((Capability::PERMISSION_PROFILE, "permission_profile"));

@@ -7,7 +7,8 @@ use std::{env, fs, path::Path};
 use wharf_sdk::document::{ConnectDocument, Envelope, Event, LogRecord, Nothing, OnWorkload, operation};
 use wharf_sdk::stamp::Stamp;
 use wharf_sdk::{
-    Error, Exit, Handle, Health, Instance, Listing, LogOptions, Observation, StopOptions, WorkloadSpec,
+    Confinement, Error, Exit, Handle, Health, Instance, Listing, LogOptions, Observation, StopOptions,
+    WorkloadSpec,
 };
 
 struct Operations {
@@ -42,6 +43,7 @@ fn generated() -> Value {
     operations.add::<OnWorkload, Nothing>(operation::REMOVE);
     operations.add::<OnWorkload, Observation>(operation::INSPECT);
     operations.add::<Nothing, Listing>(operation::LIST);
+    operations.add::<Nothing, Confinement>(operation::CONFINEMENT);
     operations.add::<OnWorkload, Exit>(operation::WAIT);
     operations.add::<OnWorkload, Observation>(operation::RECOVER);
     operations.add_stream::<OnWorkload<LogOptions>>(operation::LOGS);

@@ -2,7 +2,7 @@
 //! put behind the proxy.
 //!
 //! It speaks MCP on standard input and output; with `--port` it serves the same tools as streamable HTTP at
-//! `http://127.0.0.1:PORT/mcp`. Every revision from 2024-11-05 on is answered in its own words. It knows nothing
+//! `http://127.0.0.1:PORT/mcp`, or on another address with `--host`. Every revision from 2024-11-05 on is answered in its own words. It knows nothing
 //! of wharf, so what it is seen to do through the proxy is what any other server would be seen to do.
 //!
 //! Invariants: standard output carries MCP messages and nothing else, what is said to people goes to standard
@@ -33,12 +33,16 @@ struct Arguments {
     /// Serve streamable HTTP at http://127.0.0.1:PORT/mcp instead of standard input and output (0: any free port)
     #[arg(long, env = "MCP_PORT", value_name = "PORT")]
     port: Option<u16>,
+    /// The address on which to listen with --port
+    #[arg(long, env = "MCP_HOST", value_name = "ADDRESS", default_value_t = Ipv4Addr::LOCALHOST)]
+    host: Ipv4Addr,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let served = match Arguments::parse().port {
-        Some(port) => serve_http(port).await,
+    let arguments = Arguments::parse();
+    let served = match arguments.port {
+        Some(port) => serve_http(arguments.host, port).await,
         None => serve_stdio().await,
     };
     match served {
@@ -68,10 +72,10 @@ async fn serve_stdio() -> Result<(), Box<dyn Error>> {
 ///
 /// The transport refuses requests whose `Host` is not a loopback name; a present `Origin` is refused too, because
 /// no page in a browser has business here.
-async fn serve_http(port: u16) -> Result<(), Box<dyn Error>> {
-    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+async fn serve_http(host: Ipv4Addr, port: u16) -> Result<(), Box<dyn Error>> {
+    let listener = tokio::net::TcpListener::bind((host, port))
         .await
-        .map_err(|error| format!("cannot listen on port {port} of 127.0.0.1: {error}"))?;
+        .map_err(|error| format!("cannot listen on port {port} of {host}: {error}"))?;
     let service = StreamableHttpService::new(
         || Ok(DemoServer),
         Arc::new(LocalSessionManager::default()),

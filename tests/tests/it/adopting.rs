@@ -1,7 +1,8 @@
 //! `adopt`: owners are found by proof, or named by hand.
 use serde_json::{Value, json};
-use std::{fs, io::Write};
+use std::{fs, io::Write, process::Stdio};
 use wharf_tests::client::Client;
+use wharf_tests::engine::{SideBySide, foreign, records};
 use wharf_tests::host::{Host, demo_server};
 
 fn config(host: &Host, name: &str) -> Value {
@@ -75,4 +76,139 @@ fn r07_an_owner_moves_to_another_instance_only_when_both_were_shown() {
     assert_eq!(adopted["previous_instance"], "the engine before");
     assert_eq!(config(&host, "demo"), before);
     assert_eq!(host.row("demo").unwrap()["status"], "running");
+}
+
+/// A workload of `scripted-one` whose RunConfig has lost its owner, and what the file was.
+fn lost(side: &SideBySide) -> Value {
+    let owned = config(&side.host, "one");
+    change(&side.host, "one", |config| {
+        let fields = config.as_object_mut().unwrap();
+        fields.retain(|key, _| !key.starts_with("runtime_"));
+        fields.insert("container_name".to_owned(), json!("of a later version"));
+    });
+    owned
+}
+
+/// What `reconcile` says about `one`: the result and the reason.
+fn reconciled(host: &Host) -> (String, String) {
+    let reports: Vec<Value> =
+        serde_json::from_str(&host.ok(&["reconcile", "one", "--format", "json"])).unwrap();
+    let text = |key: &str| reports[0][key].as_str().unwrap_or_default().to_owned();
+    (text("result"), text("reason"))
+}
+
+/// The object of another engine that claims to be of the same workload.
+fn claim_by_the_other(side: &SideBySide) {
+    let object = side.object();
+    side.two.put(&foreign("one", &object.uid, &object.host_id, side.two.first_name()));
+}
+
+#[test]
+fn r07_reconcile_adopts_what_runs_with_its_proxy_and_list_only_says_so() {
+    let side = SideBySide::new();
+    let mut expected = lost(&side);
+    expected["container_name"] = json!("of a later version");
+    let before = records(&side.host);
+    let row = side.host.row("one").unwrap();
+    let context = row["status_context"].as_str().unwrap();
+    assert!(context.contains("'scripted-one'") && context.contains("wharf adopt one"), "{row}");
+    assert_eq!(records(&side.host), before);
+    assert_eq!(reconciled(&side.host).0, "adopted");
+    assert_eq!(config(&side.host, "one"), expected);
+    side.assert_heals();
+    assert_eq!(reconciled(&side.host).0, "in_order");
+}
+
+#[test]
+fn r07_two_claimants_are_ambiguous_and_nothing_is_stamped() {
+    let side = SideBySide::new();
+    let owned = lost(&side);
+    claim_by_the_other(&side);
+    let before = records(&side.host);
+    let (result, reason) = reconciled(&side.host);
+    assert_eq!(result, "ambiguous");
+    assert!(reason.contains("'scripted-one'") && reason.contains("'scripted-two'"), "{reason}");
+    assert_eq!(side.host.wharf(&["adopt", "one"]).code, 4);
+    assert_eq!(records(&side.host), before);
+    change(&side.host, "one", |config| *config = owned);
+}
+
+#[test]
+fn r07_another_claimant_is_not_believed_while_the_true_owner_is_down() {
+    let side = SideBySide::new();
+    let owned = lost(&side);
+    claim_by_the_other(&side);
+    side.one.down();
+    let before = records(&side.host);
+    let (result, reason) = reconciled(&side.host);
+    assert!(result == "owner_unknown" && reason.contains("'scripted-one'"), "{result}: {reason}");
+    assert_eq!(side.host.wharf(&["adopt", "one"]).code, 5);
+    assert_eq!(records(&side.host), before);
+    side.one.up();
+    change(&side.host, "one", |config| *config = owned);
+}
+
+#[test]
+fn r07_another_instance_in_the_place_of_one_that_is_named_is_no_answer() {
+    let side = SideBySide::new();
+    let owned = lost(&side);
+    side.two.instance("a second engine");
+    let (result, reason) = reconciled(&side.host);
+    assert!(result == "owner_unknown" && reason.contains(side.two.first_name()), "{result}: {reason}");
+    side.two.first_instance();
+    change(&side.host, "one", |config| *config = owned);
+}
+
+#[test]
+fn r07_a_file_of_toolhive_is_shown_and_left_as_it_is_while_nobody_has_it() {
+    let side = SideBySide::new();
+    let put = |path: &str, text: Value| {
+        fs::File::create_new(side.host.path(path)).unwrap().write_all(text.to_string().as_bytes()).unwrap();
+    };
+    for (name, transport) in [("time", "stdio"), ("board", "inspector"), ("old", "sse")] {
+        put(
+            &format!("state/runconfigs/{name}.json"),
+            json!({"schema_version": "v0.1.0", "image": "example/time:1", "name": name, "port": 21396,
+                "transport": transport, "host": "127.0.0.1", "permission_profile": {}, "base_name": name}),
+        );
+        put(
+            &format!("state/statuses/{name}.json"),
+            json!({"status": "unhealthy", "status_context": "it was", "process_id": 1,
+                "created_at": "2026-03-01T10:00:00.1+01:00", "updated_at": "2026-03-01T10:00:09.4+01:00"}),
+        );
+    }
+    let before = records(&side.host);
+    for name in ["time", "board", "old"] {
+        let row = side.host.row(name).unwrap();
+        assert!(row["status_context"].as_str().unwrap().contains("no runtime has anything of it"), "{row}");
+        let said = side.host.ok(&["reconcile", name]);
+        assert!(said.starts_with(&format!("{name}: owner unknown: ")), "{said}");
+    }
+    side.assert_fresh(&["one", "plain", "two"]);
+    assert_eq!(records(&side.host), before);
+    for name in ["time", "board", "old"] {
+        side.host.ok(&["rm", "--forget", name]);
+    }
+}
+
+#[test]
+fn r07_of_twenty_racing_commands_one_stamps() {
+    let side = SideBySide::new();
+    let mut expected = lost(&side);
+    expected["container_name"] = json!("of a later version");
+    let racing: Vec<_> = (0..20)
+        .map(|number| {
+            let arguments: &[&str] = if number % 2 == 0 { &["reconcile", "one"] } else { &["adopt", "one"] };
+            let mut command = side.host.command(arguments);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    let said = racing.into_iter().map(|child| child.wait_with_output().unwrap());
+    let stamped = said.filter(|said| {
+        let text = String::from_utf8_lossy(&said.stdout);
+        text.starts_with("one: adopted") || text.starts_with("one: belongs to")
+    });
+    assert_eq!(stamped.count(), 1);
+    assert_eq!(config(&side.host, "one"), expected);
+    side.assert_heals();
 }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, env, path::Path, process::Command};
 const SDK: &str = "wharf-sdk";
 const ABI: &str = "wharf-abi";
 const HOST: &str = "wharf";
+const ENGINE: &str = "wharf-test-engine";
 
 /// The workspace's packages and their dependencies among themselves, dev-dependencies included.
 fn metadata() -> Vec<Value> {
@@ -34,7 +35,8 @@ fn allowed(package: &Value) -> &'static [&'static str] {
         // Itself, with the feature that its tests need.
         SDK => &[ABI, SDK],
         HOST => &[ABI, SDK],
-        "wharf-tests" => &[HOST, SDK],
+        "wharf-tests" => &[HOST, SDK, ENGINE],
+        "wharf-test-plugin-scripted" => &[SDK, ENGINE],
         _ if is_plugin(package) => &[SDK],
         _ => &[],
     }

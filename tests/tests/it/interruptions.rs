@@ -28,7 +28,7 @@ fn slow(host: &Host) -> String {
 #[test]
 fn a_workload_is_asked_to_end_before_it_is_killed() {
     let host = Host::new();
-    let asked = host.path("asked");
+    let asked = host.work().join("asked");
     let text = format!(
         "trap 'echo asked > {}; exit 0' TERM; {} & wait; while :; do sleep 0.1; done",
         asked.display(),
@@ -168,7 +168,7 @@ fn descriptors_and_signals_of_the_caller_reach_nobody() {
 #[test]
 fn a_server_that_cannot_be_brought_back_is_given_up() {
     let host = Host::new();
-    let broken = host.path("broken");
+    let broken = host.work().join("broken");
     let text = format!("[ -e {} ] && exit 9; exec {}", broken.display(), demo_server());
     let server = host.script("fragile", &text);
     let url = host.run(&["--name", "fragile", "--restart", "on-failure", &server]);
@@ -209,7 +209,7 @@ fn r04_a_list_beside_commands_shows_no_false_verdict() {
 #[test]
 fn a_launcher_that_is_killed_leaves_not_even_a_child_that_hid() {
     let host = Host::new();
-    let children = host.path("children");
+    let children = host.work().join("children");
     let text = format!(
         "env -i setsid sh -c 'echo $$ > {}; exec sleep 1000' & exec {}",
         children.display(),

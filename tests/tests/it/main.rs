@@ -4,8 +4,11 @@
 mod adopting;
 mod arrows;
 mod bad_input;
+mod conformance;
+mod containers;
 mod forgetting;
 mod interruptions;
+mod listing_cost;
 mod main_job;
 mod mapped;
 mod plugin_calls;
@@ -20,3 +23,6 @@ mod r11_crash_points;
 mod r11_hostile;
 mod real_servers;
 mod reconciling;
+mod sandbox;
+mod scripted;
+mod watching;

@@ -10,8 +10,9 @@ use wharf_tests::host::{Host, Said, demo_server, eventually, runs};
 
 const PROCESSES: u64 = 100;
 const NAMES: [&str; 5] = ["ant", "bee", "cat", "dog", "elk"];
-/// How long new commands are begun. Those that wait for another one end later.
-const CONTENTION_TIME: Duration = Duration::from_secs(20);
+/// How long new commands are begun, unless the variable gives another number. Those that wait for another one end later.
+const CONTENTION_SECONDS: u64 = 20;
+const CONTENTION_VARIABLE: &str = "WHARF_TEST_CONTENTION_SECONDS";
 
 /// The commands of one of the hundred, from its number: a sequence that differs from everybody else's.
 fn command(host: &Host, number: u64, round: u64) -> (Vec<&'static str>, Said) {
@@ -51,6 +52,8 @@ fn is_expected(args: &[&str], said: &Said) -> bool {
 #[expect(clippy::print_stderr, reason = "how much was tried is worth knowing")]
 fn r07_a_hundred_processes_on_the_same_names_leave_records_that_are_true() {
     let host = Host::new();
+    let told = std::env::var(CONTENTION_VARIABLE).ok().and_then(|text| text.parse().ok());
+    let contention_time = Duration::from_secs(told.unwrap_or(CONTENTION_SECONDS));
     let began = Instant::now();
     let surprises = Mutex::new(Vec::new());
     let said_so_far = Mutex::new(BTreeMap::new());
@@ -59,7 +62,7 @@ fn r07_a_hundred_processes_on_the_same_names_leave_records_that_are_true() {
             let (host, surprises, said_so_far) = (&host, &surprises, &said_so_far);
             scope.spawn(move || {
                 let mut round = 0;
-                while began.elapsed() < CONTENTION_TIME {
+                while began.elapsed() < contention_time {
                     let (args, said) = command(host, number, round);
                     if !is_expected(&args, &said) {
                         surprises.lock().unwrap().push(format!("{args:?}: {said:?}"));

@@ -4,13 +4,14 @@ use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::Path,
+    io::Write,
+    path::{Path, PathBuf},
     process::Stdio,
     sync::Mutex,
     sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
-use wharf_tests::host::{Host, Said, built, demo_server};
+use wharf_tests::host::{Host, Said, built, demo_server, runs};
 
 /// How many hosts are tried at the same time: they wait for disks and processes more than they compute.
 const HOSTS: usize = 8;
@@ -39,10 +40,41 @@ enum Act {
     RmOrphan,
     /// What lost its supervisor is brought back.
     Reconcile,
+    /// An end that nobody saw is recorded.
+    ReconcileEnd,
+    /// A workload without an owner is stamped.
+    Adopt,
+    Forget,
+    /// What was forgotten, and runs on, is removed.
+    Orphan,
+    /// A start over a corrupt status record.
+    SetAside,
+    /// The workload ends by itself, and its supervisor brings it back.
+    Restarts,
+    /// The workload ends by itself, and its supervisor records that.
+    Ends,
 }
 
-const ACTS: [Act; 8] =
-    [Act::Run, Act::RunBroken, Act::Stop, Act::Start, Act::Restart, Act::Rm, Act::RmOrphan, Act::Reconcile];
+const ACTS: [Act; 15] = [
+    Act::Run,
+    Act::RunBroken,
+    Act::Stop,
+    Act::Start,
+    Act::Restart,
+    Act::Rm,
+    Act::RmOrphan,
+    Act::Reconcile,
+    Act::ReconcileEnd,
+    Act::Adopt,
+    Act::Forget,
+    Act::Orphan,
+    Act::SetAside,
+    Act::Restarts,
+    Act::Ends,
+];
+
+/// What a status record is that is none.
+const GARBAGE: &[u8] = b"{ \"uid\": ";
 
 /// Who is to die where.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -112,19 +144,38 @@ impl Lab {
     fn prepare(&self, act: Act, variable: Option<&str>) -> Result<(), String> {
         match act {
             Act::Run | Act::RunBroken => {}
-            Act::Stop | Act::Restart | Act::Rm => drop(self.run(variable)?),
+            Act::Stop | Act::Restart | Act::Rm | Act::Forget | Act::Ends => drop(self.run(variable)?),
+            Act::Restarts => {
+                self.wharf(&["run", "--restart", "always", "--name", NAME, &demo_server()], variable)?;
+            }
             Act::Start => {
                 self.run(None)?;
                 self.wharf(&["stop", NAME], None)?;
             }
+            Act::SetAside => {
+                self.run(None)?;
+                self.wharf(&["stop", NAME], None)?;
+                write(&self.status_file(), GARBAGE);
+            }
             Act::RmOrphan | Act::Reconcile => {
-                let server = demo_server();
-                let transport = ["--transport", "streamable-http"];
-                let args = [&["run", "--restart", "no", "--name", NAME], &transport[..], &[&server]].concat();
-                self.wharf(&args, variable)?;
-                if let Some(pid) = self.record().and_then(|record| record["process_id"].as_i64()) {
-                    self.host.kill_own(i32::try_from(pid).unwrap());
-                }
+                self.run_with_port(variable)?;
+                self.kill_supervisor();
+            }
+            Act::ReconcileEnd => {
+                self.run(variable)?;
+                self.kill_supervisor();
+                self.await_nothing_runs()?;
+            }
+            Act::Adopt => {
+                self.run_with_port(variable)?;
+                let path = self.host.path(&format!("state/runconfigs/{NAME}.json"));
+                let Ok(mut config) = read_json(&path) else { return Ok(()) };
+                config["runtime_name"] = Value::from("");
+                write(&path, config.to_string().as_bytes());
+            }
+            Act::Orphan => {
+                self.run_with_port(None)?;
+                self.wharf(&["rm", "--forget", NAME], None)?;
             }
         }
         Ok(())
@@ -138,8 +189,86 @@ impl Lab {
             Act::Start => self.wharf(&["start", NAME], variable),
             Act::Restart => self.wharf(&["restart", NAME], variable),
             Act::Rm | Act::RmOrphan => self.wharf(&["rm", NAME], variable),
-            Act::Reconcile => self.wharf(&["reconcile"], variable),
+            Act::Reconcile | Act::ReconcileEnd => self.wharf(&["reconcile"], variable),
+            Act::Adopt => self.wharf(&["adopt", NAME], variable),
+            Act::Forget => self.wharf(&["rm", "--forget", NAME], variable),
+            Act::Orphan => {
+                match self.orphans()?.pop() {
+                    Some(orphan) => self.wharf(&["rm", "--orphan", &orphan], variable),
+                    // A kill at random may have ended it, or the doctor. The points of its removal are to be reached
+                    // by name, too.
+                    None => Ok(Said { code: 0, stdout: String::new(), stderr: String::new() }),
+                }
+            }
+            Act::SetAside => self.wharf(&["start", NAME], variable),
+            Act::Restarts | Act::Ends => self.end_server(act),
         }
+    }
+
+    /// A server that goes on without its supervisor.
+    fn run_with_port(&self, variable: Option<&str>) -> Result<Said, String> {
+        let transport = ["--transport", "streamable-http"];
+        let server = demo_server();
+        self.wharf(
+            &[&["run", "--restart", "no", "--name", NAME], &transport[..], &[&server]].concat(),
+            variable,
+        )
+    }
+
+    fn kill_supervisor(&self) {
+        if let Some(pid) = self.record().and_then(|record| pid_in(&record["process_id"])) {
+            self.host.kill_own(pid);
+        }
+    }
+
+    /// Kills the server, and waits for what its supervisor does about that, or for the supervisor's death.
+    fn end_server(&self, act: Act) -> Result<Said, String> {
+        let server = |record: &Value| pid_in(&record["handle"]["data"]["workload"]["pid"]);
+        let before = self.record().ok_or("it was never recorded")?;
+        let said = Said { code: 0, stdout: String::new(), stderr: String::new() };
+        let (Some(pid), Some(supervisor)) = (server(&before), pid_in(&before["process_id"])) else {
+            return Ok(said);
+        };
+        self.host.kill_own(pid);
+        let is_done =
+            || !runs(supervisor) || act == Act::Restarts && self.trace().contains(" restart.after ");
+        let deadline = Instant::now() + ORPHAN_LIMIT;
+        while !is_done() {
+            if Instant::now() > deadline {
+                return Err(format!("nothing was done about the end of {pid}: {:?}", self.record()));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(said)
+    }
+
+    /// What `rm --orphan` is to be told: the doctor asks every runtime.
+    fn orphans(&self) -> Result<Vec<String>, String> {
+        let said = self.host.wharf(&["doctor", "--format", "json"]);
+        if said.code == -1 {
+            // It was the one that was killed at random.
+            return Ok(Vec::new());
+        }
+        let told: Value = serde_json::from_str(&said.stdout).map_err(|_| format!("doctor: {said:?}"))?;
+        let checks = told["checks"].as_array().ok_or("the doctor names no checks")?;
+        let orphans = checks.iter().filter(|check| check["check"] == "orphan");
+        Ok(orphans
+            .filter_map(|check| check["message"].as_str()?.split(' ').next().map(str::to_owned))
+            .collect())
+    }
+
+    fn remove_orphans(&self) -> Result<(), String> {
+        for orphan in self.orphans()? {
+            let said = self.wharf(&["rm", "--orphan", &orphan], None)?;
+            if said.code != 0 {
+                return Err(format!("rm --orphan {orphan}: code {}: {}", said.code, said.stderr));
+            }
+        }
+        Ok(())
+    }
+
+    fn status_file(&self) -> PathBuf {
+        self.host.path(&format!("state/statuses/{NAME}.json"))
     }
 
     fn record(&self) -> Option<Value> {
@@ -165,6 +294,7 @@ impl Lab {
                 }
                 match read_json(&path) {
                     Ok(value) if value["uid"].is_string() => {}
+                    Err(_) if fs::read(&path).is_ok_and(|bytes| bytes == GARBAGE) => {}
                     // Removed since the folder was read.
                     Err(_) if !path.exists() => {}
                     other => return Err(format!("{folder}/{name} is not whole: {other:?}")),
@@ -200,6 +330,16 @@ impl Lab {
 
     /// The next command finishes or undoes what was begun; a removal then leaves nothing.
     fn check_next(&self, act: Act, next: &str) -> Result<(), String> {
+        if act == Act::Adopt && self.is_known() {
+            let said = self.wharf(&["adopt", NAME], None)?;
+            // It has its owner, or has one now.
+            if said.code != 0 && !said.stderr.contains("has an owner") {
+                return Err(format!("adopt: code {}: {}", said.code, said.stderr));
+            }
+        }
+        if act == Act::SetAside {
+            self.kept()?;
+        }
         if !self.is_known() {
             // Nothing but a temporary may be left of it, which the next writer of that name clears away.
             let said = self.run(None)?;
@@ -216,6 +356,8 @@ impl Lab {
                 (6, Some(status)) if act == Act::RunBroken && status == "error" => {}
                 // An interrupted removal is for `rm` to finish; the refusal says so.
                 (4, Some(_)) if self.is_removing() && said.stderr.contains("wharf rm victim") => {}
+                // Whoever else tests on this machine may have got its port meanwhile.
+                (4, Some(_)) if said.stderr.contains("the port is taken") => {}
                 // The creation was being given up, and is gone.
                 (_, None) => {}
                 (code, status) => {
@@ -230,11 +372,26 @@ impl Lab {
         if said.code != 0 && self.is_known() {
             return Err(format!("rm: code {}: {}", said.code, said.stderr));
         }
+        if matches!(act, Act::Forget | Act::Orphan) {
+            self.remove_orphans()?;
+        }
         self.await_nothing_runs()?;
+        if act == Act::SetAside {
+            self.kept()?.iter().try_for_each(fs::remove_file).map_err(|error| error.to_string())?;
+        }
         match self.host.leftovers() {
             left if left.is_empty() => Ok(()),
             left => Err(format!("left after rm: {left:?}")),
         }
+    }
+
+    /// The files that hold what was planted: a corrupt record has one name or two, and all its bytes.
+    fn kept(&self) -> Result<Vec<PathBuf>, String> {
+        let folder = self.host.path("state/statuses");
+        let entries = fs::read_dir(folder).map_err(|error| error.to_string())?.filter_map(Result::ok);
+        let is_garbage = |path: &PathBuf| fs::read(path).is_ok_and(|bytes| bytes == GARBAGE);
+        let kept: Vec<_> = entries.map(|entry| entry.path()).filter(is_garbage).collect();
+        if kept.is_empty() { Err("the bytes of a corrupt record are lost".to_owned()) } else { Ok(kept) }
     }
 
     fn check(&self, act: Act, next: &str) -> Result<(), String> {
@@ -243,7 +400,9 @@ impl Lab {
         if listed.code != 0 {
             return Err(format!("list: {listed:?}"));
         }
-        self.check_processes()?;
+        if !matches!(act, Act::Forget | Act::Orphan) {
+            self.check_processes()?;
+        }
         self.check_next(act, next)?;
         self.check_records()
     }
@@ -265,20 +424,23 @@ impl Lab {
     }
 
     /// Where the processes of a command can be killed.
-    fn kills(&self, act: Act) -> BTreeSet<Kill> {
+    fn kills(&self, act: Act) -> Result<BTreeSet<Kill>, String> {
         let _ = fs::remove_file(self.host.path("trace"));
-        self.prepare(act, None).unwrap();
+        self.prepare(act, None)?;
         let before = self.trace();
         let earlier: BTreeSet<_> = before.lines().filter_map(|line| line.split(' ').nth(1)).collect();
-        self.act(act, None).unwrap();
+        self.act(act, None)?;
         // A supervisor's and a launcher's last steps come after their command.
         let gone = ["rm", NAME];
-        if matches!(act, Act::Stop | Act::Rm | Act::RmOrphan | Act::RunBroken) {
-            self.await_nothing_runs().unwrap();
+        let is_ended =
+            [Act::Stop, Act::Rm, Act::RmOrphan, Act::RunBroken, Act::Forget, Act::Orphan, Act::Ends];
+        if is_ended.contains(&act) {
+            self.await_nothing_runs()?;
         }
         let trace = self.trace();
-        self.wharf(&gone, None).unwrap();
-        self.await_nothing_runs().unwrap();
+        self.wharf(&gone, None)?;
+        self.remove_orphans()?;
+        self.await_nothing_runs()?;
         let mut kills = BTreeSet::new();
         for line in trace[before.len()..].lines() {
             let words: Vec<_> = line.split(' ').collect();
@@ -290,8 +452,20 @@ impl Lab {
                 was_there: earlier.contains(pid),
             });
         }
-        kills
+        if matches!(act, Act::Restarts | Act::Ends) {
+            // No command is given, so only what was there can be armed.
+            kills.retain(|kill| kill.was_there);
+        }
+        Ok(kills)
     }
+}
+
+fn pid_in(value: &Value) -> Option<i32> {
+    i32::try_from(value.as_i64()?).ok()
+}
+
+fn write(path: &Path, bytes: &[u8]) {
+    fs::File::create(path).unwrap().write_all(bytes).unwrap();
 }
 
 fn read_json(path: &Path) -> Result<Value, String> {
@@ -309,7 +483,7 @@ fn plan(lab: &Lab) -> (Vec<Scenario>, Vec<Scenario>) {
     let (mut first, mut later) = (Vec::new(), Vec::new());
     for act in ACTS {
         let mut seen = BTreeMap::new();
-        for kill in lab.kills(act) {
+        for kill in lab.kills(act).unwrap_or_else(|fault| panic!("{act:?}: {fault}")) {
             let place = (kill.role.clone(), kill.point.clone(), kill.was_there);
             let count = seen.entry(place).or_insert(0);
             *count += 1;
@@ -351,7 +525,7 @@ fn r11_kills_at_random_moments_lose_nothing_and_leave_nothing() {
             scope.spawn(move || {
                 let (mut lab, mut choices) = (Lab::new(), Choices(seed.wrapping_mul(number * 2 + 1)));
                 while began.elapsed() < RANDOM_TIME {
-                    let act = ACTS[usize::try_from(choices.below(8)).unwrap()];
+                    let act = ACTS[usize::try_from(choices.below(ACTS.len() as u64)).unwrap()];
                     let then = ["start", "stop", "rm"][usize::try_from(choices.below(3)).unwrap()];
                     if let Err(fault) = random_kill(&lab, act, then, &mut choices) {
                         faults.lock().unwrap().push(format!("seed {seed}: {act:?} then {then}: {fault}"));

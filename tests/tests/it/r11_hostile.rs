@@ -3,11 +3,11 @@ use serde_json::{Value, json};
 use std::{
     fs::{self, File},
     io::Write,
-    os::unix::fs::PermissionsExt,
+    os::unix::{fs::PermissionsExt, process::CommandExt},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
-use wharf_tests::host::{Host, built, demo_server, eventually, kill, runs};
+use wharf_tests::host::{Host, Said, built, demo_server, eventually, kill, runs};
 
 /// Something mounted, until this is dropped.
 struct Mounted(PathBuf);
@@ -118,6 +118,106 @@ fn r05_a_read_only_state_directory_can_be_read_and_is_not_changed() {
     drop(mounted);
     host.ok(&["rm", "demo"]);
     host.assert_nothing_runs();
+}
+
+/// A command as an ordinary user, whatever the test's own user is: permissions say nothing to root. The binary is
+/// where that user can execute it, the host's folder where it can be entered.
+fn as_ordinary_user(host: &Host, args: &[&str]) -> Said {
+    const NOBODY: u32 = 65534;
+    let like = host.command(args);
+    let mut command = Command::new(host.path("wharf"));
+    command.args(like.get_args()).env_clear().current_dir(host.path("")).stdin(Stdio::null());
+    command.envs(like.get_envs().filter_map(|(name, value)| Some((name, value?)))).uid(NOBODY).gid(NOBODY);
+    let output = command.output().unwrap();
+    Said {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// Gives everything below a folder to the ordinary user.
+fn give_away(folder: &Path) {
+    let given = Command::new("chown").args(["-R", "65534:65534"]).arg(folder).status().unwrap();
+    assert!(given.success());
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
+fn r11_an_ordinary_user_without_the_right_to_write_lists_and_is_told_what_a_stop_did_not_record() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: this test becomes another user, which needs root");
+        return;
+    }
+    let host = Host::new();
+    fs::copy(built("wharf"), host.path("wharf")).unwrap();
+    fs::copy(demo_server(), host.path("server")).unwrap();
+    set_mode(&host.path(""), 0o755);
+    let server = host.path("server").display().to_string();
+    for folder in ["state", "data", "config"] {
+        fs::create_dir(host.path(folder)).unwrap();
+    }
+    give_away(&host.path(""));
+    let said = as_ordinary_user(&host, &["run", "--name", "demo", &server]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let statuses = host.path("state/statuses");
+    let before = contents(&host.path("state"));
+    for folder in ["state", "state/statuses", "state/runconfigs"] {
+        set_mode(&host.path(folder), 0o500);
+    }
+    let listed = as_ordinary_user(&host, &["list", "--all", "--format", "json"]);
+    let rows: Value = serde_json::from_str(&listed.stdout).unwrap();
+    assert_eq!(rows[0]["status"], "running", "{listed:?}");
+    assert_eq!(as_ordinary_user(&host, &["status", "demo"]).code, 0);
+    let stopped = as_ordinary_user(&host, &["stop", "demo"]);
+    assert_ne!(stopped.code, 0, "{stopped:?}");
+    assert!(stopped.stderr.contains("Permission denied"), "{stopped:?}");
+    assert!(stopped.stderr.contains("/state/statuses/"), "what could not be written is named: {stopped:?}");
+    assert_eq!(contents(&host.path("state")), before, "nothing was changed");
+    // An unreadable record is a fault of its own row, and is not corrupt: nothing sets it aside.
+    set_mode(&statuses, 0o700);
+    set_mode(&statuses.join("demo.json"), 0o000);
+    let listed = as_ordinary_user(&host, &["list", "--all", "--format", "json"]);
+    let rows: Value = serde_json::from_str(&listed.stdout).unwrap();
+    assert_eq!(rows[0]["status"], "unknown", "{listed:?}");
+    assert_ne!(as_ordinary_user(&host, &["stop", "demo"]).code, 0);
+    set_mode(&statuses.join("demo.json"), 0o600);
+    for folder in ["state", "state/runconfigs"] {
+        set_mode(&host.path(folder), 0o700);
+    }
+    let said = as_ordinary_user(&host, &["rm", "demo"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    host.assert_nothing_runs();
+    assert_eq!(host.leftovers(), Vec::<String>::new());
+}
+
+#[test]
+fn r04_a_clock_that_is_stepped_back_and_forth_decides_nothing() {
+    let host = Host::new();
+    host.run(&["--name", "demo", &demo_server()]);
+    let path = host.path("state/statuses/demo.json");
+    // The machine's clock is everybody's; so the records are moved beside it.
+    for moment in ["1970-01-01T00:00:00Z", "2999-12-31T23:59:59Z"] {
+        let mut record = host.record("demo");
+        for field in ["created_at", "updated_at", "started_at"] {
+            record[field] = json!(moment);
+        }
+        write(&path, record.to_string().as_bytes());
+        let row = host.row("demo").unwrap();
+        assert_eq!((&row["status"], &row["stale"]), (&json!("running"), &Value::Null), "{row}");
+        host.ok(&["status", "demo"]);
+        let said = host.ok(&["reconcile", "--format", "json"]);
+        assert!(said.contains("in_order"), "{said}");
+        assert_eq!(host.record("demo"), record, "nothing was done");
+        host.ok(&["restart", "demo"]);
+        assert_eq!(status(&host, "demo"), "running");
+    }
+    host.ok(&["stop", "demo"]);
+    assert_eq!(status(&host, "demo"), "stopped");
 }
 
 #[test]

@@ -184,7 +184,7 @@ fn r06_a_workload_that_is_being_started_is_left_to_its_command() {
 #[test]
 fn r06_a_start_that_fails_is_told_and_the_gravest_failure_decides() {
     let host = Host::new();
-    let broken = host.path("broken");
+    let broken = host.work().join("broken");
     let text = format!("[ -e {} ] && exit 9; exec {}", broken.display(), demo_server());
     let server = host.script("fragile", &text);
     host.run(&["--name", "fragile", &server]);

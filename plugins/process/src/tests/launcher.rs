@@ -5,7 +5,7 @@ use std::{
     os::{fd::OwnedFd, unix::net::UnixStream},
     process::{Child, Command, Stdio},
 };
-use wharf_sdk::launch::{Job, MAX_JOB_BYTES, Report};
+use wharf_sdk::launch::{Job, MAX_JOB_BYTES, PROTOCOL, Report};
 
 /// A launcher with its control socket.
 struct Launcher {
@@ -53,9 +53,20 @@ fn job(host: &TestHost) -> Job {
 }
 
 #[test]
+fn a_plugin_of_another_version_is_refused_in_words() {
+    // The first version had no number; what a later one has to say is not read.
+    for job in ["{\"uid\":\"x\"}\n", "{\"protocol\":99,\"new\":[]}\n"] {
+        let mut launcher = Launcher::spawn();
+        launcher.control.write_all(job.as_bytes()).unwrap();
+        assert!(launcher.failure().contains("version"), "{job}");
+        assert!(!launcher.process.wait().unwrap().success());
+    }
+}
+
+#[test]
 fn a_job_that_makes_no_sense_fails_and_makes_nothing() {
     let mut launcher = Launcher::spawn();
-    launcher.control.write_all(b"{\"uid\":\"x\"}\n").unwrap();
+    launcher.control.write_all(format!("{{\"protocol\":{PROTOCOL}}}\n").as_bytes()).unwrap();
     assert!(launcher.failure().starts_with("the job cannot be read"));
     assert!(!launcher.process.wait().unwrap().success());
 }

@@ -1,7 +1,7 @@
 use super::*;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use wharf_sdk::{Attach, ErrorCode, HealthState, WorkloadState};
+use wharf_sdk::{Attach, ErrorCode, HealthState, PermissionProfile, WorkloadState};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_that_exits_is_seen_with_its_code_and_is_not_started_twice() {
@@ -133,11 +133,22 @@ async fn a_program_that_vanishes_between_deploy_and_start_is_not_found() {
 async fn what_cannot_be_honoured_is_refused_by_field_before_anything_is_made() {
     let host = TestHost::new();
     let good = host.command(Transport::Stdio, "cat", &[]);
+    let profile = |text: &str| {
+        let profile: PermissionProfile = serde_json::from_str(text).unwrap();
+        WorkloadSpec { permission_profile: Some(profile), ..good.clone() }
+    };
     let refused = [
-        ("memory_bytes", WorkloadSpec { memory_bytes: Some(1), ..good.clone() }),
-        ("cpus", WorkloadSpec { cpus: Some(1.0), ..good.clone() }),
         ("mounts", WorkloadSpec { mounts: vec!["/a:/b".to_owned()], ..good.clone() }),
-        ("permission_profile", WorkloadSpec { permission_profile: Some(true.into()), ..good.clone() }),
+        (
+            "permission_profile.network.outbound.allow_host",
+            profile(r#"{"network":{"outbound":{"allow_host":["a.example"]}}}"#),
+        ),
+        (
+            "permission_profile.network.inbound.allow_host",
+            profile(r#"{"network":{"inbound":{"allow_host":["a.example"]}}}"#),
+        ),
+        ("permission_profile.network.mode", profile(r#"{"network":{"mode":"bridge"}}"#)),
+        ("permission_profile.read", profile(r#"{"read":["/usr:/elsewhere"]}"#)),
     ];
     for (field, spec) in refused {
         for error in
@@ -206,8 +217,13 @@ async fn the_runtime_is_healthy_and_knows_its_machine_and_user() {
     let instance = host.runtime.instance().await.unwrap();
     assert_eq!(instance.endpoint, "local");
     assert!(instance.instance.ends_with(&format!("/{}", rustix::process::geteuid().as_raw())));
-    let broken =
-        ProcessRuntime::new("h".to_owned(), "/dev/null/no".into(), "/tmp".into(), vec![wharf_binary()]);
+    let broken = ProcessRuntime::new(
+        "h".to_owned(),
+        "/dev/null/no".into(),
+        "/tmp".into(),
+        Vec::new(),
+        vec![wharf_binary()],
+    );
     assert_eq!(broken.health().await.state, HealthState::Unhealthy);
 }
 
@@ -220,6 +236,7 @@ async fn the_program_finds_no_signal_blocked_and_no_descriptor_but_three() {
     let script = "ls /proc/$$/fd; umask; pwd; exec env kill -PIPE $$";
     let mut spec = host.script(Transport::Stdio, script);
     spec.env.insert("HOME".to_owned(), "/usr".to_owned());
+    spec.working_dir = None;
     let (handle, pipes) = host.run(&spec).await;
     let (lines, _) = lines(pipes.unwrap().0.into(), usize::MAX).await;
     assert_eq!(lines, ["0", "1", "2", "0022", "/usr"]);

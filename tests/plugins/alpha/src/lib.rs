@@ -32,6 +32,7 @@ impl Alpha {
             exit: None,
             started_at_ms: None,
             address: None,
+            confinement: None,
         }
     }
 }

@@ -7,8 +7,8 @@ use std::{
 };
 use wharf_tests::host::Host;
 
-/// The name of the one workload.
-const NAME: &str = "bench";
+/// The name of the one workload, where there is one.
+pub(crate) const NAME: &str = "bench";
 
 /// The workload, ready.
 pub(crate) struct Running {
@@ -23,15 +23,21 @@ pub(crate) struct Running {
 
 impl Running {
     /// Runs the stdio server on a host.
-    pub(crate) fn start(host: &Host) -> Result<Self> {
+    pub(crate) fn start(host: &Host, options: &[&str]) -> Result<Self> {
+        Self::start_as(host, NAME, options)
+    }
+
+    /// The same under another name.
+    pub(crate) fn start_as(host: &Host, name: &str, options: &[&str]) -> Result<Self> {
         let server = std::env::current_exe()?.display().to_string();
-        let token = host.path("").display().to_string();
+        let token = host.path(name).display().to_string();
         let began = Instant::now();
-        let url = host.run(&["--quiet", "--name", NAME, &server, "--", ECHO, &token]);
+        let run = ["--quiet", "--name", name];
+        let url = host.run(&[&run, options, &[&server, "--", ECHO, &token]].concat());
         let took = began.elapsed();
         let address = url.strip_prefix("http://").and_then(|rest| rest.strip_suffix("/mcp"));
         let address = address.ok_or_else(|| format!("wharf run printed {url:?}"))?.to_owned();
-        let supervisor = host.record(NAME)["process_id"].as_u64().ok_or("the record names no supervisor")?;
+        let supervisor = host.record(name)["process_id"].as_u64().ok_or("the record names no supervisor")?;
         let (launcher, server) = launched(&token)?;
         Ok(Self { address, supervisor: u32::try_from(supervisor)?, launcher, server, took })
     }
@@ -42,7 +48,7 @@ impl Running {
     }
 }
 
-/// The launcher and its child, the server, whose last argument is the host's folder.
+/// The launcher and its child, the server, whose last argument is this path.
 fn launched(token: &str) -> Result<(u32, u32)> {
     let ending = format!("\0{ECHO}\0{token}\0");
     for entry in fs::read_dir("/proc")? {

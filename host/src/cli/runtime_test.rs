@@ -1,0 +1,284 @@
+//! `runtime test`.
+use super::console::{Console, Format};
+use super::escape;
+use super::failure::{DONE, Outcome};
+use super::junit;
+use super::table::Table;
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+use std::path::PathBuf;
+use std::time::Duration;
+use wharf::config::Config;
+use wharf::conformance::{CaseReport, CaseResult, LISTEN_ARGUMENT, Report, Suite, Verdict, run};
+use wharf::error::{Error, ErrorKind, Result};
+use wharf::plugin::Catalog;
+use wharf_sdk::conformance::{Case, Listener, Material, Need, cases};
+use wharf_sdk::stamp::{RuntimeStamp, Stamp};
+use wharf_sdk::{Capability, Source};
+
+const EXAMPLES: &str = "Examples:
+  wharf runtime test ./libwharf_plugin_mine.so
+  wharf runtime test ./libwharf_plugin_mine.so --filter core. --timeout 10
+  wharf runtime test ./libengines.so --runtime docker --image busybox --listener 'nc -lk -p {port} -e cat'
+  wharf runtime test ./libecho.so --command echo --plain
+  wharf runtime test --list";
+
+/// Test whether a runtime keeps to the contract of the SDK
+///
+/// Each case runs in processes of its own, which load the library: a crash or a hang is a failed case. The cases need
+/// a program that runs scripts: 'sh' where the runtime runs commands, an image with 'sh' in it where it runs images. A
+/// case of which the runtime does not claim the capability is skipped, and a profile with skips is no pass.
+///
+/// Succeeds if no case failed; exits with 1 else.
+///
+/// JSON: an object of runtime, plugin, profiles (profile, verdict, reasons), cases (id, sentence, profile, result,
+/// reason, duration_ms, stderr).
+#[derive(Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct Test {
+    /// The library's file
+    #[arg(required_unless_present = "list")]
+    library: Option<PathBuf>,
+    /// Which of its runtimes, if it provides several
+    #[arg(long, value_name = "NAME")]
+    runtime: Option<String>,
+    /// Run this command of the machine: a shell, or any with --plain [default: sh]
+    #[arg(long, value_name = "PROGRAM", group = "what")]
+    command: Option<String>,
+    /// Run this image, which has 'sh' in it
+    #[arg(long, value_name = "REFERENCE", group = "what")]
+    image: Option<String>,
+    /// Run this package, which takes no scripts
+    #[arg(long, value_name = "TOOL://PACKAGE", group = "what")]
+    package: Option<String>,
+    /// What is run takes no scripts: it runs until it is stopped, and writes back what it reads; cases that need more
+    /// are skipped
+    #[arg(long)]
+    plain: bool,
+    /// A script that listens on the port {port} and accepts connections; where commands are run, wharf has one
+    #[arg(long, value_name = "SCRIPT")]
+    listener: Option<String>,
+    /// Only cases whose id contains this; can be given several times
+    #[arg(long, value_name = "TEXT")]
+    filter: Vec<String>,
+    /// Say which cases there are, and run none
+    #[arg(long)]
+    list: bool,
+    /// How long a case may take, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    timeout: u64,
+    /// How to print the results
+    #[arg(long, value_enum, default_value_t)]
+    format: ReportFormat,
+}
+
+/// How a report is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum ReportFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs; stable.
+    Json,
+    /// JUnit's XML, for CI systems.
+    Junit,
+}
+
+impl Test {
+    /// How errors are printed.
+    pub(super) fn errors(&self) -> Format {
+        if self.format == ReportFormat::Json { Format::Json } else { Format::Text }
+    }
+
+    pub(super) async fn execute(&self, config: &Config, console: &Console) -> Outcome {
+        let chosen = self.chosen()?;
+        if self.list {
+            return self.print_cases(&chosen, console);
+        }
+        let suite = self.suite(config, chosen)?;
+        let shows = self.format == ReportFormat::Text;
+        let report = run(config, &suite, |case| {
+            if shows {
+                // That the output cannot be written is found out when the verdicts are.
+                let _ = console.line(&told(case));
+            }
+        })
+        .await?;
+        match self.format {
+            ReportFormat::Text => print_verdicts(&report, console)?,
+            ReportFormat::Json => console.json(&report)?,
+            ReportFormat::Junit => console.line(&junit::render(&report))?,
+        }
+        Ok(if report.is_pass() { DONE } else { ErrorKind::Failed.exit_code() })
+    }
+
+    fn chosen(&self) -> Result<Vec<&'static Case>> {
+        let is_chosen = |case: &&Case| {
+            self.filter.is_empty() || self.filter.iter().any(|text| case.id.contains(text.as_str()))
+        };
+        let chosen: Vec<&'static Case> = cases().filter(is_chosen).collect();
+        if chosen.is_empty() {
+            return Err(Error::new(ErrorKind::Usage, "no case has an id that contains what --filter says")
+                .hint("see: wharf runtime test --list"));
+        }
+        Ok(chosen)
+    }
+
+    fn suite(&self, config: &Config, cases: Vec<&'static Case>) -> Result<Suite> {
+        let library = self.library.clone().unwrap_or_default();
+        let library = std::path::absolute(&library)
+            .map_err(|error| Error::caused(ErrorKind::Usage, library.display(), &error))?;
+        let catalog = Catalog::only(&library);
+        let runtime = self.runtime(&catalog)?;
+        let provided = catalog.find(&runtime).map_err(Error::from)?;
+        let stamp = provided.library.stamp.as_ref();
+        let plugin = stamp.map(|Stamp { plugin, version, .. }| format!("{plugin} {version}"));
+        let material = self.material(config, provided.runtime, &cases)?;
+        Ok(Suite {
+            library: library.clone(),
+            runtime: provided.runtime.clone(),
+            plugin: plugin.unwrap_or_default(),
+            material,
+            cases,
+            timeout: Duration::from_secs(self.timeout),
+        })
+    }
+
+    fn runtime(&self, catalog: &Catalog) -> Result<String> {
+        if let Some(name) = &self.runtime {
+            return Ok(name.clone());
+        }
+        let provided = catalog.runtimes();
+        let names: Vec<&str> = provided.iter().map(|provided| provided.runtime.name.as_str()).collect();
+        match names.as_slice() {
+            [name] => Ok((*name).to_owned()),
+            [] => match catalog.libraries() {
+                [library] => Err(match &library.stamp {
+                    Err(error) => Error::new(ErrorKind::Owner, wharf::error::chain(error)),
+                    Ok(_) => Error::new(ErrorKind::Owner, "the library provides no runtime"),
+                }),
+                _ => Err(Error::new(ErrorKind::Usage, "no library was given")),
+            },
+            several => Err(Error::new(ErrorKind::Usage, "the library provides several runtimes")
+                .hint(format!("name one with --runtime: {}", several.join(", ")))),
+        }
+    }
+
+    /// What the cases run.
+    fn material(&self, config: &Config, runtime: &RuntimeStamp, cases: &[&Case]) -> Result<Material> {
+        let source = self.source(runtime)?;
+        let shell = match &source {
+            _ if self.plain => None,
+            Source::Command { .. } => Some(vec!["-c".to_owned()]),
+            Source::Image { .. } => Some(vec!["sh".to_owned(), "-c".to_owned()]),
+            Source::Package { .. } => None,
+        };
+        let listener = match (&self.listener, &shell, &source) {
+            (Some(script), Some(shell), _) => {
+                let args = shell.iter().cloned().chain([script.clone()]).collect();
+                Some(Listener { source: source.clone(), args })
+            }
+            (Some(_), None, _) => {
+                return Err(Error::new(
+                    ErrorKind::Usage,
+                    "--listener is a script, and what is run takes none",
+                ));
+            }
+            (None, _, Source::Command { .. }) => Some(Listener {
+                source: Source::Command { program: config.executable.display().to_string() },
+                args: vec![LISTEN_ARGUMENT.to_owned(), "{port}".to_owned()],
+            }),
+            (None, ..) => None,
+        };
+        let needs_listener = cases.iter().any(|case| case.needs.contains(&Need::Listener));
+        if listener.is_none() && needs_listener && runtime.capabilities.contains(&Capability::HTTP) {
+            return Err(Error::new(
+                ErrorKind::Usage,
+                "the runtime claims 'http', and nothing is named that listens",
+            )
+            .hint("name a script for the image with --listener, or other cases with --filter"));
+        }
+        Ok(Material { source, shell, listener })
+    }
+
+    fn source(&self, runtime: &RuntimeStamp) -> Result<Source> {
+        let accepts = |kind: &str| runtime.accepts.iter().any(|accepted| accepted == kind);
+        if let Some(program) = &self.command {
+            return Ok(Source::Command { program: program.clone() });
+        }
+        if let Some(reference) = &self.image {
+            return Ok(Source::Image { reference: reference.clone() });
+        }
+        if let Some(package) = &self.package {
+            let (tool, package) = package
+                .split_once("://")
+                .ok_or_else(|| Error::new(ErrorKind::Usage, "a package is TOOL://PACKAGE"))?;
+            return Ok(Source::Package { tool: tool.to_owned(), package: package.to_owned() });
+        }
+        if accepts("command") {
+            return Ok(Source::Command { program: "sh".to_owned() });
+        }
+        let message =
+            format!("the runtime '{}' runs no commands, so it must be said what to run", runtime.name);
+        Err(Error::new(ErrorKind::Usage, message).hint("name it with --image or --package"))
+    }
+
+    fn print_cases(&self, chosen: &[&Case], console: &Console) -> Outcome {
+        #[derive(Serialize)]
+        struct Listed {
+            id: &'static str,
+            profile: &'static str,
+            sentence: &'static str,
+        }
+        if self.format == ReportFormat::Json {
+            let listed = |case: &&Case| Listed {
+                id: case.id,
+                profile: case.profile.as_str(),
+                sentence: case.sentence,
+            };
+            console.json(&chosen.iter().map(listed).collect::<Vec<_>>())?;
+            return Ok(DONE);
+        }
+        for case in chosen {
+            console.line(&format!("{:24} {}", case.id, case.sentence))?;
+        }
+        Ok(DONE)
+    }
+}
+
+fn told(case: &CaseReport) -> String {
+    let (word, why) = match &case.result {
+        CaseResult::Passed => ("passed ", ""),
+        CaseResult::Failed(why) => ("FAILED ", why.as_str()),
+        CaseResult::Skipped(why) => ("skipped", why.as_str()),
+    };
+    let mut text = format!("{word} {}", case.id);
+    if !why.is_empty() {
+        text.push_str(&format!(": {}", escape::line(why)));
+    }
+    if matches!(case.result, CaseResult::Failed(_)) {
+        text.push_str(&format!("\n        {}", case.sentence));
+        for line in case.stderr.lines() {
+            text.push_str(&format!("\n        | {}", escape::line(line)));
+        }
+    }
+    text
+}
+
+fn print_verdicts(report: &Report, console: &Console) -> std::io::Result<()> {
+    console.line("")?;
+    let mut table = Table::new(&["PROFILE", "VERDICT", "WHY"]);
+    for profile in &report.profiles {
+        let verdict = match profile.verdict {
+            Verdict::Passed => "passed",
+            Verdict::Failed => "FAILED",
+            Verdict::Partial => "in part",
+            Verdict::NotClaimed => "not claimed",
+        };
+        table.row([profile.profile.as_str(), verdict, &profile.reasons.join("; ")]);
+    }
+    for line in table.render(None, None) {
+        console.line(&line)?;
+    }
+    Ok(())
+}

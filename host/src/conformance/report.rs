@@ -1,0 +1,144 @@
+//! What came of a run: cases, and a verdict on each profile.
+use serde::Serialize;
+use wharf_sdk::conformance::{Case, Profile};
+
+/// What came of a run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The runtime's name.
+    pub runtime: String,
+    /// The plugin's package and version.
+    pub plugin: String,
+    /// The verdicts.
+    pub profiles: Vec<ProfileReport>,
+    /// The cases, in the order in which they ran.
+    pub cases: Vec<CaseReport>,
+}
+
+/// One case.
+#[derive(Clone, Debug, Serialize)]
+pub struct CaseReport {
+    /// Its id.
+    pub id: &'static str,
+    /// The sentence of the contract that it tries.
+    pub sentence: &'static str,
+    /// Its profile.
+    pub profile: Profile,
+    /// What came of it.
+    #[serde(flatten)]
+    pub result: CaseResult,
+    /// How long it took, in milliseconds.
+    pub duration_ms: u64,
+    /// The end of what its processes wrote to stderr, if it failed.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub stderr: String,
+}
+
+/// What came of a case.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "result", content = "reason", rename_all = "snake_case")]
+pub enum CaseResult {
+    /// The runtime does what the sentence says.
+    Passed,
+    /// It does not, because of this.
+    Failed(String),
+    /// It was not tried, because of this.
+    Skipped(String),
+}
+
+/// The verdict on a profile, and its reasons.
+#[derive(Clone, Debug, Serialize)]
+pub struct ProfileReport {
+    /// Which.
+    pub profile: Profile,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why it is no pass.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<String>,
+}
+
+/// The verdict on a profile. A case that was skipped is no pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// All of its cases passed.
+    Passed,
+    /// One failed.
+    Failed,
+    /// Those that were tried passed, and others were not tried.
+    Partial,
+    /// None was tried.
+    NotClaimed,
+}
+
+impl Report {
+    /// Whether no case failed.
+    pub fn is_pass(&self) -> bool {
+        self.profiles.iter().all(|profile| profile.verdict != Verdict::Failed)
+    }
+
+    /// From the results of the cases that were chosen of all.
+    pub(super) fn new(runtime: String, plugin: String, cases: Vec<CaseReport>, all: &[&Case]) -> Self {
+        let profiles = Profile::ALL.into_iter().map(|profile| judge(profile, &cases, all)).collect();
+        Self { runtime, plugin, profiles, cases }
+    }
+}
+
+fn judge(profile: Profile, cases: &[CaseReport], all: &[&Case]) -> ProfileReport {
+    let of_profile: Vec<&CaseReport> = cases.iter().filter(|case| case.profile == profile).collect();
+    let passed = of_profile.iter().filter(|case| case.result == CaseResult::Passed).count();
+    let mut reasons = Vec::new();
+    let mut failed = false;
+    for case in &of_profile {
+        match &case.result {
+            CaseResult::Failed(_) => {
+                failed = true;
+                reasons.push(format!("{} failed", case.id));
+            }
+            CaseResult::Skipped(why) if !reasons.contains(why) => reasons.push(why.clone()),
+            _ => {}
+        }
+    }
+    let total = all.iter().filter(|case| case.profile == profile).count();
+    if of_profile.len() < total {
+        reasons.push(format!("{} of its {total} cases were not chosen", total - of_profile.len()));
+    }
+    let verdict = match passed {
+        _ if failed => Verdict::Failed,
+        passed if passed == total => Verdict::Passed,
+        0 => Verdict::NotClaimed,
+        _ => Verdict::Partial,
+    };
+    ProfileReport { profile, verdict, reasons }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wharf_sdk::conformance::cases;
+
+    fn verdict(profile: Profile, result: impl Fn(usize) -> Option<CaseResult>) -> Verdict {
+        let all: Vec<&Case> = cases().collect();
+        let of_profile = all.iter().filter(|case| case.profile == profile).enumerate();
+        let reports = of_profile.filter_map(|(at, case)| {
+            let (id, sentence, result) = (case.id, case.sentence, result(at)?);
+            Some(CaseReport { id, sentence, profile, result, duration_ms: 0, stderr: String::new() })
+        });
+        let report = Report::new(String::new(), String::new(), reports.collect(), &all);
+        report.profiles.iter().find(|judged| judged.profile == profile).unwrap().verdict
+    }
+
+    #[test]
+    fn a_skip_is_not_a_pass_and_one_failure_is_enough() {
+        let skipped = || Some(CaseResult::Skipped("not claimed".to_owned()));
+        let passed = || Some(CaseResult::Passed);
+        let failed = || Some(CaseResult::Failed("it hangs".to_owned()));
+        assert_eq!(verdict(Profile::Logs, |_| passed()), Verdict::Passed);
+        assert_eq!(verdict(Profile::Logs, |_| skipped()), Verdict::NotClaimed);
+        assert_eq!(verdict(Profile::Logs, |at| if at == 0 { skipped() } else { passed() }), Verdict::Partial);
+        assert_eq!(verdict(Profile::Logs, |at| if at == 0 { failed() } else { passed() }), Verdict::Failed);
+        assert_eq!(verdict(Profile::Logs, |at| (at == 0).then_some(CaseResult::Passed)), Verdict::Partial);
+        assert_eq!(verdict(Profile::Logs, |_| None), Verdict::NotClaimed);
+    }
+}

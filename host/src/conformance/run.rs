@@ -1,0 +1,234 @@
+//! Runs cases one after the other, each step in a process, and judges what came of them.
+use super::case_process::{CASE_ARGUMENT, Order, Work, make_private};
+use super::report::{CaseReport, CaseResult, Report};
+use crate::config::Config;
+use crate::error::{Error, ErrorKind, Result};
+use crate::status::HostId;
+use crate::supervise::free_port;
+use std::{
+    io,
+    os::unix::process::ExitStatusExt,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+use tokio::io::AsyncWriteExt;
+use wharf_sdk::Handle;
+use wharf_sdk::conformance::{Case, Material, Outcome, Setting, cases};
+use wharf_sdk::stamp::RuntimeStamp;
+
+/// How much longer than its case a process may take: it connects before, and cleans up after.
+const GRACE: Duration = Duration::from_secs(45);
+/// So much of what a failed case wrote to stderr is kept.
+const STDERR_BYTES: usize = 4 * 1024;
+
+/// What is to be tested, and with what.
+#[derive(Clone, Debug)]
+pub struct Suite {
+    /// The library.
+    pub library: PathBuf,
+    /// Which of its runtimes.
+    pub runtime: RuntimeStamp,
+    /// Its package and version.
+    pub plugin: String,
+    /// What the cases run.
+    pub material: Material,
+    /// The cases to run.
+    pub cases: Vec<&'static Case>,
+    /// How long a step of a case may take.
+    pub timeout: Duration,
+}
+
+/// Runs a suite, telling of each case when it has ended.
+///
+/// # Errors
+/// Where no case can be run at all: a folder or a process cannot be made.
+pub async fn run(config: &Config, suite: &Suite, mut tell: impl FnMut(&CaseReport)) -> Result<Report> {
+    let folder = config.data_dir.join("conformance").join(random_id()?);
+    let made = Folder::make(folder).map_err(|error| cannot(&error))?;
+    let mut reports = Vec::new();
+    for case in &suite.cases {
+        let report = Trial { config, suite, case, folder: made.0.join(case.id) }.run().await?;
+        tell(&report);
+        reports.push(report);
+    }
+    let all: Vec<&Case> = cases().collect();
+    Ok(Report::new(suite.runtime.name.clone(), suite.plugin.clone(), reports, &all))
+}
+
+fn cannot(error: &io::Error) -> Error {
+    Error::caused(ErrorKind::Failed, "the cases cannot be run", error)
+}
+
+fn random_id() -> Result<String> {
+    let id =
+        HostId::random().map_err(|error| Error::caused(ErrorKind::Failed, "no id can be made", &error))?;
+    Ok(id.to_string())
+}
+
+/// A folder that is removed in the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn make(path: PathBuf) -> io::Result<Self> {
+        make_private(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            tracing::warn!(folder = %self.0.display(), %error, "what the cases wrote cannot be removed");
+        }
+    }
+}
+
+/// One case that is being tried.
+struct Trial<'a> {
+    config: &'a Config,
+    suite: &'a Suite,
+    case: &'static Case,
+    folder: PathBuf,
+}
+
+impl Trial<'_> {
+    async fn run(&self) -> Result<CaseReport> {
+        let began = Instant::now();
+        let result = match self.case.unmet(&self.suite.runtime, &self.suite.material) {
+            Some(need) => CaseResult::Skipped(need.to_string()),
+            None => self.steps().await?,
+        };
+        let failed = matches!(result, CaseResult::Failed(_));
+        Ok(CaseReport {
+            id: self.case.id,
+            sentence: self.case.sentence,
+            profile: self.case.profile,
+            result,
+            duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            stderr: if failed { self.stderr() } else { String::new() },
+        })
+    }
+
+    async fn steps(&self) -> Result<CaseResult> {
+        make_private(&self.users_folder()).map_err(|error| cannot(&error))?;
+        let hosts = [random_id()?, random_id()?];
+        let mut left = None;
+        for step in 0..self.case.steps() {
+            match self.step(step, hosts.clone(), left.take()).await? {
+                Ok(handle) => left = handle,
+                Err(why) => {
+                    self.process(Work::Sweep { hosts: hosts.to_vec() }).await.map_err(|e| cannot(&e))?;
+                    return Ok(CaseResult::Failed(why));
+                }
+            }
+        }
+        Ok(CaseResult::Passed)
+    }
+
+    /// Runs a step; gives what it leaves to the next one, or why the case fails.
+    async fn step(
+        &self,
+        step: usize,
+        hosts: [String; 2],
+        left: Option<Handle>,
+    ) -> Result<std::result::Result<Option<Handle>, String>> {
+        let port = free_port().await.map_err(|error| cannot(&error))?;
+        let setting = Setting {
+            hosts,
+            material: self.suite.material.clone(),
+            capabilities: self.suite.runtime.capabilities.clone(),
+            port,
+            folder: self.users_folder(),
+            patience_ms: u64::try_from(self.suite.timeout.as_millis()).unwrap_or(u64::MAX),
+            left,
+        };
+        let work = Work::Step { case: self.case.id.to_owned(), step, setting: Box::new(setting) };
+        let ended = self.process(work).await.map_err(|error| cannot(&error))?;
+        Ok(match (ended, self.outcome()) {
+            (Some(status), Some(Outcome { breach: None, left })) if status.success() => Ok(left),
+            (_, Some(Outcome { breach: Some(why), .. })) => Err(why),
+            (Some(status), _) => Err(format!("the process of the plugin ended: {}", how(status))),
+            (None, _) => Err("the process of the plugin did not end in time, and was killed".to_owned()),
+        })
+    }
+
+    /// How a process that does this work ends; none where it did not end in time.
+    async fn process(&self, work: Work) -> io::Result<Option<ExitStatus>> {
+        let order = Order {
+            config: self.own_config(),
+            library: self.suite.library.clone(),
+            runtime: self.suite.runtime.name.clone(),
+            work,
+            outcome: self.outcome_file(),
+        };
+        let _: io::Result<()> = std::fs::remove_file(&order.outcome);
+        let stderr = std::fs::File::options().create(true).append(true).open(self.stderr_file())?;
+        let mut child = tokio::process::Command::new(&self.config.executable)
+            .arg(CASE_ARGUMENT)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(stderr)
+            .kill_on_drop(true)
+            .spawn()?;
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin.write_all(&serde_json::to_vec(&order)?).await?;
+        }
+        match tokio::time::timeout(self.suite.timeout.saturating_add(GRACE), child.wait()).await {
+            Ok(ended) => ended.map(Some),
+            Err(_) => {
+                child.kill().await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// The user's configuration, with places of the case's own.
+    fn own_config(&self) -> Config {
+        Config {
+            state_dir: self.folder.join("state"),
+            data_dir: self.folder.join("data"),
+            ..self.config.clone()
+        }
+    }
+
+    /// What workloads are let read or write lies beside what is wharf's own, which none may have.
+    fn users_folder(&self) -> PathBuf {
+        self.folder.join("user")
+    }
+
+    fn outcome_file(&self) -> PathBuf {
+        self.folder.join("outcome.json")
+    }
+
+    fn stderr_file(&self) -> PathBuf {
+        self.folder.join("stderr")
+    }
+
+    fn outcome(&self) -> Option<Outcome> {
+        serde_json::from_slice(&std::fs::read(self.outcome_file()).ok()?).ok()
+    }
+
+    fn stderr(&self) -> String {
+        last(&self.stderr_file(), STDERR_BYTES).unwrap_or_default()
+    }
+}
+
+/// The last so many bytes of a file, as text.
+fn last(path: &Path, bytes: usize) -> io::Result<String> {
+    use io::{Read, Seek, SeekFrom};
+    let mut file = std::fs::File::open(path)?;
+    let len = file.metadata()?.len();
+    file.seek(SeekFrom::Start(len.saturating_sub(bytes as u64)))?;
+    let mut end = Vec::new();
+    file.take(bytes as u64).read_to_end(&mut end)?;
+    Ok(String::from_utf8_lossy(&end).into_owned())
+}
+
+fn how(status: ExitStatus) -> String {
+    match (status.signal(), status.code()) {
+        (Some(signal), _) => format!("signal {signal}"),
+        (_, Some(code)) => format!("exit code {code}"),
+        _ => status.to_string(),
+    }
+}

@@ -1,0 +1,61 @@
+//! A loaded plugin as the SDK's cases reach it.
+use crate::plugin::{CallError, Catalog, ConnectOptions, Connection, Plugins, RawStream};
+use crate::supervise::{reading, sides};
+use std::{io, path::PathBuf, sync::Arc};
+use wharf_sdk::conformance::{Fault, Link, Pipe, Reply, Subject};
+
+/// One runtime of one library.
+pub(super) struct Library {
+    pub(super) path: PathBuf,
+    pub(super) runtime: String,
+    /// What it is connected with, but for the host's id.
+    pub(super) options: ConnectOptions,
+}
+
+impl Subject for Library {
+    fn connect(&self, host_id: &str) -> Reply<Arc<dyn Link>> {
+        let options = ConnectOptions { host_id: host_id.to_owned(), ..self.options.clone() };
+        let (path, runtime) = (self.path.clone(), self.runtime.clone());
+        Box::pin(async move {
+            let plugins = Plugins::with(Catalog::only(&path), options);
+            let client = plugins.connect(&runtime, None).await;
+            let client = client.map_err(|error| Fault::Broken(crate::error::chain(&error)))?;
+            Ok(Arc::new(Connected(client.connection())) as Arc<dyn Link>)
+        })
+    }
+}
+
+struct Connected(Arc<dyn Connection>);
+
+impl Link for Connected {
+    fn call(&self, operation: &'static str, document: String) -> Reply<String> {
+        let answer = self.0.call(operation, document);
+        Box::pin(async move { answer.await.map_err(fault) })
+    }
+
+    fn open(&self, operation: &'static str, document: String) -> Reply<Pipe> {
+        let answer = self.0.open(operation, document);
+        Box::pin(async move {
+            let stream = answer.await.map_err(fault)?;
+            pipe(stream).map_err(|error| Fault::Broken(error.to_string()))
+        })
+    }
+}
+
+fn pipe(stream: RawStream) -> io::Result<Pipe> {
+    let (reader, writer) = match stream {
+        // Logs have no writing side.
+        RawStream::Descriptors { reader: Some(reader), writer: None } => {
+            (reading(reader)?, Box::new(tokio::io::sink()) as _)
+        }
+        both => sides(both)?,
+    };
+    Ok(Pipe { reader, writer })
+}
+
+fn fault(error: CallError) -> Fault {
+    match error {
+        CallError::Answered(error) => Fault::Answered(error),
+        other => Fault::Broken(crate::error::chain(&other)),
+    }
+}

@@ -1,0 +1,30 @@
+//! What holds a workload back.
+//!
+//! ```text
+//! launcher:   Plan::of(job) --> what holds, what does not, or a refusal;  cgroup::make
+//! stage two:  apply(plan): files and ports (Landlock), privileges (capabilities), system calls (seccomp)
+//! ```
+//!
+//! The launcher finds out what can be enforced before anything is promised; stage two enforces all of that on itself,
+//! directly before it executes the program, or does not execute it. Each layer stands by itself:
+//!
+//! | what | by what |
+//! |---|---|
+//! | files | Landlock: an allow-list; nothing else can be opened, made, renamed or removed |
+//! | ports | Landlock for TCP, the system call filter for all other protocols |
+//! | other processes | Landlock: no signal, no tracing, no abstract socket beyond the workload |
+//! | privileges | `no_new_privs`, every set of capabilities emptied and locked |
+//! | system calls | seccomp, an allow-list ([`syscalls`]) |
+//! | memory, processors, processes | control groups, version 2 or 1 ([`cgroup`]) |
+//!
+//! Landlock has no say in metadata: names and attributes of files can be seen, and attributes of the user's own files
+//! changed, outside the list too.
+pub(super) mod cgroup;
+mod kernel;
+mod plan;
+mod privileges;
+mod syscalls;
+mod verify;
+
+pub(super) use plan::{Plan, Refusal};
+pub(super) use verify::escaped;

@@ -1,0 +1,173 @@
+//! What of a [`Sandbox`] is enforced here, and its enforcement.
+use super::{kernel::Kernel, privileges, syscalls};
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath, PathFd,
+    PathFdError, Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, Scope,
+};
+use rustix::fs::FileType;
+use std::{io, path::Path};
+use wharf_sdk::{
+    Confinement, Measure,
+    launch::{Network, Sandbox},
+};
+
+/// Part of a specification that cannot be honoured here, and may not be left out.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{field}' cannot be enforced on this machine: {reason}; --allow-weaker runs it without")]
+pub(in crate::launch) struct Refusal {
+    /// The field.
+    pub(in crate::launch) field: &'static str,
+    /// Why not.
+    pub(in crate::launch) reason: String,
+}
+
+/// Why what was found to be possible could not be done.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::launch) enum SandboxError {
+    #[error("its files and ports cannot be restricted: {0}")]
+    Landlock(#[from] RulesetError),
+    #[error("the path {0}")]
+    Path(#[from] PathFdError),
+    #[error("its privileges cannot be dropped: {0}")]
+    Privileges(rustix::io::Errno),
+    #[error("its system calls cannot be filtered: {0}")]
+    SystemCalls(#[from] seccompiler::Error),
+}
+
+/// What is enforced.
+#[derive(Debug)]
+pub(in crate::launch) struct Plan<'a> {
+    sandbox: &'a Sandbox,
+    files: BitFlags<AccessFs>,
+    ports: bool,
+    scopes: bool,
+}
+
+impl<'a> Plan<'a> {
+    /// Finds out what can be enforced here.
+    pub(in crate::launch) fn of(sandbox: &'a Sandbox) -> Result<(Self, Confinement), Refusal> {
+        let kernel = Kernel::here();
+        let mut found = Findings { sandbox, told: Confinement::default() };
+        let files = kernel.files;
+        found.add("files", files.contains(AccessFs::ReadFile), "Landlock", "the kernel has no Landlock")?;
+        if !files.is_empty() {
+            let reason = "before Linux 6.2 a file outside can be cut to another length";
+            found.add("truncation", files.contains(AccessFs::Truncate), "Landlock", reason)?;
+        }
+        let reason = "before Linux 6.12 signals reach every process of the user";
+        found.add("other processes", kernel.scopes, "Landlock", reason)?;
+        let ports = match &sandbox.network {
+            Network::Open => false,
+            Network::Ports { listen, connect } if listen.is_empty() && connect.is_empty() => {
+                found.add("network", true, "seccomp: no sockets", "")?;
+                false
+            }
+            Network::Ports { .. } => {
+                let reason = "TCP ports cannot be told apart before Linux 6.7";
+                found.add("network", kernel.ports, "Landlock: TCP ports; seccomp: TCP alone", reason)?;
+                kernel.ports
+            }
+        };
+        found.add("Unix sockets", true, "seccomp", "")?;
+        found.add("privileges", true, "no_new_privs, no capabilities", "")?;
+        found.add("system calls", true, "seccomp", "")?;
+        Ok((Self { sandbox, files, ports, scopes: kernel.scopes }, found.told))
+    }
+
+    /// Enforces it on this process, for good: the last thing before the program is executed.
+    pub(in crate::launch) fn apply(&self) -> Result<(), SandboxError> {
+        privileges::drop_all().map_err(SandboxError::Privileges)?;
+        self.restrict_access()?;
+        let filters = syscalls::filters(&self.sandbox.network).map_err(seccompiler::Error::from)?;
+        filters.iter().try_for_each(|filter| seccompiler::apply_filter(filter)).map_err(SandboxError::from)
+    }
+
+    pub(super) fn restricts_files(&self) -> bool {
+        !self.files.is_empty()
+    }
+
+    pub(super) fn restricts_processes(&self) -> bool {
+        self.restricts_files() && self.scopes
+    }
+
+    pub(super) fn restricts_ports(&self) -> bool {
+        self.restricts_files() && self.ports
+    }
+
+    fn restrict_access(&self) -> Result<(), SandboxError> {
+        if self.files.is_empty() {
+            return Ok(());
+        }
+        let strict = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+        let mut ruleset = strict.handle_access(self.files)?;
+        if self.ports {
+            ruleset = ruleset.handle_access(AccessNet::from_all(ABI::V4))?;
+        }
+        if self.scopes {
+            ruleset = ruleset.scope(Scope::from_all(ABI::V6))?;
+        }
+        let mut ruleset = ruleset.create()?;
+        for path in &self.sandbox.read {
+            ruleset = self.allow(ruleset, path, AccessFs::from_read(ABI::V1))?;
+        }
+        for path in &self.sandbox.write {
+            ruleset = self.allow(ruleset, path, self.files)?;
+        }
+        if let (true, Network::Ports { listen, connect }) = (self.ports, &self.sandbox.network) {
+            let listening = listen.iter().map(|&port| NetPort::new(port, AccessNet::BindTcp));
+            let connecting = connect.iter().map(|&port| NetPort::new(port, AccessNet::ConnectTcp));
+            for rule in listening.chain(connecting) {
+                ruleset = ruleset.add_rule(rule)?;
+            }
+        }
+        ruleset.restrict_self()?;
+        Ok(())
+    }
+
+    /// Access to what the path means now, links followed. One that does not exist cannot be allowed.
+    fn allow(
+        &self,
+        ruleset: RulesetCreated,
+        path: &Path,
+        access: BitFlags<AccessFs>,
+    ) -> Result<RulesetCreated, SandboxError> {
+        let opened = match PathFd::new(path) {
+            Ok(opened) => opened,
+            Err(PathFdError::OpenCall { source, .. }) if is_out_of_reach(&source) => return Ok(ruleset),
+            Err(error) => return Err(error.into()),
+        };
+        let kind = rustix::fs::fstat(&opened).map(|stat| FileType::from_raw_mode(stat.st_mode));
+        let possible = match kind {
+            Ok(FileType::Directory) => access,
+            // To a device nothing is done but reading and writing.
+            Ok(FileType::CharacterDevice) => access & (AccessFs::ReadFile | AccessFs::WriteFile),
+            _ => access & AccessFs::from_file(ABI::V5),
+        };
+        Ok(ruleset.add_rule(PathBeneath::new(opened, possible & self.files))?)
+    }
+}
+
+/// What does not exist, or what the user may not reach anyway.
+fn is_out_of_reach(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied | io::ErrorKind::NotADirectory
+    )
+}
+
+struct Findings<'a> {
+    sandbox: &'a Sandbox,
+    told: Confinement,
+}
+
+impl Findings<'_> {
+    fn add(&mut self, what: &'static str, holds: bool, how: &str, why_not: &str) -> Result<(), Refusal> {
+        if !holds && !self.sandbox.allow_weaker && self.sandbox.asked.iter().any(|asked| asked == what) {
+            return Err(Refusal { field: what, reason: why_not.to_owned() });
+        }
+        let (list, how) =
+            if holds { (&mut self.told.enforced, how) } else { (&mut self.told.weaker, why_not) };
+        list.push(Measure { what: what.to_owned(), how: how.to_owned() });
+        Ok(())
+    }
+}

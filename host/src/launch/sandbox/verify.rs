@@ -1,0 +1,31 @@
+//! Whether a sandbox holds: tried from inside, on behalf of `wharf runtime check`.
+use super::plan::Plan;
+use rustix::{
+    process::{getppid, test_kill_process},
+    thread::{SecureComputingMode, capabilities, no_new_privs, secure_computing_mode},
+};
+use std::{
+    fs,
+    net::{TcpListener, UdpSocket},
+    os::unix::net::UnixDatagram,
+};
+
+/// What must not be possible in it and is. The sandbox must be one without `/`, and without a port to listen on.
+pub(in crate::launch) fn escaped(plan: &Plan<'_>) -> Vec<&'static str> {
+    let signals = || getppid().is_some_and(|parent| test_kill_process(parent).is_ok());
+    let has_capabilities = capabilities(None).map_or(true, |sets| !sets.permitted.is_empty());
+    [
+        (plan.restricts_files() && fs::read_dir("/").is_ok(), "a folder outside can be listed"),
+        (plan.restricts_processes() && signals(), "a process outside can be signalled"),
+        (plan.restricts_ports() && TcpListener::bind("127.0.0.1:0").is_ok(), "a port can be listened on"),
+        (UdpSocket::bind("127.0.0.1:0").is_ok(), "datagrams can be sent"),
+        (UnixDatagram::unbound().is_ok(), "Unix sockets can be made"),
+        (UnixDatagram::pair().is_ok(), "pairs of datagram sockets can be made"),
+        (has_capabilities, "there are capabilities"),
+        (!no_new_privs().unwrap_or(false), "privileges can be gained"),
+        (secure_computing_mode() != Ok(SecureComputingMode::Filter), "system calls are not filtered"),
+    ]
+    .into_iter()
+    .filter_map(|(got_through, what)| got_through.then_some(what))
+    .collect()
+}

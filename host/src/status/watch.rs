@@ -1,0 +1,93 @@
+//! [`Watch`]: tells when files of the state directory may have changed, through inotify(7). Nothing is polled, written
+//! or locked.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+use rustix::io::Errno;
+use tokio::io::AsyncReadExt;
+
+/// Room for many events at once; the longest one has a name of 255 bytes.
+const EVENTS_BYTES: usize = 64 * 1024;
+
+/// Tells when something that is watched may have changed.
+#[derive(Debug)]
+pub struct Watch {
+    /// It is waited for in a thread of Tokio's, as a file is: `AsyncFd` can only be made with `unsafe`.
+    inotify: tokio::fs::File,
+    events: Vec<u8>,
+}
+
+impl Watch {
+    /// Watches nothing yet.
+    pub fn new() -> io::Result<Self> {
+        let inotify = inotify::init(CreateFlags::CLOEXEC)?;
+        Ok(Self { inotify: tokio::fs::File::from_std(File::from(inotify)), events: vec![0; EVENTS_BYTES] })
+    }
+
+    /// Watches what is written to the file that the path leads to now.
+    pub fn file(&self, path: &Path) -> io::Result<()> {
+        Ok(inotify::add_watch(&self.inotify, path, WatchFlags::MODIFY).map(drop)?)
+    }
+
+    /// Watches which files come to a folder, leave it or are replaced. As long as it does not exist, the nearest folder
+    /// above is watched instead: to be called again after each change.
+    pub fn folder(&self, path: &Path) -> io::Result<()> {
+        if self.add_folder(path)? {
+            return Ok(());
+        }
+        if let Some(parent) = path.parent() {
+            self.folder(parent)?;
+            // It may have been made before the one above was watched.
+            self.add_folder(path)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the folder is there, and watched.
+    fn add_folder(&self, path: &Path) -> io::Result<bool> {
+        const COMING_AND_GOING: WatchFlags = WatchFlags::CREATE
+            .union(WatchFlags::DELETE)
+            .union(WatchFlags::MOVE)
+            .union(WatchFlags::DELETE_SELF)
+            .union(WatchFlags::MOVE_SELF)
+            .union(WatchFlags::ONLYDIR);
+        match inotify::add_watch(&self.inotify, path, COMING_AND_GOING) {
+            Ok(_) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Returns after something has happened. Which of several events it was says nothing that reading does not say.
+    pub async fn changed(&mut self) -> io::Result<()> {
+        self.inotify.read(&mut self.events).await.map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_folder_is_watched_before_it_exists() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("state/runconfigs");
+        let mut watch = Watch::new().unwrap();
+        watch.folder(&folder).unwrap();
+        std::fs::create_dir(root.path().join("state")).unwrap();
+        watch.changed().await.unwrap();
+        watch.folder(&folder).unwrap();
+        std::fs::create_dir(&folder).unwrap();
+        watch.changed().await.unwrap();
+        watch.folder(&folder).unwrap();
+        File::create(folder.join("time.json")).unwrap();
+        watch.changed().await.unwrap();
+        std::fs::rename(folder.join("time.json"), folder.join("other.json")).unwrap();
+        watch.changed().await.unwrap();
+        std::fs::remove_file(folder.join("other.json")).unwrap();
+        watch.changed().await.unwrap();
+    }
+}

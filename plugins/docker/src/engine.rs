@@ -1,0 +1,190 @@
+//! One engine behind one socket: what it is, which version to speak with it, and what tells it from every other.
+use crate::{
+    http,
+    observe::{Inspection, Summary},
+};
+use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker, errors::Error};
+use serde::{Deserialize, de::DeserializeOwned};
+use std::{
+    io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+/// bollard's own limit for the beginning of an answer, in seconds. Waiting for a container's end may take for ever,
+/// and every other call has the host's deadline.
+const NO_TIMEOUT_S: u64 = u64::MAX;
+/// What Podman calls itself among the components of its version.
+const PODMAN: &str = "Podman Engine";
+
+/// The two kinds of engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flavor {
+    Docker,
+    Podman,
+}
+
+impl Flavor {
+    /// The runtime's name.
+    pub(crate) const fn runtime(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Podman => "podman",
+        }
+    }
+
+    /// The engine's name.
+    pub(crate) const fn title(self) -> &'static str {
+        match self {
+            Self::Docker => "Docker",
+            Self::Podman => "Podman",
+        }
+    }
+}
+
+/// An engine that has answered.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    /// What it is, whatever its socket is called.
+    pub(crate) flavor: Flavor,
+    /// Speaks the version that both know.
+    pub(crate) client: Docker,
+    socket: PathBuf,
+    /// Its own version: what Podman's own interface is asked with.
+    version: String,
+}
+
+/// The part of `/version` that is read.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Version {
+    version: String,
+    api_version: String,
+    #[serde(default)]
+    components: Vec<Component>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Component {
+    name: String,
+}
+
+/// The part of Docker's `/info` that tells one engine from another.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct DockerInfo {
+    #[serde(rename = "ID")]
+    id: String,
+    docker_root_dir: String,
+}
+
+/// The part of Podman's own `/info` that does.
+#[derive(Deserialize)]
+struct PodmanInfo {
+    store: PodmanStore,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PodmanStore {
+    graph_root: String,
+}
+
+/// What an engine says of a request that fails.
+#[derive(Deserialize)]
+struct Refusal {
+    message: String,
+}
+
+impl Engine {
+    /// Asks what answers at a socket. The path without a version is the one that every engine has.
+    pub(crate) async fn reach(socket: &Path) -> io::Result<Self> {
+        let version: Version = http::get(socket, "/version").await?;
+        let is_podman = version.components.iter().any(|component| component.name == PODMAN);
+        let flavor = if is_podman { Flavor::Podman } else { Flavor::Docker };
+        let api = common_version(&version.api_version)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "its version makes no sense"))?;
+        let path = socket.to_str().ok_or_else(|| io::Error::other("its path is not UTF-8"))?;
+        let client = Docker::connect_with_unix(path, NO_TIMEOUT_S, &api).map_err(io::Error::other)?;
+        Ok(Self { flavor, client, socket: socket.to_owned(), version: version.version })
+    }
+
+    /// What tells this engine from every other one, also from another one behind the same socket.
+    ///
+    /// Docker: two engines of one machine have the same ID, so the data root belongs to it. Podman: the ID in what it
+    /// answers to Docker's clients is another one each time; its storage, the user whose socket it is, and the machine
+    /// say which one it is.
+    pub(crate) async fn instance(&self) -> io::Result<String> {
+        match self.flavor {
+            Flavor::Docker => {
+                let info: DockerInfo = http::get(&self.socket, "/info").await?;
+                Ok(format!("{} {}", info.id, info.docker_root_dir))
+            }
+            Flavor::Podman => {
+                let path = format!("/v{}/libpod/info", self.version);
+                let info: PodmanInfo = http::get(&self.socket, &path).await?;
+                let user = std::fs::metadata(&self.socket)?.uid();
+                Ok(format!("{}/{user} {}", machine(), info.store.graph_root))
+            }
+        }
+    }
+
+    /// All containers with these labels, running or not.
+    pub(crate) async fn list(&self, labels: &[String]) -> Result<Vec<Summary>, Error> {
+        let filters = serde_json::json!({ "label": labels }).to_string();
+        let filters: String = form_urlencoded::byte_serialize(filters.as_bytes()).collect();
+        self.ask(&format!("/containers/json?all=true&filters={filters}")).await
+    }
+
+    /// One container.
+    pub(crate) async fn inspect(&self, container: &str) -> Result<Inspection, Error> {
+        self.ask(&format!("/containers/{container}/json")).await
+    }
+
+    /// Asks what bollard's models do not take: it knows Docker's states alone, and refuses an answer with another one.
+    async fn ask<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
+        let (status, answer) = http::ask(&self.socket, path).await?;
+        if status.is_success() {
+            return Ok(serde_json::from_slice(&answer)?);
+        }
+        let message = serde_json::from_slice(&answer).map_or_else(
+            |_| String::from_utf8_lossy(&answer).into_owned(),
+            |refusal: Refusal| refusal.message,
+        );
+        Err(Error::DockerResponseServerError { status_code: status.as_u16(), message })
+    }
+}
+
+/// The newest version that both sides know: theirs, or bollard's.
+fn common_version(theirs: &str) -> Option<ClientVersion> {
+    let (major, minor) = theirs.split_once('.')?;
+    // Podman writes three numbers.
+    let minor = minor.split('.').next()?;
+    let theirs = ClientVersion { major_version: major.parse().ok()?, minor_version: minor.parse().ok()? };
+    Some(if theirs < *API_DEFAULT_VERSION { theirs } else { *API_DEFAULT_VERSION })
+}
+
+/// This machine: its id, else its name.
+fn machine() -> String {
+    ["/etc/machine-id", "/var/lib/dbus/machine-id", "/proc/sys/kernel/hostname"]
+        .into_iter()
+        .filter_map(|path| std::fs::read_to_string(path).ok())
+        .map(|text| text.trim().to_owned())
+        .find(|id| !id.is_empty() && id != "uninitialized")
+        .unwrap_or_else(|| "unknown".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_older_of_both_versions_is_spoken() {
+        let spoken = |theirs| common_version(theirs).map(|version| version.to_string());
+        assert_eq!(spoken("1.41").as_deref(), Some("1.41"));
+        assert_eq!(spoken("1.999"), Some(API_DEFAULT_VERSION.to_string()));
+        assert_eq!(spoken("1.41.2").as_deref(), Some("1.41"));
+        assert_eq!(spoken("new"), None);
+    }
+}

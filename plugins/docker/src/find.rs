@@ -1,0 +1,238 @@
+//! How an engine is found, for workloads that are yet to be made; those that exist are reached where they were made.
+//!
+//! The first that says something decides, whether it works or not:
+//!
+//! | place | `docker` | `podman` |
+//! |---|---|---|
+//! | configuration | `runtimes.docker.endpoint` | `runtimes.podman.endpoint` |
+//! | environment | `DOCKER_HOST` | `CONTAINER_HOST` |
+//! | Docker's current context | `DOCKER_CONTEXT`, or `currentContext` in `~/.docker/config.json` (`DOCKER_CONFIG`) | |
+//!
+//! Else these sockets are tried in their order, and the first that the right kind of engine answers is taken. Each name
+//! also looks at the other's sockets, behind its own: what answers counts, not what its socket is called.
+//!
+//! | engine | socket |
+//! |---|---|
+//! | Docker, of the system | `/var/run/docker.sock` |
+//! | Docker, rootless | `$XDG_RUNTIME_DIR/docker.sock` |
+//! | Docker Desktop on Linux | `~/.docker/desktop/docker.sock` |
+//! | Docker Desktop on macOS | `~/.docker/run/docker.sock` |
+//! | Colima | `~/.colima/default/docker.sock` |
+//! | Rancher Desktop | `~/.rd/docker.sock` |
+//! | OrbStack | `~/.orbstack/run/docker.sock` |
+//! | Podman, rootless | `$XDG_RUNTIME_DIR/podman/podman.sock` |
+//! | Podman, of the system | `/run/podman/podman.sock` |
+//! | Podman machine | `~/.local/share/containers/podman/machine/podman.sock` |
+//! | Podman machine on macOS | `$TMPDIR/podman/podman-machine-default-api.sock` |
+use crate::{
+    engine::{Engine, Flavor},
+    error::trouble,
+};
+use serde::Deserialize;
+use std::{
+    collections::HashMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// The variables that are looked at.
+const VARIABLES: [&str; 7] =
+    ["DOCKER_HOST", "CONTAINER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "HOME", "XDG_RUNTIME_DIR", "TMPDIR"];
+/// The name of the context that is none.
+const DEFAULT_CONTEXT: &str = "default";
+
+/// What a search looks at.
+#[derive(Debug)]
+pub(crate) struct Surroundings {
+    /// Where absolute paths of the table begin: `/`, but in tests.
+    root: PathBuf,
+    variables: HashMap<&'static str, String>,
+}
+
+/// What a search finds.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// An engine, or what should be one and does not answer as one.
+    Socket(PathBuf),
+    /// No engine.
+    Nothing {
+        /// Where it was looked for, and what was there.
+        tried: Vec<String>,
+    },
+    /// The user says which engine, and it cannot be used.
+    Unusable {
+        /// Why.
+        why: String,
+    },
+}
+
+/// The part of Docker's configuration that is read.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct DockerConfig {
+    current_context: String,
+}
+
+/// The part of a context's `meta.json` that is read.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ContextMeta {
+    name: String,
+    endpoints: HashMap<String, ContextEndpoint>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ContextEndpoint {
+    #[serde(default)]
+    host: String,
+}
+
+impl Surroundings {
+    /// Those of this process.
+    pub(crate) fn of_this_process() -> Self {
+        let variable = |name| Some((name, std::env::var(name).ok().filter(|value| !value.is_empty())?));
+        Self { root: PathBuf::from("/"), variables: VARIABLES.into_iter().filter_map(variable).collect() }
+    }
+
+    fn variable(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str)
+    }
+
+    /// The engine for this name.
+    pub(crate) async fn find(&self, flavor: Flavor, configured: Option<&str>) -> Found {
+        match self.named(flavor, configured) {
+            Ok(Some((by, endpoint))) => match socket_of(&endpoint) {
+                Ok(socket) => Found::Socket(socket),
+                Err(why) => Found::Unusable { why: format!("{by} says '{endpoint}': {why}") },
+            },
+            Ok(None) => self.search(flavor).await,
+            Err(why) => Found::Unusable { why },
+        }
+    }
+
+    /// What the user says, and by what.
+    fn named(&self, flavor: Flavor, configured: Option<&str>) -> Result<Option<(String, String)>, String> {
+        if let Some(endpoint) = configured {
+            let by = format!("runtimes.{}.endpoint in config.json", flavor.runtime());
+            return Ok(Some((by, endpoint.to_owned())));
+        }
+        let variable = match flavor {
+            Flavor::Docker => "DOCKER_HOST",
+            Flavor::Podman => "CONTAINER_HOST",
+        };
+        if let Some(endpoint) = self.variable(variable) {
+            return Ok(Some((variable.to_owned(), endpoint.to_owned())));
+        }
+        match flavor {
+            Flavor::Docker => self.context(),
+            Flavor::Podman => Ok(None),
+        }
+    }
+
+    /// The endpoint of Docker's current context.
+    fn context(&self) -> Result<Option<(String, String)>, String> {
+        let folder = self.variable("DOCKER_CONFIG").map(PathBuf::from);
+        let Some(folder) = folder.or_else(|| Some(Path::new(self.variable("HOME")?).join(".docker"))) else {
+            return Ok(None);
+        };
+        let name = match self.variable("DOCKER_CONTEXT") {
+            Some(name) => name.to_owned(),
+            None => current_context(&folder.join("config.json"))?,
+        };
+        if name.is_empty() || name == DEFAULT_CONTEXT {
+            return Ok(None);
+        }
+        // The folders are named after digests of the names, which the files hold as well.
+        let metas = fs::read_dir(folder.join("contexts/meta")).into_iter().flatten().filter_map(Result::ok);
+        let meta = metas
+            .filter_map(|entry| fs::read(entry.path().join("meta.json")).ok())
+            .filter_map(|text| serde_json::from_slice::<ContextMeta>(&text).ok())
+            .find(|meta| meta.name == name);
+        let endpoint =
+            meta.and_then(|mut meta| meta.endpoints.remove("docker")).map(|endpoint| endpoint.host);
+        match endpoint.filter(|host| !host.is_empty()) {
+            Some(host) => Ok(Some((format!("Docker's context '{name}'"), host))),
+            None => Err(format!("Docker's current context '{name}' does not exist; see: docker context ls")),
+        }
+    }
+
+    async fn search(&self, flavor: Flavor) -> Found {
+        let mut tried = Vec::new();
+        let mut broken = None;
+        for (owner, socket) in self.sockets(flavor) {
+            match Engine::reach(&socket).await {
+                Ok(engine) if engine.flavor == flavor => return Found::Socket(socket),
+                Ok(engine) => tried.push(format!("{} ({} answers)", socket.display(), engine.flavor.title())),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    tried.push(socket.display().to_string());
+                }
+                Err(error) => {
+                    tried.push(trouble(&socket, &error));
+                    if owner == flavor {
+                        broken.get_or_insert(socket);
+                    }
+                }
+            }
+        }
+        broken.map_or(Found::Nothing { tried }, Found::Socket)
+    }
+
+    /// The table of sockets, those of this name first.
+    fn sockets(&self, flavor: Flavor) -> Vec<(Flavor, PathBuf)> {
+        let system = |path: &str| Some(self.root.join(path));
+        let below = |variable: &str, path: &str| Some(Path::new(self.variable(variable)?).join(path));
+        let home = |path| below("HOME", path);
+        let docker = [
+            system("var/run/docker.sock"),
+            below("XDG_RUNTIME_DIR", "docker.sock"),
+            home(".docker/desktop/docker.sock"),
+            home(".docker/run/docker.sock"),
+            home(".colima/default/docker.sock"),
+            home(".rd/docker.sock"),
+            home(".orbstack/run/docker.sock"),
+        ];
+        let podman = [
+            below("XDG_RUNTIME_DIR", "podman/podman.sock"),
+            system("run/podman/podman.sock"),
+            home(".local/share/containers/podman/machine/podman.sock"),
+            below("TMPDIR", "podman/podman-machine-default-api.sock"),
+        ];
+        let docker = docker.into_iter().flatten().map(|socket| (Flavor::Docker, socket));
+        let podman = podman.into_iter().flatten().map(|socket| (Flavor::Podman, socket));
+        match flavor {
+            Flavor::Docker => docker.chain(podman).collect(),
+            Flavor::Podman => podman.chain(docker).collect(),
+        }
+    }
+}
+
+/// The path in an endpoint such as `unix:///run/docker.sock`.
+pub(crate) fn socket_of(endpoint: &str) -> Result<PathBuf, String> {
+    match endpoint.strip_prefix("unix://").map(PathBuf::from) {
+        Some(socket) if socket.is_absolute() => Ok(socket),
+        Some(_) => Err("the path of a socket must be absolute".to_owned()),
+        None => Err("only engines of this machine are used, through their sockets (unix:///…)".to_owned()),
+    }
+}
+
+/// A socket as an endpoint.
+pub(crate) fn endpoint_of(socket: &Path) -> String {
+    format!("unix://{}", socket.display())
+}
+
+/// No file: no context. One that cannot be read may name another engine than the one that would be taken instead.
+fn current_context(config: &Path) -> Result<String, String> {
+    let unreadable =
+        |why: String| format!("{} cannot be read: {why}; mend it, or set DOCKER_HOST", config.display());
+    match fs::read(config) {
+        Ok(text) => serde_json::from_slice::<DockerConfig>(&text)
+            .map(|config| config.current_context)
+            .map_err(|error| unreadable(error.to_string())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(unreadable(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,169 @@
+use super::*;
+use std::io::Write;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::UnixListener,
+};
+
+/// A machine in a temporary folder: `/`, a home, a folder for sockets and one for temporary files.
+struct Machine {
+    folder: tempfile::TempDir,
+    surroundings: Surroundings,
+}
+
+impl Machine {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let variables = HashMap::from([
+            ("HOME", path("home")),
+            ("XDG_RUNTIME_DIR", path("user")),
+            ("TMPDIR", path("tmp")),
+        ]);
+        Self { surroundings: Surroundings { root: folder.path().join("root"), variables }, folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn set(&mut self, variable: &'static str, value: &str) {
+        self.surroundings.variables.insert(variable, value.to_owned());
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::File::create(path).unwrap().write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Something that answers every question at a socket with the version of an engine of this kind.
+    fn answers(&self, name: &str, flavor: Flavor) -> PathBuf {
+        let component = match flavor {
+            Flavor::Docker => "Engine",
+            Flavor::Podman => "Podman Engine",
+        };
+        let body =
+            format!(r#"{{"Version":"1.0.0","ApiVersion":"1.41","Components":[{{"Name":"{component}"}}]}}"#);
+        let listener = self.listener(name);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _ = stream.read(&mut [0; 4096]).await;
+                let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        self.path(name)
+    }
+
+    fn listener(&self, name: &str) -> UnixListener {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        UnixListener::bind(path).unwrap()
+    }
+
+    async fn find(&self, flavor: Flavor) -> Found {
+        self.surroundings.find(flavor, None).await
+    }
+}
+
+#[tokio::test]
+async fn each_place_of_the_table_is_looked_at() {
+    let docker = [
+        "root/var/run/docker.sock",
+        "user/docker.sock",
+        "home/.docker/desktop/docker.sock",
+        "home/.docker/run/docker.sock",
+        "home/.colima/default/docker.sock",
+        "home/.rd/docker.sock",
+        "home/.orbstack/run/docker.sock",
+    ];
+    let podman = [
+        "user/podman/podman.sock",
+        "root/run/podman/podman.sock",
+        "home/.local/share/containers/podman/machine/podman.sock",
+        "tmp/podman/podman-machine-default-api.sock",
+    ];
+    let docker = docker.map(|place| (Flavor::Docker, place));
+    for (flavor, place) in docker.into_iter().chain(podman.map(|place| (Flavor::Podman, place))) {
+        let machine = Machine::new();
+        let socket = machine.answers(place, flavor);
+        assert_eq!(machine.find(flavor).await, Found::Socket(socket), "{place}");
+    }
+}
+
+#[tokio::test]
+async fn of_two_places_the_first_is_taken() {
+    let machine = Machine::new();
+    machine.answers("home/.rd/docker.sock", Flavor::Docker);
+    let first = machine.answers("root/var/run/docker.sock", Flavor::Docker);
+    assert_eq!(machine.find(Flavor::Docker).await, Found::Socket(first));
+}
+
+#[tokio::test]
+async fn what_answers_counts_and_not_what_its_socket_is_called() {
+    let machine = Machine::new();
+    let socket = machine.answers("root/var/run/docker.sock", Flavor::Podman);
+    assert_eq!(machine.find(Flavor::Podman).await, Found::Socket(socket));
+    let Found::Nothing { tried } = machine.find(Flavor::Docker).await else { panic!("there is no Docker") };
+    assert!(tried[0].contains("Podman answers"), "{tried:?}");
+}
+
+#[tokio::test]
+async fn what_does_not_answer_is_shown_unless_another_place_does() {
+    let machine = Machine::new();
+    drop(machine.listener("root/var/run/docker.sock"));
+    let dead = machine.path("root/var/run/docker.sock");
+    assert_eq!(machine.find(Flavor::Docker).await, Found::Socket(dead));
+    assert!(matches!(machine.find(Flavor::Podman).await, Found::Nothing { .. }), "it is Docker's place");
+    let works = machine.answers("user/docker.sock", Flavor::Docker);
+    assert_eq!(machine.find(Flavor::Docker).await, Found::Socket(works));
+}
+
+#[tokio::test]
+async fn what_the_user_says_comes_before_every_socket_and_is_not_doubted() {
+    let mut machine = Machine::new();
+    machine.answers("root/var/run/docker.sock", Flavor::Docker);
+    let socket = |path: &str| Found::Socket(PathBuf::from(path));
+    let meta = r#"{"Name":"mine","Endpoints":{"docker":{"Host":"unix:///context.sock"}}}"#;
+    machine.write("home/.docker/contexts/meta/0123/meta.json", meta);
+    machine.write("home/.docker/config.json", r#"{"auths":{},"currentContext":"mine"}"#);
+    assert_eq!(machine.find(Flavor::Docker).await, socket("/context.sock"));
+    machine.set("DOCKER_HOST", "unix:///host.sock");
+    assert_eq!(machine.find(Flavor::Docker).await, socket("/host.sock"));
+    let configured = machine.surroundings.find(Flavor::Docker, Some("unix:///configured.sock")).await;
+    assert_eq!(configured, socket("/configured.sock"));
+    machine.set("CONTAINER_HOST", "unix:///container.sock");
+    assert_eq!(machine.find(Flavor::Podman).await, socket("/container.sock"));
+}
+
+#[tokio::test]
+async fn a_context_may_be_named_by_a_variable_and_lie_elsewhere() {
+    let mut machine = Machine::new();
+    let meta = r#"{"Name":"other","Endpoints":{"docker":{"Host":"unix:///other.sock"}}}"#;
+    machine.write("elsewhere/contexts/meta/4567/meta.json", meta);
+    machine.set("DOCKER_CONFIG", &machine.path("elsewhere").display().to_string());
+    machine.set("DOCKER_CONTEXT", "other");
+    assert_eq!(machine.find(Flavor::Docker).await, Found::Socket(PathBuf::from("/other.sock")));
+    machine.set("DOCKER_CONTEXT", "default");
+    assert!(matches!(machine.find(Flavor::Docker).await, Found::Nothing { .. }));
+}
+
+#[tokio::test]
+async fn what_the_user_says_and_cannot_be_used_is_not_replaced() {
+    let mut machine = Machine::new();
+    machine.answers("root/var/run/docker.sock", Flavor::Docker);
+    machine.set("DOCKER_CONTEXT", "gone");
+    assert!(matches!(machine.find(Flavor::Docker).await, Found::Unusable { why } if why.contains("'gone'")));
+    machine.set("DOCKER_HOST", "tcp://192.0.2.1:2375");
+    assert!(
+        matches!(machine.find(Flavor::Docker).await, Found::Unusable { why } if why.contains("DOCKER_HOST"))
+    );
+    let mut machine = Machine::new();
+    machine.write("home/.docker/config.json", "{");
+    assert!(
+        matches!(machine.find(Flavor::Docker).await, Found::Unusable { why } if why.contains("config.json"))
+    );
+    machine.set("DOCKER_HOST", "unix:///works.sock");
+    assert_eq!(machine.find(Flavor::Docker).await, Found::Socket(PathBuf::from("/works.sock")));
+}

@@ -1,0 +1,34 @@
+//! The labels of what wharf makes: whose it is.
+use std::collections::{BTreeMap, HashMap};
+use wharf_sdk::{Error, Result, WorkloadSpec};
+
+/// Beginnings of these are wharf's own.
+const OWN: &str = "wharf.";
+/// The host that made it.
+pub(crate) const HOST_ID: &str = "wharf.host-id";
+/// The workload's uid.
+pub(crate) const UID: &str = "wharf.uid";
+/// The workload's name, for people.
+const NAME: &str = "wharf.name";
+/// The port inside the container; empty: it speaks over stdin and stdout.
+pub(crate) const TARGET_PORT: &str = "wharf.target-port";
+
+/// All labels of a workload.
+pub(crate) fn of(spec: &WorkloadSpec, target_port: Option<u16>) -> HashMap<String, String> {
+    let mut labels: HashMap<_, _> = spec.labels.clone().into_iter().collect();
+    labels.insert(HOST_ID.to_owned(), spec.host_id.clone());
+    labels.insert(UID.to_owned(), spec.uid.clone());
+    labels.insert(NAME.to_owned(), spec.name.clone());
+    // Empty rather than absent: the image's own would stay.
+    let port = target_port.map(|port| port.to_string());
+    labels.insert(TARGET_PORT.to_owned(), port.unwrap_or_default());
+    labels
+}
+
+/// Users cannot set wharf's own.
+pub(crate) fn check(labels: &BTreeMap<String, String>) -> Result<()> {
+    match labels.keys().find(|name| name.starts_with(OWN)) {
+        Some(name) => Err(Error::invalid(format!("the label '{name}' is wharf's own and cannot be set"))),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,48 @@
+//! The runtimes `docker` and `podman`: workloads as containers of an engine on this machine.
+//!
+//! One library, two names, because they are different owners: each refuses an engine that is the other ([`engine`]).
+//! How an engine is found is the table of [`find`]. Nothing is kept here that outlives this process: labels and the
+//! container's id tell everything to a later one.
+//!
+//! Invariants: what is made carries the labels of [`labels`], and is found by them or by its id, never by its name; an
+//! engine that gives no answer is `unavailable`, never `not_found`; ports are published on 127.0.0.1 alone; nothing
+//! polls.
+#![forbid(unsafe_code)]
+
+mod attach;
+mod container;
+mod deploy;
+mod engine;
+mod error;
+mod find;
+mod handle;
+mod http;
+mod image;
+mod labels;
+mod logs;
+mod observe;
+mod runtime;
+
+use runtime::ContainerRuntime;
+use wharf_sdk::Capability;
+
+wharf_sdk::export_runtime! {
+    "docker": ContainerRuntime {
+        capabilities: [
+            Capability::STDIO, Capability::HTTP, Capability::OUTLIVE, Capability::OWN_PORTS,
+            Capability::MOUNTS, Capability::CPUS, Capability::MEMORY, Capability::PIDS,
+        ],
+        abilities: [logs, attach],
+        accepts: ["image"],
+        priority: 30,
+    },
+    "podman": ContainerRuntime {
+        capabilities: [
+            Capability::STDIO, Capability::HTTP, Capability::OUTLIVE, Capability::OWN_PORTS,
+            Capability::MOUNTS, Capability::CPUS, Capability::MEMORY, Capability::PIDS,
+        ],
+        abilities: [logs, attach],
+        accepts: ["image"],
+        priority: 20,
+    },
+}

@@ -1,0 +1,218 @@
+//! What an engine says of a container, as an observation.
+use crate::{handle::HandleData, labels};
+use serde::Deserialize;
+use std::collections::HashMap;
+use wharf_sdk::{Error, Exit, Observation, Result, WorkloadState};
+
+/// How much of an id people are shown.
+const SHORT_ID: usize = 12;
+/// The beginning of an exited container's status in listings: `Exited (137) 2 minutes ago`.
+const EXITED: &str = "Exited (";
+
+/// The part of a listed container that is read.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Summary {
+    pub(crate) id: Option<String>,
+    labels: Option<HashMap<String, String>>,
+    state: Option<String>,
+    status: Option<String>,
+    ports: Option<Vec<Port>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Port {
+    public_port: Option<u16>,
+}
+
+/// The part of an inspected container that is read.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Inspection {
+    id: Option<String>,
+    config: Option<Config>,
+    state: Option<State>,
+    network_settings: Option<Network>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Config {
+    labels: Option<HashMap<String, String>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct State {
+    status: Option<String>,
+    running: Option<bool>,
+    exit_code: Option<i64>,
+    #[serde(rename = "OOMKilled")]
+    oom_killed: Option<bool>,
+    error: Option<String>,
+    started_at: Option<String>,
+    finished_at: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Network {
+    ports: Option<HashMap<String, Option<Vec<Binding>>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Binding {
+    host_port: Option<String>,
+}
+
+/// A container of a listing; none where it lacks what makes it ours.
+pub(crate) fn of_summary(seen: Summary) -> Option<Observation> {
+    let mut observation = observation(seen.id?, &seen.labels.unwrap_or_default())?;
+    observation.state = workload_state(seen.state.as_deref());
+    if observation.state == WorkloadState::Stopped {
+        let code = seen
+            .status
+            .as_deref()
+            .and_then(|status| status.strip_prefix(EXITED)?.split_once(')')?.0.parse().ok());
+        observation.exit = Some(Exit { code, ..Exit::default() });
+    }
+    let port = seen.ports.unwrap_or_default().into_iter().find_map(|port| port.public_port);
+    observation.address = port.map(address);
+    Some(observation)
+}
+
+/// A container that was inspected.
+pub(crate) fn of_inspection(seen: Inspection) -> Result<Observation> {
+    // Only labels that are there tell that a container is another's.
+    let (Some(id), Some(labels)) = (seen.id, seen.config.and_then(|config| config.labels)) else {
+        return Err(Error::internal("the engine's answer lacks the container's id or its labels"));
+    };
+    let mut observation = observation(id, &labels)
+        .ok_or_else(|| Error::not_found("the container with the recorded id is not wharf's"))?;
+    let state = seen.state.unwrap_or_default();
+    observation.state = workload_state(state.status.as_deref());
+    if observation.state == WorkloadState::Stopped {
+        observation.exit = Some(exit(&state));
+    }
+    observation.started_at_ms = state.started_at.as_deref().and_then(millis);
+    let ports = seen.network_settings.and_then(|network| network.ports).unwrap_or_default();
+    let port = ports.into_values().flatten().flatten().find_map(|binding| binding.host_port?.parse().ok());
+    observation.address = port.map(address);
+    Ok(observation)
+}
+
+/// Whether it runs.
+pub(crate) fn runs(seen: &Inspection) -> bool {
+    seen.state.as_ref().and_then(|state| state.running).unwrap_or(true)
+}
+
+/// Docker's names of states, and Podman's `stopped`: one that has ended and is not cleaned up yet.
+fn workload_state(name: Option<&str>) -> WorkloadState {
+    match name {
+        Some("created") => WorkloadState::Created,
+        Some("running" | "paused" | "restarting" | "stopping") => WorkloadState::Running,
+        Some("exited" | "stopped") => WorkloadState::Stopped,
+        Some("removing" | "dead") => WorkloadState::Removing,
+        _ => WorkloadState::Unknown,
+    }
+}
+
+fn observation(container: String, labels: &HashMap<String, String>) -> Option<Observation> {
+    let (uid, host_id) = (labels.get(labels::UID)?.clone(), labels.get(labels::HOST_ID)?.clone());
+    let target_port = labels.get(labels::TARGET_PORT).and_then(|port| port.parse().ok());
+    let object = container.get(..SHORT_ID).unwrap_or(&container).to_owned();
+    let handle = Some(HandleData { container, target_port }.to_handle(&uid));
+    let state = WorkloadState::Unknown;
+    Some(Observation {
+        uid,
+        host_id,
+        handle,
+        object,
+        state,
+        exit: None,
+        started_at_ms: None,
+        address: None,
+        confinement: None,
+    })
+}
+
+fn exit(state: &State) -> Exit {
+    let reason = match (state.oom_killed, state.error.as_deref()) {
+        (Some(true), _) => "out of memory".to_owned(),
+        (_, error) => error.unwrap_or_default().to_owned(),
+    };
+    Exit {
+        code: state.exit_code.and_then(|code| i32::try_from(code).ok()),
+        signal: None,
+        at_ms: state.finished_at.as_deref().and_then(millis),
+        reason,
+    }
+}
+
+/// Published ports are on this machine alone.
+fn address(port: u16) -> String {
+    format!("127.0.0.1:{port}")
+}
+
+/// A time after the epoch; engines write the year 1 for what has not happened.
+fn millis(time: &str) -> Option<u64> {
+    let time: jiff::Timestamp = time.parse().ok()?;
+    u64::try_from(time.as_millisecond()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wharf_sdk::ErrorCode;
+
+    #[expect(clippy::needless_pass_by_value, reason = "a call with json!(…) reads better")]
+    fn listed(more: serde_json::Value) -> Option<Observation> {
+        let mut seen = serde_json::json!({
+            "Id": "0123456789abcdef", "Labels": { "wharf.uid": "u", "wharf.host-id": "h" },
+        });
+        seen.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        of_summary(serde_json::from_value(seen).unwrap())
+    }
+
+    #[test]
+    fn a_listing_tells_whose_it_is_how_it_ended_and_where_it_listens() {
+        let seen =
+            listed(serde_json::json!({ "State": "exited", "Status": "Exited (137) 2 minutes ago" })).unwrap();
+        assert_eq!(
+            (seen.uid.as_str(), seen.host_id.as_str(), seen.object.as_str()),
+            ("u", "h", "0123456789ab")
+        );
+        assert_eq!(seen.exit.unwrap().code, Some(137));
+        let ports =
+            serde_json::json!([{ "PrivatePort": 80, "PublicPort": 32768, "Type": "tcp", "IP": "127.0.0.1" }]);
+        let seen = listed(serde_json::json!({ "State": "running", "Ports": ports })).unwrap();
+        assert_eq!((seen.state, seen.address.as_deref()), (WorkloadState::Running, Some("127.0.0.1:32768")));
+    }
+
+    #[test]
+    fn a_state_that_is_not_known_spoils_no_listing() {
+        for (name, state) in [("stopped", WorkloadState::Stopped), ("unknown", WorkloadState::Unknown)] {
+            assert_eq!(listed(serde_json::json!({ "State": name })).unwrap().state, state);
+        }
+    }
+
+    #[test]
+    fn what_has_not_our_labels_is_not_ours() {
+        assert!(listed(serde_json::json!({ "Labels": { "wharf.uid": "u" } })).is_none());
+        let inspected = |seen| of_inspection(serde_json::from_value(seen).unwrap()).unwrap_err().code;
+        let foreign = serde_json::json!({ "Id": "0af3", "Config": { "Labels": { "wharf.uid": "u" } } });
+        assert_eq!(inspected(foreign), ErrorCode::NotFound);
+        for says_nothing in [serde_json::json!({}), serde_json::json!({ "Id": "0af3", "Config": {} })] {
+            assert_eq!(inspected(says_nothing), ErrorCode::Internal);
+        }
+    }
+
+    #[test]
+    fn the_year_1_is_no_time() {
+        assert_eq!(millis("0001-01-01T00:00:00Z"), None);
+        assert_eq!(millis("1970-01-01T00:00:01.5Z"), Some(1500));
+        assert_eq!(millis("2026-01-01T01:00:00.000000001+01:00"), millis("2026-01-01T00:00:00Z"));
+    }
+}

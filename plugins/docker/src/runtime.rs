@@ -1,0 +1,332 @@
+//! The runtime's operations.
+use crate::{
+    attach, container,
+    engine::{Engine, Flavor},
+    error::{operation, trouble, unreachable},
+    find::{Found, Surroundings, endpoint_of, socket_of},
+    handle::HandleData,
+    labels, logs, observe,
+};
+use bollard::query_parameters::{
+    KillContainerOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
+    WaitContainerOptionsBuilder,
+};
+use futures_util::StreamExt;
+use serde::Deserialize;
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+use wharf_sdk::{
+    Attach, ByteStream, Context, Error, ErrorCode, Exit, Handle, Health, HealthState, HostServices, Instance,
+    Listing, LogOptions, Logs, Observation, Result, Runtime, StopOptions, WorkloadSpec, WorkloadState,
+};
+
+/// Containers of one engine.
+#[derive(Debug)]
+pub(crate) struct ContainerRuntime {
+    pub(crate) flavor: Flavor,
+    pub(crate) host_id: String,
+    pub(crate) host: HostServices,
+    found: Found,
+    /// The engine that answered last. An engine that went away may come back as another version.
+    engine: Mutex<Option<Arc<Engine>>>,
+}
+
+/// This runtime's part of the user's configuration.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Configuration {
+    endpoint: Option<String>,
+}
+
+impl ContainerRuntime {
+    /// The engine, which must be the kind that this runtime is named after.
+    pub(crate) async fn engine(&self) -> Result<Arc<Engine>> {
+        let socket = self.socket()?;
+        let known = self.known().clone();
+        if let Some(engine) = known {
+            return Ok(engine);
+        }
+        let engine = Engine::reach(socket).await.map_err(|error| unreachable(self.flavor, socket, &error))?;
+        if engine.flavor != self.flavor {
+            return Err(Error::unavailable(self.stranger(socket, engine.flavor)));
+        }
+        let engine = Arc::new(engine);
+        *self.known() = Some(engine.clone());
+        Ok(engine)
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Option<Arc<Engine>>> {
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn socket(&self) -> Result<&Path> {
+        match &self.found {
+            Found::Socket(socket) => Ok(socket),
+            Found::Nothing { tried } => Err(Error::unavailable(self.nothing(tried))),
+            Found::Unusable { why } => Err(Error::unavailable(why.clone())),
+        }
+    }
+
+    fn nothing(&self, tried: &[String]) -> String {
+        format!("no {} was found; tried {}", self.flavor.title(), tried.join(", "))
+    }
+
+    fn stranger(&self, socket: &Path, other: Flavor) -> String {
+        format!(
+            "{} answers on {}, and not {}; use --runtime {}",
+            other.title(),
+            socket.display(),
+            self.flavor.title(),
+            other.runtime()
+        )
+    }
+
+    /// An engine's failure; one that gives no answer is asked anew who it is.
+    pub(crate) fn failed(&self, doing: &str, error: &bollard::errors::Error) -> Error {
+        let error = operation(doing, error);
+        if error.code == ErrorCode::Unavailable {
+            *self.known() = None;
+        }
+        error
+    }
+
+    async fn instance_of(&self, engine: &Engine) -> Result<String> {
+        let socket = self.socket()?;
+        engine.instance().await.map_err(|error| {
+            *self.known() = None;
+            unreachable(self.flavor, socket, &error)
+        })
+    }
+
+    async fn observe(&self, handle: &Handle) -> Result<Observation> {
+        let data = HandleData::read(handle)?;
+        let engine = self.engine().await?;
+        let seen = engine.inspect(&data.container).await;
+        let seen = seen.map_err(|error| self.failed("the container cannot be inspected", &error))?;
+        let observation = observe::of_inspection(seen)?;
+        if observation.uid != handle.uid || observation.host_id != self.host_id {
+            return Err(Error::not_found("the container with the recorded id is another workload's"));
+        }
+        Ok(observation)
+    }
+
+    /// Whether the workload has no container any more: what is another's must not be touched.
+    async fn is_gone(&self, handle: &Handle) -> Result<bool> {
+        match self.observe(handle).await {
+            Err(error) if error.code == ErrorCode::NotFound => Ok(true),
+            seen => seen.map(|_| false),
+        }
+    }
+
+    /// Success, too, for a container that is gone: it is not to run.
+    async fn end(&self, container: &str, timeout_ms: u64) -> Result<()> {
+        let engine = self.engine().await?;
+        let ended = if timeout_ms == 0 {
+            let options = KillContainerOptionsBuilder::new().signal("SIGKILL").build();
+            engine.client.kill_container(container, Some(options)).await
+        } else {
+            let seconds = i32::try_from(timeout_ms.div_ceil(1000)).unwrap_or(i32::MAX);
+            let options = StopContainerOptionsBuilder::new().t(seconds).build();
+            engine.client.stop_container(container, Some(options)).await
+        };
+        match ended.map_err(|error| self.failed("the container cannot be stopped", &error)) {
+            Err(error) if error.code == ErrorCode::NotFound => Ok(()),
+            // One that does not run is an error when it is to be killed; older versions of Podman call it one of theirs.
+            Err(error) if matches!(error.code, ErrorCode::FailedPrecondition | ErrorCode::Internal) => {
+                let seen = engine.inspect(container).await;
+                match seen.map_err(|error| self.failed("the container cannot be inspected", &error)) {
+                    Ok(seen) if observe::runs(&seen) => Err(error),
+                    Ok(_) => Ok(()),
+                    Err(missing) if missing.code == ErrorCode::NotFound => Ok(()),
+                    Err(_) => Err(error),
+                }
+            }
+            other => other,
+        }
+    }
+}
+
+impl Runtime for ContainerRuntime {
+    async fn connect(context: Context) -> Result<Self> {
+        let flavor = match context.runtime_name.as_str() {
+            "docker" => Flavor::Docker,
+            "podman" => Flavor::Podman,
+            other => return Err(Error::invalid(format!("this plugin has no runtime '{other}'"))),
+        };
+        let configuration: Configuration = match context.configuration {
+            serde_json::Value::Null => Configuration::default(),
+            value => serde_json::from_value(value).map_err(|error| {
+                Error::invalid(format!(
+                    "runtimes.{} in config.json makes no sense: {error}",
+                    flavor.runtime()
+                ))
+            })?,
+        };
+        let found =
+            match &context.endpoint {
+                Some(endpoint) => {
+                    let socket = socket_of(endpoint);
+                    Found::Socket(socket.map_err(|why| {
+                        Error::invalid(format!("the recorded endpoint '{endpoint}': {why}"))
+                    })?)
+                }
+                None => Surroundings::of_this_process().find(flavor, configuration.endpoint.as_deref()).await,
+            };
+        Ok(Self { flavor, host_id: context.host_id, host: context.host, found, engine: Mutex::default() })
+    }
+
+    async fn instance(&self) -> Result<Instance> {
+        let instance = self.instance_of(&*self.engine().await?).await?;
+        Ok(Instance { instance, endpoint: endpoint_of(self.socket()?) })
+    }
+
+    async fn health(&self) -> Health {
+        let unhealthy = |message| Health { state: HealthState::Unhealthy, message };
+        let socket = match &self.found {
+            Found::Socket(socket) => socket,
+            Found::Unusable { why } => return unhealthy(why.clone()),
+            Found::Nothing { tried } => {
+                return Health { state: HealthState::Undetected, message: self.nothing(tried) };
+            }
+        };
+        match Engine::reach(socket).await {
+            Ok(engine) if engine.flavor != self.flavor => unhealthy(self.stranger(socket, engine.flavor)),
+            Ok(engine) => match engine.instance().await {
+                Ok(_) => Health { state: HealthState::Healthy, message: String::new() },
+                Err(error) => unhealthy(trouble(socket, &error)),
+            },
+            Err(error) => unhealthy(trouble(socket, &error)),
+        }
+    }
+
+    async fn validate(&self, spec: &WorkloadSpec) -> Result<()> {
+        if spec.host_id != self.host_id {
+            return Err(Error::invalid(
+                "the specification is of another host than this runtime was connected for",
+            ));
+        }
+        container::body(self.flavor, spec).map(drop)
+    }
+
+    async fn deploy(&self, spec: &WorkloadSpec) -> Result<Handle> {
+        self.validate(spec).await?;
+        self.make(spec).await
+    }
+
+    async fn start(&self, handle: &Handle) -> Result<()> {
+        let data = HandleData::read(handle)?;
+        self.observe(handle).await?;
+        let engine = self.engine().await?;
+        let started = engine.client.start_container(&data.container, None).await;
+        started.map_err(|error| self.failed("the container cannot be started", &error))
+    }
+
+    async fn stop(&self, handle: &Handle, options: StopOptions) -> Result<()> {
+        let data = HandleData::read(handle)?;
+        if self.is_gone(handle).await? {
+            return Ok(());
+        }
+        self.end(&data.container, options.timeout_ms).await
+    }
+
+    async fn remove(&self, handle: &Handle) -> Result<()> {
+        let data = HandleData::read(handle)?;
+        if self.is_gone(handle).await? {
+            return Ok(());
+        }
+        self.clear(&*self.engine().await?, &data.container).await
+    }
+
+    async fn inspect(&self, handle: &Handle) -> Result<Observation> {
+        self.observe(handle).await
+    }
+
+    async fn list(&self) -> Result<Listing> {
+        let engine = self.engine().await?;
+        let before = self.instance_of(&engine).await?;
+        let label = format!("{}={}", labels::HOST_ID, self.host_id);
+        let seen = engine.list(&[label]).await;
+        let seen = seen.map_err(|error| self.failed("the containers cannot be listed", &error))?;
+        // An engine that took the place of another meanwhile tells nothing of what the other one has.
+        let instance = self.instance_of(&engine).await?;
+        let count = seen.len();
+        let workloads: Vec<_> = seen.into_iter().filter_map(observe::of_summary).collect();
+        Ok(Listing { complete: workloads.len() == count && before == instance, instance, workloads })
+    }
+
+    async fn wait(&self, handle: &Handle) -> Result<Exit> {
+        let data = HandleData::read(handle)?;
+        // To the engine it is at its end already.
+        if self.observe(handle).await?.state == WorkloadState::Created {
+            return Err(Error::precondition("the container has not been started"));
+        }
+        let engine = self.engine().await?;
+        let options = WaitContainerOptionsBuilder::new().condition("not-running").build();
+        let mut ended = std::pin::pin!(engine.client.wait_container(&data.container, Some(options)));
+        let code = match ended.next().await {
+            Some(Ok(answer)) => answer.status_code,
+            // bollard takes every code but 0 for an error of its own.
+            Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => code,
+            Some(Err(error)) => return Err(self.failed("the container cannot be waited for", &error)),
+            None => return Err(Error::unavailable("the engine ended the wait without an answer")),
+        };
+        // The inspection knows more; an engine that is going down has told the code, which is enough.
+        match self.observe(handle).await {
+            Ok(Observation { exit: Some(exit), .. }) => Ok(exit),
+            Ok(Observation { state: WorkloadState::Running, .. }) => Err(Error::precondition(
+                "the container was started again while its end was waited for; wait again",
+            )),
+            _ => Ok(Exit { code: i32::try_from(code).ok(), ..Exit::default() }),
+        }
+    }
+
+    async fn recover(&self, handle: &Handle) -> Result<Observation> {
+        // Id and labels are all there is to it.
+        self.observe(handle).await
+    }
+}
+
+impl Logs for ContainerRuntime {
+    async fn logs(&self, handle: &Handle, options: LogOptions) -> Result<ByteStream> {
+        let data = HandleData::read(handle)?;
+        // Tells now what the stream would tell too late.
+        self.observe(handle).await?;
+        Ok(logs::open(&*self.engine().await?, &data, options))
+    }
+}
+
+impl Attach for ContainerRuntime {
+    async fn attach(&self, handle: &Handle) -> Result<ByteStream> {
+        let data = HandleData::read(handle)?;
+        if data.target_port.is_some() {
+            return Err(Error::precondition("the workload speaks over a port, not over stdin and stdout"));
+        }
+        self.observe(handle).await?;
+        let attached = attach::open(&*self.engine().await?, &data.container).await;
+        attached.map_err(|error| self.failed("the container cannot be attached", &error))
+    }
+}
+
+impl ContainerRuntime {
+    /// Removes a container, running or not. Missing is success.
+    pub(crate) async fn clear(&self, engine: &Engine, container: &str) -> Result<()> {
+        match remove(engine, container).await {
+            Err(error) => match self.failed("the container cannot be removed", &error) {
+                missing if missing.code == ErrorCode::NotFound => Ok(()),
+                error => Err(error),
+            },
+            Ok(()) => Ok(()),
+        }
+    }
+}
+
+/// Removes a container with what it wrote, killing it if it runs.
+pub(crate) async fn remove(
+    engine: &Engine,
+    container: &str,
+) -> std::result::Result<(), bollard::errors::Error> {
+    let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+    engine.client.remove_container(container, Some(options)).await
+}

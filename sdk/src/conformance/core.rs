@@ -1,0 +1,271 @@
+//! What every runtime does.
+use super::case::{Case, Checked, Profile, ensure};
+use super::client::Answer;
+use super::fixture::Fixture;
+use super::material::Role;
+use crate::{ErrorCode, HealthState, Source, WorkloadState};
+
+pub(super) const CASES: &[Case] = &[
+    Case {
+        id: "core.instance-is-stable",
+        sentence: "The instance tells this engine from every other one, and is the same as long as it is this one",
+        profile: Profile::Core,
+        needs: &[],
+        steps: &[|fixture| Box::pin(instance_is_stable(fixture))],
+    },
+    Case {
+        id: "core.healthy",
+        sentence: "Health says whether the runtime can be used here and now; the other cases need one that can",
+        profile: Profile::Core,
+        needs: &[],
+        steps: &[|fixture| Box::pin(healthy(fixture))],
+    },
+    Case {
+        id: "core.validate-accepts",
+        sentence: "Validate says whether 'deploy' would accept this, and makes no change",
+        profile: Profile::Core,
+        needs: &[],
+        steps: &[|fixture| Box::pin(validate_accepts(fixture))],
+    },
+    Case {
+        id: "core.validate-refuses",
+        sentence: "An unknown kind is told by 'validate', before any side effect",
+        profile: Profile::Core,
+        needs: &[],
+        steps: &[|fixture| Box::pin(validate_refuses(fixture))],
+    },
+    Case {
+        id: "core.deploy-runs-nothing",
+        sentence: "Deploy makes everything that 'start' needs, and runs none of the workload's code",
+        profile: Profile::Core,
+        needs: &[],
+        steps: &[|fixture| Box::pin(deploy_runs_nothing(fixture))],
+    },
+    Case {
+        id: "core.deploy-again",
+        sentence: "What was removed is gone: the same workload can be deployed again",
+        profile: Profile::Core,
+        needs: &[],
+        steps: &[|fixture| Box::pin(deploy_again(fixture))],
+    },
+    Case {
+        id: "core.list-labels",
+        sentence: "All workloads of this host are listed by their labels: host id and uid",
+        profile: Profile::Core,
+        needs: &[],
+        steps: &[|fixture| Box::pin(list_labels(fixture))],
+    },
+    Case {
+        id: "core.list-handle",
+        sentence: "A listing says how each workload is found again, for a record that lost its handle",
+        profile: Profile::Core,
+        needs: &[],
+        steps: &[|fixture| Box::pin(list_handle(fixture))],
+    },
+    Case {
+        id: "core.list-instance",
+        sentence: "A listing names the instance that answered",
+        profile: Profile::Core,
+        needs: &[],
+        steps: &[|fixture| Box::pin(list_instance(fixture))],
+    },
+    Case {
+        id: "core.start-twice",
+        sentence: "Start of a running workload: success, nothing done",
+        profile: Profile::Core,
+        needs: &[],
+        steps: &[|fixture| Box::pin(start_twice(fixture))],
+    },
+    Case {
+        id: "core.stop-ends",
+        sentence: "Stop ends the workload",
+        profile: Profile::Core,
+        needs: &[],
+        steps: &[|fixture| Box::pin(stop_ends(fixture))],
+    },
+    Case {
+        id: "core.stop-twice",
+        sentence: "Stop of a stopped workload: success",
+        profile: Profile::Core,
+        needs: &[],
+        steps: &[|fixture| Box::pin(stop_twice(fixture))],
+    },
+    Case {
+        id: "core.stop-missing",
+        sentence: "Stop of a missing workload: success",
+        profile: Profile::Core,
+        needs: &[],
+        steps: &[|fixture| Box::pin(stop_missing(fixture))],
+    },
+    Case {
+        id: "core.remove-kills",
+        sentence: "Remove removes whatever is left of the workload, killing it if it runs",
+        profile: Profile::Core,
+        needs: &[],
+        steps: &[|fixture| Box::pin(remove_kills(fixture))],
+    },
+    Case {
+        id: "core.remove-missing",
+        sentence: "Remove of a missing workload: success",
+        profile: Profile::Core,
+        needs: &[],
+        steps: &[|fixture| Box::pin(remove_missing(fixture))],
+    },
+    Case {
+        id: "core.inspect-missing",
+        sentence: "Inspect of a missing workload is the error 'not_found', which is positive evidence",
+        profile: Profile::Core,
+        needs: &[],
+        steps: &[|fixture| Box::pin(inspect_missing(fixture))],
+    },
+    Case {
+        id: "core.wait-stopped",
+        sentence: "Wait resolves at once if the workload has ended",
+        profile: Profile::Core,
+        needs: &[],
+        steps: &[|fixture| Box::pin(wait_stopped(fixture))],
+    },
+    Case {
+        id: "core.handle-version",
+        sentence: "Recover refuses in words a version of handle that it does not know, which is no evidence",
+        profile: Profile::Core,
+        needs: &[],
+        steps: &[|fixture| Box::pin(handle_version(fixture))],
+    },
+];
+
+async fn instance_is_stable(fixture: &Fixture) -> Checked {
+    let first = fixture.host.instance().await.doing("instance")?;
+    let second = fixture.other.instance().await.doing("instance")?;
+    ensure(!first.instance.trim().is_empty(), || "the instance is empty".to_owned())?;
+    ensure(first == second, || format!("one engine is {first:?} first and {second:?} then"))
+}
+
+async fn healthy(fixture: &Fixture) -> Checked {
+    let health = fixture.host.health().await.doing("health")?;
+    ensure(health.state == HealthState::Healthy, || format!("it is {:?}: {}", health.state, health.message))
+}
+
+async fn validate_accepts(fixture: &Fixture) -> Checked {
+    let spec = fixture.spec(Role::Idle);
+    fixture.host.validate(&spec).await.doing("validate")?;
+    ensure(fixture.host.listed(&spec.uid).await?.is_none(), || "'validate' has deployed it".to_owned())?;
+    fixture.deploy(&spec).await.map(drop)
+}
+
+async fn validate_refuses(fixture: &Fixture) -> Checked {
+    // A registry of programs that there is not, unless the runtime refuses packages as such.
+    let source = Source::Package { tool: "no-such-tool".to_owned(), package: "nothing".to_owned() };
+    let spec = crate::WorkloadSpec { source, ..fixture.spec(Role::Idle) };
+    fixture.host.validate(&spec).await.fails("validate of a package of 'no-such-tool'")?;
+    Ok(())
+}
+
+async fn deploy_runs_nothing(fixture: &Fixture) -> Checked {
+    let handle = fixture.deploy(&fixture.spec(Role::Idle)).await?;
+    fixture.expect(&handle, WorkloadState::Created, "after 'deploy'").await
+}
+
+async fn deploy_again(fixture: &Fixture) -> Checked {
+    let spec = fixture.spec(Role::Idle);
+    let handle = fixture.launch(&spec).await?;
+    fixture.stop(&handle).await?;
+    fixture.host.remove(&handle).await.doing("remove")?;
+    let handle = fixture.launch(&spec).await?;
+    fixture.expect(&handle, WorkloadState::Running, "deployed and started again").await
+}
+
+async fn list_labels(fixture: &Fixture) -> Checked {
+    let handle = fixture.running().await?;
+    let seen = fixture.host.listed(&handle.uid).await?;
+    let found = seen.map(|seen| seen.host_id);
+    ensure(found.as_ref() == Some(&fixture.host.host_id), || match found {
+        None => "it is running, and not in the listing".to_owned(),
+        Some(other) => format!("it is listed as the host's '{other}'"),
+    })
+}
+
+async fn list_handle(fixture: &Fixture) -> Checked {
+    let handle = fixture.running().await?;
+    let seen = fixture.host.listed(&handle.uid).await?;
+    let listed = seen.and_then(|seen| seen.handle);
+    let listed = listed.ok_or_else(|| super::case::Breach("the listing has no handle of it".to_owned()))?;
+    fixture.expect(&listed, WorkloadState::Running, "by its handle from the listing").await
+}
+
+async fn list_instance(fixture: &Fixture) -> Checked {
+    let instance = fixture.host.instance().await.doing("instance")?.instance;
+    let listed = fixture.host.list().await.doing("list")?.instance;
+    ensure(instance == listed, || format!("'instance' says '{instance}', 'list' says '{listed}'"))
+}
+
+async fn start_twice(fixture: &Fixture) -> Checked {
+    let handle = fixture.running().await?;
+    for _ in 0..2 {
+        fixture.host.start(&handle).await.doing("start of a running workload")?;
+    }
+    fixture.expect(&handle, WorkloadState::Running, "started again").await
+}
+
+async fn stop_ends(fixture: &Fixture) -> Checked {
+    let handle = fixture.running().await?;
+    fixture.stop(&handle).await?;
+    fixture.expect(&handle, WorkloadState::Stopped, "after 'stop'").await
+}
+
+async fn stop_twice(fixture: &Fixture) -> Checked {
+    let handle = fixture.running().await?;
+    fixture.stop(&handle).await?;
+    for _ in 0..2 {
+        fixture.host.stop(&handle, 0).await.doing("stop of a stopped workload")?;
+    }
+    Ok(())
+}
+
+async fn stop_missing(fixture: &Fixture) -> Checked {
+    let handle = fixture.running().await?;
+    fixture.stop(&handle).await?;
+    fixture.host.remove(&handle).await.doing("remove")?;
+    for _ in 0..2 {
+        fixture.host.stop(&handle, 0).await.doing("stop of a missing workload")?;
+    }
+    Ok(())
+}
+
+async fn remove_kills(fixture: &Fixture) -> Checked {
+    let handle = fixture.running().await?;
+    fixture.host.remove(&handle).await.doing("remove of a running workload")?;
+    ensure(fixture.host.listed(&handle.uid).await?.is_none(), || "it is still in the listing".to_owned())
+}
+
+async fn remove_missing(fixture: &Fixture) -> Checked {
+    let handle = fixture.deploy(&fixture.spec(Role::Idle)).await?;
+    fixture.host.remove(&handle).await.doing("remove")?;
+    for _ in 0..2 {
+        fixture.host.remove(&handle).await.doing("remove of a missing workload")?;
+    }
+    Ok(())
+}
+
+async fn inspect_missing(fixture: &Fixture) -> Checked {
+    let handle = fixture.deploy(&fixture.spec(Role::Idle)).await?;
+    fixture.host.remove(&handle).await.doing("remove")?;
+    fixture.host.inspect(&handle).await.refused("inspect of a missing workload", ErrorCode::NotFound)
+}
+
+async fn wait_stopped(fixture: &Fixture) -> Checked {
+    let handle = fixture.running().await?;
+    fixture.stop(&handle).await?;
+    for _ in 0..2 {
+        fixture.host.wait(&handle).await.doing("wait for a stopped workload")?;
+    }
+    Ok(())
+}
+
+async fn handle_version(fixture: &Fixture) -> Checked {
+    let mut handle = fixture.deploy(&fixture.spec(Role::Idle)).await?;
+    handle.version = u32::MAX;
+    let error = fixture.host.recover(&handle).await.fails("recover with a handle of an unknown version")?;
+    ensure(error.code != ErrorCode::NotFound, || "it says 'not_found', which is evidence".to_owned())?;
+    ensure(!error.message.trim().is_empty(), || "the refusal has no words".to_owned())
+}

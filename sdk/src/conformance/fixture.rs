@@ -1,0 +1,229 @@
+//! What a case works with, and how one is run.
+use super::case::{Breach, Case, Checked, ensure};
+use super::client::{Answer, Asked, Client};
+use super::material::{Material, Role};
+use super::subject::Subject;
+use crate::{Handle, Observation, Source, Transport, WorkloadSpec, WorkloadState};
+use serde::{Deserialize, Serialize};
+use std::{
+    cell::{Cell, RefCell},
+    path::PathBuf,
+    rc::Rc,
+    time::Duration,
+};
+
+/// How long a workload that is asked to stop may take before it is killed.
+const STOP_MS: u64 = 2_000;
+/// How long each part of the cleaning up may take.
+const CLEANING: Duration = Duration::from_secs(5);
+
+/// What a case is told of its surroundings. The same for all of its steps, but for what the last one left.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Setting {
+    /// The host's id, and another host's: new for each case.
+    pub hosts: [String; 2],
+    /// What to run.
+    pub material: Material,
+    /// What the runtime claims.
+    pub capabilities: Vec<crate::Capability>,
+    /// A port of this machine that is free.
+    pub port: u16,
+    /// A folder of the case's own.
+    pub folder: PathBuf,
+    /// How long a step may take.
+    pub patience_ms: u64,
+    /// What the step before has left.
+    pub left: Option<Handle>,
+}
+
+/// What came of a step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Why the runtime does not do what it should.
+    pub breach: Option<String>,
+    /// What is left for the next step.
+    pub left: Option<Handle>,
+}
+
+/// Runs one step of a case: in a process of its own, where the runtime may do what it likes.
+pub async fn run(case: &Case, step: usize, subject: &dyn Subject, setting: Setting) -> Outcome {
+    let patience = Duration::from_millis(setting.patience_ms);
+    let asked = Rc::default();
+    let fixture = match Fixture::connect(subject, setting, Rc::clone(&asked)).await {
+        Ok(fixture) => fixture,
+        Err(Breach(why)) => return Outcome { breach: Some(why), left: None },
+    };
+    let checked = match case.steps.get(step) {
+        None => Err(Breach(format!("there is no step {step}"))),
+        Some(run) => tokio::time::timeout(patience, run(&fixture)).await.unwrap_or_else(|_| {
+            let (last, s) = (asked.last(), patience.as_secs_f32());
+            Err(Breach(format!("not done within {s} s; the last operation that was asked for is '{last}'")))
+        }),
+    };
+    let left = fixture.left.take();
+    if left.is_none() || checked.is_err() {
+        fixture.clean().await;
+    }
+    Outcome { breach: checked.err().map(|Breach(why)| why), left }
+}
+
+/// Removes what a case could not remove itself.
+pub async fn sweep(subject: &dyn Subject, hosts: &[String]) {
+    for host in hosts {
+        let Ok(link) = subject.connect(host).await else { continue };
+        let client = Client::new(host.clone(), link, Rc::default());
+        let Ok(Ok(listing)) = tokio::time::timeout(CLEANING, client.list()).await else { continue };
+        for handle in listing.workloads.into_iter().filter_map(|seen| seen.handle) {
+            clean(&client, &handle).await;
+        }
+    }
+}
+
+async fn clean(client: &Client, handle: &Handle) {
+    let _ = tokio::time::timeout(CLEANING, client.stop(handle, 0)).await;
+    let _ = tokio::time::timeout(CLEANING, client.remove(handle)).await;
+}
+
+/// What a case works with.
+pub(super) struct Fixture {
+    /// The host.
+    pub(super) host: Client,
+    /// Another host on the same engine.
+    pub(super) other: Client,
+    pub(super) setting: Setting,
+    left: Cell<Option<Handle>>,
+    /// What was deployed, by which of the two hosts.
+    deployed: RefCell<Vec<(bool, Handle)>>,
+}
+
+impl Fixture {
+    async fn connect(subject: &dyn Subject, setting: Setting, asked: Rc<Asked>) -> Checked<Self> {
+        let [host, other] = setting.hosts.clone();
+        let connect = async |id: String| {
+            let link = subject.connect(&id).await.doing("connect")?;
+            Ok(Client::new(id, link, Rc::clone(&asked)))
+        };
+        let (host, other) = (connect(host).await?, connect(other).await?);
+        let deployed = setting.left.clone().map(|handle| (false, handle)).into_iter().collect();
+        Ok(Self { host, other, setting, left: Cell::default(), deployed: RefCell::new(deployed) })
+    }
+
+    /// A workload in a role, spoken to in the way that the runtime claims.
+    pub(super) fn spec(&self, role: Role<'_>) -> WorkloadSpec {
+        let stdio = self.setting.capabilities.contains(&crate::Capability::STDIO);
+        let http = Transport::Http { target_port: self.setting.port };
+        let material = &self.setting.material;
+        let transport = if stdio { Transport::Stdio } else { http };
+        self.spec_of(material.source.clone(), role.args(material), transport)
+    }
+
+    /// The same with a port.
+    pub(super) fn spec_with_port(&self, role: Role<'_>) -> WorkloadSpec {
+        WorkloadSpec { transport: Transport::Http { target_port: self.setting.port }, ..self.spec(role) }
+    }
+
+    pub(super) fn spec_of(&self, source: Source, args: Vec<String>, transport: Transport) -> WorkloadSpec {
+        WorkloadSpec {
+            uid: fresh_uid(),
+            name: "conformance".to_owned(),
+            host_id: self.host.host_id.clone(),
+            source,
+            args,
+            env: Default::default(),
+            transport,
+            labels: Default::default(),
+            working_dir: None,
+            mounts: Vec::new(),
+            cpus: None,
+            memory_bytes: None,
+            pids_limit: None,
+            permission_profile: None,
+            allow_weaker: false,
+        }
+    }
+
+    pub(super) async fn deploy(&self, spec: &WorkloadSpec) -> Checked<Handle> {
+        let is_other = spec.host_id == self.other.host_id;
+        let client = if is_other { &self.other } else { &self.host };
+        let handle = client.deploy(spec).await.doing("deploy")?;
+        self.deployed.borrow_mut().push((is_other, handle.clone()));
+        ensure(handle.uid == spec.uid, || "the handle is of another workload".to_owned())?;
+        Ok(handle)
+    }
+
+    /// Deploys a workload and starts it.
+    pub(super) async fn launch(&self, spec: &WorkloadSpec) -> Checked<Handle> {
+        let handle = self.deploy(spec).await?;
+        let client = if spec.host_id == self.other.host_id { &self.other } else { &self.host };
+        client.start(&handle).await.doing("start")?;
+        Ok(handle)
+    }
+
+    /// A workload that runs until it is stopped.
+    pub(super) async fn running(&self) -> Checked<Handle> {
+        let handle = self.launch(&self.spec(Role::Idle)).await?;
+        self.expect(&handle, WorkloadState::Running, "after 'start'").await?;
+        Ok(handle)
+    }
+
+    pub(super) async fn stop(&self, handle: &Handle) -> Checked {
+        self.host.stop(handle, STOP_MS).await.doing("stop")
+    }
+
+    /// Stops a workload once a `wait` that was called at the same time is under way.
+    pub(super) async fn stop_later(&self, handle: &Handle) -> Checked {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        self.stop(handle).await
+    }
+
+    /// What the workload is doing must be this.
+    pub(super) async fn expect(&self, handle: &Handle, state: WorkloadState, when: &str) -> Checked {
+        let seen = self.host.inspect(handle).await.doing("inspect")?;
+        ensure(seen.state == state, || format!("{when} it is {:?} instead of {state:?}", seen.state))
+    }
+
+    /// Waits until the workload has ended by itself, as inspections tell.
+    pub(super) async fn ended(&self, handle: &Handle) -> Checked<Observation> {
+        /// The cases have no other witness than the runtime that they judge, so they ask again and again.
+        const PAUSE: Duration = Duration::from_millis(50);
+        loop {
+            let seen = self.host.inspect(handle).await.doing("inspect")?;
+            if seen.state == WorkloadState::Stopped {
+                return Ok(seen);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Runs a workload to its end, and tells whether it exited with 0.
+    pub(super) async fn succeeds(&self, spec: &WorkloadSpec) -> Checked<bool> {
+        let handle = self.launch(spec).await?;
+        let exit = self.host.wait(&handle).await.doing("wait")?;
+        Ok(exit.code == Some(0))
+    }
+
+    /// Leaves a workload to the next step, which is another process.
+    pub(super) fn leave(&self, handle: Handle) {
+        self.left.set(Some(handle));
+    }
+
+    /// What the step before has left.
+    pub(super) fn left(&self) -> Checked<Handle> {
+        self.setting.left.clone().ok_or_else(|| Breach("nothing was left by the step before".to_owned()))
+    }
+
+    async fn clean(&self) {
+        let deployed = self.deployed.take();
+        for (is_other, handle) in deployed {
+            clean(if is_other { &self.other } else { &self.host }, &handle).await;
+        }
+    }
+}
+
+/// 32 hexadecimal digits that are not used twice on one engine: the clock's and the process' own.
+pub(super) fn fresh_uid() -> String {
+    use std::hash::{BuildHasher, RandomState};
+    // Each of them has keys of its own, from the system's random numbers.
+    let part = || RandomState::new().hash_one(std::process::id());
+    format!("{:016x}{:016x}", part(), part())
+}

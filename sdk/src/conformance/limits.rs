@@ -1,0 +1,46 @@
+//! Limits of resources: tried by workloads that want more.
+use super::Need;
+use super::case::{Case, Checked, Profile, ensure};
+use super::fixture::Fixture;
+use super::material::Role;
+use crate::{Capability, WorkloadSpec};
+
+pub(super) const CASES: &[Case] = &[
+    Case {
+        id: "limits.memory",
+        sentence: "A workload has at most so much memory as its specification says",
+        profile: Profile::Limits,
+        needs: &[Need::Capability(Capability::MEMORY), Need::Shell],
+        steps: &[|fixture| Box::pin(memory(fixture))],
+    },
+    Case {
+        id: "limits.pids",
+        sentence: "A workload has at most so many processes as its specification says",
+        profile: Profile::Limits,
+        needs: &[Need::Capability(Capability::PIDS), Need::Shell],
+        steps: &[|fixture| Box::pin(pids(fixture))],
+    },
+];
+
+async fn memory(fixture: &Fixture) -> Checked {
+    let free = fixture.spec(Role::Allocate);
+    let limited = WorkloadSpec { memory_bytes: Some(64 * 1024 * 1024), ..fixture.spec(Role::Allocate) };
+    only_the_free_one(fixture, &free, &limited, "256 MiB with a limit of 64 MiB").await
+}
+
+async fn pids(fixture: &Fixture) -> Checked {
+    let free = WorkloadSpec { pids_limit: Some(512), ..fixture.spec(Role::Fork) };
+    let limited = WorkloadSpec { pids_limit: Some(16), ..fixture.spec(Role::Fork) };
+    only_the_free_one(fixture, &free, &limited, "64 processes with a limit of 16").await
+}
+
+/// The same workload must succeed without the limit: else its failure says nothing.
+async fn only_the_free_one(
+    fixture: &Fixture,
+    free: &WorkloadSpec,
+    limited: &WorkloadSpec,
+    what: &str,
+) -> Checked {
+    ensure(fixture.succeeds(free).await?, || "the workload fails without a limit".to_owned())?;
+    ensure(!fixture.succeeds(limited).await?, || format!("the workload had {what}"))
+}

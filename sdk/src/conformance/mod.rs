@@ -1,0 +1,28 @@
+//! The cases that every runtime passes: the sentences of [`crate::Runtime`], tried.
+//!
+//! `wharf runtime test LIBRARY` runs them, each in processes of its own, so that a crash, an abort or a hang of a plugin
+//! is a failed case and nothing more. The cases see a runtime as a host does, through the documents of
+//! [`crate::document`]: whoever runs them implements [`Subject`] and [`Link`]. They must not know what carries the
+//! documents, nor any particular runtime.
+//!
+//! Invariants: a case fails only on what the contract forbids; it removes what it made; it needs no other case to
+//! have run; and its id is never used again for another sentence.
+mod attach;
+mod case;
+mod client;
+mod core;
+mod exit;
+mod fixture;
+mod hostile;
+mod limits;
+mod logs;
+mod material;
+mod permissions;
+mod ports;
+mod recover;
+mod subject;
+
+pub use case::{Case, Need, Profile, case, cases};
+pub use fixture::{Outcome, Setting, run, sweep};
+pub use material::{Listener, Material};
+pub use subject::{Fault, Link, Pipe, Reply, Subject};

@@ -1,0 +1,58 @@
+//! What the launcher is told of a workload's confinement: mechanism, no policy. Which files and ports these are is the
+//! plugin's to know.
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// What a workload may touch; everything else is out of its reach.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sandbox {
+    /// Files and folders that it may read and execute. What does not exist is passed over.
+    pub read: Vec<PathBuf>,
+    /// Files and folders that it may write besides. A device among them can only be read and written.
+    pub write: Vec<PathBuf>,
+    /// Where it may connect to and what it may listen on.
+    pub network: Network,
+    /// What was asked for by name, and so is refused where it cannot be enforced: `files`, `network`. The rest is the
+    /// runtime's rule: what of it cannot be enforced is told.
+    pub asked: Vec<String>,
+    /// What was asked for is told too, instead of being refused.
+    pub allow_weaker: bool,
+}
+
+/// The network of a [`Sandbox`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Network {
+    /// No network but these ports, over TCP. With none in the lists there is no network at all.
+    Ports {
+        /// It may listen on them.
+        listen: Vec<u16>,
+        /// It may connect to them.
+        connect: Vec<u16>,
+    },
+    /// The network of this machine.
+    #[default]
+    Open,
+}
+
+/// How much a workload may use.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// At most so many processors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<f64>,
+    /// At most so much memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// At most so many processes and threads, as asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pids: Option<u64>,
+    /// The same where nothing was asked for: only told if it cannot be enforced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usual_pids: Option<u64>,
+    /// What was asked for and cannot be enforced is told instead of being refused.
+    #[serde(default)]
+    pub allow_weaker: bool,
+}

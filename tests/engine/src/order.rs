@@ -1,0 +1,156 @@
+//! What calls can be told to do.
+use crate::{Call, State};
+use serde::{Deserialize, Serialize};
+
+/// An order for calls of one kind.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Order {
+    /// For this operation.
+    pub operation: String,
+    /// For this workload; for every one if there is none.
+    pub uid: Option<String>,
+    /// For the next such call alone.
+    pub once: bool,
+    /// What to do.
+    pub act: Act,
+}
+
+/// What a call is to do instead of what it should, or before it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Act {
+    /// Takes so many milliseconds.
+    Delay(u64),
+    /// Never ends.
+    Hang,
+    /// Never comes back from the call that makes the future.
+    Block,
+    /// Fails with this code.
+    Fail(String),
+    /// Ends the process that asks.
+    Abort,
+    /// Panics in the call that makes the future.
+    Panic,
+    /// Never ends, and panics when it is given up.
+    PanicInDrop,
+    /// Is done by the engine once it catches up; the caller is told that its time is over.
+    Late,
+    /// Answers about the workload of another uid.
+    OtherUid,
+    /// Answers with each object twice.
+    Twice,
+    /// Answers as another instance.
+    OtherInstance,
+    /// Answers with nothing, and that this may not be all.
+    Incomplete,
+    /// Answers with a gigabyte.
+    Huge,
+    /// Answers that the objects are another host's.
+    OtherHost,
+    /// Answers that the objects do this.
+    Claim(State),
+    /// Takes a while; if it is given up meanwhile, every later call of this kind about that workload fails.
+    SpoiltIfGivenUp,
+    /// Takes a while, and fails if another such call is under way.
+    OneAtATime,
+    /// Does not do what the contract says, in this way.
+    Flawed(Flaw),
+}
+
+/// A way of not doing what the contract says. "Of this process" is what the process that is asked has deployed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Flaw {
+    /// `validate` deploys.
+    Deploys,
+    /// `validate` accepts everything.
+    AcceptsAll,
+    /// `deploy` starts.
+    Starts,
+    /// `remove` keeps the name of what has run.
+    KeepsName,
+    /// `list` has no handles of what runs and is of this process.
+    NoHandles,
+    /// `list` has what other hosts have.
+    AllHosts,
+    /// `list` has only what is of this process.
+    OwnProcessAlone,
+    /// `start` refuses what runs.
+    RefusesRunning,
+    /// `start` of what is missing succeeds; `recover` finds it.
+    MissingSucceeds,
+    /// `stop` and `remove` of what is missing fail.
+    MissingFails,
+    /// `inspect` of what is missing is no evidence.
+    MissingUnavailable,
+    /// `wait` for what is missing waits for ever.
+    MissingHangs,
+    /// `inspect` shows what was idle, is stopped, and is of this process, as running.
+    IdleForEver,
+    /// `inspect` shows what is stopped and of another process as running.
+    OthersForEver,
+    /// `stop` does nothing to a workload that is deaf.
+    AsksOnly,
+    /// `stop` fails when it is called for the third time.
+    TwiceAtMost,
+    /// `stop` leaves a port open.
+    LeavesPort,
+    /// `remove` refuses what runs.
+    KillsNothing,
+    /// `remove` takes whatever has the same name.
+    ByName,
+    /// `wait` for what was idle and has ended waits for ever.
+    EndedHangs,
+    /// `wait` for what another process has deployed waits for ever.
+    OthersHang,
+    /// `wait` for what ends by itself, and `inspect`, do not know the exit code.
+    NoCode,
+    /// `recover` takes every handle for one of its own.
+    AnyVersion,
+    /// `logs` begin with the end.
+    NewestFirst,
+    /// `logs` are always all.
+    AllLines,
+    /// `logs` are never followed.
+    NeverFollows,
+    /// `attach` changes bytes.
+    Garbles,
+    /// `attach` ends after a mebibyte.
+    Truncates,
+    /// `attach` does not pass on that stdin has ended.
+    NeverCloses,
+    /// `inspect` tells an address that others reach.
+    Everywhere,
+    /// `deploy` takes no notice of the limit of memory.
+    NoMemoryLimit,
+    /// `deploy` takes no notice of the limit of processes.
+    NoPidsLimit,
+    /// `deploy` lets everything be read.
+    ReadsAll,
+    /// `deploy` lets everything be written.
+    WritesAll,
+    /// `deploy` grants nothing.
+    GrantsNothing,
+}
+
+impl Order {
+    /// For every call of this operation.
+    pub fn always(operation: &str, act: Act) -> Self {
+        Self { operation: operation.to_owned(), uid: None, once: false, act }
+    }
+
+    /// For the next call of this operation.
+    pub fn once(operation: &str, act: Act) -> Self {
+        Self { once: true, ..Self::always(operation, act) }
+    }
+
+    /// For calls about this workload alone.
+    #[must_use]
+    pub fn about(self, uid: &str) -> Self {
+        Self { uid: Some(uid.to_owned()), ..self }
+    }
+
+    pub(crate) fn fits(&self, call: &Call) -> bool {
+        self.operation == call.operation && self.uid.as_ref().is_none_or(|uid| *uid == call.uid)
+    }
+}

@@ -1,0 +1,260 @@
+//! What workloads do that are told to play a role of the conformance suite, and how that can be done badly.
+//!
+//! A script is known by its name (`sh -c SCRIPT NAME ARGUMENT`); none is run. All of it lives in the process that
+//! deployed it: another one sees the engine's objects alone.
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{Ipv4Addr, TcpListener},
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::watch,
+    task::JoinHandle,
+};
+use wharf_sdk::{
+    ByteStream, Error, ErrorCode, Handle, LogOptions, Observation, Result, Transport, WorkloadSpec,
+    WorkloadState,
+};
+use wharf_test_engine::{Act, Engine, Flaw, Object, State};
+
+/// What a workload was made with.
+#[derive(Clone)]
+pub(crate) struct Job {
+    role: String,
+    argument: String,
+    /// Whether it is refused what its role wants.
+    refused: bool,
+    port: Option<u16>,
+    lines: watch::Sender<Vec<&'static str>>,
+    /// How often it was stopped.
+    stops: usize,
+    task: Option<Arc<JoinHandle<()>>>,
+    /// The kernel accepts for it as long as this is held.
+    listener: Option<Arc<TcpListener>>,
+}
+
+impl Job {
+    /// Its role, and whether the specification lets it play it.
+    pub(crate) fn of(spec: &WorkloadSpec, flaw: Option<Flaw>) -> Self {
+        let word = |at: usize| spec.args.get(at).cloned().unwrap_or_default();
+        let (role, argument) = (word(2), word(3));
+        let granted = |path: &str| {
+            let profile = spec.permission_profile.as_ref();
+            profile.is_none_or(|profile| profile.write.iter().any(|to| Path::new(path).starts_with(to)))
+        };
+        let refused = match role.as_str() {
+            "allocate" => spec.memory_bytes.is_some() && flaw != Some(Flaw::NoMemoryLimit),
+            "fork" => spec.pids_limit.is_some_and(|most| most < 64) && flaw != Some(Flaw::NoPidsLimit),
+            "read" => !granted(&argument) && flaw != Some(Flaw::ReadsAll),
+            "write" if flaw == Some(Flaw::GrantsNothing) => true,
+            "write" => !granted(&argument) && flaw != Some(Flaw::WritesAll),
+            _ => false,
+        };
+        let port = match spec.transport {
+            Transport::Http { target_port } => Some(target_port),
+            Transport::Stdio => None,
+        };
+        Self {
+            role,
+            argument,
+            refused,
+            port,
+            lines: watch::Sender::default(),
+            stops: 0,
+            task: None,
+            listener: None,
+        }
+    }
+
+    /// The role of one that runs.
+    async fn play(self, engine: Engine, id: String) {
+        match self.role.as_str() {
+            "exit" => {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                let _ = engine.end(&id, self.argument.parse().unwrap_or_default());
+            }
+            "say" => {
+                self.lines.send_modify(|lines| lines.extend(["one", "two"]));
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                self.lines.send_modify(|lines| lines.push("three"));
+            }
+            "allocate" | "fork" | "read" | "write" => {
+                let written =
+                    self.role != "write" || self.refused || std::fs::File::create(&self.argument).is_ok();
+                let _ = engine.end(&id, if self.refused || !written { 9 } else { 0 });
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The workloads that this process has deployed, by uid.
+#[derive(Default)]
+pub(crate) struct Jobs {
+    jobs: Mutex<BTreeMap<String, Job>>,
+    /// Whose names are kept though they were removed.
+    kept: Mutex<BTreeSet<String>>,
+}
+
+impl Jobs {
+    fn jobs(&self) -> MutexGuard<'_, BTreeMap<String, Job>> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn add(&self, uid: &str, job: Job) {
+        self.jobs().insert(uid.to_owned(), job);
+    }
+
+    /// Whether this process has deployed it.
+    pub(crate) fn has(&self, uid: &str) -> bool {
+        self.jobs().contains_key(uid)
+    }
+
+    pub(crate) fn keep(&self, uid: &str) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(uid.to_owned());
+    }
+
+    pub(crate) fn is_kept(&self, uid: &str) -> bool {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).contains(uid)
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self, uid: &str) -> Option<String> {
+        self.jobs().get(uid)?.port.map(|port| format!("127.0.0.1:{port}"))
+    }
+
+    /// Whether it has this role.
+    pub(crate) fn plays(&self, uid: &str, role: &str) -> bool {
+        self.jobs().get(uid).is_some_and(|job| job.role == role)
+    }
+
+    /// Lets one play its role.
+    pub(crate) fn begin(&self, uid: &str, engine: &Engine, id: &str) {
+        let mut jobs = self.jobs();
+        let Some(job) = jobs.get_mut(uid) else { return };
+        job.task = Some(Arc::new(tokio::spawn(job.clone().play(engine.clone(), id.to_owned()))));
+        let listener = job.port.and_then(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok());
+        job.listener = listener.map(Arc::new);
+    }
+
+    /// Ends the role.
+    pub(crate) fn end(&self, uid: &str) {
+        let mut jobs = self.jobs();
+        let Some(job) = jobs.get_mut(uid) else { return };
+        job.listener = None;
+        if let Some(task) = job.task.take() {
+            task.abort();
+        }
+    }
+
+    /// What `stop` does in this way, instead of ending it.
+    pub(crate) fn stop_flawed(&self, flaw: Flaw, uid: &str) -> Option<Result<()>> {
+        let mut jobs = self.jobs();
+        let job = jobs.get_mut(uid)?;
+        job.stops += 1;
+        match flaw {
+            Flaw::AsksOnly if job.role == "stubborn" => Some(Ok(())),
+            Flaw::TwiceAtMost if job.stops > 2 => Some(Err(Error::precondition("it is stopped"))),
+            _ => None,
+        }
+    }
+
+    /// What is said of an object in this way.
+    pub(crate) fn spoil(&self, flaw: Flaw, object: &Object, seen: &mut Observation) {
+        let role = self.jobs().get(&object.uid).map(|job| job.role.clone());
+        let stopped = object.state == State::Stopped;
+        match (flaw, role.as_deref()) {
+            (Flaw::IdleForEver, Some("idle")) | (Flaw::OthersForEver, None) if stopped => {
+                seen.state = WorkloadState::Running;
+            }
+            (Flaw::NoHandles, Some(_)) if object.state == State::Running => seen.handle = None,
+            (Flaw::NoCode, _) => seen.exit = None,
+            (Flaw::Everywhere, _) => {
+                seen.address = seen.address.take().map(|address| address.replace("127.0.0.1", "0.0.0.0"));
+            }
+            _ => {}
+        }
+    }
+
+    /// Its output.
+    pub(crate) fn logs(&self, uid: &str, options: LogOptions, told: Option<&Act>) -> ByteStream {
+        let flaw = if let Some(Act::Flawed(flaw)) = told { Some(*flaw) } else { None };
+        let (reader, mut writer) = tokio::io::simplex(64 * 1024);
+        let Some(mut lines) = self.jobs().get(uid).map(|job| job.lines.subscribe()) else {
+            return ByteStream::reading(reader);
+        };
+        let written: Vec<&str> = lines.borrow_and_update().clone();
+        let tail =
+            options.tail.filter(|_| flaw != Some(Flaw::AllLines)).map_or(written.len(), |n| n as usize);
+        let mut shown: Vec<&str> = written[written.len().saturating_sub(tail)..].to_vec();
+        if flaw == Some(Flaw::NewestFirst) && options.tail.is_none() && !options.follow {
+            shown.reverse();
+        }
+        tokio::spawn(async move {
+            let mut seen = written.len();
+            loop {
+                let text: String = shown.iter().map(|line| format!("{line}\n")).collect();
+                let goes_on = options.follow && flaw != Some(Flaw::NeverFollows);
+                if writer.write_all(text.as_bytes()).await.is_err()
+                    || !goes_on
+                    || lines.changed().await.is_err()
+                {
+                    break;
+                }
+                shown = lines.borrow_and_update()[seen..].to_vec();
+                seen += shown.len();
+            }
+            // Dropped alone, it would never end the other side.
+            let _ = writer.shutdown().await;
+        });
+        ByteStream::reading(reader)
+    }
+}
+
+/// What is said of an object that is not there in this way.
+pub(crate) fn missing(flaw: Flaw, handle: &Handle, host_id: &str) -> Option<Result<Observation>> {
+    match flaw {
+        Flaw::MissingUnavailable => Some(Err(Error::new(ErrorCode::Unavailable, "who knows"))),
+        Flaw::MissingSucceeds => Some(Ok(Observation {
+            uid: handle.uid.clone(),
+            host_id: host_id.to_owned(),
+            handle: Some(handle.clone()),
+            object: String::new(),
+            state: WorkloadState::Stopped,
+            exit: None,
+            started_at_ms: None,
+            address: None,
+            confinement: None,
+        })),
+        _ => None,
+    }
+}
+
+/// A stream that gives back what is written to it.
+pub(crate) fn echo(told: Option<&Act>) -> ByteStream {
+    let flaw = if let Some(Act::Flawed(flaw)) = told { Some(*flaw) } else { None };
+    let (host, workload) = tokio::io::duplex(64 * 1024);
+    tokio::spawn(async move {
+        let (mut from, mut to) = tokio::io::split(workload);
+        let (mut chunk, mut sent) = (vec![0; 64 * 1024], 0);
+        while let Ok(read @ 1..) = from.read(&mut chunk).await {
+            let bytes = &mut chunk[..read];
+            if flaw == Some(Flaw::Garbles) && bytes.starts_with(b"first") {
+                bytes.make_ascii_uppercase();
+            }
+            sent += read;
+            let cut = flaw == Some(Flaw::Truncates) && sent > 1 << 20;
+            if cut || to.write_all(bytes).await.is_err() {
+                return;
+            }
+        }
+        if flaw == Some(Flaw::NeverCloses) {
+            std::future::pending::<()>().await;
+        }
+    });
+    let (reader, writer) = tokio::io::split(host);
+    ByteStream::new(reader, writer)
+}

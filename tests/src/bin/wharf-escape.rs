@@ -1,0 +1,109 @@
+//! Tries to get out of wherever it runs: one thing for each pair of arguments, each with a line about what became of it.
+//!
+//! `wharf-escape WHAT WITH [WHAT WITH]...` prints `WHAT WITH: got through` or `WHAT WITH: held (why)`.
+use nix::sched::{CloneFlags, unshare};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
+use std::{
+    fs,
+    io::{self, Read},
+    net::{TcpStream, UdpSocket},
+    os::unix::net::{UnixDatagram, UnixStream},
+    process::{Child, Command, Stdio},
+};
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    for pair in args.chunks(2) {
+        let [what, with] = pair else { continue };
+        match attempt(what, with) {
+            Ok(()) => tell(&format!("{what} {with}: got through")),
+            Err(error) => tell(&format!("{what} {with}: held ({error})")),
+        }
+    }
+}
+
+fn attempt(what: &str, with: &str) -> io::Result<()> {
+    match what {
+        "read" => fs::File::open(with)?.read(&mut [0; 16]).map(drop),
+        "create" => fs::File::create(with).map(drop),
+        "cut" => Ok(nix::unistd::truncate(with, 0)?),
+        "list" => fs::read_dir(with).map(drop),
+        "signal" => signal(with.parse().map_err(io::Error::other)?),
+        "signal-own-child" => {
+            let mut child = sleeper()?;
+            let sent = signal(child.id());
+            child.kill()?;
+            child.wait()?;
+            sent
+        }
+        "environment-of" => {
+            fs::File::open(format!("/proc/{with}/environ"))?.read_to_end(&mut Vec::new()).map(drop)
+        }
+        "tcp" => TcpStream::connect(with).map(drop),
+        "udp" => UdpSocket::bind(with).map(drop),
+        "unix" => UnixStream::connect(with).map(drop),
+        "datagram-pair" => UnixDatagram::pair().map(drop),
+        "limit" => limit(with.parse().map_err(io::Error::other)?),
+        "namespace" => Ok(unshare(CloneFlags::CLONE_NEWUSER)?),
+        "run" => said_by(with),
+        "fork" => fork(with.parse().map_err(io::Error::other)?),
+        "fill" => fill(with.parse().map_err(io::Error::other)?),
+        "touch-memory" => {
+            std::hint::black_box(vec![1_u8; with.parse().map_err(io::Error::other)?]);
+            Ok(())
+        }
+        other => Err(io::Error::other(format!("'{other}' is not known"))),
+    }
+}
+
+/// A signal that changes nothing.
+fn limit(pid: i32) -> io::Result<()> {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    Ok(prlimit(Pid::from_raw(pid), Resource::Core, none).map(drop)?)
+}
+
+fn signal(pid: u32) -> io::Result<()> {
+    let pid = Pid::from_raw(pid.cast_signed()).ok_or(io::ErrorKind::InvalidInput)?;
+    Ok(kill_process(pid, Signal::CONT)?)
+}
+
+fn sleeper() -> io::Result<Child> {
+    Command::new("sleep").arg("1000").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
+}
+
+/// Succeeds if a program runs as somebody else than this one does; it must print its effective user.
+fn said_by(program: &str) -> io::Result<()> {
+    let output = Command::new(program).arg("-u").output()?;
+    let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let mine = rustix::process::geteuid().as_raw().to_string();
+    if said != mine && output.status.success() {
+        Ok(())
+    } else {
+        Err(io::Error::other("it ran as this user"))
+    }
+}
+
+/// Succeeds if it can have so many children at once.
+fn fork(count: usize) -> io::Result<()> {
+    let mut children = Vec::new();
+    let all = (0..count).try_for_each(|_| sleeper().map(|child| children.push(child)));
+    for mut child in children {
+        child.kill()?;
+        child.wait()?;
+    }
+    all
+}
+
+/// Succeeds if a child of it can use so many bytes.
+fn fill(bytes: usize) -> io::Result<()> {
+    let status = Command::new(std::env::current_exe()?)
+        .args(["touch-memory", &bytes.to_string()])
+        .stdout(Stdio::null())
+        .status()?;
+    if status.success() { Ok(()) } else { Err(io::Error::other(status.to_string())) }
+}
+
+#[expect(clippy::print_stdout, reason = "its output is what the test reads")]
+fn tell(line: &str) {
+    println!("{line}");
+}

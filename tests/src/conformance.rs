@@ -1,0 +1,34 @@
+//! The conformance suite on a library of this build.
+use crate::host::{Host, Said};
+use serde_json::Value;
+
+/// Fails unless a runtime of a library passes all profiles that it claims, and returns their names.
+///
+/// The library is the file's name without `lib` and `.so`, `args` say what to run: `--image`, `--listener`.
+pub fn conforms(library: &str, runtime: &str, args: &[&str]) -> Vec<String> {
+    let host = Host::new();
+    let report = tested(&host, library, runtime, args);
+    assert_eq!(report.1.code, 0, "{:#}\n{}", report.0, report.1.stderr);
+    let profiles = report.0["profiles"].as_array().expect("profiles");
+    let passed = profiles.iter().filter(|profile| profile["verdict"] == "passed");
+    passed.filter_map(|profile| profile["profile"].as_str()).map(str::to_owned).collect()
+}
+
+/// Runs the suite; returns its report and what the command said.
+///
+/// # Panics
+/// Where there is no report: nothing could be tried.
+pub fn tested(host: &Host, library: &str, runtime: &str, args: &[&str]) -> (Value, Said) {
+    let library = host.add_library(library).display().to_string();
+    let command = ["runtime", "test", &library, "--runtime", runtime, "--format", "json"];
+    let said = host.wharf(&[&command, args].concat());
+    let report = serde_json::from_str(&said.stdout);
+    (report.unwrap_or_else(|error| panic!("{error}: {said:?}")), said)
+}
+
+/// The ids of the cases with this result.
+pub fn with_result(report: &Value, result: &str) -> Vec<String> {
+    let cases = report["cases"].as_array().expect("cases").iter();
+    let found = cases.filter(|case| case["result"] == result);
+    found.filter_map(|case| case["id"].as_str()).map(str::to_owned).collect()
+}

@@ -1,0 +1,184 @@
+//! Real engines of a test's own: each in a temporary folder, with its own socket and data, ended and removed with the
+//! test (`tests/engines/`).
+use crate::host::{built, has_tool};
+use std::{
+    fs,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// The image with the server that comes with the repository.
+pub const DEMO_IMAGE: &str = "localhost/wharf-demo:test";
+/// How long an engine may take to answer, and to end.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The two kinds of engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Docker.
+    Docker,
+    /// Podman.
+    Podman,
+}
+
+impl Kind {
+    /// The runtime's name, which is also that of the engine's client.
+    pub const fn runtime(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Podman => "podman",
+        }
+    }
+
+    const fn program(self) -> &'static str {
+        match self {
+            Self::Docker => "dockerd",
+            Self::Podman => "podman",
+        }
+    }
+}
+
+/// An engine. When it is dropped, it is ended, and nothing of it stays.
+#[derive(Debug)]
+pub struct Engine {
+    kind: Kind,
+    folder: tempfile::TempDir,
+    service: Option<Child>,
+}
+
+impl Engine {
+    /// An engine with the demo image; none where this machine cannot have one, which is said.
+    pub fn start(kind: Kind) -> Option<Self> {
+        if !has_tool(kind.runtime(), kind.program()) || !may_start(kind) {
+            return None;
+        }
+        let folder = tempfile::Builder::new().prefix("wharf-engine-").tempdir().expect("a temporary folder");
+        let mut engine = Self { kind, folder, service: None };
+        engine.resume();
+        engine.import();
+        Some(engine)
+    }
+
+    /// Lets it run again with the same data.
+    pub fn resume(&mut self) {
+        // Two that begin at once get in each other's way in the tables of iptables.
+        static STARTING: Mutex<()> = Mutex::new(());
+        let _turn = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut command = Command::new(script("start"));
+        // A group of its own: what is meant for the test does not reach it.
+        command.arg(self.kind.runtime()).arg(self.folder.path()).process_group(0).stdin(Stdio::null());
+        self.service = Some(command.spawn().expect("the engine's script"));
+        let deadline = Instant::now() + PATIENCE;
+        while !self.answers() {
+            assert!(Instant::now() < deadline, "{:?} does not start:\n{}", self.kind, self.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Ends it as its service manager would. Docker's containers end with it.
+    pub fn stop(&mut self) {
+        self.end("TERM");
+    }
+
+    fn end(&mut self, signal: &str) {
+        let Some(mut service) = self.service.take() else { return };
+        let pid = service.id().to_string();
+        let _ = Command::new("kill").args([&format!("-{signal}"), &pid]).status();
+        let deadline = Instant::now() + PATIENCE;
+        while service.try_wait().expect("the engine can be waited for").is_none() {
+            if Instant::now() > deadline {
+                let _ = service.kill();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        // Podman leaves its socket, which would be taken for an engine that is silent.
+        let _ = fs::remove_file(self.socket());
+    }
+
+    /// Its socket.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join("engine.sock")
+    }
+
+    /// Where it is reached.
+    pub fn endpoint(&self) -> String {
+        format!("unix://{}", self.socket().display())
+    }
+
+    /// What its own client says to a command that must succeed.
+    pub fn client(&self, args: &[&str]) -> String {
+        let output = self.command(args).output().expect("the engine's client");
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(self.kind.runtime());
+        match self.kind {
+            Kind::Docker => command.arg("--host"),
+            Kind::Podman => command.args(["--remote", "--url"]),
+        };
+        command.arg(self.endpoint()).args(args).stdin(Stdio::null());
+        command
+    }
+
+    fn answers(&self) -> bool {
+        self.socket().exists() && self.command(&["info"]).output().is_ok_and(|output| output.status.success())
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("engine.log")).unwrap_or_default()
+    }
+
+    /// Makes the image: the demo server and the libraries that it needs, nothing else.
+    fn import(&self) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (root, archive) = (folder.path().join("root"), folder.path().join("image.tar"));
+        let server = built("wharf-demo-server");
+        for library in libraries(&server) {
+            copy(&library, &root.join(library.strip_prefix("/").expect("an absolute path")));
+        }
+        copy(&server, &root.join("server"));
+        let packed = Command::new("tar").arg("-cf").arg(&archive).arg("-C").arg(&root).arg(".").status();
+        assert!(packed.is_ok_and(|status| status.success()), "tar");
+        let archive = archive.display().to_string();
+        self.client(&["import", "--change", r#"ENTRYPOINT ["/server"]"#, &archive, DEMO_IMAGE]);
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.end("TERM");
+        let _ = Command::new(script("clean")).arg(self.folder.path()).status();
+    }
+}
+
+/// Only root may start engines as the scripts do.
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
+fn may_start(kind: Kind) -> bool {
+    let may = rustix::process::geteuid().is_root();
+    if !may {
+        eprintln!("skipped: {} is started by root alone here", kind.program());
+    }
+    may
+}
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("engines").join(name)
+}
+
+/// The libraries of a program, and the loader that finds them.
+fn libraries(program: &Path) -> Vec<PathBuf> {
+    let output = Command::new("ldd").arg(program).output().expect("ldd");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let paths = text.lines().filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/')));
+    paths.map(PathBuf::from).collect()
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to.parent().expect("a folder")).expect("a folder can be made");
+    fs::copy(from, to).expect("a file can be copied");
+}

@@ -1,0 +1,151 @@
+//! The conformance suite: our runtimes pass it, and each of its cases finds what it is there for.
+use std::sync::{Mutex, PoisonError};
+use wharf_sdk::document::operation;
+use wharf_tests::conformance::{conforms, tested, with_result};
+use wharf_tests::engine::{Act, Flaw, PLUGIN, ScriptedEngine, State};
+use wharf_tests::host::Host;
+
+const RUNTIME: &str = "scripted-full";
+/// Whole suites take the machine in turn.
+static TURN: Mutex<()> = Mutex::new(());
+
+#[test]
+fn the_process_runtime_passes_what_it_claims() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    // Other tests keep the machine busy meanwhile.
+    let passed = conforms("wharf-plugin-process", "process", &["--timeout", "60"]);
+    assert!(
+        ["core", "exit", "logs", "attach", "recover", "ports"]
+            .iter()
+            .all(|name| passed.iter().any(|p| p == name)),
+        "{passed:?}"
+    );
+}
+
+#[test]
+fn the_runtime_of_the_readme_passes_what_it_claims() {
+    let passed = conforms("wharf-test-plugin-echo", "echo", &["--command", "echo", "--plain"]);
+    assert_eq!(passed, ["core", "attach"]);
+}
+
+/// A broken behaviour for each case: the order that makes it, and it alone, fail.
+fn breakages() -> Vec<(&'static str, &'static str, Act)> {
+    use Act::Flawed;
+    use operation::*;
+    vec![
+        ("core.instance-is-stable", INSTANCE, Act::OtherInstance),
+        ("core.healthy", HEALTH, Act::Fail("unavailable".to_owned())),
+        ("core.validate-accepts", VALIDATE, Flawed(Flaw::Deploys)),
+        ("core.validate-refuses", VALIDATE, Flawed(Flaw::AcceptsAll)),
+        ("core.deploy-runs-nothing", DEPLOY, Flawed(Flaw::Starts)),
+        ("core.deploy-again", REMOVE, Flawed(Flaw::KeepsName)),
+        ("core.list-labels", LIST, Act::OtherHost),
+        ("core.list-handle", LIST, Flawed(Flaw::NoHandles)),
+        ("core.list-instance", LIST, Act::OtherInstance),
+        ("core.start-twice", START, Flawed(Flaw::RefusesRunning)),
+        ("core.stop-ends", INSPECT, Flawed(Flaw::IdleForEver)),
+        ("core.stop-twice", STOP, Flawed(Flaw::TwiceAtMost)),
+        ("core.stop-missing", STOP, Flawed(Flaw::MissingFails)),
+        ("core.remove-kills", REMOVE, Flawed(Flaw::KillsNothing)),
+        ("core.remove-missing", REMOVE, Flawed(Flaw::MissingFails)),
+        ("core.inspect-missing", INSPECT, Flawed(Flaw::MissingUnavailable)),
+        ("core.wait-stopped", WAIT, Flawed(Flaw::EndedHangs)),
+        ("core.handle-version", RECOVER, Flawed(Flaw::AnyVersion)),
+        ("core.deploy-cancelled", DEPLOY, Act::SpoiltIfGivenUp),
+        ("core.stop-cancelled", STOP, Act::SpoiltIfGivenUp),
+        ("core.wait-cancelled", WAIT, Act::SpoiltIfGivenUp),
+        ("core.questions-at-once", INSPECT, Act::OneAtATime),
+        ("core.start-missing", START, Flawed(Flaw::MissingSucceeds)),
+        ("core.wait-missing", WAIT, Flawed(Flaw::MissingHangs)),
+        ("core.recover-missing", RECOVER, Flawed(Flaw::MissingSucceeds)),
+        ("core.list-own-alone", LIST, Flawed(Flaw::AllHosts)),
+        ("core.foreign-untouched", REMOVE, Flawed(Flaw::ByName)),
+        ("exit.wait-code", WAIT, Flawed(Flaw::NoCode)),
+        ("exit.inspect-code", INSPECT, Flawed(Flaw::NoCode)),
+        ("exit.stop-kills", STOP, Flawed(Flaw::AsksOnly)),
+        ("logs.oldest-first", LOGS, Flawed(Flaw::NewestFirst)),
+        ("logs.tail", LOGS, Flawed(Flaw::AllLines)),
+        ("logs.follow", LOGS, Flawed(Flaw::NeverFollows)),
+        ("attach.both-ways", ATTACH, Flawed(Flaw::Garbles)),
+        ("attach.slow-reader", ATTACH, Flawed(Flaw::Truncates)),
+        ("attach.half-close", ATTACH, Flawed(Flaw::NeverCloses)),
+        ("recover.goes-on", RECOVER, Act::Claim(State::Stopped)),
+        ("recover.stop", INSPECT, Flawed(Flaw::OthersForEver)),
+        ("recover.wait", WAIT, Flawed(Flaw::OthersHang)),
+        ("recover.by-labels", LIST, Flawed(Flaw::OwnProcessAlone)),
+        ("ports.address", INSPECT, Flawed(Flaw::Everywhere)),
+        ("ports.closed", STOP, Flawed(Flaw::LeavesPort)),
+        ("limits.memory", DEPLOY, Flawed(Flaw::NoMemoryLimit)),
+        ("limits.pids", DEPLOY, Flawed(Flaw::NoPidsLimit)),
+        ("permissions.no-reading", DEPLOY, Flawed(Flaw::ReadsAll)),
+        ("permissions.no-writing", DEPLOY, Flawed(Flaw::WritesAll)),
+        ("permissions.granted", DEPLOY, Flawed(Flaw::GrantsNothing)),
+    ]
+}
+
+#[test]
+fn every_case_has_a_breakage() {
+    let host = Host::new();
+    let text = host.ok(&["runtime", "test", "--list", "--format", "json"]);
+    let listed: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
+    let mut ids: Vec<&str> = listed.iter().filter_map(|case| case["id"].as_str()).collect();
+    let mut rows: Vec<&str> = breakages().into_iter().map(|(id, ..)| id).collect();
+    ids.sort_unstable();
+    rows.sort_unstable();
+    assert_eq!(ids, rows);
+}
+
+#[test]
+fn a_runtime_that_claims_all_and_does_it_passes_all() {
+    let host = Host::new();
+    let _engine = ScriptedEngine::new(&host, RUNTIME);
+    let (report, said) = tested(&host, PLUGIN, RUNTIME, &[]);
+    assert_eq!(said.code, 0, "{report:#}");
+    assert_eq!(with_result(&report, "passed").len(), breakages().len(), "{report:#}");
+}
+
+/// A breakage meets all of the cases, and one of them fails.
+fn breaks_only(id: &str, operation: &str, act: Act) {
+    let host = Host::new();
+    let engine = ScriptedEngine::new(&host, RUNTIME);
+    // One lie is enough for what must be the same twice; two would be the same.
+    match act {
+        Act::OtherInstance if operation == operation::INSTANCE => engine.order_once(operation, act),
+        act => engine.order(operation, act),
+    }
+    let (report, said) = tested(&host, PLUGIN, RUNTIME, &["--timeout", "8"]);
+    assert_eq!(with_result(&report, "failed"), [id], "{report:#}");
+    assert_eq!(said.code, 1, "{id}");
+}
+
+#[test]
+fn a_breakage_fails_its_case_and_no_other() {
+    /// The cases wait more than they work.
+    const AT_ONCE: usize = 6;
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let rows = Mutex::new(breakages());
+    let next = || rows.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some((id, operation, act)) = next() {
+                    breaks_only(id, operation, act);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_plugin_that_aborts_or_hangs_fails_the_case_and_the_next_ones_run() {
+    for (act, why) in [(Act::Abort, "signal 6"), (Act::Block, "not done within 3 s")] {
+        let host = Host::new();
+        let engine = ScriptedEngine::new(&host, RUNTIME);
+        engine.order_once(operation::HEALTH, act);
+        let args = ["--timeout", "3", "--filter", "core.healthy", "--filter", "core.stop"];
+        let (report, _) = tested(&host, PLUGIN, RUNTIME, &args);
+        assert_eq!(with_result(&report, "failed"), ["core.healthy"], "{report:#}");
+        assert_eq!(with_result(&report, "passed").len(), 4, "{report:#}");
+        assert!(report.to_string().contains(why), "{report:#}");
+    }
+}

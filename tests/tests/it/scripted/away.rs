@@ -1,0 +1,126 @@
+//! Engines that do not answer, and engines that are not those of the records.
+use wharf_tests::client::Client;
+use wharf_tests::engine::{Act, SideBySide, State, records};
+use wharf_tests::host::eventually;
+
+#[test]
+fn r04_an_engine_that_is_down_makes_its_own_rows_stale_and_changes_no_record() {
+    let world = SideBySide::new();
+    let before = records(&world.host);
+    world.assert_fresh(&["one", "plain", "two"]);
+    world.one.down();
+    world.assert_fresh(&["plain", "two"]);
+    let row = world.host.row("one").unwrap();
+    assert_eq!((row["status"].as_str(), row["stale"].as_bool()), (Some("running"), Some(true)), "{row}");
+    assert!(row["stale_reason"].as_str().unwrap().contains("does not answer"), "{row}");
+    assert_eq!(records(&world.host), before);
+    world.one.up();
+    world.assert_fresh(&["one", "plain", "two"]);
+    assert_eq!(records(&world.host), before);
+}
+
+#[test]
+fn r06_workloads_that_died_with_their_engine_run_again_without_a_command() {
+    let world = SideBySide::new();
+    let before = records(&world.host);
+    let url = world.host.row("one").unwrap()["url"].as_str().unwrap().to_owned();
+    world.one.down();
+    world.one.kill(&world.object(), 137);
+    world.assert_fresh(&["plain", "two"]);
+    assert_eq!(records(&world.host), before);
+    world.one.up();
+    world.assert_heals();
+    assert!(Client::open(&url).is_ok(), "at the same URL");
+}
+
+#[test]
+fn r06_what_an_engine_kills_is_restarted() {
+    let world = SideBySide::new();
+    world.one.kill(&world.object(), 9);
+    eventually("it was deployed again", || world.one.count("deploy") == 2);
+    world.assert_heals();
+    assert_eq!(world.object().state, State::Running);
+}
+
+#[test]
+fn r08_commands_to_an_engine_that_is_down_fail_and_change_nothing() {
+    let world = SideBySide::new();
+    let before = records(&world.host);
+    world.one.down();
+    for command in ["stop", "restart", "rm"] {
+        let said = world.host.wharf(&[command, "one"]);
+        assert_eq!(said.code, 5, "{command}: {said:?}");
+        assert!(said.stderr.contains("'one'") && said.stderr.contains("scripted-one"), "{said:?}");
+        assert_eq!(records(&world.host), before, "{command}");
+    }
+    world.one.up();
+    world.assert_fresh(&["one", "plain", "two"]);
+}
+
+#[test]
+fn r04_another_instance_at_the_endpoint_is_no_evidence() {
+    let world = SideBySide::new();
+    let before = records(&world.host);
+    world.one.instance("an engine that was restored");
+    world.assert_fresh(&["plain", "two"]);
+    let row = world.host.row("one").unwrap();
+    let reason = row["stale_reason"].as_str().unwrap();
+    assert_eq!(row["status"], "running", "{row}");
+    assert!(reason.contains(world.one.first_name()), "{row}");
+    assert!(reason.contains("an engine that was restored"), "{row}");
+    assert_eq!(records(&world.host), before);
+    world.one.first_instance();
+    world.assert_fresh(&["one", "plain", "two"]);
+}
+
+#[test]
+fn r08_commands_refuse_another_instance_and_name_both() {
+    let world = SideBySide::new();
+    world.host.ok(&["stop", "two"]);
+    let before = records(&world.host);
+    world.one.instance("restored one");
+    world.two.instance("restored two");
+    for (command, name) in
+        [("stop", "one"), ("restart", "one"), ("rm", "one"), ("start", "two"), ("rm", "two")]
+    {
+        let said = world.host.wharf(&[command, name]);
+        assert_eq!(said.code, 5, "{command} {name}: {said:?}");
+        assert!(said.stderr.contains(&format!("the first behind scripted-{name}")), "{said:?}");
+        assert!(said.stderr.contains(&format!("restored {name}")), "{said:?}");
+        assert_eq!(records(&world.host), before, "{command} {name}");
+    }
+    world.one.first_instance();
+    world.two.first_instance();
+    world.host.ok(&["start", "two"]);
+    world.assert_fresh(&["one", "plain", "two"]);
+}
+
+#[test]
+fn r04_a_supervisor_does_not_take_another_instance_for_the_loss_of_its_workload() {
+    let world = SideBySide::new();
+    let waits = world.one.count("wait");
+    world.one.instance("an empty one");
+    // Whatever the supervisor makes of it: it has heard of it, and asks again.
+    eventually("the supervisor asks again", || world.one.count("wait") > waits + 1);
+    assert_eq!(world.one.count("deploy"), 1, "nothing was deployed elsewhere");
+    world.one.first_instance();
+    world.assert_fresh(&["one", "plain", "two"]);
+    assert_eq!(world.one.objects().len(), 1);
+}
+
+#[test]
+fn r04_an_engine_that_goes_away_and_comes_back_changed_restarts_nothing_elsewhere() {
+    let world = SideBySide::new();
+    // The workload ends on its own engine, and before it can be brought back another one answers.
+    world.one.order("remove", Act::Fail("unavailable".to_owned()));
+    world.one.kill(&world.object(), 1);
+    eventually("it is being brought back", || world.one.count("remove") > 0);
+    world.one.instance("an empty one");
+    world.one.behave();
+    let asked = world.one.count("instance");
+    eventually("the supervisor has tried", || world.one.count("instance") > asked);
+    assert_eq!(world.one.count("deploy"), 1, "nothing was deployed elsewhere");
+    world.one.first_instance();
+    world.assert_heals();
+    assert_eq!(world.one.objects().len(), 1);
+}

@@ -1,0 +1,88 @@
+//! Engines that are slow: what was asked happens after everybody has stopped waiting for it.
+use wharf_tests::engine::{Act, ScriptedEngine, SideBySide, State, records};
+use wharf_tests::host::Host;
+
+#[test]
+fn r10_what_a_deployment_brings_late_is_still_ours() {
+    let host = Host::new();
+    let engine = ScriptedEngine::new(&host, "scripted-one");
+    engine.order_once("deploy", Act::Late);
+    let said = host.wharf(&["run", "--runtime", "scripted-one", "--name", "slow", "sh"]);
+    assert_eq!(said.code, 7, "{said:?}");
+    let uid = host.record("slow")["uid"].as_str().unwrap().to_owned();
+    engine.catch_up();
+    let [late] = engine.objects().try_into().unwrap();
+    assert_eq!(late.uid, uid);
+    assert!(host.list().iter().all(|row| row.get("orphan").is_none()), "it is no orphan");
+    host.ok(&["start", "slow"]);
+    assert_eq!(host.row("slow").unwrap()["status"], "running");
+    let [object] = engine.objects().try_into().unwrap();
+    assert_eq!((object.uid, object.state), (uid, State::Running));
+    host.ok(&["rm", "slow"]);
+    assert_eq!(engine.objects(), []);
+}
+
+#[test]
+fn r10_a_late_deployment_is_removed_with_its_workload() {
+    let host = Host::new();
+    let engine = ScriptedEngine::new(&host, "scripted-one");
+    engine.order_once("deploy", Act::Late);
+    assert_eq!(host.wharf(&["run", "--runtime", "scripted-one", "--name", "slow", "sh"]).code, 7);
+    engine.catch_up();
+    host.ok(&["rm", "slow"]);
+    assert_eq!(engine.objects(), []);
+    assert_eq!(host.leftovers(), Vec::<String>::new());
+}
+
+#[test]
+fn r10_a_stop_whose_deadline_passed_is_not_told_as_done_and_the_next_one_settles_it() {
+    let world = SideBySide::new();
+    world.one.order("stop", Act::Late);
+    // A server on a pipe would end by itself once its input does; this one is past that.
+    let said = world.host.wharf(&["stop", "--timeout", "0", "one"]);
+    assert_eq!(said.code, 7, "{said:?}");
+    assert_ne!(world.host.record("one")["status"], "stopped", "nobody knows that");
+    world.one.behave();
+    world.one.catch_up();
+    world.host.ok(&["stop", "one"]);
+    assert_eq!(world.host.record("one")["status"], "stopped");
+    assert!(world.one.named("one").iter().all(|object| object.state == State::Stopped));
+    world.assert_fresh(&["plain", "two"]);
+}
+
+#[test]
+fn r10_one_listing_asks_each_runtime_and_endpoint_once() {
+    let world = SideBySide::new();
+    for name in ["more", "and-more"] {
+        world.host.run(&["--runtime", "scripted-one", "--name", name, "sh"]);
+    }
+    let before = (world.one.count("list"), world.two.count("list"));
+    world.host.list();
+    assert_eq!((world.one.count("list"), world.two.count("list")), (before.0 + 1, before.1 + 1));
+    assert_eq!((world.one.count("inspect"), world.two.count("inspect")), (0, 0), "not row by row");
+}
+
+#[test]
+fn r10_all_runtimes_are_asked_at_the_same_time() {
+    let world = SideBySide::new();
+    // Each alone is in time; one after the other they would not be.
+    world.one.order("list", Act::Delay(4000));
+    world.two.order("list", Act::Delay(4000));
+    let before = std::time::Instant::now();
+    world.assert_fresh(&["one", "plain", "two"]);
+    assert!(before.elapsed().as_millis() < 8000, "one after the other");
+}
+
+#[test]
+fn r05_reading_writes_nothing_whatever_the_owners_say() {
+    let world = SideBySide::new();
+    let before = records(&world.host);
+    for act in [Act::OtherUid, Act::Claim(State::Stopped), Act::Incomplete] {
+        world.one.order("list", act);
+        for command in [&["list", "--all"][..], &["status", "one"], &["export", "one"], &["doctor"]] {
+            world.host.wharf(command);
+            assert_eq!(records(&world.host), before, "{command:?}");
+        }
+        world.one.behave();
+    }
+}

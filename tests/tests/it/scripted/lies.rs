@@ -1,0 +1,181 @@
+//! Plugins that are missing, lie, hang or panic: each costs its own rows their freshness, and nobody anything else.
+use std::fs;
+use wharf_tests::compile;
+use wharf_tests::engine::{Act, PLUGIN, SideBySide, State, records};
+use wharf_tests::{library, stamp_text};
+
+/// What the row of the workload `one` says while its plugin misbehaves.
+enum Shown {
+    /// As recorded, stale, with a reason that contains this.
+    Stale(&'static str),
+    /// The owner answered, completely: that is evidence, and contains this.
+    Unhealthy(&'static str),
+}
+
+/// While the owner of `one` misbehaves no record changes and the other rows are fresh; afterwards all is well.
+fn misbehaves(begin: impl FnOnce(&SideBySide), end: impl FnOnce(&SideBySide), shown: &Shown) {
+    let world = SideBySide::new();
+    let before = records(&world.host);
+    begin(&world);
+    world.assert_fresh(&["plain", "two"]);
+    let row = world.host.row("one").unwrap();
+    let text = |field: &str| row[field].as_str().unwrap_or_default().to_owned();
+    match shown {
+        Shown::Stale(reason) => {
+            assert_eq!((text("status").as_str(), row["stale"].as_bool()), ("running", Some(true)), "{row}");
+            assert!(text("stale_reason").contains(reason), "{row}");
+        }
+        Shown::Unhealthy(context) => {
+            assert_eq!(text("status"), "unhealthy", "{row}");
+            assert!(text("status_context").contains(context), "{row}");
+        }
+    }
+    world.host.ok(&["list", "--all"]);
+    assert_eq!(records(&world.host), before);
+    end(&world);
+    world.assert_fresh(&["one", "plain", "two"]);
+    assert_eq!(records(&world.host), before);
+}
+
+fn lists(act: Act, shown: &Shown) {
+    misbehaves(|world| world.one.order("list", act), |world| world.one.behave(), shown);
+}
+
+#[test]
+fn r04_a_plugin_that_is_missing_is_no_evidence() {
+    let world = SideBySide::new();
+    let before = records(&world.host);
+    let path = world.host.add_library(PLUGIN);
+    fs::remove_file(&path).unwrap();
+    world.assert_fresh(&["plain"]);
+    for name in ["one", "two"] {
+        let row = world.host.row(name).unwrap();
+        assert_eq!((row["status"].as_str(), row["stale"].as_bool()), (Some("running"), Some(true)), "{row}");
+        assert!(row["stale_reason"].as_str().unwrap().contains("no plugin provides"), "{row}");
+        for command in ["stop", "rm", "restart"] {
+            let said = world.host.wharf(&[command, name]);
+            assert!(said.code == 5 && said.stderr.contains(&format!("scripted-{name}")), "{said:?}");
+        }
+    }
+    assert_eq!(records(&world.host), before);
+    world.host.add_library(PLUGIN);
+    world.assert_fresh(&["one", "plain", "two"]);
+}
+
+#[test]
+fn r04_a_list_without_the_workload_is_evidence_and_a_foreign_uid_is_not_believed_to_be_it() {
+    lists(Act::OtherUid, &Shown::Unhealthy("no longer has it"));
+}
+
+#[test]
+fn r09_what_carries_another_hosts_id_is_not_ours_whatever_its_uid() {
+    lists(Act::OtherHost, &Shown::Unhealthy("no longer has it"));
+}
+
+#[test]
+fn r04_two_resources_of_one_uid_are_no_evidence() {
+    lists(Act::Twice, &Shown::Stale("two resources with its uid"));
+}
+
+#[test]
+fn r04_a_list_of_another_instance_is_no_evidence() {
+    lists(Act::OtherInstance, &Shown::Stale("a lie"));
+}
+
+#[test]
+fn r04_an_incomplete_list_is_no_evidence() {
+    lists(Act::Incomplete, &Shown::Stale("could not list everything"));
+}
+
+#[test]
+fn r04_a_gigabyte_is_no_evidence() {
+    lists(Act::Huge, &Shown::Stale("'list'"));
+}
+
+#[test]
+fn r05_a_state_that_makes_no_sense_is_shown_and_not_recorded() {
+    lists(Act::Claim(State::Created), &Shown::Unhealthy("does not run"));
+}
+
+#[test]
+fn r10_a_list_that_hangs_costs_its_own_rows_alone() {
+    lists(Act::Hang, &Shown::Stale("took longer"));
+}
+
+#[test]
+fn r04_a_list_that_panics_is_no_evidence() {
+    lists(Act::Panic, &Shown::Stale("panicked"));
+}
+
+#[test]
+fn r04_a_list_that_panics_when_it_is_given_up_is_no_evidence() {
+    lists(Act::PanicInDrop, &Shown::Stale("panicked"));
+}
+
+#[test]
+fn r04_whatever_error_a_list_ends_with_is_no_evidence() {
+    let world = SideBySide::new();
+    let before = records(&world.host);
+    for code in [
+        "not_found",
+        "already_exists",
+        "invalid_argument",
+        "failed_precondition",
+        "permission_denied",
+        "unavailable",
+        "unsupported",
+        "timeout",
+        "cancelled",
+        "internal",
+    ] {
+        world.one.order("list", Act::Fail(code.to_owned()));
+        world.assert_fresh(&["plain", "two"]);
+        assert_eq!(world.host.row("one").unwrap()["stale"], true, "{code}");
+        world.one.behave();
+    }
+    assert_eq!(records(&world.host), before);
+    world.assert_fresh(&["one", "plain", "two"]);
+}
+
+#[test]
+fn r10_a_call_that_never_returns_costs_its_own_rows_alone() {
+    lists(Act::Block, &Shown::Stale(""));
+}
+
+#[test]
+fn r10_a_plugin_that_cannot_be_connected_costs_its_own_rows_alone() {
+    for act in [Act::Hang, Act::Block, Act::Panic] {
+        misbehaves(|world| world.one.order("connect", act), |world| world.one.behave(), &Shown::Stale(""));
+    }
+}
+
+#[test]
+fn r10_a_library_whose_constructor_never_ends_takes_no_record_along() {
+    let world = SideBySide::new();
+    let before = records(&world.host);
+    let path = world.host.add_library(PLUGIN);
+    let stamp = stamp_text(&path);
+    let source = format!(
+        "#[used] #[unsafe(link_section = {:?})] static STAMP: [u8; {}] = *b{stamp:?};
+         extern \"C\" fn construct() {{ loop {{ std::thread::park(); }} }}
+         #[used] #[unsafe(link_section = \".init_array\")] static CONSTRUCT: extern \"C\" fn() = construct;",
+        wharf_sdk::stamp::SECTION,
+        stamp.len(),
+    );
+    // Beside it first: the file that supervisors may have mapped is not written to.
+    let other = world.host.path("hangs.so");
+    compile(&other, &source);
+    fs::rename(&other, &path).unwrap();
+    for name in ["one", "two"] {
+        let row = world.host.row(name).unwrap();
+        assert_eq!((row["status"].as_str(), row["stale"].as_bool()), (Some("running"), Some(true)), "{row}");
+    }
+    // The linker's lock is held meanwhile, so what this process had not loaded before is stale too: none is worse.
+    assert_eq!(world.host.row("plain").unwrap()["status"], "running");
+    assert_eq!(world.host.wharf(&["stop", "one"]).code, 5);
+    assert_eq!(records(&world.host), before);
+    let good = world.host.path("good.so");
+    fs::copy(library(PLUGIN), &good).unwrap();
+    fs::rename(&good, &path).unwrap();
+    world.assert_fresh(&["one", "plain", "two"]);
+}
