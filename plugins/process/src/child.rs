@@ -64,8 +64,14 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    /// Starts a launcher; its stdin and stdout are pipes, or nothing.
-    pub(crate) fn spawn(command: &[String], with_stdio: bool) -> Result<Self> {
+    /// Starts a launcher; its stdin and stdout are pipes, or nothing. Once it is gone, however it ends, `turn` is
+    /// dropped. `marks` are what others know it by: a launcher whose supervisor died is found by them.
+    pub(crate) fn spawn<Turn: Send + 'static>(
+        command: &[String],
+        with_stdio: bool,
+        marks: &[(&str, &str)],
+        turn: Turn,
+    ) -> Result<Self> {
         let failed = |error: std::io::Error| Error::io("the launcher cannot be started", &error);
         let Some((program, args)) = command.split_first() else {
             return Err(Error::internal("the host names no launcher"));
@@ -75,6 +81,7 @@ impl Child {
         let mut launcher = tokio::process::Command::new(program);
         // The host's environment is not the launcher's business; nor may it hold the caller's folder.
         launcher.args(args).env_clear().current_dir("/").stderr(Stdio::from(OwnedFd::from(theirs)));
+        launcher.envs(marks.iter().copied());
         if cfg!(debug_assertions) {
             // The host's own tests end the launcher at points of its work; releases have no such points.
             let told = ["WHARF_FAILPOINT", "WHARF_FAILPOINT_TRACE"].into_iter();
@@ -93,7 +100,10 @@ impl Child {
         // It holds the other ends of everything.
         drop(launcher);
         // Its own task, since a launcher may outlive this value and must be reaped all the same.
-        tokio::spawn(async move { process.wait().await });
+        tokio::spawn(async move {
+            let _ = process.wait().await;
+            drop(turn);
+        });
         let (reader, writer) = UnixStream::from_std(ours).map_err(failed)?.into_split();
         let (sender, phase) = watch::channel(Phase::Spawned);
         let listener = tokio::spawn(listen(reader, sender)).abort_handle();

@@ -18,6 +18,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+use tokio::sync::OwnedMutexGuard;
 use wharf_sdk::{
     Capability, Error, ErrorCode, Handle, Result, Source, Transport, WorkloadSpec,
     launch::{HOST_VARIABLE, Job, PROTOCOL, UID_VARIABLE, temporary_dir},
@@ -144,18 +145,20 @@ impl ProcessRuntime {
     /// Makes the two processes, and runs nothing of the workload.
     pub(crate) async fn prepare(&self, spec: &WorkloadSpec) -> Result<Handle> {
         let job = self.job(spec)?;
-        self.clear_earlier(&spec.uid).await?;
+        let turn = self.clear_earlier(&spec.uid).await?;
         if let Some(sandbox) = &job.sandbox {
             make_folders(sandbox, &job.own_dir)?;
         }
         // Dropped on an error, and when this future is: the launcher then ends, and nothing is left.
-        let child = Child::spawn(&self.launcher, job.target_port.is_none())?;
+        let marks = [(UID_VARIABLE, spec.uid.as_str()), (HOST_VARIABLE, self.host_id.as_str())];
+        let child = Child::spawn(&self.launcher, job.target_port.is_none(), &marks, turn)?;
         let (launcher, workload) = match child.prepare(&job).await {
             Ok(prepared) => prepared,
             Err(error) => {
                 // A launcher that was killed could not clear up after itself, and nobody has a handle to do it.
                 drop(child);
-                if let Err(error) = self.states.remove(&spec.uid) {
+                let cleared = self.turn(&spec.uid).await.and_then(|_turn| self.states.remove(&spec.uid));
+                if let Err(error) = cleared {
                     tracing::warn!(%error, "what a failed launcher left stays");
                 }
                 return Err(error);
@@ -173,23 +176,25 @@ impl ProcessRuntime {
         Ok(handle)
     }
 
-    /// Makes sure that nothing of an earlier deployment of this uid is left.
-    async fn clear_earlier(&self, uid: &str) -> Result<()> {
+    /// Makes sure that nothing of an earlier deployment of this uid is left; returns the turn of the next launcher.
+    async fn clear_earlier(&self, uid: &str) -> Result<OwnedMutexGuard<()>> {
         let running = |pid: i32| {
             let message = format!("the workload is deployed already, and runs as process {pid}");
             Err(Error::new(ErrorCode::AlreadyExists, message))
         };
-        let earlier = self.states.read(uid)?;
         {
             let mut children = self.children();
             let phase = children.get(uid).map(|child| child.phase());
-            if let (Some(Phase::Started), Some(state)) = (phase, &earlier) {
+            if phase == Some(Phase::Started)
+                && let Some(state) = self.states.read(uid)?
+            {
                 return running(state.workload.pid);
             }
             // One that was never started ends when this is dropped.
             children.remove(uid);
         }
-        if let Some(state) = earlier {
+        let turn = self.turn(uid).await?;
+        if let Some(state) = self.states.read(uid)? {
             let failed = |error| Error::io("the earlier deployment cannot be examined", &error);
             if let Some(launcher) = Process::recorded(&state.launcher).map_err(failed)? {
                 let is_over = state.started_at_ms.is_none() || state.exit.is_some();
@@ -205,7 +210,7 @@ impl ProcessRuntime {
         }
         stragglers::kill(uid, &self.host_id).await?;
         self.states.clear_groups(uid);
-        Ok(())
+        Ok(turn)
     }
 
     /// Where a workload runs: where it was asked to; a package in an empty folder of its own, since npx takes what

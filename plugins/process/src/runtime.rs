@@ -14,6 +14,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use wharf_sdk::{
     Attach, ByteStream, Confine, Confinement, Context, Error, Exit, Handle, Health, HealthState, Instance,
     Listing, LogOptions, Logs, Observation, Result, Runtime, StopOptions, WorkloadSpec, WorkloadState,
@@ -34,7 +35,15 @@ pub(crate) struct ProcessRuntime {
     instance: String,
     /// The launchers that this process started, by uid; what it did not start is found by its handle.
     children: Mutex<HashMap<String, Arc<Child>>>,
+    /// Held for each launcher of this process until it is gone: one that was given up still has to clear up, and would
+    /// do so on the folder and the state of the next.
+    turns: Mutex<HashMap<String, Arc<Turn>>>,
 }
+
+/// Whose launcher's turn it is, of one workload.
+type Turn = AsyncMutex<()>;
+/// How long a launcher that is not wanted any more may take to be gone.
+const GIVEN_UP_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl ProcessRuntime {
     pub(crate) fn new(
@@ -52,6 +61,7 @@ impl ProcessRuntime {
             private_dirs,
             instance: format!("{}/{}", machine(), rustix::process::geteuid().as_raw()),
             children: Mutex::default(),
+            turns: Mutex::default(),
         }
     }
 
@@ -62,6 +72,17 @@ impl ProcessRuntime {
     /// The launcher of a workload, if this process started it.
     pub(crate) fn child(&self, uid: &str) -> Option<Arc<Child>> {
         self.children().get(uid).cloned()
+    }
+
+    /// Waits until no launcher of this process for this workload is left.
+    pub(crate) async fn turn(&self, uid: &str) -> Result<OwnedMutexGuard<()>> {
+        let turn = {
+            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(turns.entry(uid.to_owned()).or_default())
+        };
+        tokio::time::timeout(GIVEN_UP_TIMEOUT, turn.lock_owned()).await.map_err(|_| {
+            Error::unavailable("an earlier launcher of the workload has not ended yet; try again")
+        })
     }
 
     /// What is wrong with this machine, if anything is.
@@ -215,7 +236,7 @@ impl Logs for ProcessRuntime {
 impl Confine for ProcessRuntime {
     async fn confinement(&self) -> Result<Confinement> {
         let job = self.trial();
-        Child::spawn(&self.launcher, false)?.tried(&job).await
+        Child::spawn(&self.launcher, false, &[], ())?.tried(&job).await
     }
 }
 

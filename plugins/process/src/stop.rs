@@ -25,6 +25,10 @@ impl ProcessRuntime {
                 .await
                 .map_err(|error| Error::io("the workload's processes cannot be ended", &error))?;
         }
+        // A launcher that was given up clears up by itself; one that does not is found by its marks.
+        if let Err(error) = self.turn(&handle.uid).await {
+            tracing::warn!(%error, "killing a launcher that was given up");
+        }
         stragglers::kill(&handle.uid, &self.host_id).await
     }
 }

@@ -1,7 +1,8 @@
 //! What is left of a workload whose launcher was killed.
 //!
 //! The launcher leaves nothing. If it is killed itself, the workload's first process dies with it, but others that it
-//! started live on, under whoever adopted them. They are recognised by the two variables that each of them inherited,
+//! started live on, under whoever adopted them. So does a launcher whose supervisor died before it was on record, for a
+//! moment. They are recognised by the two variables that each of them inherited,
 //! read from `/proc/PID/environ`; a process that has scrubbed its environment cannot be proven to be ours, and is left.
 use crate::identity::Process;
 use rustix::process::Signal;

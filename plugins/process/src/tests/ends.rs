@@ -68,18 +68,15 @@ async fn a_supervisor_that_dies_before_the_word_leaves_nothing() {
 async fn a_deployment_that_is_given_up_half_way_leaves_nothing() {
     let host = TestHost::new();
     let spec = host.command(Transport::Stdio, "cat", &[]);
-    for _ in 0..20 {
-        let deploy = host.runtime.deploy(&spec);
-        tokio::select! {
-            biased;
-            handle = deploy => drop(handle),
-            () = tokio::task::yield_now() => {}
-        }
+    for count in 0..60 {
+        // Each is given up somewhere else: an empty launcher, one that has read its job, one that has told.
+        let patience = Duration::from_micros(count * 200);
+        let _ = tokio::time::timeout(patience, host.runtime.deploy(&spec)).await;
+        // Whatever it had made gives way to this one, whose own record is the only one.
+        let handle = within(host.runtime.deploy(&spec)).await.unwrap();
+        within(host.runtime.remove(&handle)).await.unwrap();
+        assert_eq!(std::fs::read_dir(host.runtime.states.folder()).unwrap().count(), 0, "{patience:?}");
     }
-    // Whatever each of them had made has given way to this one, whose own record is the only one.
-    let handle = within(host.runtime.deploy(&spec)).await.unwrap();
-    within(host.runtime.remove(&handle)).await.unwrap();
-    assert_eq!(std::fs::read_dir(host.runtime.states.folder()).unwrap().count(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
