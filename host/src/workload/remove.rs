@@ -44,10 +44,9 @@ impl Manager {
             Error::new(ErrorKind::Deadline, format!("the supervisor of '{}' does not end", run.name))
         })?;
         if let Some(handle) = self.handle(run, Some(&record), &client).await? {
-            reach(Point::RemoveCallBefore);
             match client.remove(&handle).await {
                 Err(error) if error.code() != Some(ErrorCode::NotFound) => return Err(error.into()),
-                _ => reach(Point::RemoveCallAfter),
+                _ => {}
             }
         }
         // A restart that was cut short left what its record does not name. Where the runtime cannot tell, what the
@@ -61,7 +60,6 @@ impl Manager {
         if let Err(error) = control::clear(self.store().state(), &run.name) {
             tracing::warn!(name = %run.name, %error, "the control socket of a dead supervisor stays");
         }
-        reach(Point::ControlCleared);
         self.store().remove_status(&run.name, &run.uid)?;
         reach(Point::StatusRemoved);
         self.store().remove_run_config(&run.name, &run.uid)?;
