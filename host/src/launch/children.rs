@@ -1,4 +1,5 @@
 //! The launcher's children: its own, and every orphan that the workload leaves.
+use crate::failpoint::{Point, reach};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
@@ -44,7 +45,13 @@ pub(super) fn reap(workload: Pid, now_ms: u64) -> Reaped {
 /// The pid of a child that has not been reaped is not used again, so each is what it is taken for. Their own children
 /// become ours when they die, and `SIGCHLD` calls again.
 pub(super) fn kill_all() -> Vec<Pid> {
-    own_children().into_iter().filter(|&pid| kill_process(pid, Signal::KILL) == Err(Errno::PERM)).collect()
+    reach(Point::KillAllBefore);
+    let not_permitted = own_children()
+        .into_iter()
+        .filter(|&pid| kill_process(pid, Signal::KILL) == Err(Errno::PERM))
+        .collect();
+    reach(Point::KillAllAfter);
+    not_permitted
 }
 
 /// Ends what a launcher that was killed from outside has left to its own parent, a supervisor: processes that came
@@ -68,7 +75,10 @@ pub(crate) fn end_adopted() {
         }
         for pid in adopted {
             let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
-            if kill_process(pid, Signal::KILL).is_ok() {
+            reach(Point::AdoptedKillBefore);
+            let killed = kill_process(pid, Signal::KILL);
+            reach(Point::AdoptedKillAfter);
+            if killed.is_ok() {
                 let _ = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&PATIENCE));
             }
         }

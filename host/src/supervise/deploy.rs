@@ -60,9 +60,7 @@ impl Deployment {
         let spec = specification(&self.config, &self.run, stamp, &self.host_id, self.target_port)?;
         self.check_target_port().await?;
         self.uncertain = true;
-        reach(Point::DeployBefore);
         let deployed = self.client.deploy(&spec).await;
-        reach(Point::DeployAfter);
         self.uncertain = deployed.as_ref().is_err_and(|error| !is_certain(error));
         let handle = deployed?;
         // From here on whatever happens must find the handle, to remove what was deployed.
@@ -164,12 +162,10 @@ impl Deployment {
     }
 
     async fn start_stdio(&mut self, handle: &Handle) -> Result<()> {
-        reach(Point::AttachBefore);
         let stream = self.client.attach(handle).await?;
-        reach(Point::AttachAfter);
         let (stdout, stdin) = sides(stream)
             .map_err(|error| Error::caused(ErrorKind::Runtime, "the workload cannot be attached", &error))?;
-        self.start_call(handle).await?;
+        self.client.start(handle).await?;
         let front = self.front.get_or_insert_with(|| Front::stdio(&self.run)).clone();
         let Front::Stdio(proxy) = front else {
             return Err(Error::new(ErrorKind::Failed, "the transport changed under the supervisor"));
@@ -179,13 +175,6 @@ impl Deployment {
             Ok(_) => Ok(()),
             Err(error) => Err(self.not_ready(handle, &error).await),
         }
-    }
-
-    async fn start_call(&self, handle: &Handle) -> Result<()> {
-        reach(Point::StartCallBefore);
-        self.client.start(handle).await?;
-        reach(Point::StartCallAfter);
-        Ok(())
     }
 
     async fn not_ready(&self, handle: &Handle, error: &ConnectError) -> Error {
@@ -205,7 +194,7 @@ impl Deployment {
     }
 
     async fn start_http(&mut self, handle: &Handle) -> Result<()> {
-        self.start_call(handle).await?;
+        self.client.start(handle).await?;
         let seen = self.client.inspect(handle).await?;
         let address = address(seen.address.as_deref())?;
         self.wait_for_port(handle, address).await

@@ -207,12 +207,10 @@ pub async fn supervise(
         0 => format!("starting '{}'", task.name),
         port => format!("starting '{}', which is to listen on port {port}", task.name),
     });
-    reach(Point::ControlBindBefore);
     let mut control = match Control::open(&state, &task.name) {
         Ok(control) => control,
         Err(error) => return Err(give_up(task, Some(deployment), reporter, error).await),
     };
-    reach(Point::ControlBindAfter);
     let started = start(&mut deployment, &mut control, attendance.abandoned).await;
     let (listener, port) = match started {
         Ok(ready) => ready,

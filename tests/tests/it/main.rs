@@ -18,7 +18,7 @@ mod plugin_mapping;
 mod plugin_refusals;
 mod plugin_streams;
 mod processes;
-mod r07_contention;
+mod r11_contention;
 mod r11_crash_points;
 mod r11_hostile;
 mod real_servers;
