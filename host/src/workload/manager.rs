@@ -142,6 +142,8 @@ impl Manager {
             return Ok(Some(handle));
         }
         let found = client.find(&self.host_id()?, run.uid.as_str()).await;
+        // Its labels first: what was taken over may have been made anew, and the record of that been lost.
+        let found = found.map(|found| found.or_else(|| run.taken_over()));
         found.map_err(|error| Error {
             kind: ErrorKind::Owner,
             ..Error::from(error).while_doing(format!("whether '{}' has left anything is not known", run.name))

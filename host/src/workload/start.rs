@@ -54,7 +54,7 @@ impl Manager {
         let run = self.run_config(name)?;
         let record = self.record_or_set_aside(&operation)?;
         let supervised = LifeProbe::open(self.store().state())?.is_held(name, LockKind::Life)?;
-        let phase = record.map(|record| record.phase);
+        let phase = record.as_ref().map(|record| record.phase);
         if supervised && phase == Some(Phase::Running) {
             // The record says so also while the supervisor is bringing the workload back.
             return match control::report(self.store().state(), name, REPORT_WAIT).await {
@@ -77,7 +77,10 @@ impl Manager {
             return Err(Error::new(ErrorKind::Conflict, message).hint(format!("run: wharf restart {name}")));
         }
         // R08: an owner that is absent, or another one, is told before anything is changed.
-        self.owner(&run).await?;
+        let client = self.owner(&run).await?;
+        if run.is_taken_over() {
+            self.check_takeover(&run, record.as_ref(), &client).await?;
+        }
         self.store().update_status::<Error>(name, &run.uid, |record| {
             let mut record = record.unwrap_or_else(|| StatusRecord::new(run.uid.clone()));
             record.apply(Event::StartBegun).map_err(|error| {
