@@ -185,6 +185,13 @@ pub fn records(host: &Host) -> BTreeMap<PathBuf, (u64, String)> {
     found
 }
 
+/// What ToolHive made for a workload of this name.
+pub fn toolhives(name: &str, state: State, instance: &str) -> Object {
+    let labels = [("toolhive", "true"), ("toolhive-basename", name)];
+    let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    Object { labels: labels.into(), state, ..foreign(name, "", "", instance) }
+}
+
 /// An object that somebody else made.
 pub fn foreign(name: &str, uid: &str, host_id: &str, instance: &str) -> Object {
     Object {
@@ -193,6 +200,7 @@ pub fn foreign(name: &str, uid: &str, host_id: &str, instance: &str) -> Object {
         uid: uid.to_owned(),
         host_id: host_id.to_owned(),
         name: name.to_owned(),
+        labels: BTreeMap::new(),
         state: State::Running,
         exit: None,
     }
