@@ -90,6 +90,11 @@ impl ScriptedEngine {
         self.engine.make(object).expect("an object");
     }
 
+    /// Takes away whatever it has.
+    pub fn clear(&self) {
+        self.objects().iter().for_each(|object| self.engine.remove(&object.id).expect("an object"));
+    }
+
     /// Ends an object by itself.
     pub fn kill(&self, object: &Object, code: i32) {
         self.engine.end(&object.id, code).expect("the object");

@@ -98,7 +98,7 @@ pub async fn observe_strangers(
 ) -> Observed {
     let provided = plugins.catalog().runtimes().into_iter().filter(|provided| !provided.shadowed);
     let asked: BTreeSet<&str> = provided
-        .filter(|provided| may_have_strangers(&provided.runtime))
+        .filter(|provided| may_have_strangers(provided.runtime))
         .map(|provided| provided.runtime.name.as_str())
         .collect();
     let mut places = places_of(configs);

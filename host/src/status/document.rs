@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
-use super::fault::{Corruption, ReadError};
+use super::fault::{Corruption, ReadError, StoreError};
 use super::id::Uid;
 use super::name::WorkloadName;
 use super::schema::SchemaVersion;
@@ -115,6 +115,18 @@ pub(super) fn rewrite<D: Document>(
         bytes.push(b'\n');
     }
     Ok(bytes)
+}
+
+/// A record that could not be read again is not written.
+pub(super) fn refuse_too_large(name: &WorkloadName, bytes: &[u8]) -> Result<(), StoreError> {
+    if bytes.len() > RECORD_BYTES_MAX {
+        return Err(StoreError::TooLarge {
+            name: name.clone(),
+            length: bytes.len(),
+            limit: RECORD_BYTES_MAX,
+        });
+    }
+    Ok(())
 }
 
 fn overlay(

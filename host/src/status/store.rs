@@ -13,7 +13,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::atomic::{Folder, temporary_name};
-use super::document::{Document, Kept, RECORD_BYTES_MAX, decode, encode, encode_with, rewrite};
+use super::document::{
+    Document, Kept, RECORD_BYTES_MAX, decode, encode, encode_with, refuse_too_large, rewrite,
+};
 use super::fault::{ReadError, StoreError};
 use super::id::Uid;
 use super::locks::{OperationLock, RecordLock};
@@ -386,17 +388,6 @@ fn refuse_newer<D: Document>(
             path: path(),
             found,
             known: SchemaVersion::CURRENT,
-        });
-    }
-    Ok(())
-}
-
-fn refuse_too_large(name: &WorkloadName, bytes: &[u8]) -> Result<(), StoreError> {
-    if bytes.len() > RECORD_BYTES_MAX {
-        return Err(StoreError::TooLarge {
-            name: name.clone(),
-            length: bytes.len(),
-            limit: RECORD_BYTES_MAX,
         });
     }
     Ok(())

@@ -23,6 +23,8 @@ struct Known {
     groups: BTreeMap<String, std::result::Result<Group, String>>,
     configs: Vec<(WorkloadName, std::result::Result<RunConfig, ReadError>)>,
     is_dry: bool,
+    /// Names that a rehearsal has given away.
+    given: BTreeSet<String>,
 }
 
 impl Known {
@@ -47,7 +49,7 @@ impl Known {
     }
 
     fn is_taken(&self, name: &WorkloadName) -> bool {
-        self.configs.iter().any(|(other, _)| other == name)
+        self.given.contains(name.as_str()) || self.configs.iter().any(|(other, _)| other == name)
     }
 }
 
@@ -72,7 +74,8 @@ impl Manager {
         // Those that keep their names first: another's new name must not take one of them.
         entries.sort_by_key(|entry| (!toolhive::is_name(&entry.name), entry.name.clone()));
         let groups = toolhive::read_groups(folders)?;
-        let mut known = Known { groups, configs: self.store().list_run_configs()?, is_dry };
+        let mut known =
+            Known { groups, configs: self.store().list_run_configs()?, is_dry, given: BTreeSet::new() };
         let mut reports = Vec::new();
         let mut candidates = Vec::new();
         for Entry { name, file } in &entries {
@@ -98,10 +101,13 @@ impl Manager {
             let survey = self.survey_strangers(&labels).await?;
             for (name, file) in candidates {
                 let report = self.import_one(name, file, &survey, &known).await;
-                reports.push(report.unwrap_or_else(|error| Import::failed(name, error)));
-                if !is_dry {
+                let report = report.unwrap_or_else(|error| Import::failed(name, error));
+                if is_dry {
+                    known.given.insert(report.name.clone());
+                } else {
                     known.configs = self.store().list_run_configs()?;
                 }
+                reports.push(report);
             }
             reports.extend(without_config(&survey, &entries));
         }
@@ -195,10 +201,11 @@ impl Manager {
         match &status {
             Ok(status) => translation.run.created_at = status.as_ref().and_then(|status| status.created_at),
             Err(why) => {
-                translation.changed.push(format!("created_at: unknown, because its status file {why}"))
+                translation.changed.push(format!("created_at: unknown, because its status file {why}"));
             }
         }
-        translation.changed.extend(remarks(&translation.run, proven, known));
+        let remarks = remarks(&translation, proven, known);
+        translation.changed.extend(remarks);
         let Translation { changed, not_implemented, .. } = &translation;
         let mut report = Import {
             changed: changed.clone(),
@@ -315,12 +322,20 @@ fn translated(
 }
 
 /// What a user should know of a workload that is taken over.
-fn remarks(run: &RunConfig, proven: &Resource, known: &Known) -> Vec<String> {
+fn remarks(translation: &Translation, proven: &Resource, known: &Known) -> Vec<String> {
+    let run = &translation.run;
     let mut remarks = Vec::new();
     if proven.seen.state == WorkloadState::Running {
         let is_reached = run.transport != crate::status::Transport::Stdio && proven.seen.address.is_some();
         let how = if is_reached { "goes on as it is" } else { "is replaced by wharf's own" };
         remarks.push(format!("its container {how} when it is started with wharf"));
+    }
+    if translation.not_implemented.iter().any(|field| field == "isolate_network") {
+        remarks.push(
+            "isolate_network: the containers that ToolHive made beside it (its proxies, its name server) stay; remove \
+             them once wharf has made it anew"
+                .to_owned(),
+        );
     }
     match known.groups.get(&run.group) {
         Some(Ok(group)) if !group.registered_clients.is_empty() => remarks.push(format!(

@@ -89,7 +89,7 @@ impl Manager {
         // What runs no images is neither asked nor missed.
         let concerns = |run: &&RunConfig| {
             let mut named = provided.iter().filter(|provided| provided.runtime.name == run.runtime_name);
-            named.all(|provided| may_have_strangers(&provided.runtime))
+            named.all(|provided| may_have_strangers(provided.runtime))
         };
         let all: Vec<&RunConfig> =
             configs.iter().filter_map(|(_, config)| config.as_ref().ok()).filter(concerns).collect();

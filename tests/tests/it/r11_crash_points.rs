@@ -11,7 +11,9 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
+use wharf_tests::engine::{ScriptedEngine, State, toolhives};
 use wharf_tests::host::{Host, Said, built, demo_server, runs};
+use wharf_tests::toolhive::ToolHive;
 
 /// How many hosts are tried at the same time: they wait for disks and processes more than they compute.
 const HOSTS: usize = 8;
@@ -49,13 +51,17 @@ enum Act {
     Orphan,
     /// A start over a corrupt status record.
     SetAside,
+    /// A workload of ToolHive's is taken over.
+    Import,
+    /// What was taken over is made anew.
+    StartImported,
     /// The workload ends by itself, and its supervisor brings it back.
     Restarts,
     /// The workload ends by itself, and its supervisor records that.
     Ends,
 }
 
-const ACTS: [Act; 15] = [
+const ACTS: [Act; 17] = [
     Act::Run,
     Act::RunBroken,
     Act::Stop,
@@ -69,6 +75,8 @@ const ACTS: [Act; 15] = [
     Act::Forget,
     Act::Orphan,
     Act::SetAside,
+    Act::Import,
+    Act::StartImported,
     Act::Restarts,
     Act::Ends,
 ];
@@ -114,6 +122,7 @@ impl Lab {
     /// Runs a command, armed or not; an error if it does not end.
     fn wharf(&self, args: &[&str], variable: Option<&str>) -> Result<Said, String> {
         let mut command = self.host.command(args);
+        ToolHive::shown_to(&self.host, &mut command);
         command.env("WHARF_FAILPOINT_TRACE", self.host.path("trace"));
         if let Some(variable) = variable {
             command.env("WHARF_FAILPOINT", variable);
@@ -177,6 +186,11 @@ impl Lab {
                 self.run_with_port(None)?;
                 self.wharf(&["rm", "--forget", NAME], None)?;
             }
+            Act::Import => self.make_toolhives(),
+            Act::StartImported => {
+                self.make_toolhives();
+                self.wharf(&["import", "toolhive"], None)?;
+            }
         }
         Ok(())
     }
@@ -186,7 +200,8 @@ impl Lab {
             Act::Run => self.run(variable),
             Act::RunBroken => self.wharf(&["run", "--name", NAME, &self.broken], variable),
             Act::Stop => self.wharf(&["stop", NAME], variable),
-            Act::Start => self.wharf(&["start", NAME], variable),
+            Act::Start | Act::StartImported => self.wharf(&["start", NAME], variable),
+            Act::Import => self.wharf(&["import", "toolhive"], variable),
             Act::Restart => self.wharf(&["restart", NAME], variable),
             Act::Rm | Act::RmOrphan => self.wharf(&["rm", NAME], variable),
             Act::Reconcile | Act::ReconcileEnd => self.wharf(&["reconcile"], variable),
@@ -213,6 +228,14 @@ impl Lab {
             &[&["run", "--restart", "no", "--name", NAME], &transport[..], &[&server]].concat(),
             variable,
         )
+    }
+
+    /// A workload of ToolHive's that runs, on an engine that was made for it.
+    fn make_toolhives(&self) {
+        let engine = ScriptedEngine::new(&self.host, "scripted-images");
+        engine.clear();
+        engine.put(&toolhives(NAME, State::Running, engine.first_name()));
+        ToolHive::of(&self.host).workload(NAME, "example/scripted:1", &serde_json::json!({}));
     }
 
     fn kill_supervisor(&self) {
@@ -340,6 +363,13 @@ impl Lab {
         if act == Act::SetAside {
             self.kept()?;
         }
+        if act == Act::Import && next != "start" {
+            // What was begun is finished, and what was done is not done again.
+            let said = self.wharf(&["import", "toolhive"], None)?;
+            if said.code != 0 || self.record().is_none_or(|record| record["status"] != "running") {
+                return Err(format!("import: code {}, then {:?}: {}", said.code, self.record(), said.stderr));
+            }
+        }
         if !self.is_known() {
             // Nothing but a temporary may be left of it, which the next writer of that name clears away.
             let said = self.run(None)?;
@@ -364,7 +394,8 @@ impl Lab {
                     return Err(format!("{next}: code {code}, then {status:?}: {}", said.stderr));
                 }
             }
-            if next == "stop" {
+            // An orphan runs until it is removed below.
+            if next == "stop" && act != Act::Orphan {
                 self.await_nothing_runs()?;
             }
         }

@@ -133,7 +133,11 @@ fn names_become_wharfs_and_what_is_there_stays() {
         toolhive.workload(name, IMAGE, &json!({}));
         engine.put(&toolhives(name, State::Stopped, engine.first_name()));
     }
+    let rehearsed = toolhive.reports(&["--dry-run"]);
     let reports = toolhive.reports(&[]);
+    for report in &reports {
+        assert_eq!(about(&rehearsed, report["source"].as_str().unwrap())["name"], report["name"]);
+    }
     let names = [
         ("time-server", "time-server"),
         ("Time.Server", "time-server-2"),

@@ -70,6 +70,9 @@ fn taken_over(kind: Kind) {
     let host = host(&[&engine]);
     let toolhive = ToolHive::of(&host);
     let web = make(&engine, "web", true, &PUBLISHED);
+    // As ToolHive isolates: nothing is published, and what would reach it is another container.
+    let hidden = make(&engine, "hidden", true, &PUBLISHED[..4]);
+    toolhive.workload("hidden", DEMO_IMAGE, &http(0));
     let time = make(&engine, "time", true, &["--interactive"]);
     let rests = make(&engine, "rests", false, &PUBLISHED);
     toolhive.workload("web", DEMO_IMAGE, &http(0));
@@ -77,7 +80,7 @@ fn taken_over(kind: Kind) {
     toolhive.workload("rests", DEMO_IMAGE, &http(0));
     let before = (toolhive.digest(), all(&engine), running(&engine));
     let reports = toolhive.reports(&[]);
-    for name in ["web", "time", "rests"] {
+    for name in ["web", "time", "rests", "hidden"] {
         let report = about(&reports, name);
         assert_eq!(
             (&report["result"], &report["runtime_name"]),
@@ -88,6 +91,7 @@ fn taken_over(kind: Kind) {
     assert_eq!((toolhive.digest(), all(&engine), running(&engine)), before);
     assert_eq!(host.row("web").unwrap()["status"], "unhealthy");
     assert!(host.row("rests").unwrap()["status"] == "stopped", "{:?}", host.row("rests"));
+    assert!(host.row("time").unwrap().get("stale").is_none());
     // A server with a port goes on, in the same container.
     host.ok(&["start", "web"]);
     assert_eq!(add(&url(&host, "web")), "5");
@@ -96,7 +100,7 @@ fn taken_over(kind: Kind) {
     assert!(running(&engine).contains(&web));
     assert!(host.ok(&["logs", "web"]).contains("serving MCP"));
     // A server on stdio, and one that does not run, are made anew.
-    for (name, old) in [("time", &time), ("rests", &rests)] {
+    for (name, old) in [("time", &time), ("rests", &rests), ("hidden", &hidden)] {
         host.ok(&["start", name]);
         assert_eq!(add(&url(&host, name)), "5", "{name}");
         assert!(!all(&engine).contains(old), "{name}");
@@ -157,9 +161,15 @@ fn r04_a_container_that_was_taken_over_and_its_engine_go_and_come_back() {
     let host = host(&[&docker]);
     let toolhive = ToolHive::of(&host);
     toolhive.workload("web", DEMO_IMAGE, &http(0));
-    make(&docker, "web", true, &PUBLISHED);
+    let first = make(&docker, "web", true, &PUBLISHED);
     toolhive.reports(&[]);
     host.ok(&["start", "web"]);
+    let address = url(&host, "web");
+    docker.client(&["kill", &first]);
+    eventually("wharf's own answers in its place", || {
+        !all(&docker).contains(&first) && Client::open(&address).is_ok()
+    });
+    assert_eq!(config(&host, "web")["imported"].get("handle"), None);
     docker.stop();
     let row = host.row("web").unwrap();
     assert_eq!((&row["status"], &row["stale"]), (&json!("running"), &json!(true)), "{row}");
