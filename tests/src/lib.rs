@@ -8,6 +8,7 @@ pub mod conformance;
 pub mod engine;
 pub mod engines;
 pub mod host;
+pub mod toolhive;
 
 mod copies;
 mod library;

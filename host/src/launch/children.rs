@@ -3,7 +3,9 @@ use crate::failpoint::{Point, reach};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
-    process::{Pid, PidfdFlags, Signal, WaitOptions, getsid, kill_process, pidfd_open, wait},
+    process::{
+        Pid, PidfdFlags, Signal, WaitOptions, getsid, kill_process, pidfd_open, pidfd_send_signal, wait,
+    },
 };
 use std::fs;
 use wharf_sdk::{Exit, launch::ProcessStat};
@@ -75,8 +77,13 @@ pub(crate) fn end_adopted() {
         }
         for pid in adopted {
             let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
+            // Other threads reap children of their own, whose numbers are used again: what the descriptor holds is
+            // looked at once more before it is killed (R12).
+            if !(is_child(pid) && is_adopted(&pid)) {
+                continue;
+            }
             reach(Point::AdoptedKillBefore);
-            let killed = kill_process(pid, Signal::KILL);
+            let killed = pidfd_send_signal(&process, Signal::KILL);
             reach(Point::AdoptedKillAfter);
             if killed.is_ok() {
                 let _ = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&PATIENCE));
@@ -85,12 +92,15 @@ pub(crate) fn end_adopted() {
     }
 }
 
-fn own_children() -> Vec<Pid> {
+fn is_child(pid: Pid) -> bool {
     let me = rustix::process::getpid().as_raw_pid();
+    ProcessStat::of(pid.as_raw_pid()).is_ok_and(|stat| stat.parent == me)
+}
+
+fn own_children() -> Vec<Pid> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter(|&pid: &i32| ProcessStat::of(pid).is_ok_and(|stat| stat.parent == me))
-        .filter_map(Pid::from_raw)
+        .filter_map(|entry| Pid::from_raw(entry.ok()?.file_name().to_str()?.parse().ok()?))
+        .filter(|&pid| is_child(pid))
         .collect()
 }

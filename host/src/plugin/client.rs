@@ -9,7 +9,7 @@ use wharf_sdk::document::{self, Nothing, OnWorkload, operation};
 use wharf_sdk::stamp::RuntimeStamp;
 use wharf_sdk::{
     Capability, Confinement, Error, ErrorCode, Exit, Handle, Health, Instance, Listing, LogOptions,
-    Observation, StopOptions, WorkloadSpec,
+    Observation, Sought, StopOptions, Strangers, TakenOver, WorkloadSpec,
 };
 
 /// The largest answer that is read.
@@ -144,6 +144,18 @@ impl RuntimeClient {
     /// All workloads of this host.
     pub async fn list(&self) -> Result<Listing, CallError> {
         self.call(operation::LIST, Nothing {}, Some(self.deadlines.read)).await
+    }
+
+    /// Everything with these labels that no host of wharf made.
+    pub async fn strangers(&self, sought: &Sought) -> Result<Strangers, CallError> {
+        self.check_able(&Capability::TAKEOVER)?;
+        self.call(operation::STRANGERS, sought, Some(self.deadlines.read)).await
+    }
+
+    /// Workloads that were taken over and that `list` cannot find, by their handles.
+    pub async fn taken(&self, taken: &TakenOver) -> Result<Listing, CallError> {
+        self.check_able(&Capability::TAKEOVER)?;
+        self.call(operation::TAKEN, taken, Some(self.deadlines.read)).await
     }
 
     /// The handle of a workload by its labels, for a record that has none. None is positive evidence that there is no

@@ -13,7 +13,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     time::Instant,
 };
-use wharf_sdk::{Capability, ErrorCode, Exit, Handle, LogOptions, WorkloadState};
+use wharf_sdk::{Capability, ErrorCode, Exit, Handle, LogOptions, Observation, WorkloadState};
 
 /// How many lines of its log are shown of a workload that could not be started.
 const SHOWN_LINES: u64 = 8;
@@ -69,6 +69,7 @@ impl Deployment {
         self.prove_owner().await?;
         self.record_handle(&handle, occasion).await?;
         reach(Point::HandleRecorded);
+        self.made_anew()?;
         match self.run.transport {
             Transport::Stdio => self.start_stdio(&handle).await,
             Transport::StreamableHttp | Transport::Sse | Transport::Inspector => {
@@ -87,13 +88,13 @@ impl Deployment {
                 Error::caused(ErrorKind::Failed, "the recorded handle cannot be read", &error)
             })?,
             // Its supervisor may have died between the deployment and the record.
-            None => match found {
+            None => match found.or_else(|| self.run.taken_over()) {
                 Some(handle) => handle,
                 None => return Ok(false),
             },
         };
         match self.client.recover(&handle).await {
-            Ok(seen) if seen.state == WorkloadState::Running && self.run.transport != Transport::Stdio => {
+            Ok(seen) if self.can_go_on(&seen) => {
                 tracing::info!("the workload of an earlier supervisor still runs and is taken over");
                 self.handle = Some(handle.clone());
                 let address = address(seen.address.as_deref())?;
@@ -109,6 +110,14 @@ impl Deployment {
             Err(error) => return Err(error.into()),
         }
         Ok(false)
+    }
+
+    /// Whether a server runs whose port can be reached. Another product may have published it elsewhere: then it is
+    /// made anew.
+    fn can_go_on(&self, seen: &Observation) -> bool {
+        seen.state == WorkloadState::Running
+            && self.run.transport != Transport::Stdio
+            && (seen.address.is_some() || !self.run.is_taken_over())
     }
 
     /// A port that somebody else listens on would be taken for the workload's own.
@@ -139,6 +148,20 @@ impl Deployment {
             Ok(())
         })
         .await
+    }
+
+    /// What was taken over is wharf's own now: its labels say so, and nobody need be asked for the old one.
+    fn made_anew(&mut self) -> Result<()> {
+        if self.run.is_taken_over() {
+            let (name, uid) = (self.run.name.clone(), self.run.uid.clone());
+            self.run = self.store.update_run_config(&name, &uid, |run| {
+                if let Some(imported) = &mut run.imported {
+                    imported.handle = None;
+                }
+            })?;
+            reach(Point::TakeoverEnded);
+        }
+        Ok(())
     }
 
     /// One change of the record, off the threads that serve clients. A record that is gone is not made again.

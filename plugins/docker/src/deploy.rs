@@ -30,7 +30,8 @@ impl ContainerRuntime {
             }
             failed
         })?;
-        Ok(HandleData { container, target_port: container::target_port(spec) }.to_handle(&spec.uid))
+        let target_port = container::target_port(spec);
+        Ok(HandleData { container, target_port, taken: None }.to_handle(&spec.uid))
     }
 
     /// Makes sure that nothing of an earlier deployment of this uid is left.

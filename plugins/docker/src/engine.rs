@@ -132,7 +132,12 @@ impl Engine {
 
     /// All containers with these labels, running or not.
     pub(crate) async fn list(&self, labels: &[String]) -> Result<Vec<Summary>, Error> {
-        let filters = serde_json::json!({ "label": labels }).to_string();
+        self.list_by("label", labels).await
+    }
+
+    /// All containers that a kind of filter lets pass, running or not.
+    pub(crate) async fn list_by(&self, key: &str, values: &[String]) -> Result<Vec<Summary>, Error> {
+        let filters = serde_json::json!({ key: values }).to_string();
         let filters: String = form_urlencoded::byte_serialize(filters.as_bytes()).collect();
         self.ask(&format!("/containers/json?all=true&filters={filters}")).await
     }

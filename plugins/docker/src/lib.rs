@@ -4,7 +4,8 @@
 //! How an engine is found is the table of [`find`]. Nothing is kept here that outlives this process: labels and the
 //! container's id tell everything to a later one.
 //!
-//! Invariants: what is made carries the labels of [`labels`], and is found by them or by its id, never by its name; an
+//! Invariants: what is made carries the labels of [`labels`], and is found by them or by its id, never by its name; what
+//! was taken over from others ([`takeover`]) is found by its id while it carries their labels and none of these; an
 //! engine that gives no answer is `unavailable`, never `not_found`; ports are published on 127.0.0.1 alone; nothing
 //! polls.
 #![forbid(unsafe_code)]
@@ -22,6 +23,7 @@ mod labels;
 mod logs;
 mod observe;
 mod runtime;
+mod takeover;
 
 use runtime::ContainerRuntime;
 use wharf_sdk::Capability;
@@ -32,7 +34,7 @@ wharf_sdk::export_runtime! {
             Capability::STDIO, Capability::HTTP, Capability::OUTLIVE, Capability::OWN_PORTS,
             Capability::MOUNTS, Capability::CPUS, Capability::MEMORY, Capability::PIDS,
         ],
-        abilities: [logs, attach],
+        abilities: [logs, attach, takeover],
         accepts: ["image"],
         priority: 30,
     },
@@ -41,7 +43,7 @@ wharf_sdk::export_runtime! {
             Capability::STDIO, Capability::HTTP, Capability::OUTLIVE, Capability::OWN_PORTS,
             Capability::MOUNTS, Capability::CPUS, Capability::MEMORY, Capability::PIDS,
         ],
-        abilities: [logs, attach],
+        abilities: [logs, attach, takeover],
         accepts: ["image"],
         priority: 20,
     },

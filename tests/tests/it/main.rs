@@ -7,6 +7,7 @@ mod bad_input;
 mod conformance;
 mod containers;
 mod forgetting;
+mod importing;
 mod interruptions;
 mod listing_cost;
 mod main_job;
