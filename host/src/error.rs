@@ -148,7 +148,13 @@ impl From<StoreError> for Error {
             StoreError::Unreadable { source, .. } if source.is_not_found() => ErrorKind::NotFound,
             _ => ErrorKind::Failed,
         };
-        Self::new(kind, chain(&error))
+        let shown = Self::new(kind, chain(&error));
+        match error {
+            StoreError::HostIdLost { .. } => shown.hint(
+                "write it back: what the runtimes have carries it in the label wharf.host-id; nothing was changed",
+            ),
+            _ => shown,
+        }
     }
 }
 

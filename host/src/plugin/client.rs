@@ -160,8 +160,9 @@ impl RuntimeClient {
         let mut ours =
             listing.workloads.into_iter().filter(|seen| seen.host_id == host_id && seen.uid == uid);
         let found = ours.next();
-        if ours.next().is_some() {
-            return Err(unclear("has two resources with its uid"));
+        if let (Some(one), Some(other)) = (&found, ours.next()) {
+            let both = format!("has two resources with its uid: {} and {}", one.object, other.object);
+            return Err(unclear(&both));
         }
         match found {
             None if !listing.complete => Err(unclear("could not list everything")),

@@ -153,7 +153,7 @@ impl Plugins {
             })
         })?;
         let data_dir = self.options.data_dir.join(name);
-        make_private_dir(&data_dir).map_err(|source| PluginError::Host { path: data_dir.clone(), source })?;
+        make_private_dir(&data_dir);
         let document = self.connect_document(name, endpoint, data_dir).map_err(failed)?;
         let module = library.loaded.module;
         let host: HostBox = Host_TO::from_value(Services { runtime: name.to_owned() }, TD_Opaque);
@@ -192,11 +192,11 @@ impl Plugins {
 }
 
 /// Reading must work on a disk that cannot be written: a folder that is missing then stays missing.
-fn make_private_dir(dir: &Path) -> std::io::Result<()> {
+/// Where it cannot be made, questions are answered all the same (R05); who writes there is told.
+fn make_private_dir(dir: &Path) {
     use std::os::unix::fs::DirBuilderExt;
-    match std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir) {
-        Err(error) if error.kind() == std::io::ErrorKind::ReadOnlyFilesystem => Ok(()),
-        other => other,
+    if let Err(error) = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir) {
+        tracing::debug!(%error, path = %dir.display(), "the runtime's folder cannot be made");
     }
 }
 

@@ -15,6 +15,8 @@
 //! error       owner: anything else                             as recorded
 //!             no evidence                                      as recorded, stale, with the reason
 //! ```
+//! An owner that does not know what a workload does gives no evidence. A remote server has no owner (R03): the life lock
+//! alone tells about it.
 use crate::status::{BootId, LockKind, Phase, StatusRecord};
 use serde::Serialize;
 use wharf_sdk::{Observation, WorkloadState};
@@ -93,6 +95,18 @@ pub enum Evidence {
     HasNot,
     /// No evidence, and why.
     None(String),
+    /// Nobody is asked: it is a remote server (R03).
+    Remote,
+}
+
+impl Evidence {
+    /// What an observation is worth.
+    pub fn of(seen: Observation) -> Self {
+        if seen.state == WorkloadState::Unknown {
+            return Self::None("its runtime has it, and does not know what it does".to_owned());
+        }
+        Self::Has(Box::new(seen))
+    }
 }
 
 /// Everything that a judgement rests on beside the record.
@@ -169,6 +183,7 @@ fn running(record: &StatusRecord, witnesses: &Witnesses) -> Effective {
         Evidence::Has(seen) => fresh(EffectiveState::Unhealthy, not_running(seen)),
         Evidence::HasNot => fresh(EffectiveState::Unhealthy, "its runtime no longer has it"),
         Evidence::None(reason) => stale(EffectiveState::Running, record, reason),
+        Evidence::Remote => fresh(EffectiveState::Running, record.status_context.clone()),
     }
 }
 
@@ -177,7 +192,7 @@ fn resting(state: EffectiveState, record: &StatusRecord, witnesses: &Witnesses) 
         Evidence::Has(seen) if seen.state == WorkloadState::Running => {
             fresh(EffectiveState::Unhealthy, "it runs, and should not; stop it")
         }
-        Evidence::Has(_) | Evidence::HasNot => fresh(state, record.status_context.clone()),
+        Evidence::Has(_) | Evidence::HasNot | Evidence::Remote => fresh(state, record.status_context.clone()),
         Evidence::None(reason) => stale(state, record, reason),
     }
 }
@@ -253,6 +268,21 @@ mod tests {
         assert_eq!(worse.state, EffectiveState::Unhealthy);
         let healed = judge(Some(&record), &witnesses(seen(WorkloadState::Running), true, false));
         assert_eq!(healed, fresh(EffectiveState::Running, ""));
+    }
+
+    #[test]
+    fn r03_a_remote_server_is_judged_by_its_proxy_alone() {
+        let shown = |phase, life| judge(Some(&record(phase)), &witnesses(Evidence::Remote, life, false));
+        assert_eq!(shown(Phase::Running, true), fresh(EffectiveState::Running, ""));
+        assert_eq!(shown(Phase::Running, false).state, EffectiveState::Unhealthy);
+        assert_eq!(shown(Phase::Stopped, false), fresh(EffectiveState::Stopped, ""));
+    }
+
+    #[test]
+    fn r04_an_owner_that_does_not_know_gives_no_evidence() {
+        let Evidence::Has(mut unknown) = seen(WorkloadState::Running) else { unreachable!() };
+        unknown.state = WorkloadState::Unknown;
+        assert!(matches!(Evidence::of(*unknown), Evidence::None(_)));
     }
 
     #[test]

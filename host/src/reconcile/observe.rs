@@ -16,6 +16,8 @@ const DEADLINE: Duration = Duration::from_secs(6);
 /// What the owners said.
 #[derive(Debug, Default)]
 pub struct Observed {
+    /// Why nobody could be asked.
+    blind: Option<String>,
     answers: BTreeMap<(String, String), Result<Answer, String>>,
 }
 
@@ -71,7 +73,7 @@ async fn ask_all(plugins: &Plugins, host_id: &str, places: BTreeSet<(String, Str
         }
         ((name, endpoint), answer)
     });
-    Observed { answers: join_all(questions).await.into_iter().collect() }
+    Observed { blind: None, answers: join_all(questions).await.into_iter().collect() }
 }
 
 async fn ask(plugins: &Plugins, host_id: &str, name: &str, endpoint: &str) -> Result<Answer, String> {
@@ -101,16 +103,27 @@ impl Answer {
 }
 
 impl Observed {
+    /// Nobody was asked, because nobody could be understood: what they show could not be told from what others made.
+    pub fn blind(reason: String) -> Self {
+        Self { blind: Some(reason), answers: BTreeMap::new() }
+    }
+
     /// One runtime's answer, as if it had been asked.
     #[cfg(test)]
     pub(super) fn told(owner: &Owner, host_id: &str, told: Result<Listing, String>) -> Self {
         let Owner { runtime_name, runtime_endpoint, .. } = owner.clone();
         let answer = told.and_then(|told| Answer::read(&runtime_name, &runtime_endpoint, host_id, told));
-        Self { answers: BTreeMap::from([((runtime_name, runtime_endpoint), answer)]) }
+        Self { blind: None, answers: BTreeMap::from([((runtime_name, runtime_endpoint), answer)]) }
     }
 
     /// What the owner says about a workload.
     pub fn evidence(&self, config: &RunConfig) -> Evidence {
+        if config.is_remote() {
+            return Evidence::Remote;
+        }
+        if let Some(reason) = &self.blind {
+            return Evidence::None(reason.clone());
+        }
         let Some(Owner { runtime_name, runtime_instance, runtime_endpoint }) = config.owner() else {
             return Evidence::None("it has no owner".to_owned());
         };
@@ -127,7 +140,7 @@ impl Observed {
         }
         match answer.by_uid.get(config.uid.as_str()).map(Vec::as_slice) {
             None | Some([]) => Evidence::HasNot,
-            Some([seen]) => Evidence::Has(Box::new(seen.clone())),
+            Some([seen]) => Evidence::of(seen.clone()),
             Some(several) => {
                 let objects: Vec<&str> = several.iter().map(|seen| seen.object.as_str()).collect();
                 Evidence::None(format!(

@@ -4,7 +4,8 @@
 //! locks       recorded            the owner says         action
 //! operation   any                 anything               busy: another command is at work
 //! held
-//! any         any                 nothing (no evidence)  none, with the reason (R04)
+//! any         any                 nothing (no evidence)  none, with the reason (R04); so, too, a remote server,
+//!                                                        which has no owner (R03)
 //! life held   running, starting   anything               in order: its supervisor tends it
 //!             nothing, stopped,   anything               none: its supervisor is ending
 //!             error
@@ -14,15 +15,15 @@
 //!                                                        with a port, which can be taken over; else stop
 //!                                 does not run, or has   start by policy, else record the exit
 //!                                 none of it
-//!             stopped, wanted     runs                   start
-//!                                 does not run           start by policy
+//!             stopped, wanted     anything               start: its restart was interrupted
 //!             error               runs                   stop: it should not
 //!                                 does not run           in order: only a command starts it again
 //!             starting, running,  anything               stop: that is what was wanted
 //!             not wanted
 //!             stopped, not wanted runs                   stop
 //!                                 does not run           in order
-//! any         stopping            anything               stop: its stop was interrupted
+//! any         stopping, wanted    anything               start: its restart was interrupted
+//!             stopping            anything               stop: its stop was interrupted
 //!             removing            anything               remove: its removal was interrupted
 //! ```
 //!
@@ -72,6 +73,7 @@ pub fn plan(
     }
     let seen = match evidence {
         Evidence::None(reason) => return Action::Leave(reason.clone()),
+        Evidence::Remote => return Action::Leave("it is a remote server, and has no owner".to_owned()),
         Evidence::Has(seen) => Some(seen.as_ref()),
         Evidence::HasNot => None,
     };
@@ -84,20 +86,15 @@ pub fn plan(
     let wanted = record.desired == Desired::Running;
     match record.phase {
         Phase::Removing => Action::Remove,
+        Phase::Stopping if wanted => Action::Start("its restart was interrupted"),
         Phase::Stopping => Action::Stop("its stop was interrupted"),
         Phase::Starting | Phase::Running if locks.life_held => Action::None,
         Phase::Stopped | Phase::Error if locks.life_held => ending(),
         Phase::Starting if wanted => Action::Start("its start was interrupted"),
         Phase::Starting | Phase::Running if !wanted => Action::Stop("it should not run"),
         Phase::Running => run_again(config, record, seen, boot),
-        Phase::Error | Phase::Stopped if runs(seen) && !(wanted && record.phase == Phase::Stopped) => {
-            Action::Stop("it runs, and should not")
-        }
-        Phase::Stopped
-            if wanted && (runs(seen) || wants_restart(config.restart, &end(seen, record, boot))) =>
-        {
-            Action::Start("it should run")
-        }
+        Phase::Stopped if wanted => Action::Start("its restart was interrupted"),
+        Phase::Error | Phase::Stopped if runs(seen) => Action::Stop("it runs, and should not"),
         Phase::Starting | Phase::Stopped | Phase::Error => Action::None,
     }
 }

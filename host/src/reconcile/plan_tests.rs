@@ -142,7 +142,7 @@ fn r06_a_policy_of_no_starts_only_what_was_being_started_or_can_be_taken_over() 
     for case in every_case() {
         if case.policy == RestartPolicy::No
             && matches!(case.plan(), Action::Start(_))
-            && !matches!(case.phase, None | Some(Phase::Starting | Phase::Stopped))
+            && !matches!(case.phase, None | Some(Phase::Starting | Phase::Stopping | Phase::Stopped))
         {
             assert!(case.runs() && case.transport != Transport::Stdio, "{case:?}");
         }
@@ -157,14 +157,14 @@ fn r06_every_interrupted_command_is_finished() {
         }
         let action = case.plan();
         match (case.phase, case.desired) {
-            (None, _) | (Some(Phase::Starting), Desired::Running) => {
+            (None, _) | (Some(Phase::Starting | Phase::Stopping | Phase::Stopped), Desired::Running) => {
                 assert!(matches!(action, Action::Start(_)), "{case:?}");
             }
-            (Some(Phase::Stopping), _) | (Some(Phase::Starting), Desired::Stopped) => {
+            (Some(Phase::Stopping | Phase::Starting), Desired::Stopped) => {
                 assert!(matches!(action, Action::Stop(_)), "{case:?}");
             }
             (Some(Phase::Removing), _) => assert_eq!(action, Action::Remove, "{case:?}"),
-            (Some(Phase::Running | Phase::Stopped | Phase::Error), _) => {}
+            (Some(Phase::Stopped), Desired::Stopped) | (Some(Phase::Running | Phase::Error), _) => {}
         }
     }
 }

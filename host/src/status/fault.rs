@@ -212,6 +212,12 @@ pub enum StoreError {
         /// Why.
         source: IdError,
     },
+    /// There is no host id, and workloads that carry it. Another one would make them strangers.
+    #[error("the id of this host is missing: {}", path.display())]
+    HostIdLost {
+        /// Where it was.
+        path: PathBuf,
+    },
     /// The id of the host is in a file that makes no sense or cannot be read.
     #[error("this state directory has no usable host id")]
     HostId {

@@ -16,6 +16,7 @@ mod atomic;
 mod byte_lock;
 mod document;
 mod fault;
+mod host_id;
 mod id;
 mod identity;
 mod locks;

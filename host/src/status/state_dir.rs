@@ -71,6 +71,12 @@ impl StateDir {
         self.root.join("locks")
     }
 
+    /// The file with the host's id.
+    #[must_use]
+    pub fn host_id_file(&self) -> PathBuf {
+        self.root.join(HOST_ID)
+    }
+
     /// Makes the folder of the logs, for the user alone, if it is not there.
     pub fn make_logs(&self) -> Result<PathBuf, EffectError> {
         let path = self.logs();
@@ -125,7 +131,7 @@ impl StateDir {
                 Ok(()) | Err(_) => {}
             }
         }
-        let missing = || StoreError::HostId { source: ReadError::NotFound { path: self.root.join(HOST_ID) } };
+        let missing = || StoreError::HostId { source: ReadError::NotFound { path: self.host_id_file() } };
         read()?.ok_or_else(missing)
     }
 }

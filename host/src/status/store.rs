@@ -58,6 +58,12 @@ impl Store {
         Self { state }
     }
 
+    /// The file of a RunConfig.
+    #[must_use]
+    pub fn run_config_file(&self, name: &WorkloadName) -> PathBuf {
+        self.path(RecordKind::RunConfig, name)
+    }
+
     /// Where they are.
     #[must_use]
     pub fn state(&self) -> &StateDir {

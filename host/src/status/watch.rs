@@ -1,13 +1,13 @@
 //! [`Watch`]: tells when files of the state directory may have changed, through inotify(7). Nothing is polled, written
 //! or locked.
 
-use std::fs::File;
 use std::io;
 use std::path::Path;
 
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::io::Errno;
 use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
 
 /// Room for many events at once; the longest one has a name of 255 bytes.
 const EVENTS_BYTES: usize = 64 * 1024;
@@ -15,21 +15,35 @@ const EVENTS_BYTES: usize = 64 * 1024;
 /// Tells when something that is watched may have changed.
 #[derive(Debug)]
 pub struct Watch {
-    /// It is waited for in a thread of Tokio's, as a file is: `AsyncFd` can only be made with `unsafe`.
-    inotify: tokio::fs::File,
+    /// Ready to be read when there are events, as a pipe is; `AsyncFd` can only be made with `unsafe`.
+    inotify: pipe::Receiver,
     events: Vec<u8>,
 }
 
 impl Watch {
-    /// Watches nothing yet.
+    /// Watches nothing yet. Called within a Tokio runtime.
     pub fn new() -> io::Result<Self> {
-        let inotify = inotify::init(CreateFlags::CLOEXEC)?;
-        Ok(Self { inotify: tokio::fs::File::from_std(File::from(inotify)), events: vec![0; EVENTS_BYTES] })
+        let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+        Ok(Self { inotify: pipe::Receiver::from_owned_fd_unchecked(inotify)?, events: vec![0; EVENTS_BYTES] })
     }
 
     /// Watches what is written to the file that the path leads to now.
     pub fn file(&self, path: &Path) -> io::Result<()> {
         Ok(inotify::add_watch(&self.inotify, path, WatchFlags::MODIFY).map(drop)?)
+    }
+
+    /// Watches whether the file that the path leads to now is written, replaced or removed: to be called again after
+    /// each change. False: there is none.
+    pub fn fate(&self, path: &Path) -> io::Result<bool> {
+        let fate = WatchFlags::MODIFY
+            .union(WatchFlags::ATTRIB)
+            .union(WatchFlags::DELETE_SELF)
+            .union(WatchFlags::MOVE_SELF);
+        match inotify::add_watch(&self.inotify, path, fate) {
+            Ok(_) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(errno) => Err(errno.into()),
+        }
     }
 
     /// Watches which files come to a folder, leave it or are replaced. As long as it does not exist, the nearest folder
@@ -70,6 +84,25 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::File;
+
+    #[tokio::test]
+    async fn a_file_is_watched_until_it_is_gone() {
+        let root = tempfile::tempdir().unwrap();
+        let (file, other) = (root.path().join("time.json"), root.path().join("other.json"));
+        File::create(&file).unwrap();
+        let mut watch = Watch::new().unwrap();
+        assert!(watch.fate(&file).unwrap());
+        File::create(&other).unwrap();
+        std::fs::rename(&other, &file).unwrap();
+        watch.changed().await.unwrap();
+        assert!(watch.fate(&file).unwrap(), "the new one");
+        std::fs::remove_file(&file).unwrap();
+        watch.changed().await.unwrap();
+        while watch.fate(&file).unwrap() {
+            watch.changed().await.unwrap();
+        }
+    }
 
     #[tokio::test]
     async fn a_folder_is_watched_before_it_exists() {

@@ -5,7 +5,7 @@ use crate::error::{Error, ErrorKind, Result, chain};
 use crate::failpoint::{Point, reach};
 use crate::plugin::{CallError, RuntimeClient};
 use crate::proxy::ConnectError;
-use crate::status::{Desired, RunConfig, StatusRecord, Store, Transport};
+use crate::status::{Desired, Phase, RunConfig, StatusRecord, Store, Transport};
 use crate::workload::{prove_owner, specification};
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
@@ -19,6 +19,8 @@ use wharf_sdk::{Capability, ErrorCode, Exit, Handle, LogOptions, WorkloadState};
 const SHOWN_LINES: u64 = 8;
 /// How long one answer of an HTTP server that is starting is waited for.
 const ANSWER_WAIT: Duration = Duration::from_secs(5);
+/// How long a deployment that missed its deadline is looked for before the workload is left on record as failed.
+const LATE_WAIT: Duration = Duration::from_secs(10);
 /// How long a workload that closed its stdout may take to end before it is asked how.
 const EXIT_GRACE: Duration = Duration::from_secs(2);
 
@@ -78,12 +80,14 @@ impl Deployment {
     /// What an earlier supervisor left: a server with a port that still runs is taken over, all else is removed.
     async fn take_over(&mut self) -> Result<bool> {
         let record = self.store.read_status(&self.run.name)?;
+        // Where there are two of it, nobody chooses one.
+        let found = self.client.find(&self.host_id, self.run.uid.as_str()).await?;
         let handle = match record.handle {
             Some(value) => serde_json::from_value(value).map_err(|error| {
                 Error::caused(ErrorKind::Failed, "the recorded handle cannot be read", &error)
             })?,
             // Its supervisor may have died between the deployment and the record.
-            None => match self.client.find(&self.host_id, self.run.uid.as_str()).await? {
+            None => match found {
                 Some(handle) => handle,
                 None => return Ok(false),
             },
@@ -95,6 +99,10 @@ impl Deployment {
                 let address = address(seen.address.as_deref())?;
                 self.wait_for_port(&handle, address).await?;
                 return Ok(true);
+            }
+            Ok(seen) if seen.state == WorkloadState::Unknown => {
+                let message = "its runtime has it, and does not know what it does; look there, or remove it";
+                return Err(Error::new(ErrorKind::Runtime, message));
             }
             Ok(_) => self.client.remove(&handle).await?,
             Err(error) if error.code() == Some(ErrorCode::NotFound) => {}
@@ -124,7 +132,7 @@ impl Deployment {
         let value = serde_json::to_value(handle)
             .map_err(|error| Error::caused(ErrorKind::Failed, "the handle cannot be written", &error))?;
         self.change(move |record| {
-            if occasion == Occasion::Spontaneous && record.desired != Desired::Running {
+            if occasion == Occasion::Spontaneous && !may_restart(record) {
                 return Err(Error::new(ErrorKind::Conflict, "the workload is no longer to run"));
             }
             record.handle = Some(value);
@@ -254,16 +262,32 @@ impl Deployment {
         prove_owner(&self.client, &self.run).await
     }
 
-    /// Removes whatever is deployed after a start that failed. Where a deadline passed over a deployment and there is
-    /// nothing yet, it may still come: that is an error, so that the workload stays on record, and what comes is its
-    /// (R10).
+    /// Whether a deadline passed over a deployment and nobody knows what became of it.
+    pub(super) fn may_still_come(&self, cause: &Error) -> bool {
+        self.uncertain && self.handle.is_none() && cause.kind == ErrorKind::Deadline
+    }
+
+    /// Removes whatever is deployed after a start that failed. What may still come is looked for while the locks are
+    /// held (R10): engines have no event for what they have not made yet. What does not come in that time is an error,
+    /// so that the workload stays on record, and what comes later is its.
     pub(super) async fn clear_up(&mut self, cause: &Error) -> Result<()> {
-        let may_come = self.uncertain && self.handle.is_none() && cause.kind == ErrorKind::Deadline;
-        let found = self.remove().await?;
-        if may_come && !found {
-            return Err(Error::new(ErrorKind::Deadline, "what was to be deployed may still appear"));
+        if !self.may_still_come(cause) {
+            return self.remove().await.map(drop);
         }
-        Ok(())
+        let (deadline, mut pause) = (Instant::now() + LATE_WAIT, Duration::from_millis(50));
+        loop {
+            self.uncertain = true;
+            match self.remove().await {
+                Ok(true) => return Ok(()),
+                other if Instant::now() >= deadline => {
+                    let late = Error::new(ErrorKind::Deadline, "what was to be deployed may still appear");
+                    return other.and(Err(late));
+                }
+                _ => {}
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(1));
+        }
     }
 
     /// Removes whatever is deployed; tells whether there was anything.
@@ -275,10 +299,18 @@ impl Deployment {
         let Some(handle) = &self.handle else { return Ok(false) };
         match self.client.remove(handle).await {
             Err(error) if error.code() != Some(ErrorCode::NotFound) => return Err(error.into()),
-            _ => self.handle = None,
+            _ => {}
         }
+        self.prove_owner().await?;
+        self.handle = None;
         Ok(true)
     }
+}
+
+/// Whether a supervisor may bring its workload back by itself: it is wanted, and no command is at work on it, which
+/// would want the same in its own time.
+pub(super) fn may_restart(record: &StatusRecord) -> bool {
+    record.desired == Desired::Running && record.phase == Phase::Running
 }
 
 /// Whether an HTTP server answers there, whatever it answers. That the port accepts connections says nothing: engines

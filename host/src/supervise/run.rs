@@ -193,12 +193,14 @@ pub async fn supervise(
         Ok(life) => life,
         Err(error) => {
             let message = format!("'{}' has a supervisor already", task.name);
-            return Err(give_up(task, None, Error::caused(ErrorKind::Conflict, message, &error)).await);
+            return Err(
+                give_up(task, None, reporter, Error::caused(ErrorKind::Conflict, message, &error)).await
+            );
         }
     };
     let mut deployment = match prepare(task).await {
         Ok(deployment) => deployment,
-        Err(error) => return Err(give_up(task, None, error).await),
+        Err(error) => return Err(give_up(task, None, reporter, error).await),
     };
     reach(Point::OwnerConnected);
     reporter.progress(&match deployment.target_port {
@@ -207,13 +209,13 @@ pub async fn supervise(
     });
     let mut control = match Control::open(&state, &task.name) {
         Ok(control) => control,
-        Err(error) => return Err(give_up(task, Some(deployment), error).await),
+        Err(error) => return Err(give_up(task, Some(deployment), reporter, error).await),
     };
     let started = start(&mut deployment, &mut control, attendance.abandoned).await;
     let (listener, port) = match started {
         Ok(ready) => ready,
         Err((error, asked)) => {
-            let error = give_up(task, Some(deployment), error).await;
+            let error = give_up(task, Some(deployment), reporter, error).await;
             if let Some(asked) = asked {
                 let _ = asked.answer.send(Answer::Stopped { exit: None });
             }
@@ -325,7 +327,7 @@ async fn prepare(task: &Task) -> Result<Deployment> {
     if run.uid != task.uid {
         return Err(Error::new(ErrorKind::Conflict, format!("'{}' is another workload by now", task.name)));
     }
-    let host_id = store.state().make_host_id()?.to_string();
+    let host_id = store.make_host_id()?.to_string();
     let plugins = Plugins::new(config.connect_options(&host_id));
     let client = connect_owner(&plugins, &run).await?;
     let target_port = match (run.transport, run.target_port) {
@@ -400,11 +402,21 @@ fn signals() -> io::Result<oneshot::Receiver<()>> {
 }
 
 /// Clears up after a start that failed, and returns the error that is to be told.
-async fn give_up(task: &Task, deployment: Option<Deployment>, error: Error) -> Error {
+async fn give_up(
+    task: &Task,
+    deployment: Option<Deployment>,
+    reporter: &mut dyn Reporter,
+    mut error: Error,
+) -> Error {
     reach(Point::GiveUpBefore);
     let store = Store::new(task.config.state());
     let removed = match deployment {
-        Some(mut deployment) => deployment.clear_up(&error).await,
+        Some(mut deployment) => {
+            if deployment.may_still_come(&error) {
+                reporter.progress("the deadline passed; looking for what may still come");
+            }
+            deployment.clear_up(&error).await
+        }
         None => Ok(()),
     };
     let cleared = match (removed, task.mode) {
@@ -419,7 +431,8 @@ async fn give_up(task: &Task, deployment: Option<Deployment>, error: Error) -> E
         (Ok(()), Mode::Start) => record_failure(&store, task, &error),
         (Err(removal), _) => {
             tracing::error!(error = %removal, "what was deployed could not be removed");
-            record_failure(&store, task, &error)
+            let stays = format!("'{}' stays on record: {removal}", task.name);
+            record_failure(&store, task, &error).map(|()| error = error.clone().hint(stays))
         }
     };
     reach(Point::GiveUpAfter);

@@ -1,11 +1,11 @@
 //! The life of a workload that is ready: requests, its end, its restarts.
 use super::backoff::{Backoff, wants_restart};
 use super::control::{Answer, Asked, Request};
-use super::deploy::{Deployment, Occasion, how};
+use super::deploy::{Deployment, Occasion, how, may_restart};
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint::{Point, reach};
 use crate::plugin::CallError;
-use crate::status::{Desired, Event};
+use crate::status::{Desired, Event, Watch as StateWatch};
 use crate::workload::{SupervisorReport, last_exit};
 use std::time::Duration;
 use tokio::{
@@ -45,6 +45,8 @@ enum Happening {
     Mute,
     Asked(Asked),
     Signalled,
+    /// Its RunConfig is no more, or is of another creation of the name.
+    Disowned,
 }
 
 impl Watch {
@@ -58,6 +60,10 @@ impl Watch {
                     }
                 }
                 Happening::Signalled => return self.leave().await,
+                Happening::Disowned => {
+                    tracing::warn!("its RunConfig is gone: the supervisor ends, and removes nothing");
+                    return;
+                }
                 Happening::Exited(exit) => {
                     if !self.after_exit(exit).await {
                         return;
@@ -88,6 +94,7 @@ impl Watch {
             biased;
             Some(asked) = self.requests.recv() => Happening::Asked(asked),
             _ = &mut self.signalled => Happening::Signalled,
+            () = disowned(deployment) => Happening::Disowned,
             exit = wait(deployment) => Happening::Exited(exit),
             () = muted(deployment, self.mute_since) => Happening::Muted,
             () = mute(self.mute_since) => Happening::Mute,
@@ -160,7 +167,14 @@ impl Watch {
         self.end_workload(STDIN_GRACE).await
     }
 
+    /// Only what the recorded instance says is its end.
     async fn end_processes(&self, timeout: Duration) -> Result<Exit> {
+        let exit = self.ask_to_end(timeout).await?;
+        self.deployment.prove_owner().await?;
+        Ok(exit)
+    }
+
+    async fn ask_to_end(&self, timeout: Duration) -> Result<Exit> {
         let Some(handle) = self.deployment.handle.clone() else { return Ok(Exit::default()) };
         let client = self.deployment.client.clone();
         let by_itself = tokio::time::timeout(timeout.min(STDIN_GRACE), client.wait(&handle)).await;
@@ -222,15 +236,21 @@ impl Watch {
 
     /// One attempt to restart, during which requests are still heard.
     async fn bring_back(&mut self, pause: Duration) -> Back {
+        let mut begun = false;
         let restart = async {
             tokio::time::sleep(pause).await;
+            if is_unwanted(&self.deployment) {
+                // What it ended as is left to the command that is at work on it.
+                return Ok(false);
+            }
             self.deployment.prove_owner().await?;
+            begun = true;
             reach(Point::RestartBefore);
             self.deployment.remove().await?;
             reach(Point::RestartCleared);
             self.deployment.bring_up(Occasion::Spontaneous).await?;
             reach(Point::RestartAfter);
-            Ok::<(), Error>(())
+            Ok::<bool, Error>(true)
         };
         let interrupted = tokio::select! {
             outcome = restart => Err(outcome),
@@ -238,7 +258,8 @@ impl Watch {
             _ = &mut self.signalled => Ok(None),
         };
         match interrupted {
-            Err(Ok(())) => {
+            Err(Ok(false)) => Back::Gone,
+            Err(Ok(true)) => {
                 self.restarts += 1;
                 self.ready_since = Instant::now();
                 tracing::info!(restarts = self.restarts, "the workload is back");
@@ -246,25 +267,19 @@ impl Watch {
             }
             Err(Err(error)) => match error.kind {
                 // Stopped or removed meanwhile: the command that did it has the word now.
-                ErrorKind::Conflict | ErrorKind::NotFound if !self.is_wanted() => {
+                ErrorKind::Conflict | ErrorKind::NotFound if is_unwanted(&self.deployment) => {
                     self.clear().await;
                     Back::Gone
                 }
                 _ => Back::Failed(error),
             },
-            Ok(asked) => self.stop_while_restarting(asked).await,
+            Ok(asked) => self.stop_while_restarting(asked, begun).await,
         }
     }
 
-    /// Whether the record still says that the workload is to run.
-    fn is_wanted(&self) -> bool {
-        let run = &self.deployment.run;
-        let record = self.deployment.store.read_status(&run.name);
-        record.is_ok_and(|record| record.uid == run.uid && record.desired == Desired::Running)
-    }
-
-    /// A stop, or a signal, that comes while the workload is being brought back.
-    async fn stop_while_restarting(&mut self, asked: Option<Asked>) -> Back {
+    /// A stop, or a signal, that comes while the workload is being brought back. What a restart that was begun has left
+    /// half made is removed; before that, what ended stays as it is, with its logs.
+    async fn stop_while_restarting(&mut self, asked: Option<Asked>, begun: bool) -> Back {
         let asked = match asked {
             Some(Asked { request: Request::Leave {}, answer }) => {
                 let _ = answer.send(Answer::Stopped { exit: None });
@@ -277,8 +292,8 @@ impl Watch {
             _ => Duration::from_secs(5),
         };
         let ended = match self.end_workload(timeout).await {
-            Ok(exit) => self.deployment.remove().await.map(|_| exit),
-            Err(error) => Err(error),
+            Ok(exit) if begun => self.deployment.remove().await.map(|_| exit),
+            ended => ended,
         };
         match (ended, asked) {
             (Ok(exit), Some(asked)) => {
@@ -344,6 +359,16 @@ impl Watch {
             Ok(_) => {}
             Err(error) => tracing::error!(%error, "the workload could not be stopped"),
         }
+    }
+}
+
+/// Whether the record says that the workload is no longer this supervisor's to bring back. One that cannot be read says
+/// nothing.
+fn is_unwanted(deployment: &Deployment) -> bool {
+    let run = &deployment.run;
+    match deployment.store.read_status(&run.name) {
+        Ok(record) => record.uid != run.uid || !may_restart(&record),
+        Err(error) => error.is_not_found(),
     }
 }
 
@@ -430,6 +455,34 @@ async fn wait(deployment: &Deployment) -> Exit {
 
 fn is_gone(error: &CallError) -> bool {
     error.code() == Some(ErrorCode::NotFound)
+}
+
+/// Resolves when the RunConfig has gone, or is another creation's. One that cannot be read, or whose folder cannot be
+/// watched, says nothing.
+async fn disowned(deployment: &Deployment) {
+    let (store, run) = (&deployment.store, &deployment.run);
+    let path = store.run_config_file(&run.name);
+    let Ok(mut watch) = StateWatch::new() else { return std::future::pending().await };
+    loop {
+        // The watch first: what happens after it is seen, what happened before is read.
+        let watched = watch.fate(&path);
+        let gone = match store.read_run_config(&run.name) {
+            Ok(now) => now.uid != run.uid,
+            Err(error) => error.is_not_found(),
+        };
+        if gone {
+            return;
+        }
+        let changed = match watched {
+            Ok(true) => watch.changed().await,
+            // It was replaced in between.
+            Ok(false) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if changed.is_err() {
+            return std::future::pending().await;
+        }
+    }
 }
 
 /// The server's stdout has ended, and that is news.

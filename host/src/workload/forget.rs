@@ -2,7 +2,7 @@
 use super::manager::Manager;
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint::{Point, reach};
-use crate::reconcile::{Evidence, observe};
+use crate::reconcile::Evidence;
 use crate::status::{
     BootId, LifeProbe, LockKind, OperationLock, ProcessIdentity, ReadError, RecordKind, RunConfig,
     StatusRecord, WorkloadName,
@@ -128,7 +128,7 @@ impl Manager {
         let place = format!("the runtime '{}' ({})", owner.runtime_name, owner.runtime_instance);
         let remove = format!("wharf rm --orphan {}/{}", owner.runtime_name, run.uid);
         match self.evidence_of(run).await {
-            Evidence::HasNot => format!("nothing: {place} has none of it"),
+            Evidence::HasNot | Evidence::Remote => format!("nothing: {place} has none of it"),
             Evidence::Has(seen) => format!("{} in {place}; to remove it: {remove}", shown(&seen)),
             Evidence::None(reason) => {
                 format!(
@@ -140,10 +140,14 @@ impl Manager {
     }
 
     async fn evidence_of(&self, run: &RunConfig) -> Evidence {
-        let state = self.store().state();
-        let host_id = state.host_id().ok().flatten().map(|id| id.to_string()).unwrap_or_default();
-        match self.plugins() {
-            Ok(plugins) => observe(plugins, &host_id, std::iter::once(run)).await.evidence(run),
+        // The last record that speaks of it may just have gone: then a lost id looks like one that never was.
+        let survey = match self.known_host_id() {
+            Ok(id) if id.is_empty() => Err(Error::new(ErrorKind::Failed, "the id of this host is missing")),
+            Ok(_) => self.survey(std::iter::once(run)).await,
+            Err(error) => Err(error),
+        };
+        match survey {
+            Ok(survey) => survey.observed.evidence(run),
             Err(error) => Evidence::None(error.message),
         }
     }

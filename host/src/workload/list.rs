@@ -93,7 +93,7 @@ impl Manager {
         let removed = || Error::new(ErrorKind::NotFound, format!("'{}' has just been removed", run.name));
         let confinement = match survey.observed.evidence(run) {
             Evidence::Has(seen) => seen.confinement,
-            Evidence::HasNot | Evidence::None(_) => None,
+            Evidence::HasNot | Evidence::None(_) | Evidence::Remote => None,
         };
         Ok((view.ok_or_else(removed)?, record, confinement))
     }

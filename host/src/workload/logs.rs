@@ -1,6 +1,5 @@
 //! `logs`: the workload's output from its owner, or the supervisor's own log.
 use super::manager::Manager;
-use super::stop::handle_of;
 use crate::error::{Error, ErrorKind, Result};
 use crate::plugin::RawStream;
 use crate::status::WorkloadName;
@@ -25,14 +24,18 @@ impl Manager {
     /// Opens the workload's log, through its owner.
     pub async fn logs(&self, name: &WorkloadName, options: LogOptions) -> Result<LogReader> {
         let run = self.run_config(name)?;
+        if run.is_remote() {
+            let message = format!("'{name}' is a remote server, whose output is not seen here");
+            return Err(Error::new(ErrorKind::NotFound, message).hint(format!("wharf logs --proxy {name}")));
+        }
         let record = self.record(name)?;
-        let Some(handle) = handle_of(record.as_ref())? else {
+        let client = self.owner(&run).await?;
+        let Some(handle) = self.handle(&run, record.as_ref(), &client).await? else {
             return Err(Error::new(
                 ErrorKind::NotFound,
                 format!("'{name}' has not run yet, so it has no log"),
             ));
         };
-        let client = self.owner(&run).await?;
         match client.logs(&handle, options).await? {
             RawStream::Copied { reader, .. } => Ok(reader),
             RawStream::Descriptors { reader: Some(descriptor), .. } => {

@@ -45,7 +45,12 @@ impl Manager {
 
     /// The id that labels what this host makes; made at the first command that changes something.
     pub(super) fn host_id(&self) -> Result<String> {
-        Ok(self.store.state().make_host_id()?.to_string())
+        Ok(self.store.make_host_id()?.to_string())
+    }
+
+    /// The same for those who only read: empty where nothing was ever made.
+    pub(super) fn known_host_id(&self) -> Result<String> {
+        Ok(self.store.host_id()?.map(|id| id.to_string()).unwrap_or_default())
     }
 
     /// The plugins. Searched at the first use, loaded one by one as they are needed.
@@ -55,7 +60,7 @@ impl Manager {
         if let Some(plugins) = self.plugins.get() {
             return Ok(plugins);
         }
-        let host_id = self.store.state().host_id()?.map(|id| id.to_string()).unwrap_or_default();
+        let host_id = self.known_host_id()?;
         let plugins = Plugins::new(self.config.connect_options(&host_id));
         Ok(self.plugins.get_or_init(|| plugins))
     }
@@ -141,10 +146,15 @@ impl Manager {
         if let Some(handle) = handle_of(record)? {
             return Ok(Some(handle));
         }
+        self.find(run, client).await
+    }
+
+    /// The workload by its labels alone.
+    pub(super) async fn find(&self, run: &RunConfig, client: &RuntimeClient) -> Result<Option<Handle>> {
         let found = client.find(&self.host_id()?, run.uid.as_str()).await;
         found.map_err(|error| Error {
             kind: ErrorKind::Owner,
-            ..Error::from(error).while_doing(format!("whether '{}' has left anything is not known", run.name))
+            ..Error::from(error).while_doing(format!("what there is of '{}' is not known", run.name))
         })
     }
 

@@ -85,7 +85,7 @@ impl Manager {
         let before = self.known(configs);
         let mut found = observed.resources();
         found.retain(|resource| !before.uids.contains(&resource.seen.uid));
-        if found.is_empty() || self.host_id_if_any()?.is_empty() {
+        if found.is_empty() || self.known_host_id()?.is_empty() {
             return Ok(Vec::new());
         }
         // One that was created since has its RunConfig by now: that is the first of its files (R01).
@@ -131,19 +131,23 @@ impl Manager {
         }
         self.refuse_known(id, &self.store().list_run_configs()?)?;
         match client.remove(&handle).await {
-            Err(error) if error.code() != Some(ErrorCode::NotFound) => Err(error.into()),
-            _ => Ok(orphan(resource, Vec::new())),
+            Err(error) if error.code() != Some(ErrorCode::NotFound) => return Err(error.into()),
+            _ => {}
         }
+        if client.instance().await?.instance != resource.owner.runtime_instance {
+            let message = format!(
+                "the runtime '{}' became another instance meanwhile: whether '{id}' was removed is not known",
+                resource.owner.runtime_name
+            );
+            return Err(Error::new(ErrorKind::Deadline, message));
+        }
+        Ok(orphan(resource, Vec::new()))
     }
 
     async fn observe_all(&self, configs: &Listing<RunConfig>) -> Result<Observed> {
-        let host_id = self.host_id_if_any()?;
+        let host_id = self.known_host_id()?;
         let readable = configs.iter().filter_map(|(_, config)| config.as_ref().ok());
         Ok(observe_all(self.plugins()?, &host_id, readable).await)
-    }
-
-    fn host_id_if_any(&self) -> Result<String> {
-        Ok(self.store().state().host_id()?.map(|id| id.to_string()).unwrap_or_default())
     }
 
     fn known(&self, configs: &Listing<RunConfig>) -> Known {

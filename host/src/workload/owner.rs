@@ -14,12 +14,13 @@ pub(crate) async fn connect_owner(plugins: &Plugins, run: &RunConfig) -> Result<
     let endpoint = (!owner.runtime_endpoint.is_empty()).then_some(owner.runtime_endpoint.as_str());
     let client = plugins.connect(&owner.runtime_name, endpoint).await;
     let client = client.map_err(|error| cannot_be_asked(run, &owner, error.into()))?;
-    prove_owner(&client, run).await?;
+    prove_owner(&client, run).await.map_err(|error| error.hint("nothing was changed"))?;
     Ok(client)
 }
 
-/// That the recorded instance answers, now. Whoever keeps a client asks again before it believes that a workload has
-/// gone, and before it makes one anew: another engine may have taken the endpoint meanwhile.
+/// That the recorded instance answers, now. Another engine may have taken the endpoint since it was asked last: whoever
+/// keeps a client asks again before it makes anything anew, and after each effect before it believes that it happened
+/// and writes that down. Only what an instance says that answered before *and* after is its word (R02).
 ///
 /// # Errors
 /// As [`connect_owner`].
@@ -35,7 +36,7 @@ pub(crate) async fn prove_owner(client: &RuntimeClient, run: &RunConfig) -> Resu
         owner.runtime_instance,
         answered.instance
     );
-    Err(Error::new(ErrorKind::Owner, message).hint("nothing was changed; bring the recorded instance back"))
+    Err(Error::new(ErrorKind::Owner, message).hint("bring the recorded instance back"))
 }
 
 fn recorded(run: &RunConfig) -> Result<Owner> {

@@ -9,7 +9,8 @@ use crate::error::{Error, ErrorKind, Result, chain};
 use crate::failpoint::{Point, reach};
 use crate::reconcile::{Action, Claim, Evidence, Locks, Resource, plan};
 use crate::status::{
-    BootId, Event, LifeProbe, LockKind, OperationLock, ReadError, RunConfig, StatusRecord, WorkloadName,
+    BootId, Desired, Event, LifeProbe, LockKind, OperationLock, ReadError, RunConfig, StatusRecord,
+    WorkloadName,
 };
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
@@ -132,9 +133,6 @@ impl Manager {
             Ok(config) => config,
             Err(error) => return Ok((Reconciliation::LeftAlone, chain(&error))),
         };
-        if config.is_remote() {
-            return Ok((Reconciliation::LeftAlone, "it is a remote server, and has no owner".to_owned()));
-        }
         if is_ownerless(&config) {
             return self.judge_and_adopt(&config, survey).await;
         }
@@ -232,7 +230,7 @@ impl Manager {
                 Ok((Reconciliation::Started, why.to_owned()))
             }
             Action::Stop(why) => {
-                self.stop_locked(&config.name, &operation, STOP_TIMEOUT).await?;
+                self.stop_locked(&config.name, &operation, STOP_TIMEOUT, Desired::Stopped).await?;
                 Ok((Reconciliation::Stopped, why.to_owned()))
             }
             Action::Remove => {
@@ -256,7 +254,7 @@ impl Manager {
             let event = if fine { Event::Completed } else { Event::Failed };
             record.apply(event).map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))?;
             if fine {
-                record.desired = crate::status::Desired::Stopped;
+                record.desired = Desired::Stopped;
             }
             record.last_exit = Some(last_exit(exit));
             record.set_supervisor(None);

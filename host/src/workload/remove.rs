@@ -1,8 +1,10 @@
 //! `rm`.
 use super::manager::Manager;
+use super::owner::prove_owner;
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint::{Point, reach};
-use crate::status::{Event, OperationLock, RunConfig, StatusRecord, WorkloadName};
+use crate::plugin::{CallError, RuntimeClient};
+use crate::status::{Desired, Event, OperationLock, RunConfig, StatusRecord, WorkloadName};
 use crate::supervise::control;
 use std::time::Duration;
 use wharf_sdk::ErrorCode;
@@ -24,13 +26,35 @@ impl Manager {
         let record = self.record_or_set_aside(&operation)?;
         let removing = record.is_some_and(|record| record.phase == crate::status::Phase::Removing);
         if !removing {
-            self.stop_locked(name, &operation, timeout).await?;
+            self.stop_locked(name, &operation, timeout, Desired::Stopped).await?;
         }
         self.remove_locked(&run, &operation).await
     }
 
+    /// Everything that the owner has of it, and the proof that it was the owner who said so.
+    async fn remove_resources(
+        &self,
+        run: &RunConfig,
+        record: &StatusRecord,
+        client: &RuntimeClient,
+    ) -> Result<()> {
+        let missing_is_fine = |removed: std::result::Result<(), CallError>| match removed {
+            Err(error) if error.code() != Some(ErrorCode::NotFound) => Err(Error::from(error)),
+            _ => Ok(()),
+        };
+        if let Some(handle) = self.handle(run, Some(record), client).await? {
+            missing_is_fine(client.remove(&handle).await)?;
+        }
+        // A restart that was cut short left what its record does not name.
+        if let Some(left) = self.find(run, client).await? {
+            missing_is_fine(client.remove(&left).await)?;
+        }
+        prove_owner(client, run).await
+    }
+
     pub(super) async fn remove_locked(&self, run: &RunConfig, operation: &OperationLock) -> Result<()> {
-        let client = self.owner(run).await?;
+        // R03: of a remote server no runtime has anything.
+        let client = if run.is_remote() { None } else { Some(self.owner(run).await?) };
         let record = self.store().update_status::<Error>(&run.name, &run.uid, |record| {
             let mut record = record.unwrap_or_else(|| StatusRecord::new(run.uid.clone()));
             record
@@ -43,19 +67,8 @@ impl Manager {
         operation.supervisor_gone(Duration::from_secs(30)).await.map_err(|_| {
             Error::new(ErrorKind::Deadline, format!("the supervisor of '{}' does not end", run.name))
         })?;
-        if let Some(handle) = self.handle(run, Some(&record), &client).await? {
-            match client.remove(&handle).await {
-                Err(error) if error.code() != Some(ErrorCode::NotFound) => return Err(error.into()),
-                _ => {}
-            }
-        }
-        // A restart that was cut short left what its record does not name. Where the runtime cannot tell, what the
-        // record names is gone all the same, and anything else is an orphan that `list --all` shows.
-        if let Ok(Some(left)) = client.find(&self.host_id()?, run.uid.as_str()).await {
-            match client.remove(&left).await {
-                Err(error) if error.code() != Some(ErrorCode::NotFound) => return Err(error.into()),
-                _ => {}
-            }
+        if let Some(client) = client {
+            self.remove_resources(run, &record, &client).await?;
         }
         if let Err(error) = control::clear(self.store().state(), &run.name) {
             tracing::warn!(name = %run.name, %error, "the control socket of a dead supervisor stays");

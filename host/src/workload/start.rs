@@ -1,5 +1,6 @@
 //! `start` and `restart`, and what they share with `run`: a supervisor is started and waited for.
 use super::manager::Manager;
+use super::owner::prove_owner;
 use super::request::Started;
 use super::view::url;
 use crate::error::{Error, ErrorKind, Result};
@@ -40,7 +41,8 @@ impl Manager {
     ) -> Result<Started> {
         self.run_config(name)?;
         let operation = self.lock(name).await?;
-        self.stop_locked(name, &operation, timeout).await?;
+        // It is wanted all the while: a restart that is cut short is finished by whoever comes next.
+        self.stop_locked(name, &operation, timeout, Desired::Running).await?;
         self.start_locked(name, operation, wait, progress).await
     }
 
@@ -52,6 +54,12 @@ impl Manager {
         progress: &mut dyn Progress,
     ) -> Result<Started> {
         let run = self.run_config(name)?;
+        if run.is_remote() {
+            let message = format!("'{name}' is a remote server, which this version of wharf does not serve");
+            return Err(Error::new(ErrorKind::Usage, message).hint(format!("its URL: {}", run.remote_url)));
+        }
+        // R08: an owner that is absent, or another one, is told before anything is changed, or called running.
+        self.owner(&run).await?;
         let record = self.record_or_set_aside(&operation)?;
         let supervised = LifeProbe::open(self.store().state())?.is_held(name, LockKind::Life)?;
         let phase = record.map(|record| record.phase);
@@ -69,15 +77,13 @@ impl Manager {
         }
         if supervised && phase == Some(Phase::Stopping) {
             // The command that was stopping it died before the supervisor heard of it: that is finished first.
-            self.stop_locked(name, &operation, INTERRUPTED_STOP).await?;
+            self.stop_locked(name, &operation, INTERRUPTED_STOP, Desired::Running).await?;
         }
         // One that has just recorded the end of its workload is still going.
         if supervised && operation.supervisor_gone(GOING).await.is_err() {
             let message = format!("'{name}' has a supervisor and does not run");
             return Err(Error::new(ErrorKind::Conflict, message).hint(format!("run: wharf restart {name}")));
         }
-        // R08: an owner that is absent, or another one, is told before anything is changed.
-        self.owner(&run).await?;
         self.store().update_status::<Error>(name, &run.uid, |record| {
             let mut record = record.unwrap_or_else(|| StatusRecord::new(run.uid.clone()));
             record.apply(Event::StartBegun).map_err(|error| {
@@ -163,6 +169,7 @@ impl Manager {
         let record = self.record(&run.name)?;
         if let Some(handle) = self.handle(run, record.as_ref(), &client).await? {
             client.remove(&handle).await?;
+            prove_owner(&client, run).await?;
         }
         self.store().update_status::<Error>(&run.name, &run.uid, |record| {
             let mut record = record.unwrap_or_else(|| StatusRecord::new(run.uid.clone()));

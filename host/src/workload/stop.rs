@@ -1,5 +1,6 @@
 //! `stop`.
 use super::manager::Manager;
+use super::owner::prove_owner;
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint::{Point, reach};
 use crate::plugin::CallError;
@@ -46,7 +47,7 @@ impl Manager {
             // It was being created; that was given up for this command.
             return Ok(Stopped { name: name.to_string(), result: StopResult::Stopped });
         }
-        let result = self.stop_locked(name, &operation, timeout).await?;
+        let result = self.stop_locked(name, &operation, timeout, Desired::Stopped).await?;
         Ok(Stopped { name: name.to_string(), result })
     }
 
@@ -54,17 +55,24 @@ impl Manager {
         self.store().read_run_config(name).is_err_and(|error| error.is_not_found())
     }
 
+    /// Stops it as part of a command; `desired` is what that command wants of it in the end.
     pub(super) async fn stop_locked(
         &self,
         name: &WorkloadName,
         operation: &OperationLock,
         timeout: Duration,
+        desired: Desired,
     ) -> Result<StopResult> {
         let run = self.run_config(name)?;
+        if run.is_remote() {
+            return self.stop_remote(&run, operation, timeout, desired).await;
+        }
         let client = self.owner(&run).await?;
-        let record = self.record_or_set_aside(operation)?;
+        // Where there are two of it, nobody chooses one: an error, before anything is changed.
+        let found = self.find(&run, &client).await?;
+        let record = self.record_or_set_aside(operation)?.filter(|record| record.uid == run.uid);
         let supervised = LifeProbe::open(self.store().state())?.is_held(name, LockKind::Life)?;
-        let handle = self.handle(&run, record.as_ref(), &client).await?;
+        let handle = handle_of(record.as_ref())?.or(found);
         let runs = match &handle {
             None => false,
             Some(handle) => match client.inspect(handle).await {
@@ -85,7 +93,7 @@ impl Manager {
         {
             return Ok(StopResult::AlreadyStopped);
         }
-        let is_recorded = match self.begin_stop(&run) {
+        let is_recorded = match self.begin_stop(&run, desired) {
             Ok(()) => true,
             // A full disk keeps nothing running (R11): what could not be recorded is said at the end.
             Err(Unwritten::Failed(error)) if error.is_full() => false,
@@ -100,11 +108,12 @@ impl Manager {
                 let timeout = if told.is_some() { Duration::ZERO } else { timeout };
                 client.stop(&handle, timeout).await.map_err(|error| owner_error(&run, error))?;
                 let seen = client.inspect(&handle).await.ok();
+                prove_owner(&client, &run).await?;
                 told.or_else(|| seen.and_then(|seen| seen.exit))
             }
             None => told,
         };
-        self.end_stop(&run, exit, is_recorded).map_err(|error| {
+        self.end_stop(&run, exit, (!is_recorded).then_some(desired)).map_err(|error| {
             error.while_doing(format!("'{name}' was stopped, which could not be recorded")).hint(format!(
                 "make room in {}, then run: wharf stop {name}",
                 self.store().state().root().display()
@@ -114,21 +123,42 @@ impl Manager {
         Ok(if supervised || runs { StopResult::Stopped } else { StopResult::AlreadyStopped })
     }
 
-    fn begin_stop(&self, run: &RunConfig) -> std::result::Result<(), Unwritten> {
+    /// R03: a remote server has no owner, and so nothing of it runs but its proxy.
+    async fn stop_remote(
+        &self,
+        run: &RunConfig,
+        operation: &OperationLock,
+        timeout: Duration,
+        desired: Desired,
+    ) -> Result<StopResult> {
+        let supervised = LifeProbe::open(self.store().state())?.is_held(&run.name, LockKind::Life)?;
+        let record = self.record_or_set_aside(operation)?.filter(|record| record.uid == run.uid);
+        if !supervised && record.is_none_or(|record| record.phase == Phase::Stopped) {
+            return Ok(StopResult::AlreadyStopped);
+        }
+        self.begin_stop(run, desired)?;
+        if supervised {
+            self.stop_supervised(&run.name, operation, timeout).await?;
+        }
+        self.end_stop(run, None, None)?;
+        Ok(StopResult::Stopped)
+    }
+
+    fn begin_stop(&self, run: &RunConfig, desired: Desired) -> std::result::Result<(), Unwritten> {
         let written = self.store().update_status::<Unwritten>(&run.name, &run.uid, |record| {
             let mut record = record.unwrap_or_else(|| StatusRecord::new(run.uid.clone()));
-            begin(run, &mut record)?;
+            begin(run, &mut record, desired)?;
             Ok(record)
         });
         written.map(drop)
     }
 
     /// Records the end, and the beginning where that could not be recorded.
-    fn end_stop(&self, run: &RunConfig, exit: Option<Exit>, is_begun: bool) -> Result<()> {
+    fn end_stop(&self, run: &RunConfig, exit: Option<Exit>, unbegun: Option<Desired>) -> Result<()> {
         self.store().update_status::<Error>(&run.name, &run.uid, |record| {
             let mut record = record.unwrap_or_else(|| StatusRecord::new(run.uid.clone()));
-            if !is_begun {
-                begin(run, &mut record)?;
+            if let Some(desired) = unbegun {
+                begin(run, &mut record, desired)?;
             }
             record.apply(Event::Stopped).map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))?;
             if let Some(exit) = exit {
@@ -207,12 +237,12 @@ impl From<Unwritten> for Error {
     }
 }
 
-fn begin(run: &RunConfig, record: &mut StatusRecord) -> Result<()> {
+fn begin(run: &RunConfig, record: &mut StatusRecord, desired: Desired) -> Result<()> {
     record.apply(Event::StopBegun).map_err(|error| {
         Error::new(ErrorKind::Conflict, format!("'{}' cannot be stopped: {error}", run.name))
             .hint(format!("its removal was interrupted; finish it: wharf rm {}", run.name))
     })?;
-    record.desired = Desired::Stopped;
+    record.desired = desired;
     Ok(())
 }
 

@@ -45,7 +45,17 @@ impl Manager {
         if runs.clone().all(RunConfig::is_remote) {
             return Ok(Survey::default());
         }
-        let host_id = self.store().state().host_id()?.map(|id| id.to_string()).unwrap_or_default();
+        let host_id = match self.known_host_id() {
+            Ok(host_id) => host_id,
+            Err(error) => {
+                let silent = vec![error.message.clone()];
+                return Ok(Survey {
+                    observed: Observed::blind(error.message),
+                    resources: Vec::new(),
+                    silent,
+                });
+            }
+        };
         if !runs.clone().any(is_ownerless) {
             let observed = observe(self.plugins()?, &host_id, runs).await;
             return Ok(Survey { observed, ..Survey::default() });

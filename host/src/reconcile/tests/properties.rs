@@ -25,6 +25,11 @@ fn with_times_of(record: &StatusRecord, other: &StatusRecord) -> StatusRecord {
     record
 }
 
+/// Whether the owner told anything.
+fn is_evidence(evidence: &Evidence) -> bool {
+    matches!(evidence, Evidence::Has(_) | Evidence::HasNot)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
 
@@ -52,7 +57,7 @@ proptest! {
         if shown.state == EffectiveState::Unhealthy {
             let phase = record.as_ref().map(|record| record.phase);
             let without_proxy = phase == Some(Phase::Running) && !witnesses.life_held;
-            let contradicted = !matches!(witnesses.evidence, Evidence::None(_))
+            let contradicted = is_evidence(&witnesses.evidence)
                 && runs(&witnesses.evidence) != (phase == Some(Phase::Running));
             prop_assert!(without_proxy || contradicted);
             prop_assert!(shown.stale.is_none() && !shown.context.is_empty(), "{:?}", shown);
@@ -101,7 +106,7 @@ proptest! {
         locks in any::locks(),
     ) {
         let action = plan(&config, record.as_ref(), &evidence, locks, &any::boot(0));
-        if locks.operation_held || matches!(evidence, Evidence::None(_)) {
+        if locks.operation_held || !is_evidence(&evidence) {
             prop_assert!(matches!(action, Action::Leave(_)), "{:?}", action);
         }
     }
@@ -133,8 +138,9 @@ proptest! {
         let action = plan(&config, Some(&record), &evidence, locks, &any::boot(0));
         prop_assert!(!matches!(action, Action::Start(_)), "{:?}", action);
         (record.desired, config.restart) = (Desired::Running, RestartPolicy::No);
-        // A start that was interrupted is finished: that is no restart.
-        if record.phase != Phase::Starting && !runs(&evidence) {
+        // What was interrupted is finished: that is no restart by policy.
+        let ended = !matches!(record.phase, Phase::Starting | Phase::Stopping | Phase::Stopped);
+        if ended && !runs(&evidence) {
             let action = plan(&config, Some(&record), &evidence, locks, &any::boot(0));
             prop_assert!(!matches!(action, Action::Start(_)), "{:?}", action);
         }
@@ -149,7 +155,7 @@ proptest! {
         let free = Locks { operation_held: false, life_held: false };
         let action = plan(&config, record.as_ref(), &witnesses.evidence, free, &witnesses.boot);
         let is_wrong = matches!(shown, EffectiveState::Unhealthy | EffectiveState::Interrupted);
-        if is_wrong && !matches!(witnesses.evidence, Evidence::None(_)) {
+        if is_wrong && is_evidence(&witnesses.evidence) {
             prop_assert!(!is_at_rest(&action), "shown {:?}, and {:?}", shown, action);
         }
     }
@@ -158,7 +164,7 @@ proptest! {
     fn r06_one_round_is_enough(
         config in any::config(), record in proptest::option::of(any::record()), evidence in any::evidence(),
     ) {
-        prop_assume!(!matches!(evidence, Evidence::None(_)));
+        prop_assume!(is_evidence(&evidence));
         let (boot, free) = (any::boot(0), Locks { operation_held: false, life_held: false });
         let mut after = record.clone().unwrap_or_else(|| StatusRecord::new(config.uid.clone()));
         let tell = |record: &mut StatusRecord, events: &[Event]| {

@@ -64,6 +64,8 @@ impl Beside {
             State::Created => "created",
             State::Running => "running",
             State::Stopped => "stopped",
+            State::Removing => "removing",
+            State::Unknown => "unknown",
         });
         let words: Vec<_> = words.collect();
         if words.is_empty() { "no object".to_owned() } else { format!("object {}", words.join(" and ")) }

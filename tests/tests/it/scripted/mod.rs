@@ -2,5 +2,6 @@
 mod away;
 mod late;
 mod lies;
+mod proof;
 mod remote;
 mod shared;
