@@ -7,6 +7,8 @@ use wharf_tests::engine::ScriptedEngine;
 use wharf_tests::host::{Host, demo_server, eventually};
 
 const PROCESSES: u64 = 100;
+/// So many adopt the same workload.
+const ADOPTERS: usize = 4;
 /// How long new commands are begun, unless the variable gives another number. Those that wait for another one end later.
 const CONTENTION_SECONDS: u64 = 60;
 const CONTENTION_VARIABLE: &str = "WHARF_TEST_CONTENTION_SECONDS";
@@ -38,10 +40,26 @@ impl World {
     }
 }
 
+/// Of several that adopt the same workload at the same time one does it, and the others are told so.
+fn adopt_at_once(host: &Host) {
+    let said = std::thread::scope(|scope| {
+        let names = NAMES[..RUNTIMES.len()].iter().flat_map(|name| [name; ADOPTERS]);
+        let begun: Vec<_> =
+            names.map(|name| scope.spawn(move || (name, host.wharf(&["adopt", name])))).collect();
+        begun.into_iter().map(|one| one.join().unwrap()).collect::<Vec<_>>()
+    });
+    for name in &NAMES[..RUNTIMES.len()] {
+        let of_name = said.iter().filter(|(of, _)| of == &name);
+        assert_eq!(of_name.filter(|(_, said)| said.code == 0).count(), 1, "{name}: {said:?}");
+    }
+    assert!(said.iter().all(|(_, said)| said.code == 0 || said.code == 4), "{said:?}");
+}
+
 #[test]
 #[expect(clippy::print_stderr, reason = "how much was tried is worth knowing")]
 fn r11_a_hundred_processes_on_the_same_names_leave_records_that_are_true() {
     let world = World::new();
+    adopt_at_once(&world.host);
     let told = std::env::var(CONTENTION_VARIABLE).ok().and_then(|text| text.parse().ok());
     let contention_time = Duration::from_secs(told.unwrap_or(CONTENTION_SECONDS));
     let began = Instant::now();
@@ -53,7 +71,7 @@ fn r11_a_hundred_processes_on_the_same_names_leave_records_that_are_true() {
                 scope.spawn(move || {
                     let mut round = 0;
                     while began.elapsed() < contention_time {
-                        tally.add(command(host, number, round));
+                        tally.add(&command(host, number, round));
                         round += 1;
                     }
                 })

@@ -4,8 +4,9 @@ use super::lab::{GARBAGE, Kind, Lab, NAME, ORPHAN_LIMIT, pid_in, read_json, writ
 use serde_json::Value;
 use std::fs;
 use std::time::{Duration, Instant};
-use wharf_tests::engine::Act as Order;
+use wharf_tests::engine::{Act as Order, ScriptedEngine, State, toolhives};
 use wharf_tests::host::{Said, demo_server, runs};
+use wharf_tests::toolhive::ToolHive;
 
 /// A file of this size is put aside before the next line.
 const FULL_LOG_BYTES: u64 = 10 * 1024 * 1024;
@@ -51,6 +52,10 @@ pub(super) enum Act {
     Orphan,
     /// A start over a corrupt status record.
     SetAside,
+    /// A workload of ToolHive's is taken over.
+    Import,
+    /// What was taken over is made anew.
+    StartImported,
     /// The workload ends by itself, and its supervisor brings it back.
     Restarts,
     /// The launcher is killed, and what it leaves comes to the supervisor.
@@ -60,7 +65,7 @@ pub(super) enum Act {
 }
 
 impl Act {
-    const ALL: [Self; 24] = [
+    const ALL: [Self; 26] = [
         Self::Run,
         Self::RunBroken,
         Self::RunAbandoned,
@@ -82,6 +87,8 @@ impl Act {
         Self::ForgetMute,
         Self::Orphan,
         Self::SetAside,
+        Self::Import,
+        Self::StartImported,
         Self::Restarts,
         Self::LauncherDies,
         Self::Ends,
@@ -89,7 +96,9 @@ impl Act {
 
     /// All that there are on this runtime.
     pub(super) fn of(kind: Kind) -> impl Iterator<Item = Self> {
-        let of_processes = [Self::RunAbandoned, Self::StartFullLogs, Self::LauncherDies];
+        // ToolHive's engine is one of its own, so a lab is enough for it.
+        let of_processes =
+            [Self::RunAbandoned, Self::StartFullLogs, Self::LauncherDies, Self::Import, Self::StartImported];
         Self::ALL.into_iter().filter(move |act| kind == Kind::Process || !of_processes.contains(act))
     }
 
@@ -183,6 +192,11 @@ impl Lab {
                 self.run_alone(None)?;
                 self.wharf(&["rm", "--forget", NAME], None)?;
             }
+            Act::Import => self.make_toolhives(),
+            Act::StartImported => {
+                self.make_toolhives();
+                self.wharf(&["import", "toolhive"], None)?;
+            }
         }
         Ok(())
     }
@@ -208,7 +222,10 @@ impl Lab {
                 self.run("no", Some(both.as_deref().unwrap_or(ABANDONS)))
             }
             Act::Stop => self.wharf(&["stop", NAME], variable),
-            Act::Start | Act::StartFullLogs | Act::SetAside => self.wharf(&["start", NAME], variable),
+            Act::Start | Act::StartFullLogs | Act::SetAside | Act::StartImported => {
+                self.wharf(&["start", NAME], variable)
+            }
+            Act::Import => self.wharf(&["import", "toolhive"], variable),
             Act::Restart | Act::RestartReconciled => self.wharf(&["restart", NAME], variable),
             Act::Rm | Act::RmOrphan => self.wharf(&["rm", NAME], variable),
             Act::Reconcile
@@ -227,6 +244,14 @@ impl Lab {
             },
             Act::Restarts | Act::LauncherDies | Act::Ends => self.end_server(act),
         }
+    }
+
+    /// A workload of ToolHive's that runs, on an engine that was made for it.
+    fn make_toolhives(&self) {
+        let engine = ScriptedEngine::new(&self.host, "scripted-images");
+        engine.clear();
+        engine.put(&toolhives(NAME, State::Running, engine.first_name()));
+        ToolHive::of(&self.host).workload(NAME, "example/scripted:1", &serde_json::json!({}));
     }
 
     fn run_broken(&self, variable: Option<&str>) -> Result<Said, String> {

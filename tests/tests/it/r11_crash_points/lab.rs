@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 use wharf_tests::host::{Host, Said, demo_server};
+use wharf_tests::toolhive::ToolHive;
 
 /// No command of a test may take longer, whatever was killed beside it.
 const COMMAND_LIMIT: Duration = Duration::from_secs(60);
@@ -56,6 +57,7 @@ impl Lab {
     /// Runs a command, armed or not; an error if it does not end.
     pub(super) fn wharf(&self, args: &[&str], variable: Option<&str>) -> Result<Said, String> {
         let mut command = self.host.command(args);
+        ToolHive::shown_to(&self.host, &mut command);
         command.env("WHARF_FAILPOINT_TRACE", self.host.path("trace"));
         if let Some(variable) = variable {
             command.env("WHARF_FAILPOINT", variable);

@@ -4,11 +4,8 @@ use super::lab::{Lab, NAME};
 use std::time::{Duration, Instant};
 use wharf_tests::host::Said;
 
-/// How long `reconcile` may be needed again, because a command or a supervisor is still at work.
-const RECONCILE_LIMIT: Duration = Duration::from_secs(20);
-/// `restart` notes while it stops that the workload is not wanted, so that a kill before its second half loses the
-/// wish. Where that is mended this becomes true, and the test demands that nothing of the wish is lost.
-const RESTART_KEEPS_ITS_WISH: bool = false;
+/// How long a command may be needed again, because another one or a supervisor is still at work.
+const AGAIN_LIMIT: Duration = Duration::from_secs(20);
 
 impl Lab {
     /// Runs the next commands, and tells what they did.
@@ -26,6 +23,9 @@ impl Lab {
         if act == Act::SetAside {
             self.kept()?;
         }
+        if act == Act::Import && then != "start" {
+            story.push(self.import_again()?);
+        }
         if !self.is_known() {
             // Nothing but a temporary may be left of it, which the next writer of that name clears away.
             let said = self.run("no", None)?;
@@ -41,6 +41,15 @@ impl Lab {
         Ok(story.join("; "))
     }
 
+    /// What was begun is finished, and what was done is not done again.
+    fn import_again(&self) -> Result<String, String> {
+        let said = self.wharf(&["import", "toolhive"], None)?;
+        if said.code != 0 || self.record().is_none_or(|record| record["status"] != "running") {
+            return Err(format!("import: code {}, then {:?}: {}", said.code, self.record(), said.stderr));
+        }
+        Ok(format!("import: code {}", said.code))
+    }
+
     /// The supervisor hears nobody: that is all that can be done about it. What it leaves is an orphan, with a port.
     fn forget(&self) -> Result<String, String> {
         let said = self.wharf(&["rm", "--forget", NAME], None)?;
@@ -52,7 +61,13 @@ impl Lab {
     }
 
     fn start_or_stop(&self, act: Act, then: &str) -> Result<String, String> {
-        let said = self.wharf(&[then, NAME], None)?;
+        let deadline = Instant::now() + AGAIN_LIMIT;
+        let mut said = self.wharf(&[then, NAME], None)?;
+        // What ended may just be on its way back, without anybody's command.
+        while said.stderr.contains("is bringing it back") && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(100));
+            said = self.wharf(&[then, NAME], None)?;
+        }
         let status = self.shown();
         let wanted = if then == "start" { "running" } else { "stopped" };
         let told = format!("{then}: code {}, then {}", said.code, status.as_deref().unwrap_or("gone"));
@@ -113,7 +128,7 @@ impl Lab {
     /// After a restart that was cut short the workload comes back without any other command. One whose failure was
     /// told and recorded is for a command to start again.
     fn reconcile_alone(&self, said: &Said) -> Result<String, String> {
-        let deadline = Instant::now() + RECONCILE_LIMIT;
+        let deadline = Instant::now() + AGAIN_LIMIT;
         loop {
             let reconciled = self.wharf(&["reconcile"], None)?;
             let shown = self.shown().ok_or("a restart has lost its workload")?;
@@ -123,9 +138,6 @@ impl Lab {
             match (shown.as_str(), is_wanted) {
                 ("running", true) => return Ok(told),
                 ("error", _) if said.code > 0 => return Ok(told),
-                ("stopped", false) if !RESTART_KEEPS_ITS_WISH => {
-                    return Ok(format!("{told}, not wanted any more"));
-                }
                 _ if Instant::now() > deadline => return Err(format!("{told}: {}", reconciled.stderr)),
                 _ => std::thread::sleep(Duration::from_millis(100)),
             }
