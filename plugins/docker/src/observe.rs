@@ -1,5 +1,5 @@
 //! What an engine says of a container, as an observation.
-use crate::{handle::HandleData, labels};
+use crate::{confinement, engine::bare, handle::HandleData, labels};
 use serde::Deserialize;
 use std::collections::HashMap;
 use wharf_sdk::{Error, Exit, Observation, Result, WorkloadState};
@@ -14,10 +14,35 @@ const EXITED: &str = "Exited (";
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Summary {
     pub(crate) id: Option<String>,
+    #[serde(rename = "ImageID")]
+    image_id: Option<String>,
     labels: Option<HashMap<String, String>>,
     state: Option<String>,
     status: Option<String>,
     ports: Option<Vec<Port>>,
+}
+
+impl Summary {
+    /// One of our labels.
+    pub(crate) fn label(&self, name: &str) -> Option<&str> {
+        self.labels.as_ref()?.get(name).map(String::as_str)
+    }
+
+    /// Whether it has its uid from its image, and not from us.
+    pub(crate) fn is_made_of(&self, copies: &HashMap<String, String>) -> bool {
+        let image = self.image_id.as_deref().and_then(|id| copies.get(bare(id)));
+        image.is_some_and(|uid| self.label(labels::UID) == Some(uid))
+    }
+
+    /// Podman's state of one that has ended and is not cleaned up yet.
+    pub(crate) fn is_being_cleaned_up(&self) -> bool {
+        self.state.as_deref() == Some("stopped")
+    }
+
+    /// What it is doing.
+    pub(crate) fn doing(&self) -> WorkloadState {
+        workload_state(self.state.as_deref())
+    }
 }
 
 #[derive(Deserialize)]
@@ -34,6 +59,20 @@ pub(crate) struct Inspection {
     config: Option<Config>,
     state: Option<State>,
     network_settings: Option<Network>,
+    host_config: Option<confinement::Settings>,
+}
+
+impl Inspection {
+    /// Whose it is: host and uid, from its labels.
+    pub(crate) fn owner(&self) -> (Option<&str>, Option<&str>) {
+        let label = |name| self.config.as_ref()?.labels.as_ref()?.get(name).map(String::as_str);
+        (label(labels::HOST_ID), label(labels::UID))
+    }
+
+    /// Its id.
+    pub(crate) fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
 }
 
 #[derive(Deserialize)]
@@ -91,6 +130,8 @@ pub(crate) fn of_inspection(seen: Inspection) -> Result<Observation> {
     };
     let mut observation = observation(id, &labels)
         .ok_or_else(|| Error::not_found("the container with the recorded id is not wharf's"))?;
+    observation.confinement =
+        seen.host_config.map(|settings| settings.confinement(labels.get(labels::WEAKER)));
     let state = seen.state.unwrap_or_default();
     observation.state = workload_state(state.status.as_deref());
     if observation.state == WorkloadState::Stopped {
