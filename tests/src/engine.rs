@@ -90,6 +90,11 @@ impl ScriptedEngine {
         self.engine.make(object).expect("an object");
     }
 
+    /// Takes an object away.
+    pub fn discard(&self, object: &Object) {
+        self.engine.remove(&object.id).expect("the object");
+    }
+
     /// Ends an object by itself.
     pub fn kill(&self, object: &Object, code: i32) {
         self.engine.end(&object.id, code).expect("the object");

@@ -27,7 +27,8 @@ const EXAMPLES: &str = "Examples:
 ///
 /// Each case runs in processes of its own, which load the library: a crash or a hang is a failed case. The cases need
 /// a program that runs scripts: 'sh' where the runtime runs commands, an image with 'sh' in it where it runs images. A
-/// case of which the runtime does not claim the capability is skipped, and a profile with skips is no pass.
+/// case of which the runtime does not claim the capability, or which it refuses by name on this machine, is skipped, and
+/// a profile with skips is no pass.
 ///
 /// Succeeds if no case failed; exits with 1 else.
 ///
@@ -279,6 +280,9 @@ fn print_verdicts(report: &Report, console: &Console) -> std::io::Result<()> {
     }
     for line in table.render(None, None) {
         console.line(&line)?;
+    }
+    if !report.cases.iter().any(|case| case.result == CaseResult::Passed) {
+        console.line("nothing was proved: no case passed")?;
     }
     Ok(())
 }

@@ -57,11 +57,11 @@ async fn work(library: &Library, work: Work) -> Outcome {
     match work {
         Work::Sweep { hosts } => {
             conformance::sweep(library, &hosts).await;
-            Outcome { breach: None, left: None }
+            Outcome::default()
         }
         Work::Step { case, step, setting } => match conformance::case(&case) {
             Some(case) => conformance::run(case, step, library, *setting).await,
-            None => Outcome { breach: Some(format!("there is no case '{case}'")), left: None },
+            None => Outcome { breach: Some(format!("there is no case '{case}'")), ..Outcome::default() },
         },
     }
 }

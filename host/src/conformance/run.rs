@@ -117,9 +117,9 @@ impl Trial<'_> {
         for step in 0..self.case.steps() {
             match self.step(step, hosts.clone(), left.take()).await? {
                 Ok(handle) => left = handle,
-                Err(why) => {
+                Err(result) => {
                     self.process(Work::Sweep { hosts: hosts.to_vec() }).await.map_err(|e| cannot(&e))?;
-                    return Ok(CaseResult::Failed(why));
+                    return Ok(result);
                 }
             }
         }
@@ -132,7 +132,7 @@ impl Trial<'_> {
         step: usize,
         hosts: [String; 2],
         left: Option<Handle>,
-    ) -> Result<std::result::Result<Option<Handle>, String>> {
+    ) -> Result<std::result::Result<Option<Handle>, CaseResult>> {
         let port = free_port().await.map_err(|error| cannot(&error))?;
         let setting = Setting {
             hosts,
@@ -146,10 +146,18 @@ impl Trial<'_> {
         let work = Work::Step { case: self.case.id.to_owned(), step, setting: Box::new(setting) };
         let ended = self.process(work).await.map_err(|error| cannot(&error))?;
         Ok(match (ended, self.outcome()) {
-            (Some(status), Some(Outcome { breach: None, left })) if status.success() => Ok(left),
-            (_, Some(Outcome { breach: Some(why), .. })) => Err(why),
-            (Some(status), _) => Err(format!("the process of the plugin ended: {}", how(status))),
-            (None, _) => Err("the process of the plugin did not end in time, and was killed".to_owned()),
+            (_, Some(Outcome { breach: Some(why), .. })) => Err(CaseResult::Failed(why)),
+            (Some(status), Some(outcome)) if status.success() => match outcome.refused {
+                Some(why) => Err(CaseResult::Skipped(format!("it is refused here: {why}"))),
+                None => Ok(outcome.left),
+            },
+            (Some(status), _) => {
+                Err(CaseResult::Failed(format!("the process of the plugin ended: {}", how(status))))
+            }
+            (None, _) => {
+                let why = "the process of the plugin did not end in time, and was killed";
+                Err(CaseResult::Failed(why.to_owned()))
+            }
         })
     }
 

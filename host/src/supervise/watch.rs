@@ -278,15 +278,21 @@ impl Watch {
 
     /// One attempt to restart, during which requests are still heard.
     async fn bring_back(&mut self, pause: Duration) -> Back {
+        let mut begun = false;
         let restart = async {
             tokio::time::sleep(pause).await;
+            if is_unwanted(&self.deployment) {
+                // What it ended as is left to the command that is at work on it.
+                return Ok(false);
+            }
             self.deployment.prove_owner().await?;
+            begun = true;
             reach(Point::RestartBefore);
             self.deployment.clear_for_restart().await?;
             reach(Point::RestartCleared);
             self.deployment.bring_up(Occasion::Spontaneous).await?;
             reach(Point::RestartAfter);
-            Ok::<(), Error>(())
+            Ok::<bool, Error>(true)
         };
         let interrupted = tokio::select! {
             outcome = restart => Err(outcome),
@@ -294,7 +300,8 @@ impl Watch {
             _ = &mut self.signalled => Ok(None),
         };
         match interrupted {
-            Err(Ok(())) => {
+            Err(Ok(false)) => Back::Gone,
+            Err(Ok(true)) => {
                 self.restarts += 1;
                 self.ready_since = Instant::now();
                 self.away.store(false, Ordering::Relaxed);
@@ -303,25 +310,19 @@ impl Watch {
             }
             Err(Err(error)) => match error.kind {
                 // Stopped or removed meanwhile: the command that did it has the word now.
-                ErrorKind::Conflict | ErrorKind::NotFound if !self.is_wanted() => {
+                ErrorKind::Conflict | ErrorKind::NotFound if is_unwanted(&self.deployment) => {
                     self.clear().await;
                     Back::Gone
                 }
                 _ => Back::Failed(error),
             },
-            Ok(asked) => self.stop_while_restarting(asked).await,
+            Ok(asked) => self.stop_while_restarting(asked, begun).await,
         }
     }
 
-    /// Whether the record still says that the workload is to run.
-    fn is_wanted(&self) -> bool {
-        let run = &self.deployment.run;
-        let record = self.deployment.store.read_status(&run.name);
-        record.is_ok_and(|record| record.uid == run.uid && may_restart(&record))
-    }
-
-    /// A stop, or a signal, that comes while the workload is being brought back.
-    async fn stop_while_restarting(&mut self, asked: Option<Asked>) -> Back {
+    /// A stop, or a signal, that comes while the workload is being brought back. What a restart that was begun has left
+    /// half made is removed; before that, what ended stays as it is, with its logs.
+    async fn stop_while_restarting(&mut self, asked: Option<Asked>, begun: bool) -> Back {
         let asked = match asked {
             Some(Asked { request: Request::Leave {}, answer }) => {
                 let _ = answer.send(Answer::Stopped { exit: None });
@@ -334,8 +335,8 @@ impl Watch {
             _ => Duration::from_secs(5),
         };
         let ended = match self.end_workload(timeout).await {
-            Ok(exit) => self.deployment.remove().await.map(|_| exit),
-            Err(error) => Err(error),
+            Ok(exit) if begun => self.deployment.remove().await.map(|_| exit),
+            ended => ended,
         };
         match (ended, asked) {
             (Ok(exit), Some(asked)) => {
@@ -401,6 +402,16 @@ impl Watch {
             Ok(_) => {}
             Err(error) => tracing::error!(%error, "the workload could not be stopped"),
         }
+    }
+}
+
+/// Whether the record says that the workload is no longer this supervisor's to bring back. One that cannot be read says
+/// nothing.
+fn is_unwanted(deployment: &Deployment) -> bool {
+    let run = &deployment.run;
+    match deployment.store.read_status(&run.name) {
+        Ok(record) => record.uid != run.uid || !may_restart(&record),
+        Err(error) => error.is_not_found(),
     }
 }
 

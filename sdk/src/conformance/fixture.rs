@@ -2,8 +2,8 @@
 use super::case::{Breach, Case, Checked, ensure};
 use super::client::{Answer, Asked, Client};
 use super::material::{Material, Role};
-use super::subject::Subject;
-use crate::{Handle, Observation, Source, Transport, WorkloadSpec, WorkloadState};
+use super::subject::{Fault, Subject};
+use crate::{ErrorCode, Handle, Observation, Source, Transport, WorkloadSpec, WorkloadState};
 use serde::{Deserialize, Serialize};
 use std::{
     cell::{Cell, RefCell},
@@ -37,10 +37,12 @@ pub struct Setting {
 }
 
 /// What came of a step.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// Why the runtime does not do what it should.
     pub breach: Option<String>,
+    /// What it refuses by name because it cannot be had here: that is what it should do, and then the case tells nothing.
+    pub refused: Option<String>,
     /// What is left for the next step.
     pub left: Option<Handle>,
 }
@@ -51,7 +53,7 @@ pub async fn run(case: &Case, step: usize, subject: &dyn Subject, setting: Setti
     let asked = Rc::default();
     let fixture = match Fixture::connect(subject, setting, Rc::clone(&asked)).await {
         Ok(fixture) => fixture,
-        Err(Breach(why)) => return Outcome { breach: Some(why), left: None },
+        Err(Breach(why)) => return Outcome { breach: Some(why), ..Outcome::default() },
     };
     let checked = match case.steps.get(step) {
         None => Err(Breach(format!("there is no step {step}"))),
@@ -64,7 +66,9 @@ pub async fn run(case: &Case, step: usize, subject: &dyn Subject, setting: Setti
     if left.is_none() || checked.is_err() {
         fixture.clean().await;
     }
-    Outcome { breach: checked.err().map(|Breach(why)| why), left }
+    let refused = fixture.refused.take();
+    let breach = checked.err().filter(|_| refused.is_none()).map(|Breach(why)| why);
+    Outcome { breach, refused, left }
 }
 
 /// Removes what a case could not remove itself.
@@ -92,6 +96,7 @@ pub(super) struct Fixture {
     pub(super) other: Client,
     pub(super) setting: Setting,
     left: Cell<Option<Handle>>,
+    refused: Cell<Option<String>>,
     /// What was deployed, by which of the two hosts.
     deployed: RefCell<Vec<(bool, Handle)>>,
 }
@@ -105,7 +110,14 @@ impl Fixture {
         };
         let (host, other) = (connect(host).await?, connect(other).await?);
         let deployed = setting.left.clone().map(|handle| (false, handle)).into_iter().collect();
-        Ok(Self { host, other, setting, left: Cell::default(), deployed: RefCell::new(deployed) })
+        Ok(Self {
+            host,
+            other,
+            setting,
+            left: Cell::default(),
+            refused: Cell::default(),
+            deployed: RefCell::new(deployed),
+        })
     }
 
     /// A workload in a role, spoken to in the way that the runtime claims.
@@ -148,7 +160,12 @@ impl Fixture {
     pub(super) async fn deploy(&self, spec: &WorkloadSpec) -> Checked<Handle> {
         let is_other = spec.host_id == self.other.host_id;
         let client = if is_other { &self.other } else { &self.host };
-        let handle = client.deploy(spec).await.doing("deploy")?;
+        self.keep(is_other, spec, client.deploy(spec).await)
+    }
+
+    /// Whatever was deployed is cleared away in the end.
+    fn keep(&self, is_other: bool, spec: &WorkloadSpec, deployed: Result<Handle, Fault>) -> Checked<Handle> {
+        let handle = deployed.doing("deploy")?;
         self.deployed.borrow_mut().push((is_other, handle.clone()));
         ensure(handle.uid == spec.uid, || "the handle is of another workload".to_owned())?;
         Ok(handle)
@@ -198,9 +215,17 @@ impl Fixture {
         }
     }
 
-    /// Runs a workload to its end, and tells whether it exited with 0.
+    /// Runs a workload to its end, and tells whether it exited with 0. One that is refused because the machine cannot
+    /// enforce what it asks for ends the case: a promise that is not made is not broken.
     pub(super) async fn succeeds(&self, spec: &WorkloadSpec) -> Checked<bool> {
-        let handle = self.launch(spec).await?;
+        let handle = match self.host.deploy(spec).await {
+            Err(Fault::Answered(error)) if error.code == ErrorCode::Unsupported => {
+                self.refused.set(Some(error.message.clone()));
+                return Err(Breach(error.message));
+            }
+            deployed => self.keep(false, spec, deployed)?,
+        };
+        self.host.start(&handle).await.doing("start")?;
         let exit = self.host.wait(&handle).await.doing("wait")?;
         Ok(exit.code == Some(0))
     }

@@ -40,6 +40,10 @@ pub enum State {
     Running,
     /// Ended.
     Stopped,
+    /// Going away.
+    Removing,
+    /// What nobody has a word for.
+    Unknown,
 }
 
 /// Something that the engine has.

@@ -51,6 +51,26 @@ fn podman_passes_what_it_claims() {
 }
 
 #[test]
+fn what_cannot_be_enforced_for_an_ordinary_user_is_skipped_and_the_rest_passes() {
+    /// `nobody` of most systems: without control groups of its own.
+    const USER: u32 = 65534;
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let host = Host::of_user(USER);
+    let args =
+        ["--timeout", "60", "--filter", "limits.", "--filter", "permissions.", "--filter", "core.stop"];
+    let (report, said) = tested(&host, "wharf-plugin-process", "process", &args);
+    assert_eq!(said.code, 0, "{report:#}");
+    assert_eq!(with_result(&report, "failed"), Vec::<String>::new(), "{report:#}");
+    assert!(with_result(&report, "passed").iter().any(|id| id == "permissions.no-reading"), "{report:#}");
+    for case in report["cases"].as_array().unwrap().iter().filter(|case| case["result"] == "skipped") {
+        assert!(case["reason"].as_str().unwrap().contains("refused here"), "{case}");
+    }
+}
+
+#[test]
 fn the_runtime_of_the_readme_passes_what_it_claims() {
     let passed = conforms("wharf-test-plugin-echo", "echo", &["--command", "echo", "--plain"]);
     assert_eq!(passed, ["core", "attach"]);

@@ -87,7 +87,7 @@ pub(super) fn observation() -> impl Strategy<Value = Observation> {
 
 pub(super) fn evidence() -> impl Strategy<Value = Evidence> {
     prop_oneof![
-        3 => observation().prop_map(|seen| Evidence::of(seen)),
+        3 => observation().prop_map(Evidence::of),
         1 => Just(Evidence::HasNot),
         1 => ".{1,8}".prop_map(Evidence::None),
         1 => Just(Evidence::Remote),

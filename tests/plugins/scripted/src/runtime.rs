@@ -197,6 +197,8 @@ const fn state(state: State) -> WorkloadState {
         State::Created => WorkloadState::Created,
         State::Running => WorkloadState::Running,
         State::Stopped => WorkloadState::Stopped,
+        State::Removing => WorkloadState::Removing,
+        State::Unknown => WorkloadState::Unknown,
     }
 }
 

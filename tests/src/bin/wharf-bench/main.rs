@@ -4,10 +4,12 @@
 //! minute, on this machine alone. Builds the workspace first where `wharf` is not beside this binary. After changes:
 //! `cargo build --release --workspace`.
 #![expect(clippy::print_stdout, reason = "the table is what it is for")]
+mod aims;
 mod client;
 mod exits;
 mod host;
 mod listing;
+mod peers;
 mod plugins;
 mod proxy;
 mod servers;
@@ -23,8 +25,9 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 type Measure = fn() -> Result<Value>;
 
 /// What can be measured.
-const TOPICS: [(&str, Measure); 6] = [
+const TOPICS: [(&str, Measure); 7] = [
     ("proxy", proxy::measure),
+    ("peers", peers::measure),
     ("starts", starts::measure),
     ("supervisors", supervisors::measure),
     ("plugins", plugins::measure),
@@ -67,6 +70,8 @@ fn bench(topics: &[&str], json: Option<&str>) -> Result<()> {
             println!();
         }
     }
+    let aims = aims::judge(&report)?;
+    report.insert("aims".to_owned(), aims);
     if let Some(file) = json {
         std::fs::File::create(file)?.write_all(&serde_json::to_vec_pretty(&report)?)?;
     }

@@ -33,6 +33,9 @@ fn answer(message: &[u8]) -> Option<Vec<u8>> {
             let end = message.iter().rposition(|byte| *byte == b'"')?;
             &[br#"{"content":[{"type":"text","text":""#, &message[text..end], br#""}]}"#]
         }
+        None if after(b"\"tools/list\"").is_some() => {
+            &[br#"{"tools":[{"name":"echo","inputSchema":{"type":"object"}}]}"#]
+        }
         None => &[
             br#"{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"#,
             br#""serverInfo":{"name":"echo","version":"0"}}"#,

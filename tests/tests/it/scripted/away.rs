@@ -47,7 +47,7 @@ fn r08_commands_to_an_engine_that_is_down_fail_and_change_nothing() {
     let world = SideBySide::new();
     let before = records(&world.host);
     world.one.down();
-    for command in ["stop", "restart", "rm"] {
+    for command in ["stop", "start", "restart", "rm"] {
         let said = world.host.wharf(&[command, "one"]);
         assert_eq!(said.code, 5, "{command}: {said:?}");
         assert!(said.stderr.contains("'one'") && said.stderr.contains("scripted-one"), "{said:?}");
@@ -80,9 +80,14 @@ fn r08_commands_refuse_another_instance_and_name_both() {
     let before = records(&world.host);
     world.one.instance("restored one");
     world.two.instance("restored two");
-    for (command, name) in
-        [("stop", "one"), ("restart", "one"), ("rm", "one"), ("start", "two"), ("rm", "two")]
-    {
+    for (command, name) in [
+        ("stop", "one"),
+        ("start", "one"),
+        ("restart", "one"),
+        ("rm", "one"),
+        ("start", "two"),
+        ("rm", "two"),
+    ] {
         let said = world.host.wharf(&[command, name]);
         assert_eq!(said.code, 5, "{command} {name}: {said:?}");
         assert!(said.stderr.contains(&format!("the first behind scripted-{name}")), "{said:?}");

@@ -1,14 +1,37 @@
 //! Engines that are slow: what was asked happens after everybody has stopped waiting for it.
 use wharf_tests::engine::{Act, ScriptedEngine, SideBySide, State, records};
-use wharf_tests::host::Host;
+use wharf_tests::host::{Host, eventually};
+
+/// Lets a deployment miss its deadline; `during` happens while the command that wants it still waits.
+fn late(host: &Host, engine: &ScriptedEngine, during: impl FnOnce()) {
+    engine.order_once("deploy", Act::Late);
+    std::thread::scope(|scope| {
+        let said = scope.spawn(|| host.wharf(&["run", "--runtime", "scripted-one", "--name", "slow", "sh"]));
+        eventually("it is asked for", || engine.count("deploy") > 0);
+        let asked = engine.count("list");
+        eventually("it is looked for", || engine.count("list") > asked + 1);
+        during();
+        assert_eq!(said.join().unwrap().code, 7);
+    });
+}
 
 #[test]
-fn r10_what_a_deployment_brings_late_is_still_ours() {
+fn r10_what_a_deployment_brings_late_is_looked_for_under_the_locks() {
     let host = Host::new();
     let engine = ScriptedEngine::new(&host, "scripted-one");
-    engine.order_once("deploy", Act::Late);
-    let said = host.wharf(&["run", "--runtime", "scripted-one", "--name", "slow", "sh"]);
-    assert_eq!(said.code, 7, "{said:?}");
+    late(&host, &engine, || {
+        assert_eq!(host.row("slow").unwrap()["status"], "starting", "the operation goes on");
+        engine.catch_up();
+    });
+    assert_eq!(engine.objects(), [], "the start had failed");
+    assert_eq!(host.leftovers(), Vec::<String>::new());
+}
+
+#[test]
+fn r10_what_comes_even_later_is_still_ours() {
+    let host = Host::new();
+    let engine = ScriptedEngine::new(&host, "scripted-one");
+    late(&host, &engine, || ());
     let uid = host.record("slow")["uid"].as_str().unwrap().to_owned();
     engine.catch_up();
     let [late] = engine.objects().try_into().unwrap();
@@ -18,17 +41,6 @@ fn r10_what_a_deployment_brings_late_is_still_ours() {
     assert_eq!(host.row("slow").unwrap()["status"], "running");
     let [object] = engine.objects().try_into().unwrap();
     assert_eq!((object.uid, object.state), (uid, State::Running));
-    host.ok(&["rm", "slow"]);
-    assert_eq!(engine.objects(), []);
-}
-
-#[test]
-fn r10_a_late_deployment_is_removed_with_its_workload() {
-    let host = Host::new();
-    let engine = ScriptedEngine::new(&host, "scripted-one");
-    engine.order_once("deploy", Act::Late);
-    assert_eq!(host.wharf(&["run", "--runtime", "scripted-one", "--name", "slow", "sh"]).code, 7);
-    engine.catch_up();
     host.ok(&["rm", "slow"]);
     assert_eq!(engine.objects(), []);
     assert_eq!(host.leftovers(), Vec::<String>::new());

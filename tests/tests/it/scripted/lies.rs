@@ -52,7 +52,7 @@ fn r04_a_plugin_that_is_missing_is_no_evidence() {
         let row = world.host.row(name).unwrap();
         assert_eq!((row["status"].as_str(), row["stale"].as_bool()), (Some("running"), Some(true)), "{row}");
         assert!(row["stale_reason"].as_str().unwrap().contains("no plugin provides"), "{row}");
-        for command in ["stop", "rm", "restart"] {
+        for command in ["stop", "start", "rm", "restart", "logs"] {
             let said = world.host.wharf(&[command, name]);
             assert!(said.code == 5 && said.stderr.contains(&format!("scripted-{name}")), "{said:?}");
         }

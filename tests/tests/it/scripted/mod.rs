@@ -2,4 +2,5 @@
 mod away;
 mod late;
 mod lies;
+mod proof;
 mod shared;

@@ -1,0 +1,189 @@
+//! What is believed, and of whom: engines that are exchanged in mid-command, records and ids that are lost.
+use serde_json::{Value, json};
+use std::{fs, thread};
+use wharf_tests::engine::{Act, ScriptedEngine, SideBySide, State, foreign, records};
+use wharf_tests::host::{Host, Said, eventually, runs};
+
+/// Runs a command; as soon as the engine of `one` is asked for this, another engine takes its place.
+fn exchanged_at(world: &SideBySide, operation: &str, command: &[&str]) -> Said {
+    world.one.order_once(operation, Act::Delay(1500));
+    let before = world.one.count(operation);
+    thread::scope(|scope| {
+        let said = scope.spawn(|| world.host.wharf(command));
+        eventually("the engine is asked", || world.one.count(operation) > before);
+        world.one.instance("an engine that knows nothing");
+        said.join().unwrap()
+    })
+}
+
+#[test]
+fn r08_an_engine_that_is_exchanged_during_a_removal_loses_no_record() {
+    let world = SideBySide::new();
+    let said = exchanged_at(&world, "remove", &["rm", "one"]);
+    assert_eq!(said.code, 5, "{said:?}");
+    assert!(said.stderr.contains("an engine that knows nothing"), "{said:?}");
+    assert!(world.host.path("state/runconfigs/one.json").exists());
+    world.one.first_instance();
+    assert_eq!(world.one.named("one").len(), 1, "it was not the one that was asked");
+    world.host.ok(&["rm", "one"]);
+    assert_eq!(world.one.objects(), []);
+    world.assert_fresh(&["plain", "two"]);
+}
+
+#[test]
+fn r08_an_engine_that_is_exchanged_during_a_stop_has_not_stopped_it() {
+    let world = SideBySide::new();
+    let said = exchanged_at(&world, "stop", &["stop", "--timeout", "0", "one"]);
+    assert_eq!(said.code, 5, "{said:?}");
+    assert_ne!(world.host.record("one")["status"], "stopped");
+    world.one.first_instance();
+    world.host.ok(&["stop", "one"]);
+    assert_eq!(world.host.record("one")["status"], "stopped");
+    assert_eq!(world.object().state, State::Stopped);
+}
+
+#[test]
+fn r08_an_engine_that_is_exchanged_during_a_creation_keeps_what_it_made_on_record() {
+    let world = SideBySide::new();
+    let said = exchanged_at(&world, "attach", &["run", "--runtime", "scripted-one", "--name", "new", "sh"]);
+    assert_ne!(said.code, 0, "{said:?}");
+    assert!(said.stderr.contains("stays on record"), "{said:?}");
+    world.one.first_instance();
+    assert_eq!(world.one.named("new").len(), 1);
+    world.host.ok(&["rm", "new"]);
+    assert_eq!(world.one.named("new"), []);
+}
+
+#[test]
+fn r04_a_lost_or_broken_host_id_is_no_evidence() {
+    let world = SideBySide::new();
+    let before = records(&world.host);
+    let (path, aside) = (world.host.path("state/host-id"), world.host.path("host-id"));
+    for broken in [None, Some("no id")] {
+        fs::rename(&path, &aside).unwrap();
+        if let Some(text) = broken {
+            fs::copy(&aside, &path).unwrap();
+            let mut file = fs::File::options().write(true).truncate(true).open(&path).unwrap();
+            std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+        }
+        for row in world.host.list() {
+            assert_eq!(
+                (row["status"].as_str(), row["stale"].as_bool()),
+                (Some("running"), Some(true)),
+                "{row}"
+            );
+            assert!(row["stale_reason"].as_str().unwrap().contains("id"), "{row}");
+        }
+        let done: Value = serde_json::from_str(&world.host.ok(&["reconcile", "--format", "json"])).unwrap();
+        assert!(done.as_array().unwrap().iter().all(|one| one["result"] == "left_alone"), "{done}");
+        let said = world.host.wharf(&["run", "--runtime", "process", "--name", "new", "cat"]);
+        assert!(said.code == 1 && said.stderr.contains("host"), "no other id is made: {said:?}");
+        assert_eq!(records(&world.host), before);
+        assert_eq!(fs::read_to_string(&path).ok().as_deref(), broken);
+        fs::rename(&aside, &path).unwrap();
+        world.assert_fresh(&["one", "plain", "two"]);
+    }
+}
+
+#[test]
+fn r04_a_state_that_the_owner_does_not_know_is_no_evidence() {
+    let world = SideBySide::new();
+    let before = records(&world.host);
+    world.one.order("list", Act::Claim(State::Unknown));
+    let row = world.host.row("one").unwrap();
+    assert_eq!((row["status"].as_str(), row["stale"].as_bool()), (Some("running"), Some(true)), "{row}");
+    world.host.ok(&["reconcile"]);
+    assert_eq!(records(&world.host), before);
+    world.one.behave();
+    world.assert_fresh(&["one", "plain", "two"]);
+}
+
+#[test]
+fn r09_two_resources_of_one_uid_are_named_by_every_command_and_none_is_chosen() {
+    let world = SideBySide::new();
+    let object = world.object();
+    let twin = foreign("one", &object.uid, &object.host_id, world.one.first_name());
+    world.one.put(&twin);
+    let before = records(&world.host);
+    for command in ["stop", "restart", "rm"] {
+        let said = world.host.wharf(&[command, "one"]);
+        assert_eq!(said.code, 5, "{command}: {said:?}");
+        assert!(said.stderr.contains(&object.id) && said.stderr.contains(&twin.id), "{command}: {said:?}");
+        assert_eq!(records(&world.host), before, "{command}");
+    }
+    assert_eq!(world.one.named("one").len(), 2);
+    world.one.discard(&twin);
+    world.assert_fresh(&["one", "plain", "two"]);
+    world.host.ok(&["stop", "one"]);
+    world.one.put(&twin);
+    let said = world.host.wharf(&["start", "one"]);
+    assert!(said.code != 0 && said.stderr.contains(&twin.id), "{said:?}");
+    world.one.discard(&twin);
+    world.host.ok(&["start", "one"]);
+    world.assert_fresh(&["one", "plain", "two"]);
+}
+
+#[test]
+fn r01_a_supervisor_whose_runconfig_is_gone_ends_and_removes_nothing() {
+    let world = SideBySide::new();
+    let path = world.host.path("state/runconfigs/one.json");
+    fs::remove_file(&path).unwrap();
+    let supervisor = i32::try_from(world.host.record("one")["process_id"].as_i64().unwrap()).unwrap();
+    eventually("its supervisor has ended", || !runs(supervisor));
+    assert_eq!(world.one.named("one").len(), 1, "what it tended is left");
+    world.host.ok(&["rm", "--forget", "one"]);
+    let object = world.object();
+    world.host.ok(&["rm", "--orphan", &format!("scripted-one/{}", object.uid)]);
+    world.assert_fresh(&["plain", "two"]);
+}
+
+/// A remote workload as ToolHive records it.
+fn remote(host: &Host) {
+    let config = json!({
+        "schema_version": "v0.1.0", "name": "far", "image": "", "transport": "streamable-http", "host": "127.0.0.1",
+        "port": 4711, "permission_profile": null, "remote_url": "https://example.com/mcp",
+    });
+    let status = json!({
+        "status": "running", "created_at": "2026-03-01T10:00:00.1+01:00", "updated_at": "2026-03-01T10:00:09.4+01:00",
+        "process_id": 1,
+    });
+    for (path, value) in [("state/runconfigs/far.json", config), ("state/statuses/far.json", status)] {
+        let mut file = fs::File::create_new(host.path(path)).unwrap();
+        std::io::Write::write_all(&mut file, value.to_string().as_bytes()).unwrap();
+    }
+}
+
+#[test]
+fn r03_nobody_is_asked_about_a_remote_server() {
+    let host = Host::new();
+    let engine = ScriptedEngine::new(&host, "scripted-one");
+    host.run(&["--runtime", "scripted-one", "--name", "here", "sh"]);
+    host.ok(&["rm", "here"]);
+    remote(&host);
+    let asked = engine.count("list") + engine.count("instance");
+    let row = host.row("far").unwrap();
+    assert_eq!(row["status"], "unhealthy", "nobody holds its life lock: {row}");
+    assert!(row.get("stale").is_none() && row.get("runtime_name").is_none(), "{row}");
+    for command in [&["status", "far"][..], &["reconcile"], &["stop", "far"], &["rm", "far"]] {
+        host.ok(command);
+    }
+    assert_eq!(engine.count("list") + engine.count("instance"), asked);
+    assert_eq!(host.list(), Vec::<Value>::new());
+}
+
+#[test]
+fn r03_commands_on_a_remote_server_need_no_owner_and_say_what_cannot_be() {
+    let host = Host::new();
+    host.run(&["--name", "here", &wharf_tests::host::demo_server()]);
+    remote(&host);
+    let said = host.wharf(&["start", "far"]);
+    assert!(said.code == 2 && said.stderr.contains("remote"), "{said:?}");
+    let said = host.wharf(&["logs", "far"]);
+    assert!(said.code == 3 && said.stderr.contains("remote"), "{said:?}");
+    let said = host.wharf(&["adopt", "far", "--runtime", "process"]);
+    assert!(said.code == 4 && said.stderr.contains("remote"), "{said:?}");
+    host.ok(&["stop", "far"]);
+    assert_eq!(host.record("far")["status"], "stopped");
+    host.ok(&["rm", "--forget", "far"]);
+    assert!(host.row("far").is_none());
+}
