@@ -6,8 +6,12 @@ use serde_json::Value;
 ///
 /// The library is the file's name without `lib` and `.so`, `args` say what to run: `--image`, `--listener`.
 pub fn conforms(library: &str, runtime: &str, args: &[&str]) -> Vec<String> {
-    let host = Host::new();
-    let report = tested(&host, library, runtime, args);
+    conforms_on(&Host::new(), library, runtime, args)
+}
+
+/// The same on a host that knows where its engine is.
+pub fn conforms_on(host: &Host, library: &str, runtime: &str, args: &[&str]) -> Vec<String> {
+    let report = tested(host, library, runtime, args);
     assert_eq!(report.1.code, 0, "{:#}\n{}", report.0, report.1.stderr);
     let profiles = report.0["profiles"].as_array().expect("profiles");
     let passed = profiles.iter().filter(|profile| profile["verdict"] == "passed");

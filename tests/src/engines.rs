@@ -12,6 +12,8 @@ use std::{
 
 /// The image with the server that comes with the repository.
 pub const DEMO_IMAGE: &str = "localhost/wharf-demo:test";
+/// An image with a shell and the programs that scripts of the conformance suite use.
+pub const SHELL_IMAGE: &str = "localhost/wharf-shell:test";
 /// How long an engine may take to answer, and to end.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -141,16 +143,38 @@ impl Engine {
     /// Makes the image: the demo server and the libraries that it needs, nothing else.
     fn import(&self) {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let (root, archive) = (folder.path().join("root"), folder.path().join("image.tar"));
+        let root = folder.path().join("root");
         let server = built("wharf-demo-server");
         for library in libraries(&server) {
             copy(&library, &root.join(library.strip_prefix("/").expect("an absolute path")));
         }
         copy(&server, &root.join("server"));
-        let packed = Command::new("tar").arg("-cf").arg(&archive).arg("-C").arg(&root).arg(".").status();
+        self.import_root(&root, r#"ENTRYPOINT ["/server"]"#, DEMO_IMAGE);
+    }
+
+    /// Makes the image with a shell; false where this machine has none that needs no libraries, which is said.
+    pub fn import_shell(&self) -> bool {
+        const PROGRAMS: [&str; 8] = ["sh", "cat", "dd", "echo", "kill", "nc", "sleep", "id"];
+        if !has_tool(self.kind.runtime(), "busybox") {
+            return false;
+        }
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let busybox = std::env::split_paths(&path).map(|dir| dir.join("busybox")).find(|file| file.is_file());
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let bin = folder.path().join("root/bin");
+        copy(&busybox.expect("busybox"), &bin.join("busybox"));
+        for program in PROGRAMS {
+            std::os::unix::fs::symlink("busybox", bin.join(program)).expect("a link can be made");
+        }
+        self.import_root(&folder.path().join("root"), "ENV PATH=/bin", SHELL_IMAGE);
+        true
+    }
+
+    fn import_root(&self, root: &Path, change: &str, image: &str) {
+        let archive = root.with_extension("tar");
+        let packed = Command::new("tar").arg("-cf").arg(&archive).arg("-C").arg(root).arg(".").status();
         assert!(packed.is_ok_and(|status| status.success()), "tar");
-        let archive = archive.display().to_string();
-        self.client(&["import", "--change", r#"ENTRYPOINT ["/server"]"#, &archive, DEMO_IMAGE]);
+        self.client(&["import", "--change", change, &archive.display().to_string(), image]);
     }
 }
 

@@ -8,6 +8,8 @@ pub mod conformance;
 pub mod engine;
 pub mod engines;
 pub mod host;
+pub mod registry;
+pub mod tap;
 pub mod toolhive;
 
 mod copies;

@@ -89,6 +89,13 @@ impl Console {
         let _ = writeln!(io::stderr(), "{}", escape::lines(text));
     }
 
+    /// Writes the terminal's last line anew; nothing clears it.
+    pub(super) fn redraw(&self, text: &str) {
+        let mut stderr = io::stderr().lock();
+        let _ = write!(stderr, "\r\x1b[K{}", escape::line(text));
+        let _ = stderr.flush();
+    }
+
     /// Reports a failure: the only place that does.
     pub(super) fn error(&self, error: &Error, format: Format) {
         let text = match format {

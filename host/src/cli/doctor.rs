@@ -149,15 +149,22 @@ async fn runtimes(plugins: &Plugins) -> Vec<Finding> {
     tried
         .into_iter()
         .map(|tried| {
-            let message = match tried.message.is_empty() {
-                true => format!("{} is {}", tried.name, tried.state),
-                false => format!("{} is {}: {}", tried.name, tried.state, tried.message),
+            // What is wrong, and behind the semicolon what to do about it.
+            let (why, remedy) = match tried.message.rsplit_once("; ") {
+                Some((why, remedy)) if !tried.is_healthy() => (why.to_owned(), remedy.to_owned()),
+                _ => {
+                    let details =
+                        format!("for details: wharf --log-level debug runtime check {}", tried.name);
+                    (tried.message.clone(), details)
+                }
             };
-            if tried.is_healthy() {
-                Finding::ok("runtime", message)
-            } else {
-                let remedy = format!("for details: wharf --log-level debug runtime check {}", tried.name);
-                Finding::warning("runtime", message, remedy)
+            let message = match why.is_empty() {
+                true => format!("{} is {}", tried.name, tried.state),
+                false => format!("{} is {}: {why}", tried.name, tried.state),
+            };
+            match tried.is_healthy() {
+                true => Finding::ok("runtime", message),
+                false => Finding::warning("runtime", message, remedy),
             }
         })
         .collect()

@@ -47,9 +47,11 @@ struct Told {
 }
 
 impl Reporter for Told {
-    fn progress(&mut self, message: &str) {
-        if let Some(steps) = &mut self.steps {
-            steps.step(message);
+    fn progress(&mut self, message: &str, amount: Option<(u64, u64)>) {
+        match (&mut self.steps, amount) {
+            (Some(steps), None) => steps.step(message),
+            (Some(steps), Some((done, total))) => steps.amount(message, done, total),
+            (None, _) => {}
         }
     }
 

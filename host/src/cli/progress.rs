@@ -1,7 +1,8 @@
-//! What a command does meanwhile, on stderr: at once on a terminal, elsewhere only when it takes a while.
+//! What a command does meanwhile, on stderr: at once on a terminal, elsewhere only when it takes a while. How far
+//! something is is a bar on a terminal, and a line for each quarter elsewhere.
 use super::console::Console;
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use wharf::supervise::Progress;
@@ -15,6 +16,7 @@ pub(super) struct Steps {
     prefix: String,
     state: Arc<Mutex<State>>,
     timer: Option<tokio::task::JoinHandle<()>>,
+    quiet: bool,
 }
 
 struct State {
@@ -22,13 +24,17 @@ struct State {
     shown: bool,
     /// The step that is under way and has not been shown.
     held_back: Option<String>,
+    /// A bar is on the terminal's last line.
+    bar: bool,
+    /// The quarter that was told last, and of what.
+    quarter: Option<(String, u64)>,
 }
 
 impl Steps {
     /// Steps of this workload, or none at all.
     pub(super) fn new(console: &Arc<Console>, quiet: bool, prefix: impl Into<String>) -> Self {
         let shown = console.stderr_is_terminal && !quiet;
-        let state = Arc::new(Mutex::new(State { shown, held_back: None }));
+        let state = Arc::new(Mutex::new(State { shown, held_back: None, bar: false, quarter: None }));
         let timer = (!shown && !quiet).then(|| {
             let (state, console) = (state.clone(), console.clone());
             tokio::spawn(async move {
@@ -40,19 +46,66 @@ impl Steps {
                 }
             })
         });
-        Self { console: console.clone(), prefix: prefix.into(), state, timer }
+        Self { console: console.clone(), prefix: prefix.into(), state, timer, quiet }
     }
+
+    fn text(&self, message: &str) -> String {
+        if self.prefix.is_empty() { message.to_owned() } else { format!("{}: {message}", self.prefix) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How far something is, in words.
+fn words(text: &str, done: u64, total: u64) -> String {
+    const MEGABYTE: f64 = 1e6;
+    #[expect(clippy::cast_precision_loss, reason = "for people")]
+    let (done, total) = (done as f64 / MEGABYTE, total as f64 / MEGABYTE);
+    format!("{text}: {done:.1} of {total:.1} MB")
+}
+
+/// The same as a bar.
+fn bar(text: &str, done: u64, total: u64) -> String {
+    const WIDTH: u64 = 24;
+    let full = (done.saturating_mul(WIDTH)).checked_div(total).unwrap_or(0).min(WIDTH);
+    let full = usize::try_from(full).unwrap_or(0);
+    let empty = usize::try_from(WIDTH).unwrap_or(0) - full;
+    let (full, empty) = ("#".repeat(full), "-".repeat(empty));
+    format!("[{full}{empty}] {}", words(text, done, total))
 }
 
 impl Progress for Steps {
     fn step(&mut self, message: &str) {
-        let text =
-            if self.prefix.is_empty() { message.to_owned() } else { format!("{}: {message}", self.prefix) };
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = self.text(message);
+        let mut state = self.state();
+        if std::mem::take(&mut state.bar) {
+            self.console.redraw("");
+        }
         if state.shown {
             self.console.note(&text);
         } else {
             state.held_back = Some(text);
+        }
+    }
+
+    fn amount(&mut self, message: &str, done: u64, total: u64) {
+        if self.quiet {
+            return;
+        }
+        let text = self.text(message);
+        let mut state = self.state();
+        if self.console.stderr_is_terminal {
+            state.bar = true;
+            self.console.redraw(&bar(&text, done, total));
+            return;
+        }
+        let quarter = done.saturating_mul(4).checked_div(total).unwrap_or(0);
+        let now = Some((message.to_owned(), quarter));
+        if state.shown && state.quarter != now {
+            state.quarter = now;
+            self.console.note(&words(&text, done, total));
         }
     }
 }
@@ -63,5 +116,21 @@ impl Drop for Steps {
         if let Some(timer) = &self.timer {
             timer.abort();
         }
+        if std::mem::take(&mut self.state().bar) {
+            self.console.redraw("");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_is_as_full_as_what_it_tells_of() {
+        let half = bar("pulling image 'x'", 1_000_000, 2_000_000);
+        assert_eq!(half, "[############------------] pulling image 'x': 1.0 of 2.0 MB");
+        assert!(bar("x", 5, 2).starts_with("[########################]"), "more than all is all");
+        assert!(bar("x", 1, 0).starts_with("[------------------------]"));
     }
 }

@@ -4,13 +4,16 @@ use super::failure::{DONE, Outcome};
 use super::foreground;
 use super::from_config;
 use super::progress::Steps;
-use super::run_options::{cpus, environment, pair, permission_profile, refuse_unsupported, size};
+use super::run_options::{
+    cpus, environment, pair, permission_profile, refuse_unsupported, size, volume_from,
+};
 use clap::{Args, ValueEnum};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use wharf::error::{Error, ErrorKind, Result};
 use wharf::status::{RestartPolicy, Transport, WorkloadName};
 use wharf::workload::{Manager, RunRequest, Started};
+use wharf_sdk::PullPolicy;
 
 const EXAMPLES: &str = "Examples:
   wharf run uvx://mcp-server-time
@@ -70,6 +73,12 @@ pub(super) struct Run {
     /// The group that it is listed under [default: default]
     #[arg(long)]
     group: Option<String>,
+    /// As which user of its image it runs: a name or a number, with :group if wanted
+    #[arg(long, value_name = "USER[:GROUP]")]
+    user: Option<String>,
+    /// When its image is fetched [default: missing]
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "always|missing|never")]
+    pull: Option<PullOption>,
     /// What it may touch: nothing of yours (none), the network (network), or what a file says
     #[arg(long, value_name = "none|network|FILE")]
     permission_profile: Option<String>,
@@ -94,7 +103,7 @@ pub(super) struct Run {
         value_name = "FILE",
         conflicts_with_all = [
             "server", "args", "transport", "proxy_mode", "target_port", "host", "env", "env_file", "secret",
-            "volume", "label", "group", "permission_profile", "cpus", "memory", "pids_limit", "restart",
+            "volume", "label", "group", "user", "pull", "permission_profile", "cpus", "memory", "pids_limit", "restart",
         ]
     )]
     from_config: Option<PathBuf>,
@@ -163,10 +172,28 @@ impl From<RestartOption> for RestartPolicy {
     }
 }
 
+/// `--pull`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum PullOption {
+    Always,
+    Missing,
+    Never,
+}
+
+impl From<PullOption> for PullPolicy {
+    fn from(option: PullOption) -> Self {
+        match option {
+            PullOption::Always => Self::Always,
+            PullOption::Missing => Self::Missing,
+            PullOption::Never => Self::Never,
+        }
+    }
+}
+
 impl Run {
     pub(super) async fn execute(&self, manager: &Manager, console: &Arc<Console>) -> Outcome {
         refuse_unsupported(self)?;
-        let request = self.request()?;
+        let request = self.request(&manager.config().current_dir)?;
         if self.foreground {
             return foreground::run(manager, &request, console, self.quiet, self.format).await;
         }
@@ -189,10 +216,10 @@ impl Run {
         Ok(())
     }
 
-    fn request(&self) -> Result<RunRequest> {
+    fn request(&self, current_dir: &Path) -> Result<RunRequest> {
         let mut request = match (&self.from_config, &self.server) {
             (Some(path), _) => from_config::read(path)?,
-            (None, server) => self.described(server.as_deref().unwrap_or_default())?,
+            (None, server) => self.described(server.as_deref().unwrap_or_default(), current_dir)?,
         };
         request.allow_weaker |= self.allow_weaker;
         if let Some(name) = &self.name {
@@ -211,7 +238,7 @@ impl Run {
         Ok(request)
     }
 
-    fn described(&self, server: &str) -> Result<RunRequest> {
+    fn described(&self, server: &str, current_dir: &Path) -> Result<RunRequest> {
         let mut request = RunRequest::new(server);
         request.args = self.args.clone();
         request.transport = self.transport.map(Transport::from).unwrap_or_default();
@@ -221,11 +248,13 @@ impl Run {
         }
         request.env = environment(self)?;
         request.secrets = self.secret.clone();
-        request.volumes = self.volume.clone();
+        request.volumes = self.volume.iter().map(|volume| volume_from(volume, current_dir)).collect();
         request.labels = self.label.iter().cloned().collect();
         if let Some(group) = &self.group {
             request.group = group.clone();
         }
+        request.user = self.user.clone();
+        request.pull = self.pull.map(PullPolicy::from);
         if let Some(given) = &self.permission_profile {
             let profile = serde_json::to_value(permission_profile(given)?);
             request.permission_profile = Some(profile.map_err(|error| {

@@ -2,7 +2,7 @@
 use super::run::Run;
 use super::world::text;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use wharf::error::{Error, ErrorKind, Result};
 use wharf_sdk::PermissionProfile;
 
@@ -64,6 +64,16 @@ pub(super) fn permission_profile(given: &str) -> Result<PermissionProfile> {
         let message = format!("--permission-profile {given} is not a profile that wharf knows");
         Error::caused(ErrorKind::Usage, message, &error)
     })
+}
+
+/// A volume of which the path on this machine is absolute. What begins with a dot begins here; a bare word is left for
+/// the runtime to refuse: elsewhere it would be the name of a volume.
+pub(super) fn volume_from(given: &str, current_dir: &Path) -> String {
+    if !given.starts_with('.') {
+        return given.to_owned();
+    }
+    // The components, without the dot.
+    current_dir.join(given).components().collect::<PathBuf>().display().to_string()
 }
 
 /// A number of processors.
@@ -142,6 +152,14 @@ mod tests {
         for wrong in ["", "m", "0", "-1g", "1x", "nan", "inf", "1e40", "9999999t"] {
             assert!(size(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_volume_that_begins_with_a_dot_begins_here() {
+        let from = |given| volume_from(given, Path::new("/here"));
+        assert_eq!(from("./data:/data:ro"), "/here/data:/data:ro");
+        assert_eq!(from("/a:/b"), "/a:/b");
+        assert_eq!(from("data:/data"), "data:/data");
     }
 
     #[test]

@@ -27,4 +27,4 @@ pub use connection::{Answer, Connection, RawStream};
 pub use discover::{Catalog, Library, PluginDir, Provided};
 pub use error::{CallError, PluginError, TrustError};
 pub use leave::leave;
-pub use registry::{ConnectOptions, Plugins};
+pub use registry::{ConnectOptions, EventListener, Plugins};

@@ -49,9 +49,13 @@ pub struct ConnectOptions {
     pub deadlines: Deadlines,
 }
 
+/// Hears what runtimes tell of workloads. It is called on threads of the plugins and must not block.
+pub type EventListener = Arc<dyn Fn(Event) + Send + Sync>;
+
 /// The plugins of this process.
 pub struct Plugins {
     options: ConnectOptions,
+    listener: Option<EventListener>,
     catalog: Catalog,
     libraries: Cells<PathBuf, Library>,
     clients: Cells<(String, Option<String>), RuntimeClient>,
@@ -78,7 +82,14 @@ impl Plugins {
 
     /// The plugins of a catalog; searches for no others.
     pub fn with(catalog: Catalog, options: ConnectOptions) -> Self {
-        Self { options, catalog, libraries: Mutex::default(), clients: Mutex::default() }
+        Self { options, listener: None, catalog, libraries: Mutex::default(), clients: Mutex::default() }
+    }
+
+    /// With somebody who hears what runtimes that are connected from now on tell of workloads.
+    #[must_use]
+    pub fn listened_to_by(mut self, listener: EventListener) -> Self {
+        self.listener = Some(listener);
+        self
     }
 
     /// What was found.
@@ -156,7 +167,10 @@ impl Plugins {
         make_private_dir(&data_dir);
         let document = self.connect_document(name, endpoint, data_dir).map_err(failed)?;
         let module = library.loaded.module;
-        let host: HostBox = Host_TO::from_value(Services { runtime: name.to_owned() }, TD_Opaque);
+        let host: HostBox = {
+            let listener = self.listener.clone();
+            Host_TO::from_value(Services { runtime: name.to_owned(), listener }, TD_Opaque)
+        };
         let connecting = library.lane.run(async move { module.connect()(host, document.into()).await });
         let deadline_ms = millis(CONNECT_DEADLINE);
         let connected = tokio::time::timeout(CONNECT_DEADLINE, connecting)
@@ -273,6 +287,7 @@ fn answered(operation: &'static str, text: &str) -> CallError {
 /// What this host does for a runtime.
 struct Services {
     runtime: String,
+    listener: Option<EventListener>,
 }
 
 impl Host for Services {
@@ -289,9 +304,18 @@ impl Host for Services {
                 _ => tracing::trace!(target: "plugin", runtime, from = target, "{message}"),
             }
         } else if kind == EVENT
-            && let Ok(Event { uid, message, .. }) = serde_json::from_str(&document)
+            && let Ok(event) = serde_json::from_str::<Event>(&document)
         {
-            tracing::info!(target: "plugin", runtime, uid, "{message}");
+            let Event { uid, message, progress } = &event;
+            match progress {
+                None => tracing::info!(target: "plugin", runtime, uid, "{message}"),
+                Some((done, total)) => {
+                    tracing::debug!(target: "plugin", runtime, uid, done, total, "{message}");
+                }
+            }
+            if let Some(listener) = &self.listener {
+                listener(event);
+            }
         }
     }
 }

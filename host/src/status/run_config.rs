@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use wharf_sdk::Handle;
+use wharf_sdk::{Handle, PullPolicy};
 
 use super::document::Document;
 use super::document::field::{is_zero, null_as_default, text_or_nothing};
@@ -159,6 +159,12 @@ pub struct RunConfig {
     /// The group that it is listed under.
     #[serde(default = "default_group")]
     pub group: String,
+    /// As which user of its image it runs; the image's if empty.
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "String::is_empty")]
+    pub user: String,
+    /// When its image is fetched; if it is missing, where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull: Option<PullPolicy>,
     /// What it may do: enforced by the owner, opaque to the record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permission_profile: Option<Value>,
@@ -238,6 +244,8 @@ impl RunConfig {
             volumes: Vec::new(),
             labels: BTreeMap::new(),
             group: default_group(),
+            user: String::new(),
+            pull: None,
             permission_profile: None,
             cpus: None,
             memory_bytes: None,

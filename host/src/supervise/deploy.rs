@@ -78,7 +78,7 @@ impl Deployment {
         }
     }
 
-    /// What an earlier supervisor left: a server with a port that still runs is taken over, all else is removed.
+    /// What an earlier supervisor left: a server with a port that still runs is taken over, all else is put aside.
     async fn take_over(&mut self) -> Result<bool> {
         let record = self.store.read_status(&self.run.name)?;
         // Where there are two of it, nobody chooses one.
@@ -105,7 +105,7 @@ impl Deployment {
                 let message = "its runtime has it, and does not know what it does; look there, or remove it";
                 return Err(Error::new(ErrorKind::Runtime, message));
             }
-            Ok(_) => self.client.remove(&handle).await?,
+            Ok(_) => self.put_aside(&handle).await?,
             Err(error) if error.code() == Some(ErrorCode::NotFound) => {}
             Err(error) => return Err(error.into()),
         }
@@ -118,6 +118,30 @@ impl Deployment {
         seen.state == WorkloadState::Running
             && self.run.transport != Transport::Stdio
             && (seen.address.is_some() || !self.run.is_taken_over())
+    }
+
+    /// Ends what is not to go on, and removes it, unless its runtime makes it anew out of what it was.
+    async fn put_aside(&self, handle: &Handle) -> Result<()> {
+        if self.client.stamp().capabilities.contains(&Capability::KEEPS) {
+            self.client.stop(handle, Duration::ZERO).await?;
+        } else {
+            self.client.remove(handle).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes room for the next deployment of a workload that has ended.
+    pub(super) async fn clear_for_restart(&mut self) -> Result<()> {
+        match &self.handle {
+            Some(handle) => match self.put_aside(handle).await {
+                Err(error) if error.kind != ErrorKind::NotFound => return Err(error),
+                _ => {}
+            },
+            None => return self.remove().await.map(drop),
+        }
+        self.prove_owner().await?;
+        self.handle = None;
+        Ok(())
     }
 
     /// A port that somebody else listens on would be taken for the workload's own.

@@ -15,6 +15,7 @@ mod backoff;
 mod deploy;
 mod front;
 mod log;
+mod reattach;
 mod run;
 mod spawn;
 mod watch;

@@ -9,9 +9,9 @@ use super::wire::{Line, Mode, Task};
 use crate::descriptors;
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint::{Point, reach};
-use crate::plugin::Plugins;
+use crate::plugin::{EventListener, Plugins};
 use crate::status::{
-    BootId, Event, LifeLock, OperationLock, ProcessIdentity, StateDir, Store, Transport, WorkloadName,
+    BootId, Event, LifeLock, OperationLock, ProcessIdentity, StateDir, Store, Transport, Uid, WorkloadName,
 };
 use crate::workload::connect_owner;
 use nix::sys::signal::SigSet;
@@ -23,7 +23,7 @@ use std::{
     os::unix::net::UnixStream,
     pin::Pin,
     process::ExitCode,
-    sync::Mutex,
+    sync::{Arc, Mutex, atomic::AtomicBool},
     time::Duration,
 };
 use tokio::{
@@ -35,10 +35,16 @@ use tokio::{
     time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use wharf_sdk::{Capability, document::Event as Told};
 
 /// The first argument that makes the binary a supervisor.
 pub const SUPERVISOR_ARGUMENT: &str = "__supervise";
 
+/// The port of a server that has its ports to itself, where none was asked for. The same each time: a specification that
+/// changes makes another container.
+const OWN_PORT: u16 = 8080;
+/// How much of what a runtime tells may wait.
+const QUEUED_EVENTS: usize = 64;
 /// How many control requests may wait.
 const QUEUED_REQUESTS: usize = 16;
 /// How long the task is waited for.
@@ -50,8 +56,8 @@ const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Where the supervisor says how its start goes.
 pub trait Reporter: Send {
-    /// What it does now.
-    fn progress(&mut self, message: &str);
+    /// What it does now, and how far it is where that is known.
+    fn progress(&mut self, message: &str, amount: Option<(u64, u64)>);
     /// The workload is ready on this port.
     fn ready(&mut self, port: u16);
 }
@@ -168,8 +174,8 @@ impl Lines {
 }
 
 impl Reporter for Lines {
-    fn progress(&mut self, message: &str) {
-        self.say(&Line::Progress { message: message.to_owned() });
+    fn progress(&mut self, message: &str, amount: Option<(u64, u64)>) {
+        self.say(&Line::Progress { message: message.to_owned(), amount });
     }
 
     fn ready(&mut self, port: u16) {
@@ -198,20 +204,23 @@ pub async fn supervise(
             );
         }
     };
-    let mut deployment = match prepare(task).await {
+    let (listener, events) = heard();
+    let mut deployment = match prepare(task, listener).await {
         Ok(deployment) => deployment,
         Err(error) => return Err(give_up(task, None, reporter, error).await),
     };
     reach(Point::OwnerConnected);
-    reporter.progress(&match deployment.target_port {
+    let doing = match deployment.target_port {
         0 => format!("starting '{}'", task.name),
         port => format!("starting '{}', which is to listen on port {port}", task.name),
-    });
+    };
+    reporter.progress(&doing, None);
     let mut control = match Control::open(&state, &task.name) {
         Ok(control) => control,
         Err(error) => return Err(give_up(task, Some(deployment), reporter, error).await),
     };
-    let started = start(&mut deployment, &mut control, attendance.abandoned).await;
+    let told = pass_on(events, &task.uid, reporter);
+    let started = start(&mut deployment, &mut control, attendance.abandoned, told).await;
     let (listener, port) = match started {
         Ok(ready) => ready,
         Err((error, asked)) => {
@@ -235,6 +244,7 @@ pub async fn supervise(
         backoff: Backoff::default(),
         foreground: attendance.foreground,
         mute_since: None,
+        away: AtomicBool::new(false),
     };
     drop(operation);
     reach(Point::OperationReleased);
@@ -302,6 +312,7 @@ async fn start(
     deployment: &mut Deployment,
     control: &mut Control,
     abandoned: Abandoned,
+    told: impl Future<Output = ()>,
 ) -> std::result::Result<(TcpListener, u16), (Error, Option<Asked>)> {
     let name = deployment.run.name.clone();
     let given_up = |why: &str| Error::new(ErrorKind::Failed, format!("'{name}' {why} while it was starting"));
@@ -317,10 +328,31 @@ async fn start(
         asked = next_stop(&mut control.requests, 0, Cancel::Heard) => Err((given_up("was stopped"), asked)),
         _ = &mut control.signalled => Err((given_up("was interrupted"), None)),
         () = abandoned => Err((given_up("was abandoned"), None)),
+        // It ends with the start alone.
+        () = told => Err((given_up("was left alone"), None)),
     }
 }
 
-async fn prepare(task: &Task) -> Result<Deployment> {
+/// Where what the runtime tells of the workload arrives. Whoever is slow misses some of it.
+fn heard() -> (EventListener, mpsc::Receiver<Told>) {
+    let (sender, events) = mpsc::channel(QUEUED_EVENTS);
+    let listener = move |event| {
+        let _ = sender.try_send(event);
+    };
+    (Arc::new(listener), events)
+}
+
+/// Passes on what the runtime tells of the workload; never ends.
+async fn pass_on(mut events: mpsc::Receiver<Told>, uid: &Uid, reporter: &mut dyn Reporter) {
+    while let Some(event) = events.recv().await {
+        if event.uid == uid.as_str() {
+            reporter.progress(&event.message, event.progress);
+        }
+    }
+    std::future::pending::<()>().await;
+}
+
+async fn prepare(task: &Task, listener: EventListener) -> Result<Deployment> {
     let config = task.config.clone();
     let store = Store::new(config.state());
     let run = store.read_run_config(&task.name)?;
@@ -328,10 +360,11 @@ async fn prepare(task: &Task) -> Result<Deployment> {
         return Err(Error::new(ErrorKind::Conflict, format!("'{}' is another workload by now", task.name)));
     }
     let host_id = store.make_host_id()?.to_string();
-    let plugins = Plugins::new(config.connect_options(&host_id));
+    let plugins = Plugins::new(config.connect_options(&host_id)).listened_to_by(listener);
     let client = connect_owner(&plugins, &run).await?;
     let target_port = match (run.transport, run.target_port) {
         (Transport::Stdio, _) => 0,
+        (_, 0) if client.stamp().capabilities.contains(&Capability::OWN_PORTS) => OWN_PORT,
         (_, 0) => free_port()
             .await
             .map_err(|error| Error::caused(ErrorKind::Failed, "no free port can be found", &error))?,
@@ -413,7 +446,7 @@ async fn give_up(
     let removed = match deployment {
         Some(mut deployment) => {
             if deployment.may_still_come(&error) {
-                reporter.progress("the deadline passed; looking for what may still come");
+                reporter.progress("the deadline passed; looking for what may still come", None);
             }
             deployment.clear_up(&error).await
         }

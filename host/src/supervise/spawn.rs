@@ -55,7 +55,10 @@ impl Supervisor {
                 return Ended::Died;
             }
             match serde_json::from_slice(&line) {
-                Ok(Line::Progress { message }) => progress.step(&message),
+                Ok(Line::Progress { message, amount: None }) => progress.step(&message),
+                Ok(Line::Progress { message, amount: Some((done, total)) }) => {
+                    progress.amount(&message, done, total);
+                }
                 Ok(Line::Ready { port }) => return Ended::Ready(port),
                 Ok(Line::Failed { error }) => return Ended::Failed(error),
                 Err(error) => tracing::debug!(%error, "a line of the supervisor makes no sense"),

@@ -5,9 +5,12 @@ use super::deploy::{Deployment, Occasion, how, may_restart};
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint::{Point, reach};
 use crate::plugin::CallError;
-use crate::status::{Desired, Event, Watch as StateWatch};
+use crate::status::{Desired, Event, RestartPolicy, Transport, Watch as StateWatch};
 use crate::workload::{SupervisorReport, last_exit};
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
@@ -18,8 +21,10 @@ use wharf_sdk::{ErrorCode, Exit};
 const STDIN_GRACE: Duration = Duration::from_secs(2);
 /// How long a real request may take when the supervisor is asked about its server.
 const PING_DEADLINE: Duration = Duration::from_secs(3);
-/// The longest pause before a runtime that gives no answer is asked again.
+/// The longest pause before a runtime that fails is asked again.
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
+/// The same where the engine is not there, or does not listen: that costs it nothing, and users wait for it to be back.
+const LONGEST_ABSENCE: Duration = Duration::from_secs(5);
 
 /// Watches one workload.
 pub(super) struct Watch {
@@ -34,6 +39,8 @@ pub(super) struct Watch {
     pub(super) foreground: bool,
     /// Since when the server can no longer be spoken to.
     pub(super) mute_since: Option<Instant>,
+    /// The owner could not be asked since the workload was ready: its engine may have taken the workload's input along.
+    pub(super) away: AtomicBool,
 }
 
 /// What made the supervisor look up.
@@ -71,6 +78,9 @@ impl Watch {
                 }
                 Happening::Muted => self.mute_since = Some(Instant::now()),
                 Happening::Mute => {
+                    if self.is_attached_again().await {
+                        continue;
+                    }
                     tracing::warn!("the server closed its output and still runs; it is ended");
                     match self.end_mute().await {
                         Ok(exit) => {
@@ -80,7 +90,7 @@ impl Watch {
                         }
                         Err(error) => {
                             tracing::error!(%error, "it could not be ended; it is tried again");
-                            self.mute_since = Some(Instant::now() + LONGEST_RETRY);
+                            self.mute_since = Some(Instant::now() + LONGEST_ABSENCE);
                         }
                     }
                 }
@@ -95,7 +105,7 @@ impl Watch {
             Some(asked) = self.requests.recv() => Happening::Asked(asked),
             _ = &mut self.signalled => Happening::Signalled,
             () = disowned(deployment) => Happening::Disowned,
-            exit = wait(deployment) => Happening::Exited(exit),
+            exit = wait(deployment, &self.away) => Happening::Exited(exit),
             () = muted(deployment, self.mute_since) => Happening::Muted,
             () = mute(self.mute_since) => Happening::Mute,
         }
@@ -161,6 +171,30 @@ impl Watch {
         ended
     }
 
+    /// Whether a workload that goes on without its stream (its engine was restarted under it) can be spoken to again.
+    async fn is_attached_again(&mut self) -> bool {
+        match self.deployment.reattach().await {
+            Ok(()) => {
+                tracing::info!("the workload's stream was lost, and is back");
+                self.mute_since = None;
+                self.away.store(false, Ordering::Relaxed);
+                true
+            }
+            Err(error) => {
+                tracing::debug!(%error, "it cannot be attached again");
+                false
+            }
+        }
+    }
+
+    /// Whether it ended because its engine went away and took its input along: to a server that is the end of its work,
+    /// to its user it is not.
+    fn was_cut_off(&self, exit: &Exit) -> bool {
+        exit.code == Some(0)
+            && self.deployment.run.transport == Transport::Stdio
+            && self.away.load(Ordering::Relaxed)
+    }
+
     /// Ends a workload on the supervisor's own account.
     async fn end_mute(&mut self) -> Result<Exit> {
         self.deployment.prove_owner().await?;
@@ -177,7 +211,12 @@ impl Watch {
     async fn ask_to_end(&self, timeout: Duration) -> Result<Exit> {
         let Some(handle) = self.deployment.handle.clone() else { return Ok(Exit::default()) };
         let client = self.deployment.client.clone();
-        let by_itself = tokio::time::timeout(timeout.min(STDIN_GRACE), client.wait(&handle)).await;
+        // Only who reads stdin ends at its end.
+        let grace = match self.deployment.run.transport {
+            Transport::Stdio => timeout.min(STDIN_GRACE),
+            _ => Duration::ZERO,
+        };
+        let by_itself = tokio::time::timeout(grace, client.wait(&handle)).await;
         if let Ok(Ok(exit)) = by_itself {
             // What is left of it, such as children that went on, is cleared up all the same.
             client.stop(&handle, Duration::ZERO).await?;
@@ -196,8 +235,11 @@ impl Watch {
             front.close_upstream("the server ended; it is being restarted").await;
         }
         end_adopted().await;
-        if !wants_restart(self.deployment.run.restart, &exit) {
-            self.record_end(&exit, "").await;
+        let policy = self.deployment.run.restart;
+        let cut_off = self.was_cut_off(&exit);
+        if !(wants_restart(policy, &exit) || cut_off && policy != RestartPolicy::No) {
+            let why = if cut_off { "its engine went away, and its input with it" } else { "" };
+            self.record_end(&exit, why).await;
             return false;
         }
         let mut exit = exit;
@@ -207,7 +249,7 @@ impl Watch {
         let mut engine_is_away = false;
         loop {
             let pause = if engine_is_away {
-                unreachable = (unreachable * 2).min(LONGEST_RETRY);
+                unreachable = (unreachable * 2).min(LONGEST_ABSENCE);
                 Some(unreachable)
             } else {
                 self.backoff.next()
@@ -246,7 +288,7 @@ impl Watch {
             self.deployment.prove_owner().await?;
             begun = true;
             reach(Point::RestartBefore);
-            self.deployment.remove().await?;
+            self.deployment.clear_for_restart().await?;
             reach(Point::RestartCleared);
             self.deployment.bring_up(Occasion::Spontaneous).await?;
             reach(Point::RestartAfter);
@@ -262,6 +304,7 @@ impl Watch {
             Err(Ok(true)) => {
                 self.restarts += 1;
                 self.ready_since = Instant::now();
+                self.away.store(false, Ordering::Relaxed);
                 tracing::info!(restarts = self.restarts, "the workload is back");
                 Back::Ready
             }
@@ -430,9 +473,10 @@ pub(super) async fn next_stop(
 
 /// The workload's end, as its owner tells it. An engine that cannot be reached is no exit: it is asked again; nor is
 /// what another engine says, which may have taken the endpoint.
-async fn wait(deployment: &Deployment) -> Exit {
+async fn wait(deployment: &Deployment, away: &AtomicBool) -> Exit {
     let Some(handle) = &deployment.handle else { return std::future::pending().await };
     let mut pause = Duration::from_millis(200);
+    let mut said = String::new();
     loop {
         let told = match deployment.client.wait(handle).await {
             Err(error) if is_gone(&error) => {
@@ -446,10 +490,19 @@ async fn wait(deployment: &Deployment) -> Exit {
         };
         match proven {
             Ok(exit) => return exit,
-            Err(error) => tracing::warn!(%error, "the runtime cannot tell about the workload"),
+            Err(error) => {
+                let is_absent = error.kind == ErrorKind::Owner;
+                away.fetch_or(is_absent, Ordering::Relaxed);
+                let longest = if is_absent { LONGEST_ABSENCE } else { LONGEST_RETRY };
+                pause = pause.min(longest);
+                if said != error.message {
+                    tracing::warn!(%error, "the runtime cannot tell about the workload");
+                    said = error.message;
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(longest);
+            }
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_RETRY);
     }
 }
 

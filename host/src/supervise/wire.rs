@@ -37,6 +37,9 @@ pub(super) enum Line {
     Progress {
         /// In words.
         message: String,
+        /// How far it is, of how much, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        amount: Option<(u64, u64)>,
     },
     /// The workload is ready. The last line.
     Ready {
@@ -65,6 +68,10 @@ pub enum Ended {
 pub trait Progress: Send {
     /// What is being done now.
     fn step(&mut self, message: &str);
+    /// How far it is: so much of so much, in bytes.
+    fn amount(&mut self, message: &str, done: u64, total: u64) {
+        let _ = (message, done, total);
+    }
 }
 
 /// Shows nothing.

@@ -5,13 +5,13 @@ use super::server::{self, Surroundings};
 use super::spec::specification;
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint::{Point, reach};
-use crate::plugin::RuntimeClient;
+use crate::plugin::{CallError, RuntimeClient};
 use crate::status::{
     Event, Kept, OperationLock, Owner, RunConfig, StatusRecord, StoreError, Transport, Uid, WorkloadName,
 };
 use crate::supervise::{self, Mode, Progress};
 use std::{net::IpAddr, sync::Arc};
-use wharf_sdk::{HealthState, Source};
+use wharf_sdk::{ErrorCode, HealthState, Source};
 
 /// How many numbers are tried behind a name that was made from SERVER and is taken.
 const NAME_ATTEMPTS: u32 = 99;
@@ -62,7 +62,7 @@ impl Manager {
         }
         run.set_owner(owner);
         let spec = specification(self.config(), &run, client.stamp(), &host_id, run.target_port.max(1))?;
-        client.validate(&spec).await?;
+        client.validate(&spec).await.map_err(refused)?;
         let operation = self.reserve(&mut run, &names, request.name.is_some()).await?;
         let mut record = StatusRecord::new(run.uid.clone());
         record.apply(Event::StartBegun).map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))?;
@@ -223,6 +223,16 @@ impl Manager {
     }
 }
 
+/// What makes no sense to a runtime is wrong usage: nothing was tried yet.
+fn refused(error: CallError) -> Error {
+    let is_usage = error.code() == Some(ErrorCode::InvalidArgument);
+    let mut error = Error::from(error);
+    if is_usage {
+        error.kind = ErrorKind::Usage;
+    }
+    error
+}
+
 async fn available(client: Arc<RuntimeClient>) -> Result<Arc<RuntimeClient>> {
     let health = client.health().await?;
     match health.state {
@@ -280,6 +290,8 @@ fn run_config(request: &RunRequest, name: WorkloadName, server: &str, source: &S
     run.volumes = request.volumes.clone();
     run.labels = request.labels.clone();
     run.group = request.group.clone();
+    run.user = request.user.clone().unwrap_or_default();
+    run.pull = request.pull;
     run.permission_profile = request.permission_profile.clone();
     run.cpus = request.cpus;
     run.memory_bytes = request.memory_bytes;

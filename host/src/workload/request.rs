@@ -2,6 +2,7 @@
 use crate::status::{RestartPolicy, RunConfig, Transport};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use wharf_sdk::PullPolicy;
 
 /// A request to create and start a workload, already in its types; the command layer validates the rest.
 #[derive(Clone, Debug)]
@@ -34,6 +35,10 @@ pub struct RunRequest {
     pub labels: BTreeMap<String, String>,
     /// Its group.
     pub group: String,
+    /// As which user of its image it runs; the image's if there is none.
+    pub user: Option<String>,
+    /// When its image is fetched.
+    pub pull: Option<PullPolicy>,
     /// What it may touch, in ToolHive's form; the runtime's choice if there is none.
     pub permission_profile: Option<serde_json::Value>,
     /// At most so many processors.
@@ -66,6 +71,8 @@ impl RunRequest {
             volumes: Vec::new(),
             labels: BTreeMap::new(),
             group: "default".to_owned(),
+            user: None,
+            pull: None,
             permission_profile: None,
             cpus: None,
             memory_bytes: None,
@@ -94,6 +101,8 @@ impl RunRequest {
             volumes: config.volumes.clone(),
             labels: config.labels.clone(),
             group: config.group.clone(),
+            user: (!config.user.is_empty()).then(|| config.user.clone()),
+            pull: config.pull,
             permission_profile: config.permission_profile.clone(),
             cpus: config.cpus,
             memory_bytes: config.memory_bytes,

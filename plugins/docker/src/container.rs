@@ -1,28 +1,24 @@
 //! From a specification to a container: what is asked for, hardened, and nothing else.
-use crate::{engine::Flavor, labels};
-use bollard::models::{
-    ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType, PortBinding, ResourcesUlimits,
-    RestartPolicy, RestartPolicyNameEnum,
+use crate::{
+    engine::Flavor,
+    labels, limits, mounts,
+    profile::{self, Rights},
+    reference::Reference,
 };
-use std::{collections::HashMap, path::Path};
-use wharf_sdk::{Error, Result, Source, Transport, WorkloadSpec};
+use bollard::models::{ContainerCreateBody, HostConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum};
+use std::{collections::HashMap, path::PathBuf};
+use wharf_sdk::{Error, Measure, Result, Source, Transport, WorkloadSpec};
 
-/// So many processes and threads where nothing is said: a fork bomb ends here, a server with a thread pool does not.
-const PIDS_LIMIT: u64 = 512;
-/// Open files.
-const NOFILE: (&str, i64) = ("nofile", 1024);
-/// Processes of the user, on the whole machine. Podman asks the kernel for more than a user of few rights may have unless
-/// it is told: the defaults of its configuration are for its own clients only.
-const NPROC: (&str, i64) = ("nproc", 1024);
-/// How much of a container's output Docker keeps.
-const LOG_FILES: [(&str, &str); 2] = [("max-size", "10m"), ("max-file", "3")];
+/// How `/tmp` is mounted where the image's files cannot be changed.
+const TMP_OPTIONS: &str = "rw,nosuid,nodev,size=64m";
+
 /// How much of the uid is in a container's name; its labels have all of it.
 const UID_PART: usize = 8;
 
 /// The image, if it is one.
-pub(crate) fn image(spec: &WorkloadSpec) -> Result<&str> {
+pub(crate) fn image(spec: &WorkloadSpec) -> Result<Reference<'_>> {
     match &spec.source {
-        Source::Image { reference } => Ok(reference),
+        Source::Image { reference } => Reference::parse(reference),
         other => Err(Error::unsupported(
             "source",
             format!("containers are made of images, not of a {}", other.kind()),
@@ -44,62 +40,85 @@ pub(crate) const fn target_port(spec: &WorkloadSpec) -> Option<u16> {
     }
 }
 
-/// What the engine is asked to make.
-pub(crate) fn body(flavor: Flavor, spec: &WorkloadSpec) -> Result<ContainerCreateBody> {
+/// The name that is tried next, where somebody else has the usual one.
+pub(crate) fn other_name(spec: &WorkloadSpec, attempt: usize) -> String {
+    format!("{}-{attempt}", name(spec))
+}
+
+/// What the engine is asked to make, but for what depends on the image.
+pub(crate) fn body(flavor: Flavor, spec: &WorkloadSpec, private: &[PathBuf]) -> Result<ContainerCreateBody> {
     labels::check(&spec.labels)?;
     let port = target_port(spec);
     if port == Some(0) {
         return Err(Error::invalid("the target port must not be 0"));
     }
-    if spec.permission_profile.is_some() {
-        return Err(Error::unsupported(
-            "permission_profile",
-            "permission profiles are not enforced by this runtime",
-        ));
-    }
     if spec.working_dir.is_some() {
         return Err(Error::unsupported("working_dir", "a container runs in no directory of the host"));
     }
+    let rights = profile::rights(spec)?;
     let env = spec.env.iter().map(|(name, value)| variable(name, value)).collect::<Result<_>>()?;
     let published = port.map(|port| format!("{port}/tcp"));
     let is_stdio = port.is_none();
+    let mut labels = labels::of(spec, port);
+    labels.insert(labels::WEAKER.to_owned(), weaker(&rights.weaker));
     Ok(ContainerCreateBody {
-        image: Some(image(spec)?.to_owned()),
+        image: Some(image(spec)?.text.to_owned()),
         cmd: (!spec.args.is_empty()).then(|| spec.args.clone()),
         env: Some(env),
-        labels: Some(labels::of(spec, port)),
+        user: spec.user.as_deref().map(user).transpose()?,
+        labels: Some(labels),
         exposed_ports: published.clone().map(|port| vec![port]),
         tty: Some(false),
         open_stdin: Some(is_stdio),
-        // The container's stdin stays open when whoever is attached goes away.
-        stdin_once: Some(false),
+        // The end of what is attached is the end of the container's stdin, in either engine. A container that is started
+        // again has a stdin again.
+        stdin_once: Some(is_stdio),
         attach_stdin: Some(is_stdio),
         attach_stdout: Some(is_stdio),
         attach_stderr: Some(false),
-        host_config: Some(host_config(flavor, spec, published)?),
+        host_config: Some(host_config(flavor, spec, published, &rights, private)?),
         ..ContainerCreateBody::default()
     })
 }
 
-fn host_config(flavor: Flavor, spec: &WorkloadSpec, published: Option<String>) -> Result<HostConfig> {
+/// What is left out, as a label. Empty rather than absent: the image's own would stay.
+pub(crate) fn weaker(measures: &[Measure]) -> String {
+    if measures.is_empty() { String::new() } else { serde_json::to_string(measures).unwrap_or_default() }
+}
+
+fn host_config(
+    flavor: Flavor,
+    spec: &WorkloadSpec,
+    published: Option<String>,
+    rights: &Rights,
+    private: &[PathBuf],
+) -> Result<HostConfig> {
     // No port of the host: the engine chooses one.
     let binding = || PortBinding { host_ip: Some("127.0.0.1".to_owned()), host_port: Some(String::new()) };
-    let memory = spec.memory_bytes.map(|bytes| limit("memory_bytes", bytes)).transpose()?;
+    let memory = limits::memory(spec)?;
+    let mounts = mounts::of(spec, private)?;
+    let held_back = !rights.privileged;
+    let has_tmp = mounts.iter().any(|mount| mount.target.as_deref() == Some("/tmp"));
+    let tmp = || HashMap::from([("/tmp".to_owned(), TMP_OPTIONS.to_owned())]);
     Ok(HostConfig {
         port_bindings: published.map(|port| HashMap::from([(port, Some(vec![binding()]))])),
-        mounts: Some(spec.mounts.iter().map(|text| mount(text)).collect::<Result<_>>()?),
-        nano_cpus: spec.cpus.map(nano_cpus).transpose()?,
+        mounts: Some(mounts),
+        network_mode: rights.network.map(str::to_owned),
+        readonly_rootfs: Some(rights.read_only),
+        tmpfs: (rights.read_only && !has_tmp).then(tmp),
+        privileged: rights.privileged.then_some(true),
+        nano_cpus: spec.cpus.map(limits::nano_cpus).transpose()?,
         memory,
         // As much as the memory: no swap beside it.
         memory_swap: memory,
-        cap_drop: Some(vec!["ALL".to_owned()]),
-        security_opt: Some(vec!["no-new-privileges".to_owned()]),
-        pids_limit: Some(limit("pids_limit", spec.pids_limit.unwrap_or(PIDS_LIMIT))?),
-        ulimits: Some(ulimits(flavor)),
+        cap_drop: held_back.then(|| vec!["ALL".to_owned()]),
+        security_opt: held_back.then(|| vec!["no-new-privileges".to_owned()]),
+        pids_limit: Some(limits::pids(spec)?),
+        ulimits: Some(limits::ulimits(flavor)),
         // The first process of a container ignores signals that it does not handle, and reaps nobody. Every package of
-        // Docker has this one; Podman's is a package of its own.
-        init: (flavor == Flavor::Docker).then_some(true),
-        log_config: (flavor == Flavor::Docker).then(bounded_log),
+        // Docker has this one; Podman's is a package of its own, and who lacks it does without.
+        init: Some(true),
+        log_config: (flavor == Flavor::Docker).then(limits::bounded_log),
         // The supervisor restarts.
         restart_policy: Some(RestartPolicy {
             name: Some(RestartPolicyNameEnum::NO),
@@ -109,28 +128,15 @@ fn host_config(flavor: Flavor, spec: &WorkloadSpec, published: Option<String>) -
     })
 }
 
-fn ulimits(flavor: Flavor) -> Vec<ResourcesUlimits> {
-    let ulimit = |(name, limit): (&str, i64)| ResourcesUlimits {
-        name: Some(name.to_owned()),
-        soft: Some(limit),
-        hard: Some(limit),
-    };
-    let nproc = (flavor == Flavor::Podman).then_some(NPROC);
-    std::iter::once(NOFILE).chain(nproc).map(ulimit).collect()
-}
-
-/// Docker keeps everything unless it is told not to.
-fn bounded_log() -> HostConfigLogConfig {
-    let options = LOG_FILES.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    HostConfigLogConfig { typ: Some("json-file".to_owned()), config: Some(HashMap::from(options)) }
-}
-
-/// A limit as engines take it, to whom 0 is none.
-fn limit(name: &str, limit: u64) -> Result<i64> {
-    if limit == 0 {
-        return Err(Error::invalid(format!("{name} must not be 0; leave it out for the default")));
+fn user(given: &str) -> Result<String> {
+    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':' | '$');
+    if given.is_empty() || !given.chars().all(fine) {
+        let given = given.escape_default();
+        return Err(Error::invalid(format!(
+            "'{given}' is no user; write NAME or NUMBER, with :GROUP if wanted"
+        )));
     }
-    Ok(i64::try_from(limit).unwrap_or(i64::MAX))
+    Ok(given.to_owned())
 }
 
 fn variable(name: &str, value: &str) -> Result<String> {
@@ -143,49 +149,13 @@ fn variable(name: &str, value: &str) -> Result<String> {
     Ok(format!("{name}={value}"))
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "checked to be in range")]
-fn nano_cpus(cpus: f64) -> Result<i64> {
-    const MOST: f64 = 100_000.0;
-    if cpus > 0.0 && cpus <= MOST {
-        // 0 is no limit.
-        return Ok(((cpus * 1e9) as i64).max(1));
-    }
-    Err(Error::invalid(format!("{cpus} is no number of processors")))
-}
-
-/// `host:workload[:ro]`. A mount, and not a bind of Docker's old form, which makes folders that are missing.
-fn mount(text: &str) -> Result<Mount> {
-    let wrong = |why: &str| {
-        Error::invalid(format!("the mount '{text}' {why}; write HOST:WORKLOAD or HOST:WORKLOAD:ro"))
-    };
-    let mut parts = text.split(':');
-    let (Some(source), Some(target)) = (parts.next(), parts.next()) else {
-        return Err(wrong("has no place in the workload"));
-    };
-    let read_only = match parts.next() {
-        None | Some("rw") => false,
-        Some("ro") => true,
-        Some(_) => return Err(wrong("has an option that is not known")),
-    };
-    if parts.next().is_some() || !Path::new(source).is_absolute() || !Path::new(target).is_absolute() {
-        return Err(wrong("is not made of absolute paths"));
-    }
-    Ok(Mount {
-        typ: Some(MountType::BIND),
-        source: Some(source.to_owned()),
-        target: Some(target.to_owned()),
-        read_only: Some(read_only),
-        ..Mount::default()
-    })
-}
-
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use wharf_sdk::ErrorCode;
 
     #[expect(clippy::needless_pass_by_value, reason = "a call with json!(…) reads better")]
-    fn spec(more: serde_json::Value) -> WorkloadSpec {
+    pub(crate) fn spec(more: serde_json::Value) -> WorkloadSpec {
         let mut spec = serde_json::json!({
             "uid": "0123456789abcdef0123456789abcdef", "name": "time", "host_id": "host",
             "source": { "kind": "image", "reference": "time:1" }, "transport": { "kind": "stdio" },
@@ -195,7 +165,7 @@ mod tests {
     }
 
     fn asked(more: serde_json::Value) -> serde_json::Value {
-        serde_json::to_value(body(Flavor::Podman, &spec(more)).unwrap()).unwrap()
+        serde_json::to_value(body(Flavor::Podman, &spec(more), &[]).unwrap()).unwrap()
     }
 
     #[test]
@@ -215,11 +185,11 @@ mod tests {
     }
 
     #[test]
-    fn stdin_is_open_and_stays_so() {
+    fn stdin_is_open_until_who_is_attached_closes_it() {
         let asked = asked(serde_json::json!({}));
         assert_eq!(
             (&asked["OpenStdin"], &asked["StdinOnce"], &asked["Tty"]),
-            (&true.into(), &false.into(), &false.into())
+            (&true.into(), &true.into(), &false.into())
         );
         assert!(asked["HostConfig"].get("PortBindings").is_none());
     }
@@ -259,14 +229,17 @@ mod tests {
             (serde_json::json!({ "memory_bytes": 0 }), "memory_bytes"),
             (serde_json::json!({ "pids_limit": 0 }), "pids_limit"),
             (serde_json::json!({ "env": { "A=B": "" } }), "A=B"),
+            (serde_json::json!({ "user": "a b" }), "a b"),
+            (serde_json::json!({ "source": { "kind": "image", "reference": "Time" } }), "lowercase"),
+            (serde_json::json!({ "permission_profile": { "read": ["a"] } }), "permission_profile.read"),
             (serde_json::json!({ "transport": { "kind": "http", "target_port": 0 } }), "port"),
         ];
         for (more, named) in cases {
-            let error = body(Flavor::Docker, &spec(more)).unwrap_err();
+            let error = body(Flavor::Docker, &spec(more), &[]).unwrap_err();
             assert_eq!(error.code, ErrorCode::InvalidArgument);
             assert!(error.message.contains(named), "{error}");
         }
         let command = serde_json::json!({ "source": { "kind": "command", "program": "sh" } });
-        assert_eq!(body(Flavor::Docker, &spec(command)).unwrap_err().code, ErrorCode::Unsupported);
+        assert_eq!(body(Flavor::Docker, &spec(command), &[]).unwrap_err().code, ErrorCode::Unsupported);
     }
 }

@@ -1,68 +1,211 @@
-//! From a specification to a container that has not run, leaving nothing behind where that fails.
+//! From a specification to a container that has not run, or has ended, leaving nothing behind where that fails.
 use crate::{
-    container,
-    engine::Engine,
-    error::is_missing,
+    container, digest,
+    engine::{Engine, Flavor},
+    error::{is_missing, operation},
     handle::HandleData,
-    image, labels, observe,
+    image, labels, limits, mounts,
+    name::{self, Holder},
+    observe::Summary,
     runtime::{ContainerRuntime, remove},
+    turns::Turn,
 };
-use bollard::{models::ContainerCreateBody, query_parameters::CreateContainerOptionsBuilder};
-use std::sync::Arc;
+use bollard::{
+    errors::Error as Refusal,
+    models::ContainerCreateBody,
+    query_parameters::{CreateContainerOptionsBuilder, WaitContainerOptionsBuilder},
+};
+use futures_util::StreamExt;
+use std::{sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 use wharf_sdk::{Error, ErrorCode, Handle, Result, WorkloadSpec, WorkloadState};
 
-type Made = std::result::Result<String, bollard::errors::Error>;
+/// How many names are tried.
+const NAMES: usize = 5;
+/// How long Podman may take to clean up behind a container that has ended.
+const CLEANING: Duration = Duration::from_secs(5);
+/// What Podman says where it has no first process for containers.
+const NO_INIT: &str = "container-init binary";
 
 impl ContainerRuntime {
-    /// Makes the container, and runs nothing of it.
+    /// Makes the container, and runs nothing of it; or finds the one that was made of the same.
     pub(crate) async fn make(&self, spec: &WorkloadSpec) -> Result<Handle> {
-        let body = container::body(self.flavor, spec)?;
+        let mut body = container::body(self.flavor, spec, &self.private_dirs)?;
         let engine = self.engine().await?;
-        image::fetch_missing(self, &engine, spec).await?;
-        self.clear_earlier(&engine, spec).await?;
-        let made = create(engine, container::name(spec), body).await;
-        let container = made.map_err(|error| {
-            let mut failed = self.failed("the container cannot be made", &error);
-            // What is missing is something that it needs: nothing was made.
-            if is_missing(&error) {
-                failed.code = ErrorCode::FailedPrecondition;
-            }
-            failed
-        })?;
-        let target_port = container::target_port(spec);
-        Ok(HandleData { container, target_port, taken: None }.to_handle(&spec.uid))
+        let turn = self.turns.take(&spec.uid).await;
+        self.refuse_missing_sources(&engine, &body).await?;
+        let image_id = image::provide(self, &engine, spec).await?;
+        let digest = digest::of(&body, &image_id, spec);
+        body.labels.get_or_insert_default().insert(labels::SPEC.to_owned(), digest.clone());
+        let container = match self.earlier(&engine, spec, &digest).await? {
+            Some(kept) => kept,
+            None => self.noted(Making { engine, spec: spec.clone(), body }.begin(turn).await)?,
+        };
+        Ok(HandleData { container, target_port: container::target_port(spec), taken: None }
+            .to_handle(&spec.uid))
     }
 
-    /// Makes sure that nothing of an earlier deployment of this uid is left.
-    async fn clear_earlier(&self, engine: &Engine, spec: &WorkloadSpec) -> Result<()> {
+    /// Docker refuses what is missing, Podman makes a folder of it. What an engine in a virtual machine sees is not known.
+    async fn refuse_missing_sources(&self, engine: &Engine, body: &ContainerCreateBody) -> Result<()> {
+        let mounts = body.host_config.as_ref().and_then(|host| host.mounts.as_deref()).unwrap_or_default();
+        if mounts.is_empty() || self.flavor == Flavor::Docker {
+            return Ok(());
+        }
+        match engine.is_podman_of_this_machine().await {
+            Ok(true) => mounts::refuse_missing(mounts),
+            Ok(false) => Ok(()),
+            Err(error) => Err(self.failed("the engine cannot be asked where it is", &error.into())),
+        }
+    }
+
+    /// The container of an earlier deployment of this uid, if it was made of the same and does not run; what was made of
+    /// something else is removed.
+    async fn earlier(&self, engine: &Engine, spec: &WorkloadSpec, digest: &str) -> Result<Option<String>> {
         let ours = [format!("{}={}", labels::HOST_ID, spec.host_id), format!("{}={}", labels::UID, spec.uid)];
         let seen = engine.list(&ours).await;
         let seen = seen.map_err(|error| self.failed("an earlier container cannot be looked for", &error))?;
-        for seen in seen {
-            let Some(container) = seen.id.clone() else { continue };
-            if observe::of_summary(seen).is_some_and(|seen| seen.state == WorkloadState::Running) {
-                let message = format!("the workload is deployed already, and runs as container {container}");
-                return Err(Error::new(ErrorCode::AlreadyExists, message));
+        let one = match seen.as_slice() {
+            [] => return Ok(None),
+            [one] => one,
+            several => return Err(several_of_it(several)),
+        };
+        let id = one.id.clone().unwrap_or_default();
+        match one.doing() {
+            WorkloadState::Running => {
+                let message = format!("the workload is deployed already, and runs as container {id}");
+                Err(Error::new(ErrorCode::AlreadyExists, message))
             }
-            self.clear(engine, &container).await?;
+            WorkloadState::Created | WorkloadState::Stopped
+                if one.label(labels::SPEC) == Some(digest) && is_cleaned_up(engine, one).await =>
+            {
+                Ok(Some(id))
+            }
+            _ => self.clear(engine, &id).await.map(|()| None),
         }
-        Ok(())
     }
 }
 
-/// Makes a container. The request is a task of its own: where the answer is not wanted any more by the time it comes,
-/// the container is removed again.
-async fn create(engine: Arc<Engine>, name: String, body: ContainerCreateBody) -> Made {
-    let (answer, answered) = oneshot::channel::<Made>();
-    tokio::spawn(async move {
-        let options = CreateContainerOptionsBuilder::new().name(&name).build();
-        let made = engine.client.create_container(Some(options), body).await;
-        if let Err(Ok(container)) = answer.send(made.map(|made| made.id))
-            && let Err(error) = remove(&engine, &container).await
-        {
-            tracing::warn!(%error, container, "the container of an abandoned deployment stays");
+/// Whether it can be started again; Podman's may have to be waited for.
+async fn is_cleaned_up(engine: &Engine, seen: &Summary) -> bool {
+    let (true, Some(id)) = (seen.is_being_cleaned_up(), &seen.id) else { return true };
+    let options = WaitContainerOptionsBuilder::new().condition("exited").build();
+    let mut ended = std::pin::pin!(engine.client.wait_container(id, Some(options)));
+    tokio::time::timeout(CLEANING, ended.next()).await.is_ok()
+}
+
+fn several_of_it(seen: &[Summary]) -> Error {
+    let ids: Vec<&str> = seen.iter().filter_map(|seen| seen.id.as_deref()).collect();
+    Error::precondition(format!(
+        "several containers carry the uid of this workload, and nobody chooses one: {}; remove those that are not wanted",
+        ids.join(", ")
+    ))
+}
+
+/// A container that is being made.
+struct Making {
+    engine: Arc<Engine>,
+    spec: WorkloadSpec,
+    body: ContainerCreateBody,
+}
+
+impl Making {
+    /// Makes it in a task of its own: where the answer is not wanted any more by the time it comes, the container is
+    /// removed again, and only then is the turn the next one's.
+    async fn begin(self, turn: Turn) -> Result<String> {
+        let (answer, answered) = oneshot::channel::<Result<String>>();
+        tokio::spawn(async move {
+            let engine = self.engine.clone();
+            let made = self.run().await;
+            if let Err(Ok(container)) = answer.send(made)
+                && let Err(error) = remove(&engine, &container).await
+            {
+                tracing::warn!(%error, container, "the container of an abandoned deployment stays");
+            }
+            drop(turn);
+        });
+        answered
+            .await
+            .unwrap_or_else(|_| Err(Error::new(ErrorCode::Timeout, "the engine did not answer in time")))
+    }
+
+    async fn run(mut self) -> Result<String> {
+        let (container, warnings) = self.create().await?;
+        let left_out = limits::left_out(&warnings, &self.spec);
+        if left_out.is_empty() {
+            return Ok(container);
         }
-    });
-    answered.await.unwrap_or_else(|_| Err(bollard::errors::Error::RequestTimeoutError))
+        self.remove(&container).await?;
+        if !self.spec.allow_weaker {
+            let parts: Vec<String> =
+                left_out.iter().map(|part| format!("{}: {}", part.what, part.how)).collect();
+            let message = format!("the engine leaves out what was asked for ({})", parts.join("; "));
+            return Err(Error::unsupported(&left_out[0].what, message));
+        }
+        // Labels are made once.
+        let labels = self.body.labels.get_or_insert_default();
+        let mut all: Vec<wharf_sdk::Measure> =
+            labels.get(labels::WEAKER).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        all.extend(left_out);
+        labels.insert(labels::WEAKER.to_owned(), container::weaker(&all));
+        self.create().await.map(|(container, _)| container)
+    }
+
+    /// One container, by whichever name is free.
+    async fn create(&mut self) -> Result<(String, Vec<String>)> {
+        let mut name = container::name(&self.spec);
+        let mut error = None;
+        for attempt in 2..2 + NAMES {
+            let refused = match self.ask(&name).await {
+                Ok(made) => return Ok(made),
+                Err(refused) if name::is_taken(&refused) => refused,
+                Err(refused) => return Err(not_made(&refused)),
+            };
+            match name::make_free(&self.engine, &name, &self.spec).await {
+                Ok(Holder::Nobody) => {}
+                Ok(Holder::Stranger) => name = container::other_name(&self.spec, attempt),
+                Ok(Holder::OwnRunning) => {
+                    let message = format!("the workload is deployed already, and runs as container {name}");
+                    return Err(Error::new(ErrorCode::AlreadyExists, message));
+                }
+                Err(refused) => return Err(not_made(&refused)),
+            }
+            error = Some(not_made(&refused));
+        }
+        Err(error.unwrap_or_else(|| Error::internal("no name was tried")))
+    }
+
+    async fn ask(&mut self, name: &str) -> std::result::Result<(String, Vec<String>), Refusal> {
+        let create = async |body: ContainerCreateBody| {
+            let options = CreateContainerOptionsBuilder::new().name(name).build();
+            self.engine.client.create_container(Some(options), body).await
+        };
+        let made = match create(self.body.clone()).await {
+            Err(refused) if refused.to_string().contains(NO_INIT) => {
+                if let Some(host) = &mut self.body.host_config {
+                    host.init = None;
+                }
+                create(self.body.clone()).await
+            }
+            made => made,
+        };
+        made.map(|made| (made.id, made.warnings))
+    }
+
+    async fn remove(&self, container: &str) -> Result<()> {
+        let removed = remove(&self.engine, container).await;
+        removed.map_err(|error| {
+            operation("a container that is not what was asked for cannot be removed", &error)
+        })
+    }
+}
+
+fn not_made(error: &Refusal) -> Error {
+    /// What Docker says of a mount.
+    const NO_SOURCE: &str = "bind source path does not exist";
+    let mut failed = operation("the container cannot be made", error);
+    // What is missing is something that it needs: nothing was made.
+    if is_missing(error) || name::is_taken(error) || failed.message.contains(NO_SOURCE) {
+        failed.code = ErrorCode::FailedPrecondition;
+    }
+    failed
 }

@@ -1,11 +1,15 @@
 //! One engine behind one socket: what it is, which version to speak with it, and what tells it from every other.
 use crate::{
-    http,
+    http::Session,
+    labels,
     observe::{Inspection, Summary},
 };
 use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker, errors::Error};
+use bytes::Bytes;
+use hyper::StatusCode;
 use serde::{Deserialize, de::DeserializeOwned};
 use std::{
+    collections::HashMap,
     io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -82,7 +86,21 @@ struct DockerInfo {
 /// The part of Podman's own `/info` that does.
 #[derive(Deserialize)]
 struct PodmanInfo {
+    host: PodmanHost,
     store: PodmanStore,
+}
+
+#[derive(Deserialize)]
+struct PodmanHost {
+    hostname: String,
+}
+
+/// The part of a listed image that is read.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Image {
+    id: String,
+    labels: Option<HashMap<String, String>>,
 }
 
 #[derive(Deserialize)]
@@ -100,7 +118,7 @@ struct Refusal {
 impl Engine {
     /// Asks what answers at a socket. The path without a version is the one that every engine has.
     pub(crate) async fn reach(socket: &Path) -> io::Result<Self> {
-        let version: Version = http::get(socket, "/version").await?;
+        let version: Version = Session::open(socket).await?.get("/version").await?;
         let is_podman = version.components.iter().any(|component| component.name == PODMAN);
         let flavor = if is_podman { Flavor::Podman } else { Flavor::Docker };
         let api = common_version(&version.api_version)
@@ -114,32 +132,86 @@ impl Engine {
     ///
     /// Docker: two engines of one machine have the same ID, so the data root belongs to it. Podman: the ID in what it
     /// answers to Docker's clients is another one each time; its storage, the user whose socket it is, and the machine
-    /// say which one it is.
+    /// say which one it is: this one, and the one that it runs on, which may be a virtual one.
     pub(crate) async fn instance(&self) -> io::Result<String> {
+        self.instance_on(&mut Session::open(&self.socket).await?).await
+    }
+
+    async fn instance_on(&self, session: &mut Session) -> io::Result<String> {
         match self.flavor {
             Flavor::Docker => {
-                let info: DockerInfo = http::get(&self.socket, "/info").await?;
+                let info: DockerInfo = session.get("/info").await?;
                 Ok(format!("{} {}", info.id, info.docker_root_dir))
             }
             Flavor::Podman => {
-                let path = format!("/v{}/libpod/info", self.version);
-                let info: PodmanInfo = http::get(&self.socket, &path).await?;
+                let PodmanInfo { host, store } = session.get(&self.podmans_info()).await?;
                 let user = std::fs::metadata(&self.socket)?.uid();
-                Ok(format!("{}/{user} {}", machine(), info.store.graph_root))
+                Ok(format!("{}/{}/{user} {}", machine(), host.hostname, store.graph_root))
             }
         }
     }
 
-    /// All containers with these labels, running or not.
-    pub(crate) async fn list(&self, labels: &[String]) -> Result<Vec<Summary>, Error> {
-        self.list_by("label", labels).await
+    fn podmans_info(&self) -> String {
+        format!("/v{}/libpod/info", self.version)
     }
 
-    /// All containers that a kind of filter lets pass, running or not.
-    pub(crate) async fn list_by(&self, key: &str, values: &[String]) -> Result<Vec<Summary>, Error> {
-        let filters = serde_json::json!({ key: values }).to_string();
-        let filters: String = form_urlencoded::byte_serialize(filters.as_bytes()).collect();
-        self.ask(&format!("/containers/json?all=true&filters={filters}")).await
+    /// Whether paths of this machine are the engine's. Docker checks them itself.
+    pub(crate) async fn is_podman_of_this_machine(&self) -> io::Result<bool> {
+        if self.flavor == Flavor::Docker {
+            return Ok(false);
+        }
+        let info: PodmanInfo = Session::open(&self.socket).await?.get(&self.podmans_info()).await?;
+        Ok(info.host.hostname.as_bytes() == rustix::system::uname().nodename().to_bytes())
+    }
+
+    /// All containers with these labels, running or not.
+    pub(crate) async fn list(&self, labels: &[String]) -> Result<Vec<Summary>, Error> {
+        self.list_on(&mut Session::open(&self.socket).await?, labels).await
+    }
+
+    /// The same with the instance that has them: asked on one connection, so that it is one engine that says both.
+    pub(crate) async fn list_with_instance(
+        &self,
+        labels: &[String],
+    ) -> Result<(String, Vec<Summary>), Error> {
+        let mut session = Session::open(&self.socket).await?;
+        let instance = self.instance_on(&mut session).await?;
+        Ok((instance, self.list_on(&mut session, labels).await?))
+    }
+
+    /// All containers that a kind of filter lets pass, with the instance.
+    pub(crate) async fn list_by(
+        &self,
+        key: &str,
+        values: &[String],
+    ) -> Result<(String, Vec<Summary>), Error> {
+        let mut session = Session::open(&self.socket).await?;
+        let instance = self.instance_on(&mut session).await?;
+        // A filter that names nothing is none to an engine, which would list everything.
+        if values.is_empty() {
+            return Ok((instance, Vec::new()));
+        }
+        let path = format!("/containers/json?all=true&{}", filters(key, values));
+        Ok((instance, read(session.ask(&path).await?)?))
+    }
+
+    async fn list_on(&self, session: &mut Session, labels: &[String]) -> Result<Vec<Summary>, Error> {
+        let path = format!("/containers/json?all=true&{}", filters("label", labels));
+        let mut seen: Vec<Summary> = read(session.ask(&path).await?)?;
+        if !seen.is_empty() {
+            let copies = self.copies_on(session).await?;
+            seen.retain(|seen| !seen.is_made_of(&copies));
+        }
+        Ok(seen)
+    }
+
+    /// Images that were made of our containers (`docker commit`) carry their labels, and pass them on to whatever is made
+    /// of them, which is the user's: the uids, by image.
+    async fn copies_on(&self, session: &mut Session) -> Result<HashMap<String, String>, Error> {
+        let path = format!("/images/json?{}", filters("label", &[labels::UID.to_owned()]));
+        let images: Vec<Image> = read(session.ask(&path).await?)?;
+        let uid = |image: Image| Some((bare(&image.id).to_owned(), image.labels?.remove(labels::UID)?));
+        Ok(images.into_iter().filter_map(uid).collect())
     }
 
     /// One container.
@@ -149,16 +221,29 @@ impl Engine {
 
     /// Asks what bollard's models do not take: it knows Docker's states alone, and refuses an answer with another one.
     async fn ask<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
-        let (status, answer) = http::ask(&self.socket, path).await?;
-        if status.is_success() {
-            return Ok(serde_json::from_slice(&answer)?);
-        }
-        let message = serde_json::from_slice(&answer).map_or_else(
-            |_| String::from_utf8_lossy(&answer).into_owned(),
-            |refusal: Refusal| refusal.message,
-        );
-        Err(Error::DockerResponseServerError { status_code: status.as_u16(), message })
+        read(Session::open(&self.socket).await?.ask(path).await?)
     }
+}
+
+fn read<T: DeserializeOwned>((status, answer): (StatusCode, Bytes)) -> Result<T, Error> {
+    if status.is_success() {
+        return Ok(serde_json::from_slice(&answer)?);
+    }
+    let message = serde_json::from_slice(&answer)
+        .map_or_else(|_| String::from_utf8_lossy(&answer).into_owned(), |refusal: Refusal| refusal.message);
+    Err(Error::DockerResponseServerError { status_code: status.as_u16(), message })
+}
+
+/// A filter, as a query.
+fn filters(name: &str, values: &[String]) -> String {
+    let filters = serde_json::json!({ name: values }).to_string();
+    let filters: String = form_urlencoded::byte_serialize(filters.as_bytes()).collect();
+    format!("filters={filters}")
+}
+
+/// An image's id: engines write the algorithm in front, or not.
+pub(crate) fn bare(id: &str) -> &str {
+    id.strip_prefix("sha256:").unwrap_or(id)
 }
 
 /// The newest version that both sides know: theirs, or bollard's.

@@ -8,7 +8,7 @@
 //! | environment | `DOCKER_HOST` | `CONTAINER_HOST` |
 //! | Docker's current context | `DOCKER_CONTEXT`, or `currentContext` in `~/.docker/config.json` (`DOCKER_CONFIG`) | |
 //!
-//! Else these sockets are tried in their order, and the first that the right kind of engine answers is taken. Each name
+//! Else these sockets are tried, all at once, and the first in this order that the right kind of engine answers is taken. Each name
 //! also looks at the other's sockets, behind its own: what answers counts, not what its socket is called.
 //!
 //! | engine | socket |
@@ -28,13 +28,17 @@ use crate::{
     engine::{Engine, Flavor},
     error::trouble,
 };
+use futures_util::{StreamExt, stream::FuturesOrdered};
 use serde::Deserialize;
 use std::{
     collections::HashMap,
     fs, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
+/// How long what may be an engine's socket is listened to.
+const SILENCE: Duration = Duration::from_millis(1500);
 /// The variables that are looked at.
 const VARIABLES: [&str; 7] =
     ["DOCKER_HOST", "CONTAINER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "HOME", "XDG_RUNTIME_DIR", "TMPDIR"];
@@ -130,12 +134,15 @@ impl Surroundings {
         }
     }
 
+    /// Where Docker's client has its configuration.
+    pub(crate) fn docker_folder(&self) -> Option<PathBuf> {
+        let folder = self.variable("DOCKER_CONFIG").map(PathBuf::from);
+        folder.or_else(|| Some(Path::new(self.variable("HOME")?).join(".docker")))
+    }
+
     /// The endpoint of Docker's current context.
     fn context(&self) -> Result<Option<(String, String)>, String> {
-        let folder = self.variable("DOCKER_CONFIG").map(PathBuf::from);
-        let Some(folder) = folder.or_else(|| Some(Path::new(self.variable("HOME")?).join(".docker"))) else {
-            return Ok(None);
-        };
+        let Some(folder) = self.docker_folder() else { return Ok(None) };
         let name = match self.variable("DOCKER_CONTEXT") {
             Some(name) => name.to_owned(),
             None => current_context(&folder.join("config.json"))?,
@@ -157,18 +164,25 @@ impl Surroundings {
         }
     }
 
+    /// All are asked at once, so that one that is silent hides none behind it.
     async fn search(&self, flavor: Flavor) -> Found {
         let mut tried = Vec::new();
         let mut broken = None;
-        for (owner, socket) in self.sockets(flavor) {
-            match Engine::reach(&socket).await {
+        let ask = async |(owner, socket): (Flavor, PathBuf)| {
+            let silent = || io::Error::from(io::ErrorKind::TimedOut);
+            let asked = tokio::time::timeout(SILENCE, Engine::reach(&socket)).await;
+            (owner, asked.unwrap_or_else(|_| Err(silent())), socket)
+        };
+        let mut answers: FuturesOrdered<_> = self.sockets(flavor).into_iter().map(ask).collect();
+        while let Some((owner, answer, socket)) = answers.next().await {
+            match answer {
                 Ok(engine) if engine.flavor == flavor => return Found::Socket(socket),
                 Ok(engine) => tried.push(format!("{} ({} answers)", socket.display(), engine.flavor.title())),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     tried.push(socket.display().to_string());
                 }
                 Err(error) => {
-                    tried.push(trouble(&socket, &error));
+                    tried.push(trouble(&socket, &error).replace("; ", ", "));
                     if owner == flavor {
                         broken.get_or_insert(socket);
                     }

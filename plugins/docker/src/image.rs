@@ -1,45 +1,81 @@
-//! Fetches an image that the engine does not have, and tells how far it is.
-use crate::{container, engine::Engine, error::is_missing, runtime::ContainerRuntime};
+//! Makes sure that the engine has an image, as the workload wants it, and tells how far fetching it is.
+use crate::{
+    container, credentials, engine::Engine, error::is_missing, find::Surroundings, reference::Reference,
+    runtime::ContainerRuntime,
+};
 use bollard::{models::CreateImageInfo, query_parameters::CreateImageOptionsBuilder};
 use futures_util::StreamExt;
 use std::collections::HashMap;
-use wharf_sdk::{Error, ErrorCode, Result, WorkloadSpec, document::Event};
+use wharf_sdk::{Error, ErrorCode, PullPolicy, Result, WorkloadSpec, document::Event};
 
-/// The tag of a reference that names none.
-const DEFAULT_TAG: &str = "latest";
-
-/// Makes sure that the engine has the image of a workload.
-pub(crate) async fn fetch_missing(
+/// Makes sure that the engine has the image of a workload; returns its id.
+pub(crate) async fn provide(
     runtime: &ContainerRuntime,
     engine: &Engine,
     spec: &WorkloadSpec,
-) -> Result<()> {
+) -> Result<String> {
     let image = container::image(spec)?;
-    match engine.client.inspect_image(image).await {
-        Ok(_) => return Ok(()),
-        Err(error) if is_missing(&error) => {}
-        Err(error) => {
-            return Err(runtime.failed(&format!("the image '{image}' cannot be looked for"), &error));
+    let policy = spec.pull.unwrap_or_default();
+    if policy != PullPolicy::Always {
+        match engine.client.inspect_image(image.text).await {
+            Ok(found) => return Ok(found.id.unwrap_or_default()),
+            Err(error) if is_missing(&error) && policy == PullPolicy::Missing => {}
+            Err(error) if is_missing(&error) => {
+                let message = format!(
+                    "{} does not have the image '{}', which is never to be pulled; pull it, or use --pull missing",
+                    runtime.flavor.title(),
+                    image.text
+                );
+                return Err(Error::precondition(message));
+            }
+            Err(error) => {
+                return Err(
+                    runtime.failed(&format!("the image '{}' cannot be looked for", image.text), &error)
+                );
+            }
         }
     }
-    let tell = |message: String, progress| {
+    pull(runtime, engine, spec, &image).await?;
+    // An engine may end the answer without a word about what failed.
+    match engine.client.inspect_image(image.text).await {
+        Ok(found) => Ok(found.id.unwrap_or_default()),
+        Err(error) => Err(not_pulled(runtime, image.text, &error)),
+    }
+}
+
+async fn pull(
+    runtime: &ContainerRuntime,
+    engine: &Engine,
+    spec: &WorkloadSpec,
+    image: &Reference<'_>,
+) -> Result<()> {
+    let tell = |progress| {
+        let message = format!("pulling image '{}'", image.text);
         runtime.host.event(&Event { uid: spec.uid.clone(), message, progress });
     };
-    tell(format!("pulling image '{image}'"), None);
-    let options = CreateImageOptionsBuilder::new().from_image(&with_tag(image)).build();
-    let mut pulled = std::pin::pin!(engine.client.create_image(Some(options), None, None));
+    tell(None);
+    let folder = Surroundings::of_this_process().docker_folder();
+    let (credentials, lack) = match credentials::of_registry(folder.as_deref(), image.registry).await {
+        Ok(found) => (found, None),
+        // Many images can be had without.
+        Err(why) => (None, Some(why)),
+    };
+    let options = CreateImageOptionsBuilder::new().from_image(&image.with_tag()).build();
+    let mut pulled = std::pin::pin!(engine.client.create_image(Some(options), None, credentials));
     let mut layers = Layers::default();
     while let Some(step) = pulled.next().await {
-        let step = step.map_err(|error| not_pulled(runtime, image, &error))?;
+        let step = step.map_err(|error| {
+            let mut error = not_pulled(runtime, image.text, &error);
+            if let Some(why) = &lack {
+                error.message = format!("{} (there were no credentials: {why})", error.message);
+            }
+            error
+        })?;
         if let Some(progress) = layers.step(&step) {
-            tell(format!("pulling image '{image}'"), Some(progress));
+            tell(Some(progress));
         }
     }
-    // An engine may end the answer without a word about what failed.
-    match engine.client.inspect_image(image).await {
-        Ok(_) => Ok(()),
-        Err(error) => Err(not_pulled(runtime, image, &error)),
-    }
+    Ok(())
 }
 
 /// An image that a registry does not have, or that the engine fails to fetch: nothing was made of it.
@@ -49,12 +85,6 @@ fn not_pulled(runtime: &ContainerRuntime, image: &str, error: &bollard::errors::
         error.code = ErrorCode::FailedPrecondition;
     }
     error
-}
-
-/// A reference without a tag would pull all tags.
-fn with_tag(image: &str) -> String {
-    let last = image.rsplit('/').next().unwrap_or(image);
-    if last.contains([':', '@']) { image.to_owned() } else { format!("{image}:{DEFAULT_TAG}") }
 }
 
 /// How much of each layer is there.
@@ -87,18 +117,6 @@ impl Layers {
 mod tests {
     use super::*;
     use bollard::models::ProgressDetail;
-
-    #[test]
-    fn a_reference_without_a_tag_means_the_latest() {
-        for (image, pulled) in [
-            ("time", "time:latest"),
-            ("localhost:5000/time", "localhost:5000/time:latest"),
-            ("localhost:5000/time:1", "localhost:5000/time:1"),
-            ("time@sha256:00", "time@sha256:00"),
-        ] {
-            assert_eq!(with_tag(image), pulled);
-        }
-    }
 
     #[test]
     fn progress_is_the_sum_of_the_layers_and_told_when_it_changes() {

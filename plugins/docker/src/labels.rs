@@ -13,7 +13,14 @@ const NAME: &str = "wharf.name";
 /// The port inside the container; empty: it speaks over stdin and stdout.
 pub(crate) const TARGET_PORT: &str = "wharf.target-port";
 
-/// All labels of a workload.
+/// The group that the workload is listed under, for people.
+const GROUP: &str = "wharf.group";
+/// A digest of what the container was made of: an unchanged specification keeps its container.
+pub(crate) const SPEC: &str = "wharf.spec";
+/// What was asked for and is not enforced, as JSON.
+pub(crate) const WEAKER: &str = "wharf.weaker";
+
+/// All labels of a workload but those of the container itself.
 pub(crate) fn of(spec: &WorkloadSpec, target_port: Option<u16>) -> HashMap<String, String> {
     let mut labels: HashMap<_, _> = spec.labels.clone().into_iter().collect();
     labels.insert(HOST_ID.to_owned(), spec.host_id.clone());
@@ -22,6 +29,7 @@ pub(crate) fn of(spec: &WorkloadSpec, target_port: Option<u16>) -> HashMap<Strin
     // Empty rather than absent: the image's own would stay.
     let port = target_port.map(|port| port.to_string());
     labels.insert(TARGET_PORT.to_owned(), port.unwrap_or_default());
+    labels.insert(GROUP.to_owned(), spec.group.clone().unwrap_or_default());
     labels
 }
 

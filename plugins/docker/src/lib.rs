@@ -11,8 +11,11 @@
 #![forbid(unsafe_code)]
 
 mod attach;
+mod confinement;
 mod container;
+mod credentials;
 mod deploy;
+mod digest;
 mod engine;
 mod error;
 mod find;
@@ -20,10 +23,16 @@ mod handle;
 mod http;
 mod image;
 mod labels;
+mod limits;
 mod logs;
+mod mounts;
+mod name;
 mod observe;
+mod profile;
+mod reference;
 mod runtime;
 mod takeover;
+mod turns;
 
 use runtime::ContainerRuntime;
 use wharf_sdk::Capability;
@@ -33,6 +42,8 @@ wharf_sdk::export_runtime! {
         capabilities: [
             Capability::STDIO, Capability::HTTP, Capability::OUTLIVE, Capability::OWN_PORTS,
             Capability::MOUNTS, Capability::CPUS, Capability::MEMORY, Capability::PIDS,
+            Capability::PERMISSION_PROFILE, Capability::USER, Capability::PULL, Capability::GROUP,
+            Capability::KEEPS,
         ],
         abilities: [logs, attach, takeover],
         accepts: ["image"],
@@ -42,6 +53,8 @@ wharf_sdk::export_runtime! {
         capabilities: [
             Capability::STDIO, Capability::HTTP, Capability::OUTLIVE, Capability::OWN_PORTS,
             Capability::MOUNTS, Capability::CPUS, Capability::MEMORY, Capability::PIDS,
+            Capability::PERMISSION_PROFILE, Capability::USER, Capability::PULL, Capability::GROUP,
+            Capability::KEEPS,
         ],
         abilities: [logs, attach, takeover],
         accepts: ["image"],

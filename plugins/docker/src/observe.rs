@@ -1,5 +1,5 @@
 //! What an engine says of a container, as an observation.
-use crate::{handle::HandleData, labels};
+use crate::{confinement, engine::bare, handle::HandleData, labels};
 use serde::Deserialize;
 use std::collections::HashMap;
 use wharf_sdk::{Error, Exit, Observation, Result, WorkloadState};
@@ -15,10 +15,35 @@ const EXITED: &str = "Exited (";
 pub(crate) struct Summary {
     pub(crate) id: Option<String>,
     pub(crate) image: Option<String>,
+    #[serde(rename = "ImageID")]
+    image_id: Option<String>,
     labels: Option<HashMap<String, String>>,
     state: Option<String>,
     status: Option<String>,
     ports: Option<Vec<Port>>,
+}
+
+impl Summary {
+    /// One of our labels.
+    pub(crate) fn label(&self, name: &str) -> Option<&str> {
+        self.labels.as_ref()?.get(name).map(String::as_str)
+    }
+
+    /// Whether it has its uid from its image, and not from us.
+    pub(crate) fn is_made_of(&self, copies: &HashMap<String, String>) -> bool {
+        let image = self.image_id.as_deref().and_then(|id| copies.get(bare(id)));
+        image.is_some_and(|uid| self.label(labels::UID) == Some(uid))
+    }
+
+    /// Podman's state of one that has ended and is not cleaned up yet.
+    pub(crate) fn is_being_cleaned_up(&self) -> bool {
+        self.state.as_deref() == Some("stopped")
+    }
+
+    /// What it is doing.
+    pub(crate) fn doing(&self) -> WorkloadState {
+        workload_state(self.state.as_deref())
+    }
 }
 
 #[derive(Deserialize)]
@@ -36,6 +61,20 @@ pub(crate) struct Inspection {
     config: Option<Config>,
     state: Option<State>,
     network_settings: Option<Network>,
+    host_config: Option<confinement::Settings>,
+}
+
+impl Inspection {
+    /// Whose it is: host and uid, from its labels.
+    pub(crate) fn owner(&self) -> (Option<&str>, Option<&str>) {
+        let label = |name| self.config.as_ref()?.labels.as_ref()?.get(name).map(String::as_str);
+        (label(labels::HOST_ID), label(labels::UID))
+    }
+
+    /// Its id.
+    pub(crate) fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
 }
 
 #[derive(Deserialize)]
@@ -113,6 +152,8 @@ pub(crate) fn of_inspection(seen: Inspection) -> Result<Observation> {
     };
     let mut observation = observation(id, &labels)
         .ok_or_else(|| Error::not_found("the container with the recorded id is not wharf's"))?;
+    observation.confinement =
+        seen.host_config.map(|settings| settings.confinement(labels.get(labels::WEAKER)));
     fill_from_state(&mut observation, &seen.state.unwrap_or_default());
     let ports = seen.network_settings.and_then(|network| network.ports).unwrap_or_default();
     let port = ports.into_values().flatten().flatten().find_map(|binding| binding.host_port?.parse().ok());

@@ -2,10 +2,11 @@
 use crate::{
     attach, container,
     engine::{Engine, Flavor},
-    error::{operation, trouble, unreachable},
+    error::{is_missing, operation, trouble, unreachable},
     find::{Found, Surroundings, endpoint_of, socket_of},
     handle::HandleData,
     labels, logs, observe,
+    turns::Turns,
 };
 use bollard::query_parameters::{
     KillContainerOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
@@ -14,7 +15,7 @@ use bollard::query_parameters::{
 use futures_util::StreamExt;
 use serde::Deserialize;
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 use wharf_sdk::{
@@ -28,6 +29,9 @@ pub(crate) struct ContainerRuntime {
     pub(crate) flavor: Flavor,
     pub(crate) host_id: String,
     pub(crate) host: HostServices,
+    /// wharf's own folders.
+    pub(crate) private_dirs: Vec<PathBuf>,
+    pub(crate) turns: Turns,
     found: Found,
     /// The engine that answered last. An engine that went away may come back as another version.
     engine: Mutex<Option<Arc<Engine>>>,
@@ -70,26 +74,41 @@ impl ContainerRuntime {
     }
 
     fn nothing(&self, tried: &[String]) -> String {
-        format!("no {} was found; tried {}", self.flavor.title(), tried.join(", "))
+        let title = self.flavor.title();
+        format!("no {title} was found (tried {}); install {title}, or start it", tried.join(", "))
     }
 
     fn stranger(&self, socket: &Path, other: Flavor) -> String {
+        let variable = match other {
+            Flavor::Docker => "DOCKER_HOST",
+            Flavor::Podman => "CONTAINER_HOST",
+        };
         format!(
-            "{} answers on {}, and not {}; use --runtime {}",
+            "{} answers on {}, and not {}; use --runtime {}, with {variable}={} if it is not found by itself",
             other.title(),
             socket.display(),
             self.flavor.title(),
-            other.runtime()
+            other.runtime(),
+            endpoint_of(socket),
         )
     }
 
     /// An engine's failure; one that gives no answer is asked anew who it is.
     pub(crate) fn failed(&self, doing: &str, error: &bollard::errors::Error) -> Error {
         let error = operation(doing, error);
+        self.note(&error);
+        error
+    }
+
+    /// The same for what is an error already.
+    pub(crate) fn noted<T>(&self, outcome: Result<T>) -> Result<T> {
+        outcome.inspect_err(|error| self.note(error))
+    }
+
+    fn note(&self, error: &Error) {
         if error.code == ErrorCode::Unavailable {
             *self.known() = None;
         }
-        error
     }
 
     pub(crate) async fn instance_of(&self, engine: &Engine) -> Result<String> {
@@ -180,7 +199,15 @@ impl Runtime for ContainerRuntime {
                 }
                 None => Surroundings::of_this_process().find(flavor, configuration.endpoint.as_deref()).await,
             };
-        Ok(Self { flavor, host_id: context.host_id, host: context.host, found, engine: Mutex::default() })
+        Ok(Self {
+            flavor,
+            host_id: context.host_id,
+            host: context.host,
+            private_dirs: context.private_dirs,
+            turns: Turns::default(),
+            found,
+            engine: Mutex::default(),
+        })
     }
 
     async fn instance(&self) -> Result<Instance> {
@@ -213,7 +240,7 @@ impl Runtime for ContainerRuntime {
                 "the specification is of another host than this runtime was connected for",
             ));
         }
-        container::body(self.flavor, spec).map(drop)
+        container::body(self.flavor, spec, &self.private_dirs).map(drop)
     }
 
     async fn deploy(&self, spec: &WorkloadSpec) -> Result<Handle> {
@@ -239,6 +266,7 @@ impl Runtime for ContainerRuntime {
 
     async fn remove(&self, handle: &Handle) -> Result<()> {
         let data = HandleData::read(handle)?;
+        let _turn = self.turns.take(&handle.uid).await;
         if self.is_gone(handle).await? {
             return Ok(());
         }
@@ -251,15 +279,15 @@ impl Runtime for ContainerRuntime {
 
     async fn list(&self) -> Result<Listing> {
         let engine = self.engine().await?;
-        let before = self.instance_of(&engine).await?;
         let label = format!("{}={}", labels::HOST_ID, self.host_id);
-        let seen = engine.list(&[label]).await;
-        let seen = seen.map_err(|error| self.failed("the containers cannot be listed", &error))?;
-        // An engine that took the place of another meanwhile tells nothing of what the other one has.
-        let instance = self.instance_of(&engine).await?;
+        let listed = engine.list_with_instance(&[label]).await;
+        let (instance, mut seen) =
+            listed.map_err(|error| self.failed("the containers cannot be listed", &error))?;
+        // What has no uid is no workload's, whoever wrote our label on it.
+        seen.retain(|seen| seen.label(labels::UID).is_some());
         let count = seen.len();
         let workloads: Vec<_> = seen.into_iter().filter_map(observe::of_summary).collect();
-        Ok(Listing { complete: workloads.len() == count && before == instance, instance, workloads })
+        Ok(Listing { complete: workloads.len() == count, instance, workloads })
     }
 
     async fn wait(&self, handle: &Handle) -> Result<Exit> {
@@ -328,11 +356,30 @@ impl ContainerRuntime {
     }
 }
 
-/// Removes a container with what it wrote, killing it if it runs.
+/// Removes a container with what it wrote, killing it if it runs. One that somebody else is removing is waited for.
 pub(crate) async fn remove(
     engine: &Engine,
     container: &str,
 ) -> std::result::Result<(), bollard::errors::Error> {
     let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
-    engine.client.remove_container(container, Some(options)).await
+    match engine.client.remove_container(container, Some(options)).await {
+        Err(error) if is_being_removed(&error) => {}
+        other => return other,
+    }
+    let options = WaitContainerOptionsBuilder::new().condition("removed").build();
+    let mut gone = std::pin::pin!(engine.client.wait_container(container, Some(options)));
+    gone.next().await;
+    match engine.inspect(container).await {
+        Err(error) if is_missing(&error) => Ok(()),
+        Err(error) => Err(error),
+        Ok(_) => Err(bollard::errors::Error::DockerResponseServerError {
+            status_code: 409,
+            message: "its removal has begun, and does not end".to_owned(),
+        }),
+    }
+}
+
+fn is_being_removed(error: &bollard::errors::Error) -> bool {
+    matches!(error, bollard::errors::Error::DockerResponseServerError { status_code: 409, message }
+        if message.contains("already in progress"))
 }

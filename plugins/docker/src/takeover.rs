@@ -16,11 +16,11 @@ use wharf_sdk::{Listing, Observation, Result, Sought, Stranger, Strangers, Taken
 impl Takeover for ContainerRuntime {
     async fn strangers(&self, sought: &Sought) -> Result<Strangers> {
         let filters = sought.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let (seen, instance, is_one) = self.listed("label", filters).await?;
+        let (seen, instance) = self.listed("label", filters).await?;
         let foreign: Vec<_> = seen.into_iter().filter(|seen| !is_labelled(seen)).collect();
         let count = foreign.len();
         let found: Vec<_> = foreign.into_iter().filter_map(|seen| stranger(seen, &sought.labels)).collect();
-        Ok(Strangers { complete: is_one && found.len() == count, instance, found })
+        Ok(Strangers { complete: found.len() == count, instance, found })
     }
 
     async fn taken(&self, taken: &TakenOver) -> Result<Listing> {
@@ -30,7 +30,7 @@ impl Takeover for ContainerRuntime {
             .map(|handle| Ok((handle, HandleData::read(handle)?)))
             .collect::<Result<_>>()?;
         let ids = handles.iter().map(|(_, data)| data.container.clone()).collect();
-        let (mut seen, instance, complete) = self.listed("id", ids).await?;
+        let (mut seen, instance) = self.listed("id", ids).await?;
         let mut workloads: Vec<Observation> = Vec::new();
         for (handle, data) in &handles {
             let is_it =
@@ -41,21 +41,18 @@ impl Takeover for ContainerRuntime {
             observation.handle = Some((*handle).clone());
             workloads.push(observation);
         }
-        Ok(Listing { complete, instance, workloads })
+        Ok(Listing { complete: true, instance, workloads })
     }
 }
 
 impl ContainerRuntime {
-    /// Containers by one kind of filter, the engine's instance, and whether it was the same all the while.
-    async fn listed(&self, key: &str, values: Vec<String>) -> Result<(Vec<Summary>, String, bool)> {
+    /// Containers by one kind of filter, and the engine's instance, which both one connection told.
+    async fn listed(&self, key: &str, values: Vec<String>) -> Result<(Vec<Summary>, String)> {
         let engine = self.engine().await?;
-        let before = self.instance_of(&engine).await?;
-        // A filter that names nothing is none to an engine, which would list everything.
-        let seen = if values.is_empty() { Ok(Vec::new()) } else { engine.list_by(key, &values).await };
-        let seen = seen.map_err(|error| self.failed("the containers cannot be listed", &error))?;
-        let instance = self.instance_of(&engine).await?;
-        let is_one = before == instance;
-        Ok((seen, instance, is_one))
+        let listed = engine.list_by(key, &values).await;
+        let (instance, seen) =
+            listed.map_err(|error| self.failed("the containers cannot be listed", &error))?;
+        Ok((seen, instance))
     }
 }
 

@@ -42,6 +42,16 @@ impl Capability {
     /// Enforces permission profiles (`permission_profile`).
     pub const PERMISSION_PROFILE: Self = Self::named("permission-profile");
 
+    /// Runs a workload as a user of its own world (`user`).
+    pub const USER: Self = Self::named("user");
+    /// Fetches images, when it is told to (`pull`).
+    pub const PULL: Self = Self::named("pull");
+    /// Marks what it makes with the workload's group (`group`), which is left out where this is not claimed.
+    pub const GROUP: Self = Self::named("group");
+    /// A stopped workload is deployed again as what it was, with all that it wrote, as long as its specification is the
+    /// same: the host does not remove it first.
+    pub const KEEPS: Self = Self::named("keeps");
+
     /// The capability with this name.
     pub const fn named(name: &'static str) -> Self {
         Self(Cow::Borrowed(name))

@@ -20,5 +20,5 @@ pub use observation::{
 };
 pub use options::{LogOptions, StopOptions};
 pub use profile::{InboundPermissions, NetworkPermissions, Outbound, OutboundPermissions, PermissionProfile};
-pub use spec::{Source, Transport, WorkloadSpec};
+pub use spec::{PullPolicy, Source, Transport, WorkloadSpec};
 pub use stranger::{Sought, Stranger, Strangers, TakenOver};

@@ -18,7 +18,7 @@ pub struct Instance {
 pub struct Health {
     /// The verdict.
     pub state: HealthState,
-    /// Why, and what to do about it.
+    /// Why, and behind the last `; ` what to do about it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
 }

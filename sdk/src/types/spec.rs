@@ -29,6 +29,16 @@ pub struct WorkloadSpec {
     /// The user's labels. Those of the contract are added by the runtime and cannot be set here.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// The group that it is listed under, for whoever looks at the engine itself; none where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// As which user of the image it runs: a name or a number, with `:group` if one is given; the image's if there is
+    /// none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// When its image is fetched; if it is missing, where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull: Option<PullPolicy>,
     /// The directory of the host that it runs in; the runtime's choice if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub working_dir: Option<String>,
@@ -87,6 +97,20 @@ impl Source {
     }
 }
 
+/// When an image is fetched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum PullPolicy {
+    /// Each time, so that it is the newest; without a registry the workload is not deployed.
+    Always,
+    /// If the engine does not have it.
+    #[default]
+    Missing,
+    /// Never: what the engine does not have is an error.
+    Never,
+}
+
 /// How a workload is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -108,6 +132,12 @@ impl WorkloadSpec {
         match self.transport {
             Transport::Stdio => needs.push((Capability::STDIO, "transport")),
             Transport::Http { .. } => needs.push((Capability::HTTP, "transport")),
+        }
+        if self.user.is_some() {
+            needs.push((Capability::USER, "user"));
+        }
+        if self.pull.is_some() {
+            needs.push((Capability::PULL, "pull"));
         }
         if self.working_dir.is_some() {
             needs.push((Capability::WORKING_DIR, "working_dir"));

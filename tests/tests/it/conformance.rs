@@ -1,8 +1,10 @@
 //! The conformance suite: our runtimes pass it, and each of its cases finds what it is there for.
+use serde_json::json;
 use std::sync::{Mutex, PoisonError};
 use wharf_sdk::document::operation;
-use wharf_tests::conformance::{conforms, tested, with_result};
+use wharf_tests::conformance::{conforms, conforms_on, tested, with_result};
 use wharf_tests::engine::{Act, Flaw, PLUGIN, ScriptedEngine, State};
+use wharf_tests::engines::{Engine, Kind, SHELL_IMAGE};
 use wharf_tests::host::Host;
 
 const RUNTIME: &str = "scripted-full";
@@ -20,6 +22,32 @@ fn the_process_runtime_passes_what_it_claims() {
             .all(|name| passed.iter().any(|p| p == name)),
         "{passed:?}"
     );
+}
+
+/// A runtime of containers, on a real engine, in all profiles: it claims them all.
+fn containers_pass(kind: Kind) {
+    let Some(engine) = Engine::start(kind) else { return };
+    if !engine.import_shell() {
+        return;
+    }
+    let host = Host::new();
+    let endpoint = json!({ "endpoint": engine.endpoint() });
+    host.configure(&json!({ "runtimes": { kind.runtime(): endpoint } }));
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let args = ["--image", SHELL_IMAGE, "--listener", "nc -ll -p {port} -e cat", "--timeout", "90"];
+    let passed = conforms_on(&host, "wharf-plugin-docker", kind.runtime(), &args);
+    let all = ["core", "exit", "logs", "attach", "recover", "ports", "limits", "permissions"];
+    assert_eq!(passed, all);
+}
+
+#[test]
+fn docker_passes_what_it_claims() {
+    containers_pass(Kind::Docker);
+}
+
+#[test]
+fn podman_passes_what_it_claims() {
+    containers_pass(Kind::Podman);
 }
 
 #[test]

@@ -1,4 +1,10 @@
 //! Workloads as containers of real engines, beside plain processes.
+mod asked_for;
+mod asking;
+mod keeping;
+mod losing;
+mod pulling;
+
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::os::unix::fs::symlink;
@@ -182,10 +188,11 @@ fn served_over_a_port(host: &Host, kind: Kind, engine: &Engine) {
 fn comes_back(host: &Host, kind: Kind, engine: &Engine) {
     let url = run(host, kind, "again", &[]);
     let first = engine.client(&["ps", "--quiet"]);
+    let started = || engine.client(&["inspect", "--format", "{{.State.StartedAt}}", first.trim()]);
+    let before = started();
     engine.client(&["kill", first.trim()]);
-    eventually("another container answers", || {
-        engine.client(&["ps", "--quiet"]) != first && Client::open(&url).is_ok()
-    });
+    eventually("the same container answers again", || started() != before && Client::open(&url).is_ok());
+    assert_eq!(engine.client(&["ps", "--quiet"]), first);
     host.ok(&["rm", "again"]);
     run(host, kind, "once", &["--restart", "no"]);
     let container = engine.client(&["ps", "--quiet"]);

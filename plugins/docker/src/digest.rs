@@ -1,0 +1,82 @@
+//! What a container was made of, as a digest: kept in its label, so that an unchanged specification finds its container
+//! again. Environments hold secrets, and labels are for everybody to read: the digest is salted with what is random.
+use crate::labels;
+use bollard::models::ContainerCreateBody;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use wharf_sdk::WorkloadSpec;
+
+/// The digest of what is asked for, made of the image with this id.
+pub(crate) fn of(body: &ContainerCreateBody, image_id: &str, spec: &WorkloadSpec) -> String {
+    let mut body = serde_json::to_value(body).unwrap_or_default();
+    // What the engine made of it is no part of what was asked for.
+    if let Some(labels) = body.get_mut("Labels").and_then(Value::as_object_mut) {
+        labels.remove(labels::SPEC);
+        labels.remove(labels::WEAKER);
+    }
+    let mut digest = Sha256::new();
+    for salt in [&spec.uid, &spec.host_id, image_id] {
+        digest.update(salt.as_bytes());
+        digest.update([0]);
+    }
+    feed(&mut digest, &body);
+    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Maps by their keys' order: it is another one each time.
+fn feed(digest: &mut Sha256, value: &Value) {
+    match value {
+        Value::Object(fields) => {
+            let mut fields: Vec<_> = fields.iter().collect();
+            fields.sort_by_key(|(name, _)| *name);
+            digest.update(b"{");
+            for (name, value) in fields {
+                digest.update(Value::from(name.as_str()).to_string());
+                feed(digest, value);
+            }
+            digest.update(b"}");
+        }
+        Value::Array(items) => {
+            digest.update(b"[");
+            items.iter().for_each(|item| feed(digest, item));
+            digest.update(b"]");
+        }
+        other => digest.update(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{container, engine::Flavor};
+    use serde_json::json;
+
+    fn digest(more: Value, image: &str) -> String {
+        let spec = container::tests::spec(more);
+        of(&container::body(Flavor::Docker, &spec, &[]).unwrap(), image, &spec)
+    }
+
+    #[test]
+    fn the_same_is_the_same_whatever_the_order_of_its_parts() {
+        let labels = || json!({ "labels": { "a": "1", "b": "2", "c": "3", "d": "4" } });
+        for _ in 0..20 {
+            assert_eq!(digest(labels(), "i"), digest(labels(), "i"));
+        }
+    }
+
+    #[test]
+    fn every_change_is_another_one() {
+        let of = |more| digest(more, "i");
+        let all = [
+            of(json!({})),
+            digest(json!({}), "j"),
+            of(json!({ "env": { "A": "1" } })),
+            of(json!({ "env": { "A": "2" } })),
+            of(json!({ "args": ["A"] })),
+            of(json!({ "user": "1" })),
+            of(json!({ "uid": "1123456789abcdef0123456789abcdef" })),
+        ];
+        let distinct: std::collections::BTreeSet<_> = all.iter().collect();
+        assert_eq!(distinct.len(), all.len());
+    }
+}

@@ -1,0 +1,150 @@
+//! Permission profiles of containers. A part that no container can be held to is refused by name, or left out and told
+//! where the specification allows that.
+use crate::container::target_port;
+use wharf_sdk::{Error, Measure, Outbound, PermissionProfile, Result, WorkloadSpec};
+
+/// What a container may do.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Rights {
+    /// The network's name; the engine's usual one if there is none.
+    pub(crate) network: Option<&'static str>,
+    /// Its image's files cannot be changed.
+    pub(crate) read_only: bool,
+    /// Nothing holds it back.
+    pub(crate) privileged: bool,
+    /// What was asked for and is left out.
+    pub(crate) weaker: Vec<Measure>,
+}
+
+/// The rights of a workload.
+pub(crate) fn rights(spec: &WorkloadSpec) -> Result<Rights> {
+    let Some(profile) = &spec.permission_profile else { return Ok(Rights::default()) };
+    let mut judge = Judge { allow_weaker: spec.allow_weaker, weaker: Vec::new() };
+    let network = judge.network(profile, target_port(spec).is_some())?;
+    if profile.limits_inbound() {
+        let why = "its port is published on this machine alone, to whoever is there";
+        judge.left_out("permission_profile.network.inbound.allow_host", why)?;
+    }
+    if profile.privileged {
+        let how = "the profile says privileged: whatever the engine may".to_owned();
+        judge.weaker.push(Measure { what: "files, privileges".to_owned(), how });
+    }
+    let (privileged, read_only) = (profile.privileged, !profile.privileged);
+    Ok(Rights { network, read_only, privileged, weaker: judge.weaker })
+}
+
+struct Judge {
+    allow_weaker: bool,
+    weaker: Vec<Measure>,
+}
+
+impl Judge {
+    fn network(&mut self, profile: &PermissionProfile, has_port: bool) -> Result<Option<&'static str>> {
+        const MODE: &str = "permission_profile.network.mode";
+        let mode = profile.network.as_ref().map_or("", |network| network.mode.as_str());
+        let network = match mode {
+            "" | "none" => None,
+            "bridge" | "default" => Some("bridge"),
+            "host" if has_port => {
+                let why = "on the host's own network it has no port of its own that could be published";
+                return Err(refused(MODE, why));
+            }
+            "host" => Some("host"),
+            _ => return Err(refused(MODE, "it is none of none, bridge and host")),
+        };
+        match profile.outbound() {
+            Outbound::Everywhere => {}
+            Outbound::Nowhere if network.is_some() => {
+                self.left_out(MODE, "whoever is on that network reaches everything")?;
+            }
+            Outbound::Nowhere if has_port => {
+                self.left_out("permission_profile.network", "a port is not reached without a network")?;
+            }
+            Outbound::Nowhere => return Ok(Some("none")),
+            Outbound::Listed { hosts, ports } => {
+                let why = "engines let a container out or not, to wherever it likes";
+                if !hosts.is_empty() {
+                    self.left_out("permission_profile.network.outbound.allow_host", why)?;
+                }
+                if !ports.is_empty() {
+                    self.left_out("permission_profile.network.outbound.allow_port", why)?;
+                }
+            }
+        }
+        Ok(network)
+    }
+
+    fn left_out(&mut self, field: &str, why: &str) -> Result<()> {
+        if !self.allow_weaker {
+            return Err(refused(field, why));
+        }
+        self.weaker.push(Measure { what: field.to_owned(), how: why.to_owned() });
+        Ok(())
+    }
+}
+
+fn refused(field: &str, why: &str) -> Error {
+    Error::unsupported(field, format!("'{field}' cannot be enforced on a container: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::container::tests::spec;
+
+    const HTTP: &str = r#"{ "kind": "http", "target_port": 80 }"#;
+    const STDIO: &str = r#"{ "kind": "stdio" }"#;
+
+    fn judged(transport: &str, profile: &str, allow_weaker: bool) -> Result<Rights> {
+        let json = |text| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        rights(&spec(serde_json::json!({
+            "transport": json(transport), "permission_profile": json(profile), "allow_weaker": allow_weaker,
+        })))
+    }
+
+    #[test]
+    fn networks_are_those_that_a_profile_says() {
+        let everywhere = r#"{"network":{"outbound":{"insecure_allow_all":true}}}"#;
+        for (transport, profile, network) in [
+            (STDIO, "{}", Some("none")),
+            (STDIO, everywhere, None),
+            (HTTP, everywhere, None),
+            (STDIO, r#"{"network":{"mode":"none","outbound":{"insecure_allow_all":true}}}"#, Some("none")),
+            (STDIO, r#"{"network":{"mode":"host","outbound":{"insecure_allow_all":true}}}"#, Some("host")),
+            (HTTP, r#"{"network":{"mode":"bridge","outbound":{"insecure_allow_all":true}}}"#, Some("bridge")),
+        ] {
+            let rights = judged(transport, profile, false).unwrap();
+            assert_eq!((rights.network, rights.read_only), (network, true), "{profile}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_enforced_is_refused_by_name_or_told() {
+        for (transport, profile, field) in [
+            (STDIO, r#"{"network":{"outbound":{"allow_host":["a"]}}}"#, "outbound.allow_host"),
+            (STDIO, r#"{"network":{"outbound":{"allow_port":[1]}}}"#, "outbound.allow_port"),
+            (STDIO, r#"{"network":{"inbound":{"allow_host":["a"]}}}"#, "inbound.allow_host"),
+            (STDIO, r#"{"network":{"mode":"bridge"}}"#, "network.mode"),
+            (HTTP, "{}", "permission_profile.network"),
+        ] {
+            let refused = judged(transport, profile, false).unwrap_err();
+            assert!(refused.details.unwrap()["field"].as_str().unwrap().ends_with(field), "{profile}");
+            let rights = judged(transport, profile, true).unwrap();
+            assert!(rights.weaker[0].what.ends_with(field), "{profile}: {rights:?}");
+        }
+    }
+
+    #[test]
+    fn modes_that_no_container_has_are_refused_whatever_is_allowed() {
+        for (transport, mode) in [(STDIO, "mine"), (HTTP, "host")] {
+            let profile = format!(r#"{{"network":{{"mode":"{mode}"}}}}"#);
+            assert!(judged(transport, &profile, true).unwrap_err().message.contains("network.mode"));
+        }
+    }
+
+    #[test]
+    fn a_privileged_one_is_told_to_be() {
+        let rights = judged(STDIO, r#"{"privileged":true}"#, false).unwrap();
+        assert!(rights.privileged && !rights.read_only && rights.weaker.len() == 1);
+    }
+}

@@ -1,0 +1,122 @@
+//! References to images: `[registry/]path[:tag][@digest]`. Read here so that a wrong one is told before anything is
+//! asked of an engine, which says it each in its own way.
+use wharf_sdk::{Error, Result};
+
+/// The tag of a reference that names none.
+const DEFAULT_TAG: &str = "latest";
+/// The registry of a reference that names none.
+pub(crate) const DOCKER_HUB: &str = "docker.io";
+/// The longest tag.
+const TAG_LEN: usize = 128;
+
+/// A reference that makes sense.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reference<'a> {
+    /// As it was given.
+    pub(crate) text: &'a str,
+    /// Where it comes from.
+    pub(crate) registry: &'a str,
+    /// It says which version.
+    has_version: bool,
+}
+
+impl<'a> Reference<'a> {
+    pub(crate) fn parse(text: &'a str) -> Result<Self> {
+        let wrong = |why: &str| {
+            Err(Error::invalid(format!(
+                "'{}' is no reference to an image: {why}; write [REGISTRY/]NAME[:TAG] or NAME@sha256:DIGEST",
+                text.escape_default()
+            )))
+        };
+        let (named, digest) = match text.split_once('@') {
+            Some((named, digest)) => (named, Some(digest)),
+            None => (text, None),
+        };
+        if digest.is_some_and(|digest| !is_digest(digest)) {
+            return wrong("what follows '@' is no digest");
+        }
+        let (path, tag) = match named.rsplit_once(':') {
+            // The colon of a port.
+            Some((_, after)) if after.contains('/') => (named, None),
+            Some((path, tag)) => (path, Some(tag)),
+            None => (named, None),
+        };
+        if tag.is_some_and(|tag| !is_tag(tag)) {
+            return wrong("what follows ':' is no tag");
+        }
+        let (registry, path) = match path.split_once('/') {
+            Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => (first, rest),
+            _ => (DOCKER_HUB, path),
+        };
+        if path.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return wrong("names of images are lowercase");
+        }
+        if !path.split('/').all(is_component) {
+            return wrong("its name has what names of images have not");
+        }
+        Ok(Self { text, registry, has_version: tag.is_some() || digest.is_some() })
+    }
+
+    /// With a tag: a reference without one would pull all tags.
+    pub(crate) fn with_tag(&self) -> String {
+        if self.has_version { self.text.to_owned() } else { format!("{}:{DEFAULT_TAG}", self.text) }
+    }
+}
+
+fn is_digest(text: &str) -> bool {
+    /// The fewest digits of a digest.
+    const LEAST: usize = 32;
+    text.split_once(':').is_some_and(|(algorithm, digits)| {
+        !algorithm.is_empty()
+            && algorithm.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+._-".contains(&byte))
+            && digits.len() >= LEAST
+            && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+    })
+}
+
+fn is_tag(text: &str) -> bool {
+    let fine = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+    text.len() <= TAG_LEN && !text.is_empty() && !text.starts_with(['.', '-']) && text.bytes().all(fine)
+}
+
+/// Letters and digits, with separators between them alone.
+fn is_component(text: &str) -> bool {
+    let fine = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let is_edge = |byte: Option<u8>| byte.is_some_and(fine);
+    is_edge(text.bytes().next())
+        && is_edge(text.bytes().last())
+        && text.bytes().all(|byte| fine(byte) || b"._-".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wharf_sdk::ErrorCode;
+
+    #[test]
+    fn a_reference_names_its_registry_or_docker_hub() {
+        let digest = format!("time@sha256:{}", "0a".repeat(32));
+        for (text, registry, pulled) in [
+            ("time", DOCKER_HUB, "time:latest"),
+            ("mcp/time:1.2", DOCKER_HUB, "mcp/time:1.2"),
+            ("localhost:5000/time", "localhost:5000", "localhost:5000/time:latest"),
+            ("127.0.0.1:5000/a/b:1", "127.0.0.1:5000", "127.0.0.1:5000/a/b:1"),
+            ("ghcr.io/a/time", "ghcr.io", "ghcr.io/a/time:latest"),
+            (&digest, DOCKER_HUB, &digest),
+        ] {
+            let reference = Reference::parse(text).unwrap();
+            assert_eq!((reference.registry, reference.with_tag().as_str()), (registry, pulled));
+        }
+    }
+
+    #[test]
+    fn what_is_none_is_refused_with_the_form() {
+        for text in
+            ["", "UPPER/x", "a//b", "a:", "a:b c", "a@sha256:00", "a@", "-a", "a/", "a\u{e4}", "a:.x", "a b"]
+        {
+            let error = Reference::parse(text).unwrap_err();
+            assert_eq!(error.code, ErrorCode::InvalidArgument, "{text}");
+            assert!(error.message.contains("[REGISTRY/]NAME"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Which container is a workload's: the same again as long as it is the same, and never the user's own.
+use super::{add, containers, host, is_running_and_fresh, run};
+use wharf_tests::engines::{DEMO_IMAGE, Engine, Kind};
+
+fn id_of(engine: &Engine, uid: &str) -> String {
+    let filter = format!("label=wharf.uid={uid}");
+    engine.client(&["ps", "--all", "--quiet", "--no-trunc", "--filter", &filter]).trim().to_owned()
+}
+
+/// An unchanged specification keeps its container; a changed one does not.
+fn keeps(kind: Kind) {
+    let Some(engine) = Engine::start(kind) else { return };
+    let host = host(&[(kind, engine.endpoint())]);
+    for (name, more) in [("piped", &[][..]), ("web", &["--transport", "streamable-http"])] {
+        let url = run(&host, kind, name, more);
+        let uid = host.row(name).unwrap()["uid"].as_str().unwrap().to_owned();
+        let first = id_of(&engine, &uid);
+        host.ok(&["stop", name]);
+        host.ok(&["start", name]);
+        assert_eq!((id_of(&engine, &uid), add(&url).as_str()), (first.clone(), "5"), "{name}");
+        host.ok(&["stop", name]);
+        // Another image under the same name.
+        let changed = engine.client(&["create", DEMO_IMAGE]);
+        engine.client(&["commit", changed.trim(), DEMO_IMAGE]);
+        engine.client(&["rm", changed.trim()]);
+        host.ok(&["start", name]);
+        assert_ne!(id_of(&engine, &uid), first, "{name}");
+        assert_eq!(add(&url), "5");
+        host.ok(&["rm", name]);
+    }
+    assert_eq!(containers(&engine), Vec::<String>::new());
+}
+
+#[test]
+fn docker_keeps_the_container_of_an_unchanged_specification() {
+    keeps(Kind::Docker);
+}
+
+#[test]
+fn podman_keeps_the_container_of_an_unchanged_specification() {
+    keeps(Kind::Podman);
+}
+
+/// What a user makes of our container carries our labels and is theirs.
+fn spares_copies(kind: Kind) {
+    let Some(engine) = Engine::start(kind) else { return };
+    let host = host(&[(kind, engine.endpoint())]);
+    run(&host, kind, "mine", &[]);
+    let original = engine.client(&["ps", "--quiet", "--no-trunc"]);
+    engine.client(&["commit", original.trim(), "localhost/copy:1"]);
+    engine.client(&["run", "--detach", "--interactive", "--name", "running-copy", "localhost/copy:1"]);
+    engine.client(&["create", "--name", "created-copy", "localhost/copy:1"]);
+    assert!(is_running_and_fresh(&host, "mine"));
+    for command in ["stop", "start", "restart", "rm"] {
+        host.ok(&[command, "mine"]);
+    }
+    let mut rest = containers(&engine);
+    rest.sort();
+    assert_eq!(rest, ["created-copy", "running-copy"]);
+    assert!(!host.ok(&["doctor"]).contains("orphan"), "nor are they orphans");
+}
+
+#[test]
+fn r09_docker_copies_that_the_user_made_are_spared() {
+    spares_copies(Kind::Docker);
+}
+
+#[test]
+fn r09_podman_copies_that_the_user_made_are_spared() {
+    spares_copies(Kind::Podman);
+}
+
+/// Labels and names that others wrote.
+fn is_not_confused(kind: Kind) {
+    let Some(engine) = Engine::start(kind) else { return };
+    let host = host(&[(kind, engine.endpoint())]);
+    run(&host, kind, "mine", &[]);
+    let uid = host.row("mine").unwrap()["uid"].as_str().unwrap().to_owned();
+    let label = format!("{{{{index .Config.Labels \"{}\"}}}}", "wharf.host-id");
+    let id = engine.client(&["inspect", "--format", &label, &id_of(&engine, &uid)]);
+    let label = format!("wharf.host-id={}", id.trim());
+    engine.client(&["create", "--name", "no-uid", "--label", &label, DEMO_IMAGE]);
+    assert!(is_running_and_fresh(&host, "mine"), "one without a uid spoils no listing");
+    host.ok(&["stop", "mine"]);
+    let twin = format!("wharf.uid={uid}");
+    engine.client(&["create", "--name", "twin", "--label", &label, "--label", &twin, DEMO_IMAGE]);
+    let before = containers(&engine);
+    let refused = host.wharf(&["start", "mine"]);
+    assert_ne!(refused.code, 0, "{refused:?}");
+    assert_eq!(containers(&engine), before, "nobody chooses one of two");
+    engine.client(&["rm", "twin"]);
+    host.ok(&["start", "mine"]);
+    host.ok(&["stop", "mine"]);
+    // A stranger takes the name of its container.
+    let name = engine.client(&["inspect", "--format", "{{.Name}}", &id_of(&engine, &uid)]);
+    let name = name.trim().trim_start_matches('/');
+    engine.client(&["rm", name]);
+    engine.client(&["create", "--name", name, DEMO_IMAGE]);
+    host.ok(&["start", "mine"]);
+    assert!(containers(&engine).contains(&format!("{name}-2")), "{:?}", containers(&engine));
+    host.ok(&["rm", "mine"]);
+    let mut rest = containers(&engine);
+    rest.sort();
+    assert_eq!(rest, [name, "no-uid"]);
+}
+
+#[test]
+fn r09_docker_labels_and_names_of_others_confuse_nobody() {
+    is_not_confused(Kind::Docker);
+}
+
+#[test]
+fn r09_podman_labels_and_names_of_others_confuse_nobody() {
+    is_not_confused(Kind::Podman);
+}

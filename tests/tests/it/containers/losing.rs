@@ -1,0 +1,46 @@
+//! What an engine takes along when it goes away.
+use super::{add, containers, digest, host, is_running_and_fresh, run};
+use serde_json::json;
+use wharf_tests::client::Client;
+use wharf_tests::engines::{Engine, Kind};
+use wharf_tests::host::eventually;
+
+#[test]
+fn a_server_that_loses_its_input_with_podman_has_not_completed() {
+    let Some(mut podman) = Engine::start(Kind::Podman) else { return };
+    let host = host(&[(Kind::Podman, podman.endpoint())]);
+    let usual = run(&host, Kind::Podman, "usual", &[]);
+    let careful = run(&host, Kind::Podman, "careful", &["--restart", "on-failure"]);
+    run(&host, Kind::Podman, "once", &["--restart", "no"]);
+    podman.stop();
+    podman.resume();
+    for (name, url) in [("usual", usual), ("careful", careful)] {
+        eventually("it is back", || is_running_and_fresh(&host, name) && Client::open(&url).is_ok());
+        assert_eq!(add(&url), "5", "{name}");
+    }
+    eventually("its end is recorded", || host.record("once")["status"] == "error");
+    let record = host.record("once");
+    assert!(record["status_context"].as_str().unwrap().contains("its engine went away"), "{record}");
+    host.ok(&["rm", "--all"]);
+    assert_eq!(containers(&podman), Vec::<String>::new());
+}
+
+#[test]
+fn r04_a_podman_that_is_stopped_makes_its_rows_stale_and_heals_them_when_it_is_back() {
+    let Some(mut podman) = Engine::start(Kind::Podman) else { return };
+    let host = host(&[(Kind::Podman, podman.endpoint())]);
+    let url = run(&host, Kind::Podman, "web", &["--transport", "streamable-http"]);
+    let before = digest(&host, "web");
+    podman.stop();
+    let row = host.row("web").unwrap();
+    assert_eq!((&row["status"], &row["stale"]), (&json!("running"), &json!(true)), "{row}");
+    assert!(row["stale_reason"].as_str().unwrap().contains("Podman cannot be reached"), "{row}");
+    for command in ["stop", "rm", "restart"] {
+        let said = host.wharf(&[command, "web"]);
+        assert_eq!(said.code, 5, "{command}: {said:?}");
+    }
+    podman.resume();
+    eventually("it is fresh again", || is_running_and_fresh(&host, "web"));
+    assert_eq!((digest(&host, "web"), add(&url).as_str()), (before, "5"), "its container went on");
+    host.ok(&["rm", "web"]);
+}
