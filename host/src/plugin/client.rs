@@ -164,25 +164,34 @@ impl RuntimeClient {
     /// # Errors
     /// Where the runtime could not list everything, or has two resources of that uid: then nothing may be concluded.
     pub async fn find(&self, host_id: &str, uid: &str) -> Result<Option<Handle>, CallError> {
-        let unclear = |why: &str| {
-            let message = format!("the runtime '{}' {why}", self.name());
-            CallError::Answered(Error::new(ErrorCode::Unavailable, message))
-        };
+        let (_, found) = self.look(host_id, uid).await?;
+        found
+            .map(|seen| seen.handle.ok_or_else(|| self.unclear("has it, and does not say how to reach it")))
+            .transpose()
+    }
+
+    fn unclear(&self, why: &str) -> CallError {
+        let message = format!("the runtime '{}' {why}", self.name());
+        CallError::Answered(Error::new(ErrorCode::Unavailable, message))
+    }
+
+    /// The workload by its labels, and the instance whose complete listing says so.
+    ///
+    /// # Errors
+    /// As [`RuntimeClient::find`].
+    pub async fn look(&self, host_id: &str, uid: &str) -> Result<(String, Option<Observation>), CallError> {
         let listing = self.list().await?;
         let mut ours =
             listing.workloads.into_iter().filter(|seen| seen.host_id == host_id && seen.uid == uid);
         let found = ours.next();
         if let (Some(one), Some(other)) = (&found, ours.next()) {
             let both = format!("has two resources with its uid: {} and {}", one.object, other.object);
-            return Err(unclear(&both));
+            return Err(self.unclear(&both));
         }
-        match found {
-            None if !listing.complete => Err(unclear("could not list everything")),
-            None => Ok(None),
-            Some(seen) => {
-                seen.handle.map(Some).ok_or_else(|| unclear("has it, and does not say how to reach it"))
-            }
+        if found.is_none() && !listing.complete {
+            return Err(self.unclear("could not list everything"));
         }
+        Ok((listing.instance, found))
     }
 
     /// Resolves when the workload ends.

@@ -6,7 +6,7 @@ use crate::failpoint::{Point, reach};
 use crate::plugin::{CallError, RuntimeClient};
 use crate::proxy::ConnectError;
 use crate::status::{Desired, Phase, RunConfig, StatusRecord, Store, Transport};
-use crate::workload::{prove_owner, specification};
+use crate::workload::{look, prove_ended, prove_gone, prove_owner, specification};
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -65,8 +65,12 @@ impl Deployment {
         let handle = deployed?;
         // From here on whatever happens must find the handle, to remove what was deployed.
         self.handle = Some(handle.clone());
-        // Deploying takes its time: another engine may have taken the endpoint meanwhile.
-        self.prove_owner().await?;
+        // Deploying takes its time: another engine may have taken the endpoint meanwhile, and have made it.
+        if look(&self.client, &self.host_id, &self.run).await?.is_none() {
+            let message =
+                format!("the recorded instance of '{}' does not show what was made", self.run.runtime_name);
+            return Err(Error::new(ErrorKind::Owner, message));
+        }
         self.record_handle(&handle, occasion).await?;
         reach(Point::HandleRecorded);
         self.made_anew()?;
@@ -139,7 +143,7 @@ impl Deployment {
             },
             None => return self.remove().await.map(drop),
         }
-        self.prove_owner().await?;
+        prove_ended(&self.client, &self.host_id, &self.run).await?;
         self.handle = None;
         Ok(())
     }
@@ -309,6 +313,11 @@ impl Deployment {
         prove_owner(&self.client, &self.run).await
     }
 
+    /// That the owner shows nothing of it as running: only then is what was told of its end its end.
+    pub(super) async fn prove_ended(&self) -> Result<()> {
+        prove_ended(&self.client, &self.host_id, &self.run).await
+    }
+
     /// Whether a deadline passed over a deployment and nobody knows what became of it.
     pub(super) fn may_still_come(&self, cause: &Error) -> bool {
         self.uncertain && self.handle.is_none() && cause.kind == ErrorKind::Deadline
@@ -348,7 +357,7 @@ impl Deployment {
             Err(error) if error.code() != Some(ErrorCode::NotFound) => return Err(error.into()),
             _ => {}
         }
-        self.prove_owner().await?;
+        prove_gone(&self.client, &self.host_id, &self.run).await?;
         self.handle = None;
         Ok(true)
     }

@@ -204,7 +204,7 @@ impl Watch {
     /// Only what the recorded instance says is its end.
     async fn end_processes(&self, timeout: Duration) -> Result<Exit> {
         let exit = self.ask_to_end(timeout).await?;
-        self.deployment.prove_owner().await?;
+        self.deployment.prove_ended().await?;
         Ok(exit)
     }
 
@@ -485,7 +485,7 @@ async fn wait(deployment: &Deployment, away: &AtomicBool) -> Exit {
             told => told.map_err(Error::from),
         };
         let proven = match told {
-            Ok(exit) => deployment.prove_owner().await.map(|()| exit),
+            Ok(exit) => deployment.prove_ended().await.map(|()| exit),
             Err(error) => Err(error),
         };
         match proven {

@@ -1,8 +1,9 @@
 //! The owner of a workload: reached through the recorded endpoint, and proven to be the recorded instance (R02, R08).
 use crate::error::{Error, ErrorKind, Result};
-use crate::plugin::{Plugins, RuntimeClient};
+use crate::plugin::{CallError, Plugins, RuntimeClient};
 use crate::status::{Owner, RunConfig};
 use std::sync::Arc;
+use wharf_sdk::{Observation, TakenOver, WorkloadState};
 
 /// The runtime that a workload belongs to. Commands ask for it before they change anything, supervisors before they
 /// begin.
@@ -19,22 +20,75 @@ pub(crate) async fn connect_owner(plugins: &Plugins, run: &RunConfig) -> Result<
 }
 
 /// That the recorded instance answers, now. Another engine may have taken the endpoint since it was asked last: whoever
-/// keeps a client asks again before it makes anything anew, and after each effect before it believes that it happened
-/// and writes that down. Only what an instance says that answered before *and* after is its word (R02).
+/// keeps a client asks again before it makes anything anew.
 ///
 /// # Errors
 /// As [`connect_owner`].
 pub(crate) async fn prove_owner(client: &RuntimeClient, run: &RunConfig) -> Result<()> {
     let owner = recorded(run)?;
     let answered = client.instance().await.map_err(|error| cannot_be_asked(run, &owner, error.into()))?;
-    if answered.instance == owner.runtime_instance {
+    same_instance(run, &owner, &answered.instance)
+}
+
+/// What the recorded instance has of a workload, in its own words: one answer that names the instance and shows the
+/// workload, or not. Asked after each effect, before anybody believes that it happened and writes that down: the call
+/// may have been answered by another engine, also by one that is gone again.
+///
+/// # Errors
+/// As [`connect_owner`].
+pub(crate) async fn look(
+    client: &RuntimeClient,
+    host_id: &str,
+    run: &RunConfig,
+) -> Result<Option<Observation>> {
+    let owner = recorded(run)?;
+    let unknown = |error: CallError| cannot_be_asked(run, &owner, error.into());
+    let (instance, seen) = client.look(host_id, run.uid.as_str()).await.map_err(unknown)?;
+    same_instance(run, &owner, &instance)?;
+    let Some(handle) = run.taken_over().filter(|_| seen.is_none()) else { return Ok(seen) };
+    // What another product made carries no label of ours.
+    let taken = client.taken(&TakenOver { handles: vec![handle] }).await.map_err(unknown)?;
+    same_instance(run, &owner, &taken.instance)?;
+    Ok(taken.workloads.into_iter().find(|seen| seen.uid == run.uid.as_str()))
+}
+
+/// That the recorded instance has nothing of a workload any more.
+///
+/// # Errors
+/// As [`connect_owner`]; and where it still has it.
+pub(crate) async fn prove_gone(client: &RuntimeClient, host_id: &str, run: &RunConfig) -> Result<()> {
+    match look(client, host_id, run).await? {
+        None => Ok(()),
+        Some(seen) => Err(still_there(run, &seen, "still has it")),
+    }
+}
+
+/// That nothing of a workload runs in the recorded instance.
+///
+/// # Errors
+/// As [`connect_owner`]; and where it still runs.
+pub(crate) async fn prove_ended(client: &RuntimeClient, host_id: &str, run: &RunConfig) -> Result<()> {
+    match look(client, host_id, run).await? {
+        Some(seen) if seen.state == WorkloadState::Running => {
+            Err(still_there(run, &seen, "still shows it as running"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn still_there(run: &RunConfig, seen: &Observation, what: &str) -> Error {
+    let message = format!("the runtime '{}' {what}: {}", run.runtime_name, seen.object);
+    Error::new(ErrorKind::Runtime, message).hint("look, and try again; nothing was taken off the record")
+}
+
+fn same_instance(run: &RunConfig, owner: &Owner, answered: &str) -> Result<()> {
+    if answered == owner.runtime_instance {
         return Ok(());
     }
     let message = format!(
-        "{} at {}, and another instance answers there: {}",
-        belongs(run, &owner),
+        "{} at {}, and another instance answers there: {answered}",
+        belongs(run, owner),
         owner.runtime_instance,
-        answered.instance
     );
     Err(Error::new(ErrorKind::Owner, message).hint("bring the recorded instance back"))
 }

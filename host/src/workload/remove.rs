@@ -1,6 +1,6 @@
 //! `rm`.
 use super::manager::Manager;
-use super::owner::prove_owner;
+use super::owner::{look, prove_gone};
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint::{Point, reach};
 use crate::plugin::{CallError, RuntimeClient};
@@ -45,11 +45,13 @@ impl Manager {
         if let Some(handle) = self.handle(run, Some(record), client).await? {
             missing_is_fine(client.remove(&handle).await)?;
         }
+        let host_id = self.host_id()?;
         // A restart that was cut short left what its record does not name.
-        if let Some(left) = self.find(run, client).await? {
-            missing_is_fine(client.remove(&left).await)?;
+        let Some(left) = look(client, &host_id, run).await? else { return Ok(()) };
+        if let Some(handle) = &left.handle {
+            missing_is_fine(client.remove(handle).await)?;
         }
-        prove_owner(client, run).await
+        prove_gone(client, &host_id, run).await
     }
 
     pub(super) async fn remove_locked(&self, run: &RunConfig, operation: &OperationLock) -> Result<()> {

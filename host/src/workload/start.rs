@@ -1,6 +1,6 @@
 //! `start` and `restart`, and what they share with `run`: a supervisor is started and waited for.
 use super::manager::Manager;
-use super::owner::prove_owner;
+use super::owner::prove_gone;
 use super::request::Started;
 use super::view::url;
 use crate::error::{Error, ErrorKind, Result};
@@ -172,7 +172,7 @@ impl Manager {
         let record = self.record(&run.name)?;
         if let Some(handle) = self.handle(run, record.as_ref(), &client).await? {
             client.remove(&handle).await?;
-            prove_owner(&client, run).await?;
+            prove_gone(&client, &self.host_id()?, run).await?;
         }
         self.store().update_status::<Error>(&run.name, &run.uid, |record| {
             let mut record = record.unwrap_or_else(|| StatusRecord::new(run.uid.clone()));

@@ -1,6 +1,6 @@
 //! `stop`.
 use super::manager::Manager;
-use super::owner::prove_owner;
+use super::owner::prove_ended;
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint::{Point, reach};
 use crate::plugin::CallError;
@@ -108,7 +108,7 @@ impl Manager {
                 let timeout = if told.is_some() { Duration::ZERO } else { timeout };
                 client.stop(&handle, timeout).await.map_err(|error| owner_error(&run, error))?;
                 let seen = client.inspect(&handle).await.ok();
-                prove_owner(&client, &run).await?;
+                prove_ended(&client, &self.host_id()?, &run).await?;
                 told.or_else(|| seen.and_then(|seen| seen.exit))
             }
             None => told,

@@ -41,6 +41,8 @@ pub enum Act {
     Twice,
     /// Answers as another instance.
     OtherInstance,
+    /// Reaches another engine, which has nothing and so has done what is asked.
+    Elsewhere,
     /// Answers with nothing, and that this may not be all.
     Incomplete,
     /// Answers with a gigabyte.

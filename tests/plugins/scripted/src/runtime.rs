@@ -313,6 +313,7 @@ impl Runtime for Scripted {
         async move {
             let told = told.in_future().await?;
             match self.object(handle) {
+                Ok(_) if told == Some(Act::Elsewhere) => Ok(()),
                 Ok(object) if told == Some(Act::Late) => Err(self.postponed(&Effect::Ended(object.id))),
                 Ok(object) => {
                     if let Some(Act::Flawed(flaw)) = told
@@ -336,6 +337,7 @@ impl Runtime for Scripted {
         async move {
             let told = told.in_future().await?;
             match self.object(handle) {
+                Ok(_) if told == Some(Act::Elsewhere) => Ok(()),
                 Ok(object) => self.take_away(&object, told.as_ref()),
                 Err(error) if error.code == ErrorCode::NotFound && told != MISSING_FAILS => Ok(()),
                 Err(error) => Err(error),

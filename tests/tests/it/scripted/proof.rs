@@ -55,6 +55,19 @@ fn r08_an_engine_that_is_exchanged_during_a_creation_keeps_what_it_made_on_recor
 }
 
 #[test]
+fn r08_an_engine_that_takes_the_place_for_a_moment_has_nothing_to_say() {
+    let world = SideBySide::new();
+    // The call itself meets the other engine, and every question after it the first one.
+    world.one.order("remove", Act::Elsewhere);
+    let said = world.host.wharf(&["rm", "one"]);
+    assert!(said.code == 6 && said.stderr.contains(&world.object().id), "{said:?}");
+    assert!(world.host.path("state/runconfigs/one.json").exists());
+    world.one.behave();
+    world.host.ok(&["rm", "one"]);
+    assert_eq!(world.one.objects(), []);
+}
+
+#[test]
 fn r04_a_lost_or_broken_host_id_is_no_evidence() {
     let world = SideBySide::new();
     let before = records(&world.host);
