@@ -1,10 +1,20 @@
 //! Points between two effects, where a test ends a process as `kill -9` would.
 //!
-//! Every effect that outlives its process (a file, a lock, a process, a call of a plugin) has a point before and after
-//! it. The code calls [`reach`] there; `main` arms the process with what the environment says:
+//! Every effect that outlives its process has a point before and after it, in the one function that performs it and
+//! not at its callers, so that none is forgotten: a file or folder of the state directory (`status/atomic.rs`), a lock
+//! (`status/byte_lock.rs`), a call of a plugin that changes something (`plugin/client.rs`), the control socket, a log
+//! that is opened, put aside or removed, a process that is started or killed, a control group, the launcher's state
+//! file and a workload's own folder. The points beside them stand between two steps of a command, a supervisor or the
+//! launcher, and tell where it was.
+//!
+//! No points have: the lines of a log, each of which may be lost; what is sent over a socket, which goes with the
+//! process; and what a plugin does within one of its calls, where tests kill at random moments.
+//!
+//! The code calls [`reach`]; `main` arms the process with what the environment says:
 //!
 //! ```text
 //! WHARF_FAILPOINT=[ROLE/]NAME[:NTH]=kill    the process kills itself when it is there for the NTH time
+//! WHARF_FAILPOINT=KILL,KILL                 several, for processes of several roles
 //! WHARF_FAILPOINT_TRACE=FILE                each point that is reached is a line of FILE: ROLE PID NAME NTH
 //! ```
 //!
@@ -70,6 +80,34 @@ points! {
     RecordTaken = "record.taken",
     RecordReleased = "record.released",
     LifeTaken = "life.taken",
+    // The calls of a plugin that change something, every one of them (`plugin/client.rs`).
+    DeployBefore = "deploy.before",
+    DeployAfter = "deploy.after",
+    AttachBefore = "attach.before",
+    AttachAfter = "attach.after",
+    StartCallBefore = "start-call.before",
+    StartCallAfter = "start-call.after",
+    StopCallBefore = "stop-call.before",
+    StopCallAfter = "stop-call.after",
+    RemoveCallBefore = "remove-call.before",
+    RemoveCallAfter = "remove-call.after",
+    RecoverCallBefore = "recover-call.before",
+    RecoverCallAfter = "recover-call.after",
+    // The control socket (`supervise/control.rs`).
+    ControlBindBefore = "control-bind.before",
+    ControlBound = "control.bound",
+    ControlBindAfter = "control-bind.after",
+    ControlUnlinkBefore = "control-unlink.before",
+    ControlUnlinkAfter = "control-unlink.after",
+    ControlClearBefore = "control-clear.before",
+    ControlClearAfter = "control-clear.after",
+    // The supervisor's log, and both logs of an earlier workload (`supervise/log.rs`).
+    ProxyLogOpenBefore = "proxy-log-open.before",
+    ProxyLogOpenAfter = "proxy-log-open.after",
+    ProxyLogAsideBefore = "proxy-log-aside.before",
+    ProxyLogAsideAfter = "proxy-log-aside.after",
+    LogsClearBefore = "logs-clear.before",
+    LogsClearAfter = "logs-clear.after",
     // A command that creates or starts.
     RunConfigCreated = "run-config.created",
     StartRecorded = "start.recorded",
@@ -81,23 +119,18 @@ points! {
     TaskReadBefore = "task-read.before",
     TaskReadAfter = "task-read.after",
     OwnerConnected = "owner.connected",
-    ControlBindBefore = "control-bind.before",
-    ControlBindAfter = "control-bind.after",
     PortBound = "port.bound",
     SupervisorRecorded = "supervisor.recorded",
-    DeployBefore = "deploy.before",
-    DeployAfter = "deploy.after",
     HandleRecorded = "handle.recorded",
-    AttachBefore = "attach.before",
-    AttachAfter = "attach.after",
-    StartCallBefore = "start-call.before",
-    StartCallAfter = "start-call.after",
+    TakeoverEnded = "takeover.ended",
     ReadyRecordBefore = "ready-record.before",
     ReadyRecordAfter = "ready-record.after",
     ReportBefore = "report.before",
     ReportAfter = "report.after",
     StopHeard = "stop.heard",
     StopDone = "stop.done",
+    AdoptedKillBefore = "adopted-kill.before",
+    AdoptedKillAfter = "adopted-kill.after",
     SupervisorEnds = "supervisor.ends",
     GiveUpBefore = "give-up.before",
     GiveUpAfter = "give-up.after",
@@ -106,13 +139,8 @@ points! {
     ControlStopBefore = "control-stop.before",
     ControlStopAfter = "control-stop.after",
     SupervisorGone = "supervisor.gone",
-    StopCallBefore = "stop-call.before",
-    StopCallAfter = "stop-call.after",
     EndRecorded = "end.recorded",
     RemovalRecorded = "removal.recorded",
-    RemoveCallBefore = "remove-call.before",
-    RemoveCallAfter = "remove-call.after",
-    ControlCleared = "control.cleared",
     StatusRemoved = "status.removed",
     RunConfigRemoved = "run-config.removed",
     // A supervisor whose workload ended by itself.
@@ -129,26 +157,49 @@ points! {
     StampAfter = "stamp.after",
     LeaveBefore = "leave.before",
     LeaveAfter = "leave.after",
+    SupervisorKillBefore = "supervisor-kill.before",
+    SupervisorKillAfter = "supervisor-kill.after",
+    ImportRecorded = "import.recorded",
     StatusForgotten = "status.forgotten",
     RunConfigForgotten = "run-config.forgotten",
     SetAsideBefore = "set-aside.before",
     SetAsideAfter = "set-aside.after",
-    OrphanRemoveBefore = "orphan-remove.before",
-    OrphanRemoveAfter = "orphan-remove.after",
     // The launcher, and the process that becomes the workload.
     LauncherBegun = "launcher.begun",
     JobRead = "job.read",
+    OwnFolderBefore = "own-folder.before",
+    OwnFolderAfter = "own-folder.after",
+    OwnFolderRemoveBefore = "own-folder-remove.before",
+    OwnFolderRemoveAfter = "own-folder-remove.after",
+    GroupMakeBefore = "group-make.before",
+    GroupMakeAfter = "group-make.after",
+    GroupJoinBefore = "group-join.before",
+    GroupJoinAfter = "group-join.after",
+    GroupRemoveBefore = "group-remove.before",
+    GroupRemoveAfter = "group-remove.after",
+    LogOpenBefore = "log-open.before",
+    LogOpenAfter = "log-open.after",
+    LogAsideBefore = "log-aside.before",
+    LogAsideAfter = "log-aside.after",
     StageSpawnBefore = "stage-spawn.before",
     StageSpawnAfter = "stage-spawn.after",
+    StageKillBefore = "stage-kill.before",
+    StageKillAfter = "stage-kill.after",
     StateWriteBefore = "state-write.before",
     StateSynced = "state.synced",
     StateRenamed = "state.renamed",
     StateWriteAfter = "state-write.after",
+    StateRemoveBefore = "state-remove.before",
+    StateRemoveAfter = "state-remove.after",
     PreparedReported = "prepared.reported",
     GoRead = "go.read",
     ExecuteBefore = "execute.before",
     ExecuteAfter = "execute.after",
     StartedReported = "started.reported",
+    TerminateBefore = "terminate.before",
+    TerminateAfter = "terminate.after",
+    KillAllBefore = "kill-all.before",
+    KillAllAfter = "kill-all.after",
     ExitRecordBefore = "exit-record.before",
     ExitRecordAfter = "exit-record.after",
     StageReady = "stage.ready",
@@ -200,7 +251,7 @@ mod armed {
 
     struct Armed {
         role: &'static str,
-        target: Option<Target>,
+        targets: Vec<Target>,
         trace: Option<PathBuf>,
         reached: Vec<AtomicU32>,
     }
@@ -230,14 +281,18 @@ mod armed {
     }
 
     pub(super) fn arm(role: &'static str) {
-        let target = std::env::var(KILL_VARIABLE).ok();
+        let told = std::env::var(KILL_VARIABLE).ok();
         let trace = std::env::var_os(TRACE_VARIABLE).map(PathBuf::from);
-        if target.is_none() && trace.is_none() {
+        if told.is_none() && trace.is_none() {
             return;
         }
         let armed = Armed {
             role,
-            target: target.and_then(|text| Target::parse(&text, role)),
+            targets: told
+                .iter()
+                .flat_map(|text| text.split(','))
+                .filter_map(|kill| Target::parse(kill, role))
+                .collect(),
             trace,
             reached: Point::ALL.iter().map(|_| AtomicU32::new(0)).collect(),
         };
@@ -253,7 +308,7 @@ mod armed {
             let file = OpenOptions::new().append(true).create(true).open(trace);
             let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
         }
-        if armed.target.as_ref().is_some_and(|target| target.name == point.name() && target.nth == nth) {
+        if armed.targets.iter().any(|target| target.name == point.name() && target.nth == nth) {
             let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
             std::process::abort();
         }

@@ -11,6 +11,7 @@ pub mod proxy;
 pub mod reconcile;
 pub mod status;
 pub mod supervise;
+pub mod toolhive;
 pub mod workload;
 
 mod descriptors;

@@ -38,6 +38,10 @@ pub mod operation {
     pub const RECOVER: &str = "recover";
     /// [`crate::Confine::confinement`].
     pub const CONFINEMENT: &str = "confinement";
+    /// [`crate::Takeover::strangers`].
+    pub const STRANGERS: &str = "strangers";
+    /// [`crate::Takeover::taken`].
+    pub const TAKEN: &str = "taken";
     /// [`crate::Logs::logs`], through `open`.
     pub const LOGS: &str = "logs";
     /// [`crate::Attach::attach`], through `open`.

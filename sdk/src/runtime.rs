@@ -5,8 +5,8 @@
 //! the next begins. All run on the plugin's own Tokio runtime, so any async crate works in them; work that blocks
 //! goes to `tokio::task::spawn_blocking`. A panic becomes an error of that call.
 use crate::types::{
-    Confinement, Exit, Handle, Health, Instance, Listing, LogOptions, Observation, Result, StopOptions,
-    WorkloadSpec,
+    Confinement, Exit, Handle, Health, Instance, Listing, LogOptions, Observation, Result, Sought,
+    StopOptions, Strangers, TakenOver, WorkloadSpec,
 };
 use crate::{ByteStream, Context};
 use std::future::Future;
@@ -75,4 +75,18 @@ pub trait Confine: Runtime {
     /// What holds a workload back on this machine, as this user, found out by trying it and not by the version of
     /// anything. Leaves nothing behind.
     fn confinement(&self) -> impl Future<Output = Result<Confinement>> + Send;
+}
+
+/// A runtime that can take over what others made (ability `takeover`).
+///
+/// What is taken over stays as it is: it carries neither host id nor uid. Its handle alone says whose it is, until
+/// `remove` and `deploy` make the runtime's own of it. Every operation takes such a handle, and finds the resource only
+/// while it is the one that `strangers` showed and no host of wharf has labelled it.
+pub trait Takeover: Runtime {
+    /// Everything with these labels that no host of wharf made, running or not, in one request. Changes nothing.
+    fn strangers(&self, sought: &Sought) -> impl Future<Output = Result<Strangers>> + Send;
+
+    /// The workloads with these handles, which `strangers` gave, in one request: what `list` cannot find by labels.
+    /// Each carries the uid of its handle and the host id of the context. One that is gone is left out.
+    fn taken(&self, taken: &TakenOver) -> impl Future<Output = Result<Listing>> + Send;
 }

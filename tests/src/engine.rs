@@ -95,6 +95,11 @@ impl ScriptedEngine {
         self.engine.remove(&object.id).expect("the object");
     }
 
+    /// Takes away whatever it has.
+    pub fn clear(&self) {
+        self.objects().iter().for_each(|object| self.engine.remove(&object.id).expect("an object"));
+    }
+
     /// Ends an object by itself.
     pub fn kill(&self, object: &Object, code: i32) {
         self.engine.end(&object.id, code).expect("the object");
@@ -190,6 +195,13 @@ pub fn records(host: &Host) -> BTreeMap<PathBuf, (u64, String)> {
     found
 }
 
+/// What ToolHive made for a workload of this name.
+pub fn toolhives(name: &str, state: State, instance: &str) -> Object {
+    let labels = [("toolhive", "true"), ("toolhive-basename", name)];
+    let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    Object { labels: labels.into(), state, ..foreign(name, "", "", instance) }
+}
+
 /// An object that somebody else made.
 pub fn foreign(name: &str, uid: &str, host_id: &str, instance: &str) -> Object {
     Object {
@@ -198,6 +210,7 @@ pub fn foreign(name: &str, uid: &str, host_id: &str, instance: &str) -> Object {
         uid: uid.to_owned(),
         host_id: host_id.to_owned(),
         name: name.to_owned(),
+        labels: BTreeMap::new(),
         state: State::Running,
         exit: None,
     }

@@ -278,7 +278,8 @@ impl Drop for Host {
     }
 }
 
-fn said(output: &Output) -> Said {
+/// What a command said.
+pub(crate) fn said(output: &Output) -> Said {
     Said {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -10,6 +10,7 @@ pub mod engines;
 pub mod host;
 pub mod registry;
 pub mod tap;
+pub mod toolhive;
 
 mod copies;
 mod library;

@@ -3,8 +3,8 @@ use super::console::{Console, Format};
 use super::failure::{DONE, Failure, Outcome, gravity};
 use super::world::{WorldOptions, own_umask};
 use super::{
-    adopt, completion, doctor, export, list, logs, reconcile, restart, rm, run, runtime, start, status, stop,
-    version,
+    adopt, completion, doctor, export, import, list, logs, reconcile, restart, rm, run, runtime, start,
+    status, stop, version,
 };
 use clap::error::ErrorKind as ClapErrorKind;
 use clap::{Parser, Subcommand};
@@ -46,6 +46,8 @@ enum Command {
     Logs(logs::Logs),
     Reconcile(reconcile::Reconcile),
     Adopt(adopt::Adopt),
+    #[command(subcommand)]
+    Import(import::Import),
     Export(export::Export),
     #[command(subcommand)]
     Runtime(runtime::Runtime),
@@ -67,6 +69,7 @@ impl Command {
             Self::Rm(command) => command.format,
             Self::Reconcile(command) => command.format,
             Self::Adopt(command) => command.format,
+            Self::Import(command) => command.format(),
             Self::Runtime(command) => command.format(),
             Self::Doctor(command) => command.format,
             Self::Version(command) => command.format,
@@ -96,6 +99,7 @@ impl Command {
             Self::Export(command) => command.execute(manager, console),
             Self::Reconcile(command) => command.execute(manager, console).await,
             Self::Adopt(command) => command.execute(manager, console).await,
+            Self::Import(command) => command.execute(manager, console).await,
             Self::Runtime(command) => command.execute(manager, console).await,
             Self::Doctor(command) => command.execute(manager, console).await,
             Self::Completion(command) => command.execute(console),

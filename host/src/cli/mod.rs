@@ -23,6 +23,7 @@ mod follow;
 mod foreground;
 mod from_config;
 mod grace;
+mod import;
 mod junit;
 mod list;
 mod logs;

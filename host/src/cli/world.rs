@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use wharf::config::{Config, PINS_FILE, SETTINGS_FILE, Settings, SettingsError, read_optional};
 use wharf::error::{Error, ErrorKind, Result};
 use wharf::plugin::PluginDir;
+use wharf::toolhive::Folders;
 
 /// Where plugins of the system are.
 const SYSTEM_PLUGIN_DIRS: [&str; 2] = ["/usr/local/lib/wharf/plugins", "/usr/lib/wharf/plugins"];
@@ -115,6 +116,7 @@ impl WorldOptions {
             log_level: self.log_level()?.unwrap_or(LogLevel::Info).as_str().to_owned(),
             settings,
             pins,
+            toolhive: toolhive_folders(),
         })
     }
 
@@ -171,6 +173,16 @@ fn directory(option: Option<&Path>, own: &str, xdg: &str, below_home: &str) -> R
         return absolute(&base.join("wharf"));
     }
     absolute(&home()?.join(below_home).join("wharf"))
+}
+
+/// Where ToolHive keeps its state: by the XDG specification, as wharf's own. That it is not known is no error yet.
+fn toolhive_folders() -> Folders {
+    let home = variable("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
+    let folder = |xdg: &str, below_home: &str| {
+        let base = variable(xdg).map(PathBuf::from).filter(|base| base.is_absolute());
+        Some(base.or_else(|| Some(home.as_ref()?.join(below_home)))?.join("toolhive"))
+    };
+    Folders { state: folder("XDG_STATE_HOME", ".local/state"), data: folder("XDG_DATA_HOME", ".local/share") }
 }
 
 /// HOME, unless root was given another user's: files of root's would lie in it, and that user could not change them.

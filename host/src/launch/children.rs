@@ -1,8 +1,11 @@
 //! The launcher's children: its own, and every orphan that the workload leaves.
+use crate::failpoint::{Point, reach};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
-    process::{Pid, PidfdFlags, Signal, WaitOptions, getsid, kill_process, pidfd_open, wait},
+    process::{
+        Pid, PidfdFlags, Signal, WaitOptions, getsid, kill_process, pidfd_open, pidfd_send_signal, wait,
+    },
 };
 use std::fs;
 use wharf_sdk::{Exit, launch::ProcessStat};
@@ -44,7 +47,13 @@ pub(super) fn reap(workload: Pid, now_ms: u64) -> Reaped {
 /// The pid of a child that has not been reaped is not used again, so each is what it is taken for. Their own children
 /// become ours when they die, and `SIGCHLD` calls again.
 pub(super) fn kill_all() -> Vec<Pid> {
-    own_children().into_iter().filter(|&pid| kill_process(pid, Signal::KILL) == Err(Errno::PERM)).collect()
+    reach(Point::KillAllBefore);
+    let not_permitted = own_children()
+        .into_iter()
+        .filter(|&pid| kill_process(pid, Signal::KILL) == Err(Errno::PERM))
+        .collect();
+    reach(Point::KillAllAfter);
+    not_permitted
 }
 
 /// Ends what a launcher that was killed from outside has left to its own parent, a supervisor: processes that came
@@ -68,19 +77,30 @@ pub(crate) fn end_adopted() {
         }
         for pid in adopted {
             let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
-            if kill_process(pid, Signal::KILL).is_ok() {
+            // Other threads reap children of their own, whose numbers are used again: what the descriptor holds is
+            // looked at once more before it is killed (R12).
+            if !(is_child(pid) && is_adopted(&pid)) {
+                continue;
+            }
+            reach(Point::AdoptedKillBefore);
+            let killed = pidfd_send_signal(&process, Signal::KILL);
+            reach(Point::AdoptedKillAfter);
+            if killed.is_ok() {
                 let _ = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&PATIENCE));
             }
         }
     }
 }
 
-fn own_children() -> Vec<Pid> {
+fn is_child(pid: Pid) -> bool {
     let me = rustix::process::getpid().as_raw_pid();
+    ProcessStat::of(pid.as_raw_pid()).is_ok_and(|stat| stat.parent == me)
+}
+
+fn own_children() -> Vec<Pid> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter(|&pid: &i32| ProcessStat::of(pid).is_ok_and(|stat| stat.parent == me))
-        .filter_map(Pid::from_raw)
+        .filter_map(|entry| Pid::from_raw(entry.ok()?.file_name().to_str()?.parse().ok()?))
+        .filter(|&pid| is_child(pid))
         .collect()
 }

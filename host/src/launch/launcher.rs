@@ -186,6 +186,14 @@ fn next_line(control: &mut Control, signals: &Signals, limit: usize) -> Result<O
     }
 }
 
+/// Ends stage two, and reaps it.
+fn end_stage(stage: Pid) {
+    reach(Point::StageKillBefore);
+    let _ = kill_process(stage, Signal::KILL);
+    let _ = waitpid(Some(stage), WaitOptions::empty());
+    reach(Point::StageKillAfter);
+}
+
 /// What exists between `Prepared` and `Go`.
 struct Prepared {
     state: State,
@@ -232,8 +240,7 @@ impl Prepared {
 
     /// Ends stage two and removes the record: nothing of the workload has run.
     fn abandon(&self) {
-        let _ = kill_process(self.stage, Signal::KILL);
-        let _ = waitpid(Some(self.stage), WaitOptions::empty());
+        end_stage(self.stage);
         self.file.remove_own(&self.state);
         cgroup::remove(&self.state.cgroups);
     }
@@ -256,8 +263,7 @@ fn start(
     prepared.write()?;
     reach(Point::ExecuteBefore);
     if let Err(error) = stage.execute(job, log_writer) {
-        let _ = kill_process(prepared.stage, Signal::KILL);
-        let _ = waitpid(Some(prepared.stage), WaitOptions::empty());
+        end_stage(prepared.stage);
         let (reason, _) = error.describe();
         prepared.state.exit = Some(Exit { at_ms: Some(now_ms()), reason, ..Exit::default() });
         cgroup::remove(&prepared.state.cgroups);

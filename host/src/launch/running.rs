@@ -157,7 +157,9 @@ impl Running {
 
     fn terminate(&self) {
         if !self.reaped {
+            reach(Point::TerminateBefore);
             let _ = kill_process_group(self.workload, Signal::TERM);
+            reach(Point::TerminateAfter);
         }
     }
 

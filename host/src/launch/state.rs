@@ -58,9 +58,14 @@ impl StateFile {
             .ok()
             .and_then(|bytes| serde_json::from_slice::<State>(&bytes).ok())
             .is_some_and(|found| found.launcher == state.launcher);
-        if is_own && fs::remove_file(&self.path).is_ok() {
+        if !is_own {
+            return;
+        }
+        reach(Point::StateRemoveBefore);
+        if fs::remove_file(&self.path).is_ok() {
             let _ = self.sync_folder();
         }
+        reach(Point::StateRemoveAfter);
     }
 
     fn sync_folder(&self) -> io::Result<()> {
@@ -83,8 +88,10 @@ impl OwnFolder {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
             other => other.map(|()| true),
         };
+        reach(Point::OwnFolderBefore);
         let made = Self { made: make(path)?.then(|| path.to_owned()) };
         make(&temporary_dir(path))?;
+        reach(Point::OwnFolderAfter);
         Ok(made)
     }
 
@@ -97,7 +104,9 @@ impl OwnFolder {
 impl Drop for OwnFolder {
     fn drop(&mut self) {
         if let Some(path) = &self.made {
+            reach(Point::OwnFolderRemoveBefore);
             let _ = fs::remove_dir_all(path);
+            reach(Point::OwnFolderRemoveAfter);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The operations of a runtime with their types, deadlines and checks: what the rest of the host sees of a plugin.
 use super::connection::{Connection, RawStream};
 use super::error::CallError;
+use crate::failpoint::{Point, reach};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{future::Future, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
@@ -8,7 +9,7 @@ use wharf_sdk::document::{self, Nothing, OnWorkload, operation};
 use wharf_sdk::stamp::RuntimeStamp;
 use wharf_sdk::{
     Capability, Confinement, Error, ErrorCode, Exit, Handle, Health, Instance, Listing, LogOptions,
-    Observation, StopOptions, WorkloadSpec,
+    Observation, Sought, StopOptions, Strangers, TakenOver, WorkloadSpec,
 };
 
 /// The largest answer that is read.
@@ -96,31 +97,40 @@ impl RuntimeClient {
     /// Makes everything that `start` needs.
     pub async fn deploy(&self, spec: &WorkloadSpec) -> Result<Handle, CallError> {
         self.check_declared(spec)?;
-        let handle: Handle = self.call(operation::DEPLOY, spec, Some(self.deadlines.deploy)).await?;
+        reach(Point::DeployBefore);
+        let deployed = self.call(operation::DEPLOY, spec, Some(self.deadlines.deploy)).await;
+        reach(Point::DeployAfter);
+        let handle: Handle = deployed?;
         same_uid(operation::DEPLOY, &spec.uid, &handle.uid)?;
         Ok(handle)
     }
 
     /// Lets a deployed workload run.
     pub async fn start(&self, handle: &Handle) -> Result<(), CallError> {
-        let Nothing {} =
-            self.on_workload(operation::START, handle, Nothing {}, Some(self.deadlines.change)).await?;
-        Ok(())
+        reach(Point::StartCallBefore);
+        let started =
+            self.on_workload(operation::START, handle, Nothing {}, Some(self.deadlines.change)).await;
+        reach(Point::StartCallAfter);
+        started.map(|Nothing {}| ())
     }
 
     /// Ends the workload, killing it after the timeout.
     pub async fn stop(&self, handle: &Handle, timeout: Duration) -> Result<(), CallError> {
         let options = StopOptions { timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX) };
         let deadline = timeout.saturating_add(self.deadlines.change);
-        let Nothing {} = self.on_workload(operation::STOP, handle, options, Some(deadline)).await?;
-        Ok(())
+        reach(Point::StopCallBefore);
+        let stopped = self.on_workload(operation::STOP, handle, options, Some(deadline)).await;
+        reach(Point::StopCallAfter);
+        stopped.map(|Nothing {}| ())
     }
 
     /// Removes whatever is left of the workload.
     pub async fn remove(&self, handle: &Handle) -> Result<(), CallError> {
-        let Nothing {} =
-            self.on_workload(operation::REMOVE, handle, Nothing {}, Some(self.deadlines.change)).await?;
-        Ok(())
+        reach(Point::RemoveCallBefore);
+        let removed =
+            self.on_workload(operation::REMOVE, handle, Nothing {}, Some(self.deadlines.change)).await;
+        reach(Point::RemoveCallAfter);
+        removed.map(|Nothing {}| ())
     }
 
     /// The workload now.
@@ -134,6 +144,18 @@ impl RuntimeClient {
     /// All workloads of this host.
     pub async fn list(&self) -> Result<Listing, CallError> {
         self.call(operation::LIST, Nothing {}, Some(self.deadlines.read)).await
+    }
+
+    /// Everything with these labels that no host of wharf made.
+    pub async fn strangers(&self, sought: &Sought) -> Result<Strangers, CallError> {
+        self.check_able(&Capability::TAKEOVER)?;
+        self.call(operation::STRANGERS, sought, Some(self.deadlines.read)).await
+    }
+
+    /// Workloads that were taken over and that `list` cannot find, by their handles.
+    pub async fn taken(&self, taken: &TakenOver) -> Result<Listing, CallError> {
+        self.check_able(&Capability::TAKEOVER)?;
+        self.call(operation::TAKEN, taken, Some(self.deadlines.read)).await
     }
 
     /// The handle of a workload by its labels, for a record that has none. None is positive evidence that there is no
@@ -170,8 +192,11 @@ impl RuntimeClient {
 
     /// Takes a workload of an earlier process up again.
     pub async fn recover(&self, handle: &Handle) -> Result<Observation, CallError> {
-        let observation: Observation =
-            self.on_workload(operation::RECOVER, handle, Nothing {}, Some(self.deadlines.change)).await?;
+        reach(Point::RecoverCallBefore);
+        let recovered =
+            self.on_workload(operation::RECOVER, handle, Nothing {}, Some(self.deadlines.change)).await;
+        reach(Point::RecoverCallAfter);
+        let observation: Observation = recovered?;
         same_uid(operation::RECOVER, &handle.uid, &observation.uid)?;
         Ok(observation)
     }
@@ -185,7 +210,10 @@ impl RuntimeClient {
     /// The workload's stdin and stdout.
     pub async fn attach(&self, handle: &Handle) -> Result<RawStream, CallError> {
         self.check_able(&Capability::ATTACH)?;
-        self.open(operation::ATTACH, handle, Nothing {}).await
+        reach(Point::AttachBefore);
+        let attached = self.open(operation::ATTACH, handle, Nothing {}).await;
+        reach(Point::AttachAfter);
+        attached
     }
 
     /// Ends what the plugin runs in this process; workloads stay as they are.

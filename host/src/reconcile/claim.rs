@@ -19,7 +19,12 @@ pub enum Claim {
 /// Judges the claims on a uid: `resources` are everything of this host that was seen, `silent` the runtimes that leave
 /// a trace here and gave no complete answer. Two claimants are ambiguous whoever else is silent.
 pub fn claim(uid: &str, resources: &[Resource], silent: &[String]) -> Claim {
-    let claimants: Vec<&Resource> = resources.iter().filter(|resource| resource.seen.uid == uid).collect();
+    claim_among(resources.iter().filter(|resource| resource.seen.uid == uid), silent)
+}
+
+/// The same where the claimants are known.
+pub fn claim_among<'a>(claimants: impl Iterator<Item = &'a Resource>, silent: &[String]) -> Claim {
+    let claimants: Vec<&Resource> = claimants.collect();
     match claimants.as_slice() {
         [_, _, ..] => Claim::Ambiguous(claimants.iter().map(|it| in_words(it)).collect()),
         _ if !silent.is_empty() => Claim::Undecided(silent.to_vec()),

@@ -173,7 +173,11 @@ fn running(record: &StatusRecord, witnesses: &Witnesses) -> Effective {
         return if rebooted {
             fresh(EffectiveState::Stopped, "the machine was restarted; start it again")
         } else {
-            fresh(EffectiveState::Unhealthy, "its supervisor is gone, so it has no proxy; restart it")
+            let why = match record.supervisor {
+                Some(_) => "its supervisor is gone, so it has no proxy; restart it",
+                None => "it has no supervisor, and so no proxy; start it",
+            };
+            fresh(EffectiveState::Unhealthy, why)
         };
     }
     match &witnesses.evidence {

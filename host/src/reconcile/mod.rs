@@ -12,7 +12,9 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
-pub use claim::{Claim, claim};
+pub use claim::{Claim, claim, claim_among};
 pub use effective::{Effective, EffectiveState, Evidence, Witnesses, judge, locks_looked_at};
-pub use observe::{Observed, Resource, observe, observe_all};
+pub use observe::{
+    Observed, Resource, Sighting, may_have_strangers, observe, observe_all, observe_strangers,
+};
 pub use plan::{Action, Locks, plan};

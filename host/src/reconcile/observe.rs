@@ -1,14 +1,20 @@
 //! Asks owners about their workloads: each runtime and endpoint once, all at the same time, with deadlines.
+//!
+//! What was taken over from another product carries no label of wharf's, so its owner is asked for it by its handle, at
+//! the same time as for its list. Neither answer alone says that such a workload is gone.
 use super::effective::Evidence;
 use crate::error::chain;
-use crate::plugin::{Plugins, RuntimeClient};
+use crate::plugin::{CallError, Plugins, RuntimeClient};
 use crate::status::{Owner, RunConfig};
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    future::Future,
+    sync::Arc,
     time::Duration,
 };
-use wharf_sdk::{Listing, Observation};
+use wharf_sdk::stamp::RuntimeStamp;
+use wharf_sdk::{Capability, Handle, Listing, Observation, Sought, Stranger, Strangers, TakenOver};
 
 /// How long one owner may take, its library's load included: it costs its own rows their freshness and no others.
 const DEADLINE: Duration = Duration::from_secs(6);
@@ -28,7 +34,13 @@ struct Answer {
     /// How it was reached: the endpoint that was asked for, or the runtime's own choice.
     endpoint: String,
     by_uid: HashMap<String, Vec<Observation>>,
+    /// Why it does not tell of what was taken over, where it does not.
+    taken_unknown: Option<String>,
+    strangers: Vec<Stranger>,
 }
+
+/// A place with the handles of what was taken over there.
+type Places = BTreeMap<(String, String), Vec<Handle>>;
 
 /// A resource of this host, and where it is.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,13 +51,27 @@ pub struct Resource {
     pub seen: Observation,
 }
 
+/// Something that another product made, and where it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sighting {
+    /// As a resource: of no workload yet, with the handle that it is taken over with.
+    pub resource: Resource,
+    /// All of its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its image.
+    pub image: String,
+}
+
 /// Asks the owners of these workloads. The records must have been read before: the snapshot begins after them (R04).
 pub async fn observe(
     plugins: &Plugins,
     host_id: &str,
     configs: impl Iterator<Item = &RunConfig>,
 ) -> Observed {
-    ask_all(plugins, host_id, places_of(configs)).await
+    ask_all(places_of(configs), |name, endpoint, handles| async move {
+        ask(plugins, host_id, &name, &endpoint, handles).await
+    })
+    .await
 }
 
 /// Asks every runtime that a plugin provides, through its usual endpoint and those that these workloads name.
@@ -56,17 +82,63 @@ pub async fn observe_all(
 ) -> Observed {
     let mut places = places_of(configs);
     let provided = plugins.catalog().runtimes().into_iter().filter(|provided| !provided.shadowed);
-    places.extend(provided.map(|provided| (provided.runtime.name.clone(), String::new())));
-    ask_all(plugins, host_id, places).await
+    for provided in provided {
+        places.entry((provided.runtime.name.clone(), String::new())).or_default();
+    }
+    ask_all(places, |name, endpoint, handles| async move {
+        ask(plugins, host_id, &name, &endpoint, handles).await
+    })
+    .await
 }
 
-fn places_of<'a>(configs: impl Iterator<Item = &'a RunConfig>) -> BTreeSet<(String, String)> {
-    configs.filter_map(RunConfig::owner).map(|owner| (owner.runtime_name, owner.runtime_endpoint)).collect()
+/// Asks every runtime that may run what another product made for what has these labels, through its usual endpoint and
+/// those that these workloads name. One that runs images and cannot be asked for that is silent.
+pub async fn observe_strangers(
+    plugins: &Plugins,
+    configs: impl Iterator<Item = &RunConfig>,
+    labels: &BTreeMap<String, String>,
+) -> Observed {
+    let provided = plugins.catalog().runtimes().into_iter().filter(|provided| !provided.shadowed);
+    let asked: BTreeSet<&str> = provided
+        .filter(|provided| may_have_strangers(provided.runtime))
+        .map(|provided| provided.runtime.name.as_str())
+        .collect();
+    let mut places = places_of(configs);
+    places.retain(|(name, _), _| asked.contains(name.as_str()));
+    for name in asked {
+        places.entry((name.to_owned(), String::new())).or_default();
+    }
+    ask_all(
+        places,
+        |name, endpoint, _| async move { ask_for_strangers(plugins, &name, &endpoint, labels).await },
+    )
+    .await
 }
 
-async fn ask_all(plugins: &Plugins, host_id: &str, places: BTreeSet<(String, String)>) -> Observed {
-    let questions = places.into_iter().map(|(name, endpoint)| async move {
-        let asked = tokio::time::timeout(DEADLINE, ask(plugins, host_id, &name, &endpoint)).await;
+/// Whether a runtime can have what another product made of an image.
+pub fn may_have_strangers(runtime: &RuntimeStamp) -> bool {
+    runtime.capabilities.contains(&Capability::TAKEOVER)
+        || runtime.accepts.iter().any(|accepted| accepted == "image")
+}
+
+fn places_of<'a>(configs: impl Iterator<Item = &'a RunConfig>) -> Places {
+    let mut places = Places::new();
+    for config in configs {
+        let Some(owner) = config.owner() else { continue };
+        let handles = places.entry((owner.runtime_name, owner.runtime_endpoint)).or_default();
+        handles.extend(config.taken_over());
+    }
+    places
+}
+
+async fn ask_all<Q, A>(places: Places, ask: Q) -> Observed
+where
+    Q: Fn(String, String, Vec<Handle>) -> A,
+    A: Future<Output = Result<Answer, String>>,
+{
+    let ask = &ask;
+    let questions = places.into_iter().map(|((name, endpoint), handles)| async move {
+        let asked = tokio::time::timeout(DEADLINE, ask(name.clone(), endpoint.clone(), handles)).await;
         let answer = asked.unwrap_or_else(|_| Err(format!("the runtime '{name}' gave no answer in time")));
         if let Err(reason) = &answer {
             tracing::debug!(runtime = name, endpoint, reason, "no evidence from a runtime");
@@ -76,29 +148,112 @@ async fn ask_all(plugins: &Plugins, host_id: &str, places: BTreeSet<(String, Str
     Observed { blind: None, answers: join_all(questions).await.into_iter().collect() }
 }
 
-async fn ask(plugins: &Plugins, host_id: &str, name: &str, endpoint: &str) -> Result<Answer, String> {
-    let asked_for = (!endpoint.is_empty()).then_some(endpoint);
-    let client = plugins.connect(name, asked_for).await.map_err(|error| chain(&error))?;
-    Answer::read(name, endpoint, host_id, list(&client).await?)
+async fn ask(
+    plugins: &Plugins,
+    host_id: &str,
+    name: &str,
+    endpoint: &str,
+    handles: Vec<Handle>,
+) -> Result<Answer, String> {
+    let client = connect(plugins, name, endpoint).await?;
+    if handles.is_empty() {
+        return Answer::read(name, endpoint, host_id, told(&client, client.list().await)?);
+    }
+    let asked = handles.iter().map(|handle| handle.uid.clone()).collect();
+    let taken = TakenOver { handles };
+    let (listing, taken) = join(client.list(), client.taken(&taken)).await;
+    let mut answer = Answer::read(name, endpoint, host_id, told(&client, listing)?)?;
+    answer.add_taken(name, host_id, &asked, told(&client, taken));
+    Ok(answer)
 }
 
-async fn list(client: &RuntimeClient) -> Result<Listing, String> {
-    client.list().await.map_err(|error| format!("the runtime '{}': {}", client.name(), chain(&error)))
+async fn ask_for_strangers(
+    plugins: &Plugins,
+    name: &str,
+    endpoint: &str,
+    labels: &BTreeMap<String, String>,
+) -> Result<Answer, String> {
+    let client = connect(plugins, name, endpoint).await?;
+    let sought = Sought { labels: labels.clone() };
+    let Strangers { complete, instance, found } = told(&client, client.strangers(&sought).await)?;
+    if !complete {
+        return Err(incomplete(name));
+    }
+    // A plugin that says more than was asked says nothing about these.
+    let sought =
+        |stranger: &Stranger| labels.iter().all(|(key, value)| stranger.labels.get(key) == Some(value));
+    let strangers = found.into_iter().filter(sought).collect();
+    Ok(Answer { strangers, ..Answer::new(instance, endpoint) })
+}
+
+async fn connect(plugins: &Plugins, name: &str, endpoint: &str) -> Result<Arc<RuntimeClient>, String> {
+    let asked_for = (!endpoint.is_empty()).then_some(endpoint);
+    plugins.connect(name, asked_for).await.map_err(|error| chain(&error))
+}
+
+fn told<T>(client: &RuntimeClient, answer: Result<T, CallError>) -> Result<T, String> {
+    answer.map_err(|error| format!("the runtime '{}': {}", client.name(), chain(&error)))
+}
+
+fn incomplete(name: &str) -> String {
+    format!("the runtime '{name}' could not list everything")
 }
 
 impl Answer {
+    fn new(instance: String, endpoint: &str) -> Self {
+        let endpoint = endpoint.to_owned();
+        Self { instance, endpoint, by_uid: HashMap::new(), taken_unknown: None, strangers: Vec::new() }
+    }
+
     /// What a listing says about this host's workloads; an error where it is no evidence.
     fn read(name: &str, endpoint: &str, host_id: &str, listing: Listing) -> Result<Self, String> {
         if !listing.complete {
-            return Err(format!("the runtime '{name}' could not list everything"));
+            return Err(incomplete(name));
         }
-        let endpoint = endpoint.to_owned();
-        let mut answer = Self { instance: listing.instance, endpoint, by_uid: HashMap::new() };
+        let mut answer = Self::new(listing.instance, endpoint);
         // What carries another host's id is foreign, whatever its uid says (R09).
         for seen in listing.workloads.into_iter().filter(|seen| seen.host_id == host_id) {
             answer.by_uid.entry(seen.uid.clone()).or_default().push(seen);
         }
         Ok(answer)
+    }
+
+    /// What was told of workloads that were taken over. Nothing that was not asked is believed.
+    fn add_taken(
+        &mut self,
+        name: &str,
+        host_id: &str,
+        asked: &BTreeSet<String>,
+        told: Result<Listing, String>,
+    ) {
+        let listing = match told {
+            Ok(listing) if !listing.complete => Err(incomplete(name)),
+            Ok(listing) if listing.instance != self.instance => {
+                Err(format!("another instance of '{name}' answered meanwhile: {}", listing.instance))
+            }
+            other => other,
+        };
+        match listing {
+            Ok(listing) => {
+                let ours = |seen: &Observation| seen.host_id == host_id && asked.contains(seen.uid.as_str());
+                for seen in listing.workloads.into_iter().filter(ours) {
+                    self.by_uid.entry(seen.uid.clone()).or_default().push(seen);
+                }
+            }
+            Err(reason) => self.taken_unknown = Some(reason),
+        }
+    }
+
+    /// That it has none of a workload, or why that is not known.
+    fn absence(&self, config: &RunConfig) -> Evidence {
+        match &self.taken_unknown {
+            _ if !config.is_taken_over() => Evidence::HasNot,
+            Some(reason) => Evidence::None(reason.clone()),
+            None if config.taken_over().is_none() => {
+                Evidence::None("the handle of what was taken over cannot be read".to_owned())
+            }
+            None => Evidence::HasNot,
+        }
     }
 }
 
@@ -139,7 +294,7 @@ impl Observed {
             ));
         }
         match answer.by_uid.get(config.uid.as_str()).map(Vec::as_slice) {
-            None | Some([]) => Evidence::HasNot,
+            None | Some([]) => answer.absence(config),
             Some([seen]) => Evidence::of(seen.clone()),
             Some(several) => {
                 let objects: Vec<&str> = several.iter().map(|seen| seen.object.as_str()).collect();
@@ -153,18 +308,8 @@ impl Observed {
 
     /// Every resource that was seen and carries this host's id, each instance of a runtime once, by runtime and uid.
     pub fn resources(&self) -> Vec<Resource> {
-        let mut instances = BTreeSet::new();
         let mut found = Vec::new();
-        for ((runtime_name, _), answer) in &self.answers {
-            let Ok(answer) = answer else { continue };
-            if !instances.insert((runtime_name, &answer.instance)) {
-                continue;
-            }
-            let owner = Owner {
-                runtime_name: runtime_name.clone(),
-                runtime_instance: answer.instance.clone(),
-                runtime_endpoint: answer.endpoint.clone(),
-            };
+        for (owner, answer) in self.instances() {
             let seen = answer.by_uid.values().flatten();
             found.extend(seen.map(|seen| Resource { owner: owner.clone(), seen: seen.clone() }));
         }
@@ -173,6 +318,40 @@ impl Observed {
             key(a).cmp(&key(b))
         });
         found
+    }
+
+    /// What another product made, each instance of a runtime once.
+    pub fn sightings(&self) -> Vec<Sighting> {
+        let sighting = |owner: &Owner, stranger: &Stranger| Sighting {
+            resource: Resource { owner: owner.clone(), seen: as_observation(stranger) },
+            labels: stranger.labels.clone(),
+            image: stranger.image.clone(),
+        };
+        let instances = self.instances();
+        instances
+            .iter()
+            .flat_map(|(owner, answer)| {
+                answer.strangers.iter().map(move |stranger| sighting(owner, stranger))
+            })
+            .collect()
+    }
+
+    /// Each instance of a runtime that answered, once, with its answer.
+    fn instances(&self) -> Vec<(Owner, &Answer)> {
+        let mut known = BTreeSet::new();
+        let answers =
+            self.answers.iter().filter_map(|((name, _), answer)| Some((name, answer.as_ref().ok()?)));
+        answers
+            .filter(|(name, answer)| known.insert((*name, &answer.instance)))
+            .map(|(name, answer)| {
+                let owner = Owner {
+                    runtime_name: name.clone(),
+                    runtime_instance: answer.instance.clone(),
+                    runtime_endpoint: answer.endpoint.clone(),
+                };
+                (owner, answer)
+            })
+            .collect()
     }
 
     /// Instances that these workloads name and that did not answer, because another one of the runtime does. Each with
@@ -196,5 +375,20 @@ impl Observed {
         self.answers.iter().filter_map(|((name, _), answer)| {
             answer.as_ref().err().map(|reason| (name.as_str(), reason.as_str()))
         })
+    }
+}
+
+/// Of no workload yet.
+fn as_observation(stranger: &Stranger) -> Observation {
+    Observation {
+        uid: String::new(),
+        host_id: String::new(),
+        handle: Some(stranger.handle.clone()),
+        object: stranger.object.clone(),
+        state: stranger.state,
+        exit: None,
+        started_at_ms: None,
+        address: stranger.address.clone(),
+        confinement: None,
     }
 }

@@ -9,7 +9,7 @@
 //! life held   running, starting   anything               in order: its supervisor tends it
 //!             nothing, stopped,   anything               none: its supervisor is ending
 //!             error
-//! life free   nothing             anything               start: its creation was interrupted
+//! life free   nothing             anything               start: its creation was interrupted; none: its import was
 //!             starting, wanted    anything               start: its start was interrupted
 //!             running, wanted     runs                   start: its proxy is gone. By policy `no` only a server
 //!                                                        with a port, which can be taken over; else stop
@@ -78,7 +78,14 @@ pub fn plan(
         Evidence::HasNot => None,
     };
     let Some(record) = recorded else {
-        return if locks.life_held { ending() } else { Action::Start("its creation was interrupted") };
+        return if locks.life_held {
+            ending()
+        } else if config.is_taken_over() {
+            // An import starts nothing, so whoever finishes it does not either.
+            Action::Leave("its import was interrupted; finish it: import again, or start it".to_owned())
+        } else {
+            Action::Start("its creation was interrupted")
+        };
     };
     if record.uid != config.uid {
         return Action::Leave("its status record is of another creation of the name".to_owned());

@@ -58,7 +58,7 @@ pub struct EffectError {
 }
 
 /// An open folder of the state directory.
-pub(super) struct Folder {
+pub(crate) struct Folder {
     descriptor: OwnedFd,
     path: PathBuf,
 }
@@ -166,7 +166,7 @@ pub(super) fn open_or_create(path: &Path) -> Result<OwnedFd, EffectError> {
 
 impl Folder {
     /// Opens a folder; nothing if there is none.
-    pub(super) fn open(path: &Path) -> Result<Option<Self>, ReadError> {
+    pub(crate) fn open(path: &Path) -> Result<Option<Self>, ReadError> {
         Self::open_existing(path).map_err(|source| ReadError::Unreadable { path: path.to_owned(), source })
     }
 
@@ -190,12 +190,12 @@ impl Folder {
     }
 
     /// Where a file of this folder is.
-    pub(super) fn path_of(&self, file: &OsStr) -> PathBuf {
+    pub(crate) fn path_of(&self, file: &OsStr) -> PathBuf {
         self.path.join(file)
     }
 
     /// The names of all files.
-    pub(super) fn names(&self) -> Result<Vec<OsString>, ReadError> {
+    pub(crate) fn names(&self) -> Result<Vec<OsString>, ReadError> {
         self.list().map_err(|source| ReadError::Unreadable { path: self.path.clone(), source })
     }
 
@@ -207,7 +207,7 @@ impl Folder {
     }
 
     /// Reads a regular file that has at most `limit` bytes: one open, whatever lies there. A FIFO does not block it.
-    pub(super) fn read(&self, file: &OsStr, limit: usize) -> Result<Vec<u8>, ReadError> {
+    pub(crate) fn read(&self, file: &OsStr, limit: usize) -> Result<Vec<u8>, ReadError> {
         const FLAGS: OFlags =
             OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK);
         let path = || self.path_of(file);

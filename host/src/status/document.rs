@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
-use super::fault::{Corruption, ReadError};
+use super::fault::{Corruption, ReadError, StoreError};
 use super::id::Uid;
 use super::name::WorkloadName;
 use super::schema::SchemaVersion;
@@ -76,9 +76,22 @@ fn parse<D: Document>(name: &WorkloadName, bytes: &[u8]) -> serde_json::Result<D
     })
 }
 
+/// Members of another product's file that this version does not know, as they are spelled, in their order.
+pub type Kept = IndexMap<String, Box<RawValue>>;
+
 /// The bytes of a new file.
 pub(super) fn encode<D: Document>(document: &D) -> serde_json::Result<Vec<u8>> {
-    let mut bytes = serde_json::to_vec_pretty(&fields(document)?)?;
+    encode_with(document, &Kept::new())
+}
+
+/// The bytes of a new file that holds members of another one, too; those of the document come before them.
+pub(super) fn encode_with<D: Document>(document: &D, kept: &Kept) -> serde_json::Result<Vec<u8>> {
+    let mut members = Kept::new();
+    overlay(&mut members, Map::new(), fields(document)?)?;
+    for (key, value) in kept {
+        members.entry(key.clone()).or_insert_with(|| value.clone());
+    }
+    let mut bytes = serde_json::to_vec_pretty(&members)?;
     bytes.push(b'\n');
     Ok(bytes)
 }
@@ -90,7 +103,7 @@ pub(super) fn rewrite<D: Document>(
     before: &D,
     after: &D,
 ) -> serde_json::Result<Vec<u8>> {
-    let mut members: IndexMap<String, Box<RawValue>> = serde_json::from_slice(old)?;
+    let mut members: Kept = serde_json::from_slice(old)?;
     if !members.contains_key(UID) {
         for (key, value) in D::made_up(&serde_json::from_slice(old)?, name) {
             members.insert(key, to_raw_value(&value)?);
@@ -104,8 +117,20 @@ pub(super) fn rewrite<D: Document>(
     Ok(bytes)
 }
 
+/// A record that could not be read again is not written.
+pub(super) fn refuse_too_large(name: &WorkloadName, bytes: &[u8]) -> Result<(), StoreError> {
+    if bytes.len() > RECORD_BYTES_MAX {
+        return Err(StoreError::TooLarge {
+            name: name.clone(),
+            length: bytes.len(),
+            limit: RECORD_BYTES_MAX,
+        });
+    }
+    Ok(())
+}
+
 fn overlay(
-    members: &mut IndexMap<String, Box<RawValue>>,
+    members: &mut Kept,
     mut before: Map<String, Value>,
     after: Map<String, Value>,
 ) -> serde_json::Result<()> {

@@ -38,8 +38,9 @@ mod store_tests;
 #[cfg(test)]
 mod test_process;
 
+pub(crate) use atomic::Folder;
 pub use atomic::{Effect, EffectError};
-pub use document::RECORD_BYTES_MAX;
+pub use document::{Kept, RECORD_BYTES_MAX};
 pub use fault::{Corruption, ReadError, StoreError};
 pub use id::{HostId, IdError, Uid};
 pub use identity::{BootId, IdentityError, ProcessIdentity};
@@ -47,7 +48,7 @@ pub use locks::{LifeLock, LifeProbe, LockError, LockKind, OperationLock, RecordL
 pub use name::{NAME_LENGTH_MAX, NAME_LENGTH_MIN, NameError, WorkloadName};
 pub use phase::{Event, Phase, TransitionError};
 pub use record::{Desired, LastExit, StatusRecord};
-pub use run_config::{Owner, ProxyMode, RestartPolicy, RunConfig, RunConfigError, Transport};
+pub use run_config::{Imported, Owner, ProxyMode, RestartPolicy, RunConfig, RunConfigError, Transport};
 pub use schema::{SchemaVersion, SchemaVersionError};
 pub use state_dir::StateDir;
 pub use store::{Listing, RecordKind, Store};

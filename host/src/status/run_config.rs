@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use wharf_sdk::PullPolicy;
+use wharf_sdk::{Handle, PullPolicy};
 
 use super::document::Document;
 use super::document::field::{is_zero, null_as_default, text_or_nothing};
@@ -82,6 +82,18 @@ pub struct Owner {
     pub runtime_instance: String,
     /// How it is reached; empty if there is just one way.
     pub runtime_endpoint: String,
+}
+
+/// Another product's workload that became one of wharf's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Imported {
+    /// The product.
+    pub from: String,
+    /// What the workload is called there.
+    pub name: String,
+    /// How its owner finds what that product made, as long as wharf has not made it anew. Never looked into.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handle: Option<Value>,
 }
 
 /// What a workload is.
@@ -177,6 +189,9 @@ pub struct RunConfig {
     /// When it was created; nothing in a file of ToolHive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_at: Option<Timestamp>,
+    /// Where it was imported from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Imported>,
 }
 
 /// Fields of a RunConfig that contradict each other.
@@ -239,6 +254,7 @@ impl RunConfig {
             restart: RestartPolicy::default(),
             remote_url: String::new(),
             created_at: Some(Timestamp::now()),
+            imported: None,
         }
     }
 
@@ -260,6 +276,21 @@ impl RunConfig {
         self.runtime_name = owner.runtime_name;
         self.runtime_instance = owner.runtime_instance;
         self.runtime_endpoint = owner.runtime_endpoint;
+    }
+
+    /// How the owner finds what another product made for it. Such a resource carries none of wharf's labels, so it is
+    /// in no list; none once wharf has made it anew.
+    #[must_use]
+    pub fn taken_over(&self) -> Option<Handle> {
+        let handle = self.imported.as_ref()?.handle.clone()?;
+        let handle: Handle = serde_json::from_value(handle).ok()?;
+        (handle.uid == self.uid.as_str()).then_some(handle)
+    }
+
+    /// Whether another product's resource is recorded for it, be it in a form that cannot be read.
+    #[must_use]
+    pub fn is_taken_over(&self) -> bool {
+        self.imported.as_ref().is_some_and(|imported| imported.handle.is_some())
     }
 
     /// Whether it is only a proxy in front of a remote server. Asked before anything about owners is (R03).

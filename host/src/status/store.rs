@@ -13,7 +13,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::atomic::{Folder, temporary_name};
-use super::document::{Document, RECORD_BYTES_MAX, decode, encode, rewrite};
+use super::document::{
+    Document, Kept, RECORD_BYTES_MAX, decode, encode, encode_with, refuse_too_large, rewrite,
+};
 use super::fault::{ReadError, StoreError};
 use super::id::Uid;
 use super::locks::{OperationLock, RecordLock};
@@ -92,10 +94,16 @@ impl Store {
 
     /// Reserves the name and stores what the workload is, durably. Fails if the name is taken, be it by a corrupt file.
     pub fn create_run_config(&self, config: &RunConfig) -> Result<(), StoreError> {
+        self.create_run_config_keeping(config, &Kept::new())
+    }
+
+    /// The same with what another product's file says beside it: fields that this version does not know.
+    pub fn create_run_config_keeping(&self, config: &RunConfig, kept: &Kept) -> Result<(), StoreError> {
         let name = &config.name;
         refuse_newer(name, config, || self.path(RecordKind::RunConfig, name))?;
         config.validate().map_err(|source| StoreError::Invalid { name: name.clone(), source })?;
-        let bytes = encode(config).map_err(|source| StoreError::NotJson { name: name.clone(), source })?;
+        let bytes =
+            encode_with(config, kept).map_err(|source| StoreError::NotJson { name: name.clone(), source })?;
         refuse_too_large(name, &bytes)?;
         let _locked = self.lock_record(name)?;
         let (folder, temporary) = self.open_to_write(RecordKind::RunConfig, name)?;
@@ -386,17 +394,6 @@ fn refuse_newer<D: Document>(
             path: path(),
             found,
             known: SchemaVersion::CURRENT,
-        });
-    }
-    Ok(())
-}
-
-fn refuse_too_large(name: &WorkloadName, bytes: &[u8]) -> Result<(), StoreError> {
-    if bytes.len() > RECORD_BYTES_MAX {
-        return Err(StoreError::TooLarge {
-            name: name.clone(),
-            length: bytes.len(),
-            limit: RECORD_BYTES_MAX,
         });
     }
     Ok(())

@@ -5,6 +5,7 @@
 //! directory, beside the locks, so that it does not vanish at logout; its path may be longer than a socket's address
 //! can be, so both ends reach it through a descriptor of its folder.
 use crate::error::{Error, ErrorKind};
+use crate::failpoint::{Point, reach};
 use crate::status::{StateDir, WorkloadName};
 use crate::workload::SupervisorReport;
 use serde::{Deserialize, Serialize};
@@ -120,13 +121,16 @@ impl Server {
         let place = ShortPath::of(state, name)?;
         // It gets its name once it is the user's alone and can be spoken to: commands wait for the name.
         let unnamed = place.path().with_extension("sock.new");
+        reach(Point::ControlBindBefore);
         match std::fs::remove_file(&unnamed) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
         let listener = UnixListener::bind(&unnamed)?;
+        reach(Point::ControlBound);
         std::fs::set_permissions(&unnamed, Permissions::from_mode(0o600))?;
         std::fs::rename(unnamed, place.path())?;
+        reach(Point::ControlBindAfter);
         Ok(Self { place, listener })
     }
 
@@ -150,19 +154,23 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        reach(Point::ControlUnlinkBefore);
         let _ = std::fs::remove_file(self.place.path());
+        reach(Point::ControlUnlinkAfter);
     }
 }
 
 /// Removes the socket that a supervisor left which was killed. Only for who knows that there is none: the holder of
 /// the operation lock, once the life lock is free.
 pub(crate) fn clear(state: &StateDir, name: &WorkloadName) -> io::Result<()> {
+    reach(Point::ControlClearBefore);
     for ending in ["sock.new", "sock"] {
         match std::fs::remove_file(state.control().join(format!("{name}.{ending}"))) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
     }
+    reach(Point::ControlClearAfter);
     Ok(())
 }
 

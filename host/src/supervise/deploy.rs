@@ -13,7 +13,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     time::Instant,
 };
-use wharf_sdk::{Capability, ErrorCode, Exit, Handle, LogOptions, WorkloadState};
+use wharf_sdk::{Capability, ErrorCode, Exit, Handle, LogOptions, Observation, WorkloadState};
 
 /// How many lines of its log are shown of a workload that could not be started.
 const SHOWN_LINES: u64 = 8;
@@ -60,9 +60,7 @@ impl Deployment {
         let spec = specification(&self.config, &self.run, stamp, &self.host_id, self.target_port)?;
         self.check_target_port().await?;
         self.uncertain = true;
-        reach(Point::DeployBefore);
         let deployed = self.client.deploy(&spec).await;
-        reach(Point::DeployAfter);
         self.uncertain = deployed.as_ref().is_err_and(|error| !is_certain(error));
         let handle = deployed?;
         // From here on whatever happens must find the handle, to remove what was deployed.
@@ -71,6 +69,7 @@ impl Deployment {
         self.prove_owner().await?;
         self.record_handle(&handle, occasion).await?;
         reach(Point::HandleRecorded);
+        self.made_anew()?;
         match self.run.transport {
             Transport::Stdio => self.start_stdio(&handle).await,
             Transport::StreamableHttp | Transport::Sse | Transport::Inspector => {
@@ -89,13 +88,13 @@ impl Deployment {
                 Error::caused(ErrorKind::Failed, "the recorded handle cannot be read", &error)
             })?,
             // Its supervisor may have died between the deployment and the record.
-            None => match found {
+            None => match found.or_else(|| self.run.taken_over()) {
                 Some(handle) => handle,
                 None => return Ok(false),
             },
         };
         match self.client.recover(&handle).await {
-            Ok(seen) if seen.state == WorkloadState::Running && self.run.transport != Transport::Stdio => {
+            Ok(seen) if self.can_go_on(&seen) => {
                 tracing::info!("the workload of an earlier supervisor still runs and is taken over");
                 self.handle = Some(handle.clone());
                 let address = address(seen.address.as_deref())?;
@@ -115,7 +114,10 @@ impl Deployment {
 
     /// Ends what is not to go on, and removes it, unless its runtime makes it anew out of what it was.
     async fn put_aside(&self, handle: &Handle) -> Result<()> {
-        if self.client.stamp().capabilities.contains(&Capability::KEEPS) {
+        // What another product made is replaced by what is wharf's own.
+        let is_kept =
+            self.client.stamp().capabilities.contains(&Capability::KEEPS) && !self.run.is_taken_over();
+        if is_kept {
             self.client.stop(handle, Duration::ZERO).await?;
         } else {
             self.client.remove(handle).await?;
@@ -135,6 +137,14 @@ impl Deployment {
         self.prove_owner().await?;
         self.handle = None;
         Ok(())
+    }
+
+    /// Whether a server runs whose port can be reached. Another product may have published it elsewhere: then it is
+    /// made anew.
+    fn can_go_on(&self, seen: &Observation) -> bool {
+        seen.state == WorkloadState::Running
+            && self.run.transport != Transport::Stdio
+            && (seen.address.is_some() || !self.run.is_taken_over())
     }
 
     /// A port that somebody else listens on would be taken for the workload's own.
@@ -167,6 +177,20 @@ impl Deployment {
         .await
     }
 
+    /// What was taken over is wharf's own now: its labels say so, and nobody need be asked for the old one.
+    fn made_anew(&mut self) -> Result<()> {
+        if self.run.is_taken_over() {
+            let (name, uid) = (self.run.name.clone(), self.run.uid.clone());
+            self.run = self.store.update_run_config(&name, &uid, |run| {
+                if let Some(imported) = &mut run.imported {
+                    imported.handle = None;
+                }
+            })?;
+            reach(Point::TakeoverEnded);
+        }
+        Ok(())
+    }
+
     /// One change of the record, off the threads that serve clients. A record that is gone is not made again.
     pub(super) async fn change(
         &self,
@@ -188,12 +212,10 @@ impl Deployment {
     }
 
     async fn start_stdio(&mut self, handle: &Handle) -> Result<()> {
-        reach(Point::AttachBefore);
         let stream = self.client.attach(handle).await?;
-        reach(Point::AttachAfter);
         let (stdout, stdin) = sides(stream)
             .map_err(|error| Error::caused(ErrorKind::Runtime, "the workload cannot be attached", &error))?;
-        self.start_call(handle).await?;
+        self.client.start(handle).await?;
         let front = self.front.get_or_insert_with(|| Front::stdio(&self.run)).clone();
         let Front::Stdio(proxy) = front else {
             return Err(Error::new(ErrorKind::Failed, "the transport changed under the supervisor"));
@@ -203,13 +225,6 @@ impl Deployment {
             Ok(_) => Ok(()),
             Err(error) => Err(self.not_ready(handle, &error).await),
         }
-    }
-
-    async fn start_call(&self, handle: &Handle) -> Result<()> {
-        reach(Point::StartCallBefore);
-        self.client.start(handle).await?;
-        reach(Point::StartCallAfter);
-        Ok(())
     }
 
     async fn not_ready(&self, handle: &Handle, error: &ConnectError) -> Error {
@@ -229,7 +244,7 @@ impl Deployment {
     }
 
     async fn start_http(&mut self, handle: &Handle) -> Result<()> {
-        self.start_call(handle).await?;
+        self.client.start(handle).await?;
         let seen = self.client.inspect(handle).await?;
         let address = address(seen.address.as_deref())?;
         self.wait_for_port(handle, address).await

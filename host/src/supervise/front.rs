@@ -95,6 +95,14 @@ pub(super) async fn bind(run: &RunConfig) -> Result<TcpListener> {
     })
 }
 
+/// Whether the proxy's port can be had, now.
+///
+/// # Errors
+/// As it will be told by the supervisor.
+pub(crate) async fn check_port(run: &RunConfig) -> Result<()> {
+    bind(run).await.map(drop)
+}
+
 /// A free port for a server that is told its port.
 pub(crate) async fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0)).await?.local_addr()?.port())

@@ -1,4 +1,5 @@
 //! The supervisor's own log: one file, rotated by size.
+use crate::failpoint::{Point, reach};
 use crate::status::{StateDir, WorkloadName};
 use std::{
     fs::{File, OpenOptions},
@@ -23,11 +24,13 @@ pub fn log_path(state: &StateDir, name: &WorkloadName) -> PathBuf {
 pub(crate) fn clear_logs(state: &StateDir, name: &WorkloadName) {
     let proxy = log_path(state, name);
     let workload = state.logs().join(format!("{name}.log"));
+    reach(Point::LogsClearBefore);
     for path in [proxy, workload] {
         for number in 0..=KEPT {
             let _ = std::fs::remove_file(if number == 0 { path.clone() } else { aside(&path, number) });
         }
     }
+    reach(Point::LogsClearAfter);
 }
 
 fn aside(path: &Path, number: u32) -> PathBuf {
@@ -55,18 +58,28 @@ impl RotatedLog {
 }
 
 fn open(path: &Path) -> io::Result<(File, u64)> {
-    let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+    let file = open_file(path)?;
     let bytes = file.metadata()?.len();
     Ok((file, bytes))
 }
 
+/// The supervisor's log, made if it is not there: also for the command that starts it.
+pub(super) fn open_file(path: &Path) -> io::Result<File> {
+    reach(Point::ProxyLogOpenBefore);
+    let opened = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+    reach(Point::ProxyLogOpenAfter);
+    opened
+}
+
 impl Current {
     fn rotate(&mut self) -> io::Result<()> {
+        reach(Point::ProxyLogAsideBefore);
         let aside = |number| aside(&self.path, number);
         for number in (1..KEPT).rev() {
             let _ = std::fs::rename(aside(number), aside(number + 1));
         }
         std::fs::rename(&self.path, aside(1))?;
+        reach(Point::ProxyLogAsideAfter);
         (self.file, self.bytes) = open(&self.path)?;
         Ok(())
     }

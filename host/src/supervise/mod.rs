@@ -23,7 +23,7 @@ mod wire;
 
 pub(crate) use backoff::wants_restart;
 pub(crate) use deploy::how;
-pub(crate) use front::{free_port, reading, sides};
+pub(crate) use front::{check_port, free_port, reading, sides};
 pub(crate) use log::clear_logs;
 pub use log::log_path;
 pub use run::{Attendance, Reporter, SUPERVISOR_ARGUMENT, run, supervise};

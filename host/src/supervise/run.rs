@@ -215,12 +215,10 @@ pub async fn supervise(
         port => format!("starting '{}', which is to listen on port {port}", task.name),
     };
     reporter.progress(&doing, None);
-    reach(Point::ControlBindBefore);
     let mut control = match Control::open(&state, &task.name) {
         Ok(control) => control,
         Err(error) => return Err(give_up(task, Some(deployment), reporter, error).await),
     };
-    reach(Point::ControlBindAfter);
     let told = pass_on(events, &task.uid, reporter);
     let started = start(&mut deployment, &mut control, attendance.abandoned, told).await;
     let (listener, port) = match started {

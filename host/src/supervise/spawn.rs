@@ -3,10 +3,7 @@ use super::run::SUPERVISOR_ARGUMENT;
 use super::wire::{Ended, Line, Progress, Task};
 use crate::failpoint::{Point, reach};
 use crate::status::StateDir;
-use std::{
-    fs::OpenOptions, io, os::fd::OwnedFd, os::unix::fs::OpenOptionsExt, os::unix::net::UnixStream,
-    process::Stdio,
-};
+use std::{io, os::fd::OwnedFd, os::unix::net::UnixStream, process::Stdio};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 /// The longest line that a supervisor says.
@@ -45,7 +42,7 @@ pub async fn spawn(task: &Task, operation: OwnedFd) -> io::Result<Supervisor> {
 /// Where a panic of the supervisor goes, and what it says before its own log is open.
 fn open_log(state: &StateDir, task: &Task) -> io::Result<std::fs::File> {
     state.make_logs().map_err(io::Error::other)?;
-    OpenOptions::new().append(true).create(true).mode(0o600).open(super::log_path(state, &task.name))
+    super::log::open_file(&super::log_path(state, &task.name))
 }
 
 impl Supervisor {

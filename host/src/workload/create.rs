@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint::{Point, reach};
 use crate::plugin::{CallError, RuntimeClient};
 use crate::status::{
-    Event, OperationLock, Owner, RunConfig, StatusRecord, StoreError, Transport, Uid, WorkloadName,
+    Event, Kept, OperationLock, Owner, RunConfig, StatusRecord, StoreError, Transport, Uid, WorkloadName,
 };
 use crate::supervise::{self, Mode, Progress};
 use std::{net::IpAddr, sync::Arc};
@@ -64,16 +64,31 @@ impl Manager {
         let spec = specification(self.config(), &run, client.stamp(), &host_id, run.target_port.max(1))?;
         client.validate(&spec).await.map_err(refused)?;
         let operation = self.reserve(&mut run, &names, request.name.is_some()).await?;
-        reach(Point::RunConfigCreated);
         let mut record = StatusRecord::new(run.uid.clone());
         record.apply(Event::StartBegun).map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))?;
+        self.record_first(&run, record)?;
+        reach(Point::StartRecorded);
+        Ok((run, operation))
+    }
+
+    /// The first file of every workload, exclusively (R01), and what another product's file says beside it. The caller
+    /// holds the operation lock of its name.
+    pub(super) fn enter(&self, run: &RunConfig, kept: &Kept) -> std::result::Result<(), StoreError> {
+        self.store().create_run_config_keeping(run, kept)?;
+        // The logs of an earlier workload of this name end here.
+        supervise::clear_logs(self.store().state(), &run.name);
+        reach(Point::RunConfigCreated);
+        Ok(())
+    }
+
+    /// The first status record; where it cannot be written there is no workload.
+    pub(super) fn record_first(&self, run: &RunConfig, record: StatusRecord) -> Result<()> {
         let written = self.store().update_status::<StoreError>(&run.name, &run.uid, |_| Ok(record));
         if let Err(error) = written {
             self.store().remove_run_config(&run.name, &run.uid)?;
             return Err(error.into());
         }
-        reach(Point::StartRecorded);
-        Ok((run, operation))
+        Ok(())
     }
 
     fn surroundings(&self) -> Surroundings<'_> {
@@ -193,12 +208,8 @@ impl Manager {
                 }
             };
             run.name = name.clone();
-            match self.store().create_run_config(run) {
-                Ok(()) => {
-                    // The logs of an earlier workload of this name end here.
-                    supervise::clear_logs(self.store().state(), name);
-                    return Ok(operation);
-                }
+            match self.enter(run, &Kept::new()) {
+                Ok(()) => return Ok(operation),
                 Err(StoreError::AlreadyExists { .. }) if !was_chosen => {}
                 Err(error @ StoreError::AlreadyExists { .. }) => {
                     let hint = format!("choose another --name, or remove it first: wharf rm {name}");

@@ -195,7 +195,10 @@ fn kill(identity: &ProcessIdentity) -> std::io::Result<()> {
     if !alive {
         return Ok(());
     }
-    match pidfd_send_signal(&process, Signal::KILL) {
+    reach(Point::SupervisorKillBefore);
+    let killed = pidfd_send_signal(&process, Signal::KILL);
+    reach(Point::SupervisorKillAfter);
+    match killed {
         Err(rustix::io::Errno::SRCH) => Ok(()),
         other => Ok(other?),
     }

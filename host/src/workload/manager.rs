@@ -152,6 +152,8 @@ impl Manager {
     /// The workload by its labels alone.
     pub(super) async fn find(&self, run: &RunConfig, client: &RuntimeClient) -> Result<Option<Handle>> {
         let found = client.find(&self.host_id()?, run.uid.as_str()).await;
+        // Its labels first: what was taken over may have been made anew, and the record of that been lost.
+        let found = found.map(|found| found.or_else(|| run.taken_over()));
         found.map_err(|error| Error {
             kind: ErrorKind::Owner,
             ..Error::from(error).while_doing(format!("what there is of '{}' is not known", run.name))

@@ -6,6 +6,8 @@
 mod adopt;
 mod create;
 mod forget;
+mod import;
+mod import_report;
 mod list;
 mod logs;
 mod manager;
@@ -20,11 +22,13 @@ mod start;
 mod status;
 mod stop;
 mod survey;
+mod takeover;
 mod view;
 mod watch;
 
 pub use adopt::{Adopted, Adoption};
 pub use forget::Forgotten;
+pub use import_report::{Import, ImportResult};
 pub use list::ListOptions;
 pub use logs::{LogReader, LogSource};
 pub use manager::Manager;

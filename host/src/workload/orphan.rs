@@ -5,7 +5,6 @@
 use super::forget::{shown, state_word};
 use super::manager::Manager;
 use crate::error::{Error, ErrorKind, Result};
-use crate::failpoint::{Point, reach};
 use crate::reconcile::{Observed, Resource, observe_all};
 use crate::status::{Listing, RunConfig, Uid, WorkloadName};
 use serde::Serialize;
@@ -131,10 +130,7 @@ impl Manager {
             return Err(Error::new(ErrorKind::Owner, message));
         }
         self.refuse_known(id, &self.store().list_run_configs()?)?;
-        reach(Point::OrphanRemoveBefore);
-        let removed = client.remove(&handle).await;
-        reach(Point::OrphanRemoveAfter);
-        match removed {
+        match client.remove(&handle).await {
             Err(error) if error.code() != Some(ErrorCode::NotFound) => return Err(error.into()),
             _ => {}
         }

@@ -43,9 +43,7 @@ impl Manager {
             _ => Ok(()),
         };
         if let Some(handle) = self.handle(run, Some(record), client).await? {
-            reach(Point::RemoveCallBefore);
             missing_is_fine(client.remove(&handle).await)?;
-            reach(Point::RemoveCallAfter);
         }
         // A restart that was cut short left what its record does not name.
         if let Some(left) = self.find(run, client).await? {
@@ -75,7 +73,6 @@ impl Manager {
         if let Err(error) = control::clear(self.store().state(), &run.name) {
             tracing::warn!(name = %run.name, %error, "the control socket of a dead supervisor stays");
         }
-        reach(Point::ControlCleared);
         self.store().remove_status(&run.name, &run.uid)?;
         reach(Point::StatusRemoved);
         self.store().remove_run_config(&run.name, &run.uid)?;

@@ -59,10 +59,10 @@ impl Manager {
             return Err(Error::new(ErrorKind::Usage, message).hint(format!("its URL: {}", run.remote_url)));
         }
         // R08: an owner that is absent, or another one, is told before anything is changed, or called running.
-        self.owner(&run).await?;
+        let client = self.owner(&run).await?;
         let record = self.record_or_set_aside(&operation)?;
         let supervised = LifeProbe::open(self.store().state())?.is_held(name, LockKind::Life)?;
-        let phase = record.map(|record| record.phase);
+        let phase = record.as_ref().map(|record| record.phase);
         if supervised && phase == Some(Phase::Running) {
             // The record says so also while the supervisor is bringing the workload back.
             return match control::report(self.store().state(), name, REPORT_WAIT).await {
@@ -83,6 +83,9 @@ impl Manager {
         if supervised && operation.supervisor_gone(GOING).await.is_err() {
             let message = format!("'{name}' has a supervisor and does not run");
             return Err(Error::new(ErrorKind::Conflict, message).hint(format!("run: wharf restart {name}")));
+        }
+        if run.is_taken_over() {
+            self.check_takeover(&run, record.as_ref(), &client).await?;
         }
         self.store().update_status::<Error>(name, &run.uid, |record| {
             let mut record = record.unwrap_or_else(|| StatusRecord::new(run.uid.clone()));

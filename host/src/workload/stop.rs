@@ -106,9 +106,7 @@ impl Manager {
         let exit = match self.handle(&run, record.as_ref(), &client).await? {
             Some(handle) => {
                 let timeout = if told.is_some() { Duration::ZERO } else { timeout };
-                reach(Point::StopCallBefore);
                 client.stop(&handle, timeout).await.map_err(|error| owner_error(&run, error))?;
-                reach(Point::StopCallAfter);
                 let seen = client.inspect(&handle).await.ok();
                 prove_owner(&client, &run).await?;
                 told.or_else(|| seen.and_then(|seen| seen.exit))

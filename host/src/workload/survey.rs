@@ -2,10 +2,13 @@
 //! and gave no answer is named (R07).
 use super::manager::Manager;
 use crate::error::{Result, chain};
-use crate::reconcile::{Claim, Observed, Resource, claim, observe, observe_all};
+use crate::reconcile::{
+    Claim, Observed, Resource, Sighting, claim, claim_among, may_have_strangers, observe, observe_all,
+    observe_strangers,
+};
 use crate::status::RunConfig;
 use futures_util::future::join_all;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::Duration;
 use wharf_sdk::HealthState;
@@ -26,6 +29,26 @@ impl Survey {
     /// Whose a workload without an owner is.
     pub(super) fn claim(&self, run: &RunConfig) -> Claim {
         claim(run.uid.as_str(), &self.resources, &self.silent)
+    }
+}
+
+/// What the runtimes showed of another product's.
+#[derive(Default)]
+pub(super) struct StrangerSurvey {
+    sightings: Vec<Sighting>,
+    silent: Vec<String>,
+}
+
+impl StrangerSurvey {
+    /// Everything that was seen.
+    pub(super) fn sightings(&self) -> &[Sighting] {
+        &self.sightings
+    }
+
+    /// Whose is what this names.
+    pub(super) fn claim(&self, is_meant: impl Fn(&Sighting) -> bool) -> Claim {
+        let meant = self.sightings.iter().filter(|sighting| is_meant(sighting));
+        claim_among(meant.map(|sighting| &sighting.resource), &self.silent)
     }
 }
 
@@ -66,6 +89,23 @@ impl Manager {
         let observed = observe_all(self.plugins()?, &host_id, all.iter().copied()).await;
         let silent = self.silent(&observed, &all).await?;
         Ok(Survey { resources: observed.resources(), observed, silent })
+    }
+
+    /// Asks every runtime that may have it for what carries these labels and is no host's of wharf.
+    pub(super) async fn survey_strangers(&self, labels: &BTreeMap<String, String>) -> Result<StrangerSurvey> {
+        let configs = self.store().list_run_configs()?;
+        let plugins = self.plugins()?;
+        let provided = plugins.catalog().runtimes();
+        // What runs no images is neither asked nor missed.
+        let concerns = |run: &&RunConfig| {
+            let mut named = provided.iter().filter(|provided| provided.runtime.name == run.runtime_name);
+            named.all(|provided| may_have_strangers(provided.runtime))
+        };
+        let all: Vec<&RunConfig> =
+            configs.iter().filter_map(|(_, config)| config.as_ref().ok()).filter(concerns).collect();
+        let observed = observe_strangers(plugins, all.iter().copied(), labels).await;
+        let silent = self.silent(&observed, &all).await?;
+        Ok(StrangerSurvey { sightings: observed.sightings(), silent })
     }
 
     /// Who leaves a trace on this machine and gave no complete answer.

@@ -22,6 +22,7 @@ fn the_short_help_lists_the_commands() {
       logs        Show what a workload writes
       reconcile   Bring workloads to what they should be, as far as evidence supports it
       adopt       Give an owner to a workload that has none
+      import      Take over workloads of another product
       export      Print a workload's RunConfig, to be given to: wharf run --from-config
       runtime     See which runtimes there are, and whether they work
       doctor      Try everything that workloads need, and say what to do about what is missing
@@ -57,6 +58,7 @@ fn the_help_has_examples_and_exit_codes() {
       logs        Show what a workload writes
       reconcile   Bring workloads to what they should be, as far as evidence supports it
       adopt       Give an owner to a workload that has none
+      import      Take over workloads of another product
       export      Print a workload's RunConfig, to be given to: wharf run --from-config
       runtime     See which runtimes there are, and whether they work
       doctor      Try everything that workloads need, and say what to do about what is missing
@@ -212,6 +214,7 @@ fn each_command_has_examples_in_its_help() {
         "logs",
         "reconcile",
         "adopt",
+        "import toolhive",
         "export",
         "runtime list",
         "runtime info",

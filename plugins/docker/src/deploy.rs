@@ -41,7 +41,8 @@ impl ContainerRuntime {
             Some(kept) => kept,
             None => self.noted(Making { engine, spec: spec.clone(), body }.begin(turn).await)?,
         };
-        Ok(HandleData { container, target_port: container::target_port(spec) }.to_handle(&spec.uid))
+        let target_port = container::target_port(spec);
+        Ok(HandleData { container, target_port, taken: None }.to_handle(&spec.uid))
     }
 
     /// Docker refuses what is missing, Podman makes a folder of it. What an engine in a virtual machine sees is not known.

@@ -179,6 +179,11 @@ impl Engine {
         Ok((instance, self.list_on(&mut session, labels).await?))
     }
 
+    /// All containers that a kind of filter lets pass, running or not, whoever made them.
+    pub(crate) async fn list_by(&self, key: &str, values: &[String]) -> Result<Vec<Summary>, Error> {
+        self.ask(&format!("/containers/json?all=true&{}", filters(key, values))).await
+    }
+
     async fn list_on(&self, session: &mut Session, labels: &[String]) -> Result<Vec<Summary>, Error> {
         let path = format!("/containers/json?all=true&{}", filters("label", labels));
         let mut seen: Vec<Summary> = read(session.ask(&path).await?)?;

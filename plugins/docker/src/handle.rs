@@ -1,9 +1,14 @@
 //! The handle of these runtimes, as the host stores it.
+use crate::labels;
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap};
 use wharf_sdk::{Error, ErrorCode, Handle, Result};
 
 /// The version of the form below.
 const VERSION: u32 = 1;
+/// The version of a handle of what was taken over: an older plugin would look for labels that its container lacks, and
+/// say that it is gone.
+const VERSION_TAKEN: u32 = 2;
 
 /// The length of a container's id. An engine takes names and beginnings of ids as well, which may come to mean another.
 const ID_LEN: usize = 64;
@@ -16,24 +21,48 @@ pub(crate) struct HandleData {
     /// The port inside the container; none: it speaks over stdin and stdout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) target_port: Option<u16>,
+    /// Somebody else made it; none: it is wharf's own, and its labels say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) taken: Option<Taken>,
+}
+
+/// A container that was taken over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Taken {
+    /// What it was found by, and must still carry.
+    pub(crate) labels: BTreeMap<String, String>,
 }
 
 impl HandleData {
     /// As a handle.
     pub(crate) fn to_handle(&self, uid: &str) -> Handle {
-        let data = match self.target_port {
+        let mut data = match self.target_port {
             Some(port) => serde_json::json!({ "container": self.container, "target_port": port }),
             None => serde_json::json!({ "container": self.container }),
         };
-        Handle { uid: uid.to_owned(), version: VERSION, data }
+        let version = match &self.taken {
+            Some(taken) => {
+                data["taken"] = serde_json::json!({ "labels": taken.labels });
+                VERSION_TAKEN
+            }
+            None => VERSION,
+        };
+        Handle { uid: uid.to_owned(), version, data }
+    }
+
+    /// Whether a container with these labels can be the one that was taken over: none of wharf's is.
+    pub(crate) fn fits(&self, labels: Option<&HashMap<String, String>>) -> bool {
+        let (Some(taken), Some(labels)) = (&self.taken, labels) else { return false };
+        !labels.contains_key(labels::HOST_ID)
+            && taken.labels.iter().all(|(name, value)| labels.get(name) == Some(value))
     }
 
     /// From a handle; one of another version, or of another runtime, is refused.
     pub(crate) fn read(handle: &Handle) -> Result<Self> {
-        if handle.version != VERSION {
+        if !(VERSION..=VERSION_TAKEN).contains(&handle.version) {
             let message = format!(
-                "the stored handle has version {}, and this plugin knows version {VERSION}; use the plugin that \
-                 started the workload, or remove the workload with --forget",
+                "the stored handle has version {}, and this plugin knows versions up to {VERSION_TAKEN}; use the \
+                 plugin that started the workload, or remove the workload with --forget",
                 handle.version
             );
             return Err(Error::new(ErrorCode::Unsupported, message));
@@ -43,6 +72,9 @@ impl HandleData {
         // The id becomes part of a path.
         if data.container.len() != ID_LEN || !data.container.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(Error::invalid("the stored handle names no container's id"));
+        }
+        if data.taken.is_some() != (handle.version == VERSION_TAKEN) {
+            return Err(Error::invalid("the stored handle does not say whose container it is"));
         }
         Ok(data)
     }
@@ -55,22 +87,43 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again() {
         for target_port in [None, Some(8080)] {
-            let data = HandleData { container: "0af3".repeat(16), target_port };
-            assert_eq!(HandleData::read(&data.to_handle("u")).unwrap(), data);
+            let taken = Taken { labels: BTreeMap::from([("maker".to_owned(), "other".to_owned())]) };
+            for taken in [None, Some(taken)] {
+                let data = HandleData { container: "0af3".repeat(16), target_port, taken };
+                assert_eq!(HandleData::read(&data.to_handle("u")).unwrap(), data);
+            }
         }
     }
 
     #[test]
     fn handles_of_others_are_refused_in_words() {
         let handle = |version, data| Handle { uid: "u".to_owned(), version, data };
-        let newer = HandleData::read(&handle(2, serde_json::json!({}))).unwrap_err();
+        let newer = HandleData::read(&handle(3, serde_json::json!({}))).unwrap_err();
         assert_eq!(newer.code, ErrorCode::Unsupported);
-        assert!(newer.message.contains("version 2"), "{newer}");
+        assert!(newer.message.contains("version 3"), "{newer}");
+        let own = serde_json::json!({ "container": "0af3".repeat(16) });
+        assert_eq!(HandleData::read(&handle(2, own)).unwrap_err().code, ErrorCode::InvalidArgument);
         let short = "0af3".repeat(15);
         let name = "name".repeat(16);
         for container in ["", "../images/json", &short, &name] {
             let data = serde_json::json!({ "container": container });
             assert_eq!(HandleData::read(&handle(1, data)).unwrap_err().code, ErrorCode::InvalidArgument);
         }
+    }
+
+    #[test]
+    fn r09_a_container_that_was_taken_over_keeps_its_labels_and_has_none_of_wharfs() {
+        let labels = BTreeMap::from([("maker".to_owned(), "other".to_owned())]);
+        let data =
+            HandleData { container: "0af3".repeat(16), target_port: None, taken: Some(Taken { labels }) };
+        let fits = |labels: &[(&str, &str)]| {
+            let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            data.fits(Some(&labels.collect()))
+        };
+        assert!(fits(&[("maker", "other"), ("more", "")]));
+        assert!(!fits(&[("maker", "another")]) && !fits(&[]) && !data.fits(None));
+        assert!(!fits(&[("maker", "other"), (labels::HOST_ID, "h")]));
+        let own = HandleData { taken: None, ..data.clone() };
+        assert!(!own.fits(Some(&HashMap::new())));
     }
 }

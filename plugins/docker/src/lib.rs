@@ -4,7 +4,8 @@
 //! How an engine is found is the table of [`find`]. Nothing is kept here that outlives this process: labels and the
 //! container's id tell everything to a later one.
 //!
-//! Invariants: what is made carries the labels of [`labels`], and is found by them or by its id, never by its name; an
+//! Invariants: what is made carries the labels of [`labels`], and is found by them or by its id, never by its name; what
+//! was taken over from others ([`takeover`]) is found by its id while it carries their labels and none of these; an
 //! engine that gives no answer is `unavailable`, never `not_found`; ports are published on 127.0.0.1 alone; nothing
 //! polls.
 #![forbid(unsafe_code)]
@@ -30,6 +31,7 @@ mod observe;
 mod profile;
 mod reference;
 mod runtime;
+mod takeover;
 mod turns;
 
 use runtime::ContainerRuntime;
@@ -43,7 +45,7 @@ wharf_sdk::export_runtime! {
             Capability::PERMISSION_PROFILE, Capability::USER, Capability::PULL, Capability::GROUP,
             Capability::KEEPS,
         ],
-        abilities: [logs, attach],
+        abilities: [logs, attach, takeover],
         accepts: ["image"],
         priority: 30,
     },
@@ -54,7 +56,7 @@ wharf_sdk::export_runtime! {
             Capability::PERMISSION_PROFILE, Capability::USER, Capability::PULL, Capability::GROUP,
             Capability::KEEPS,
         ],
-        abilities: [logs, attach],
+        abilities: [logs, attach, takeover],
         accepts: ["image"],
         priority: 20,
     },

@@ -16,6 +16,7 @@ pub(crate) struct Summary {
     pub(crate) id: Option<String>,
     #[serde(rename = "ImageID")]
     image_id: Option<String>,
+    pub(crate) image: Option<String>,
     labels: Option<HashMap<String, String>>,
     state: Option<String>,
     status: Option<String>,
@@ -48,6 +49,7 @@ impl Summary {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Port {
+    private_port: Option<u16>,
     public_port: Option<u16>,
 }
 
@@ -106,9 +108,32 @@ struct Binding {
     host_port: Option<String>,
 }
 
+impl Summary {
+    pub(crate) const fn labels(&self) -> Option<&HashMap<String, String>> {
+        self.labels.as_ref()
+    }
+}
+
 /// A container of a listing; none where it lacks what makes it ours.
-pub(crate) fn of_summary(seen: Summary) -> Option<Observation> {
-    let mut observation = observation(seen.id?, &seen.labels.unwrap_or_default())?;
+pub(crate) fn of_summary(mut seen: Summary) -> Option<Observation> {
+    let mut observation = observation(seen.id.take()?, &seen.labels.take().unwrap_or_default())?;
+    fill_from_summary(&mut observation, &seen);
+    let port = seen.ports.unwrap_or_default().into_iter().find_map(|port| port.public_port);
+    observation.address = port.map(address);
+    Some(observation)
+}
+
+/// A container of a listing that was taken over, or can be; whose it is the caller knows.
+pub(crate) fn of_taken(seen: Summary, data: &HandleData) -> Observation {
+    let mut observation = nobodys(&data.container);
+    fill_from_summary(&mut observation, &seen);
+    let ports = seen.ports.unwrap_or_default();
+    let published = ports.iter().filter_map(|port| Some((port.private_port?, port.public_port?)));
+    observation.address = the_one(published).map(address);
+    observation
+}
+
+fn fill_from_summary(observation: &mut Observation, seen: &Summary) {
     observation.state = workload_state(seen.state.as_deref());
     if observation.state == WorkloadState::Stopped {
         let code = seen
@@ -117,9 +142,6 @@ pub(crate) fn of_summary(seen: Summary) -> Option<Observation> {
             .and_then(|status| status.strip_prefix(EXITED)?.split_once(')')?.0.parse().ok());
         observation.exit = Some(Exit { code, ..Exit::default() });
     }
-    let port = seen.ports.unwrap_or_default().into_iter().find_map(|port| port.public_port);
-    observation.address = port.map(address);
-    Some(observation)
 }
 
 /// A container that was inspected.
@@ -132,16 +154,48 @@ pub(crate) fn of_inspection(seen: Inspection) -> Result<Observation> {
         .ok_or_else(|| Error::not_found("the container with the recorded id is not wharf's"))?;
     observation.confinement =
         seen.host_config.map(|settings| settings.confinement(labels.get(labels::WEAKER)));
-    let state = seen.state.unwrap_or_default();
-    observation.state = workload_state(state.status.as_deref());
-    if observation.state == WorkloadState::Stopped {
-        observation.exit = Some(exit(&state));
-    }
-    observation.started_at_ms = state.started_at.as_deref().and_then(millis);
+    fill_from_state(&mut observation, &seen.state.unwrap_or_default());
     let ports = seen.network_settings.and_then(|network| network.ports).unwrap_or_default();
     let port = ports.into_values().flatten().flatten().find_map(|binding| binding.host_port?.parse().ok());
     observation.address = port.map(address);
     Ok(observation)
+}
+
+/// A container that was taken over, inspected; whose it is the caller knows.
+pub(crate) fn of_taken_inspection(seen: Inspection, data: &HandleData) -> Result<Observation> {
+    let (Some(_), Some(labels)) = (seen.id, seen.config.and_then(|config| config.labels)) else {
+        return Err(Error::internal("the engine's answer lacks the container's id or its labels"));
+    };
+    if !data.fits(Some(&labels)) {
+        return Err(Error::not_found(
+            "the container with the recorded id is not the one that was taken over",
+        ));
+    }
+    let mut observation = nobodys(&data.container);
+    fill_from_state(&mut observation, &seen.state.unwrap_or_default());
+    let ports = seen.network_settings.and_then(|network| network.ports).unwrap_or_default();
+    let published = ports.into_iter().flat_map(|(inner, bindings)| {
+        let inner = inner.split('/').next().and_then(|port| port.parse().ok());
+        let bindings = bindings.unwrap_or_default().into_iter();
+        bindings.filter_map(move |binding| Some((inner?, binding.host_port?.parse().ok()?)))
+    });
+    observation.address = the_one(published).map(address);
+    Ok(observation)
+}
+
+fn fill_from_state(observation: &mut Observation, state: &State) {
+    observation.state = workload_state(state.status.as_deref());
+    if observation.state == WorkloadState::Stopped {
+        observation.exit = Some(exit(state));
+    }
+    observation.started_at_ms = state.started_at.as_deref().and_then(millis);
+}
+
+/// The only port that is published, on whichever addresses: of several, which one it is nobody says.
+fn the_one(published: impl Iterator<Item = (u16, u16)>) -> Option<u16> {
+    let published: Vec<_> = published.collect();
+    let (inner, outer) = *published.first()?;
+    published.iter().all(|(other, _)| *other == inner).then_some(outer)
 }
 
 /// Whether it runs.
@@ -163,20 +217,24 @@ fn workload_state(name: Option<&str>) -> WorkloadState {
 fn observation(container: String, labels: &HashMap<String, String>) -> Option<Observation> {
     let (uid, host_id) = (labels.get(labels::UID)?.clone(), labels.get(labels::HOST_ID)?.clone());
     let target_port = labels.get(labels::TARGET_PORT).and_then(|port| port.parse().ok());
-    let object = container.get(..SHORT_ID).unwrap_or(&container).to_owned();
-    let handle = Some(HandleData { container, target_port }.to_handle(&uid));
-    let state = WorkloadState::Unknown;
-    Some(Observation {
-        uid,
-        host_id,
-        handle,
-        object,
-        state,
+    let seen = nobodys(&container);
+    let handle = Some(HandleData { container, target_port, taken: None }.to_handle(&uid));
+    Some(Observation { uid, host_id, handle, ..seen })
+}
+
+/// A container of which nothing is known yet.
+fn nobodys(container: &str) -> Observation {
+    Observation {
+        uid: String::new(),
+        host_id: String::new(),
+        handle: None,
+        object: container.get(..SHORT_ID).unwrap_or(container).to_owned(),
+        state: WorkloadState::Unknown,
         exit: None,
         started_at_ms: None,
         address: None,
         confinement: None,
-    })
+    }
 }
 
 fn exit(state: &State) -> Exit {

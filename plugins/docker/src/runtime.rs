@@ -111,7 +111,7 @@ impl ContainerRuntime {
         }
     }
 
-    async fn instance_of(&self, engine: &Engine) -> Result<String> {
+    pub(crate) async fn instance_of(&self, engine: &Engine) -> Result<String> {
         let socket = self.socket()?;
         engine.instance().await.map_err(|error| {
             *self.known() = None;
@@ -124,6 +124,12 @@ impl ContainerRuntime {
         let engine = self.engine().await?;
         let seen = engine.inspect(&data.container).await;
         let seen = seen.map_err(|error| self.failed("the container cannot be inspected", &error))?;
+        if data.taken.is_some() {
+            let mut observation = observe::of_taken_inspection(seen, &data)?;
+            (observation.uid, observation.host_id) = (handle.uid.clone(), self.host_id.clone());
+            observation.handle = Some(handle.clone());
+            return Ok(observation);
+        }
         let observation = observe::of_inspection(seen)?;
         if observation.uid != handle.uid || observation.host_id != self.host_id {
             return Err(Error::not_found("the container with the recorded id is another workload's"));

@@ -2,7 +2,7 @@
 use super::{forward, serve, world};
 use crate::context::{ConnectDocument, Context, HostServices};
 use crate::types::{Error, Result};
-use crate::{Attach, Confine, Logs, Runtime, document};
+use crate::{Attach, Confine, Logs, Runtime, Takeover, document};
 use abi_stable::std_types::{RResult, RString};
 use std::{future::Future, pin::Pin, sync::Arc};
 use wharf_abi::{FfiFuture, HostBox, PluginBox, PluginModule, PluginModule_Ref};
@@ -49,6 +49,14 @@ impl Registration {
     #[must_use]
     pub fn confine<T: Confine>(mut self) -> Self {
         self.abilities.confine = Some(serve::confine::<T>);
+        self
+    }
+
+    /// The type takes over what others made.
+    #[must_use]
+    pub fn takeover<T: Takeover>(mut self) -> Self {
+        self.abilities.strangers = Some(serve::strangers::<T>);
+        self.abilities.taken = Some(serve::taken::<T>);
         self
     }
 }

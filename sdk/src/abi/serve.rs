@@ -2,7 +2,7 @@
 use super::{forward, gate::Gates, pump::Pump, world};
 use crate::document::{self, DocumentError, Nothing, OnWorkload, operation};
 use crate::types::{Error, ErrorCode, Handle, LogOptions, Result, StopOptions, WorkloadSpec};
-use crate::{Attach, ByteStream, Confine, Logs, Runtime};
+use crate::{Attach, ByteStream, Confine, Logs, Runtime, Takeover};
 use abi_stable::{
     sabi_trait::prelude::TD_Opaque,
     std_types::{RResult, RString},
@@ -19,6 +19,7 @@ use wharf_abi::{FfiFuture, HostBox, Plugin, Plugin_TO, PluginBox, Reply, Stream_
 
 type Boxed<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
 type Caller = fn(Arc<dyn std::any::Any + Send + Sync>) -> Boxed<String>;
+type Asker = fn(Arc<dyn std::any::Any + Send + Sync>, String) -> Boxed<String>;
 type Opener = fn(Arc<dyn std::any::Any + Send + Sync>, String) -> Boxed<ByteStream>;
 
 /// The optional abilities of a type.
@@ -27,6 +28,8 @@ pub(super) struct Abilities {
     pub(super) logs: Option<Opener>,
     pub(super) attach: Option<Opener>,
     pub(super) confine: Option<Caller>,
+    pub(super) strangers: Option<Asker>,
+    pub(super) taken: Option<Asker>,
 }
 
 /// A runtime with its type erased.
@@ -60,6 +63,8 @@ impl<T: Runtime> Typed<T> {
                 Some(confinement) => confinement(self.runtime.clone()).await,
                 None => Err(unknown(operation)),
             },
+            operation::STRANGERS => self.ask(self.abilities.strangers, operation, document).await,
+            operation::TAKEN => self.ask(self.abilities.taken, operation, document).await,
             operation::VALIDATE => {
                 runtime.validate(&specification(document)?).await?;
                 reply(Nothing {})
@@ -68,6 +73,11 @@ impl<T: Runtime> Typed<T> {
             operation::WAIT => reply(runtime.wait(&handle(document)?).await?),
             _ => self.change(operation, document).await,
         }
+    }
+
+    async fn ask(&self, asker: Option<Asker>, operation: &str, document: &str) -> Result<String> {
+        let asker = asker.ok_or_else(|| unknown(operation))?;
+        asker(self.runtime.clone(), document.to_owned()).await
     }
 
     /// The operations that change a workload, one at a time for each uid.
@@ -174,6 +184,22 @@ pub(super) fn attach<T: Attach>(
 /// The caller of `confinement` for a type.
 pub(super) fn confine<T: Confine>(runtime: Arc<dyn std::any::Any + Send + Sync>) -> Boxed<String> {
     Box::pin(async move { reply(typed::<T>(runtime)?.confinement().await?) })
+}
+
+/// The asker of `strangers` for a type.
+pub(super) fn strangers<T: Takeover>(
+    runtime: Arc<dyn std::any::Any + Send + Sync>,
+    document: String,
+) -> Boxed<String> {
+    Box::pin(async move { reply(typed::<T>(runtime)?.strangers(&read(&document)?).await?) })
+}
+
+/// The asker of `taken` for a type.
+pub(super) fn taken<T: Takeover>(
+    runtime: Arc<dyn std::any::Any + Send + Sync>,
+    document: String,
+) -> Boxed<String> {
+    Box::pin(async move { reply(typed::<T>(runtime)?.taken(&read(&document)?).await?) })
 }
 
 fn typed<T: Runtime>(runtime: Arc<dyn std::any::Any + Send + Sync>) -> Result<Arc<T>> {

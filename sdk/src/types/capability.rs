@@ -20,6 +20,8 @@ impl Capability {
     pub const ATTACH: Self = Self::named("attach");
     /// Tells what it can enforce here.
     pub const CONFINE: Self = Self::named("confine");
+    /// Finds what others made by its labels, and takes it over.
+    pub const TAKEOVER: Self = Self::named("takeover");
     /// A workload with a port goes on when the process that deployed it ends, and is found again.
     pub const OUTLIVE: Self = Self::named("outlive");
     /// The engine restarts workloads by itself and cannot be told not to; wharf then does not.

@@ -10,6 +10,7 @@ mod observation;
 mod options;
 mod profile;
 mod spec;
+mod stranger;
 
 pub use capability::Capability;
 pub use error::{Error, ErrorCode, Result};
@@ -20,3 +21,4 @@ pub use observation::{
 pub use options::{LogOptions, StopOptions};
 pub use profile::{InboundPermissions, NetworkPermissions, Outbound, OutboundPermissions, PermissionProfile};
 pub use spec::{PullPolicy, Source, Transport, WorkloadSpec};
+pub use stranger::{Sought, Stranger, Strangers, TakenOver};

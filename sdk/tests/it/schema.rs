@@ -7,8 +7,8 @@ use std::{env, fs, path::Path};
 use wharf_sdk::document::{ConnectDocument, Envelope, Event, LogRecord, Nothing, OnWorkload, operation};
 use wharf_sdk::stamp::Stamp;
 use wharf_sdk::{
-    Confinement, Error, Exit, Handle, Health, Instance, Listing, LogOptions, Observation, StopOptions,
-    WorkloadSpec,
+    Confinement, Error, Exit, Handle, Health, Instance, Listing, LogOptions, Observation, Sought,
+    StopOptions, Strangers, TakenOver, WorkloadSpec,
 };
 
 struct Operations {
@@ -44,6 +44,8 @@ fn generated() -> Value {
     operations.add::<OnWorkload, Observation>(operation::INSPECT);
     operations.add::<Nothing, Listing>(operation::LIST);
     operations.add::<Nothing, Confinement>(operation::CONFINEMENT);
+    operations.add::<Sought, Strangers>(operation::STRANGERS);
+    operations.add::<TakenOver, Listing>(operation::TAKEN);
     operations.add::<OnWorkload, Exit>(operation::WAIT);
     operations.add::<OnWorkload, Observation>(operation::RECOVER);
     operations.add_stream::<OnWorkload<LogOptions>>(operation::LOGS);

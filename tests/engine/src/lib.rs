@@ -19,6 +19,7 @@ pub use order::{Act, Flaw, Order};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
+    collections::BTreeMap,
     fs::{self, File, OpenOptions},
     io::{self, Write},
     path::{Path, PathBuf},
@@ -59,6 +60,9 @@ pub struct Object {
     pub host_id: String,
     /// The workload's name.
     pub name: String,
+    /// Other labels.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
     /// What it is doing.
     pub state: State,
     /// Its exit code, once it has ended.

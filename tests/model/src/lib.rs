@@ -31,6 +31,10 @@
 //! - A list is answered at one instant, completely or not at all. An answer of another instance has nothing of ours.
 //! - An engine settles what a client asked for before it answers another question about the same workload.
 //!   [`Mutation::EngineOutlivesItsClients`] shows that no order of records can do without this.
+//! - A call of a plugin and the proof of the instance before it are two steps where a record is dropped or `stopped`
+//!   written after it: another engine may answer the call, has nothing of ours, and says that all is well. The proof
+//!   after it is one list, which tells its instance with what it has. What another engine makes for a deployment, or
+//!   a restart, is not followed: there proof and call are one step.
 //! - No reboot, no remote workload, no adoption, no `--forget`, no foreground.
 //!
 //! # How large it is

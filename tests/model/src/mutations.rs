@@ -38,6 +38,12 @@ pub enum Mutation {
     /// `run` clears up after its supervisor from what it remembers, and makes a record for a RunConfig that the
     /// supervisor has removed already (`workload/start.rs`, `workload/remove.rs`).
     UndoTrustsItsMemory,
+    /// The owner's instance is proven before the call alone: another engine that answers the call has nothing of ours,
+    /// says that all is well, and is believed (`workload/{stop,remove}.rs`, `supervise/run.rs`).
+    ProofBeforeTheCallAlone,
+    /// After the call the instance is proven, and not in the same answer that nothing is left: the engine that
+    /// answered the call may have gone again in between.
+    ProofApartFromTheLook,
     /// A row without a record is shown as interrupted after two looks at the record and one at the operation lock
     /// (`workload/list.rs`, and the contract's R04: absence has no revision to compare).
     AbsenceAskedOnce,

@@ -28,8 +28,10 @@ pub struct Scenario {
     pub name: &'static str,
     /// How the first name begins: each of these. The second, where there is one, runs on the second runtime.
     pub begins: Vec<Begin>,
-    /// For each process the commands that it may be given, on the first name: all combinations.
+    /// For each process the commands that it may be given: all combinations.
     pub commands: Vec<Vec<Command>>,
+    /// The last process is given its command on the second name; all others on the first.
+    pub apart: bool,
     /// What may go wrong.
     pub budget: Budget,
 }
@@ -54,8 +56,9 @@ impl Scenario {
 
     fn state(&self, begin: Begin, commands: &[Command], rules: &Rules) -> State {
         let mut processes = [const { None }; crate::state::PROCESSES];
-        for (process, command) in processes.iter_mut().zip(commands) {
-            *process = Some(Process::new(*command, 0));
+        for (number, (process, command)) in processes.iter_mut().zip(commands).enumerate() {
+            let name = usize::from(self.apart && number + 1 == commands.len());
+            *process = Some(Process::new(*command, name));
         }
         let mut state = State {
             places: [Place::default(), Place::default()],
@@ -113,13 +116,19 @@ const CHANGES: [Command; 4] = [Command::Run(0), Command::Start, Command::Stop, C
 /// Every beginning, and these commands.
 fn from_everywhere(name: &'static str, commands: Vec<Vec<Command>>, budget: Budget) -> Scenario {
     let begins = vec![Begin::Absent, Begin::Running, Begin::Stopped, Begin::Orphaned];
-    Scenario { name, begins, commands, budget }
+    Scenario { name, begins, commands, apart: false, budget }
 }
 
 /// Two commands that change the same name.
 #[must_use]
 pub fn two_commands(budget: Budget) -> Scenario {
     from_everywhere("two commands", vec![CHANGES.to_vec(); 2], budget)
+}
+
+/// A command on each of two names.
+#[must_use]
+pub fn two_names(budget: Budget) -> Scenario {
+    Scenario { apart: true, ..from_everywhere("a command on each name", vec![CHANGES.to_vec(); 2], budget) }
 }
 
 /// Three commands that change the same name.

@@ -231,14 +231,18 @@ pub enum At {
     Tell,
     /// Waits until the supervisor is gone, to stop.
     AwaitEnd,
-    /// Stops through the owner.
+    /// Stops through the endpoint: whichever engine answers there.
     EngineStop,
+    /// One list that tells its instance, and that nothing runs any more.
+    ProveStop,
     /// Asks the owner once more, to remove.
     AskOwnerToRemove,
     /// Waits until no supervisor lives, to remove.
     AwaitGone,
-    /// Removes through the owner.
+    /// Removes through the endpoint.
     EngineRemove,
+    /// One list that tells its instance, and that nothing is left.
+    ProveRemoval,
     /// Removes the status record.
     RemoveStatus,
     /// Removes the RunConfig.
@@ -326,6 +330,8 @@ pub enum Watching {
     Clear,
     /// A start failed: removes what was deployed.
     GiveUp,
+    /// A creation failed: one list that tells its instance, and that nothing is left.
+    ProveGiveUp,
     /// A start failed: removes the status record.
     GiveUpStatus,
     /// A start failed: removes the RunConfig.

@@ -81,11 +81,18 @@ fn holds(rules: Rules, scenario: Scenario) {
 /// Finds a counterexample to each of these properties.
 fn breaks(mutation: Mutation, rules: Rules, scenario: Scenario, properties: &[&'static str]) {
     let model = Protocol { rules: rules.with(mutation), scenario };
+    let begun = Instant::now();
     let wanted = HasDiscoveries::AllOf(properties.iter().copied().collect());
     let checker = model.checker().threads(THREADS).finish_when(wanted).spawn_bfs().join();
     let mut found = checker.discoveries();
     let all: Vec<_> = found.keys().copied().collect();
-    println!("{mutation:?}: {} states", checker.unique_state_count());
+    println!(
+        "{mutation:?}: {} states, {} steps, depth {}, {:.1} s",
+        checker.unique_state_count(),
+        checker.state_count(),
+        checker.max_depth(),
+        begun.elapsed().as_secs_f64(),
+    );
     for property in properties {
         let Some(path) = found.remove(property) else {
             panic!("{mutation:?} does not break '{property}', only {all:?}");
@@ -108,6 +115,12 @@ fn two_deaths_and_an_exit_hold_every_property_for_every_kind_of_workload() {
 }
 
 #[test]
+fn a_command_on_each_of_two_names_and_a_death_hold_every_property() {
+    holds(two_names(), scenarios::two_names(Budget { crashes: 1, ..Budget::default() }));
+    holds(two_names(), scenarios::two_names(Budget { outages: 1, ..Budget::default() }));
+}
+
+#[test]
 fn engines_that_go_and_deploys_that_are_late_hold_every_property() {
     let gone = Budget { crashes: 1, outages: 1, ..Budget::default() };
     let late = Budget { crashes: 1, exits: 1, deadlines: 1, ..Budget::default() };
@@ -121,6 +134,7 @@ fn engines_that_go_and_deploys_that_are_late_hold_every_property() {
 fn a_reader_among_commands_holds_every_property() {
     holds(two_names(), scenarios::reader_and_two(Budget::default()));
     holds(two_names(), scenarios::reader_and_one(Budget { outages: 1, ..Budget::default() }));
+    holds(two_names(), scenarios::reader_and_one(Budget { crashes: 1, ..Budget::default() }));
     holds(one_name(), scenarios::reader_and_one(Budget { crashes: 1, exits: 1, ..Budget::default() }));
     holds(one_name(), scenarios::reader_and_one(Budget { crashes: 1, outages: 1, ..Budget::default() }));
 }
@@ -182,6 +196,20 @@ fn a_stop_that_trusts_the_end_of_the_supervisor_is_found() {
 fn a_deadline_that_is_taken_for_a_failure_is_found() {
     let scenario = scenarios::two_commands(Budget { deadlines: 1, ..Budget::default() });
     breaks(Mutation::DeadlineIsFailure, one_name(), scenario, &[NO_UNKNOWN_RESOURCE, AGREEMENT]);
+}
+
+#[test]
+fn a_proof_before_the_call_alone_is_found() {
+    let scenario = scenarios::two_commands(Budget { outages: 1, ..Budget::default() });
+    let broken = [NO_EMPTY_SUCCESS, NO_UNKNOWN_RESOURCE];
+    breaks(Mutation::ProofBeforeTheCallAlone, one_name(), scenario, &broken);
+}
+
+#[test]
+fn a_proof_apart_from_the_look_is_found() {
+    let scenario = scenarios::two_commands(Budget { outages: 1, ..Budget::default() });
+    let broken = [NO_EMPTY_SUCCESS, NO_UNKNOWN_RESOURCE];
+    breaks(Mutation::ProofApartFromTheLook, one_name(), scenario, &broken);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! process in it knows whose it is. Nothing but a group limits a workload as a whole: the limits of setrlimit(2) count
 //! single processes, or all of a user's.
 use super::plan::Refusal;
+use crate::failpoint::{Point, reach};
 use rustix::process::Pid;
 use std::{
     collections::BTreeSet,
@@ -66,9 +67,12 @@ impl Groups {
 
     /// Puts a process into all of them.
     pub(in crate::launch) fn add(&self, pid: Pid) -> io::Result<()> {
-        self.folders
-            .iter()
-            .try_for_each(|folder| write(&folder.join("cgroup.procs"), &pid.as_raw_pid().to_string()))
+        self.folders.iter().try_for_each(|folder| {
+            reach(Point::GroupJoinBefore);
+            let joined = write(&folder.join("cgroup.procs"), &pid.as_raw_pid().to_string());
+            reach(Point::GroupJoinAfter);
+            joined
+        })
     }
 
     /// Where they are; they stay.
@@ -86,7 +90,9 @@ impl Drop for Groups {
 /// Removes groups that nobody is in any more.
 pub(in crate::launch) fn remove<'a>(folders: impl IntoIterator<Item = &'a PathBuf>) {
     for folder in folders {
+        reach(Point::GroupRemoveBefore);
         let _ = fs::remove_dir(folder);
+        reach(Point::GroupRemoveAfter);
     }
 }
 
@@ -240,7 +246,10 @@ impl Tree {
 /// One that is there is of an earlier deployment.
 fn make(parent: &Path, uid: &str) -> io::Result<PathBuf> {
     let folder = parent.join(cgroup_name(uid));
-    match fs::create_dir(&folder) {
+    reach(Point::GroupMakeBefore);
+    let made = fs::create_dir(&folder);
+    reach(Point::GroupMakeAfter);
+    match made {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => Ok(folder),
     }

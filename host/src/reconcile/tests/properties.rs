@@ -198,7 +198,7 @@ proptest! {
     }
 
     #[test]
-    fn r03_the_table_is_the_only_way_and_nothing_leads_out_of_removing(
+    fn r06_the_table_is_the_only_way_and_nothing_leads_out_of_removing(
         record in any::record(), events in vec(select(&Event::ALL[..]), 0..12),
     ) {
         let mut now = record.clone();

@@ -62,21 +62,21 @@ pub(crate) fn step(state: &mut State, process: usize, rules: &Rules) -> Option<(
         At::Tell => tell(state, process),
         At::AwaitEnd => await_end(state, process, rules)?,
         At::EngineStop => engine_stop(state, process, rules)?,
+        At::ProveStop => {
+            let config = mine.config?;
+            let proven = state.proves(config, name, rules, |resource| !resource.running)?;
+            if proven { At::Take(Write::Stopped) } else { At::Release }
+        }
         At::AskOwnerToRemove => {
             let owner = mine.config?.owner;
             if answers(owner) { At::Take(Write::RemoveBegun) } else { At::Release }
         }
         At::AwaitGone => place.life.is_none().then_some(At::EngineRemove)?,
-        At::EngineRemove => {
+        At::EngineRemove => engine_remove(state, process, rules)?,
+        At::ProveRemoval => {
             let config = mine.config?;
-            if answers(config.owner) {
-                state.places[name].is_settled(rules).then_some(())?;
-                let handle = state.processes[process].record.and_then(|record| record.handle);
-                state.places[name].remove_all(config, handle, rules);
-                At::RemoveStatus
-            } else {
-                At::Release
-            }
+            let proven = state.proves(config, name, rules, |_| false)?;
+            if proven { At::RemoveStatus } else { At::Release }
         }
         At::RemoveStatus => {
             place.status = place.status.filter(|status| Some(status.uid) != mine.config.map(|it| it.uid));
@@ -326,13 +326,34 @@ fn await_end(state: &State, process: usize, rules: &Rules) -> Option<At> {
     (supervisor.failed && !supervisor.asked).then_some(At::Release)
 }
 
+/// What is missing counts as stopped, so another engine does nothing and says that it is done.
 fn engine_stop(state: &mut State, process: usize, rules: &Rules) -> Option<At> {
     let Process { name, config, record, .. } = state.processes[process];
     let config = config?;
-    if !state.answers(config.owner) {
-        return Some(At::Release);
+    match state.engines[config.owner] {
+        Engine::Down => return Some(At::Release),
+        Engine::Another => {}
+        Engine::Recorded => {
+            state.places[name].is_settled(rules).then_some(())?;
+            state.places[name].stop_all(config, record.and_then(|record| record.handle), rules);
+        }
     }
-    state.places[name].is_settled(rules).then_some(())?;
-    state.places[name].stop_all(config, record.and_then(|record| record.handle), rules);
-    Some(At::Take(Write::Stopped))
+    let believed = rules.has(Mutation::ProofBeforeTheCallAlone);
+    Some(if believed { At::Take(Write::Stopped) } else { At::ProveStop })
+}
+
+/// So does it with what is to be removed.
+fn engine_remove(state: &mut State, process: usize, rules: &Rules) -> Option<At> {
+    let Process { name, config, record, .. } = state.processes[process];
+    let config = config?;
+    match state.engines[config.owner] {
+        Engine::Down => return Some(At::Release),
+        Engine::Another => {}
+        Engine::Recorded => {
+            state.places[name].is_settled(rules).then_some(())?;
+            state.places[name].remove_all(config, record.and_then(|record| record.handle), rules);
+        }
+    }
+    let believed = rules.has(Mutation::ProofBeforeTheCallAlone);
+    Some(if believed { At::RemoveStatus } else { At::ProveRemoval })
 }

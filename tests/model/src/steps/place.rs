@@ -99,6 +99,25 @@ impl State {
         self.engines[owner] == Engine::Recorded
     }
 
+    /// One list after an effect: it tells its instance, and what of a creation is left. Whether that is the recorded
+    /// one, and leaves nothing but what is `allowed`.
+    pub(crate) fn proves(
+        &self,
+        config: Config,
+        name: usize,
+        rules: &Rules,
+        allowed: impl Fn(&Resource) -> bool,
+    ) -> Option<bool> {
+        if !self.answers(config.owner) {
+            return Some(false);
+        }
+        let place = &self.places[name];
+        place.is_settled(rules).then_some(())?;
+        let unseen =
+            [Mutation::ProofApartFromTheLook, Mutation::HandleAlone].into_iter().any(|it| rules.has(it));
+        Some(unseen || place.labelled(config).all(allowed))
+    }
+
     /// The second half of a read-modify-write: replaces the record. Notes where it was not made from what it replaces.
     pub(crate) fn replace(&mut self, name: usize, base: Option<Record>, mut record: Record) {
         let place = &mut self.places[name];

@@ -2,7 +2,7 @@
 
 use crate::mutations::{Mutation, Rules};
 use crate::phase::Event;
-use crate::state::{At, Config, Holder, Late, Note, Process, Record, State, Supervisor, Watching};
+use crate::state::{At, Config, Engine, Holder, Late, Note, Process, Record, State, Supervisor, Watching};
 
 impl Supervisor {
     /// One that was just started.
@@ -105,6 +105,8 @@ pub(crate) fn step(state: &mut State, (name, slot): Slot, rules: &Rules) -> Opti
             ended.then_some(())?;
             if mine.restarts { Watching::RemoveEnded } else { Watching::Take(Note::Ended) }
         }
+        // Another engine has nothing of it, and says that it is stopped. The command asks for the proof.
+        Watching::Stop if state.engines[config.owner] == Engine::Another => Watching::End,
         Watching::Stop if !answers => {
             // Refused, and it goes on. While it restarts it answers "stopped" all the same and ends, if that is wrong.
             mine.failed = true;
@@ -139,7 +141,9 @@ pub(crate) fn step(state: &mut State, (name, slot): Slot, rules: &Rules) -> Opti
             Watching::End
         }
         Watching::GiveUp => {
-            let left = mine.handle.is_some() && !answers;
+            // Another engine has nothing of it, and says that it is removed.
+            let had = mine.handle.is_some();
+            let left = had && state.engines[config.owner] == Engine::Down;
             let nothing_known = rules.has(Mutation::DeadlineIsFailure) && mine.handle.is_none();
             if answers && !nothing_known {
                 place.is_settled(rules).then_some(())?;
@@ -148,10 +152,17 @@ pub(crate) fn step(state: &mut State, (name, slot): Slot, rules: &Rules) -> Opti
             mine.restarting = false;
             // What could not be removed stays on record.
             match (left, mine.creates) {
+                (false, true) if had && !rules.has(Mutation::ProofBeforeTheCallAlone) => {
+                    Watching::ProveGiveUp
+                }
                 (false, true) => Watching::GiveUpStatus,
                 _ => Watching::Take(Note::StartFailed),
             }
         }
+        Watching::ProveGiveUp => match state.proves(config, name, rules, |_| false)? {
+            true => Watching::GiveUpStatus,
+            false => Watching::Take(Note::StartFailed),
+        },
         Watching::GiveUpStatus => {
             place.status = place.status.filter(|status| status.uid != mine.uid);
             Watching::GiveUpConfig

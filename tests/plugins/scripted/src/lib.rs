@@ -1,13 +1,15 @@
 //! Runtimes whose engines are folders, for tests from end to end.
 //!
 //! `scripted-one` and `scripted-two` run workloads that answer MCP, survive every process of wharf, and are found
-//! again by their labels; `scripted-full` claims all that there is, and does what the conformance suite's scripts are
+//! again by their labels; `scripted-images` takes over what others made, `scripted-old-images` is of an SDK that knew
+//! nothing of that; `scripted-full` claims all that there is, and does what the conformance suite's scripts are
 //! named after ([`jobs`]). The folder ([`wharf_test_engine`]) is the endpoint, or comes from the configuration; what a
 //! test orders there is what a call does.
 #![forbid(unsafe_code)]
 mod jobs;
 mod runtime;
 mod server;
+mod takeover;
 mod told;
 mod watch;
 
@@ -25,6 +27,18 @@ wharf_sdk::export_runtime! {
         capabilities: [Capability::STDIO],
         abilities: [attach],
         accepts: ["command"],
+        priority: -10,
+    },
+    "scripted-images": Scripted {
+        capabilities: [Capability::STDIO],
+        abilities: [attach, takeover],
+        accepts: ["image"],
+        priority: -10,
+    },
+    "scripted-old-images": Scripted {
+        capabilities: [Capability::STDIO],
+        abilities: [attach],
+        accepts: ["image"],
         priority: -10,
     },
     "scripted-full": Scripted {

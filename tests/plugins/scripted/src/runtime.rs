@@ -1,7 +1,7 @@
 //! The runtime: the operations on the engine's folder.
 use crate::{
     jobs::{self, Job, Jobs},
-    server,
+    server, takeover,
     told::Told,
     watch::Watch,
 };
@@ -22,8 +22,8 @@ const HUGE_BYTES: usize = 1 << 30;
 /// One of the runtimes.
 pub(crate) struct Scripted {
     name: String,
-    host_id: String,
-    engine: Engine,
+    pub(crate) host_id: String,
+    pub(crate) engine: Engine,
     jobs: Jobs,
 }
 
@@ -36,7 +36,7 @@ struct Configuration {
     engine: Option<String>,
 }
 
-fn failed(error: &io::Error) -> Error {
+pub(crate) fn failed(error: &io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::NotFound => Error::unavailable("the engine does not answer"),
         _ => Error::io("the engine", error),
@@ -45,7 +45,7 @@ fn failed(error: &io::Error) -> Error {
 
 impl Scripted {
     /// Notes a call and does the part of its order that comes before there is a future.
-    fn called(&self, operation: &str, uid: &str) -> Told {
+    pub(crate) fn called(&self, operation: &str, uid: &str) -> Told {
         let call = Call { runtime: self.name.clone(), operation: operation.to_owned(), uid: uid.to_owned() };
         // An engine that is not there has no orders either; the operation itself will find that out.
         Told::in_call(self.engine.called(&call).unwrap_or_default(), format!("{operation} {uid}"))
@@ -53,6 +53,9 @@ impl Scripted {
 
     /// The object of a handle, proven to be this host's and this workload's by its labels.
     fn object(&self, handle: &Handle) -> Result<Object> {
+        if let Some(id) = takeover::id_of(handle) {
+            return takeover::of_handle(self, handle, id);
+        }
         self.by_id(handle, object_id(handle)?)
     }
 
@@ -116,7 +119,13 @@ impl Scripted {
             (Err(error), Some(Act::Flawed(flaw))) if error.code == ErrorCode::NotFound => {
                 jobs::missing(*flaw, handle, &self.host_id).ok_or(error)?
             }
-            (found, told) => Ok(self.observation(&found?, told)),
+            (found, told) => {
+                let mut seen = self.observation(&found?, told);
+                if takeover::id_of(handle).is_some() {
+                    seen.handle = Some(handle.clone());
+                }
+                Ok(seen)
+            }
         }
     }
 
@@ -127,6 +136,7 @@ impl Scripted {
             uid: spec.uid.clone(),
             host_id: spec.host_id.clone(),
             name: spec.name.clone(),
+            labels: std::collections::BTreeMap::new(),
             state: State::Created,
             exit: None,
         };
@@ -192,7 +202,7 @@ fn handle_of(object: &Object) -> Handle {
     Handle { uid: object.uid.clone(), version: 1, data: object.id.clone().into() }
 }
 
-const fn state(state: State) -> WorkloadState {
+pub(crate) const fn state(state: State) -> WorkloadState {
     match state {
         State::Created => WorkloadState::Created,
         State::Running => WorkloadState::Running,
@@ -258,8 +268,12 @@ impl Runtime for Scripted {
         let told = self.called(operation::VALIDATE, &spec.uid);
         async move {
             let told = told.in_future().await?;
-            if told != Some(Act::Flawed(Flaw::AcceptsAll)) && !matches!(spec.source, Source::Command { .. }) {
-                return Err(Error::unsupported("source", "only commands"));
+            // What the names of the runtimes promise.
+            let is_image = matches!(spec.source, Source::Image { .. });
+            let fits =
+                is_image == self.name.ends_with("images") && !matches!(spec.source, Source::Package { .. });
+            if told != Some(Act::Flawed(Flaw::AcceptsAll)) && !fits {
+                return Err(Error::unsupported("source", "only commands, or only images"));
             }
             if told == Some(Act::Flawed(Flaw::Deploys)) {
                 self.make(spec, None)?;

@@ -3,4 +3,5 @@ mod away;
 mod late;
 mod lies;
 mod proof;
+mod remote;
 mod shared;

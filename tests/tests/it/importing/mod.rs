@@ -1,0 +1,31 @@
+//! `import toolhive`: ToolHive's workloads become wharf's where one engine alone proves to have them.
+mod files;
+mod on_engines;
+mod proof;
+
+use serde_json::Value;
+use std::fs;
+use wharf_tests::engine::ScriptedEngine;
+use wharf_tests::host::Host;
+
+/// The runtime whose engine can show what others made.
+const IMAGES: &str = "scripted-images";
+/// One that runs images, and is of an SDK that knew nothing of that.
+const OLD: &str = "scripted-old-images";
+const IMAGE: &str = "example/scripted:1";
+
+/// A host with one engine that can be asked.
+fn host() -> (Host, ScriptedEngine) {
+    let host = Host::new();
+    let engine = ScriptedEngine::new(&host, IMAGES);
+    (host, engine)
+}
+
+/// A RunConfig of wharf's, from its file.
+fn config(host: &Host, name: &str) -> Value {
+    serde_json::from_slice(&fs::read(host.path(&format!("state/runconfigs/{name}.json"))).unwrap()).unwrap()
+}
+
+fn has_records(host: &Host) -> bool {
+    fs::read_dir(host.path("state/runconfigs")).is_ok_and(|mut files| files.next().is_some())
+}

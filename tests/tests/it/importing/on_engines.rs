@@ -1,0 +1,182 @@
+//! ToolHive's containers on real engines, made as it makes them by the engine's own client.
+use super::config;
+use serde_json::{Value, json};
+use wharf_tests::client::Client;
+use wharf_tests::engines::{DEMO_IMAGE, Engine, Kind};
+use wharf_tests::host::{Host, eventually};
+use wharf_tests::toolhive::{ToolHive, about};
+
+/// A host that finds these engines, and no other.
+fn host(engines: &[&Engine]) -> Host {
+    let host = Host::new();
+    host.add_plugin("docker");
+    let endpoints = engines
+        .iter()
+        .map(|engine| (engine.kind().runtime().to_owned(), json!({ "endpoint": engine.endpoint() })));
+    host.configure(&json!({ "runtimes": endpoints.collect::<serde_json::Map<_, _>>() }));
+    host
+}
+
+/// The command that makes a container as ToolHive labels it.
+fn labelled<'a>(name: &'a str, labels: &'a [String; 3], more: &[&'a str]) -> Vec<&'a str> {
+    let mut args = vec!["create", "--name", name];
+    labels.iter().for_each(|label| args.extend(["--label", label]));
+    args.extend(more);
+    args.push(DEMO_IMAGE);
+    args
+}
+
+fn make(engine: &Engine, name: &str, runs: bool, more: &[&str]) -> String {
+    let labels =
+        ["toolhive=true".to_owned(), format!("toolhive-name={name}"), format!("toolhive-basename={name}")];
+    let id = engine.client(&labelled(name, &labels, more)).trim().to_owned();
+    if runs {
+        engine.client(&["start", name]);
+    }
+    id
+}
+
+fn running(engine: &Engine) -> Vec<String> {
+    let listed = engine.client(&["ps", "--quiet", "--no-trunc"]);
+    listed.lines().map(str::to_owned).collect()
+}
+
+fn all(engine: &Engine) -> Vec<String> {
+    let listed = engine.client(&["ps", "--all", "--quiet", "--no-trunc"]);
+    listed.lines().map(str::to_owned).collect()
+}
+
+fn add(url: &str) -> String {
+    Client::open(url).unwrap().call_tool("add", json!({ "a": 2, "b": 3 })).unwrap()
+}
+
+fn url(host: &Host, name: &str) -> String {
+    host.row(name).unwrap()["url"].as_str().unwrap().to_owned()
+}
+
+fn http(port: u16) -> Value {
+    json!({
+        "transport": "streamable-http", "target_port": 8080, "port": port,
+        "env_vars": {"MCP_TRANSPORT": "streamable-http", "MCP_PORT": "8080", "MCP_HOST": "0.0.0.0"},
+    })
+}
+
+const PUBLISHED: [&str; 6] =
+    ["--env", "MCP_PORT=8080", "--env", "MCP_HOST=0.0.0.0", "--publish", "127.0.0.1::8080"];
+
+/// What both engines have in common.
+fn taken_over(kind: Kind) {
+    let Some(engine) = Engine::start(kind) else { return };
+    let host = host(&[&engine]);
+    let toolhive = ToolHive::of(&host);
+    let web = make(&engine, "web", true, &PUBLISHED);
+    // As ToolHive isolates: nothing is published, and what would reach it is another container.
+    let hidden = make(&engine, "hidden", true, &PUBLISHED[..4]);
+    toolhive.workload("hidden", DEMO_IMAGE, &http(0));
+    let time = make(&engine, "time", true, &["--interactive"]);
+    let rests = make(&engine, "rests", false, &PUBLISHED);
+    toolhive.workload("web", DEMO_IMAGE, &http(0));
+    toolhive.workload("time", DEMO_IMAGE, &json!({}));
+    toolhive.workload("rests", DEMO_IMAGE, &http(0));
+    let before = (toolhive.digest(), all(&engine), running(&engine));
+    let reports = toolhive.reports(&[]);
+    for name in ["web", "time", "rests", "hidden"] {
+        let report = about(&reports, name);
+        assert_eq!(
+            (&report["result"], &report["runtime_name"]),
+            (&json!("imported"), &json!(kind.runtime())),
+            "{report}"
+        );
+    }
+    assert_eq!((toolhive.digest(), all(&engine), running(&engine)), before);
+    assert_eq!(host.row("web").unwrap()["status"], "unhealthy");
+    assert!(host.row("rests").unwrap()["status"] == "stopped", "{:?}", host.row("rests"));
+    assert!(host.row("time").unwrap().get("stale").is_none());
+    // A server with a port goes on, in the same container.
+    host.ok(&["start", "web"]);
+    assert_eq!(add(&url(&host, "web")), "5");
+    let row = host.row("web").unwrap();
+    assert!(row["status"] == "running" && row.get("stale").is_none(), "{row}");
+    assert!(running(&engine).contains(&web));
+    assert!(host.ok(&["logs", "web"]).contains("serving MCP"));
+    // A server on stdio, and one that does not run, are made anew.
+    for (name, old) in [("time", &time), ("rests", &rests), ("hidden", &hidden)] {
+        host.ok(&["start", name]);
+        assert_eq!(add(&url(&host, name)), "5", "{name}");
+        assert!(!all(&engine).contains(old), "{name}");
+        assert_eq!(config(&host, name)["imported"].get("handle"), None);
+    }
+    let state_of = |name: &str| host.row(name).unwrap()["status"].clone();
+    host.ok(&["stop", "web"]);
+    assert_eq!(state_of("web"), "stopped");
+    assert!(all(&engine).contains(&web) && !running(&engine).contains(&web));
+    host.ok(&["rm", "--all"]);
+    assert_eq!(all(&engine), Vec::<String>::new());
+    assert_eq!(toolhive.digest(), before.0);
+}
+
+#[test]
+fn r09_docker_what_was_taken_over_is_served_made_anew_stopped_and_removed() {
+    taken_over(Kind::Docker);
+}
+
+#[test]
+fn r09_podman_what_was_taken_over_is_served_made_anew_stopped_and_removed() {
+    taken_over(Kind::Podman);
+}
+
+#[test]
+fn r07_of_two_engines_none_is_believed_while_both_claim_or_one_is_down() {
+    let Some(mut docker) = Engine::start(Kind::Docker) else { return };
+    let Some(podman) = Engine::start(Kind::Podman) else { return };
+    let host = host(&[&docker, &podman]);
+    let toolhive = ToolHive::of(&host);
+    toolhive.workload("both", DEMO_IMAGE, &json!({}));
+    toolhive.workload("one", DEMO_IMAGE, &json!({}));
+    make(&docker, "both", false, &[]);
+    make(&podman, "both", false, &[]);
+    make(&podman, "one", false, &[]);
+    docker.stop();
+    let reports = toolhive.reports(&[]);
+    for name in ["both", "one"] {
+        let report = about(&reports, name);
+        assert_eq!(report["result"], "owner_unknown", "{report}");
+        assert!(report["reason"].as_str().unwrap().contains("docker"), "{report}");
+    }
+    assert!(host.list().is_empty());
+    docker.resume();
+    let reports = toolhive.reports(&[]);
+    let both = about(&reports, "both");
+    assert_eq!(both["result"], "ambiguous", "{both}");
+    let reason = both["reason"].as_str().unwrap();
+    assert!(reason.contains("'docker'") && reason.contains("'podman'"), "{reason}");
+    let one = about(&reports, "one");
+    assert_eq!((&one["result"], &one["runtime_name"]), (&json!("imported"), &json!("podman")), "{one}");
+    assert_eq!(host.list().len(), 1);
+}
+
+#[test]
+fn r04_a_container_that_was_taken_over_and_its_engine_go_and_come_back() {
+    let Some(mut docker) = Engine::start(Kind::Docker) else { return };
+    let host = host(&[&docker]);
+    let toolhive = ToolHive::of(&host);
+    toolhive.workload("web", DEMO_IMAGE, &http(0));
+    let first = make(&docker, "web", true, &PUBLISHED);
+    toolhive.reports(&[]);
+    host.ok(&["start", "web"]);
+    let address = url(&host, "web");
+    docker.client(&["kill", &first]);
+    eventually("wharf's own answers in its place", || {
+        !all(&docker).contains(&first) && Client::open(&address).is_ok()
+    });
+    assert_eq!(config(&host, "web")["imported"].get("handle"), None);
+    docker.stop();
+    let row = host.row("web").unwrap();
+    assert_eq!((&row["status"], &row["stale"]), (&json!("running"), &json!(true)), "{row}");
+    docker.resume();
+    eventually("it is running again", || {
+        let row = host.row("web").unwrap();
+        row["status"] == "running" && row.get("stale").is_none()
+    });
+    assert_eq!(add(&url(&host, "web")), "5");
+}

@@ -1,0 +1,6 @@
+//! A hundred processes on the same few names of three runtimes at the same time: demonstration 7 of the ownership
+//! contract.
+mod commands;
+mod hundred;
+mod quiet;
+mod updates;

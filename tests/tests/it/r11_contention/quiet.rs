@@ -1,0 +1,141 @@
+//! What must be so once all is quiet.
+use super::hundred::{NAMES, RUNTIMES, World};
+use serde_json::{Value, json};
+use std::{fs, io::Write};
+use wharf_tests::engine::{Object, State};
+use wharf_tests::host::{Host, runs};
+
+fn config(host: &Host, name: &str) -> Value {
+    let text = fs::read(host.path(&format!("state/runconfigs/{name}.json"))).unwrap();
+    serde_json::from_slice(&text).unwrap()
+}
+
+/// As if an older version had created it.
+pub(super) fn strip_owner(host: &Host, name: &str) {
+    let mut config = config(host, name);
+    for field in ["runtime_name", "runtime_instance", "runtime_endpoint"] {
+        config.as_object_mut().unwrap().remove(field);
+    }
+    let path = host.path(&format!("state/runconfigs/{name}.json"));
+    fs::File::create(path).unwrap().write_all(config.to_string().as_bytes()).unwrap();
+}
+
+/// The rows that are workloads, and those that are orphans.
+fn rows(host: &Host) -> (Vec<Value>, Vec<Value>) {
+    host.list().into_iter().partition(|row| row["orphan"] != true)
+}
+
+/// No command is at work, and none was interrupted.
+pub(super) fn is_quiet(host: &Host) -> bool {
+    let settled = ["running", "stopped", "error"];
+    rows(host).0.iter().all(|row| {
+        let unowned =
+            row["status"] == "unknown" && row["runtime_name"].as_str().unwrap_or_default().is_empty();
+        unowned || settled.contains(&row["status"].as_str().unwrap())
+    })
+}
+
+/// Nobody may have come to adopt one of those that began without an owner.
+pub(super) fn adopt_the_rest(host: &Host) {
+    for row in rows(host).0.iter().filter(|row| row["status"] == "unknown") {
+        host.ok(&["adopt", row["name"].as_str().unwrap()]);
+    }
+}
+
+/// No ghost records, nothing that runs without one, and each record says what is so.
+pub(super) fn check(world: &World) {
+    let host = &world.host;
+    let (rows, orphans) = rows(host);
+    let files = |folder: &str| {
+        let entries = fs::read_dir(host.path(folder)).into_iter().flatten().filter_map(Result::ok);
+        let mut names: Vec<_> = entries.map(|entry| entry.file_name().into_string().unwrap()).collect();
+        names.sort_unstable();
+        names
+    };
+    let mut expected: Vec<_> =
+        rows.iter().map(|row| format!("{}.json", row["name"].as_str().unwrap())).collect();
+    expected.sort_unstable();
+    assert_eq!(files("state/runconfigs"), expected);
+    assert_eq!(files("state/statuses"), expected);
+    let (mut processes, mut objects) = (Vec::new(), Vec::new());
+    for row in &rows {
+        let (pids, object) = check_one(world, row);
+        processes.extend(pids);
+        objects.extend(object);
+    }
+    let ghosts: Vec<_> = host.processes().into_iter().filter(|pid| !processes.contains(pid)).collect();
+    let forgotten = orphans.iter().any(|row| row["runtime_name"] == "process");
+    assert!(ghosts.is_empty() || forgotten, "no record knows {ghosts:?}");
+    // What `rm --forget` left is an orphan, and nothing else is.
+    for object in all_objects(world).filter(|object| !objects.contains(&object.id)) {
+        assert!(orphans.iter().any(|row| row["uid"] == object.uid), "nobody knows {object:?}: {orphans:?}");
+    }
+}
+
+/// A record agrees with its row, its RunConfig and its runtime; its processes and its object.
+fn check_one(world: &World, row: &Value) -> (Vec<i32>, Option<String>) {
+    let name = row["name"].as_str().unwrap();
+    let (record, config) = (world.host.record(name), config(&world.host, name));
+    assert_eq!((&record["status"], &record["uid"]), (&row["status"], &config["uid"]), "{row} {record}");
+    let runtime = config["runtime_name"].as_str().unwrap();
+    let pids = processes_of(&record);
+    let object = object_of(world, runtime, config["uid"].as_str().unwrap());
+    let is_running = record["status"] == "running";
+    if is_running {
+        assert_eq!(record["desired"], "running", "{record}");
+        assert_eq!(pids.len(), if runtime == RUNTIMES[0] { 3 } else { 1 }, "{record}");
+        assert!(pids.iter().all(|pid| runs(*pid)), "{record}");
+    } else {
+        assert!(record["process_id"].is_null(), "{record}");
+    }
+    if runtime != RUNTIMES[0] {
+        let runs = object.as_ref().is_some_and(|object| object.state == State::Running);
+        assert_eq!(runs, is_running, "{record} {object:?}");
+    }
+    (if is_running { pids } else { Vec::new() }, object.map(|object| object.id))
+}
+
+/// The supervisor, and of a process the launcher and the workload, of a record.
+fn processes_of(record: &Value) -> Vec<i32> {
+    let handle = &record["handle"]["data"];
+    [&record["process_id"], &handle["launcher"]["pid"], &handle["workload"]["pid"]]
+        .into_iter()
+        .filter_map(|pid| i32::try_from(pid.as_i64()?).ok())
+        .collect()
+}
+
+fn all_objects(world: &World) -> impl Iterator<Item = Object> + '_ {
+    world.engines.iter().flat_map(|engine| engine.objects())
+}
+
+/// What the owner has of a uid, and no other engine.
+fn object_of(world: &World, runtime: &str, uid: &str) -> Option<Object> {
+    let mut found = Vec::new();
+    for (engine, name) in world.engines.iter().zip(&RUNTIMES[1..]) {
+        let of_uid = engine.objects().into_iter().filter(|object| object.uid == uid);
+        found.extend(of_uid.map(|object| (*name, object)));
+    }
+    assert!(found.len() < 2 && found.iter().all(|(name, _)| *name == runtime), "{runtime} {found:?}");
+    found.pop().map(|(_, object)| object)
+}
+
+/// Whatever it is, the next commands do what they say, and leave nothing.
+pub(super) fn remove_everything(world: &World) {
+    let host = &world.host;
+    for name in NAMES {
+        if host.row(name).is_some() {
+            host.ok(&["start", name]);
+            assert_eq!(host.row(name).unwrap()["status"], "running");
+            host.ok(&["rm", name]);
+        }
+    }
+    let doctor: Value = serde_json::from_str(&host.wharf(&["doctor", "--format", "json"]).stdout).unwrap();
+    let checks = doctor["checks"].as_array().unwrap().iter();
+    for check in checks.filter(|check| check["check"] == json!("orphan")) {
+        let id = check["message"].as_str().unwrap().split(' ').next().unwrap();
+        host.ok(&["rm", "--orphan", id]);
+    }
+    host.assert_nothing_runs();
+    assert_eq!(host.leftovers(), Vec::<String>::new());
+    assert_eq!(all_objects(world).count(), 0);
+}

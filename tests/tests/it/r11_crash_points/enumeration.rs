@@ -1,0 +1,165 @@
+//! Every point, of every process, in every command.
+use super::act::Act;
+use super::kill::Scenario;
+use super::lab::{Kind, Lab};
+use super::random::Choices;
+use super::report::Report;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    sync::Mutex,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
+
+/// How many hosts are tried at the same time: they wait for disks and processes more than they compute.
+const HOSTS: usize = 8;
+/// After so many seconds only those kills are begun that stand for a point nobody was killed at. The variable gives
+/// another number: with ten thousand, all are tried.
+const ENUMERATION_SECONDS: u64 = 120;
+const ENUMERATION_VARIABLE: &str = "WHARF_TEST_KILL_SECONDS";
+
+/// All scenarios: first one for each point in each role, then the first occurrence of each in each command and
+/// runtime, then the others.
+struct Plan {
+    scenarios: Vec<Scenario>,
+    /// So many are always tried.
+    must: usize,
+    /// So many are first occurrences.
+    first: usize,
+}
+
+impl Plan {
+    fn make() -> Self {
+        let mut met = BTreeSet::new();
+        let (mut must, mut first, mut later) = (Vec::new(), Vec::new(), Vec::new());
+        for scenario in enumerate() {
+            let kill = &scenario.kill;
+            let place = (kill.role.clone(), kill.point.clone());
+            let here = (scenario.kind, scenario.act, place.clone(), kill.was_there);
+            let is_first = met.insert((None, place));
+            let is_first_here = met.insert((Some((here.0, here.1, here.3)), here.2));
+            match (is_first, is_first_here) {
+                (true, _) => must.push(scenario),
+                (false, true) => first.push(scenario),
+                (false, false) => later.push(scenario),
+            }
+        }
+        let (musts, firsts) = (must.len(), must.len() + first.len());
+        // What is left out for lack of time must not always be the same.
+        let mut choices = Choices::new();
+        choices.shuffle(&mut first);
+        choices.shuffle(&mut later);
+        must.extend(first.into_iter().chain(later));
+        Self { scenarios: must, must: musts, first: firsts }
+    }
+}
+
+/// Every kill of every command, found by running each of them once.
+fn enumerate() -> Vec<Scenario> {
+    let wanted: Vec<_> = [Kind::Process, Kind::Scripted]
+        .into_iter()
+        .flat_map(|kind| Act::of(kind).map(move |act| (kind, act)))
+        .collect();
+    let found = Mutex::new(BTreeSet::new());
+    each(&wanted, |labs, number, &(kind, act)| {
+        let lab = labs.entry(kind).or_insert_with(|| Lab::new(kind));
+        let kills = lab.kills(act).unwrap_or_else(|fault| panic!("{number} {kind:?} {act:?}: {fault}"));
+        found.lock().unwrap().extend(kills.into_iter().map(|kill| Scenario { kind, act, kill }));
+    });
+    found.into_inner().unwrap().into_iter().collect()
+}
+
+/// Does something with each of these, on several hosts at a time.
+fn each<T: Sync>(all: &[T], work: impl Fn(&mut BTreeMap<Kind, Lab>, usize, &T) + Sync) {
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..HOSTS {
+            scope.spawn(|| {
+                let mut labs = BTreeMap::new();
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(one) = all.get(number) else { return };
+                    work(&mut labs, number, one);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn releases_have_no_failpoints() {
+    // They are compiled with debug assertions, and a profile for users has none of those: cargo's default for
+    // releases, unless the manifest says otherwise.
+    let manifest = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml")).unwrap();
+    assert!(manifest.contains("[profile.release]") && !manifest.contains("debug-assertions"), "{manifest}");
+}
+
+/// What was found out.
+#[derive(Default)]
+struct Trial {
+    faults: Mutex<Vec<String>>,
+    report: Mutex<Report>,
+    tried: AtomicUsize,
+}
+
+impl Trial {
+    fn of(&self, labs: &mut BTreeMap<Kind, Lab>, number: usize, scenario: &Scenario) {
+        self.tried.fetch_add(1, Ordering::Relaxed);
+        let then = ["start", "stop", "rm"][number % 3];
+        let lab = labs.entry(scenario.kind).or_insert_with(|| Lab::new(scenario.kind));
+        match lab.scenario(scenario, then) {
+            Ok(outcome) => self.report.lock().unwrap().add(scenario.clone(), outcome),
+            Err(fault) => {
+                let Scenario { kind, act, kill } = scenario;
+                let told = format!("{kind:?} {act:?} {} then {then}: {fault}", kill.variable());
+                self.faults.lock().unwrap().push(told);
+                // What it left must not be taken for the next scenario's.
+                labs.remove(&scenario.kind);
+            }
+        }
+    }
+
+    /// The points at which nobody was killed.
+    fn missed(&self) -> BTreeSet<String> {
+        let points = self.report.lock().unwrap().points();
+        points.into_iter().filter(|(_, kills)| *kills == 0).map(|(name, _)| name).collect()
+    }
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "how much was tried is worth knowing")]
+fn r11_a_kill_at_any_named_point_loses_nothing_and_leaves_nothing() {
+    let began = Instant::now();
+    let told = std::env::var(ENUMERATION_VARIABLE).ok().and_then(|text| text.parse().ok());
+    let enumeration_time = Duration::from_secs(told.unwrap_or(ENUMERATION_SECONDS));
+    let plan = Plan::make();
+    eprintln!("{} kills were found in {:.1} s", plan.scenarios.len(), began.elapsed().as_secs_f64());
+    let trial = Trial::default();
+    each(&plan.scenarios, |labs, number, scenario| {
+        if number < plan.must || began.elapsed() < enumeration_time {
+            trial.of(labs, number, scenario);
+        }
+    });
+    // Some points are not met every time: who killed what is a race.
+    let missed = trial.missed();
+    let again: Vec<_> = plan.scenarios.iter().filter(|it| missed.contains(&it.kill.point)).collect();
+    each(&again, |labs, number, scenario| {
+        if trial.missed().contains(&scenario.kill.point) {
+            trial.of(labs, number, scenario);
+        }
+    });
+    let summary = format!(
+        "{} kills of {} in {:.1} s: {} stand for a point in a role, {} are first occurrences in a command",
+        trial.tried.load(Ordering::Relaxed),
+        plan.scenarios.len(),
+        began.elapsed().as_secs_f64(),
+        plan.must,
+        plan.first,
+    );
+    eprintln!("{summary}");
+    trial.report.lock().unwrap().write(&summary);
+    let faults = trial.faults.lock().unwrap();
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+    assert_eq!(trial.missed(), BTreeSet::new(), "nobody was killed at these points");
+}

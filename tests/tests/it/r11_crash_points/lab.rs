@@ -1,0 +1,241 @@
+//! One host with one workload, used for one scenario after another.
+use super::act::Act;
+use super::beside::{Beside, RUNTIME};
+use super::kill::Kill;
+use serde_json::Value;
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::{Duration, Instant},
+};
+use wharf_tests::host::{Host, Said, demo_server};
+use wharf_tests::toolhive::ToolHive;
+
+/// No command of a test may take longer, whatever was killed beside it.
+const COMMAND_LIMIT: Duration = Duration::from_secs(60);
+/// What nobody knows must have ended by itself within this: a server without supervisor has 5 s between signals.
+pub(super) const ORPHAN_LIMIT: Duration = Duration::from_secs(15);
+/// The workload.
+pub(super) const NAME: &str = "victim";
+/// What a status record is that is none.
+pub(super) const GARBAGE: &[u8] = b"{ \"uid\": ";
+
+/// On which runtime the victim runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    /// The process runtime, alone.
+    Process,
+    /// A scripted runtime, beside another one and the process runtime.
+    Scripted,
+}
+
+pub(super) struct Lab {
+    pub(super) kind: Kind,
+    /// Before the host, which clears up when it is dropped: its engines behave again by then.
+    pub(super) beside: Option<Beside>,
+    pub(super) host: Host,
+}
+
+impl Lab {
+    pub(super) fn new(kind: Kind) -> Self {
+        let host = Host::new();
+        let beside = (kind == Kind::Scripted).then(|| Beside::new(&host));
+        Self { kind, beside, host }
+    }
+
+    pub(super) fn trace(&self) -> String {
+        fs::read_to_string(self.host.path("trace")).unwrap_or_default()
+    }
+
+    pub(super) fn clear_trace(&self) {
+        let _ = fs::remove_file(self.host.path("trace"));
+    }
+
+    /// Runs a command, armed or not; an error if it does not end.
+    pub(super) fn wharf(&self, args: &[&str], variable: Option<&str>) -> Result<Said, String> {
+        let mut command = self.host.command(args);
+        ToolHive::shown_to(&self.host, &mut command);
+        command.env("WHARF_FAILPOINT_TRACE", self.host.path("trace"));
+        if let Some(variable) = variable {
+            command.env("WHARF_FAILPOINT", variable);
+        }
+        let said = fs::File::create(self.host.path("said")).unwrap();
+        let mut child = command.stdout(Stdio::null()).stderr(said).spawn().unwrap();
+        let deadline = Instant::now() + COMMAND_LIMIT;
+        let status = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            if Instant::now() > deadline {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                return Err(format!("wharf {args:?} did not end"));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        let stderr = fs::read_to_string(self.host.path("said")).unwrap();
+        Ok(Said { code: status.code().unwrap_or(-1), stdout: String::new(), stderr })
+    }
+
+    /// A workload with this policy.
+    pub(super) fn run(&self, restart: &str, variable: Option<&str>) -> Result<Said, String> {
+        self.run_server(restart, &self.server(), variable)
+    }
+
+    pub(super) fn run_server(
+        &self,
+        restart: &str,
+        server: &str,
+        variable: Option<&str>,
+    ) -> Result<Said, String> {
+        let runtime: &[&str] = if self.kind == Kind::Scripted { &["--runtime", RUNTIME] } else { &[] };
+        let usual = ["run", "--restart", restart, "--name", NAME];
+        self.wharf(&[&usual, runtime, &[server]].concat(), variable)
+    }
+
+    fn server(&self) -> String {
+        if self.kind == Kind::Scripted { "sh".to_owned() } else { demo_server() }
+    }
+
+    /// What goes on without its supervisor: a server with a port, and whatever a scripted engine runs.
+    pub(super) fn run_alone(&self, variable: Option<&str>) -> Result<Said, String> {
+        if self.kind == Kind::Scripted {
+            return self.run("no", variable);
+        }
+        let (transport, server) = (["--transport", "streamable-http"], demo_server());
+        let usual = ["run", "--restart", "no", "--name", NAME];
+        self.wharf(&[&usual[..], &transport, &[&server]].concat(), variable)
+    }
+
+    /// The runtime's name, for commands that want it.
+    pub(super) fn runtime(&self) -> &'static str {
+        if self.kind == Kind::Scripted { RUNTIME } else { "process" }
+    }
+
+    pub(super) fn status_file(&self) -> PathBuf {
+        self.host.path(&format!("state/statuses/{NAME}.json"))
+    }
+
+    pub(super) fn config_file(&self) -> PathBuf {
+        self.host.path(&format!("state/runconfigs/{NAME}.json"))
+    }
+
+    pub(super) fn record(&self) -> Option<Value> {
+        read_json(&self.status_file()).ok()
+    }
+
+    pub(super) fn is_known(&self) -> bool {
+        self.config_file().exists()
+    }
+
+    /// The processes of the victim.
+    pub(super) fn processes(&self) -> Vec<i32> {
+        let mut found = self.host.processes();
+        if let Some(beside) = &self.beside {
+            found.retain(|pid| !beside.has_process(*pid));
+        }
+        found
+    }
+
+    pub(super) fn kill_supervisor(&self) {
+        if let Some(pid) = self.record().and_then(|record| pid_in(&record["process_id"])) {
+            self.host.kill_own(pid);
+        }
+    }
+
+    pub(super) fn await_nothing_runs(&self) -> Result<(), String> {
+        let deadline = Instant::now() + ORPHAN_LIMIT;
+        while !self.processes().is_empty() {
+            if Instant::now() > deadline {
+                let shown: Vec<_> = self.processes().into_iter().map(command_line).collect();
+                return Err(format!("still running: {shown:?}"));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    /// What `rm --orphan` is to be told: the doctor asks every runtime.
+    pub(super) fn orphans(&self) -> Result<Vec<String>, String> {
+        let said = self.host.wharf(&["doctor", "--format", "json"]);
+        if said.code == -1 {
+            // It was the one that was killed at random.
+            return Ok(Vec::new());
+        }
+        let told: Value = serde_json::from_str(&said.stdout).map_err(|_| format!("doctor: {said:?}"))?;
+        let checks = told["checks"].as_array().ok_or("the doctor names no checks")?;
+        let orphans = checks.iter().filter(|check| check["check"] == "orphan");
+        Ok(orphans
+            .filter_map(|check| check["message"].as_str()?.split(' ').next().map(str::to_owned))
+            .collect())
+    }
+
+    pub(super) fn remove_orphans(&self) -> Result<(), String> {
+        for orphan in self.orphans()? {
+            let said = self.wharf(&["rm", "--orphan", &orphan], None)?;
+            if said.code != 0 {
+                return Err(format!("rm --orphan {orphan}: code {}: {}", said.code, said.stderr));
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the processes of a command can be killed.
+    pub(super) fn kills(&self, act: Act) -> Result<BTreeSet<Kill>, String> {
+        self.clear_trace();
+        self.prepare(act, None)?;
+        let before = self.trace();
+        let earlier: BTreeSet<_> = before.lines().filter_map(|line| line.split(' ').nth(1)).collect();
+        self.act(act, None)?;
+        // A supervisor's and a launcher's last steps come after their command.
+        if act.ends_everything() {
+            self.await_nothing_runs()?;
+        }
+        let trace = self.trace();
+        self.behave();
+        self.wharf(&["rm", NAME], None)?;
+        self.remove_orphans()?;
+        self.await_nothing_runs()?;
+        let mut kills = BTreeSet::new();
+        for line in trace[before.len()..].lines() {
+            let words: Vec<_> = line.split(' ').collect();
+            let [role, pid, point, nth] = words[..] else { panic!("{line}") };
+            kills.insert(Kill {
+                role: role.to_owned(),
+                point: point.to_owned(),
+                nth: nth.parse().unwrap(),
+                was_there: earlier.contains(pid),
+            });
+        }
+        kills.retain(|kill| act.can_have(kill));
+        Ok(kills)
+    }
+
+    /// No engine does anything out of the ordinary any more.
+    pub(super) fn behave(&self) {
+        if let Some(beside) = &self.beside {
+            beside.one.behave();
+        }
+    }
+}
+
+pub(super) fn pid_in(value: &Value) -> Option<i32> {
+    i32::try_from(value.as_i64()?).ok()
+}
+
+pub(super) fn write(path: &Path, bytes: &[u8]) {
+    fs::File::create(path).unwrap().write_all(bytes).unwrap();
+}
+
+pub(super) fn read_json(path: &Path) -> Result<Value, String> {
+    let bytes = fs::read(path).map_err(|error| error.to_string())?;
+    serde_json::from_slice(&bytes).map_err(|error| error.to_string())
+}
+
+pub(super) fn command_line(pid: i32) -> String {
+    let text = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    format!("{pid} {}", String::from_utf8_lossy(&text).replace('\0', " "))
+}

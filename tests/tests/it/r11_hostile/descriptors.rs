@@ -1,0 +1,76 @@
+//! Too few descriptors: what cannot be opened says nothing about a workload.
+use super::tools::contents;
+use serde_json::Value;
+use std::process::{Command, Stdio};
+use wharf_tests::engine::SideBySide;
+use wharf_tests::host::{Host, Said};
+
+/// With more a command has all that it needs.
+const ENOUGH: u32 = 48;
+
+/// A command that may have so many files open.
+fn with_descriptors(host: &Host, limit: u32, args: &[&str]) -> Said {
+    let like = host.command(args);
+    let environment = like.get_envs().filter_map(|(name, value)| Some((name, value?)));
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("ulimit -n {limit} && exec \"$@\""), "sh"]);
+    command.arg(like.get_program()).args(like.get_args());
+    command.env_clear().envs(environment).current_dir(host.work()).stdin(Stdio::null());
+    let output = command.output().unwrap();
+    Said {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// The records, without what is no record: a log may grow.
+fn records(host: &Host) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    ["state/runconfigs", "state/statuses"].iter().flat_map(|folder| contents(&host.path(folder))).collect()
+}
+
+#[test]
+fn r04_too_many_open_files_are_no_evidence() {
+    let world = SideBySide::new();
+    let before = records(&world.host);
+    let mut answered = 0;
+    for limit in 3..=ENOUGH {
+        let said = with_descriptors(&world.host, limit, &["list", "--all", "--format", "json"]);
+        let Ok(rows) = serde_json::from_str::<Vec<Value>>(&said.stdout) else {
+            assert_ne!(said.code, 0, "{limit}: {said:?}");
+            continue;
+        };
+        answered += 1;
+        for row in rows {
+            // As recorded, or not known for want of reading it.
+            let known = row["status"] == "running";
+            let unread = row["status"] == "unknown" && row.to_string().contains("open files");
+            assert!(known || unread, "{limit}: {row}");
+        }
+    }
+    assert!(answered > 0, "no limit was enough");
+    assert_eq!(records(&world.host), before);
+    world.assert_fresh(&["one", "plain", "two"]);
+}
+
+#[test]
+fn r11_too_many_open_files_make_no_record_corrupt_and_lose_no_command() {
+    let world = SideBySide::new();
+    let before = records(&world.host);
+    for limit in (3..=ENOUGH).step_by(3) {
+        with_descriptors(&world.host, limit, &["reconcile"]);
+        assert_eq!(records(&world.host), before, "{limit}: what is in order is left as it is");
+    }
+    for limit in (3..=ENOUGH).step_by(3) {
+        for name in ["one", "plain", "two"] {
+            let said = with_descriptors(&world.host, limit, &["restart", name]);
+            let aside = records(&world.host).len();
+            assert_eq!(aside, before.len(), "{limit} {name}: nothing is set aside or lost: {said:?}");
+            if said.code != 0 {
+                // Whatever was cut short, the next command that has enough goes on from there.
+                world.host.ok(&["start", name]);
+            }
+        }
+    }
+    world.assert_fresh(&["one", "plain", "two"]);
+}

@@ -1,0 +1,125 @@
+//! Disks that are full or read-only: the state directory's, and the data directory's.
+use super::tools::{Mounted, contents, status};
+use std::{
+    fs::{self, File},
+    io::Write,
+    path::Path,
+};
+use wharf_tests::host::{Host, demo_server, eventually, runs};
+
+#[test]
+fn r11_a_full_disk_keeps_nobody_from_listing_and_stopping() {
+    let host = Host::new();
+    let state = host.path("state");
+    fs::create_dir(&state).unwrap();
+    let size = ["-t", "tmpfs", "-o", "size=512k", "tmpfs"];
+    let Some(_mounted) = Mounted::new(&state, &[&size]) else { return };
+    host.run(&["--name", "demo", &demo_server()]);
+    let supervisor = i32::try_from(host.record("demo")["process_id"].as_i64().unwrap()).unwrap();
+    fill(&state);
+    let before = fs::read(state.join("statuses/demo.json")).unwrap();
+    assert_eq!(status(&host, "demo"), "running");
+    let said = host.wharf(&["run", "--name", "other", &demo_server()]);
+    assert_ne!(said.code, 0);
+    assert!(said.stderr.contains("No space left"), "{said:?}");
+    assert!(host.row("other").is_none(), "nothing is left of it");
+    let said = host.wharf(&["stop", "demo"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.stderr.contains("was stopped, which could not be recorded"), "{said:?}");
+    assert!(said.stderr.contains("No space left"), "{said:?}");
+    eventually("it was stopped", || !runs(supervisor));
+    assert_eq!(fs::read(state.join("statuses/demo.json")).unwrap(), before, "the record is the old one");
+    host.list();
+    fs::remove_file(state.join(FILLER)).unwrap();
+    host.ok(&["stop", "demo"]);
+    assert_eq!(status(&host, "demo"), "stopped");
+    host.ok(&["start", "demo"]);
+    host.ok(&["rm", "demo"]);
+    host.assert_nothing_runs();
+    assert_eq!(host.leftovers(), Vec::<String>::new());
+}
+
+#[test]
+fn r05_a_read_only_state_directory_can_be_read_and_is_not_changed() {
+    let host = Host::new();
+    host.run(&["--name", "demo", &demo_server()]);
+    let state = host.path("state");
+    let source = state.display().to_string();
+    let Some(mounted) = Mounted::new(&state, &[&["--bind", &source], &["-o", "remount,ro,bind"]]) else {
+        return;
+    };
+    let before = contents(&state.join("statuses"));
+    assert_eq!(status(&host, "demo"), "running");
+    host.ok(&["status", "demo"]);
+    host.ok(&["logs", "demo"]);
+    for args in [&["stop", "demo"][..], &["rm", "demo"], &["run", "--name", "other", &demo_server()]] {
+        let said = host.wharf(args);
+        assert_ne!(said.code, 0, "{said:?}");
+        assert!(said.stderr.contains("Read-only file system"), "{said:?}");
+    }
+    assert_eq!(status(&host, "demo"), "running");
+    assert_eq!(contents(&state.join("statuses")), before);
+    drop(mounted);
+    host.ok(&["rm", "demo"]);
+    host.assert_nothing_runs();
+}
+
+const FILLER: &str = "filler";
+
+/// Leaves not one byte free.
+fn fill(folder: &Path) {
+    let mut file = File::create(folder.join(FILLER)).unwrap();
+    while file.write_all(&[0; 4096]).is_ok() {}
+    while file.write_all(&[0]).is_ok() {}
+}
+
+#[test]
+fn r11_a_full_disk_of_the_runtimes_data_keeps_nobody_from_listing_and_stopping() {
+    let host = Host::new();
+    let data = host.path("data");
+    fs::create_dir(&data).unwrap();
+    let size = ["-t", "tmpfs", "-o", "size=512k", "tmpfs"];
+    let Some(_mounted) = Mounted::new(&data, &[&size]) else { return };
+    host.run(&["--name", "demo", &demo_server()]);
+    fill(&data);
+    assert_eq!(status(&host, "demo"), "running");
+    let said = host.wharf(&["run", "--name", "other", &demo_server()]);
+    assert_ne!(said.code, 0, "{said:?}");
+    assert!(said.stderr.contains("No space left"), "{said:?}");
+    assert!(host.row("other").is_none(), "nothing is left of it");
+    host.ok(&["stop", "demo"]);
+    assert_eq!(status(&host, "demo"), "stopped");
+    let said = host.wharf(&["start", "demo"]);
+    assert!(said.code != 0 && said.stderr.contains("No space left"), "{said:?}");
+    host.list();
+    fs::remove_file(data.join(FILLER)).unwrap();
+    host.ok(&["start", "demo"]);
+    assert_eq!(status(&host, "demo"), "running");
+    host.ok(&["rm", "demo"]);
+    host.assert_nothing_runs();
+    assert_eq!(host.leftovers(), Vec::<String>::new());
+}
+
+#[test]
+fn r11_read_only_data_of_the_runtime_are_no_evidence_and_take_no_record_along() {
+    let host = Host::new();
+    host.run(&["--name", "demo", &demo_server()]);
+    let data = host.path("data");
+    let source = data.display().to_string();
+    let Some(mounted) = Mounted::new(&data, &[&["--bind", &source], &["-o", "remount,ro,bind"]]) else {
+        return;
+    };
+    assert_eq!(status(&host, "demo"), "running");
+    host.ok(&["status", "demo"]);
+    let said = host.wharf(&["run", "--name", "other", &demo_server()]);
+    assert!(said.code != 0 && said.stderr.contains("Read-only file system"), "{said:?}");
+    assert!(host.row("other").is_none(), "nothing is left of it");
+    // A removal needs the runtime's data: it fails, and the workload stays on record.
+    let said = host.wharf(&["rm", "demo"]);
+    assert!(said.code != 0 && said.stderr.contains("Read-only file system"), "{said:?}");
+    assert!(host.row("demo").is_some());
+    drop(mounted);
+    host.ok(&["rm", "demo"]);
+    host.assert_nothing_runs();
+    assert_eq!(host.leftovers(), Vec::<String>::new());
+}

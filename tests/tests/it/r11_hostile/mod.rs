@@ -1,0 +1,9 @@
+//! Surroundings that are against it: full disks, read-only ones, careless umasks, records that are none, too few
+//! descriptors, clocks that jump, reboots.
+mod clocks;
+mod descriptors;
+mod disks;
+mod files;
+mod reboots;
+mod tools;
+mod users;

@@ -1,0 +1,80 @@
+//! Remote workloads: they have no owner, and no plugin ever hears of them.
+use serde_json::{Value, json};
+use std::{fs, io::Write};
+use wharf_tests::engine::{Object, SideBySide, State, records};
+
+const UID: &str = "0123456789abcdef0123456789abcdef";
+
+/// Puts the RunConfig of a remote server beside the three: it is as one of theirs, but for what makes it remote.
+fn plant(world: &SideBySide) {
+    let text = fs::read(world.host.path("state/runconfigs/one.json")).unwrap();
+    let mut config: Value = serde_json::from_slice(&text).unwrap();
+    let fields = config.as_object_mut().unwrap();
+    for field in ["runtime_name", "runtime_instance", "runtime_endpoint", "server", "port"] {
+        fields.remove(field);
+    }
+    fields.insert("name".to_owned(), json!("far"));
+    fields.insert("uid".to_owned(), json!(UID));
+    fields.insert("remote_url".to_owned(), json!("https://mcp.example.com/mcp"));
+    let mut file = fs::File::create_new(world.host.path("state/runconfigs/far.json")).unwrap();
+    file.write_all(config.to_string().as_bytes()).unwrap();
+}
+
+/// Whether any plugin was asked about it.
+fn is_known_to_plugins(world: &SideBySide) -> bool {
+    ["instance", "inspect", "stop", "remove", "start", "deploy", "recover"].iter().any(|operation| {
+        [&world.one, &world.two].iter().any(|it| it.asked(operation).contains(&UID.to_owned()))
+    })
+}
+
+#[test]
+fn r03_a_remote_workload_is_never_dispatched_to_a_plugin() {
+    let world = SideBySide::new();
+    plant(&world);
+    let before = records(&world.host);
+    let row = world.host.row("far").unwrap();
+    assert!(row.get("stale").is_none(), "no owner is missing: {row}");
+    world.host.wharf(&["status", "far"]);
+    world.host.wharf(&["doctor"]);
+    assert!(!is_known_to_plugins(&world));
+    assert_eq!(records(&world.host), before);
+    world.assert_fresh(&["one", "plain", "two"]);
+}
+
+#[test]
+fn r03_what_a_runtime_has_with_the_uid_of_a_remote_workload_says_nothing_about_it() {
+    let world = SideBySide::new();
+    plant(&world);
+    let shown = world.host.row("far").unwrap()["status"].clone();
+    world.one.put(&Object {
+        id: "far".to_owned(),
+        uid: UID.to_owned(),
+        state: State::Running,
+        ..world.object()
+    });
+    let before = records(&world.host);
+    assert_eq!(world.host.row("far").unwrap()["status"], shown);
+    let said: Vec<Value> = serde_json::from_str(&world.host.ok(&["reconcile", "--format", "json"])).unwrap();
+    let far = said.iter().find(|it| it["name"] == "far").unwrap();
+    assert_eq!(far["result"], "left_alone", "{far}");
+    assert_eq!(records(&world.host), before);
+    assert!(!is_known_to_plugins(&world));
+}
+
+#[test]
+fn r03_a_remote_workload_is_given_no_owner() {
+    let world = SideBySide::new();
+    plant(&world);
+    world.one.put(&Object {
+        id: "far".to_owned(),
+        uid: UID.to_owned(),
+        state: State::Running,
+        ..world.object()
+    });
+    let before = records(&world.host);
+    for args in [&["adopt", "far"][..], &["adopt", "far", "--runtime", "scripted-one"]] {
+        let said = world.host.wharf(args);
+        assert!(said.code == 4 && said.stderr.contains("remote"), "{said:?}");
+    }
+    assert_eq!(records(&world.host), before);
+}
