@@ -116,17 +116,12 @@ impl Deployment {
         Ok(false)
     }
 
-    /// Whether a server runs whose port can be reached. Another product may have published it elsewhere: then it is
-    /// made anew.
-    fn can_go_on(&self, seen: &Observation) -> bool {
-        seen.state == WorkloadState::Running
-            && self.run.transport != Transport::Stdio
-            && (seen.address.is_some() || !self.run.is_taken_over())
-    }
-
     /// Ends what is not to go on, and removes it, unless its runtime makes it anew out of what it was.
     async fn put_aside(&self, handle: &Handle) -> Result<()> {
-        if self.client.stamp().capabilities.contains(&Capability::KEEPS) {
+        // What another product made is replaced by what is wharf's own.
+        let is_kept =
+            self.client.stamp().capabilities.contains(&Capability::KEEPS) && !self.run.is_taken_over();
+        if is_kept {
             self.client.stop(handle, Duration::ZERO).await?;
         } else {
             self.client.remove(handle).await?;
@@ -146,6 +141,14 @@ impl Deployment {
         prove_ended(&self.client, &self.host_id, &self.run).await?;
         self.handle = None;
         Ok(())
+    }
+
+    /// Whether a server runs whose port can be reached. Another product may have published it elsewhere: then it is
+    /// made anew.
+    fn can_go_on(&self, seen: &Observation) -> bool {
+        seen.state == WorkloadState::Running
+            && self.run.transport != Transport::Stdio
+            && (seen.address.is_some() || !self.run.is_taken_over())
     }
 
     /// A port that somebody else listens on would be taken for the workload's own.

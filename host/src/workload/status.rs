@@ -6,7 +6,7 @@ use crate::status::{RunConfig, StatusRecord, WorkloadName};
 use crate::supervise::control;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
-use wharf_sdk::Confinement;
+use wharf_sdk::{Capability, Confinement};
 
 /// How long a supervisor may take to tell about itself, its server's answer included.
 const REPORT_DEADLINE: Duration = Duration::from_secs(5);
@@ -57,9 +57,24 @@ impl Manager {
     pub async fn status(&self, name: &WorkloadName) -> Result<StatusReport> {
         let run = self.run_config(name)?;
         let (workload, recorded, confinement) = self.view(&run).await?;
+        let confinement = match confinement {
+            // Listings of engines do not say everything.
+            None => self.inspected(&run, recorded.as_ref()).await,
+            told => told,
+        };
         let supervisor = control::report(self.store().state(), name, REPORT_DEADLINE).await.ok();
         let runtime_endpoint = run.runtime_endpoint;
         Ok(StatusReport { workload, runtime_endpoint, recorded, confinement, supervisor })
+    }
+
+    /// What holds a workload back, as its owner tells of it alone; none where that is not to be had.
+    async fn inspected(&self, run: &RunConfig, record: Option<&StatusRecord>) -> Option<Confinement> {
+        let client = self.owner(run).await.ok()?;
+        if !client.stamp().capabilities.contains(&Capability::PERMISSION_PROFILE) {
+            return None;
+        }
+        let handle = self.handle(run, record, &client).await.ok()??;
+        client.inspect(&handle).await.ok()?.confinement
     }
 
     /// The RunConfig of a workload, to be given to `run --from-config`.

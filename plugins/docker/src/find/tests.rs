@@ -167,3 +167,11 @@ async fn what_the_user_says_and_cannot_be_used_is_not_replaced() {
     machine.set("DOCKER_HOST", "unix:///works.sock");
     assert_eq!(machine.find(Flavor::Docker).await, Found::Socket(PathBuf::from("/works.sock")));
 }
+
+#[tokio::test]
+async fn one_that_is_silent_hides_none_behind_it() {
+    let machine = Machine::new();
+    let _silent = machine.listener("root/var/run/docker.sock");
+    let works = machine.answers("home/.rd/docker.sock", Flavor::Docker);
+    assert_eq!(machine.find(Flavor::Docker).await, Found::Socket(works));
+}

@@ -1,6 +1,7 @@
 //! What engines are asked, and what it costs them.
 use super::{host, run};
 use wharf_tests::engines::{Engine, Kind};
+use wharf_tests::host::eventually;
 use wharf_tests::tap::Tap;
 
 fn one_list(kind: Kind, info: &str) {
@@ -9,11 +10,15 @@ fn one_list(kind: Kind, info: &str) {
     let host = host(&[(kind, format!("unix://{}", tap.socket().display()))]);
     run(&host, kind, "one", &[]);
     run(&host, kind, "two", &[]);
-    tap.requests();
+    // Supervisors ask nothing more once each waits for its container's end.
+    let mut waiting = 0;
+    eventually("both are watched", || {
+        waiting += tap.requests().iter().filter(|request| request.contains("/wait")).count();
+        waiting == 2
+    });
     assert_eq!(host.list().len(), 2);
     let path = |request: String| request.split('?').next().unwrap_or_default().to_owned();
     let asked: Vec<String> = tap.requests().into_iter().map(path).collect();
-    // Supervisors ask nothing while nothing happens.
     assert_eq!(asked.len(), 4, "{asked:?}");
     assert!(asked[0] == "GET /version" && asked[1].ends_with(info), "{asked:?}");
     assert_eq!(asked[2..], ["GET /containers/json", "GET /images/json"]);
