@@ -185,6 +185,26 @@ fn the_network_is_what_the_profile_says() {
 }
 
 #[test]
+fn nothing_connects_or_listens_past_the_list_of_ports() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let ways = ["fast-open-sendto", "fast-open-sendmsg", "fast-open-sendmmsg"];
+    let attempted: Vec<&str> = ways.iter().flat_map(|way| [*way, &address]).collect();
+    for host in hosts() {
+        let profile = host.path("profile.json").display().to_string();
+        let text = r#"{"network":{"outbound":{"allow_port":[1]}}}"#;
+        fs::File::create(&profile).unwrap().write_all(text.as_bytes()).unwrap();
+        let attempted = [&attempted[..], &["listen", "-"]].concat();
+        assert_all(&attempts(&host, &["--permission-profile", &profile], &attempted), false, &attempted);
+        // A server on a port whose profile is no network but that.
+        let http = ["--permission-profile", "none", "--transport", "streamable-http"];
+        assert_all(&attempts(&host, &http, &attempted[..6]), false, &attempted[..6]);
+        // It is the profile that holds them.
+        assert_all(&attempts(&host, &[], &attempted), true, &attempted);
+    }
+}
+
+#[test]
 fn a_server_with_a_port_and_no_network_is_reached_by_its_proxy_alone() {
     let host = Host::new();
     let options = ["--name", "port", "--permission-profile", "none", "--transport", "streamable-http"];
