@@ -11,11 +11,13 @@ use super::{
     control::{Control, Input},
     error::LaunchError,
     events::Signals,
+    init::Init,
     log::Log,
     running::{Running, now_ms},
     sandbox::{
         Plan,
         cgroup::{self, Groups},
+        namespaces::{self, Room},
     },
     stage::{Stage, log_pipe, release_stdio, wait_for},
     state::{OwnFolder, StateFile},
@@ -73,18 +75,20 @@ fn launch(control: &mut Control) -> Result<Option<Running>, LaunchError> {
         .map_err(|error| LaunchError::system(format!("'{}' cannot be made", job.own_dir.display()), error))?;
     let groups = Groups::make(&job.limits, &job.uid, &mut confinement)?;
     if job.try_only {
-        control.report(&Report::Tried(try_it(&job, &groups, confinement)?));
+        let init = room(&job)?;
+        control.report(&Report::Tried(try_it(&job, init.as_ref(), &groups, confinement)?));
         return Ok(None);
     }
     let log = Log::open(&job.log_path).map_err(|error| {
         LaunchError::system(format!("the log '{}' cannot be opened", job.log_path.display()), error)
     })?;
     reach(Point::StageSpawnBefore);
+    let init = room(&job)?;
     let stage = Stage::spawn(&job)?;
     reach(Point::StageSpawnAfter);
     release_stdio().map_err(|error| LaunchError::system("stdin and stdout cannot be released", error))?;
     groups.add(stage.pid).map_err(|error| LaunchError::system("the workload cannot be limited", error))?;
-    let prepared = Prepared::record(&job, &stage, confinement, groups, folder)?;
+    let prepared = Prepared::record(&job, &stage, init, confinement, groups, folder)?;
     control.report(&Report::Prepared {
         launcher: prepared.state.launcher.clone(),
         workload: prepared.state.workload.clone(),
@@ -124,17 +128,35 @@ fn read_job(line: &[u8]) -> Result<Job, LaunchError> {
     serde_json::from_slice(line).map_err(wrong)
 }
 
+/// Makes the namespaces that a confined workload has of its own, with their first process in them. Only children that
+/// are made later are in them.
+fn room(job: &Job) -> Result<Option<Init>, LaunchError> {
+    let Some(sandbox) = job.sandbox.as_ref().filter(|sandbox| sandbox.shared.is_none()) else {
+        return Ok(None);
+    };
+    namespaces::enter().map_err(|error| LaunchError::Namespaces { reason: error.to_string() })?;
+    Init::spawn(&Room::of(sandbox, &job.current_dir)).map(Some)
+}
+
 /// Makes everything but the workload: a process that enters the sandbox and ends.
-fn try_it(job: &Job, groups: &Groups, confinement: Confinement) -> Result<Confinement, LaunchError> {
+fn try_it(
+    job: &Job,
+    init: Option<&Init>,
+    groups: &Groups,
+    confinement: Confinement,
+) -> Result<Confinement, LaunchError> {
     let stage = Stage::spawn(job)?;
     let pid = stage.pid;
     let limited = groups.add(pid).map_err(|error| LaunchError::system("it cannot be limited", error));
     let (_, log) = log_pipe().map_err(|error| LaunchError::system("a pipe cannot be made", error))?;
-    let tried = limited.and_then(|()| stage.execute(job, log));
+    let tried = limited.and_then(|()| stage.execute(job, init.is_some(), log));
     if tried.is_err() {
         let _ = kill_process(pid, Signal::KILL);
     }
     let ended = waitpid(Some(pid), WaitOptions::empty());
+    if let Some(init) = init {
+        init.end();
+    }
     tried?;
     match ended {
         Ok(Some((_, status))) if status.exit_status() == Some(0) => Ok(confinement),
@@ -191,6 +213,8 @@ struct Prepared {
     state: State,
     file: StateFile,
     stage: Pid,
+    /// Of its namespaces, if it has any.
+    init: Option<Init>,
     folder: OwnFolder,
 }
 
@@ -199,6 +223,7 @@ impl Prepared {
     fn record(
         job: &Job,
         stage: &Stage,
+        init: Option<Init>,
         confinement: Confinement,
         groups: Groups,
         folder: OwnFolder,
@@ -218,7 +243,7 @@ impl Prepared {
             exit: None,
         };
         let file = StateFile::new(&job.state_path);
-        let prepared = Self { state, file, stage: stage.pid, folder };
+        let prepared = Self { state, file, stage: stage.pid, init, folder };
         prepared.write()?;
         Ok(prepared)
     }
@@ -230,10 +255,18 @@ impl Prepared {
         })
     }
 
-    /// Ends stage two and removes the record: nothing of the workload has run.
-    fn abandon(&self) {
+    /// Ends stage two and its init: nothing of the workload has run.
+    fn end(&self) {
         let _ = kill_process(self.stage, Signal::KILL);
         let _ = waitpid(Some(self.stage), WaitOptions::empty());
+        if let Some(init) = &self.init {
+            init.end();
+        }
+    }
+
+    /// The same, and removes the record.
+    fn abandon(&self) {
+        self.end();
         self.file.remove_own(&self.state);
         cgroup::remove(&self.state.cgroups);
     }
@@ -255,9 +288,8 @@ fn start(
     prepared.state.started_at_ms = Some(now_ms());
     prepared.write()?;
     reach(Point::ExecuteBefore);
-    if let Err(error) = stage.execute(job, log_writer) {
-        let _ = kill_process(prepared.stage, Signal::KILL);
-        let _ = waitpid(Some(prepared.stage), WaitOptions::empty());
+    if let Err(error) = stage.execute(job, prepared.init.is_some(), log_writer) {
+        prepared.end();
         let (reason, _) = error.describe();
         prepared.state.exit = Some(Exit { at_ms: Some(now_ms()), reason, ..Exit::default() });
         cgroup::remove(&prepared.state.cgroups);

@@ -81,9 +81,9 @@ impl Stage {
     }
 
     /// Gives the word, and waits until the program runs or is known not to.
-    pub(super) fn execute(self, job: &Job, log: OwnedFd) -> Result<(), LaunchError> {
+    pub(super) fn execute(self, job: &Job, in_namespaces: bool, log: OwnedFd) -> Result<(), LaunchError> {
         let order = Order {
-            launcher_pid: rustix::process::getpid().as_raw_pid(),
+            launcher_pid: (!in_namespaces).then(|| rustix::process::getpid().as_raw_pid()),
             log_stdout: job.log_stdout,
             program: Cow::Borrowed(&job.program),
             args: Cow::Borrowed(&job.args),

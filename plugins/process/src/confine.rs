@@ -18,7 +18,7 @@ use std::{
 };
 use wharf_sdk::{
     Error, Measure, Outbound, PermissionProfile, Result, Source, Transport, WorkloadSpec,
-    launch::{Job, Limits, Network, PROTOCOL, Sandbox},
+    launch::{Job, Limits, NAMESPACES, Network, PROTOCOL, Sandbox},
 };
 
 /// How many processes and threads a workload has where nothing is said: far more than servers need, far fewer than
@@ -99,12 +99,17 @@ impl Running<'_> {
     fn of_profile(&self, profile: &PermissionProfile, weaker: &mut Vec<Measure>) -> Result<Sandbox> {
         let mut sandbox = self.of_everybody();
         sandbox.asked = ["files", "truncation", "network"].map(str::to_owned).to_vec();
-        for given in &profile.read {
-            sandbox.read.push(self.asked("permission_profile.read", given)?);
-        }
-        for given in &profile.write {
-            sandbox.write.push(self.asked("permission_profile.write", given)?);
-        }
+        let asked = |field: &str, given: &[String]| -> Result<Vec<PathBuf>> {
+            given.iter().map(|given| self.asked(field, given)).collect()
+        };
+        let read = asked("permission_profile.read", &profile.read)?;
+        let write = asked("permission_profile.write", &profile.write)?;
+        // Of what was asked for by name nothing is hidden.
+        let named: Vec<PathBuf> =
+            read.iter().chain(&write).filter_map(|path| path.canonicalize().ok()).collect();
+        sandbox.hidden.retain(|hidden| !named.iter().any(|named| hidden.starts_with(named)));
+        sandbox.read.extend(read);
+        sandbox.write.extend(write);
         sandbox.network = self.network(profile, weaker)?;
         Ok(sandbox)
     }
@@ -119,7 +124,8 @@ impl Running<'_> {
             write.extend(tool.folders().iter().map(|(_, name)| self.packages.join(name)));
             read.extend(self.settings(tool));
         }
-        Sandbox { read, write, allow_weaker: self.spec.allow_weaker, ..Sandbox::default() }
+        let hidden = self.guard.private().cloned().collect();
+        Sandbox { read, write, hidden, allow_weaker: self.spec.allow_weaker, ..Sandbox::default() }
     }
 
     /// A path of a profile.
@@ -237,6 +243,18 @@ impl ProcessRuntime {
             target_port: None,
             uid,
         }
+    }
+}
+
+/// Whether a launcher could not give the workload namespaces of its own; then another one is not to try it.
+pub(crate) fn shares_instead(job: &mut Job, error: &Error) -> bool {
+    let field = error.details.as_ref().and_then(|details| details["field"].as_str());
+    match &mut job.sandbox {
+        Some(sandbox) if field == Some(NAMESPACES) && sandbox.shared.is_none() => {
+            sandbox.shared = Some(error.message.clone());
+            true
+        }
+        _ => false,
     }
 }
 

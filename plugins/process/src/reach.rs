@@ -206,17 +206,22 @@ impl Guard {
             && closed.iter().all(|closed| !closed.starts_with(&folder) && !folder.starts_with(closed))
     }
 
-    /// A folder without the home and the host's folders: as a whole, or, where it holds one of these, what else lies in
+    /// The home and the host's folders. The home of a system's user may be a folder of programs; it is no place of
+    /// anybody's files.
+    pub(crate) fn private(&self) -> impl Iterator<Item = &PathBuf> {
+        let is_of_system =
+            |home: &&PathBuf| PROGRAMS.iter().any(|program| Path::new(program).starts_with(home));
+        self.host.iter().chain(self.home.iter().filter(move |home| !is_of_system(home)))
+    }
+
+    /// A folder without these: as a whole, or, where it holds one of these, what else lies in
     /// it, one by one.
     fn without_private(&self, path: &Path, given: &mut Vec<PathBuf>) {
         let Ok(real) = path.canonicalize() else { return };
-        // The home of a system's user may be a folder of programs; it is no place of anybody's files.
-        let home = self.home.iter().filter(|home| !PROGRAMS.iter().any(|it| Path::new(it).starts_with(home)));
-        let private: Vec<&PathBuf> = self.host.iter().chain(home).collect();
-        if private.iter().any(|private| real.starts_with(private)) {
+        if self.private().any(|private| real.starts_with(private)) {
             return;
         }
-        if !private.iter().any(|private| private.starts_with(&real)) {
+        if !self.private().any(|private| private.starts_with(&real)) {
             given.push(path.to_owned());
             return;
         }

@@ -7,7 +7,10 @@ use std::{
     fs,
     io::{self, Read},
     net::{TcpStream, UdpSocket},
-    os::unix::net::{UnixDatagram, UnixStream},
+    os::unix::{
+        fs::PermissionsExt,
+        net::{UnixDatagram, UnixStream},
+    },
     process::{Child, Command, Stdio},
 };
 
@@ -30,6 +33,13 @@ fn attempt(what: &str, with: &str) -> io::Result<()> {
         "read" => fs::File::open(with)?.read(&mut [0; 16]).map(drop),
         "create" => fs::File::create(with).map(drop),
         "cut" => Ok(nix::unistd::truncate(with, 0)?),
+        "mode" => fs::set_permissions(with, fs::Permissions::from_mode(0o600)),
+        "times" => fs::File::open(with)?.set_modified(std::time::SystemTime::UNIX_EPOCH),
+        "command-of" => fs::read(format!("/proc/{with}/cmdline")).map(drop),
+        "priority" => {
+            let pid = Pid::from_raw(with.parse().map_err(io::Error::other)?);
+            Ok(rustix::process::setpriority_process(pid, 19)?)
+        }
         "list" => fs::read_dir(with).map(drop),
         "signal" => signal(with.parse().map_err(io::Error::other)?),
         "signal-own-child" => {

@@ -21,10 +21,13 @@
 //! changed, outside the list too.
 pub(super) mod cgroup;
 mod kernel;
+mod mounts;
+pub(super) mod namespaces;
 mod plan;
 mod privileges;
 mod syscalls;
 mod verify;
 
 pub(super) use plan::{Plan, Refusal};
+pub(super) use privileges::drop_all as drop_privileges;
 pub(super) use verify::escaped;
