@@ -1,7 +1,7 @@
 //! Stage two: the process that waits for the word and becomes the workload.
 use super::{
     order::{NotExecuted, Order},
-    sandbox::{Plan, escaped, namespaces},
+    sandbox::{Plan, escaped, namespaces, processes},
 };
 use crate::descriptors::FIRST_FREE_DESCRIPTOR;
 use crate::failpoint::{Point, reach};
@@ -108,6 +108,9 @@ fn execute(mut launcher: &UnixStream) -> Result<Infallible, Stop> {
     SigSet::empty()
         .thread_set_mask()
         .map_err(|error| Stop::failed("the signal mask cannot be emptied", error))?;
+    if let Some(count) = order.processes {
+        processes::limit(count).map_err(|error| Stop::failed("its processes cannot be limited", error))?;
+    }
     reach(Point::ExecBefore);
     if let Some(sandbox) = &order.sandbox {
         enter(sandbox, in_namespaces, order.try_only)?;

@@ -19,7 +19,7 @@ use super::{
         cgroup::{self, Groups},
         namespaces::{self, Room},
     },
-    stage::{Stage, log_pipe, release_stdio, wait_for},
+    stage::{Stage, Surroundings, log_pipe, release_stdio, wait_for},
     state::{OwnFolder, StateFile},
 };
 use crate::failpoint::{Point, reach};
@@ -31,7 +31,7 @@ use serde::Deserialize;
 use std::{os::fd::AsFd, process::ExitCode};
 use wharf_sdk::{
     Confinement, Exit,
-    launch::{Command, Job, MAX_JOB_BYTES, PROTOCOL, ProcessIdentity, Report, State},
+    launch::{Command, Job, MAX_JOB_BYTES, PROTOCOL, ProcessIdentity, Report, Sandbox, State},
 };
 
 /// A command is a word.
@@ -73,7 +73,7 @@ fn launch(control: &mut Control) -> Result<Option<Running>, LaunchError> {
     confinement.weaker.extend(job.weaker.iter().cloned());
     let folder = OwnFolder::make(&job.own_dir)
         .map_err(|error| LaunchError::system(format!("'{}' cannot be made", job.own_dir.display()), error))?;
-    let groups = Groups::make(&job.limits, &job.uid, &mut confinement)?;
+    let groups = Groups::make(&job.limits, &job.uid, namespaces_of(&job).is_some(), &mut confinement)?;
     if job.try_only {
         let init = room(&job)?;
         control.report(&Report::Tried(try_it(&job, init.as_ref(), &groups, confinement)?));
@@ -128,12 +128,15 @@ fn read_job(line: &[u8]) -> Result<Job, LaunchError> {
     serde_json::from_slice(line).map_err(wrong)
 }
 
+/// The sandbox that has namespaces of its own.
+fn namespaces_of(job: &Job) -> Option<&Sandbox> {
+    job.sandbox.as_ref().filter(|sandbox| sandbox.shared.is_none())
+}
+
 /// Makes the namespaces that a confined workload has of its own, with their first process in them. Only children that
 /// are made later are in them.
 fn room(job: &Job) -> Result<Option<Init>, LaunchError> {
-    let Some(sandbox) = job.sandbox.as_ref().filter(|sandbox| sandbox.shared.is_none()) else {
-        return Ok(None);
-    };
+    let Some(sandbox) = namespaces_of(job) else { return Ok(None) };
     namespaces::enter().map_err(|error| LaunchError::Namespaces { reason: error.to_string() })?;
     Init::spawn(&Room::of(sandbox, &job.current_dir)).map(Some)
 }
@@ -147,9 +150,10 @@ fn try_it(
 ) -> Result<Confinement, LaunchError> {
     let stage = Stage::spawn(job)?;
     let pid = stage.pid;
+    let surroundings = Surroundings { in_namespaces: init.is_some(), processes: groups.processes() };
     let limited = groups.add(pid).map_err(|error| LaunchError::system("it cannot be limited", error));
     let (_, log) = log_pipe().map_err(|error| LaunchError::system("a pipe cannot be made", error))?;
-    let tried = limited.and_then(|()| stage.execute(job, init.is_some(), log));
+    let tried = limited.and_then(|()| stage.execute(job, surroundings, log));
     if tried.is_err() {
         let _ = kill_process(pid, Signal::KILL);
     }
@@ -215,6 +219,7 @@ struct Prepared {
     stage: Pid,
     /// Of its namespaces, if it has any.
     init: Option<Init>,
+    surroundings: Surroundings,
     folder: OwnFolder,
 }
 
@@ -230,6 +235,7 @@ impl Prepared {
     ) -> Result<Self, LaunchError> {
         let launcher = ProcessIdentity::of(getpid().as_raw_pid())
             .map_err(|error| LaunchError::system("the launcher's identity cannot be read", error))?;
+        let surroundings = Surroundings { in_namespaces: init.is_some(), processes: groups.processes() };
         let state = State {
             uid: job.uid.clone(),
             host_id: job.host_id.clone(),
@@ -243,7 +249,7 @@ impl Prepared {
             exit: None,
         };
         let file = StateFile::new(&job.state_path);
-        let prepared = Self { state, file, stage: stage.pid, init, folder };
+        let prepared = Self { state, file, stage: stage.pid, init, surroundings, folder };
         prepared.write()?;
         Ok(prepared)
     }
@@ -288,7 +294,7 @@ fn start(
     prepared.state.started_at_ms = Some(now_ms());
     prepared.write()?;
     reach(Point::ExecuteBefore);
-    if let Err(error) = stage.execute(job, prepared.init.is_some(), log_writer) {
+    if let Err(error) = stage.execute(job, prepared.surroundings, log_writer) {
         prepared.end();
         let (reason, _) = error.describe();
         prepared.state.exit = Some(Exit { at_ms: Some(now_ms()), reason, ..Exit::default() });

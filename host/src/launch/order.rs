@@ -37,6 +37,8 @@ pub(super) struct Order<'a> {
     /// The whole environment.
     pub(super) env: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
     pub(super) current_dir: Cow<'a, Path>,
+    /// How many processes it may have, where its control groups do not say.
+    pub(super) processes: Option<u64>,
     /// What it may touch.
     pub(super) sandbox: Option<Cow<'a, Sandbox>>,
     /// Nothing is executed: it is only tried whether the sandbox holds.

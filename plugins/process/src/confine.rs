@@ -39,6 +39,14 @@ pub(crate) struct Confined {
     pub(crate) weaker: Vec<Measure>,
 }
 
+impl Confined {
+    /// Whether it can connect to nobody.
+    pub(crate) fn has_no_way_out(&self) -> bool {
+        let network = self.sandbox.as_ref().map(|sandbox| &sandbox.network);
+        matches!(network, Some(Network::Ports { connect, .. }) if connect.is_empty())
+    }
+}
+
 /// What a workload runs, as far as that matters here.
 pub(crate) struct Running<'a> {
     pub(crate) spec: &'a WorkloadSpec,
@@ -47,7 +55,7 @@ pub(crate) struct Running<'a> {
     pub(crate) current_dir: &'a Path,
     /// The folder of its own.
     pub(crate) own: &'a Path,
-    /// Where packages are kept.
+    /// Where the package is kept, if it is one.
     pub(crate) packages: &'a Path,
     pub(crate) guard: &'a Guard,
 }

@@ -46,12 +46,14 @@ impl ProcessRuntime {
     /// The job for a specification, with everything checked and nothing done.
     pub(crate) fn job(&self, spec: &WorkloadSpec) -> Result<Job> {
         self.check(spec)?;
-        let tool = match &spec.source {
-            Source::Package { tool, .. } => Some(Tool::named(tool)?),
-            _ => None,
+        let (tool, packages) = match &spec.source {
+            Source::Package { tool, package } => {
+                let tool = Tool::named(tool)?;
+                (Some(tool), self.states.package_dir(tool, package))
+            }
+            _ => (None, PathBuf::new()),
         };
         let mut env = environment(of_this_process(), &spec.env, tool.is_some());
-        let packages = self.states.packages_dir();
         for (variable, name) in tool.map_or(&[][..], Tool::folders) {
             set_unless_asked(&mut env, &spec.env, variable, &packages.join(name));
         }
@@ -72,6 +74,10 @@ impl ProcessRuntime {
             guard: &Guard::new(&env, &self.private_dirs),
         }
         .confined()?;
+        if let (Some(tool), true) = (tool, confined.has_no_way_out()) {
+            let (variable, value) = tool.offline();
+            set_unless_asked(&mut env, &spec.env, variable, Path::new(value));
+        }
         if confined.sandbox.is_some() && !spec.env.contains_key(TEMPORARY) {
             env.insert(TEMPORARY.to_owned(), temporary_dir(&own_dir).display().to_string());
         }

@@ -90,7 +90,7 @@ fn r02_a_workload_whose_record_lost_its_handle_is_found_by_its_labels() {
     let host = Host::new();
     let url = host.run(&["--name", "web", "--transport", "streamable-http", &demo_server()]);
     assert!(Client::open(&url).is_ok());
-    let pid = host.server("polite");
+    let pid = host.server("web");
     kill(supervisor(&host, "web"), "KILL");
     fs::remove_file(host.path("state/statuses/web.json")).unwrap();
     eventually("its supervisor is gone", || host.row("web").unwrap()["status"] == "unhealthy");
@@ -172,7 +172,7 @@ fn a_server_that_cannot_be_brought_back_is_given_up() {
     let server = host.script("fragile", &text);
     let url = host.run(&["--name", "fragile", "--restart", "on-failure", &server]);
     assert!(Client::open(&url).is_ok());
-    let pid = host.server("demo");
+    let pid = host.server("fragile");
     fs::File::create(&broken).unwrap();
     kill(pid, "KILL");
     eventually("starting it says that it does not run", || {

@@ -66,9 +66,14 @@ impl<'a> Plan<'a> {
                 found.add("network", true, "seccomp: no sockets", "")?;
                 false
             }
-            Network::Ports { .. } => {
+            Network::Ports { listen, .. } => {
                 let reason = "TCP ports cannot be told apart before Linux 6.7";
                 found.add("network", kernel.ports, "Landlock: TCP ports; seccomp: TCP alone", reason)?;
+                if !listen.is_empty() {
+                    let reason =
+                        "it may listen on every address of this machine, and on a port that the kernel picks";
+                    found.add("listening address", false, "", reason)?;
+                }
                 kernel.ports
             }
         };
