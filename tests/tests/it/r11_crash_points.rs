@@ -449,7 +449,8 @@ impl Lab {
                 role: role.to_owned(),
                 point: point.to_owned(),
                 nth: nth.parse().unwrap(),
-                was_there: earlier.contains(pid),
+                // One of an earlier command has become its server; in its namespace each has the same pid.
+                was_there: role != "stage" && earlier.contains(pid),
             });
         }
         if matches!(act, Act::Restarts | Act::Ends) {
