@@ -17,6 +17,7 @@ fn main() -> ExitCode {
             wharf::failpoint::arm("stage");
             wharf::launch::run_exec()
         }
+        Some(wharf::launch::INIT_ARGUMENT) => wharf::launch::run_init(),
         Some(wharf::supervise::SUPERVISOR_ARGUMENT) => {
             wharf::failpoint::arm("supervisor");
             cli::own_umask();

@@ -21,7 +21,7 @@
 //! file, for whoever comes later.
 mod sandbox;
 
-pub use sandbox::{Limits, Network, Sandbox};
+pub use sandbox::{Limits, NAMESPACES, Network, Sandbox};
 
 use crate::{Confinement, Measure};
 use serde::{Deserialize, Serialize};
@@ -33,7 +33,7 @@ use std::{
 
 /// The version of the protocol: a launcher runs no job of another one, because what it does not know of a job would
 /// not be enforced.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// The longest [`Job`], as one line.
 pub const MAX_JOB_BYTES: usize = 8 * 1024 * 1024;

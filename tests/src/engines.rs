@@ -100,6 +100,11 @@ impl Engine {
         let _ = fs::remove_file(self.socket());
     }
 
+    /// Which kind it is.
+    pub const fn kind(&self) -> Kind {
+        self.kind
+    }
+
     /// Its socket.
     pub fn socket(&self) -> PathBuf {
         self.folder.path().join("engine.sock")

@@ -218,6 +218,17 @@ impl Host {
         serde_json::from_slice(&text).expect("the record is JSON")
     }
 
+    /// The server of a workload as this machine counts processes; for itself it may have another number.
+    pub fn server(&self, name: &str) -> i32 {
+        let pid = &self.record(name)["handle"]["data"]["workload"]["pid"];
+        pid.as_i64().and_then(|pid| i32::try_from(pid).ok()).expect("its process is recorded")
+    }
+
+    /// The process that a running workload knows by this number, as this machine counts.
+    pub fn process_of(&self, name: &str, inside: i32) -> i32 {
+        process_of(self.server(name), inside).expect("there is such a process")
+    }
+
     /// The processes of this host that run: supervisors, launchers, workloads and what they left behind.
     pub fn processes(&self) -> Vec<i32> {
         let folder = self.folder.path().display().to_string();
@@ -303,6 +314,20 @@ fn has_open(pid: i32, folder: &str) -> bool {
 fn is_zombie(pid: i32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat"))
         .is_ok_and(|stat| stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z')))
+}
+
+/// The process in the pid namespace of `neighbour` that has this number there.
+pub fn process_of(neighbour: i32, inside: i32) -> Option<i32> {
+    let space = |pid: i32| fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
+    let wanted = space(neighbour)?;
+    let number = |pid: i32| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+        numbers.split_whitespace().last()?.parse::<i32>().ok()
+    };
+    let all = fs::read_dir("/proc").ok()?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let mut all = all.filter(|&pid: &i32| space(pid).as_ref() == Some(&wanted));
+    all.find(|&pid| number(pid) == Some(inside))
 }
 
 /// Whether a process runs.

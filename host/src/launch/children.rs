@@ -5,6 +5,7 @@ use rustix::{
     io::Errno,
     process::{
         Pid, PidfdFlags, Signal, WaitOptions, getsid, kill_process, pidfd_open, pidfd_send_signal, wait,
+        waitpid,
     },
 };
 use std::fs;
@@ -71,6 +72,7 @@ pub(crate) fn end_adopted() {
         lives && getsid(Some(*pid)).is_ok_and(|session| Some(session) != mine)
     };
     for _ in 0..ROUNDS {
+        reap_adopted(mine);
         let adopted: Vec<Pid> = own_children().into_iter().filter(is_adopted).collect();
         if adopted.is_empty() {
             return;
@@ -88,6 +90,17 @@ pub(crate) fn end_adopted() {
             if killed.is_ok() {
                 let _ = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&PATIENCE));
             }
+        }
+    }
+}
+
+/// The init of a pid namespace does not end before everybody in it has been reaped, and that of a launcher that was
+/// killed has become this process' business.
+fn reap_adopted(mine: Option<Pid>) {
+    for pid in own_children() {
+        let has_ended = ProcessStat::of(pid.as_raw_pid()).is_ok_and(|stat| stat.is_dead());
+        if has_ended && getsid(Some(pid)).is_ok_and(|session| Some(session) != mine) {
+            let _ = waitpid(Some(pid), WaitOptions::NOHANG);
         }
     }
 }

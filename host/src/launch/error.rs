@@ -1,7 +1,7 @@
 //! Why a workload was not started.
 use super::sandbox::Refusal;
 use std::io;
-use wharf_sdk::launch::PROTOCOL;
+use wharf_sdk::launch::{NAMESPACES, PROTOCOL};
 
 /// Becomes a [`wharf_sdk::launch::Report::Failed`].
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +41,12 @@ pub(super) enum LaunchError {
         /// What the system said.
         source: io::Error,
     },
+    /// It cannot be given namespaces of its own, though that was to be tried; this process may be in some by now.
+    #[error("{reason}")]
+    Namespaces {
+        /// Why not.
+        reason: String,
+    },
     /// Stage two ended before it had anything to execute.
     #[error("the process that waits for the word ended early")]
     StageLost,
@@ -64,6 +70,7 @@ impl LaunchError {
     pub(super) fn field(&self) -> Option<String> {
         match self {
             Self::Refused(refusal) => Some(refusal.field.to_owned()),
+            Self::Namespaces { .. } => Some(NAMESPACES.to_owned()),
             _ => None,
         }
     }
@@ -78,6 +85,7 @@ impl LaunchError {
             | Self::Command
             | Self::StageLost
             | Self::Refused(_)
+            | Self::Namespaces { .. }
             | Self::Protocol { .. } => (self.to_string(), None),
         }
     }

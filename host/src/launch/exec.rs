@@ -1,7 +1,7 @@
 //! Stage two: the process that waits for the word and becomes the workload.
 use super::{
     order::{NotExecuted, Order},
-    sandbox::{Plan, escaped},
+    sandbox::{Plan, escaped, namespaces, processes},
 };
 use crate::descriptors::FIRST_FREE_DESCRIPTOR;
 use crate::failpoint::{Point, reach};
@@ -55,11 +55,11 @@ impl Stop {
 }
 
 /// Holds this process back, as the launcher has found that it can be; and tries to get out, if that is all it is for.
-fn enter(sandbox: &Sandbox, try_only: bool) -> Result<(), Stop> {
+fn enter(sandbox: &Sandbox, in_namespaces: bool, try_only: bool) -> Result<(), Stop> {
     let failed = |message: String| Stop::Failed(NotExecuted { message, errno: None });
     let (plan, _) = Plan::of(sandbox).map_err(|refusal| failed(refusal.to_string()))?;
-    plan.apply().map_err(|error| failed(format!("the workload cannot be confined: {error}")))?;
-    let escaped = if try_only { escaped(&plan) } else { Vec::new() };
+    plan.apply(in_namespaces).map_err(|error| failed(format!("the workload cannot be confined: {error}")))?;
+    let escaped = if try_only { escaped(&plan, in_namespaces) } else { Vec::new() };
     if escaped.is_empty() {
         return Ok(());
     }
@@ -86,8 +86,13 @@ fn execute(mut launcher: &UnixStream) -> Result<Infallible, Stop> {
     };
     reach(Point::OrderRead);
     // The launcher may have died before it could be tied to; the signal then never comes.
-    if getppid().map(Pid::as_raw_pid) != Some(order.launcher_pid) {
+    if getppid().map(Pid::as_raw_pid) != order.launcher_pid {
         return Err(Stop::LauncherEnded);
+    }
+    let in_namespaces = order.launcher_pid.is_none();
+    if let (Some(sandbox), true) = (&order.sandbox, in_namespaces) {
+        namespaces::join(&sandbox.network)
+            .map_err(|error| Stop::failed("the workload's namespaces cannot be joined", error))?;
     }
     let doing = "the output cannot be directed to the log";
     if order.log_stdout {
@@ -103,9 +108,12 @@ fn execute(mut launcher: &UnixStream) -> Result<Infallible, Stop> {
     SigSet::empty()
         .thread_set_mask()
         .map_err(|error| Stop::failed("the signal mask cannot be emptied", error))?;
+    if let Some(count) = order.processes {
+        processes::limit(count).map_err(|error| Stop::failed("its processes cannot be limited", error))?;
+    }
     reach(Point::ExecBefore);
     if let Some(sandbox) = &order.sandbox {
-        enter(sandbox, order.try_only)?;
+        enter(sandbox, in_namespaces, order.try_only)?;
     }
     if order.try_only {
         return Err(Stop::Tried);

@@ -11,13 +11,15 @@ use super::{
     control::{Control, Input},
     error::LaunchError,
     events::Signals,
+    init::Init,
     log::Log,
     running::{Running, now_ms},
     sandbox::{
         Plan,
         cgroup::{self, Groups},
+        namespaces::{self, Room},
     },
-    stage::{Stage, log_pipe, release_stdio, wait_for},
+    stage::{Stage, Surroundings, log_pipe, release_stdio, wait_for},
     state::{OwnFolder, StateFile},
 };
 use crate::failpoint::{Point, reach};
@@ -29,7 +31,7 @@ use serde::Deserialize;
 use std::{os::fd::AsFd, process::ExitCode};
 use wharf_sdk::{
     Confinement, Exit,
-    launch::{Command, Job, MAX_JOB_BYTES, PROTOCOL, ProcessIdentity, Report, State},
+    launch::{Command, Job, MAX_JOB_BYTES, PROTOCOL, ProcessIdentity, Report, Sandbox, State},
 };
 
 /// A command is a word.
@@ -71,20 +73,22 @@ fn launch(control: &mut Control) -> Result<Option<Running>, LaunchError> {
     confinement.weaker.extend(job.weaker.iter().cloned());
     let folder = OwnFolder::make(&job.own_dir)
         .map_err(|error| LaunchError::system(format!("'{}' cannot be made", job.own_dir.display()), error))?;
-    let groups = Groups::make(&job.limits, &job.uid, &mut confinement)?;
+    let groups = Groups::make(&job.limits, &job.uid, namespaces_of(&job).is_some(), &mut confinement)?;
     if job.try_only {
-        control.report(&Report::Tried(try_it(&job, &groups, confinement)?));
+        let init = room(&job)?;
+        control.report(&Report::Tried(try_it(&job, init.as_ref(), &groups, confinement)?));
         return Ok(None);
     }
     let log = Log::open(&job.log_path).map_err(|error| {
         LaunchError::system(format!("the log '{}' cannot be opened", job.log_path.display()), error)
     })?;
     reach(Point::StageSpawnBefore);
+    let init = room(&job)?;
     let stage = Stage::spawn(&job)?;
     reach(Point::StageSpawnAfter);
     release_stdio().map_err(|error| LaunchError::system("stdin and stdout cannot be released", error))?;
     groups.add(stage.pid).map_err(|error| LaunchError::system("the workload cannot be limited", error))?;
-    let prepared = Prepared::record(&job, &stage, confinement, groups, folder)?;
+    let prepared = Prepared::record(&job, &stage, init, confinement, groups, folder)?;
     control.report(&Report::Prepared {
         launcher: prepared.state.launcher.clone(),
         workload: prepared.state.workload.clone(),
@@ -124,17 +128,39 @@ fn read_job(line: &[u8]) -> Result<Job, LaunchError> {
     serde_json::from_slice(line).map_err(wrong)
 }
 
+/// The sandbox that has namespaces of its own.
+fn namespaces_of(job: &Job) -> Option<&Sandbox> {
+    job.sandbox.as_ref().filter(|sandbox| sandbox.shared.is_none())
+}
+
+/// Makes the namespaces that a confined workload has of its own, with their first process in them. Only children that
+/// are made later are in them.
+fn room(job: &Job) -> Result<Option<Init>, LaunchError> {
+    let Some(sandbox) = namespaces_of(job) else { return Ok(None) };
+    namespaces::enter().map_err(|error| LaunchError::Namespaces { reason: error.to_string() })?;
+    Init::spawn(&Room::of(sandbox, &job.current_dir)).map(Some)
+}
+
 /// Makes everything but the workload: a process that enters the sandbox and ends.
-fn try_it(job: &Job, groups: &Groups, confinement: Confinement) -> Result<Confinement, LaunchError> {
+fn try_it(
+    job: &Job,
+    init: Option<&Init>,
+    groups: &Groups,
+    confinement: Confinement,
+) -> Result<Confinement, LaunchError> {
     let stage = Stage::spawn(job)?;
     let pid = stage.pid;
+    let surroundings = Surroundings { in_namespaces: init.is_some(), processes: groups.processes() };
     let limited = groups.add(pid).map_err(|error| LaunchError::system("it cannot be limited", error));
     let (_, log) = log_pipe().map_err(|error| LaunchError::system("a pipe cannot be made", error))?;
-    let tried = limited.and_then(|()| stage.execute(job, log));
+    let tried = limited.and_then(|()| stage.execute(job, surroundings, log));
     if tried.is_err() {
         let _ = kill_process(pid, Signal::KILL);
     }
     let ended = waitpid(Some(pid), WaitOptions::empty());
+    if let Some(init) = init {
+        init.end();
+    }
     tried?;
     match ended {
         Ok(Some((_, status))) if status.exit_status() == Some(0) => Ok(confinement),
@@ -199,6 +225,9 @@ struct Prepared {
     state: State,
     file: StateFile,
     stage: Pid,
+    /// Of its namespaces, if it has any.
+    init: Option<Init>,
+    surroundings: Surroundings,
     folder: OwnFolder,
 }
 
@@ -207,12 +236,14 @@ impl Prepared {
     fn record(
         job: &Job,
         stage: &Stage,
+        init: Option<Init>,
         confinement: Confinement,
         groups: Groups,
         folder: OwnFolder,
     ) -> Result<Self, LaunchError> {
         let launcher = ProcessIdentity::of(getpid().as_raw_pid())
             .map_err(|error| LaunchError::system("the launcher's identity cannot be read", error))?;
+        let surroundings = Surroundings { in_namespaces: init.is_some(), processes: groups.processes() };
         let state = State {
             uid: job.uid.clone(),
             host_id: job.host_id.clone(),
@@ -226,7 +257,7 @@ impl Prepared {
             exit: None,
         };
         let file = StateFile::new(&job.state_path);
-        let prepared = Self { state, file, stage: stage.pid, folder };
+        let prepared = Self { state, file, stage: stage.pid, init, surroundings, folder };
         prepared.write()?;
         Ok(prepared)
     }
@@ -238,9 +269,17 @@ impl Prepared {
         })
     }
 
-    /// Ends stage two and removes the record: nothing of the workload has run.
-    fn abandon(&self) {
+    /// Ends stage two and its init: nothing of the workload has run.
+    fn end(&self) {
         end_stage(self.stage);
+        if let Some(init) = &self.init {
+            init.end();
+        }
+    }
+
+    /// The same, and removes the record.
+    fn abandon(&self) {
+        self.end();
         self.file.remove_own(&self.state);
         cgroup::remove(&self.state.cgroups);
     }
@@ -262,8 +301,8 @@ fn start(
     prepared.state.started_at_ms = Some(now_ms());
     prepared.write()?;
     reach(Point::ExecuteBefore);
-    if let Err(error) = stage.execute(job, log_writer) {
-        end_stage(prepared.stage);
+    if let Err(error) = stage.execute(job, prepared.surroundings, log_writer) {
+        prepared.end();
         let (reason, _) = error.describe();
         prepared.state.exit = Some(Exit { at_ms: Some(now_ms()), reason, ..Exit::default() });
         cgroup::remove(&prepared.state.cgroups);

@@ -5,7 +5,8 @@
 //! all that descends from it, the writer of its log, and the keeper of its state file.
 //!
 //! ```text
-//! plugin --spawn--> launcher (run_launcher) --spawn--> stage two (run_exec) --exec--> the workload's program
+//! plugin --spawn--> launcher (run_launcher) --spawn--> init (run_init), where namespaces can be made
+//!                                         '--spawn--> stage two (run_exec) --exec--> the workload's program
 //! ```
 //!
 //! The workload's process exists, and is recorded durably, before it may execute the program: stage two waits for the
@@ -21,6 +22,7 @@ mod control;
 mod error;
 mod events;
 mod exec;
+mod init;
 mod launcher;
 mod log;
 mod order;
@@ -31,9 +33,12 @@ mod state;
 
 pub(crate) use children::end_adopted;
 pub use exec::run_exec;
+pub use init::run_init;
 pub use launcher::run_launcher;
 
 /// The first argument that makes this binary the launcher.
 pub const LAUNCHER_ARGUMENT: &str = "__launch";
+/// The first argument that makes it the first process of a workload's namespaces; only the launcher gives it.
+pub const INIT_ARGUMENT: &str = "__launch-init";
 /// The first argument that makes it stage two; only the launcher gives it.
 pub const EXEC_ARGUMENT: &str = "__launch-exec";

@@ -27,8 +27,9 @@ const MAX_ORDER_BYTES: u64 = wharf_sdk::launch::MAX_JOB_BYTES as u64 + 64 * 1024
 /// What to execute.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Order<'a> {
-    /// Who gives it: stage two must still be that process' child.
-    pub(super) launcher_pid: i32,
+    /// Who gives it: stage two must still be that process' child. None: it is in a pid namespace, out of which it does
+    /// not see its parent, and whose init dies with the launcher.
+    pub(super) launcher_pid: Option<i32>,
     /// Whether stdout goes to the log too.
     pub(super) log_stdout: bool,
     pub(super) program: Cow<'a, Path>,
@@ -36,6 +37,8 @@ pub(super) struct Order<'a> {
     /// The whole environment.
     pub(super) env: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
     pub(super) current_dir: Cow<'a, Path>,
+    /// How many processes it may have, where its control groups do not say.
+    pub(super) processes: Option<u64>,
     /// What it may touch.
     pub(super) sandbox: Option<Cow<'a, Sandbox>>,
     /// Nothing is executed: it is only tried whether the sandbox holds.

@@ -33,6 +33,15 @@ pub(super) struct Stage {
     socket: UnixStream,
 }
 
+/// What the launcher has made for it.
+#[derive(Clone, Copy)]
+pub(super) struct Surroundings {
+    /// Namespaces, which it is to join.
+    pub(super) in_namespaces: bool,
+    /// A limit of processes that it is to set for itself.
+    pub(super) processes: Option<u64>,
+}
+
 impl Stage {
     /// Starts it with this process' stdin and stdout, and waits until it is ready.
     pub(super) fn spawn(job: &Job) -> Result<Self, LaunchError> {
@@ -81,9 +90,14 @@ impl Stage {
     }
 
     /// Gives the word, and waits until the program runs or is known not to.
-    pub(super) fn execute(self, job: &Job, log: OwnedFd) -> Result<(), LaunchError> {
+    pub(super) fn execute(
+        self,
+        job: &Job,
+        surroundings: Surroundings,
+        log: OwnedFd,
+    ) -> Result<(), LaunchError> {
         let order = Order {
-            launcher_pid: rustix::process::getpid().as_raw_pid(),
+            launcher_pid: (!surroundings.in_namespaces).then(|| rustix::process::getpid().as_raw_pid()),
             log_stdout: job.log_stdout,
             program: Cow::Borrowed(&job.program),
             args: Cow::Borrowed(&job.args),
@@ -95,6 +109,7 @@ impl Stage {
                 .map(|(name, value)| (Cow::Borrowed(name), Cow::Borrowed(value)))
                 .collect(),
             current_dir: Cow::Borrowed::<Path>(&job.current_dir),
+            processes: surroundings.processes,
             sandbox: job.sandbox.as_ref().map(Cow::Borrowed),
             try_only: job.try_only,
         };

@@ -18,7 +18,7 @@ use std::{
 };
 use wharf_sdk::{
     Error, Measure, Outbound, PermissionProfile, Result, Source, Transport, WorkloadSpec,
-    launch::{Job, Limits, Network, PROTOCOL, Sandbox},
+    launch::{Job, Limits, NAMESPACES, Network, PROTOCOL, Sandbox},
 };
 
 /// How many processes and threads a workload has where nothing is said: far more than servers need, far fewer than
@@ -39,6 +39,14 @@ pub(crate) struct Confined {
     pub(crate) weaker: Vec<Measure>,
 }
 
+impl Confined {
+    /// Whether it can connect to nobody.
+    pub(crate) fn has_no_way_out(&self) -> bool {
+        let network = self.sandbox.as_ref().map(|sandbox| &sandbox.network);
+        matches!(network, Some(Network::Ports { connect, .. }) if connect.is_empty())
+    }
+}
+
 /// What a workload runs, as far as that matters here.
 pub(crate) struct Running<'a> {
     pub(crate) spec: &'a WorkloadSpec,
@@ -47,7 +55,7 @@ pub(crate) struct Running<'a> {
     pub(crate) current_dir: &'a Path,
     /// The folder of its own.
     pub(crate) own: &'a Path,
-    /// Where packages are kept.
+    /// Where the package is kept, if it is one.
     pub(crate) packages: &'a Path,
     pub(crate) guard: &'a Guard,
 }
@@ -99,12 +107,17 @@ impl Running<'_> {
     fn of_profile(&self, profile: &PermissionProfile, weaker: &mut Vec<Measure>) -> Result<Sandbox> {
         let mut sandbox = self.of_everybody();
         sandbox.asked = ["files", "truncation", "network"].map(str::to_owned).to_vec();
-        for given in &profile.read {
-            sandbox.read.push(self.asked("permission_profile.read", given)?);
-        }
-        for given in &profile.write {
-            sandbox.write.push(self.asked("permission_profile.write", given)?);
-        }
+        let asked = |field: &str, given: &[String]| -> Result<Vec<PathBuf>> {
+            given.iter().map(|given| self.asked(field, given)).collect()
+        };
+        let read = asked("permission_profile.read", &profile.read)?;
+        let write = asked("permission_profile.write", &profile.write)?;
+        // Of what was asked for by name nothing is hidden.
+        let named: Vec<PathBuf> =
+            read.iter().chain(&write).filter_map(|path| path.canonicalize().ok()).collect();
+        sandbox.hidden.retain(|hidden| !named.iter().any(|named| hidden.starts_with(named)));
+        sandbox.read.extend(read);
+        sandbox.write.extend(write);
         sandbox.network = self.network(profile, weaker)?;
         Ok(sandbox)
     }
@@ -119,7 +132,8 @@ impl Running<'_> {
             write.extend(tool.folders().iter().map(|(_, name)| self.packages.join(name)));
             read.extend(self.settings(tool));
         }
-        Sandbox { read, write, allow_weaker: self.spec.allow_weaker, ..Sandbox::default() }
+        let hidden = self.guard.private().cloned().collect();
+        Sandbox { read, write, hidden, allow_weaker: self.spec.allow_weaker, ..Sandbox::default() }
     }
 
     /// A path of a profile.
@@ -237,6 +251,18 @@ impl ProcessRuntime {
             target_port: None,
             uid,
         }
+    }
+}
+
+/// Whether a launcher could not give the workload namespaces of its own; then another one is not to try it.
+pub(crate) fn shares_instead(job: &mut Job, error: &Error) -> bool {
+    let field = error.details.as_ref().and_then(|details| details["field"].as_str());
+    match &mut job.sandbox {
+        Some(sandbox) if field == Some(NAMESPACES) && sandbox.shared.is_none() => {
+            sandbox.shared = Some(error.message.clone());
+            true
+        }
+        _ => false,
     }
 }
 

@@ -2,7 +2,7 @@
 use crate::{
     child::{Child, Phase},
     command,
-    confine::{Running, make_folders},
+    confine::{Running, make_folders, shares_instead},
     environment::{environment, of_this_process},
     handle::{HandleData, check_uid},
     identity::Process,
@@ -21,7 +21,7 @@ use std::{
 use tokio::sync::OwnedMutexGuard;
 use wharf_sdk::{
     Capability, Error, ErrorCode, Handle, Result, Source, Transport, WorkloadSpec,
-    launch::{HOST_VARIABLE, Job, PROTOCOL, UID_VARIABLE, temporary_dir},
+    launch::{HOST_VARIABLE, Job, PROTOCOL, ProcessIdentity, UID_VARIABLE, temporary_dir},
 };
 
 /// What this runtime can do of what a specification may ask for.
@@ -46,12 +46,14 @@ impl ProcessRuntime {
     /// The job for a specification, with everything checked and nothing done.
     pub(crate) fn job(&self, spec: &WorkloadSpec) -> Result<Job> {
         self.check(spec)?;
-        let tool = match &spec.source {
-            Source::Package { tool, .. } => Some(Tool::named(tool)?),
-            _ => None,
+        let (tool, packages) = match &spec.source {
+            Source::Package { tool, package } => {
+                let tool = Tool::named(tool)?;
+                (Some(tool), self.states.package_dir(tool, package))
+            }
+            _ => (None, PathBuf::new()),
         };
         let mut env = environment(of_this_process(), &spec.env, tool.is_some());
-        let packages = self.states.packages_dir();
         for (variable, name) in tool.map_or(&[][..], Tool::folders) {
             set_unless_asked(&mut env, &spec.env, variable, &packages.join(name));
         }
@@ -72,6 +74,10 @@ impl ProcessRuntime {
             guard: &Guard::new(&env, &self.private_dirs),
         }
         .confined()?;
+        if let (Some(tool), true) = (tool, confined.has_no_way_out()) {
+            let (variable, value) = tool.offline();
+            set_unless_asked(&mut env, &spec.env, variable, Path::new(value));
+        }
         if confined.sandbox.is_some() && !spec.env.contains_key(TEMPORARY) {
             env.insert(TEMPORARY.to_owned(), temporary_dir(&own_dir).display().to_string());
         }
@@ -144,26 +150,18 @@ impl ProcessRuntime {
 
     /// Makes the two processes, and runs nothing of the workload.
     pub(crate) async fn prepare(&self, spec: &WorkloadSpec) -> Result<Handle> {
-        let job = self.job(spec)?;
+        let mut job = self.job(spec)?;
         let turn = self.clear_earlier(&spec.uid).await?;
         if let Some(sandbox) = &job.sandbox {
             make_folders(sandbox, &job.own_dir)?;
         }
-        // Dropped on an error, and when this future is: the launcher then ends, and nothing is left.
-        let marks = [(UID_VARIABLE, spec.uid.as_str()), (HOST_VARIABLE, self.host_id.as_str())];
-        let child = Child::spawn(&self.launcher, job.target_port.is_none(), &marks, turn)?;
-        let (launcher, workload) = match child.prepare(&job).await {
-            Ok(prepared) => prepared,
-            Err(error) => {
-                // A launcher that was killed could not clear up after itself, and nobody has a handle to do it.
-                drop(child);
-                let cleared = self.turn(&spec.uid).await.and_then(|_turn| self.states.remove(&spec.uid));
-                if let Err(error) = cleared {
-                    tracing::warn!(%error, "what a failed launcher left stays");
-                }
-                return Err(error);
-            }
-        };
+        let mut launched = self.launch(&job, turn).await;
+        if let Err(error) = &launched
+            && shares_instead(&mut job, error)
+        {
+            launched = self.launch(&job, self.turn(&spec.uid).await?).await;
+        }
+        let (child, (launcher, workload)) = launched?;
         let data = HandleData {
             name: job.name,
             launcher,
@@ -174,6 +172,29 @@ impl ProcessRuntime {
         let handle = data.to_handle(&spec.uid)?;
         self.children().insert(spec.uid.clone(), Arc::new(child));
         Ok(handle)
+    }
+
+    /// Starts a launcher, and waits until both processes exist.
+    async fn launch(
+        &self,
+        job: &Job,
+        turn: OwnedMutexGuard<()>,
+    ) -> Result<(Child, (ProcessIdentity, ProcessIdentity))> {
+        // Dropped on an error, and when this future is: the launcher then ends, and nothing is left.
+        let marks = [(UID_VARIABLE, job.uid.as_str()), (HOST_VARIABLE, self.host_id.as_str())];
+        let child = Child::spawn(&self.launcher, job.target_port.is_none(), &marks, turn)?;
+        match child.prepare(job).await {
+            Ok(prepared) => Ok((child, prepared)),
+            Err(error) => {
+                // A launcher that was killed could not clear up after itself, and nobody has a handle to do it.
+                drop(child);
+                let cleared = self.turn(&job.uid).await.and_then(|_turn| self.states.remove(&job.uid));
+                if let Err(error) = cleared {
+                    tracing::warn!(%error, "what a failed launcher left stays");
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Makes sure that nothing of an earlier deployment of this uid is left; returns the turn of the next launcher.

@@ -5,7 +5,7 @@
 //! this process: the handle, which the host stores, and the launcher's state file tell everything to a later one.
 //!
 //! Invariants: no process is signalled whose identity (pid, start time, boot) or marks (uid and host id in its
-//! environment) have not been verified through a descriptor of that very process; the environment of a workload is
+//! environment) or control group (which has the uid in its name) have not been verified through a descriptor of that very process; the environment of a workload is
 //! what the specification says and the short list of [`environment`]; nothing polls.
 #![forbid(unsafe_code)]
 
@@ -15,6 +15,7 @@ mod confine;
 mod deploy;
 mod descriptor;
 mod environment;
+mod groups;
 mod handle;
 mod identity;
 mod logs;

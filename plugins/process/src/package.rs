@@ -2,7 +2,11 @@
 //!
 //! The form of a package is checked strictly: it becomes an argument, and must be neither an option nor one of the
 //! other things that these tools would fetch and run (a path, a URL, a repository).
+use sha2::{Digest, Sha256};
 use wharf_sdk::{Error, Result};
+
+/// How much of a digest is the name of a folder.
+const FOLDER_BYTES: usize = 16;
 
 /// A tool that fetches and runs packages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +57,20 @@ impl Tool {
                 ("UV_PYTHON_INSTALL_DIR", "uv/python"),
                 ("UV_TOOL_DIR", "uv/tools"),
             ],
+        }
+    }
+
+    /// The folder of a package: what one has written there, no other may run.
+    pub(crate) fn folder_of(self, package: &str) -> String {
+        let digest = Sha256::digest(format!("{} {package}", self.program()));
+        digest.iter().take(FOLDER_BYTES).fold(String::new(), |name, byte| name + &format!("{byte:02x}"))
+    }
+
+    /// What tells it that there is no network: it then uses what it has instead of asking what is new.
+    pub(crate) const fn offline(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Npx => ("npm_config_offline", "true"),
+            Self::Uvx => ("UV_OFFLINE", "1"),
         }
     }
 
@@ -187,6 +205,19 @@ mod tests {
     fn packages_of_python_have_extras_and_versions() {
         for good in ["a", "mcp-server-time", "a@1.2", "a@latest", "a[b,c]@1.0+l", "A.b_c@1!2"] {
             assert_eq!(Tool::Uvx.arguments(good).unwrap(), [good]);
+        }
+    }
+
+    #[test]
+    fn packages_tools_and_versions_have_folders_of_their_own() {
+        let folders = [
+            Tool::Uvx.folder_of("a"),
+            Tool::Npx.folder_of("a"),
+            Tool::Npx.folder_of("a@1"),
+            Tool::Npx.folder_of("@a/a"),
+        ];
+        for (at, folder) in folders.iter().enumerate() {
+            assert!(folder.len() == 32 && !folders[..at].contains(folder), "{folders:?}");
         }
     }
 

@@ -111,6 +111,8 @@ const KEYS: &[&str] = &[
 /// Folders that everybody uses: of what lies in them, nothing belongs to its neighbours.
 const SHARED: &[&str] = &["/etc", "/home", "/root", "/run", "/tmp", "/var/lib", "/var/tmp", "/dev/shm"];
 
+/// Without them nothing runs.
+const PROGRAMS: &[&str] = &["/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64", "/bin", "/lib", "/proc"];
 /// What lies beside a folder of programs and belongs to the same installation.
 const BESIDE_PROGRAMS: &[&str] = &["lib", "lib64", "libexec", "pyvenv.cfg"];
 /// Variables that name files or folders of certificates.
@@ -118,11 +120,16 @@ const CERTIFICATES: &[&str] = &["SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_
 
 /// What the tables say for a workload with this environment: to be read, and to be written.
 pub(crate) fn of_everybody(env: &BTreeMap<String, String>, guard: &Guard) -> (Vec<PathBuf>, Vec<PathBuf>) {
-    let mut read: Vec<PathBuf> = SYSTEM.iter().map(|(path, _)| PathBuf::from(path)).collect();
+    let mut read = Vec::new();
+    for (path, _) in SYSTEM {
+        guard.without_private(Path::new(path), &mut read);
+    }
     read.extend(ETC.iter().map(|(name, _)| Path::new("/etc").join(name)));
-    read.extend(CERTIFICATES.iter().filter_map(|name| env.get(*name)).map(PathBuf::from));
+    let certificates = CERTIFICATES.iter().filter_map(|name| env.get(*name)).map(PathBuf::from);
+    read.extend(certificates.filter(|path| guard.lets(path)));
     if let Some(home) = &guard.home {
-        read.extend(INTERPRETERS.iter().map(|name| home.join(name)));
+        let interpreters = INTERPRETERS.iter().map(|name| home.join(name));
+        read.extend(interpreters.filter(|path| guard.lets(path)));
     }
     let search_path = env.get("PATH").map_or("", String::as_str);
     for folder in std::env::split_paths(search_path).filter(|folder| folder.is_absolute()) {
@@ -199,6 +206,31 @@ impl Guard {
             && closed.iter().all(|closed| !closed.starts_with(&folder) && !folder.starts_with(closed))
     }
 
+    /// The home and the host's folders. The home of a system's user may be a folder of programs; it is no place of
+    /// anybody's files.
+    pub(crate) fn private(&self) -> impl Iterator<Item = &PathBuf> {
+        let is_of_system =
+            |home: &&PathBuf| PROGRAMS.iter().any(|program| Path::new(program).starts_with(home));
+        self.host.iter().chain(self.home.iter().filter(move |home| !is_of_system(home)))
+    }
+
+    /// A folder without these: as a whole, or, where it holds one of these, what else lies in
+    /// it, one by one.
+    fn without_private(&self, path: &Path, given: &mut Vec<PathBuf>) {
+        let Ok(real) = path.canonicalize() else { return };
+        if self.private().any(|private| real.starts_with(private)) {
+            return;
+        }
+        if !self.private().any(|private| private.starts_with(&real)) {
+            given.push(path.to_owned());
+            return;
+        }
+        // One that cannot be listed is not given at all.
+        for entry in path.read_dir().into_iter().flatten().flatten() {
+            self.without_private(&entry.path(), given);
+        }
+    }
+
     /// The folder of the host's that a path holds or lies in, if there is one.
     pub(crate) fn of_host(&self, path: &Path) -> Option<&Path> {
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
@@ -226,6 +258,45 @@ mod tests {
         }
         assert!(!guard.lets(Path::new("/")));
         assert!(guard.of_host(folder.path()).is_some() && guard.of_host(&home).is_none());
+    }
+
+    #[test]
+    fn a_home_below_a_folder_of_the_systems_is_no_part_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let system = folder.path().canonicalize().unwrap();
+        for name in ["bin", "local/home/.ssh", "local/lib", "state"] {
+            std::fs::create_dir_all(system.join(name)).unwrap();
+        }
+        std::os::unix::fs::symlink("local/home", system.join("link")).unwrap();
+        let env = [("HOME".to_owned(), system.join("link").display().to_string())].into();
+        let guard = Guard::new(&env, &[system.join("state")]);
+        let given = |name: &str| {
+            let mut given = Vec::new();
+            guard.without_private(&system.join(name), &mut given);
+            given.sort();
+            given
+        };
+        assert_eq!(given(""), ["bin", "local/lib"].map(|name| system.join(name)));
+        assert_eq!(given("bin"), [system.join("bin")]);
+        assert!(given("state").is_empty() && given("local/home/.ssh").is_empty() && given("none").is_empty());
+        let guard = Guard::new(&[("HOME".to_owned(), "/usr/sbin".to_owned())].into(), &[]);
+        assert!(of_everybody(&BTreeMap::new(), &guard).0.contains(&PathBuf::from("/usr")));
+    }
+
+    #[test]
+    fn certificates_and_interpreters_are_not_given_where_keys_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().canonicalize().unwrap();
+        for name in [".ssh", ".pyenv", ".nvm"] {
+            std::fs::create_dir(home.join(name)).unwrap();
+        }
+        std::os::unix::fs::symlink(home.join(".ssh"), home.join(".nvm/versions")).unwrap();
+        let name = |path: &Path| path.display().to_string();
+        let env = [("HOME", name(&home)), ("SSL_CERT_DIR", name(&home.join(".ssh")))];
+        let env = env.map(|(name, value)| (name.to_owned(), value)).into();
+        let (read, _) = of_everybody(&env, &Guard::new(&env, &[]));
+        assert!(read.contains(&home.join(".pyenv")));
+        assert!(!read.contains(&home.join(".ssh")) && !read.contains(&home.join(".nvm/versions")));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 use crate::{
     child::{Child, Phase, failure},
     command::missing_interpreter,
+    confine::shares_instead,
     handle::HandleData,
     identity::Process,
     logs,
@@ -235,8 +236,14 @@ impl Logs for ProcessRuntime {
 
 impl Confine for ProcessRuntime {
     async fn confinement(&self) -> Result<Confinement> {
-        let job = self.trial();
-        Child::spawn(&self.launcher, false, &[], ())?.tried(&job).await
+        let mut job = self.trial();
+        let tried = Child::spawn(&self.launcher, false, &[], ())?.tried(&job).await;
+        match tried {
+            Err(error) if shares_instead(&mut job, &error) => {
+                Child::spawn(&self.launcher, false, &[], ())?.tried(&job).await
+            }
+            tried => tried,
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 //! The launchers' state files in this runtime's folder: read here, written by launchers alone.
-use crate::handle::check_uid;
+use crate::{groups, handle::check_uid, package::Tool};
 use std::{
     fs::{self, File},
     io::{self, Read},
@@ -48,10 +48,10 @@ impl StateFiles {
         self.folder.join(format!("{uid}.work"))
     }
 
-    /// Where the tools that fetch packages keep them, shared by the workloads that they run. Not the user's own: what a
-    /// package has written there, the user would run without a sandbox.
-    pub(crate) fn packages_dir(&self) -> PathBuf {
-        self.folder.join("packages")
+    /// Where the tool that fetches a package keeps it, shared by the workloads that run that package and no others. Not
+    /// the user's own: what a package has written there, the user would run without a sandbox.
+    pub(crate) fn package_dir(&self, tool: Tool, package: &str) -> PathBuf {
+        self.folder.join("packages").join(tool.folder_of(package))
     }
 
     /// The state of a workload of this host. None: there is none, which is evidence; an error is none.
@@ -95,13 +95,17 @@ impl StateFiles {
         Ok(all)
     }
 
-    /// Removes the control groups that are recorded of a workload, which a launcher that was killed could not. Only
-    /// those that carry its name: a record is no licence to remove anything else.
+    /// Removes the control groups of a workload, which a launcher that was killed could not: those that are recorded, and
+    /// those that it had not come to record. Only such as carry its name: a record is no licence to remove anything else.
     pub(crate) fn clear_groups(&self, uid: &str) {
-        let Ok(Some(state)) = self.read(uid) else { return };
+        if check_uid(uid).is_err() {
+            return;
+        }
         let name = cgroup_name(uid);
-        for folder in state.cgroups.iter().filter(|folder| folder.ends_with(&name)) {
-            match fs::remove_dir(folder) {
+        let recorded = self.read(uid).ok().flatten().map(|state| state.cgroups).unwrap_or_default();
+        let recorded = recorded.into_iter().filter(|folder| folder.ends_with(&name));
+        for folder in groups::of(uid).into_iter().chain(recorded) {
+            match fs::remove_dir(&folder) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     tracing::warn!(%error, path = %folder.display(), "a control group cannot be removed");
                 }

@@ -3,10 +3,11 @@
 //! The launcher leaves nothing. If it is killed itself, the workload's first process dies with it, but others that it
 //! started live on, under whoever adopted them. So does a launcher whose supervisor died before it was on record, for a
 //! moment. They are recognised by the two variables that each of them inherited,
-//! read from `/proc/PID/environ`; a process that has scrubbed its environment cannot be proven to be ours, and is left.
-use crate::identity::Process;
+//! read from `/proc/PID/environ`, or by a control group of the workload's that they are in. A process that has scrubbed its
+//! environment where there are neither groups nor namespaces cannot be proven to be ours, and is left.
+use crate::{groups, identity::Process};
 use rustix::process::Signal;
-use std::{fs, io, io::Read, time::Duration};
+use std::{fs, io, io::Read, path::PathBuf, time::Duration};
 use wharf_sdk::{
     Error, Result,
     launch::{HOST_VARIABLE, UID_VARIABLE},
@@ -19,12 +20,13 @@ const ROUND_TIMEOUT: Duration = Duration::from_secs(5);
 /// The part of an environment that is searched. The kernel allows 6 MiB for arguments and environment by default.
 const MAX_ENVIRON_BYTES: u64 = 8 * 1024 * 1024;
 
-/// Kills all that carry this uid and this host's id, and waits until they are gone.
+/// Kills all that carry this uid and this host's id or are in the uid's groups, and waits until they are gone.
 pub(crate) async fn kill(uid: &str, host_id: &str) -> Result<()> {
     for _ in 0..MAX_ROUNDS {
         let marks =
             [format!("{UID_VARIABLE}={uid}").into_bytes(), format!("{HOST_VARIABLE}={host_id}").into_bytes()];
-        let found = tokio::task::spawn_blocking(move || find(&marks))
+        let folders = groups::of(uid);
+        let found = tokio::task::spawn_blocking(move || find(&marks, &folders))
             .await
             .map_err(|error| Error::internal(format!("the search for processes failed: {error}")))?
             .map_err(|error| Error::io("processes cannot be searched", &error))?;
@@ -49,21 +51,23 @@ pub(crate) async fn kill(uid: &str, host_id: &str) -> Result<()> {
     Err(Error::unavailable("the workload starts processes faster than they can be killed"))
 }
 
-fn find(marks: &[Vec<u8>; 2]) -> io::Result<Vec<Process>> {
+fn find(marks: &[Vec<u8>; 2], folders: &[PathBuf]) -> io::Result<Vec<Process>> {
     let me = std::process::id().cast_signed();
+    let is_member = |pid: i32| folders.iter().any(|folder| groups::members(folder).contains(&pid));
+    let is_ours = |pid: i32| carries(pid, marks) || is_member(pid);
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
             continue;
         };
         // This process may have been started from within the workload, and is not part of it.
-        if pid == me || !carries(pid, marks) {
+        if pid == me || !is_ours(pid) {
             continue;
         }
         // Read once more behind the descriptor: now the marks are those of the process that it holds, or that process
         // is dead and no signal reaches anyone.
         if let Some(process) = Process::open(pid)?
-            && carries(pid, marks)
+            && is_ours(pid)
         {
             found.push(process);
         }

@@ -114,9 +114,20 @@ async fn lines(mut pipe: std::fs::File, count: usize) -> (Vec<String>, std::fs::
     within(reading).await.unwrap()
 }
 
-/// The processes whose pids the workload has written.
-fn identities(lines: &[String]) -> Vec<ProcessIdentity> {
-    lines.iter().map(|pid| ProcessIdentity::of(pid.trim().parse().unwrap()).unwrap()).collect()
+/// The processes whose pids the workload has written, as it counts: in a pid namespace of its own.
+fn identities(handle: &Handle, lines: &[String]) -> Vec<ProcessIdentity> {
+    let space = |pid: i32| std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
+    let own = space(data(handle).workload.pid).unwrap();
+    let number = |pid: i32| -> Option<String> {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+        numbers.split_whitespace().last().map(str::to_owned)
+    };
+    let names = std::fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().file_name());
+    let all: Vec<i32> = names.filter_map(|name| name.to_str()?.parse().ok()).collect();
+    let all: Vec<i32> = all.into_iter().filter(|&pid| space(pid).as_ref() == Some(&own)).collect();
+    let find = |inside: &str| all.iter().find(|&&pid| number(pid).as_deref() == Some(inside)).unwrap();
+    lines.iter().map(|inside| ProcessIdentity::of(*find(inside.trim())).unwrap()).collect()
 }
 
 fn data(handle: &Handle) -> HandleData {

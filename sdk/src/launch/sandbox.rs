@@ -3,6 +3,10 @@
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
+/// The field of [`Report::Failed`](super::Report::Failed) when it was tried to give a workload namespaces of its own and that failed: what was
+/// done cannot be undone in that launcher, so another one is to be told [`Sandbox::shared`].
+pub const NAMESPACES: &str = "namespaces";
+
 /// What a workload may touch; everything else is out of its reach.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -13,6 +17,12 @@ pub struct Sandbox {
     pub write: Vec<PathBuf>,
     /// Where it may connect to and what it may listen on.
     pub network: Network,
+    /// Folders of which it is to see nothing but what is in these lists, where it has namespaces of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hidden: Vec<PathBuf>,
+    /// Why it gets no namespaces of its own; none: it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared: Option<String>,
     /// What was asked for by name, and so is refused where it cannot be enforced: `files`, `network`. The rest is the
     /// runtime's rule: what of it cannot be enforced is told.
     pub asked: Vec<String>,

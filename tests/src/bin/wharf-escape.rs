@@ -7,9 +7,15 @@ use std::{
     fs,
     io::{self, Read},
     net::{TcpStream, UdpSocket},
-    os::unix::net::{UnixDatagram, UnixStream},
+    os::unix::{
+        fs::PermissionsExt,
+        net::{UnixDatagram, UnixStream},
+    },
     process::{Child, Command, Stdio},
 };
+
+/// Connects while it sends, send(2); `nix` does not know it.
+const MSG_FASTOPEN: i32 = 0x2000_0000;
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -27,6 +33,13 @@ fn attempt(what: &str, with: &str) -> io::Result<()> {
         "read" => fs::File::open(with)?.read(&mut [0; 16]).map(drop),
         "create" => fs::File::create(with).map(drop),
         "cut" => Ok(nix::unistd::truncate(with, 0)?),
+        "mode" => fs::set_permissions(with, fs::Permissions::from_mode(0o600)),
+        "times" => fs::File::open(with)?.set_modified(std::time::SystemTime::UNIX_EPOCH),
+        "command-of" => fs::read(format!("/proc/{with}/cmdline")).map(drop),
+        "priority" => {
+            let pid = Pid::from_raw(with.parse().map_err(io::Error::other)?);
+            Ok(rustix::process::setpriority_process(pid, 19)?)
+        }
         "list" => fs::read_dir(with).map(drop),
         "signal" => signal(with.parse().map_err(io::Error::other)?),
         "signal-own-child" => {
@@ -40,6 +53,8 @@ fn attempt(what: &str, with: &str) -> io::Result<()> {
             fs::File::open(format!("/proc/{with}/environ"))?.read_to_end(&mut Vec::new()).map(drop)
         }
         "tcp" => TcpStream::connect(with).map(drop),
+        "listen" => listen(),
+        "fast-open-sendto" | "fast-open-sendmsg" | "fast-open-sendmmsg" => fast_open(what, with),
         "udp" => UdpSocket::bind(with).map(drop),
         "unix" => UnixStream::connect(with).map(drop),
         "datagram-pair" => UnixDatagram::pair().map(drop),
@@ -54,6 +69,35 @@ fn attempt(what: &str, with: &str) -> io::Result<()> {
         }
         other => Err(io::Error::other(format!("'{other}' is not known"))),
     }
+}
+
+/// Succeeds if it gets a port by listening on a socket that is bound to none.
+fn listen() -> io::Result<()> {
+    use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, listen, socket};
+    let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::empty(), None)?;
+    Ok(listen(&socket, Backlog::new(1)?)?)
+}
+
+/// Succeeds if a stream is connected by sending, without `connect`.
+fn fast_open(by: &str, address: &str) -> io::Result<()> {
+    use nix::sys::socket::{
+        AddressFamily, MsgFlags, MultiHeaders, SockFlag, SockType, SockaddrIn, sendmmsg, sendmsg, sendto,
+        socket,
+    };
+    use std::os::fd::AsRawFd;
+    let address: SockaddrIn = address.parse().map_err(io::Error::other)?;
+    let flag = MsgFlags::from_bits_retain(MSG_FASTOPEN);
+    let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::empty(), None)?;
+    let (fd, text) = (socket.as_raw_fd(), [io::IoSlice::new(b"x")]);
+    match by {
+        "fast-open-sendto" => sendto(fd, b"x", &address, flag)?,
+        "fast-open-sendmsg" => sendmsg(fd, &text, &[], flag, Some(&address))?,
+        _ => {
+            let mut headers = MultiHeaders::preallocate(1, None);
+            sendmmsg(fd, &mut headers, [&text], [Some(address)], [], flag)?.count()
+        }
+    };
+    Ok(())
 }
 
 /// A signal that changes nothing.

@@ -4,8 +4,10 @@ use std::{fs, io::Write};
 use wharf_tests::client::Client;
 use wharf_tests::host::{Host, demo_server, eventually, kill, runs};
 
-fn whoami(url: &str) -> i32 {
-    Client::open(url).unwrap().call_tool("whoami", json!({})).unwrap().parse().unwrap()
+/// The server that answers there.
+fn whoami(host: &Host, name: &str, url: &str) -> i32 {
+    assert!(Client::open(url).unwrap().call_tool("whoami", json!({})).is_ok());
+    host.server(name)
 }
 
 /// As if its plugin had been taken away.
@@ -21,7 +23,7 @@ fn rename_runtime(host: &Host, name: &str, runtime: &str) {
 fn r08_forgetting_ends_the_supervisor_alone_and_says_what_stays() {
     let host = Host::new();
     let url = host.run(&["--name", "web", "--transport", "streamable-http", &demo_server()]);
-    let pid = whoami(&url);
+    let pid = whoami(&host, "web", &url);
     let (uid, supervisor) =
         (host.record("web")["uid"].clone(), host.record("web")["process_id"].as_i64().unwrap());
     let said: Value = serde_json::from_str(&host.ok(&["rm", "--forget", "web", "--format", "json"])).unwrap();
@@ -44,7 +46,7 @@ fn r08_forgetting_ends_the_supervisor_alone_and_says_what_stays() {
 fn r08_forgetting_needs_no_plugin() {
     let host = Host::new();
     let url = host.run(&["--name", "demo", &demo_server()]);
-    let pid = whoami(&url);
+    let pid = whoami(&host, "demo", &url);
     rename_runtime(&host, "demo", "absent");
     assert_eq!(host.wharf(&["rm", "demo"]).code, 5);
     let said = host.ok(&["rm", "--forget", "demo"]);
@@ -68,7 +70,7 @@ fn r12_a_supervisor_that_does_not_answer_is_killed_by_its_recorded_identity() {
 /// A server with a port that was forgotten: its pid, and `RUNTIME/UID`.
 fn orphan(host: &Host) -> (i32, String) {
     let url = host.run(&["--name", "web", "--transport", "streamable-http", &demo_server()]);
-    let pid = whoami(&url);
+    let pid = whoami(host, "web", &url);
     let id = format!("process/{}", host.record("web")["uid"].as_str().unwrap());
     host.ok(&["rm", "--forget", "web"]);
     (pid, id)
@@ -105,7 +107,7 @@ fn r09_an_orphan_is_found_by_its_uid_alone() {
 fn r09_what_has_a_runconfig_or_may_have_one_is_no_orphan() {
     let host = Host::new();
     let url = host.run(&["--name", "web", "--transport", "streamable-http", &demo_server()]);
-    let pid = whoami(&url);
+    let pid = whoami(&host, "web", &url);
     let id = format!("process/{}", host.record("web")["uid"].as_str().unwrap());
     let said = host.wharf(&["rm", "--orphan", &id]);
     assert!(said.code == 4 && said.stderr.contains("it is the workload 'web'"), "{said:?}");

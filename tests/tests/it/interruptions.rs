@@ -89,7 +89,8 @@ fn a_supervisor_that_dies_while_it_starts_leaves_nothing() {
 fn r02_a_workload_whose_record_lost_its_handle_is_found_by_its_labels() {
     let host = Host::new();
     let url = host.run(&["--name", "web", "--transport", "streamable-http", &demo_server()]);
-    let pid: i32 = Client::open(&url).unwrap().call_tool("whoami", json!({})).unwrap().parse().unwrap();
+    assert!(Client::open(&url).is_ok());
+    let pid = host.server("web");
     kill(supervisor(&host, "web"), "KILL");
     fs::remove_file(host.path("state/statuses/web.json")).unwrap();
     eventually("its supervisor is gone", || host.row("web").unwrap()["status"] == "unhealthy");
@@ -145,7 +146,7 @@ fn descriptors_and_signals_of_the_caller_reach_nobody() {
     let _ = command.arg0("unused");
     let url = String::from_utf8(output.stdout).unwrap();
     let mut client = Client::open(url.trim()).unwrap();
-    let pid: i32 = client.call_tool("whoami", json!({})).unwrap().parse().unwrap();
+    let pid = host.server("demo");
     for process in host.processes() {
         assert!(
             !fs::exists(format!("/proc/{process}/fd/7")).unwrap() || {
@@ -160,9 +161,7 @@ fn descriptors_and_signals_of_the_caller_reach_nobody() {
     assert_eq!(mask("SigBlk:"), "0000000000000000");
     // Its end is noticed all the same.
     kill(pid, "KILL");
-    eventually("it is back", || {
-        client.call_tool("whoami", json!({})).is_ok_and(|now| now != pid.to_string())
-    });
+    eventually("it is back", || client.call_tool("whoami", json!({})).is_ok() && host.server("demo") != pid);
 }
 
 #[test]
@@ -172,7 +171,8 @@ fn a_server_that_cannot_be_brought_back_is_given_up() {
     let text = format!("[ -e {} ] && exit 9; exec {}", broken.display(), demo_server());
     let server = host.script("fragile", &text);
     let url = host.run(&["--name", "fragile", "--restart", "on-failure", &server]);
-    let pid: i32 = Client::open(&url).unwrap().call_tool("whoami", json!({})).unwrap().parse().unwrap();
+    assert!(Client::open(&url).is_ok());
+    let pid = host.server("fragile");
     fs::File::create(&broken).unwrap();
     kill(pid, "KILL");
     eventually("starting it says that it does not run", || {
@@ -218,7 +218,7 @@ fn a_launcher_that_is_killed_leaves_not_even_a_child_that_hid() {
     let server = host.script("hides", &text);
     host.run(&["--name", "hides", &server]);
     eventually("the child is there", || fs::read_to_string(&children).is_ok_and(|text| text.ends_with('\n')));
-    let child: i32 = fs::read_to_string(&children).unwrap().trim().parse().unwrap();
+    let child = host.process_of("hides", fs::read_to_string(&children).unwrap().trim().parse().unwrap());
     let launcher = host.record("hides")["handle"]["data"]["launcher"]["pid"].as_i64().unwrap();
     kill(i32::try_from(launcher).unwrap(), "KILL");
     eventually("the child is gone", || !runs(child));

@@ -27,8 +27,12 @@ fn a_server_of_pypi_runs_by_its_name() {
     let mut client = Client::open(&url).unwrap();
     let answer = client.call_tool("get_current_time", json!({ "timezone": "UTC" })).unwrap();
     assert!(answer.contains("\"timezone\": \"UTC\""), "{answer}");
-    host.ok(&["stop", "mcp-server-time"]);
+    host.ok(&["rm", "mcp-server-time"]);
     host.assert_nothing_runs();
+    // What it has fetched is enough for it, and no other package's to change.
+    let url = host.run(&["--permission-profile", "none", "uvx://mcp-server-time"]);
+    let mut client = Client::open(&url).unwrap();
+    assert!(client.call_tool("get_current_time", json!({ "timezone": "UTC" })).is_ok());
 }
 
 #[test]
@@ -42,6 +46,8 @@ fn a_server_of_npm_runs_by_its_name() {
     assert_eq!(client.call_tool("echo", json!({ "message": "hello" })).unwrap(), "Echo: hello");
     host.ok(&["rm", "server-everything"]);
     host.assert_nothing_runs();
+    host.run(&["--permission-profile", "none", "npx://@modelcontextprotocol/server-everything"]);
+    host.ok(&["rm", "server-everything"]);
     assert_eq!(host.leftovers(), Vec::<String>::new());
 }
 

@@ -37,8 +37,10 @@ fn supervisor(host: &Host, name: &str) -> i32 {
     i32::try_from(host.record(name)["process_id"].as_i64().unwrap()).unwrap()
 }
 
-fn whoami(url: &str) -> i32 {
-    Client::open(url).unwrap().call_tool("whoami", json!({})).unwrap().parse().unwrap()
+/// The server that answers there.
+fn whoami(host: &Host, name: &str, url: &str) -> i32 {
+    assert!(Client::open(url).unwrap().call_tool("whoami", json!({})).is_ok());
+    host.server(name)
 }
 
 /// Kills the supervisor of a server on a pipe, which ends both.
@@ -69,12 +71,12 @@ fn r06_a_server_with_a_port_gets_its_proxy_back_and_goes_on() {
     let host = Host::new();
     let arguments = ["--name", "web", "--restart", "no", "--transport", "streamable-http"];
     let url = host.run(&[&arguments[..], &[&demo_server()]].concat());
-    let pid = whoami(&url);
+    let pid = whoami(&host, "web", &url);
     let supervisor = supervisor(&host, "web");
     kill(supervisor, "KILL");
     eventually("the supervisor is gone", || !runs(supervisor));
     assert_eq!(reconcile(&host), done("web", "started"));
-    assert_eq!(whoami(&url), pid, "it is the same process");
+    assert_eq!(whoami(&host, "web", &url), pid, "it is the same process");
 }
 
 #[test]
@@ -131,7 +133,7 @@ fn r11_interrupted_commands_are_finished() {
 fn r06_what_runs_and_should_not_is_ended() {
     let host = Host::new();
     let url = host.run(&["--name", "web", "--transport", "streamable-http", &demo_server()]);
-    let (pid, supervisor) = (whoami(&url), supervisor(&host, "web"));
+    let (pid, supervisor) = (whoami(&host, "web", &url), supervisor(&host, "web"));
     kill(supervisor, "KILL");
     eventually("the supervisor is gone", || !runs(supervisor));
     rewrite(&host, "web", |record| {

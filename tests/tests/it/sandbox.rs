@@ -11,7 +11,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 use wharf_tests::client::Client;
-use wharf_tests::host::{Host, Said, built, demo_server, eventually, runs};
+use wharf_tests::host::{Host, Said, built, demo_server, eventually, kill, runs};
 
 /// Nobody's.
 const ORDINARY_USER: u32 = 65534;
@@ -115,14 +115,16 @@ fn files_of_others_are_out_of_reach() {
             ["read", "/etc/shadow"],
             ["list", &home],
             ["list", "/"],
-            ["create", &outside],
             ["create", "/usr/new"],
             ["cut", &document],
-            ["create", "/tmp/wharf-escaped"],
         ]
         .concat();
         let through = ["read", &own, "create", &own, "read", "/etc/passwd", "create", "/dev/null"];
-        let said = attempts(&host, &[], &[&held[..], &through].concat());
+        // Where everybody keeps temporary files it may be able to write, but not what others see.
+        let private =
+            ["create", &outside, "create", "/tmp/wharf-escaped", "create", "/dev/shm/wharf-escaped"];
+        let said = attempts(&host, &[], &[&held[..], &through, &private].concat());
+        assert!(private.iter().all(|path| !path.starts_with('/') || !fs::exists(path).unwrap()), "{said}");
         assert_all(&said, false, &held);
         assert_all(&said, true, &through);
         assert_eq!(fs::read_to_string(&document).unwrap(), "the contents of a file");
@@ -133,13 +135,12 @@ fn files_of_others_are_out_of_reach() {
         let text = format!(r#"{{"read":["{document}"],"write":["{own}"]}}"#);
         fs::File::create(&profile).unwrap().write_all(text.as_bytes()).unwrap();
         let listed = ["read", &document, "create", &own];
-        let said = attempts(
-            &host,
-            &["--permission-profile", &profile],
-            &[&listed[..], &["cut", &document]].concat(),
-        );
+        // What it may only read it cannot change in any way.
+        let changes = ["cut", &document, "mode", &document, "times", &document];
+        let options = ["--permission-profile", &profile];
+        let said = attempts(&host, &options, &[&listed[..], &changes].concat());
         assert_all(&said, true, &listed);
-        assert_all(&said, false, &["cut", &document]);
+        assert_all(&said, false, &changes);
     }
 }
 
@@ -148,7 +149,8 @@ fn other_processes_are_out_of_reach() {
     for host in hosts() {
         let neighbour = Neighbour::of(&host);
         let pid = neighbour.0.id().to_string();
-        let held = ["signal", &pid, "environment-of", &pid, "limit", &pid];
+        let held =
+            ["signal", &pid, "environment-of", &pid, "limit", &pid, "command-of", &pid, "priority", &pid];
         let through = ["signal-own-child", "-", "environment-of", "self", "limit", "0"];
         let said = attempts(&host, &[], &[&held[..], &through].concat());
         assert_all(&said, false, &held);
@@ -181,6 +183,26 @@ fn the_network_is_what_the_profile_says() {
             assert_all(&said, through, &all[..2]);
             assert_all(&said, false, &all[2..]);
         }
+    }
+}
+
+#[test]
+fn nothing_connects_or_listens_past_the_list_of_ports() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let ways = ["fast-open-sendto", "fast-open-sendmsg", "fast-open-sendmmsg"];
+    let attempted: Vec<&str> = ways.iter().flat_map(|way| [*way, &address]).collect();
+    for host in hosts() {
+        let profile = host.path("profile.json").display().to_string();
+        let text = r#"{"network":{"outbound":{"allow_port":[1]}}}"#;
+        fs::File::create(&profile).unwrap().write_all(text.as_bytes()).unwrap();
+        let attempted = [&attempted[..], &["listen", "-"]].concat();
+        assert_all(&attempts(&host, &["--permission-profile", &profile], &attempted), false, &attempted);
+        // A server on a port whose profile is no network but that.
+        let http = ["--permission-profile", "none", "--transport", "streamable-http"];
+        assert_all(&attempts(&host, &http, &attempted[..6]), false, &attempted[..6]);
+        // It is the profile that holds them.
+        assert_all(&attempts(&host, &[], &attempted), true, &attempted);
     }
 }
 
@@ -241,11 +263,10 @@ fn limits_hold_or_are_refused_by_name() {
             assert_eq!(try_to_run(&host, "limited", &weaker, &[]).code, 0);
             let status = host.ok(&["status", "limited"]);
             let told = status.lines().find(|line| line.starts_with("Not enforced:")).unwrap();
-            assert!(
-                ["memory_bytes", "cpus", "pids_limit"].iter().all(|limit| told.contains(limit)),
-                "{told}"
-            );
+            assert!(["memory_bytes", "cpus"].iter().all(|limit| told.contains(limit)), "{told}");
         }
+        // Without a group of its own an ordinary user's processes are counted in a user namespace.
+        assert_all(&attempts(&host, &["--pids-limit", "20"], &fork), false, &fork);
         // The same processes without a limit: it is the limit that holds them.
         assert_all(&attempts(&host, &[], &fork), true, &fork);
     }
@@ -261,10 +282,30 @@ fn nothing_outlives_the_stop() {
         host.run(&["--name", "family", &server]);
         let read = || fs::read_to_string(&child).unwrap_or_default();
         eventually("the child is there", || read().ends_with('\n'));
-        let pid = read().trim().parse().unwrap();
+        let pid = host.process_of("family", read().trim().parse().unwrap());
         assert!(runs(pid));
         host.ok(&["stop", "family"]);
         assert!(!runs(pid), "the child lives");
+    }
+}
+
+#[test]
+fn nothing_outlives_supervisor_and_launcher_that_are_killed() {
+    for host in hosts() {
+        let child = host.work().join("child");
+        let hidden = format!("echo $$ > {}; exec sleep 1000", child.display());
+        let server =
+            host.script("family", &format!("(env -i setsid sh -c '{hidden}' &)\nexec {}", demo_server()));
+        host.run(&["--name", "family", "--transport", "streamable-http", &server]);
+        let read = || fs::read_to_string(&child).unwrap_or_default();
+        eventually("the child is there", || read().ends_with('\n'));
+        let pid = host.process_of("family", read().trim().parse().unwrap());
+        let record = host.record("family");
+        for killed in [&record["process_id"], &record["handle"]["data"]["launcher"]["pid"]] {
+            kill(i32::try_from(killed.as_i64().unwrap()).unwrap(), "KILL");
+        }
+        eventually("the child is gone", || !runs(pid));
+        host.ok(&["rm", "family"]);
     }
 }
 

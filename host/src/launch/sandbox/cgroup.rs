@@ -3,7 +3,7 @@
 //! A group lies beside or below the launcher's own and has the workload's uid in its name, so that whoever finds a
 //! process in it knows whose it is. Nothing but a group limits a workload as a whole: the limits of setrlimit(2) count
 //! single processes, or all of a user's.
-use super::plan::Refusal;
+use super::{plan::Refusal, processes};
 use crate::failpoint::{Point, reach};
 use rustix::process::Pid;
 use std::{
@@ -28,6 +28,8 @@ const LEGACY: &str = "cgroup";
 #[derive(Debug)]
 pub(in crate::launch) struct Groups {
     folders: BTreeSet<PathBuf>,
+    /// The limit of processes where no group has it, to be set by [`super::processes`].
+    processes: Option<u64>,
 }
 
 /// One limit: what it is called in a specification, the controller, and the files with their values in each version.
@@ -45,9 +47,10 @@ impl Groups {
     pub(in crate::launch) fn make(
         limits: &Limits,
         uid: &str,
+        has_namespaces: bool,
         told: &mut Confinement,
     ) -> Result<Self, Refusal> {
-        let mut groups = Self { folders: BTreeSet::new() };
+        let mut groups = Self { folders: BTreeSet::new(), processes: None };
         let hierarchies = Hierarchies::read();
         for limit in wanted(limits) {
             let what = limit.field.to_owned();
@@ -55,6 +58,11 @@ impl Groups {
                 Ok((folder, version)) => {
                     groups.folders.insert(folder);
                     told.enforced.push(Measure { what, how: format!("cgroup {version}") });
+                }
+                Err(_) if limit.controller == "pids" && has_namespaces && processes::are_counted() => {
+                    groups.processes = limits.pids.or(limits.usual_pids);
+                    let how = "RLIMIT_NPROC in a user namespace".to_owned();
+                    told.enforced.push(Measure { what, how });
                 }
                 Err(reason) if limit.is_asked && !limits.allow_weaker => {
                     return Err(Refusal { field: limit.field, reason });
@@ -73,6 +81,11 @@ impl Groups {
             reach(Point::GroupJoinAfter);
             joined
         })
+    }
+
+    /// How many processes may be made by who is limited by their user.
+    pub(in crate::launch) fn processes(&self) -> Option<u64> {
+        self.processes
     }
 
     /// Where they are; they stay.

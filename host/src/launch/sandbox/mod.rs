@@ -15,16 +15,21 @@
 //! | other processes | Landlock: no signal, no tracing, no abstract socket beyond the workload |
 //! | privileges | `no_new_privs`, every set of capabilities emptied and locked |
 //! | system calls | seccomp, an allow-list ([`syscalls`]) |
+//! | what they see and outlive | namespaces of processes, mounts, IPC, network, where they can be made ([`namespaces`]) |
 //! | memory, processors, processes | control groups, version 2 or 1 ([`cgroup`]) |
 //!
-//! Landlock has no say in metadata: names and attributes of files can be seen, and attributes of the user's own files
-//! changed, outside the list too.
+//! Landlock has no say in metadata: names and attributes of files can be seen outside the list too, and without a mount
+//! namespace attributes of the user's own files be changed.
 pub(super) mod cgroup;
 mod kernel;
+mod mounts;
+pub(super) mod namespaces;
 mod plan;
 mod privileges;
+pub(super) mod processes;
 mod syscalls;
 mod verify;
 
 pub(super) use plan::{Plan, Refusal};
+pub(super) use privileges::drop_all as drop_privileges;
 pub(super) use verify::escaped;

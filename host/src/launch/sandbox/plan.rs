@@ -1,5 +1,5 @@
 //! What of a [`Sandbox`] is enforced here, and its enforcement.
-use super::{kernel::Kernel, privileges, syscalls};
+use super::{kernel::Kernel, mounts, privileges, syscalls};
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath, PathFd,
     PathFdError, Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, Scope,
@@ -10,6 +10,10 @@ use wharf_sdk::{
     Confinement, Measure,
     launch::{Network, Sandbox},
 };
+
+/// What is not enforced without them.
+const WITHOUT_NAMESPACES: &str = "other processes and the names of files can be seen, attributes of the user's files be \
+                                  changed, and what leaves no trace of the workload outlives a launcher that is killed";
 
 /// Part of a specification that cannot be honoured here, and may not be left out.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,12 +66,18 @@ impl<'a> Plan<'a> {
                 found.add("network", true, "seccomp: no sockets", "")?;
                 false
             }
-            Network::Ports { .. } => {
+            Network::Ports { listen, .. } => {
                 let reason = "TCP ports cannot be told apart before Linux 6.7";
                 found.add("network", kernel.ports, "Landlock: TCP ports; seccomp: TCP alone", reason)?;
+                if !listen.is_empty() {
+                    let reason =
+                        "it may listen on every address of this machine, and on a port that the kernel picks";
+                    found.add("listening address", false, "", reason)?;
+                }
                 kernel.ports
             }
         };
+        found.namespaces();
         found.add("Unix sockets", true, "seccomp", "")?;
         found.add("privileges", true, "no_new_privs, no capabilities", "")?;
         found.add("system calls", true, "seccomp", "")?;
@@ -75,9 +85,9 @@ impl<'a> Plan<'a> {
     }
 
     /// Enforces it on this process, for good: the last thing before the program is executed.
-    pub(in crate::launch) fn apply(&self) -> Result<(), SandboxError> {
+    pub(in crate::launch) fn apply(&self, in_namespaces: bool) -> Result<(), SandboxError> {
         privileges::drop_all().map_err(SandboxError::Privileges)?;
-        self.restrict_access()?;
+        self.restrict_access(in_namespaces)?;
         let filters = syscalls::filters(&self.sandbox.network).map_err(seccompiler::Error::from)?;
         filters.iter().try_for_each(|filter| seccompiler::apply_filter(filter)).map_err(SandboxError::from)
     }
@@ -94,7 +104,7 @@ impl<'a> Plan<'a> {
         self.restricts_files() && self.ports
     }
 
-    fn restrict_access(&self) -> Result<(), SandboxError> {
+    fn restrict_access(&self, in_namespaces: bool) -> Result<(), SandboxError> {
         if self.files.is_empty() {
             return Ok(());
         }
@@ -112,6 +122,10 @@ impl<'a> Plan<'a> {
         }
         for path in &self.sandbox.write {
             ruleset = self.allow(ruleset, path, self.files)?;
+        }
+        let own = mounts::PRIVATE.iter().filter(|_| in_namespaces);
+        for path in own {
+            ruleset = self.allow(ruleset, Path::new(path), self.files)?;
         }
         if let (true, Network::Ports { listen, connect }) = (self.ports, &self.sandbox.network) {
             let listening = listen.iter().map(|&port| NetPort::new(port, AccessNet::BindTcp));
@@ -161,6 +175,17 @@ struct Findings<'a> {
 }
 
 impl Findings<'_> {
+    /// What only namespaces enforce; that they can be made is found out by making them.
+    fn namespaces(&mut self) {
+        let measure = |what: &str, how: &str| Measure { what: what.to_owned(), how: how.to_owned() };
+        if let Some(why) = &self.sandbox.shared {
+            let how = format!("{why}; {WITHOUT_NAMESPACES}");
+            self.told.weaker.push(measure("namespaces", &how));
+            return;
+        }
+        self.told.enforced.push(measure("namespaces", "processes, mounts, IPC of its own; private /tmp"));
+    }
+
     fn add(&mut self, what: &'static str, holds: bool, how: &str, why_not: &str) -> Result<(), Refusal> {
         if !holds && !self.sandbox.allow_weaker && self.sandbox.asked.iter().any(|asked| asked == what) {
             return Err(Refusal { field: what, reason: why_not.to_owned() });

@@ -10,7 +10,7 @@ use rustix::{
 };
 
 /// Empties all sets of capabilities and lets no execution fill them again.
-pub(super) fn drop_all() -> io::Result<()> {
+pub(in crate::launch) fn drop_all() -> io::Result<()> {
     // A core would hold what the workload was trusted with, in a folder that it need not be able to write.
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
     for capability in CapabilitySet::all().iter() {

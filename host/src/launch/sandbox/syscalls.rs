@@ -14,8 +14,9 @@
 //! Sockets are `EACCES` unless they are of the Internet (and of `NETLINK_ROUTE`, through which programs read the
 //! interfaces): a Unix socket of this machine (an agent with keys, a container engine, the session's bus) would undo
 //! everything else, and no path can be told in a filter. Pairs (`socketpair`) are free but for those of datagrams, from
-//! which one can send to any path. Where only ports are allowed,
-//! sockets are TCP alone, which Landlock then looks at.
+//! which one can send to any path. Where only ports are allowed, sockets are TCP alone, which Landlock then looks at:
+//! at `connect` and `bind`. So what connects or binds without these is `EPERM` there: sending with `MSG_FASTOPEN`, which
+//! connects, and `listen` where no port is to be listened on, which would take any port.
 use libc::{c_int, c_long};
 use seccompiler::{
     BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
@@ -104,7 +105,7 @@ pub(super) fn filters(network: &Network) -> Result<Vec<BpfProgram>, BackendError
     let listed: Rules = ALLOWED.iter().chain(ALLOWED_OLD).map(|&number| (number, Vec::new())).collect();
     Ok(vec![
         compile(forbidden_sockets(network)?, SeccompAction::Allow, errno(libc::EACCES))?,
-        compile(forbidden_flags()?, SeccompAction::Allow, errno(libc::EPERM))?,
+        compile(forbidden_flags(network)?, SeccompAction::Allow, errno(libc::EPERM))?,
         compile(listed, errno(libc::ENOSYS), SeccompAction::Allow)?,
     ])
 }
@@ -149,7 +150,7 @@ fn forbidden_sockets(network: &Network) -> Result<Rules, BackendError> {
     Ok([(libc::SYS_socket, rules), (libc::SYS_socketpair, pairs)].into())
 }
 
-fn forbidden_flags() -> Result<Rules, BackendError> {
+fn forbidden_flags(network: &Network) -> Result<Rules, BackendError> {
     let mut namespaces = Vec::new();
     for bit in (0..31).map(|shift| 1 << shift).filter(|bit| NEW_NAMESPACES & bit != 0) {
         namespaces.push(SeccompRule::new(vec![masked(0, u64::from(bit.cast_unsigned()), bit)?])?);
@@ -160,7 +161,22 @@ fn forbidden_flags() -> Result<Rules, BackendError> {
         input.push(SeccompRule::new(vec![equals(1, request)?])?);
     }
     let others = vec![SeccompRule::new(vec![differs(0, 0)?])?];
-    Ok([(libc::SYS_clone, namespaces), (libc::SYS_ioctl, input), (libc::SYS_prlimit64, others)].into())
+    let mut rules: Rules =
+        [(libc::SYS_clone, namespaces), (libc::SYS_ioctl, input), (libc::SYS_prlimit64, others)].into();
+    if let Network::Ports { listen, .. } = network {
+        // Where the argument of flags is; that of a message's header is only written by the kernel.
+        for (call, argument) in [(libc::SYS_sendto, 3), (libc::SYS_sendmsg, 2), (libc::SYS_sendmmsg, 3)] {
+            let flag = libc::MSG_FASTOPEN;
+            rules.insert(
+                call,
+                vec![SeccompRule::new(vec![masked(argument, u64::from(flag.cast_unsigned()), flag)?])?],
+            );
+        }
+        if listen.is_empty() {
+            rules.insert(libc::SYS_listen, Vec::new());
+        }
+    }
+    Ok(rules)
 }
 
 fn equals(argument: u8, value: c_int) -> Result<SeccompCondition, BackendError> {

@@ -12,7 +12,7 @@ async fn nothing_of_a_family_survives_a_stop() {
     let host = TestHost::new();
     let (handle, pipes) = host.run(&host.script(Transport::Stdio, &format!("{FAMILY} wait"))).await;
     let (pids, _pipe) = lines(pipes.unwrap().0.into(), 3).await;
-    let family = identities(&pids);
+    let family = identities(&handle, &pids);
     assert!(family.iter().all(lives));
     within(host.runtime.stop(&handle, StopOptions { timeout_ms: 30_000 })).await.unwrap();
     for identity in &family {
@@ -31,7 +31,7 @@ async fn what_the_first_process_leaves_behind_ends_with_it() {
         host.run(&host.script(Transport::Stdio, &format!("{FAMILY} read line; exit 5"))).await;
     let (reader, writer) = pipes.unwrap();
     let (pids, _reader) = lines(reader.into(), 3).await;
-    let family = identities(&pids);
+    let family = identities(&handle, &pids);
     drop(writer);
     assert_eq!(within(host.runtime.wait(&handle)).await.unwrap().code, Some(5));
     assert!(!family.iter().any(lives));
@@ -98,20 +98,22 @@ async fn a_stdio_workload_ends_with_its_supervisor_by_being_asked_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_launcher_takes_the_workload_along_and_remove_finds_the_rest() {
+async fn a_killed_launcher_takes_all_of_the_workload_along() {
     let host = TestHost::new();
     let (handle, pipes) = host.run(&host.script(Transport::Stdio, &format!("{FAMILY} wait"))).await;
     let (pids, _pipe) = lines(pipes.unwrap().0.into(), 3).await;
-    let family = identities(&pids);
+    let family = identities(&handle, &pids);
     let data = data(&handle);
     kill_process(Pid::from_raw(data.launcher.pid).unwrap(), Signal::KILL).unwrap();
     let exit = within(host.runtime.wait(&handle)).await.unwrap();
     assert_eq!((exit.code, exit.signal), (None, None));
     assert!(exit.reason.contains("launcher"), "{exit:?}");
     assert!(!lives(&data.workload));
-    assert_eq!(family.iter().filter(|identity| lives(identity)).count(), 2, "the others are orphans now");
+    // Their init has died with it.
+    for identity in &family {
+        end_of(identity).await;
+    }
     within(host.runtime.remove(&handle)).await.unwrap();
-    assert!(!family.iter().any(lives));
     assert_eq!(host.runtime.inspect(&handle).await.unwrap_err().code, wharf_sdk::ErrorCode::NotFound);
     host.runtime.remove(&handle).await.unwrap();
 }

@@ -207,7 +207,8 @@ impl Lab {
                 role: role.to_owned(),
                 point: point.to_owned(),
                 nth: nth.parse().unwrap(),
-                was_there: earlier.contains(pid),
+                // One of an earlier command has become its server; in its namespace each has the same pid.
+                was_there: role != "stage" && earlier.contains(pid),
             });
         }
         kills.retain(|kill| act.can_have(kill));

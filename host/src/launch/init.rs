@@ -1,0 +1,138 @@
+//! The first process of a workload's pid namespace: it makes what the workload sees, and then only reaps.
+//!
+//! The kernel kills everything in the namespace when it ends; it dies with the launcher, whatever the workload does to
+//! itself: no signal from within reaches it. It is a child of the launcher's like the workload, which therefore is not
+//! process 1, for which signals without a handler mean nothing.
+use super::{
+    INIT_ARGUMENT,
+    error::LaunchError,
+    sandbox::{
+        drop_privileges,
+        namespaces::{self, Room},
+    },
+};
+use crate::descriptors::FIRST_FREE_DESCRIPTOR;
+use nix::sys::signal::{SigSet, Signal as NixSignal};
+use rustix::process::{
+    Pid, Signal, WaitOptions, kill_process, set_parent_process_death_signal, wait, waitpid,
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs::File,
+    io::{self, Read, Write},
+    net::Shutdown,
+    os::{
+        fd::OwnedFd,
+        unix::{net::UnixStream, process::CommandExt},
+    },
+    process::{Command, ExitCode, Stdio},
+    time::Duration,
+};
+
+/// How long it may take; it is this binary, already in memory, and a few hundred system calls.
+const READY_TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest answer.
+const MAX_ANSWER_BYTES: u64 = 64 * 1024;
+
+/// What init says about the room.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Answer {
+    Furnished,
+    Failed(String),
+}
+
+/// The launcher's side.
+pub(super) struct Init(Pid);
+
+impl Init {
+    /// Starts it, and waits until everything is made.
+    pub(super) fn spawn(room: &Room<'_>) -> Result<Self, LaunchError> {
+        let failed = |error: io::Error| LaunchError::Namespaces { reason: format!("init: {error}") };
+        let (mut socket, theirs) = UnixStream::pair().map_err(failed)?;
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0("wharf-init").arg(INIT_ARGUMENT).env_clear().current_dir("/");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::from(OwnedFd::from(theirs)));
+        crate::failpoint::hand_on(&mut command);
+        let child = command.spawn().map_err(failed)?;
+        // It holds the other end of the socket.
+        drop(command);
+        // Reaped with all others; a `std` child that is dropped is left alone.
+        let pid = Pid::from_raw(child.id().cast_signed()).ok_or(LaunchError::StageLost)?;
+        let init = Self(pid);
+        let answer = init.ask(&mut socket, room);
+        if let Err(reason) = answer {
+            init.end();
+            return Err(LaunchError::Namespaces { reason });
+        }
+        Ok(init)
+    }
+
+    fn ask(&self, socket: &mut UnixStream, room: &Room<'_>) -> Result<(), String> {
+        let exchange = || -> io::Result<Vec<u8>> {
+            socket.set_read_timeout(Some(READY_TIMEOUT))?;
+            socket.write_all(&serde_json::to_vec(room)?)?;
+            socket.shutdown(Shutdown::Write)?;
+            let mut text = Vec::new();
+            (&*socket).take(MAX_ANSWER_BYTES).read_to_end(&mut text)?;
+            Ok(text)
+        };
+        let mut exchange = exchange;
+        let text = exchange().map_err(|error| format!("init does not answer: {error}"))?;
+        match serde_json::from_slice(&text) {
+            Ok(Answer::Furnished) => Ok(()),
+            Ok(Answer::Failed(reason)) => Err(reason),
+            Err(_) => Err("init ended early".to_owned()),
+        }
+    }
+
+    /// Ends it, and everything in its namespace. What the launcher has put there must have been reaped, or be so later.
+    pub(super) fn end(&self) {
+        let _ = kill_process(self.0, Signal::KILL);
+        let _ = waitpid(Some(self.0), WaitOptions::empty());
+    }
+}
+
+/// Makes the room, and reaps until it is killed.
+pub fn run_init() -> ExitCode {
+    let begun = set_parent_process_death_signal(Some(Signal::KILL)).map_err(io::Error::from);
+    let Ok(mut launcher) = begun.and_then(|()| take_launcher()) else { return ExitCode::FAILURE };
+    let mut text = Vec::new();
+    if launcher.read_to_end(&mut text).is_err() {
+        return ExitCode::FAILURE;
+    }
+    let Ok(room) = serde_json::from_slice::<Room<'_>>(&text) else { return ExitCode::FAILURE };
+    let furnished = namespaces::furnish(&room).and_then(|()| {
+        drop_privileges().map_err(|error| format!("its privileges cannot be dropped: {error}"))
+    });
+    let answer = furnished.map_or_else(Answer::Failed, |()| Answer::Furnished);
+    let Ok(said) = serde_json::to_vec(&answer) else { return ExitCode::FAILURE };
+    // A launcher that has died before it was tied to does not hear.
+    if launcher.write_all(&said).is_err() || matches!(answer, Answer::Failed(_)) {
+        return ExitCode::FAILURE;
+    }
+    drop((launcher, text, said));
+    reap()
+}
+
+/// The socket to the launcher, out of descriptor 2.
+fn take_launcher() -> io::Result<UnixStream> {
+    let socket = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), FIRST_FREE_DESCRIPTOR)?;
+    rustix::stdio::dup2_stderr(File::options().write(true).open("/dev/null")?)?;
+    Ok(socket.into())
+}
+
+/// Orphans come here; nothing else does.
+fn reap() -> ExitCode {
+    let mut ended = SigSet::empty();
+    ended.add(NixSignal::SIGCHLD);
+    if ended.thread_set_mask().is_err() {
+        return ExitCode::FAILURE;
+    }
+    loop {
+        while matches!(wait(WaitOptions::NOHANG), Ok(Some(_))) {}
+        if ended.wait().is_err() {
+            return ExitCode::FAILURE;
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Namespaces of a workload's own: it sees none of the others' processes, nothing of it outlives its init, and what it
+//! was not given to write it cannot change in any way.
+//!
+//! ```text
+//! launcher:   enter(): a pid namespace for its children (in a user namespace, unless it may make one without)
+//!     |-- init (pid 1, `launch/init.rs`): furnish(): mounts, IPC and network; then reaps, and keeps them all alive
+//!     '-- stage two (pid 2): join()s init's; becomes the workload, and stays the launcher's own child
+//! ```
+//!
+//! The launcher stays outside of all but the user namespace, in which it is who it was: pids that it knows are those of
+//! the host. Called by the launcher, by init and by stage two; must not know what a job or a plugin is.
+use super::mounts;
+use rustix::{
+    fs::Mode,
+    io::{Errno, Result},
+    process::{Pid, PidfdFlags, pidfd_open},
+    thread::{
+        CapabilitySet, ThreadNameSpaceType, capabilities, configure_capability_in_ambient_set,
+        move_into_thread_name_spaces, set_capabilities,
+    },
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    borrow::Cow,
+    fs::OpenOptions,
+    io::Write,
+    os::fd::AsFd,
+    path::{Path, PathBuf},
+};
+use wharf_sdk::launch::{Network, Sandbox};
+
+/// What init and stage two need of capabilities in the user namespace: to mount, to join, and to lock the rest.
+const NEEDED: CapabilitySet =
+    CapabilitySet::SYS_ADMIN.union(CapabilitySet::SYS_CHROOT).union(CapabilitySet::SETPCAP);
+
+/// What init makes for a workload.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::launch) struct Room<'a> {
+    /// Folders of which nothing is seen but what the other lists have.
+    pub(super) hidden: Cow<'a, [PathBuf]>,
+    pub(super) read: Cow<'a, [PathBuf]>,
+    pub(super) write: Cow<'a, [PathBuf]>,
+    /// Where it runs; it is there, if empty.
+    pub(super) current_dir: Cow<'a, Path>,
+    /// Whether it has no network at all.
+    pub(super) cut_off: bool,
+}
+
+impl<'a> Room<'a> {
+    pub(in crate::launch) fn of(sandbox: &'a Sandbox, current_dir: &'a Path) -> Self {
+        Self {
+            hidden: Cow::Borrowed(&sandbox.hidden),
+            read: Cow::Borrowed(&sandbox.read),
+            write: Cow::Borrowed(&sandbox.write),
+            current_dir: Cow::Borrowed(current_dir),
+            cut_off: is_cut_off(&sandbox.network),
+        }
+    }
+}
+
+/// Whether there is no network at all.
+fn is_cut_off(network: &Network) -> bool {
+    matches!(network, Network::Ports { listen, connect } if listen.is_empty() && connect.is_empty())
+}
+
+/// Which namespaces the launcher's children will be in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::launch) struct Entered {
+    /// There is one of users: what counts by user counts in it alone.
+    pub(in crate::launch) users: bool,
+}
+
+/// Makes a pid namespace for the children of this process. An error: there is none, and nothing has changed.
+pub(in crate::launch) fn enter() -> Result<Entered> {
+    // Who may do it without a user namespace keeps what it needs for its own files.
+    match unshare(Unshared::CLONE_NEWPID) {
+        Ok(()) => return Ok(Entered { users: false }),
+        Err(Errno::PERM) => {}
+        Err(error) => return Err(error),
+    }
+    let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    unshare(Unshared::CLONE_NEWUSER | Unshared::CLONE_NEWPID)?;
+    // Everybody stays who they were. Without a say in groups, a group of one's own may be mapped.
+    write("/proc/self/setgroups", "deny")?;
+    write("/proc/self/uid_map", &format!("{user} {user} 1"))?;
+    write("/proc/self/gid_map", &format!("{group} {group} 1"))?;
+    // For the children: executing a program takes an ordinary user's capabilities, but for the ambient ones.
+    let mut sets = capabilities(None)?;
+    sets.inheritable |= NEEDED;
+    set_capabilities(None, sets)?;
+    NEEDED.iter().try_for_each(|capability| configure_capability_in_ambient_set(capability, true))?;
+    Ok(Entered { users: true })
+}
+
+/// Makes all but the pid namespace, as its init, for those who join it.
+pub(in crate::launch) fn furnish(room: &Room<'_>) -> std::result::Result<(), String> {
+    let mut wanted = Unshared::CLONE_NEWNS | Unshared::CLONE_NEWIPC;
+    if room.cut_off {
+        wanted |= Unshared::CLONE_NEWNET;
+    }
+    unshare(wanted).map_err(|error| format!("namespaces cannot be made: {error}"))?;
+    rustix::process::umask(Mode::from_raw_mode(0o022));
+    mounts::arrange(room)
+}
+
+/// Joins what init has made.
+pub(in crate::launch) fn join(network: &Network) -> Result<()> {
+    let mut spaces = ThreadNameSpaceType::MOUNT | ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION;
+    if is_cut_off(network) {
+        spaces |= ThreadNameSpaceType::NETWORK;
+    }
+    let init = pidfd_open(Pid::INIT, PidfdFlags::empty())?;
+    move_into_thread_name_spaces(init.as_fd(), spaces)
+}
+
+type Unshared = nix::sched::CloneFlags;
+
+fn unshare(flags: Unshared) -> Result<()> {
+    nix::sched::unshare(flags).map_err(|error| Errno::from_raw_os_error(error as i32))
+}
+
+fn write(path: &str, text: &str) -> Result<()> {
+    let written =
+        OpenOptions::new().write(true).open(path).and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+}

@@ -1,0 +1,28 @@
+//! How many processes a workload may have where no control group can count them.
+//!
+//! In a user namespace of its own a limit of setrlimit(2) counts the workload alone, and not all of its user's processes.
+use rustix::{
+    io,
+    process::{Resource, Rlimit, geteuid, getrlimit, setrlimit},
+};
+
+/// The launcher and init are in that namespace too.
+const NOT_THE_WORKLOADS: u64 = 2;
+/// The first kernel that counts in each user namespace by itself. It cannot be asked: before, the call succeeds too.
+const COUNTED_SINCE: (u32, u32) = (5, 14);
+
+/// Whether such a limit holds: not for root, who gets no user namespace and whom it does not bind.
+pub(super) fn are_counted() -> bool {
+    let release = rustix::system::uname();
+    let release = release.release().to_string_lossy();
+    let mut numbers = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
+    let version = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+    !geteuid().is_root() && version >= COUNTED_SINCE
+}
+
+/// Limits this process and its descendants.
+pub(in crate::launch) fn limit(count: u64) -> io::Result<()> {
+    let wanted = count.saturating_add(NOT_THE_WORKLOADS);
+    let wanted = getrlimit(Resource::Nproc).maximum.map_or(wanted, |most| most.min(wanted));
+    setrlimit(Resource::Nproc, Rlimit { current: Some(wanted), maximum: Some(wanted) })
+}

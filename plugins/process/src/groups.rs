@@ -1,0 +1,61 @@
+//! The control groups of a workload, found by the name that they carry.
+//!
+//! The launcher makes and removes them (`cgroup_name`); here is found what a launcher that was killed has left, recorded
+//! or not. Must not know what they limit.
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+use wharf_sdk::launch::cgroup_name;
+
+/// Those of this uid, where a launcher of this process would make them.
+pub(crate) fn of(uid: &str) -> Vec<PathBuf> {
+    let read = |path| fs::read_to_string(path).unwrap_or_default();
+    let name = cgroup_name(uid);
+    let candidates = parents(&read("/proc/self/mountinfo"), &read("/proc/self/cgroup"));
+    candidates.into_iter().map(|parent| parent.join(&name)).filter(|folder| folder.is_dir()).collect()
+}
+
+/// The pids in a group; none where there is no group.
+pub(crate) fn members(folder: &Path) -> Vec<i32> {
+    let text = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+    text.lines().filter_map(|pid| pid.parse().ok()).filter(|&pid| pid != 0).collect()
+}
+
+/// Every folder from this process' own groups up to the mounts, of the texts of proc(5) and cgroups(7).
+fn parents(mounts: &str, memberships: &str) -> Vec<PathBuf> {
+    let own: Vec<&str> = memberships.lines().filter_map(|line| line.splitn(3, ':').nth(2)).collect();
+    let mut found = Vec::new();
+    for line in mounts.lines() {
+        let Some((place, kind)) = line.split_once(" - ") else { continue };
+        if !kind.starts_with("cgroup ") && !kind.starts_with("cgroup2 ") {
+            continue;
+        }
+        let mut place = place.split(' ').skip(3);
+        let (Some(root), Some(mount)) = (place.next(), place.next().map(Path::new)) else { continue };
+        for path in &own {
+            let below = path.strip_prefix(root).unwrap_or(path).trim_start_matches('/');
+            let folder = mount.join(below);
+            found.extend(folder.ancestors().take_while(|it| it.starts_with(mount)).map(Path::to_owned));
+        }
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_lies_beside_or_above_this_process() {
+        let mounts = "31 30 0:27 / /g/pids rw - cgroup cgroup rw,pids\n32 30 0:28 / /g/u rw - cgroup2 none rw\n\
+                      33 1 0:1 / / rw - ext4 /dev/x rw\n";
+        let found = parents(mounts, "4:pids:/a\n0::/a/b\n");
+        for expected in ["/g/pids", "/g/pids/a", "/g/u", "/g/u/a", "/g/u/a/b"] {
+            assert!(found.contains(&PathBuf::from(expected)), "{found:?}");
+        }
+        assert!(!found.contains(&PathBuf::from("/")));
+    }
+}
