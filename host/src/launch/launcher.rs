@@ -86,8 +86,17 @@ fn launch(control: &mut Control) -> Result<Option<Running>, LaunchError> {
     let init = room(&job)?;
     let stage = Stage::spawn(&job)?;
     reach(Point::StageSpawnAfter);
-    release_stdio().map_err(|error| LaunchError::system("stdin and stdout cannot be released", error))?;
-    groups.add(stage.pid).map_err(|error| LaunchError::system("the workload cannot be limited", error))?;
+    let readied = release_stdio()
+        .map_err(|error| LaunchError::system("stdin and stdout cannot be released", error))
+        .and_then(|()| {
+            let joined = groups.add(stage.pid);
+            joined.map_err(|error| LaunchError::system("the workload cannot be limited", error))
+        });
+    if readied.is_err() {
+        // Before its groups are removed, which nobody may be in.
+        end_stage(stage.pid);
+    }
+    readied?;
     let prepared = Prepared::record(&job, &stage, init, confinement, groups, folder)?;
     control.report(&Report::Prepared {
         launcher: prepared.state.launcher.clone(),

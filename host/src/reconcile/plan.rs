@@ -22,6 +22,8 @@
 //!             not wanted
 //!             stopped, not wanted runs                   stop
 //!                                 does not run           in order
+//! life free   running or error, imported from another product, and never started by wharf, or in vain: none, since what
+//!             runs there is the other product's until somebody starts it by its name
 //! any         stopping, wanted    anything               start: its restart was interrupted
 //!             stopping            anything               stop: its stop was interrupted
 //!             removing            anything               remove: its removal was interrupted
@@ -100,6 +102,9 @@ pub fn plan(
         Phase::Starting if wanted => Action::Start("its start was interrupted"),
         Phase::Starting | Phase::Running if !wanted => Action::Stop("it should not run"),
         Phase::Running => run_again(config, record, seen, boot),
+        Phase::Error if config.is_taken_over() => {
+            Action::Leave("its start failed; what was taken over is left as it is".to_owned())
+        }
         Phase::Stopped if wanted => Action::Start("its restart was interrupted"),
         Phase::Error | Phase::Stopped if runs(seen) => Action::Stop("it runs, and should not"),
         Phase::Starting | Phase::Stopped | Phase::Error => Action::None,
@@ -108,6 +113,10 @@ pub fn plan(
 
 /// A workload that should run and has no supervisor.
 fn run_again(config: &RunConfig, record: &StatusRecord, seen: Option<&Observation>, boot: &BootId) -> Action {
+    if config.is_taken_over() && record.started_at.is_none() {
+        let why = "it was imported, and has not been started here; start it by its name";
+        return Action::Leave(why.to_owned());
+    }
     if runs(seen) {
         let is_taken_over = config.transport != Transport::Stdio;
         return if is_taken_over || config.restart != RestartPolicy::No {

@@ -1,12 +1,13 @@
 //! Brings the workload up: deploy, record, attach, start, wait until it is ready.
 use super::front::{Front, sides};
+use super::wire::Mode;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result, chain};
 use crate::failpoint::{Point, reach};
 use crate::plugin::{CallError, RuntimeClient};
 use crate::proxy::ConnectError;
 use crate::status::{Desired, Phase, RunConfig, StatusRecord, Store, Transport};
-use crate::workload::{look, prove_ended, prove_gone, prove_owner, specification};
+use crate::workload::{look, prove_ended, prove_gone, prove_owner, prove_taken_gone, specification};
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -19,6 +20,8 @@ use wharf_sdk::{Capability, ErrorCode, Exit, Handle, LogOptions, Observation, Wo
 const SHOWN_LINES: u64 = 8;
 /// How long one answer of an HTTP server that is starting is waited for.
 const ANSWER_WAIT: Duration = Duration::from_secs(5);
+/// How long what another product made may take to end before it is killed.
+const TAKEN_GRACE: Duration = Duration::from_secs(10);
 /// How long a deployment that missed its deadline is looked for before the workload is left on record as failed.
 const LATE_WAIT: Duration = Duration::from_secs(10);
 /// How long a workload that closed its stdout may take to end before it is asked how.
@@ -73,7 +76,7 @@ impl Deployment {
         }
         self.record_handle(&handle, occasion).await?;
         reach(Point::HandleRecorded);
-        self.made_anew()?;
+        self.made_anew().await?;
         match self.run.transport {
             Transport::Stdio => self.start_stdio(&handle).await,
             Transport::StreamableHttp | Transport::Sse | Transport::Inspector => {
@@ -109,19 +112,32 @@ impl Deployment {
                 let message = "its runtime has it, and does not know what it does; look there, or remove it";
                 return Err(Error::new(ErrorKind::Runtime, message));
             }
-            Ok(_) => self.put_aside(&handle).await?,
+            Ok(_) => {
+                self.put_aside(&handle).await?;
+                self.prove_ended().await?;
+            }
             Err(error) if error.code() == Some(ErrorCode::NotFound) => {}
             Err(error) => return Err(error.into()),
         }
         Ok(false)
     }
 
-    /// Ends what is not to go on, and removes it, unless its runtime makes it anew out of what it was.
+    /// Whether this is what another product made: until it has been made anew there is no other copy of it.
+    fn is_taken(&self, handle: &Handle) -> bool {
+        self.run.taken_over().as_ref() == Some(handle)
+    }
+
+    /// Whether the runtime makes a workload anew out of what it was, with all that it wrote.
+    fn keeps(&self) -> bool {
+        self.client.stamp().capabilities.contains(&Capability::KEEPS)
+    }
+
+    /// Ends what is not to go on, and removes it, unless its runtime makes it anew out of what it was, or another
+    /// product made it.
     async fn put_aside(&self, handle: &Handle) -> Result<()> {
-        // What another product made is replaced by what is wharf's own.
-        let is_kept =
-            self.client.stamp().capabilities.contains(&Capability::KEEPS) && !self.run.is_taken_over();
-        if is_kept {
+        if self.is_taken(handle) {
+            self.client.stop(handle, TAKEN_GRACE).await?;
+        } else if self.keeps() {
             self.client.stop(handle, Duration::ZERO).await?;
         } else {
             self.client.remove(handle).await?;
@@ -138,7 +154,7 @@ impl Deployment {
             },
             None => return self.remove().await.map(drop),
         }
-        prove_ended(&self.client, &self.host_id, &self.run).await?;
+        self.prove_ended().await?;
         self.handle = None;
         Ok(())
     }
@@ -182,8 +198,13 @@ impl Deployment {
     }
 
     /// What was taken over is wharf's own now: its labels say so, and nobody need be asked for the old one.
-    fn made_anew(&mut self) -> Result<()> {
+    async fn made_anew(&mut self) -> Result<()> {
         if self.run.is_taken_over() {
+            if let Some(taken) = self.run.taken_over() {
+                // Only now is there something in its place.
+                self.client.remove(&taken).await?;
+                prove_taken_gone(&self.client, &self.run, taken).await?;
+            }
             let (name, uid) = (self.run.name.clone(), self.run.uid.clone());
             self.run = self.store.update_run_config(&name, &uid, |run| {
                 if let Some(imported) = &mut run.imported {
@@ -329,7 +350,17 @@ impl Deployment {
     /// Removes whatever is deployed after a start that failed. What may still come is looked for while the locks are
     /// held (R10): engines have no event for what they have not made yet. What does not come in that time is an error,
     /// so that the workload stays on record, and what comes later is its.
-    pub(super) async fn clear_up(&mut self, cause: &Error) -> Result<()> {
+    ///
+    /// What was there before this start stays there, ended, with all that it wrote.
+    pub(super) async fn clear_up(&mut self, cause: &Error, mode: Mode) -> Result<()> {
+        if let Some(handle) = self.handle.clone().filter(|_| mode == Mode::Start && self.keeps()) {
+            if !self.is_taken(&handle) {
+                self.client.stop(&handle, Duration::ZERO).await?;
+                self.prove_ended().await?;
+            }
+            self.handle = None;
+            return Ok(());
+        }
         if !self.may_still_come(cause) {
             return self.remove().await.map(drop);
         }
@@ -356,6 +387,10 @@ impl Deployment {
         }
         self.uncertain = false;
         let Some(handle) = &self.handle else { return Ok(false) };
+        if self.is_taken(handle) {
+            self.handle = None;
+            return Ok(false);
+        }
         match self.client.remove(handle).await {
             Err(error) if error.code() != Some(ErrorCode::NotFound) => return Err(error.into()),
             _ => {}

@@ -448,7 +448,7 @@ async fn give_up(
             if deployment.may_still_come(&error) {
                 reporter.progress("the deadline passed; looking for what may still come", None);
             }
-            deployment.clear_up(&error).await
+            deployment.clear_up(&error, task.mode).await
         }
         None => Ok(()),
     };

@@ -26,6 +26,9 @@ pub async fn spawn(task: &Task, operation: OwnedFd) -> io::Result<Supervisor> {
         .arg(SUPERVISOR_ARGUMENT)
         .arg(task.name.as_str())
         .current_dir("/")
+        // Whoever runs this from within a workload starts something that is no part of it.
+        .env_remove(wharf_sdk::launch::UID_VARIABLE)
+        .env_remove(wharf_sdk::launch::HOST_VARIABLE)
         .stdin(Stdio::from(operation))
         .stdout(Stdio::from(OwnedFd::from(theirs)))
         .stderr(Stdio::from(log))

@@ -335,7 +335,7 @@ impl Watch {
             _ => Duration::from_secs(5),
         };
         let ended = match self.end_workload(timeout).await {
-            Ok(exit) if begun => self.deployment.remove().await.map(|_| exit),
+            Ok(exit) if begun => self.deployment.clear_for_restart().await.map(|()| exit),
             ended => ended,
         };
         match (ended, asked) {
@@ -352,7 +352,7 @@ impl Watch {
     }
 
     async fn clear(&mut self) {
-        if let Err(error) = self.deployment.remove().await {
+        if let Err(error) = self.deployment.clear_for_restart().await {
             tracing::error!(%error, "what was deployed could not be removed");
         }
     }

@@ -33,7 +33,7 @@ pub use list::ListOptions;
 pub use logs::{LogReader, LogSource};
 pub use manager::Manager;
 pub use orphan::{Orphan, OrphanId};
-pub(crate) use owner::{connect_owner, look, prove_ended, prove_gone, prove_owner};
+pub(crate) use owner::{connect_owner, look, prove_ended, prove_gone, prove_owner, prove_taken_gone};
 pub use reconcile::{Reconciled, Reconciliation};
 pub use request::{RunRequest, Started};
 pub use server::ServerError;

@@ -134,7 +134,12 @@ impl Manager {
             Err(error) if error.code() != Some(ErrorCode::NotFound) => return Err(error.into()),
             _ => {}
         }
-        if client.instance().await?.instance != resource.owner.runtime_instance {
+        let (instance, left) = client.look(&self.known_host_id()?, id.uid.as_str()).await?;
+        if left.is_some() {
+            let message = format!("the runtime still has {}", shown(&resource.seen));
+            return Err(Error::new(ErrorKind::Runtime, message));
+        }
+        if instance != resource.owner.runtime_instance {
             let message = format!(
                 "the runtime '{}' became another instance meanwhile: whether '{id}' was removed is not known",
                 resource.owner.runtime_name

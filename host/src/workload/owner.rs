@@ -3,7 +3,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::plugin::{CallError, Plugins, RuntimeClient};
 use crate::status::{Owner, RunConfig};
 use std::sync::Arc;
-use wharf_sdk::{Observation, TakenOver, WorkloadState};
+use wharf_sdk::{Handle, Observation, TakenOver, WorkloadState};
 
 /// The runtime that a workload belongs to. Commands ask for it before they change anything, supervisors before they
 /// begin.
@@ -45,11 +45,40 @@ pub(crate) async fn look(
     let unknown = |error: CallError| cannot_be_asked(run, &owner, error.into());
     let (instance, seen) = client.look(host_id, run.uid.as_str()).await.map_err(unknown)?;
     same_instance(run, &owner, &instance)?;
-    let Some(handle) = run.taken_over().filter(|_| seen.is_none()) else { return Ok(seen) };
+    if seen.is_some() || !run.is_taken_over() {
+        return Ok(seen);
+    }
     // What another product made carries no label of ours.
-    let taken = client.taken(&TakenOver { handles: vec![handle] }).await.map_err(unknown)?;
+    let handle = run.taken_over().ok_or_else(|| {
+        let message = format!("the handle with which '{}' was taken over cannot be read", run.name);
+        Error::new(ErrorKind::Owner, message)
+    })?;
+    let taken = taken(client, run, handle).await?;
+    Ok(taken.into_iter().find(|seen| seen.uid == run.uid.as_str() && seen.host_id == host_id))
+}
+
+/// What the recorded instance has by the handle with which a workload was taken over.
+async fn taken(client: &RuntimeClient, run: &RunConfig, handle: Handle) -> Result<Vec<Observation>> {
+    let owner = recorded(run)?;
+    let taken = client.taken(&TakenOver { handles: vec![handle] }).await;
+    let taken = taken.map_err(|error| cannot_be_asked(run, &owner, error.into()))?;
     same_instance(run, &owner, &taken.instance)?;
-    Ok(taken.workloads.into_iter().find(|seen| seen.uid == run.uid.as_str()))
+    if !taken.complete {
+        let message = format!("the runtime '{}' could not list everything", owner.runtime_name);
+        return Err(Error::new(ErrorKind::Owner, message));
+    }
+    Ok(taken.workloads)
+}
+
+/// That what was taken over is no more, because something of wharf's own is in its place.
+///
+/// # Errors
+/// As [`connect_owner`]; and where it is still there.
+pub(crate) async fn prove_taken_gone(client: &RuntimeClient, run: &RunConfig, handle: Handle) -> Result<()> {
+    match taken(client, run, handle).await?.first() {
+        None => Ok(()),
+        Some(seen) => Err(still_there(run, seen, "still has what was taken over")),
+    }
 }
 
 /// That the recorded instance has nothing of a workload any more.
@@ -69,8 +98,8 @@ pub(crate) async fn prove_gone(client: &RuntimeClient, host_id: &str, run: &RunC
 /// As [`connect_owner`]; and where it still runs.
 pub(crate) async fn prove_ended(client: &RuntimeClient, host_id: &str, run: &RunConfig) -> Result<()> {
     match look(client, host_id, run).await? {
-        Some(seen) if seen.state == WorkloadState::Running => {
-            Err(still_there(run, &seen, "still shows it as running"))
+        Some(seen) if matches!(seen.state, WorkloadState::Running | WorkloadState::Unknown) => {
+            Err(still_there(run, &seen, "does not show it as ended"))
         }
         _ => Ok(()),
     }

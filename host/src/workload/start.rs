@@ -1,6 +1,6 @@
 //! `start` and `restart`, and what they share with `run`: a supervisor is started and waited for.
 use super::manager::Manager;
-use super::owner::prove_gone;
+use super::owner::{prove_ended, prove_gone};
 use super::request::Started;
 use super::view::url;
 use crate::error::{Error, ErrorKind, Result};
@@ -10,6 +10,7 @@ use crate::status::{
 };
 use crate::supervise::{Ended, Mode, Progress, Task, control, spawn};
 use std::{os::fd::OwnedFd, time::Duration};
+use wharf_sdk::Capability;
 
 /// How long a supervisor that is going may take to be gone.
 const GOING: Duration = Duration::from_secs(5);
@@ -170,9 +171,16 @@ impl Manager {
     async fn record_failed_start(&self, run: &RunConfig, cause: &Error) -> Result<()> {
         let client = self.owner(run).await?;
         let record = self.record(&run.name)?;
-        if let Some(handle) = self.handle(run, record.as_ref(), &client).await? {
-            client.remove(&handle).await?;
-            prove_gone(&client, &self.host_id()?, run).await?;
+        // What another product made is left as it is.
+        let handle = self.handle(run, record.as_ref(), &client).await?;
+        if let Some(handle) = handle.filter(|handle| run.taken_over().as_ref() != Some(handle)) {
+            if client.stamp().capabilities.contains(&Capability::KEEPS) {
+                client.stop(&handle, Duration::ZERO).await?;
+                prove_ended(&client, &self.host_id()?, run).await?;
+            } else {
+                client.remove(&handle).await?;
+                prove_gone(&client, &self.host_id()?, run).await?;
+            }
         }
         self.store().update_status::<Error>(&run.name, &run.uid, |record| {
             let mut record = record.unwrap_or_else(|| StatusRecord::new(run.uid.clone()));

@@ -100,6 +100,10 @@ impl World {
         let path = self.path(below);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         File::create(path).unwrap().write_all(text.as_bytes()).unwrap();
+        // Where a workload has an owner, its host has an id.
+        if below.starts_with("state/runconfigs/") && !self.path("state/host-id").exists() {
+            self.write("state/host-id", &"0f".repeat(16));
+        }
     }
 
     pub(crate) fn set_mode(&self, below: &str, mode: u32) {

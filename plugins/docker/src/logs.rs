@@ -37,6 +37,9 @@ fn reading(bytes: impl Stream<Item = Result<Bytes, Error>> + Send + 'static) -> 
     ByteStream::reading(StreamReader::new(Box::pin(bytes.map_err(io::Error::other))))
 }
 
+/// What is longer is cut: a server may write without an end.
+const MAX_LINE_BYTES: usize = 64 * 1024;
+
 /// The last so many lines: no more than these are held at a time.
 async fn last(bytes: impl Stream<Item = Result<Bytes, Error>>, count: u64) -> Result<VecDeque<Bytes>, Error> {
     let count = usize::try_from(count).unwrap_or(usize::MAX);
@@ -45,8 +48,12 @@ async fn last(bytes: impl Stream<Item = Result<Bytes, Error>>, count: u64) -> Re
     let mut begun = Vec::new();
     while let Some(part) = bytes.try_next().await? {
         for piece in part.split_inclusive(|byte| *byte == b'\n') {
-            begun.extend_from_slice(piece);
+            let room = MAX_LINE_BYTES.saturating_sub(begun.len());
+            begun.extend_from_slice(&piece[..piece.len().min(room)]);
             if piece.ends_with(b"\n") {
+                if !begun.ends_with(b"\n") {
+                    begun.push(b'\n');
+                }
                 lines.push_back(Bytes::from(std::mem::take(&mut begun)));
             }
             if lines.len() > count {
