@@ -4,7 +4,7 @@
 //! cookies and `Authorization` (a local workload must not get the user's tokens; section 14 of the translation
 //! table), hop-by-hop headers, and redirects.
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -48,7 +48,8 @@ pub struct HttpProxy {
 pub(crate) struct HttpShared {
     options: ProxyOptions,
     gate: Gate,
-    address: SocketAddr,
+    /// A server that is started again may be reached elsewhere: engines choose its port anew.
+    address: RwLock<SocketAddr>,
     client: HttpClient,
     places: Arc<Semaphore>,
     /// The session that pings go through.
@@ -69,11 +70,16 @@ impl HttpProxy {
             gate: Gate::new(&options),
             places: Arc::new(Semaphore::new(options.limits.in_flight)),
             options,
-            address: upstream,
+            address: RwLock::new(upstream),
             client,
             health: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
+    }
+
+    /// The server is at another address from now on.
+    pub fn move_to(&self, upstream: SocketAddr) {
+        *self.shared.address.write().unwrap_or_else(PoisonError::into_inner) = upstream;
     }
 
     /// The HTTP front: `/mcp`, and 404 elsewhere.
@@ -231,10 +237,10 @@ impl HttpShared {
         *request.method_mut() = method;
         *request.headers_mut() = headers;
         let path = query.map_or_else(|| front::PATH.to_owned(), |query| format!("{}?{query}", front::PATH));
-        let uri =
-            Uri::builder().scheme("http").authority(self.address.to_string()).path_and_query(path).build();
+        let address = self.address.read().unwrap_or_else(PoisonError::into_inner).to_string();
+        let uri = Uri::builder().scheme("http").authority(address.as_str()).path_and_query(path).build();
         *request.uri_mut() = uri.unwrap_or_else(|_| Uri::from_static(front::PATH));
-        if let Ok(host) = HeaderValue::from_str(&self.address.to_string()) {
+        if let Ok(host) = HeaderValue::from_str(&address) {
             request.headers_mut().insert(HOST, host);
         }
         self.client.request(request).await

@@ -298,7 +298,11 @@ impl Deployment {
                 .hint("say where it listens with --target-port, or read its documentation: it was told PORT and MCP_PORT");
             return Err(self.with_output(handle, error).await);
         }
-        self.front = Some(Front::http(&self.run, address));
+        match &self.front {
+            // The one that is served already.
+            Some(Front::Http(proxy)) => proxy.move_to(address),
+            _ => self.front = Some(Front::http(&self.run, address)),
+        }
         Ok(())
     }
 

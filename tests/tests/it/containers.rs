@@ -195,6 +195,15 @@ fn comes_back(host: &Host, kind: Kind, engine: &Engine) {
     eventually("the same container answers again", || started() != before && Client::open(&url).is_ok());
     assert_eq!(engine.client(&["ps", "--quiet"]), first);
     host.ok(&["rm", "again"]);
+    // Its port may be another one afterwards.
+    let url = run(host, kind, "web-again", &["--transport", "streamable-http"]);
+    engine.client(&["kill", engine.client(&["ps", "--quiet"]).trim()]);
+    eventually("it is reached where it is now", || {
+        Client::open(&url).is_ok_and(|mut client| {
+            client.call_tool("add", json!({ "a": 2, "b": 3 })).is_ok_and(|sum| sum == "5")
+        }) && engine.client(&["ps", "--quiet"]).lines().count() == 1
+    });
+    host.ok(&["rm", "web-again"]);
     run(host, kind, "once", &["--restart", "no"]);
     let container = engine.client(&["ps", "--quiet"]);
     engine.client(&["kill", container.trim()]);
