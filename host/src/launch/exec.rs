@@ -89,11 +89,6 @@ fn execute(mut launcher: &UnixStream) -> Result<Infallible, Stop> {
     if getppid().map(Pid::as_raw_pid) != order.launcher_pid {
         return Err(Stop::LauncherEnded);
     }
-    let in_namespaces = order.launcher_pid.is_none();
-    if let (Some(sandbox), true) = (&order.sandbox, in_namespaces) {
-        namespaces::join(&sandbox.network)
-            .map_err(|error| Stop::failed("the workload's namespaces cannot be joined", error))?;
-    }
     let doing = "the output cannot be directed to the log";
     if order.log_stdout {
         rustix::stdio::dup2_stdout(&log).map_err(|error| Stop::failed(doing, error))?;
@@ -101,17 +96,23 @@ fn execute(mut launcher: &UnixStream) -> Result<Infallible, Stop> {
     rustix::stdio::dup2_stderr(&log).map_err(|error| Stop::failed(doing, error))?;
     // The workload's files are its user's affair; the launcher's own mask is strict.
     umask(Mode::from_raw_mode(0o022));
-    std::env::set_current_dir(&order.current_dir).map_err(|error| {
-        Stop::failed(format_args!("the folder '{}' cannot be entered", order.current_dir.display()), error)
-    })?;
     // The launcher blocks its signals, and `std` hands the mask on; `exec` sets SIGPIPE back to its default itself.
     SigSet::empty()
         .thread_set_mask()
         .map_err(|error| Stop::failed("the signal mask cannot be emptied", error))?;
+    // Where the workload is, the tests' files may not be.
+    reach(Point::ExecBefore);
+    let in_namespaces = order.launcher_pid.is_none();
+    if let (Some(sandbox), true) = (&order.sandbox, in_namespaces) {
+        namespaces::join(&sandbox.network)
+            .map_err(|error| Stop::failed("the workload's namespaces cannot be joined", error))?;
+    }
+    std::env::set_current_dir(&order.current_dir).map_err(|error| {
+        Stop::failed(format_args!("the folder '{}' cannot be entered", order.current_dir.display()), error)
+    })?;
     if let Some(count) = order.processes {
         processes::limit(count).map_err(|error| Stop::failed("its processes cannot be limited", error))?;
     }
-    reach(Point::ExecBefore);
     if let Some(sandbox) = &order.sandbox {
         enter(sandbox, in_namespaces, order.try_only)?;
     }

@@ -71,14 +71,14 @@ fn launch(control: &mut Control) -> Result<Option<Running>, LaunchError> {
         confinement = Plan::of(sandbox)?.1;
     }
     confinement.weaker.extend(job.weaker.iter().cloned());
-    let folder = OwnFolder::make(&job.own_dir)
-        .map_err(|error| LaunchError::system(format!("'{}' cannot be made", job.own_dir.display()), error))?;
     let groups = Groups::make(&job.limits, &job.uid, namespaces_of(&job).is_some(), &mut confinement)?;
     if job.try_only {
         let init = room(&job)?;
         control.report(&Report::Tried(try_it(&job, init.as_ref(), &groups, confinement)?));
         return Ok(None);
     }
+    let folder = OwnFolder::make(&job.own_dir)
+        .map_err(|error| LaunchError::system(format!("'{}' cannot be made", job.own_dir.display()), error))?;
     let log = Log::open(&job.log_path).map_err(|error| {
         LaunchError::system(format!("the log '{}' cannot be opened", job.log_path.display()), error)
     })?;
