@@ -69,9 +69,10 @@ fn a_log_that_does_not_exist_yet_is_said() {
     error: 'time' has no supervisor's log yet
     "#);
     assert_snapshot!(world.wharf(&["logs", "time"]), @r#"
-    exit code 3
+    exit code 5
     -- stderr --
-    error: 'time' has not run yet, so it has no log
+    error: 'time' belongs to the runtime 'absent', which cannot be asked: no plugin provides a runtime named 'absent'; no plugin was found at all
+    hint: see: wharf runtime list
     "#);
 }
 

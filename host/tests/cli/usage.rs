@@ -168,6 +168,10 @@ fn the_help_of_run_has_examples() {
               A label
           --group <GROUP>
               The group that it is listed under [default: default]
+          --user <USER[:GROUP]>
+              As which user of its image it runs: a name or a number, with :group if wanted
+          --pull <always|missing|never>
+              When its image is fetched [default: missing]
           --permission-profile <none|network|FILE>
               What it may touch: nothing of yours (none), the network (network), or what a file says
           --cpus <NUMBER>
