@@ -27,7 +27,7 @@ pub(super) enum LaunchError {
     /// The plugin is of another version.
     #[error(
         "the plugin speaks version {theirs} of the launcher's protocol, and this wharf speaks version {PROTOCOL}; use \
-         the plugin that came with it"
+         the plugin that came with it (in a build tree: cargo build --workspace)"
     )]
     Protocol {
         /// What the plugin speaks.

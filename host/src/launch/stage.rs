@@ -76,7 +76,8 @@ impl Stage {
     }
 
     fn lost(&self, error: io::Error) -> LaunchError {
-        if error.kind() == io::ErrorKind::UnexpectedEof {
+        // One that was killed at once, by a limit that nothing fits in, has left what was sent to it unread.
+        if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) {
             return LaunchError::StageLost;
         }
         LaunchError::system("the workload's process did not become ready", error)
@@ -121,10 +122,7 @@ impl Stage {
         self.socket.set_read_timeout(None).map_err(|error| self.lost(error))?;
         let mut text = Vec::new();
         // A successful exec closes the socket without a word.
-        (&self.socket)
-            .take(MAX_FAILURE_BYTES)
-            .read_to_end(&mut text)
-            .map_err(|error| LaunchError::system("the workload's process cannot be heard", error))?;
+        (&self.socket).take(MAX_FAILURE_BYTES).read_to_end(&mut text).map_err(|error| self.lost(error))?;
         if text.is_empty() { Ok(()) } else { Err(not_executed(&text)) }
     }
 }
