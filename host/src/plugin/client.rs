@@ -33,7 +33,8 @@ pub struct Deadlines {
 impl Default for Deadlines {
     fn default() -> Self {
         Self {
-            read: Duration::from_secs(5),
+            // Podman asks its machine's package manager about itself before it answers, which takes seconds on a busy one.
+            read: Duration::from_secs(10),
             change: Duration::from_secs(30),
             deploy: Duration::from_secs(600),
         }

@@ -17,7 +17,7 @@ use wharf_sdk::stamp::RuntimeStamp;
 use wharf_sdk::{Capability, Handle, Listing, Observation, Sought, Stranger, Strangers, TakenOver};
 
 /// How long one owner may take, its library's load included: it costs its own rows their freshness and no others.
-const DEADLINE: Duration = Duration::from_secs(6);
+const DEADLINE: Duration = Duration::from_secs(11);
 
 /// What the owners said.
 #[derive(Debug, Default)]

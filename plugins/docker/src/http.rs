@@ -13,7 +13,7 @@ use std::{io, path::Path, time::Duration};
 use tokio::{net::UnixStream, task::JoinHandle};
 
 /// How long an engine may take to answer a question about itself.
-const DEADLINE: Duration = Duration::from_secs(4);
+const DEADLINE: Duration = Duration::from_secs(9);
 /// The longest answer that is read.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 
