@@ -287,6 +287,12 @@ impl RunConfig {
         (handle.uid == self.uid.as_str()).then_some(handle)
     }
 
+    /// Whether this is what another product made: until it has been made anew there is no other copy of it.
+    #[must_use]
+    pub fn took_over(&self, handle: &Handle) -> bool {
+        self.taken_over().as_ref() == Some(handle)
+    }
+
     /// Whether another product's resource is recorded for it, be it in a form that cannot be read.
     #[must_use]
     pub fn is_taken_over(&self) -> bool {

@@ -122,11 +122,6 @@ impl Deployment {
         Ok(false)
     }
 
-    /// Whether this is what another product made: until it has been made anew there is no other copy of it.
-    fn is_taken(&self, handle: &Handle) -> bool {
-        self.run.taken_over().as_ref() == Some(handle)
-    }
-
     /// Whether the runtime makes a workload anew out of what it was, with all that it wrote.
     fn keeps(&self) -> bool {
         self.client.stamp().capabilities.contains(&Capability::KEEPS)
@@ -135,7 +130,7 @@ impl Deployment {
     /// Ends what is not to go on, and removes it, unless its runtime makes it anew out of what it was, or another
     /// product made it.
     async fn put_aside(&self, handle: &Handle) -> Result<()> {
-        if self.is_taken(handle) {
+        if self.run.took_over(handle) {
             self.client.stop(handle, TAKEN_GRACE).await?;
         } else if self.keeps() {
             self.client.stop(handle, Duration::ZERO).await?;
@@ -358,7 +353,7 @@ impl Deployment {
     /// What was there before this start stays there, ended, with all that it wrote.
     pub(super) async fn clear_up(&mut self, cause: &Error, mode: Mode) -> Result<()> {
         if let Some(handle) = self.handle.clone().filter(|_| mode == Mode::Start && self.keeps()) {
-            if !self.is_taken(&handle) {
+            if !self.run.took_over(&handle) {
                 self.client.stop(&handle, Duration::ZERO).await?;
                 self.prove_ended().await?;
             }
@@ -391,7 +386,7 @@ impl Deployment {
         }
         self.uncertain = false;
         let Some(handle) = &self.handle else { return Ok(false) };
-        if self.is_taken(handle) {
+        if self.run.took_over(handle) {
             self.handle = None;
             return Ok(false);
         }

@@ -173,7 +173,7 @@ impl Manager {
         let record = self.record(&run.name)?;
         // What another product made is left as it is.
         let handle = self.handle(run, record.as_ref(), &client).await?;
-        if let Some(handle) = handle.filter(|handle| run.taken_over().as_ref() != Some(handle)) {
+        if let Some(handle) = handle.filter(|handle| !run.took_over(handle)) {
             if client.stamp().capabilities.contains(&Capability::KEEPS) {
                 client.stop(&handle, Duration::ZERO).await?;
                 prove_ended(&client, &self.host_id()?, run).await?;
