@@ -122,7 +122,7 @@ impl Engine {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(self.kind.runtime());
         match self.kind {
             Kind::Docker => command.arg("--host"),

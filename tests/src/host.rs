@@ -218,6 +218,11 @@ impl Host {
         serde_json::from_slice(&text).expect("the record is JSON")
     }
 
+    /// What everything that it makes is labelled with, once it has made something.
+    pub fn id(&self) -> String {
+        fs::read_to_string(self.path("state/host-id")).unwrap_or_default().trim().to_owned()
+    }
+
     /// The server of a workload as this machine counts processes; for itself it may have another number.
     pub fn server(&self, name: &str) -> i32 {
         let pid = &self.record(name)["handle"]["data"]["workload"]["pid"];
@@ -232,8 +237,8 @@ impl Host {
     /// The processes of this host that run: supervisors, launchers, workloads and what they left behind.
     pub fn processes(&self) -> Vec<i32> {
         let folder = self.folder.path().display().to_string();
-        let host_id = fs::read_to_string(self.path("state/host-id")).unwrap_or_default();
-        let marker = format!("WHARF_HOST_ID={}", host_id.trim());
+        let host_id = self.id();
+        let marker = format!("WHARF_HOST_ID={host_id}");
         let ours = |pid: &i32| {
             let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else { return false };
             let environment = String::from_utf8_lossy(&environment).into_owned();

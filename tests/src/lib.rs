@@ -12,6 +12,7 @@ pub mod registry;
 pub mod tap;
 pub mod toolhive;
 
+mod contained;
 mod copies;
 mod library;
 mod rack;

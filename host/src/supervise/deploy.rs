@@ -56,9 +56,34 @@ pub(super) enum Occasion {
 impl Deployment {
     /// Brings the workload up to ready.
     pub(super) async fn bring_up(&mut self, occasion: Occasion) -> Result<()> {
-        if occasion == Occasion::Operation && self.take_over().await? {
+        if occasion == Occasion::Spontaneous {
+            return self.make_and_start(occasion).await;
+        }
+        let earlier = self.store.read_status(&self.run.name)?.handle;
+        if self.take_over().await? {
             return Ok(());
         }
+        let started = self.make_and_start(occasion).await;
+        if started.is_err() && self.found_its_input_over(earlier.as_ref()).await {
+            tracing::info!("its input was over before it was started, and it is started once more");
+            self.clear_for_restart().await?;
+            return self.make_and_start(occasion).await;
+        }
+        started
+    }
+
+    /// Whether what was started is what an earlier start had left, and ended as a server does whose input is over. Engines
+    /// give a container another input when it ends and not before, so who attached one and died before the start
+    /// has left it closed.
+    async fn found_its_input_over(&self, earlier: Option<&serde_json::Value>) -> bool {
+        let (Some(handle), Transport::Stdio) = (&self.handle, self.run.transport) else { return false };
+        let is_kept = self.keeps() && serde_json::to_value(handle).ok().as_ref() == earlier;
+        let exit =
+            if is_kept { self.client.inspect(handle).await.ok().and_then(|seen| seen.exit) } else { None };
+        exit.is_some_and(|exit| exit.code == Some(0))
+    }
+
+    async fn make_and_start(&mut self, occasion: Occasion) -> Result<()> {
         let stamp = self.client.stamp();
         let spec = specification(&self.config, &self.run, stamp, &self.host_id, self.target_port)?;
         self.check_target_port().await?;

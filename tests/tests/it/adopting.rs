@@ -19,7 +19,7 @@ fn change(host: &Host, name: &str, change: impl FnOnce(&mut Value)) {
 
 #[test]
 fn r07_a_workload_that_one_runtime_alone_shows_is_adopted_and_nothing_else_in_its_file_changes() {
-    for nothing in [None, Some(json!("")), Some(json!("  ")), Some(json!(7))] {
+    for nothing in [None, Some(json!("")), Some(json!("  ")), Some(json!(7)), Some(Value::Null)] {
         let host = Host::new();
         let url = host.run(&["--name", "web", "--transport", "streamable-http", &demo_server()]);
         change(&host, "web", |config| config["of_a_later_version"] = json!([1, 2]));

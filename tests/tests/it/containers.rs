@@ -2,6 +2,7 @@
 mod asked_for;
 mod asking;
 mod doctoring;
+mod issue_4432;
 mod keeping;
 mod losing;
 mod pulling;

@@ -41,6 +41,31 @@ fn podman_keeps_the_container_of_an_unchanged_specification() {
     keeps(Kind::Podman);
 }
 
+/// A supervisor dies when it has attached what it keeps, and not yet started it: Docker has closed the input by then.
+fn starts_what_was_attached(kind: Kind) {
+    let Some(engine) = Engine::start(kind) else { return };
+    let host = host(&[(kind, engine.endpoint())]);
+    let url = run(&host, kind, "kept", &[]);
+    host.ok(&["stop", "kept"]);
+    let before = containers(&engine);
+    let mut start = host.command(&["start", "kept"]);
+    let output = start.env("WHARF_FAILPOINT", "supervisor/start-call.before=kill").output().unwrap();
+    assert!(!output.status.success(), "{output:?}");
+    host.ok(&["start", "kept"]);
+    assert_eq!((containers(&engine), add(&url).as_str()), (before, "5"));
+    host.ok(&["rm", "kept"]);
+}
+
+#[test]
+fn r11_docker_what_was_attached_and_not_started_is_started_by_the_next_command() {
+    starts_what_was_attached(Kind::Docker);
+}
+
+#[test]
+fn r11_podman_what_was_attached_and_not_started_is_started_by_the_next_command() {
+    starts_what_was_attached(Kind::Podman);
+}
+
 /// What a user makes of our container carries our labels and is theirs.
 fn spares_copies(kind: Kind) {
     let Some(engine) = Engine::start(kind) else { return };

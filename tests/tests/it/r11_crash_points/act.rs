@@ -4,7 +4,7 @@ use super::lab::{GARBAGE, Kind, Lab, NAME, ORPHAN_LIMIT, pid_in, read_json, writ
 use serde_json::Value;
 use std::fs;
 use std::time::{Duration, Instant};
-use wharf_tests::engine::{Act as Order, ScriptedEngine, State, toolhives};
+use wharf_tests::engine::{ScriptedEngine, State, toolhives};
 use wharf_tests::host::{Said, demo_server, runs};
 use wharf_tests::toolhive::ToolHive;
 
@@ -99,7 +99,15 @@ impl Act {
         // ToolHive's engine is one of its own, so a lab is enough for it.
         let of_processes =
             [Self::RunAbandoned, Self::StartFullLogs, Self::LauncherDies, Self::Import, Self::StartImported];
-        Self::ALL.into_iter().filter(move |act| kind == Kind::Process || !of_processes.contains(act))
+        // Real engines take their time, and the others show what has nothing to do with them.
+        let of_podman = [Self::Run, Self::Stop, Self::Start, Self::Rm];
+        let of_docker = [&of_podman[..], &[Self::Restart, Self::Reconcile, Self::Restarts]].concat();
+        Self::ALL.into_iter().filter(move |act| match kind {
+            Kind::Process => true,
+            Kind::Scripted => !of_processes.contains(act),
+            Kind::Docker => of_docker.contains(act),
+            Kind::Podman => of_podman.contains(act),
+        })
     }
 
     /// Whether nothing of the workload runs when it is done.
@@ -169,7 +177,7 @@ impl Lab {
             Act::ReconcileEnd => {
                 self.run("no", variable)?;
                 self.kill_supervisor();
-                self.kill_workload()?;
+                self.kill_workload();
                 self.await_nothing_runs()?;
             }
             Act::ReconcileStop => {
@@ -239,7 +247,9 @@ impl Lab {
             | Act::ReconcileRemove
             | Act::ReconcileAdopt => self.wharf(&["reconcile"], variable),
             Act::Adopt => self.wharf(&["adopt", NAME], variable),
-            Act::Rebind => self.wharf(&["adopt", NAME, "--runtime", self.runtime(), "--rebind"], variable),
+            Act::Rebind => {
+                self.wharf(&["adopt", NAME, "--runtime", self.kind.runtime(), "--rebind"], variable)
+            }
             Act::Forget | Act::ForgetMute => self.wharf(&["rm", "--forget", NAME], variable),
             Act::Orphan => match self.orphans()?.pop() {
                 Some(orphan) => self.wharf(&["rm", "--orphan", &orphan], variable),
@@ -262,7 +272,7 @@ impl Lab {
     fn run_broken(&self, variable: Option<&str>) -> Result<Said, String> {
         match &self.beside {
             Some(beside) => {
-                beside.one.order_once("start", Order::Fail("internal".to_owned()));
+                beside.refuse_a_start();
                 self.run("no", variable)
             }
             None => {
@@ -273,10 +283,10 @@ impl Lab {
     }
 
     /// Ends the workload of a supervisor that is gone; a process on a pipe ends by itself.
-    fn kill_workload(&self) -> Result<(), String> {
-        let Some(beside) = &self.beside else { return Ok(()) };
-        beside.victims().iter().for_each(|object| beside.one.kill(object, 9));
-        Ok(())
+    fn kill_workload(&self) {
+        if let Some(beside) = &self.beside {
+            beside.kill_victims();
+        }
     }
 
     /// Kills the server, and waits for what its supervisor does about that, or for the supervisor's death.
@@ -286,7 +296,7 @@ impl Lab {
         let victim = if act == Act::LauncherDies { "launcher" } else { "workload" };
         let Some(supervisor) = pid_in(&before["process_id"]) else { return Ok(silence()) };
         match (&self.beside, pid_in(&handle[victim]["pid"])) {
-            (Some(_), _) => self.kill_workload()?,
+            (Some(_), _) => self.kill_workload(),
             (None, Some(pid)) => self.host.kill_own(pid),
             (None, None) => return Ok(silence()),
         }

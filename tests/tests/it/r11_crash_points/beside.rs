@@ -1,18 +1,28 @@
-//! What runs beside the victim: its engine, and two workloads of other runtimes that no kill may harm.
+//! What runs beside the victim: its engine, and workloads of other runtimes that no kill may harm.
+use super::lab::Kind;
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use wharf_tests::engine::{Object, ScriptedEngine, State, records};
+use std::sync::Arc;
+use wharf_tests::engine::{Act as Order, Object, ScriptedEngine, State, records};
+use wharf_tests::engines::Engine;
 use wharf_tests::host::{Host, demo_server, runs};
 
 /// The bystanders' names.
 const BYSTANDERS: [&str; 2] = ["plain", "two"];
-/// The runtime of the victim.
-pub(super) const RUNTIME: &str = "scripted-one";
 
-/// The engines of both scripted runtimes, and the bystanders as they were at the beginning.
+/// What the victim runs on.
+enum Ground {
+    Scripted(ScriptedEngine),
+    /// A real engine, and the id by which it knows the host among others.
+    Real(Arc<Engine>, String),
+}
+
+/// The victim's engine, and the bystanders as they were at the beginning: one on a scripted engine, where the victim is
+/// on one, and a plain process.
 pub(super) struct Beside {
-    pub(super) one: ScriptedEngine,
-    two: ScriptedEngine,
+    one: Ground,
+    two: Option<ScriptedEngine>,
     records: BTreeMap<PathBuf, (u64, String)>,
     objects: Vec<Object>,
     processes: Vec<i32>,
@@ -20,13 +30,58 @@ pub(super) struct Beside {
 }
 
 impl Beside {
-    pub(super) fn new(host: &Host) -> Self {
-        let one = ScriptedEngine::new(host, RUNTIME);
+    /// On scripted engines.
+    pub(super) fn scripted(host: &Host) -> Self {
+        let one = ScriptedEngine::new(host, Kind::Scripted.runtime());
         let two = ScriptedEngine::new(host, "scripted-two");
         host.run(&["--runtime", "scripted-two", "--name", "two", "sh"]);
+        Self::with_plain(host, |_| Ground::Scripted(one), Some(two))
+    }
+
+    /// On a real engine, which many hosts share.
+    pub(super) fn real(host: &Host, engine: &Arc<Engine>) -> Self {
+        host.add_plugin("docker");
+        let endpoint = json!({ "endpoint": engine.endpoint() });
+        host.configure(&json!({ "runtimes": { engine.kind().runtime(): endpoint } }));
+        Self::with_plain(host, |id| Ground::Real(Arc::clone(engine), id), None)
+    }
+
+    fn with_plain(host: &Host, one: impl FnOnce(String) -> Ground, two: Option<ScriptedEngine>) -> Self {
         host.run(&["--runtime", "process", "--name", "plain", &demo_server()]);
-        let (objects, processes, leftovers) = (two.objects(), host.processes(), host.leftovers());
-        Self { records: bystanders(host), one, two, objects, processes, leftovers }
+        let objects = two.iter().flat_map(ScriptedEngine::objects).collect();
+        let (processes, leftovers) = (host.processes(), host.leftovers());
+        Self { records: bystanders(host), one: one(host.id()), two, objects, processes, leftovers }
+    }
+
+    /// Whatever was ordered of the engine is over.
+    pub(super) fn behave(&self) {
+        if let Ground::Scripted(engine) = &self.one {
+            engine.behave();
+        }
+    }
+
+    /// The next start of a victim fails.
+    pub(super) fn refuse_a_start(&self) {
+        if let Ground::Scripted(engine) = &self.one {
+            engine.order_once("start", Order::Fail("internal".to_owned()));
+        }
+    }
+
+    /// Ends the victims, none of which asked for it.
+    pub(super) fn kill_victims(&self) {
+        for object in self.victims() {
+            match &self.one {
+                Ground::Scripted(engine) => engine.kill(&object, 9),
+                Ground::Real(engine, _) => engine.kill(&object),
+            }
+        }
+    }
+
+    /// The victims that a real engine runs; a scripted one's end with nobody's help.
+    pub(super) fn running(&self) -> Vec<String> {
+        let running = |object: &Object| object.state == State::Running;
+        let Ground::Real(..) = &self.one else { return Vec::new() };
+        self.victims().into_iter().filter(running).map(|object| object.id).collect()
     }
 
     /// Whether a process is a bystander's.
@@ -41,7 +96,10 @@ impl Beside {
 
     /// The victim's objects, whatever they do.
     pub(super) fn victims(&self) -> Vec<Object> {
-        self.one.objects()
+        match &self.one {
+            Ground::Scripted(engine) => engine.objects(),
+            Ground::Real(engine, host_id) => engine.objects_of(host_id),
+        }
     }
 
     /// The bystanders run as before, and not one byte of their records has changed.
@@ -49,8 +107,9 @@ impl Beside {
         if bystanders(host) != self.records {
             return Err(format!("a bystander's record has changed: {:?}", bystanders(host)));
         }
-        if self.two.objects() != self.objects {
-            return Err(format!("a bystander's object has changed: {:?}", self.two.objects()));
+        let objects: Vec<_> = self.two.iter().flat_map(ScriptedEngine::objects).collect();
+        if objects != self.objects {
+            return Err(format!("a bystander's object has changed: {objects:?}"));
         }
         match self.processes.iter().find(|pid| !runs(**pid)) {
             Some(pid) => Err(format!("the bystanders' process {pid} has ended")),

@@ -2,7 +2,7 @@
 use super::act::Act;
 use super::kill::Scenario;
 use super::lab::{GARBAGE, Lab, NAME, ORPHAN_LIMIT, pid_in, read_json};
-use std::{fs, path::PathBuf, time::Duration, time::Instant};
+use std::{fs, path::PathBuf, time::Instant};
 use wharf_tests::host::{Said, runs};
 
 /// What became of a scenario.
@@ -83,7 +83,7 @@ impl Lab {
             if Instant::now() > deadline {
                 return Err(format!("nobody knows {unknown:?}"));
             }
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(self.pause());
         }
     }
 
@@ -128,7 +128,7 @@ impl Lab {
             if Instant::now() > deadline {
                 return Err(format!("left after rm: {left:?}"));
             }
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(self.pause());
         }
     }
 

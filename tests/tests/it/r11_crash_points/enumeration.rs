@@ -1,7 +1,7 @@
 //! Every point, of every process, in every command.
 use super::act::Act;
 use super::kill::Scenario;
-use super::lab::{Kind, Lab};
+use super::lab::{Engines, Kind, Lab};
 use super::random::Choices;
 use super::report::Report;
 use std::{
@@ -11,6 +11,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
+use wharf_tests::engines::{self, Engine};
 
 /// How many hosts are tried at the same time: they wait for disks and processes more than they compute.
 const HOSTS: usize = 8;
@@ -18,6 +19,11 @@ const HOSTS: usize = 8;
 /// another number: with ten thousand, all are tried.
 const ENUMERATION_SECONDS: u64 = 120;
 const ENUMERATION_VARIABLE: &str = "WHARF_TEST_KILL_SECONDS";
+/// With a real engine all are begun within this part of that, and as many as its kind can bear at the same time.
+const SHARE_WITH_ENGINE: f64 = 0.25;
+const HOSTS_WITH_DOCKER: usize = 4;
+/// Whoever asks Podman who it is makes it ask the package manager.
+const HOSTS_WITH_PODMAN: usize = 2;
 
 /// All scenarios: first one for each point in each role, then the first occurrence of each in each command and
 /// runtime, then the others.
@@ -30,10 +36,13 @@ struct Plan {
 }
 
 impl Plan {
-    fn make() -> Self {
+    fn of(trial: &Trial) -> Self {
+        // What is left out for lack of time must not always be the same.
+        let mut choices = Choices::new();
+        let scenarios = trial.enumerate();
         let mut met = BTreeSet::new();
         let (mut must, mut first, mut later) = (Vec::new(), Vec::new(), Vec::new());
-        for scenario in enumerate() {
+        for scenario in scenarios {
             let kill = &scenario.kill;
             let place = (kill.role.clone(), kill.point.clone());
             let here = (scenario.kind, scenario.act, place.clone(), kill.was_there);
@@ -45,46 +54,17 @@ impl Plan {
                 (false, false) => later.push(scenario),
             }
         }
-        let (musts, firsts) = (must.len(), must.len() + first.len());
-        // What is left out for lack of time must not always be the same.
-        let mut choices = Choices::new();
+        // Where engines take their time, that bounds all of them.
+        let musts = if trial.engines.is_empty() { must.len() } else { 0 };
+        let firsts = must.len() + first.len();
+        if !trial.engines.is_empty() {
+            choices.shuffle(&mut must);
+        }
         choices.shuffle(&mut first);
         choices.shuffle(&mut later);
         must.extend(first.into_iter().chain(later));
         Self { scenarios: must, must: musts, first: firsts }
     }
-}
-
-/// Every kill of every command, found by running each of them once.
-fn enumerate() -> Vec<Scenario> {
-    let wanted: Vec<_> = [Kind::Process, Kind::Scripted]
-        .into_iter()
-        .flat_map(|kind| Act::of(kind).map(move |act| (kind, act)))
-        .collect();
-    let found = Mutex::new(BTreeSet::new());
-    each(&wanted, |labs, number, &(kind, act)| {
-        let lab = labs.entry(kind).or_insert_with(|| Lab::new(kind));
-        let kills = lab.kills(act).unwrap_or_else(|fault| panic!("{number} {kind:?} {act:?}: {fault}"));
-        found.lock().unwrap().extend(kills.into_iter().map(|kill| Scenario { kind, act, kill }));
-    });
-    found.into_inner().unwrap().into_iter().collect()
-}
-
-/// Does something with each of these, on several hosts at a time.
-fn each<T: Sync>(all: &[T], work: impl Fn(&mut BTreeMap<Kind, Lab>, usize, &T) + Sync) {
-    let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..HOSTS {
-            scope.spawn(|| {
-                let mut labs = BTreeMap::new();
-                loop {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(one) = all.get(number) else { return };
-                    work(&mut labs, number, one);
-                }
-            });
-        }
-    });
 }
 
 #[test]
@@ -95,19 +75,60 @@ fn releases_have_no_failpoints() {
     assert!(manifest.contains("[profile.release]") && !manifest.contains("debug-assertions"), "{manifest}");
 }
 
-/// What was found out.
+/// Where it is tried, and what was found out.
 #[derive(Default)]
 struct Trial {
+    /// The real engines; without any it is tried on the others.
+    engines: Engines,
     faults: Mutex<Vec<String>>,
     report: Mutex<Report>,
     tried: AtomicUsize,
 }
 
 impl Trial {
+    /// Every kill of every command, found by running each of them once.
+    fn enumerate(&self) -> Vec<Scenario> {
+        let all = [Kind::Process, Kind::Scripted];
+        let kinds = self.engines.keys().copied().chain(all.into_iter().filter(|_| self.engines.is_empty()));
+        let wanted: Vec<_> = kinds.flat_map(|kind| Act::of(kind).map(move |act| (kind, act))).collect();
+        let found = Mutex::new(BTreeSet::new());
+        self.each(&wanted, |labs, number, &(kind, act)| {
+            let lab = labs.entry(kind).or_insert_with(|| Lab::new(kind, &self.engines));
+            let kills = lab.kills(act).unwrap_or_else(|fault| panic!("{number} {kind:?} {act:?}: {fault}"));
+            found.lock().unwrap().extend(kills.into_iter().map(|kill| Scenario { kind, act, kill }));
+        });
+        found.into_inner().unwrap().into_iter().collect()
+    }
+
+    fn hosts(&self) -> usize {
+        match self.engines.keys().next() {
+            Some(Kind::Docker) => HOSTS_WITH_DOCKER,
+            Some(_) => HOSTS_WITH_PODMAN,
+            None => HOSTS,
+        }
+    }
+
+    /// Does something with each of these, on several hosts at a time.
+    fn each<T: Sync>(&self, all: &[T], work: impl Fn(&mut BTreeMap<Kind, Lab>, usize, &T) + Sync) {
+        let next = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..self.hosts() {
+                scope.spawn(|| {
+                    let mut labs = BTreeMap::new();
+                    loop {
+                        let number = next.fetch_add(1, Ordering::Relaxed);
+                        let Some(one) = all.get(number) else { return };
+                        work(&mut labs, number, one);
+                    }
+                });
+            }
+        });
+    }
+
     fn of(&self, labs: &mut BTreeMap<Kind, Lab>, number: usize, scenario: &Scenario) {
         self.tried.fetch_add(1, Ordering::Relaxed);
         let then = ["start", "stop", "rm"][number % 3];
-        let lab = labs.entry(scenario.kind).or_insert_with(|| Lab::new(scenario.kind));
+        let lab = labs.entry(scenario.kind).or_insert_with(|| Lab::new(scenario.kind, &self.engines));
         match lab.scenario(scenario, then) {
             Ok(outcome) => self.report.lock().unwrap().add(scenario.clone(), outcome),
             Err(fault) => {
@@ -127,24 +148,24 @@ impl Trial {
     }
 }
 
-#[test]
+/// Kills whoever is at each point, for about this share of the time.
 #[expect(clippy::print_stderr, reason = "how much was tried is worth knowing")]
-fn r11_a_kill_at_any_named_point_loses_nothing_and_leaves_nothing() {
+fn kill_at_each_point(trial: &Trial, share: f64) {
     let began = Instant::now();
     let told = std::env::var(ENUMERATION_VARIABLE).ok().and_then(|text| text.parse().ok());
-    let enumeration_time = Duration::from_secs(told.unwrap_or(ENUMERATION_SECONDS));
-    let plan = Plan::make();
+    let enumeration_time = Duration::from_secs(told.unwrap_or(ENUMERATION_SECONDS)).mul_f64(share);
+    let plan = Plan::of(trial);
+    let until = if plan.must > 0 { began } else { Instant::now() } + enumeration_time;
     eprintln!("{} kills were found in {:.1} s", plan.scenarios.len(), began.elapsed().as_secs_f64());
-    let trial = Trial::default();
-    each(&plan.scenarios, |labs, number, scenario| {
-        if number < plan.must || began.elapsed() < enumeration_time {
+    trial.each(&plan.scenarios, |labs, number, scenario| {
+        if number < plan.must || Instant::now() < until {
             trial.of(labs, number, scenario);
         }
     });
     // Some points are not met every time: who killed what is a race.
-    let missed = trial.missed();
+    let missed = if plan.must > 0 { trial.missed() } else { BTreeSet::new() };
     let again: Vec<_> = plan.scenarios.iter().filter(|it| missed.contains(&it.kill.point)).collect();
-    each(&again, |labs, number, scenario| {
+    trial.each(&again, |labs, number, scenario| {
         if trial.missed().contains(&scenario.kill.point) {
             trial.of(labs, number, scenario);
         }
@@ -161,5 +182,29 @@ fn r11_a_kill_at_any_named_point_loses_nothing_and_leaves_nothing() {
     trial.report.lock().unwrap().write(&summary);
     let faults = trial.faults.lock().unwrap();
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+}
+
+#[test]
+fn r11_a_kill_at_any_named_point_loses_nothing_and_leaves_nothing() {
+    let trial = Trial::default();
+    kill_at_each_point(&trial, 1.0);
     assert_eq!(trial.missed(), BTreeSet::new(), "nobody was killed at these points");
+}
+
+fn on(kind: Kind, engine: engines::Kind) {
+    let Some(engine) = Engine::start(engine) else { return };
+    kill_at_each_point(
+        &Trial { engines: [(kind, engine.into())].into(), ..Trial::default() },
+        SHARE_WITH_ENGINE,
+    );
+}
+
+#[test]
+fn r11_a_kill_at_a_point_of_a_command_on_docker_loses_nothing_and_leaves_nothing() {
+    on(Kind::Docker, engines::Kind::Docker);
+}
+
+#[test]
+fn r11_a_kill_at_a_point_of_a_command_on_podman_loses_nothing_and_leaves_nothing() {
+    on(Kind::Podman, engines::Kind::Podman);
 }

@@ -1,16 +1,18 @@
 //! One host with one workload, used for one scenario after another.
 use super::act::Act;
-use super::beside::{Beside, RUNTIME};
+use super::beside::Beside;
 use super::kill::Kill;
 use serde_json::Value;
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::Write,
     path::{Path, PathBuf},
     process::Stdio,
+    sync::Arc,
     time::{Duration, Instant},
 };
+use wharf_tests::engines::{DEMO_IMAGE, Engine};
 use wharf_tests::host::{Host, Said, demo_server};
 use wharf_tests::toolhive::ToolHive;
 
@@ -30,7 +32,34 @@ pub(super) enum Kind {
     Process,
     /// A scripted runtime, beside another one and the process runtime.
     Scripted,
+    /// Docker, beside the process runtime.
+    Docker,
+    /// Podman, likewise.
+    Podman,
 }
+
+impl Kind {
+    /// The runtime's name, for commands that want it.
+    pub(super) fn runtime(self) -> &'static str {
+        match self {
+            Self::Process => "process",
+            Self::Scripted => "scripted-one",
+            Self::Docker => "docker",
+            Self::Podman => "podman",
+        }
+    }
+
+    fn server(self) -> String {
+        match self {
+            Self::Process => demo_server(),
+            Self::Scripted => "sh".to_owned(),
+            Self::Docker | Self::Podman => DEMO_IMAGE.to_owned(),
+        }
+    }
+}
+
+/// The real engines that there are.
+pub(super) type Engines = BTreeMap<Kind, Arc<Engine>>;
 
 pub(super) struct Lab {
     pub(super) kind: Kind,
@@ -40,9 +69,13 @@ pub(super) struct Lab {
 }
 
 impl Lab {
-    pub(super) fn new(kind: Kind) -> Self {
+    pub(super) fn new(kind: Kind, engines: &Engines) -> Self {
         let host = Host::new();
-        let beside = (kind == Kind::Scripted).then(|| Beside::new(&host));
+        let beside = match kind {
+            Kind::Process => None,
+            Kind::Scripted => Some(Beside::scripted(&host)),
+            Kind::Docker | Kind::Podman => Some(Beside::real(&host, &engines[&kind])),
+        };
         Self { kind, beside, host }
     }
 
@@ -82,7 +115,7 @@ impl Lab {
 
     /// A workload with this policy.
     pub(super) fn run(&self, restart: &str, variable: Option<&str>) -> Result<Said, String> {
-        self.run_server(restart, &self.server(), variable)
+        self.run_server(restart, &self.kind.server(), variable)
     }
 
     pub(super) fn run_server(
@@ -91,13 +124,8 @@ impl Lab {
         server: &str,
         variable: Option<&str>,
     ) -> Result<Said, String> {
-        let runtime: &[&str] = if self.kind == Kind::Scripted { &["--runtime", RUNTIME] } else { &[] };
-        let usual = ["run", "--restart", restart, "--name", NAME];
-        self.wharf(&[&usual, runtime, &[server]].concat(), variable)
-    }
-
-    fn server(&self) -> String {
-        if self.kind == Kind::Scripted { "sh".to_owned() } else { demo_server() }
+        let runtime = self.kind.runtime();
+        self.wharf(&["run", "--restart", restart, "--name", NAME, "--runtime", runtime, server], variable)
     }
 
     /// What goes on without its supervisor: a server with a port, and whatever a scripted engine runs.
@@ -105,14 +133,9 @@ impl Lab {
         if self.kind == Kind::Scripted {
             return self.run("no", variable);
         }
-        let (transport, server) = (["--transport", "streamable-http"], demo_server());
-        let usual = ["run", "--restart", "no", "--name", NAME];
-        self.wharf(&[&usual[..], &transport, &[&server]].concat(), variable)
-    }
-
-    /// The runtime's name, for commands that want it.
-    pub(super) fn runtime(&self) -> &'static str {
-        if self.kind == Kind::Scripted { RUNTIME } else { "process" }
+        let usual = ["run", "--restart", "no", "--name", NAME, "--runtime", self.kind.runtime()];
+        let server = ["--transport", "streamable-http", &self.kind.server()];
+        self.wharf(&[&usual[..], &server].concat(), variable)
     }
 
     pub(super) fn status_file(&self) -> PathBuf {
@@ -148,14 +171,23 @@ impl Lab {
 
     pub(super) fn await_nothing_runs(&self) -> Result<(), String> {
         let deadline = Instant::now() + ORPHAN_LIMIT;
-        while !self.processes().is_empty() {
-            if Instant::now() > deadline {
-                let shown: Vec<_> = self.processes().into_iter().map(command_line).collect();
-                return Err(format!("still running: {shown:?}"));
+        loop {
+            let mut running: Vec<_> = self.processes().into_iter().map(command_line).collect();
+            running.extend(self.beside.iter().flat_map(Beside::running));
+            if running.is_empty() {
+                return Ok(());
             }
-            std::thread::sleep(Duration::from_millis(20));
+            if Instant::now() > deadline {
+                return Err(format!("still running: {running:?}"));
+            }
+            std::thread::sleep(self.pause());
         }
-        Ok(())
+    }
+
+    /// Before it is looked again: what a real engine has is for its client to say.
+    pub(super) fn pause(&self) -> Duration {
+        let is_real = matches!(self.kind, Kind::Docker | Kind::Podman);
+        Duration::from_millis(if is_real { 100 } else { 20 })
     }
 
     /// What `rm --orphan` is to be told: the doctor asks every runtime.
@@ -197,7 +229,9 @@ impl Lab {
         let trace = self.trace();
         self.behave();
         self.wharf(&["rm", NAME], None)?;
-        self.remove_orphans()?;
+        if act.forgets() {
+            self.remove_orphans()?;
+        }
         self.await_nothing_runs()?;
         let mut kills = BTreeSet::new();
         for line in trace[before.len()..].lines() {
@@ -218,7 +252,7 @@ impl Lab {
     /// No engine does anything out of the ordinary any more.
     pub(super) fn behave(&self) {
         if let Some(beside) = &self.beside {
-            beside.one.behave();
+            beside.behave();
         }
     }
 }

@@ -116,7 +116,7 @@ impl Lab {
                 return Err(format!("reconcile: code {}: {}", said.code, said.stderr));
             }
         }
-        let by_hand = ["adopt", NAME, "--runtime", self.runtime(), "--rebind"];
+        let by_hand = ["adopt", NAME, "--runtime", self.kind.runtime(), "--rebind"];
         let args = if act == Act::Rebind { &by_hand[..] } else { &by_hand[..2] };
         let said = self.wharf(args, None)?;
         if said.code == 0 || said.stderr.contains("has an owner") {

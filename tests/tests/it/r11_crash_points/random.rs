@@ -1,6 +1,6 @@
 //! Kills at random moments, of whichever process is there.
 use super::act::Act;
-use super::lab::{Kind, Lab};
+use super::lab::{Engines, Kind, Lab};
 use std::{
     sync::Mutex,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -57,14 +57,14 @@ fn r11_kills_at_random_moments_lose_nothing_and_leave_nothing() {
             let faults = &faults;
             scope.spawn(move || {
                 let acts: Vec<_> = Act::of(kind).collect();
-                let mut lab = Lab::new(kind);
+                let mut lab = Lab::new(kind, &Engines::new());
                 let mut choices = Choices::from(seed.wrapping_mul(number * 2 + 1));
                 while began.elapsed() < RANDOM_TIME {
                     let (act, then) = (choices.one_of(&acts), choices.one_of(&["start", "stop", "rm"]));
                     if let Err(fault) = random_kill(&lab, act, then, &mut choices) {
                         let told = format!("seed {seed}: {kind:?} {act:?} then {then}: {fault}");
                         faults.lock().unwrap().push(told);
-                        lab = Lab::new(kind);
+                        lab = Lab::new(kind, &Engines::new());
                     }
                 }
             });
