@@ -27,9 +27,9 @@ impl Table {
     /// The lines. On a terminal of so many columns one table column gives way, and is cut with an ellipsis.
     pub(super) fn render(mut self, columns: Option<usize>, gives_way: Option<&str>) -> Vec<String> {
         let text = self.lines();
-        let widest = text.iter().map(|line| line.chars().count()).max().unwrap_or(0);
         let column = gives_way.and_then(|name| self.header.iter().position(|header| *header == name));
         let (Some(columns), Some(column)) = (columns, column) else { return text };
+        let widest = text.iter().map(|line| line.chars().count()).max().unwrap_or(0);
         if widest <= columns {
             return text;
         }

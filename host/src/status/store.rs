@@ -253,7 +253,7 @@ impl Store {
     }
 
     fn read<D: Document>(&self, kind: RecordKind, name: &WorkloadName) -> Result<D, ReadError> {
-        decode(&self.path(kind, name), name, &self.read_bytes(kind, name)?)
+        decode(|| self.path(kind, name), name, &self.read_bytes(kind, name)?)
     }
 
     fn list<D: Document>(&self, kind: RecordKind) -> Result<Listing<D>, ReadError> {
@@ -301,7 +301,7 @@ impl Store {
             source => StoreError::Unreadable { name: name.clone(), source },
         };
         let bytes = self.read_bytes(kind, name).map_err(unreadable)?;
-        let document = decode(&self.path(kind, name), name, &bytes).map_err(unreadable)?;
+        let document = decode(|| self.path(kind, name), name, &bytes).map_err(unreadable)?;
         Ok((bytes, document))
     }
 
@@ -364,7 +364,7 @@ fn read_all<D: Document>(folder: &Folder, names: &[WorkloadName]) -> Listing<D> 
     for name in names {
         let file = file_name(name);
         let bytes = folder.read(&file, RECORD_BYTES_MAX);
-        match bytes.and_then(|bytes| decode(&folder.path_of(&file), name, &bytes)) {
+        match bytes.and_then(|bytes| decode(|| folder.path_of(&file), name, &bytes)) {
             // Removed since the folder was read.
             Err(ReadError::NotFound { .. }) => {}
             outcome => listing.push((name.clone(), outcome)),
