@@ -361,10 +361,11 @@ impl Store {
 
 fn read_all<D: Document>(folder: &Folder, names: &[WorkloadName]) -> Listing<D> {
     let mut listing = Vec::with_capacity(names.len());
+    let mut bytes = Vec::new();
     for name in names {
         let file = file_name(name);
-        let bytes = folder.read(&file, RECORD_BYTES_MAX);
-        match bytes.and_then(|bytes| decode(|| folder.path_of(&file), name, &bytes)) {
+        let read = folder.read_into(&mut bytes, &file, RECORD_BYTES_MAX);
+        match read.and_then(|()| decode(|| folder.path_of(&file), name, &bytes)) {
             // Removed since the folder was read.
             Err(ReadError::NotFound { .. }) => {}
             outcome => listing.push((name.clone(), outcome)),
