@@ -33,6 +33,10 @@ fn main() -> ExitCode {
             let port = std::env::args().nth(2).unwrap_or_default();
             wharf::conformance::listen(&port)
         }
+        Some(wharf::conformance::CONNECT_ARGUMENT) => {
+            let argument = |at| std::env::args().nth(at).unwrap_or_default();
+            wharf::conformance::connect(&argument(2), &argument(3))
+        }
         Some("__failpoints") if wharf::failpoint::ENABLED => print_failpoints(),
         _ => {
             wharf::failpoint::arm("command");

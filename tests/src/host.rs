@@ -30,6 +30,8 @@ pub struct Host {
     folder: tempfile::TempDir,
     /// Whose it is, if not this process' user's.
     user: Option<u32>,
+    /// Whether nothing of it may make namespaces.
+    is_bare: bool,
 }
 
 /// A program that the build made: beside the test's own, or in the folder above.
@@ -49,7 +51,7 @@ impl Host {
     #[expect(clippy::new_without_default, reason = "making one starts something")]
     pub fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("wharf-").tempdir().expect("a temporary folder");
-        let host = Self { folder, user: None };
+        let host = Self { folder, user: None, is_bare: false };
         fs::create_dir(host.path("plugins")).expect("a folder for plugins");
         fs::create_dir(host.work()).expect("a folder for workloads");
         host.add_plugin("process");
@@ -63,6 +65,13 @@ impl Host {
         fs::create_dir(host.path("home")).expect("a home");
         host.own();
         host
+    }
+
+    /// The same where no process may make namespaces, as in many a container.
+    #[must_use]
+    pub fn without_namespaces(mut self) -> Self {
+        self.is_bare = true;
+        self
     }
 
     /// The user whose host it is, if that is not this process'.
@@ -143,8 +152,16 @@ impl Host {
 
     /// The command, not yet run.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(built("wharf"));
-        command.args(args).env_clear().current_dir(self.work()).stdin(Stdio::null());
+        let mut command = match self.is_bare {
+            true => Command::new(built("wharf-without-namespaces")),
+            false => Command::new(built("wharf")),
+        };
+        command
+            .args(self.is_bare.then(|| built("wharf")))
+            .args(args)
+            .env_clear()
+            .current_dir(self.work())
+            .stdin(Stdio::null());
         // What npx and uvx need of the machine: their caches, certificates and settings.
         for (name, value) in std::env::vars_os() {
             let name_text = name.to_string_lossy();

@@ -44,7 +44,8 @@ pub(super) fn json(text: &str) -> Cow<'_, str> {
 }
 
 fn replaced(text: &str, is_shown: impl Fn(char) -> bool) -> Cow<'_, str> {
-    if !text.contains(&is_shown) {
+    // Most text is this, and a long list has much of it.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) || !text.contains(&is_shown) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len() + 8);

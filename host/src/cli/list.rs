@@ -141,7 +141,7 @@ fn print(rows: &[WorkloadView], console: &Console) -> io::Result<()> {
     let mut table = Table::new(&["NAME", "RUNTIME", "PACKAGE", "STATUS", "URL", "PORT", "GROUP", "CREATED"]);
     for row in rows {
         let port = if row.port == 0 { String::new() } else { row.port.to_string() };
-        let created = row.created_at.parse().map(|then| age(then, now)).unwrap_or_default();
+        let created = row.created_at.map(|then| age(then, now)).unwrap_or_default();
         let status = shown_status(row);
         table.row([
             &row.name,

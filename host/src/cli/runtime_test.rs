@@ -9,17 +9,20 @@ use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Duration;
 use wharf::config::Config;
-use wharf::conformance::{CaseReport, CaseResult, LISTEN_ARGUMENT, Report, Suite, Verdict, run};
+use wharf::conformance::{
+    CONNECT_ARGUMENT, CaseReport, CaseResult, LISTEN_ARGUMENT, Report, Suite, Verdict, run,
+};
 use wharf::error::{Error, ErrorKind, Result};
 use wharf::plugin::Catalog;
-use wharf_sdk::conformance::{Case, Listener, Material, Need, cases};
+use wharf_sdk::conformance::{Case, Connector, Listener, Material, Need, cases};
 use wharf_sdk::stamp::{RuntimeStamp, Stamp};
 use wharf_sdk::{Capability, Source};
 
 const EXAMPLES: &str = "Examples:
   wharf runtime test ./libwharf_plugin_mine.so
   wharf runtime test ./libwharf_plugin_mine.so --filter core. --timeout 10
-  wharf runtime test ./libengines.so --runtime docker --image busybox --listener 'nc -lk -p {port} -e cat'
+  wharf runtime test ./libengines.so --runtime docker --image busybox --listener 'nc -lk -p {port} -e cat' \\
+    --connector 'nc -w 1 {host} {port} </dev/null'
   wharf runtime test ./libecho.so --command echo --plain
   wharf runtime test --list";
 
@@ -59,6 +62,9 @@ pub(super) struct Test {
     /// A script that listens on the port {port} and accepts connections; where commands are run, wharf has one
     #[arg(long, value_name = "SCRIPT")]
     listener: Option<String>,
+    /// A script that connects to {host} at {port}, and succeeds if it could; where commands are run, wharf has one
+    #[arg(long, value_name = "SCRIPT")]
+    connector: Option<String>,
     /// Only cases whose id contains this; can be given several times
     #[arg(long, value_name = "TEXT")]
     filter: Vec<String>,
@@ -174,23 +180,8 @@ impl Test {
             Source::Image { .. } => Some(vec!["sh".to_owned(), "-c".to_owned()]),
             Source::Package { .. } => None,
         };
-        let listener = match (&self.listener, &shell, &source) {
-            (Some(script), Some(shell), _) => {
-                let args = shell.iter().cloned().chain([script.clone()]).collect();
-                Some(Listener { source: source.clone(), args })
-            }
-            (Some(_), None, _) => {
-                return Err(Error::new(
-                    ErrorKind::Usage,
-                    "--listener is a script, and what is run takes none",
-                ));
-            }
-            (None, _, Source::Command { .. }) => Some(Listener {
-                source: Source::Command { program: config.executable.display().to_string() },
-                args: vec![LISTEN_ARGUMENT.to_owned(), "{port}".to_owned()],
-            }),
-            (None, ..) => None,
-        };
+        let listener = self.listener(config, &source, shell.as_deref())?;
+        let connector = self.connector(config, &source, shell.as_deref())?;
         let needs_listener = cases.iter().any(|case| case.needs.contains(&Need::Listener));
         if listener.is_none() && needs_listener && runtime.capabilities.contains(&Capability::HTTP) {
             return Err(Error::new(
@@ -199,7 +190,37 @@ impl Test {
             )
             .hint("name a script for the image with --listener, or other cases with --filter"));
         }
-        Ok(Material { source, shell, listener })
+        Ok(Material { source, shell, listener, connector })
+    }
+
+    fn listener(
+        &self,
+        config: &Config,
+        source: &Source,
+        shell: Option<&[String]>,
+    ) -> Result<Option<Listener>> {
+        if let Some(script) = &self.listener {
+            let args = in_shell("--listener", shell, script.clone())?;
+            return Ok(Some(Listener { source: source.clone(), args }));
+        }
+        let args = vec![LISTEN_ARGUMENT.to_owned(), "{port}".to_owned()];
+        Ok(own_command(config, source).map(|source| Listener { source, args }))
+    }
+
+    fn connector(
+        &self,
+        config: &Config,
+        source: &Source,
+        shell: Option<&[String]>,
+    ) -> Result<Option<Connector>> {
+        if let Some(script) = &self.connector {
+            let script = script.replace("{host}", "$host");
+            let any = format!("for host in {{hosts}}; do {script} && exit 0; done; exit 9");
+            let args = in_shell("--connector", shell, any)?;
+            return Ok(Some(Connector { source: source.clone(), args }));
+        }
+        let args = [CONNECT_ARGUMENT, "{hosts}", "{port}"].map(str::to_owned).to_vec();
+        Ok(own_command(config, source).map(|source| Connector { source, args }))
     }
 
     fn source(&self, runtime: &RuntimeStamp) -> Result<Source> {
@@ -245,6 +266,18 @@ impl Test {
         }
         Ok(DONE)
     }
+}
+
+/// The arguments that make the shell run a script.
+fn in_shell(option: &str, shell: Option<&[String]>, script: String) -> Result<Vec<String>> {
+    let none = || Error::new(ErrorKind::Usage, format!("{option} is a script, and what is run takes none"));
+    Ok(shell.ok_or_else(none)?.iter().cloned().chain([script]).collect())
+}
+
+/// This binary, where commands are run.
+fn own_command(config: &Config, source: &Source) -> Option<Source> {
+    let program = config.executable.display().to_string();
+    matches!(source, Source::Command { .. }).then_some(Source::Command { program })
 }
 
 fn told(case: &CaseReport) -> String {

@@ -63,8 +63,8 @@ fn rows(report: &StatusReport, now: Timestamp) -> Vec<(&'static str, String)> {
             "Labels",
             row.labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(", "),
         ),
-        ("Created", moment(&row.created_at, now)),
-        ("Started", moment(&row.started_at, now)),
+        ("Created", moment(row.created_at, now)),
+        ("Started", moment(row.started_at, now)),
     ];
     if let Some(recorded) = &report.recorded {
         rows.extend(recorded_rows(recorded, now));
@@ -119,9 +119,6 @@ fn supervisor_rows(supervisor: Option<&SupervisorReport>) -> Vec<(&'static str, 
     ]
 }
 
-fn moment(text: &str, now: Timestamp) -> String {
-    match text.parse::<Timestamp>() {
-        Ok(then) => format!("{then:.0} ({})", age(then, now)),
-        Err(_) => text.to_owned(),
-    }
+fn moment(then: Option<Timestamp>, now: Timestamp) -> String {
+    then.map(|then| format!("{then:.0} ({})", age(then, now))).unwrap_or_default()
 }

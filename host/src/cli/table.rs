@@ -1,9 +1,11 @@
 //! Tables for people: columns aligned by what a terminal shows of them, no borders, one line a row.
+//!
+//! A list may have thousands of rows, of which a table crate made cells, styles and lines at a tenth of the whole cost.
 use super::escape;
-use comfy_table::{ContentArrangement, presets::NOTHING};
+use unicode_width::UnicodeWidthStr;
 
 /// Between two columns.
-const GAP: u16 = 3;
+const GAP: usize = 3;
 /// A column that gives way to a narrow terminal keeps so many characters.
 const NARROWEST: usize = 10;
 
@@ -27,13 +29,13 @@ impl Table {
     /// The lines. On a terminal of so many columns one table column gives way, and is cut with an ellipsis.
     pub(super) fn render(mut self, columns: Option<usize>, gives_way: Option<&str>) -> Vec<String> {
         let text = self.lines();
-        let widest = text.iter().map(|line| line.chars().count()).max().unwrap_or(0);
         let column = gives_way.and_then(|name| self.header.iter().position(|header| *header == name));
         let (Some(columns), Some(column)) = (columns, column) else { return text };
+        let widest = text.iter().map(|line| width(line)).max().unwrap_or(0);
         if widest <= columns {
             return text;
         }
-        let has = self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let has = self.rows.iter().map(|row| width(&row[column])).max().unwrap_or(0);
         let limit = has.saturating_sub(widest - columns).max(NARROWEST);
         for row in &mut self.rows {
             row[column] = cut(&row[column], limit);
@@ -42,18 +44,37 @@ impl Table {
     }
 
     fn lines(&self) -> Vec<String> {
-        let mut table = comfy_table::Table::new();
-        table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header(&self.header);
+        let header = self.header.iter().map(|cell| width(cell));
+        let mut widths: Vec<usize> = header.collect();
         for row in &self.rows {
-            // An empty cell would shift nothing, and still is hard to see for who counts columns.
-            table.add_row(row.iter().map(|cell| if cell.is_empty() { "-" } else { cell.as_str() }));
+            for (widest, cell) in widths.iter_mut().zip(row) {
+                *widest = width(shown(cell)).max(*widest);
+            }
         }
-        for column in table.column_iter_mut() {
-            column.set_padding((0, GAP));
-        }
-        table.lines().map(|line| line.trim_end().to_owned()).collect()
+        let header = aligned(self.header.iter().copied(), &widths);
+        let rows = self.rows.iter().map(|row| aligned(row.iter().map(|cell| shown(cell)), &widths));
+        std::iter::once(header).chain(rows).collect()
     }
+}
+
+/// An empty cell would shift nothing, and still is hard to see for who counts columns.
+fn shown(cell: &str) -> &str {
+    if cell.is_empty() { "-" } else { cell }
+}
+
+fn aligned<'a>(cells: impl Iterator<Item = &'a str>, widths: &[usize]) -> String {
+    let mut line = String::with_capacity(widths.iter().map(|width| width + GAP).sum());
+    for (cell, widest) in cells.zip(widths) {
+        line.push_str(cell);
+        line.extend(std::iter::repeat_n(' ', widest - width(cell) + GAP));
+    }
+    line.truncate(line.trim_end().len());
+    line
+}
+
+/// The columns of a terminal that it takes.
+fn width(text: &str) -> usize {
+    if text.is_ascii() { text.len() } else { text.width() }
 }
 
 fn cut(text: &str, limit: usize) -> String {
@@ -86,6 +107,14 @@ mod tests {
                 "everything   npx://@modelcontextprotocol/server-everything   a\\u{1b}[0m",
             ]
         );
+    }
+
+    #[test]
+    fn what_takes_two_columns_of_a_terminal_is_counted_as_two() {
+        let mut table = Table::new(&["NAME", "GROUP"]);
+        table.row(["\u{6e2f}\u{53e3}", "a"]);
+        table.row(["harbour", "b"]);
+        assert_eq!(table.render(None, None), ["NAME      GROUP", "\u{6e2f}\u{53e3}      a", "harbour   b"]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! A workload that listens, for runtimes that run commands: this binary is known to be there.
-use std::net::{Ipv4Addr, TcpListener};
+//! Workloads that listen and that connect, for runtimes that run commands: this binary is known to be there.
+use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// The first argument that makes this binary listen; the second is the port.
 pub const LISTEN_ARGUMENT: &str = "__conformance-listen";
@@ -11,4 +12,17 @@ pub fn listen(port: &str) -> ExitCode {
     let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) else { return ExitCode::FAILURE };
     listener.incoming().for_each(drop);
     ExitCode::SUCCESS
+}
+
+/// The first argument that makes this binary connect; then addresses with spaces between them, and the port.
+pub const CONNECT_ARGUMENT: &str = "__conformance-connect";
+/// How long it may take; what is tried lies on this machine.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Succeeds if it can connect to a port at one of these addresses.
+pub fn connect(hosts: &str, port: &str) -> ExitCode {
+    let Ok(port) = port.parse() else { return ExitCode::FAILURE };
+    let mut addresses = hosts.split_whitespace().filter_map(|host| host.parse::<IpAddr>().ok());
+    let connects = |address| TcpStream::connect_timeout(&(address, port).into(), CONNECT_TIMEOUT).is_ok();
+    if addresses.any(connects) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

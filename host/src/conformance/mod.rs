@@ -12,6 +12,6 @@ mod run;
 mod subject;
 
 pub use case_process::{CASE_ARGUMENT, run_case};
-pub use listen::{LISTEN_ARGUMENT, listen};
+pub use listen::{CONNECT_ARGUMENT, LISTEN_ARGUMENT, connect, listen};
 pub use report::{CaseReport, CaseResult, ProfileReport, Report, Verdict};
 pub use run::{Suite, run};

@@ -7,6 +7,7 @@ use crate::status::HostId;
 use crate::supervise::free_port;
 use std::{
     io,
+    net::{IpAddr, Ipv4Addr},
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
@@ -139,6 +140,7 @@ impl Trial<'_> {
             material: self.suite.material.clone(),
             capabilities: self.suite.runtime.capabilities.clone(),
             port,
+            addresses: own_addresses(),
             folder: self.users_folder(),
             patience_ms: u64::try_from(self.suite.timeout.as_millis()).unwrap_or(u64::MAX),
             left,
@@ -147,8 +149,8 @@ impl Trial<'_> {
         let ended = self.process(work).await.map_err(|error| cannot(&error))?;
         Ok(match (ended, self.outcome()) {
             (_, Some(Outcome { breach: Some(why), .. })) => Err(CaseResult::Failed(why)),
-            (Some(status), Some(outcome)) if status.success() => match outcome.refused {
-                Some(why) => Err(CaseResult::Skipped(format!("it is refused here: {why}"))),
+            (Some(status), Some(outcome)) if status.success() => match outcome.untold {
+                Some(why) => Err(CaseResult::Skipped(why)),
                 None => Ok(outcome.left),
             },
             (Some(status), _) => {
@@ -221,6 +223,16 @@ impl Trial<'_> {
     fn stderr(&self) -> String {
         last(&self.stderr_file(), STDERR_BYTES).unwrap_or_default()
     }
+}
+
+/// Loopback, and the other addresses of this machine: of one of them a workload with a network is a neighbour.
+fn own_addresses() -> Vec<IpAddr> {
+    /// More are no more likely to be reached, and each that is not takes a while.
+    const MOST: usize = 8;
+    let found = nix::ifaddrs::getifaddrs().into_iter().flatten();
+    let found = found.filter_map(|interface| Some(interface.address?.as_sockaddr_in()?.ip()));
+    let beside = found.filter(|address| !address.is_loopback());
+    std::iter::once(Ipv4Addr::LOCALHOST).chain(beside).take(MOST).map(IpAddr::V4).collect()
 }
 
 /// The last so many bytes of a file, as text.

@@ -1,7 +1,7 @@
 //! Stage two: the process that waits for the word and becomes the workload.
 use super::{
     order::{NotExecuted, Order},
-    sandbox::{Plan, escaped, namespaces, processes},
+    sandbox::{Plan, cgroup, escaped, namespaces, processes},
 };
 use crate::descriptors::FIRST_FREE_DESCRIPTOR;
 use crate::failpoint::{Point, reach};
@@ -94,6 +94,7 @@ fn execute(mut launcher: &UnixStream) -> Result<Infallible, Stop> {
         rustix::stdio::dup2_stdout(&log).map_err(|error| Stop::failed(doing, error))?;
     }
     rustix::stdio::dup2_stderr(&log).map_err(|error| Stop::failed(doing, error))?;
+    cgroup::join(&order.cgroups).map_err(|error| Stop::failed("the workload cannot be limited", error))?;
     // The workload's files are its user's affair; the launcher's own mask is strict.
     umask(Mode::from_raw_mode(0o022));
     // The launcher blocks its signals, and `std` hands the mask on; `exec` sets SIGPIPE back to its default itself.

@@ -1,10 +1,11 @@
-//! The first process of a workload's pid namespace: it makes what the workload sees, and then only reaps.
+//! The first process of a workload's pid namespace: it makes what the workload sees, and then reaps and tends the way to
+//! its port, if it has a network of its own.
 //!
 //! The kernel kills everything in the namespace when it ends; it dies with the launcher, whatever the workload does to
 //! itself: no signal from within reaches it. It is a child of the launcher's like the workload, which therefore is not
 //! process 1, for which signals without a handler mean nothing.
 use super::{
-    INIT_ARGUMENT,
+    INIT_ARGUMENT, door,
     error::LaunchError,
     sandbox::{
         drop_privileges,
@@ -102,9 +103,7 @@ pub fn run_init() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let Ok(room) = serde_json::from_slice::<Room<'_>>(&text) else { return ExitCode::FAILURE };
-    let furnished = namespaces::furnish(&room).and_then(|()| {
-        drop_privileges().map_err(|error| format!("its privileges cannot be dropped: {error}"))
-    });
+    let furnished = make(&room);
     let answer = furnished.map_or_else(Answer::Failed, |()| Answer::Furnished);
     let Ok(said) = serde_json::to_vec(&answer) else { return ExitCode::FAILURE };
     // A launcher that has died before it was tied to does not hear.
@@ -113,6 +112,18 @@ pub fn run_init() -> ExitCode {
     }
     drop((launcher, text, said));
     reap()
+}
+
+fn make(room: &Room<'_>) -> Result<(), String> {
+    // While this process is in this machine's network.
+    let doors = door::open(&room.doors)?;
+    namespaces::furnish(room)?;
+    drop_privileges().map_err(|error| format!("its privileges cannot be dropped: {error}"))?;
+    // For every thread: what ends is the first one's to see.
+    let mut ended = SigSet::empty();
+    ended.add(NixSignal::SIGCHLD);
+    ended.thread_block().map_err(|error| format!("signals cannot be blocked: {error}"))?;
+    door::tend(doors).map_err(|error| format!("its port cannot be tended: {error}"))
 }
 
 /// The socket to the launcher, out of descriptor 2.

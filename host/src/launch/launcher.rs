@@ -86,17 +86,10 @@ fn launch(control: &mut Control) -> Result<Option<Running>, LaunchError> {
     let init = room(&job)?;
     let stage = Stage::spawn(&job)?;
     reach(Point::StageSpawnAfter);
-    let readied = release_stdio()
-        .map_err(|error| LaunchError::system("stdin and stdout cannot be released", error))
-        .and_then(|()| {
-            let joined = groups.add(stage.pid);
-            joined.map_err(|error| LaunchError::system("the workload cannot be limited", error))
-        });
-    if readied.is_err() {
-        // Before its groups are removed, which nobody may be in.
+    if let Err(error) = release_stdio() {
         end_stage(stage.pid);
+        return Err(LaunchError::system("stdin and stdout cannot be released", error));
     }
-    readied?;
     let prepared = Prepared::record(&job, &stage, init, confinement, groups, folder)?;
     control.report(&Report::Prepared {
         launcher: prepared.state.launcher.clone(),
@@ -150,6 +143,12 @@ fn room(job: &Job) -> Result<Option<Init>, LaunchError> {
     Init::spawn(&Room::of(sandbox, &job.current_dir)).map(Some)
 }
 
+/// What stage two finds.
+fn surroundings(init: Option<&Init>, groups: &Groups) -> Surroundings {
+    let cgroups = groups.folders().cloned().collect();
+    Surroundings { in_namespaces: init.is_some(), cgroups, processes: groups.processes() }
+}
+
 /// Makes everything but the workload: a process that enters the sandbox and ends.
 fn try_it(
     job: &Job,
@@ -159,10 +158,9 @@ fn try_it(
 ) -> Result<Confinement, LaunchError> {
     let stage = Stage::spawn(job)?;
     let pid = stage.pid;
-    let surroundings = Surroundings { in_namespaces: init.is_some(), processes: groups.processes() };
-    let limited = groups.add(pid).map_err(|error| LaunchError::system("it cannot be limited", error));
+    let surroundings = surroundings(init, groups);
     let (_, log) = log_pipe().map_err(|error| LaunchError::system("a pipe cannot be made", error))?;
-    let tried = limited.and_then(|()| stage.execute(job, surroundings, log));
+    let tried = stage.execute(job, &surroundings, log);
     if tried.is_err() {
         let _ = kill_process(pid, Signal::KILL);
     }
@@ -252,7 +250,7 @@ impl Prepared {
     ) -> Result<Self, LaunchError> {
         let launcher = ProcessIdentity::of(getpid().as_raw_pid())
             .map_err(|error| LaunchError::system("the launcher's identity cannot be read", error))?;
-        let surroundings = Surroundings { in_namespaces: init.is_some(), processes: groups.processes() };
+        let surroundings = surroundings(init.as_ref(), &groups);
         let state = State {
             uid: job.uid.clone(),
             host_id: job.host_id.clone(),
@@ -310,7 +308,7 @@ fn start(
     prepared.state.started_at_ms = Some(now_ms());
     prepared.write()?;
     reach(Point::ExecuteBefore);
-    if let Err(error) = stage.execute(job, prepared.surroundings, log_writer) {
+    if let Err(error) = stage.execute(job, &prepared.surroundings, log_writer) {
         prepared.end();
         let (reason, _) = error.describe();
         prepared.state.exit = Some(Exit { at_ms: Some(now_ms()), reason, ..Exit::default() });

@@ -19,6 +19,7 @@
 //! runtime, a record or a proxy is.
 mod children;
 mod control;
+mod door;
 mod error;
 mod events;
 mod exec;

@@ -17,7 +17,7 @@ use std::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::net::UnixStream,
     },
-    path::Path,
+    path::{Path, PathBuf},
 };
 use wharf_sdk::launch::Sandbox;
 
@@ -37,6 +37,8 @@ pub(super) struct Order<'a> {
     /// The whole environment.
     pub(super) env: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
     pub(super) current_dir: Cow<'a, Path>,
+    /// Its control groups, which it is to join.
+    pub(super) cgroups: Cow<'a, [PathBuf]>,
     /// How many processes it may have, where its control groups do not say.
     pub(super) processes: Option<u64>,
     /// What it may touch.

@@ -15,7 +15,7 @@ use std::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::{net::UnixStream, process::CommandExt},
     },
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -34,10 +34,11 @@ pub(super) struct Stage {
 }
 
 /// What the launcher has made for it.
-#[derive(Clone, Copy)]
 pub(super) struct Surroundings {
     /// Namespaces, which it is to join.
     pub(super) in_namespaces: bool,
+    /// Control groups, which it is to join.
+    pub(super) cgroups: Vec<PathBuf>,
     /// A limit of processes that it is to set for itself.
     pub(super) processes: Option<u64>,
 }
@@ -76,7 +77,7 @@ impl Stage {
     }
 
     fn lost(&self, error: io::Error) -> LaunchError {
-        // One that was killed at once, by a limit that nothing fits in, has left what was sent to it unread.
+        // One that was killed has left what was sent to it unread.
         if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) {
             return LaunchError::StageLost;
         }
@@ -94,7 +95,7 @@ impl Stage {
     pub(super) fn execute(
         self,
         job: &Job,
-        surroundings: Surroundings,
+        surroundings: &Surroundings,
         log: OwnedFd,
     ) -> Result<(), LaunchError> {
         let order = Order {
@@ -110,6 +111,7 @@ impl Stage {
                 .map(|(name, value)| (Cow::Borrowed(name), Cow::Borrowed(value)))
                 .collect(),
             current_dir: Cow::Borrowed::<Path>(&job.current_dir),
+            cgroups: Cow::Borrowed(&surroundings.cgroups),
             processes: surroundings.processes,
             sandbox: job.sandbox.as_ref().map(Cow::Borrowed),
             try_only: job.try_only,

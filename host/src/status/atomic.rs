@@ -14,6 +14,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use rustix::buffer::spare_capacity;
 use rustix::fs::{AtFlags, Dir, DirEntry, Mode, OFlags};
 use rustix::io::Errno;
 
@@ -23,6 +24,9 @@ use crate::failpoint::{Point, reach};
 
 const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 const FOLDER_MODE: Mode = Mode::RWXU;
+
+/// As long as most records are.
+const USUAL_BYTES: usize = 8 * 1024;
 
 /// One change of the state directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -208,27 +212,44 @@ impl Folder {
 
     /// Reads a regular file that has at most `limit` bytes: one open, whatever lies there. A FIFO does not block it.
     pub(crate) fn read(&self, file: &OsStr, limit: usize) -> Result<Vec<u8>, ReadError> {
+        let mut bytes = Vec::new();
+        self.read_into(&mut bytes, file, limit)?;
+        Ok(bytes)
+    }
+
+    /// The same, into room that was used before.
+    pub(super) fn read_into(&self, bytes: &mut Vec<u8>, file: &OsStr, limit: usize) -> Result<(), ReadError> {
         const FLAGS: OFlags =
             OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK);
-        let path = || self.path_of(file);
-        let unreadable = |source: io::Error| ReadError::Unreadable { path: path(), source };
+        let unreadable = |source: io::Error| ReadError::Unreadable { path: self.path_of(file), source };
         let opened = match rustix::fs::openat(&self.descriptor, file, FLAGS, Mode::empty()) {
             Ok(descriptor) => File::from(descriptor),
-            Err(Errno::NOENT) => return Err(ReadError::NotFound { path: path() }),
+            Err(Errno::NOENT) => return Err(ReadError::NotFound { path: self.path_of(file) }),
             Err(errno) => return Err(unreadable(errno.into())),
         };
+        bytes.clear();
+        bytes.reserve(USUAL_BYTES);
+        let first = rustix::io::retry_on_intr(|| rustix::io::read(&opened, spare_capacity(bytes)));
+        // Records are replaced, never written in place: a file that was shorter than what was asked for ends there. In a
+        // listing of thousands a second question for each is felt.
+        if first.is_ok_and(|count| count > 0) && bytes.len() < bytes.capacity() {
+            return if bytes.len() > limit { Err(self.too_large(file, limit)) } else { Ok(()) };
+        }
         let found = opened.metadata().map_err(unreadable)?;
         if !found.is_file() {
             return Err(unreadable(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")));
         }
-        let length = usize::try_from(found.len()).unwrap_or(usize::MAX);
-        if length > limit {
-            return Err(ReadError::TooLarge { path: path(), limit });
+        first.map_err(|errno| unreadable(errno.into()))?;
+        if found.len() > limit as u64 {
+            return Err(self.too_large(file, limit));
         }
-        // Records are replaced, never written in place: the bytes that were there when it was opened are all there are.
-        let mut bytes = Vec::with_capacity(length);
-        opened.take(found.len()).read_to_end(&mut bytes).map_err(unreadable)?;
-        Ok(bytes)
+        let rest = found.len().saturating_sub(bytes.len() as u64);
+        opened.take(rest).read_to_end(bytes).map_err(unreadable)?;
+        Ok(())
+    }
+
+    fn too_large(&self, file: &OsStr, limit: usize) -> ReadError {
+        ReadError::TooLarge { path: self.path_of(file), limit }
     }
 
     /// Removes the temporaries that dead writers of `stem` left. The caller holds the record lock of `stem`.

@@ -9,7 +9,7 @@
 //! A file without a uid is one of an older version or of ToolHive. What it lacks is made up from what it has, the same
 //! at each reading (R05), and written down by the first rewrite.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use indexmap::IndexMap;
 use serde::Serialize;
@@ -46,7 +46,11 @@ struct Version {
 }
 
 /// The known fields of a file.
-pub(super) fn decode<D: Document>(path: &Path, name: &WorkloadName, bytes: &[u8]) -> Result<D, ReadError> {
+pub(super) fn decode<D: Document>(
+    path: impl FnOnce() -> PathBuf,
+    name: &WorkloadName,
+    bytes: &[u8],
+) -> Result<D, ReadError> {
     let shape = |source| Corruption::Shape { source };
     // A derived reader would also take an array of the fields in their order.
     let is_object = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
@@ -59,9 +63,9 @@ pub(super) fn decode<D: Document>(path: &Path, name: &WorkloadName, bytes: &[u8]
     decoded.map_err(|why| match serde_json::from_slice::<Version>(bytes) {
         // A later wharf may have changed what a field means: that it makes no sense here proves nothing.
         Ok(Version { schema_version: found }) if found.is_newer() => {
-            ReadError::Newer { path: path.to_owned(), found, known: SchemaVersion::CURRENT }
+            ReadError::Newer { path: path(), found, known: SchemaVersion::CURRENT }
         }
-        Ok(_) | Err(_) => ReadError::Corrupt { path: path.to_owned(), why },
+        Ok(_) | Err(_) => ReadError::Corrupt { path: path(), why },
     })
 }
 

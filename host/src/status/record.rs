@@ -13,6 +13,7 @@ use super::fault::Corruption;
 use super::id::Uid;
 use super::identity::ProcessIdentity;
 use super::name::WorkloadName;
+use super::opaque::Opaque;
 use super::phase::{Event, Phase, TransitionError};
 use super::schema::SchemaVersion;
 
@@ -81,7 +82,7 @@ pub struct StatusRecord {
     pub supervisor: Option<ProcessIdentity>,
     /// What the owner's plugin gave us to find the workload again. Never looked into.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub handle: Option<Value>,
+    pub handle: Option<Opaque>,
 }
 
 impl StatusRecord {

@@ -19,7 +19,7 @@ fn toolhive() -> Value {
 }
 
 fn parse(value: &Value) -> Result<RunConfig, ReadError> {
-    decode("time.json".as_ref(), &name("time"), value.to_string().as_bytes())
+    decode(|| "time.json".into(), &name("time"), value.to_string().as_bytes())
 }
 
 fn with(changes: Value) -> Value {
@@ -91,7 +91,7 @@ const OF_TOOLHIVE: &str = r#"{
 #[test]
 fn r07_a_file_without_a_uid_is_a_workload_without_an_owner_and_always_the_same_one() {
     let read = |name: &str, text: &str| {
-        decode::<RunConfig>("x".as_ref(), &super::test_process::name(name), text.as_bytes())
+        decode::<RunConfig>(|| "x".into(), &super::test_process::name(name), text.as_bytes())
     };
     for transport in ["sse", "inspector", "streamable-http"] {
         for nobody in ["\"\"", "\" \"", "7", "null", "{}"] {
@@ -113,7 +113,7 @@ fn r07_a_file_without_a_uid_is_a_workload_without_an_owner_and_always_the_same_o
 #[test]
 fn r07_a_stamp_adds_members_and_leaves_every_other_byte() {
     let old = OF_TOOLHIVE.replace("TRANSPORT", "streamable-http").replace("OWNER", "null");
-    let before: RunConfig = decode("x".as_ref(), &name("time"), old.as_bytes()).unwrap();
+    let before: RunConfig = decode(|| "x".into(), &name("time"), old.as_bytes()).unwrap();
     let mut after = before.clone();
     after.set_owner(owner());
     let written = rewrite(&name("time"), old.as_bytes(), &before, &after).unwrap();
@@ -121,7 +121,7 @@ fn r07_a_stamp_adds_members_and_leaves_every_other_byte() {
                    \"runtime_endpoint\": \"unix:///run/docker.sock\",\n  \"runtime_instance\": \"engine-1\"\n}"
         .replace("UID", before.uid.as_str());
     assert_eq!(String::from_utf8(written.clone()).unwrap(), old.replace("null\n}", &stamped));
-    let read: RunConfig = decode("x".as_ref(), &name("time"), &written).unwrap();
+    let read: RunConfig = decode(|| "x".into(), &name("time"), &written).unwrap();
     assert_eq!(read, after);
 }
 
@@ -141,7 +141,7 @@ fn r07_a_status_file_of_toolhive_is_read_and_its_rewrite_is_one_of_wharf() {
             "updated_at": "0001-01-01T00:00:00Z", "process_id": 48437,
         });
         let bytes = old.to_string().into_bytes();
-        let before: StatusRecord = decode("x".as_ref(), &name("time"), &bytes).unwrap();
+        let before: StatusRecord = decode(|| "x".into(), &name("time"), &bytes).unwrap();
         assert_eq!((before.phase, before.desired, before.revision), (phase, desired, 1), "{said}");
         assert_eq!((before.process_id, before.supervisor.is_none()), (48437, true));
         let after = StatusRecord { revision: 2, ..before.clone() };
@@ -149,10 +149,10 @@ fn r07_a_status_file_of_toolhive_is_read_and_its_rewrite_is_one_of_wharf() {
         let written: Value = serde_json::from_slice(&bytes).unwrap();
         assert_eq!(written["uid"], before.uid.as_str());
         assert_eq!((&written["created_at"], &written["desired"]), (&old["created_at"], &json!(desired)));
-        assert_eq!(decode::<StatusRecord>("x".as_ref(), &name("time"), &bytes).unwrap(), after);
+        assert_eq!(decode::<StatusRecord>(|| "x".into(), &name("time"), &bytes).unwrap(), after);
     }
     let absurd = json!({"status": "flying", "created_at": "2026-03-01T10:00:00Z", "updated_at": "2026-03-01T10:00:00Z"});
-    let fault = decode::<StatusRecord>("x".as_ref(), &name("time"), absurd.to_string().as_bytes());
+    let fault = decode::<StatusRecord>(|| "x".into(), &name("time"), absurd.to_string().as_bytes());
     assert!(fault.unwrap_err().is_corrupt());
 }
 
@@ -173,7 +173,7 @@ fn unknown_fields_inside_a_known_one_stay_while_it_is_not_changed() {
         "process_id": 48437, "last_exit": {"code": 1, "at": "2026-03-01T09:00:00Z", "core_dumped": true},
     });
     let bytes = file.to_string().into_bytes();
-    let before: StatusRecord = decode("x".as_ref(), &name("time"), &bytes).unwrap();
+    let before: StatusRecord = decode(|| "x".into(), &name("time"), &bytes).unwrap();
     assert_eq!(before.created_at.to_string(), "2026-03-01T09:00:00.1Z");
     let mut after = before.clone();
     after.apply(Event::StopBegun).unwrap();

@@ -15,6 +15,7 @@ use super::document::field::{is_zero, null_as_default, text_or_nothing};
 use super::fault::Corruption;
 use super::id::Uid;
 use super::name::WorkloadName;
+use super::opaque::Opaque;
 use super::schema::SchemaVersion;
 
 /// How a client's messages reach the server.
@@ -93,7 +94,7 @@ pub struct Imported {
     pub name: String,
     /// How its owner finds what that product made, as long as wharf has not made it anew. Never looked into.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub handle: Option<Value>,
+    pub handle: Option<Opaque>,
 }
 
 /// What a workload is.
@@ -282,8 +283,7 @@ impl RunConfig {
     /// in no list; none once wharf has made it anew.
     #[must_use]
     pub fn taken_over(&self) -> Option<Handle> {
-        let handle = self.imported.as_ref()?.handle.clone()?;
-        let handle: Handle = serde_json::from_value(handle).ok()?;
+        let handle: Handle = self.imported.as_ref()?.handle.as_ref()?.read().ok()?;
         (handle.uid == self.uid.as_str()).then_some(handle)
     }
 

@@ -253,7 +253,7 @@ impl Store {
     }
 
     fn read<D: Document>(&self, kind: RecordKind, name: &WorkloadName) -> Result<D, ReadError> {
-        decode(&self.path(kind, name), name, &self.read_bytes(kind, name)?)
+        decode(|| self.path(kind, name), name, &self.read_bytes(kind, name)?)
     }
 
     fn list<D: Document>(&self, kind: RecordKind) -> Result<Listing<D>, ReadError> {
@@ -301,7 +301,7 @@ impl Store {
             source => StoreError::Unreadable { name: name.clone(), source },
         };
         let bytes = self.read_bytes(kind, name).map_err(unreadable)?;
-        let document = decode(&self.path(kind, name), name, &bytes).map_err(unreadable)?;
+        let document = decode(|| self.path(kind, name), name, &bytes).map_err(unreadable)?;
         Ok((bytes, document))
     }
 
@@ -361,10 +361,11 @@ impl Store {
 
 fn read_all<D: Document>(folder: &Folder, names: &[WorkloadName]) -> Listing<D> {
     let mut listing = Vec::with_capacity(names.len());
+    let mut bytes = Vec::new();
     for name in names {
         let file = file_name(name);
-        let bytes = folder.read(&file, RECORD_BYTES_MAX);
-        match bytes.and_then(|bytes| decode(&folder.path_of(&file), name, &bytes)) {
+        let read = folder.read_into(&mut bytes, &file, RECORD_BYTES_MAX);
+        match read.and_then(|()| decode(|| folder.path_of(&file), name, &bytes)) {
             // Removed since the folder was read.
             Err(ReadError::NotFound { .. }) => {}
             outcome => listing.push((name.clone(), outcome)),

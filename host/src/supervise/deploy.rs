@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorKind, Result, chain};
 use crate::failpoint::{Point, reach};
 use crate::plugin::{CallError, RuntimeClient};
 use crate::proxy::ConnectError;
-use crate::status::{Desired, Phase, RunConfig, StatusRecord, Store, Transport};
+use crate::status::{Desired, Opaque, Phase, RunConfig, StatusRecord, Store, Transport};
 use crate::workload::{look, prove_ended, prove_gone, prove_owner, prove_taken_gone, specification};
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
@@ -116,7 +116,7 @@ impl Deployment {
         // Where there are two of it, nobody chooses one.
         let found = self.client.find(&self.host_id, self.run.uid.as_str()).await?;
         let handle = match record.handle {
-            Some(value) => serde_json::from_value(value).map_err(|error| {
+            Some(recorded) => recorded.read().map_err(|error| {
                 Error::caused(ErrorKind::Failed, "the recorded handle cannot be read", &error)
             })?,
             // Its supervisor may have died between the deployment and the record.
@@ -205,13 +205,13 @@ impl Deployment {
 
     /// Stores the handle, durably, before any of the workload's code runs (R12).
     async fn record_handle(&self, handle: &Handle, occasion: Occasion) -> Result<()> {
-        let value = serde_json::to_value(handle)
+        let recorded = Opaque::of(handle)
             .map_err(|error| Error::caused(ErrorKind::Failed, "the handle cannot be written", &error))?;
         self.change(move |record| {
             if occasion == Occasion::Spontaneous && !may_restart(record) {
                 return Err(Error::new(ErrorKind::Conflict, "the workload is no longer to run"));
             }
-            record.handle = Some(value);
+            record.handle = Some(recorded);
             Ok(())
         })
         .await

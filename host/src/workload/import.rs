@@ -11,8 +11,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint::{Point, reach};
 use crate::reconcile::{Claim, Resource, Sighting};
 use crate::status::{
-    Desired, Imported, OperationLock, Owner, Phase, ReadError, RunConfig, StatusRecord, StoreError, Uid,
-    WorkloadName,
+    Desired, Imported, Opaque, OperationLock, Owner, Phase, ReadError, RunConfig, StatusRecord, StoreError,
+    Uid, WorkloadName,
 };
 use crate::toolhive::{self, Entry, File, Group, PRODUCT, Translation};
 use std::collections::{BTreeMap, BTreeSet};
@@ -240,9 +240,9 @@ impl Manager {
             Error::new(ErrorKind::Runtime, "the runtime does not say how the container is reached")
         })?;
         let handle = Handle { uid: run.uid.to_string(), ..stranger };
-        let value = serde_json::to_value(&handle)
+        let recorded = Opaque::of(&handle)
             .map_err(|error| Error::caused(ErrorKind::Failed, "the handle cannot be written", &error))?;
-        let imported = Imported { from: PRODUCT.to_owned(), name: source.to_owned(), handle: Some(value) };
+        let imported = Imported { from: PRODUCT.to_owned(), name: source.to_owned(), handle: Some(recorded) };
         run.imported = Some(imported);
         for name in toolhive::candidates(source) {
             let operation = self.lock(&name).await?;
@@ -302,7 +302,7 @@ impl Manager {
             (Phase::Stopped, Desired::Stopped)
         };
         record.created_at = created_at.unwrap_or(record.created_at);
-        record.handle = serde_json::to_value(handle).ok();
+        record.handle = Opaque::of(handle).ok();
         self.record_first(run, record)?;
         reach(Point::ImportRecorded);
         Ok(())

@@ -249,8 +249,9 @@ fn begin(run: &RunConfig, record: &mut StatusRecord, desired: Desired) -> Result
 /// The stored handle, if there is one; the host checks whose it is and reads no more of it.
 pub(super) fn handle_of(record: Option<&StatusRecord>) -> Result<Option<Handle>> {
     let Some(record) = record else { return Ok(None) };
-    let Some(value) = &record.handle else { return Ok(None) };
-    let handle: Handle = serde_json::from_value(value.clone())
+    let Some(recorded) = &record.handle else { return Ok(None) };
+    let handle: Handle = recorded
+        .read()
         .map_err(|error| Error::caused(ErrorKind::Failed, "the recorded handle cannot be read", &error))?;
     if handle.uid != record.uid.as_str() {
         return Err(Error::new(ErrorKind::Failed, "the recorded handle is of another workload"));

@@ -2,6 +2,7 @@
 use super::orphan::Orphan;
 use crate::reconcile::{Effective, EffectiveState};
 use crate::status::{Desired, ProxyMode, RunConfig, StatusRecord, Transport};
+use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -52,11 +53,11 @@ pub struct WorkloadView {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
     /// When it was created, RFC 3339.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub created_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<Timestamp>,
     /// When it last became ready, RFC 3339.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub started_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
     /// It is a resource without a RunConfig; its name is what `rm --orphan` takes.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub orphan: bool,
@@ -90,11 +91,8 @@ impl WorkloadView {
             stale_reason: effective.stale.unwrap_or_default(),
             group: run.group.clone(),
             labels: run.labels.clone(),
-            created_at: run.created_at.map(|at| at.to_string()).unwrap_or_default(),
-            started_at: record
-                .and_then(|record| record.started_at)
-                .map(|at| at.to_string())
-                .unwrap_or_default(),
+            created_at: run.created_at,
+            started_at: record.and_then(|record| record.started_at),
             orphan: false,
             wanted: record.is_none_or(|record| record.desired == Desired::Running),
         }
@@ -118,8 +116,8 @@ impl WorkloadView {
             stale_reason: String::new(),
             group: String::new(),
             labels: BTreeMap::new(),
-            created_at: String::new(),
-            started_at: String::new(),
+            created_at: None,
+            started_at: None,
             orphan: false,
             wanted: true,
         }

@@ -106,7 +106,7 @@ impl Running<'_> {
 
     fn of_profile(&self, profile: &PermissionProfile, weaker: &mut Vec<Measure>) -> Result<Sandbox> {
         let mut sandbox = self.of_everybody();
-        sandbox.asked = ["files", "truncation", "network"].map(str::to_owned).to_vec();
+        sandbox.asked = ["files", "truncation", "network", NAMESPACES].map(str::to_owned).to_vec();
         let asked = |field: &str, given: &[String]| -> Result<Vec<PathBuf>> {
             given.iter().map(|given| self.asked(field, given)).collect()
         };

@@ -32,6 +32,13 @@ pub(super) const CASES: &[Case] = &[
         needs: NEEDS,
         steps: &[|fixture| Box::pin(half_close(fixture))],
     },
+    Case {
+        id: "attach.missing",
+        sentence: "Attach to a missing workload is an error, never a stream with nobody behind it",
+        profile: Profile::Attach,
+        needs: NEEDS,
+        steps: &[|fixture| Box::pin(missing(fixture))],
+    },
 ];
 
 async fn attached(fixture: &Fixture) -> Checked<Pipe> {
@@ -81,6 +88,13 @@ async fn half_close(fixture: &Fixture) -> Checked {
     let mut rest = Vec::new();
     reader.read_to_end(&mut rest).await.map_err(|error| broke(&error))?;
     ensure(rest == b"last\n", || format!("then comes {:?}", String::from_utf8_lossy(&rest)))
+}
+
+async fn missing(fixture: &Fixture) -> Checked {
+    let handle = fixture.deploy(&fixture.spec(Role::Echo)).await?;
+    fixture.host.remove(&handle).await.doing("remove")?;
+    fixture.host.attach(&handle).await.fails("attach to a missing workload")?;
+    Ok(())
 }
 
 fn broke(error: &std::io::Error) -> Breach {

@@ -1,6 +1,6 @@
 //! What a case is, and all of them.
 use super::fixture::Fixture;
-use super::{attach, core, exit, hostile, limits, logs, permissions, ports, recover};
+use super::{attach, core, exit, hostile, limits, logs, network, permissions, ports, recover};
 use crate::Capability;
 use crate::stamp::RuntimeStamp;
 use serde::{Deserialize, Serialize};
@@ -65,6 +65,8 @@ pub enum Need {
     Shell,
     /// The material must have something that listens.
     Listener,
+    /// The material must have something that connects.
+    Connector,
 }
 
 impl std::fmt::Display for Need {
@@ -73,6 +75,7 @@ impl std::fmt::Display for Need {
             Self::Capability(capability) => write!(f, "the runtime does not claim '{capability}'"),
             Self::Shell => f.write_str("nothing was given that runs scripts"),
             Self::Listener => f.write_str("nothing was given that listens on a port"),
+            Self::Connector => f.write_str("nothing was given that connects to a port"),
         }
     }
 }
@@ -117,6 +120,7 @@ impl Case {
             Need::Capability(capability) => !stamp.capabilities.contains(capability),
             Need::Shell => material.shell.is_none(),
             Need::Listener => material.listener.is_none(),
+            Need::Connector => material.connector.is_none(),
         })
     }
 }
@@ -129,7 +133,7 @@ impl std::fmt::Debug for Case {
 
 /// All cases, by profile.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
-    let all: [&[Case]; 9] = [
+    let all: [&[Case]; 10] = [
         core::CASES,
         hostile::CASES,
         exit::CASES,
@@ -139,6 +143,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         ports::CASES,
         limits::CASES,
         permissions::CASES,
+        network::CASES,
     ];
     all.into_iter().flatten()
 }

@@ -1,13 +1,16 @@
 //! How workloads end.
 use super::Need;
-use super::case::{Case, Checked, Profile, ensure};
+use super::case::{Breach, Case, Checked, Profile, ensure};
 use super::client::Answer;
 use super::fixture::Fixture;
 use super::material::Role;
 use crate::WorkloadState;
+use std::time::Duration;
 
 /// What the workloads exit with.
 const CODE: i32 = 7;
+/// How long a shell may take until it has set its trap: nothing tells that from outside, so it is tried again.
+const LISTENS_AFTER: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(5)];
 
 pub(super) const CASES: &[Case] = &[
     Case {
@@ -23,6 +26,13 @@ pub(super) const CASES: &[Case] = &[
         profile: Profile::Exit,
         needs: &[Need::Shell],
         steps: &[|fixture| Box::pin(inspect_code(fixture))],
+    },
+    Case {
+        id: "exit.stop-asks",
+        sentence: "Stop asks first: a workload that ends when it is asked to says how it ended",
+        profile: Profile::Exit,
+        needs: &[Need::Shell],
+        steps: &[|fixture| Box::pin(stop_asks(fixture))],
     },
     Case {
         id: "exit.stop-kills",
@@ -44,6 +54,21 @@ async fn inspect_code(fixture: &Fixture) -> Checked {
     let exit = fixture.ended(&handle).await?.exit;
     let code = exit.as_ref().and_then(|exit| exit.code);
     ensure(code == Some(CODE), || format!("it exits with {CODE}, and 'inspect' says {exit:?}"))
+}
+
+async fn stop_asks(fixture: &Fixture) -> Checked {
+    let mut told = None;
+    for pause in LISTENS_AFTER {
+        let handle = fixture.launch(&fixture.spec(Role::Polite("7"))).await?;
+        tokio::time::sleep(pause).await;
+        fixture.host.stop(&handle, 10_000).await.doing("stop")?;
+        let exit = fixture.host.wait(&handle).await.doing("wait")?;
+        if exit.code == Some(CODE) {
+            return Ok(());
+        }
+        told = Some(exit);
+    }
+    Err(Breach(format!("asked to end, it exits with {CODE}, and 'wait' says {told:?}")))
 }
 
 async fn stop_kills(fixture: &Fixture) -> Checked {

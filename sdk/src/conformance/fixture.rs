@@ -28,6 +28,8 @@ pub struct Setting {
     pub capabilities: Vec<crate::Capability>,
     /// A port of this machine that is free.
     pub port: u16,
+    /// At which a workload with a network reaches what listens on this machine: loopback and the others.
+    pub addresses: Vec<std::net::IpAddr>,
     /// A folder of the case's own.
     pub folder: PathBuf,
     /// How long a step may take.
@@ -41,8 +43,9 @@ pub struct Setting {
 pub struct Outcome {
     /// Why the runtime does not do what it should.
     pub breach: Option<String>,
-    /// What it refuses by name because it cannot be had here: that is what it should do, and then the case tells nothing.
-    pub refused: Option<String>,
+    /// Why the case tells nothing here: what it asks for is refused by name because it cannot be had, which is what a
+    /// runtime should do; or it could not be found out.
+    pub untold: Option<String>,
     /// What is left for the next step.
     pub left: Option<Handle>,
 }
@@ -66,9 +69,9 @@ pub async fn run(case: &Case, step: usize, subject: &dyn Subject, setting: Setti
     if left.is_none() || checked.is_err() {
         fixture.clean().await;
     }
-    let refused = fixture.refused.take();
-    let breach = checked.err().filter(|_| refused.is_none()).map(|Breach(why)| why);
-    Outcome { breach, refused, left }
+    let untold = fixture.untold.take();
+    let breach = checked.err().filter(|_| untold.is_none()).map(|Breach(why)| why);
+    Outcome { breach, untold, left }
 }
 
 /// Removes what a case could not remove itself.
@@ -88,6 +91,21 @@ async fn clean(client: &Client, handle: &Handle) {
     let _ = tokio::time::timeout(CLEANING, client.remove(handle)).await;
 }
 
+/// What came of a workload that tried something, and exits with 0 if it could.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tried {
+    Succeeded,
+    Failed,
+    /// It was not deployed: what it asks for cannot be had, and the refusal says what that is.
+    Refused,
+}
+
+/// Whether an error says which field of the specification it is about.
+pub(super) fn names_field(error: &crate::Error) -> bool {
+    let field = error.details.as_ref().and_then(|details| details["field"].as_str());
+    field.is_some_and(|field| !field.is_empty())
+}
+
 /// What a case works with.
 pub(super) struct Fixture {
     /// The host.
@@ -96,7 +114,7 @@ pub(super) struct Fixture {
     pub(super) other: Client,
     pub(super) setting: Setting,
     left: Cell<Option<Handle>>,
-    refused: Cell<Option<String>>,
+    untold: Cell<Option<String>>,
     /// What was deployed, by which of the two hosts.
     deployed: RefCell<Vec<(bool, Handle)>>,
 }
@@ -115,7 +133,7 @@ impl Fixture {
             other,
             setting,
             left: Cell::default(),
-            refused: Cell::default(),
+            untold: Cell::default(),
             deployed: RefCell::new(deployed),
         })
     }
@@ -215,19 +233,50 @@ impl Fixture {
         }
     }
 
-    /// Runs a workload to its end, and tells whether it exited with 0. One that is refused because the machine cannot
-    /// enforce what it asks for ends the case: a promise that is not made is not broken.
-    pub(super) async fn succeeds(&self, spec: &WorkloadSpec) -> Checked<bool> {
-        let handle = match self.host.deploy(spec).await {
+    /// Deploys a workload that may be refused by name. None: it is.
+    pub(super) async fn may_deploy(&self, spec: &WorkloadSpec) -> Checked<Option<Handle>> {
+        self.deployed_unless_refused(spec).await.map(Result::ok)
+    }
+
+    async fn deployed_unless_refused(&self, spec: &WorkloadSpec) -> Checked<Result<Handle, crate::Error>> {
+        match self.host.deploy(spec).await {
             Err(Fault::Answered(error)) if error.code == ErrorCode::Unsupported => {
-                self.refused.set(Some(error.message.clone()));
-                return Err(Breach(error.message));
+                ensure(names_field(&error), || {
+                    format!("it is refused without naming a field: {}", error.message)
+                })?;
+                Ok(Err(error))
             }
-            deployed => self.keep(false, spec, deployed)?,
-        };
-        self.host.start(&handle).await.doing("start")?;
-        let exit = self.host.wait(&handle).await.doing("wait")?;
-        Ok(exit.code == Some(0))
+            deployed => self.keep(false, spec, deployed).map(Ok),
+        }
+    }
+
+    /// Runs a workload to its end, and tells what came of it.
+    pub(super) async fn tries(&self, spec: &WorkloadSpec) -> Checked<Tried> {
+        match self.may_deploy(spec).await? {
+            Some(handle) => self.exits_with_0(&handle).await,
+            None => Ok(Tried::Refused),
+        }
+    }
+
+    /// The same, and tells whether it exited with 0. One that is refused because the machine cannot enforce what it asks
+    /// for ends the case: a promise that is not made is not broken.
+    pub(super) async fn succeeds(&self, spec: &WorkloadSpec) -> Checked<bool> {
+        match self.deployed_unless_refused(spec).await? {
+            Ok(handle) => Ok(self.exits_with_0(&handle).await? == Tried::Succeeded),
+            Err(error) => Err(self.untold(format!("it is refused here: {}", error.message))),
+        }
+    }
+
+    async fn exits_with_0(&self, handle: &Handle) -> Checked<Tried> {
+        self.host.start(handle).await.doing("start")?;
+        let exit = self.host.wait(handle).await.doing("wait")?;
+        Ok(if exit.code == Some(0) { Tried::Succeeded } else { Tried::Failed })
+    }
+
+    /// Ends the case: for this reason it tells nothing here.
+    pub(super) fn untold(&self, why: String) -> Breach {
+        self.untold.set(Some(why.clone()));
+        Breach(why)
     }
 
     /// Leaves a workload to the next step, which is another process.

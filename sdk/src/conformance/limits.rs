@@ -20,6 +20,13 @@ pub(super) const CASES: &[Case] = &[
         needs: &[Need::Capability(Capability::PIDS), Need::Shell],
         steps: &[|fixture| Box::pin(pids(fixture))],
     },
+    Case {
+        id: "limits.cpus",
+        sentence: "A workload has at most so much of the processors as its specification says",
+        profile: Profile::Limits,
+        needs: &[Need::Capability(Capability::CPUS), Need::Shell],
+        steps: &[|fixture| Box::pin(cpus(fixture))],
+    },
 ];
 
 async fn memory(fixture: &Fixture) -> Checked {
@@ -32,6 +39,20 @@ async fn pids(fixture: &Fixture) -> Checked {
     let free = WorkloadSpec { pids_limit: Some(512), ..fixture.spec(Role::Fork) };
     let limited = WorkloadSpec { pids_limit: Some(16), ..fixture.spec(Role::Fork) };
     only_the_free_one(fixture, &free, &limited, "64 processes with a limit of 16").await
+}
+
+async fn cpus(fixture: &Fixture) -> Checked {
+    let free = fixture.spec(Role::Burn);
+    if !fixture.succeeds(&free).await? {
+        // Not the runtime's fault: others want the processors too.
+        return Err(
+            fixture.untold("a workload without a limit has next to nothing of the processors".to_owned())
+        );
+    }
+    let limited = WorkloadSpec { cpus: Some(0.05), ..fixture.spec(Role::Burn) };
+    ensure(!fixture.succeeds(&limited).await?, || {
+        "the workload had a sixth of a processor with a limit of a twentieth".to_owned()
+    })
 }
 
 /// The same workload must succeed without the limit: else its failure says nothing.

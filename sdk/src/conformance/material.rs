@@ -1,6 +1,7 @@
 //! What the cases run: one program that is known to be there, told by scripts what to do.
 use crate::Source;
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 
 /// What the cases run on the runtime under test.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -11,6 +12,8 @@ pub struct Material {
     pub shell: Option<Vec<String>>,
     /// What listens on a port.
     pub listener: Option<Listener>,
+    /// What connects to one.
+    pub connector: Option<Connector>,
 }
 
 /// What listens on a port and accepts connections.
@@ -20,6 +23,32 @@ pub struct Listener {
     pub source: Source,
     /// Its arguments; in each of them `{port}` stands for the port.
     pub args: Vec<String>,
+}
+
+impl Listener {
+    /// Its arguments for a port.
+    pub(super) fn args(&self, port: u16) -> Vec<String> {
+        self.args.iter().map(|arg| arg.replace("{port}", &port.to_string())).collect()
+    }
+}
+
+/// What connects to a port, and exits with 0 if it could.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Connector {
+    /// What to run.
+    pub source: Source,
+    /// Its arguments; in each of them `{port}` stands for the port, and `{hosts}` for addresses with spaces between
+    /// them, of which one is enough.
+    pub args: Vec<String>,
+}
+
+impl Connector {
+    /// Its arguments for these addresses and this port.
+    pub(super) fn args(&self, addresses: &[IpAddr], port: u16) -> Vec<String> {
+        let hosts: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
+        let (hosts, port) = (hosts.join(" "), port.to_string());
+        self.args.iter().map(|arg| arg.replace("{hosts}", &hosts).replace("{port}", &port)).collect()
+    }
 }
 
 /// What a workload does.
@@ -39,11 +68,19 @@ pub(super) enum Role<'a> {
     Allocate,
     /// Makes 64 processes, and exits with 0 if it could.
     Fork,
+    /// Wants a processor for three seconds, and exits with 0 if it had one for half a second.
+    Burn,
+    /// Does nothing until it is asked to end, and then exits with this code.
+    Polite(&'a str),
     /// Exits with 0 if it could read this file.
     Read(&'a str),
     /// Exits with 0 if it could write this file.
     Write(&'a str),
 }
+
+/// The kernel tells a process' time in hundredths of a second, in the 14th field of its `stat`, proc(5).
+const BURN: &str = "(while :; do :; done) & burner=$!; sleep 3; read -r had </proc/$burner/stat; kill $burner; \
+                    set -- $had; shift 13; [ \"$1\" -ge 50 ] || exit 9";
 
 impl<'a> Role<'a> {
     /// Its name, script and argument. The name is the script's `$0`, the argument its `$1`.
@@ -60,6 +97,8 @@ impl<'a> Role<'a> {
                 "i=0; while [ $i -lt 64 ]; do sleep 5 & all=\"$all $!\"; i=$((i+1)); done; kill $all",
                 "",
             ),
+            Self::Burn => ("burn", BURN, ""),
+            Self::Polite(code) => ("polite", "trap 'exit \"$1\"' TERM; sleep 3600 & wait", code),
             Self::Read(path) => ("read", "cat \"$1\" >/dev/null || exit 9", path),
             Self::Write(path) => ("write", "echo written >\"$1\" || exit 9", path),
         }

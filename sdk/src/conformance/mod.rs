@@ -17,6 +17,7 @@ mod hostile;
 mod limits;
 mod logs;
 mod material;
+mod network;
 mod permissions;
 mod ports;
 mod recover;
@@ -24,5 +25,5 @@ mod subject;
 
 pub use case::{Case, Need, Profile, case, cases};
 pub use fixture::{Outcome, Setting, run, sweep};
-pub use material::{Listener, Material};
+pub use material::{Connector, Listener, Material};
 pub use subject::{Fault, Link, Pipe, Reply, Subject};

@@ -32,11 +32,11 @@ pub(super) const CASES: &[Case] = &[
     },
 ];
 
-fn under(profile: PermissionProfile, spec: WorkloadSpec) -> WorkloadSpec {
+pub(super) fn under(profile: PermissionProfile, spec: WorkloadSpec) -> WorkloadSpec {
     WorkloadSpec { permission_profile: Some(profile), ..spec }
 }
 
-fn none() -> Checked<PermissionProfile> {
+pub(super) fn none() -> Checked<PermissionProfile> {
     PermissionProfile::built_in("none").ok_or_else(|| Breach("there is no profile 'none'".to_owned()))
 }
 

@@ -3,7 +3,7 @@ use super::Need;
 use super::case::{Breach, Case, Checked, Profile, ensure};
 use super::client::Answer;
 use super::fixture::Fixture;
-use crate::{Capability, Handle, Transport};
+use crate::{Capability, Handle, Transport, WorkloadSpec};
 use std::{net::SocketAddr, time::Duration};
 
 const NEEDS: &[Need] = &[Need::Capability(Capability::HTTP), Need::Listener];
@@ -38,19 +38,30 @@ async fn closed(fixture: &Fixture) -> Checked {
 
 /// A workload that listens, and where.
 async fn listening(fixture: &Fixture) -> Checked<(Handle, SocketAddr)> {
+    let handle = fixture.deploy(&listener(fixture)?).await?;
+    let address = reached(fixture, &handle).await?;
+    Ok((handle, address))
+}
+
+/// A workload that will listen.
+pub(super) fn listener(fixture: &Fixture) -> Checked<WorkloadSpec> {
     let missing = || Breach("there is nothing that listens".to_owned());
     let listener = fixture.setting.material.listener.as_ref().ok_or_else(missing)?;
     let port = fixture.setting.port;
-    let args = listener.args.iter().map(|arg| arg.replace("{port}", &port.to_string())).collect();
-    let spec = fixture.spec_of(listener.source.clone(), args, Transport::Http { target_port: port });
-    let handle = fixture.launch(&spec).await?;
-    let seen = fixture.host.inspect(&handle).await.doing("inspect")?;
+    let transport = Transport::Http { target_port: port };
+    Ok(fixture.spec_of(listener.source.clone(), listener.args(port), transport))
+}
+
+/// Starts one that is deployed, and waits until it accepts; tells where.
+pub(super) async fn reached(fixture: &Fixture, handle: &Handle) -> Checked<SocketAddr> {
+    fixture.host.start(handle).await.doing("start")?;
+    let seen = fixture.host.inspect(handle).await.doing("inspect")?;
     let told = seen.address.ok_or_else(|| Breach("it is running, and has no address".to_owned()))?;
     let address = told.parse().map_err(|_| Breach(format!("'{told}' is not ip:port")))?;
     while connect(address).is_err() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    Ok((handle, address))
+    Ok(address)
 }
 
 fn connect(address: SocketAddr) -> std::io::Result<()> {

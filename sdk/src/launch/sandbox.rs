@@ -23,8 +23,8 @@ pub struct Sandbox {
     /// Why it gets no namespaces of its own; none: it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared: Option<String>,
-    /// What was asked for by name, and so is refused where it cannot be enforced: `files`, `network`. The rest is the
-    /// runtime's rule: what of it cannot be enforced is told.
+    /// What was asked for by name, and so is refused where it cannot be enforced: `files`, `network`, `namespaces`. The
+    /// rest is the runtime's rule: what of it cannot be enforced is told.
     pub asked: Vec<String>,
     /// What was asked for is told too, instead of being refused.
     pub allow_weaker: bool,

@@ -127,6 +127,26 @@ pub enum Flaw {
     NoMemoryLimit,
     /// `deploy` takes no notice of the limit of processes.
     NoPidsLimit,
+    /// `deploy` takes no notice of the limit of processors.
+    NoCpuLimit,
+    /// `stop` kills at once what would have ended politely.
+    KillsAtOnce,
+    /// `attach` to what is missing succeeds.
+    AttachesToNone,
+    /// `deploy` lets what has no port and no network connect.
+    ConnectsAnyway,
+    /// `deploy` lets what has a port and no network connect.
+    ConnectsWithPort,
+    /// `deploy` lets nobody reach the port of what has no network.
+    HidesPort,
+    /// `deploy` lets nothing connect that has a profile with all networks.
+    NeverConnects,
+    /// `deploy` takes no notice of lists of ports.
+    AnyPort,
+    /// `deploy` takes no notice of lists of hosts.
+    AnyHost,
+    /// `validate` takes no notice of the network's name.
+    AnyNetwork,
     /// `deploy` lets everything be read.
     ReadsAll,
     /// `deploy` lets everything be written.

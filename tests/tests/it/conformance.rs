@@ -17,7 +17,7 @@ fn the_process_runtime_passes_what_it_claims() {
     // Other tests keep the machine busy meanwhile.
     let passed = conforms("wharf-plugin-process", "process", &["--timeout", "60"]);
     assert!(
-        ["core", "exit", "logs", "attach", "recover", "ports"]
+        ["core", "exit", "logs", "attach", "recover", "ports", "permissions"]
             .iter()
             .all(|name| passed.iter().any(|p| p == name)),
         "{passed:?}"
@@ -34,7 +34,9 @@ fn containers_pass(kind: Kind) {
     let endpoint = json!({ "endpoint": engine.endpoint() });
     host.configure(&json!({ "runtimes": { kind.runtime(): endpoint } }));
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let args = ["--image", SHELL_IMAGE, "--listener", "nc -ll -p {port} -e cat", "--timeout", "90"];
+    let connector = "nc -w 1 {host} {port} </dev/null";
+    let listener = "nc -ll -p {port} -e cat";
+    let args = ["--image", SHELL_IMAGE, "--listener", listener, "--connector", connector, "--timeout", "90"];
     let passed = conforms_on(&host, "wharf-plugin-docker", kind.runtime(), &args);
     let all = ["core", "exit", "logs", "attach", "recover", "ports", "limits", "permissions"];
     assert_eq!(passed, all);
@@ -110,6 +112,7 @@ fn breakages() -> Vec<(&'static str, &'static str, Act)> {
         ("core.foreign-untouched", REMOVE, Flawed(Flaw::ByName)),
         ("exit.wait-code", WAIT, Flawed(Flaw::NoCode)),
         ("exit.inspect-code", INSPECT, Flawed(Flaw::NoCode)),
+        ("exit.stop-asks", STOP, Flawed(Flaw::KillsAtOnce)),
         ("exit.stop-kills", STOP, Flawed(Flaw::AsksOnly)),
         ("logs.oldest-first", LOGS, Flawed(Flaw::NewestFirst)),
         ("logs.tail", LOGS, Flawed(Flaw::AllLines)),
@@ -117,17 +120,26 @@ fn breakages() -> Vec<(&'static str, &'static str, Act)> {
         ("attach.both-ways", ATTACH, Flawed(Flaw::Garbles)),
         ("attach.slow-reader", ATTACH, Flawed(Flaw::Truncates)),
         ("attach.half-close", ATTACH, Flawed(Flaw::NeverCloses)),
+        ("attach.missing", ATTACH, Flawed(Flaw::AttachesToNone)),
         ("recover.goes-on", RECOVER, Act::Claim(State::Stopped)),
         ("recover.stop", INSPECT, Flawed(Flaw::OthersForEver)),
         ("recover.wait", WAIT, Flawed(Flaw::OthersHang)),
         ("recover.by-labels", LIST, Flawed(Flaw::OwnProcessAlone)),
         ("ports.address", INSPECT, Flawed(Flaw::Everywhere)),
         ("ports.closed", STOP, Flawed(Flaw::LeavesPort)),
+        ("limits.cpus", DEPLOY, Flawed(Flaw::NoCpuLimit)),
         ("limits.memory", DEPLOY, Flawed(Flaw::NoMemoryLimit)),
         ("limits.pids", DEPLOY, Flawed(Flaw::NoPidsLimit)),
         ("permissions.no-reading", DEPLOY, Flawed(Flaw::ReadsAll)),
         ("permissions.no-writing", DEPLOY, Flawed(Flaw::WritesAll)),
         ("permissions.granted", DEPLOY, Flawed(Flaw::GrantsNothing)),
+        ("permissions.no-network", DEPLOY, Flawed(Flaw::ConnectsAnyway)),
+        ("permissions.no-network-with-port", DEPLOY, Flawed(Flaw::ConnectsWithPort)),
+        ("permissions.no-network-reached", DEPLOY, Flawed(Flaw::HidesPort)),
+        ("permissions.network", DEPLOY, Flawed(Flaw::NeverConnects)),
+        ("permissions.outbound-ports", DEPLOY, Flawed(Flaw::AnyPort)),
+        ("permissions.outbound-hosts", DEPLOY, Flawed(Flaw::AnyHost)),
+        ("permissions.refused-by-name", VALIDATE, Flawed(Flaw::AnyNetwork)),
     ]
 }
 

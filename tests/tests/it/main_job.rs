@@ -1,5 +1,11 @@
 //! The main job with the server that comes with the repository.
 use serde_json::json;
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
 use wharf_tests::client::{Client, http};
 use wharf_tests::host::{Host, demo_server, eventually, kill, runs};
 
@@ -121,13 +127,36 @@ fn a_supervisor_that_is_killed_takes_its_server_along_and_both_can_be_started_ag
 }
 
 #[test]
-fn r05_listing_changes_no_file() {
+fn r05_reading_makes_changes_and_removes_no_file() {
     let host = Host::new();
     host.run(&["--name", "demo", &demo_server()]);
-    let before = host.record("demo");
-    for _ in 0..5 {
-        host.list();
-        host.ok(&["status", "demo"]);
+    host.run(&["--name", "stopped", &demo_server()]);
+    host.ok(&["stop", "stopped"]);
+    let before = all_below(&host.path("state"));
+    assert!(before.len() > 6, "{before:#?}");
+    let reading: [&[&str]; 6] = [
+        &["list", "--all"],
+        &["list", "--format", "json"],
+        &["status", "demo"],
+        &["logs", "demo"],
+        &["export", "demo"],
+        &["doctor"],
+    ];
+    for command in reading {
+        host.ok(command);
+        assert_eq!(all_below(&host.path("state")), before, "{command:?}");
     }
-    assert_eq!(host.record("demo"), before);
+}
+
+/// What is in a folder, except in logs, with its size and when it and its names were changed.
+fn all_below(folder: &Path) -> BTreeMap<PathBuf, (u64, i64, i64)> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let meta = entry.metadata().unwrap();
+        if meta.is_dir() && entry.file_name() != "logs" {
+            found.append(&mut all_below(&entry.path()));
+        }
+        found.insert(entry.path(), (meta.size(), meta.ctime(), meta.ctime_nsec()));
+    }
+    found
 }

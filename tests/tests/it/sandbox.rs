@@ -1,4 +1,8 @@
 //! A workload tries to get out, as root's and as an ordinary user's.
+mod bare;
+mod caches;
+mod told;
+
 use std::{
     fs,
     io::Write,
@@ -207,12 +211,28 @@ fn nothing_connects_or_listens_past_the_list_of_ports() {
 }
 
 #[test]
-fn a_server_with_a_port_and_no_network_is_reached_by_its_proxy_alone() {
-    let host = Host::new();
-    let options = ["--name", "port", "--permission-profile", "none", "--transport", "streamable-http"];
-    let url = host.run(&[&options[..], &[&demo_server()]].concat());
-    let mut client = Client::open(&url).unwrap();
-    assert!(client.call_tool("whoami", serde_json::json!({})).is_ok());
+fn a_server_with_a_port_and_no_network_is_reached_by_its_port_alone() {
+    for host in hosts() {
+        let options = ["--name", "port", "--permission-profile", "none", "--transport", "streamable-http"];
+        let url = host.run(&[&options[..], &[&demo_server()]].concat());
+        let calls = |url: &str| Client::open(url).unwrap().call_tool("whoami", serde_json::json!({})).is_ok();
+        assert!(calls(&url));
+        // On whatever it listens: it does in a network where nobody else is.
+        let network = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/net")).unwrap();
+        let server = host.server("port").to_string();
+        assert_ne!(network(&server), network("self"));
+        // The way to it stays when its supervisor does not, and goes when it does.
+        let supervisor = host.record("port")["process_id"].as_i64().unwrap();
+        kill(i32::try_from(supervisor).unwrap(), "KILL");
+        host.ok(&["start", "port"]);
+        assert_eq!(host.server("port").to_string(), server, "it was started anew");
+        assert!(calls(&url));
+        let port = host.state_of("port")["target_port"].as_u64().unwrap();
+        let address = format!("127.0.0.1:{port}");
+        assert!(std::net::TcpStream::connect(&address).is_ok());
+        host.ok(&["stop", "port"]);
+        assert!(std::net::TcpStream::connect(&address).is_err());
+    }
 }
 
 #[test]

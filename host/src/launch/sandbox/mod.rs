@@ -22,6 +22,7 @@
 //! namespace attributes of the user's own files be changed.
 pub(super) mod cgroup;
 mod kernel;
+mod loopback;
 mod mounts;
 pub(super) mod namespaces;
 mod plan;

@@ -9,7 +9,7 @@
 //!
 //! The launcher stays outside of all but the user namespace, in which it is who it was: pids that it knows are those of
 //! the host. Called by the launcher, by init and by stage two; must not know what a job or a plugin is.
-use super::mounts;
+use super::{loopback, mounts};
 use rustix::{
     fs::Mode,
     io::{Errno, Result},
@@ -29,9 +29,12 @@ use std::{
 };
 use wharf_sdk::launch::{Network, Sandbox};
 
-/// What init and stage two need of capabilities in the user namespace: to mount, to join, and to lock the rest.
-const NEEDED: CapabilitySet =
-    CapabilitySet::SYS_ADMIN.union(CapabilitySet::SYS_CHROOT).union(CapabilitySet::SETPCAP);
+/// What init and stage two need of capabilities in the user namespace: to mount, to join, to let a network begin, and to
+/// lock the rest.
+const NEEDED: CapabilitySet = CapabilitySet::SYS_ADMIN
+    .union(CapabilitySet::SYS_CHROOT)
+    .union(CapabilitySet::NET_ADMIN)
+    .union(CapabilitySet::SETPCAP);
 
 /// What init makes for a workload.
 #[derive(Debug, Serialize, Deserialize)]
@@ -42,8 +45,10 @@ pub(in crate::launch) struct Room<'a> {
     pub(super) write: Cow<'a, [PathBuf]>,
     /// Where it runs; it is there, if empty.
     pub(super) current_dir: Cow<'a, Path>,
-    /// Whether it has no network at all.
-    pub(super) cut_off: bool,
+    /// Whether it has a network of its own, with nobody in it.
+    pub(super) alone: bool,
+    /// The ports through which it is reached there.
+    pub(in crate::launch) doors: Cow<'a, [u16]>,
 }
 
 impl<'a> Room<'a> {
@@ -53,14 +58,18 @@ impl<'a> Room<'a> {
             read: Cow::Borrowed(&sandbox.read),
             write: Cow::Borrowed(&sandbox.write),
             current_dir: Cow::Borrowed(current_dir),
-            cut_off: is_cut_off(&sandbox.network),
+            alone: is_alone(&sandbox.network),
+            doors: match &sandbox.network {
+                Network::Ports { listen, connect } if connect.is_empty() => Cow::Borrowed(listen),
+                _ => Cow::default(),
+            },
         }
     }
 }
 
-/// Whether there is no network at all.
-fn is_cut_off(network: &Network) -> bool {
-    matches!(network, Network::Ports { listen, connect } if listen.is_empty() && connect.is_empty())
+/// Whether there is nobody that it may connect to: then it needs nobody's network.
+pub(super) fn is_alone(network: &Network) -> bool {
+    matches!(network, Network::Ports { connect, .. } if connect.is_empty())
 }
 
 /// Which namespaces the launcher's children will be in.
@@ -95,10 +104,13 @@ pub(in crate::launch) fn enter() -> Result<Entered> {
 /// Makes all but the pid namespace, as its init, for those who join it.
 pub(in crate::launch) fn furnish(room: &Room<'_>) -> std::result::Result<(), String> {
     let mut wanted = Unshared::CLONE_NEWNS | Unshared::CLONE_NEWIPC;
-    if room.cut_off {
+    if room.alone {
         wanted |= Unshared::CLONE_NEWNET;
     }
     unshare(wanted).map_err(|error| format!("namespaces cannot be made: {error}"))?;
+    if !room.doors.is_empty() {
+        loopback::begin().map_err(|error| format!("its network cannot begin: {error}"))?;
+    }
     rustix::process::umask(Mode::from_raw_mode(0o022));
     mounts::arrange(room)
 }
@@ -106,7 +118,7 @@ pub(in crate::launch) fn furnish(room: &Room<'_>) -> std::result::Result<(), Str
 /// Joins what init has made.
 pub(in crate::launch) fn join(network: &Network) -> Result<()> {
     let mut spaces = ThreadNameSpaceType::MOUNT | ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION;
-    if is_cut_off(network) {
+    if is_alone(network) {
         spaces |= ThreadNameSpaceType::NETWORK;
     }
     let init = pidfd_open(Pid::INIT, PidfdFlags::empty())?;

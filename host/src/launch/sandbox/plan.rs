@@ -1,5 +1,5 @@
 //! What of a [`Sandbox`] is enforced here, and its enforcement.
-use super::{kernel::Kernel, mounts, privileges, syscalls};
+use super::{kernel::Kernel, mounts, namespaces, privileges, syscalls};
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath, PathFd,
     PathFdError, Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, Scope,
@@ -8,12 +8,13 @@ use rustix::fs::FileType;
 use std::{io, path::Path};
 use wharf_sdk::{
     Confinement, Measure,
-    launch::{Network, Sandbox},
+    launch::{NAMESPACES, Network, Sandbox},
 };
 
 /// What is not enforced without them.
-const WITHOUT_NAMESPACES: &str = "other processes and the names of files can be seen, attributes of the user's files be \
-                                  changed, and what leaves no trace of the workload outlives a launcher that is killed";
+const WITHOUT_NAMESPACES: &str = "other processes and the names of files can be seen, priorities of the user's processes \
+                                  and attributes of the user's files be changed, and what leaves no trace of the \
+                                  workload outlives a launcher that is killed";
 
 /// Part of a specification that cannot be honoured here, and may not be left out.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -70,14 +71,16 @@ impl<'a> Plan<'a> {
                 let reason = "TCP ports cannot be told apart before Linux 6.7";
                 found.add("network", kernel.ports, "Landlock: TCP ports; seccomp: TCP alone", reason)?;
                 if !listen.is_empty() {
+                    let holds = sandbox.shared.is_none() && namespaces::is_alone(&sandbox.network);
+                    let how = "a network of its own, to which its port alone leads";
                     let reason =
                         "it may listen on every address of this machine, and on a port that the kernel picks";
-                    found.add("listening address", false, "", reason)?;
+                    found.add("listening address", holds, how, reason)?;
                 }
                 kernel.ports
             }
         };
-        found.namespaces();
+        found.namespaces()?;
         found.add("Unix sockets", true, "seccomp", "")?;
         found.add("privileges", true, "no_new_privs, no capabilities", "")?;
         found.add("system calls", true, "seccomp", "")?;
@@ -176,14 +179,10 @@ struct Findings<'a> {
 
 impl Findings<'_> {
     /// What only namespaces enforce; that they can be made is found out by making them.
-    fn namespaces(&mut self) {
-        let measure = |what: &str, how: &str| Measure { what: what.to_owned(), how: how.to_owned() };
-        if let Some(why) = &self.sandbox.shared {
-            let how = format!("{why}; {WITHOUT_NAMESPACES}");
-            self.told.weaker.push(measure("namespaces", &how));
-            return;
-        }
-        self.told.enforced.push(measure("namespaces", "processes, mounts, IPC of its own; private /tmp"));
+    fn namespaces(&mut self) -> Result<(), Refusal> {
+        let how = "processes, mounts, IPC of its own; private /tmp";
+        let why_not = self.sandbox.shared.as_ref().map(|why| format!("{why}; {WITHOUT_NAMESPACES}"));
+        self.add(NAMESPACES, why_not.is_none(), how, &why_not.unwrap_or_default())
     }
 
     fn add(&mut self, what: &'static str, holds: bool, how: &str, why_not: &str) -> Result<(), Refusal> {

@@ -2,6 +2,7 @@
 //!
 //! A script is known by its name (`sh -c SCRIPT NAME ARGUMENT`); none is run. All of it lives in the process that
 //! deployed it: another one sees the engine's objects alone.
+use crate::network;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{Ipv4Addr, TcpListener},
@@ -28,6 +29,8 @@ pub(crate) struct Job {
     /// Whether it is refused what its role wants.
     refused: bool,
     port: Option<u16>,
+    /// Whether nobody reaches the port.
+    hidden: bool,
     lines: watch::Sender<Vec<&'static str>>,
     /// How often it was stopped.
     stops: usize,
@@ -40,7 +43,11 @@ impl Job {
     /// Its role, and whether the specification lets it play it.
     pub(crate) fn of(spec: &WorkloadSpec, flaw: Option<Flaw>) -> Self {
         let word = |at: usize| spec.args.get(at).cloned().unwrap_or_default();
-        let (role, argument) = (word(2), word(3));
+        let (role, argument) = match word(0).as_str() {
+            // wharf's own, of which the third word is a port.
+            "__conformance-connect" => ("connect".to_owned(), word(2)),
+            _ => (word(2), word(3)),
+        };
         let granted = |path: &str| {
             let profile = spec.permission_profile.as_ref();
             profile.is_none_or(|profile| profile.write.iter().any(|to| Path::new(path).starts_with(to)))
@@ -48,6 +55,8 @@ impl Job {
         let refused = match role.as_str() {
             "allocate" => spec.memory_bytes.is_some() && flaw != Some(Flaw::NoMemoryLimit),
             "fork" => spec.pids_limit.is_some_and(|most| most < 64) && flaw != Some(Flaw::NoPidsLimit),
+            "burn" => spec.cpus.is_some() && flaw != Some(Flaw::NoCpuLimit),
+            "connect" => !network::lets_out(spec, argument.parse().unwrap_or_default(), flaw),
             "read" => !granted(&argument) && flaw != Some(Flaw::ReadsAll),
             "write" if flaw == Some(Flaw::GrantsNothing) => true,
             "write" => !granted(&argument) && flaw != Some(Flaw::WritesAll),
@@ -57,11 +66,13 @@ impl Job {
             Transport::Http { target_port } => Some(target_port),
             Transport::Stdio => None,
         };
+        let hidden = flaw == Some(Flaw::HidesPort) && network::is_cut_off(spec);
         Self {
             role,
             argument,
             refused,
             port,
+            hidden,
             lines: watch::Sender::default(),
             stops: 0,
             task: None,
@@ -81,10 +92,14 @@ impl Job {
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 self.lines.send_modify(|lines| lines.push("three"));
             }
-            "allocate" | "fork" | "read" | "write" => {
-                let written =
-                    self.role != "write" || self.refused || std::fs::File::create(&self.argument).is_ok();
-                let _ = engine.end(&id, if self.refused || !written { 9 } else { 0 });
+            "allocate" | "fork" | "burn" | "read" | "write" | "connect" => {
+                let done = !self.refused
+                    && match self.role.as_str() {
+                        "write" => std::fs::File::create(&self.argument).is_ok(),
+                        "connect" => network::connects(&self.argument),
+                        _ => true,
+                    };
+                let _ = engine.end(&id, if done { 0 } else { 9 });
             }
             _ => {}
         }
@@ -136,7 +151,10 @@ impl Jobs {
         let mut jobs = self.jobs();
         let Some(job) = jobs.get_mut(uid) else { return };
         job.task = Some(Arc::new(tokio::spawn(job.clone().play(engine.clone(), id.to_owned()))));
-        let listener = job.port.and_then(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok());
+        let listener = job
+            .port
+            .filter(|_| !job.hidden)
+            .and_then(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok());
         job.listener = listener.map(Arc::new);
     }
 
@@ -148,6 +166,13 @@ impl Jobs {
         if let Some(task) = job.task.take() {
             task.abort();
         }
+    }
+
+    /// The code of one that ends when it is asked to.
+    pub(crate) fn last_word(&self, uid: &str) -> i32 {
+        let jobs = self.jobs();
+        let polite = jobs.get(uid).filter(|job| job.role == "polite");
+        polite.and_then(|job| job.argument.parse().ok()).unwrap_or_default()
     }
 
     /// What `stop` does in this way, instead of ending it.

@@ -7,6 +7,7 @@
 //! test orders there is what a call does.
 #![forbid(unsafe_code)]
 mod jobs;
+mod network;
 mod runtime;
 mod server;
 mod takeover;
@@ -43,8 +44,8 @@ wharf_sdk::export_runtime! {
     },
     "scripted-full": Scripted {
         capabilities: [
-            Capability::STDIO, Capability::HTTP, Capability::OUTLIVE, Capability::MEMORY, Capability::PIDS,
-            Capability::PERMISSION_PROFILE,
+            Capability::STDIO, Capability::HTTP, Capability::OUTLIVE, Capability::CPUS, Capability::MEMORY,
+            Capability::PIDS, Capability::PERMISSION_PROFILE,
         ],
         abilities: [attach, logs],
         accepts: ["command"],

@@ -1,7 +1,7 @@
 //! The runtime: the operations on the engine's folder.
 use crate::{
     jobs::{self, Job, Jobs},
-    server, takeover,
+    network, server, takeover,
     told::Told,
     watch::Watch,
 };
@@ -275,6 +275,9 @@ impl Runtime for Scripted {
             if told != Some(Act::Flawed(Flaw::AcceptsAll)) && !fits {
                 return Err(Error::unsupported("source", "only commands, or only images"));
             }
+            if told != Some(Act::Flawed(Flaw::AnyNetwork)) {
+                network::check(spec)?;
+            }
             if told == Some(Act::Flawed(Flaw::Deploys)) {
                 self.make(spec, None)?;
             }
@@ -324,7 +327,11 @@ impl Runtime for Scripted {
                     if told != Some(Act::Flawed(Flaw::LeavesPort)) {
                         self.jobs.end(&handle.uid);
                     }
-                    self.engine.end(&object.id, 0).map_err(|error| failed(&error))
+                    let code = match told {
+                        Some(Act::Flawed(Flaw::KillsAtOnce)) => 0,
+                        _ => self.jobs.last_word(&handle.uid),
+                    };
+                    self.engine.end(&object.id, code).map_err(|error| failed(&error))
                 }
                 Err(error) if error.code == ErrorCode::NotFound && told != MISSING_FAILS => Ok(()),
                 Err(error) => Err(error),
@@ -398,7 +405,10 @@ impl Attach for Scripted {
         let told = self.called(operation::ATTACH, &handle.uid);
         async move {
             let told = told.in_future().await?;
-            let object = self.object(handle)?;
+            let object = match self.object(handle) {
+                Err(_) if told == Some(Act::Flawed(Flaw::AttachesToNone)) => return Ok(jobs::echo(None)),
+                found => found?,
+            };
             if self.jobs.plays(&handle.uid, "echo") {
                 return Ok(jobs::echo(told.as_ref()));
             }

@@ -6,6 +6,7 @@ use std::{
     hint::black_box,
     time::{Duration, Instant},
 };
+use tokio::runtime::{Builder, Handle};
 use wharf::plugin::Plugins;
 use wharf_sdk::{Health, HealthState};
 use wharf_tests::Rack;
@@ -21,6 +22,9 @@ struct Border {
     call_us: f64,
     /// The same function in this binary.
     linked_us: f64,
+    /// An empty task on another thread that waits for one on a third: what keeps a plugin that blocks from blocking
+    /// the host, and its own reactor from being the host's. The rest of a call is documents and their checks.
+    handoffs_us: f64,
     /// Search, check, map and connect.
     first_load_ms: f64,
     /// Another library in the same process.
@@ -30,8 +34,8 @@ struct Border {
 /// Measures both.
 #[expect(clippy::print_stdout, reason = "the table is what it is for")]
 pub(crate) fn measure() -> Result<Value> {
-    let waiting = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (call_us, linked_us) = waiting.block_on(calls())?;
+    let waiting = Builder::new_current_thread().enable_all().build()?;
+    let [call_us, linked_us, handoffs_us] = waiting.block_on(calls())?;
     let (mut first, mut further) = (Vec::new(), Vec::new());
     for _ in 0..LOADS {
         // A process of its own: nothing that was loaded is ever unloaded.
@@ -40,15 +44,13 @@ pub(crate) fn measure() -> Result<Value> {
         first.push(times.0);
         further.push(times.1);
     }
-    let border =
-        Border { call_us, linked_us, first_load_ms: median(first), further_load_ms: median(further) };
+    let (first_load_ms, further_load_ms) = (median(first), median(further));
+    let border = Border { call_us, linked_us, handoffs_us, first_load_ms, further_load_ms };
     println!("A call of a plugin, medians of {BATCHES} times {CALLS} in turns");
     println!("across the border {call_us:>8.2} µs\nlinked in {linked_us:>16.2} µs");
+    println!("threads alone {handoffs_us:>12.2} µs");
     println!("\nThe load of a plugin, medians of {LOADS} processes");
-    println!(
-        "the first {:>16.2} ms\na further one {:>12.2} ms",
-        border.first_load_ms, border.further_load_ms
-    );
+    println!("the first {first_load_ms:>16.2} ms\na further one {further_load_ms:>12.2} ms");
     Ok(to_value(border)?)
 }
 
@@ -57,11 +59,12 @@ async fn health() -> Health {
     Health { state: HealthState::Undetected, message: "there is no engine".to_owned() }
 }
 
-async fn calls() -> Result<(f64, f64)> {
+async fn calls() -> Result<[f64; 3]> {
     let rack = Rack::with(&["beta"]);
     let plugins = rack.host();
     let client = plugins.connect("beta", None).await?;
-    let (mut across, mut linked) = (Vec::new(), Vec::new());
+    let (lane, world) = (thread()?, thread()?);
+    let (mut across, mut linked, mut handoffs) = (Vec::new(), Vec::new(), Vec::new());
     let each = |took: Duration| took.as_secs_f64() * 1e6 / f64::from(CALLS);
     for _ in 0..BATCHES {
         let began = Instant::now();
@@ -74,8 +77,22 @@ async fn calls() -> Result<(f64, f64)> {
             black_box(health().await);
         }
         linked.push(each(began.elapsed()));
+        let began = Instant::now();
+        for _ in 0..CALLS {
+            let world = world.clone();
+            lane.spawn(async move { world.spawn(async {}).await }).await??;
+        }
+        handoffs.push(each(began.elapsed()));
     }
-    Ok((median(across), median(linked)))
+    Ok([median(across), median(linked), median(handoffs)])
+}
+
+/// A thread that does nothing but run what it is given.
+fn thread() -> std::io::Result<Handle> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let handle = runtime.handle().clone();
+    std::thread::Builder::new().spawn(move || runtime.block_on(std::future::pending::<()>()))?;
+    Ok(handle)
 }
 
 /// The argument that makes this binary load two plugins and tell how long each took.
@@ -84,7 +101,7 @@ pub(crate) const LOAD: &str = "--load-plugins";
 /// Loads two libraries, one after the other.
 #[expect(clippy::print_stdout, reason = "it is what the parent reads")]
 pub(crate) fn load() -> Result<()> {
-    let waiting = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let waiting = Builder::new_current_thread().enable_all().build()?;
     let racks = [Rack::with(&["alpha"]), Rack::with(&["beta"])];
     let mut times = Vec::new();
     for (rack, name) in racks.iter().zip(["alpha", "beta"]) {

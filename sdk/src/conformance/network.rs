@@ -1,0 +1,208 @@
+//! The network of permission profiles: tried by workloads that connect to a listener of this machine's, beside them.
+use super::Need;
+use super::case::{Breach, Case, Checked, Profile, ensure};
+use super::client::Answer;
+use super::fixture::{Fixture, Tried, names_field};
+use super::material::Role;
+use super::permissions::{none, under};
+use crate::{
+    Capability, NetworkPermissions, OutboundPermissions, PermissionProfile, Transport, WorkloadSpec,
+};
+use std::{
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+};
+
+const NEEDS: &[Need] = &[Need::Capability(Capability::PERMISSION_PROFILE), Need::Connector];
+const NEEDS_PORT: &[Need] =
+    &[Need::Capability(Capability::PERMISSION_PROFILE), Need::Capability(Capability::HTTP), Need::Connector];
+const NEEDS_LISTENER: &[Need] =
+    &[Need::Capability(Capability::PERMISSION_PROFILE), Need::Capability(Capability::HTTP), Need::Listener];
+/// A host that no machine is, RFC 5737.
+const NOBODY: &str = "192.0.2.1";
+
+pub(super) const CASES: &[Case] = &[
+    Case {
+        id: "permissions.no-network",
+        sentence: "Under the profile 'none' a workload opens no connection",
+        profile: Profile::Permissions,
+        needs: NEEDS,
+        steps: &[|fixture| Box::pin(no_network(fixture))],
+    },
+    Case {
+        id: "permissions.no-network-with-port",
+        sentence: "Under the profile 'none' a workload with a port opens no connection either, or it is refused by name",
+        profile: Profile::Permissions,
+        needs: NEEDS_PORT,
+        steps: &[|fixture| Box::pin(no_network_with_port(fixture))],
+    },
+    Case {
+        id: "permissions.no-network-reached",
+        sentence: "Under the profile 'none' a workload with a port is reached at it, or it is refused by name",
+        profile: Profile::Permissions,
+        needs: NEEDS_LISTENER,
+        steps: &[|fixture| Box::pin(no_network_reached(fixture))],
+    },
+    Case {
+        id: "permissions.network",
+        sentence: "Under the profile 'network' a workload opens connections as without a profile",
+        profile: Profile::Permissions,
+        needs: NEEDS,
+        steps: &[|fixture| Box::pin(network(fixture))],
+    },
+    Case {
+        id: "permissions.outbound-ports",
+        sentence: "A list of ports to go out to is kept to, or it is refused by name",
+        profile: Profile::Permissions,
+        needs: NEEDS,
+        steps: &[|fixture| Box::pin(outbound_ports(fixture))],
+    },
+    Case {
+        id: "permissions.outbound-hosts",
+        sentence: "A list of hosts to go out to is kept to, or it is refused by name",
+        profile: Profile::Permissions,
+        needs: NEEDS,
+        steps: &[|fixture| Box::pin(outbound_hosts(fixture))],
+    },
+    Case {
+        id: "permissions.refused-by-name",
+        sentence: "What of a profile cannot be honoured is refused by name, and never ignored",
+        profile: Profile::Permissions,
+        needs: &[Need::Capability(Capability::PERMISSION_PROFILE)],
+        steps: &[|fixture| Box::pin(refused_by_name(fixture))],
+    },
+];
+
+/// What listens beside the workloads, on all addresses of this machine, and ends each connection at once.
+struct Beside {
+    port: u16,
+    is_over: Arc<AtomicBool>,
+    accepting: Option<JoinHandle<()>>,
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        // It looks when it has accepted.
+        let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
+        let _ = self.accepting.take().map(JoinHandle::join);
+    }
+}
+
+impl Beside {
+    fn listen() -> Checked<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0));
+        let listener = listener.map_err(|error| Breach(format!("nothing can listen here: {error}")))?;
+        let port = listener.local_addr().map_err(|error| Breach(error.to_string()))?.port();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let ends = Arc::clone(&is_over);
+        let accepting = std::thread::spawn(move || {
+            listener.incoming().take_while(|_| !ends.load(Ordering::Relaxed)).for_each(drop);
+        });
+        Ok(Self { port, is_over, accepting: Some(accepting) })
+    }
+
+    /// A workload that connects to it.
+    fn seeker(&self, fixture: &Fixture, transport: Transport) -> Checked<WorkloadSpec> {
+        let missing = || Breach("there is nothing that connects".to_owned());
+        let connector = fixture.setting.material.connector.as_ref().ok_or_else(missing)?;
+        let args = connector.args(&fixture.setting.addresses, self.port);
+        Ok(fixture.spec_of(connector.source.clone(), args, transport))
+    }
+
+    /// Fails the case unless workloads without a profile reach it: else nothing that others do tells anything.
+    async fn is_in_reach(&self, fixture: &Fixture, transport: Transport) -> Checked {
+        let reached = fixture.succeeds(&self.seeker(fixture, transport)?).await?;
+        if reached {
+            return Ok(());
+        }
+        let addresses = &fixture.setting.addresses;
+        Err(fixture
+            .untold(format!("workloads without a profile reach none of {addresses:?}, so nothing is told")))
+    }
+}
+
+/// How the runtime is spoken to that needs no port, if there is such a way.
+fn without_port(fixture: &Fixture) -> Transport {
+    let stdio = fixture.setting.capabilities.contains(&Capability::STDIO);
+    if stdio { Transport::Stdio } else { with_port(fixture) }
+}
+
+fn with_port(fixture: &Fixture) -> Transport {
+    Transport::Http { target_port: fixture.setting.port }
+}
+
+fn of_outbound(outbound: OutboundPermissions) -> PermissionProfile {
+    let network = NetworkPermissions { outbound: Some(outbound), ..NetworkPermissions::default() };
+    PermissionProfile { name: "outbound".to_owned(), network: Some(network), ..PermissionProfile::default() }
+}
+
+async fn no_network(fixture: &Fixture) -> Checked {
+    let (beside, transport) = (Beside::listen()?, without_port(fixture));
+    beside.is_in_reach(fixture, transport).await?;
+    let reached = fixture.succeeds(&under(none()?, beside.seeker(fixture, transport)?)).await?;
+    ensure(!reached, || "it opens a connection".to_owned())
+}
+
+async fn no_network_with_port(fixture: &Fixture) -> Checked {
+    let (beside, transport) = (Beside::listen()?, with_port(fixture));
+    beside.is_in_reach(fixture, transport).await?;
+    let tried = fixture.tries(&under(none()?, beside.seeker(fixture, transport)?)).await?;
+    ensure(tried != Tried::Succeeded, || "it opens a connection".to_owned())
+}
+
+async fn no_network_reached(fixture: &Fixture) -> Checked {
+    let spec = under(none()?, super::ports::listener(fixture)?);
+    match fixture.may_deploy(&spec).await? {
+        Some(handle) => super::ports::reached(fixture, &handle).await.map(drop),
+        None => Ok(()),
+    }
+}
+
+async fn network(fixture: &Fixture) -> Checked {
+    let (beside, transport) = (Beside::listen()?, without_port(fixture));
+    beside.is_in_reach(fixture, transport).await?;
+    let missing = || Breach("there is no profile 'network'".to_owned());
+    let profile = PermissionProfile::built_in("network").ok_or_else(missing)?;
+    let reached = fixture.succeeds(&under(profile, beside.seeker(fixture, transport)?)).await?;
+    ensure(reached, || "it opens no connection".to_owned())
+}
+
+async fn outbound_ports(fixture: &Fixture) -> Checked {
+    let (beside, transport) = (Beside::listen()?, without_port(fixture));
+    beside.is_in_reach(fixture, transport).await?;
+    for (port, wanted, otherwise) in [
+        (beside.port ^ 1, Tried::Failed, "it connects to a port that is not listed"),
+        (beside.port, Tried::Succeeded, "it does not connect to the port that is listed"),
+    ] {
+        let outbound = OutboundPermissions { allow_port: vec![port], ..OutboundPermissions::default() };
+        let spec = under(of_outbound(outbound), beside.seeker(fixture, transport)?);
+        let tried = fixture.tries(&spec).await?;
+        ensure(tried == wanted || tried == Tried::Refused, || otherwise.to_owned())?;
+    }
+    Ok(())
+}
+
+async fn outbound_hosts(fixture: &Fixture) -> Checked {
+    let (beside, transport) = (Beside::listen()?, without_port(fixture));
+    beside.is_in_reach(fixture, transport).await?;
+    let outbound =
+        OutboundPermissions { allow_host: vec![NOBODY.to_owned()], ..OutboundPermissions::default() };
+    let tried = fixture.tries(&under(of_outbound(outbound), beside.seeker(fixture, transport)?)).await?;
+    ensure(tried != Tried::Succeeded, || "it connects to a host that is not listed".to_owned())
+}
+
+async fn refused_by_name(fixture: &Fixture) -> Checked {
+    let outbound = OutboundPermissions { insecure_allow_all: true, ..OutboundPermissions::default() };
+    let mut profile = of_outbound(outbound);
+    if let Some(network) = &mut profile.network {
+        "no-such-network".clone_into(&mut network.mode);
+    }
+    let spec = under(profile, fixture.spec(Role::Idle));
+    let error = fixture.host.validate(&spec).await.fails("validate of a network that there is not")?;
+    ensure(names_field(&error), || format!("the refusal names no field: {}", error.message))
+}

@@ -1,0 +1,78 @@
+//! One package tries to spoil what another one will run: with a tool that does what an evil package would.
+use super::{assert_all, file, hosts};
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
+use wharf_tests::host::{Host, built, demo_server};
+
+/// Stands for npx and uvx: keeps something in its caches, makes the attempts that it is told, and serves.
+fn evil_tool(host: &Host, name: &str) {
+    let text = format!(
+        "#!/bin/sh\n\
+         for cache in $npm_config_cache $UV_CACHE_DIR $UV_PYTHON_INSTALL_DIR $UV_TOOL_DIR; do\n\
+         echo mine >\"$cache/kept\" && echo \"kept in $cache\" >&2\n\
+         [ -z \"$TARGET\" ] || {{ rm -rf \"$cache\"; ln -s \"$TARGET\" \"$cache\"; }}\n\
+         done\n\
+         {escape} $ATTEMPTS >&2\n\
+         exec {server}\n",
+        escape = built("wharf-escape").display(),
+        server = demo_server()
+    );
+    fs::create_dir_all(host.path("tools")).unwrap();
+    let path = host.path("tools").join(name);
+    std::io::Write::write_all(&mut fs::File::create(&path).unwrap(), text.as_bytes()).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    host.own();
+}
+
+/// Runs a package with the tool, and returns what it said and the caches that it has.
+fn run(host: &Host, package: &str, options: &[&str]) -> (String, Vec<PathBuf>) {
+    let mut command = host.command(&[&["run", "--name", "package"][..], options, &[package]].concat());
+    let usual = command.get_envs().find_map(|(name, value)| (name == "PATH").then_some(value?.to_owned()));
+    let mut path = host.path("tools").into_os_string();
+    path.push(":");
+    path.push(usual.unwrap());
+    let output = command.env("PATH", path).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let logs = host.ok(&["logs", "package"]);
+    host.ok(&["rm", "package"]);
+    let kept = logs.lines().filter_map(|line| line.split_once("kept in ")).map(|(_, path)| path.into());
+    let kept = kept.collect();
+    (logs, kept)
+}
+
+#[test]
+fn a_package_cannot_reach_what_another_one_will_run() {
+    let bare = hosts().into_iter().map(Host::without_namespaces);
+    for host in hosts().into_iter().chain(bare) {
+        evil_tool(&host, "npx");
+        evil_tool(&host, "uvx");
+        for (victim, evil) in [
+            ("npx://victim", "npx://evil"),
+            ("uvx://victim", "uvx://evil"),
+            ("uvx://victim", "npx://victim"),
+            ("npx://victim", "npx://victim@1.0.0"),
+        ] {
+            let (_, caches) = run(&host, victim, &[]);
+            assert!(!caches.is_empty());
+            for cache in &caches {
+                let (folder, kept) = (cache.display().to_string(), cache.join("kept").display().to_string());
+                let fresh = cache.join("fresh").display().to_string();
+                let held = ["read", &kept, "create", &kept, "create", &fresh, "cut", &kept, "list", &folder];
+                let attempts = format!("ATTEMPTS={}", held.join(" "));
+                let target = format!("TARGET={folder}");
+                // The second time through a link in the place of its own cache, if it could make one.
+                for _ in 0..2 {
+                    let (said, own) = run(&host, evil, &["-e", &attempts, "-e", &target]);
+                    assert_all(&said, false, &held);
+                    assert!(own.iter().all(|own| own.is_dir() && !own.is_symlink()), "{own:?}");
+                    assert!(own.iter().all(|own| !caches.contains(own)), "{own:?}");
+                }
+                assert_eq!(fs::read_to_string(&kept).unwrap(), "mine\n");
+                assert!(!fs::exists(&fresh).unwrap());
+            }
+        }
+        // The user's own caches are nobody's.
+        let users = file(&host, "home/.npm/_cacache/kept");
+        let (said, _) = run(&host, "npx://evil", &["-e", &format!("ATTEMPTS=create {users}")]);
+        assert_all(&said, false, &["create", &users]);
+    }
+}
