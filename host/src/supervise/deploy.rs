@@ -75,9 +75,9 @@ impl Deployment {
     /// Whether what was started is what an earlier start had left, and ended as a server does whose input is over. Engines
     /// give a container another input when it ends and not before, so who attached one and died before the start
     /// has left it closed.
-    async fn found_its_input_over(&self, earlier: Option<&serde_json::Value>) -> bool {
+    async fn found_its_input_over(&self, earlier: Option<&Opaque>) -> bool {
         let (Some(handle), Transport::Stdio) = (&self.handle, self.run.transport) else { return false };
-        let is_kept = self.keeps() && serde_json::to_value(handle).ok().as_ref() == earlier;
+        let is_kept = self.keeps() && Opaque::of(handle).ok().as_ref() == earlier;
         let exit =
             if is_kept { self.client.inspect(handle).await.ok().and_then(|seen| seen.exit) } else { None };
         exit.is_some_and(|exit| exit.code == Some(0))
