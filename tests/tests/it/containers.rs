@@ -1,6 +1,7 @@
 //! Workloads as containers of real engines, beside plain processes.
 mod asked_for;
 mod asking;
+mod demonstrated;
 mod doctoring;
 mod issue_4432;
 mod keeping;
