@@ -94,7 +94,11 @@ fn execute(mut launcher: &UnixStream) -> Result<Infallible, Stop> {
         rustix::stdio::dup2_stdout(&log).map_err(|error| Stop::failed(doing, error))?;
     }
     rustix::stdio::dup2_stderr(&log).map_err(|error| Stop::failed(doing, error))?;
-    cgroup::join(&order.cgroups).map_err(|error| Stop::failed("the workload cannot be limited", error))?;
+    // Without the error's number: that a group is gone does not mean that the workload is not found.
+    cgroup::join(&order.cgroups).map_err(|error| {
+        let message = format!("the workload cannot be limited: {error}");
+        Stop::Failed(NotExecuted { message, errno: None })
+    })?;
     // The workload's files are its user's affair; the launcher's own mask is strict.
     umask(Mode::from_raw_mode(0o022));
     // The launcher blocks its signals, and `std` hands the mask on; `exec` sets SIGPIPE back to its default itself.

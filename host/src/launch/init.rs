@@ -5,7 +5,8 @@
 //! itself: no signal from within reaches it. It is a child of the launcher's like the workload, which therefore is not
 //! process 1, for which signals without a handler mean nothing.
 use super::{
-    INIT_ARGUMENT, door,
+    INIT_ARGUMENT,
+    door::{self, Door},
     error::LaunchError,
     sandbox::{
         drop_privileges,
@@ -40,6 +41,11 @@ const MAX_ANSWER_BYTES: u64 = 64 * 1024;
 #[serde(rename_all = "snake_case")]
 enum Answer {
     Furnished,
+    /// A port that was to be opened, which says nothing about namespaces.
+    Closed {
+        message: String,
+        errno: Option<i32>,
+    },
     Failed(String),
 }
 
@@ -62,14 +68,14 @@ impl Init {
         let pid = Pid::from_raw(child.id().cast_signed()).ok_or(LaunchError::StageLost)?;
         let init = Self(pid);
         let answer = init.ask(&mut socket, room);
-        if let Err(reason) = answer {
+        if answer.is_err() {
             init.end();
-            return Err(LaunchError::Namespaces { reason });
         }
-        Ok(init)
+        answer.map(|()| init)
     }
 
-    fn ask(&self, socket: &mut UnixStream, room: &Room<'_>) -> Result<(), String> {
+    fn ask(&self, socket: &mut UnixStream, room: &Room<'_>) -> Result<(), LaunchError> {
+        let failed = |reason: String| LaunchError::Namespaces { reason };
         let exchange = || -> io::Result<Vec<u8>> {
             socket.set_read_timeout(Some(READY_TIMEOUT))?;
             socket.write_all(&serde_json::to_vec(room)?)?;
@@ -79,11 +85,12 @@ impl Init {
             Ok(text)
         };
         let mut exchange = exchange;
-        let text = exchange().map_err(|error| format!("init does not answer: {error}"))?;
+        let text = exchange().map_err(|error| failed(format!("init does not answer: {error}")))?;
         match serde_json::from_slice(&text) {
             Ok(Answer::Furnished) => Ok(()),
-            Ok(Answer::Failed(reason)) => Err(reason),
-            Err(_) => Err("init ended early".to_owned()),
+            Ok(Answer::Closed { message, errno }) => Err(LaunchError::NotExecuted { message, errno }),
+            Ok(Answer::Failed(reason)) => Err(failed(reason)),
+            Err(_) => Err(failed("init ended early".to_owned())),
         }
     }
 
@@ -103,20 +110,24 @@ pub fn run_init() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let Ok(room) = serde_json::from_slice::<Room<'_>>(&text) else { return ExitCode::FAILURE };
-    let furnished = make(&room);
-    let answer = furnished.map_or_else(Answer::Failed, |()| Answer::Furnished);
+    // While this process is in this machine's network.
+    let answer = match door::open(&room.doors) {
+        Ok(doors) => make(&room, doors).map_or_else(Answer::Failed, |()| Answer::Furnished),
+        Err((port, error)) => Answer::Closed {
+            message: format!("the port {port} cannot be listened on: {error}"),
+            errno: error.raw_os_error(),
+        },
+    };
     let Ok(said) = serde_json::to_vec(&answer) else { return ExitCode::FAILURE };
     // A launcher that has died before it was tied to does not hear.
-    if launcher.write_all(&said).is_err() || matches!(answer, Answer::Failed(_)) {
+    if launcher.write_all(&said).is_err() || !matches!(answer, Answer::Furnished) {
         return ExitCode::FAILURE;
     }
     drop((launcher, text, said));
     reap()
 }
 
-fn make(room: &Room<'_>) -> Result<(), String> {
-    // While this process is in this machine's network.
-    let doors = door::open(&room.doors)?;
+fn make(room: &Room<'_>, doors: Vec<Door>) -> Result<(), String> {
     namespaces::furnish(room)?;
     drop_privileges().map_err(|error| format!("its privileges cannot be dropped: {error}"))?;
     // For every thread: what ends is the first one's to see.

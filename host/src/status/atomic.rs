@@ -212,44 +212,43 @@ impl Folder {
 
     /// Reads a regular file that has at most `limit` bytes: one open, whatever lies there. A FIFO does not block it.
     pub(crate) fn read(&self, file: &OsStr, limit: usize) -> Result<Vec<u8>, ReadError> {
-        let mut bytes = Vec::new();
-        self.read_into(&mut bytes, file, limit)?;
-        Ok(bytes)
-    }
-
-    /// The same, into room that was used before.
-    pub(super) fn read_into(&self, bytes: &mut Vec<u8>, file: &OsStr, limit: usize) -> Result<(), ReadError> {
-        const FLAGS: OFlags =
-            OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK);
-        let unreadable = |source: io::Error| ReadError::Unreadable { path: self.path_of(file), source };
-        let opened = match rustix::fs::openat(&self.descriptor, file, FLAGS, Mode::empty()) {
-            Ok(descriptor) => File::from(descriptor),
-            Err(Errno::NOENT) => return Err(ReadError::NotFound { path: self.path_of(file) }),
+        let path = || self.path_of(file);
+        let unreadable = |source: io::Error| ReadError::Unreadable { path: path(), source };
+        let opened = match self.open_to_read(file) {
+            Ok(opened) => opened,
+            Err(Errno::NOENT) => return Err(ReadError::NotFound { path: path() }),
             Err(errno) => return Err(unreadable(errno.into())),
         };
-        bytes.clear();
-        bytes.reserve(USUAL_BYTES);
-        let first = rustix::io::retry_on_intr(|| rustix::io::read(&opened, spare_capacity(bytes)));
-        // Records are replaced, never written in place: a file that was shorter than what was asked for ends there. In a
-        // listing of thousands a second question for each is felt.
-        if first.is_ok_and(|count| count > 0) && bytes.len() < bytes.capacity() {
-            return if bytes.len() > limit { Err(self.too_large(file, limit)) } else { Ok(()) };
-        }
         let found = opened.metadata().map_err(unreadable)?;
         if !found.is_file() {
             return Err(unreadable(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")));
         }
-        first.map_err(|errno| unreadable(errno.into()))?;
-        if found.len() > limit as u64 {
-            return Err(self.too_large(file, limit));
+        let length = usize::try_from(found.len()).unwrap_or(usize::MAX);
+        if length > limit {
+            return Err(ReadError::TooLarge { path: path(), limit });
         }
-        let rest = found.len().saturating_sub(bytes.len() as u64);
-        opened.take(rest).read_to_end(bytes).map_err(unreadable)?;
-        Ok(())
+        // Records are replaced, never written in place: the bytes that were there when it was opened are all there are.
+        let mut bytes = Vec::with_capacity(length);
+        opened.take(found.len()).read_to_end(&mut bytes).map_err(unreadable)?;
+        Ok(bytes)
     }
 
-    fn too_large(&self, file: &OsStr, limit: usize) -> ReadError {
-        ReadError::TooLarge { path: self.path_of(file), limit }
+    /// The bytes of a usual record, into room that was used before, with one question less than [`Folder::read`]: a
+    /// listing of thousands feels it. None where they are not all of it, or may not be. Whoever can make nothing of
+    /// them reads the file: they may end where the disk did.
+    pub(super) fn read_usual<'a>(&self, bytes: &'a mut Vec<u8>, file: &OsStr) -> Option<&'a [u8]> {
+        let opened = self.open_to_read(file).ok()?;
+        bytes.clear();
+        bytes.reserve(USUAL_BYTES);
+        rustix::io::read(&opened, spare_capacity(bytes)).ok()?;
+        let is_all = !bytes.is_empty() && bytes.len() < bytes.capacity();
+        is_all.then_some(bytes.as_slice())
+    }
+
+    fn open_to_read(&self, file: &OsStr) -> Result<File, Errno> {
+        const FLAGS: OFlags =
+            OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK);
+        rustix::fs::openat(&self.descriptor, file, FLAGS, Mode::empty()).map(File::from)
     }
 
     /// Removes the temporaries that dead writers of `stem` left. The caller holds the record lock of `stem`.

@@ -35,6 +35,8 @@ pub(super) trait Document: Serialize + DeserializeOwned + Send {
     fn uid(&self) -> &Uid;
     /// What no single field shows to be wrong; also that it belongs in the file of this name.
     fn check(&self, name: &WorkloadName) -> Result<(), Corruption>;
+    /// Whether what it stores for others can be read.
+    fn check_opaque(&self) -> serde_json::Result<()>;
     /// For a file without a uid: the members that this version has in their place. A pure function of the file.
     fn made_up(found: &Map<String, Value>, name: &WorkloadName) -> Map<String, Value>;
 }

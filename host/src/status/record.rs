@@ -136,6 +136,10 @@ impl Document for StatusRecord {
         Ok(())
     }
 
+    fn check_opaque(&self) -> serde_json::Result<()> {
+        self.handle.as_ref().map_or(Ok(()), Opaque::check)
+    }
+
     /// A status file of ToolHive: it is of the RunConfig beside it, if that has no uid either, and was written once.
     /// Its word about health is no phase; what it wants follows from what it says that it was doing.
     fn made_up(found: &Map<String, Value>, name: &WorkloadName) -> Map<String, Value> {

@@ -336,6 +336,11 @@ impl Document for RunConfig {
         self.validate().map_err(|source| Corruption::Contradiction { source })
     }
 
+    fn check_opaque(&self) -> serde_json::Result<()> {
+        let handle = self.imported.as_ref().and_then(|imported| imported.handle.as_ref());
+        handle.map_or(Ok(()), Opaque::check)
+    }
+
     /// A uid, unless an instance is on record: who wrote that down had one, and lost it.
     fn made_up(found: &Map<String, Value>, name: &WorkloadName) -> Map<String, Value> {
         if found.contains_key("runtime_instance") {

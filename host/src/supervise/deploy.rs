@@ -66,7 +66,10 @@ impl Deployment {
         let started = self.make_and_start(occasion).await;
         if started.is_err() && self.found_its_input_over(earlier.as_ref()).await {
             tracing::info!("its input was over before it was started, and it is started once more");
-            self.clear_for_restart().await?;
+            if let Err(error) = self.clear_for_restart().await {
+                tracing::warn!(%error, "it cannot be started once more");
+                return started;
+            }
             return self.make_and_start(occasion).await;
         }
         started
@@ -74,7 +77,8 @@ impl Deployment {
 
     /// Whether what was started is what an earlier start had left, and ended as a server does whose input is over. Engines
     /// give a container another input when it ends and not before, so who attached one and died before the start
-    /// has left it closed.
+    /// has left it closed. One that ends
+    /// by itself at once is run twice for that.
     async fn found_its_input_over(&self, earlier: Option<&Opaque>) -> bool {
         let (Some(handle), Transport::Stdio) = (&self.handle, self.run.transport) else { return false };
         let is_kept = self.keeps() && Opaque::of(handle).ok().as_ref() == earlier;

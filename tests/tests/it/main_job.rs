@@ -132,7 +132,12 @@ fn r05_reading_makes_changes_and_removes_no_file() {
     host.run(&["--name", "demo", &demo_server()]);
     host.run(&["--name", "stopped", &demo_server()]);
     host.ok(&["stop", "stopped"]);
-    let before = all_below(&host.path("state"));
+    let mut before = all_below(&host.path("state"));
+    // Until the supervisors have nothing more to write.
+    eventually("nobody writes", || {
+        let now = all_below(&host.path("state"));
+        std::mem::replace(&mut before, now.clone()) == now
+    });
     assert!(before.len() > 6, "{before:#?}");
     let reading: [&[&str]; 6] = [
         &["list", "--all"],

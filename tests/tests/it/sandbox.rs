@@ -236,6 +236,19 @@ fn a_server_with_a_port_and_no_network_is_reached_by_its_port_alone() {
 }
 
 #[test]
+fn a_port_that_cannot_be_opened_is_no_reason_for_a_weaker_sandbox() {
+    let Some(host) = ordinary_host() else { return };
+    let port = ["--transport", "streamable-http", "--target-port", "80"];
+    for weaker in [&[][..], &["--allow-weaker"]] {
+        let options = [&["run", "--permission-profile", "none"][..], &port, weaker].concat();
+        let said = host.wharf(&[&options[..], &[&demo_server()]].concat());
+        assert_ne!(said.code, 0, "{said:?}");
+        assert!(said.stderr.contains("the port 80 cannot be listened on"), "{said:?}");
+    }
+    host.assert_nothing_runs();
+}
+
+#[test]
 fn no_privileges_are_gained() {
     for host in hosts() {
         // A program that runs as somebody else: as root, or, for root, as nobody.

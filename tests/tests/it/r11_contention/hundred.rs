@@ -89,6 +89,7 @@ fn r11_a_hundred_processes_on_the_same_names_leave_records_that_are_true() {
     updates.check();
     eventually("all is quiet", || quiet::is_quiet(&world.host));
     quiet::adopt_the_rest(&world.host);
+    quiet::let_all_be_asked(&world.host);
     quiet::check(&world);
     quiet::remove_everything(&world);
 }

@@ -1,5 +1,5 @@
 //! What must be so once all is quiet.
-use super::hundred::{NAMES, RUNTIMES, World};
+use super::hundred::{RUNTIMES, World, server};
 use serde_json::{Value, json};
 use std::{fs, io::Write};
 use wharf_tests::engine::{Object, State};
@@ -39,6 +39,13 @@ pub(super) fn is_quiet(host: &Host) -> bool {
 pub(super) fn adopt_the_rest(host: &Host) {
     for row in rows(host).0.iter().filter(|row| row["status"] == "unknown") {
         host.ok(&["adopt", row["name"].as_str().unwrap()]);
+    }
+}
+
+/// A runtime of which no workload is left is asked by no listing, which then has none of its orphans.
+pub(super) fn let_all_be_asked(host: &Host) {
+    for runtime in RUNTIMES {
+        host.ok(&["run", "--runtime", runtime, "--name", &format!("asks-{runtime}"), &server(runtime)]);
     }
 }
 
@@ -122,12 +129,11 @@ fn object_of(world: &World, runtime: &str, uid: &str) -> Option<Object> {
 /// Whatever it is, the next commands do what they say, and leave nothing.
 pub(super) fn remove_everything(world: &World) {
     let host = &world.host;
-    for name in NAMES {
-        if host.row(name).is_some() {
-            host.ok(&["start", name]);
-            assert_eq!(host.row(name).unwrap()["status"], "running");
-            host.ok(&["rm", name]);
-        }
+    for row in rows(host).0 {
+        let name = row["name"].as_str().unwrap();
+        host.ok(&["start", name]);
+        assert_eq!(host.row(name).unwrap()["status"], "running");
+        host.ok(&["rm", name]);
     }
     let doctor: Value = serde_json::from_str(&host.wharf(&["doctor", "--format", "json"]).stdout).unwrap();
     let checks = doctor["checks"].as_array().unwrap().iter();
