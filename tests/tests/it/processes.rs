@@ -15,7 +15,10 @@ fn children_that_detached_themselves_end_with_their_workload() {
     );
     let server = host.script("family", &text);
     host.run(&["--name", "family", &server]);
-    let inside = fs::read_to_string(&children).unwrap();
+    let read = || fs::read_to_string(&children).unwrap_or_default();
+    // One of them tells its number itself, whenever it comes to run.
+    eventually("all three are there", || read().ends_with('\n') && read().lines().count() == 3);
+    let inside = read();
     let pids: Vec<i32> =
         inside.lines().map(|line| host.process_of("family", line.trim().parse().unwrap())).collect();
     assert_eq!(pids.len(), 3);
