@@ -47,11 +47,31 @@ struct Version {
     schema_version: SchemaVersion,
 }
 
-/// The known fields of a file.
+/// The known fields of a file, all of which can be read: for whoever acts on it.
 pub(super) fn decode<D: Document>(
     path: impl FnOnce() -> PathBuf,
     name: &WorkloadName,
     bytes: &[u8],
+) -> Result<D, ReadError> {
+    decode_checked(path, name, bytes, |document: &D| {
+        document.check_opaque().map_err(|source| Corruption::Shape { source })
+    })
+}
+
+/// The same for a listing, which leaves what it stores for others as it is.
+pub(super) fn decode_to_show<D: Document>(
+    path: impl FnOnce() -> PathBuf,
+    name: &WorkloadName,
+    bytes: &[u8],
+) -> Result<D, ReadError> {
+    decode_checked(path, name, bytes, |_| Ok(()))
+}
+
+fn decode_checked<D: Document>(
+    path: impl FnOnce() -> PathBuf,
+    name: &WorkloadName,
+    bytes: &[u8],
+    check_more: impl FnOnce(&D) -> Result<(), Corruption>,
 ) -> Result<D, ReadError> {
     let shape = |source| Corruption::Shape { source };
     // A derived reader would also take an array of the fields in their order.
@@ -61,7 +81,11 @@ pub(super) fn decode<D: Document>(
     } else {
         Err(Corruption::NotAnObject)
     };
-    let decoded = parsed.and_then(|document| document.check(name).map(|()| document));
+    let decoded = parsed.and_then(|document| {
+        document.check(name)?;
+        check_more(&document)?;
+        Ok(document)
+    });
     decoded.map_err(|why| match serde_json::from_slice::<Version>(bytes) {
         // A later wharf may have changed what a field means: that it makes no sense here proves nothing.
         Ok(Version { schema_version: found }) if found.is_newer() => {

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::document::{decode, encode, rewrite};
+use super::document::{decode, decode_to_show, encode, rewrite};
 use super::test_process::name;
 use super::*;
 
@@ -266,4 +266,20 @@ fn a_new_file_is_indented_json_without_empty_fields() {
 }
 "#;
     assert_eq!(text, expected);
+}
+
+/// A number that no reader can hold: text of JSON, and no value.
+const UNREADABLE_HANDLE: &str = r#"{"uid": "0123456789abcdef0123456789abcdef", "revision": 1, "status": "stopped",
+  "desired": "stopped", "created_at": "2026-03-01T10:00:00Z", "updated_at": "2026-03-01T10:00:00Z",
+  "handle": {"n": 1e999}, "schema_version": "VERSION"}"#;
+
+#[test]
+fn r11_a_handle_that_nobody_can_read_is_shown_and_is_corrupt_for_whoever_acts_unless_the_file_is_newer() {
+    let ours = UNREADABLE_HANDLE.replace("VERSION", "v0.1.0");
+    assert!(decode_to_show::<StatusRecord>(|| "x".into(), &name("time"), ours.as_bytes()).is_ok());
+    let fault = decode::<StatusRecord>(|| "x".into(), &name("time"), ours.as_bytes()).unwrap_err();
+    assert!(fault.is_corrupt(), "{fault}");
+    let later = UNREADABLE_HANDLE.replace("VERSION", "v9.0.0");
+    let fault = decode::<StatusRecord>(|| "x".into(), &name("time"), later.as_bytes()).unwrap_err();
+    assert!(matches!(fault, ReadError::Newer { .. }), "{fault}");
 }

@@ -14,9 +14,9 @@ use jiff::Timestamp;
 
 use super::atomic::{Folder, temporary_name};
 use super::document::{
-    Document, Kept, RECORD_BYTES_MAX, decode, encode, encode_with, refuse_too_large, rewrite,
+    Document, Kept, RECORD_BYTES_MAX, decode, decode_to_show, encode, encode_with, refuse_too_large, rewrite,
 };
-use super::fault::{Corruption, ReadError, StoreError};
+use super::fault::{ReadError, StoreError};
 use super::id::Uid;
 use super::locks::{OperationLock, RecordLock};
 use super::name::WorkloadName;
@@ -253,22 +253,7 @@ impl Store {
     }
 
     fn read<D: Document>(&self, kind: RecordKind, name: &WorkloadName) -> Result<D, ReadError> {
-        self.decode_whole(kind, name, &self.read_bytes(kind, name)?)
-    }
-
-    /// With what a listing leaves as it is: whoever acts on a record can read all of it, or is told that it is corrupt.
-    fn decode_whole<D: Document>(
-        &self,
-        kind: RecordKind,
-        name: &WorkloadName,
-        bytes: &[u8],
-    ) -> Result<D, ReadError> {
-        let path = || self.path(kind, name);
-        let document: D = decode(path, name, bytes)?;
-        match document.check_opaque() {
-            Ok(()) => Ok(document),
-            Err(source) => Err(ReadError::Corrupt { path: path(), why: Corruption::Shape { source } }),
-        }
+        decode(|| self.path(kind, name), name, &self.read_bytes(kind, name)?)
     }
 
     fn list<D: Document>(&self, kind: RecordKind) -> Result<Listing<D>, ReadError> {
@@ -316,7 +301,7 @@ impl Store {
             source => StoreError::Unreadable { name: name.clone(), source },
         };
         let bytes = self.read_bytes(kind, name).map_err(unreadable)?;
-        let document = self.decode_whole(kind, name, &bytes).map_err(unreadable)?;
+        let document = decode(|| self.path(kind, name), name, &bytes).map_err(unreadable)?;
         Ok((bytes, document))
     }
 
@@ -379,16 +364,9 @@ fn read_all<D: Document>(folder: &Folder, names: &[WorkloadName]) -> Listing<D> 
     let mut bytes = Vec::new();
     for name in names {
         let file = file_name(name);
-        let usual = folder
-            .read_usual(&mut bytes, &file)
-            .and_then(|bytes| decode(|| folder.path_of(&file), name, bytes).ok());
-        let outcome = usual.map_or_else(
-            || {
-                let bytes = folder.read(&file, RECORD_BYTES_MAX)?;
-                decode(|| folder.path_of(&file), name, &bytes)
-            },
-            Ok,
-        );
+        let shown = |bytes: &[u8]| decode_to_show(|| folder.path_of(&file), name, bytes);
+        let usual = folder.read_usual(&mut bytes, &file).and_then(|bytes| shown(bytes).ok());
+        let outcome = usual.map_or_else(|| shown(&folder.read(&file, RECORD_BYTES_MAX)?), Ok);
         match outcome {
             // Removed since the folder was read.
             Err(ReadError::NotFound { .. }) => {}
