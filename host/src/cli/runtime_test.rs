@@ -180,8 +180,15 @@ impl Test {
             Source::Image { .. } => Some(vec!["sh".to_owned(), "-c".to_owned()]),
             Source::Package { .. } => None,
         };
-        let listener = self.listener(config, &source, shell.as_deref())?;
-        let connector = self.connector(config, &source, shell.as_deref())?;
+        let helper = |option, script, own| helper(config, &source, shell.as_deref(), option, script, own);
+        let listener = helper("--listener", self.listener.clone(), &[LISTEN_ARGUMENT, "{port}"])?
+            .map(|(source, args)| Listener { source, args });
+        let any = self.connector.as_ref().map(|script| {
+            let script = script.replace("{host}", "$host");
+            format!("for host in {{hosts}}; do {script} && exit 0; done; exit 9")
+        });
+        let connector = helper("--connector", any, &[CONNECT_ARGUMENT, "{hosts}", "{port}"])?
+            .map(|(source, args)| Connector { source, args });
         let needs_listener = cases.iter().any(|case| case.needs.contains(&Need::Listener));
         if listener.is_none() && needs_listener && runtime.capabilities.contains(&Capability::HTTP) {
             return Err(Error::new(
@@ -191,36 +198,6 @@ impl Test {
             .hint("name a script for the image with --listener, or other cases with --filter"));
         }
         Ok(Material { source, shell, listener, connector })
-    }
-
-    fn listener(
-        &self,
-        config: &Config,
-        source: &Source,
-        shell: Option<&[String]>,
-    ) -> Result<Option<Listener>> {
-        if let Some(script) = &self.listener {
-            let args = in_shell("--listener", shell, script.clone())?;
-            return Ok(Some(Listener { source: source.clone(), args }));
-        }
-        let args = vec![LISTEN_ARGUMENT.to_owned(), "{port}".to_owned()];
-        Ok(own_command(config, source).map(|source| Listener { source, args }))
-    }
-
-    fn connector(
-        &self,
-        config: &Config,
-        source: &Source,
-        shell: Option<&[String]>,
-    ) -> Result<Option<Connector>> {
-        if let Some(script) = &self.connector {
-            let script = script.replace("{host}", "$host");
-            let any = format!("for host in {{hosts}}; do {script} && exit 0; done; exit 9");
-            let args = in_shell("--connector", shell, any)?;
-            return Ok(Some(Connector { source: source.clone(), args }));
-        }
-        let args = [CONNECT_ARGUMENT, "{hosts}", "{port}"].map(str::to_owned).to_vec();
-        Ok(own_command(config, source).map(|source| Connector { source, args }))
     }
 
     fn source(&self, runtime: &RuntimeStamp) -> Result<Source> {
@@ -268,16 +245,24 @@ impl Test {
     }
 }
 
-/// The arguments that make the shell run a script.
-fn in_shell(option: &str, shell: Option<&[String]>, script: String) -> Result<Vec<String>> {
-    let none = || Error::new(ErrorKind::Usage, format!("{option} is a script, and what is run takes none"));
-    Ok(shell.ok_or_else(none)?.iter().cloned().chain([script]).collect())
-}
-
-/// This binary, where commands are run.
-fn own_command(config: &Config, source: &Source) -> Option<Source> {
+/// What runs a script that was given; else, where commands are run, this binary.
+fn helper(
+    config: &Config,
+    source: &Source,
+    shell: Option<&[String]>,
+    option: &str,
+    script: Option<String>,
+    own: &[&str],
+) -> Result<Option<(Source, Vec<String>)>> {
+    if let Some(script) = script {
+        let none =
+            || Error::new(ErrorKind::Usage, format!("{option} is a script, and what is run takes none"));
+        let args = shell.ok_or_else(none)?.iter().cloned().chain([script]).collect();
+        return Ok(Some((source.clone(), args)));
+    }
     let program = config.executable.display().to_string();
-    matches!(source, Source::Command { .. }).then_some(Source::Command { program })
+    let args = own.iter().map(|&arg| arg.to_owned()).collect();
+    Ok(matches!(source, Source::Command { .. }).then_some((Source::Command { program }, args)))
 }
 
 fn told(case: &CaseReport) -> String {

@@ -2,7 +2,7 @@
 //!
 //! A list may have thousands of rows, of which a table crate made cells, styles and lines at a tenth of the whole cost.
 use super::escape;
-use unicode_width::UnicodeWidthStr;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Between two columns.
 const GAP: usize = 3;
@@ -44,16 +44,15 @@ impl Table {
     }
 
     fn lines(&self) -> Vec<String> {
-        let header = self.header.iter().map(|cell| width(cell));
-        let mut widths: Vec<usize> = header.collect();
+        let mut widths: Vec<usize> = self.header.iter().map(|cell| width(cell)).collect();
         for row in &self.rows {
             for (widest, cell) in widths.iter_mut().zip(row) {
                 *widest = width(shown(cell)).max(*widest);
             }
         }
-        let header = aligned(self.header.iter().copied(), &widths);
-        let rows = self.rows.iter().map(|row| aligned(row.iter().map(|cell| shown(cell)), &widths));
-        std::iter::once(header).chain(rows).collect()
+        let mut lines = vec![aligned(self.header.iter().copied(), &widths)];
+        lines.extend(self.rows.iter().map(|row| aligned(row.iter().map(|cell| shown(cell)), &widths)));
+        lines
     }
 }
 
@@ -78,10 +77,18 @@ fn width(text: &str) -> usize {
 }
 
 fn cut(text: &str, limit: usize) -> String {
-    if text.chars().count() <= limit {
+    if width(text) <= limit {
         return text.to_owned();
     }
-    let mut kept: String = text.chars().take(limit.saturating_sub(1)).collect();
+    let mut kept = String::new();
+    let mut taken = width("…");
+    for c in text.chars() {
+        taken += c.width().unwrap_or(0);
+        if taken > limit {
+            break;
+        }
+        kept.push(c);
+    }
     kept.push('…');
     kept
 }
@@ -115,6 +122,8 @@ mod tests {
         table.row(["\u{6e2f}\u{53e3}", "a"]);
         table.row(["harbour", "b"]);
         assert_eq!(table.render(None, None), ["NAME      GROUP", "\u{6e2f}\u{53e3}      a", "harbour   b"]);
+        assert_eq!(cut("\u{6e2f}\u{53e3}\u{6e2f}", 5), "\u{6e2f}\u{53e3}…");
+        assert_eq!(cut("\u{6e2f}\u{53e3}\u{6e2f}", 4), "\u{6e2f}…");
     }
 
     #[test]

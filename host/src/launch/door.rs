@@ -28,7 +28,7 @@ pub(super) fn open(ports: &[u16]) -> Result<Vec<Door>, (u16, io::Error)> {
     let opened = ports.iter().map(|&port| {
         let listener = Listener::bind((Ipv4Addr::LOCALHOST, port));
         let listener = listener.and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
-        Ok((port, listener.map_err(|error| (port, error))?))
+        listener.map(|listener| (port, listener)).map_err(|error| (port, error))
     });
     opened.collect()
 }

@@ -76,7 +76,7 @@ impl Init {
 
     fn ask(&self, socket: &mut UnixStream, room: &Room<'_>) -> Result<(), LaunchError> {
         let failed = |reason: String| LaunchError::Namespaces { reason };
-        let exchange = || -> io::Result<Vec<u8>> {
+        let mut exchange = || -> io::Result<Vec<u8>> {
             socket.set_read_timeout(Some(READY_TIMEOUT))?;
             socket.write_all(&serde_json::to_vec(room)?)?;
             socket.shutdown(Shutdown::Write)?;
@@ -84,7 +84,6 @@ impl Init {
             (&*socket).take(MAX_ANSWER_BYTES).read_to_end(&mut text)?;
             Ok(text)
         };
-        let mut exchange = exchange;
         let text = exchange().map_err(|error| failed(format!("init does not answer: {error}")))?;
         match serde_json::from_slice(&text) {
             Ok(Answer::Furnished) => Ok(()),
@@ -131,9 +130,7 @@ fn make(room: &Room<'_>, doors: Vec<Door>) -> Result<(), String> {
     namespaces::furnish(room)?;
     drop_privileges().map_err(|error| format!("its privileges cannot be dropped: {error}"))?;
     // For every thread: what ends is the first one's to see.
-    let mut ended = SigSet::empty();
-    ended.add(NixSignal::SIGCHLD);
-    ended.thread_block().map_err(|error| format!("signals cannot be blocked: {error}"))?;
+    ended().thread_set_mask().map_err(|error| format!("signals cannot be blocked: {error}"))?;
     door::tend(doors).map_err(|error| format!("its port cannot be tended: {error}"))
 }
 
@@ -144,13 +141,14 @@ fn take_launcher() -> io::Result<UnixStream> {
     Ok(socket.into())
 }
 
-/// Orphans come here; nothing else does.
+/// What tells that a child has ended.
+fn ended() -> SigSet {
+    SigSet::from(NixSignal::SIGCHLD)
+}
+
+/// Orphans come here; nothing else does. The signal that tells of them is blocked.
 fn reap() -> ExitCode {
-    let mut ended = SigSet::empty();
-    ended.add(NixSignal::SIGCHLD);
-    if ended.thread_set_mask().is_err() {
-        return ExitCode::FAILURE;
-    }
+    let ended = ended();
     loop {
         while matches!(wait(WaitOptions::NOHANG), Ok(Some(_))) {}
         if ended.wait().is_err() {

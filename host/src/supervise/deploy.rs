@@ -60,7 +60,7 @@ impl Deployment {
             return self.make_and_start(occasion).await;
         }
         let earlier = self.store.read_status(&self.run.name)?.handle;
-        if self.take_over().await? {
+        if self.take_over(earlier.as_ref()).await? {
             return Ok(());
         }
         let started = self.make_and_start(occasion).await;
@@ -75,10 +75,9 @@ impl Deployment {
         started
     }
 
-    /// Whether what was started is what an earlier start had left, and ended as a server does whose input is over. Engines
-    /// give a container another input when it ends and not before, so who attached one and died before the start
-    /// has left it closed. One that ends
-    /// by itself at once is run twice for that.
+    /// Whether what was started is what an earlier start had left, and ended as a server does whose input is over.
+    /// Engines give a container another input when it ends and not before, so who attached one and died before the
+    /// start has left it closed. One that ends by itself at once is run twice for that.
     async fn found_its_input_over(&self, earlier: Option<&Opaque>) -> bool {
         let (Some(handle), Transport::Stdio) = (&self.handle, self.run.transport) else { return false };
         let is_kept = self.keeps() && Opaque::of(handle).ok().as_ref() == earlier;
@@ -115,11 +114,10 @@ impl Deployment {
     }
 
     /// What an earlier supervisor left: a server with a port that still runs is taken over, all else is put aside.
-    async fn take_over(&mut self) -> Result<bool> {
-        let record = self.store.read_status(&self.run.name)?;
+    async fn take_over(&mut self, earlier: Option<&Opaque>) -> Result<bool> {
         // Where there are two of it, nobody chooses one.
         let found = self.client.find(&self.host_id, self.run.uid.as_str()).await?;
-        let handle = match record.handle {
+        let handle = match earlier {
             Some(recorded) => recorded.read().map_err(|error| {
                 Error::caused(ErrorKind::Failed, "the recorded handle cannot be read", &error)
             })?,
