@@ -253,7 +253,8 @@ impl Fixture {
     /// Runs a workload to its end, and tells what came of it.
     pub(super) async fn tries(&self, spec: &WorkloadSpec) -> Checked<Tried> {
         match self.may_deploy(spec).await? {
-            Some(handle) => self.exits_with_0(&handle).await,
+            Some(handle) if self.exits_with_0(&handle).await? => Ok(Tried::Succeeded),
+            Some(_) => Ok(Tried::Failed),
             None => Ok(Tried::Refused),
         }
     }
@@ -262,15 +263,15 @@ impl Fixture {
     /// for ends the case: a promise that is not made is not broken.
     pub(super) async fn succeeds(&self, spec: &WorkloadSpec) -> Checked<bool> {
         match self.deployed_unless_refused(spec).await? {
-            Ok(handle) => Ok(self.exits_with_0(&handle).await? == Tried::Succeeded),
+            Ok(handle) => self.exits_with_0(&handle).await,
             Err(error) => Err(self.untold(format!("it is refused here: {}", error.message))),
         }
     }
 
-    async fn exits_with_0(&self, handle: &Handle) -> Checked<Tried> {
+    async fn exits_with_0(&self, handle: &Handle) -> Checked<bool> {
         self.host.start(handle).await.doing("start")?;
         let exit = self.host.wait(handle).await.doing("wait")?;
-        Ok(if exit.code == Some(0) { Tried::Succeeded } else { Tried::Failed })
+        Ok(exit.code == Some(0))
     }
 
     /// Ends the case: for this reason it tells nothing here.

@@ -78,13 +78,16 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 /// What listens beside the workloads, on all addresses of this machine, and ends each connection at once.
-struct Beside {
+struct Beside<'a> {
+    fixture: &'a Fixture,
+    /// How the workloads are spoken to that connect to it.
+    transport: Transport,
     port: u16,
     is_over: Arc<AtomicBool>,
     accepting: Option<JoinHandle<()>>,
 }
 
-impl Drop for Beside {
+impl Drop for Beside<'_> {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::Relaxed);
         // It looks when it has accepted.
@@ -93,8 +96,19 @@ impl Drop for Beside {
     }
 }
 
-impl Beside {
-    fn listen() -> Checked<Self> {
+impl<'a> Beside<'a> {
+    /// Ends the case unless workloads without a profile reach it: else nothing that others do tells anything.
+    async fn in_reach(fixture: &'a Fixture, transport: Transport) -> Checked<Self> {
+        let beside = Self::listen(fixture, transport)?;
+        if fixture.succeeds(&beside.seeker()?).await? {
+            return Ok(beside);
+        }
+        let addresses = &fixture.setting.addresses;
+        Err(fixture
+            .untold(format!("workloads without a profile reach none of {addresses:?}, so nothing is told")))
+    }
+
+    fn listen(fixture: &'a Fixture, transport: Transport) -> Checked<Self> {
         let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0));
         let listener = listener.map_err(|error| Breach(format!("nothing can listen here: {error}")))?;
         let port = listener.local_addr().map_err(|error| Breach(error.to_string()))?.port();
@@ -103,26 +117,26 @@ impl Beside {
         let accepting = std::thread::spawn(move || {
             listener.incoming().take_while(|_| !ends.load(Ordering::Relaxed)).for_each(drop);
         });
-        Ok(Self { port, is_over, accepting: Some(accepting) })
+        Ok(Self { fixture, transport, port, is_over, accepting: Some(accepting) })
     }
 
     /// A workload that connects to it.
-    fn seeker(&self, fixture: &Fixture, transport: Transport) -> Checked<WorkloadSpec> {
+    fn seeker(&self) -> Checked<WorkloadSpec> {
         let missing = || Breach("there is nothing that connects".to_owned());
-        let connector = fixture.setting.material.connector.as_ref().ok_or_else(missing)?;
-        let args = connector.args(&fixture.setting.addresses, self.port);
-        Ok(fixture.spec_of(connector.source.clone(), args, transport))
+        let setting = &self.fixture.setting;
+        let connector = setting.material.connector.as_ref().ok_or_else(missing)?;
+        let args = connector.args(&setting.addresses, self.port);
+        Ok(self.fixture.spec_of(connector.source.clone(), args, self.transport))
     }
 
-    /// Fails the case unless workloads without a profile reach it: else nothing that others do tells anything.
-    async fn is_in_reach(&self, fixture: &Fixture, transport: Transport) -> Checked {
-        let reached = fixture.succeeds(&self.seeker(fixture, transport)?).await?;
-        if reached {
-            return Ok(());
-        }
-        let addresses = &fixture.setting.addresses;
-        Err(fixture
-            .untold(format!("workloads without a profile reach none of {addresses:?}, so nothing is told")))
+    /// Whether one under this profile reaches it; a refusal ends the case.
+    async fn is_reached(&self, profile: PermissionProfile) -> Checked<bool> {
+        self.fixture.succeeds(&under(profile, self.seeker()?)).await
+    }
+
+    /// What comes of one under this profile.
+    async fn tried(&self, profile: PermissionProfile) -> Checked<Tried> {
+        self.fixture.tries(&under(profile, self.seeker()?)).await
     }
 }
 
@@ -142,17 +156,13 @@ fn of_outbound(outbound: OutboundPermissions) -> PermissionProfile {
 }
 
 async fn no_network(fixture: &Fixture) -> Checked {
-    let (beside, transport) = (Beside::listen()?, without_port(fixture));
-    beside.is_in_reach(fixture, transport).await?;
-    let reached = fixture.succeeds(&under(none()?, beside.seeker(fixture, transport)?)).await?;
-    ensure(!reached, || "it opens a connection".to_owned())
+    let beside = Beside::in_reach(fixture, without_port(fixture)).await?;
+    ensure(!beside.is_reached(none()?).await?, || "it opens a connection".to_owned())
 }
 
 async fn no_network_with_port(fixture: &Fixture) -> Checked {
-    let (beside, transport) = (Beside::listen()?, with_port(fixture));
-    beside.is_in_reach(fixture, transport).await?;
-    let tried = fixture.tries(&under(none()?, beside.seeker(fixture, transport)?)).await?;
-    ensure(tried != Tried::Succeeded, || "it opens a connection".to_owned())
+    let beside = Beside::in_reach(fixture, with_port(fixture)).await?;
+    ensure(beside.tried(none()?).await? != Tried::Succeeded, || "it opens a connection".to_owned())
 }
 
 async fn no_network_reached(fixture: &Fixture) -> Checked {
@@ -164,35 +174,30 @@ async fn no_network_reached(fixture: &Fixture) -> Checked {
 }
 
 async fn network(fixture: &Fixture) -> Checked {
-    let (beside, transport) = (Beside::listen()?, without_port(fixture));
-    beside.is_in_reach(fixture, transport).await?;
+    let beside = Beside::in_reach(fixture, without_port(fixture)).await?;
     let missing = || Breach("there is no profile 'network'".to_owned());
     let profile = PermissionProfile::built_in("network").ok_or_else(missing)?;
-    let reached = fixture.succeeds(&under(profile, beside.seeker(fixture, transport)?)).await?;
-    ensure(reached, || "it opens no connection".to_owned())
+    ensure(beside.is_reached(profile).await?, || "it opens no connection".to_owned())
 }
 
 async fn outbound_ports(fixture: &Fixture) -> Checked {
-    let (beside, transport) = (Beside::listen()?, without_port(fixture));
-    beside.is_in_reach(fixture, transport).await?;
+    let beside = Beside::in_reach(fixture, without_port(fixture)).await?;
     for (port, wanted, otherwise) in [
         (beside.port ^ 1, Tried::Failed, "it connects to a port that is not listed"),
         (beside.port, Tried::Succeeded, "it does not connect to the port that is listed"),
     ] {
         let outbound = OutboundPermissions { allow_port: vec![port], ..OutboundPermissions::default() };
-        let spec = under(of_outbound(outbound), beside.seeker(fixture, transport)?);
-        let tried = fixture.tries(&spec).await?;
+        let tried = beside.tried(of_outbound(outbound)).await?;
         ensure(tried == wanted || tried == Tried::Refused, || otherwise.to_owned())?;
     }
     Ok(())
 }
 
 async fn outbound_hosts(fixture: &Fixture) -> Checked {
-    let (beside, transport) = (Beside::listen()?, without_port(fixture));
-    beside.is_in_reach(fixture, transport).await?;
+    let beside = Beside::in_reach(fixture, without_port(fixture)).await?;
     let outbound =
         OutboundPermissions { allow_host: vec![NOBODY.to_owned()], ..OutboundPermissions::default() };
-    let tried = fixture.tries(&under(of_outbound(outbound), beside.seeker(fixture, transport)?)).await?;
+    let tried = beside.tried(of_outbound(outbound)).await?;
     ensure(tried != Tried::Succeeded, || "it connects to a host that is not listed".to_owned())
 }
 

@@ -34,7 +34,8 @@ pub struct Sandbox {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Network {
-    /// No network but these ports, over TCP. With none in the lists there is no network at all.
+    /// No network but these ports, over TCP. With none to connect to it is one of the workload's own, where that can be
+    /// made: with nobody in it, and with the ports that it listens on as the only way in.
     Ports {
         /// It may listen on them.
         listen: Vec<u16>,
