@@ -24,6 +24,17 @@ pub struct Said {
     pub stderr: String,
 }
 
+impl Said {
+    /// From what its process left.
+    pub fn of(output: &Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
 /// A host. When it is dropped, all of its workloads are removed and nothing of it may be running.
 #[derive(Debug)]
 pub struct Host {
@@ -202,7 +213,7 @@ impl Host {
     /// Runs a command to its end.
     pub fn wharf(&self, args: &[&str]) -> Said {
         let output = self.command(args).output().expect("wharf can be run");
-        said(&output)
+        Said::of(&output)
     }
 
     /// Runs a command that must succeed, and returns what it printed.
@@ -233,6 +244,28 @@ impl Host {
         let text =
             fs::read(self.path(&format!("state/statuses/{name}.json"))).expect("there is a status record");
         serde_json::from_slice(&text).expect("the record is JSON")
+    }
+
+    /// The RunConfig of a workload, from its file.
+    pub fn run_config(&self, name: &str) -> Value {
+        let text =
+            fs::read(self.path(&format!("state/runconfigs/{name}.json"))).expect("there is a RunConfig");
+        serde_json::from_slice(&text).expect("the RunConfig is JSON")
+    }
+
+    /// Writes a RunConfig behind the back of its host, as another version or another product would have.
+    pub fn write_run_config(&self, name: &str, config: &Value) {
+        let path = self.path(&format!("state/runconfigs/{name}.json"));
+        fs::File::create(path)
+            .and_then(|mut file| file.write_all(config.to_string().as_bytes()))
+            .expect("the RunConfig can be written");
+    }
+
+    /// Changes a RunConfig behind the back of its host.
+    pub fn change_run_config(&self, name: &str, change: impl FnOnce(&mut Value)) {
+        let mut config = self.run_config(name);
+        change(&mut config);
+        self.write_run_config(name, &config);
     }
 
     /// What everything that it makes is labelled with, once it has made something.
@@ -308,15 +341,6 @@ impl Drop for Host {
         for pid in self.processes() {
             self.kill_own(pid);
         }
-    }
-}
-
-/// What a command said.
-pub(crate) fn said(output: &Output) -> Said {
-    Said {
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
 }
 

@@ -83,7 +83,7 @@ impl<'a> ToolHive<'a> {
     /// Imports, and returns what was said.
     pub fn import(&self, more: &[&str]) -> Said {
         let mut command = self.host.command(&[&["import", "toolhive"], more].concat());
-        crate::host::said(&Self::shown_to(self.host, &mut command).output().expect("wharf can be run"))
+        Said::of(&Self::shown_to(self.host, &mut command).output().expect("wharf can be run"))
     }
 
     /// The reports of an import that must succeed.

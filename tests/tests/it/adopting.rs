@@ -5,26 +5,14 @@ use wharf_tests::client::Client;
 use wharf_tests::engine::{SideBySide, foreign, records};
 use wharf_tests::host::{Host, demo_server};
 
-fn config(host: &Host, name: &str) -> Value {
-    serde_json::from_slice(&fs::read(host.path(&format!("state/runconfigs/{name}.json"))).unwrap()).unwrap()
-}
-
-fn change(host: &Host, name: &str, change: impl FnOnce(&mut Value)) {
-    let mut config = config(host, name);
-    change(&mut config);
-    let path = host.path(&format!("state/runconfigs/{name}.json"));
-    let mut file = fs::OpenOptions::new().write(true).truncate(true).open(path).unwrap();
-    file.write_all(config.to_string().as_bytes()).unwrap();
-}
-
 #[test]
 fn r07_a_workload_that_one_runtime_alone_shows_is_adopted_and_nothing_else_in_its_file_changes() {
     for nothing in [None, Some(json!("")), Some(json!("  ")), Some(json!(7)), Some(Value::Null)] {
         let host = Host::new();
         let url = host.run(&["--name", "web", "--transport", "streamable-http", &demo_server()]);
-        change(&host, "web", |config| config["of_a_later_version"] = json!([1, 2]));
-        let before = config(&host, "web");
-        change(&host, "web", |config| {
+        host.change_run_config("web", |config| config["of_a_later_version"] = json!([1, 2]));
+        let before = host.run_config("web");
+        host.change_run_config("web", |config| {
             let fields = config.as_object_mut().unwrap();
             for key in ["runtime_name", "runtime_instance", "runtime_endpoint"] {
                 fields.remove(key);
@@ -36,7 +24,7 @@ fn r07_a_workload_that_one_runtime_alone_shows_is_adopted_and_nothing_else_in_it
         assert!(row["status_context"].as_str().unwrap().contains("owner unknown"), "{row}");
         assert_eq!(host.wharf(&["stop", "web"]).code, 5);
         host.ok(&["adopt", "web"]);
-        assert_eq!(config(&host, "web"), before);
+        assert_eq!(host.run_config("web"), before);
         assert_eq!(host.row("web").unwrap()["status"], "running");
         assert!(Client::open(&url).is_ok());
     }
@@ -46,42 +34,42 @@ fn r07_a_workload_that_one_runtime_alone_shows_is_adopted_and_nothing_else_in_it
 fn r07_what_no_runtime_shows_is_not_adopted_on_proof_and_can_be_by_hand() {
     let host = Host::new();
     host.run(&["--name", "demo", &demo_server()]);
-    let owned = config(&host, "demo");
+    let owned = host.run_config("demo");
     host.ok(&["rm", "demo"]);
     let path = host.path("state/runconfigs/demo.json");
     let mut file = fs::OpenOptions::new().write(true).create_new(true).open(path).unwrap();
     file.write_all(owned.to_string().as_bytes()).unwrap();
-    change(&host, "demo", |config| config["runtime_name"] = json!(""));
+    host.change_run_config("demo", |config| config["runtime_name"] = json!(""));
     let said = host.wharf(&["adopt", "demo"]);
     assert!(said.code == 3 && said.stderr.contains("no runtime has anything of it"), "{said:?}");
-    assert_eq!(config(&host, "demo")["runtime_name"], "");
+    assert_eq!(host.run_config("demo")["runtime_name"], "");
     host.ok(&["adopt", "demo", "--runtime", "process"]);
-    assert_eq!(config(&host, "demo"), owned);
+    assert_eq!(host.run_config("demo"), owned);
 }
 
 #[test]
 fn r07_an_owner_moves_to_another_instance_only_when_both_were_shown() {
     let host = Host::new();
     host.run(&["--name", "demo", &demo_server()]);
-    let before = config(&host, "demo");
-    change(&host, "demo", |config| config["runtime_instance"] = json!("the engine before"));
+    let before = host.run_config("demo");
+    host.change_run_config("demo", |config| config["runtime_instance"] = json!("the engine before"));
     assert_eq!(host.wharf(&["stop", "demo"]).code, 5);
     let said = host.wharf(&["adopt", "demo", "--runtime", "process"]);
     let instance = before["runtime_instance"].as_str().unwrap();
     assert!(said.code == 4, "{said:?}");
     assert!(said.stderr.contains("the engine before") && said.stderr.contains(instance), "{said:?}");
-    assert_eq!(config(&host, "demo")["runtime_instance"], "the engine before");
+    assert_eq!(host.run_config("demo")["runtime_instance"], "the engine before");
     let text = host.ok(&["adopt", "demo", "--runtime", "process", "--rebind", "--format", "json"]);
     let adopted: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(adopted["previous_instance"], "the engine before");
-    assert_eq!(config(&host, "demo"), before);
+    assert_eq!(host.run_config("demo"), before);
     assert_eq!(host.row("demo").unwrap()["status"], "running");
 }
 
 /// A workload of `scripted-one` whose RunConfig has lost its owner, and what the file was.
 fn lost(side: &SideBySide) -> Value {
-    let owned = config(&side.host, "one");
-    change(&side.host, "one", |config| {
+    let owned = side.host.run_config("one");
+    side.host.change_run_config("one", |config| {
         let fields = config.as_object_mut().unwrap();
         fields.retain(|key, _| !key.starts_with("runtime_"));
         fields.insert("container_name".to_owned(), json!("of a later version"));
@@ -114,7 +102,7 @@ fn r07_reconcile_adopts_what_runs_with_its_proxy_and_list_only_says_so() {
     assert!(context.contains("'scripted-one'") && context.contains("wharf adopt one"), "{row}");
     assert_eq!(records(&side.host), before);
     assert_eq!(reconciled(&side.host).0, "adopted");
-    assert_eq!(config(&side.host, "one"), expected);
+    assert_eq!(side.host.run_config("one"), expected);
     side.assert_heals();
     assert_eq!(reconciled(&side.host).0, "in_order");
 }
@@ -130,7 +118,7 @@ fn r07_two_claimants_are_ambiguous_and_nothing_is_stamped() {
     assert!(reason.contains("'scripted-one'") && reason.contains("'scripted-two'"), "{reason}");
     assert_eq!(side.host.wharf(&["adopt", "one"]).code, 4);
     assert_eq!(records(&side.host), before);
-    change(&side.host, "one", |config| *config = owned);
+    side.host.change_run_config("one", |config| *config = owned);
 }
 
 #[test]
@@ -145,7 +133,7 @@ fn r07_another_claimant_is_not_believed_while_the_true_owner_is_down() {
     assert_eq!(side.host.wharf(&["adopt", "one"]).code, 5);
     assert_eq!(records(&side.host), before);
     side.one.up();
-    change(&side.host, "one", |config| *config = owned);
+    side.host.change_run_config("one", |config| *config = owned);
 }
 
 #[test]
@@ -156,7 +144,7 @@ fn r07_another_instance_in_the_place_of_one_that_is_named_is_no_answer() {
     let (result, reason) = reconciled(&side.host);
     assert!(result == "owner_unknown" && reason.contains(side.two.first_name()), "{result}: {reason}");
     side.two.first_instance();
-    change(&side.host, "one", |config| *config = owned);
+    side.host.change_run_config("one", |config| *config = owned);
 }
 
 #[test]
@@ -209,6 +197,6 @@ fn r07_of_twenty_racing_commands_one_stamps() {
         text.starts_with("one: adopted") || text.starts_with("one: belongs to")
     });
     assert_eq!(stamped.count(), 1);
-    assert_eq!(config(&side.host, "one"), expected);
+    assert_eq!(side.host.run_config("one"), expected);
     side.assert_heals();
 }

@@ -51,6 +51,13 @@ fn is_running_and_fresh(host: &Host, name: &str) -> bool {
     host.row(name).is_some_and(|row| row["status"] == "running" && row.get("stale").is_none())
 }
 
+/// The names of three workloads whose rows are stale; every row says that its workload runs.
+fn stale_of_three(rows: &[serde_json::Value]) -> Vec<String> {
+    assert!(rows.len() == 3 && rows.iter().all(|row| row["status"] == "running"), "{rows:#?}");
+    let stale = rows.iter().filter(|row| row["stale"] == true);
+    stale.map(|row| row["name"].as_str().unwrap().to_owned()).collect()
+}
+
 #[test]
 fn r02_docker_podman_and_processes_run_side_by_side() {
     let Some(docker) = Engine::start(Kind::Docker) else { return };

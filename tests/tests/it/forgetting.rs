@@ -12,11 +12,7 @@ fn whoami(host: &Host, name: &str, url: &str) -> i32 {
 
 /// As if its plugin had been taken away.
 fn rename_runtime(host: &Host, name: &str, runtime: &str) {
-    let path = host.path(&format!("state/runconfigs/{name}.json"));
-    let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    config["runtime_name"] = json!(runtime);
-    let mut file = fs::OpenOptions::new().write(true).truncate(true).open(path).unwrap();
-    file.write_all(config.to_string().as_bytes()).unwrap();
+    host.change_run_config(name, |config| config["runtime_name"] = json!(runtime));
 }
 
 #[test]

@@ -17,10 +17,7 @@ fn rewrite(host: &Host, name: &str, change: impl FnOnce(&mut Value)) {
 }
 
 fn change_config(host: &Host, name: &str, key: &str, value: &str) {
-    let path = host.path(&format!("state/runconfigs/{name}.json"));
-    let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    config[key] = json!(value);
-    overwrite(&path, &config.to_string());
+    host.change_run_config(name, |config| config[key] = json!(value));
 }
 
 fn reconcile(host: &Host) -> Vec<(String, String)> {

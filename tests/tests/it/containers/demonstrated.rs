@@ -1,7 +1,6 @@
 //! Demonstrations of the contract with real containers: the plugin is gone and comes back; records without owners.
-use super::{add, containers, host, is_running_and_fresh, run};
+use super::{add, containers, host, is_running_and_fresh, run, stale_of_three};
 use serde_json::{Value, json};
-use std::io::Write;
 use std::process::{Command, Stdio};
 use wharf_tests::engine::records;
 use wharf_tests::engines::{Engine, Kind};
@@ -9,26 +8,15 @@ use wharf_tests::host::{Host, Said, built, demo_server};
 
 const FIELDS: [&str; 3] = ["runtime_name", "runtime_instance", "runtime_endpoint"];
 
-fn config(host: &Host, name: &str) -> Value {
-    let text = std::fs::read(host.path(&format!("state/runconfigs/{name}.json"))).unwrap();
-    serde_json::from_slice(&text).unwrap()
-}
-
-/// Puts another text in a RunConfig's place.
-fn write(host: &Host, name: &str, config: &Value) {
-    let path = host.path(&format!("state/runconfigs/{name}.json"));
-    std::fs::File::create(path).unwrap().write_all(config.to_string().as_bytes()).unwrap();
-}
-
 /// As an older version left it: with nothing, or with this, for the name of its runtime.
 fn strip(host: &Host, name: &str, nothing: Option<Value>) -> Value {
-    let mut owned = config(host, name);
+    let mut owned = host.run_config(name);
     owned["of_a_later_version"] = json!({ "kept": [1, 2] });
     let mut stripped = owned.clone();
     let fields = stripped.as_object_mut().unwrap();
     FIELDS.iter().for_each(|field| drop(fields.remove(*field)));
     fields.extend(nothing.map(|nothing| ("runtime_name".to_owned(), nothing)));
-    write(host, name, &stripped);
+    host.write_run_config(name, &stripped);
     owned
 }
 
@@ -45,19 +33,13 @@ fn alone(host: &Host, args: &[&str]) -> Said {
     let like = host.command(args);
     let mut command = Command::new(host.path("wharf"));
     command.args(args).env_clear().envs(like.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let output = command.current_dir(host.work()).stdin(Stdio::null()).output().unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let code = output.status.code().unwrap_or(-1);
-    Said { code, stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    Said::of(&command.current_dir(host.work()).stdin(Stdio::null()).output().unwrap())
 }
 
-/// The names whose rows are stale; every row says that its workload runs.
+/// The names whose rows are stale.
 fn stale(host: &Host) -> Vec<String> {
     let said = alone(host, &["list", "--all", "--format", "json"]);
-    let rows: Vec<Value> = serde_json::from_str(&said.stdout).unwrap();
-    assert!(rows.len() == 3 && rows.iter().all(|row| row["status"] == "running"), "{rows:#?}");
-    let stale = rows.iter().filter(|row| row["stale"] == true);
-    stale.map(|row| row["name"].as_str().unwrap().to_owned()).collect()
+    stale_of_three(&serde_json::from_str::<Vec<Value>>(&said.stdout).unwrap())
 }
 
 #[test]
@@ -105,7 +87,7 @@ fn r07_what_docker_or_podman_alone_shows_is_adopted_and_nothing_else_in_its_file
         assert_eq!(records(&host), before, "a list only says so");
         host.ok(&["reconcile"]);
         for (name, owned) in owned {
-            assert_eq!(config(&host, name), owned, "{nothing:?}");
+            assert_eq!(host.run_config(name), owned, "{nothing:?}");
             assert!(is_running_and_fresh(&host, name), "{nothing:?}: {:?}", host.row(name));
         }
     }
@@ -113,7 +95,7 @@ fn r07_what_docker_or_podman_alone_shows_is_adopted_and_nothing_else_in_its_file
     let racing = [["reconcile", "docker"], ["adopt", "docker"], ["stop", "docker"], ["adopt", "docker"]]
         .map(|args| host.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
     let said = racing.map(|child| child.wait_with_output().unwrap());
-    assert_eq!(config(&host, "docker"), owned, "{said:?}");
+    assert_eq!(host.run_config("docker"), owned, "{said:?}");
     assert!(["running", "stopped"].iter().any(|status| host.row("docker").unwrap()["status"] == *status));
     host.ok(&["rm", "--all"]);
     assert_eq!((containers(&docker), containers(&podman)), (vec![], vec![]));
@@ -154,11 +136,11 @@ fn r07_nothing_is_stamped_with_two_claimants_or_none_or_while_the_true_owner_is_
     docker.resume();
     podman.client(&["rm", "--force", "claimant"]);
     wharf_tests::host::eventually("its true owner shows it again", || {
-        reconciled(&host, "lost").0 != "owner_unknown" && config(&host, "lost") == owned
+        reconciled(&host, "lost").0 != "owner_unknown" && host.run_config("lost") == owned
     });
     // And none: what is on record is in no engine any more.
     host.ok(&["rm", "lost"]);
-    write(&host, "lost", &owned);
+    host.write_run_config("lost", &owned);
     strip(&host, "lost", None);
     let (result, reason) = reconciled(&host, "lost");
     assert!(

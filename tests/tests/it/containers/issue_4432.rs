@@ -1,6 +1,6 @@
 //! ToolHive's issue 4432, reproduced: workloads of several runtimes, while another one is the active one. There every
 //! listing under Podman wrote `unhealthy` into the status files of what ran on Docker, and so it stayed.
-use super::{host, is_running_and_fresh, run};
+use super::{host, is_running_and_fresh, run, stale_of_three};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use wharf_tests::client::Client;
@@ -20,14 +20,6 @@ fn all_commands_under(host: &Host, runtime: &str) {
     }
 }
 
-/// The names whose rows are stale; every row says that its workload runs.
-fn stale(host: &Host) -> Vec<String> {
-    let rows = host.list();
-    assert!(rows.len() == NAMES.len() && rows.iter().all(|row| row["status"] == "running"), "{rows:#?}");
-    let stale = rows.iter().filter(|row| row["stale"] == true);
-    stale.map(|row| row["name"].as_str().unwrap().to_owned()).collect()
-}
-
 #[test]
 fn r02_issue_4432_under_another_runtime_no_record_changes_and_nothing_becomes_unhealthy() {
     let Some(docker) = Engine::start(Kind::Docker) else { return };
@@ -40,7 +32,7 @@ fn r02_issue_4432_under_another_runtime_no_record_changes_and_nothing_becomes_un
     for runtime in ["docker", "podman", "process"] {
         all_commands_under(&host, runtime);
         assert_eq!(records(&host), before, "under {runtime}");
-        assert_eq!(stale(&host), Vec::<String>::new(), "under {runtime}");
+        assert_eq!(stale_of_three(&host.list()), Vec::<String>::new(), "under {runtime}");
     }
     // As it was reported: the engine of the one is down, and what finds an engine at all finds the other's.
     let mut engines = [docker, podman];
@@ -50,7 +42,7 @@ fn r02_issue_4432_under_another_runtime_no_record_changes_and_nothing_becomes_un
         for runtime in [engines[1 - one].kind().runtime(), "process"] {
             all_commands_under(&host, runtime);
             assert_eq!(records(&host), before, "under {runtime}");
-            assert_eq!(stale(&host), [mine.as_str()], "under {runtime}");
+            assert_eq!(stale_of_three(&host.list()), [mine.as_str()], "under {runtime}");
         }
         engines[one].resume();
         eventually("it runs again, with no command", || {

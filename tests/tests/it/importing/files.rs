@@ -1,5 +1,5 @@
 //! What ToolHive's files say, and what becomes of files that say nothing.
-use super::{IMAGE, config, has_records, host};
+use super::{IMAGE, has_records, host};
 use serde_json::json;
 use std::fs;
 use wharf_tests::engine::{State, toolhives};
@@ -24,7 +24,7 @@ fn everything_arrives_or_is_kept_and_named() {
     engine.put(&toolhives("time", State::Running, engine.first_name()));
     let report = about(&toolhive.reports(&[]), "time").clone();
     assert_eq!(report["result"], "imported", "{report}");
-    let config = config(&host, "time");
+    let config = host.run_config("time");
     for (field, value) in [
         ("group", json!("mine")),
         ("cmd_args", json!(["--a"])),
@@ -58,7 +58,7 @@ fn everything_arrives_or_is_kept_and_named() {
     assert!(text.contains("12345678901234567890"), "numbers stay as they are spelled: {text}");
     // A rewrite keeps all of it.
     host.ok(&["adopt", "time", "--runtime", super::IMAGES, "--rebind"]);
-    assert_eq!(self::config(&host, "time"), config);
+    assert_eq!(host.run_config("time"), config);
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn names_become_wharfs_and_what_is_there_stays() {
     for (source, name) in names {
         let report = about(&reports, source);
         assert_eq!((&report["result"], &report["name"]), (&json!("imported"), &json!(name)), "{report}");
-        assert_eq!(config(&host, name)["imported"]["name"], source);
+        assert_eq!(host.run_config(name)["imported"]["name"], source);
     }
     let taken = about(&reports, "taken");
     assert!(

@@ -3,7 +3,6 @@ mod files;
 mod on_engines;
 mod proof;
 
-use serde_json::Value;
 use std::fs;
 use wharf_tests::engine::ScriptedEngine;
 use wharf_tests::host::Host;
@@ -19,11 +18,6 @@ fn host() -> (Host, ScriptedEngine) {
     let host = Host::new();
     let engine = ScriptedEngine::new(&host, IMAGES);
     (host, engine)
-}
-
-/// A RunConfig of wharf's, from its file.
-fn config(host: &Host, name: &str) -> Value {
-    serde_json::from_slice(&fs::read(host.path(&format!("state/runconfigs/{name}.json"))).unwrap()).unwrap()
 }
 
 fn has_records(host: &Host) -> bool {

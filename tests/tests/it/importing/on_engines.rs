@@ -1,5 +1,4 @@
 //! ToolHive's containers on real engines, made as it makes them by the engine's own client.
-use super::config;
 use serde_json::{Value, json};
 use wharf_tests::client::Client;
 use wharf_tests::engines::{DEMO_IMAGE, Engine, Kind};
@@ -104,7 +103,7 @@ fn taken_over(kind: Kind) {
         host.ok(&["start", name]);
         assert_eq!(add(&url(&host, name)), "5", "{name}");
         assert!(!all(&engine).contains(old), "{name}");
-        assert_eq!(config(&host, name)["imported"].get("handle"), None);
+        assert_eq!(host.run_config(name)["imported"].get("handle"), None);
     }
     let state_of = |name: &str| host.row(name).unwrap()["status"].clone();
     host.ok(&["stop", "web"]);
@@ -169,7 +168,7 @@ fn r04_a_container_that_was_taken_over_and_its_engine_go_and_come_back() {
     eventually("wharf's own answers in its place", || {
         !all(&docker).contains(&first) && Client::open(&address).is_ok()
     });
-    assert_eq!(config(&host, "web")["imported"].get("handle"), None);
+    assert_eq!(host.run_config("web")["imported"].get("handle"), None);
     docker.stop();
     let row = host.row("web").unwrap();
     assert_eq!((&row["status"], &row["stale"]), (&json!("running"), &json!(true)), "{row}");

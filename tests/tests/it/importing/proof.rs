@@ -1,5 +1,5 @@
 //! Whose a workload is: what one engine alone shows, while no other is silent.
-use super::{IMAGE, IMAGES, OLD, config, has_records, host};
+use super::{IMAGE, IMAGES, OLD, has_records, host};
 use serde_json::json;
 use std::process::Stdio;
 use wharf_tests::client::Client;
@@ -27,7 +27,7 @@ fn r07_what_one_engine_alone_has_is_taken_over_as_it_is() {
         assert_eq!((&report["state"], &report["name"]), (&json!(state), &json!(name)), "{report}");
         let record = host.record(name);
         assert_eq!((&record["status"], &record["desired"]), (&json!(state), &json!(state)), "{record}");
-        let config = config(&host, name);
+        let config = host.run_config(name);
         assert_eq!(
             (&config["runtime_name"], &config["runtime_instance"]),
             (&json!(IMAGES), &json!(engine.first_name()))
@@ -57,14 +57,14 @@ fn r09_what_was_taken_over_becomes_wharfs_own_when_it_is_made_anew() {
     engine.put(&toolhives("time", State::Running, engine.first_name()));
     toolhive.workload("time", IMAGE, &json!({}));
     toolhive.reports(&[]);
-    assert!(config(&host, "time")["imported"]["handle"].is_object());
+    assert!(host.run_config("time")["imported"]["handle"].is_object());
     host.ok(&["start", "time"]);
     let row = host.row("time").unwrap();
     assert_eq!(row["status"], "running", "{row}");
     assert!(Client::open(row["url"].as_str().unwrap()).is_ok());
     let [object] = engine.objects().try_into().unwrap();
     assert_eq!((object.uid.as_str(), object.labels.len()), (row["uid"].as_str().unwrap(), 0), "{object:?}");
-    let imported = &config(&host, "time")["imported"];
+    let imported = &host.run_config("time")["imported"];
     assert_eq!(imported, &json!({ "from": "toolhive", "name": "time" }));
     let asked = engine.count("taken");
     host.row("time").unwrap();

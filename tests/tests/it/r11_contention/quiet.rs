@@ -1,23 +1,18 @@
 //! What must be so once all is quiet.
 use super::hundred::{RUNTIMES, World, server};
 use serde_json::{Value, json};
-use std::{fs, io::Write};
+use std::fs;
 use wharf_tests::engine::{Object, State};
 use wharf_tests::host::{Host, runs};
 
-fn config(host: &Host, name: &str) -> Value {
-    let text = fs::read(host.path(&format!("state/runconfigs/{name}.json"))).unwrap();
-    serde_json::from_slice(&text).unwrap()
-}
-
 /// As if an older version had created it.
 pub(super) fn strip_owner(host: &Host, name: &str) {
-    let mut config = config(host, name);
-    for field in ["runtime_name", "runtime_instance", "runtime_endpoint"] {
-        config.as_object_mut().unwrap().remove(field);
-    }
-    let path = host.path(&format!("state/runconfigs/{name}.json"));
-    fs::File::create(path).unwrap().write_all(config.to_string().as_bytes()).unwrap();
+    host.change_run_config(name, |config| {
+        let fields = config.as_object_mut().unwrap();
+        for field in ["runtime_name", "runtime_instance", "runtime_endpoint"] {
+            fields.remove(field);
+        }
+    });
 }
 
 /// The rows that are workloads, and those that are orphans.
@@ -82,7 +77,7 @@ pub(super) fn check(world: &World) {
 /// A record agrees with its row, its RunConfig and its runtime; its processes and its object.
 fn check_one(world: &World, row: &Value) -> (Vec<i32>, Option<String>) {
     let name = row["name"].as_str().unwrap();
-    let (record, config) = (world.host.record(name), config(&world.host, name));
+    let (record, config) = (world.host.record(name), world.host.run_config(name));
     assert_eq!((&record["status"], &record["uid"]), (&row["status"], &config["uid"]), "{row} {record}");
     let runtime = config["runtime_name"].as_str().unwrap();
     let pids = processes_of(&record);

@@ -2,10 +2,10 @@
 //! ownership contract.
 //!
 //! A [`lab::Lab`] is one host with one workload, on the process runtime, on the scripted one with bystanders on the
-//! others, or on Docker or Podman beside a process. An [`act::Act`] is a command with what is there before it. A scenario is an act in which one process is
-//! killed at one point; then [`check`] demands that nothing is lost, that the next command finishes or undoes what was
-//! begun, and that nothing is left after a removal. `WHARF_TEST_REPORT=FILE` writes what each kill left and what the
-//! next commands did, a line for each, and how often each point was met.
+//! others, or on Docker or Podman beside a process. An [`act::Act`] is a command with what is there before it. A
+//! scenario is an act in which one process is killed at one point; then [`check`] demands that nothing is lost, that the
+//! next command finishes or undoes what was begun, and that nothing is left after a removal. `WHARF_TEST_REPORT=FILE`
+//! writes what each kill left and what the next commands did, a line for each, and how often each point was met.
 mod act;
 mod beside;
 mod check;

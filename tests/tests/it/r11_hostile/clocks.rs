@@ -107,12 +107,7 @@ impl Stepped {
     fn wharf(&self, args: &[&str]) -> Said {
         let mut command = self.host.command(args);
         command.env("LD_PRELOAD", &self.library).env("STEPPED_CLOCK", self.host.path("offset"));
-        let output = command.output().unwrap();
-        Said {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        Said::of(&command.output().unwrap())
     }
 
     fn ok(&self, args: &[&str]) -> String {

@@ -16,12 +16,7 @@ fn with_descriptors(host: &Host, limit: u32, args: &[&str]) -> Said {
     command.args(["-c", &format!("ulimit -n {limit} && exec \"$@\""), "sh"]);
     command.arg(like.get_program()).args(like.get_args());
     command.env_clear().envs(environment).current_dir(host.work()).stdin(Stdio::null());
-    let output = command.output().unwrap();
-    Said {
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
+    Said::of(&command.output().unwrap())
 }
 
 /// The records, without what is no record: a log may grow.

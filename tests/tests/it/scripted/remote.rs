@@ -1,14 +1,12 @@
 //! Remote workloads: they have no owner, and no plugin ever hears of them.
 use serde_json::{Value, json};
-use std::{fs, io::Write};
 use wharf_tests::engine::{Object, SideBySide, State, records};
 
 const UID: &str = "0123456789abcdef0123456789abcdef";
 
 /// Puts the RunConfig of a remote server beside the three: it is as one of theirs, but for what makes it remote.
 fn plant(world: &SideBySide) {
-    let text = fs::read(world.host.path("state/runconfigs/one.json")).unwrap();
-    let mut config: Value = serde_json::from_slice(&text).unwrap();
+    let mut config = world.host.run_config("one");
     let fields = config.as_object_mut().unwrap();
     for field in ["runtime_name", "runtime_instance", "runtime_endpoint", "server", "port"] {
         fields.remove(field);
@@ -16,8 +14,7 @@ fn plant(world: &SideBySide) {
     fields.insert("name".to_owned(), json!("far"));
     fields.insert("uid".to_owned(), json!(UID));
     fields.insert("remote_url".to_owned(), json!("https://mcp.example.com/mcp"));
-    let mut file = fs::File::create_new(world.host.path("state/runconfigs/far.json")).unwrap();
-    file.write_all(config.to_string().as_bytes()).unwrap();
+    world.host.write_run_config("far", &config);
 }
 
 /// Whether any plugin was asked about it.

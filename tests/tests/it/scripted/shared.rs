@@ -106,8 +106,7 @@ fn r01_the_runconfig_with_uid_and_owner_is_there_before_anything_is_deployed() {
     let mut run =
         host.command(&["run", "--runtime", "scripted-one", "--name", "work", "sh"]).spawn().unwrap();
     eventually("it is being deployed", || engine.count("deploy") == 1);
-    let text = std::fs::read(host.path("state/runconfigs/work.json")).unwrap();
-    let config: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    let config = host.run_config("work");
     assert_eq!(engine.asked("deploy"), [config["uid"].as_str().unwrap()]);
     assert_eq!(config["runtime_name"], "scripted-one");
     assert_eq!(config["runtime_instance"], engine.first_name());
