@@ -1,12 +1,25 @@
 //! Engines that are slow: what was asked happens after everybody has stopped waiting for it.
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicU16, Ordering};
 use wharf_tests::engine::{Act, ScriptedEngine, SideBySide, State, records};
 use wharf_tests::host::{Host, eventually};
+
+/// A port that is still free when a start that failed is tried again: no connection of another test's gets it by chance,
+/// as it may get one that the kernel picked (`ip_local_port_range`).
+fn lasting_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(20_000);
+    let ports = std::iter::repeat_with(|| NEXT.fetch_add(1, Ordering::Relaxed));
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    ports.take_while(|port| *port < 32_768).find(is_free).expect("a free port")
+}
 
 /// Lets a deployment miss its deadline; `during` happens while the command that wants it still waits.
 fn late(host: &Host, engine: &ScriptedEngine, during: impl FnOnce()) {
     engine.order_once("deploy", Act::Late);
+    let port = lasting_port().to_string();
+    let run = ["run", "--runtime", "scripted-one", "--name", "slow", "--proxy-port", &port, "sh"];
     std::thread::scope(|scope| {
-        let said = scope.spawn(|| host.wharf(&["run", "--runtime", "scripted-one", "--name", "slow", "sh"]));
+        let said = scope.spawn(|| host.wharf(&run));
         eventually("it is asked for", || engine.count("deploy") > 0);
         let asked = engine.count("list");
         eventually("it is looked for", || engine.count("list") > asked + 1);
