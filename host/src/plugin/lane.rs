@@ -19,7 +19,9 @@ pub(super) struct Lane(Handle);
 impl Lane {
     /// Starts the thread.
     pub(super) fn start() -> std::io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
+        // Without clock and reactor, which a plugin could not use anyway: a thread that waits for nothing but to be
+        // woken wakes up sooner.
+        let runtime = Builder::new_current_thread().build()?;
         let handle = runtime.handle().clone();
         std::thread::Builder::new()
             .name("wharf-lane".to_owned())

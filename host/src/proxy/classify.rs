@@ -122,7 +122,7 @@ mod tests {
             (response, None, Some("s"), Era::LegacySession("s")),
         ];
         for (text, version, session, expected) in cases {
-            let message = Message::parse(text.as_bytes(), 128).unwrap();
+            let message = Message::parse(&text.clone().into(), 128).unwrap();
             assert_eq!(classify(EraHeaders { version, session }, &message), expected, "{text} {version:?}");
         }
     }

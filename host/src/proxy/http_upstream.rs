@@ -163,7 +163,7 @@ async fn post(proxy: &HttpShared, parts: &Parts, headers: EraHeaders<'_>, body: 
 
 /// An array passes only where batches may be: in a session of 2025-03-26, or one whose revision only the server knows.
 /// No element opens a session, or is of the other era: such a one would pass unseen.
-fn check_batch(headers: EraHeaders<'_>, body: &[u8], depth: usize) -> Result<(), Box<Response>> {
+fn check_batch(headers: EraHeaders<'_>, body: &Bytes, depth: usize) -> Result<(), Box<Response>> {
     if headers.version.is_some_and(|version| version != Revision::V2025_03_26.as_str()) {
         return Err(Box::new(front::invalid(None, "this revision has no batches")));
     }
@@ -172,7 +172,8 @@ fn check_batch(headers: EraHeaders<'_>, body: &[u8], depth: usize) -> Result<(),
     let elements: Vec<&RawValue> = serde_json::from_slice(body)
         .map_err(|_| Box::new(front::invalid(None, "the batch is no array of messages")))?;
     for element in elements {
-        let message = Message::parse(element.get().as_bytes(), depth).map_err(|error| malformed(&error))?;
+        let element = body.slice_ref(element.get().as_bytes());
+        let message = Message::parse(&element, depth).map_err(|error| malformed(&error))?;
         if matches!(classify(headers, &message), Era::Modern | Era::ModernNotification | Era::LegacyOpening) {
             return Err(Box::new(front::invalid(None, "a batch holds no such request")));
         }

@@ -1,12 +1,15 @@
 //! One pass over a JSON text: checks its grammar without recursion, compacts it to one line, and notes where
 //! the members of the message, of its `params` and of `params._meta` lie.
 //!
-//! Nothing is turned into values: payloads pass as the bytes they came as. Invariants of the output: no byte
+//! Nothing is turned into values: payloads pass as the bytes they came as, and a text that is compact already is not
+//! even copied. Invariants of the output: no byte
 //! below 0x20, no whitespace outside strings, no U+0085, U+2028 or U+2029 (some readers of lines take them for
 //! line ends), so that a message can be one line of stdin or one `data:` line whatever it holds.
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::Range;
+
+use bytes::Bytes;
 
 /// Which object a noted member belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +48,9 @@ pub(crate) enum JsonError {
 /// A compacted text and what was noted of it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Scan {
-    /// The compacted text; after an error, as far as it was understood.
-    pub(crate) text: Vec<u8>,
+    /// The compacted text, a part of what was scanned where that was compact; after an error, as far as it was
+    /// understood.
+    pub(crate) text: Bytes,
     /// Noted members, in order of appearance.
     pub(crate) members: Vec<Member>,
     /// Where the elements lie, when the text is an array.
@@ -96,12 +100,13 @@ impl Scan {
 }
 
 /// Scans a text. The scan is returned beside an error too: what was noted before it is right.
-pub(crate) fn scan(input: &[u8], depth: usize) -> (Scan, Result<(), JsonError>) {
+pub(crate) fn scan(source: &Bytes, depth: usize) -> (Scan, Result<(), JsonError>) {
+    let input: &[u8] = source;
     let mut scanner = Scanner {
         input,
         at: 0,
         run: 0,
-        out: Vec::with_capacity(input.len() + 1),
+        out: Vec::new(),
         members: Vec::with_capacity(8),
         elements: Vec::new(),
         stack: Vec::with_capacity(16),
@@ -117,8 +122,8 @@ pub(crate) fn scan(input: &[u8], depth: usize) -> (Scan, Result<(), JsonError>) 
             Err(JsonError::Encoding)
         }
     };
-    scanner.flush();
-    (Scan { text: scanner.out, members: scanner.members, elements: scanner.elements }, result)
+    let text = scanner.finish(source);
+    (Scan { text, members: scanner.members, elements: scanner.elements }, result)
 }
 
 /// An open container.
@@ -144,6 +149,7 @@ struct Scanner<'a> {
     at: usize,
     /// Start of the input that is not copied yet.
     run: usize,
+    /// Stays empty as long as the output is one piece of the input.
     out: Vec<u8>,
     members: Vec<Member>,
     elements: Vec<Range<usize>>,
@@ -155,9 +161,20 @@ struct Scanner<'a> {
 
 impl Scanner<'_> {
     fn flush(&mut self) {
-        self.out
-            .extend_from_slice(&self.input[self.run.min(self.input.len())..self.at.min(self.input.len())]);
+        let piece = &self.input[self.run..self.at];
+        if self.out.is_empty() && !piece.is_empty() {
+            self.out.reserve(self.input.len() - self.run);
+        }
+        self.out.extend_from_slice(piece);
         self.run = self.at;
+    }
+
+    fn finish(&mut self, source: &Bytes) -> Bytes {
+        if self.out.is_empty() {
+            return source.slice(self.run..self.at);
+        }
+        self.flush();
+        std::mem::take(&mut self.out).into()
     }
 
     /// Where the next input byte will lie in the output.
@@ -170,12 +187,17 @@ impl Scanner<'_> {
     }
 
     fn skip_whitespace(&mut self) {
-        if matches!(self.peek(), Some(b' ' | b'\t' | b'\r' | b'\n')) {
-            self.flush();
-            while matches!(self.peek(), Some(b' ' | b'\t' | b'\r' | b'\n')) {
-                self.at += 1;
+        let is_white = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+        let rest = &self.input[self.at..];
+        match rest.iter().position(|byte| !is_white(byte)) {
+            Some(0) => {}
+            Some(white) => {
+                self.flush();
+                self.at += white;
+                self.run = self.at;
             }
-            self.run = self.at;
+            // What follows the text is no gap in it.
+            None => self.input = &self.input[..self.at],
         }
     }
 

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use bytes::Bytes;
 use serde_json::Value;
 
 use super::json::{self, JsonError, Level, Scan};
@@ -89,7 +90,7 @@ const MODERN_META: [&str; 4] = [
 
 impl Message {
     /// Reads one message.
-    pub(crate) fn parse(input: &[u8], depth: usize) -> Result<Self, MessageError> {
+    pub(crate) fn parse(input: &Bytes, depth: usize) -> Result<Self, MessageError> {
         let (scan, result) = json::scan(input, depth);
         result.map_err(MessageError::Json)?;
         Self::from_scan(scan)
@@ -186,13 +187,12 @@ impl Message {
     }
 
     /// The whole message with its id replaced.
-    pub(crate) fn into_text_with_id(self, id: &[u8]) -> Vec<u8> {
-        let place = self.scan.member(Level::Top, "id").map(|member| member.value.clone());
-        let mut text = self.scan.text;
-        if let Some(place) = place {
-            text.splice(place, id.iter().copied());
-        }
-        text
+    pub(crate) fn text_with_id(&self, id: &[u8]) -> Vec<u8> {
+        let text = &self.scan.text;
+        let Some(place) = self.scan.member(Level::Top, "id").map(|member| &member.value) else {
+            return text.to_vec();
+        };
+        [&text[..place.start], id, &text[place.end..]].concat()
     }
 
     /// The message as changed, and a newline: one line of stdin.

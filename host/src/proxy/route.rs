@@ -50,7 +50,7 @@ impl Shared {
         });
         if let Some((call, message)) = answered {
             // The common case, a lone answer: spliced and handed over without the lock.
-            let text = message.into_text_with_id(call.id.as_json());
+            let text = message.text_with_id(call.id.as_json());
             match call.reply {
                 Reply::Held(waiting) => drop(waiting.send(Answer::Json(text))),
                 Reply::Stream(_) => self.with(|state| state.finish_call(call, text)),

@@ -1,5 +1,5 @@
 //! The proxy in front of the workload, of either kind.
-use crate::error::{Error, ErrorKind, Result, chain};
+use crate::error::chain;
 use crate::plugin::RawStream;
 use crate::proxy::{HttpProxy, Limits, ProxyOptions, StdioProxy, serve};
 use crate::status::RunConfig;
@@ -79,33 +79,6 @@ fn options(run: &RunConfig) -> ProxyOptions {
         limits: Limits::default(),
         client_capabilities: None,
     }
-}
-
-/// Binds the proxy's port: the recorded one, or any.
-pub(super) async fn bind(run: &RunConfig) -> Result<TcpListener> {
-    let address = (run.host.as_str(), run.port);
-    TcpListener::bind(address).await.map_err(|error| {
-        let doing = format!("the proxy of '{}' cannot listen on {}:{}", run.name, run.host, run.port);
-        if error.kind() == io::ErrorKind::AddrInUse {
-            Error::new(ErrorKind::Conflict, format!("{doing}: the port is taken"))
-                .hint("end what uses the port, or choose another --proxy-port")
-        } else {
-            Error::caused(ErrorKind::Failed, doing, &error)
-        }
-    })
-}
-
-/// Whether the proxy's port can be had, now.
-///
-/// # Errors
-/// As it will be told by the supervisor.
-pub(crate) async fn check_port(run: &RunConfig) -> Result<()> {
-    bind(run).await.map(drop)
-}
-
-/// A free port for a server that is told its port.
-pub(crate) async fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0)).await?.local_addr()?.port())
 }
 
 pub(crate) type Reader = Box<dyn AsyncRead + Send + Unpin>;

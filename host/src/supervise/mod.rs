@@ -1,8 +1,8 @@
 //! The supervisor: one detached process for each workload that runs.
 //!
-//! `spawn` is the side of the command that starts it, `run` the process itself, `control` both ends of its socket.
-//! It deploys through the owner's plugin alone, serves the proxy, learns of the workload's end from the runtime, and
-//! restarts it by policy. It must not know any particular runtime, nor how records are stored.
+//! `spawn` is the side of the command that starts it, `detached` the process itself and `run` what it does, `control`
+//! both ends of its socket. It deploys through the owner's plugin alone, serves the proxy, learns of the workload's end
+//! from the runtime, and restarts it by policy. It must not know any particular runtime, nor how records are stored.
 //!
 //! Invariants:
 //! - It holds the life lock as long as it lives; whether it lives is a question about that lock.
@@ -13,9 +13,12 @@ pub mod control;
 
 mod backoff;
 mod deploy;
+mod detached;
 mod front;
 mod log;
+mod port;
 mod reattach;
+mod report;
 mod run;
 mod spawn;
 mod watch;
@@ -23,9 +26,12 @@ mod wire;
 
 pub(crate) use backoff::wants_restart;
 pub(crate) use deploy::how;
-pub(crate) use front::{check_port, free_port, reading, sides};
+pub use detached::{SUPERVISOR_ARGUMENT, run};
+pub(crate) use front::{reading, sides};
 pub(crate) use log::clear_logs;
 pub use log::log_path;
-pub use run::{Attendance, Reporter, SUPERVISOR_ARGUMENT, run, supervise};
+pub(crate) use port::{check_port, free_port};
+pub use report::Reporter;
+pub use run::{Attendance, supervise};
 pub use spawn::{Supervisor, spawn};
 pub use wire::{Ended, Mode, Progress, Task};

@@ -1,33 +1,20 @@
-//! The supervisor's process, from its first instruction to its last.
+//! A supervisor's life: the start, the watch, the end.
 use super::backoff::Backoff;
 use super::control::{Answer, Asked, Server};
 use super::deploy::{Deployment, Occasion};
-use super::front::{bind, free_port};
-use super::log::{RotatedLog, log_path};
+use super::port::{bind, free_port};
+use super::report::{Reporter, heard, pass_on};
 use super::watch::{Cancel, Watch, next_stop};
-use super::wire::{Line, Mode, Task};
-use crate::descriptors;
+use super::wire::{Mode, Task};
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint::{Point, reach};
 use crate::plugin::{EventListener, Plugins};
 use crate::status::{
-    BootId, Event, LifeLock, OperationLock, ProcessIdentity, StateDir, Store, Transport, Uid, WorkloadName,
+    BootId, Event, LifeLock, OperationLock, ProcessIdentity, StateDir, Store, Transport, WorkloadName,
 };
 use crate::workload::connect_owner;
-use nix::sys::signal::SigSet;
-use rustix::stdio::{dup2_stdin, dup2_stdout, stdin, stdout};
-use std::{
-    fs::File,
-    future::Future,
-    io::{self, BufRead, Write},
-    os::unix::net::UnixStream,
-    pin::Pin,
-    process::ExitCode,
-    sync::{Arc, Mutex, atomic::AtomicBool},
-    time::Duration,
-};
+use std::{future::Future, io, pin::Pin, sync::atomic::AtomicBool, time::Duration};
 use tokio::{
-    io::AsyncReadExt,
     net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::{mpsc, oneshot},
@@ -35,105 +22,19 @@ use tokio::{
     time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use wharf_sdk::{Capability, document::Event as Told};
-
-/// The first argument that makes the binary a supervisor.
-pub const SUPERVISOR_ARGUMENT: &str = "__supervise";
+use wharf_sdk::Capability;
 
 /// The port of a server that has its ports to itself, where none was asked for. The same each time: a specification that
 /// changes makes another container.
 const OWN_PORT: u16 = 8080;
-/// How much of what a runtime tells may wait.
-const QUEUED_EVENTS: usize = 64;
 /// How many control requests may wait.
 const QUEUED_REQUESTS: usize = 16;
-/// How long the task is waited for.
-const TASK_WAIT: Duration = Duration::from_secs(10);
 /// How long the life lock is waited for.
 const LIFE_WAIT: Duration = Duration::from_secs(5);
 /// How long clients may take to go when the supervisor ends.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// Where the supervisor says how its start goes.
-pub trait Reporter: Send {
-    /// What it does now, and how far it is where that is known.
-    fn progress(&mut self, message: &str, amount: Option<(u64, u64)>);
-    /// The workload is ready on this port.
-    fn ready(&mut self, port: u16);
-}
-
-/// Runs a detached supervisor; the binary calls it before anything else, with descriptors as `spawn` sets them.
-pub fn run() -> ExitCode {
-    match detached() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Standard error is the supervisor's log.
-            let _ = writeln!(io::stderr(), "the supervisor could not begin: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn detached() -> io::Result<()> {
-    descriptors::close_inherited();
-    // The terminal of the command that started it must not reach it, nor the signals that it blocked.
-    let _ = rustix::process::setsid();
-    SigSet::empty().thread_set_mask()?;
-    // What outlives its launcher, killed from outside, comes back here and is ended with the workload.
-    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-    let operation = rustix::io::fcntl_dupfd_cloexec(stdin(), 3)?;
-    let socket = UnixStream::from(rustix::io::fcntl_dupfd_cloexec(stdout(), 3)?);
-    let null = File::options().read(true).write(true).open("/dev/null")?;
-    dup2_stdin(&null)?;
-    dup2_stdout(&null)?;
-    reach(Point::TaskReadBefore);
-    let mut task = read_task(&socket)?;
-    reach(Point::TaskReadAfter);
-    // Whatever becomes of the file: what this process starts is of its own version.
-    task.config.executable = "/proc/self/exe".into();
-    start_log(&task)?;
-    let operation =
-        OperationLock::from_fd(&task.config.state(), &task.name, operation).map_err(io::Error::other)?;
-    reach(Point::OperationInherited);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        // Signals that the caller ignored stay ignored in whatever is started, unless they are handled here.
-        let _handled =
-            (signal(SignalKind::child())?, signal(SignalKind::hangup())?, signal(SignalKind::pipe())?);
-        let abandoned = abandoned(&socket, task.attended)?;
-        let mut reporter = Lines(socket);
-        let attendance = Attendance { foreground: false, abandoned };
-        if let Err(error) = supervise(&task, operation, &mut reporter, attendance).await {
-            tracing::error!(%error, "the workload could not be started");
-            reporter.say(&Line::Failed { error });
-        }
-        Ok(())
-    })
-}
-
-fn read_task(socket: &UnixStream) -> io::Result<Task> {
-    // Who starts a supervisor writes at once; one that died before holds the operation up no longer than this.
-    socket.set_read_timeout(Some(TASK_WAIT))?;
-    let mut line = String::new();
-    io::BufReader::new(socket).read_line(&mut line)?;
-    Ok(serde_json::from_str(&line)?)
-}
-
-/// Resolves when the command that waits for the workload has gone away.
-fn abandoned(socket: &UnixStream, attended: bool) -> io::Result<Abandoned> {
-    if !attended {
-        return Ok(Box::pin(std::future::pending()));
-    }
-    let socket = socket.try_clone()?;
-    socket.set_nonblocking(true)?;
-    let mut socket = tokio::net::UnixStream::from_std(socket)?;
-    Ok(Box::pin(async move {
-        let mut byte = [0];
-        while matches!(socket.read(&mut byte).await, Ok(1..)) {}
-    }))
-}
-
-type Abandoned = Pin<Box<dyn Future<Output = ()> + Send>>;
+pub(super) type Abandoned = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Who looks after a supervisor.
 pub struct Attendance {
@@ -147,41 +48,6 @@ impl Attendance {
     /// In the terminal.
     pub fn foreground() -> Self {
         Self { foreground: true, abandoned: Box::pin(std::future::pending()) }
-    }
-}
-
-fn start_log(task: &Task) -> io::Result<()> {
-    let log = RotatedLog::open(&log_path(&task.config.state(), &task.name))?;
-    let writer = Mutex::new(log);
-    tracing_subscriber::fmt()
-        .with_writer(writer)
-        .with_ansi(false)
-        .with_env_filter(tracing_subscriber::EnvFilter::new(&task.config.log_level))
-        .init();
-    Ok(())
-}
-
-struct Lines(UnixStream);
-
-impl Lines {
-    /// A command that went away hears no more; the workload goes on.
-    fn say(&mut self, line: &Line) {
-        if let Ok(mut text) = serde_json::to_vec(line) {
-            text.push(b'\n');
-            let _ = self.0.write_all(&text);
-        }
-    }
-}
-
-impl Reporter for Lines {
-    fn progress(&mut self, message: &str, amount: Option<(u64, u64)>) {
-        self.say(&Line::Progress { message: message.to_owned(), amount });
-    }
-
-    fn ready(&mut self, port: u16) {
-        self.say(&Line::Ready { port });
-        // The last word: who waits for the end of the lines sees it.
-        let _ = self.0.shutdown(std::net::Shutdown::Both);
     }
 }
 
@@ -219,7 +85,7 @@ pub async fn supervise(
         Ok(control) => control,
         Err(error) => return Err(give_up(task, Some(deployment), reporter, error).await),
     };
-    let told = pass_on(events, &task.uid, reporter);
+    let told = pass_on(events, task, reporter);
     let started = start(&mut deployment, &mut control, attendance.abandoned, told).await;
     let (listener, port) = match started {
         Ok(ready) => ready,
@@ -331,25 +197,6 @@ async fn start(
         // It ends with the start alone.
         () = told => Err((given_up("was left alone"), None)),
     }
-}
-
-/// Where what the runtime tells of the workload arrives. Whoever is slow misses some of it.
-fn heard() -> (EventListener, mpsc::Receiver<Told>) {
-    let (sender, events) = mpsc::channel(QUEUED_EVENTS);
-    let listener = move |event| {
-        let _ = sender.try_send(event);
-    };
-    (Arc::new(listener), events)
-}
-
-/// Passes on what the runtime tells of the workload; never ends.
-async fn pass_on(mut events: mpsc::Receiver<Told>, uid: &Uid, reporter: &mut dyn Reporter) {
-    while let Some(event) = events.recv().await {
-        if event.uid == uid.as_str() {
-            reporter.progress(&event.message, event.progress);
-        }
-    }
-    std::future::pending::<()>().await;
 }
 
 async fn prepare(task: &Task, listener: EventListener) -> Result<Deployment> {

@@ -1,5 +1,5 @@
 //! The command's side of a supervisor's start.
-use super::run::SUPERVISOR_ARGUMENT;
+use super::detached::SUPERVISOR_ARGUMENT;
 use super::wire::{Ended, Line, Progress, Task};
 use crate::failpoint::{Point, reach};
 use crate::status::StateDir;

@@ -94,6 +94,14 @@ fn a_server_that_never_answers_meets_the_deadline() {
 }
 
 #[test]
+fn whoever_waits_for_a_silent_program_is_told_where_to_look() {
+    let host = Host::new();
+    host.configure(&json!({ "start_timeout_ms": 6000 }));
+    let said = refused(&host, &["--name", "silent", "sleep", "--", "1000"]);
+    assert!(said.code == 7 && said.stderr.contains("what it writes: wharf logs silent"), "{said:?}");
+}
+
+#[test]
 fn a_server_that_floods_its_log_works_and_the_log_is_bounded() {
     let host = Host::new();
     let flood = format!("yes 'a line of the flood' | head -c 60000000 >&2; exec {}", demo_server());

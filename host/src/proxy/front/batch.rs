@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
+use bytes::Bytes;
 
 use super::post::malformed;
 use super::request::{Begun, ID_IN_USE, begin, notification};
@@ -28,7 +29,7 @@ pub(super) fn post(
     parts: &Parts,
     headers: EraHeaders<'_>,
     principal: &Principal,
-    body: &[u8],
+    body: &Bytes,
 ) -> Response {
     let is_served = headers.version.is_none_or(|version| Revision::parse(version).is_some());
     let Some(session) = headers.session.filter(|_| is_served) else {
@@ -76,7 +77,7 @@ pub(super) fn post(
     respond::events(Body::new(stream))
 }
 
-fn split(proxy: &Shared, body: &[u8]) -> Result<Vec<Message>, MessageError> {
+fn split(proxy: &Shared, body: &Bytes) -> Result<Vec<Message>, MessageError> {
     // One level more: the array itself.
     let depth = proxy.options.limits.json_depth;
     let (scan, result) = json::scan(body, depth.saturating_add(1));
@@ -85,7 +86,8 @@ fn split(proxy: &Shared, body: &[u8]) -> Result<Vec<Message>, MessageError> {
     if scan.elements.len() > proxy.options.limits.in_flight_per_session {
         return Err(invalid("too many messages in one batch"));
     }
-    let elements = scan.elements.iter().map(|element| Message::parse(&scan.text[element.clone()], depth));
+    let elements =
+        scan.elements.iter().map(|element| Message::parse(&scan.text.slice(element.clone()), depth));
     // The whole batch or nothing: no id names an error of the whole.
     let messages = elements.collect::<Result<Vec<_>, _>>().map_err(|error| match error {
         MessageError::Invalid { reason, .. } => invalid(reason),

@@ -64,7 +64,9 @@ async fn collect(mut body: Body, most: usize) -> Result<Bytes, BodyError> {
             Some(rest) => rest.extend_from_slice(&data),
             None if first.is_empty() => first = data,
             None => {
-                let joined = rest.insert(BytesMut::with_capacity((first.len() + data.len()) * 2));
+                // What is still to come is within the limit: the declared length is.
+                let coming = usize::try_from(body.size_hint().lower()).unwrap_or(0).min(most);
+                let joined = rest.insert(BytesMut::with_capacity(so_far + data.len() + coming));
                 joined.extend_from_slice(&first);
                 joined.extend_from_slice(&data);
             }

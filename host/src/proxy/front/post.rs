@@ -63,8 +63,10 @@ pub(super) async fn post(proxy: &Arc<Shared>, parts: &Parts, body: Body) -> Resp
         Ok(message) => message,
         Err(error) => return malformed(&error),
     };
+    // Only as long as it takes to pass it on: the call may last.
+    drop(body);
     match classify(headers, &message) {
-        Era::LegacySession(session) => request::single(proxy, parts, session, &principal, &message).await,
+        Era::LegacySession(session) => request::single(proxy, parts, session, &principal, message).await,
         Era::LegacyOpening => initialize(proxy, principal, &message),
         // The stateless era enters here.
         Era::Modern => {

@@ -33,16 +33,18 @@ pub(super) async fn single(
     parts: &Parts,
     session: &str,
     principal: &Principal,
-    message: &Message,
+    message: Message,
 ) -> Response {
     let limits = &proxy.options.limits;
     match message.shape() {
         Shape::Request { id, .. } => {
+            let id = &id.clone();
             let (sender, answer) = oneshot::channel();
             let begun = proxy.with(|state| {
                 let session = state.known_session(session, principal)?;
-                Some((begin(state, &session, message, Reply::Held(sender)), session))
+                Some((begin(state, &session, &message, Reply::Held(sender)), session))
             });
+            drop(message);
             match begun {
                 None => unknown_session(Some(id)),
                 Some((Begun::Answered(text), _)) => respond::json(StatusCode::OK, text),
@@ -53,7 +55,7 @@ pub(super) async fn single(
         Shape::Notification { .. } => {
             let taken = proxy.with(|state| {
                 let session = state.known_session(session, principal)?;
-                Some(notification(state, &session, message))
+                Some(notification(state, &session, &message))
             });
             match taken {
                 None => unknown_session(None),
@@ -64,7 +66,7 @@ pub(super) async fn single(
         Shape::Response { id, .. } => {
             let taken = proxy.with(|state| {
                 let session = state.known_session(session, principal)?;
-                Some(state.client_answers(&session, message))
+                Some(state.client_answers(&session, &message))
             });
             match taken {
                 None => unknown_session(Some(id)),

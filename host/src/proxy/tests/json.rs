@@ -1,8 +1,13 @@
-use super::{JsonError, Level, SPECIAL, first_special, scan};
+use super::{JsonError, Level, SPECIAL, Scan, first_special};
+use bytes::Bytes;
+
+fn scan(text: impl AsRef<[u8]>) -> (Scan, Result<(), JsonError>) {
+    super::scan(&Bytes::copy_from_slice(text.as_ref()), 128)
+}
 
 fn compact(input: &str) -> Result<String, JsonError> {
-    let (scan, result) = scan(input.as_bytes(), 128);
-    result.map(|()| String::from_utf8(scan.text).expect("output of UTF-8 is UTF-8"))
+    let (scan, result) = scan(input);
+    result.map(|()| String::from_utf8(scan.text.into()).expect("output of UTF-8 is UTF-8"))
 }
 
 #[test]
@@ -87,14 +92,14 @@ fn depth_is_counted_before_anything_recurses() {
     assert!(compact(&deep(128)).is_ok());
     assert_eq!(compact(&deep(129)), Err(JsonError::Depth));
     assert_eq!(compact(&"[".repeat(1_000_000)), Err(JsonError::Depth));
-    assert_eq!(scan(&[b'{', b'"', 0xff, b'"'], 128).1, Err(JsonError::Encoding));
+    assert_eq!(scan([b'{', b'"', 0xff, b'"']).1, Err(JsonError::Encoding));
 }
 
 #[test]
 fn members_of_the_message_params_and_meta_are_noted() {
     let input = r#" {"id" : 7,"params":{"name":"n","arguments":{"_meta":{"no":1}},"_meta": { "progressToken":"t" } },
         "result":{"_meta":{"no":2}}}"#;
-    let (scan, result) = scan(input.as_bytes(), 128);
+    let (scan, result) = scan(input);
     assert_eq!(result, Ok(()));
     assert_eq!(scan.value(Level::Top, "id"), Some(&b"7"[..]));
     assert_eq!(scan.value(Level::Params, "name"), Some(&b"\"n\""[..]));
@@ -105,7 +110,7 @@ fn members_of_the_message_params_and_meta_are_noted() {
 
 #[test]
 fn a_key_is_known_by_what_it_says_and_not_by_how_it_is_written() {
-    let (scan, result) = scan(br#"{ "m":1, "\u0070arams":{ "_met\u0061":{"k":2}},"\u0069d":3}"#, 128);
+    let (scan, result) = scan(r#"{ "m":1, "\u0070arams":{ "_met\u0061":{"k":2}},"\u0069d":3}"#);
     assert_eq!(result, Ok(()));
     assert_eq!(scan.value(Level::Top, "id"), Some(&b"3"[..]));
     assert_eq!(scan.value(Level::Meta, "k"), Some(&b"2"[..]));
@@ -113,7 +118,7 @@ fn a_key_is_known_by_what_it_says_and_not_by_how_it_is_written() {
 
 #[test]
 fn duplicate_keys_are_found_on_the_noted_levels() {
-    let duplicate = |text: &str| scan(text.as_bytes(), 128).0.has_duplicate_keys();
+    let duplicate = |text: &str| scan(text).0.has_duplicate_keys();
     assert!(duplicate(r#"{"id":1,"id":2}"#));
     assert!(duplicate(r#"{"method":"a","\u006dethod":"b"}"#));
     assert!(duplicate(r#"{"params":{"name":1,"name":2}}"#));
@@ -129,7 +134,7 @@ fn duplicate_keys_are_found_on_the_noted_levels() {
 
 #[test]
 fn elements_of_a_batch_are_noted() {
-    let (scan, result) = scan(b"[ {\"a\": [1, 2]} , 5,[[]] ]", 128);
+    let (scan, result) = scan("[ {\"a\": [1, 2]} , 5,[[]] ]");
     assert_eq!(result, Ok(()));
     let elements: Vec<&[u8]> = scan.elements.iter().map(|range| &scan.text[range.clone()]).collect();
     assert_eq!(elements, [&b"{\"a\":[1,2]}"[..], b"5", b"[[]]"]);
@@ -137,7 +142,7 @@ fn elements_of_a_batch_are_noted() {
 
 #[test]
 fn what_was_noted_before_an_error_stays() {
-    let (scan, result) = scan(br#"{"jsonrpc":"2.0","id":12,"result":{"x":NaN}}"#, 128);
+    let (scan, result) = scan(r#"{"jsonrpc":"2.0","id":12,"result":{"x":NaN}}"#);
     assert_eq!(result, Err(JsonError::Syntax));
     assert_eq!(scan.value(Level::Top, "id"), Some(&b"12"[..]));
 }
@@ -154,4 +159,17 @@ fn a_special_byte_is_found_wherever_it_lies() {
             }
         }
     }
+}
+
+#[test]
+fn a_text_that_is_compact_is_not_copied() {
+    let shares = |text: &str| {
+        let source = Bytes::copy_from_slice(text.as_bytes());
+        let (scan, result) = super::scan(&source, 128);
+        assert_eq!(result, Ok(()), "{text}");
+        source.as_ptr_range().contains(&scan.text.as_ptr())
+    };
+    assert!(shares(r#"{"id":1,"params":{"a":[true,"\u0041"]}}"#));
+    assert!(shares(" {\"id\":1}\r\n") && shares("[]\n"));
+    assert!(!shares(r#"{"id": 1}"#) && !shares("[\"\u{2028}\"]"));
 }

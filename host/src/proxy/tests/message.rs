@@ -1,7 +1,7 @@
 use super::{Id, Message, MessageError, Rewrite, Shape};
 
 fn parse(text: &str) -> Result<Message, MessageError> {
-    Message::parse(text.as_bytes(), 128)
+    Message::parse(&text.to_owned().into(), 128)
 }
 
 #[test]
@@ -73,5 +73,5 @@ fn rewriting_replaces_ids_and_leaves_the_payload_alone() {
 #[test]
 fn an_answer_gets_its_clients_id_back() {
     let answer = parse(r#"{"jsonrpc":"2.0","result":{"id":5}, "id":123456}"#).unwrap();
-    assert_eq!(answer.into_text_with_id(b"\"a\""), br#"{"jsonrpc":"2.0","result":{"id":5},"id":"a"}"#);
+    assert_eq!(answer.text_with_id(b"\"a\""), br#"{"jsonrpc":"2.0","result":{"id":5},"id":"a"}"#);
 }

@@ -2,7 +2,7 @@
 use std::io::BufRead;
 use std::sync::{Arc, Weak};
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::connection::{Junk, Phase, excerpt};
@@ -59,31 +59,31 @@ impl Lines {
 
     fn deliver(&mut self, proxy: &Arc<Shared>, generation: u64) {
         while let Some(end) = newline(&self.buffer[self.searched..]).map(|at| self.searched + at) {
-            let line = &self.buffer[..end];
+            let line = self.buffer.split_to(end).freeze();
+            self.buffer.advance(1);
+            self.searched = 0;
             if !std::mem::take(&mut self.skipping) {
                 if line.len() > self.most {
-                    proxy.overlong(generation, line);
+                    proxy.overlong(generation, &line);
                 } else {
-                    proxy.receive(generation, line);
+                    proxy.receive(generation, &line);
                 }
             }
-            self.buffer.advance(end + 1);
-            self.searched = 0;
         }
         self.searched = self.buffer.len();
         if self.skipping || self.buffer.len() > self.most {
+            let beginning = self.buffer.split().freeze();
             if !std::mem::replace(&mut self.skipping, true) {
-                proxy.overlong(generation, &self.buffer);
+                proxy.overlong(generation, &beginning);
             }
-            self.buffer.clear();
             self.searched = 0;
         }
     }
 
     /// The last line may lack its newline.
-    fn deliver_rest(&mut self, proxy: &Arc<Shared>, generation: u64) {
+    fn deliver_rest(self, proxy: &Arc<Shared>, generation: u64) {
         if !self.skipping {
-            proxy.receive(generation, &self.buffer);
+            proxy.receive(generation, &self.buffer.freeze());
         }
     }
 }
@@ -97,7 +97,7 @@ fn newline(bytes: &[u8]) -> Option<usize> {
 
 impl Shared {
     /// Takes one line of the server's output.
-    pub(crate) fn receive(self: &Arc<Self>, generation: u64, line: &[u8]) {
+    pub(crate) fn receive(self: &Arc<Self>, generation: u64, line: &Bytes) {
         if line.iter().all(u8::is_ascii_whitespace) {
             return;
         }
@@ -107,12 +107,9 @@ impl Shared {
         } else if scan.text.first() == Some(&b'[') {
             // Servers of 2025-03-26 may answer in batches.
             for element in &scan.elements {
-                let element = &scan.text[element.clone()];
-                self.receive_message(
-                    generation,
-                    element,
-                    Message::parse(element, self.options.limits.json_depth),
-                );
+                let element = scan.text.slice(element.clone());
+                let message = Message::parse(&element, self.options.limits.json_depth);
+                self.receive_message(generation, &element, message);
             }
         } else {
             self.receive_message(generation, line, Message::from_scan(scan));
@@ -135,8 +132,9 @@ impl Shared {
     }
 
     /// A line over the limit: if it could be seen whose answer it was, that request fails.
-    fn overlong(self: &Arc<Self>, generation: u64, beginning: &[u8]) {
-        let (scan, _) = json::scan(&beginning[..beginning.len().min(CHUNK)], self.options.limits.json_depth);
+    fn overlong(self: &Arc<Self>, generation: u64, beginning: &Bytes) {
+        let start = beginning.slice(..beginning.len().min(CHUNK));
+        let (scan, _) = json::scan(&start, self.options.limits.json_depth);
         tracing::warn!(workload = %self.options.workload, "skipping a line of the server that is too long");
         self.junk(generation, beginning, answered_id(&scan));
     }

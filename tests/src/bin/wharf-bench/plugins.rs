@@ -4,6 +4,8 @@ use serde::Serialize;
 use serde_json::{Value, to_value};
 use std::{
     hint::black_box,
+    io::{Read, Write},
+    os::unix::net::UnixStream,
     time::{Duration, Instant},
 };
 use tokio::runtime::{Builder, Handle};
@@ -25,6 +27,9 @@ struct Border {
     /// An empty task on another thread that waits for one on a third: what keeps a plugin that blocks from blocking
     /// the host, and its own reactor from being the host's. The rest of a call is documents and their checks.
     handoffs_us: f64,
+    /// 64 bytes over a socket to another thread and back: two handoffs, and the least that a plugin in a process of
+    /// its own would cost on this machine.
+    socket_us: f64,
     /// Search, check, map and connect.
     first_load_ms: f64,
     /// Another library in the same process.
@@ -36,6 +41,7 @@ struct Border {
 pub(crate) fn measure() -> Result<Value> {
     let waiting = Builder::new_current_thread().enable_all().build()?;
     let [call_us, linked_us, handoffs_us] = waiting.block_on(calls())?;
+    let socket_us = socket()?;
     let (mut first, mut further) = (Vec::new(), Vec::new());
     for _ in 0..LOADS {
         // A process of its own: nothing that was loaded is ever unloaded.
@@ -45,10 +51,11 @@ pub(crate) fn measure() -> Result<Value> {
         further.push(times.1);
     }
     let (first_load_ms, further_load_ms) = (median(first), median(further));
-    let border = Border { call_us, linked_us, handoffs_us, first_load_ms, further_load_ms };
+    let border = Border { call_us, linked_us, handoffs_us, socket_us, first_load_ms, further_load_ms };
     println!("A call of a plugin, medians of {BATCHES} times {CALLS} in turns");
     println!("across the border {call_us:>8.2} µs\nlinked in {linked_us:>16.2} µs");
     println!("threads alone {handoffs_us:>12.2} µs");
+    println!("a socket {socket_us:>17.2} µs");
     println!("\nThe load of a plugin, medians of {LOADS} processes");
     println!("the first {first_load_ms:>16.2} ms\na further one {further_load_ms:>12.2} ms");
     Ok(to_value(border)?)
@@ -85,6 +92,28 @@ async fn calls() -> Result<[f64; 3]> {
         handoffs.push(each(began.elapsed()));
     }
     Ok([median(across), median(linked), median(handoffs)])
+}
+
+fn socket() -> std::io::Result<f64> {
+    let (mut near, mut far) = UnixStream::pair()?;
+    std::thread::Builder::new().spawn(move || -> std::io::Result<()> {
+        let mut bytes = [0; 64];
+        loop {
+            far.read_exact(&mut bytes)?;
+            far.write_all(&bytes)?;
+        }
+    })?;
+    let mut bytes = [0; 64];
+    let mut rounds = Vec::new();
+    for _ in 0..BATCHES {
+        let began = Instant::now();
+        for _ in 0..CALLS {
+            near.write_all(&bytes)?;
+            near.read_exact(&mut bytes)?;
+        }
+        rounds.push(began.elapsed().as_secs_f64() * 1e6 / f64::from(CALLS));
+    }
+    Ok(median(rounds))
 }
 
 /// A thread that does nothing but run what it is given.
