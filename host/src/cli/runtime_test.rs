@@ -104,13 +104,19 @@ impl Test {
         }
         let suite = self.suite(config, chosen)?;
         let shows = self.format == ReportFormat::Text;
-        let report = run(config, &suite, |case| {
+        let tell = |case: &CaseReport| {
             if shows {
                 // That the output cannot be written is found out when the verdicts are.
                 let _ = console.line(&told(case));
             }
-        })
-        .await?;
+        };
+        // Who has waited long enough leaves no workload behind.
+        let given_up = async {
+            if tokio::signal::ctrl_c().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let report = run(config, &suite, tell, given_up).await?;
         match self.format {
             ReportFormat::Text => print_verdicts(&report, console)?,
             ReportFormat::Json => console.json(&report)?,

@@ -1,11 +1,14 @@
 //! The conformance suite: our runtimes pass it, and each of its cases finds what it is there for.
 use serde_json::json;
-use std::sync::{Mutex, PoisonError};
+use std::{
+    process::Stdio,
+    sync::{Mutex, PoisonError},
+};
 use wharf_sdk::document::operation;
 use wharf_tests::conformance::{TOO_BUSY, conforms, conforms_on, tested, with_result};
 use wharf_tests::engine::{Act, Flaw, PLUGIN, ScriptedEngine, State};
 use wharf_tests::engines::{Engine, Kind, SHELL_IMAGE};
-use wharf_tests::host::Host;
+use wharf_tests::host::{Host, Said, eventually, kill};
 
 const RUNTIME: &str = "scripted-full";
 /// Whole suites take the machine in turn.
@@ -178,6 +181,25 @@ fn the_verdicts_are_on_what_was_chosen_and_all_is_counted() {
                     limits    passed    -\n\n\
                     4 passed, 0 failed, 0 skipped\n";
     assert_eq!(verdicts, expected);
+}
+
+#[test]
+fn who_gives_up_in_mid_case_leaves_no_workload_behind() {
+    let host = Host::new();
+    let engine = ScriptedEngine::new(&host, RUNTIME);
+    engine.order_once(operation::START, Act::Hang);
+    let library = host.add_library(PLUGIN).display().to_string();
+    let mut test =
+        host.command(&["runtime", "test", &library, "--runtime", RUNTIME, "--filter", "core.stop-ends"]);
+    let running = test.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    eventually("the workload is deployed, and its start hangs", || engine.count(operation::START) == 1);
+    assert_eq!(engine.objects().len(), 1);
+    kill(running.id().cast_signed(), "INT");
+    let said = Said::of(&running.wait_with_output().unwrap());
+    assert_eq!((said.code, said.stdout.as_str()), (1, ""), "{said:?}");
+    assert!(said.stderr.contains("given up in the case core.stop-ends"), "{said:?}");
+    assert!(engine.objects().is_empty());
+    assert_eq!(std::fs::read_dir(host.path("data/conformance")).unwrap().count(), 0);
 }
 
 /// A breakage meets all of the cases, and one of them fails.
