@@ -59,7 +59,7 @@ pub(super) struct Test {
     /// are skipped
     #[arg(long)]
     plain: bool,
-    /// A script that listens on the port {port} and accepts connections; where commands are run, wharf has one
+    /// A script that listens on the port {port} and writes back what it reads; where commands are run, wharf has one
     #[arg(long, value_name = "SCRIPT")]
     listener: Option<String>,
     /// A script that connects to {host} at {port}, and succeeds if it could; where commands are run, wharf has one
@@ -104,13 +104,19 @@ impl Test {
         }
         let suite = self.suite(config, chosen)?;
         let shows = self.format == ReportFormat::Text;
-        let report = run(config, &suite, |case| {
+        let tell = |case: &CaseReport| {
             if shows {
                 // That the output cannot be written is found out when the verdicts are.
                 let _ = console.line(&told(case));
             }
-        })
-        .await?;
+        };
+        // Who has waited long enough leaves no workload behind.
+        let given_up = async {
+            if tokio::signal::ctrl_c().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let report = run(config, &suite, tell, given_up).await?;
         match self.format {
             ReportFormat::Text => print_verdicts(&report, console)?,
             ReportFormat::Json => console.json(&report)?,
@@ -120,21 +126,37 @@ impl Test {
     }
 
     fn chosen(&self) -> Result<Vec<&'static Case>> {
+        // One that chooses nothing is a mistake, also beside others that do.
+        if let Some(text) =
+            self.filter.iter().find(|text| !cases().any(|case| case.id.contains(text.as_str())))
+        {
+            return Err(Error::new(ErrorKind::Usage, format!("no case has an id that contains '{text}'"))
+                .hint("see: wharf runtime test --list"));
+        }
         let is_chosen = |case: &&Case| {
             self.filter.is_empty() || self.filter.iter().any(|text| case.id.contains(text.as_str()))
         };
-        let chosen: Vec<&'static Case> = cases().filter(is_chosen).collect();
-        if chosen.is_empty() {
-            return Err(Error::new(ErrorKind::Usage, "no case has an id that contains what --filter says")
-                .hint("see: wharf runtime test --list"));
+        Ok(cases().filter(is_chosen).collect())
+    }
+
+    /// The library, which must be a file: whether it is a plugin is another question.
+    fn file(&self) -> Result<PathBuf> {
+        let library = self.library.clone().unwrap_or_default();
+        let wrong = |why: String| {
+            Error::new(ErrorKind::Usage, format!("'{}' is no library: {why}", library.display()))
+                .hint("name the file of a plugin; see where yours lie: wharf runtime list")
+        };
+        match std::fs::metadata(&library) {
+            Ok(found) if found.is_file() => {}
+            Ok(_) => return Err(wrong("it is no file".to_owned())),
+            Err(error) => return Err(wrong(error.to_string())),
         }
-        Ok(chosen)
+        std::path::absolute(&library)
+            .map_err(|error| Error::caused(ErrorKind::Usage, library.display(), &error))
     }
 
     fn suite(&self, config: &Config, cases: Vec<&'static Case>) -> Result<Suite> {
-        let library = self.library.clone().unwrap_or_default();
-        let library = std::path::absolute(&library)
-            .map_err(|error| Error::caused(ErrorKind::Usage, library.display(), &error))?;
+        let library = self.file()?;
         let catalog = Catalog::only(&library);
         let runtime = self.runtime(&catalog)?;
         let provided = catalog.find(&runtime).map_err(Error::from)?;
@@ -142,7 +164,7 @@ impl Test {
         let plugin = stamp.map(|Stamp { plugin, version, .. }| format!("{plugin} {version}"));
         let material = self.material(config, provided.runtime, &cases)?;
         Ok(Suite {
-            library: library.clone(),
+            library,
             runtime: provided.runtime.clone(),
             plugin: plugin.unwrap_or_default(),
             material,
@@ -229,6 +251,11 @@ impl Test {
             profile: &'static str,
             sentence: &'static str,
         }
+        if self.format == ReportFormat::Junit {
+            return Err(Error::new(ErrorKind::Usage, "JUnit tells what came of cases, and --list runs none")
+                .hint("for programs: wharf runtime test --list --format json")
+                .into());
+        }
         if self.format == ReportFormat::Json {
             let listed = |case: &&Case| Listed {
                 id: case.id,
@@ -238,8 +265,19 @@ impl Test {
             console.json(&chosen.iter().map(listed).collect::<Vec<_>>())?;
             return Ok(DONE);
         }
+        let mut table = Table::new(&["CASE", "SENTENCE"]);
         for case in chosen {
-            console.line(&format!("{:24} {}", case.id, case.sentence))?;
+            table.row([case.id, case.sentence]);
+        }
+        let lines = table.render(None, None);
+        if lines.iter().all(|line| console.columns.is_none_or(|columns| line.len() <= columns)) {
+            lines.iter().try_for_each(|line| console.line(line))?;
+            return Ok(DONE);
+        }
+        // A sentence is there to be read: it is not cut.
+        for case in chosen {
+            console.line(case.id)?;
+            console.line(&format!("    {}", case.sentence))?;
         }
         Ok(DONE)
     }
@@ -287,19 +325,25 @@ fn told(case: &CaseReport) -> String {
 fn print_verdicts(report: &Report, console: &Console) -> std::io::Result<()> {
     console.line("")?;
     let mut table = Table::new(&["PROFILE", "VERDICT", "WHY"]);
-    for profile in &report.profiles {
+    for profile in report.profiles.iter().filter(|profile| profile.verdict != Verdict::NotChosen) {
         let verdict = match profile.verdict {
             Verdict::Passed => "passed",
             Verdict::Failed => "FAILED",
             Verdict::Partial => "in part",
             Verdict::NotClaimed => "not claimed",
+            Verdict::NotChosen => "not chosen",
         };
         table.row([profile.profile.as_str(), verdict, &profile.reasons.join("; ")]);
     }
     for line in table.render(None, None) {
         console.line(&line)?;
     }
-    if !report.cases.iter().any(|case| case.result == CaseResult::Passed) {
+    let count = |is: fn(&CaseResult) -> bool| report.cases.iter().filter(|case| is(&case.result)).count();
+    let passed = count(|result| *result == CaseResult::Passed);
+    let failed = count(|result| matches!(result, CaseResult::Failed(_)));
+    let skipped = count(|result| matches!(result, CaseResult::Skipped(_)));
+    console.line(&format!("\n{passed} passed, {failed} failed, {skipped} skipped"))?;
+    if passed == 0 {
         console.line("nothing was proved: no case passed")?;
     }
     Ok(())

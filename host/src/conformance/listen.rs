@@ -1,16 +1,23 @@
 //! Workloads that listen and that connect, for runtimes that run commands: this binary is known to be there.
-use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
-use std::process::ExitCode;
-use std::time::Duration;
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, TcpListener, TcpStream},
+    process::ExitCode,
+    thread,
+    time::Duration,
+};
 
 /// The first argument that makes this binary listen; the second is the port.
 pub const LISTEN_ARGUMENT: &str = "__conformance-listen";
 
-/// Accepts connections on a port of this machine, and ends each at once.
+/// Accepts connections on a port of this machine, and writes back what each sends.
 pub fn listen(port: &str) -> ExitCode {
     let Ok(port) = port.parse() else { return ExitCode::FAILURE };
     let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) else { return ExitCode::FAILURE };
-    listener.incoming().for_each(drop);
+    for connection in listener.incoming().flatten() {
+        // One that says nothing keeps nobody waiting.
+        thread::spawn(move || io::copy(&mut &connection, &mut &connection));
+    }
     ExitCode::SUCCESS
 }
 

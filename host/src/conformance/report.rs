@@ -70,6 +70,8 @@ pub enum Verdict {
     Partial,
     /// None was tried.
     NotClaimed,
+    /// None was to be tried.
+    NotChosen,
 }
 
 impl Report {
@@ -101,10 +103,11 @@ fn judge(profile: Profile, cases: &[CaseReport], all: &[&Case]) -> ProfileReport
         }
     }
     let total = all.iter().filter(|case| case.profile == profile).count();
-    if of_profile.len() < total {
+    if (1..total).contains(&of_profile.len()) {
         reasons.push(format!("{} of its {total} cases were not chosen", total - of_profile.len()));
     }
     let verdict = match passed {
+        _ if of_profile.is_empty() => Verdict::NotChosen,
         _ if failed => Verdict::Failed,
         passed if passed == total => Verdict::Passed,
         0 => Verdict::NotClaimed,
@@ -139,6 +142,6 @@ mod tests {
         assert_eq!(verdict(Profile::Logs, |at| if at == 0 { skipped() } else { passed() }), Verdict::Partial);
         assert_eq!(verdict(Profile::Logs, |at| if at == 0 { failed() } else { passed() }), Verdict::Failed);
         assert_eq!(verdict(Profile::Logs, |at| (at == 0).then_some(CaseResult::Passed)), Verdict::Partial);
-        assert_eq!(verdict(Profile::Logs, |_| None), Verdict::NotClaimed);
+        assert_eq!(verdict(Profile::Logs, |_| None), Verdict::NotChosen);
     }
 }

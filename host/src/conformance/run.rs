@@ -40,16 +40,31 @@ pub struct Suite {
     pub timeout: Duration,
 }
 
-/// Runs a suite, telling of each case when it has ended.
+/// Runs a suite, telling of each case when it has ended, until nobody wants it any more.
 ///
 /// # Errors
-/// Where no case can be run at all: a folder or a process cannot be made.
-pub async fn run(config: &Config, suite: &Suite, mut tell: impl FnMut(&CaseReport)) -> Result<Report> {
+/// Where no case can be run at all, since a folder or a process cannot be made; or where it was given up, with nothing
+/// left of the case that was under way.
+pub async fn run(
+    config: &Config,
+    suite: &Suite,
+    mut tell: impl FnMut(&CaseReport),
+    given_up: impl Future<Output = ()>,
+) -> Result<Report> {
     let folder = config.data_dir.join("conformance").join(random_id()?);
     let made = Folder::make(folder).map_err(|error| cannot(&error))?;
+    let mut given_up = std::pin::pin!(given_up);
     let mut reports = Vec::new();
     for case in &suite.cases {
-        let report = Trial { config, suite, case, folder: made.0.join(case.id) }.run().await?;
+        let hosts = [random_id()?, random_id()?];
+        let trial = Trial { config, suite, case, folder: made.0.join(case.id), hosts };
+        let report = tokio::select! {
+            report = trial.run() => report?,
+            () = &mut given_up => {
+                trial.sweep().await?;
+                return Err(Error::new(ErrorKind::Failed, format!("given up in the case {}", case.id)));
+            }
+        };
         tell(&report);
         reports.push(report);
     }
@@ -91,6 +106,7 @@ struct Trial<'a> {
     suite: &'a Suite,
     case: &'static Case,
     folder: PathBuf,
+    hosts: [String; 2],
 }
 
 impl Trial<'_> {
@@ -113,13 +129,12 @@ impl Trial<'_> {
 
     async fn steps(&self) -> Result<CaseResult> {
         make_private(&self.users_folder()).map_err(|error| cannot(&error))?;
-        let hosts = [random_id()?, random_id()?];
         let mut left = None;
         for step in 0..self.case.steps() {
-            match self.step(step, hosts.clone(), left.take()).await? {
+            match self.step(step, left.take()).await? {
                 Ok(handle) => left = handle,
                 Err(result) => {
-                    self.process(Work::Sweep { hosts: hosts.to_vec() }).await.map_err(|e| cannot(&e))?;
+                    self.sweep().await?;
                     return Ok(result);
                 }
             }
@@ -127,16 +142,21 @@ impl Trial<'_> {
         Ok(CaseResult::Passed)
     }
 
+    /// Removes what the case's hosts have.
+    async fn sweep(&self) -> Result<()> {
+        let hosts = self.hosts.to_vec();
+        self.process(Work::Sweep { hosts }).await.map(drop).map_err(|error| cannot(&error))
+    }
+
     /// Runs a step; gives what it leaves to the next one, or why the case fails.
     async fn step(
         &self,
         step: usize,
-        hosts: [String; 2],
         left: Option<Handle>,
     ) -> Result<std::result::Result<Option<Handle>, CaseResult>> {
         let port = free_port().await.map_err(|error| cannot(&error))?;
         let setting = Setting {
-            hosts,
+            hosts: self.hosts.clone(),
             material: self.suite.material.clone(),
             capabilities: self.suite.runtime.capabilities.clone(),
             port,

@@ -116,7 +116,10 @@ fn execute(mut launcher: &UnixStream) -> Result<Infallible, Stop> {
         Stop::failed(format_args!("the folder '{}' cannot be entered", order.current_dir.display()), error)
     })?;
     if let Some(count) = order.processes {
-        processes::limit(count).map_err(|error| Stop::failed("its processes cannot be limited", error))?;
+        let network = order.sandbox.as_ref().map(|sandbox| &sandbox.network);
+        let has_doors = network.is_some_and(|network| !namespaces::doors(network).is_empty());
+        processes::limit(count, has_doors)
+            .map_err(|error| Stop::failed("its processes cannot be limited", error))?;
     }
     if let Some(sandbox) = &order.sandbox {
         enter(sandbox, in_namespaces, order.try_only)?;

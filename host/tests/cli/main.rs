@@ -7,6 +7,7 @@
 )]
 mod adopt;
 mod completion;
+mod conformance;
 mod forget;
 mod harness;
 mod logs;

@@ -7,7 +7,7 @@ use std::io::Read;
 use std::process::{Command, Stdio};
 
 /// What a command writes to a terminal of so many columns.
-fn shown(mut command: Command, columns: u16) -> String {
+pub(crate) fn shown(mut command: Command, columns: u16) -> String {
     let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&ours).unwrap();
     unlockpt(&ours).unwrap();

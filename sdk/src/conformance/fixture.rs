@@ -262,14 +262,40 @@ impl Fixture {
     /// The same, and tells whether it exited with 0. One that is refused because the machine cannot enforce what it asks
     /// for ends the case: a promise that is not made is not broken.
     pub(super) async fn succeeds(&self, spec: &WorkloadSpec) -> Checked<bool> {
-        match self.deployed_unless_refused(spec).await? {
-            Ok(handle) => self.exits_with_0(&handle).await,
-            Err(error) => Err(self.untold(format!("it is refused here: {}", error.message))),
+        let handle = self.deploy_to_try(spec).await?;
+        self.exits_with_0(&handle).await
+    }
+
+    /// The same of several that run at the same time.
+    pub(super) async fn succeed_beside<const N: usize>(
+        &self,
+        specs: [&WorkloadSpec; N],
+    ) -> Checked<[bool; N]> {
+        let mut handles = Vec::new();
+        for spec in specs {
+            handles.push(self.deploy_to_try(spec).await?);
         }
+        for handle in &handles {
+            self.host.start(handle).await.doing("start")?;
+        }
+        let mut ended = [false; N];
+        for (ended, handle) in ended.iter_mut().zip(&handles) {
+            *ended = self.ends_with_0(handle).await?;
+        }
+        Ok(ended)
+    }
+
+    async fn deploy_to_try(&self, spec: &WorkloadSpec) -> Checked<Handle> {
+        let deployed = self.deployed_unless_refused(spec).await?;
+        deployed.map_err(|error| self.untold(format!("it is refused here: {}", error.message)))
     }
 
     async fn exits_with_0(&self, handle: &Handle) -> Checked<bool> {
         self.host.start(handle).await.doing("start")?;
+        self.ends_with_0(handle).await
+    }
+
+    async fn ends_with_0(&self, handle: &Handle) -> Checked<bool> {
         let exit = self.host.wait(handle).await.doing("wait")?;
         Ok(exit.code == Some(0))
     }

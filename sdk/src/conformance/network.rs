@@ -42,7 +42,7 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         id: "permissions.no-network-reached",
-        sentence: "Under the profile 'none' a workload with a port is reached at it, or it is refused by name",
+        sentence: "Under the profile 'none' a workload with a port answers at it, or it is refused by name",
         profile: Profile::Permissions,
         needs: NEEDS_LISTENER,
         steps: &[|fixture| Box::pin(no_network_reached(fixture))],

@@ -4,14 +4,23 @@ use super::case::{Breach, Case, Checked, Profile, ensure};
 use super::client::Answer;
 use super::fixture::Fixture;
 use crate::{Capability, Handle, Transport, WorkloadSpec};
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    io::{self, Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
+
+/// How long an attempt may take; what is tried lies on this machine.
+const ATTEMPT: Duration = Duration::from_secs(1);
+/// Between two attempts: there is nothing that would tell when a workload has begun to listen.
+const PAUSE: Duration = Duration::from_millis(50);
 
 const NEEDS: &[Need] = &[Need::Capability(Capability::HTTP), Need::Listener];
 
 pub(super) const CASES: &[Case] = &[
     Case {
         id: "ports.address",
-        sentence: "A running workload's port can be reached from the host at the address that is told, on this machine alone",
+        sentence: "A running workload's port answers at the address that is told, on this machine alone",
         profile: Profile::Ports,
         needs: NEEDS,
         steps: &[|fixture| Box::pin(reachable(fixture))],
@@ -52,18 +61,29 @@ pub(super) fn listener(fixture: &Fixture) -> Checked<WorkloadSpec> {
     Ok(fixture.spec_of(listener.source.clone(), listener.args(port), transport))
 }
 
-/// Starts one that is deployed, and waits until it accepts; tells where.
+/// Starts one that is deployed, and waits until it answers; tells where.
 pub(super) async fn reached(fixture: &Fixture, handle: &Handle) -> Checked<SocketAddr> {
     fixture.host.start(handle).await.doing("start")?;
     let seen = fixture.host.inspect(handle).await.doing("inspect")?;
     let told = seen.address.ok_or_else(|| Breach("it is running, and has no address".to_owned()))?;
     let address = told.parse().map_err(|_| Breach(format!("'{told}' is not ip:port")))?;
-    while connect(address).is_err() {
-        tokio::time::sleep(Duration::from_millis(50)).await;
+    while exchange(address).is_err() {
+        tokio::time::sleep(PAUSE).await;
     }
     Ok(address)
 }
 
-fn connect(address: SocketAddr) -> std::io::Result<()> {
-    std::net::TcpStream::connect_timeout(&address, Duration::from_secs(1)).map(drop)
+fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    TcpStream::connect_timeout(&address, ATTEMPT)
+}
+
+/// Sends a byte and wants it back: what an engine has in the place of its workloads' ports accepts connections that lead
+/// to nobody.
+fn exchange(address: SocketAddr) -> io::Result<()> {
+    let mut stream = connect(address)?;
+    stream.set_read_timeout(Some(ATTEMPT))?;
+    let (sent, mut received) = (*b"?", [0]);
+    stream.write_all(&sent)?;
+    stream.read_exact(&mut received)?;
+    if received == sent { Ok(()) } else { Err(io::Error::other("another byte comes back")) }
 }

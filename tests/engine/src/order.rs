@@ -137,7 +137,7 @@ pub enum Flaw {
     ConnectsAnyway,
     /// `deploy` lets what has a port and no network connect.
     ConnectsWithPort,
-    /// `deploy` lets nobody reach the port of what has no network.
+    /// `deploy` puts nobody behind the port of what has no network: connections are accepted, and end.
     HidesPort,
     /// `deploy` lets nothing connect that has a profile with all networks.
     NeverConnects,

@@ -7,8 +7,8 @@ fn main() {
     let text = fs::read_to_string(readme).expect("the SDK's README");
     let (_, code) = text.split_once("```rust\n").expect("a block of Rust");
     let (code, _) = code.split_once("```").expect("the block's end");
-    // Lines after `# ` are the documentation test's own; a file that is included has no attributes of a crate.
-    let is_kept = |line: &&str| !line.starts_with("# ") && !line.starts_with("#![");
+    // A file that is included has no attributes of a crate.
+    let is_kept = |line: &&str| !line.starts_with("#![");
     let code: String = code.lines().filter(is_kept).map(|line| format!("{line}\n")).collect();
     let out = Path::new(&env::var_os("OUT_DIR").expect("cargo sets it")).join("echo.rs");
     fs::File::create(out)

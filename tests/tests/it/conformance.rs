@@ -1,11 +1,17 @@
 //! The conformance suite: our runtimes pass it, and each of its cases finds what it is there for.
 use serde_json::json;
-use std::sync::{Mutex, PoisonError};
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::{Mutex, PoisonError},
+};
 use wharf_sdk::document::operation;
-use wharf_tests::conformance::{conforms, conforms_on, tested, with_result};
+use wharf_tests::conformance::{TOO_BUSY, conforms, conforms_on, passed, tested, with_result};
 use wharf_tests::engine::{Act, Flaw, PLUGIN, ScriptedEngine, State};
 use wharf_tests::engines::{Engine, Kind, SHELL_IMAGE};
-use wharf_tests::host::Host;
+use wharf_tests::host::{Host, Said, eventually, kill};
 
 const RUNTIME: &str = "scripted-full";
 /// Whole suites take the machine in turn.
@@ -68,8 +74,58 @@ fn what_cannot_be_enforced_for_an_ordinary_user_is_skipped_and_the_rest_passes()
     assert_eq!(with_result(&report, "failed"), Vec::<String>::new(), "{report:#}");
     assert!(with_result(&report, "passed").iter().any(|id| id == "permissions.no-reading"), "{report:#}");
     for case in report["cases"].as_array().unwrap().iter().filter(|case| case["result"] == "skipped") {
-        assert!(case["reason"].as_str().unwrap().contains("refused here"), "{case}");
+        let reason = case["reason"].as_str().unwrap();
+        assert!(reason.contains("refused here") || reason.starts_with(TOO_BUSY), "{case}");
     }
+}
+
+/// A control group with next to nothing of a processor; removed when dropped.
+struct Slow(PathBuf);
+
+impl Slow {
+    #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+    fn make() -> Option<Self> {
+        let tree = Path::new("/sys/fs/cgroup/cpu");
+        let folder = tree.join(format!("slow-{}", std::process::id()));
+        if !tree.join("cpu.cfs_quota_us").exists() || fs::create_dir(&folder).is_err() {
+            eprintln!("skipped: no group of version 1 can be made for processors");
+            return None;
+        }
+        let slow = Self(folder);
+        slow.write("cpu.cfs_quota_us", "10000");
+        Some(slow)
+    }
+
+    fn write(&self, file: &str, text: &str) {
+        fs::File::options().write(true).open(self.0.join(file)).unwrap().write_all(text.as_bytes()).unwrap();
+    }
+}
+
+impl Drop for Slow {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn a_machine_that_is_too_busy_is_told_and_is_no_failure() {
+    let Some(slow) = Slow::make() else { return };
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let host = Host::new();
+    let library = host.add_library("wharf-plugin-process").display().to_string();
+    let args = ["runtime", "test", &library, "--filter", "limits.", "--format", "json", "--timeout", "20"];
+    let wharf = host.command(&args);
+    let mut shell = Command::new("sh");
+    shell.args(["-ec", "echo $$ > \"$0\"; exec \"$@\""]).arg(slow.0.join("tasks"));
+    shell.arg(wharf.get_program()).args(wharf.get_args()).env_clear();
+    shell.envs(wharf.get_envs().filter_map(|(name, value)| Some((name, value?)))).current_dir(host.work());
+    let said = Said::of(&shell.output().unwrap());
+    assert_eq!(said.code, 0, "{said:?}");
+    let report: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(with_result(&report, "skipped"), ["limits.cpus"], "{report:#}");
+    assert_eq!(with_result(&report, "failed"), Vec::<String>::new(), "{report:#}");
+    assert!(said.stdout.contains(TOO_BUSY), "{report:#}");
+    assert_eq!(passed(&report), ["limits"]);
 }
 
 #[test]
@@ -162,6 +218,40 @@ fn a_runtime_that_claims_all_and_does_it_passes_all() {
     let (report, said) = tested(&host, PLUGIN, RUNTIME, &[]);
     assert_eq!(said.code, 0, "{report:#}");
     assert_eq!(with_result(&report, "passed").len(), breakages().len(), "{report:#}");
+}
+
+#[test]
+fn the_verdicts_are_on_what_was_chosen_and_all_is_counted() {
+    let host = Host::new();
+    let _engine = ScriptedEngine::new(&host, RUNTIME);
+    let library = host.add_library(PLUGIN).display().to_string();
+    let filter = ["--runtime", RUNTIME, "--filter", "core.stop-twice", "--filter", "limits."];
+    let said = host.ok(&[&["runtime", "test", &library][..], &filter].concat());
+    let (_, verdicts) = said.split_once("\n\n").unwrap();
+    let expected = "PROFILE   VERDICT   WHY\n\
+                    core      in part   26 of its 27 cases were not chosen\n\
+                    limits    passed    -\n\n\
+                    4 passed, 0 failed, 0 skipped\n";
+    assert_eq!(verdicts, expected);
+}
+
+#[test]
+fn who_gives_up_in_mid_case_leaves_no_workload_behind() {
+    let host = Host::new();
+    let engine = ScriptedEngine::new(&host, RUNTIME);
+    engine.order_once(operation::START, Act::Hang);
+    let library = host.add_library(PLUGIN).display().to_string();
+    let mut test =
+        host.command(&["runtime", "test", &library, "--runtime", RUNTIME, "--filter", "core.stop-ends"]);
+    let running = test.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    eventually("the workload is deployed, and its start hangs", || engine.count(operation::START) == 1);
+    assert_eq!(engine.objects().len(), 1);
+    kill(running.id().cast_signed(), "INT");
+    let said = Said::of(&running.wait_with_output().unwrap());
+    assert_eq!((said.code, said.stdout.as_str()), (1, ""), "{said:?}");
+    assert!(said.stderr.contains("given up in the case core.stop-ends"), "{said:?}");
+    assert!(engine.objects().is_empty());
+    assert_eq!(fs::read_dir(host.path("data/conformance")).unwrap().count(), 0);
 }
 
 /// A breakage meets all of the cases, and one of them fails.

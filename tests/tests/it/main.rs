@@ -26,4 +26,5 @@ mod real_servers;
 mod reconciling;
 mod sandbox;
 mod scripted;
+mod sdk_readme;
 mod watching;

@@ -1,6 +1,7 @@
 //! A workload tries to get out, as root's and as an ordinary user's.
 mod bare;
 mod caches;
+mod limits;
 mod told;
 
 use std::{
@@ -270,38 +271,6 @@ fn no_privileges_are_gained() {
         }
         assert!(host.user().is_some() || status.contains("CapBnd:\t0000000000000000"), "{status}");
         assert!(status.contains("NoNewPrivs:\t1") && status.contains("Seccomp:\t2"), "{status}");
-    }
-}
-
-#[test]
-fn limits_hold_or_are_refused_by_name() {
-    for host in hosts() {
-        let limits = ["--memory", "64m", "--pids-limit", "20", "--cpus", "0.5"];
-        let (fork, fill) = (["fork", "40"], ["fill", "200000000"]);
-        let said = try_to_run(&host, "limited", &limits, &[fork, fill].concat());
-        if said.code == 0 {
-            let logs = host.ok(&["logs", "limited"]);
-            assert_all(&logs, false, &[fork, fill].concat());
-            let cgroups = host.state_of("limited")["cgroups"].as_array().unwrap().clone();
-            assert!(!cgroups.is_empty());
-            host.ok(&["rm", "limited"]);
-            for folder in cgroups {
-                assert!(!fs::exists(folder.as_str().unwrap()).unwrap(), "{folder} is left");
-            }
-        } else {
-            assert_eq!(said.code, 6, "{said:?}");
-            assert!(said.stderr.contains("'memory_bytes' cannot be enforced on this machine"), "{said:?}");
-            assert!(host.row("limited").is_none(), "nothing is left of it");
-            let weaker = [&limits[..], &["--allow-weaker"]].concat();
-            assert_eq!(try_to_run(&host, "limited", &weaker, &[]).code, 0);
-            let status = host.ok(&["status", "limited"]);
-            let told = status.lines().find(|line| line.starts_with("Not enforced:")).unwrap();
-            assert!(["memory_bytes", "cpus"].iter().all(|limit| told.contains(limit)), "{told}");
-        }
-        // Without a group of its own an ordinary user's processes are counted in a user namespace.
-        assert_all(&attempts(&host, &["--pids-limit", "20"], &fork), false, &fork);
-        // The same processes without a limit: it is the limit that holds them.
-        assert_all(&attempts(&host, &[], &fork), true, &fork);
     }
 }
 

@@ -59,10 +59,7 @@ impl<'a> Room<'a> {
             write: Cow::Borrowed(&sandbox.write),
             current_dir: Cow::Borrowed(current_dir),
             alone: is_alone(&sandbox.network),
-            doors: match &sandbox.network {
-                Network::Ports { listen, connect } if connect.is_empty() => Cow::Borrowed(listen),
-                _ => Cow::default(),
-            },
+            doors: Cow::Borrowed(doors(&sandbox.network)),
         }
     }
 }
@@ -70,6 +67,14 @@ impl<'a> Room<'a> {
 /// Whether there is nobody that it may connect to: then it needs nobody's network.
 pub(super) fn is_alone(network: &Network) -> bool {
     matches!(network, Network::Ports { connect, .. } if connect.is_empty())
+}
+
+/// The ports through which it is reached in a network of its own.
+pub(in crate::launch) fn doors(network: &Network) -> &[u16] {
+    match network {
+        Network::Ports { listen, .. } if is_alone(network) => listen,
+        _ => &[],
+    }
 }
 
 /// Which namespaces the launcher's children will be in.

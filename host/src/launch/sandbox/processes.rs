@@ -6,8 +6,10 @@ use rustix::{
     process::{Resource, Rlimit, geteuid, getrlimit, setrlimit},
 };
 
-/// The launcher and init are in that namespace too, and a thread of init's that tends doors.
-const NOT_THE_WORKLOADS: u64 = 3;
+/// The launcher and init are in that namespace too.
+const NOT_THE_WORKLOADS: u64 = 2;
+/// The thread on which init tends doors.
+const TENDS_DOORS: u64 = 1;
 /// The first kernel that counts in each user namespace by itself. It cannot be asked: before, the call succeeds too.
 const COUNTED_SINCE: (u32, u32) = (5, 14);
 
@@ -20,9 +22,10 @@ pub(super) fn are_counted() -> bool {
     !geteuid().is_root() && version >= COUNTED_SINCE
 }
 
-/// Limits this process and its descendants.
-pub(in crate::launch) fn limit(count: u64) -> io::Result<()> {
-    let wanted = count.saturating_add(NOT_THE_WORKLOADS);
+/// Limits this process and its descendants to so many.
+pub(in crate::launch) fn limit(count: u64, has_doors: bool) -> io::Result<()> {
+    let others = if has_doors { NOT_THE_WORKLOADS + TENDS_DOORS } else { NOT_THE_WORKLOADS };
+    let wanted = count.saturating_add(others);
     let wanted = getrlimit(Resource::Nproc).maximum.map_or(wanted, |most| most.min(wanted));
     setrlimit(Resource::Nproc, Rlimit { current: Some(wanted), maximum: Some(wanted) })
 }

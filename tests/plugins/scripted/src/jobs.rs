@@ -2,10 +2,9 @@
 //!
 //! A script is known by its name (`sh -c SCRIPT NAME ARGUMENT`); none is run. All of it lives in the process that
 //! deployed it: another one sees the engine's objects alone.
-use crate::network;
+use crate::{network, port::Port};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{Ipv4Addr, TcpListener},
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -29,14 +28,13 @@ pub(crate) struct Job {
     /// Whether it is refused what its role wants.
     refused: bool,
     port: Option<u16>,
-    /// Whether nobody reaches the port.
+    /// Whether nobody is behind the port.
     hidden: bool,
     lines: watch::Sender<Vec<&'static str>>,
     /// How often it was stopped.
     stops: usize,
     task: Option<Arc<JoinHandle<()>>>,
-    /// The kernel accepts for it as long as this is held.
-    listener: Option<Arc<TcpListener>>,
+    listener: Option<Port>,
 }
 
 impl Job {
@@ -151,11 +149,7 @@ impl Jobs {
         let mut jobs = self.jobs();
         let Some(job) = jobs.get_mut(uid) else { return };
         job.task = Some(Arc::new(tokio::spawn(job.clone().play(engine.clone(), id.to_owned()))));
-        let listener = job
-            .port
-            .filter(|_| !job.hidden)
-            .and_then(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok());
-        job.listener = listener.map(Arc::new);
+        job.listener = job.port.and_then(|port| Port::open(port, !job.hidden).ok());
     }
 
     /// Ends the role.

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 mod jobs;
 mod network;
+mod port;
 mod runtime;
 mod server;
 mod takeover;
