@@ -5,6 +5,7 @@ mod demonstrated;
 mod doctoring;
 mod issue_4432;
 mod keeping;
+mod logging;
 mod losing;
 mod pulling;
 
