@@ -8,6 +8,7 @@ mod keeping;
 mod logging;
 mod losing;
 mod pulling;
+mod refusing;
 
 use serde_json::json;
 use sha2::{Digest, Sha256};
