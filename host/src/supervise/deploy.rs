@@ -205,16 +205,18 @@ impl Deployment {
         }
     }
 
-    /// Stores the handle, durably, before any of the workload's code runs (R12).
+    /// Stores the handle, durably, before any of the workload's code runs (R12). What is made anew out of what it was
+    /// may have the one that is stored.
     async fn record_handle(&self, handle: &Handle, occasion: Occasion) -> Result<()> {
         let recorded = Opaque::of(handle)
             .map_err(|error| Error::caused(ErrorKind::Failed, "the handle cannot be written", &error))?;
-        self.change(move |record| {
+        self.change_if(move |record| {
             if occasion == Occasion::Spontaneous && !may_restart(record) {
                 return Err(Error::new(ErrorKind::Conflict, "the workload is no longer to run"));
             }
+            let is_new = record.handle.as_ref() != Some(&recorded);
             record.handle = Some(recorded);
-            Ok(())
+            Ok(is_new)
         })
         .await
     }
@@ -243,17 +245,25 @@ impl Deployment {
         &self,
         change: impl FnOnce(&mut StatusRecord) -> Result<()> + Send + 'static,
     ) -> Result<()> {
+        self.change_if(|record| change(record).map(|()| true)).await
+    }
+
+    /// The same for what may be on record already: then it is not written again.
+    async fn change_if(
+        &self,
+        change: impl FnOnce(&mut StatusRecord) -> Result<bool> + Send + 'static,
+    ) -> Result<()> {
         let (store, name, uid) = (self.store.clone(), self.run.name.clone(), self.run.uid.clone());
         let work = tokio::task::spawn_blocking(move || {
-            store.update_status::<Error>(&name, &uid, |record| {
+            store.update_status::<Unwritten>(&name, &uid, |record| {
                 let gone = || Error::new(ErrorKind::NotFound, "the workload was removed");
                 let mut record = record.ok_or_else(gone)?;
-                change(&mut record)?;
-                Ok(record)
+                if change(&mut record)? { Ok(record) } else { Err(Unwritten::Same) }
             })
         });
         match work.await {
-            Ok(outcome) => outcome.map(drop),
+            Ok(Ok(_) | Err(Unwritten::Same)) => Ok(()),
+            Ok(Err(Unwritten::Failed(error))) => Err(error),
             Err(error) => Err(Error::caused(ErrorKind::Failed, "the record was not written", &error)),
         }
     }
@@ -424,6 +434,19 @@ impl Deployment {
         prove_gone(&self.client, &self.host_id, &self.run).await?;
         self.handle = None;
         Ok(true)
+    }
+}
+
+/// Why a record was left as it is.
+enum Unwritten {
+    /// It says already what it should.
+    Same,
+    Failed(Error),
+}
+
+impl<E: Into<Error>> From<E> for Unwritten {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
     }
 }
 

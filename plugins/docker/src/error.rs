@@ -1,5 +1,5 @@
 //! From what an engine says to the errors of the interface.
-use crate::engine::Flavor;
+use crate::{engine::Flavor, remedy};
 use bollard::errors::Error as Engine;
 use std::{io, path::Path};
 use wharf_sdk::{Error, ErrorCode};
@@ -44,21 +44,30 @@ pub(crate) const fn is_missing(error: &Engine) -> bool {
 
 /// An engine that cannot be asked, with the remedy. It is always `unavailable`: no evidence of anything.
 pub(crate) fn unreachable(flavor: Flavor, socket: &Path, error: &io::Error) -> Error {
-    Error::unavailable(format!("{} cannot be reached: {}", flavor.title(), trouble(socket, error)))
+    let title = flavor.title();
+    Error::unavailable(format!("{title} cannot be reached: {}", trouble(flavor, socket, error)))
 }
 
-/// What is wrong with a socket, and what to do about it.
-pub(crate) fn trouble(socket: &Path, error: &io::Error) -> String {
+/// What is wrong with a socket, and behind a semicolon what to do about it.
+pub(crate) fn trouble(flavor: Flavor, socket: &Path, error: &io::Error) -> String {
+    let why = wrong(socket, error);
+    let what = match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => remedy::start(flavor, socket),
+        io::ErrorKind::PermissionDenied => remedy::share(flavor, socket),
+        io::ErrorKind::TimedOut => "restart the engine".to_owned(),
+        _ => return why,
+    };
+    format!("{why}; {what}")
+}
+
+/// What is wrong with a socket.
+pub(crate) fn wrong(socket: &Path, error: &io::Error) -> String {
     let socket = socket.display();
     match error.kind() {
-        io::ErrorKind::NotFound => format!("there is no socket {socket}; start the engine"),
-        io::ErrorKind::PermissionDenied => format!(
-            "this user may not use {socket}; join the group that owns it, or run the engine as this user (rootless)"
-        ),
-        io::ErrorKind::ConnectionRefused => format!("nothing listens on {socket}; start the engine"),
-        io::ErrorKind::TimedOut => {
-            format!("{socket} is silent: whatever listens there does not answer; restart the engine")
-        }
+        io::ErrorKind::NotFound => format!("there is no socket {socket}"),
+        io::ErrorKind::PermissionDenied => format!("this user may not use {socket}"),
+        io::ErrorKind::ConnectionRefused => format!("nothing listens on {socket}"),
+        io::ErrorKind::TimedOut => format!("{socket} is silent: whatever listens there does not answer"),
         io::ErrorKind::InvalidData => format!("what answers on {socket} is no engine: {error}"),
         _ => format!("{socket}: {error}"),
     }

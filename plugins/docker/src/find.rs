@@ -26,7 +26,7 @@
 //! | Podman machine on macOS | `$TMPDIR/podman/podman-machine-default-api.sock` |
 use crate::{
     engine::{Engine, Flavor},
-    error::trouble,
+    error::wrong,
 };
 use futures_util::{StreamExt, stream::FuturesOrdered};
 use serde::Deserialize;
@@ -40,8 +40,16 @@ use std::{
 /// How long what may be an engine's socket is listened to.
 const SILENCE: Duration = Duration::from_millis(1500);
 /// The variables that are looked at.
-const VARIABLES: [&str; 7] =
-    ["DOCKER_HOST", "CONTAINER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "HOME", "XDG_RUNTIME_DIR", "TMPDIR"];
+const VARIABLES: [&str; 8] = [
+    "DOCKER_HOST",
+    "CONTAINER_HOST",
+    "DOCKER_CONTEXT",
+    "DOCKER_CONFIG",
+    "HOME",
+    "PATH",
+    "XDG_RUNTIME_DIR",
+    "TMPDIR",
+];
 /// The name of the context that is none.
 const DEFAULT_CONTEXT: &str = "default";
 
@@ -62,6 +70,8 @@ pub(crate) enum Found {
     Nothing {
         /// Where it was looked for, and what was there.
         tried: Vec<String>,
+        /// Its program is there: it only does not serve.
+        is_installed: bool,
     },
     /// The user says which engine, and it cannot be used.
     Unusable {
@@ -182,14 +192,29 @@ impl Surroundings {
                     tried.push(socket.display().to_string());
                 }
                 Err(error) => {
-                    tried.push(trouble(&socket, &error).replace("; ", ", "));
+                    tried.push(wrong(&socket, &error));
                     if owner == flavor {
                         broken.get_or_insert(socket);
                     }
                 }
             }
         }
-        broken.map_or(Found::Nothing { tried }, Found::Socket)
+        match broken {
+            Some(socket) => Found::Socket(socket),
+            None => Found::Nothing { tried, is_installed: self.is_installed(flavor) },
+        }
+    }
+
+    /// Whether the engine's own program is there. Docker's client may be there alone, for engines elsewhere.
+    fn is_installed(&self, flavor: Flavor) -> bool {
+        let program = match flavor {
+            Flavor::Docker => "dockerd",
+            Flavor::Podman => "podman",
+        };
+        let folders = self.variable("PATH").into_iter().flat_map(std::env::split_paths);
+        // Where services are, and an ordinary user's PATH does not lead.
+        let mut folders = folders.chain([self.root.join("usr/sbin")]);
+        folders.any(|folder| folder.join(program).is_file())
     }
 
     /// The table of sockets, those of this name first.

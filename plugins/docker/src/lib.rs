@@ -30,6 +30,7 @@ mod name;
 mod observe;
 mod profile;
 mod reference;
+mod remedy;
 mod runtime;
 mod takeover;
 mod turns;

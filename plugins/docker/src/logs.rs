@@ -11,30 +11,58 @@ use wharf_sdk::{ByteStream, LogOptions};
 pub(crate) fn open(engine: &Engine, data: &HandleData, options: LogOptions) -> ByteStream {
     let is_protocol = data.target_port.is_none();
     let since = options.since_ms.map_or(0, |ms| i32::try_from(ms / 1000).unwrap_or(i32::MAX));
+    let ask = |follow: bool, tail: Option<u64>| {
+        let tail = tail.map_or_else(|| "all".to_owned(), |lines| lines.to_string());
+        let asked = LogsOptionsBuilder::new().follow(follow).stdout(!is_protocol).stderr(true).since(since);
+        let output = engine.client.logs(&data.container, Some(asked.tail(&tail).build()));
+        output.map_ok(LogOutput::into_bytes)
+    };
     // Engines count the lines of both streams, whichever are asked for.
-    let own_tail = options.tail.filter(|_| is_protocol && !options.follow);
-    let tail = options.tail.filter(|_| own_tail.is_none());
-    let tail = tail.map_or_else(|| "all".to_owned(), |lines| lines.to_string());
-    let options = LogsOptionsBuilder::new()
-        .follow(options.follow)
-        .stdout(!is_protocol)
-        .stderr(true)
-        .since(since)
-        .tail(&tail)
-        .build();
-    let output = engine.client.logs(&data.container, Some(options));
-    let bytes = output.map_ok(LogOutput::into_bytes);
-    match own_tail {
-        None => reading(bytes),
-        Some(count) => {
-            let lines = stream::once(last(bytes, count));
+    match options.tail {
+        Some(count) if is_protocol && options.follow => {
+            let (past, all) = (ask(false, None), ask(true, None));
+            let from = async move { Ok::<_, Error>(skip(all, lines_of(past).await?.saturating_sub(count))) };
+            reading(stream::once(from).try_flatten())
+        }
+        Some(count) if is_protocol => {
+            let lines = stream::once(last(ask(false, None), count));
             reading(lines.map_ok(|lines| stream::iter(lines.into_iter().map(Ok))).try_flatten())
         }
+        tail => reading(ask(options.follow, tail)),
     }
 }
 
 fn reading(bytes: impl Stream<Item = Result<Bytes, Error>> + Send + 'static) -> ByteStream {
     ByteStream::reading(StreamReader::new(Box::pin(bytes.map_err(io::Error::other))))
+}
+
+/// How many lines there are; one that was begun counts.
+async fn lines_of(bytes: impl Stream<Item = Result<Bytes, Error>>) -> Result<u64, Error> {
+    let mut bytes = std::pin::pin!(bytes);
+    let (mut count, mut is_begun) = (0, false);
+    while let Some(part) = bytes.try_next().await? {
+        count += part.iter().map(|byte| u64::from(*byte == b'\n')).sum::<u64>();
+        is_begun = part.last().map_or(is_begun, |byte| *byte != b'\n');
+    }
+    Ok(count + u64::from(is_begun))
+}
+
+/// All but the first lines: what comes while they are counted is behind them.
+fn skip(
+    bytes: impl Stream<Item = Result<Bytes, Error>>,
+    mut lines: u64,
+) -> impl Stream<Item = Result<Bytes, Error>> {
+    bytes
+        .map_ok(move |mut part| {
+            while lines > 0 {
+                let Some(end) = part.iter().position(|byte| *byte == b'\n') else { return Bytes::new() };
+                lines -= 1;
+                drop(part.split_to(end + 1));
+            }
+            part
+        })
+        // An empty part is the end to whoever reads.
+        .try_filter(|part| std::future::ready(!part.is_empty()))
 }
 
 /// What is longer is cut: a server may write without an end.
@@ -88,5 +116,18 @@ mod tests {
         assert_eq!(lines(2).await, ["two\n", "three"]);
         assert_eq!(lines(0).await, Vec::<String>::new());
         assert_eq!(lines(9).await.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn lines_are_counted_and_left_out_however_they_come() {
+        let parts = || {
+            stream::iter(["one\ntw", "o\n", "thr", "ee"].map(|part| Ok(Bytes::from_static(part.as_bytes()))))
+        };
+        assert_eq!(lines_of(parts()).await.unwrap(), 3);
+        for (count, rest) in [(0, "one\ntwo\nthree"), (1, "two\nthree"), (2, "three"), (3, "")] {
+            let kept: Vec<Bytes> = skip(parts(), count).try_collect().await.unwrap();
+            assert!(kept.iter().all(|part| !part.is_empty()));
+            assert_eq!(kept.concat(), rest.as_bytes(), "{count}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     error::{is_missing, operation, trouble, unreachable},
     find::{Found, Surroundings, endpoint_of, socket_of},
     handle::HandleData,
-    labels, logs, observe,
+    labels, logs, observe, remedy,
     turns::Turns,
 };
 use bollard::query_parameters::{
@@ -68,14 +68,17 @@ impl ContainerRuntime {
     fn socket(&self) -> Result<&Path> {
         match &self.found {
             Found::Socket(socket) => Ok(socket),
-            Found::Nothing { tried } => Err(Error::unavailable(self.nothing(tried))),
+            Found::Nothing { tried, is_installed } => {
+                Err(Error::unavailable(self.nothing(tried, *is_installed)))
+            }
             Found::Unusable { why } => Err(Error::unavailable(why.clone())),
         }
     }
 
-    fn nothing(&self, tried: &[String]) -> String {
+    fn nothing(&self, tried: &[String], is_installed: bool) -> String {
         let title = self.flavor.title();
-        format!("no {title} was found (tried {}); install {title}, or start it", tried.join(", "))
+        let why = if is_installed { "is installed, but serves nobody" } else { "was not found" };
+        format!("{title} {why} (tried {}); {}", tried.join(", "), remedy::get(self.flavor, is_installed))
     }
 
     fn stranger(&self, socket: &Path, other: Flavor) -> String {
@@ -220,17 +223,18 @@ impl Runtime for ContainerRuntime {
         let socket = match &self.found {
             Found::Socket(socket) => socket,
             Found::Unusable { why } => return unhealthy(why.clone()),
-            Found::Nothing { tried } => {
-                return Health { state: HealthState::Undetected, message: self.nothing(tried) };
+            Found::Nothing { tried, is_installed } => {
+                let message = self.nothing(tried, *is_installed);
+                return Health { state: HealthState::Undetected, message };
             }
         };
         match Engine::reach(socket).await {
             Ok(engine) if engine.flavor != self.flavor => unhealthy(self.stranger(socket, engine.flavor)),
             Ok(engine) => match engine.instance().await {
                 Ok(_) => Health { state: HealthState::Healthy, message: String::new() },
-                Err(error) => unhealthy(trouble(socket, &error)),
+                Err(error) => unhealthy(trouble(self.flavor, socket, &error)),
             },
-            Err(error) => unhealthy(trouble(socket, &error)),
+            Err(error) => unhealthy(trouble(self.flavor, socket, &error)),
         }
     }
 

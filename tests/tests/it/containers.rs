@@ -5,15 +5,18 @@ mod demonstrated;
 mod doctoring;
 mod issue_4432;
 mod keeping;
+mod logging;
 mod losing;
 mod pulling;
+mod refusing;
 
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::os::unix::fs::symlink;
+use std::process::{Command, Stdio};
 use wharf_tests::client::Client;
 use wharf_tests::engines::{DEMO_IMAGE, Engine, Kind};
-use wharf_tests::host::{Host, demo_server, eventually};
+use wharf_tests::host::{Host, built, demo_server, eventually};
 
 /// A host that finds these engines, and no other.
 fn host(engines: &[(Kind, String)]) -> Host {
@@ -23,6 +26,18 @@ fn host(engines: &[(Kind, String)]) -> Host {
         engines.iter().map(|(kind, endpoint)| (kind.runtime().to_owned(), json!({ "endpoint": endpoint })));
     host.configure(&json!({ "runtimes": endpoints.collect::<serde_json::Map<_, _>>() }));
     host
+}
+
+/// A command of a binary that has no plugins beside it.
+fn alone(host: &Host, args: &[&str]) -> Command {
+    let (like, binary) = (host.command(args), host.path("wharf"));
+    if !binary.exists() {
+        std::fs::copy(built("wharf"), &binary).unwrap();
+    }
+    let mut command = Command::new(binary);
+    command.args(args).env_clear().envs(like.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.current_dir(host.work()).stdin(Stdio::null());
+    command
 }
 
 fn run(host: &Host, kind: Kind, name: &str, more: &[&str]) -> String {

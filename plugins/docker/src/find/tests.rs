@@ -105,7 +105,9 @@ async fn what_answers_counts_and_not_what_its_socket_is_called() {
     let machine = Machine::new();
     let socket = machine.answers("root/var/run/docker.sock", Flavor::Podman);
     assert_eq!(machine.find(Flavor::Podman).await, Found::Socket(socket));
-    let Found::Nothing { tried } = machine.find(Flavor::Docker).await else { panic!("there is no Docker") };
+    let Found::Nothing { tried, .. } = machine.find(Flavor::Docker).await else {
+        panic!("there is no Docker")
+    };
     assert!(tried[0].contains("Podman answers"), "{tried:?}");
 }
 
@@ -118,6 +120,21 @@ async fn what_does_not_answer_is_shown_unless_another_place_does() {
     assert!(matches!(machine.find(Flavor::Podman).await, Found::Nothing { .. }), "it is Docker's place");
     let works = machine.answers("user/docker.sock", Flavor::Docker);
     assert_eq!(machine.find(Flavor::Docker).await, Found::Socket(works));
+}
+
+#[tokio::test]
+async fn that_it_is_installed_is_told() {
+    let mut machine = Machine::new();
+    let is_installed = async |machine: &Machine, flavor| match machine.find(flavor).await {
+        Found::Nothing { is_installed, .. } => is_installed,
+        found => panic!("{found:?}"),
+    };
+    machine.write("root/usr/bin/docker", "its client alone");
+    machine.write("programs/podman", "");
+    assert!(!is_installed(&machine, Flavor::Docker).await && !is_installed(&machine, Flavor::Podman).await);
+    machine.write("root/usr/sbin/dockerd", "");
+    machine.set("PATH", &machine.path("programs").display().to_string());
+    assert!(is_installed(&machine, Flavor::Docker).await && is_installed(&machine, Flavor::Podman).await);
 }
 
 #[tokio::test]

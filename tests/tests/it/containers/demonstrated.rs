@@ -1,10 +1,10 @@
 //! Demonstrations of the contract with real containers: the plugin is gone and comes back; records without owners.
-use super::{add, containers, host, is_running_and_fresh, run, stale_of_three};
+use super::{add, alone, containers, host, is_running_and_fresh, run, stale_of_three};
 use serde_json::{Value, json};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use wharf_tests::engine::records;
 use wharf_tests::engines::{Engine, Kind};
-use wharf_tests::host::{Host, Said, built, demo_server};
+use wharf_tests::host::{Host, Said, demo_server};
 
 const FIELDS: [&str; 3] = ["runtime_name", "runtime_instance", "runtime_endpoint"];
 
@@ -28,17 +28,13 @@ fn reconciled(host: &Host, name: &str) -> (String, String) {
     (word("result"), word("reason"))
 }
 
-/// A command of a binary that has no plugins beside it.
-fn alone(host: &Host, args: &[&str]) -> Said {
-    let like = host.command(args);
-    let mut command = Command::new(host.path("wharf"));
-    command.args(args).env_clear().envs(like.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    Said::of(&command.current_dir(host.work()).stdin(Stdio::null()).output().unwrap())
+fn told_alone(host: &Host, args: &[&str]) -> Said {
+    Said::of(&alone(host, args).output().unwrap())
 }
 
 /// The names whose rows are stale.
 fn stale(host: &Host) -> Vec<String> {
-    let said = alone(host, &["list", "--all", "--format", "json"]);
+    let said = told_alone(host, &["list", "--all", "--format", "json"]);
     stale_of_three(&serde_json::from_str::<Vec<Value>>(&said.stdout).unwrap())
 }
 
@@ -49,7 +45,6 @@ fn r04_a_plugin_that_is_gone_makes_the_rows_of_docker_and_podman_stale_and_chang
     let host = host(&[(Kind::Docker, docker.endpoint()), (Kind::Podman, podman.endpoint())]);
     let urls = [Kind::Docker, Kind::Podman].map(|kind| run(&host, kind, kind.runtime(), &[]));
     host.run(&["--name", "plain", &demo_server()]);
-    std::fs::copy(built("wharf"), host.path("wharf")).unwrap();
     let before = records(&host);
     let file = wharf_tests::library("wharf-plugin-docker").file_name().unwrap().to_owned();
     let library = host.path("plugins").join(file);
@@ -57,10 +52,10 @@ fn r04_a_plugin_that_is_gone_makes_the_rows_of_docker_and_podman_stale_and_chang
     std::fs::rename(&library, &aside).unwrap();
     assert_eq!(stale(&host), ["docker", "podman"]);
     for (name, command) in [("docker", "stop"), ("docker", "rm"), ("podman", "restart"), ("podman", "rm")] {
-        let said = alone(&host, &[command, name]);
+        let said = told_alone(&host, &[command, name]);
         assert!(said.code == 5 && said.stderr.contains(name), "{command}: {said:?}");
     }
-    assert_eq!(alone(&host, &["reconcile"]).code, 0);
+    assert_eq!(told_alone(&host, &["reconcile"]).code, 0);
     assert_eq!(records(&host), before);
     assert!(urls.iter().all(|url| add(url) == "5"), "their supervisors go on");
     std::fs::rename(&aside, &library).unwrap();

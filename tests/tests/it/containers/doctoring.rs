@@ -1,16 +1,42 @@
 //! What `doctor` says of engines that cannot be used, and what to do about it.
+use super::{alone, host};
 use serde_json::{Value, json};
 use std::os::unix::{fs::PermissionsExt, net::UnixListener};
-use wharf_tests::host::Host;
+use std::path::Path;
+use std::process::Command;
+use wharf_tests::engines::{Engine, Kind};
+use wharf_tests::host::{Host, Said};
 
-/// What `doctor` finds out about a runtime, in words, and its remedy.
-fn told(host: &Host, runtime: &str) -> (String, String) {
-    let diagnosis: Value = serde_json::from_str(&host.wharf(&["doctor", "--format", "json"]).stdout).unwrap();
+/// What `doctor` says of a runtime.
+struct Told {
+    code: i32,
+    result: String,
+    why: String,
+    remedy: String,
+}
+
+/// The same in JSON as in words, of commands that differ in their arguments alone.
+fn told(command: impl Fn(&[&str]) -> Command, runtime: &str) -> Told {
+    let run = |args: &[&str]| Said::of(&command(args).output().unwrap());
+    let (diagnosis, words) = (run(&["doctor", "--format", "json"]), run(&["doctor"]));
+    let code = diagnosis.code;
+    let diagnosis: Value = serde_json::from_str(&diagnosis.stdout).unwrap();
     let checks = diagnosis["checks"].as_array().unwrap().iter();
     let mut of = checks.filter(|check| check["message"].as_str().unwrap().starts_with(runtime));
     let check = of.next().expect("it was looked at");
     let text = |key: &str| check[key].as_str().unwrap_or_default().to_owned();
-    (text("message"), text("remedy"))
+    let told = Told { code, result: text("result"), why: text("message"), remedy: text("remedy") };
+    let sentence = if code == 0 { "workloads can be run" } else { "workloads cannot be run" };
+    assert_eq!((words.code, &diagnosis["ok"]), (code, &json!(code == 0)), "{words:?}");
+    assert!(words.stdout.contains(&told.why) && words.stdout.contains(&told.remedy), "{words:?}");
+    assert!(words.stdout.trim_end().ends_with(sentence), "{words:?}");
+    told
+}
+
+/// Nothing but containers can be run here.
+fn without_processes(host: &Host) {
+    let library = wharf_tests::library("wharf-plugin-process").file_name().unwrap().to_owned();
+    std::fs::remove_file(host.path("plugins").join(library)).unwrap();
 }
 
 #[test]
@@ -21,15 +47,82 @@ fn the_remedy_is_the_one_for_what_is_wrong() {
     let host = Host::of_user(65534);
     host.add_plugin("docker");
     let (missing, forbidden) = (host.path("missing.sock"), host.path("forbidden.sock"));
-    let endpoint = |socket: &std::path::Path| json!({ "endpoint": format!("unix://{}", socket.display()) });
-    host.configure(&json!({
-        "runtimes": { "docker": endpoint(&missing), "podman": endpoint(&forbidden) },
-    }));
-    host.own();
+    let endpoint = |socket: &Path| json!({ "endpoint": format!("unix://{}", socket.display()) });
     let _listener = UnixListener::bind(&forbidden).unwrap();
-    std::fs::set_permissions(&forbidden, std::fs::Permissions::from_mode(0o600)).unwrap();
-    let (why, remedy) = told(&host, "docker");
-    assert!(why.contains("there is no socket") && remedy == "start the engine", "{why}: {remedy}");
-    let (why, remedy) = told(&host, "podman");
-    assert!(why.contains("may not use") && remedy.starts_with("join the group"), "{why}: {remedy}");
+    for mode in [0o600, 0o660] {
+        let (docker, podman) = if mode == 0o600 { (&missing, &forbidden) } else { (&forbidden, &missing) };
+        host.configure(&json!({ "runtimes": { "docker": endpoint(docker), "podman": endpoint(podman) } }));
+        host.own();
+        std::os::unix::fs::chown(&forbidden, Some(0), Some(0)).unwrap();
+        std::fs::set_permissions(&forbidden, std::fs::Permissions::from_mode(mode)).unwrap();
+        let told = |runtime| told(|args| host.command(args), runtime);
+        let (docker, podman) = (told("docker"), told("podman"));
+        assert_eq!((docker.code, docker.result.as_str()), (0, "warning"));
+        if mode == 0o600 {
+            assert!(docker.why.contains("there is no socket"), "{}", docker.why);
+            assert_eq!(docker.remedy, "start the engine");
+            assert!(podman.why.contains("may not use"), "{}", podman.why);
+            assert!(
+                podman.remedy.ends_with("systemctl --user enable --now podman.socket"),
+                "{}",
+                podman.remedy
+            );
+        } else {
+            assert!(docker.why.contains("may not use"), "{}", docker.why);
+            assert!(docker.remedy.contains("usermod -aG root $USER"), "its group: {}", docker.remedy);
+            assert!(podman.why.contains("there is no socket"), "{}", podman.why);
+            let serve = format!("podman system service --time=0 unix://{}", missing.display());
+            assert!(podman.remedy.ends_with(&serve), "{}", podman.remedy);
+        }
+    }
+}
+
+#[test]
+fn a_docker_that_was_stopped_is_to_be_started() {
+    let Some(mut docker) = Engine::start(Kind::Docker) else { return };
+    let host = host(&[(Kind::Docker, docker.endpoint())]);
+    without_processes(&host);
+    let works = told(|args| alone(&host, args), "docker");
+    assert_eq!((works.code, works.why.as_str(), works.remedy.as_str()), (0, "docker is healthy", ""));
+    docker.stop();
+    // A service manager that holds the socket for it leaves the file, as does an engine that was killed.
+    drop(UnixListener::bind(docker.socket()).unwrap());
+    let stopped = told(|args| alone(&host, args), "docker");
+    assert_eq!((stopped.code, stopped.result.as_str()), (1, "warning"));
+    let why = format!("docker is unhealthy: nothing listens on {}", docker.socket().display());
+    assert_eq!((stopped.why.as_str(), stopped.remedy.as_str()), (why.as_str(), "start the engine"));
+    host.add_plugin("process");
+    assert_eq!(told(|args| alone(&host, args), "docker").code, 0, "processes can be run");
+    std::fs::remove_file(docker.socket()).unwrap();
+    docker.resume();
+    assert_eq!(told(|args| alone(&host, args), "docker").why, "docker is healthy");
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
+fn a_podman_that_is_nowhere_is_to_be_installed_and_one_that_serves_nobody_to_be_asked_to() {
+    let sockets = ["/run/podman/podman.sock", "/var/run/docker.sock", "/usr/sbin/podman"];
+    if let Some(there) = sockets.iter().find(|path| Path::new(path).exists()) {
+        eprintln!("skipped: this machine has {there}");
+        return;
+    }
+    let host = Host::new();
+    host.add_plugin("docker");
+    without_processes(&host);
+    // A machine where nothing is installed.
+    let bare = |args: &[&str]| {
+        let mut command = alone(&host, args);
+        command.env("PATH", host.work()).env("HOME", host.work());
+        command
+    };
+    let missing = told(bare, "podman");
+    assert_eq!((missing.code, missing.result.as_str()), (1, "warning"));
+    assert!(missing.why.starts_with("podman is undetected: Podman was not found (tried "), "{}", missing.why);
+    assert!(missing.why.contains("/run/podman/podman.sock"), "{}", missing.why);
+    assert!(missing.remedy.starts_with("install Podman, then "), "{}", missing.remedy);
+    assert!(missing.remedy.ends_with("enable --now podman.socket"), "{}", missing.remedy);
+    host.script("podman", "exit 1");
+    let silent = told(bare, "podman");
+    assert!(silent.why.contains("Podman is installed, but serves nobody"), "{}", silent.why);
+    assert!(silent.remedy.starts_with("let Podman serve its socket: systemctl "), "{}", silent.remedy);
 }

@@ -1,6 +1,7 @@
 //! Which container is a workload's: the same again as long as it is the same, and never the user's own.
 use super::{add, containers, host, is_running_and_fresh, run};
 use wharf_tests::engines::{DEMO_IMAGE, Engine, Kind};
+use wharf_tests::host::Host;
 
 fn id_of(engine: &Engine, uid: &str) -> String {
     let filter = format!("label=wharf.uid={uid}");
@@ -39,6 +40,46 @@ fn docker_keeps_the_container_of_an_unchanged_specification() {
 #[test]
 fn podman_keeps_the_container_of_an_unchanged_specification() {
     keeps(Kind::Podman);
+}
+
+/// The points that a supervisor reaches while a command starts its workload, from one on to another.
+fn reached(host: &Host, command: &[&str], from: &str, to: &str) -> Vec<String> {
+    let trace = host.path("trace");
+    let output = host.command(command).env("WHARF_FAILPOINT_TRACE", &trace).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = std::fs::read_to_string(&trace).unwrap();
+    std::fs::remove_file(&trace).unwrap();
+    let points = text.lines().filter_map(|line| line.strip_prefix("supervisor ")?.split(' ').nth(1));
+    let after = points.skip_while(|point| *point != from);
+    let between: Vec<_> = after.take_while(|point| *point != to).map(str::to_owned).collect();
+    assert!(!between.is_empty(), "{text}");
+    between
+}
+
+/// What is started again is on record already, by the id that it keeps.
+fn is_on_record(kind: Kind) {
+    let Some(engine) = Engine::start(kind) else { return };
+    let host = host(&[(kind, engine.endpoint())]);
+    let writes = |command: &[&str]| {
+        let between = reached(&host, command, "deploy.after", "handle.recorded");
+        between.iter().filter(|point| *point == "rename.after").count()
+    };
+    assert_eq!(writes(&["run", "--runtime", kind.runtime(), "--name", "kept", DEMO_IMAGE]), 1);
+    host.ok(&["stop", "kept"]);
+    let handle = host.record("kept")["handle"].clone();
+    assert_eq!(writes(&["start", "kept"]), 0);
+    assert_eq!(host.record("kept")["handle"], handle);
+    host.ok(&["rm", "kept"]);
+}
+
+#[test]
+fn docker_starts_what_it_has_kept_without_writing_its_handle_again() {
+    is_on_record(Kind::Docker);
+}
+
+#[test]
+fn podman_starts_what_it_has_kept_without_writing_its_handle_again() {
+    is_on_record(Kind::Podman);
 }
 
 /// A supervisor dies when it has attached what it keeps, and not yet started it: Docker has closed the input by then.

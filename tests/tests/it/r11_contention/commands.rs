@@ -1,5 +1,5 @@
 //! What the hundred do, and what they may be told.
-use super::hundred::{NAMES, RUNTIMES, server};
+use super::world::{NAMES, World, server};
 use serde_json::Value;
 use std::{collections::BTreeMap, fmt, sync::Mutex};
 use wharf_tests::host::{Host, Said};
@@ -19,10 +19,11 @@ pub(super) struct Done {
 }
 
 /// The commands of one of the hundred, from its number: a sequence that differs from everybody else's.
-pub(super) fn command(host: &Host, number: u64, round: u64) -> Done {
+pub(super) fn command(world: &World, number: u64, round: u64) -> Done {
+    let (host, runtimes) = (&world.host, world.runtimes);
     let mixed = (number * 0x9E37_79B9 + round * 0x85EB_CA6B) >> 7;
     let chosen = |divisor: u64, many: usize| usize::try_from(mixed / divisor % many as u64).unwrap();
-    let (name, runtime) = (NAMES[chosen(1, NAMES.len())], RUNTIMES[chosen(7, RUNTIMES.len())]);
+    let (name, runtime) = (NAMES[chosen(1, NAMES.len())], runtimes[chosen(7, runtimes.len())]);
     let server = server(runtime);
     let (what, args): (_, Vec<&str>) = match chosen(31, 15) {
         0 => ("list", vec!["list", "--all", "--format", "json"]),
@@ -59,9 +60,11 @@ impl Done {
     /// What a command may say while others do what they want with the same workload: done, not found, or in conflict.
     /// A start that another command gives up fails, and says by whom. A workload without an owner has none to ask, and
     /// who was proven to have it may have it no more.
-    fn is_expected(&self) -> bool {
+    fn is_expected(&self, may_be_late: bool) -> bool {
         match self.said.code {
             0 | 4 => true,
+            // An engine that has too much to do says nothing in time, which is no evidence of anything.
+            5 | 7 if may_be_late && self.said.stderr.contains("took longer than") => true,
             3 => !["list", "run", "reconcile"].contains(&self.what),
             1 => self.said.stderr.contains("while it was starting"),
             5 => ["has no owner", "any more"].iter().any(|why| self.said.stderr.contains(why)),
@@ -71,20 +74,18 @@ impl Done {
 }
 
 impl Tally {
-    pub(super) fn add(&self, done: &Done) {
-        if !done.is_expected() {
+    pub(super) fn add(&self, done: &Done, may_be_late: bool) {
+        if !done.is_expected(may_be_late) {
             self.surprises.lock().unwrap().push(format!("{:?}: {:?}", done.args, done.said));
         }
         *self.told.lock().unwrap().entry((done.what.to_owned(), done.said.code)).or_insert(0) += 1;
     }
 
-    /// Every command has succeeded at least once, and none was told what it should not have been.
-    pub(super) fn check(&self) {
+    /// Each of these has succeeded at least once, and none was told what it should not have been.
+    pub(super) fn check(&self, must_succeed: &[&str]) {
         let told = self.told.lock().unwrap();
-        let all =
-            ["list", "status", "start", "stop", "rm", "restart", "reconcile", "forget", "orphan", "run"];
-        for what in all {
-            assert!(told.contains_key(&(what.to_owned(), 0)), "no {what} ever succeeded: {told:?}");
+        for what in must_succeed {
+            assert!(told.contains_key(&((*what).to_owned(), 0)), "no {what} ever succeeded: {told:?}");
         }
         let surprises = self.surprises.lock().unwrap();
         assert!(surprises.is_empty(), "{} surprises:\n{}", surprises.len(), surprises.join("\n"));

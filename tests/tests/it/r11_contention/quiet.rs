@@ -1,5 +1,5 @@
 //! What must be so once all is quiet.
-use super::hundred::{RUNTIMES, World, server};
+use super::world::{World, server};
 use serde_json::{Value, json};
 use std::fs;
 use wharf_tests::engine::{Object, State};
@@ -38,9 +38,9 @@ pub(super) fn adopt_the_rest(host: &Host) {
 }
 
 /// A runtime of which no workload is left is asked by no listing, which then has none of its orphans.
-pub(super) fn let_all_be_asked(host: &Host) {
-    for runtime in RUNTIMES {
-        host.ok(&["run", "--runtime", runtime, "--name", &format!("asks-{runtime}"), &server(runtime)]);
+pub(super) fn let_all_be_asked(world: &World) {
+    for runtime in world.runtimes {
+        world.host.ok(&["run", "--runtime", runtime, "--name", &format!("asks-{runtime}"), &server(runtime)]);
     }
 }
 
@@ -69,7 +69,7 @@ pub(super) fn check(world: &World) {
     let forgotten = orphans.iter().any(|row| row["runtime_name"] == "process");
     assert!(ghosts.is_empty() || forgotten, "no record knows {ghosts:?}");
     // What `rm --forget` left is an orphan, and nothing else is.
-    for object in all_objects(world).filter(|object| !objects.contains(&object.id)) {
+    for (_, object) in world.objects().into_iter().filter(|(_, object)| !objects.contains(&object.id)) {
         assert!(orphans.iter().any(|row| row["uid"] == object.uid), "nobody knows {object:?}: {orphans:?}");
     }
 }
@@ -85,12 +85,12 @@ fn check_one(world: &World, row: &Value) -> (Vec<i32>, Option<String>) {
     let is_running = record["status"] == "running";
     if is_running {
         assert_eq!(record["desired"], "running", "{record}");
-        assert_eq!(pids.len(), if runtime == RUNTIMES[0] { 3 } else { 1 }, "{record}");
+        assert_eq!(pids.len(), if runtime == "process" { 3 } else { 1 }, "{record}");
         assert!(pids.iter().all(|pid| runs(*pid)), "{record}");
     } else {
         assert!(record["process_id"].is_null(), "{record}");
     }
-    if runtime != RUNTIMES[0] {
+    if runtime != "process" {
         let runs = object.as_ref().is_some_and(|object| object.state == State::Running);
         assert_eq!(runs, is_running, "{record} {object:?}");
     }
@@ -106,17 +106,10 @@ fn processes_of(record: &Value) -> Vec<i32> {
         .collect()
 }
 
-fn all_objects(world: &World) -> impl Iterator<Item = Object> + '_ {
-    world.engines.iter().flat_map(|engine| engine.objects())
-}
-
 /// What the owner has of a uid, and no other engine.
 fn object_of(world: &World, runtime: &str, uid: &str) -> Option<Object> {
-    let mut found = Vec::new();
-    for (engine, name) in world.engines.iter().zip(&RUNTIMES[1..]) {
-        let of_uid = engine.objects().into_iter().filter(|object| object.uid == uid);
-        found.extend(of_uid.map(|object| (*name, object)));
-    }
+    let mut found = world.objects();
+    found.retain(|(_, object)| object.uid == uid);
     assert!(found.len() < 2 && found.iter().all(|(name, _)| *name == runtime), "{runtime} {found:?}");
     found.pop().map(|(_, object)| object)
 }
@@ -138,5 +131,5 @@ pub(super) fn remove_everything(world: &World) {
     }
     host.assert_nothing_runs();
     assert_eq!(host.leftovers(), Vec::<String>::new());
-    assert_eq!(all_objects(world).count(), 0);
+    assert_eq!(world.objects(), []);
 }

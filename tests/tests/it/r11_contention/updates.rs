@@ -1,5 +1,5 @@
 //! No update is lost: whoever looks at the records all the time sees each of their versions once, and none come back.
-use super::hundred::NAMES;
+use super::world::NAMES;
 use serde_json::Value;
 use std::{collections::BTreeMap, fs, sync::Mutex};
 use wharf_tests::host::Host;
