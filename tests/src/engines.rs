@@ -35,6 +35,15 @@ impl Kind {
         }
     }
 
+    /// The other one.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Docker => Self::Podman,
+            Self::Podman => Self::Docker,
+        }
+    }
+
     const fn program(self) -> &'static str {
         match self {
             Self::Docker => "dockerd",

@@ -1,5 +1,7 @@
 //! A real host in a temporary folder: the binary `wharf` with records of its own, and an eye on its processes.
 use crate::library;
+use crate::programs::wharf_alone;
+pub use crate::programs::{built, demo_server};
 use serde_json::Value;
 use std::{
     fs,
@@ -45,20 +47,8 @@ pub struct Host {
     is_bare: bool,
 }
 
-/// A program that the build made: beside the test's own, or in the folder above.
-pub fn built(name: &str) -> PathBuf {
-    let exe = std::env::current_exe().expect("the test has a path");
-    let found = exe.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|path| path.is_file());
-    found.unwrap_or_else(|| panic!("{name} is not built; run: cargo test --workspace"))
-}
-
-/// The server that comes with the repository, as a SERVER.
-pub fn demo_server() -> String {
-    built("wharf-demo-server").display().to_string()
-}
-
 impl Host {
-    /// A host with the plugins of this build and nothing else.
+    /// A host with the process runtime and nothing else.
     #[expect(clippy::new_without_default, reason = "making one starts something")]
     pub fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("wharf-").tempdir().expect("a temporary folder");
@@ -165,10 +155,10 @@ impl Host {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = match self.is_bare {
             true => Command::new(built("wharf-without-namespaces")),
-            false => Command::new(built("wharf")),
+            false => Command::new(wharf_alone()),
         };
         command
-            .args(self.is_bare.then(|| built("wharf")))
+            .args(self.is_bare.then(wharf_alone))
             .args(args)
             .env_clear()
             .current_dir(self.work())
@@ -205,7 +195,7 @@ impl Host {
         let environment = wharf.get_envs().filter_map(|(name, value)| Some((name, value?)));
         let mut strace = Command::new("strace");
         strace.args(["--quiet=all", "--follow-forks", "--decode-fds=path"]).args(options);
-        strace.arg("--output").arg(trace).arg(built("wharf")).args(args);
+        strace.arg("--output").arg(trace).arg(wharf_alone()).args(args);
         strace.env_clear().envs(environment).current_dir(self.folder.path()).stdin(Stdio::null());
         strace
     }

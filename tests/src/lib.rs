@@ -15,6 +15,7 @@ pub mod toolhive;
 mod contained;
 mod copies;
 mod library;
+mod programs;
 mod rack;
 mod records;
 

@@ -224,8 +224,9 @@ impl Runtime for ContainerRuntime {
             Found::Socket(socket) => socket,
             Found::Unusable { why } => return unhealthy(why.clone()),
             Found::Nothing { tried, is_installed } => {
-                let message = self.nothing(tried, *is_installed);
-                return Health { state: HealthState::Undetected, message };
+                // Its program is a trace: it may have workloads here, although it serves nobody now.
+                let state = if *is_installed { HealthState::Unhealthy } else { HealthState::Undetected };
+                return Health { state, message: self.nothing(tried, *is_installed) };
             }
         };
         match Engine::reach(socket).await {

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use std::{fs, io::Write, process::Stdio};
 use wharf_tests::client::Client;
 use wharf_tests::engine::{SideBySide, foreign, records};
-use wharf_tests::host::{Host, demo_server};
+use wharf_tests::host::{Host, Said, demo_server};
 
 #[test]
 fn r07_a_workload_that_one_runtime_alone_shows_is_adopted_and_nothing_else_in_its_file_changes() {
@@ -45,6 +45,27 @@ fn r07_what_no_runtime_shows_is_not_adopted_on_proof_and_can_be_by_hand() {
     assert_eq!(host.run_config("demo")["runtime_name"], "");
     host.ok(&["adopt", "demo", "--runtime", "process"]);
     assert_eq!(host.run_config("demo"), owned);
+}
+
+/// Podman needs no service to have workloads: who finds its program cannot know that it has none.
+#[test]
+fn r07_nothing_is_adopted_while_an_engine_is_installed_that_serves_nobody() {
+    let host = Host::new();
+    host.add_plugin("docker");
+    host.run(&["--runtime", "process", "--name", "web", &demo_server()]);
+    host.change_run_config("web", |config| config["runtime_name"] = json!(""));
+    let before = host.run_config("web");
+    host.script("podman", "exit 1");
+    for args in [&["adopt", "web"][..], &["reconcile"]] {
+        let mut command = host.command(args);
+        command.env("PATH", host.work()).env("HOME", host.work());
+        let said = Said::of(&command.output().unwrap());
+        let told = format!("{}{}", said.stdout, said.stderr);
+        assert!(told.contains("Podman is installed, but serves nobody"), "{args:?}: {said:?}");
+        assert_eq!(host.run_config("web"), before, "{args:?}");
+    }
+    host.ok(&["adopt", "web", "--runtime", "process"]);
+    assert_eq!(host.row("web").unwrap()["status"], "running");
 }
 
 #[test]

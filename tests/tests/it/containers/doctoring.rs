@@ -123,6 +123,10 @@ fn a_podman_that_is_nowhere_is_to_be_installed_and_one_that_serves_nobody_to_be_
     assert!(missing.remedy.ends_with("enable --now podman.socket"), "{}", missing.remedy);
     host.script("podman", "exit 1");
     let silent = told(bare, "podman");
-    assert!(silent.why.contains("Podman is installed, but serves nobody"), "{}", silent.why);
+    assert!(
+        silent.why.starts_with("podman is unhealthy: Podman is installed, but serves nobody"),
+        "{}",
+        silent.why
+    );
     assert!(silent.remedy.starts_with("let Podman serve its socket: systemctl "), "{}", silent.remedy);
 }

@@ -66,7 +66,9 @@ const PUBLISHED: [&str; 6] =
 /// What both engines have in common.
 fn taken_over(kind: Kind) {
     let Some(engine) = Engine::start(kind) else { return };
-    let host = host(&[&engine]);
+    // Whoever leaves a trace on this machine is asked too.
+    let Some(other) = Engine::start(kind.other()) else { return };
+    let host = host(&[&engine, &other]);
     let toolhive = ToolHive::of(&host);
     let web = make(&engine, "web", true, &PUBLISHED);
     // As ToolHive isolates: nothing is published, and what would reach it is another container.
@@ -157,7 +159,8 @@ fn r07_of_two_engines_none_is_believed_while_both_claim_or_one_is_down() {
 #[test]
 fn r04_a_container_that_was_taken_over_and_its_engine_go_and_come_back() {
     let Some(mut docker) = Engine::start(Kind::Docker) else { return };
-    let host = host(&[&docker]);
+    let Some(podman) = Engine::start(Kind::Podman) else { return };
+    let host = host(&[&docker, &podman]);
     let toolhive = ToolHive::of(&host);
     toolhive.workload("web", DEMO_IMAGE, &http(0));
     let first = make(&docker, "web", true, &PUBLISHED);

@@ -1,0 +1,34 @@
+//! The programs that the build made.
+use std::{fs, path::PathBuf, sync::OnceLock};
+
+/// A program that the build made: beside the test's own, or in the folder above.
+pub fn built(name: &str) -> PathBuf {
+    let exe = std::env::current_exe().expect("the test has a path");
+    let found = exe.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|path| path.is_file());
+    found.unwrap_or_else(|| panic!("{name} is not built; run: cargo test --workspace"))
+}
+
+/// The command in a folder where no plugin lies beside it, as in the build's own: a runtime that leaves a trace on this
+/// machine has a word in who may adopt what (R07), and no host of a test has more of them than it was given.
+pub fn wharf_alone() -> PathBuf {
+    static ALONE: OnceLock<PathBuf> = OnceLock::new();
+    ALONE
+        .get_or_init(|| {
+            let built = built("wharf");
+            let folder = built.with_file_name("alone");
+            fs::create_dir_all(&folder).expect("a folder for the command");
+            // Several test binaries may do this at the same time, and the build may have replaced what is there.
+            let (link, linked) = (folder.join(std::process::id().to_string()), folder.join("wharf"));
+            fs::hard_link(built, &link).expect("the command can be linked");
+            fs::rename(&link, &linked).expect("a link can be renamed");
+            // Where both are the same file already, rename(2) does nothing.
+            let _ = fs::remove_file(link);
+            linked
+        })
+        .clone()
+}
+
+/// The server that comes with the repository, as a SERVER.
+pub fn demo_server() -> String {
+    built("wharf-demo-server").display().to_string()
+}
