@@ -7,6 +7,7 @@ mod issue_4432;
 mod keeping;
 mod losing;
 mod pulling;
+mod served;
 
 use serde_json::json;
 use sha2::{Digest, Sha256};
