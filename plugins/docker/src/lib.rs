@@ -29,6 +29,7 @@ mod mounts;
 mod name;
 mod observe;
 mod profile;
+mod proof;
 mod reference;
 mod runtime;
 mod takeover;

@@ -6,6 +6,7 @@ use crate::{
     find::{Found, Surroundings, endpoint_of, socket_of},
     handle::HandleData,
     labels, logs, observe,
+    proof::Kept,
     turns::Turns,
 };
 use bollard::query_parameters::{
@@ -35,6 +36,7 @@ pub(crate) struct ContainerRuntime {
     found: Found,
     /// The engine that answered last. An engine that went away may come back as another version.
     engine: Mutex<Option<Arc<Engine>>>,
+    pub(crate) proven: Kept,
 }
 
 /// This runtime's part of the user's configuration.
@@ -61,11 +63,11 @@ impl ContainerRuntime {
         Ok(engine)
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, Option<Arc<Engine>>> {
+    pub(crate) fn known(&self) -> std::sync::MutexGuard<'_, Option<Arc<Engine>>> {
         self.engine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn socket(&self) -> Result<&Path> {
+    pub(crate) fn socket(&self) -> Result<&Path> {
         match &self.found {
             Found::Socket(socket) => Ok(socket),
             Found::Nothing { tried } => Err(Error::unavailable(self.nothing(tried))),
@@ -109,14 +111,6 @@ impl ContainerRuntime {
         if error.code == ErrorCode::Unavailable {
             *self.known() = None;
         }
-    }
-
-    pub(crate) async fn instance_of(&self, engine: &Engine) -> Result<String> {
-        let socket = self.socket()?;
-        engine.instance().await.map_err(|error| {
-            *self.known() = None;
-            unreachable(self.flavor, socket, &error)
-        })
     }
 
     async fn observe(&self, handle: &Handle) -> Result<Observation> {
@@ -207,11 +201,12 @@ impl Runtime for ContainerRuntime {
             turns: Turns::default(),
             found,
             engine: Mutex::default(),
+            proven: Kept::default(),
         })
     }
 
     async fn instance(&self) -> Result<Instance> {
-        let instance = self.instance_of(&*self.engine().await?).await?;
+        let instance = self.prove_and_keep(&*self.engine().await?).await?;
         Ok(Instance { instance, endpoint: endpoint_of(self.socket()?) })
     }
 
@@ -226,7 +221,7 @@ impl Runtime for ContainerRuntime {
         };
         match Engine::reach(socket).await {
             Ok(engine) if engine.flavor != self.flavor => unhealthy(self.stranger(socket, engine.flavor)),
-            Ok(engine) => match engine.instance().await {
+            Ok(engine) => match engine.prove().await {
                 Ok(_) => Health { state: HealthState::Healthy, message: String::new() },
                 Err(error) => unhealthy(trouble(socket, &error)),
             },
@@ -279,10 +274,7 @@ impl Runtime for ContainerRuntime {
 
     async fn list(&self) -> Result<Listing> {
         let engine = self.engine().await?;
-        let label = format!("{}={}", labels::HOST_ID, self.host_id);
-        let listed = engine.list_with_instance(&[label]).await;
-        let (instance, mut seen) =
-            listed.map_err(|error| self.failed("the containers cannot be listed", &error))?;
+        let (instance, mut seen) = self.list_ours(&engine).await?;
         // What has no uid is no workload's, whoever wrote our label on it.
         seen.retain(|seen| seen.label(labels::UID).is_some());
         let count = seen.len();

@@ -20,7 +20,7 @@ fn one_list(kind: Kind, info: &str) {
     let path = |request: String| request.split('?').next().unwrap_or_default().to_owned();
     let asked: Vec<String> = tap.requests().into_iter().map(path).collect();
     assert_eq!(asked.len(), 4, "{asked:?}");
-    assert!(asked[0] == "GET /version" && asked[1].ends_with(info), "{asked:?}");
+    assert!(asked[0] == "GET /_ping" && asked[1].ends_with(info), "{asked:?}");
     assert_eq!(asked[2..], ["GET /containers/json", "GET /images/json"]);
     host.ok(&["rm", "--all"]);
 }
