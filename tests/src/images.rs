@@ -48,7 +48,7 @@ impl Image {
         let without = ["site-packages", "dist-packages", "test"].map(|name| standard.join(name));
         let without: Vec<PathBuf> = without.into_iter().chain(build).collect();
         let extensions = [standard.join("lib-dynload"), packages.clone()].map(|folder| extensions(&folder));
-        let linked = libraries(&[&[program.clone()], &extensions.concat()[..]].concat());
+        let linked = libraries(&[std::slice::from_ref(&program), &extensions.concat()].concat());
         let changes = vec![
             format!("ENV PYTHONPATH={}", packages.display()),
             format!(r#"ENTRYPOINT ["{}", "-m", "mcp_server_time"]"#, program.display()),

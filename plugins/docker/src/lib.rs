@@ -16,6 +16,7 @@ mod container;
 mod credentials;
 mod deploy;
 mod digest;
+mod ending;
 mod engine;
 mod error;
 mod find;

@@ -1,6 +1,6 @@
 //! The runtime's operations.
 use crate::{
-    attach, container,
+    attach, container, ending,
     engine::{Engine, Flavor},
     error::{is_missing, operation, trouble, unreachable},
     find::{Found, Surroundings, endpoint_of, socket_of},
@@ -114,21 +114,27 @@ impl ContainerRuntime {
     }
 
     async fn observe(&self, handle: &Handle) -> Result<Observation> {
+        self.observe_process(handle).await.map(|(observation, _)| observation)
+    }
+
+    /// What is seen of a workload, and its first process as its engine counts.
+    async fn observe_process(&self, handle: &Handle) -> Result<(Observation, Option<i32>)> {
         let data = HandleData::read(handle)?;
         let engine = self.engine().await?;
         let seen = engine.inspect(&data.container).await;
         let seen = seen.map_err(|error| self.failed("the container cannot be inspected", &error))?;
+        let pid = seen.pid();
         if data.taken.is_some() {
             let mut observation = observe::of_taken_inspection(seen, &data)?;
             (observation.uid, observation.host_id) = (handle.uid.clone(), self.host_id.clone());
             observation.handle = Some(handle.clone());
-            return Ok(observation);
+            return Ok((observation, pid));
         }
         let observation = observe::of_inspection(seen)?;
         if observation.uid != handle.uid || observation.host_id != self.host_id {
             return Err(Error::not_found("the container with the recorded id is another workload's"));
         }
-        Ok(observation)
+        Ok((observation, pid))
     }
 
     /// Whether the workload has no container any more: what is another's must not be touched.
@@ -285,8 +291,12 @@ impl Runtime for ContainerRuntime {
     async fn wait(&self, handle: &Handle) -> Result<Exit> {
         let data = HandleData::read(handle)?;
         // To the engine it is at its end already.
-        if self.observe(handle).await?.state == WorkloadState::Created {
+        let (seen, pid) = self.observe_process(handle).await?;
+        if seen.state == WorkloadState::Created {
             return Err(Error::precondition("the container has not been started"));
+        }
+        if let (Flavor::Podman, Some(pid)) = (self.flavor, pid) {
+            ending::of(&data.container, pid).await;
         }
         let engine = self.engine().await?;
         let options = WaitContainerOptionsBuilder::new().condition("not-running").build();

@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "the table is what it is for")]
 mod aims;
 mod client;
+mod containers;
 mod exits;
 mod host;
 mod listing;
@@ -28,7 +29,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 type Measure = fn() -> Result<Value>;
 
 /// What can be measured.
-const TOPICS: [(&str, Measure); 7] = [
+const TOPICS: [(&str, Measure); 8] = [
     ("proxy", proxy::measure),
     ("peers", peers::measure),
     ("starts", starts::measure),
@@ -36,6 +37,7 @@ const TOPICS: [(&str, Measure); 7] = [
     ("plugins", plugins::measure),
     ("listing", listing::measure),
     ("exits", exits::measure),
+    ("containers", containers::measure),
 ];
 
 fn main() -> ExitCode {
