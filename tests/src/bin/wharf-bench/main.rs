@@ -1,7 +1,7 @@
 //! What wharf costs, each figure beside its floor in the same run.
 //!
-//! `cargo run --release -p wharf-tests --bin wharf-bench [-- [--json FILE] [TOPIC]...]`; all topics take about a
-//! minute, on this machine alone. Builds the workspace first where `wharf` is not beside this binary. After changes:
+//! `cargo run --release -p wharf-tests --bin wharf-bench [-- [--json FILE] [TOPIC]...]`; all topics take some
+//! minutes, `containers` most of them, on this machine alone. Builds the workspace first where `wharf` is not beside this binary. After changes:
 //! `cargo build --release --workspace`.
 #![expect(clippy::print_stdout, reason = "the table is what it is for")]
 mod aims;

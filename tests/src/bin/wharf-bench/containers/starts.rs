@@ -70,7 +70,8 @@ fn ours(side: &Side, options: &[&str]) -> Result<Duration> {
     let url = side.run(NAME, options);
     until_it_answers(&url)?;
     let took = began.elapsed();
-    side.host.ok(&["rm", NAME]);
+    // The server has no ear for the signal that asks it to end, and all would be waited for.
+    side.host.ok(&["rm", "--timeout", "0", NAME]);
     Ok(took)
 }
 
@@ -82,6 +83,8 @@ fn over_a_port(side: &Side) -> Result<Duration> {
     side.engine.client(&[&["run", "--detach", "--name", NAME, "--publish", &publish], &server[..]].concat());
     until_it_answers(&format!("http://127.0.0.1:{port}/mcp"))?;
     let took = began.elapsed();
+    // As above: Podman's own removal would wait.
+    side.engine.client(&["kill", NAME]);
     side.engine.client(&["rm", "--force", NAME]);
     Ok(took)
 }
