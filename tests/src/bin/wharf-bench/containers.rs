@@ -48,7 +48,7 @@ impl Side {
 
     fn lead_to(&self, socket: &Path) -> io::Result<()> {
         match fs::remove_file(self.place()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => symlink(socket, self.place()),
         }
     }

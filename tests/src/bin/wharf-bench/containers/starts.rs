@@ -15,8 +15,11 @@ const STARTS: usize = 9;
 /// The name of the workload, and of the client's container.
 const NAME: &str = "bench";
 
-/// How a server is reached, with a start of each.
-const WAYS: [(&str, fn(&Side) -> Result<Duration>, fn(&Side) -> Result<Duration>); 2] = [
+/// Starts a server, and tells how long that took.
+type Start = fn(&Side) -> Result<Duration>;
+
+/// How a server is reached, with wharf's start and the client's.
+const WAYS: [(&str, Start, Start); 2] = [
     ("port", |side| ours(side, &["--transport", "streamable-http"]), over_a_port),
     ("stdio", |side| ours(side, &[]), over_stdio),
 ];
