@@ -1,6 +1,9 @@
 //! Real engines of a test's own: each in a temporary folder, with its own socket and data, ended and removed with the
 //! test (`tests/engines/`).
-use crate::host::{built, has_tool};
+use crate::{
+    host::{built, has_tool},
+    images::{Image, libraries},
+};
 use std::{
     fs,
     os::unix::process::CommandExt,
@@ -131,7 +134,8 @@ impl Engine {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    pub(crate) fn command(&self, args: &[&str]) -> Command {
+    /// Its own client with a command, not yet run.
+    pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(self.kind.runtime());
         match self.kind {
             Kind::Docker => command.arg("--host"),
@@ -154,7 +158,7 @@ impl Engine {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let root = folder.path().join("root");
         let server = built("wharf-demo-server");
-        for library in libraries(&server) {
+        for library in libraries(std::slice::from_ref(&server)) {
             copy(&library, &root.join(library.strip_prefix("/").expect("an absolute path")));
         }
         copy(&server, &root.join("server"));
@@ -183,7 +187,17 @@ impl Engine {
         let archive = root.with_extension("tar");
         let packed = Command::new("tar").arg("-cf").arg(&archive).arg("-C").arg(root).arg(".").status();
         assert!(packed.is_ok_and(|status| status.success()), "tar");
-        self.client(&["import", "--change", change, &archive.display().to_string(), image]);
+        self.import_archive(&archive, &[change.to_owned()], image);
+    }
+
+    /// Takes an image that was packed.
+    pub fn add(&self, image: &Image) {
+        self.import_archive(&image.archive(), image.changes(), image.name());
+    }
+
+    fn import_archive(&self, archive: &Path, changes: &[String], image: &str) {
+        let changes: Vec<&str> = changes.iter().flat_map(|change| ["--change", change]).collect();
+        self.client(&[&["import"], &changes[..], &[&archive.display().to_string(), image]].concat());
     }
 }
 
@@ -206,14 +220,6 @@ fn may_start(kind: Kind) -> bool {
 
 fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("engines").join(name)
-}
-
-/// The libraries of a program, and the loader that finds them.
-fn libraries(program: &Path) -> Vec<PathBuf> {
-    let output = Command::new("ldd").arg(program).output().expect("ldd");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let paths = text.lines().filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/')));
-    paths.map(PathBuf::from).collect()
 }
 
 fn copy(from: &Path, to: &Path) {

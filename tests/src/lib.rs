@@ -8,6 +8,8 @@ pub mod conformance;
 pub mod engine;
 pub mod engines;
 pub mod host;
+pub mod images;
+pub mod inspector;
 pub mod registry;
 pub mod tap;
 pub mod toolhive;

@@ -11,7 +11,7 @@ use crate::status::{
 };
 use crate::supervise::{self, Mode, Progress};
 use std::{net::IpAddr, sync::Arc};
-use wharf_sdk::{ErrorCode, HealthState, Source};
+use wharf_sdk::{ErrorCode, HealthState, Instance, Source};
 
 /// How many numbers are tried behind a name that was made from SERVER and is taken.
 const NAME_ATTEMPTS: u32 = 99;
@@ -44,8 +44,7 @@ impl Manager {
         let surroundings = self.surroundings();
         let (source, server) = server::parse(&request.server, surroundings)
             .map_err(|error| Error::new(ErrorKind::Usage, error.to_string()))?;
-        let (client, source) = self.choose_runtime(request, source).await?;
-        let instance = client.instance().await?;
+        let (client, instance, source) = self.choose_runtime(request, source).await?;
         let owner = Owner {
             runtime_name: client.name().to_owned(),
             runtime_instance: instance.instance,
@@ -128,12 +127,13 @@ impl Manager {
         &self,
         request: &RunRequest,
         source: Source,
-    ) -> Result<(Arc<RuntimeClient>, Source)> {
+    ) -> Result<(Arc<RuntimeClient>, Instance, Source)> {
         let named = request.runtime.as_ref().or(self.config().default_runtime.as_ref());
         if let Some(name) = named.or(self.config().settings.default_runtime.as_ref()) {
             let client = self.plugins()?.connect(name, None).await?;
             let source = self.as_accepted(source, &client);
-            return Ok((available(client).await?, source));
+            let instance = available(&client).await?;
+            return Ok((client, instance, source));
         }
         let catalog = self.plugins()?.catalog();
         let nobody = |kind: &str| {
@@ -155,8 +155,8 @@ impl Manager {
         for provided in accepting {
             let connected = self.plugins()?.connect(&provided.runtime.name, None).await.map_err(Error::from);
             match connected {
-                Ok(client) => match available(client).await {
-                    Ok(client) => return Ok((client, source)),
+                Ok(client) => match available(&client).await {
+                    Ok(instance) => return Ok((client, instance, source)),
                     Err(error) => reasons.push(error.message),
                 },
                 Err(error) => reasons.push(error.message),
@@ -233,10 +233,12 @@ fn refused(error: CallError) -> Error {
     error
 }
 
-async fn available(client: Arc<RuntimeClient>) -> Result<Arc<RuntimeClient>> {
-    let health = client.health().await?;
+/// Whether a runtime can be used, and its instance: asked at once, since an engine may take its time over each.
+async fn available(client: &RuntimeClient) -> Result<Instance> {
+    let (health, instance) = tokio::join!(client.health(), client.instance());
+    let health = health?;
     match health.state {
-        HealthState::Healthy => Ok(client),
+        HealthState::Healthy => Ok(instance?),
         HealthState::Undetected | HealthState::Unhealthy => {
             let message = format!("the runtime '{}' cannot be used: {}", client.name(), health.message);
             Err(Error::new(ErrorKind::Owner, message).hint("see: wharf runtime check"))

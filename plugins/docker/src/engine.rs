@@ -3,10 +3,11 @@ use crate::{
     http::Session,
     labels,
     observe::{Inspection, Summary},
+    proof::Proven,
 };
 use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker, errors::Error};
 use bytes::Bytes;
-use hyper::StatusCode;
+use hyper::{HeaderMap, StatusCode};
 use serde::{Deserialize, de::DeserializeOwned};
 use std::{
     collections::HashMap,
@@ -56,6 +57,13 @@ pub(crate) struct Engine {
     socket: PathBuf,
     /// Its own version: what Podman's own interface is asked with.
     version: String,
+}
+
+/// Which engine answers, and which versions it is of.
+struct Introduction {
+    flavor: Flavor,
+    version: String,
+    api_version: String,
 }
 
 /// The part of `/version` that is read.
@@ -116,16 +124,14 @@ struct Refusal {
 }
 
 impl Engine {
-    /// Asks what answers at a socket. The path without a version is the one that every engine has.
+    /// Asks what answers at a socket. The paths without a version are those that every engine has.
     pub(crate) async fn reach(socket: &Path) -> io::Result<Self> {
-        let version: Version = Session::open(socket).await?.get("/version").await?;
-        let is_podman = version.components.iter().any(|component| component.name == PODMAN);
-        let flavor = if is_podman { Flavor::Podman } else { Flavor::Docker };
-        let api = common_version(&version.api_version)
+        let Introduction { flavor, version, api_version } = introduction(socket).await?;
+        let api = common_version(&api_version)
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "its version makes no sense"))?;
         let path = socket.to_str().ok_or_else(|| io::Error::other("its path is not UTF-8"))?;
         let client = Docker::connect_with_unix(path, NO_TIMEOUT_S, &api).map_err(io::Error::other)?;
-        Ok(Self { flavor, client, socket: socket.to_owned(), version: version.version })
+        Ok(Self { flavor, client, socket: socket.to_owned(), version })
     }
 
     /// What tells this engine from every other one, also from another one behind the same socket.
@@ -133,8 +139,10 @@ impl Engine {
     /// Docker: two engines of one machine have the same ID, so the data root belongs to it. Podman: the ID in what it
     /// answers to Docker's clients is another one each time; its storage, the user whose socket it is, and the machine
     /// say which one it is: this one, and the one that it runs on, which may be a virtual one.
-    pub(crate) async fn instance(&self) -> io::Result<String> {
-        self.instance_on(&mut Session::open(&self.socket).await?).await
+    pub(crate) async fn prove(&self) -> io::Result<Proven> {
+        let mut session = Session::open(&self.socket).await?;
+        let instance = self.instance_on(&mut session).await?;
+        Ok(Proven::new(instance, session))
     }
 
     async fn instance_on(&self, session: &mut Session) -> io::Result<String> {
@@ -169,24 +177,13 @@ impl Engine {
         self.list_on(&mut Session::open(&self.socket).await?, labels).await
     }
 
-    /// The same with the instance that has them: asked on one connection, so that it is one engine that says both.
-    pub(crate) async fn list_with_instance(
-        &self,
-        labels: &[String],
-    ) -> Result<(String, Vec<Summary>), Error> {
-        let mut session = Session::open(&self.socket).await?;
-        let instance = self.instance_on(&mut session).await?;
-        Ok((instance, self.list_on(&mut session, labels).await?))
-    }
-
     /// All containers that a kind of filter lets pass, with the instance.
     pub(crate) async fn list_by(
         &self,
         key: &str,
         values: &[String],
     ) -> Result<(String, Vec<Summary>), Error> {
-        let mut session = Session::open(&self.socket).await?;
-        let instance = self.instance_on(&mut session).await?;
+        let Proven { instance, mut session, .. } = self.prove().await?;
         // A filter that names nothing is none to an engine, which would list everything.
         if values.is_empty() {
             return Ok((instance, Vec::new()));
@@ -195,7 +192,11 @@ impl Engine {
         Ok((instance, read(session.ask(&path).await?)?))
     }
 
-    async fn list_on(&self, session: &mut Session, labels: &[String]) -> Result<Vec<Summary>, Error> {
+    pub(crate) async fn list_on(
+        &self,
+        session: &mut Session,
+        labels: &[String],
+    ) -> Result<Vec<Summary>, Error> {
         let path = format!("/containers/json?all=true&{}", filters("label", labels));
         let mut seen: Vec<Summary> = read(session.ask(&path).await?)?;
         if !seen.is_empty() {
@@ -223,6 +224,29 @@ impl Engine {
     async fn ask<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
         read(Session::open(&self.socket).await?.ask(path).await?)
     }
+}
+
+/// Asks what answers. Both engines say it with every ping; to answer `/version`, Podman asks the machine's package manager
+/// about its parts, twice, which takes it longer than to start a container. Who says nothing with a ping is asked for it.
+async fn introduction(socket: &Path) -> io::Result<Introduction> {
+    let headers = Session::open(socket).await?.ping().await?;
+    if let Some(introduction) = introduction_in(&headers) {
+        return Ok(introduction);
+    }
+    let Version { version, api_version, components } = Session::open(socket).await?.get("/version").await?;
+    let is_podman = components.iter().any(|component| component.name == PODMAN);
+    let flavor = if is_podman { Flavor::Podman } else { Flavor::Docker };
+    Ok(Introduction { flavor, version, api_version })
+}
+
+fn introduction_in(headers: &HeaderMap) -> Option<Introduction> {
+    let text = |name: &str| headers.get(name)?.to_str().ok().filter(|text| !text.is_empty());
+    let api_version = text("api-version")?.to_owned();
+    if let Some(version) = text("libpod-api-version") {
+        return Some(Introduction { flavor: Flavor::Podman, version: version.to_owned(), api_version });
+    }
+    let version = text("server")?.strip_prefix("Docker/")?.to_owned();
+    Some(Introduction { flavor: Flavor::Docker, version, api_version })
 }
 
 fn read<T: DeserializeOwned>((status, answer): (StatusCode, Bytes)) -> Result<T, Error> {

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{
-    Request, StatusCode,
+    HeaderMap, Request, Response, StatusCode,
+    body::Incoming,
     client::conn::http1::{self, SendRequest},
     header::HOST,
 };
@@ -19,6 +20,7 @@ const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 
 /// One connection, on which questions are asked one after the other: who answers the first one answers them all, since
 /// another engine behind the same socket would be reached by another connection.
+#[derive(Debug)]
 pub(crate) struct Session {
     sender: SendRequest<Empty<Bytes>>,
     driver: JoinHandle<hyper::Result<()>>,
@@ -35,14 +37,17 @@ impl Session {
         Ok(Self { sender, driver: tokio::spawn(connection) })
     }
 
+    /// Whether it can still be asked on.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.sender.is_closed()
+    }
+
     /// Asks for a document.
     ///
     /// # Errors
     /// `TimedOut` for an engine that is silent, `InvalidData` for what no engine would answer.
     pub(crate) async fn get<T: DeserializeOwned>(&mut self, path: &str) -> io::Result<T> {
-        let silent = || io::Error::new(io::ErrorKind::TimedOut, "it does not answer");
-        let asked = tokio::time::timeout(DEADLINE, self.ask(path)).await;
-        let (status, answer) = asked.map_err(|_| silent())??;
+        let (status, answer) = in_time(self.ask(path)).await?;
         if !status.is_success() {
             let message = format!("it answers {path} with status {status}");
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
@@ -50,16 +55,33 @@ impl Session {
         serde_json::from_slice(&answer).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
+    /// The headers of what an engine answers to the question whether it is there.
+    ///
+    /// # Errors
+    /// As [`Session::get`].
+    pub(crate) async fn ping(&mut self) -> io::Result<HeaderMap> {
+        in_time(async { Ok(self.send("/_ping").await?.into_parts().0.headers) }).await
+    }
+
     /// Asks, without a deadline.
     pub(crate) async fn ask(&mut self, path: &str) -> io::Result<(StatusCode, Bytes)> {
-        let request = Request::get(path).header(HOST, "localhost").body(Empty::<Bytes>::new());
-        let request = request.map_err(io::Error::other)?;
-        self.sender.ready().await.map_err(broken)?;
-        let response = self.sender.send_request(request).await.map_err(broken)?;
+        let response = self.send(path).await?;
         let status = response.status();
         let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await;
         Ok((status, body.map_err(io::Error::other)?.to_bytes()))
     }
+
+    async fn send(&mut self, path: &str) -> io::Result<Response<Incoming>> {
+        let request = Request::get(path).header(HOST, "localhost").body(Empty::<Bytes>::new());
+        let request = request.map_err(io::Error::other)?;
+        self.sender.ready().await.map_err(broken)?;
+        self.sender.send_request(request).await.map_err(broken)
+    }
+}
+
+async fn in_time<T>(answer: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let silent = || io::Error::new(io::ErrorKind::TimedOut, "it does not answer");
+    tokio::time::timeout(DEADLINE, answer).await.map_err(|_| silent())?
 }
 
 impl Drop for Session {

@@ -71,6 +71,11 @@ impl Inspection {
         (label(labels::HOST_ID), label(labels::UID))
     }
 
+    /// Its first process, as the engine counts.
+    pub(crate) fn pid(&self) -> Option<i32> {
+        self.state.as_ref()?.pid
+    }
+
     /// Its id.
     pub(crate) fn id(&self) -> Option<&str> {
         self.id.as_deref()
@@ -94,6 +99,7 @@ struct State {
     error: Option<String>,
     started_at: Option<String>,
     finished_at: Option<String>,
+    pid: Option<i32>,
 }
 
 #[derive(Deserialize)]

@@ -1,11 +1,13 @@
 //! The runtime's operations.
 use crate::{
-    attach, container,
+    attach, container, ending,
     engine::{Engine, Flavor},
     error::{is_missing, operation, trouble, unreachable},
     find::{Found, Surroundings, endpoint_of, socket_of},
     handle::HandleData,
-    labels, logs, observe, remedy,
+    labels, logs, observe,
+    proof::Kept,
+    remedy,
     turns::Turns,
 };
 use bollard::query_parameters::{
@@ -35,6 +37,7 @@ pub(crate) struct ContainerRuntime {
     found: Found,
     /// The engine that answered last. An engine that went away may come back as another version.
     engine: Mutex<Option<Arc<Engine>>>,
+    pub(crate) proven: Kept,
 }
 
 /// This runtime's part of the user's configuration.
@@ -61,11 +64,11 @@ impl ContainerRuntime {
         Ok(engine)
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, Option<Arc<Engine>>> {
+    pub(crate) fn known(&self) -> std::sync::MutexGuard<'_, Option<Arc<Engine>>> {
         self.engine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn socket(&self) -> Result<&Path> {
+    pub(crate) fn socket(&self) -> Result<&Path> {
         match &self.found {
             Found::Socket(socket) => Ok(socket),
             Found::Nothing { tried, is_installed } => {
@@ -114,30 +117,28 @@ impl ContainerRuntime {
         }
     }
 
-    pub(crate) async fn instance_of(&self, engine: &Engine) -> Result<String> {
-        let socket = self.socket()?;
-        engine.instance().await.map_err(|error| {
-            *self.known() = None;
-            unreachable(self.flavor, socket, &error)
-        })
+    async fn observe(&self, handle: &Handle) -> Result<Observation> {
+        self.observe_process(handle).await.map(|(observation, _)| observation)
     }
 
-    async fn observe(&self, handle: &Handle) -> Result<Observation> {
+    /// What is seen of a workload, and its first process as its engine counts.
+    async fn observe_process(&self, handle: &Handle) -> Result<(Observation, Option<i32>)> {
         let data = HandleData::read(handle)?;
         let engine = self.engine().await?;
         let seen = engine.inspect(&data.container).await;
         let seen = seen.map_err(|error| self.failed("the container cannot be inspected", &error))?;
+        let pid = seen.pid();
         if data.taken.is_some() {
             let mut observation = observe::of_taken_inspection(seen, &data)?;
             (observation.uid, observation.host_id) = (handle.uid.clone(), self.host_id.clone());
             observation.handle = Some(handle.clone());
-            return Ok(observation);
+            return Ok((observation, pid));
         }
         let observation = observe::of_inspection(seen)?;
         if observation.uid != handle.uid || observation.host_id != self.host_id {
             return Err(Error::not_found("the container with the recorded id is another workload's"));
         }
-        Ok(observation)
+        Ok((observation, pid))
     }
 
     /// Whether the workload has no container any more: what is another's must not be touched.
@@ -210,11 +211,12 @@ impl Runtime for ContainerRuntime {
             turns: Turns::default(),
             found,
             engine: Mutex::default(),
+            proven: Kept::default(),
         })
     }
 
     async fn instance(&self) -> Result<Instance> {
-        let instance = self.instance_of(&*self.engine().await?).await?;
+        let instance = self.prove_and_keep(&*self.engine().await?).await?;
         Ok(Instance { instance, endpoint: endpoint_of(self.socket()?) })
     }
 
@@ -231,7 +233,7 @@ impl Runtime for ContainerRuntime {
         };
         match Engine::reach(socket).await {
             Ok(engine) if engine.flavor != self.flavor => unhealthy(self.stranger(socket, engine.flavor)),
-            Ok(engine) => match engine.instance().await {
+            Ok(engine) => match engine.prove().await {
                 Ok(_) => Health { state: HealthState::Healthy, message: String::new() },
                 Err(error) => unhealthy(trouble(self.flavor, socket, &error)),
             },
@@ -284,10 +286,7 @@ impl Runtime for ContainerRuntime {
 
     async fn list(&self) -> Result<Listing> {
         let engine = self.engine().await?;
-        let label = format!("{}={}", labels::HOST_ID, self.host_id);
-        let listed = engine.list_with_instance(&[label]).await;
-        let (instance, mut seen) =
-            listed.map_err(|error| self.failed("the containers cannot be listed", &error))?;
+        let (instance, mut seen) = self.list_ours(&engine).await?;
         // What has no uid is no workload's, whoever wrote our label on it.
         seen.retain(|seen| seen.label(labels::UID).is_some());
         let count = seen.len();
@@ -298,8 +297,12 @@ impl Runtime for ContainerRuntime {
     async fn wait(&self, handle: &Handle) -> Result<Exit> {
         let data = HandleData::read(handle)?;
         // To the engine it is at its end already.
-        if self.observe(handle).await?.state == WorkloadState::Created {
+        let (seen, pid) = self.observe_process(handle).await?;
+        if seen.state == WorkloadState::Created {
             return Err(Error::precondition("the container has not been started"));
+        }
+        if let (Flavor::Podman, Some(pid)) = (self.flavor, pid) {
+            ending::of(&data.container, pid).await;
         }
         let engine = self.engine().await?;
         let options = WaitContainerOptionsBuilder::new().condition("not-running").build();

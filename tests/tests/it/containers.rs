@@ -9,6 +9,7 @@ mod logging;
 mod losing;
 mod pulling;
 mod refusing;
+mod served;
 
 use serde_json::json;
 use sha2::{Digest, Sha256};

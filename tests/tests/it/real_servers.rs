@@ -1,20 +1,8 @@
 //! Real MCP servers of PyPI and npm, called by the official inspector.
-use serde_json::{Value, json};
-use std::process::Command;
+use serde_json::json;
 use wharf_tests::client::Client;
 use wharf_tests::host::{Host, has_tool};
-
-fn inspect(url: &str, args: &[&str]) -> Value {
-    let output = Command::new("mcp-inspector")
-        .args(["--cli", url, "--transport", "http", "--format", "json"])
-        .args(args)
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{text} {}", String::from_utf8_lossy(&output.stderr));
-    let answer: Value = serde_json::from_str(&text).unwrap();
-    answer["result"].clone()
-}
+use wharf_tests::inspector::{call, inspect};
 
 #[test]
 fn a_server_of_pypi_runs_by_its_name() {
@@ -63,10 +51,8 @@ fn the_official_inspector_lists_and_calls_tools() {
     let names: Vec<&str> =
         tools["tools"].as_array().unwrap().iter().filter_map(|tool| tool["name"].as_str()).collect();
     assert!(names.contains(&"echo"), "{names:?}");
-    let args = ["--method", "tools/call", "--tool-name", "echo", "--tool-arg", "message=hello"];
-    assert_eq!(inspect(&everything, &args)["content"][0]["text"], "Echo: hello");
-    let args = ["--method", "tools/call", "--tool-name", "get_current_time", "--tool-arg", "timezone=UTC"];
-    assert_eq!(inspect(&time, &args)["structuredContent"]["timezone"], "UTC");
+    assert_eq!(call(&everything, "echo", &["message=hello"])["content"][0]["text"], "Echo: hello");
+    assert_eq!(call(&time, "get_current_time", &["timezone=UTC"])["structuredContent"]["timezone"], "UTC");
 }
 
 #[test]

@@ -37,19 +37,35 @@ impl Machine {
         fs::File::create(path).unwrap().write_all(text.as_bytes()).unwrap();
     }
 
-    /// Something that answers every question at a socket with the version of an engine of this kind.
+    /// Something that says at a socket, with every answer, that it is an engine of this kind.
     fn answers(&self, name: &str, flavor: Flavor) -> PathBuf {
+        let headers = match flavor {
+            Flavor::Docker => "Api-Version: 1.41\r\nServer: Docker/1.0.0 (linux)\r\n",
+            Flavor::Podman => {
+                "Api-Version: 1.41\r\nLibpod-Api-Version: 1.0.0\r\nServer: Libpod/1.0.0 (linux)\r\n"
+            }
+        };
+        self.serves(name, headers, "OK")
+    }
+
+    /// Something that says it in its version alone.
+    fn answers_with_its_version(&self, name: &str, flavor: Flavor) -> PathBuf {
         let component = match flavor {
             Flavor::Docker => "Engine",
             Flavor::Podman => "Podman Engine",
         };
-        let body =
+        let version =
             format!(r#"{{"Version":"1.0.0","ApiVersion":"1.41","Components":[{{"Name":"{component}"}}]}}"#);
+        self.serves(name, "", &version)
+    }
+
+    /// Something that answers every question at a socket with the same.
+    fn serves(&self, name: &str, headers: &str, body: &str) -> PathBuf {
+        let answer = format!("HTTP/1.1 200 OK\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len());
         let listener = self.listener(name);
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let _ = stream.read(&mut [0; 4096]).await;
-                let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
                 let _ = stream.write_all(answer.as_bytes()).await;
             }
         });
@@ -109,6 +125,15 @@ async fn what_answers_counts_and_not_what_its_socket_is_called() {
         panic!("there is no Docker")
     };
     assert!(tried[0].contains("Podman answers"), "{tried:?}");
+}
+
+#[tokio::test]
+async fn an_engine_is_recognised_by_its_version_where_something_takes_its_headers_away() {
+    for flavor in [Flavor::Docker, Flavor::Podman] {
+        let machine = Machine::new();
+        let socket = machine.answers_with_its_version("root/var/run/docker.sock", flavor);
+        assert_eq!(machine.find(flavor).await, Found::Socket(socket));
+    }
 }
 
 #[tokio::test]

@@ -96,7 +96,8 @@ fn listed(host: &Host, workloads: usize) -> Result<Listed> {
     })
 }
 
-fn took(command: &mut Command) -> Result<Duration> {
+/// How long a process takes that must succeed.
+pub(crate) fn took(command: &mut Command) -> Result<Duration> {
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let began = Instant::now();
     let status = command.status()?;

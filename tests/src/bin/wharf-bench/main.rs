@@ -1,11 +1,12 @@
 //! What wharf costs, each figure beside its floor in the same run.
 //!
-//! `cargo run --release -p wharf-tests --bin wharf-bench [-- [--json FILE] [TOPIC]...]`; all topics take about a
-//! minute, on this machine alone. Builds the workspace first where `wharf` is not beside this binary. After changes:
+//! `cargo run --release -p wharf-tests --bin wharf-bench [-- [--json FILE] [TOPIC]...]`; all topics take some
+//! minutes, `containers` most of them, on this machine alone. Builds the workspace first where `wharf` is not beside this binary. After changes:
 //! `cargo build --release --workspace`.
 #![expect(clippy::print_stdout, reason = "the table is what it is for")]
 mod aims;
 mod client;
+mod containers;
 mod exits;
 mod host;
 mod listing;
@@ -28,7 +29,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 type Measure = fn() -> Result<Value>;
 
 /// What can be measured.
-const TOPICS: [(&str, Measure); 7] = [
+const TOPICS: [(&str, Measure); 8] = [
     ("proxy", proxy::measure),
     ("peers", peers::measure),
     ("starts", starts::measure),
@@ -36,6 +37,7 @@ const TOPICS: [(&str, Measure); 7] = [
     ("plugins", plugins::measure),
     ("listing", listing::measure),
     ("exits", exits::measure),
+    ("containers", containers::measure),
 ];
 
 fn main() -> ExitCode {

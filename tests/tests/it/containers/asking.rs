@@ -1,8 +1,24 @@
 //! What engines are asked, and what it costs them.
 use super::{host, run};
+use serde_json::json;
 use wharf_tests::engines::{Engine, Kind};
 use wharf_tests::host::eventually;
 use wharf_tests::tap::Tap;
+
+/// Whether each of these containers is watched by a supervisor, which is the last that it asks before the end: Docker is
+/// asked to wait, Podman only what it has.
+fn all_watched(kind: Kind, asked: &[String], count: usize) -> bool {
+    let last = match kind {
+        Kind::Docker => "/wait",
+        Kind::Podman => "/json",
+    };
+    let started = |request: &String| Some(request.strip_prefix("POST ")?.strip_suffix("/start")?.to_owned());
+    let is_watched = |(at, container): (usize, String)| {
+        asked[at..].iter().any(|later| later.contains(&format!("{container}{last}")))
+    };
+    let starts = asked.iter().enumerate().filter_map(|(at, request)| Some((at, started(request)?)));
+    starts.filter(|start| is_watched(start.clone())).count() == count
+}
 
 fn one_list(kind: Kind, info: &str) {
     let Some(engine) = Engine::start(kind) else { return };
@@ -11,16 +27,16 @@ fn one_list(kind: Kind, info: &str) {
     run(&host, kind, "one", &[]);
     run(&host, kind, "two", &[]);
     // Supervisors ask nothing more once each waits for its container's end.
-    let mut waiting = 0;
+    let mut before = Vec::new();
     eventually("both are watched", || {
-        waiting += tap.requests().iter().filter(|request| request.contains("/wait")).count();
-        waiting == 2
+        before.extend(tap.requests());
+        all_watched(kind, &before, 2)
     });
     assert_eq!(host.list().len(), 2);
     let path = |request: String| request.split('?').next().unwrap_or_default().to_owned();
     let asked: Vec<String> = tap.requests().into_iter().map(path).collect();
     assert_eq!(asked.len(), 4, "{asked:?}");
-    assert!(asked[0] == "GET /version" && asked[1].ends_with(info), "{asked:?}");
+    assert!(asked[0] == "GET /_ping" && asked[1].ends_with(info), "{asked:?}");
     assert_eq!(asked[2..], ["GET /containers/json", "GET /images/json"]);
     host.ok(&["rm", "--all"]);
 }
@@ -33,4 +49,48 @@ fn r10_one_list_makes_4_requests_to_docker() {
 #[test]
 fn r10_one_list_makes_4_requests_to_podman() {
     one_list(Kind::Podman, "/libpod/info");
+}
+
+/// Podman answers by looking at the container again and again, and is slow for everybody who waits.
+#[test]
+fn podman_is_asked_for_an_end_only_when_there_is_one() {
+    let Some(podman) = Engine::start(Kind::Podman) else { return };
+    let tap = Tap::before(&podman.socket());
+    let host = host(&[(Kind::Podman, format!("unix://{}", tap.socket().display()))]);
+    run(&host, Kind::Podman, "watched", &["--restart", "no"]);
+    let mut asked = Vec::new();
+    eventually("it is watched", || {
+        asked.extend(tap.requests());
+        all_watched(Kind::Podman, &asked, 1)
+    });
+    let waits = |asked: &[String]| asked.iter().filter(|request| request.contains("/wait")).count();
+    assert_eq!(host.list().len(), 1);
+    asked.extend(tap.requests());
+    assert_eq!(waits(&asked), 0, "{asked:?}");
+    podman.client(&["kill", "--all"]);
+    eventually("its end is recorded", || host.record("watched")["last_exit"]["code"] == json!(137));
+    assert_ne!(waits(&tap.requests()), 0);
+    host.ok(&["rm", "watched"]);
+}
+
+/// Podman asks the machine's package manager before it says which one it is.
+fn one_run(kind: Kind) {
+    let Some(engine) = Engine::start(kind) else { return };
+    let tap = Tap::before(&engine.socket());
+    let host = host(&[(kind, format!("unix://{}", tap.socket().display()))]);
+    run(&host, kind, "one", &[]);
+    let who = tap.requests().into_iter().filter(|request| request.ends_with("/info"));
+    // Whether it can be used and which one it is, before anything is recorded; and the supervisor, before it begins.
+    assert_eq!(who.count(), 3);
+    host.ok(&["rm", "one"]);
+}
+
+#[test]
+fn r10_a_start_asks_docker_3_times_who_it_is() {
+    one_run(Kind::Docker);
+}
+
+#[test]
+fn r10_a_start_asks_podman_3_times_who_it_is() {
+    one_run(Kind::Podman);
 }
