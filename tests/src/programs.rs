@@ -10,7 +10,7 @@ pub fn built(name: &str) -> PathBuf {
 
 /// The command in a folder where no plugin lies beside it, as in the build's own: a runtime that leaves a trace on this
 /// machine has a word in who may adopt what (R07), and no host of a test has more of them than it was given.
-pub fn wharf_alone() -> PathBuf {
+pub(crate) fn wharf_alone() -> PathBuf {
     static ALONE: OnceLock<PathBuf> = OnceLock::new();
     ALONE
         .get_or_init(|| {
