@@ -19,6 +19,7 @@ pub(crate) fn wharf_alone() -> PathBuf {
             fs::create_dir_all(&folder).expect("a folder for the command");
             // Several test binaries may do this at the same time, and the build may have replaced what is there.
             let (link, linked) = (folder.join(std::process::id().to_string()), folder.join("wharf"));
+            let _ = fs::remove_file(&link);
             fs::hard_link(built, &link).expect("the command can be linked");
             fs::rename(&link, &linked).expect("a link can be renamed");
             // Where both are the same file already, rename(2) does nothing.

@@ -43,8 +43,8 @@ pub struct Suite {
 /// Runs a suite, telling of each case when it has ended, until nobody wants it any more.
 ///
 /// # Errors
-/// Where no case can be run at all, since a folder or a process cannot be made; or where it was given up, with nothing
-/// left of the case that was under way.
+/// Where no case can be run at all, since a folder or a process cannot be made; or where it was given up; what the
+/// case that was under way had by then is removed.
 pub async fn run(
     config: &Config,
     suite: &Suite,
@@ -199,6 +199,8 @@ impl Trial<'_> {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(stderr)
+            // What interrupts this process must not end the sweep.
+            .process_group(0)
             .kill_on_drop(true)
             .spawn()?;
         if let Some(mut stdin) = child.stdin.take() {

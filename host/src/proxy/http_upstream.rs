@@ -156,7 +156,10 @@ async fn post(proxy: &HttpShared, parts: &Parts, headers: EraHeaders<'_>, body: 
         Era::ModernNotification => empty(StatusCode::ACCEPTED),
         // A server may serve without sessions: what misses one is the server's to judge.
         Era::LegacyOpening | Era::LegacySession(_) | Era::Neither(_) => {
-            proxy.forward(parts, body, message.id()).await
+            let id = message.id().cloned();
+            // The body goes on alone: the call may last.
+            drop(message);
+            proxy.forward(parts, body, id.as_ref()).await
         }
     }
 }

@@ -96,8 +96,10 @@ impl Deployment {
         let handle = deployed?;
         // From here on whatever happens must find the handle, to remove what was deployed.
         self.handle = Some(handle.clone());
-        // Deploying takes its time: another engine may have taken the endpoint meanwhile, and have made it.
-        if look(&self.client, &self.host_id, &self.run).await?.is_none() {
+        // Deploying takes its time: another engine may have taken the endpoint meanwhile, and have made it, while the
+        // recorded one still has what it kept.
+        let seen = look(&self.client, &self.host_id, &self.run).await?;
+        if !seen.is_some_and(|seen| seen.handle.is_none_or(|shown| shown == handle)) {
             let message =
                 format!("the recorded instance of '{}' does not show what was made", self.run.runtime_name);
             return Err(Error::new(ErrorKind::Owner, message));

@@ -66,11 +66,11 @@ fn detached() -> io::Result<()> {
         let _handled =
             (signal(SignalKind::child())?, signal(SignalKind::hangup())?, signal(SignalKind::pipe())?);
         let abandoned = abandoned(&socket, task.attended)?;
-        let mut reporter = Lines(socket);
+        let mut reporter = Lines::new(socket)?;
         let attendance = Attendance { foreground: false, abandoned };
         if let Err(error) = supervise(&task, operation, &mut reporter, attendance).await {
             tracing::error!(%error, "the workload could not be started");
-            reporter.say(&Line::Failed { error });
+            reporter.end(&Line::Failed { error });
         }
         Ok(())
     })

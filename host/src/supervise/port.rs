@@ -5,7 +5,7 @@
 //! here, outside the range that the kernel takes them from.
 use crate::error::{Error, ErrorKind, Result};
 use crate::status::RunConfig;
-use std::{io, ops::RangeInclusive};
+use std::{fs, io, ops::RangeInclusive};
 use tokio::net::TcpListener;
 
 /// Where ports are chosen: above those that well-known servers use.
@@ -46,14 +46,11 @@ pub(crate) async fn free_port() -> io::Result<u16> {
 }
 
 async fn choose(host: &str) -> io::Result<TcpListener> {
-    let lent = lent();
-    for _ in 0..TRIES {
-        let mut random = [0; 2];
+    let ports = ours(&lent(), &reserved());
+    for _ in 0..TRIES.min(ports.len()) {
+        let mut random = [0; 4];
         getrandom::fill(&mut random).map_err(io::Error::other)?;
-        let port = u16::from_ne_bytes(random);
-        if !is_ours(port, &lent) {
-            continue;
-        }
+        let port = ports[u32::from_ne_bytes(random) as usize % ports.len()];
         match TcpListener::bind((host, port)).await {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
             bound => return bound,
@@ -62,40 +59,61 @@ async fn choose(host: &str) -> io::Result<TcpListener> {
     TcpListener::bind((host, 0)).await
 }
 
-fn is_ours(port: u16, lent: &RangeInclusive<u16>) -> bool {
-    CHOSEN.contains(&port) && !lent.contains(&port)
+fn ours(lent: &RangeInclusive<u16>, reserved: &[RangeInclusive<u16>]) -> Vec<u16> {
+    let is_reserved = |port: &u16| reserved.iter().any(|range| range.contains(port));
+    CHOSEN.filter(|port| !lent.contains(port) && !is_reserved(port)).collect()
 }
 
 /// The ports that the kernel lends to connections that go out, ip(7).
 fn lent() -> RangeInclusive<u16> {
-    let told = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok();
-    told.and_then(|told| parse(&told)).unwrap_or(DYNAMIC)
+    let told = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    range(&told, char::is_whitespace).unwrap_or(DYNAMIC)
 }
 
-fn parse(told: &str) -> Option<RangeInclusive<u16>> {
-    let (low, high) = told.split_once(char::is_whitespace)?;
-    Some(low.trim().parse().ok()?..=high.trim().parse().ok()?)
+/// The ports that the machine keeps for servers that come later, Documentation/networking/ip-sysctl.
+fn reserved() -> Vec<RangeInclusive<u16>> {
+    let told = fs::read_to_string("/proc/sys/net/ipv4/ip_local_reserved_ports").unwrap_or_default();
+    told.split(',').filter_map(|part| range(part, |between| between == '-')).collect()
+}
+
+/// Two numbers, or one that is both.
+fn range(told: &str, is_between: impl Fn(char) -> bool) -> Option<RangeInclusive<u16>> {
+    let told = told.trim();
+    let (low, high) = told.split_once(is_between).unwrap_or((told, told));
+    Some(low.parse().ok()?..=high.trim().parse().ok()?)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{choose, is_ours, lent, parse};
+    use super::{choose, lent, ours, range, reserved};
 
     #[tokio::test]
     async fn a_chosen_port_is_none_that_connections_are_given() {
-        let lent = lent();
+        let ours = ours(&lent(), &reserved());
         for _ in 0..64 {
             let port = choose("127.0.0.1").await.unwrap().local_addr().unwrap().port();
-            assert!(is_ours(port, &lent), "{port}");
+            assert!(ours.contains(&port) || ours.len() < 1000, "{port}");
         }
     }
 
     #[test]
-    fn the_kernels_range_is_read_as_it_is_written() {
-        assert_eq!(parse("32768\t60999\n"), Some(32_768..=60_999));
-        assert_eq!(parse("32768"), None);
-        assert!(is_ours(32_767, &(32_768..=60_999)) && !is_ours(32_768, &(32_768..=60_999)));
-        assert!(is_ours(61_000, &(32_768..=60_999)) && !is_ours(9_999, &(32_768..=60_999)));
+    fn what_the_kernel_lends_or_keeps_is_not_chosen() {
+        let lent = range("32768\t60999\n", char::is_whitespace).unwrap();
+        let keeps = |part| range(part, |between| between == '-').unwrap();
+        let ours = ours(&lent, &[keeps("20000"), keeps("30000-32767\n")]);
+        for (port, is_ours) in [
+            (9_999, false),
+            (10_000, true),
+            (20_000, false),
+            (29_999, true),
+            (30_000, false),
+            (32_768, false),
+            (60_999, false),
+            (61_000, true),
+        ] {
+            assert_eq!(ours.contains(&port), is_ours, "{port}");
+        }
+        assert_eq!(range("", char::is_whitespace), None);
     }
 
     #[tokio::test]

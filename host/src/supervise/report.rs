@@ -1,7 +1,13 @@
 //! How a start goes, told to whoever waits for it.
 use super::wire::{Line, Task};
 use crate::plugin::EventListener;
-use std::{io::Write, os::unix::net::UnixStream, pin::pin, sync::Arc, time::Duration};
+use std::{
+    io::{self, Write},
+    os::unix::net::UnixStream,
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep},
@@ -13,6 +19,9 @@ const QUEUED_EVENTS: usize = 64;
 /// After so long without a word, who waits is told where to look.
 const LONG: Duration = Duration::from_secs(5);
 
+/// How long a command may take to hear the last word.
+const LAST_WORD: Duration = Duration::from_secs(5);
+
 /// Where the supervisor says how its start goes.
 pub trait Reporter: Send {
     /// What it does now, and how far it is where that is known.
@@ -21,28 +30,62 @@ pub trait Reporter: Send {
     fn ready(&mut self, port: u16);
 }
 
-/// The command at the other end of a socket.
-pub(super) struct Lines(pub(super) UnixStream);
+/// The command at the other end of a socket. One that is slow to listen, or was stopped, misses what happens meanwhile;
+/// one that went away hears no more, and the workload goes on.
+pub(super) struct Lines {
+    socket: UnixStream,
+    /// The rest of a line that the socket did not take at once.
+    unsent: Vec<u8>,
+}
 
 impl Lines {
-    /// A command that went away hears no more; the workload goes on.
-    pub(super) fn say(&mut self, line: &Line) {
-        if let Ok(mut text) = serde_json::to_vec(line) {
-            text.push(b'\n');
-            let _ = self.0.write_all(&text);
+    pub(super) fn new(socket: UnixStream) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        Ok(Self { socket, unsent: Vec::new() })
+    }
+
+    fn add(&mut self, line: &Line) {
+        // A line holds text and numbers, which can always be written.
+        if let Ok(text) = serde_json::to_vec(line) {
+            self.unsent.extend(text);
+            self.unsent.push(b'\n');
         }
+    }
+
+    fn send(&mut self) {
+        while !self.unsent.is_empty() {
+            match self.socket.write(&self.unsent) {
+                Ok(count) => drop(self.unsent.drain(..count)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+        }
+    }
+
+    /// Says how the start ended, after which nothing is said. That must arrive: a command that heard no last word would
+    /// think that the supervisor died.
+    pub(super) fn end(&mut self, line: &Line) {
+        self.add(line);
+        let waits = self.socket.set_nonblocking(false);
+        let sent = waits.and_then(|()| self.socket.set_write_timeout(Some(LAST_WORD)));
+        if let Err(error) = sent.and_then(|()| self.socket.write_all(&self.unsent)) {
+            tracing::debug!(%error, "nobody heard how the start ended");
+        }
+        let _ = self.socket.shutdown(std::net::Shutdown::Both);
     }
 }
 
 impl Reporter for Lines {
     fn progress(&mut self, message: &str, amount: Option<(u64, u64)>) {
-        self.say(&Line::Progress { message: message.to_owned(), amount });
+        self.send();
+        if self.unsent.is_empty() {
+            self.add(&Line::Progress { message: message.to_owned(), amount });
+            self.send();
+        }
     }
 
     fn ready(&mut self, port: u16) {
-        self.say(&Line::Ready { port });
-        // The last word: who waits for the end of the lines sees it.
-        let _ = self.0.shutdown(std::net::Shutdown::Both);
+        self.end(&Line::Ready { port });
     }
 }
 
@@ -62,18 +105,41 @@ pub(super) async fn pass_on(mut events: mpsc::Receiver<Told>, task: &Task, repor
     loop {
         tokio::select! {
             Some(event) = events.recv() => {
-                quiet.as_mut().reset(Instant::now() + LONG);
                 if event.uid == task.uid.as_str() {
+                    quiet.as_mut().reset(Instant::now() + LONG);
                     reporter.progress(&event.message, event.progress);
                 }
             }
             () = quiet.as_mut(), if !is_told => {
                 is_told = true;
                 let name = &task.name;
-                let text = format!("still waiting for '{name}' to answer; what it writes: wharf logs {name}");
+                let text = format!("still starting '{name}'; what it has written: wharf logs {name}");
                 reporter.progress(&text, None);
             }
             else => return std::future::pending().await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Line, Lines, Reporter};
+    use std::{io::Read, os::unix::net::UnixStream, thread};
+
+    /// As of a command that its user stopped for a while.
+    #[test]
+    fn who_does_not_listen_misses_progress_and_hears_the_last_word() {
+        let (mut command, supervisor) = UnixStream::pair().unwrap();
+        let mut lines = Lines::new(supervisor).unwrap();
+        for count in 0..100_000 {
+            lines.progress("a layer of an image", Some((count, 100_000)));
+        }
+        let saying = thread::spawn(move || lines.ready(8080));
+        let mut heard = String::new();
+        command.read_to_string(&mut heard).unwrap();
+        saying.join().unwrap();
+        let heard: Vec<Line> = heard.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert!(heard.len() < 100_000, "it heard everything");
+        assert_eq!(heard.last(), Some(&Line::Ready { port: 8080 }));
     }
 }

@@ -3,7 +3,6 @@ use crate::{
     http::Session,
     labels,
     observe::{Inspection, Summary},
-    proof::Proven,
 };
 use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker, errors::Error};
 use bytes::Bytes;
@@ -139,10 +138,8 @@ impl Engine {
     /// Docker: two engines of one machine have the same ID, so the data root belongs to it. Podman: the ID in what it
     /// answers to Docker's clients is another one each time; its storage, the user whose socket it is, and the machine
     /// say which one it is: this one, and the one that it runs on, which may be a virtual one.
-    pub(crate) async fn prove(&self) -> io::Result<Proven> {
-        let mut session = Session::open(&self.socket).await?;
-        let instance = self.instance_on(&mut session).await?;
-        Ok(Proven::new(instance, session))
+    pub(crate) async fn instance(&self) -> io::Result<String> {
+        self.instance_on(&mut Session::open(&self.socket).await?).await
     }
 
     async fn instance_on(&self, session: &mut Session) -> io::Result<String> {
@@ -177,13 +174,24 @@ impl Engine {
         self.list_on(&mut Session::open(&self.socket).await?, labels).await
     }
 
+    /// The same with the instance that has them: asked on one connection, so that it is one engine that says both.
+    pub(crate) async fn list_with_instance(
+        &self,
+        labels: &[String],
+    ) -> Result<(String, Vec<Summary>), Error> {
+        let mut session = Session::open(&self.socket).await?;
+        let instance = self.instance_on(&mut session).await?;
+        Ok((instance, self.list_on(&mut session, labels).await?))
+    }
+
     /// All containers that a kind of filter lets pass, with the instance.
     pub(crate) async fn list_by(
         &self,
         key: &str,
         values: &[String],
     ) -> Result<(String, Vec<Summary>), Error> {
-        let Proven { instance, mut session, .. } = self.prove().await?;
+        let mut session = Session::open(&self.socket).await?;
+        let instance = self.instance_on(&mut session).await?;
         // A filter that names nothing is none to an engine, which would list everything.
         if values.is_empty() {
             return Ok((instance, Vec::new()));
@@ -192,11 +200,7 @@ impl Engine {
         Ok((instance, read(session.ask(&path).await?)?))
     }
 
-    pub(crate) async fn list_on(
-        &self,
-        session: &mut Session,
-        labels: &[String],
-    ) -> Result<Vec<Summary>, Error> {
+    async fn list_on(&self, session: &mut Session, labels: &[String]) -> Result<Vec<Summary>, Error> {
         let path = format!("/containers/json?all=true&{}", filters("label", labels));
         let mut seen: Vec<Summary> = read(session.ask(&path).await?)?;
         if !seen.is_empty() {

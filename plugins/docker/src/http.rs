@@ -20,7 +20,6 @@ const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 
 /// One connection, on which questions are asked one after the other: who answers the first one answers them all, since
 /// another engine behind the same socket would be reached by another connection.
-#[derive(Debug)]
 pub(crate) struct Session {
     sender: SendRequest<Empty<Bytes>>,
     driver: JoinHandle<hyper::Result<()>>,
@@ -35,11 +34,6 @@ impl Session {
         let stream = UnixStream::connect(socket).await?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         Ok(Self { sender, driver: tokio::spawn(connection) })
-    }
-
-    /// Whether it can still be asked on.
-    pub(crate) fn is_open(&self) -> bool {
-        !self.sender.is_closed()
     }
 
     /// Asks for a document.
@@ -60,7 +54,12 @@ impl Session {
     /// # Errors
     /// As [`Session::get`].
     pub(crate) async fn ping(&mut self) -> io::Result<HeaderMap> {
-        in_time(async { Ok(self.send("/_ping").await?.into_parts().0.headers) }).await
+        let answer = in_time(self.send("/_ping")).await?;
+        if !answer.status().is_success() {
+            let message = format!("it answers /_ping with status {}", answer.status());
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
+        Ok(answer.into_parts().0.headers)
     }
 
     /// Asks, without a deadline.

@@ -30,7 +30,6 @@ mod mounts;
 mod name;
 mod observe;
 mod profile;
-mod proof;
 mod reference;
 mod remedy;
 mod runtime;

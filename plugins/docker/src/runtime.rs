@@ -5,9 +5,7 @@ use crate::{
     error::{is_missing, operation, trouble, unreachable},
     find::{Found, Surroundings, endpoint_of, socket_of},
     handle::HandleData,
-    labels, logs, observe,
-    proof::Kept,
-    remedy,
+    labels, logs, observe, remedy,
     turns::Turns,
 };
 use bollard::query_parameters::{
@@ -37,7 +35,6 @@ pub(crate) struct ContainerRuntime {
     found: Found,
     /// The engine that answered last. An engine that went away may come back as another version.
     engine: Mutex<Option<Arc<Engine>>>,
-    pub(crate) proven: Kept,
 }
 
 /// This runtime's part of the user's configuration.
@@ -115,6 +112,14 @@ impl ContainerRuntime {
         if error.code == ErrorCode::Unavailable {
             *self.known() = None;
         }
+    }
+
+    pub(crate) async fn instance_of(&self, engine: &Engine) -> Result<String> {
+        let socket = self.socket()?;
+        engine.instance().await.map_err(|error| {
+            *self.known() = None;
+            unreachable(self.flavor, socket, &error)
+        })
     }
 
     async fn observe(&self, handle: &Handle) -> Result<Observation> {
@@ -211,12 +216,11 @@ impl Runtime for ContainerRuntime {
             turns: Turns::default(),
             found,
             engine: Mutex::default(),
-            proven: Kept::default(),
         })
     }
 
     async fn instance(&self) -> Result<Instance> {
-        let instance = self.prove_and_keep(&*self.engine().await?).await?;
+        let instance = self.instance_of(&*self.engine().await?).await?;
         Ok(Instance { instance, endpoint: endpoint_of(self.socket()?) })
     }
 
@@ -233,7 +237,7 @@ impl Runtime for ContainerRuntime {
         };
         match Engine::reach(socket).await {
             Ok(engine) if engine.flavor != self.flavor => unhealthy(self.stranger(socket, engine.flavor)),
-            Ok(engine) => match engine.prove().await {
+            Ok(engine) => match engine.instance().await {
                 Ok(_) => Health { state: HealthState::Healthy, message: String::new() },
                 Err(error) => unhealthy(trouble(self.flavor, socket, &error)),
             },
@@ -286,7 +290,10 @@ impl Runtime for ContainerRuntime {
 
     async fn list(&self) -> Result<Listing> {
         let engine = self.engine().await?;
-        let (instance, mut seen) = self.list_ours(&engine).await?;
+        let label = format!("{}={}", labels::HOST_ID, self.host_id);
+        let listed = engine.list_with_instance(&[label]).await;
+        let (instance, mut seen) =
+            listed.map_err(|error| self.failed("the containers cannot be listed", &error))?;
         // What has no uid is no workload's, whoever wrote our label on it.
         seen.retain(|seen| seen.label(labels::UID).is_some());
         let count = seen.len();
@@ -301,7 +308,8 @@ impl Runtime for ContainerRuntime {
         if seen.state == WorkloadState::Created {
             return Err(Error::precondition("the container has not been started"));
         }
-        if let (Flavor::Podman, Some(pid)) = (self.flavor, pid) {
+        // Where stdin is attached the engine itself must be watched too: if it goes, the server's end is no completion.
+        if let (Flavor::Podman, Some(pid), Some(_)) = (self.flavor, pid, data.target_port) {
             ending::of(&data.container, pid).await;
         }
         let engine = self.engine().await?;

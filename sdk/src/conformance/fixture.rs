@@ -16,6 +16,8 @@ use std::{
 const STOP_MS: u64 = 2_000;
 /// How long each part of the cleaning up may take.
 const CLEANING: Duration = Duration::from_secs(5);
+/// How often a sweep looks.
+const SWEEPS: usize = 4;
 
 /// What a case is told of its surroundings. The same for all of its steps, but for what the last one left.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -74,14 +76,21 @@ pub async fn run(case: &Case, step: usize, subject: &dyn Subject, setting: Setti
     Outcome { breach, untold, left }
 }
 
-/// Removes what a case could not remove itself.
+/// Removes what a case could not remove itself. It looks again after it removed something: an engine may have been at
+/// work on more for a case that was killed.
 pub async fn sweep(subject: &dyn Subject, hosts: &[String]) {
     for host in hosts {
         let Ok(link) = subject.connect(host).await else { continue };
         let client = Client::new(host.clone(), link, Rc::default());
-        let Ok(Ok(listing)) = tokio::time::timeout(CLEANING, client.list()).await else { continue };
-        for handle in listing.workloads.into_iter().filter_map(|seen| seen.handle) {
-            clean(&client, &handle).await;
+        for _ in 0..SWEEPS {
+            let Ok(Ok(listing)) = tokio::time::timeout(CLEANING, client.list()).await else { break };
+            let handles: Vec<_> = listing.workloads.into_iter().filter_map(|seen| seen.handle).collect();
+            if handles.is_empty() {
+                break;
+            }
+            for handle in handles {
+                clean(&client, &handle).await;
+            }
         }
     }
 }

@@ -45,13 +45,13 @@ async fn pids(fixture: &Fixture) -> Checked {
     only_the_free_one(fixture, &free, &limited, "64 processes with a limit of 16").await
 }
 
-/// One with a limit and one without at the same time: what the one has that the other has not is the limit's doing.
-/// Others may want the processors too, so it is tried for half of the time that there is.
+/// One with a limit and one without at the same time: where the one has twice of what the other may not have, that is the
+/// limit's doing. Others may want the processors too, so it is tried for half of the time that there is.
 async fn cpus(fixture: &Fixture) -> Checked {
     let until = Instant::now() + Duration::from_millis(fixture.setting.patience_ms / 2);
     loop {
-        let limited = WorkloadSpec { cpus: Some(0.05), ..fixture.spec(Role::Burn) };
-        let [limited, free] = fixture.succeed_beside([&limited, &fixture.spec(Role::Burn)]).await?;
+        let limited = WorkloadSpec { cpus: Some(0.05), ..fixture.spec(Role::Burn("34")) };
+        let [limited, free] = fixture.succeed_beside([&limited, &fixture.spec(Role::Burn("68"))]).await?;
         ensure(!limited, || {
             "the workload had a ninth of a processor with a limit of a twentieth".to_owned()
         })?;

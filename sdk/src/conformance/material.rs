@@ -68,8 +68,8 @@ pub(super) enum Role<'a> {
     Allocate,
     /// Makes 64 processes, and exits with 0 if it could.
     Fork,
-    /// Wants all processors for three seconds, and exits with 0 if it had one for a third of a second.
-    Burn,
+    /// Wants all processors for three seconds, and exits with 0 if it had one for so many hundredths of a second.
+    Burn(&'a str),
     /// Does nothing until it is asked to end, and then exits with this code.
     Polite(&'a str),
     /// Exits with 0 if it could read this file.
@@ -80,9 +80,9 @@ pub(super) enum Role<'a> {
 
 /// Several burners, since one alone may share its processor with whatever else the machine does. The kernel tells a
 /// process' time in hundredths of a second, in the 14th and the 15th field of its `stat`, proc(5).
-const BURN: &str = "all=; for i in 1 2 3 4; do (while :; do :; done) & all=\"$all $!\"; done; sleep 3; sum=0; \
+const BURN: &str = "least=$1; all=; for i in 1 2 3 4; do (while :; do :; done) & all=\"$all $!\"; done; sleep 3; sum=0; \
                     for burner in $all; do read -r had </proc/$burner/stat; set -- $had; shift 13; \
-                    sum=$((sum+$1+$2)); done; kill $all; [ $sum -ge 34 ] || exit 9";
+                    sum=$((sum+$1+$2)); done; kill $all; [ $sum -ge $least ] || exit 9";
 
 impl<'a> Role<'a> {
     /// Its name, script and argument. The name is the script's `$0`, the argument its `$1`.
@@ -99,7 +99,7 @@ impl<'a> Role<'a> {
                 "i=0; while [ $i -lt 64 ]; do sleep 5 & all=\"$all $!\"; i=$((i+1)); done; kill $all",
                 "",
             ),
-            Self::Burn => ("burn", BURN, ""),
+            Self::Burn(least) => ("burn", BURN, least),
             Self::Polite(code) => ("polite", "trap 'exit \"$1\"' TERM; sleep 3600 & wait", code),
             Self::Read(path) => ("read", "cat \"$1\" >/dev/null || exit 9", path),
             Self::Write(path) => ("write", "echo written >\"$1\" || exit 9", path),

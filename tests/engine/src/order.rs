@@ -37,6 +37,8 @@ pub enum Act {
     Late,
     /// Answers about the workload of another uid.
     OtherUid,
+    /// Answers with the handle of another object of the same uid.
+    OtherHandle,
     /// Answers with each object twice.
     Twice,
     /// Answers as another instance.

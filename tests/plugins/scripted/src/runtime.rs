@@ -80,6 +80,9 @@ impl Scripted {
         };
         match told {
             Some(Act::OtherUid) => seen.uid = "0".repeat(32),
+            Some(Act::OtherHandle) => {
+                seen.handle = Some(handle_of(&Object { id: "another".to_owned(), ..object.clone() }));
+            }
             Some(Act::OtherHost) => seen.host_id = "0".repeat(32),
             Some(Act::Claim(claimed)) => seen.state = state(*claimed),
             Some(Act::Flawed(flaw)) => self.jobs.spoil(*flaw, object, &mut seen),

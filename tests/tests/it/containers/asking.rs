@@ -5,16 +5,11 @@ use wharf_tests::engines::{Engine, Kind};
 use wharf_tests::host::eventually;
 use wharf_tests::tap::Tap;
 
-/// Whether each of these containers is watched by a supervisor, which is the last that it asks before the end: Docker is
-/// asked to wait, Podman only what it has.
-fn all_watched(kind: Kind, asked: &[String], count: usize) -> bool {
-    let last = match kind {
-        Kind::Docker => "/wait",
-        Kind::Podman => "/json",
-    };
+/// Whether each of these containers is watched by a supervisor, which is the last that it asks before the end.
+fn all_watched(asked: &[String], count: usize) -> bool {
     let started = |request: &String| Some(request.strip_prefix("POST ")?.strip_suffix("/start")?.to_owned());
     let is_watched = |(at, container): (usize, String)| {
-        asked[at..].iter().any(|later| later.contains(&format!("{container}{last}")))
+        asked[at..].iter().any(|later| later.contains(&format!("{container}/wait")))
     };
     let starts = asked.iter().enumerate().filter_map(|(at, request)| Some((at, started(request)?)));
     starts.filter(|start| is_watched(start.clone())).count() == count
@@ -30,7 +25,7 @@ fn one_list(kind: Kind, info: &str) {
     let mut before = Vec::new();
     eventually("both are watched", || {
         before.extend(tap.requests());
-        all_watched(kind, &before, 2)
+        all_watched(&before, 2)
     });
     assert_eq!(host.list().len(), 2);
     let path = |request: String| request.split('?').next().unwrap_or_default().to_owned();
@@ -53,15 +48,16 @@ fn r10_one_list_makes_4_requests_to_podman() {
 
 /// Podman answers by looking at the container again and again, and is slow for everybody who waits.
 #[test]
-fn podman_is_asked_for_an_end_only_when_there_is_one() {
+fn podman_is_asked_for_the_end_of_a_server_with_a_port_only_when_there_is_one() {
     let Some(podman) = Engine::start(Kind::Podman) else { return };
     let tap = Tap::before(&podman.socket());
     let host = host(&[(Kind::Podman, format!("unix://{}", tap.socket().display()))]);
-    run(&host, Kind::Podman, "watched", &["--restart", "no"]);
+    run(&host, Kind::Podman, "watched", &["--restart", "no", "--transport", "streamable-http"]);
     let mut asked = Vec::new();
-    eventually("it is watched", || {
+    eventually("its supervisor looks at its process, after its address", || {
         asked.extend(tap.requests());
-        all_watched(Kind::Podman, &asked, 1)
+        let started = asked.iter().position(|request| request.ends_with("/start"));
+        started.is_some_and(|at| asked[at..].iter().filter(|later| later.ends_with("/json")).count() > 1)
     });
     let waits = |asked: &[String]| asked.iter().filter(|request| request.contains("/wait")).count();
     assert_eq!(host.list().len(), 1);
@@ -79,18 +75,20 @@ fn one_run(kind: Kind) {
     let tap = Tap::before(&engine.socket());
     let host = host(&[(kind, format!("unix://{}", tap.socket().display()))]);
     run(&host, kind, "one", &[]);
-    let who = tap.requests().into_iter().filter(|request| request.ends_with("/info"));
-    // Whether it can be used and which one it is, before anything is recorded; and the supervisor, before it begins.
-    assert_eq!(who.count(), 3);
+    let asked = tap.requests();
+    let count = |what: &str| asked.iter().filter(|request| request.ends_with(what)).count();
+    // Whether it can be used and which one it is, before anything is recorded; and the supervisor, before it begins,
+    // with what it looks for, and with what it sees of what it made.
+    assert_eq!((count("/info"), count("/version")), (5, 0), "{asked:?}");
     host.ok(&["rm", "one"]);
 }
 
 #[test]
-fn r10_a_start_asks_docker_3_times_who_it_is() {
+fn r10_a_start_asks_docker_5_times_who_it_is() {
     one_run(Kind::Docker);
 }
 
 #[test]
-fn r10_a_start_asks_podman_3_times_who_it_is() {
+fn r10_a_start_asks_podman_5_times_who_it_is() {
     one_run(Kind::Podman);
 }

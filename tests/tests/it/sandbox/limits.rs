@@ -34,12 +34,12 @@ fn told(host: &Host, name: &str, word: &str) -> String {
     status.lines().find(|line| line.starts_with(word)).unwrap_or_default().to_owned()
 }
 
-/// How often a workload with this limit of processors was held back, as the kernel counts.
-fn throttled(groups: &[PathBuf]) -> u64 {
-    let text = groups.iter().find_map(|folder| fs::read_to_string(folder.join("cpu.stat")).ok());
-    let text = text.unwrap_or_default();
-    let count = text.lines().find_map(|line| line.strip_prefix("nr_throttled "));
-    count.and_then(|count| count.trim().parse().ok()).unwrap_or_default()
+/// What the kernel counts of a workload with a limit of processors: `nr_periods` in which it wanted some, and
+/// `nr_throttled` in which it was held back.
+fn counted(groups: &[PathBuf], what: &str) -> u64 {
+    let text = groups.iter().find_map(|folder| fs::read_to_string(folder.join("cpu.stat")).ok()).unwrap();
+    let count = text.lines().find_map(|line| line.strip_prefix(what)).unwrap();
+    count.trim().parse().unwrap()
 }
 
 #[test]
@@ -145,11 +145,13 @@ fn a_limit_of_processors_holds_back_who_wants_more() {
             continue;
         }
         let held = groups(&host, "burns");
-        eventually("it is held back", || throttled(&held) > 2);
+        eventually("it is held back", || counted(&held, "nr_throttled ") > 2);
         host.ok(&["rm", "burns"]);
         // It is the limit that holds it back.
         host.run(&["--name", "burns", "--cpus", "1000", &burner(&host)]);
-        assert_eq!(throttled(&groups(&host, "burns")), 0);
+        let held = groups(&host, "burns");
+        eventually("it has wanted some", || counted(&held, "nr_periods ") > 2);
+        assert_eq!(counted(&held, "nr_throttled "), 0);
         host.ok(&["rm", "burns"]);
     }
 }

@@ -54,6 +54,19 @@ fn r08_an_engine_that_is_exchanged_during_a_creation_keeps_what_it_made_on_recor
     assert_eq!(world.one.named("new"), []);
 }
 
+/// The recorded engine may have kept what was stopped, while another one made the new one.
+#[test]
+fn r08_what_the_owner_has_already_is_no_proof_of_what_was_made() {
+    let world = SideBySide::new();
+    world.one.order("list", Act::OtherHandle);
+    let said = world.host.wharf(&["run", "--runtime", "scripted-one", "--name", "new", "sh"]);
+    assert!(said.code == 5 && said.stderr.contains("does not show what was made"), "{said:?}");
+    world.one.behave();
+    world.host.wharf(&["rm", "new"]);
+    assert_eq!(world.one.named("new"), []);
+    world.assert_fresh(&["one", "plain", "two"]);
+}
+
 #[test]
 fn r08_an_engine_that_takes_the_place_for_a_moment_has_nothing_to_say() {
     let world = SideBySide::new();
