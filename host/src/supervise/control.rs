@@ -183,13 +183,21 @@ async fn answer(mut socket: UnixStream, requests: mpsc::Sender<Asked>) -> io::Re
         return write_line(&mut socket, &Answer::Refused { kind: untold(), message }).await;
     }
     let (sender, receiver) = oneshot::channel();
+    let is_stop = matches!(request.body, Request::Stop { .. });
     let asked = Asked { request: request.body, answer: sender };
-    let gone = || Answer::Refused { kind: untold(), message: "the supervisor is ending".to_owned() };
     let answer = match requests.send(asked).await {
-        Ok(()) => receiver.await.unwrap_or_else(|_| gone()),
-        Err(_) => gone(),
+        Ok(()) => receiver.await.ok(),
+        Err(_) => None,
     };
-    write_line(&mut socket, &answer).await
+    match answer {
+        Some(answer) => write_line(&mut socket, &answer).await,
+        // The workload has ended by itself. Who wants it stopped waits for the end of this process, and then looks.
+        None if is_stop => Ok(()),
+        None => {
+            let message = "the supervisor is ending".to_owned();
+            write_line(&mut socket, &Answer::Refused { kind: untold(), message }).await
+        }
+    }
 }
 
 /// Why a supervisor did not do what it was asked.
@@ -295,4 +303,48 @@ async fn read_line<T: for<'de> Deserialize<'de>>(socket: &mut UnixStream) -> io:
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     Ok(serde_json::from_slice(&line)?)
+}
+
+/// Tells who wants a start given up that there is none.
+pub(super) fn refuse_cancel(asked: Asked) {
+    let refused = Error::new(ErrorKind::Conflict, "it has started already");
+    let _ = asked.answer.send(Answer::refused(refused));
+}
+
+/// What is said to who wants a start given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cancel {
+    /// It is: the start is a command's.
+    Heard,
+    /// It is a restart of the supervisor's own, which is no command's to give up.
+    Refused,
+}
+
+/// The next request to stop, or to give up what is under way; reports are answered meanwhile.
+pub(super) async fn next_stop(
+    requests: &mut mpsc::Receiver<Asked>,
+    restarts: u32,
+    cancel: Cancel,
+) -> Option<Asked> {
+    loop {
+        match requests.recv().await {
+            None => std::future::pending().await,
+            Some(asked) => match asked.request {
+                Request::Cancel {} if cancel == Cancel::Refused => refuse_cancel(asked),
+                Request::Stop { .. } | Request::Cancel {} | Request::Leave {} => return Some(asked),
+                Request::Report {} => {
+                    let report = SupervisorReport {
+                        pid: std::process::id(),
+                        version: env!("CARGO_PKG_VERSION").to_owned(),
+                        uptime_ms: 0,
+                        restarts,
+                        starting: true,
+                        ping_us: None,
+                        ping_error: "it is being started".to_owned(),
+                    };
+                    let _ = asked.answer.send(Answer::Report(report));
+                }
+            },
+        }
+    }
 }

@@ -1,10 +1,10 @@
 //! A supervisor's life: the start, the watch, the end.
 use super::backoff::Backoff;
-use super::control::{Answer, Asked, Server};
+use super::control::{Answer, Asked, Cancel, Server, next_stop};
 use super::deploy::{Deployment, Occasion};
 use super::port::{bind, free_port};
 use super::report::{Reporter, heard, pass_on};
-use super::watch::{Cancel, Watch, next_stop};
+use super::watch::Watch;
 use super::wire::{Mode, Task};
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint::{Point, reach};

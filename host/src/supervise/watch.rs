@@ -1,11 +1,12 @@
 //! The life of a workload that is ready: requests, its end, its restarts.
 use super::backoff::{Backoff, wants_restart};
-use super::control::{Answer, Asked, Request};
-use super::deploy::{Deployment, Occasion, how, may_restart};
+use super::control::{Answer, Asked, Cancel, Request, next_stop, refuse_cancel};
+use super::deploy::{Deployment, Occasion, may_restart};
+use super::happening::{Happening, LONGEST_ABSENCE, STDIN_GRACE, disowned, mute, muted, wait};
+use super::ready::how;
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint::{Point, reach};
-use crate::plugin::CallError;
-use crate::status::{Desired, Event, RestartPolicy, Transport, Watch as StateWatch};
+use crate::status::{Desired, Event, RestartPolicy, Transport};
 use crate::workload::{SupervisorReport, last_exit};
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -15,17 +16,10 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
 };
-use wharf_sdk::{ErrorCode, Exit};
+use wharf_sdk::Exit;
 
-/// How long a server may take to end once its stdin is closed, before it is sent a signal.
-const STDIN_GRACE: Duration = Duration::from_secs(2);
 /// How long a real request may take when the supervisor is asked about its server.
 const PING_DEADLINE: Duration = Duration::from_secs(3);
-/// The longest pause before a runtime that fails is asked again.
-const LONGEST_RETRY: Duration = Duration::from_secs(30);
-/// The same where the engine is not there, or does not listen: that costs it nothing, and users wait for it to be back.
-const LONGEST_ABSENCE: Duration = Duration::from_secs(5);
-
 /// Watches one workload.
 pub(super) struct Watch {
     pub(super) deployment: Deployment,
@@ -41,19 +35,6 @@ pub(super) struct Watch {
     pub(super) mute_since: Option<Instant>,
     /// The owner could not be asked since the workload was ready: its engine may have taken the workload's input along.
     pub(super) away: AtomicBool,
-}
-
-/// What made the supervisor look up.
-enum Happening {
-    Exited(Exit),
-    /// It has closed its output.
-    Muted,
-    /// It has closed its output, and still runs after the grace.
-    Mute,
-    Asked(Asked),
-    Signalled,
-    /// Its RunConfig is no more, or is of another creation of the name.
-    Disowned,
 }
 
 impl Watch {
@@ -426,130 +407,4 @@ enum Back {
     Stays,
     Failed(Error),
     Gone,
-}
-
-fn refuse_cancel(asked: Asked) {
-    let refused = Error::new(ErrorKind::Conflict, "it has started already");
-    let _ = asked.answer.send(Answer::refused(refused));
-}
-
-/// What is said to who wants a start given up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cancel {
-    /// It is: the start is a command's.
-    Heard,
-    /// It is a restart of the supervisor's own, which is no command's to give up.
-    Refused,
-}
-
-/// The next request to stop, or to give up what is under way; reports are answered meanwhile.
-pub(super) async fn next_stop(
-    requests: &mut mpsc::Receiver<Asked>,
-    restarts: u32,
-    cancel: Cancel,
-) -> Option<Asked> {
-    loop {
-        match requests.recv().await {
-            None => std::future::pending().await,
-            Some(asked) => match asked.request {
-                Request::Cancel {} if cancel == Cancel::Refused => refuse_cancel(asked),
-                Request::Stop { .. } | Request::Cancel {} | Request::Leave {} => return Some(asked),
-                Request::Report {} => {
-                    let report = SupervisorReport {
-                        pid: std::process::id(),
-                        version: env!("CARGO_PKG_VERSION").to_owned(),
-                        uptime_ms: 0,
-                        restarts,
-                        starting: true,
-                        ping_us: None,
-                        ping_error: "it is being started".to_owned(),
-                    };
-                    let _ = asked.answer.send(Answer::Report(report));
-                }
-            },
-        }
-    }
-}
-
-/// The workload's end, as its owner tells it. An engine that cannot be reached is no exit: it is asked again; nor is
-/// what another engine says, which may have taken the endpoint.
-async fn wait(deployment: &Deployment, away: &AtomicBool) -> Exit {
-    let Some(handle) = &deployment.handle else { return std::future::pending().await };
-    let mut pause = Duration::from_millis(200);
-    let mut said = String::new();
-    loop {
-        let told = match deployment.client.wait(handle).await {
-            Err(error) if is_gone(&error) => {
-                Ok(Exit { reason: "its runtime no longer has it".to_owned(), ..Exit::default() })
-            }
-            told => told.map_err(Error::from),
-        };
-        let proven = match told {
-            Ok(exit) => deployment.prove_ended().await.map(|()| exit),
-            Err(error) => Err(error),
-        };
-        match proven {
-            Ok(exit) => return exit,
-            Err(error) => {
-                let is_absent = error.kind == ErrorKind::Owner;
-                away.fetch_or(is_absent, Ordering::Relaxed);
-                let longest = if is_absent { LONGEST_ABSENCE } else { LONGEST_RETRY };
-                pause = pause.min(longest);
-                if said != error.message {
-                    tracing::warn!(%error, "the runtime cannot tell about the workload");
-                    said = error.message;
-                }
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(longest);
-            }
-        }
-    }
-}
-
-fn is_gone(error: &CallError) -> bool {
-    error.code() == Some(ErrorCode::NotFound)
-}
-
-/// Resolves when the RunConfig has gone, or is another creation's. One that cannot be read, or whose folder cannot be
-/// watched, says nothing.
-async fn disowned(deployment: &Deployment) {
-    let (store, run) = (&deployment.store, &deployment.run);
-    let path = store.run_config_file(&run.name);
-    let Ok(mut watch) = StateWatch::new() else { return std::future::pending().await };
-    loop {
-        // The watch first: what happens after it is seen, what happened before is read.
-        let watched = watch.fate(&path);
-        let gone = match store.read_run_config(&run.name) {
-            Ok(now) => now.uid != run.uid,
-            Err(error) => error.is_not_found(),
-        };
-        if gone {
-            return;
-        }
-        let changed = match watched {
-            Ok(true) => watch.changed().await,
-            // It was replaced in between.
-            Ok(false) => Ok(()),
-            Err(error) => Err(error),
-        };
-        if changed.is_err() {
-            return std::future::pending().await;
-        }
-    }
-}
-
-/// The server's stdout has ended, and that is news.
-async fn muted(deployment: &Deployment, since: Option<Instant>) {
-    match (&deployment.front, since) {
-        (Some(front), None) => front.disconnected().await,
-        _ => std::future::pending().await,
-    }
-}
-
-/// The server's process has not ended within the grace after its stdout did.
-async fn mute(since: Option<Instant>) {
-    match since {
-        Some(since) => tokio::time::sleep_until(since + STDIN_GRACE).await,
-        None => std::future::pending().await,
-    }
 }

@@ -39,6 +39,19 @@ fn a_workload_that_ignores_requests_to_end_is_killed() {
     assert_eq!(host.row("stubborn").unwrap()["status"], "stopped");
 }
 
+/// Its supervisor may be at its end when it is asked.
+#[test]
+fn what_has_just_ended_by_itself_can_be_removed() {
+    let host = Host::new();
+    for _ in 0..8 {
+        host.run(&["--name", "brief", "--restart", "no", &demo_server()]);
+        kill(host.server("brief"), "KILL");
+        host.ok(&["rm", "brief"]);
+    }
+    host.assert_nothing_runs();
+    assert!(host.list().is_empty());
+}
+
 #[test]
 fn a_launcher_that_is_killed_leaves_nothing_of_its_workload() {
     let host = Host::new();
