@@ -68,17 +68,17 @@ impl ContainerRuntime {
     pub(crate) fn socket(&self) -> Result<&Path> {
         match &self.found {
             Found::Socket(socket) => Ok(socket),
-            Found::Nothing { tried, is_installed } => {
-                Err(Error::unavailable(self.nothing(tried, *is_installed)))
-            }
+            // Who has it installed knows where it should be.
+            Found::Nothing { is_installed: true, .. } => Err(Error::unavailable(self.nothing("", true))),
+            Found::Nothing { tried, .. } => Err(Error::unavailable(self.nothing(&places(tried), false))),
             Found::Unusable { why } => Err(Error::unavailable(why.clone())),
         }
     }
 
-    fn nothing(&self, tried: &[String], is_installed: bool) -> String {
+    fn nothing(&self, places: &str, is_installed: bool) -> String {
         let title = self.flavor.title();
         let why = if is_installed { "is installed, but serves nobody" } else { "was not found" };
-        format!("{title} {why} (tried {}); {}", tried.join(", "), remedy::get(self.flavor, is_installed))
+        format!("{title} {why}{places}; {}", remedy::get(self.flavor, is_installed))
     }
 
     fn stranger(&self, socket: &Path, other: Flavor) -> String {
@@ -182,6 +182,10 @@ impl ContainerRuntime {
     }
 }
 
+fn places(tried: &[String]) -> String {
+    format!(" (tried {})", tried.join(", "))
+}
+
 impl Runtime for ContainerRuntime {
     async fn connect(context: Context) -> Result<Self> {
         let flavor = match context.runtime_name.as_str() {
@@ -232,7 +236,7 @@ impl Runtime for ContainerRuntime {
             Found::Nothing { tried, is_installed } => {
                 // Its program is a trace: it may have workloads here, although it serves nobody now.
                 let state = if *is_installed { HealthState::Unhealthy } else { HealthState::Undetected };
-                return Health { state, message: self.nothing(tried, *is_installed) };
+                return Health { state, message: self.nothing(&places(tried), *is_installed) };
             }
         };
         match Engine::reach(socket).await {
