@@ -65,15 +65,19 @@ pub async fn supervise(
         Ok(life) => life,
         Err(error) => {
             let message = format!("'{}' has a supervisor already", task.name);
-            return Err(
-                give_up(task, None, reporter, Error::caused(ErrorKind::Conflict, message, &error)).await
-            );
+            return Err(give_up(
+                task,
+                None,
+                reporter,
+                Unstarted::Failed(Error::caused(ErrorKind::Conflict, message, &error)),
+            )
+            .await);
         }
     };
     let (listener, events) = heard();
     let mut deployment = match prepare(task, listener).await {
         Ok(deployment) => deployment,
-        Err(error) => return Err(give_up(task, None, reporter, error).await),
+        Err(error) => return Err(give_up(task, None, reporter, Unstarted::Failed(error)).await),
     };
     reach(Point::OwnerConnected);
     let doing = match deployment.target_port {
@@ -83,14 +87,16 @@ pub async fn supervise(
     reporter.progress(&doing, None);
     let mut control = match Control::open(&state, &task.name) {
         Ok(control) => control,
-        Err(error) => return Err(give_up(task, Some(deployment), reporter, error).await),
+        Err(error) => {
+            return Err(give_up(task, Some(deployment), reporter, Unstarted::Failed(error)).await);
+        }
     };
     let told = pass_on(events, task, reporter);
     let started = start(&mut deployment, &mut control, attendance.abandoned, told).await;
     let (listener, port) = match started {
         Ok(ready) => ready,
-        Err((error, asked)) => {
-            let error = give_up(task, Some(deployment), reporter, error).await;
+        Err((cause, asked)) => {
+            let error = give_up(task, Some(deployment), reporter, cause).await;
             if let Some(asked) = asked {
                 let _ = asked.answer.send(Answer::Stopped { exit: None });
             }
@@ -179,9 +185,10 @@ async fn start(
     control: &mut Control,
     abandoned: Abandoned,
     told: impl Future<Output = ()>,
-) -> std::result::Result<(TcpListener, u16), (Error, Option<Asked>)> {
+) -> std::result::Result<(TcpListener, u16), (Unstarted, Option<Asked>)> {
     let name = deployment.run.name.clone();
-    let given_up = |why: &str| Error::new(ErrorKind::Failed, format!("'{name}' {why} while it was starting"));
+    let error = |why: &str| Error::new(ErrorKind::Failed, format!("'{name}' {why} while it was starting"));
+    let given_up = |why: &str| Unstarted::Failed(error(why));
     let ready = async {
         let ready = bring_up(deployment).await?;
         reach(Point::ReadyRecordBefore);
@@ -190,10 +197,10 @@ async fn start(
         Ok(ready)
     };
     tokio::select! {
-        ready = ready => ready.map_err(|error| (error, None)),
+        ready = ready => ready.map_err(|error| (Unstarted::Failed(error), None)),
         asked = next_stop(&mut control.requests, 0, Cancel::Heard) => Err((given_up("was stopped"), asked)),
         _ = &mut control.signalled => Err((given_up("was interrupted"), None)),
-        () = abandoned => Err((given_up("was abandoned"), None)),
+        () = abandoned => Err((Unstarted::Abandoned(error("was abandoned")), None)),
         // It ends with the start alone.
         () = told => Err((given_up("was left alone"), None)),
     }
@@ -281,13 +288,22 @@ fn signals() -> io::Result<oneshot::Receiver<()>> {
     Ok(receiver)
 }
 
+/// Why a workload was not started.
+enum Unstarted {
+    Failed(Error),
+    /// The command that waited for it is no more.
+    Abandoned(Error),
+}
+
 /// Clears up after a start that failed, and returns the error that is to be told.
 async fn give_up(
     task: &Task,
     deployment: Option<Deployment>,
     reporter: &mut dyn Reporter,
-    mut error: Error,
+    cause: Unstarted,
 ) -> Error {
+    let is_abandoned = matches!(cause, Unstarted::Abandoned(_));
+    let (Unstarted::Failed(mut error) | Unstarted::Abandoned(mut error)) = cause;
     reach(Point::GiveUpBefore);
     let store = Store::new(task.config.state());
     let removed = match deployment {
@@ -307,6 +323,8 @@ async fn give_up(
         // An owner that went away meanwhile says nothing about the workload: its start was interrupted, and goes on
         // with the next command.
         (_, Mode::Start) if error.kind == ErrorKind::Owner => Ok(()),
+        // Nor has a command that died changed its mind.
+        (Ok(()), Mode::Start) if is_abandoned => Ok(()),
         // What could not be removed stays on record.
         (Ok(()), Mode::Start) => record_failure(&store, task, &error),
         (Err(removal), _) => {

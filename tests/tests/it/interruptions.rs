@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 use wharf_tests::client::Client;
-use wharf_tests::host::{Host, demo_server, eventually, kill, runs};
+use wharf_tests::host::{Host, Said, demo_server, eventually, kill, runs};
 
 fn supervisor(host: &Host, name: &str) -> i32 {
     i32::try_from(host.record(name)["process_id"].as_i64().unwrap()).unwrap()
@@ -224,4 +224,17 @@ fn a_launcher_that_is_killed_leaves_not_even_a_child_that_hid() {
     eventually("the child is gone", || !runs(child));
     host.ok(&["rm", "hides"]);
     host.assert_nothing_runs();
+}
+
+/// A command that died has not changed its mind.
+#[test]
+fn r06_a_restart_whose_command_died_is_finished_by_the_next_one() {
+    let host = Host::new();
+    host.run(&["--name", "demo", &demo_server()]);
+    let mut restart = host.command(&["restart", "demo"]);
+    restart.env("WHARF_FAILPOINT", "command/task.written=kill");
+    assert_eq!(Said::of(&restart.output().unwrap()).code, -1);
+    eventually("the start is given up", || host.row("demo").unwrap()["status"] == "interrupted");
+    host.ok(&["reconcile"]);
+    assert_eq!(host.row("demo").unwrap()["status"], "running");
 }

@@ -82,7 +82,8 @@ impl Lab {
             (_, None) => {}
             _ => return Err(format!("{told}: {}", said.stderr)),
         }
-        if then == "stop" {
+        // What was forgotten runs on until somebody removes it.
+        if then == "stop" && !act.forgets() {
             self.await_nothing_runs()?;
         }
         Ok(told)
