@@ -18,7 +18,6 @@ use wharf_sdk::document::Event as Told;
 const QUEUED_EVENTS: usize = 64;
 /// After so long without a word, who waits is told where to look.
 const LONG: Duration = Duration::from_secs(5);
-
 /// How long a command may take to hear the last word.
 const LAST_WORD: Duration = Duration::from_secs(5);
 

@@ -61,11 +61,11 @@ impl ContainerRuntime {
         Ok(engine)
     }
 
-    pub(crate) fn known(&self) -> std::sync::MutexGuard<'_, Option<Arc<Engine>>> {
+    fn known(&self) -> std::sync::MutexGuard<'_, Option<Arc<Engine>>> {
         self.engine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn socket(&self) -> Result<&Path> {
+    fn socket(&self) -> Result<&Path> {
         match &self.found {
             Found::Socket(socket) => Ok(socket),
             // Who has it installed knows where it should be.
@@ -114,7 +114,7 @@ impl ContainerRuntime {
         }
     }
 
-    pub(crate) async fn instance_of(&self, engine: &Engine) -> Result<String> {
+    async fn instance_of(&self, engine: &Engine) -> Result<String> {
         let socket = self.socket()?;
         engine.instance().await.map_err(|error| {
             *self.known() = None;

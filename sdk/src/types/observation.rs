@@ -81,7 +81,8 @@ pub struct Observation {
     /// The host that made it, from the resource's own labels.
     pub host_id: String,
     /// How it is found again. Listings hold it, so that a workload whose record lost its handle (a crash between
-    /// `deploy` and the record) can still be stopped and removed.
+    /// `deploy` and the record) can still be stopped and removed. It is the very one that `deploy` returned: the host
+    /// believes a deployment only where the listing after it shows that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handle: Option<crate::Handle>,
     /// The runtime's own name or id for it, for people.
