@@ -1,4 +1,4 @@
-//! A socket in front of another one, which counts the requests that pass.
+//! A socket in front of another one, which counts the requests that pass, and can cut who passes off.
 use std::{
     io::{Read, Write},
     net::Shutdown,
@@ -13,6 +13,8 @@ use std::{
 pub struct Tap {
     folder: tempfile::TempDir,
     seen: Arc<Mutex<Vec<String>>>,
+    /// Everybody who passes, or has.
+    clients: Arc<Mutex<Vec<UnixStream>>>,
 }
 
 impl Tap {
@@ -20,11 +22,12 @@ impl Tap {
     pub fn before(socket: &Path) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let listener = UnixListener::bind(folder.path().join("tap.sock")).expect("a socket");
-        let seen = Arc::default();
-        let tap = Self { folder, seen: Arc::clone(&seen) };
+        let (seen, clients) = (Arc::default(), Arc::<Mutex<Vec<UnixStream>>>::default());
+        let tap = Self { folder, seen: Arc::clone(&seen), clients: Arc::clone(&clients) };
         let socket = socket.to_owned();
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
+                clients.lock().unwrap_or_else(PoisonError::into_inner).extend(client.try_clone());
                 let (socket, seen) = (socket.clone(), Arc::clone(&seen));
                 thread::spawn(move || pass(client, &socket, &seen));
             }
@@ -40,6 +43,13 @@ impl Tap {
     /// The requests since this was asked last: method and path.
     pub fn requests(&self) -> Vec<String> {
         std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Cuts off everybody who passes, as if the engine was another process from here on, behind a listener that stays.
+    pub fn cut(&self) {
+        for client in self.clients.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            let _ = client.shutdown(Shutdown::Both);
+        }
     }
 }
 

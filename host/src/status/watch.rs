@@ -32,20 +32,6 @@ impl Watch {
         Ok(inotify::add_watch(&self.inotify, path, WatchFlags::MODIFY).map(drop)?)
     }
 
-    /// Watches whether the file that the path leads to now is written, replaced or removed: to be called again after
-    /// each change. False: there is none.
-    pub fn fate(&self, path: &Path) -> io::Result<bool> {
-        let fate = WatchFlags::MODIFY
-            .union(WatchFlags::ATTRIB)
-            .union(WatchFlags::DELETE_SELF)
-            .union(WatchFlags::MOVE_SELF);
-        match inotify::add_watch(&self.inotify, path, fate) {
-            Ok(_) => Ok(true),
-            Err(Errno::NOENT) => Ok(false),
-            Err(errno) => Err(errno.into()),
-        }
-    }
-
     /// Watches which files come to a folder, leave it or are replaced. As long as it does not exist, the nearest folder
     /// above is watched instead: to be called again after each change.
     pub fn folder(&self, path: &Path) -> io::Result<()> {
@@ -85,24 +71,6 @@ impl Watch {
 mod tests {
     use super::*;
     use std::fs::File;
-
-    #[tokio::test]
-    async fn a_file_is_watched_until_it_is_gone() {
-        let root = tempfile::tempdir().unwrap();
-        let (file, other) = (root.path().join("time.json"), root.path().join("other.json"));
-        File::create(&file).unwrap();
-        let mut watch = Watch::new().unwrap();
-        assert!(watch.fate(&file).unwrap());
-        File::create(&other).unwrap();
-        std::fs::rename(&other, &file).unwrap();
-        watch.changed().await.unwrap();
-        assert!(watch.fate(&file).unwrap(), "the new one");
-        std::fs::remove_file(&file).unwrap();
-        watch.changed().await.unwrap();
-        while watch.fate(&file).unwrap() {
-            watch.changed().await.unwrap();
-        }
-    }
 
     #[tokio::test]
     async fn a_folder_is_watched_before_it_exists() {

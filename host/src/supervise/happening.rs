@@ -2,17 +2,24 @@
 use super::control::Asked;
 use super::deploy::Deployment;
 use crate::error::{Error, ErrorKind};
-use crate::plugin::CallError;
-use crate::status::Watch as StateWatch;
+use crate::plugin::{CallError, RuntimeClient};
+use crate::status::RunConfig;
+use crate::workload::prove_ended;
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tokio::time::Instant;
-use wharf_sdk::{ErrorCode, Exit};
+use wharf_sdk::{ErrorCode, Exit, Handle};
 
 /// How long a server may take to end once its stdin is closed, before it is sent a signal.
 pub(super) const STDIN_GRACE: Duration = Duration::from_secs(2);
+/// How long a supervisor may go on after its RunConfig is gone.
+const GLANCE: Duration = Duration::from_secs(3);
 /// The longest pause before a runtime that fails is asked again.
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// The same where the engine is not there, or does not listen: that costs it nothing, and users wait for it to be back.
@@ -31,28 +38,66 @@ pub(super) enum Happening {
     Disowned,
 }
 
+/// The end of what is deployed. It is awaited as long as that runs, whatever else happens: an engine that went away and
+/// came back while nobody waited would not be noticed.
+pub(super) struct Ending {
+    exit: Pin<Box<dyn Future<Output = Exit> + Send>>,
+    /// The owner could not be asked since this began: its engine may have taken the workload's input along.
+    is_away: Arc<AtomicBool>,
+}
+
+impl Ending {
+    /// Begins with the first [`Ending::exit`].
+    pub(super) fn of(deployment: &Deployment) -> Self {
+        let is_away = Arc::default();
+        let exit: Pin<Box<dyn Future<Output = Exit> + Send>> = match deployment.handle.clone() {
+            Some(handle) => {
+                let (client, host_id) = (deployment.client.clone(), deployment.host_id.clone());
+                Box::pin(wait(client, host_id, deployment.run.clone(), handle, Arc::clone(&is_away)))
+            }
+            None => Box::pin(std::future::pending()),
+        };
+        Self { exit, is_away }
+    }
+
+    /// Resolves once.
+    pub(super) fn exit(&mut self) -> impl Future<Output = Exit> {
+        &mut self.exit
+    }
+
+    /// Whether its owner could not be asked at some time.
+    pub(super) fn was_away(&self) -> bool {
+        self.is_away.load(Ordering::Relaxed)
+    }
+}
+
 /// The workload's end, as its owner tells it. An engine that cannot be reached is no exit: it is asked again; nor is
 /// what another engine says, which may have taken the endpoint.
-pub(super) async fn wait(deployment: &Deployment, away: &AtomicBool) -> Exit {
-    let Some(handle) = &deployment.handle else { return std::future::pending().await };
+async fn wait(
+    client: Arc<RuntimeClient>,
+    host_id: String,
+    run: RunConfig,
+    handle: Handle,
+    is_away: Arc<AtomicBool>,
+) -> Exit {
     let mut pause = Duration::from_millis(200);
     let mut said = String::new();
     loop {
-        let told = match deployment.client.wait(handle).await {
+        let told = match client.wait(&handle).await {
             Err(error) if is_gone(&error) => {
                 Ok(Exit { reason: "its runtime no longer has it".to_owned(), ..Exit::default() })
             }
             told => told.map_err(Error::from),
         };
         let proven = match told {
-            Ok(exit) => deployment.prove_ended().await.map(|()| exit),
+            Ok(exit) => prove_ended(&client, &host_id, &run).await.map(|()| exit),
             Err(error) => Err(error),
         };
         match proven {
             Ok(exit) => return exit,
             Err(error) => {
                 let is_absent = error.kind == ErrorKind::Owner;
-                away.fetch_or(is_absent, Ordering::Relaxed);
+                is_away.fetch_or(is_absent, Ordering::Relaxed);
                 let longest = if is_absent { LONGEST_ABSENCE } else { LONGEST_RETRY };
                 pause = pause.min(longest);
                 if said != error.message {
@@ -70,15 +115,13 @@ fn is_gone(error: &CallError) -> bool {
     error.code() == Some(ErrorCode::NotFound)
 }
 
-/// Resolves when the RunConfig has gone, or is another creation's. One that cannot be read, or whose folder cannot be
-/// watched, says nothing.
+/// Resolves when the RunConfig has gone, or is another creation's. One that cannot be read says nothing.
+///
+/// Looked at now and then: an event would need an inotify instance, of which the kernel gives a user 128 for all that they
+/// run, and there is a supervisor for every workload.
 pub(super) async fn disowned(deployment: &Deployment) {
     let (store, run) = (&deployment.store, &deployment.run);
-    let path = store.run_config_file(&run.name);
-    let Ok(mut watch) = StateWatch::new() else { return std::future::pending().await };
     loop {
-        // The watch first: what happens after it is seen, what happened before is read.
-        let watched = watch.fate(&path);
         let gone = match store.read_run_config(&run.name) {
             Ok(now) => now.uid != run.uid,
             Err(error) => error.is_not_found(),
@@ -86,15 +129,7 @@ pub(super) async fn disowned(deployment: &Deployment) {
         if gone {
             return;
         }
-        let changed = match watched {
-            Ok(true) => watch.changed().await,
-            // It was replaced in between.
-            Ok(false) => Ok(()),
-            Err(error) => Err(error),
-        };
-        if changed.is_err() {
-            return std::future::pending().await;
-        }
+        tokio::time::sleep(GLANCE).await;
     }
 }
 

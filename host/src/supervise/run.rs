@@ -2,6 +2,7 @@
 use super::backoff::Backoff;
 use super::control::{Answer, Asked, Cancel, Server, next_stop};
 use super::deploy::{Deployment, Occasion};
+use super::happening::Ending;
 use super::port::{bind, free_port};
 use super::report::{Reporter, heard, pass_on};
 use super::watch::Watch;
@@ -13,7 +14,7 @@ use crate::status::{
     BootId, Event, LifeLock, OperationLock, ProcessIdentity, StateDir, Store, Transport, WorkloadName,
 };
 use crate::workload::connect_owner;
-use std::{future::Future, io, pin::Pin, sync::atomic::AtomicBool, time::Duration};
+use std::{future::Future, io, pin::Pin, time::Duration};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -108,6 +109,7 @@ pub async fn supervise(
     let front = deployment.front.clone();
     let serving = front.clone().map(|front| tokio::spawn(front.serve(listener, end.clone())));
     let watch = Watch {
+        ending: Ending::of(&deployment),
         deployment,
         requests: control.requests,
         signalled: control.signalled,
@@ -116,7 +118,6 @@ pub async fn supervise(
         backoff: Backoff::default(),
         foreground: attendance.foreground,
         mute_since: None,
-        away: AtomicBool::new(false),
     };
     drop(operation);
     reach(Point::OperationReleased);

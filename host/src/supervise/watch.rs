@@ -2,16 +2,13 @@
 use super::backoff::{Backoff, wants_restart};
 use super::control::{Answer, Asked, Cancel, Request, next_stop, refuse_cancel};
 use super::deploy::{Deployment, Occasion, may_restart};
-use super::happening::{Happening, LONGEST_ABSENCE, STDIN_GRACE, disowned, mute, muted, wait};
+use super::happening::{Ending, Happening, LONGEST_ABSENCE, STDIN_GRACE, disowned, mute, muted};
 use super::ready::how;
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint::{Point, reach};
 use crate::status::{Desired, Event, RestartPolicy, Transport};
 use crate::workload::{SupervisorReport, last_exit};
-use std::{
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
-};
+use std::time::Duration;
 use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
@@ -33,8 +30,7 @@ pub(super) struct Watch {
     pub(super) foreground: bool,
     /// Since when the server can no longer be spoken to.
     pub(super) mute_since: Option<Instant>,
-    /// The owner could not be asked since the workload was ready: its engine may have taken the workload's input along.
-    pub(super) away: AtomicBool,
+    pub(super) ending: Ending,
 }
 
 impl Watch {
@@ -86,7 +82,7 @@ impl Watch {
             Some(asked) = self.requests.recv() => Happening::Asked(asked),
             _ = &mut self.signalled => Happening::Signalled,
             () = disowned(deployment) => Happening::Disowned,
-            exit = wait(deployment, &self.away) => Happening::Exited(exit),
+            exit = self.ending.exit() => Happening::Exited(exit),
             () = muted(deployment, self.mute_since) => Happening::Muted,
             () = mute(self.mute_since) => Happening::Mute,
         }
@@ -158,7 +154,7 @@ impl Watch {
             Ok(()) => {
                 tracing::info!("the workload's stream was lost, and is back");
                 self.mute_since = None;
-                self.away.store(false, Ordering::Relaxed);
+                self.ending = Ending::of(&self.deployment);
                 true
             }
             Err(error) => {
@@ -171,9 +167,7 @@ impl Watch {
     /// Whether it ended because its engine went away and took its input along: to a server that is the end of its work,
     /// to its user it is not.
     fn was_cut_off(&self, exit: &Exit) -> bool {
-        exit.code == Some(0)
-            && self.deployment.run.transport == Transport::Stdio
-            && self.away.load(Ordering::Relaxed)
+        exit.code == Some(0) && self.deployment.run.transport == Transport::Stdio && self.ending.was_away()
     }
 
     /// Ends a workload on the supervisor's own account.
@@ -285,7 +279,7 @@ impl Watch {
             Err(Ok(true)) => {
                 self.restarts += 1;
                 self.ready_since = Instant::now();
-                self.away.store(false, Ordering::Relaxed);
+                self.ending = Ending::of(&self.deployment);
                 tracing::info!(restarts = self.restarts, "the workload is back");
                 Back::Ready
             }

@@ -53,7 +53,7 @@ pub(crate) struct Engine {
     pub(crate) flavor: Flavor,
     /// Speaks the version that both know.
     pub(crate) client: Docker,
-    socket: PathBuf,
+    pub(crate) socket: PathBuf,
     /// Its own version: what Podman's own interface is asked with.
     version: String,
 }
@@ -222,6 +222,15 @@ impl Engine {
     /// One container.
     pub(crate) async fn inspect(&self, container: &str) -> Result<Inspection, Error> {
         self.ask(&format!("/containers/{container}/json")).await
+    }
+
+    /// Resolves once it is known that this engine has not been there all the time since this was first polled, not even
+    /// if another process serves the socket by then; or that it cannot be known, which is `InvalidData`.
+    pub(crate) async fn absence(&self, container: &str) -> io::Error {
+        let path = format!("/events?{}", filters("container", &[container.to_owned()]));
+        let watched = async { Session::open(&self.socket).await?.outlast(&path).await };
+        let Err(error) = watched.await;
+        error
     }
 
     /// Asks what bollard's models do not take: it knows Docker's states alone, and refuses an answer with another one.

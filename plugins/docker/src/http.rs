@@ -10,7 +10,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
-use std::{io, path::Path, time::Duration};
+use std::{convert::Infallible, io, path::Path, time::Duration};
 use tokio::{net::UnixStream, task::JoinHandle};
 
 /// How long an engine may take to answer a question about itself.
@@ -68,6 +68,23 @@ impl Session {
         let status = response.status();
         let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await;
         Ok((status, body.map_err(io::Error::other)?.to_bytes()))
+    }
+
+    /// Asks for what goes on as long as the engine does, and reads it until it ends, for ever if it does not.
+    ///
+    /// # Errors
+    /// `InvalidData` for an engine that refuses, else that it went away.
+    pub(crate) async fn outlast(mut self, path: &str) -> io::Result<Infallible> {
+        let response = self.send(path).await?;
+        if !response.status().is_success() {
+            let message = format!("it answers {path} with status {}", response.status());
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
+        let mut body = response.into_body();
+        while let Some(part) = body.frame().await {
+            part.map_err(broken)?;
+        }
+        Err(io::Error::new(io::ErrorKind::ConnectionReset, "it went away"))
     }
 
     async fn send(&mut self, path: &str) -> io::Result<Response<Incoming>> {

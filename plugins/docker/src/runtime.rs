@@ -312,20 +312,9 @@ impl Runtime for ContainerRuntime {
         if seen.state == WorkloadState::Created {
             return Err(Error::precondition("the container has not been started"));
         }
-        // Where stdin is attached the engine itself must be watched too: if it goes, the server's end is no completion.
-        if let (Flavor::Podman, Some(pid), Some(_)) = (self.flavor, pid, data.target_port) {
-            ending::of(&data.container, pid).await;
-        }
+        let is_attached = data.target_port.is_none();
         let engine = self.engine().await?;
-        let options = WaitContainerOptionsBuilder::new().condition("not-running").build();
-        let mut ended = std::pin::pin!(engine.client.wait_container(&data.container, Some(options)));
-        let code = match ended.next().await {
-            Some(Ok(answer)) => answer.status_code,
-            // bollard takes every code but 0 for an error of its own.
-            Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => code,
-            Some(Err(error)) => return Err(self.failed("the container cannot be waited for", &error)),
-            None => return Err(Error::unavailable("the engine ended the wait without an answer")),
-        };
+        let code = self.noted(ending::of(&engine, &data.container, pid, is_attached).await)?;
         // The inspection knows more; an engine that is going down has told the code, which is enough.
         match self.observe(handle).await {
             Ok(Observation { exit: Some(exit), .. }) => Ok(exit),

@@ -7,7 +7,7 @@
 //!
 //! Invariants: standard output carries MCP messages and nothing else, what is said to people goes to standard
 //! error; the end of standard input ends the server with exit code 0, as soon as the requests before it are
-//! answered and at the latest after five seconds (rmcp's limit).
+//! answered and at the latest after five seconds (rmcp's limit), if it is not told to linger.
 
 mod tools;
 
@@ -16,6 +16,7 @@ use std::io::Write;
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Parser;
 use rmcp::ServiceExt;
@@ -36,6 +37,9 @@ struct Arguments {
     /// The address on which to listen with --port
     #[arg(long, env = "MCP_HOST", value_name = "ADDRESS", default_value_t = Ipv4Addr::LOCALHOST)]
     host: Ipv4Addr,
+    /// Go on for so long after standard input has ended
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    linger: u64,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -43,7 +47,11 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let served = match arguments.port {
         Some(port) => serve_http(arguments.host, port).await,
-        None => serve_stdio().await,
+        None => {
+            let served = serve_stdio().await;
+            tokio::time::sleep(Duration::from_secs(arguments.linger)).await;
+            served
+        }
     };
     match served {
         Ok(()) => ExitCode::SUCCESS,

@@ -9,7 +9,9 @@ use wharf_tests::tap::Tap;
 fn all_watched(asked: &[String], count: usize) -> bool {
     let started = |request: &String| Some(request.strip_prefix("POST ")?.strip_suffix("/start")?.to_owned());
     let is_watched = |(at, container): (usize, String)| {
-        asked[at..].iter().any(|later| later.contains(&format!("{container}/wait")))
+        let id = container.rsplit('/').next().unwrap_or_default();
+        let ends = |later: &String| later.contains("/wait") || later.contains("/events");
+        asked[at..].iter().any(|later| ends(later) && later.contains(id))
     };
     let starts = asked.iter().enumerate().filter_map(|(at, request)| Some((at, started(request)?)));
     starts.filter(|start| is_watched(start.clone())).count() == count
@@ -47,17 +49,17 @@ fn r10_one_list_makes_4_requests_to_podman() {
 }
 
 /// Podman answers by looking at the container again and again, and is slow for everybody who waits.
-#[test]
-fn podman_is_asked_for_the_end_of_a_server_with_a_port_only_when_there_is_one() {
+/// `last` is what is asked last, after so many of the kind.
+fn asked_once_ended(transport: &str, last: &str, before: usize) {
     let Some(podman) = Engine::start(Kind::Podman) else { return };
     let tap = Tap::before(&podman.socket());
     let host = host(&[(Kind::Podman, format!("unix://{}", tap.socket().display()))]);
-    run(&host, Kind::Podman, "watched", &["--restart", "no", "--transport", "streamable-http"]);
+    run(&host, Kind::Podman, "watched", &["--restart", "no", "--transport", transport]);
     let mut asked = Vec::new();
-    eventually("its supervisor looks at its process, after its address", || {
+    eventually("its supervisor has nothing more to ask", || {
         asked.extend(tap.requests());
         let started = asked.iter().position(|request| request.ends_with("/start"));
-        started.is_some_and(|at| asked[at..].iter().filter(|later| later.ends_with("/json")).count() > 1)
+        started.is_some_and(|at| asked[at..].iter().filter(|later| later.contains(last)).count() > before)
     });
     let waits = |asked: &[String]| asked.iter().filter(|request| request.contains("/wait")).count();
     assert_eq!(host.list().len(), 1);
@@ -67,6 +69,16 @@ fn podman_is_asked_for_the_end_of_a_server_with_a_port_only_when_there_is_one() 
     eventually("its end is recorded", || host.record("watched")["last_exit"]["code"] == json!(137));
     assert_ne!(waits(&tap.requests()), 0);
     host.ok(&["rm", "watched"]);
+}
+
+#[test]
+fn podman_is_asked_for_the_end_of_a_server_with_a_port_only_when_there_is_one() {
+    asked_once_ended("streamable-http", "/json", 1);
+}
+
+#[test]
+fn podman_is_asked_for_the_end_of_a_server_on_stdio_only_when_there_is_one() {
+    asked_once_ended("stdio", "/events", 0);
 }
 
 /// Podman asks the machine's package manager before it says which one it is.

@@ -2,8 +2,9 @@
 use super::{add, containers, digest, host, is_running_and_fresh, run};
 use serde_json::json;
 use wharf_tests::client::Client;
-use wharf_tests::engines::{Engine, Kind};
+use wharf_tests::engines::{DEMO_IMAGE, Engine, Kind};
 use wharf_tests::host::eventually;
+use wharf_tests::tap::Tap;
 
 #[test]
 fn a_server_that_loses_its_input_with_podman_has_not_completed() {
@@ -23,6 +24,41 @@ fn a_server_that_loses_its_input_with_podman_has_not_completed() {
     assert!(record["status_context"].as_str().unwrap().contains("its engine went away"), "{record}");
     host.ok(&["rm", "--all"]);
     assert_eq!(containers(&podman), Vec::<String>::new());
+}
+
+/// The listener stays, as with socket activation, so that an engine answers at any time: not the one, though, through
+/// which the server was spoken to. `watched` is what a supervisor asks as long as its workload runs.
+fn is_cut_off(kind: Kind, watched: &str) {
+    let Some(engine) = Engine::start(kind) else { return };
+    let tap = Tap::before(&engine.socket());
+    let host = host(&[(kind, format!("unix://{}", tap.socket().display()))]);
+    for (name, linger) in [("prompt", "0"), ("lingering", "1")] {
+        let options = ["--runtime", kind.runtime(), "--name", name, "--restart", "no"];
+        host.run(&[&options[..], &[DEMO_IMAGE, "--", "--linger", linger]].concat());
+    }
+    let mut asked = Vec::new();
+    eventually("both are watched", || {
+        asked.extend(tap.requests());
+        asked.iter().filter(|request| request.contains(watched)).count() == 2
+    });
+    tap.cut();
+    for name in ["prompt", "lingering"] {
+        eventually("its end is recorded", || host.record(name)["status"] != "running");
+        let record = host.record(name);
+        assert_eq!(record["status"], "error", "{record}");
+        assert!(record["status_context"].as_str().unwrap().contains("its engine went away"), "{record}");
+    }
+    host.ok(&["rm", "--all"]);
+}
+
+#[test]
+fn a_server_that_is_cut_off_from_docker_has_not_completed() {
+    is_cut_off(Kind::Docker, "/wait");
+}
+
+#[test]
+fn a_server_that_is_cut_off_from_podman_has_not_completed() {
+    is_cut_off(Kind::Podman, "/events");
 }
 
 #[test]

@@ -72,14 +72,13 @@ pub(super) fn measure(sides: &[Side]) -> Result<Value> {
     Ok(to_value(rows)?)
 }
 
-/// All of them running, each with its supervisor. With ports: on stdio Podman itself waits for the end of each, by looking
-/// at all of it again and again, and fifty of those keep it from answering a list in time.
+/// All of them running on stdio, each with its supervisor.
 fn make(side: &Side) {
     std::thread::scope(|scope| {
         for maker in 0..MAKERS {
             scope.spawn(move || {
                 for number in (maker..CONTAINERS).step_by(MAKERS) {
-                    side.run(&format!("bench-{number}"), &["--transport", "streamable-http"]);
+                    side.run(&format!("bench-{number}"), &[]);
                 }
             });
         }
