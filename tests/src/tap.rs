@@ -54,7 +54,10 @@ impl Tap {
 }
 
 fn pass(mut client: UnixStream, socket: &Path, seen: &Mutex<Vec<String>>) {
-    let Ok(mut engine) = UnixStream::connect(socket) else { return };
+    let Ok(mut engine) = UnixStream::connect(socket) else {
+        let _ = client.shutdown(Shutdown::Both);
+        return;
+    };
     let (Ok(mut back_from), Ok(mut back_to)) = (engine.try_clone(), client.try_clone()) else { return };
     let answers = thread::spawn(move || {
         let _ = std::io::copy(&mut back_from, &mut back_to);
@@ -73,4 +76,5 @@ fn pass(mut client: UnixStream, socket: &Path, seen: &Mutex<Vec<String>>) {
     }
     let _ = engine.shutdown(Shutdown::Write);
     let _ = answers.join();
+    let _ = client.shutdown(Shutdown::Both);
 }

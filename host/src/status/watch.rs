@@ -6,7 +6,6 @@ use std::path::Path;
 
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::io::Errno;
-use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 
 /// Room for many events at once; the longest one has a name of 255 bytes.
@@ -63,7 +62,14 @@ impl Watch {
 
     /// Returns after something has happened. Which of several events it was says nothing that reading does not say.
     pub async fn changed(&mut self) -> io::Result<()> {
-        self.inotify.read(&mut self.events).await.map(drop)
+        loop {
+            self.inotify.readable().await?;
+            // `read` would take what fits for all there is, and nobody is woken for the rest.
+            match self.inotify.try_read(&mut self.events) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return read.map(drop),
+            }
+        }
     }
 }
 

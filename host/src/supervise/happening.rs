@@ -19,7 +19,11 @@ use wharf_sdk::{ErrorCode, Exit, Handle};
 /// How long a server may take to end once its stdin is closed, before it is sent a signal.
 pub(super) const STDIN_GRACE: Duration = Duration::from_secs(2);
 /// How long a supervisor may go on after its RunConfig is gone.
-const GLANCE: Duration = Duration::from_secs(3);
+const GLANCE: Duration = Duration::from_secs(2);
+/// The first pause before a runtime that fails is asked again.
+const FIRST_RETRY: Duration = Duration::from_millis(200);
+/// A wait that was longer than this has nothing to do with the failures before it.
+const SETTLED: Duration = Duration::from_secs(60);
 /// The longest pause before a runtime that fails is asked again.
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// The same where the engine is not there, or does not listen: that costs it nothing, and users wait for it to be back.
@@ -38,8 +42,8 @@ pub(super) enum Happening {
     Disowned,
 }
 
-/// The end of what is deployed. It is awaited as long as that runs, whatever else happens: an engine that went away and
-/// came back while nobody waited would not be noticed.
+/// The end of what is deployed. It is asked for once, not anew after whatever else happens: an engine that went away and came
+/// back in between would not be noticed.
 pub(super) struct Ending {
     exit: Pin<Box<dyn Future<Output = Exit> + Send>>,
     /// The owner could not be asked since this began: its engine may have taken the workload's input along.
@@ -80,10 +84,19 @@ async fn wait(
     handle: Handle,
     is_away: Arc<AtomicBool>,
 ) -> Exit {
-    let mut pause = Duration::from_millis(200);
+    let mut pause = FIRST_RETRY;
     let mut said = String::new();
     loop {
-        let told = match client.wait(&handle).await {
+        let began = Instant::now();
+        let told = client.wait(&handle).await;
+        if began.elapsed() > SETTLED {
+            // What there was before has had no consequences.
+            (pause, said) = (FIRST_RETRY, String::new());
+            is_away.store(false, Ordering::Relaxed);
+        }
+        // Its owner's word; only whether that was the owner is open yet.
+        let is_told = told.is_ok();
+        let told = match told {
             Err(error) if is_gone(&error) => {
                 Ok(Exit { reason: "its runtime no longer has it".to_owned(), ..Exit::default() })
             }
@@ -97,7 +110,8 @@ async fn wait(
             Ok(exit) => return exit,
             Err(error) => {
                 let is_absent = error.kind == ErrorKind::Owner;
-                is_away.fetch_or(is_absent, Ordering::Relaxed);
+                // What went away after the end has taken nothing along.
+                is_away.fetch_or(is_absent && !is_told, Ordering::Relaxed);
                 let longest = if is_absent { LONGEST_ABSENCE } else { LONGEST_RETRY };
                 pause = pause.min(longest);
                 if said != error.message {
@@ -120,11 +134,13 @@ fn is_gone(error: &CallError) -> bool {
 /// Looked at now and then: an event would need an inotify instance, of which the kernel gives a user 128 for all that they
 /// run, and there is a supervisor for every workload.
 pub(super) async fn disowned(deployment: &Deployment) {
-    let (store, run) = (&deployment.store, &deployment.run);
     loop {
-        let gone = match store.read_run_config(&run.name) {
-            Ok(now) => now.uid != run.uid,
-            Err(error) => error.is_not_found(),
+        let (store, name) = (deployment.store.clone(), deployment.run.name.clone());
+        let read = tokio::task::spawn_blocking(move || store.read_run_config(&name));
+        let gone = match read.await {
+            Ok(Ok(now)) => now.uid != deployment.run.uid,
+            Ok(Err(error)) => error.is_not_found(),
+            Err(_) => false,
         };
         if gone {
             return;

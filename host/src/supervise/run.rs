@@ -30,8 +30,8 @@ use wharf_sdk::Capability;
 const OWN_PORT: u16 = 8080;
 /// How many control requests may wait.
 const QUEUED_REQUESTS: usize = 16;
-/// How long the life lock is waited for.
-const LIFE_WAIT: Duration = Duration::from_secs(5);
+/// How long the life lock is waited for: a supervisor that was told nothing may see only now that it has no RunConfig.
+const LIFE_WAIT: Duration = Duration::from_secs(7);
 /// How long clients may take to go when the supervisor ends.
 const GOODBYE: Duration = Duration::from_secs(1);
 

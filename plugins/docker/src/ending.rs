@@ -1,8 +1,8 @@
 //! The end of a container, told by its engine, or by the kernel where its first process can be seen from here.
 //!
 //! Docker knows when a container ends. Podman, asked to wait for one, looks at all of it again and again, several times a
-//! second: waiting for fifty keeps two processors busy, and a listing then takes longer than anybody waits. So Podman is
-//! asked for an end only once there is one.
+//! second: waiting for fifty keeps two processors busy, and a listing then takes longer than anybody waits. So where the
+//! process can be seen, Podman is asked for an end only once there is one.
 use crate::{
     engine::{Engine, Flavor},
     error::{operation, unreachable},
@@ -10,8 +10,8 @@ use crate::{
 use bollard::{errors::Error as EngineError, query_parameters::WaitContainerOptionsBuilder};
 use futures_util::{FutureExt, StreamExt};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use std::{fs, io, os::fd::OwnedFd, pin::pin};
-use tokio::io::{Interest, unix::AsyncFd};
+use std::{fs, os::fd::OwnedFd, pin::pin};
+use tokio::net::unix::pipe;
 use wharf_sdk::{Error, Result};
 
 /// Returns the code with which a container ends, once it has. `pid` is the number of its first process, as the engine
@@ -21,27 +21,32 @@ use wharf_sdk::{Error, Result};
 /// `Unavailable`, too, if the engine of one that is attached went away meanwhile, though another may be there by now: to a
 /// server the end of its stdin is the end of its work, so its code says nothing then.
 pub(crate) async fn of(engine: &Engine, container: &str, pid: Option<i32>, is_attached: bool) -> Result<i64> {
-    let Some(pid) = pid.filter(|_| engine.flavor == Flavor::Podman) else {
+    let pid = pid.filter(|_| engine.flavor == Flavor::Podman);
+    let Some(process) = pid.and_then(|pid| process(container, pid)) else {
         return code(engine, container).await;
     };
-    if !is_attached {
-        of_process(container, pid).await;
-        return code(engine, container).await;
+    let end = async move { drop(process.readable().await) };
+    if is_attached {
+        return of_attached(engine, container, end).await;
     }
-    let gone = |error| Err(unreachable(engine.flavor, &engine.socket, &error));
-    let mut absence = pin!(engine.absence(container).fuse());
+    end.await;
+    code(engine, container).await
+}
+
+async fn of_attached(engine: &Engine, container: &str, end: impl Future<Output = ()>) -> Result<i64> {
+    let gone = |error| unreachable(engine.flavor, &engine.socket, &error);
+    let mut outlasted = pin!(engine.outlast(container).fuse());
     tokio::select! {
         biased;
-        error = &mut absence => match error.kind() {
-            // It does not tell what happens, so it must wait itself.
-            io::ErrorKind::InvalidData => {}
-            _ => return gone(error),
-        },
-        () = of_process(container, pid) => {}
+        told = &mut outlasted => told.map_err(gone)?,
+        () = end => {}
     }
-    let code = code(engine, container).await?;
-    // What went before the end is known by now: there was an answer since.
-    absence.now_or_never().map_or(Ok(code), gone)
+    // Where the engine went first, its connection broke before the server's stdin did: that is known before its answer is.
+    tokio::select! {
+        biased;
+        Err(error) = &mut outlasted => Err(gone(error)),
+        code = code(engine, container) => code,
+    }
 }
 
 /// The same in the engine's own words.
@@ -57,30 +62,16 @@ async fn code(engine: &Engine, container: &str) -> Result<i64> {
     }
 }
 
-/// Returns when a container's first process, by its number on this machine, has ended; at once if that is not proven to
-/// be one of this container: the engine may be on another machine, and count otherwise.
-async fn of_process(container: &str, pid: i32) {
-    let Some(process) = open(container, pid) else { return };
-    if let Ok(process) = readable(process) {
-        drop(process.readable().await);
-    }
-}
-
-/// Registers a descriptor with the reactor, for reading.
-#[expect(
-    deprecated,
-    reason = "its replacement is unsafe, for types whose descriptor may change or close under the reactor; an OwnedFd \
-              keeps its descriptor until it is dropped"
-)]
-fn readable(process: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
-    AsyncFd::with_interest(process, Interest::READABLE)
-}
-
-fn open(container: &str, pid: i32) -> Option<OwnedFd> {
-    let process = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
+/// A container's first process, by its number on this machine: ready to be read at its end, as a pipe is. None if it is not
+/// proven to be one of this container: the engine may be on another machine, and count otherwise.
+fn process(container: &str, pid: i32) -> Option<pipe::Receiver> {
+    let process: OwnedFd = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
     // Looked at once there is a descriptor: a process that has the number by now is not the one that is watched.
     let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-    is_in(&groups, container).then_some(process)
+    if !is_in(&groups, container) {
+        return None;
+    }
+    pipe::Receiver::from_owned_fd_unchecked(process).ok()
 }
 
 /// Whether a process is in a control group that is named after a container, or below one.
@@ -92,6 +83,13 @@ fn is_in(groups: &str, container: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::UnixListener,
+        sync::oneshot,
+    };
+    use wharf_sdk::ErrorCode;
 
     #[test]
     fn only_a_control_group_with_the_whole_id_is_a_containers() {
@@ -103,14 +101,67 @@ mod tests {
         assert!(!is_in("0::/libpod-e119\n", "e119"), "that is no whole id");
     }
 
+    /// What a Podman that is no real one does with the request that it is to outlast.
+    #[derive(Clone, Copy)]
+    enum Held {
+        /// It goes on, and so does the request.
+        Stays,
+        /// It refuses.
+        Refused,
+        /// It is gone once the process has ended, and another one answers from then on.
+        Broken,
+    }
+
+    /// The code of a server whose process ends once it is watched, with such an engine.
+    async fn code_with(held: Held) -> Result<i64> {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("engine.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let (watched, is_watched) = oneshot::channel();
+        tokio::spawn(async move {
+            let (mut watched, mut kept) = (Some(watched), None);
+            loop {
+                let (mut client, _) = listener.accept().await.unwrap();
+                let mut request = [0; 4096];
+                let count = client.read(&mut request).await.unwrap();
+                let request = String::from_utf8_lossy(&request[..count]);
+                let answer = match (request.contains("condition=removing"), held) {
+                    (true, Held::Refused) => "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
+                    (true, _) => {
+                        kept = Some(client);
+                        watched.take().map(|watched| watched.send(()));
+                        continue;
+                    }
+                    (false, _) if request.contains("/_ping") => {
+                        "HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nLibpod-Api-Version: 4.3.1\r\nContent-Length: 0\r\n\r\n"
+                    }
+                    (false, _) => {
+                        kept = kept.filter(|_| !matches!(held, Held::Broken));
+                        "HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{\"StatusCode\": 0}"
+                    }
+                };
+                client.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        let engine = Engine::reach(&socket).await.unwrap();
+        let end = async { drop(is_watched.await) };
+        tokio::time::timeout(Duration::from_secs(20), of_attached(&engine, "e119", end)).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_code_says_nothing_if_the_engine_went_first() {
+        assert_eq!(code_with(Held::Stays).await.unwrap(), 0);
+        assert_eq!(code_with(Held::Refused).await.unwrap(), 0);
+        for _ in 0..50 {
+            assert_eq!(code_with(Held::Broken).await.unwrap_err().code, ErrorCode::Unavailable);
+        }
+    }
+
     #[tokio::test]
     async fn what_is_not_the_containers_is_not_waited_for() {
         // This very process, which goes on.
         let own = i32::try_from(std::process::id()).unwrap();
-        let nobodys = "0".repeat(64);
-        for pid in [own, 0] {
-            let waiting = of_process(&nobodys, pid);
-            tokio::time::timeout(std::time::Duration::from_secs(20), waiting).await.unwrap();
-        }
+        assert!(process(&"0".repeat(64), own).is_none());
+        assert!(process(&"0".repeat(64), 0).is_none());
     }
 }

@@ -224,13 +224,16 @@ impl Engine {
         self.ask(&format!("/containers/{container}/json")).await
     }
 
-    /// Resolves once it is known that this engine has not been there all the time since this was first polled, not even
-    /// if another process serves the socket by then; or that it cannot be known, which is `InvalidData`.
-    pub(crate) async fn absence(&self, container: &str) -> io::Error {
-        let path = format!("/events?{}", filters("container", &[container.to_owned()]));
-        let watched = async { Session::open(&self.socket).await?.outlast(&path).await };
-        let Err(error) = watched.await;
-        error
+    /// Asks Podman what it does not answer as long as a container is not being removed: a state that it is to look for once
+    /// a year. Who waits for the answer knows when this very engine goes away, even if another process serves the socket
+    /// at once.
+    ///
+    /// # Errors
+    /// It has gone away. An answer is none: it says that the engine is there, and nothing more.
+    pub(crate) async fn outlast(&self, container: &str) -> io::Result<()> {
+        let containers = format!("/v{}/libpod/containers", self.version);
+        let path = format!("{containers}/{container}/wait?condition=removing&interval=8760h");
+        Session::open(&self.socket).await?.post(&path).await
     }
 
     /// Asks what bollard's models do not take: it knows Docker's states alone, and refuses an answer with another one.

@@ -3,14 +3,14 @@
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{
-    HeaderMap, Request, Response, StatusCode,
+    HeaderMap, Method, Request, Response, StatusCode,
     body::Incoming,
     client::conn::http1::{self, SendRequest},
     header::HOST,
 };
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
-use std::{convert::Infallible, io, path::Path, time::Duration};
+use std::{io, path::Path, time::Duration};
 use tokio::{net::UnixStream, task::JoinHandle};
 
 /// How long an engine may take to answer a question about itself.
@@ -54,7 +54,7 @@ impl Session {
     /// # Errors
     /// As [`Session::get`].
     pub(crate) async fn ping(&mut self) -> io::Result<HeaderMap> {
-        let answer = in_time(self.send("/_ping")).await?;
+        let answer = in_time(self.send(Method::GET, "/_ping")).await?;
         if !answer.status().is_success() {
             let message = format!("it answers /_ping with status {}", answer.status());
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
@@ -64,31 +64,20 @@ impl Session {
 
     /// Asks, without a deadline.
     pub(crate) async fn ask(&mut self, path: &str) -> io::Result<(StatusCode, Bytes)> {
-        let response = self.send(path).await?;
+        let response = self.send(Method::GET, path).await?;
         let status = response.status();
         let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await;
         Ok((status, body.map_err(io::Error::other)?.to_bytes()))
     }
 
-    /// Asks for what goes on as long as the engine does, and reads it until it ends, for ever if it does not.
-    ///
-    /// # Errors
-    /// `InvalidData` for an engine that refuses, else that it went away.
-    pub(crate) async fn outlast(mut self, path: &str) -> io::Result<Infallible> {
-        let response = self.send(path).await?;
-        if !response.status().is_success() {
-            let message = format!("it answers {path} with status {}", response.status());
-            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
-        }
-        let mut body = response.into_body();
-        while let Some(part) = body.frame().await {
-            part.map_err(broken)?;
-        }
-        Err(io::Error::new(io::ErrorKind::ConnectionReset, "it went away"))
+    /// Posts, and drops what is answered.
+    pub(crate) async fn post(&mut self, path: &str) -> io::Result<()> {
+        self.send(Method::POST, path).await.map(drop)
     }
 
-    async fn send(&mut self, path: &str) -> io::Result<Response<Incoming>> {
-        let request = Request::get(path).header(HOST, "localhost").body(Empty::<Bytes>::new());
+    async fn send(&mut self, method: Method, path: &str) -> io::Result<Response<Incoming>> {
+        let request =
+            Request::builder().method(method).uri(path).header(HOST, "localhost").body(Empty::<Bytes>::new());
         let request = request.map_err(io::Error::other)?;
         self.sender.ready().await.map_err(broken)?;
         self.sender.send_request(request).await.map_err(broken)

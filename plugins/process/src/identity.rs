@@ -1,7 +1,7 @@
 //! Processes that are proven to be the ones that were recorded.
-use crate::descriptor;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::{io, os::fd::OwnedFd};
+use tokio::net::unix::pipe;
 use wharf_sdk::launch::{ProcessIdentity, ProcessStat, boot_id};
 
 /// A process, held by a descriptor: whatever happens to its pid, this means that process and no other.
@@ -50,9 +50,9 @@ impl Process {
         }
     }
 
-    /// Resolves when it has ended. Its descriptor becomes readable then; nothing is polled.
+    /// Resolves when it has ended. Its descriptor is ready to be read then, as a pipe is; nothing is polled.
     pub(crate) async fn ended(self) -> io::Result<()> {
-        descriptor::readable(self.fd)?.readable().await.map(drop)
+        pipe::Receiver::from_owned_fd_unchecked(self.fd)?.readable().await
     }
 
     /// The same, without giving it up.

@@ -13,7 +13,6 @@ mod child;
 mod command;
 mod confine;
 mod deploy;
-mod descriptor;
 mod environment;
 mod groups;
 mod handle;

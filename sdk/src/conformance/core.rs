@@ -57,7 +57,7 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         id: "core.list-handle",
-        sentence: "A listing says how each workload is found again, for a record that lost its handle",
+        sentence: "A listing has the handle of each workload that deploy gave, for a record that lost it",
         profile: Profile::Core,
         needs: &[],
         steps: &[|fixture| Box::pin(list_handle(fixture))],
@@ -189,8 +189,9 @@ async fn list_handle(fixture: &Fixture) -> Checked {
     let handle = fixture.running().await?;
     let seen = fixture.host.listed(&handle.uid).await?;
     let listed = seen.and_then(|seen| seen.handle);
-    let listed = listed.ok_or_else(|| super::case::Breach("the listing has no handle of it".to_owned()))?;
-    fixture.expect(&listed, WorkloadState::Running, "by its handle from the listing").await
+    ensure(listed == Some(handle), || {
+        "the listing does not have the handle of it that 'deploy' gave".to_owned()
+    })
 }
 
 async fn list_instance(fixture: &Fixture) -> Checked {

@@ -73,8 +73,8 @@ pub enum Flaw {
     Starts,
     /// `remove` keeps the name of what has run.
     KeepsName,
-    /// `list` has no handles of what runs and is of this process.
-    NoHandles,
+    /// `list` has other handles than those of `deploy`, of what runs and is of this process.
+    OtherHandles,
     /// `list` has what other hosts have.
     AllHosts,
     /// `list` has only what is of this process.

@@ -147,7 +147,7 @@ fn breakages() -> Vec<(&'static str, &'static str, Act)> {
         ("core.deploy-runs-nothing", DEPLOY, Flawed(Flaw::Starts)),
         ("core.deploy-again", REMOVE, Flawed(Flaw::KeepsName)),
         ("core.list-labels", LIST, Act::OtherHost),
-        ("core.list-handle", LIST, Flawed(Flaw::NoHandles)),
+        ("core.list-handle", LIST, Flawed(Flaw::OtherHandles)),
         ("core.list-instance", LIST, Act::OtherInstance),
         ("core.start-twice", START, Flawed(Flaw::RefusesRunning)),
         ("core.stop-ends", INSPECT, Flawed(Flaw::IdleForEver)),

@@ -1,17 +1,21 @@
 //! Changes of a log, told by the kernel (inotify).
-use crate::descriptor::readable;
 use rustix::fs::inotify::{CreateFlags, WatchFlags, add_watch, init};
 use std::{
     fs::File,
     io,
-    os::fd::{AsRawFd, OwnedFd},
+    os::fd::AsRawFd,
     path::{Path, PathBuf},
 };
-use tokio::io::unix::AsyncFd;
+use tokio::net::unix::pipe;
+
+/// Room for many events at once; the longest one has a name of 255 bytes.
+const EVENTS_BYTES: usize = 16 * 1024;
 
 /// What tells when to look at a log again.
 pub(super) struct Changes {
-    inotify: AsyncFd<OwnedFd>,
+    /// Ready to be read when there are events, as a pipe is.
+    inotify: pipe::Receiver,
+    events: Vec<u8>,
     /// The file that exists as long as the workload does.
     state: PathBuf,
     /// Whether it was there at the beginning: a log may be read after its workload.
@@ -29,7 +33,8 @@ impl Changes {
             add_watch(&inotify, folder, WatchFlags::DELETE | WatchFlags::MASK_ADD)?;
         }
         let had_state = state.exists();
-        Ok(Self { inotify: readable(inotify)?, state, had_state })
+        let inotify = pipe::Receiver::from_owned_fd_unchecked(inotify)?;
+        Ok(Self { inotify, events: vec![0; EVENTS_BYTES], state, had_state })
     }
 
     /// Waits until something changed since the last call. False: the workload has been removed.
@@ -45,19 +50,25 @@ impl Changes {
         {
             return Ok(true);
         }
-        self.inotify
-            .async_io_mut(tokio::io::Interest::READABLE, |inotify| {
-                // The events say only that something changed; one reading takes all that fit.
-                let mut events = [0; 16 * 1024];
-                Ok(rustix::io::read(inotify, &mut events[..])?)
-            })
-            .await?;
+        self.happened().await?;
         Ok(!self.had_state || self.state.exists())
+    }
+
+    /// Takes events, which say only that something changed.
+    async fn happened(&mut self) -> io::Result<()> {
+        loop {
+            self.inotify.readable().await?;
+            // `read` would take what fits for all there is, and nobody is woken for the rest.
+            match self.inotify.try_read(&mut self.events) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return read.map(drop),
+            }
+        }
     }
 
     fn watched_newly(&mut self, file: &File) -> io::Result<bool> {
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-        match add_watch(self.inotify.get_ref(), path, WatchFlags::MODIFY | WatchFlags::MASK_CREATE) {
+        match add_watch(&self.inotify, path, WatchFlags::MODIFY | WatchFlags::MASK_CREATE) {
             Ok(_) => Ok(true),
             // It is watched already.
             Err(rustix::io::Errno::EXIST) => Ok(false),

@@ -189,7 +189,9 @@ impl Jobs {
             (Flaw::IdleForEver, Some("idle")) | (Flaw::OthersForEver, None) if stopped => {
                 seen.state = WorkloadState::Running;
             }
-            (Flaw::NoHandles, Some(_)) if object.state == State::Running => seen.handle = None,
+            (Flaw::OtherHandles, Some(_)) if object.state == State::Running => {
+                seen.handle.iter_mut().for_each(|handle| handle.version += 1);
+            }
             (Flaw::NoCode, _) => seen.exit = None,
             (Flaw::Everywhere, _) => {
                 seen.address = seen.address.take().map(|address| address.replace("127.0.0.1", "0.0.0.0"));

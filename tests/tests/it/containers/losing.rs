@@ -1,4 +1,5 @@
 //! What an engine takes along when it goes away.
+use super::asking::all_watched;
 use super::{add, containers, digest, host, is_running_and_fresh, run};
 use serde_json::json;
 use wharf_tests::client::Client;
@@ -27,8 +28,8 @@ fn a_server_that_loses_its_input_with_podman_has_not_completed() {
 }
 
 /// The listener stays, as with socket activation, so that an engine answers at any time: not the one, though, through
-/// which the server was spoken to. `watched` is what a supervisor asks as long as its workload runs.
-fn is_cut_off(kind: Kind, watched: &str) {
+/// which the server was spoken to.
+fn is_cut_off(kind: Kind) {
     let Some(engine) = Engine::start(kind) else { return };
     let tap = Tap::before(&engine.socket());
     let host = host(&[(kind, format!("unix://{}", tap.socket().display()))]);
@@ -39,7 +40,7 @@ fn is_cut_off(kind: Kind, watched: &str) {
     let mut asked = Vec::new();
     eventually("both are watched", || {
         asked.extend(tap.requests());
-        asked.iter().filter(|request| request.contains(watched)).count() == 2
+        all_watched(&asked, 2)
     });
     tap.cut();
     for name in ["prompt", "lingering"] {
@@ -53,12 +54,12 @@ fn is_cut_off(kind: Kind, watched: &str) {
 
 #[test]
 fn a_server_that_is_cut_off_from_docker_has_not_completed() {
-    is_cut_off(Kind::Docker, "/wait");
+    is_cut_off(Kind::Docker);
 }
 
 #[test]
 fn a_server_that_is_cut_off_from_podman_has_not_completed() {
-    is_cut_off(Kind::Podman, "/events");
+    is_cut_off(Kind::Podman);
 }
 
 #[test]

@@ -15,6 +15,8 @@ const CONTAINERS: usize = 100;
 /// Made at once.
 const MAKERS: usize = 2;
 const ROUNDS: usize = 15;
+/// How often a list is compared with the one before.
+const TRIES: usize = 20;
 
 #[derive(Serialize)]
 struct Row {
@@ -85,12 +87,26 @@ fn make(side: &Side) {
     });
 }
 
-/// What one list asks its engine, and whether it shows all.
+/// What one list asks its engine, once supervisors that have just begun ask nothing more.
 fn requests(side: &Side) -> Result<Vec<String>> {
     let tap = Tap::before(&side.engine.socket());
     side.lead_to(&tap.socket())?;
+    let mut asked = one_list(side, &tap)?;
+    for _ in 0..TRIES {
+        let again = one_list(side, &tap)?;
+        if again == asked {
+            side.lead_to(&side.engine.socket())?;
+            return Ok(asked);
+        }
+        asked = again;
+    }
+    Err("supervisors do not come to rest".into())
+}
+
+/// What is asked during a list, which must show all.
+fn one_list(side: &Side, tap: &Tap) -> Result<Vec<String>> {
+    drop(tap.requests());
     let rows = side.host.list();
-    side.lead_to(&side.engine.socket())?;
     let fresh = rows.iter().filter(|row| row["status"] == "running" && row.get("stale").is_none()).count();
     if fresh != CONTAINERS {
         return Err(format!("{fresh} of {CONTAINERS} containers are listed as running").into());
