@@ -380,14 +380,18 @@ impl Watch {
     }
 }
 
-/// Whether the record says that the workload is no longer this supervisor's to bring back. One that cannot be read says
-/// nothing.
+/// Whether the records say that the workload is no longer this supervisor's to bring back. What cannot be read says nothing.
 fn is_unwanted(deployment: &Deployment) -> bool {
     let run = &deployment.run;
-    match deployment.store.read_status(&run.name) {
-        Ok(record) => record.uid != run.uid || !may_restart(&record),
+    let is_disowned = match deployment.store.read_run_config(&run.name) {
+        Ok(now) => now.uid != run.uid,
         Err(error) => error.is_not_found(),
-    }
+    };
+    is_disowned
+        || match deployment.store.read_status(&run.name) {
+            Ok(record) => record.uid != run.uid || !may_restart(&record),
+            Err(error) => error.is_not_found(),
+        }
 }
 
 /// Whatever came back to this process is none that should still run.

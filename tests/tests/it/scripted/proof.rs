@@ -163,6 +163,17 @@ fn r01_a_supervisor_whose_runconfig_is_gone_ends_and_removes_nothing() {
     world.assert_fresh(&["plain", "two"]);
 }
 
+#[test]
+fn r01_a_supervisor_whose_runconfig_is_gone_restarts_nothing() {
+    let world = SideBySide::new();
+    let supervisor = i32::try_from(world.host.record("one")["process_id"].as_i64().unwrap()).unwrap();
+    let deployed = world.one.count("deploy");
+    fs::remove_file(world.host.path("state/runconfigs/one.json")).unwrap();
+    world.one.kill(&world.object(), 137);
+    eventually("its supervisor has ended", || !runs(supervisor));
+    assert_eq!(world.one.count("deploy"), deployed);
+}
+
 /// A remote workload as ToolHive records it.
 fn remote(host: &Host) {
     let config = json!({
