@@ -6,6 +6,7 @@
 use crate::{
     engine::{Engine, Flavor},
     error::{operation, unreachable},
+    presence::Presence,
 };
 use bollard::{errors::Error as EngineError, query_parameters::WaitContainerOptionsBuilder};
 use futures_util::{FutureExt, StreamExt};
@@ -15,36 +16,50 @@ use tokio::net::unix::pipe;
 use wharf_sdk::{Error, Result};
 
 /// Returns the code with which a container ends, once it has. `pid` is the number of its first process, as the engine
-/// counts; `is_attached` is one whose stdin is held open through the engine.
+/// counts; `presence` is that of the engine through which its stdin is held open.
 ///
 /// # Errors
-/// `Unavailable`, too, if the engine of one that is attached went away meanwhile, though another may be there by now: to a
-/// server the end of its stdin is the end of its work, so its code says nothing then.
-pub(crate) async fn of(engine: &Engine, container: &str, pid: Option<i32>, is_attached: bool) -> Result<i64> {
+/// `Unavailable`, too, if that engine went away meanwhile, though another may be there by now: to a server the end of its
+/// stdin is the end of its work, so its code says nothing then.
+pub(crate) async fn of(
+    engine: &Engine,
+    container: &str,
+    pid: Option<i32>,
+    presence: Option<Presence>,
+) -> Result<i64> {
     let pid = pid.filter(|_| engine.flavor == Flavor::Podman);
-    let Some(process) = pid.and_then(|pid| process(container, pid)) else {
-        return code(engine, container).await;
+    let process = pid.and_then(|pid| process(container, pid));
+    let end = async move {
+        if let Some(process) = process {
+            drop(process.readable().await);
+        }
     };
-    let end = async move { drop(process.readable().await) };
-    if is_attached {
-        return of_attached(engine, container, end).await;
+    match presence {
+        Some(presence) => of_attached(engine, container, end, presence).await,
+        None => {
+            end.await;
+            code(engine, container).await
+        }
     }
-    end.await;
-    code(engine, container).await
 }
 
-async fn of_attached(engine: &Engine, container: &str, end: impl Future<Output = ()>) -> Result<i64> {
+async fn of_attached(
+    engine: &Engine,
+    container: &str,
+    end: impl Future<Output = ()>,
+    mut presence: Presence,
+) -> Result<i64> {
     let gone = |error| unreachable(engine.flavor, &engine.socket, &error);
-    let mut outlasted = pin!(engine.outlast(container).fuse());
+    let mut over = pin!(presence.over().fuse());
     tokio::select! {
         biased;
-        told = &mut outlasted => told.map_err(gone)?,
+        told = &mut over => told.map_err(gone)?,
         () = end => {}
     }
     // Where the engine went first, its connection broke before the server's stdin did: that is known before its answer is.
     tokio::select! {
         biased;
-        Err(error) = &mut outlasted => Err(gone(error)),
+        Err(error) = &mut over => Err(gone(error)),
         code = code(engine, container) => code,
     }
 }
@@ -101,18 +116,20 @@ mod tests {
         assert!(!is_in("0::/libpod-e119\n", "e119"), "that is no whole id");
     }
 
-    /// What a Podman that is no real one does with the request that it is to outlast.
+    /// What a Podman that is no real one does with the request that tells its presence.
     #[derive(Clone, Copy)]
     enum Held {
         /// It goes on, and so does the request.
         Stays,
         /// It refuses.
         Refused,
-        /// It is gone once the process has ended, and another one answers from then on.
+        /// It is gone at once, before anybody waits, and another one answers from then on.
+        Lost,
+        /// The same once the process has ended.
         Broken,
     }
 
-    /// The code of a server whose process ends once it is watched, with such an engine.
+    /// The code of a server whose process ends once its engine is watched, with such an engine.
     async fn code_with(held: Held) -> Result<i64> {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("engine.sock");
@@ -127,6 +144,7 @@ mod tests {
                 let request = String::from_utf8_lossy(&request[..count]);
                 let answer = match (request.contains("condition=removing"), held) {
                     (true, Held::Refused) => "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
+                    (true, Held::Lost) => continue,
                     (true, _) => {
                         kept = Some(client);
                         watched.take().map(|watched| watched.send(()));
@@ -144,14 +162,17 @@ mod tests {
             }
         });
         let engine = Engine::reach(&socket).await.unwrap();
+        let presence = Presence::of(&engine, "e119").await.unwrap();
         let end = async { drop(is_watched.await) };
-        tokio::time::timeout(Duration::from_secs(20), of_attached(&engine, "e119", end)).await.unwrap()
+        let code = of_attached(&engine, "e119", end, presence);
+        tokio::time::timeout(Duration::from_secs(20), code).await.unwrap()
     }
 
     #[tokio::test]
     async fn a_code_says_nothing_if_the_engine_went_first() {
         assert_eq!(code_with(Held::Stays).await.unwrap(), 0);
         assert_eq!(code_with(Held::Refused).await.unwrap(), 0);
+        assert_eq!(code_with(Held::Lost).await.unwrap_err().code, ErrorCode::Unavailable);
         for _ in 0..50 {
             assert_eq!(code_with(Held::Broken).await.unwrap_err().code, ErrorCode::Unavailable);
         }

@@ -55,7 +55,7 @@ pub(crate) struct Engine {
     pub(crate) client: Docker,
     pub(crate) socket: PathBuf,
     /// Its own version: what Podman's own interface is asked with.
-    version: String,
+    pub(crate) version: String,
 }
 
 /// Which engine answers, and which versions it is of.
@@ -222,18 +222,6 @@ impl Engine {
     /// One container.
     pub(crate) async fn inspect(&self, container: &str) -> Result<Inspection, Error> {
         self.ask(&format!("/containers/{container}/json")).await
-    }
-
-    /// Asks Podman what it does not answer as long as a container is not being removed: a state that it is to look for once
-    /// a year. Who waits for the answer knows when this very engine goes away, even if another process serves the socket
-    /// at once.
-    ///
-    /// # Errors
-    /// It has gone away. An answer is none: it says that the engine is there, and nothing more.
-    pub(crate) async fn outlast(&self, container: &str) -> io::Result<()> {
-        let containers = format!("/v{}/libpod/containers", self.version);
-        let path = format!("{containers}/{container}/wait?condition=removing&interval=8760h");
-        Session::open(&self.socket).await?.post(&path).await
     }
 
     /// Asks what bollard's models do not take: it knows Docker's states alone, and refuses an answer with another one.

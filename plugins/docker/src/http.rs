@@ -54,7 +54,7 @@ impl Session {
     /// # Errors
     /// As [`Session::get`].
     pub(crate) async fn ping(&mut self) -> io::Result<HeaderMap> {
-        let answer = in_time(self.send(Method::GET, "/_ping")).await?;
+        let answer = in_time(self.send("/_ping")).await?;
         if !answer.status().is_success() {
             let message = format!("it answers /_ping with status {}", answer.status());
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
@@ -64,24 +64,44 @@ impl Session {
 
     /// Asks, without a deadline.
     pub(crate) async fn ask(&mut self, path: &str) -> io::Result<(StatusCode, Bytes)> {
-        let response = self.send(Method::GET, path).await?;
+        let response = self.send(path).await?;
         let status = response.status();
-        let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await;
-        Ok((status, body.map_err(io::Error::other)?.to_bytes()))
+        Ok((status, read(response).await?))
     }
 
-    /// Posts, and drops what is answered.
-    pub(crate) async fn post(&mut self, path: &str) -> io::Result<()> {
-        self.send(Method::POST, path).await.map(drop)
+    /// Posts, and is on its way with it when this returns. What is answered, once it is, is dropped.
+    pub(crate) async fn post(
+        mut self,
+        path: &str,
+    ) -> io::Result<impl Future<Output = io::Result<()>> + Send + use<>> {
+        let answer = self.begin(Method::POST, path).await?;
+        Ok(async move {
+            let _session = self;
+            // An engine may begin its answer long before it has one.
+            read(answer.await?).await.map(drop)
+        })
     }
 
-    async fn send(&mut self, method: Method, path: &str) -> io::Result<Response<Incoming>> {
-        let request =
-            Request::builder().method(method).uri(path).header(HOST, "localhost").body(Empty::<Bytes>::new());
-        let request = request.map_err(io::Error::other)?;
+    async fn send(&mut self, path: &str) -> io::Result<Response<Incoming>> {
+        self.begin(Method::GET, path).await?.await
+    }
+
+    async fn begin(
+        &mut self,
+        method: Method,
+        path: &str,
+    ) -> io::Result<impl Future<Output = io::Result<Response<Incoming>>> + Send + use<>> {
+        let request = Request::builder().method(method).uri(path).header(HOST, "localhost");
+        let request = request.body(Empty::<Bytes>::new()).map_err(io::Error::other)?;
         self.sender.ready().await.map_err(broken)?;
-        self.sender.send_request(request).await.map_err(broken)
+        let answer = self.sender.send_request(request);
+        Ok(async move { answer.await.map_err(broken) })
     }
+}
+
+async fn read(answer: Response<Incoming>) -> io::Result<Bytes> {
+    let body = Limited::new(answer.into_body(), MAX_ANSWER_BYTES).collect().await;
+    Ok(body.map_err(io::Error::other)?.to_bytes())
 }
 
 async fn in_time<T>(answer: impl Future<Output = io::Result<T>>) -> io::Result<T> {

@@ -29,6 +29,7 @@ mod logs;
 mod mounts;
 mod name;
 mod observe;
+mod presence;
 mod profile;
 mod reference;
 mod remedy;

@@ -5,7 +5,9 @@ use crate::{
     error::{is_missing, operation, trouble, unreachable},
     find::{Found, Surroundings, endpoint_of, socket_of},
     handle::HandleData,
-    labels, logs, observe, remedy,
+    labels, logs, observe,
+    presence::{Presence, Presences},
+    remedy,
     turns::Turns,
 };
 use bollard::query_parameters::{
@@ -15,6 +17,7 @@ use bollard::query_parameters::{
 use futures_util::StreamExt;
 use serde::Deserialize;
 use std::{
+    io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -32,6 +35,7 @@ pub(crate) struct ContainerRuntime {
     /// wharf's own folders.
     pub(crate) private_dirs: Vec<PathBuf>,
     pub(crate) turns: Turns,
+    presences: Presences,
     found: Found,
     /// The engine that answered last. An engine that went away may come back as another version.
     engine: Mutex<Option<Arc<Engine>>>,
@@ -114,12 +118,22 @@ impl ContainerRuntime {
         }
     }
 
+    /// An engine that was there, and cannot be asked any more.
+    fn lost(&self, engine: &Engine, error: &io::Error) -> Error {
+        *self.known() = None;
+        unreachable(self.flavor, &engine.socket, error)
+    }
+
     async fn instance_of(&self, engine: &Engine) -> Result<String> {
-        let socket = self.socket()?;
-        engine.instance().await.map_err(|error| {
-            *self.known() = None;
-            unreachable(self.flavor, socket, &error)
-        })
+        engine.instance().await.map_err(|error| self.lost(engine, &error))
+    }
+
+    /// Since its stdin was attached; since now to who has not attached it.
+    async fn presence(&self, engine: &Engine, container: &str) -> Result<Presence> {
+        match self.presences.take(container) {
+            Some(presence) => Ok(presence),
+            None => Presence::of(engine, container).await.map_err(|error| self.lost(engine, &error)),
+        }
     }
 
     async fn observe(&self, handle: &Handle) -> Result<Observation> {
@@ -218,6 +232,7 @@ impl Runtime for ContainerRuntime {
             host: context.host,
             private_dirs: context.private_dirs,
             turns: Turns::default(),
+            presences: Presences::default(),
             found,
             engine: Mutex::default(),
         })
@@ -285,7 +300,9 @@ impl Runtime for ContainerRuntime {
         if self.is_gone(handle).await? {
             return Ok(());
         }
-        self.clear(&*self.engine().await?, &data.container).await
+        self.clear(&*self.engine().await?, &data.container).await?;
+        drop(self.presences.take(&data.container));
+        Ok(())
     }
 
     async fn inspect(&self, handle: &Handle) -> Result<Observation> {
@@ -312,9 +329,12 @@ impl Runtime for ContainerRuntime {
         if seen.state == WorkloadState::Created {
             return Err(Error::precondition("the container has not been started"));
         }
-        let is_attached = data.target_port.is_none();
         let engine = self.engine().await?;
-        let code = self.noted(ending::of(&engine, &data.container, pid, is_attached).await)?;
+        let presence = match data.target_port {
+            Some(_) => None,
+            None => Some(self.presence(&engine, &data.container).await?),
+        };
+        let code = self.noted(ending::of(&engine, &data.container, pid, presence).await)?;
         // The inspection knows more; an engine that is going down has told the code, which is enough.
         match self.observe(handle).await {
             Ok(Observation { exit: Some(exit), .. }) => Ok(exit),
@@ -347,7 +367,10 @@ impl Attach for ContainerRuntime {
             return Err(Error::precondition("the workload speaks over a port, not over stdin and stdout"));
         }
         self.observe(handle).await?;
-        let attached = attach::open(&*self.engine().await?, &data.container).await;
+        let engine = self.engine().await?;
+        let begun = self.presences.begin(&engine, &data.container).await;
+        begun.map_err(|error| self.lost(&engine, &error))?;
+        let attached = attach::open(&engine, &data.container).await;
         attached.map_err(|error| self.failed("the container cannot be attached", &error))
     }
 }

@@ -6,11 +6,16 @@ use wharf_tests::host::eventually;
 use wharf_tests::tap::Tap;
 
 /// Whether each of these containers is watched by a supervisor, which is the last that it asks before the end.
-pub(super) fn all_watched(asked: &[String], count: usize) -> bool {
+fn all_watched(kind: Kind, asked: &[String], count: usize) -> bool {
+    let last = match kind {
+        Kind::Docker => "wait",
+        // The kernel tells the rest.
+        Kind::Podman => "json",
+    };
     let started = |request: &String| Some(request.strip_prefix("POST ")?.strip_suffix("/start")?.to_owned());
     let is_watched = |(at, container): (usize, String)| {
         let id = container.rsplit('/').next().unwrap_or_default();
-        asked[at..].iter().any(|later| later.contains(&format!("{id}/wait")))
+        asked[at..].iter().any(|later| later.contains(&format!("{id}/{last}")))
     };
     let starts = asked.iter().enumerate().filter_map(|(at, request)| Some((at, started(request)?)));
     starts.filter(|start| is_watched(start.clone())).count() == count
@@ -26,7 +31,7 @@ fn one_list(kind: Kind, info: &str) {
     let mut before = Vec::new();
     eventually("both are watched", || {
         before.extend(tap.requests());
-        all_watched(&before, 2)
+        all_watched(kind, &before, 2)
     });
     assert_eq!(host.list().len(), 2);
     let path = |request: String| request.split('?').next().unwrap_or_default().to_owned();
@@ -47,9 +52,9 @@ fn r10_one_list_makes_4_requests_to_podman() {
     one_list(Kind::Podman, "/libpod/info");
 }
 
-/// Podman answers by looking at the container again and again, and is slow for everybody who waits. `last` is what is asked
-/// last of a container that has been started, and how often.
-fn asked_once_ended(transport: &str, last: &str, times: usize) {
+/// Podman answers by looking at the container again and again, and is slow for everybody who waits. `looks` says
+/// how often a container that has been started is inspected until the kernel watches it.
+fn asked_once_ended(transport: &str, looks: usize) {
     let Some(podman) = Engine::start(Kind::Podman) else { return };
     let tap = Tap::before(&podman.socket());
     let host = host(&[(Kind::Podman, format!("unix://{}", tap.socket().display()))]);
@@ -58,7 +63,7 @@ fn asked_once_ended(transport: &str, last: &str, times: usize) {
     eventually("its supervisor has nothing more to ask", || {
         asked.extend(tap.requests());
         let started = asked.iter().position(|request| request.ends_with("/start"));
-        started.is_some_and(|at| asked[at..].iter().filter(|later| later.ends_with(last)).count() == times)
+        started.is_some_and(|at| asked[at..].iter().filter(|later| later.ends_with("/json")).count() == looks)
     });
     // For what it looks once a year is no such question.
     let is_looked_for = |request: &&String| request.contains("/wait") && !request.contains("interval=8760h");
@@ -74,12 +79,12 @@ fn asked_once_ended(transport: &str, last: &str, times: usize) {
 
 #[test]
 fn podman_is_asked_for_the_end_of_a_server_with_a_port_only_when_there_is_one() {
-    asked_once_ended("streamable-http", "/json", 3);
+    asked_once_ended("streamable-http", 3);
 }
 
 #[test]
 fn podman_is_asked_for_the_end_of_a_server_on_stdio_only_when_there_is_one() {
-    asked_once_ended("stdio", "interval=8760h", 1);
+    asked_once_ended("stdio", 1);
 }
 
 /// Podman asks the machine's package manager before it says which one it is.
