@@ -67,6 +67,9 @@ impl Finding {
     }
 }
 
+/// The check of the runtime that is used where none is named.
+const DEFAULT_RUNTIME: &str = "default";
+
 #[derive(Serialize)]
 struct Diagnosis {
     ok: bool,
@@ -87,6 +90,8 @@ impl Doctor {
             }
         };
         checks.extend(libraries(plugins));
+        checks.extend(default_runtime(manager, plugins));
+        let is_usable = is_usable && checks.iter().all(|finding| finding.check != DEFAULT_RUNTIME);
         let runtimes = runtimes(plugins).await;
         let runs = runtimes.iter().any(|finding| finding.result == Verdict::Ok);
         checks.extend(runtimes);
@@ -121,6 +126,22 @@ impl Doctor {
         }
         Ok(if diagnosis.ok { DONE } else { ErrorKind::Failed.exit_code() })
     }
+}
+
+/// A default that no plugin provides: nothing can be run then.
+fn default_runtime(manager: &Manager, plugins: &Plugins) -> Option<Finding> {
+    let config = manager.config();
+    let (name, place) = match (&config.default_runtime, &config.settings.default_runtime) {
+        (Some(name), _) => (name, "WHARF_RUNTIME"),
+        (None, Some(name)) => (name, "default_runtime in config.json"),
+        (None, None) => return None,
+    };
+    let mut provided = plugins.catalog().runtimes().into_iter();
+    if provided.any(|provided| provided.runtime.name == *name) {
+        return None;
+    }
+    let message = format!("{place} names '{name}', which no plugin provides");
+    Some(Finding::failed(DEFAULT_RUNTIME, message, "name one of: wharf runtime list"))
 }
 
 fn libraries(plugins: &Plugins) -> Vec<Finding> {

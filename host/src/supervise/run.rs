@@ -316,19 +316,21 @@ async fn give_up(
         }
         None => Ok(()),
     };
-    let cleared = match (removed, task.mode) {
-        (Ok(()), Mode::Create) => store
+    // What nobody was told of is on record, and stays there with the reason.
+    let is_dropped = task.mode == Mode::Create && task.attended;
+    let cleared = match removed {
+        Ok(()) if is_dropped => store
             .remove_status(&task.name, &task.uid)
             .and_then(|()| store.remove_run_config(&task.name, &task.uid))
             .map_err(Error::from),
         // An owner that went away meanwhile says nothing about the workload: its start was interrupted, and goes on
         // with the next command.
-        (_, Mode::Start) if error.kind == ErrorKind::Owner => Ok(()),
+        _ if !is_dropped && error.kind == ErrorKind::Owner => Ok(()),
         // Nor has a command that died changed its mind.
-        (Ok(()), Mode::Start) if is_abandoned => Ok(()),
+        Ok(()) if is_abandoned => Ok(()),
         // What could not be removed stays on record.
-        (Ok(()), Mode::Start) => record_failure(&store, task, &error),
-        (Err(removal), _) => {
+        Ok(()) => record_failure(&store, task, &error),
+        Err(removal) => {
             tracing::error!(error = %removal, "what was deployed could not be removed");
             let stays = format!("'{}' stays on record: {removal}", task.name);
             record_failure(&store, task, &error).map(|()| error = error.clone().hint(stays))

@@ -23,7 +23,7 @@ pub struct Task {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
-    /// It is being created: where it cannot be started, nothing of it is left.
+    /// It is being created: where it cannot be started, nothing of it is left, if somebody waits to be told.
     Create,
     /// It exists: where it cannot be started, that is recorded.
     Start,

@@ -132,7 +132,7 @@ impl Manager {
         if let Some(name) = named.or(self.config().settings.default_runtime.as_ref()) {
             let client = self.plugins()?.connect(name, None).await?;
             let source = self.as_accepted(source, &client);
-            let instance = available(&client).await?;
+            let instance = available(&client).await.map_err(|unusable| unusable.error)?;
             return Ok((client, instance, source));
         }
         let catalog = self.plugins()?.catalog();
@@ -151,17 +151,27 @@ impl Manager {
             .filter(|provided| provided.runtime.accepts.iter().any(|kind| kind == source.kind()))
             .collect();
         accepting.sort_by_key(|provided| std::cmp::Reverse(provided.runtime.priority));
-        let mut reasons = Vec::new();
+        let mut unusable: Vec<Unusable> = Vec::new();
         for provided in accepting {
-            let connected = self.plugins()?.connect(&provided.runtime.name, None).await.map_err(Error::from);
-            match connected {
-                Ok(client) => match available(&client).await {
-                    Ok(instance) => return Ok((client, instance, source)),
-                    Err(error) => reasons.push(error.message),
-                },
-                Err(error) => reasons.push(error.message),
+            let client = match self.plugins()?.connect(&provided.runtime.name, None).await {
+                Ok(client) => client,
+                Err(error) => {
+                    unusable.push(Unusable { error: error.into(), is_there: true });
+                    continue;
+                }
+            };
+            match available(&client).await {
+                Ok(instance) => {
+                    // It is run elsewhere than its user may look for it.
+                    for Unusable { error, .. } in unusable.iter().filter(|it| it.is_there) {
+                        tracing::warn!("{}; it is run by '{}'", error.message, client.name());
+                    }
+                    return Ok((client, instance, source));
+                }
+                Err(it) => unusable.push(it),
             }
         }
+        let reasons: Vec<String> = unusable.into_iter().map(|it| it.error.message).collect();
         if catalog.runtimes().is_empty() {
             let error =
                 Error::new(ErrorKind::Owner, "no plugin that can be used was found, so nothing can be run");
@@ -234,16 +244,25 @@ fn refused(error: CallError) -> Error {
 }
 
 /// Whether a runtime can be used, and its instance: asked at once, since an engine may take its time over each.
-async fn available(client: &RuntimeClient) -> Result<Instance> {
+/// A runtime that nothing can be made with.
+struct Unusable {
+    error: Error,
+    /// This machine has it, or traces of it.
+    is_there: bool,
+}
+
+async fn available(client: &RuntimeClient) -> std::result::Result<Instance, Unusable> {
+    let silent = |error: CallError| Unusable { error: error.into(), is_there: true };
     let (health, instance) = tokio::join!(client.health(), client.instance());
-    let health = health?;
-    match health.state {
-        HealthState::Healthy => Ok(instance?),
-        HealthState::Undetected | HealthState::Unhealthy => {
-            let message = format!("the runtime '{}' cannot be used: {}", client.name(), health.message);
-            Err(Error::new(ErrorKind::Owner, message).hint("see: wharf runtime check"))
-        }
-    }
+    let health = health.map_err(silent)?;
+    let is_there = match health.state {
+        HealthState::Healthy => return instance.map_err(silent),
+        HealthState::Unhealthy => true,
+        HealthState::Undetected => false,
+    };
+    let message = format!("the runtime '{}' cannot be used: {}", client.name(), health.message);
+    let error = Error::new(ErrorKind::Owner, message).hint("see: wharf runtime check");
+    Err(Unusable { error, is_there })
 }
 
 fn nothing_runs(source: &Source, reasons: &[String]) -> Error {

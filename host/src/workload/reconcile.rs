@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Result, chain};
 use crate::failpoint::{Point, reach};
 use crate::reconcile::{Action, Claim, Evidence, Locks, Resource, plan};
 use crate::status::{
-    BootId, Desired, Event, LifeProbe, LockKind, OperationLock, ReadError, RunConfig, StatusRecord,
+    BootId, Desired, Event, LifeProbe, LockKind, OperationLock, Phase, ReadError, RunConfig, StatusRecord,
     WorkloadName,
 };
 use futures_util::{StreamExt, stream};
@@ -142,7 +142,7 @@ impl Manager {
         };
         let evidence = survey.observed.evidence(&config);
         let first = self.plan_for(&config, before.as_ref(), &evidence, false)?;
-        if let Some(rest) = at_rest(first) {
+        if let Some(rest) = at_rest(first, before.as_ref()) {
             return Ok(rest);
         }
         let Some(operation) = self.lock_if_free(&name)? else { return Ok(busy()) };
@@ -223,7 +223,7 @@ impl Manager {
     ) -> Result<(Reconciliation, String)> {
         match action {
             Action::None | Action::Leave(_) => {
-                Ok(at_rest(action).unwrap_or((Reconciliation::InOrder, String::new())))
+                Ok(at_rest(action, record).unwrap_or((Reconciliation::InOrder, String::new())))
             }
             Action::Start(why) => {
                 self.start_locked(&config.name, operation, true, &mut ()).await?;
@@ -269,10 +269,21 @@ fn busy() -> (Reconciliation, String) {
 }
 
 /// What is to be told where nothing is to be done.
-fn at_rest(action: Action) -> Option<(Reconciliation, String)> {
+fn at_rest(action: Action, record: Option<&StatusRecord>) -> Option<(Reconciliation, String)> {
     match action {
-        Action::None => Some((Reconciliation::InOrder, String::new())),
+        Action::None => Some(match record.filter(|record| is_given_up(record)) {
+            Some(record) => {
+                let why = format!("{}; it is started again by its name alone", record.status_context);
+                (Reconciliation::LeftAlone, why)
+            }
+            None => (Reconciliation::InOrder, String::new()),
+        }),
         Action::Leave(reason) => Some((Reconciliation::LeftAlone, reason)),
         Action::Start(_) | Action::Stop(_) | Action::Remove | Action::Record(_) => None,
     }
+}
+
+/// Whether it should run, and has been tried as often as its policy says.
+fn is_given_up(record: &StatusRecord) -> bool {
+    record.phase == Phase::Error && record.desired == Desired::Running
 }

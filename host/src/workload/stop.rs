@@ -42,12 +42,18 @@ impl Manager {
     /// Of kind [`ErrorKind::Owner`] with nothing changed where the owner is absent or another one (R08).
     pub async fn stop(&self, name: &WorkloadName, timeout: Duration) -> Result<Stopped> {
         self.run_config(name)?;
+        // A start is given up for this command, and was nothing that had stopped.
+        let record = self.record(name).ok().flatten();
+        let was_starting = record.is_some_and(|record| record.phase == Phase::Starting);
         let operation = self.lock_to_end(name).await?;
         if self.is_gone(name) {
             // It was being created; that was given up for this command.
             return Ok(Stopped { name: name.to_string(), result: StopResult::Stopped });
         }
-        let result = self.stop_locked(name, &operation, timeout, Desired::Stopped).await?;
+        let result = match self.stop_locked(name, &operation, timeout, Desired::Stopped).await? {
+            StopResult::AlreadyStopped if was_starting => StopResult::Stopped,
+            result => result,
+        };
         Ok(Stopped { name: name.to_string(), result })
     }
 

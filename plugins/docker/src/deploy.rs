@@ -18,7 +18,7 @@ use bollard::{
 use futures_util::StreamExt;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::oneshot;
-use wharf_sdk::{Error, ErrorCode, Handle, Result, WorkloadSpec, WorkloadState};
+use wharf_sdk::{Error, ErrorCode, Handle, PullPolicy, Result, WorkloadSpec, WorkloadState};
 
 /// How many names are tried.
 const NAMES: usize = 5;
@@ -34,12 +34,26 @@ impl ContainerRuntime {
         let engine = self.engine().await?;
         let turn = self.turns.take(&spec.uid).await;
         self.refuse_missing_sources(&engine, &body).await?;
-        let image_id = image::provide(self, &engine, spec).await?;
-        let digest = digest::of(&body, &image_id, spec);
+        // Who always wants the newest image wants a container of it, everybody else the one that there is, whatever its
+        // image is called by now.
+        let newest = match spec.pull {
+            Some(PullPolicy::Always) => Some(image::provide(self, &engine, spec).await?),
+            _ => None,
+        };
+        let digest = digest::of(&body, newest.as_deref().unwrap_or_default(), spec);
         body.labels.get_or_insert_default().insert(labels::SPEC.to_owned(), digest.clone());
         let container = match self.earlier(&engine, spec, &digest).await? {
-            Some(kept) => kept,
-            None => self.noted(Making { engine, spec: spec.clone(), body }.begin(turn).await)?,
+            Earlier::Kept(container) => container,
+            earlier => {
+                if newest.is_none() {
+                    image::provide(self, &engine, spec).await?;
+                }
+                // Only now can there be something in its place.
+                if let Earlier::Obsolete(container) = earlier {
+                    self.clear(&engine, &container).await?;
+                }
+                self.noted(Making { engine, spec: spec.clone(), body }.begin(turn).await)?
+            }
         };
         Ok(HandleData { container, target_port: container::target_port(spec), taken: None }
             .to_handle(&spec.uid))
@@ -58,14 +72,13 @@ impl ContainerRuntime {
         }
     }
 
-    /// The container of an earlier deployment of this uid, if it was made of the same and does not run; what was made of
-    /// something else is removed.
-    async fn earlier(&self, engine: &Engine, spec: &WorkloadSpec, digest: &str) -> Result<Option<String>> {
+    /// The container of an earlier deployment of this uid, which must not run.
+    async fn earlier(&self, engine: &Engine, spec: &WorkloadSpec, digest: &str) -> Result<Earlier> {
         let ours = [format!("{}={}", labels::HOST_ID, spec.host_id), format!("{}={}", labels::UID, spec.uid)];
         let seen = engine.list(&ours).await;
         let seen = seen.map_err(|error| self.failed("an earlier container cannot be looked for", &error))?;
         let one = match seen.as_slice() {
-            [] => return Ok(None),
+            [] => return Ok(Earlier::None),
             [one] => one,
             several => return Err(several_of_it(several)),
         };
@@ -78,11 +91,20 @@ impl ContainerRuntime {
             WorkloadState::Created | WorkloadState::Stopped
                 if one.label(labels::SPEC) == Some(digest) && is_cleaned_up(engine, one).await =>
             {
-                Ok(Some(id))
+                Ok(Earlier::Kept(id))
             }
-            _ => self.clear(engine, &id).await.map(|()| None),
+            _ => Ok(Earlier::Obsolete(id)),
         }
     }
+}
+
+/// What there is of earlier deployments.
+enum Earlier {
+    None,
+    /// It was made of the same, and is started again.
+    Kept(String),
+    /// It was made of something else.
+    Obsolete(String),
 }
 
 /// Whether it can be started again; Podman's may have to be waited for.

@@ -6,7 +6,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use wharf_sdk::WorkloadSpec;
 
-/// The digest of what is asked for, made of the image with this id.
+/// The digest of what is asked for; of the image with this id, if it is to be made of no other.
 pub(crate) fn of(body: &ContainerCreateBody, image_id: &str, spec: &WorkloadSpec) -> String {
     let mut body = serde_json::to_value(body).unwrap_or_default();
     // What the engine made of it is no part of what was asked for.

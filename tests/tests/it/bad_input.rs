@@ -1,7 +1,7 @@
 //! Whatever is wrong is told: what, why, what to do next, with an exit code of its own, and nothing is left behind.
 use serde_json::json;
-use std::net::TcpListener;
-use wharf_tests::host::{Host, Said, demo_server};
+use std::{fs::File, io::Write, net::TcpListener};
+use wharf_tests::host::{Host, Said, demo_server, eventually};
 
 /// Runs a workload that cannot become ready, and looks that nothing of it is left.
 fn refused(host: &Host, args: &[&str]) -> Said {
@@ -143,4 +143,45 @@ fn commands_on_a_workload_that_does_not_exist_say_so() {
         assert_eq!(said.code, 3, "{command}: {said:?}");
         assert!(said.stderr.contains("there is no workload named 'missing'"), "{command}: {said:?}");
     }
+}
+
+/// Nobody waits to be told, so it is there to be looked at.
+#[test]
+fn what_could_not_be_started_while_nobody_waited_stays_on_record_with_the_reason() {
+    let host = Host::new();
+    host.ok(&["run", "--no-wait", "--name", "failing", "sh", "--", "-c", "echo boo >&2; exit 3"]);
+    eventually("its failure is recorded", || host.row("failing").is_some_and(|row| row["status"] == "error"));
+    assert!(host.ok(&["status", "failing"]).contains("exited with code 3"));
+    assert_eq!(host.ok(&["logs", "failing"]), "boo\n");
+    let said = host.ok(&["reconcile", "failing"]);
+    assert!(said.starts_with("failing: left alone: ") && said.contains("exited with code 3"), "{said}");
+    host.ok(&["rm", "failing"]);
+    // Nor does a stop take it away.
+    host.ok(&["run", "--no-wait", "--name", "slow", "sh", "--", "-c", "sleep 100"]);
+    assert_eq!(host.ok(&["stop", "slow"]), "slow: stopped\n");
+    assert_eq!(host.row("slow").unwrap()["status"], "stopped");
+    host.ok(&["rm", "slow"]);
+    host.assert_nothing_runs();
+    assert_eq!(host.leftovers(), Vec::<String>::new());
+}
+
+#[test]
+fn a_line_that_names_no_variable_is_refused() {
+    let host = Host::new();
+    for line in ["export A=1", "A =1", "=1"] {
+        let path = host.path("variables");
+        writeln!(File::create(&path).unwrap(), "B=2\n{line}").unwrap();
+        let said = refused(&host, &["--env-file", path.to_str().unwrap(), &demo_server()]);
+        assert!(said.code == 2 && said.stderr.contains("line 2: "), "{line}: {said:?}");
+    }
+}
+
+#[test]
+fn a_default_that_no_plugin_provides_is_found_by_doctor() {
+    let host = Host::new();
+    host.configure(&json!({ "default_runtime": "proces" }));
+    let said = host.wharf(&["doctor"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.stdout.contains("default_runtime in config.json names 'proces'"), "{said:?}");
+    assert!(said.stdout.trim_end().ends_with("workloads cannot be run"), "{said:?}");
 }

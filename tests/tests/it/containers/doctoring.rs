@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use std::os::unix::{fs::PermissionsExt, net::UnixListener};
 use std::path::Path;
 use std::process::Command;
-use wharf_tests::engines::{Engine, Kind};
+use wharf_tests::engines::{DEMO_IMAGE, Engine, Kind};
 use wharf_tests::host::{Host, Said};
 
 /// What `doctor` says of a runtime.
@@ -129,4 +129,24 @@ fn a_podman_that_is_nowhere_is_to_be_installed_and_one_that_serves_nobody_to_be_
         silent.why
     );
     assert!(silent.remedy.starts_with("let Podman serve its socket: systemctl "), "{}", silent.remedy);
+}
+
+/// Who looks for it with Docker must know that it is not there.
+#[test]
+fn what_runs_with_another_engine_than_the_first_is_said() {
+    let Some(podman) = Engine::start(Kind::Podman) else { return };
+    let host = Host::new();
+    host.add_plugin("docker");
+    let missing = format!("unix://{}", host.path("missing.sock").display());
+    host.configure(&json!({ "runtimes": {
+        "docker": { "endpoint": missing }, "podman": { "endpoint": podman.endpoint() },
+    } }));
+    let said = host.wharf(&["run", "--name", "here", DEMO_IMAGE]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(
+        said.stderr.contains("missing.sock") && said.stderr.contains("it is run by 'podman'"),
+        "{said:?}"
+    );
+    assert_eq!(host.row("here").unwrap()["runtime_name"], "podman");
+    host.ok(&["rm", "here"]);
 }

@@ -1,14 +1,15 @@
 //! Which container is a workload's: the same again as long as it is the same, and never the user's own.
 use super::{add, containers, host, is_running_and_fresh, run};
+use wharf_tests::client::Client;
 use wharf_tests::engines::{DEMO_IMAGE, Engine, Kind};
-use wharf_tests::host::Host;
+use wharf_tests::host::{Host, eventually};
 
 fn id_of(engine: &Engine, uid: &str) -> String {
     let filter = format!("label=wharf.uid={uid}");
     engine.client(&["ps", "--all", "--quiet", "--no-trunc", "--filter", &filter]).trim().to_owned()
 }
 
-/// An unchanged specification keeps its container; a changed one does not.
+/// An unchanged specification keeps its container, whatever becomes of the name of its image.
 fn keeps(kind: Kind) {
     let Some(engine) = Engine::start(kind) else { return };
     let host = host(&[(kind, engine.endpoint())]);
@@ -20,13 +21,26 @@ fn keeps(kind: Kind) {
         host.ok(&["start", name]);
         assert_eq!((id_of(&engine, &uid), add(&url).as_str()), (first.clone(), "5"), "{name}");
         host.ok(&["stop", name]);
-        // Another image under the same name.
+        // Another image under the same name, which a container that ends by itself is not exchanged for either.
         let changed = engine.client(&["create", DEMO_IMAGE]);
         engine.client(&["commit", changed.trim(), DEMO_IMAGE]);
         engine.client(&["rm", changed.trim()]);
         host.ok(&["start", name]);
-        assert_ne!(id_of(&engine, &uid), first, "{name}");
-        assert_eq!(add(&url), "5");
+        assert_eq!((id_of(&engine, &uid), add(&url).as_str()), (first.clone(), "5"), "{name}");
+        engine.client(&["kill", &first]);
+        eventually("it is back", || {
+            let status = host.ok(&["status", name, "--format", "json"]);
+            let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+            status["supervisor"]["restarts"] == 1 && Client::open(&url).is_ok()
+        });
+        assert_eq!((id_of(&engine, &uid), add(&url).as_str()), (first.clone(), "5"), "{name}");
+        host.ok(&["stop", name]);
+        // No image of that name at all.
+        engine.client(&["tag", DEMO_IMAGE, "localhost/aside:test"]);
+        engine.client(&["rmi", DEMO_IMAGE]);
+        host.ok(&["start", name]);
+        assert_eq!((id_of(&engine, &uid), add(&url).as_str()), (first, "5"), "{name}");
+        engine.client(&["tag", "localhost/aside:test", DEMO_IMAGE]);
         host.ok(&["rm", name]);
     }
     assert_eq!(containers(&engine), Vec::<String>::new());
