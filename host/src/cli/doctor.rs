@@ -128,7 +128,7 @@ impl Doctor {
     }
 }
 
-/// A default that no plugin provides: nothing can be run then.
+/// A default that no plugin provides: nothing can be run without --runtime then.
 fn default_runtime(manager: &Manager, plugins: &Plugins) -> Option<Finding> {
     let config = manager.config();
     let (name, place) = match (&config.default_runtime, &config.settings.default_runtime) {

@@ -254,7 +254,12 @@ impl RuntimeClient {
         }
         for (capability, field) in spec.requirements() {
             if !self.stamp.capabilities.contains(&capability) {
-                return refuse(field, format!("has no '{capability}', which {field} needs"));
+                let needs = if field == capability.to_string() {
+                    String::new()
+                } else {
+                    format!(", which {field} needs")
+                };
+                return refuse(field, format!("has no '{capability}'{needs}"));
             }
         }
         Ok(())

@@ -110,7 +110,7 @@ async fn wait(
             Ok(exit) => return exit,
             Err(error) => {
                 let is_absent = error.kind == ErrorKind::Owner;
-                // What went away after the end has taken nothing along.
+                // A busy owner that could not prove it in time has taken nothing along.
                 is_away.fetch_or(is_absent && !is_told, Ordering::Relaxed);
                 let longest = if is_absent { LONGEST_ABSENCE } else { LONGEST_RETRY };
                 pause = pause.min(longest);

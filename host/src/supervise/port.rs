@@ -25,7 +25,7 @@ pub(super) async fn bind(run: &RunConfig) -> Result<TcpListener> {
         let doing = format!("the proxy of '{}' cannot listen on {}:{}", run.name, run.host, run.port);
         if error.kind() == io::ErrorKind::AddrInUse {
             Error::new(ErrorKind::Conflict, format!("{doing}: the port is taken"))
-                .hint("end what uses the port, or choose another --proxy-port")
+                .hint("end what uses the port, or run it with another --proxy-port")
         } else {
             Error::caused(ErrorKind::Failed, doing, &error)
         }

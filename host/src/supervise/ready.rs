@@ -79,7 +79,11 @@ impl Deployment {
             () = tokio::time::sleep_until(deadline) => false,
         };
         if !ready {
-            let message = format!("'{}' does not answer on {address}", self.run.name);
+            let inner = match self.target_port {
+                port if port == address.port() => String::new(),
+                port => format!(", which leads to its port {port}"),
+            };
+            let message = format!("'{}' does not answer on {address}{inner}", self.run.name);
             let error = Error::new(ErrorKind::Deadline, message)
                 .hint("say where it listens with --target-port, or read its documentation: it was told PORT and MCP_PORT");
             return Err(self.with_output(handle, error).await);

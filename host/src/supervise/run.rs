@@ -200,7 +200,7 @@ async fn start(
     tokio::select! {
         ready = ready => ready.map_err(|error| (Unstarted::Failed(error), None)),
         asked = next_stop(&mut control.requests, 0, Cancel::Heard) => Err((given_up("was stopped"), asked)),
-        _ = &mut control.signalled => Err((given_up("was interrupted"), None)),
+        _ = &mut control.signalled => Err((Unstarted::Signalled(error("was interrupted")), None)),
         () = abandoned => Err((Unstarted::Abandoned(error("was abandoned")), None)),
         // It ends with the start alone.
         () = told => Err((given_up("was left alone"), None)),
@@ -294,6 +294,8 @@ enum Unstarted {
     Failed(Error),
     /// The command that waited for it is no more.
     Abandoned(Error),
+    /// This process is to end. Where nobody waits the machine goes down, or its user's session, and it is still wanted.
+    Signalled(Error),
 }
 
 /// Clears up after a start that failed, and returns the error that is to be told.
@@ -303,8 +305,15 @@ async fn give_up(
     reporter: &mut dyn Reporter,
     cause: Unstarted,
 ) -> Error {
-    let is_abandoned = matches!(cause, Unstarted::Abandoned(_));
-    let (Unstarted::Failed(mut error) | Unstarted::Abandoned(mut error)) = cause;
+    // What nobody was told of stays on record.
+    let is_dropped = task.mode == Mode::Create && task.attended;
+    let is_abandoned = match cause {
+        Unstarted::Failed(_) => false,
+        Unstarted::Abandoned(_) => true,
+        Unstarted::Signalled(_) => !task.attended,
+    };
+    let (Unstarted::Failed(mut error) | Unstarted::Abandoned(mut error) | Unstarted::Signalled(mut error)) =
+        cause;
     reach(Point::GiveUpBefore);
     let store = Store::new(task.config.state());
     let removed = match deployment {
@@ -312,12 +321,11 @@ async fn give_up(
             if deployment.may_still_come(&error) {
                 reporter.progress("the deadline passed; looking for what may still come", None);
             }
-            deployment.clear_up(&error, task.mode).await
+            // What stays on record is looked at: with its output, where its runtime keeps what has ended.
+            deployment.clear_up(&error, if is_dropped { Mode::Create } else { Mode::Start }).await
         }
         None => Ok(()),
     };
-    // What nobody was told of is on record, and stays there with the reason.
-    let is_dropped = task.mode == Mode::Create && task.attended;
     let cleared = match removed {
         Ok(()) if is_dropped => store
             .remove_status(&task.name, &task.uid)

@@ -18,7 +18,8 @@ const NAME_ATTEMPTS: u32 = 99;
 
 impl Manager {
     /// Creates a workload and starts it; returns when it is ready, or with `wait` unset when its supervisor has been
-    /// started. Where it cannot be started nothing is left behind but logs.
+    /// started. Where it cannot be started nothing is left behind but logs; with `wait` unset it stays on record with the
+    /// reason.
     ///
     /// The order is the contract's: everything is validated before anything is written; the RunConfig with uid and
     /// owner is the first file, durably and exclusively, before anything is deployed.
@@ -243,7 +244,6 @@ fn refused(error: CallError) -> Error {
     error
 }
 
-/// Whether a runtime can be used, and its instance: asked at once, since an engine may take its time over each.
 /// A runtime that nothing can be made with.
 struct Unusable {
     error: Error,
@@ -251,6 +251,7 @@ struct Unusable {
     is_there: bool,
 }
 
+/// Whether a runtime can be used, and its instance: asked at once, since an engine may take its time over each.
 async fn available(client: &RuntimeClient) -> std::result::Result<Instance, Unusable> {
     let silent = |error: CallError| Unusable { error: error.into(), is_there: true };
     let (health, instance) = tokio::join!(client.health(), client.instance());

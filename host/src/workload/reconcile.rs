@@ -45,7 +45,7 @@ pub struct Reconciled {
 pub enum Reconciliation {
     /// Nothing: it is as it should be.
     InOrder,
-    /// Nothing: there is no evidence, or somebody else works on it.
+    /// Nothing: there is no evidence, somebody else works on it, or it has failed and is a command's to start again.
     LeftAlone,
     /// Nothing: it has no owner, and none is proven.
     OwnerUnknown,
@@ -142,7 +142,7 @@ impl Manager {
         };
         let evidence = survey.observed.evidence(&config);
         let first = self.plan_for(&config, before.as_ref(), &evidence, false)?;
-        if let Some(rest) = at_rest(first, before.as_ref()) {
+        if let Some(rest) = at_rest(&config.name, first, before.as_ref()) {
             return Ok(rest);
         }
         let Some(operation) = self.lock_if_free(&name)? else { return Ok(busy()) };
@@ -223,7 +223,7 @@ impl Manager {
     ) -> Result<(Reconciliation, String)> {
         match action {
             Action::None | Action::Leave(_) => {
-                Ok(at_rest(action, record).unwrap_or((Reconciliation::InOrder, String::new())))
+                Ok(at_rest(&config.name, action, record).unwrap_or((Reconciliation::InOrder, String::new())))
             }
             Action::Start(why) => {
                 self.start_locked(&config.name, operation, true, &mut ()).await?;
@@ -269,12 +269,17 @@ fn busy() -> (Reconciliation, String) {
 }
 
 /// What is to be told where nothing is to be done.
-fn at_rest(action: Action, record: Option<&StatusRecord>) -> Option<(Reconciliation, String)> {
+fn at_rest(
+    name: &WorkloadName,
+    action: Action,
+    record: Option<&StatusRecord>,
+) -> Option<(Reconciliation, String)> {
     match action {
         Action::None => Some(match record.filter(|record| is_given_up(record)) {
             Some(record) => {
-                let why = format!("{}; it is started again by its name alone", record.status_context);
-                (Reconciliation::LeftAlone, why)
+                let why = if record.status_context.is_empty() { "it failed" } else { &record.status_context };
+                let start = format!("{why}; start it: wharf start {name}");
+                (Reconciliation::LeftAlone, start)
             }
             None => (Reconciliation::InOrder, String::new()),
         }),
@@ -283,7 +288,7 @@ fn at_rest(action: Action, record: Option<&StatusRecord>) -> Option<(Reconciliat
     }
 }
 
-/// Whether it should run, and has been tried as often as its policy says.
+/// Whether it should run and failed, so that a command alone starts it again.
 fn is_given_up(record: &StatusRecord) -> bool {
     record.phase == Phase::Error && record.desired == Desired::Running
 }

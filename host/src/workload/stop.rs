@@ -29,7 +29,7 @@ pub struct Stopped {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopResult {
-    /// It ran, and was stopped.
+    /// It ran or was starting, and was stopped.
     Stopped,
     /// It did not run.
     AlreadyStopped,

@@ -9,7 +9,7 @@ use crate::{
     presence::Presence,
 };
 use bollard::{errors::Error as EngineError, query_parameters::WaitContainerOptionsBuilder};
-use futures_util::{FutureExt, StreamExt};
+use futures_util::StreamExt;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::{fs, os::fd::OwnedFd, pin::pin};
 use tokio::net::unix::pipe;
@@ -25,7 +25,7 @@ pub(crate) async fn of(
     engine: &Engine,
     container: &str,
     pid: Option<i32>,
-    presence: Option<Presence>,
+    presence: Option<&mut Presence>,
 ) -> Result<i64> {
     let pid = pid.filter(|_| engine.flavor == Flavor::Podman);
     let process = pid.and_then(|pid| process(container, pid));
@@ -47,19 +47,18 @@ async fn of_attached(
     engine: &Engine,
     container: &str,
     end: impl Future<Output = ()>,
-    mut presence: Presence,
+    presence: &mut Presence,
 ) -> Result<i64> {
     let gone = |error| unreachable(engine.flavor, &engine.socket, &error);
-    let mut over = pin!(presence.over().fuse());
     tokio::select! {
         biased;
-        told = &mut over => told.map_err(gone)?,
+        told = presence.over() => told.map_err(gone)?,
         () = end => {}
     }
     // Where the engine went first, its connection broke before the server's stdin did: that is known before its answer is.
     tokio::select! {
         biased;
-        Err(error) = &mut over => Err(gone(error)),
+        Err(error) = presence.over() => Err(gone(error)),
         code = code(engine, container) => code,
     }
 }
@@ -162,9 +161,9 @@ mod tests {
             }
         });
         let engine = Engine::reach(&socket).await.unwrap();
-        let presence = Presence::of(&engine, "e119").await.unwrap();
+        let mut presence = Presence::of(&engine, "e119").await.unwrap();
         let end = async { drop(is_watched.await) };
-        let code = of_attached(&engine, "e119", end, presence);
+        let code = of_attached(&engine, "e119", end, &mut presence);
         tokio::time::timeout(Duration::from_secs(20), code).await.unwrap()
     }
 

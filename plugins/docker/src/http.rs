@@ -69,7 +69,10 @@ impl Session {
         Ok((status, read(response).await?))
     }
 
-    /// Posts, and is on its way with it when this returns. What is answered, once it is, is dropped.
+    /// Posts, and has queued that when this returns. What is answered, once it is, is dropped.
+    ///
+    /// # Errors
+    /// Later, too, that the connection broke, or that a proxy answers in the place of who is gone.
     pub(crate) async fn post(
         mut self,
         path: &str,
@@ -77,8 +80,14 @@ impl Session {
         let answer = self.begin(Method::POST, path).await?;
         Ok(async move {
             let _session = self;
+            let answer = answer.await?;
+            if let StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT =
+                answer.status()
+            {
+                return Err(io::Error::new(io::ErrorKind::ConnectionReset, answer.status().to_string()));
+            }
             // An engine may begin its answer long before it has one.
-            read(answer.await?).await.map(drop)
+            read(answer).await.map(drop)
         })
     }
 

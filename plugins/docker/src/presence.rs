@@ -5,6 +5,7 @@
 //! answered as long as the container is there: it breaks with the engine that has it.
 use crate::engine::{Engine, Flavor};
 use crate::http::Session;
+use futures_util::{FutureExt, future::Fuse};
 use std::{
     collections::HashMap,
     io,
@@ -14,7 +15,7 @@ use std::{
 
 /// An engine that is watched since this was made.
 pub(crate) struct Presence {
-    answer: Pin<Box<dyn Future<Output = io::Result<()>> + Send>>,
+    answer: Fuse<Pin<Box<dyn Future<Output = io::Result<()>> + Send>>>,
 }
 
 impl Presence {
@@ -32,13 +33,15 @@ impl Presence {
             }
         };
         let answer = Session::open(&engine.socket).await?.post(&path).await?;
-        Ok(Self { answer: Box::pin(answer) })
+        let answer: Pin<Box<dyn Future<Output = io::Result<()>> + Send>> = Box::pin(answer);
+        Ok(Self { answer: answer.fuse() })
     }
 
-    /// Resolves when it is over, once.
+    /// Resolves when it is over, once; then it is pending for ever.
     ///
     /// # Errors
-    /// The engine went away. Without one it answered, which says nothing more: it is there, or was.
+    /// The engine went away. Without one it answered, which tells nothing from then on: it refused, or the container is
+    /// being removed.
     pub(crate) fn over(&mut self) -> impl Future<Output = io::Result<()>> {
         &mut self.answer
     }
@@ -49,14 +52,12 @@ impl Presence {
 pub(crate) struct Presences(Mutex<HashMap<String, Presence>>);
 
 impl Presences {
-    /// Before its stdin is attached.
-    pub(crate) async fn begin(&self, engine: &Engine, container: &str) -> io::Result<()> {
-        let presence = Presence::of(engine, container).await?;
+    /// Before its stdin is attached, or back from somebody who waited for the container in vain.
+    pub(crate) fn keep(&self, container: &str, presence: Presence) {
         self.all().insert(container.to_owned(), presence);
-        Ok(())
     }
 
-    /// To somebody who waits: from here on it is theirs.
+    /// To somebody who waits: from here on it is theirs. Or to nobody, when the container is gone.
     pub(crate) fn take(&self, container: &str) -> Option<Presence> {
         self.all().remove(container)
     }

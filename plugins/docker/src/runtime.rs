@@ -14,7 +14,7 @@ use bollard::query_parameters::{
     KillContainerOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
     WaitContainerOptionsBuilder,
 };
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use serde::Deserialize;
 use std::{
     io,
@@ -160,6 +160,31 @@ impl ContainerRuntime {
         Ok((observation, pid))
     }
 
+    /// Waits for the end of what has been started.
+    async fn ended(
+        &self,
+        engine: &Engine,
+        handle: &Handle,
+        pid: Option<i32>,
+        mut presence: Option<&mut Presence>,
+    ) -> Result<Exit> {
+        let container = HandleData::read(handle)?.container;
+        let code = self.noted(ending::of(engine, &container, pid, presence.as_deref_mut()).await)?;
+        let seen = self.observe(handle).await;
+        // An engine that ends ends its containers first, and says so; another one may have been asked since.
+        if let Some(Some(Err(error))) = presence.map(|presence| presence.over().now_or_never()) {
+            return Err(self.lost(engine, &error));
+        }
+        // The inspection knows more; an engine that is going down has told the code, which is enough.
+        match seen {
+            Ok(Observation { exit: Some(exit), .. }) => Ok(exit),
+            Ok(Observation { state: WorkloadState::Running, .. }) => Err(Error::precondition(
+                "the container was started again while its end was waited for; wait again",
+            )),
+            _ => Ok(Exit { code: i32::try_from(code).ok(), ..Exit::default() }),
+        }
+    }
+
     /// Whether the workload has no container any more: what is another's must not be touched.
     async fn is_gone(&self, handle: &Handle) -> Result<bool> {
         match self.observe(handle).await {
@@ -297,12 +322,11 @@ impl Runtime for ContainerRuntime {
     async fn remove(&self, handle: &Handle) -> Result<()> {
         let data = HandleData::read(handle)?;
         let _turn = self.turns.take(&handle.uid).await;
+        drop(self.presences.take(&data.container));
         if self.is_gone(handle).await? {
             return Ok(());
         }
-        self.clear(&*self.engine().await?, &data.container).await?;
-        drop(self.presences.take(&data.container));
-        Ok(())
+        self.clear(&*self.engine().await?, &data.container).await
     }
 
     async fn inspect(&self, handle: &Handle) -> Result<Observation> {
@@ -330,19 +354,18 @@ impl Runtime for ContainerRuntime {
             return Err(Error::precondition("the container has not been started"));
         }
         let engine = self.engine().await?;
-        let presence = match data.target_port {
+        let mut presence = match data.target_port {
             Some(_) => None,
             None => Some(self.presence(&engine, &data.container).await?),
         };
-        let code = self.noted(ending::of(&engine, &data.container, pid, presence).await)?;
-        // The inspection knows more; an engine that is going down has told the code, which is enough.
-        match self.observe(handle).await {
-            Ok(Observation { exit: Some(exit), .. }) => Ok(exit),
-            Ok(Observation { state: WorkloadState::Running, .. }) => Err(Error::precondition(
-                "the container was started again while its end was waited for; wait again",
-            )),
-            _ => Ok(Exit { code: i32::try_from(code).ok(), ..Exit::default() }),
+        let ended = self.ended(&engine, handle, pid, presence.as_mut()).await;
+        // Who waits again is to know of what happens until then.
+        if let (Some(presence), Err(error)) = (presence, &ended)
+            && error.code != ErrorCode::Unavailable
+        {
+            self.presences.keep(&data.container, presence);
         }
+        ended
     }
 
     async fn recover(&self, handle: &Handle) -> Result<Observation> {
@@ -368,8 +391,9 @@ impl Attach for ContainerRuntime {
         }
         self.observe(handle).await?;
         let engine = self.engine().await?;
-        let begun = self.presences.begin(&engine, &data.container).await;
-        begun.map_err(|error| self.lost(&engine, &error))?;
+        // Its connection is the earlier one: an engine that answers the next one has taken this one.
+        let presence = Presence::of(&engine, &data.container).await;
+        self.presences.keep(&data.container, presence.map_err(|error| self.lost(&engine, &error))?);
         let attached = attach::open(&engine, &data.container).await;
         attached.map_err(|error| self.failed("the container cannot be attached", &error))
     }
@@ -378,6 +402,7 @@ impl Attach for ContainerRuntime {
 impl ContainerRuntime {
     /// Removes a container, running or not. Missing is success.
     pub(crate) async fn clear(&self, engine: &Engine, container: &str) -> Result<()> {
+        drop(self.presences.take(container));
         match remove(engine, container).await {
             Err(error) => match self.failed("the container cannot be removed", &error) {
                 missing if missing.code == ErrorCode::NotFound => Ok(()),

@@ -1,11 +1,11 @@
 //! What a workload writes, as `logs` shows it: while it runs, as it comes, and to its end.
-use super::host;
+use super::{containers, host};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use wharf_tests::engines::{Engine, Kind, SHELL_IMAGE};
+use wharf_tests::engines::{DEMO_IMAGE, Engine, Kind, SHELL_IMAGE};
 use wharf_tests::host::{Host, PATIENCE, eventually};
 
 /// Says on both streams what it is told to, and ends when it is told to.
@@ -204,4 +204,28 @@ fn docker_counts_the_lines_of_a_server_on_pipes_without_its_protocol() {
 #[test]
 fn podman_counts_the_lines_of_a_server_on_pipes_without_its_protocol() {
     on_pipes(Kind::Podman);
+}
+
+/// Nobody waited to be told, so what it wrote is there to be read.
+fn shows_why_it_failed(kind: Kind) {
+    let Some(engine) = Engine::start(kind) else { return };
+    let host = host(&[(kind, engine.endpoint())]);
+    let options = ["run", "--no-wait", "--runtime", kind.runtime(), "--name", "failing"];
+    host.ok(&[&options[..], &[DEMO_IMAGE, "--", "--nonsense"]].concat());
+    eventually("its failure is recorded", || host.row("failing").is_some_and(|row| row["status"] == "error"));
+    assert!(host.ok(&["status", "failing"]).contains("exited with code 2"));
+    assert!(host.ok(&["logs", "failing"]).contains("--nonsense"));
+    assert_eq!(containers(&engine).len(), 1);
+    host.ok(&["rm", "failing"]);
+    assert_eq!(containers(&engine), Vec::<String>::new());
+}
+
+#[test]
+fn docker_shows_what_failed_while_nobody_waited() {
+    shows_why_it_failed(Kind::Docker);
+}
+
+#[test]
+fn podman_shows_what_failed_while_nobody_waited() {
+    shows_why_it_failed(Kind::Podman);
 }

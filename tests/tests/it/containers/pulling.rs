@@ -50,8 +50,27 @@ fn an_image_is_pulled_as_it_was_asked_for() {
     let said = run(&host, &nobody, &["--name", "two", "--pull", "always", digest.trim()]);
     assert_eq!(said.code, 0, "{said:?}");
     host.ok(&["rm", "two"]);
-    // Without its registry, what must be fetched cannot be.
+    // Who always wants the newest image gets a container of it.
+    assert_eq!(run(&host, &nobody, &["--name", "newest", "--pull", "always", &image]).code, 0);
+    let made = || docker.client(&["ps", "--all", "--quiet", "--filter", "label=wharf.uid"]);
+    let start = || host.command(&["start", "newest"]).env("DOCKER_CONFIG", &nobody).output().unwrap().status;
+    let first = made();
+    host.ok(&["stop", "newest"]);
+    assert!(start().success() && made() == first, "the image is the same");
+    host.ok(&["stop", "newest"]);
+    let other = docker.client(&["create", DEMO_IMAGE]);
+    docker.client(&["commit", other.trim(), &image]);
+    docker.client(&["push", &image]);
+    assert!(start().success());
+    let second = made();
+    assert!(second != first && second.lines().count() == 1, "{first} {second}");
+    host.ok(&["stop", "newest"]);
+    docker.client(&["rm", other.trim()]);
+    // Without its registry, what must be fetched cannot be, and what there is stays.
     drop(registry);
+    assert!(!start().success());
+    assert_eq!(made(), second);
+    host.ok(&["rm", "newest"]);
     let empty = tempfile::tempdir().unwrap();
     let said = run(&host, empty.path(), &["--name", "three", "--pull", "always", &image]);
     assert!(said.code != 0 && said.stderr.contains("cannot be pulled"), "{said:?}");
