@@ -67,9 +67,6 @@ impl Finding {
     }
 }
 
-/// The check of the runtime that is used where none is named.
-const DEFAULT_RUNTIME: &str = "default";
-
 #[derive(Serialize)]
 struct Diagnosis {
     ok: bool,
@@ -90,8 +87,9 @@ impl Doctor {
             }
         };
         checks.extend(libraries(plugins));
-        checks.extend(default_runtime(manager, plugins));
-        let is_usable = is_usable && checks.iter().all(|finding| finding.check != DEFAULT_RUNTIME);
+        let default = default_runtime(manager, plugins);
+        let is_usable = is_usable && default.is_none();
+        checks.extend(default);
         let runtimes = runtimes(plugins).await;
         let runs = runtimes.iter().any(|finding| finding.result == Verdict::Ok);
         checks.extend(runtimes);
@@ -141,7 +139,7 @@ fn default_runtime(manager: &Manager, plugins: &Plugins) -> Option<Finding> {
         return None;
     }
     let message = format!("{place} names '{name}', which no plugin provides");
-    Some(Finding::failed(DEFAULT_RUNTIME, message, "name one of: wharf runtime list"))
+    Some(Finding::failed("default", message, "name one of: wharf runtime list"))
 }
 
 fn libraries(plugins: &Plugins) -> Vec<Finding> {

@@ -108,12 +108,12 @@ pub(super) fn size(text: &str) -> std::result::Result<u64, String> {
 
 /// `KEY=VALUE`, or `KEY` for the value that it has here. Values are taken as they are, quotes included.
 fn variable(given: &str) -> Result<(String, String)> {
-    let key = given.split_once('=').map_or(given, |(key, _)| key);
+    let (key, value) = given.split_once('=').map_or((given, None), |(key, value)| (key, Some(value)));
     if key.is_empty() || key.contains(|character: char| character.is_whitespace() || character.is_control()) {
         return Err(Error::new(ErrorKind::Usage, format!("'{key}' is no name of a variable"))
             .hint("write NAME=VALUE, without spaces before the sign and without `export`"));
     }
-    if let Some((key, value)) = given.split_once('=') {
+    if let Some(value) = value {
         return Ok((key.to_owned(), value.to_owned()));
     }
     match text(given)? {

@@ -254,7 +254,7 @@ impl RuntimeClient {
         }
         for (capability, field) in spec.requirements() {
             if !self.stamp.capabilities.contains(&capability) {
-                let needs = if field == capability.to_string() {
+                let needs = if field == capability.as_str() {
                     String::new()
                 } else {
                     format!(", which {field} needs")

@@ -17,7 +17,7 @@
 //!                                 none of it
 //!             stopped, wanted     anything               start: its restart was interrupted
 //!             error               runs                   stop: it should not
-//!                                 does not run           in order: only a command starts it again
+//!                                 does not run           nothing: only a command starts it again
 //!             starting, running,  anything               stop: that is what was wanted
 //!             not wanted
 //!             stopped, not wanted runs                   stop

@@ -3,10 +3,10 @@ use super::control::Asked;
 use super::deploy::Deployment;
 use crate::error::{Error, ErrorKind};
 use crate::plugin::{CallError, RuntimeClient};
-use crate::status::RunConfig;
+use crate::status::{RunConfig, Store, Uid, WorkloadName};
 use crate::workload::prove_ended;
+use futures_util::future::BoxFuture;
 use std::{
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -45,7 +45,7 @@ pub(super) enum Happening {
 /// The end of what is deployed. It is asked for once, not anew after whatever else happens: an engine that went away and came
 /// back in between would not be noticed.
 pub(super) struct Ending {
-    exit: Pin<Box<dyn Future<Output = Exit> + Send>>,
+    exit: BoxFuture<'static, Exit>,
     /// The owner could not be asked since this began: its engine may have taken the workload's input along.
     is_away: Arc<AtomicBool>,
 }
@@ -54,7 +54,7 @@ impl Ending {
     /// Begins with the first [`Ending::exit`].
     pub(super) fn of(deployment: &Deployment) -> Self {
         let is_away = Arc::default();
-        let exit: Pin<Box<dyn Future<Output = Exit> + Send>> = match deployment.handle.clone() {
+        let exit: BoxFuture<'static, Exit> = match deployment.handle.clone() {
             Some(handle) => {
                 let (client, host_id) = (deployment.client.clone(), deployment.host_id.clone());
                 Box::pin(wait(client, host_id, deployment.run.clone(), handle, Arc::clone(&is_away)))
@@ -129,23 +129,27 @@ fn is_gone(error: &CallError) -> bool {
     error.code() == Some(ErrorCode::NotFound)
 }
 
-/// Resolves when the RunConfig has gone, or is another creation's. One that cannot be read says nothing.
+/// Resolves when the workload [is disowned](is_disowned).
 ///
 /// Looked at now and then: an event would need an inotify instance, of which the kernel gives a user 128 for all that they
 /// run, and there is a supervisor for every workload.
 pub(super) async fn disowned(deployment: &Deployment) {
     loop {
-        let (store, name) = (deployment.store.clone(), deployment.run.name.clone());
-        let read = tokio::task::spawn_blocking(move || store.read_run_config(&name));
-        let gone = match read.await {
-            Ok(Ok(now)) => now.uid != deployment.run.uid,
-            Ok(Err(error)) => error.is_not_found(),
-            Err(_) => false,
-        };
-        if gone {
+        let (store, name, uid) =
+            (deployment.store.clone(), deployment.run.name.clone(), deployment.run.uid.clone());
+        let looked = tokio::task::spawn_blocking(move || is_disowned(&store, &name, &uid));
+        if looked.await.unwrap_or(false) {
             return;
         }
         tokio::time::sleep(GLANCE).await;
+    }
+}
+
+/// Whether the RunConfig has gone, or is another creation's. One that cannot be read says nothing.
+pub(super) fn is_disowned(store: &Store, name: &WorkloadName, uid: &Uid) -> bool {
+    match store.read_run_config(name) {
+        Ok(now) => now.uid != *uid,
+        Err(error) => error.is_not_found(),
     }
 }
 

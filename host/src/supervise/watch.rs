@@ -2,7 +2,7 @@
 use super::backoff::{Backoff, wants_restart};
 use super::control::{Answer, Asked, Cancel, Request, next_stop, refuse_cancel};
 use super::deploy::{Deployment, Occasion, may_restart};
-use super::happening::{Ending, Happening, LONGEST_ABSENCE, STDIN_GRACE, disowned, mute, muted};
+use super::happening::{Ending, Happening, LONGEST_ABSENCE, STDIN_GRACE, disowned, is_disowned, mute, muted};
 use super::ready::how;
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint::{Point, reach};
@@ -383,11 +383,7 @@ impl Watch {
 /// Whether the records say that the workload is no longer this supervisor's to bring back. What cannot be read says nothing.
 fn is_unwanted(deployment: &Deployment) -> bool {
     let run = &deployment.run;
-    let is_disowned = match deployment.store.read_run_config(&run.name) {
-        Ok(now) => now.uid != run.uid,
-        Err(error) => error.is_not_found(),
-    };
-    is_disowned
+    is_disowned(&deployment.store, &run.name, &run.uid)
         || match deployment.store.read_status(&run.name) {
             Ok(record) => record.uid != run.uid || !may_restart(&record),
             Err(error) => error.is_not_found(),

@@ -32,9 +32,14 @@ fn of_status(status: u16, message: &str) -> ErrorCode {
         404 if message.to_ascii_lowercase().contains(NO_CONTAINER) => ErrorCode::NotFound,
         // The engine itself failed, or does not know the question: what it did is not known.
         404 | 500 => ErrorCode::Internal,
-        502..=504 => ErrorCode::Unavailable,
+        status if is_of_proxy(status) => ErrorCode::Unavailable,
         _ => ErrorCode::FailedPrecondition,
     }
+}
+
+/// Whether it is the answer of a proxy in the place of an engine that is gone.
+pub(crate) const fn is_of_proxy(status: u16) -> bool {
+    matches!(status, 502..=504)
 }
 
 /// Whether the answer is that something is missing, be it an image or what else a request names.

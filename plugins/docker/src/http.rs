@@ -1,5 +1,6 @@
 //! Questions to an engine in plain HTTP over its socket, for what bollard does not ask (which version to speak, Podman's
 //! own interface), does not read (states of containers that only Podman has), or would ask on connections of its own.
+use crate::error::is_of_proxy;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{
@@ -81,9 +82,7 @@ impl Session {
         Ok(async move {
             let _session = self;
             let answer = answer.await?;
-            if let StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT =
-                answer.status()
-            {
+            if is_of_proxy(answer.status().as_u16()) {
                 return Err(io::Error::new(io::ErrorKind::ConnectionReset, answer.status().to_string()));
             }
             // An engine may begin its answer long before it has one.

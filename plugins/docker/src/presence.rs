@@ -5,17 +5,19 @@
 //! answered as long as the container is there: it breaks with the engine that has it.
 use crate::engine::{Engine, Flavor};
 use crate::http::Session;
-use futures_util::{FutureExt, future::Fuse};
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Fuse},
+};
 use std::{
     collections::HashMap,
     io,
-    pin::Pin,
     sync::{Mutex, PoisonError},
 };
 
 /// An engine that is watched since this was made.
 pub(crate) struct Presence {
-    answer: Fuse<Pin<Box<dyn Future<Output = io::Result<()>> + Send>>>,
+    answer: Fuse<BoxFuture<'static, io::Result<()>>>,
 }
 
 impl Presence {
@@ -33,8 +35,7 @@ impl Presence {
             }
         };
         let answer = Session::open(&engine.socket).await?.post(&path).await?;
-        let answer: Pin<Box<dyn Future<Output = io::Result<()>> + Send>> = Box::pin(answer);
-        Ok(Self { answer: answer.fuse() })
+        Ok(Self { answer: answer.boxed().fuse() })
     }
 
     /// Resolves when it is over, once; then it is pending for ever.

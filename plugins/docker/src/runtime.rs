@@ -165,11 +165,11 @@ impl ContainerRuntime {
         &self,
         engine: &Engine,
         handle: &Handle,
+        container: &str,
         pid: Option<i32>,
         mut presence: Option<&mut Presence>,
     ) -> Result<Exit> {
-        let container = HandleData::read(handle)?.container;
-        let code = self.noted(ending::of(engine, &container, pid, presence.as_deref_mut()).await)?;
+        let code = self.noted(ending::of(engine, container, pid, presence.as_deref_mut()).await)?;
         let seen = self.observe(handle).await;
         // An engine that ends ends its containers first, and says so; another one may have been asked since.
         if let Some(Some(Err(error))) = presence.map(|presence| presence.over().now_or_never()) {
@@ -358,7 +358,7 @@ impl Runtime for ContainerRuntime {
             Some(_) => None,
             None => Some(self.presence(&engine, &data.container).await?),
         };
-        let ended = self.ended(&engine, handle, pid, presence.as_mut()).await;
+        let ended = self.ended(&engine, handle, &data.container, pid, presence.as_mut()).await;
         // Who waits again is to know of what happens until then.
         if let (Some(presence), Err(error)) = (presence, &ended)
             && error.code != ErrorCode::Unavailable
