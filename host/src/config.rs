@@ -1,7 +1,6 @@
 //! What the library is told about its surroundings; only `main.rs` and `cli/` look at the world.
 use crate::plugin::{ConnectOptions, Deadlines, PluginDir};
 use crate::status::StateDir;
-use crate::toolhive;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -34,9 +33,6 @@ pub struct Config {
     pub settings: Settings,
     /// SHA-256 digests of libraries, by file name.
     pub pins: BTreeMap<String, String>,
-    /// Where ToolHive keeps its own state; never written to.
-    #[serde(default)]
-    pub toolhive: toolhive::Folders,
 }
 
 /// `config.json`.

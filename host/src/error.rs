@@ -1,11 +1,10 @@
-//! The error of the command layer, and what it becomes at each edge.
+//! The error that a command fails with: its kind, what failed and why, and what to do next.
 //!
-//! Rooms below have errors of their own; here they are classified, put in the words of the command that failed and
-//! given the hint what to do next. A front end prints [`Error`] once and exits with its kind's code.
-use crate::plugin::{CallError, PluginError};
-use crate::status::{LockError, NameError, ReadError, StoreError};
+//! Commands return it, supervisors send it to the command that waits for them. Packages that have errors of their own
+//! say beside these how they are classified (`From<StoreError> for Error` and the like). A front end prints [`Error`]
+//! once and exits with its kind's code.
+use crate::status::NameError;
 use serde::{Deserialize, Serialize};
-use wharf_sdk::ErrorCode;
 
 /// What kind of failure it is. The one table from here to exit codes, HTTP and JSON-RPC is below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,83 +122,6 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 impl From<NameError> for Error {
     fn from(error: NameError) -> Self {
         Self::new(ErrorKind::Usage, chain(&error))
-    }
-}
-
-impl From<ReadError> for Error {
-    fn from(error: ReadError) -> Self {
-        let kind = if error.is_not_found() { ErrorKind::NotFound } else { ErrorKind::Failed };
-        let corrupt = error.is_corrupt();
-        let shown = Self::new(kind, chain(&error));
-        if corrupt {
-            shown.hint("its name stays reserved; look at the file, mend or remove it")
-        } else {
-            shown
-        }
-    }
-}
-
-impl From<StoreError> for Error {
-    fn from(error: StoreError) -> Self {
-        let kind = match &error {
-            StoreError::AlreadyExists { .. }
-            | StoreError::UidConflict { .. }
-            | StoreError::RevisionConflict { .. } => ErrorKind::Conflict,
-            StoreError::Unreadable { source, .. } if source.is_not_found() => ErrorKind::NotFound,
-            _ => ErrorKind::Failed,
-        };
-        let shown = Self::new(kind, chain(&error));
-        match error {
-            StoreError::HostIdLost { .. } => shown.hint(
-                "write it back: what the runtimes have carries it in the label wharf.host-id; nothing was changed",
-            ),
-            _ => shown,
-        }
-    }
-}
-
-impl From<LockError> for Error {
-    fn from(error: LockError) -> Self {
-        if error.is_busy() {
-            return Self::new(ErrorKind::Conflict, chain(&error))
-                .hint("another wharf command works on it: wait for it to end, and try again");
-        }
-        Self::new(ErrorKind::Failed, chain(&error))
-    }
-}
-
-impl From<PluginError> for Error {
-    fn from(error: PluginError) -> Self {
-        let hint = match &error {
-            PluginError::UnknownRuntime { .. } => Some("see: wharf runtime list"),
-            PluginError::Untrusted { .. } | PluginError::Incompatible { .. } => {
-                Some("see: wharf runtime list")
-            }
-            _ => None,
-        };
-        let shown = Self::new(ErrorKind::Owner, chain(&error));
-        hint.into_iter().fold(shown, Self::hint)
-    }
-}
-
-impl From<CallError> for Error {
-    fn from(error: CallError) -> Self {
-        let kind = match &error {
-            CallError::Answered(answered) => match answered.code {
-                ErrorCode::Unavailable => ErrorKind::Owner,
-                ErrorCode::Timeout | ErrorCode::Cancelled => ErrorKind::Deadline,
-                ErrorCode::NotFound
-                | ErrorCode::AlreadyExists
-                | ErrorCode::InvalidArgument
-                | ErrorCode::FailedPrecondition
-                | ErrorCode::PermissionDenied
-                | ErrorCode::Unsupported
-                | ErrorCode::Internal => ErrorKind::Runtime,
-            },
-            CallError::Deadline { .. } => ErrorKind::Deadline,
-            CallError::Malformed { .. } | CallError::Died { .. } => ErrorKind::Runtime,
-        };
-        Self::new(kind, chain(&error))
     }
 }
 

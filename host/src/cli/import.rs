@@ -3,6 +3,7 @@ use super::console::{Console, Format};
 use super::escape;
 use super::failure::Outcome;
 use super::several::gravest;
+use super::world::toolhive_folders;
 use clap::{Args, Subcommand};
 use wharf::workload::{Import as Report, ImportResult, Manager};
 
@@ -63,7 +64,7 @@ impl Import {
 
 impl ToolHive {
     async fn execute(&self, manager: &Manager, console: &Console) -> Outcome {
-        let reports = manager.import_toolhive(self.dry_run).await?;
+        let reports = manager.import_toolhive(&toolhive_folders(), self.dry_run).await?;
         match self.format {
             Format::Json => console.json(&reports)?,
             Format::Text if reports.is_empty() => console.note("ToolHive has no workloads here"),

@@ -7,7 +7,8 @@ use super::list::shown_status;
 use clap::Args;
 use jiff::Timestamp;
 use wharf::status::{LastExit, StatusRecord, WorkloadName};
-use wharf::workload::{Manager, StatusReport, SupervisorReport};
+use wharf::supervise::SupervisorReport;
+use wharf::workload::{Manager, StatusReport};
 use wharf_sdk::Measure;
 
 const EXAMPLES: &str = "Examples:

@@ -116,7 +116,6 @@ impl WorldOptions {
             log_level: self.log_level()?.unwrap_or(LogLevel::Info).as_str().to_owned(),
             settings,
             pins,
-            toolhive: toolhive_folders(),
         })
     }
 
@@ -176,7 +175,7 @@ fn directory(option: Option<&Path>, own: &str, xdg: &str, below_home: &str) -> R
 }
 
 /// Where ToolHive keeps its state: by the XDG specification, as wharf's own. That it is not known is no error yet.
-fn toolhive_folders() -> Folders {
+pub(super) fn toolhive_folders() -> Folders {
     let home = variable("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
     let folder = |xdg: &str, below_home: &str| {
         let base = variable(xdg).map(PathBuf::from).filter(|base| base.is_absolute());

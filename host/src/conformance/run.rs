@@ -218,7 +218,6 @@ impl Trial<'_> {
     /// The user's configuration, with places of the case's own.
     fn own_config(&self) -> Config {
         Config {
-            toolhive: crate::toolhive::Folders::default(),
             state_dir: self.folder.join("state"),
             data_dir: self.folder.join("data"),
             ..self.config.clone()

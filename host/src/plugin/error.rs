@@ -1,5 +1,7 @@
 //! What can be wrong with a plugin, and with a call to one.
+use crate::error::{Error, ErrorKind, chain};
 use std::path::PathBuf;
+use wharf_sdk::ErrorCode;
 
 /// Why a library, or a runtime by name, cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -195,5 +197,40 @@ impl CallError {
             Self::Answered(error) => Some(error.code),
             _ => None,
         }
+    }
+}
+
+impl From<PluginError> for Error {
+    fn from(error: PluginError) -> Self {
+        let hint = match &error {
+            PluginError::UnknownRuntime { .. } => Some("see: wharf runtime list"),
+            PluginError::Untrusted { .. } | PluginError::Incompatible { .. } => {
+                Some("see: wharf runtime list")
+            }
+            _ => None,
+        };
+        let shown = Self::new(ErrorKind::Owner, chain(&error));
+        hint.into_iter().fold(shown, Self::hint)
+    }
+}
+
+impl From<CallError> for Error {
+    fn from(error: CallError) -> Self {
+        let kind = match &error {
+            CallError::Answered(answered) => match answered.code {
+                ErrorCode::Unavailable => ErrorKind::Owner,
+                ErrorCode::Timeout | ErrorCode::Cancelled => ErrorKind::Deadline,
+                ErrorCode::NotFound
+                | ErrorCode::AlreadyExists
+                | ErrorCode::InvalidArgument
+                | ErrorCode::FailedPrecondition
+                | ErrorCode::PermissionDenied
+                | ErrorCode::Unsupported
+                | ErrorCode::Internal => ErrorKind::Runtime,
+            },
+            CallError::Deadline { .. } => ErrorKind::Deadline,
+            CallError::Malformed { .. } | CallError::Died { .. } => ErrorKind::Runtime,
+        };
+        Self::new(kind, chain(&error))
     }
 }

@@ -1,5 +1,5 @@
 //! Whose is a workload that names no owner (R07): a pure function of everything that every runtime shows.
-use super::observe::Resource;
+use super::resource::Resource;
 use crate::status::Owner;
 use std::fmt;
 

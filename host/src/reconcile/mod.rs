@@ -7,14 +7,19 @@
 //! gets worse on positive evidence alone (R04); reading does not write (R05).
 mod claim;
 mod effective;
+mod exit;
 mod observe;
 mod plan;
+mod resource;
+mod restart;
 #[cfg(test)]
 mod tests;
 
 pub use claim::{Claim, claim, claim_among};
 pub use effective::{Effective, EffectiveState, Evidence, Witnesses, judge, locks_looked_at};
-pub use observe::{
-    Observed, Resource, Sighting, may_have_strangers, observe, observe_all, observe_strangers,
-};
+pub use exit::how;
+pub use observe::{Observed, Sighting, may_have_strangers, observe, observe_all, observe_strangers};
 pub use plan::{Action, Locks, plan};
+pub use resource::Resource;
+pub(crate) use restart::Backoff;
+pub use restart::wants_restart;

@@ -3,6 +3,7 @@
 //! What was taken over from another product carries no label of wharf's, so its owner is asked for it by its handle, at
 //! the same time as for its list. Neither answer alone says that such a workload is gone.
 use super::effective::Evidence;
+use super::resource::Resource;
 use crate::error::chain;
 use crate::plugin::{CallError, Plugins, RuntimeClient};
 use crate::status::{Owner, RunConfig};
@@ -41,15 +42,6 @@ struct Answer {
 
 /// A place with the handles of what was taken over there.
 type Places = BTreeMap<(String, String), Vec<Handle>>;
-
-/// A resource of this host, and where it is.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Resource {
-    /// Its runtime, there.
-    pub owner: Owner,
-    /// The resource.
-    pub seen: Observation,
-}
 
 /// Something that another product made, and where it is.
 #[derive(Clone, Debug, PartialEq)]

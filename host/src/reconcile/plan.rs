@@ -32,8 +32,8 @@
 //! After a reboot nothing recorded runs: the owner says so, the life lock is free, and a policy other than `no` brings
 //! back what is wanted. An end that nobody saw and whose code nobody knows counts as a fault.
 use super::effective::Evidence;
+use super::restart::wants_restart;
 use crate::status::{BootId, Desired, Phase, RestartPolicy, RunConfig, StatusRecord, Transport};
-use crate::supervise::wants_restart;
 use wharf_sdk::{Exit, Observation, WorkloadState};
 
 /// What is done about a workload.

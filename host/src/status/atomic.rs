@@ -18,6 +18,7 @@ use rustix::buffer::spare_capacity;
 use rustix::fs::{AtFlags, Dir, DirEntry, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::effect::{Effect, EffectError};
 use super::fault::ReadError;
 use super::id::{IdError, random_hex};
 use crate::failpoint::{Point, reach};
@@ -28,57 +29,10 @@ const FOLDER_MODE: Mode = Mode::RWXU;
 /// As long as most records are.
 const USUAL_BYTES: usize = 8 * 1024;
 
-/// One change of the state directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Effect {
-    /// A folder is made.
-    MakeFolder,
-    /// A file is made, empty.
-    CreateFile,
-    /// Bytes are written to a temporary.
-    WriteFile,
-    /// A temporary is made durable.
-    SyncFile,
-    /// A file gets a name that must be free.
-    Link,
-    /// A temporary takes the place of a file.
-    Rename,
-    /// A name is removed.
-    Unlink,
-    /// A folder's names are made durable.
-    SyncFolder,
-}
-
-/// An effect that failed.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot {verb} {path}", verb = effect.verb(), path = path.display())]
-pub struct EffectError {
-    /// What was being done.
-    pub effect: Effect,
-    /// To which file or folder.
-    pub path: PathBuf,
-    /// What the system said.
-    pub source: io::Error,
-}
-
 /// An open folder of the state directory.
 pub(crate) struct Folder {
     descriptor: OwnedFd,
     path: PathBuf,
-}
-
-impl Effect {
-    fn verb(self) -> &'static str {
-        match self {
-            Self::MakeFolder => "make the folder",
-            Self::CreateFile => "create",
-            Self::WriteFile => "write",
-            Self::SyncFile | Self::SyncFolder => "fsync",
-            Self::Link => "link",
-            Self::Rename => "replace",
-            Self::Unlink => "remove",
-        }
-    }
 }
 
 impl Effect {
@@ -93,14 +47,6 @@ impl Effect {
             Self::Unlink => (Point::UnlinkBefore, Point::UnlinkAfter),
             Self::SyncFolder => (Point::SyncFolderBefore, Point::SyncFolderAfter),
         }
-    }
-}
-
-impl EffectError {
-    /// Whether the name was taken.
-    #[must_use]
-    pub fn is_already_there(&self) -> bool {
-        self.source.kind() == io::ErrorKind::AlreadyExists
     }
 }
 

@@ -26,7 +26,8 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, oneshot};
 
 use super::atomic;
-use super::locks::{LockError, LockKind};
+use super::lock_error::LockError;
+use super::lock_kind::LockKind;
 use super::name::WorkloadName;
 use super::state_dir::StateDir;
 use crate::failpoint::{Point, reach};

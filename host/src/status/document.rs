@@ -20,6 +20,9 @@ use serde_json::{Map, Value};
 use super::fault::{Corruption, ReadError, StoreError};
 use super::id::Uid;
 use super::name::WorkloadName;
+use super::opaque::Opaque;
+use super::record::StatusRecord;
+use super::run_config::RunConfig;
 use super::schema::SchemaVersion;
 
 /// A record has at most so many bytes.
@@ -180,27 +183,71 @@ fn fields<D: Document>(document: &D) -> serde_json::Result<Map<String, Value>> {
     serde_json::from_value(serde_json::to_value(document)?)
 }
 
-/// How single fields are read and written, shared by both kinds of record.
-pub(super) mod field {
-    use serde::{Deserialize, Deserializer};
-    use serde_json::Value;
-
-    /// Go writes an empty list or map as `null`.
-    pub(crate) fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-    where
-        D: Deserializer<'de>,
-        T: Default + Deserialize<'de>,
-    {
-        Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
+impl Document for RunConfig {
+    fn schema_version(&self) -> SchemaVersion {
+        self.schema_version
     }
 
-    /// R07: an owner that is no text or blank is no owner, and the file is still a good one.
-    pub(crate) fn text_or_nothing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-        let text = Value::deserialize(deserializer)?;
-        Ok(text.as_str().map(|text| text.trim().to_owned()).unwrap_or_default())
+    fn uid(&self) -> &Uid {
+        &self.uid
     }
 
-    pub(crate) fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
-        *number == T::default()
+    fn check(&self, name: &WorkloadName) -> Result<(), Corruption> {
+        if self.name != *name {
+            return Err(Corruption::WrongName { found: self.name.to_string() });
+        }
+        self.validate().map_err(|source| Corruption::Contradiction { source })
+    }
+
+    fn check_opaque(&self) -> serde_json::Result<()> {
+        let handle = self.imported.as_ref().and_then(|imported| imported.handle.as_ref());
+        handle.map_or(Ok(()), Opaque::check)
+    }
+
+    /// A uid, unless an instance is on record: who wrote that down had one, and lost it.
+    fn made_up(found: &Map<String, Value>, name: &WorkloadName) -> Map<String, Value> {
+        if found.contains_key("runtime_instance") {
+            return Map::new();
+        }
+        Map::from_iter([("uid".to_owned(), Uid::of_legacy(name).to_string().into())])
+    }
+}
+
+impl Document for StatusRecord {
+    fn schema_version(&self) -> SchemaVersion {
+        self.schema_version
+    }
+
+    fn uid(&self) -> &Uid {
+        &self.uid
+    }
+
+    /// A status file does not name its workload: the uid ties it to the RunConfig.
+    fn check(&self, _name: &WorkloadName) -> Result<(), Corruption> {
+        Ok(())
+    }
+
+    fn check_opaque(&self) -> serde_json::Result<()> {
+        self.handle.as_ref().map_or(Ok(()), Opaque::check)
+    }
+
+    /// A status file of ToolHive: it is of the RunConfig beside it, if that has no uid either, and was written once.
+    /// Its word about health is no phase; what it wants follows from what it says that it was doing.
+    fn made_up(found: &Map<String, Value>, name: &WorkloadName) -> Map<String, Value> {
+        let (phase, desired) = match found.get("status").and_then(Value::as_str) {
+            Some("running" | "unhealthy" | "unauthenticated" | "auth_retrying") => ("running", "running"),
+            Some("starting") => ("starting", "running"),
+            Some(phase @ ("stopping" | "removing")) => (phase, "stopped"),
+            Some("stopped" | "policy_stopped") => ("stopped", "stopped"),
+            Some("error" | "unknown") => ("error", "stopped"),
+            _ => return Map::new(),
+        };
+        Map::from_iter([
+            ("uid".to_owned(), Uid::of_legacy(name).to_string().into()),
+            // 0 means that there is no record, to whoever compares.
+            ("revision".to_owned(), 1.into()),
+            ("status".to_owned(), phase.into()),
+            ("desired".to_owned(), desired.into()),
+        ])
     }
 }

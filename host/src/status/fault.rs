@@ -6,12 +6,13 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::atomic::EffectError;
+use super::effect::EffectError;
 use super::id::{IdError, Uid};
-use super::locks::LockError;
+use super::lock_error::LockError;
 use super::name::WorkloadName;
 use super::run_config::RunConfigError;
 use super::schema::SchemaVersion;
+use crate::error::{Error, ErrorKind, chain};
 
 /// Why a record was not read.
 #[derive(Debug, thiserror::Error)]
@@ -271,5 +272,37 @@ impl From<EffectError> for StoreError {
     /// An [`EffectError`] says itself what was being done, and to which path.
     fn from(source: EffectError) -> Self {
         Self::Effect { source }
+    }
+}
+
+impl From<ReadError> for Error {
+    fn from(error: ReadError) -> Self {
+        let kind = if error.is_not_found() { ErrorKind::NotFound } else { ErrorKind::Failed };
+        let corrupt = error.is_corrupt();
+        let shown = Self::new(kind, chain(&error));
+        if corrupt {
+            shown.hint("its name stays reserved; look at the file, mend or remove it")
+        } else {
+            shown
+        }
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        let kind = match &error {
+            StoreError::AlreadyExists { .. }
+            | StoreError::UidConflict { .. }
+            | StoreError::RevisionConflict { .. } => ErrorKind::Conflict,
+            StoreError::Unreadable { source, .. } if source.is_not_found() => ErrorKind::NotFound,
+            _ => ErrorKind::Failed,
+        };
+        let shown = Self::new(kind, chain(&error));
+        match error {
+            StoreError::HostIdLost { .. } => shown.hint(
+                "write it back: what the runtimes have carries it in the label wharf.host-id; nothing was changed",
+            ),
+            _ => shown,
+        }
     }
 }

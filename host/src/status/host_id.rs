@@ -2,9 +2,66 @@
 //!
 //! Everything that those workloads have was labelled with it. Read as "none", or made anew, it would turn them into
 //! strangers: gone, as far as anybody could tell (R04, R09).
-use super::fault::StoreError;
+use super::atomic::{self, Folder};
+use super::fault::{Corruption, ReadError, StoreError};
 use super::id::HostId;
+use super::locks::RecordLock;
+use super::name::WorkloadName;
+use super::state_dir::StateDir;
 use super::store::Store;
+use std::ffi::OsStr;
+use std::time::Duration;
+
+const HOST_ID_BYTES_MAX: usize = 256;
+const HOST_ID_WAIT: Duration = Duration::from_secs(10);
+
+impl StateDir {
+    /// The id of this host; nothing if nothing was ever created here.
+    pub fn host_id(&self) -> Result<Option<HostId>, ReadError> {
+        let Some(folder) = Folder::open(self.root())? else { return Ok(None) };
+        let bytes = match folder.read(OsStr::new(Self::HOST_ID), HOST_ID_BYTES_MAX) {
+            Ok(bytes) => bytes,
+            Err(ReadError::NotFound { .. }) => return Ok(None),
+            Err(fault) => return Err(fault),
+        };
+        match String::from_utf8_lossy(&bytes).trim().parse() {
+            Ok(id) => Ok(Some(id)),
+            Err(source) => {
+                let path = folder.path_of(OsStr::new(Self::HOST_ID));
+                Err(ReadError::Corrupt { path, why: Corruption::NotAnId { source } })
+            }
+        }
+    }
+
+    /// The id of this host, made now if there is none. Of several that make one at once, one wins and all get it.
+    /// An unreadable one is an error and stays: everything that was ever labelled carries it.
+    pub fn make_host_id(&self) -> Result<HostId, StoreError> {
+        let read = || self.host_id().map_err(|source| StoreError::HostId { source });
+        if let Some(id) = read()? {
+            return Ok(id);
+        }
+        let randomness = |source| StoreError::NoRandomness { path: self.root().to_owned(), source };
+        let id = HostId::random().map_err(randomness)?;
+        let temporary = atomic::temporary_name(Self::HOST_ID).map_err(randomness)?;
+        let folder = Folder::open_or_make(self.root())?;
+        // The file's name fits the grammar of workloads: a workload of that name only shares the wait.
+        if let Ok(name) = WorkloadName::new(Self::HOST_ID) {
+            let locked = RecordLock::acquire_blocking(self, &name, HOST_ID_WAIT);
+            let _held = locked.map_err(|source| StoreError::Locking { name, source })?;
+            // Whoever waited finds it made: the turns of many are short.
+            if let Some(id) = read()? {
+                return Ok(id);
+            }
+            folder.sweep(Self::HOST_ID)?;
+            match folder.create(&temporary, OsStr::new(Self::HOST_ID), format!("{id}\n").as_bytes()) {
+                Err(error) if !error.is_already_there() => return Err(error.into()),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        let missing = || StoreError::HostId { source: ReadError::NotFound { path: self.host_id_file() } };
+        read()?.ok_or_else(missing)
+    }
+}
 
 impl Store {
     /// The id of this host; none if nothing was ever made here.

@@ -11,83 +11,16 @@
 //! Invariant: a value of these types holds the lock. Whether a supervisor lives is asked with [`LifeProbe`], which takes
 //! nothing, makes nothing, and so disturbs nobody (R05).
 
-use std::fmt;
-use std::io;
 use std::marker::PhantomData;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::atomic::EffectError;
 use super::byte_lock::{HeldByte, Range, is_held_elsewhere, open_to_ask};
+use super::lock_error::LockError;
+use super::lock_kind::LockKind;
 use super::name::WorkloadName;
 use super::state_dir::StateDir;
-
-/// Which lock of a workload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum LockKind {
-    /// One command.
-    Operation,
-    /// One read-modify-write.
-    Record,
-    /// A supervisor's life.
-    Life,
-}
-
-/// Why a lock is not held, or why nothing is known about it.
-#[derive(Debug, thiserror::Error)]
-pub enum LockError {
-    /// Somebody else holds it, and kept it until the deadline.
-    #[error("{name} is busy: its {lock} lock is held")]
-    Busy {
-        /// Whose lock.
-        name: WorkloadName,
-        /// Which one.
-        lock: LockKind,
-    },
-    /// The file system has no locks that work.
-    #[error("the file system of {path} has no working locks", path = path.display())]
-    Unsupported {
-        /// The lock file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The lock file could not be opened, asked or locked.
-    #[error("cannot use the lock file {path}", path = path.display())]
-    Failed {
-        /// The lock file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The lock file could not be made.
-    #[error("there is no lock file")]
-    NoLockFile {
-        /// What failed.
-        source: EffectError,
-    },
-    /// No thread to wait in.
-    #[error("cannot wait for a lock")]
-    NoThread {
-        /// What the system said.
-        source: io::Error,
-    },
-    /// An inherited descriptor is of another file.
-    #[error("the inherited descriptor is not of {path}", path = path.display())]
-    NotTheLockFile {
-        /// The lock file.
-        path: PathBuf,
-    },
-    /// An inherited descriptor does not hold the lock.
-    #[error("the inherited descriptor does not hold the {lock} lock of {name}")]
-    NotHeld {
-        /// Whose lock.
-        name: WorkloadName,
-        /// Which one.
-        lock: LockKind,
-    },
-}
 
 /// One command's right to change a workload.
 #[derive(Debug)]
@@ -117,24 +50,6 @@ pub struct LifeProbe {
     /// Nothing if no lock was ever taken here.
     file: Option<OwnedFd>,
     path: PathBuf,
-}
-
-impl LockError {
-    /// Whether waiting or coming back may help.
-    #[must_use]
-    pub fn is_busy(&self) -> bool {
-        matches!(self, Self::Busy { .. })
-    }
-}
-
-impl fmt::Display for LockKind {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.pad(match self {
-            Self::Operation => "operation",
-            Self::Record => "record",
-            Self::Life => "life",
-        })
-    }
 }
 
 impl OperationLock {

@@ -5,14 +5,10 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use super::document::Document;
-use super::document::field::is_zero;
-use super::fault::Corruption;
+use super::field::is_zero;
 use super::id::Uid;
 use super::identity::ProcessIdentity;
-use super::name::WorkloadName;
 use super::opaque::Opaque;
 use super::phase::{Event, Phase, TransitionError};
 use super::schema::SchemaVersion;
@@ -119,44 +115,5 @@ impl StatusRecord {
     pub fn set_supervisor(&mut self, supervisor: Option<ProcessIdentity>) {
         self.process_id = supervisor.as_ref().map_or(0, |identity| identity.pid);
         self.supervisor = supervisor;
-    }
-}
-
-impl Document for StatusRecord {
-    fn schema_version(&self) -> SchemaVersion {
-        self.schema_version
-    }
-
-    fn uid(&self) -> &Uid {
-        &self.uid
-    }
-
-    /// A status file does not name its workload: the uid ties it to the RunConfig.
-    fn check(&self, _name: &WorkloadName) -> Result<(), Corruption> {
-        Ok(())
-    }
-
-    fn check_opaque(&self) -> serde_json::Result<()> {
-        self.handle.as_ref().map_or(Ok(()), Opaque::check)
-    }
-
-    /// A status file of ToolHive: it is of the RunConfig beside it, if that has no uid either, and was written once.
-    /// Its word about health is no phase; what it wants follows from what it says that it was doing.
-    fn made_up(found: &Map<String, Value>, name: &WorkloadName) -> Map<String, Value> {
-        let (phase, desired) = match found.get("status").and_then(Value::as_str) {
-            Some("running" | "unhealthy" | "unauthenticated" | "auth_retrying") => ("running", "running"),
-            Some("starting") => ("starting", "running"),
-            Some(phase @ ("stopping" | "removing")) => (phase, "stopped"),
-            Some("stopped" | "policy_stopped") => ("stopped", "stopped"),
-            Some("error" | "unknown") => ("error", "stopped"),
-            _ => return Map::new(),
-        };
-        Map::from_iter([
-            ("uid".to_owned(), Uid::of_legacy(name).to_string().into()),
-            // 0 means that there is no record, to whoever compares.
-            ("revision".to_owned(), 1.into()),
-            ("status".to_owned(), phase.into()),
-            ("desired".to_owned(), desired.into()),
-        ])
     }
 }

@@ -7,12 +7,10 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use wharf_sdk::{Handle, PullPolicy};
 
-use super::document::Document;
-use super::document::field::{is_zero, null_as_default, text_or_nothing};
-use super::fault::Corruption;
+use super::field::{is_zero, null_as_default, text_or_nothing};
 use super::id::Uid;
 use super::name::WorkloadName;
 use super::opaque::Opaque;
@@ -317,35 +315,5 @@ impl RunConfig {
             return Err(RunConfigError::NothingToRun);
         }
         Ok(())
-    }
-}
-
-impl Document for RunConfig {
-    fn schema_version(&self) -> SchemaVersion {
-        self.schema_version
-    }
-
-    fn uid(&self) -> &Uid {
-        &self.uid
-    }
-
-    fn check(&self, name: &WorkloadName) -> Result<(), Corruption> {
-        if self.name != *name {
-            return Err(Corruption::WrongName { found: self.name.to_string() });
-        }
-        self.validate().map_err(|source| Corruption::Contradiction { source })
-    }
-
-    fn check_opaque(&self) -> serde_json::Result<()> {
-        let handle = self.imported.as_ref().and_then(|imported| imported.handle.as_ref());
-        handle.map_or(Ok(()), Opaque::check)
-    }
-
-    /// A uid, unless an instance is on record: who wrote that down had one, and lost it.
-    fn made_up(found: &Map<String, Value>, name: &WorkloadName) -> Map<String, Value> {
-        if found.contains_key("runtime_instance") {
-            return Map::new();
-        }
-        Map::from_iter([("uid".to_owned(), Uid::of_legacy(name).to_string().into())])
     }
 }

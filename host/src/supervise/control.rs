@@ -4,10 +4,10 @@
 //! supervisor of an older version and a newer command line understand each other. The socket lies in the state
 //! directory, beside the locks, so that it does not vanish at logout; its path may be longer than a socket's address
 //! can be, so both ends reach it through a descriptor of its folder.
+use super::wire::SupervisorReport;
 use crate::error::{Error, ErrorKind};
 use crate::failpoint::{Point, reach};
 use crate::status::{StateDir, WorkloadName};
-use crate::workload::SupervisorReport;
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{File, Permissions},

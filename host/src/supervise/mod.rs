@@ -11,7 +11,6 @@
 //! - A handle is recorded, durably, before the workload's code runs (R12).
 pub mod control;
 
-mod backoff;
 mod deploy;
 mod detached;
 mod front;
@@ -26,14 +25,12 @@ mod spawn;
 mod watch;
 mod wire;
 
-pub(crate) use backoff::wants_restart;
 pub use detached::{SUPERVISOR_ARGUMENT, run};
 pub(crate) use front::{reading, sides};
 pub(crate) use log::clear_logs;
 pub use log::log_path;
 pub(crate) use port::{check_port, free_port};
-pub(crate) use ready::how;
 pub use report::Reporter;
 pub use run::{Attendance, supervise};
 pub use spawn::{Supervisor, spawn};
-pub use wire::{Ended, Mode, Progress, Task};
+pub use wire::{Ended, Mode, Progress, SupervisorReport, Task};

@@ -4,13 +4,14 @@ use super::front::{Front, sides};
 use crate::error::{Error, ErrorKind, Result, chain};
 use crate::plugin::RawStream;
 use crate::proxy::ConnectError;
+use crate::reconcile::how;
 use std::{io, net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     net::{TcpStream, unix::pipe},
     time::Instant,
 };
-use wharf_sdk::{Exit, Handle, LogOptions};
+use wharf_sdk::{Handle, LogOptions};
 
 /// How many lines of its log are shown of a workload that could not be started.
 const SHOWN_LINES: u64 = 8;
@@ -151,14 +152,4 @@ pub(super) fn address(text: Option<&str>) -> Result<SocketAddr> {
     text.and_then(|text| text.parse().ok()).ok_or_else(|| {
         Error::new(ErrorKind::Runtime, "the runtime does not say where the workload's port can be reached")
     })
-}
-
-/// How a workload ended, in words that follow its name.
-pub(crate) fn how(exit: &Exit) -> String {
-    match (exit.code, exit.signal) {
-        (Some(code), _) => format!("exited with code {code}"),
-        (None, Some(signal)) => format!("was ended by signal {signal}"),
-        (None, None) if exit.reason.is_empty() => "ended".to_owned(),
-        (None, None) => format!("ended: {}", exit.reason),
-    }
 }

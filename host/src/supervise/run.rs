@@ -1,5 +1,4 @@
 //! A supervisor's life: the start, the watch, the end.
-use super::backoff::Backoff;
 use super::control::{Answer, Asked, Cancel, Server, next_stop};
 use super::deploy::{Deployment, Occasion};
 use super::happening::Ending;
@@ -10,6 +9,7 @@ use super::wire::{Mode, Task};
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint::{Point, reach};
 use crate::plugin::{EventListener, Plugins};
+use crate::reconcile::Backoff;
 use crate::status::{
     BootId, Event, LifeLock, OperationLock, ProcessIdentity, StateDir, Store, Transport, WorkloadName,
 };

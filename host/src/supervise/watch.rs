@@ -1,13 +1,13 @@
 //! The life of a workload that is ready: requests, its end, its restarts.
-use super::backoff::{Backoff, wants_restart};
 use super::control::{Answer, Asked, Cancel, Request, next_stop, refuse_cancel};
 use super::deploy::{Deployment, Occasion, may_restart};
 use super::happening::{Ending, Happening, LONGEST_ABSENCE, STDIN_GRACE, disowned, is_disowned, mute, muted};
-use super::ready::how;
+use super::wire::SupervisorReport;
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint::{Point, reach};
+use crate::reconcile::{Backoff, how, wants_restart};
 use crate::status::{Desired, Event, RestartPolicy, Transport};
-use crate::workload::{SupervisorReport, last_exit};
+use crate::workload::last_exit;
 use std::time::Duration;
 use tokio::{
     sync::{mpsc, oneshot},

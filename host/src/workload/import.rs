@@ -19,7 +19,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use wharf_sdk::{Handle, Observation, WorkloadState};
 
 /// Everything that is known before somebody is asked.
-struct Known {
+struct Known<'a> {
+    folders: &'a toolhive::Folders,
     groups: BTreeMap<String, std::result::Result<Group, String>>,
     configs: Vec<(WorkloadName, std::result::Result<RunConfig, ReadError>)>,
     is_dry: bool,
@@ -27,7 +28,7 @@ struct Known {
     given: BTreeSet<String>,
 }
 
-impl Known {
+impl Known<'_> {
     /// The workload that this one became.
     fn imported(&self, name: &str) -> Option<&RunConfig> {
         let mut readable = self.configs.iter().filter_map(|(_, config)| config.as_ref().ok());
@@ -58,14 +59,13 @@ fn is_of(config: &RunConfig, name: &str) -> bool {
 }
 
 impl Manager {
-    /// Takes over ToolHive's workloads, and says about each what was done; with `is_dry` what would be, and nothing is
+    /// Takes over the workloads of the ToolHive whose files lie in these folders, and says about each what was done; with `is_dry` what would be, and nothing is
     /// written.
     ///
     /// # Errors
     /// Where ToolHive's folders, or wharf's records, cannot be read at all. What fails for one workload is in its
     /// report.
-    pub async fn import_toolhive(&self, is_dry: bool) -> Result<Vec<Import>> {
-        let folders = &self.config().toolhive;
+    pub async fn import_toolhive(&self, folders: &toolhive::Folders, is_dry: bool) -> Result<Vec<Import>> {
         if folders.state.is_none() {
             let message = "neither XDG_STATE_HOME nor HOME says where ToolHive keeps its workloads";
             return Err(Error::new(ErrorKind::Failed, message).hint("set HOME"));
@@ -74,8 +74,13 @@ impl Manager {
         // Those that keep their names first: another's new name must not take one of them.
         entries.sort_by_key(|entry| (!toolhive::is_name(&entry.name), entry.name.clone()));
         let groups = toolhive::read_groups(folders)?;
-        let mut known =
-            Known { groups, configs: self.store().list_run_configs()?, is_dry, given: BTreeSet::new() };
+        let mut known = Known {
+            folders,
+            groups,
+            configs: self.store().list_run_configs()?,
+            is_dry,
+            given: BTreeSet::new(),
+        };
         let mut reports = Vec::new();
         let mut candidates = Vec::new();
         for Entry { name, file } in &entries {
@@ -116,7 +121,7 @@ impl Manager {
     }
 
     /// What can be said without asking anybody.
-    async fn before_asking(&self, name: &str, file: &File, known: &Known) -> Option<Import> {
+    async fn before_asking(&self, name: &str, file: &File, known: &Known<'_>) -> Option<Import> {
         if let Some(run) = known.imported(name) {
             return Some(self.imported_before(name, run, known).await);
         }
@@ -132,7 +137,7 @@ impl Manager {
     }
 
     /// An import that ended between its two files is finished: the first says all that the second needs.
-    async fn imported_before(&self, name: &str, run: &RunConfig, known: &Known) -> Import {
+    async fn imported_before(&self, name: &str, run: &RunConfig, known: &Known<'_>) -> Import {
         let missing = self.store().read_status(&run.name).is_err_and(|error| error.is_not_found());
         let skipped = |reason: &str| Import {
             name: run.name.to_string(),
@@ -175,7 +180,7 @@ impl Manager {
         name: &str,
         file: &File,
         survey: &StrangerSurvey,
-        known: &Known,
+        known: &Known<'_>,
     ) -> Result<Import> {
         let is_meant = |sighting: &Sighting| {
             toolhive::is_workload(&sighting.labels)
@@ -197,7 +202,7 @@ impl Manager {
         let Ok(mut translation) = translated(name, file) else {
             return Ok(Import::of(name, ImportResult::LeftAlone, "it cannot be translated"));
         };
-        let status = toolhive::read_status(&self.config().toolhive, name);
+        let status = toolhive::read_status(known.folders, name);
         match &status {
             Ok(status) => translation.run.created_at = status.as_ref().and_then(|status| status.created_at),
             Err(why) => {
@@ -322,7 +327,7 @@ fn translated(
 }
 
 /// What a user should know of a workload that is taken over.
-fn remarks(translation: &Translation, proven: &Resource, known: &Known) -> Vec<String> {
+fn remarks(translation: &Translation, proven: &Resource, known: &Known<'_>) -> Vec<String> {
     let run = &translation.run;
     let mut remarks = Vec::new();
     if proven.seen.state == WorkloadState::Running {

@@ -1,6 +1,7 @@
 //! What every command needs: records, plugins, locks, and the owner of a workload.
+use super::handle::handle_of;
 use super::owner::connect_owner;
-use super::stop::handle_of;
+
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::nearest::nearest;

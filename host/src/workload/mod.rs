@@ -6,6 +6,7 @@
 mod adopt;
 mod create;
 mod forget;
+mod handle;
 mod import;
 mod import_report;
 mod list;
@@ -28,6 +29,7 @@ mod watch;
 
 pub use adopt::{Adopted, Adoption};
 pub use forget::Forgotten;
+pub(crate) use handle::last_exit;
 pub use import_report::{Import, ImportResult};
 pub use list::ListOptions;
 pub use logs::{LogReader, LogSource};
@@ -38,8 +40,7 @@ pub use reconcile::{Reconciled, Reconciliation};
 pub use request::{RunRequest, Started};
 pub use server::ServerError;
 pub use spec::{SecretReference, specification};
-pub use status::{StatusReport, SupervisorReport};
-pub(crate) use stop::last_exit;
+pub use status::StatusReport;
 pub use stop::{StopResult, Stopped};
 pub use view::WorkloadView;
 pub use watch::WatchedList;

@@ -2,8 +2,8 @@
 //!
 //! One snapshot of all owners, taken after the records were read (R04); then each workload under its operation lock,
 //! where its record and its locks are looked at again: what has changed since the snapshot is left alone.
+use super::handle::last_exit;
 use super::manager::Manager;
-use super::stop::last_exit;
 use super::survey::{Survey, is_ownerless};
 use crate::error::{Error, ErrorKind, Result, chain};
 use crate::failpoint::{Point, reach};
@@ -240,7 +240,7 @@ impl Manager {
             Action::Record(exit) => {
                 self.record_exit(config, record.map_or(0, |record| record.revision), &exit)?;
                 reach(Point::MissedEndRecorded);
-                Ok((Reconciliation::Recorded, format!("it {}", crate::supervise::how(&exit))))
+                Ok((Reconciliation::Recorded, format!("it {}", crate::reconcile::how(&exit))))
             }
         }
     }

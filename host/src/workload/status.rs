@@ -3,8 +3,8 @@ use super::manager::Manager;
 use super::view::WorkloadView;
 use crate::error::Result;
 use crate::status::{RunConfig, StatusRecord, WorkloadName};
-use crate::supervise::control;
-use serde::{Deserialize, Serialize};
+use crate::supervise::{SupervisorReport, control};
+use serde::Serialize;
 use std::time::Duration;
 use wharf_sdk::{Capability, Confinement};
 
@@ -28,28 +28,6 @@ pub struct StatusReport {
     /// What its supervisor says; none where it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub supervisor: Option<SupervisorReport>,
-}
-
-/// What a supervisor says about itself.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SupervisorReport {
-    /// Its process.
-    pub pid: u32,
-    /// The version of wharf that it is.
-    pub version: String,
-    /// How long the workload has been ready, in milliseconds; 0 while it is not.
-    pub uptime_ms: u64,
-    /// How often it has restarted the workload.
-    pub restarts: u32,
-    /// It is bringing the workload up, or back.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub starting: bool,
-    /// How long the server took to answer a real request, in microseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ping_us: Option<u64>,
-    /// Why it did not answer.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub ping_error: String,
 }
 
 impl Manager {

@@ -1,17 +1,18 @@
 //! `stop`.
+use super::handle::{handle_of, last_exit};
 use super::manager::Manager;
 use super::owner::prove_ended;
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint::{Point, reach};
 use crate::plugin::CallError;
 use crate::status::{
-    Desired, Event, LastExit, LifeProbe, LockKind, OperationLock, Phase, RunConfig, StatusRecord, StoreError,
+    Desired, Event, LifeProbe, LockKind, OperationLock, Phase, RunConfig, StatusRecord, StoreError,
     WorkloadName,
 };
 use crate::supervise::control::{self, ControlError};
 use serde::Serialize;
 use std::time::Duration;
-use wharf_sdk::{ErrorCode, Exit, Handle, WorkloadState};
+use wharf_sdk::{ErrorCode, Exit, WorkloadState};
 
 /// What the supervisor may take beside the workload's own time: answering clients, killing, writing.
 const SUPERVISOR_MARGIN: Duration = Duration::from_secs(20);
@@ -250,34 +251,6 @@ fn begin(run: &RunConfig, record: &mut StatusRecord, desired: Desired) -> Result
     })?;
     record.desired = desired;
     Ok(())
-}
-
-/// The stored handle, if there is one; the host checks whose it is and reads no more of it.
-pub(super) fn handle_of(record: Option<&StatusRecord>) -> Result<Option<Handle>> {
-    let Some(record) = record else { return Ok(None) };
-    let Some(recorded) = &record.handle else { return Ok(None) };
-    let handle: Handle = recorded
-        .read()
-        .map_err(|error| Error::caused(ErrorKind::Failed, "the recorded handle cannot be read", &error))?;
-    if handle.uid != record.uid.as_str() {
-        return Err(Error::new(ErrorKind::Failed, "the recorded handle is of another workload"));
-    }
-    Ok(Some(handle))
-}
-
-/// An exit as it is recorded.
-pub(crate) fn last_exit(exit: &Exit) -> LastExit {
-    let at = exit
-        .at_ms
-        .and_then(|ms| i64::try_from(ms).ok())
-        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
-        .unwrap_or_else(jiff::Timestamp::now);
-    LastExit {
-        code: exit.code,
-        signal: exit.signal,
-        at,
-        reason: (!exit.reason.is_empty()).then(|| exit.reason.clone()),
-    }
 }
 
 fn owner_error(run: &RunConfig, error: CallError) -> Error {

@@ -3,9 +3,8 @@ use super::super::any;
 use super::effects::{is_second, running};
 use super::*;
 use crate::error::{Error, ErrorKind};
-use crate::reconcile::Action;
+use crate::reconcile::{Action, wants_restart};
 use crate::status::{Desired, Event, LifeLock, Phase, ProcessIdentity, RecordKind};
-use crate::supervise::wants_restart;
 use std::fs;
 use wharf_sdk::Exit;
 

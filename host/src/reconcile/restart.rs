@@ -14,20 +14,20 @@ const ATTEMPTS: u32 = 10;
 
 /// Counts the restarts in a row.
 #[derive(Debug, Default)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     attempts: u32,
 }
 
 impl Backoff {
     /// The workload ran so long before it ended: once for each end, not for each attempt to bring it back.
-    pub(super) fn ended(&mut self, ran_for: Duration) {
+    pub(crate) fn ended(&mut self, ran_for: Duration) {
         if ran_for >= STEADY {
             self.attempts = 0;
         }
     }
 
     /// The pause before the next start, or none when there have been enough.
-    pub(super) fn next(&mut self) -> Option<Duration> {
+    pub(crate) fn next(&mut self) -> Option<Duration> {
         if self.attempts >= ATTEMPTS {
             return None;
         }
@@ -37,13 +37,13 @@ impl Backoff {
     }
 
     /// The start was no attempt: there was no engine to make it.
-    pub(super) fn give_back(&mut self) {
+    pub(crate) fn give_back(&mut self) {
         self.attempts = self.attempts.saturating_sub(1);
     }
 }
 
 /// Whether a policy wants a workload back that ended like this.
-pub(crate) fn wants_restart(policy: RestartPolicy, exit: &Exit) -> bool {
+pub fn wants_restart(policy: RestartPolicy, exit: &Exit) -> bool {
     match policy {
         RestartPolicy::No => false,
         RestartPolicy::OnFailure => exit.code != Some(0),
