@@ -6,12 +6,12 @@ use std::fmt::Write as _;
 use std::time::Instant;
 
 use stateright::{Checker, HasDiscoveries, Model};
-use wharf_model::properties::{
+use wharf_model_checker::properties::{
     AGREEMENT, NO_EMPTY_SUCCESS, NO_LOST_UPDATE, NO_UNKNOWN_RESOURCE, NO_VERDICT_WITHOUT_EVIDENCE,
     ONE_OPERATION, ONE_RESOURCE, READING_WRITES_NOTHING,
 };
-use wharf_model::state::{Budget, Command, Process, State};
-use wharf_model::{Action, Mutation, Protocol, Rules, Scenario, scenarios};
+use wharf_model_checker::state::{Budget, Command, Process, State};
+use wharf_model_checker::{Action, Mutation, Protocol, Rules, Scenario, scenarios};
 
 const THREADS: usize = 2;
 
