@@ -17,7 +17,7 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Under it each runtime has a folder of its own.
     pub data_dir: PathBuf,
-    /// What can be made again: copies of plugins. None where no such place is known.
+    /// Files that can be made again: copies of plugins. None where no such place is known.
     #[serde(default)]
     pub cache_dir: Option<PathBuf>,
     /// The user's configuration: `config.json`, `plugins.lock.json`, `secrets/`.

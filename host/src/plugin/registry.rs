@@ -35,6 +35,8 @@ pub struct ConnectOptions {
     pub host_id: String,
     /// Under it each runtime has a folder of its own.
     pub data_dir: PathBuf,
+    /// Where copies of libraries are kept for all processes of the user; without it each has copies of its own.
+    pub cache_dir: Option<PathBuf>,
     /// Where logs are written.
     pub log_dir: PathBuf,
     /// The host's own folders: no workload may have any of them.
@@ -132,9 +134,11 @@ impl Plugins {
         let lane = Lane::start().map_err(host)?;
         let loading = lane.run({
             let (path, pin, lock) = (path.to_owned(), self.pin(path), self.options.pins_file.clone());
+            let cache = self.options.cache_dir.clone();
             async move {
                 let pin = pin.map(|sha256| (lock, sha256));
-                load::load(&path, pin.as_ref().map(|(lock, sha256)| Pin { lock, sha256 }).as_ref())
+                let pin = pin.as_ref().map(|(lock, sha256)| Pin { lock, sha256 });
+                load::load(&path, pin.as_ref(), cache.as_deref())
             }
         });
         let hangs = PluginError::Hangs { path: path.to_owned(), deadline_ms: millis(LOAD_DEADLINE) };
