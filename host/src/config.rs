@@ -1,4 +1,5 @@
 //! What the library is told about its surroundings; only `main.rs` and `cli/` look at the world.
+use crate::bounded;
 use crate::plugin::{ConnectOptions, Deadlines, PluginDir};
 use crate::status::StateDir;
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,9 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Under it each runtime has a folder of its own.
     pub data_dir: PathBuf,
+    /// Files that can be made again: copies of plugins. None where no such place is known.
+    #[serde(default)]
+    pub cache_dir: Option<PathBuf>,
     /// The user's configuration: `config.json`, `plugins.lock.json`, `secrets/`.
     pub config_dir: PathBuf,
     /// The folders to search for plugins, in order.
@@ -62,6 +66,9 @@ pub const SETTINGS_FILE: &str = "config.json";
 /// The name of the file with the digests of plugins.
 pub const PINS_FILE: &str = "plugins.lock.json";
 
+/// A larger file of the user's configuration is none.
+const MAX_SETTINGS_BYTES: u64 = 4 * 1024 * 1024;
+
 /// Why a file of the user's configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
@@ -87,7 +94,8 @@ pub enum SettingsError {
 
 /// Reads a JSON file of the user's configuration; one that does not exist says nothing.
 pub fn read_optional<T: serde::de::DeserializeOwned + Default>(path: &Path) -> Result<T, SettingsError> {
-    let bytes = match std::fs::read(path) {
+    let read = bounded::open(path).and_then(|(file, _)| bounded::read(file, MAX_SETTINGS_BYTES));
+    let bytes = match read {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(T::default()),
         Err(source) => return Err(SettingsError::Unreadable { path: path.to_owned(), source }),
@@ -109,8 +117,13 @@ impl Config {
             pins_file: self.config_dir.join(PINS_FILE),
             host_id: host_id.to_owned(),
             data_dir: self.data_dir.join("runtimes"),
+            cache_dir: self.cache_dir.as_ref().map(|cache| cache.join("plugins")),
             log_dir: self.state().logs(),
-            private_dirs: vec![self.state_dir.clone(), self.data_dir.clone(), self.config_dir.clone()],
+            private_dirs: [&self.state_dir, &self.data_dir, &self.config_dir]
+                .into_iter()
+                .chain(&self.cache_dir)
+                .cloned()
+                .collect(),
             launcher: vec![
                 self.executable.display().to_string(),
                 crate::launch::LAUNCHER_ARGUMENT.to_owned(),
@@ -118,6 +131,28 @@ impl Config {
             configurations: self.settings.runtimes.clone(),
             log_level: self.log_level.clone(),
             deadlines: Deadlines::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_end_is_not_read_to_its_end() {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        let folder = tempfile::tempdir().unwrap();
+        let (large, fifo) = (folder.path().join("large.json"), folder.path().join("fifo.json"));
+        std::fs::File::create(&large).unwrap().set_len(3 << 30).unwrap();
+        mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        for (path, why) in [
+            (large.as_path(), "it has more than 4194304 bytes"),
+            (&fifo, "it is not a regular file"),
+            (Path::new("/dev/zero"), "it is not a regular file"),
+        ] {
+            let error = crate::error::chain(&read_optional::<Settings>(path).unwrap_err());
+            assert!(error.ends_with(why), "{error}");
         }
     }
 }

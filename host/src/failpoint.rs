@@ -8,7 +8,8 @@
 //! launcher, and tell where it was.
 //!
 //! No points have: the lines of a log, each of which may be lost; what is sent over a socket, which goes with the
-//! process; and what a plugin does within one of its calls, where tests kill at random moments.
+//! process; what a plugin does within one of its calls, where tests kill at random moments; and the copies of libraries
+//! in the cache, which are compared before each use, so that one that is half written is none.
 //!
 //! The code calls [`reach`]; `main` arms the process with what the environment says:
 //!

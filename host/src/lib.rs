@@ -14,5 +14,6 @@ pub mod supervise;
 pub mod toolhive;
 pub mod workload;
 
+mod bounded;
 mod descriptors;
 mod nearest;

@@ -2,8 +2,8 @@
 //!
 //! Every method may be called from several tasks at once, but never do two of `deploy`, `start`, `stop`, `remove`
 //! and `recover` run at the same time for one uid: the SDK orders them, and a cancelled one has been dropped before
-//! the next begins. All run on the plugin's own Tokio runtime, so any async crate works in them; work that blocks
-//! goes to `tokio::task::spawn_blocking`. A panic becomes an error of that call.
+//! the next begins. All run on a Tokio runtime of the plugin's own, one for each name and endpoint, so any async crate
+//! works in them; work that blocks goes to `tokio::task::spawn_blocking`. A panic becomes an error of that call.
 use crate::types::{
     Confinement, Exit, Handle, Health, Instance, Listing, LogOptions, Observation, Result, Sought,
     StopOptions, Strangers, TakenOver, WorkloadSpec,

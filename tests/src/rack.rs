@@ -100,6 +100,7 @@ pub fn options(plugins: &Path, data: &Path) -> ConnectOptions {
         pins_file: data.join("plugins.lock"),
         host_id: "host".to_owned(),
         data_dir: data.to_owned(),
+        cache_dir: Some(data.join("cache")),
         log_dir: data.to_owned(),
         private_dirs: vec![data.to_owned()],
         launcher: Vec::new(),

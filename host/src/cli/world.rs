@@ -26,6 +26,10 @@ pub(super) struct WorldOptions {
     /// ~/.local/share/wharf]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Global options", hide_short_help = true)]
     data_dir: Option<PathBuf>,
+    /// What can be made again, such as copies of plugins [env: WHARF_CACHE_DIR] [default: $XDG_CACHE_HOME/wharf or
+    /// ~/.cache/wharf]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options", hide_short_help = true)]
+    cache_dir: Option<PathBuf>,
     /// Search for plugins here first; can be given several times [env: WHARF_PLUGIN_PATH, separated by colons]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Global options", hide_short_help = true)]
     plugin_dir: Vec<PathBuf>,
@@ -93,6 +97,9 @@ impl WorldOptions {
             directory(self.config_dir.as_deref(), "WHARF_CONFIG_DIR", "XDG_CONFIG_HOME", ".config")?;
         let data_dir =
             directory(self.data_dir.as_deref(), "WHARF_DATA_DIR", "XDG_DATA_HOME", ".local/share")?;
+        // It is not needed: without it nothing is kept.
+        let cache_dir =
+            directory(self.cache_dir.as_deref(), "WHARF_CACHE_DIR", "XDG_CACHE_HOME", ".cache").ok();
         let executable = std::env::current_exe().map_err(|error| {
             Error::caused(ErrorKind::Failed, "wharf's own executable is not known", &error)
         })?;
@@ -104,6 +111,7 @@ impl WorldOptions {
         Ok(Config {
             state_dir,
             data_dir,
+            cache_dir,
             config_dir,
             plugin_dirs,
             executable,
@@ -158,7 +166,7 @@ impl WorldOptions {
     }
 }
 
-/// One of the three directories: the option, wharf's own variable, that of the XDG specification, HOME.
+/// One of the directories: the option, wharf's own variable, that of the XDG specification, HOME.
 fn directory(option: Option<&Path>, own: &str, xdg: &str, below_home: &str) -> Result<PathBuf> {
     if let Some(given) = option {
         return absolute(given);

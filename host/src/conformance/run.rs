@@ -1,6 +1,7 @@
 //! Runs cases one after the other, each step in a process, and judges what came of them.
 use super::case_process::{CASE_ARGUMENT, Order, Work, make_private};
 use super::report::{CaseReport, CaseResult, Report};
+use crate::bounded;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::status::HostId;
@@ -22,6 +23,9 @@ use wharf_sdk::stamp::RuntimeStamp;
 const GRACE: Duration = Duration::from_secs(45);
 /// So much of what a failed case wrote to stderr is kept.
 const STDERR_BYTES: usize = 4 * 1024;
+
+/// A larger outcome is none.
+const OUTCOME_BYTES: u64 = 16 * 1024 * 1024;
 
 /// What is to be tested, and with what.
 #[derive(Clone, Debug)]
@@ -238,7 +242,9 @@ impl Trial<'_> {
     }
 
     fn outcome(&self) -> Option<Outcome> {
-        serde_json::from_slice(&std::fs::read(self.outcome_file()).ok()?).ok()
+        // The library that is tested wrote in this folder, too.
+        let (file, _) = bounded::open(&self.outcome_file()).ok()?;
+        serde_json::from_slice(&bounded::read(file, OUTCOME_BYTES).ok()?).ok()
     }
 
     fn stderr(&self) -> String {

@@ -147,11 +147,10 @@ fn same_file(a: &Path, b: &Path) -> bool {
 }
 
 fn read(path: &Path) -> Result<Stamp, PluginError> {
-    let trusted =
+    let file =
         trust::judge(path).map_err(|source| PluginError::Untrusted { path: path.to_owned(), source })?;
-    let stamp = stamp::read(&trusted.file)
-        .map_err(|why| PluginError::NotAPlugin { path: path.to_owned(), why })?
-        .stamp;
+    let stamp =
+        stamp::read(&file).map_err(|why| PluginError::NotAPlugin { path: path.to_owned(), why })?.stamp;
     stamp::check(&stamp).map_err(|why| PluginError::Incompatible { path: path.to_owned(), why })?;
     Ok(stamp)
 }

@@ -1,4 +1,4 @@
-//! A thread for each loaded library, on which alone its code is entered, polled and dropped.
+//! A thread for each runtime of a library, on which alone its code is entered, polled and dropped.
 //!
 //! An entry of a plugin may block before it returns a future, a future may block when polled, a destructor may
 //! block: then this thread is stuck, whoever waits for it gives up at its own deadline, and nobody else notices.
@@ -12,7 +12,7 @@ use tokio::{
     task::{JoinError, JoinHandle},
 };
 
-/// The thread of a library. It lives as long as the process: a plugin is never unloaded.
+/// The thread of a runtime. It lives as long as the process: a plugin is never unloaded.
 #[derive(Clone, Debug)]
 pub(super) struct Lane(Handle);
 

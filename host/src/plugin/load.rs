@@ -4,10 +4,9 @@
 //! every later one, so each is opened here by itself and its header taken from it.
 #![expect(unsafe_code, reason = "dlopen and dlsym: see each block")]
 use super::error::PluginError;
-use super::{stamp, trust};
+use super::{copy, stamp, trust};
 use abi_stable::library::{AbiHeaderRef, LibraryError, ROOT_MODULE_LOADER_NAME_WITH_NUL};
 use libloading::os::unix::{Library as Handle, RTLD_LOCAL, RTLD_NOW};
-use rustix::fs::{MemfdFlags, SealFlags};
 use sha2::{Digest, Sha256};
 use std::{
     fs::File,
@@ -35,13 +34,14 @@ pub(super) struct Pin<'a> {
     pub(super) sha256: &'a str,
 }
 
-/// Judges, checks and maps a library. Runs its constructors: to be called on that plugin's own thread.
-pub(super) fn load(path: &Path, pin: Option<&Pin<'_>>) -> Result<Loaded, PluginError> {
-    let trusted =
+/// Judges, copies, checks and maps a library. Runs its constructors: to be called on that plugin's own thread.
+///
+/// `cache` is where copies are kept; without it each process has one of its own.
+pub(super) fn load(path: &Path, pin: Option<&Pin<'_>>, cache: Option<&Path>) -> Result<Loaded, PluginError> {
+    let library =
         trust::judge(path).map_err(|source| PluginError::Untrusted { path: path.to_owned(), source })?;
-    // Bytes that only root can change stay what they are and their pages are shared by all supervisors; any others
-    // are copied to where nobody can change them between the check and the mapping, or after it.
-    let file = if trusted.only_root_writes { trusted.file } else { sealed_copy(path, trusted.file)? };
+    let file =
+        copy::of(&library, cache).map_err(|source| PluginError::Host { path: path.to_owned(), source })?;
     let text = stamp::read(&file).map_err(|why| PluginError::NotAPlugin { path: path.to_owned(), why })?;
     stamp::check(&text.stamp).map_err(|why| PluginError::Incompatible { path: path.to_owned(), why })?;
     if let Some(pin) = pin {
@@ -66,7 +66,7 @@ pub(super) fn digest(file: &File) -> std::io::Result<String> {
             read => hasher.update(&chunk[..read]),
         }
     }
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(copy::hexadecimal(&hasher.finalize()))
 }
 
 fn check_digest(path: &Path, file: &File, pin: &Pin<'_>) -> Result<(), PluginError> {
@@ -80,24 +80,6 @@ fn check_digest(path: &Path, file: &File, pin: &Pin<'_>) -> Result<(), PluginErr
         pinned: pin.sha256.to_owned(),
         lock: pin.lock.to_owned(),
     })
-}
-
-/// The file's bytes in memory, sealed against every change.
-fn sealed_copy(path: &Path, mut file: File) -> Result<File, PluginError> {
-    let host = |source: std::io::Error| PluginError::Host { path: path.to_owned(), source };
-    let memory =
-        match rustix::fs::memfd_create("wharf-plugin", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING) {
-            Ok(fd) => File::from(fd),
-            Err(error) => {
-                tracing::warn!(library = %path.display(), %error,
-                "no memory file can be made here; the plugin is mapped where it lies");
-                return Ok(file);
-            }
-        };
-    std::io::copy(&mut file, &mut &memory).map_err(host)?;
-    let seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
-    rustix::fs::fcntl_add_seals(&memory, seals).map_err(|error| host(error.into()))?;
-    Ok(memory)
 }
 
 fn map(path: &Path, file: File) -> Result<PluginModule_Ref, PluginError> {

@@ -5,15 +5,17 @@
 //!
 //! Invariants:
 //! - Names, versions and every refusal come from a library's stamp: none of its code has run by then.
-//! - The bytes that were checked are the bytes that are mapped.
+//! - The bytes that were checked are the bytes that are mapped, and nobody writes over them: a copy is mapped.
 //! - A name leads to exactly one library; nothing is guessed.
 //! - A call has a deadline that the host keeps by itself: plugin code is entered, polled and dropped on a thread of
-//!   that plugin's own, so that one that blocks holds up nobody else.
+//!   that runtime's own, so that one that blocks holds up nobody else.
 //! - Nothing is unloaded.
 mod client;
 mod connection;
+mod copy;
 mod discover;
 mod error;
+mod handed;
 mod lane;
 mod leave;
 mod load;

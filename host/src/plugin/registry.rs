@@ -3,6 +3,7 @@ use super::client::{Deadlines, RuntimeClient, millis};
 use super::connection::{Answer, Connection, RawStream};
 use super::discover::{Catalog, PluginDir};
 use super::error::{CallError, PluginError};
+use super::handed::Earlier;
 use super::lane::Lane;
 use super::load::{self, Loaded, Pin};
 use super::stream;
@@ -35,6 +36,8 @@ pub struct ConnectOptions {
     pub host_id: String,
     /// Under it each runtime has a folder of its own.
     pub data_dir: PathBuf,
+    /// Where copies of libraries are kept for all processes of the user; without it each has copies of its own.
+    pub cache_dir: Option<PathBuf>,
     /// Where logs are written.
     pub log_dir: PathBuf,
     /// The host's own folders: no workload may have any of them.
@@ -69,8 +72,19 @@ fn cell<K: Eq + std::hash::Hash, V>(cells: &Cells<K, V>, key: K) -> Arc<OnceCell
 }
 
 struct Library {
-    lane: Lane,
+    path: PathBuf,
+    /// The thread that loaded it, for the first of its runtimes; each other one has one of its own.
+    lane: Mutex<Option<Lane>>,
     loaded: Loaded,
+    earlier: Arc<Earlier>,
+}
+
+impl Library {
+    /// A thread for one more runtime, whose calls then hold up no other runtime's.
+    fn lane(&self) -> std::io::Result<Lane> {
+        let first = self.lane.lock().unwrap_or_else(PoisonError::into_inner).take();
+        first.map_or_else(Lane::start, Ok)
+    }
 }
 
 impl Plugins {
@@ -130,18 +144,22 @@ impl Plugins {
     async fn load(&self, path: &Path) -> Result<Arc<Library>, PluginError> {
         let host = |source| PluginError::Host { path: path.to_owned(), source };
         let lane = Lane::start().map_err(host)?;
+        let earlier = Arc::new(Earlier::now());
         let loading = lane.run({
             let (path, pin, lock) = (path.to_owned(), self.pin(path), self.options.pins_file.clone());
+            let cache = self.options.cache_dir.clone();
             async move {
                 let pin = pin.map(|sha256| (lock, sha256));
-                load::load(&path, pin.as_ref().map(|(lock, sha256)| Pin { lock, sha256 }).as_ref())
+                let pin = pin.as_ref().map(|(lock, sha256)| Pin { lock, sha256 });
+                load::load(&path, pin.as_ref(), cache.as_deref())
             }
         });
         let hangs = PluginError::Hangs { path: path.to_owned(), deadline_ms: millis(LOAD_DEADLINE) };
         let loaded = tokio::time::timeout(LOAD_DEADLINE, loading).await.map_err(|_| hangs)?;
         let loaded = loaded.map_err(|error| host(std::io::Error::other(error)))??;
         tracing::debug!(library = %path.display(), "plugin loaded");
-        Ok(Arc::new(Library { lane, loaded }))
+        let (path, lane) = (path.to_owned(), Mutex::new(Some(lane)));
+        Ok(Arc::new(Library { path, lane, loaded, earlier }))
     }
 
     fn pin(&self, path: &Path) -> Option<String> {
@@ -171,14 +189,16 @@ impl Plugins {
             let listener = self.listener.clone();
             Host_TO::from_value(Services { runtime: name.to_owned(), listener }, TD_Opaque)
         };
-        let connecting = library.lane.run(async move { module.connect()(host, document.into()).await });
+        let lane =
+            library.lane().map_err(|source| PluginError::Host { path: library.path.clone(), source })?;
+        let connecting = lane.run(async move { module.connect()(host, document.into()).await });
         let deadline_ms = millis(CONNECT_DEADLINE);
         let connected = tokio::time::timeout(CONNECT_DEADLINE, connecting)
             .await
             .map_err(|_| failed(CallError::Deadline { operation: "connect", deadline_ms }))?
             .map_err(|error| failed(died("connect", &error)))?;
         let plugin = connected.into_result().map_err(|text| failed(answered("connect", &text)))?;
-        let connection = InProcess { plugin: Some(Arc::new(plugin)), lane: library.lane.clone() };
+        let connection = InProcess { plugin: Some(Arc::new(plugin)), lane, earlier: library.earlier.clone() };
         Ok(RuntimeClient::new(stamp, Arc::new(connection), self.options.deadlines))
     }
 
@@ -219,6 +239,7 @@ struct InProcess {
     /// Empty only while it is being dropped.
     plugin: Option<Arc<PluginBox>>,
     lane: Lane,
+    earlier: Arc<Earlier>,
 }
 
 impl InProcess {
@@ -238,12 +259,15 @@ impl Connection for InProcess {
     }
 
     fn open(&self, operation: &'static str, document: String) -> Answer<RawStream> {
-        let (plugin, lane) = (self.plugin(), self.lane.clone());
+        let (plugin, lane, earlier) = (self.plugin(), self.lane.clone(), self.earlier.clone());
+        let host = tokio::runtime::Handle::current();
         let work = self.lane.run(async move {
             let opened = plugin.open(operation.into(), document.into()).await;
-            opened.into_result().map(|opened| stream::adopt(opened, &lane))
+            opened.into_result().map(|opened| stream::adopt(opened, &lane, &earlier, &host))
         });
-        Box::pin(async move { settle(operation, work.await) })
+        Box::pin(async move {
+            settle(operation, work.await)?.map_err(|why| CallError::Malformed { operation, why })
+        })
     }
 
     fn shut_down(&self, deadline_ms: u64) -> Answer<()> {
@@ -321,6 +345,10 @@ impl Host for Services {
 }
 
 #[cfg(test)]
+#[path = "registry_tests.rs"]
+mod lane_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use abi_stable::std_types::RResult;
@@ -355,7 +383,8 @@ mod tests {
         // Whoever is last drops it, so a clone left on this thread loses the race only sometimes.
         for _ in 0..200 {
             let plugin = Plugin_TO::from_value(Foreign(dropped.clone()), TD_Opaque);
-            drop(InProcess { plugin: Some(Arc::new(plugin)), lane: lane.clone() });
+            let earlier = Arc::default();
+            drop(InProcess { plugin: Some(Arc::new(plugin)), lane: lane.clone(), earlier });
             assert_eq!(on.recv().unwrap().as_deref(), Some("wharf-lane"));
         }
     }

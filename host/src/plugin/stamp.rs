@@ -1,11 +1,19 @@
 //! Reads a library's stamp without running any of it.
-use object::read::elf::{ElfFile64, FileHeader};
-use object::{Endianness, Object, ObjectSection, ReadCache, ReadRef};
-use std::fs::File;
+//!
+//! A file in a folder of plugins must not decide how much every command reads or allocates: the parts
+//! that lead to the stamp are read one by one, each at its place and each with a limit, however large the file is.
+use object::elf::{ET_DYN, FileHeader64, SectionHeader64};
+use object::read::elf::{FileHeader, SectionHeader};
+use object::{Endianness, pod};
+use std::{fs::File, io, os::unix::fs::FileExt};
 use wharf_sdk::stamp::{ABI_VERSION, SECTION, STAMP_VERSION, Stamp};
 
 /// A stamp larger than this is none.
 const MAX_STAMP_BYTES: u64 = 64 * 1024;
+/// How many sections are looked at; a library has some dozens.
+const MAX_SECTIONS: u16 = 4096;
+/// The most that the names of the sections may take.
+const MAX_NAMES_BYTES: u64 = 256 * 1024;
 
 /// A stamp as it lies in the file, and what it says.
 #[derive(Clone, Debug)]
@@ -16,8 +24,7 @@ pub(super) struct StampText {
 
 /// Reads the stamp; the error says what the file lacks.
 pub(super) fn read(file: &File) -> Result<StampText, String> {
-    let cache = ReadCache::new(file);
-    let bytes = section(&cache)?;
+    let bytes = section(&|bytes, at| file.read_exact_at(bytes, at))?;
     let text = String::from_utf8(bytes).map_err(|_| "its stamp is not text".to_owned())?;
     let stamp = serde_json::from_str::<Stamp>(&text).map_err(|error| match newer_stamp(&text) {
         Some(version) => format!("its stamp has version {version}, and only {STAMP_VERSION} is known here"),
@@ -26,19 +33,55 @@ pub(super) fn read(file: &File) -> Result<StampText, String> {
     Ok(StampText { text, stamp })
 }
 
-fn section<'a>(data: impl ReadRef<'a>) -> Result<Vec<u8>, String> {
-    let elf =
-        ElfFile64::<Endianness, _>::parse(data).map_err(|_| "it is not a 64-bit ELF library".to_owned())?;
-    if elf.elf_header().e_type(elf.endian()) != object::elf::ET_DYN {
+/// Fills a buffer with what lies at a place of a file.
+type ReadAt<'a> = &'a dyn Fn(&mut [u8], u64) -> io::Result<()>;
+
+/// So many bytes at a place; the caller has looked at how many they are.
+fn part(read: ReadAt<'_>, at: u64, size: u64) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; usize::try_from(size).ok()?];
+    read(&mut bytes, at).ok()?;
+    Some(bytes)
+}
+
+/// The bytes of the stamp: at most four reads.
+fn section(read: ReadAt<'_>) -> Result<Vec<u8>, String> {
+    let foreign = || "it is not a 64-bit ELF library".to_owned();
+    let broken = || "its table of sections cannot be read".to_owned();
+    let header = part(read, 0, size_of::<FileHeader64<Endianness>>() as u64).ok_or_else(foreign)?;
+    let header = FileHeader64::<Endianness>::parse(header.as_slice()).map_err(|_| foreign())?;
+    let endian = header.endian().map_err(|_| foreign())?;
+    if header.e_type(endian) != ET_DYN {
         return Err("it is not a shared library".to_owned());
     }
-    let section = elf.section_by_name(SECTION).ok_or_else(|| {
-        format!("it has no stamp (section {SECTION}); plugins are made with wharf-sdk's export_runtime!")
-    })?;
-    if section.size() > MAX_STAMP_BYTES {
+    let count = header.e_shnum(endian);
+    let names = header.e_shstrndx(endian).0;
+    // None of the header's: a library with more sections than these sixteen bits can tell says 0.
+    if count > MAX_SECTIONS || (count == 0 && header.e_shoff(endian) != 0) {
+        return Err(format!("it has more than {MAX_SECTIONS} sections"));
+    }
+    let size = size_of::<SectionHeader64<Endianness>>();
+    if count > 0 && usize::from(header.e_shentsize(endian)) != size {
+        return Err(broken());
+    }
+    let table = part(read, header.e_shoff(endian), u64::from(count) * size as u64).ok_or_else(broken)?;
+    let sections = pod::slice_from_all_bytes::<SectionHeader64<Endianness>>(&table).map_err(|()| broken())?;
+    let lacks =
+        || format!("it has no stamp (section {SECTION}); plugins are made with wharf-sdk's export_runtime!");
+    let names = sections.get(usize::from(names)).ok_or_else(lacks)?;
+    if names.sh_size(endian) > MAX_NAMES_BYTES {
+        return Err(format!("the names of its sections take more than {MAX_NAMES_BYTES} bytes"));
+    }
+    let names = part(read, names.sh_offset(endian), names.sh_size(endian)).ok_or_else(broken)?;
+    let is_stamp = |section: &&SectionHeader64<Endianness>| {
+        let name = names.get(section.sh_name(endian) as usize..).unwrap_or_default();
+        name.strip_prefix(SECTION.as_bytes()).is_some_and(|rest| rest.first() == Some(&0))
+    };
+    let stamp = sections.iter().find(is_stamp).ok_or_else(lacks)?;
+    if stamp.sh_size(endian) > MAX_STAMP_BYTES {
         return Err(format!("its stamp is larger than {MAX_STAMP_BYTES} bytes"));
     }
-    section.data().map(<[u8]>::to_vec).map_err(|_| "its stamp lies outside of the file".to_owned())
+    part(read, stamp.sh_offset(endian), stamp.sh_size(endian))
+        .ok_or_else(|| "its stamp lies outside of the file".to_owned())
 }
 
 fn newer_stamp(text: &str) -> Option<u32> {
@@ -143,5 +186,49 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"just text").unwrap();
         assert_eq!(read(&file).unwrap_err(), "it is not a 64-bit ELF library");
+    }
+
+    /// The header of a shared library with this many sections, whose table begins at `table`.
+    fn header(sections: u16, table: u64) -> Vec<u8> {
+        let mut bytes = vec![0; 64];
+        bytes[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+        bytes[16] = 3;
+        bytes[20] = 1;
+        bytes[40..48].copy_from_slice(&table.to_le_bytes());
+        bytes[58] = 64;
+        bytes[60..62].copy_from_slice(&sections.to_le_bytes());
+        bytes
+    }
+
+    #[test]
+    fn what_is_read_of_a_file_has_a_limit_whatever_its_headers_say() {
+        // Of a file as large as its headers want it to be, which is all zeros but for them; the first section says how
+        // many there are where the header cannot, and how long their names are.
+        let huge = (2_u64 << 30).to_le_bytes();
+        let mut first = vec![0; 64];
+        first[32..40].copy_from_slice(&huge);
+        for (sections, said) in [
+            (u16::MAX, "it has more than 4096 sections"),
+            (0, "it has more than 4096 sections"),
+            (4096, "the names of its sections take more than 262144 bytes"),
+            (1, "the names of its sections take more than 262144 bytes"),
+        ] {
+            let file = [header(sections, 64), first.clone()].concat();
+            let total = std::cell::Cell::new((0, 0));
+            let outcome = section(&|bytes, at| {
+                let (reads, amount) = total.get();
+                total.set((reads + 1, amount + bytes.len()));
+                for (byte, at) in bytes.iter_mut().zip(usize::try_from(at).unwrap()..) {
+                    *byte = file.get(at).copied().unwrap_or_default();
+                }
+                Ok(())
+            });
+            assert_eq!(outcome.unwrap_err(), said, "{sections} sections");
+            let (reads, amount) = total.get();
+            assert!(
+                reads <= 4 && amount <= 600 * 1024,
+                "{sections} sections: {reads} reads of {amount} bytes"
+            );
+        }
     }
 }

@@ -1,65 +1,122 @@
 //! Whether a file may be run as part of this process: nobody but its user and root can have written it.
 //!
 //! Like sshd's StrictModes it judges every folder on the way, since who can rename a folder can exchange what is in
-//! it, and it names the one at fault. A sticky folder of root's (`/tmp`) protects what others put in it.
+//! it, and it names the one at fault. The way is walked link by link: whoever can exchange a link, or a folder that a
+//! link lies in, decides where the rest of the way leads. A sticky folder of root's (`/tmp`) protects what others put
+//! in it, and links in it are their owners' to change.
 use super::error::TrustError;
 use std::{
+    collections::VecDeque,
+    ffi::OsString,
     fs::{File, Metadata},
+    io,
     os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
-/// A library that may be loaded.
-pub(super) struct Trusted {
-    /// The file that was judged; its bytes are to be used, not its path.
-    pub(super) file: File,
-    /// Nobody but root can change it or replace it: its bytes stay what they are while it is mapped.
-    pub(super) only_root_writes: bool,
+/// How many links a way may have; the kernel's own limit.
+const MAX_LINKS: usize = 40;
+
+/// Opens and judges a library. The file that was judged is returned; its bytes are to be used, not its path.
+pub(super) fn judge(path: &Path) -> Result<File, TrustError> {
+    let user = rustix::process::geteuid().as_raw();
+    let real = walk(path, user)?;
+    let unreadable = |source: io::Error| TrustError::Unreadable { component: real.clone(), source };
+    let file = open(&real).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(TrustError::NotAFile { component: real });
+    }
+    examine(&real, &metadata, user)?;
+    Ok(file)
 }
 
-/// Opens and judges a library.
-pub(super) fn judge(path: &Path) -> Result<Trusted, TrustError> {
+/// Where a path leads, once every folder and every link on the way has been judged.
+fn walk(path: &Path, user: u32) -> Result<PathBuf, TrustError> {
     let unreadable = |component: &Path| {
         let component = component.to_owned();
         move |source| TrustError::Unreadable { component, source }
     };
-    let real = path.canonicalize().map_err(unreadable(path))?;
-    let file = open(&real).map_err(unreadable(&real))?;
-    let metadata = file.metadata().map_err(unreadable(&real))?;
-    if !metadata.is_file() {
-        return Err(TrustError::NotAFile { component: real });
+    let absolute = std::path::absolute(path).map_err(unreadable(path))?;
+    // Always a path without links: a step up from it leads to the folder above.
+    let mut here = PathBuf::from("/");
+    let mut ahead = steps(&absolute);
+    let mut links = 0;
+    judge_folder(&here, user)?;
+    while let Some(step) = ahead.pop_front() {
+        if step == ".." {
+            here.pop();
+            continue;
+        }
+        let next = here.join(&step);
+        let metadata = next.symlink_metadata().map_err(unreadable(&next))?;
+        if metadata.is_symlink() {
+            links += 1;
+            if links > MAX_LINKS {
+                return Err(unreadable(path)(io::Error::other("too many links lead on from it")));
+            }
+            if !is_ours(&metadata, user) {
+                return Err(TrustError::Owner { component: next, owner: metadata.uid() });
+            }
+            let target = next.read_link().map_err(unreadable(&next))?;
+            if target.is_absolute() {
+                here = PathBuf::from("/");
+            }
+            for step in steps(&target).into_iter().rev() {
+                ahead.push_front(step);
+            }
+        } else {
+            here = next;
+            // The last one is the file, which is judged by its descriptor.
+            if !ahead.is_empty() || metadata.is_dir() {
+                examine(&here, &metadata, user)?;
+            }
+        }
     }
-    let user = rustix::process::geteuid().as_raw();
-    let mut only_root_writes = examine(&real, &metadata, user)?;
-    // Where a link leads must be trusted, and so must the folder that the link lies in.
-    let named = path.parent().map(Path::canonicalize).transpose().map_err(unreadable(path))?;
-    for folder in real.ancestors().skip(1).chain(named.iter().flat_map(|named| named.ancestors())) {
-        let metadata = folder.symlink_metadata().map_err(unreadable(folder))?;
-        only_root_writes &= examine(folder, &metadata, user)?;
-    }
-    Ok(Trusted { file, only_root_writes })
+    Ok(here)
 }
 
-/// Opening must not wait: a fifo would, for a writer.
-fn open(path: &Path) -> std::io::Result<File> {
+/// The names in a path, from left to right; steps up are kept, since what they lead to depends on links.
+fn steps(path: &Path) -> VecDeque<OsString> {
+    let step = |component: Component<'_>| match component {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+    };
+    path.components().filter_map(step).collect()
+}
+
+fn judge_folder(folder: &Path, user: u32) -> Result<(), TrustError> {
+    let metadata = folder
+        .symlink_metadata()
+        .map_err(|source| TrustError::Unreadable { component: folder.to_owned(), source })?;
+    examine(folder, &metadata, user)
+}
+
+/// Opening must not wait: a fifo would, for a writer. Nor does it follow a link: there was none a moment ago.
+fn open(path: &Path) -> io::Result<File> {
     use rustix::fs::{Mode, OFlags};
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
 }
 
-/// Fails where others can write; tells whether only root can.
-fn examine(component: &Path, metadata: &Metadata, user: u32) -> Result<bool, TrustError> {
+fn is_ours(metadata: &Metadata, user: u32) -> bool {
+    metadata.uid() == 0 || metadata.uid() == user
+}
+
+/// Fails where others can write.
+fn examine(component: &Path, metadata: &Metadata, user: u32) -> Result<(), TrustError> {
     const STICKY: u32 = 0o1000;
     const OTHERS_WRITE: u32 = 0o022;
     let component = || -> PathBuf { component.to_owned() };
-    if metadata.uid() != 0 && metadata.uid() != user {
+    if !is_ours(metadata, user) {
         return Err(TrustError::Owner { component: component(), owner: metadata.uid() });
     }
     let protected = metadata.is_dir() && metadata.mode() & STICKY != 0 && metadata.uid() == 0;
     if metadata.mode() & OTHERS_WRITE != 0 && !protected {
         return Err(TrustError::Writable { component: component(), mode: metadata.mode() & 0o7777 });
     }
-    Ok(metadata.uid() == 0)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -85,8 +142,7 @@ mod tests {
     #[test]
     fn a_file_that_only_its_user_writes_is_trusted() {
         let (_dir, path) = library();
-        let trusted = judge(&path).unwrap();
-        assert_eq!(trusted.only_root_writes, rustix::process::geteuid().is_root());
+        assert!(judge(&path).is_ok());
     }
 
     #[test]
@@ -130,5 +186,57 @@ mod tests {
     fn a_folder_in_place_of_a_file_is_refused() {
         let (dir, _) = library();
         assert!(matches!(judge(&dir.path().join("plugins")), Err(TrustError::NotAFile { .. })));
+    }
+
+    /// A chain of links to a library: `first` leads to `middle`, a folder in between, `middle` to the library's folder.
+    fn chain(dir: &Path, between: &str) -> PathBuf {
+        use std::os::unix::fs::symlink;
+        for folder in ["first", between] {
+            std::fs::create_dir_all(dir.join(folder)).unwrap();
+            set_mode(&dir.join(folder), 0o755);
+        }
+        symlink("../../plugins", dir.join(between).join("hop")).unwrap();
+        symlink(dir.join(between).join("hop/lib.so"), dir.join("first/lib.so")).unwrap();
+        dir.join("first/lib.so")
+    }
+
+    #[test]
+    fn every_link_of_a_chain_and_every_folder_of_each_is_judged() {
+        let (dir, path) = library();
+        let link = chain(dir.path(), "above/between");
+        let file = judge(&link).unwrap();
+        assert_eq!(file.metadata().unwrap().ino(), std::fs::metadata(path).unwrap().ino());
+        for (folder, fault) in [("first", "/first"), ("above/between", "/between"), ("above", "/above")] {
+            set_mode(&dir.path().join(folder), 0o777);
+            let error =
+                judge(&link).err().unwrap_or_else(|| panic!("{folder} was not looked at")).to_string();
+            assert!(error.contains(&format!("{fault} can be written by others (mode 0777)")), "{error}");
+            set_mode(&dir.path().join(folder), 0o755);
+        }
+        assert!(judge(&link).is_ok());
+    }
+
+    #[test]
+    fn links_in_a_circle_are_an_error_and_not_for_ever() {
+        let (dir, _) = library();
+        let link = dir.path().join("plugins/round.so");
+        std::os::unix::fs::symlink("../plugins/round.so", &link).unwrap();
+        assert!(matches!(judge(&link), Err(TrustError::Unreadable { .. })));
+    }
+
+    #[test]
+    fn a_link_of_somebody_else_in_a_sticky_folder_is_refused() {
+        if !rustix::process::geteuid().is_root() {
+            return; // Only root can make a link for somebody else.
+        }
+        let (dir, path) = library();
+        let sticky = dir.path().join("sticky");
+        std::fs::create_dir(&sticky).unwrap();
+        set_mode(&sticky, 0o1777);
+        let link = sticky.join("lib.so");
+        std::os::unix::fs::symlink(path, &link).unwrap();
+        assert!(judge(&link).is_ok());
+        std::os::unix::fs::lchown(&link, Some(65534), Some(65534)).unwrap();
+        assert!(matches!(judge(&link), Err(TrustError::Owner { owner: 65534, .. })));
     }
 }

@@ -31,6 +31,9 @@ pub(super) struct Deployment {
     pub(super) handle: Option<Handle>,
     /// A deployment was begun, and how it ended is not known: something may be there without a handle.
     pub(super) uncertain: bool,
+    /// The last deployment missed its deadline, and what became of it is not known yet: another one would make a second
+    /// of the same uid (R10).
+    pub(super) late: bool,
 }
 
 /// Whether the record still allows what a supervisor is about to do.
@@ -82,6 +85,7 @@ impl Deployment {
         self.uncertain = true;
         let deployed = self.client.deploy(&spec).await;
         self.uncertain = deployed.as_ref().is_err_and(|error| !is_certain(error));
+        self.late = deployed.as_ref().is_err_and(is_late);
         let handle = deployed?;
         // From here on whatever happens must find the handle, to remove what was deployed.
         self.handle = Some(handle.clone());
@@ -165,6 +169,12 @@ impl Deployment {
                 Err(error) if error.kind != ErrorKind::NotFound => return Err(error),
                 _ => {}
             },
+            None if self.late => {
+                let came = self.settle().await?;
+                tracing::info!(came, "a deployment had missed its deadline, and was looked for");
+                self.late = false;
+                return Ok(());
+            }
             None => return self.remove().await.map(drop),
         }
         self.prove_ended().await?;
@@ -275,8 +285,8 @@ impl Deployment {
     }
 
     /// Removes whatever is deployed after a start that failed. What may still come is looked for while the locks are
-    /// held (R10): engines have no event for what they have not made yet. What does not come in that time is an error,
-    /// so that the workload stays on record, and what comes later is its.
+    /// held (R10). What does not come in that time is an error, so that the workload stays on record, and what comes
+    /// later is its.
     ///
     /// What was there before this start stays there, ended, with all that it wrote.
     pub(super) async fn clear_up(&mut self, cause: &Error, mode: Mode) -> Result<()> {
@@ -291,15 +301,21 @@ impl Deployment {
         if !self.may_still_come(cause) {
             return self.remove().await.map(drop);
         }
+        match self.settle().await? {
+            true => Ok(()),
+            false => Err(Error::new(ErrorKind::Deadline, "what was to be deployed may still appear")),
+        }
+    }
+
+    /// Looks for what a deployment that missed its deadline may still bring, and removes it; tells whether it came.
+    /// Engines have no event for what they have not made yet.
+    async fn settle(&mut self) -> Result<bool> {
         let (deadline, mut pause) = (Instant::now() + LATE_WAIT, Duration::from_millis(50));
         loop {
             self.uncertain = true;
             match self.remove().await {
-                Ok(true) => return Ok(()),
-                other if Instant::now() >= deadline => {
-                    let late = Error::new(ErrorKind::Deadline, "what was to be deployed may still appear");
-                    return other.and(Err(late));
-                }
+                Ok(true) => return Ok(true),
+                other if Instant::now() >= deadline => return other,
                 _ => {}
             }
             tokio::time::sleep(pause).await;
@@ -352,4 +368,9 @@ pub(super) fn may_restart(record: &StatusRecord) -> bool {
 fn is_certain(error: &CallError) -> bool {
     let unknown = [ErrorCode::Timeout, ErrorCode::Cancelled, ErrorCode::Unavailable, ErrorCode::Internal];
     error.code().is_some_and(|code| !unknown.contains(&code))
+}
+
+/// Whether an error of `deploy` means that its time was over.
+fn is_late(error: &CallError) -> bool {
+    matches!(error, CallError::Deadline { .. }) || error.code() == Some(ErrorCode::Timeout)
 }

@@ -235,6 +235,7 @@ async fn prepare(task: &Task, listener: EventListener) -> Result<Deployment> {
         front: None,
         handle: None,
         uncertain: false,
+        late: false,
     })
 }
 

@@ -296,7 +296,8 @@ impl Watch {
     }
 
     /// A stop, or a signal, that comes while the workload is being brought back. What a restart that was begun has left
-    /// half made is removed; before that, what ended stays as it is, with its logs.
+    /// half made is removed, what an earlier one may still bring is looked for; before that, what ended stays as it is,
+    /// with its logs.
     async fn stop_while_restarting(&mut self, asked: Option<Asked>, begun: bool) -> Back {
         let asked = match asked {
             Some(Asked { request: Request::Leave {}, answer }) => {
@@ -310,7 +311,9 @@ impl Watch {
             _ => Duration::from_secs(5),
         };
         let ended = match self.end_workload(timeout).await {
-            Ok(exit) if begun => self.deployment.clear_for_restart().await.map(|()| exit),
+            Ok(exit) if begun || self.deployment.late => {
+                self.deployment.clear_for_restart().await.map(|()| exit)
+            }
             ended => ended,
         };
         match (ended, asked) {

@@ -1,11 +1,15 @@
 //! From a RunConfig to what a runtime is asked for.
 use super::server::{self, Surroundings};
+use crate::bounded;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::status::{ProxyMode, RunConfig, Transport};
-use std::path::Path;
+use std::{io, path::Path};
 use wharf_sdk::stamp::RuntimeStamp;
 use wharf_sdk::{Capability, PermissionProfile, Source, WorkloadSpec};
+
+/// A larger file holds no secret: one becomes a variable of an environment.
+const MAX_SECRET_BYTES: u64 = 1024 * 1024;
 
 /// The specification of a workload for its runtime. `target_port` is where an HTTP server is told to listen; secrets
 /// are resolved here and now, so that their values are in no record.
@@ -137,18 +141,20 @@ impl SecretReference {
     pub fn resolve(&self, config_dir: &Path) -> Result<String> {
         use std::os::unix::fs::MetadataExt;
         let path = config_dir.join("secrets").join(&self.name);
-        let failed = |error: &std::io::Error| {
+        let failed = |error: &io::Error| {
             Error::caused(ErrorKind::Failed, format!("the secret '{}' cannot be read", self.name), error)
                 .hint(format!("put its value into {} with mode 0600", path.display()))
         };
-        let metadata = std::fs::metadata(&path).map_err(|error| failed(&error))?;
+        let (file, metadata) = bounded::open(&path).map_err(|error| failed(&error))?;
         if metadata.mode() & 0o077 != 0 {
             let message = format!("the secret '{}' can be read by others", self.name);
             return Err(
                 Error::new(ErrorKind::Failed, message).hint(format!("run: chmod 600 {}", path.display()))
             );
         }
-        let text = std::fs::read_to_string(&path).map_err(|error| failed(&error))?;
+        let bytes = bounded::read(file, MAX_SECRET_BYTES).map_err(|error| failed(&error))?;
+        let text = String::from_utf8(bytes)
+            .map_err(|_| failed(&io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8")))?;
         Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
     }
 }
@@ -179,5 +185,22 @@ mod tests {
         assert!(secret.resolve(dir.path()).unwrap_err().message.contains("can be read by others"));
         file.set_permissions(Permissions::from_mode(0o600)).unwrap();
         assert_eq!(secret.resolve(dir.path()).unwrap(), "value");
+    }
+
+    #[test]
+    fn a_secret_without_end_is_not_read_to_its_end() {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("secrets")).unwrap();
+        let path = dir.path().join("secrets/token");
+        let secret = SecretReference::parse("token,target=T").unwrap();
+        let why = || crate::error::chain(&secret.resolve(dir.path()).unwrap_err());
+        let file = std::fs::File::create(&path).unwrap();
+        file.set_permissions(Permissions::from_mode(0o600)).unwrap();
+        file.set_len(3 << 30).unwrap();
+        assert!(why().contains("it has more than 1048576 bytes"), "{}", why());
+        std::fs::remove_file(&path).unwrap();
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        assert!(why().contains("it is not a regular file"), "{}", why());
     }
 }

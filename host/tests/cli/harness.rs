@@ -47,6 +47,7 @@ impl World {
         let mut command = self.bare_command(arguments);
         command
             .env("WHARF_STATE_DIR", self.path("state"))
+            .env("WHARF_CACHE_DIR", self.path("cache"))
             .env("WHARF_CONFIG_DIR", self.path("config"))
             .env("WHARF_DATA_DIR", self.path("data"));
         command

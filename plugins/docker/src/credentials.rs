@@ -1,6 +1,6 @@
 //! Who the user is to a registry, as Docker's configuration tells it: in the file, or by a helper (`docker login`).
 //! Nothing of a secret is logged, or part of an error.
-use crate::reference::DOCKER_HUB;
+use crate::{bounded, reference::DOCKER_HUB};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bollard::auth::DockerCredentials;
 use serde::Deserialize;
@@ -50,7 +50,7 @@ pub(crate) async fn of_registry(
 ) -> Result<Option<DockerCredentials>, String> {
     let Some(folder) = folder else { return Ok(None) };
     let file = folder.join("config.json");
-    let configuration: Configuration = match std::fs::read(&file) {
+    let configuration: Configuration = match bounded::read(&file) {
         // The parser's own words may repeat what it read.
         Ok(text) => serde_json::from_slice(&text)
             .map_err(|error| format!("{}: line {} makes no sense", file.display(), error.line()))?,

@@ -25,6 +25,7 @@
 //! | Podman machine | `~/.local/share/containers/podman/machine/podman.sock` |
 //! | Podman machine on macOS | `$TMPDIR/podman/podman-machine-default-api.sock` |
 use crate::{
+    bounded,
     engine::{Engine, Flavor},
     error::wrong,
 };
@@ -163,7 +164,7 @@ impl Surroundings {
         // The folders are named after digests of the names, which the files hold as well.
         let metas = fs::read_dir(folder.join("contexts/meta")).into_iter().flatten().filter_map(Result::ok);
         let meta = metas
-            .filter_map(|entry| fs::read(entry.path().join("meta.json")).ok())
+            .filter_map(|entry| bounded::read(&entry.path().join("meta.json")).ok())
             .filter_map(|text| serde_json::from_slice::<ContextMeta>(&text).ok())
             .find(|meta| meta.name == name);
         let endpoint =
@@ -264,7 +265,7 @@ pub(crate) fn endpoint_of(socket: &Path) -> String {
 fn current_context(config: &Path) -> Result<String, String> {
     let unreadable =
         |why: String| format!("{} cannot be read: {why}; mend it, or set DOCKER_HOST", config.display());
-    match fs::read(config) {
+    match bounded::read(config) {
         Ok(text) => serde_json::from_slice::<DockerConfig>(&text)
             .map(|config| config.current_context)
             .map_err(|error| unreadable(error.to_string())),

@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod attach;
+mod bounded;
 mod confinement;
 mod container;
 mod credentials;

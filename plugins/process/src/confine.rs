@@ -10,6 +10,7 @@ use crate::{
     reach::{self, Guard},
     runtime::ProcessRuntime,
 };
+use rustix::fs::{Mode, OFlags, open};
 use std::{
     collections::BTreeMap,
     fs,
@@ -210,8 +211,13 @@ impl Running<'_> {
             Tool::Uvx => ".config/uv/uv.toml",
         };
         let path = self.guard.home.as_ref()?.join(name);
+        // For a FIFO's writer nobody waits, and what is too large may have credentials anywhere.
+        let file = open(&path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()).ok()?;
         let mut text = String::new();
-        fs::File::open(&path).ok()?.take(MAX_SETTINGS_BYTES).read_to_string(&mut text).ok()?;
+        let read = fs::File::from(file).take(MAX_SETTINGS_BYTES + 1).read_to_string(&mut text).ok()?;
+        if read as u64 > MAX_SETTINGS_BYTES {
+            return None;
+        }
         let tells = |line: &str| ["_auth", "_password", "password"].iter().any(|part| line.contains(part));
         (!has_credentials(&text) && !text.lines().any(tells)).then_some(path)
     }

@@ -78,8 +78,16 @@ pub fn connect(
     module: &'static str,
 ) -> FfiFuture<RResult<PluginBox, RString>> {
     let host = Arc::new(host);
-    world::run(forward::to(host.clone(), async move {
-        let document = document::read::<ConnectDocument>(&document).map_err(serve::bad_document)?.body;
+    let text = String::from(document);
+    // The document says on whose threads it is to run.
+    let begun = document::read::<ConnectDocument>(&text)
+        .map_err(serve::bad_document)
+        .and_then(|read| Ok((world::of(&read.body.runtime_name, read.body.endpoint.as_deref())?, read.body)));
+    let (world, document) = match begun {
+        Ok(begun) => begun,
+        Err(error) => return world::refuse(&error),
+    };
+    let work = forward::to(host.clone(), async move {
         forward::install(&host, &document.log_level, module);
         let name = document.runtime_name.clone();
         let registration = registrations()
@@ -89,7 +97,8 @@ pub fn connect(
         let context = context(document, host.clone());
         let served = (registration.connect)(context, registration.abilities).await?;
         Ok(serve::plugin_box(served, host))
-    }))
+    });
+    world::run(&world, work)
 }
 
 fn context(document: ConnectDocument, host: Arc<HostBox>) -> Context {

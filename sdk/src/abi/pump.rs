@@ -4,16 +4,17 @@
 //! other side up.
 use super::{forward, world};
 use crate::stream::{ByteStream, Kind};
-use crate::types::{Error, Result};
+use crate::types::Error;
 use abi_stable::std_types::{RResult, RString, RVec};
 use std::{
     future::Future,
     os::fd::{IntoRawFd, OwnedFd},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    sync::{Mutex as AsyncMutex, mpsc},
+    sync::{Mutex as AsyncMutex, mpsc, oneshot},
     task::AbortHandle,
 };
 use wharf_abi::{FfiFuture, Stream};
@@ -22,6 +23,8 @@ use wharf_abi::{FfiFuture, Stream};
 const QUEUED_CHUNKS: usize = 8;
 /// The largest chunk.
 const CHUNK_BYTES: usize = 64 * 1024;
+/// How long the writer may take over what is queued once nobody holds the stream any more.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 type Chunk = std::result::Result<Vec<u8>, Error>;
 
@@ -30,7 +33,10 @@ pub(super) struct Pump {
     descriptors: Mutex<Option<(Option<OwnedFd>, Option<OwnedFd>)>>,
     incoming: Arc<AsyncMutex<Incoming>>,
     outgoing: Mutex<Option<mpsc::Sender<Vec<u8>>>>,
-    tasks: Vec<AbortHandle>,
+    /// Copies from the author's reader.
+    reading: Option<AbortHandle>,
+    /// Closed when the host has dropped the stream.
+    _held: oneshot::Sender<()>,
 }
 
 struct Incoming {
@@ -40,27 +46,29 @@ struct Incoming {
 }
 
 impl Pump {
-    pub(super) fn start(stream: ByteStream) -> Result<Self> {
+    /// Begins to copy, on the runtime's own threads: it is called there.
+    pub(super) fn start(stream: ByteStream) -> Self {
+        let (held, dropped) = oneshot::channel();
         let mut pump = Self {
             descriptors: Mutex::new(None),
             incoming: Arc::new(AsyncMutex::new(Incoming { channel: None, rest: Vec::new() })),
             outgoing: Mutex::new(None),
-            tasks: Vec::new(),
+            reading: None,
+            _held: held,
         };
         match stream.0 {
             Kind::Descriptors { reader, writer } => {
                 pump.descriptors = Mutex::new(Some((reader, writer)));
             }
             Kind::Copied { reader, writer } => {
-                let world = world::handle()?;
                 if let Some(reader) = reader {
                     let (sender, receiver) = mpsc::channel(QUEUED_CHUNKS);
                     pump.incoming =
                         Arc::new(AsyncMutex::new(Incoming { channel: Some(receiver), rest: Vec::new() }));
-                    let copy = world.spawn(here(copy_in(reader, sender.clone())));
-                    pump.tasks.push(copy.abort_handle());
+                    let copy = tokio::spawn(here(copy_in(reader, sender.clone())));
+                    pump.reading = Some(copy.abort_handle());
                     // A panic of the author's reader is told to the one who reads, not taken for the end.
-                    world.spawn(async move {
+                    tokio::spawn(async move {
                         if let Err(error) = copy.await
                             && error.is_panic()
                         {
@@ -71,12 +79,23 @@ impl Pump {
                 if let Some(writer) = writer {
                     let (sender, receiver) = mpsc::channel(QUEUED_CHUNKS);
                     pump.outgoing = Mutex::new(Some(sender));
-                    pump.tasks.push(world.spawn(here(copy_out(writer, receiver))).abort_handle());
+                    tokio::spawn(here(async move {
+                        tokio::select! {
+                            () = copy_out(writer, receiver) => {}
+                            () = farewell(dropped) => tracing::debug!("what nobody reads is given up"),
+                        }
+                    }));
                 }
             }
         }
-        Ok(pump)
+        pump
     }
+}
+
+/// Resolves some time after the host has dropped the stream: a workload that reads no more would never be done with.
+async fn farewell(dropped: oneshot::Receiver<()>) {
+    let _ = dropped.await;
+    tokio::time::sleep(FAREWELL).await;
 }
 
 /// Its log records belong to the runtime that opened the stream.
@@ -170,10 +189,10 @@ impl Stream for Pump {
 impl Drop for Pump {
     /// Ends the copying; the author's reader and writer are dropped by the tasks that own them.
     fn drop(&mut self) {
-        // A writer whose queue is closed still writes what is queued and shuts down: only the reader is aborted.
+        // A writer whose queue is closed still writes what is queued and shuts down, for a while.
         self.outgoing.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(reader) = self.tasks.first() {
-            reader.abort();
+        if let Some(reading) = &self.reading {
+            reading.abort();
         }
     }
 }

@@ -246,13 +246,17 @@ struct Exported {
     served: Mutex<Option<Arc<dyn Served>>>,
     /// Kept for as long as the runtime is, so that its log records have somewhere to go.
     host: Arc<HostBox>,
+    /// Where everything of the runtime's runs.
+    world: tokio::runtime::Handle,
     /// Turns true at the end; each operation under way holds a receiver.
     closing: watch::Sender<bool>,
 }
 
+/// To be called on the runtime's own threads.
 pub(super) fn plugin_box(served: Arc<dyn Served>, host: Arc<HostBox>) -> PluginBox {
     let closing = watch::Sender::new(false);
-    Plugin_TO::from_value(Exported { served: Mutex::new(Some(served)), host, closing }, TD_Opaque)
+    let world = tokio::runtime::Handle::current();
+    Plugin_TO::from_value(Exported { served: Mutex::new(Some(served)), host, world, closing }, TD_Opaque)
 }
 
 fn was_shut_down() -> Error {
@@ -289,16 +293,17 @@ async fn closed(closing: &mut watch::Receiver<bool>) {
 impl Plugin for Exported {
     fn call(&self, operation: RString, document: RString) -> FfiFuture<Reply> {
         let work = self.operation(move |served| served.call(operation.into(), document.into()));
-        world::run(async move { Ok(work.await?.into()) })
+        world::run(&self.world, async move { Ok(work.await?.into()) })
     }
 
     fn open(&self, operation: RString, document: RString) -> FfiFuture<RResult<StreamBox, RString>> {
-        world::run(self.operation(move |served| {
+        let work = self.operation(move |served| {
             Box::pin(async move {
                 let stream = served.open(operation.into(), document.into()).await?;
-                Ok(Stream_TO::from_value(Pump::start(stream)?, TD_Opaque))
+                Ok(Stream_TO::from_value(Pump::start(stream), TD_Opaque))
             })
-        }))
+        });
+        world::run(&self.world, work)
     }
 
     fn shut_down(&self, deadline_ms: u64) -> FfiFuture<()> {
@@ -308,12 +313,10 @@ impl Plugin for Exported {
             let _ = tokio::time::timeout(Duration::from_millis(deadline_ms), closing.closed()).await;
             drop(served);
         });
-        let ending = world::handle().map(|world| world.spawn(end));
+        let ending = self.world.spawn(end);
         FfiFuture::new(async move {
-            if let Ok(ending) = ending {
-                // A panic in the author's drop stays in the task; it has been logged.
-                let _ = ending.await;
-            }
+            // A panic in the author's drop stays in the task; it has been logged.
+            let _ = ending.await;
         })
     }
 }
@@ -321,8 +324,8 @@ impl Plugin for Exported {
 impl Drop for Exported {
     /// The author's values are dropped by the plugin's own threads, where a panic of theirs stays.
     fn drop(&mut self) {
-        if let (Some(served), Ok(world)) = (self.slot().take(), world::handle()) {
-            world.spawn(forward::to(self.host.clone(), async move { drop(served) }));
+        if let Some(served) = self.slot().take() {
+            self.world.spawn(forward::to(self.host.clone(), async move { drop(served) }));
         }
     }
 }

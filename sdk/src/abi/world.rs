@@ -1,4 +1,5 @@
-//! The plugin's own Tokio runtime, on which everything of the author's runs.
+//! The plugin's own Tokio runtimes, on which everything of the author's runs: one for each name and endpoint, so that
+//! an engine whose calls block holds up no other engine of the library.
 //!
 //! Statics are not shared across a dynamic library, so the host's Tokio is another one: a future of the author's that
 //! was polled by the host would find no reactor. It is spawned here instead, and the host polls only a handle whose
@@ -8,9 +9,10 @@ use crate::types::{Error, ErrorCode, Result};
 use abi_stable::std_types::{RResult, RString};
 use std::{
     any::Any,
+    collections::HashMap,
     future::Future,
     pin::Pin,
-    sync::OnceLock,
+    sync::{Mutex, PoisonError},
     task::{Context, Poll, ready},
 };
 use tokio::{
@@ -22,39 +24,47 @@ use wharf_abi::FfiFuture;
 /// Few threads: a plugin waits for engines and computes nothing, and each supervisor has one.
 const WORKERS: usize = 2;
 
-static WORLD: OnceLock<std::result::Result<Runtime, String>> = OnceLock::new();
+/// A name of the library, and an endpoint.
+type Key = (String, Option<String>);
 
-/// The runtime, made at its first use.
-pub(super) fn handle() -> Result<&'static Handle> {
-    WORLD
-        .get_or_init(|| {
-            Builder::new_multi_thread()
-                .worker_threads(WORKERS)
-                .thread_name("wharf-plugin")
-                .enable_all()
-                .build()
-                .map_err(|error| error.to_string())
-        })
-        .as_ref()
-        .map(Runtime::handle)
-        .map_err(|error| Error::internal(format!("the plugin's threads cannot be started: {error}")))
+static WORLDS: Mutex<Option<HashMap<Key, Runtime>>> = Mutex::new(None);
+
+/// The Tokio runtime of one of the library's names at an endpoint, made at its first use. It stays for the life of the
+/// process, as the library does: whoever connects again has the same one.
+pub(super) fn of(name: &str, endpoint: Option<&str>) -> Result<Handle> {
+    let mut worlds = WORLDS.lock().unwrap_or_else(PoisonError::into_inner);
+    let worlds = worlds.get_or_insert_default();
+    let key = (name.to_owned(), endpoint.map(str::to_owned));
+    if let Some(world) = worlds.get(&key) {
+        return Ok(world.handle().clone());
+    }
+    let world = Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .thread_name("wharf-plugin")
+        .enable_all()
+        .build()
+        .map_err(|error| Error::internal(format!("the plugin's threads cannot be started: {error}")))?;
+    Ok(worlds.entry(key).or_insert(world).handle().clone())
 }
 
 /// Runs a future of the plugin's and gives the host something to poll. Errors become documents.
 pub(super) fn run<T: Send + 'static>(
+    world: &Handle,
     future: impl Future<Output = Result<T>> + Send + 'static,
 ) -> FfiFuture<RResult<T, RString>> {
-    let task = handle().map(|handle| Task(handle.spawn(future)));
+    let task = Task(world.spawn(future));
     FfiFuture::new(async move {
-        let outcome = match task {
-            Ok(task) => task.await,
-            Err(error) => Err(error),
-        };
-        match outcome {
+        match task.await {
             Ok(value) => RResult::ROk(value),
             Err(error) => RResult::RErr(error_document(&error)),
         }
     })
+}
+
+/// A future for the host where nothing could be begun.
+pub(super) fn refuse<T: Send + 'static>(error: &Error) -> FfiFuture<RResult<T, RString>> {
+    let document = error_document(error);
+    FfiFuture::new(async move { RResult::RErr(document) })
 }
 
 /// An error as it crosses.

@@ -67,9 +67,12 @@ impl Wharf {
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.args(args);
-        for (variable, folder) in
-            [("WHARF_STATE_DIR", "state"), ("WHARF_DATA_DIR", "data"), ("WHARF_CONFIG_DIR", "config")]
-        {
+        for (variable, folder) in [
+            ("WHARF_STATE_DIR", "state"),
+            ("WHARF_DATA_DIR", "data"),
+            ("WHARF_CACHE_DIR", "cache"),
+            ("WHARF_CONFIG_DIR", "config"),
+        ] {
             command.env(variable, self.folder.join(folder));
         }
         command

@@ -14,17 +14,21 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let host = wharf::plugin::Plugins::new(wharf_tests::options(&plugins, &data));
     let found: Vec<&str> =
         host.catalog().runtimes().iter().map(|provided| provided.runtime.name.as_str()).collect();
-    tell(&json!({ "found": found, "mapped": mapped(&plugins), "memory": mapped_memory().len() }))?;
+    let there = || {
+        let copies = mapped(&data.join("cache"));
+        json!({ "in_place": mapped(&plugins), "copies": copies, "memory": mapped_memory().len() })
+    };
+    tell(&json!({ "found": found, "mapped": there() }))?;
     let mut clients = Vec::new();
     for name in args {
         clients.push(host.connect(&name, None).await?);
-        tell(&json!({ "connected": name, "mapped": mapped(&plugins), "memory": mapped_memory().len() }))?;
+        tell(&json!({ "connected": name, "mapped": there() }))?;
     }
     let mut instances = Vec::new();
     for client in clients {
         instances.push(client.instance().await?.instance);
     }
-    tell(&json!({ "instances": instances, "mapped": mapped(&plugins), "memory": mapped_memory().len() }))?;
+    tell(&json!({ "instances": instances, "mapped": there() }))?;
     wharf::plugin::leave(0)
 }
 

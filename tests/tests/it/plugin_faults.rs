@@ -106,6 +106,32 @@ async fn a_method_that_blocks_ends_at_the_hosts_deadline_and_holds_nobody_else_u
 }
 
 #[tokio::test]
+async fn a_runtime_whose_methods_block_holds_up_no_other_of_its_library() {
+    let rack = Rack::with(&["alpha"]);
+    let records = Records::of("stalls");
+    let gates = [rack.fifo("first"), rack.fifo("second")];
+    let host = rack.host();
+    let (one, two) =
+        (host.connect("alpha", None).await.unwrap(), host.connect("alpha-two", None).await.unwrap());
+    let elsewhere = host.connect("alpha", Some("elsewhere")).await.unwrap();
+    // As many as a runtime has threads.
+    let orders = gates.each_ref().map(|gate| format!("block:{}", gate.display()));
+    let (first, second) =
+        (handle("stalls-1", &[("start", &orders[0])]), handle("stalls-2", &[("start", &orders[1])]));
+    let both = async { tokio::join!(one.start(&first), one.start(&second)) };
+    let meanwhile = async {
+        records.wait_for("stalls-1: start entered").await;
+        records.wait_for("stalls-2: start entered").await;
+        lives(&two).await;
+        assert_eq!(elsewhere.instance().await.unwrap().instance, "alpha");
+        tokio::task::spawn_blocking(move || gates.iter().for_each(|gate| release(gate))).await.unwrap();
+    };
+    let ((first, second), ()) = tokio::join!(both, meanwhile);
+    first.and(second).unwrap();
+    lives(&one).await;
+}
+
+#[tokio::test]
 async fn a_cancelled_change_is_over_before_the_next_one_of_its_workload_begins() {
     let rack = Rack::with(&["alpha"]);
     let records = Records::of("ordered");

@@ -81,11 +81,52 @@ fn as_user(rack: &Rack) -> Option<Command> {
     Some(command)
 }
 
-/// The libraries that are mapped in place, by file name, and how many memory files.
-fn in_place(told: &Value) -> (Vec<String>, u64) {
-    let mapped = told["mapped"].as_array().unwrap().iter().filter_map(Value::as_str);
-    let name = |path: &str| Path::new(path).file_name().unwrap().to_string_lossy().into_owned();
-    (mapped.map(name).collect(), told["memory"].as_u64().unwrap())
+/// How many libraries are mapped where they lie, from copies that are kept, and from memory files.
+fn counts(told: &Value) -> (usize, usize, u64) {
+    let mapped = &told["mapped"];
+    let many = |kind: &str| mapped[kind].as_array().unwrap().len();
+    (many("in_place"), many("copies"), mapped["memory"].as_u64().unwrap())
+}
+
+/// The names in the folder of copies.
+fn kept(rack: &Rack) -> Vec<String> {
+    let entries = std::fs::read_dir(rack.data_dir().join("cache")).into_iter().flatten();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+/// The one copy that is kept.
+fn copy(rack: &Rack) -> PathBuf {
+    let [name] = kept(rack).try_into().unwrap();
+    rack.data_dir().join("cache").join(name)
+}
+
+/// Loads `alpha` and tells what is mapped then.
+fn load_alpha(rack: &Rack) -> (Loader, Value) {
+    let mut loader = Loader::start(Command::new(loader()), rack, &["alpha"]);
+    loader.told();
+    loader.go_on();
+    let told = loader.told();
+    (loader, told)
+}
+
+fn assert_answers(mut loader: Loader) {
+    loader.go_on();
+    assert_eq!(loader.told()["instances"], json!(["alpha"]));
+}
+
+/// Writes over a library in place, as `cp` does: were the file itself mapped, its code would now be zeros.
+fn write_over(path: &Path) {
+    let file = std::fs::File::options().write(true).open(path).unwrap();
+    let zeros = vec![0; 64 * 1024];
+    let length = file.metadata().unwrap().len();
+    for at in (0..length).step_by(zeros.len()) {
+        file.write_all_at(&zeros, at).unwrap();
+    }
+    // A shorter one is worse: SIGBUS beyond its end.
+    file.set_len(1).unwrap();
 }
 
 #[test]
@@ -94,22 +135,13 @@ fn a_name_maps_the_one_library_that_has_it_and_a_search_maps_none() {
     let mut loader = Loader::start(Command::new(loader()), &rack, &["beta"]);
     let told = loader.told();
     assert_eq!(told["found"], json!(["alpha", "alpha-two", "beta"]));
-    assert_eq!(in_place(&told), (vec![], 0));
+    assert_eq!(counts(&told), (0, 0, 0));
     loader.go_on();
-    let (files, memory) = in_place(&loader.told());
-    if is_root() {
-        assert_eq!(
-            (files, memory),
-            (vec!["beta.so".to_owned()], 0),
-            "what only root writes is mapped in place"
-        );
-    } else {
-        assert_eq!((files, memory), (vec![], 1), "what its user can write is copied");
-    }
+    assert_eq!(counts(&loader.told()), (0, 1, 0), "whoever can write it");
 }
 
 #[test]
-fn several_memory_files_are_several_libraries() {
+fn several_copies_are_several_libraries() {
     let rack = Rack::with(&["alpha", "beta"]);
     let Some(command) = as_user(&rack) else { return };
     let mut loader = Loader::start(command, &rack, &["beta", "alpha", "alpha-two"]);
@@ -119,25 +151,135 @@ fn several_memory_files_are_several_libraries() {
     }
     let told = loader.told();
     assert_eq!(told["instances"], json!(["beta", "alpha", "alpha-two"]));
-    assert_eq!(in_place(&told), (vec![], 2), "two names of one library are one library");
+    assert_eq!(counts(&told), (0, 2, 0), "two names of one library are one library");
 }
 
 #[test]
-fn a_library_that_its_user_can_write_is_mapped_from_a_copy_that_nobody_can() {
+fn several_memory_files_are_several_libraries() {
+    let rack = Rack::with(&["alpha", "beta"]);
+    std::fs::File::create(rack.data_dir().join("cache")).unwrap();
+    let mut loader = Loader::start(Command::new(loader()), &rack, &["beta", "alpha", "alpha-two"]);
+    for _ in 0..4 {
+        loader.told();
+        loader.go_on();
+    }
+    let told = loader.told();
+    assert_eq!(told["instances"], json!(["beta", "alpha", "alpha-two"]));
+    assert_eq!(counts(&told), (0, 0, 2));
+}
+
+#[test]
+fn a_library_that_is_written_over_goes_on_where_it_is_mapped() {
+    // Root's own where the tests run as root.
     let rack = Rack::with(&["alpha"]);
-    let path = rack.plugins_dir().join("alpha.so");
+    let (loader, told) = load_alpha(&rack);
+    assert_eq!(counts(&told), (0, 1, 0));
+    write_over(&rack.plugins_dir().join("alpha.so"));
+    assert_answers(loader);
+}
+
+#[test]
+fn a_library_of_a_user_that_is_written_over_goes_on_where_it_is_mapped() {
+    let rack = Rack::with(&["alpha"]);
     let Some(command) = as_user(&rack) else { return };
     let mut loader = Loader::start(command, &rack, &["alpha"]);
     loader.told();
     loader.go_on();
-    assert_eq!(in_place(&loader.told()), (vec![], 1));
-    // Written over in place: were the file itself mapped, its code would now be zeros.
-    let file = std::fs::File::options().write(true).open(&path).unwrap();
-    let zeros = vec![0; 64 * 1024];
-    let length = file.metadata().unwrap().len();
-    for at in (0..length).step_by(zeros.len()) {
-        file.write_all_at(&zeros, at).unwrap();
+    assert_eq!(counts(&loader.told()), (0, 1, 0));
+    write_over(&rack.plugins_dir().join("alpha.so"));
+    assert_answers(loader);
+}
+
+#[test]
+fn the_copy_is_its_users_alone_is_named_by_its_digest_and_is_one_for_all_processes() {
+    let rack = Rack::with(&["alpha"]);
+    let racers: Vec<Loader> =
+        (0..6).map(|_| Loader::start(Command::new(loader()), &rack, &["alpha"])).collect();
+    // All are started before the first of them may make the copy.
+    let racers: Vec<Loader> = racers
+        .into_iter()
+        .map(|mut racer| {
+            racer.told();
+            racer
+        })
+        .map(|mut racer| {
+            racer.go_on();
+            racer
+        })
+        .collect();
+    let racers: Vec<Loader> = racers
+        .into_iter()
+        .map(|mut racer| {
+            assert_eq!(counts(&racer.told()), (0, 1, 0));
+            racer
+        })
+        .collect();
+    let copy = copy(&rack);
+    let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o7777;
+    assert_eq!(mode(copy.parent().unwrap()), 0o700);
+    assert_eq!(mode(&copy), 0o400);
+    let output = Command::new("sha256sum").arg(&copy).output().unwrap();
+    let digest = String::from_utf8(output.stdout).unwrap().split(' ').next().unwrap().to_owned();
+    assert_eq!(copy.file_name().unwrap().to_str(), Some(digest.as_str()));
+    // One that comes later maps the very same file, whose pages they share.
+    let (late, told) = load_alpha(&rack);
+    assert_eq!(told["mapped"]["copies"], json!([copy]));
+    for loader in racers.into_iter().chain([late]) {
+        assert_answers(loader);
     }
-    loader.go_on();
-    assert_eq!(loader.told()["instances"], json!(["alpha"]));
+}
+
+#[test]
+fn a_copy_that_is_damaged_is_made_again_and_not_mapped() {
+    let rack = Rack::with(&["alpha"]);
+    drop(load_alpha(&rack));
+    let copy = copy(&rack);
+    let whole = std::fs::read(&copy).unwrap();
+    // Cut short, as by a full disk; as long as it was, as by a lost machine; exchanged for a link or a folder.
+    let cut = |path: &Path| std::fs::File::options().write(true).open(path).unwrap().set_len(4096).unwrap();
+    let zeroed = |path: &Path| {
+        let file = std::fs::File::options().write(true).open(path).unwrap();
+        file.write_all_at(&[0; 4096], whole.len() as u64 / 2).unwrap();
+    };
+    let linked = |path: &Path| {
+        std::fs::remove_file(path).unwrap();
+        std::os::unix::fs::symlink(rack.plugins_dir().join("alpha.so"), path).unwrap();
+    };
+    for spoil in [&cut as &dyn Fn(&Path), &zeroed, &linked] {
+        std::fs::set_permissions(&copy, Permissions::from_mode(0o600)).unwrap();
+        spoil(&copy);
+        if !copy.is_symlink() {
+            std::fs::set_permissions(&copy, Permissions::from_mode(0o400)).unwrap();
+        }
+        let (loader, told) = load_alpha(&rack);
+        assert_eq!(told["mapped"]["copies"], json!([copy]));
+        assert!(std::fs::read(&copy).unwrap() == whole && !copy.is_symlink());
+        assert_answers(loader);
+    }
+    assert_eq!(kept(&rack).len(), 1);
+}
+
+#[test]
+fn a_copy_that_has_gone_stays_with_those_who_mapped_it() {
+    let rack = Rack::with(&["alpha"]);
+    let (first, _) = load_alpha(&rack);
+    std::fs::remove_file(copy(&rack)).unwrap();
+    let (second, _) = load_alpha(&rack);
+    for loader in [first, second] {
+        assert_answers(loader);
+    }
+}
+
+#[test]
+fn copies_are_kept_in_no_folder_that_others_write() {
+    let rack = Rack::with(&["alpha"]);
+    let cache = rack.data_dir().join("cache");
+    std::fs::create_dir(&cache).unwrap();
+    for mode in [0o777, 0o1777, 0o770] {
+        std::fs::set_permissions(&cache, Permissions::from_mode(mode)).unwrap();
+        let (loader, told) = load_alpha(&rack);
+        assert_eq!(counts(&told), (0, 0, 1), "mode {mode:o}");
+        assert_answers(loader);
+    }
+    assert_eq!(kept(&rack), Vec::<String>::new());
 }

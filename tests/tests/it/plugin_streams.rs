@@ -171,3 +171,37 @@ async fn descriptors_are_handed_over_and_the_host_holds_the_only_ones() {
     // Its reader there sees the end only when no other copy of the writer is left.
     records.wait_for("input ended (true) after 'bye'").await;
 }
+
+#[tokio::test]
+async fn a_writer_that_never_completes_goes_once_nobody_holds_its_stream() {
+    let rack = Rack::with(&["alpha"]);
+    let records = Records::of("deaf");
+    let host = rack.host();
+    // With nothing on the way, with some in the plugin, and with so much that every buffer is full.
+    for (uid, chunks) in [("deaf-0", 0), ("deaf-1", 1), ("deaf-2", usize::MAX)] {
+        let (reader, mut writer) = copied(attach(&host, uid, "deaf").await);
+        let chunk = vec![0; 64 * 1024];
+        for _ in 0..chunks {
+            // One that is not taken within this time has no room left.
+            let write = tokio::time::timeout(std::time::Duration::from_secs(1), writer.write_all(&chunk));
+            if write.await.is_err() {
+                break;
+            }
+        }
+        drop(writer);
+        drop(reader);
+        records.wait_for(&format!("{uid}: reader dropped")).await;
+        records.wait_for(&format!("{uid}: writer dropped")).await;
+    }
+}
+
+#[tokio::test]
+async fn descriptors_that_are_no_stream_are_refused() {
+    let rack = Rack::with(&["alpha"]);
+    let host = rack.host();
+    let runtime = host.connect("alpha", None).await.unwrap();
+    let error = runtime.attach(&handle("folder", &[("attach", "folder")])).await.err().unwrap().to_string();
+    assert!(error.starts_with("the plugin's answer to 'attach' makes no sense: it hands over"), "{error}");
+    assert!(error.ends_with("which is neither a pipe nor a socket"), "{error}");
+    assert!(runtime.instance().await.is_ok());
+}

@@ -5,13 +5,14 @@ use std::{
     pin::Pin,
     task::{Context, Poll},
 };
-use tokio::io::{AsyncRead, ReadBuf, sink};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, sink};
 use wharf_sdk::{ByteStream, Error, Result};
 
 /// How much an echo holds.
 const ECHO_BYTES: usize = 4096;
 
-/// `echo` · `flood` (never ends) · `silent` (never says anything; logs its end) · `reader-panics` (one line, then the reader
+/// `echo` · `flood` (never ends) · `silent` (never says anything; logs its end) · `deaf` (the same, and takes nothing;
+/// logs both ends) · `folder` (hands over a descriptor that is no stream) · `reader-panics` (one line, then the reader
 /// panics) · `reader-breaks` (one line, then an error) · `descriptors`.
 pub(crate) fn make(told: Option<&str>, uid: &str) -> Result<ByteStream> {
     let uid = uid.to_owned();
@@ -22,6 +23,11 @@ pub(crate) fn make(told: Option<&str>, uid: &str) -> Result<ByteStream> {
         }
         Some("flood") => Ok(ByteStream::reading(tokio::io::repeat(b'x'))),
         Some("silent") => Ok(ByteStream::new(Silent(uid), sink())),
+        Some("deaf") => Ok(ByteStream::new(Silent(uid.clone()), Deaf(uid))),
+        Some("folder") => {
+            let folder = std::fs::File::open("/").map_err(|error| Error::io("opening a folder", &error))?;
+            Ok(ByteStream::of_descriptors(Some(folder.into()), None))
+        }
         Some("reader-panics") => Ok(ByteStream::reading(OneLine { said: false, then_panics: true })),
         Some("reader-breaks") => Ok(ByteStream::reading(OneLine { said: false, then_panics: false })),
         Some("descriptors") => descriptors(uid).map_err(|error| Error::io("making pipes", &error)),
@@ -53,6 +59,29 @@ impl AsyncRead for Silent {
 impl Drop for Silent {
     fn drop(&mut self) {
         tracing::info!("{}: reader dropped", self.0);
+    }
+}
+
+/// Takes nothing, and does not end.
+struct Deaf(String);
+
+impl AsyncWrite for Deaf {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Pending
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+impl Drop for Deaf {
+    fn drop(&mut self) {
+        tracing::info!("{}: writer dropped", self.0);
     }
 }
 

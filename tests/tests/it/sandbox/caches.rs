@@ -76,3 +76,18 @@ fn a_package_cannot_reach_what_another_one_will_run() {
         assert_all(&said, false, &["create", &users]);
     }
 }
+
+#[test]
+fn settings_of_a_tool_that_have_no_end_hold_up_no_package() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    for host in hosts() {
+        evil_tool(&host, "npx");
+        let home = host.path("home");
+        fs::create_dir_all(&home).unwrap();
+        // Nobody will ever write to it.
+        mknodat(CWD, home.join(".npmrc"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        host.own();
+        let (_, caches) = run(&host, "npx://any", &[]);
+        assert!(!caches.is_empty(), "it ran");
+    }
+}

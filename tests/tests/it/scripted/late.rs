@@ -60,6 +60,40 @@ fn r10_what_comes_even_later_is_still_ours() {
 }
 
 #[test]
+fn r10_a_restart_deploys_again_only_once_what_missed_its_deadline_is_settled() {
+    let world = SideBySide::new();
+    world.one.order_once("deploy", Act::Late);
+    world.one.kill(&world.object(), 1);
+    eventually("it is deployed again, and too late", || world.one.count("deploy") == 2);
+    let (asked, removed) = (world.one.count("list"), world.one.count("remove"));
+    eventually("it is looked for", || world.one.count("list") > asked + 3);
+    assert_eq!(world.one.count("deploy"), 2, "there may be two of it");
+    world.one.catch_up();
+    eventually("what came late is removed", || world.one.count("remove") > removed);
+    eventually("it is deployed anew", || world.one.count("deploy") == 3);
+    world.assert_heals();
+    assert_eq!(world.object().state, State::Running);
+}
+
+#[test]
+fn r10_a_stop_waits_for_what_a_restart_may_still_bring() {
+    let world = SideBySide::new();
+    world.one.order_once("deploy", Act::Late);
+    world.one.kill(&world.object(), 1);
+    eventually("it is deployed again, and too late", || world.one.count("deploy") == 2);
+    std::thread::scope(|scope| {
+        let asked = world.one.count("stop") + world.one.count("list");
+        let said = scope.spawn(|| world.host.wharf(&["stop", "one"]));
+        eventually("the command has asked", || world.one.count("stop") + world.one.count("list") > asked + 5);
+        world.one.catch_up();
+        let said = said.join().unwrap();
+        assert_eq!(said.code, 0, "{said:?}");
+    });
+    assert_eq!(world.host.record("one")["status"], "stopped");
+    assert_eq!(world.one.named("one"), [], "what came late is nobody's");
+}
+
+#[test]
 fn r10_a_stop_whose_deadline_passed_is_not_told_as_done_and_the_next_one_settles_it() {
     let world = SideBySide::new();
     world.one.order("stop", Act::Late);
