@@ -37,9 +37,10 @@ use wharf_sdk::{
 /// A command is a word.
 const MAX_COMMAND_BYTES: usize = 4 * 1024;
 
-/// Launches one workload and stays with it to its end.
-pub fn run_launcher() -> ExitCode {
+/// Launches one workload and stays with it to its end. `argument` is what follows [`super::LAUNCHER_ARGUMENT`].
+pub fn run_launcher(argument: Option<&str>) -> ExitCode {
     crate::descriptors::close_inherited();
+    crate::descriptors::restore_limit(argument);
     reach(Point::LauncherBegun);
     let Ok(mut control) = Control::take() else { return ExitCode::FAILURE };
     match launch(&mut control) {

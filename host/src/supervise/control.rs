@@ -15,12 +15,13 @@ use std::{
     os::fd::AsRawFd,
     os::unix::fs::PermissionsExt,
     path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{UnixListener, UnixStream},
-    sync::{mpsc, oneshot},
+    sync::{Semaphore, mpsc, oneshot},
 };
 use tokio_util::task::TaskTracker;
 use wharf_sdk::Exit;
@@ -29,6 +30,8 @@ use wharf_sdk::Exit;
 const VERSION: u32 = 1;
 /// The longest line in either direction.
 const MAX_LINE_BYTES: u64 = 64 * 1024;
+/// So many connections are open at a time; further ones wait, and take no descriptor meanwhile.
+const CONNECTIONS_MAX: usize = 16;
 /// How long a client may take to say what it wants.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -136,7 +139,10 @@ impl Server {
 
     /// Takes requests, for ever; the tracker knows the connections that have not been answered.
     pub(super) async fn serve(self, requests: mpsc::Sender<Asked>, connections: TaskTracker) {
+        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         loop {
+            // A place first; the semaphore is never closed.
+            let Ok(place) = places.clone().acquire_owned().await else { return };
             let Ok((socket, _)) = self.listener.accept().await else {
                 // Out of descriptors, most likely: the next accept would fail at once again.
                 tokio::time::sleep(Duration::from_secs(1)).await;
@@ -147,6 +153,7 @@ impl Server {
                 if let Err(error) = answer(socket, requests).await {
                     tracing::debug!(%error, "a control connection broke");
                 }
+                drop(place);
             });
         }
     }

@@ -41,6 +41,7 @@ pub fn run() -> ExitCode {
 
 fn detached() -> io::Result<()> {
     descriptors::close_inherited();
+    descriptors::raise_limit();
     // The terminal of the command that started it must not reach it, nor the signals that it blocked.
     let _ = rustix::process::setsid();
     SigSet::empty().thread_set_mask()?;

@@ -7,6 +7,7 @@ use super::port::{bind, free_port};
 use super::report::{Reporter, heard, pass_on};
 use super::watch::Watch;
 use super::wire::{Mode, Task};
+use crate::descriptors;
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint::{Point, reach};
 use crate::plugin::{EventListener, Plugins};
@@ -215,7 +216,9 @@ async fn prepare(task: &Task, listener: EventListener) -> Result<Deployment> {
         return Err(Error::new(ErrorKind::Conflict, format!("'{}' is another workload by now", task.name)));
     }
     let host_id = store.make_host_id()?.to_string();
-    let plugins = Plugins::new(config.connect_options(&host_id)).listened_to_by(listener);
+    let mut options = config.connect_options(&host_id);
+    options.launcher.extend(descriptors::launcher_argument());
+    let plugins = Plugins::new(options).listened_to_by(listener);
     let client = connect_owner(&plugins, &run).await?;
     let target_port = match (run.transport, run.target_port) {
         (Transport::Stdio, _) => 0,

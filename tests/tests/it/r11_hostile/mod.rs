@@ -4,6 +4,7 @@ mod clocks;
 mod descriptors;
 mod disks;
 mod files;
+mod flood;
 mod reboots;
 mod tools;
 mod users;
