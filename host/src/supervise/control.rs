@@ -5,7 +5,7 @@
 //! directory, beside the locks, so that it does not vanish at logout; its path may be longer than a socket's address
 //! can be, so both ends reach it through a descriptor of its folder.
 use crate::error::{Error, ErrorKind};
-use crate::failpoint::{Point, reach};
+use crate::failpoint::{Point, may_fail, reach};
 use crate::status::{StateDir, WorkloadName};
 use crate::workload::SupervisorReport;
 use serde::{Deserialize, Serialize};
@@ -124,17 +124,22 @@ impl Server {
         let place = ShortPath::of(state, name)?;
         // It gets its name once it is the user's alone and can be spoken to: commands wait for the name.
         let unnamed = place.path().with_extension("sock.new");
-        reach(Point::ControlBindBefore);
+        may_fail(Point::ControlBindBefore)?;
         match std::fs::remove_file(&unnamed) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
         let listener = UnixListener::bind(&unnamed)?;
-        reach(Point::ControlBound);
-        std::fs::set_permissions(&unnamed, Permissions::from_mode(0o600))?;
-        std::fs::rename(unnamed, place.path())?;
-        reach(Point::ControlBindAfter);
-        Ok(Self { place, listener })
+        let named = may_fail(Point::ControlBound)
+            .and_then(|()| std::fs::set_permissions(&unnamed, Permissions::from_mode(0o600)))
+            .and_then(|()| std::fs::rename(&unnamed, place.path()))
+            .and_then(|()| may_fail(Point::ControlBindAfter));
+        // Its life lock is this process' own, and so are both names.
+        let server = Self { place, listener };
+        if named.is_err() {
+            let _ = std::fs::remove_file(unnamed);
+        }
+        named.map(|()| server)
     }
 
     /// Takes requests, for ever; the tracker knows the connections that have not been answered.

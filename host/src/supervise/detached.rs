@@ -40,8 +40,8 @@ pub fn run() -> ExitCode {
 }
 
 fn detached() -> io::Result<()> {
-    descriptors::close_inherited();
     descriptors::raise_limit();
+    descriptors::close_inherited();
     // The terminal of the command that started it must not reach it, nor the signals that it blocked.
     let _ = rustix::process::setsid();
     SigSet::empty().thread_set_mask()?;

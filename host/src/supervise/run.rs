@@ -330,10 +330,14 @@ async fn give_up(
         None => Ok(()),
     };
     let cleared = match removed {
-        Ok(()) if is_dropped => store
-            .remove_status(&task.name, &task.uid)
-            .and_then(|()| store.remove_run_config(&task.name, &task.uid))
-            .map_err(Error::from),
+        Ok(()) if is_dropped => {
+            let points = [Point::StatusRemoved, Point::RunConfigRemoved];
+            store.remove_records(&task.name, &task.uid, points).map_err(|removal| {
+                // What is told to have failed is not to be taken for a start that was interrupted, if it stays.
+                let _: Result<()> = record_failure(&store, task, &error);
+                Error::from(removal)
+            })
+        }
         // An owner that went away meanwhile says nothing about the workload: its start was interrupted, and goes on
         // with the next command.
         _ if !is_dropped && error.kind == ErrorKind::Owner => Ok(()),
