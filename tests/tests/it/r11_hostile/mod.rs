@@ -5,6 +5,7 @@ mod descriptors;
 mod disks;
 mod files;
 mod flood;
+mod logs;
 mod reboots;
 mod tools;
 mod users;
