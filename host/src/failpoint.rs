@@ -1,4 +1,4 @@
-//! Points between two effects, where a test ends a process as `kill -9` would.
+//! Points between two effects, where a test ends a process as `kill -9` would, or lets an effect fail.
 //!
 //! Every effect that outlives its process has a point before and after it, in the one function that performs it and
 //! not at its callers, so that none is forgotten: a file or folder of the state directory (`status/atomic.rs`), a lock
@@ -11,12 +11,16 @@
 //! process; what a plugin does within one of its calls, where tests kill at random moments; and the copies of libraries
 //! in the cache, which are compared before each use, so that one that is half written is none.
 //!
-//! The code calls [`reach`]; `main` arms the process with what the environment says:
+//! The code calls [`reach`], or [`may_fail`] where what comes next, or came last, can fail; `main` arms the process with
+//! what the environment says:
 //!
 //! ```text
-//! WHARF_FAILPOINT=[ROLE/]NAME[:NTH]=kill    the process kills itself when it is there for the NTH time
-//! WHARF_FAILPOINT=KILL,KILL                 several, for processes of several roles
-//! WHARF_FAILPOINT_TRACE=FILE                each point that is reached is a line of FILE: ROLE PID NAME NTH
+//! WHARF_FAILPOINT=[ROLE/]NAME[:NTH]=kill         the process kills itself when it is there for the NTH time
+//! WHARF_FAILPOINT=[ROLE/]NAME[:NTH]=error=EIO    the effect fails with EIO, ENOSPC or EMFILE: before it, in the place of
+//!                                                being performed; after it, it was performed and is reported failed
+//! WHARF_FAILPOINT=FAULT,FAULT                    several, for processes of several roles
+//! WHARF_FAILPOINT_TRACE=FILE                     each point that is reached is a line of FILE: ROLE PID NAME NTH, and
+//!                                                `can-fail` where an error can be had there
 //! ```
 //!
 //! Both are inherited from a command to its supervisor, to the launcher and to the process that becomes the workload,
@@ -25,9 +29,10 @@
 //! Invariant: builds without debug assertions, and so every release, have none of it: [`reach`] is empty there, and
 //! the environment is not looked at.
 
+use std::io;
 use std::process::Command;
 
-/// Says where to end.
+/// Says where to end, or to fail.
 pub const KILL_VARIABLE: &str = "WHARF_FAILPOINT";
 /// Says where to write what is reached.
 pub const TRACE_VARIABLE: &str = "WHARF_FAILPOINT_TRACE";
@@ -218,8 +223,23 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 #[inline(always)]
 pub(crate) fn reach(_: Point) {}
 
+/// A point beside an effect is reached: an error where the process was armed to have one there.
+#[cfg(not(debug_assertions))]
+#[inline(always)]
+pub(crate) fn may_fail(_: Point) -> io::Result<()> {
+    Ok(())
+}
+
 #[cfg(debug_assertions)]
-pub(crate) use armed::reach;
+pub(crate) use armed::{may_fail, reach};
+
+/// Performs an effect between its two points.
+pub(crate) fn perform<T>(before: Point, after: Point, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    may_fail(before)?;
+    let done = act();
+    let told = may_fail(after);
+    done.and_then(|done| told.map(|()| done))
+}
 
 /// Looks at the environment, once, first thing; `role` is what this process is.
 pub fn arm(role: &'static str) {
@@ -240,9 +260,10 @@ pub(crate) fn hand_on(command: &mut Command) {
 #[cfg(debug_assertions)]
 mod armed {
     use super::{KILL_VARIABLE, Point, TRACE_VARIABLE};
+    use rustix::io::Errno;
     use std::{
         fs::OpenOptions,
-        io::Write,
+        io::{self, Write},
         path::PathBuf,
         sync::OnceLock,
         sync::atomic::{AtomicU32, Ordering},
@@ -260,13 +281,34 @@ mod armed {
     struct Target {
         name: String,
         nth: u32,
+        fault: Fault,
+    }
+
+    /// What happens at a point.
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum Fault {
+        Kill,
+        Error(Errno),
+    }
+
+    impl Fault {
+        fn parse(text: &str) -> Option<Self> {
+            Some(match text {
+                "kill" => Self::Kill,
+                "error=EIO" => Self::Error(Errno::IO),
+                "error=ENOSPC" => Self::Error(Errno::NOSPC),
+                "error=EMFILE" => Self::Error(Errno::MFILE),
+                _ => return None,
+            })
+        }
     }
 
     impl Target {
         /// None: it is meant for another role. What cannot be understood ends the process, else a test would pass
-        /// that has killed nobody.
+        /// that has harmed nobody.
         fn parse(text: &str, role: &str) -> Option<Self> {
-            let Some(place) = text.strip_suffix("=kill") else { misspelt() };
+            let Some((place, fault)) = text.split_once('=') else { misspelt() };
+            let Some(fault) = Fault::parse(fault) else { misspelt() };
             let place = match place.split_once('/') {
                 Some((wanted, _)) if wanted != role => return None,
                 Some((_, place)) => place,
@@ -277,7 +319,7 @@ mod armed {
             if !super::names().any(|known| known == name) {
                 misspelt();
             }
-            Some(Self { name: name.to_owned(), nth })
+            Some(Self { name: name.to_owned(), nth, fault })
         }
     }
 
@@ -301,22 +343,42 @@ mod armed {
     }
 
     pub(crate) fn reach(point: Point) {
-        let Some(armed) = ARMED.get() else { return };
+        // What cannot fail is armed for nothing else but a kill: a test that wants more is told.
+        if passed(point, "").is_some() {
+            misspelt();
+        }
+    }
+
+    pub(crate) fn may_fail(point: Point) -> io::Result<()> {
+        passed(point, " can-fail").map_or(Ok(()), |errno| Err(errno.into()))
+    }
+
+    /// The error that is to be had here.
+    fn passed(point: Point, mark: &str) -> Option<Errno> {
+        let armed = ARMED.get()?;
         let nth = armed.reached[point as usize].fetch_add(1, Ordering::Relaxed) + 1;
         if let Some(trace) = &armed.trace {
             // One write of a short line: lines of several processes do not mix.
-            let line = format!("{} {} {} {nth}\n", armed.role, std::process::id(), point.name());
+            let line = format!("{} {} {} {nth}{mark}\n", armed.role, std::process::id(), point.name());
             let file = OpenOptions::new().append(true).create(true).open(trace);
             let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
         }
-        if armed.targets.iter().any(|target| target.name == point.name() && target.nth == nth) {
-            let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
-            std::process::abort();
+        let is_here = |target: &&Target| target.name == point.name() && target.nth == nth;
+        match armed.targets.iter().find(is_here)?.fault {
+            Fault::Error(errno) => Some(errno),
+            Fault::Kill => {
+                let _ =
+                    rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+                std::process::abort();
+            }
         }
     }
 
     fn misspelt() -> ! {
-        let _ = writeln!(std::io::stderr(), "{KILL_VARIABLE} names no point: [ROLE/]NAME[:NTH]=kill");
+        let _ = writeln!(
+            std::io::stderr(),
+            "{KILL_VARIABLE} names no point: [ROLE/]NAME[:NTH]=kill|error=EIO|ENOSPC|EMFILE"
+        );
         std::process::exit(2)
     }
 }

@@ -11,7 +11,7 @@ fn main() -> ExitCode {
     match role.as_deref().and_then(OsStr::to_str) {
         Some(wharf::launch::LAUNCHER_ARGUMENT) => {
             wharf::failpoint::arm("launcher");
-            wharf::launch::run_launcher()
+            wharf::launch::run_launcher(std::env::args().nth(2).as_deref())
         }
         Some(wharf::launch::EXEC_ARGUMENT) => {
             wharf::failpoint::arm("stage");

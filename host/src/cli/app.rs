@@ -1,6 +1,6 @@
 //! What the command line looks like, and the way from arguments to an exit code.
 use super::console::{Console, Format};
-use super::failure::{DONE, Failure, Outcome, gravity};
+use super::failure::{DONE, Failure, Outcome, ended, gravity};
 use super::world::{WorldOptions, own_umask};
 use super::{
     adopt, completion, doctor, export, import, list, logs, reconcile, restart, rm, run, runtime, start,
@@ -10,6 +10,7 @@ use clap::error::ErrorKind as ClapErrorKind;
 use clap::{Parser, Subcommand};
 use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
 use wharf::error::{Error, ErrorKind, Result};
 use wharf::plugin::leave;
 use wharf::workload::Manager;
@@ -118,8 +119,7 @@ pub(crate) fn main() -> ! {
         Err(error) => leave(answer_to_usage(&error, &arguments, &console)),
     };
     let outcome = execute(&cli, &console);
-    let flushed = console.flush().map_err(Failure::from);
-    let code = match outcome.and_then(|code| flushed.map(|()| code)) {
+    let code = match outcome.and_then(|code| ended(code, console.flush())) {
         Ok(code) => code,
         Err(failure) => report(failure, cli.command.format(), &console),
     };
@@ -143,6 +143,9 @@ fn execute(cli: &Cli, console: &Arc<Console>) -> Outcome {
 }
 
 async fn within(cli: &Cli, config: Result<wharf::config::Config>, console: &Arc<Console>) -> Outcome {
+    // A file at its user's limit of size (RLIMIT_FSIZE) is an error of that write, and no end of a change. Handled, not
+    // ignored, which would be inherited.
+    let _handled = signal(SignalKind::from_raw(libc::SIGXFSZ));
     let manager = match (config, &cli.command) {
         (Ok(config), _) => Manager::new(config),
         (Err(error), Command::Doctor(doctor)) => return doctor.without_config(&error, console),
@@ -178,9 +181,13 @@ fn answer_to_usage(error: &clap::Error, arguments: &[OsString], console: &Consol
         console.error(&error, Format::Json);
         return ErrorKind::Usage.exit_code();
     }
-    // A closed pipe is no error here either.
-    let _ = error.print();
-    if asked { DONE } else { ErrorKind::Usage.exit_code() }
+    let printed = error.print().and_then(|()| console.flush());
+    // What was asked for is the result; a closed pipe is no error here either.
+    match (asked, printed) {
+        (true, Ok(())) => DONE,
+        (true, Err(error)) => report(error.into(), Format::Text, console),
+        (false, _) => ErrorKind::Usage.exit_code(),
+    }
 }
 
 /// Whether errors are to be JSON, told from arguments that could not be parsed.

@@ -121,6 +121,22 @@ impl Console {
     }
 }
 
+/// Stderr as the log's place: it takes everything. That a record cannot be written is nobody's concern, least of all that
+/// of a command in the middle of a change.
+pub(super) struct Unheeded<W>(pub(super) W);
+
+impl<W: Write> Write for Unheeded<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = self.0.write_all(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let _ = self.0.flush();
+        Ok(())
+    }
+}
+
 /// `{"error": {"kind", "message", "hints"}}` in one line.
 fn json_error(error: &Error) -> String {
     #[derive(Serialize)]

@@ -2,7 +2,7 @@
 use super::console::{Console, Format};
 use super::doctor_state;
 use super::escape;
-use super::failure::{DONE, Outcome};
+use super::failure::{DONE, Outcome, ended};
 use super::runtime::{attempt, names};
 use clap::Args;
 use futures_util::future::join_all;
@@ -105,8 +105,13 @@ impl Doctor {
     }
 
     fn print(&self, diagnosis: &Diagnosis, console: &Console) -> Outcome {
+        let code = if diagnosis.ok { DONE } else { ErrorKind::Failed.exit_code() };
+        ended(code, self.tell(diagnosis, console))
+    }
+
+    fn tell(&self, diagnosis: &Diagnosis, console: &Console) -> std::io::Result<()> {
         if self.format == Format::Json {
-            console.json(diagnosis)?;
+            console.json(diagnosis)
         } else {
             for finding in &diagnosis.checks {
                 let verdict = match finding.result {
@@ -120,9 +125,8 @@ impl Doctor {
                     console.line(&format!("{:24}  to do: {}", "", escape::line(&finding.remedy)))?;
                 }
             }
-            console.line(if diagnosis.ok { "workloads can be run" } else { "workloads cannot be run" })?;
+            console.line(if diagnosis.ok { "workloads can be run" } else { "workloads cannot be run" })
         }
-        Ok(if diagnosis.ok { DONE } else { ErrorKind::Failed.exit_code() })
     }
 }
 

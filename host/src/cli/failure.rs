@@ -42,6 +42,12 @@ impl Failure {
     }
 }
 
+/// How a command ends whose work came to this exit code and whose results were printed, or not: what failed of the work
+/// is said even if nobody reads the results.
+pub(super) fn ended(code: u8, printed: io::Result<()>) -> Outcome {
+    if code == DONE { Ok(printed.map(|()| DONE)?) } else { Ok(code) }
+}
+
 /// How grave a kind of failure is, where one exit code must stand for several: what may have happened without
 /// anybody knowing first, what did not happen at all last.
 pub(super) const fn gravity(kind: ErrorKind) -> u8 {
@@ -64,6 +70,15 @@ mod tests {
     fn a_reader_that_went_away_is_not_reported() {
         assert!(Failure::from(io::Error::from(io::ErrorKind::BrokenPipe)).reported().is_none());
         assert!(Failure::from(io::Error::from(io::ErrorKind::StorageFull)).reported().is_some());
+    }
+
+    #[test]
+    fn a_failure_is_one_whoever_reads_of_it() {
+        for kind in [io::ErrorKind::BrokenPipe, io::ErrorKind::StorageFull] {
+            assert_eq!(ended(7, Err(kind.into())).unwrap(), 7);
+            assert!(matches!(ended(DONE, Err(kind.into())), Err(Failure::Output(_))));
+        }
+        assert_eq!(ended(DONE, Ok(())).unwrap(), DONE);
     }
 
     #[test]

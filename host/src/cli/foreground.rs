@@ -1,6 +1,6 @@
 //! `run --foreground`: this process is the supervisor, and its end the workload's.
 use super::console::{Console, Format};
-use super::failure::{DONE, Outcome};
+use super::failure::{DONE, Failure, Outcome};
 use super::progress::Steps;
 use super::run::say_ready;
 use std::sync::Arc;
@@ -59,11 +59,18 @@ impl Reporter for Told {
         self.steps = None;
         let started = Started::ready(&self.run, port);
         // That nobody reads it is no reason to end a workload that runs.
-        let _ = match self.format {
+        let printed = match self.format {
             Format::Json => self.console.json(&started),
             Format::Text => self.console.line(&started.url),
         };
-        let _ = self.console.flush();
+        if let Some(error) = printed
+            .and_then(|()| self.console.flush())
+            .map_err(Failure::from)
+            .err()
+            .and_then(Failure::reported)
+        {
+            self.console.error(&error, self.format);
+        }
         if !self.quiet {
             say_ready(&self.console, &started.name, &started.runtime_name);
             if self.console.stderr_is_terminal {

@@ -1,7 +1,7 @@
 //! `import`.
 use super::console::{Console, Format};
 use super::escape;
-use super::failure::Outcome;
+use super::failure::{Outcome, ended};
 use super::several::gravest;
 use super::world::toolhive_folders;
 use clap::{Args, Subcommand};
@@ -65,8 +65,9 @@ impl Import {
 impl ToolHive {
     async fn execute(&self, manager: &Manager, console: &Console) -> Outcome {
         let reports = manager.import_toolhive(&toolhive_folders(), self.dry_run).await?;
+        let mut printed = Ok(());
         match self.format {
-            Format::Json => console.json(&reports)?,
+            Format::Json => printed = console.json(&reports),
             Format::Text if reports.is_empty() => console.note("ToolHive has no workloads here"),
             Format::Text => {
                 for report in &reports {
@@ -75,13 +76,13 @@ impl ToolHive {
                         console.error(&error, self.format);
                     } else {
                         for line in lines(report) {
-                            console.line(&escape::line(&line))?;
+                            printed = printed.and_then(|()| console.line(&escape::line(&line)));
                         }
                     }
                 }
             }
         }
-        Ok(gravest(reports.iter().filter_map(|report| report.error.as_ref())))
+        ended(gravest(reports.iter().filter_map(|report| report.error.as_ref())), printed)
     }
 }
 

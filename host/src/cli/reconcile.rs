@@ -1,7 +1,7 @@
 //! `reconcile`.
 use super::console::{Console, Format};
 use super::escape;
-use super::failure::Outcome;
+use super::failure::{Outcome, ended};
 use super::several::gravest;
 use clap::Args;
 use wharf::status::WorkloadName;
@@ -33,8 +33,9 @@ pub(super) struct Reconcile {
 impl Reconcile {
     pub(super) async fn execute(&self, manager: &Manager, console: &Console) -> Outcome {
         let reports = manager.reconcile(&self.names).await?;
+        let mut printed = Ok(());
         match self.format {
-            Format::Json => console.json(&reports)?,
+            Format::Json => printed = console.json(&reports),
             Format::Text if reports.is_empty() => console.note("there are no workloads"),
             Format::Text => {
                 for report in &reports {
@@ -43,12 +44,12 @@ impl Reconcile {
                             let error = error.clone().while_doing(format!("'{}'", report.name));
                             console.error(&error, self.format);
                         }
-                        None => console.line(&escape::line(&text(report)))?,
+                        None => printed = printed.and_then(|()| console.line(&escape::line(&text(report)))),
                     }
                 }
             }
         }
-        Ok(gravest(reports.iter().filter_map(|report| report.error.as_ref())))
+        ended(gravest(reports.iter().filter_map(|report| report.error.as_ref())), printed)
     }
 }
 

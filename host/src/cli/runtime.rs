@@ -1,7 +1,7 @@
 //! `runtime list`, `runtime info`, `runtime check`; `runtime test` is in a file of its own.
 use super::console::{Console, Format};
 use super::escape;
-use super::failure::{DONE, Outcome};
+use super::failure::{DONE, Outcome, ended};
 use super::table::Table;
 use clap::{Args, Subcommand};
 use futures_util::future::join_all;
@@ -262,27 +262,32 @@ impl Check {
             plugins.catalog().find(name).map_err(Error::from)?;
         }
         let tried = join_all(names.iter().map(|name| attempt(plugins, name))).await;
-        match self.format {
-            Format::Json => console.json(&tried)?,
-            Format::Text if tried.is_empty() => console.note("no plugins were found"),
-            Format::Text => {
-                let mut table = Table::new(&["NAME", "STATE", "INSTANCE", "MESSAGE"]);
-                for row in &tried {
-                    table.row([&row.name, row.state, &row.instance, &row.message]);
-                }
-                for line in table.render(None, None) {
-                    console.line(&line)?;
-                }
-                tried.iter().try_for_each(|row| tell_confinement(row, console))?;
-            }
-        }
+        let printed = match self.format {
+            Format::Json => console.json(&tried),
+            Format::Text => tell(&tried, console),
+        };
         let fine = if self.names.is_empty() {
             tried.iter().any(Tried::is_healthy)
         } else {
             tried.iter().all(Tried::is_healthy)
         };
-        Ok(if fine { DONE } else { ErrorKind::Owner.exit_code() })
+        ended(if fine { DONE } else { ErrorKind::Owner.exit_code() }, printed)
     }
+}
+
+fn tell(tried: &[Tried], console: &Console) -> std::io::Result<()> {
+    if tried.is_empty() {
+        console.note("no plugins were found");
+        return Ok(());
+    }
+    let mut table = Table::new(&["NAME", "STATE", "INSTANCE", "MESSAGE"]);
+    for row in tried {
+        table.row([&row.name, row.state, &row.instance, &row.message]);
+    }
+    for line in table.render(None, None) {
+        console.line(&line)?;
+    }
+    tried.iter().try_for_each(|row| tell_confinement(row, console))
 }
 
 /// What a runtime can enforce here, one thing a line.

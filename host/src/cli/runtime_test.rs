@@ -1,7 +1,7 @@
 //! `runtime test`.
 use super::console::{Console, Format};
 use super::escape;
-use super::failure::{DONE, Outcome};
+use super::failure::{DONE, Outcome, ended};
 use super::junit;
 use super::table::Table;
 use clap::{Args, ValueEnum};
@@ -117,12 +117,12 @@ impl Test {
             }
         };
         let report = run(config, &suite, tell, given_up).await?;
-        match self.format {
-            ReportFormat::Text => print_verdicts(&report, console)?,
-            ReportFormat::Json => console.json(&report)?,
-            ReportFormat::Junit => console.line(&junit::render(&report))?,
-        }
-        Ok(if report.is_pass() { DONE } else { ErrorKind::Failed.exit_code() })
+        let printed = match self.format {
+            ReportFormat::Text => print_verdicts(&report, console),
+            ReportFormat::Json => console.json(&report),
+            ReportFormat::Junit => console.line(&junit::render(&report)),
+        };
+        ended(if report.is_pass() { DONE } else { ErrorKind::Failed.exit_code() }, printed)
     }
 
     fn chosen(&self) -> Result<Vec<&'static Case>> {

@@ -1,7 +1,7 @@
 //! One command for several workloads: at the same time, each result reported in the order of the names.
 use super::console::{Console, Format};
 use super::escape;
-use super::failure::{DONE, Outcome, gravity};
+use super::failure::{DONE, Outcome, ended, gravity};
 use super::select::Selection;
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
@@ -120,23 +120,23 @@ where
     if format == Format::Json {
         printed = console.json(&all);
     }
-    printed?;
-    Ok(exit_code(&all))
+    ended(exit_code(&all), printed)
 }
 
 /// Prints what became of several things at the end.
 pub(super) fn print(reports: &[Report], format: Format, console: &Console) -> Outcome {
+    let mut printed = Ok(());
     if format == Format::Json {
-        console.json(&reports)?;
-        return Ok(exit_code(reports));
-    }
-    for report in reports {
-        match &report.error {
-            Some(error) => console.error(error, format),
-            None => console.line(&report.text())?,
+        printed = console.json(&reports);
+    } else {
+        for report in reports {
+            match &report.error {
+                Some(error) => console.error(error, format),
+                None => printed = printed.and_then(|()| console.line(&report.text())),
+            }
         }
     }
-    Ok(exit_code(reports))
+    ended(exit_code(reports), printed)
 }
 
 fn exit_code(reports: &[Report]) -> u8 {

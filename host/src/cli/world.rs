@@ -1,4 +1,5 @@
 //! From the environment and the global options to a [`Config`]: the only look at the world.
+use super::console::Unheeded;
 use clap::{Args, ValueEnum};
 use rustix::fs::Mode;
 use std::ffi::OsString;
@@ -76,7 +77,9 @@ impl WorldOptions {
     pub(super) fn start_log(&self) -> Result<()> {
         let level = self.log_level()?.unwrap_or(LogLevel::Warn);
         tracing_subscriber::fmt()
-            .with_writer(std::io::stderr)
+            .with_writer(|| Unheeded(std::io::stderr()))
+            // It would be told on stderr too, and panic where that fails.
+            .log_internal_errors(false)
             .with_ansi(false)
             .with_target(false)
             .without_time()

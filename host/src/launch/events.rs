@@ -31,7 +31,9 @@ impl Signals {
     /// Blocks them for this process. A child inherits that; stage two empties its mask before it executes anything.
     pub(super) fn take() -> io::Result<Self> {
         let mut mask = SigSet::empty();
-        for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT] {
+        // A log at its user's limit of a file's size (RLIMIT_FSIZE) would end this process by SIGXFSZ: blocked, it is an
+        // error of the write alone.
+        for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGXFSZ] {
             mask.add(signal);
         }
         mask.thread_block()?;

@@ -22,7 +22,7 @@ use super::{
     stage::{Stage, Surroundings, log_pipe, release_stdio, wait_for},
     state::{OwnFolder, StateFile},
 };
-use crate::failpoint::{Point, reach};
+use crate::failpoint::{Point, may_fail, reach};
 use rustix::{
     fs::Mode,
     process::{Pid, Signal, WaitOptions, getpid, kill_process, set_child_subreaper, setsid, umask, waitpid},
@@ -37,9 +37,10 @@ use wharf_sdk::{
 /// A command is a word.
 const MAX_COMMAND_BYTES: usize = 4 * 1024;
 
-/// Launches one workload and stays with it to its end.
-pub fn run_launcher() -> ExitCode {
+/// Launches one workload and stays with it to its end. `argument` is what follows [`super::LAUNCHER_ARGUMENT`].
+pub fn run_launcher(argument: Option<&str>) -> ExitCode {
     crate::descriptors::close_inherited();
+    crate::descriptors::restore_limit(argument);
     reach(Point::LauncherBegun);
     let Ok(mut control) = Control::take() else { return ExitCode::FAILURE };
     match launch(&mut control) {
@@ -82,7 +83,8 @@ fn launch(control: &mut Control) -> Result<Option<Running>, LaunchError> {
     let log = Log::open(&job.log_path).map_err(|error| {
         LaunchError::system(format!("the log '{}' cannot be opened", job.log_path.display()), error)
     })?;
-    reach(Point::StageSpawnBefore);
+    may_fail(Point::StageSpawnBefore)
+        .map_err(|error| LaunchError::system("the workload's process cannot be made", error))?;
     let init = room(&job)?;
     let stage = Stage::spawn(&job)?;
     reach(Point::StageSpawnAfter);

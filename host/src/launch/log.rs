@@ -2,7 +2,7 @@
 //!
 //! Whatever goes wrong with the disk, output is taken: what cannot be written is counted, and the count written as
 //! soon as that is possible again.
-use crate::failpoint::{Point, reach};
+use crate::failpoint::{Point, may_fail, perform};
 use rustix::fs::OFlags;
 use std::{
     ffi::OsString,
@@ -119,15 +119,14 @@ impl Log {
     }
 
     fn reopen(&mut self) -> io::Result<()> {
-        reach(Point::LogOpenBefore);
-        let opened = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
-            .open(&self.path);
-        reach(Point::LogOpenAfter);
-        let file = opened?;
+        let file = perform(Point::LogOpenBefore, Point::LogOpenAfter, || {
+            OpenOptions::new()
+                .append(true)
+                .create(true)
+                .mode(0o600)
+                .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+                .open(&self.path)
+        })?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
             return Err(io::Error::other("it is no regular file"));
@@ -139,14 +138,14 @@ impl Log {
 
     /// Puts the file aside. On an error it stays as it is, and does not grow.
     fn rotate(&mut self) -> io::Result<()> {
-        reach(Point::LogAsideBefore);
+        may_fail(Point::LogAsideBefore)?;
         for number in (1..KEPT_FILES).rev() {
             match fs::rename(self.numbered(number - 1), self.numbered(number)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
         }
-        reach(Point::LogAsideAfter);
+        may_fail(Point::LogAsideAfter)?;
         self.file = None;
         self.reopen()
     }

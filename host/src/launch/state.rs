@@ -1,5 +1,5 @@
 //! The state file: what is known of a workload by whoever comes later.
-use crate::failpoint::{Point, reach};
+use crate::failpoint::{Point, may_fail, reach};
 use rustix::fs::OFlags;
 use std::{
     ffi::OsString,
@@ -26,16 +26,15 @@ impl StateFile {
 
     /// Writes it: a new file beside it, fsync, rename, fsync of the folder.
     pub(super) fn write(&self, state: &State) -> io::Result<()> {
-        reach(Point::StateWriteBefore);
+        may_fail(Point::StateWriteBefore)?;
         let written = self.write_temporary(state).and_then(|()| fs::rename(&self.temporary, &self.path));
         if written.is_err() {
             let _ = fs::remove_file(&self.temporary);
         }
         written?;
-        reach(Point::StateRenamed);
+        may_fail(Point::StateRenamed)?;
         self.sync_folder()?;
-        reach(Point::StateWriteAfter);
-        Ok(())
+        may_fail(Point::StateWriteAfter)
     }
 
     fn write_temporary(&self, state: &State) -> io::Result<()> {
@@ -48,8 +47,7 @@ impl StateFile {
             .open(&self.temporary)?;
         file.write_all(&serde_json::to_vec(state)?)?;
         file.sync_all()?;
-        reach(Point::StateSynced);
-        Ok(())
+        may_fail(Point::StateSynced)
     }
 
     /// Removes it if it is still this launcher's, and not that of a later deployment.
@@ -88,10 +86,10 @@ impl OwnFolder {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
             other => other.map(|()| true),
         };
-        reach(Point::OwnFolderBefore);
+        may_fail(Point::OwnFolderBefore)?;
         let made = Self { made: make(path)?.then(|| path.to_owned()) };
         make(&temporary_dir(path))?;
-        reach(Point::OwnFolderAfter);
+        may_fail(Point::OwnFolderAfter)?;
         Ok(made)
     }
 

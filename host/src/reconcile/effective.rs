@@ -125,13 +125,16 @@ pub struct Witnesses {
 /// The effective state of a workload.
 pub fn judge(recorded: Option<&StatusRecord>, witnesses: &Witnesses) -> Effective {
     let Some(record) = recorded else {
-        // A RunConfig alone: being created, or its creation was interrupted.
+        // A RunConfig alone: being created or removed, or that was interrupted.
         return if witnesses.operation_held || witnesses.life_held {
             fresh(EffectiveState::Starting, "")
         } else if matches!(&witnesses.evidence, Evidence::Has(seen) if seen.state == WorkloadState::Running) {
             fresh(EffectiveState::Unhealthy, "it runs, and nothing is recorded of it; stop it")
         } else {
-            fresh(EffectiveState::Interrupted, "its creation was interrupted; start or remove it")
+            fresh(
+                EffectiveState::Interrupted,
+                "its creation or its removal was interrupted; start or remove it",
+            )
         };
     };
     match record.phase {

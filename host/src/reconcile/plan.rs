@@ -9,7 +9,8 @@
 //! life held   running, starting   anything               in order: its supervisor tends it
 //!             nothing, stopped,   anything               none: its supervisor is ending
 //!             error
-//! life free   nothing             anything               start: its creation was interrupted; none: its import was
+//! life free   nothing             anything               none: whether its creation or its removal was interrupted (or
+//!                                                        its import) nobody knows, nor whether it was told to have failed
 //!             starting, wanted    anything               start: its start was interrupted
 //!             running, wanted     runs                   start: its proxy is gone. By policy `no` only a server
 //!                                                        with a port, which can be taken over; else stop
@@ -86,7 +87,7 @@ pub fn plan(
             // An import starts nothing, so whoever finishes it does not either.
             Action::Leave("its import was interrupted; finish it: import again, or start it".to_owned())
         } else {
-            Action::Start("its creation was interrupted")
+            Action::Leave("its creation or its removal was interrupted; start it, or remove it".to_owned())
         };
     };
     if record.uid != config.uid {

@@ -21,7 +21,7 @@ use rustix::io::Errno;
 use super::effect::{Effect, EffectError};
 use super::fault::ReadError;
 use super::id::{IdError, random_hex};
-use crate::failpoint::{Point, reach};
+use crate::failpoint::{self, Point};
 
 const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 const FOLDER_MODE: Mode = Mode::RWXU;
@@ -57,10 +57,8 @@ fn perform<T>(
     act: impl FnOnce() -> Result<T, io::Error>,
 ) -> Result<T, EffectError> {
     let (before, after) = effect.points();
-    reach(before);
-    let done = act().map_err(|source| EffectError { effect, path: path.to_owned(), source });
-    reach(after);
-    done
+    let done = failpoint::perform(before, after, act);
+    done.map_err(|source| EffectError { effect, path: path.to_owned(), source })
 }
 
 /// Makes a folder and what is missing above it, each durable and for the user alone. A folder that is there already
@@ -78,15 +76,28 @@ pub(super) fn make_folder(path: &Path) -> Result<(), EffectError> {
 }
 
 fn make_one_folder(path: &Path) -> Result<(), EffectError> {
-    let made = perform(Effect::MakeFolder, path, || match rustix::fs::mkdir(path, FOLDER_MODE) {
-        Ok(()) => Ok(rustix::fs::chmod(path, FOLDER_MODE).map(|()| true)?),
-        Err(Errno::EXIST) if path.is_dir() => Ok(false),
+    let mut made = false;
+    let done = perform(Effect::MakeFolder, path, || match rustix::fs::mkdir(path, FOLDER_MODE) {
+        Ok(()) => {
+            made = true;
+            Ok(rustix::fs::chmod(path, FOLDER_MODE)?)
+        }
+        Err(Errno::EXIST) if path.is_dir() => Ok(()),
         Err(errno) => Err(errno.into()),
-    })?;
+    });
+    if done.is_err() && made {
+        let _ = rustix::fs::rmdir(path);
+    }
+    done?;
     match path.parent() {
         Some(parent) if made => {
             let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-            perform(Effect::SyncFolder, parent, || File::open(parent)?.sync_all())
+            let synced = perform(Effect::SyncFolder, parent, || File::open(parent)?.sync_all());
+            if synced.is_err() {
+                // Found by the next one, it would be taken for a durable one. Whoever uses it already keeps it.
+                let _ = rustix::fs::rmdir(path);
+            }
+            synced
         }
         Some(_) | None => Ok(()),
     }
@@ -208,31 +219,51 @@ impl Folder {
     }
 
     /// Makes a file that must not be there: durable when this returns. Fails with "already there", and changes
-    /// nothing, if the name is taken by whatever it may be.
+    /// nothing, if the name is taken by whatever it may be. Whatever fails, the name is as free as it was: what is
+    /// reported not to be there must not be found by somebody else.
     pub(super) fn create(&self, temporary: &OsStr, file: &OsStr, bytes: &[u8]) -> Result<(), EffectError> {
-        self.write_temporary(temporary, bytes)?;
-        let linked = self.link(temporary, file);
-        // First the outcome, then the tidying: a name that was taken is not hidden by a failed unlink.
-        let tidied = self.unlink(temporary);
-        linked?;
-        tidied?;
-        self.sync()
+        let ours = self.write_temporary(temporary, bytes)?;
+        let made = self.link(temporary, file).and_then(|()| self.sync());
+        if made.is_err() && self.is(file, ours) {
+            self.put_back(temporary, file, None);
+        }
+        self.discard(temporary);
+        made
     }
 
-    /// Puts a file in the place of another: readers see the old bytes or the new ones.
-    pub(super) fn replace(&self, temporary: &OsStr, file: &OsStr, bytes: &[u8]) -> Result<(), EffectError> {
-        self.write_temporary(temporary, bytes)?;
-        let renamed = perform(Effect::Rename, &self.path_of(file), || {
-            Ok(rustix::fs::renameat(&self.descriptor, temporary, &self.descriptor, file)?)
-        });
-        if renamed.is_err() {
+    /// Puts a file in the place of one that has the bytes `old`, or of none: readers see the old bytes or the new ones.
+    /// Whatever fails, the old ones are there again, if the disk allows that.
+    pub(super) fn replace(
+        &self,
+        temporary: &OsStr,
+        file: &OsStr,
+        bytes: &[u8],
+        old: Option<&[u8]>,
+    ) -> Result<(), EffectError> {
+        let ours = self.write_temporary(temporary, bytes)?;
+        let replaced = self.rename(temporary, file).and_then(|()| self.sync());
+        if replaced.is_err() {
+            if self.is(file, ours) {
+                self.put_back(temporary, file, old);
+            }
             self.discard(temporary);
         }
-        renamed?;
-        self.sync()
+        replaced
     }
 
-    /// Removes a file, durably. That it is not there is as good.
+    /// After an effect that was performed and is reported failed: what was there before.
+    fn put_back(&self, temporary: &OsStr, file: &OsStr, old: Option<&[u8]>) {
+        let undone = match old {
+            None => self.unlink(file),
+            Some(old) => self.write_temporary(temporary, old).and_then(|_| self.rename(temporary, file)),
+        };
+        if let Err(error) = undone.and_then(|()| self.sync()) {
+            let path = self.path_of(file);
+            tracing::warn!(path = %path.display(), %error, "what could not be recorded may be on record");
+        }
+    }
+
+    /// Removes a file, durably. That it is not there is as good. Where it fails, it may be gone all the same.
     pub(super) fn remove(&self, file: &OsStr) -> Result<(), EffectError> {
         self.unlink(file)?;
         self.sync()
@@ -245,7 +276,8 @@ impl Folder {
         self.remove(file)
     }
 
-    fn write_temporary(&self, temporary: &OsStr, bytes: &[u8]) -> Result<(), EffectError> {
+    /// Makes a temporary, durable; which file it is.
+    fn write_temporary(&self, temporary: &OsStr, bytes: &[u8]) -> Result<FileIdentity, EffectError> {
         const FLAGS: OFlags = OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::CLOEXEC);
         let path = self.path_of(temporary);
         let mut file = perform(Effect::CreateFile, &path, || {
@@ -255,11 +287,23 @@ impl Folder {
             rustix::fs::fchmod(&file, FILE_MODE)?;
             file.write_all(bytes)
         })
-        .and_then(|()| perform(Effect::SyncFile, &path, || file.sync_all()));
+        .and_then(|()| perform(Effect::SyncFile, &path, || file.sync_all().and_then(|()| identity(&file))));
         if written.is_err() {
             self.discard(temporary);
         }
         written
+    }
+
+    /// Whether a name is this file's.
+    fn is(&self, file: &OsStr, ours: FileIdentity) -> bool {
+        let found = rustix::fs::statat(&self.descriptor, file, AtFlags::SYMLINK_NOFOLLOW);
+        found.is_ok_and(|found| (found.st_dev, found.st_ino) == ours)
+    }
+
+    fn rename(&self, from: &OsStr, to: &OsStr) -> Result<(), EffectError> {
+        perform(Effect::Rename, &self.path_of(to), || {
+            Ok(rustix::fs::renameat(&self.descriptor, from, &self.descriptor, to)?)
+        })
     }
 
     fn link(&self, from: &OsStr, to: &OsStr) -> Result<(), EffectError> {
@@ -287,6 +331,14 @@ impl Folder {
     fn sync(&self) -> Result<(), EffectError> {
         perform(Effect::SyncFolder, &self.path, || Ok(rustix::fs::fsync(&self.descriptor)?))
     }
+}
+
+/// Which file a name or a descriptor is of: device and inode.
+type FileIdentity = (u64, u64);
+
+fn identity(file: &File) -> io::Result<FileIdentity> {
+    let found = rustix::fs::fstat(file)?;
+    Ok((found.st_dev, found.st_ino))
 }
 
 /// A new name for a temporary of `stem`.

@@ -28,6 +28,7 @@ mod name;
 mod opaque;
 mod phase;
 mod record;
+mod removal;
 mod run_config;
 mod schema;
 mod state_dir;

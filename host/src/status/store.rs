@@ -130,7 +130,7 @@ impl Store {
         }
         after.validate().map_err(|source| StoreError::Invalid { name: name.clone(), source })?;
         let bytes = rewrite(name, &old, &before, &after);
-        self.replace(RecordKind::RunConfig, name, bytes)?;
+        self.replace(RecordKind::RunConfig, name, bytes, Some(&old))?;
         Ok(after)
     }
 
@@ -165,7 +165,7 @@ impl Store {
             Some((bytes, before)) => rewrite(name, bytes, before, &after),
             None => encode(&after),
         };
-        self.replace(RecordKind::Status, name, bytes)?;
+        self.replace(RecordKind::Status, name, bytes, old.as_ref().map(|(bytes, _)| bytes.as_slice()))?;
         Ok(after)
     }
 
@@ -341,11 +341,12 @@ impl Store {
         kind: RecordKind,
         name: &WorkloadName,
         bytes: serde_json::Result<Vec<u8>>,
+        old: Option<&[u8]>,
     ) -> Result<(), StoreError> {
         let bytes = bytes.map_err(|source| StoreError::NotJson { name: name.clone(), source })?;
         refuse_too_large(name, &bytes)?;
         let (folder, temporary) = self.open_to_write(kind, name)?;
-        Ok(folder.replace(&temporary, &file_name(name), &bytes)?)
+        Ok(folder.replace(&temporary, &file_name(name), &bytes, old)?)
     }
 
     /// The folder, swept, and a name for a temporary. Under the record lock.

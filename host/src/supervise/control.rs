@@ -6,7 +6,7 @@
 //! can be, so both ends reach it through a descriptor of its folder.
 use super::wire::SupervisorReport;
 use crate::error::{Error, ErrorKind};
-use crate::failpoint::{Point, reach};
+use crate::failpoint::{Point, may_fail, reach};
 use crate::status::{StateDir, WorkloadName};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -15,12 +15,13 @@ use std::{
     os::fd::AsRawFd,
     os::unix::fs::PermissionsExt,
     path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{UnixListener, UnixStream},
-    sync::{mpsc, oneshot},
+    sync::{Semaphore, mpsc, oneshot},
 };
 use tokio_util::task::TaskTracker;
 use wharf_sdk::Exit;
@@ -29,6 +30,8 @@ use wharf_sdk::Exit;
 const VERSION: u32 = 1;
 /// The longest line in either direction.
 const MAX_LINE_BYTES: u64 = 64 * 1024;
+/// So many connections are open at a time; further ones wait, and take no descriptor meanwhile.
+const CONNECTIONS_MAX: usize = 16;
 /// How long a client may take to say what it wants.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -121,22 +124,30 @@ impl Server {
         let place = ShortPath::of(state, name)?;
         // It gets its name once it is the user's alone and can be spoken to: commands wait for the name.
         let unnamed = place.path().with_extension("sock.new");
-        reach(Point::ControlBindBefore);
+        may_fail(Point::ControlBindBefore)?;
         match std::fs::remove_file(&unnamed) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
         let listener = UnixListener::bind(&unnamed)?;
-        reach(Point::ControlBound);
-        std::fs::set_permissions(&unnamed, Permissions::from_mode(0o600))?;
-        std::fs::rename(unnamed, place.path())?;
-        reach(Point::ControlBindAfter);
-        Ok(Self { place, listener })
+        let named = may_fail(Point::ControlBound)
+            .and_then(|()| std::fs::set_permissions(&unnamed, Permissions::from_mode(0o600)))
+            .and_then(|()| std::fs::rename(&unnamed, place.path()))
+            .and_then(|()| may_fail(Point::ControlBindAfter));
+        // Its life lock is this process' own, and so are both names.
+        let server = Self { place, listener };
+        if named.is_err() {
+            let _ = std::fs::remove_file(unnamed);
+        }
+        named.map(|()| server)
     }
 
     /// Takes requests, for ever; the tracker knows the connections that have not been answered.
     pub(super) async fn serve(self, requests: mpsc::Sender<Asked>, connections: TaskTracker) {
+        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         loop {
+            // A place first; the semaphore is never closed.
+            let Ok(place) = places.clone().acquire_owned().await else { return };
             let Ok((socket, _)) = self.listener.accept().await else {
                 // Out of descriptors, most likely: the next accept would fail at once again.
                 tokio::time::sleep(Duration::from_secs(1)).await;
@@ -147,6 +158,7 @@ impl Server {
                 if let Err(error) = answer(socket, requests).await {
                     tracing::debug!(%error, "a control connection broke");
                 }
+                drop(place);
             });
         }
     }

@@ -13,7 +13,6 @@ use std::{
     io::{self, BufRead, Write},
     os::unix::net::UnixStream,
     process::ExitCode,
-    sync::Mutex,
     time::Duration,
 };
 use tokio::{
@@ -41,6 +40,7 @@ pub fn run() -> ExitCode {
 
 fn detached() -> io::Result<()> {
     descriptors::close_inherited();
+    descriptors::raise_limit();
     // The terminal of the command that started it must not reach it, nor the signals that it blocked.
     let _ = rustix::process::setsid();
     SigSet::empty().thread_set_mask()?;
@@ -56,15 +56,20 @@ fn detached() -> io::Result<()> {
     reach(Point::TaskReadAfter);
     // Whatever becomes of the file: what this process starts is of its own version.
     task.config.executable = "/proc/self/exe".into();
-    start_log(&task)?;
+    start_log(&task);
     let operation =
         OperationLock::from_fd(&task.config.state(), &task.name, operation).map_err(io::Error::other)?;
     reach(Point::OperationInherited);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         // Signals that the caller ignored stay ignored in whatever is started, unless they are handled here.
-        let _handled =
-            (signal(SignalKind::child())?, signal(SignalKind::hangup())?, signal(SignalKind::pipe())?);
+        let _handled = (
+            signal(SignalKind::child())?,
+            signal(SignalKind::hangup())?,
+            signal(SignalKind::pipe())?,
+            // A log at its user's limit of a file's size (RLIMIT_FSIZE) is full, and no end of anything.
+            signal(SignalKind::from_raw(nix::libc::SIGXFSZ))?,
+        );
         let abandoned = abandoned(&socket, task.attended)?;
         let mut reporter = Lines::new(socket)?;
         let attendance = Attendance { foreground: false, abandoned };
@@ -98,13 +103,13 @@ fn abandoned(socket: &UnixStream, attended: bool) -> io::Result<Abandoned> {
     }))
 }
 
-fn start_log(task: &Task) -> io::Result<()> {
-    let log = RotatedLog::open(&log_path(&task.config.state(), &task.name))?;
-    let writer = Mutex::new(log);
+fn start_log(task: &Task) {
+    let log = RotatedLog::open(&log_path(&task.config.state(), &task.name));
     tracing_subscriber::fmt()
-        .with_writer(writer)
+        .with_writer(move || log.clone())
+        // It would tell of a log that cannot be written on stderr, which is the same file, and panic where that fails.
+        .log_internal_errors(false)
         .with_ansi(false)
         .with_env_filter(tracing_subscriber::EnvFilter::new(&task.config.log_level))
         .init();
-    Ok(())
 }

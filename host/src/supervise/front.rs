@@ -1,4 +1,5 @@
 //! The proxy in front of the workload, of either kind.
+use crate::descriptors::for_connections;
 use crate::error::chain;
 use crate::plugin::RawStream;
 use crate::proxy::{HttpProxy, Limits, ProxyOptions, StdioProxy, serve};
@@ -30,11 +31,17 @@ impl Front {
 
     /// Serves clients until it is cancelled.
     pub(super) async fn serve(self, listener: TcpListener, end: CancellationToken) {
-        let router = match &self {
-            Self::Stdio(proxy) => proxy.router(),
-            Self::Http(proxy) => proxy.router(),
+        // A connection to a server with a port takes another one to the server.
+        let (router, descriptors) = match &self {
+            Self::Stdio(proxy) => (proxy.router(), 1),
+            Self::Http(proxy) => (proxy.router(), 2),
         };
-        if let Err(error) = serve(listener, router, &Limits::default(), end).await {
+        let limits = Limits::default();
+        let connections = for_connections(limits.connections, descriptors);
+        if connections < limits.connections {
+            tracing::info!(connections, "few descriptors may be open, and so few connections");
+        }
+        if let Err(error) = serve(listener, router, &Limits { connections, ..limits }, end).await {
             tracing::error!(%error, "the proxy ended");
         }
     }

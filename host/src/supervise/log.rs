@@ -1,6 +1,7 @@
 //! The supervisor's own log: one file, rotated by size.
-use crate::failpoint::{Point, reach};
+use crate::failpoint::{self, Point, reach};
 use crate::status::{StateDir, WorkloadName};
+use jiff::Timestamp;
 use std::{
     fs::{File, OpenOptions},
     io::{self, Write},
@@ -27,74 +28,102 @@ pub(crate) fn clear_logs(state: &StateDir, name: &WorkloadName) {
     reach(Point::LogsClearBefore);
     for path in [proxy, workload] {
         for number in 0..=KEPT {
-            let _ = std::fs::remove_file(if number == 0 { path.clone() } else { aside(&path, number) });
+            let _ = std::fs::remove_file(numbered(&path, number));
         }
     }
     reach(Point::LogsClearAfter);
 }
 
-fn aside(path: &Path, number: u32) -> PathBuf {
+fn numbered(path: &Path, number: u32) -> PathBuf {
+    if number == 0 {
+        return path.to_owned();
+    }
     let mut name = path.to_owned().into_os_string();
     name.push(format!(".{number}"));
     PathBuf::from(name)
 }
 
-/// A writer that sets the file aside when it is full. A disk that is full loses records, and nothing else.
+/// A writer that sets the file aside when it is full. It never fails: what the disk does not take is lost, and the loss
+/// is told as soon as something can be written again. Who logs must not end by that.
 #[derive(Clone)]
 pub(super) struct RotatedLog(Arc<Mutex<Current>>);
 
 struct Current {
     path: PathBuf,
-    file: File,
-    bytes: u64,
+    /// None: it could not be opened; tried again with each record.
+    file: Option<File>,
+    lost_records: u64,
 }
 
 impl RotatedLog {
-    /// Opens the log to append to it.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let (file, bytes) = open(path)?;
-        Ok(Self(Arc::new(Mutex::new(Current { path: path.to_owned(), file, bytes }))))
+    /// Opens the log to append to it, or will.
+    pub(super) fn open(path: &Path) -> Self {
+        let file = open_file(path).ok();
+        Self(Arc::new(Mutex::new(Current { path: path.to_owned(), file, lost_records: 0 })))
     }
-}
-
-fn open(path: &Path) -> io::Result<(File, u64)> {
-    let file = open_file(path)?;
-    let bytes = file.metadata()?.len();
-    Ok((file, bytes))
 }
 
 /// The supervisor's log, made if it is not there: also for the command that starts it.
 pub(super) fn open_file(path: &Path) -> io::Result<File> {
-    reach(Point::ProxyLogOpenBefore);
-    let opened = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
-    reach(Point::ProxyLogOpenAfter);
-    opened
+    failpoint::perform(Point::ProxyLogOpenBefore, Point::ProxyLogOpenAfter, || {
+        OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+    })
 }
 
 impl Current {
-    fn rotate(&mut self) -> io::Result<()> {
-        reach(Point::ProxyLogAsideBefore);
-        let aside = |number| aside(&self.path, number);
-        for number in (1..KEPT).rev() {
-            let _ = std::fs::rename(aside(number), aside(number + 1));
+    fn take(&mut self, record: &[u8]) {
+        match self.write(record) {
+            Ok(()) => self.lost_records = 0,
+            Err(_) => self.lost_records = self.lost_records.saturating_add(1),
         }
-        std::fs::rename(&self.path, aside(1))?;
-        reach(Point::ProxyLogAsideAfter);
-        (self.file, self.bytes) = open(&self.path)?;
-        Ok(())
+    }
+
+    fn write(&mut self, record: &[u8]) -> io::Result<()> {
+        let mut file = match self.file.take() {
+            Some(file) => file,
+            None => open_file(&self.path)?,
+        };
+        let mut length = file.metadata()?.len();
+        if length >= MAX_BYTES {
+            // A rotation that fails leaves the file as it is; the next record tries again.
+            if let Ok(next) = self.rotate() {
+                (file, length) = (next, 0);
+            }
+        }
+        let notice = match self.lost_records {
+            0 => String::new(),
+            lost => format!(
+                "{:.6} wharf: {lost} records are lost, the log could not be written\n",
+                Timestamp::now()
+            ),
+        };
+        let written = file.write_all(notice.as_bytes()).and_then(|()| file.write_all(record));
+        if written.is_err() {
+            // Half a record would be the beginning of the next one; cutting needs no room.
+            let _ = file.set_len(length);
+        }
+        self.file = Some(file);
+        written
+    }
+
+    fn rotate(&self) -> io::Result<File> {
+        failpoint::may_fail(Point::ProxyLogAsideBefore)?;
+        for number in (0..KEPT).rev() {
+            // Where an earlier attempt got no further, there is nothing under the first name.
+            match std::fs::rename(numbered(&self.path, number), numbered(&self.path, number + 1)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        failpoint::may_fail(Point::ProxyLogAsideAfter)?;
+        open_file(&self.path)
     }
 }
 
 impl Write for RotatedLog {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if current.bytes >= MAX_BYTES {
-            // A rotation that fails leaves the file as it is; the next record tries again.
-            let _ = current.rotate();
-        }
-        let written = current.file.write(bytes)?;
-        current.bytes += written as u64;
-        Ok(written)
+    fn write(&mut self, record: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take(record);
+        Ok(record.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -110,7 +139,7 @@ mod tests {
     fn a_full_log_is_set_aside_and_few_are_kept() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.proxy.log");
-        let mut log = RotatedLog::open(&path).unwrap();
+        let mut log = RotatedLog::open(&path);
         let chunk = vec![b'x'; 1024 * 1024];
         for _ in 0..45 {
             log.write_all(&chunk).unwrap();
@@ -120,5 +149,32 @@ mod tests {
         names.sort();
         assert_eq!(names, ["x.proxy.log", "x.proxy.log.1", "x.proxy.log.2"]);
         assert!(std::fs::metadata(&path).unwrap().len() <= MAX_BYTES);
+    }
+    #[test]
+    fn what_the_disk_does_not_take_is_counted_and_nobody_fails() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.proxy.log");
+        std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+        let mut log = RotatedLog::open(&path);
+        for _ in 0..3 {
+            log.write_all(b"lost\n").unwrap();
+        }
+        std::fs::remove_file(&path).unwrap();
+        log.0.lock().unwrap().file = None;
+        log.write_all(b"kept\n").unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(" wharf: 3 records are lost") && text.ends_with("\nkept\n"), "{text}");
+    }
+
+    #[test]
+    fn a_rotation_that_got_half_way_is_finished_by_the_next_record() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.proxy.log");
+        let mut log = RotatedLog::open(&path);
+        log.write_all(&vec![b'x'; 11 * 1024 * 1024]).unwrap();
+        // Set aside, and the next file could not be opened.
+        std::fs::rename(&path, dir.path().join("x.proxy.log.1")).unwrap();
+        log.write_all(b"next\n").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"next\n");
     }
 }

@@ -6,6 +6,7 @@ use super::port::{bind, free_port};
 use super::report::{Reporter, heard, pass_on};
 use super::watch::Watch;
 use super::wire::{Mode, Task};
+use crate::descriptors;
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint::{Point, reach};
 use crate::plugin::{EventListener, Plugins};
@@ -215,7 +216,9 @@ async fn prepare(task: &Task, listener: EventListener) -> Result<Deployment> {
         return Err(Error::new(ErrorKind::Conflict, format!("'{}' is another workload by now", task.name)));
     }
     let host_id = store.make_host_id()?.to_string();
-    let plugins = Plugins::new(config.connect_options(&host_id)).listened_to_by(listener);
+    let mut options = config.connect_options(&host_id);
+    options.launcher.extend(descriptors::launcher_argument());
+    let plugins = Plugins::new(options).listened_to_by(listener);
     let client = connect_owner(&plugins, &run).await?;
     let target_port = match (run.transport, run.target_port) {
         (Transport::Stdio, _) => 0,
@@ -328,10 +331,14 @@ async fn give_up(
         None => Ok(()),
     };
     let cleared = match removed {
-        Ok(()) if is_dropped => store
-            .remove_status(&task.name, &task.uid)
-            .and_then(|()| store.remove_run_config(&task.name, &task.uid))
-            .map_err(Error::from),
+        Ok(()) if is_dropped => {
+            let points = [Point::StatusRemoved, Point::RunConfigRemoved];
+            store.remove_records(&task.name, &task.uid, points).map_err(|removal| {
+                // What is told to have failed is not to be taken for a start that was interrupted, if it stays.
+                let _: Result<()> = record_failure(&store, task, &error);
+                Error::from(removal)
+            })
+        }
         // An owner that went away meanwhile says nothing about the workload: its start was interrupted, and goes on
         // with the next command.
         _ if !is_dropped && error.kind == ErrorKind::Owner => Ok(()),

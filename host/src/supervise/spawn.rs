@@ -1,7 +1,7 @@
 //! The command's side of a supervisor's start.
 use super::detached::SUPERVISOR_ARGUMENT;
 use super::wire::{Ended, Line, Progress, Task};
-use crate::failpoint::{Point, reach};
+use crate::failpoint::{Point, may_fail, reach};
 use crate::status::StateDir;
 use std::{io, os::fd::OwnedFd, os::unix::net::UnixStream, process::Stdio};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -20,8 +20,14 @@ pub async fn spawn(task: &Task, operation: OwnedFd) -> io::Result<Supervisor> {
     let (ours, theirs) = UnixStream::pair()?;
     ours.set_nonblocking(true)?;
     let state = task.config.state();
-    let log = open_log(&state, task)?;
-    reach(Point::SupervisorSpawnBefore);
+    let log = open_log(&state, task).map_or_else(
+        |error| {
+            tracing::warn!(name = %task.name, %error, "the supervisor's log cannot be opened");
+            Stdio::null()
+        },
+        Stdio::from,
+    );
+    may_fail(Point::SupervisorSpawnBefore)?;
     std::process::Command::new(&task.config.executable)
         .arg(SUPERVISOR_ARGUMENT)
         .arg(task.name.as_str())
@@ -31,9 +37,9 @@ pub async fn spawn(task: &Task, operation: OwnedFd) -> io::Result<Supervisor> {
         .env_remove(wharf_sdk::launch::HOST_VARIABLE)
         .stdin(Stdio::from(operation))
         .stdout(Stdio::from(OwnedFd::from(theirs)))
-        .stderr(Stdio::from(log))
+        .stderr(log)
         .spawn()?;
-    reach(Point::SupervisorSpawnAfter);
+    may_fail(Point::SupervisorSpawnAfter)?;
     let mut socket = tokio::net::UnixStream::from_std(ours)?;
     let mut text = serde_json::to_vec(task)?;
     text.push(b'\n');

@@ -84,11 +84,14 @@ impl Manager {
     /// The first status record; where it cannot be written there is no workload.
     pub(super) fn record_first(&self, run: &RunConfig, record: StatusRecord) -> Result<()> {
         let written = self.store().update_status::<StoreError>(&run.name, &run.uid, |_| Ok(record));
-        if let Err(error) = written {
-            self.store().remove_run_config(&run.name, &run.uid)?;
-            return Err(error.into());
-        }
-        Ok(())
+        let Err(error) = written else { return Ok(()) };
+        let points = [Point::StatusRemoved, Point::RunConfigRemoved];
+        let error = Error::from(error);
+        Err(match self.store().remove_records(&run.name, &run.uid, points) {
+            Ok(()) => error,
+            Err(stays) => error
+                .hint(format!("what was left could not be cleared up ({stays}); run: wharf rm {}", run.name)),
+        })
     }
 
     fn surroundings(&self) -> Surroundings<'_> {

@@ -55,21 +55,39 @@ impl Manager {
         if let Err(error) = control::clear(self.store().state(), name) {
             tracing::warn!(%name, %error, "the control socket of a dead supervisor stays");
         }
-        let mut set_aside = Vec::new();
-        match &record {
-            Found::Nothing => {}
-            Found::Readable(record) => self.store().remove_status(name, &record.uid)?,
-            Found::Corrupt => set_aside.push(self.store().quarantine(RecordKind::Status, &operation)?),
-        }
-        reach(Point::StatusForgotten);
-        match &run {
-            Found::Nothing => {}
-            Found::Readable(run) => self.store().remove_run_config(name, &run.uid)?,
-            Found::Corrupt => set_aside.push(self.store().quarantine(RecordKind::RunConfig, &operation)?),
-        }
-        reach(Point::RunConfigForgotten);
+        let set_aside = self.drop_records(&operation, &run, &record)?;
         let left_behind = self.left_behind(&run, &record).await;
         Ok(Forgotten { name: name.to_string(), left_behind, set_aside })
+    }
+
+    /// Drops whatever records there are; where corrupt ones are now.
+    fn drop_records(
+        &self,
+        operation: &OperationLock,
+        run: &Found<RunConfig>,
+        record: &Found<StatusRecord>,
+    ) -> Result<Vec<PathBuf>> {
+        let (name, store) = (operation.name(), self.store());
+        let mut set_aside = Vec::new();
+        if let (Found::Readable(run), Found::Readable(record)) = (run, record)
+            && run.uid == record.uid
+        {
+            store.remove_records(name, &run.uid, [Point::StatusForgotten, Point::RunConfigForgotten])?;
+            return Ok(set_aside);
+        }
+        match record {
+            Found::Nothing => {}
+            Found::Readable(record) => store.remove_status(name, &record.uid)?,
+            Found::Corrupt => set_aside.push(store.quarantine(RecordKind::Status, operation)?),
+        }
+        reach(Point::StatusForgotten);
+        match run {
+            Found::Nothing => {}
+            Found::Readable(run) => store.remove_run_config(name, &run.uid)?,
+            Found::Corrupt => set_aside.push(store.quarantine(RecordKind::RunConfig, operation)?),
+        }
+        reach(Point::RunConfigForgotten);
+        Ok(set_aside)
     }
 
     /// Both records of a name, one of which must be there, and none of which may be beyond this version.

@@ -75,10 +75,14 @@ impl Manager {
         if let Err(error) = control::clear(self.store().state(), &run.name) {
             tracing::warn!(name = %run.name, %error, "the control socket of a dead supervisor stays");
         }
-        self.store().remove_status(&run.name, &run.uid)?;
-        reach(Point::StatusRemoved);
-        self.store().remove_run_config(&run.name, &run.uid)?;
-        reach(Point::RunConfigRemoved);
-        Ok(())
+        let points = [Point::StatusRemoved, Point::RunConfigRemoved];
+        let removed = self.store().remove_records(&run.name, &run.uid, points);
+        removed.map_err(|error| {
+            if !self.is_gone(&run.name) {
+                return error.into();
+            }
+            let done = format!("'{}' was removed, and may be back after a crash of this machine", run.name);
+            Error::from(error).while_doing(done)
+        })
     }
 }

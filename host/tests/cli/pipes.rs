@@ -1,6 +1,7 @@
 //! Output that nobody reads, and output that cannot be written.
 use crate::harness::World;
 use std::fs::OpenOptions;
+use std::io::Write;
 use std::process::Stdio;
 
 #[test]
@@ -46,4 +47,44 @@ fn a_full_disk_is_an_error() {
     -- stderr --
     error: the output cannot be written: No space left on device (os error 28)
     "#);
+}
+
+#[test]
+fn a_result_that_cannot_be_written_is_no_success() {
+    let world = World::new();
+    world.record("time");
+    std::fs::create_dir_all(world.path("state/logs")).unwrap();
+    for name in ["time.log", "time.proxy.log"] {
+        let log = OpenOptions::new().create(true).append(true).open(world.path("state/logs").join(name));
+        log.and_then(|mut log| log.write_all(b"a line\n")).unwrap();
+    }
+    for arguments in [
+        &["--help"][..],
+        &["run", "--help"],
+        &["--version"],
+        &["list", "--all"],
+        &["list", "--all", "--format", "json"],
+        &["list", "--all", "--watch"],
+        &["status", "time"],
+        &["logs", "--proxy", "time"],
+        &["logs", "--proxy", "--follow", "time"],
+        &["export", "time"],
+        &["completion", "bash"],
+        &["runtime", "test", "--list"],
+    ] {
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = world.command(arguments).stdout(full).stderr(Stdio::piped()).output().unwrap();
+        let said = world.told(&output);
+        assert!(said.starts_with("exit code 1\n") && said.contains("No space left"), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn a_failure_is_one_even_if_nobody_reads_of_it() {
+    let world = World::new();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = world.command(&["stop", "aa", "--format", "json"]).stdout(writer).output().unwrap();
+    let said = world.told(&output);
+    assert!(said.starts_with("exit code 3\n"), "{said}");
 }

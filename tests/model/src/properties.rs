@@ -75,8 +75,10 @@ fn agrees(state: &State, name: usize) -> bool {
     let Some(config) = place.config else {
         return free && place.status.is_none() && place.resources.is_empty() && place.life.is_none();
     };
-    let Some(record) = place.status.filter(|status| status.uid == config.uid) else { return false };
     let (runs, lives) = (place.runs(config), place.life.is_some());
+    // Left of a creation or a removal that was interrupted, for a command to start or to remove.
+    let Some(status) = place.status else { return free && !runs && !lives };
+    let Some(record) = Some(status).filter(|status| status.uid == config.uid) else { return false };
     free && match record.phase {
         Phase::Running => runs && lives && record.wanted,
         Phase::Stopped => !runs && !lives && !record.wanted,

@@ -150,7 +150,9 @@ fn planned(mine: &mut Process, rules: &Rules) -> At {
         Some(Record { phase: Phase::Running, .. }) if mine.supervised => return At::Release,
         Some(Record { phase: Phase::Removing, .. }) => mine.command = Command::Remove,
         Some(Record { wanted: false, .. }) => mine.command = Command::Stop,
-        Some(_) | None => mine.command = Command::Start,
+        // Whether its creation or its removal was interrupted nobody knows.
+        None => return At::Release,
+        Some(_) => mine.command = Command::Start,
     }
     At::Read
 }

@@ -77,7 +77,7 @@ fn releases_have_no_failpoints() {
 
 /// Where it is tried, and what was found out.
 #[derive(Default)]
-struct Trial {
+pub(super) struct Trial {
     /// The real engines; without any it is tried on the others.
     engines: Engines,
     faults: Mutex<Vec<String>>,
@@ -94,8 +94,8 @@ impl Trial {
         let found = Mutex::new(BTreeSet::new());
         self.each(&wanted, |labs, number, &(kind, act)| {
             let lab = labs.entry(kind).or_insert_with(|| Lab::new(kind, &self.engines));
-            let kills = lab.kills(act).unwrap_or_else(|fault| panic!("{number} {kind:?} {act:?}: {fault}"));
-            found.lock().unwrap().extend(kills.into_iter().map(|kill| Scenario { kind, act, kill }));
+            let kills = lab.reached(act).unwrap_or_else(|fault| panic!("{number} {kind:?} {act:?}: {fault}"));
+            found.lock().unwrap().extend(kills.into_keys().map(|kill| Scenario { kind, act, kill }));
         });
         found.into_inner().unwrap().into_iter().collect()
     }
@@ -109,7 +109,7 @@ impl Trial {
     }
 
     /// Does something with each of these, on several hosts at a time.
-    fn each<T: Sync>(&self, all: &[T], work: impl Fn(&mut BTreeMap<Kind, Lab>, usize, &T) + Sync) {
+    pub(super) fn each<T: Sync>(&self, all: &[T], work: impl Fn(&mut BTreeMap<Kind, Lab>, usize, &T) + Sync) {
         let next = AtomicUsize::new(0);
         std::thread::scope(|scope| {
             for _ in 0..self.hosts() {

@@ -215,8 +215,8 @@ impl Lab {
         Ok(())
     }
 
-    /// Where the processes of a command can be killed.
-    pub(super) fn kills(&self, act: Act) -> Result<BTreeSet<Kill>, String> {
+    /// Where the processes of a command can be killed, and whether an effect can fail there.
+    pub(super) fn reached(&self, act: Act) -> Result<BTreeMap<Kill, bool>, String> {
         self.clear_trace();
         self.prepare(act, None)?;
         let before = self.trace();
@@ -233,19 +233,20 @@ impl Lab {
             self.remove_orphans()?;
         }
         self.await_nothing_runs()?;
-        let mut kills = BTreeSet::new();
+        let mut kills = BTreeMap::new();
         for line in trace[before.len()..].lines() {
             let words: Vec<_> = line.split(' ').collect();
-            let [role, pid, point, nth] = words[..] else { panic!("{line}") };
-            kills.insert(Kill {
+            let [role, pid, point, nth, ref can_fail @ ..] = words[..] else { panic!("{line}") };
+            let kill = Kill {
                 role: role.to_owned(),
                 point: point.to_owned(),
                 nth: nth.parse().unwrap(),
                 // One of an earlier command has become its server; in its namespace each has the same pid.
                 was_there: role != "stage" && earlier.contains(pid),
-            });
+            };
+            kills.insert(kill, !can_fail.is_empty());
         }
-        kills.retain(|kill| act.can_have(kill));
+        kills.retain(|kill, _| act.can_have(kill));
         Ok(kills)
     }
 

@@ -1,5 +1,5 @@
 //! `kill -9` at every named point between two effects, by enumeration and then at random: demonstration 6 of the
-//! ownership contract.
+//! ownership contract. And every effect that can fail, failing ([`faults`]).
 //!
 //! A [`lab::Lab`] is one host with one workload, on the process runtime, on the scripted one with bystanders on the
 //! others, or on Docker or Podman beside a process. An [`act::Act`] is a command with what is there before it. A
@@ -10,6 +10,7 @@ mod act;
 mod beside;
 mod check;
 mod enumeration;
+mod faults;
 mod kill;
 mod lab;
 mod next;

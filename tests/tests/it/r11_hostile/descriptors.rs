@@ -1,7 +1,6 @@
 //! Too few descriptors: what cannot be opened says nothing about a workload.
-use super::tools::contents;
+use super::tools::{contents, limited};
 use serde_json::Value;
-use std::process::{Command, Stdio};
 use wharf_tests::engine::SideBySide;
 use wharf_tests::host::{Host, Said};
 
@@ -10,13 +9,7 @@ const ENOUGH: u32 = 48;
 
 /// A command that may have so many files open.
 fn with_descriptors(host: &Host, limit: u32, args: &[&str]) -> Said {
-    let like = host.command(args);
-    let environment = like.get_envs().filter_map(|(name, value)| Some((name, value?)));
-    let mut command = Command::new("sh");
-    command.args(["-c", &format!("ulimit -n {limit} && exec \"$@\""), "sh"]);
-    command.arg(like.get_program()).args(like.get_args());
-    command.env_clear().envs(environment).current_dir(host.work()).stdin(Stdio::null());
-    Said::of(&command.output().unwrap())
+    limited(host, &format!("ulimit -n {limit}"), args)
 }
 
 /// The records, without what is no record: a log may grow.

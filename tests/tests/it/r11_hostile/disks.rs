@@ -1,10 +1,6 @@
 //! Disks that are full or read-only: the state directory's, and the data directory's.
-use super::tools::{Mounted, contents, status};
-use std::{
-    fs::{self, File},
-    io::Write,
-    path::Path,
-};
+use super::tools::{Mounted, contents, fill, remove_filler, status};
+use std::fs;
 use wharf_tests::host::{Host, demo_server, eventually, runs};
 
 #[test]
@@ -30,7 +26,7 @@ fn r11_a_full_disk_keeps_nobody_from_listing_and_stopping() {
     eventually("it was stopped", || !runs(supervisor));
     assert_eq!(fs::read(state.join("statuses/demo.json")).unwrap(), before, "the record is the old one");
     host.list();
-    fs::remove_file(state.join(FILLER)).unwrap();
+    remove_filler(&state);
     host.ok(&["stop", "demo"]);
     assert_eq!(status(&host, "demo"), "stopped");
     host.ok(&["start", "demo"]);
@@ -64,15 +60,6 @@ fn r05_a_read_only_state_directory_can_be_read_and_is_not_changed() {
     host.assert_nothing_runs();
 }
 
-const FILLER: &str = "filler";
-
-/// Leaves not one byte free.
-fn fill(folder: &Path) {
-    let mut file = File::create(folder.join(FILLER)).unwrap();
-    while file.write_all(&[0; 4096]).is_ok() {}
-    while file.write_all(&[0]).is_ok() {}
-}
-
 #[test]
 fn r11_a_full_disk_of_the_runtimes_data_keeps_nobody_from_listing_and_stopping() {
     let host = Host::new();
@@ -92,7 +79,7 @@ fn r11_a_full_disk_of_the_runtimes_data_keeps_nobody_from_listing_and_stopping()
     let said = host.wharf(&["start", "demo"]);
     assert!(said.code != 0 && said.stderr.contains("No space left"), "{said:?}");
     host.list();
-    fs::remove_file(data.join(FILLER)).unwrap();
+    remove_filler(&data);
     host.ok(&["start", "demo"]);
     assert_eq!(status(&host, "demo"), "running");
     host.ok(&["rm", "demo"]);

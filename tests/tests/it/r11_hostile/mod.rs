@@ -4,6 +4,8 @@ mod clocks;
 mod descriptors;
 mod disks;
 mod files;
+mod flood;
+mod logs;
 mod reboots;
 mod tools;
 mod users;

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
-use wharf_tests::host::Host;
+use wharf_tests::host::{Host, Said};
 
 /// Something mounted, until this is dropped.
 pub(super) struct Mounted(PathBuf);
@@ -55,4 +55,29 @@ pub(super) fn write(path: &Path, text: &[u8]) {
 
 pub(super) fn status(host: &Host, name: &str) -> String {
     host.row(name).unwrap()["status"].as_str().unwrap().to_owned()
+}
+
+const FILLER: &str = "filler";
+
+/// Leaves not one byte free.
+pub(super) fn fill(folder: &Path) {
+    let mut file = File::create(folder.join(FILLER)).unwrap();
+    while file.write_all(&[0; 4096]).is_ok() {}
+    while file.write_all(&[0]).is_ok() {}
+}
+
+/// Gives the room back.
+pub(super) fn remove_filler(folder: &Path) {
+    fs::remove_file(folder.join(FILLER)).unwrap();
+}
+
+/// Runs a command under a limit that a shell sets.
+pub(super) fn limited(host: &Host, limit: &str, args: &[&str]) -> Said {
+    let like = host.command(args);
+    let environment = like.get_envs().filter_map(|(name, value)| Some((name, value?)));
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("{limit} && exec \"$@\""), "sh"]);
+    command.arg(like.get_program()).args(like.get_args());
+    command.env_clear().envs(environment).current_dir(host.work()).stdin(Stdio::null());
+    Said::of(&command.output().unwrap())
 }
