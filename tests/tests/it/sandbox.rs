@@ -2,6 +2,7 @@
 mod bare;
 mod caches;
 mod limits;
+mod modes;
 mod told;
 
 use std::{
