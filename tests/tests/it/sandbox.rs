@@ -1,6 +1,7 @@
 //! A workload tries to get out, as root's and as an ordinary user's.
 mod bare;
 mod caches;
+mod clearing;
 mod limits;
 mod modes;
 mod told;
