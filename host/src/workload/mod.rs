@@ -4,6 +4,7 @@
 //! the operation lock of its workload, changes records through the store alone, and goes to the owner or fails
 //! loudly (R08). It must not print, and must not know any particular runtime.
 mod adopt;
+mod attended;
 mod create;
 mod forget;
 mod import;
@@ -27,6 +28,7 @@ mod view;
 mod watch;
 
 pub use adopt::{Adopted, Adoption};
+pub use attended::Attendant;
 pub use forget::Forgotten;
 pub use import_report::{Import, ImportResult};
 pub use list::ListOptions;
