@@ -37,6 +37,9 @@ pub struct Config {
     /// Where ToolHive keeps its own state; never written to.
     #[serde(default)]
     pub toolhive: toolhive::Folders,
+    /// Whether this process' environment carries the marks of a workload, inside which it then is.
+    #[serde(skip)]
+    pub is_marked: bool,
 }
 
 /// `config.json`.

@@ -12,6 +12,7 @@ mod import_report;
 mod list;
 mod logs;
 mod manager;
+mod nesting;
 mod orphan;
 mod owner;
 mod reconcile;

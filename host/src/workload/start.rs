@@ -28,6 +28,7 @@ impl Manager {
         wait: bool,
         progress: &mut dyn Progress,
     ) -> Result<Started> {
+        self.refuse_nesting()?;
         self.run_config(name)?;
         let operation = self.lock(name).await?;
         self.start_locked(name, operation, wait, progress).await
@@ -41,6 +42,7 @@ impl Manager {
         wait: bool,
         progress: &mut dyn Progress,
     ) -> Result<Started> {
+        self.refuse_nesting()?;
         self.run_config(name)?;
         let operation = self.lock(name).await?;
         // It is wanted all the while: a restart that is cut short is finished by whoever comes next.

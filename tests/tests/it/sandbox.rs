@@ -4,6 +4,7 @@ mod caches;
 mod clearing;
 mod limits;
 mod modes;
+mod nesting;
 mod told;
 
 use std::{
