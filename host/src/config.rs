@@ -37,6 +37,9 @@ pub struct Config {
     pub settings: Settings,
     /// SHA-256 digests of libraries, by file name.
     pub pins: BTreeMap<String, String>,
+    /// Whether this process' environment carries the marks of a workload, inside which it then is.
+    #[serde(skip)]
+    pub is_marked: bool,
 }
 
 /// `config.json`.

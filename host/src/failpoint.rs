@@ -135,8 +135,6 @@ points! {
     ReportAfter = "report.after",
     StopHeard = "stop.heard",
     StopDone = "stop.done",
-    AdoptedKillBefore = "adopted-kill.before",
-    AdoptedKillAfter = "adopted-kill.after",
     SupervisorEnds = "supervisor.ends",
     GiveUpBefore = "give-up.before",
     GiveUpAfter = "give-up.after",

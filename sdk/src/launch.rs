@@ -19,8 +19,10 @@
 //! the launcher ends and nothing has run; after it, a workload with `survives` goes on, any other one is ended.
 //! SIGTERM to the launcher asks the workload to end, SIGINT kills all of it at once. How it ended stays in the state
 //! file, for whoever comes later.
+mod groups;
 mod sandbox;
 
+pub use groups::groups_within;
 pub use sandbox::{Limits, NAMESPACES, Network, Sandbox};
 
 use crate::{Confinement, Measure};

@@ -1,9 +1,9 @@
 //! `doctor`: tries what workloads need, and says what to do about what is missing.
 use super::console::{Console, Format};
-use super::doctor_state;
 use super::escape;
 use super::failure::{DONE, Outcome, ended};
 use super::runtime::{attempt, names};
+use super::{doctor_apparmor, doctor_state};
 use clap::Args;
 use futures_util::future::join_all;
 use serde::Serialize;
@@ -93,6 +93,7 @@ impl Doctor {
         let runtimes = runtimes(plugins).await;
         let runs = runtimes.iter().any(|finding| finding.result == Verdict::Ok);
         checks.extend(runtimes);
+        checks.extend(doctor_apparmor::examine());
         checks.extend(orphans(manager).await);
         checks.extend(tools(&config.search_path));
         self.print(&Diagnosis { ok: is_usable && runs, checks }, console)

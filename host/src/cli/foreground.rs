@@ -1,13 +1,11 @@
-//! `run --foreground`: this process is the supervisor, and its end the workload's.
+//! `run --foreground`: this process stays, and its end is the workload's.
 use super::console::{Console, Format};
 use super::failure::{DONE, Failure, Outcome};
 use super::progress::Steps;
 use super::run::say_ready;
 use std::sync::Arc;
-use wharf::error::{Error, ErrorKind};
-use wharf::status::{Phase, RunConfig};
-use wharf::supervise::{Attendance, Mode, Progress, Reporter, Task, supervise};
-use wharf::workload::{Manager, RunRequest, Started};
+use wharf::supervise::Progress;
+use wharf::workload::{Attendant, Manager, RunRequest, Started};
 
 pub(super) async fn run(
     manager: &Manager,
@@ -16,51 +14,40 @@ pub(super) async fn run(
     quiet: bool,
     format: Format,
 ) -> Outcome {
-    let (run, operation) = manager.create(request).await?;
-    let task = Task {
-        config: manager.config().clone(),
-        name: run.name.clone(),
-        uid: run.uid.clone(),
-        mode: Mode::Create,
-        attended: true,
-    };
     let steps = Some(Steps::new(console, quiet, ""));
-    let mut told = Told { run, console: console.clone(), quiet, format, steps };
-    supervise(&task, operation, &mut told, Attendance::foreground()).await?;
-    match manager.store().read_status(&task.name) {
-        Ok(record) if record.uid == task.uid && record.phase == Phase::Error => {
-            let message = format!("'{}' failed: {}", task.name, record.status_context);
-            Err(Error::new(ErrorKind::Runtime, message).hint(format!("see: wharf logs {}", task.name)).into())
-        }
-        // Somebody removed it, or it ended as it should.
-        _ => Ok(DONE),
-    }
+    let mut told = Told { console: console.clone(), quiet, format, steps };
+    manager.run_in_foreground(request, &mut told).await?;
+    Ok(DONE)
 }
 
-/// Tells the user what a detached supervisor tells the command that started it.
+/// Tells the user what a command says that does not stay.
 struct Told {
-    run: RunConfig,
     console: Arc<Console>,
     quiet: bool,
     format: Format,
     steps: Option<Steps>,
 }
 
-impl Reporter for Told {
-    fn progress(&mut self, message: &str, amount: Option<(u64, u64)>) {
-        match (&mut self.steps, amount) {
-            (Some(steps), None) => steps.step(message),
-            (Some(steps), Some((done, total))) => steps.amount(message, done, total),
-            (None, _) => {}
+impl Progress for Told {
+    fn step(&mut self, message: &str) {
+        if let Some(steps) = &mut self.steps {
+            steps.step(message);
         }
     }
 
-    fn ready(&mut self, port: u16) {
+    fn amount(&mut self, message: &str, done: u64, total: u64) {
+        if let Some(steps) = &mut self.steps {
+            steps.amount(message, done, total);
+        }
+    }
+}
+
+impl Attendant for Told {
+    fn ready(&mut self, started: &Started) {
         self.steps = None;
-        let started = Started::ready(&self.run, port);
         // That nobody reads it is no reason to end a workload that runs.
         let printed = match self.format {
-            Format::Json => self.console.json(&started),
+            Format::Json => self.console.json(started),
             Format::Text => self.console.line(&started.url),
         };
         if let Some(error) = printed

@@ -15,6 +15,7 @@ mod app;
 mod completion;
 mod console;
 mod doctor;
+mod doctor_apparmor;
 mod doctor_state;
 mod escape;
 mod export;

@@ -9,6 +9,7 @@ use wharf::config::{Config, PINS_FILE, SETTINGS_FILE, Settings, SettingsError, r
 use wharf::error::{Error, ErrorKind, Result};
 use wharf::plugin::PluginDir;
 use wharf::toolhive::Folders;
+use wharf_sdk::launch::UID_VARIABLE;
 
 /// Where plugins of the system are.
 const SYSTEM_PLUGIN_DIRS: [&str; 2] = ["/usr/local/lib/wharf/plugins", "/usr/lib/wharf/plugins"];
@@ -127,6 +128,7 @@ impl WorldOptions {
             log_level: self.log_level()?.unwrap_or(LogLevel::Info).as_str().to_owned(),
             settings,
             pins,
+            is_marked: std::env::var_os(UID_VARIABLE).is_some(),
         })
     }
 

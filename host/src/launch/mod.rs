@@ -12,7 +12,9 @@
 //! The workload's process exists, and is recorded durably, before it may execute the program: stage two waits for the
 //! word. It dies with the launcher (`PR_SET_PDEATHSIG`; both have one thread, so "parent" is not some pool's thread),
 //! and the launcher does not end before every descendant has been reaped (it is a child subreaper, so even a process
-//! that made itself a daemon comes back to it).
+//! that made itself a daemon comes back to it). A launcher that is killed leaves the workload's first process, if that has
+//! undone the tie, and its other ones, where no namespace ends with it: whoever waits for the workload ends them by their
+//! marks.
 //!
 //! Invariants: no process is signalled but the launcher's own children that it has not reaped yet; a full disk, a slow
 //! disk or a peer that does not read never holds the workload up; every buffer has a bound. It must not know what a
@@ -32,7 +34,6 @@ mod sandbox;
 mod stage;
 mod state;
 
-pub(crate) use children::end_adopted;
 pub use exec::run_exec;
 pub use init::run_init;
 pub use launcher::run_launcher;

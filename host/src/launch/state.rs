@@ -1,11 +1,14 @@
 //! The state file: what is known of a workload by whoever comes later.
 use crate::failpoint::{Point, may_fail, reach};
-use rustix::fs::OFlags;
+use rustix::fs::{Mode, OFlags};
 use std::{
     ffi::OsString,
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::{
+        fd::AsRawFd,
+        unix::fs::{DirBuilderExt, OpenOptionsExt},
+    },
     path::{Path, PathBuf},
 };
 use wharf_sdk::launch::{State, temporary_dir};
@@ -80,10 +83,18 @@ pub(super) struct OwnFolder {
 }
 
 impl OwnFolder {
-    /// Makes it and the one for temporary files, for their user alone. What is there is of an earlier deployment.
+    /// Makes it and the one for temporary files, for their user alone. What is there is of an earlier deployment, whose
+    /// workload may have taken its rights away or have put something else in its place.
     pub(super) fn make(path: &Path) -> io::Result<Self> {
-        let make = |path: &Path| match DirBuilder::new().mode(0o700).create(path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        let create = |path: &Path| DirBuilder::new().mode(0o700).create(path);
+        let make = |path: &Path| match create(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match open_up(path) {
+                Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                    fs::remove_file(path)?;
+                    create(path).map(|()| true)
+                }
+                other => other.map(|()| false),
+            },
             other => other.map(|()| true),
         };
         may_fail(Point::OwnFolderBefore)?;
@@ -99,6 +110,14 @@ impl OwnFolder {
     }
 }
 
+/// Gives its owner all rights to a folder. `ENOTDIR`: it is none, or a link.
+fn open_up(path: &Path) -> io::Result<()> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = rustix::fs::open(path, flags, Mode::empty())?;
+    // A descriptor of this kind takes no fchmod; this link leads to what it holds, wherever its name leads.
+    Ok(rustix::fs::chmod(format!("/proc/self/fd/{}", folder.as_raw_fd()), Mode::RWXU)?)
+}
+
 impl Drop for OwnFolder {
     fn drop(&mut self) {
         if let Some(path) = &self.made {
@@ -106,5 +125,37 @@ impl Drop for OwnFolder {
             let _ = fs::remove_dir_all(path);
             reach(Point::OwnFolderRemoveAfter);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    #[test]
+    fn what_a_workload_made_of_its_folder_keeps_the_next_one_from_nothing() {
+        let place = tempfile::tempdir().unwrap();
+        let (own, elsewhere) = (place.path().join("own"), place.path().join("elsewhere"));
+        let temporary = temporary_dir(&own);
+        let mode = |path: &Path| fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777;
+        let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        fs::create_dir(&elsewhere).unwrap();
+        set(&elsewhere, 0o555);
+        let make = || OwnFolder::make(&own).unwrap().keep();
+        make();
+        // A folder without rights, a file, a link in its place.
+        set(&temporary, 0);
+        set(&own, 0);
+        make();
+        assert_eq!((mode(&own), mode(&temporary)), (0o700, 0o700));
+        fs::remove_dir(&temporary).unwrap();
+        File::create(&temporary).unwrap();
+        make();
+        fs::remove_dir(&temporary).unwrap();
+        symlink(&elsewhere, &temporary).unwrap();
+        make();
+        assert!(fs::symlink_metadata(&temporary).unwrap().is_dir());
+        assert_eq!(mode(&elsewhere), 0o555);
     }
 }

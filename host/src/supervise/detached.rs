@@ -44,8 +44,6 @@ fn detached() -> io::Result<()> {
     // The terminal of the command that started it must not reach it, nor the signals that it blocked.
     let _ = rustix::process::setsid();
     SigSet::empty().thread_set_mask()?;
-    // What outlives its launcher, killed from outside, comes back here and is ended with the workload.
-    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let operation = rustix::io::fcntl_dupfd_cloexec(stdin(), 3)?;
     let socket = UnixStream::from(rustix::io::fcntl_dupfd_cloexec(stdout(), 3)?);
     let null = File::options().read(true).write(true).open("/dev/null")?;
@@ -71,8 +69,8 @@ fn detached() -> io::Result<()> {
             signal(SignalKind::from_raw(nix::libc::SIGXFSZ))?,
         );
         let abandoned = abandoned(&socket, task.attended)?;
-        let mut reporter = Lines::new(socket)?;
-        let attendance = Attendance { foreground: false, abandoned };
+        let mut reporter = Lines::new(socket, task.foreground)?;
+        let attendance = Attendance { foreground: task.foreground, abandoned };
         if let Err(error) = supervise(&task, operation, &mut reporter, attendance).await {
             tracing::error!(%error, "the workload could not be started");
             reporter.end(&Line::Failed { error });
@@ -89,7 +87,7 @@ fn read_task(socket: &UnixStream) -> io::Result<Task> {
     Ok(serde_json::from_str(&line)?)
 }
 
-/// Resolves when the command that waits for the workload has gone away.
+/// Resolves when the command that waits for the workload, or stays with it, has gone away.
 fn abandoned(socket: &UnixStream, attended: bool) -> io::Result<Abandoned> {
     if !attended {
         return Ok(Box::pin(std::future::pending()));

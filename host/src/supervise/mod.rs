@@ -1,4 +1,4 @@
-//! The supervisor: one detached process for each workload that runs.
+//! The supervisor: one detached process for each workload that runs; a child of the command where that stays.
 //!
 //! `spawn` is the side of the command that starts it, `detached` the process itself and `run` what it does, `control`
 //! both ends of its socket. It deploys through the owner's plugin alone, serves the proxy, learns of the workload's end
@@ -30,7 +30,5 @@ pub(crate) use front::{reading, sides};
 pub(crate) use log::clear_logs;
 pub use log::log_path;
 pub(crate) use port::{check_port, free_port};
-pub use report::Reporter;
-pub use run::{Attendance, supervise};
 pub use spawn::{Supervisor, spawn};
 pub use wire::{Ended, Mode, Progress, SupervisorReport, Task};

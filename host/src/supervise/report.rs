@@ -22,7 +22,7 @@ const LONG: Duration = Duration::from_secs(5);
 const LAST_WORD: Duration = Duration::from_secs(5);
 
 /// Where the supervisor says how its start goes.
-pub trait Reporter: Send {
+pub(super) trait Reporter: Send {
     /// What it does now, and how far it is where that is known.
     fn progress(&mut self, message: &str, amount: Option<(u64, u64)>);
     /// The workload is ready on this port.
@@ -35,12 +35,14 @@ pub(super) struct Lines {
     socket: UnixStream,
     /// The rest of a line that the socket did not take at once.
     unsent: Vec<u8>,
+    /// The command stays: its end is heard on the socket, which is therefore left open.
+    stays: bool,
 }
 
 impl Lines {
-    pub(super) fn new(socket: UnixStream) -> io::Result<Self> {
+    pub(super) fn new(socket: UnixStream, stays: bool) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
-        Ok(Self { socket, unsent: Vec::new() })
+        Ok(Self { socket, unsent: Vec::new(), stays })
     }
 
     fn add(&mut self, line: &Line) {
@@ -70,7 +72,12 @@ impl Lines {
         if let Err(error) = sent.and_then(|()| self.socket.write_all(&self.unsent)) {
             tracing::debug!(%error, "nobody heard how the start ended");
         }
-        let _ = self.socket.shutdown(std::net::Shutdown::Both);
+        if self.stays {
+            // It is one description with the one that is listened on.
+            let _ = self.socket.set_nonblocking(true);
+        } else {
+            let _ = self.socket.shutdown(std::net::Shutdown::Both);
+        }
     }
 }
 
@@ -129,7 +136,7 @@ mod tests {
     #[test]
     fn who_does_not_listen_misses_progress_and_hears_the_last_word() {
         let (mut command, supervisor) = UnixStream::pair().unwrap();
-        let mut lines = Lines::new(supervisor).unwrap();
+        let mut lines = Lines::new(supervisor, false).unwrap();
         for count in 0..100_000 {
             lines.progress("a layer of an image", Some((count, 100_000)));
         }

@@ -39,23 +39,25 @@ const GOODBYE: Duration = Duration::from_secs(1);
 pub(super) type Abandoned = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Who looks after a supervisor.
-pub struct Attendance {
-    /// It runs in the terminal of its user, whose interrupt stops the workload.
-    pub foreground: bool,
-    /// Resolves when nobody waits for the start any more, which is then given up.
-    pub abandoned: Abandoned,
+pub(super) struct Attendance {
+    /// The command stays in the terminal of its user, whose interrupt stops the workload.
+    pub(super) foreground: bool,
+    /// Resolves when the command has gone away: nobody waits for the start any more, which is then given up; or nobody
+    /// stays.
+    pub(super) abandoned: Abandoned,
 }
 
 impl Attendance {
-    /// In the terminal.
-    pub fn foreground() -> Self {
-        Self { foreground: true, abandoned: Box::pin(std::future::pending()) }
+    /// What gives the start up, and what is as good as a signal to end.
+    fn split(self) -> (Abandoned, Abandoned) {
+        let never: Abandoned = Box::pin(std::future::pending());
+        if self.foreground { (never, self.abandoned) } else { (self.abandoned, never) }
     }
 }
 
 /// Starts the workload and tends it until its end; an error means that it could not be started, and that what there
 /// was has been cleared up. Holds the operation lock until the workload is ready, the life lock to the end.
-pub async fn supervise(
+pub(super) async fn supervise(
     task: &Task,
     operation: OperationLock,
     reporter: &mut dyn Reporter,
@@ -87,14 +89,16 @@ pub async fn supervise(
         port => format!("starting '{}', which is to listen on port {port}", task.name),
     };
     reporter.progress(&doing, None);
-    let mut control = match Control::open(&state, &task.name) {
+    let foreground = attendance.foreground;
+    let (abandoned, left) = attendance.split();
+    let mut control = match Control::open(&state, &task.name, left) {
         Ok(control) => control,
         Err(error) => {
             return Err(give_up(task, Some(deployment), reporter, Unstarted::Failed(error)).await);
         }
     };
     let told = pass_on(events, task, reporter);
-    let started = start(&mut deployment, &mut control, attendance.abandoned, told).await;
+    let started = start(&mut deployment, &mut control, abandoned, told).await;
     let (listener, port) = match started {
         Ok(ready) => ready,
         Err((cause, asked)) => {
@@ -117,7 +121,7 @@ pub async fn supervise(
         ready_since: Instant::now(),
         restarts: 0,
         backoff: Backoff::default(),
-        foreground: attendance.foreground,
+        foreground,
         mute_since: None,
     };
     drop(operation);
@@ -153,11 +157,11 @@ struct Connections {
 }
 
 impl Control {
-    fn open(state: &StateDir, name: &WorkloadName) -> Result<Self> {
+    fn open(state: &StateDir, name: &WorkloadName, left: Abandoned) -> Result<Self> {
         let failed = |what: &str, error: &io::Error| Error::caused(ErrorKind::Failed, what, error);
         let server =
             Server::bind(state, name).map_err(|error| failed("the control socket cannot be made", &error))?;
-        let signalled = signals().map_err(|error| failed("signals cannot be received", &error))?;
+        let signalled = signals(left).map_err(|error| failed("signals cannot be received", &error))?;
         let (sender, requests) = mpsc::channel(QUEUED_REQUESTS);
         let open = TaskTracker::new();
         let accepting = tokio::spawn(server.serve(sender, open.clone()));
@@ -280,13 +284,15 @@ async fn record_ready(deployment: &Deployment) -> Result<()> {
     ready.await
 }
 
-fn signals() -> io::Result<oneshot::Receiver<()>> {
+/// Resolves when this process is to end: a signal says so, or whoever stayed with it has gone.
+fn signals(left: Abandoned) -> io::Result<oneshot::Receiver<()>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let (sender, receiver) = oneshot::channel();
     tokio::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
+            () = left => {}
         }
         let _ = sender.send(());
     });

@@ -3,6 +3,7 @@ use super::detached::SUPERVISOR_ARGUMENT;
 use super::wire::{Ended, Line, Progress, Task};
 use crate::failpoint::{Point, may_fail, reach};
 use crate::status::StateDir;
+use rustix::process::Pid;
 use std::{io, os::fd::OwnedFd, os::unix::net::UnixStream, process::Stdio};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
@@ -12,10 +13,11 @@ const MAX_LINE_BYTES: u64 = 1024 * 1024;
 /// A supervisor that is starting its workload.
 pub struct Supervisor {
     lines: BufReader<tokio::net::UnixStream>,
+    pid: Pid,
 }
 
 /// Starts a supervisor: descriptor 0 is the operation lock that it inherits, 1 a socket for the task and its lines,
-/// 2 its log. It gets a session of its own and goes on when this process ends.
+/// 2 its log. It gets a session of its own, and goes on when this process ends, unless the task says otherwise.
 pub async fn spawn(task: &Task, operation: OwnedFd) -> io::Result<Supervisor> {
     let (ours, theirs) = UnixStream::pair()?;
     ours.set_nonblocking(true)?;
@@ -28,13 +30,10 @@ pub async fn spawn(task: &Task, operation: OwnedFd) -> io::Result<Supervisor> {
         Stdio::from,
     );
     may_fail(Point::SupervisorSpawnBefore)?;
-    std::process::Command::new(&task.config.executable)
+    let process = std::process::Command::new(&task.config.executable)
         .arg(SUPERVISOR_ARGUMENT)
         .arg(task.name.as_str())
         .current_dir("/")
-        // Whoever runs this from within a workload starts something that is no part of it.
-        .env_remove(wharf_sdk::launch::UID_VARIABLE)
-        .env_remove(wharf_sdk::launch::HOST_VARIABLE)
         .stdin(Stdio::from(operation))
         .stdout(Stdio::from(OwnedFd::from(theirs)))
         .stderr(log)
@@ -45,7 +44,9 @@ pub async fn spawn(task: &Task, operation: OwnedFd) -> io::Result<Supervisor> {
     text.push(b'\n');
     socket.write_all(&text).await?;
     reach(Point::TaskWritten);
-    Ok(Supervisor { lines: BufReader::new(socket) })
+    // A `std` child that is dropped is left alone: whoever stays with it reaps it.
+    let pid = Pid::from_raw(process.id().cast_signed()).ok_or(io::ErrorKind::InvalidData)?;
+    Ok(Supervisor { lines: BufReader::new(socket), pid })
 }
 
 /// Where a panic of the supervisor goes, and what it says before its own log is open.
@@ -55,6 +56,11 @@ fn open_log(state: &StateDir, task: &Task) -> io::Result<std::fs::File> {
 }
 
 impl Supervisor {
+    /// Its pid, which is its own until it is reaped.
+    pub(crate) fn pid(&self) -> Pid {
+        self.pid
+    }
+
     /// Waits until the workload is ready or could not be started, showing what happens.
     pub async fn outcome(&mut self, progress: &mut dyn Progress) -> Ended {
         loop {

@@ -143,9 +143,7 @@ impl Watch {
         if let Some(front) = &self.deployment.front {
             front.close_upstream("the server is being stopped").await;
         }
-        let ended = self.end_processes(timeout).await;
-        end_adopted().await;
-        ended
+        self.end_processes(timeout).await
     }
 
     /// Whether a workload that goes on without its stream (its engine was restarted under it) can be spoken to again.
@@ -209,7 +207,6 @@ impl Watch {
         if let Some(front) = &self.deployment.front {
             front.close_upstream("the server ended; it is being restarted").await;
         }
-        end_adopted().await;
         let policy = self.deployment.run.restart;
         let cut_off = self.was_cut_off(&exit);
         if !(wants_restart(policy, &exit) || cut_off && policy != RestartPolicy::No) {
@@ -325,6 +322,10 @@ impl Watch {
                 let _ = asked.answer.send(Answer::refused(error));
                 Back::Stays
             }
+            (Ok(_), None) if self.foreground => {
+                self.record_end(&Exit { code: Some(0), ..Exit::default() }, "").await;
+                Back::Gone
+            }
             (_, None) => Back::Gone,
         }
     }
@@ -391,11 +392,6 @@ fn is_unwanted(deployment: &Deployment) -> bool {
             Ok(record) => record.uid != run.uid || !may_restart(&record),
             Err(error) => error.is_not_found(),
         }
-}
-
-/// Whatever came back to this process is none that should still run.
-async fn end_adopted() {
-    let _ = tokio::task::spawn_blocking(crate::launch::end_adopted).await;
 }
 
 enum Back {

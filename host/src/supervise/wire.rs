@@ -17,6 +17,9 @@ pub struct Task {
     pub mode: Mode,
     /// Somebody waits for it to be ready: who goes away meanwhile gives the start up.
     pub attended: bool,
+    /// Whoever started it stays to its end: that one's end, or its interrupt, is the user's wish to stop the workload.
+    #[serde(default)]
+    pub foreground: bool,
 }
 
 /// Why a workload is started.

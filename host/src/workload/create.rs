@@ -39,6 +39,7 @@ impl Manager {
 
     /// Creates a workload and leaves it to the caller, who holds its operation lock, to start it.
     pub async fn create(&self, request: &RunRequest) -> Result<(RunConfig, OperationLock)> {
+        self.refuse_nesting()?;
         self.check_request(request)?;
         let host_id = self.host_id()?;
         self.store().state().make_logs().map_err(StoreError::from)?;

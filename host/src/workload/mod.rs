@@ -4,6 +4,7 @@
 //! the operation lock of its workload, changes records through the store alone, and goes to the owner or fails
 //! loudly (R08). It must not print, and must not know any particular runtime.
 mod adopt;
+mod attended;
 mod create;
 mod forget;
 mod handle;
@@ -12,6 +13,7 @@ mod import_report;
 mod list;
 mod logs;
 mod manager;
+mod nesting;
 mod orphan;
 mod owner;
 mod reconcile;
@@ -28,6 +30,7 @@ mod view;
 mod watch;
 
 pub use adopt::{Adopted, Adoption};
+pub use attended::Attendant;
 pub use forget::Forgotten;
 pub(crate) use handle::last_exit;
 pub use import_report::{Import, ImportResult};

@@ -226,6 +226,7 @@ impl Manager {
                 Ok(at_rest(&config.name, action, record).unwrap_or((Reconciliation::InOrder, String::new())))
             }
             Action::Start(why) => {
+                self.refuse_nesting()?;
                 self.start_locked(&config.name, operation, true, &mut ()).await?;
                 Ok((Reconciliation::Started, why.to_owned()))
             }

@@ -1,4 +1,5 @@
 //! `start` and `restart`, and what they share with `run`: a supervisor is started and waited for.
+use super::attended::Wait;
 use super::manager::Manager;
 use super::owner::{prove_ended, prove_gone};
 use super::request::Started;
@@ -8,7 +9,7 @@ use crate::failpoint::{Point, reach};
 use crate::status::{
     Desired, Event, LifeProbe, LockKind, OperationLock, Phase, RunConfig, StatusRecord, WorkloadName,
 };
-use crate::supervise::{Ended, Mode, Progress, Task, control, spawn};
+use crate::supervise::{Ended, Mode, Progress, Supervisor, Task, control, spawn};
 use std::{os::fd::OwnedFd, time::Duration};
 use wharf_sdk::Capability;
 
@@ -27,6 +28,7 @@ impl Manager {
         wait: bool,
         progress: &mut dyn Progress,
     ) -> Result<Started> {
+        self.refuse_nesting()?;
         self.run_config(name)?;
         let operation = self.lock(name).await?;
         self.start_locked(name, operation, wait, progress).await
@@ -40,6 +42,7 @@ impl Manager {
         wait: bool,
         progress: &mut dyn Progress,
     ) -> Result<Started> {
+        self.refuse_nesting()?;
         self.run_config(name)?;
         let operation = self.lock(name).await?;
         // It is wanted all the while: a restart that is cut short is finished by whoever comes next.
@@ -110,26 +113,8 @@ impl Manager {
         wait: bool,
         progress: &mut dyn Progress,
     ) -> Result<Started> {
-        let task = Task {
-            config: self.config().clone(),
-            name: run.name.clone(),
-            uid: run.uid.clone(),
-            mode,
-            attended: wait,
-        };
-        let inherited = operation.into_fd()?;
-        reach(Point::OperationHandedOver);
-        let spawned = match inherited.try_clone() {
-            Ok(descriptor) => spawn(&task, descriptor).await,
-            Err(error) => Err(error),
-        };
-        let mut supervisor = match spawned {
-            Ok(supervisor) => supervisor,
-            Err(error) => {
-                let error = Error::caused(ErrorKind::Failed, "the supervisor cannot be started", &error);
-                return Err(self.take_back(run, inherited, mode, error).await);
-            }
-        };
+        let until = if wait { Wait::Ready } else { Wait::No };
+        let (mut supervisor, inherited) = self.spawn_supervisor(run, operation, mode, until).await?;
         if !wait {
             return Ok(started(run));
         }
@@ -138,12 +123,56 @@ impl Manager {
                 reach(Point::ReadyHeard);
                 Ok(Started::ready(run, port))
             }
-            Ended::Failed(error) => Err(error),
-            Ended::Died => {
+            outcome => Err(self.not_started(run, inherited, mode, outcome).await),
+        }
+    }
+
+    /// Starts the supervisor, which takes the operation over. Returned with it is this process' own hold on the lock.
+    pub(super) async fn spawn_supervisor(
+        &self,
+        run: &RunConfig,
+        operation: OperationLock,
+        mode: Mode,
+        until: Wait,
+    ) -> Result<(Supervisor, OwnedFd)> {
+        let task = Task {
+            config: self.config().clone(),
+            name: run.name.clone(),
+            uid: run.uid.clone(),
+            mode,
+            attended: until != Wait::No,
+            foreground: until == Wait::Stay,
+        };
+        let inherited = operation.into_fd()?;
+        reach(Point::OperationHandedOver);
+        let spawned = match inherited.try_clone() {
+            Ok(descriptor) => spawn(&task, descriptor).await,
+            Err(error) => Err(error),
+        };
+        match spawned {
+            Ok(supervisor) => Ok((supervisor, inherited)),
+            Err(error) => {
+                let error = Error::caused(ErrorKind::Failed, "the supervisor cannot be started", &error);
+                Err(self.take_back(run, inherited, mode, error).await)
+            }
+        }
+    }
+
+    /// Why a workload is not ready, with everything cleared up.
+    pub(super) async fn not_started(
+        &self,
+        run: &RunConfig,
+        inherited: OwnedFd,
+        mode: Mode,
+        outcome: Ended,
+    ) -> Error {
+        match outcome {
+            Ended::Failed(error) => error,
+            Ended::Ready(_) | Ended::Died => {
                 let message = format!("the supervisor of '{}' ended without a word", run.name);
                 let error = Error::new(ErrorKind::Failed, message)
                     .hint(format!("see: wharf logs --proxy {}", run.name));
-                Err(self.take_back(run, inherited, mode, error).await)
+                self.take_back(run, inherited, mode, error).await
             }
         }
     }

@@ -6,14 +6,14 @@ use std::{
     fs,
     path::{Path, PathBuf},
 };
-use wharf_sdk::launch::cgroup_name;
+use wharf_sdk::launch::{cgroup_name, groups_within};
 
-/// Those of this uid, where a launcher of this process would make them.
+/// Those of this uid, where a launcher of this process would make them, and what is below them: that first.
 pub(crate) fn of(uid: &str) -> Vec<PathBuf> {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     let name = cgroup_name(uid);
     let candidates = parents(&read("/proc/self/mountinfo"), &read("/proc/self/cgroup"));
-    candidates.into_iter().map(|parent| parent.join(&name)).filter(|folder| folder.is_dir()).collect()
+    candidates.into_iter().flat_map(|parent| groups_within(&parent.join(&name))).collect()
 }
 
 /// The pids in a group; none where there is no group.

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod child;
+mod clear;
 mod command;
 mod confine;
 mod deploy;

@@ -4,7 +4,9 @@ use crate::{
     handle::HandleData,
     identity::Process,
     runtime::ProcessRuntime,
+    stragglers,
 };
+use rustix::process::Signal;
 use std::io;
 use wharf_sdk::{
     Error, Exit, Handle, Observation, Result, WorkloadState,
@@ -116,15 +118,40 @@ impl ProcessRuntime {
             Some(state) => (state.launcher, state.workload),
             None => (data.launcher, data.workload),
         };
-        // The launcher ends last, unless it was killed: then the workload does.
-        for identity in [&launcher, &workload] {
-            if let Some(process) = Process::recorded(identity).map_err(|error| examined(&error))? {
-                process.ended().await.map_err(|error| Error::io("the workload cannot be watched", &error))?;
-            }
+        // The launcher ends last, unless it was killed.
+        if let Some(process) = Process::recorded(&launcher).map_err(|error| examined(&error))? {
+            process.ended().await.map_err(|error| Error::io("the workload cannot be watched", &error))?;
         }
+        self.end_what_is_left(&handle.uid, &launcher, &workload).await?;
         self.observe(handle)?.exit.ok_or_else(|| {
             Error::precondition("the workload was started again while its end was waited for; wait again")
         })
+    }
+
+    /// Ends what a launcher that was killed has left. Its first process is tied to it, but can undo that (prctl(2); or one
+    /// of its threads executes a program), and its other processes never were.
+    async fn end_what_is_left(
+        &self,
+        uid: &str,
+        launcher: &ProcessIdentity,
+        workload: &ProcessIdentity,
+    ) -> Result<()> {
+        // No launcher of this process begins meanwhile: all that carries the uid is of one that has ended.
+        let _turn = self.turn(uid).await?;
+        let is_over = match self.states.read(uid)? {
+            Some(state) => state.exit.is_some() || state.launcher != *launcher,
+            // Somebody removed the file, or what it was about.
+            None => false,
+        };
+        if is_over {
+            return Ok(());
+        }
+        if let Some(process) = Process::recorded(workload).map_err(|error| examined(&error))? {
+            let failed = |error| Error::io("the workload's process cannot be killed", &error);
+            process.signal(Signal::KILL).map_err(failed)?;
+            process.ended().await.map_err(|error| Error::io("the workload cannot be watched", &error))?;
+        }
+        stragglers::kill(uid, &self.host_id).await
     }
 }
 

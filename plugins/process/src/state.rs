@@ -1,5 +1,5 @@
 //! The launchers' state files in this runtime's folder: read here, written by launchers alone.
-use crate::{groups, handle::check_uid, package::Tool};
+use crate::{clear, groups, handle::check_uid, package::Tool};
 use std::{
     fs::{self, File},
     io::{self, Read},
@@ -7,7 +7,7 @@ use std::{
 };
 use wharf_sdk::{
     Error, Result,
-    launch::{State, cgroup_name},
+    launch::{State, cgroup_name, groups_within},
 };
 
 /// A state file is a few hundred bytes; what is much larger is none.
@@ -104,6 +104,7 @@ impl StateFiles {
         let name = cgroup_name(uid);
         let recorded = self.read(uid).ok().flatten().map(|state| state.cgroups).unwrap_or_default();
         let recorded = recorded.into_iter().filter(|folder| folder.ends_with(&name));
+        let recorded = recorded.flat_map(|folder| groups_within(&folder));
         for folder in groups::of(uid).into_iter().chain(recorded) {
             match fs::remove_dir(&folder) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -114,17 +115,12 @@ impl StateFiles {
         }
     }
 
-    /// Removes the state of a workload, its control groups and its folder, durably. Missing is success.
+    /// Removes the state of a workload, its control groups and its folder, durably. Missing is success. What of the folder
+    /// cannot be removed keeps nobody from anything: it is told in the log.
     pub(crate) fn remove(&self, uid: &str) -> Result<()> {
         check_uid(uid)?;
         self.clear_groups(uid);
-        let folder = self.work_dir(uid);
-        match fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(Error::io(&format!("'{}' cannot be removed", folder.display()), &error));
-            }
-            _ => {}
-        }
+        self.clear_folder(uid);
         let path = self.path(uid);
         for path in [path.with_extension("json.tmp"), path] {
             match fs::remove_file(&path) {
@@ -137,6 +133,30 @@ impl StateFiles {
         File::open(&self.folder)
             .and_then(|folder| folder.sync_all())
             .map_err(|error| Error::io("the removal of a state file cannot be made durable", &error))
+    }
+
+    /// Removes the folder of a workload's own. What cannot be removed is put aside, so that it is in the way of no later
+    /// deployment, and tried again with the next one.
+    fn clear_folder(&self, uid: &str) {
+        let (folder, aside) = (self.work_dir(uid), self.folder.join(format!("{uid}.left")));
+        if let Err(error) = clear::remove_all(&aside) {
+            tracing::warn!(%error, path = %aside.display(), "what an earlier deployment left cannot be removed");
+        }
+        let Err(error) = clear::remove_all(&folder) else { return };
+        tracing::warn!(%error, path = %folder.display(), "not all that the workload wrote can be removed; the rest stays");
+        let put_aside = fs::create_dir(&aside).or_else(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => Ok(()),
+            _ => Err(error),
+        });
+        let moved = put_aside.and_then(|()| {
+            // Numbers alone are there, and what was put there first is looked at last.
+            let mut names = (0_u32..).map(|number| aside.join(number.to_string()));
+            let free = names.find(|path| !path.exists()).unwrap_or_else(|| aside.clone());
+            fs::rename(&folder, free)
+        });
+        if let Err(error) = moved {
+            tracing::warn!(%error, path = %folder.display(), "it cannot be put aside");
+        }
     }
 
     fn read_path(&self, path: &Path) -> io::Result<State> {

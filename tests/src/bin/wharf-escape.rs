@@ -8,8 +8,9 @@ use std::{
     io::{self, Read},
     net::{TcpStream, UdpSocket},
     os::unix::{
-        fs::PermissionsExt,
+        fs::{OpenOptionsExt, PermissionsExt},
         net::{UnixDatagram, UnixStream},
+        process::CommandExt,
     },
     process::{Child, Command, Stdio},
 };
@@ -34,6 +35,21 @@ fn attempt(what: &str, with: &str) -> io::Result<()> {
         "create" => fs::File::create(with).map(drop),
         "cut" => Ok(nix::unistd::truncate(with, 0)?),
         "mode" => fs::set_permissions(with, fs::Permissions::from_mode(0o600)),
+        "set-user-id" => fs::set_permissions(with, fs::Permissions::from_mode(0o4755)),
+        "set-group-id" => fs::set_permissions(with, fs::Permissions::from_mode(0o2755)),
+        "set-user-id-by-descriptor" => Ok(rustix::fs::fchmod(fs::File::open(with)?, SET_USER_ID)?),
+        "create-set-user-id" => {
+            fs::OpenOptions::new().write(true).create_new(true).mode(0o4755).open(with).map(drop)
+        }
+        "create-unnamed-set-user-id" => {
+            let flags = rustix::fs::OFlags::TMPFILE | rustix::fs::OFlags::WRONLY;
+            Ok(rustix::fs::open(with, flags, SET_USER_ID).map(drop)?)
+        }
+        "node-set-user-id" => {
+            Ok(rustix::fs::mknodat(rustix::fs::CWD, with, rustix::fs::FileType::RegularFile, SET_USER_ID, 0)?)
+        }
+        "folder-with-group" => Ok(rustix::fs::mkdir(with, rustix::fs::Mode::from_raw_mode(0o2755))?),
+        "untie" => untie(with),
         "times" => fs::File::open(with)?.set_modified(std::time::SystemTime::UNIX_EPOCH),
         "command-of" => fs::read(format!("/proc/{with}/cmdline")).map(drop),
         "priority" => {
@@ -69,6 +85,15 @@ fn attempt(what: &str, with: &str) -> io::Result<()> {
         }
         other => Err(io::Error::other(format!("'{other}' is not known"))),
     }
+}
+
+/// What a program has that runs as its owner.
+const SET_USER_ID: rustix::fs::Mode = rustix::fs::Mode::from_raw_mode(0o4755);
+
+/// Becomes a program that does not die with its parent.
+fn untie(program: &str) -> io::Result<()> {
+    rustix::process::set_parent_process_death_signal(None)?;
+    Err(Command::new(program).exec())
 }
 
 /// Succeeds if it gets a port by listening on a socket that is bound to none.

@@ -6,6 +6,7 @@ mod arrows;
 mod bad_input;
 mod conformance;
 mod containers;
+mod foreground;
 mod forgetting;
 mod importing;
 mod interruptions;

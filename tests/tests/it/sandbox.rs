@@ -1,7 +1,10 @@
 //! A workload tries to get out, as root's and as an ordinary user's.
 mod bare;
 mod caches;
+mod clearing;
 mod limits;
+mod modes;
+mod nesting;
 mod told;
 
 use std::{

@@ -13,7 +13,7 @@ use std::{
 };
 use wharf_sdk::{
     Confinement, Measure,
-    launch::{Limits, cgroup_name},
+    launch::{Limits, cgroup_name, groups_within},
 };
 
 /// The period in which processor time is counted, in microseconds: the kernel's default.
@@ -113,11 +113,13 @@ pub(in crate::launch) fn join(folders: &[PathBuf]) -> io::Result<()> {
     })
 }
 
-/// Removes groups that nobody is in any more.
+/// Removes groups that nobody is in any more, with those that the workload has made below them.
 pub(in crate::launch) fn remove<'a>(folders: impl IntoIterator<Item = &'a PathBuf>) {
     for folder in folders {
         reach(Point::GroupRemoveBefore);
-        let _ = fs::remove_dir(folder);
+        for folder in groups_within(folder) {
+            let _ = fs::remove_dir(folder);
+        }
         reach(Point::GroupRemoveAfter);
     }
 }

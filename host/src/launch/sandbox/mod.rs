@@ -15,6 +15,7 @@
 //! | other processes | Landlock: no signal, no tracing, no abstract socket beyond the workload |
 //! | privileges | `no_new_privs`, every set of capabilities emptied and locked |
 //! | system calls | seccomp, an allow-list ([`syscalls`]) |
+//! | set-id bits | seccomp: in no call that sets a mode ([`modes`]) |
 //! | what they see and outlive | namespaces of processes, mounts, IPC, network, where they can be made ([`namespaces`]) |
 //! | memory, processors, processes | control groups, version 2 or 1 ([`cgroup`]) |
 //!
@@ -23,6 +24,7 @@
 pub(super) mod cgroup;
 mod kernel;
 mod loopback;
+mod modes;
 mod mounts;
 pub(super) mod namespaces;
 mod plan;

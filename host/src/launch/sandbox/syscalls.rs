@@ -8,6 +8,7 @@
 //! - other processes' memory and descriptors: `ptrace`, `process_vm_*`, `pidfd_getfd`, `kcmp`;
 //! - the kernel itself: modules, `kexec`, `bpf`, `perf_event_open`, `userfaultfd`, `io_uring`, clocks, swap, quotas,
 //!   `syslog`, `acct`, `reboot`, keyrings, `open_by_handle_at`, `personality`, port I/O;
+//! - `openat2`, whose mode a filter cannot see ([`super::modes`]; `EPERM` for a set-id bit in any other call);
 //! - what is shared with all of the user's processes by number: System V IPC, POSIX message queues, `/dev/tty`'s input
 //!   (`TIOCSTI`, `TIOCLINUX`: `EPERM`); others' limits, which can kill (`prlimit64` of another than oneself: `EPERM`).
 //!
@@ -17,6 +18,7 @@
 //! which one can send to any path. Where only ports are allowed, sockets are TCP alone, which Landlock then looks at:
 //! at `connect` and `bind`. So what connects or binds without these is `EPERM` there: sending with `MSG_FASTOPEN`, which
 //! connects, and `listen` where no port is to be listened on, which would take any port.
+use super::modes;
 use libc::{c_int, c_long};
 use seccompiler::{
     BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
@@ -25,7 +27,7 @@ use seccompiler::{
 use std::collections::BTreeMap;
 use wharf_sdk::launch::Network;
 
-type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+pub(super) type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 macro_rules! numbers {
     ($($name:ident)*) => { &[$(libc::$name),*] };
@@ -39,7 +41,7 @@ const ALLOWED: &[c_long] = numbers! {
     SYS_fdatasync SYS_fgetxattr SYS_flistxattr SYS_flock SYS_fremovexattr SYS_fsetxattr SYS_fstat SYS_fstatfs
     SYS_fsync SYS_ftruncate SYS_getcwd SYS_getdents64 SYS_getxattr SYS_inotify_add_watch SYS_inotify_init1
     SYS_inotify_rm_watch SYS_ioctl SYS_lgetxattr SYS_linkat SYS_listxattr SYS_llistxattr SYS_lremovexattr SYS_lseek
-    SYS_lsetxattr SYS_mkdirat SYS_mknodat SYS_newfstatat SYS_openat SYS_openat2 SYS_pread64 SYS_preadv SYS_preadv2
+    SYS_lsetxattr SYS_mkdirat SYS_mknodat SYS_newfstatat SYS_openat SYS_pread64 SYS_preadv SYS_preadv2
     SYS_pwrite64 SYS_pwritev SYS_pwritev2 SYS_read SYS_readahead SYS_readlinkat SYS_readv SYS_removexattr
     SYS_renameat SYS_renameat2 SYS_sendfile SYS_setxattr SYS_splice SYS_statfs SYS_statx SYS_symlinkat SYS_sync
     SYS_syncfs SYS_tee SYS_truncate SYS_umask SYS_unlinkat SYS_utimensat SYS_vmsplice SYS_write
@@ -106,6 +108,7 @@ pub(super) fn filters(network: &Network) -> Result<Vec<BpfProgram>, BackendError
     Ok(vec![
         compile(forbidden_sockets(network)?, SeccompAction::Allow, errno(libc::EACCES))?,
         compile(forbidden_flags(network)?, SeccompAction::Allow, errno(libc::EPERM))?,
+        compile(modes::forbidden()?, SeccompAction::Allow, errno(libc::EPERM))?,
         compile(listed, errno(libc::ENOSYS), SeccompAction::Allow)?,
     ])
 }
@@ -187,7 +190,7 @@ fn differs(argument: u8, value: c_int) -> Result<SeccompCondition, BackendError>
     condition(argument, SeccompCmpOp::Ne, value)
 }
 
-fn masked(argument: u8, mask: u64, value: c_int) -> Result<SeccompCondition, BackendError> {
+pub(super) fn masked(argument: u8, mask: u64, value: c_int) -> Result<SeccompCondition, BackendError> {
     condition(argument, SeccompCmpOp::MaskedEq(mask), value)
 }
 
@@ -195,3 +198,7 @@ fn masked(argument: u8, mask: u64, value: c_int) -> Result<SeccompCondition, Bac
 fn condition(argument: u8, operator: SeccompCmpOp, value: c_int) -> Result<SeccompCondition, BackendError> {
     SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, u64::from(value.cast_unsigned()))
 }
+
+#[cfg(test)]
+#[path = "syscalls_tests.rs"]
+mod tests;

@@ -4,7 +4,7 @@ use serde_json::json;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use wharf_tests::engines::{DEMO_IMAGE, Engine, Kind};
-use wharf_tests::host::{Host, Said, built, has_tool};
+use wharf_tests::host::{Host, Said, built, eventually, has_tool, kill, runs};
 use wharf_tests::registry::{Registry, USER};
 
 /// `run` with this configuration of Docker's.
@@ -144,4 +144,42 @@ fn a_registry_is_told_who_the_user_is() {
         .unwrap();
     assert_eq!(String::from_utf8_lossy(&written.stdout), "", "the password is in no file of wharf's");
     host.ok(&["rm", "helper"]);
+}
+
+/// As `docker-credential-pass` starts an agent that stays.
+#[test]
+fn what_a_helper_has_left_running_outlives_the_end_of_a_server() {
+    let Some(docker) = Engine::start(Kind::Docker) else { return };
+    let Some(registry) = Registry::start(true) else { return };
+    let host = host(&[(Kind::Docker, docker.endpoint())]);
+    let (name, password) = USER;
+    let known = json!({ "auths": { &registry.address: { "auth": "d2hhcmY6b3Blbi1zZXNhbWU=" } } });
+    let image = registry.image("demo:1");
+    push(&docker, &registry.configuration(&known), &image);
+    docker.client(&["rmi", &image]);
+    let answer = json!({ "ServerURL": registry.address, "Username": name, "Secret": password });
+    let agents = host.work().join("agents");
+    let agent = format!("echo $$ >> {}; exec sleep 1000", agents.display());
+    let text =
+        format!("cat >/dev/null; (setsid sh -c '{agent}' >/dev/null 2>&1 </dev/null &); echo '{answer}'");
+    host.script("docker-credential-test", &text);
+    let helper = registry.configuration(&json!({ "credHelpers": { &registry.address: "test" } }));
+    let said = run(&host, &helper, &["--name", "helper", &image]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let read = || std::fs::read_to_string(&agents).unwrap_or_default();
+    eventually("an agent is there", || read().ends_with('\n'));
+    let container = docker.client(&["ps", "--quiet", "--filter", "label=wharf.uid"]);
+    let started = || docker.client(&["inspect", "--format", "{{.State.StartedAt}}", container.trim()]);
+    let before = started();
+    docker.client(&["kill", container.trim()]);
+    eventually("it is back", || started() != before);
+    eventually("it answers", || host.row("helper").unwrap()["status"] == "running");
+    let agents: Vec<i32> = read().lines().map(|line| line.parse().unwrap()).collect();
+    assert!(agents.iter().all(|pid| runs(*pid)), "an agent was ended: {agents:?}");
+    host.ok(&["rm", "helper"]);
+    // Nobody's zombie either: they are their own again.
+    agents.iter().for_each(|pid| kill(*pid, "KILL"));
+    eventually("they are reaped", || {
+        !agents.iter().any(|pid| std::fs::exists(format!("/proc/{pid}")).unwrap())
+    });
 }

@@ -1,7 +1,7 @@
 //! Where no namespaces can be made: what holds all the same, what is refused by name, and what is told.
 use super::{Neighbour, assert_all, attempts, file, hosts};
 use std::{fs, os::unix::net::UnixListener};
-use wharf_tests::host::{Host, demo_server, eventually, kill, runs};
+use wharf_tests::host::{Host, built, demo_server, eventually, kill, runs};
 
 fn bare_hosts() -> Vec<Host> {
     hosts().into_iter().map(Host::without_namespaces).collect()
@@ -107,6 +107,33 @@ fn without_namespaces_nothing_that_left_a_trace_outlives_the_stop() {
             }
         }
     }
+}
+
+/// It can undo what ties it to its launcher, and then is ended as what it left is.
+#[test]
+fn without_namespaces_a_server_that_untied_itself_ends_with_its_launcher() {
+    for host in bare_hosts() {
+        let text = format!("exec {} untie {}", built("wharf-escape").display(), demo_server());
+        let server = host.script("untied", &text);
+        host.run(&["--name", "untied", &server]);
+        let pid = host.server("untied");
+        kill(launcher_of(&host, "untied"), "KILL");
+        eventually("it has ended", || !runs(pid));
+        eventually("it is back", || host.server("untied") != pid && runs(host.server("untied")));
+        // Without a supervisor, it is ended by the next command.
+        let pid = host.server("untied");
+        let supervisor = host.record("untied")["process_id"].as_i64().unwrap();
+        for killed in [i32::try_from(supervisor).unwrap(), launcher_of(&host, "untied")] {
+            kill(killed, "KILL");
+        }
+        host.ok(&["rm", "untied"]);
+        assert!(!runs(pid), "it outlives its workload");
+    }
+}
+
+fn launcher_of(host: &Host, name: &str) -> i32 {
+    let pid = &host.record(name)["handle"]["data"]["launcher"]["pid"];
+    pid.as_i64().and_then(|pid| i32::try_from(pid).ok()).unwrap()
 }
 
 #[test]
