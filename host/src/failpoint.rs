@@ -13,9 +13,10 @@
 //! The code calls [`reach`]; `main` arms the process with what the environment says:
 //!
 //! ```text
-//! WHARF_FAILPOINT=[ROLE/]NAME[:NTH]=kill    the process kills itself when it is there for the NTH time
-//! WHARF_FAILPOINT=KILL,KILL                 several, for processes of several roles
-//! WHARF_FAILPOINT_TRACE=FILE                each point that is reached is a line of FILE: ROLE PID NAME NTH
+//! WHARF_FAILPOINT=[ROLE/]NAME[:NTH]=kill         the process kills itself when it is there for the NTH time
+//! WHARF_FAILPOINT=[ROLE/]NAME[:NTH]=kill:FILE    the same, of all processes only the first, which makes FILE
+//! WHARF_FAILPOINT=KILL,KILL                      several, for processes of several roles
+//! WHARF_FAILPOINT_TRACE=FILE                     each point that is reached is a line of FILE: ROLE PID NAME NTH
 //! ```
 //!
 //! Both are inherited from a command to its supervisor, to the launcher and to the process that becomes the workload,
@@ -241,7 +242,7 @@ mod armed {
     use super::{KILL_VARIABLE, Point, TRACE_VARIABLE};
     use std::{
         fs::OpenOptions,
-        io::Write,
+        io::{self, Write},
         path::PathBuf,
         sync::OnceLock,
         sync::atomic::{AtomicU32, Ordering},
@@ -256,16 +257,23 @@ mod armed {
         reached: Vec<AtomicU32>,
     }
 
-    struct Target {
+    pub(super) struct Target {
         name: String,
         nth: u32,
+        /// What the one that dies makes; without it all of them die.
+        mark: Option<PathBuf>,
     }
 
     impl Target {
         /// None: it is meant for another role. What cannot be understood ends the process, else a test would pass
         /// that has killed nobody.
-        fn parse(text: &str, role: &str) -> Option<Self> {
-            let Some(place) = text.strip_suffix("=kill") else { misspelt() };
+        pub(super) fn parse(text: &str, role: &str) -> Option<Self> {
+            let Some((place, deed)) = text.split_once('=') else { misspelt() };
+            let mark = match deed.split_once(':') {
+                None if deed == "kill" => None,
+                Some(("kill", mark)) => Some(PathBuf::from(mark)),
+                _ => misspelt(),
+            };
             let place = match place.split_once('/') {
                 Some((wanted, _)) if wanted != role => return None,
                 Some((_, place)) => place,
@@ -276,7 +284,17 @@ mod armed {
             if !super::names().any(|known| known == name) {
                 misspelt();
             }
-            Some(Self { name: name.to_owned(), nth })
+            Some(Self { name: name.to_owned(), nth, mark })
+        }
+
+        /// Whether the process dies here. Who restarts what died starts processes that are armed as the dead one was.
+        pub(super) fn is_met(&self, point: Point, nth: u32) -> bool {
+            let is_first = || {
+                let made =
+                    self.mark.as_ref().map(|mark| OpenOptions::new().write(true).create_new(true).open(mark));
+                !matches!(made, Some(Err(error)) if error.kind() == io::ErrorKind::AlreadyExists)
+            };
+            self.name == point.name() && self.nth == nth && is_first()
         }
     }
 
@@ -308,14 +326,14 @@ mod armed {
             let file = OpenOptions::new().append(true).create(true).open(trace);
             let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
         }
-        if armed.targets.iter().any(|target| target.name == point.name() && target.nth == nth) {
+        if armed.targets.iter().any(|target| target.is_met(point, nth)) {
             let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
             std::process::abort();
         }
     }
 
     fn misspelt() -> ! {
-        let _ = writeln!(std::io::stderr(), "{KILL_VARIABLE} names no point: [ROLE/]NAME[:NTH]=kill");
+        let _ = writeln!(io::stderr(), "{KILL_VARIABLE} names no point: [ROLE/]NAME[:NTH]=kill[:FILE]");
         std::process::exit(2)
     }
 }
@@ -329,5 +347,21 @@ mod tests {
     fn no_two_points_have_the_same_name() {
         let distinct: BTreeSet<_> = names().collect();
         assert_eq!(distinct.len(), Point::ALL.len());
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    fn of_all_that_are_armed_alike_the_first_dies_where_a_file_is_named() {
+        use super::armed::Target;
+        let folder = tempfile::tempdir().unwrap();
+        let told = |deed: &str| format!("launcher/{}:2={deed}", Point::StartedReported.name());
+        let armed = |deed: &str| Target::parse(&told(deed), "launcher").unwrap();
+        let once = format!("kill:{}", folder.path().join("died").display());
+        let (first, second) = (armed(&once), armed(&once));
+        assert!(!first.is_met(Point::StartedReported, 1) && !first.is_met(Point::LauncherBegun, 2));
+        assert!(first.is_met(Point::StartedReported, 2) && !second.is_met(Point::StartedReported, 2));
+        let (first, second) = (armed("kill"), armed("kill"));
+        assert!(first.is_met(Point::StartedReported, 2) && second.is_met(Point::StartedReported, 2));
+        assert!(Target::parse(&told("kill"), "supervisor").is_none());
     }
 }
