@@ -27,4 +27,5 @@ mod reconciling;
 mod sandbox;
 mod scripted;
 mod sdk_readme;
+mod seclusion;
 mod watching;
