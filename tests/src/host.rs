@@ -13,7 +13,7 @@ use std::{
 };
 
 /// How long something that must happen may take before a test fails.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a command said.
 #[derive(Debug)]
