@@ -18,6 +18,7 @@
 //! WHARF_FAILPOINT=[ROLE/]NAME[:NTH]=kill         the process kills itself when it is there for the NTH time
 //! WHARF_FAILPOINT=[ROLE/]NAME[:NTH]=error=EIO    the effect fails with EIO, ENOSPC or EMFILE: before it, in the place of
 //!                                                being performed; after it, it was performed and is reported failed
+//! WHARF_FAILPOINT=…=kill:FILE                    (or =error=EIO:FILE) of all processes only the first, which makes FILE
 //! WHARF_FAILPOINT=FAULT,FAULT                    several, for processes of several roles
 //! WHARF_FAILPOINT_TRACE=FILE                     each point that is reached is a line of FILE: ROLE PID NAME NTH, and
 //!                                                `can-fail` where an error can be had there
@@ -276,9 +277,11 @@ mod armed {
         reached: Vec<AtomicU32>,
     }
 
-    struct Target {
+    pub(super) struct Target {
         name: String,
         nth: u32,
+        /// What the one that meets it makes; without it all of them do.
+        mark: Option<PathBuf>,
         fault: Fault,
     }
 
@@ -304,8 +307,12 @@ mod armed {
     impl Target {
         /// None: it is meant for another role. What cannot be understood ends the process, else a test would pass
         /// that has harmed nobody.
-        fn parse(text: &str, role: &str) -> Option<Self> {
-            let Some((place, fault)) = text.split_once('=') else { misspelt() };
+        pub(super) fn parse(text: &str, role: &str) -> Option<Self> {
+            let Some((place, deed)) = text.split_once('=') else { misspelt() };
+            let (fault, mark) = match deed.split_once(':') {
+                None => (deed, None),
+                Some((fault, mark)) => (fault, Some(PathBuf::from(mark))),
+            };
             let Some(fault) = Fault::parse(fault) else { misspelt() };
             let place = match place.split_once('/') {
                 Some((wanted, _)) if wanted != role => return None,
@@ -317,7 +324,17 @@ mod armed {
             if !super::names().any(|known| known == name) {
                 misspelt();
             }
-            Some(Self { name: name.to_owned(), nth, fault })
+            Some(Self { name: name.to_owned(), nth, fault, mark })
+        }
+
+        /// Whether the process dies here. Who restarts what died starts processes that are armed as the dead one was.
+        pub(super) fn is_met(&self, point: Point, nth: u32) -> bool {
+            let is_first = || {
+                let made =
+                    self.mark.as_ref().map(|mark| OpenOptions::new().write(true).create_new(true).open(mark));
+                !matches!(made, Some(Err(error)) if error.kind() == io::ErrorKind::AlreadyExists)
+            };
+            self.name == point.name() && self.nth == nth && is_first()
         }
     }
 
@@ -361,7 +378,7 @@ mod armed {
             let file = OpenOptions::new().append(true).create(true).open(trace);
             let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
         }
-        let is_here = |target: &&Target| target.name == point.name() && target.nth == nth;
+        let is_here = |target: &&Target| target.is_met(point, nth);
         match armed.targets.iter().find(is_here)?.fault {
             Fault::Error(errno) => Some(errno),
             Fault::Kill => {
@@ -374,8 +391,8 @@ mod armed {
 
     fn misspelt() -> ! {
         let _ = writeln!(
-            std::io::stderr(),
-            "{KILL_VARIABLE} names no point: [ROLE/]NAME[:NTH]=kill|error=EIO|ENOSPC|EMFILE"
+            io::stderr(),
+            "{KILL_VARIABLE} names no point: [ROLE/]NAME[:NTH]=kill|error=EIO|ENOSPC|EMFILE[:FILE]"
         );
         std::process::exit(2)
     }
@@ -390,5 +407,21 @@ mod tests {
     fn no_two_points_have_the_same_name() {
         let distinct: BTreeSet<_> = names().collect();
         assert_eq!(distinct.len(), Point::ALL.len());
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    fn of_all_that_are_armed_alike_the_first_dies_where_a_file_is_named() {
+        use super::armed::Target;
+        let folder = tempfile::tempdir().unwrap();
+        let told = |deed: &str| format!("launcher/{}:2={deed}", Point::StartedReported.name());
+        let armed = |deed: &str| Target::parse(&told(deed), "launcher").unwrap();
+        let once = format!("kill:{}", folder.path().join("died").display());
+        let (first, second) = (armed(&once), armed(&once));
+        assert!(!first.is_met(Point::StartedReported, 1) && !first.is_met(Point::LauncherBegun, 2));
+        assert!(first.is_met(Point::StartedReported, 2) && !second.is_met(Point::StartedReported, 2));
+        let (first, second) = (armed("kill"), armed("kill"));
+        assert!(first.is_met(Point::StartedReported, 2) && second.is_met(Point::StartedReported, 2));
+        assert!(Target::parse(&told("kill"), "supervisor").is_none());
     }
 }

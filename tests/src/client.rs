@@ -8,7 +8,7 @@ use std::{
 };
 
 /// How long an answer may take before the test fails.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An HTTP response.
 #[derive(Clone, Debug)]

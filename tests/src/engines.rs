@@ -5,6 +5,7 @@ use crate::{
     images::{Image, libraries},
 };
 use std::{
+    ffi::OsStr,
     fs,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
@@ -81,7 +82,7 @@ impl Engine {
         // Two that begin at once get in each other's way in the tables of iptables.
         static STARTING: Mutex<()> = Mutex::new(());
         let _turn = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut command = Command::new(script("start"));
+        let mut command = self.secluded(script("start"));
         // A group of its own: what is meant for the test does not reach it.
         command.arg(self.kind.runtime()).arg(self.folder.path()).process_group(0).stdin(Stdio::null());
         self.service = Some(command.spawn().expect("the engine's script"));
@@ -136,12 +137,25 @@ impl Engine {
 
     /// Its own client with a command, not yet run.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(self.kind.runtime());
+        let mut command = self.secluded(self.kind.runtime());
         match self.kind {
             Kind::Docker => command.arg("--host"),
             Kind::Podman => command.args(["--remote", "--url"]),
         };
         command.arg(self.endpoint()).args(args).stdin(Stdio::null());
+        command
+    }
+
+    /// A program that hears nothing of what the user of this machine has said about engines.
+    fn secluded(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        for (name, _) in std::env::vars_os() {
+            let of_engines = ["DOCKER_", "CONTAINER", "BUILDKIT_", "XDG_"];
+            if of_engines.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+                command.env_remove(name);
+            }
+        }
+        command.env("HOME", self.folder.path());
         command
     }
 

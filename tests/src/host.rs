@@ -13,7 +13,7 @@ use std::{
 };
 
 /// How long something that must happen may take before a test fails.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a command said.
 #[derive(Debug)]
@@ -45,25 +45,27 @@ pub struct Host {
     user: Option<u32>,
     /// Whether nothing of it may make namespaces.
     is_bare: bool,
+    /// Whether its home is that of the user who runs the tests.
+    is_at_home: bool,
 }
 
 impl Host {
-    /// A host with the process runtime and nothing else.
+    /// A host with the process runtime and nothing else: it sees no engine of this machine, and its home is empty.
     #[expect(clippy::new_without_default, reason = "making one starts something")]
     pub fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("wharf-").tempdir().expect("a temporary folder");
-        let host = Self { folder, user: None, is_bare: false };
+        let host = Self { folder, user: None, is_bare: false, is_at_home: false };
         fs::create_dir(host.path("plugins")).expect("a folder for plugins");
         fs::create_dir(host.work()).expect("a folder for workloads");
+        fs::create_dir(host.path("home")).expect("a home");
         host.add_plugin("process");
         host
     }
 
-    /// The same for another user, with a home in the host's folder; root alone can do that.
+    /// The same for another user; root alone can do that.
     pub fn of_user(user: u32) -> Self {
         let mut host = Self::new();
         host.user = Some(user);
-        fs::create_dir(host.path("home")).expect("a home");
         host.own();
         host
     }
@@ -73,6 +75,24 @@ impl Host {
     pub fn without_namespaces(mut self) -> Self {
         self.is_bare = true;
         self
+    }
+
+    /// The same in the home of the user who runs the tests, where npx, uvx and cargo have what they fetched once.
+    #[must_use]
+    pub fn with_users_home(mut self) -> Self {
+        self.is_at_home = true;
+        self
+    }
+
+    /// The folder that engines are looked for in, and nowhere else: empty.
+    pub fn engines(&self) -> PathBuf {
+        self.path("engines")
+    }
+
+    /// An engine's program where this host looks for engines, which serves nobody.
+    pub fn install_engine(&self, program: &str) {
+        fs::create_dir_all(self.engines()).expect("a folder for engines");
+        fs::File::create(self.engines().join(program)).expect("a program can be made");
     }
 
     /// The user whose host it is, if that is not this process'.
@@ -163,11 +183,14 @@ impl Host {
             .env_clear()
             .current_dir(self.work())
             .stdin(Stdio::null());
-        // What npx and uvx need of the machine: their caches, certificates and settings.
+        // What npx and uvx need of the machine: their certificates and settings.
         for (name, value) in std::env::vars_os() {
             let name_text = name.to_string_lossy();
-            let wanted = ["PATH", "HOME", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS"];
-            if wanted.contains(&name_text.as_ref()) || name_text.starts_with("npm_config_") {
+            let wanted = ["SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS"];
+            if name_text == "HOME" && self.is_at_home
+                || wanted.contains(&name_text.as_ref())
+                || name_text.starts_with("npm_config_")
+            {
                 command.env(name, value);
             }
         }
@@ -175,7 +198,7 @@ impl Host {
         let mut path = vec![built("wharf").parent().expect("a folder").to_owned()];
         path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
         command.env("PATH", std::env::join_paths(path).expect("a search path"));
-        if self.path("home").is_dir() {
+        if !self.is_at_home {
             command.env("HOME", self.path("home"));
         }
         if let Some(user) = self.user {
@@ -186,7 +209,8 @@ impl Host {
             .env("WHARF_DATA_DIR", self.path("data"))
             .env("WHARF_CACHE_DIR", self.path("cache"))
             .env("WHARF_CONFIG_DIR", self.path("config"))
-            .env("WHARF_PLUGIN_PATH", self.path("plugins"));
+            .env("WHARF_PLUGIN_PATH", self.path("plugins"))
+            .env("WHARF_ENGINE_PATH", self.engines());
         command
     }
 

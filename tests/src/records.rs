@@ -11,7 +11,7 @@ static LINES: LazyLock<watch::Sender<Vec<String>>> = LazyLock::new(|| {
 });
 
 /// How long a test waits for a record before it fails.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The records of this process that contain a marker, as `LEVEL runtime message`.
 #[derive(Clone, Debug)]

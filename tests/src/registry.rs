@@ -3,7 +3,6 @@ use crate::host::has_tool;
 use std::{
     fs,
     io::Write,
-    net::{TcpListener, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -14,7 +13,7 @@ pub const USER: (&str, &str) = ("wharf", "open-sesame");
 /// The same as the registry has it: bcrypt.
 const HTPASSWD: &str = "wharf:$2b$04$83PG3OUzkbp0MsNnK3Ik1uMI0KKGumwuawY4Mli0197RnlcDG9Jya\n";
 /// How long it may take to listen.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A registry. It ends with the test.
 #[derive(Debug)]
@@ -32,14 +31,11 @@ impl Registry {
             return None;
         }
         let folder = tempfile::tempdir().expect("a temporary folder");
-        // It is free when it is asked for, and taken at once.
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-        let address = port.expect("a free port").to_string();
         let path = |name: &str| folder.path().join(name);
         let htpasswd = path("htpasswd");
         let users = format!("auth:\n  htpasswd:\n    realm: test\n    path: {}\n", htpasswd.display());
         let settings = format!(
-            "version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: {address}\n{}",
+            "version: 0.1\nlog:\n  level: info\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: 127.0.0.1:0\n{}",
             path("data").display(),
             if has_users { &users } else { "" },
         );
@@ -56,11 +52,13 @@ impl Registry {
             .stderr(log)
             .spawn()
             .expect("docker-registry");
-        let registry = Self { folder, service, address };
+        // The kernel chooses its port: one that was free when it was asked for may be somebody else's by now.
+        let mut registry = Self { folder, service, address: String::new() };
         let deadline = Instant::now() + PATIENCE;
-        while TcpStream::connect(&registry.address).is_err() {
+        while registry.address.is_empty() {
             let log = fs::read_to_string(registry.folder.path().join("log")).unwrap_or_default();
             assert!(Instant::now() < deadline, "the registry does not start:\n{log}");
+            registry.address = listened_on(&log).unwrap_or_default();
             std::thread::sleep(Duration::from_millis(20));
         }
         Some(registry)
@@ -80,6 +78,12 @@ impl Registry {
         written.expect("the configuration can be written");
         folder
     }
+}
+
+/// Where the log says that it listens.
+fn listened_on(log: &str) -> Option<String> {
+    let (_, rest) = log.split_once("msg=\"listening on ")?;
+    rest.split_once('"').map(|(address, _)| address.to_owned())
 }
 
 impl Drop for Registry {

@@ -53,13 +53,14 @@ impl World {
         command
     }
 
-    /// A command with nothing in its environment but an empty PATH.
+    /// A command with nothing in its environment but an empty PATH, for engines too.
     pub(crate) fn bare_command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary());
         command
             .args(arguments)
             .env_clear()
             .env("PATH", self.path("bin"))
+            .env("WHARF_ENGINE_PATH", "")
             .current_dir(self.root.path())
             .stdin(Stdio::null());
         command

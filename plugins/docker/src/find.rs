@@ -8,7 +8,10 @@
 //! | environment | `DOCKER_HOST` | `CONTAINER_HOST` |
 //! | Docker's current context | `DOCKER_CONTEXT`, or `currentContext` in `~/.docker/config.json` (`DOCKER_CONFIG`) | |
 //!
-//! Else these sockets are tried, all at once, and the first in this order that the right kind of engine answers is taken. Each name
+//! Else sockets are tried: `docker.sock` and `podman.sock` in each folder of `WHARF_ENGINE_PATH` (separated by colons), and no
+//! others; nowhere if it is set and empty. An engine that is installed is looked for there, too (`dockerd`, `podman`).
+//!
+//! If it is not set, these sockets are tried, all at once, and the first in this order that the right kind of engine answers is taken. Each name
 //! also looks at the other's sockets, behind its own: what answers counts, not what its socket is called.
 //!
 //! | engine | socket |
@@ -33,6 +36,7 @@ use futures_util::{StreamExt, stream::FuturesOrdered};
 use serde::Deserialize;
 use std::{
     collections::HashMap,
+    ffi::OsStr,
     fs, io,
     path::{Path, PathBuf},
     time::Duration,
@@ -51,6 +55,8 @@ const VARIABLES: [&str; 8] = [
     "XDG_RUNTIME_DIR",
     "TMPDIR",
 ];
+/// Where engines are looked for in the place of the table. That it is set and empty says something.
+const SEARCH_PATH: &str = "WHARF_ENGINE_PATH";
 /// The name of the context that is none.
 const DEFAULT_CONTEXT: &str = "default";
 
@@ -59,6 +65,8 @@ const DEFAULT_CONTEXT: &str = "default";
 pub(crate) struct Surroundings {
     /// Where absolute paths of the table begin: `/`, but in tests.
     root: PathBuf,
+    /// The folders that the user names in the place of the table.
+    search_path: Option<Vec<PathBuf>>,
     variables: HashMap<&'static str, String>,
 }
 
@@ -107,7 +115,11 @@ impl Surroundings {
     /// Those of this process.
     pub(crate) fn of_this_process() -> Self {
         let variable = |name| Some((name, std::env::var(name).ok().filter(|value| !value.is_empty())?));
-        Self { root: PathBuf::from("/"), variables: VARIABLES.into_iter().filter_map(variable).collect() }
+        Self {
+            root: PathBuf::from("/"),
+            search_path: std::env::var_os(SEARCH_PATH).map(|path| folders_of(&path)),
+            variables: VARIABLES.into_iter().filter_map(variable).collect(),
+        }
     }
 
     fn variable(&self, name: &str) -> Option<&str> {
@@ -212,14 +224,34 @@ impl Surroundings {
             Flavor::Docker => "dockerd",
             Flavor::Podman => "podman",
         };
+        if let Some(folders) = &self.search_path {
+            return folders.iter().any(|folder| folder.join(program).is_file());
+        }
         let folders = self.variable("PATH").into_iter().flat_map(std::env::split_paths);
         // Where services are, and an ordinary user's PATH does not lead.
         let mut folders = folders.chain([self.root.join("usr/sbin")]);
         folders.any(|folder| folder.join(program).is_file())
     }
 
-    /// The table of sockets, those of this name first.
+    /// The sockets that are tried, those of this name first.
     fn sockets(&self, flavor: Flavor) -> Vec<(Flavor, PathBuf)> {
+        let (docker, podman) = match &self.search_path {
+            Some(folders) => {
+                let named = |name| folders.iter().map(|folder| folder.join(name)).collect();
+                (named("docker.sock"), named("podman.sock"))
+            }
+            None => self.table(),
+        };
+        let docker = docker.into_iter().map(|socket| (Flavor::Docker, socket));
+        let podman = podman.into_iter().map(|socket| (Flavor::Podman, socket));
+        match flavor {
+            Flavor::Docker => docker.chain(podman).collect(),
+            Flavor::Podman => podman.chain(docker).collect(),
+        }
+    }
+
+    /// The table's sockets: Docker's, and Podman's.
+    fn table(&self) -> (Vec<PathBuf>, Vec<PathBuf>) {
         let system = |path: &str| Some(self.root.join(path));
         let below = |variable: &str, path: &str| Some(Path::new(self.variable(variable)?).join(path));
         let home = |path| below("HOME", path);
@@ -238,13 +270,13 @@ impl Surroundings {
             home(".local/share/containers/podman/machine/podman.sock"),
             below("TMPDIR", "podman/podman-machine-default-api.sock"),
         ];
-        let docker = docker.into_iter().flatten().map(|socket| (Flavor::Docker, socket));
-        let podman = podman.into_iter().flatten().map(|socket| (Flavor::Podman, socket));
-        match flavor {
-            Flavor::Docker => docker.chain(podman).collect(),
-            Flavor::Podman => podman.chain(docker).collect(),
-        }
+        (docker.into_iter().flatten().collect(), podman.into_iter().flatten().collect())
     }
+}
+
+/// A folder without a name is none: `PATH` means the present one by it.
+fn folders_of(path: &OsStr) -> Vec<PathBuf> {
+    std::env::split_paths(path).filter(|folder| !folder.as_os_str().is_empty()).collect()
 }
 
 /// The path in an endpoint such as `unix:///run/docker.sock`.

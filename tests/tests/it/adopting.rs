@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use std::{fs, io::Write, process::Stdio};
 use wharf_tests::client::Client;
 use wharf_tests::engine::{SideBySide, foreign, records};
-use wharf_tests::host::{Host, Said, demo_server};
+use wharf_tests::host::{Host, demo_server};
 
 #[test]
 fn r07_a_workload_that_one_runtime_alone_shows_is_adopted_and_nothing_else_in_its_file_changes() {
@@ -55,11 +55,9 @@ fn r07_nothing_is_adopted_while_an_engine_is_installed_that_serves_nobody() {
     host.run(&["--runtime", "process", "--name", "web", &demo_server()]);
     host.change_run_config("web", |config| config["runtime_name"] = json!(""));
     let before = host.run_config("web");
-    host.script("podman", "exit 1");
+    host.install_engine("podman");
     for args in [&["adopt", "web"][..], &["reconcile"]] {
-        let mut command = host.command(args);
-        command.env("PATH", host.work()).env("HOME", host.work());
-        let said = Said::of(&command.output().unwrap());
+        let said = host.wharf(args);
         let told = format!("{}{}", said.stdout, said.stderr);
         assert!(told.contains("Podman is installed, but serves nobody"), "{args:?}: {said:?}");
         assert_eq!(host.run_config("web"), before, "{args:?}");

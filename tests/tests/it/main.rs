@@ -28,4 +28,5 @@ mod reconciling;
 mod sandbox;
 mod scripted;
 mod sdk_readme;
+mod seclusion;
 mod watching;

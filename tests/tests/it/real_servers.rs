@@ -9,7 +9,7 @@ fn a_server_of_pypi_runs_by_its_name() {
     if !has_tool("uvx", "uvx") {
         return;
     }
-    let host = Host::new();
+    let host = Host::new().with_users_home();
     let url = host.run(&["uvx://mcp-server-time"]);
     assert_eq!(host.row("mcp-server-time").unwrap()["runtime_name"], "process");
     let mut client = Client::open(&url).unwrap();
@@ -28,7 +28,7 @@ fn a_server_of_npm_runs_by_its_name() {
     if !has_tool("npx", "npx") {
         return;
     }
-    let host = Host::new();
+    let host = Host::new().with_users_home();
     let url = host.run(&["npx://@modelcontextprotocol/server-everything"]);
     let mut client = Client::open(&url).unwrap();
     assert_eq!(client.call_tool("echo", json!({ "message": "hello" })).unwrap(), "Echo: hello");
@@ -44,7 +44,7 @@ fn the_official_inspector_lists_and_calls_tools() {
     if !has_tool("inspector", "mcp-inspector") || !has_tool("npx", "npx") || !has_tool("uvx", "uvx") {
         return;
     }
-    let host = Host::new();
+    let host = Host::new().with_users_home();
     let everything = host.run(&["npx://@modelcontextprotocol/server-everything"]);
     let time = host.run(&["uvx://mcp-server-time"]);
     let tools = inspect(&everything, &["--method", "tools/list"]);
@@ -60,7 +60,7 @@ fn a_package_that_does_not_exist_is_told_with_the_tools_own_words() {
     if !has_tool("npx", "npx") {
         return;
     }
-    let host = Host::new();
+    let host = Host::new().with_users_home();
     let said = host.wharf(&["run", "npx://@modelcontextprotocol/no-such-server-at-all"]);
     assert_eq!(said.code, 6, "{said:?}");
     assert!(said.stderr.contains("404"), "{said:?}");

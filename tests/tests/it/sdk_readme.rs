@@ -64,7 +64,7 @@ fn who_follows_the_readme_outside_of_this_workspace_gets_a_runtime_that_passes()
     {
         assert!(lines.iter().any(|line| line.starts_with(wanted)), "'{wanted}' is not in {lines:?}");
     }
-    let host = Host::new();
+    let host = Host::new().with_users_home();
     let own = crate_of(&readme, &host.path(""));
     // What an earlier test has left proves nothing, and would be more each time: it lies at another path.
     let clean = "cargo clean --package wharf-plugin-echo --package wharf-sdk --package wharf-abi";

@@ -20,7 +20,10 @@ impl Machine {
             ("XDG_RUNTIME_DIR", path("user")),
             ("TMPDIR", path("tmp")),
         ]);
-        Self { surroundings: Surroundings { root: folder.path().join("root"), variables }, folder }
+        Self {
+            surroundings: Surroundings { root: folder.path().join("root"), search_path: None, variables },
+            folder,
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -160,6 +163,36 @@ async fn that_it_is_installed_is_told() {
     machine.write("root/usr/sbin/dockerd", "");
     machine.set("PATH", &machine.path("programs").display().to_string());
     assert!(is_installed(&machine, Flavor::Docker).await && is_installed(&machine, Flavor::Podman).await);
+}
+
+/// A machine with both engines at their usual places, one of them installed and silent.
+#[tokio::test]
+async fn a_search_path_stands_in_the_place_of_every_usual_place() {
+    let mut machine = Machine::new();
+    machine.answers("root/var/run/docker.sock", Flavor::Docker);
+    machine.answers("user/podman/podman.sock", Flavor::Podman);
+    machine.write("root/usr/sbin/dockerd", "");
+    machine.write("programs/podman", "");
+    machine.set("PATH", &machine.path("programs").display().to_string());
+    for path in ["", ":", &machine.path("empty").display().to_string()] {
+        machine.surroundings.search_path = Some(folders_of(path.as_ref()));
+        for flavor in [Flavor::Docker, Flavor::Podman] {
+            let Found::Nothing { tried, is_installed: false } = machine.find(flavor).await else {
+                panic!("'{path}' leads to an engine")
+            };
+            assert!(tried.iter().all(|tried| path.len() > 1 && tried.starts_with(path)), "{tried:?}");
+        }
+    }
+    let mine = machine.answers("mine/docker.sock", Flavor::Docker);
+    machine.write("more/podman", "");
+    let path = std::env::join_paths(["empty", "mine", "more"].map(|name| machine.path(name))).unwrap();
+    machine.surroundings.search_path = Some(folders_of(&path));
+    assert_eq!(machine.find(Flavor::Docker).await, Found::Socket(mine));
+    assert!(matches!(machine.find(Flavor::Podman).await, Found::Nothing { is_installed: true, .. }));
+    let podman = machine.answers("more/podman.sock", Flavor::Podman);
+    assert_eq!(machine.find(Flavor::Podman).await, Found::Socket(podman));
+    machine.set("DOCKER_HOST", "unix:///host.sock");
+    assert_eq!(machine.find(Flavor::Docker).await, Found::Socket(PathBuf::from("/host.sock")));
 }
 
 #[tokio::test]

@@ -58,7 +58,8 @@ fn servers_of_ours_of_python_and_of_node_are_called_by_the_official_client_in_ea
             answer: (first_text, json!("Echo: hello")),
         },
     ];
-    let host = host(&[(Kind::Docker, docker.endpoint()), (Kind::Podman, podman.endpoint())]);
+    let host =
+        host(&[(Kind::Docker, docker.endpoint()), (Kind::Podman, podman.endpoint())]).with_users_home();
     let mut running = Vec::new();
     for server in &servers {
         for runtime in [Kind::Docker, Kind::Podman].map(Kind::runtime) {

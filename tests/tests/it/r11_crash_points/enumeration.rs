@@ -4,6 +4,7 @@ use super::kill::Scenario;
 use super::lab::{Engines, Kind, Lab};
 use super::random::Choices;
 use super::report::Report;
+use super::selection::Selection;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -36,10 +37,10 @@ struct Plan {
 }
 
 impl Plan {
-    fn of(trial: &Trial) -> Self {
+    fn of(trial: &Trial, selection: &Selection) -> Self {
         // What is left out for lack of time must not always be the same.
-        let mut choices = Choices::new();
-        let scenarios = trial.enumerate();
+        let mut choices = Choices::from(selection.seed);
+        let scenarios = selection.of(trial.enumerate());
         let mut met = BTreeSet::new();
         let (mut must, mut first, mut later) = (Vec::new(), Vec::new(), Vec::new());
         for scenario in scenarios {
@@ -125,6 +126,10 @@ impl Trial {
         });
     }
 
+    #[expect(
+        clippy::print_stderr,
+        reason = "all of them take their time, and a fault is not to wait for the last"
+    )]
     fn of(&self, labs: &mut BTreeMap<Kind, Lab>, number: usize, scenario: &Scenario) {
         self.tried.fetch_add(1, Ordering::Relaxed);
         let then = ["start", "stop", "rm"][number % 3];
@@ -132,8 +137,8 @@ impl Trial {
         match lab.scenario(scenario, then) {
             Ok(outcome) => self.report.lock().unwrap().add(scenario.clone(), outcome),
             Err(fault) => {
-                let Scenario { kind, act, kill } = scenario;
-                let told = format!("{kind:?} {act:?} {} then {then}: {fault}", kill.variable());
+                let told = format!("{scenario} then {then}: {fault}");
+                eprintln!("{told}");
                 self.faults.lock().unwrap().push(told);
                 // What it left must not be taken for the next scenario's.
                 labs.remove(&scenario.kind);
@@ -154,16 +159,23 @@ fn kill_at_each_point(trial: &Trial, share: f64) {
     let began = Instant::now();
     let told = std::env::var(ENUMERATION_VARIABLE).ok().and_then(|text| text.parse().ok());
     let enumeration_time = Duration::from_secs(told.unwrap_or(ENUMERATION_SECONDS)).mul_f64(share);
-    let plan = Plan::of(trial);
+    let selection = Selection::new();
+    let plan = Plan::of(trial, &selection);
     let until = if plan.must > 0 { began } else { Instant::now() } + enumeration_time;
-    eprintln!("{} kills were found in {:.1} s", plan.scenarios.len(), began.elapsed().as_secs_f64());
+    let found = began.elapsed().as_secs_f64();
+    eprintln!(
+        "{} kills are wanted, found in {found:.1} s with the seed {}",
+        plan.scenarios.len(),
+        selection.seed
+    );
     trial.each(&plan.scenarios, |labs, number, scenario| {
         if number < plan.must || Instant::now() < until {
             trial.of(labs, number, scenario);
         }
     });
     // Some points are not met every time: who killed what is a race.
-    let missed = if plan.must > 0 { trial.missed() } else { BTreeSet::new() };
+    let demands_all = selection.is_all() && trial.engines.is_empty();
+    let missed = if demands_all { trial.missed() } else { BTreeSet::new() };
     let again: Vec<_> = plan.scenarios.iter().filter(|it| missed.contains(&it.kill.point)).collect();
     trial.each(&again, |labs, number, scenario| {
         if trial.missed().contains(&scenario.kill.point) {
@@ -182,13 +194,14 @@ fn kill_at_each_point(trial: &Trial, share: f64) {
     trial.report.lock().unwrap().write(&summary);
     let faults = trial.faults.lock().unwrap();
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+    if demands_all {
+        assert_eq!(trial.missed(), BTreeSet::new(), "nobody was killed at these points");
+    }
 }
 
 #[test]
 fn r11_a_kill_at_any_named_point_loses_nothing_and_leaves_nothing() {
-    let trial = Trial::default();
-    kill_at_each_point(&trial, 1.0);
-    assert_eq!(trial.missed(), BTreeSet::new(), "nobody was killed at these points");
+    kill_at_each_point(&Trial::default(), 1.0);
 }
 
 fn on(kind: Kind, engine: engines::Kind) {

@@ -1,6 +1,7 @@
 //! Who is to die where.
 use super::act::Act;
 use super::lab::Kind;
+use std::fmt;
 
 /// A process that kills itself at a point.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,12 +19,6 @@ impl Kill {
     pub(super) fn variable(&self) -> String {
         format!("{}/{}:{}=kill", self.role, self.point, self.nth)
     }
-
-    /// Whether this line of a trace tells that the point was reached.
-    pub(super) fn is_told_by(&self, line: &str) -> bool {
-        let words: Vec<_> = line.split(' ').collect();
-        words[0] == self.role && words[2] == self.point && words[3] == self.nth.to_string()
-    }
 }
 
 /// One kill in one command on one runtime.
@@ -32,4 +27,11 @@ pub(super) struct Scenario {
     pub(super) kind: Kind,
     pub(super) act: Act,
     pub(super) kill: Kill,
+}
+
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let there = if self.kill.was_there { " (was there before)" } else { "" };
+        write!(f, "{:?} {:?} {}{there}", self.kind, self.act, self.kill.variable())
+    }
 }

@@ -87,6 +87,16 @@ impl Lab {
         let _ = fs::remove_file(self.host.path("trace"));
     }
 
+    /// What the one that is killed makes. All that a supervisor starts is armed as it is, so without this every launcher
+    /// of a workload that is restarted would die, and not one.
+    pub(super) fn mark(&self) -> PathBuf {
+        self.host.path("died")
+    }
+
+    pub(super) fn clear_mark(&self) {
+        let _ = fs::remove_file(self.mark());
+    }
+
     /// Runs a command, armed or not; an error if it does not end.
     pub(super) fn wharf(&self, args: &[&str], variable: Option<&str>) -> Result<Said, String> {
         let mut command = self.host.command(args);

@@ -5,7 +5,8 @@
 //! others, or on Docker or Podman beside a process. An [`act::Act`] is a command with what is there before it. A
 //! scenario is an act in which one process is killed at one point; then [`check`] demands that nothing is lost, that the
 //! next command finishes or undoes what was begun, and that nothing is left after a removal. `WHARF_TEST_REPORT=FILE`
-//! writes what each kill left and what the next commands did, a line for each, and how often each point was met.
+//! writes what each kill left and what the next commands did, a line for each, and how often somebody died at each point;
+//! [`selection`] tells which variables leave kills out, repeat them and fix their order.
 mod act;
 mod beside;
 mod check;
@@ -16,3 +17,4 @@ mod lab;
 mod next;
 mod random;
 mod report;
+mod selection;
