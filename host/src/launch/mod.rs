@@ -31,6 +31,7 @@ mod running;
 mod sandbox;
 mod stage;
 mod state;
+mod unlinked;
 
 pub(crate) use children::end_adopted;
 pub use exec::run_exec;

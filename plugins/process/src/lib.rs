@@ -20,11 +20,13 @@ mod identity;
 mod logs;
 mod observe;
 mod package;
+mod places;
 mod reach;
 mod runtime;
 mod state;
 mod stop;
 mod stragglers;
+mod trail;
 
 #[cfg(test)]
 mod tests;
@@ -44,7 +46,7 @@ wharf_sdk::export_runtime! {
             Capability::PIDS,
             Capability::PERMISSION_PROFILE,
         ],
-        abilities: [logs, attach, confine],
+        abilities: [logs, attach, confine, pin],
         accepts: ["command", "package"],
         priority: 10,
     }
