@@ -101,7 +101,7 @@ pub(super) fn arrange(room: &Room<'_>) -> Result<(), Unfurnished> {
         .map_err(|error| format!("/proc cannot be mounted: {error}"))?;
     let kept = room.places.iter().filter(|seen| seen.place.kept);
     for path in kept.map(Seen::path) {
-        let flags = unlinked::open(path).and_then(|opened| fstatvfs(opened)).map(|found| found.f_flag);
+        let flags = unlinked::open(path).and_then(fstatvfs).map(|found| found.f_flag);
         if !flags.is_ok_and(|flags| flags.contains(StatVfsMountFlags::RDONLY)) {
             return Err(format!("'{}' cannot be made read-only", path.display()).into());
         }
