@@ -38,6 +38,8 @@ pub mod operation {
     pub const RECOVER: &str = "recover";
     /// [`crate::Confine::confinement`].
     pub const CONFINEMENT: &str = "confinement";
+    /// [`crate::Pin::pin`].
+    pub const PIN: &str = "pin";
     /// [`crate::Takeover::strangers`].
     pub const STRANGERS: &str = "strangers";
     /// [`crate::Takeover::taken`].

@@ -23,7 +23,7 @@ mod groups;
 mod sandbox;
 
 pub use groups::groups_within;
-pub use sandbox::{Limits, NAMESPACES, Network, Sandbox};
+pub use sandbox::{Limits, NAMESPACES, Network, Place, READ_INSIDE_WRITE, Sandbox};
 
 use crate::{Confinement, Measure};
 use serde::{Deserialize, Serialize};
@@ -35,7 +35,7 @@ use std::{
 
 /// The version of the protocol: a launcher runs no job of another one, because what it does not know of a job would
 /// not be enforced.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 
 /// The longest [`Job`], as one line.
 pub const MAX_JOB_BYTES: usize = 8 * 1024 * 1024;
@@ -76,7 +76,7 @@ pub struct Job {
     pub args: Vec<String>,
     /// Its whole environment; the launcher adds the two variables above.
     pub env: BTreeMap<String, String>,
-    /// Where it runs.
+    /// Where it runs: without a link on the way, and entered without following one.
     pub current_dir: PathBuf,
     /// Whether it goes on when the control socket ends.
     pub survives: bool,

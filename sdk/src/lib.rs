@@ -17,6 +17,6 @@ mod stream;
 pub mod abi;
 
 pub use context::{Context, HostServices};
-pub use runtime::{Attach, Confine, Logs, Runtime, Takeover};
+pub use runtime::{Attach, Confine, Logs, Pin, Runtime, Takeover};
 pub use stream::ByteStream;
 pub use types::*;

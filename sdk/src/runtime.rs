@@ -5,7 +5,7 @@
 //! the next begins. All run on a Tokio runtime of the plugin's own, one for each name and endpoint, so any async crate
 //! works in them; work that blocks goes to `tokio::task::spawn_blocking`. A panic becomes an error of that call.
 use crate::types::{
-    Confinement, Exit, Handle, Health, Instance, Listing, LogOptions, Observation, Result, Sought,
+    Confinement, Exit, Handle, Health, Instance, Listing, LogOptions, Observation, Pins, Result, Sought,
     StopOptions, Strangers, TakenOver, WorkloadSpec,
 };
 use crate::{ByteStream, Context};
@@ -75,6 +75,15 @@ pub trait Confine: Runtime {
     /// What holds a workload back on this machine, as this user, found out by trying it and not by the version of
     /// anything. Leaves nothing behind.
     fn confinement(&self) -> impl Future<Output = Result<Confinement>> + Send;
+}
+
+/// A runtime whose workloads use files of this machine by their names (ability `pin`).
+pub trait Pin: Runtime {
+    /// Where the names of files that this specification leads to lead now, as far as anything but the system's owner
+    /// could make them lead elsewhere. Asked once for a workload, when it is created, before [`Runtime::validate`] (or
+    /// at its next start, if an older version created it); what it says is in the specification ever after. Changes
+    /// nothing.
+    fn pin(&self, spec: &WorkloadSpec) -> impl Future<Output = Result<Pins>> + Send;
 }
 
 /// A runtime that can take over what others made (ability `takeover`).

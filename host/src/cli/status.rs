@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use wharf::status::{LastExit, StatusRecord, WorkloadName};
 use wharf::supervise::SupervisorReport;
 use wharf::workload::{Manager, StatusReport};
-use wharf_sdk::Measure;
+use wharf_sdk::{Measure, OpenPaths};
 
 const EXAMPLES: &str = "Examples:
   wharf status time
@@ -18,7 +18,7 @@ const EXAMPLES: &str = "Examples:
 /// Show one workload in depth: what is recorded, what its runtime and its supervisor say
 ///
 /// JSON: an object of workload (as in the list), runtime_endpoint, recorded, confinement (enforced, weaker: arrays of
-/// what, how), supervisor (pid, version, uptime_ms, restarts, ping_us, ping_error). Keys are absent when empty.
+/// what, how; paths: write, read, system: arrays of the paths that are open), supervisor (pid, version, uptime_ms, restarts, ping_us, ping_error). Keys are absent when empty.
 #[derive(Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Status {
@@ -73,11 +73,24 @@ fn rows(report: &StatusReport, now: Timestamp) -> Vec<(&'static str, String)> {
     if let Some(confinement) = &report.confinement {
         rows.push(("Enforced", measures(&confinement.enforced)));
         rows.push(("Not enforced", measures(&confinement.weaker)));
+        if let Some(paths) = &confinement.paths {
+            rows.push(("Writes", paths.write.join(", ")));
+            rows.push(("Reads", read(paths)));
+        }
     }
     rows.extend(supervisor_rows(report.supervisor.as_ref()));
     rows.push(("Uid", row.uid.clone()));
     rows.retain(|(_, value)| !value.is_empty());
     rows
+}
+
+/// What it reads besides. The system's own are the same for all, and many.
+fn read(paths: &OpenPaths) -> String {
+    let system = match paths.system.len() {
+        0 => None,
+        count => Some(format!("{count} of the system's (--format json lists them)")),
+    };
+    paths.read.iter().cloned().chain(system).collect::<Vec<_>>().join(", ")
 }
 
 pub(super) fn measures(measures: &[Measure]) -> String {

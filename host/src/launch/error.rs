@@ -1,5 +1,5 @@
 //! Why a workload was not started.
-use super::sandbox::Refusal;
+use super::sandbox::{Exchanged, Refusal};
 use std::io;
 use wharf_sdk::launch::{NAMESPACES, PROTOCOL};
 
@@ -24,6 +24,9 @@ pub(super) enum LaunchError {
     /// It cannot be held back as it must be.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// What is to be opened to it is not what it was.
+    #[error(transparent)]
+    Exchanged(#[from] Exchanged),
     /// The plugin is of another version.
     #[error(
         "the plugin speaks version {theirs} of the launcher's protocol, and this wharf speaks version {PROTOCOL}; use \
@@ -70,6 +73,7 @@ impl LaunchError {
     pub(super) fn field(&self) -> Option<String> {
         match self {
             Self::Refused(refusal) => Some(refusal.field.to_owned()),
+            Self::Exchanged(_) => Some("files".to_owned()),
             Self::Namespaces { .. } => Some(NAMESPACES.to_owned()),
             _ => None,
         }
@@ -85,6 +89,7 @@ impl LaunchError {
             | Self::Command
             | Self::StageLost
             | Self::Refused(_)
+            | Self::Exchanged(_)
             | Self::Namespaces { .. }
             | Self::Protocol { .. } => (self.to_string(), None),
         }

@@ -2,6 +2,7 @@
 use super::{
     order::{NotExecuted, Order},
     sandbox::{Plan, cgroup, escaped, namespaces, processes},
+    unlinked,
 };
 use crate::descriptors::FIRST_FREE_DESCRIPTOR;
 use crate::failpoint::{Point, reach};
@@ -14,7 +15,10 @@ use std::{
     convert::Infallible,
     fs::File,
     io::{self, Write},
-    os::unix::{net::UnixStream, process::CommandExt},
+    os::{
+        fd::OwnedFd,
+        unix::{net::UnixStream, process::CommandExt},
+    },
     process::{Command, ExitCode},
 };
 use wharf_sdk::launch::Sandbox;
@@ -55,10 +59,16 @@ impl Stop {
 }
 
 /// Holds this process back, as the launcher has found that it can be; and tries to get out, if that is all it is for.
-fn enter(sandbox: &Sandbox, in_namespaces: bool, try_only: bool) -> Result<(), Stop> {
+fn enter(
+    sandbox: &Sandbox,
+    in_namespaces: bool,
+    opened: Vec<(OwnedFd, bool)>,
+    try_only: bool,
+) -> Result<(), Stop> {
     let failed = |message: String| Stop::Failed(NotExecuted { message, errno: None });
     let (plan, _) = Plan::of(sandbox).map_err(|refusal| failed(refusal.to_string()))?;
-    plan.apply(in_namespaces).map_err(|error| failed(format!("the workload cannot be confined: {error}")))?;
+    plan.apply(in_namespaces, opened)
+        .map_err(|error| failed(format!("the workload cannot be confined: {error}")))?;
     let escaped = if try_only { escaped(&plan, in_namespaces) } else { Vec::new() };
     if escaped.is_empty() {
         return Ok(());
@@ -79,7 +89,7 @@ fn execute(mut launcher: &UnixStream) -> Result<Infallible, Stop> {
         .map_err(|error| Stop::failed("the workload cannot be tied to its launcher", error))?;
     launcher.write_all(READY).map_err(|_| Stop::LauncherEnded)?;
     reach(Point::StageReady);
-    let (order, log) = match Order::receive(launcher) {
+    let (order, log, opened) = match Order::receive(launcher) {
         Ok(Some(received)) => received,
         Ok(None) => return Err(Stop::LauncherEnded),
         Err(error) => return Err(Stop::failed("the order cannot be read", error)),
@@ -112,7 +122,9 @@ fn execute(mut launcher: &UnixStream) -> Result<Infallible, Stop> {
         namespaces::join(&sandbox.network)
             .map_err(|error| Stop::failed("the workload's namespaces cannot be joined", error))?;
     }
-    std::env::set_current_dir(&order.current_dir).map_err(|error| {
+    // In its own view: a descriptor from outside would lead past its mounts.
+    let entered = unlinked::open(&order.current_dir).and_then(rustix::process::fchdir);
+    entered.map_err(|error| {
         Stop::failed(format_args!("the folder '{}' cannot be entered", order.current_dir.display()), error)
     })?;
     if let Some(count) = order.processes {
@@ -122,7 +134,8 @@ fn execute(mut launcher: &UnixStream) -> Result<Infallible, Stop> {
             .map_err(|error| Stop::failed("its processes cannot be limited", error))?;
     }
     if let Some(sandbox) = &order.sandbox {
-        enter(sandbox, in_namespaces, order.try_only)?;
+        let opened = opened.into_iter().zip(order.written.iter().copied()).collect();
+        enter(sandbox, in_namespaces, opened, order.try_only)?;
     }
     if order.try_only {
         return Err(Stop::Tried);

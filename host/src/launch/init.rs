@@ -9,8 +9,8 @@ use super::{
     door::{self, Door},
     error::LaunchError,
     sandbox::{
-        drop_privileges,
-        namespaces::{self, Room},
+        Exchanged, drop_privileges,
+        namespaces::{self, Room, Unfurnished},
     },
 };
 use crate::descriptors::FIRST_FREE_DESCRIPTOR;
@@ -27,6 +27,7 @@ use std::{
         fd::OwnedFd,
         unix::{net::UnixStream, process::CommandExt},
     },
+    path::PathBuf,
     process::{Command, ExitCode, Stdio},
     time::Duration,
 };
@@ -47,6 +48,8 @@ enum Answer {
         errno: Option<i32>,
     },
     Failed(String),
+    /// What it was to see is not what it was, which says nothing about namespaces either.
+    Exchanged(PathBuf),
 }
 
 /// The launcher's side.
@@ -88,6 +91,7 @@ impl Init {
         match serde_json::from_slice(&text) {
             Ok(Answer::Furnished) => Ok(()),
             Ok(Answer::Closed { message, errno }) => Err(LaunchError::NotExecuted { message, errno }),
+            Ok(Answer::Exchanged(path)) => Err(Exchanged(path).into()),
             Ok(Answer::Failed(reason)) => Err(failed(reason)),
             Err(_) => Err(failed("init ended early".to_owned())),
         }
@@ -111,7 +115,11 @@ pub fn run_init() -> ExitCode {
     let Ok(room) = serde_json::from_slice::<Room<'_>>(&text) else { return ExitCode::FAILURE };
     // While this process is in this machine's network.
     let answer = match door::open(&room.doors) {
-        Ok(doors) => make(&room, doors).map_or_else(Answer::Failed, |()| Answer::Furnished),
+        Ok(doors) => match make(&room, doors) {
+            Ok(()) => Answer::Furnished,
+            Err(Unfurnished::Impossible(why)) => Answer::Failed(why),
+            Err(Unfurnished::Exchanged(Exchanged(path))) => Answer::Exchanged(path),
+        },
         Err((port, error)) => Answer::Closed {
             message: format!("the port {port} cannot be listened on: {error}"),
             errno: error.raw_os_error(),
@@ -126,12 +134,12 @@ pub fn run_init() -> ExitCode {
     reap()
 }
 
-fn make(room: &Room<'_>, doors: Vec<Door>) -> Result<(), String> {
+fn make(room: &Room<'_>, doors: Vec<Door>) -> Result<(), Unfurnished> {
     namespaces::furnish(room)?;
     drop_privileges().map_err(|error| format!("its privileges cannot be dropped: {error}"))?;
     // For every thread: what ends is the first one's to see.
     ended().thread_set_mask().map_err(|error| format!("signals cannot be blocked: {error}"))?;
-    door::tend(doors).map_err(|error| format!("its port cannot be tended: {error}"))
+    Ok(door::tend(doors).map_err(|error| format!("its port cannot be tended: {error}"))?)
 }
 
 /// The socket to the launcher, out of descriptor 2.

@@ -15,7 +15,7 @@ use super::{
     log::Log,
     running::{Running, now_ms},
     sandbox::{
-        Plan,
+        Exchanged, Opened, Plan,
         cgroup::{self, Groups},
         namespaces::{self, Room},
     },
@@ -25,6 +25,7 @@ use super::{
 use crate::failpoint::{Point, may_fail, reach};
 use rustix::{
     fs::Mode,
+    io::Errno,
     process::{Pid, Signal, WaitOptions, getpid, kill_process, set_child_subreaper, setsid, umask, waitpid},
 };
 use serde::Deserialize;
@@ -74,8 +75,10 @@ fn launch(control: &mut Control) -> Result<Option<Running>, LaunchError> {
     confinement.weaker.extend(job.weaker.iter().cloned());
     let groups = Groups::make(&job.limits, &job.uid, namespaces_of(&job).is_some(), &mut confinement)?;
     if job.try_only {
-        let init = room(&job)?;
-        control.report(&Report::Tried(try_it(&job, init.as_ref(), &groups, confinement)?));
+        let opened = Opened::default();
+        let init = room(&job, &opened)?;
+        let surroundings = surroundings(init.as_ref(), &groups, opened);
+        control.report(&Report::Tried(try_it(&job, init.as_ref(), &surroundings, confinement)?));
         return Ok(None);
     }
     let folder = OwnFolder::make(&job.own_dir)
@@ -83,16 +86,18 @@ fn launch(control: &mut Control) -> Result<Option<Running>, LaunchError> {
     let log = Log::open(&job.log_path).map_err(|error| {
         LaunchError::system(format!("the log '{}' cannot be opened", job.log_path.display()), error)
     })?;
+    let opened = open(&job)?;
+    confinement.paths = job.sandbox.is_some().then(|| opened.paths());
     may_fail(Point::StageSpawnBefore)
         .map_err(|error| LaunchError::system("the workload's process cannot be made", error))?;
-    let init = room(&job)?;
+    let init = room(&job, &opened)?;
     let stage = Stage::spawn(&job)?;
     reach(Point::StageSpawnAfter);
     if let Err(error) = release_stdio() {
         end_stage(stage.pid);
         return Err(LaunchError::system("stdin and stdout cannot be released", error));
     }
-    let prepared = Prepared::record(&job, &stage, init, confinement, groups, folder)?;
+    let prepared = Prepared::record(&job, &stage, init, opened, confinement, groups, folder)?;
     control.report(&Report::Prepared {
         launcher: prepared.state.launcher.clone(),
         workload: prepared.state.workload.clone(),
@@ -139,30 +144,38 @@ fn namespaces_of(job: &Job) -> Option<&Sandbox> {
 
 /// Makes the namespaces that a confined workload has of its own, with their first process in them. Only children that
 /// are made later are in them.
-fn room(job: &Job) -> Result<Option<Init>, LaunchError> {
+fn room(job: &Job, opened: &Opened) -> Result<Option<Init>, LaunchError> {
     let Some(sandbox) = namespaces_of(job) else { return Ok(None) };
     namespaces::enter().map_err(|error| LaunchError::Namespaces { reason: error.to_string() })?;
-    Init::spawn(&Room::of(sandbox, &job.current_dir)).map(Some)
+    Init::spawn(&Room::of(sandbox, opened, &job.current_dir)).map(Some)
 }
 
 /// What stage two finds.
-fn surroundings(init: Option<&Init>, groups: &Groups) -> Surroundings {
+fn surroundings(init: Option<&Init>, groups: &Groups, opened: Opened) -> Surroundings {
     let cgroups = groups.folders().cloned().collect();
-    Surroundings { in_namespaces: init.is_some(), cgroups, processes: groups.processes() }
+    Surroundings { in_namespaces: init.is_some(), cgroups, processes: groups.processes(), opened }
+}
+
+/// Opens what the workload may touch, before anybody else looks at it.
+fn open(job: &Job) -> Result<Opened, LaunchError> {
+    let Some(sandbox) = &job.sandbox else { return Ok(Opened::default()) };
+    Opened::of(sandbox).map_err(|(path, error)| match error {
+        Errno::LOOP => Exchanged(path).into(),
+        error => LaunchError::system(format!("'{}' cannot be opened to it", path.display()), error),
+    })
 }
 
 /// Makes everything but the workload: a process that enters the sandbox and ends.
 fn try_it(
     job: &Job,
     init: Option<&Init>,
-    groups: &Groups,
+    surroundings: &Surroundings,
     confinement: Confinement,
 ) -> Result<Confinement, LaunchError> {
     let stage = Stage::spawn(job)?;
     let pid = stage.pid;
-    let surroundings = surroundings(init, groups);
     let (_, log) = log_pipe().map_err(|error| LaunchError::system("a pipe cannot be made", error))?;
-    let tried = stage.execute(job, &surroundings, log);
+    let tried = stage.execute(job, surroundings, log);
     if tried.is_err() {
         let _ = kill_process(pid, Signal::KILL);
     }
@@ -246,13 +259,14 @@ impl Prepared {
         job: &Job,
         stage: &Stage,
         init: Option<Init>,
+        opened: Opened,
         confinement: Confinement,
         groups: Groups,
         folder: OwnFolder,
     ) -> Result<Self, LaunchError> {
         let launcher = ProcessIdentity::of(getpid().as_raw_pid())
             .map_err(|error| LaunchError::system("the launcher's identity cannot be read", error))?;
-        let surroundings = surroundings(init.as_ref(), &groups);
+        let surroundings = surroundings(init.as_ref(), &groups, opened);
         let state = State {
             uid: job.uid.clone(),
             host_id: job.host_id.clone(),

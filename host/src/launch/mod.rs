@@ -33,6 +33,7 @@ mod running;
 mod sandbox;
 mod stage;
 mod state;
+mod unlinked;
 
 pub use exec::run_exec;
 pub use init::run_init;

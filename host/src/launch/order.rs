@@ -1,4 +1,5 @@
-//! What the launcher tells stage two: what to execute, and the log's descriptor with it.
+//! What the launcher tells stage two: what to execute, and with it the descriptors of the log and of what the workload
+//! may touch.
 use rustix::{
     cmsg_space,
     io::IoSlice,
@@ -24,6 +25,9 @@ use wharf_sdk::launch::Sandbox;
 /// The bound of an order: a job, and a little more. JSON of the same content.
 const MAX_ORDER_BYTES: u64 = wharf_sdk::launch::MAX_JOB_BYTES as u64 + 64 * 1024;
 
+/// How many descriptors go in one message; the kernel takes 253, SCM_MAX_FD in unix(7).
+const MAX_DESCRIPTORS: usize = 200;
+
 /// What to execute.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Order<'a> {
@@ -41,7 +45,9 @@ pub(super) struct Order<'a> {
     pub(super) cgroups: Cow<'a, [PathBuf]>,
     /// How many processes it may have, where its control groups do not say.
     pub(super) processes: Option<u64>,
-    /// What it may touch.
+    /// Of each descriptor that comes after the order: whether the workload may write what it is of.
+    pub(super) written: Vec<bool>,
+    /// What holds it back besides.
     pub(super) sandbox: Option<Cow<'a, Sandbox>>,
     /// Nothing is executed: it is only tried whether the sandbox holds.
     pub(super) try_only: bool,
@@ -55,8 +61,13 @@ pub(super) struct NotExecuted {
 }
 
 impl Order<'_> {
-    /// Sends it: the length with the descriptor, then the text.
-    pub(super) fn send(&self, mut socket: &UnixStream, log: BorrowedFd<'_>) -> io::Result<()> {
+    /// Sends it: the length with the log's descriptor, then the text, then the other descriptors.
+    pub(super) fn send(
+        &self,
+        mut socket: &UnixStream,
+        log: BorrowedFd<'_>,
+        opened: &[BorrowedFd<'_>],
+    ) -> io::Result<()> {
         let text = serde_json::to_vec(self)?;
         let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
@@ -64,11 +75,12 @@ impl Order<'_> {
         ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
         let length = (text.len() as u64).to_le_bytes();
         sendmsg(socket.as_fd(), &[IoSlice::new(&length)], &mut ancillary, SendFlags::NOSIGNAL)?;
-        socket.write_all(&text)
+        socket.write_all(&text)?;
+        opened.chunks(MAX_DESCRIPTORS).try_for_each(|descriptors| send_descriptors(socket, descriptors))
     }
 
     /// Waits for one. None: the launcher ended.
-    pub(super) fn receive(mut socket: &UnixStream) -> io::Result<Option<(Order<'static>, OwnedFd)>> {
+    pub(super) fn receive(mut socket: &UnixStream) -> io::Result<Option<Received>> {
         let mut length = [0; 8];
         let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
@@ -95,6 +107,51 @@ impl Order<'_> {
         }
         let mut text = Vec::new();
         socket.take(length).read_to_end(&mut text)?;
-        Ok(Some((serde_json::from_slice(&text)?, log)))
+        let order: Order<'static> = serde_json::from_slice(&text)?;
+        let mut opened = Vec::new();
+        while opened.len() < order.written.len() {
+            let count = MAX_DESCRIPTORS.min(order.written.len() - opened.len());
+            opened.extend(receive_descriptors(socket, count)?);
+        }
+        Ok(Some((order, log, opened)))
     }
+}
+
+/// An order, the log, and what the workload may touch.
+type Received = (Order<'static>, OwnedFd, Vec<OwnedFd>);
+
+fn send_descriptors(socket: &UnixStream, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
+    sendmsg(socket.as_fd(), &[IoSlice::new(&[0])], &mut ancillary, SendFlags::NOSIGNAL)?;
+    Ok(())
+}
+
+/// Exactly so many, which were sent at once: none may be missing, since they are known by their order.
+fn receive_descriptors(socket: &UnixStream, count: usize) -> io::Result<Vec<OwnedFd>> {
+    let (mut byte, mut space) = ([0], [MaybeUninit::uninit(); cmsg_space!(ScmRights(MAX_DESCRIPTORS))]);
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    loop {
+        match recvmsg(
+            socket.as_fd(),
+            &mut [IoSliceMut::new(&mut byte)],
+            &mut ancillary,
+            RecvFlags::CMSG_CLOEXEC,
+        ) {
+            Ok(_) => break,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let mut received = Vec::new();
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+            received.extend(descriptors);
+        }
+    }
+    if received.len() == count {
+        return Ok(received);
+    }
+    Err(io::Error::other(format!("{} of {count} descriptors came with the order", received.len())))
 }

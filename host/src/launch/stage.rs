@@ -5,6 +5,7 @@ use super::{
     events,
     exec::READY,
     order::{NotExecuted, Order},
+    sandbox::Opened,
 };
 use rustix::process::Pid;
 use std::{
@@ -41,6 +42,8 @@ pub(super) struct Surroundings {
     pub(super) cgroups: Vec<PathBuf>,
     /// A limit of processes that it is to set for itself.
     pub(super) processes: Option<u64>,
+    /// What it may touch, opened.
+    pub(super) opened: Opened,
 }
 
 impl Stage {
@@ -113,11 +116,12 @@ impl Stage {
             current_dir: Cow::Borrowed::<Path>(&job.current_dir),
             cgroups: Cow::Borrowed(&surroundings.cgroups),
             processes: surroundings.processes,
+            written: surroundings.opened.written(),
             sandbox: job.sandbox.as_ref().map(Cow::Borrowed),
             try_only: job.try_only,
         };
         order
-            .send(&self.socket, log.as_fd())
+            .send(&self.socket, log.as_fd(), &surroundings.opened.descriptors())
             .map_err(|error| LaunchError::system("the workload's process does not listen", error))?;
         // From here on only the workload holds the log's other end, so that its end can be seen.
         drop(log);

@@ -9,7 +9,7 @@ use wharf_sdk::document::{self, Nothing, OnWorkload, operation};
 use wharf_sdk::stamp::RuntimeStamp;
 use wharf_sdk::{
     Capability, Confinement, Error, ErrorCode, Exit, Handle, Health, Instance, Listing, LogOptions,
-    Observation, Sought, StopOptions, Strangers, TakenOver, WorkloadSpec,
+    Observation, Pins, Sought, StopOptions, Strangers, TakenOver, WorkloadSpec,
 };
 
 /// The largest answer that is read.
@@ -93,6 +93,15 @@ impl RuntimeClient {
         self.check_declared(spec)?;
         let Nothing {} = self.call(operation::VALIDATE, spec, Some(self.deadlines.read)).await?;
         Ok(())
+    }
+
+    /// Where the names of files in a specification lead now; none where the runtime does not tell.
+    pub async fn pin(&self, spec: &WorkloadSpec) -> Result<Option<Pins>, CallError> {
+        if self.check_able(&Capability::PIN).is_err() {
+            return Ok(None);
+        }
+        self.check_declared(spec)?;
+        self.call(operation::PIN, spec, Some(self.deadlines.read)).await.map(Some)
     }
 
     /// Makes everything that `start` needs.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use wharf_sdk::{Handle, PullPolicy};
+use wharf_sdk::{Handle, Pins, PullPolicy};
 
 use super::field::{is_zero, null_as_default, text_or_nothing};
 use super::id::Uid;
@@ -167,6 +167,11 @@ pub struct RunConfig {
     /// What it may do: enforced by the owner, opaque to the record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permission_profile: Option<Value>,
+    /// Where the names of files in it led when it was created, as its owner said: what leads elsewhere at a later start is
+    /// refused. None where its owner does not tell, and in a record of a version that did not ask: then its next start
+    /// asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<Pins>,
     /// At most so many processors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpus: Option<f64>,
@@ -246,6 +251,7 @@ impl RunConfig {
             user: String::new(),
             pull: None,
             permission_profile: None,
+            pinned: None,
             cpus: None,
             memory_bytes: None,
             pids_limit: None,

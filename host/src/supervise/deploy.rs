@@ -10,7 +10,7 @@ use crate::status::{Desired, Opaque, Phase, RunConfig, StatusRecord, Store, Tran
 use crate::workload::{look, prove_ended, prove_gone, prove_owner, prove_taken_gone, specification};
 use std::{sync::Arc, time::Duration};
 use tokio::{net::TcpListener, time::Instant};
-use wharf_sdk::{Capability, ErrorCode, Handle, Observation, WorkloadState};
+use wharf_sdk::{Capability, ErrorCode, Handle, Observation, WorkloadSpec, WorkloadState};
 
 /// How long what another product made may take to end before it is killed.
 const TAKEN_GRACE: Duration = Duration::from_secs(10);
@@ -80,7 +80,8 @@ impl Deployment {
 
     async fn make_and_start(&mut self, occasion: Occasion) -> Result<()> {
         let stamp = self.client.stamp();
-        let spec = specification(&self.config, &self.run, stamp, &self.host_id, self.target_port)?;
+        let mut spec = specification(&self.config, &self.run, stamp, &self.host_id, self.target_port)?;
+        self.pin_if_it_is_not(&mut spec).await?;
         self.check_target_port().await?;
         self.uncertain = true;
         let deployed = self.client.deploy(&spec).await;
@@ -106,6 +107,21 @@ impl Deployment {
                 self.start_http(&handle).await
             }
         }
+    }
+
+    /// A workload of a version that recorded no pins is held to where its names lead at this start: nobody knows where
+    /// they led when it was created.
+    async fn pin_if_it_is_not(&mut self, spec: &mut WorkloadSpec) -> Result<()> {
+        if self.run.pinned.is_some() {
+            return Ok(());
+        }
+        let Some(pins) = self.client.pin(spec).await? else { return Ok(()) };
+        let (name, uid) = (self.run.name.clone(), self.run.uid.clone());
+        self.run = self.store.update_run_config(&name, &uid, |run| {
+            run.pinned.get_or_insert(pins);
+        })?;
+        spec.pinned = self.run.pinned.clone();
+        Ok(())
     }
 
     /// What an earlier supervisor left: a server with a port that still runs is taken over, all else is put aside.

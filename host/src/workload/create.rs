@@ -62,7 +62,9 @@ impl Manager {
             run.working_dir = self.config().current_dir.display().to_string();
         }
         run.set_owner(owner);
-        let spec = specification(self.config(), &run, client.stamp(), &host_id, run.target_port.max(1))?;
+        let mut spec = specification(self.config(), &run, client.stamp(), &host_id, run.target_port.max(1))?;
+        run.pinned = client.pin(&spec).await.map_err(refused)?;
+        spec.pinned = run.pinned.clone();
         client.validate(&spec).await.map_err(refused)?;
         let operation = self.reserve(&mut run, &names, request.name.is_some()).await?;
         let mut record = StatusRecord::new(run.uid.clone());

@@ -22,7 +22,7 @@ impl Settings {
     pub(crate) fn confinement(&self, weaker: Option<&String>) -> Confinement {
         let weaker = weaker.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         if self.privileged {
-            return Confinement { enforced: Vec::new(), weaker };
+            return Confinement { weaker, ..Confinement::default() };
         }
         let has = |option: &str| self.security_opt.iter().flatten().any(|it| it.starts_with(option));
         let parts = [
@@ -42,7 +42,7 @@ impl Settings {
         let enforced = parts.into_iter().filter(|(is_so, ..)| *is_so);
         let enforced =
             enforced.map(|(_, what, how)| Measure { what: what.to_owned(), how: how.to_owned() }).collect();
-        Confinement { enforced, weaker }
+        Confinement { enforced, weaker, paths: None }
     }
 
     /// Docker repeats what it was told, Podman names each of them.

@@ -1,14 +1,16 @@
 //! From a permission profile to what the launcher enforces.
 //!
-//! Without a profile a workload has the network, may read the folder of its program and those of the files that its
-//! arguments name, and may write the folder that it runs in, as far as none of these holds keys or the host's own
-//! files ([`Guard`]). With one it has what the profile says. Either way come the tables of [`crate::reach`], a folder
+//! Without a profile a workload has the network, may read its program and the files that its arguments name, each alone
+//! but for the neighbours of a script, and may write the folder that it runs in, as far as none of these holds keys or
+//! the host's own files ([`Guard`]). With one it has what the profile says. Either way come the tables of [`crate::reach`], a folder
 //! of its own for temporary files, and for packages the folders in which wharf has their tools keep them.
 use crate::{
     environment::has_credentials,
     package::Tool,
+    places::Places,
     reach::{self, Guard},
     runtime::ProcessRuntime,
+    trail::Led,
 };
 use rustix::fs::{Mode, OFlags, open};
 use std::{
@@ -18,8 +20,8 @@ use std::{
     path::{Path, PathBuf},
 };
 use wharf_sdk::{
-    Error, Measure, Outbound, PermissionProfile, Result, Source, Transport, WorkloadSpec,
-    launch::{Job, Limits, NAMESPACES, Network, PROTOCOL, Sandbox},
+    Error, Measure, Outbound, PermissionProfile, Pins, Result, Source, Transport, WorkloadSpec,
+    launch::{Job, Limits, NAMESPACES, Network, PROTOCOL, READ_INSIDE_WRITE, Sandbox},
 };
 
 /// How many processes and threads a workload has where nothing is said: far more than servers need, far fewer than
@@ -38,6 +40,8 @@ pub(crate) struct Confined {
     pub(crate) limits: Limits,
     /// What was asked for and is left out.
     pub(crate) weaker: Vec<Measure>,
+    /// Where the names that matter lead.
+    pub(crate) pins: Pins,
 }
 
 impl Confined {
@@ -53,7 +57,10 @@ pub(crate) struct Running<'a> {
     pub(crate) spec: &'a WorkloadSpec,
     pub(crate) program: &'a Path,
     pub(crate) env: &'a BTreeMap<String, String>,
-    pub(crate) current_dir: &'a Path,
+    /// The folder that it was asked to run in, as it is without a link.
+    pub(crate) working_dir: Option<&'a Led>,
+    /// The runtime's folder.
+    pub(crate) folder: &'a Path,
     /// The folder of its own.
     pub(crate) own: &'a Path,
     /// Where the package is kept, if it is one.
@@ -63,7 +70,7 @@ pub(crate) struct Running<'a> {
 
 impl Running<'_> {
     /// What holds it back, with everything checked and nothing done.
-    pub(crate) fn confined(&self) -> Result<Confined> {
+    pub(crate) fn confined(&self, places: Places<'_>) -> Result<Confined> {
         let spec = self.spec;
         let limits = Limits {
             cpus: spec.cpus,
@@ -73,72 +80,150 @@ impl Running<'_> {
             allow_weaker: spec.allow_weaker,
         };
         let mut weaker = Vec::new();
-        let sandbox = match &spec.permission_profile {
+        let mut confined = Confined { sandbox: None, limits, weaker: Vec::new(), pins: Pins::default() };
+        match &spec.permission_profile {
             Some(profile) if profile.privileged => {
                 let how = "the profile says privileged: whatever its user may";
                 weaker.push(Measure { what: "files, network, privileges".to_owned(), how: how.to_owned() });
-                None
+                confined.pins = places.pins();
             }
-            Some(profile) => Some(self.of_profile(profile, &mut weaker)?),
-            None => Some(self.without_profile()),
-        };
-        Ok(Confined { sandbox, limits, weaker })
-    }
-
-    fn without_profile(&self) -> Sandbox {
-        let mut sandbox = self.of_everybody();
-        sandbox.asked = vec!["files".to_owned()];
-        if self.guard.lets(self.current_dir) {
-            sandbox.write.push(self.current_dir.to_owned());
+            Some(profile) => {
+                let sandbox = self.of_profile(profile, places, &mut weaker)?;
+                (confined.sandbox, confined.pins) = (Some(sandbox.0), sandbox.1);
+            }
+            None => {
+                let sandbox = self.without_profile(places)?;
+                (confined.sandbox, confined.pins) = (Some(sandbox.0), sandbox.1);
+            }
         }
-        // What lies where the workload writes it can read anyway, and may have made a link to something else.
-        let writable: Vec<PathBuf> =
-            sandbox.write.iter().filter_map(|path| path.canonicalize().ok()).collect();
-        let is_writable = |folder: &Path| {
-            let folder = folder.canonicalize();
-            folder.is_ok_and(|folder| writable.iter().any(|writable| folder.starts_with(writable)))
-        };
-        let is_its_own = |file: &Path| file.ancestors().skip(1).any(is_writable);
+        confined.weaker = weaker;
+        Ok(confined)
+    }
+
+    fn without_profile(&self, mut places: Places<'_>) -> Result<(Sandbox, Pins)> {
+        let mut sandbox = self.of_everybody(&mut places);
+        sandbox.asked = vec!["files".to_owned()];
+        if let (Some(name), Some(led)) = (&self.spec.working_dir, self.working_dir)
+            && self.guard.lets(&led.path)
+        {
+            places.grant(Path::new(name), led, true);
+        }
+        self.named_files(&mut places);
+        self.finish(sandbox, &places)
+    }
+
+    /// The files that arguments name; with the first of them, where it is a script, its neighbours: interpreters run
+    /// one, and it loads them.
+    fn named_files(&self, places: &mut Places<'_>) {
         let named = self.spec.args.iter().map(Path::new).filter(|path| path.is_absolute() && path.is_file());
-        let named = named.filter(|file| !is_its_own(file));
-        sandbox.read.extend(named.flat_map(|file| reach::of_named(file, self.guard)));
-        sandbox
+        for (at, file) in named.enumerate() {
+            places.named(file.to_owned());
+            let led = places.trail.lead(file).filter(|led| at == 0 && self.guard.lets(&led.path));
+            if let Some(folder) =
+                led.filter(|led| is_script(&led.path)).and_then(|led| led.path.parent().map(Path::to_owned))
+            {
+                reach::installation(&folder, places);
+            }
+        }
     }
 
-    fn of_profile(&self, profile: &PermissionProfile, weaker: &mut Vec<Measure>) -> Result<Sandbox> {
-        let mut sandbox = self.of_everybody();
-        sandbox.asked = ["files", "truncation", "network", NAMESPACES].map(str::to_owned).to_vec();
-        let asked = |field: &str, given: &[String]| -> Result<Vec<PathBuf>> {
-            given.iter().map(|given| self.asked(field, given)).collect()
-        };
-        let read = asked("permission_profile.read", &profile.read)?;
-        let write = asked("permission_profile.write", &profile.write)?;
+    fn of_profile(
+        &self,
+        profile: &PermissionProfile,
+        mut places: Places<'_>,
+        weaker: &mut Vec<Measure>,
+    ) -> Result<(Sandbox, Pins)> {
+        let mut sandbox = self.of_everybody(&mut places);
+        sandbox.asked =
+            ["files", "truncation", "network", NAMESPACES, READ_INSIDE_WRITE].map(str::to_owned).to_vec();
+        let mut granted = Vec::new();
+        for (field, given, is_written) in [
+            ("permission_profile.read", &profile.read, false),
+            ("permission_profile.write", &profile.write, true),
+        ] {
+            for given in given {
+                let (name, led) = self.asked(field, given, &places)?;
+                places.grant(&name, &led, is_written);
+                granted.push((field, given, name, led.path));
+            }
+        }
+        let open: Vec<PathBuf> = granted.iter().map(|(.., path)| path.clone()).collect();
+        for (field, given, name, path) in &granted {
+            if let Some(keys) = self.guard.unnamed_keys(name, path, &open) {
+                let message = format!(
+                    "'{given}' of {field} would open '{keys}', where keys and tokens are; name folders beside it, or that \
+                     itself",
+                    keys = keys.display()
+                );
+                return Err(Error::invalid(message));
+            }
+        }
+        places.keep_what_is_read();
         // Of what was asked for by name nothing is hidden.
-        let named: Vec<PathBuf> =
-            read.iter().chain(&write).filter_map(|path| path.canonicalize().ok()).collect();
-        sandbox.hidden.retain(|hidden| !named.iter().any(|named| hidden.starts_with(named)));
-        sandbox.read.extend(read);
-        sandbox.write.extend(write);
+        sandbox.hidden.retain(|hidden| !open.iter().any(|open| hidden.starts_with(open)));
         sandbox.network = self.network(profile, weaker)?;
-        Ok(sandbox)
+        self.finish(sandbox, &places)
     }
 
-    fn of_everybody(&self) -> Sandbox {
-        let (mut read, mut write) = reach::of_everybody(self.env, self.guard);
-        read.extend(reach::of_program(self.program, self.guard));
-        write.push(self.own.to_owned());
+    fn of_everybody(&self, places: &mut Places<'_>) -> Sandbox {
+        reach::of_everybody(self.env, places);
+        self.of_program(places);
+        places.own(self.own.to_owned(), self.really(self.own));
         if let Source::Package { tool, .. } = &self.spec.source
             && let Ok(tool) = Tool::named(tool)
         {
-            write.extend(tool.folders().iter().map(|(_, name)| self.packages.join(name)));
-            read.extend(self.settings(tool));
+            for (_, name) in tool.folders() {
+                let folder = self.packages.join(name);
+                places.own(folder.clone(), self.really(&folder));
+            }
+            if let Some(settings) = self.settings(tool, places) {
+                places.program(settings);
+            }
         }
         let hidden = self.guard.private().cloned().collect();
-        Sandbox { read, write, hidden, allow_weaker: self.spec.allow_weaker, ..Sandbox::default() }
+        Sandbox { hidden, allow_weaker: self.spec.allow_weaker, ..Sandbox::default() }
     }
 
-    /// A path of a profile.
-    fn asked(&self, field: &str, given: &str) -> Result<PathBuf> {
+    /// The program with what it needs beside it. A tool, or a program of PATH, was installed with it; of a path the file
+    /// alone is meant, unless it is a script that no profile holds back, or lies in a folder of programs.
+    fn of_program(&self, places: &mut Places<'_>) {
+        places.program(self.program.to_owned());
+        let has_profile = self.spec.permission_profile.is_some();
+        let (is_tool, is_path) = match &self.spec.source {
+            Source::Package { .. } => (true, false),
+            Source::Command { program } => (false, program.contains('/')),
+            Source::Image { .. } => (false, false),
+        };
+        let led = places.trail.lead(self.program).map(|led| led.path);
+        for (at, file) in [Some(self.program), led.as_deref()].into_iter().flatten().enumerate() {
+            let Some(folder) = file.parent() else { continue };
+            let is_programs = folder.file_name().is_some_and(|name| name == "bin");
+            let is_scripts = at == 1 && is_script(file);
+            let is_needed = match (is_path, has_profile) {
+                (true, true) => reach::is_environment(folder),
+                (true, false) => is_programs || is_scripts,
+                (false, _) => is_programs || is_tool || is_scripts && !has_profile,
+            };
+            if is_needed {
+                reach::installation(folder, places);
+            }
+        }
+    }
+
+    fn finish(&self, mut sandbox: Sandbox, places: &Places<'_>) -> Result<(Sandbox, Pins)> {
+        (sandbox.read, sandbox.write) = places.settle()?;
+        Ok((sandbox, places.pins()))
+    }
+
+    /// A path below the runtime's own folder, without the links that lead there.
+    fn really(&self, path: &Path) -> PathBuf {
+        let below = path.strip_prefix(self.folder).ok();
+        let folder = self.folder.canonicalize().ok();
+        folder.zip(below).map_or_else(|| path.to_owned(), |(folder, below)| folder.join(below))
+    }
+
+    /// A path of a profile, and where it leads.
+    fn asked(&self, field: &str, given: &str, places: &Places<'_>) -> Result<(PathBuf, Led)> {
         let path = match given.split_once(':') {
             Some((here, there)) if here != there => {
                 let message = format!(
@@ -153,14 +238,12 @@ impl Running<'_> {
         if !path.is_absolute() {
             return wrong("is no absolute path");
         }
-        if !path.exists() {
-            return wrong("does not exist");
-        }
-        match self.guard.of_host(&path) {
-            Some(_) => {
+        match places.led(&path)? {
+            None => wrong("does not exist"),
+            Some(led) if self.guard.is_hosts(&led.path) => {
                 wrong("holds files of wharf's own, which no workload may have; name folders beside them")
             }
-            None => Ok(path),
+            Some(led) => Ok((path, led)),
         }
     }
 
@@ -204,13 +287,14 @@ impl Running<'_> {
         Ok(())
     }
 
-    /// A tool's settings, unless there are credentials in them.
-    fn settings(&self, tool: Tool) -> Option<PathBuf> {
+    /// A tool's settings, unless there are credentials in them, or the name leads to something else.
+    fn settings(&self, tool: Tool, places: &Places<'_>) -> Option<PathBuf> {
         let name = match tool {
             Tool::Npx => ".npmrc",
             Tool::Uvx => ".config/uv/uv.toml",
         };
         let path = self.guard.home.as_ref()?.join(name);
+        places.trail.lead(&path).filter(|led| led.path == path)?;
         // For a FIFO's writer nobody waits, and what is too large may have credentials anywhere.
         let file = open(&path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()).ok()?;
         let mut text = String::new();
@@ -221,6 +305,17 @@ impl Running<'_> {
         let tells = |line: &str| ["_auth", "_password", "password"].iter().any(|part| line.contains(part));
         (!has_credentials(&text) && !text.lines().any(tells)).then_some(path)
     }
+}
+
+/// Whether a file is text for an interpreter, which loads other files that lie beside it.
+fn is_script(file: &Path) -> bool {
+    const ENDINGS: [&str; 14] =
+        ["cjs", "cts", "js", "jsx", "lua", "mjs", "mts", "php", "pl", "py", "rb", "sh", "ts", "tsx"];
+    let ending = file.extension().and_then(|ending| ending.to_str());
+    let mut start = [0; 2];
+    let mut begins =
+        || fs::File::open(file).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == *b"#!";
+    ending.is_some_and(|ending| ENDINGS.contains(&ending)) || begins()
 }
 
 impl ProcessRuntime {
@@ -276,7 +371,8 @@ pub(crate) fn shares_instead(job: &mut Job, error: &Error) -> bool {
 /// opened to it.
 pub(crate) fn make_folders(sandbox: &Sandbox, own: &Path) -> Result<()> {
     use std::os::unix::fs::DirBuilderExt;
-    for folder in sandbox.write.iter().filter(|path| *path != own && !path.exists()) {
+    let written = sandbox.write.iter().filter(|place| place.name != own && !place.path.exists());
+    for folder in written.map(|place| &place.path) {
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)

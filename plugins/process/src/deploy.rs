@@ -7,9 +7,11 @@ use crate::{
     handle::{HandleData, check_uid},
     identity::Process,
     package::Tool,
+    places::Places,
     reach::Guard,
     runtime::ProcessRuntime,
     stragglers,
+    trail::{Led, Trail},
 };
 use rustix::process::Signal;
 use std::{
@@ -20,12 +22,12 @@ use std::{
 };
 use tokio::sync::OwnedMutexGuard;
 use wharf_sdk::{
-    Capability, Error, ErrorCode, Handle, Result, Source, Transport, WorkloadSpec,
+    Capability, Error, ErrorCode, Handle, Pins, Result, Source, Transport, WorkloadSpec,
     launch::{HOST_VARIABLE, Job, PROTOCOL, ProcessIdentity, UID_VARIABLE, temporary_dir},
 };
 
 /// What this runtime can do of what a specification may ask for.
-const HONOURED: [Capability; 7] = [
+const HONOURED: [Capability; 8] = [
     Capability::STDIO,
     Capability::HTTP,
     Capability::WORKING_DIR,
@@ -33,6 +35,7 @@ const HONOURED: [Capability; 7] = [
     Capability::MEMORY,
     Capability::PIDS,
     Capability::PERMISSION_PROFILE,
+    Capability::PIN,
 ];
 /// Where programs make temporary files: in a folder of the workload's own, since everybody can write the usual one.
 const TEMPORARY: &str = "TMPDIR";
@@ -45,6 +48,11 @@ const ABANDONED_TIMEOUT: Duration = Duration::from_secs(5);
 impl ProcessRuntime {
     /// The job for a specification, with everything checked and nothing done.
     pub(crate) fn job(&self, spec: &WorkloadSpec) -> Result<Job> {
+        self.job_and_pins(spec).map(|(job, _)| job)
+    }
+
+    /// The same, and where the names in it lead.
+    pub(crate) fn job_and_pins(&self, spec: &WorkloadSpec) -> Result<(Job, Pins)> {
         self.check(spec)?;
         let (tool, packages) = match &spec.source {
             Source::Package { tool, package } => {
@@ -62,18 +70,29 @@ impl ProcessRuntime {
             Transport::Stdio => None,
             Transport::Http { target_port } => Some(target_port),
         };
-        let current_dir = self.current_dir(spec, &env)?;
         let own_dir = self.states.work_dir(&spec.uid);
+        let guard = Guard::new(&env, &homes_of_user(), &self.private_dirs);
+        let trail = Trail::new(self.writable(spec, &guard));
+        let mut places = Places::new(&trail, &guard, &spec.name, spec.pinned.as_ref());
+        let working_dir = working_dir(spec, &places)?;
+        let current_dir = match &working_dir {
+            Some((name, led)) => {
+                places.held(name, led);
+                led.path.clone()
+            }
+            None => self.current_dir(spec, &env),
+        };
         let confined = Running {
             spec,
             program: &resolved.program,
             env: &env,
-            current_dir: &current_dir,
+            working_dir: working_dir.as_ref().map(|(_, led)| led),
+            folder: self.states.folder(),
             own: &own_dir,
             packages: &packages,
-            guard: &Guard::new(&env, &self.private_dirs),
+            guard: &guard,
         }
-        .confined()?;
+        .confined(places)?;
         if let (Some(tool), true) = (tool, confined.has_no_way_out()) {
             let (variable, value) = tool.offline();
             set_unless_asked(&mut env, &spec.env, variable, Path::new(value));
@@ -81,7 +100,7 @@ impl ProcessRuntime {
         if confined.sandbox.is_some() && !spec.env.contains_key(TEMPORARY) {
             env.insert(TEMPORARY.to_owned(), temporary_dir(&own_dir).display().to_string());
         }
-        Ok(Job {
+        let job = Job {
             protocol: PROTOCOL,
             try_only: false,
             sandbox: confined.sandbox,
@@ -102,7 +121,24 @@ impl ProcessRuntime {
             log_path: self.log_path(&spec.name),
             state_path: self.states.path(&spec.uid),
             target_port,
-        })
+        };
+        Ok((job, confined.pins))
+    }
+
+    /// What workloads may write: this one as it asks for, others as their launchers have recorded.
+    fn writable(&self, spec: &WorkloadSpec, guard: &Guard) -> Vec<PathBuf> {
+        let asked = spec.permission_profile.iter().flat_map(|profile| &profile.write).map(String::as_str);
+        let asked = asked.filter_map(|given| given.split(':').next()).chain(spec.working_dir.as_deref());
+        let asked = asked.filter_map(|path| Path::new(path).canonicalize().ok());
+        let mut writable: Vec<PathBuf> = asked.filter(|path| guard.lets(path)).collect();
+        // Those that cannot be read are passed over: this is a second look, for root alone.
+        for state in self.states.read_all().map(|all| all.states).unwrap_or_default() {
+            let paths = state.confinement.and_then(|confinement| confinement.paths);
+            writable.extend(paths.into_iter().flat_map(|paths| paths.write).map(PathBuf::from));
+        }
+        // A device is nothing that could be exchanged.
+        writable.retain(|path| !path.starts_with("/dev"));
+        writable
     }
 
     fn check(&self, spec: &WorkloadSpec) -> Result<()> {
@@ -234,30 +270,46 @@ impl ProcessRuntime {
         Ok(turn)
     }
 
-    /// Where a workload runs: where it was asked to; a package in an empty folder of its own, since npx takes what
-    /// lies in the folder it is run in, or above it, for its own; else in the user's home, like a program that is
+    /// Where a workload runs that was not asked to run anywhere: a package in an empty folder of its own, since npx takes
+    /// what lies in the folder it is run in, or above it, for its own; else in the user's home, like a program that is
     /// started from a new terminal.
-    fn current_dir(&self, spec: &WorkloadSpec, env: &BTreeMap<String, String>) -> Result<PathBuf> {
-        if let Some(folder) = &spec.working_dir {
-            let path = PathBuf::from(folder);
-            if !path.is_absolute() || !path.is_dir() {
-                return Err(Error::invalid(format!(
-                    "the working directory '{folder}' is no folder of this machine"
-                )));
-            }
-            return Ok(path);
-        }
+    fn current_dir(&self, spec: &WorkloadSpec, env: &BTreeMap<String, String>) -> PathBuf {
         if matches!(spec.source, Source::Package { .. }) {
-            return Ok(self.states.work_dir(&spec.uid));
+            let folder = self.states.folder();
+            let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+            return self
+                .states
+                .work_dir(&spec.uid)
+                .strip_prefix(self.states.folder())
+                .map_or(folder.clone(), |own| folder.join(own));
         }
         let home = env.get("HOME").map(PathBuf::from).filter(|home| home.is_absolute() && home.is_dir());
-        Ok(home.unwrap_or_else(|| PathBuf::from("/")))
+        home.and_then(|home| home.canonicalize().ok()).unwrap_or_else(|| PathBuf::from("/"))
     }
 
     /// Where a workload's output goes.
     pub(crate) fn log_path(&self, name: &str) -> PathBuf {
         self.log_dir.join(format!("{name}.log"))
     }
+}
+
+/// The folder that a workload was asked to run in, and where that leads.
+fn working_dir(spec: &WorkloadSpec, places: &Places<'_>) -> Result<Option<(PathBuf, Led)>> {
+    let Some(folder) = &spec.working_dir else { return Ok(None) };
+    let path = PathBuf::from(folder);
+    let led = if path.is_absolute() { places.led(&path)? } else { None };
+    match led.filter(|led| led.path.is_dir()) {
+        Some(led) => Ok(Some((path, led))),
+        None => Err(Error::invalid(format!("the working directory '{folder}' is no folder of this machine"))),
+    }
+}
+
+/// The homes of the user that this process runs as: the recorded one, and what this process is told. A workload may be
+/// told another one.
+fn homes_of_user() -> Vec<PathBuf> {
+    let user = nix::unistd::User::from_uid(nix::unistd::geteuid());
+    let recorded = user.ok().flatten().map(|user| user.dir);
+    recorded.into_iter().chain(std::env::var_os("HOME").map(PathBuf::from)).collect()
 }
 
 /// Sets a variable that the specification leaves open, in whatever case the host has it: npm reads both.

@@ -21,11 +21,13 @@ mod identity;
 mod logs;
 mod observe;
 mod package;
+mod places;
 mod reach;
 mod runtime;
 mod state;
 mod stop;
 mod stragglers;
+mod trail;
 
 #[cfg(test)]
 mod tests;
@@ -45,7 +47,7 @@ wharf_sdk::export_runtime! {
             Capability::PIDS,
             Capability::PERMISSION_PROFILE,
         ],
-        abilities: [logs, attach, confine],
+        abilities: [logs, attach, confine, pin],
         accepts: ["command", "package"],
         priority: 10,
     }

@@ -1,7 +1,7 @@
 //! What every workload can reach: these tables, and nothing else that was not asked for.
 //!
-//! A path that does not exist is passed over. Links are followed when a workload is started: what counts is the file
-//! that is meant, not its name.
+//! A path that does not exist is passed over. What counts is the file that is meant, not its name ([`crate::places`]).
+use crate::{places::Places, trail::Trail};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -118,100 +118,116 @@ const BESIDE_PROGRAMS: &[&str] = &["lib", "lib64", "libexec", "pyvenv.cfg"];
 /// Variables that name files or folders of certificates.
 const CERTIFICATES: &[&str] = &["SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS"];
 
-/// What the tables say for a workload with this environment: to be read, and to be written.
-pub(crate) fn of_everybody(env: &BTreeMap<String, String>, guard: &Guard) -> (Vec<PathBuf>, Vec<PathBuf>) {
-    let mut read = Vec::new();
+/// What the tables say for a workload with this environment.
+pub(crate) fn of_everybody(env: &BTreeMap<String, String>, places: &mut Places<'_>) {
+    let guard = places.guard;
+    let mut system = Vec::new();
     for (path, _) in SYSTEM {
-        guard.without_private(Path::new(path), &mut read);
+        guard.without_private(Path::new(path), &mut system);
     }
-    read.extend(ETC.iter().map(|(name, _)| Path::new("/etc").join(name)));
-    let certificates = CERTIFICATES.iter().filter_map(|name| env.get(*name)).map(PathBuf::from);
-    read.extend(certificates.filter(|path| guard.lets(path)));
+    system.extend(ETC.iter().map(|(name, _)| Path::new("/etc").join(name)));
+    system.into_iter().for_each(|path| places.system(path, false));
+    DEVICES.iter().for_each(|path| places.system(PathBuf::from(path), true));
+    let certificates = CERTIFICATES.iter().filter_map(|name| env.get(*name));
+    certificates.for_each(|path| places.derived(PathBuf::from(path)));
     if let Some(home) = &guard.home {
-        let interpreters = INTERPRETERS.iter().map(|name| home.join(name));
-        read.extend(interpreters.filter(|path| guard.lets(path)));
+        INTERPRETERS.iter().for_each(|name| places.derived(home.join(name)));
     }
     let search_path = env.get("PATH").map_or("", String::as_str);
     for folder in std::env::split_paths(search_path).filter(|folder| folder.is_absolute()) {
-        read.extend(installation(&folder, guard));
+        installation(&folder, places);
     }
-    (read, DEVICES.iter().map(PathBuf::from).collect())
 }
 
-/// A program with what it needs beside it: its folder where that may be given, else the file alone.
-pub(crate) fn of_program(program: &Path, guard: &Guard) -> Vec<PathBuf> {
-    // What cannot be read cannot be executed, wherever it lies.
-    let mut read = beside(program, guard);
-    read.push(program.to_owned());
-    read
-}
-
-/// A file that an argument names, with what it needs beside it, as far as they may be given.
-pub(crate) fn of_named(file: &Path, guard: &Guard) -> Vec<PathBuf> {
-    let mut read = beside(file, guard);
-    read.extend(guard.lets(file).then(|| file.to_owned()));
-    read
-}
-
-/// A link's own place, and the place of what it means.
-fn beside(file: &Path, guard: &Guard) -> Vec<PathBuf> {
-    let means = file.canonicalize().ok();
-    let places = [Some(file), means.as_deref()].into_iter().flatten().filter_map(Path::parent);
-    places.flat_map(|folder| installation(folder, guard)).collect()
-}
-
-/// A workload that can write here can make links, and is deployed again when it is restarted: what leads out of the
-/// installation is no part of it.
-fn installation(folder: &Path, guard: &Guard) -> Vec<PathBuf> {
-    if !guard.lets(folder) {
-        return Vec::new();
+/// A folder of programs with what lies beside it. A workload that can write here can make links, and is deployed again
+/// when it is restarted: what leads out of the installation is no part of it.
+pub(crate) fn installation(folder: &Path, places: &mut Places<'_>) {
+    places.derived(folder.to_owned());
+    if !places.trail.lead(folder).is_some_and(|led| places.guard.lets(&led.path)) {
+        return;
     }
-    let mut parts = vec![folder.to_owned()];
     if folder.file_name().is_some_and(|name| name == "bin")
         && let Some(prefix) = folder.parent()
-        && let Ok(real) = prefix.canonicalize()
+        && let Some(real) = places.trail.lead(prefix)
     {
-        let lies_within = |part: &PathBuf| part.canonicalize().is_ok_and(|part| part.starts_with(&real));
-        let beside = BESIDE_PROGRAMS.iter().map(|name| prefix.join(name));
-        parts.extend(beside.filter(|part| lies_within(part) && guard.lets(part)));
+        for name in BESIDE_PROGRAMS {
+            let part = prefix.join(name);
+            if places.trail.lead(&part).is_some_and(|led| led.path.starts_with(&real.path)) {
+                places.derived(part);
+            }
+        }
     }
-    parts
+}
+
+/// Whether a folder holds the programs of a Python environment: it then is nobody's folder of documents.
+pub(crate) fn is_environment(folder: &Path) -> bool {
+    let marker = folder.parent().map(|prefix| prefix.join("pyvenv.cfg"));
+    folder.file_name().is_some_and(|name| name == "bin") && marker.is_some_and(|marker| marker.is_file())
 }
 
 /// What is not given as part of something else.
 #[derive(Clone, Debug)]
 pub(crate) struct Guard {
-    /// The user's home.
+    /// The home that the workload is told.
     pub(crate) home: Option<PathBuf>,
+    /// That one and the user's own, whatever the workload is told.
+    homes: Vec<PathBuf>,
     /// The host's own folders: records, secrets, logs, other workloads' files.
-    pub(crate) host: Vec<PathBuf>,
+    host: Vec<PathBuf>,
+    /// Where keys are: as they are called, and where that leads.
+    keys: Vec<(PathBuf, PathBuf)>,
+    /// The links through which homes and keys are reached: who could exchange them could put something else there.
+    ways: Vec<PathBuf>,
+    /// The same for the host's folders.
+    host_ways: Vec<PathBuf>,
 }
 
 impl Guard {
-    pub(crate) fn new(env: &BTreeMap<String, String>, host: &[PathBuf]) -> Self {
-        let real = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone());
-        let home = env.get("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
-        Self { home: home.as_ref().map(real), host: host.iter().map(real).collect() }
+    /// `users`: the user's own homes; `env`: the workload's environment.
+    pub(crate) fn new(env: &BTreeMap<String, String>, users: &[PathBuf], host: &[PathBuf]) -> Self {
+        let trail = Trail::new(Vec::new());
+        let real = |path: &Path, ways: &mut Vec<PathBuf>| match trail.lead(path) {
+            Some(led) => {
+                ways.extend(led.links);
+                led.path
+            }
+            None => path.to_owned(),
+        };
+        let (mut ways, mut host_ways) = (Vec::new(), Vec::new());
+        let told = env.get("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
+        let named: Vec<&PathBuf> =
+            told.iter().chain(users.iter().filter(|home| home.is_absolute())).collect();
+        let homes: Vec<PathBuf> = named.iter().map(|home| real(home, &mut ways)).collect();
+        let home = told.as_ref().map(|home| real(home, &mut ways));
+        let mut called: Vec<PathBuf> =
+            homes.iter().chain(named).flat_map(|home| KEYS.iter().map(|name| home.join(name))).collect();
+        called.sort();
+        called.dedup();
+        let keys = called.into_iter().map(|key| (key.clone(), real(&key, &mut ways))).collect();
+        let host = host.iter().map(|folder| real(folder, &mut host_ways)).collect();
+        Self { home, homes, host, keys, ways, host_ways }
     }
 
-    /// Whether a file or folder may be given though nobody asked for it: it holds neither the home nor a folder that
-    /// everybody uses, neither keys nor anything of the host's, and lies in none of the last two.
+    /// Whether a file or folder, named without a link, may be given though nobody asked for it: it holds neither a home
+    /// nor a folder that everybody uses, neither keys nor anything of the host's, and lies in none of the last two.
     pub(crate) fn lets(&self, path: &Path) -> bool {
-        let Ok(folder) = path.canonicalize() else { return false };
-        let keys = self.home.iter().flat_map(|home| KEYS.iter().map(|name| home.join(name)));
-        let closed: Vec<PathBuf> = self.host.iter().cloned().chain(keys).collect();
-        folder.parent().is_some()
-            && SHARED.iter().all(|shared| !Path::new(shared).starts_with(&folder))
-            && self.home.as_ref().is_none_or(|home| !home.starts_with(&folder))
-            && closed.iter().all(|closed| !closed.starts_with(&folder) && !folder.starts_with(closed))
+        let keys = self.keys.iter().flat_map(|(called, led)| [called, led]);
+        let mut closed = self.host.iter().chain(keys);
+        let mut inside = self.homes.iter().chain(&self.ways).chain(&self.host_ways);
+        path.parent().is_some()
+            && SHARED.iter().all(|shared| !Path::new(shared).starts_with(path))
+            && inside.all(|inside| !inside.starts_with(path))
+            && closed.all(|closed| !closed.starts_with(path) && !path.starts_with(closed))
     }
 
-    /// The home and the host's folders. The home of a system's user may be a folder of programs; it is no place of
+    /// The homes and the host's folders. The home of a system's user may be a folder of programs; it is no place of
     /// anybody's files.
     pub(crate) fn private(&self) -> impl Iterator<Item = &PathBuf> {
-        let is_of_system =
-            |home: &&PathBuf| PROGRAMS.iter().any(|program| Path::new(program).starts_with(home));
-        self.host.iter().chain(self.home.iter().filter(move |home| !is_of_system(home)))
+        let is_of_system = |home: &&PathBuf| {
+            let programs = PROGRAMS.iter().chain(DEVICES);
+            programs.into_iter().any(|program| Path::new(program).starts_with(home))
+        };
+        self.host.iter().chain(self.homes.iter().filter(move |home| !is_of_system(home)))
     }
 
     /// A folder without these: as a whole, or, where it holds one of these, what else lies in
@@ -231,33 +247,105 @@ impl Guard {
         }
     }
 
-    /// The folder of the host's that a path holds or lies in, if there is one.
-    pub(crate) fn of_host(&self, path: &Path) -> Option<&Path> {
-        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        let touches = |folder: &&PathBuf| folder.starts_with(&path) || path.starts_with(folder);
-        self.host.iter().find(touches).map(PathBuf::as_path)
+    /// Whether what is named without a link holds a folder of the host's or a way to one, or lies in one.
+    pub(crate) fn is_hosts(&self, path: &Path) -> bool {
+        self.host.iter().any(|folder| folder.starts_with(path) || path.starts_with(folder))
+            || self.host_ways.iter().any(|way| way.starts_with(path))
+    }
+
+    /// The keys that a name of a profile would open without naming them: `led` is what it means, `granted` what all of
+    /// them mean.
+    pub(crate) fn unnamed_keys(&self, name: &Path, led: &Path, granted: &[PathBuf]) -> Option<&Path> {
+        let opened = |(called, key): &(PathBuf, PathBuf)| {
+            if led.starts_with(key) {
+                // A link is no name of what it leads to.
+                let mut names = self.keys.iter().filter(|(_, other)| other == key);
+                return !names.any(|(called, _)| name.starts_with(called));
+            }
+            let lies_in_it = called.starts_with(led) || key.starts_with(led);
+            lies_in_it && called.symlink_metadata().is_ok() && !granted.contains(key)
+        };
+        self.keys.iter().find(|key| opened(key)).map(|(_, key)| key.as_path())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::symlink;
+
+    /// What is opened to be read, as it is called.
+    fn opened(guard: &Guard, add: impl FnOnce(&mut Places<'_>)) -> Vec<PathBuf> {
+        let trail = Trail::new(Vec::new());
+        let mut places = Places::new(&trail, guard, "demo", None);
+        add(&mut places);
+        places.settle().unwrap().0.into_iter().map(|place| place.name).collect()
+    }
+
+    fn home_of(path: &Path) -> BTreeMap<String, String> {
+        [("HOME".to_owned(), path.display().to_string())].into()
+    }
 
     #[test]
     fn keys_homes_and_the_hosts_folders_are_not_given_as_part_of_something() {
         let folder = tempfile::tempdir().unwrap();
-        let home = folder.path().canonicalize().unwrap().join("home");
+        let folder = folder.path().canonicalize().unwrap();
+        let home = folder.join("home");
         for name in ["home/.ssh", "home/.config/wharf", "home/project", "home/.local/bin", "state"] {
-            std::fs::create_dir_all(folder.path().join(name)).unwrap();
+            std::fs::create_dir_all(folder.join(name)).unwrap();
         }
-        let env = [("HOME".to_owned(), home.display().to_string())].into();
-        let guard = Guard::new(&env, &[folder.path().join("state")]);
-        assert!(guard.lets(&home.join("project")) && guard.lets(&home.join(".local/bin")));
-        for closed in ["", ".ssh", ".config", ".config/wharf", "../state", "..", "../missing"] {
-            assert!(!guard.lets(&home.join(closed)), "{closed}");
+        let state = [folder.join("state")];
+        // Whatever the workload is told of its home, the user's own is guarded.
+        for env in [home_of(&home), home_of(Path::new("/nowhere")), BTreeMap::new()] {
+            let guard = Guard::new(&env, std::slice::from_ref(&home), &state);
+            assert!(guard.lets(&home.join("project")) && guard.lets(&home.join(".local/bin")));
+            for closed in [".ssh", ".config", ".config/wharf"] {
+                assert!(!guard.lets(&home.join(closed)), "{closed}");
+            }
+            assert!(!guard.lets(&home) && !guard.lets(&folder) && !guard.lets(&state[0]));
+            assert!(!guard.lets(Path::new("/")));
+            assert!(guard.is_hosts(&folder) && !guard.is_hosts(&home));
         }
-        assert!(!guard.lets(Path::new("/")));
-        assert!(guard.of_host(folder.path()).is_some() && guard.of_host(&home).is_none());
+        let guard = Guard::new(&home_of(&folder.join("state")), &[], &[]);
+        assert!(guard.lets(&home) && !guard.lets(&folder));
+    }
+
+    #[test]
+    fn a_way_to_keys_or_to_the_hosts_folders_is_guarded_as_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        for name in ["home/share", "elsewhere/state", "elsewhere/keys"] {
+            std::fs::create_dir_all(folder.join(name)).unwrap();
+        }
+        let home = folder.join("home");
+        symlink(folder.join("elsewhere/state"), home.join("share/wharf")).unwrap();
+        symlink(folder.join("elsewhere/keys"), home.join(".ssh")).unwrap();
+        let guard = Guard::new(&home_of(&home), &[], &[home.join("share/wharf")]);
+        for closed in ["home/share", "elsewhere", "elsewhere/state", "elsewhere/keys"] {
+            assert!(!guard.lets(&folder.join(closed)), "{closed}");
+        }
+        assert!(guard.is_hosts(&home.join("share")) && guard.is_hosts(&folder.join("elsewhere/state")));
+    }
+
+    #[test]
+    fn keys_are_opened_by_their_own_name_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().canonicalize().unwrap();
+        for name in [".ssh", ".docker", "project"] {
+            std::fs::create_dir(home.join(name)).unwrap();
+        }
+        symlink("../.ssh", home.join(".docker/link")).unwrap();
+        let guard = Guard::new(&home_of(&home), &[], &[]);
+        let (ssh, docker) = (home.join(".ssh"), home.join(".docker"));
+        let keys = |name: &str, led: &Path, open: &[PathBuf]| {
+            guard.unnamed_keys(&home.join(name), led, open).map(Path::to_owned)
+        };
+        assert_eq!(keys("project", &home.join("project"), &[]), None);
+        assert_eq!(keys(".ssh/id", &ssh.join("id"), &[]), None);
+        assert_eq!(keys("project/link", &ssh, &[]), Some(ssh.clone()));
+        assert_eq!(keys(".docker/link", &ssh, &[]), Some(ssh.clone()));
+        assert!(keys("", &home, &[]).is_some() && keys("", &home, &[home.clone(), ssh.clone()]).is_some());
+        assert_eq!(keys("", &home, &[home.clone(), ssh, docker]), None);
     }
 
     #[test]
@@ -267,20 +355,21 @@ mod tests {
         for name in ["bin", "local/home/.ssh", "local/lib", "state"] {
             std::fs::create_dir_all(system.join(name)).unwrap();
         }
-        std::os::unix::fs::symlink("local/home", system.join("link")).unwrap();
-        let env = [("HOME".to_owned(), system.join("link").display().to_string())].into();
-        let guard = Guard::new(&env, &[system.join("state")]);
+        symlink("local/home", system.join("link")).unwrap();
+        let guard = Guard::new(&home_of(&system.join("link")), &[], &[system.join("state")]);
         let given = |name: &str| {
             let mut given = Vec::new();
             guard.without_private(&system.join(name), &mut given);
             given.sort();
             given
         };
+        // A link is no home: what it leads to is one.
         assert_eq!(given(""), ["bin", "local/lib"].map(|name| system.join(name)));
         assert_eq!(given("bin"), [system.join("bin")]);
         assert!(given("state").is_empty() && given("local/home/.ssh").is_empty() && given("none").is_empty());
-        let guard = Guard::new(&[("HOME".to_owned(), "/usr/sbin".to_owned())].into(), &[]);
-        assert!(of_everybody(&BTreeMap::new(), &guard).0.contains(&PathBuf::from("/usr")));
+        let guard = Guard::new(&home_of(Path::new("/usr/sbin")), &[], &[]);
+        let given = opened(&guard, |places| of_everybody(&BTreeMap::new(), places));
+        assert!(given.contains(&PathBuf::from("/usr")));
     }
 
     #[test]
@@ -290,11 +379,10 @@ mod tests {
         for name in [".ssh", ".pyenv", ".nvm"] {
             std::fs::create_dir(home.join(name)).unwrap();
         }
-        std::os::unix::fs::symlink(home.join(".ssh"), home.join(".nvm/versions")).unwrap();
-        let name = |path: &Path| path.display().to_string();
-        let env = [("HOME", name(&home)), ("SSL_CERT_DIR", name(&home.join(".ssh")))];
-        let env = env.map(|(name, value)| (name.to_owned(), value)).into();
-        let (read, _) = of_everybody(&env, &Guard::new(&env, &[]));
+        symlink(home.join(".ssh"), home.join(".nvm/versions")).unwrap();
+        let mut env = home_of(&home);
+        env.insert("SSL_CERT_DIR".to_owned(), home.join(".ssh").display().to_string());
+        let read = opened(&Guard::new(&env, &[], &[]), |places| of_everybody(&env, places));
         assert!(read.contains(&home.join(".pyenv")));
         assert!(!read.contains(&home.join(".ssh")) && !read.contains(&home.join(".nvm/versions")));
     }
@@ -306,15 +394,14 @@ mod tests {
         for name in ["bin", "lib"] {
             std::fs::create_dir_all(folder.path().join("node").join(name)).unwrap();
         }
-        let guard = Guard::new(&BTreeMap::new(), &[]);
-        let given = installation(&bin, &guard);
+        let guard = Guard::new(&BTreeMap::new(), &[], &[]);
+        let given = opened(&guard, |places| installation(&bin, places));
         assert!(given.contains(&bin) && given.contains(&folder.path().join("node/lib")));
         assert!(!given.contains(&folder.path().join("node")));
     }
 
     #[test]
     fn a_link_out_of_an_installation_is_no_part_of_it() {
-        use std::os::unix::fs::symlink;
         let folder = tempfile::tempdir().unwrap();
         let prefix = folder.path().join("venv");
         for name in ["venv/bin", "venv/lib", "elsewhere"] {
@@ -323,26 +410,14 @@ mod tests {
         symlink("lib", prefix.join("lib64")).unwrap();
         symlink("/", prefix.join("pyvenv.cfg")).unwrap();
         symlink(folder.path().join("elsewhere"), prefix.join("libexec")).unwrap();
-        let given = installation(&prefix.join("bin"), &Guard::new(&BTreeMap::new(), &[]));
+        let guard = Guard::new(&BTreeMap::new(), &[], &[]);
+        let given = opened(&guard, |places| installation(&prefix.join("bin"), places));
         assert_eq!(given, ["bin", "lib", "lib64"].map(|name| prefix.join(name)));
     }
 
     #[test]
-    fn a_file_in_a_folder_that_everybody_uses_is_given_alone() {
-        let guard = Guard::new(&BTreeMap::new(), &[]);
-        assert_eq!(of_named(Path::new("/etc/passwd"), &guard), [Path::new("/etc/passwd")]);
-        let script = tempfile::NamedTempFile::new_in("/tmp").unwrap();
-        assert_eq!(of_named(script.path(), &guard), [script.path()]);
-        assert!(!guard.lets(Path::new("/var")));
-    }
-
-    #[test]
-    fn a_key_is_not_given_because_an_argument_names_it() {
-        let home = tempfile::tempdir().unwrap();
-        std::fs::create_dir(home.path().join(".ssh")).unwrap();
-        let key = home.path().join(".ssh/id");
-        std::fs::File::create(&key).unwrap();
-        let guard = Guard::new(&[("HOME".to_owned(), home.path().display().to_string())].into(), &[]);
-        assert!(of_named(&key, &guard).is_empty());
+    fn a_folder_that_everybody_uses_is_not_given() {
+        let guard = Guard::new(&BTreeMap::new(), &[], &[]);
+        assert!(["/etc", "/tmp", "/var", "/home"].iter().all(|path| !guard.lets(Path::new(path))));
     }
 }

@@ -18,7 +18,8 @@ use std::{
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use wharf_sdk::{
     Attach, ByteStream, Confine, Confinement, Context, Error, Exit, Handle, Health, HealthState, Instance,
-    Listing, LogOptions, Logs, Observation, Result, Runtime, StopOptions, WorkloadSpec, WorkloadState,
+    Listing, LogOptions, Logs, Observation, Pin, Pins, Result, Runtime, StopOptions, WorkloadSpec,
+    WorkloadState,
 };
 
 /// The one way to reach the processes of this machine.
@@ -244,6 +245,12 @@ impl Confine for ProcessRuntime {
             }
             tried => tried,
         }
+    }
+}
+
+impl Pin for ProcessRuntime {
+    async fn pin(&self, spec: &WorkloadSpec) -> Result<Pins> {
+        self.job_and_pins(spec).map(|(_, pins)| pins)
     }
 }
 

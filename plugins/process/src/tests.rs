@@ -63,6 +63,7 @@ impl TestHost {
             pids_limit: None,
             permission_profile: None,
             allow_weaker: false,
+            pinned: None,
         }
     }
 

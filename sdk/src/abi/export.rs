@@ -52,6 +52,13 @@ impl Registration {
         self
     }
 
+    /// The type tells where names lead.
+    #[must_use]
+    pub fn pin<T: crate::Pin>(mut self) -> Self {
+        self.abilities.pin = Some(serve::pin::<T>);
+        self
+    }
+
     /// The type takes over what others made.
     #[must_use]
     pub fn takeover<T: Takeover>(mut self) -> Self {

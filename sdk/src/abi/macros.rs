@@ -38,8 +38,8 @@
 ///
 /// One entry for each name: a library may provide several, also with the same type. `capabilities` are constants of
 /// [`crate::Capability`]; `abilities` are the traits that the type has beside [`crate::Runtime`] (`logs` for
-/// [`crate::Logs`], `attach` for [`crate::Attach`], `confine` for [`crate::Confine`], `takeover` for
-/// [`crate::Takeover`]) and are declared as capabilities too; `accepts` are kinds of [`crate::Source`]. To be written
+/// [`crate::Logs`], `attach` for [`crate::Attach`], `confine` for [`crate::Confine`], `pin` for
+/// [`crate::Pin`], `takeover` for [`crate::Takeover`]) and are declared as capabilities too; `accepts` are kinds of [`crate::Source`]. To be written
 /// once, in the root of a crate of type `cdylib`.
 #[macro_export]
 macro_rules! export_runtime {

@@ -28,6 +28,7 @@ pub(super) struct Abilities {
     pub(super) logs: Option<Opener>,
     pub(super) attach: Option<Opener>,
     pub(super) confine: Option<Caller>,
+    pub(super) pin: Option<Asker>,
     pub(super) strangers: Option<Asker>,
     pub(super) taken: Option<Asker>,
 }
@@ -63,6 +64,7 @@ impl<T: Runtime> Typed<T> {
                 Some(confinement) => confinement(self.runtime.clone()).await,
                 None => Err(unknown(operation)),
             },
+            operation::PIN => self.ask(self.abilities.pin, operation, document).await,
             operation::STRANGERS => self.ask(self.abilities.strangers, operation, document).await,
             operation::TAKEN => self.ask(self.abilities.taken, operation, document).await,
             operation::VALIDATE => {
@@ -184,6 +186,14 @@ pub(super) fn attach<T: Attach>(
 /// The caller of `confinement` for a type.
 pub(super) fn confine<T: Confine>(runtime: Arc<dyn std::any::Any + Send + Sync>) -> Boxed<String> {
     Box::pin(async move { reply(typed::<T>(runtime)?.confinement().await?) })
+}
+
+/// The asker of `pin` for a type.
+pub(super) fn pin<T: crate::Pin>(
+    runtime: Arc<dyn std::any::Any + Send + Sync>,
+    document: String,
+) -> Boxed<String> {
+    Box::pin(async move { reply(typed::<T>(runtime)?.pin(&specification(&document)?).await?) })
 }
 
 /// The asker of `strangers` for a type.

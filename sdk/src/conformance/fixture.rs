@@ -181,6 +181,7 @@ impl Fixture {
             pids_limit: None,
             permission_profile: None,
             allow_weaker: false,
+            pinned: None,
         }
     }
 

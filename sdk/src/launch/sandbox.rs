@@ -7,14 +7,35 @@ use std::path::PathBuf;
 /// done cannot be undone in that launcher, so another one is to be told [`Sandbox::shared`].
 pub const NAMESPACES: &str = "namespaces";
 
+/// The field of a refusal where something inside of what may be written is to be read only, and that needs mounts of
+/// the workload's own; also what [`Sandbox::asked`] calls it.
+pub const READ_INSIDE_WRITE: &str = "read inside write";
+
+/// A file or a folder with what lies below it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Place {
+    /// What it is called: the links on that way are there in the workload's view too. Nothing is opened by it.
+    pub name: PathBuf,
+    /// What that means: absolute, without a link, `.` or `..`. Opened as it stands here, once, and without following a
+    /// link: one on the way was put there since, and the workload is refused. What does not exist is passed over.
+    pub path: PathBuf,
+    /// It is one of the system's own, which every workload has.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub system: bool,
+    /// It lies inside of what may be written, and may only be read all the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub kept: bool,
+}
+
 /// What a workload may touch; everything else is out of its reach.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sandbox {
-    /// Files and folders that it may read and execute. What does not exist is passed over.
-    pub read: Vec<PathBuf>,
+    /// Files and folders that it may read and execute.
+    pub read: Vec<Place>,
     /// Files and folders that it may write besides. A device among them can only be read and written.
-    pub write: Vec<PathBuf>,
+    pub write: Vec<Place>,
     /// Where it may connect to and what it may listen on.
     pub network: Network,
     /// Folders of which it is to see nothing but what is in these lists, where it has namespaces of its own.
@@ -23,7 +44,7 @@ pub struct Sandbox {
     /// Why it gets no namespaces of its own; none: it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared: Option<String>,
-    /// What was asked for by name, and so is refused where it cannot be enforced: `files`, `network`, `namespaces`. The
+    /// What was asked for by name, and so is refused where it cannot be enforced: `files`, `network`, `namespaces`, [`READ_INSIDE_WRITE`]. The
     /// rest is the runtime's rule: what of it cannot be enforced is told.
     pub asked: Vec<String>,
     /// What was asked for is told too, instead of being refused.

@@ -20,6 +20,9 @@ impl Capability {
     pub const ATTACH: Self = Self::named("attach");
     /// Tells what it can enforce here.
     pub const CONFINE: Self = Self::named("confine");
+    /// Tells where the names of files in a specification lead, and holds a workload to it
+    /// ([`super::WorkloadSpec::pinned`]).
+    pub const PIN: Self = Self::named("pin");
     /// Finds what others made by its labels, and takes it over.
     pub const TAKEOVER: Self = Self::named("takeover");
     /// A workload with a port goes on when the process that deployed it ends, and is found again.

@@ -7,7 +7,9 @@ mod capability;
 mod error;
 mod handle;
 mod observation;
+mod open_paths;
 mod options;
+mod pins;
 mod profile;
 mod spec;
 mod stranger;
@@ -18,7 +20,9 @@ pub use handle::Handle;
 pub use observation::{
     Confinement, Exit, Health, HealthState, Instance, Listing, Measure, Observation, WorkloadState,
 };
+pub use open_paths::OpenPaths;
 pub use options::{LogOptions, StopOptions};
+pub use pins::Pins;
 pub use profile::{InboundPermissions, NetworkPermissions, Outbound, OutboundPermissions, PermissionProfile};
 pub use spec::{PullPolicy, Source, Transport, WorkloadSpec};
 pub use stranger::{Sought, Stranger, Strangers, TakenOver};

@@ -114,6 +114,9 @@ pub struct Confinement {
     /// What is not, though it was asked for or is the runtime's rule.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub weaker: Vec<Measure>,
+    /// The files that are open to it; none where the runtime does not tell, or nothing is closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paths: Option<super::OpenPaths>,
 }
 
 /// One part of a [`Confinement`].

@@ -1,5 +1,5 @@
 //! What is to run.
-use super::{Capability, PermissionProfile};
+use super::{Capability, PermissionProfile, Pins};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -60,6 +60,10 @@ pub struct WorkloadSpec {
     /// What cannot be enforced here is left out and told ([`super::Confinement`]), instead of being refused.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_weaker: bool,
+    /// Where the names of files in here led when the workload was created: what leads elsewhere now is refused. Only
+    /// given to a runtime with the ability `pin`, which made it ([`crate::Pin`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<Pins>,
 }
 
 /// What to run.
@@ -156,6 +160,9 @@ impl WorkloadSpec {
         }
         if self.permission_profile.is_some() {
             needs.push((Capability::PERMISSION_PROFILE, "permission_profile"));
+        }
+        if self.pinned.is_some() {
+            needs.push((Capability::PIN, "pinned"));
         }
         needs
     }

@@ -7,7 +7,7 @@ use std::{env, fs, path::Path};
 use wharf_sdk::document::{ConnectDocument, Envelope, Event, LogRecord, Nothing, OnWorkload, operation};
 use wharf_sdk::stamp::Stamp;
 use wharf_sdk::{
-    Confinement, Error, Exit, Handle, Health, Instance, Listing, LogOptions, Observation, Sought,
+    Confinement, Error, Exit, Handle, Health, Instance, Listing, LogOptions, Observation, Pins, Sought,
     StopOptions, Strangers, TakenOver, WorkloadSpec,
 };
 
@@ -44,6 +44,7 @@ fn generated() -> Value {
     operations.add::<OnWorkload, Observation>(operation::INSPECT);
     operations.add::<Nothing, Listing>(operation::LIST);
     operations.add::<Nothing, Confinement>(operation::CONFINEMENT);
+    operations.add::<WorkloadSpec, Pins>(operation::PIN);
     operations.add::<Sought, Strangers>(operation::STRANGERS);
     operations.add::<TakenOver, Listing>(operation::TAKEN);
     operations.add::<OnWorkload, Exit>(operation::WAIT);

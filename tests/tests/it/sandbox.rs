@@ -5,6 +5,7 @@ mod clearing;
 mod limits;
 mod modes;
 mod nesting;
+mod paths;
 mod told;
 
 use std::{
@@ -137,8 +138,10 @@ fn files_of_others_are_out_of_reach() {
         assert_all(&said, true, &through);
         assert_eq!(fs::read_to_string(&document).unwrap(), "the contents of a file");
         // With a profile not even the folder that it runs in, unless the profile names it.
-        let said = attempts(&host, &["--permission-profile", "network"], &["create", &own]);
-        assert_all(&said, false, &["create", &own]);
+        let own = file(&host, "work/data");
+        let said = attempts(&host, &["--permission-profile", "network"], &["read", &own, "create", &own]);
+        assert_all(&said, false, &["read", &own]);
+        assert_eq!(fs::read_to_string(&own).unwrap(), "the contents of a file");
         let profile = host.path("profile.json").display().to_string();
         let text = format!(r#"{{"read":["{document}"],"write":["{own}"]}}"#);
         fs::File::create(&profile).unwrap().write_all(text.as_bytes()).unwrap();

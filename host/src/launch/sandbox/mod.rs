@@ -10,7 +10,7 @@
 //!
 //! | what | by what |
 //! |---|---|
-//! | files | Landlock: an allow-list; nothing else can be opened, made, renamed or removed |
+//! | files | Landlock: an allow-list ([`opened`]); nothing else can be opened, made, renamed or removed |
 //! | ports | Landlock for TCP, the system call filter for all other protocols |
 //! | other processes | Landlock: no signal, no tracing, no abstract socket beyond the workload |
 //! | privileges | `no_new_privs`, every set of capabilities emptied and locked |
@@ -27,12 +27,14 @@ mod loopback;
 mod modes;
 mod mounts;
 pub(super) mod namespaces;
+mod opened;
 mod plan;
 mod privileges;
 pub(super) mod processes;
 mod syscalls;
 mod verify;
 
+pub(super) use opened::{Exchanged, Opened};
 pub(super) use plan::{Plan, Refusal};
 pub(super) use privileges::drop_all as drop_privileges;
 pub(super) use verify::escaped;

@@ -3,9 +3,13 @@
 //!
 //! Which of the files that are seen may be read is Landlock's affair; this is what Landlock has no say in: names, modes,
 //! owners, times and extended attributes, watches. Called by init in a mount namespace of its own ([`super::namespaces`]).
-use super::namespaces::Room;
+use super::{
+    super::unlinked,
+    namespaces::{Room, Unfurnished},
+    opened::Seen,
+};
 use rustix::{
-    fs::{CWD, FileType, stat},
+    fs::{FileType, StatVfsMountFlags, fstat, fstatvfs},
     io::Errno,
     mount::{
         MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, mount, mount_change, mount_remount,
@@ -47,7 +51,7 @@ enum Fate {
 }
 
 /// Arranges the mounts of this namespace.
-pub(super) fn arrange(room: &Room<'_>) -> Result<(), String> {
+pub(super) fn arrange(room: &Room<'_>) -> Result<(), Unfurnished> {
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .map_err(|error| format!("mounts cannot be made one's own: {error}"))?;
     let mut paths = Paths::default();
@@ -60,20 +64,20 @@ pub(super) fn arrange(room: &Room<'_>) -> Result<(), String> {
             fates.entry(folder).or_insert(Fate::Hidden);
         }
     }
-    // Before anything is hidden. What may be written goes first: it need not be shown read-only too.
-    let lists = [(&room.write, true), (&room.read, false)];
-    for (path, writable) in
-        lists.iter().flat_map(|(list, writable)| list.iter().map(|path| (path, *writable)))
-    {
-        let Some(real) = paths.real(path) else { continue };
-        let needed = match nearest(&fates, &real, true) {
-            Some((at, Fate::Shown { .. })) if at == real => false,
-            Some((_, Fate::Shown { writable: true, .. })) => false,
+    // Before anything is hidden.
+    for seen in outermost_first(&room.places) {
+        let (path, writable) = (seen.path(), seen.is_written);
+        // Only for the links on the way: what is shown is what was opened.
+        let _ = paths.real(&seen.place.name);
+        let needed = match nearest(&fates, path, true) {
+            Some((at, Fate::Shown { .. })) if at == path => false,
+            Some((_, Fate::Shown { writable: true, .. })) => seen.place.kept,
             Some((_, Fate::Hidden | Fate::Private)) => true,
             Some((_, Fate::Shown { writable: false, .. })) | None => writable,
         };
-        if needed && let Some(shown) = shown(&real, writable)? {
-            fates.insert(real, shown);
+        let opened = seen.open()?;
+        if needed && let Some(shown) = shown(path, &opened, writable)? {
+            fates.insert(path.to_owned(), shown);
         }
     }
     let current_dir = paths.real(&room.current_dir);
@@ -93,7 +97,23 @@ pub(super) fn arrange(room: &Room<'_>) -> Result<(), String> {
     }
     close_the_rest(&fates)?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::RDONLY;
-    mount("proc", "/proc", "proc", flags, None).map_err(|error| format!("/proc cannot be mounted: {error}"))
+    mount("proc", "/proc", "proc", flags, None)
+        .map_err(|error| format!("/proc cannot be mounted: {error}"))?;
+    let kept = room.places.iter().filter(|seen| seen.place.kept);
+    for path in kept.map(Seen::path) {
+        let flags = unlinked::open(path).and_then(fstatvfs).map(|found| found.f_flag);
+        if !flags.is_ok_and(|flags| flags.contains(StatVfsMountFlags::RDONLY)) {
+            return Err(format!("'{}' cannot be made read-only", path.display()).into());
+        }
+    }
+    Ok(())
+}
+
+/// In this order whatever lies in something else comes after it; of the same path what may be written comes first.
+fn outermost_first(places: &[Seen]) -> Vec<&Seen> {
+    let mut places: Vec<&Seen> = places.iter().collect();
+    places.sort_by_key(|seen| (seen.path().components().count(), !seen.is_written));
+    places
 }
 
 /// The fate of the deepest path that a path lies in, or is if `itself`.
@@ -110,19 +130,19 @@ fn is_hidden(fates: &BTreeMap<PathBuf, Fate>, path: &Path) -> bool {
     matches!(nearest(fates, path, true), Some((_, Fate::Hidden | Fate::Private)))
 }
 
-/// None: what cannot be reached anyway, and a device, which can be used where it is.
-fn shown(real: &Path, writable: bool) -> Result<Option<Fate>, String> {
+/// None: a device, which can be used where it is.
+fn shown(real: &Path, opened: &OwnedFd, writable: bool) -> Result<Option<Fate>, String> {
     let failed = |error: Errno| format!("'{}' cannot be shown: {error}", real.display());
-    let is_folder = match stat(real).map(|found| FileType::from_raw_mode(found.st_mode)) {
+    let is_folder = match fstat(opened).map(|found| FileType::from_raw_mode(found.st_mode)) {
         Ok(FileType::Directory) => true,
-        Ok(FileType::CharacterDevice) | Err(Errno::NOENT | Errno::ACCESS | Errno::NOTDIR) => return Ok(None),
+        Ok(FileType::CharacterDevice) => return Ok(None),
         Ok(_) => false,
         Err(error) => return Err(failed(error)),
     };
     // With what is mounted below it: a part of it may not be looked under.
     let flags =
         OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
-    let tree = open_tree(CWD, real, flags).map_err(failed)?;
+    let tree = open_tree(opened, "", flags | OpenTreeFlags::AT_EMPTY_PATH).map_err(failed)?;
     Ok(Some(Fate::Shown { tree, is_folder, writable }))
 }
 
@@ -143,7 +163,8 @@ fn settle(fates: &BTreeMap<PathBuf, Fate>, path: &Path, fate: &Fate) -> io::Resu
                     File::create_new(path)?;
                 }
             }
-            move_mount(tree, "", CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
+            let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+            move_mount(tree, "", unlinked::open(path)?, "", flags)?;
         }
     }
     Ok(())
@@ -156,24 +177,26 @@ fn make_folders(path: Option<&Path>) -> io::Result<()> {
     }
 }
 
-/// Makes every mount read-only, but for those that are to be written.
+/// Makes every mount read-only, but for those that are to be written: in these nothing gives the rights of its owner or
+/// opens a device.
 fn close_the_rest(fates: &BTreeMap<PathBuf, Fate>) -> Result<(), String> {
     let mounts =
         fs::read("/proc/self/mountinfo").map_err(|error| format!("mounts cannot be read: {error}"))?;
     for line in mounts.split(|&byte| byte == b'\n') {
         let Some((path, flags)) = parse(line) else { continue };
-        let is_open = match nearest(fates, &path, true) {
-            Some((_, Fate::Shown { writable: true, .. })) => true,
-            Some((at, Fate::Private)) => at == path,
-            _ => false,
+        let closed = match nearest(fates, &path, true) {
+            Some((_, Fate::Shown { writable: true, .. })) if path.starts_with("/dev") => MountFlags::NOSUID,
+            Some((_, Fate::Shown { writable: true, .. })) => MountFlags::NOSUID | MountFlags::NODEV,
+            Some((at, Fate::Private)) if at == path => continue,
+            _ => MountFlags::RDONLY,
         };
-        if is_open || flags.contains(MountFlags::RDONLY) {
+        if flags.contains(closed) || flags.contains(MountFlags::RDONLY) {
             continue;
         }
-        match mount_remount(&path, flags | MountFlags::BIND | MountFlags::RDONLY, "") {
+        match mount_remount(&path, flags | MountFlags::BIND | closed, "") {
             // What lies under another mount, or where this user may not look, is out of the workload's reach too.
             Ok(()) | Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS | Errno::INVAL) => {}
-            Err(error) => return Err(format!("'{}' cannot be made read-only: {error}", path.display())),
+            Err(error) => return Err(format!("'{}' cannot be closed: {error}", path.display())),
         }
     }
     Ok(())

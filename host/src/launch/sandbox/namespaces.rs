@@ -9,7 +9,10 @@
 //!
 //! The launcher stays outside of all but the user namespace, in which it is who it was: pids that it knows are those of
 //! the host. Called by the launcher, by init and by stage two; must not know what a job or a plugin is.
-use super::{loopback, mounts};
+use super::{
+    loopback, mounts,
+    opened::{Exchanged, Opened, Seen},
+};
 use rustix::{
     fs::Mode,
     io::{Errno, Result},
@@ -39,10 +42,10 @@ const NEEDED: CapabilitySet = CapabilitySet::SYS_ADMIN
 /// What init makes for a workload.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::launch) struct Room<'a> {
-    /// Folders of which nothing is seen but what the other lists have.
+    /// Folders of which nothing is seen but what the other list has.
     pub(super) hidden: Cow<'a, [PathBuf]>,
-    pub(super) read: Cow<'a, [PathBuf]>,
-    pub(super) write: Cow<'a, [PathBuf]>,
+    /// What it sees, read-only but for what it may write.
+    pub(super) places: Vec<Seen>,
     /// Where it runs; it is there, if empty.
     pub(super) current_dir: Cow<'a, Path>,
     /// Whether it has a network of its own, with nobody in it.
@@ -52,11 +55,10 @@ pub(in crate::launch) struct Room<'a> {
 }
 
 impl<'a> Room<'a> {
-    pub(in crate::launch) fn of(sandbox: &'a Sandbox, current_dir: &'a Path) -> Self {
+    pub(in crate::launch) fn of(sandbox: &'a Sandbox, opened: &Opened, current_dir: &'a Path) -> Self {
         Self {
             hidden: Cow::Borrowed(&sandbox.hidden),
-            read: Cow::Borrowed(&sandbox.read),
-            write: Cow::Borrowed(&sandbox.write),
+            places: opened.seen(),
             current_dir: Cow::Borrowed(current_dir),
             alone: is_alone(&sandbox.network),
             doors: Cow::Borrowed(doors(&sandbox.network)),
@@ -106,8 +108,25 @@ pub(in crate::launch) fn enter() -> Result<Entered> {
     Ok(Entered { users: true })
 }
 
+/// Why a room was not furnished.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::launch) enum Unfurnished {
+    /// It cannot be made here.
+    #[error("{0}")]
+    Impossible(String),
+    /// It could be made, and would show something else.
+    #[error(transparent)]
+    Exchanged(#[from] Exchanged),
+}
+
+impl From<String> for Unfurnished {
+    fn from(why: String) -> Self {
+        Self::Impossible(why)
+    }
+}
+
 /// Makes all but the pid namespace, as its init, for those who join it.
-pub(in crate::launch) fn furnish(room: &Room<'_>) -> std::result::Result<(), String> {
+pub(in crate::launch) fn furnish(room: &Room<'_>) -> std::result::Result<(), Unfurnished> {
     let mut wanted = Unshared::CLONE_NEWNS | Unshared::CLONE_NEWIPC;
     if room.alone {
         wanted |= Unshared::CLONE_NEWNET;

@@ -1,14 +1,14 @@
 //! What of a [`Sandbox`] is enforced here, and its enforcement.
-use super::{kernel::Kernel, mounts, namespaces, privileges, syscalls};
+use super::{super::unlinked, kernel::Kernel, mounts, namespaces, privileges, syscalls};
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath, PathFd,
-    PathFdError, Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, Scope,
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath, Ruleset,
+    RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, Scope,
 };
 use rustix::fs::FileType;
-use std::{io, path::Path};
+use std::{os::fd::OwnedFd, path::Path};
 use wharf_sdk::{
     Confinement, Measure,
-    launch::{NAMESPACES, Network, Sandbox},
+    launch::{NAMESPACES, Network, READ_INSIDE_WRITE, Sandbox},
 };
 
 /// What is not enforced without them.
@@ -31,8 +31,6 @@ pub(in crate::launch) struct Refusal {
 pub(in crate::launch) enum SandboxError {
     #[error("its files and ports cannot be restricted: {0}")]
     Landlock(#[from] RulesetError),
-    #[error("the path {0}")]
-    Path(#[from] PathFdError),
     #[error("its privileges cannot be dropped: {0}")]
     Privileges(rustix::io::Errno),
     #[error("its system calls cannot be filtered: {0}")]
@@ -81,6 +79,11 @@ impl<'a> Plan<'a> {
             }
         };
         found.namespaces()?;
+        if sandbox.read.iter().any(|place| place.kept) {
+            let reason =
+                "only mounts of the workload's own take rights away inside of a folder that it may write";
+            found.add(READ_INSIDE_WRITE, sandbox.shared.is_none(), "mounts, read-only", reason)?;
+        }
         found.add("Unix sockets", true, "seccomp", "")?;
         found.add("privileges", true, "no_new_privs, no capabilities", "")?;
         found.add("system calls", true, "seccomp", "")?;
@@ -88,9 +91,15 @@ impl<'a> Plan<'a> {
     }
 
     /// Enforces it on this process, for good: the last thing before the program is executed.
-    pub(in crate::launch) fn apply(&self, in_namespaces: bool) -> Result<(), SandboxError> {
+    ///
+    /// `opened`: what was opened of the sandbox, and which of it is to be written.
+    pub(in crate::launch) fn apply(
+        &self,
+        in_namespaces: bool,
+        opened: Vec<(OwnedFd, bool)>,
+    ) -> Result<(), SandboxError> {
         privileges::drop_all().map_err(SandboxError::Privileges)?;
-        self.restrict_access(in_namespaces)?;
+        self.restrict_access(in_namespaces, opened)?;
         let filters = syscalls::filters(&self.sandbox.network).map_err(seccompiler::Error::from)?;
         filters.iter().try_for_each(|filter| seccompiler::apply_filter(filter)).map_err(SandboxError::from)
     }
@@ -107,7 +116,7 @@ impl<'a> Plan<'a> {
         self.restricts_files() && self.ports
     }
 
-    fn restrict_access(&self, in_namespaces: bool) -> Result<(), SandboxError> {
+    fn restrict_access(&self, in_namespaces: bool, opened: Vec<(OwnedFd, bool)>) -> Result<(), SandboxError> {
         if self.files.is_empty() {
             return Ok(());
         }
@@ -120,15 +129,15 @@ impl<'a> Plan<'a> {
             ruleset = ruleset.scope(Scope::from_all(ABI::V6))?;
         }
         let mut ruleset = ruleset.create()?;
-        for path in &self.sandbox.read {
-            ruleset = self.allow(ruleset, path, AccessFs::from_read(ABI::V1))?;
+        for (place, is_written) in opened {
+            ruleset = self.allow(
+                ruleset,
+                place,
+                if is_written { self.files } else { AccessFs::from_read(ABI::V1) },
+            )?;
         }
-        for path in &self.sandbox.write {
-            ruleset = self.allow(ruleset, path, self.files)?;
-        }
-        let own = mounts::PRIVATE.iter().filter(|_| in_namespaces);
-        for path in own {
-            ruleset = self.allow(ruleset, Path::new(path), self.files)?;
+        if in_namespaces {
+            ruleset = self.allow_own_mounts(ruleset)?;
         }
         if let (true, Network::Ports { listen, connect }) = (self.ports, &self.sandbox.network) {
             let listening = listen.iter().map(|&port| NetPort::new(port, AccessNet::BindTcp));
@@ -141,18 +150,29 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// Access to what the path means now, links followed. One that does not exist cannot be allowed.
+    /// Access to what init has mounted for the workload alone: what was opened outside is not that.
+    fn allow_own_mounts(&self, mut ruleset: RulesetCreated) -> Result<RulesetCreated, SandboxError> {
+        // Links among them are the system's, as where they lead is.
+        for path in mounts::PRIVATE.iter().filter_map(|path| Path::new(path).canonicalize().ok()) {
+            if let Ok(opened) = unlinked::open(&path) {
+                ruleset = self.allow(ruleset, opened, self.files)?;
+            }
+        }
+        if self.sandbox.read.iter().any(|place| place.path == Path::new("/proc"))
+            && let Ok(opened) = unlinked::open(Path::new("/proc"))
+        {
+            ruleset = self.allow(ruleset, opened, AccessFs::from_read(ABI::V1))?;
+        }
+        Ok(ruleset)
+    }
+
+    /// Access to what was opened, and to what lies below it.
     fn allow(
         &self,
         ruleset: RulesetCreated,
-        path: &Path,
+        opened: OwnedFd,
         access: BitFlags<AccessFs>,
     ) -> Result<RulesetCreated, SandboxError> {
-        let opened = match PathFd::new(path) {
-            Ok(opened) => opened,
-            Err(PathFdError::OpenCall { source, .. }) if is_out_of_reach(&source) => return Ok(ruleset),
-            Err(error) => return Err(error.into()),
-        };
         let kind = rustix::fs::fstat(&opened).map(|stat| FileType::from_raw_mode(stat.st_mode));
         let possible = match kind {
             Ok(FileType::Directory) => access,
@@ -162,14 +182,6 @@ impl<'a> Plan<'a> {
         };
         Ok(ruleset.add_rule(PathBeneath::new(opened, possible & self.files))?)
     }
-}
-
-/// What does not exist, or what the user may not reach anyway.
-fn is_out_of_reach(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied | io::ErrorKind::NotADirectory
-    )
 }
 
 struct Findings<'a> {

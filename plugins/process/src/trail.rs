@@ -1,0 +1,129 @@
+//! Where a name leads, and who could make it lead elsewhere.
+//!
+//! A workload runs as its user and writes what it was given: it can exchange anything there for a link, and is started
+//! again. Where only the system's owner writes, a link that is switched is an upgrade.
+use rustix::fs::{Access, access, stat};
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    ffi::OsString,
+    fs, io,
+    path::{Component, Path, PathBuf},
+};
+
+/// As many links as the kernel follows in one path, path_resolution(7).
+const MAX_LINKS: usize = 40;
+/// Where root keeps what belongs to the system: root's own workloads could write everything else that root could.
+const OF_SYSTEM: &[&str] = &[
+    "/bin", "/dev", "/etc", "/gnu", "/lib", "/lib32", "/lib64", "/nix", "/opt", "/proc", "/run", "/sbin",
+    "/snap", "/sys", "/usr", "/var",
+];
+
+/// Where a name leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Led {
+    /// What it means: without a link in it.
+    pub(crate) path: PathBuf,
+    /// Nobody but the system's owner can make it lead elsewhere.
+    pub(crate) is_fixed: bool,
+    /// The links on the way that others could exchange.
+    pub(crate) links: Vec<PathBuf>,
+}
+
+/// Follows names.
+#[derive(Debug)]
+pub(crate) struct Trail {
+    is_root: bool,
+    /// What workloads of this host may write, as far as it is known.
+    writable: Vec<PathBuf>,
+    /// Folders that were looked at, and whether only the system's owner can write them.
+    fixed: RefCell<HashMap<PathBuf, bool>>,
+}
+
+impl Trail {
+    pub(crate) fn new(writable: Vec<PathBuf>) -> Self {
+        Self { is_root: rustix::process::geteuid().is_root(), writable, fixed: RefCell::default() }
+    }
+
+    /// None: there is nothing that could be reached.
+    pub(crate) fn lead(&self, name: &Path) -> Option<Led> {
+        let mut led = Led { path: PathBuf::from("/"), is_fixed: true, links: Vec::new() };
+        let mut pending = parts(name);
+        let mut followed = 0;
+        while let Some(part) = pending.pop() {
+            if part == ".." {
+                led.path.pop();
+                continue;
+            }
+            let is_fixed = self.is_fixed(&led.path);
+            led.is_fixed &= is_fixed;
+            led.path.push(part);
+            match fs::read_link(&led.path) {
+                Ok(target) if followed < MAX_LINKS => {
+                    followed += 1;
+                    if !is_fixed {
+                        led.links.push(led.path.clone());
+                    }
+                    pending.extend(parts(&target));
+                    led.path.pop();
+                    if target.is_absolute() {
+                        led.path = PathBuf::from("/");
+                    }
+                }
+                // It is no link.
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
+                _ => return None,
+            }
+        }
+        Some(led)
+    }
+
+    /// Whether only the system's owner can make, exchange or remove what lies directly in this folder.
+    fn is_fixed(&self, folder: &Path) -> bool {
+        if let Some(known) = self.fixed.borrow().get(folder) {
+            return *known;
+        }
+        let is_given = self.writable.iter().any(|writable| folder.starts_with(writable));
+        let is_systems = !self.is_root
+            || folder.parent().is_none()
+            || OF_SYSTEM.iter().any(|system| folder.starts_with(system));
+        // Who has a folder can let himself write it.
+        let is_roots = stat(folder).is_ok_and(|stat| stat.st_uid == 0 && stat.st_mode & 0o002 == 0);
+        let can_write = !self.is_root && access(folder, Access::WRITE_OK).is_ok();
+        let is_fixed = is_roots && is_systems && !can_write && !is_given;
+        self.fixed.borrow_mut().insert(folder.to_owned(), is_fixed);
+        is_fixed
+    }
+}
+
+/// The parts of a path, the last one first.
+fn parts(path: &Path) -> Vec<OsString> {
+    let parts = path.components().filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir));
+    parts.map(|part| part.as_os_str().to_owned()).rev().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_link_that_a_workload_could_exchange_is_told_from_one_of_the_systems() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        fs::create_dir_all(folder.join("a/b")).unwrap();
+        symlink("../a", folder.join("a/up")).unwrap();
+        symlink("self", folder.join("self")).unwrap();
+        let trail = Trail::new(Vec::new());
+        let led = trail.lead(&folder.join("a/up/../a/./up/b")).unwrap();
+        assert_eq!((led.path, led.is_fixed), (folder.join("a/b"), false));
+        assert_eq!(led.links, [folder.join("a/up"), folder.join("a/up")]);
+        assert_eq!(trail.lead(&folder.join("self")), None);
+        assert_eq!(trail.lead(&folder.join("none")), None);
+        let of_system = trail.lead(Path::new("/usr/bin/env")).unwrap();
+        assert!(of_system.is_fixed && of_system.links.is_empty(), "{of_system:?}");
+        // What a workload of this host was given is its, whoever owns it.
+        let given = Trail::new(vec![PathBuf::from("/usr")]);
+        assert!(!given.lead(Path::new("/usr/bin/env")).unwrap().is_fixed);
+    }
+}
