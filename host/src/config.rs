@@ -1,5 +1,5 @@
 //! What the library is told about its surroundings; only `main.rs` and `cli/` look at the world.
-use crate::plugin::{ConnectOptions, Deadlines, PluginDir};
+use crate::plugin::{ConnectOptions, Deadlines, PluginDir, Prober, Verdicts};
 use crate::status::StateDir;
 use crate::toolhive;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,9 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The user's configuration: `config.json`, `plugins.lock.json`, `secrets/`.
     pub config_dir: PathBuf,
+    /// What can be made again at any time; none: nothing is kept.
+    #[serde(default)]
+    pub cache_dir: Option<PathBuf>,
     /// The folders to search for plugins, in order.
     pub plugin_dirs: Vec<PluginDir>,
     /// The executable that supervisors and launchers are started from.
@@ -105,16 +108,28 @@ impl Config {
         StateDir::new(&self.state_dir)
     }
 
+    /// The host's own folders, which no workload may have.
+    pub fn private_dirs(&self) -> Vec<PathBuf> {
+        let dirs = [&self.state_dir, &self.data_dir, &self.config_dir];
+        dirs.into_iter().chain(&self.cache_dir).cloned().collect()
+    }
+
+    /// What is known of plugin libraries that were tried.
+    pub fn verdicts(&self) -> Verdicts {
+        self.cache_dir.as_deref().map(Verdicts::below).unwrap_or_default()
+    }
+
     /// What plugins are connected with.
     pub fn connect_options(&self, host_id: &str) -> ConnectOptions {
         ConnectOptions {
             dirs: self.plugin_dirs.clone(),
             pins: self.pins.clone(),
             pins_file: self.config_dir.join(PINS_FILE),
+            prober: Some(Prober::new(self.executable.clone(), self.verdicts())),
             host_id: host_id.to_owned(),
             data_dir: self.data_dir.join("runtimes"),
             log_dir: self.state().logs(),
-            private_dirs: vec![self.state_dir.clone(), self.data_dir.clone(), self.config_dir.clone()],
+            private_dirs: self.private_dirs(),
             launcher: vec![
                 self.executable.display().to_string(),
                 crate::launch::LAUNCHER_ARGUMENT.to_owned(),

@@ -7,7 +7,7 @@
 //! file and a workload's own folder. The points beside them stand between two steps of a command, a supervisor or the
 //! launcher, and tell where it was.
 //!
-//! No points have: the lines of a log, each of which may be lost; what is sent over a socket, which goes with the
+//! No points have: the lines of a log and the verdicts on libraries in the cache folder, each of which may be lost; what is sent over a socket, which goes with the
 //! process; and what a plugin does within one of its calls, where tests kill at random moments.
 //!
 //! The code calls [`reach`]; `main` arms the process with what the environment says:

@@ -185,6 +185,7 @@ impl Host {
             .env("WHARF_STATE_DIR", self.path("state"))
             .env("WHARF_DATA_DIR", self.path("data"))
             .env("WHARF_CONFIG_DIR", self.path("config"))
+            .env("WHARF_CACHE_DIR", self.path("cache"))
             .env("WHARF_PLUGIN_PATH", self.path("plugins"));
         command
     }

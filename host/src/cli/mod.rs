@@ -37,6 +37,7 @@ mod rm;
 mod run;
 mod run_options;
 mod runtime;
+mod runtime_forget;
 mod runtime_test;
 mod select;
 mod several;

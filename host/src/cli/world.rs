@@ -26,6 +26,9 @@ pub(super) struct WorldOptions {
     /// ~/.local/share/wharf]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Global options", hide_short_help = true)]
     data_dir: Option<PathBuf>,
+    /// What can be made again [env: WHARF_CACHE_DIR] [default: $XDG_CACHE_HOME/wharf or ~/.cache/wharf]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options", hide_short_help = true)]
+    cache_dir: Option<PathBuf>,
     /// Search for plugins here first; can be given several times [env: WHARF_PLUGIN_PATH, separated by colons]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Global options", hide_short_help = true)]
     plugin_dir: Vec<PathBuf>,
@@ -93,6 +96,12 @@ impl WorldOptions {
             directory(self.config_dir.as_deref(), "WHARF_CONFIG_DIR", "XDG_CONFIG_HOME", ".config")?;
         let data_dir =
             directory(self.data_dir.as_deref(), "WHARF_DATA_DIR", "XDG_DATA_HOME", ".local/share")?;
+        let cache_dir = directory(self.cache_dir.as_deref(), "WHARF_CACHE_DIR", "XDG_CACHE_HOME", ".cache");
+        let cache_dir = match cache_dir {
+            Err(error) if self.cache_dir.is_some() => return Err(error),
+            // Nothing depends on a cache, so without HOME there is none.
+            other => other.ok(),
+        };
         let executable = std::env::current_exe().map_err(|error| {
             Error::caused(ErrorKind::Failed, "wharf's own executable is not known", &error)
         })?;
@@ -105,6 +114,7 @@ impl WorldOptions {
             state_dir,
             data_dir,
             config_dir,
+            cache_dir,
             plugin_dirs,
             executable,
             current_dir: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),

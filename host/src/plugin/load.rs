@@ -4,6 +4,8 @@
 //! every later one, so each is opened here by itself and its header taken from it.
 #![expect(unsafe_code, reason = "dlopen and dlsym: see each block")]
 use super::error::PluginError;
+use super::stamp::StampText;
+use super::turn::Turn;
 use super::{stamp, trust};
 use abi_stable::library::{AbiHeaderRef, LibraryError, ROOT_MODULE_LOADER_NAME_WITH_NUL};
 use libloading::os::unix::{Library as Handle, RTLD_LOCAL, RTLD_NOW};
@@ -13,7 +15,7 @@ use std::{
     fs::File,
     io::{Read, Seek, SeekFrom},
     os::fd::AsRawFd,
-    path::Path,
+    path::{Path, PathBuf},
 };
 use wharf_abi::PluginModule_Ref;
 use wharf_sdk::stamp::Stamp;
@@ -35,8 +37,18 @@ pub(super) struct Pin<'a> {
     pub(super) sha256: &'a str,
 }
 
-/// Judges, checks and maps a library. Runs its constructors: to be called on that plugin's own thread.
-pub(super) fn load(path: &Path, pin: Option<&Pin<'_>>) -> Result<Loaded, PluginError> {
+/// A library whose bytes were checked and that may be mapped. Nothing of it has run.
+pub(super) struct Checked {
+    path: PathBuf,
+    /// What is to be mapped.
+    pub(super) file: File,
+    text: StampText,
+    /// The SHA-256 of `file`.
+    pub(super) sha256: String,
+}
+
+/// Judges and checks a library.
+pub(super) fn check(path: &Path, pin: Option<&Pin<'_>>) -> Result<Checked, PluginError> {
     let trusted =
         trust::judge(path).map_err(|source| PluginError::Untrusted { path: path.to_owned(), source })?;
     // Bytes that only root can change stay what they are and their pages are shared by all supervisors; any others
@@ -44,14 +56,29 @@ pub(super) fn load(path: &Path, pin: Option<&Pin<'_>>) -> Result<Loaded, PluginE
     let file = if trusted.only_root_writes { trusted.file } else { sealed_copy(path, trusted.file)? };
     let text = stamp::read(&file).map_err(|why| PluginError::NotAPlugin { path: path.to_owned(), why })?;
     stamp::check(&text.stamp).map_err(|why| PluginError::Incompatible { path: path.to_owned(), why })?;
+    let sha256 = digest(&file).map_err(|source| PluginError::Unreadable { path: path.to_owned(), source })?;
     if let Some(pin) = pin {
-        check_digest(path, &file, pin)?;
+        check_digest(path, &sha256, pin)?;
     }
-    let module = map(path, file)?;
-    if module.describe()().as_str() != text.text {
-        return Err(PluginError::StampDisagrees { path: path.to_owned() });
+    Ok(Checked { path: path.to_owned(), file, text, sha256 })
+}
+
+impl Checked {
+    /// Maps it. Runs its constructors: to be called on that plugin's own thread.
+    pub(super) fn map(self) -> Result<Loaded, PluginError> {
+        let turn = Turn::take(&self.path);
+        let module = map(&self.path, self.file)?;
+        drop(turn);
+        if module.describe()().as_str() != self.text.text {
+            return Err(PluginError::StampDisagrees { path: self.path });
+        }
+        Ok(Loaded { stamp: self.text.stamp, module })
     }
-    Ok(Loaded { stamp: text.stamp, module })
+}
+
+/// Maps a library in a process that is there to try that.
+pub(super) fn try_to_map(path: &Path, file: File) -> Result<(), PluginError> {
+    map(path, file).map(|module| drop(module.describe()()))
 }
 
 /// The SHA-256 of a file, in lowercase hexadecimal digits.
@@ -69,14 +96,13 @@ pub(super) fn digest(file: &File) -> std::io::Result<String> {
     Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-fn check_digest(path: &Path, file: &File, pin: &Pin<'_>) -> Result<(), PluginError> {
-    let found = digest(file).map_err(|source| PluginError::Unreadable { path: path.to_owned(), source })?;
+fn check_digest(path: &Path, found: &str, pin: &Pin<'_>) -> Result<(), PluginError> {
     if found.eq_ignore_ascii_case(pin.sha256) {
         return Ok(());
     }
     Err(PluginError::Digest {
         path: path.to_owned(),
-        found,
+        found: found.to_owned(),
         pinned: pin.sha256.to_owned(),
         lock: pin.lock.to_owned(),
     })

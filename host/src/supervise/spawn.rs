@@ -3,15 +3,21 @@ use super::detached::SUPERVISOR_ARGUMENT;
 use super::wire::{Ended, Line, Progress, Task};
 use crate::failpoint::{Point, reach};
 use crate::status::StateDir;
-use std::{io, os::fd::OwnedFd, os::unix::net::UnixStream, process::Stdio};
+use std::{io, os::fd::OwnedFd, os::unix::net::UnixStream, path::PathBuf, process::Stdio, time::Duration};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 /// The longest line that a supervisor says.
 const MAX_LINE_BYTES: u64 = 1024 * 1024;
 
+/// How long a supervisor that says nothing more may take to be gone.
+const END_WAIT: Duration = Duration::from_secs(2);
+
 /// A supervisor that is starting its workload.
 pub struct Supervisor {
     lines: BufReader<tokio::net::UnixStream>,
+    process: tokio::process::Child,
+    /// Its log, and how long that was before.
+    log: (PathBuf, u64),
 }
 
 /// Starts a supervisor: descriptor 0 is the operation lock that it inherits, 1 a socket for the task and its lines,
@@ -21,8 +27,9 @@ pub async fn spawn(task: &Task, operation: OwnedFd) -> io::Result<Supervisor> {
     ours.set_nonblocking(true)?;
     let state = task.config.state();
     let log = open_log(&state, task)?;
+    let log_before = log.metadata()?.len();
     reach(Point::SupervisorSpawnBefore);
-    std::process::Command::new(&task.config.executable)
+    let process = tokio::process::Command::new(&task.config.executable)
         .arg(SUPERVISOR_ARGUMENT)
         .arg(task.name.as_str())
         .current_dir("/")
@@ -39,7 +46,8 @@ pub async fn spawn(task: &Task, operation: OwnedFd) -> io::Result<Supervisor> {
     text.push(b'\n');
     socket.write_all(&text).await?;
     reach(Point::TaskWritten);
-    Ok(Supervisor { lines: BufReader::new(socket) })
+    let log = (super::log_path(&state, &task.name), log_before);
+    Ok(Supervisor { lines: BufReader::new(socket), process, log })
 }
 
 /// Where a panic of the supervisor goes, and what it says before its own log is open.
@@ -55,7 +63,7 @@ impl Supervisor {
             let mut line = Vec::new();
             let read = (&mut self.lines).take(MAX_LINE_BYTES).read_until(b'\n', &mut line).await;
             if !matches!(read, Ok(1..)) {
-                return Ended::Died;
+                return Ended::Died { how: self.end().await };
             }
             match serde_json::from_slice(&line) {
                 Ok(Line::Progress { message, amount: None }) => progress.step(&message),
@@ -66,6 +74,19 @@ impl Supervisor {
                 Ok(Line::Failed { error }) => return Ended::Failed(error),
                 Err(error) => tracing::debug!(%error, "a line of the supervisor makes no sense"),
             }
+        }
+    }
+
+    /// How its process ended, and the last that it said, in words that follow its name.
+    async fn end(&mut self) -> String {
+        let how = match tokio::time::timeout(END_WAIT, self.process.wait()).await {
+            Ok(Ok(status)) => crate::plugin::how(status),
+            Ok(Err(_)) => "ended".to_owned(),
+            Err(_) => "closed its socket".to_owned(),
+        };
+        match super::log::last_words(&self.log.0, self.log.1) {
+            Some(words) => format!("{how} ({words})"),
+            None => how,
         }
     }
 }

@@ -139,8 +139,8 @@ impl Manager {
                 Ok(Started::ready(run, port))
             }
             Ended::Failed(error) => Err(error),
-            Ended::Died => {
-                let message = format!("the supervisor of '{}' ended without a word", run.name);
+            Ended::Died { how } => {
+                let message = format!("the supervisor of '{}' {how} before the workload was ready", run.name);
                 let error = Error::new(ErrorKind::Failed, message)
                     .hint(format!("see: wharf logs --proxy {}", run.name));
                 Err(self.take_back(run, inherited, mode, error).await)

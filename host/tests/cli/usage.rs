@@ -86,6 +86,10 @@ fn the_help_has_examples_and_exit_codes() {
               The runtimes' own files, and plugins/ [env: WHARF_DATA_DIR] [default: $XDG_DATA_HOME/wharf
               or ~/.local/share/wharf]
 
+          --cache-dir <DIR>
+              What can be made again [env: WHARF_CACHE_DIR] [default: $XDG_CACHE_HOME/wharf or
+              ~/.cache/wharf]
+
           --plugin-dir <DIR>
               Search for plugins here first; can be given several times [env: WHARF_PLUGIN_PATH,
               separated by colons]
@@ -221,6 +225,7 @@ fn each_command_has_examples_in_its_help() {
         "import toolhive",
         "export",
         "runtime list",
+        "runtime forget-verdict",
         "runtime info",
         "runtime check",
         "doctor",

@@ -4,6 +4,7 @@
 //! was polled by the host would find no reactor. It is spawned here instead, and the host polls only a handle whose
 //! drop aborts the task: the author's values are then dropped by a worker of this runtime, and a panic in their drop
 //! stays here.
+use super::alternate_stack;
 use crate::types::{Error, ErrorCode, Result};
 use abi_stable::std_types::{RResult, RString};
 use std::{
@@ -31,6 +32,7 @@ pub(super) fn handle() -> Result<&'static Handle> {
             Builder::new_multi_thread()
                 .worker_threads(WORKERS)
                 .thread_name("wharf-plugin")
+                .on_thread_start(alternate_stack::give)
                 .enable_all()
                 .build()
                 .map_err(|error| error.to_string())
