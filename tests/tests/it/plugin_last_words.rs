@@ -99,3 +99,52 @@ fn a_result_that_was_said_is_not_spoilt_by_a_plugin_that_prints_on_the_way() {
     assert_eq!(rows[0]["name"], "old");
     assert!(said.stderr.contains("noise"), "alpha was asked: {said:?}");
 }
+
+/// A library whose cases start processes that they lose, and exit.
+fn test_a_library_that_exits(command: &mut std::process::Command) {
+    let said = Said::of(&command.output().unwrap());
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.stdout.contains("FAILED  core."), "{said:?}");
+    assert!(said.stdout.contains("the process of the plugin ended: exit code 6"), "{said:?}");
+    assert!(said.stdout.contains("exit() ended wharf before its result was said"), "{said:?}");
+    assert!(said.stdout.contains("started what it loses"), "what this is about has happened: {said:?}");
+}
+
+#[test]
+fn r12_processes_of_cases_whose_library_exits_are_ended() {
+    let host = host_that_connects("lose-and-exit");
+    let library = host.path("plugins/libwharf_test_plugin_alpha.so").display().to_string();
+    let args = ["runtime", "test", &library, "--runtime", "alpha", "--filter", "core.healthy"];
+    test_a_library_that_exits(&mut host.command(&args));
+    assert_eq!(host.processes(), Vec::<i32>::new());
+}
+
+#[test]
+fn r12_processes_that_a_shell_started_before_it_became_the_runner_are_left_alone() {
+    use std::process::{Command, Stdio};
+    let host = host_that_connects("lose-and-exit");
+    let library = host.path("plugins/libwharf_test_plugin_alpha.so").display().to_string();
+    let args = ["runtime", "test", &library, "--runtime", "alpha", "--filter", "core.healthy"];
+    let wharf = host.command(&args);
+    let mut shell = Command::new("sh");
+    // It outlives the runner as a child of its own, and so does what it loses in the meantime.
+    let script =
+        r#"(while :; do (sleep 7.77 &); sleep 0.2; done) >/dev/null 2>&1 & echo $! > "$0"; exec "$@""#;
+    let pid_file = host.path("daemon");
+    shell.args(["-c", script]).arg(&pid_file).arg(wharf.get_program()).args(wharf.get_args());
+    shell.env_clear().envs(wharf.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    shell.current_dir(host.work()).stdin(Stdio::null());
+    test_a_library_that_exits(&mut shell);
+    let daemon: i32 = std::fs::read_to_string(pid_file).unwrap().trim().parse().unwrap();
+    let lost = host.processes().into_iter().any(|pid| pid != daemon && commanded(pid).contains("7.77"));
+    let lives = host.processes().contains(&daemon);
+    let left = host.processes().into_iter().any(|pid| commanded(pid).contains("3599"));
+    host.kill_own(daemon);
+    assert!(lives && lost, "the daemon lives: {lives}, and what it lost: {lost}");
+    assert!(!left, "what the case has lost is ended");
+}
+
+/// A process' command line.
+fn commanded(pid: i32) -> String {
+    std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default()
+}

@@ -42,6 +42,10 @@ pub(crate) async fn obey(operation: &str, uid: &str, orders: &Value) -> Result<(
         "hang" => std::future::pending().await,
         "error" => Err(Error::new(code(object), format!("{operation} told to fail"))),
         "exit" => std::process::exit(object.parse().unwrap_or_default()),
+        "lose-and-exit" => {
+            lose_processes();
+            std::process::exit(0)
+        }
         "abort" => std::process::abort(),
         "overflow" => {
             tracing::info!("{}", overflow(1));
@@ -78,6 +82,13 @@ fn block(path: &str) {
 fn overflow(depth: u64) -> u64 {
     let room = std::hint::black_box([depth; 1024]);
     overflow(depth + 1) + room[0]
+}
+
+#[expect(clippy::print_stderr, reason = "a test looks for it")]
+fn lose_processes() {
+    let script = "for count in 1 2 3; do setsid sh -c 'sleep 3599 & sleep 3599' & done";
+    let started = std::process::Command::new("sh").args(["-c", script]).status();
+    eprintln!("started what it loses: {started:?}");
 }
 
 fn send_to_itself(signal: &str) {
