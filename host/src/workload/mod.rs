@@ -13,6 +13,7 @@ mod logs;
 mod manager;
 mod orphan;
 mod owner;
+mod private;
 mod reconcile;
 mod remove;
 mod request;

@@ -1,4 +1,5 @@
 //! From a RunConfig to what a runtime is asked for.
+use super::private;
 use super::server::{self, Surroundings};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
@@ -11,7 +12,7 @@ use wharf_sdk::{Capability, PermissionProfile, Source, WorkloadSpec};
 /// are resolved here and now, so that their values are in no record.
 ///
 /// # Errors
-/// A SERVER that makes no sense, what this version cannot do, a secret that cannot be had.
+/// A SERVER that makes no sense, what this version cannot do, a mount of wharf's own files, a secret that cannot be had.
 pub fn specification(
     config: &Config,
     run: &RunConfig,
@@ -19,6 +20,10 @@ pub fn specification(
     host_id: &str,
     target_port: u16,
 ) -> Result<WorkloadSpec> {
+    // One that mounts nothing refuses all of them by itself.
+    if runtime.capabilities.contains(&Capability::MOUNTS) {
+        private::refuse_mounts(&config.private_dirs(), &run.volumes)?;
+    }
     let mut env = run.env_vars.clone();
     let transport = match run.transport {
         Transport::Stdio => wharf_sdk::Transport::Stdio,
