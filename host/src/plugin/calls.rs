@@ -29,9 +29,8 @@ pub(super) struct Asked {
 
 type Place = AtomicPtr<Asked>;
 
-const FREE: Place = AtomicPtr::new(ptr::null_mut());
-static CALLS: [Place; MAX_CALLS] = [FREE; MAX_CALLS];
-static LOADED: [Place; MAX_LIBRARIES] = [FREE; MAX_LIBRARIES];
+static CALLS: [Place; MAX_CALLS] = [const { AtomicPtr::new(ptr::null_mut()) }; MAX_CALLS];
+static LOADED: [Place; MAX_LIBRARIES] = [const { AtomicPtr::new(ptr::null_mut()) }; MAX_LIBRARIES];
 static KNOWN: Mutex<Vec<&'static Asked>> = Mutex::new(Vec::new());
 
 /// A call that is under way; over when it is dropped.
