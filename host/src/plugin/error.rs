@@ -87,7 +87,7 @@ pub enum PluginError {
         deadline_ms: u64,
     },
     /// The library ends the process that loads it: one that was started to try that did not come back.
-    #[error("{} is not loaded, since the process that tried to {how}{}; to try it again: wharf runtime forget-verdict {}", .path.display(), words_text(.words), .path.display())]
+    #[error("{} is not loaded, since the process that tried it {how}{}; to try it again: wharf runtime forget-verdict {}", .path.display(), words_text(.words), .path.display())]
     Ends {
         /// Which file.
         path: PathBuf,

@@ -92,7 +92,7 @@ fn a_library_that_ends_its_process_is_an_error_of_its_runtime_alone() {
         add_unowned(&host);
         let (said, message) = checked(&host);
         assert_eq!(said.code, 0, "{said:?}");
-        let expected = format!("{} is not loaded, since the process that tried to {how}", library.display());
+        let expected = format!("{} is not loaded, since the process that tried it {how}", library.display());
         assert!(message.starts_with(&expected), "{does}: {message}");
         assert_eq!(loads(&host), 1, "{does}: it ran in the child alone");
         let remedy = format!("; to try it again: wharf runtime forget-verdict {}", library.display());
