@@ -1,6 +1,6 @@
 //! What the library is told about its surroundings; only `main.rs` and `cli/` look at the world.
 use crate::bounded;
-use crate::plugin::{ConnectOptions, Deadlines, PluginDir};
+use crate::plugin::{ConnectOptions, Deadlines, PluginDir, Prober, Verdicts};
 use crate::status::StateDir;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -16,7 +16,7 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Under it each runtime has a folder of its own.
     pub data_dir: PathBuf,
-    /// Files that can be made again: copies of plugins. None where no such place is known.
+    /// Files that can be made again: copies of plugins, verdicts on them. None where no such place is known.
     #[serde(default)]
     pub cache_dir: Option<PathBuf>,
     /// The user's configuration: `config.json`, `plugins.lock.json`, `secrets/`.
@@ -112,21 +112,29 @@ impl Config {
         StateDir::new(&self.state_dir)
     }
 
+    /// The host's own folders, which no workload may have.
+    pub fn private_dirs(&self) -> Vec<PathBuf> {
+        let dirs = [&self.state_dir, &self.data_dir, &self.config_dir];
+        dirs.into_iter().chain(&self.cache_dir).cloned().collect()
+    }
+
+    /// What is known of plugin libraries that were tried.
+    pub fn verdicts(&self) -> Verdicts {
+        self.cache_dir.as_deref().map(Verdicts::below).unwrap_or_default()
+    }
+
     /// What plugins are connected with.
     pub fn connect_options(&self, host_id: &str) -> ConnectOptions {
         ConnectOptions {
             dirs: self.plugin_dirs.clone(),
             pins: self.pins.clone(),
             pins_file: self.config_dir.join(PINS_FILE),
+            prober: Some(Prober::new(self.executable.clone(), self.verdicts())),
             host_id: host_id.to_owned(),
             data_dir: self.data_dir.join("runtimes"),
             cache_dir: self.cache_dir.as_ref().map(|cache| cache.join("plugins")),
             log_dir: self.state().logs(),
-            private_dirs: [&self.state_dir, &self.data_dir, &self.config_dir]
-                .into_iter()
-                .chain(&self.cache_dir)
-                .cloned()
-                .collect(),
+            private_dirs: self.private_dirs(),
             launcher: vec![
                 self.executable.display().to_string(),
                 crate::launch::LAUNCHER_ARGUMENT.to_owned(),

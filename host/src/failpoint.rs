@@ -8,8 +8,9 @@
 //! launcher, and tell where it was.
 //!
 //! No points have: the lines of a log, each of which may be lost; what is sent over a socket, which goes with the
-//! process; what a plugin does within one of its calls, where tests kill at random moments; and the copies of libraries
-//! in the cache, which are compared before each use, so that one that is half written is none.
+//! process; what a plugin does within one of its calls, where tests kill at random moments; and the cache folder: the
+//! copies of libraries, which are compared before each use, so that one that is half written is none, and the verdicts
+//! on them, each of which may be lost.
 //!
 //! The code calls [`reach`], or [`may_fail`] where what comes next, or came last, can fail; `main` arms the process with
 //! what the environment says:

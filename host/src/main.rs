@@ -21,13 +21,21 @@ fn main() -> ExitCode {
         Some(wharf::supervise::SUPERVISOR_ARGUMENT) => {
             wharf::failpoint::arm("supervisor");
             cli::own_umask();
+            watch_over_ends();
             let code = wharf::supervise::run();
             // Plugins are loaded by now: their destructors must not run.
             wharf::plugin::leave(u8::from(code != ExitCode::SUCCESS))
         }
         Some(wharf::conformance::CASE_ARGUMENT) => {
             cli::own_umask();
+            watch_over_ends();
             wharf::plugin::leave(wharf::conformance::run_case())
+        }
+        Some(wharf::plugin::PROBE_ARGUMENT) => {
+            cli::own_umask();
+            let library = std::env::args_os().nth(2).unwrap_or_default();
+            let code = wharf::error::ErrorKind::Runtime.exit_code();
+            wharf::plugin::leave(wharf::plugin::run_probe(library.as_ref(), code))
         }
         Some(wharf::conformance::LISTEN_ARGUMENT) => {
             let port = std::env::args().nth(2).unwrap_or_default();
@@ -40,9 +48,15 @@ fn main() -> ExitCode {
         Some("__failpoints") if wharf::failpoint::ENABLED => print_failpoints(),
         _ => {
             wharf::failpoint::arm("command");
+            watch_over_ends();
             cli::main()
         }
     }
+}
+
+/// Processes that load plugins are not ended by one without a word.
+fn watch_over_ends() {
+    wharf::plugin::watch_over_ends(wharf::error::ErrorKind::Runtime.exit_code());
 }
 
 /// Where a test can end a process of this build.

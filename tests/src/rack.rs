@@ -98,6 +98,7 @@ pub fn options(plugins: &Path, data: &Path) -> ConnectOptions {
         dirs: vec![PluginDir { path: plugins.to_owned(), dedicated: true }],
         pins: BTreeMap::new(),
         pins_file: data.join("plugins.lock"),
+        prober: None,
         host_id: "host".to_owned(),
         data_dir: data.to_owned(),
         cache_dir: Some(data.join("cache")),

@@ -3,8 +3,8 @@ use super::console::{Console, Format};
 use super::failure::{DONE, Failure, Outcome, ended, gravity};
 use super::world::{WorldOptions, own_umask};
 use super::{
-    adopt, completion, doctor, export, import, list, logs, reconcile, restart, rm, run, runtime, start,
-    status, stop, version,
+    adopt, completion, doctor, export, import, list, logs, output, reconcile, restart, rm, run, runtime,
+    start, status, stop, version,
 };
 use clap::error::ErrorKind as ClapErrorKind;
 use clap::{Parser, Subcommand};
@@ -118,7 +118,8 @@ pub(crate) fn main() -> ! {
         Ok(cli) => cli,
         Err(error) => leave(answer_to_usage(&error, &arguments, &console)),
     };
-    let outcome = execute(&cli, &console);
+    // Before anything of a plugin's can run.
+    let outcome = output::take().map_err(Failure::from).and_then(|()| execute(&cli, &console));
     let code = match outcome.and_then(|code| ended(code, console.flush())) {
         Ok(code) => code,
         Err(failure) => report(failure, cli.command.format(), &console),

@@ -2,6 +2,7 @@
 use super::app::Cli;
 use super::console::Console;
 use super::failure::{DONE, Outcome};
+use super::output;
 use clap::{Args, CommandFactory, ValueEnum};
 use std::io::Write;
 
@@ -34,7 +35,7 @@ impl Completion {
         };
         let mut script = Vec::new();
         clap_complete::generate(shell, &mut Cli::command(), "wharf", &mut script);
-        std::io::stdout().write_all(&script)?;
+        output::writer()?.write_all(&script)?;
         Ok(DONE)
     }
 }

@@ -1,5 +1,5 @@
 //! Where commands print.
-use super::escape;
+use super::{escape, output};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::termios::{isatty, tcgetwinsize};
 use serde::Serialize;
@@ -50,7 +50,7 @@ impl Console {
 
     /// Prints a line of the result. Text from elsewhere must be escaped already.
     pub(super) fn line(&self, text: &str) -> io::Result<()> {
-        let mut stdout = io::stdout().lock();
+        let mut stdout = output::writer()?;
         stdout.write_all(text.as_bytes())?;
         stdout.write_all(b"\n")
     }
@@ -67,16 +67,16 @@ impl Console {
 
     /// Clears the terminal for what is printed next; what is piped stays.
     pub(super) fn clear(&self) -> io::Result<()> {
-        if self.clears { io::stdout().lock().write_all(b"\x1b[H\x1b[2J") } else { Ok(()) }
+        if self.clears { output::writer()?.write_all(b"\x1b[H\x1b[2J") } else { Ok(()) }
     }
 
     /// Resolves when nobody can read what is printed any more.
     pub(super) async fn unread(&self) {
         let waiting = tokio::task::spawn_blocking(|| {
-            let stdout = io::stdout();
+            let stdout = output::descriptor()?;
             // Errors and hang-ups are told unasked.
             let mut asked = [PollFd::new(&stdout, PollFlags::empty())];
-            rustix::io::retry_on_intr(|| poll(&mut asked, None))
+            rustix::io::retry_on_intr(|| poll(&mut asked, None)).map_err(io::Error::from)
         });
         if !matches!(waiting.await, Ok(Ok(_))) {
             // It cannot be told; writing will tell.
@@ -117,7 +117,8 @@ impl Console {
 
     /// Whether anything that was printed is still on its way, and cannot arrive.
     pub(super) fn flush(&self) -> io::Result<()> {
-        io::stdout().flush()
+        // Where there is none yet nothing was printed.
+        output::writer().map_or(Ok(()), |mut stdout| stdout.flush())
     }
 }
 

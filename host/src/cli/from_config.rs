@@ -26,7 +26,7 @@ fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
     let limit = RECORD_BYTES_MAX as u64 + 1;
     let mut bytes = Vec::new();
     if path == Path::new("-") {
-        std::io::stdin().lock().take(limit).read_to_end(&mut bytes)?;
+        super::output::reader()?.take(limit).read_to_end(&mut bytes)?;
     } else {
         std::fs::File::open(path)?.take(limit).read_to_end(&mut bytes)?;
     }

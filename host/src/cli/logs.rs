@@ -1,8 +1,8 @@
 //! `logs`.
 use super::console::Console;
-use super::escape;
 use super::failure::{DONE, Outcome};
 use super::follow;
+use super::{escape, output};
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -96,7 +96,7 @@ impl Logs {
 /// Ends the process when nobody reads its output any more: a log that says nothing would never notice.
 fn leave_with_the_reader() {
     let watch = || {
-        let stdout = io::stdout();
+        let Ok(stdout) = output::descriptor() else { return };
         // Nothing is asked for: what is always told, an error or the other end's end, is what is waited for.
         let mut watched = [PollFd::new(&stdout, PollFlags::empty())];
         while matches!(poll(&mut watched, None), Err(Errno::INTR)) {}
@@ -143,7 +143,7 @@ impl LogWriter {
             if read == 0 {
                 return Ok(());
             }
-            let mut stdout = io::stdout().lock();
+            let mut stdout = output::writer()?;
             stdout.write_all(&chunk[..read])?;
             // Who follows a log wants each line when it is written.
             stdout.flush()?;
@@ -152,7 +152,7 @@ impl LogWriter {
 
     /// Writes one line, which ends with a line feed unless it is the last one or too long.
     pub(super) fn line(&mut self, line: &[u8]) -> io::Result<()> {
-        let mut stdout = io::stdout().lock();
+        let mut stdout = output::writer()?;
         if !self.escapes {
             return stdout.write_all(line);
         }

@@ -5,6 +5,7 @@
 //! any particular runtime.
 //!
 //! Invariants:
+//! - Results are written to the stdout of [`output`], which plugins do not have; nobody else prints there.
 //! - Text from servers, engines and records is escaped before a terminal sees it.
 //! - An error is printed once, and its kind alone decides the exit code.
 //! - A reader that goes away is no error, and never leaves a command half done.
@@ -29,6 +30,7 @@ mod junit;
 mod list;
 mod logs;
 mod orphan;
+mod output;
 mod progress;
 mod reconcile;
 mod restart;
@@ -36,6 +38,7 @@ mod rm;
 mod run;
 mod run_options;
 mod runtime;
+mod runtime_forget;
 mod runtime_test;
 mod select;
 mod several;

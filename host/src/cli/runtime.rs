@@ -1,4 +1,5 @@
-//! `runtime list`, `runtime info`, `runtime check`; `runtime test` is in a file of its own.
+//! `runtime list`, `runtime info`, `runtime check`; `runtime test` and `runtime forget-verdict` are in files of
+//! their own.
 use super::console::{Console, Format};
 use super::escape;
 use super::failure::{DONE, Outcome, ended};
@@ -20,6 +21,7 @@ pub(super) enum Runtime {
     Info(Info),
     Check(Check),
     Test(Box<super::runtime_test::Test>),
+    ForgetVerdict(super::runtime_forget::ForgetVerdict),
 }
 
 const LIST_EXAMPLES: &str = "Examples:
@@ -82,6 +84,7 @@ impl Runtime {
             Self::Info(command) => command.format,
             Self::Check(command) => command.format,
             Self::Test(command) => command.errors(),
+            Self::ForgetVerdict(_) => Format::Text,
         }
     }
 
@@ -93,6 +96,7 @@ impl Runtime {
             Self::Info(command) => command.execute(&catalog(), console),
             Self::Check(command) => command.execute(manager.plugins()?, console).await,
             Self::Test(command) => command.execute(manager.config(), console).await,
+            Self::ForgetVerdict(command) => command.execute(manager.config(), console),
         }
     }
 }

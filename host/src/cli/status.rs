@@ -79,6 +79,7 @@ fn rows(report: &StatusReport, now: Timestamp) -> Vec<(&'static str, String)> {
         }
     }
     rows.extend(supervisor_rows(report.supervisor.as_ref()));
+    rows.push(("Ended because", report.supervisor_end.clone().unwrap_or_default()));
     rows.push(("Uid", row.uid.clone()));
     rows.retain(|(_, value)| !value.is_empty());
     rows

@@ -101,9 +101,12 @@ impl WorldOptions {
             directory(self.config_dir.as_deref(), "WHARF_CONFIG_DIR", "XDG_CONFIG_HOME", ".config")?;
         let data_dir =
             directory(self.data_dir.as_deref(), "WHARF_DATA_DIR", "XDG_DATA_HOME", ".local/share")?;
-        // It is not needed: without it nothing is kept.
-        let cache_dir =
-            directory(self.cache_dir.as_deref(), "WHARF_CACHE_DIR", "XDG_CACHE_HOME", ".cache").ok();
+        let cache_dir = directory(self.cache_dir.as_deref(), "WHARF_CACHE_DIR", "XDG_CACHE_HOME", ".cache");
+        let cache_dir = match cache_dir {
+            Err(error) if self.cache_dir.is_some() => return Err(error),
+            // Nothing depends on a cache, so without HOME there is none.
+            other => other.ok(),
+        };
         let executable = std::env::current_exe().map_err(|error| {
             Error::caused(ErrorKind::Failed, "wharf's own executable is not known", &error)
         })?;

@@ -4,8 +4,9 @@
 //! of them: that is a failed case, and the next one runs. It must not know what a case does.
 //!
 //! Invariants: the process that judges loads no plugin; a case has a folder, two host ids and a deadline of its own; what
-//! a case that crashed leaves behind is swept up, in a process of its own too.
+//! a case that crashed leaves behind is swept up, in a process of its own too, and what is still left then is killed.
 mod case_process;
+mod leftovers;
 mod listen;
 mod report;
 mod run;

@@ -1,5 +1,6 @@
 //! Runs cases one after the other, each step in a process, and judges what came of them.
 use super::case_process::{CASE_ARGUMENT, Order, Work, make_private};
+use super::leftovers::{Leftovers, MARK_VARIABLE};
 use super::report::{CaseReport, CaseResult, Report};
 use crate::bounded;
 use crate::config::Config;
@@ -57,18 +58,26 @@ pub async fn run(
 ) -> Result<Report> {
     let folder = config.data_dir.join("conformance").join(random_id()?);
     let made = Folder::make(folder).map_err(|error| cannot(&error))?;
+    let mark = random_id()?;
+    let leftovers = Leftovers::taken_in(mark.clone()).map_err(|error| cannot(&error))?;
     let mut given_up = std::pin::pin!(given_up);
     let mut reports = Vec::new();
     for case in &suite.cases {
         let hosts = [random_id()?, random_id()?];
-        let trial = Trial { config, suite, case, folder: made.0.join(case.id), hosts };
+        let trial = Trial { config, suite, case, folder: made.0.join(case.id), hosts, mark: &mark };
         let report = tokio::select! {
             report = trial.run() => report?,
             () = &mut given_up => {
                 trial.sweep().await?;
+                leftovers.kill();
                 return Err(Error::new(ErrorKind::Failed, format!("given up in the case {}", case.id)));
             }
         };
+        // Of a case that passed nothing is left that it minds: an engine that was started for it may go on.
+        if matches!(report.result, CaseResult::Failed(_)) {
+            let count = leftovers.kill();
+            tracing::info!(case = case.id, count, "processes that a case left behind were killed");
+        }
         tell(&report);
         reports.push(report);
     }
@@ -111,6 +120,8 @@ struct Trial<'a> {
     case: &'static Case,
     folder: PathBuf,
     hosts: [String; 2],
+    /// Of this run.
+    mark: &'a str,
 }
 
 impl Trial<'_> {
@@ -200,6 +211,7 @@ impl Trial<'_> {
         let stderr = std::fs::File::options().create(true).append(true).open(self.stderr_file())?;
         let mut child = tokio::process::Command::new(&self.config.executable)
             .arg(CASE_ARGUMENT)
+            .env(MARK_VARIABLE, self.mark)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(stderr)

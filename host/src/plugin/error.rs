@@ -88,6 +88,26 @@ pub enum PluginError {
         /// The deadline.
         deadline_ms: u64,
     },
+    /// The library ends the process that loads it: one that was started to try that did not come back.
+    #[error("{} is not loaded, since the process that tried it {how}{}; to try it again: wharf runtime forget-verdict {}", .path.display(), words_text(.words), .path.display())]
+    Ends {
+        /// Which file.
+        path: PathBuf,
+        /// How that process ended, in words that follow its name.
+        how: String,
+        /// The last that it said; empty where it said nothing.
+        words: String,
+    },
+    /// The library waits for another one that is being loaded and does not come to an end.
+    #[error("{} was not loaded within {deadline_ms} ms, because {} is still being loaded", .path.display(), .other.display())]
+    Behind {
+        /// Which file.
+        path: PathBuf,
+        /// The one that is at fault.
+        other: PathBuf,
+        /// The deadline.
+        deadline_ms: u64,
+    },
     /// The host's own trouble: no thread, no memory file.
     #[error("{} could not be set up", .path.display())]
     Host {
@@ -122,6 +142,10 @@ fn available_text(available: &[String], nearest: Option<&str>, unusable: &[PathB
         text.push_str(&format!("; these plugins cannot be used: {}", paths.join(", ")));
     }
     text
+}
+
+fn words_text(words: &str) -> String {
+    if words.is_empty() { String::new() } else { format!(" ({words})") }
 }
 
 /// Why a file is not trusted, naming the component of its path that is at fault.

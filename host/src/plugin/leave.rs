@@ -7,6 +7,7 @@ use std::io::Write;
 pub fn leave(code: u8) -> ! {
     let _ = std::io::stdout().flush();
     let _ = std::io::stderr().flush();
+    super::last_words::fall_silent();
     // SAFETY: `_exit` may be called at any time; nothing after it runs.
     unsafe { nix::libc::_exit(i32::from(code)) }
 }

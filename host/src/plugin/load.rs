@@ -4,6 +4,8 @@
 //! every later one, so each is opened here by itself and its header taken from it.
 #![expect(unsafe_code, reason = "dlopen and dlsym: see each block")]
 use super::error::PluginError;
+use super::stamp::StampText;
+use super::turn::Turn;
 use super::{copy, stamp, trust};
 use abi_stable::library::{AbiHeaderRef, LibraryError, ROOT_MODULE_LOADER_NAME_WITH_NUL};
 use libloading::os::unix::{Library as Handle, RTLD_LOCAL, RTLD_NOW};
@@ -12,7 +14,7 @@ use std::{
     fs::File,
     io::{Read, Seek, SeekFrom},
     os::fd::AsRawFd,
-    path::Path,
+    path::{Path, PathBuf},
 };
 use wharf_abi::PluginModule_Ref;
 use wharf_sdk::stamp::Stamp;
@@ -34,24 +36,51 @@ pub(super) struct Pin<'a> {
     pub(super) sha256: &'a str,
 }
 
-/// Judges, copies, checks and maps a library. Runs its constructors: to be called on that plugin's own thread.
-///
-/// `cache` is where copies are kept; without it each process has one of its own.
-pub(super) fn load(path: &Path, pin: Option<&Pin<'_>>, cache: Option<&Path>) -> Result<Loaded, PluginError> {
+/// A library whose bytes were checked and that may be mapped. Nothing of it has run.
+pub(super) struct Checked {
+    path: PathBuf,
+    /// What is to be mapped.
+    pub(super) file: File,
+    text: StampText,
+    /// The SHA-256 of `file`.
+    pub(super) sha256: String,
+}
+
+/// Judges, copies and checks a library. `cache` is where copies are kept; without it each process has one of its own.
+pub(super) fn check(
+    path: &Path,
+    pin: Option<&Pin<'_>>,
+    cache: Option<&Path>,
+) -> Result<Checked, PluginError> {
     let library =
         trust::judge(path).map_err(|source| PluginError::Untrusted { path: path.to_owned(), source })?;
     let file =
         copy::of(&library, cache).map_err(|source| PluginError::Host { path: path.to_owned(), source })?;
     let text = stamp::read(&file).map_err(|why| PluginError::NotAPlugin { path: path.to_owned(), why })?;
     stamp::check(&text.stamp).map_err(|why| PluginError::Incompatible { path: path.to_owned(), why })?;
+    let sha256 = digest(&file).map_err(|source| PluginError::Unreadable { path: path.to_owned(), source })?;
     if let Some(pin) = pin {
-        check_digest(path, &file, pin)?;
+        check_digest(path, &sha256, pin)?;
     }
-    let module = map(path, file)?;
-    if module.describe()().as_str() != text.text {
-        return Err(PluginError::StampDisagrees { path: path.to_owned() });
+    Ok(Checked { path: path.to_owned(), file, text, sha256 })
+}
+
+impl Checked {
+    /// Maps it. Runs its constructors: to be called on that plugin's own thread.
+    pub(super) fn map(self) -> Result<Loaded, PluginError> {
+        let turn = Turn::take(&self.path);
+        let module = map(&self.path, self.file)?;
+        drop(turn);
+        if module.describe()().as_str() != self.text.text {
+            return Err(PluginError::StampDisagrees { path: self.path });
+        }
+        Ok(Loaded { stamp: self.text.stamp, module })
     }
-    Ok(Loaded { stamp: text.stamp, module })
+}
+
+/// Maps a library in a process that is there to try that.
+pub(super) fn try_to_map(path: &Path, file: File) -> Result<(), PluginError> {
+    map(path, file).map(|module| drop(module.describe()()))
 }
 
 /// The SHA-256 of a file, in lowercase hexadecimal digits.
@@ -69,14 +98,13 @@ pub(super) fn digest(file: &File) -> std::io::Result<String> {
     Ok(copy::hexadecimal(&hasher.finalize()))
 }
 
-fn check_digest(path: &Path, file: &File, pin: &Pin<'_>) -> Result<(), PluginError> {
-    let found = digest(file).map_err(|source| PluginError::Unreadable { path: path.to_owned(), source })?;
+fn check_digest(path: &Path, found: &str, pin: &Pin<'_>) -> Result<(), PluginError> {
     if found.eq_ignore_ascii_case(pin.sha256) {
         return Ok(());
     }
     Err(PluginError::Digest {
         path: path.to_owned(),
-        found,
+        found: found.to_owned(),
         pinned: pin.sha256.to_owned(),
         lock: pin.lock.to_owned(),
     })

@@ -1,4 +1,5 @@
 //! The loaded plugins of this process: a name to a connected runtime, each library loaded at most once.
+use super::calls;
 use super::client::{Deadlines, RuntimeClient, millis};
 use super::connection::{Answer, Connection, RawStream};
 use super::discover::{Catalog, PluginDir};
@@ -6,7 +7,8 @@ use super::error::{CallError, PluginError};
 use super::handed::Earlier;
 use super::lane::Lane;
 use super::load::{self, Loaded, Pin};
-use super::stream;
+use super::probe::Prober;
+use super::{stream, turn};
 use abi_stable::{sabi_trait::prelude::TD_Opaque, std_types::RString};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -19,7 +21,7 @@ use wharf_abi::{Host, Host_TO, HostBox, PluginBox};
 use wharf_sdk::document::{self, ConnectDocument, EVENT, Event, LOG, LogRecord};
 
 /// How long a library may take to be mapped and to tell what it is.
-const LOAD_DEADLINE: Duration = Duration::from_secs(10);
+pub(super) const LOAD_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a runtime may take to connect.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(15);
 
@@ -32,6 +34,8 @@ pub struct ConnectOptions {
     pub pins: BTreeMap<String, String>,
     /// The file that the pins come from, for messages.
     pub pins_file: PathBuf,
+    /// What tries libraries that were never seen; none: they are loaded here at once.
+    pub prober: Option<Prober>,
     /// The host's id.
     pub host_id: String,
     /// Under it each runtime has a folder of its own.
@@ -145,17 +149,36 @@ impl Plugins {
         let host = |source| PluginError::Host { path: path.to_owned(), source };
         let lane = Lane::start().map_err(host)?;
         let earlier = Arc::new(Earlier::now());
-        let loading = lane.run({
+        let checking = lane.run({
             let (path, pin, lock) = (path.to_owned(), self.pin(path), self.options.pins_file.clone());
-            let cache = self.options.cache_dir.clone();
+            let (prober, cache) = (self.options.prober.clone(), self.options.cache_dir.clone());
             async move {
                 let pin = pin.map(|sha256| (lock, sha256));
                 let pin = pin.as_ref().map(|(lock, sha256)| Pin { lock, sha256 });
-                load::load(&path, pin.as_ref(), cache.as_deref())
+                let checked = load::check(&path, pin.as_ref(), cache.as_deref())?;
+                if let Some(prober) = prober {
+                    prober.ensure_it_comes_back(&path, &checked)?;
+                }
+                Ok(checked)
             }
         });
-        let hangs = PluginError::Hangs { path: path.to_owned(), deadline_ms: millis(LOAD_DEADLINE) };
-        let loaded = tokio::time::timeout(LOAD_DEADLINE, loading).await.map_err(|_| hangs)?;
+        let hangs = || PluginError::Hangs { path: path.to_owned(), deadline_ms: millis(LOAD_DEADLINE) };
+        // Whoever probes keeps the deadline for that; reading a file that is slow to come must have an end too.
+        let checked = tokio::time::timeout(2 * LOAD_DEADLINE, checking).await.map_err(|_| hangs())?;
+        let checked: load::Checked = checked.map_err(|error| host(std::io::Error::other(error)))??;
+        let library = path.display().to_string();
+        calls::remember(&library);
+        let loading = lane.run(async move {
+            let _call = calls::begin(&library, "", "load");
+            checked.map()
+        });
+        let loaded = tokio::time::timeout(LOAD_DEADLINE, loading).await.map_err(|_| match turn::whose() {
+            Some(other) if other != path => {
+                let deadline_ms = millis(LOAD_DEADLINE);
+                PluginError::Behind { path: path.to_owned(), other, deadline_ms }
+            }
+            _ => hangs(),
+        })?;
         let loaded = loaded.map_err(|error| host(std::io::Error::other(error)))??;
         tracing::debug!(library = %path.display(), "plugin loaded");
         let (path, lane) = (path.to_owned(), Mutex::new(Some(lane)));
@@ -189,16 +212,24 @@ impl Plugins {
             let listener = self.listener.clone();
             Host_TO::from_value(Services { runtime: name.to_owned(), listener }, TD_Opaque)
         };
+        let about = (library.path.display().to_string(), name.to_owned());
         let lane =
             library.lane().map_err(|source| PluginError::Host { path: library.path.clone(), source })?;
-        let connecting = lane.run(async move { module.connect()(host, document.into()).await });
+        let connecting = lane.run({
+            let about = about.clone();
+            async move {
+                let _call = calls::begin(&about.0, &about.1, "connect");
+                module.connect()(host, document.into()).await
+            }
+        });
         let deadline_ms = millis(CONNECT_DEADLINE);
         let connected = tokio::time::timeout(CONNECT_DEADLINE, connecting)
             .await
             .map_err(|_| failed(CallError::Deadline { operation: "connect", deadline_ms }))?
             .map_err(|error| failed(died("connect", &error)))?;
         let plugin = connected.into_result().map_err(|text| failed(answered("connect", &text)))?;
-        let connection = InProcess { plugin: Some(Arc::new(plugin)), lane, earlier: library.earlier.clone() };
+        let (plugin, earlier) = (Some(Arc::new(plugin)), library.earlier.clone());
+        let connection = InProcess { plugin, lane, earlier, about };
         Ok(RuntimeClient::new(stamp, Arc::new(connection), self.options.deadlines))
     }
 
@@ -240,18 +271,25 @@ struct InProcess {
     plugin: Option<Arc<PluginBox>>,
     lane: Lane,
     earlier: Arc<Earlier>,
+    /// The library's file and the runtime's name.
+    about: (String, String),
 }
 
 impl InProcess {
     fn plugin(&self) -> Arc<PluginBox> {
         self.plugin.clone().unwrap_or_else(|| unreachable!("only drop takes it"))
     }
+
+    fn begin(&self, operation: &'static str) -> calls::Call {
+        calls::begin(&self.about.0, &self.about.1, operation)
+    }
 }
 
 impl Connection for InProcess {
     fn call(&self, operation: &'static str, document: String) -> Answer<String> {
-        let plugin = self.plugin();
+        let (plugin, call) = (self.plugin(), self.begin(operation));
         let work = self.lane.run(async move {
+            let _call = call;
             let reply = plugin.call(operation.into(), document.into()).await;
             reply.into_result()
         });
@@ -260,8 +298,9 @@ impl Connection for InProcess {
 
     fn open(&self, operation: &'static str, document: String) -> Answer<RawStream> {
         let (plugin, lane, earlier) = (self.plugin(), self.lane.clone(), self.earlier.clone());
-        let host = tokio::runtime::Handle::current();
+        let (host, call) = (tokio::runtime::Handle::current(), self.begin(operation));
         let work = self.lane.run(async move {
+            let _call = call;
             let opened = plugin.open(operation.into(), document.into()).await;
             opened.into_result().map(|opened| stream::adopt(opened, &lane, &earlier, &host))
         });
@@ -271,8 +310,11 @@ impl Connection for InProcess {
     }
 
     fn shut_down(&self, deadline_ms: u64) -> Answer<()> {
-        let plugin = self.plugin();
-        let work = self.lane.run(async move { plugin.shut_down(deadline_ms).await });
+        let (plugin, call) = (self.plugin(), self.begin("shut down"));
+        let work = self.lane.run(async move {
+            let _call = call;
+            plugin.shut_down(deadline_ms).await;
+        });
         Box::pin(async move { work.await.map_err(|error| died("shut down", &error)) })
     }
 }
@@ -383,8 +425,8 @@ mod tests {
         // Whoever is last drops it, so a clone left on this thread loses the race only sometimes.
         for _ in 0..200 {
             let plugin = Plugin_TO::from_value(Foreign(dropped.clone()), TD_Opaque);
-            let earlier = Arc::default();
-            drop(InProcess { plugin: Some(Arc::new(plugin)), lane: lane.clone(), earlier });
+            let (plugin, lane, about) = (Some(Arc::new(plugin)), lane.clone(), Default::default());
+            drop(InProcess { plugin, lane, earlier: Arc::default(), about });
             assert_eq!(on.recv().unwrap().as_deref(), Some("wharf-lane"));
         }
     }

@@ -62,6 +62,7 @@ async fn a_runtime_that_blocks_its_thread_holds_up_no_other_runtime_of_its_libra
             dirs: Vec::new(),
             pins: BTreeMap::new(),
             pins_file: PathBuf::new(),
+            prober: None,
             host_id: String::new(),
             data_dir: data.path().to_owned(),
             cache_dir: None,

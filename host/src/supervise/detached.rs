@@ -32,7 +32,7 @@ pub fn run() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Standard error is the supervisor's log.
-            let _ = writeln!(io::stderr(), "the supervisor could not begin: {error}");
+            let _ = writeln!(io::stderr(), "error: the supervisor could not begin: {error}");
             ExitCode::FAILURE
         }
     }

@@ -4,7 +4,7 @@ use crate::status::{StateDir, WorkloadName};
 use jiff::Timestamp;
 use std::{
     fs::{File, OpenOptions},
-    io::{self, Write},
+    io::{self, Read, Seek, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -18,6 +18,20 @@ const KEPT: u32 = 2;
 /// Where a supervisor's log is. No name of a workload has a dot in it, so it meets no workload's own log.
 pub fn log_path(state: &StateDir, name: &WorkloadName) -> PathBuf {
     state.logs().join(format!("{name}.proxy.log"))
+}
+
+/// Why a supervisor ended in the middle of its work, from its log, looked at from this byte on. What it logs begins with
+/// a time: only the last words of a process that a plugin ended, or that could not begin, begin like this.
+pub(crate) fn last_words(log: &Path, from: u64) -> Option<String> {
+    /// They are at the end.
+    const MAX_BYTES: u64 = 16 * 1024;
+    let mut file = File::open(log).ok()?;
+    let len = file.metadata().ok()?.len();
+    file.seek(io::SeekFrom::Start(from.max(len.saturating_sub(MAX_BYTES)))).ok()?;
+    let mut end = Vec::new();
+    file.take(MAX_BYTES).read_to_end(&mut end).ok()?;
+    let end = String::from_utf8_lossy(&end);
+    end.lines().rev().find_map(|line| line.strip_prefix("error: ")).map(str::to_owned)
 }
 
 /// Removes the logs of an earlier workload of this name: they stay until the name is used again. What cannot be

@@ -27,8 +27,8 @@ mod wire;
 
 pub use detached::{SUPERVISOR_ARGUMENT, run};
 pub(crate) use front::{reading, sides};
-pub(crate) use log::clear_logs;
 pub use log::log_path;
+pub(crate) use log::{clear_logs, last_words};
 pub(crate) use port::{check_port, free_port};
 pub use spawn::{Supervisor, spawn};
 pub use wire::{Ended, Mode, Progress, SupervisorReport, Task};

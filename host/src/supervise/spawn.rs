@@ -4,16 +4,22 @@ use super::wire::{Ended, Line, Progress, Task};
 use crate::failpoint::{Point, may_fail, reach};
 use crate::status::StateDir;
 use rustix::process::Pid;
-use std::{io, os::fd::OwnedFd, os::unix::net::UnixStream, process::Stdio};
+use std::{io, os::fd::OwnedFd, os::unix::net::UnixStream, path::PathBuf, process::Stdio, time::Duration};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 /// The longest line that a supervisor says.
 const MAX_LINE_BYTES: u64 = 1024 * 1024;
 
+/// How long a supervisor that says nothing more may take to be gone.
+const END_WAIT: Duration = Duration::from_secs(2);
+
 /// A supervisor that is starting its workload.
 pub struct Supervisor {
     lines: BufReader<tokio::net::UnixStream>,
     pid: Pid,
+    process: tokio::process::Child,
+    /// Its log, and how long that was before; none where it cannot be opened.
+    log: Option<(PathBuf, u64)>,
 }
 
 /// Starts a supervisor: descriptor 0 is the operation lock that it inherits, 1 a socket for the task and its lines,
@@ -22,21 +28,20 @@ pub async fn spawn(task: &Task, operation: OwnedFd) -> io::Result<Supervisor> {
     let (ours, theirs) = UnixStream::pair()?;
     ours.set_nonblocking(true)?;
     let state = task.config.state();
-    let log = open_log(&state, task).map_or_else(
-        |error| {
-            tracing::warn!(name = %task.name, %error, "the supervisor's log cannot be opened");
-            Stdio::null()
-        },
-        Stdio::from,
-    );
+    let log = open_log(&state, task)
+        .inspect_err(
+            |error| tracing::warn!(name = %task.name, %error, "the supervisor's log cannot be opened"),
+        )
+        .ok();
+    let log_before = log.as_ref().and_then(|log| Some(log.metadata().ok()?.len()));
     may_fail(Point::SupervisorSpawnBefore)?;
-    let process = std::process::Command::new(&task.config.executable)
+    let process = tokio::process::Command::new(&task.config.executable)
         .arg(SUPERVISOR_ARGUMENT)
         .arg(task.name.as_str())
         .current_dir("/")
         .stdin(Stdio::from(operation))
         .stdout(Stdio::from(OwnedFd::from(theirs)))
-        .stderr(log)
+        .stderr(log.map_or_else(Stdio::null, Stdio::from))
         .spawn()?;
     may_fail(Point::SupervisorSpawnAfter)?;
     let mut socket = tokio::net::UnixStream::from_std(ours)?;
@@ -44,9 +49,10 @@ pub async fn spawn(task: &Task, operation: OwnedFd) -> io::Result<Supervisor> {
     text.push(b'\n');
     socket.write_all(&text).await?;
     reach(Point::TaskWritten);
-    // A `std` child that is dropped is left alone: whoever stays with it reaps it.
-    let pid = Pid::from_raw(process.id().cast_signed()).ok_or(io::ErrorKind::InvalidData)?;
-    Ok(Supervisor { lines: BufReader::new(socket), pid })
+    let pid =
+        process.id().and_then(|pid| Pid::from_raw(pid.cast_signed())).ok_or(io::ErrorKind::InvalidData)?;
+    let log = log_before.map(|before| (super::log_path(&state, &task.name), before));
+    Ok(Supervisor { lines: BufReader::new(socket), pid, process, log })
 }
 
 /// Where a panic of the supervisor goes, and what it says before its own log is open.
@@ -67,7 +73,7 @@ impl Supervisor {
             let mut line = Vec::new();
             let read = (&mut self.lines).take(MAX_LINE_BYTES).read_until(b'\n', &mut line).await;
             if !matches!(read, Ok(1..)) {
-                return Ended::Died;
+                return Ended::Died { how: self.end().await };
             }
             match serde_json::from_slice(&line) {
                 Ok(Line::Progress { message, amount: None }) => progress.step(&message),
@@ -78,6 +84,19 @@ impl Supervisor {
                 Ok(Line::Failed { error }) => return Ended::Failed(error),
                 Err(error) => tracing::debug!(%error, "a line of the supervisor makes no sense"),
             }
+        }
+    }
+
+    /// How its process ended, and the last that it said, in words that follow its name.
+    async fn end(&mut self) -> String {
+        let how = match tokio::time::timeout(END_WAIT, self.process.wait()).await {
+            Ok(Ok(status)) => crate::plugin::how(status),
+            Ok(Err(_)) => "ended".to_owned(),
+            Err(_) => "closed its socket".to_owned(),
+        };
+        match self.log.as_ref().and_then(|(path, before)| super::log::last_words(path, *before)) {
+            Some(words) => format!("{how} ({words})"),
+            None => how,
         }
     }
 }

@@ -86,7 +86,10 @@ pub enum Ended {
     /// Failed; nothing is left to clear up.
     Failed(Error),
     /// The supervisor ended without a word.
-    Died,
+    Died {
+        /// How, in words that follow its name.
+        how: String,
+    },
 }
 
 /// Where a command shows what is being done.

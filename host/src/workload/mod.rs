@@ -16,6 +16,7 @@ mod manager;
 mod nesting;
 mod orphan;
 mod owner;
+mod private;
 mod reconcile;
 mod remove;
 mod request;

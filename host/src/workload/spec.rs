@@ -1,4 +1,5 @@
 //! From a RunConfig to what a runtime is asked for.
+use super::private;
 use super::server::{self, Surroundings};
 use crate::bounded;
 use crate::config::Config;
@@ -15,7 +16,7 @@ const MAX_SECRET_BYTES: u64 = 1024 * 1024;
 /// are resolved here and now, so that their values are in no record.
 ///
 /// # Errors
-/// A SERVER that makes no sense, what this version cannot do, a secret that cannot be had.
+/// A SERVER that makes no sense, what this version cannot do, a mount of wharf's own files, a secret that cannot be had.
 pub fn specification(
     config: &Config,
     run: &RunConfig,
@@ -23,6 +24,10 @@ pub fn specification(
     host_id: &str,
     target_port: u16,
 ) -> Result<WorkloadSpec> {
+    // One that mounts nothing refuses all of them by itself.
+    if runtime.capabilities.contains(&Capability::MOUNTS) {
+        private::refuse_mounts(&config.private_dirs(), &run.volumes)?;
+    }
     let mut env = run.env_vars.clone();
     let transport = match run.transport {
         Transport::Stdio => wharf_sdk::Transport::Stdio,

@@ -166,15 +166,15 @@ impl Manager {
         mode: Mode,
         outcome: Ended,
     ) -> Error {
-        match outcome {
-            Ended::Failed(error) => error,
-            Ended::Ready(_) | Ended::Died => {
-                let message = format!("the supervisor of '{}' ended without a word", run.name);
-                let error = Error::new(ErrorKind::Failed, message)
-                    .hint(format!("see: wharf logs --proxy {}", run.name));
-                self.take_back(run, inherited, mode, error).await
-            }
-        }
+        let how = match outcome {
+            Ended::Failed(error) => return error,
+            Ended::Ready(_) => "ended".to_owned(),
+            Ended::Died { how } => how,
+        };
+        let message = format!("the supervisor of '{}' {how} before the workload was ready", run.name);
+        let error =
+            Error::new(ErrorKind::Failed, message).hint(format!("see: wharf logs --proxy {}", run.name));
+        self.take_back(run, inherited, mode, error).await
     }
 
     /// Takes the operation back from a supervisor that died, or never lived, and clears up after it. The lock is

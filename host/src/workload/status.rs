@@ -3,7 +3,7 @@ use super::manager::Manager;
 use super::view::WorkloadView;
 use crate::error::Result;
 use crate::status::{RunConfig, StatusRecord, WorkloadName};
-use crate::supervise::{SupervisorReport, control};
+use crate::supervise::{SupervisorReport, control, last_words, log_path};
 use serde::Serialize;
 use std::time::Duration;
 use wharf_sdk::{Capability, Confinement};
@@ -28,6 +28,9 @@ pub struct StatusReport {
     /// What its supervisor says; none where it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub supervisor: Option<SupervisorReport>,
+    /// Why its last supervisor ended in the middle of its work, as that said itself; told while it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub supervisor_end: Option<String>,
 }
 
 impl Manager {
@@ -41,8 +44,12 @@ impl Manager {
             told => told,
         };
         let supervisor = control::report(self.store().state(), name, REPORT_DEADLINE).await.ok();
+        let log = log_path(self.store().state(), name);
+        // One that ended as it should has said nothing of the kind, or a later one has recorded its own end.
+        let is_missed = recorded.as_ref().is_some_and(|record| record.supervisor.is_some());
+        let supervisor_end = if supervisor.is_none() && is_missed { last_words(&log, 0) } else { None };
         let runtime_endpoint = run.runtime_endpoint;
-        Ok(StatusReport { workload, runtime_endpoint, recorded, confinement, supervisor })
+        Ok(StatusReport { workload, runtime_endpoint, recorded, confinement, supervisor, supervisor_end })
     }
 
     /// What holds a workload back, as its owner tells of it alone; none where that is not to be had.

@@ -87,8 +87,8 @@ fn the_help_has_examples_and_exit_codes() {
               or ~/.local/share/wharf]
 
           --cache-dir <DIR>
-              What can be made again, such as copies of plugins [env: WHARF_CACHE_DIR] [default:
-              $XDG_CACHE_HOME/wharf or ~/.cache/wharf]
+              What can be made again [env: WHARF_CACHE_DIR] [default: $XDG_CACHE_HOME/wharf or
+              ~/.cache/wharf]
 
           --plugin-dir <DIR>
               Search for plugins here first; can be given several times [env: WHARF_PLUGIN_PATH,
@@ -225,6 +225,7 @@ fn each_command_has_examples_in_its_help() {
         "import toolhive",
         "export",
         "runtime list",
+        "runtime forget-verdict",
         "runtime info",
         "runtime check",
         "doctor",

@@ -2,6 +2,7 @@
 //!
 //! Invariants: no panic leaves an entry; the author's code runs on this plugin's own Tokio runtime and nowhere else,
 //! its values are dropped there too; nothing waits without a bound. It must not know any particular runtime.
+mod alternate_stack;
 mod export;
 mod forward;
 mod gate;

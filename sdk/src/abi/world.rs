@@ -5,6 +5,7 @@
 //! was polled by the host would find no reactor. It is spawned here instead, and the host polls only a handle whose
 //! drop aborts the task: the author's values are then dropped by a worker of this runtime, and a panic in their drop
 //! stays here.
+use super::alternate_stack;
 use crate::types::{Error, ErrorCode, Result};
 use abi_stable::std_types::{RResult, RString};
 use std::{
@@ -41,6 +42,7 @@ pub(super) fn of(name: &str, endpoint: Option<&str>) -> Result<Handle> {
     let world = Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .thread_name("wharf-plugin")
+        .on_thread_start(alternate_stack::give)
         .enable_all()
         .build()
         .map_err(|error| Error::internal(format!("the plugin's threads cannot be started: {error}")))?;

@@ -37,7 +37,7 @@ fn set_mode(path: &Path, mode: u32) {
 }
 
 /// A stamp that fits.
-fn fitting(name: &str) -> String {
+pub(crate) fn fitting(name: &str) -> String {
     let runtime = RuntimeStamp {
         name: name.to_owned(),
         capabilities: vec![Capability::STDIO],
@@ -59,7 +59,7 @@ fn fitting(name: &str) -> String {
 }
 
 /// Rust that has a stamp and whatever else.
-fn stamped(stamp: &str, rest: &str) -> String {
+pub(crate) fn stamped(stamp: &str, rest: &str) -> String {
     format!(
         "#[used] #[unsafe(link_section = \"{SECTION}\")] static STAMP: [u8; {}] = *b{stamp:?};\n{rest}",
         stamp.len()

@@ -1,0 +1,57 @@
+//! The command's own stdin and stdout, which plugins do not have.
+//!
+//! A plugin is code in this process: what it prints would stand in the middle of a result, and what it reads would be
+//! missing from the command's input. So the two are duplicated before any plugin is loaded, closed for whatever is
+//! executed, and descriptors 0 and 1 then lead elsewhere: 0 to nothing, 1 to stderr, where all is that is no result.
+use rustix::io::fcntl_dupfd_cloexec;
+use rustix::stdio::{dup2_stdin, dup2_stdout, stderr, stdin, stdout};
+use std::fs::File;
+use std::io::{self, LineWriter};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// The lowest number that is none of the three that everybody knows.
+const FIRST_FREE_DESCRIPTOR: i32 = 3;
+
+static OWN: OnceLock<Own> = OnceLock::new();
+
+struct Own {
+    stdin: File,
+    /// The same as `writer` writes to, for those who watch it.
+    stdout: File,
+    writer: Mutex<LineWriter<File>>,
+}
+
+/// Takes stdin and stdout away from whatever is loaded later. Called once, before the first plugin is.
+///
+/// # Errors
+/// No descriptor is free.
+pub(super) fn take() -> io::Result<()> {
+    let stdin_file = File::from(fcntl_dupfd_cloexec(stdin(), FIRST_FREE_DESCRIPTOR)?);
+    let stdout_file = File::from(fcntl_dupfd_cloexec(stdout(), FIRST_FREE_DESCRIPTOR)?);
+    let writer = Mutex::new(LineWriter::new(stdout_file.try_clone()?));
+    dup2_stdin(File::open("/dev/null")?)?;
+    dup2_stdout(stderr())?;
+    // Called once: there is none yet.
+    let _ = OWN.set(Own { stdin: stdin_file, stdout: stdout_file, writer });
+    Ok(())
+}
+
+fn own() -> io::Result<&'static Own> {
+    OWN.get().ok_or_else(|| io::Error::other("stdout was not taken yet"))
+}
+
+/// Stdout, locked, by lines.
+pub(super) fn writer() -> io::Result<MutexGuard<'static, LineWriter<File>>> {
+    Ok(own()?.writer.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Stdout's descriptor, to be watched.
+pub(super) fn descriptor() -> io::Result<BorrowedFd<'static>> {
+    Ok(own()?.stdout.as_fd())
+}
+
+/// Stdin.
+pub(super) fn reader() -> io::Result<&'static File> {
+    Ok(&own()?.stdin)
+}
