@@ -7,7 +7,7 @@ use std::sync::Arc;
 use wharf::error::{Error, ErrorKind};
 use wharf::status::{Phase, RunConfig};
 use wharf::supervise::{Attendance, Mode, Progress, Reporter, Task, supervise};
-use wharf::workload::{Manager, RunRequest, Started};
+use wharf::workload::{Manager, RunRequest};
 
 pub(super) async fn run(
     manager: &Manager,
@@ -25,7 +25,7 @@ pub(super) async fn run(
         attended: true,
     };
     let steps = Some(Steps::new(console, quiet, ""));
-    let mut told = Told { run, console: console.clone(), quiet, format, steps };
+    let mut told = Told { manager, run, console: console.clone(), quiet, format, steps };
     supervise(&task, operation, &mut told, Attendance::foreground()).await?;
     match manager.store().read_status(&task.name) {
         Ok(record) if record.uid == task.uid && record.phase == Phase::Error => {
@@ -38,7 +38,8 @@ pub(super) async fn run(
 }
 
 /// Tells the user what a detached supervisor tells the command that started it.
-struct Told {
+struct Told<'a> {
+    manager: &'a Manager,
     run: RunConfig,
     console: Arc<Console>,
     quiet: bool,
@@ -46,7 +47,7 @@ struct Told {
     steps: Option<Steps>,
 }
 
-impl Reporter for Told {
+impl Reporter for Told<'_> {
     fn progress(&mut self, message: &str, amount: Option<(u64, u64)>) {
         match (&mut self.steps, amount) {
             (Some(steps), None) => steps.step(message),
@@ -57,7 +58,7 @@ impl Reporter for Told {
 
     fn ready(&mut self, port: u16) {
         self.steps = None;
-        let started = Started::ready(&self.run, port);
+        let started = self.manager.ready(&self.run, port);
         // That nobody reads it is no reason to end a workload that runs.
         let _ = match self.format {
             Format::Json => self.console.json(&started),

@@ -16,6 +16,8 @@ const EXAMPLES: &str = "Examples:
 
 /// Show one workload in depth: what is recorded, what its runtime and its supervisor say
 ///
+/// The secret part of its URL is left out, so that what is printed can be shown to others: `wharf url` prints it.
+///
 /// JSON: an object of workload (as in the list), runtime_endpoint, recorded, confinement (enforced, weaker: arrays of
 /// what, how), supervisor (pid, version, uptime_ms, restarts, ping_us, ping_error). Keys are absent when empty.
 #[derive(Args)]

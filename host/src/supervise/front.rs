@@ -1,7 +1,7 @@
 //! The proxy in front of the workload, of either kind.
 use crate::error::chain;
 use crate::plugin::RawStream;
-use crate::proxy::{HttpProxy, Limits, ProxyOptions, StdioProxy, serve};
+use crate::proxy::{Access, HttpProxy, Limits, ProxyOptions, StdioProxy, serve};
 use crate::status::RunConfig;
 use std::{io, net::SocketAddr, os::fd::OwnedFd, time::Duration};
 use tokio::{
@@ -20,21 +20,21 @@ pub(super) enum Front {
 }
 
 impl Front {
-    pub(super) fn stdio(run: &RunConfig) -> Self {
-        Self::Stdio(StdioProxy::new(options(run)))
+    pub(super) fn stdio(run: &RunConfig, access: &Access) -> Self {
+        Self::Stdio(StdioProxy::new(options(run, access)))
     }
 
-    pub(super) fn http(run: &RunConfig, server: SocketAddr) -> Self {
-        Self::Http(HttpProxy::new(options(run), server))
+    pub(super) fn http(run: &RunConfig, access: &Access, server: SocketAddr) -> Self {
+        Self::Http(HttpProxy::new(options(run, access), server))
     }
 
     /// Serves clients until it is cancelled.
-    pub(super) async fn serve(self, listener: TcpListener, end: CancellationToken) {
+    pub(super) async fn serve(self, listener: TcpListener, access: Access, end: CancellationToken) {
         let router = match &self {
             Self::Stdio(proxy) => proxy.router(),
             Self::Http(proxy) => proxy.router(),
         };
-        if let Err(error) = serve(listener, router, &Limits::default(), end).await {
+        if let Err(error) = serve(listener, router, &Limits::default(), &access, end).await {
             tracing::error!(%error, "the proxy ended");
         }
     }
@@ -71,11 +71,12 @@ impl Front {
     }
 }
 
-fn options(run: &RunConfig) -> ProxyOptions {
+fn options(run: &RunConfig, access: &Access) -> ProxyOptions {
     ProxyOptions {
         workload: run.name.to_string(),
+        access: access.clone(),
         allowed_hosts: Vec::new(),
-        allowed_origins: Vec::new(),
+        allowed_origins: run.allowed_origins.clone(),
         limits: Limits::default(),
         client_capabilities: None,
     }

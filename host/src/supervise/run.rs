@@ -1,4 +1,5 @@
 //! A supervisor's life: the start, the watch, the end.
+use super::access::{self, AccessKeeper};
 use super::backoff::Backoff;
 use super::control::{Answer, Asked, Cancel, Server, next_stop};
 use super::deploy::{Deployment, Occasion};
@@ -10,9 +11,8 @@ use super::wire::{Mode, Task};
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint::{Point, reach};
 use crate::plugin::{EventListener, Plugins};
-use crate::status::{
-    BootId, Event, LifeLock, OperationLock, ProcessIdentity, StateDir, Store, Transport, WorkloadName,
-};
+use crate::proxy::Access;
+use crate::status::{BootId, Event, LifeLock, OperationLock, ProcessIdentity, StateDir, Store, Transport};
 use crate::workload::connect_owner;
 use std::{future::Future, io, pin::Pin, time::Duration};
 use tokio::{
@@ -86,7 +86,13 @@ pub async fn supervise(
         port => format!("starting '{}', which is to listen on port {port}", task.name),
     };
     reporter.progress(&doing, None);
-    let mut control = match Control::open(&state, &task.name) {
+    let keeper = AccessKeeper {
+        store: deployment.store.clone(),
+        name: task.name.clone(),
+        uid: task.uid.clone(),
+        access: deployment.access.clone(),
+    };
+    let mut control = match Control::open(&state, keeper) {
         Ok(control) => control,
         Err(error) => {
             return Err(give_up(task, Some(deployment), reporter, Unstarted::Failed(error)).await);
@@ -107,7 +113,8 @@ pub async fn supervise(
     };
     let end = CancellationToken::new();
     let front = deployment.front.clone();
-    let serving = front.clone().map(|front| tokio::spawn(front.serve(listener, end.clone())));
+    let access = deployment.access.clone();
+    let serving = front.clone().map(|front| tokio::spawn(front.serve(listener, access, end.clone())));
     let watch = Watch {
         ending: Ending::of(&deployment),
         deployment,
@@ -152,14 +159,14 @@ struct Connections {
 }
 
 impl Control {
-    fn open(state: &StateDir, name: &WorkloadName) -> Result<Self> {
+    fn open(state: &StateDir, keeper: AccessKeeper) -> Result<Self> {
         let failed = |what: &str, error: &io::Error| Error::caused(ErrorKind::Failed, what, error);
-        let server =
-            Server::bind(state, name).map_err(|error| failed("the control socket cannot be made", &error))?;
+        let server = Server::bind(state, &keeper.name)
+            .map_err(|error| failed("the control socket cannot be made", &error))?;
         let signalled = signals().map_err(|error| failed("signals cannot be received", &error))?;
         let (sender, requests) = mpsc::channel(QUEUED_REQUESTS);
         let open = TaskTracker::new();
-        let accepting = tokio::spawn(server.serve(sender, open.clone()));
+        let accepting = tokio::spawn(server.serve(sender, keeper, open.clone()));
         Ok(Self { requests, signalled, connections: Connections { accepting, open } })
     }
 
@@ -214,6 +221,7 @@ async fn prepare(task: &Task, listener: EventListener) -> Result<Deployment> {
     if run.uid != task.uid {
         return Err(Error::new(ErrorKind::Conflict, format!("'{}' is another workload by now", task.name)));
     }
+    let access = Access::new(access::rule(&store, &run)?);
     let host_id = store.make_host_id()?.to_string();
     let plugins = Plugins::new(config.connect_options(&host_id)).listened_to_by(listener);
     let client = connect_owner(&plugins, &run).await?;
@@ -232,6 +240,7 @@ async fn prepare(task: &Task, listener: EventListener) -> Result<Deployment> {
         host_id,
         client,
         target_port,
+        access,
         front: None,
         handle: None,
         uncertain: false,

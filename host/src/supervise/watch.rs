@@ -1,6 +1,6 @@
 //! The life of a workload that is ready: requests, its end, its restarts.
 use super::backoff::{Backoff, wants_restart};
-use super::control::{Answer, Asked, Cancel, Request, next_stop, refuse_cancel};
+use super::control::{Answer, Asked, Cancel, Request, next_stop, refuse_access, refuse_cancel};
 use super::deploy::{Deployment, Occasion, may_restart};
 use super::happening::{Ending, Happening, LONGEST_ABSENCE, STDIN_GRACE, disowned, is_disowned, mute, muted};
 use super::ready::how;
@@ -98,6 +98,10 @@ impl Watch {
             }
             Request::Cancel {} => {
                 refuse_cancel(asked);
+                false
+            }
+            Request::ChangeAccess(_) => {
+                refuse_access(asked);
                 false
             }
             Request::Leave {} => {

@@ -23,6 +23,7 @@ mod status;
 mod stop;
 mod survey;
 mod takeover;
+mod url;
 mod view;
 mod watch;
 
@@ -41,5 +42,6 @@ pub use spec::{SecretReference, specification};
 pub use status::{StatusReport, SupervisorReport};
 pub(crate) use stop::last_exit;
 pub use stop::{StopResult, Stopped};
+pub use url::ClientUrl;
 pub use view::WorkloadView;
 pub use watch::WatchedList;
