@@ -118,6 +118,7 @@ points! {
     LogsClearAfter = "logs-clear.after",
     // A command that creates or starts.
     RunConfigCreated = "run-config.created",
+    ProxySecretMade = "proxy-secret.made",
     StartRecorded = "start.recorded",
     SupervisorSpawnBefore = "supervisor-spawn.before",
     SupervisorSpawnAfter = "supervisor-spawn.after",

@@ -43,18 +43,24 @@ impl Response {
 pub struct Client {
     address: String,
     path: String,
+    token: Option<String>,
     session: String,
     next_id: u64,
 }
 
 impl Client {
-    /// Opens a session at a URL such as `http://127.0.0.1:1234/mcp`.
+    /// Opens a session at a URL as `wharf run` prints it.
     pub fn open(url: &str) -> io::Result<Self> {
-        let rest = url.strip_prefix("http://").ok_or_else(|| io::Error::other("not a plain URL"))?;
-        let (address, path) = rest.split_once('/').unwrap_or((rest, ""));
+        Self::open_with(url, None)
+    }
+
+    /// The same, with a token.
+    pub fn open_with(url: &str, token: Option<&str>) -> io::Result<Self> {
+        let (address, path) = split(url);
         let mut client = Self {
             address: address.to_owned(),
-            path: format!("/{path}"),
+            path: path.to_owned(),
+            token: token.map(str::to_owned),
             session: String::new(),
             next_id: 1,
         };
@@ -101,12 +107,24 @@ impl Client {
             ("Content-Type".to_owned(), "application/json".to_owned()),
             ("Accept".to_owned(), "application/json, text/event-stream".to_owned()),
         ];
+        if let Some(token) = &self.token {
+            headers.push(("Authorization".to_owned(), format!("Bearer {token}")));
+        }
         if !self.session.is_empty() {
             headers.push(("Mcp-Session-Id".to_owned(), self.session.clone()));
             headers.push(("MCP-Protocol-Version".to_owned(), "2025-06-18".to_owned()));
         }
         http(&self.address, "POST", &self.path, &headers, &message.to_string())
     }
+}
+
+/// Address and path of a URL.
+///
+/// # Panics
+/// It is no plain URL.
+pub fn split(url: &str) -> (&str, &str) {
+    let rest = url.strip_prefix("http://").expect("a plain URL");
+    rest.split_at(rest.find('/').expect("a path"))
 }
 
 /// One HTTP request on a connection of its own, read to its end.

@@ -339,7 +339,13 @@ impl Host {
     /// Every file of the host but logs, plugins and what the test itself made: what a removed workload left behind.
     pub fn leftovers(&self) -> Vec<String> {
         let mut found = Vec::new();
-        for folder in ["state/runconfigs", "state/statuses", "state/control", "data/runtimes/process"] {
+        for folder in [
+            "state/runconfigs",
+            "state/statuses",
+            "state/proxy-secrets",
+            "state/control",
+            "data/runtimes/process",
+        ] {
             let entries = fs::read_dir(self.path(folder)).into_iter().flatten().filter_map(Result::ok);
             let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
             // What npx and uvx have fetched is no workload's.

@@ -4,7 +4,7 @@ use super::failure::{DONE, Failure, Outcome, ended, gravity};
 use super::world::{WorldOptions, own_umask};
 use super::{
     adopt, completion, doctor, export, import, list, logs, output, reconcile, restart, rm, run, runtime,
-    start, status, stop, version,
+    start, status, stop, url, version,
 };
 use clap::error::ErrorKind as ClapErrorKind;
 use clap::{Parser, Subcommand};
@@ -39,6 +39,7 @@ enum Command {
     #[command(visible_alias = "ls")]
     List(list::List),
     Status(status::Status),
+    Url(url::Url),
     Start(start::Start),
     Stop(stop::Stop),
     Restart(restart::Restart),
@@ -64,6 +65,7 @@ impl Command {
             Self::Run(command) => command.format,
             Self::List(command) => command.errors(),
             Self::Status(command) => command.format,
+            Self::Url(command) => command.format,
             Self::Start(command) => command.format,
             Self::Stop(command) => command.format,
             Self::Restart(command) => command.format,
@@ -92,6 +94,7 @@ impl Command {
             Self::Run(command) => command.execute(manager, console).await,
             Self::List(command) => command.execute(manager, console).await,
             Self::Status(command) => command.execute(manager, console).await,
+            Self::Url(command) => command.execute(manager, console).await,
             Self::Start(command) => command.execute(manager, console).await,
             Self::Stop(command) => command.execute(manager, console).await,
             Self::Restart(command) => command.execute(manager, console).await,

@@ -10,6 +10,7 @@ use serde::Serialize;
 use std::path::PathBuf;
 use wharf::error::{Error, ErrorKind, chain};
 use wharf::plugin::Plugins;
+use wharf::status::RunConfig;
 use wharf::workload::{Manager, Orphan};
 
 const EXAMPLES: &str = "Examples:
@@ -95,6 +96,7 @@ impl Doctor {
         checks.extend(runtimes);
         checks.extend(doctor_apparmor::examine());
         checks.extend(orphans(manager).await);
+        checks.extend(open_proxies(manager));
         checks.extend(tools(&config.search_path));
         self.print(&Diagnosis { ok: is_usable && runs, checks }, console)
     }
@@ -205,6 +207,24 @@ async fn orphans(manager: &Manager) -> Vec<Finding> {
         Finding::warning("orphan", message, orphan.explanation())
     };
     orphans.iter().map(finding).collect()
+}
+
+/// Workloads that were made before there was a choice, or by another product: nobody chose that everybody is served.
+fn open_proxies(manager: &Manager) -> Option<Finding> {
+    // What cannot be read is told where records are listed.
+    let configs = manager.store().list_run_configs().unwrap_or_default();
+    let is_open = |run: &RunConfig| run.proxy_auth.is_none() && !run.is_remote();
+    let open: Vec<_> = configs
+        .into_iter()
+        .filter_map(|(name, run)| run.is_ok_and(|run| is_open(&run)).then(|| name.to_string()))
+        .collect();
+    let first = open.first()?;
+    let message = format!("everybody on this machine can use: {}", open.join(", "));
+    Some(Finding::warning(
+        "proxies",
+        message,
+        format!("for a URL that has to be known: wharf url {first} --auth path"),
+    ))
 }
 
 /// What packages are run with.

@@ -27,7 +27,8 @@ const EXAMPLES: &str = "Examples:
 /// status (starting, running, stopping, stopped, removing, error, unhealthy, interrupted, unknown), status_context,
 /// stale, stale_reason, group, labels, created_at, started_at, orphan (a resource without a RunConfig, with --all;
 /// its name is what `wharf rm --orphan` takes). Keys are absent when empty. With --format mcpservers: {"mcpServers":
-/// {NAME: {"url", "type"}}}, as MCP clients are configured. With --watch each list is one line.
+/// {NAME: {"url", "type", "headers"}}}, as MCP clients are configured: whoever can read that can use them, tokens are
+/// in it too. With --watch each list is one line.
 #[derive(Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct List {
@@ -195,13 +196,29 @@ struct McpServer<'a> {
     url: &'a str,
     #[serde(rename = "type")]
     kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    headers: Option<Headers>,
+}
+
+#[derive(Serialize)]
+struct Headers {
+    #[serde(rename = "Authorization")]
+    authorization: String,
 }
 
 impl<'a> McpServers<'a> {
     /// Those that can be reached.
     fn of(rows: &'a [WorkloadView]) -> Self {
         let reachable = rows.iter().filter(|row| !row.url.is_empty());
-        let server = |row: &'a WorkloadView| McpServer { url: &row.url, kind: "streamable-http" };
+        let headers = |row: &WorkloadView| {
+            let token = row.token.as_ref()?;
+            Some(Headers { authorization: format!("Bearer {}", token.expose()) })
+        };
+        let server = |row: &'a WorkloadView| McpServer {
+            url: &row.url,
+            kind: "streamable-http",
+            headers: headers(row),
+        };
         Self { servers: reachable.map(|row| (row.name.as_str(), server(row))).collect() }
     }
 }

@@ -46,6 +46,7 @@ mod start;
 mod status;
 mod stop;
 mod table;
+mod url;
 mod version;
 mod world;
 

@@ -7,11 +7,12 @@ use super::progress::Steps;
 use super::run_options::{
     cpus, environment, pair, permission_profile, refuse_unsupported, size, volume_from,
 };
+use super::url::AuthOption;
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use wharf::error::{Error, ErrorKind, Result};
-use wharf::status::{RestartPolicy, Transport, WorkloadName};
+use wharf::status::{ProxyAuth, RestartPolicy, Transport, WorkloadName};
 use wharf::workload::{Manager, RunRequest, Started};
 use wharf_sdk::PullPolicy;
 
@@ -52,9 +53,17 @@ pub(super) struct Run {
     /// The port that an HTTP server listens on; one that is free, told to it as PORT and MCP_PORT, where none is given
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     target_port: Option<u16>,
-    /// The address that the proxy listens on; a loopback address [default: 127.0.0.1]
+    /// The address that the proxy listens on; others than loopback need --auth bearer [default: 127.0.0.1]
     #[arg(long, value_name = "ADDRESS")]
     host: Option<String>,
+    /// Whom the proxy serves: who knows the URL, who sends a token, or everybody on this machine [default: path]
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "path|bearer|none")]
+    auth: Option<AuthOption>,
+    /// A page that may ask the proxy, as scheme://host[:port]; can be given several times
+    ///
+    /// Pages on localhost may without it, unless everybody is served.
+    #[arg(long, value_name = "ORIGIN")]
+    allow_origin: Vec<String>,
     /// A variable for the server; KEY alone takes its value from here
     #[arg(short, long, value_name = "KEY[=VALUE]")]
     pub(super) env: Vec<String>,
@@ -102,7 +111,7 @@ pub(super) struct Run {
         long,
         value_name = "FILE",
         conflicts_with_all = [
-            "server", "args", "transport", "proxy_mode", "target_port", "host", "env", "env_file", "secret",
+            "server", "args", "transport", "proxy_mode", "target_port", "host", "auth", "allow_origin", "env", "env_file", "secret",
             "volume", "label", "group", "user", "pull", "permission_profile", "cpus", "memory", "pids_limit", "restart",
         ]
     )]
@@ -201,6 +210,9 @@ impl Run {
         let started = manager.run(&request, !self.no_wait, &mut steps).await?;
         drop(steps);
         self.tell(&started, console)?;
+        if request.auth == ProxyAuth::Bearer && !self.quiet && self.format == Format::Text {
+            console.note(&format!("its clients send a token: wharf url {} --token", started.name));
+        }
         Ok(DONE)
     }
 
@@ -246,6 +258,8 @@ impl Run {
         if let Some(host) = &self.host {
             request.host = host.clone();
         }
+        request.auth = self.auth.map_or(request.auth, ProxyAuth::from);
+        request.allowed_origins = self.allow_origin.clone();
         request.env = environment(self)?;
         request.secrets = self.secret.clone();
         request.volumes = self.volume.iter().map(|volume| volume_from(volume, current_dir)).collect();

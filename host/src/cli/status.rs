@@ -17,6 +17,8 @@ const EXAMPLES: &str = "Examples:
 
 /// Show one workload in depth: what is recorded, what its runtime and its supervisor say
 ///
+/// The secret part of its URL is left out, so that what is printed can be shown to others: `wharf url` prints it.
+///
 /// JSON: an object of workload (as in the list), runtime_endpoint, recorded, confinement (enforced, weaker: arrays of
 /// what, how; paths: write, read, system: arrays of the paths that are open), supervisor (pid, version, uptime_ms, restarts, ping_us, ping_error). Keys are absent when empty.
 #[derive(Args)]

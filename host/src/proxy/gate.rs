@@ -4,8 +4,9 @@ use std::net::Ipv4Addr;
 
 use axum::http::header::{ACCEPT, CONTENT_TYPE, HOST, ORIGIN};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
+use super::access::{Access, AccessRule};
 use super::classify::EraHeaders;
 use super::options::ProxyOptions;
 
@@ -23,20 +24,36 @@ fn is_loopback(name: &str) -> bool {
         || name.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// Allow-lists of one workload.
+/// Whom one workload's proxy serves, and its allow-lists.
 #[derive(Debug)]
 pub(crate) struct Gate {
+    access: Access,
     hosts: Vec<String>,
     origins: Vec<String>,
 }
 
-/// A request that the gate refuses (403).
+/// A request that the gate refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// `Host` is missing, given twice, or not ours: DNS rebinding.
+    /// Nothing is served there (404).
+    Path,
+    /// `Host` is missing, given twice, or not ours: DNS rebinding (403).
     Host,
-    /// `Origin` is `null`, given twice, or not ours: a page of somebody else.
+    /// `Origin` is `null`, given twice, or not ours: a page of somebody else (403).
     Origin,
+    /// A token is needed (401).
+    NoToken,
+    /// It is another token that is needed (401).
+    WrongToken,
+}
+
+/// What the gate says of a request.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    /// The origin that may read the answer, if it is an allowed browser's.
+    pub(crate) origin: Option<HeaderValue>,
+    /// Why it is not served.
+    pub(crate) refusal: Option<Refusal>,
 }
 
 impl Gate {
@@ -44,13 +61,33 @@ impl Gate {
         let lower = |values: &[String]| {
             values.iter().map(|value| value.trim().trim_end_matches('/').to_ascii_lowercase()).collect()
         };
-        Self { hosts: lower(&options.allowed_hosts), origins: lower(&options.allowed_origins) }
+        Self {
+            access: options.access.clone(),
+            hosts: lower(&options.allowed_hosts),
+            origins: lower(&options.allowed_origins),
+        }
     }
 
-    /// Judges a request by its head. `Ok` holds the origin that may read the answer, if it is a browser's.
-    pub(crate) fn admit(&self, parts: &Parts) -> Result<Option<HeaderValue>, Refusal> {
+    /// Judges a request by its head.
+    pub(crate) fn admit(&self, parts: &Parts) -> Admission {
+        let rule = self.access.rule();
+        let origin = match rule.admit_path(parts).and_then(|()| self.admit_page(&rule, parts)) {
+            Ok(origin) => origin,
+            Err(refusal) => return Admission { origin: None, refusal: Some(refusal) },
+        };
+        let is_preflight = parts.method == Method::OPTIONS && origin.is_some();
+        let refusal = rule.admit_sender(parts, is_preflight).err();
+        Admission { origin, refusal }
+    }
+
+    /// Whether the page that asks may, if it is one; its origin.
+    fn admit_page(&self, rule: &AccessRule, parts: &Parts) -> Result<Option<HeaderValue>, Refusal> {
         let host = single(&parts.headers, &HOST).ok_or(Refusal::Host)?;
-        if !self.is_host_allowed(host.as_bytes()) || !self.is_authority_allowed(&parts.uri) {
+        // A page under a name that leads here (DNS rebinding) has no token: a proxy that needs one may be reached by
+        // any name, as one on a network or behind another proxy is.
+        let is_any_name_ours = matches!(rule, AccessRule::Bearer(_));
+        let is_ours = || self.is_host_allowed(host.as_bytes()) && self.is_authority_allowed(&parts.uri);
+        if !is_any_name_ours && !is_ours() {
             return Err(Refusal::Host);
         }
         if !parts.headers.contains_key(ORIGIN) {
@@ -58,7 +95,7 @@ impl Gate {
         }
         let origin = single(&parts.headers, &ORIGIN).ok_or(Refusal::Origin)?;
         let text = origin.to_str().map_err(|_| Refusal::Origin)?;
-        if self.is_origin_allowed(text) { Ok(Some(origin.clone())) } else { Err(Refusal::Origin) }
+        if self.is_origin_allowed(rule, text) { Ok(Some(origin.clone())) } else { Err(Refusal::Origin) }
     }
 
     fn is_authority_allowed(&self, uri: &Uri) -> bool {
@@ -74,9 +111,13 @@ impl Gate {
         self.hosts.iter().any(|known| known.eq_ignore_ascii_case(name) || known.eq_ignore_ascii_case(host))
     }
 
-    fn is_origin_allowed(&self, origin: &str) -> bool {
+    fn is_origin_allowed(&self, rule: &AccessRule, origin: &str) -> bool {
         if self.origins.iter().any(|known| known.eq_ignore_ascii_case(origin)) {
             return true;
+        }
+        // Any workload may serve a page on localhost, whose visitor's browser would ask in its place.
+        if !rule.needs_secret() {
+            return false;
         }
         let Some((scheme, host)) = origin.split_once("://") else { return false };
         (scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https"))
@@ -168,18 +209,23 @@ mod tests {
 
     use super::{Gate, Refusal, accepts_both, is_json};
     use crate::proxy::ProxyOptions;
+    use crate::proxy::access::{Access, AccessRule};
 
-    fn judge(host: &str, origin: Option<&str>) -> Result<bool, Refusal> {
+    fn judge(rule: AccessRule, host: &str, origin: Option<&str>) -> Result<bool, Refusal> {
         let gate = Gate::new(&ProxyOptions {
+            access: Access::new(rule),
             allowed_hosts: vec!["Box.lan".into(), "one.lan:8080".into()],
             allowed_origins: vec!["https://App.example/".into()],
             ..ProxyOptions::default()
         });
-        let mut request = Request::builder().uri("/mcp").header("host", host);
+        let uri = if matches!(rule, AccessRule::Path(_)) { "/part/mcp" } else { "/mcp" };
+        let mut request =
+            Request::builder().uri(uri).header("host", host).header("authorization", "bearer part");
         if let Some(origin) = origin {
             request = request.header("origin", origin);
         }
-        gate.admit(&request.body(()).unwrap().into_parts().0).map(|origin| origin.is_some())
+        let admission = gate.admit(&request.body(()).unwrap().into_parts().0);
+        admission.refusal.map_or(Ok(admission.origin.is_some()), Err)
     }
 
     #[test]
@@ -194,7 +240,9 @@ mod tests {
             "box.LAN:9",
             "one.lan:8080",
         ] {
-            assert_eq!(judge(host, None), Ok(false), "{host}");
+            for rule in [AccessRule::Everybody, AccessRule::path("part")] {
+                assert_eq!(judge(rule, host, None), Ok(false), "{host}");
+            }
         }
         let bad = [
             "evil.example",
@@ -212,15 +260,29 @@ mod tests {
             "[::1]x",
         ];
         for host in bad {
-            assert_eq!(judge(host, None), Err(Refusal::Host), "{host}");
+            for rule in [AccessRule::Everybody, AccessRule::path("part")] {
+                assert_eq!(judge(rule, host, None), Err(Refusal::Host), "{host}");
+            }
+            assert_eq!(
+                judge(AccessRule::bearer("part"), host, None),
+                Ok(false),
+                "its token proves it: {host}"
+            );
         }
     }
 
     #[test]
-    fn only_loopback_and_listed_origins_pass() {
-        for origin in ["http://localhost:3000", "https://127.0.0.2", "http://[::1]:5", "https://app.example"]
-        {
-            assert_eq!(judge("localhost", Some(origin)), Ok(true), "{origin}");
+    fn only_listed_origins_pass_and_those_of_loopback_where_a_secret_is_needed() {
+        let secret = [AccessRule::path("part"), AccessRule::bearer("part")];
+        for origin in ["http://localhost:3000", "https://127.0.0.2", "http://[::1]:5"] {
+            for rule in secret {
+                assert_eq!(judge(rule, "localhost", Some(origin)), Ok(true), "{origin}");
+            }
+            let everybody = judge(AccessRule::Everybody, "localhost", Some(origin));
+            assert_eq!(everybody, Err(Refusal::Origin), "a page of any workload: {origin}");
+        }
+        for rule in secret.into_iter().chain([AccessRule::Everybody]) {
+            assert_eq!(judge(rule, "localhost", Some("https://app.example")), Ok(true));
         }
         let bad = [
             "null",
@@ -233,7 +295,9 @@ mod tests {
             "",
         ];
         for origin in bad {
-            assert_eq!(judge("localhost", Some(origin)), Err(Refusal::Origin), "{origin:?}");
+            for rule in secret.into_iter().chain([AccessRule::Everybody]) {
+                assert_eq!(judge(rule, "localhost", Some(origin)), Err(Refusal::Origin), "{origin:?}");
+            }
         }
     }
 

@@ -25,7 +25,7 @@ use tokio::time::timeout;
 
 use super::classify::{Era, EraHeaders, MODERN_REFUSAL, classify};
 use super::front::{self, empty, rpc_error};
-use super::gate::{self, Gate};
+use super::gate::{self, Admission, Gate};
 use super::message::{Id, Message, MessageError, code};
 use super::options::ProxyOptions;
 use super::revision::{Revision, is_modern};
@@ -82,7 +82,7 @@ impl HttpProxy {
         *self.shared.address.write().unwrap_or_else(PoisonError::into_inner) = upstream;
     }
 
-    /// The HTTP front: `/mcp`, and 404 elsewhere.
+    /// The HTTP front: the one path that is served, and 404 elsewhere.
     pub fn router(&self) -> Router {
         Router::new().fallback(enter).with_state(self.shared.clone())
     }
@@ -100,14 +100,10 @@ impl HttpProxy {
 
 async fn enter(State(proxy): State<Arc<HttpShared>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let origin = match proxy.gate.admit(&parts) {
-        Ok(origin) => origin,
-        Err(refusal) => return front::forbidden(refusal),
-    };
-    let mut response = if parts.uri.path() != front::PATH {
-        empty(StatusCode::NOT_FOUND)
-    } else {
-        dispatch(&proxy, &parts, body).await
+    let Admission { origin, refusal } = proxy.gate.admit(&parts);
+    let mut response = match refusal {
+        Some(refusal) => front::refused(refusal),
+        None => dispatch(&proxy, &parts, body).await,
     };
     if let Some(origin) = origin {
         front::allow_origin(response.headers_mut(), origin);

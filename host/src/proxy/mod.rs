@@ -15,6 +15,7 @@
 //! sends reaches the client that it certainly concerns, or nobody. A message is one line of stdin whatever it
 //! holds. No queue, ring, line, body or table is unbounded ([`Limits`]). The one lock is never held across an await
 //! or a write.
+mod access;
 mod ask;
 mod call;
 mod classify;
@@ -40,6 +41,9 @@ mod upstream;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use access::secret_path;
+pub use access::{Access, AccessRule};
+pub(crate) use front::PATH;
 pub use http_upstream::HttpProxy;
 pub use options::{Limits, ProxyOptions};
 pub use serve::serve;

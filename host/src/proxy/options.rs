@@ -3,14 +3,18 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::access::Access;
+
 /// How one workload's proxy is to behave.
 #[derive(Debug, Clone, Default)]
 pub struct ProxyOptions {
     /// Name of the workload, for logs and error texts.
     pub workload: String,
+    /// Whom it serves.
+    pub access: Access,
     /// `Host` values accepted beside the loopback names; `name` means any port, `name:port` that one.
     pub allowed_hosts: Vec<String>,
-    /// `Origin` values accepted beside loopback origins, as `scheme://host[:port]`.
+    /// `Origin` values accepted, as `scheme://host[:port]`; beside those of loopback where a secret is needed.
     pub allowed_origins: Vec<String>,
     /// Bounds of everything that can grow.
     pub limits: Limits,

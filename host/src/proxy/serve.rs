@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::access::Access;
 use super::connection::{Phase, Served, Timed};
 use super::options::Limits;
 
@@ -29,7 +30,8 @@ const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(200);
 const VANISHED_AFTER_MS: u32 = 60_000;
 
 /// Serves a router until `shutdown` is cancelled; then takes no connection more, and gives those that are open
-/// the limit's time to finish. (Open streams finish when [`super::StdioProxy::shutdown`] is called first.)
+/// the limit's time to finish. (Open streams finish when [`super::StdioProxy::shutdown`] is called first.) `access` is
+/// that of the router's proxy: when it is replaced, connections that are open are cut off.
 ///
 /// # Errors
 /// The listener is unusable.
@@ -37,6 +39,7 @@ pub async fn serve(
     listener: TcpListener,
     router: Router,
     limits: &Limits,
+    access: &Access,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
     let places = Arc::new(Semaphore::new(limits.connections));
@@ -57,10 +60,15 @@ pub async fn serve(
             }
             Err(error) => return Err(error),
         };
+        // From before its first request on: what that was allowed by the old rule goes with the connection.
+        let replaced = access.replaced();
         let connection =
             connection(stream, router.clone(), limits.clone(), shutdown.clone(), abort_all.child_token());
         connections.spawn(async move {
-            connection.await;
+            tokio::select! {
+                () = connection => {}
+                () = replaced => tracing::debug!("a connection is cut off: access to the proxy has changed"),
+            }
             drop(place);
         });
     }

@@ -84,6 +84,9 @@ pub enum Corruption {
         /// The name in the file.
         found: String,
     },
+    /// It should hold the secret of a proxy. No more is said: what is in the file may be one.
+    #[error("it does not hold the secret of a proxy")]
+    NotASecret,
     /// It should hold one id and nothing else.
     #[error("it does not hold an id")]
     NotAnId {

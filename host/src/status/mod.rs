@@ -27,6 +27,7 @@ mod locks;
 mod name;
 mod opaque;
 mod phase;
+mod proxy_secret;
 mod record;
 mod removal;
 mod run_config;
@@ -37,6 +38,8 @@ mod watch;
 
 #[cfg(test)]
 mod locks_tests;
+#[cfg(test)]
+mod proxy_secret_tests;
 #[cfg(test)]
 mod records_tests;
 #[cfg(test)]
@@ -56,6 +59,7 @@ pub use locks::{LifeLock, LifeProbe, OperationLock, RecordLock};
 pub use name::{NAME_LENGTH_MAX, NAME_LENGTH_MIN, NameError, WorkloadName};
 pub use opaque::Opaque;
 pub use phase::{Event, Phase, TransitionError};
+pub use proxy_secret::{ProxyAuth, ProxySecret, ProxySecrets};
 pub use record::{Desired, LastExit, StatusRecord};
 pub use run_config::{Imported, Owner, ProxyMode, RestartPolicy, RunConfig, RunConfigError, Transport};
 pub use schema::{SchemaVersion, SchemaVersionError};

@@ -14,6 +14,7 @@ use super::field::{is_zero, null_as_default, text_or_nothing};
 use super::id::Uid;
 use super::name::WorkloadName;
 use super::opaque::Opaque;
+use super::proxy_secret::ProxyAuth;
 use super::schema::SchemaVersion;
 
 /// How a client's messages reach the server.
@@ -131,6 +132,12 @@ pub struct RunConfig {
     /// The port that the proxy listens on; 0 lets it choose one.
     #[serde(default)]
     pub port: u16,
+    /// Whom the proxy serves; whoever can connect where nothing is said, as versions without this field did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_auth: Option<ProxyAuth>,
+    /// Pages that may ask the proxy besides, as `scheme://host[:port]`.
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
+    pub allowed_origins: Vec<String>,
     /// The port that an HTTP server listens on; 0 if none was asked for.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub target_port: u16,
@@ -239,6 +246,8 @@ impl RunConfig {
             proxy_mode: ProxyMode::default(),
             host: loopback(),
             port: 0,
+            proxy_auth: None,
+            allowed_origins: Vec::new(),
             target_port: 0,
             target_host: String::new(),
             working_dir: String::new(),
@@ -274,6 +283,12 @@ impl RunConfig {
             runtime_instance: self.runtime_instance.clone(),
             runtime_endpoint: self.runtime_endpoint.clone(),
         })
+    }
+
+    /// Whom its proxy serves.
+    #[must_use]
+    pub fn auth(&self) -> ProxyAuth {
+        self.proxy_auth.unwrap_or(ProxyAuth::None)
     }
 
     /// Stamps the owner. Nothing else changes.

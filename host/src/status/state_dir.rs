@@ -3,6 +3,7 @@
 //! ```text
 //! ROOT/runconfigs/NAME.json   what a workload is
 //!      statuses/NAME.json     what was last recorded of it
+//!      proxy-secrets/NAME.json  what clients must know (see `proxy_secret`)
 //!      locks                  one file, never unlinked: all locks of all workloads (see `byte_lock`)
 //!      host-id                random, made once
 //!      logs/  control/        filled by others
@@ -45,6 +46,12 @@ impl StateDir {
     #[must_use]
     pub fn statuses(&self) -> PathBuf {
         self.root.join("statuses")
+    }
+
+    /// The folder of what clients must know to be served.
+    #[must_use]
+    pub fn proxy_secrets(&self) -> PathBuf {
+        self.root.join("proxy-secrets")
     }
 
     /// The folder of the logs.

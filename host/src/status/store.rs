@@ -20,6 +20,7 @@ use super::fault::{ReadError, StoreError};
 use super::id::Uid;
 use super::locks::{OperationLock, RecordLock};
 use super::name::WorkloadName;
+use super::proxy_secret;
 use super::record::StatusRecord;
 use super::run_config::RunConfig;
 use super::schema::SchemaVersion;
@@ -192,8 +193,8 @@ impl Store {
         self.remove::<StatusRecord>(RecordKind::Status, name, expected)
     }
 
-    /// Removes the RunConfig of one creation of a workload, and with it frees the name: the last of all removals. That
-    /// there is none is as good.
+    /// Removes the RunConfig of one creation of a workload, before it the secret of its proxy, and with it frees the
+    /// name: the last of all removals. That there is none is as good.
     pub fn remove_run_config(&self, name: &WorkloadName, expected: &Uid) -> Result<(), StoreError> {
         self.remove::<RunConfig>(RecordKind::RunConfig, name, expected)
     }
@@ -213,6 +214,10 @@ impl Store {
         };
         if !fault.is_some_and(|fault| fault.is_corrupt()) {
             return Err(StoreError::NotCorrupt { path: self.path(kind, name) });
+        }
+        if kind == RecordKind::RunConfig {
+            // Its name is free from then on.
+            proxy_secret::remove(&self.state, name)?;
         }
         let folder = Folder::open_or_make(&self.folder(kind))?;
         for number in 1..=SET_ASIDE_MAX {
@@ -331,6 +336,9 @@ impl Store {
             Ok((_, found)) => self.refuse_other(kind, name, expected, &found)?,
             Err(StoreError::Unreadable { source, .. }) if source.is_not_found() => return Ok(()),
             Err(error) => return Err(error),
+        }
+        if kind == RecordKind::RunConfig {
+            proxy_secret::remove(&self.state, name)?;
         }
         let (folder, _) = self.open_to_write(kind, name)?;
         Ok(folder.remove(&file_name(name))?)

@@ -4,10 +4,11 @@
 //! supervisor of an older version and a newer command line understand each other. The socket lies in the state
 //! directory, beside the locks, so that it does not vanish at logout; its path may be longer than a socket's address
 //! can be, so both ends reach it through a descriptor of its folder.
+use super::access::AccessKeeper;
 use super::wire::SupervisorReport;
 use crate::error::{Error, ErrorKind};
 use crate::failpoint::{Point, may_fail, reach};
-use crate::status::{StateDir, WorkloadName};
+use crate::status::{ProxyAuth, StateDir, WorkloadName};
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{File, Permissions},
@@ -50,6 +51,19 @@ pub(super) enum Request {
     Leave {},
     /// Tell about yourself.
     Report {},
+    /// Serve others than before.
+    ChangeAccess(AccessChange),
+}
+
+/// A change of whom a proxy serves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessChange {
+    /// Whom from now on; as before if nothing is said.
+    #[serde(default)]
+    pub auth: Option<ProxyAuth>,
+    /// Those alone who are told the new secret.
+    #[serde(default)]
+    pub rotate: bool,
 }
 
 /// What a supervisor answers.
@@ -63,6 +77,8 @@ pub(super) enum Answer {
     },
     /// About the supervisor.
     Report(SupervisorReport),
+    /// The proxy serves by what is in the files now.
+    AccessChanged {},
     /// It cannot be done.
     Refused {
         /// What kind of failure it is; supervisors of earlier versions do not tell.
@@ -70,6 +86,9 @@ pub(super) enum Answer {
         kind: ErrorKind,
         /// Why.
         message: String,
+        /// What to do about it; supervisors of earlier versions do not tell.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        hints: Vec<String>,
     },
 }
 
@@ -80,7 +99,7 @@ const fn untold() -> ErrorKind {
 impl Answer {
     /// It cannot be done because of this.
     pub(super) fn refused(error: Error) -> Self {
-        Self::Refused { kind: error.kind, message: error.message }
+        Self::Refused { kind: error.kind, message: error.message, hints: error.hints }
     }
 }
 
@@ -143,7 +162,12 @@ impl Server {
     }
 
     /// Takes requests, for ever; the tracker knows the connections that have not been answered.
-    pub(super) async fn serve(self, requests: mpsc::Sender<Asked>, connections: TaskTracker) {
+    pub(super) async fn serve(
+        self,
+        requests: mpsc::Sender<Asked>,
+        keeper: AccessKeeper,
+        connections: TaskTracker,
+    ) {
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         loop {
             // A place first; the semaphore is never closed.
@@ -153,9 +177,9 @@ impl Server {
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 continue;
             };
-            let requests = requests.clone();
+            let (requests, keeper) = (requests.clone(), keeper.clone());
             connections.spawn(async move {
-                if let Err(error) = answer(socket, requests).await {
+                if let Err(error) = answer(socket, requests, keeper).await {
                     tracing::debug!(%error, "a control connection broke");
                 }
                 drop(place);
@@ -186,13 +210,23 @@ pub(crate) fn clear(state: &StateDir, name: &WorkloadName) -> io::Result<()> {
     Ok(())
 }
 
-async fn answer(mut socket: UnixStream, requests: mpsc::Sender<Asked>) -> io::Result<()> {
+async fn answer(
+    mut socket: UnixStream,
+    requests: mpsc::Sender<Asked>,
+    keeper: AccessKeeper,
+) -> io::Result<()> {
     let request: Versioned<Request> =
         tokio::time::timeout(REQUEST_DEADLINE, read_line(&mut socket)).await.map_err(io::Error::other)??;
     if request.version > VERSION {
         let message =
             format!("this supervisor speaks version {VERSION}, and was asked in {}", request.version);
-        return write_line(&mut socket, &Answer::Refused { kind: untold(), message }).await;
+        return write_line(&mut socket, &Answer::Refused { kind: untold(), message, hints: Vec::new() })
+            .await;
+    }
+    if let Request::ChangeAccess(wanted) = request.body {
+        // Whatever the workload does: nobody waits for its restart to shut somebody out.
+        let changed = tokio::task::spawn_blocking(move || keeper.change(wanted)).await;
+        return write_line(&mut socket, &changed.map_err(io::Error::other)?).await;
     }
     let (sender, receiver) = oneshot::channel();
     let is_stop = matches!(request.body, Request::Stop { .. });
@@ -207,7 +241,7 @@ async fn answer(mut socket: UnixStream, requests: mpsc::Sender<Asked>) -> io::Re
         None if is_stop => Ok(()),
         None => {
             let message = "the supervisor is ending".to_owned();
-            write_line(&mut socket, &Answer::Refused { kind: untold(), message }).await
+            write_line(&mut socket, &Answer::Refused { kind: untold(), message, hints: Vec::new() }).await
         }
     }
 }
@@ -222,6 +256,8 @@ pub enum ControlError {
         kind: ErrorKind,
         /// Why.
         message: String,
+        /// What to do about it.
+        hints: Vec<String>,
     },
     /// It gave no answer; it may be gone.
     #[error("its supervisor gave no answer")]
@@ -274,12 +310,25 @@ pub async fn report(
     }
 }
 
+/// Asks a supervisor to change whom its proxy serves. Only for the holder of the operation lock.
+pub async fn change_access(
+    state: &StateDir,
+    name: &WorkloadName,
+    wanted: AccessChange,
+    limit: Duration,
+) -> Result<(), ControlError> {
+    match ask(state, name, Request::ChangeAccess(wanted), limit).await? {
+        Answer::AccessChanged {} => Ok(()),
+        other => Err(unexpected(other)),
+    }
+}
+
 fn unexpected(answer: Answer) -> ControlError {
     match answer {
-        Answer::Refused { kind, message } => ControlError::Refused { kind, message },
-        Answer::Stopped { .. } | Answer::Report(_) => {
+        Answer::Refused { kind, message, hints } => ControlError::Refused { kind, message, hints },
+        Answer::Stopped { .. } | Answer::Report(_) | Answer::AccessChanged {} => {
             let message = "its supervisor answered something else".to_owned();
-            ControlError::Refused { kind: untold(), message }
+            ControlError::Refused { kind: untold(), message, hints: Vec::new() }
         }
     }
 }
@@ -323,6 +372,11 @@ pub(super) fn refuse_cancel(asked: Asked) {
     let _ = asked.answer.send(Answer::refused(refused));
 }
 
+/// Answered where it is taken from the socket, see `answer`.
+pub(super) fn refuse_access(asked: Asked) {
+    let _ = asked.answer.send(Answer::refused(Error::new(ErrorKind::Failed, "it was asked out of turn")));
+}
+
 /// What is said to who wants a start given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cancel {
@@ -344,6 +398,7 @@ pub(super) async fn next_stop(
             Some(asked) => match asked.request {
                 Request::Cancel {} if cancel == Cancel::Refused => refuse_cancel(asked),
                 Request::Stop { .. } | Request::Cancel {} | Request::Leave {} => return Some(asked),
+                Request::ChangeAccess(_) => refuse_access(asked),
                 Request::Report {} => {
                     let report = SupervisorReport {
                         pid: std::process::id(),

@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint::{Point, reach};
 use crate::plugin::{CallError, RuntimeClient};
+use crate::proxy::Access;
 use crate::status::{Desired, Opaque, Phase, RunConfig, StatusRecord, Store, Transport};
 use crate::workload::{look, prove_ended, prove_gone, prove_owner, prove_taken_gone, specification};
 use std::{sync::Arc, time::Duration};
@@ -25,6 +26,8 @@ pub(super) struct Deployment {
     pub(super) client: Arc<RuntimeClient>,
     /// The port that an HTTP server is told to listen on.
     pub(super) target_port: u16,
+    /// Whom the proxy serves.
+    pub(super) access: Access,
     /// The proxy; made at the first start, kept over restarts.
     pub(super) front: Option<Front>,
     /// What is deployed now.

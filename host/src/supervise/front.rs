@@ -2,7 +2,7 @@
 use crate::descriptors::for_connections;
 use crate::error::chain;
 use crate::plugin::RawStream;
-use crate::proxy::{HttpProxy, Limits, ProxyOptions, StdioProxy, serve};
+use crate::proxy::{Access, HttpProxy, Limits, ProxyOptions, StdioProxy, serve};
 use crate::status::RunConfig;
 use std::{io, net::SocketAddr, os::fd::OwnedFd, time::Duration};
 use tokio::{
@@ -21,16 +21,16 @@ pub(super) enum Front {
 }
 
 impl Front {
-    pub(super) fn stdio(run: &RunConfig) -> Self {
-        Self::Stdio(StdioProxy::new(options(run)))
+    pub(super) fn stdio(run: &RunConfig, access: &Access) -> Self {
+        Self::Stdio(StdioProxy::new(options(run, access)))
     }
 
-    pub(super) fn http(run: &RunConfig, server: SocketAddr) -> Self {
-        Self::Http(HttpProxy::new(options(run), server))
+    pub(super) fn http(run: &RunConfig, access: &Access, server: SocketAddr) -> Self {
+        Self::Http(HttpProxy::new(options(run, access), server))
     }
 
     /// Serves clients until it is cancelled.
-    pub(super) async fn serve(self, listener: TcpListener, end: CancellationToken) {
+    pub(super) async fn serve(self, listener: TcpListener, access: Access, end: CancellationToken) {
         // A connection to a server with a port takes another one to the server.
         let (router, descriptors) = match &self {
             Self::Stdio(proxy) => (proxy.router(), 1),
@@ -41,7 +41,7 @@ impl Front {
         if connections < limits.connections {
             tracing::info!(connections, "few descriptors may be open, and so few connections");
         }
-        if let Err(error) = serve(listener, router, &Limits { connections, ..limits }, end).await {
+        if let Err(error) = serve(listener, router, &Limits { connections, ..limits }, &access, end).await {
             tracing::error!(%error, "the proxy ended");
         }
     }
@@ -78,11 +78,12 @@ impl Front {
     }
 }
 
-fn options(run: &RunConfig) -> ProxyOptions {
+fn options(run: &RunConfig, access: &Access) -> ProxyOptions {
     ProxyOptions {
         workload: run.name.to_string(),
+        access: access.clone(),
         allowed_hosts: Vec::new(),
-        allowed_origins: Vec::new(),
+        allowed_origins: run.allowed_origins.clone(),
         limits: Limits::default(),
         client_capabilities: None,
     }

@@ -11,6 +11,7 @@
 //! - A handle is recorded, durably, before the workload's code runs (R12).
 pub mod control;
 
+mod access;
 mod deploy;
 mod detached;
 mod front;
@@ -25,6 +26,7 @@ mod spawn;
 mod watch;
 mod wire;
 
+pub(crate) use access::{change as change_access, check_exposure};
 pub use detached::{SUPERVISOR_ARGUMENT, run};
 pub(crate) use front::{reading, sides};
 pub use log::log_path;

@@ -27,7 +27,7 @@ impl Deployment {
         let (stdout, stdin) = sides(stream)
             .map_err(|error| Error::caused(ErrorKind::Runtime, "the workload cannot be attached", &error))?;
         self.client.start(handle).await?;
-        let front = self.front.get_or_insert_with(|| Front::stdio(&self.run)).clone();
+        let front = self.front.get_or_insert_with(|| Front::stdio(&self.run, &self.access)).clone();
         let Front::Stdio(proxy) = front else {
             return Err(Error::new(ErrorKind::Failed, "the transport changed under the supervisor"));
         };
@@ -92,7 +92,7 @@ impl Deployment {
         match &self.front {
             // The one that is served already.
             Some(Front::Http(proxy)) => proxy.move_to(address),
-            _ => self.front = Some(Front::http(&self.run, address)),
+            _ => self.front = Some(Front::http(&self.run, &self.access, address)),
         }
         Ok(())
     }

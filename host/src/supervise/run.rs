@@ -1,4 +1,5 @@
 //! A supervisor's life: the start, the watch, the end.
+use super::access::{self, AccessKeeper};
 use super::control::{Answer, Asked, Cancel, Server, next_stop};
 use super::deploy::{Deployment, Occasion};
 use super::happening::Ending;
@@ -10,10 +11,9 @@ use crate::descriptors;
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint::{Point, reach};
 use crate::plugin::{EventListener, Plugins};
+use crate::proxy::Access;
 use crate::reconcile::Backoff;
-use crate::status::{
-    BootId, Event, LifeLock, OperationLock, ProcessIdentity, StateDir, Store, Transport, WorkloadName,
-};
+use crate::status::{BootId, Event, LifeLock, OperationLock, ProcessIdentity, StateDir, Store, Transport};
 use crate::workload::connect_owner;
 use std::{future::Future, io, pin::Pin, time::Duration};
 use tokio::{
@@ -89,9 +89,15 @@ pub(super) async fn supervise(
         port => format!("starting '{}', which is to listen on port {port}", task.name),
     };
     reporter.progress(&doing, None);
+    let keeper = AccessKeeper {
+        store: deployment.store.clone(),
+        name: task.name.clone(),
+        uid: task.uid.clone(),
+        access: deployment.access.clone(),
+    };
     let foreground = attendance.foreground;
     let (abandoned, left) = attendance.split();
-    let mut control = match Control::open(&state, &task.name, left) {
+    let mut control = match Control::open(&state, keeper, left) {
         Ok(control) => control,
         Err(error) => {
             return Err(give_up(task, Some(deployment), reporter, Unstarted::Failed(error)).await);
@@ -112,7 +118,8 @@ pub(super) async fn supervise(
     };
     let end = CancellationToken::new();
     let front = deployment.front.clone();
-    let serving = front.clone().map(|front| tokio::spawn(front.serve(listener, end.clone())));
+    let access = deployment.access.clone();
+    let serving = front.clone().map(|front| tokio::spawn(front.serve(listener, access, end.clone())));
     let watch = Watch {
         ending: Ending::of(&deployment),
         deployment,
@@ -157,14 +164,14 @@ struct Connections {
 }
 
 impl Control {
-    fn open(state: &StateDir, name: &WorkloadName, left: Abandoned) -> Result<Self> {
+    fn open(state: &StateDir, keeper: AccessKeeper, left: Abandoned) -> Result<Self> {
         let failed = |what: &str, error: &io::Error| Error::caused(ErrorKind::Failed, what, error);
-        let server =
-            Server::bind(state, name).map_err(|error| failed("the control socket cannot be made", &error))?;
+        let server = Server::bind(state, &keeper.name)
+            .map_err(|error| failed("the control socket cannot be made", &error))?;
         let signalled = signals(left).map_err(|error| failed("signals cannot be received", &error))?;
         let (sender, requests) = mpsc::channel(QUEUED_REQUESTS);
         let open = TaskTracker::new();
-        let accepting = tokio::spawn(server.serve(sender, open.clone()));
+        let accepting = tokio::spawn(server.serve(sender, keeper, open.clone()));
         Ok(Self { requests, signalled, connections: Connections { accepting, open } })
     }
 
@@ -219,6 +226,7 @@ async fn prepare(task: &Task, listener: EventListener) -> Result<Deployment> {
     if run.uid != task.uid {
         return Err(Error::new(ErrorKind::Conflict, format!("'{}' is another workload by now", task.name)));
     }
+    let access = Access::new(access::rule(&store, &run)?);
     let host_id = store.make_host_id()?.to_string();
     let mut options = config.connect_options(&host_id);
     options.launcher.extend(descriptors::launcher_argument());
@@ -239,6 +247,7 @@ async fn prepare(task: &Task, listener: EventListener) -> Result<Deployment> {
         host_id,
         client,
         target_port,
+        access,
         front: None,
         handle: None,
         uncertain: false,

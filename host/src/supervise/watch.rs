@@ -1,5 +1,5 @@
 //! The life of a workload that is ready: requests, its end, its restarts.
-use super::control::{Answer, Asked, Cancel, Request, next_stop, refuse_cancel};
+use super::control::{Answer, Asked, Cancel, Request, next_stop, refuse_access, refuse_cancel};
 use super::deploy::{Deployment, Occasion, may_restart};
 use super::happening::{Ending, Happening, LONGEST_ABSENCE, STDIN_GRACE, disowned, is_disowned, mute, muted};
 use super::wire::SupervisorReport;
@@ -98,6 +98,10 @@ impl Watch {
             }
             Request::Cancel {} => {
                 refuse_cancel(asked);
+                false
+            }
+            Request::ChangeAccess(_) => {
+                refuse_access(asked);
                 false
             }
             Request::Leave {} => {

@@ -45,6 +45,7 @@ pub struct Fields {
     pub(super) transport: Option<String>,
     pub(super) host: Option<String>,
     pub(super) port: Option<u16>,
+    pub(super) allowed_origins: Option<Vec<String>>,
     pub(super) target_port: Option<u16>,
     pub(super) proxy_mode: Option<String>,
     pub(super) group: Option<String>,

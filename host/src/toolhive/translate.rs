@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// Fields of a RunConfig that are translated, or say only what ToolHive's container is called.
-const TRANSLATED: [&str; 19] = [
+const TRANSLATED: [&str; 20] = [
     "schema_version",
     "image",
     "name",
@@ -27,10 +27,11 @@ const TRANSLATED: [&str; 19] = [
     "volumes",
     "permission_profile",
     "remote_url",
+    "allowed_origins",
 ];
 /// Fields of wharf's that ToolHive has not, or that mean something else there: what a file says in their place is no
 /// word of wharf's.
-const WHARFS_OWN: [&str; 15] = [
+const WHARFS_OWN: [&str; 16] = [
     "uid",
     "runtime_name",
     "runtime_instance",
@@ -46,6 +47,7 @@ const WHARFS_OWN: [&str; 15] = [
     "created_at",
     "imported",
     "target_host",
+    "proxy_auth",
 ];
 /// What a server with a port is told of it: wharf tells it the same, fitting the runtime.
 const TOLD: [&str; 3] = ["MCP_PORT", "FASTMCP_PORT", "MCP_HOST"];
@@ -104,6 +106,7 @@ pub fn translate(file: &File, name: WorkloadName, uid: Uid) -> Result<Translatio
     run.proxy_mode = ProxyMode::StreamableHttp;
     run.host = host(fields, &mut changed);
     run.port = fields.port.unwrap_or_default();
+    run.allowed_origins = fields.allowed_origins.clone().unwrap_or_default();
     run.cmd_args = fields.cmd_args.clone().unwrap_or_default();
     run.volumes = fields.volumes.clone().unwrap_or_default();
     run.secrets = secrets(fields, &mut changed);

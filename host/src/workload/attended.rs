@@ -49,7 +49,7 @@ impl Manager {
             Ended::Ready(port) => {
                 // The operation is over; this descriptor would hold its lock.
                 drop(inherited);
-                attendant.ready(&Started::ready(&run, port));
+                attendant.ready(&self.ready(&run, port));
             }
             outcome => return Err(self.not_started(&run, inherited, Mode::Create, outcome).await),
         }

@@ -84,9 +84,15 @@ impl Manager {
         Ok(())
     }
 
-    /// The first status record; where it cannot be written there is no workload.
+    /// What its clients must know, and the first status record; where they cannot be written there is no workload.
     pub(super) fn record_first(&self, run: &RunConfig, record: StatusRecord) -> Result<()> {
-        let written = self.store().update_status::<StoreError>(&run.name, &run.uid, |_| Ok(record));
+        let secret = match run.auth().has_secret() {
+            true => self.store().make_proxy_secret(&run.name, &run.uid).map(drop),
+            false => Ok(()),
+        };
+        reach(Point::ProxySecretMade);
+        let written = secret
+            .and_then(|()| self.store().update_status::<StoreError>(&run.name, &run.uid, |_| Ok(record)));
         let Err(error) = written else { return Ok(()) };
         let points = [Point::StatusRemoved, Point::RunConfigRemoved];
         let error = Error::from(error);
@@ -112,15 +118,14 @@ impl Manager {
         if request.transport == Transport::Stdio && request.target_port != 0 {
             return usage("--target-port goes with --transport streamable-http".to_owned());
         }
-        match request.host.parse::<IpAddr>() {
-            Ok(address) if address.is_loopback() => {}
-            Ok(_) => {
-                return usage(format!(
-                    "{} is not a loopback address; a proxy that others can reach needs a token, which this version has not",
-                    request.host
-                ));
-            }
-            Err(_) => return usage(format!("'{}' is no IP address", request.host)),
+        if request.host.parse::<IpAddr>().is_err() {
+            return usage(format!("'{}' is no IP address", request.host));
+        }
+        supervise::check_exposure(&request.host, request.auth)?;
+        if let Some(origin) = request.allowed_origins.iter().find(|origin| !is_origin(origin)) {
+            return usage(format!(
+                "'{origin}' is no origin of a page; write scheme://host or scheme://host:port"
+            ));
         }
         match request.env.keys().find(|key| key.is_empty() || key.contains(['=', '\0'])) {
             Some(key) => usage(format!("'{key}' is no name for a variable")),
@@ -287,6 +292,17 @@ fn nothing_runs(source: &Source, reasons: &[String]) -> Error {
     Error::new(ErrorKind::Owner, error).hint(hint)
 }
 
+/// Whether a browser could send this as `Origin`: a scheme and a host, perhaps with a port. Wildcards are none.
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, host)) = text.split_once("://") else { return false };
+    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
+    let host = host.strip_suffix('/').unwrap_or(host);
+    let is_host = !host.is_empty()
+        && host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | ':' | '[' | ']'));
+    is_scheme && is_host
+}
+
 fn candidate_names(request: &RunRequest) -> Result<Vec<WorkloadName>> {
     if let Some(name) = &request.name {
         return Ok(vec![WorkloadName::new(name.as_str())?]);
@@ -311,6 +327,8 @@ fn run_config(request: &RunRequest, name: WorkloadName, server: &str, source: &S
     run.transport = request.transport;
     run.host = request.host.clone();
     run.port = request.proxy_port;
+    run.proxy_auth = Some(request.auth);
+    run.allowed_origins = request.allowed_origins.clone();
     run.target_port = request.target_port;
     run.cmd_args = request.args.clone();
     run.env_vars = request.env.clone();

@@ -1,10 +1,13 @@
 //! `list`: every workload with its effective state, in one pass.
 use super::manager::Manager;
 use super::survey::{Survey, is_ownerless};
+use super::url::client_url;
 use super::view::WorkloadView;
 use crate::error::{Error, ErrorKind, Result};
 use crate::reconcile::{Claim, Effective, EffectiveState, Evidence, Witnesses, judge, locks_looked_at};
-use crate::status::{BootId, LifeProbe, LockKind, ReadError, RunConfig, StatusRecord, WorkloadName};
+use crate::status::{
+    BootId, LifeProbe, LockKind, ProxySecrets, ReadError, RunConfig, StatusRecord, WorkloadName,
+};
 use std::collections::{BTreeMap, HashMap};
 use wharf_sdk::Confinement;
 
@@ -30,7 +33,7 @@ pub struct ListOptions {
 }
 
 impl Manager {
-    /// The workloads, by name. Reads each file once, asks each owner once, writes nothing.
+    /// The workloads, by name, with the URLs of those that clients reach. Reads each file once, asks each owner once, writes nothing.
     ///
     /// The order is that of R04: the records are read before the owners are asked, and a row that is about to be
     /// shown worse than recorded is read once more; if it has changed by then it is judged again.
@@ -42,6 +45,7 @@ impl Manager {
             configs.iter().filter_map(|(_, config)| config.as_ref().ok()).filter(|config| wanted(config));
         let survey = self.survey(readable).await?;
         let judge = Judge::new(self, &survey)?;
+        let secrets = ProxySecrets::new(self.store().state().clone());
         let mut rows = Vec::new();
         if options.all && options.group.is_none() && options.labels.is_empty() {
             // Of the runtimes that were asked anyway.
@@ -61,7 +65,7 @@ impl Manager {
                     continue;
                 }
             };
-            rows.extend(judge.row(&config, status)?);
+            rows.extend(judge.row(&config, status)?.map(|row| with_url(row, &config, &secrets)));
         }
         if !options.is_filtered() {
             rows.extend(statuses.keys().filter_map(|name| self.row_without_config(name)));
@@ -214,6 +218,18 @@ impl<'a> Judge<'a> {
             boot: self.boot.clone(),
         })
     }
+}
+
+/// The secret is read of what clients reach, and of nothing else: most of a long list is stopped.
+fn with_url(mut row: WorkloadView, run: &RunConfig, secrets: &ProxySecrets) -> WorkloadView {
+    if row.is_reachable() {
+        match client_url(run, secrets) {
+            Ok(found) => (row.url, row.token) = (found.url, found.token),
+            // `wharf url` tells why.
+            Err(error) => tracing::debug!(name = %run.name, %error, "its URL cannot be told"),
+        }
+    }
+    row
 }
 
 fn unreadable_status(config: &RunConfig, error: &ReadError) -> WorkloadView {

@@ -27,6 +27,7 @@ mod status;
 mod stop;
 mod survey;
 mod takeover;
+mod url;
 mod view;
 mod watch;
 
@@ -46,5 +47,6 @@ pub use server::ServerError;
 pub use spec::{SecretReference, specification};
 pub use status::StatusReport;
 pub use stop::{StopResult, Stopped};
+pub use url::ClientUrl;
 pub use view::WorkloadView;
 pub use watch::WatchedList;

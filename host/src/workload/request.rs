@@ -1,5 +1,5 @@
 //! What a new workload is to be.
-use crate::status::{RestartPolicy, RunConfig, Transport};
+use crate::status::{ProxyAuth, RestartPolicy, RunConfig, Transport};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use wharf_sdk::PullPolicy;
@@ -21,6 +21,10 @@ pub struct RunRequest {
     pub host: String,
     /// The proxy's port; 0 for any.
     pub proxy_port: u16,
+    /// Whom the proxy serves.
+    pub auth: ProxyAuth,
+    /// Pages that may ask the proxy besides, as `scheme://host[:port]`.
+    pub allowed_origins: Vec<String>,
     /// The port on which the server listens (HTTP); 0 for any, told to it through its environment.
     pub target_port: u16,
     /// Where a command runs; where it is asked for if none is given.
@@ -64,6 +68,8 @@ impl RunRequest {
             transport: Transport::Stdio,
             host: "127.0.0.1".to_owned(),
             proxy_port: 0,
+            auth: ProxyAuth::Path,
+            allowed_origins: Vec::new(),
             target_port: 0,
             working_dir: None,
             env: BTreeMap::new(),
@@ -94,6 +100,9 @@ impl RunRequest {
             transport: config.transport,
             host: config.host.clone(),
             proxy_port: config.port,
+            // One that says nothing was made when there was no choice; this is a new workload.
+            auth: config.proxy_auth.unwrap_or(ProxyAuth::Path),
+            allowed_origins: config.allowed_origins.clone(),
             target_port: config.target_port,
             working_dir: (!config.working_dir.is_empty()).then(|| config.working_dir.clone()),
             env: config.env_vars.clone(),

@@ -3,7 +3,6 @@ use super::attended::Wait;
 use super::manager::Manager;
 use super::owner::{prove_ended, prove_gone};
 use super::request::Started;
-use super::view::url;
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint::{Point, reach};
 use crate::status::{
@@ -70,7 +69,7 @@ impl Manager {
         if supervised && phase == Some(Phase::Running) {
             // The record says so also while the supervisor is bringing the workload back.
             return match control::report(self.store().state(), name, REPORT_WAIT).await {
-                Ok(report) if !report.starting => Ok(Started { already_running: true, ..started(&run) }),
+                Ok(report) if !report.starting => Ok(Started { already_running: true, ..self.started(&run) }),
                 Ok(_) | Err(_) => {
                     let message =
                         format!("'{name}' does not run just now: its supervisor is bringing it back");
@@ -116,12 +115,12 @@ impl Manager {
         let until = if wait { Wait::Ready } else { Wait::No };
         let (mut supervisor, inherited) = self.spawn_supervisor(run, operation, mode, until).await?;
         if !wait {
-            return Ok(started(run));
+            return Ok(self.started(run));
         }
         match supervisor.outcome(progress).await {
             Ended::Ready(port) => {
                 reach(Point::ReadyHeard);
-                Ok(Started::ready(run, port))
+                Ok(self.ready(run, port))
             }
             outcome => Err(self.not_started(run, inherited, mode, outcome).await),
         }
@@ -224,20 +223,20 @@ impl Manager {
     }
 }
 
-impl Started {
+impl Manager {
     /// A workload that is ready on this port.
-    pub fn ready(run: &RunConfig, port: u16) -> Self {
-        Self { port, url: url(&run.host, port), ..started(run) }
+    pub fn ready(&self, run: &RunConfig, port: u16) -> Started {
+        self.started(&RunConfig { port, ..run.clone() })
     }
-}
 
-fn started(run: &RunConfig) -> Started {
-    Started {
-        name: run.name.to_string(),
-        uid: run.uid.to_string(),
-        runtime_name: run.runtime_name.clone(),
-        url: if run.port == 0 { String::new() } else { url(&run.host, run.port) },
-        port: run.port,
-        already_running: false,
+    fn started(&self, run: &RunConfig) -> Started {
+        Started {
+            name: run.name.to_string(),
+            uid: run.uid.to_string(),
+            runtime_name: run.runtime_name.clone(),
+            url: if run.port == 0 { String::new() } else { self.url_of(run) },
+            port: run.port,
+            already_running: false,
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! `status` and `export`: one workload in depth.
 use super::manager::Manager;
+use super::url::shown_url;
 use super::view::WorkloadView;
 use crate::error::Result;
 use crate::status::{RunConfig, StatusRecord, WorkloadName};
@@ -14,7 +15,7 @@ const REPORT_DEADLINE: Duration = Duration::from_secs(5);
 /// One workload in depth.
 #[derive(Clone, Debug, Serialize)]
 pub struct StatusReport {
-    /// As the list shows it.
+    /// As the list shows it, but for the secret part of its URL: this is what users post when they ask for help.
     pub workload: WorkloadView,
     /// The endpoint through which its owner is reached.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -37,7 +38,10 @@ impl Manager {
     /// One workload in depth. Writes nothing.
     pub async fn status(&self, name: &WorkloadName) -> Result<StatusReport> {
         let run = self.run_config(name)?;
-        let (workload, recorded, confinement) = self.view(&run).await?;
+        let (mut workload, recorded, confinement) = self.view(&run).await?;
+        if workload.is_reachable() {
+            workload.url = shown_url(&run);
+        }
         let confinement = match confinement {
             // Listings of engines do not say everything.
             None => self.inspected(&run, recorded.as_ref()).await,

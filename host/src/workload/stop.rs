@@ -190,12 +190,12 @@ impl Manager {
         reach(Point::ControlStopAfter);
         let exit = match answer {
             Ok(exit) => exit,
-            Err(ControlError::Refused { kind: ErrorKind::Deadline, message }) => {
+            Err(ControlError::Refused { kind: ErrorKind::Deadline, message, .. }) => {
                 let message = format!("whether '{name}' was stopped is not known: {message}");
                 return Err(Error::new(ErrorKind::Deadline, message)
                     .hint(format!("look, and ask again: wharf stop {name}")));
             }
-            Err(ControlError::Refused { kind, message }) => {
+            Err(ControlError::Refused { kind, message, .. }) => {
                 return Err(Error::new(kind, format!("'{name}' could not be stopped: {message}")));
             }
             Err(error @ ControlError::Silent { .. }) => {

@@ -1,7 +1,7 @@
 //! A workload as it is shown: the object of `list --format json`.
 use super::orphan::Orphan;
 use crate::reconcile::{Effective, EffectiveState};
-use crate::status::{Desired, ProxyMode, RunConfig, StatusRecord, Transport};
+use crate::status::{Desired, ProxyMode, ProxySecret, RunConfig, StatusRecord, Transport};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ pub struct WorkloadView {
     /// What it runs: SERVER.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub package: String,
-    /// Where clients reach it.
+    /// Where clients reach it; filled in by who may tell.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub url: String,
     /// The proxy's port.
@@ -61,6 +61,9 @@ pub struct WorkloadView {
     /// It is a resource without a RunConfig; its name is what `rm --orphan` takes.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub orphan: bool,
+    /// What clients send besides, for their configuration; not shown.
+    #[serde(skip)]
+    pub token: Option<ProxySecret>,
     /// Whether it should run; for filtering, not shown.
     #[serde(skip)]
     pub(crate) wanted: bool,
@@ -74,14 +77,13 @@ fn is_zero(port: &u16) -> bool {
 impl WorkloadView {
     pub(super) fn of(run: &RunConfig, record: Option<&StatusRecord>, effective: Effective) -> Self {
         let port = run.port;
-        let reachable = port != 0 && effective.state == EffectiveState::Running;
         Self {
             name: run.name.to_string(),
             uid: run.uid.to_string(),
             runtime_name: run.runtime_name.clone(),
             runtime_instance: run.runtime_instance.clone(),
             package: if run.server.is_empty() { run.image.clone() } else { run.server.clone() },
-            url: if reachable { url(&run.host, port) } else { String::new() },
+            url: String::new(),
             port,
             transport_type: Some(run.transport),
             proxy_mode: Some(run.proxy_mode),
@@ -94,8 +96,14 @@ impl WorkloadView {
             created_at: run.created_at,
             started_at: record.and_then(|record| record.started_at),
             orphan: false,
+            token: None,
             wanted: record.is_none_or(|record| record.desired == Desired::Running),
         }
+    }
+
+    /// Whether clients reach it.
+    pub(super) fn is_reachable(&self) -> bool {
+        self.port != 0 && self.status == EffectiveState::Running
     }
 
     /// A workload whose RunConfig cannot be read.
@@ -119,6 +127,7 @@ impl WorkloadView {
             created_at: None,
             started_at: None,
             orphan: false,
+            token: None,
             wanted: true,
         }
     }
@@ -134,14 +143,4 @@ impl WorkloadView {
             ..Self::unreadable(&orphan.id(), orphan.explanation())
         }
     }
-}
-
-/// Where clients reach a proxy.
-pub(crate) fn url(host: &str, port: u16) -> String {
-    let host = match host {
-        "0.0.0.0" | "::" | "" => "127.0.0.1".to_owned(),
-        v6 if v6.contains(':') && !v6.starts_with('[') => format!("[{v6}]"),
-        other => other.to_owned(),
-    };
-    format!("http://{host}:{port}/mcp")
 }

@@ -117,7 +117,8 @@ fn a_server_that_makes_no_sense_is_refused() {
     assert_snapshot!(world.wharf(&["run", "--host", "0.0.0.0", "./x"]), @r#"
     exit code 2
     -- stderr --
-    error: 0.0.0.0 is not a loopback address; a proxy that others can reach needs a token, which this version has not
+    error: 0.0.0.0 is not a loopback address: a proxy that others can reach needs a token
+    hint: ask for one with --auth bearer, and put a reverse proxy with TLS in front
     "#);
 }
 

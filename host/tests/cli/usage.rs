@@ -15,6 +15,7 @@ fn the_short_help_lists_the_commands() {
       run         Create a workload and start it; prints the URL for its clients when it is ready
       list        List the workloads that run or should run [alias: ls]
       status      Show one workload in depth: what is recorded, what its runtime and its supervisor say
+      url         Print the URL for a workload's clients, with its secret part
       start       Start workloads that do not run
       stop        Stop workloads
       restart     Stop workloads and start them again, each as one operation
@@ -51,6 +52,7 @@ fn the_help_has_examples_and_exit_codes() {
       run         Create a workload and start it; prints the URL for its clients when it is ready
       list        List the workloads that run or should run [alias: ls]
       status      Show one workload in depth: what is recorded, what its runtime and its supervisor say
+      url         Print the URL for a workload's clients, with its secret part
       start       Start workloads that do not run
       stop        Stop workloads
       restart     Stop workloads and start them again, each as one operation
@@ -159,7 +161,13 @@ fn the_help_of_run_has_examples() {
               The port that an HTTP server listens on; one that is free, told to it as PORT and
               MCP_PORT, where none is given
           --host <ADDRESS>
-              The address that the proxy listens on; a loopback address [default: 127.0.0.1]
+              The address that the proxy listens on; others than loopback need --auth bearer [default:
+              127.0.0.1]
+          --auth <path|bearer|none>
+              Whom the proxy serves: who knows the URL, who sends a token, or everybody on this machine
+              [default: path]
+          --allow-origin <ORIGIN>
+              A page that may ask the proxy, as scheme://host[:port]; can be given several times
       -e, --env <KEY[=VALUE]>
               A variable for the server; KEY alone takes its value from here
           --env-file <FILE>

@@ -76,6 +76,7 @@ fn attempt(what: &str, with: &str) -> io::Result<()> {
         "datagram-pair" => UnixDatagram::pair().map(drop),
         "limit" => limit(with.parse().map_err(io::Error::other)?),
         "namespace" => Ok(unshare(CloneFlags::CLONE_NEWUSER)?),
+        "find" => find(with),
         "run" => said_by(with),
         "fork" => fork(with.parse().map_err(io::Error::other)?),
         "fill" => fill(with.parse().map_err(io::Error::other)?),
@@ -150,6 +151,55 @@ fn said_by(program: &str) -> io::Result<()> {
     } else {
         Err(io::Error::other("it ran as this user"))
     }
+}
+
+/// Succeeds if a text stands in anything that it can read below some folders: `TEXT:FOLDER[:FOLDER]...`, the text from
+/// behind, so that it is not in its own arguments.
+fn find(what: &str) -> io::Result<()> {
+    let mut parts = what.split(':');
+    let text: Vec<u8> = parts.next().unwrap_or_default().bytes().rev().collect();
+    let mut folders: Vec<std::path::PathBuf> = parts.map(Into::into).collect();
+    let mut read = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok) {
+            let path = entry.path();
+            let is_in_name = path.as_os_str().as_encoded_bytes().windows(text.len()).any(|part| part == text);
+            match entry.file_type() {
+                Ok(kind) if is_in_name || (kind.is_file() && has(&path, &text)) => return found(&path),
+                Ok(kind) if kind.is_dir() => folders.push(path),
+                Ok(kind) => read += u32::from(kind.is_file()),
+                Err(_) => {}
+            }
+        }
+    }
+    Err(io::Error::other(format!("it is in none of {read} files")))
+}
+
+fn found(path: &std::path::Path) -> io::Result<()> {
+    tell(&format!("it is in {}", path.display()));
+    Ok(())
+}
+
+/// What is never done with reading (messages of the kernel, its memory) is left out.
+fn has(path: &std::path::Path, text: &[u8]) -> bool {
+    const MOST: u64 = 1024 * 1024;
+    let is_endless = |name: &std::ffi::OsStr| {
+        ["kmsg", "kcore", "kpagecount", "kpageflags", "kpagecgroup", "pagemap", "mem", "trace_pipe"]
+            .iter()
+            .any(|endless| name == *endless)
+    };
+    if path.starts_with("/proc") && path.file_name().is_some_and(is_endless) {
+        return false;
+    }
+    let mut bytes = Vec::new();
+    let opened = rustix::fs::open(
+        path,
+        rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC,
+        rustix::fs::Mode::empty(),
+    );
+    let Ok(file) = opened.map(fs::File::from) else { return false };
+    let _ = file.take(MOST).read_to_end(&mut bytes);
+    bytes.windows(text.len()).any(|part| part == text)
 }
 
 /// Succeeds if it can have so many children at once.

@@ -61,3 +61,23 @@ fn r10_a_listing_asks_about_locks_only_where_they_matter() {
     host.ok(&["stop", "demo"]);
     assert_eq!(running - locks(), 1, "its life lock");
 }
+
+#[test]
+fn r10_a_listing_reads_the_secrets_of_what_clients_reach_and_no_others() {
+    if !has_tool("strace", "strace") {
+        return;
+    }
+    let host = Host::new();
+    let opened = || {
+        let all = calls(&host, &["openat("]);
+        all.iter().filter(|line| line.contains("proxy-secrets")).count()
+    };
+    host.run(&["--name", "one", &demo_server()]);
+    host.run(&["--name", "two", &demo_server()]);
+    host.run(&["--name", "open", "--auth", "none", &demo_server()]);
+    assert_eq!(opened(), 2, "a file for each URL with a secret");
+    host.ok(&["stop", "one"]);
+    assert_eq!(opened(), 1);
+    host.ok(&["stop", "two"]);
+    assert_eq!(opened(), 0);
+}

@@ -1,6 +1,7 @@
 //! One test binary for the whole package; a module for each subject.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod access;
 mod adopting;
 mod arrows;
 mod bad_input;

@@ -6,7 +6,7 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
-use wharf_tests::client::{Client, http};
+use wharf_tests::client::{Client, http, split};
 use wharf_tests::host::{Host, demo_server, eventually, kill, runs};
 
 #[test]
@@ -85,23 +85,23 @@ fn a_server_with_a_port_runs_behind_the_same_checks() {
     let url = host.run(&["--name", "demo", "--transport", "streamable-http", &demo_server()]);
     let mut client = Client::open(&url).unwrap();
     assert_eq!(client.call_tool("add", json!({ "a": 2, "b": 3 })).unwrap(), "5");
-    let address = url.strip_prefix("http://").unwrap().strip_suffix("/mcp").unwrap();
+    let (address, path) = split(&url);
     let headers = [("Content-Type", "application/json"), ("Origin", "http://evil.example")]
         .map(|(name, value)| (name.to_owned(), value.to_owned()));
-    assert_eq!(http(address, "POST", "/mcp", &headers, "{}").unwrap().status, 403);
+    assert_eq!(http(address, "POST", path, &headers, "{}").unwrap().status, 403);
 }
 
 #[test]
 fn foreign_hosts_and_origins_are_refused() {
     let host = Host::new();
     let url = host.run(&["--name", "demo", &demo_server()]);
-    let address = url.strip_prefix("http://").unwrap().strip_suffix("/mcp").unwrap();
+    let (address, path) = split(&url);
     let body = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
     let post = |extra: (&str, &str)| {
         let headers =
             [("Content-Type", "application/json"), ("Accept", "application/json, text/event-stream"), extra]
                 .map(|(name, value)| (name.to_owned(), value.to_owned()));
-        http(address, "POST", "/mcp", &headers, body).unwrap().status
+        http(address, "POST", path, &headers, body).unwrap().status
     };
     assert_eq!(post(("Host", "evil.example")), 403);
     assert_eq!(post(("Origin", "http://evil.example")), 403);
@@ -139,12 +139,13 @@ fn r05_reading_makes_changes_and_removes_no_file() {
         std::mem::replace(&mut before, now.clone()) == now
     });
     assert!(before.len() > 6, "{before:#?}");
-    let reading: [&[&str]; 6] = [
+    let reading: [&[&str]; 7] = [
         &["list", "--all"],
         &["list", "--format", "json"],
         &["status", "demo"],
         &["logs", "demo"],
         &["export", "demo"],
+        &["url", "demo"],
         &["doctor"],
     ];
     for command in reading {

@@ -4,30 +4,30 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode};
+use axum::http::Method;
 use axum::response::Response;
 
 use super::{get, post, respond};
-use crate::proxy::gate;
+use crate::proxy::gate::{self, Admission};
 use crate::proxy::session::Principal;
 use crate::proxy::stdio::Shared;
 
-/// The one path that is served.
+/// The one path that is served, or its end where a secret is part of it.
 pub(crate) const PATH: &str = "/mcp";
 
-/// The router of a stdio proxy. One fallback takes every path, because who asks is checked before what for.
+/// The router of a stdio proxy. One fallback takes every path, because who asks is checked before what for, and
+/// which path there is depends on a secret.
 pub(crate) fn router(proxy: Arc<Shared>) -> Router {
     Router::new().fallback(enter).with_state(proxy)
 }
 
 async fn enter(State(proxy): State<Arc<Shared>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let origin = match proxy.gate.admit(&parts) {
-        Ok(origin) => origin,
-        Err(refusal) => return respond::forbidden(refusal),
+    let Admission { origin, refusal } = proxy.gate.admit(&parts);
+    let mut response = match refusal {
+        Some(refusal) => respond::refused(refusal),
+        None => dispatch(&proxy, parts, body, origin.is_some()).await,
     };
-    let is_browser = origin.is_some();
-    let mut response = dispatch(&proxy, parts, body, is_browser).await;
     if let Some(origin) = origin {
         respond::allow_origin(response.headers_mut(), origin);
     }
@@ -40,9 +40,6 @@ async fn dispatch(
     body: Body,
     is_browser: bool,
 ) -> Response {
-    if parts.uri.path() != PATH {
-        return respond::empty(StatusCode::NOT_FOUND);
-    }
     match parts.method {
         Method::POST => post::post(proxy, &parts, body).await,
         Method::GET | Method::DELETE => match gate::era_headers(&parts.headers) {

@@ -3,7 +3,7 @@ use axum::body::Body;
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER,
-    VARY,
+    VARY, WWW_AUTHENTICATE,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
@@ -54,13 +54,28 @@ pub(crate) fn unavailable(id: Option<&Id>, busy: Busy, limits: &Limits) -> Respo
     response
 }
 
-/// 403, without an id: the body was not read.
-pub(crate) fn forbidden(refusal: Refusal) -> Response {
-    let what = match refusal {
-        Refusal::Host => "Host not allowed",
-        Refusal::Origin => "Origin not allowed",
-    };
-    rpc_error(StatusCode::FORBIDDEN, None, code::INVALID_REQUEST, what)
+/// What a request is told that the gate refuses, without an id: the body was not read.
+pub(crate) fn refused(refusal: Refusal) -> Response {
+    let error = |status, what| rpc_error(status, None, code::INVALID_REQUEST, what);
+    match refusal {
+        Refusal::Path => empty(StatusCode::NOT_FOUND),
+        Refusal::Host => error(StatusCode::FORBIDDEN, "Host not allowed"),
+        Refusal::Origin => error(StatusCode::FORBIDDEN, "Origin not allowed"),
+        // RFC 6750 section 3.1: who sent none is told no error code.
+        Refusal::NoToken => {
+            let response = error(StatusCode::UNAUTHORIZED, "a bearer token is needed");
+            challenge(response, "Bearer realm=\"wharf\"")
+        }
+        Refusal::WrongToken => {
+            let response = error(StatusCode::UNAUTHORIZED, "the bearer token is not accepted");
+            challenge(response, "Bearer realm=\"wharf\", error=\"invalid_token\"")
+        }
+    }
+}
+
+fn challenge(mut response: Response, how: &'static str) -> Response {
+    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(how));
+    response
 }
 
 /// 405 with `Allow`.

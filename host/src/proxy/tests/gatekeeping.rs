@@ -29,7 +29,7 @@ async fn allowed_pages_get_cors_headers_and_never_a_star() {
     let options =
         ProxyOptions { allowed_origins: vec!["https://app.example".into()], ..super::rig::options() };
     let (rig, _script) = Rig::with(options).await;
-    for origin in ["http://localhost:5173", "https://app.example"] {
+    for origin in ["https://app.example"] {
         let preflight = [("origin", origin), ("access-control-request-method", "POST")];
         let reply = rig.whole(Method::OPTIONS, &preflight, "").await;
         assert_eq!(reply.status, StatusCode::NO_CONTENT);
@@ -43,8 +43,11 @@ async fn allowed_pages_get_cors_headers_and_never_a_star() {
         assert_eq!(reply.header("access-control-expose-headers"), Some("Mcp-Session-Id"));
         assert_eq!(reply.header("vary"), Some("Origin"));
     }
-    let preflight = [("origin", "https://other.example"), ("access-control-request-method", "POST")];
-    assert_eq!(rig.whole(Method::OPTIONS, &preflight, "").await.status, StatusCode::FORBIDDEN);
+    // With a secret in the URL pages of loopback may ask, see `access.rs`: here any workload could serve one.
+    for other in ["https://other.example", "http://localhost:5173"] {
+        let preflight = [("origin", other), ("access-control-request-method", "POST")];
+        assert_eq!(rig.whole(Method::OPTIONS, &preflight, "").await.status, StatusCode::FORBIDDEN);
+    }
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::rig::{DEADLINE, POST, Reply, client, initialize, options, request, stream, whole};
-use crate::proxy::{HttpProxy, PingError};
+use crate::proxy::{HttpProxy, PingError, ProxyOptions};
 
 type Seen = Arc<Mutex<Vec<(Method, HeaderMap, Bytes)>>>;
 
@@ -57,7 +57,8 @@ fn plain(_: &Value) -> Response {
 }
 
 async fn front(upstream: SocketAddr) -> (HttpProxy, SocketAddr) {
-    let proxy = HttpProxy::new(options(), upstream);
+    let options = ProxyOptions { allowed_origins: vec!["http://localhost:1".into()], ..options() };
+    let proxy = HttpProxy::new(options, upstream);
     let address = listen(proxy.router()).await;
     (proxy, address)
 }

@@ -1,4 +1,5 @@
 //! Tests that drive the real router over real sockets, with a scripted server behind two pipes.
+mod access;
 mod gatekeeping;
 mod http;
 mod lifecycle;

@@ -184,14 +184,14 @@ pub(super) fn limited(limits: Limits) -> ProxyOptions {
 impl Rig {
     /// A proxy that is served, without a server.
     pub(super) async fn unconnected(options: ProxyOptions) -> Self {
-        let limits = options.limits.clone();
+        let (limits, access) = (options.limits.clone(), options.access.clone());
         let proxy = StdioProxy::new(options);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let router = proxy.router();
         let token = stop.clone();
-        tokio::spawn(async move { serve(listener, router, &limits, token).await });
+        tokio::spawn(async move { serve(listener, router, &limits, &access, token).await });
         Self { proxy, address, client: client(), _stop: stop.drop_guard() }
     }
 

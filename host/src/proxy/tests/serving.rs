@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::proxy::{Limits, serve};
+use crate::proxy::{Access, Limits, serve};
 
 struct Served {
     address: std::net::SocketAddr,
@@ -32,7 +32,7 @@ async fn served(limits: Limits) -> Served {
     let router = Router::new().route("/", get(|| async { "hello" })).route("/slow", get(waits));
     let stop = CancellationToken::new();
     let token = stop.clone();
-    let task = tokio::spawn(async move { serve(listener, router, &limits, token).await });
+    let task = tokio::spawn(async move { serve(listener, router, &limits, &Access::default(), token).await });
     Served { address, stop, task, release, entered }
 }
 

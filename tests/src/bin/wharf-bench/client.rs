@@ -59,10 +59,10 @@ impl Sample {
 
 impl Load {
     /// Runs it against a server.
-    pub(crate) fn run(&self, address: &str) -> io::Result<Sample> {
+    pub(crate) fn run(&self, target: &str) -> io::Result<Sample> {
         let mut connections = Vec::new();
         for _ in 0..self.clients {
-            let mut connection = Connection::open(address)?;
+            let mut connection = Connection::open(target)?;
             connection.prepare(self.payload);
             // What only a first call costs is not measured.
             connection.call()?;
@@ -109,11 +109,13 @@ struct Connection {
 }
 
 impl Connection {
-    fn open(address: &str) -> io::Result<Self> {
+    /// To what follows `http://` in a URL.
+    fn open(target: &str) -> io::Result<Self> {
+        let (address, path) = target.split_once('/').unwrap_or((target, ""));
         let socket = TcpStream::connect(address)?;
         socket.set_nodelay(true)?;
         let head = format!(
-            "POST /mcp HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\n"
+            "POST /{path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\n"
         );
         let mut connection = Self {
             socket,

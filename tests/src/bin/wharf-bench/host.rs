@@ -12,8 +12,8 @@ pub(crate) const NAME: &str = "bench";
 
 /// The workload, ready.
 pub(crate) struct Running {
-    /// Where the proxy listens.
-    pub(crate) address: String,
+    /// Its URL, without `http://`.
+    pub(crate) target: String,
     pub(crate) supervisor: u32,
     pub(crate) launcher: u32,
     pub(crate) server: u32,
@@ -35,11 +35,11 @@ impl Running {
         let run = ["--quiet", "--name", name];
         let url = host.run(&[&run, options, &[&server, "--", ECHO, &token]].concat());
         let took = began.elapsed();
-        let address = url.strip_prefix("http://").and_then(|rest| rest.strip_suffix("/mcp"));
-        let address = address.ok_or_else(|| format!("wharf run printed {url:?}"))?.to_owned();
+        let target = url.strip_prefix("http://").filter(|rest| rest.ends_with("/mcp"));
+        let target = target.ok_or_else(|| format!("wharf run printed {url:?}"))?.to_owned();
         let supervisor = host.record(name)["process_id"].as_u64().ok_or("the record names no supervisor")?;
         let (launcher, server) = launched(&token)?;
-        Ok(Self { address, supervisor: u32::try_from(supervisor)?, launcher, server, took })
+        Ok(Self { target, supervisor: u32::try_from(supervisor)?, launcher, server, took })
     }
 
     /// Removes it.

@@ -96,7 +96,7 @@ pub(crate) fn measure() -> Result<Value> {
     }
     let host = Host::new();
     let running = Running::start(&host, &[])?;
-    let ours = ("wharf", format!("http://{}/mcp", running.address));
+    let ours = ("wharf", format!("http://{}", running.target));
     let theirs = peers.iter().map(|peer| (peer.name, peer.url.clone()));
     let targets: Vec<(&'static str, String)> = std::iter::once(ours).chain(theirs).collect();
     let mut rows = Vec::new();

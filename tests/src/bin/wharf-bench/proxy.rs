@@ -72,8 +72,8 @@ fn requests(running: &Running, bare: &Child) -> Result<Vec<Requests>> {
     for _ in 0..ROUNDS {
         for ((clients, payload), [wharf, axum, stdio]) in LOADS.into_iter().zip(&mut rounds) {
             let load = Load { clients, payload, lasts: LASTS };
-            wharf.push(measured(&load, &running.address, &[running.supervisor, running.server])?);
-            axum.push(measured(&load, &bare.address, &[bare.pid()])?);
+            wharf.push(measured(&load, &running.target, &[running.supervisor, running.server])?);
+            axum.push(measured(&load, &format!("{}/mcp", bare.address), &[bare.pid()])?);
             if clients == 1 {
                 stdio.push(stdio_alone(payload, LASTS)?);
             }
@@ -91,10 +91,10 @@ fn requests(running: &Running, bare: &Child) -> Result<Vec<Requests>> {
 }
 
 /// A load, and the processor time that these processes spent on each of its requests.
-fn measured(load: &Load, address: &str, pids: &[u32]) -> Result<Sample> {
+fn measured(load: &Load, target: &str, pids: &[u32]) -> Result<Sample> {
     let spent = || pids.iter().map(|pid| cpu_time(*pid)).sum::<std::io::Result<Duration>>();
     let before = spent()?;
-    let mut sample = load.run(address)?;
+    let mut sample = load.run(target)?;
     sample.cpu_us = (spent()? - before).as_secs_f64() * 1e6 / sample.requests as f64;
     Ok(sample)
 }

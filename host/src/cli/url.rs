@@ -1,0 +1,105 @@
+//! `url`.
+use super::console::{Console, Format};
+use super::failure::{DONE, Outcome};
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+use wharf::error::{Error, ErrorKind, Result};
+use wharf::status::{ProxyAuth, ProxySecret, WorkloadName};
+use wharf::supervise::control::AccessChange;
+use wharf::workload::Manager;
+
+const EXAMPLES: &str = "Examples:
+  wharf url time
+  wharf url time --rotate                  another URL; the old one is refused from now on
+  wharf url time --auth bearer             a token instead of a secret path
+  curl -H \"Authorization: Bearer $(wharf url time --token)\" ...";
+
+/// Print the URL for a workload's clients, with its secret part
+///
+/// Whoever knows the URL can use the workload: its path holds 128 random bits, kept in a file that only you can read,
+/// the same over restarts. With `--auth bearer` a token in the header Authorization takes their place, with `--auth
+/// none` everybody on this machine is served at /mcp. A change holds at once: requests that show the old secret are
+/// refused, and open connections are cut off.
+///
+/// JSON: an object of name, url, auth (none, path, bearer), and with --token token.
+#[derive(Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct Url {
+    /// The workload's name
+    name: WorkloadName,
+    /// Replace the secret by a new one
+    #[arg(long)]
+    rotate: bool,
+    /// Whom its proxy serves from now on, with a new secret
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "path|bearer|none")]
+    auth: Option<AuthOption>,
+    /// Print the token for the header Authorization instead; of one with --auth bearer
+    #[arg(long)]
+    token: bool,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: Format,
+}
+
+/// `--auth`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum AuthOption {
+    Path,
+    Bearer,
+    None,
+}
+
+impl From<AuthOption> for ProxyAuth {
+    fn from(option: AuthOption) -> Self {
+        match option {
+            AuthOption::Path => Self::Path,
+            AuthOption::Bearer => Self::Bearer,
+            AuthOption::None => Self::None,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    name: &'a str,
+    url: &'a str,
+    auth: ProxyAuth,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<&'a str>,
+}
+
+impl Url {
+    pub(super) async fn execute(&self, manager: &Manager, console: &Console) -> Outcome {
+        let wanted = AccessChange { auth: self.auth.map(ProxyAuth::from), rotate: self.rotate };
+        if self.token {
+            self.refuse_without_token(manager)?;
+        }
+        if wanted != AccessChange::default() {
+            manager.change_access(&self.name, wanted).await?;
+        }
+        let url = manager.url(&self.name)?;
+        let token = url.token.as_ref().filter(|_| self.token).map(ProxySecret::expose);
+        match (self.format, token) {
+            (Format::Json, token) => {
+                console.json(&Shown { name: &url.name, url: &url.url, auth: url.auth, token })?;
+            }
+            (Format::Text, Some(token)) => console.line(token)?,
+            (Format::Text, None) => console.line(&url.url)?,
+        }
+        Ok(DONE)
+    }
+
+    /// Before anything is changed.
+    fn refuse_without_token(&self, manager: &Manager) -> Result<()> {
+        let auth = match self.auth {
+            Some(auth) => auth.into(),
+            None => manager.auth(&self.name)?,
+        };
+        if auth == ProxyAuth::Bearer {
+            return Ok(());
+        }
+        let message = format!("'{}' has no token: its proxy has --auth {}", self.name, auth.as_str());
+        Err(Error::new(ErrorKind::Usage, message)
+            .hint(format!("to have one: wharf url {} --auth bearer --token", self.name)))
+    }
+}

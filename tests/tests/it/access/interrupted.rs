@@ -1,0 +1,66 @@
+//! A command that dies in between leaves nobody served who should not be, and no secret without a workload.
+use super::{begun, part_of, write};
+use std::fs;
+use wharf_tests::client::Client;
+use wharf_tests::host::{Host, Said, demo_server};
+
+fn killed_at(host: &Host, point: &str, args: &[&str]) -> Said {
+    let output = host.command(args).env("WHARF_FAILPOINT", format!("{point}=kill")).output().unwrap();
+    assert_eq!(output.status.code(), None, "{output:?}");
+    Said::of(&output)
+}
+
+#[test]
+fn a_creation_that_died_before_it_had_a_secret_gets_one_from_who_starts_it() {
+    let host = Host::new();
+    for point in ["command/run-config.created", "command/proxy-secret.made"] {
+        killed_at(&host, point, &["run", "--name", "demo", &demo_server()]);
+        let has_secret = host.path("state/proxy-secrets/demo.json").exists();
+        assert_eq!(has_secret, point.ends_with("made"));
+        let url = begun(&host, "start", "demo");
+        part_of(&url);
+        assert!(Client::open(&url).is_ok());
+        host.ok(&["rm", "demo"]);
+        assert_eq!(host.leftovers(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_removal_that_died_leaves_no_secret_without_its_record() {
+    let host = Host::new();
+    host.run(&["--name", "demo", &demo_server()]);
+    killed_at(&host, "command/status.removed", &["rm", "demo"]);
+    assert!(host.path("state/proxy-secrets/demo.json").exists());
+    killed_at(&host, "command/run-config.removed", &["rm", "demo"]);
+    assert_eq!(host.leftovers(), Vec::<String>::new());
+}
+
+#[test]
+fn a_secret_that_is_lost_or_broken_is_made_anew_and_never_left_out() {
+    let host = Host::new();
+    let mut url = host.run(&["--name", "demo", &demo_server()]);
+    let file = host.path("state/proxy-secrets/demo.json");
+    for damage in [None, Some(""), Some("{}"), Some(r#"{"schema_version":"v0.1.0","uid":"0","secret":""}"#)] {
+        host.ok(&["stop", "demo"]);
+        match damage {
+            None => fs::remove_file(&file).unwrap(),
+            Some(text) => write(&file, text),
+        }
+        let said = host.wharf(&["url", "demo"]);
+        assert_eq!(said.code, 1, "{said:?}");
+        assert!(said.stderr.contains("--rotate"), "{said:?}");
+        let new = begun(&host, "start", "demo");
+        assert_ne!(part_of(&new), part_of(&url));
+        assert!(Client::open(&new).is_ok() && Client::open(&url).is_err());
+        url = new;
+    }
+    // While it cannot be had, nobody is served.
+    host.ok(&["stop", "demo"]);
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    let said = host.wharf(&["start", "demo"]);
+    assert_ne!(said.code, 0, "{said:?}");
+    assert!(Client::open(&url).is_err());
+    fs::remove_dir(&file).unwrap();
+    host.ok(&["start", "demo"]);
+}
