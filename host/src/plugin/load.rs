@@ -15,6 +15,7 @@ use std::{
     io::{Read, Seek, SeekFrom},
     os::fd::AsRawFd,
     path::{Path, PathBuf},
+    time::Duration,
 };
 use wharf_abi::PluginModule_Ref;
 use wharf_sdk::stamp::Stamp;
@@ -35,6 +36,9 @@ pub(super) struct Pin<'a> {
     pub(super) lock: &'a Path,
     pub(super) sha256: &'a str,
 }
+
+/// How long a library may take to be mapped and to tell what it is.
+pub(super) const LOAD_DEADLINE: Duration = Duration::from_secs(10);
 
 /// A library whose bytes were checked and that may be mapped. Nothing of it has run.
 pub(super) struct Checked {

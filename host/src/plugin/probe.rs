@@ -5,9 +5,8 @@
 //! ([`super::verdict`]) is loaded in a child first (`probe_process`), which has a deadline and nothing to lose.
 use super::client::millis;
 use super::error::PluginError;
-use super::load::Checked;
+use super::load::{Checked, LOAD_DEADLINE};
 use super::probe_process::{CAME_BACK, LOADED, PROBE_ARGUMENT};
-use super::registry::LOAD_DEADLINE;
 use super::verdict::{Verdict, Verdicts};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;

@@ -6,7 +6,7 @@ use super::discover::{Catalog, PluginDir};
 use super::error::{CallError, PluginError};
 use super::handed::Earlier;
 use super::lane::Lane;
-use super::load::{self, Loaded, Pin};
+use super::load::{self, LOAD_DEADLINE, Loaded, Pin};
 use super::probe::Prober;
 use super::{stream, turn};
 use abi_stable::{sabi_trait::prelude::TD_Opaque, std_types::RString};
@@ -20,8 +20,6 @@ use tokio::{sync::OnceCell, task::JoinError};
 use wharf_abi::{Host, Host_TO, HostBox, PluginBox};
 use wharf_sdk::document::{self, ConnectDocument, EVENT, Event, LOG, LogRecord};
 
-/// How long a library may take to be mapped and to tell what it is.
-pub(super) const LOAD_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a runtime may take to connect.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(15);
 

@@ -27,36 +27,6 @@ use super::store::Store;
 const LOCK_WAIT: Duration = Duration::from_secs(10);
 const FILE_BYTES_MAX: usize = 4096;
 
-/// Whom the proxy of a workload serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ProxyAuth {
-    /// Whoever can connect.
-    None,
-    /// Who knows the URL: its path holds the secret.
-    Path,
-    /// Who sends the secret as a bearer token.
-    Bearer,
-}
-
-impl ProxyAuth {
-    /// As it is written.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Path => "path",
-            Self::Bearer => "bearer",
-        }
-    }
-
-    /// Whether there is a secret.
-    #[must_use]
-    pub const fn has_secret(self) -> bool {
-        !matches!(self, Self::None)
-    }
-}
-
 /// 128 random bits, as 32 lowercase hexadecimal digits. Its `Debug` shows none of them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProxySecret(String);

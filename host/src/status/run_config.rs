@@ -14,7 +14,7 @@ use super::field::{is_zero, null_as_default, text_or_nothing};
 use super::id::Uid;
 use super::name::WorkloadName;
 use super::opaque::Opaque;
-use super::proxy_secret::ProxyAuth;
+use super::proxy_auth::ProxyAuth;
 use super::schema::SchemaVersion;
 
 /// How a client's messages reach the server.
