@@ -1,19 +1,5 @@
-//! The wharf library: everything that a front end (command line, REST, MCP) needs.
+//! The wharf library: the commands, for every front end (command line, REST, MCP), and the conformance runner.
 //!
-//! It never prints, never reads HOME or the environment: it is given a [`config::Config`].
-pub mod config;
+//! It never prints, never reads HOME or the environment: it is given a [`wharf_supervisor::Config`].
+pub mod commands;
 pub mod conformance;
-pub mod error;
-pub mod failpoint;
-pub mod launch;
-pub mod plugin;
-pub mod proxy;
-pub mod reconcile;
-pub mod status;
-pub mod supervise;
-pub mod toolhive;
-pub mod workload;
-
-mod bounded;
-mod descriptors;
-mod nearest;

@@ -9,33 +9,33 @@ fn main() -> ExitCode {
     let role = std::env::args_os().nth(1);
     // Processes of wharf's own, before anything else: they must stay small and know nothing of the command line.
     match role.as_deref().and_then(OsStr::to_str) {
-        Some(wharf::launch::LAUNCHER_ARGUMENT) => {
-            wharf::failpoint::arm("launcher");
-            wharf::launch::run_launcher(std::env::args().nth(2).as_deref())
+        Some(wharf_launcher::LAUNCHER_ARGUMENT) => {
+            wharf_failpoint::arm("launcher");
+            wharf_launcher::run_launcher(std::env::args().nth(2).as_deref())
         }
-        Some(wharf::launch::EXEC_ARGUMENT) => {
-            wharf::failpoint::arm("stage");
-            wharf::launch::run_exec()
+        Some(wharf_launcher::EXEC_ARGUMENT) => {
+            wharf_failpoint::arm("stage");
+            wharf_launcher::run_exec()
         }
-        Some(wharf::launch::INIT_ARGUMENT) => wharf::launch::run_init(),
-        Some(wharf::supervise::SUPERVISOR_ARGUMENT) => {
-            wharf::failpoint::arm("supervisor");
+        Some(wharf_launcher::INIT_ARGUMENT) => wharf_launcher::run_init(),
+        Some(wharf_supervisor::SUPERVISOR_ARGUMENT) => {
+            wharf_failpoint::arm("supervisor");
             cli::own_umask();
             watch_over_ends();
-            let code = wharf::supervise::run();
+            let code = wharf_supervisor::run();
             // Plugins are loaded by now: their destructors must not run.
-            wharf::plugin::leave(u8::from(code != ExitCode::SUCCESS))
+            wharf_runtimes::leave(u8::from(code != ExitCode::SUCCESS))
         }
         Some(wharf::conformance::CASE_ARGUMENT) => {
             cli::own_umask();
             watch_over_ends();
-            wharf::plugin::leave(wharf::conformance::run_case())
+            wharf_runtimes::leave(wharf::conformance::run_case())
         }
-        Some(wharf::plugin::PROBE_ARGUMENT) => {
+        Some(wharf_runtimes::PROBE_ARGUMENT) => {
             cli::own_umask();
             let library = std::env::args_os().nth(2).unwrap_or_default();
-            let code = wharf::error::ErrorKind::Runtime.exit_code();
-            wharf::plugin::leave(wharf::plugin::run_probe(library.as_ref(), code))
+            let code = wharf_model::ErrorKind::Runtime.exit_code();
+            wharf_runtimes::leave(wharf_runtimes::run_probe(library.as_ref(), code))
         }
         Some(wharf::conformance::LISTEN_ARGUMENT) => {
             let port = std::env::args().nth(2).unwrap_or_default();
@@ -45,9 +45,9 @@ fn main() -> ExitCode {
             let argument = |at| std::env::args().nth(at).unwrap_or_default();
             wharf::conformance::connect(&argument(2), &argument(3))
         }
-        Some("__failpoints") if wharf::failpoint::ENABLED => print_failpoints(),
+        Some("__failpoints") if wharf_failpoint::ENABLED => print_failpoints(),
         _ => {
-            wharf::failpoint::arm("command");
+            wharf_failpoint::arm("command");
             watch_over_ends();
             cli::main()
         }
@@ -56,12 +56,12 @@ fn main() -> ExitCode {
 
 /// Processes that load plugins are not ended by one without a word.
 fn watch_over_ends() {
-    wharf::plugin::watch_over_ends(wharf::error::ErrorKind::Runtime.exit_code());
+    wharf_runtimes::watch_over_ends(wharf_model::ErrorKind::Runtime.exit_code());
 }
 
 /// Where a test can end a process of this build.
 fn print_failpoints() -> ExitCode {
-    let names: String = wharf::failpoint::names().map(|name| format!("{name}\n")).collect();
+    let names: String = wharf_failpoint::names().map(|name| format!("{name}\n")).collect();
     match std::io::stdout().write_all(names.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 use tempfile::TempDir;
-use wharf::plugin::{ConnectOptions, Deadlines, PluginDir, Plugins};
+use wharf_runtimes::{ConnectOptions, Deadlines, PluginDir, Plugins};
 use wharf_sdk::{Handle, WorkloadSpec};
 
 /// Temporary folders: one for plugins, one for a host's data.

@@ -3,8 +3,8 @@ use super::console::{Console, Format};
 use super::escape;
 use super::failure::{DONE, Outcome};
 use clap::Args;
-use wharf::status::WorkloadName;
-use wharf::workload::{Adopted, Adoption, Manager};
+use wharf::commands::{Adopted, Adoption, Manager};
+use wharf_model::WorkloadName;
 
 const EXAMPLES: &str = "Examples:
   wharf adopt time                              whose it is, every runtime is asked

@@ -11,9 +11,9 @@ use clap::{Parser, Subcommand};
 use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
-use wharf::error::{Error, ErrorKind, Result};
-use wharf::plugin::leave;
-use wharf::workload::Manager;
+use wharf::commands::Manager;
+use wharf_model::{Error, ErrorKind, Result};
+use wharf_runtimes::leave;
 
 /// Run MCP servers, and other workloads, on whatever is at hand.
 #[derive(Parser)]
@@ -146,7 +146,7 @@ fn execute(cli: &Cli, console: &Arc<Console>) -> Outcome {
     outcome
 }
 
-async fn within(cli: &Cli, config: Result<wharf::config::Config>, console: &Arc<Console>) -> Outcome {
+async fn within(cli: &Cli, config: Result<wharf_supervisor::Config>, console: &Arc<Console>) -> Outcome {
     // A file at its user's limit of size (RLIMIT_FSIZE) is an error of that write, and no end of a change. Handled, not
     // ignored, which would be inherited.
     let _handled = signal(SignalKind::from_raw(libc::SIGXFSZ));

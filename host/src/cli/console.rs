@@ -4,7 +4,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::termios::{isatty, tcgetwinsize};
 use serde::Serialize;
 use std::io::{self, Write};
-use wharf::error::Error;
+use wharf_model::Error;
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -152,7 +152,7 @@ fn json_error(error: &Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wharf::error::ErrorKind;
+    use wharf_model::ErrorKind;
 
     fn error() -> Error {
         Error::new(ErrorKind::Runtime, "it said \u{1b}[2J").hint("its last output:\nbad\u{7}")

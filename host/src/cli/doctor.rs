@@ -8,10 +8,10 @@ use clap::Args;
 use futures_util::future::join_all;
 use serde::Serialize;
 use std::path::PathBuf;
-use wharf::error::{Error, ErrorKind, chain};
-use wharf::plugin::Plugins;
-use wharf::status::RunConfig;
-use wharf::workload::{Manager, Orphan};
+use wharf::commands::{Manager, Orphan};
+use wharf_model::RunConfig;
+use wharf_model::{Error, ErrorKind, chain};
+use wharf_runtimes::Plugins;
 
 const EXAMPLES: &str = "Examples:
   wharf doctor

@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use wharf::status::StateDir;
+use wharf_records::StateDir;
 
 const CHECK: &str = "state";
 const LOCKS: &str = "locks";

@@ -3,9 +3,9 @@ use super::console::Console;
 use super::failure::{DONE, Outcome};
 use clap::Args;
 use std::{fs::OpenOptions, io::Write, os::unix::fs::OpenOptionsExt, path::PathBuf};
-use wharf::error::{Error, ErrorKind};
-use wharf::status::WorkloadName;
-use wharf::workload::Manager;
+use wharf::commands::Manager;
+use wharf_model::WorkloadName;
+use wharf_model::{Error, ErrorKind};
 
 const EXAMPLES: &str = "Examples:
   wharf export time --output time.json

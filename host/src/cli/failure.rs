@@ -1,6 +1,6 @@
 //! How a command ends: with an exit code, or in a way that `main` reports.
 use std::io;
-use wharf::error::{Error, ErrorKind};
+use wharf_model::{Error, ErrorKind};
 
 /// What a command returns: its exit code, or why it failed.
 pub(super) type Outcome = Result<u8, Failure>;

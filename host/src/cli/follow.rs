@@ -8,8 +8,8 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use wharf::error::{Error, ErrorKind};
-use wharf::status::Watch;
+use wharf_model::{Error, ErrorKind};
+use wharf_records::Watch;
 
 /// Which lines.
 pub(super) struct Wanted {

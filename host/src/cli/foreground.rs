@@ -4,8 +4,8 @@ use super::failure::{DONE, Failure, Outcome};
 use super::progress::Steps;
 use super::run::say_ready;
 use std::sync::Arc;
-use wharf::supervise::Progress;
-use wharf::workload::{Attendant, Manager, RunRequest, Started};
+use wharf::commands::{Attendant, Manager, RunRequest, Started};
+use wharf_supervisor::Progress;
 
 pub(super) async fn run(
     manager: &Manager,

@@ -2,9 +2,10 @@
 use serde_json::{Map, Value, json};
 use std::io::Read;
 use std::path::Path;
-use wharf::error::{Error, ErrorKind, Result};
-use wharf::status::{ProxyMode, RECORD_BYTES_MAX, RunConfig, Uid};
-use wharf::workload::RunRequest;
+use wharf::commands::RunRequest;
+use wharf_model::{Error, ErrorKind, Result};
+use wharf_model::{ProxyMode, RunConfig, Uid};
+use wharf_records::RECORD_BYTES_MAX;
 
 /// Stands in for a name that is made from SERVER later.
 const NO_NAME: &str = "no-name";

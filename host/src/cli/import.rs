@@ -5,7 +5,7 @@ use super::failure::{Outcome, ended};
 use super::several::gravest;
 use super::world::toolhive_folders;
 use clap::{Args, Subcommand};
-use wharf::workload::{Import as Report, ImportResult, Manager};
+use wharf::commands::{Import as Report, ImportResult, Manager};
 
 const EXAMPLES: &str = "Examples:
   wharf import toolhive --dry-run         what would be taken over, from which engine, and what not

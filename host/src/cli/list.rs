@@ -10,8 +10,8 @@ use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::io;
-use wharf::reconcile::EffectiveState;
-use wharf::workload::{ListOptions, Manager, WorkloadView};
+use wharf::commands::{ListOptions, Manager, WorkloadView};
+use wharf_model::EffectiveState;
 
 const EXAMPLES: &str = "Examples:
   wharf list --all --label team=web

@@ -9,9 +9,9 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use std::io::{self, Write};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
-use wharf::error::{Error, ErrorKind};
-use wharf::status::WorkloadName;
-use wharf::workload::Manager;
+use wharf::commands::Manager;
+use wharf_model::WorkloadName;
+use wharf_model::{Error, ErrorKind};
 use wharf_sdk::LogOptions;
 
 /// A line that is longer is shown in parts.
@@ -101,7 +101,7 @@ fn leave_with_the_reader() {
         let mut watched = [PollFd::new(&stdout, PollFlags::empty())];
         while matches!(poll(&mut watched, None), Err(Errno::INTR)) {}
         if watched[0].revents().intersects(PollFlags::ERR | PollFlags::HUP) {
-            wharf::plugin::leave(0);
+            wharf_runtimes::leave(0);
         }
     };
     // Without it the log is followed all the same.

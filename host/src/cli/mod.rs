@@ -9,7 +9,7 @@
 //! - Text from servers, engines and records is escaped before a terminal sees it.
 //! - An error is printed once, and its kind alone decides the exit code.
 //! - A reader that goes away is no error, and never leaves a command half done.
-//! - The process ends through [`wharf::plugin::leave`]: plugins may be loaded.
+//! - The process ends through [`wharf_runtimes::leave`]: plugins may be loaded.
 mod adopt;
 mod age;
 mod app;

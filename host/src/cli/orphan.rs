@@ -2,7 +2,7 @@
 use super::console::{Console, Format};
 use super::failure::Outcome;
 use super::several::{Report, print};
-use wharf::workload::{Manager, OrphanId};
+use wharf::commands::{Manager, OrphanId};
 
 /// Removes these, one after the other; a failure holds up no other one.
 pub(super) async fn remove(

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use wharf::supervise::Progress;
+use wharf_supervisor::Progress;
 
 /// What takes longer than this is shown even where nobody may be looking.
 const PATIENCE: Duration = Duration::from_secs(1);

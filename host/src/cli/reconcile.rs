@@ -4,8 +4,8 @@ use super::escape;
 use super::failure::{Outcome, ended};
 use super::several::gravest;
 use clap::Args;
-use wharf::status::WorkloadName;
-use wharf::workload::{Manager, Reconciled, Reconciliation};
+use wharf::commands::{Manager, Reconciled, Reconciliation};
+use wharf_model::WorkloadName;
 
 const EXAMPLES: &str = "Examples:
   wharf reconcile

@@ -7,8 +7,8 @@ use super::select::Selection;
 use super::several::{Report, each};
 use clap::Args;
 use std::sync::Arc;
-use wharf::status::WorkloadName;
-use wharf::workload::Manager;
+use wharf::commands::Manager;
+use wharf_model::WorkloadName;
 
 const EXAMPLES: &str = "Examples:
   wharf restart time

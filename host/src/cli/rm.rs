@@ -5,8 +5,8 @@ use super::grace::Grace;
 use super::select::Selection;
 use super::several::{Report, each};
 use clap::Args;
-use wharf::status::WorkloadName;
-use wharf::workload::{Manager, OrphanId};
+use wharf::commands::{Manager, OrphanId};
+use wharf_model::WorkloadName;
 
 const EXAMPLES: &str = "Examples:
   wharf rm time everything

@@ -11,9 +11,9 @@ use super::url::AuthOption;
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use wharf::error::{Error, ErrorKind, Result};
-use wharf::status::{ProxyAuth, RestartPolicy, Transport, WorkloadName};
-use wharf::workload::{Manager, RunRequest, Started};
+use wharf::commands::{Manager, RunRequest, Started};
+use wharf_model::{Error, ErrorKind, Result};
+use wharf_model::{ProxyAuth, RestartPolicy, Transport, WorkloadName};
 use wharf_sdk::PullPolicy;
 
 const EXAMPLES: &str = "Examples:

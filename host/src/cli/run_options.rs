@@ -3,7 +3,7 @@ use super::run::Run;
 use super::world::text;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use wharf::error::{Error, ErrorKind, Result};
+use wharf_model::{Error, ErrorKind, Result};
 use wharf_sdk::PermissionProfile;
 
 /// The largest file of variables, or with a profile, that is read.

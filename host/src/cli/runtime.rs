@@ -8,9 +8,9 @@ use clap::{Args, Subcommand};
 use futures_util::future::join_all;
 use serde::Serialize;
 use std::path::PathBuf;
-use wharf::error::{Error, ErrorKind, Result, chain};
-use wharf::plugin::{Catalog, Library, Plugins, Provided};
-use wharf::workload::Manager;
+use wharf::commands::Manager;
+use wharf_model::{Error, ErrorKind, Result, chain};
+use wharf_runtimes::{Catalog, Library, Plugins, Provided};
 use wharf_sdk::stamp::Stamp;
 use wharf_sdk::{Confinement, HealthState, Measure};
 

@@ -3,9 +3,9 @@ use super::console::Console;
 use super::failure::{DONE, Outcome};
 use clap::Args;
 use std::path::PathBuf;
-use wharf::config::Config;
-use wharf::error::{Error, ErrorKind};
-use wharf::plugin::Forgotten;
+use wharf_model::{Error, ErrorKind};
+use wharf_runtimes::Forgotten;
+use wharf_supervisor::Config;
 
 const EXAMPLES: &str = "Examples:
   wharf runtime forget-verdict ~/.local/share/wharf/plugins/libwharf_plugin_mine.so

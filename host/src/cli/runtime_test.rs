@@ -8,15 +8,15 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Duration;
-use wharf::config::Config;
 use wharf::conformance::{
     CONNECT_ARGUMENT, CaseReport, CaseResult, LISTEN_ARGUMENT, Report, Suite, Verdict, run,
 };
-use wharf::error::{Error, ErrorKind, Result};
-use wharf::plugin::Catalog;
+use wharf_model::{Error, ErrorKind, Result};
+use wharf_runtimes::Catalog;
 use wharf_sdk::conformance::{Case, Connector, Listener, Material, Need, cases};
 use wharf_sdk::stamp::{RuntimeStamp, Stamp};
 use wharf_sdk::{Capability, Source};
+use wharf_supervisor::Config;
 
 const EXAMPLES: &str = "Examples:
   wharf runtime test ./libwharf_plugin_mine.so
@@ -183,7 +183,7 @@ impl Test {
             [name] => Ok((*name).to_owned()),
             [] => match catalog.libraries() {
                 [library] => Err(match &library.stamp {
-                    Err(error) => Error::new(ErrorKind::Owner, wharf::error::chain(error)),
+                    Err(error) => Error::new(ErrorKind::Owner, wharf_model::chain(error)),
                     Ok(_) => Error::new(ErrorKind::Owner, "the library provides no runtime"),
                 }),
                 _ => Err(Error::new(ErrorKind::Usage, "no library was given")),

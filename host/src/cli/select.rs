@@ -1,8 +1,8 @@
 //! Which workloads a command is for: by name, all of a group, or all.
 use clap::Args;
-use wharf::error::Result;
-use wharf::status::WorkloadName;
-use wharf::workload::Manager;
+use wharf::commands::Manager;
+use wharf_model::Result;
+use wharf_model::WorkloadName;
 
 /// The workloads of a command that takes several.
 #[derive(Args)]

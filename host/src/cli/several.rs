@@ -9,9 +9,9 @@ use std::fmt::Display;
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
-use wharf::error::{Error, Result};
-use wharf::status::WorkloadName;
-use wharf::workload::Manager;
+use wharf::commands::Manager;
+use wharf_model::WorkloadName;
+use wharf_model::{Error, Result};
 
 /// So many workloads are worked on at a time.
 const AT_A_TIME: usize = 8;
@@ -146,13 +146,13 @@ fn exit_code(reports: &[Report]) -> u8 {
 /// The exit code for the gravest of these failures, or for none.
 pub(super) fn gravest<'a>(errors: impl Iterator<Item = &'a Error>) -> u8 {
     let kinds = errors.map(|error| error.kind);
-    kinds.max_by_key(|kind| gravity(*kind)).map_or(DONE, wharf::error::ErrorKind::exit_code)
+    kinds.max_by_key(|kind| gravity(*kind)).map_or(DONE, wharf_model::ErrorKind::exit_code)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wharf::error::ErrorKind;
+    use wharf_model::ErrorKind;
 
     fn failed(kind: ErrorKind, message: &str) -> Report {
         Report::failure(&WorkloadName::new("time").unwrap(), Error::new(kind, message))

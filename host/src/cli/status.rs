@@ -6,10 +6,10 @@ use super::failure::{DONE, Outcome};
 use super::list::shown_status;
 use clap::Args;
 use jiff::Timestamp;
-use wharf::status::{LastExit, StatusRecord, WorkloadName};
-use wharf::supervise::SupervisorReport;
-use wharf::workload::{Manager, StatusReport};
+use wharf::commands::{Manager, StatusReport};
+use wharf_model::{LastExit, StatusRecord, WorkloadName};
 use wharf_sdk::{Measure, OpenPaths};
+use wharf_supervisor::SupervisorReport;
 
 const EXAMPLES: &str = "Examples:
   wharf status time
@@ -103,8 +103,8 @@ pub(super) fn measures(measures: &[Measure]) -> String {
 
 fn recorded_rows(recorded: &StatusRecord, now: Timestamp) -> Vec<(&'static str, String)> {
     let desired = match recorded.desired {
-        wharf::status::Desired::Running => "running",
-        wharf::status::Desired::Stopped => "stopped",
+        wharf_model::Desired::Running => "running",
+        wharf_model::Desired::Stopped => "stopped",
     };
     let exit = recorded.last_exit.as_ref().map(|exit| last_exit(exit, now)).unwrap_or_default();
     vec![("Recorded", format!("{}, to be {desired}", recorded.phase)), ("Last exit", exit)]

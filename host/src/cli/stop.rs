@@ -5,7 +5,7 @@ use super::grace::Grace;
 use super::select::Selection;
 use super::several::{Report, each};
 use clap::Args;
-use wharf::workload::{Manager, StopResult};
+use wharf::commands::{Manager, StopResult};
 
 const EXAMPLES: &str = "Examples:
   wharf stop time

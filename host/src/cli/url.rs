@@ -3,10 +3,11 @@ use super::console::{Console, Format};
 use super::failure::{DONE, Outcome};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
-use wharf::error::{Error, ErrorKind, Result};
-use wharf::status::{ProxyAuth, ProxySecret, WorkloadName};
-use wharf::supervise::control::AccessChange;
-use wharf::workload::Manager;
+use wharf::commands::Manager;
+use wharf_model::{Error, ErrorKind, Result};
+use wharf_model::{ProxyAuth, WorkloadName};
+use wharf_records::ProxySecret;
+use wharf_supervisor::AccessChange;
 
 const EXAMPLES: &str = "Examples:
   wharf url time

@@ -5,11 +5,11 @@ use rustix::fs::Mode;
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use wharf::config::{Config, PINS_FILE, SETTINGS_FILE, Settings, SettingsError, read_optional};
-use wharf::error::{Error, ErrorKind, Result};
-use wharf::plugin::PluginDir;
-use wharf::toolhive::Folders;
+use wharf::commands::import::toolhive::Folders;
+use wharf_model::{Error, ErrorKind, Result};
+use wharf_runtimes::PluginDir;
 use wharf_sdk::launch::UID_VARIABLE;
+use wharf_supervisor::{Config, PINS_FILE, SETTINGS_FILE, Settings, SettingsError, read_optional};
 
 /// Where plugins of the system are.
 const SYSTEM_PLUGIN_DIRS: [&str; 2] = ["/usr/local/lib/wharf/plugins", "/usr/lib/wharf/plugins"];
@@ -242,5 +242,5 @@ pub(super) fn text(name: &str) -> Result<Option<String>> {
 }
 
 fn unusable(error: &SettingsError) -> Error {
-    Error::new(ErrorKind::Failed, wharf::error::chain(error)).hint("mend the file, or remove it")
+    Error::new(ErrorKind::Failed, wharf_model::chain(error)).hint("mend the file, or remove it")
 }

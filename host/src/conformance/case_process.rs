@@ -1,10 +1,10 @@
 //! The process of one step of a case: it alone loads the plugin.
-use super::subject::Library;
-use crate::config::Config;
-use crate::status::StateDir;
+use crate::conformance::subject::Library;
 use serde::{Deserialize, Serialize};
 use std::{io, path::PathBuf};
+use wharf_records::StateDir;
 use wharf_sdk::conformance::{self, Outcome, Setting};
+use wharf_supervisor::Config;
 
 /// The first argument that makes this binary run a step of a case.
 pub const CASE_ARGUMENT: &str = "__conformance-case";

@@ -1,12 +1,7 @@
 //! Runs cases one after the other, each step in a process, and judges what came of them.
-use super::case_process::{CASE_ARGUMENT, Order, Work, make_private};
-use super::leftovers::{Leftovers, MARK_VARIABLE};
-use super::report::{CaseReport, CaseResult, Report};
-use crate::bounded;
-use crate::config::Config;
-use crate::error::{Error, ErrorKind, Result};
-use crate::status::HostId;
-use crate::supervise::free_port;
+use crate::conformance::case_process::{CASE_ARGUMENT, Order, Work, make_private};
+use crate::conformance::leftovers::{Leftovers, MARK_VARIABLE};
+use crate::conformance::report::{CaseReport, CaseResult, Report};
 use std::{
     io,
     net::{IpAddr, Ipv4Addr},
@@ -16,9 +11,14 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::io::AsyncWriteExt;
+use wharf_model::HostId;
+use wharf_model::{Error, ErrorKind, Result};
+use wharf_records::bounded;
 use wharf_sdk::Handle;
 use wharf_sdk::conformance::{Case, Material, Outcome, Setting, cases};
 use wharf_sdk::stamp::RuntimeStamp;
+use wharf_supervisor::Config;
+use wharf_supervisor::free_port;
 
 /// How much longer than its case a process may take: it connects before, and cleans up after.
 const GRACE: Duration = Duration::from_secs(45);

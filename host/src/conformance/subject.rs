@@ -1,8 +1,8 @@
 //! A loaded plugin as the SDK's cases reach it.
-use crate::plugin::{CallError, Catalog, ConnectOptions, Connection, Plugins, RawStream};
-use crate::supervise::{reading, sides};
 use std::{io, path::PathBuf, sync::Arc};
+use wharf_runtimes::{CallError, Catalog, ConnectOptions, Connection, Plugins, RawStream};
 use wharf_sdk::conformance::{Fault, Link, Pipe, Reply, Subject};
+use wharf_supervisor::{reading, sides};
 
 /// One runtime of one library.
 pub(super) struct Library {
@@ -19,7 +19,7 @@ impl Subject for Library {
         Box::pin(async move {
             let plugins = Plugins::with(Catalog::only(&path), options);
             let client = plugins.connect(&runtime, None).await;
-            let client = client.map_err(|error| Fault::Broken(crate::error::chain(&error)))?;
+            let client = client.map_err(|error| Fault::Broken(wharf_model::chain(&error)))?;
             Ok(Arc::new(Connected(client.connection())) as Arc<dyn Link>)
         })
     }
@@ -56,6 +56,6 @@ fn pipe(stream: RawStream) -> io::Result<Pipe> {
 fn fault(error: CallError) -> Fault {
     match error {
         CallError::Answered(error) => Fault::Answered(error),
-        other => Fault::Broken(crate::error::chain(&other)),
+        other => Fault::Broken(wharf_model::chain(&other)),
     }
 }

@@ -1,4 +1,4 @@
-//! [`Phase`] and its table, as `host/src/status/phase.rs` has them. The arrows between packages keep this one from
+//! [`Phase`] and its table, as `host/model/src/phase.rs` has them. The arrows between packages keep this one from
 //! using the host's own.
 
 /// What a workload was last recorded to be doing.

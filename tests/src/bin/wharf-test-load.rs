@@ -11,7 +11,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = env::args().skip(1);
     let plugins = PathBuf::from(args.next().ok_or("no folder of plugins")?);
     let data = PathBuf::from(args.next().ok_or("no folder for data")?);
-    let host = wharf::plugin::Plugins::new(wharf_tests::options(&plugins, &data));
+    let host = wharf_runtimes::Plugins::new(wharf_tests::options(&plugins, &data));
     let found: Vec<&str> =
         host.catalog().runtimes().iter().map(|provided| provided.runtime.name.as_str()).collect();
     let there = || {
@@ -29,7 +29,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         instances.push(client.instance().await?.instance);
     }
     tell(&json!({ "instances": instances, "mapped": there() }))?;
-    wharf::plugin::leave(0)
+    wharf_runtimes::leave(0)
 }
 
 #[expect(clippy::print_stdout, reason = "its output is what the test reads")]

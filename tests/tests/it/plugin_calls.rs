@@ -1,6 +1,6 @@
 //! Calls that go as they should, answers and log records included, and what the host refuses by itself.
 use std::time::Duration;
-use wharf::plugin::{CallError, Plugins};
+use wharf_runtimes::{CallError, Plugins};
 use wharf_sdk::{ErrorCode, HealthState, Source};
 use wharf_tests::{Rack, Records, handle, spec};
 

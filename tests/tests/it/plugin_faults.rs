@@ -2,7 +2,7 @@
 //!
 //! The host of these tests has one thread, so whatever held it up would show.
 use std::{fs::File, io::Write, path::Path, time::Duration};
-use wharf::plugin::{CallError, Plugins, RuntimeClient};
+use wharf_runtimes::{CallError, Plugins, RuntimeClient};
 use wharf_sdk::ErrorCode;
 use wharf_tests::{Rack, Records, handle, spec};
 

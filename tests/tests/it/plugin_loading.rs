@@ -61,7 +61,7 @@ async fn a_runtime_that_cannot_be_connected_is_tried_again() {
     let mut options = rack.options();
     let orders = serde_json::json!({ "connect": "error:permission_denied" });
     options.configurations.insert("alpha".to_owned(), orders);
-    let host = wharf::plugin::Plugins::new(options);
+    let host = wharf_runtimes::Plugins::new(options);
     for _ in 0..2 {
         let error = host.connect("alpha", None).await.unwrap_err();
         assert_eq!(error.to_string(), "the runtime 'alpha' cannot be connected");

@@ -5,7 +5,7 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::Path,
 };
-use wharf::plugin::{PluginDir, PluginError, Plugins};
+use wharf_runtimes::{PluginDir, PluginError, Plugins};
 use wharf_sdk::{
     Capability,
     stamp::{ABI_VERSION, RuntimeStamp, SDK_VERSION, SECTION, STAMP_VERSION, Stamp, TARGET},

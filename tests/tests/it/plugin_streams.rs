@@ -4,7 +4,7 @@ use std::{
     io::{Read, Write},
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use wharf::plugin::{Plugins, RawStream};
+use wharf_runtimes::{Plugins, RawStream};
 use wharf_sdk::LogOptions;
 use wharf_tests::{Rack, Records, handle};
 

@@ -10,7 +10,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::Serialize;
 use serde_json::{Value, to_value};
 use std::time::{Duration, Instant};
-use wharf::status::Watch;
+use wharf_records::Watch;
 use wharf_tests::host::{Host, PATIENCE};
 
 const KILLS: usize = 15;

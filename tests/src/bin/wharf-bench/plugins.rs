@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::runtime::{Builder, Handle};
-use wharf::plugin::Plugins;
+use wharf_runtimes::Plugins;
 use wharf_sdk::{Health, HealthState};
 use wharf_tests::Rack;
 

@@ -38,6 +38,7 @@ impl Failure {
 }
 
 /// All of them, first one for each point in each role: so many are always tried.
+#[expect(clippy::print_stderr, reason = "who sees a failure wants the order that led to it")]
 fn plan(trial: &Trial) -> (Vec<Failure>, usize) {
     let all = [Kind::Process, Kind::Scripted];
     let wanted: Vec<_> = all.into_iter().flat_map(|kind| Act::of(kind).map(move |act| (kind, act))).collect();

@@ -9,7 +9,7 @@ use std::{
     os::unix::net::UnixStream,
     time::{Duration, Instant},
 };
-use wharf::status::Watch;
+use wharf_records::Watch;
 use wharf_tests::host::PATIENCE;
 
 const KILLS: usize = 9;

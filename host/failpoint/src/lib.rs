@@ -1,0 +1,431 @@
+//! Points between two effects, where a test ends a process as `kill -9` would, or lets an effect fail.
+//!
+//! Every effect that outlives its process has a point before and after it, in the one function that performs it and
+//! not at its callers, so that none is forgotten: a file or folder of the state directory (`records/src/file/atomic.rs`), a lock
+//! (`records/src/file/byte_lock.rs`), a call of a plugin that changes something (`runtimes/src/client.rs`), the control socket, a log
+//! that is opened, put aside or removed, a process that is started or killed, a control group, the launcher's state
+//! file and a workload's own folder. The points beside them stand between two steps of a command, a supervisor or the
+//! launcher, and tell where it was.
+//!
+//! No points have: the lines of a log, each of which may be lost; what is sent over a socket, which goes with the
+//! process; what a plugin does within one of its calls, where tests kill at random moments; and the cache folder: the
+//! copies of libraries, which are compared before each use, so that one that is half written is none, and the verdicts
+//! on them, each of which may be lost.
+//!
+//! The code calls [`reach`], or [`may_fail`] where what comes next, or came last, can fail; `main` arms the process with
+//! what the environment says:
+//!
+//! ```text
+//! WHARF_FAILPOINT=[ROLE/]NAME[:NTH]=kill         the process kills itself when it is there for the NTH time
+//! WHARF_FAILPOINT=[ROLE/]NAME[:NTH]=error=EIO    the effect fails with EIO, ENOSPC or EMFILE: before it, in the place of
+//!                                                being performed; after it, it was performed and is reported failed
+//! WHARF_FAILPOINT=…=kill:FILE                    (or =error=EIO:FILE) of all processes only the first, which makes FILE
+//! WHARF_FAILPOINT=FAULT,FAULT                    several, for processes of several roles
+//! WHARF_FAILPOINT_TRACE=FILE                     each point that is reached is a line of FILE: ROLE PID NAME NTH, and
+//!                                                `can-fail` where an error can be had there
+//! ```
+//!
+//! Both are inherited from a command to its supervisor, to the launcher and to the process that becomes the workload,
+//! never by the workload itself. `wharf __failpoints` prints all names, so that a test enumerates them.
+//!
+//! Invariant: builds without debug assertions, and so every release, have none of it: [`reach`] is empty there, and
+//! the environment is not looked at.
+
+use std::io;
+use std::process::Command;
+
+/// Says where to end, or to fail.
+pub const KILL_VARIABLE: &str = "WHARF_FAILPOINT";
+/// Says where to write what is reached.
+pub const TRACE_VARIABLE: &str = "WHARF_FAILPOINT_TRACE";
+
+/// Whether this build has failpoints.
+pub const ENABLED: bool = cfg!(debug_assertions);
+
+macro_rules! points {
+    ($($(#[doc = $doc:literal])* $point:ident = $name:literal,)*) => {
+        /// A point; a test finds one that no code names. Their names say what each is.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Point {
+            $($(#[doc = $doc])* #[doc = $name] $point,)*
+        }
+
+        impl Point {
+            const ALL: &[Self] = &[$(Self::$point,)*];
+
+            const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$point => $name,)*
+                }
+            }
+        }
+    };
+}
+
+points! {
+    // The state directory, every effect of it (`records/src/file/atomic.rs`).
+    MakeFolderBefore = "make-folder.before",
+    MakeFolderAfter = "make-folder.after",
+    CreateFileBefore = "create-file.before",
+    CreateFileAfter = "create-file.after",
+    WriteFileBefore = "write-file.before",
+    WriteFileAfter = "write-file.after",
+    SyncFileBefore = "sync-file.before",
+    SyncFileAfter = "sync-file.after",
+    LinkBefore = "link.before",
+    LinkAfter = "link.after",
+    RenameBefore = "rename.before",
+    RenameAfter = "rename.after",
+    UnlinkBefore = "unlink.before",
+    UnlinkAfter = "unlink.after",
+    SyncFolderBefore = "sync-folder.before",
+    SyncFolderAfter = "sync-folder.after",
+    // The locks.
+    OperationTaken = "operation.taken",
+    OperationHandedOver = "operation.handed-over",
+    OperationInherited = "operation.inherited",
+    OperationReleased = "operation.released",
+    RecordTaken = "record.taken",
+    RecordReleased = "record.released",
+    LifeTaken = "life.taken",
+    // The calls of a plugin that change something, every one of them (`runtimes/src/client.rs`).
+    DeployBefore = "deploy.before",
+    DeployAfter = "deploy.after",
+    AttachBefore = "attach.before",
+    AttachAfter = "attach.after",
+    StartCallBefore = "start-call.before",
+    StartCallAfter = "start-call.after",
+    StopCallBefore = "stop-call.before",
+    StopCallAfter = "stop-call.after",
+    RemoveCallBefore = "remove-call.before",
+    RemoveCallAfter = "remove-call.after",
+    RecoverCallBefore = "recover-call.before",
+    RecoverCallAfter = "recover-call.after",
+    // The control socket (`supervisor/client/control.rs`).
+    ControlBindBefore = "control-bind.before",
+    ControlBound = "control.bound",
+    ControlBindAfter = "control-bind.after",
+    ControlUnlinkBefore = "control-unlink.before",
+    ControlUnlinkAfter = "control-unlink.after",
+    ControlClearBefore = "control-clear.before",
+    ControlClearAfter = "control-clear.after",
+    // The supervisor's log, and both logs of an earlier workload (`supervisor/log.rs`).
+    ProxyLogOpenBefore = "proxy-log-open.before",
+    ProxyLogOpenAfter = "proxy-log-open.after",
+    ProxyLogAsideBefore = "proxy-log-aside.before",
+    ProxyLogAsideAfter = "proxy-log-aside.after",
+    LogsClearBefore = "logs-clear.before",
+    LogsClearAfter = "logs-clear.after",
+    // A command that creates or starts.
+    RunConfigCreated = "run-config.created",
+    ProxySecretMade = "proxy-secret.made",
+    StartRecorded = "start.recorded",
+    SupervisorSpawnBefore = "supervisor-spawn.before",
+    SupervisorSpawnAfter = "supervisor-spawn.after",
+    TaskWritten = "task.written",
+    ReadyHeard = "ready.heard",
+    // The supervisor.
+    TaskReadBefore = "task-read.before",
+    TaskReadAfter = "task-read.after",
+    OwnerConnected = "owner.connected",
+    PortBound = "port.bound",
+    SupervisorRecorded = "supervisor.recorded",
+    HandleRecorded = "handle.recorded",
+    TakeoverEnded = "takeover.ended",
+    ReadyRecordBefore = "ready-record.before",
+    ReadyRecordAfter = "ready-record.after",
+    ReportBefore = "report.before",
+    ReportAfter = "report.after",
+    StopHeard = "stop.heard",
+    StopDone = "stop.done",
+    SupervisorEnds = "supervisor.ends",
+    GiveUpBefore = "give-up.before",
+    GiveUpAfter = "give-up.after",
+    // A command that stops or removes.
+    StopRecorded = "stop.recorded",
+    ControlStopBefore = "control-stop.before",
+    ControlStopAfter = "control-stop.after",
+    SupervisorGone = "supervisor.gone",
+    EndRecorded = "end.recorded",
+    RemovalRecorded = "removal.recorded",
+    StatusRemoved = "status.removed",
+    RunConfigRemoved = "run-config.removed",
+    // A supervisor whose workload ended by itself.
+    ExitHeard = "exit.heard",
+    RestartBefore = "restart.before",
+    RestartCleared = "restart.cleared",
+    RestartAfter = "restart.after",
+    EndRecordBefore = "end-record.before",
+    EndRecordAfter = "end-record.after",
+    // Commands beside the usual ones: reconciliation, adoption, what is forgotten, orphaned or corrupt.
+    ReconcileDecided = "reconcile.decided",
+    MissedEndRecorded = "missed-end.recorded",
+    StampBefore = "stamp.before",
+    StampAfter = "stamp.after",
+    LeaveBefore = "leave.before",
+    LeaveAfter = "leave.after",
+    SupervisorKillBefore = "supervisor-kill.before",
+    SupervisorKillAfter = "supervisor-kill.after",
+    ImportRecorded = "import.recorded",
+    StatusForgotten = "status.forgotten",
+    RunConfigForgotten = "run-config.forgotten",
+    SetAsideBefore = "set-aside.before",
+    SetAsideAfter = "set-aside.after",
+    // The launcher, and the process that becomes the workload.
+    LauncherBegun = "launcher.begun",
+    JobRead = "job.read",
+    OwnFolderBefore = "own-folder.before",
+    OwnFolderAfter = "own-folder.after",
+    OwnFolderRemoveBefore = "own-folder-remove.before",
+    OwnFolderRemoveAfter = "own-folder-remove.after",
+    GroupMakeBefore = "group-make.before",
+    GroupMakeAfter = "group-make.after",
+    GroupJoinBefore = "group-join.before",
+    GroupJoinAfter = "group-join.after",
+    GroupRemoveBefore = "group-remove.before",
+    GroupRemoveAfter = "group-remove.after",
+    LogOpenBefore = "log-open.before",
+    LogOpenAfter = "log-open.after",
+    LogAsideBefore = "log-aside.before",
+    LogAsideAfter = "log-aside.after",
+    StageSpawnBefore = "stage-spawn.before",
+    StageSpawnAfter = "stage-spawn.after",
+    StageKillBefore = "stage-kill.before",
+    StageKillAfter = "stage-kill.after",
+    StateWriteBefore = "state-write.before",
+    StateSynced = "state.synced",
+    StateRenamed = "state.renamed",
+    StateWriteAfter = "state-write.after",
+    StateRemoveBefore = "state-remove.before",
+    StateRemoveAfter = "state-remove.after",
+    PreparedReported = "prepared.reported",
+    GoRead = "go.read",
+    ExecuteBefore = "execute.before",
+    ExecuteAfter = "execute.after",
+    StartedReported = "started.reported",
+    TerminateBefore = "terminate.before",
+    TerminateAfter = "terminate.after",
+    KillAllBefore = "kill-all.before",
+    KillAllAfter = "kill-all.after",
+    ExitRecordBefore = "exit-record.before",
+    ExitRecordAfter = "exit-record.after",
+    StageReady = "stage.ready",
+    OrderRead = "order.read",
+    ExecBefore = "exec.before",
+}
+
+/// The names of all points.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    Point::ALL.iter().map(|point| point.name())
+}
+
+/// A point is reached: where the process was armed for it, this does not return.
+#[cfg(not(debug_assertions))]
+#[inline(always)]
+pub fn reach(_: Point) {}
+
+/// A point beside an effect is reached: an error where the process was armed to have one there.
+#[cfg(not(debug_assertions))]
+#[inline(always)]
+pub fn may_fail(_: Point) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(debug_assertions)]
+pub use armed::{may_fail, reach};
+
+/// Performs an effect between its two points.
+pub fn perform<T>(before: Point, after: Point, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    may_fail(before)?;
+    let done = act();
+    let told = may_fail(after);
+    done.and_then(|done| told.map(|()| done))
+}
+
+/// Looks at the environment, once, first thing; `role` is what this process is.
+pub fn arm(role: &'static str) {
+    #[cfg(debug_assertions)]
+    armed::arm(role);
+    #[cfg(not(debug_assertions))]
+    let _ = role;
+}
+
+/// Hands what this process was armed with to a child whose environment is cleared.
+pub fn hand_on(command: &mut Command) {
+    if ENABLED {
+        let told = [KILL_VARIABLE, TRACE_VARIABLE].into_iter();
+        command.envs(told.filter_map(|variable| Some((variable, std::env::var_os(variable)?))));
+    }
+}
+
+#[cfg(debug_assertions)]
+mod armed {
+    use super::{KILL_VARIABLE, Point, TRACE_VARIABLE};
+    use rustix::io::Errno;
+    use std::{
+        fs::OpenOptions,
+        io::{self, Write},
+        path::PathBuf,
+        sync::OnceLock,
+        sync::atomic::{AtomicU32, Ordering},
+    };
+
+    static ARMED: OnceLock<Armed> = OnceLock::new();
+
+    struct Armed {
+        role: &'static str,
+        targets: Vec<Target>,
+        trace: Option<PathBuf>,
+        reached: Vec<AtomicU32>,
+    }
+
+    pub(super) struct Target {
+        name: String,
+        nth: u32,
+        /// What the one that meets it makes; without it all of them do.
+        mark: Option<PathBuf>,
+        fault: Fault,
+    }
+
+    /// What happens at a point.
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum Fault {
+        Kill,
+        Error(Errno),
+    }
+
+    impl Fault {
+        fn parse(text: &str) -> Option<Self> {
+            Some(match text {
+                "kill" => Self::Kill,
+                "error=EIO" => Self::Error(Errno::IO),
+                "error=ENOSPC" => Self::Error(Errno::NOSPC),
+                "error=EMFILE" => Self::Error(Errno::MFILE),
+                _ => return None,
+            })
+        }
+    }
+
+    impl Target {
+        /// None: it is meant for another role. What cannot be understood ends the process, else a test would pass
+        /// that has harmed nobody.
+        pub(super) fn parse(text: &str, role: &str) -> Option<Self> {
+            let Some((place, deed)) = text.split_once('=') else { misspelt() };
+            let (fault, mark) = match deed.split_once(':') {
+                None => (deed, None),
+                Some((fault, mark)) => (fault, Some(PathBuf::from(mark))),
+            };
+            let Some(fault) = Fault::parse(fault) else { misspelt() };
+            let place = match place.split_once('/') {
+                Some((wanted, _)) if wanted != role => return None,
+                Some((_, place)) => place,
+                None => place,
+            };
+            let (name, nth) = place.split_once(':').unwrap_or((place, "1"));
+            let Ok(nth) = nth.parse() else { misspelt() };
+            if !super::names().any(|known| known == name) {
+                misspelt();
+            }
+            Some(Self { name: name.to_owned(), nth, fault, mark })
+        }
+
+        /// Whether the process dies here. Who restarts what died starts processes that are armed as the dead one was.
+        pub(super) fn is_met(&self, point: Point, nth: u32) -> bool {
+            let is_first = || {
+                let made =
+                    self.mark.as_ref().map(|mark| OpenOptions::new().write(true).create_new(true).open(mark));
+                !matches!(made, Some(Err(error)) if error.kind() == io::ErrorKind::AlreadyExists)
+            };
+            self.name == point.name() && self.nth == nth && is_first()
+        }
+    }
+
+    pub(super) fn arm(role: &'static str) {
+        let told = std::env::var(KILL_VARIABLE).ok();
+        let trace = std::env::var_os(TRACE_VARIABLE).map(PathBuf::from);
+        if told.is_none() && trace.is_none() {
+            return;
+        }
+        let armed = Armed {
+            role,
+            targets: told
+                .iter()
+                .flat_map(|text| text.split(','))
+                .filter_map(|kill| Target::parse(kill, role))
+                .collect(),
+            trace,
+            reached: Point::ALL.iter().map(|_| AtomicU32::new(0)).collect(),
+        };
+        let _ = ARMED.set(armed);
+    }
+
+    /// A point is reached: where the process was armed to die there, this does not return.
+    pub fn reach(point: Point) {
+        // What cannot fail is armed for nothing else but a kill: a test that wants more is told.
+        if passed(point, "").is_some() {
+            misspelt();
+        }
+    }
+
+    /// A point is reached where an effect can fail: the error that it is to fail with, if the process was armed for it.
+    pub fn may_fail(point: Point) -> io::Result<()> {
+        passed(point, " can-fail").map_or(Ok(()), |errno| Err(errno.into()))
+    }
+
+    /// The error that is to be had here.
+    fn passed(point: Point, mark: &str) -> Option<Errno> {
+        let armed = ARMED.get()?;
+        let nth = armed.reached[point as usize].fetch_add(1, Ordering::Relaxed) + 1;
+        if let Some(trace) = &armed.trace {
+            // One write of a short line: lines of several processes do not mix.
+            let line = format!("{} {} {} {nth}{mark}\n", armed.role, std::process::id(), point.name());
+            let file = OpenOptions::new().append(true).create(true).open(trace);
+            let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
+        }
+        let is_here = |target: &&Target| target.is_met(point, nth);
+        match armed.targets.iter().find(is_here)?.fault {
+            Fault::Error(errno) => Some(errno),
+            Fault::Kill => {
+                let _ =
+                    rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+                std::process::abort();
+            }
+        }
+    }
+
+    fn misspelt() -> ! {
+        let _ = writeln!(
+            io::stderr(),
+            "{KILL_VARIABLE} names no point: [ROLE/]NAME[:NTH]=kill|error=EIO|ENOSPC|EMFILE[:FILE]"
+        );
+        std::process::exit(2)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn no_two_points_have_the_same_name() {
+        let distinct: BTreeSet<_> = names().collect();
+        assert_eq!(distinct.len(), Point::ALL.len());
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    fn of_all_that_are_armed_alike_the_first_dies_where_a_file_is_named() {
+        use super::armed::Target;
+        let folder = tempfile::tempdir().unwrap();
+        let told = |deed: &str| format!("launcher/{}:2={deed}", Point::StartedReported.name());
+        let armed = |deed: &str| Target::parse(&told(deed), "launcher").unwrap();
+        let once = format!("kill:{}", folder.path().join("died").display());
+        let (first, second) = (armed(&once), armed(&once));
+        assert!(!first.is_met(Point::StartedReported, 1) && !first.is_met(Point::LauncherBegun, 2));
+        assert!(first.is_met(Point::StartedReported, 2) && !second.is_met(Point::StartedReported, 2));
+        let (first, second) = (armed("kill"), armed("kill"));
+        assert!(first.is_met(Point::StartedReported, 2) && second.is_met(Point::StartedReported, 2));
+        assert!(Target::parse(&told("kill"), "supervisor").is_none());
+    }
+}

@@ -1,0 +1,67 @@
+//! The launcher's children: its own, and every orphan that the workload leaves.
+use rustix::{
+    io::Errno,
+    process::{Pid, Signal, WaitOptions, kill_process, wait},
+};
+use std::fs;
+use wharf_failpoint::{Point, reach};
+use wharf_sdk::{Exit, launch::ProcessStat};
+
+/// What reaping found.
+#[derive(Debug, Default)]
+pub(crate) struct Reaped {
+    /// How the workload's first process ended, if it was among them.
+    pub(crate) workload: Option<Exit>,
+    /// No child is left.
+    pub(crate) none_left: bool,
+}
+
+/// Reaps all that have ended. Waits for nothing.
+pub(crate) fn reap(workload: Pid, now_ms: u64) -> Reaped {
+    let mut reaped = Reaped::default();
+    loop {
+        match wait(WaitOptions::NOHANG) {
+            Ok(Some((pid, status))) if pid == workload => {
+                reaped.workload = Some(Exit {
+                    code: status.exit_status(),
+                    signal: status.terminating_signal(),
+                    at_ms: Some(now_ms),
+                    reason: String::new(),
+                });
+            }
+            Ok(Some(_)) | Err(Errno::INTR) => {}
+            Ok(None) => return reaped,
+            Err(_) => {
+                reaped.none_left = true;
+                return reaped;
+            }
+        }
+    }
+}
+
+/// Kills every child that has not been reaped. Returns those that may not be killed.
+///
+/// The pid of a child that has not been reaped is not used again, so each is what it is taken for. Their own children
+/// become ours when they die, and `SIGCHLD` calls again.
+pub(crate) fn kill_all() -> Vec<Pid> {
+    reach(Point::KillAllBefore);
+    let not_permitted = own_children()
+        .into_iter()
+        .filter(|&pid| kill_process(pid, Signal::KILL) == Err(Errno::PERM))
+        .collect();
+    reach(Point::KillAllAfter);
+    not_permitted
+}
+
+fn is_child(pid: Pid) -> bool {
+    let me = rustix::process::getpid().as_raw_pid();
+    ProcessStat::of(pid.as_raw_pid()).is_ok_and(|stat| stat.parent == me)
+}
+
+fn own_children() -> Vec<Pid> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries
+        .filter_map(|entry| Pid::from_raw(entry.ok()?.file_name().to_str()?.parse().ok()?))
+        .filter(|&pid| is_child(pid))
+        .collect()
+}

@@ -1,0 +1,147 @@
+//! Stage two: the process that waits for the word and becomes the workload.
+use crate::order::{NotExecuted, Order};
+use crate::sandbox::{Plan, cgroup, escaped, namespaces, processes};
+use crate::unlinked;
+use nix::sys::signal::SigSet;
+use rustix::{
+    fs::Mode,
+    process::{Pid, Signal, getppid, set_parent_process_death_signal, setsid, umask},
+};
+use std::{
+    convert::Infallible,
+    fs::File,
+    io::{self, Write},
+    os::{
+        fd::OwnedFd,
+        unix::{net::UnixStream, process::CommandExt},
+    },
+    process::{Command, ExitCode},
+};
+use wharf_descriptors::FIRST_FREE_DESCRIPTOR;
+use wharf_failpoint::{Point, reach};
+use wharf_sdk::launch::Sandbox;
+
+/// What stage two says once it is its session's leader and will die with the launcher.
+pub(crate) const READY: &[u8] = b"R";
+
+/// Becomes the workload; returns only if it could not.
+pub fn run_exec() -> ExitCode {
+    let Ok(mut launcher) = take_launcher() else { return ExitCode::FAILURE };
+    match execute(&launcher) {
+        Ok(never) => match never {},
+        // What the launcher demands of a trial: silence is also that of one that crashed.
+        Err(Stop::Tried) => return ExitCode::SUCCESS,
+        Err(Stop::LauncherEnded) => {}
+        Err(Stop::Failed(failure)) => {
+            if let Ok(text) = serde_json::to_vec(&failure) {
+                let _ = launcher.write_all(&text);
+            }
+        }
+    }
+    ExitCode::FAILURE
+}
+
+/// Why there was nothing to execute, or why it was not executed.
+enum Stop {
+    LauncherEnded,
+    /// There was nothing to execute.
+    Tried,
+    Failed(NotExecuted),
+}
+
+impl Stop {
+    fn failed(doing: impl std::fmt::Display, error: impl Into<io::Error>) -> Self {
+        let error = error.into();
+        Self::Failed(NotExecuted { message: format!("{doing}: {error}"), errno: error.raw_os_error() })
+    }
+}
+
+/// Holds this process back, as the launcher has found that it can be; and tries to get out, if that is all it is for.
+fn enter(
+    sandbox: &Sandbox,
+    in_namespaces: bool,
+    opened: Vec<(OwnedFd, bool)>,
+    try_only: bool,
+) -> Result<(), Stop> {
+    let failed = |message: String| Stop::Failed(NotExecuted { message, errno: None });
+    let (plan, _) = Plan::of(sandbox).map_err(|refusal| failed(refusal.to_string()))?;
+    plan.apply(in_namespaces, opened)
+        .map_err(|error| failed(format!("the workload cannot be confined: {error}")))?;
+    let escaped = if try_only { escaped(&plan, in_namespaces) } else { Vec::new() };
+    if escaped.is_empty() {
+        return Ok(());
+    }
+    Err(failed(format!("the sandbox does not hold: {}", escaped.join(", "))))
+}
+
+/// The socket to the launcher, out of descriptor 2, which will be the workload's log. Closed by a successful exec.
+fn take_launcher() -> io::Result<UnixStream> {
+    let socket = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), FIRST_FREE_DESCRIPTOR)?;
+    rustix::stdio::dup2_stderr(File::options().write(true).open("/dev/null")?)?;
+    Ok(socket.into())
+}
+
+fn execute(mut launcher: &UnixStream) -> Result<Infallible, Stop> {
+    setsid().map_err(|error| Stop::failed("a new session cannot be made", error))?;
+    set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(|error| Stop::failed("the workload cannot be tied to its launcher", error))?;
+    launcher.write_all(READY).map_err(|_| Stop::LauncherEnded)?;
+    reach(Point::StageReady);
+    let (order, log, opened) = match Order::receive(launcher) {
+        Ok(Some(received)) => received,
+        Ok(None) => return Err(Stop::LauncherEnded),
+        Err(error) => return Err(Stop::failed("the order cannot be read", error)),
+    };
+    reach(Point::OrderRead);
+    // The launcher may have died before it could be tied to; the signal then never comes.
+    if getppid().map(Pid::as_raw_pid) != order.launcher_pid {
+        return Err(Stop::LauncherEnded);
+    }
+    let doing = "the output cannot be directed to the log";
+    if order.log_stdout {
+        rustix::stdio::dup2_stdout(&log).map_err(|error| Stop::failed(doing, error))?;
+    }
+    rustix::stdio::dup2_stderr(&log).map_err(|error| Stop::failed(doing, error))?;
+    // Without the error's number: that a group is gone does not mean that the workload is not found.
+    cgroup::join(&order.cgroups).map_err(|error| {
+        let message = format!("the workload cannot be limited: {error}");
+        Stop::Failed(NotExecuted { message, errno: None })
+    })?;
+    // The workload's files are its user's affair; the launcher's own mask is strict.
+    umask(Mode::from_raw_mode(0o022));
+    // The launcher blocks its signals, and `std` hands the mask on; `exec` sets SIGPIPE back to its default itself.
+    SigSet::empty()
+        .thread_set_mask()
+        .map_err(|error| Stop::failed("the signal mask cannot be emptied", error))?;
+    // Where the workload is, the tests' files may not be.
+    reach(Point::ExecBefore);
+    let in_namespaces = order.launcher_pid.is_none();
+    if let (Some(sandbox), true) = (&order.sandbox, in_namespaces) {
+        namespaces::join(&sandbox.network)
+            .map_err(|error| Stop::failed("the workload's namespaces cannot be joined", error))?;
+    }
+    // In its own view: a descriptor from outside would lead past its mounts.
+    let entered = unlinked::open(&order.current_dir).and_then(rustix::process::fchdir);
+    entered.map_err(|error| {
+        Stop::failed(format_args!("the folder '{}' cannot be entered", order.current_dir.display()), error)
+    })?;
+    if let Some(count) = order.processes {
+        let network = order.sandbox.as_ref().map(|sandbox| &sandbox.network);
+        let has_doors = network.is_some_and(|network| !namespaces::doors(network).is_empty());
+        processes::limit(count, has_doors)
+            .map_err(|error| Stop::failed("its processes cannot be limited", error))?;
+    }
+    if let Some(sandbox) = &order.sandbox {
+        let opened = opened.into_iter().zip(order.written.iter().copied()).collect();
+        enter(sandbox, in_namespaces, opened, order.try_only)?;
+    }
+    if order.try_only {
+        return Err(Stop::Tried);
+    }
+    let error = Command::new(order.program.as_ref())
+        .args(order.args.iter())
+        .env_clear()
+        .envs(order.env.iter().map(|(name, value)| (name.as_ref(), value.as_ref())))
+        .exec();
+    Err(Stop::failed(format_args!("'{}' cannot be executed", order.program.display()), error))
+}

@@ -1,0 +1,270 @@
+//! The launcher while the workload runs, and its end.
+use crate::children::Reaped;
+use crate::control::{Control, Input};
+use crate::events::Signals;
+use crate::log::Log;
+use crate::sandbox::cgroup;
+use crate::state::StateFile;
+use crate::{children, events};
+use rustix::process::{Pid, Signal, kill_process_group};
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+use wharf_failpoint::{Point, reach};
+use wharf_sdk::{
+    Exit,
+    launch::{Job, State},
+};
+
+/// How much of the output is taken before signals and the control socket are looked at again.
+const LOG_CHUNK_BYTES: usize = 64 * 1024;
+/// At most so much is taken after the end: the most that a pipe of an ordinary user holds, F_SETPIPE_SZ in fcntl(2).
+const MAX_DRAINED_BYTES: usize = 1024 * 1024;
+/// How often those who do not die are killed again; what dies says so by SIGCHLD.
+const KILL_INTERVAL: Duration = Duration::from_millis(200);
+/// How long those who cannot be killed (another user's, by a set-uid program; stuck in the kernel) are waited for.
+const KILL_PATIENCE: Duration = Duration::from_secs(10);
+/// What comes on the control socket now means nothing; a line is read away up to this bound.
+const MAX_IGNORED_BYTES: usize = 4 * 1024;
+
+/// How far its end is.
+#[derive(Clone, Copy)]
+enum Ending {
+    /// It runs.
+    No,
+    /// It was asked to end, and will be killed then.
+    Asked { until: Instant },
+    /// Everything is killed, again and again until then.
+    Killing { again: Instant, until: Instant },
+}
+
+/// A workload that runs.
+pub(crate) struct Running {
+    workload: Pid,
+    survives: bool,
+    grace: Duration,
+    state: State,
+    file: StateFile,
+    log: Log,
+    /// None once the workload has closed its end.
+    output: Option<OwnedFd>,
+    signals: Signals,
+    ending: Ending,
+    /// Why it ends, where that is not its own doing.
+    reason: &'static str,
+    exit: Option<Exit>,
+    /// Only while its first process has not been reaped is its group known to be its own.
+    reaped: bool,
+}
+
+impl Running {
+    pub(crate) fn new(
+        job: &Job,
+        workload: Pid,
+        state: State,
+        file: StateFile,
+        log: Log,
+        output: OwnedFd,
+        signals: Signals,
+    ) -> Self {
+        Self {
+            workload,
+            survives: job.survives,
+            grace: Duration::from_millis(job.grace_ms),
+            state,
+            file,
+            log,
+            output: Some(output),
+            signals,
+            ending: Ending::No,
+            reason: "",
+            exit: None,
+            reaped: false,
+        }
+    }
+
+    /// Serves until nothing of the workload is left; records how it ended.
+    pub(crate) fn until_the_end(mut self, control: &mut Control) -> Exit {
+        let mut control = Some(control);
+        let mut none_left = false;
+        while !none_left {
+            let Ok([log, signalled, controlled]) = events::wait(
+                [
+                    self.output.as_ref().map(AsFd::as_fd),
+                    Some(self.signals.as_fd()),
+                    control.as_ref().map(|control| control.as_fd()),
+                ],
+                self.deadline(),
+            ) else {
+                // Only a lack of memory: what cannot be watched is ended.
+                self.kill("the launcher could not watch it any more");
+                none_left = self.kill_round();
+                continue;
+            };
+            if log {
+                self.take_output();
+            }
+            if signalled {
+                self.obey();
+            }
+            if controlled && control.as_mut().is_some_and(|control| has_ended(control)) {
+                control = None;
+                self.supervisor_ended();
+            }
+            none_left = self.advance();
+        }
+        self.finish()
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        match self.ending {
+            Ending::No => None,
+            Ending::Asked { until } => Some(until),
+            Ending::Killing { again, until } => Some(again.min(until)),
+        }
+    }
+
+    /// One chunk of the output to the log; how much there was.
+    fn take_output(&mut self) -> usize {
+        let Some(output) = &self.output else { return 0 };
+        let mut chunk = [0; LOG_CHUNK_BYTES];
+        match rustix::io::read(output, &mut chunk[..]) {
+            Ok(0) => self.output = None,
+            Ok(count) => {
+                self.log.take(&chunk[..count]);
+                return count;
+            }
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
+            Err(_) => self.output = None,
+        }
+        0
+    }
+
+    fn obey(&mut self) {
+        let signalled = self.signals.read();
+        if signalled.terminate {
+            self.terminate();
+        }
+        if signalled.kill {
+            self.kill("killed on request");
+        }
+        if signalled.child {
+            self.reap();
+        }
+    }
+
+    fn terminate(&self) {
+        if !self.reaped {
+            reach(Point::TerminateBefore);
+            let _ = kill_process_group(self.workload, Signal::TERM);
+            reach(Point::TerminateAfter);
+        }
+    }
+
+    fn supervisor_ended(&mut self) {
+        if self.survives || !matches!(self.ending, Ending::No) {
+            return;
+        }
+        self.reason = "ended because its supervisor did";
+        self.terminate();
+        // A grace beyond what a clock can hold is none that a kill would follow.
+        if let Some(until) = Instant::now().checked_add(self.grace) {
+            self.ending = Ending::Asked { until };
+        }
+    }
+
+    fn kill(&mut self, reason: &'static str) {
+        if matches!(self.ending, Ending::Killing { .. }) {
+            return;
+        }
+        if self.reason.is_empty() {
+            self.reason = reason;
+        }
+        let now = Instant::now();
+        self.ending = Ending::Killing { again: now, until: now + KILL_PATIENCE };
+    }
+
+    fn reap(&mut self) -> bool {
+        let Reaped { workload, none_left } = children::reap(self.workload, now_ms());
+        if let Some(exit) = workload {
+            self.exit = Some(exit);
+            self.reaped = true;
+            // What it leaves behind ends with it, as with the first process of a container.
+            self.kill("");
+        }
+        // The children of the dead are the launcher's now.
+        if let Ending::Killing { again, .. } = &mut self.ending {
+            *again = Instant::now();
+        }
+        none_left
+    }
+
+    /// What the time says. True: nothing is left, or what is left cannot be killed.
+    fn advance(&mut self) -> bool {
+        let now = Instant::now();
+        if matches!(self.ending, Ending::Asked { until } if until <= now) {
+            self.kill("");
+        }
+        matches!(self.ending, Ending::Killing { again, .. } if again <= now) && self.kill_round()
+    }
+
+    fn kill_round(&mut self) -> bool {
+        let not_permitted = children::kill_all();
+        let none_left = self.reap();
+        let Ending::Killing { again, until } = &mut self.ending else { return none_left };
+        let now = Instant::now();
+        *again = now + KILL_INTERVAL;
+        if !none_left && *until <= now {
+            self.reason = if not_permitted.is_empty() {
+                "processes that it started did not die when they were killed"
+            } else {
+                "processes that it started as another user could not be killed"
+            };
+            return true;
+        }
+        none_left
+    }
+
+    /// Nothing writes any more: the last of the output, and the record.
+    fn finish(mut self) -> Exit {
+        let mut drained = 0;
+        while drained < MAX_DRAINED_BYTES {
+            match self.take_output() {
+                0 => break,
+                count => drained += count,
+            }
+        }
+        self.log.finish();
+        cgroup::remove(&self.state.cgroups);
+        let mut exit = self.exit.unwrap_or_else(|| Exit { at_ms: Some(now_ms()), ..Exit::default() });
+        self.reason.clone_into(&mut exit.reason);
+        self.state.exit = Some(exit.clone());
+        reach(Point::ExitRecordBefore);
+        if let Err(error) = self.file.write(&self.state) {
+            let separator = if exit.reason.is_empty() { "" } else { "; " };
+            exit.reason.push_str(&format!("{separator}its end could not be recorded: {error}"));
+        }
+        reach(Point::ExitRecordAfter);
+        exit
+    }
+}
+
+/// Reads away what comes. True: nothing more will.
+fn has_ended(control: &mut Control) -> bool {
+    match control.receive(MAX_IGNORED_BYTES) {
+        Ok(Input::Line(_)) => {
+            while control.buffered().is_some() {}
+            false
+        }
+        Ok(Input::Partial) => false,
+        // A peer that says so much when there is nothing to say is none.
+        Ok(Input::TooLong | Input::End) | Err(_) => true,
+    }
+}
+
+/// Now, in milliseconds after the epoch.
+pub(crate) fn now_ms() -> u64 {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
+}

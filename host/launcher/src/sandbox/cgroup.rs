@@ -1,0 +1,325 @@
+//! How much a workload may use: control groups of its own, version 2 or 1, wherever this user may make them.
+//!
+//! A group lies beside or below the launcher's own and has the workload's uid in its name, so that whoever finds a
+//! process in it knows whose it is. Nothing but a group limits a workload as a whole: the limits of setrlimit(2) count
+//! single processes, or all of a user's.
+use crate::sandbox::plan::Refusal;
+use crate::sandbox::processes;
+use std::{
+    collections::BTreeSet,
+    fs::{self, OpenOptions},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+use wharf_failpoint::{Point, reach};
+use wharf_sdk::{
+    Confinement, Measure,
+    launch::{Limits, cgroup_name, groups_within},
+};
+
+/// The period in which processor time is counted, in microseconds: the kernel's default.
+const CPU_PERIOD_US: u64 = 100_000;
+/// The least that may be had of it, the kernel's limit.
+const MIN_CPU_QUOTA_US: u64 = 1_000;
+const UNIFIED: &str = "cgroup2";
+const LEGACY: &str = "cgroup";
+
+/// The groups of one workload. Removed when dropped, unless they are kept.
+#[derive(Debug)]
+pub(crate) struct Groups {
+    folders: BTreeSet<PathBuf>,
+    /// The limit of processes where no group has it, to be set by [`crate::sandbox::processes`].
+    processes: Option<u64>,
+}
+
+/// One limit: what it is called in a specification, the controller, and the files with their values in each version.
+/// The first file must be there; of the others the kernel may have been built without.
+struct Limit {
+    field: &'static str,
+    controller: &'static str,
+    is_asked: bool,
+    unified: Vec<(&'static str, String)>,
+    legacy: Vec<(&'static str, String)>,
+}
+
+impl Groups {
+    /// Makes groups with these limits, with nobody in them, and adds what holds to `told`.
+    pub(crate) fn make(
+        limits: &Limits,
+        uid: &str,
+        has_namespaces: bool,
+        told: &mut Confinement,
+    ) -> Result<Self, Refusal> {
+        let mut groups = Self { folders: BTreeSet::new(), processes: None };
+        let hierarchies = Hierarchies::read();
+        for limit in wanted(limits) {
+            let what = limit.field.to_owned();
+            match hierarchies.apply(&limit, uid) {
+                Ok((folder, version)) => {
+                    groups.folders.insert(folder);
+                    told.enforced.push(Measure { what, how: format!("cgroup {version}") });
+                }
+                Err(_) if limit.controller == "pids" && has_namespaces && processes::are_counted() => {
+                    groups.processes = limits.pids.or(limits.usual_pids);
+                    let how = "RLIMIT_NPROC in a user namespace".to_owned();
+                    told.enforced.push(Measure { what, how });
+                }
+                Err(reason) if limit.is_asked && !limits.allow_weaker => {
+                    return Err(Refusal { field: limit.field, reason });
+                }
+                Err(how) => told.weaker.push(Measure { what, how }),
+            }
+        }
+        Ok(groups)
+    }
+
+    /// Where they are.
+    pub(crate) fn folders(&self) -> impl Iterator<Item = &PathBuf> {
+        self.folders.iter()
+    }
+
+    /// How many processes may be made by who is limited by their user.
+    pub(crate) fn processes(&self) -> Option<u64> {
+        self.processes
+    }
+
+    /// Where they are; they stay.
+    pub(crate) fn keep(mut self) -> Vec<PathBuf> {
+        std::mem::take(&mut self.folders).into_iter().collect()
+    }
+}
+
+impl Drop for Groups {
+    fn drop(&mut self) {
+        remove(&self.folders);
+    }
+}
+
+/// Puts this process, which has one thread, into these groups.
+///
+/// A thread that moves itself in version 1 is spared the lock that moving a process takes, for which the kernel waits
+/// until all processors have been elsewhere: several to a hundred milliseconds (`cgroup_procs_write_start` of Linux).
+pub(crate) fn join(folders: &[PathBuf]) -> io::Result<()> {
+    const MYSELF: &str = "0";
+    folders.iter().try_for_each(|folder| {
+        reach(Point::GroupJoinBefore);
+        let joined = match write(&folder.join("tasks"), MYSELF) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                write(&folder.join("cgroup.procs"), MYSELF)
+            }
+            joined => joined,
+        };
+        reach(Point::GroupJoinAfter);
+        joined
+    })
+}
+
+/// Removes groups that nobody is in any more, with those that the workload has made below them.
+pub(crate) fn remove<'a>(folders: impl IntoIterator<Item = &'a PathBuf>) {
+    for folder in folders {
+        reach(Point::GroupRemoveBefore);
+        for folder in groups_within(folder) {
+            let _ = fs::remove_dir(folder);
+        }
+        reach(Point::GroupRemoveAfter);
+    }
+}
+
+fn wanted(limits: &Limits) -> Vec<Limit> {
+    let mut wanted = Vec::new();
+    if let Some(bytes) = limits.memory_bytes {
+        let bytes = bytes.to_string();
+        wanted.push(Limit {
+            field: "memory_bytes",
+            controller: "memory",
+            is_asked: true,
+            unified: vec![
+                ("memory.max", bytes.clone()),
+                ("memory.swap.max", "0".to_owned()),
+                // A server without one of its processes is none.
+                ("memory.oom.group", "1".to_owned()),
+            ],
+            legacy: vec![("memory.limit_in_bytes", bytes.clone()), ("memory.memsw.limit_in_bytes", bytes)],
+        });
+    }
+    if let Some(cpus) = limits.cpus {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "a cast of a float saturates, and what is too much for the kernel is refused by it"
+        )]
+        let quota = ((cpus * CPU_PERIOD_US as f64) as u64).max(MIN_CPU_QUOTA_US);
+        wanted.push(Limit {
+            field: "cpus",
+            controller: "cpu",
+            is_asked: true,
+            unified: vec![("cpu.max", format!("{quota} {CPU_PERIOD_US}"))],
+            legacy: vec![
+                ("cpu.cfs_period_us", CPU_PERIOD_US.to_string()),
+                ("cpu.cfs_quota_us", quota.to_string()),
+            ],
+        });
+    }
+    if let Some(pids) = limits.pids.or(limits.usual_pids) {
+        wanted.push(Limit {
+            field: "pids_limit",
+            controller: "pids",
+            is_asked: limits.pids.is_some(),
+            unified: vec![("pids.max", pids.to_string())],
+            legacy: vec![("pids.max", pids.to_string())],
+        });
+    }
+    wanted
+}
+
+/// Where this process is in the trees of control groups.
+struct Hierarchies {
+    /// Kind, controllers and this process' own folder of each tree that is mounted.
+    trees: Vec<Tree>,
+}
+
+struct Tree {
+    is_unified: bool,
+    controllers: Vec<String>,
+    mount_point: PathBuf,
+    own: PathBuf,
+}
+
+impl Hierarchies {
+    fn read() -> Self {
+        let read = |path| fs::read_to_string(path).unwrap_or_default();
+        Self::parse(&read("/proc/self/mountinfo"), &read("/proc/self/cgroup"))
+    }
+
+    /// From the texts of `/proc/self/mountinfo` and `/proc/self/cgroup`, proc(5) and cgroups(7).
+    fn parse(mounts: &str, memberships: &str) -> Self {
+        let trees = mounts.lines().filter_map(|line| {
+            let (place, kind) = line.split_once(" - ")?;
+            let mut place = place.split(' ').skip(3);
+            let (root, mount_point) = (place.next()?, PathBuf::from(place.next()?));
+            let mut kind = kind.split(' ');
+            let is_unified = match kind.next()? {
+                UNIFIED => true,
+                LEGACY => false,
+                _ => return None,
+            };
+            let options = kind.nth(1).unwrap_or_default();
+            let controllers: Vec<String> = options.split(',').map(str::to_owned).collect();
+            let path = memberships.lines().find_map(|line| {
+                let mut fields = line.splitn(3, ':').skip(1);
+                let (named, path) = (fields.next()?, fields.next()?);
+                let is_it = match is_unified {
+                    true => named.is_empty(),
+                    false => named.split(',').any(|name| controllers.iter().any(|it| it == name)),
+                };
+                is_it.then_some(path)
+            })?;
+            // Of a mounted part of the tree, the part above is not there.
+            let below = path.strip_prefix(root).unwrap_or(path).trim_start_matches('/');
+            let own = mount_point.join(below);
+            let own = if own.is_dir() { own } else { mount_point.clone() };
+            Some(Tree { is_unified, controllers, mount_point, own })
+        });
+        Self { trees: trees.collect() }
+    }
+
+    /// Makes the group that a limit needs; which, and of which version.
+    fn apply(&self, limit: &Limit, uid: &str) -> Result<(PathBuf, &'static str), String> {
+        let mut reasons = Vec::new();
+        for tree in &self.trees {
+            let (made, files, version) = match tree.is_unified {
+                true => (tree.make_unified(limit.controller, uid), &limit.unified, "v2"),
+                false if tree.controllers.iter().any(|it| it == limit.controller) => {
+                    (make(&tree.own, uid), &limit.legacy, "v1")
+                }
+                false => continue,
+            };
+            match made.and_then(|folder| set(&folder, files).map(|()| folder)) {
+                Ok(folder) => return Ok((folder, version)),
+                Err(error) => reasons.push(format!("{version}: {error}")),
+            }
+        }
+        let why = if reasons.is_empty() { "none is mounted".to_owned() } else { reasons.join("; ") };
+        Err(format!("no control group for {} can be made ({why})", limit.controller))
+    }
+}
+
+impl Tree {
+    /// A group may have limits or members below it, but not both: so beside this process' own group where not in it.
+    fn make_unified(&self, controller: &str, uid: &str) -> io::Result<PathBuf> {
+        let mut failed = io::Error::other(format!("it has no controller '{controller}'"));
+        for parent in self.own.ancestors().take_while(|folder| folder.starts_with(&self.mount_point)) {
+            let has = |file: &str| {
+                let listed = fs::read_to_string(parent.join(file)).unwrap_or_default();
+                listed.split_whitespace().any(|it| it == controller)
+            };
+            if !has("cgroup.controllers") {
+                continue;
+            }
+            if !has("cgroup.subtree_control")
+                && let Err(error) = write(&parent.join("cgroup.subtree_control"), &format!("+{controller}"))
+            {
+                failed = error;
+                continue;
+            }
+            match make(parent, uid) {
+                Ok(folder) => return Ok(folder),
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
+    }
+}
+
+/// One that is there is of an earlier deployment.
+fn make(parent: &Path, uid: &str) -> io::Result<PathBuf> {
+    let folder = parent.join(cgroup_name(uid));
+    reach(Point::GroupMakeBefore);
+    let made = fs::create_dir(&folder);
+    reach(Point::GroupMakeAfter);
+    match made {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(folder),
+    }
+}
+
+fn set(folder: &Path, files: &[(&'static str, String)]) -> io::Result<()> {
+    for (at, (file, value)) in files.iter().enumerate() {
+        match write(&folder.join(file), value) {
+            Err(error) if at > 0 && error.kind() == io::ErrorKind::NotFound => {}
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
+fn write(path: &Path, value: &str) -> io::Result<()> {
+    OpenOptions::new().write(true).open(path)?.write_all(value.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_trees_of_both_versions_are_told_apart() {
+        let mounts = "30 24 0:26 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755\n\
+                      31 30 0:27 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n\
+                      32 30 0:28 /a /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n\
+                      33 30 0:29 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw,nsdelegate\n";
+        let found = Hierarchies::parse(mounts, "4:memory:/a/b\n2:cpu,cpuacct:/\n0::/user.slice\n");
+        let kinds: Vec<bool> = found.trees.iter().map(|tree| tree.is_unified).collect();
+        assert_eq!(kinds, [false, false, true]);
+        assert!(found.trees[0].controllers.iter().any(|it| it == "cpu"));
+    }
+
+    #[test]
+    fn only_what_is_wanted_is_limited() {
+        assert!(wanted(&Limits::default()).is_empty());
+        let limits = Limits { cpus: Some(0.001), usual_pids: Some(7), ..Limits::default() };
+        let wanted = wanted(&limits);
+        assert_eq!(wanted[0].unified, [("cpu.max", "1000 100000".to_owned())]);
+        assert_eq!((wanted[1].field, wanted[1].is_asked), ("pids_limit", false));
+    }
+}

@@ -1,0 +1,78 @@
+//! The loopback interface of a new network namespace, which is there and does nothing yet.
+//!
+//! Told to the kernel in a message of rtnetlink(7): `ioctl` would take unsafe code.
+use rustix::{
+    io::{Errno, Result},
+    net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with},
+};
+
+/// What it is in every network namespace.
+const LOOPBACK_INDEX: i32 = 1;
+/// The first protocol of the family, which is what none means.
+const NETLINK_ROUTE: Option<Protocol> = None;
+/// linux/rtnetlink.h, linux/netlink.h, linux/if.h.
+const RTM_NEWLINK: u16 = 16;
+const NLM_F_REQUEST: u16 = 1;
+const NLM_F_ACK: u16 = 4;
+const NLMSG_ERROR: u16 = 2;
+const IFF_UP: u32 = 1;
+const HEADER_BYTES: usize = 16;
+const REQUEST_BYTES: u32 = 32;
+/// An answer repeats the request.
+const MAX_ANSWER_BYTES: usize = 256;
+
+/// Switches it on; the kernel gives it its address then.
+pub(crate) fn begin() -> Result<()> {
+    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, NETLINK_ROUTE)?;
+    send(&socket, &request(), SendFlags::empty())?;
+    let mut answer = [0; MAX_ANSWER_BYTES];
+    let (read, _) = recv(&socket, &mut answer, RecvFlags::empty())?;
+    match code(answer.get(..read).unwrap_or_default()) {
+        Some(0) => Ok(()),
+        Some(code) => Err(Errno::from_raw_os_error(-code)),
+        None => Err(Errno::PROTO),
+    }
+}
+
+/// A header of netlink(7) (length, type, flags, number, port) and an `ifinfomsg` (family, type, index, flags, which flags
+/// are meant).
+fn request() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    bytes.extend(REQUEST_BYTES.to_ne_bytes());
+    bytes.extend(RTM_NEWLINK.to_ne_bytes());
+    bytes.extend((NLM_F_REQUEST | NLM_F_ACK).to_ne_bytes());
+    bytes.extend([0; 8]);
+    bytes.extend([0; 4]);
+    bytes.extend(LOOPBACK_INDEX.to_ne_bytes());
+    bytes.extend(IFF_UP.to_ne_bytes());
+    bytes.extend(IFF_UP.to_ne_bytes());
+    bytes
+}
+
+/// The error's negative number in an answer; 0 is none.
+fn code(answer: &[u8]) -> Option<i32> {
+    let kind = u16::from_ne_bytes(answer.get(4..6)?.try_into().ok()?);
+    let code = i32::from_ne_bytes(answer.get(HEADER_BYTES..HEADER_BYTES + 4)?.try_into().ok()?);
+    (kind == NLMSG_ERROR).then_some(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_as_long_as_it_says() {
+        assert_eq!(request().len(), REQUEST_BYTES as usize);
+    }
+
+    #[test]
+    fn an_answer_is_an_error_or_none() {
+        let mut answer = [0; 36];
+        answer[4..6].copy_from_slice(&NLMSG_ERROR.to_ne_bytes());
+        assert_eq!(code(&answer), Some(0));
+        answer[16..20].copy_from_slice(&(-1_i32).to_ne_bytes());
+        assert_eq!(code(&answer), Some(-1));
+        assert_eq!(code(&answer[..8]), None);
+        assert_eq!(code(&[0; 36]), None);
+    }
+}

@@ -1,0 +1,40 @@
+//! What holds a workload back.
+//!
+//! ```text
+//! launcher:   Plan::of(job) --> what holds, what does not, or a refusal;  cgroup::make
+//! stage two:  apply(plan): files and ports (Landlock), privileges (capabilities), system calls (seccomp)
+//! ```
+//!
+//! The launcher finds out what can be enforced before anything is promised; stage two enforces all of that on itself,
+//! directly before it executes the program, or does not execute it. Each layer stands by itself:
+//!
+//! | what | by what |
+//! |---|---|
+//! | files | Landlock: an allow-list ([`opened`]); nothing else can be opened, made, renamed or removed |
+//! | ports | Landlock for TCP, the system call filter for all other protocols |
+//! | other processes | Landlock: no signal, no tracing, no abstract socket beyond the workload |
+//! | privileges | `no_new_privs`, every set of capabilities emptied and locked |
+//! | system calls | seccomp, an allow-list ([`syscalls`]) |
+//! | set-id bits | seccomp: in no call that sets a mode ([`modes`]) |
+//! | what they see and outlive | namespaces of processes, mounts, IPC, network, where they can be made ([`namespaces`]) |
+//! | memory, processors, processes | control groups, version 2 or 1 ([`cgroup`]) |
+//!
+//! Landlock has no say in metadata: names and attributes of files can be seen outside the list too, and without a mount
+//! namespace attributes of the user's own files be changed.
+pub(crate) mod cgroup;
+mod kernel;
+mod loopback;
+mod modes;
+mod mounts;
+pub(crate) mod namespaces;
+mod opened;
+mod plan;
+mod privileges;
+pub(crate) mod processes;
+mod syscalls;
+mod verify;
+
+pub(crate) use opened::{Exchanged, Opened};
+pub(crate) use plan::{Plan, Refusal};
+pub(crate) use privileges::drop_all as drop_privileges;
+pub(crate) use verify::escaped;

@@ -1,0 +1,320 @@
+//! What a workload sees of the files: everything where it is, read-only but for what it may write, without the folders
+//! that are hidden, and with folders for temporary files of its own.
+//!
+//! Which of the files that are seen may be read is Landlock's affair; this is what Landlock has no say in: names, modes,
+//! owners, times and extended attributes, watches. Called by init in a mount namespace of its own ([`crate::sandbox::namespaces`]).
+use crate::sandbox::namespaces::{Room, Unfurnished};
+use crate::sandbox::opened::Seen;
+use crate::unlinked;
+use rustix::{
+    fs::{FileType, StatVfsMountFlags, fstat, fstatvfs},
+    io::Errno,
+    mount::{
+        MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, mount, mount_change, mount_remount,
+        move_mount, open_tree,
+    },
+};
+use std::{
+    collections::{BTreeMap, HashSet},
+    ffi::{CStr, OsString},
+    fs::{self, DirBuilder, File},
+    io,
+    os::{
+        fd::OwnedFd,
+        unix::{
+            ffi::OsStringExt,
+            fs::{DirBuilderExt, symlink},
+        },
+    },
+    path::{Component, Path, PathBuf},
+};
+
+/// Folders for temporary files that everybody can write: each workload has ones of its own, in memory.
+pub(crate) const PRIVATE: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
+/// How large they may become, and who may write them.
+const PRIVATE_OPTIONS: &CStr = c"size=256m,mode=1777";
+/// There is nothing in a hidden folder but folders and links on the way to what is shown.
+const HIDDEN_OPTIONS: &CStr = c"size=64k,mode=755";
+/// As many links as the kernel follows in one path, path_resolution(7).
+const MAX_LINKS: usize = 40;
+
+/// What becomes of a path and of what lies below it.
+enum Fate {
+    /// Nothing is seen of it.
+    Hidden,
+    /// The same, and it can be written.
+    Private,
+    /// It is seen where it is.
+    Shown { tree: OwnedFd, is_folder: bool, writable: bool },
+}
+
+/// Arranges the mounts of this namespace.
+pub(crate) fn arrange(room: &Room<'_>) -> Result<(), Unfurnished> {
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+        .map_err(|error| format!("mounts cannot be made one's own: {error}"))?;
+    let mut paths = Paths::default();
+    let mut fates = BTreeMap::new();
+    for folder in PRIVATE.iter().map(Path::new).filter_map(|path| paths.real(path)) {
+        fates.insert(folder, Fate::Private);
+    }
+    for folder in room.hidden.iter().filter_map(|path| paths.real(path)) {
+        if folder.parent().is_some() && folder.is_dir() {
+            fates.entry(folder).or_insert(Fate::Hidden);
+        }
+    }
+    // Before anything is hidden.
+    for seen in outermost_first(&room.places) {
+        let (path, writable) = (seen.path(), seen.is_written);
+        // Only for the links on the way: what is shown is what was opened.
+        let _ = paths.real(&seen.place.name);
+        let needed = match nearest(&fates, path, true) {
+            Some((at, Fate::Shown { .. })) if at == path => false,
+            Some((_, Fate::Shown { writable: true, .. })) => seen.place.kept,
+            Some((_, Fate::Hidden | Fate::Private)) => true,
+            Some((_, Fate::Shown { writable: false, .. })) | None => writable,
+        };
+        let opened = seen.open()?;
+        if needed && let Some(shown) = shown(path, &opened, writable)? {
+            fates.insert(path.to_owned(), shown);
+        }
+    }
+    let current_dir = paths.real(&room.current_dir);
+    for (path, fate) in &fates {
+        settle(&fates, path, fate)
+            .map_err(|error| format!("'{}' cannot be shown or hidden: {error}", path.display()))?;
+    }
+    let links = paths.links.iter().filter(|(path, _)| is_hidden(&fates, path));
+    for (path, target) in links {
+        make_folders(path.parent())
+            .and_then(|()| symlink(target, path))
+            .map_err(|error| format!("the link '{}' cannot be made: {error}", path.display()))?;
+    }
+    if let Some(folder) = current_dir.filter(|folder| is_hidden(&fates, folder)) {
+        let made = make_folders(Some(&folder));
+        made.map_err(|error| format!("the folder '{}' cannot be made: {error}", folder.display()))?;
+    }
+    close_the_rest(&fates)?;
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::RDONLY;
+    mount("proc", "/proc", "proc", flags, None)
+        .map_err(|error| format!("/proc cannot be mounted: {error}"))?;
+    let kept = room.places.iter().filter(|seen| seen.place.kept);
+    for path in kept.map(Seen::path) {
+        let flags = unlinked::open(path).and_then(fstatvfs).map(|found| found.f_flag);
+        if !flags.is_ok_and(|flags| flags.contains(StatVfsMountFlags::RDONLY)) {
+            return Err(format!("'{}' cannot be made read-only", path.display()).into());
+        }
+    }
+    Ok(())
+}
+
+/// In this order whatever lies in something else comes after it; of the same path what may be written comes first.
+fn outermost_first(places: &[Seen]) -> Vec<&Seen> {
+    let mut places: Vec<&Seen> = places.iter().collect();
+    places.sort_by_key(|seen| (seen.path().components().count(), !seen.is_written));
+    places
+}
+
+/// The fate of the deepest path that a path lies in, or is if `itself`.
+fn nearest<'a>(
+    fates: &'a BTreeMap<PathBuf, Fate>,
+    path: &Path,
+    itself: bool,
+) -> Option<(&'a Path, &'a Fate)> {
+    let found = path.ancestors().skip(usize::from(!itself)).find_map(|above| fates.get_key_value(above));
+    found.map(|(path, fate)| (path.as_path(), fate))
+}
+
+fn is_hidden(fates: &BTreeMap<PathBuf, Fate>, path: &Path) -> bool {
+    matches!(nearest(fates, path, true), Some((_, Fate::Hidden | Fate::Private)))
+}
+
+/// None: a device, which can be used where it is.
+fn shown(real: &Path, opened: &OwnedFd, writable: bool) -> Result<Option<Fate>, String> {
+    let failed = |error: Errno| format!("'{}' cannot be shown: {error}", real.display());
+    let is_folder = match fstat(opened).map(|found| FileType::from_raw_mode(found.st_mode)) {
+        Ok(FileType::Directory) => true,
+        Ok(FileType::CharacterDevice) => return Ok(None),
+        Ok(_) => false,
+        Err(error) => return Err(failed(error)),
+    };
+    // With what is mounted below it: a part of it may not be looked under.
+    let flags =
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
+    let tree = open_tree(opened, "", flags | OpenTreeFlags::AT_EMPTY_PATH).map_err(failed)?;
+    Ok(Some(Fate::Shown { tree, is_folder, writable }))
+}
+
+/// Parents come before what lies in them.
+fn settle(fates: &BTreeMap<PathBuf, Fate>, path: &Path, fate: &Fate) -> io::Result<()> {
+    let flags = MountFlags::NOSUID | MountFlags::NODEV;
+    match fate {
+        // It lies in one of which nothing is seen.
+        Fate::Hidden if matches!(nearest(fates, path, false), Some((_, Fate::Hidden | Fate::Private))) => {}
+        Fate::Hidden => mount("none", path, "tmpfs", flags, HIDDEN_OPTIONS)?,
+        Fate::Private => mount("none", path, "tmpfs", flags, PRIVATE_OPTIONS)?,
+        Fate::Shown { tree, is_folder, .. } => {
+            if *is_folder {
+                make_folders(Some(path))?;
+            } else {
+                make_folders(path.parent())?;
+                if !fs::exists(path)? {
+                    File::create_new(path)?;
+                }
+            }
+            let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+            move_mount(tree, "", unlinked::open(path)?, "", flags)?;
+        }
+    }
+    Ok(())
+}
+
+fn make_folders(path: Option<&Path>) -> io::Result<()> {
+    match path {
+        Some(path) => DirBuilder::new().recursive(true).mode(0o755).create(path),
+        None => Ok(()),
+    }
+}
+
+/// Makes every mount read-only, but for those that are to be written: in these nothing gives the rights of its owner or
+/// opens a device.
+fn close_the_rest(fates: &BTreeMap<PathBuf, Fate>) -> Result<(), String> {
+    let mounts =
+        fs::read("/proc/self/mountinfo").map_err(|error| format!("mounts cannot be read: {error}"))?;
+    for line in mounts.split(|&byte| byte == b'\n') {
+        let Some((path, flags)) = parse(line) else { continue };
+        let closed = match nearest(fates, &path, true) {
+            Some((_, Fate::Shown { writable: true, .. })) if path.starts_with("/dev") => MountFlags::NOSUID,
+            Some((_, Fate::Shown { writable: true, .. })) => MountFlags::NOSUID | MountFlags::NODEV,
+            Some((at, Fate::Private)) if at == path => continue,
+            _ => MountFlags::RDONLY,
+        };
+        if flags.contains(closed) || flags.contains(MountFlags::RDONLY) {
+            continue;
+        }
+        match mount_remount(&path, flags | MountFlags::BIND | closed, "") {
+            // What lies under another mount, or where this user may not look, is out of the workload's reach too.
+            Ok(()) | Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS | Errno::INVAL) => {}
+            Err(error) => return Err(format!("'{}' cannot be closed: {error}", path.display())),
+        }
+    }
+    Ok(())
+}
+
+/// The place and the flags of a mount, proc_pid_mountinfo(5): a remount must repeat them.
+fn parse(line: &[u8]) -> Option<(PathBuf, MountFlags)> {
+    let mut fields = line.split(|&byte| byte == b' ').skip(4);
+    let path = PathBuf::from(OsString::from_vec(unescaped(fields.next()?)));
+    let flags = fields.next()?.split(|&byte| byte == b',').fold(MountFlags::empty(), |flags, option| {
+        flags
+            | match option {
+                b"ro" => MountFlags::RDONLY,
+                b"nosuid" => MountFlags::NOSUID,
+                b"nodev" => MountFlags::NODEV,
+                b"noexec" => MountFlags::NOEXEC,
+                b"noatime" => MountFlags::NOATIME,
+                b"nodiratime" => MountFlags::NODIRATIME,
+                b"relatime" => MountFlags::RELATIME,
+                b"nosymfollow" => MountFlags::NOSYMFOLLOW,
+                _ => MountFlags::empty(),
+            }
+    });
+    Some((path, flags))
+}
+
+/// Space, tab, line end and backslash are written as three octal digits.
+fn unescaped(field: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((&byte, after)) = rest.split_first() {
+        let digits =
+            after.get(..3).filter(|_| byte == b'\\').and_then(|digits| std::str::from_utf8(digits).ok());
+        if let Some(decoded) = digits.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            bytes.push(decoded);
+            rest = &after[3..];
+        } else {
+            bytes.push(byte);
+            rest = after;
+        }
+    }
+    bytes
+}
+
+/// Paths without links, and the links on the way: names that lead through a hidden folder must still lead somewhere.
+#[derive(Default)]
+struct Paths {
+    links: BTreeMap<PathBuf, PathBuf>,
+    plain: HashSet<PathBuf>,
+}
+
+impl Paths {
+    /// None: there is nothing that could be reached.
+    fn real(&mut self, path: &Path) -> Option<PathBuf> {
+        let mut real = PathBuf::from("/");
+        let mut pending: Vec<OsString> = parts(path);
+        let mut followed = 0;
+        while let Some(part) = pending.pop() {
+            if part == ".." {
+                real.pop();
+                continue;
+            }
+            real.push(part);
+            if self.plain.contains(&real) {
+                continue;
+            }
+            match fs::read_link(&real) {
+                Ok(target) if followed < MAX_LINKS => {
+                    followed += 1;
+                    pending.extend(parts(&target));
+                    self.links.insert(real.clone(), target.clone());
+                    real.pop();
+                    if target.is_absolute() {
+                        real = PathBuf::from("/");
+                    }
+                }
+                // It is no link.
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                    self.plain.insert(real.clone());
+                }
+                _ => return None,
+            }
+        }
+        Some(real)
+    }
+}
+
+/// The parts of a path, the last one first.
+fn parts(path: &Path) -> Vec<OsString> {
+    let parts = path.components().filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir));
+    parts.map(|part| part.as_os_str().to_owned()).rev().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mount_is_remounted_with_its_own_flags() {
+        let line =
+            b"36 35 98:0 /mnt1 /a\\040b rw,nosuid,noatime shared:1 - ext3 /dev/root rw,errors=continue";
+        let (path, flags) = parse(line).unwrap();
+        assert_eq!(path, Path::new("/a b"));
+        assert_eq!(flags, MountFlags::NOSUID | MountFlags::NOATIME);
+        assert!(parse(b"").is_none());
+    }
+
+    #[test]
+    fn links_on_the_way_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        fs::create_dir_all(folder.join("a/b")).unwrap();
+        symlink("../a", folder.join("a/up")).unwrap();
+        symlink(folder.join("a/up/b"), folder.join("link")).unwrap();
+        symlink("self", folder.join("self")).unwrap();
+        let mut paths = Paths::default();
+        assert_eq!(paths.real(&folder.join("link")), Some(folder.join("a/b")));
+        assert_eq!(paths.links.get(&folder.join("a/up")), Some(&PathBuf::from("../a")));
+        assert!(paths.links.contains_key(&folder.join("link")));
+        assert_eq!(paths.real(&folder.join("self")), None);
+        assert_eq!(paths.real(&folder.join("none")), None);
+    }
+}

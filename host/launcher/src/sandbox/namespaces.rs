@@ -1,0 +1,160 @@
+//! Namespaces of a workload's own: it sees none of the others' processes, nothing of it outlives its init, and what it
+//! was not given to write it cannot change in any way.
+//!
+//! ```text
+//! launcher:   enter(): a pid namespace for its children (in a user namespace, unless it may make one without)
+//!     |-- init (pid 1, `launcher/init.rs`): furnish(): mounts, IPC and network; then reaps, and keeps them all alive
+//!     '-- stage two (pid 2): join()s init's; becomes the workload, and stays the launcher's own child
+//! ```
+//!
+//! The launcher stays outside of all but the user namespace, in which it is who it was: pids that it knows are those of
+//! the host. Called by the launcher, by init and by stage two; must not know what a job or a plugin is.
+use crate::sandbox::opened::{Exchanged, Opened, Seen};
+use crate::sandbox::{loopback, mounts};
+use rustix::{
+    fs::Mode,
+    io::{Errno, Result},
+    process::{Pid, PidfdFlags, pidfd_open},
+    thread::{
+        CapabilitySet, ThreadNameSpaceType, capabilities, configure_capability_in_ambient_set,
+        move_into_thread_name_spaces, set_capabilities,
+    },
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    borrow::Cow,
+    fs::OpenOptions,
+    io::Write,
+    os::fd::AsFd,
+    path::{Path, PathBuf},
+};
+use wharf_sdk::launch::{Network, Sandbox};
+
+/// What init and stage two need of capabilities in the user namespace: to mount, to join, to let a network begin, and to
+/// lock the rest.
+const NEEDED: CapabilitySet = CapabilitySet::SYS_ADMIN
+    .union(CapabilitySet::SYS_CHROOT)
+    .union(CapabilitySet::NET_ADMIN)
+    .union(CapabilitySet::SETPCAP);
+
+/// What init makes for a workload.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Room<'a> {
+    /// Folders of which nothing is seen but what the other list has.
+    pub(crate) hidden: Cow<'a, [PathBuf]>,
+    /// What it sees, read-only but for what it may write.
+    pub(crate) places: Vec<Seen>,
+    /// Where it runs; it is there, if empty.
+    pub(crate) current_dir: Cow<'a, Path>,
+    /// Whether it has a network of its own, with nobody in it.
+    pub(crate) alone: bool,
+    /// The ports through which it is reached there.
+    pub(crate) doors: Cow<'a, [u16]>,
+}
+
+impl<'a> Room<'a> {
+    pub(crate) fn of(sandbox: &'a Sandbox, opened: &Opened, current_dir: &'a Path) -> Self {
+        Self {
+            hidden: Cow::Borrowed(&sandbox.hidden),
+            places: opened.seen(),
+            current_dir: Cow::Borrowed(current_dir),
+            alone: is_alone(&sandbox.network),
+            doors: Cow::Borrowed(doors(&sandbox.network)),
+        }
+    }
+}
+
+/// Whether there is nobody that it may connect to: then it needs nobody's network.
+pub(crate) fn is_alone(network: &Network) -> bool {
+    matches!(network, Network::Ports { connect, .. } if connect.is_empty())
+}
+
+/// The ports through which it is reached in a network of its own.
+pub(crate) fn doors(network: &Network) -> &[u16] {
+    match network {
+        Network::Ports { listen, .. } if is_alone(network) => listen,
+        _ => &[],
+    }
+}
+
+/// Which namespaces the launcher's children will be in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Entered {
+    /// There is one of users: what counts by user counts in it alone.
+    pub(crate) users: bool,
+}
+
+/// Makes a pid namespace for the children of this process. An error: there is none, and nothing has changed.
+pub(crate) fn enter() -> Result<Entered> {
+    // Who may do it without a user namespace keeps what it needs for its own files.
+    match unshare(Unshared::CLONE_NEWPID) {
+        Ok(()) => return Ok(Entered { users: false }),
+        Err(Errno::PERM) => {}
+        Err(error) => return Err(error),
+    }
+    let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    unshare(Unshared::CLONE_NEWUSER | Unshared::CLONE_NEWPID)?;
+    // Everybody stays who they were. Without a say in groups, a group of one's own may be mapped.
+    write("/proc/self/setgroups", "deny")?;
+    write("/proc/self/uid_map", &format!("{user} {user} 1"))?;
+    write("/proc/self/gid_map", &format!("{group} {group} 1"))?;
+    // For the children: executing a program takes an ordinary user's capabilities, but for the ambient ones.
+    let mut sets = capabilities(None)?;
+    sets.inheritable |= NEEDED;
+    set_capabilities(None, sets)?;
+    NEEDED.iter().try_for_each(|capability| configure_capability_in_ambient_set(capability, true))?;
+    Ok(Entered { users: true })
+}
+
+/// Why a room was not furnished.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unfurnished {
+    /// It cannot be made here.
+    #[error("{0}")]
+    Impossible(String),
+    /// It could be made, and would show something else.
+    #[error(transparent)]
+    Exchanged(#[from] Exchanged),
+}
+
+impl From<String> for Unfurnished {
+    fn from(why: String) -> Self {
+        Self::Impossible(why)
+    }
+}
+
+/// Makes all but the pid namespace, as its init, for those who join it.
+pub(crate) fn furnish(room: &Room<'_>) -> std::result::Result<(), Unfurnished> {
+    let mut wanted = Unshared::CLONE_NEWNS | Unshared::CLONE_NEWIPC;
+    if room.alone {
+        wanted |= Unshared::CLONE_NEWNET;
+    }
+    unshare(wanted).map_err(|error| format!("namespaces cannot be made: {error}"))?;
+    if !room.doors.is_empty() {
+        loopback::begin().map_err(|error| format!("its network cannot begin: {error}"))?;
+    }
+    rustix::process::umask(Mode::from_raw_mode(0o022));
+    mounts::arrange(room)
+}
+
+/// Joins what init has made.
+pub(crate) fn join(network: &Network) -> Result<()> {
+    let mut spaces = ThreadNameSpaceType::MOUNT | ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION;
+    if is_alone(network) {
+        spaces |= ThreadNameSpaceType::NETWORK;
+    }
+    let init = pidfd_open(Pid::INIT, PidfdFlags::empty())?;
+    move_into_thread_name_spaces(init.as_fd(), spaces)
+}
+
+type Unshared = nix::sched::CloneFlags;
+
+fn unshare(flags: Unshared) -> Result<()> {
+    nix::sched::unshare(flags).map_err(|error| Errno::from_raw_os_error(error as i32))
+}
+
+fn write(path: &str, text: &str) -> Result<()> {
+    let written =
+        OpenOptions::new().write(true).open(path).and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+}

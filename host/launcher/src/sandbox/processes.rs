@@ -1,0 +1,31 @@
+//! How many processes a workload may have where no control group can count them.
+//!
+//! In a user namespace of its own a limit of setrlimit(2) counts the workload alone, and not all of its user's processes.
+use rustix::{
+    io,
+    process::{Resource, Rlimit, geteuid, getrlimit, setrlimit},
+};
+
+/// The launcher and init are in that namespace too.
+const NOT_THE_WORKLOADS: u64 = 2;
+/// The thread on which init tends doors.
+const TENDS_DOORS: u64 = 1;
+/// The first kernel that counts in each user namespace by itself. It cannot be asked: before, the call succeeds too.
+const COUNTED_SINCE: (u32, u32) = (5, 14);
+
+/// Whether such a limit holds: not for root, who gets no user namespace and whom it does not bind.
+pub(crate) fn are_counted() -> bool {
+    let release = rustix::system::uname();
+    let release = release.release().to_string_lossy();
+    let mut numbers = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
+    let version = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+    !geteuid().is_root() && version >= COUNTED_SINCE
+}
+
+/// Limits this process and its descendants to so many.
+pub(crate) fn limit(count: u64, has_doors: bool) -> io::Result<()> {
+    let others = if has_doors { NOT_THE_WORKLOADS + TENDS_DOORS } else { NOT_THE_WORKLOADS };
+    let wanted = count.saturating_add(others);
+    let wanted = getrlimit(Resource::Nproc).maximum.map_or(wanted, |most| most.min(wanted));
+    setrlimit(Resource::Nproc, Rlimit { current: Some(wanted), maximum: Some(wanted) })
+}

@@ -1,0 +1,104 @@
+//! Whose is a workload that names no owner (R07): a pure function of everything that every runtime shows.
+use crate::resource::Resource;
+use crate::run_config::Owner;
+use std::fmt;
+
+/// What there is to say about the owner of a workload without one.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Claim {
+    /// Exactly one resource carries its uid, and nobody who might have another was silent.
+    Proven(Box<Resource>),
+    /// Several do: each in words.
+    Ambiguous(Vec<String>),
+    /// None does.
+    Unknown,
+    /// These might, and gave no complete answer.
+    Undecided(Vec<String>),
+}
+
+/// Judges the claims on a uid: `resources` are everything of this host that was seen, `silent` the runtimes that leave
+/// a trace here and gave no complete answer. Two claimants are ambiguous whoever else is silent.
+pub fn claim(uid: &str, resources: &[Resource], silent: &[String]) -> Claim {
+    claim_among(resources.iter().filter(|resource| resource.seen.uid == uid), silent)
+}
+
+/// The same where the claimants are known.
+pub fn claim_among<'a>(claimants: impl Iterator<Item = &'a Resource>, silent: &[String]) -> Claim {
+    let claimants: Vec<&Resource> = claimants.collect();
+    match claimants.as_slice() {
+        [_, _, ..] => Claim::Ambiguous(claimants.iter().map(|it| in_words(it)).collect()),
+        _ if !silent.is_empty() => Claim::Undecided(silent.to_vec()),
+        [one] => Claim::Proven(Box::new((*one).clone())),
+        [] => Claim::Unknown,
+    }
+}
+
+impl fmt::Display for Claim {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Proven(resource) => formatter.write_str(&in_words(resource)),
+            Self::Ambiguous(claimants) => write!(formatter, "it is ambiguous: {}", claimants.join(" and ")),
+            Self::Unknown => formatter.write_str("no runtime has anything of it"),
+            Self::Undecided(silent) => {
+                write!(formatter, "it may be of a runtime that cannot be asked: {}", silent.join(", "))
+            }
+        }
+    }
+}
+
+fn in_words(resource: &Resource) -> String {
+    let Owner { runtime_name, runtime_instance, .. } = &resource.owner;
+    format!("'{runtime_name}' at {runtime_instance} has {}", resource.seen.object)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wharf_sdk::{Observation, WorkloadState};
+
+    fn resource(runtime: &str, uid: &str) -> Resource {
+        Resource {
+            owner: Owner {
+                runtime_name: runtime.to_owned(),
+                runtime_instance: "here".to_owned(),
+                runtime_endpoint: String::new(),
+            },
+            seen: Observation {
+                uid: uid.to_owned(),
+                host_id: "host".to_owned(),
+                handle: None,
+                object: format!("{runtime}-{uid}"),
+                state: WorkloadState::Stopped,
+                exit: None,
+                started_at_ms: None,
+                address: None,
+                confinement: None,
+            },
+        }
+    }
+
+    #[test]
+    fn r07_exactly_one_claimant_is_proof() {
+        let seen = [resource("docker", "a"), resource("podman", "b")];
+        assert_eq!(claim("a", &seen, &[]), Claim::Proven(Box::new(seen[0].clone())));
+        assert_eq!(claim("c", &seen, &[]), Claim::Unknown);
+    }
+
+    #[test]
+    fn r07_nothing_is_proven_while_another_runtime_might_be_the_owner() {
+        let silent = || vec!["'podman' (down)".to_owned()];
+        for uid in ["a", "c"] {
+            assert_eq!(claim(uid, &[resource("docker", "a")], &silent()), Claim::Undecided(silent()));
+        }
+    }
+
+    #[test]
+    fn r07_two_claimants_are_ambiguous_and_named() {
+        let seen = [resource("docker", "a"), resource("podman", "a")];
+        let named =
+            vec!["'docker' at here has docker-a".to_owned(), "'podman' at here has podman-a".to_owned()];
+        for silent in [Vec::new(), vec!["'kubernetes' (down)".to_owned()]] {
+            assert_eq!(claim("a", &seen, &silent), Claim::Ambiguous(named.clone()));
+        }
+    }
+}

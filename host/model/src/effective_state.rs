@@ -1,0 +1,335 @@
+//! The effective state: a pure function of what is recorded and what the witnesses say.
+//!
+//! There are two witnesses: the owner, for the workload, and the life lock, for its proxy.
+//!
+//! ```text
+//! recorded    witnesses                                        effective
+//! transition  operation or life lock held                      the transition
+//!             neither                                          interrupted
+//! running     life lock free, recorded in another boot         stopped (the machine was restarted)
+//!             life lock free                                   unhealthy (no proxy)
+//!             held, owner: running                             running
+//!             held, owner: not running, or has none of it      unhealthy, with what the owner says
+//!             held, no evidence                                running, stale, with the reason
+//! stopped,    owner: running                                   unhealthy (it runs, and should not)
+//! error       owner: anything else                             as recorded
+//!             no evidence                                      as recorded, stale, with the reason
+//! ```
+//! An owner that does not know what a workload does gives no evidence. A remote server has no owner (R03): the life lock
+//! alone tells about it.
+use crate::lock_kind::LockKind;
+use crate::phase::Phase;
+use crate::process_identity::BootId;
+use crate::status_record::StatusRecord;
+use serde::Serialize;
+use wharf_sdk::{Observation, WorkloadState};
+
+/// What a workload is, as it is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EffectiveState {
+    /// A start is under way.
+    Starting,
+    /// It runs, and its proxy does.
+    Running,
+    /// A stop is under way.
+    Stopping,
+    /// It does not run, and should not.
+    Stopped,
+    /// It is being removed.
+    Removing,
+    /// It ended with a fault, or could not be started.
+    Error,
+    /// The evidence contradicts what is desired.
+    Unhealthy,
+    /// A command ended before it was done; the next one goes on from what is desired.
+    Interrupted,
+    /// Nothing is recorded, and nothing is known.
+    Unknown,
+}
+
+impl EffectiveState {
+    /// As it is shown and written.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+            Self::Removing => "removing",
+            Self::Error => "error",
+            Self::Unhealthy => "unhealthy",
+            Self::Interrupted => "interrupted",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl From<Phase> for EffectiveState {
+    fn from(phase: Phase) -> Self {
+        match phase {
+            Phase::Starting => Self::Starting,
+            Phase::Running => Self::Running,
+            Phase::Stopping => Self::Stopping,
+            Phase::Stopped => Self::Stopped,
+            Phase::Removing => Self::Removing,
+            Phase::Error => Self::Error,
+        }
+    }
+}
+
+/// What is shown of a workload's state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Effective {
+    /// The state.
+    pub state: EffectiveState,
+    /// More about it, in words.
+    pub context: String,
+    /// Why it rests on the record alone; none where it is fresh.
+    pub stale: Option<String>,
+}
+
+/// What the owner says about one workload.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Evidence {
+    /// It has it, in this state.
+    Has(Box<Observation>),
+    /// It answered completely, and does not have it.
+    HasNot,
+    /// No evidence, and why.
+    None(String),
+    /// Nobody is asked: it is a remote server (R03).
+    Remote,
+}
+
+impl Evidence {
+    /// What an observation is worth.
+    pub fn of(seen: Observation) -> Self {
+        if seen.state == WorkloadState::Unknown {
+            return Self::None("its runtime has it, and does not know what it does".to_owned());
+        }
+        Self::Has(Box::new(seen))
+    }
+}
+
+/// Everything that a judgement rests on beside the record.
+#[derive(Clone, Debug)]
+pub struct Witnesses {
+    /// What the owner says.
+    pub evidence: Evidence,
+    /// A supervisor holds the life lock; asked where [`locks_looked_at`] names it.
+    pub life_held: bool,
+    /// A command holds the operation lock; likewise.
+    pub operation_held: bool,
+    /// The present boot.
+    pub boot: BootId,
+}
+
+/// The effective state of a workload.
+pub fn judge(recorded: Option<&StatusRecord>, witnesses: &Witnesses) -> Effective {
+    let Some(record) = recorded else {
+        // A RunConfig alone: being created or removed, or that was interrupted.
+        return if witnesses.operation_held || witnesses.life_held {
+            fresh(EffectiveState::Starting, "")
+        } else if matches!(&witnesses.evidence, Evidence::Has(seen) if seen.state == WorkloadState::Running) {
+            fresh(EffectiveState::Unhealthy, "it runs, and nothing is recorded of it; stop it")
+        } else {
+            fresh(
+                EffectiveState::Interrupted,
+                "its creation or its removal was interrupted; start or remove it",
+            )
+        };
+    };
+    match record.phase {
+        Phase::Starting => transition(EffectiveState::Starting, witnesses),
+        Phase::Stopping => transition(EffectiveState::Stopping, witnesses),
+        Phase::Removing => transition(EffectiveState::Removing, witnesses),
+        Phase::Running => running(record, witnesses),
+        Phase::Stopped => resting(EffectiveState::Stopped, record, witnesses),
+        Phase::Error => resting(EffectiveState::Error, record, witnesses),
+    }
+}
+
+/// The locks that the judgement of a workload with this record looks at.
+pub fn locks_looked_at(recorded: Option<&StatusRecord>) -> &'static [LockKind] {
+    match recorded.map(|record| record.phase) {
+        None | Some(Phase::Starting | Phase::Stopping | Phase::Removing) => {
+            &[LockKind::Operation, LockKind::Life]
+        }
+        Some(Phase::Running) => &[LockKind::Life],
+        Some(Phase::Stopped | Phase::Error) => &[],
+    }
+}
+
+fn fresh(state: EffectiveState, context: impl Into<String>) -> Effective {
+    Effective { state, context: context.into(), stale: None }
+}
+
+fn transition(state: EffectiveState, witnesses: &Witnesses) -> Effective {
+    if witnesses.operation_held || witnesses.life_held {
+        return fresh(state, "");
+    }
+    fresh(EffectiveState::Interrupted, format!("a command ended while it was {}", state.as_str()))
+}
+
+fn running(record: &StatusRecord, witnesses: &Witnesses) -> Effective {
+    if !witnesses.life_held {
+        let rebooted =
+            record.supervisor.as_ref().is_some_and(|supervisor| supervisor.boot_id != witnesses.boot);
+        return if rebooted {
+            fresh(EffectiveState::Stopped, "the machine was restarted; start it again")
+        } else {
+            let why = match record.supervisor {
+                Some(_) => "its supervisor is gone, so it has no proxy; restart it",
+                None => "it has no supervisor, and so no proxy; start it",
+            };
+            fresh(EffectiveState::Unhealthy, why)
+        };
+    }
+    match &witnesses.evidence {
+        Evidence::Has(seen) if seen.state == WorkloadState::Running => {
+            fresh(EffectiveState::Running, record.status_context.clone())
+        }
+        Evidence::Has(seen) => fresh(EffectiveState::Unhealthy, not_running(seen)),
+        Evidence::HasNot => fresh(EffectiveState::Unhealthy, "its runtime no longer has it"),
+        Evidence::None(reason) => stale(EffectiveState::Running, record, reason),
+        Evidence::Remote => fresh(EffectiveState::Running, record.status_context.clone()),
+    }
+}
+
+fn resting(state: EffectiveState, record: &StatusRecord, witnesses: &Witnesses) -> Effective {
+    match &witnesses.evidence {
+        Evidence::Has(seen) if seen.state == WorkloadState::Running => {
+            fresh(EffectiveState::Unhealthy, "it runs, and should not; stop it")
+        }
+        Evidence::Has(_) | Evidence::HasNot | Evidence::Remote => fresh(state, record.status_context.clone()),
+        Evidence::None(reason) => stale(state, record, reason),
+    }
+}
+
+fn stale(state: EffectiveState, record: &StatusRecord, reason: &str) -> Effective {
+    Effective { state, context: record.status_context.clone(), stale: Some(reason.to_owned()) }
+}
+
+fn not_running(seen: &Observation) -> String {
+    let exit = seen.exit.as_ref().map(|exit| match (exit.code, exit.signal) {
+        (Some(code), _) => format!("it exited with code {code}"),
+        (None, Some(signal)) => format!("signal {signal} ended it"),
+        (None, None) if !exit.reason.is_empty() => exit.reason.clone(),
+        (None, None) => "it ended".to_owned(),
+    });
+    exit.unwrap_or_else(|| "it does not run".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::uid::Uid;
+
+    fn record(phase: Phase) -> StatusRecord {
+        let mut record = StatusRecord::new(Uid::random().unwrap());
+        record.phase = phase;
+        record
+    }
+
+    fn witnesses(evidence: Evidence, life_held: bool, operation_held: bool) -> Witnesses {
+        Witnesses { evidence, life_held, operation_held, boot: BootId::from_text("this") }
+    }
+
+    fn seen(state: WorkloadState) -> Evidence {
+        Evidence::Has(Box::new(Observation {
+            uid: String::new(),
+            host_id: String::new(),
+            handle: None,
+            object: String::new(),
+            state,
+            exit: None,
+            started_at_ms: None,
+            address: None,
+            confinement: None,
+        }))
+    }
+
+    #[test]
+    fn r04_no_evidence_is_no_verdict() {
+        for (phase, state) in [
+            (Phase::Running, EffectiveState::Running),
+            (Phase::Stopped, EffectiveState::Stopped),
+            (Phase::Error, EffectiveState::Error),
+        ] {
+            let life = phase == Phase::Running;
+            let shown = judge(Some(&record(phase)), &witnesses(Evidence::None("down".into()), life, false));
+            assert_eq!((shown.state, shown.stale.as_deref()), (state, Some("down")));
+        }
+    }
+
+    #[test]
+    fn r04_a_life_lock_that_nobody_holds_is_evidence_whatever_the_owner_says() {
+        for evidence in [seen(WorkloadState::Running), Evidence::HasNot, Evidence::None("down".into())] {
+            let shown = judge(Some(&record(Phase::Running)), &witnesses(evidence, false, false));
+            assert_eq!(shown.state, EffectiveState::Unhealthy);
+        }
+    }
+
+    #[test]
+    fn r06_a_workload_that_runs_again_is_running_again() {
+        let record = record(Phase::Running);
+        let worse = judge(Some(&record), &witnesses(seen(WorkloadState::Stopped), true, false));
+        assert_eq!(worse.state, EffectiveState::Unhealthy);
+        let healed = judge(Some(&record), &witnesses(seen(WorkloadState::Running), true, false));
+        assert_eq!(healed, fresh(EffectiveState::Running, ""));
+    }
+
+    #[test]
+    fn r03_a_remote_server_is_judged_by_its_proxy_alone() {
+        let shown = |phase, life| judge(Some(&record(phase)), &witnesses(Evidence::Remote, life, false));
+        assert_eq!(shown(Phase::Running, true), fresh(EffectiveState::Running, ""));
+        assert_eq!(shown(Phase::Running, false).state, EffectiveState::Unhealthy);
+        assert_eq!(shown(Phase::Stopped, false), fresh(EffectiveState::Stopped, ""));
+    }
+
+    #[test]
+    fn r04_an_owner_that_does_not_know_gives_no_evidence() {
+        let Evidence::Has(mut unknown) = seen(WorkloadState::Running) else { unreachable!() };
+        unknown.state = WorkloadState::Unknown;
+        assert!(matches!(Evidence::of(*unknown), Evidence::None(_)));
+    }
+
+    #[test]
+    fn locks_that_are_not_asked_about_change_no_judgement() {
+        let phases =
+            [Phase::Starting, Phase::Running, Phase::Stopping, Phase::Stopped, Phase::Removing, Phase::Error];
+        let records = phases.map(record).map(Some).into_iter().chain([None]);
+        for record in records {
+            let looked_at = locks_looked_at(record.as_ref());
+            for evidence in [
+                seen(WorkloadState::Running),
+                seen(WorkloadState::Stopped),
+                Evidence::HasNot,
+                Evidence::None("down".into()),
+            ] {
+                for (life, operation) in [(false, false), (false, true), (true, false), (true, true)] {
+                    let told = judge(record.as_ref(), &witnesses(evidence.clone(), life, operation));
+                    let asked = witnesses(
+                        evidence.clone(),
+                        life && looked_at.contains(&LockKind::Life),
+                        operation && looked_at.contains(&LockKind::Operation),
+                    );
+                    assert_eq!(judge(record.as_ref(), &asked), told);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_transition_that_nobody_carries_on_is_interrupted() {
+        for phase in [Phase::Starting, Phase::Stopping, Phase::Removing] {
+            let alone = judge(Some(&record(phase)), &witnesses(Evidence::HasNot, false, false));
+            assert_eq!(alone.state, EffectiveState::Interrupted);
+            for (life, operation) in [(true, false), (false, true)] {
+                let carried = judge(Some(&record(phase)), &witnesses(Evidence::HasNot, life, operation));
+                assert_eq!(carried.state.as_str(), phase.to_string());
+            }
+        }
+    }
+}

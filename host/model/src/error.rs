@@ -1,0 +1,144 @@
+//! The error that a command fails with: its kind, what failed and why, and what to do next.
+//!
+//! Commands return it, supervisors send it to the command that waits for them. Packages that have errors of their own
+//! say beside these how they are classified (`From<StoreError> for Error` and the like). A front end prints [`Error`]
+//! once and exits with its kind's code.
+use crate::workload_name::NameError;
+use serde::{Deserialize, Serialize};
+
+/// What kind of failure it is. The one table from here to exit codes, HTTP and JSON-RPC is below.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorKind {
+    /// Something failed that has no kind of its own.
+    Failed,
+    /// The request itself is wrong.
+    Usage,
+    /// There is no such workload.
+    NotFound,
+    /// It is in the way of something that exists: a name, a port, another command.
+    Conflict,
+    /// The owning runtime is missing, unavailable, or another instance.
+    Owner,
+    /// The runtime refused, or the workload failed.
+    Runtime,
+    /// A deadline passed, or the outcome is not known.
+    Deadline,
+}
+
+impl ErrorKind {
+    /// All kinds, for documentation and tests.
+    pub const ALL: [Self; 7] = [
+        Self::Failed,
+        Self::Usage,
+        Self::NotFound,
+        Self::Conflict,
+        Self::Owner,
+        Self::Runtime,
+        Self::Deadline,
+    ];
+
+    /// The exit code of the command line.
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::NotFound => 3,
+            Self::Conflict => 4,
+            Self::Owner => 5,
+            Self::Runtime => 6,
+            Self::Deadline => 7,
+        }
+    }
+
+    /// What the exit code means, for the help.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Usage => "wrong usage",
+            Self::NotFound => "no such workload",
+            Self::Conflict => "in conflict with something that exists (a name, a port, another command)",
+            Self::Owner => "the owning runtime is missing, unavailable, or another instance",
+            Self::Runtime => "the runtime refused, or the workload failed",
+            Self::Deadline => "a deadline passed, or the outcome is not known",
+        }
+    }
+}
+
+/// A failure of a command: what, why, and what to do next. Never holds a secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    /// What kind.
+    pub kind: ErrorKind,
+    /// What failed and why, complete, in one line.
+    pub message: String,
+    /// What to do next.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hints: Vec<String>,
+}
+
+/// The result of a command.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// An error of this kind.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), hints: Vec::new() }
+    }
+
+    /// What was being done, and why it failed, with the whole chain of causes.
+    pub fn caused(kind: ErrorKind, doing: impl std::fmt::Display, cause: &dyn std::error::Error) -> Self {
+        Self::new(kind, format!("{doing}: {}", chain(cause)))
+    }
+
+    /// With a hint what to do next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// With what was being done put in front.
+    #[must_use]
+    pub fn while_doing(mut self, doing: impl std::fmt::Display) -> Self {
+        self.message = format!("{doing}: {}", self.message);
+        self
+    }
+}
+
+/// An error and its causes in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}
+
+impl From<NameError> for Error {
+    fn from(error: NameError) -> Self {
+        Self::new(ErrorKind::Usage, chain(&error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_are_those_that_are_documented() {
+        assert_eq!(ErrorKind::ALL.map(ErrorKind::exit_code), [1, 2, 3, 4, 5, 6, 7]);
+    }
+
+    #[test]
+    fn the_chain_is_told_once_and_whole() {
+        let cause = std::io::Error::other("disk full");
+        let error = Error::caused(ErrorKind::Failed, "cannot save", &cause).hint("make room");
+        assert_eq!(error.to_string(), "cannot save: disk full");
+        assert_eq!(error.hints, ["make room"]);
+    }
+}

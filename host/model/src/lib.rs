@@ -1,0 +1,47 @@
+//! What is true of a workload, as data and as pure functions: its names, its RunConfig, its status record, what is shown
+//! of it ([`judge`]), what is to be done about it ([`plan()`]), whose it is ([`claim()`]), whether it is started again
+//! ([`wants_restart`]).
+//!
+//! Everybody above uses it: the store, the runtimes, the supervisor, the commands. It knows nothing of files, locks,
+//! plugins or Tokio; [`ProcessIdentity`] alone reads `/proc`.
+//!
+//! Invariants (`docs/contract.md`): what is shown gets worse on positive evidence alone (R04); health is never recorded,
+//! see [`Phase`].
+mod claim;
+mod effective_state;
+mod error;
+mod exit;
+mod lock_kind;
+mod phase;
+mod plan;
+mod process_identity;
+mod proxy_auth;
+mod raw_json;
+mod resource;
+mod restart;
+mod run_config;
+mod schema_version;
+mod serde_field;
+mod status_record;
+mod suggest;
+mod uid;
+mod workload_name;
+
+pub use claim::{Claim, claim, claim_among};
+pub use effective_state::{Effective, EffectiveState, Evidence, Witnesses, judge, locks_looked_at};
+pub use error::{Error, ErrorKind, Result, chain};
+pub use exit::how;
+pub use lock_kind::LockKind;
+pub use phase::{Event, Phase, TransitionError};
+pub use plan::{Action, Locks, plan};
+pub use process_identity::{BootId, IdentityError, ProcessIdentity};
+pub use proxy_auth::ProxyAuth;
+pub use raw_json::Opaque;
+pub use resource::Resource;
+pub use restart::{Backoff, wants_restart};
+pub use run_config::{Imported, Owner, ProxyMode, RestartPolicy, RunConfig, RunConfigError, Transport};
+pub use schema_version::{SchemaVersion, SchemaVersionError};
+pub use status_record::{Desired, LastExit, StatusRecord};
+pub use suggest::nearest;
+pub use uid::{HostId, IdError, Uid, random_hex};
+pub use workload_name::{NAME_LENGTH_MAX, NAME_LENGTH_MIN, NameError, WorkloadName};

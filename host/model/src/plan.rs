@@ -1,0 +1,165 @@
+//! What reconciliation does about one workload: a pure function of what is wanted, recorded and observed.
+//!
+//! ```text
+//! locks       recorded            the owner says         action
+//! operation   any                 anything               busy: another command is at work
+//! held
+//! any         any                 nothing (no evidence)  none, with the reason (R04); so, too, a remote server,
+//!                                                        which has no owner (R03)
+//! life held   running, starting   anything               in order: its supervisor tends it
+//!             nothing, stopped,   anything               none: its supervisor is ending
+//!             error
+//! life free   nothing             anything               none: whether its creation or its removal was interrupted (or
+//!                                                        its import) nobody knows, nor whether it was told to have failed
+//!             starting, wanted    anything               start: its start was interrupted
+//!             running, wanted     runs                   start: its proxy is gone. By policy `no` only a server
+//!                                                        with a port, which can be taken over; else stop
+//!                                 does not run, or has   start by policy, else record the exit
+//!                                 none of it
+//!             stopped, wanted     anything               start: its restart was interrupted
+//!             error               runs                   stop: it should not
+//!                                 does not run           nothing: only a command starts it again
+//!             starting, running,  anything               stop: that is what was wanted
+//!             not wanted
+//!             stopped, not wanted runs                   stop
+//!                                 does not run           in order
+//! life free   running or error, imported from another product, and never started by wharf, or in vain: none, since what
+//!             runs there is the other product's until somebody starts it by its name
+//! any         stopping, wanted    anything               start: its restart was interrupted
+//!             stopping            anything               stop: its stop was interrupted
+//!             removing            anything               remove: its removal was interrupted
+//! ```
+//!
+//! After a reboot nothing recorded runs: the owner says so, the life lock is free, and a policy other than `no` brings
+//! back what is wanted. An end that nobody saw and whose code nobody knows counts as a fault.
+use crate::effective_state::Evidence;
+use crate::phase::Phase;
+use crate::process_identity::BootId;
+use crate::restart::wants_restart;
+use crate::run_config::{RestartPolicy, RunConfig, Transport};
+use crate::status_record::{Desired, StatusRecord};
+use wharf_sdk::{Exit, Observation, WorkloadState};
+
+/// What is done about a workload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing: it is as it should be.
+    None,
+    /// Nothing, and why.
+    Leave(String),
+    /// It is started, and why.
+    Start(&'static str),
+    /// It is stopped, and why.
+    Stop(&'static str),
+    /// It is removed: its removal was interrupted.
+    Remove,
+    /// Its end is recorded.
+    Record(Exit),
+}
+
+/// The two locks that a plan depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Locks {
+    /// A command holds the operation lock.
+    pub operation_held: bool,
+    /// A supervisor holds the life lock.
+    pub life_held: bool,
+}
+
+/// What reconciliation does about one workload.
+pub fn plan(
+    config: &RunConfig,
+    recorded: Option<&StatusRecord>,
+    evidence: &Evidence,
+    locks: Locks,
+    boot: &BootId,
+) -> Action {
+    if locks.operation_held {
+        return Action::Leave("another command works on it".to_owned());
+    }
+    let seen = match evidence {
+        Evidence::None(reason) => return Action::Leave(reason.clone()),
+        Evidence::Remote => return Action::Leave("it is a remote server, and has no owner".to_owned()),
+        Evidence::Has(seen) => Some(seen.as_ref()),
+        Evidence::HasNot => None,
+    };
+    let Some(record) = recorded else {
+        return if locks.life_held {
+            ending()
+        } else if config.is_taken_over() {
+            // An import starts nothing, so whoever finishes it does not either.
+            Action::Leave("its import was interrupted; finish it: import again, or start it".to_owned())
+        } else {
+            Action::Leave("its creation or its removal was interrupted; start it, or remove it".to_owned())
+        };
+    };
+    if record.uid != config.uid {
+        return Action::Leave("its status record is of another creation of the name".to_owned());
+    }
+    let wanted = record.desired == Desired::Running;
+    match record.phase {
+        Phase::Removing => Action::Remove,
+        Phase::Stopping if wanted => Action::Start("its restart was interrupted"),
+        Phase::Stopping => Action::Stop("its stop was interrupted"),
+        Phase::Starting | Phase::Running if locks.life_held => Action::None,
+        Phase::Stopped | Phase::Error if locks.life_held => ending(),
+        Phase::Starting if wanted => Action::Start("its start was interrupted"),
+        Phase::Starting | Phase::Running if !wanted => Action::Stop("it should not run"),
+        Phase::Running => run_again(config, record, seen, boot),
+        Phase::Error if config.is_taken_over() => {
+            Action::Leave("its start failed; what was taken over is left as it is".to_owned())
+        }
+        Phase::Stopped if wanted => Action::Start("its restart was interrupted"),
+        Phase::Error | Phase::Stopped if runs(seen) => Action::Stop("it runs, and should not"),
+        Phase::Starting | Phase::Stopped | Phase::Error => Action::None,
+    }
+}
+
+/// A workload that should run and has no supervisor.
+fn run_again(config: &RunConfig, record: &StatusRecord, seen: Option<&Observation>, boot: &BootId) -> Action {
+    if config.is_taken_over() && record.started_at.is_none() {
+        let why = "it was imported, and has not been started here; start it by its name";
+        return Action::Leave(why.to_owned());
+    }
+    if runs(seen) {
+        let is_taken_over = config.transport != Transport::Stdio;
+        return if is_taken_over || config.restart != RestartPolicy::No {
+            Action::Start("its supervisor is gone")
+        } else {
+            Action::Stop("its supervisor is gone, and it is not to be restarted")
+        };
+    }
+    let exit = end(seen, record, boot);
+    if !wants_restart(config.restart, &exit) {
+        return Action::Record(exit);
+    }
+    Action::Start(if is_of_another_boot(record, boot) { "the machine was restarted" } else { "it ended" })
+}
+
+fn ending() -> Action {
+    Action::Leave("its supervisor is beginning or ending".to_owned())
+}
+
+fn runs(seen: Option<&Observation>) -> bool {
+    seen.is_some_and(|seen| seen.state == WorkloadState::Running)
+}
+
+fn is_of_another_boot(record: &StatusRecord, boot: &BootId) -> bool {
+    record.supervisor.as_ref().is_some_and(|supervisor| supervisor.boot_id != *boot)
+}
+
+/// How it ended, as far as anybody knows.
+fn end(seen: Option<&Observation>, record: &StatusRecord, boot: &BootId) -> Exit {
+    if let Some(exit) = seen.and_then(|seen| seen.exit.clone()) {
+        return exit;
+    }
+    let reason = match (is_of_another_boot(record, boot), seen) {
+        (true, _) => "the machine was restarted",
+        (false, Some(_)) => "its runtime does not say how it ended",
+        (false, None) => "its runtime no longer has it",
+    };
+    Exit { reason: reason.to_owned(), ..Exit::default() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+//! Whether and when a workload that ended is started again: pure.
+use crate::run_config::RestartPolicy;
+use std::time::Duration;
+use wharf_sdk::Exit;
+
+/// The first pause.
+const FIRST: Duration = Duration::from_millis(100);
+/// The longest pause.
+const LONGEST: Duration = Duration::from_secs(30);
+/// A workload that ran so long starts over with the first pause.
+const STEADY: Duration = Duration::from_secs(30);
+/// So many starts in a row that do not become steady are enough.
+const ATTEMPTS: u32 = 10;
+
+/// Counts the restarts in a row.
+#[derive(Debug, Default)]
+pub struct Backoff {
+    attempts: u32,
+}
+
+impl Backoff {
+    /// The workload ran so long before it ended: once for each end, not for each attempt to bring it back.
+    pub fn ended(&mut self, ran_for: Duration) {
+        if ran_for >= STEADY {
+            self.attempts = 0;
+        }
+    }
+
+    /// The pause before the next start, or none when there have been enough.
+    pub fn next_pause(&mut self) -> Option<Duration> {
+        if self.attempts >= ATTEMPTS {
+            return None;
+        }
+        let pause = FIRST.saturating_mul(1 << self.attempts.min(16)).min(LONGEST);
+        self.attempts += 1;
+        Some(pause)
+    }
+
+    /// The start was no attempt: there was no engine to make it.
+    pub fn give_back(&mut self) {
+        self.attempts = self.attempts.saturating_sub(1);
+    }
+}
+
+/// Whether a policy wants a workload back that ended like this.
+pub fn wants_restart(policy: RestartPolicy, exit: &Exit) -> bool {
+    match policy {
+        RestartPolicy::No => false,
+        RestartPolicy::OnFailure => exit.code != Some(0),
+        RestartPolicy::Always | RestartPolicy::UnlessStopped => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_a_limit_and_attempts_end() {
+        let mut backoff = Backoff::default();
+        let pauses: Vec<_> = std::iter::from_fn(|| backoff.next_pause()).collect();
+        assert_eq!(pauses.len(), ATTEMPTS as usize);
+        assert_eq!(pauses[0], FIRST);
+        assert!(pauses.windows(2).all(|pair| pair[0] <= pair[1]));
+        assert_eq!(pauses.last(), Some(&LONGEST));
+    }
+
+    #[test]
+    fn a_steady_run_starts_over() {
+        let mut backoff = Backoff::default();
+        while backoff.next_pause().is_some() {}
+        backoff.ended(Duration::ZERO);
+        assert_eq!(backoff.next_pause(), None);
+        backoff.ended(STEADY);
+        assert_eq!(backoff.next_pause(), Some(FIRST));
+    }
+
+    #[test]
+    fn what_was_no_attempt_is_not_counted() {
+        let mut backoff = Backoff::default();
+        for _ in 0..2 * ATTEMPTS {
+            assert_eq!(backoff.next_pause(), Some(FIRST));
+            backoff.give_back();
+        }
+    }
+
+    #[test]
+    fn policies_differ_by_exit() {
+        let (fine, failed) =
+            (Exit { code: Some(0), ..Exit::default() }, Exit { code: Some(1), ..Exit::default() });
+        let wanted = |policy| (wants_restart(policy, &fine), wants_restart(policy, &failed));
+        assert_eq!(wanted(RestartPolicy::No), (false, false));
+        assert_eq!(wanted(RestartPolicy::OnFailure), (false, true));
+        assert_eq!(wanted(RestartPolicy::Always), (true, true));
+        assert_eq!(wanted(RestartPolicy::UnlessStopped), (true, true));
+    }
+}

@@ -1,0 +1,340 @@
+//! [`RunConfig`]: what a workload is, and who owns it. The first file in and the last file out (R01).
+//!
+//! Fields have ToolHive's names where they mean the same, so that its files can be imported and a reader recognises
+//! them. Secrets' values are never here: `secrets` names them.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use wharf_sdk::{Handle, Pins, PullPolicy};
+
+use crate::proxy_auth::ProxyAuth;
+use crate::raw_json::Opaque;
+use crate::schema_version::SchemaVersion;
+use crate::serde_field::{is_zero, null_as_default, text_or_nothing};
+use crate::uid::Uid;
+use crate::workload_name::WorkloadName;
+
+/// How a client's messages reach the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Transport {
+    /// Lines on its stdin and stdout.
+    #[default]
+    Stdio,
+    /// HTTP, one endpoint.
+    StreamableHttp,
+    /// HTTP, the transport of the 2024-11-05 revision.
+    Sse,
+    /// A user interface that ToolHive runs. Read, and not started.
+    Inspector,
+}
+
+impl Transport {
+    /// As it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stdio => "stdio",
+            Self::StreamableHttp => "streamable-http",
+            Self::Sse => "sse",
+            Self::Inspector => "inspector",
+        }
+    }
+}
+
+/// What the proxy of a stdio server offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProxyMode {
+    /// Streamable HTTP.
+    #[default]
+    StreamableHttp,
+    /// The older one.
+    Sse,
+    /// What ToolHive writes beside the transport of this name.
+    Inspector,
+}
+
+/// When the supervisor starts a workload again that ended by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RestartPolicy {
+    /// Never.
+    No,
+    /// After a fault.
+    OnFailure,
+    /// Whenever it ends.
+    Always,
+    /// Whenever it ends and nobody stopped it.
+    #[default]
+    UnlessStopped,
+}
+
+/// The one runtime that a workload belongs to (R01, R02). Opaque to the host.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Owner {
+    /// The runtime's name, such as `process`.
+    pub runtime_name: String,
+    /// Which engine; empty if the runtime has just one.
+    pub runtime_instance: String,
+    /// How it is reached; empty if there is just one way.
+    pub runtime_endpoint: String,
+}
+
+/// Another product's workload that became one of wharf's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Imported {
+    /// The product.
+    pub from: String,
+    /// What the workload is called there.
+    pub name: String,
+    /// How its owner finds what that product made, as long as wharf has not made it anew. Never looked into.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handle: Option<Opaque>,
+}
+
+/// What a workload is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunConfig {
+    /// The shape of the file.
+    #[serde(default)]
+    pub schema_version: SchemaVersion,
+    /// This creation of the workload.
+    pub uid: Uid,
+    /// Its name, and that of its files.
+    pub name: WorkloadName,
+    /// The owner's name; empty for a remote workload, and for one of a version that recorded none.
+    #[serde(default, deserialize_with = "text_or_nothing", skip_serializing_if = "String::is_empty")]
+    pub runtime_name: String,
+    /// The owner's engine.
+    #[serde(default, deserialize_with = "text_or_nothing", skip_serializing_if = "String::is_empty")]
+    pub runtime_instance: String,
+    /// How the owner is reached.
+    #[serde(default, deserialize_with = "text_or_nothing", skip_serializing_if = "String::is_empty")]
+    pub runtime_endpoint: String,
+    /// What to run, as the user gave it: `npx://…`, `uvx://…`, a command, a path.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub server: String,
+    /// The container image.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub image: String,
+    /// How the server is spoken to.
+    pub transport: Transport,
+    /// What the proxy of a stdio server offers.
+    #[serde(default)]
+    pub proxy_mode: ProxyMode,
+    /// The address that the proxy listens on.
+    #[serde(default = "loopback")]
+    pub host: String,
+    /// The port that the proxy listens on; 0 lets it choose one.
+    #[serde(default)]
+    pub port: u16,
+    /// Whom the proxy serves; whoever can connect where nothing is said, as versions without this field did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_auth: Option<ProxyAuth>,
+    /// Pages that may ask the proxy besides, as `scheme://host[:port]`.
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
+    pub allowed_origins: Vec<String>,
+    /// The port that an HTTP server listens on; 0 if none was asked for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub target_port: u16,
+    /// The address that an HTTP server listens on.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub target_host: String,
+    /// The directory that a command runs in: where it was created from. Empty for the runtime's choice.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub working_dir: String,
+    /// Arguments of the server.
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
+    pub cmd_args: Vec<String>,
+    /// Its environment, besides secrets.
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "BTreeMap::is_empty")]
+    pub env_vars: BTreeMap<String, String>,
+    /// Which secret goes into which variable: `NAME,target=VARIABLE`.
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
+    /// Mounts: `HOST:CONTAINER[:ro]`.
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<String>,
+    /// The user's labels.
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// The group that it is listed under.
+    #[serde(default = "default_group")]
+    pub group: String,
+    /// As which user of its image it runs; the image's if empty.
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "String::is_empty")]
+    pub user: String,
+    /// When its image is fetched; if it is missing, where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull: Option<PullPolicy>,
+    /// What it may do: enforced by the owner, opaque to the record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permission_profile: Option<Value>,
+    /// Where the names of files in it led when it was created, as its owner said: what leads elsewhere at a later start is
+    /// refused. None where its owner does not tell, and in a record of a version that did not ask: then its next start
+    /// asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<Pins>,
+    /// At most so many processors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<f64>,
+    /// At most so much memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// At most so many processes and threads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pids_limit: Option<u64>,
+    /// What cannot be enforced where it runs is left out instead of refused.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_weaker: bool,
+    /// When it is started again.
+    #[serde(default)]
+    pub restart: RestartPolicy,
+    /// The URL of a remote server: such a workload has only a proxy, and no owner (R03).
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "String::is_empty")]
+    pub remote_url: String,
+    /// When it was created; nothing in a file of ToolHive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<Timestamp>,
+    /// Where it was imported from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Imported>,
+}
+
+/// Fields of a RunConfig that contradict each other.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RunConfigError {
+    /// R03.
+    #[error("a remote workload ({remote_url}) has no owner, and this one names runtime {runtime_name:?}")]
+    RemoteWithOwner {
+        /// The remote server.
+        remote_url: String,
+        /// The runtime that should not be there.
+        runtime_name: String,
+    },
+    /// Nothing says what to run.
+    #[error("it has none of server, image and remote_url: there is nothing to run")]
+    NothingToRun,
+}
+
+fn loopback() -> String {
+    "127.0.0.1".to_owned()
+}
+
+fn default_group() -> String {
+    "default".to_owned()
+}
+
+impl RunConfig {
+    /// A workload with nothing but the defaults: no owner, stdio, on loopback, a port to be chosen.
+    #[must_use]
+    pub fn new(uid: Uid, name: WorkloadName, server: impl Into<String>) -> Self {
+        Self {
+            schema_version: SchemaVersion::CURRENT,
+            uid,
+            name,
+            runtime_name: String::new(),
+            runtime_instance: String::new(),
+            runtime_endpoint: String::new(),
+            server: server.into(),
+            image: String::new(),
+            transport: Transport::default(),
+            proxy_mode: ProxyMode::default(),
+            host: loopback(),
+            port: 0,
+            proxy_auth: None,
+            allowed_origins: Vec::new(),
+            target_port: 0,
+            target_host: String::new(),
+            working_dir: String::new(),
+            cmd_args: Vec::new(),
+            env_vars: BTreeMap::new(),
+            secrets: Vec::new(),
+            volumes: Vec::new(),
+            labels: BTreeMap::new(),
+            group: default_group(),
+            user: String::new(),
+            pull: None,
+            permission_profile: None,
+            pinned: None,
+            cpus: None,
+            memory_bytes: None,
+            pids_limit: None,
+            allow_weaker: false,
+            restart: RestartPolicy::default(),
+            remote_url: String::new(),
+            created_at: Some(Timestamp::now()),
+            imported: None,
+        }
+    }
+
+    /// The owner, if one was recorded. A remote workload has none (R03), and one of an older version neither (R07).
+    #[must_use]
+    pub fn owner(&self) -> Option<Owner> {
+        if self.runtime_name.trim().is_empty() {
+            return None;
+        }
+        Some(Owner {
+            runtime_name: self.runtime_name.clone(),
+            runtime_instance: self.runtime_instance.clone(),
+            runtime_endpoint: self.runtime_endpoint.clone(),
+        })
+    }
+
+    /// Whom its proxy serves.
+    #[must_use]
+    pub fn auth(&self) -> ProxyAuth {
+        self.proxy_auth.unwrap_or(ProxyAuth::None)
+    }
+
+    /// Stamps the owner. Nothing else changes.
+    pub fn set_owner(&mut self, owner: Owner) {
+        self.runtime_name = owner.runtime_name;
+        self.runtime_instance = owner.runtime_instance;
+        self.runtime_endpoint = owner.runtime_endpoint;
+    }
+
+    /// How the owner finds what another product made for it. Such a resource carries none of wharf's labels, so it is
+    /// in no list; none once wharf has made it anew.
+    #[must_use]
+    pub fn taken_over(&self) -> Option<Handle> {
+        let handle: Handle = self.imported.as_ref()?.handle.as_ref()?.read().ok()?;
+        (handle.uid == self.uid.as_str()).then_some(handle)
+    }
+
+    /// Whether this is what another product made: until it has been made anew there is no other copy of it.
+    #[must_use]
+    pub fn took_over(&self, handle: &Handle) -> bool {
+        self.taken_over().as_ref() == Some(handle)
+    }
+
+    /// Whether another product's resource is recorded for it, be it in a form that cannot be read.
+    #[must_use]
+    pub fn is_taken_over(&self) -> bool {
+        self.imported.as_ref().is_some_and(|imported| imported.handle.is_some())
+    }
+
+    /// Whether it is only a proxy in front of a remote server. Asked before anything about owners is (R03).
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        !self.remote_url.trim().is_empty()
+    }
+
+    /// What no single field shows to be wrong. Reading and writing both check it.
+    pub fn validate(&self) -> Result<(), RunConfigError> {
+        if self.is_remote() && self.owner().is_some() {
+            return Err(RunConfigError::RemoteWithOwner {
+                remote_url: self.remote_url.clone(),
+                runtime_name: self.runtime_name.clone(),
+            });
+        }
+        if !self.is_remote() && self.server.trim().is_empty() && self.image.trim().is_empty() {
+            return Err(RunConfigError::NothingToRun);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,151 @@
+//! [`Access`]: what a client must know to be served, checked for each request and replaced while the proxy runs.
+//!
+//! Everybody on this machine can connect to a port on loopback: other users, and workloads that may use the network. So
+//! a request has to show that it comes from somebody who was told the URL, or the token. Only digests are kept and
+//! compared: how long a comparison takes tells nothing about the secret, not even its length.
+use std::sync::Arc;
+
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use sha2::{Digest, Sha256};
+use tokio::sync::watch;
+
+use crate::http::admission::{Refusal, single};
+
+type Sha256Digest = [u8; 32];
+
+/// Whom a proxy serves.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub enum AccessRule {
+    /// Everybody who can connect, at `/mcp`.
+    #[default]
+    Everybody,
+    /// Who knows the path: `/SECRET/mcp`. Any other path is 404, whoever asks.
+    Path(PathDigest),
+    /// Who sends `Authorization: Bearer SECRET`, at `/mcp`.
+    Bearer(TokenDigest),
+}
+
+/// Digest of the one path that is served.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct PathDigest(Sha256Digest);
+
+/// Digest of the one token that is accepted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct TokenDigest(Sha256Digest);
+
+/// The path that is served where a secret is part of it.
+pub fn secret_path(secret: &str) -> String {
+    format!("/{secret}{}", crate::stdio::downstream::entry::PATH)
+}
+
+impl AccessRule {
+    /// Serves whoever knows this part of the path.
+    pub fn path(secret: &str) -> Self {
+        Self::Path(PathDigest(digest(&secret_path(secret))))
+    }
+
+    /// Serves whoever sends this token.
+    pub fn bearer(token: &str) -> Self {
+        Self::Bearer(TokenDigest(digest(token)))
+    }
+
+    /// Whether a request shows by itself that its sender was told a secret: then a page of this machine may ask, and so
+    /// may somebody who came through another name (with a token) of this machine.
+    pub(crate) fn needs_secret(&self) -> bool {
+        !matches!(self, Self::Everybody)
+    }
+
+    /// Row 0 of the table: a path that nobody was told does not exist, for whatever is wrong with the request besides.
+    pub(crate) fn admit_path(&self, parts: &Parts) -> Result<(), Refusal> {
+        match self {
+            Self::Path(known) if !is_same(&digest(parts.uri.path()), &known.0) => Err(Refusal::Path),
+            _ => Ok(()),
+        }
+    }
+
+    /// After `Host` and `Origin`. `is_preflight`: browsers ask without credentials whether they may send them, and are
+    /// told nothing but that.
+    pub(crate) fn admit_sender(&self, parts: &Parts, is_preflight: bool) -> Result<(), Refusal> {
+        match self {
+            Self::Path(_) => Ok(()),
+            Self::Everybody | Self::Bearer(_)
+                if parts.uri.path() != crate::stdio::downstream::entry::PATH =>
+            {
+                Err(Refusal::Path)
+            }
+            Self::Bearer(known) if !is_preflight => {
+                if !parts.headers.contains_key(AUTHORIZATION) {
+                    return Err(Refusal::NoToken);
+                }
+                let token = bearer_token(parts).ok_or(Refusal::WrongToken)?;
+                if is_same(&digest(token), &known.0) { Ok(()) } else { Err(Refusal::WrongToken) }
+            }
+            Self::Everybody | Self::Bearer(_) => Ok(()),
+        }
+    }
+}
+
+/// Not the digests either: they are of no use to a reader.
+impl std::fmt::Debug for AccessRule {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Everybody => "Everybody",
+            Self::Path(_) => "Path(…)",
+            Self::Bearer(_) => "Bearer(…)",
+        })
+    }
+}
+
+fn bearer_token(parts: &Parts) -> Option<&str> {
+    let (scheme, token) = single(&parts.headers, &AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_matches(' '))
+}
+
+fn digest(text: &str) -> Sha256Digest {
+    Sha256::digest(text.as_bytes()).into()
+}
+
+/// Every byte is looked at, wherever the first difference is.
+fn is_same(one: &Sha256Digest, other: &Sha256Digest) -> bool {
+    let differing = one.iter().zip(other).fold(0, |differing, (a, b)| differing | (a ^ b));
+    std::hint::black_box(differing) == 0
+}
+
+/// The rule of one proxy, which can be replaced at any time. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Access {
+    rule: Arc<watch::Sender<AccessRule>>,
+}
+
+impl Access {
+    /// Access by this rule.
+    pub fn new(rule: AccessRule) -> Self {
+        Self { rule: Arc::new(watch::Sender::new(rule)) }
+    }
+
+    /// Replaces the rule. Connections that were opened under another one are cut off, with the streams on them: who
+    /// still knows the new secret connects again.
+    pub fn replace(&self, rule: AccessRule) {
+        self.rule.send_if_modified(|known| {
+            let is_new = *known != rule;
+            *known = rule;
+            is_new
+        });
+    }
+
+    pub(crate) fn rule(&self) -> AccessRule {
+        *self.rule.borrow()
+    }
+
+    /// Resolves when the rule that held when this was called is replaced.
+    pub(crate) fn replaced(&self) -> impl Future<Output = ()> + use<> {
+        let mut changes = self.rule.subscribe();
+        async move {
+            if changes.changed().await.is_err() {
+                // Nobody is left to replace it.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}

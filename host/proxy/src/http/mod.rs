@@ -1,0 +1,8 @@
+//! HTTP, whatever stands behind it: connections, the body of a request, whether it is admitted, how it is answered.
+pub(crate) mod access;
+pub(crate) mod admission;
+pub(crate) mod body;
+pub(crate) mod classify;
+pub(crate) mod connection;
+pub(crate) mod respond;
+pub(crate) mod serve;

@@ -1,0 +1,118 @@
+//! Answers in HTTP's and JSON-RPC's words.
+use axum::body::Body;
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER,
+    VARY, WWW_AUTHENTICATE,
+};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::Response;
+
+use crate::http::admission::Refusal;
+use crate::protocol::message::{Id, code, error_text};
+use crate::protocol::options::Limits;
+use crate::stdio::broker::Busy;
+
+/// `Allow` of a 405.
+pub(crate) const ALLOWED_METHODS: HeaderValue = HeaderValue::from_static("POST, GET, DELETE");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// A status alone.
+pub(crate) fn empty(status: StatusCode) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+/// One JSON text, complete: one buffer, `Content-Length` known.
+pub(crate) fn json(status: StatusCode, text: Vec<u8>) -> Response {
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response
+}
+
+/// A JSON-RPC error.
+pub(crate) fn rpc_error(status: StatusCode, id: Option<&Id>, code: i32, message: &str) -> Response {
+    json(status, error_text(id.map(Id::as_json), code, message))
+}
+
+/// 400 with -32600.
+pub(crate) fn invalid(id: Option<&Id>, message: &str) -> Response {
+    rpc_error(StatusCode::BAD_REQUEST, id, code::INVALID_REQUEST, message)
+}
+
+/// 404: a session that never was, has ended, or is somebody else's. The client opens a new one.
+pub(crate) fn unknown_session(id: Option<&Id>) -> Response {
+    rpc_error(StatusCode::NOT_FOUND, id, code::INVALID_REQUEST, "session not found")
+}
+
+/// 503 with `Retry-After`.
+pub(crate) fn unavailable(id: Option<&Id>, busy: Busy, limits: &Limits) -> Response {
+    let mut response = rpc_error(StatusCode::SERVICE_UNAVAILABLE, id, code::INTERNAL, &busy.to_string());
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(limits.retry_after.as_secs().max(1)));
+    response
+}
+
+/// What a request is told that the gate refuses, without an id: the body was not read.
+pub(crate) fn refused(refusal: Refusal) -> Response {
+    let error = |status, what| rpc_error(status, None, code::INVALID_REQUEST, what);
+    match refusal {
+        Refusal::Path => empty(StatusCode::NOT_FOUND),
+        Refusal::Host => error(StatusCode::FORBIDDEN, "Host not allowed"),
+        Refusal::Origin => error(StatusCode::FORBIDDEN, "Origin not allowed"),
+        // RFC 6750 section 3.1: who sent none is told no error code.
+        Refusal::NoToken => {
+            let response = error(StatusCode::UNAUTHORIZED, "a bearer token is needed");
+            challenge(response, "Bearer realm=\"wharf\"")
+        }
+        Refusal::WrongToken => {
+            let response = error(StatusCode::UNAUTHORIZED, "the bearer token is not accepted");
+            challenge(response, "Bearer realm=\"wharf\", error=\"invalid_token\"")
+        }
+    }
+}
+
+fn challenge(mut response: Response, how: &'static str) -> Response {
+    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(how));
+    response
+}
+
+/// 405 with `Allow`.
+pub(crate) fn method_not_allowed() -> Response {
+    let mut response = empty(StatusCode::METHOD_NOT_ALLOWED);
+    response.headers_mut().insert(ALLOW, ALLOWED_METHODS);
+    response
+}
+
+/// A stream of events.
+pub(crate) fn events(body: Body) -> Response {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    response
+}
+
+/// Lets an allowed page read an answer. Never `*`.
+pub(crate) fn allow_origin(headers: &mut HeaderMap, origin: HeaderValue) {
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Mcp-Session-Id"));
+    headers.append(VARY, HeaderValue::from_static("Origin"));
+}
+
+/// The answer to an allowed page's question what it may send.
+pub(crate) fn preflight() -> Response {
+    let mut response = empty(StatusCode::NO_CONTENT);
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, ALLOWED_METHODS);
+    headers.insert(
+        ACCESS_CONTROL_ALLOW_HEADERS,
+        HeaderValue::from_static(
+            "Content-Type, Accept, Authorization, Mcp-Session-Id, MCP-Protocol-Version, Last-Event-ID",
+        ),
+    );
+    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    response
+}

@@ -1,0 +1,157 @@
+//! The listener: connections with their bounds, and a graceful end.
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::http::access::Access;
+use crate::http::connection::{Phase, Served, Timed};
+use crate::protocol::options::Limits;
+
+/// Given to every request: ends its connection, even one that is stuck in a write.
+#[derive(Debug, Clone)]
+pub(crate) struct ConnectionAbort(pub(crate) CancellationToken);
+
+/// How long to wait when the system has no descriptor left for a connection.
+const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(200);
+
+#[cfg(target_os = "linux")]
+const VANISHED_AFTER_MS: u32 = 60_000;
+
+/// Serves a router until `shutdown` is cancelled; then takes no connection more, and gives those that are open
+/// the limit's time to finish. (Open streams finish when [`crate::stdio::proxy::StdioProxy::shutdown`] is called first.) `access` is
+/// that of the router's proxy: when it is replaced, connections that are open are cut off.
+///
+/// # Errors
+/// The listener is unusable.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: &Limits,
+    access: &Access,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let connections = TaskTracker::new();
+    let abort_all = CancellationToken::new();
+    loop {
+        let accepted = tokio::select! {
+            () = shutdown.cancelled() => break,
+            accepted = accept(&listener, &places) => accepted,
+        };
+        let (stream, place) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) if is_of_one_connection(&error) => continue,
+            Err(error) if is_passing(&error) => {
+                tracing::warn!(%error, "cannot accept a connection now");
+                tokio::time::sleep(OUT_OF_DESCRIPTORS).await;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        // From before its first request on: what that was allowed by the old rule goes with the connection.
+        let replaced = access.replaced();
+        let connection =
+            connection(stream, router.clone(), limits.clone(), shutdown.clone(), abort_all.child_token());
+        connections.spawn(async move {
+            tokio::select! {
+                () = connection => {}
+                () = replaced => tracing::debug!("a connection is cut off: access to the proxy has changed"),
+            }
+            drop(place);
+        });
+    }
+    drop(listener);
+    connections.close();
+    if tokio::time::timeout(limits.drain, connections.wait()).await.is_err() {
+        tracing::debug!(left = connections.len(), "connections are cut off");
+        abort_all.cancel();
+        connections.wait().await;
+    }
+    Ok(())
+}
+
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    // A place first: what cannot be served stays in the backlog.
+    let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, place))
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+fn is_passing(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    error.raw_os_error().is_some_and(|code| {
+        [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM].contains(&Errno::from_raw_os_error(code))
+    })
+}
+
+async fn connection(
+    stream: TcpStream,
+    router: Router,
+    limits: Limits,
+    shutdown: CancellationToken,
+    abort: CancellationToken,
+) {
+    set_options(&stream);
+    let phase = Arc::new(Phase::default());
+    let socket = Timed::new(stream, phase.clone(), limits.header_read, limits.connection_rest);
+    let routes = TowerToHyperService::new(router);
+    let marker = ConnectionAbort(abort.clone());
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        phase.serving();
+        request.extensions_mut().insert(marker.clone());
+        let answer = hyper::service::Service::call(&routes, request);
+        let phase = phase.clone();
+        async move { answer.await.map(|response| response.map(|body| Served::new(body, phase))) }
+    });
+    let serving = http1::Builder::new()
+        // The socket has its own clock.
+        .header_read_timeout(None)
+        .max_header_size(limits.header_bytes)
+        .serve_connection(TokioIo::new(socket), service);
+    let mut serving = pin!(serving);
+    let result = tokio::select! {
+        result = serving.as_mut() => result,
+        () = abort.cancelled() => return,
+        () = shutdown.cancelled() => {
+            serving.as_mut().graceful_shutdown();
+            tokio::select! {
+                result = serving => result,
+                () = abort.cancelled() => return,
+            }
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+fn set_options(stream: &TcpStream) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY was not set");
+    }
+    // A client that vanished without a word acknowledges no keep-alive: its streams end after this time.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(stream, VANISHED_AFTER_MS) {
+        tracing::debug!(%error, "TCP_USER_TIMEOUT was not set");
+    }
+}

@@ -1,0 +1,31 @@
+//! The MCP proxy: the part between HTTP clients and one workload's server.
+//!
+//! Called by the supervisor, which owns the server's process: it hands the pipes to [`StdioProxy::connect`] (or an
+//! address to [`HttpProxy::new`]) and serves the router with [`serve()`]. It knows nothing of processes, runtimes or
+//! files.
+//!
+//! ```text
+//!  HTTP client -> http/serve -> downstream (admission, classify, request) -> broker -> upstream/outbox -> server's stdin
+//!  HTTP client <- downstream/sse <- event_log <- broker <- route_server_messages <- upstream/reader <- server's stdout
+//! ```
+//! `http/classify` tells the eras of MCP apart, per request; only the session-based ones (2024-11-05 to 2025-11-25) are
+//! served so far. The stateless one enters at the `Era::Modern` arm of `stdio/downstream/post.rs`.
+//!
+//! Invariants. One handshake per server process, made by wharf. Upstream ids are never used twice. A message of the
+//! server reaches the client that it certainly concerns, or nobody. A message is one line of stdin whatever it holds. No
+//! queue, log, line, body or table is unbounded ([`Limits`]). The one lock is never held across an await or a write.
+mod http;
+mod protocol;
+mod reverse;
+mod stdio;
+
+#[cfg(test)]
+mod tests;
+
+pub use http::access::{Access, AccessRule, secret_path};
+pub use http::serve::serve;
+pub use protocol::options::{Limits, ProxyOptions};
+pub use reverse::proxy::HttpProxy;
+pub use stdio::downstream::entry::PATH;
+pub use stdio::proxy::StdioProxy;
+pub use stdio::upstream::connection::{ConnectError, PingError, ServerInfo};

@@ -1,0 +1,5 @@
+//! MCP's messages: scanned without being built, their revisions, and the limits on them.
+pub(crate) mod json;
+pub(crate) mod message;
+pub(crate) mod options;
+pub(crate) mod revision;

@@ -1,0 +1,123 @@
+//! What a proxy is told at its start: names, allow-lists, limits.
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::http::access::Access;
+
+/// How one workload's proxy is to behave.
+#[derive(Debug, Clone, Default)]
+pub struct ProxyOptions {
+    /// Name of the workload, for logs and error texts.
+    pub workload: String,
+    /// Whom it serves.
+    pub access: Access,
+    /// `Host` values accepted beside the loopback names; `name` means any port, `name:port` that one.
+    pub allowed_hosts: Vec<String>,
+    /// `Origin` values accepted, as `scheme://host[:port]`; beside those of loopback where a secret is needed.
+    pub allowed_origins: Vec<String>,
+    /// Bounds of everything that can grow.
+    pub limits: Limits,
+    /// Replaces the fixed client capabilities that wharf declares to a shared stdio server.
+    pub client_capabilities: Option<Value>,
+}
+
+/// Bounds of everything that can grow, with the defaults that wharf ships.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Bytes of one request body; more is 413.
+    pub body_bytes: usize,
+    /// Time to receive one request body.
+    pub body_read: Duration,
+    /// Bytes of one line of the server's stdout; a longer one is skipped to its newline.
+    pub line_bytes: usize,
+    /// Nesting of a JSON text, either way.
+    pub json_depth: usize,
+    /// Requests in flight at one server.
+    pub in_flight: usize,
+    /// Requests in flight of one session.
+    pub in_flight_per_session: usize,
+    /// Live sessions; beyond it the longest idle one goes.
+    pub sessions: usize,
+    /// A session unused for so long ends.
+    pub session_idle: Duration,
+    /// Requests of the server that wait for a client's answer.
+    pub server_requests: usize,
+    /// How long the server's request may wait for a client's answer.
+    pub server_request_timeout: Duration,
+    /// Resources that one session may be subscribed to.
+    pub subscriptions_per_session: usize,
+    /// Open GET streams of one session.
+    pub streams_per_session: usize,
+    /// Ended or disconnected streams of one session that are kept for resuming.
+    pub kept_streams_per_session: usize,
+    /// Events kept for replay on one stream.
+    pub ring_events: usize,
+    /// Bytes kept for replay on one stream; its newest event is always kept.
+    pub ring_bytes: usize,
+    /// How long an ended or disconnected stream can be resumed.
+    pub ring_keep: Duration,
+    /// Events that a connected reader may lag behind before it is dropped.
+    pub stream_queue_events: usize,
+    /// Bytes that a connected reader may lag behind before it is dropped.
+    pub stream_queue_bytes: usize,
+    /// Bytes waiting for the server to read its stdin; more is 503.
+    pub stdin_queue_bytes: usize,
+    /// A request without answer or progress for so long fails.
+    pub idle_timeout: Duration,
+    /// A request fails after so long, whatever its progress.
+    pub hard_timeout: Duration,
+    /// Interval of SSE comments on a quiet stream.
+    pub keep_alive: Duration,
+    /// Junk on stdout before the handshake's answer that is taken for "no MCP server".
+    pub handshake_junk_bytes: usize,
+    /// What `Retry-After` says on a 503.
+    pub retry_after: Duration,
+    /// Time to receive a request's head, from its first byte on.
+    pub header_read: Duration,
+    /// Time that a connection may rest between two requests at least; it is closed before twice that time.
+    pub connection_rest: Duration,
+    /// Bytes of a request's head.
+    pub header_bytes: usize,
+    /// Connections open at once; further ones wait in the listener's backlog.
+    pub connections: usize,
+    /// How long open connections may finish after the end was asked for.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const MIB: usize = 1024 * 1024;
+        Self {
+            body_bytes: 8 * MIB,
+            body_read: Duration::from_secs(30),
+            line_bytes: 64 * MIB,
+            json_depth: 128,
+            in_flight: 1024,
+            in_flight_per_session: 128,
+            sessions: 1024,
+            session_idle: Duration::from_secs(30 * 60),
+            server_requests: 64,
+            server_request_timeout: Duration::from_secs(10 * 60),
+            subscriptions_per_session: 1024,
+            streams_per_session: 16,
+            kept_streams_per_session: 16,
+            ring_events: 256,
+            ring_bytes: MIB,
+            ring_keep: Duration::from_secs(60),
+            stream_queue_events: 4096,
+            stream_queue_bytes: 8 * MIB,
+            stdin_queue_bytes: 32 * MIB,
+            idle_timeout: Duration::from_secs(5 * 60),
+            hard_timeout: Duration::from_secs(60 * 60),
+            keep_alive: Duration::from_secs(20),
+            handshake_junk_bytes: MIB,
+            retry_after: Duration::from_secs(1),
+            header_read: Duration::from_secs(10),
+            connection_rest: Duration::from_secs(120),
+            header_bytes: 32 * 1024,
+            connections: 2048,
+            drain: Duration::from_secs(5),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The proxy in front of a server that speaks HTTP itself.
+pub(crate) mod health;
+pub(crate) mod proxy;

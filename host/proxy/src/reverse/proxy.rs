@@ -1,0 +1,300 @@
+//! [`HttpProxy`]: an MCP server that speaks streamable HTTP itself, behind the same checks as a stdio one.
+//!
+//! Bodies, ids and sessions pass unchanged; sessions are the server's. What does not pass is who asked: `Origin`,
+//! cookies and `Authorization` (a local workload must not get the user's tokens; section 14 of the translation
+//! table), hop-by-hop headers, and redirects.
+use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{ALLOW, HOST, ORIGIN};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use axum::response::Response;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use serde_json::value::RawValue;
+use tokio::sync::{Mutex, Semaphore};
+use tokio::time::timeout;
+
+use crate::http::admission as gate;
+use crate::http::admission::{Admission, Gate};
+use crate::http::classify::{Era, EraHeaders, MODERN_REFUSAL, classify};
+use crate::http::respond::{empty, rpc_error};
+use crate::protocol::json;
+use crate::protocol::message::{Id, Message, MessageError, code};
+use crate::protocol::options::ProxyOptions;
+use crate::protocol::revision::{Revision, is_modern};
+use crate::reverse::health;
+use crate::stdio::upstream::connection::PingError;
+
+/// How long a local server may take to accept a connection.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+
+type HttpClient = Client<HttpConnector, Full<Bytes>>;
+
+/// A checked reverse proxy in front of one HTTP server. Clones are the same proxy.
+#[derive(Debug, Clone)]
+pub struct HttpProxy {
+    shared: Arc<HttpShared>,
+}
+
+/// What clones and connections share.
+#[derive(Debug)]
+pub(crate) struct HttpShared {
+    options: ProxyOptions,
+    gate: Gate,
+    /// A server that is started again may be reached elsewhere: engines choose its port anew.
+    address: RwLock<SocketAddr>,
+    client: HttpClient,
+    places: Arc<Semaphore>,
+    /// The session that pings go through.
+    pub(crate) health: Mutex<health::Opened>,
+}
+
+impl HttpProxy {
+    /// A proxy in front of the server at that address.
+    pub fn new(options: ProxyOptions, upstream: SocketAddr) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(CONNECT_WITHIN));
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_secs(30))
+            .build(connector);
+        let shared = HttpShared {
+            gate: Gate::new(&options),
+            places: Arc::new(Semaphore::new(options.limits.in_flight)),
+            options,
+            address: RwLock::new(upstream),
+            client,
+            health: Mutex::default(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The server is at another address from now on.
+    pub fn move_to(&self, upstream: SocketAddr) {
+        *self.shared.address.write().unwrap_or_else(PoisonError::into_inner) = upstream;
+    }
+
+    /// The HTTP front: the one path that is served, and 404 elsewhere.
+    pub fn router(&self) -> Router {
+        Router::new().fallback(enter).with_state(self.shared.clone())
+    }
+
+    /// Asks the server for something real: a `ping` in a session that is opened for the purpose and kept.
+    ///
+    /// # Errors
+    /// No answer came, or not one of a server in order.
+    pub async fn ping(&self, deadline: Duration) -> Result<Duration, PingError> {
+        timeout(deadline, health::ping(&self.shared))
+            .await
+            .unwrap_or(Err(PingError::TimedOut { after: deadline }))
+    }
+}
+
+async fn enter(State(proxy): State<Arc<HttpShared>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let Admission { origin, refusal } = proxy.gate.admit(&parts);
+    let mut response = match refusal {
+        Some(refusal) => crate::http::respond::refused(refusal),
+        None => dispatch(&proxy, &parts, body).await,
+    };
+    if let Some(origin) = origin {
+        crate::http::respond::allow_origin(response.headers_mut(), origin);
+    }
+    response
+}
+
+async fn dispatch(proxy: &HttpShared, parts: &Parts, body: Body) -> Response {
+    let headers = match gate::era_headers(&parts.headers) {
+        Ok(headers) => headers,
+        Err(error) => return crate::http::respond::invalid(None, &error.to_string()),
+    };
+    match parts.method {
+        Method::POST => post(proxy, parts, headers, body).await,
+        Method::GET | Method::DELETE if headers.version.is_some_and(is_modern) => {
+            crate::http::respond::method_not_allowed()
+        }
+        Method::GET if !gate::accepts_events(&parts.headers) => empty(StatusCode::NOT_ACCEPTABLE),
+        Method::GET | Method::DELETE => proxy.forward(parts, Bytes::new(), None).await,
+        Method::OPTIONS if parts.headers.contains_key(ORIGIN) => crate::http::respond::preflight(),
+        _ => crate::http::respond::method_not_allowed(),
+    }
+}
+
+async fn post(proxy: &HttpShared, parts: &Parts, headers: EraHeaders<'_>, body: Body) -> Response {
+    let limits = &proxy.options.limits;
+    if let Err(response) = crate::stdio::downstream::post::check_post_head(parts, limits) {
+        return *response;
+    }
+    let body = match crate::http::body::read_body(body, limits).await {
+        Ok(body) => body,
+        Err(error) => return error.response(),
+    };
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return match check_batch(headers, &body, limits.json_depth) {
+            Ok(()) => proxy.forward(parts, body, None).await,
+            Err(refusal) => *refusal,
+        };
+    }
+    let message = match Message::parse(&body, limits.json_depth) {
+        Ok(message) => message,
+        Err(error) => return crate::stdio::downstream::post::malformed(&error),
+    };
+    match classify(headers, &message) {
+        Era::Modern => {
+            rpc_error(StatusCode::BAD_REQUEST, message.id(), code::METHOD_NOT_FOUND, MODERN_REFUSAL)
+        }
+        Era::ModernNotification => empty(StatusCode::ACCEPTED),
+        // A server may serve without sessions: what misses one is the server's to judge.
+        Era::LegacyOpening | Era::LegacySession(_) | Era::Neither(_) => {
+            let id = message.id().cloned();
+            // The body goes on alone: the call may last.
+            drop(message);
+            proxy.forward(parts, body, id.as_ref()).await
+        }
+    }
+}
+
+/// An array passes only where batches may be: in a session of 2025-03-26, or one whose revision only the server knows.
+/// No element opens a session, or is of the other era: such a one would pass unseen.
+fn check_batch(headers: EraHeaders<'_>, body: &Bytes, depth: usize) -> Result<(), Box<Response>> {
+    if headers.version.is_some_and(|version| version != Revision::V2025_03_26.as_str()) {
+        return Err(Box::new(crate::http::respond::invalid(None, "this revision has no batches")));
+    }
+    let malformed = |error: &MessageError| Box::new(crate::stdio::downstream::post::malformed(error));
+    json::scan(body, depth.saturating_add(1)).1.map_err(|error| malformed(&MessageError::Json(error)))?;
+    let elements: Vec<&RawValue> = serde_json::from_slice(body)
+        .map_err(|_| Box::new(crate::http::respond::invalid(None, "the batch is no array of messages")))?;
+    for element in elements {
+        let element = body.slice_ref(element.get().as_bytes());
+        let message = Message::parse(&element, depth).map_err(|error| malformed(&error))?;
+        if matches!(classify(headers, &message), Era::Modern | Era::ModernNotification | Era::LegacyOpening) {
+            return Err(Box::new(crate::http::respond::invalid(None, "a batch holds no such request")));
+        }
+    }
+    Ok(())
+}
+
+impl HttpShared {
+    async fn forward(&self, parts: &Parts, body: Bytes, id: Option<&Id>) -> Response {
+        let Ok(place) = self.places.clone().try_acquire_owned() else {
+            return crate::http::respond::unavailable(
+                id,
+                crate::stdio::broker::Busy::TooManyCalls,
+                &self.options.limits,
+            );
+        };
+        let query = parts.uri.query();
+        let headers = passing(&parts.headers, |name| !stays_here(name));
+        let answer = self.send(parts.method.clone(), query, headers, body);
+        match timeout(self.options.limits.idle_timeout, answer).await {
+            Ok(Ok(answer)) if answer.status().is_redirection() => {
+                bad_gateway(id, "the server answered with a redirect, which is not followed")
+            }
+            // A local server gets no credentials from here, so a client that was told to log in would do so in vain.
+            Ok(Ok(answer)) if matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+                let text = format!("the server refused with status {}", answer.status().as_u16());
+                rpc_error(StatusCode::SERVICE_UNAVAILABLE, id, code::INTERNAL, &text)
+            }
+            Ok(Ok(answer)) => {
+                let (head, body) = answer.into_parts();
+                // The place is taken until the body has ended: a stream may go on for hours.
+                let body = body.map_frame(move |frame| {
+                    let _taken = &place;
+                    frame
+                });
+                let mut response = Response::new(Body::new(body));
+                *response.status_mut() = head.status;
+                *response.headers_mut() = passing(&head.headers, |name| !stays_there(name));
+                if head.status == StatusCode::METHOD_NOT_ALLOWED {
+                    response.headers_mut().insert(ALLOW, crate::http::respond::ALLOWED_METHODS);
+                }
+                response
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(workload = %self.options.workload, %error, "the server was not reached");
+                bad_gateway(id, "the server cannot be reached")
+            }
+            Err(_) => rpc_error(
+                StatusCode::GATEWAY_TIMEOUT,
+                id,
+                code::INTERNAL,
+                "the server did not answer in time",
+            ),
+        }
+    }
+
+    /// Sends one request to the server; its own name is in `Host`, whatever the client called it.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        query: Option<&str>,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<hyper::body::Incoming>, hyper_util::client::legacy::Error> {
+        let mut request = axum::http::Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.headers_mut() = headers;
+        let path = query.map_or_else(
+            || crate::stdio::downstream::entry::PATH.to_owned(),
+            |query| format!("{}?{query}", crate::stdio::downstream::entry::PATH),
+        );
+        let address = self.address.read().unwrap_or_else(PoisonError::into_inner).to_string();
+        let uri = Uri::builder().scheme("http").authority(address.as_str()).path_and_query(path).build();
+        *request.uri_mut() = uri.unwrap_or_else(|_| Uri::from_static(crate::stdio::downstream::entry::PATH));
+        if let Ok(host) = HeaderValue::from_str(&address) {
+            request.headers_mut().insert(HOST, host);
+        }
+        self.client.request(request).await
+    }
+}
+
+fn bad_gateway(id: Option<&Id>, text: &str) -> Response {
+    rpc_error(StatusCode::BAD_GATEWAY, id, code::INTERNAL, text)
+}
+
+/// The headers that may pass; those that `Connection` names never do.
+fn passing(headers: &HeaderMap, may_pass: impl Fn(&str) -> bool) -> HeaderMap {
+    let of_hop: Vec<HeaderName> = headers
+        .get_all("connection")
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    headers
+        .iter()
+        .filter(|(name, _)| may_pass(name.as_str()) && !of_hop.contains(*name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+fn is_of_one_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection" | "keep-alive" | "te" | "trailer" | "transfer-encoding" | "upgrade" | "content-length"
+    ) || name.starts_with("proxy-")
+}
+
+/// Request headers that the server does not get.
+fn stays_here(name: &str) -> bool {
+    is_of_one_hop(name)
+        || matches!(name, "host" | "origin" | "authorization" | "cookie" | "referer" | "forwarded" | "expect")
+        || ["x-forwarded-", "sec-", "access-control-"].iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Response headers that the client does not get.
+fn stays_there(name: &str) -> bool {
+    is_of_one_hop(name)
+        || matches!(name, "set-cookie" | "www-authenticate" | "forwarded" | "location")
+        || name.starts_with("access-control-")
+}

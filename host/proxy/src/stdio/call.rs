@@ -1,0 +1,71 @@
+//! What is in flight at the server: whose it is, and where the answer goes.
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::protocol::message::{Id, Message};
+use crate::stdio::event_log::StreamNo;
+use crate::stdio::session::SessionId;
+
+/// What a waiting POST is told first; its HTTP head is held back until then.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// The final response, complete.
+    Json(Vec<u8>),
+    /// Something came before it: read this stream.
+    Stream(StreamNo),
+    /// The call was cancelled: there will be no response.
+    Cancelled,
+}
+
+/// Where messages for a call go.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// Nothing was sent yet.
+    Held(oneshot::Sender<Answer>),
+    /// To this stream of the session.
+    Stream(StreamNo),
+    /// The client left before it was told a stream to resume.
+    Nobody,
+}
+
+/// A client's request at the server.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) session: SessionId,
+    /// The client's id.
+    pub(crate) id: Id,
+    /// The client's progress token, if it wants progress.
+    pub(crate) progress_token: Option<Box<[u8]>>,
+    /// Whether the server may ask the client something on its behalf.
+    pub(crate) may_ask: bool,
+    /// The resource that it subscribes to.
+    pub(crate) subscribes: Option<String>,
+    pub(crate) began: Instant,
+    /// When something last came for it.
+    pub(crate) active: Instant,
+    pub(crate) reply: Reply,
+}
+
+/// The server's answer to a request of wharf's own; an error when the server ended before.
+pub(crate) type OwnReply = Result<Message, ServerEnded>;
+
+/// The server ended before it answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the server ended before it answered")]
+pub(crate) struct ServerEnded;
+
+/// An upstream id that is taken. Ids are never used twice: a late answer to a forgotten one is dropped.
+#[derive(Debug)]
+pub(crate) enum Pending {
+    /// A client waits.
+    Client(Call),
+    /// Wharf itself waits. (Where it does not, nothing is noted and the answer is dropped.)
+    Own(oneshot::Sender<OwnReply>),
+    /// Nobody waits any more for this session's call, but the server has not answered it: it may be at work on it.
+    Tombstone(SessionId),
+}
+
+/// Methods during which a server may ask its client (2026-07-28 basic/patterns/mrtr, applied to all eras).
+pub(crate) fn may_ask(method: &str) -> bool {
+    matches!(method, "tools/call" | "prompts/get" | "resources/read")
+}

@@ -1,0 +1,61 @@
+//! Where every request of a client enters.
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::Method;
+use axum::response::Response;
+
+use crate::http::admission as gate;
+use crate::http::admission::Admission;
+use crate::http::respond;
+use crate::stdio::downstream::{get, post};
+use crate::stdio::proxy::Shared;
+use crate::stdio::session::Principal;
+
+/// The one path that is served, or its end where a secret is part of it.
+pub const PATH: &str = "/mcp";
+
+/// The router of a stdio proxy. One fallback takes every path, because who asks is checked before what for, and
+/// which path there is depends on a secret.
+pub(crate) fn router(proxy: Arc<Shared>) -> Router {
+    Router::new().fallback(enter).with_state(proxy)
+}
+
+async fn enter(State(proxy): State<Arc<Shared>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let Admission { origin, refusal } = proxy.gate.admit(&parts);
+    let mut response = match refusal {
+        Some(refusal) => respond::refused(refusal),
+        None => dispatch(&proxy, parts, body, origin.is_some()).await,
+    };
+    if let Some(origin) = origin {
+        respond::allow_origin(response.headers_mut(), origin);
+    }
+    response
+}
+
+async fn dispatch(
+    proxy: &Arc<Shared>,
+    parts: axum::http::request::Parts,
+    body: Body,
+    is_browser: bool,
+) -> Response {
+    match parts.method {
+        Method::POST => post::post(proxy, &parts, body).await,
+        Method::GET | Method::DELETE => match gate::era_headers(&parts.headers) {
+            Ok(headers) if parts.method == Method::GET => get::get(proxy, &parts, headers),
+            Ok(headers) => get::delete(proxy, &parts, headers),
+            Err(error) => respond::invalid(None, &error.to_string()),
+        },
+        Method::OPTIONS if is_browser => respond::preflight(),
+        _ => respond::method_not_allowed(),
+    }
+}
+
+/// Whose session it would be: the digest of `Authorization`, or the local user.
+pub(crate) fn principal(headers: &axum::http::HeaderMap) -> Principal {
+    use sha2::Digest;
+    headers.get(axum::http::header::AUTHORIZATION).map(|value| sha2::Sha256::digest(value.as_bytes()).into())
+}

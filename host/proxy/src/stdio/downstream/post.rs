@@ -1,0 +1,120 @@
+//! POST: checks, classification, and what belongs to no session yet.
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
+use tokio::time::Instant;
+
+use crate::http::admission as gate;
+use crate::http::admission::SESSION_ID;
+use crate::http::body::{check_length, read_body};
+use crate::http::classify::{Era, MODERN_REFUSAL, classify};
+use crate::http::respond;
+use crate::http::respond::{empty, invalid, rpc_error, unavailable};
+use crate::protocol::message::{Id, Message, MessageError, code, result_text};
+use crate::protocol::options::Limits;
+use crate::protocol::revision::Revision;
+use crate::stdio::broker::Busy;
+use crate::stdio::downstream::entry::principal;
+use crate::stdio::downstream::{batch, request};
+use crate::stdio::proxy::Shared;
+use crate::stdio::session::{ClientCapabilities, Principal, Session};
+
+/// Rows 3 and 4 of the table: size, then types.
+pub(crate) fn check_post_head(parts: &Parts, limits: &Limits) -> Result<(), Box<Response>> {
+    check_length(&parts.headers, limits).map_err(|error| Box::new(error.response()))?;
+    if !gate::is_json(&parts.headers) {
+        return Err(Box::new(empty(StatusCode::UNSUPPORTED_MEDIA_TYPE)));
+    }
+    if !gate::accepts_both(&parts.headers) {
+        return Err(Box::new(empty(StatusCode::NOT_ACCEPTABLE)));
+    }
+    Ok(())
+}
+
+/// The answer to what is no message.
+pub(crate) fn malformed(error: &MessageError) -> Response {
+    match error {
+        MessageError::Json(error) => {
+            rpc_error(StatusCode::BAD_REQUEST, None, code::PARSE, &error.to_string())
+        }
+        MessageError::Invalid { id, reason, .. } => invalid(id.as_ref(), reason),
+    }
+}
+
+pub(crate) async fn post(proxy: &Arc<Shared>, parts: &Parts, body: Body) -> Response {
+    let limits = &proxy.options.limits;
+    if let Err(response) = check_post_head(parts, limits) {
+        return *response;
+    }
+    let headers = match gate::era_headers(&parts.headers) {
+        Ok(headers) => headers,
+        Err(error) => return invalid(None, &error.to_string()),
+    };
+    let body = match read_body(body, limits).await {
+        Ok(body) => body,
+        Err(error) => return error.response(),
+    };
+    let principal = principal(&parts.headers);
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return batch::post(proxy, parts, headers, &principal, &body);
+    }
+    let message = match Message::parse(&body, limits.json_depth) {
+        Ok(message) => message,
+        Err(error) => return malformed(&error),
+    };
+    // Only as long as it takes to pass it on: the call may last.
+    drop(body);
+    match classify(headers, &message) {
+        Era::LegacySession(session) => request::single(proxy, parts, session, &principal, message).await,
+        Era::LegacyOpening => initialize(proxy, principal, &message),
+        // The stateless era enters here.
+        Era::Modern => {
+            rpc_error(StatusCode::BAD_REQUEST, message.id(), code::METHOD_NOT_FOUND, MODERN_REFUSAL)
+        }
+        Era::ModernNotification => empty(StatusCode::ACCEPTED),
+        Era::Neither(misfit) => invalid(message.id(), misfit.reason()),
+    }
+}
+
+/// Opens a session. The server is not asked: its one handshake is wharf's (section 4 of the table).
+fn initialize(proxy: &Arc<Shared>, principal: Principal, message: &Message) -> Response {
+    let limits = &proxy.options.limits;
+    let Some(id) = message.id() else { return invalid(None, "initialize needs an id") };
+    let Some(requested) = message.param_str("protocolVersion") else {
+        return rpc_error(StatusCode::OK, Some(id), code::INVALID_PARAMS, "protocolVersion is missing");
+    };
+    let requested = Revision::parse(&requested).unwrap_or(Revision::NEWEST);
+    let capabilities = ClientCapabilities::from_json(message.param("capabilities"));
+    match open(proxy, requested, capabilities, principal, id) {
+        Ok(response) => response,
+        Err(busy) => unavailable(Some(id), busy, limits),
+    }
+}
+
+fn open(
+    proxy: &Arc<Shared>,
+    requested: Revision,
+    capabilities: ClientCapabilities,
+    principal: Principal,
+    id: &Id,
+) -> Result<Response, Busy> {
+    let (session, result) = proxy.with(|state| {
+        let Some(upstream) = state.upstream.as_ref().filter(|_| state.is_ready()) else {
+            return Err(Busy::NotRunning);
+        };
+        let revision = upstream.revision.min(requested);
+        let result = upstream.welcome(revision).to_vec();
+        let session = Session::new(revision, capabilities, principal, Instant::now());
+        let opened = state.open_session(session)?;
+        state.sync_level();
+        Ok((opened, result))
+    })?;
+    proxy.watch.notify_one();
+    let mut response = respond::json(StatusCode::OK, result_text(id.as_json(), &result));
+    let value = HeaderValue::from_str(session.as_str()).map_err(|_| Busy::NoRandomness)?;
+    response.headers_mut().insert(SESSION_ID, value);
+    Ok(response)
+}

@@ -1,0 +1,256 @@
+//! Messages of a session: requests answered here or begun at the server, notifications, answers.
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::Response;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::http::respond;
+use crate::http::respond::{empty, invalid, rpc_error, unavailable, unknown_session};
+use crate::http::serve::ConnectionAbort;
+use crate::protocol::message::{Id, Message, Rewrite, Shape, code, error_text, result_text};
+use crate::stdio::broker::{Busy, CallError, State};
+use crate::stdio::call::{Answer, Call, Reply, may_ask};
+use crate::stdio::downstream::sse::EventBody;
+use crate::stdio::proxy::Shared;
+use crate::stdio::session::{LogLevel, Principal, SessionId};
+
+/// What became of a request.
+pub(crate) enum Begun {
+    /// Answered here: the complete JSON-RPC response.
+    Answered(Vec<u8>),
+    /// At the server; the reply that was given along will hear of it.
+    Waiting,
+    /// Not begun.
+    Refused(CallError),
+}
+
+/// A POST of one message in a session.
+pub(crate) async fn single(
+    proxy: &Arc<Shared>,
+    parts: &Parts,
+    session: &str,
+    principal: &Principal,
+    message: Message,
+) -> Response {
+    let limits = &proxy.options.limits;
+    match message.shape() {
+        Shape::Request { id, .. } => {
+            let id = &id.clone();
+            let (sender, answer) = oneshot::channel();
+            let begun = proxy.with(|state| {
+                let session = state.known_session(session, principal)?;
+                Some((begin(state, &session, &message, Reply::Held(sender)), session))
+            });
+            drop(message);
+            match begun {
+                None => unknown_session(Some(id)),
+                Some((Begun::Answered(text), _)) => respond::json(StatusCode::OK, text),
+                Some((Begun::Refused(error), _)) => refused(proxy, id, error),
+                Some((Begun::Waiting, session)) => wait(proxy, parts, id, session, answer).await,
+            }
+        }
+        Shape::Notification { .. } => {
+            let taken = proxy.with(|state| {
+                let session = state.known_session(session, principal)?;
+                Some(notification(state, &session, &message))
+            });
+            match taken {
+                None => unknown_session(None),
+                Some(Ok(())) => empty(StatusCode::ACCEPTED),
+                Some(Err(busy)) => unavailable(None, busy, limits),
+            }
+        }
+        Shape::Response { id, .. } => {
+            let taken = proxy.with(|state| {
+                let session = state.known_session(session, principal)?;
+                Some(state.client_answers(&session, &message))
+            });
+            match taken {
+                None => unknown_session(Some(id)),
+                Some(Ok(true)) => empty(StatusCode::ACCEPTED),
+                Some(Err(busy)) => unavailable(Some(id), busy, limits),
+                Some(Ok(false)) => {
+                    invalid(Some(id), "no request of that id waits for an answer of this session")
+                }
+            }
+        }
+    }
+}
+
+/// Holds the head back until the first message: an answer at once is plain JSON, anything else begins a stream.
+async fn wait(
+    proxy: &Arc<Shared>,
+    parts: &Parts,
+    id: &Id,
+    session: SessionId,
+    answer: oneshot::Receiver<Answer>,
+) -> Response {
+    match answer.await {
+        Ok(Answer::Json(text)) => respond::json(StatusCode::OK, text),
+        Ok(Answer::Stream(number)) => {
+            let abort = parts.extensions.get::<ConnectionAbort>();
+            match EventBody::attach(proxy, session, number, None, abort) {
+                Some(body) => respond::events(Body::new(body)),
+                None => unknown_session(Some(id)),
+            }
+        }
+        // There is no response to a cancelled request: the stream that would have held it just ends.
+        Ok(Answer::Cancelled) => respond::events(Body::empty()),
+        Err(_) => rpc_error(StatusCode::OK, Some(id), code::INTERNAL, "the server has ended"),
+    }
+}
+
+pub(crate) fn refused(proxy: &Shared, id: &Id, error: CallError) -> Response {
+    match error {
+        CallError::Busy(busy) => unavailable(Some(id), busy, &proxy.options.limits),
+        CallError::IdInUse => invalid(Some(id), ID_IN_USE),
+        CallError::SessionEnded => unknown_session(Some(id)),
+    }
+}
+
+/// What a reused id is told.
+pub(crate) const ID_IN_USE: &str = "a request with this id is in flight";
+
+/// Answers a request here or begins it at the server.
+pub(crate) fn begin(state: &mut State, session: &SessionId, message: &Message, reply: Reply) -> Begun {
+    let (Some(id), Some(method)) = (message.id(), message.method()) else {
+        return Begun::Refused(CallError::SessionEnded);
+    };
+    let ok = || Begun::Answered(result_text(id.as_json(), b"{}"));
+    let error = |code, text: &str| Begun::Answered(error_text(Some(id.as_json()), code, text));
+    let mut subscribes = None;
+    match method {
+        "ping" if state.is_ready() => return ok(),
+        "ping" => return error(code::INTERNAL, "the server is not running"),
+        "initialize" => return error(code::INVALID_REQUEST, "the session is open already"),
+        "server/discover" | "subscriptions/listen" => {
+            return error(code::METHOD_NOT_FOUND, "method not found");
+        }
+        _ if method.starts_with("tasks/") => return error(code::METHOD_NOT_FOUND, "tasks are not offered"),
+        "logging/setLevel" if !state.server_has("logging") => {
+            return error(code::METHOD_NOT_FOUND, "the server does not log to clients");
+        }
+        "logging/setLevel" => {
+            let Some(level) = message.param_str("level").and_then(|level| LogLevel::parse(&level)) else {
+                return error(code::INVALID_PARAMS, "level is none of the eight log levels");
+            };
+            if let Some(session) = state.sessions.get_mut(session) {
+                session.level = Some(level);
+            }
+            state.sync_level();
+            return ok();
+        }
+        "resources/subscribe" => {
+            if let Some(uri) = message.param_str("uri") {
+                let most = state.limits.subscriptions_per_session;
+                let Some(known) = state.sessions.get_mut(session) else {
+                    return Begun::Refused(CallError::SessionEnded);
+                };
+                if known.subscriptions.len() >= most && !known.subscriptions.contains(&*uri) {
+                    return Begun::Refused(CallError::Busy(Busy::TooManySubscriptions));
+                }
+                if state.subscriptions.join(&uri, session) {
+                    known.subscriptions.insert(uri.into_owned());
+                    return ok();
+                }
+                subscribes = Some(uri.into_owned());
+            }
+        }
+        "resources/unsubscribe" => {
+            if let (Some(uri), Some(known)) = (message.param_str("uri"), state.sessions.get_mut(session)) {
+                known.subscriptions.remove(&*uri);
+                // Others keep it, whether this session had it or not.
+                if !state.subscriptions.leave(&uri, session) {
+                    return ok();
+                }
+            }
+        }
+        _ => {}
+    }
+    forward(state, session, message, reply, subscribes)
+}
+
+fn forward(
+    state: &mut State,
+    session: &SessionId,
+    message: &Message,
+    reply: Reply,
+    subscribes: Option<String>,
+) -> Begun {
+    let (Some(id), Some(method)) = (message.id(), message.method()) else {
+        return Begun::Refused(CallError::SessionEnded);
+    };
+    let upstream_id = state.next_id();
+    let raw = upstream_id.to_string();
+    let progress_token: Option<Box<[u8]>> =
+        message.meta("progressToken").filter(|token| *token != b"null").map(Into::into);
+    let change = Rewrite {
+        id: Some(raw.as_bytes()),
+        progress_token: progress_token.as_ref().map(|_| raw.as_bytes()),
+        param: None,
+        strip: true,
+    };
+    let line = message.line(&change);
+    let now = Instant::now();
+    let call = Call {
+        session: session.clone(),
+        id: id.clone(),
+        progress_token,
+        may_ask: may_ask(method),
+        subscribes: subscribes.clone(),
+        began: now,
+        active: now,
+        reply,
+    };
+    match state.begin_call(upstream_id, call, line) {
+        Ok(()) => {
+            if let Some(uri) = subscribes {
+                state.subscriptions.asked(&uri);
+            }
+            Begun::Waiting
+        }
+        Err(error) => Begun::Refused(error),
+    }
+}
+
+/// The methods that the protocol defines as requests of a client.
+fn is_known_request(method: &str) -> bool {
+    matches!(method, "initialize" | "ping" | "completion/complete" | "logging/setLevel" | "server/discover")
+        || ["tools/", "prompts/", "resources/", "tasks/", "subscriptions/"]
+            .iter()
+            .any(|room| method.starts_with(room))
+}
+
+/// Takes a notification of a client.
+pub(crate) fn notification(state: &mut State, session: &SessionId, message: &Message) -> Result<(), Busy> {
+    match message.method().unwrap_or_default() {
+        // Wharf's own handshake is the server's only one; roots are not offered, tasks neither.
+        "notifications/initialized" | "notifications/roots/list_changed" | "notifications/tasks/status" => {}
+        "notifications/cancelled" => {
+            let id = message.param("requestId").and_then(Id::from_json);
+            let known = state.sessions.get(session);
+            // In this session only: other clients use the same ids.
+            if let Some(upstream_id) = known.and_then(|known| known.calls.get(&id?).copied()) {
+                let reason = message.param_str("reason").unwrap_or("the client cancelled it".into());
+                state.cancel_call(upstream_id, &reason);
+            }
+        }
+        "notifications/progress" => state.client_progresses(session, message),
+        // A request without an id is no notification; a server might take it for the request.
+        method if is_known_request(method) => {}
+        _ => state.send(message.line(&Rewrite { strip: true, ..Rewrite::default() }))?,
+    }
+    Ok(())
+}
+
+impl State {
+    /// The session's own id, if it is there and belongs to who asks; counts as use.
+    pub(crate) fn known_session(&mut self, id: &str, principal: &Principal) -> Option<SessionId> {
+        self.session(id, principal)?;
+        self.sessions.get_key_value(id).map(|(id, _)| id.clone())
+    }
+}

@@ -1,0 +1,110 @@
+//! A response body that reads one stream of a session until it ends, with comments while it is quiet.
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame};
+use tokio::time::{Instant, Sleep, sleep};
+
+use crate::http::serve::ConnectionAbort;
+use crate::stdio::event_log::{StreamKind, StreamNo, Taken};
+use crate::stdio::proxy::Shared;
+use crate::stdio::session::SessionId;
+
+/// Events given to the connection at once, in bytes.
+const CHUNK: usize = 64 * 1024;
+const KEEP_ALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
+
+/// The reader of one stream. Dropping it (the connection has gone) is no cancellation: the stream can be resumed.
+pub(crate) struct EventBody {
+    proxy: Arc<Shared>,
+    session: SessionId,
+    stream: StreamNo,
+    reader: u64,
+    quiet: Pin<Box<Sleep>>,
+}
+
+impl EventBody {
+    /// Becomes the reader of a stream from after `seen` on; `None` when there is no such stream or event.
+    pub(crate) fn attach(
+        proxy: &Arc<Shared>,
+        session: SessionId,
+        stream: StreamNo,
+        seen: Option<u64>,
+        abort: Option<&ConnectionAbort>,
+    ) -> Option<Self> {
+        let abort = abort.map(|abort| abort.0.clone());
+        let reader = proxy.with(|state| {
+            let known = state.sessions.get_mut(&session)?;
+            let found = known.streams.get_mut(&stream)?;
+            let reader = found.attach(seen, abort)?;
+            if found.kind() == StreamKind::Get {
+                known.send_unseen(&state.limits);
+            }
+            Some(reader)
+        })?;
+        let quiet = Box::pin(sleep(proxy.options.limits.keep_alive));
+        Some(Self { proxy: proxy.clone(), session, stream, reader, quiet })
+    }
+
+    fn take(&self, context: &Context<'_>) -> Taken {
+        self.proxy.with(|state| {
+            let Some(session) = state.sessions.get_mut(&self.session) else { return Taken::Ended };
+            let Some(stream) = session.streams.get_mut(&self.stream) else { return Taken::Ended };
+            let taken = stream.take(self.reader, CHUNK, context.waker());
+            if matches!(taken, Taken::Events(_)) {
+                session.used_at = Instant::now();
+            }
+            taken
+        })
+    }
+
+    fn rest(&mut self) {
+        let next = Instant::now() + self.proxy.options.limits.keep_alive;
+        self.quiet.as_mut().reset(next);
+    }
+}
+
+impl Body for EventBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        match self.take(context) {
+            Taken::Events(events) => {
+                self.rest();
+                Poll::Ready(Some(Ok(Frame::data(events))))
+            }
+            Taken::Ended => Poll::Ready(None),
+            Taken::Dropped => Poll::Ready(Some(Err(io::Error::other("the reader lagged too far behind")))),
+            Taken::Nothing => {
+                std::task::ready!(self.quiet.as_mut().poll(context));
+                self.rest();
+                // Its acceptance shows that somebody is still there.
+                self.proxy.with(|state| {
+                    if let Some(session) = state.sessions.get_mut(&self.session) {
+                        session.used_at = Instant::now();
+                    }
+                });
+                Poll::Ready(Some(Ok(Frame::data(KEEP_ALIVE))))
+            }
+        }
+    }
+}
+
+impl Drop for EventBody {
+    fn drop(&mut self) {
+        self.proxy.with(|state| {
+            let Some(session) = state.sessions.get_mut(&self.session) else { return };
+            if let Some(stream) = session.streams.get_mut(&self.stream) {
+                stream.detach(self.reader, &state.limits);
+            }
+            session.forget_streams(Instant::now(), &state.limits);
+        });
+    }
+}

@@ -1,0 +1,14 @@
+//! The proxy in front of a server on stdin and stdout, which all clients share.
+//!
+//! `downstream` is the clients' side, `upstream` the server's, the broker between them knows whose each message is.
+pub(crate) mod broker;
+pub(crate) mod call;
+pub(crate) mod downstream;
+pub(crate) mod event_log;
+pub(crate) mod proxy;
+pub(crate) mod route_server_messages;
+pub(crate) mod server_requests;
+pub(crate) mod session;
+pub(crate) mod subscribe;
+pub(crate) mod timeouts;
+pub(crate) mod upstream;

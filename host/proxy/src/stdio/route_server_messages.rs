@@ -1,0 +1,264 @@
+//! Whom a message of the shared server concerns: the client that asked, or nobody. Nothing is guessed, and nothing
+//! that may hold one client's data is broadcast (sections 6, 7 and 12 of the translation table).
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::protocol::message::{Message, Rewrite, Shape, text};
+use crate::stdio::broker::State;
+use crate::stdio::call::{Answer, Call, Pending, Reply};
+use crate::stdio::proxy::Shared;
+use crate::stdio::session::{ListChanges, LogLevel, SessionId};
+use crate::stdio::upstream::connection::Phase;
+
+/// A log message that comes so soon after an answer may still be about that call.
+const AFTERGLOW: Duration = Duration::from_secs(1);
+
+/// Whose work the server is doing.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// Everything in flight is this session's.
+    One(SessionId),
+    /// Nothing is in flight.
+    Nobody,
+    /// Several sessions have something in flight.
+    Several,
+}
+
+impl Shared {
+    /// Sends a message of the server on its way.
+    pub(crate) fn route(self: &Arc<Self>, generation: u64, message: Message) {
+        let answered = self.with(|state| {
+            let upstream = state.upstream.as_mut().filter(|upstream| upstream.generation == generation)?;
+            upstream.heard_at = Instant::now();
+            if upstream.phase == Phase::Closing {
+                return None;
+            }
+            match message.shape() {
+                Shape::Response { .. } => state.answered(message),
+                Shape::Request { .. } => {
+                    state.server_request(&message);
+                    None
+                }
+                Shape::Notification { method } => {
+                    let method = method.clone();
+                    state.server_notification(&method, &message);
+                    None
+                }
+            }
+        });
+        if let Some((call, message)) = answered {
+            // The common case, a lone answer: spliced and handed over without the lock.
+            let text = message.text_with_id(call.id.as_json());
+            match call.reply {
+                Reply::Held(waiting) => drop(waiting.send(Answer::Json(text))),
+                Reply::Stream(_) => self.with(|state| state.finish_call(call, text)),
+                Reply::Nobody => {}
+            }
+        }
+    }
+}
+
+impl State {
+    fn answered(&mut self, message: Message) -> Option<(Call, Message)> {
+        let Shape::Response { id, is_error } = message.shape() else { return None };
+        let (id, is_error) = (crate::stdio::upstream::reader::upstream_id(id)?, *is_error);
+        if let Some(Pending::Own(_)) = self.pending.get(&id) {
+            if let Some(Pending::Own(waiting)) = self.pending.remove(&id) {
+                let _ = waiting.send(Ok(message));
+            }
+            return None;
+        }
+        let Some(call) = self.take_call(id) else {
+            self.bury_answered(id);
+            tracing::debug!(id, "dropped an answer that nobody waits for");
+            return None;
+        };
+        if is_error {
+            self.subscriptions.failed(call.subscribes.as_deref());
+            self.note_url_elicitations(&call.session, &message);
+        } else if let Some(uri) = &call.subscribes {
+            let session = self.sessions.get_mut(&call.session);
+            if let Some(session) = session {
+                session.subscriptions.insert(uri.clone());
+            }
+            let lives = self.sessions.contains_key(&call.session);
+            if self.subscriptions.accepted(uri, lives.then_some(&call.session)) {
+                self.unsubscribe_upstream(uri);
+            }
+        }
+        Some((call, message))
+    }
+
+    /// Whose work is in flight. Calls given up count until they are answered: the server may not have noticed.
+    pub(crate) fn owner(&self) -> Owner {
+        if self.has_forgotten {
+            return Owner::Several;
+        }
+        let mut sessions = self.pending.values().filter_map(|pending| match pending {
+            Pending::Client(call) => Some(&call.session),
+            Pending::Tombstone(session) => Some(session),
+            Pending::Own(_) => None,
+        });
+        let Some(first) = sessions.next() else { return Owner::Nobody };
+        if sessions.any(|session| session != first) { Owner::Several } else { Owner::One(first.clone()) }
+    }
+
+    fn server_notification(&mut self, method: &str, message: &Message) {
+        match method {
+            "notifications/progress" => self.progress(message),
+            "notifications/message" => self.log_message(message),
+            "notifications/resources/updated" => self.resource_updated(message),
+            "notifications/cancelled" => self.server_cancels(message),
+            "notifications/elicitation/complete" => self.elicitation_complete(message),
+            _ => match ListChanges::of(method) {
+                Some(change) => {
+                    let Self { sessions, limits, .. } = self;
+                    for session in sessions.values_mut() {
+                        session.announce_lists(change, limits);
+                    }
+                }
+                None => self.unknown_notification(method, message),
+            },
+        }
+    }
+
+    /// Progress goes to its request's stream, with the client's own token, and nowhere after the answer.
+    fn progress(&mut self, message: &Message) {
+        let id = message.param("progressToken").and_then(|raw| std::str::from_utf8(raw).ok()?.parse().ok());
+        let Some(id) = id else { return };
+        let Some(Pending::Client(Call { progress_token: Some(token), .. })) = self.pending.get(&id) else {
+            tracing::debug!(id, "dropped progress that nobody asked for");
+            return;
+        };
+        let change = Rewrite { param: Some(("progressToken", token)), ..Rewrite::default() };
+        let text = message.rewritten(&change);
+        self.push_to_call(id, &text);
+    }
+
+    fn log_message(&mut self, message: &Message) {
+        let level = message.param_str("level").and_then(|level| LogLevel::parse(&level)).unwrap_or_default();
+        match self.owner() {
+            Owner::One(session) => {
+                if level < self.level_of(session.as_str()) {
+                    return;
+                }
+                let Some(known) = self.sessions.get_mut(&session) else { return };
+                let mut calls = known.calls.values();
+                if let (Some(call), None) = (calls.next().copied(), calls.next()) {
+                    self.push_to_call(call, message.text());
+                } else {
+                    known.send_unbound(message.text(), &self.limits);
+                }
+            }
+            Owner::Nobody => self.log_message_of_nobody(level, message),
+            Owner::Several => {
+                // It may hold the arguments of any of them.
+                tracing::info!(
+                    level = level.as_str(),
+                    "a log message of the server concerns nobody for certain"
+                );
+            }
+        }
+    }
+
+    fn log_message_of_nobody(&mut self, level: LogLevel, message: &Message) {
+        let now = Instant::now();
+        let is_recent = |at: Option<Instant>| at.is_some_and(|at| now < at + AFTERGLOW);
+        let recent = self.sessions.values().filter(|session| is_recent(session.answered_at)).count();
+        if recent > 1 {
+            tracing::info!(level = level.as_str(), "a log message of the server concerns nobody for certain");
+            return;
+        }
+        let Self { sessions, limits, .. } = self;
+        for session in sessions.values_mut() {
+            let concerned = recent == 0 || is_recent(session.answered_at);
+            if concerned && level >= session.level.unwrap_or_default() {
+                session.send_unbound(message.text(), limits);
+            }
+        }
+    }
+
+    fn resource_updated(&mut self, message: &Message) {
+        let Some(uri) = message.param_str("uri") else { return };
+        for id in self.subscriptions.subscribers(&uri) {
+            if let Some(session) = self.sessions.get_mut(&id) {
+                session.announce_resource(&uri, message.text(), &self.limits);
+            }
+        }
+    }
+
+    /// The server gives up a request of its own: the client that has it is told.
+    fn server_cancels(&mut self, message: &Message) {
+        let Some(id) = message.param("requestId").and_then(crate::protocol::message::Id::from_json) else {
+            return;
+        };
+        for session in self.sessions.values_mut() {
+            let found = session.server_requests.iter().find(|(_, request)| request.upstream == id);
+            let Some((ours, call)) = found.map(|(ours, request)| (*ours, request.call)) else { continue };
+            session.server_requests.remove(&ours);
+            self.server_requests = self.server_requests.saturating_sub(1);
+            let ours = ours.to_string();
+            let change = Rewrite { param: Some(("requestId", ours.as_bytes())), ..Rewrite::default() };
+            let text = message.rewritten(&change);
+            match call {
+                Some(call) => drop(self.push_to_call(call, &text)),
+                None => drop(session.send_unbound(&text, &self.limits)),
+            }
+            return;
+        }
+    }
+
+    fn elicitation_complete(&mut self, message: &Message) {
+        let Some(id) = message.param_str("elicitationId") else { return };
+        let Self { sessions, limits, .. } = self;
+        let owner =
+            sessions.values_mut().find(|session| session.elicitations.iter().any(|known| *known == id));
+        if let Some(session) = owner {
+            session.send_unbound(message.text(), limits);
+        }
+    }
+
+    fn unknown_notification(&mut self, method: &str, message: &Message) {
+        let Self { sessions, limits, .. } = self;
+        let mut all = sessions.values_mut();
+        if let (Some(session), None) = (all.next(), all.next()) {
+            session.send_unbound(message.text(), limits);
+        } else {
+            tracing::debug!(method, "dropped a notification that concerns nobody for certain");
+        }
+    }
+
+    /// A -32042 error tells its client of URL elicitations, whose completion is announced later.
+    fn note_url_elicitations(&mut self, session: &SessionId, message: &Message) {
+        let Some(error) = message.top("error").filter(|error| names_url_elicitation(error)) else { return };
+        let error: serde_json::Value = serde_json::from_slice(error).unwrap_or_default();
+        let ids = error.pointer("/data/elicitations").and_then(|list| list.as_array()).into_iter().flatten();
+        let ids: Vec<String> =
+            ids.filter_map(|entry| entry.get("elicitationId")?.as_str().map(str::to_owned)).collect();
+        for id in ids {
+            self.note_elicitation(session, id);
+        }
+    }
+
+    /// Remembers whom a URL elicitation was given to.
+    pub(crate) fn note_elicitation(&mut self, session: &SessionId, id: String) {
+        let most = self.limits.server_requests;
+        if let Some(session) = self.sessions.get_mut(session) {
+            session.elicitations.push_back(id);
+            while session.elicitations.len() > most {
+                session.elicitations.pop_front();
+            }
+        }
+    }
+}
+
+fn names_url_elicitation(error: &[u8]) -> bool {
+    error.windows(6).any(|window| window == b"-32042")
+}
+
+/// The content of a JSON string in `params`, owned.
+pub(crate) fn owned_text(raw: Option<&[u8]>) -> Option<String> {
+    raw.and_then(text).map(std::borrow::Cow::into_owned)
+}

@@ -1,0 +1,169 @@
+//! Requests of a shared server to "its client" (sampling, elicitation): to whom they go, or why to nobody
+//! (section 7 of the translation table).
+//!
+//! The wire does not say on whose behalf a server asks. It is certain only while everything in flight belongs to
+//! one session; clients that could not answer count too, or one client's data would reach another.
+use tokio::time::Instant;
+
+use crate::protocol::message::{Id, Message, Rewrite, code, result_text};
+use crate::stdio::broker::{Busy, State};
+use crate::stdio::call::Pending;
+use crate::stdio::route_server_messages::{Owner, owned_text};
+use crate::stdio::session::{ClientCapabilities, ServerRequest, SessionId};
+
+/// A refusal to the server.
+struct Refusal {
+    code: i32,
+    reason: &'static str,
+}
+
+const AMBIGUOUS: Refusal = Refusal {
+    code: code::INTERNAL,
+    reason: "several clients share this server and it is not certain whose request this is for; \
+             run a workload of its own for each client that needs this",
+};
+const NOT_ALLOWED_NOW: Refusal = Refusal {
+    code: code::INTERNAL,
+    reason: "a client can be asked only during its tools/call, prompts/get or resources/read",
+};
+const TOO_MANY: Refusal =
+    Refusal { code: code::INTERNAL, reason: "too many requests wait for clients already" };
+const CLIENT_GONE: Refusal = Refusal { code: code::INTERNAL, reason: "the client has gone" };
+
+impl State {
+    /// Takes a request of the server.
+    pub(crate) fn server_request(&mut self, message: &Message) {
+        let (Some(id), Some(method)) = (message.id(), message.method()) else { return };
+        if method == "ping" {
+            let mut line = result_text(id.as_json(), b"{}");
+            line.push(b'\n');
+            let _ = self.send(line);
+            return;
+        }
+        if let Err(Refusal { code, reason }) = self.ask_client(id, method, message) {
+            tracing::debug!(method, reason, "refused a request of the server");
+            self.refuse(id, code, reason);
+        }
+    }
+
+    fn ask_client(&mut self, id: &Id, method: &str, message: &Message) -> Result<(), Refusal> {
+        let mode = message.param_str("mode").unwrap_or("form".into()).into_owned();
+        check_capability(self.declared, method, &mode)?;
+        let (session_id, call) = self.whom_to_ask()?;
+        let most = self.limits.server_requests;
+        let session = self.sessions.get_mut(&session_id).ok_or(CLIENT_GONE)?;
+        check_capability(session.capabilities, method, &mode)?;
+        if self.server_requests >= most {
+            return Err(TOO_MANY);
+        }
+        let ours = session.next_server_request;
+        session.next_server_request += 1;
+        let ours_text = ours.to_string();
+        let text = message.rewritten(&Rewrite { id: Some(ours_text.as_bytes()), ..Rewrite::default() });
+        let sent = match call {
+            Some(call) => self.push_to_call(call, &text),
+            None => session.newest_get().map(|stream| stream.push(&text, &self.limits)).is_some(),
+        };
+        if !sent {
+            return Err(CLIENT_GONE);
+        }
+        if let Some(elicitation) = owned_text(message.param("elicitationId")).filter(|_| mode == "url") {
+            self.note_elicitation(&session_id, elicitation);
+        }
+        let request = ServerRequest {
+            upstream: id.clone(),
+            call,
+            progress_token: message.meta("progressToken").map(Into::into),
+            deadline: Instant::now() + self.limits.server_request_timeout,
+        };
+        if let Some(session) = self.sessions.get_mut(&session_id) {
+            session.server_requests.insert(ours, request);
+            self.server_requests += 1;
+        }
+        Ok(())
+    }
+
+    /// The session to ask, and the call on whose stream.
+    fn whom_to_ask(&mut self) -> Result<(SessionId, Option<u64>), Refusal> {
+        match self.owner() {
+            Owner::Several => Err(AMBIGUOUS),
+            Owner::One(session) => {
+                let calls = self.sessions.get(&session).ok_or(CLIENT_GONE)?.calls.values().copied();
+                let asking =
+                    |id: &u64| matches!(self.pending.get(id), Some(Pending::Client(call)) if call.may_ask);
+                // The newest, if there are several: any stream of the session reaches the same client.
+                let call = calls.filter(asking).max().ok_or(NOT_ALLOWED_NOW)?;
+                Ok((session, Some(call)))
+            }
+            Owner::Nobody => {
+                let mut all = self.sessions.iter_mut();
+                match (all.next(), all.next()) {
+                    (Some((id, session)), None) => {
+                        session.newest_get().map(|_| (id.clone(), None)).ok_or(NOT_ALLOWED_NOW)
+                    }
+                    (Some(_), Some(_)) => Err(AMBIGUOUS),
+                    (None, _) => Err(NOT_ALLOWED_NOW),
+                }
+            }
+        }
+    }
+
+    /// Takes a client's answer to such a request: once, and only from the session that was asked. One that cannot be
+    /// passed on now is not taken, so that the client may send it again.
+    pub(crate) fn client_answers(&mut self, session: &SessionId, message: &Message) -> Result<bool, Busy> {
+        let Some(ours) = message.id().and_then(crate::stdio::upstream::reader::upstream_id) else {
+            return Ok(false);
+        };
+        let known = self.sessions.get(session).and_then(|known| known.server_requests.get(&ours));
+        let Some(request) = known else { return Ok(false) };
+        let call = request.call;
+        let line = message.line(&Rewrite { id: Some(request.upstream.as_json()), ..Rewrite::default() });
+        self.send(line)?;
+        if let Some(known) = self.sessions.get_mut(session) {
+            known.server_requests.remove(&ours);
+        }
+        self.server_requests = self.server_requests.saturating_sub(1);
+        self.touch_call(call);
+        Ok(true)
+    }
+
+    /// Passes a client's progress on a request of the server that it has.
+    pub(crate) fn client_progresses(&mut self, session: &SessionId, message: &Message) {
+        let Some(token) = message.param("progressToken") else { return };
+        let Some(session) = self.sessions.get(session) else { return };
+        let asked =
+            session.server_requests.values().find(|request| request.progress_token.as_deref() == Some(token));
+        if let Some(call) = asked.map(|request| request.call) {
+            self.touch_call(call);
+            let _ = self.send(message.line(&Rewrite::default()));
+        }
+    }
+
+    /// Something came for a call: its idle time begins anew.
+    pub(crate) fn touch_call(&mut self, call: Option<u64>) {
+        if let Some(Pending::Client(call)) = call.and_then(|call| self.pending.get_mut(&call)) {
+            call.active = Instant::now();
+        }
+    }
+}
+
+fn check_capability(has: ClientCapabilities, method: &str, mode: &str) -> Result<(), Refusal> {
+    let refuse = |code, reason| Err(Refusal { code, reason });
+    match method {
+        "sampling/createMessage" if !has.sampling => {
+            refuse(code::METHOD_NOT_FOUND, "the client does not offer sampling")
+        }
+        "roots/list" if !has.roots => refuse(code::METHOD_NOT_FOUND, "the client does not offer roots"),
+        "elicitation/create" if !has.elicitation => {
+            refuse(code::METHOD_NOT_FOUND, "the client does not offer elicitation")
+        }
+        "elicitation/create" if mode == "url" && !has.elicitation_url => {
+            refuse(code::INVALID_PARAMS, "the client does not offer elicitation by URL")
+        }
+        "elicitation/create" if mode != "url" && !has.elicitation_form => {
+            refuse(code::INVALID_PARAMS, "the client does not offer elicitation by this mode")
+        }
+        "sampling/createMessage" | "roots/list" | "elicitation/create" => Ok(()),
+        _ => refuse(code::METHOD_NOT_FOUND, "method not found"),
+    }
+}

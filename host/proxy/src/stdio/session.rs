@@ -1,0 +1,316 @@
+//! A client's session: what it negotiated, what it has in flight, and its streams.
+//!
+//! Owned by [`crate::stdio::broker::State`], under its one lock. Ids are random and end for ever; they are looked up, never
+//! trusted as a proof of who asks (the principal that opened the session is compared).
+use std::borrow::Borrow;
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::protocol::message::Id;
+use crate::protocol::options::Limits;
+use crate::protocol::revision::Revision;
+use crate::stdio::event_log::{Stream, StreamKind, StreamNo};
+
+/// 128 random bits in hexadecimal.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct SessionId(Arc<str>);
+
+impl SessionId {
+    /// A new one; `None` when the system has no randomness to give.
+    pub(crate) fn random() -> Option<Self> {
+        let mut bytes = [0u8; 16];
+        getrandom::fill(&mut bytes).ok()?;
+        let mut text = String::with_capacity(32);
+        for byte in bytes {
+            let _ = write!(text, "{byte:02x}");
+        }
+        Some(Self(text.into()))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for SessionId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Digest of the `Authorization` header that a session was opened with; `None` is the local user.
+pub(crate) type Principal = Option<[u8; 32]>;
+
+/// A log level of MCP, most verbose first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) enum LogLevel {
+    Debug,
+    /// What a session gets that never asked.
+    #[default]
+    Info,
+    Notice,
+    Warning,
+    Error,
+    Critical,
+    Alert,
+    Emergency,
+}
+
+impl LogLevel {
+    const NAMES: [(&'static str, Self); 8] = [
+        ("debug", Self::Debug),
+        ("info", Self::Info),
+        ("notice", Self::Notice),
+        ("warning", Self::Warning),
+        ("error", Self::Error),
+        ("critical", Self::Critical),
+        ("alert", Self::Alert),
+        ("emergency", Self::Emergency),
+    ];
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(name, _)| *name == text).map(|(_, level)| *level)
+    }
+
+    pub(crate) fn as_str(self) -> &'static str {
+        Self::NAMES[self as usize].0
+    }
+}
+
+/// What a client said in `initialize` that it can do for a server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct ClientCapabilities {
+    pub(crate) sampling: bool,
+    pub(crate) roots: bool,
+    pub(crate) elicitation: bool,
+    pub(crate) elicitation_form: bool,
+    pub(crate) elicitation_url: bool,
+}
+
+impl ClientCapabilities {
+    /// Reads the `capabilities` of an `initialize`. An empty `elicitation` means forms (2025-06-18 knew no other).
+    pub(crate) fn from_json(raw: Option<&[u8]>) -> Self {
+        let value: Value = raw.and_then(|raw| serde_json::from_slice(raw).ok()).unwrap_or_default();
+        let has = |name: &str| value.get(name).is_some_and(Value::is_object);
+        let elicitation = value.get("elicitation").and_then(Value::as_object);
+        let mode = |name: &str| elicitation.is_some_and(|modes| modes.contains_key(name));
+        Self {
+            sampling: has("sampling"),
+            roots: has("roots"),
+            elicitation: elicitation.is_some(),
+            elicitation_form: elicitation.is_some_and(|modes| modes.is_empty() || modes.contains_key("form")),
+            elicitation_url: mode("url"),
+        }
+    }
+}
+
+/// A request of the server that waits for this client's answer.
+#[derive(Debug)]
+pub(crate) struct ServerRequest {
+    /// The id that the server gave it.
+    pub(crate) upstream: Id,
+    /// The call on whose stream it was sent; `None` for the GET stream.
+    pub(crate) call: Option<u64>,
+    /// The server's own progress token.
+    pub(crate) progress_token: Option<Box<[u8]>>,
+    pub(crate) deadline: Instant,
+}
+
+/// The three list changes, as bits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct ListChanges(pub(crate) u8);
+
+impl ListChanges {
+    const METHODS: [&'static str; 3] = [
+        "notifications/tools/list_changed",
+        "notifications/prompts/list_changed",
+        "notifications/resources/list_changed",
+    ];
+    pub(crate) const ALL: Self = Self(0b111);
+
+    /// The change that a method announces.
+    pub(crate) fn of(method: &str) -> Option<Self> {
+        Self::METHODS.iter().position(|known| *known == method).map(|at| Self(1 << at))
+    }
+
+    fn methods(self) -> impl Iterator<Item = &'static str> {
+        Self::METHODS
+            .into_iter()
+            .enumerate()
+            .filter(move |(at, _)| self.0 & (1 << at) != 0)
+            .map(|(_, method)| method)
+    }
+}
+
+/// One session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) revision: Revision,
+    pub(crate) capabilities: ClientCapabilities,
+    pub(crate) principal: Principal,
+    pub(crate) level: Option<LogLevel>,
+    /// In flight: the client's id and ours.
+    pub(crate) calls: HashMap<Id, u64>,
+    pub(crate) streams: HashMap<StreamNo, Stream>,
+    pub(crate) subscriptions: HashSet<String>,
+    pub(crate) server_requests: HashMap<u64, ServerRequest>,
+    pub(crate) next_server_request: u64,
+    /// URL elicitations that this client was given, newest last.
+    pub(crate) elicitations: VecDeque<String>,
+    /// Changes that wait for a GET stream.
+    pub(crate) unseen_lists: ListChanges,
+    pub(crate) unseen_resources: BTreeSet<String>,
+    pub(crate) used_at: Instant,
+    /// When its last call was answered.
+    pub(crate) answered_at: Option<Instant>,
+}
+
+impl Session {
+    pub(crate) fn new(
+        revision: Revision,
+        capabilities: ClientCapabilities,
+        principal: Principal,
+        now: Instant,
+    ) -> Self {
+        Self {
+            revision,
+            capabilities,
+            principal,
+            level: None,
+            calls: HashMap::new(),
+            streams: HashMap::new(),
+            subscriptions: HashSet::new(),
+            server_requests: HashMap::new(),
+            next_server_request: 1,
+            elicitations: VecDeque::new(),
+            unseen_lists: ListChanges::default(),
+            unseen_resources: BTreeSet::new(),
+            used_at: now,
+            answered_at: None,
+        }
+    }
+
+    /// Whether it may go when room is needed.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.calls.is_empty() && !self.streams.values().any(Stream::is_read)
+    }
+
+    /// The newest GET stream that is connected: each message goes to exactly one.
+    pub(crate) fn newest_get(&mut self) -> Option<&mut Stream> {
+        self.get_stream(true)
+    }
+
+    fn get_stream(&mut self, connected: bool) -> Option<&mut Stream> {
+        self.streams
+            .iter_mut()
+            .filter(|(_, stream)| stream.kind() == StreamKind::Get && stream.is_read() == connected)
+            .max_by_key(|(number, _)| **number)
+            .map(|(_, stream)| stream)
+    }
+
+    /// Sends what belongs to no request: on the connected GET stream, else where it can be resumed, else nowhere.
+    pub(crate) fn send_unbound(&mut self, text: &[u8], limits: &Limits) -> bool {
+        let connected = self.newest_get().is_some();
+        match self.get_stream(connected) {
+            Some(stream) => {
+                stream.push(text, limits);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Notes list changes, and sends what is noted if a GET stream is connected: one copy per kind.
+    pub(crate) fn announce_lists(&mut self, changes: ListChanges, limits: &Limits) {
+        self.unseen_lists.0 |= changes.0;
+        self.send_unseen(limits);
+    }
+
+    /// Sends that a resource changed; without a GET stream it is noted, once per resource.
+    pub(crate) fn announce_resource(&mut self, uri: &str, text: &[u8], limits: &Limits) {
+        if let Some(stream) = self.newest_get() {
+            stream.push(text, limits);
+        } else if self.unseen_resources.len() < limits.subscriptions_per_session {
+            self.unseen_resources.insert(uri.to_owned());
+        }
+    }
+
+    /// Sends noted changes once a GET stream is connected.
+    pub(crate) fn send_unseen(&mut self, limits: &Limits) {
+        if self.newest_get().is_none() {
+            return;
+        }
+        let lists = std::mem::take(&mut self.unseen_lists);
+        let resources = std::mem::take(&mut self.unseen_resources);
+        let Some(stream) = self.newest_get() else { return };
+        for method in lists.methods() {
+            stream.push(&crate::protocol::message::call_text(None, method, None), limits);
+        }
+        for uri in resources {
+            let params = crate::protocol::message::line_text(&serde_json::json!({ "uri": uri }));
+            let text = crate::protocol::message::call_text(
+                None,
+                "notifications/resources/updated",
+                Some(params.as_bytes()),
+            );
+            stream.push(&text, limits);
+        }
+    }
+
+    /// Forgets streams that ended or lost their reader too long ago, and the oldest beyond the limit.
+    pub(crate) fn forget_streams(&mut self, now: Instant, limits: &Limits) {
+        self.streams.retain(|_, stream| {
+            let resting = stream.is_finished() || stream.open_calls == 0;
+            !resting || stream.quiet_since().is_none_or(|since| now < since + limits.ring_keep)
+        });
+        let mut kept: Vec<StreamNo> = self
+            .streams
+            .iter()
+            .filter(|(_, stream)| {
+                !stream.is_read() && (stream.is_finished() || stream.kind() == StreamKind::Get)
+            })
+            .map(|(number, _)| *number)
+            .collect();
+        if kept.len() > limits.kept_streams_per_session {
+            kept.sort_unstable();
+            for number in &kept[..kept.len() - limits.kept_streams_per_session] {
+                self.streams.remove(number);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ClientCapabilities, LogLevel, SessionId};
+
+    #[test]
+    fn ids_are_128_random_visible_bits() {
+        let (one, other) = (SessionId::random().unwrap(), SessionId::random().unwrap());
+        assert_ne!(one, other);
+        assert!(one.as_str().len() == 32 && one.as_str().bytes().all(|byte| byte.is_ascii_hexdigit()));
+    }
+
+    #[test]
+    fn levels_sort_from_verbose_to_grave() {
+        for (name, level) in LogLevel::NAMES {
+            assert_eq!((LogLevel::parse(name), level.as_str()), (Some(level), name));
+        }
+        assert!(LogLevel::Debug < LogLevel::Info && LogLevel::Info < LogLevel::Emergency);
+        assert_eq!(LogLevel::parse("verbose"), None);
+    }
+
+    #[test]
+    fn empty_elicitation_means_forms() {
+        let read = |text: &str| ClientCapabilities::from_json(Some(text.as_bytes()));
+        let forms = read(r#"{"elicitation":{}}"#);
+        assert!(forms.elicitation_form && !forms.elicitation_url && !forms.sampling);
+        let urls = read(r#"{"elicitation":{"url":{}},"sampling":{}}"#);
+        assert!(!urls.elicitation_form && urls.elicitation_url && urls.sampling);
+        assert_eq!(ClientCapabilities::from_json(None), ClientCapabilities::default());
+    }
+}

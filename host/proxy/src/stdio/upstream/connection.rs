@@ -1,0 +1,147 @@
+//! One server process as the proxy sees it, and what can go wrong with it.
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::DropGuard;
+
+use crate::protocol::revision::Revision;
+use crate::stdio::session::LogLevel;
+use crate::stdio::upstream::outbox::Outbox;
+
+/// What a server said of itself in the handshake.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServerInfo {
+    /// `serverInfo.name`, empty if it gave none.
+    pub name: String,
+    /// `serverInfo.version`, empty if it gave none.
+    pub version: String,
+    /// The revision that it chose.
+    pub protocol_version: String,
+    /// Its capabilities as sent.
+    pub capabilities: Value,
+    /// Its instructions for clients.
+    pub instructions: Option<String>,
+}
+
+/// Why a server process did not become usable.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ConnectError {
+    /// Its output ended before it answered `initialize`.
+    #[error("the server exited before it answered the MCP handshake{}", excerpt_text(excerpt.as_deref()))]
+    Exited {
+        /// The beginning of what it had written that is no MCP, escaped.
+        excerpt: Option<String>,
+    },
+    /// It wrote nothing that answers `initialize`.
+    #[error("the server did not answer the MCP handshake within {after:?}")]
+    TimedOut {
+        /// The deadline that passed.
+        after: Duration,
+    },
+    /// It is alive and writes something else.
+    #[error("the server speaks no MCP{}", excerpt_text(Some(excerpt)))]
+    NotMcp {
+        /// The beginning of what it wrote, escaped, at most 200 characters.
+        excerpt: String,
+    },
+    /// It answered `initialize` with an error.
+    #[error("the server refused the MCP handshake: {message} (code {code})")]
+    Refused {
+        /// Its JSON-RPC code.
+        code: i64,
+        /// Its text, escaped.
+        message: String,
+    },
+    /// It insists on a revision that wharf does not know.
+    #[error("the server speaks MCP revision {version}, which is not known here")]
+    UnknownRevision {
+        /// The revision, escaped.
+        version: String,
+    },
+    /// The proxy is shutting down.
+    #[error("the proxy is shutting down")]
+    ShutDown,
+}
+
+fn excerpt_text(excerpt: Option<&str>) -> String {
+    excerpt.map(|excerpt| format!(": it wrote \"{excerpt}\"")).unwrap_or_default()
+}
+
+/// Why a `ping` failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PingError {
+    /// No server is there to ask.
+    #[error("no server is connected")]
+    NotConnected,
+    /// The server ended before it answered.
+    #[error("the server ended before it answered")]
+    Disconnected,
+    /// The server did not answer.
+    #[error("the server did not answer within {after:?}")]
+    TimedOut {
+        /// The deadline that passed.
+        after: Duration,
+    },
+    /// The server answered, but not as an MCP server in order would.
+    #[error("the server answered with HTTP status {status}")]
+    Unhealthy {
+        /// The status of an HTTP server.
+        status: u16,
+    },
+}
+
+/// How far a server process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Wharf has sent `initialize`.
+    Handshaking,
+    /// Clients are served.
+    Ready,
+    /// Its input was closed; what it still writes is dropped.
+    Closing,
+}
+
+/// What a server wrote that is no message.
+#[derive(Debug, Default)]
+pub(crate) struct Junk {
+    pub(crate) lines: u64,
+    pub(crate) bytes: usize,
+    pub(crate) excerpt: Option<String>,
+}
+
+/// One server process.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    pub(crate) generation: u64,
+    pub(crate) phase: Phase,
+    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) junk: Junk,
+    /// Told when there is too much junk for a handshake.
+    pub(crate) flooded: Arc<Notify>,
+    /// The revision that it chose; no client gets a newer one.
+    pub(crate) revision: Revision,
+    /// What clients are told, per revision, in the order of [`Revision::ALL`].
+    pub(crate) welcomes: [Vec<u8>; Revision::ALL.len()],
+    /// The log level that it was told.
+    pub(crate) level: Option<LogLevel>,
+    /// When it last wrote anything.
+    pub(crate) heard_at: Instant,
+    /// Ends reader and pump with this value.
+    pub(crate) _tasks: DropGuard,
+}
+
+impl Upstream {
+    /// The result of a client's `initialize` for the revision it asked for.
+    pub(crate) fn welcome(&self, revision: Revision) -> &[u8] {
+        &self.welcomes[revision as usize]
+    }
+}
+
+/// The beginning of something that is not ours, fit for a terminal and a log.
+pub(crate) fn excerpt(bytes: &[u8]) -> String {
+    let head = &bytes[..bytes.len().min(800)];
+    String::from_utf8_lossy(head).trim().chars().flat_map(char::escape_debug).take(200).collect()
+}

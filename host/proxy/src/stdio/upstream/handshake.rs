@@ -1,0 +1,245 @@
+//! The handshake that wharf makes with a server by itself, before and instead of any client's: the first client
+//! would bind all others to its version and capabilities.
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::protocol::message::{Message, Shape, line_text};
+use crate::protocol::revision::Revision;
+use crate::stdio::broker::{Promise, State};
+use crate::stdio::call::ServerEnded;
+use crate::stdio::proxy::Shared;
+use crate::stdio::session::{ListChanges, LogLevel};
+use crate::stdio::upstream::connection::{
+    ConnectError, Junk, Phase, PingError, ServerInfo, Upstream, excerpt,
+};
+use crate::stdio::upstream::outbox::Outbox;
+use crate::stdio::upstream::reader;
+
+impl Shared {
+    /// Takes a new server process into use.
+    pub(crate) async fn connect<R, W>(
+        self: &Arc<Self>,
+        stdout: R,
+        stdin: W,
+        deadline: Duration,
+    ) -> Result<ServerInfo, ConnectError>
+    where
+        R: AsyncRead + Send + Unpin + 'static,
+        W: AsyncWrite + Send + Unpin + 'static,
+    {
+        self.start_sweeping();
+        self.close_upstream("the server was replaced").await;
+        let generation = self.next_generation();
+        let flooded = self.install(generation, stdout, Box::new(stdin))?;
+        let result = self.shake_hands(generation, deadline, &flooded).await;
+        if result.is_err() {
+            self.generation_ended(generation);
+        }
+        result
+    }
+
+    fn install<R>(
+        self: &Arc<Self>,
+        generation: u64,
+        stdout: R,
+        stdin: Box<dyn AsyncWrite + Send + Unpin>,
+    ) -> Result<Arc<Notify>, ConnectError>
+    where
+        R: AsyncRead + Send + Unpin + 'static,
+    {
+        let outbox = Arc::new(Outbox::new(stdin, self.options.limits.stdin_queue_bytes));
+        let stop = CancellationToken::new();
+        let flooded = Arc::new(Notify::new());
+        let upstream = Upstream {
+            generation,
+            phase: Phase::Handshaking,
+            outbox: outbox.clone(),
+            junk: Junk::default(),
+            flooded: flooded.clone(),
+            revision: Revision::NEWEST,
+            welcomes: Default::default(),
+            level: None,
+            heard_at: Instant::now(),
+            _tasks: stop.clone().drop_guard(),
+        };
+        self.with(|state| {
+            if state.is_shut {
+                return Err(ConnectError::ShutDown);
+            }
+            state.upstream = Some(upstream);
+            self.generation.send_replace(Some(generation));
+            Ok(())
+        })?;
+        let pump = stop.clone();
+        let proxy = Arc::downgrade(self);
+        let pumping = async move {
+            outbox.run().await;
+            if let Some(proxy) = proxy.upgrade() {
+                proxy.input_ended(generation);
+            }
+        };
+        tokio::spawn(async move { pump.run_until_cancelled(pumping).await });
+        let read = reader::read(stdout, generation, Arc::downgrade(self), self.options.limits.line_bytes);
+        tokio::spawn(async move { stop.run_until_cancelled(read).await });
+        Ok(flooded)
+    }
+
+    async fn shake_hands(
+        self: &Arc<Self>,
+        generation: u64,
+        deadline: Duration,
+        flooded: &Notify,
+    ) -> Result<ServerInfo, ConnectError> {
+        let (sender, answer) = oneshot::channel();
+        let params = json!({
+            "protocolVersion": Revision::NEWEST.as_str(),
+            "capabilities": self.declared_capabilities(),
+            "clientInfo": { "name": "wharf", "version": env!("CARGO_PKG_VERSION") },
+        })
+        .to_string();
+        let sent = self.with(|state| state.send_own("initialize", Some(params.as_bytes()), Some(sender)));
+        let exited = || ConnectError::Exited { excerpt: self.with(|state| state.last_junk.take()) };
+        if sent.is_err() {
+            return Err(exited());
+        }
+        let junk =
+            |state: &mut State| state.upstream.as_mut().and_then(|upstream| upstream.junk.excerpt.take());
+        let answer = tokio::select! {
+            answer = answer => answer.unwrap_or(Err(ServerEnded)),
+            () = flooded.notified() => {
+                return Err(ConnectError::NotMcp { excerpt: self.with(junk).unwrap_or_default() });
+            }
+            () = tokio::time::sleep(deadline) => {
+                return Err(match self.with(junk) {
+                    Some(excerpt) => ConnectError::NotMcp { excerpt },
+                    None => ConnectError::TimedOut { after: deadline },
+                });
+            }
+        };
+        let answer = answer.map_err(|_| exited())?;
+        let (info, revision, result) = read_answer(&answer)?;
+        self.with(|state| state.settle(generation, &info, revision, &result));
+        self.input_ended(generation);
+        tracing::info!(
+            workload = %self.options.workload,
+            server = %excerpt(info.name.as_bytes()),
+            revision = revision.as_str(),
+            "the server has shaken hands"
+        );
+        Ok(info)
+    }
+
+    /// One real request to the server.
+    pub(crate) async fn ping(&self, deadline: Duration) -> Result<Duration, PingError> {
+        let (sender, answer) = oneshot::channel();
+        let asked_at = Instant::now();
+        let id = self.with(|state| {
+            if !state.is_ready() {
+                return Err(PingError::NotConnected);
+            }
+            state.send_own("ping", None, Some(sender)).map_err(|_| PingError::NotConnected)
+        })?;
+        match timeout(deadline, answer).await {
+            // An error is an answer too: the server is there and reads.
+            Ok(Ok(Ok(_))) => Ok(asked_at.elapsed()),
+            Ok(_) => Err(PingError::Disconnected),
+            Err(_) => {
+                self.with(|state| state.pending.remove(&id));
+                Err(PingError::TimedOut { after: deadline })
+            }
+        }
+    }
+}
+
+impl State {
+    /// The handshake is done: clients are let in, and sessions of the process before go on or end.
+    fn settle(&mut self, generation: u64, info: &ServerInfo, revision: Revision, result: &Value) {
+        let Some(upstream) = self.upstream.as_mut().filter(|upstream| upstream.generation == generation)
+        else {
+            return;
+        };
+        upstream.revision = revision;
+        upstream.welcomes = welcomes(result, revision);
+        upstream.phase = Phase::Ready;
+        self.notify("notifications/initialized", None);
+        let promise =
+            Promise { version: info.protocol_version.clone(), capabilities: info.capabilities.clone() };
+        let before = self.promise.replace(promise.clone());
+        if before.is_some_and(|before| before != promise) {
+            tracing::info!("the server is not what it was: its sessions end");
+            self.subscriptions = Default::default();
+            for id in self.session_ids() {
+                self.end_session(id.as_str());
+            }
+            return;
+        }
+        self.sync_level();
+        for uri in self.subscriptions.replayed() {
+            let params = line_text(&json!({ "uri": uri }));
+            let _ = self.send_own("resources/subscribe", Some(params.as_bytes()), None);
+        }
+        let Self { sessions, limits, .. } = self;
+        for session in sessions.values_mut() {
+            session.announce_lists(ListChanges::ALL, limits);
+        }
+    }
+
+    /// Whether the server declared a capability.
+    pub(crate) fn server_has(&self, capability: &str) -> bool {
+        self.promise.as_ref().is_some_and(|promise| promise.capabilities.get(capability).is_some())
+    }
+
+    /// The level that a session's log messages are filtered at.
+    pub(crate) fn level_of(&self, session: &str) -> LogLevel {
+        self.sessions.get(session).and_then(|session| session.level).unwrap_or_default()
+    }
+}
+
+fn read_answer(answer: &Message) -> Result<(ServerInfo, Revision, Value), ConnectError> {
+    let not_mcp = || ConnectError::NotMcp { excerpt: excerpt(answer.text()) };
+    if let Shape::Response { is_error: true, .. } = answer.shape() {
+        let error: Value =
+            answer.top("error").and_then(|error| serde_json::from_slice(error).ok()).unwrap_or_default();
+        let message = error.get("message").and_then(Value::as_str).unwrap_or("no message");
+        return Err(ConnectError::Refused {
+            code: error.get("code").and_then(Value::as_i64).unwrap_or_default(),
+            message: excerpt(message.as_bytes()),
+        });
+    }
+    let result: Value =
+        serde_json::from_slice(answer.top("result").unwrap_or_default()).map_err(|_| not_mcp())?;
+    let version = result.get("protocolVersion").and_then(Value::as_str).ok_or_else(not_mcp)?;
+    let revision = Revision::parse(version)
+        .ok_or_else(|| ConnectError::UnknownRevision { version: excerpt(version.as_bytes()) })?;
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
+    let server = result.get("serverInfo");
+    let info = ServerInfo {
+        name: text(server.and_then(|server| server.get("name"))),
+        version: text(server.and_then(|server| server.get("version"))),
+        protocol_version: version.to_owned(),
+        capabilities: result.get("capabilities").cloned().unwrap_or_else(|| json!({})),
+        instructions: result.get("instructions").and_then(Value::as_str).map(str::to_owned),
+    };
+    Ok((info, revision, result))
+}
+
+/// What clients are told, per revision: the server's result, without tasks (lists of a shared server would cross
+/// clients), in the version that the client asked for unless the server's is older.
+fn welcomes(result: &Value, server: Revision) -> [Vec<u8>; Revision::ALL.len()] {
+    let mut result = result.clone();
+    if let Some(capabilities) = result.get_mut("capabilities").and_then(Value::as_object_mut) {
+        capabilities.remove("tasks");
+    }
+    Revision::ALL.map(|revision| {
+        if let Some(members) = result.as_object_mut() {
+            members.insert("protocolVersion".to_owned(), revision.min(server).as_str().into());
+        }
+        line_text(&result).into_bytes()
+    })
+}

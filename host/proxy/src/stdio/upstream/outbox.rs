@@ -1,0 +1,204 @@
+//! The way to the server's stdin: whole lines, in order, bounded in bytes.
+//!
+//! Who adds a line also writes it when the pipe takes it at once: no task has to wake up for a message. When the
+//! pipe is full the pump task takes over and writes everything queued meanwhile in one go. A line is never cut:
+//! the writing itself is not part of any request's future, so a client that goes away cannot interrupt it.
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+type Sink = Box<dyn AsyncWrite + Send + Unpin>;
+
+/// Why a line was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum OutboxError {
+    /// The server does not read fast enough.
+    #[error("the server's input is full")]
+    Full,
+    /// The pipe has ended.
+    #[error("the server's input is closed")]
+    Closed,
+}
+
+struct Writing {
+    sink: Option<Sink>,
+    buffer: Vec<u8>,
+    written: usize,
+    /// The pipe was full: only the pump may poll it, or its waker would be lost.
+    blocked: bool,
+}
+
+/// A queue of lines in front of one stdin.
+pub(crate) struct Outbox {
+    queue: Mutex<Vec<u8>>,
+    writing: Mutex<Writing>,
+    waiting_bytes: AtomicUsize,
+    most_bytes: usize,
+    closed: AtomicBool,
+    /// The other side has closed the pipe, or it broke.
+    broken: AtomicBool,
+    work: Notify,
+}
+
+impl fmt::Debug for Outbox {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Outbox").field("waiting_bytes", &self.waiting_bytes).finish_non_exhaustive()
+    }
+}
+
+impl Outbox {
+    pub(crate) fn new(sink: Sink, most_bytes: usize) -> Self {
+        Self {
+            queue: Mutex::new(Vec::new()),
+            writing: Mutex::new(Writing { sink: Some(sink), buffer: Vec::new(), written: 0, blocked: false }),
+            waiting_bytes: AtomicUsize::new(0),
+            most_bytes,
+            closed: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
+            work: Notify::new(),
+        }
+    }
+
+    fn lock_queue(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues one line (newline included). Call [`Self::flush`] after the caller's own lock is released.
+    pub(crate) fn push(&self, line: Vec<u8>) -> Result<(), OutboxError> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(OutboxError::Closed);
+        }
+        let mut queue = self.lock_queue();
+        let waiting = self.waiting_bytes.load(Ordering::Acquire);
+        if waiting > 0 && waiting + line.len() > self.most_bytes {
+            return Err(OutboxError::Full);
+        }
+        self.waiting_bytes.fetch_add(line.len(), Ordering::AcqRel);
+        if queue.is_empty() {
+            *queue = line;
+        } else {
+            queue.extend_from_slice(&line);
+        }
+        Ok(())
+    }
+
+    /// Writes what is queued, as far as the pipe takes it now.
+    pub(crate) fn flush(&self) {
+        loop {
+            let mut writing = match self.writing.try_lock() {
+                Ok(writing) => writing,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                // Whoever holds it looks at the queue once more after letting go.
+                Err(TryLockError::WouldBlock) => return,
+            };
+            if writing.blocked {
+                return;
+            }
+            if self.pump(&mut writing, &mut Context::from_waker(Waker::noop())).is_pending() {
+                drop(writing);
+                self.work.notify_one();
+                return;
+            }
+            drop(writing);
+            if self.lock_queue().is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// Whether the pipe ended without having been closed from here.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Acquire)
+    }
+
+    /// Takes over whenever the pipe was full; ends when the pipe does.
+    pub(crate) async fn run(&self) {
+        while !self.closed.load(Ordering::Acquire) {
+            self.work.notified().await;
+            poll_fn(|context| {
+                let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+                self.pump(&mut writing, context)
+            })
+            .await;
+            self.flush();
+        }
+    }
+
+    fn pump(&self, writing: &mut Writing, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if writing.written == writing.buffer.len() {
+                writing.next_buffer(&mut self.lock_queue());
+            }
+            let Writing { sink: Some(sink), buffer, written, blocked } = writing else {
+                self.waiting_bytes.fetch_sub(writing.buffer.len() - writing.written, Ordering::AcqRel);
+                writing.written = writing.buffer.len();
+                writing.blocked = false;
+                return Poll::Ready(());
+            };
+            let idle = buffer.is_empty();
+            let result = if idle {
+                Pin::new(sink).poll_flush(context).map_ok(|()| 0)
+            } else {
+                Pin::new(sink).poll_write(context, &buffer[*written..])
+            };
+            *blocked = result.is_pending();
+            match result {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(_)) if idle => return Poll::Ready(()),
+                Poll::Ready(Ok(count)) if count > 0 => {
+                    *written += count;
+                    self.waiting_bytes.fetch_sub(count, Ordering::AcqRel);
+                }
+                Poll::Ready(result) => self.fail(writing, result.err()),
+            }
+        }
+    }
+
+    fn fail(&self, writing: &mut Writing, error: Option<io::Error>) {
+        tracing::debug!(error = error.map(tracing::field::display), "the server's input has ended");
+        self.closed.store(true, Ordering::Release);
+        self.broken.store(true, Ordering::Release);
+        writing.sink = None;
+        // The pump ends, and whoever runs it learns of it.
+        self.work.notify_one();
+    }
+
+    /// Lets what is queued go out, then ends the pipe: the server sees the end of its input.
+    pub(crate) async fn close(&self, within: Duration) {
+        self.closed.store(true, Ordering::Release);
+        let drained = poll_fn(|context| {
+            let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+            self.pump(&mut writing, context)
+        });
+        let is_drained = timeout(within, drained).await.is_ok();
+        let sink = self.writing.lock().unwrap_or_else(PoisonError::into_inner).sink.take();
+        if let Some(mut sink) = sink {
+            let ended = timeout(within, sink.shutdown()).await;
+            tracing::debug!(is_drained, ended = ended.is_ok(), "closed the server's input");
+        }
+    }
+}
+
+impl Writing {
+    fn next_buffer(&mut self, queue: &mut Vec<u8>) {
+        // One large message must not hold its memory for ever.
+        if self.buffer.capacity() > 1024 * 1024 {
+            self.buffer = Vec::new();
+        }
+        self.buffer.clear();
+        self.written = 0;
+        std::mem::swap(&mut self.buffer, queue);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,541 @@
+//! Whose message is it? Several clients on one server.
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::protocol::options::Limits;
+use crate::stdio::broker::State;
+use crate::stdio::route_server_messages::Owner;
+use crate::stdio::session::{ClientCapabilities, SessionId};
+use crate::tests::rig::{Rig, call, notification, request};
+
+/// Runs a call of which the server does `work` before it answers.
+macro_rules! during {
+    ($rig:ident, $session:expr, $script:ident, $message:expr, |$request:ident| $work:block) => {{
+        let message = $message;
+        let (stream, $request) = tokio::join!($rig.post_stream(&$session, &message), async {
+            let $request = $script.next().await;
+            $work
+            $request
+        });
+        (stream, $request)
+    }};
+}
+
+fn log(level: &str, text: &str) -> Value {
+    json!({ "level": level, "data": text })
+}
+
+#[tokio::test]
+async fn equal_ids_of_two_clients_do_not_meet() {
+    let (rig, mut script) = Rig::start().await;
+    let (one, other) = (rig.session().await, rig.session().await);
+    let (first, second, numbered) = (call(1, "first"), call(1, "second"), call("1", "third"));
+    let (a, b, c, ids) =
+        tokio::join!(rig.post(&one, &first), rig.post(&other, &second), rig.post(&one, &numbered), async {
+            let mut requests = [script.next().await, script.next().await, script.next().await];
+            requests.reverse();
+            for request in &requests {
+                script.answer(request, json!({ "for": request["params"]["name"], "id": 1 })).await;
+            }
+            requests.map(|request| request["id"].as_u64().unwrap())
+        });
+    let expect = |reply: crate::tests::rig::Reply, id: Value, name: &str| {
+        assert_eq!(reply.json(), json!({ "jsonrpc": "2.0", "id": id, "result": { "for": name, "id": 1 } }));
+        assert_eq!(reply.header("content-type"), Some("application/json"));
+        assert_eq!(reply.header("content-length"), Some(reply.body.len().to_string().as_str()));
+    };
+    expect(a, json!(1), "first");
+    expect(b, json!(1), "second");
+    expect(c, json!("1"), "third");
+    let distinct: std::collections::HashSet<_> = ids.into_iter().collect();
+    assert_eq!(distinct.len(), 3);
+    // The next process does not get a used id either.
+    drop(script);
+    rig.proxy.disconnected().await;
+    let mut script = rig.connect(crate::tests::rig::welcome()).await;
+    let again = call(1, "again");
+    let (_, id) = tokio::join!(rig.post(&one, &again), async {
+        let request = script.next().await;
+        script.answer(&request, json!({})).await;
+        request["id"].as_u64().unwrap()
+    });
+    assert!(ids.iter().all(|used| *used < id));
+}
+
+#[tokio::test]
+async fn an_id_in_flight_cannot_be_used_twice_in_a_session() {
+    let (rig, mut script) = Rig::start().await;
+    let session = rig.session().await;
+    let slow = call("\u{e9}", "slow");
+    let (reply, ()) = tokio::join!(rig.post(&session, &slow), async {
+        let request = script.next().await;
+        let again = rig.post(&session, &slow).await;
+        assert_eq!((again.status, again.code()), (StatusCode::BAD_REQUEST, json!(-32600)));
+        script.answer(&request, json!({})).await;
+    });
+    assert_eq!(reply.json()["result"], json!({}));
+}
+
+#[tokio::test]
+async fn errors_of_the_server_pass_unchanged_with_status_200() {
+    let (rig, mut script) = Rig::start().await;
+    let session = rig.session().await;
+    let error = json!({ "code": -32002, "message": "gone", "data": { "uri": "x" } });
+    let read = request(5, "resources/read", json!({ "uri": "x" }));
+    let (reply, ()) = tokio::join!(rig.post(&session, &read), async {
+        let request = script.next().await;
+        script.send(json!({ "jsonrpc": "2.0", "id": request["id"], "error": error })).await;
+    });
+    assert_eq!((reply.status, &reply.json()["error"]), (StatusCode::OK, &error));
+}
+
+#[tokio::test]
+async fn some_methods_never_reach_a_shared_server() {
+    let (rig, mut script) = Rig::start().await;
+    let session = rig.session().await;
+    for method in ["tasks/list", "tasks/get", "server/discover", "subscriptions/listen"] {
+        assert_eq!(rig.post(&session, &request(1, method, json!({}))).await.code(), -32601, "{method}");
+    }
+    for method in ["notifications/roots/list_changed", "notifications/initialized"] {
+        assert_eq!(rig.post(&session, &notification(method, json!({}))).await.status, StatusCode::ACCEPTED);
+    }
+    for (method, task) in [("tools/call", None), ("x/vendor", Some(json!({ "id": 7 })))] {
+        let params = json!({ "task": { "id": 7 }, "k": 1, "_meta": { "traceparent": "t" } });
+        let message = request(1, method, params);
+        let (_, ()) = tokio::join!(rig.post(&session, &message), async {
+            let request = script.next_of(method).await;
+            assert_eq!((&request["params"]["k"], request["params"].get("task")), (&json!(1), task.as_ref()));
+            script.answer(&request, json!({})).await;
+        });
+    }
+}
+
+#[tokio::test]
+async fn progress_reaches_its_request_with_the_clients_token() {
+    let (rig, mut script) = Rig::start().await;
+    let (one, other) = (rig.session().await, rig.session().await);
+    let asking =
+        |token: Value| request(1, "tools/call", json!({ "name": "x", "_meta": { "progressToken": token } }));
+    let plain = call(2, "plain");
+    let (message_a, message_b) = (asking(json!("tok")), asking(json!(7)));
+    let (mut a, mut b, c, ()) = tokio::join!(
+        rig.post_stream(&one, &message_a),
+        rig.post_stream(&other, &message_b),
+        rig.post(&one, &plain),
+        async {
+            let mut requests = vec![script.next().await, script.next().await, script.next().await];
+            requests.sort_by_key(|request| request["params"].to_string());
+            let tokens: Vec<Value> =
+                requests.iter().map(|request| request["params"]["_meta"]["progressToken"].clone()).collect();
+            for request in &requests {
+                let token = &request["params"]["_meta"]["progressToken"];
+                let token = if token.is_null() { &request["id"] } else { token };
+                script
+                    .notify("notifications/progress", json!({ "progressToken": token, "progress": 1 }))
+                    .await;
+                script.answer(request, json!({ "done": true })).await;
+                script
+                    .notify("notifications/progress", json!({ "progressToken": token, "progress": 2 }))
+                    .await;
+            }
+            assert_eq!(tokens.iter().filter(|token| token.is_u64()).count(), 2, "tokens are ours and unique");
+            assert_ne!(tokens[0], tokens[1]);
+        }
+    );
+    for (stream, token) in [(&mut a, json!("tok")), (&mut b, json!(7))] {
+        assert_eq!(stream.headers["content-type"], "text/event-stream");
+        let progress = stream.event().await.unwrap().json();
+        assert_eq!(progress["params"], json!({ "progressToken": token, "progress": 1 }));
+        assert_eq!(stream.event().await.unwrap().json()["result"], json!({ "done": true }));
+        assert_eq!(stream.event().await, None, "nothing follows the answer");
+    }
+    assert_eq!(c.json()["result"], json!({ "done": true }), "who asked for none gets none");
+}
+
+#[tokio::test]
+async fn a_cancellation_concerns_its_own_session_only() {
+    let (rig, mut script) = Rig::start().await;
+    let (one, other) = (rig.session().await, rig.session().await);
+    let slow = call(1, "slow");
+    let cancel = notification("notifications/cancelled", json!({ "requestId": 1, "reason": "bored" }));
+    let (mut stream, ()) = tokio::join!(rig.post_stream(&one, &slow), async {
+        let request = script.next().await;
+        assert_eq!(rig.post(&other, &cancel).await.status, StatusCode::ACCEPTED);
+        let text = notification("notifications/cancelled", json!({ "requestId": "1" }));
+        assert_eq!(rig.post(&one, &text).await.status, StatusCode::ACCEPTED);
+        assert_eq!(rig.post(&one, &cancel).await.status, StatusCode::ACCEPTED);
+        let cancelled = script.next_of("notifications/cancelled").await;
+        assert_eq!(cancelled["params"], json!({ "requestId": request["id"], "reason": "bored" }));
+        script.answer(&request, json!({ "late": true })).await;
+    });
+    assert_eq!(stream.event().await, None, "there is no response to a cancelled request");
+    let again = call(1, "again");
+    let (reply, ()) = tokio::join!(rig.post(&one, &again), async {
+        let request = script.next().await;
+        script.answer(&request, json!({ "again": true })).await;
+    });
+    assert_eq!(
+        reply.json()["result"],
+        json!({ "again": true }),
+        "the late answer was dropped, the id is free"
+    );
+}
+
+#[tokio::test]
+async fn a_dropped_connection_is_no_cancellation() {
+    let (rig, mut script) = Rig::start().await;
+    let session = rig.session().await;
+    let slow = call(1, "slow");
+    let request = tokio::select! {
+        _ = rig.post(&session, &slow) => panic!("answered"),
+        request = script.next() => request,
+    };
+    // Dropping the future closed the connection; the server hears nothing of it.
+    let ping = request_ping(&rig, &mut script).await;
+    assert_eq!(ping["method"], "ping");
+    script.answer(&request, json!({})).await;
+}
+
+async fn request_ping(rig: &Rig, script: &mut crate::tests::rig::Script) -> Value {
+    let (_, ping) = tokio::join!(rig.proxy.ping(crate::tests::rig::DEADLINE), async {
+        let ping = script.next().await;
+        script.answer(&ping, json!({})).await;
+        ping
+    });
+    ping
+}
+
+#[tokio::test]
+async fn ending_a_session_cancels_its_calls() {
+    let (rig, mut script) = Rig::start().await;
+    let session = rig.session().await;
+    let slow = call(1, "slow");
+    let (reply, ()) = tokio::join!(rig.post(&session, &slow), async {
+        let request = script.next().await;
+        let delete = rig.send(axum::http::Method::DELETE, &[("mcp-session-id", &session)], "").await;
+        assert_eq!(delete.status(), StatusCode::NO_CONTENT);
+        assert_eq!(script.next_of("notifications/cancelled").await["params"]["requestId"], request["id"]);
+    });
+    assert_eq!(reply.code(), -32603);
+}
+
+#[tokio::test]
+async fn logs_go_to_the_only_client_at_work_or_to_nobody() {
+    let (rig, mut script) = Rig::start().await;
+    let (one, other) = (rig.session().await, rig.session().await);
+    let (mut stream, _) = during!(rig, one, script, call(1, "x"), |request| {
+        script.notify("notifications/message", log("debug", "too quiet")).await;
+        script.notify("notifications/message", log("info", "for one")).await;
+        let second = call(2, "y");
+        let (reply, ()) = tokio::join!(rig.post(&other, &second), async {
+            let other = script.next().await;
+            script.notify("notifications/message", log("error", "for whom?")).await;
+            script.answer(&other, json!({})).await;
+        });
+        assert_eq!(reply.header("content-type"), Some("application/json"));
+        script.answer(&request, json!({})).await;
+    });
+    assert_eq!(stream.event().await.unwrap().json()["params"]["data"], "for one");
+    assert!(stream.event().await.unwrap().json().get("result").is_some());
+}
+
+#[tokio::test]
+async fn log_levels_are_kept_per_session_and_the_server_gets_the_most_verbose() {
+    let (rig, mut script) = Rig::start().await;
+    let (one, other) = (rig.session().await, rig.session().await);
+    let level = |level: &str| request("l", "logging/setLevel", json!({ "level": level }));
+    assert_eq!(rig.post(&one, &level("loud")).await.code(), -32602);
+    assert_eq!(rig.post(&one, &level("error")).await.json()["result"], json!({}));
+    assert_eq!(script.next_of("logging/setLevel").await["params"]["level"], "info", "the other never asked");
+    assert_eq!(rig.post(&other, &level("debug")).await.json()["result"], json!({}));
+    assert_eq!(script.next_of("logging/setLevel").await["params"]["level"], "debug");
+    let (reply, _) = tokio::join!(
+        async {
+            let message = call(1, "x");
+            rig.post(&one, &message).await
+        },
+        async {
+            let request = script.next().await;
+            script.notify("notifications/message", log("warning", "below")).await;
+            script.answer(&request, json!({})).await;
+        }
+    );
+    assert_eq!(reply.header("content-type"), Some("application/json"), "filtered at the session's level");
+    rig.send(axum::http::Method::DELETE, &[("mcp-session-id", &other)], "").await;
+    assert_eq!(script.next_of("logging/setLevel").await["params"]["level"], "error");
+    let _third = rig.session().await;
+    assert_eq!(script.next_of("logging/setLevel").await["params"]["level"], "info");
+    assert_eq!(rig.post(&one, &level("debug")).await.json()["result"], json!({}));
+    assert_eq!(script.next_of("logging/setLevel").await["params"]["level"], "debug");
+    rig.send(axum::http::Method::DELETE, &[("mcp-session-id", &one)], "").await;
+    let after = script.next_of("logging/setLevel").await;
+    assert_eq!(after["params"]["level"], "info", "no level outlives its session");
+}
+
+#[tokio::test]
+async fn only_the_first_and_last_subscription_reach_the_server() {
+    let (rig, mut script) = Rig::start().await;
+    let (one, other) = (rig.session().await, rig.session().await);
+    let on = |method: &str| request("s", &format!("resources/{method}"), json!({ "uri": "f://a" }));
+    let subscribe = on("subscribe");
+    let (reply, ()) = tokio::join!(rig.post(&one, &subscribe), async {
+        let request = script.next_of("resources/subscribe").await;
+        script.answer(&request, json!({ "by": "server" })).await;
+    });
+    assert_eq!(reply.json()["result"], json!({ "by": "server" }), "answered after the server's answer");
+    assert_eq!(rig.post(&other, &on("unsubscribe")).await.json()["result"], json!({}), "it had none");
+    assert_eq!(rig.post(&other, &subscribe).await.json()["result"], json!({}));
+    let (mut a, mut b) = (rig.get(&one, None).await, rig.get(&other, None).await);
+    script.notify("notifications/resources/updated", json!({ "uri": "f://a/part" })).await;
+    for stream in [&mut a, &mut b] {
+        assert_eq!(stream.event().await.unwrap().json()["params"]["uri"], "f://a/part");
+    }
+    assert_eq!(rig.post(&one, &on("unsubscribe")).await.json()["result"], json!({}));
+    script.notify("notifications/resources/updated", json!({ "uri": "f://a" })).await;
+    script.notify("notifications/tools/list_changed", json!({})).await;
+    assert_eq!(
+        a.event().await.unwrap().json()["method"],
+        "notifications/tools/list_changed",
+        "not to who left"
+    );
+    assert_eq!(b.event().await.unwrap().json()["params"]["uri"], "f://a");
+    rig.send(axum::http::Method::DELETE, &[("mcp-session-id", &other)], "").await;
+    script.next_of("resources/unsubscribe").await;
+}
+
+#[tokio::test]
+async fn list_changes_reach_each_session_once_and_wait_for_a_stream() {
+    let (rig, mut script) = Rig::start().await;
+    let (one, other) = (rig.session().await, rig.session().await);
+    let _older = rig.get(&one, None).await;
+    let mut newest = rig.get(&one, None).await;
+    for _ in 0..3 {
+        script.notify("notifications/tools/list_changed", json!({})).await;
+    }
+    script.notify("notifications/prompts/list_changed", json!({})).await;
+    for kind in ["tools", "tools", "tools", "prompts"] {
+        assert_eq!(
+            newest.event().await.unwrap().json()["method"],
+            format!("notifications/{kind}/list_changed")
+        );
+    }
+    let mut late = rig.get(&other, None).await;
+    for kind in ["tools", "prompts"] {
+        let event = late.event().await.unwrap().json();
+        assert_eq!(event["method"], format!("notifications/{kind}/list_changed"), "one copy per kind");
+    }
+    script.notify("x/vendor", json!({})).await;
+    script.notify("notifications/resources/list_changed", json!({})).await;
+    for stream in [&mut newest, &mut late] {
+        let event = stream.event().await.unwrap().json();
+        assert_eq!(event["method"], "notifications/resources/list_changed", "unknown ones concern nobody");
+    }
+}
+
+fn sampling(id: Value) -> Value {
+    request(id, "sampling/createMessage", json!({ "messages": [], "_meta": { "progressToken": "p" } }))
+}
+
+#[tokio::test]
+async fn a_request_of_the_server_goes_to_the_only_client_at_work_and_its_answer_back_once() {
+    let (rig, mut script) = Rig::start().await;
+    let session = rig.open("2025-06-18", json!({ "sampling": {} })).await;
+    let other = rig.open("2025-06-18", json!({ "sampling": {} })).await;
+    let (mut stream, call_request) = during!(rig, session, script, call(1, "x"), |request| {
+        script.send(sampling(json!("srv-1"))).await;
+    });
+    let asked = stream.event().await.unwrap().json();
+    assert_eq!(asked["method"], "sampling/createMessage");
+    let answer = json!({ "jsonrpc": "2.0", "id": asked["id"], "result": { "role": "assistant" } });
+    assert_eq!(rig.post(&other, &answer).await.status, StatusCode::BAD_REQUEST, "not from another session");
+    let stranger = notification("notifications/progress", json!({ "progressToken": "p", "progress": 9 }));
+    assert_eq!(rig.post(&other, &stranger).await.status, StatusCode::ACCEPTED);
+    let progress = notification("notifications/progress", json!({ "progressToken": "p", "progress": 1 }));
+    assert_eq!(rig.post(&session, &progress).await.status, StatusCode::ACCEPTED);
+    assert_eq!(rig.post(&session, &answer).await.status, StatusCode::ACCEPTED);
+    assert_eq!(rig.post(&session, &answer).await.status, StatusCode::BAD_REQUEST, "not twice");
+    assert_eq!(script.next_of("notifications/progress").await["params"]["progress"], 1);
+    let back = script.next().await;
+    assert_eq!(back, json!({ "jsonrpc": "2.0", "id": "srv-1", "result": { "role": "assistant" } }));
+    script.answer(&call_request, json!({ "ok": 1 })).await;
+    assert_eq!(stream.event().await.unwrap().json()["result"], json!({ "ok": 1 }));
+}
+
+#[tokio::test]
+async fn a_request_of_the_server_that_concerns_nobody_for_certain_is_refused() {
+    let (rig, mut script) = Rig::start().await;
+    let able = rig.open("2025-06-18", json!({ "sampling": {}, "elicitation": {} })).await;
+    let unable = rig.session().await;
+    // Nothing in flight, two sessions.
+    script.send(sampling(json!(1))).await;
+    let refused = script.next().await;
+    assert_eq!((&refused["id"], &refused["error"]["code"]), (&json!(1), &json!(-32603)));
+    assert!(refused["error"]["message"].as_str().unwrap().contains("a workload of its own for each client"));
+    // Two clients in flight, of which only one could answer: still ambiguous.
+    let (first, second) = (call(1, "x"), call(1, "y"));
+    let (_, _, ()) = tokio::join!(rig.post(&able, &first), rig.post(&unable, &second), async {
+        let (a, b) = (script.next().await, script.next().await);
+        script.send(sampling(json!(2))).await;
+        assert_eq!(script.next().await["error"]["code"], -32603);
+        script.answer(&a, json!({})).await;
+        script.answer(&b, json!({})).await;
+    });
+    // One client, but not during a method that may ask; roots; an elicitation mode that it lacks.
+    let list = request(2, "tools/list", json!({}));
+    let (_, ()) = tokio::join!(rig.post(&able, &list), async {
+        let request = script.next().await;
+        script.send(sampling(json!(3))).await;
+        assert_eq!(script.next().await["error"]["code"], -32603);
+        script.answer(&request, json!({})).await;
+    });
+    let third = call(3, "x");
+    let (_, ()) = tokio::join!(rig.post(&able, &third), async {
+        let call = script.next().await;
+        let elicit =
+            |mode: &str| request(5, "elicitation/create", json!({ "mode": mode, "elicitationId": "e" }));
+        for (ask, code) in [
+            (request(4, "roots/list", json!({})), -32601),
+            (elicit("url"), -32602),
+            (request(6, "tasks/get", json!({})), -32601),
+        ] {
+            script.send(ask).await;
+            assert_eq!(script.next().await["error"]["code"], code);
+        }
+        script.answer(&call, json!({})).await;
+    });
+    let fourth = call(4, "x");
+    let (_, ()) = tokio::join!(rig.post(&unable, &fourth), async {
+        let call = script.next().await;
+        script.send(sampling(json!(7))).await;
+        assert_eq!(script.next().await["error"]["code"], -32601);
+        script.answer(&call, json!({})).await;
+    });
+}
+
+#[tokio::test]
+async fn a_lone_session_with_a_stream_can_be_asked_outside_of_calls() {
+    let (rig, mut script) = Rig::start().await;
+    let session = rig.open("2025-11-25", json!({ "elicitation": { "url": {} } })).await;
+    let mut stream = rig.get(&session, None).await;
+    assert_eq!(stream.event().await.unwrap().data, "");
+    script.send(request("e", "elicitation/create", json!({ "mode": "url", "elicitationId": "abc" }))).await;
+    let asked = stream.event().await.unwrap().json();
+    script.notify("notifications/elicitation/complete", json!({ "elicitationId": "other" })).await;
+    script.notify("notifications/elicitation/complete", json!({ "elicitationId": "abc" })).await;
+    assert_eq!(stream.event().await.unwrap().json()["params"]["elicitationId"], "abc");
+    script.notify("notifications/cancelled", json!({ "requestId": "e" })).await;
+    assert_eq!(stream.event().await.unwrap().json()["params"]["requestId"], asked["id"]);
+    let answer = json!({ "jsonrpc": "2.0", "id": asked["id"], "result": {} });
+    assert_eq!(rig.post(&session, &answer).await.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_cancelled_call_counts_until_it_is_answered() {
+    let (rig, mut script) = Rig::start().await;
+    let one = rig.open("2025-06-18", json!({ "sampling": {} })).await;
+    let other = rig.open("2025-06-18", json!({ "sampling": {} })).await;
+    let slow = call(1, "slow");
+    let (_, cancelled) = tokio::join!(rig.post(&one, &slow), async {
+        let request = script.next().await;
+        rig.post(&one, &notification("notifications/cancelled", json!({ "requestId": 1 }))).await;
+        script.next_of("notifications/cancelled").await;
+        request
+    });
+    tokio::time::pause();
+    tokio::time::advance(std::time::Duration::from_secs(60)).await;
+    tokio::time::resume();
+    let next = call(1, "next");
+    let (mut stream, request) = during!(rig, other, script, next, |request| {
+        script.notify("notifications/message", log("error", "about the cancelled call")).await;
+        script.send(sampling(json!("about the cancelled call"))).await;
+        assert_eq!(script.next().await["error"]["code"], -32603);
+        script.answer(&cancelled, json!({ "late": true })).await;
+        script.send(sampling(json!("mine"))).await;
+    });
+    assert_eq!(stream.event().await.unwrap().json()["method"], "sampling/createMessage");
+    script.answer(&request, json!({})).await;
+}
+
+#[tokio::test]
+async fn lines_of_the_proxys_own_hold_no_line_ends_of_any_reader() {
+    let (rig, mut script) = Rig::start().await;
+    let session = rig.session().await;
+    let odd = "a\u{2028}b\u{2029}c\u{85}d";
+    let subscribe = request("s", "resources/subscribe", json!({ "uri": odd }));
+    tokio::join!(rig.post(&session, &subscribe), async {
+        let request = script.next().await;
+        script.answer(&request, json!({})).await;
+    });
+    let slow = call(1, "slow");
+    tokio::join!(rig.post(&session, &slow), async {
+        script.next().await;
+        let cancel = notification("notifications/cancelled", json!({ "requestId": 1, "reason": odd }));
+        rig.post(&session, &cancel).await;
+        let line = script.input.next_line().await.unwrap().unwrap();
+        assert!(line.contains(r"a\u2028b\u2029c\u0085d") && line.is_ascii(), "{line}");
+    });
+    rig.send(axum::http::Method::DELETE, &[("mcp-session-id", &session)], "").await;
+    let line = script.input.next_line().await.unwrap().unwrap();
+    assert!(line.contains("resources/unsubscribe") && line.is_ascii(), "{line}");
+}
+
+#[tokio::test]
+async fn an_ended_sessions_call_counts_until_it_is_answered() {
+    let (rig, mut script) = Rig::start().await;
+    let one = rig.session().await;
+    let other = rig.open("2025-06-18", json!({ "sampling": {} })).await;
+    let slow = call(1, "slow");
+    tokio::join!(rig.post(&one, &slow), async {
+        script.next().await;
+        rig.send(axum::http::Method::DELETE, &[("mcp-session-id", &one)], "").await;
+        script.next_of("notifications/cancelled").await;
+    });
+    tokio::time::pause();
+    tokio::time::advance(std::time::Duration::from_secs(60)).await;
+    tokio::time::resume();
+    let next = call(1, "next");
+    let (reply, ()) = tokio::join!(rig.post(&other, &next), async {
+        let request = script.next().await;
+        script.send(sampling(json!("whose?"))).await;
+        assert_eq!(script.next().await["error"]["code"], -32603);
+        script.answer(&request, json!({})).await;
+    });
+    assert_eq!(reply.json()["result"], json!({}));
+}
+
+#[tokio::test]
+async fn a_ping_of_the_server_is_answered_here() {
+    let (_rig, mut script) = Rig::start().await;
+    script.send(request("p", "ping", json!({}))).await;
+    assert_eq!(script.next().await, json!({ "jsonrpc": "2.0", "id": "p", "result": {} }));
+}
+
+#[test]
+fn when_too_many_calls_were_given_up_nothing_is_certain() {
+    let mut state = State::new(Limits::default(), ClientCapabilities::default());
+    let session = SessionId::random().unwrap();
+    for id in 1..=1024 {
+        state.forget_upstream(id, session.clone(), "");
+    }
+    assert_eq!(state.owner(), Owner::One(session.clone()));
+    state.forget_upstream(1025, session, "");
+    assert_eq!(state.owner(), Owner::Several);
+    state.fail_everything("the server has ended");
+    assert_eq!(state.owner(), Owner::Nobody);
+}
+
+#[tokio::test]
+async fn a_question_ends_with_its_call() {
+    let (rig, mut script) = Rig::start().await;
+    let session = rig.open("2025-06-18", json!({ "sampling": {} })).await;
+    let (mut stream, _) = during!(rig, session, script, call(1, "x"), |request| {
+        script.send(sampling(json!("q"))).await;
+    });
+    let asked = stream.event().await.unwrap().json();
+    rig.post(&session, &notification("notifications/cancelled", json!({ "requestId": 1 }))).await;
+    let refused = script.next().await;
+    assert_eq!((&refused["id"], &refused["error"]["code"]), (&json!("q"), &json!(-32603)));
+    script.next_of("notifications/cancelled").await;
+    let answer = json!({ "jsonrpc": "2.0", "id": asked["id"], "result": {} });
+    assert_eq!(rig.post(&session, &answer).await.status, StatusCode::BAD_REQUEST);
+}

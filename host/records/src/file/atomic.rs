@@ -1,0 +1,348 @@
+//! Every effect on the state directory: create, write, fsync, link, rename, unlink, mkdir.
+//!
+//! The store above decides what is written, this file only how: to a temporary in the same folder, fsynced, moved into
+//! place, the folder fsynced (R11). All effects pass through [`perform`], and nothing else in the room writes. Files
+//! are `0600` and folders `0700` whatever the caller's umask is.
+//!
+//! A temporary is called `.STEM.tmp-PID-RANDOM`. Only the holder of the record lock of STEM makes one, so any that it
+//! finds belongs to a dead writer, and it sweeps them. Readers never look at them.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::buffer::spare_capacity;
+use rustix::fs::{AtFlags, Dir, DirEntry, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::effect::{Effect, EffectError};
+use crate::error::ReadError;
+use wharf_failpoint as failpoint;
+use wharf_failpoint::Point;
+use wharf_model::{IdError, random_hex};
+
+const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
+const FOLDER_MODE: Mode = Mode::RWXU;
+
+/// As long as most records are.
+const USUAL_BYTES: usize = 8 * 1024;
+
+/// An open folder of the state directory.
+pub struct Folder {
+    descriptor: OwnedFd,
+    path: PathBuf,
+}
+
+impl Effect {
+    const fn points(self) -> (Point, Point) {
+        match self {
+            Self::MakeFolder => (Point::MakeFolderBefore, Point::MakeFolderAfter),
+            Self::CreateFile => (Point::CreateFileBefore, Point::CreateFileAfter),
+            Self::WriteFile => (Point::WriteFileBefore, Point::WriteFileAfter),
+            Self::SyncFile => (Point::SyncFileBefore, Point::SyncFileAfter),
+            Self::Link => (Point::LinkBefore, Point::LinkAfter),
+            Self::Rename => (Point::RenameBefore, Point::RenameAfter),
+            Self::Unlink => (Point::UnlinkBefore, Point::UnlinkAfter),
+            Self::SyncFolder => (Point::SyncFolderBefore, Point::SyncFolderAfter),
+        }
+    }
+}
+
+/// The one place that all effects pass.
+fn perform<T>(
+    effect: Effect,
+    path: &Path,
+    act: impl FnOnce() -> Result<T, io::Error>,
+) -> Result<T, EffectError> {
+    let (before, after) = effect.points();
+    let done = failpoint::perform(before, after, act);
+    done.map_err(|source| EffectError { effect, path: path.to_owned(), source })
+}
+
+/// Makes a folder and what is missing above it, each durable and for the user alone. A folder that is there already
+/// is left as it is.
+pub(crate) fn make_folder(path: &Path) -> Result<(), EffectError> {
+    match (make_one_folder(path), path.parent()) {
+        (Err(error), Some(parent))
+            if error.source.kind() == io::ErrorKind::NotFound && !parent.as_os_str().is_empty() =>
+        {
+            make_folder(parent)?;
+            make_one_folder(path)
+        }
+        (made, _) => made,
+    }
+}
+
+fn make_one_folder(path: &Path) -> Result<(), EffectError> {
+    let mut made = false;
+    let done = perform(Effect::MakeFolder, path, || match rustix::fs::mkdir(path, FOLDER_MODE) {
+        Ok(()) => {
+            made = true;
+            Ok(rustix::fs::chmod(path, FOLDER_MODE)?)
+        }
+        Err(Errno::EXIST) if path.is_dir() => Ok(()),
+        Err(errno) => Err(errno.into()),
+    });
+    if done.is_err() && made {
+        let _ = rustix::fs::rmdir(path);
+    }
+    done?;
+    match path.parent() {
+        Some(parent) if made => {
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            let synced = perform(Effect::SyncFolder, parent, || File::open(parent)?.sync_all());
+            if synced.is_err() {
+                // Found by the next one, it would be taken for a durable one. Whoever uses it already keeps it.
+                let _ = rustix::fs::rmdir(path);
+            }
+            synced
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Opens a file for reading and writing that is made, empty, if it is not there; it is never truncated.
+pub(crate) fn open_or_create(path: &Path) -> Result<OwnedFd, EffectError> {
+    const FLAGS: OFlags = OFlags::RDWR.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
+    match rustix::fs::open(path, FLAGS, Mode::empty()) {
+        Err(Errno::NOENT) => {}
+        opened => return perform(Effect::CreateFile, path, || Ok(opened?)),
+    }
+    if let Some(parent) = path.parent() {
+        make_folder(parent)?;
+    }
+    perform(Effect::CreateFile, path, || {
+        match rustix::fs::open(path, FLAGS | OFlags::CREATE | OFlags::EXCL, FILE_MODE) {
+            Ok(descriptor) => {
+                rustix::fs::fchmod(&descriptor, FILE_MODE)?;
+                Ok(descriptor)
+            }
+            Err(Errno::EXIST) => Ok(rustix::fs::open(path, FLAGS, Mode::empty())?),
+            Err(errno) => Err(errno.into()),
+        }
+    })
+}
+
+impl Folder {
+    /// Opens a folder; nothing if there is none.
+    pub fn open(path: &Path) -> Result<Option<Self>, ReadError> {
+        Self::open_existing(path).map_err(|source| ReadError::Unreadable { path: path.to_owned(), source })
+    }
+
+    /// Opens a folder to write in, and makes it if there is none.
+    pub(crate) fn open_or_make(path: &Path) -> Result<Self, EffectError> {
+        if let Some(folder) = perform(Effect::MakeFolder, path, || Self::open_existing(path))? {
+            return Ok(folder);
+        }
+        make_folder(path)?;
+        let missing = || io::Error::from(io::ErrorKind::NotFound);
+        perform(Effect::MakeFolder, path, || Self::open_existing(path)?.ok_or_else(missing))
+    }
+
+    fn open_existing(path: &Path) -> io::Result<Option<Self>> {
+        const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+        match rustix::fs::open(path, FLAGS, Mode::empty()) {
+            Ok(descriptor) => Ok(Some(Self { descriptor, path: path.to_owned() })),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Where a file of this folder is.
+    pub(crate) fn path_of(&self, file: &OsStr) -> PathBuf {
+        self.path.join(file)
+    }
+
+    /// The names of all files.
+    pub fn names(&self) -> Result<Vec<OsString>, ReadError> {
+        self.list().map_err(|source| ReadError::Unreadable { path: self.path.clone(), source })
+    }
+
+    fn list(&self) -> io::Result<Vec<OsString>> {
+        let entry_name = |entry: rustix::io::Result<DirEntry>| {
+            Ok(OsStr::from_bytes(entry?.file_name().to_bytes()).to_owned())
+        };
+        Dir::read_from(&self.descriptor)?.map(entry_name).collect()
+    }
+
+    /// Reads a regular file that has at most `limit` bytes: one open, whatever lies there. A FIFO does not block it.
+    pub fn read(&self, file: &OsStr, limit: usize) -> Result<Vec<u8>, ReadError> {
+        let path = || self.path_of(file);
+        let unreadable = |source: io::Error| ReadError::Unreadable { path: path(), source };
+        let opened = match self.open_to_read(file) {
+            Ok(opened) => opened,
+            Err(Errno::NOENT) => return Err(ReadError::NotFound { path: path() }),
+            Err(errno) => return Err(unreadable(errno.into())),
+        };
+        let found = opened.metadata().map_err(unreadable)?;
+        if !found.is_file() {
+            return Err(unreadable(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")));
+        }
+        let length = usize::try_from(found.len()).unwrap_or(usize::MAX);
+        if length > limit {
+            return Err(ReadError::TooLarge { path: path(), limit });
+        }
+        // Records are replaced, never written in place: the bytes that were there when it was opened are all there are.
+        let mut bytes = Vec::with_capacity(length);
+        opened.take(found.len()).read_to_end(&mut bytes).map_err(unreadable)?;
+        Ok(bytes)
+    }
+
+    /// The bytes of a usual record, into room that was used before, with one question less than [`Folder::read`]: a
+    /// listing of thousands feels it. None where they are not all of it, or may not be. Whoever can make nothing of
+    /// them reads the file: they may end where the disk did.
+    pub(crate) fn read_usual<'a>(&self, bytes: &'a mut Vec<u8>, file: &OsStr) -> Option<&'a [u8]> {
+        let opened = self.open_to_read(file).ok()?;
+        bytes.clear();
+        bytes.reserve(USUAL_BYTES);
+        rustix::io::read(&opened, spare_capacity(bytes)).ok()?;
+        let is_all = !bytes.is_empty() && bytes.len() < bytes.capacity();
+        is_all.then_some(bytes.as_slice())
+    }
+
+    fn open_to_read(&self, file: &OsStr) -> Result<File, Errno> {
+        const FLAGS: OFlags =
+            OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK);
+        rustix::fs::openat(&self.descriptor, file, FLAGS, Mode::empty()).map(File::from)
+    }
+
+    /// Removes the temporaries that dead writers of `stem` left. The caller holds the record lock of `stem`.
+    pub(crate) fn sweep(&self, stem: &str) -> Result<(), EffectError> {
+        let prefix = format!(".{stem}.tmp-");
+        let names = perform(Effect::Unlink, &self.path, || self.list())?;
+        names
+            .iter()
+            .filter(|name| name.as_bytes().starts_with(prefix.as_bytes()))
+            .try_for_each(|name| self.unlink(name))
+    }
+
+    /// Makes a file that must not be there: durable when this returns. Fails with "already there", and changes
+    /// nothing, if the name is taken by whatever it may be. Whatever fails, the name is as free as it was: what is
+    /// reported not to be there must not be found by somebody else.
+    pub(crate) fn create(&self, temporary: &OsStr, file: &OsStr, bytes: &[u8]) -> Result<(), EffectError> {
+        let ours = self.write_temporary(temporary, bytes)?;
+        let made = self.link(temporary, file).and_then(|()| self.sync());
+        if made.is_err() && self.is(file, ours) {
+            self.put_back(temporary, file, None);
+        }
+        self.discard(temporary);
+        made
+    }
+
+    /// Puts a file in the place of one that has the bytes `old`, or of none: readers see the old bytes or the new ones.
+    /// Whatever fails, the old ones are there again, if the disk allows that.
+    pub(crate) fn replace(
+        &self,
+        temporary: &OsStr,
+        file: &OsStr,
+        bytes: &[u8],
+        old: Option<&[u8]>,
+    ) -> Result<(), EffectError> {
+        let ours = self.write_temporary(temporary, bytes)?;
+        let replaced = self.rename(temporary, file).and_then(|()| self.sync());
+        if replaced.is_err() {
+            if self.is(file, ours) {
+                self.put_back(temporary, file, old);
+            }
+            self.discard(temporary);
+        }
+        replaced
+    }
+
+    /// After an effect that was performed and is reported failed: what was there before.
+    fn put_back(&self, temporary: &OsStr, file: &OsStr, old: Option<&[u8]>) {
+        let undone = match old {
+            None => self.unlink(file),
+            Some(old) => self.write_temporary(temporary, old).and_then(|_| self.rename(temporary, file)),
+        };
+        if let Err(error) = undone.and_then(|()| self.sync()) {
+            let path = self.path_of(file);
+            tracing::warn!(path = %path.display(), %error, "what could not be recorded may be on record");
+        }
+    }
+
+    /// Removes a file, durably. That it is not there is as good. Where it fails, it may be gone all the same.
+    pub(crate) fn remove(&self, file: &OsStr) -> Result<(), EffectError> {
+        self.unlink(file)?;
+        self.sync()
+    }
+
+    /// Gives a file another name that must be free. After a crash in between it has both.
+    pub(crate) fn set_aside(&self, file: &OsStr, aside: &OsStr) -> Result<(), EffectError> {
+        self.link(file, aside)?;
+        self.sync()?;
+        self.remove(file)
+    }
+
+    /// Makes a temporary, durable; which file it is.
+    fn write_temporary(&self, temporary: &OsStr, bytes: &[u8]) -> Result<FileIdentity, EffectError> {
+        const FLAGS: OFlags = OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::CLOEXEC);
+        let path = self.path_of(temporary);
+        let mut file = perform(Effect::CreateFile, &path, || {
+            Ok(File::from(rustix::fs::openat(&self.descriptor, temporary, FLAGS, FILE_MODE)?))
+        })?;
+        let written = perform(Effect::WriteFile, &path, || {
+            rustix::fs::fchmod(&file, FILE_MODE)?;
+            file.write_all(bytes)
+        })
+        .and_then(|()| perform(Effect::SyncFile, &path, || file.sync_all().and_then(|()| identity(&file))));
+        if written.is_err() {
+            self.discard(temporary);
+        }
+        written
+    }
+
+    /// Whether a name is this file's.
+    fn is(&self, file: &OsStr, ours: FileIdentity) -> bool {
+        let found = rustix::fs::statat(&self.descriptor, file, AtFlags::SYMLINK_NOFOLLOW);
+        found.is_ok_and(|found| (found.st_dev, found.st_ino) == ours)
+    }
+
+    fn rename(&self, from: &OsStr, to: &OsStr) -> Result<(), EffectError> {
+        perform(Effect::Rename, &self.path_of(to), || {
+            Ok(rustix::fs::renameat(&self.descriptor, from, &self.descriptor, to)?)
+        })
+    }
+
+    fn link(&self, from: &OsStr, to: &OsStr) -> Result<(), EffectError> {
+        perform(Effect::Link, &self.path_of(to), || {
+            Ok(rustix::fs::linkat(&self.descriptor, from, &self.descriptor, to, AtFlags::empty())?)
+        })
+    }
+
+    fn unlink(&self, file: &OsStr) -> Result<(), EffectError> {
+        perform(Effect::Unlink, &self.path_of(file), || {
+            match rustix::fs::unlinkat(&self.descriptor, file, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => Ok(()),
+                Err(errno) => Err(errno.into()),
+            }
+        })
+    }
+
+    /// After a failure whose error matters more; what stays is swept by the next writer.
+    fn discard(&self, temporary: &OsStr) {
+        if let Err(error) = self.unlink(temporary) {
+            tracing::debug!(%error, "a temporary file stays until the next write");
+        }
+    }
+
+    fn sync(&self) -> Result<(), EffectError> {
+        perform(Effect::SyncFolder, &self.path, || Ok(rustix::fs::fsync(&self.descriptor)?))
+    }
+}
+
+/// Which file a name or a descriptor is of: device and inode.
+type FileIdentity = (u64, u64);
+
+fn identity(file: &File) -> io::Result<FileIdentity> {
+    let found = rustix::fs::fstat(file)?;
+    Ok((found.st_dev, found.st_ino))
+}
+
+/// A new name for a temporary of `stem`.
+pub(crate) fn temporary_name(stem: &str) -> Result<OsString, IdError> {
+    Ok(OsString::from(format!(".{stem}.tmp-{}-{}", std::process::id(), random_hex()?)))
+}

@@ -1,0 +1,165 @@
+//! The three locks of a workload: operation > record > life.
+//!
+//! - [`OperationLock`]: one command from beginning to end. It can be handed to the supervisor that the command starts.
+//! - [`RecordLock`]: one read-modify-write; nothing is awaited while it is held. The store takes it for each write. A
+//!   supervisor takes it without an operation lock, for what happens by itself.
+//! - [`LifeLock`]: held by the supervisor as long as it lives.
+//!
+//! They are taken from left to right. A supervisor writes records while it holds its life lock: that is no step back,
+//! because nobody waits for a life lock while holding a record lock (it is waited for under the operation lock alone).
+//!
+//! Invariant: a value of these types holds the lock. Whether a supervisor lives is asked with [`LifeProbe`], which takes
+//! nothing, makes nothing, and so disturbs nobody (R05).
+
+use std::marker::PhantomData;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::file::byte_lock::{HeldByte, Range, is_held_elsewhere, open_to_ask};
+use crate::file::state_dir::StateDir;
+use crate::lock_error::LockError;
+use wharf_model::LockKind;
+use wharf_model::WorkloadName;
+
+/// One command's right to change a workload.
+#[derive(Debug)]
+pub struct OperationLock {
+    held: HeldByte,
+}
+
+/// The right to one read-modify-write of a workload's records. One that was taken under an operation lock does not
+/// outlive it.
+#[derive(Debug)]
+pub struct RecordLock<'operation> {
+    #[expect(dead_code, reason = "held, not read")]
+    held: HeldByte,
+    under: PhantomData<&'operation OperationLock>,
+}
+
+/// A supervisor's life.
+#[derive(Debug)]
+pub struct LifeLock {
+    #[expect(dead_code, reason = "held, not read")]
+    held: HeldByte,
+}
+
+/// Asks about locks without taking them: one open file for any number of questions.
+#[derive(Debug)]
+pub struct LifeProbe {
+    /// Nothing if no lock was ever taken here.
+    file: Option<OwnedFd>,
+    path: PathBuf,
+}
+
+impl OperationLock {
+    fn range(name: &WorkloadName) -> Range {
+        Range { name: name.clone(), kind: LockKind::Operation }
+    }
+
+    /// Takes it, or is told at once that it is busy.
+    pub fn try_acquire(state: &StateDir, name: &WorkloadName) -> Result<Self, LockError> {
+        HeldByte::try_acquire(state, Self::range(name)).map(|held| Self { held })
+    }
+
+    /// Waits for it, for so long, with the calling thread.
+    pub fn acquire_blocking(
+        state: &StateDir,
+        name: &WorkloadName,
+        timeout: Duration,
+    ) -> Result<Self, LockError> {
+        HeldByte::acquire_blocking(state, &Self::range(name), timeout).map(|held| Self { held })
+    }
+
+    /// Waits for it, for so long. Dropping the future gives the lock up, be it that it comes later.
+    pub async fn acquire(
+        state: &StateDir,
+        name: &WorkloadName,
+        timeout: Duration,
+    ) -> Result<Self, LockError> {
+        HeldByte::acquire(state, &Self::range(name), timeout).await.map(|held| Self { held })
+    }
+
+    /// Takes over the lock in the process that it was handed to (see [`OperationLock::into_fd`]). Proves first that the
+    /// descriptor is of our lock file and that it is the one that holds the lock.
+    pub fn from_fd(state: &StateDir, name: &WorkloadName, descriptor: OwnedFd) -> Result<Self, LockError> {
+        HeldByte::from_fd(state, Self::range(name), descriptor).map(|held| Self { held })
+    }
+
+    /// The lock as a descriptor to be inherited (as a child's stdin): it stays locked until the last copy is closed,
+    /// or until the heir drops it, whatever becomes of the process that took it.
+    pub fn into_fd(self) -> Result<OwnedFd, LockError> {
+        self.held.into_fd()
+    }
+
+    /// Takes the record lock under this one, to read several records as they are at one moment. Not for writing: the
+    /// store's writes take it themselves, and would wait for this one.
+    pub fn record(&self, timeout: Duration) -> Result<RecordLock<'_>, LockError> {
+        RecordLock::acquire_blocking(self.state(), self.name(), timeout)
+    }
+
+    /// Waits, for so long, until no supervisor lives. Under the operation lock no other is started meanwhile.
+    pub async fn supervisor_gone(&self, timeout: Duration) -> Result<(), LockError> {
+        LifeLock::acquire(self.state(), self.name(), timeout).await.map(drop)
+    }
+
+    /// Whose lock it is.
+    #[must_use]
+    pub fn name(&self) -> &WorkloadName {
+        self.held.name()
+    }
+
+    /// In which state directory.
+    #[must_use]
+    pub fn state(&self) -> &StateDir {
+        self.held.state()
+    }
+}
+
+impl RecordLock<'_> {
+    /// Waits for it, for so long. It is held for the length of one write, so a long wait means a stopped process.
+    pub fn acquire_blocking(
+        state: &StateDir,
+        name: &WorkloadName,
+        timeout: Duration,
+    ) -> Result<Self, LockError> {
+        let range = Range { name: name.clone(), kind: LockKind::Record };
+        HeldByte::acquire_blocking(state, &range, timeout).map(|held| Self { held, under: PhantomData })
+    }
+}
+
+impl LifeLock {
+    fn range(name: &WorkloadName) -> Range {
+        Range { name: name.clone(), kind: LockKind::Life }
+    }
+
+    /// Takes it, or is told at once that another supervisor lives.
+    pub fn try_acquire(state: &StateDir, name: &WorkloadName) -> Result<Self, LockError> {
+        HeldByte::try_acquire(state, Self::range(name)).map(|held| Self { held })
+    }
+
+    /// Waits for it, for so long: a supervisor that begins while somebody who gave up waiting for the last one still
+    /// gets the lock for a moment.
+    pub async fn acquire(
+        state: &StateDir,
+        name: &WorkloadName,
+        timeout: Duration,
+    ) -> Result<Self, LockError> {
+        HeldByte::acquire(state, &Self::range(name), timeout).await.map(|held| Self { held })
+    }
+}
+
+impl LifeProbe {
+    /// Opens the lock file, if there is one.
+    pub fn open(state: &StateDir) -> Result<Self, LockError> {
+        Ok(Self { file: open_to_ask(state)?, path: state.locks() })
+    }
+
+    /// Whether anybody holds a lock, at this moment.
+    pub fn is_held(&self, name: &WorkloadName, kind: LockKind) -> Result<bool, LockError> {
+        match &self.file {
+            Some(file) => is_held_elsewhere(file, &Range { name: name.clone(), kind }, &self.path),
+            None => Ok(false),
+        }
+    }
+}

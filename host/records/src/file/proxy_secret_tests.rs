@@ -1,0 +1,86 @@
+//! Secrets of proxies: made once, of one creation, gone with their RunConfig, and in no message.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::*;
+use wharf_model::{RunConfig, Uid};
+
+fn host() -> (tempfile::TempDir, Store, RunConfig) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::new(StateDir::new(dir.path().join("state")));
+    let run = RunConfig::new(Uid::random().unwrap(), "time".parse().unwrap(), "uvx://mcp-server-time");
+    store.create_run_config(&run).unwrap();
+    (dir, store, run)
+}
+
+fn file(store: &Store) -> std::path::PathBuf {
+    store.state().proxy_secrets().join("time.json")
+}
+
+#[test]
+fn a_secret_stays_until_it_is_renewed_and_is_its_owners_alone() {
+    let (_dir, store, run) = host();
+    assert!(store.proxy_secret(&run.name, &run.uid).unwrap_err().is_not_found());
+    let made = store.make_proxy_secret(&run.name, &run.uid).unwrap();
+    assert_eq!(made.expose().len(), 32);
+    assert_eq!(store.make_proxy_secret(&run.name, &run.uid).unwrap(), made);
+    assert_eq!(store.proxy_secret(&run.name, &run.uid).unwrap(), made);
+    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&store.state().proxy_secrets()), mode(&file(&store))), (0o700, 0o600));
+    let renewed = store.renew_proxy_secret(&run.name, &run.uid).unwrap();
+    assert_ne!(renewed, made);
+    assert_eq!(store.proxy_secret(&run.name, &run.uid).unwrap(), renewed);
+}
+
+#[test]
+fn a_secret_goes_with_its_runconfig_and_is_no_later_workloads() {
+    let (_dir, store, run) = host();
+    let first = store.make_proxy_secret(&run.name, &run.uid).unwrap();
+    store.remove_run_config(&run.name, &run.uid).unwrap();
+    assert!(!file(&store).exists());
+    // What has no RunConfig gets none: its supervisor may still live.
+    assert!(store.make_proxy_secret(&run.name, &run.uid).is_err());
+    assert!(store.renew_proxy_secret(&run.name, &run.uid).is_err());
+    assert!(!file(&store).exists());
+    // A file that somebody restored is of another creation.
+    let again = RunConfig { uid: Uid::random().unwrap(), ..run.clone() };
+    store.create_run_config(&again).unwrap();
+    let text = format!(r#"{{"schema_version":"v0.1.0","uid":"{}","secret":"{}"}}"#, run.uid, first.expose());
+    fs::File::create(file(&store))
+        .and_then(|mut it| std::io::Write::write_all(&mut it, text.as_bytes()))
+        .unwrap();
+    assert!(store.proxy_secret(&again.name, &again.uid).unwrap_err().is_not_found());
+    assert_ne!(store.make_proxy_secret(&again.name, &again.uid).unwrap(), first);
+    assert!(store.renew_proxy_secret(&run.name, &run.uid).is_err(), "the earlier creation has no say");
+}
+
+#[test]
+fn what_is_no_secret_is_never_served_by_and_never_quoted() {
+    let (_dir, store, run) = host();
+    store.make_proxy_secret(&run.name, &run.uid).unwrap();
+    let uid = &run.uid;
+    for bad in [
+        String::new(),
+        "\"SeCrEt\"".to_owned(),
+        r#"{"schema_version":"v0.1.0","uid":"SeCrEt","secret":"SeCrEt"}"#.to_owned(),
+        format!(r#"{{"schema_version":"v0.1.0","uid":"{uid}","secret":"SeCrEt"}}"#),
+        format!(r#"{{"schema_version":"v0.1.0","uid":"{uid}","secret":""}}"#),
+        format!(r#"{{"schema_version":"v0.1.0","uid":"{uid}","secret":["SeCrEt"]}}"#),
+    ] {
+        fs::File::create(file(&store))
+            .and_then(|mut it| std::io::Write::write_all(&mut it, bad.as_bytes()))
+            .unwrap();
+        let error = store.proxy_secret(&run.name, uid).unwrap_err();
+        assert!(error.is_corrupt(), "{bad}: {error:?}");
+        let told = format!("{} {error:?}", wharf_model::chain(&error));
+        assert!(!told.contains("SeCrEt"), "{told}");
+        assert_eq!(store.make_proxy_secret(&run.name, uid).unwrap().expose().len(), 32);
+    }
+    let newer = format!(r#"{{"schema_version":"v9.0.0","uid":"{uid}","secret":"{}"}}"#, "0".repeat(32));
+    fs::File::create(file(&store))
+        .and_then(|mut it| std::io::Write::write_all(&mut it, newer.as_bytes()))
+        .unwrap();
+    assert!(store.make_proxy_secret(&run.name, uid).is_err(), "a later version's is not written over");
+    assert!(!format!("{:?}", store.renew_proxy_secret(&run.name, uid)).contains(char::is_numeric));
+}

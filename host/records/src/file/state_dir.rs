@@ -1,0 +1,92 @@
+//! [`StateDir`]: where things are below the one directory that the caller names.
+//!
+//! ```text
+//! ROOT/runconfigs/NAME.json   what a workload is
+//!      statuses/NAME.json     what was last recorded of it
+//!      proxy-secrets/NAME.json  what clients must know (see `proxy_secret`)
+//!      locks                  one file, never unlinked: all locks of all workloads (see `byte_lock`)
+//!      host-id                random, made once
+//!      logs/  control/        filled by others
+//! ```
+//! Knowing a path makes nothing; only writers make folders.
+
+use std::path::{Path, PathBuf};
+
+use crate::effect::EffectError;
+use crate::file::atomic;
+
+/// The directory that holds all state of one host.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct StateDir {
+    root: PathBuf,
+}
+
+impl StateDir {
+    /// The name of the file with the host's id.
+    pub(crate) const HOST_ID: &str = "host-id";
+
+    /// The state below `root`, which need not exist yet.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The directory itself.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The folder of the RunConfigs.
+    #[must_use]
+    pub fn run_configs(&self) -> PathBuf {
+        self.root.join("runconfigs")
+    }
+
+    /// The folder of the status records.
+    #[must_use]
+    pub fn statuses(&self) -> PathBuf {
+        self.root.join("statuses")
+    }
+
+    /// The folder of what clients must know to be served.
+    #[must_use]
+    pub fn proxy_secrets(&self) -> PathBuf {
+        self.root.join("proxy-secrets")
+    }
+
+    /// The folder of the logs.
+    #[must_use]
+    pub fn logs(&self) -> PathBuf {
+        self.root.join("logs")
+    }
+
+    /// The folder of the supervisors' control sockets.
+    #[must_use]
+    pub fn control(&self) -> PathBuf {
+        self.root.join("control")
+    }
+
+    /// The file that all locks are byte ranges of.
+    #[must_use]
+    pub fn locks(&self) -> PathBuf {
+        self.root.join("locks")
+    }
+
+    /// The file with the host's id.
+    #[must_use]
+    pub fn host_id_file(&self) -> PathBuf {
+        self.root.join(Self::HOST_ID)
+    }
+
+    /// Makes the folder of the logs, for the user alone, if it is not there.
+    pub fn make_logs(&self) -> Result<PathBuf, EffectError> {
+        let path = self.logs();
+        atomic::make_folder(&path).map(|()| path)
+    }
+
+    /// Makes the folder of the control sockets, for the user alone, if it is not there.
+    pub fn make_control(&self) -> Result<PathBuf, EffectError> {
+        let path = self.control();
+        atomic::make_folder(&path).map(|()| path)
+    }
+}

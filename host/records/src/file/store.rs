@@ -1,0 +1,412 @@
+//! [`Store`]: RunConfigs and status records as files.
+//!
+//! Synchronous: asynchronous callers use `spawn_blocking`. Reading takes no lock and changes nothing (R05). Each write
+//! holds the record lock of its workload, reads again under it, compares uid and revision, and replaces the file as a
+//! whole (R11). A record that cannot be read is never written over.
+
+use std::ffi::{OsStr, OsString};
+use std::panic::resume_unwind;
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::error::{ReadError, StoreError};
+use crate::file::atomic::{Folder, temporary_name};
+use crate::file::document::{
+    Document, Kept, RECORD_BYTES_MAX, decode, decode_to_show, encode, encode_with, refuse_too_large, rewrite,
+};
+use crate::file::locks::{OperationLock, RecordLock};
+use crate::file::proxy_secret;
+use crate::file::state_dir::StateDir;
+use wharf_failpoint::{Point, reach};
+use wharf_model::RunConfig;
+use wharf_model::SchemaVersion;
+use wharf_model::StatusRecord;
+use wharf_model::Uid;
+use wharf_model::WorkloadName;
+
+/// A record lock is held for the length of one write: who waits longer than this waits for a stopped process.
+const RECORD_LOCK_WAIT: Duration = Duration::from_secs(10);
+/// So many corrupt files of one name are kept.
+const SET_ASIDE_MAX: u32 = 100;
+/// A thread that reads fewer records costs more than it saves.
+const NAMES_PER_THREAD_MIN: usize = 200;
+/// Records are read by at most so many threads.
+const READING_THREADS_MAX: usize = 4;
+
+/// Which file of a workload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RecordKind {
+    /// What it is.
+    RunConfig,
+    /// What was last recorded of it.
+    Status,
+}
+
+/// All records below a state directory.
+#[derive(Debug, Clone)]
+pub struct Store {
+    state: StateDir,
+}
+
+/// A listing: each name in order, with its record or what is wrong with it.
+pub type Listing<R> = Vec<(WorkloadName, Result<R, ReadError>)>;
+
+impl Store {
+    /// The records below `state`, which need not exist.
+    #[must_use]
+    pub fn new(state: StateDir) -> Self {
+        Self { state }
+    }
+
+    /// The file of a RunConfig.
+    #[must_use]
+    pub fn run_config_file(&self, name: &WorkloadName) -> PathBuf {
+        self.path(RecordKind::RunConfig, name)
+    }
+
+    /// Where they are.
+    #[must_use]
+    pub fn state(&self) -> &StateDir {
+        &self.state
+    }
+
+    /// One RunConfig.
+    pub fn read_run_config(&self, name: &WorkloadName) -> Result<RunConfig, ReadError> {
+        self.read(RecordKind::RunConfig, name)
+    }
+
+    /// One status record.
+    pub fn read_status(&self, name: &WorkloadName) -> Result<StatusRecord, ReadError> {
+        self.read(RecordKind::Status, name)
+    }
+
+    /// All RunConfigs. A bad one is in the list with its fault; only a folder that cannot be read is an error.
+    pub fn list_run_configs(&self) -> Result<Listing<RunConfig>, ReadError> {
+        self.list(RecordKind::RunConfig)
+    }
+
+    /// All status records, those without a RunConfig too.
+    pub fn list_statuses(&self) -> Result<Listing<StatusRecord>, ReadError> {
+        self.list(RecordKind::Status)
+    }
+
+    /// Reserves the name and stores what the workload is, durably. Fails if the name is taken, be it by a corrupt file.
+    pub fn create_run_config(&self, config: &RunConfig) -> Result<(), StoreError> {
+        self.create_run_config_keeping(config, &Kept::new())
+    }
+
+    /// The same with what another product's file says beside it: fields that this version does not know.
+    pub fn create_run_config_keeping(&self, config: &RunConfig, kept: &Kept) -> Result<(), StoreError> {
+        let name = &config.name;
+        refuse_newer(name, config, || self.path(RecordKind::RunConfig, name))?;
+        config.validate().map_err(|source| StoreError::Invalid { name: name.clone(), source })?;
+        let bytes =
+            encode_with(config, kept).map_err(|source| StoreError::NotJson { name: name.clone(), source })?;
+        refuse_too_large(name, &bytes)?;
+        let _locked = self.lock_record(name)?;
+        let (folder, temporary) = self.open_to_write(RecordKind::RunConfig, name)?;
+        match folder.create(&temporary, &file_name(name), &bytes) {
+            Err(error) if error.is_already_there() => Err(StoreError::AlreadyExists { name: name.clone() }),
+            done => Ok(done?),
+        }
+    }
+
+    /// Changes what a workload is. Unknown fields stay; name and uid cannot be changed.
+    pub fn update_run_config(
+        &self,
+        name: &WorkloadName,
+        expected: &Uid,
+        change: impl FnOnce(&mut RunConfig),
+    ) -> Result<RunConfig, StoreError> {
+        let _locked = self.lock_record(name)?;
+        let (old, before) = self.read_to_change::<RunConfig>(RecordKind::RunConfig, name)?;
+        self.refuse_other(RecordKind::RunConfig, name, expected, &before)?;
+        let mut after = before.clone();
+        change(&mut after);
+        if after.name != *name || after.uid != *expected {
+            return Err(StoreError::IdentityChanged { name: name.clone() });
+        }
+        after.validate().map_err(|source| StoreError::Invalid { name: name.clone(), source })?;
+        let bytes = rewrite(name, &old, &before, &after);
+        self.replace(RecordKind::RunConfig, name, bytes, Some(&old))?;
+        Ok(after)
+    }
+
+    /// Changes the status record of one creation of a workload: `change` sees what is there *now* (nothing before the
+    /// first write) and says what shall be there, or refuses. It is called under the record lock and must not wait for
+    /// anything. The store counts the revision and sets the time of the write.
+    ///
+    /// A supervisor that records what happened by itself refuses when it sees nothing: its workload was removed.
+    pub fn update_status<E: From<StoreError>>(
+        &self,
+        name: &WorkloadName,
+        expected: &Uid,
+        change: impl FnOnce(Option<StatusRecord>) -> Result<StatusRecord, E>,
+    ) -> Result<StatusRecord, E> {
+        let _locked = self.lock_record(name)?;
+        let old = match self.read_to_change::<StatusRecord>(RecordKind::Status, name) {
+            Ok(found) => Some(found),
+            Err(StoreError::Unreadable { source, .. }) if source.is_not_found() => None,
+            Err(error) => return Err(error.into()),
+        };
+        if let Some((_, before)) = &old {
+            self.refuse_other(RecordKind::Status, name, expected, before)?;
+        }
+        let mut after = change(old.as_ref().map(|(_, before)| before.clone()))?;
+        if after.uid != *expected {
+            return Err(StoreError::IdentityChanged { name: name.clone() }.into());
+        }
+        refuse_newer(name, &after, || self.path(RecordKind::Status, name))?;
+        after.revision = old.as_ref().map_or(0, |(_, before)| before.revision) + 1;
+        after.updated_at = Timestamp::now();
+        let bytes = match &old {
+            Some((bytes, before)) => rewrite(name, bytes, before, &after),
+            None => encode(&after),
+        };
+        self.replace(RecordKind::Status, name, bytes, old.as_ref().map(|(bytes, _)| bytes.as_slice()))?;
+        Ok(after)
+    }
+
+    /// Writes a status record if the one that is there still has this uid and this revision (0: there is none).
+    pub fn write_status(
+        &self,
+        name: &WorkloadName,
+        expected: &Uid,
+        revision: u64,
+        record: StatusRecord,
+    ) -> Result<StatusRecord, StoreError> {
+        self.update_status(name, expected, |current| {
+            let found = current.map_or(0, |current| current.revision);
+            if found == revision {
+                Ok(record)
+            } else {
+                Err(StoreError::RevisionConflict { name: name.clone(), expected: revision, found })
+            }
+        })
+    }
+
+    /// Removes the status record of one creation of a workload. That there is none is as good.
+    pub fn remove_status(&self, name: &WorkloadName, expected: &Uid) -> Result<(), StoreError> {
+        self.remove::<StatusRecord>(RecordKind::Status, name, expected)
+    }
+
+    /// Removes the RunConfig of one creation of a workload, before it the secret of its proxy, and with it frees the
+    /// name: the last of all removals. That there is none is as good.
+    pub fn remove_run_config(&self, name: &WorkloadName, expected: &Uid) -> Result<(), StoreError> {
+        self.remove::<RunConfig>(RecordKind::RunConfig, name, expected)
+    }
+
+    /// Sets a corrupt file aside as `NAME.json.corrupt-N`, with all its bytes, and so frees its name. Only for a command
+    /// that holds the workload's operation lock; the file is looked at again first. Returns where it is now.
+    pub fn quarantine(&self, kind: RecordKind, operation: &OperationLock) -> Result<PathBuf, StoreError> {
+        let name = operation.name();
+        if *operation.state() != self.state {
+            let (expected, found) = (self.state.root().to_owned(), operation.state().root().to_owned());
+            return Err(StoreError::ForeignLock { name: name.clone(), expected, found });
+        }
+        let _locked = self.lock_record(name)?;
+        let fault = match kind {
+            RecordKind::RunConfig => self.read::<RunConfig>(kind, name).err(),
+            RecordKind::Status => self.read::<StatusRecord>(kind, name).err(),
+        };
+        if !fault.is_some_and(|fault| fault.is_corrupt()) {
+            return Err(StoreError::NotCorrupt { path: self.path(kind, name) });
+        }
+        if kind == RecordKind::RunConfig {
+            // Its name is free from then on.
+            proxy_secret::remove(&self.state, name)?;
+        }
+        let folder = Folder::open_or_make(&self.folder(kind))?;
+        for number in 1..=SET_ASIDE_MAX {
+            let aside = OsString::from(format!("{name}.json.corrupt-{number}"));
+            reach(Point::SetAsideBefore);
+            match folder.set_aside(&file_name(name), &aside) {
+                Ok(()) => {
+                    reach(Point::SetAsideAfter);
+                    return Ok(folder.path_of(&aside));
+                }
+                Err(error) if error.is_already_there() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StoreError::TooManySetAside { name: name.clone(), limit: SET_ASIDE_MAX })
+    }
+}
+
+// How it is done.
+
+impl Store {
+    fn folder(&self, kind: RecordKind) -> PathBuf {
+        match kind {
+            RecordKind::RunConfig => self.state.run_configs(),
+            RecordKind::Status => self.state.statuses(),
+        }
+    }
+
+    fn path(&self, kind: RecordKind, name: &WorkloadName) -> PathBuf {
+        self.folder(kind).join(file_name(name))
+    }
+
+    fn read_bytes(&self, kind: RecordKind, name: &WorkloadName) -> Result<Vec<u8>, ReadError> {
+        match Folder::open(&self.folder(kind))? {
+            Some(folder) => folder.read(&file_name(name), RECORD_BYTES_MAX),
+            None => Err(ReadError::NotFound { path: self.path(kind, name) }),
+        }
+    }
+
+    fn read<D: Document>(&self, kind: RecordKind, name: &WorkloadName) -> Result<D, ReadError> {
+        decode(|| self.path(kind, name), name, &self.read_bytes(kind, name)?)
+    }
+
+    fn list<D: Document>(&self, kind: RecordKind) -> Result<Listing<D>, ReadError> {
+        let Some(folder) = Folder::open(&self.folder(kind))? else { return Ok(Vec::new()) };
+        let mut names: Vec<_> = folder.names()?.iter().filter_map(|file| workload_of(file)).collect();
+        names.sort_unstable();
+        let threads = (names.len() / NAMES_PER_THREAD_MIN).clamp(1, READING_THREADS_MAX);
+        let share = names.len().div_ceil(threads).max(1);
+        let mut shares = names.chunks(share);
+        let first = shares.next().unwrap_or_default();
+        let folder = &folder;
+        Ok(thread::scope(|scope| {
+            let begun = |names| {
+                let read = move || read_all::<D>(folder, names);
+                (names, thread::Builder::new().spawn_scoped(scope, read))
+            };
+            let others: Vec<_> = shares.map(begun).collect();
+            let mut listing = read_all(folder, first);
+            for (names, other) in others {
+                listing.extend(match other {
+                    Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+                    // No thread to be had: this one reads them too.
+                    Err(_) => read_all(folder, names),
+                });
+            }
+            listing
+        }))
+    }
+
+    fn lock_record(&self, name: &WorkloadName) -> Result<RecordLock<'static>, StoreError> {
+        RecordLock::acquire_blocking(&self.state, name, RECORD_LOCK_WAIT)
+            .map_err(|source| StoreError::Locking { name: name.clone(), source })
+    }
+
+    /// The file as it is, and what it says.
+    fn read_to_change<D: Document>(
+        &self,
+        kind: RecordKind,
+        name: &WorkloadName,
+    ) -> Result<(Vec<u8>, D), StoreError> {
+        let unreadable = |source| match source {
+            ReadError::Newer { path, found, known } => {
+                StoreError::Newer { name: name.clone(), path, found, known }
+            }
+            source => StoreError::Unreadable { name: name.clone(), source },
+        };
+        let bytes = self.read_bytes(kind, name).map_err(unreadable)?;
+        let document = decode(|| self.path(kind, name), name, &bytes).map_err(unreadable)?;
+        Ok((bytes, document))
+    }
+
+    fn refuse_other<D: Document>(
+        &self,
+        kind: RecordKind,
+        name: &WorkloadName,
+        expected: &Uid,
+        found: &D,
+    ) -> Result<(), StoreError> {
+        refuse_newer(name, found, || self.path(kind, name))?;
+        if found.uid() == expected {
+            return Ok(());
+        }
+        let (expected, found) = (expected.clone(), found.uid().clone());
+        Err(StoreError::UidConflict { name: name.clone(), expected, found })
+    }
+
+    fn remove<D: Document>(
+        &self,
+        kind: RecordKind,
+        name: &WorkloadName,
+        expected: &Uid,
+    ) -> Result<(), StoreError> {
+        let _locked = self.lock_record(name)?;
+        match self.read_to_change::<D>(kind, name) {
+            Ok((_, found)) => self.refuse_other(kind, name, expected, &found)?,
+            Err(StoreError::Unreadable { source, .. }) if source.is_not_found() => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        if kind == RecordKind::RunConfig {
+            proxy_secret::remove(&self.state, name)?;
+        }
+        let (folder, _) = self.open_to_write(kind, name)?;
+        Ok(folder.remove(&file_name(name))?)
+    }
+
+    fn replace(
+        &self,
+        kind: RecordKind,
+        name: &WorkloadName,
+        bytes: serde_json::Result<Vec<u8>>,
+        old: Option<&[u8]>,
+    ) -> Result<(), StoreError> {
+        let bytes = bytes.map_err(|source| StoreError::NotJson { name: name.clone(), source })?;
+        refuse_too_large(name, &bytes)?;
+        let (folder, temporary) = self.open_to_write(kind, name)?;
+        Ok(folder.replace(&temporary, &file_name(name), &bytes, old)?)
+    }
+
+    /// The folder, swept, and a name for a temporary. Under the record lock.
+    fn open_to_write(&self, kind: RecordKind, name: &WorkloadName) -> Result<(Folder, OsString), StoreError> {
+        let path = self.folder(kind);
+        let temporary = temporary_name(name.as_str())
+            .map_err(|source| StoreError::NoRandomness { path: path.clone(), source })?;
+        let folder = Folder::open_or_make(&path)?;
+        folder.sweep(name.as_str())?;
+        Ok((folder, temporary))
+    }
+}
+
+fn read_all<D: Document>(folder: &Folder, names: &[WorkloadName]) -> Listing<D> {
+    let mut listing = Vec::with_capacity(names.len());
+    let mut bytes = Vec::new();
+    for name in names {
+        let file = file_name(name);
+        let shown = |bytes: &[u8]| decode_to_show(|| folder.path_of(&file), name, bytes);
+        let usual = folder.read_usual(&mut bytes, &file).and_then(|bytes| shown(bytes).ok());
+        let outcome = usual.map_or_else(|| shown(&folder.read(&file, RECORD_BYTES_MAX)?), Ok);
+        match outcome {
+            // Removed since the folder was read.
+            Err(ReadError::NotFound { .. }) => {}
+            outcome => listing.push((name.clone(), outcome)),
+        }
+    }
+    listing
+}
+
+fn file_name(name: &WorkloadName) -> OsString {
+    OsString::from(format!("{name}.json"))
+}
+
+/// Whose record a file is; nothing for temporaries, files that were set aside, and what others put there.
+fn workload_of(file: &OsStr) -> Option<WorkloadName> {
+    WorkloadName::new(file.to_str()?.strip_suffix(".json")?).ok()
+}
+
+fn refuse_newer<D: Document>(
+    name: &WorkloadName,
+    document: &D,
+    path: impl FnOnce() -> PathBuf,
+) -> Result<(), StoreError> {
+    let found = document.schema_version();
+    if found.is_newer() {
+        return Err(StoreError::Newer {
+            name: name.clone(),
+            path: path(),
+            found,
+            known: SchemaVersion::CURRENT,
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! [`LockError`]: why a lock is not held, or why nothing is known about it.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::effect::EffectError;
+use wharf_model::LockKind;
+use wharf_model::WorkloadName;
+use wharf_model::{Error, ErrorKind, chain};
+
+/// Why a lock is not held, or why nothing is known about it.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Somebody else holds it, and kept it until the deadline.
+    #[error("{name} is busy: its {lock} lock is held")]
+    Busy {
+        /// Whose lock.
+        name: WorkloadName,
+        /// Which one.
+        lock: LockKind,
+    },
+    /// The file system has no locks that work.
+    #[error("the file system of {path} has no working locks", path = path.display())]
+    Unsupported {
+        /// The lock file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The lock file could not be opened, asked or locked.
+    #[error("cannot use the lock file {path}", path = path.display())]
+    Failed {
+        /// The lock file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The lock file could not be made.
+    #[error("there is no lock file")]
+    NoLockFile {
+        /// What failed.
+        source: EffectError,
+    },
+    /// No thread to wait in.
+    #[error("cannot wait for a lock")]
+    NoThread {
+        /// What the system said.
+        source: io::Error,
+    },
+    /// An inherited descriptor is of another file.
+    #[error("the inherited descriptor is not of {path}", path = path.display())]
+    NotTheLockFile {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// An inherited descriptor does not hold the lock.
+    #[error("the inherited descriptor does not hold the {lock} lock of {name}")]
+    NotHeld {
+        /// Whose lock.
+        name: WorkloadName,
+        /// Which one.
+        lock: LockKind,
+    },
+}
+
+impl LockError {
+    /// Whether waiting or coming back may help.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Self::Busy { .. })
+    }
+}
+
+impl From<LockError> for Error {
+    fn from(error: LockError) -> Self {
+        if error.is_busy() {
+            return Self::new(ErrorKind::Conflict, chain(&error))
+                .hint("another wharf command works on it: wait for it to end, and try again");
+        }
+        Self::new(ErrorKind::Failed, chain(&error))
+    }
+}

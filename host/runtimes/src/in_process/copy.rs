@@ -1,0 +1,336 @@
+//! Copies of libraries that nobody writes over.
+//!
+//! A library that is mapped where it lies changes under every process that has mapped it when somebody copies another
+//! one over it: their next call is of changed code, or ends them (SIGBUS) where the file has become shorter. So what is
+//! mapped is always a copy: a file that is named by its digest in a folder of the user's own, of which all processes of
+//! that user share the pages; where there can be none, a sealed memory file.
+//!
+//! A copy that is found is compared with the library byte by byte, through the very descriptor that is then mapped: it
+//! may have been cut short by a full disk or a lost machine. That proves more than its digest would, in an eighth of
+//! the time. A copy is never changed: one that is wrong is replaced, and who has mapped it keeps it.
+use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, RenameFlags, SealFlags, StatVfsMountFlags};
+use sha2::{Digest, Sha256};
+use std::{
+    ffi::{OsStr, OsString},
+    fs::{DirBuilder, File, Metadata},
+    io::{self, Write},
+    os::{
+        fd::OwnedFd,
+        unix::{
+            ffi::OsStrExt,
+            fs::{DirBuilderExt, FileExt, MetadataExt},
+        },
+    },
+    path::Path,
+    time::{Duration, SystemTime},
+};
+
+/// A larger library is none.
+const MAX_LIBRARY_BYTES: u64 = 1 << 30;
+/// How much is read at once.
+const CHUNK_BYTES: usize = 64 * 1024;
+/// How many copies are kept; a new one takes the oldest one's place.
+const KEPT_COPIES: usize = 32;
+/// After this time whoever wrote a copy has died.
+const LONGEST_WRITE: Duration = Duration::from_secs(3600);
+/// How often a library is copied anew that was written to meanwhile.
+const ATTEMPTS: usize = 3;
+/// How the name of a copy ends that is being written.
+const UNFINISHED: &str = ".part";
+
+/// A copy of a library, in the cache folder if there can be one. Nobody changes it while it is mapped.
+///
+/// Where this kernel gives out neither, it is the library itself, and the log says so.
+///
+/// # Errors
+/// The library cannot be read, is too large, or is being written to.
+pub(crate) fn of(library: &File, cache: Option<&Path>) -> io::Result<File> {
+    for _ in 0..ATTEMPTS {
+        let before = library.metadata()?;
+        if before.len() > MAX_LIBRARY_BYTES {
+            return Err(io::Error::other(format!("it has more than {MAX_LIBRARY_BYTES} bytes")));
+        }
+        let kept = cache.map(|cache| cached(library, before.len(), cache)).and_then(|kept| {
+            kept.inspect_err(|error| tracing::debug!(%error, "the copy of a plugin cannot be kept")).ok()
+        });
+        let copy = match kept {
+            Some(copy) => copy,
+            None => in_memory(library, before.len())?,
+        };
+        // Half of the old one and half of the new one is neither.
+        if is_unchanged(&before, &library.metadata()?) {
+            return Ok(copy);
+        }
+    }
+    Err(io::Error::other("somebody is writing to it"))
+}
+
+fn is_unchanged(before: &Metadata, after: &Metadata) -> bool {
+    let print = |of: &Metadata| (of.len(), of.mtime(), of.mtime_nsec(), of.ctime(), of.ctime_nsec());
+    print(before) == print(after)
+}
+
+/// The copy in the folder, found or made.
+fn cached(library: &File, length: u64, cache: &Path) -> io::Result<File> {
+    let folder = Folder::open(cache)?;
+    match folder.find(library, length)? {
+        Some(copy) => Ok(copy),
+        None => folder.make(library, length),
+    }
+}
+
+/// The folder with copies. It is held by its descriptor and nobody else can write to it: whatever happens to the
+/// folders above, its entries are this user's.
+struct Folder(OwnedFd);
+
+impl Folder {
+    fn open(path: &Path) -> io::Result<Self> {
+        DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let folder = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
+        let found = rustix::fs::fstat(&folder)?;
+        let own = rustix::process::geteuid().as_raw();
+        if found.st_uid != own || found.st_mode & 0o077 != 0 {
+            return Err(io::Error::other(format!("{} is not this user's alone", path.display())));
+        }
+        // Nothing in it could be mapped as code.
+        if rustix::fs::fstatvfs(&folder)?.f_flag.contains(StatVfsMountFlags::NOEXEC) {
+            return Err(io::Error::other(format!("nothing in {} may be executed", path.display())));
+        }
+        Ok(Self(folder))
+    }
+
+    fn names(&self) -> io::Result<Vec<OsString>> {
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&self.0)? {
+            names.push(OsStr::from_bytes(entry?.file_name().to_bytes()).to_owned());
+        }
+        Ok(names)
+    }
+
+    fn open_copy(&self, name: &OsStr) -> io::Result<File> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        Ok(File::from(rustix::fs::openat(&self.0, name, flags, Mode::empty())?))
+    }
+
+    /// The copy that has the library's bytes. There are few, and fewer of its length.
+    fn find(&self, library: &File, length: u64) -> io::Result<Option<File>> {
+        let own = rustix::process::geteuid().as_raw();
+        for name in self.names()?.iter().filter(|name| is_digest(name)) {
+            let Ok(copy) = self.open_copy(name) else { continue };
+            let found = copy.metadata()?;
+            let is_sound = found.is_file() && found.uid() == own && found.mode() & 0o377 == 0;
+            if is_sound && found.len() == length && is_same(library, &copy, length)? {
+                return Ok(Some(copy));
+            }
+        }
+        Ok(None)
+    }
+
+    fn make(&self, library: &File, length: u64) -> io::Result<File> {
+        self.clear();
+        let part = OsString::from(format!("{}{UNFINISHED}", tempname()?));
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let writer = File::from(rustix::fs::openat(&self.0, &part, flags, Mode::RUSR)?);
+        let made =
+            self.fill(library, &writer, length).and_then(|digest| self.publish(&part, &digest, &writer));
+        if made.is_err() {
+            let _ = self.unlink(&part);
+        }
+        made
+    }
+
+    /// Writes the copy to the disk, and tells its digest.
+    fn fill(&self, library: &File, mut writer: &File, length: u64) -> io::Result<String> {
+        let mut hasher = Sha256::new();
+        for_each_chunk(library, length, |chunk| {
+            hasher.update(chunk);
+            writer.write_all(chunk)
+        })?;
+        // A disk that turns out to be full only now must not lose pages that are mapped.
+        writer.sync_data()?;
+        Ok(hexadecimal(&hasher.finalize()))
+    }
+
+    /// Gives a finished copy its name. Another process may have made the same one meanwhile, and wins; one of that name
+    /// that is something else is damaged.
+    fn publish(&self, part: &OsStr, digest: &str, written: &File) -> io::Result<File> {
+        // The descriptor that stays open must not be able to write to it.
+        let copy = self.open_copy(part)?;
+        if identity(&copy.metadata()?) != identity(&written.metadata()?) {
+            return Err(io::Error::other("the copy was exchanged"));
+        }
+        match rustix::fs::renameat_with(&self.0, part, &self.0, digest, RenameFlags::NOREPLACE) {
+            Ok(()) => return Ok(copy),
+            Err(rustix::io::Errno::EXIST) => {}
+            // Some file systems cannot be asked not to replace.
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if let Some(theirs) = self.find(written, written.metadata()?.len())? {
+            self.unlink(part)?;
+            return Ok(theirs);
+        }
+        rustix::fs::renameat(&self.0, part, &self.0, digest)?;
+        Ok(copy)
+    }
+
+    fn unlink(&self, name: &OsStr) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.0, name, rustix::fs::AtFlags::empty())?)
+    }
+
+    /// Makes room for a new copy: the oldest ones go, and what dead writers left. Whoever has mapped one keeps it, and
+    /// one that is still of use is made again.
+    fn clear(&self) {
+        let mut copies: Vec<(SystemTime, OsString)> = Vec::new();
+        for name in self.names().unwrap_or_default() {
+            let Ok(written) = self.open_copy(&name).and_then(|copy| copy.metadata()?.modified()) else {
+                continue;
+            };
+            let age = written.elapsed().unwrap_or_default();
+            if is_digest(&name) {
+                copies.push((written, name));
+            } else if name.as_bytes().ends_with(UNFINISHED.as_bytes()) && age > LONGEST_WRITE {
+                let _ = self.unlink(&name);
+            }
+        }
+        copies.sort();
+        let many = (copies.len() + 1).saturating_sub(KEPT_COPIES);
+        for (_, name) in copies.drain(..many) {
+            let _ = self.unlink(&name);
+        }
+    }
+}
+
+fn identity(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
+fn tempname() -> io::Result<String> {
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).map_err(io::Error::other)?;
+    Ok(hexadecimal(&random))
+}
+
+fn is_digest(name: &OsStr) -> bool {
+    let name = name.as_bytes();
+    name.len() == 64 && name.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// In lowercase hexadecimal digits.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whether another file has the same bytes, up to this length.
+fn is_same(library: &File, other: &File, length: u64) -> io::Result<bool> {
+    let (mut mine, mut theirs) = (vec![0; CHUNK_BYTES], vec![0; CHUNK_BYTES]);
+    let mut at = 0;
+    while at < length {
+        let wanted = chunk_at(at, length);
+        library.read_exact_at(&mut mine[..wanted], at)?;
+        // It may have been cut short since its length was asked for.
+        if other.read_exact_at(&mut theirs[..wanted], at).is_err() || mine[..wanted] != theirs[..wanted] {
+            return Ok(false);
+        }
+        at += wanted as u64;
+    }
+    Ok(true)
+}
+
+/// How much is to be read next of what has this length.
+fn chunk_at(at: u64, length: u64) -> usize {
+    usize::try_from(length - at).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES)
+}
+
+/// The library's bytes in memory, sealed against every change.
+fn in_memory(library: &File, length: u64) -> io::Result<File> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    // Where nothing in memory may be executed as a program (vm.memfd_noexec=2), it may still be mapped.
+    let memory = rustix::fs::memfd_create("wharf-plugin", flags)
+        .or_else(|_| rustix::fs::memfd_create("wharf-plugin", flags | MemfdFlags::NOEXEC_SEAL));
+    let memory = match memory {
+        Ok(memory) => File::from(memory),
+        Err(error) => {
+            tracing::warn!(%error, "no copy of a plugin can be made here; it is mapped where it lies");
+            return library.try_clone();
+        }
+    };
+    for_each_chunk(library, length, |chunk| (&memory).write_all(chunk))?;
+    let seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
+    rustix::fs::fcntl_add_seals(&memory, seals)?;
+    Ok(memory)
+}
+
+/// Goes through the first bytes of a file.
+fn for_each_chunk(file: &File, length: u64, mut work: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    let mut chunk = vec![0; CHUNK_BYTES];
+    let mut at = 0;
+    while at < length {
+        let wanted = chunk_at(at, length);
+        file.read_exact_at(&mut chunk[..wanted], at)?;
+        work(&chunk[..wanted])?;
+        at += wanted as u64;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn library(bytes: &[u8]) -> File {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        file
+    }
+
+    fn names(cache: &Path) -> Vec<OsString> {
+        std::fs::read_dir(cache).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+    }
+
+    #[test]
+    fn copies_are_few_whatever_comes_and_what_a_dead_writer_left_goes() {
+        let home = tempfile::tempdir().unwrap();
+        let cache = home.path().join("cache/plugins");
+        drop(of(&library(b"first"), Some(&cache)).unwrap());
+        for (name, age) in [("a.part", LONGEST_WRITE * 2), ("b.part", Duration::ZERO)] {
+            let part = File::create(cache.join(name)).unwrap();
+            part.set_modified(SystemTime::now() - age).unwrap();
+        }
+        let copies: Vec<File> = (0..2 * KEPT_COPIES)
+            .map(|number| of(&library(number.to_string().as_bytes()), Some(&cache)).unwrap())
+            .collect();
+        let mut left = names(&cache);
+        left.sort();
+        let parts: Vec<_> = left.iter().filter(|name| !is_digest(name)).collect();
+        assert_eq!(parts, ["b.part"], "its writer may live");
+        assert_eq!(left.len() - 1, KEPT_COPIES);
+        // A process that holds one that went keeps it.
+        let mut text = [0];
+        copies[0].read_exact_at(&mut text, 0).unwrap();
+        assert_eq!(&text, b"0");
+    }
+
+    #[test]
+    fn a_library_that_is_too_large_is_not_copied() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(MAX_LIBRARY_BYTES + 1).unwrap();
+        assert!(of(&file, None).unwrap_err().to_string().contains("it has more than"));
+    }
+
+    #[test]
+    fn a_copy_in_memory_can_be_changed_by_nobody() {
+        let copy = of(&library(b"bytes"), None).unwrap();
+        assert!(copy.write_at(b"x", 0).is_err() && copy.set_len(1).is_err());
+    }
+
+    #[test]
+    fn a_kept_copy_has_no_descriptor_that_could_write_to_it() {
+        let home = tempfile::tempdir().unwrap();
+        for _ in ["made", "found"] {
+            let copy = of(&library(b"bytes"), Some(&home.path().join("plugins"))).unwrap();
+            assert!(copy.write_at(b"x", 0).is_err() && copy.set_len(1).is_err());
+        }
+    }
+}

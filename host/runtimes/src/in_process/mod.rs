@@ -1,0 +1,12 @@
+//! A library of a runtime inside this process: the bytes that were checked are mapped, and entered on a thread of their
+//! own. Only the registry beside this folder makes one.
+pub(crate) mod calls;
+pub(crate) mod copy;
+pub(crate) mod exit;
+pub(crate) mod handed_over;
+pub(crate) mod last_words;
+pub(crate) mod load;
+pub(crate) mod plugin_thread;
+pub(crate) mod probe_process;
+pub(crate) mod stream;
+pub(crate) mod turn;

@@ -1,0 +1,52 @@
+//! The process in which a library is tried.
+use crate::in_process::last_words::watch_over_ends;
+use crate::in_process::{calls, load};
+use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
+use rustix::stdio::{dup2_stdin, dup2_stdout, stdin, stdout};
+use std::{
+    fs::File,
+    io::{self, Write},
+    path::Path,
+};
+use wharf_descriptors as descriptors;
+
+/// The first argument that makes the binary try a library: descriptor 0 is the library, the next argument its name.
+pub const PROBE_ARGUMENT: &str = "__probe-plugin";
+/// Said with the process' number when the library was loaded.
+pub(crate) const LOADED: &str = "loaded";
+/// Said with the process' number when it cannot be loaded, without harm.
+pub(crate) const CAME_BACK: &str = "came-back";
+
+/// Loads the library that is descriptor 0, and says on descriptor 1 that it came back. Returns the exit code; the
+/// binary calls it before anything else.
+pub fn run_probe(path: &Path, code_of_an_end: u8) -> u8 {
+    match attempt(path, code_of_an_end) {
+        Ok(()) => 0,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "error: the library cannot be tried: {error}");
+            1
+        }
+    }
+}
+
+fn attempt(path: &Path, code_of_an_end: u8) -> io::Result<()> {
+    // Whoever waits for it may be killed while a constructor hangs.
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    descriptors::close_inherited();
+    // A crash is told by whoever waits; a core file of each would only cost time.
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    let _ = setrlimit(Resource::Core, none);
+    let library = File::from(rustix::io::fcntl_dupfd_cloexec(stdin(), descriptors::FIRST_FREE_DESCRIPTOR)?);
+    let mut told = File::from(rustix::io::fcntl_dupfd_cloexec(stdout(), descriptors::FIRST_FREE_DESCRIPTOR)?);
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    dup2_stdin(&null)?;
+    dup2_stdout(&null)?;
+    watch_over_ends(code_of_an_end);
+    calls::remember(&path.display().to_string());
+    let word = match load::try_to_map(path, library) {
+        Ok(()) => LOADED,
+        Err(_) => CAME_BACK,
+    };
+    // A process that the library forked, and that comes here too, has another number.
+    writeln!(told, "{word} {}", std::process::id())
+}

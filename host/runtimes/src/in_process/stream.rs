@@ -1,0 +1,149 @@
+//! A byte stream that goes through a plugin, as Tokio's reader and writer.
+use crate::connection::RawStream;
+use crate::in_process::handed_over as handed;
+use crate::in_process::handed_over::Earlier;
+use crate::in_process::plugin_thread::Lane;
+use std::{
+    io,
+    pin::Pin,
+    sync::{Arc, OnceLock},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex},
+    runtime::Handle,
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use wharf_abi::StreamBox;
+
+/// What may be under way in each direction.
+const BUFFER_BYTES: usize = 256 * 1024;
+/// The largest read.
+const READ_BYTES: u32 = 64 * 1024;
+/// How long the plugin may take over what was written once nobody holds either side any more.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// Turns a plugin's stream into the host's. `host` keeps the time: a lane has no clock.
+///
+/// # Errors
+/// Says why the descriptors that it hands over are no stream.
+pub(crate) fn adopt(
+    stream: StreamBox,
+    lane: &Lane,
+    earlier: &Earlier,
+    host: &Handle,
+) -> Result<RawStream, String> {
+    let descriptors = stream.take_descriptors();
+    if !descriptors.is_empty() {
+        let (reader, writer) = handed::take(&descriptors, earlier)?;
+        return Ok(RawStream::Descriptors { reader, writer });
+    }
+    let stream = Arc::new(stream);
+    // One pair for each direction: dropping an end is then that direction's end, and leaves the other open.
+    let (reader, to_host) = duplex(BUFFER_BYTES);
+    let (writer, from_host) = duplex(BUFFER_BYTES);
+    let failure = Arc::new(OnceLock::new());
+    let (no_reader, no_writer) = (CancellationToken::new(), CancellationToken::new());
+    lane.run_detached(copy_in(stream.clone(), to_host, failure.clone()));
+    let given_up = given_up(host.clone(), no_reader.clone(), no_writer.clone());
+    lane.run_detached(async move {
+        // A write that the plugin never completes would keep the stream, and all that is behind it, for ever.
+        tokio::select! {
+            () = copy_out(stream, from_host) => {}
+            () = given_up => tracing::debug!("what a plugin does not take is given up"),
+        }
+    });
+    let reader = Reader { bytes: reader, failure, _held: no_reader.drop_guard() };
+    let writer = Writer { bytes: writer, _held: no_writer.drop_guard() };
+    Ok(RawStream::Copied { reader: Box::new(reader), writer: Box::new(writer) })
+}
+
+/// Resolves some time after the host has dropped both sides.
+async fn given_up(host: Handle, no_reader: CancellationToken, no_writer: CancellationToken) {
+    no_writer.cancelled().await;
+    no_reader.cancelled().await;
+    // On the host's own clock. Where the host has ended meanwhile, nobody is left to wait.
+    let _ = host.spawn(tokio::time::sleep(FAREWELL)).await;
+}
+
+/// The way to the plugin.
+struct Writer {
+    bytes: DuplexStream,
+    _held: DropGuard,
+}
+
+impl AsyncWrite for Writer {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.bytes).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.bytes).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.bytes).poll_shutdown(cx)
+    }
+}
+
+/// What came through the plugin. A stream that broke ends in an error and not like one that ended.
+struct Reader {
+    bytes: DuplexStream,
+    failure: Arc<OnceLock<String>>,
+    _held: DropGuard,
+}
+
+impl AsyncRead for Reader {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.bytes).poll_read(cx, buf))?;
+        match self.failure.get() {
+            Some(why) if buf.filled().len() == before && buf.remaining() > 0 => {
+                Poll::Ready(Err(io::Error::other(why.clone())))
+            }
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+async fn copy_in(stream: Arc<StreamBox>, mut to_host: DuplexStream, failure: Arc<OnceLock<String>>) {
+    loop {
+        let mut nothing = [0];
+        let read = tokio::select! {
+            read = stream.read(READ_BYTES) => read,
+            // The host writes nothing here: this is its reader's end, and a silent stream must notice it too.
+            _ = to_host.read(&mut nothing) => break,
+        };
+        match read.into_result() {
+            Ok(bytes) if bytes.is_empty() => break,
+            Ok(bytes) => {
+                if to_host.write_all(&bytes).await.is_err() {
+                    break;
+                }
+            }
+            Err(error) => {
+                let _ = failure.set(match serde_json::from_str::<wharf_sdk::Error>(&error) {
+                    Ok(error) => error.message,
+                    Err(_) => "the plugin's stream broke".to_owned(),
+                });
+                break;
+            }
+        }
+    }
+    let _: io::Result<()> = to_host.shutdown().await;
+}
+
+async fn copy_out(stream: Arc<StreamBox>, mut from_host: DuplexStream) {
+    let mut chunk = vec![0; READ_BYTES as usize];
+    while let Ok(read @ 1..) = from_host.read(&mut chunk).await {
+        if stream.write(chunk[..read].to_vec().into()).await.into_result().is_err() {
+            break;
+        }
+    }
+    let _ = stream.finish().await.into_result();
+}

@@ -1,0 +1,45 @@
+//! Runtimes: the plugin libraries that provide them (found, judged, loaded, called), and what their answers are worth.
+//!
+//! Commands and supervisors ask [`Plugins`] for the runtime that a workload's RunConfig names, and call it through
+//! [`RuntimeClient`]. [`observe()`] asks the owners of many workloads at once, [`look`] and its neighbours the owner of
+//! one. It must not know any particular runtime, the records' files, a supervisor or a proxy. Together with `sdk/abi` it
+//! is the only place with `unsafe`.
+//!
+//! Invariants:
+//! - Names, versions and every refusal come from a library's manifest: none of its code has run by then.
+//! - The bytes that were checked are the bytes that are mapped.
+//! - A name leads to exactly one library; nothing is guessed.
+//! - A call has a deadline that the host keeps by itself: plugin code is entered, polled and dropped on a thread of
+//!   that plugin's own, so that one that blocks holds up nobody else.
+//! - Nothing is unloaded.
+//! - Only the owner is asked about a workload, and only the owner is believed (R02).
+mod catalog;
+mod client;
+mod connection;
+mod error;
+mod handle;
+mod in_process;
+mod manifest;
+mod observe;
+mod owner;
+mod probe;
+mod registry;
+mod trust;
+mod verdict;
+
+#[cfg(test)]
+mod tests;
+
+pub use catalog::{Catalog, Library, PluginDir, Provided};
+pub use client::{Deadlines, RuntimeClient};
+pub use connection::{Answer, Connection, RawStream};
+pub use error::{CallError, PluginError, TrustError};
+pub use handle::{handle_of, last_exit};
+pub use in_process::exit::leave;
+pub use in_process::last_words::watch_over_ends;
+pub use in_process::probe_process::{PROBE_ARGUMENT, run_probe};
+pub use observe::{Observed, Sighting, may_have_strangers, observe, observe_all, observe_strangers};
+pub use owner::{connect_owner, look, prove_ended, prove_gone, prove_owner, prove_taken_gone};
+pub use probe::{Prober, how};
+pub use registry::{ConnectOptions, EventListener, Plugins};
+pub use verdict::{Forgotten, Verdicts};

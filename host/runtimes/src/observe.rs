@@ -1,0 +1,388 @@
+//! Asks owners about their workloads: each runtime and endpoint once, all at the same time, with deadlines.
+//!
+//! What was taken over from another product carries no label of wharf's, so its owner is asked for it by its handle, at
+//! the same time as for its list. Neither answer alone says that such a workload is gone.
+use crate::client::RuntimeClient;
+use crate::error::CallError;
+use crate::registry::Plugins;
+use futures_util::future::{join, join_all};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    future::Future,
+    sync::Arc,
+    time::Duration,
+};
+use wharf_model::Evidence;
+use wharf_model::Resource;
+use wharf_model::chain;
+use wharf_model::{Owner, RunConfig};
+use wharf_sdk::stamp::RuntimeStamp;
+use wharf_sdk::{Capability, Handle, Listing, Observation, Sought, Stranger, Strangers, TakenOver};
+
+/// How long one owner may take, its library's load included: it costs its own rows their freshness and no others.
+const DEADLINE: Duration = Duration::from_secs(11);
+
+/// What the owners said.
+#[derive(Debug, Default)]
+pub struct Observed {
+    /// Why nobody could be asked.
+    blind: Option<String>,
+    answers: BTreeMap<(String, String), Result<Answer, String>>,
+}
+
+/// One owner's complete answer.
+#[derive(Debug)]
+struct Answer {
+    instance: String,
+    /// How it was reached: the endpoint that was asked for, or the runtime's own choice.
+    endpoint: String,
+    by_uid: HashMap<String, Vec<Observation>>,
+    /// Why it does not tell of what was taken over, where it does not.
+    taken_unknown: Option<String>,
+    strangers: Vec<Stranger>,
+}
+
+/// A place with the handles of what was taken over there.
+type Places = BTreeMap<(String, String), Vec<Handle>>;
+
+/// Something that another product made, and where it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sighting {
+    /// As a resource: of no workload yet, with the handle that it is taken over with.
+    pub resource: Resource,
+    /// All of its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its image.
+    pub image: String,
+}
+
+/// Asks the owners of these workloads. The records must have been read before: the snapshot begins after them (R04).
+pub async fn observe(
+    plugins: &Plugins,
+    host_id: &str,
+    configs: impl Iterator<Item = &RunConfig>,
+) -> Observed {
+    ask_all(places_of(configs), |name, endpoint, handles| async move {
+        ask(plugins, host_id, &name, &endpoint, handles).await
+    })
+    .await
+}
+
+/// Asks every runtime that a plugin provides, through its usual endpoint and those that these workloads name.
+pub async fn observe_all(
+    plugins: &Plugins,
+    host_id: &str,
+    configs: impl Iterator<Item = &RunConfig>,
+) -> Observed {
+    let mut places = places_of(configs);
+    let provided = plugins.catalog().runtimes().into_iter().filter(|provided| !provided.shadowed);
+    for provided in provided {
+        places.entry((provided.runtime.name.clone(), String::new())).or_default();
+    }
+    ask_all(places, |name, endpoint, handles| async move {
+        ask(plugins, host_id, &name, &endpoint, handles).await
+    })
+    .await
+}
+
+/// Asks every runtime that may run what another product made for what has these labels, through its usual endpoint and
+/// those that these workloads name. One that runs images and cannot be asked for that is silent.
+pub async fn observe_strangers(
+    plugins: &Plugins,
+    configs: impl Iterator<Item = &RunConfig>,
+    labels: &BTreeMap<String, String>,
+) -> Observed {
+    let provided = plugins.catalog().runtimes().into_iter().filter(|provided| !provided.shadowed);
+    let asked: BTreeSet<&str> = provided
+        .filter(|provided| may_have_strangers(provided.runtime))
+        .map(|provided| provided.runtime.name.as_str())
+        .collect();
+    let mut places = places_of(configs);
+    places.retain(|(name, _), _| asked.contains(name.as_str()));
+    for name in asked {
+        places.entry((name.to_owned(), String::new())).or_default();
+    }
+    ask_all(
+        places,
+        |name, endpoint, _| async move { ask_for_strangers(plugins, &name, &endpoint, labels).await },
+    )
+    .await
+}
+
+/// Whether a runtime can have what another product made of an image.
+pub fn may_have_strangers(runtime: &RuntimeStamp) -> bool {
+    runtime.capabilities.contains(&Capability::TAKEOVER)
+        || runtime.accepts.iter().any(|accepted| accepted == "image")
+}
+
+fn places_of<'a>(configs: impl Iterator<Item = &'a RunConfig>) -> Places {
+    let mut places = Places::new();
+    for config in configs {
+        let Some(owner) = config.owner() else { continue };
+        let handles = places.entry((owner.runtime_name, owner.runtime_endpoint)).or_default();
+        handles.extend(config.taken_over());
+    }
+    places
+}
+
+async fn ask_all<Q, A>(places: Places, ask: Q) -> Observed
+where
+    Q: Fn(String, String, Vec<Handle>) -> A,
+    A: Future<Output = Result<Answer, String>>,
+{
+    let ask = &ask;
+    let questions = places.into_iter().map(|((name, endpoint), handles)| async move {
+        let asked = tokio::time::timeout(DEADLINE, ask(name.clone(), endpoint.clone(), handles)).await;
+        let answer = asked.unwrap_or_else(|_| Err(format!("the runtime '{name}' gave no answer in time")));
+        if let Err(reason) = &answer {
+            tracing::debug!(runtime = name, endpoint, reason, "no evidence from a runtime");
+        }
+        ((name, endpoint), answer)
+    });
+    Observed { blind: None, answers: join_all(questions).await.into_iter().collect() }
+}
+
+async fn ask(
+    plugins: &Plugins,
+    host_id: &str,
+    name: &str,
+    endpoint: &str,
+    handles: Vec<Handle>,
+) -> Result<Answer, String> {
+    let client = connect(plugins, name, endpoint).await?;
+    if handles.is_empty() {
+        return Answer::read(name, endpoint, host_id, told(&client, client.list().await)?);
+    }
+    let asked = handles.iter().map(|handle| handle.uid.clone()).collect();
+    let taken = TakenOver { handles };
+    let (listing, taken) = join(client.list(), client.taken(&taken)).await;
+    let mut answer = Answer::read(name, endpoint, host_id, told(&client, listing)?)?;
+    answer.add_taken(name, host_id, &asked, told(&client, taken));
+    Ok(answer)
+}
+
+async fn ask_for_strangers(
+    plugins: &Plugins,
+    name: &str,
+    endpoint: &str,
+    labels: &BTreeMap<String, String>,
+) -> Result<Answer, String> {
+    let client = connect(plugins, name, endpoint).await?;
+    let sought = Sought { labels: labels.clone() };
+    let Strangers { complete, instance, found } = told(&client, client.strangers(&sought).await)?;
+    if !complete {
+        return Err(incomplete(name));
+    }
+    // A plugin that says more than was asked says nothing about these.
+    let sought =
+        |stranger: &Stranger| labels.iter().all(|(key, value)| stranger.labels.get(key) == Some(value));
+    let strangers = found.into_iter().filter(sought).collect();
+    Ok(Answer { strangers, ..Answer::new(instance, endpoint) })
+}
+
+async fn connect(plugins: &Plugins, name: &str, endpoint: &str) -> Result<Arc<RuntimeClient>, String> {
+    let asked_for = (!endpoint.is_empty()).then_some(endpoint);
+    plugins.connect(name, asked_for).await.map_err(|error| chain(&error))
+}
+
+fn told<T>(client: &RuntimeClient, answer: Result<T, CallError>) -> Result<T, String> {
+    answer.map_err(|error| format!("the runtime '{}': {}", client.name(), chain(&error)))
+}
+
+fn incomplete(name: &str) -> String {
+    format!("the runtime '{name}' could not list everything")
+}
+
+impl Answer {
+    fn new(instance: String, endpoint: &str) -> Self {
+        let endpoint = endpoint.to_owned();
+        Self { instance, endpoint, by_uid: HashMap::new(), taken_unknown: None, strangers: Vec::new() }
+    }
+
+    /// What a listing says about this host's workloads; an error where it is no evidence.
+    fn read(name: &str, endpoint: &str, host_id: &str, listing: Listing) -> Result<Self, String> {
+        if !listing.complete {
+            return Err(incomplete(name));
+        }
+        let mut answer = Self::new(listing.instance, endpoint);
+        // What carries another host's id is foreign, whatever its uid says (R09).
+        for seen in listing.workloads.into_iter().filter(|seen| seen.host_id == host_id) {
+            answer.by_uid.entry(seen.uid.clone()).or_default().push(seen);
+        }
+        Ok(answer)
+    }
+
+    /// What was told of workloads that were taken over. Nothing that was not asked is believed.
+    fn add_taken(
+        &mut self,
+        name: &str,
+        host_id: &str,
+        asked: &BTreeSet<String>,
+        told: Result<Listing, String>,
+    ) {
+        let listing = match told {
+            Ok(listing) if !listing.complete => Err(incomplete(name)),
+            Ok(listing) if listing.instance != self.instance => {
+                Err(format!("another instance of '{name}' answered meanwhile: {}", listing.instance))
+            }
+            other => other,
+        };
+        match listing {
+            Ok(listing) => {
+                let ours = |seen: &Observation| seen.host_id == host_id && asked.contains(seen.uid.as_str());
+                for seen in listing.workloads.into_iter().filter(ours) {
+                    self.by_uid.entry(seen.uid.clone()).or_default().push(seen);
+                }
+            }
+            Err(reason) => self.taken_unknown = Some(reason),
+        }
+    }
+
+    /// That it has none of a workload, or why that is not known.
+    fn absence(&self, config: &RunConfig) -> Evidence {
+        match &self.taken_unknown {
+            _ if !config.is_taken_over() => Evidence::HasNot,
+            Some(reason) => Evidence::None(reason.clone()),
+            None if config.taken_over().is_none() => {
+                Evidence::None("the handle of what was taken over cannot be read".to_owned())
+            }
+            None => Evidence::HasNot,
+        }
+    }
+}
+
+impl Observed {
+    /// Nobody was asked, because nobody could be understood: what they show could not be told from what others made.
+    pub fn blind(reason: String) -> Self {
+        Self { blind: Some(reason), answers: BTreeMap::new() }
+    }
+
+    /// One runtime's answer, as if it had been asked.
+    #[cfg(test)]
+    pub(crate) fn told(owner: &Owner, host_id: &str, told: Result<Listing, String>) -> Self {
+        let Owner { runtime_name, runtime_endpoint, .. } = owner.clone();
+        let answer = told.and_then(|told| Answer::read(&runtime_name, &runtime_endpoint, host_id, told));
+        Self { blind: None, answers: BTreeMap::from([((runtime_name, runtime_endpoint), answer)]) }
+    }
+
+    /// What the owner says about a workload.
+    pub fn evidence(&self, config: &RunConfig) -> Evidence {
+        if config.is_remote() {
+            return Evidence::Remote;
+        }
+        if let Some(reason) = &self.blind {
+            return Evidence::None(reason.clone());
+        }
+        let Some(Owner { runtime_name, runtime_instance, runtime_endpoint }) = config.owner() else {
+            return Evidence::None("it has no owner".to_owned());
+        };
+        let answer = match self.answers.get(&(runtime_name.clone(), runtime_endpoint)) {
+            None => return Evidence::None(format!("the runtime '{runtime_name}' was not asked")),
+            Some(Err(reason)) => return Evidence::None(reason.clone()),
+            Some(Ok(answer)) => answer,
+        };
+        if answer.instance != runtime_instance {
+            return Evidence::None(format!(
+                "another instance of '{runtime_name}' answers: {}, and it belongs to {runtime_instance}",
+                answer.instance
+            ));
+        }
+        match answer.by_uid.get(config.uid.as_str()).map(Vec::as_slice) {
+            None | Some([]) => answer.absence(config),
+            Some([seen]) => Evidence::of(seen.clone()),
+            Some(several) => {
+                let objects: Vec<&str> = several.iter().map(|seen| seen.object.as_str()).collect();
+                Evidence::None(format!(
+                    "the runtime '{runtime_name}' has two resources with its uid: {}",
+                    objects.join(", ")
+                ))
+            }
+        }
+    }
+
+    /// Every resource that was seen and carries this host's id, each instance of a runtime once, by runtime and uid.
+    pub fn resources(&self) -> Vec<Resource> {
+        let mut found = Vec::new();
+        for (owner, answer) in self.instances() {
+            let seen = answer.by_uid.values().flatten();
+            found.extend(seen.map(|seen| Resource { owner: owner.clone(), seen: seen.clone() }));
+        }
+        found.sort_by(|a, b| {
+            let key = |it: &Resource| (it.owner.runtime_name.clone(), it.seen.uid.clone());
+            key(a).cmp(&key(b))
+        });
+        found
+    }
+
+    /// What another product made, each instance of a runtime once.
+    pub fn sightings(&self) -> Vec<Sighting> {
+        let sighting = |owner: &Owner, stranger: &Stranger| Sighting {
+            resource: Resource { owner: owner.clone(), seen: as_observation(stranger) },
+            labels: stranger.labels.clone(),
+            image: stranger.image.clone(),
+        };
+        let instances = self.instances();
+        instances
+            .iter()
+            .flat_map(|(owner, answer)| {
+                answer.strangers.iter().map(move |stranger| sighting(owner, stranger))
+            })
+            .collect()
+    }
+
+    /// Each instance of a runtime that answered, once, with its answer.
+    fn instances(&self) -> Vec<(Owner, &Answer)> {
+        let mut known = BTreeSet::new();
+        let answers =
+            self.answers.iter().filter_map(|((name, _), answer)| Some((name, answer.as_ref().ok()?)));
+        answers
+            .filter(|(name, answer)| known.insert((*name, &answer.instance)))
+            .map(|(name, answer)| {
+                let owner = Owner {
+                    runtime_name: name.clone(),
+                    runtime_instance: answer.instance.clone(),
+                    runtime_endpoint: answer.endpoint.clone(),
+                };
+                (owner, answer)
+            })
+            .collect()
+    }
+
+    /// Instances that these workloads name and that did not answer, because another one of the runtime does. Each with
+    /// its runtime.
+    pub fn displaced<'a>(&self, configs: impl Iterator<Item = &'a RunConfig>) -> BTreeSet<(String, String)> {
+        let named = configs.filter_map(RunConfig::owner);
+        let answers = |owner: &Owner| {
+            self.answers.iter().any(|((name, _), answer)| {
+                *name == owner.runtime_name
+                    && answer.as_ref().is_ok_and(|answer| answer.instance == owner.runtime_instance)
+            })
+        };
+        named
+            .filter(|owner| !answers(owner))
+            .map(|owner| (owner.runtime_name, owner.runtime_instance))
+            .collect()
+    }
+
+    /// Runtimes that gave no complete answer, each with the reason.
+    pub fn silent(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.answers.iter().filter_map(|((name, _), answer)| {
+            answer.as_ref().err().map(|reason| (name.as_str(), reason.as_str()))
+        })
+    }
+}
+
+/// Of no workload yet.
+fn as_observation(stranger: &Stranger) -> Observation {
+    Observation {
+        uid: String::new(),
+        host_id: String::new(),
+        handle: Some(stranger.handle.clone()),
+        object: stranger.object.clone(),
+        state: stranger.state,
+        exit: None,
+        started_at_ms: None,
+        address: stranger.address.clone(),
+        confinement: None,
+    }
+}

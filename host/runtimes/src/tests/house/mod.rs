@@ -1,0 +1,108 @@
+//! A host of two workloads and one engine: records, locks and pure functions are the real ones, the engine and what
+//! processes do is acted. Beside each real effect (`effects`) stands what a reader of the contract expects of it, also
+//! in what happens (`steps`); what is read and shown is compared with that (`look`).
+mod effects;
+mod look;
+mod steps;
+
+use std::collections::BTreeSet;
+use wharf_model::{RestartPolicy, RunConfig, StatusRecord, Uid, WorkloadName};
+use wharf_records::{LifeLock, OperationLock, StateDir, Store};
+use wharf_sdk::Observation;
+
+const HOST_ID: &str = "this host";
+const NAMES: [&str; 2] = ["ant", "bee"];
+const POLICIES: [RestartPolicy; 2] = [RestartPolicy::No, RestartPolicy::UnlessStopped];
+const GARBAGE: &[u8] = b"{ \"uid\": ";
+
+/// How the owner answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mood {
+    Answers,
+    Silent,
+    Incomplete,
+    AnotherInstance,
+}
+
+/// A file, as it should be.
+#[derive(Clone, Debug, PartialEq)]
+enum Expected<R> {
+    Absent,
+    Sound(R),
+    Corrupt,
+}
+
+/// A command at work.
+#[derive(Debug)]
+struct Command {
+    does: Does,
+    #[expect(dead_code, reason = "held, not read")]
+    operation: OperationLock,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Does {
+    Start,
+    Stop,
+    Remove,
+}
+
+/// One name, and what there should be of it.
+#[derive(Debug)]
+struct Workload {
+    name: WorkloadName,
+    config: Expected<RunConfig>,
+    status: Expected<StatusRecord>,
+    command: Option<Command>,
+    supervisor: Option<LifeLock>,
+    /// What a second writer has read.
+    read: Option<StatusRecord>,
+    /// The last creation of this name that is gone.
+    earlier: Option<Uid>,
+}
+
+#[derive(Debug)]
+pub(crate) struct House {
+    root: tempfile::TempDir,
+    store: Store,
+    workloads: Vec<Workload>,
+    mood: Mood,
+    resources: Vec<Observation>,
+    uids: BTreeSet<Uid>,
+    boot: u8,
+}
+
+impl<R> Expected<R> {
+    fn sound(&self) -> Option<&R> {
+        match self {
+            Self::Sound(record) => Some(record),
+            Self::Absent | Self::Corrupt => None,
+        }
+    }
+}
+
+impl House {
+    pub(crate) fn new() -> Self {
+        // In memory where it can be: thousands of writes are made durable, which proves nothing here.
+        let root = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        let store = Store::new(StateDir::new(root.path().join("state")));
+        let workloads = NAMES.map(|name| Workload {
+            name: WorkloadName::new(name).unwrap(),
+            config: Expected::Absent,
+            status: Expected::Absent,
+            command: None,
+            supervisor: None,
+            read: None,
+            earlier: None,
+        });
+        Self {
+            root,
+            store,
+            workloads: workloads.into(),
+            mood: Mood::Answers,
+            resources: Vec::new(),
+            uids: BTreeSet::new(),
+            boot: 0,
+        }
+    }
+}

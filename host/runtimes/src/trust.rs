@@ -1,0 +1,242 @@
+//! Whether a file may be run as part of this process: nobody but its user and root can have written it.
+//!
+//! Like sshd's StrictModes it judges every folder on the way, since who can rename a folder can exchange what is in
+//! it, and it names the one at fault. The way is walked link by link: whoever can exchange a link, or a folder that a
+//! link lies in, decides where the rest of the way leads. A sticky folder of root's (`/tmp`) protects what others put
+//! in it, and links in it are their owners' to change.
+use crate::error::TrustError;
+use std::{
+    collections::VecDeque,
+    ffi::OsString,
+    fs::{File, Metadata},
+    io,
+    os::unix::fs::MetadataExt,
+    path::{Component, Path, PathBuf},
+};
+
+/// How many links a way may have; the kernel's own limit.
+const MAX_LINKS: usize = 40;
+
+/// Opens and judges a library. The file that was judged is returned; its bytes are to be used, not its path.
+pub(crate) fn judge(path: &Path) -> Result<File, TrustError> {
+    let user = rustix::process::geteuid().as_raw();
+    let real = walk(path, user)?;
+    let unreadable = |source: io::Error| TrustError::Unreadable { component: real.clone(), source };
+    let file = open(&real).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(TrustError::NotAFile { component: real });
+    }
+    examine(&real, &metadata, user)?;
+    Ok(file)
+}
+
+/// Where a path leads, once every folder and every link on the way has been judged.
+fn walk(path: &Path, user: u32) -> Result<PathBuf, TrustError> {
+    let unreadable = |component: &Path| {
+        let component = component.to_owned();
+        move |source| TrustError::Unreadable { component, source }
+    };
+    let absolute = std::path::absolute(path).map_err(unreadable(path))?;
+    // Always a path without links: a step up from it leads to the folder above.
+    let mut here = PathBuf::from("/");
+    let mut ahead = steps(&absolute);
+    let mut links = 0;
+    judge_folder(&here, user)?;
+    while let Some(step) = ahead.pop_front() {
+        if step == ".." {
+            here.pop();
+            continue;
+        }
+        let next = here.join(&step);
+        let metadata = next.symlink_metadata().map_err(unreadable(&next))?;
+        if metadata.is_symlink() {
+            links += 1;
+            if links > MAX_LINKS {
+                return Err(unreadable(path)(io::Error::other("too many links lead on from it")));
+            }
+            if !is_ours(&metadata, user) {
+                return Err(TrustError::Owner { component: next, owner: metadata.uid() });
+            }
+            let target = next.read_link().map_err(unreadable(&next))?;
+            if target.is_absolute() {
+                here = PathBuf::from("/");
+            }
+            for step in steps(&target).into_iter().rev() {
+                ahead.push_front(step);
+            }
+        } else {
+            here = next;
+            // The last one is the file, which is judged by its descriptor.
+            if !ahead.is_empty() || metadata.is_dir() {
+                examine(&here, &metadata, user)?;
+            }
+        }
+    }
+    Ok(here)
+}
+
+/// The names in a path, from left to right; steps up are kept, since what they lead to depends on links.
+fn steps(path: &Path) -> VecDeque<OsString> {
+    let step = |component: Component<'_>| match component {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+    };
+    path.components().filter_map(step).collect()
+}
+
+fn judge_folder(folder: &Path, user: u32) -> Result<(), TrustError> {
+    let metadata = folder
+        .symlink_metadata()
+        .map_err(|source| TrustError::Unreadable { component: folder.to_owned(), source })?;
+    examine(folder, &metadata, user)
+}
+
+/// Opening must not wait: a fifo would, for a writer. Nor does it follow a link: there was none a moment ago.
+fn open(path: &Path) -> io::Result<File> {
+    use rustix::fs::{Mode, OFlags};
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
+}
+
+fn is_ours(metadata: &Metadata, user: u32) -> bool {
+    metadata.uid() == 0 || metadata.uid() == user
+}
+
+/// Fails where others can write.
+fn examine(component: &Path, metadata: &Metadata, user: u32) -> Result<(), TrustError> {
+    const STICKY: u32 = 0o1000;
+    const OTHERS_WRITE: u32 = 0o022;
+    let component = || -> PathBuf { component.to_owned() };
+    if !is_ours(metadata, user) {
+        return Err(TrustError::Owner { component: component(), owner: metadata.uid() });
+    }
+    let protected = metadata.is_dir() && metadata.mode() & STICKY != 0 && metadata.uid() == 0;
+    if metadata.mode() & OTHERS_WRITE != 0 && !protected {
+        return Err(TrustError::Writable { component: component(), mode: metadata.mode() & 0o7777 });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn library() -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("plugins")).unwrap();
+        let path = dir.path().join("plugins/lib.so");
+        File::create(&path).unwrap();
+        for component in [path.as_path(), path.parent().unwrap()] {
+            set_mode(component, if component.is_dir() { 0o755 } else { 0o644 });
+        }
+        (dir, path)
+    }
+
+    fn set_mode(path: &Path, mode: u32) {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_only_its_user_writes_is_trusted() {
+        let (_dir, path) = library();
+        assert!(judge(&path).is_ok());
+    }
+
+    #[test]
+    fn a_folder_that_others_write_is_named() {
+        let (_dir, path) = library();
+        set_mode(path.parent().unwrap(), 0o777);
+        let error = judge(&path).err().unwrap().to_string();
+        assert!(error.contains("/plugins can be written by others (mode 0777)"), "{error}");
+        assert!(error.contains("chmod go-w"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_others_write_is_named() {
+        let (_dir, path) = library();
+        set_mode(&path, 0o666);
+        assert!(judge(&path).err().unwrap().to_string().contains("lib.so can be written by others"));
+    }
+
+    #[test]
+    fn a_link_in_a_folder_that_others_write_is_refused() {
+        let (dir, path) = library();
+        let open_to_all = dir.path().join("open");
+        std::fs::create_dir(&open_to_all).unwrap();
+        set_mode(&open_to_all, 0o777);
+        let link = open_to_all.join("lib.so");
+        std::os::unix::fs::symlink(path, &link).unwrap();
+        let error = judge(&link).err().unwrap().to_string();
+        assert!(error.contains("/open can be written by others"), "{error}");
+    }
+
+    #[test]
+    fn a_fifo_is_refused_and_nobody_waits_for_its_writer() {
+        use rustix::fs::{CWD, FileType, Mode};
+        let (dir, _) = library();
+        let fifo = dir.path().join("plugins/fifo.so");
+        rustix::fs::mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR, 0).unwrap();
+        assert!(matches!(judge(&fifo), Err(TrustError::NotAFile { .. })));
+    }
+
+    #[test]
+    fn a_folder_in_place_of_a_file_is_refused() {
+        let (dir, _) = library();
+        assert!(matches!(judge(&dir.path().join("plugins")), Err(TrustError::NotAFile { .. })));
+    }
+
+    /// A chain of links to a library: `first` leads to `middle`, a folder in between, `middle` to the library's folder.
+    fn chain(dir: &Path, between: &str) -> PathBuf {
+        use std::os::unix::fs::symlink;
+        for folder in ["first", between] {
+            std::fs::create_dir_all(dir.join(folder)).unwrap();
+            set_mode(&dir.join(folder), 0o755);
+        }
+        symlink("../../plugins", dir.join(between).join("hop")).unwrap();
+        symlink(dir.join(between).join("hop/lib.so"), dir.join("first/lib.so")).unwrap();
+        dir.join("first/lib.so")
+    }
+
+    #[test]
+    fn every_link_of_a_chain_and_every_folder_of_each_is_judged() {
+        let (dir, path) = library();
+        let link = chain(dir.path(), "above/between");
+        let file = judge(&link).unwrap();
+        assert_eq!(file.metadata().unwrap().ino(), std::fs::metadata(path).unwrap().ino());
+        for (folder, fault) in [("first", "/first"), ("above/between", "/between"), ("above", "/above")] {
+            set_mode(&dir.path().join(folder), 0o777);
+            let error =
+                judge(&link).err().unwrap_or_else(|| panic!("{folder} was not looked at")).to_string();
+            assert!(error.contains(&format!("{fault} can be written by others (mode 0777)")), "{error}");
+            set_mode(&dir.path().join(folder), 0o755);
+        }
+        assert!(judge(&link).is_ok());
+    }
+
+    #[test]
+    fn links_in_a_circle_are_an_error_and_not_for_ever() {
+        let (dir, _) = library();
+        let link = dir.path().join("plugins/round.so");
+        std::os::unix::fs::symlink("../plugins/round.so", &link).unwrap();
+        assert!(matches!(judge(&link), Err(TrustError::Unreadable { .. })));
+    }
+
+    #[test]
+    fn a_link_of_somebody_else_in_a_sticky_folder_is_refused() {
+        if !rustix::process::geteuid().is_root() {
+            return; // Only root can make a link for somebody else.
+        }
+        let (dir, path) = library();
+        let sticky = dir.path().join("sticky");
+        std::fs::create_dir(&sticky).unwrap();
+        set_mode(&sticky, 0o1777);
+        let link = sticky.join("lib.so");
+        std::os::unix::fs::symlink(path, &link).unwrap();
+        assert!(judge(&link).is_ok());
+        std::os::unix::fs::lchown(&link, Some(65534), Some(65534)).unwrap();
+        assert!(matches!(judge(&link), Err(TrustError::Owner { owner: 65534, .. })));
+    }
+}

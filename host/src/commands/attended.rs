@@ -1,0 +1,152 @@
+//! `run --foreground`: this process stays with the supervisor that it has started, as its parent, to its end.
+//!
+//! The supervisor is the ordinary one, a child in a session of its own: this process may have other children, of before
+//! it became wharf (`daemon & exec wharf run -f`) or given to it as process 1 of a container, and they are nobody's
+//! business but its own. It reaps them all, passes on the signals that ask it to end, and its own end, however it comes,
+//! is the supervisor's.
+use crate::commands::context::Manager;
+use crate::commands::request::{RunRequest, Started};
+use rustix::{
+    io::Errno,
+    process::{Signal, WaitOptions, WaitStatus, kill_process, wait},
+};
+use std::io;
+use tokio::signal::unix::{SignalKind, signal};
+use wharf_model::Phase;
+use wharf_model::{Error, ErrorKind, Result};
+use wharf_supervisor::{Ended, Mode, Progress, Supervisor};
+
+/// Whoever is told how a workload goes that this process stays with.
+pub trait Attendant: Progress {
+    /// It can be used from now on; no progress is told any more.
+    fn ready(&mut self, started: &Started);
+}
+
+impl Manager {
+    /// Creates a workload, starts it and stays with it to its end.
+    ///
+    /// # Errors
+    /// As of [`Manager::run`]; and where the workload failed afterwards, or its supervisor was killed.
+    pub async fn run_in_foreground(&self, request: &RunRequest, attendant: &mut dyn Attendant) -> Result<()> {
+        let (run, operation) = self.create(request).await?;
+        // What its plugins have started has been waited for: from here on whoever ends is reaped below.
+        self.shut_down().await;
+        let told = |error: io::Error| Error::caused(ErrorKind::Failed, "signals cannot be received", &error);
+        let mut signals = Signals::take().map_err(told)?;
+        let (mut supervisor, inherited) =
+            self.spawn_supervisor(&run, operation, Mode::Create, Wait::Stay).await?;
+        let mut ended = None;
+        let outcome = {
+            let (pid, mut outcome) = (supervisor.pid(), std::pin::pin!(supervisor.outcome(&mut *attendant)));
+            loop {
+                tokio::select! {
+                    outcome = &mut outcome => break outcome,
+                    heard = signals.next() => ended = ended.or(obey(heard, pid, ended.is_some())),
+                }
+            }
+        };
+        match outcome {
+            Ended::Ready(port) => {
+                // The operation is over; this descriptor would hold its lock.
+                drop(inherited);
+                attendant.ready(&self.ready(&run, port));
+            }
+            outcome => return Err(self.not_started(&run, inherited, Mode::Create, outcome).await),
+        }
+        let status = signals.until_ended(&supervisor, ended).await;
+        match self.store().read_status(&run.name) {
+            Ok(record) if record.uid == run.uid && record.phase == Phase::Error => {
+                let message = format!("'{}' failed: {}", run.name, record.status_context);
+                Err(Error::new(ErrorKind::Runtime, message).hint(format!("see: wharf logs {}", run.name)))
+            }
+            Ok(record) if record.uid == run.uid && record.phase == Phase::Running && status != Some(0) => {
+                let message = format!("the supervisor of '{}' was killed, or failed", run.name);
+                let hint = format!("see: wharf logs --proxy {}; bring it back: wharf start {0}", run.name);
+                Err(Error::new(ErrorKind::Failed, message).hint(hint))
+            }
+            // Somebody removed it, or it ended as it should.
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether a command waits for its supervisor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// Not even until its workload is ready.
+    No,
+    /// Until then.
+    Ready,
+    /// To the end.
+    Stay,
+}
+
+/// What this process is told while it stays.
+#[derive(Clone, Copy, Debug)]
+enum Heard {
+    /// It is to end.
+    End(Signal),
+    /// A child has ended.
+    Child,
+}
+
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    child: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn take() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            child: signal(SignalKind::child())?,
+        })
+    }
+
+    async fn next(&mut self) -> Heard {
+        tokio::select! {
+            _ = self.terminate.recv() => Heard::End(Signal::TERM),
+            _ = self.interrupt.recv() => Heard::End(Signal::INT),
+            _ = self.child.recv() => Heard::Child,
+        }
+    }
+
+    /// Waits for the supervisor's end; its exit code, none if it was killed.
+    async fn until_ended(&mut self, supervisor: &Supervisor, ended: Option<WaitStatus>) -> Option<i32> {
+        // It may have ended before its signal could be heard.
+        let mut ended = ended.or_else(|| reap(supervisor.pid()));
+        while ended.is_none() {
+            ended = obey(self.next().await, supervisor.pid(), false);
+        }
+        ended.and_then(WaitStatus::exit_status)
+    }
+}
+
+/// Passes a signal on, or reaps; how the supervisor ended, if it was among those that did. Its pid is its own until it
+/// was reaped.
+fn obey(heard: Heard, supervisor: rustix::process::Pid, was_reaped: bool) -> Option<WaitStatus> {
+    match heard {
+        Heard::End(signal) => {
+            if !was_reaped {
+                // One that has ended is reaped next.
+                let _ = kill_process(supervisor, signal);
+            }
+            None
+        }
+        Heard::Child => reap(supervisor),
+    }
+}
+
+/// Reaps all children that have ended.
+fn reap(supervisor: rustix::process::Pid) -> Option<WaitStatus> {
+    let mut ended = None;
+    loop {
+        match wait(WaitOptions::NOHANG) {
+            Ok(Some((pid, status))) if pid == supervisor => ended = Some(status),
+            Ok(Some(_)) | Err(Errno::INTR) => {}
+            Ok(None) | Err(_) => return ended,
+        }
+    }
+}

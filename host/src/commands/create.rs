@@ -1,0 +1,347 @@
+//! `run`: the one function that creates workloads (R01).
+use crate::commands::context::Manager;
+use crate::commands::request::{RunRequest, Started};
+use std::{net::IpAddr, sync::Arc};
+use wharf_failpoint::{Point, reach};
+use wharf_model::{Error, ErrorKind, Result};
+use wharf_model::{Event, Owner, RunConfig, StatusRecord, Transport, Uid, WorkloadName};
+use wharf_records::{Kept, OperationLock, StoreError};
+use wharf_runtimes::{CallError, RuntimeClient};
+use wharf_sdk::{ErrorCode, HealthState, Instance, Source};
+use wharf_supervisor::specification;
+use wharf_supervisor::{Mode, Progress};
+use wharf_supervisor::{Surroundings, source as server};
+
+/// How many numbers are tried behind a name that was made from SERVER and is taken.
+const NAME_ATTEMPTS: u32 = 99;
+
+impl Manager {
+    /// Creates a workload and starts it; returns when it is ready, or with `wait` unset when its supervisor has been
+    /// started. Where it cannot be started nothing is left behind but logs; with `wait` unset it stays on record with the
+    /// reason.
+    ///
+    /// The order is the contract's: everything is validated before anything is written; the RunConfig with uid and
+    /// owner is the first file, durably and exclusively, before anything is deployed.
+    pub async fn run(
+        &self,
+        request: &RunRequest,
+        wait: bool,
+        progress: &mut dyn Progress,
+    ) -> Result<Started> {
+        let (run, operation) = self.create(request).await?;
+        let outcome = self.launch(&run, operation, Mode::Create, wait, progress).await;
+        if let Err(error) = &outcome {
+            tracing::debug!(name = %run.name, %error, "the workload could not be started");
+        }
+        outcome
+    }
+
+    /// Creates a workload and leaves it to the caller, who holds its operation lock, to start it.
+    pub async fn create(&self, request: &RunRequest) -> Result<(RunConfig, OperationLock)> {
+        self.refuse_nesting()?;
+        self.check_request(request)?;
+        let host_id = self.host_id()?;
+        self.store().state().make_logs().map_err(StoreError::from)?;
+        let surroundings = self.surroundings();
+        let (source, server) = server::parse(&request.server, surroundings)
+            .map_err(|error| Error::new(ErrorKind::Usage, error.to_string()))?;
+        let (client, instance, source) = self.choose_runtime(request, source).await?;
+        let owner = Owner {
+            runtime_name: client.name().to_owned(),
+            runtime_instance: instance.instance,
+            runtime_endpoint: instance.endpoint,
+        };
+        let names = candidate_names(request)?;
+        let mut run = run_config(request, names[0].clone(), &server, &source)?;
+        if let Some(working_dir) = &request.working_dir {
+            run.working_dir = working_dir.clone();
+        } else if matches!(source, Source::Command { .. })
+            && client.stamp().capabilities.contains(&wharf_sdk::Capability::WORKING_DIR)
+        {
+            run.working_dir = self.config().current_dir.display().to_string();
+        }
+        run.set_owner(owner);
+        let mut spec = specification(self.config(), &run, client.stamp(), &host_id, run.target_port.max(1))?;
+        run.pinned = client.pin(&spec).await.map_err(refused)?;
+        spec.pinned = run.pinned.clone();
+        client.validate(&spec).await.map_err(refused)?;
+        let operation = self.reserve(&mut run, &names, request.name.is_some()).await?;
+        let mut record = StatusRecord::new(run.uid.clone());
+        record.apply(Event::StartBegun).map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))?;
+        self.record_first(&run, record)?;
+        reach(Point::StartRecorded);
+        Ok((run, operation))
+    }
+
+    /// The first file of every workload, exclusively (R01), and what another product's file says beside it. The caller
+    /// holds the operation lock of its name.
+    pub(crate) fn enter(&self, run: &RunConfig, kept: &Kept) -> std::result::Result<(), StoreError> {
+        self.store().create_run_config_keeping(run, kept)?;
+        // The logs of an earlier workload of this name end here.
+        wharf_supervisor::clear_logs(self.store().state(), &run.name);
+        reach(Point::RunConfigCreated);
+        Ok(())
+    }
+
+    /// What its clients must know, and the first status record; where they cannot be written there is no workload.
+    pub(crate) fn record_first(&self, run: &RunConfig, record: StatusRecord) -> Result<()> {
+        let secret = match run.auth().has_secret() {
+            true => self.store().make_proxy_secret(&run.name, &run.uid).map(drop),
+            false => Ok(()),
+        };
+        reach(Point::ProxySecretMade);
+        let written = secret
+            .and_then(|()| self.store().update_status::<StoreError>(&run.name, &run.uid, |_| Ok(record)));
+        let Err(error) = written else { return Ok(()) };
+        let points = [Point::StatusRemoved, Point::RunConfigRemoved];
+        let error = Error::from(error);
+        Err(match self.store().remove_records(&run.name, &run.uid, points) {
+            Ok(()) => error,
+            Err(stays) => error
+                .hint(format!("what was left could not be cleared up ({stays}); run: wharf rm {}", run.name)),
+        })
+    }
+
+    fn surroundings(&self) -> Surroundings<'_> {
+        Surroundings { current_dir: &self.config().current_dir, search_path: &self.config().search_path }
+    }
+
+    fn check_request(&self, request: &RunRequest) -> Result<()> {
+        let usage = |message: String| Err(Error::new(ErrorKind::Usage, message));
+        if let Some(name) = &request.name {
+            WorkloadName::new(name.as_str())?;
+        }
+        if request.transport == Transport::Sse {
+            return usage("the transport 'sse' is not supported; use stdio or streamable-http".to_owned());
+        }
+        if request.transport == Transport::Stdio && request.target_port != 0 {
+            return usage("--target-port goes with --transport streamable-http".to_owned());
+        }
+        if request.host.parse::<IpAddr>().is_err() {
+            return usage(format!("'{}' is no IP address", request.host));
+        }
+        wharf_supervisor::check_exposure(&request.host, request.auth)?;
+        if let Some(origin) = request.allowed_origins.iter().find(|origin| !is_origin(origin)) {
+            return usage(format!(
+                "'{origin}' is no origin of a page; write scheme://host or scheme://host:port"
+            ));
+        }
+        match request.env.keys().find(|key| key.is_empty() || key.contains(['=', '\0'])) {
+            Some(key) => usage(format!("'{key}' is no name for a variable")),
+            None => Ok(()),
+        }
+    }
+
+    /// The runtime for a request: the one that is named, the user's default, or among those that accept this kind of
+    /// SERVER the available one with the highest priority.
+    async fn choose_runtime(
+        &self,
+        request: &RunRequest,
+        source: Source,
+    ) -> Result<(Arc<RuntimeClient>, Instance, Source)> {
+        let named = request.runtime.as_ref().or(self.config().default_runtime.as_ref());
+        if let Some(name) = named.or(self.config().settings.default_runtime.as_ref()) {
+            let client = self.plugins()?.connect(name, None).await?;
+            let source = self.as_accepted(source, &client);
+            let instance = available(&client).await.map_err(|unusable| unusable.error)?;
+            return Ok((client, instance, source));
+        }
+        let catalog = self.plugins()?.catalog();
+        let nobody = |kind: &str| {
+            !catalog.runtimes().iter().any(|provided| provided.runtime.accepts.iter().any(|it| it == kind))
+        };
+        // Where no plugin runs images, what is no command in PATH is one that was not found.
+        let source = match source {
+            Source::Image { reference } if nobody("image") && !nobody("command") => self.command(reference),
+            other => other,
+        };
+        let mut accepting: Vec<_> = catalog
+            .runtimes()
+            .into_iter()
+            .filter(|provided| !provided.shadowed)
+            .filter(|provided| provided.runtime.accepts.iter().any(|kind| kind == source.kind()))
+            .collect();
+        accepting.sort_by_key(|provided| std::cmp::Reverse(provided.runtime.priority));
+        let mut unusable: Vec<Unusable> = Vec::new();
+        for provided in accepting {
+            let client = match self.plugins()?.connect(&provided.runtime.name, None).await {
+                Ok(client) => client,
+                Err(error) => {
+                    unusable.push(Unusable { error: error.into(), is_there: true });
+                    continue;
+                }
+            };
+            match available(&client).await {
+                Ok(instance) => {
+                    // It is run elsewhere than its user may look for it.
+                    for Unusable { error, .. } in unusable.iter().filter(|it| it.is_there) {
+                        tracing::warn!("{}; it is run by '{}'", error.message, client.name());
+                    }
+                    return Ok((client, instance, source));
+                }
+                Err(it) => unusable.push(it),
+            }
+        }
+        let reasons: Vec<String> = unusable.into_iter().map(|it| it.error.message).collect();
+        if catalog.runtimes().is_empty() {
+            let error =
+                Error::new(ErrorKind::Owner, "no plugin that can be used was found, so nothing can be run");
+            return Err(error.hint("see: wharf doctor"));
+        }
+        Err(nothing_runs(&source, &reasons))
+    }
+
+    /// What is no command in PATH is taken for an image, unless the runtime that was named runs commands alone: then
+    /// it is a command that was not found, or a path.
+    fn as_accepted(&self, source: Source, client: &RuntimeClient) -> Source {
+        let accepts = |kind: &str| client.stamp().accepts.iter().any(|accepted| accepted == kind);
+        match source {
+            Source::Image { reference } if accepts("command") && !accepts("image") => self.command(reference),
+            other => other,
+        }
+    }
+
+    fn command(&self, program: String) -> Source {
+        if program.contains('/') {
+            return Source::Command {
+                program: self.config().current_dir.join(program).display().to_string(),
+            };
+        }
+        Source::Command { program }
+    }
+
+    /// Takes a name: the operation lock first, then the RunConfig, exclusively.
+    async fn reserve(
+        &self,
+        run: &mut RunConfig,
+        names: &[WorkloadName],
+        was_chosen: bool,
+    ) -> Result<OperationLock> {
+        for name in names {
+            let operation = if was_chosen {
+                self.lock(name).await?
+            } else if !self.is_gone(name) {
+                continue;
+            } else {
+                match OperationLock::try_acquire(self.store().state(), name) {
+                    Err(error) if error.is_busy() => continue,
+                    other => other?,
+                }
+            };
+            run.name = name.clone();
+            match self.enter(run, &Kept::new()) {
+                Ok(()) => return Ok(operation),
+                Err(StoreError::AlreadyExists { .. }) if !was_chosen => {}
+                Err(error @ StoreError::AlreadyExists { .. }) => {
+                    let hint = format!("choose another --name, or remove it first: wharf rm {name}");
+                    return Err(Error::from(error).hint(hint));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::new(ErrorKind::Conflict, format!("all names like '{}' are taken", names[0]))
+            .hint("choose a --name"))
+    }
+}
+
+/// What makes no sense to a runtime is wrong usage: nothing was tried yet.
+fn refused(error: CallError) -> Error {
+    let is_usage = error.code() == Some(ErrorCode::InvalidArgument);
+    let mut error = Error::from(error);
+    if is_usage {
+        error.kind = ErrorKind::Usage;
+    }
+    error
+}
+
+/// A runtime that nothing can be made with.
+struct Unusable {
+    error: Error,
+    /// This machine has it, or traces of it.
+    is_there: bool,
+}
+
+/// Whether a runtime can be used, and its instance: asked at once, since an engine may take its time over each.
+async fn available(client: &RuntimeClient) -> std::result::Result<Instance, Unusable> {
+    let silent = |error: CallError| Unusable { error: error.into(), is_there: true };
+    let (health, instance) = tokio::join!(client.health(), client.instance());
+    let health = health.map_err(silent)?;
+    let is_there = match health.state {
+        HealthState::Healthy => return instance.map_err(silent),
+        HealthState::Unhealthy => true,
+        HealthState::Undetected => false,
+    };
+    let message = format!("the runtime '{}' cannot be used: {}", client.name(), health.message);
+    let error = Error::new(ErrorKind::Owner, message).hint("see: wharf runtime check");
+    Err(Unusable { error, is_there })
+}
+
+fn nothing_runs(source: &Source, reasons: &[String]) -> Error {
+    let what = match source {
+        Source::Image { reference } => {
+            format!("'{reference}' is no command in PATH, and no available runtime runs images")
+        }
+        other => format!("no available runtime runs a {}", other.kind()),
+    };
+    let error = if reasons.is_empty() { what } else { format!("{what} ({})", reasons.join("; ")) };
+    let hint = match source {
+        Source::Image { .. } => "give a path or a package (npx://…, uvx://…), or see: wharf runtime list",
+        _ => "see: wharf runtime list, wharf doctor",
+    };
+    Error::new(ErrorKind::Owner, error).hint(hint)
+}
+
+/// Whether a browser could send this as `Origin`: a scheme and a host, perhaps with a port. Wildcards are none.
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, host)) = text.split_once("://") else { return false };
+    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
+    let host = host.strip_suffix('/').unwrap_or(host);
+    let is_host = !host.is_empty()
+        && host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | ':' | '[' | ']'));
+    is_scheme && is_host
+}
+
+fn candidate_names(request: &RunRequest) -> Result<Vec<WorkloadName>> {
+    if let Some(name) = &request.name {
+        return Ok(vec![WorkloadName::new(name.as_str())?]);
+    }
+    let base = server::base_name(&request.server);
+    let mut names = vec![WorkloadName::new(base.as_str())?];
+    for number in 2..=NAME_ATTEMPTS {
+        names.push(WorkloadName::new(format!("{base}-{number}"))?);
+    }
+    Ok(names)
+}
+
+fn run_config(request: &RunRequest, name: WorkloadName, server: &str, source: &Source) -> Result<RunConfig> {
+    let uid = Uid::random()
+        .map_err(|error| Error::caused(ErrorKind::Failed, "no random uid can be made", &error))?;
+    let mut run = RunConfig::new(uid, name, server);
+    match source {
+        Source::Image { reference } => (run.image, run.server) = (reference.clone(), String::new()),
+        Source::Command { program } => run.server = program.clone(),
+        Source::Package { .. } => {}
+    }
+    run.transport = request.transport;
+    run.host = request.host.clone();
+    run.port = request.proxy_port;
+    run.proxy_auth = Some(request.auth);
+    run.allowed_origins = request.allowed_origins.clone();
+    run.target_port = request.target_port;
+    run.cmd_args = request.args.clone();
+    run.env_vars = request.env.clone();
+    run.secrets = request.secrets.clone();
+    run.volumes = request.volumes.clone();
+    run.labels = request.labels.clone();
+    run.group = request.group.clone();
+    run.user = request.user.clone().unwrap_or_default();
+    run.pull = request.pull;
+    run.permission_profile = request.permission_profile.clone();
+    run.cpus = request.cpus;
+    run.memory_bytes = request.memory_bytes;
+    run.pids_limit = request.pids_limit;
+    run.allow_weaker = request.allow_weaker;
+    run.restart = request.restart;
+    Ok(run)
+}

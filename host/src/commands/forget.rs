@@ -1,0 +1,221 @@
+//! `rm --forget`: drops what is on record of a workload and asks nobody (R08).
+use crate::commands::context::Manager;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use serde::Serialize;
+use std::{path::PathBuf, time::Duration};
+use wharf_failpoint::{Point, reach};
+use wharf_model::Evidence;
+use wharf_model::{BootId, LockKind, ProcessIdentity, RunConfig, StatusRecord, WorkloadName};
+use wharf_model::{Error, ErrorKind, Result};
+use wharf_records::{LifeProbe, OperationLock, ReadError, RecordKind};
+use wharf_sdk::{Observation, WorkloadState};
+use wharf_supervisor::client::control;
+
+/// How long a supervisor may take to answer that it leaves: it may be in the middle of a call.
+const LEAVE_WAIT: Duration = Duration::from_secs(10);
+/// How long a supervisor may take to end once it has said so, or was killed.
+const END_WAIT: Duration = Duration::from_secs(10);
+
+/// A workload that is on record no more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Forgotten {
+    /// Its name.
+    pub name: String,
+    /// What is left in its engine, in words.
+    pub left_behind: String,
+    /// Where corrupt records are now, with all their bytes.
+    pub set_aside: Vec<PathBuf>,
+}
+
+/// What there is of one record.
+enum Found<R> {
+    Nothing,
+    Readable(R),
+    Corrupt,
+}
+
+impl Manager {
+    /// Ends a workload's supervisor if it lives and drops its records, whatever they are, without asking its owner;
+    /// says what that leaves behind. A status record alone, and corrupt records, are dropped too: those keep their
+    /// bytes under another name.
+    ///
+    /// # Errors
+    /// Records that cannot be read, or that a newer version wrote, stay as they are, and so does everything else.
+    pub async fn forget(&self, name: &WorkloadName) -> Result<Forgotten> {
+        self.recorded(name)?;
+        let operation = self.lock_to_end(name).await?;
+        if self.is_gone(name) && self.store().read_status(name).is_err_and(|error| error.is_not_found()) {
+            let left_behind = "nothing: it was being created, which was given up".to_owned();
+            return Ok(Forgotten { name: name.to_string(), left_behind, set_aside: Vec::new() });
+        }
+        let (run, record) = self.recorded(name)?;
+        self.end_supervisor(&operation, &record).await?;
+        if let Err(error) = control::clear(self.store().state(), name) {
+            tracing::warn!(%name, %error, "the control socket of a dead supervisor stays");
+        }
+        let set_aside = self.drop_records(&operation, &run, &record)?;
+        let left_behind = self.left_behind(&run, &record).await;
+        Ok(Forgotten { name: name.to_string(), left_behind, set_aside })
+    }
+
+    /// Drops whatever records there are; where corrupt ones are now.
+    fn drop_records(
+        &self,
+        operation: &OperationLock,
+        run: &Found<RunConfig>,
+        record: &Found<StatusRecord>,
+    ) -> Result<Vec<PathBuf>> {
+        let (name, store) = (operation.name(), self.store());
+        let mut set_aside = Vec::new();
+        if let (Found::Readable(run), Found::Readable(record)) = (run, record)
+            && run.uid == record.uid
+        {
+            store.remove_records(name, &run.uid, [Point::StatusForgotten, Point::RunConfigForgotten])?;
+            return Ok(set_aside);
+        }
+        match record {
+            Found::Nothing => {}
+            Found::Readable(record) => store.remove_status(name, &record.uid)?,
+            Found::Corrupt => set_aside.push(store.quarantine(RecordKind::Status, operation)?),
+        }
+        reach(Point::StatusForgotten);
+        match run {
+            Found::Nothing => {}
+            Found::Readable(run) => store.remove_run_config(name, &run.uid)?,
+            Found::Corrupt => set_aside.push(store.quarantine(RecordKind::RunConfig, operation)?),
+        }
+        reach(Point::RunConfigForgotten);
+        Ok(set_aside)
+    }
+
+    /// Both records of a name, one of which must be there, and none of which may be beyond this version.
+    fn recorded(&self, name: &WorkloadName) -> Result<(Found<RunConfig>, Found<StatusRecord>)> {
+        let run = found(self.store().read_run_config(name), |run| run.schema_version.is_newer())?;
+        let record = found(self.store().read_status(name), |record| record.schema_version.is_newer())?;
+        if matches!((&run, &record), (Found::Nothing, Found::Nothing)) {
+            self.run_config(name)?;
+        }
+        Ok((run, record))
+    }
+
+    /// Asks the supervisor to go and leave the workload as it is; one that gives no answer is killed, if the record
+    /// proves which process it is (R12). Its life lock tells whether it is gone.
+    async fn end_supervisor(&self, operation: &OperationLock, record: &Found<StatusRecord>) -> Result<()> {
+        let (state, name) = (self.store().state(), operation.name());
+        if !LifeProbe::open(state)?.is_held(name, LockKind::Life)? {
+            return Ok(());
+        }
+        reach(Point::LeaveBefore);
+        let left = control::leave(state, name, LEAVE_WAIT).await;
+        reach(Point::LeaveAfter);
+        if let Err(error) = left {
+            tracing::debug!(%name, %error, "the supervisor does not say that it leaves");
+            let identity = match record {
+                Found::Readable(record) => record.supervisor.as_ref(),
+                Found::Nothing | Found::Corrupt => None,
+            };
+            if let Some(identity) = identity {
+                kill(identity).map_err(|error| {
+                    Error::caused(ErrorKind::Failed, format!("the supervisor of '{name}' stays"), &error)
+                })?;
+            }
+        }
+        operation.supervisor_gone(END_WAIT).await.map_err(|_| {
+            let message = format!("the supervisor of '{name}' does not end; nothing was forgotten");
+            Error::new(ErrorKind::Deadline, message).hint(format!("see: wharf logs --proxy {name}"))
+        })
+    }
+
+    /// What the engine still has of a workload that is forgotten: as the owner says, or what is known without it.
+    async fn left_behind(&self, run: &Found<RunConfig>, record: &Found<StatusRecord>) -> String {
+        let Found::Readable(run) = run else {
+            let uid = match record {
+                Found::Readable(record) => format!(" with the uid {}", record.uid),
+                Found::Nothing | Found::Corrupt => String::new(),
+            };
+            return format!("whatever any runtime has of it{uid}: nothing on record says which one made it");
+        };
+        if run.is_remote() {
+            return "nothing: it was a remote server".to_owned();
+        }
+        let Some(owner) = run.owner() else {
+            return format!("whatever any runtime has with the uid {}: it had no owner", run.uid);
+        };
+        let place = format!("the runtime '{}' ({})", owner.runtime_name, owner.runtime_instance);
+        let remove = format!("wharf rm --orphan {}/{}", owner.runtime_name, run.uid);
+        match self.evidence_of(run).await {
+            Evidence::HasNot | Evidence::Remote => format!("nothing: {place} has none of it"),
+            Evidence::Has(seen) => format!("{} in {place}; to remove it: {remove}", shown(&seen)),
+            Evidence::None(reason) => {
+                format!(
+                    "whatever {place} has with the uid {}, which cannot be told now ({reason}); to remove it: {remove}",
+                    run.uid
+                )
+            }
+        }
+    }
+
+    async fn evidence_of(&self, run: &RunConfig) -> Evidence {
+        // The last record that speaks of it may just have gone: then a lost id looks like one that never was.
+        let survey = match self.known_host_id() {
+            Ok(id) if id.is_empty() => Err(Error::new(ErrorKind::Failed, "the id of this host is missing")),
+            Ok(_) => self.survey(std::iter::once(run)).await,
+            Err(error) => Err(error),
+        };
+        match survey {
+            Ok(survey) => survey.observed.evidence(run),
+            Err(error) => Evidence::None(error.message),
+        }
+    }
+}
+
+fn found<R>(read: std::result::Result<R, ReadError>, is_newer: impl FnOnce(&R) -> bool) -> Result<Found<R>> {
+    match read {
+        Ok(record) if is_newer(&record) => {
+            let message = "its record was written by a newer wharf, which alone can remove it";
+            Err(Error::new(ErrorKind::Failed, message))
+        }
+        Ok(record) => Ok(Found::Readable(record)),
+        Err(error) if error.is_not_found() => Ok(Found::Nothing),
+        Err(error) if error.is_corrupt() => Ok(Found::Corrupt),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A resource in words: the runtime's own name for it, and what it does.
+pub(crate) fn shown(seen: &Observation) -> String {
+    let object = if seen.object.is_empty() { seen.uid.as_str() } else { seen.object.as_str() };
+    format!("{object} ({})", state_word(seen.state))
+}
+
+/// What a resource does, in one word.
+pub(crate) const fn state_word(state: WorkloadState) -> &'static str {
+    match state {
+        WorkloadState::Created => "created",
+        WorkloadState::Running => "running",
+        WorkloadState::Stopped => "stopped",
+        WorkloadState::Removing => "removing",
+        WorkloadState::Unknown => "unknown",
+    }
+}
+
+/// Kills a process if it is the recorded one: the descriptor is of one process, whatever becomes of its number.
+fn kill(identity: &ProcessIdentity) -> std::io::Result<()> {
+    let pid = i32::try_from(identity.pid).ok().and_then(Pid::from_raw);
+    let Some(pid) = pid else { return Ok(()) };
+    let process = match pidfd_open(pid, PidfdFlags::empty()) {
+        Err(rustix::io::Errno::SRCH) => return Ok(()),
+        other => other?,
+    };
+    let alive = BootId::current().and_then(|boot| identity.is_alive(&boot)).map_err(std::io::Error::other)?;
+    if !alive {
+        return Ok(());
+    }
+    reach(Point::SupervisorKillBefore);
+    let killed = pidfd_send_signal(&process, Signal::KILL);
+    reach(Point::SupervisorKillAfter);
+    match killed {
+        Err(rustix::io::Errno::SRCH) => Ok(()),
+        other => Ok(other?),
+    }
+}

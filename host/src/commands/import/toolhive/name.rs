@@ -1,0 +1,77 @@
+//! From ToolHive's names to wharf's: those allow dots, capitals, underscores and more characters.
+use wharf_model::{NAME_LENGTH_MAX, NAME_LENGTH_MIN, WorkloadName};
+
+/// How many names are tried.
+const CANDIDATES: u32 = 99;
+/// Stands in where nothing of a name can be used.
+const NOTHING_LEFT: &str = "mcp";
+
+/// Whether a workload can keep its name.
+pub fn is_name(name: &str) -> bool {
+    WorkloadName::new(name).is_ok()
+}
+
+/// Names for a workload, the nearest first. One that can be kept is the only one: another would be taken for another
+/// workload.
+pub fn candidates(name: &str) -> Vec<WorkloadName> {
+    if let Ok(name) = WorkloadName::new(name) {
+        return vec![name];
+    }
+    let base = usable(name);
+    let numbered = (2..=CANDIDATES).map(|number| {
+        let suffix = format!("-{number}");
+        let room = NAME_LENGTH_MAX - suffix.len();
+        format!("{}{suffix}", base.get(..room).unwrap_or(&base))
+    });
+    let first = base.get(..NAME_LENGTH_MAX).unwrap_or(&base).to_owned();
+    std::iter::once(first).chain(numbered).filter_map(|name| WorkloadName::new(name).ok()).collect()
+}
+
+/// ASCII alone, so that it can be cut anywhere.
+fn usable(name: &str) -> String {
+    let mut base = String::new();
+    for character in name.chars().map(|character| character.to_ascii_lowercase()) {
+        match character {
+            'a'..='z' | '0'..='9' => base.push(character),
+            _ if base.is_empty() || base.ends_with('-') => {}
+            _ => base.push('-'),
+        }
+    }
+    let base = base.trim_end_matches('-');
+    match base.len() {
+        0 => NOTHING_LEFT.to_owned(),
+        length if length < NAME_LENGTH_MIN => format!("{NOTHING_LEFT}-{base}"),
+        _ => base.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_can_be_kept_is_kept() {
+        let names = candidates("mcp-time-2");
+        assert_eq!(names.iter().map(WorkloadName::as_str).collect::<Vec<_>>(), ["mcp-time-2"]);
+    }
+
+    #[test]
+    fn others_become_the_nearest_name_and_numbers_behind_it() {
+        let long = "x".repeat(100);
+        let cut = "x".repeat(NAME_LENGTH_MAX);
+        let cases = [
+            ("Time.Server_1", "time-server-1"),
+            ("..a..b..", "a-b"),
+            ("io.github.Foo", "io-github-foo"),
+            ("x", "mcp-x"),
+            ("___", "mcp"),
+            ("\u{e9}t\u{e9}", "mcp-t"),
+            (&long, &cut),
+        ];
+        for (name, wanted) in cases {
+            let names = candidates(name);
+            assert_eq!((names[0].as_str(), names.len()), (wanted, 99), "{name}");
+            assert!(names[1].as_str().ends_with("-2") && names[98].as_str().ends_with("-99"));
+        }
+    }
+}

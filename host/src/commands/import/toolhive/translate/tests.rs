@@ -1,0 +1,118 @@
+//! What of a RunConfig of ToolHive's arrives, and what is said of the rest.
+use crate::commands::import::toolhive::translate::*;
+use serde_json::json;
+use wharf_model::Imported;
+
+fn file(value: &Value) -> File {
+    File {
+        fields: serde_json::from_value(value.clone()).unwrap(),
+        members: serde_json::from_str(&value.to_string()).unwrap(),
+    }
+}
+
+fn translated(value: &Value) -> Result<Translation, Refusal> {
+    translate(&file(value), WorkloadName::new("time").unwrap(), Uid::random().unwrap())
+}
+
+fn http(more: &Value) -> Value {
+    let mut value = json!({
+        "schema_version": "v0.1.0", "image": "example/web:1", "name": "web", "base_name": "web",
+        "container_name": "web", "transport": "streamable-http", "host": "127.0.0.1", "port": 21396,
+        "target_port": 8080, "permission_profile": {},
+    });
+    value.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    value
+}
+
+#[test]
+fn everything_that_wharf_has_too_arrives() {
+    let value = http(&json!({
+        "group": "mine", "cmd_args": ["--a"], "volumes": ["/a:/b:ro"], "proxy_mode": "streamable-http",
+        "env_vars": {"A": "b", "MCP_TRANSPORT": "streamable-http", "MCP_PORT": "8080", "MCP_HOST": "0.0.0.0"},
+        "secrets": ["token,target=API_TOKEN"],
+        "container_labels": {"toolhive": "true", "toolhive-name": "web", "team": "web"},
+    }));
+    let Translation { run, kept, not_implemented, changed } = translated(&value).unwrap();
+    assert_eq!((run.image.as_str(), run.server.as_str()), ("example/web:1", ""));
+    assert_eq!((run.transport, run.port, run.target_port), (Transport::StreamableHttp, 21396, 8080));
+    assert_eq!(
+        (run.group.as_str(), &run.cmd_args[..], &run.volumes[..]),
+        ("mine", &["--a".to_owned()][..], &["/a:/b:ro".to_owned()][..])
+    );
+    let env: Vec<_> = run.env_vars.keys().map(String::as_str).collect();
+    assert_eq!(env, ["A", "MCP_TRANSPORT"], "what wharf tells the server by itself is not in the record");
+    assert_eq!(run.secrets, ["token,target=API_TOKEN"]);
+    assert_eq!(run.labels, BTreeMap::from([("team".to_owned(), "web".to_owned())]));
+    assert!(run.owner().is_none() && run.created_at.is_none() && run.permission_profile.is_none());
+    assert!(kept.is_empty() && not_implemented.is_empty(), "{not_implemented:?}");
+    assert!(changed.len() == 1 && changed[0].contains("token"), "{changed:?}");
+}
+
+#[test]
+fn what_wharf_does_not_implement_is_kept_as_it_is_spelled_and_named() {
+    let value = http(&json!({
+        "tools_filter": ["now"], "session_ttl": "2h", "stateless": false, "rate_limit_config": null,
+        "mcpserver_generation": 12345678901234567890_u64, "of_a_later_version": {"a": [1]},
+    }));
+    let Translation { kept, not_implemented, .. } = translated(&value).unwrap();
+    let mut named = not_implemented;
+    named.sort();
+    assert_eq!(named, ["mcpserver_generation", "of_a_later_version", "session_ttl", "tools_filter"]);
+    assert_eq!(kept["mcpserver_generation"].get(), "12345678901234567890");
+    assert_eq!(kept["stateless"].get(), "false", "also what says nothing");
+}
+
+#[test]
+fn r07_an_owner_that_the_file_names_is_no_proof() {
+    let value = http(&json!({ "runtime_name": "podman", "uid": "1", "labels": {"a": "b"}, "cpus": "many" }));
+    let Translation { run, kept, changed, .. } = translated(&value).unwrap();
+    assert!(run.owner().is_none() && run.labels.is_empty() && kept.is_empty());
+    assert_eq!(changed.len(), 4, "{changed:?}");
+}
+
+#[test]
+fn what_this_version_cannot_serve_is_refused() {
+    let remote = json!({ "remote_url": "https://example.com/mcp", "name": "far", "image": "" });
+    assert!(matches!(translated(&remote), Err(Refusal::Remote { .. })));
+    for transport in ["sse", "inspector", "carrier-pigeon"] {
+        let refused = translated(&http(&json!({ "transport": transport }))).unwrap_err();
+        assert!(refused.to_string().contains(transport));
+    }
+    assert_eq!(translated(&json!({ "name": "time" })).unwrap_err(), Refusal::NothingToRun);
+}
+
+#[test]
+fn what_is_not_as_it_was_is_said() {
+    let value = json!({ "image": "x", "transport": "stdio", "proxy_mode": "sse", "host": "0.0.0.0", "env_vars": {"MCP_TRANSPORT": "stdio"} });
+    let Translation { run, changed, .. } = translated(&value).unwrap();
+    assert_eq!((run.host.as_str(), run.proxy_mode), ("127.0.0.1", ProxyMode::StreamableHttp));
+    assert_eq!(run.env_vars.len(), 1);
+    assert!(changed[0].starts_with("proxy_mode") && changed[1].starts_with("host"), "{changed:?}");
+}
+
+#[test]
+fn a_port_that_only_the_environment_names_is_found() {
+    let value = http(&json!({ "target_port": 0, "env_vars": {"MCP_PORT": "9000"} }));
+    assert_eq!(translated(&value).unwrap().run.target_port, 9000);
+}
+
+#[test]
+fn no_field_of_wharfs_can_come_in_under_another_meaning() {
+    let mut run = translated(&http(&json!({}))).unwrap().run;
+    let (text, number) = ("x".to_owned(), Some(1));
+    (run.runtime_name, run.runtime_instance, run.runtime_endpoint) =
+        (text.clone(), text.clone(), text.clone());
+    (run.server, run.target_host, run.working_dir) = (text.clone(), text.clone(), text.clone());
+    (run.cmd_args, run.secrets, run.volumes) = (vec![text.clone()], vec![text.clone()], vec![text.clone()]);
+    run.env_vars.insert(text.clone(), text.clone());
+    run.labels.insert(text.clone(), text.clone());
+    (run.permission_profile, run.cpus) = (Some(json!({})), Some(1.0));
+    (run.memory_bytes, run.pids_limit, run.allow_weaker) = (number, number, true);
+    (run.remote_url, run.created_at) = (text.clone(), Some(jiff::Timestamp::now()));
+    run.imported = Some(Imported { from: text.clone(), name: text, handle: None });
+    let known = serde_json::to_value(&run).unwrap();
+    for name in known.as_object().unwrap().keys() {
+        let is_handled = TRANSLATED.contains(&name.as_str()) || WHARFS_OWN.contains(&name.as_str());
+        assert!(is_handled, "{name} is kept as ToolHive spells it");
+    }
+}

@@ -1,0 +1,253 @@
+//! `list`: every workload with its effective state, in one pass.
+use crate::commands::context::Manager;
+use crate::commands::discovery::{Survey, is_ownerless};
+use crate::commands::url::client_url;
+use crate::commands::view::WorkloadView;
+use std::collections::{BTreeMap, HashMap};
+use wharf_model::{BootId, LockKind, RunConfig, StatusRecord, WorkloadName};
+use wharf_model::{Claim, Effective, EffectiveState, Evidence, Witnesses, judge, locks_looked_at};
+use wharf_model::{Error, ErrorKind, Result};
+use wharf_records::{LifeProbe, ProxySecrets, ReadError};
+use wharf_sdk::Confinement;
+
+/// How often a row that changes under the reader is judged again, before it is shown as it is recorded.
+const JUDGEMENTS: u32 = 3;
+/// Why such a row is stale.
+const CHANGING: &str = "it changed while it was being listed";
+
+/// Status records by the names of their workloads.
+type Statuses = HashMap<WorkloadName, std::result::Result<StatusRecord, ReadError>>;
+
+/// Which workloads.
+#[derive(Clone, Debug, Default)]
+pub struct ListOptions {
+    /// Also those that do not run and should not.
+    pub all: bool,
+    /// Only those of this runtime.
+    pub runtime: Option<String>,
+    /// Only those of this group.
+    pub group: Option<String>,
+    /// Only those with all of these labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Manager {
+    /// The workloads, by name, with the URLs of those that clients reach. Reads each file once, asks each owner once, writes nothing.
+    ///
+    /// The order is that of R04: the records are read before the owners are asked, and a row that is about to be
+    /// shown worse than recorded is read once more; if it has changed by then it is judged again.
+    pub async fn list(&self, options: &ListOptions) -> Result<Vec<WorkloadView>> {
+        let configs = self.store().list_run_configs()?;
+        let mut statuses: Statuses = self.store().list_statuses()?.into_iter().collect();
+        let wanted = |config: &RunConfig| options.matches(config);
+        let readable =
+            configs.iter().filter_map(|(_, config)| config.as_ref().ok()).filter(|config| wanted(config));
+        let survey = self.survey(readable).await?;
+        let judge = Judge::new(self, &survey)?;
+        let secrets = ProxySecrets::new(self.store().state().clone());
+        let mut rows = Vec::new();
+        if options.all && options.group.is_none() && options.labels.is_empty() {
+            // Of the runtimes that were asked anyway.
+            rows.extend(self.orphans_in(&survey.observed, &configs)?.iter().map(WorkloadView::of_orphan));
+        }
+        for (name, config) in configs {
+            let status = statuses.remove(&name);
+            let config = match config {
+                Ok(config) if wanted(&config) => config,
+                Ok(_) => continue,
+                Err(error) if options.is_filtered() => {
+                    tracing::debug!(%name, %error, "left out of a filtered list");
+                    continue;
+                }
+                Err(error) => {
+                    rows.push(WorkloadView::unreadable(name.as_str(), wharf_model::chain(&error)));
+                    continue;
+                }
+            };
+            rows.extend(judge.row(&config, status)?.map(|row| with_url(row, &config, &secrets)));
+        }
+        if !options.is_filtered() {
+            rows.extend(statuses.keys().filter_map(|name| self.row_without_config(name)));
+        }
+        rows.retain(|row| options.all || row.is_shown());
+        rows.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(rows)
+    }
+
+    /// The names of all workloads, or of those of a group. A RunConfig that cannot be read is in no group.
+    pub fn names(&self, group: Option<&str>) -> Result<Vec<WorkloadName>> {
+        let configs = self.store().list_run_configs()?.into_iter();
+        let wanted = |config: std::result::Result<RunConfig, ReadError>| {
+            group.is_none_or(|group| config.is_ok_and(|config| config.group == group))
+        };
+        Ok(configs.filter_map(|(name, config)| wanted(config).then_some(name)).collect())
+    }
+
+    /// One workload as the list shows it, what is recorded, and what its owner says holds it back.
+    pub(crate) async fn view(
+        &self,
+        run: &RunConfig,
+    ) -> Result<(WorkloadView, Option<StatusRecord>, Option<Confinement>)> {
+        let status = self.store().read_status(&run.name);
+        let survey = self.survey(std::iter::once(run)).await?;
+        let record = status.as_ref().ok().cloned();
+        let missing = matches!(&status, Err(error) if error.is_not_found());
+        let view = Judge::new(self, &survey)?.row(run, if missing { None } else { Some(status) })?;
+        let removed = || Error::new(ErrorKind::NotFound, format!("'{}' has just been removed", run.name));
+        let confinement = match survey.observed.evidence(run) {
+            Evidence::Has(seen) => seen.confinement,
+            Evidence::HasNot | Evidence::None(_) | Evidence::Remote => None,
+        };
+        Ok((view.ok_or_else(removed)?, record, confinement))
+    }
+
+    /// A status record alone is reported, with its file.
+    fn row_without_config(&self, name: &WorkloadName) -> Option<WorkloadView> {
+        // It may have been created since the RunConfigs were read, or just been removed.
+        if !self.store().read_run_config(name).is_err_and(|error| error.is_not_found())
+            || self.store().read_status(name).is_err_and(|error| error.is_not_found())
+        {
+            return None;
+        }
+        let file = self.store().state().statuses().join(format!("{name}.json"));
+        let reason = format!(
+            "a status record without a RunConfig: {}; drop it: wharf rm --forget {name}",
+            file.display()
+        );
+        Some(WorkloadView::unreadable(name.as_str(), reason))
+    }
+}
+
+impl ListOptions {
+    fn matches(&self, config: &RunConfig) -> bool {
+        self.runtime.as_ref().is_none_or(|runtime| *runtime == config.runtime_name)
+            && self.group.as_ref().is_none_or(|group| *group == config.group)
+            && self.labels.iter().all(|(key, value)| config.labels.get(key) == Some(value))
+    }
+
+    fn is_filtered(&self) -> bool {
+        self.runtime.is_some() || self.group.is_some() || !self.labels.is_empty()
+    }
+}
+
+impl WorkloadView {
+    /// Whether the list shows it without `--all`: it runs, or it should.
+    fn is_shown(&self) -> bool {
+        self.wanted || !matches!(self.status, EffectiveState::Stopped | EffectiveState::Error)
+    }
+}
+
+/// Judges rows of one snapshot.
+struct Judge<'a> {
+    manager: &'a Manager,
+    survey: &'a Survey,
+    probe: LifeProbe,
+    boot: BootId,
+}
+
+impl<'a> Judge<'a> {
+    fn new(manager: &'a Manager, survey: &'a Survey) -> Result<Self> {
+        let probe = LifeProbe::open(manager.store().state())?;
+        let boot = BootId::current()
+            .map_err(|error| Error::caused(ErrorKind::Failed, "the present boot cannot be told", &error))?;
+        Ok(Self { manager, survey, probe, boot })
+    }
+
+    /// The row of a workload; none if it was removed while it was being listed.
+    fn row(
+        &self,
+        config: &RunConfig,
+        status: Option<std::result::Result<StatusRecord, ReadError>>,
+    ) -> Result<Option<WorkloadView>> {
+        if is_ownerless(config) {
+            let record = status.and_then(std::result::Result::ok);
+            return Ok(Some(ownerless(config, record.as_ref(), &self.survey.claim(config))));
+        }
+        let mut record = match status {
+            None => None,
+            Some(Ok(record)) => Some(record),
+            Some(Err(error)) => return Ok(Some(unreadable_status(config, &error))),
+        };
+        let mut evidence = self.survey.observed.evidence(config);
+        for _ in 0..JUDGEMENTS {
+            let ours = record.as_ref().filter(|record| record.uid == config.uid);
+            let effective = judge(ours, &self.witnesses(config, ours, evidence)?);
+            if !is_worse(ours, &effective) {
+                return Ok(Some(WorkloadView::of(config, ours, effective)));
+            }
+            // Read once more *after* the locks were asked: a command may have changed it since.
+            let now = self.manager.store().read_status(&config.name).ok();
+            match self.manager.store().read_run_config(&config.name) {
+                // Removed, or removed and made anew: this row is of a workload that is no more.
+                Err(error) if error.is_not_found() => return Ok(None),
+                Ok(other) if other.uid != config.uid => return Ok(None),
+                _ => {}
+            }
+            let version =
+                |record: &Option<StatusRecord>| record.as_ref().map(|it| (it.uid.clone(), it.revision));
+            // A record that is missing has no revision: a command at work would be about to write it, or to remove it.
+            let at_work = now.is_none() && self.probe.is_held(&config.name, LockKind::Operation)?;
+            if version(&now) == version(&record) && !at_work {
+                return Ok(Some(WorkloadView::of(config, ours, effective)));
+            }
+            // What the owner said belongs to another moment.
+            record = now;
+            evidence = Evidence::None(CHANGING.to_owned());
+        }
+        let phase = record.as_ref().map_or(EffectiveState::Starting, |record| record.phase.into());
+        let recorded = Effective { state: phase, context: String::new(), stale: Some(CHANGING.to_owned()) };
+        Ok(Some(WorkloadView::of(config, record.as_ref(), recorded)))
+    }
+
+    /// Of the locks those that the judgement looks at: the question is a system call, which looks at every lock held.
+    fn witnesses(
+        &self,
+        config: &RunConfig,
+        record: Option<&StatusRecord>,
+        evidence: Evidence,
+    ) -> Result<Witnesses> {
+        let looked_at = locks_looked_at(record);
+        let is_held = |kind| -> Result<bool> {
+            Ok(looked_at.contains(&kind) && self.probe.is_held(&config.name, kind)?)
+        };
+        Ok(Witnesses {
+            evidence,
+            life_held: is_held(LockKind::Life)?,
+            operation_held: is_held(LockKind::Operation)?,
+            boot: self.boot.clone(),
+        })
+    }
+}
+
+/// The secret is read of what clients reach, and of nothing else: most of a long list is stopped.
+fn with_url(mut row: WorkloadView, run: &RunConfig, secrets: &ProxySecrets) -> WorkloadView {
+    if row.is_reachable() {
+        match client_url(run, secrets) {
+            Ok(found) => (row.url, row.token) = (found.url, found.token),
+            // `wharf url` tells why.
+            Err(error) => tracing::debug!(name = %run.name, %error, "its URL cannot be told"),
+        }
+    }
+    row
+}
+
+fn unreadable_status(config: &RunConfig, error: &ReadError) -> WorkloadView {
+    let context = wharf_model::chain(error);
+    WorkloadView::of(config, None, Effective { state: EffectiveState::Unknown, context, stale: None })
+}
+
+/// R07: it belongs to nobody, so nobody is believed about it; said is who shows it, and so what `adopt` would record.
+fn ownerless(config: &RunConfig, record: Option<&StatusRecord>, claim: &Claim) -> WorkloadView {
+    let context = match claim {
+        Claim::Proven(_) => format!("owner unknown: {claim}; record that: wharf adopt {}", config.name),
+        Claim::Ambiguous(_) | Claim::Unknown | Claim::Undecided(_) => {
+            format!("owner unknown: {claim}; decide by hand: wharf adopt {} --runtime NAME", config.name)
+        }
+    };
+    WorkloadView::of(config, record, Effective { state: EffectiveState::Unknown, context, stale: None })
+}
+
+fn is_worse(record: Option<&StatusRecord>, effective: &Effective) -> bool {
+    let recorded = record.map(|record| record.phase.to_string());
+    recorded.as_deref() != Some(effective.state.as_str())
+}

@@ -1,0 +1,60 @@
+//! `logs`: the workload's output from its owner, or the supervisor's own log.
+use crate::commands::context::Manager;
+use wharf_model::WorkloadName;
+use wharf_model::{Error, ErrorKind, Result};
+use wharf_runtimes::RawStream;
+
+use std::path::PathBuf;
+use tokio::{io::AsyncRead, net::unix::pipe};
+use wharf_sdk::LogOptions;
+
+/// Whose log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogSource {
+    /// What the workload wrote.
+    Workload,
+    /// What its supervisor wrote.
+    Proxy,
+}
+
+/// A log, to be read to its end; with `follow` there is none.
+pub type LogReader = Box<dyn AsyncRead + Send + Unpin>;
+
+impl Manager {
+    /// Opens the workload's log, through its owner.
+    pub async fn logs(&self, name: &WorkloadName, options: LogOptions) -> Result<LogReader> {
+        let run = self.run_config(name)?;
+        if run.is_remote() {
+            let message = format!("'{name}' is a remote server, whose output is not seen here");
+            return Err(Error::new(ErrorKind::NotFound, message).hint(format!("wharf logs --proxy {name}")));
+        }
+        let record = self.record(name)?;
+        let client = self.owner(&run).await?;
+        let Some(handle) = self.handle(&run, record.as_ref(), &client).await? else {
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                format!("'{name}' has not run yet, so it has no log"),
+            ));
+        };
+        match client.logs(&handle, options).await? {
+            RawStream::Copied { reader, .. } => Ok(reader),
+            RawStream::Descriptors { reader: Some(descriptor), .. } => {
+                let reader = pipe::Receiver::from_owned_fd(descriptor)
+                    .map_err(|error| Error::caused(ErrorKind::Failed, "the log cannot be read", &error))?;
+                Ok(Box::new(reader))
+            }
+            RawStream::Descriptors { reader: None, .. } => Ok(Box::new(tokio::io::empty())),
+        }
+    }
+
+    /// The file of the supervisor's log. Needs no owner.
+    pub fn proxy_log(&self, name: &WorkloadName) -> Result<PathBuf> {
+        let path = wharf_supervisor::log_path(self.store().state(), name);
+        if !path.exists() {
+            // The name may never have existed; then that is the error.
+            self.run_config(name)?;
+            return Err(Error::new(ErrorKind::NotFound, format!("'{name}' has no supervisor's log yet")));
+        }
+        Ok(path)
+    }
+}

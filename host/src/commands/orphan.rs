@@ -1,0 +1,231 @@
+//! Orphans: resources that carry this host's id and a uid that no RunConfig has.
+//!
+//! A RunConfig that cannot be read has a uid too, which nobody knows: as long as there is one, an orphan is shown with
+//! a doubt, and not removed.
+use crate::commands::context::Manager;
+use crate::commands::forget::{shown, state_word};
+use serde::Serialize;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+use wharf_model::Resource;
+use wharf_model::{Error, ErrorKind, Result};
+use wharf_model::{RunConfig, Uid, WorkloadName};
+use wharf_records::Listing;
+use wharf_runtimes::{Observed, observe_all};
+use wharf_sdk::ErrorCode;
+
+/// A resource without a RunConfig.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Orphan {
+    /// Its runtime.
+    pub runtime_name: String,
+    /// Which engine of it.
+    pub runtime_instance: String,
+    /// The uid that it carries.
+    pub uid: String,
+    /// The runtime's own name for it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub object: String,
+    /// What it does: created, running, stopped, removing, unknown.
+    pub state: &'static str,
+    /// The workloads of which it may be a part: their RunConfigs cannot be read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub doubts: Vec<WorkloadName>,
+}
+
+/// Which orphan: `RUNTIME/UID`, or `UID` where only one runtime has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrphanId {
+    /// The runtime, if it was named.
+    pub runtime: Option<String>,
+    /// The uid.
+    pub uid: Uid,
+}
+
+impl FromStr for OrphanId {
+    type Err = wharf_model::IdError;
+
+    fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
+        let (runtime, uid) = match text.rsplit_once('/') {
+            Some((runtime, uid)) => (Some(runtime.to_owned()), uid),
+            None => (None, text),
+        };
+        Ok(Self { runtime, uid: uid.parse()? })
+    }
+}
+
+impl fmt::Display for OrphanId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.runtime {
+            Some(runtime) => write!(formatter, "{runtime}/{}", self.uid),
+            None => write!(formatter, "{}", self.uid),
+        }
+    }
+}
+
+/// The uids of RunConfigs, and the names of those whose uid is not known.
+struct Known {
+    uids: BTreeSet<String>,
+    doubts: Vec<WorkloadName>,
+}
+
+impl Manager {
+    /// Every orphan of every runtime that answers.
+    pub async fn orphans(&self) -> Result<Vec<Orphan>> {
+        let configs = self.store().list_run_configs()?;
+        let observed = self.observe_all(&configs).await?;
+        self.orphans_in(&observed, &configs)
+    }
+
+    /// The orphans in a snapshot that was begun after these RunConfigs were read.
+    pub(crate) fn orphans_in(
+        &self,
+        observed: &Observed,
+        configs: &Listing<RunConfig>,
+    ) -> Result<Vec<Orphan>> {
+        let before = self.known(configs);
+        let mut found = observed.resources();
+        found.retain(|resource| !before.uids.contains(&resource.seen.uid));
+        if found.is_empty() || self.known_host_id()?.is_empty() {
+            return Ok(Vec::new());
+        }
+        // One that was created since has its RunConfig by now: that is the first of its files (R01).
+        let now = self.known(&self.store().list_run_configs()?);
+        found.retain(|resource| !now.uids.contains(&resource.seen.uid));
+        Ok(found.into_iter().map(|resource| orphan(resource, now.doubts.clone())).collect())
+    }
+
+    /// Removes an orphan through its runtime, by the handle that the runtime itself tells.
+    ///
+    /// # Errors
+    /// Where it has a RunConfig or may have one, where there are two of it, or where it cannot be told whether there
+    /// is any: then nothing is changed.
+    pub async fn remove_orphan(&self, id: &OrphanId) -> Result<Orphan> {
+        let configs = self.store().list_run_configs()?;
+        self.refuse_known(id, &configs)?;
+        let observed = self.observe_all(&configs).await?;
+        let is_asked = |name: &str| id.runtime.as_ref().is_none_or(|runtime| runtime == name);
+        let mut found = observed.resources();
+        found.retain(|it| is_asked(&it.owner.runtime_name) && it.seen.uid == id.uid.as_str());
+        if found.len() > 1 {
+            let several: Vec<String> = found
+                .iter()
+                .map(|it| format!("{} in '{}'", shown(&it.seen), it.owner.runtime_name))
+                .collect();
+            let message = format!("there are two resources with the uid {}: {}", id.uid, several.join(", "));
+            return Err(Error::new(ErrorKind::Conflict, message)
+                .hint("name the runtime (RUNTIME/UID), or remove one with the runtime's own tools"));
+        }
+        let Some(resource) = found.pop() else {
+            return Err(not_found(id, observed.silent().filter(|(name, _)| is_asked(name))));
+        };
+        let Some(handle) = resource.seen.handle.clone() else {
+            let message = format!("the runtime does not say how to reach {}", shown(&resource.seen));
+            return Err(Error::new(ErrorKind::Runtime, message));
+        };
+        let endpoint = resource.owner.runtime_endpoint.as_str();
+        let endpoint = (!endpoint.is_empty()).then_some(endpoint);
+        let client = self.plugins()?.connect(&resource.owner.runtime_name, endpoint).await?;
+        if client.instance().await?.instance != resource.owner.runtime_instance {
+            let message = format!("the runtime '{}' is another instance by now", resource.owner.runtime_name);
+            return Err(Error::new(ErrorKind::Owner, message));
+        }
+        self.refuse_known(id, &self.store().list_run_configs()?)?;
+        match client.remove(&handle).await {
+            Err(error) if error.code() != Some(ErrorCode::NotFound) => return Err(error.into()),
+            _ => {}
+        }
+        let (instance, left) = client.look(&self.known_host_id()?, id.uid.as_str()).await?;
+        if left.is_some() {
+            let message = format!("the runtime still has {}", shown(&resource.seen));
+            return Err(Error::new(ErrorKind::Runtime, message));
+        }
+        if instance != resource.owner.runtime_instance {
+            let message = format!(
+                "the runtime '{}' became another instance meanwhile: whether '{id}' was removed is not known",
+                resource.owner.runtime_name
+            );
+            return Err(Error::new(ErrorKind::Deadline, message));
+        }
+        Ok(orphan(resource, Vec::new()))
+    }
+
+    async fn observe_all(&self, configs: &Listing<RunConfig>) -> Result<Observed> {
+        let host_id = self.known_host_id()?;
+        let readable = configs.iter().filter_map(|(_, config)| config.as_ref().ok());
+        Ok(observe_all(self.plugins()?, &host_id, readable).await)
+    }
+
+    fn known(&self, configs: &Listing<RunConfig>) -> Known {
+        let mut known = Known { uids: BTreeSet::new(), doubts: Vec::new() };
+        for (name, config) in configs {
+            match config {
+                Ok(config) => {
+                    known.uids.insert(config.uid.to_string());
+                }
+                // Its status may tell, and may be of another creation too.
+                Err(_) => known.doubts.push(name.clone()),
+            }
+        }
+        known
+    }
+
+    fn refuse_known(&self, id: &OrphanId, configs: &Listing<RunConfig>) -> Result<()> {
+        let owner = configs
+            .iter()
+            .find(|(_, config)| config.as_ref().is_ok_and(|config| config.uid == id.uid))
+            .map(|(name, _)| name);
+        if let Some(name) = owner {
+            let message = format!("'{id}' is no orphan: it is the workload '{name}'");
+            return Err(Error::new(ErrorKind::Conflict, message).hint(format!("run: wharf rm {name}")));
+        }
+        if let Some(name) = self.known(configs).doubts.first() {
+            let message = format!("'{id}' may be the workload '{name}', whose RunConfig cannot be read");
+            return Err(Error::new(ErrorKind::Conflict, message)
+                .hint(format!("mend that file, or run: wharf rm --forget {name}")));
+        }
+        Ok(())
+    }
+}
+
+fn orphan(resource: Resource, doubts: Vec<WorkloadName>) -> Orphan {
+    Orphan {
+        runtime_name: resource.owner.runtime_name,
+        runtime_instance: resource.owner.runtime_instance,
+        uid: resource.seen.uid,
+        object: resource.seen.object,
+        state: state_word(resource.seen.state),
+        doubts,
+    }
+}
+
+fn not_found<'a>(id: &OrphanId, silent: impl Iterator<Item = (&'a str, &'a str)>) -> Error {
+    let reasons: BTreeSet<&str> = silent.map(|(_, reason)| reason).collect();
+    if reasons.is_empty() {
+        return Error::new(ErrorKind::NotFound, format!("there is no resource '{id}' of this host"))
+            .hint("see: wharf list --all, wharf doctor");
+    }
+    let reasons = reasons.into_iter().collect::<Vec<_>>().join("; ");
+    Error::new(ErrorKind::Owner, format!("whether there is a resource '{id}' is not known: {reasons}"))
+}
+
+impl Orphan {
+    /// What it is and what can be done about it, in words.
+    pub fn explanation(&self) -> String {
+        let doubts: Vec<&str> = self.doubts.iter().map(WorkloadName::as_str).collect();
+        if doubts.is_empty() {
+            format!("an orphan: no RunConfig has its uid; remove it: wharf rm --orphan {}", self.id())
+        } else {
+            format!(
+                "an orphan, unless it belongs to a workload whose RunConfig cannot be read ({})",
+                doubts.join(", ")
+            )
+        }
+    }
+
+    /// `RUNTIME/UID`, as `rm --orphan` takes it.
+    pub fn id(&self) -> String {
+        format!("{}/{}", self.runtime_name, self.uid)
+    }
+}

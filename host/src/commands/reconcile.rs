@@ -1,0 +1,293 @@
+//! `reconcile`: writes down what evidence supports, brings back what should run, ends what should not (R06).
+//!
+//! One snapshot of all owners, taken after the records were read (R04); then each workload under its operation lock,
+//! where its record and its locks are looked at again: what has changed since the snapshot is left alone.
+use crate::commands::context::Manager;
+use crate::commands::discovery::{Survey, is_ownerless};
+use futures_util::{StreamExt, stream};
+use serde::Serialize;
+use std::time::Duration;
+use wharf_failpoint::{Point, reach};
+use wharf_model::{Action, Claim, Evidence, Locks, Resource, plan};
+use wharf_model::{BootId, Desired, Event, LockKind, Phase, RunConfig, StatusRecord, WorkloadName};
+use wharf_model::{Error, ErrorKind, Result, chain};
+use wharf_records::{LifeProbe, OperationLock, ReadError};
+use wharf_runtimes::last_exit;
+use wharf_sdk::{Exit, WorkloadState};
+
+/// So many workloads are worked on at a time.
+const AT_A_TIME: usize = 8;
+/// How long a workload that should not run may take to end by itself.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// Why a workload is left alone that somebody changed meanwhile.
+const CHANGED: &str = "it changed since its runtime was asked";
+
+/// What reconciliation did about one workload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Reconciled {
+    /// Its name.
+    pub name: String,
+    /// What was done.
+    pub result: Reconciliation,
+    /// Why.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Error>,
+}
+
+/// What was done about a workload, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reconciliation {
+    /// Nothing: it is as it should be.
+    InOrder,
+    /// Nothing: there is no evidence, somebody else works on it, or it has failed and is a command's to start again.
+    LeftAlone,
+    /// Nothing: it has no owner, and none is proven.
+    OwnerUnknown,
+    /// Nothing: it has no owner, and several runtimes have something of it.
+    Ambiguous,
+    /// Its owner was found, and recorded.
+    Adopted,
+    /// It was started.
+    Started,
+    /// It was stopped.
+    Stopped,
+    /// It was removed.
+    Removed,
+    /// Its end was recorded.
+    Recorded,
+    /// It could not be done.
+    Failed,
+}
+
+/// One workload as it was read, before its owner was asked.
+struct Reading {
+    name: WorkloadName,
+    config: std::result::Result<RunConfig, ReadError>,
+    status: std::result::Result<Option<StatusRecord>, ReadError>,
+}
+
+impl Manager {
+    /// Reconciles these workloads, or all where none is named, and says about each what was done.
+    ///
+    /// # Errors
+    /// Where a workload that is named does not exist, or the records cannot be read at all. What fails for one
+    /// workload is in its report.
+    pub async fn reconcile(&self, names: &[WorkloadName]) -> Result<Vec<Reconciled>> {
+        let readings = self.readings(names)?;
+        let configs = readings.iter().filter_map(|reading| reading.config.as_ref().ok());
+        let survey = &self.survey(configs).await?;
+        let done = stream::iter(readings).map(|reading| self.reconcile_one(reading, survey));
+        Ok(done.buffered(AT_A_TIME).collect().await)
+    }
+
+    fn readings(&self, names: &[WorkloadName]) -> Result<Vec<Reading>> {
+        let mut readings: Vec<Reading> = Vec::new();
+        let configs = if names.is_empty() {
+            self.store().list_run_configs()?
+        } else {
+            for name in names {
+                if self.is_gone(name) {
+                    self.run_config(name)?;
+                }
+            }
+            names.iter().map(|name| (name.clone(), self.store().read_run_config(name))).collect()
+        };
+        for (name, config) in configs {
+            if readings.iter().all(|reading| reading.name != name) {
+                let status = self.status_of(&name);
+                readings.push(Reading { name, config, status });
+            }
+        }
+        Ok(readings)
+    }
+
+    fn status_of(&self, name: &WorkloadName) -> std::result::Result<Option<StatusRecord>, ReadError> {
+        match self.store().read_status(name) {
+            Ok(record) => Ok(Some(record)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn reconcile_one(&self, reading: Reading, survey: &Survey) -> Reconciled {
+        let name = reading.name.to_string();
+        match self.judge_and_act(reading, survey).await {
+            Ok((result, reason)) => Reconciled { name, result, reason, error: None },
+            Err(error) => {
+                let result = Reconciliation::Failed;
+                Reconciled { name, result, reason: String::new(), error: Some(error) }
+            }
+        }
+    }
+
+    async fn judge_and_act(&self, reading: Reading, survey: &Survey) -> Result<(Reconciliation, String)> {
+        let Reading { name, config, status } = reading;
+        // What cannot be read says nothing about what is wanted.
+        let config = match config {
+            Ok(config) => config,
+            Err(error) => return Ok((Reconciliation::LeftAlone, chain(&error))),
+        };
+        if is_ownerless(&config) {
+            return self.judge_and_adopt(&config, survey).await;
+        }
+        let before = match status {
+            Ok(status) => status,
+            Err(error) => return Ok((Reconciliation::LeftAlone, chain(&error))),
+        };
+        let evidence = survey.observed.evidence(&config);
+        let first = self.plan_for(&config, before.as_ref(), &evidence, false)?;
+        if let Some(rest) = at_rest(&config.name, first, before.as_ref()) {
+            return Ok(rest);
+        }
+        let Some(operation) = self.lock_if_free(&name)? else { return Ok(busy()) };
+        let config_now = self.store().read_run_config(&name);
+        let status_now = self.status_of(&name);
+        let version = |record: &Option<StatusRecord>| record.as_ref().map(|it| (it.uid.clone(), it.revision));
+        let unchanged = config_now.is_ok_and(|now| now.uid == config.uid && now.owner() == config.owner())
+            && status_now.is_ok_and(|now| version(&now) == version(&before));
+        if !unchanged {
+            return Ok((Reconciliation::LeftAlone, CHANGED.to_owned()));
+        }
+        let action = self.plan_for(&config, before.as_ref(), &evidence, true)?;
+        reach(Point::ReconcileDecided);
+        self.act(&config, before.as_ref(), action, operation).await
+    }
+
+    /// R07: by itself, reconciliation gives an owner only to what is seen to run with its proxy. What the snapshot
+    /// proved is looked at again under the lock.
+    async fn judge_and_adopt(&self, config: &RunConfig, survey: &Survey) -> Result<(Reconciliation, String)> {
+        let name = &config.name;
+        let claim = survey.claim(config);
+        let proven = match &claim {
+            Claim::Proven(proven) => proven,
+            Claim::Ambiguous(_) => return Ok((Reconciliation::Ambiguous, claim.to_string())),
+            Claim::Unknown | Claim::Undecided(_) => {
+                return Ok((Reconciliation::OwnerUnknown, claim.to_string()));
+            }
+        };
+        let Some(operation) = self.lock_if_free(name)? else { return Ok(busy()) };
+        if !self.serves(config, proven)? {
+            let reason = format!("{claim}, which does not run with a proxy; take it: wharf adopt {name}");
+            return Ok((Reconciliation::OwnerUnknown, reason));
+        }
+        match self.stamp_proven(config, proven, &operation).await {
+            Err(error) if error.kind == ErrorKind::Conflict => {
+                Ok((Reconciliation::LeftAlone, CHANGED.to_owned()))
+            }
+            other => other.map(|_| (Reconciliation::Adopted, claim.to_string())),
+        }
+    }
+
+    fn serves(&self, config: &RunConfig, proven: &Resource) -> Result<bool> {
+        let probe = LifeProbe::open(self.store().state())?;
+        Ok(proven.seen.state == WorkloadState::Running && probe.is_held(&config.name, LockKind::Life)?)
+    }
+
+    fn lock_if_free(&self, name: &WorkloadName) -> Result<Option<OperationLock>> {
+        match OperationLock::try_acquire(self.store().state(), name) {
+            Err(error) if error.is_busy() => Ok(None),
+            other => Ok(Some(other?)),
+        }
+    }
+
+    /// The plan with the locks as they are now; the operation lock is ours once it was taken.
+    fn plan_for(
+        &self,
+        config: &RunConfig,
+        record: Option<&StatusRecord>,
+        evidence: &Evidence,
+        is_ours: bool,
+    ) -> Result<Action> {
+        let probe = LifeProbe::open(self.store().state())?;
+        let locks = Locks {
+            operation_held: !is_ours && probe.is_held(&config.name, LockKind::Operation)?,
+            life_held: probe.is_held(&config.name, LockKind::Life)?,
+        };
+        let boot = BootId::current()
+            .map_err(|error| Error::caused(ErrorKind::Failed, "the present boot cannot be told", &error))?;
+        Ok(plan(config, record, evidence, locks, &boot))
+    }
+
+    async fn act(
+        &self,
+        config: &RunConfig,
+        record: Option<&StatusRecord>,
+        action: Action,
+        operation: OperationLock,
+    ) -> Result<(Reconciliation, String)> {
+        match action {
+            Action::None | Action::Leave(_) => {
+                Ok(at_rest(&config.name, action, record).unwrap_or((Reconciliation::InOrder, String::new())))
+            }
+            Action::Start(why) => {
+                self.refuse_nesting()?;
+                self.start_locked(&config.name, operation, true, &mut ()).await?;
+                Ok((Reconciliation::Started, why.to_owned()))
+            }
+            Action::Stop(why) => {
+                self.stop_locked(&config.name, &operation, STOP_TIMEOUT, Desired::Stopped).await?;
+                Ok((Reconciliation::Stopped, why.to_owned()))
+            }
+            Action::Remove => {
+                self.remove_locked(config, &operation).await?;
+                Ok((Reconciliation::Removed, "its removal was interrupted".to_owned()))
+            }
+            Action::Record(exit) => {
+                self.record_exit(config, record.map_or(0, |record| record.revision), &exit)?;
+                reach(Point::MissedEndRecorded);
+                Ok((Reconciliation::Recorded, format!("it {}", wharf_model::how(&exit))))
+            }
+        }
+    }
+
+    /// Records an end that nobody saw, unless the record has changed.
+    fn record_exit(&self, config: &RunConfig, revision: u64, exit: &Exit) -> Result<()> {
+        self.store().update_status::<Error>(&config.name, &config.uid, |record| {
+            let record = record.filter(|record| record.revision == revision);
+            let mut record = record.ok_or_else(|| Error::new(ErrorKind::Conflict, CHANGED))?;
+            let fine = exit.code == Some(0);
+            let event = if fine { Event::Completed } else { Event::Failed };
+            record.apply(event).map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))?;
+            if fine {
+                record.desired = Desired::Stopped;
+            }
+            record.last_exit = Some(last_exit(exit));
+            record.set_supervisor(None);
+            Ok(record)
+        })?;
+        Ok(())
+    }
+}
+
+fn busy() -> (Reconciliation, String) {
+    (Reconciliation::LeftAlone, "another command works on it".to_owned())
+}
+
+/// What is to be told where nothing is to be done.
+fn at_rest(
+    name: &WorkloadName,
+    action: Action,
+    record: Option<&StatusRecord>,
+) -> Option<(Reconciliation, String)> {
+    match action {
+        Action::None => Some(match record.filter(|record| is_given_up(record)) {
+            Some(record) => {
+                let why = if record.status_context.is_empty() { "it failed" } else { &record.status_context };
+                let start = format!("{why}; start it: wharf start {name}");
+                (Reconciliation::LeftAlone, start)
+            }
+            None => (Reconciliation::InOrder, String::new()),
+        }),
+        Action::Leave(reason) => Some((Reconciliation::LeftAlone, reason)),
+        Action::Start(_) | Action::Stop(_) | Action::Remove | Action::Record(_) => None,
+    }
+}
+
+/// Whether it should run and failed, so that a command alone starts it again.
+fn is_given_up(record: &StatusRecord) -> bool {
+    record.phase == Phase::Error && record.desired == Desired::Running
+}

@@ -1,0 +1,257 @@
+//! `stop`.
+use crate::commands::context::Manager;
+use serde::Serialize;
+use std::time::Duration;
+use wharf_failpoint::{Point, reach};
+use wharf_model::{Desired, Event, LockKind, Phase, RunConfig, StatusRecord, WorkloadName};
+use wharf_model::{Error, ErrorKind, Result};
+use wharf_records::{LifeProbe, OperationLock, StoreError};
+use wharf_runtimes::CallError;
+use wharf_runtimes::prove_ended;
+use wharf_runtimes::{handle_of, last_exit};
+use wharf_sdk::{ErrorCode, Exit, WorkloadState};
+use wharf_supervisor::ControlError;
+use wharf_supervisor::client::control;
+
+/// What the supervisor may take beside the workload's own time: answering clients, killing, writing.
+const SUPERVISOR_MARGIN: Duration = Duration::from_secs(20);
+
+/// A workload that is stopped now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Stopped {
+    /// Its name.
+    pub name: String,
+    /// Whether it was stopped by this command.
+    pub result: StopResult,
+}
+
+/// What a stop had to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopResult {
+    /// It ran or was starting, and was stopped.
+    Stopped,
+    /// It did not run.
+    AlreadyStopped,
+}
+
+impl Manager {
+    /// Stops a workload: asks it to end, and kills it after `timeout`.
+    ///
+    /// # Errors
+    /// Of kind [`ErrorKind::Owner`] with nothing changed where the owner is absent or another one (R08).
+    pub async fn stop(&self, name: &WorkloadName, timeout: Duration) -> Result<Stopped> {
+        self.run_config(name)?;
+        // A start is given up for this command, and was nothing that had stopped.
+        let record = self.record(name).ok().flatten();
+        let was_starting = record.is_some_and(|record| record.phase == Phase::Starting);
+        let operation = self.lock_to_end(name).await?;
+        if self.is_gone(name) {
+            // It was being created; that was given up for this command.
+            return Ok(Stopped { name: name.to_string(), result: StopResult::Stopped });
+        }
+        let result = match self.stop_locked(name, &operation, timeout, Desired::Stopped).await? {
+            StopResult::AlreadyStopped if was_starting => StopResult::Stopped,
+            result => result,
+        };
+        Ok(Stopped { name: name.to_string(), result })
+    }
+
+    pub(crate) fn is_gone(&self, name: &WorkloadName) -> bool {
+        self.store().read_run_config(name).is_err_and(|error| error.is_not_found())
+    }
+
+    /// Stops it as part of a command; `desired` is what that command wants of it in the end.
+    pub(crate) async fn stop_locked(
+        &self,
+        name: &WorkloadName,
+        operation: &OperationLock,
+        timeout: Duration,
+        desired: Desired,
+    ) -> Result<StopResult> {
+        let run = self.run_config(name)?;
+        if run.is_remote() {
+            return self.stop_remote(&run, operation, timeout, desired).await;
+        }
+        let client = self.owner(&run).await?;
+        // Where there are two of it, nobody chooses one: an error, before anything is changed.
+        let found = self.find(&run, &client).await?;
+        let record = self.record_or_set_aside(operation)?.filter(|record| record.uid == run.uid);
+        let supervised = LifeProbe::open(self.store().state())?.is_held(name, LockKind::Life)?;
+        let handle = handle_of(record.as_ref())?.or(found);
+        let runs = match &handle {
+            None => false,
+            Some(handle) => match client.inspect(handle).await {
+                Ok(seen) => matches!(
+                    seen.state,
+                    WorkloadState::Running | WorkloadState::Created | WorkloadState::Unknown
+                ),
+                Err(error) if error.code() == Some(ErrorCode::NotFound) => false,
+                Err(error) => return Err(owner_error(&run, error)),
+            },
+        };
+        let resting =
+            record.as_ref().is_none_or(|record| matches!(record.phase, Phase::Stopped | Phase::Error));
+        if !supervised
+            && !runs
+            && resting
+            && record.as_ref().is_some_and(|record| record.phase == Phase::Stopped)
+        {
+            return Ok(StopResult::AlreadyStopped);
+        }
+        let is_recorded = match self.begin_stop(&run, desired) {
+            Ok(()) => true,
+            // A full disk keeps nothing running (R11): what could not be recorded is said at the end.
+            Err(Unwritten::Failed(error)) if error.is_full() => false,
+            Err(error) => return Err(error.into()),
+        };
+        reach(Point::StopRecorded);
+        let told = if supervised { self.stop_supervised(name, operation, timeout).await? } else { None };
+        // Also behind a supervisor: it may have died before it did what it was asked, or deployed anew meanwhile.
+        let record = self.record(name)?;
+        let exit = match self.handle(&run, record.as_ref(), &client).await? {
+            Some(handle) => {
+                let timeout = if told.is_some() { Duration::ZERO } else { timeout };
+                client.stop(&handle, timeout).await.map_err(|error| owner_error(&run, error))?;
+                let seen = client.inspect(&handle).await.ok();
+                prove_ended(&client, &self.host_id()?, &run).await?;
+                told.or_else(|| seen.and_then(|seen| seen.exit))
+            }
+            None => told,
+        };
+        self.end_stop(&run, exit, (!is_recorded).then_some(desired)).map_err(|error| {
+            error.while_doing(format!("'{name}' was stopped, which could not be recorded")).hint(format!(
+                "make room in {}, then run: wharf stop {name}",
+                self.store().state().root().display()
+            ))
+        })?;
+        reach(Point::EndRecorded);
+        Ok(if supervised || runs { StopResult::Stopped } else { StopResult::AlreadyStopped })
+    }
+
+    /// R03: a remote server has no owner, and so nothing of it runs but its proxy.
+    async fn stop_remote(
+        &self,
+        run: &RunConfig,
+        operation: &OperationLock,
+        timeout: Duration,
+        desired: Desired,
+    ) -> Result<StopResult> {
+        let supervised = LifeProbe::open(self.store().state())?.is_held(&run.name, LockKind::Life)?;
+        let record = self.record_or_set_aside(operation)?.filter(|record| record.uid == run.uid);
+        if !supervised && record.is_none_or(|record| record.phase == Phase::Stopped) {
+            return Ok(StopResult::AlreadyStopped);
+        }
+        self.begin_stop(run, desired)?;
+        if supervised {
+            self.stop_supervised(&run.name, operation, timeout).await?;
+        }
+        self.end_stop(run, None, None)?;
+        Ok(StopResult::Stopped)
+    }
+
+    fn begin_stop(&self, run: &RunConfig, desired: Desired) -> std::result::Result<(), Unwritten> {
+        let written = self.store().update_status::<Unwritten>(&run.name, &run.uid, |record| {
+            let mut record = record.unwrap_or_else(|| StatusRecord::new(run.uid.clone()));
+            begin(run, &mut record, desired)?;
+            Ok(record)
+        });
+        written.map(drop)
+    }
+
+    /// Records the end, and the beginning where that could not be recorded.
+    fn end_stop(&self, run: &RunConfig, exit: Option<Exit>, unbegun: Option<Desired>) -> Result<()> {
+        self.store().update_status::<Error>(&run.name, &run.uid, |record| {
+            let mut record = record.unwrap_or_else(|| StatusRecord::new(run.uid.clone()));
+            if let Some(desired) = unbegun {
+                begin(run, &mut record, desired)?;
+            }
+            record.apply(Event::Stopped).map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))?;
+            if let Some(exit) = exit {
+                record.last_exit = Some(last_exit(&exit));
+            }
+            record.set_supervisor(None);
+            Ok(record)
+        })?;
+        Ok(())
+    }
+
+    /// The supervisor stops its workload and ends; its life lock is the proof.
+    async fn stop_supervised(
+        &self,
+        name: &WorkloadName,
+        operation: &OperationLock,
+        timeout: Duration,
+    ) -> Result<Option<Exit>> {
+        let limit = timeout.saturating_add(SUPERVISOR_MARGIN);
+        reach(Point::ControlStopBefore);
+        let answer = control::stop(self.store().state(), name, timeout, limit).await;
+        reach(Point::ControlStopAfter);
+        let exit = match answer {
+            Ok(exit) => exit,
+            Err(ControlError::Refused { kind: ErrorKind::Deadline, message, .. }) => {
+                let message = format!("whether '{name}' was stopped is not known: {message}");
+                return Err(Error::new(ErrorKind::Deadline, message)
+                    .hint(format!("look, and ask again: wharf stop {name}")));
+            }
+            Err(ControlError::Refused { kind, message, .. }) => {
+                return Err(Error::new(kind, format!("'{name}' could not be stopped: {message}")));
+            }
+            Err(error @ ControlError::Silent { .. }) => {
+                // It may just have ended by itself: then nobody holds the life lock any more.
+                tracing::debug!(%name, %error, "the supervisor gave no answer");
+                None
+            }
+        };
+        operation.supervisor_gone(limit).await.map_err(|_| {
+            let message = format!(
+                "the supervisor of '{name}' does not end; whether the workload was stopped is not known"
+            );
+            Error::new(ErrorKind::Deadline, message).hint(format!("see: wharf logs --proxy {name}"))
+        })?;
+        reach(Point::SupervisorGone);
+        Ok(exit)
+    }
+}
+
+/// Why a transition is not on record.
+enum Unwritten {
+    /// It does not fit what is there.
+    Refused(Error),
+    /// The store could not write it.
+    Failed(StoreError),
+}
+
+impl From<StoreError> for Unwritten {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<Error> for Unwritten {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<Unwritten> for Error {
+    fn from(unwritten: Unwritten) -> Self {
+        match unwritten {
+            Unwritten::Refused(error) => error,
+            Unwritten::Failed(error) => error.into(),
+        }
+    }
+}
+
+fn begin(run: &RunConfig, record: &mut StatusRecord, desired: Desired) -> Result<()> {
+    record.apply(Event::StopBegun).map_err(|error| {
+        Error::new(ErrorKind::Conflict, format!("'{}' cannot be stopped: {error}", run.name))
+            .hint(format!("its removal was interrupted; finish it: wharf rm {}", run.name))
+    })?;
+    record.desired = desired;
+    Ok(())
+}
+
+fn owner_error(run: &RunConfig, error: CallError) -> Error {
+    Error::from(error).while_doing(format!("'{}' (runtime '{}')", run.name, run.runtime_name))
+}

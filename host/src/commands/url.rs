@@ -1,0 +1,136 @@
+//! `url`: where clients reach a workload, what they must know for it, and how that is changed.
+use crate::commands::context::Manager;
+use wharf_model::{Error, ErrorKind, Result};
+
+use std::time::Duration;
+use wharf_model::{LockKind, ProxyAuth, RunConfig, WorkloadName};
+use wharf_records::{LifeProbe, ProxySecret, ProxySecrets, ReadError};
+use wharf_supervisor::change as change_access;
+use wharf_supervisor::client::control;
+use wharf_supervisor::{AccessChange, ControlError};
+
+/// How long a supervisor may take to write two files.
+const CHANGE_WAIT: Duration = Duration::from_secs(15);
+/// Stands for the part of a path that only clients are told.
+const HIDDEN: &str = "…";
+
+/// Where clients reach a workload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientUrl {
+    /// Its name.
+    pub name: String,
+    /// The URL, with its secret part if there is one.
+    pub url: String,
+    /// Whom the proxy serves.
+    pub auth: ProxyAuth,
+    /// The token that clients send, where there is one.
+    pub token: Option<ProxySecret>,
+}
+
+impl Manager {
+    /// Where clients reach a workload, and what they must know. Writes nothing.
+    ///
+    /// # Errors
+    /// Where it has no port yet, or its secret cannot be read.
+    pub fn url(&self, name: &WorkloadName) -> Result<ClientUrl> {
+        let run = self.run_config(name)?;
+        if run.is_remote() {
+            let url = run.remote_url;
+            return Ok(ClientUrl { name: name.to_string(), url, auth: ProxyAuth::None, token: None });
+        }
+        if run.port == 0 {
+            let message = format!("'{name}' has no URL yet: its port is chosen when it is started");
+            return Err(Error::new(ErrorKind::Conflict, message).hint(format!("run: wharf start {name}")));
+        }
+        let secrets = ProxySecrets::new(self.store().state().clone());
+        client_url(&run, &secrets).map_err(|error| {
+            let hint = format!("to have a new one: wharf url {name} --rotate");
+            let is_lost = error.is_not_found() || error.is_corrupt();
+            let error = Error::from(error).while_doing(format!("the secret of '{name}' cannot be had"));
+            if is_lost {
+                Error { kind: ErrorKind::Failed, hints: Vec::new(), ..error }.hint(hint)
+            } else {
+                error
+            }
+        })
+    }
+
+    /// Whom the proxy of a workload serves.
+    pub fn auth(&self, name: &WorkloadName) -> Result<ProxyAuth> {
+        Ok(self.run_config(name)?.auth())
+    }
+
+    /// Changes whom the proxy of a workload serves, at once where it runs: requests that show the old secret are refused
+    /// from then on, and connections that were open are cut off.
+    ///
+    /// # Errors
+    /// Where the change makes no sense, or its supervisor does not make it: then nothing is changed.
+    pub async fn change_access(&self, name: &WorkloadName, wanted: AccessChange) -> Result<()> {
+        self.run_config(name)?;
+        let _operation = self.lock(name).await?;
+        let run = self.run_config(name)?;
+        if run.is_remote() {
+            let message = format!("'{name}' is a remote server, which wharf has no proxy for");
+            return Err(Error::new(ErrorKind::Usage, message));
+        }
+        if !LifeProbe::open(self.store().state())?.is_held(name, LockKind::Life)? {
+            change_access(self.store(), name, &run.uid, wanted)?;
+            return Ok(());
+        }
+        match control::change_access(self.store().state(), name, wanted, CHANGE_WAIT).await {
+            Ok(()) => Ok(()),
+            Err(ControlError::Refused { kind, message, hints }) => {
+                let error = Error::new(kind, message);
+                Err(hints.into_iter().fold(error, |error, hint| error.hint(hint)))
+            }
+            Err(error @ ControlError::Silent { .. }) => {
+                let doing = format!("the supervisor of '{name}' did not change it");
+                Err(Error::caused(ErrorKind::Failed, doing, &error).hint(format!(
+                    "it may be of an earlier version of wharf: wharf stop {name}, change it, wharf start {name}"
+                )))
+            }
+        }
+    }
+
+    /// The URL of a workload that has a port; empty, and said in the log, where its secret cannot be read.
+    pub(crate) fn url_of(&self, run: &RunConfig) -> String {
+        client_url(run, &ProxySecrets::new(self.store().state().clone()))
+            .map(|found| found.url)
+            .unwrap_or_else(|error| {
+                tracing::warn!(name = %run.name, %error, "its URL cannot be told");
+                String::new()
+            })
+    }
+}
+
+/// Where clients reach a workload that has a port.
+pub(crate) fn client_url(
+    run: &RunConfig,
+    secrets: &ProxySecrets,
+) -> std::result::Result<ClientUrl, ReadError> {
+    let auth = run.auth();
+    let secret = if auth.has_secret() { Some(secrets.read(&run.name, &run.uid)?) } else { None };
+    let (path, token) = match (auth, secret) {
+        (ProxyAuth::Path, Some(secret)) => (wharf_proxy::secret_path(secret.expose()), None),
+        (ProxyAuth::Bearer, token) => (wharf_proxy::PATH.to_owned(), token),
+        (ProxyAuth::None | ProxyAuth::Path, _) => (wharf_proxy::PATH.to_owned(), None),
+    };
+    Ok(ClientUrl { name: run.name.to_string(), url: url(&run.host, run.port, &path), auth, token })
+}
+
+/// The URL of a workload that has a port, for who may show it to others.
+pub(crate) fn shown_url(run: &RunConfig) -> String {
+    match run.auth() {
+        ProxyAuth::Path => url(&run.host, run.port, &wharf_proxy::secret_path(HIDDEN)),
+        ProxyAuth::None | ProxyAuth::Bearer => url(&run.host, run.port, wharf_proxy::PATH),
+    }
+}
+
+fn url(host: &str, port: u16, path: &str) -> String {
+    let host = match host {
+        "0.0.0.0" | "::" | "" => "127.0.0.1".to_owned(),
+        v6 if v6.contains(':') && !v6.starts_with('[') => format!("[{v6}]"),
+        other => other.to_owned(),
+    };
+    format!("http://{host}:{port}{path}")
+}

@@ -1,0 +1,147 @@
+//! A workload as it is shown: the object of `list --format json`.
+use crate::commands::orphan::Orphan;
+use jiff::Timestamp;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use wharf_model::{Desired, ProxyMode, RunConfig, StatusRecord, Transport};
+use wharf_model::{Effective, EffectiveState};
+use wharf_records::ProxySecret;
+
+/// One row of the list. Keys are absent when empty; the form is stable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WorkloadView {
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub uid: String,
+    /// The runtime that owns it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub runtime_name: String,
+    /// The instance of that runtime.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub runtime_instance: String,
+    /// What it runs: SERVER.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub package: String,
+    /// Where clients reach it; filled in by who may tell.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub url: String,
+    /// The proxy's port.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub port: u16,
+    /// How the server is spoken to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transport_type: Option<Transport>,
+    /// How the proxy is spoken to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy_mode: Option<ProxyMode>,
+    /// The effective state.
+    pub status: EffectiveState,
+    /// More about it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub status_context: String,
+    /// The state rests on the record alone.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub stale: bool,
+    /// Why.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub stale_reason: String,
+    /// Its group.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub group: String,
+    /// The user's labels.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// When it was created, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<Timestamp>,
+    /// When it last became ready, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// It is a resource without a RunConfig; its name is what `rm --orphan` takes.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub orphan: bool,
+    /// What clients send besides, for their configuration; not shown.
+    #[serde(skip)]
+    pub token: Option<ProxySecret>,
+    /// Whether it should run; for filtering, not shown.
+    #[serde(skip)]
+    pub(crate) wanted: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(port: &u16) -> bool {
+    *port == 0
+}
+
+impl WorkloadView {
+    pub(crate) fn of(run: &RunConfig, record: Option<&StatusRecord>, effective: Effective) -> Self {
+        let port = run.port;
+        Self {
+            name: run.name.to_string(),
+            uid: run.uid.to_string(),
+            runtime_name: run.runtime_name.clone(),
+            runtime_instance: run.runtime_instance.clone(),
+            package: if run.server.is_empty() { run.image.clone() } else { run.server.clone() },
+            url: String::new(),
+            port,
+            transport_type: Some(run.transport),
+            proxy_mode: Some(run.proxy_mode),
+            status: effective.state,
+            status_context: effective.context,
+            stale: effective.stale.is_some(),
+            stale_reason: effective.stale.unwrap_or_default(),
+            group: run.group.clone(),
+            labels: run.labels.clone(),
+            created_at: run.created_at,
+            started_at: record.and_then(|record| record.started_at),
+            orphan: false,
+            token: None,
+            wanted: record.is_none_or(|record| record.desired == Desired::Running),
+        }
+    }
+
+    /// Whether clients reach it.
+    pub(crate) fn is_reachable(&self) -> bool {
+        self.port != 0 && self.status == EffectiveState::Running
+    }
+
+    /// A workload whose RunConfig cannot be read.
+    pub(crate) fn unreadable(name: &str, reason: String) -> Self {
+        Self {
+            name: name.to_owned(),
+            uid: String::new(),
+            runtime_name: String::new(),
+            runtime_instance: String::new(),
+            package: String::new(),
+            url: String::new(),
+            port: 0,
+            transport_type: None,
+            proxy_mode: None,
+            status: EffectiveState::Unknown,
+            status_context: reason,
+            stale: false,
+            stale_reason: String::new(),
+            group: String::new(),
+            labels: BTreeMap::new(),
+            created_at: None,
+            started_at: None,
+            orphan: false,
+            token: None,
+            wanted: true,
+        }
+    }
+
+    /// A resource without a RunConfig.
+    pub(crate) fn of_orphan(orphan: &Orphan) -> Self {
+        Self {
+            uid: orphan.uid.clone(),
+            runtime_name: orphan.runtime_name.clone(),
+            runtime_instance: orphan.runtime_instance.clone(),
+            orphan: true,
+            wanted: false,
+            ..Self::unreadable(&orphan.id(), orphan.explanation())
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! `list --watch`: the list, and again whenever it changes.
+//!
+//! A change of a record is an event, and awaited. What happens without one, an engine that stops, a supervisor that is
+//! killed, is found by asking the owners and the locks again every few seconds.
+use crate::commands::context::Manager;
+use crate::commands::list::ListOptions;
+use crate::commands::view::WorkloadView;
+use std::time::{Duration, Instant};
+use wharf_model::{Error, ErrorKind, Result};
+use wharf_records::Watch;
+
+/// A command changes several files, one right after the other.
+const SETTLING: Duration = Duration::from_millis(50);
+/// How long nothing may happen before the owners are asked again.
+const QUIET_MAX: Duration = Duration::from_secs(2);
+/// A list that takes long is made again so many times more rarely.
+const REST: u32 = 10;
+
+/// A list that is being watched. Like the list itself it writes nothing and takes no lock (R05).
+pub struct WatchedList<'a> {
+    manager: &'a Manager,
+    options: ListOptions,
+    watch: Watch,
+    last: Option<Vec<WorkloadView>>,
+    /// How long the last one took.
+    took: Duration,
+}
+
+impl Manager {
+    /// Watches the workloads that [`Manager::list`] would show.
+    pub fn watch(&self, options: ListOptions) -> Result<WatchedList<'_>> {
+        let watch = Watch::new().map_err(|error| unwatched(&error))?;
+        Ok(WatchedList { manager: self, options, watch, last: None, took: Duration::ZERO })
+    }
+}
+
+impl WatchedList<'_> {
+    /// The list: the first time at once, then as soon as it differs from the last one.
+    pub async fn next(&mut self) -> Result<Vec<WorkloadView>> {
+        loop {
+            if self.last.is_some() {
+                self.something_happened().await?;
+            }
+            // Before they are read: what changes meanwhile leads to another round.
+            for folder in
+                [self.manager.store().state().run_configs(), self.manager.store().state().statuses()]
+            {
+                self.watch.folder(&folder).map_err(|error| unwatched(&error))?;
+            }
+            let began = Instant::now();
+            let rows = self.manager.list(&self.options).await?;
+            self.took = began.elapsed();
+            if self.last.as_ref() != Some(&rows) {
+                self.last = Some(rows.clone());
+                return Ok(rows);
+            }
+        }
+    }
+
+    async fn something_happened(&mut self) -> Result<()> {
+        let quiet = QUIET_MAX.max(self.took * REST);
+        if let Ok(changed) = tokio::time::timeout(quiet, self.watch.changed()).await {
+            changed.map_err(|error| unwatched(&error))?;
+            tokio::time::sleep(SETTLING.max(self.took)).await;
+        }
+        Ok(())
+    }
+}
+
+fn unwatched(error: &std::io::Error) -> Error {
+    Error::caused(ErrorKind::Failed, "the records cannot be watched", error)
+        .hint("the system's limits are fs.inotify.max_user_instances and fs.inotify.max_user_watches")
+}

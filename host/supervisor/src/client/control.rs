@@ -1,0 +1,418 @@
+//! The supervisor's control socket, both ends.
+//!
+//! One connection carries one request and one answer, a line of JSON each, with the version of the protocol: a
+//! supervisor of an older version and a newer command line understand each other. The socket lies in the state
+//! directory, beside the locks, so that it does not vanish at logout; its path may be longer than a socket's address
+//! can be, so both ends reach it through a descriptor of its folder.
+use crate::access::AccessKeeper;
+use crate::client::protocol::SupervisorReport;
+use serde::{Deserialize, Serialize};
+use std::{
+    fs::{File, Permissions},
+    io,
+    os::fd::AsRawFd,
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{UnixListener, UnixStream},
+    sync::{Semaphore, mpsc, oneshot},
+};
+use tokio_util::task::TaskTracker;
+use wharf_failpoint::{Point, may_fail, reach};
+use wharf_model::{Error, ErrorKind};
+use wharf_model::{ProxyAuth, WorkloadName};
+use wharf_records::StateDir;
+use wharf_sdk::Exit;
+
+/// The version of the protocol.
+const VERSION: u32 = 1;
+/// The longest line in either direction.
+const MAX_LINE_BYTES: u64 = 64 * 1024;
+/// So many connections are open at a time; further ones wait, and take no descriptor meanwhile.
+const CONNECTIONS_MAX: usize = 16;
+/// How long a client may take to say what it wants.
+const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
+
+/// What a command asks of a supervisor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Request {
+    /// Stop the workload and end.
+    Stop {
+        /// How long the workload may take to end by itself.
+        timeout_ms: u64,
+    },
+    /// Give the start up that is under way.
+    Cancel {},
+    /// End, and leave the workload as it is.
+    Leave {},
+    /// Tell about yourself.
+    Report {},
+    /// Serve others than before.
+    ChangeAccess(AccessChange),
+}
+
+/// A change of whom a proxy serves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessChange {
+    /// Whom from now on; as before if nothing is said.
+    #[serde(default)]
+    pub auth: Option<ProxyAuth>,
+    /// Those alone who are told the new secret.
+    #[serde(default)]
+    pub rotate: bool,
+}
+
+/// What a supervisor answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Answer {
+    /// The workload has ended, and this is how; the supervisor ends now.
+    Stopped {
+        /// How, if that is known.
+        exit: Option<Exit>,
+    },
+    /// About the supervisor.
+    Report(SupervisorReport),
+    /// The proxy serves by what is in the files now.
+    AccessChanged {},
+    /// It cannot be done.
+    Refused {
+        /// What kind of failure it is; supervisors of earlier versions do not tell.
+        #[serde(default = "untold")]
+        kind: ErrorKind,
+        /// Why.
+        message: String,
+        /// What to do about it; supervisors of earlier versions do not tell.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        hints: Vec<String>,
+    },
+}
+
+const fn untold() -> ErrorKind {
+    ErrorKind::Runtime
+}
+
+impl Answer {
+    /// It cannot be done because of this.
+    pub(crate) fn refused(error: Error) -> Self {
+        Self::Refused { kind: error.kind, message: error.message, hints: error.hints }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Versioned<T> {
+    version: u32,
+    body: T,
+}
+
+/// A request with the place for its answer.
+pub(crate) struct Asked {
+    pub(crate) request: Request,
+    pub(crate) answer: oneshot::Sender<Answer>,
+}
+
+/// A folder's path that is short whatever the folder is called, as long as the file is open.
+struct ShortPath {
+    folder: File,
+    name: String,
+}
+
+impl ShortPath {
+    fn of(state: &StateDir, name: &WorkloadName) -> io::Result<Self> {
+        Ok(Self { folder: File::open(state.control())?, name: format!("{name}.sock") })
+    }
+
+    fn path(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}/{}", self.folder.as_raw_fd(), self.name))
+    }
+}
+
+/// The supervisor's end. Bound under the life lock, so a socket that is there already is a dead one's, and replaced.
+pub(crate) struct Server {
+    place: ShortPath,
+    listener: UnixListener,
+}
+
+impl Server {
+    pub(crate) fn bind(state: &StateDir, name: &WorkloadName) -> io::Result<Self> {
+        state.make_control().map_err(io::Error::other)?;
+        let place = ShortPath::of(state, name)?;
+        // It gets its name once it is the user's alone and can be spoken to: commands wait for the name.
+        let unnamed = place.path().with_extension("sock.new");
+        may_fail(Point::ControlBindBefore)?;
+        match std::fs::remove_file(&unnamed) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&unnamed)?;
+        let named = may_fail(Point::ControlBound)
+            .and_then(|()| std::fs::set_permissions(&unnamed, Permissions::from_mode(0o600)))
+            .and_then(|()| std::fs::rename(&unnamed, place.path()))
+            .and_then(|()| may_fail(Point::ControlBindAfter));
+        // Its life lock is this process' own, and so are both names.
+        let server = Self { place, listener };
+        if named.is_err() {
+            let _ = std::fs::remove_file(unnamed);
+        }
+        named.map(|()| server)
+    }
+
+    /// Takes requests, for ever; the tracker knows the connections that have not been answered.
+    pub(crate) async fn serve(
+        self,
+        requests: mpsc::Sender<Asked>,
+        keeper: AccessKeeper,
+        connections: TaskTracker,
+    ) {
+        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        loop {
+            // A place first; the semaphore is never closed.
+            let Ok(place) = places.clone().acquire_owned().await else { return };
+            let Ok((socket, _)) = self.listener.accept().await else {
+                // Out of descriptors, most likely: the next accept would fail at once again.
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                continue;
+            };
+            let (requests, keeper) = (requests.clone(), keeper.clone());
+            connections.spawn(async move {
+                if let Err(error) = answer(socket, requests, keeper).await {
+                    tracing::debug!(%error, "a control connection broke");
+                }
+                drop(place);
+            });
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        reach(Point::ControlUnlinkBefore);
+        let _ = std::fs::remove_file(self.place.path());
+        reach(Point::ControlUnlinkAfter);
+    }
+}
+
+/// Removes the socket that a supervisor left which was killed. Only for who knows that there is none: the holder of
+/// the operation lock, once the life lock is free.
+pub fn clear(state: &StateDir, name: &WorkloadName) -> io::Result<()> {
+    reach(Point::ControlClearBefore);
+    for ending in ["sock.new", "sock"] {
+        match std::fs::remove_file(state.control().join(format!("{name}.{ending}"))) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    reach(Point::ControlClearAfter);
+    Ok(())
+}
+
+async fn answer(
+    mut socket: UnixStream,
+    requests: mpsc::Sender<Asked>,
+    keeper: AccessKeeper,
+) -> io::Result<()> {
+    let request: Versioned<Request> =
+        tokio::time::timeout(REQUEST_DEADLINE, read_line(&mut socket)).await.map_err(io::Error::other)??;
+    if request.version > VERSION {
+        let message =
+            format!("this supervisor speaks version {VERSION}, and was asked in {}", request.version);
+        return write_line(&mut socket, &Answer::Refused { kind: untold(), message, hints: Vec::new() })
+            .await;
+    }
+    if let Request::ChangeAccess(wanted) = request.body {
+        // Whatever the workload does: nobody waits for its restart to shut somebody out.
+        let changed = tokio::task::spawn_blocking(move || keeper.change(wanted)).await;
+        return write_line(&mut socket, &changed.map_err(io::Error::other)?).await;
+    }
+    let (sender, receiver) = oneshot::channel();
+    let is_stop = matches!(request.body, Request::Stop { .. });
+    let asked = Asked { request: request.body, answer: sender };
+    let answer = match requests.send(asked).await {
+        Ok(()) => receiver.await.ok(),
+        Err(_) => None,
+    };
+    match answer {
+        Some(answer) => write_line(&mut socket, &answer).await,
+        // The workload has ended by itself. Who wants it stopped waits for the end of this process, and then looks.
+        None if is_stop => Ok(()),
+        None => {
+            let message = "the supervisor is ending".to_owned();
+            write_line(&mut socket, &Answer::Refused { kind: untold(), message, hints: Vec::new() }).await
+        }
+    }
+}
+
+/// Why a supervisor did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// It says so.
+    #[error("{message}")]
+    Refused {
+        /// What kind of failure it is.
+        kind: ErrorKind,
+        /// Why.
+        message: String,
+        /// What to do about it.
+        hints: Vec<String>,
+    },
+    /// It gave no answer; it may be gone.
+    #[error("its supervisor gave no answer")]
+    Silent {
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Asks a supervisor to stop its workload and to end. Only for the holder of the operation lock.
+pub async fn stop(
+    state: &StateDir,
+    name: &WorkloadName,
+    timeout: Duration,
+    limit: Duration,
+) -> Result<Option<Exit>, ControlError> {
+    let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+    match ask(state, name, Request::Stop { timeout_ms }, limit).await? {
+        Answer::Stopped { exit } => Ok(exit),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// Asks a supervisor to give up the start that it is at; one that has started refuses.
+pub async fn cancel(state: &StateDir, name: &WorkloadName, limit: Duration) -> Result<(), ControlError> {
+    match ask(state, name, Request::Cancel {}, limit).await? {
+        Answer::Stopped { .. } => Ok(()),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// Asks a supervisor to end and to leave its workload as it is. Only for the holder of the operation lock.
+pub async fn leave(state: &StateDir, name: &WorkloadName, limit: Duration) -> Result<(), ControlError> {
+    match ask(state, name, Request::Leave {}, limit).await? {
+        Answer::Stopped { .. } => Ok(()),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// Asks a supervisor about itself.
+pub async fn report(
+    state: &StateDir,
+    name: &WorkloadName,
+    limit: Duration,
+) -> Result<SupervisorReport, ControlError> {
+    match ask(state, name, Request::Report {}, limit).await? {
+        Answer::Report(report) => Ok(report),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// Asks a supervisor to change whom its proxy serves. Only for the holder of the operation lock.
+pub async fn change_access(
+    state: &StateDir,
+    name: &WorkloadName,
+    wanted: AccessChange,
+    limit: Duration,
+) -> Result<(), ControlError> {
+    match ask(state, name, Request::ChangeAccess(wanted), limit).await? {
+        Answer::AccessChanged {} => Ok(()),
+        other => Err(unexpected(other)),
+    }
+}
+
+fn unexpected(answer: Answer) -> ControlError {
+    match answer {
+        Answer::Refused { kind, message, hints } => ControlError::Refused { kind, message, hints },
+        Answer::Stopped { .. } | Answer::Report(_) | Answer::AccessChanged {} => {
+            let message = "its supervisor answered something else".to_owned();
+            ControlError::Refused { kind: untold(), message, hints: Vec::new() }
+        }
+    }
+}
+
+async fn ask(
+    state: &StateDir,
+    name: &WorkloadName,
+    request: Request,
+    limit: Duration,
+) -> Result<Answer, ControlError> {
+    let exchange = async {
+        let place = ShortPath::of(state, name)?;
+        let mut socket = UnixStream::connect(place.path()).await?;
+        write_line(&mut socket, &request).await?;
+        read_line::<Versioned<Answer>>(&mut socket).await.map(|answer| answer.body)
+    };
+    let answer = tokio::time::timeout(limit, exchange).await;
+    answer
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        .map_err(|source| ControlError::Silent { source })
+}
+
+async fn write_line<T: Serialize + Sync>(socket: &mut UnixStream, body: &T) -> io::Result<()> {
+    let mut text = serde_json::to_vec(&Versioned { version: VERSION, body })?;
+    text.push(b'\n');
+    socket.write_all(&text).await
+}
+
+async fn read_line<T: for<'de> Deserialize<'de>>(socket: &mut UnixStream) -> io::Result<T> {
+    let mut line = Vec::new();
+    BufReader::new(socket.take(MAX_LINE_BYTES)).read_until(b'\n', &mut line).await?;
+    if line.is_empty() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(serde_json::from_slice(&line)?)
+}
+
+/// Tells who wants a start given up that there is none.
+pub(crate) fn refuse_cancel(asked: Asked) {
+    let refused = Error::new(ErrorKind::Conflict, "it has started already");
+    let _ = asked.answer.send(Answer::refused(refused));
+}
+
+/// Answered where it is taken from the socket, see `answer`.
+pub(crate) fn refuse_access(asked: Asked) {
+    let _ = asked.answer.send(Answer::refused(Error::new(ErrorKind::Failed, "it was asked out of turn")));
+}
+
+/// What is said to who wants a start given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cancel {
+    /// It is: the start is a command's.
+    Heard,
+    /// It is a restart of the supervisor's own, which is no command's to give up.
+    Refused,
+}
+
+/// The next request to stop, or to give up what is under way; reports are answered meanwhile.
+pub(crate) async fn next_stop(
+    requests: &mut mpsc::Receiver<Asked>,
+    restarts: u32,
+    cancel: Cancel,
+) -> Option<Asked> {
+    loop {
+        match requests.recv().await {
+            None => std::future::pending().await,
+            Some(asked) => match asked.request {
+                Request::Cancel {} if cancel == Cancel::Refused => refuse_cancel(asked),
+                Request::Stop { .. } | Request::Cancel {} | Request::Leave {} => return Some(asked),
+                Request::ChangeAccess(_) => refuse_access(asked),
+                Request::Report {} => {
+                    let report = SupervisorReport {
+                        pid: std::process::id(),
+                        version: env!("CARGO_PKG_VERSION").to_owned(),
+                        uptime_ms: 0,
+                        restarts,
+                        starting: true,
+                        ping_us: None,
+                        ping_error: "it is being started".to_owned(),
+                    };
+                    let _ = asked.answer.send(Answer::Report(report));
+                }
+            },
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! What a command needs of supervisors: to start one ([`spawn::spawn`]), and to speak to it ([`control`]).
+pub mod control;
+pub(crate) mod protocol;
+pub(crate) mod spawn;

@@ -1,0 +1,108 @@
+//! What a command and the supervisor that it starts say to each other: one line of JSON each.
+use crate::config::Config;
+use serde::{Deserialize, Serialize};
+use wharf_model::Error;
+use wharf_model::{Uid, WorkloadName};
+
+/// What a supervisor is to do: the first line it is sent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Task {
+    /// Where everything is.
+    pub config: Config,
+    /// Its workload.
+    pub name: WorkloadName,
+    /// Which creation of it.
+    pub uid: Uid,
+    /// What happens if it cannot be started.
+    pub mode: Mode,
+    /// Somebody waits for it to be ready: who goes away meanwhile gives the start up.
+    pub attended: bool,
+    /// Whoever started it stays to its end: that one's end, or its interrupt, is the user's wish to stop the workload.
+    #[serde(default)]
+    pub foreground: bool,
+}
+
+/// Why a workload is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// It is being created: where it cannot be started, nothing of it is left, if somebody waits to be told.
+    Create,
+    /// It exists: where it cannot be started, that is recorded.
+    Start,
+}
+
+/// What a supervisor says while it starts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Line {
+    /// What it does now, for people.
+    Progress {
+        /// In words.
+        message: String,
+        /// How far it is, of how much, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        amount: Option<(u64, u64)>,
+    },
+    /// The workload is ready. The last line.
+    Ready {
+        /// The proxy's port.
+        port: u16,
+    },
+    /// It could not be started, and what there was has been cleared up. The last line.
+    Failed {
+        /// Why.
+        error: Error,
+    },
+}
+
+/// What a supervisor says about itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SupervisorReport {
+    /// Its process.
+    pub pid: u32,
+    /// The version of wharf that it is.
+    pub version: String,
+    /// How long the workload has been ready, in milliseconds; 0 while it is not.
+    pub uptime_ms: u64,
+    /// How often it has restarted the workload.
+    pub restarts: u32,
+    /// It is bringing the workload up, or back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub starting: bool,
+    /// How long the server took to answer a real request, in microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ping_us: Option<u64>,
+    /// Why it did not answer.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub ping_error: String,
+}
+
+/// How a start ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Ready, with the proxy's port.
+    Ready(u16),
+    /// Failed; nothing is left to clear up.
+    Failed(Error),
+    /// The supervisor ended without a word.
+    Died {
+        /// How, in words that follow its name.
+        how: String,
+    },
+}
+
+/// Where a command shows what is being done.
+pub trait Progress: Send {
+    /// What is being done now.
+    fn step(&mut self, message: &str);
+    /// How far it is: so much of so much, in bytes.
+    fn amount(&mut self, message: &str, done: u64, total: u64) {
+        let _ = (message, done, total);
+    }
+}
+
+/// Shows nothing.
+impl Progress for () {
+    fn step(&mut self, _message: &str) {}
+}

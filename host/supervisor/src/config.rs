@@ -1,0 +1,169 @@
+//! What the library is told about its surroundings; only `main.rs` and `cli/` look at the world.
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use wharf_records::StateDir;
+use wharf_records::bounded;
+use wharf_runtimes::{ConnectOptions, Deadlines, PluginDir, Prober, Verdicts};
+
+/// Everything that commands need to know about where they are.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Config {
+    /// Records, locks, logs.
+    pub state_dir: PathBuf,
+    /// Under it each runtime has a folder of its own.
+    pub data_dir: PathBuf,
+    /// Files that can be made again: copies of plugins, verdicts on them. None where no such place is known.
+    #[serde(default)]
+    pub cache_dir: Option<PathBuf>,
+    /// The user's configuration: `config.json`, `plugins.lock.json`, `secrets/`.
+    pub config_dir: PathBuf,
+    /// The folders to search for plugins, in order.
+    pub plugin_dirs: Vec<PluginDir>,
+    /// The executable that supervisors and launchers are started from.
+    pub executable: PathBuf,
+    /// Where a relative path of a SERVER begins.
+    pub current_dir: PathBuf,
+    /// The folders in which a SERVER that is a bare name is looked for as a command.
+    pub search_path: Vec<PathBuf>,
+    /// The runtime for `run` where nothing else is said.
+    pub default_runtime: Option<String>,
+    /// What log records must at least be: `error` to `trace`.
+    pub log_level: String,
+    /// The user's settings.
+    pub settings: Settings,
+    /// SHA-256 digests of libraries, by file name.
+    pub pins: BTreeMap<String, String>,
+    /// Whether this process' environment carries the marks of a workload, inside which it then is.
+    #[serde(skip)]
+    pub is_marked: bool,
+}
+
+/// `config.json`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The runtime for `run` where nothing else is said.
+    pub default_runtime: Option<String>,
+    /// More folders with plugins, after those of the command line.
+    pub plugin_dirs: Vec<PathBuf>,
+    /// What each runtime is given, by name.
+    pub runtimes: BTreeMap<String, serde_json::Value>,
+    /// How long a workload may take to become ready, in milliseconds; two minutes where nothing is said, since a
+    /// package may have to be fetched first.
+    pub start_timeout_ms: Option<u64>,
+}
+
+impl Settings {
+    /// How long a workload may take to become ready.
+    pub fn start_timeout(&self) -> Duration {
+        self.start_timeout_ms.map_or(Duration::from_secs(120), Duration::from_millis)
+    }
+}
+
+/// The name of the file with the user's settings.
+pub const SETTINGS_FILE: &str = "config.json";
+/// The name of the file with the digests of plugins.
+pub const PINS_FILE: &str = "plugins.lock.json";
+
+/// A larger file of the user's configuration is none.
+const MAX_SETTINGS_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Why a file of the user's configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// It cannot be read.
+    #[error("{} cannot be read", .path.display())]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It is not what it should be.
+    #[error("{} is not valid", .path.display())]
+    Invalid {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+/// Reads a JSON file of the user's configuration; one that does not exist says nothing.
+pub fn read_optional<T: serde::de::DeserializeOwned + Default>(path: &Path) -> Result<T, SettingsError> {
+    let read = bounded::open(path).and_then(|(file, _)| bounded::read(file, MAX_SETTINGS_BYTES));
+    let bytes = match read {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(T::default()),
+        Err(source) => return Err(SettingsError::Unreadable { path: path.to_owned(), source }),
+    };
+    serde_json::from_slice(&bytes).map_err(|source| SettingsError::Invalid { path: path.to_owned(), source })
+}
+
+impl Config {
+    /// The state directory.
+    pub fn state(&self) -> StateDir {
+        StateDir::new(&self.state_dir)
+    }
+
+    /// The host's own folders, which no workload may have.
+    pub fn private_dirs(&self) -> Vec<PathBuf> {
+        let dirs = [&self.state_dir, &self.data_dir, &self.config_dir];
+        dirs.into_iter().chain(&self.cache_dir).cloned().collect()
+    }
+
+    /// What is known of plugin libraries that were tried.
+    pub fn verdicts(&self) -> Verdicts {
+        self.cache_dir.as_deref().map(Verdicts::below).unwrap_or_default()
+    }
+
+    /// What plugins are connected with.
+    pub fn connect_options(&self, host_id: &str) -> ConnectOptions {
+        ConnectOptions {
+            dirs: self.plugin_dirs.clone(),
+            pins: self.pins.clone(),
+            pins_file: self.config_dir.join(PINS_FILE),
+            prober: Some(Prober::new(self.executable.clone(), self.verdicts())),
+            host_id: host_id.to_owned(),
+            data_dir: self.data_dir.join("runtimes"),
+            cache_dir: self.cache_dir.as_ref().map(|cache| cache.join("plugins")),
+            log_dir: self.state().logs(),
+            private_dirs: self.private_dirs(),
+            launcher: vec![
+                self.executable.display().to_string(),
+                wharf_launcher::LAUNCHER_ARGUMENT.to_owned(),
+            ],
+            configurations: self.settings.runtimes.clone(),
+            log_level: self.log_level.clone(),
+            deadlines: Deadlines::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_end_is_not_read_to_its_end() {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        let folder = tempfile::tempdir().unwrap();
+        let (large, fifo) = (folder.path().join("large.json"), folder.path().join("fifo.json"));
+        std::fs::File::create(&large).unwrap().set_len(3 << 30).unwrap();
+        mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        for (path, why) in [
+            (large.as_path(), "it has more than 4194304 bytes"),
+            (&fifo, "it is not a regular file"),
+            (Path::new("/dev/zero"), "it is not a regular file"),
+        ] {
+            let error = wharf_model::chain(&read_optional::<Settings>(path).unwrap_err());
+            assert!(error.ends_with(why), "{error}");
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! The supervisor: one detached process for each workload that runs; and what commands need to start one and to speak to
+//! it ([`client`]).
+//!
+//! `process` is the process itself, `lifecycle` what it does from its start to its end, `run_loop` the part between
+//! "ready" and the end. It deploys through the owner's plugin alone, serves the proxy, learns of the workload's end from
+//! the runtime, and restarts it by policy. It must not know any particular runtime, nor the command line.
+//!
+//! Invariants:
+//! - It holds the life lock as long as it lives; whether it lives is a question about that lock.
+//! - While it starts a workload it holds the operation lock that it inherited and writes the transition; afterwards
+//!   it writes spontaneous events alone, and re-reads `desired` under the record lock before every restart.
+//! - A handle is recorded, durably, before the workload's code runs (R12).
+mod access;
+pub mod client;
+mod config;
+mod deployment;
+mod events;
+mod lifecycle;
+mod log;
+mod port;
+mod private_folders;
+mod process;
+mod progress;
+mod readiness;
+mod reattach;
+mod run_loop;
+pub mod source;
+mod spec;
+mod workload_proxy;
+
+pub use access::{change, check_exposure};
+pub use client::control;
+pub use client::control::{AccessChange, ControlError};
+pub use client::protocol::{Ended, Mode, Progress, SupervisorReport, Task};
+pub use client::spawn::{Supervisor, spawn};
+pub use config::{Config, PINS_FILE, SETTINGS_FILE, Settings, SettingsError, read_optional};
+pub use log::{clear_logs, last_words, log_path};
+pub use port::{check_port, free_port};
+pub use process::{SUPERVISOR_ARGUMENT, run};
+pub use source::Surroundings;
+pub use spec::specification;
+pub use workload_proxy::{reading, sides};

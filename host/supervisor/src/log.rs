@@ -1,0 +1,196 @@
+//! The supervisor's own log: one file, rotated by size.
+use jiff::Timestamp;
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Read, Seek, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+use wharf_failpoint as failpoint;
+use wharf_failpoint::{Point, reach};
+use wharf_model::WorkloadName;
+use wharf_records::StateDir;
+
+/// A file that grew to this is set aside.
+const MAX_BYTES: u64 = 10 * 1024 * 1024;
+/// How many that were set aside are kept.
+const KEPT: u32 = 2;
+
+/// Where a supervisor's log is. No name of a workload has a dot in it, so it meets no workload's own log.
+pub fn log_path(state: &StateDir, name: &WorkloadName) -> PathBuf {
+    state.logs().join(format!("{name}.proxy.log"))
+}
+
+/// Why a supervisor ended in the middle of its work, from its log, looked at from this byte on. What it logs begins with
+/// a time: only the last words of a process that a plugin ended, or that could not begin, begin like this.
+pub fn last_words(log: &Path, from: u64) -> Option<String> {
+    /// They are at the end.
+    const MAX_BYTES: u64 = 16 * 1024;
+    let mut file = File::open(log).ok()?;
+    let len = file.metadata().ok()?.len();
+    file.seek(io::SeekFrom::Start(from.max(len.saturating_sub(MAX_BYTES)))).ok()?;
+    let mut end = Vec::new();
+    file.take(MAX_BYTES).read_to_end(&mut end).ok()?;
+    let end = String::from_utf8_lossy(&end);
+    end.lines().rev().find_map(|line| line.strip_prefix("error: ")).map(str::to_owned)
+}
+
+/// Removes the logs of an earlier workload of this name: they stay until the name is used again. What cannot be
+/// removed is in nobody's way.
+pub fn clear_logs(state: &StateDir, name: &WorkloadName) {
+    let proxy = log_path(state, name);
+    let workload = state.logs().join(format!("{name}.log"));
+    reach(Point::LogsClearBefore);
+    for path in [proxy, workload] {
+        for number in 0..=KEPT {
+            let _ = std::fs::remove_file(numbered(&path, number));
+        }
+    }
+    reach(Point::LogsClearAfter);
+}
+
+fn numbered(path: &Path, number: u32) -> PathBuf {
+    if number == 0 {
+        return path.to_owned();
+    }
+    let mut name = path.to_owned().into_os_string();
+    name.push(format!(".{number}"));
+    PathBuf::from(name)
+}
+
+/// A writer that sets the file aside when it is full. It never fails: what the disk does not take is lost, and the loss
+/// is told as soon as something can be written again. Who logs must not end by that.
+#[derive(Clone)]
+pub(crate) struct RotatedLog(Arc<Mutex<Current>>);
+
+struct Current {
+    path: PathBuf,
+    /// None: it could not be opened; tried again with each record.
+    file: Option<File>,
+    lost_records: u64,
+}
+
+impl RotatedLog {
+    /// Opens the log to append to it, or will.
+    pub(crate) fn open(path: &Path) -> Self {
+        let file = open_file(path).ok();
+        Self(Arc::new(Mutex::new(Current { path: path.to_owned(), file, lost_records: 0 })))
+    }
+}
+
+/// The supervisor's log, made if it is not there: also for the command that starts it.
+pub(crate) fn open_file(path: &Path) -> io::Result<File> {
+    failpoint::perform(Point::ProxyLogOpenBefore, Point::ProxyLogOpenAfter, || {
+        OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+    })
+}
+
+impl Current {
+    fn take(&mut self, record: &[u8]) {
+        match self.write(record) {
+            Ok(()) => self.lost_records = 0,
+            Err(_) => self.lost_records = self.lost_records.saturating_add(1),
+        }
+    }
+
+    fn write(&mut self, record: &[u8]) -> io::Result<()> {
+        let mut file = match self.file.take() {
+            Some(file) => file,
+            None => open_file(&self.path)?,
+        };
+        let mut length = file.metadata()?.len();
+        if length >= MAX_BYTES {
+            // A rotation that fails leaves the file as it is; the next record tries again.
+            if let Ok(next) = self.rotate() {
+                (file, length) = (next, 0);
+            }
+        }
+        let notice = match self.lost_records {
+            0 => String::new(),
+            lost => format!(
+                "{:.6} wharf: {lost} records are lost, the log could not be written\n",
+                Timestamp::now()
+            ),
+        };
+        let written = file.write_all(notice.as_bytes()).and_then(|()| file.write_all(record));
+        if written.is_err() {
+            // Half a record would be the beginning of the next one; cutting needs no room.
+            let _ = file.set_len(length);
+        }
+        self.file = Some(file);
+        written
+    }
+
+    fn rotate(&self) -> io::Result<File> {
+        failpoint::may_fail(Point::ProxyLogAsideBefore)?;
+        for number in (0..KEPT).rev() {
+            // Where an earlier attempt got no further, there is nothing under the first name.
+            match std::fs::rename(numbered(&self.path, number), numbered(&self.path, number + 1)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        failpoint::may_fail(Point::ProxyLogAsideAfter)?;
+        open_file(&self.path)
+    }
+}
+
+impl Write for RotatedLog {
+    fn write(&mut self, record: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take(record);
+        Ok(record.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_log_is_set_aside_and_few_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.proxy.log");
+        let mut log = RotatedLog::open(&path);
+        let chunk = vec![b'x'; 1024 * 1024];
+        for _ in 0..45 {
+            log.write_all(&chunk).unwrap();
+        }
+        let mut names: Vec<_> =
+            std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["x.proxy.log", "x.proxy.log.1", "x.proxy.log.2"]);
+        assert!(std::fs::metadata(&path).unwrap().len() <= MAX_BYTES);
+    }
+    #[test]
+    fn what_the_disk_does_not_take_is_counted_and_nobody_fails() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.proxy.log");
+        std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+        let mut log = RotatedLog::open(&path);
+        for _ in 0..3 {
+            log.write_all(b"lost\n").unwrap();
+        }
+        std::fs::remove_file(&path).unwrap();
+        log.0.lock().unwrap().file = None;
+        log.write_all(b"kept\n").unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(" wharf: 3 records are lost") && text.ends_with("\nkept\n"), "{text}");
+    }
+
+    #[test]
+    fn a_rotation_that_got_half_way_is_finished_by_the_next_record() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.proxy.log");
+        let mut log = RotatedLog::open(&path);
+        log.write_all(&vec![b'x'; 11 * 1024 * 1024]).unwrap();
+        // Set aside, and the next file could not be opened.
+        std::fs::rename(&path, dir.path().join("x.proxy.log.1")).unwrap();
+        log.write_all(b"next\n").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"next\n");
+    }
+}

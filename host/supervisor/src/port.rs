@@ -1,0 +1,123 @@
+//! Ports: the recorded one, or one that will still be there when the workload starts again.
+//!
+//! A port stays a workload's own while it is stopped, and nobody listens on it meanwhile. One that the kernel chose
+//! could then be given to any connection that goes out, and the next start would find it taken: ports are chosen
+//! here, outside the range that the kernel takes them from.
+use std::{fs, io, ops::RangeInclusive};
+use tokio::net::TcpListener;
+use wharf_model::RunConfig;
+use wharf_model::{Error, ErrorKind, Result};
+
+/// Where ports are chosen: above those that well-known servers use.
+const CHOSEN: RangeInclusive<u16> = 10_000..=u16::MAX;
+/// The kernel's own range where it does not tell: RFC 6335 section 6.
+const DYNAMIC: RangeInclusive<u16> = 49_152..=u16::MAX;
+/// How many ports are tried before the kernel chooses after all.
+const TRIES: usize = 64;
+
+/// Listens on the proxy's port: the recorded one, or one that is chosen now.
+pub(crate) async fn bind(run: &RunConfig) -> Result<TcpListener> {
+    let listener = match run.port {
+        0 => choose(&run.host).await,
+        port => TcpListener::bind((run.host.as_str(), port)).await,
+    };
+    listener.map_err(|error| {
+        let doing = format!("the proxy of '{}' cannot listen on {}:{}", run.name, run.host, run.port);
+        if error.kind() == io::ErrorKind::AddrInUse {
+            Error::new(ErrorKind::Conflict, format!("{doing}: the port is taken"))
+                .hint("end what uses the port, or run it with another --proxy-port")
+        } else {
+            Error::caused(ErrorKind::Failed, doing, &error)
+        }
+    })
+}
+
+/// Whether the proxy's port can be had, now.
+///
+/// # Errors
+/// As it will be told by the supervisor.
+pub async fn check_port(run: &RunConfig) -> Result<()> {
+    bind(run).await.map(drop)
+}
+
+/// A free port for a server that is told its port.
+pub async fn free_port() -> io::Result<u16> {
+    Ok(choose("127.0.0.1").await?.local_addr()?.port())
+}
+
+async fn choose(host: &str) -> io::Result<TcpListener> {
+    let ports = ours(&lent(), &reserved());
+    for _ in 0..TRIES.min(ports.len()) {
+        let mut random = [0; 4];
+        getrandom::fill(&mut random).map_err(io::Error::other)?;
+        let port = ports[u32::from_ne_bytes(random) as usize % ports.len()];
+        match TcpListener::bind((host, port)).await {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+            bound => return bound,
+        }
+    }
+    TcpListener::bind((host, 0)).await
+}
+
+fn ours(lent: &RangeInclusive<u16>, reserved: &[RangeInclusive<u16>]) -> Vec<u16> {
+    let is_reserved = |port: &u16| reserved.iter().any(|range| range.contains(port));
+    CHOSEN.filter(|port| !lent.contains(port) && !is_reserved(port)).collect()
+}
+
+/// The ports that the kernel lends to connections that go out, ip(7).
+fn lent() -> RangeInclusive<u16> {
+    let told = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    range(&told, char::is_whitespace).unwrap_or(DYNAMIC)
+}
+
+/// The ports that the machine keeps for servers that come later, Documentation/networking/ip-sysctl.
+fn reserved() -> Vec<RangeInclusive<u16>> {
+    let told = fs::read_to_string("/proc/sys/net/ipv4/ip_local_reserved_ports").unwrap_or_default();
+    told.split(',').filter_map(|part| range(part, |between| between == '-')).collect()
+}
+
+/// Two numbers, or one that is both.
+fn range(told: &str, is_between: impl Fn(char) -> bool) -> Option<RangeInclusive<u16>> {
+    let told = told.trim();
+    let (low, high) = told.split_once(is_between).unwrap_or((told, told));
+    Some(low.parse().ok()?..=high.trim().parse().ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{choose, lent, ours, range, reserved};
+
+    #[tokio::test]
+    async fn a_chosen_port_is_none_that_connections_are_given() {
+        let ours = ours(&lent(), &reserved());
+        for _ in 0..64 {
+            let port = choose("127.0.0.1").await.unwrap().local_addr().unwrap().port();
+            assert!(ours.contains(&port) || ours.len() < 1000, "{port}");
+        }
+    }
+
+    #[test]
+    fn what_the_kernel_lends_or_keeps_is_not_chosen() {
+        let lent = range("32768\t60999\n", char::is_whitespace).unwrap();
+        let keeps = |part| range(part, |between| between == '-').unwrap();
+        let ours = ours(&lent, &[keeps("20000"), keeps("30000-32767\n")]);
+        for (port, is_ours) in [
+            (9_999, false),
+            (10_000, true),
+            (20_000, false),
+            (29_999, true),
+            (30_000, false),
+            (32_768, false),
+            (60_999, false),
+            (61_000, true),
+        ] {
+            assert_eq!(ours.contains(&port), is_ours, "{port}");
+        }
+        assert_eq!(range("", char::is_whitespace), None);
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_not_ours_is_told_at_once() {
+        assert!(choose("192.0.2.1").await.is_err());
+    }
+}

@@ -1,0 +1,108 @@
+//! The host's own folders, which no workload may have: secrets, records, what plugins keep.
+//!
+//! Looked at here for every runtime: a plugin may cover less, or another path than a user can write for the same folder.
+use std::path::{Component, Path, PathBuf};
+use wharf_model::{Error, ErrorKind, Result};
+
+/// Fails where a mount (`HOST:WORKLOAD...`) would give the workload one of these folders, something in one, or a folder
+/// that holds one; by whatever name, also through links, and also if it does not exist yet.
+pub(crate) fn refuse_mounts(private: &[PathBuf], mounts: &[String]) -> Result<()> {
+    if mounts.is_empty() {
+        return Ok(());
+    }
+    let private: Vec<PathBuf> = private.iter().map(|folder| real(folder)).collect();
+    for mount in mounts {
+        let source = mount.split(':').next().unwrap_or_default();
+        let path = real(Path::new(source));
+        if private.iter().any(|private| path.starts_with(private) || private.starts_with(&path)) {
+            let message = format!("'{source}' holds files of wharf's own, which no workload may have");
+            return Err(Error::new(ErrorKind::Usage, message).hint("name folders beside them"));
+        }
+    }
+    Ok(())
+}
+
+/// Where a path leads, links followed as far as it exists; what does not exist yet is taken by its name.
+fn real(path: &Path) -> PathBuf {
+    /// As many as the kernel follows; a path with more leads nowhere.
+    const MAX_LINKS: u32 = 40;
+    resolved(path, &mut { MAX_LINKS })
+}
+
+fn resolved(path: &Path, links: &mut u32) -> PathBuf {
+    let mut real = PathBuf::from("/");
+    for component in path.components() {
+        match component {
+            // What a link led to is resolved by now, so that this is its own parent.
+            Component::ParentDir => drop(real.pop()),
+            Component::Normal(name) => {
+                real.push(name);
+                if let Ok(found) = real.canonicalize() {
+                    real = found;
+                } else if let Ok(target) = real.read_link()
+                    && let Some(left) = links.checked_sub(1)
+                {
+                    *links = left;
+                    // A link to something that does not exist yet: where it will lead.
+                    real.pop();
+                    real = resolved(&real.join(target), links);
+                }
+            }
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
+        }
+    }
+    real
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_private_folder_is_refused_by_each_of_its_names() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |path: &str| root.path().join(path);
+        std::fs::create_dir_all(at("home/.config/wharf/secrets")).unwrap();
+        std::fs::create_dir_all(at("home/project")).unwrap();
+        symlink(at("home/.config"), at("home/project/link")).unwrap();
+        symlink("../.config/wharf/secrets/token", at("home/project/token")).unwrap();
+        symlink(at("home/.local/share"), at("home/project/later")).unwrap();
+        let private = [at("home/.config/wharf"), at("home/.local/share/wharf")];
+        let refused = |source: &str| {
+            let mount = format!("{}:/x:ro", at(source).display());
+            refuse_mounts(&private, &[mount]).err().map(|error| error.kind)
+        };
+        for source in [
+            "home/.config/wharf",
+            "home/.config/wharf/secrets",
+            "home/.config/wharf/secrets/token",
+            "home/.config",
+            "home",
+            "home/project/../.config/./wharf",
+            "home/project/link",
+            "home/project/link/wharf/secrets",
+            "home/project/token",
+            // What does not exist yet.
+            "home/.local/share/wharf/runtimes",
+            "home/.local",
+            "home/project/later",
+            "home/project/later/wharf",
+        ] {
+            assert_eq!(refused(source), Some(ErrorKind::Usage), "{source}");
+        }
+        for source in ["home/project", "home/project/data", "home/.config/other", "home/.config/wharf-2"] {
+            assert_eq!(refused(source), None, "{source}");
+        }
+        assert!(refuse_mounts(&private, &["/:/host".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn links_in_a_circle_end() {
+        let root = tempfile::tempdir().unwrap();
+        symlink("b", root.path().join("a")).unwrap();
+        symlink("a", root.path().join("b")).unwrap();
+        let mount = format!("{}:/x", root.path().join("a").display());
+        let _ = refuse_mounts(&[root.path().join("private")], &[mount]);
+    }
+}

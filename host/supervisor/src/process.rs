@@ -1,0 +1,113 @@
+//! The process of a detached supervisor: what it inherits, and what it must not.
+use crate::client::protocol::{Line, Task};
+use crate::lifecycle::{Abandoned, Attendance, supervise};
+use crate::log::{RotatedLog, log_path};
+use crate::progress::Lines;
+use nix::sys::signal::SigSet;
+use rustix::stdio::{dup2_stdin, dup2_stdout, stdin, stdout};
+use std::{
+    fs::File,
+    io::{self, BufRead, Write},
+    os::unix::net::UnixStream,
+    process::ExitCode,
+    time::Duration,
+};
+use tokio::{
+    io::AsyncReadExt,
+    signal::unix::{SignalKind, signal},
+};
+use wharf_descriptors as descriptors;
+use wharf_failpoint::{Point, reach};
+use wharf_records::OperationLock;
+
+/// The first argument that makes the binary a supervisor.
+pub const SUPERVISOR_ARGUMENT: &str = "__supervise";
+
+/// How long the task is waited for.
+const TASK_WAIT: Duration = Duration::from_secs(10);
+
+/// Runs a detached supervisor; the binary calls it before anything else, with descriptors as `spawn` sets them.
+pub fn run() -> ExitCode {
+    match detached() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Standard error is the supervisor's log.
+            let _ = writeln!(io::stderr(), "error: the supervisor could not begin: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn detached() -> io::Result<()> {
+    descriptors::close_inherited();
+    descriptors::raise_limit();
+    // The terminal of the command that started it must not reach it, nor the signals that it blocked.
+    let _ = rustix::process::setsid();
+    SigSet::empty().thread_set_mask()?;
+    let operation = rustix::io::fcntl_dupfd_cloexec(stdin(), 3)?;
+    let socket = UnixStream::from(rustix::io::fcntl_dupfd_cloexec(stdout(), 3)?);
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    dup2_stdin(&null)?;
+    dup2_stdout(&null)?;
+    reach(Point::TaskReadBefore);
+    let mut task = read_task(&socket)?;
+    reach(Point::TaskReadAfter);
+    // Whatever becomes of the file: what this process starts is of its own version.
+    task.config.executable = "/proc/self/exe".into();
+    start_log(&task);
+    let operation =
+        OperationLock::from_fd(&task.config.state(), &task.name, operation).map_err(io::Error::other)?;
+    reach(Point::OperationInherited);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        // Signals that the caller ignored stay ignored in whatever is started, unless they are handled here.
+        let _handled = (
+            signal(SignalKind::child())?,
+            signal(SignalKind::hangup())?,
+            signal(SignalKind::pipe())?,
+            // A log at its user's limit of a file's size (RLIMIT_FSIZE) is full, and no end of anything.
+            signal(SignalKind::from_raw(nix::libc::SIGXFSZ))?,
+        );
+        let abandoned = abandoned(&socket, task.attended)?;
+        let mut reporter = Lines::new(socket, task.foreground)?;
+        let attendance = Attendance { foreground: task.foreground, abandoned };
+        if let Err(error) = supervise(&task, operation, &mut reporter, attendance).await {
+            tracing::error!(%error, "the workload could not be started");
+            reporter.end(&Line::Failed { error });
+        }
+        Ok(())
+    })
+}
+
+fn read_task(socket: &UnixStream) -> io::Result<Task> {
+    // Who starts a supervisor writes at once; one that died before holds the operation up no longer than this.
+    socket.set_read_timeout(Some(TASK_WAIT))?;
+    let mut line = String::new();
+    io::BufReader::new(socket).read_line(&mut line)?;
+    Ok(serde_json::from_str(&line)?)
+}
+
+/// Resolves when the command that waits for the workload, or stays with it, has gone away.
+fn abandoned(socket: &UnixStream, attended: bool) -> io::Result<Abandoned> {
+    if !attended {
+        return Ok(Box::pin(std::future::pending()));
+    }
+    let socket = socket.try_clone()?;
+    socket.set_nonblocking(true)?;
+    let mut socket = tokio::net::UnixStream::from_std(socket)?;
+    Ok(Box::pin(async move {
+        let mut byte = [0];
+        while matches!(socket.read(&mut byte).await, Ok(1..)) {}
+    }))
+}
+
+fn start_log(task: &Task) {
+    let log = RotatedLog::open(&log_path(&task.config.state(), &task.name));
+    tracing_subscriber::fmt()
+        .with_writer(move || log.clone())
+        // It would tell of a log that cannot be written on stderr, which is the same file, and panic where that fails.
+        .log_internal_errors(false)
+        .with_ansi(false)
+        .with_env_filter(tracing_subscriber::EnvFilter::new(&task.config.log_level))
+        .init();
+}

@@ -1,0 +1,152 @@
+//! How a start goes, told to whoever waits for it.
+use crate::client::protocol::{Line, Task};
+use std::{
+    io::{self, Write},
+    os::unix::net::UnixStream,
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep},
+};
+use wharf_runtimes::EventListener;
+use wharf_sdk::document::Event as Told;
+
+/// How much of what a runtime tells may wait.
+const QUEUED_EVENTS: usize = 64;
+/// After so long without a word, who waits is told where to look.
+const LONG: Duration = Duration::from_secs(5);
+/// How long a command may take to hear the last word.
+const LAST_WORD: Duration = Duration::from_secs(5);
+
+/// Where the supervisor says how its start goes.
+pub(crate) trait Reporter: Send {
+    /// What it does now, and how far it is where that is known.
+    fn progress(&mut self, message: &str, amount: Option<(u64, u64)>);
+    /// The workload is ready on this port.
+    fn ready(&mut self, port: u16);
+}
+
+/// The command at the other end of a socket. One that is slow to listen, or was stopped, misses what happens meanwhile;
+/// one that went away hears no more, and the workload goes on.
+pub(crate) struct Lines {
+    socket: UnixStream,
+    /// The rest of a line that the socket did not take at once.
+    unsent: Vec<u8>,
+    /// The command stays: its end is heard on the socket, which is therefore left open.
+    stays: bool,
+}
+
+impl Lines {
+    pub(crate) fn new(socket: UnixStream, stays: bool) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        Ok(Self { socket, unsent: Vec::new(), stays })
+    }
+
+    fn add(&mut self, line: &Line) {
+        // A line holds text and numbers, which can always be written.
+        if let Ok(text) = serde_json::to_vec(line) {
+            self.unsent.extend(text);
+            self.unsent.push(b'\n');
+        }
+    }
+
+    fn send(&mut self) {
+        while !self.unsent.is_empty() {
+            match self.socket.write(&self.unsent) {
+                Ok(count) => drop(self.unsent.drain(..count)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+        }
+    }
+
+    /// Says how the start ended, after which nothing is said. That must arrive: a command that heard no last word would
+    /// think that the supervisor died.
+    pub(crate) fn end(&mut self, line: &Line) {
+        self.add(line);
+        let waits = self.socket.set_nonblocking(false);
+        let sent = waits.and_then(|()| self.socket.set_write_timeout(Some(LAST_WORD)));
+        if let Err(error) = sent.and_then(|()| self.socket.write_all(&self.unsent)) {
+            tracing::debug!(%error, "nobody heard how the start ended");
+        }
+        if self.stays {
+            // It is one description with the one that is listened on.
+            let _ = self.socket.set_nonblocking(true);
+        } else {
+            let _ = self.socket.shutdown(std::net::Shutdown::Both);
+        }
+    }
+}
+
+impl Reporter for Lines {
+    fn progress(&mut self, message: &str, amount: Option<(u64, u64)>) {
+        self.send();
+        if self.unsent.is_empty() {
+            self.add(&Line::Progress { message: message.to_owned(), amount });
+            self.send();
+        }
+    }
+
+    fn ready(&mut self, port: u16) {
+        self.end(&Line::Ready { port });
+    }
+}
+
+/// Where what the runtime tells of the workload arrives. Whoever is slow misses some of it.
+pub(crate) fn heard() -> (EventListener, mpsc::Receiver<Told>) {
+    let (sender, events) = mpsc::channel(QUEUED_EVENTS);
+    let listener = move |event| {
+        let _ = sender.try_send(event);
+    };
+    (Arc::new(listener), events)
+}
+
+/// Passes on what the runtime tells of the workload, and once that it is long silent; never ends.
+pub(crate) async fn pass_on(mut events: mpsc::Receiver<Told>, task: &Task, reporter: &mut dyn Reporter) {
+    let mut quiet = pin!(sleep(LONG));
+    let mut is_told = false;
+    loop {
+        tokio::select! {
+            Some(event) = events.recv() => {
+                if event.uid == task.uid.as_str() {
+                    quiet.as_mut().reset(Instant::now() + LONG);
+                    reporter.progress(&event.message, event.progress);
+                }
+            }
+            () = quiet.as_mut(), if !is_told => {
+                is_told = true;
+                let name = &task.name;
+                let text = format!("still starting '{name}'; what it has written: wharf logs {name}");
+                reporter.progress(&text, None);
+            }
+            else => return std::future::pending().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Lines, Reporter};
+    use crate::client::protocol::Line;
+    use std::{io::Read, os::unix::net::UnixStream, thread};
+
+    /// As of a command that its user stopped for a while.
+    #[test]
+    fn who_does_not_listen_misses_progress_and_hears_the_last_word() {
+        let (mut command, supervisor) = UnixStream::pair().unwrap();
+        let mut lines = Lines::new(supervisor, false).unwrap();
+        for count in 0..100_000 {
+            lines.progress("a layer of an image", Some((count, 100_000)));
+        }
+        let saying = thread::spawn(move || lines.ready(8080));
+        let mut heard = String::new();
+        command.read_to_string(&mut heard).unwrap();
+        saying.join().unwrap();
+        let heard: Vec<Line> = heard.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert!(heard.len() < 100_000, "it heard everything");
+        assert_eq!(heard.last(), Some(&Line::Ready { port: 8080 }));
+    }
+}

@@ -1,0 +1,155 @@
+//! From the start of a deployed workload until it answers, and why it does not.
+use crate::deployment::Deployment;
+use crate::workload_proxy::{Front, sides};
+use std::{io, net::SocketAddr, time::Duration};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
+    net::{TcpStream, unix::pipe},
+    time::Instant,
+};
+use wharf_model::how;
+use wharf_model::{Error, ErrorKind, Result, chain};
+use wharf_proxy::ConnectError;
+use wharf_runtimes::RawStream;
+use wharf_sdk::{Handle, LogOptions};
+
+/// How many lines of its log are shown of a workload that could not be started.
+const SHOWN_LINES: u64 = 8;
+/// How long one answer of an HTTP server that is starting is waited for.
+const ANSWER_WAIT: Duration = Duration::from_secs(5);
+/// How long a workload that closed its stdout may take to end before it is asked how.
+const EXIT_GRACE: Duration = Duration::from_secs(2);
+
+impl Deployment {
+    /// Attaches, starts, and makes the handshake with a server on stdin and stdout.
+    pub(crate) async fn start_stdio(&mut self, handle: &Handle) -> Result<()> {
+        let stream = self.client.attach(handle).await?;
+        let (stdout, stdin) = sides(stream)
+            .map_err(|error| Error::caused(ErrorKind::Runtime, "the workload cannot be attached", &error))?;
+        self.client.start(handle).await?;
+        let front = self.front.get_or_insert_with(|| Front::stdio(&self.run, &self.access)).clone();
+        let Front::Stdio(proxy) = front else {
+            return Err(Error::new(ErrorKind::Failed, "the transport changed under the supervisor"));
+        };
+        let deadline = self.config.settings.start_timeout();
+        match proxy.connect(stdout, stdin, deadline).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.not_ready(handle, &error).await),
+        }
+    }
+
+    async fn not_ready(&self, handle: &Handle, error: &ConnectError) -> Error {
+        let name = &self.run.name;
+        match error {
+            ConnectError::Exited { .. } => self.ended_early(handle).await,
+            ConnectError::TimedOut { .. } => {
+                let seconds = self.config.settings.start_timeout().as_secs_f64();
+                let message = format!("'{name}' did not answer the MCP handshake within {seconds} s");
+                self.with_output(handle, Error::new(ErrorKind::Deadline, message)).await
+            }
+            other => {
+                let message = format!("'{name}' does not speak MCP as it should: {}", chain(other));
+                self.with_output(handle, Error::new(ErrorKind::Runtime, message)).await
+            }
+        }
+    }
+
+    /// Starts a server with a port, and waits until it answers.
+    pub(crate) async fn start_http(&mut self, handle: &Handle) -> Result<()> {
+        self.client.start(handle).await?;
+        let seen = self.client.inspect(handle).await?;
+        let address = address(seen.address.as_deref())?;
+        self.wait_for_port(handle, address).await
+    }
+
+    /// Waits until the server answers. There is no event for that: the pauses grow and end at the deadline, or when the
+    /// workload ends.
+    pub(crate) async fn wait_for_port(&mut self, handle: &Handle, address: SocketAddr) -> Result<()> {
+        let deadline = Instant::now() + self.config.settings.start_timeout();
+        let listening = async {
+            let mut pause = Duration::from_millis(5);
+            while !matches!(tokio::time::timeout(ANSWER_WAIT, answers(address)).await, Ok(Ok(()))) {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_millis(250));
+            }
+        };
+        let ready = tokio::select! {
+            biased;
+            _ = self.client.wait(handle) => return Err(self.ended_early(handle).await),
+            () = listening => true,
+            () = tokio::time::sleep_until(deadline) => false,
+        };
+        if !ready {
+            let inner = match self.target_port {
+                port if port == address.port() => String::new(),
+                port => format!(", which leads to its port {port}"),
+            };
+            let message = format!("'{}' does not answer on {address}{inner}", self.run.name);
+            let error = Error::new(ErrorKind::Deadline, message)
+                .hint("say where it listens with --target-port, or read its documentation: it was told PORT and MCP_PORT");
+            return Err(self.with_output(handle, error).await);
+        }
+        match &self.front {
+            // The one that is served already.
+            Some(Front::Http(proxy)) => proxy.move_to(address),
+            _ => self.front = Some(Front::http(&self.run, &self.access, address)),
+        }
+        Ok(())
+    }
+
+    async fn ended_early(&self, handle: &Handle) -> Error {
+        let exit = tokio::time::timeout(EXIT_GRACE, self.client.wait(handle)).await;
+        let how = match exit {
+            Ok(Ok(exit)) => how(&exit),
+            Ok(Err(_)) => "ended".to_owned(),
+            Err(_) => "closed its output".to_owned(),
+        };
+        let error = Error::new(ErrorKind::Runtime, format!("'{}' {how} before it was ready", self.run.name));
+        self.with_output(handle, error).await
+    }
+
+    /// The error with the end of the workload's output, which mostly tells why.
+    async fn with_output(&self, handle: &Handle, error: Error) -> Error {
+        const MAX_BYTES: u64 = 4096;
+        let state = self.config.state();
+        let path = state.logs().join(format!("{}.log", self.run.name));
+        let error = if path.exists() { error.hint(format!("its log: {}", path.display())) } else { error };
+        let options = LogOptions { tail: Some(SHOWN_LINES), ..LogOptions::default() };
+        let Ok(stream) = self.client.logs(handle, options).await else { return error };
+        let Some(reader) = reading_side(stream) else { return error };
+        let mut text = Vec::new();
+        let mut reader = reader.take(MAX_BYTES);
+        if tokio::time::timeout(EXIT_GRACE, reader.read_to_end(&mut text)).await.is_err() {
+            return error;
+        }
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        if lines.is_empty() { error } else { error.hint(format!("its last output:\n{}", lines.join("\n"))) }
+    }
+}
+
+/// Whether an HTTP server answers there, whatever it answers. That the port accepts connections says nothing: engines
+/// listen in the place of a server that has not begun to.
+async fn answers(address: SocketAddr) -> io::Result<()> {
+    let mut stream = TcpStream::connect(address).await?;
+    let request = format!("HEAD / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    stream.read_u8().await.map(drop)
+}
+
+fn reading_side(stream: RawStream) -> Option<Box<dyn AsyncRead + Send + Unpin>> {
+    match stream {
+        RawStream::Copied { reader, .. } => Some(reader),
+        RawStream::Descriptors { reader, .. } => {
+            let receiver = pipe::Receiver::from_owned_fd(reader?).ok()?;
+            Some(Box::new(receiver))
+        }
+    }
+}
+
+/// Where a runtime says that the workload's port can be reached.
+pub(crate) fn address(text: Option<&str>) -> Result<SocketAddr> {
+    text.and_then(|text| text.parse().ok()).ok_or_else(|| {
+        Error::new(ErrorKind::Runtime, "the runtime does not say where the workload's port can be reached")
+    })
+}

@@ -1,0 +1,146 @@
+//! SERVER, the argument of `run`: what kind of thing it names.
+use std::path::{Path, PathBuf};
+use wharf_sdk::Source;
+
+/// Why a SERVER cannot be run.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ServerError {
+    /// There is nothing in it.
+    #[error("SERVER is empty; it is an npx:// or uvx:// package, or a command")]
+    Empty,
+    /// A scheme that is not known.
+    #[error("'{scheme}://' is not supported; SERVER is an npx:// or uvx:// package, or a command")]
+    Scheme {
+        /// The scheme.
+        scheme: String,
+    },
+    /// A package without a name.
+    #[error("'{server}' names no package; write for instance uvx://mcp-server-time")]
+    NoPackage {
+        /// What was given.
+        server: String,
+    },
+    /// A URL.
+    #[error("'{server}' is a remote server, and this version of wharf runs local ones only")]
+    Remote {
+        /// What was given.
+        server: String,
+    },
+}
+
+/// Where a SERVER is looked up.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings<'a> {
+    /// Where relative paths begin.
+    pub current_dir: &'a Path,
+    /// The folders of commands.
+    pub search_path: &'a [PathBuf],
+}
+
+/// What a SERVER names, and how it is recorded: paths are made absolute, since supervisors run elsewhere.
+///
+/// What is no path to a file and no command in PATH is an image.
+pub fn parse(server: &str, surroundings: Surroundings<'_>) -> Result<(Source, String), ServerError> {
+    if server.trim().is_empty() {
+        return Err(ServerError::Empty);
+    }
+    if let Some((scheme, rest)) = server.split_once("://") {
+        let source = package(server, scheme, rest)?;
+        return Ok((source, server.to_owned()));
+    }
+    let is_file = || server.contains('/') && surroundings.current_dir.join(server).is_file();
+    if server.starts_with(['/', '.']) || is_file() {
+        let program = surroundings.current_dir.join(server).display().to_string();
+        return Ok((Source::Command { program: program.clone() }, program));
+    }
+    let is_command =
+        !server.contains('/') && surroundings.search_path.iter().any(|dir| dir.join(server).is_file());
+    let source = if is_command {
+        Source::Command { program: server.to_owned() }
+    } else {
+        Source::Image { reference: server.to_owned() }
+    };
+    Ok((source, server.to_owned()))
+}
+
+fn package(server: &str, scheme: &str, rest: &str) -> Result<Source, ServerError> {
+    match scheme {
+        "npx" | "uvx" if rest.is_empty() => Err(ServerError::NoPackage { server: server.to_owned() }),
+        "npx" | "uvx" => Ok(Source::Package { tool: scheme.to_owned(), package: rest.to_owned() }),
+        "http" | "https" => Err(ServerError::Remote { server: server.to_owned() }),
+        other => Err(ServerError::Scheme { scheme: other.to_owned() }),
+    }
+}
+
+/// A name for a workload, from its SERVER: the last part without version, cut to what names allow.
+pub fn base_name(server: &str) -> String {
+    const LONGEST: usize = 40;
+    let last = server.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    let unversioned = last.split(['@', ':']).next().unwrap_or_default();
+    let stem =
+        unversioned.strip_suffix(".py").or_else(|| unversioned.strip_suffix(".js")).unwrap_or(unversioned);
+    let mut name = String::new();
+    for c in stem.to_ascii_lowercase().chars() {
+        if c.is_ascii_alphanumeric() {
+            name.push(c);
+        } else if !name.is_empty() && !name.ends_with('-') {
+            name.push('-');
+        }
+    }
+    name.truncate(LONGEST);
+    let name = name.trim_end_matches('-');
+    if name.len() < 2 { format!("workload-{name}").trim_end_matches('-').to_owned() } else { name.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(server: &str) -> Result<(Source, String), ServerError> {
+        parse(server, Surroundings { current_dir: Path::new("/here"), search_path: &[PathBuf::from("/bin")] })
+    }
+
+    #[test]
+    fn each_kind_is_told_apart() {
+        let cases = [
+            ("uvx://mcp-server-time", "package"),
+            ("npx://@modelcontextprotocol/server-everything@1", "package"),
+            ("./server", "command"),
+            ("/usr/bin/server", "command"),
+            ("sh", "command"),
+            ("ghcr.io/example/time:1", "image"),
+            ("no-such-command-at-all", "image"),
+        ];
+        for (server, kind) in cases {
+            assert_eq!(parsed(server).unwrap().0.kind(), kind, "{server}");
+        }
+    }
+
+    #[test]
+    fn a_relative_path_is_recorded_as_an_absolute_one() {
+        assert_eq!(parsed("./bin/x").unwrap().1, "/here/./bin/x");
+    }
+
+    #[test]
+    fn what_cannot_be_run_is_said() {
+        assert_eq!(parsed(""), Err(ServerError::Empty));
+        assert!(matches!(parsed("ftp://x"), Err(ServerError::Scheme { .. })));
+        assert!(matches!(parsed("uvx://"), Err(ServerError::NoPackage { .. })));
+        assert!(matches!(parsed("https://example.com/mcp"), Err(ServerError::Remote { .. })));
+    }
+
+    #[test]
+    fn names_are_made_from_servers() {
+        let cases = [
+            ("uvx://mcp-server-time@1.2", "mcp-server-time"),
+            ("npx://@modelcontextprotocol/server-everything", "server-everything"),
+            ("/opt/My Server.py", "my-server"),
+            ("ghcr.io/example/time:1", "time"),
+            ("/x", "workload-x"),
+            ("/___", "workload"),
+        ];
+        for (server, name) in cases {
+            assert_eq!(base_name(server), name);
+        }
+    }
+}

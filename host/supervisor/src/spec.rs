@@ -1,0 +1,213 @@
+//! From a RunConfig to what a runtime is asked for.
+use crate::config::Config;
+use crate::private_folders as private;
+use crate::source as server;
+use crate::source::Surroundings;
+use std::{io, path::Path};
+use wharf_model::{Error, ErrorKind, Result};
+use wharf_model::{ProxyMode, RunConfig, Transport};
+use wharf_records::bounded;
+use wharf_sdk::stamp::RuntimeStamp;
+use wharf_sdk::{Capability, PermissionProfile, Source, WorkloadSpec};
+
+/// A larger file holds no secret: one becomes a variable of an environment.
+const MAX_SECRET_BYTES: u64 = 1024 * 1024;
+
+/// The specification of a workload for its runtime. `target_port` is where an HTTP server is told to listen; secrets
+/// are resolved here and now, so that their values are in no record.
+///
+/// # Errors
+/// A SERVER that makes no sense, what this version cannot do, a mount of wharf's own files, a secret that cannot be had.
+pub fn specification(
+    config: &Config,
+    run: &RunConfig,
+    runtime: &RuntimeStamp,
+    host_id: &str,
+    target_port: u16,
+) -> Result<WorkloadSpec> {
+    // One that mounts nothing refuses all of them by itself.
+    if runtime.capabilities.contains(&Capability::MOUNTS) {
+        private::refuse_mounts(&config.private_dirs(), &run.volumes)?;
+    }
+    let mut env = run.env_vars.clone();
+    let transport = match run.transport {
+        Transport::Stdio => wharf_sdk::Transport::Stdio,
+        Transport::StreamableHttp => {
+            let own_ports = runtime.capabilities.contains(&Capability::OWN_PORTS);
+            for (name, value) in http_environment(target_port, own_ports) {
+                env.entry(name.to_owned()).or_insert(value);
+            }
+            wharf_sdk::Transport::Http { target_port }
+        }
+        Transport::Sse | Transport::Inspector => {
+            let message =
+                format!("servers with the transport '{}' are not supported", run.transport.as_str());
+            return Err(Error::new(ErrorKind::Usage, message));
+        }
+    };
+    if run.transport == Transport::Stdio && run.proxy_mode != ProxyMode::StreamableHttp {
+        let message = "the field 'proxy_mode' can only be 'streamable-http' in this version of wharf";
+        return Err(Error::new(ErrorKind::Usage, message));
+    }
+    for text in &run.secrets {
+        let secret = SecretReference::parse(text)?;
+        let value = secret.resolve(&config.config_dir)?;
+        env.insert(secret.target, value);
+    }
+    Ok(WorkloadSpec {
+        uid: run.uid.to_string(),
+        name: run.name.to_string(),
+        host_id: host_id.to_owned(),
+        source: source(config, run)?,
+        args: run.cmd_args.clone(),
+        env,
+        transport,
+        labels: run.labels.clone(),
+        group: runtime.capabilities.contains(&Capability::GROUP).then(|| run.group.clone()),
+        user: (!run.user.is_empty()).then(|| run.user.clone()),
+        pull: run.pull,
+        working_dir: (!run.working_dir.is_empty()).then(|| run.working_dir.clone()),
+        mounts: run.volumes.clone(),
+        cpus: run.cpus,
+        memory_bytes: run.memory_bytes,
+        pids_limit: run.pids_limit,
+        permission_profile: permission_profile(run)?,
+        allow_weaker: run.allow_weaker,
+        pinned: run.pinned.clone().filter(|_| runtime.capabilities.contains(&Capability::PIN)),
+    })
+}
+
+/// A profile with a field that is not known is refused: it would be enforced in part.
+fn permission_profile(run: &RunConfig) -> Result<Option<PermissionProfile>> {
+    let Some(profile) = &run.permission_profile else { return Ok(None) };
+    match serde_json::from_value(profile.clone()) {
+        Ok(profile) => Ok(Some(profile)),
+        Err(error) => {
+            Err(Error::caused(ErrorKind::Usage, "the permission profile is not one that wharf knows", &error))
+        }
+    }
+}
+
+/// What a RunConfig's SERVER names.
+pub(crate) fn source(config: &Config, run: &RunConfig) -> Result<Source> {
+    if !run.image.is_empty() {
+        return Ok(Source::Image { reference: run.image.clone() });
+    }
+    let surroundings = Surroundings { current_dir: &config.current_dir, search_path: &config.search_path };
+    let (source, _) = server::parse(&run.server, surroundings)
+        .map_err(|error| Error::new(ErrorKind::Usage, error.to_string()))?;
+    // An image is recorded as one; what is recorded as `server` is a command, whether it is in PATH now or not.
+    Ok(match source {
+        Source::Image { reference } => Source::Command { program: reference },
+        other => other,
+    })
+}
+
+/// What HTTP servers are told of their port: the names that ToolHive sets, and the one that most Node servers read. A
+/// server whose ports are its own must listen on more than its own loopback address to be reached at all.
+fn http_environment(target_port: u16, own_ports: bool) -> [(&'static str, String); 5] {
+    let port = target_port.to_string();
+    let host = if own_ports { "0.0.0.0" } else { "127.0.0.1" };
+    [
+        ("MCP_TRANSPORT", "streamable-http".to_owned()),
+        ("MCP_PORT", port.clone()),
+        ("FASTMCP_PORT", port.clone()),
+        ("PORT", port),
+        ("MCP_HOST", host.to_owned()),
+    ]
+}
+
+/// `NAME,target=VARIABLE`: ToolHive's form of a reference to a secret. The value lies in a file of that name in the
+/// folder `secrets` of the configuration, which only its owner may read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SecretReference {
+    /// The secret's name.
+    pub(crate) name: String,
+    /// The variable that is to hold it.
+    pub(crate) target: String,
+}
+
+impl SecretReference {
+    /// Reads a reference.
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        let wrong = || {
+            Error::new(ErrorKind::Usage, format!("'{text}' is no reference to a secret"))
+                .hint("write NAME,target=VARIABLE")
+        };
+        let (name, target) = text.split_once(",target=").ok_or_else(wrong)?;
+        let fine = |part: &str| {
+            !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
+        };
+        if !fine(name) || !fine(target) {
+            return Err(wrong());
+        }
+        Ok(Self { name: name.to_owned(), target: target.to_owned() })
+    }
+
+    /// The secret's value, from its file.
+    pub(crate) fn resolve(&self, config_dir: &Path) -> Result<String> {
+        use std::os::unix::fs::MetadataExt;
+        let path = config_dir.join("secrets").join(&self.name);
+        let failed = |error: &io::Error| {
+            Error::caused(ErrorKind::Failed, format!("the secret '{}' cannot be read", self.name), error)
+                .hint(format!("put its value into {} with mode 0600", path.display()))
+        };
+        let (file, metadata) = bounded::open(&path).map_err(|error| failed(&error))?;
+        if metadata.mode() & 0o077 != 0 {
+            let message = format!("the secret '{}' can be read by others", self.name);
+            return Err(
+                Error::new(ErrorKind::Failed, message).hint(format!("run: chmod 600 {}", path.display()))
+            );
+        }
+        let bytes = bounded::read(file, MAX_SECRET_BYTES).map_err(|error| failed(&error))?;
+        let text = String::from_utf8(bytes)
+            .map_err(|_| failed(&io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8")))?;
+        Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fs::Permissions, io::Write, os::unix::fs::PermissionsExt};
+
+    #[test]
+    fn a_reference_to_a_secret_is_read() {
+        let secret = SecretReference::parse("token,target=API_TOKEN").unwrap();
+        assert_eq!((secret.name.as_str(), secret.target.as_str()), ("token", "API_TOKEN"));
+        for wrong in ["token", "token,target=", ",target=X", "../token,target=X", "a,target=B=C"] {
+            assert_eq!(SecretReference::parse(wrong).unwrap_err().kind, ErrorKind::Usage, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_secret_that_others_can_read_is_not_used() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("secrets")).unwrap();
+        let path = dir.path().join("secrets/token");
+        let mut file = std::fs::File::create(&path).unwrap();
+        file.write_all(b"value\n").unwrap();
+        let secret = SecretReference::parse("token,target=T").unwrap();
+        file.set_permissions(Permissions::from_mode(0o644)).unwrap();
+        assert!(secret.resolve(dir.path()).unwrap_err().message.contains("can be read by others"));
+        file.set_permissions(Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(secret.resolve(dir.path()).unwrap(), "value");
+    }
+
+    #[test]
+    fn a_secret_without_end_is_not_read_to_its_end() {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("secrets")).unwrap();
+        let path = dir.path().join("secrets/token");
+        let secret = SecretReference::parse("token,target=T").unwrap();
+        let why = || wharf_model::chain(&secret.resolve(dir.path()).unwrap_err());
+        let file = std::fs::File::create(&path).unwrap();
+        file.set_permissions(Permissions::from_mode(0o600)).unwrap();
+        file.set_len(3 << 30).unwrap();
+        assert!(why().contains("it has more than 1048576 bytes"), "{}", why());
+        std::fs::remove_file(&path).unwrap();
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        assert!(why().contains("it is not a regular file"), "{}", why());
+    }
+}
