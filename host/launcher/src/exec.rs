@@ -1,5 +1,6 @@
 //! Stage two: the process that waits for the word and becomes the workload.
 use crate::order::{NotExecuted, Order};
+use crate::sandbox::room::doors;
 use crate::sandbox::{Plan, cgroup, escaped, namespaces, processes};
 use crate::unlinked;
 use nix::sys::signal::SigSet;
@@ -127,7 +128,7 @@ fn execute(mut launcher: &UnixStream) -> Result<Infallible, Stop> {
     })?;
     if let Some(count) = order.processes {
         let network = order.sandbox.as_ref().map(|sandbox| &sandbox.network);
-        let has_doors = network.is_some_and(|network| !namespaces::doors(network).is_empty());
+        let has_doors = network.is_some_and(|network| !doors(network).is_empty());
         processes::limit(count, has_doors)
             .map_err(|error| Stop::failed("its processes cannot be limited", error))?;
     }

@@ -6,7 +6,7 @@
 //! process 1, for which signals without a handler mean nothing.
 use crate::door::Door;
 use crate::error::LaunchError;
-use crate::sandbox::namespaces::{Room, Unfurnished};
+use crate::sandbox::room::{Room, Unfurnished};
 use crate::sandbox::{Exchanged, drop_privileges, namespaces};
 use crate::{INIT_ARGUMENT, door};
 use nix::sys::signal::{SigSet, Signal as NixSignal};

@@ -14,7 +14,7 @@ use crate::init::Init;
 use crate::log::Log;
 use crate::running::{Running, now_ms};
 use crate::sandbox::cgroup::Groups;
-use crate::sandbox::namespaces::Room;
+use crate::sandbox::room::Room;
 use crate::sandbox::{Exchanged, Opened, Plan, cgroup, namespaces};
 use crate::stage::{Stage, Surroundings, log_pipe, release_stdio, wait_for};
 use crate::state::{OwnFolder, StateFile};

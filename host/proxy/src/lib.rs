@@ -22,10 +22,10 @@ mod stdio;
 #[cfg(test)]
 mod tests;
 
-pub use http::access::{Access, AccessRule, secret_path};
+pub use http::access::{Access, AccessRule, PATH, secret_path};
 pub use http::serve::serve;
 pub use protocol::options::{Limits, ProxyOptions};
 pub use reverse::proxy::HttpProxy;
-pub use stdio::downstream::entry::PATH;
+
 pub use stdio::proxy::StdioProxy;
 pub use stdio::upstream::connection::{ConnectError, PingError, ServerInfo};

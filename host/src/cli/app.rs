@@ -3,11 +3,11 @@ use super::console::{Console, Format};
 use super::failure::{DONE, Failure, Outcome, ended, gravity};
 use super::world::{WorldOptions, own_umask};
 use super::{
-    adopt, completion, doctor, export, import, list, logs, output, reconcile, restart, rm, run, runtime,
-    start, status, stop, url, version,
+    adopt, completion, doctor, export, import, list, logs, output, reconcile, restart, rm, run_arguments,
+    runtime, start, status, stop, url, version,
 };
 use clap::error::ErrorKind as ClapErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -35,7 +35,7 @@ pub(super) struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Run(Box<run::Run>),
+    Run(Box<run_arguments::Run>),
     #[command(visible_alias = "ls")]
     List(list::List),
     Status(status::Status),
@@ -83,7 +83,7 @@ impl Command {
     /// Commands that need to know nothing about the world.
     fn execute_anywhere(&self, console: &Console) -> Option<Outcome> {
         match self {
-            Self::Completion(command) => Some(command.execute(console)),
+            Self::Completion(command) => Some(command.execute(&mut Cli::command())),
             Self::Version(command) => Some(command.execute(console)),
             _ => None,
         }
@@ -106,7 +106,7 @@ impl Command {
             Self::Import(command) => command.execute(manager, console).await,
             Self::Runtime(command) => command.execute(manager, console).await,
             Self::Doctor(command) => command.execute(manager, console).await,
-            Self::Completion(command) => command.execute(console),
+            Self::Completion(command) => command.execute(&mut Cli::command()),
             Self::Version(command) => command.execute(console),
         }
     }

@@ -1,9 +1,7 @@
 //! `completion`.
-use super::app::Cli;
-use super::console::Console;
 use super::failure::{DONE, Outcome};
 use super::output;
-use clap::{Args, CommandFactory, ValueEnum};
+use clap::{Args, ValueEnum};
 use std::io::Write;
 
 const EXAMPLES: &str = "Examples:
@@ -27,14 +25,15 @@ enum Shell {
 }
 
 impl Completion {
-    pub(super) fn execute(&self, _console: &Console) -> Outcome {
+    /// `command` is the whole command line.
+    pub(super) fn execute(&self, command: &mut clap::Command) -> Outcome {
         let shell = match self.shell {
             Shell::Bash => clap_complete::Shell::Bash,
             Shell::Zsh => clap_complete::Shell::Zsh,
             Shell::Fish => clap_complete::Shell::Fish,
         };
         let mut script = Vec::new();
-        clap_complete::generate(shell, &mut Cli::command(), "wharf", &mut script);
+        clap_complete::generate(shell, command, "wharf", &mut script);
         output::writer()?.write_all(&script)?;
         Ok(DONE)
     }

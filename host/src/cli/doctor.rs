@@ -2,6 +2,7 @@
 use super::console::{Console, Format};
 use super::escape;
 use super::failure::{DONE, Outcome, ended};
+use super::finding::{Finding, Verdict};
 use super::runtime::{attempt, names};
 use super::{doctor_apparmor, doctor_state};
 use clap::Args;
@@ -28,44 +29,6 @@ pub(super) struct Doctor {
     /// How to print the results
     #[arg(long, value_enum, default_value_t)]
     pub(super) format: Format,
-}
-
-/// How a check ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Verdict {
-    Ok,
-    /// Something is missing that is not always needed.
-    Warning,
-    Failed,
-}
-
-/// One check: what was looked at, what was found, what to do.
-#[derive(Debug, Serialize)]
-pub(super) struct Finding {
-    check: &'static str,
-    result: Verdict,
-    message: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    remedy: String,
-}
-
-impl Finding {
-    pub(super) fn ok(check: &'static str, message: impl Into<String>) -> Self {
-        Self { check, result: Verdict::Ok, message: message.into(), remedy: String::new() }
-    }
-
-    pub(super) fn warning(
-        check: &'static str,
-        message: impl Into<String>,
-        remedy: impl Into<String>,
-    ) -> Self {
-        Self { check, result: Verdict::Warning, message: message.into(), remedy: remedy.into() }
-    }
-
-    pub(super) fn failed(check: &'static str, message: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { check, result: Verdict::Failed, message: message.into(), remedy: remedy.into() }
-    }
 }
 
 #[derive(Serialize)]

@@ -1,6 +1,6 @@
 //! What `doctor` says about AppArmor where it keeps ordinary users from making user namespaces (Ubuntu 23.10 and newer):
 //! plain processes then get the weaker sandbox, and nothing else would tell.
-use super::doctor::Finding;
+use super::finding::Finding;
 use std::fs;
 
 /// Whether user namespaces are forbidden to whoever has no profile that allows them.

@@ -1,7 +1,7 @@
 //! `doctor`'s look at the state directory: who may use it, and whether its file system has locks that work.
 //!
 //! Nothing is left behind: the lock is tried on a file without a name.
-use super::doctor::Finding;
+use super::finding::Finding;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use rustix::fs::{Access, Mode, OFlags, access, open};

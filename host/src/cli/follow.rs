@@ -2,7 +2,7 @@
 //!
 //! New lines are learned of by watching the file for what is written, and its folder for a file that takes its place.
 use super::failure::Failure;
-use super::logs::{LogWriter, broken};
+use super::log_writer::{LogWriter, broken};
 use jiff::Timestamp;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};

@@ -1,8 +1,7 @@
 //! `run --foreground`: this process stays, and its end is the workload's.
 use super::console::{Console, Format};
 use super::failure::{DONE, Failure, Outcome};
-use super::progress::Steps;
-use super::run::say_ready;
+use super::progress::{Steps, say_ready};
 use std::sync::Arc;
 use wharf::commands::{Attendant, Manager, RunRequest, Started};
 use wharf_supervisor::Progress;

@@ -2,7 +2,7 @@
 use super::age::age;
 use super::console::{Console, Format};
 use super::failure::{DONE, Failure, Outcome};
-use super::run_options::pair;
+use super::run_values::pair;
 use super::table::Table;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;

@@ -2,22 +2,15 @@
 use super::console::Console;
 use super::failure::{DONE, Outcome};
 use super::follow;
-use super::{escape, output};
+use super::log_writer::LogWriter;
+use super::output;
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use std::io::{self, Write};
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use wharf::commands::Manager;
 use wharf_model::WorkloadName;
-use wharf_model::{Error, ErrorKind};
 use wharf_sdk::LogOptions;
-
-/// A line that is longer is shown in parts.
-const MAX_LINE_BYTES: u64 = 64 * 1024;
-/// What is copied at once.
-const CHUNK_BYTES: usize = 64 * 1024;
 
 const EXAMPLES: &str = "Examples:
   wharf logs -f -n 20 time
@@ -106,61 +99,6 @@ fn leave_with_the_reader() {
     };
     // Without it the log is followed all the same.
     let _ = std::thread::Builder::new().name("wharf-reader".to_owned()).spawn(watch);
-}
-
-/// Why a log could not be shown to its end.
-pub(super) fn broken(error: &io::Error) -> Error {
-    Error::caused(ErrorKind::Failed, "the log cannot be read", error)
-}
-
-/// Writes a log to stdout.
-pub(super) struct LogWriter {
-    /// Stdout is a terminal.
-    escapes: bool,
-}
-
-impl LogWriter {
-    /// Writes whatever the reader has, to its end.
-    async fn copy(&mut self, mut reader: impl AsyncRead + Unpin) -> Result<(), super::failure::Failure> {
-        if self.escapes {
-            let mut reader = BufReader::new(reader);
-            let mut line = Vec::new();
-            while (&mut reader)
-                .take(MAX_LINE_BYTES)
-                .read_until(b'\n', &mut line)
-                .await
-                .map_err(|error| broken(&error))?
-                > 0
-            {
-                self.line(&line)?;
-                line.clear();
-            }
-            return Ok(());
-        }
-        let mut chunk = vec![0; CHUNK_BYTES];
-        loop {
-            let read = reader.read(&mut chunk).await.map_err(|error| broken(&error))?;
-            if read == 0 {
-                return Ok(());
-            }
-            let mut stdout = output::writer()?;
-            stdout.write_all(&chunk[..read])?;
-            // Who follows a log wants each line when it is written.
-            stdout.flush()?;
-        }
-    }
-
-    /// Writes one line, which ends with a line feed unless it is the last one or too long.
-    pub(super) fn line(&mut self, line: &[u8]) -> io::Result<()> {
-        let mut stdout = output::writer()?;
-        if !self.escapes {
-            return stdout.write_all(line);
-        }
-        let text = String::from_utf8_lossy(line);
-        let text = text.strip_suffix('\n').unwrap_or(&text);
-        let text = text.strip_suffix('\r').unwrap_or(text);
-        writeln!(stdout, "{}", escape::log_line(text))
-    }
 }
 
 #[cfg(test)]

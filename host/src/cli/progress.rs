@@ -122,6 +122,13 @@ impl Drop for Steps {
     }
 }
 
+/// A friendly word for who sits at a terminal.
+pub(super) fn say_ready(console: &Console, name: &str, runtime: &str) {
+    if console.stderr_is_terminal {
+        console.note(&format!("{name} is ready ({runtime})"));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,5 @@
 //! Options of `run` that need more than a parser: environment, labels, and what this version cannot honour.
-use super::run::Run;
+use super::run_arguments::{ProxyModeOption, Run};
 use super::world::text;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,14 +8,6 @@ use wharf_sdk::PermissionProfile;
 
 /// The largest file of variables, or with a profile, that is read.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
-
-/// `KEY=VALUE`.
-pub(super) fn pair(text: &str) -> std::result::Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("it is not KEY=VALUE".to_owned()),
-    }
-}
 
 /// The environment that was asked for: files in their order, then `-e`, the later one wins.
 pub(super) fn environment(run: &Run) -> Result<BTreeMap<String, String>> {
@@ -76,36 +68,6 @@ pub(super) fn volume_from(given: &str, current_dir: &Path) -> String {
     current_dir.join(given).components().collect::<PathBuf>().display().to_string()
 }
 
-/// A number of processors.
-pub(super) fn cpus(text: &str) -> std::result::Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(cpus) if cpus.is_finite() && cpus >= 0.01 => Ok(cpus),
-        _ => Err("it is no number of processors, such as 1.5; the least is 0.01".to_owned()),
-    }
-}
-
-/// A number of bytes with a unit, by powers of 1024: `512m`, `2g`, `1.5GiB`.
-pub(super) fn size(text: &str) -> std::result::Result<u64, String> {
-    let wrong = || "it is no size, such as 512m or 2g".to_owned();
-    let lower = text.to_ascii_lowercase();
-    let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match &lower[digits.len()..] {
-        "" | "b" => 0,
-        "k" | "kb" | "kib" => 1,
-        "m" | "mb" | "mib" => 2,
-        "g" | "gb" | "gib" => 3,
-        "t" | "tb" | "tib" => 4,
-        _ => return Err(wrong()),
-    };
-    let number: f64 = digits.parse().map_err(|_| wrong())?;
-    let bytes = number * 1024_f64.powi(unit);
-    if !(1.0..=9e18).contains(&bytes) {
-        return Err(wrong());
-    }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range was checked")]
-    Ok(bytes as u64)
-}
-
 /// `KEY=VALUE`, or `KEY` for the value that it has here. Values are taken as they are, quotes included.
 fn variable(given: &str) -> Result<(String, String)> {
     let (key, value) = given.split_once('=').map_or((given, None), |(key, value)| (key, Some(value)));
@@ -126,8 +88,8 @@ fn variable(given: &str) -> Result<(String, String)> {
 /// Refuses by name what cannot be honoured: nothing that is asked for is silently ignored.
 pub(super) fn refuse_unsupported(run: &Run) -> Result<()> {
     let sse = [
-        ("--transport", run.transport.is_some_and(super::run::TransportOption::is_sse)),
-        ("--proxy-mode", run.proxy_mode == Some(super::run::ProxyModeOption::Sse)),
+        ("--transport", run.transport.is_some_and(super::run_arguments::TransportOption::is_sse)),
+        ("--proxy-mode", run.proxy_mode == Some(ProxyModeOption::Sse)),
     ];
     if let Some((option, _)) = sse.into_iter().find(|(_, is_asked)| *is_asked) {
         let message = format!(
@@ -143,35 +105,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pair_has_a_key() {
-        assert_eq!(pair("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
-        assert_eq!(pair("a="), Ok(("a".to_owned(), String::new())));
-        assert!(pair("=b").is_err() && pair("a").is_err());
-    }
-
-    #[test]
-    fn a_size_has_a_unit() {
-        for (text, bytes) in [("1024", 1024), ("512m", 512 << 20), ("2G", 2 << 30), ("1.5KiB", 1536)] {
-            assert_eq!(size(text), Ok(bytes), "{text}");
-        }
-        for wrong in ["", "m", "0", "-1g", "1x", "nan", "inf", "1e40", "9999999t"] {
-            assert!(size(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
     fn a_volume_that_begins_with_a_dot_begins_here() {
         let from = |given| volume_from(given, Path::new("/here"));
         assert_eq!(from("./data:/data:ro"), "/here/data:/data:ro");
         assert_eq!(from("/a:/b"), "/a:/b");
         assert_eq!(from("data:/data"), "data:/data");
-    }
-
-    #[test]
-    fn processors_are_a_positive_number() {
-        assert_eq!(cpus("1.5"), Ok(1.5));
-        for wrong in ["", "0", "-1", "nan", "inf", "two"] {
-            assert!(cpus(wrong).is_err(), "{wrong}");
-        }
     }
 }

@@ -3,7 +3,7 @@
 //! A change is made by the process that serves: the supervisor, where there is one, so that what is written is what is
 //! served, else the command itself. Either way the files come first: whatever dies in between, the next supervisor
 //! serves by them.
-use crate::client::control::{AccessChange, Answer};
+use crate::client::messages::{AccessChange, Answer};
 use std::net::IpAddr;
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_model::{ProxyAuth, RunConfig, Uid, WorkloadName};

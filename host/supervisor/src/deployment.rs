@@ -1,9 +1,9 @@
 //! Brings the workload up: what an earlier supervisor left, deploy, record.
 use crate::client::protocol::Mode;
 use crate::config::Config;
-use crate::readiness::address;
 use crate::spec::specification;
 use crate::workload_proxy::Front;
+use std::net::SocketAddr;
 use std::{sync::Arc, time::Duration};
 use tokio::{net::TcpListener, time::Instant};
 use wharf_failpoint::{Point, reach};
@@ -394,4 +394,11 @@ fn is_certain(error: &CallError) -> bool {
 /// Whether an error of `deploy` means that its time was over.
 fn is_late(error: &CallError) -> bool {
     matches!(error, CallError::Deadline { .. }) || error.code() == Some(ErrorCode::Timeout)
+}
+
+/// Where a runtime says that the workload's port can be reached.
+pub(crate) fn address(text: Option<&str>) -> Result<SocketAddr> {
+    text.and_then(|text| text.parse().ok()).ok_or_else(|| {
+        Error::new(ErrorKind::Runtime, "the runtime does not say where the workload's port can be reached")
+    })
 }

@@ -30,7 +30,8 @@ mod workload_proxy;
 
 pub use access::{change, check_exposure};
 pub use client::control;
-pub use client::control::{AccessChange, ControlError};
+pub use client::control::ControlError;
+pub use client::messages::AccessChange;
 pub use client::protocol::{Ended, Mode, Progress, SupervisorReport, Task};
 pub use client::spawn::{Supervisor, spawn};
 pub use config::{Config, PINS_FILE, SETTINGS_FILE, Settings, SettingsError, read_optional};

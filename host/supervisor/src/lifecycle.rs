@@ -1,7 +1,8 @@
 //! A supervisor's life: the start, the watch, the end.
 use crate::access;
 use crate::access::AccessKeeper;
-use crate::client::control::{Answer, Asked, Cancel, Server, next_stop};
+use crate::client::control::{Asked, Cancel, Server, next_stop};
+use crate::client::messages::Answer;
 use crate::client::protocol::{Mode, Task};
 use crate::deployment::{Deployment, Occasion};
 use crate::events::Ending;

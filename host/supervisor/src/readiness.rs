@@ -1,5 +1,5 @@
 //! From the start of a deployed workload until it answers, and why it does not.
-use crate::deployment::Deployment;
+use crate::deployment::{Deployment, address};
 use crate::workload_proxy::{Front, sides};
 use std::{io, net::SocketAddr, time::Duration};
 use tokio::{
@@ -145,11 +145,4 @@ fn reading_side(stream: RawStream) -> Option<Box<dyn AsyncRead + Send + Unpin>> 
             Some(Box::new(receiver))
         }
     }
-}
-
-/// Where a runtime says that the workload's port can be reached.
-pub(crate) fn address(text: Option<&str>) -> Result<SocketAddr> {
-    text.and_then(|text| text.parse().ok()).ok_or_else(|| {
-        Error::new(ErrorKind::Runtime, "the runtime does not say where the workload's port can be reached")
-    })
 }

@@ -1,5 +1,6 @@
 //! The life of a workload that is ready: requests, its end, its restarts.
-use crate::client::control::{Answer, Asked, Cancel, Request, next_stop, refuse_access, refuse_cancel};
+use crate::client::control::{Asked, Cancel, next_stop, refuse_access, refuse_cancel};
+use crate::client::messages::{Answer, Request};
 use crate::client::protocol::SupervisorReport;
 use crate::deployment::{Deployment, Occasion, may_restart};
 use crate::events::{Ending, Happening, LONGEST_ABSENCE, STDIN_GRACE, disowned, is_disowned, mute, muted};

@@ -89,8 +89,8 @@ fn the_help_has_examples_and_exit_codes() {
               or ~/.local/share/wharf]
 
           --cache-dir <DIR>
-              What can be made again [env: WHARF_CACHE_DIR] [default: $XDG_CACHE_HOME/wharf or
-              ~/.cache/wharf]
+              What can be made again, such as copies of plugins [env: WHARF_CACHE_DIR] [default:
+              $XDG_CACHE_HOME/wharf or ~/.cache/wharf]
 
           --plugin-dir <DIR>
               Search for plugins here first; can be given several times [env: WHARF_PLUGIN_PATH,

@@ -31,6 +31,8 @@ mod opened;
 mod plan;
 mod privileges;
 pub(crate) mod processes;
+pub(crate) mod room;
+mod rules;
 mod syscalls;
 mod verify;
 

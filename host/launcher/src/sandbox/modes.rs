@@ -11,7 +11,7 @@
 //! Only calls that may make a file are looked at for the mode of an `open`: in all others that register holds anything.
 //! Left out of the list of calls, because their mode lies in memory, where a filter cannot look: `openat2` (libraries
 //! fall back on `openat`), `io_uring`, `file_setattr`.
-use crate::sandbox::syscalls::{Rules, masked};
+use crate::sandbox::rules::{Rules, masked};
 use libc::{c_int, c_long};
 use seccompiler::{BackendError, SeccompRule};
 

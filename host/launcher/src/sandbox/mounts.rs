@@ -3,8 +3,8 @@
 //!
 //! Which of the files that are seen may be read is Landlock's affair; this is what Landlock has no say in: names, modes,
 //! owners, times and extended attributes, watches. Called by init in a mount namespace of its own ([`crate::sandbox::namespaces`]).
-use crate::sandbox::namespaces::{Room, Unfurnished};
 use crate::sandbox::opened::Seen;
+use crate::sandbox::room::{Room, Unfurnished};
 use crate::unlinked;
 use rustix::{
     fs::{FileType, StatVfsMountFlags, fstat, fstatvfs},

@@ -9,7 +9,9 @@
 //!
 //! The launcher stays outside of all but the user namespace, in which it is who it was: pids that it knows are those of
 //! the host. Called by the launcher, by init and by stage two; must not know what a job or a plugin is.
-use crate::sandbox::opened::{Exchanged, Opened, Seen};
+use crate::sandbox::room::Room;
+use crate::sandbox::room::Unfurnished;
+use crate::sandbox::room::is_alone;
 use crate::sandbox::{loopback, mounts};
 use rustix::{
     fs::Mode,
@@ -20,15 +22,8 @@ use rustix::{
         move_into_thread_name_spaces, set_capabilities,
     },
 };
-use serde::{Deserialize, Serialize};
-use std::{
-    borrow::Cow,
-    fs::OpenOptions,
-    io::Write,
-    os::fd::AsFd,
-    path::{Path, PathBuf},
-};
-use wharf_sdk::launch::{Network, Sandbox};
+use std::{fs::OpenOptions, io::Write, os::fd::AsFd};
+use wharf_sdk::launch::Network;
 
 /// What init and stage two need of capabilities in the user namespace: to mount, to join, to let a network begin, and to
 /// lock the rest.
@@ -36,46 +31,6 @@ const NEEDED: CapabilitySet = CapabilitySet::SYS_ADMIN
     .union(CapabilitySet::SYS_CHROOT)
     .union(CapabilitySet::NET_ADMIN)
     .union(CapabilitySet::SETPCAP);
-
-/// What init makes for a workload.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Room<'a> {
-    /// Folders of which nothing is seen but what the other list has.
-    pub(crate) hidden: Cow<'a, [PathBuf]>,
-    /// What it sees, read-only but for what it may write.
-    pub(crate) places: Vec<Seen>,
-    /// Where it runs; it is there, if empty.
-    pub(crate) current_dir: Cow<'a, Path>,
-    /// Whether it has a network of its own, with nobody in it.
-    pub(crate) alone: bool,
-    /// The ports through which it is reached there.
-    pub(crate) doors: Cow<'a, [u16]>,
-}
-
-impl<'a> Room<'a> {
-    pub(crate) fn of(sandbox: &'a Sandbox, opened: &Opened, current_dir: &'a Path) -> Self {
-        Self {
-            hidden: Cow::Borrowed(&sandbox.hidden),
-            places: opened.seen(),
-            current_dir: Cow::Borrowed(current_dir),
-            alone: is_alone(&sandbox.network),
-            doors: Cow::Borrowed(doors(&sandbox.network)),
-        }
-    }
-}
-
-/// Whether there is nobody that it may connect to: then it needs nobody's network.
-pub(crate) fn is_alone(network: &Network) -> bool {
-    matches!(network, Network::Ports { connect, .. } if connect.is_empty())
-}
-
-/// The ports through which it is reached in a network of its own.
-pub(crate) fn doors(network: &Network) -> &[u16] {
-    match network {
-        Network::Ports { listen, .. } if is_alone(network) => listen,
-        _ => &[],
-    }
-}
 
 /// Which namespaces the launcher's children will be in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,23 +59,6 @@ pub(crate) fn enter() -> Result<Entered> {
     set_capabilities(None, sets)?;
     NEEDED.iter().try_for_each(|capability| configure_capability_in_ambient_set(capability, true))?;
     Ok(Entered { users: true })
-}
-
-/// Why a room was not furnished.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Unfurnished {
-    /// It cannot be made here.
-    #[error("{0}")]
-    Impossible(String),
-    /// It could be made, and would show something else.
-    #[error(transparent)]
-    Exchanged(#[from] Exchanged),
-}
-
-impl From<String> for Unfurnished {
-    fn from(why: String) -> Self {
-        Self::Impossible(why)
-    }
 }
 
 /// Makes all but the pid namespace, as its init, for those who join it.

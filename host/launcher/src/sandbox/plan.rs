@@ -1,6 +1,7 @@
 //! What of a [`Sandbox`] is enforced here, and its enforcement.
 use crate::sandbox::kernel::Kernel;
-use crate::sandbox::{mounts, namespaces, privileges, syscalls};
+use crate::sandbox::room::is_alone;
+use crate::sandbox::{mounts, privileges, syscalls};
 use crate::unlinked;
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath, Ruleset,
@@ -71,7 +72,7 @@ impl<'a> Plan<'a> {
                 let reason = "TCP ports cannot be told apart before Linux 6.7";
                 found.add("network", kernel.ports, "Landlock: TCP ports; seccomp: TCP alone", reason)?;
                 if !listen.is_empty() {
-                    let holds = sandbox.shared.is_none() && namespaces::is_alone(&sandbox.network);
+                    let holds = sandbox.shared.is_none() && is_alone(&sandbox.network);
                     let how = "a network of its own, to which its port alone leads";
                     let reason =
                         "it may listen on every address of this machine, and on a port that the kernel picks";

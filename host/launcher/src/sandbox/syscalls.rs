@@ -19,15 +19,13 @@
 //! at `connect` and `bind`. So what connects or binds without these is `EPERM` there: sending with `MSG_FASTOPEN`, which
 //! connects, and `listen` where no port is to be listened on, which would take any port.
 use crate::sandbox::modes;
+use crate::sandbox::rules::{Rules, condition, masked};
 use libc::{c_int, c_long};
 use seccompiler::{
-    BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule, TargetArch,
+    BackendError, BpfProgram, SeccompAction, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    TargetArch,
 };
-use std::collections::BTreeMap;
 use wharf_sdk::launch::Network;
-
-pub(crate) type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 macro_rules! numbers {
     ($($name:ident)*) => { &[$(libc::$name),*] };
@@ -188,15 +186,6 @@ fn equals(argument: u8, value: c_int) -> Result<SeccompCondition, BackendError> 
 
 fn differs(argument: u8, value: c_int) -> Result<SeccompCondition, BackendError> {
     condition(argument, SeccompCmpOp::Ne, value)
-}
-
-pub(crate) fn masked(argument: u8, mask: u64, value: c_int) -> Result<SeccompCondition, BackendError> {
-    condition(argument, SeccompCmpOp::MaskedEq(mask), value)
-}
-
-/// Of a number of 32 bits, as the kernel reads these arguments.
-fn condition(argument: u8, operator: SeccompCmpOp, value: c_int) -> Result<SeccompCondition, BackendError> {
-    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, u64::from(value.cast_unsigned()))
 }
 
 #[cfg(test)]

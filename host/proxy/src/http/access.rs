@@ -10,7 +10,10 @@ use axum::http::request::Parts;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
-use crate::http::admission::{Refusal, single};
+use crate::http::refusal::{Refusal, single};
+
+/// The one path that is served, or its end where a secret is part of it.
+pub const PATH: &str = "/mcp";
 
 type Sha256Digest = [u8; 32];
 
@@ -36,7 +39,7 @@ pub struct TokenDigest(Sha256Digest);
 
 /// The path that is served where a secret is part of it.
 pub fn secret_path(secret: &str) -> String {
-    format!("/{secret}{}", crate::stdio::downstream::entry::PATH)
+    format!("/{secret}{}", crate::http::access::PATH)
 }
 
 impl AccessRule {
@@ -69,9 +72,7 @@ impl AccessRule {
     pub(crate) fn admit_sender(&self, parts: &Parts, is_preflight: bool) -> Result<(), Refusal> {
         match self {
             Self::Path(_) => Ok(()),
-            Self::Everybody | Self::Bearer(_)
-                if parts.uri.path() != crate::stdio::downstream::entry::PATH =>
-            {
+            Self::Everybody | Self::Bearer(_) if parts.uri.path() != crate::http::access::PATH => {
                 Err(Refusal::Path)
             }
             Self::Bearer(known) if !is_preflight => {

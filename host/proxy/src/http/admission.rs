@@ -1,5 +1,7 @@
 //! What is checked before a body is looked at (section 2 of the translation table, rows 1 to 4): who asks
 //! (`Host`, `Origin`), and in which types. Used by both fronts, so that an HTTP server gets the same protection.
+use crate::http::refusal::Refusal;
+use crate::http::refusal::single;
 use std::net::Ipv4Addr;
 
 use axum::http::header::{ACCEPT, CONTENT_TYPE, HOST, ORIGIN};
@@ -30,21 +32,6 @@ pub(crate) struct Gate {
     access: Access,
     hosts: Vec<String>,
     origins: Vec<String>,
-}
-
-/// A request that the gate refuses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// Nothing is served there (404).
-    Path,
-    /// `Host` is missing, given twice, or not ours: DNS rebinding (403).
-    Host,
-    /// `Origin` is `null`, given twice, or not ours: a page of somebody else (403).
-    Origin,
-    /// A token is needed (401).
-    NoToken,
-    /// It is another token that is needed (401).
-    WrongToken,
 }
 
 /// What the gate says of a request.
@@ -131,13 +118,6 @@ fn name_without_port(host: &str) -> Option<&str> {
     let (name, rest) = host.split_at(end);
     let port = rest.strip_prefix(':');
     (rest.is_empty() || port.is_some_and(|port| port.parse::<u16>().is_ok())).then_some(name)
-}
-
-/// A header that must not be given twice.
-pub(crate) fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
-    let mut values = headers.get_all(name).iter();
-    let first = values.next()?;
-    values.next().is_none().then_some(first)
 }
 
 /// A header that decides about a message is given twice or is no visible ASCII: another reader may take another value.

@@ -4,5 +4,6 @@ pub(crate) mod admission;
 pub(crate) mod body;
 pub(crate) mod classify;
 pub(crate) mod connection;
+pub(crate) mod refusal;
 pub(crate) mod respond;
 pub(crate) mod serve;

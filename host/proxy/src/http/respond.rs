@@ -1,4 +1,5 @@
 //! Answers in HTTP's and JSON-RPC's words.
+use crate::protocol::message::MessageError;
 use axum::body::Body;
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -8,10 +9,10 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 
-use crate::http::admission::Refusal;
+use crate::http::refusal::Refusal;
 use crate::protocol::message::{Id, code, error_text};
+use crate::protocol::options::Busy;
 use crate::protocol::options::Limits;
-use crate::stdio::broker::Busy;
 
 /// `Allow` of a 405.
 pub(crate) const ALLOWED_METHODS: HeaderValue = HeaderValue::from_static("POST, GET, DELETE");
@@ -115,4 +116,14 @@ pub(crate) fn preflight() -> Response {
     );
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
     response
+}
+
+/// The answer to what is no message.
+pub(crate) fn malformed(error: &MessageError) -> Response {
+    match error {
+        MessageError::Json(error) => {
+            rpc_error(StatusCode::BAD_REQUEST, None, code::PARSE, &error.to_string())
+        }
+        MessageError::Invalid { id, reason, .. } => invalid(id.as_ref(), reason),
+    }
 }

@@ -121,3 +121,35 @@ impl Default for Limits {
         }
     }
 }
+
+/// Why something new is not taken now (503).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Busy {
+    /// No server is connected, or it is going away.
+    #[error("the server is not running")]
+    NotRunning,
+    /// Its input is full.
+    #[error("the server does not read its input")]
+    InputFull,
+    /// It reads no more at all.
+    #[error("the server has closed its input")]
+    InputClosed,
+    /// Limit of the server.
+    #[error("too many requests in flight")]
+    TooManyCalls,
+    /// Limit of the session.
+    #[error("too many requests of this session in flight")]
+    TooManyCallsOfSession,
+    /// Limit of sessions, and none is idle.
+    #[error("too many sessions")]
+    TooManySessions,
+    /// Limit of GET streams.
+    #[error("too many streams of this session")]
+    TooManyStreams,
+    /// Limit of subscriptions.
+    #[error("too many subscriptions of this session")]
+    TooManySubscriptions,
+    /// The system gives no random bytes.
+    #[error("no randomness for a session id")]
+    NoRandomness,
+}

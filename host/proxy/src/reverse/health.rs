@@ -11,17 +11,8 @@ use tokio::time::Instant;
 
 use crate::http::admission::{PROTOCOL_VERSION, SESSION_ID};
 use crate::protocol::revision::Revision;
-use crate::reverse::proxy::HttpShared;
+use crate::reverse::shared::{HttpShared, Opened};
 use crate::stdio::upstream::connection::PingError;
-
-/// What the server gave when it was asked to open a session; both go back with every later request.
-#[derive(Debug, Default)]
-pub(crate) struct Opened {
-    /// `None` when the server has no sessions.
-    session: Option<HeaderValue>,
-    /// The revision that it chose: older servers refuse a header that names a newer one.
-    version: Option<HeaderValue>,
-}
 
 /// How much of the answer to `initialize` is read.
 const MOST_ANSWER_BYTES: usize = 1024 * 1024;

@@ -1,3 +1,4 @@
 //! The proxy in front of a server that speaks HTTP itself.
 pub(crate) mod health;
 pub(crate) mod proxy;
+pub(crate) mod shared;

@@ -10,12 +10,12 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{ALLOW, HOST, ORIGIN};
+use axum::http::header::{ALLOW, ORIGIN};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -32,30 +32,16 @@ use crate::protocol::message::{Id, Message, MessageError, code};
 use crate::protocol::options::ProxyOptions;
 use crate::protocol::revision::{Revision, is_modern};
 use crate::reverse::health;
+use crate::reverse::shared::HttpShared;
 use crate::stdio::upstream::connection::PingError;
 
 /// How long a local server may take to accept a connection.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
-type HttpClient = Client<HttpConnector, Full<Bytes>>;
-
 /// A checked reverse proxy in front of one HTTP server. Clones are the same proxy.
 #[derive(Debug, Clone)]
 pub struct HttpProxy {
     shared: Arc<HttpShared>,
-}
-
-/// What clones and connections share.
-#[derive(Debug)]
-pub(crate) struct HttpShared {
-    options: ProxyOptions,
-    gate: Gate,
-    /// A server that is started again may be reached elsewhere: engines choose its port anew.
-    address: RwLock<SocketAddr>,
-    client: HttpClient,
-    places: Arc<Semaphore>,
-    /// The session that pings go through.
-    pub(crate) health: Mutex<health::Opened>,
 }
 
 impl HttpProxy {
@@ -147,7 +133,7 @@ async fn post(proxy: &HttpShared, parts: &Parts, headers: EraHeaders<'_>, body: 
     }
     let message = match Message::parse(&body, limits.json_depth) {
         Ok(message) => message,
-        Err(error) => return crate::stdio::downstream::post::malformed(&error),
+        Err(error) => return crate::http::respond::malformed(&error),
     };
     match classify(headers, &message) {
         Era::Modern => {
@@ -170,7 +156,7 @@ fn check_batch(headers: EraHeaders<'_>, body: &Bytes, depth: usize) -> Result<()
     if headers.version.is_some_and(|version| version != Revision::V2025_03_26.as_str()) {
         return Err(Box::new(crate::http::respond::invalid(None, "this revision has no batches")));
     }
-    let malformed = |error: &MessageError| Box::new(crate::stdio::downstream::post::malformed(error));
+    let malformed = |error: &MessageError| Box::new(crate::http::respond::malformed(error));
     json::scan(body, depth.saturating_add(1)).1.map_err(|error| malformed(&MessageError::Json(error)))?;
     let elements: Vec<&RawValue> = serde_json::from_slice(body)
         .map_err(|_| Box::new(crate::http::respond::invalid(None, "the batch is no array of messages")))?;
@@ -189,7 +175,7 @@ impl HttpShared {
         let Ok(place) = self.places.clone().try_acquire_owned() else {
             return crate::http::respond::unavailable(
                 id,
-                crate::stdio::broker::Busy::TooManyCalls,
+                crate::protocol::options::Busy::TooManyCalls,
                 &self.options.limits,
             );
         };
@@ -231,30 +217,6 @@ impl HttpShared {
                 "the server did not answer in time",
             ),
         }
-    }
-
-    /// Sends one request to the server; its own name is in `Host`, whatever the client called it.
-    pub(crate) async fn send(
-        &self,
-        method: Method,
-        query: Option<&str>,
-        headers: HeaderMap,
-        body: Bytes,
-    ) -> Result<Response<hyper::body::Incoming>, hyper_util::client::legacy::Error> {
-        let mut request = axum::http::Request::new(Full::new(body));
-        *request.method_mut() = method;
-        *request.headers_mut() = headers;
-        let path = query.map_or_else(
-            || crate::stdio::downstream::entry::PATH.to_owned(),
-            |query| format!("{}?{query}", crate::stdio::downstream::entry::PATH),
-        );
-        let address = self.address.read().unwrap_or_else(PoisonError::into_inner).to_string();
-        let uri = Uri::builder().scheme("http").authority(address.as_str()).path_and_query(path).build();
-        *request.uri_mut() = uri.unwrap_or_else(|_| Uri::from_static(crate::stdio::downstream::entry::PATH));
-        if let Ok(host) = HeaderValue::from_str(&address) {
-            request.headers_mut().insert(HOST, host);
-        }
-        self.client.request(request).await
     }
 }
 

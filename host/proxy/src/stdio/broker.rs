@@ -2,7 +2,8 @@
 //!
 //! The lock is held for look-ups and queue operations only, never across an await and never while writing to the
 //! server: lines are queued here, in the order of the decisions, and written after the lock is released
-//! ([`crate::stdio::proxy::Shared::with`]). What the server sends is routed in [`crate::stdio::route_server_messages`].
+//! ([`crate::stdio::shared::Shared::with`]). What the server sends is routed in [`crate::stdio::route_server_messages`].
+use crate::protocol::options::Busy;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -21,38 +22,6 @@ use crate::stdio::upstream::outbox::OutboxError;
 
 /// Calls given up that are remembered one by one; beyond it nothing the server says is certain to be anybody's.
 const MOST_TOMBSTONES: usize = 1024;
-
-/// Why something new is not taken now (503).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Busy {
-    /// No server is connected, or it is going away.
-    #[error("the server is not running")]
-    NotRunning,
-    /// Its input is full.
-    #[error("the server does not read its input")]
-    InputFull,
-    /// It reads no more at all.
-    #[error("the server has closed its input")]
-    InputClosed,
-    /// Limit of the server.
-    #[error("too many requests in flight")]
-    TooManyCalls,
-    /// Limit of the session.
-    #[error("too many requests of this session in flight")]
-    TooManyCallsOfSession,
-    /// Limit of sessions, and none is idle.
-    #[error("too many sessions")]
-    TooManySessions,
-    /// Limit of GET streams.
-    #[error("too many streams of this session")]
-    TooManyStreams,
-    /// Limit of subscriptions.
-    #[error("too many subscriptions of this session")]
-    TooManySubscriptions,
-    /// The system gives no random bytes.
-    #[error("no randomness for a session id")]
-    NoRandomness,
-}
 
 /// Why a call was not begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,6 +9,7 @@ pub(crate) mod proxy;
 pub(crate) mod route_server_messages;
 pub(crate) mod server_requests;
 pub(crate) mod session;
+pub(crate) mod shared;
 pub(crate) mod subscribe;
 pub(crate) mod timeouts;
 pub(crate) mod upstream;

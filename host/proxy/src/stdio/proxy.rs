@@ -1,22 +1,12 @@
 //! [`StdioProxy`]: one shared stdio server behind streamable HTTP.
-use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{Notify, watch};
-use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::http::admission::Gate;
 use crate::protocol::options::ProxyOptions;
-use crate::stdio::broker::State;
-use crate::stdio::session::ClientCapabilities;
-use crate::stdio::upstream::connection::{ConnectError, Phase, PingError, ServerInfo};
-
-/// Time for what is queued to reach a server whose input is being closed.
-const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+use crate::stdio::shared::Shared;
+use crate::stdio::upstream::connection::{ConnectError, PingError, ServerInfo};
 
 /// One shared stdio server behind streamable HTTP. Clones are the same proxy.
 #[derive(Debug, Clone)]
@@ -93,125 +83,5 @@ impl StdioProxy {
                 state.end_session(id.as_str());
             }
         });
-    }
-}
-
-/// What clones of a proxy, its connections and its tasks share.
-pub(crate) struct Shared {
-    pub(crate) options: ProxyOptions,
-    pub(crate) gate: Gate,
-    state: Mutex<State>,
-    /// The connected server process.
-    pub(crate) generation: watch::Sender<Option<u64>>,
-    last_generation: AtomicU64,
-    /// Told when there are sessions to watch over.
-    pub(crate) watch: Arc<Notify>,
-    sweeps: AtomicBool,
-    pub(crate) stop: CancellationToken,
-    _stop: DropGuard,
-}
-
-impl fmt::Debug for Shared {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Shared").field("workload", &self.options.workload).finish_non_exhaustive()
-    }
-}
-
-impl Shared {
-    fn new(options: ProxyOptions) -> Self {
-        let stop = CancellationToken::new();
-        let mut shared = Self {
-            gate: Gate::new(&options),
-            state: Mutex::new(State::new(options.limits.clone(), ClientCapabilities::default())),
-            options,
-            generation: watch::Sender::new(None),
-            last_generation: AtomicU64::new(0),
-            watch: Arc::new(Notify::new()),
-            sweeps: AtomicBool::new(false),
-            _stop: stop.clone().drop_guard(),
-            stop,
-        };
-        let declared = shared.declared_capabilities().to_string();
-        let state = shared.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        state.declared = ClientCapabilities::from_json(Some(declared.as_bytes()));
-        shared
-    }
-
-    /// What wharf declares to the server: neither union nor intersection of the clients', which come later.
-    /// Not roots: one client would set another's directories.
-    pub(crate) fn declared_capabilities(&self) -> Value {
-        self.options
-            .client_capabilities
-            .clone()
-            .unwrap_or_else(|| json!({ "sampling": {}, "elicitation": { "form": {}, "url": {} } }))
-    }
-
-    /// Works on the state, then writes what was queued for the server.
-    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let result = work(&mut state);
-        let outbox = state.take_dirty_outbox();
-        drop(state);
-        if let Some(outbox) = outbox {
-            outbox.flush();
-        }
-        result
-    }
-
-    pub(crate) fn next_generation(&self) -> u64 {
-        self.last_generation.fetch_add(1, Ordering::Relaxed) + 1
-    }
-
-    /// Whether the sweeper is to be started, which is once.
-    pub(crate) fn begins_sweeping(&self) -> bool {
-        !self.sweeps.swap(true, Ordering::Relaxed)
-    }
-
-    /// The server's output has ended, or the server is given up.
-    pub(crate) fn generation_ended(&self, generation: u64) {
-        let ended = self.with(|state| {
-            if state.upstream.as_ref().is_none_or(|upstream| upstream.generation != generation) {
-                return None;
-            }
-            let upstream = state.upstream.take();
-            state.last_junk = upstream.as_ref().and_then(|upstream| upstream.junk.excerpt.clone());
-            state.fail_everything("the server has ended; what was asked may or may not have been done");
-            upstream
-        });
-        if ended.is_some() {
-            tracing::debug!(workload = %self.options.workload, generation, "the server's output has ended");
-            self.generation.send_replace(None);
-        }
-    }
-
-    /// The server's input may have broken: a server that can hear nothing is over, though its output is open.
-    /// During the handshake its output decides, which may say why; afterwards this is asked again.
-    pub(crate) fn input_ended(&self, generation: u64) {
-        let is_over = self.with(|state| {
-            state.upstream.as_ref().is_some_and(|upstream| {
-                upstream.generation == generation
-                    && upstream.phase == Phase::Ready
-                    && upstream.outbox.is_broken()
-            })
-        });
-        if is_over {
-            tracing::warn!(workload = %self.options.workload, "the server has closed its input");
-            self.generation_ended(generation);
-        }
-    }
-
-    pub(crate) async fn close_upstream(&self, reason: &str) {
-        let outbox = self.with(|state| {
-            let upstream = state.upstream.as_mut()?;
-            if std::mem::replace(&mut upstream.phase, Phase::Closing) == Phase::Closing {
-                return None;
-            }
-            let outbox = upstream.outbox.clone();
-            state.fail_everything(reason);
-            Some(outbox)
-        });
-        if let Some(outbox) = outbox {
-            outbox.close(CLOSE_WITHIN).await;
-        }
     }
 }

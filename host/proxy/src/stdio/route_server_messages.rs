@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use crate::protocol::message::{Message, Rewrite, Shape, text};
 use crate::stdio::broker::State;
 use crate::stdio::call::{Answer, Call, Pending, Reply};
-use crate::stdio::proxy::Shared;
 use crate::stdio::session::{ListChanges, LogLevel, SessionId};
+use crate::stdio::shared::Shared;
 use crate::stdio::upstream::connection::Phase;
 
 /// A log message that comes so soon after an answer may still be about that call.

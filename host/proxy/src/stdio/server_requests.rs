@@ -6,7 +6,8 @@
 use tokio::time::Instant;
 
 use crate::protocol::message::{Id, Message, Rewrite, code, result_text};
-use crate::stdio::broker::{Busy, State};
+use crate::protocol::options::Busy;
+use crate::stdio::broker::State;
 use crate::stdio::call::Pending;
 use crate::stdio::route_server_messages::{Owner, owned_text};
 use crate::stdio::session::{ClientCapabilities, ServerRequest, SessionId};

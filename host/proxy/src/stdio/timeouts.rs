@@ -11,7 +11,7 @@ use crate::protocol::message::code;
 use crate::protocol::options::Limits;
 use crate::stdio::broker::State;
 use crate::stdio::call::Pending;
-use crate::stdio::proxy::Shared;
+use crate::stdio::shared::Shared;
 
 impl Shared {
     /// Starts the sweeper, once.

@@ -9,6 +9,7 @@ pub(crate) mod proxy_secret;
 pub(crate) mod removal;
 pub(crate) mod state_dir;
 pub(crate) mod store;
+mod store_secrets;
 
 #[cfg(test)]
 mod locks_tests;

@@ -13,7 +13,7 @@ use wharf_model::{RunConfig, StatusRecord, Uid, WorkloadName};
 
 const ROLE: &str = "WHARF_TEST_ROLE";
 const ROOT: &str = "WHARF_TEST_ROOT";
-const PROGRAM: &str = "status::test_process::the_program_of_a_test_process";
+const PROGRAM: &str = "file::test_process::the_program_of_a_test_process";
 
 pub(crate) fn name(text: &str) -> WorkloadName {
     WorkloadName::new(text).unwrap()

@@ -4,7 +4,11 @@
 //! supervisor of an older version and a newer command line understand each other. The socket lies in the state
 //! directory, beside the locks, so that it does not vanish at logout; its path may be longer than a socket's address
 //! can be, so both ends reach it through a descriptor of its folder.
+use crate::AccessChange;
 use crate::access::AccessKeeper;
+use crate::client::messages::Answer;
+use crate::client::messages::Request;
+use crate::client::messages::untold;
 use crate::client::protocol::SupervisorReport;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -23,8 +27,8 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 use wharf_failpoint::{Point, may_fail, reach};
+use wharf_model::WorkloadName;
 use wharf_model::{Error, ErrorKind};
-use wharf_model::{ProxyAuth, WorkloadName};
 use wharf_records::StateDir;
 use wharf_sdk::Exit;
 
@@ -36,73 +40,6 @@ const MAX_LINE_BYTES: u64 = 64 * 1024;
 const CONNECTIONS_MAX: usize = 16;
 /// How long a client may take to say what it wants.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
-
-/// What a command asks of a supervisor.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Request {
-    /// Stop the workload and end.
-    Stop {
-        /// How long the workload may take to end by itself.
-        timeout_ms: u64,
-    },
-    /// Give the start up that is under way.
-    Cancel {},
-    /// End, and leave the workload as it is.
-    Leave {},
-    /// Tell about yourself.
-    Report {},
-    /// Serve others than before.
-    ChangeAccess(AccessChange),
-}
-
-/// A change of whom a proxy serves.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AccessChange {
-    /// Whom from now on; as before if nothing is said.
-    #[serde(default)]
-    pub auth: Option<ProxyAuth>,
-    /// Those alone who are told the new secret.
-    #[serde(default)]
-    pub rotate: bool,
-}
-
-/// What a supervisor answers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Answer {
-    /// The workload has ended, and this is how; the supervisor ends now.
-    Stopped {
-        /// How, if that is known.
-        exit: Option<Exit>,
-    },
-    /// About the supervisor.
-    Report(SupervisorReport),
-    /// The proxy serves by what is in the files now.
-    AccessChanged {},
-    /// It cannot be done.
-    Refused {
-        /// What kind of failure it is; supervisors of earlier versions do not tell.
-        #[serde(default = "untold")]
-        kind: ErrorKind,
-        /// Why.
-        message: String,
-        /// What to do about it; supervisors of earlier versions do not tell.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        hints: Vec<String>,
-    },
-}
-
-const fn untold() -> ErrorKind {
-    ErrorKind::Runtime
-}
-
-impl Answer {
-    /// It cannot be done because of this.
-    pub(crate) fn refused(error: Error) -> Self {
-        Self::Refused { kind: error.kind, message: error.message, hints: error.hints }
-    }
-}
 
 #[derive(Serialize, Deserialize)]
 struct Versioned<T> {

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use crate::http::classify::EraHeaders;
 use crate::http::respond;
+use crate::http::respond::malformed;
 use crate::http::respond::{empty, invalid, unknown_session};
 use crate::http::serve::ConnectionAbort;
 use crate::protocol::json;
@@ -17,12 +18,11 @@ use crate::protocol::message::{Message, MessageError, Shape, code, error_text};
 use crate::protocol::revision::Revision;
 use crate::stdio::broker::{CallError, State};
 use crate::stdio::call::Reply;
-use crate::stdio::downstream::post::malformed;
 use crate::stdio::downstream::request::{Begun, ID_IN_USE, begin, notification};
 use crate::stdio::downstream::sse::EventBody;
 use crate::stdio::event_log::{StreamKind, StreamNo};
-use crate::stdio::proxy::Shared;
 use crate::stdio::session::{Principal, SessionId};
+use crate::stdio::shared::Shared;
 
 /// A POST of an array.
 pub(crate) fn post(

@@ -11,11 +11,7 @@ use crate::http::admission as gate;
 use crate::http::admission::Admission;
 use crate::http::respond;
 use crate::stdio::downstream::{get, post};
-use crate::stdio::proxy::Shared;
-use crate::stdio::session::Principal;
-
-/// The one path that is served, or its end where a secret is part of it.
-pub const PATH: &str = "/mcp";
+use crate::stdio::shared::Shared;
 
 /// The router of a stdio proxy. One fallback takes every path, because who asks is checked before what for, and
 /// which path there is depends on a secret.
@@ -52,10 +48,4 @@ async fn dispatch(
         Method::OPTIONS if is_browser => respond::preflight(),
         _ => respond::method_not_allowed(),
     }
-}
-
-/// Whose session it would be: the digest of `Authorization`, or the local user.
-pub(crate) fn principal(headers: &axum::http::HeaderMap) -> Principal {
-    use sha2::Digest;
-    headers.get(axum::http::header::AUTHORIZATION).map(|value| sha2::Sha256::digest(value.as_bytes()).into())
 }

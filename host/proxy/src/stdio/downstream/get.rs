@@ -12,13 +12,13 @@ use crate::http::classify::EraHeaders;
 use crate::http::respond;
 use crate::http::respond::{empty, invalid, unavailable, unknown_session};
 use crate::http::serve::ConnectionAbort;
+use crate::protocol::options::Busy;
 use crate::protocol::revision::{Revision, is_modern};
-use crate::stdio::broker::Busy;
-use crate::stdio::downstream::entry::principal;
+use crate::stdio::downstream::principal::principal;
 use crate::stdio::downstream::sse::EventBody;
 use crate::stdio::event_log::{EventId, StreamKind};
-use crate::stdio::proxy::Shared;
 use crate::stdio::session::SessionId;
+use crate::stdio::shared::Shared;
 
 /// GET.
 pub(crate) fn get(proxy: &Arc<Shared>, parts: &Parts, headers: EraHeaders<'_>) -> Response {

@@ -6,5 +6,6 @@ pub(crate) mod batch;
 pub(crate) mod entry;
 pub(crate) mod get;
 pub(crate) mod post;
+pub(crate) mod principal;
 pub(crate) mod request;
 pub(crate) mod sse;

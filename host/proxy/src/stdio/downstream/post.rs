@@ -1,4 +1,5 @@
 //! POST: checks, classification, and what belongs to no session yet.
+use crate::stdio::downstream::post::respond::malformed;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -13,14 +14,14 @@ use crate::http::body::{check_length, read_body};
 use crate::http::classify::{Era, MODERN_REFUSAL, classify};
 use crate::http::respond;
 use crate::http::respond::{empty, invalid, rpc_error, unavailable};
-use crate::protocol::message::{Id, Message, MessageError, code, result_text};
+use crate::protocol::message::{Id, Message, code, result_text};
+use crate::protocol::options::Busy;
 use crate::protocol::options::Limits;
 use crate::protocol::revision::Revision;
-use crate::stdio::broker::Busy;
-use crate::stdio::downstream::entry::principal;
+use crate::stdio::downstream::principal::principal;
 use crate::stdio::downstream::{batch, request};
-use crate::stdio::proxy::Shared;
 use crate::stdio::session::{ClientCapabilities, Principal, Session};
+use crate::stdio::shared::Shared;
 
 /// Rows 3 and 4 of the table: size, then types.
 pub(crate) fn check_post_head(parts: &Parts, limits: &Limits) -> Result<(), Box<Response>> {
@@ -32,16 +33,6 @@ pub(crate) fn check_post_head(parts: &Parts, limits: &Limits) -> Result<(), Box<
         return Err(Box::new(empty(StatusCode::NOT_ACCEPTABLE)));
     }
     Ok(())
-}
-
-/// The answer to what is no message.
-pub(crate) fn malformed(error: &MessageError) -> Response {
-    match error {
-        MessageError::Json(error) => {
-            rpc_error(StatusCode::BAD_REQUEST, None, code::PARSE, &error.to_string())
-        }
-        MessageError::Invalid { id, reason, .. } => invalid(id.as_ref(), reason),
-    }
 }
 
 pub(crate) async fn post(proxy: &Arc<Shared>, parts: &Parts, body: Body) -> Response {

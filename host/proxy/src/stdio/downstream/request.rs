@@ -12,11 +12,12 @@ use crate::http::respond;
 use crate::http::respond::{empty, invalid, rpc_error, unavailable, unknown_session};
 use crate::http::serve::ConnectionAbort;
 use crate::protocol::message::{Id, Message, Rewrite, Shape, code, error_text, result_text};
-use crate::stdio::broker::{Busy, CallError, State};
+use crate::protocol::options::Busy;
+use crate::stdio::broker::{CallError, State};
 use crate::stdio::call::{Answer, Call, Reply, may_ask};
 use crate::stdio::downstream::sse::EventBody;
-use crate::stdio::proxy::Shared;
 use crate::stdio::session::{LogLevel, Principal, SessionId};
+use crate::stdio::shared::Shared;
 
 /// What became of a request.
 pub(crate) enum Begun {

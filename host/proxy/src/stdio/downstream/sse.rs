@@ -10,8 +10,8 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use crate::http::serve::ConnectionAbort;
 use crate::stdio::event_log::{StreamKind, StreamNo, Taken};
-use crate::stdio::proxy::Shared;
 use crate::stdio::session::SessionId;
+use crate::stdio::shared::Shared;
 
 /// Events given to the connection at once, in bytes.
 const CHUNK: usize = 64 * 1024;

@@ -13,8 +13,8 @@ use crate::protocol::message::{Message, Shape, line_text};
 use crate::protocol::revision::Revision;
 use crate::stdio::broker::{Promise, State};
 use crate::stdio::call::ServerEnded;
-use crate::stdio::proxy::Shared;
 use crate::stdio::session::{ListChanges, LogLevel};
+use crate::stdio::shared::Shared;
 use crate::stdio::upstream::connection::{
     ConnectError, Junk, Phase, PingError, ServerInfo, Upstream, excerpt,
 };

@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use crate::protocol::json;
 use crate::protocol::json::{Level, Scan};
 use crate::protocol::message::{Id, Message, MessageError, is_answer};
-use crate::stdio::proxy::Shared;
+use crate::stdio::shared::Shared;
 use crate::stdio::upstream::connection::{Junk, Phase, excerpt};
 
 const CHUNK: usize = 64 * 1024;

@@ -1,0 +1,63 @@
+//! [`HttpShared`]: what a proxy in front of an HTTP server holds, and how one request reaches that server.
+use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use axum::http::header::HOST;
+use axum::http::{HeaderMap, HeaderValue, Method, Uri};
+use axum::response::Response;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use tokio::sync::{Mutex, Semaphore};
+
+use crate::http::access::PATH;
+use crate::http::admission::Gate;
+use crate::protocol::options::ProxyOptions;
+
+type HttpClient = Client<HttpConnector, Full<Bytes>>;
+
+/// What clones of the proxy and its connections share.
+#[derive(Debug)]
+pub(crate) struct HttpShared {
+    pub(crate) options: ProxyOptions,
+    pub(crate) gate: Gate,
+    /// A server that is started again may be reached elsewhere: engines choose its port anew.
+    pub(crate) address: RwLock<SocketAddr>,
+    pub(crate) client: HttpClient,
+    pub(crate) places: Arc<Semaphore>,
+    /// The session that pings go through.
+    pub(crate) health: Mutex<Opened>,
+}
+
+/// What the server gave when it was asked to open a session; both go back with every later request.
+#[derive(Debug, Default)]
+pub(crate) struct Opened {
+    /// `None` when the server has no sessions.
+    pub(crate) session: Option<HeaderValue>,
+    /// The revision that it chose: older servers refuse a header that names a newer one.
+    pub(crate) version: Option<HeaderValue>,
+}
+
+impl HttpShared {
+    /// Sends one request to the server; its own name is in `Host`, whatever the client called it.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        query: Option<&str>,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<hyper::body::Incoming>, hyper_util::client::legacy::Error> {
+        let mut request = axum::http::Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.headers_mut() = headers;
+        let path = query.map_or_else(|| PATH.to_owned(), |query| format!("{PATH}?{query}"));
+        let address = self.address.read().unwrap_or_else(PoisonError::into_inner).to_string();
+        let uri = Uri::builder().scheme("http").authority(address.as_str()).path_and_query(path).build();
+        *request.uri_mut() = uri.unwrap_or_else(|_| Uri::from_static(PATH));
+        if let Ok(host) = HeaderValue::from_str(&address) {
+            request.headers_mut().insert(HOST, host);
+        }
+        self.client.request(request).await
+    }
+}

@@ -1,0 +1,66 @@
+//! The store's part of proxy secrets: made, renewed and read under the record lock of their workload.
+use crate::error::{ReadError, StoreError};
+use crate::file::atomic::{Folder, temporary_name};
+use crate::file::locks::RecordLock;
+use crate::file::proxy_secret::{Content, FILE_BYTES_MAX, ProxySecret, ProxySecrets, file_name};
+use crate::file::store::Store;
+use std::time::Duration;
+use wharf_model::{IdError, SchemaVersion, Uid, WorkloadName, random_hex};
+
+/// A lock is held for the length of one write.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
+
+impl Store {
+    /// The secret of one creation of a workload.
+    pub fn proxy_secret(&self, name: &WorkloadName, uid: &Uid) -> Result<ProxySecret, ReadError> {
+        ProxySecrets::new(self.state().clone()).read(name, uid)
+    }
+
+    /// The same, made now if there is none, or none that can be used. For who holds the workload's operation lock.
+    pub fn make_proxy_secret(&self, name: &WorkloadName, uid: &Uid) -> Result<ProxySecret, StoreError> {
+        let _locked = self.lock_owned(name, uid)?;
+        match self.proxy_secret(name, uid) {
+            Err(error) if error.is_not_found() || error.is_corrupt() => self.write_secret(name, uid),
+            Err(source) => Err(StoreError::Unreadable { name: name.clone(), source }),
+            Ok(secret) => Ok(secret),
+        }
+    }
+
+    /// Another secret in the place of the one that there is.
+    pub fn renew_proxy_secret(&self, name: &WorkloadName, uid: &Uid) -> Result<ProxySecret, StoreError> {
+        let _locked = self.lock_owned(name, uid)?;
+        self.write_secret(name, uid)
+    }
+
+    /// The record lock of a workload whose RunConfig is of this creation: no other has a secret.
+    fn lock_owned(&self, name: &WorkloadName, uid: &Uid) -> Result<RecordLock<'static>, StoreError> {
+        let locked = RecordLock::acquire_blocking(self.state(), name, LOCK_WAIT)
+            .map_err(|source| StoreError::Locking { name: name.clone(), source })?;
+        let run = self
+            .read_run_config(name)
+            .map_err(|source| StoreError::Unreadable { name: name.clone(), source })?;
+        if run.uid != *uid {
+            return Err(StoreError::UidConflict {
+                name: name.clone(),
+                expected: uid.clone(),
+                found: run.uid,
+            });
+        }
+        Ok(locked)
+    }
+
+    fn write_secret(&self, name: &WorkloadName, uid: &Uid) -> Result<ProxySecret, StoreError> {
+        let path = self.state().proxy_secrets();
+        let randomness = |source: IdError| StoreError::NoRandomness { path: path.clone(), source };
+        let secret = random_hex().map_err(randomness)?;
+        let temporary = temporary_name(name.as_str()).map_err(randomness)?;
+        let content = Content { schema_version: SchemaVersion::CURRENT, uid: uid.clone(), secret };
+        let bytes = serde_json::to_vec(&content)
+            .map_err(|source| StoreError::NotJson { name: name.clone(), source })?;
+        let folder = Folder::open_or_make(&path)?;
+        folder.sweep(name.as_str())?;
+        let old = folder.read(&file_name(name), FILE_BYTES_MAX).ok();
+        folder.replace(&temporary, &file_name(name), &bytes, old.as_deref())?;
+        Ok(ProxySecret(content.secret))
+    }
+}

@@ -1,0 +1,191 @@
+//! What `wharf run` is given.
+use super::console::Format;
+use super::run_values::{cpus, pair, size};
+use super::url::AuthOption;
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+use wharf_model::{RestartPolicy, Transport, WorkloadName};
+use wharf_sdk::PullPolicy;
+
+const EXAMPLES: &str = "Examples:
+  wharf run uvx://mcp-server-time
+  wharf run npx://@modelcontextprotocol/server-everything --name everything
+  wharf run ./server.py -e LEVEL=debug --secret token,target=API_TOKEN -- --root /srv
+  wharf run --transport streamable-http --target-port 9000 ./http-server
+  wharf export time | wharf run --from-config - --name time-2
+
+JSON: an object of name, uid, runtime_name, url, port, already_running. Keys are absent when empty.";
+
+/// Create a workload and start it; prints the URL for its clients when it is ready
+#[derive(Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct Run {
+    /// An npx:// or uvx:// package, a command or a path, or an image
+    #[arg(required_unless_present = "from_config")]
+    pub(super) server: Option<String>,
+    /// Arguments for it
+    #[arg(last = true)]
+    pub(super) args: Vec<String>,
+    /// Its name; made from SERVER where none is given
+    #[arg(long)]
+    pub(super) name: Option<WorkloadName>,
+    /// The runtime that runs it, see: wharf runtime list [env: WHARF_RUNTIME]
+    #[arg(long, value_name = "NAME")]
+    pub(super) runtime: Option<String>,
+    /// How the server is spoken to [default: stdio]
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "stdio|streamable-http|sse")]
+    pub(super) transport: Option<TransportOption>,
+    /// How clients speak to the proxy of a stdio server [default: streamable-http]
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "streamable-http|sse")]
+    pub(super) proxy_mode: Option<ProxyModeOption>,
+    /// The port of the URL; one that is free where none is given
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) proxy_port: Option<u16>,
+    /// The port that an HTTP server listens on; one that is free, told to it as PORT and MCP_PORT, where none is given
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) target_port: Option<u16>,
+    /// The address that the proxy listens on; others than loopback need --auth bearer [default: 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) host: Option<String>,
+    /// Whom the proxy serves: who knows the URL, who sends a token, or everybody on this machine [default: path]
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "path|bearer|none")]
+    pub(super) auth: Option<AuthOption>,
+    /// A page that may ask the proxy, as scheme://host[:port]; can be given several times
+    ///
+    /// Pages on localhost may without it, unless everybody is served.
+    #[arg(long, value_name = "ORIGIN")]
+    pub(super) allow_origin: Vec<String>,
+    /// A variable for the server; KEY alone takes its value from here
+    #[arg(short, long, value_name = "KEY[=VALUE]")]
+    pub(super) env: Vec<String>,
+    /// A file with variables, one a line
+    #[arg(long, value_name = "FILE")]
+    pub(super) env_file: Vec<PathBuf>,
+    /// A secret for the server, from the file secrets/NAME of the configuration
+    #[arg(long, value_name = "NAME,target=VARIABLE")]
+    pub(super) secret: Vec<String>,
+    /// A file or folder of this machine in the workload; can be given several times
+    #[arg(short, long, value_name = "HOST:WORKLOAD[:ro]")]
+    pub(super) volume: Vec<String>,
+    /// A label
+    #[arg(short, long, value_name = "KEY=VALUE", value_parser = pair)]
+    pub(super) label: Vec<(String, String)>,
+    /// The group that it is listed under [default: default]
+    #[arg(long)]
+    pub(super) group: Option<String>,
+    /// As which user of its image it runs: a name or a number, with :group if wanted
+    #[arg(long, value_name = "USER[:GROUP]")]
+    pub(super) user: Option<String>,
+    /// When its image is fetched [default: missing]
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "always|missing|never")]
+    pub(super) pull: Option<PullOption>,
+    /// What it may touch: nothing of yours (none), the network (network), or what a file says
+    #[arg(long, value_name = "none|network|FILE")]
+    pub(super) permission_profile: Option<String>,
+    /// How many processors it may use, such as 1.5
+    #[arg(long, value_name = "NUMBER", value_parser = cpus)]
+    pub(super) cpus: Option<f64>,
+    /// How much memory it may use, such as 512m
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(super) memory: Option<u64>,
+    /// How many processes and threads it may have
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) pids_limit: Option<u64>,
+    /// Run it even if not all of this can be enforced here; wharf status tells what is not
+    #[arg(long)]
+    pub(super) allow_weaker: bool,
+    /// When it is started again [default: unless-stopped]
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "no|on-failure|always|unless-stopped")]
+    pub(super) restart: Option<RestartOption>,
+    /// Take everything from a RunConfig, see: wharf export; - reads stdin
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = [
+            "server", "args", "transport", "proxy_mode", "target_port", "host", "auth", "allow_origin", "env", "env_file", "secret",
+            "volume", "label", "group", "user", "pull", "permission_profile", "cpus", "memory", "pids_limit", "restart",
+        ]
+    )]
+    pub(super) from_config: Option<PathBuf>,
+    /// Stay, and stop it with Ctrl-C
+    #[arg(short, long)]
+    pub(super) foreground: bool,
+    /// Do not wait until it is ready; prints its name
+    #[arg(long, conflicts_with = "foreground")]
+    pub(super) no_wait: bool,
+    /// Print the URL and errors, nothing else
+    #[arg(short, long)]
+    pub(super) quiet: bool,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: Format,
+}
+
+/// `--transport`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum TransportOption {
+    Stdio,
+    StreamableHttp,
+    Sse,
+}
+
+impl TransportOption {
+    pub(super) fn is_sse(self) -> bool {
+        self == Self::Sse
+    }
+}
+
+impl From<TransportOption> for Transport {
+    fn from(option: TransportOption) -> Self {
+        match option {
+            TransportOption::Stdio => Self::Stdio,
+            TransportOption::StreamableHttp => Self::StreamableHttp,
+            TransportOption::Sse => Self::Sse,
+        }
+    }
+}
+
+/// `--proxy-mode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ProxyModeOption {
+    StreamableHttp,
+    Sse,
+}
+
+/// `--restart`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum RestartOption {
+    No,
+    OnFailure,
+    Always,
+    UnlessStopped,
+}
+
+impl From<RestartOption> for RestartPolicy {
+    fn from(option: RestartOption) -> Self {
+        match option {
+            RestartOption::No => Self::No,
+            RestartOption::OnFailure => Self::OnFailure,
+            RestartOption::Always => Self::Always,
+            RestartOption::UnlessStopped => Self::UnlessStopped,
+        }
+    }
+}
+
+/// `--pull`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum PullOption {
+    Always,
+    Missing,
+    Never,
+}
+
+impl From<PullOption> for PullPolicy {
+    fn from(option: PullOption) -> Self {
+        match option {
+            PullOption::Always => Self::Always,
+            PullOption::Missing => Self::Missing,
+            PullOption::Never => Self::Never,
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Values on the command line of `wharf run`, read one by one.
+
+/// `KEY=VALUE`.
+pub(super) fn pair(text: &str) -> std::result::Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("it is not KEY=VALUE".to_owned()),
+    }
+}
+
+/// A number of processors.
+pub(super) fn cpus(text: &str) -> std::result::Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(cpus) if cpus.is_finite() && cpus >= 0.01 => Ok(cpus),
+        _ => Err("it is no number of processors, such as 1.5; the least is 0.01".to_owned()),
+    }
+}
+
+/// A number of bytes with a unit, by powers of 1024: `512m`, `2g`, `1.5GiB`.
+pub(super) fn size(text: &str) -> std::result::Result<u64, String> {
+    let wrong = || "it is no size, such as 512m or 2g".to_owned();
+    let lower = text.to_ascii_lowercase();
+    let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &lower[digits.len()..] {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 1,
+        "m" | "mb" | "mib" => 2,
+        "g" | "gb" | "gib" => 3,
+        "t" | "tb" | "tib" => 4,
+        _ => return Err(wrong()),
+    };
+    let number: f64 = digits.parse().map_err(|_| wrong())?;
+    let bytes = number * 1024_f64.powi(unit);
+    if !(1.0..=9e18).contains(&bytes) {
+        return Err(wrong());
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range was checked")]
+    Ok(bytes as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pair_has_a_key() {
+        assert_eq!(pair("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
+        assert_eq!(pair("a="), Ok(("a".to_owned(), String::new())));
+        assert!(pair("=b").is_err() && pair("a").is_err());
+    }
+
+    #[test]
+    fn a_size_has_a_unit() {
+        for (text, bytes) in [("1024", 1024), ("512m", 512 << 20), ("2G", 2 << 30), ("1.5KiB", 1536)] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for wrong in ["", "m", "0", "-1g", "1x", "nan", "inf", "1e40", "9999999t"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn processors_are_a_positive_number() {
+        assert_eq!(cpus("1.5"), Ok(1.5));
+        for wrong in ["", "0", "-1", "nan", "inf", "two"] {
+            assert!(cpus(wrong).is_err(), "{wrong}");
+        }
+    }
+}

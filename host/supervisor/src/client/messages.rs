@@ -1,0 +1,72 @@
+//! What a command asks of a supervisor on its control socket, and what the supervisor answers.
+use crate::client::protocol::SupervisorReport;
+use serde::{Deserialize, Serialize};
+use wharf_model::{Error, ErrorKind, ProxyAuth};
+use wharf_sdk::Exit;
+
+/// What a command asks of a supervisor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Request {
+    /// Stop the workload and end.
+    Stop {
+        /// How long the workload may take to end by itself.
+        timeout_ms: u64,
+    },
+    /// Give the start up that is under way.
+    Cancel {},
+    /// End, and leave the workload as it is.
+    Leave {},
+    /// Tell about yourself.
+    Report {},
+    /// Serve others than before.
+    ChangeAccess(AccessChange),
+}
+
+/// A change of whom a proxy serves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessChange {
+    /// Whom from now on; as before if nothing is said.
+    #[serde(default)]
+    pub auth: Option<ProxyAuth>,
+    /// Those alone who are told the new secret.
+    #[serde(default)]
+    pub rotate: bool,
+}
+
+/// What a supervisor answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Answer {
+    /// The workload has ended, and this is how; the supervisor ends now.
+    Stopped {
+        /// How, if that is known.
+        exit: Option<Exit>,
+    },
+    /// About the supervisor.
+    Report(SupervisorReport),
+    /// The proxy serves by what is in the files now.
+    AccessChanged {},
+    /// It cannot be done.
+    Refused {
+        /// What kind of failure it is; supervisors of earlier versions do not tell.
+        #[serde(default = "untold")]
+        kind: ErrorKind,
+        /// Why.
+        message: String,
+        /// What to do about it; supervisors of earlier versions do not tell.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        hints: Vec<String>,
+    },
+}
+
+pub(crate) const fn untold() -> ErrorKind {
+    ErrorKind::Runtime
+}
+
+impl Answer {
+    /// It cannot be done because of this.
+    pub(crate) fn refused(error: Error) -> Self {
+        Self::Refused { kind: error.kind, message: error.message, hints: error.hints }
+    }
+}
