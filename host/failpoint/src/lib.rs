@@ -101,7 +101,7 @@ points! {
     RemoveCallAfter = "remove-call.after",
     RecoverCallBefore = "recover-call.before",
     RecoverCallAfter = "recover-call.after",
-    // The control socket (`supervisor/client/control.rs`).
+    // The control socket (`supervisor/src/client/control.rs`).
     ControlBindBefore = "control-bind.before",
     ControlBound = "control.bound",
     ControlBindAfter = "control-bind.after",
@@ -109,7 +109,7 @@ points! {
     ControlUnlinkAfter = "control-unlink.after",
     ControlClearBefore = "control-clear.before",
     ControlClearAfter = "control-clear.after",
-    // The supervisor's log, and both logs of an earlier workload (`supervisor/log.rs`).
+    // The supervisor's log, and both logs of an earlier workload (`supervisor/src/log.rs`).
     ProxyLogOpenBefore = "proxy-log-open.before",
     ProxyLogOpenAfter = "proxy-log-open.after",
     ProxyLogAsideBefore = "proxy-log-aside.before",

@@ -1,7 +1,7 @@
 //! The way to a workload with a port that has a network of its own: a port of this machine's, and behind it the same port
 //! there.
 //!
-//! Its first process (`launcher/init.rs`) opens the doors before it leaves this machine's network, and tends them from the
+//! Its first process (`init.rs`) opens the doors before it leaves this machine's network, and tends them from the
 //! other one: it ends with the workload, and the doors with it. Nothing leads the other way.
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{

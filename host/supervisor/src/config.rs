@@ -1,4 +1,4 @@
-//! What the library is told about its surroundings; only `main.rs` and `cli/` look at the world.
+//! What the library is told about its surroundings; only `host/src/main.rs` and `host/src/cli/` look at the world.
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,

@@ -1,7 +1,7 @@
 //! The frozen binary interface between wharf and its runtime plugins.
 //!
 //! Nobody writes against this crate: plugin authors use `wharf-sdk`, whose `export_runtime!` implements it, and
-//! the host uses it from `host/src/plugin` alone. It holds one root module and three trait objects with a handful
+//! the host uses it from `host/runtimes` alone. It holds one root module and three trait objects with a handful
 //! of coarse operations, and **none of them ever changes**: `abi_stable` accepts growth in one direction only (a
 //! newer host refuses an older plugin), so whatever evolves is a JSON document inside an `RString`, under serde's
 //! rules and not under layout rules. The package's name and major version are themselves part of the layout check.

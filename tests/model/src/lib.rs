@@ -9,11 +9,11 @@
 //!
 //! | here | in the host |
 //! |---|---|
-//! | [`state::Config`], [`state::Record`] | `model/{run_config,status_record}.rs`; `phase` is the table of `model/phase.rs` |
-//! | [`state::Lock`], `steps/place.rs` | `status/{locks,byte_lock,store}.rs`: copies of a description, handing on, compare-and-set |
-//! | `steps/command.rs` | `workload/{create,start,stop,remove}.rs`, step for step |
-//! | `steps/supervisor.rs` | `supervise/{run,deploy,watch}.rs` |
-//! | `steps/reader.rs` | `commands/list.rs`, `runtimes/observe.rs`, `model/effective_state.rs` |
+//! | [`state::Config`], [`state::Record`] | `host/model/src/{run_config,status_record}.rs`; `phase` is the table of `host/model/src/phase.rs` |
+//! | [`state::Lock`], `steps/place.rs` | `host/records/src/file/{locks,byte_lock,store}.rs`: copies of a description, handing on, compare-and-set |
+//! | `steps/command.rs` | `host/src/commands/{create,start,stop,remove}.rs`, step for step |
+//! | `steps/supervisor.rs` | `host/supervisor/src/{lifecycle,deployment,run_loop}.rs` |
+//! | `steps/reader.rs` | `host/src/commands/list.rs`, `host/runtimes/src/observe.rs`, `host/model/src/effective_state.rs` |
 //! | `reconcile` | the contract's R06: the reader's verdict, then the command that brings about what is desired |
 //! | `steps/environment.rs` | `kill -9` between any two steps, exits, engines that go, are replaced and come back |
 //!

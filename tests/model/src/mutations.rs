@@ -21,31 +21,31 @@ pub enum Mutation {
 
     // Found by this model in the host; each names the place.
     /// Commands and take-over know resources by the recorded handle alone, and do not ask the owner by uid
-    /// (`commands/{stop,remove}.rs`, `supervisor/deployment.rs`).
+    /// (`host/src/commands/{stop,remove}.rs`, `host/supervisor/src/deployment.rs`).
     HandleAlone,
     /// A stop through the supervisor is recorded when the supervisor is gone, without asking the owner whether the
-    /// workload is (`commands/stop.rs`).
+    /// workload is (`host/src/commands/stop.rs`).
     SupervisorsEndIsStop,
-    /// A row whose record is gone when it is read again is shown as it was judged (`commands/list.rs`).
+    /// A row whose record is gone when it is read again is shown as it was judged (`host/src/commands/list.rs`).
     GoneRowIsShown,
     /// A row is read again without its RunConfig, so an old RunConfig can be judged by a new record
-    /// (`commands/list.rs`).
+    /// (`host/src/commands/list.rs`).
     RunConfigNotReread,
-    /// A row that changed is judged again, and shown worse without a further look (`commands/list.rs`).
+    /// A row that changed is judged again, and shown worse without a further look (`host/src/commands/list.rs`).
     JudgedAgainOnce,
-    /// A deploy that exceeds its deadline counts as one that made nothing (`supervisor/lifecycle.rs`).
+    /// A deploy that exceeds its deadline counts as one that made nothing (`host/supervisor/src/lifecycle.rs`).
     DeadlineIsFailure,
     /// `run` clears up after its supervisor from what it remembers, and makes a record for a RunConfig that the
-    /// supervisor has removed already (`commands/start.rs`, `commands/remove.rs`).
+    /// supervisor has removed already (`host/src/commands/start.rs`, `host/src/commands/remove.rs`).
     UndoTrustsItsMemory,
     /// The owner's instance is proven before the call alone: another engine that answers the call has nothing of ours,
-    /// says that all is well, and is believed (`commands/{stop,remove}.rs`, `supervisor/lifecycle.rs`).
+    /// says that all is well, and is believed (`host/src/commands/{stop,remove}.rs`, `host/supervisor/src/lifecycle.rs`).
     ProofBeforeTheCallAlone,
     /// After the call the instance is proven, and not in the same answer that nothing is left: the engine that
     /// answered the call may have gone again in between.
     ProofApartFromTheLook,
     /// A row without a record is shown as interrupted after two looks at the record and one at the operation lock
-    /// (`commands/list.rs`, and the contract's R04: absence has no revision to compare).
+    /// (`host/src/commands/list.rs`, and the contract's R04: absence has no revision to compare).
     AbsenceAskedOnce,
 
     // What the contract takes for granted of an engine.

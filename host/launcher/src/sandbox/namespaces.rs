@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! launcher:   enter(): a pid namespace for its children (in a user namespace, unless it may make one without)
-//!     |-- init (pid 1, `launcher/init.rs`): furnish(): mounts, IPC and network; then reaps, and keeps them all alive
+//!     |-- init (pid 1, `init.rs`): furnish(): mounts, IPC and network; then reaps, and keeps them all alive
 //!     '-- stage two (pid 2): join()s init's; becomes the workload, and stays the launcher's own child
 //! ```
 //!

@@ -59,7 +59,7 @@ impl AccessRule {
         !matches!(self, Self::Everybody)
     }
 
-    /// Row 0 of the table: a path that nobody was told does not exist, for whatever is wrong with the request besides.
+    /// `docs/mcp.md`, 2.0: a path that nobody was told does not exist, for whatever is wrong with the request besides.
     pub(crate) fn admit_path(&self, parts: &Parts) -> Result<(), Refusal> {
         match self {
             Self::Path(known) if !is_same(&digest(parts.uri.path()), &known.0) => Err(Refusal::Path),

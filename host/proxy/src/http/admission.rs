@@ -1,4 +1,4 @@
-//! What is checked before a body is looked at (section 2 of the translation table, rows 1 to 4): who asks
+//! What is checked before a body is looked at (`docs/mcp.md`, 2.0 to 2.4): who asks
 //! (`Host`, `Origin`), and in which types. Used by both fronts, so that an HTTP server gets the same protection.
 use crate::http::refusal::Refusal;
 use crate::http::refusal::single;

@@ -1,4 +1,4 @@
-//! Which era a POST belongs to (section 1 of the translation table), judged per request, never per connection.
+//! Which era a POST belongs to (`docs/mcp.md`, 1), judged per request, never per connection.
 //!
 //! Only the session-based revisions are served so far. A request of the stateless era is recognised and answered
 //! so that a client of both eras falls back to `initialize`: status 400 with a body whose code is none of -32020,

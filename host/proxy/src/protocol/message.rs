@@ -1,7 +1,7 @@
 //! A JSON-RPC message read only as far as routing needs: id, method, and where `params` and `_meta` lie.
 //!
-//! Payloads stay the bytes that came. Rewriting replaces exactly what holds an id (section 8 of the translation
-//! table: `id`, `requestId`, `progressToken`) and drops what a shared server must not see.
+//! Payloads stay the bytes that came. Rewriting replaces exactly what holds an id (`docs/mcp.md`, 8.3:
+//! `id`, `requestId`, `progressToken`) and drops what a shared server must not see.
 use std::borrow::Cow;
 use std::fmt;
 

@@ -1,8 +1,8 @@
 //! [`HttpProxy`]: an MCP server that speaks streamable HTTP itself, behind the same checks as a stdio one.
 //!
 //! Bodies, ids and sessions pass unchanged; sessions are the server's. What does not pass is who asked: `Origin`,
-//! cookies and `Authorization` (a local workload must not get the user's tokens; section 14 of the translation
-//! table), hop-by-hop headers, and redirects.
+//! cookies and `Authorization` (a local workload must not get the user's tokens; `docs/mcp.md`, 14),
+//! hop-by-hop headers, and redirects.
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;

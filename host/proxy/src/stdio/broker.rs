@@ -277,7 +277,7 @@ impl State {
     }
 
     /// Tells the server that nobody waits any more. It need not listen: until it answers or ends, what it says may
-    /// still be about this call (section 6 of the table).
+    /// still be about this call (`docs/mcp.md`, 6.13).
     pub(crate) fn forget_upstream(&mut self, upstream_id: u64, session: SessionId, reason: &str) {
         let params = line_text(&serde_json::json!({ "requestId": upstream_id, "reason": reason }));
         self.notify("notifications/cancelled", Some(params.as_bytes()));

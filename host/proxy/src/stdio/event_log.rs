@@ -1,6 +1,6 @@
 //! One SSE stream of a session: the events it still holds, and who reads it.
 //!
-//! The stream outlives its connection, so that a client can resume it (section 11): events stay in a ring that
+//! The stream outlives its connection, so that a client can resume it (`docs/mcp.md`, 11.6): events stay in a ring that
 //! is bounded in count and bytes, its newest event always among them. A connected reader may lag further than
 //! the ring, up to the queue limits; beyond them it is dropped and the ring is kept.
 use std::collections::VecDeque;

@@ -1,5 +1,5 @@
 //! Whom a message of the shared server concerns: the client that asked, or nobody. Nothing is guessed, and nothing
-//! that may hold one client's data is broadcast (sections 6, 7 and 12 of the translation table).
+//! that may hold one client's data is broadcast (`docs/mcp.md`, 6, 7 and 12).
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
 //! Requests of a shared server to "its client" (sampling, elicitation): to whom they go, or why to nobody
-//! (section 7 of the translation table).
+//! (`docs/mcp.md`, 7).
 //!
 //! The wire does not say on whose behalf a server asks. It is certain only while everything in flight belongs to
 //! one session; clients that could not answer count too, or one client's data would reach another.

@@ -1,4 +1,4 @@
-//! Who and what gets in, and the exact answer to what does not (sections 1 and 2 of the translation table).
+//! Who and what gets in, and the exact answer to what does not (`docs/mcp.md`, 1 and 2).
 use axum::http::{Method, StatusCode};
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Streams: their shape, resuming, keep-alive, slow readers, batches (section 11 of the translation table).
+//! Streams: their shape, resuming, keep-alive, slow readers, batches (`docs/mcp.md`, 11).
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};

@@ -1,4 +1,4 @@
-//! `run`, `start`, `stop`, `rm`, and what `reconcile` does with what it found: `host/src/workload`.
+//! `run`, `start`, `stop`, `rm`, and what `reconcile` does with what it found: `host/src/commands`.
 
 use super::place::version;
 use super::reader;

@@ -127,7 +127,7 @@ fn ask(state: &State, runtime: usize, rules: &Rules) -> Option<Answer> {
     Some(Answer::Complete { recorded, has, running, twice })
 }
 
-/// What the owner, and only the owner, says about a row; `runtimes/observe.rs`.
+/// What the owner, and only the owner, says about a row; `host/runtimes/src/observe.rs`.
 fn evidence(row: &Row, reading: &Reading, name: usize, rules: &Rules) -> Evidence {
     let any_runtime = rules.has(Mutation::NoOwnerCheck);
     let Some(config) = row.config else { return Evidence::None };
@@ -147,7 +147,7 @@ fn evidence(row: &Row, reading: &Reading, name: usize, rules: &Rules) -> Evidenc
     }
 }
 
-/// Whether a row is shown worse than it is recorded: the table of `model/effective_state.rs`.
+/// Whether a row is shown worse than it is recorded: the table of `host/model/src/effective_state.rs`.
 fn is_shown_worse(row: &Row, record: Option<Record>, evidence: &Evidence, operation: bool) -> bool {
     let Some(record) = record else { return !operation && !row.life };
     match record.phase {

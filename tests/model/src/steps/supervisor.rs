@@ -1,4 +1,4 @@
-//! A supervisor from its first step to its last: `host/src/supervise`.
+//! A supervisor from its first step to its last: `host/supervisor/src`.
 
 use crate::mutations::{Mutation, Rules};
 use crate::phase::Event;

@@ -1,7 +1,7 @@
 //! The HTTP side of a shared stdio server: POST, GET and DELETE on `/mcp`.
 //!
 //! Called by HTTP clients through [`crate::serve`]; knows nothing of processes. The order of the checks and the exact
-//! statuses are section 2 of `docs/mcp.md`.
+//! statuses are in `docs/mcp.md`, 2.
 pub(crate) mod batch;
 pub(crate) mod entry;
 pub(crate) mod get;

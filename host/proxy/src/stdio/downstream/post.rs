@@ -23,7 +23,7 @@ use crate::stdio::downstream::{batch, request};
 use crate::stdio::session::{ClientCapabilities, Principal, Session};
 use crate::stdio::shared::Shared;
 
-/// Rows 3 and 4 of the table: size, then types.
+/// `docs/mcp.md`, 2.3 and 2.4: size, then types.
 pub(crate) fn check_post_head(parts: &Parts, limits: &Limits) -> Result<(), Box<Response>> {
     check_length(&parts.headers, limits).map_err(|error| Box::new(error.response()))?;
     if !gate::is_json(&parts.headers) {
@@ -70,7 +70,7 @@ pub(crate) async fn post(proxy: &Arc<Shared>, parts: &Parts, body: Body) -> Resp
     }
 }
 
-/// Opens a session. The server is not asked: its one handshake is wharf's (section 4 of the table).
+/// Opens a session. The server is not asked: its one handshake is wharf's (`docs/mcp.md`, 4.1 and 4.2).
 fn initialize(proxy: &Arc<Shared>, principal: Principal, message: &Message) -> Response {
     let limits = &proxy.options.limits;
     let Some(id) = message.id() else { return invalid(None, "initialize needs an id") };
