@@ -1,5 +1,5 @@
 //! What a runtime is given when it is connected.
-use crate::document::EVENT;
+use crate::notification::EVENT;
 use serde::{Deserialize, Serialize};
 use std::{path::PathBuf, sync::Arc};
 use wharf_abi::HostBox;

@@ -2,15 +2,11 @@
 //!
 //! The same documents serve a plugin in the host's process and one in a process of its own.
 pub use crate::context::{ConnectDocument, Event};
+pub use crate::notification::{EVENT, LOG};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The version of all documents that this SDK writes; it reads this and every older one.
 pub const VERSION: u32 = 1;
-
-/// The kind of notification that is a log record.
-pub const LOG: &str = "log";
-/// The kind of notification that is an [`Event`].
-pub const EVENT: &str = "event";
 
 /// The operations by name, as `call` and `open` take them.
 pub mod operation {

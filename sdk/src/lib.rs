@@ -9,6 +9,7 @@ pub mod stamp;
 pub mod types;
 
 mod context;
+mod notification;
 mod runtime;
 mod stream;
 

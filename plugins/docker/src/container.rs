@@ -1,13 +1,14 @@
 //! From a specification to a container: what is asked for, hardened, and nothing else.
 use crate::{
-    engine::Flavor,
+    flavor::Flavor,
     labels, limits, mounts,
+    port::target_port,
     profile::{self, Rights},
     reference::Reference,
 };
 use bollard::models::{ContainerCreateBody, HostConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum};
 use std::{collections::HashMap, path::PathBuf};
-use wharf_sdk::{Error, Measure, Result, Source, Transport, WorkloadSpec};
+use wharf_sdk::{Error, Measure, Result, Source, WorkloadSpec};
 
 /// How `/tmp` is mounted where the image's files cannot be changed.
 const TMP_OPTIONS: &str = "rw,nosuid,nodev,size=64m";
@@ -30,14 +31,6 @@ pub(crate) fn image(spec: &WorkloadSpec) -> Result<Reference<'_>> {
 pub(crate) fn name(spec: &WorkloadSpec) -> String {
     let part = spec.uid.get(..UID_PART).unwrap_or(&spec.uid);
     format!("{}-{part}", spec.name)
-}
-
-/// The port inside the container; none: it speaks over stdin and stdout.
-pub(crate) const fn target_port(spec: &WorkloadSpec) -> Option<u16> {
-    match spec.transport {
-        Transport::Stdio => None,
-        Transport::Http { target_port } => Some(target_port),
-    }
 }
 
 /// The name that is tried next, where somebody else has the usual one.

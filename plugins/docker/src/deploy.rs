@@ -1,12 +1,14 @@
 //! From a specification to a container that has not run, or has ended, leaving nothing behind where that fails.
 use crate::{
     container, digest,
-    engine::{Engine, Flavor},
+    engine::Engine,
     error::{is_missing, operation},
+    flavor::Flavor,
     handle::HandleData,
     image, labels, limits, mounts,
     name::{self, Holder},
     observe::Summary,
+    port::target_port,
     runtime::{ContainerRuntime, remove},
     turns::Turn,
 };
@@ -55,8 +57,7 @@ impl ContainerRuntime {
                 self.noted(Making { engine, spec: spec.clone(), body }.begin(turn).await)?
             }
         };
-        Ok(HandleData { container, target_port: container::target_port(spec), taken: None }
-            .to_handle(&spec.uid))
+        Ok(HandleData { container, target_port: target_port(spec), taken: None }.to_handle(&spec.uid))
     }
 
     /// Docker refuses what is missing, Podman makes a folder of it. What an engine in a virtual machine sees is not known.

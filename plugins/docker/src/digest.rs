@@ -48,7 +48,7 @@ fn feed(digest: &mut Sha256, value: &Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{container, engine::Flavor};
+    use crate::{container, flavor::Flavor};
     use serde_json::json;
 
     fn digest(more: Value, image: &str) -> String {

@@ -4,8 +4,9 @@
 //! second: waiting for fifty keeps two processors busy, and a listing then takes longer than anybody waits. So where the
 //! process can be seen, Podman is asked for an end only once there is one.
 use crate::{
-    engine::{Engine, Flavor},
+    engine::Engine,
     error::{operation, unreachable},
+    flavor::Flavor,
     presence::Presence,
 };
 use bollard::{errors::Error as EngineError, query_parameters::WaitContainerOptionsBuilder};

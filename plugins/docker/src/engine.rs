@@ -1,6 +1,8 @@
 //! One engine behind one socket: what it is, which version to speak with it, and what tells it from every other.
 use crate::{
+    flavor::Flavor,
     http::Session,
+    image_id::bare,
     labels,
     observe::{Inspection, Summary},
 };
@@ -20,31 +22,6 @@ use std::{
 const NO_TIMEOUT_S: u64 = u64::MAX;
 /// What Podman calls itself among the components of its version.
 const PODMAN: &str = "Podman Engine";
-
-/// The two kinds of engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Flavor {
-    Docker,
-    Podman,
-}
-
-impl Flavor {
-    /// The runtime's name.
-    pub(crate) const fn runtime(self) -> &'static str {
-        match self {
-            Self::Docker => "docker",
-            Self::Podman => "podman",
-        }
-    }
-
-    /// The engine's name.
-    pub(crate) const fn title(self) -> &'static str {
-        match self {
-            Self::Docker => "Docker",
-            Self::Podman => "Podman",
-        }
-    }
-}
 
 /// An engine that has answered.
 #[derive(Debug)]
@@ -267,11 +244,6 @@ fn filters(name: &str, values: &[String]) -> String {
     let filters = serde_json::json!({ name: values }).to_string();
     let filters: String = form_urlencoded::byte_serialize(filters.as_bytes()).collect();
     format!("filters={filters}")
-}
-
-/// An image's id: engines write the algorithm in front, or not.
-pub(crate) fn bare(id: &str) -> &str {
-    id.strip_prefix("sha256:").unwrap_or(id)
 }
 
 /// The newest version that both sides know: theirs, or bollard's.

@@ -1,5 +1,5 @@
 //! From what an engine says to the errors of the interface.
-use crate::{engine::Flavor, remedy};
+use crate::{flavor::Flavor, remedy};
 use bollard::errors::Error as Engine;
 use std::{io, path::Path};
 use wharf_sdk::{Error, ErrorCode};

@@ -27,11 +27,7 @@
 //! | Podman, of the system | `/run/podman/podman.sock` |
 //! | Podman machine | `~/.local/share/containers/podman/machine/podman.sock` |
 //! | Podman machine on macOS | `$TMPDIR/podman/podman-machine-default-api.sock` |
-use crate::{
-    bounded,
-    engine::{Engine, Flavor},
-    error::wrong,
-};
+use crate::{bounded, endpoint::socket_of, engine::Engine, error::wrong, flavor::Flavor};
 use futures_util::{StreamExt, stream::FuturesOrdered};
 use serde::Deserialize;
 use std::{
@@ -277,20 +273,6 @@ impl Surroundings {
 /// A folder without a name is none: `PATH` means the present one by it.
 fn folders_of(path: &OsStr) -> Vec<PathBuf> {
     std::env::split_paths(path).filter(|folder| !folder.as_os_str().is_empty()).collect()
-}
-
-/// The path in an endpoint such as `unix:///run/docker.sock`.
-pub(crate) fn socket_of(endpoint: &str) -> Result<PathBuf, String> {
-    match endpoint.strip_prefix("unix://").map(PathBuf::from) {
-        Some(socket) if socket.is_absolute() => Ok(socket),
-        Some(_) => Err("the path of a socket must be absolute".to_owned()),
-        None => Err("only engines of this machine are used, through their sockets (unix:///…)".to_owned()),
-    }
-}
-
-/// A socket as an endpoint.
-pub(crate) fn endpoint_of(socket: &Path) -> String {
-    format!("unix://{}", socket.display())
 }
 
 /// No file: no context. One that cannot be read may name another engine than the one that would be taken instead.

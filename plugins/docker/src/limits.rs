@@ -1,5 +1,5 @@
 //! Limits of containers: what is asked for, what is set where nothing is said, and what an engine did not do.
-use crate::engine::Flavor;
+use crate::flavor::Flavor;
 use bollard::models::{HostConfigLogConfig, ResourcesUlimits};
 use std::collections::HashMap;
 use wharf_sdk::{Error, Measure, Result, WorkloadSpec};

@@ -1,5 +1,5 @@
 //! What an engine says of a container, as an observation.
-use crate::{confinement, engine::bare, handle::HandleData, labels};
+use crate::{confinement, handle::HandleData, image_id::bare, labels};
 use serde::Deserialize;
 use std::collections::HashMap;
 use wharf_sdk::{Error, Exit, Observation, Result, WorkloadState};

@@ -3,7 +3,8 @@
 //! The stdin of a container is held open through its engine. When the engine goes away, the server sees the end of its input,
 //! which is no end of its work, and by then another process may serve the same socket. What tells is a request that is not
 //! answered as long as the container is there: it breaks with the engine that has it.
-use crate::engine::{Engine, Flavor};
+use crate::engine::Engine;
+use crate::flavor::Flavor;
 use crate::http::Session;
 use futures_util::{
     FutureExt,

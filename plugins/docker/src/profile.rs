@@ -1,6 +1,6 @@
 //! Permission profiles of containers. A part that no container can be held to is refused by name, or left out and told
 //! where the specification allows that.
-use crate::container::target_port;
+use crate::port::target_port;
 use wharf_sdk::{Error, Measure, Outbound, PermissionProfile, Result, WorkloadSpec};
 
 /// What a container may do.

@@ -1,6 +1,6 @@
 //! What to do about an engine that cannot be used: where it can be told, a command to type. A remedy has no semicolon,
 //! because it stands behind the one that ends what is wrong.
-use crate::{engine::Flavor, find::endpoint_of};
+use crate::{endpoint::endpoint_of, flavor::Flavor};
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
 /// Where the group of a socket has a name.

@@ -1,9 +1,11 @@
 //! The runtime's operations.
 use crate::{
     attach, container, ending,
-    engine::{Engine, Flavor},
+    endpoint::{endpoint_of, socket_of},
+    engine::Engine,
     error::{is_missing, operation, trouble, unreachable},
-    find::{Found, Surroundings, endpoint_of, socket_of},
+    find::{Found, Surroundings},
+    flavor::Flavor,
     handle::HandleData,
     labels, logs, observe,
     presence::{Presence, Presences},

@@ -5,12 +5,8 @@
 //! the host's own files ([`Guard`]). With one it has what the profile says. Either way come the tables of [`crate::reach`], a folder
 //! of its own for temporary files, and for packages the folders in which wharf has their tools keep them.
 use crate::{
-    environment::has_credentials,
-    package::Tool,
-    places::Places,
-    reach::{self, Guard},
-    runtime::ProcessRuntime,
-    trail::Led,
+    environment::has_credentials, guard::Guard, package::Tool, places::Places, reach,
+    runtime::ProcessRuntime, trail::Led,
 };
 use rustix::fs::{Mode, OFlags, open};
 use std::{
@@ -352,18 +348,6 @@ impl ProcessRuntime {
             target_port: None,
             uid,
         }
-    }
-}
-
-/// Whether a launcher could not give the workload namespaces of its own; then another one is not to try it.
-pub(crate) fn shares_instead(job: &mut Job, error: &Error) -> bool {
-    let field = error.details.as_ref().and_then(|details| details["field"].as_str());
-    match &mut job.sandbox {
-        Some(sandbox) if field == Some(NAMESPACES) && sandbox.shared.is_none() => {
-            sandbox.shared = Some(error.message.clone());
-            true
-        }
-        _ => false,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What is to be opened to a workload, name by name: where each leads, whether it may, and whether it still leads where
 //! it led when the workload was created.
 use crate::{
-    reach::Guard,
+    guard::Guard,
     trail::{Led, Trail},
 };
 use std::path::{Path, PathBuf};

@@ -2,10 +2,10 @@
 use crate::{
     child::{Child, Phase, failure},
     command::missing_interpreter,
-    confine::shares_instead,
     handle::HandleData,
     identity::Process,
     logs,
+    namespaces::shares_instead,
     state::StateFiles,
 };
 use std::{

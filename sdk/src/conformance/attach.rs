@@ -1,6 +1,7 @@
 //! Stdin and stdout of workloads.
 use super::Need;
-use super::case::{Breach, Case, Checked, Profile, ensure};
+use super::breach::{Breach, Checked, ensure};
+use super::case::{Case, Profile};
 use super::client::Answer;
 use super::fixture::Fixture;
 use super::material::Role;

@@ -1,6 +1,6 @@
-//! What a case is, and all of them.
+//! What a case is: a sentence of the contract, how it is tried, and what it cannot do without.
+use super::breach::Checked;
 use super::fixture::Fixture;
-use super::{attach, core, exit, hostile, limits, logs, network, permissions, ports, recover};
 use crate::Capability;
 use crate::stamp::RuntimeStamp;
 use serde::{Deserialize, Serialize};
@@ -80,18 +80,6 @@ impl std::fmt::Display for Need {
     }
 }
 
-/// What a case finds: nothing, or why the runtime does not do what the sentence says.
-pub(super) type Checked<T = ()> = Result<T, Breach>;
-
-/// Why the runtime does not do what the sentence says.
-#[derive(Debug)]
-pub(super) struct Breach(pub(super) String);
-
-/// Fails a case unless something is so.
-pub(super) fn ensure(is_so: bool, otherwise: impl FnOnce() -> String) -> Checked {
-    if is_so { Ok(()) } else { Err(Breach(otherwise())) }
-}
-
 /// A part of a case, to be run in a process of its own.
 pub(super) type Step = for<'a> fn(&'a Fixture) -> Pin<Box<dyn Future<Output = Checked> + 'a>>;
 
@@ -128,45 +116,5 @@ impl Case {
 impl std::fmt::Debug for Case {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.id)
-    }
-}
-
-/// All cases, by profile.
-pub fn cases() -> impl Iterator<Item = &'static Case> {
-    let all: [&[Case]; 10] = [
-        core::CASES,
-        hostile::CASES,
-        exit::CASES,
-        logs::CASES,
-        attach::CASES,
-        recover::CASES,
-        ports::CASES,
-        limits::CASES,
-        permissions::CASES,
-        network::CASES,
-    ];
-    all.into_iter().flatten()
-}
-
-/// The case with this id.
-pub fn case(id: &str) -> Option<&'static Case> {
-    cases().find(|case| case.id == id)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_id_is_there_once_and_begins_with_its_profile() {
-        let mut ids: Vec<&str> = cases().map(|case| case.id).collect();
-        let count = ids.len();
-        ids.sort_unstable();
-        ids.dedup();
-        assert_eq!(ids.len(), count);
-        for case in cases() {
-            assert_eq!(case.id.split_once('.').unwrap().0, case.profile.as_str());
-            assert!(!case.sentence.is_empty() && case.steps() > 0, "{case:?}");
-        }
     }
 }

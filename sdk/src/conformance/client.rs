@@ -1,5 +1,5 @@
 //! The operations with their types, as one host calls them.
-use super::case::{Breach, Checked};
+use super::breach::{Breach, Checked, ensure};
 use super::subject::{Fault, Link, Pipe};
 use crate::document::{self, Nothing, OnWorkload, operation};
 use crate::{
@@ -148,7 +148,7 @@ impl<T> Answer<T> for Result<T, Fault> {
 
     fn refused(self, what: &str, code: ErrorCode) -> Checked {
         let error = self.fails(what)?;
-        super::case::ensure(error.code == code, || {
+        ensure(error.code == code, || {
             let (code, found) = (code.as_str(), error.code.as_str());
             format!("{what}: the error must be {code}, and is {found}: {}", error.message)
         })

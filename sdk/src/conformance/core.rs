@@ -1,5 +1,6 @@
 //! What every runtime does.
-use super::case::{Case, Checked, Profile, ensure};
+use super::breach::{Checked, ensure};
+use super::case::{Case, Profile};
 use super::client::Answer;
 use super::fixture::Fixture;
 use super::material::Role;

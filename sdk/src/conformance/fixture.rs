@@ -1,5 +1,5 @@
-//! What a case works with, and how one is run.
-use super::case::{Breach, Case, Checked, ensure};
+//! What a case works with, and how what it made is removed.
+use super::breach::{Breach, Checked, ensure};
 use super::client::{Answer, Asked, Client};
 use super::material::{Material, Role};
 use super::subject::{Fault, Subject};
@@ -38,42 +38,6 @@ pub struct Setting {
     pub patience_ms: u64,
     /// What the step before has left.
     pub left: Option<Handle>,
-}
-
-/// What came of a step.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Outcome {
-    /// Why the runtime does not do what it should.
-    pub breach: Option<String>,
-    /// Why the case tells nothing here: what it asks for is refused by name because it cannot be had, which is what a
-    /// runtime should do; or it could not be found out.
-    pub untold: Option<String>,
-    /// What is left for the next step.
-    pub left: Option<Handle>,
-}
-
-/// Runs one step of a case: in a process of its own, where the runtime may do what it likes.
-pub async fn run(case: &Case, step: usize, subject: &dyn Subject, setting: Setting) -> Outcome {
-    let patience = Duration::from_millis(setting.patience_ms);
-    let asked = Rc::default();
-    let fixture = match Fixture::connect(subject, setting, Rc::clone(&asked)).await {
-        Ok(fixture) => fixture,
-        Err(Breach(why)) => return Outcome { breach: Some(why), ..Outcome::default() },
-    };
-    let checked = match case.steps.get(step) {
-        None => Err(Breach(format!("there is no step {step}"))),
-        Some(run) => tokio::time::timeout(patience, run(&fixture)).await.unwrap_or_else(|_| {
-            let (last, s) = (asked.last(), patience.as_secs_f32());
-            Err(Breach(format!("not done within {s} s; the last operation that was asked for is '{last}'")))
-        }),
-    };
-    let left = fixture.left.take();
-    if left.is_none() || checked.is_err() {
-        fixture.clean().await;
-    }
-    let untold = fixture.untold.take();
-    let breach = checked.err().filter(|_| untold.is_none()).map(|Breach(why)| why);
-    Outcome { breach, untold, left }
 }
 
 /// Removes what a case could not remove itself. It looks again after it removed something: an engine may have been at
@@ -122,14 +86,16 @@ pub(super) struct Fixture {
     /// Another host on the same engine.
     pub(super) other: Client,
     pub(super) setting: Setting,
-    left: Cell<Option<Handle>>,
-    untold: Cell<Option<String>>,
+    /// What is left for the next step.
+    pub(super) left: Cell<Option<Handle>>,
+    /// Why the case tells nothing here.
+    pub(super) untold: Cell<Option<String>>,
     /// What was deployed, by which of the two hosts.
     deployed: RefCell<Vec<(bool, Handle)>>,
 }
 
 impl Fixture {
-    async fn connect(subject: &dyn Subject, setting: Setting, asked: Rc<Asked>) -> Checked<Self> {
+    pub(super) async fn connect(subject: &dyn Subject, setting: Setting, asked: Rc<Asked>) -> Checked<Self> {
         let [host, other] = setting.hosts.clone();
         let connect = async |id: String| {
             let link = subject.connect(&id).await.doing("connect")?;
@@ -326,7 +292,7 @@ impl Fixture {
         self.setting.left.clone().ok_or_else(|| Breach("nothing was left by the step before".to_owned()))
     }
 
-    async fn clean(&self) {
+    pub(super) async fn clean(&self) {
         let deployed = self.deployed.take();
         for (is_other, handle) in deployed {
             clean(if is_other { &self.other } else { &self.host }, &handle).await;

@@ -1,5 +1,6 @@
 //! Hosts that give up in mid-call, ask everything at once, ask for what is gone, or are two.
-use super::case::{Breach, Case, Checked, Profile, ensure};
+use super::breach::{Breach, Checked, ensure};
+use super::case::{Case, Profile};
 use super::client::{Answer, Client};
 use super::fixture::Fixture;
 use super::material::Role;

@@ -1,6 +1,7 @@
 //! Limits of resources: tried by workloads that want more.
 use super::Need;
-use super::case::{Case, Checked, Profile, ensure};
+use super::breach::{Checked, ensure};
+use super::case::{Case, Profile};
 use super::fixture::Fixture;
 use super::material::Role;
 use crate::{Capability, WorkloadSpec};

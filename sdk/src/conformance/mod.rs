@@ -8,6 +8,7 @@
 //! Invariants: a case fails only on what the contract forbids; it removes what it made; it needs no other case to
 //! have run; and its id is never used again for another sentence.
 mod attach;
+mod breach;
 mod case;
 mod client;
 mod core;
@@ -21,9 +22,13 @@ mod network;
 mod permissions;
 mod ports;
 mod recover;
+mod run;
 mod subject;
+mod suite;
 
-pub use case::{Case, Need, Profile, case, cases};
-pub use fixture::{Outcome, Setting, run, sweep};
+pub use case::{Case, Need, Profile};
+pub use fixture::{Setting, sweep};
 pub use material::{Connector, Listener, Material};
+pub use run::{Outcome, run};
 pub use subject::{Fault, Link, Pipe, Reply, Subject};
+pub use suite::{case, cases};

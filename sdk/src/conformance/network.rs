@@ -1,6 +1,7 @@
 //! The network of permission profiles: tried by workloads that connect to a listener of this machine's, beside them.
 use super::Need;
-use super::case::{Breach, Case, Checked, Profile, ensure};
+use super::breach::{Breach, Checked, ensure};
+use super::case::{Case, Profile};
 use super::client::Answer;
 use super::fixture::{Fixture, Tried, names_field};
 use super::material::Role;

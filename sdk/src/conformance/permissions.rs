@@ -1,6 +1,7 @@
 //! Permission profiles: tried by workloads that want more.
 use super::Need;
-use super::case::{Breach, Case, Checked, Profile, ensure};
+use super::breach::{Breach, Checked, ensure};
+use super::case::{Case, Profile};
 use super::fixture::Fixture;
 use super::material::Role;
 use crate::{Capability, PermissionProfile, WorkloadSpec};

@@ -1,6 +1,7 @@
 //! What goes on when a process of the host ends: each of these cases takes two processes.
 use super::Need;
-use super::case::{Breach, Case, Checked, Profile, ensure};
+use super::breach::{Breach, Checked, ensure};
+use super::case::{Case, Profile};
 use super::client::Answer;
 use super::fixture::Fixture;
 use super::material::Role;

@@ -1,0 +1,26 @@
+//! Which of the two engines one is, and what it is called: the first that everything here asks of one.
+
+/// The two kinds of engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flavor {
+    Docker,
+    Podman,
+}
+
+impl Flavor {
+    /// The runtime's name.
+    pub(crate) const fn runtime(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Podman => "podman",
+        }
+    }
+
+    /// The engine's name.
+    pub(crate) const fn title(self) -> &'static str {
+        match self {
+            Self::Docker => "Docker",
+            Self::Podman => "Podman",
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! What is not given to a workload as part of something else: homes, keys, the host's own files, and the folders that
+//! everybody uses. [`crate::places`] asks it of each name, [`crate::confine`] of what a profile names.
+use crate::{devices::DEVICES, trail::Trail};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+/// Below HOME: where keys, tokens and conversations are. Never given as part of something else.
+const KEYS: &[&str] = &[
+    ".aws",
+    ".azure",
+    ".cargo",
+    ".config",
+    ".docker",
+    ".gnupg",
+    ".kube",
+    ".local/share/keyrings",
+    ".mozilla",
+    ".netrc",
+    ".npmrc",
+    ".password-store",
+    ".pki",
+    ".pypirc",
+    ".ssh",
+    ".thunderbird",
+    ".git-credentials",
+];
+
+/// Folders that everybody uses: of what lies in them, nothing belongs to its neighbours.
+const SHARED: &[&str] = &["/etc", "/home", "/root", "/run", "/tmp", "/var/lib", "/var/tmp", "/dev/shm"];
+
+/// Without them nothing runs.
+const PROGRAMS: &[&str] = &["/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64", "/bin", "/lib", "/proc"];
+
+/// What is not given as part of something else.
+#[derive(Clone, Debug)]
+pub(crate) struct Guard {
+    /// The home that the workload is told.
+    pub(crate) home: Option<PathBuf>,
+    /// That one and the user's own, whatever the workload is told.
+    homes: Vec<PathBuf>,
+    /// The host's own folders: records, secrets, logs, other workloads' files.
+    host: Vec<PathBuf>,
+    /// Where keys are: as they are called, and where that leads.
+    keys: Vec<(PathBuf, PathBuf)>,
+    /// The links through which homes and keys are reached: who could exchange them could put something else there.
+    ways: Vec<PathBuf>,
+    /// The same for the host's folders.
+    host_ways: Vec<PathBuf>,
+}
+
+impl Guard {
+    /// `users`: the user's own homes; `env`: the workload's environment.
+    pub(crate) fn new(env: &BTreeMap<String, String>, users: &[PathBuf], host: &[PathBuf]) -> Self {
+        let trail = Trail::new(Vec::new());
+        let real = |path: &Path, ways: &mut Vec<PathBuf>| match trail.lead(path) {
+            Some(led) => {
+                ways.extend(led.links);
+                led.path
+            }
+            None => path.to_owned(),
+        };
+        let (mut ways, mut host_ways) = (Vec::new(), Vec::new());
+        let told = env.get("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
+        let named: Vec<&PathBuf> =
+            told.iter().chain(users.iter().filter(|home| home.is_absolute())).collect();
+        let homes: Vec<PathBuf> = named.iter().map(|home| real(home, &mut ways)).collect();
+        let home = told.as_ref().map(|home| real(home, &mut ways));
+        let mut called: Vec<PathBuf> =
+            homes.iter().chain(named).flat_map(|home| KEYS.iter().map(|name| home.join(name))).collect();
+        called.sort();
+        called.dedup();
+        let keys = called.into_iter().map(|key| (key.clone(), real(&key, &mut ways))).collect();
+        let host = host.iter().map(|folder| real(folder, &mut host_ways)).collect();
+        Self { home, homes, host, keys, ways, host_ways }
+    }
+
+    /// Whether a file or folder, named without a link, may be given though nobody asked for it: it holds neither a home
+    /// nor a folder that everybody uses, neither keys nor anything of the host's, and lies in none of the last two.
+    pub(crate) fn lets(&self, path: &Path) -> bool {
+        let keys = self.keys.iter().flat_map(|(called, led)| [called, led]);
+        let mut closed = self.host.iter().chain(keys);
+        let mut inside = self.homes.iter().chain(&self.ways).chain(&self.host_ways);
+        path.parent().is_some()
+            && SHARED.iter().all(|shared| !Path::new(shared).starts_with(path))
+            && inside.all(|inside| !inside.starts_with(path))
+            && closed.all(|closed| !closed.starts_with(path) && !path.starts_with(closed))
+    }
+
+    /// The homes and the host's folders. The home of a system's user may be a folder of programs; it is no place of
+    /// anybody's files.
+    pub(crate) fn private(&self) -> impl Iterator<Item = &PathBuf> {
+        let is_of_system = |home: &&PathBuf| {
+            let programs = PROGRAMS.iter().chain(DEVICES);
+            programs.into_iter().any(|program| Path::new(program).starts_with(home))
+        };
+        self.host.iter().chain(self.homes.iter().filter(move |home| !is_of_system(home)))
+    }
+
+    /// A folder without these: as a whole, or, where it holds one of these, what else lies in
+    /// it, one by one.
+    pub(crate) fn without_private(&self, path: &Path, given: &mut Vec<PathBuf>) {
+        let Ok(real) = path.canonicalize() else { return };
+        if self.private().any(|private| real.starts_with(private)) {
+            return;
+        }
+        if !self.private().any(|private| private.starts_with(&real)) {
+            given.push(path.to_owned());
+            return;
+        }
+        // One that cannot be listed is not given at all.
+        for entry in path.read_dir().into_iter().flatten().flatten() {
+            self.without_private(&entry.path(), given);
+        }
+    }
+
+    /// Whether what is named without a link holds a folder of the host's or a way to one, or lies in one.
+    pub(crate) fn is_hosts(&self, path: &Path) -> bool {
+        self.host.iter().any(|folder| folder.starts_with(path) || path.starts_with(folder))
+            || self.host_ways.iter().any(|way| way.starts_with(path))
+    }
+
+    /// The keys that a name of a profile would open without naming them: `led` is what it means, `granted` what all of
+    /// them mean.
+    pub(crate) fn unnamed_keys(&self, name: &Path, led: &Path, granted: &[PathBuf]) -> Option<&Path> {
+        let opened = |(called, key): &(PathBuf, PathBuf)| {
+            if led.starts_with(key) {
+                // A link is no name of what it leads to.
+                let mut names = self.keys.iter().filter(|(_, other)| other == key);
+                return !names.any(|(called, _)| name.starts_with(called));
+            }
+            let lies_in_it = called.starts_with(led) || key.starts_with(led);
+            lies_in_it && called.symlink_metadata().is_ok() && !granted.contains(key)
+        };
+        self.keys.iter().find(|key| opened(key)).map(|(_, key)| key.as_path())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn home_of(path: &Path) -> BTreeMap<String, String> {
+        [("HOME".to_owned(), path.display().to_string())].into()
+    }
+
+    #[test]
+    fn keys_homes_and_the_hosts_folders_are_not_given_as_part_of_something() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        let home = folder.join("home");
+        for name in ["home/.ssh", "home/.config/wharf", "home/project", "home/.local/bin", "state"] {
+            std::fs::create_dir_all(folder.join(name)).unwrap();
+        }
+        let state = [folder.join("state")];
+        // Whatever the workload is told of its home, the user's own is guarded.
+        for env in [home_of(&home), home_of(Path::new("/nowhere")), BTreeMap::new()] {
+            let guard = Guard::new(&env, std::slice::from_ref(&home), &state);
+            assert!(guard.lets(&home.join("project")) && guard.lets(&home.join(".local/bin")));
+            for closed in [".ssh", ".config", ".config/wharf"] {
+                assert!(!guard.lets(&home.join(closed)), "{closed}");
+            }
+            assert!(!guard.lets(&home) && !guard.lets(&folder) && !guard.lets(&state[0]));
+            assert!(!guard.lets(Path::new("/")));
+            assert!(guard.is_hosts(&folder) && !guard.is_hosts(&home));
+        }
+        let guard = Guard::new(&home_of(&folder.join("state")), &[], &[]);
+        assert!(guard.lets(&home) && !guard.lets(&folder));
+    }
+
+    #[test]
+    fn a_way_to_keys_or_to_the_hosts_folders_is_guarded_as_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        for name in ["home/share", "elsewhere/state", "elsewhere/keys"] {
+            std::fs::create_dir_all(folder.join(name)).unwrap();
+        }
+        let home = folder.join("home");
+        symlink(folder.join("elsewhere/state"), home.join("share/wharf")).unwrap();
+        symlink(folder.join("elsewhere/keys"), home.join(".ssh")).unwrap();
+        let guard = Guard::new(&home_of(&home), &[], &[home.join("share/wharf")]);
+        for closed in ["home/share", "elsewhere", "elsewhere/state", "elsewhere/keys"] {
+            assert!(!guard.lets(&folder.join(closed)), "{closed}");
+        }
+        assert!(guard.is_hosts(&home.join("share")) && guard.is_hosts(&folder.join("elsewhere/state")));
+    }
+
+    #[test]
+    fn keys_are_opened_by_their_own_name_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().canonicalize().unwrap();
+        for name in [".ssh", ".docker", "project"] {
+            std::fs::create_dir(home.join(name)).unwrap();
+        }
+        symlink("../.ssh", home.join(".docker/link")).unwrap();
+        let guard = Guard::new(&home_of(&home), &[], &[]);
+        let (ssh, docker) = (home.join(".ssh"), home.join(".docker"));
+        let keys = |name: &str, led: &Path, open: &[PathBuf]| {
+            guard.unnamed_keys(&home.join(name), led, open).map(Path::to_owned)
+        };
+        assert_eq!(keys("project", &home.join("project"), &[]), None);
+        assert_eq!(keys(".ssh/id", &ssh.join("id"), &[]), None);
+        assert_eq!(keys("project/link", &ssh, &[]), Some(ssh.clone()));
+        assert_eq!(keys(".docker/link", &ssh, &[]), Some(ssh.clone()));
+        assert!(keys("", &home, &[]).is_some() && keys("", &home, &[home.clone(), ssh.clone()]).is_some());
+        assert_eq!(keys("", &home, &[home.clone(), ssh, docker]), None);
+    }
+
+    #[test]
+    fn a_folder_that_everybody_uses_is_not_given() {
+        let guard = Guard::new(&BTreeMap::new(), &[], &[]);
+        assert!(["/etc", "/tmp", "/var", "/home"].iter().all(|path| !guard.lets(Path::new(path))));
+    }
+}
