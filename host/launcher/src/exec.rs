@@ -1,6 +1,6 @@
 //! Stage two: the process that waits for the word and becomes the workload.
-use crate::order::{NotExecuted, Order};
-use crate::sandbox::room::doors;
+use crate::exec_request::{ExecRequest, NotExecuted};
+use crate::sandbox::namespace_spec::doors;
 use crate::sandbox::{Plan, cgroup, escaped, namespaces, processes};
 use crate::unlinked;
 use nix::sys::signal::SigSet;
@@ -88,7 +88,7 @@ fn execute(mut launcher: &UnixStream) -> Result<Infallible, Stop> {
         .map_err(|error| Stop::failed("the workload cannot be tied to its launcher", error))?;
     launcher.write_all(READY).map_err(|_| Stop::LauncherEnded)?;
     reach(Point::StageReady);
-    let (order, log, opened) = match Order::receive(launcher) {
+    let (order, log, opened) = match ExecRequest::receive(launcher) {
         Ok(Some(received)) => received,
         Ok(None) => return Err(Stop::LauncherEnded),
         Err(error) => return Err(Stop::failed("the order cannot be read", error)),

@@ -4,11 +4,11 @@
 //! The kernel kills everything in the namespace when it ends; it dies with the launcher, whatever the workload does to
 //! itself: no signal from within reaches it. It is a child of the launcher's like the workload, which therefore is not
 //! process 1, for which signals without a handler mean nothing.
-use crate::door::Door;
 use crate::error::LaunchError;
-use crate::sandbox::room::{Room, Unfurnished};
+use crate::port_forward::PortForward;
+use crate::sandbox::namespace_spec::{NamespaceSpec, SetUpError};
 use crate::sandbox::{Exchanged, drop_privileges, namespaces};
-use crate::{INIT_ARGUMENT, door};
+use crate::{INIT_ARGUMENT, port_forward};
 use nix::sys::signal::{SigSet, Signal as NixSignal};
 use rustix::process::{
     Pid, Signal, WaitOptions, kill_process, set_parent_process_death_signal, wait, waitpid,
@@ -53,7 +53,7 @@ pub(crate) struct Init(Pid);
 
 impl Init {
     /// Starts it, and waits until everything is made.
-    pub(crate) fn spawn(room: &Room<'_>) -> Result<Self, LaunchError> {
+    pub(crate) fn spawn(room: &NamespaceSpec<'_>) -> Result<Self, LaunchError> {
         let failed = |error: io::Error| LaunchError::Namespaces { reason: format!("init: {error}") };
         let (mut socket, theirs) = UnixStream::pair().map_err(failed)?;
         let mut command = Command::new("/proc/self/exe");
@@ -73,7 +73,7 @@ impl Init {
         answer.map(|()| init)
     }
 
-    fn ask(&self, socket: &mut UnixStream, room: &Room<'_>) -> Result<(), LaunchError> {
+    fn ask(&self, socket: &mut UnixStream, room: &NamespaceSpec<'_>) -> Result<(), LaunchError> {
         let failed = |reason: String| LaunchError::Namespaces { reason };
         let mut exchange = || -> io::Result<Vec<u8>> {
             socket.set_read_timeout(Some(READY_TIMEOUT))?;
@@ -108,13 +108,13 @@ pub fn run_init() -> ExitCode {
     if launcher.read_to_end(&mut text).is_err() {
         return ExitCode::FAILURE;
     }
-    let Ok(room) = serde_json::from_slice::<Room<'_>>(&text) else { return ExitCode::FAILURE };
+    let Ok(room) = serde_json::from_slice::<NamespaceSpec<'_>>(&text) else { return ExitCode::FAILURE };
     // While this process is in this machine's network.
-    let answer = match door::open(&room.doors) {
+    let answer = match port_forward::open(&room.doors) {
         Ok(doors) => match make(&room, doors) {
             Ok(()) => Answer::Furnished,
-            Err(Unfurnished::Impossible(why)) => Answer::Failed(why),
-            Err(Unfurnished::Exchanged(Exchanged(path))) => Answer::Exchanged(path),
+            Err(SetUpError::Impossible(why)) => Answer::Failed(why),
+            Err(SetUpError::Exchanged(Exchanged(path))) => Answer::Exchanged(path),
         },
         Err((port, error)) => Answer::Closed {
             message: format!("the port {port} cannot be listened on: {error}"),
@@ -130,12 +130,12 @@ pub fn run_init() -> ExitCode {
     reap()
 }
 
-fn make(room: &Room<'_>, doors: Vec<Door>) -> Result<(), Unfurnished> {
-    namespaces::furnish(room)?;
+fn make(room: &NamespaceSpec<'_>, doors: Vec<PortForward>) -> Result<(), SetUpError> {
+    namespaces::set_up(room)?;
     drop_privileges().map_err(|error| format!("its privileges cannot be dropped: {error}"))?;
     // For every thread: what ends is the first one's to see.
     ended().thread_set_mask().map_err(|error| format!("signals cannot be blocked: {error}"))?;
-    Ok(door::tend(doors).map_err(|error| format!("its port cannot be tended: {error}"))?)
+    Ok(port_forward::tend(doors).map_err(|error| format!("its port cannot be tended: {error}"))?)
 }
 
 /// The socket to the launcher, out of descriptor 2.

@@ -9,13 +9,13 @@
 //! ```
 use crate::control::{Control, Input};
 use crate::error::LaunchError;
-use crate::events::Signals;
 use crate::init::Init;
 use crate::log::Log;
 use crate::running::{Running, now_ms};
 use crate::sandbox::cgroup::Groups;
-use crate::sandbox::room::Room;
+use crate::sandbox::namespace_spec::NamespaceSpec;
 use crate::sandbox::{Exchanged, Opened, Plan, cgroup, namespaces};
+use crate::signals::Signals;
 use crate::stage::{Stage, Surroundings, log_pipe, release_stdio, wait_for};
 use crate::state::{OwnFolder, StateFile};
 use rustix::{
@@ -143,7 +143,7 @@ fn namespaces_of(job: &Job) -> Option<&Sandbox> {
 fn room(job: &Job, opened: &Opened) -> Result<Option<Init>, LaunchError> {
     let Some(sandbox) = namespaces_of(job) else { return Ok(None) };
     namespaces::enter().map_err(|error| LaunchError::Namespaces { reason: error.to_string() })?;
-    Init::spawn(&Room::of(sandbox, opened, &job.current_dir)).map(Some)
+    Init::spawn(&NamespaceSpec::of(sandbox, opened, &job.current_dir)).map(Some)
 }
 
 /// What stage two finds.

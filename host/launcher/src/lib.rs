@@ -19,18 +19,18 @@
 //! Invariants: no process is signalled but the launcher's own children that it has not reaped yet; a full disk, a slow
 //! disk or a peer that does not read never holds the workload up; every buffer has a bound. It must not know what a
 //! runtime, a record or a proxy is.
-mod children;
 mod control;
-mod door;
 mod error;
-mod events;
 mod exec;
+mod exec_request;
 mod init;
 mod launcher;
 mod log;
-mod order;
+mod port_forward;
+mod reaper;
 mod running;
 mod sandbox;
+mod signals;
 mod stage;
 mod state;
 mod unlinked;

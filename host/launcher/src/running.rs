@@ -1,11 +1,11 @@
 //! The launcher while the workload runs, and its end.
-use crate::children::Reaped;
 use crate::control::{Control, Input};
-use crate::events::Signals;
 use crate::log::Log;
+use crate::reaper::Reaped;
 use crate::sandbox::cgroup;
+use crate::signals::Signals;
 use crate::state::StateFile;
-use crate::{children, events};
+use crate::{reaper, signals};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::{
     os::fd::{AsFd, OwnedFd},
@@ -89,7 +89,7 @@ impl Running {
         let mut control = Some(control);
         let mut none_left = false;
         while !none_left {
-            let Ok([log, signalled, controlled]) = events::wait(
+            let Ok([log, signalled, controlled]) = signals::wait(
                 [
                     self.output.as_ref().map(AsFd::as_fd),
                     Some(self.signals.as_fd()),
@@ -186,7 +186,7 @@ impl Running {
     }
 
     fn reap(&mut self) -> bool {
-        let Reaped { workload, none_left } = children::reap(self.workload, now_ms());
+        let Reaped { workload, none_left } = reaper::reap(self.workload, now_ms());
         if let Some(exit) = workload {
             self.exit = Some(exit);
             self.reaped = true;
@@ -210,7 +210,7 @@ impl Running {
     }
 
     fn kill_round(&mut self) -> bool {
-        let not_permitted = children::kill_all();
+        let not_permitted = reaper::kill_all();
         let none_left = self.reap();
         let Ending::Killing { again, until } = &mut self.ending else { return none_left };
         let now = Instant::now();

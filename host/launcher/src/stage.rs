@@ -1,9 +1,9 @@
 //! The launcher's side of stage two.
 use crate::error::LaunchError;
 use crate::exec::READY;
-use crate::order::{NotExecuted, Order};
+use crate::exec_request::{ExecRequest, NotExecuted};
 use crate::sandbox::Opened;
-use crate::{EXEC_ARGUMENT, events};
+use crate::{EXEC_ARGUMENT, signals};
 use rustix::process::Pid;
 use std::{
     borrow::Cow,
@@ -60,7 +60,7 @@ impl Stage {
         let child = command.spawn().map_err(failed)?;
         // It holds the other end of the socket.
         drop(command);
-        // Reaped with all others, by `children::reap`; a `std` child that is dropped is left alone.
+        // Reaped with all others, by `reaper::reap`; a `std` child that is dropped is left alone.
         let number = child.id().cast_signed();
         let pid = Pid::from_raw(number).ok_or(LaunchError::StageLost)?;
         let identity = ProcessIdentity::of(number).map_err(failed)?;
@@ -98,7 +98,7 @@ impl Stage {
         surroundings: &Surroundings,
         log: OwnedFd,
     ) -> Result<(), LaunchError> {
-        let order = Order {
+        let order = ExecRequest {
             launcher_pid: (!surroundings.in_namespaces).then(|| rustix::process::getpid().as_raw_pid()),
             log_stdout: job.log_stdout,
             program: Cow::Borrowed(&job.program),
@@ -158,6 +158,6 @@ pub(crate) fn wait_for(
     signals: BorrowedFd<'_>,
     until: Option<Instant>,
 ) -> Result<[bool; 2], LaunchError> {
-    events::wait([Some(control), Some(signals)], until)
+    signals::wait([Some(control), Some(signals)], until)
         .map_err(|error| LaunchError::system("the launcher cannot wait", error))
 }

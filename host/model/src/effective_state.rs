@@ -114,7 +114,7 @@ impl Evidence {
 
 /// Everything that a judgement rests on beside the record.
 #[derive(Clone, Debug)]
-pub struct Witnesses {
+pub struct Inputs {
     /// What the owner says.
     pub evidence: Evidence,
     /// A supervisor holds the life lock; asked where [`locks_looked_at`] names it.
@@ -126,7 +126,7 @@ pub struct Witnesses {
 }
 
 /// The effective state of a workload.
-pub fn judge(recorded: Option<&StatusRecord>, witnesses: &Witnesses) -> Effective {
+pub fn assess(recorded: Option<&StatusRecord>, witnesses: &Inputs) -> Effective {
     let Some(record) = recorded else {
         // A RunConfig alone: being created or removed, or that was interrupted.
         return if witnesses.operation_held || witnesses.life_held {
@@ -165,14 +165,14 @@ fn fresh(state: EffectiveState, context: impl Into<String>) -> Effective {
     Effective { state, context: context.into(), stale: None }
 }
 
-fn transition(state: EffectiveState, witnesses: &Witnesses) -> Effective {
+fn transition(state: EffectiveState, witnesses: &Inputs) -> Effective {
     if witnesses.operation_held || witnesses.life_held {
         return fresh(state, "");
     }
     fresh(EffectiveState::Interrupted, format!("a command ended while it was {}", state.as_str()))
 }
 
-fn running(record: &StatusRecord, witnesses: &Witnesses) -> Effective {
+fn running(record: &StatusRecord, witnesses: &Inputs) -> Effective {
     if !witnesses.life_held {
         let rebooted =
             record.supervisor.as_ref().is_some_and(|supervisor| supervisor.boot_id != witnesses.boot);
@@ -197,7 +197,7 @@ fn running(record: &StatusRecord, witnesses: &Witnesses) -> Effective {
     }
 }
 
-fn resting(state: EffectiveState, record: &StatusRecord, witnesses: &Witnesses) -> Effective {
+fn resting(state: EffectiveState, record: &StatusRecord, witnesses: &Inputs) -> Effective {
     match &witnesses.evidence {
         Evidence::Has(seen) if seen.state == WorkloadState::Running => {
             fresh(EffectiveState::Unhealthy, "it runs, and should not; stop it")
@@ -232,8 +232,8 @@ mod tests {
         record
     }
 
-    fn witnesses(evidence: Evidence, life_held: bool, operation_held: bool) -> Witnesses {
-        Witnesses { evidence, life_held, operation_held, boot: BootId::from_text("this") }
+    fn witnesses(evidence: Evidence, life_held: bool, operation_held: bool) -> Inputs {
+        Inputs { evidence, life_held, operation_held, boot: BootId::from_text("this") }
     }
 
     fn seen(state: WorkloadState) -> Evidence {
@@ -258,7 +258,7 @@ mod tests {
             (Phase::Error, EffectiveState::Error),
         ] {
             let life = phase == Phase::Running;
-            let shown = judge(Some(&record(phase)), &witnesses(Evidence::None("down".into()), life, false));
+            let shown = assess(Some(&record(phase)), &witnesses(Evidence::None("down".into()), life, false));
             assert_eq!((shown.state, shown.stale.as_deref()), (state, Some("down")));
         }
     }
@@ -266,7 +266,7 @@ mod tests {
     #[test]
     fn r04_a_life_lock_that_nobody_holds_is_evidence_whatever_the_owner_says() {
         for evidence in [seen(WorkloadState::Running), Evidence::HasNot, Evidence::None("down".into())] {
-            let shown = judge(Some(&record(Phase::Running)), &witnesses(evidence, false, false));
+            let shown = assess(Some(&record(Phase::Running)), &witnesses(evidence, false, false));
             assert_eq!(shown.state, EffectiveState::Unhealthy);
         }
     }
@@ -274,15 +274,15 @@ mod tests {
     #[test]
     fn r06_a_workload_that_runs_again_is_running_again() {
         let record = record(Phase::Running);
-        let worse = judge(Some(&record), &witnesses(seen(WorkloadState::Stopped), true, false));
+        let worse = assess(Some(&record), &witnesses(seen(WorkloadState::Stopped), true, false));
         assert_eq!(worse.state, EffectiveState::Unhealthy);
-        let healed = judge(Some(&record), &witnesses(seen(WorkloadState::Running), true, false));
+        let healed = assess(Some(&record), &witnesses(seen(WorkloadState::Running), true, false));
         assert_eq!(healed, fresh(EffectiveState::Running, ""));
     }
 
     #[test]
     fn r03_a_remote_server_is_judged_by_its_proxy_alone() {
-        let shown = |phase, life| judge(Some(&record(phase)), &witnesses(Evidence::Remote, life, false));
+        let shown = |phase, life| assess(Some(&record(phase)), &witnesses(Evidence::Remote, life, false));
         assert_eq!(shown(Phase::Running, true), fresh(EffectiveState::Running, ""));
         assert_eq!(shown(Phase::Running, false).state, EffectiveState::Unhealthy);
         assert_eq!(shown(Phase::Stopped, false), fresh(EffectiveState::Stopped, ""));
@@ -309,13 +309,13 @@ mod tests {
                 Evidence::None("down".into()),
             ] {
                 for (life, operation) in [(false, false), (false, true), (true, false), (true, true)] {
-                    let told = judge(record.as_ref(), &witnesses(evidence.clone(), life, operation));
+                    let told = assess(record.as_ref(), &witnesses(evidence.clone(), life, operation));
                     let asked = witnesses(
                         evidence.clone(),
                         life && looked_at.contains(&LockKind::Life),
                         operation && looked_at.contains(&LockKind::Operation),
                     );
-                    assert_eq!(judge(record.as_ref(), &asked), told);
+                    assert_eq!(assess(record.as_ref(), &asked), told);
                 }
             }
         }
@@ -324,10 +324,10 @@ mod tests {
     #[test]
     fn a_transition_that_nobody_carries_on_is_interrupted() {
         for phase in [Phase::Starting, Phase::Stopping, Phase::Removing] {
-            let alone = judge(Some(&record(phase)), &witnesses(Evidence::HasNot, false, false));
+            let alone = assess(Some(&record(phase)), &witnesses(Evidence::HasNot, false, false));
             assert_eq!(alone.state, EffectiveState::Interrupted);
             for (life, operation) in [(true, false), (false, true)] {
-                let carried = judge(Some(&record(phase)), &witnesses(Evidence::HasNot, life, operation));
+                let carried = assess(Some(&record(phase)), &witnesses(Evidence::HasNot, life, operation));
                 assert_eq!(carried.state.as_str(), phase.to_string());
             }
         }

@@ -1,5 +1,5 @@
 //! What is true of a workload, as data and as pure functions: its names, its RunConfig, its status record, what is shown
-//! of it ([`judge`]), what is to be done about it ([`plan()`]), whose it is ([`claim()`]), whether it is started again
+//! of it ([`assess`]), what is to be done about it ([`plan()`]), whose it is ([`claim()`]), whether it is started again
 //! ([`wants_restart`]).
 //!
 //! Everybody above uses it: the store, the runtimes, the supervisor, the commands. It knows nothing of files, locks,
@@ -28,7 +28,7 @@ mod uid;
 mod workload_name;
 
 pub use claim::{Claim, claim, claim_among};
-pub use effective_state::{Effective, EffectiveState, Evidence, Witnesses, judge, locks_looked_at};
+pub use effective_state::{Effective, EffectiveState, Evidence, Inputs, assess, locks_looked_at};
 pub use error::{Error, ErrorKind, Result, chain};
 pub use exit::how;
 pub use lock_kind::LockKind;

@@ -47,7 +47,7 @@ type Places = BTreeMap<(String, String), Vec<Handle>>;
 
 /// Something that another product made, and where it is.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Sighting {
+pub struct ForeignResource {
     /// As a resource: of no workload yet, with the handle that it is taken over with.
     pub resource: Resource,
     /// All of its labels.
@@ -315,8 +315,8 @@ impl Observed {
     }
 
     /// What another product made, each instance of a runtime once.
-    pub fn sightings(&self) -> Vec<Sighting> {
-        let sighting = |owner: &Owner, stranger: &Stranger| Sighting {
+    pub fn sightings(&self) -> Vec<ForeignResource> {
+        let sighting = |owner: &Owner, stranger: &Stranger| ForeignResource {
             resource: Resource { owner: owner.clone(), seen: as_observation(stranger) },
             labels: stranger.labels.clone(),
             image: stranger.image.clone(),

@@ -28,8 +28,9 @@ use std::{
 /// So much of the end of what a child says is kept.
 const KEPT_BYTES: usize = 2048;
 
-/// So long after a library hung this process tries it no more: a command that asks for it twice waits once.
-const RESPITE: Duration = Duration::from_secs(60);
+/// A library that hung is not tried again by this process before this time has passed: a command that asks for it twice
+/// waits once.
+const RETRY_AFTER_HANG: Duration = Duration::from_secs(60);
 
 /// Tries libraries.
 #[derive(Clone, Debug)]
@@ -69,7 +70,7 @@ impl Prober {
     pub(crate) fn ensure_it_comes_back(&self, path: &Path, checked: &Checked) -> Result<(), PluginError> {
         let ends = |how, words| Err(PluginError::Ends { path: path.to_owned(), how, words });
         let hangs = PluginError::Hangs { path: path.to_owned(), deadline_ms: millis(LOAD_DEADLINE) };
-        if self.hung().get(&checked.sha256).is_some_and(|then| then.elapsed() < RESPITE) {
+        if self.hung().get(&checked.sha256).is_some_and(|then| then.elapsed() < RETRY_AFTER_HANG) {
             return Err(hangs);
         }
         match self.verdicts.of(&checked.sha256) {

@@ -7,7 +7,7 @@ use crate::in_process::calls;
 use crate::in_process::handed_over::Earlier;
 use crate::in_process::load;
 use crate::in_process::load::{LOAD_DEADLINE, Loaded, Pin};
-use crate::in_process::plugin_thread::Lane;
+use crate::in_process::plugin_thread::PluginThread;
 use crate::in_process::{stream, turn};
 use crate::probe::Prober;
 use abi_stable::{sabi_trait::prelude::TD_Opaque, std_types::RString};
@@ -77,16 +77,16 @@ fn cell<K: Eq + std::hash::Hash, V>(cells: &Cells<K, V>, key: K) -> Arc<OnceCell
 struct Library {
     path: PathBuf,
     /// The thread that loaded it, for the first of its runtimes; each other one has one of its own.
-    lane: Mutex<Option<Lane>>,
+    lane: Mutex<Option<PluginThread>>,
     loaded: Loaded,
     earlier: Arc<Earlier>,
 }
 
 impl Library {
     /// A thread for one more runtime, whose calls then hold up no other runtime's.
-    fn lane(&self) -> std::io::Result<Lane> {
+    fn lane(&self) -> std::io::Result<PluginThread> {
         let first = self.lane.lock().unwrap_or_else(PoisonError::into_inner).take();
-        first.map_or_else(Lane::start, Ok)
+        first.map_or_else(PluginThread::start, Ok)
     }
 }
 
@@ -146,7 +146,7 @@ impl Plugins {
 
     async fn load(&self, path: &Path) -> Result<Arc<Library>, PluginError> {
         let host = |source| PluginError::Host { path: path.to_owned(), source };
-        let lane = Lane::start().map_err(host)?;
+        let lane = PluginThread::start().map_err(host)?;
         let earlier = Arc::new(Earlier::now());
         let checking = lane.run({
             let (path, pin, lock) = (path.to_owned(), self.pin(path), self.options.pins_file.clone());
@@ -268,7 +268,7 @@ fn make_private_dir(dir: &Path) {
 struct InProcess {
     /// Empty only while it is being dropped.
     plugin: Option<Arc<PluginBox>>,
-    lane: Lane,
+    lane: PluginThread,
     earlier: Arc<Earlier>,
     /// The library's file and the runtime's name.
     about: (String, String),
@@ -419,7 +419,7 @@ mod tests {
     #[test]
     fn a_plugins_object_is_dropped_on_its_own_thread() {
         let (dropped, on) = mpsc::channel();
-        let lane = Lane::start().unwrap();
+        let lane = PluginThread::start().unwrap();
         // Whoever is last drops it, so a clone left on this thread loses the race only sometimes.
         for _ in 0..200 {
             let plugin = Plugin_TO::from_value(Foreign(dropped.clone()), TD_Opaque);

@@ -1,7 +1,7 @@
 //! What the command line looks like, and the way from arguments to an exit code.
 use super::console::{Console, Format};
-use super::failure::{DONE, Failure, Outcome, ended, gravity};
-use super::world::{WorldOptions, own_umask};
+use super::environment::{EnvironmentOptions, own_umask};
+use super::failure::{DONE, Failure, Outcome, ended, severity};
 use super::{
     adopt, completion, doctor, export, import, list, logs, output, reconcile, restart, rm, run_arguments,
     runtime, start, status, stop, url, version,
@@ -28,7 +28,7 @@ use wharf_runtimes::leave;
 )]
 pub(super) struct Cli {
     #[command(flatten)]
-    world: WorldOptions,
+    world: EnvironmentOptions,
     #[command(subcommand)]
     command: Command,
 }
@@ -221,10 +221,10 @@ Exit codes:
         text.push_str(&format!("  {}  {}\n", kind.exit_code(), kind.meaning()));
     }
     let mut order = ErrorKind::ALL;
-    order.sort_by_key(|kind| std::cmp::Reverse(gravity(*kind)));
+    order.sort_by_key(|kind| std::cmp::Reverse(severity(*kind)));
     let order = order.map(|kind| kind.exit_code().to_string()).join(", ");
     text.push_str(&format!(
-        "Of several failures the gravest one decides, in this order: {order}.
+        "Of several failures the most_severe one decides, in this order: {order}.
 
 Results go to stdout, everything else to stderr. With --format json an error is
 JSON on stderr: {{\"error\": {{\"kind\", \"message\", \"hints\"}}}}. Keys are absent when empty."

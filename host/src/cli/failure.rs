@@ -50,7 +50,7 @@ pub(super) fn ended(code: u8, printed: io::Result<()>) -> Outcome {
 
 /// How grave a kind of failure is, where one exit code must stand for several: what may have happened without
 /// anybody knowing first, what did not happen at all last.
-pub(super) const fn gravity(kind: ErrorKind) -> u8 {
+pub(super) const fn severity(kind: ErrorKind) -> u8 {
     match kind {
         ErrorKind::Deadline => 7,
         ErrorKind::Runtime => 6,
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn no_two_kinds_are_equally_grave() {
-        let mut gravities = ErrorKind::ALL.map(gravity);
+        let mut gravities = ErrorKind::ALL.map(severity);
         gravities.sort_unstable();
         assert_eq!(gravities, [1, 2, 3, 4, 5, 6, 7]);
     }

@@ -1,9 +1,9 @@
 //! `import`.
+use super::bulk::most_severe;
 use super::console::{Console, Format};
+use super::environment::toolhive_folders;
 use super::escape;
 use super::failure::{Outcome, ended};
-use super::several::gravest;
-use super::world::toolhive_folders;
 use clap::{Args, Subcommand};
 use wharf::commands::{Import as Report, ImportResult, Manager};
 
@@ -82,7 +82,7 @@ impl ToolHive {
                 }
             }
         }
-        ended(gravest(reports.iter().filter_map(|report| report.error.as_ref())), printed)
+        ended(most_severe(reports.iter().filter_map(|report| report.error.as_ref())), printed)
     }
 }
 

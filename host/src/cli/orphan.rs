@@ -1,7 +1,7 @@
 //! `rm --orphan`: resources without a RunConfig, each removed by its runtime and uid.
+use super::bulk::{Report, print};
 use super::console::{Console, Format};
 use super::failure::Outcome;
-use super::several::{Report, print};
 use wharf::commands::{Manager, OrphanId};
 
 /// Removes these, one after the other; a failure holds up no other one.

@@ -8,7 +8,7 @@ use std::{
 use wharf_supervisor::Progress;
 
 /// What takes longer than this is shown even where nobody may be looking.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PROGRESS_DELAY: Duration = Duration::from_secs(1);
 
 /// Shows the steps of one workload's start.
 pub(super) struct Steps {
@@ -38,7 +38,7 @@ impl Steps {
         let timer = (!shown && !quiet).then(|| {
             let (state, console) = (state.clone(), console.clone());
             tokio::spawn(async move {
-                tokio::time::sleep(PATIENCE).await;
+                tokio::time::sleep(PROGRESS_DELAY).await;
                 let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
                 state.shown = true;
                 if let Some(text) = state.held_back.take() {

@@ -1,8 +1,8 @@
 //! `reconcile`.
+use super::bulk::most_severe;
 use super::console::{Console, Format};
 use super::escape;
 use super::failure::{Outcome, ended};
-use super::several::gravest;
 use clap::Args;
 use wharf::commands::{Manager, Reconciled, Reconciliation};
 use wharf_model::WorkloadName;
@@ -49,7 +49,7 @@ impl Reconcile {
                 }
             }
         }
-        ended(gravest(reports.iter().filter_map(|report| report.error.as_ref())), printed)
+        ended(most_severe(reports.iter().filter_map(|report| report.error.as_ref())), printed)
     }
 }
 

@@ -1,10 +1,10 @@
 //! `restart`.
+use super::bulk::{Report, each};
 use super::console::{Console, Format};
 use super::failure::Outcome;
-use super::grace::Grace;
 use super::progress::Steps;
 use super::select::Selection;
-use super::several::{Report, each};
+use super::stop_timeout::Grace;
 use clap::Args;
 use std::sync::Arc;
 use wharf::commands::Manager;

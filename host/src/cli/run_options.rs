@@ -1,6 +1,6 @@
 //! Options of `run` that need more than a parser: environment, labels, and what this version cannot honour.
+use super::environment::text;
 use super::run_arguments::{ProxyModeOption, Run};
-use super::world::text;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use wharf_model::{Error, ErrorKind, Result};

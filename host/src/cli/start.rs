@@ -1,9 +1,9 @@
 //! `start`.
+use super::bulk::{Report, each};
 use super::console::{Console, Format};
 use super::failure::Outcome;
 use super::progress::Steps;
 use super::select::Selection;
-use super::several::{Report, each};
 use clap::Args;
 use std::sync::Arc;
 use wharf::commands::Manager;

@@ -1,9 +1,9 @@
 //! `stop`.
+use super::bulk::{Report, each};
 use super::console::{Console, Format};
 use super::failure::Outcome;
-use super::grace::Grace;
 use super::select::Selection;
-use super::several::{Report, each};
+use super::stop_timeout::Grace;
 use clap::Args;
 use wharf::commands::{Manager, StopResult};
 

@@ -73,7 +73,7 @@ impl Manager {
                 run.name, owner.runtime_name
             )));
         }
-        match self.survey(std::iter::once(run)).await?.claim(run) {
+        match self.discover(std::iter::once(run)).await?.claim(run) {
             Claim::Proven(resource) => Ok(*resource),
             other => Err(unproven(run, &other)),
         }

@@ -14,7 +14,7 @@ use std::io;
 use tokio::signal::unix::{SignalKind, signal};
 use wharf_model::Phase;
 use wharf_model::{Error, ErrorKind, Result};
-use wharf_supervisor::{Ended, Mode, Progress, Supervisor};
+use wharf_supervisor::{Progress, StartMode, StartOutcome, Supervisor};
 
 /// Whoever is told how a workload goes that this process stays with.
 pub trait Attendant: Progress {
@@ -34,7 +34,7 @@ impl Manager {
         let told = |error: io::Error| Error::caused(ErrorKind::Failed, "signals cannot be received", &error);
         let mut signals = Signals::take().map_err(told)?;
         let (mut supervisor, inherited) =
-            self.spawn_supervisor(&run, operation, Mode::Create, Wait::Stay).await?;
+            self.spawn_supervisor(&run, operation, StartMode::Create, Wait::Stay).await?;
         let mut ended = None;
         let outcome = {
             let (pid, mut outcome) = (supervisor.pid(), std::pin::pin!(supervisor.outcome(&mut *attendant)));
@@ -46,12 +46,12 @@ impl Manager {
             }
         };
         match outcome {
-            Ended::Ready(port) => {
+            StartOutcome::Ready(port) => {
                 // The operation is over; this descriptor would hold its lock.
                 drop(inherited);
                 attendant.ready(&self.ready(&run, port));
             }
-            outcome => return Err(self.not_started(&run, inherited, Mode::Create, outcome).await),
+            outcome => return Err(self.not_started(&run, inherited, StartMode::Create, outcome).await),
         }
         let status = signals.until_ended(&supervisor, ended).await;
         match self.store().read_status(&run.name) {

@@ -9,7 +9,7 @@ use wharf_records::{Kept, OperationLock, StoreError};
 use wharf_runtimes::{CallError, RuntimeClient};
 use wharf_sdk::{ErrorCode, HealthState, Instance, Source};
 use wharf_supervisor::specification;
-use wharf_supervisor::{Mode, Progress};
+use wharf_supervisor::{Progress, StartMode};
 use wharf_supervisor::{Surroundings, source as server};
 
 /// How many numbers are tried behind a name that was made from SERVER and is taken.
@@ -29,7 +29,7 @@ impl Manager {
         progress: &mut dyn Progress,
     ) -> Result<Started> {
         let (run, operation) = self.create(request).await?;
-        let outcome = self.launch(&run, operation, Mode::Create, wait, progress).await;
+        let outcome = self.launch(&run, operation, StartMode::Create, wait, progress).await;
         if let Err(error) = &outcome {
             tracing::debug!(name = %run.name, %error, "the workload could not be started");
         }

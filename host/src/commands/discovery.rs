@@ -8,22 +8,24 @@ use std::time::Duration;
 use wharf_model::RunConfig;
 use wharf_model::{Claim, Resource, claim, claim_among};
 use wharf_model::{Result, chain};
-use wharf_runtimes::{Observed, Sighting, may_have_strangers, observe, observe_all, observe_strangers};
+use wharf_runtimes::{
+    ForeignResource, Observed, may_have_strangers, observe, observe_all, observe_strangers,
+};
 use wharf_sdk::HealthState;
 
 /// How long a runtime that gave no list may take to say that there is nothing of it on this machine.
-const DENIAL: Duration = Duration::from_secs(2);
+const ENGINE_DENIAL_DEADLINE: Duration = Duration::from_secs(2);
 
 /// What the runtimes showed.
 #[derive(Default)]
-pub(crate) struct Survey {
+pub(crate) struct Discovery {
     /// Their answers.
     pub(crate) observed: Observed,
     resources: Vec<Resource>,
     silent: Vec<String>,
 }
 
-impl Survey {
+impl Discovery {
     /// Whose a workload without an owner is.
     pub(crate) fn claim(&self, run: &RunConfig) -> Claim {
         claim(run.uid.as_str(), &self.resources, &self.silent)
@@ -32,19 +34,19 @@ impl Survey {
 
 /// What the runtimes showed of another product's.
 #[derive(Default)]
-pub(crate) struct StrangerSurvey {
-    sightings: Vec<Sighting>,
+pub(crate) struct ForeignDiscovery {
+    sightings: Vec<ForeignResource>,
     silent: Vec<String>,
 }
 
-impl StrangerSurvey {
+impl ForeignDiscovery {
     /// Everything that was seen.
-    pub(crate) fn sightings(&self) -> &[Sighting] {
+    pub(crate) fn sightings(&self) -> &[ForeignResource] {
         &self.sightings
     }
 
     /// Whose is what this names.
-    pub(crate) fn claim(&self, is_meant: impl Fn(&Sighting) -> bool) -> Claim {
+    pub(crate) fn claim(&self, is_meant: impl Fn(&ForeignResource) -> bool) -> Claim {
         let meant = self.sightings.iter().filter(|sighting| is_meant(sighting));
         claim_among(meant.map(|sighting| &sighting.resource), &self.silent)
     }
@@ -57,20 +59,20 @@ pub(crate) fn is_ownerless(run: &RunConfig) -> bool {
 
 impl Manager {
     /// Asks the owners of these workloads; if one has none, every runtime. Their records must have been read before.
-    pub(crate) async fn survey<'a>(
+    pub(crate) async fn discover<'a>(
         &self,
         runs: impl Iterator<Item = &'a RunConfig> + Clone,
-    ) -> Result<Survey> {
+    ) -> Result<Discovery> {
         // Where there is nobody to ask no plugin is even looked for: it costs time, and plugins are told the host's
         // id, which may be made while the list is being watched.
         if runs.clone().all(RunConfig::is_remote) {
-            return Ok(Survey::default());
+            return Ok(Discovery::default());
         }
         let host_id = match self.known_host_id() {
             Ok(host_id) => host_id,
             Err(error) => {
                 let silent = vec![error.message.clone()];
-                return Ok(Survey {
+                return Ok(Discovery {
                     observed: Observed::blind(error.message),
                     resources: Vec::new(),
                     silent,
@@ -79,18 +81,21 @@ impl Manager {
         };
         if !runs.clone().any(is_ownerless) {
             let observed = observe(self.plugins()?, &host_id, runs).await;
-            return Ok(Survey { observed, ..Survey::default() });
+            return Ok(Discovery { observed, ..Discovery::default() });
         }
         // The other workloads' owners may have it too.
         let configs = self.store().list_run_configs()?;
         let all: Vec<&RunConfig> = configs.iter().filter_map(|(_, config)| config.as_ref().ok()).collect();
         let observed = observe_all(self.plugins()?, &host_id, all.iter().copied()).await;
         let silent = self.silent(&observed, &all).await?;
-        Ok(Survey { resources: observed.resources(), observed, silent })
+        Ok(Discovery { resources: observed.resources(), observed, silent })
     }
 
     /// Asks every runtime that may have it for what carries these labels and is no host's of wharf.
-    pub(crate) async fn survey_strangers(&self, labels: &BTreeMap<String, String>) -> Result<StrangerSurvey> {
+    pub(crate) async fn discover_foreign(
+        &self,
+        labels: &BTreeMap<String, String>,
+    ) -> Result<ForeignDiscovery> {
         let configs = self.store().list_run_configs()?;
         let plugins = self.plugins()?;
         let provided = plugins.catalog().runtimes();
@@ -103,7 +108,7 @@ impl Manager {
             configs.iter().filter_map(|(_, config)| config.as_ref().ok()).filter(concerns).collect();
         let observed = observe_strangers(plugins, all.iter().copied(), labels).await;
         let silent = self.silent(&observed, &all).await?;
-        Ok(StrangerSurvey { sightings: observed.sightings(), silent })
+        Ok(ForeignDiscovery { sightings: observed.sightings(), silent })
     }
 
     /// Who leaves a trace on this machine and gave no complete answer.
@@ -165,6 +170,6 @@ impl Manager {
             let client = self.plugins().ok()?.connect(runtime, None).await.ok()?;
             Some(client.health().await.ok()?.state == HealthState::Undetected)
         };
-        tokio::time::timeout(DENIAL, denial).await.ok().flatten() != Some(true)
+        tokio::time::timeout(ENGINE_DENIAL_DEADLINE, denial).await.ok().flatten() != Some(true)
     }
 }

@@ -157,13 +157,13 @@ impl Manager {
 
     async fn evidence_of(&self, run: &RunConfig) -> Evidence {
         // The last record that speaks of it may just have gone: then a lost id looks like one that never was.
-        let survey = match self.known_host_id() {
+        let discover = match self.known_host_id() {
             Ok(id) if id.is_empty() => Err(Error::new(ErrorKind::Failed, "the id of this host is missing")),
-            Ok(_) => self.survey(std::iter::once(run)).await,
+            Ok(_) => self.discover(std::iter::once(run)).await,
             Err(error) => Err(error),
         };
-        match survey {
-            Ok(survey) => survey.observed.evidence(run),
+        match discover {
+            Ok(discover) => discover.observed.evidence(run),
             Err(error) => Evidence::None(error.message),
         }
     }

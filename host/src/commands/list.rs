@@ -1,11 +1,11 @@
 //! `list`: every workload with its effective state, in one pass.
 use crate::commands::context::Manager;
-use crate::commands::discovery::{Survey, is_ownerless};
+use crate::commands::discovery::{Discovery, is_ownerless};
 use crate::commands::url::client_url;
 use crate::commands::view::WorkloadView;
 use std::collections::{BTreeMap, HashMap};
 use wharf_model::{BootId, LockKind, RunConfig, StatusRecord, WorkloadName};
-use wharf_model::{Claim, Effective, EffectiveState, Evidence, Witnesses, judge, locks_looked_at};
+use wharf_model::{Claim, Effective, EffectiveState, Evidence, Inputs, assess, locks_looked_at};
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_records::{LifeProbe, ProxySecrets, ReadError};
 use wharf_sdk::Confinement;
@@ -42,13 +42,13 @@ impl Manager {
         let wanted = |config: &RunConfig| options.matches(config);
         let readable =
             configs.iter().filter_map(|(_, config)| config.as_ref().ok()).filter(|config| wanted(config));
-        let survey = self.survey(readable).await?;
-        let judge = Judge::new(self, &survey)?;
+        let discover = self.discover(readable).await?;
+        let assess = Judge::new(self, &discover)?;
         let secrets = ProxySecrets::new(self.store().state().clone());
         let mut rows = Vec::new();
         if options.all && options.group.is_none() && options.labels.is_empty() {
             // Of the runtimes that were asked anyway.
-            rows.extend(self.orphans_in(&survey.observed, &configs)?.iter().map(WorkloadView::of_orphan));
+            rows.extend(self.orphans_in(&discover.observed, &configs)?.iter().map(WorkloadView::of_orphan));
         }
         for (name, config) in configs {
             let status = statuses.remove(&name);
@@ -64,7 +64,7 @@ impl Manager {
                     continue;
                 }
             };
-            rows.extend(judge.row(&config, status)?.map(|row| with_url(row, &config, &secrets)));
+            rows.extend(assess.row(&config, status)?.map(|row| with_url(row, &config, &secrets)));
         }
         if !options.is_filtered() {
             rows.extend(statuses.keys().filter_map(|name| self.row_without_config(name)));
@@ -89,12 +89,12 @@ impl Manager {
         run: &RunConfig,
     ) -> Result<(WorkloadView, Option<StatusRecord>, Option<Confinement>)> {
         let status = self.store().read_status(&run.name);
-        let survey = self.survey(std::iter::once(run)).await?;
+        let discover = self.discover(std::iter::once(run)).await?;
         let record = status.as_ref().ok().cloned();
         let missing = matches!(&status, Err(error) if error.is_not_found());
-        let view = Judge::new(self, &survey)?.row(run, if missing { None } else { Some(status) })?;
+        let view = Judge::new(self, &discover)?.row(run, if missing { None } else { Some(status) })?;
         let removed = || Error::new(ErrorKind::NotFound, format!("'{}' has just been removed", run.name));
-        let confinement = match survey.observed.evidence(run) {
+        let confinement = match discover.observed.evidence(run) {
             Evidence::Has(seen) => seen.confinement,
             Evidence::HasNot | Evidence::None(_) | Evidence::Remote => None,
         };
@@ -140,17 +140,17 @@ impl WorkloadView {
 /// Judges rows of one snapshot.
 struct Judge<'a> {
     manager: &'a Manager,
-    survey: &'a Survey,
+    discover: &'a Discovery,
     probe: LifeProbe,
     boot: BootId,
 }
 
 impl<'a> Judge<'a> {
-    fn new(manager: &'a Manager, survey: &'a Survey) -> Result<Self> {
+    fn new(manager: &'a Manager, discover: &'a Discovery) -> Result<Self> {
         let probe = LifeProbe::open(manager.store().state())?;
         let boot = BootId::current()
             .map_err(|error| Error::caused(ErrorKind::Failed, "the present boot cannot be told", &error))?;
-        Ok(Self { manager, survey, probe, boot })
+        Ok(Self { manager, discover, probe, boot })
     }
 
     /// The row of a workload; none if it was removed while it was being listed.
@@ -161,17 +161,17 @@ impl<'a> Judge<'a> {
     ) -> Result<Option<WorkloadView>> {
         if is_ownerless(config) {
             let record = status.and_then(std::result::Result::ok);
-            return Ok(Some(ownerless(config, record.as_ref(), &self.survey.claim(config))));
+            return Ok(Some(ownerless(config, record.as_ref(), &self.discover.claim(config))));
         }
         let mut record = match status {
             None => None,
             Some(Ok(record)) => Some(record),
             Some(Err(error)) => return Ok(Some(unreadable_status(config, &error))),
         };
-        let mut evidence = self.survey.observed.evidence(config);
+        let mut evidence = self.discover.observed.evidence(config);
         for _ in 0..JUDGEMENTS {
             let ours = record.as_ref().filter(|record| record.uid == config.uid);
-            let effective = judge(ours, &self.witnesses(config, ours, evidence)?);
+            let effective = assess(ours, &self.witnesses(config, ours, evidence)?);
             if !is_worse(ours, &effective) {
                 return Ok(Some(WorkloadView::of(config, ours, effective)));
             }
@@ -205,12 +205,12 @@ impl<'a> Judge<'a> {
         config: &RunConfig,
         record: Option<&StatusRecord>,
         evidence: Evidence,
-    ) -> Result<Witnesses> {
+    ) -> Result<Inputs> {
         let looked_at = locks_looked_at(record);
         let is_held = |kind| -> Result<bool> {
             Ok(looked_at.contains(&kind) && self.probe.is_held(&config.name, kind)?)
         };
-        Ok(Witnesses {
+        Ok(Inputs {
             evidence,
             life_held: is_held(LockKind::Life)?,
             operation_held: is_held(LockKind::Operation)?,
@@ -236,7 +236,8 @@ fn unreadable_status(config: &RunConfig, error: &ReadError) -> WorkloadView {
     WorkloadView::of(config, None, Effective { state: EffectiveState::Unknown, context, stale: None })
 }
 
-/// R07: it belongs to nobody, so nobody is believed about it; said is who shows it, and so what `adopt` would record.
+/// R07: no runtime is believed about a workload without an owner; the context lists which runtimes claim it, that is, what
+/// `wharf adopt` would record.
 fn ownerless(config: &RunConfig, record: Option<&StatusRecord>, claim: &Claim) -> WorkloadView {
     let context = match claim {
         Claim::Proven(_) => format!("owner unknown: {claim}; record that: wharf adopt {}", config.name),

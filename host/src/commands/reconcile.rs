@@ -3,7 +3,7 @@
 //! One snapshot of all owners, taken after the records were read (R04); then each workload under its operation lock,
 //! where its record and its locks are looked at again: what has changed since the snapshot is left alone.
 use crate::commands::context::Manager;
-use crate::commands::discovery::{Survey, is_ownerless};
+use crate::commands::discovery::{Discovery, is_ownerless};
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
 use std::time::Duration;
@@ -79,8 +79,8 @@ impl Manager {
     pub async fn reconcile(&self, names: &[WorkloadName]) -> Result<Vec<Reconciled>> {
         let readings = self.readings(names)?;
         let configs = readings.iter().filter_map(|reading| reading.config.as_ref().ok());
-        let survey = &self.survey(configs).await?;
-        let done = stream::iter(readings).map(|reading| self.reconcile_one(reading, survey));
+        let discover = &self.discover(configs).await?;
+        let done = stream::iter(readings).map(|reading| self.reconcile_one(reading, discover));
         Ok(done.buffered(AT_A_TIME).collect().await)
     }
 
@@ -113,9 +113,9 @@ impl Manager {
         }
     }
 
-    async fn reconcile_one(&self, reading: Reading, survey: &Survey) -> Reconciled {
+    async fn reconcile_one(&self, reading: Reading, discover: &Discovery) -> Reconciled {
         let name = reading.name.to_string();
-        match self.judge_and_act(reading, survey).await {
+        match self.judge_and_act(reading, discover).await {
             Ok((result, reason)) => Reconciled { name, result, reason, error: None },
             Err(error) => {
                 let result = Reconciliation::Failed;
@@ -124,7 +124,11 @@ impl Manager {
         }
     }
 
-    async fn judge_and_act(&self, reading: Reading, survey: &Survey) -> Result<(Reconciliation, String)> {
+    async fn judge_and_act(
+        &self,
+        reading: Reading,
+        discover: &Discovery,
+    ) -> Result<(Reconciliation, String)> {
         let Reading { name, config, status } = reading;
         // What cannot be read says nothing about what is wanted.
         let config = match config {
@@ -132,13 +136,13 @@ impl Manager {
             Err(error) => return Ok((Reconciliation::LeftAlone, chain(&error))),
         };
         if is_ownerless(&config) {
-            return self.judge_and_adopt(&config, survey).await;
+            return self.judge_and_adopt(&config, discover).await;
         }
         let before = match status {
             Ok(status) => status,
             Err(error) => return Ok((Reconciliation::LeftAlone, chain(&error))),
         };
-        let evidence = survey.observed.evidence(&config);
+        let evidence = discover.observed.evidence(&config);
         let first = self.plan_for(&config, before.as_ref(), &evidence, false)?;
         if let Some(rest) = at_rest(&config.name, first, before.as_ref()) {
             return Ok(rest);
@@ -159,9 +163,13 @@ impl Manager {
 
     /// R07: by itself, reconciliation gives an owner only to what is seen to run with its proxy. What the snapshot
     /// proved is looked at again under the lock.
-    async fn judge_and_adopt(&self, config: &RunConfig, survey: &Survey) -> Result<(Reconciliation, String)> {
+    async fn judge_and_adopt(
+        &self,
+        config: &RunConfig,
+        discover: &Discovery,
+    ) -> Result<(Reconciliation, String)> {
         let name = &config.name;
-        let claim = survey.claim(config);
+        let claim = discover.claim(config);
         let proven = match &claim {
             Claim::Proven(proven) => proven,
             Claim::Ambiguous(_) => return Ok((Reconciliation::Ambiguous, claim.to_string())),

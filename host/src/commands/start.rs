@@ -10,10 +10,10 @@ use wharf_records::{LifeProbe, OperationLock};
 use wharf_runtimes::{prove_ended, prove_gone};
 use wharf_sdk::Capability;
 use wharf_supervisor::client::control;
-use wharf_supervisor::{Ended, Mode, Progress, Supervisor, Task, spawn};
+use wharf_supervisor::{Progress, StartMode, StartOutcome, Supervisor, SupervisorRequest, spawn};
 
 /// How long a supervisor that is going may take to be gone.
-const GOING: Duration = Duration::from_secs(5);
+const SUPERVISOR_EXIT_WAIT: Duration = Duration::from_secs(5);
 /// How long a workload may take to end by itself whose stop was interrupted.
 const INTERRUPTED_STOP: Duration = Duration::from_secs(10);
 /// How long a supervisor may take to say that its workload runs, its server's answer included.
@@ -83,7 +83,7 @@ impl Manager {
             self.stop_locked(name, &operation, INTERRUPTED_STOP, Desired::Running).await?;
         }
         // One that has just recorded the end of its workload is still going.
-        if supervised && operation.supervisor_gone(GOING).await.is_err() {
+        if supervised && operation.supervisor_gone(SUPERVISOR_EXIT_WAIT).await.is_err() {
             let message = format!("'{name}' has a supervisor and does not run");
             return Err(Error::new(ErrorKind::Conflict, message).hint(format!("run: wharf restart {name}")));
         }
@@ -100,7 +100,7 @@ impl Manager {
             Ok(record)
         })?;
         reach(Point::StartRecorded);
-        self.launch(&run, operation, Mode::Start, wait, progress).await
+        self.launch(&run, operation, StartMode::Start, wait, progress).await
     }
 
     /// Starts the supervisor, which takes the operation over, and waits for its word.
@@ -108,7 +108,7 @@ impl Manager {
         &self,
         run: &RunConfig,
         operation: OperationLock,
-        mode: Mode,
+        mode: StartMode,
         wait: bool,
         progress: &mut dyn Progress,
     ) -> Result<Started> {
@@ -118,7 +118,7 @@ impl Manager {
             return Ok(self.started(run));
         }
         match supervisor.outcome(progress).await {
-            Ended::Ready(port) => {
+            StartOutcome::Ready(port) => {
                 reach(Point::ReadyHeard);
                 Ok(self.ready(run, port))
             }
@@ -131,10 +131,10 @@ impl Manager {
         &self,
         run: &RunConfig,
         operation: OperationLock,
-        mode: Mode,
+        mode: StartMode,
         until: Wait,
     ) -> Result<(Supervisor, OwnedFd)> {
-        let task = Task {
+        let task = SupervisorRequest {
             config: self.config().clone(),
             name: run.name.clone(),
             uid: run.uid.clone(),
@@ -162,13 +162,13 @@ impl Manager {
         &self,
         run: &RunConfig,
         inherited: OwnedFd,
-        mode: Mode,
-        outcome: Ended,
+        mode: StartMode,
+        outcome: StartOutcome,
     ) -> Error {
         let how = match outcome {
-            Ended::Failed(error) => return error,
-            Ended::Ready(_) => "ended".to_owned(),
-            Ended::Died { how } => how,
+            StartOutcome::Failed(error) => return error,
+            StartOutcome::Ready(_) => "ended".to_owned(),
+            StartOutcome::Died { how } => how,
         };
         let message = format!("the supervisor of '{}' {how} before the workload was ready", run.name);
         let error =
@@ -178,7 +178,7 @@ impl Manager {
 
     /// Takes the operation back from a supervisor that died, or never lived, and clears up after it. The lock is
     /// still held through this process' own descriptor.
-    async fn take_back(&self, run: &RunConfig, inherited: OwnedFd, mode: Mode, cause: Error) -> Error {
+    async fn take_back(&self, run: &RunConfig, inherited: OwnedFd, mode: StartMode, cause: Error) -> Error {
         let cleared = async {
             let operation = OperationLock::from_fd(self.store().state(), &run.name, inherited)?;
             if self.is_gone(&run.name) {
@@ -186,8 +186,8 @@ impl Manager {
                 return Ok(());
             }
             match mode {
-                Mode::Create => self.remove_locked(run, &operation).await,
-                Mode::Start => self.record_failed_start(run, &cause).await,
+                StartMode::Create => self.remove_locked(run, &operation).await,
+                StartMode::Start => self.record_failed_start(run, &cause).await,
             }
         };
         match cleared.await {

@@ -1,8 +1,8 @@
 //! Brings the workload up: what an earlier supervisor left, deploy, record.
-use crate::client::protocol::Mode;
+use crate::client::protocol::StartMode;
 use crate::config::Config;
 use crate::spec::specification;
-use crate::workload_proxy::Front;
+use crate::workload_proxy::WorkloadProxy;
 use std::net::SocketAddr;
 use std::{sync::Arc, time::Duration};
 use tokio::{net::TcpListener, time::Instant};
@@ -31,7 +31,7 @@ pub(crate) struct Deployment {
     /// Whom the proxy serves.
     pub(crate) access: Access,
     /// The proxy; made at the first start, kept over restarts.
-    pub(crate) front: Option<Front>,
+    pub(crate) front: Option<WorkloadProxy>,
     /// What is deployed now.
     pub(crate) handle: Option<Handle>,
     /// A deployment was begun, and how it ended is not known: something may be there without a handle.
@@ -43,7 +43,7 @@ pub(crate) struct Deployment {
 
 /// Whether the record still allows what a supervisor is about to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Occasion {
+pub(crate) enum StartReason {
     /// As the holder of the operation: the first start.
     Operation,
     /// On its own: a restart, only while the workload is still desired.
@@ -52,8 +52,8 @@ pub(crate) enum Occasion {
 
 impl Deployment {
     /// Brings the workload up to ready.
-    pub(crate) async fn bring_up(&mut self, occasion: Occasion) -> Result<()> {
-        if occasion == Occasion::Spontaneous {
+    pub(crate) async fn bring_up(&mut self, occasion: StartReason) -> Result<()> {
+        if occasion == StartReason::Spontaneous {
             return self.make_and_start(occasion).await;
         }
         let earlier = self.store.read_status(&self.run.name)?.handle;
@@ -72,9 +72,9 @@ impl Deployment {
         started
     }
 
-    /// Whether what was started is what an earlier start had left, and ended as a server does whose input is over.
-    /// Engines give a container another input when it ends and not before, so who attached one and died before the
-    /// start has left it closed. One that ends by itself at once is run twice for that.
+    /// True if this start took up a container that an earlier attempt had left, and it exited with 0 at once because its
+    /// stdin was closed already: an engine opens stdin anew only after the container has exited, so a supervisor that
+    /// attached and died before `start` leaves it at its end. A server that ends by itself at once is therefore run twice.
     async fn found_its_input_over(&self, earlier: Option<&Opaque>) -> bool {
         let (Some(handle), Transport::Stdio) = (&self.handle, self.run.transport) else { return false };
         let is_kept = self.keeps() && Opaque::of(handle).ok().as_ref() == earlier;
@@ -83,7 +83,7 @@ impl Deployment {
         exit.is_some_and(|exit| exit.code == Some(0))
     }
 
-    async fn make_and_start(&mut self, occasion: Occasion) -> Result<()> {
+    async fn make_and_start(&mut self, occasion: StartReason) -> Result<()> {
         let stamp = self.client.stamp();
         let mut spec = specification(&self.config, &self.run, stamp, &self.host_id, self.target_port)?;
         self.pin_if_it_is_not(&mut spec).await?;
@@ -229,11 +229,11 @@ impl Deployment {
 
     /// Stores the handle, durably, before any of the workload's code runs (R12). What is made anew out of what it was
     /// may have the one that is stored.
-    async fn record_handle(&self, handle: &Handle, occasion: Occasion) -> Result<()> {
+    async fn record_handle(&self, handle: &Handle, occasion: StartReason) -> Result<()> {
         let recorded = Opaque::of(handle)
             .map_err(|error| Error::caused(ErrorKind::Failed, "the handle cannot be written", &error))?;
         self.change_if(move |record| {
-            if occasion == Occasion::Spontaneous && !may_restart(record) {
+            if occasion == StartReason::Spontaneous && !may_restart(record) {
                 return Err(Error::new(ErrorKind::Conflict, "the workload is no longer to run"));
             }
             let is_new = record.handle.as_ref() != Some(&recorded);
@@ -310,8 +310,8 @@ impl Deployment {
     /// later is its.
     ///
     /// What was there before this start stays there, ended, with all that it wrote.
-    pub(crate) async fn clear_up(&mut self, cause: &Error, mode: Mode) -> Result<()> {
-        if let Some(handle) = self.handle.clone().filter(|_| mode == Mode::Start && self.keeps()) {
+    pub(crate) async fn clear_up(&mut self, cause: &Error, mode: StartMode) -> Result<()> {
+        if let Some(handle) = self.handle.clone().filter(|_| mode == StartMode::Start && self.keeps()) {
             if !self.run.took_over(&handle) {
                 self.client.stop(&handle, Duration::ZERO).await?;
                 self.prove_ended().await?;

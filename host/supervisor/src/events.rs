@@ -19,28 +19,28 @@ use wharf_sdk::{ErrorCode, Exit, Handle};
 
 /// How long a server may take to end once its stdin is closed, before it is sent a signal.
 pub(crate) const STDIN_GRACE: Duration = Duration::from_secs(2);
-/// How long a supervisor may go on after its RunConfig is gone.
-const GLANCE: Duration = Duration::from_secs(2);
+/// How often a supervisor looks whether its RunConfig is still there, and so how long it may go on after that is gone.
+const CONFIG_POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// The first pause before a runtime that fails is asked again.
 const FIRST_RETRY: Duration = Duration::from_millis(200);
 /// A wait that was longer than this has nothing to do with the failures before it.
-const SETTLED: Duration = Duration::from_secs(60);
+const STEADY_AFTER: Duration = Duration::from_secs(60);
 /// The longest pause before a runtime that fails is asked again.
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// The same where the engine is not there, or does not listen: that costs it nothing, and users wait for it to be back.
 pub(crate) const LONGEST_ABSENCE: Duration = Duration::from_secs(5);
 
 /// What made the supervisor look up.
-pub(crate) enum Happening {
+pub(crate) enum SupervisorEvent {
     Exited(Exit),
     /// It has closed its output.
-    Muted,
+    StdoutClosed,
     /// It has closed its output, and still runs after the grace.
-    Mute,
-    Asked(Asked),
+    StdoutClosedTimeout,
+    ControlRequest(Asked),
     Signalled,
     /// Its RunConfig is no more, or is of another creation of the name.
-    Disowned,
+    ConfigRemoved,
 }
 
 /// The end of what is deployed. It is asked for once, not anew after whatever else happens: an engine that went away and came
@@ -90,7 +90,7 @@ async fn wait(
     loop {
         let began = Instant::now();
         let told = client.wait(&handle).await;
-        if began.elapsed() > SETTLED {
+        if began.elapsed() > STEADY_AFTER {
             // What there was before has had no consequences.
             (pause, said) = (FIRST_RETRY, String::new());
             is_away.store(false, Ordering::Relaxed);
@@ -111,7 +111,7 @@ async fn wait(
             Ok(exit) => return exit,
             Err(error) => {
                 let is_absent = error.kind == ErrorKind::Owner;
-                // A busy owner that could not prove it in time has taken nothing along.
+                // If only the proof came too late, the engine was there all the while, and the server's stdin with it.
                 is_away.fetch_or(is_absent && !is_told, Ordering::Relaxed);
                 let longest = if is_absent { LONGEST_ABSENCE } else { LONGEST_RETRY };
                 pause = pause.min(longest);
@@ -142,7 +142,7 @@ pub(crate) async fn disowned(deployment: &Deployment) {
         if looked.await.unwrap_or(false) {
             return;
         }
-        tokio::time::sleep(GLANCE).await;
+        tokio::time::sleep(CONFIG_POLL_INTERVAL).await;
     }
 }
 

@@ -32,7 +32,7 @@ pub use access::{change, check_exposure};
 pub use client::control;
 pub use client::control::ControlError;
 pub use client::messages::AccessChange;
-pub use client::protocol::{Ended, Mode, Progress, SupervisorReport, Task};
+pub use client::protocol::{Progress, StartMode, StartOutcome, SupervisorReport, SupervisorRequest};
 pub use client::spawn::{Supervisor, spawn};
 pub use config::{Config, PINS_FILE, SETTINGS_FILE, Settings, SettingsError, read_optional};
 pub use log::{clear_logs, last_words, log_path};

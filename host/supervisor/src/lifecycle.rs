@@ -3,8 +3,8 @@ use crate::access;
 use crate::access::AccessKeeper;
 use crate::client::control::{Asked, Cancel, Server, next_stop};
 use crate::client::messages::Answer;
-use crate::client::protocol::{Mode, Task};
-use crate::deployment::{Deployment, Occasion};
+use crate::client::protocol::{StartMode, SupervisorRequest};
+use crate::deployment::{Deployment, StartReason};
 use crate::events::Ending;
 use crate::port::{bind, free_port};
 use crate::progress::{Reporter, heard, pass_on};
@@ -37,23 +37,23 @@ const QUEUED_REQUESTS: usize = 16;
 /// How long the life lock is waited for: a supervisor that was told nothing may see only now that it has no RunConfig.
 const LIFE_WAIT: Duration = Duration::from_secs(7);
 /// How long clients may take to go when the supervisor ends.
-const GOODBYE: Duration = Duration::from_secs(1);
+const CLIENTS_GRACE: Duration = Duration::from_secs(1);
 
-pub(crate) type Abandoned = Pin<Box<dyn Future<Output = ()> + Send>>;
+pub(crate) type ClientGone = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Who looks after a supervisor.
-pub(crate) struct Attendance {
+pub(crate) struct StartContext {
     /// The command stays in the terminal of its user, whose interrupt stops the workload.
     pub(crate) foreground: bool,
     /// Resolves when the command has gone away: nobody waits for the start any more, which is then given up; or nobody
     /// stays.
-    pub(crate) abandoned: Abandoned,
+    pub(crate) abandoned: ClientGone,
 }
 
-impl Attendance {
+impl StartContext {
     /// What gives the start up, and what is as good as a signal to end.
-    fn split(self) -> (Abandoned, Abandoned) {
-        let never: Abandoned = Box::pin(std::future::pending());
+    fn split(self) -> (ClientGone, ClientGone) {
+        let never: ClientGone = Box::pin(std::future::pending());
         if self.foreground { (never, self.abandoned) } else { (self.abandoned, never) }
     }
 }
@@ -61,10 +61,10 @@ impl Attendance {
 /// Starts the workload and tends it until its end; an error means that it could not be started, and that what there
 /// was has been cleared up. Holds the operation lock until the workload is ready, the life lock to the end.
 pub(crate) async fn supervise(
-    task: &Task,
+    task: &SupervisorRequest,
     operation: OperationLock,
     reporter: &mut dyn Reporter,
-    attendance: Attendance,
+    attendance: StartContext,
 ) -> Result<()> {
     let state = task.config.state();
     // Who asked whether a supervisor was gone may hold the lock for an instant.
@@ -148,7 +148,7 @@ pub(crate) async fn supervise(
     }
     end.cancel();
     if let Some(serving) = serving {
-        let _ = tokio::time::timeout(GOODBYE, serving).await;
+        let _ = tokio::time::timeout(CLIENTS_GRACE, serving).await;
     }
     Ok(())
 }
@@ -167,7 +167,7 @@ struct Connections {
 }
 
 impl Control {
-    fn open(state: &StateDir, keeper: AccessKeeper, left: Abandoned) -> Result<Self> {
+    fn open(state: &StateDir, keeper: AccessKeeper, left: ClientGone) -> Result<Self> {
         let failed = |what: &str, error: &io::Error| Error::caused(ErrorKind::Failed, what, error);
         let server = Server::bind(state, &keeper.name)
             .map_err(|error| failed("the control socket cannot be made", &error))?;
@@ -190,7 +190,7 @@ impl Connections {
         // The socket goes with it, before the life lock does: the next supervisor's has the same name.
         let _ = self.accepting.await;
         self.open.close();
-        let _ = tokio::time::timeout(GOODBYE, self.open.wait()).await;
+        let _ = tokio::time::timeout(CLIENTS_GRACE, self.open.wait()).await;
     }
 }
 
@@ -199,7 +199,7 @@ impl Connections {
 async fn start(
     deployment: &mut Deployment,
     control: &mut Control,
-    abandoned: Abandoned,
+    abandoned: ClientGone,
     told: impl Future<Output = ()>,
 ) -> std::result::Result<(TcpListener, u16), (Unstarted, Option<Asked>)> {
     let name = deployment.run.name.clone();
@@ -216,13 +216,13 @@ async fn start(
         ready = ready => ready.map_err(|error| (Unstarted::Failed(error), None)),
         asked = next_stop(&mut control.requests, 0, Cancel::Heard) => Err((given_up("was stopped"), asked)),
         _ = &mut control.signalled => Err((Unstarted::Signalled(error("was interrupted")), None)),
-        () = abandoned => Err((Unstarted::Abandoned(error("was abandoned")), None)),
+        () = abandoned => Err((Unstarted::ClientGone(error("was abandoned")), None)),
         // It ends with the start alone.
         () = told => Err((given_up("was left alone"), None)),
     }
 }
 
-async fn prepare(task: &Task, listener: EventListener) -> Result<Deployment> {
+async fn prepare(task: &SupervisorRequest, listener: EventListener) -> Result<Deployment> {
     let config = task.config.clone();
     let store = Store::new(config.state());
     let run = store.read_run_config(&task.name)?;
@@ -281,7 +281,7 @@ async fn bring_up(deployment: &mut Deployment) -> Result<(TcpListener, u16)> {
         })
         .await?;
     reach(Point::SupervisorRecorded);
-    deployment.bring_up(Occasion::Operation).await?;
+    deployment.bring_up(StartReason::Operation).await?;
     Ok((listener, port))
 }
 
@@ -297,7 +297,7 @@ async fn record_ready(deployment: &Deployment) -> Result<()> {
 }
 
 /// Resolves when this process is to end: a signal says so, or whoever stayed with it has gone.
-fn signals(left: Abandoned) -> io::Result<oneshot::Receiver<()>> {
+fn signals(left: ClientGone) -> io::Result<oneshot::Receiver<()>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let (sender, receiver) = oneshot::channel();
     tokio::spawn(async move {
@@ -315,26 +315,26 @@ fn signals(left: Abandoned) -> io::Result<oneshot::Receiver<()>> {
 enum Unstarted {
     Failed(Error),
     /// The command that waited for it is no more.
-    Abandoned(Error),
-    /// This process is to end. Where nobody waits the machine goes down, or its user's session, and it is still wanted.
+    ClientGone(Error),
+    /// SIGTERM or SIGINT came. With no client waiting this is a shutdown or a logout, so `desired` stays `running`.
     Signalled(Error),
 }
 
 /// Clears up after a start that failed, and returns the error that is to be told.
 async fn give_up(
-    task: &Task,
+    task: &SupervisorRequest,
     deployment: Option<Deployment>,
     reporter: &mut dyn Reporter,
     cause: Unstarted,
 ) -> Error {
     // What nobody was told of stays on record.
-    let is_dropped = task.mode == Mode::Create && task.attended;
+    let is_dropped = task.mode == StartMode::Create && task.attended;
     let is_abandoned = match cause {
         Unstarted::Failed(_) => false,
-        Unstarted::Abandoned(_) => true,
+        Unstarted::ClientGone(_) => true,
         Unstarted::Signalled(_) => !task.attended,
     };
-    let (Unstarted::Failed(mut error) | Unstarted::Abandoned(mut error) | Unstarted::Signalled(mut error)) =
+    let (Unstarted::Failed(mut error) | Unstarted::ClientGone(mut error) | Unstarted::Signalled(mut error)) =
         cause;
     reach(Point::GiveUpBefore);
     let store = Store::new(task.config.state());
@@ -344,7 +344,7 @@ async fn give_up(
                 reporter.progress("the deadline passed; looking for what may still come", None);
             }
             // What stays on record is looked at: with its output, where its runtime keeps what has ended.
-            deployment.clear_up(&error, if is_dropped { Mode::Create } else { Mode::Start }).await
+            deployment.clear_up(&error, if is_dropped { StartMode::Create } else { StartMode::Start }).await
         }
         None => Ok(()),
     };
@@ -377,7 +377,7 @@ async fn give_up(
     }
 }
 
-fn record_failure(store: &Store, task: &Task, cause: &Error) -> Result<()> {
+fn record_failure(store: &Store, task: &SupervisorRequest, cause: &Error) -> Result<()> {
     store.update_status::<Error>(&task.name, &task.uid, |record| {
         let mut record = record.ok_or_else(|| Error::new(ErrorKind::NotFound, "the workload was removed"))?;
         record.apply(Event::StartFailed).map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))?;

@@ -1,6 +1,6 @@
 //! The process of a detached supervisor: what it inherits, and what it must not.
-use crate::client::protocol::{Line, Task};
-use crate::lifecycle::{Abandoned, Attendance, supervise};
+use crate::client::protocol::{StartEvent, SupervisorRequest};
+use crate::lifecycle::{ClientGone, StartContext, supervise};
 use crate::log::{RotatedLog, log_path};
 use crate::progress::Lines;
 use nix::sys::signal::SigSet;
@@ -70,16 +70,16 @@ fn detached() -> io::Result<()> {
         );
         let abandoned = abandoned(&socket, task.attended)?;
         let mut reporter = Lines::new(socket, task.foreground)?;
-        let attendance = Attendance { foreground: task.foreground, abandoned };
+        let attendance = StartContext { foreground: task.foreground, abandoned };
         if let Err(error) = supervise(&task, operation, &mut reporter, attendance).await {
             tracing::error!(%error, "the workload could not be started");
-            reporter.end(&Line::Failed { error });
+            reporter.end(&StartEvent::Failed { error });
         }
         Ok(())
     })
 }
 
-fn read_task(socket: &UnixStream) -> io::Result<Task> {
+fn read_task(socket: &UnixStream) -> io::Result<SupervisorRequest> {
     // Who starts a supervisor writes at once; one that died before holds the operation up no longer than this.
     socket.set_read_timeout(Some(TASK_WAIT))?;
     let mut line = String::new();
@@ -88,7 +88,7 @@ fn read_task(socket: &UnixStream) -> io::Result<Task> {
 }
 
 /// Resolves when the command that waits for the workload, or stays with it, has gone away.
-fn abandoned(socket: &UnixStream, attended: bool) -> io::Result<Abandoned> {
+fn abandoned(socket: &UnixStream, attended: bool) -> io::Result<ClientGone> {
     if !attended {
         return Ok(Box::pin(std::future::pending()));
     }
@@ -101,7 +101,7 @@ fn abandoned(socket: &UnixStream, attended: bool) -> io::Result<Abandoned> {
     }))
 }
 
-fn start_log(task: &Task) {
+fn start_log(task: &SupervisorRequest) {
     let log = RotatedLog::open(&log_path(&task.config.state(), &task.name));
     tracing_subscriber::fmt()
         .with_writer(move || log.clone())

@@ -1,5 +1,5 @@
 //! How a start goes, told to whoever waits for it.
-use crate::client::protocol::{Line, Task};
+use crate::client::protocol::{StartEvent, SupervisorRequest};
 use std::{
     io::{self, Write},
     os::unix::net::UnixStream,
@@ -19,7 +19,7 @@ const QUEUED_EVENTS: usize = 64;
 /// After so long without a word, who waits is told where to look.
 const LONG: Duration = Duration::from_secs(5);
 /// How long a command may take to hear the last word.
-const LAST_WORD: Duration = Duration::from_secs(5);
+const OUTCOME_SEND_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where the supervisor says how its start goes.
 pub(crate) trait Reporter: Send {
@@ -45,7 +45,7 @@ impl Lines {
         Ok(Self { socket, unsent: Vec::new(), stays })
     }
 
-    fn add(&mut self, line: &Line) {
+    fn add(&mut self, line: &StartEvent) {
         // A line holds text and numbers, which can always be written.
         if let Ok(text) = serde_json::to_vec(line) {
             self.unsent.extend(text);
@@ -65,10 +65,10 @@ impl Lines {
 
     /// Says how the start ended, after which nothing is said. That must arrive: a command that heard no last word would
     /// think that the supervisor died.
-    pub(crate) fn end(&mut self, line: &Line) {
+    pub(crate) fn end(&mut self, line: &StartEvent) {
         self.add(line);
         let waits = self.socket.set_nonblocking(false);
-        let sent = waits.and_then(|()| self.socket.set_write_timeout(Some(LAST_WORD)));
+        let sent = waits.and_then(|()| self.socket.set_write_timeout(Some(OUTCOME_SEND_TIMEOUT)));
         if let Err(error) = sent.and_then(|()| self.socket.write_all(&self.unsent)) {
             tracing::debug!(%error, "nobody heard how the start ended");
         }
@@ -85,13 +85,13 @@ impl Reporter for Lines {
     fn progress(&mut self, message: &str, amount: Option<(u64, u64)>) {
         self.send();
         if self.unsent.is_empty() {
-            self.add(&Line::Progress { message: message.to_owned(), amount });
+            self.add(&StartEvent::Progress { message: message.to_owned(), amount });
             self.send();
         }
     }
 
     fn ready(&mut self, port: u16) {
-        self.end(&Line::Ready { port });
+        self.end(&StartEvent::Ready { port });
     }
 }
 
@@ -105,7 +105,11 @@ pub(crate) fn heard() -> (EventListener, mpsc::Receiver<Told>) {
 }
 
 /// Passes on what the runtime tells of the workload, and once that it is long silent; never ends.
-pub(crate) async fn pass_on(mut events: mpsc::Receiver<Told>, task: &Task, reporter: &mut dyn Reporter) {
+pub(crate) async fn pass_on(
+    mut events: mpsc::Receiver<Told>,
+    task: &SupervisorRequest,
+    reporter: &mut dyn Reporter,
+) {
     let mut quiet = pin!(sleep(LONG));
     let mut is_told = false;
     loop {
@@ -130,7 +134,7 @@ pub(crate) async fn pass_on(mut events: mpsc::Receiver<Told>, task: &Task, repor
 #[cfg(test)]
 mod tests {
     use super::{Lines, Reporter};
-    use crate::client::protocol::Line;
+    use crate::client::protocol::StartEvent;
     use std::{io::Read, os::unix::net::UnixStream, thread};
 
     /// As of a command that its user stopped for a while.
@@ -145,8 +149,8 @@ mod tests {
         let mut heard = String::new();
         command.read_to_string(&mut heard).unwrap();
         saying.join().unwrap();
-        let heard: Vec<Line> = heard.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let heard: Vec<StartEvent> = heard.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert!(heard.len() < 100_000, "it heard everything");
-        assert_eq!(heard.last(), Some(&Line::Ready { port: 8080 }));
+        assert_eq!(heard.last(), Some(&StartEvent::Ready { port: 8080 }));
     }
 }

@@ -1,6 +1,6 @@
 //! From the start of a deployed workload until it answers, and why it does not.
 use crate::deployment::{Deployment, address};
-use crate::workload_proxy::{Front, sides};
+use crate::workload_proxy::{WorkloadProxy, sides};
 use std::{io, net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
@@ -27,8 +27,8 @@ impl Deployment {
         let (stdout, stdin) = sides(stream)
             .map_err(|error| Error::caused(ErrorKind::Runtime, "the workload cannot be attached", &error))?;
         self.client.start(handle).await?;
-        let front = self.front.get_or_insert_with(|| Front::stdio(&self.run, &self.access)).clone();
-        let Front::Stdio(proxy) = front else {
+        let front = self.front.get_or_insert_with(|| WorkloadProxy::stdio(&self.run, &self.access)).clone();
+        let WorkloadProxy::Stdio(proxy) = front else {
             return Err(Error::new(ErrorKind::Failed, "the transport changed under the supervisor"));
         };
         let deadline = self.config.settings.start_timeout();
@@ -91,8 +91,8 @@ impl Deployment {
         }
         match &self.front {
             // The one that is served already.
-            Some(Front::Http(proxy)) => proxy.move_to(address),
-            _ => self.front = Some(Front::http(&self.run, &self.access, address)),
+            Some(WorkloadProxy::Http(proxy)) => proxy.move_to(address),
+            _ => self.front = Some(WorkloadProxy::http(&self.run, &self.access, address)),
         }
         Ok(())
     }

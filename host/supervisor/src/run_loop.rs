@@ -2,8 +2,10 @@
 use crate::client::control::{Asked, Cancel, next_stop, refuse_access, refuse_cancel};
 use crate::client::messages::{Answer, Request};
 use crate::client::protocol::SupervisorReport;
-use crate::deployment::{Deployment, Occasion, may_restart};
-use crate::events::{Ending, Happening, LONGEST_ABSENCE, STDIN_GRACE, disowned, is_disowned, mute, muted};
+use crate::deployment::{Deployment, StartReason, may_restart};
+use crate::events::{
+    Ending, LONGEST_ABSENCE, STDIN_GRACE, SupervisorEvent, disowned, is_disowned, mute, muted,
+};
 use std::time::Duration;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -39,23 +41,23 @@ impl Watch {
     pub(crate) async fn run(mut self) {
         loop {
             match self.next().await {
-                Happening::Asked(asked) => {
+                SupervisorEvent::ControlRequest(asked) => {
                     if self.answer(asked).await {
                         return;
                     }
                 }
-                Happening::Signalled => return self.leave().await,
-                Happening::Disowned => {
+                SupervisorEvent::Signalled => return self.leave().await,
+                SupervisorEvent::ConfigRemoved => {
                     tracing::warn!("its RunConfig is gone: the supervisor ends, and removes nothing");
                     return;
                 }
-                Happening::Exited(exit) => {
+                SupervisorEvent::Exited(exit) => {
                     if !self.after_exit(exit).await {
                         return;
                     }
                 }
-                Happening::Muted => self.mute_since = Some(Instant::now()),
-                Happening::Mute => {
+                SupervisorEvent::StdoutClosed => self.mute_since = Some(Instant::now()),
+                SupervisorEvent::StdoutClosedTimeout => {
                     if self.is_attached_again().await {
                         continue;
                     }
@@ -76,16 +78,16 @@ impl Watch {
         }
     }
 
-    async fn next(&mut self) -> Happening {
+    async fn next(&mut self) -> SupervisorEvent {
         let deployment = &self.deployment;
         tokio::select! {
             biased;
-            Some(asked) = self.requests.recv() => Happening::Asked(asked),
-            _ = &mut self.signalled => Happening::Signalled,
-            () = disowned(deployment) => Happening::Disowned,
-            exit = self.ending.exit() => Happening::Exited(exit),
-            () = muted(deployment, self.mute_since) => Happening::Muted,
-            () = mute(self.mute_since) => Happening::Mute,
+            Some(asked) = self.requests.recv() => SupervisorEvent::ControlRequest(asked),
+            _ = &mut self.signalled => SupervisorEvent::Signalled,
+            () = disowned(deployment) => SupervisorEvent::ConfigRemoved,
+            exit = self.ending.exit() => SupervisorEvent::Exited(exit),
+            () = muted(deployment, self.mute_since) => SupervisorEvent::StdoutClosed,
+            () = mute(self.mute_since) => SupervisorEvent::StdoutClosedTimeout,
         }
     }
 
@@ -237,10 +239,10 @@ impl Watch {
                 return false;
             };
             match self.bring_back(pause).await {
-                Back::Ready => return true,
-                Back::Gone => return false,
-                Back::Stays => {}
-                Back::Failed(error) => {
+                RestartOutcome::Ready => return true,
+                RestartOutcome::Gone => return false,
+                RestartOutcome::Stays => {}
+                RestartOutcome::Failed(error) => {
                     tracing::warn!(%name, %error, "the restart failed");
                     // An engine that cannot be reached uses up no attempt.
                     let was_away = std::mem::replace(&mut engine_is_away, error.kind == ErrorKind::Owner);
@@ -254,7 +256,7 @@ impl Watch {
     }
 
     /// One attempt to restart, during which requests are still heard.
-    async fn bring_back(&mut self, pause: Duration) -> Back {
+    async fn bring_back(&mut self, pause: Duration) -> RestartOutcome {
         let mut begun = false;
         let restart = async {
             tokio::time::sleep(pause).await;
@@ -267,7 +269,7 @@ impl Watch {
             reach(Point::RestartBefore);
             self.deployment.clear_for_restart().await?;
             reach(Point::RestartCleared);
-            self.deployment.bring_up(Occasion::Spontaneous).await?;
+            self.deployment.bring_up(StartReason::Spontaneous).await?;
             reach(Point::RestartAfter);
             Ok::<bool, Error>(true)
         };
@@ -277,21 +279,21 @@ impl Watch {
             _ = &mut self.signalled => Ok(None),
         };
         match interrupted {
-            Err(Ok(false)) => Back::Gone,
+            Err(Ok(false)) => RestartOutcome::Gone,
             Err(Ok(true)) => {
                 self.restarts += 1;
                 self.ready_since = Instant::now();
                 self.ending = Ending::of(&self.deployment);
                 tracing::info!(restarts = self.restarts, "the workload is back");
-                Back::Ready
+                RestartOutcome::Ready
             }
             Err(Err(error)) => match error.kind {
                 // Stopped or removed meanwhile: the command that did it has the word now.
                 ErrorKind::Conflict | ErrorKind::NotFound if is_unwanted(&self.deployment) => {
                     self.clear().await;
-                    Back::Gone
+                    RestartOutcome::Gone
                 }
-                _ => Back::Failed(error),
+                _ => RestartOutcome::Failed(error),
             },
             Ok(asked) => self.stop_while_restarting(asked, begun).await,
         }
@@ -300,11 +302,11 @@ impl Watch {
     /// A stop, or a signal, that comes while the workload is being brought back. What a restart that was begun has left
     /// half made is removed, what an earlier one may still bring is looked for; before that, what ended stays as it is,
     /// with its logs.
-    async fn stop_while_restarting(&mut self, asked: Option<Asked>, begun: bool) -> Back {
+    async fn stop_while_restarting(&mut self, asked: Option<Asked>, begun: bool) -> RestartOutcome {
         let asked = match asked {
             Some(Asked { request: Request::Leave {}, answer }) => {
                 let _ = answer.send(Answer::Stopped { exit: None });
-                return Back::Gone;
+                return RestartOutcome::Gone;
             }
             other => other,
         };
@@ -321,17 +323,17 @@ impl Watch {
         match (ended, asked) {
             (Ok(exit), Some(asked)) => {
                 let _ = asked.answer.send(Answer::Stopped { exit: Some(exit) });
-                Back::Gone
+                RestartOutcome::Gone
             }
             (Err(error), Some(asked)) => {
                 let _ = asked.answer.send(Answer::refused(error));
-                Back::Stays
+                RestartOutcome::Stays
             }
             (Ok(_), None) if self.foreground => {
                 self.record_end(&Exit { code: Some(0), ..Exit::default() }, "").await;
-                Back::Gone
+                RestartOutcome::Gone
             }
-            (_, None) => Back::Gone,
+            (_, None) => RestartOutcome::Gone,
         }
     }
 
@@ -399,7 +401,7 @@ fn is_unwanted(deployment: &Deployment) -> bool {
         }
 }
 
-enum Back {
+enum RestartOutcome {
     Ready,
     /// It could not be stopped, and is tried again.
     Stays,

@@ -13,14 +13,14 @@ use wharf_runtimes::RawStream;
 
 /// The proxy of one workload; clones share it.
 #[derive(Clone)]
-pub(crate) enum Front {
+pub(crate) enum WorkloadProxy {
     /// In front of a server that speaks over stdin and stdout.
     Stdio(StdioProxy),
     /// In front of a server that listens on a port.
     Http(HttpProxy),
 }
 
-impl Front {
+impl WorkloadProxy {
     pub(crate) fn stdio(run: &RunConfig, access: &Access) -> Self {
         Self::Stdio(StdioProxy::new(options(run, access)))
     }

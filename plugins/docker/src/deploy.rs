@@ -5,12 +5,13 @@ use crate::{
     error::{is_missing, operation},
     flavor::Flavor,
     handle::HandleData,
-    image, labels, limits, mounts,
+    image,
+    keyed_lock::Turn,
+    labels, limits, mounts,
     name::{self, Holder},
     observe::Summary,
     port::target_port,
     runtime::{ContainerRuntime, remove},
-    turns::Turn,
 };
 use bollard::{
     errors::Error as Refusal,

@@ -1,5 +1,5 @@
 //! From what an engine says to the errors of the interface.
-use crate::{flavor::Flavor, remedy};
+use crate::{flavor::Flavor, hints};
 use bollard::errors::Error as Engine;
 use std::{io, path::Path};
 use wharf_sdk::{Error, ErrorCode};
@@ -57,8 +57,8 @@ pub(crate) fn unreachable(flavor: Flavor, socket: &Path, error: &io::Error) -> E
 pub(crate) fn trouble(flavor: Flavor, socket: &Path, error: &io::Error) -> String {
     let why = wrong(socket, error);
     let what = match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => remedy::start(flavor, socket),
-        io::ErrorKind::PermissionDenied => remedy::share(flavor, socket),
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => hints::start(flavor, socket),
+        io::ErrorKind::PermissionDenied => hints::share(flavor, socket),
         io::ErrorKind::TimedOut => "restart the engine".to_owned(),
         _ => return why,
     };

@@ -1,7 +1,7 @@
 //! Makes sure that the engine has an image, as the workload wants it, and tells how far fetching it is.
 use crate::{
-    container, credentials, engine::Engine, error::is_missing, find::Surroundings, reference::Reference,
-    runtime::ContainerRuntime,
+    container, credentials, engine::Engine, error::is_missing, reference::Reference,
+    runtime::ContainerRuntime, search::Surroundings,
 };
 use bollard::{models::CreateImageInfo, query_parameters::CreateImageOptionsBuilder};
 use futures_util::StreamExt;

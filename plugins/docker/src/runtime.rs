@@ -1,16 +1,17 @@
 //! The runtime's operations.
 use crate::{
-    attach, container, ending,
+    attach, container,
     endpoint::{endpoint_of, socket_of},
     engine::Engine,
+    engine_liveness::{Presence, Presences},
     error::{is_missing, operation, trouble, unreachable},
-    find::{Found, Surroundings},
     flavor::Flavor,
     handle::HandleData,
+    hints,
+    keyed_lock::Turns,
     labels, logs, observe,
-    presence::{Presence, Presences},
-    remedy,
-    turns::Turns,
+    search::{Found, Surroundings},
+    wait_for_end,
 };
 use bollard::query_parameters::{
     KillContainerOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
@@ -84,7 +85,7 @@ impl ContainerRuntime {
     fn nothing(&self, places: &str, is_installed: bool) -> String {
         let title = self.flavor.title();
         let why = if is_installed { "is installed, but serves nobody" } else { "was not found" };
-        format!("{title} {why}{places}; {}", remedy::get(self.flavor, is_installed))
+        format!("{title} {why}{places}; {}", hints::get(self.flavor, is_installed))
     }
 
     fn stranger(&self, socket: &Path, other: Flavor) -> String {
@@ -171,7 +172,7 @@ impl ContainerRuntime {
         pid: Option<i32>,
         mut presence: Option<&mut Presence>,
     ) -> Result<Exit> {
-        let code = self.noted(ending::of(engine, container, pid, presence.as_deref_mut()).await)?;
+        let code = self.noted(wait_for_end::of(engine, container, pid, presence.as_deref_mut()).await)?;
         let seen = self.observe(handle).await;
         // An engine that ends ends its containers first, and says so; another one may have been asked since.
         if let Some(Some(Err(error))) = presence.map(|presence| presence.over().now_or_never()) {

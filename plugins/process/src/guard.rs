@@ -1,5 +1,5 @@
 //! What is not given to a workload as part of something else: homes, keys, the host's own files, and the folders that
-//! everybody uses. [`crate::places`] asks it of each name, [`crate::confine`] of what a profile names.
+//! everybody uses. [`crate::places`] asks it of each name, [`crate::permission_profile`] of what a profile names.
 use crate::{devices::DEVICES, trail::Trail};
 use std::{
     collections::BTreeMap,

@@ -12,7 +12,7 @@
 mod child;
 mod clear;
 mod command;
-mod confine;
+mod default_access;
 mod deploy;
 mod devices;
 mod environment;
@@ -24,8 +24,8 @@ mod logs;
 mod namespaces;
 mod observe;
 mod package;
+mod permission_profile;
 mod places;
-mod reach;
 mod runtime;
 mod state;
 mod stop;

@@ -1,5 +1,5 @@
 //! From the exported functions to the author's types.
-use super::{forward, serve, world};
+use super::{forward, serve, tokio_runtime};
 use crate::context::{ConnectDocument, Context, HostServices};
 use crate::types::{Error, Result};
 use crate::{Attach, Confine, Logs, Runtime, Takeover, document};
@@ -87,12 +87,12 @@ pub fn connect(
     let host = Arc::new(host);
     let text = String::from(document);
     // The document says on whose threads it is to run.
-    let begun = document::read::<ConnectDocument>(&text)
-        .map_err(serve::bad_document)
-        .and_then(|read| Ok((world::of(&read.body.runtime_name, read.body.endpoint.as_deref())?, read.body)));
+    let begun = document::read::<ConnectDocument>(&text).map_err(serve::bad_document).and_then(|read| {
+        Ok((tokio_runtime::of(&read.body.runtime_name, read.body.endpoint.as_deref())?, read.body))
+    });
     let (world, document) = match begun {
         Ok(begun) => begun,
-        Err(error) => return world::refuse(&error),
+        Err(error) => return tokio_runtime::refuse(&error),
     };
     let work = forward::to(host.clone(), async move {
         forward::install(&host, &document.log_level, module);
@@ -105,7 +105,7 @@ pub fn connect(
         let served = (registration.connect)(context, registration.abilities).await?;
         Ok(serve::plugin_box(served, host))
     });
-    world::run(&world, work)
+    tokio_runtime::run(&world, work)
 }
 
 fn context(document: ConnectDocument, host: Arc<HostBox>) -> Context {

@@ -5,10 +5,10 @@
 mod alternate_stack;
 mod export;
 mod forward;
-mod gate;
+mod keyed_lock;
 mod pump;
 mod serve;
-mod world;
+mod tokio_runtime;
 
 pub use abi_stable;
 pub use export::{Registration, connect, module};

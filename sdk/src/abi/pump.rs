@@ -2,7 +2,7 @@
 //!
 //! The host polls only bounded channels; no code of the author's runs on its threads, and whoever is slow holds the
 //! other side up.
-use super::{forward, world};
+use super::{forward, tokio_runtime};
 use crate::stream::{ByteStream, Kind};
 use crate::types::Error;
 use abi_stable::std_types::{RResult, RString, RVec};
@@ -24,7 +24,7 @@ const QUEUED_CHUNKS: usize = 8;
 /// The largest chunk.
 const CHUNK_BYTES: usize = 64 * 1024;
 /// How long the writer may take over what is queued once nobody holds the stream any more.
-const FAREWELL: Duration = Duration::from_secs(5);
+const WRITER_GIVE_UP_WAIT: Duration = Duration::from_secs(5);
 
 type Chunk = std::result::Result<Vec<u8>, Error>;
 
@@ -72,7 +72,7 @@ impl Pump {
                         if let Err(error) = copy.await
                             && error.is_panic()
                         {
-                            let _ = sender.send(Err(world::task_error(error))).await;
+                            let _ = sender.send(Err(tokio_runtime::task_error(error))).await;
                         }
                     });
                 }
@@ -95,7 +95,7 @@ impl Pump {
 /// Resolves some time after the host has dropped the stream: a workload that reads no more would never be done with.
 async fn farewell(dropped: oneshot::Receiver<()>) {
     let _ = dropped.await;
-    tokio::time::sleep(FAREWELL).await;
+    tokio::time::sleep(WRITER_GIVE_UP_WAIT).await;
 }
 
 /// Its log records belong to the runtime that opened the stream.
@@ -145,7 +145,7 @@ impl Stream for Pump {
                 };
                 match received {
                     None => return RResult::ROk(RVec::new()),
-                    Some(Err(error)) => return RResult::RErr(world::error_document(&error)),
+                    Some(Err(error)) => return RResult::RErr(tokio_runtime::error_document(&error)),
                     Some(Ok(chunk)) => incoming.rest = chunk,
                 }
             }
@@ -165,7 +165,9 @@ impl Stream for Pump {
             if sent {
                 RResult::ROk(())
             } else {
-                RResult::RErr(world::error_document(&Error::unavailable("the workload reads no more")))
+                RResult::RErr(tokio_runtime::error_document(&Error::unavailable(
+                    "the workload reads no more",
+                )))
             }
         })
     }

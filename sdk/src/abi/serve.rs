@@ -1,5 +1,5 @@
 //! Operations by name, to the methods of the author's trait.
-use super::{forward, gate::Gates, pump::Pump, world};
+use super::{forward, keyed_lock::KeyedLock, pump::Pump, tokio_runtime};
 use crate::document::{self, DocumentError, Nothing, OnWorkload, operation};
 use crate::types::{Error, ErrorCode, Handle, LogOptions, Result, StopOptions, WorkloadSpec};
 use crate::{Attach, ByteStream, Confine, Logs, Runtime, Takeover};
@@ -45,12 +45,12 @@ pub(super) trait Served: Send + Sync {
 pub(super) struct Typed<T> {
     runtime: Arc<T>,
     abilities: Abilities,
-    gates: Gates,
+    gates: KeyedLock,
 }
 
 impl<T: Runtime> Typed<T> {
     pub(super) fn new(runtime: Arc<T>, abilities: Abilities) -> Self {
-        Self { runtime, abilities, gates: Gates::default() }
+        Self { runtime, abilities, gates: KeyedLock::default() }
     }
 
     /// The operations that change nothing, and `validate`.
@@ -303,7 +303,7 @@ async fn closed(closing: &mut watch::Receiver<bool>) {
 impl Plugin for Exported {
     fn call(&self, operation: RString, document: RString) -> FfiFuture<Reply> {
         let work = self.operation(move |served| served.call(operation.into(), document.into()));
-        world::run(&self.world, async move { Ok(work.await?.into()) })
+        tokio_runtime::run(&self.world, async move { Ok(work.await?.into()) })
     }
 
     fn open(&self, operation: RString, document: RString) -> FfiFuture<RResult<StreamBox, RString>> {
@@ -313,7 +313,7 @@ impl Plugin for Exported {
                 Ok(Stream_TO::from_value(Pump::start(stream), TD_Opaque))
             })
         });
-        world::run(&self.world, work)
+        tokio_runtime::run(&self.world, work)
     }
 
     fn shut_down(&self, deadline_ms: u64) -> FfiFuture<()> {

@@ -3,8 +3,8 @@
 //!
 //! Which of the files that are seen may be read is Landlock's affair; this is what Landlock has no say in: names, modes,
 //! owners, times and extended attributes, watches. Called by init in a mount namespace of its own ([`crate::sandbox::namespaces`]).
+use crate::sandbox::namespace_spec::{NamespaceSpec, SetUpError};
 use crate::sandbox::opened::Seen;
-use crate::sandbox::room::{Room, Unfurnished};
 use crate::unlinked;
 use rustix::{
     fs::{FileType, StatVfsMountFlags, fstat, fstatvfs},
@@ -39,7 +39,7 @@ const HIDDEN_OPTIONS: &CStr = c"size=64k,mode=755";
 const MAX_LINKS: usize = 40;
 
 /// What becomes of a path and of what lies below it.
-enum Fate {
+enum MountAction {
     /// Nothing is seen of it.
     Hidden,
     /// The same, and it can be written.
@@ -49,17 +49,17 @@ enum Fate {
 }
 
 /// Arranges the mounts of this namespace.
-pub(crate) fn arrange(room: &Room<'_>) -> Result<(), Unfurnished> {
+pub(crate) fn arrange(room: &NamespaceSpec<'_>) -> Result<(), SetUpError> {
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .map_err(|error| format!("mounts cannot be made one's own: {error}"))?;
     let mut paths = Paths::default();
     let mut fates = BTreeMap::new();
     for folder in PRIVATE.iter().map(Path::new).filter_map(|path| paths.real(path)) {
-        fates.insert(folder, Fate::Private);
+        fates.insert(folder, MountAction::Private);
     }
     for folder in room.hidden.iter().filter_map(|path| paths.real(path)) {
         if folder.parent().is_some() && folder.is_dir() {
-            fates.entry(folder).or_insert(Fate::Hidden);
+            fates.entry(folder).or_insert(MountAction::Hidden);
         }
     }
     // Before anything is hidden.
@@ -68,10 +68,10 @@ pub(crate) fn arrange(room: &Room<'_>) -> Result<(), Unfurnished> {
         // Only for the links on the way: what is shown is what was opened.
         let _ = paths.real(&seen.place.name);
         let needed = match nearest(&fates, path, true) {
-            Some((at, Fate::Shown { .. })) if at == path => false,
-            Some((_, Fate::Shown { writable: true, .. })) => seen.place.kept,
-            Some((_, Fate::Hidden | Fate::Private)) => true,
-            Some((_, Fate::Shown { writable: false, .. })) | None => writable,
+            Some((at, MountAction::Shown { .. })) if at == path => false,
+            Some((_, MountAction::Shown { writable: true, .. })) => seen.place.kept,
+            Some((_, MountAction::Hidden | MountAction::Private)) => true,
+            Some((_, MountAction::Shown { writable: false, .. })) | None => writable,
         };
         let opened = seen.open()?;
         if needed && let Some(shown) = shown(path, &opened, writable)? {
@@ -116,20 +116,20 @@ fn outermost_first(places: &[Seen]) -> Vec<&Seen> {
 
 /// The fate of the deepest path that a path lies in, or is if `itself`.
 fn nearest<'a>(
-    fates: &'a BTreeMap<PathBuf, Fate>,
+    fates: &'a BTreeMap<PathBuf, MountAction>,
     path: &Path,
     itself: bool,
-) -> Option<(&'a Path, &'a Fate)> {
+) -> Option<(&'a Path, &'a MountAction)> {
     let found = path.ancestors().skip(usize::from(!itself)).find_map(|above| fates.get_key_value(above));
     found.map(|(path, fate)| (path.as_path(), fate))
 }
 
-fn is_hidden(fates: &BTreeMap<PathBuf, Fate>, path: &Path) -> bool {
-    matches!(nearest(fates, path, true), Some((_, Fate::Hidden | Fate::Private)))
+fn is_hidden(fates: &BTreeMap<PathBuf, MountAction>, path: &Path) -> bool {
+    matches!(nearest(fates, path, true), Some((_, MountAction::Hidden | MountAction::Private)))
 }
 
 /// None: a device, which can be used where it is.
-fn shown(real: &Path, opened: &OwnedFd, writable: bool) -> Result<Option<Fate>, String> {
+fn shown(real: &Path, opened: &OwnedFd, writable: bool) -> Result<Option<MountAction>, String> {
     let failed = |error: Errno| format!("'{}' cannot be shown: {error}", real.display());
     let is_folder = match fstat(opened).map(|found| FileType::from_raw_mode(found.st_mode)) {
         Ok(FileType::Directory) => true,
@@ -141,18 +141,22 @@ fn shown(real: &Path, opened: &OwnedFd, writable: bool) -> Result<Option<Fate>, 
     let flags =
         OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
     let tree = open_tree(opened, "", flags | OpenTreeFlags::AT_EMPTY_PATH).map_err(failed)?;
-    Ok(Some(Fate::Shown { tree, is_folder, writable }))
+    Ok(Some(MountAction::Shown { tree, is_folder, writable }))
 }
 
 /// Parents come before what lies in them.
-fn settle(fates: &BTreeMap<PathBuf, Fate>, path: &Path, fate: &Fate) -> io::Result<()> {
+fn settle(fates: &BTreeMap<PathBuf, MountAction>, path: &Path, fate: &MountAction) -> io::Result<()> {
     let flags = MountFlags::NOSUID | MountFlags::NODEV;
     match fate {
         // It lies in one of which nothing is seen.
-        Fate::Hidden if matches!(nearest(fates, path, false), Some((_, Fate::Hidden | Fate::Private))) => {}
-        Fate::Hidden => mount("none", path, "tmpfs", flags, HIDDEN_OPTIONS)?,
-        Fate::Private => mount("none", path, "tmpfs", flags, PRIVATE_OPTIONS)?,
-        Fate::Shown { tree, is_folder, .. } => {
+        MountAction::Hidden
+            if matches!(
+                nearest(fates, path, false),
+                Some((_, MountAction::Hidden | MountAction::Private))
+            ) => {}
+        MountAction::Hidden => mount("none", path, "tmpfs", flags, HIDDEN_OPTIONS)?,
+        MountAction::Private => mount("none", path, "tmpfs", flags, PRIVATE_OPTIONS)?,
+        MountAction::Shown { tree, is_folder, .. } => {
             if *is_folder {
                 make_folders(Some(path))?;
             } else {
@@ -177,15 +181,17 @@ fn make_folders(path: Option<&Path>) -> io::Result<()> {
 
 /// Makes every mount read-only, but for those that are to be written: in these nothing gives the rights of its owner or
 /// opens a device.
-fn close_the_rest(fates: &BTreeMap<PathBuf, Fate>) -> Result<(), String> {
+fn close_the_rest(fates: &BTreeMap<PathBuf, MountAction>) -> Result<(), String> {
     let mounts =
         fs::read("/proc/self/mountinfo").map_err(|error| format!("mounts cannot be read: {error}"))?;
     for line in mounts.split(|&byte| byte == b'\n') {
         let Some((path, flags)) = parse(line) else { continue };
         let closed = match nearest(fates, &path, true) {
-            Some((_, Fate::Shown { writable: true, .. })) if path.starts_with("/dev") => MountFlags::NOSUID,
-            Some((_, Fate::Shown { writable: true, .. })) => MountFlags::NOSUID | MountFlags::NODEV,
-            Some((at, Fate::Private)) if at == path => continue,
+            Some((_, MountAction::Shown { writable: true, .. })) if path.starts_with("/dev") => {
+                MountFlags::NOSUID
+            }
+            Some((_, MountAction::Shown { writable: true, .. })) => MountFlags::NOSUID | MountFlags::NODEV,
+            Some((at, MountAction::Private)) if at == path => continue,
             _ => MountFlags::RDONLY,
         };
         if flags.contains(closed) || flags.contains(MountFlags::RDONLY) {

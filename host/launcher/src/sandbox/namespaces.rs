@@ -3,15 +3,15 @@
 //!
 //! ```text
 //! launcher:   enter(): a pid namespace for its children (in a user namespace, unless it may make one without)
-//!     |-- init (pid 1, `init.rs`): furnish(): mounts, IPC and network; then reaps, and keeps them all alive
+//!     |-- init (pid 1, `init.rs`): set_up(): mounts, IPC and network; then reaps, and keeps them all alive
 //!     '-- stage two (pid 2): join()s init's; becomes the workload, and stays the launcher's own child
 //! ```
 //!
 //! The launcher stays outside of all but the user namespace, in which it is who it was: pids that it knows are those of
 //! the host. Called by the launcher, by init and by stage two; must not know what a job or a plugin is.
-use crate::sandbox::room::Room;
-use crate::sandbox::room::Unfurnished;
-use crate::sandbox::room::is_alone;
+use crate::sandbox::namespace_spec::NamespaceSpec;
+use crate::sandbox::namespace_spec::SetUpError;
+use crate::sandbox::namespace_spec::is_alone;
 use crate::sandbox::{loopback, mounts};
 use rustix::{
     fs::Mode,
@@ -49,7 +49,8 @@ pub(crate) fn enter() -> Result<Entered> {
     }
     let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     unshare(Unshared::CLONE_NEWUSER | Unshared::CLONE_NEWPID)?;
-    // Everybody stays who they were. Without a say in groups, a group of one's own may be mapped.
+    // Map uid and gid to themselves. An unprivileged process may write gid_map only after `deny` was written to setgroups
+    // (user_namespaces(7)).
     write("/proc/self/setgroups", "deny")?;
     write("/proc/self/uid_map", &format!("{user} {user} 1"))?;
     write("/proc/self/gid_map", &format!("{group} {group} 1"))?;
@@ -62,7 +63,7 @@ pub(crate) fn enter() -> Result<Entered> {
 }
 
 /// Makes all but the pid namespace, as its init, for those who join it.
-pub(crate) fn furnish(room: &Room<'_>) -> std::result::Result<(), Unfurnished> {
+pub(crate) fn set_up(room: &NamespaceSpec<'_>) -> std::result::Result<(), SetUpError> {
     let mut wanted = Unshared::CLONE_NEWNS | Unshared::CLONE_NEWIPC;
     if room.alone {
         wanted |= Unshared::CLONE_NEWNET;

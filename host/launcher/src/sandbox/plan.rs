@@ -1,6 +1,6 @@
 //! What of a [`Sandbox`] is enforced here, and its enforcement.
 use crate::sandbox::kernel::Kernel;
-use crate::sandbox::room::is_alone;
+use crate::sandbox::namespace_spec::is_alone;
 use crate::sandbox::{mounts, privileges, syscalls};
 use crate::unlinked;
 use landlock::{

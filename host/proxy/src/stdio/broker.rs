@@ -21,7 +21,7 @@ use crate::stdio::upstream::connection::{Phase, Upstream};
 use crate::stdio::upstream::outbox::OutboxError;
 
 /// Calls given up that are remembered one by one; beyond it nothing the server says is certain to be anybody's.
-const MOST_TOMBSTONES: usize = 1024;
+const MOST_ABANDONED_CALLS: usize = 1024;
 
 /// Why a call was not begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub(crate) struct State {
     pub(crate) last_junk: Option<String>,
     pub(crate) subscriptions: Subscriptions,
     /// Tombstones among `pending`.
-    pub(crate) tombstones: usize,
+    pub(crate) abandoned: usize,
     /// A call was given up for which no tombstone was left: it may be anybody's.
     pub(crate) has_forgotten: bool,
     pub(crate) server_requests: usize,
@@ -80,7 +80,7 @@ impl State {
             promise: None,
             last_junk: None,
             subscriptions: Subscriptions::default(),
-            tombstones: 0,
+            abandoned: 0,
             has_forgotten: false,
             server_requests: 0,
             next_id: 1,
@@ -281,21 +281,21 @@ impl State {
     pub(crate) fn forget_upstream(&mut self, upstream_id: u64, session: SessionId, reason: &str) {
         let params = line_text(&serde_json::json!({ "requestId": upstream_id, "reason": reason }));
         self.notify("notifications/cancelled", Some(params.as_bytes()));
-        if self.tombstones >= MOST_TOMBSTONES {
+        if self.abandoned >= MOST_ABANDONED_CALLS {
             self.has_forgotten = true;
             return;
         }
-        self.tombstones += 1;
-        self.pending.insert(upstream_id, Pending::Tombstone(session));
+        self.abandoned += 1;
+        self.pending.insert(upstream_id, Pending::AbandonedCall(session));
     }
 
     /// The server answered a call that was given up: it works on it no longer. Whether there was one.
     pub(crate) fn bury_answered(&mut self, upstream_id: u64) -> bool {
-        if !matches!(self.pending.get(&upstream_id), Some(Pending::Tombstone(_))) {
+        if !matches!(self.pending.get(&upstream_id), Some(Pending::AbandonedCall(_))) {
             return false;
         }
         self.pending.remove(&upstream_id);
-        self.tombstones = self.tombstones.saturating_sub(1);
+        self.abandoned = self.abandoned.saturating_sub(1);
         true
     }
 
@@ -409,7 +409,7 @@ impl State {
             session.server_requests.clear();
         }
         self.server_requests = 0;
-        self.tombstones = 0;
+        self.abandoned = 0;
         self.has_forgotten = false;
     }
 

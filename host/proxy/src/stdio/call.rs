@@ -62,7 +62,7 @@ pub(crate) enum Pending {
     /// Wharf itself waits. (Where it does not, nothing is noted and the answer is dropped.)
     Own(oneshot::Sender<OwnReply>),
     /// Nobody waits any more for this session's call, but the server has not answered it: it may be at work on it.
-    Tombstone(SessionId),
+    AbandonedCall(SessionId),
 }
 
 /// Methods during which a server may ask its client (2026-07-28 basic/patterns/mrtr, applied to all eras).

@@ -13,7 +13,7 @@ use crate::stdio::shared::Shared;
 use crate::stdio::upstream::connection::Phase;
 
 /// A log message that comes so soon after an answer may still be about that call.
-const AFTERGLOW: Duration = Duration::from_secs(1);
+const LATE_MESSAGE_WINDOW: Duration = Duration::from_secs(1);
 
 /// Whose work the server is doing.
 #[derive(Debug, PartialEq, Eq)]
@@ -98,7 +98,7 @@ impl State {
         }
         let mut sessions = self.pending.values().filter_map(|pending| match pending {
             Pending::Client(call) => Some(&call.session),
-            Pending::Tombstone(session) => Some(session),
+            Pending::AbandonedCall(session) => Some(session),
             Pending::Own(_) => None,
         });
         let Some(first) = sessions.next() else { return Owner::Nobody };
@@ -165,7 +165,7 @@ impl State {
 
     fn log_message_of_nobody(&mut self, level: LogLevel, message: &Message) {
         let now = Instant::now();
-        let is_recent = |at: Option<Instant>| at.is_some_and(|at| now < at + AFTERGLOW);
+        let is_recent = |at: Option<Instant>| at.is_some_and(|at| now < at + LATE_MESSAGE_WINDOW);
         let recent = self.sessions.values().filter(|session| is_recent(session.answered_at)).count();
         if recent > 1 {
             tracing::info!(level = level.as_str(), "a log message of the server concerns nobody for certain");

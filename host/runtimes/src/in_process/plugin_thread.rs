@@ -14,9 +14,9 @@ use tokio::{
 
 /// The thread of a runtime. It lives as long as the process: a plugin is never unloaded.
 #[derive(Clone, Debug)]
-pub(crate) struct Lane(Handle);
+pub(crate) struct PluginThread(Handle);
 
-impl Lane {
+impl PluginThread {
     /// Starts the thread.
     pub(crate) fn start() -> std::io::Result<Self> {
         // Without clock and reactor, which a plugin could not use anyway: a thread that waits for nothing but to be

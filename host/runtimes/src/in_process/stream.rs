@@ -2,7 +2,7 @@
 use crate::connection::RawStream;
 use crate::in_process::handed_over as handed;
 use crate::in_process::handed_over::Earlier;
-use crate::in_process::plugin_thread::Lane;
+use crate::in_process::plugin_thread::PluginThread;
 use std::{
     io,
     pin::Pin,
@@ -22,7 +22,7 @@ const BUFFER_BYTES: usize = 256 * 1024;
 /// The largest read.
 const READ_BYTES: u32 = 64 * 1024;
 /// How long the plugin may take over what was written once nobody holds either side any more.
-const FAREWELL: Duration = Duration::from_secs(5);
+const WRITER_GIVE_UP_WAIT: Duration = Duration::from_secs(5);
 
 /// Turns a plugin's stream into the host's. `host` keeps the time: a lane has no clock.
 ///
@@ -30,7 +30,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// Says why the descriptors that it hands over are no stream.
 pub(crate) fn adopt(
     stream: StreamBox,
-    lane: &Lane,
+    lane: &PluginThread,
     earlier: &Earlier,
     host: &Handle,
 ) -> Result<RawStream, String> {
@@ -64,7 +64,7 @@ async fn given_up(host: Handle, no_reader: CancellationToken, no_writer: Cancell
     no_writer.cancelled().await;
     no_reader.cancelled().await;
     // On the host's own clock. Where the host has ended meanwhile, nobody is left to wait.
-    let _ = host.spawn(tokio::time::sleep(FAREWELL)).await;
+    let _ = host.spawn(tokio::time::sleep(WRITER_GIVE_UP_WAIT)).await;
 }
 
 /// The way to the plugin.

@@ -49,7 +49,7 @@ fn library() -> Library {
         "rustc": "", "runtimes": [runtime("rude"), runtime("polite")],
     }))
     .unwrap();
-    let lane = Mutex::new(Some(Lane::start().unwrap()));
+    let lane = Mutex::new(Some(PluginThread::start().unwrap()));
     Library { path: PathBuf::new(), lane, loaded: Loaded { stamp, module }, earlier: Arc::default() }
 }
 

@@ -5,7 +5,7 @@ use wharf_model::{
     BootId, Desired, LastExit, Owner, Phase, ProcessIdentity, RestartPolicy, RunConfig, StatusRecord,
     Transport, Uid, WorkloadName,
 };
-use wharf_model::{Evidence, Locks, Resource, Witnesses};
+use wharf_model::{Evidence, Inputs, Locks, Resource};
 use wharf_sdk::{Exit, Observation, WorkloadState};
 
 const POLICIES: [RestartPolicy; 4] =
@@ -98,8 +98,8 @@ pub(crate) fn locks() -> impl Strategy<Value = Locks> {
     any::<(bool, bool)>().prop_map(|(operation_held, life_held)| Locks { operation_held, life_held })
 }
 
-pub(crate) fn witnesses() -> impl Strategy<Value = Witnesses> {
-    (evidence(), locks(), 0_u8..2).prop_map(|(evidence, locks, number)| Witnesses {
+pub(crate) fn witnesses() -> impl Strategy<Value = Inputs> {
+    (evidence(), locks(), 0_u8..2).prop_map(|(evidence, locks, number)| Inputs {
         evidence,
         life_held: locks.life_held,
         operation_held: locks.operation_held,

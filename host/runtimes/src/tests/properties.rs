@@ -2,7 +2,7 @@
 use crate::tests::any;
 use jiff::Timestamp;
 use proptest::{collection::vec, prelude::*, sample::select};
-use wharf_model::{Action, Claim, Effective, EffectiveState, Evidence, Locks, claim, judge, plan};
+use wharf_model::{Action, Claim, Effective, EffectiveState, Evidence, Locks, assess, claim, plan};
 use wharf_model::{Desired, Event, Phase, RestartPolicy, RunConfig, StatusRecord};
 use wharf_sdk::{Observation, WorkloadState};
 
@@ -38,7 +38,7 @@ proptest! {
         record in any::record(), mut witnesses in any::witnesses(), reason in ".{1,8}",
     ) {
         witnesses.evidence = Evidence::None(reason.clone());
-        let shown = judge(Some(&record), &witnesses);
+        let shown = assess(Some(&record), &witnesses);
         let recorded = EffectiveState::from(record.phase);
         if shown.stale.is_some() {
             let expected = Effective { state: recorded, context: record.status_context, stale: Some(reason) };
@@ -53,7 +53,7 @@ proptest! {
     fn r04_unhealthy_is_shown_on_positive_evidence_alone(
         record in proptest::option::of(any::record()), witnesses in any::witnesses(),
     ) {
-        let shown = judge(record.as_ref(), &witnesses);
+        let shown = assess(record.as_ref(), &witnesses);
         if shown.state == EffectiveState::Unhealthy {
             let phase = record.as_ref().map(|record| record.phase);
             let without_proxy = phase == Some(Phase::Running) && !witnesses.life_held;
@@ -71,7 +71,7 @@ proptest! {
         record.phase = Phase::Running;
         witnesses.life_held = true;
         witnesses.evidence = Evidence::Has(Box::new(Observation { state: WorkloadState::Running, ..seen }));
-        let shown = judge(Some(&record), &witnesses);
+        let shown = assess(Some(&record), &witnesses);
         prop_assert_eq!((shown.state, shown.stale), (EffectiveState::Running, None));
     }
 
@@ -82,7 +82,7 @@ proptest! {
         record.phase = Phase::Running;
         (witnesses.life_held, witnesses.boot) = (false, any::boot(9));
         prop_assume!(record.supervisor.is_some());
-        prop_assert_eq!(judge(Some(&record), &witnesses).state, EffectiveState::Stopped);
+        prop_assert_eq!(assess(Some(&record), &witnesses).state, EffectiveState::Stopped);
     }
 
     #[test]
@@ -91,7 +91,7 @@ proptest! {
         created_at in proptest::option::of(any::moment()),
     ) {
         let stepped = with_times_of(&record, &other);
-        prop_assert_eq!(judge(Some(&record), &witnesses), judge(Some(&stepped), &witnesses));
+        prop_assert_eq!(assess(Some(&record), &witnesses), assess(Some(&stepped), &witnesses));
         let locks = Locks { operation_held: witnesses.operation_held, life_held: witnesses.life_held };
         let later = RunConfig { created_at, ..config.clone() };
         prop_assert_eq!(
@@ -151,7 +151,7 @@ proptest! {
         config in any::config(), record in proptest::option::of(any::record()), mut witnesses in any::witnesses(),
     ) {
         (witnesses.operation_held, witnesses.life_held) = (false, false);
-        let shown = judge(record.as_ref(), &witnesses).state;
+        let shown = assess(record.as_ref(), &witnesses).state;
         let free = Locks { operation_held: false, life_held: false };
         let action = plan(&config, record.as_ref(), &witnesses.evidence, free, &witnesses.boot);
         let is_wrong = matches!(shown, EffectiveState::Unhealthy | EffectiveState::Interrupted);

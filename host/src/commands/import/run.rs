@@ -4,7 +4,7 @@
 //! together with everybody's answer decides; its own records are believed about what a workload is, and about nothing
 //! else. What was taken over is found by its handle alone until wharf makes it anew.
 use crate::commands::context::Manager;
-use crate::commands::discovery::StrangerSurvey;
+use crate::commands::discovery::ForeignDiscovery;
 use crate::commands::import::report::{Import, ImportResult};
 use crate::commands::import::toolhive;
 use crate::commands::import::toolhive::{Entry, File, Group, PRODUCT, Translation};
@@ -14,7 +14,7 @@ use wharf_model::{Claim, Resource};
 use wharf_model::{Desired, Imported, Opaque, Owner, Phase, RunConfig, StatusRecord, Uid, WorkloadName};
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_records::{OperationLock, ReadError, StoreError};
-use wharf_runtimes::Sighting;
+use wharf_runtimes::ForeignResource;
 use wharf_runtimes::connect_owner;
 use wharf_sdk::{Handle, Observation, WorkloadState};
 
@@ -103,9 +103,9 @@ impl Manager {
             }
             let (mark, value) = toolhive::MARK;
             let labels = BTreeMap::from([(mark.to_owned(), value.to_owned())]);
-            let survey = self.survey_strangers(&labels).await?;
+            let discover = self.discover_foreign(&labels).await?;
             for (name, file) in candidates {
-                let report = self.import_one(name, file, &survey, &known).await;
+                let report = self.import_one(name, file, &discover, &known).await;
                 let report = report.unwrap_or_else(|error| Import::failed(name, error));
                 if is_dry {
                     known.given.insert(report.name.clone());
@@ -114,7 +114,7 @@ impl Manager {
                 }
                 reports.push(report);
             }
-            reports.extend(without_config(&survey, &entries));
+            reports.extend(without_config(&discover, &entries));
         }
         reports.sort_by(|a, b| a.source.cmp(&b.source));
         Ok(reports)
@@ -179,14 +179,14 @@ impl Manager {
         &self,
         name: &str,
         file: &File,
-        survey: &StrangerSurvey,
+        discover: &ForeignDiscovery,
         known: &Known<'_>,
     ) -> Result<Import> {
-        let is_meant = |sighting: &Sighting| {
+        let is_meant = |sighting: &ForeignResource| {
             toolhive::is_workload(&sighting.labels)
                 && sighting.labels.get(toolhive::BASE_NAME).is_some_and(|base| base == name)
         };
-        let claim = survey.claim(is_meant);
+        let claim = discover.claim(is_meant);
         let proven = match &claim {
             Claim::Proven(proven) => proven,
             Claim::Ambiguous(_) => return Ok(Import::of(name, ImportResult::Ambiguous, claim.to_string())),
@@ -353,11 +353,11 @@ fn remarks(translation: &Translation, proven: &Resource, known: &Known<'_>) -> V
 }
 
 /// Containers of workloads that ToolHive has no record of any more.
-fn without_config(survey: &StrangerSurvey, entries: &[Entry]) -> Vec<Import> {
+fn without_config(discover: &ForeignDiscovery, entries: &[Entry]) -> Vec<Import> {
     let named: BTreeSet<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
-    let workloads = survey.sightings().iter().filter(|sighting| toolhive::is_workload(&sighting.labels));
+    let workloads = discover.sightings().iter().filter(|sighting| toolhive::is_workload(&sighting.labels));
     workloads
-        .filter_map(|Sighting { resource, labels, .. }| {
+        .filter_map(|ForeignResource { resource, labels, .. }| {
             let base = labels.get(toolhive::BASE_NAME)?;
             let unknown = !named.contains(base.as_str());
             let reason = "ToolHive has a container of it and no run config";

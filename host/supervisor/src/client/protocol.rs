@@ -6,7 +6,7 @@ use wharf_model::{Uid, WorkloadName};
 
 /// What a supervisor is to do: the first line it is sent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Task {
+pub struct SupervisorRequest {
     /// Where everything is.
     pub config: Config,
     /// Its workload.
@@ -14,7 +14,7 @@ pub struct Task {
     /// Which creation of it.
     pub uid: Uid,
     /// What happens if it cannot be started.
-    pub mode: Mode,
+    pub mode: StartMode,
     /// Somebody waits for it to be ready: who goes away meanwhile gives the start up.
     pub attended: bool,
     /// Whoever started it stays to its end: that one's end, or its interrupt, is the user's wish to stop the workload.
@@ -25,7 +25,7 @@ pub struct Task {
 /// Why a workload is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Mode {
+pub enum StartMode {
     /// It is being created: where it cannot be started, nothing of it is left, if somebody waits to be told.
     Create,
     /// It exists: where it cannot be started, that is recorded.
@@ -35,7 +35,7 @@ pub enum Mode {
 /// What a supervisor says while it starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Line {
+pub(crate) enum StartEvent {
     /// What it does now, for people.
     Progress {
         /// In words.
@@ -80,7 +80,7 @@ pub struct SupervisorReport {
 
 /// How a start ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum StartOutcome {
     /// Ready, with the proxy's port.
     Ready(u16),
     /// Failed; nothing is left to clear up.

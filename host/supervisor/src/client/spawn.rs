@@ -1,5 +1,5 @@
 //! The command's side of a supervisor's start.
-use crate::client::protocol::{Ended, Line, Progress, Task};
+use crate::client::protocol::{Progress, StartEvent, StartOutcome, SupervisorRequest};
 use crate::process::SUPERVISOR_ARGUMENT;
 use rustix::process::Pid;
 use std::{io, os::fd::OwnedFd, os::unix::net::UnixStream, path::PathBuf, process::Stdio, time::Duration};
@@ -24,7 +24,7 @@ pub struct Supervisor {
 
 /// Starts a supervisor: descriptor 0 is the operation lock that it inherits, 1 a socket for the task and its lines,
 /// 2 its log. It gets a session of its own, and goes on when this process ends, unless the task says otherwise.
-pub async fn spawn(task: &Task, operation: OwnedFd) -> io::Result<Supervisor> {
+pub async fn spawn(task: &SupervisorRequest, operation: OwnedFd) -> io::Result<Supervisor> {
     let (ours, theirs) = UnixStream::pair()?;
     ours.set_nonblocking(true)?;
     let state = task.config.state();
@@ -56,7 +56,7 @@ pub async fn spawn(task: &Task, operation: OwnedFd) -> io::Result<Supervisor> {
 }
 
 /// Where a panic of the supervisor goes, and what it says before its own log is open.
-fn open_log(state: &StateDir, task: &Task) -> io::Result<std::fs::File> {
+fn open_log(state: &StateDir, task: &SupervisorRequest) -> io::Result<std::fs::File> {
     state.make_logs().map_err(io::Error::other)?;
     crate::log::open_file(&crate::log::log_path(state, &task.name))
 }
@@ -68,20 +68,20 @@ impl Supervisor {
     }
 
     /// Waits until the workload is ready or could not be started, showing what happens.
-    pub async fn outcome(&mut self, progress: &mut dyn Progress) -> Ended {
+    pub async fn outcome(&mut self, progress: &mut dyn Progress) -> StartOutcome {
         loop {
             let mut line = Vec::new();
             let read = (&mut self.lines).take(MAX_LINE_BYTES).read_until(b'\n', &mut line).await;
             if !matches!(read, Ok(1..)) {
-                return Ended::Died { how: self.end().await };
+                return StartOutcome::Died { how: self.end().await };
             }
             match serde_json::from_slice(&line) {
-                Ok(Line::Progress { message, amount: None }) => progress.step(&message),
-                Ok(Line::Progress { message, amount: Some((done, total)) }) => {
+                Ok(StartEvent::Progress { message, amount: None }) => progress.step(&message),
+                Ok(StartEvent::Progress { message, amount: Some((done, total)) }) => {
                     progress.amount(&message, done, total);
                 }
-                Ok(Line::Ready { port }) => return Ended::Ready(port),
-                Ok(Line::Failed { error }) => return Ended::Failed(error),
+                Ok(StartEvent::Ready { port }) => return StartOutcome::Ready(port),
+                Ok(StartEvent::Failed { error }) => return StartOutcome::Failed(error),
                 Err(error) => tracing::debug!(%error, "a line of the supervisor makes no sense"),
             }
         }

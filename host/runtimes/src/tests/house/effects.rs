@@ -3,7 +3,7 @@ use crate::observe::Observed;
 use crate::tests::any;
 use crate::tests::house::*;
 use std::{fs, path::PathBuf};
-use wharf_model::{Action, Evidence, Locks, Witnesses, plan};
+use wharf_model::{Action, Evidence, Inputs, Locks, plan};
 use wharf_model::{Error, ErrorKind};
 use wharf_model::{Event, LockKind, Owner, Phase};
 use wharf_records::{LifeProbe, RecordKind, StoreError};
@@ -137,11 +137,11 @@ impl House {
         plan(config, record.as_ref(), &witnesses.evidence, locks, &witnesses.boot)
     }
 
-    pub(crate) fn witnesses(&self, index: usize, config: &RunConfig) -> Witnesses {
+    pub(crate) fn witnesses(&self, index: usize, config: &RunConfig) -> Inputs {
         let workload = &self.workloads[index];
         let probe = LifeProbe::open(self.store.state()).unwrap();
         let held = |kind| probe.is_held(&workload.name, kind).unwrap();
-        let witnesses = Witnesses {
+        let witnesses = Inputs {
             evidence: self.evidence(config),
             life_held: held(LockKind::Life),
             operation_held: held(LockKind::Operation),

@@ -3,7 +3,7 @@ use crate::tests::any;
 use crate::tests::house::*;
 use std::{collections::BTreeMap, fs, path::Path, path::PathBuf};
 use wharf_model::Phase;
-use wharf_model::{Action, Effective, EffectiveState, judge};
+use wharf_model::{Action, Effective, EffectiveState, assess};
 use wharf_records::RecordKind;
 
 impl House {
@@ -46,7 +46,7 @@ impl House {
         }
         let (Expected::Sound(config), Expected::Sound(record)) = (config, status) else { return };
         assert_eq!(record.uid, config.uid, "a record is of its RunConfig's creation");
-        self.check_shown(index, &record, &judge(Some(&record), &self.witnesses(index, &config)));
+        self.check_shown(index, &record, &assess(Some(&record), &self.witnesses(index, &config)));
     }
 
     /// The contract's sentences about what is shown, from what is really so.

@@ -8,9 +8,9 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 /// One lock per uid, for `deploy`, `start`, `stop`, `remove` and `recover`. An operation's task owns the guard, so
 /// a cancelled operation gives it back only when its future has really been dropped: the next one cannot overlap.
 #[derive(Default)]
-pub(super) struct Gates(Mutex<HashMap<String, Weak<AsyncMutex<()>>>>);
+pub(super) struct KeyedLock(Mutex<HashMap<String, Weak<AsyncMutex<()>>>>);
 
-impl Gates {
+impl KeyedLock {
     pub(super) async fn enter(&self, uid: &str) -> OwnedMutexGuard<()> {
         self.of(uid).lock_owned().await
     }

@@ -5,9 +5,9 @@
 //! process can be seen, Podman is asked for an end only once there is one.
 use crate::{
     engine::Engine,
+    engine_liveness::Presence,
     error::{operation, unreachable},
     flavor::Flavor,
-    presence::Presence,
 };
 use bollard::{errors::Error as EngineError, query_parameters::WaitContainerOptionsBuilder};
 use futures_util::StreamExt;

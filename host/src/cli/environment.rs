@@ -16,7 +16,7 @@ const SYSTEM_PLUGIN_DIRS: [&str; 2] = ["/usr/local/lib/wharf/plugins", "/usr/lib
 
 /// Where things are: options of every command.
 #[derive(Args, Debug, Default)]
-pub(super) struct WorldOptions {
+pub(super) struct EnvironmentOptions {
     /// Records, locks and logs [env: WHARF_STATE_DIR] [default: $XDG_STATE_HOME/wharf or ~/.local/state/wharf]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Global options", hide_short_help = true)]
     state_dir: Option<PathBuf>,
@@ -73,7 +73,7 @@ pub(crate) fn own_umask() {
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
 }
 
-impl WorldOptions {
+impl EnvironmentOptions {
     /// Begins to log on stderr.
     pub(super) fn start_log(&self) -> Result<()> {
         let level = self.log_level()?.unwrap_or(LogLevel::Warn);

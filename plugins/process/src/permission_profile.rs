@@ -2,10 +2,10 @@
 //!
 //! Without a profile a workload has the network, may read its program and the files that its arguments name, each alone
 //! but for the neighbours of a script, and may write the folder that it runs in, as far as none of these holds keys or
-//! the host's own files ([`Guard`]). With one it has what the profile says. Either way come the tables of [`crate::reach`], a folder
+//! the host's own files ([`Guard`]). With one it has what the profile says. Either way come the tables of [`crate::default_access`], a folder
 //! of its own for temporary files, and for packages the folders in which wharf has their tools keep them.
 use crate::{
-    environment::has_credentials, guard::Guard, package::Tool, places::Places, reach,
+    default_access, environment::has_credentials, guard::Guard, package::Tool, places::Places,
     runtime::ProcessRuntime, trail::Led,
 };
 use rustix::fs::{Mode, OFlags, open};
@@ -118,7 +118,7 @@ impl Running<'_> {
             if let Some(folder) =
                 led.filter(|led| is_script(&led.path)).and_then(|led| led.path.parent().map(Path::to_owned))
             {
-                reach::installation(&folder, places);
+                default_access::installation(&folder, places);
             }
         }
     }
@@ -162,7 +162,7 @@ impl Running<'_> {
     }
 
     fn of_everybody(&self, places: &mut Places<'_>) -> Sandbox {
-        reach::of_everybody(self.env, places);
+        default_access::of_everybody(self.env, places);
         self.of_program(places);
         places.own(self.own.to_owned(), self.really(self.own));
         if let Source::Package { tool, .. } = &self.spec.source
@@ -196,12 +196,12 @@ impl Running<'_> {
             let is_programs = folder.file_name().is_some_and(|name| name == "bin");
             let is_scripts = at == 1 && is_script(file);
             let is_needed = match (is_path, has_profile) {
-                (true, true) => reach::is_environment(folder),
+                (true, true) => default_access::is_environment(folder),
                 (true, false) => is_programs || is_scripts,
                 (false, _) => is_programs || is_tool || is_scripts && !has_profile,
             };
             if is_needed {
-                reach::installation(folder, places);
+                default_access::installation(folder, places);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! One command for several workloads: at the same time, each result reported in the order of the names.
 use super::console::{Console, Format};
 use super::escape;
-use super::failure::{DONE, Outcome, ended, gravity};
+use super::failure::{DONE, Outcome, ended, severity};
 use super::select::Selection;
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
@@ -140,13 +140,13 @@ pub(super) fn print(reports: &[Report], format: Format, console: &Console) -> Ou
 }
 
 fn exit_code(reports: &[Report]) -> u8 {
-    gravest(reports.iter().filter_map(|report| report.error.as_ref()))
+    most_severe(reports.iter().filter_map(|report| report.error.as_ref()))
 }
 
-/// The exit code for the gravest of these failures, or for none.
-pub(super) fn gravest<'a>(errors: impl Iterator<Item = &'a Error>) -> u8 {
+/// The exit code for the most_severe of these failures, or for none.
+pub(super) fn most_severe<'a>(errors: impl Iterator<Item = &'a Error>) -> u8 {
     let kinds = errors.map(|error| error.kind);
-    kinds.max_by_key(|kind| gravity(*kind)).map_or(DONE, wharf_model::ErrorKind::exit_code)
+    kinds.max_by_key(|kind| severity(*kind)).map_or(DONE, wharf_model::ErrorKind::exit_code)
 }
 
 #[cfg(test)]

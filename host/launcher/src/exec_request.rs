@@ -30,7 +30,7 @@ const MAX_DESCRIPTORS: usize = 200;
 
 /// What to execute.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Order<'a> {
+pub(crate) struct ExecRequest<'a> {
     /// Who gives it: stage two must still be that process' child. None: it is in a pid namespace, out of which it does
     /// not see its parent, and whose init dies with the launcher.
     pub(crate) launcher_pid: Option<i32>,
@@ -60,7 +60,7 @@ pub(crate) struct NotExecuted {
     pub(crate) errno: Option<i32>,
 }
 
-impl Order<'_> {
+impl ExecRequest<'_> {
     /// Sends it: the length with the log's descriptor, then the text, then the other descriptors.
     pub(crate) fn send(
         &self,
@@ -107,7 +107,7 @@ impl Order<'_> {
         }
         let mut text = Vec::new();
         socket.take(length).read_to_end(&mut text)?;
-        let order: Order<'static> = serde_json::from_slice(&text)?;
+        let order: ExecRequest<'static> = serde_json::from_slice(&text)?;
         let mut opened = Vec::new();
         while opened.len() < order.written.len() {
             let count = MAX_DESCRIPTORS.min(order.written.len() - opened.len());
@@ -118,7 +118,7 @@ impl Order<'_> {
 }
 
 /// An order, the log, and what the workload may touch.
-type Received = (Order<'static>, OwnedFd, Vec<OwnedFd>);
+type Received = (ExecRequest<'static>, OwnedFd, Vec<OwnedFd>);
 
 fn send_descriptors(socket: &UnixStream, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
     let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MAX_DESCRIPTORS))];

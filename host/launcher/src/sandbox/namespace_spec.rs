@@ -1,4 +1,4 @@
-//! [`Room`]: what init makes for a workload, as the launcher asks for it; and why it could not be made.
+//! [`NamespaceSpec`]: what init makes for a workload, as the launcher asks for it; and why it could not be made.
 use crate::sandbox::Exchanged;
 use crate::sandbox::Opened;
 use crate::sandbox::opened::Seen;
@@ -9,7 +9,7 @@ use wharf_sdk::launch::{Network, Sandbox};
 
 /// What init makes for a workload.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Room<'a> {
+pub(crate) struct NamespaceSpec<'a> {
     /// Folders of which nothing is seen but what the other list has.
     pub(crate) hidden: Cow<'a, [PathBuf]>,
     /// What it sees, read-only but for what it may write.
@@ -22,7 +22,7 @@ pub(crate) struct Room<'a> {
     pub(crate) doors: Cow<'a, [u16]>,
 }
 
-impl<'a> Room<'a> {
+impl<'a> NamespaceSpec<'a> {
     pub(crate) fn of(sandbox: &'a Sandbox, opened: &Opened, current_dir: &'a Path) -> Self {
         Self {
             hidden: Cow::Borrowed(&sandbox.hidden),
@@ -49,7 +49,7 @@ pub(crate) fn doors(network: &Network) -> &[u16] {
 
 /// Why a room was not furnished.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Unfurnished {
+pub(crate) enum SetUpError {
     /// It cannot be made here.
     #[error("{0}")]
     Impossible(String),
@@ -58,7 +58,7 @@ pub(crate) enum Unfurnished {
     Exchanged(#[from] Exchanged),
 }
 
-impl From<String> for Unfurnished {
+impl From<String> for SetUpError {
     fn from(why: String) -> Self {
         Self::Impossible(why)
     }

@@ -21,10 +21,10 @@ const MAX_CONNECTIONS: usize = 2048;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A port, and what listens on it.
-pub(crate) type Door = (u16, Listener);
+pub(crate) type PortForward = (u16, Listener);
 
 /// Listens on these ports of the network that this process is in now.
-pub(crate) fn open(ports: &[u16]) -> Result<Vec<Door>, (u16, io::Error)> {
+pub(crate) fn open(ports: &[u16]) -> Result<Vec<PortForward>, (u16, io::Error)> {
     let opened = ports.iter().map(|&port| {
         let listener = Listener::bind((Ipv4Addr::LOCALHOST, port));
         let listener = listener.and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
@@ -35,7 +35,7 @@ pub(crate) fn open(ports: &[u16]) -> Result<Vec<Door>, (u16, io::Error)> {
 
 /// Tends them on a thread of its own. Whoever is connected is led to the same port of the network that this process is in
 /// then.
-pub(crate) fn tend(doors: Vec<Door>) -> io::Result<()> {
+pub(crate) fn tend(doors: Vec<PortForward>) -> io::Result<()> {
     if doors.is_empty() {
         return Ok(());
     }
