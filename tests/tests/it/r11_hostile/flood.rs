@@ -51,7 +51,8 @@ fn flooded(transport: &str) {
     let server = host.server("demo");
     assert_eq!(limits_of(supervisor), [hard, hard], "the supervisor has all that it may have");
     assert_eq!(limits_of(server), [soft, hard], "its workload has what it would have had");
-    let address = said.stdout.trim().trim_start_matches("http://").trim_end_matches("/mcp").to_owned();
+    let url = said.stdout.trim().trim_start_matches("http://");
+    let address = url.split('/').next().unwrap().to_owned();
     let open = || fs::read_dir(format!("/proc/{supervisor}/fd")).unwrap().count();
     let alone = open();
     let mut connections: Vec<_> = (0..CONNECTIONS).map(|_| connect(&address)).collect();
