@@ -46,9 +46,17 @@ pub(crate) fn remove_all(folder: &Path) -> io::Result<()> {
         Err(Errno::ISDIR | Errno::PERM) => {}
         Err(error) => return Err(error.into()),
     }
-    let top = Folder::open(parent.as_fd(), &name, None)?;
+    match empty_and_unlink(parent.as_fd(), &name) {
+        // Somebody else removes it, too, and was faster.
+        Err(Errno::NOENT) => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+fn empty_and_unlink(parent: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<()> {
+    let top = Folder::open(parent, name, None)?;
     Emptying { top: &top, moved: 0, failed: None }.all()?;
-    Ok(unlinkat(&parent, &name, AtFlags::REMOVEDIR)?)
+    unlinkat(parent, name, AtFlags::REMOVEDIR)
 }
 
 /// A folder that was opened where it is, and may be read and written if it is this user's.
@@ -143,7 +151,7 @@ impl Emptying<'_> {
             let any = self.pass(&folder, Self::move_to_top)?;
             progress |= any;
             match unlinkat(&top.fd, name, AtFlags::REMOVEDIR) {
-                Ok(()) => return Ok(true),
+                Ok(()) | Err(Errno::NOENT) => return Ok(true),
                 // A folder that is read while it shrinks may hide some of it from one pass.
                 Err(Errno::NOTEMPTY | Errno::EXIST) if any => {}
                 Err(error) => {
@@ -193,6 +201,29 @@ mod tests {
         assert!(!exists(&top));
         remove_all(&top).unwrap();
         remove_all(&top.join("below/what/is/missing")).unwrap();
+    }
+
+    /// A command and a supervisor that give up the same start do.
+    #[test]
+    fn several_that_remove_the_same_folder_all_succeed() {
+        let place = tempfile::tempdir().unwrap();
+        let top = place.path().join("top");
+        for _ in 0..50 {
+            for folder in ["a/b/c", "a/d", "e"] {
+                fs::create_dir_all(top.join(folder)).unwrap();
+                fs::File::create(top.join(folder).join("file")).unwrap();
+            }
+            let begun = std::sync::Barrier::new(4);
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        begun.wait();
+                        remove_all(&top).unwrap();
+                    });
+                }
+            });
+            assert!(!exists(&top));
+        }
     }
 
     #[test]

@@ -155,6 +155,8 @@ impl StateFiles {
             fs::rename(&folder, free)
         });
         if let Err(error) = moved {
+            // Nothing came into it, unless something did before.
+            let _ = fs::remove_dir(&aside);
             tracing::warn!(%error, path = %folder.display(), "it cannot be put aside");
         }
     }
