@@ -23,6 +23,9 @@ use std::{
     path::Path,
 };
 
+/// How often a folder is emptied that is found not to be empty afterwards.
+const ATTEMPTS: usize = 64;
+
 /// What its owner needs of a folder to empty it.
 const OWNERS: RawMode = 0o700;
 
@@ -46,11 +49,16 @@ pub(crate) fn remove_all(folder: &Path) -> io::Result<()> {
         Err(Errno::ISDIR | Errno::PERM) => {}
         Err(error) => return Err(error.into()),
     }
-    match empty_and_unlink(parent.as_fd(), &name) {
-        // Somebody else removes it, too, and was faster.
-        Err(Errno::NOENT) => Ok(()),
-        other => Ok(other?),
+    // Another process may remove the same folder, and move to its top what this one has just looked for there. It goes
+    // on removing, so that there is less of it each time.
+    for _ in 1..ATTEMPTS {
+        match empty_and_unlink(parent.as_fd(), &name) {
+            Ok(()) | Err(Errno::NOENT) => return Ok(()),
+            Err(Errno::NOTEMPTY | Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
+    Ok(empty_and_unlink(parent.as_fd(), &name)?)
 }
 
 fn empty_and_unlink(parent: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<()> {
