@@ -224,7 +224,7 @@ Exit codes:
     order.sort_by_key(|kind| std::cmp::Reverse(severity(*kind)));
     let order = order.map(|kind| kind.exit_code().to_string()).join(", ");
     text.push_str(&format!(
-        "Of several failures the most_severe one decides, in this order: {order}.
+        "Of several failures the gravest one decides, in this order: {order}.
 
 Results go to stdout, everything else to stderr. With --format json an error is
 JSON on stderr: {{\"error\": {{\"kind\", \"message\", \"hints\"}}}}. Keys are absent when empty."

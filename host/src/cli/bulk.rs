@@ -143,7 +143,7 @@ fn exit_code(reports: &[Report]) -> u8 {
     most_severe(reports.iter().filter_map(|report| report.error.as_ref()))
 }
 
-/// The exit code for the most_severe of these failures, or for none.
+/// The exit code for the most severe of these failures, or for none.
 pub(super) fn most_severe<'a>(errors: impl Iterator<Item = &'a Error>) -> u8 {
     let kinds = errors.map(|error| error.kind);
     kinds.max_by_key(|kind| severity(*kind)).map_or(DONE, wharf_model::ErrorKind::exit_code)
