@@ -7,8 +7,8 @@
 //! what a workload or a state is.
 use rustix::{
     fs::{
-        AtFlags, CWD, Dir, Mode, OFlags, RawMode, RenameFlags, StatxFlags, chmod, openat, renameat_with,
-        statx, unlinkat,
+        AtFlags, CWD, Dir, Mode, OFlags, RawMode, RenameFlags, StatxFlags, chmod, openat, renameat,
+        renameat_with, statat, statx, unlinkat,
     },
     io::Errno,
     process::geteuid,
@@ -176,11 +176,43 @@ impl Emptying<'_> {
         loop {
             let new = format!("moved-{}", self.moved);
             self.moved += 1;
-            match renameat_with(&from.fd, name, &self.top.fd, new, RenameFlags::NOREPLACE) {
+            let exclusively =
+                |new: &str| renameat_with(&from.fd, name, &self.top.fd, new, RenameFlags::NOREPLACE);
+            match rename_to_free(from, name, self.top, &new, exclusively) {
                 Err(Errno::EXIST) => {}
                 other => return other.map(|()| true),
             }
         }
+    }
+}
+
+/// Moves a folder to a name that nothing has. `exclusively`: `renameat2` with `RENAME_NOREPLACE`, which NFS, some file
+/// systems in user space and kernels before Linux 3.15 do not have.
+///
+/// Without it somebody may take the name between the look and the move. Only an empty folder is replaced then, by
+/// someone who removes it too.
+///
+/// # Errors
+/// `EEXIST`: something has the name.
+fn rename_to_free(
+    from: &Folder,
+    name: &CStr,
+    top: &Folder,
+    new: &str,
+    exclusively: impl Fn(&str) -> rustix::io::Result<()>,
+) -> rustix::io::Result<()> {
+    match exclusively(new) {
+        Err(Errno::INVAL | Errno::NOSYS) => {}
+        other => return other,
+    }
+    match statat(&top.fd, new, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(_) => return Err(Errno::EXIST),
+        Err(Errno::NOENT) => {}
+        Err(error) => return Err(error),
+    }
+    match renameat(&from.fd, name, &top.fd, new) {
+        Err(Errno::NOTEMPTY | Errno::NOTDIR) => Err(Errno::EXIST),
+        other => other,
     }
 }
 
@@ -270,5 +302,24 @@ mod tests {
         }
         remove_all(&top).unwrap();
         assert!(!exists(&top));
+    }
+
+    #[test]
+    fn a_file_system_that_cannot_move_exclusively_is_cleared_too() {
+        let place = tempfile::tempdir().unwrap();
+        fs::create_dir_all(place.path().join("top/a/deep")).unwrap();
+        fs::create_dir_all(place.path().join("top/taken/inner")).unwrap();
+        let parent = openat(CWD, place.path(), OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
+        let top = Folder::open(parent.as_fd(), c"top", None).unwrap();
+        let from = Folder::open(top.fd.as_fd(), c"a", None).unwrap();
+        let moved = |new: &str, why: Errno| rename_to_free(&from, c"deep", &top, new, |_| Err(why));
+        assert_eq!(moved("taken", Errno::INVAL), Err(Errno::EXIST));
+        assert_eq!(moved("free", Errno::ACCESS), Err(Errno::ACCESS));
+        assert!(exists(&place.path().join("top/taken/inner")) && exists(&place.path().join("top/a/deep")));
+        for (new, why) in [("free", Errno::INVAL), ("other", Errno::NOSYS)] {
+            assert_eq!(moved(new, why), Ok(()));
+            assert!(exists(&place.path().join("top").join(new)) && !exists(&place.path().join("top/a/deep")));
+            fs::create_dir(place.path().join("top/a/deep")).unwrap();
+        }
     }
 }

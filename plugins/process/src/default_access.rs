@@ -1,7 +1,7 @@
 //! What every workload can reach: these tables with the one of [`crate::devices`], and nothing else that was not asked for.
 //!
 //! A path that does not exist is passed over. What counts is the file that is meant, not its name ([`crate::places`]).
-use crate::{devices::DEVICES, places::Places};
+use crate::{devices::DEVICES, git_settings, places::Places};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -60,6 +60,7 @@ const ETC: &[(&str, &str)] = &[
     ("mime.types", "kinds of files"),
     ("fonts", "fonts"),
     ("python3", "settings of Python"),
+    ("gitconfig", "settings of Git, which does nothing where it cannot read them"),
     ("inputrc", "settings of line editors"),
     ("terminfo", "terminals"),
 ];
@@ -104,6 +105,7 @@ pub(crate) fn of_everybody(env: &BTreeMap<String, String>, places: &mut Places<'
     if let Some(home) = &guard.home {
         INTERPRETERS.iter().for_each(|name| places.derived(home.join(name)));
     }
+    git_settings::add(places);
     let search_path = env.get("PATH").map_or("", String::as_str);
     for folder in std::env::split_paths(search_path).filter(|folder| folder.is_absolute()) {
         installation(&folder, places);

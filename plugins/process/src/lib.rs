@@ -16,6 +16,7 @@ mod default_access;
 mod deploy;
 mod devices;
 mod environment;
+mod git_settings;
 mod groups;
 mod guard;
 mod handle;

@@ -2,6 +2,8 @@
 mod bare;
 mod caches;
 mod clearing;
+mod git;
+mod kept;
 mod limits;
 mod modes;
 mod nesting;

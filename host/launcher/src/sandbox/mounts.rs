@@ -74,6 +74,9 @@ pub(crate) fn arrange(room: &NamespaceSpec<'_>) -> Result<(), SetUpError> {
             Some((_, MountAction::Shown { writable: false, .. })) | None => writable,
         };
         let opened = seen.open()?;
+        if seen.place.kept {
+            hold_folders_above(&mut fates, path)?;
+        }
         if needed && let Some(shown) = shown(path, &opened, writable)? {
             fates.insert(path.to_owned(), shown);
         }
@@ -97,11 +100,50 @@ pub(crate) fn arrange(room: &NamespaceSpec<'_>) -> Result<(), SetUpError> {
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::RDONLY;
     mount("proc", "/proc", "proc", flags, None)
         .map_err(|error| format!("/proc cannot be mounted: {error}"))?;
-    let kept = room.places.iter().filter(|seen| seen.place.kept);
-    for path in kept.map(Seen::path) {
+    check_kept(room, &fates)
+}
+
+/// Mounts every folder onto itself that lies between a place that is only read and the written one around it: the
+/// workload could rename such a folder, and put another one under its name, were it not for its being a mount.
+fn hold_folders_above(fates: &mut BTreeMap<PathBuf, MountAction>, kept: &Path) -> Result<(), SetUpError> {
+    for folder in kept.ancestors().skip(1) {
+        let is_renamed = match nearest(fates, folder, true) {
+            Some((at, MountAction::Shown { writable: true, .. })) => at != folder,
+            _ => false,
+        };
+        if is_renamed {
+            let opened = unlinked::open(folder)
+                .map_err(|error| format!("'{}' cannot be opened: {error}", folder.display()))?;
+            if let Some(shown) = shown(folder, &opened, true)? {
+                fates.insert(folder.to_owned(), shown);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Fails unless what is to be read inside of what is written is read-only, and neither it nor a folder above it can be
+/// renamed or removed where that lies in what is written.
+fn check_kept(room: &NamespaceSpec<'_>, fates: &BTreeMap<PathBuf, MountAction>) -> Result<(), SetUpError> {
+    let kept: Vec<&Path> = room.places.iter().filter(|seen| seen.place.kept).map(Seen::path).collect();
+    if kept.is_empty() {
+        return Ok(());
+    }
+    let mounts =
+        fs::read("/proc/self/mountinfo").map_err(|error| format!("mounts cannot be read: {error}"))?;
+    let mounts: HashSet<PathBuf> =
+        mounts.split(|&byte| byte == b'\n').filter_map(|line| Some(parse(line)?.0)).collect();
+    for path in kept {
         let flags = unlinked::open(path).and_then(fstatvfs).map(|found| found.f_flag);
         if !flags.is_ok_and(|flags| flags.contains(StatVfsMountFlags::RDONLY)) {
             return Err(format!("'{}' cannot be made read-only", path.display()).into());
+        }
+        let is_written = |above: &Path| {
+            matches!(nearest(fates, above, true), Some((_, MountAction::Shown { writable: true, .. })))
+        };
+        let mut held = path.ancestors().filter(|at| *at == path || is_written(at));
+        if let Some(renamed) = held.find(|at| !mounts.contains(*at)) {
+            return Err(format!("'{}' cannot be kept from being renamed", renamed.display()).into());
         }
     }
     Ok(())

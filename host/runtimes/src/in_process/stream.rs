@@ -63,8 +63,9 @@ pub(crate) fn adopt(
 async fn given_up(host: Handle, no_reader: CancellationToken, no_writer: CancellationToken) {
     no_writer.cancelled().await;
     no_reader.cancelled().await;
-    // On the host's own clock. Where the host has ended meanwhile, nobody is left to wait.
-    let _ = host.spawn(tokio::time::sleep(WRITER_GIVE_UP_WAIT)).await;
+    // On the host's own clock: a timer is bound to the runtime on which it is made, and the lane's has none. Where the
+    // host has ended meanwhile, nobody is left to wait.
+    let _ = host.spawn(async { tokio::time::sleep(WRITER_GIVE_UP_WAIT).await }).await;
 }
 
 /// The way to the plugin.
@@ -146,4 +147,23 @@ async fn copy_out(stream: Arc<StreamBox>, mut from_host: DuplexStream) {
         }
     }
     let _ = stream.finish().await.into_result();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::Instant;
+
+    /// The clock stands still, and goes on at once to the next timer: without one it would not go on at all.
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_on_the_lane_waits_by_the_hosts_clock() {
+        let lane = PluginThread::start().unwrap();
+        let (no_reader, no_writer) = (CancellationToken::new(), CancellationToken::new());
+        let begun = Instant::now();
+        let waiting = lane.run(given_up(Handle::current(), no_reader.clone(), no_writer.clone()));
+        no_reader.cancel();
+        no_writer.cancel();
+        waiting.await.expect("it ended on the lane before its time");
+        assert!(begun.elapsed() >= WRITER_GIVE_UP_WAIT);
+    }
 }
