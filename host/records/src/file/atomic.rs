@@ -40,7 +40,7 @@ impl Effect {
     const fn points(self) -> (Point, Point) {
         match self {
             Self::MakeFolder => (Point::MakeFolderBefore, Point::MakeFolderAfter),
-            Self::CreateFile => (Point::CreateFileBefore, Point::CreateFileAfter),
+            Self::CreateFile | Self::OpenFile => (Point::CreateFileBefore, Point::CreateFileAfter),
             Self::WriteFile => (Point::WriteFileBefore, Point::WriteFileAfter),
             Self::SyncFile => (Point::SyncFileBefore, Point::SyncFileAfter),
             Self::Link => (Point::LinkBefore, Point::LinkAfter),
@@ -109,7 +109,7 @@ pub(crate) fn open_or_create(path: &Path) -> Result<OwnedFd, EffectError> {
     const FLAGS: OFlags = OFlags::RDWR.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
     match rustix::fs::open(path, FLAGS, Mode::empty()) {
         Err(Errno::NOENT) => {}
-        opened => return perform(Effect::CreateFile, path, || Ok(opened?)),
+        opened => return perform(Effect::OpenFile, path, || Ok(opened?)),
     }
     if let Some(parent) = path.parent() {
         make_folder(parent)?;
