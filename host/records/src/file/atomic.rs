@@ -15,7 +15,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::buffer::spare_capacity;
-use rustix::fs::{AtFlags, Dir, DirEntry, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, DirEntry, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::effect::{Effect, EffectError};
@@ -275,6 +275,38 @@ impl Folder {
         self.link(file, aside)?;
         self.sync()?;
         self.remove(file)
+    }
+
+    /// Gives whatever has a file's name, be it a folder, the first free one of these others; whether there was one.
+    pub(crate) fn move_aside(
+        &self,
+        file: &OsStr,
+        mut others: impl Iterator<Item = OsString>,
+    ) -> Result<Option<OsString>, EffectError> {
+        let taken = || EffectError {
+            effect: Effect::Rename,
+            path: self.path_of(file),
+            source: io::Error::from(io::ErrorKind::AlreadyExists),
+        };
+        loop {
+            let aside = others.next().ok_or_else(taken)?;
+            let moved = perform(Effect::Rename, &self.path_of(file), || {
+                let flags = RenameFlags::NOREPLACE;
+                Ok(rustix::fs::renameat_with(&self.descriptor, file, &self.descriptor, &aside, flags)?)
+            });
+            match moved {
+                Ok(()) => return self.sync().map(|()| Some(aside)),
+                Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) if error.is_already_there() => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Whether a name is a folder's.
+    pub(crate) fn is_folder(&self, file: &OsStr) -> bool {
+        let found = rustix::fs::statat(&self.descriptor, file, AtFlags::SYMLINK_NOFOLLOW);
+        found.is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::Directory)
     }
 
     /// Makes a temporary, durable; which file it is.
