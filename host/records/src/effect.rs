@@ -10,6 +10,8 @@ pub enum Effect {
     MakeFolder,
     /// A file is made, empty.
     CreateFile,
+    /// A file that is there is opened for writing.
+    OpenFile,
     /// Bytes are written to a temporary.
     WriteFile,
     /// A temporary is made durable.
@@ -41,6 +43,7 @@ impl Effect {
         match self {
             Self::MakeFolder => "make the folder",
             Self::CreateFile => "create",
+            Self::OpenFile => "open for writing",
             Self::WriteFile => "write",
             Self::SyncFile | Self::SyncFolder => "fsync",
             Self::Link => "link",

@@ -271,6 +271,21 @@ impl StoreError {
     }
 }
 
+impl StoreError {
+    /// Whether the state directory could not be written, for whatever reason the system gave: nothing that is on record
+    /// spoke against the change.
+    #[must_use]
+    pub fn is_unwritable(&self) -> bool {
+        match self {
+            Self::Effect { .. } => true,
+            Self::Locking { source, .. } => {
+                matches!(source, LockError::NoLockFile { .. } | LockError::Failed { .. })
+            }
+            _ => false,
+        }
+    }
+}
+
 impl From<EffectError> for StoreError {
     /// An [`EffectError`] says itself what was being done, and to which path.
     fn from(source: EffectError) -> Self {

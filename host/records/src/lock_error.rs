@@ -35,8 +35,8 @@ pub enum LockError {
         /// What the system said.
         source: io::Error,
     },
-    /// The lock file could not be made.
-    #[error("there is no lock file")]
+    /// The lock file could not be made, or not be opened for writing.
+    #[error("no lock can be taken")]
     NoLockFile {
         /// What failed.
         source: EffectError,
@@ -77,6 +77,13 @@ impl From<LockError> for Error {
             return Self::new(ErrorKind::Conflict, chain(&error))
                 .hint("another wharf command works on it: wait for it to end, and try again");
         }
-        Self::new(ErrorKind::Failed, chain(&error))
+        let shown = Self::new(ErrorKind::Failed, chain(&error));
+        match &error {
+            LockError::NoLockFile { source } if source.source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+                let folder = source.path.parent().unwrap_or(&source.path).display();
+                shown.hint(format!("mount what holds {folder} writable, and try again"))
+            }
+            _ => shown,
+        }
     }
 }

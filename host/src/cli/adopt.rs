@@ -1,7 +1,7 @@
 //! `adopt`.
 use super::console::{Console, Format};
 use super::escape;
-use super::failure::{DONE, Outcome};
+use super::failure::{DONE, Failure, Outcome};
 use clap::Args;
 use wharf::commands::{Adopted, Adoption, Manager};
 use wharf_model::WorkloadName;
@@ -40,10 +40,12 @@ impl Adopt {
             Some(name) => Adoption::Runtime { name: name.clone(), rebind: self.rebind },
         };
         let adopted = manager.adopt(&self.name, &adoption).await?;
-        match self.format {
-            Format::Json => console.json(&adopted)?,
-            Format::Text => console.line(&escape::line(&text(&adopted)))?,
-        }
+        let done = escape::line(&text(&adopted)).into_owned();
+        let printed = match self.format {
+            Format::Json => console.json(&adopted),
+            Format::Text => console.line(&done),
+        };
+        printed.map_err(Failure::untold(done))?;
         Ok(DONE)
     }
 }

@@ -1,7 +1,7 @@
 //! One command for several workloads: at the same time, each result reported in the order of the names.
 use super::console::{Console, Format};
 use super::escape;
-use super::failure::{DONE, Outcome, ended, severity};
+use super::failure::{DONE, Outcome, ended_having, severity};
 use super::select::Selection;
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
@@ -120,7 +120,7 @@ where
     if format == Format::Json {
         printed = console.json(&all);
     }
-    ended(exit_code(&all), printed)
+    ended_having(exit_code(&all), printed, || summary(&all))
 }
 
 /// Prints what became of several things at the end.
@@ -136,7 +136,12 @@ pub(super) fn print(reports: &[Report], format: Format, console: &Console) -> Ou
             }
         }
     }
-    ended(exit_code(reports), printed)
+    ended_having(exit_code(reports), printed, || summary(reports))
+}
+
+/// What was done, in one line.
+fn summary(reports: &[Report]) -> String {
+    reports.iter().map(Report::text).collect::<Vec<_>>().join("; ")
 }
 
 fn exit_code(reports: &[Report]) -> u8 {

@@ -1,6 +1,7 @@
 //! `doctor`'s look at the state directory: who may use it, and whether its file system has locks that work.
 //!
 //! Nothing is left behind: the lock is tried on a file without a name.
+use super::doctor_secrets;
 use super::finding::Finding;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
@@ -26,6 +27,7 @@ pub(super) fn examine(state: &StateDir) -> Vec<Finding> {
     };
     let mut findings = vec![if existing == root { used(root) } else { unmade(root, existing) }];
     findings.push(locks(existing));
+    findings.extend(doctor_secrets::examine(state));
     findings
 }
 

@@ -15,6 +15,13 @@ pub(super) enum Failure {
     Command(Error),
     /// Its output could not be written.
     Output(io::Error),
+    /// It did what it was asked, and could not tell.
+    Untold {
+        /// What it did.
+        done: String,
+        /// Why it could not tell.
+        error: io::Error,
+    },
 }
 
 impl From<Error> for Failure {
@@ -34,11 +41,30 @@ impl Failure {
     pub(super) fn reported(self) -> Option<Error> {
         match self {
             Self::Command(error) => Some(error),
-            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
-            Self::Output(error) => {
-                Some(Error::caused(ErrorKind::Failed, "the output cannot be written", &error))
+            Self::Output(error) | Self::Untold { error, .. } if error.kind() == io::ErrorKind::BrokenPipe => {
+                None
             }
+            Self::Output(error) => Some(unwritten(&error)),
+            Self::Untold { done, error } => Some(unwritten(&error).hint(format!("it was done: {done}"))),
         }
+    }
+
+    /// For the output of a command that has changed something: the error says what.
+    pub(super) fn untold(done: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        move |error| Self::Untold { done: done.into(), error }
+    }
+}
+
+fn unwritten(error: &io::Error) -> Error {
+    Error::caused(ErrorKind::Failed, "the output cannot be written", error)
+}
+
+/// As [`ended`], of a command that has changed something: `done` says what.
+pub(super) fn ended_having(code: u8, printed: io::Result<()>, done: impl FnOnce() -> String) -> Outcome {
+    if code == DONE {
+        printed.map(|()| DONE).map_err(|error| Failure::untold(done())(error))
+    } else {
+        Ok(code)
     }
 }
 

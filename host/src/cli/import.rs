@@ -3,7 +3,7 @@ use super::bulk::most_severe;
 use super::console::{Console, Format};
 use super::environment::toolhive_folders;
 use super::escape;
-use super::failure::{Outcome, ended};
+use super::failure::{Outcome, ended_having};
 use clap::{Args, Subcommand};
 use wharf::commands::{Import as Report, ImportResult, Manager};
 
@@ -82,7 +82,10 @@ impl ToolHive {
                 }
             }
         }
-        ended(most_severe(reports.iter().filter_map(|report| report.error.as_ref())), printed)
+        let code = most_severe(reports.iter().filter_map(|report| report.error.as_ref()));
+        ended_having(code, printed, || {
+            escape::line(&reports.iter().flat_map(lines).collect::<Vec<_>>().join("; ")).into_owned()
+        })
     }
 }
 

@@ -18,6 +18,7 @@ mod completion;
 mod console;
 mod doctor;
 mod doctor_apparmor;
+mod doctor_secrets;
 mod doctor_state;
 mod environment;
 mod escape;

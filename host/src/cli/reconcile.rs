@@ -2,7 +2,7 @@
 use super::bulk::most_severe;
 use super::console::{Console, Format};
 use super::escape;
-use super::failure::{Outcome, ended};
+use super::failure::{Outcome, ended_having};
 use clap::Args;
 use wharf::commands::{Manager, Reconciled, Reconciliation};
 use wharf_model::WorkloadName;
@@ -13,7 +13,7 @@ const EXAMPLES: &str = "Examples:
 
 /// Bring workloads to what they should be, as far as evidence supports it
 ///
-/// Records what ended, starts what should run, stops what should not, finishes what was interrupted. A workload whose
+/// Records what ended_having, starts what should run, stops what should not, finishes what was interrupted. A workload whose
 /// runtime cannot be asked is left as it is, and the reason told. One without an owner that runs with its proxy is
 /// given the only runtime that shows it, if no other that may have been used here is silent.
 ///
@@ -49,7 +49,10 @@ impl Reconcile {
                 }
             }
         }
-        ended(most_severe(reports.iter().filter_map(|report| report.error.as_ref())), printed)
+        let code = most_severe(reports.iter().filter_map(|report| report.error.as_ref()));
+        ended_having(code, printed, || {
+            escape::line(&reports.iter().map(text).collect::<Vec<_>>().join("; ")).into_owned()
+        })
     }
 }
 

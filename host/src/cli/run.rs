@@ -1,6 +1,6 @@
 //! `run`.
 use super::console::{Console, Format};
-use super::failure::{DONE, Outcome};
+use super::failure::{DONE, Failure, Outcome};
 use super::foreground;
 use super::from_config;
 use super::progress::{Steps, say_ready};
@@ -23,7 +23,9 @@ impl Run {
         let mut steps = Steps::new(console, self.quiet, "");
         let started = manager.run(&request, !self.no_wait, &mut steps).await?;
         drop(steps);
-        self.tell(&started, console)?;
+        let done = if self.no_wait { "is being started" } else { "runs" };
+        let done = format!("'{name}' {done}; its URL: wharf url {name}", name = started.name);
+        self.tell(&started, console).map_err(Failure::untold(done))?;
         if request.auth == ProxyAuth::Bearer && !self.quiet && self.format == Format::Text {
             console.note(&format!("its clients send a token: wharf url {} --token", started.name));
         }

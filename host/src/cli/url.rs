@@ -1,6 +1,6 @@
 //! `url`.
 use super::console::{Console, Format};
-use super::failure::{DONE, Outcome};
+use super::failure::{DONE, Failure, Outcome};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use wharf::commands::Manager;
@@ -80,13 +80,21 @@ impl Url {
         }
         let url = manager.url(&self.name)?;
         let token = url.token.as_ref().filter(|_| self.token).map(ProxySecret::expose);
-        match (self.format, token) {
+        let printed = match (self.format, token) {
             (Format::Json, token) => {
-                console.json(&Shown { name: &url.name, url: &url.url, auth: url.auth, token })?;
+                console.json(&Shown { name: &url.name, url: &url.url, auth: url.auth, token })
             }
-            (Format::Text, Some(token)) => console.line(token)?,
-            (Format::Text, None) => console.line(&url.url)?,
-        }
+            (Format::Text, Some(token)) => console.line(token),
+            (Format::Text, None) => console.line(&url.url),
+        };
+        printed.map_err(|error| {
+            if wanted == AccessChange::default() {
+                return Failure::from(error);
+            }
+            let done =
+                format!("the access to '{name}' was changed; its URL: wharf url {name}", name = self.name);
+            Failure::untold(done)(error)
+        })?;
         Ok(DONE)
     }
 

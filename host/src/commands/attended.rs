@@ -10,7 +10,7 @@ use rustix::{
     io::Errno,
     process::{Signal, WaitOptions, WaitStatus, kill_process, wait},
 };
-use std::io;
+use std::{io, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
 use wharf_model::Phase;
 use wharf_model::{Error, ErrorKind, Result};
@@ -28,11 +28,25 @@ impl Manager {
     /// # Errors
     /// As of [`Manager::run`]; and where the workload failed afterwards, or its supervisor was killed.
     pub async fn run_in_foreground(&self, request: &RunRequest, attendant: &mut dyn Attendant) -> Result<()> {
-        let (run, operation) = self.create(request).await?;
+        let told = |error: io::Error| Error::caused(ErrorKind::Failed, "signals cannot be received", &error);
+        // Before anything is recorded: a signal that ended this process from then on would leave a workload on record
+        // that nobody wants, and that `reconcile` starts.
+        let mut ends = Ends::take().map_err(told)?;
+        let interrupted =
+            |what: &str| Error::new(ErrorKind::Failed, format!("{what} was interrupted by a signal"));
+        let created = tokio::select! {
+            // It records without waiting for anything in between: where it is given up, nothing is recorded.
+            created = self.create(request) => created,
+            _ = ends.next() => Err(interrupted("the creation")),
+        };
+        let (run, operation) = created?;
         // What its plugins have started has been waited for: from here on whoever ends is reaped below.
         self.shut_down().await;
-        let told = |error: io::Error| Error::caused(ErrorKind::Failed, "signals cannot be received", &error);
-        let mut signals = Signals::take().map_err(told)?;
+        if ends.has_come().await {
+            let error = interrupted(&format!("the creation of '{}'", run.name));
+            return Err(self.take_records_back(&run, error));
+        }
+        let mut signals = Signals::take(ends).map_err(told)?;
         let (mut supervisor, inherited) =
             self.spawn_supervisor(&run, operation, StartMode::Create, Wait::Stay).await?;
         let mut ended = None;
@@ -70,6 +84,9 @@ impl Manager {
     }
 }
 
+/// As long as the runtime needs to hear of a signal that has come.
+const SIGNAL_TURN: Duration = Duration::from_millis(1);
+
 /// Whether a command waits for its supervisor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wait {
@@ -90,25 +107,44 @@ enum Heard {
     Child,
 }
 
-struct Signals {
+/// The signals that ask this process to end.
+struct Ends {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
+}
+
+impl Ends {
+    fn take() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.terminate.recv() => Signal::TERM,
+            _ = self.interrupt.recv() => Signal::INT,
+        }
+    }
+
+    /// Whether one has come already. One that this does not see yet is still there for [`Ends::next`].
+    async fn has_come(&mut self) -> bool {
+        // The runtime tells of signals when it turns to its descriptors, which it does where everybody waits.
+        tokio::time::timeout(SIGNAL_TURN, self.next()).await.is_ok()
+    }
+}
+
+struct Signals {
+    ends: Ends,
     child: tokio::signal::unix::Signal,
 }
 
 impl Signals {
-    fn take() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            child: signal(SignalKind::child())?,
-        })
+    fn take(ends: Ends) -> io::Result<Self> {
+        Ok(Self { ends, child: signal(SignalKind::child())? })
     }
 
     async fn next(&mut self) -> Heard {
         tokio::select! {
-            _ = self.terminate.recv() => Heard::End(Signal::TERM),
-            _ = self.interrupt.recv() => Heard::End(Signal::INT),
+            signal = self.ends.next() => Heard::End(signal),
             _ = self.child.recv() => Heard::Child,
         }
     }

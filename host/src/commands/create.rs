@@ -93,13 +93,17 @@ impl Manager {
         let written = secret
             .and_then(|()| self.store().update_status::<StoreError>(&run.name, &run.uid, |_| Ok(record)));
         let Err(error) = written else { return Ok(()) };
+        Err(self.take_records_back(run, error.into()))
+    }
+
+    /// Removes the records of a workload of which no runtime has anything yet; `cause` is why, and what is to be told.
+    pub(crate) fn take_records_back(&self, run: &RunConfig, cause: Error) -> Error {
         let points = [Point::StatusRemoved, Point::RunConfigRemoved];
-        let error = Error::from(error);
-        Err(match self.store().remove_records(&run.name, &run.uid, points) {
-            Ok(()) => error,
-            Err(stays) => error
+        match self.store().remove_records(&run.name, &run.uid, points) {
+            Ok(()) => cause,
+            Err(stays) => cause
                 .hint(format!("what was left could not be cleared up ({stays}); run: wharf rm {}", run.name)),
-        })
+        }
     }
 
     fn surroundings(&self) -> Surroundings<'_> {

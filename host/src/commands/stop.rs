@@ -44,8 +44,9 @@ impl Manager {
         self.run_config(name)?;
         // A start is given up for this command, and was nothing that had stopped.
         let record = self.record(name).ok().flatten();
-        let was_starting = record.is_some_and(|record| record.phase == Phase::Starting);
-        let operation = self.lock_to_end(name).await?;
+        let was_starting = record.as_ref().is_some_and(|record| record.phase == Phase::Starting);
+        let operation =
+            self.lock_to_end(name).await.map_err(|error| self.unlocked(name, record.as_ref(), error))?;
         if self.is_gone(name) {
             // It was being created; that was given up for this command.
             return Ok(Stopped { name: name.to_string(), result: StopResult::Stopped });
@@ -55,6 +56,18 @@ impl Manager {
             result => result,
         };
         Ok(Stopped { name: name.to_string(), result })
+    }
+
+    /// Without a lock nobody may change anything; the supervisor, which has its locks, can still be told to end.
+    fn unlocked(&self, name: &WorkloadName, record: Option<&StatusRecord>, error: Error) -> Error {
+        let is_held = |state| LifeProbe::open(state)?.is_held(name, LockKind::Life);
+        let lives = error.kind == ErrorKind::Failed && is_held(self.store().state()).is_ok_and(|held| held);
+        match record.map_or(0, |record| record.process_id) {
+            pid @ 1.. if lives => {
+                error.hint(format!("until then '{name}' can be stopped by its supervisor: kill {pid}"))
+            }
+            _ => error,
+        }
     }
 
     pub(crate) fn is_gone(&self, name: &WorkloadName) -> bool {
@@ -101,8 +114,8 @@ impl Manager {
         }
         let is_recorded = match self.begin_stop(&run, desired) {
             Ok(()) => true,
-            // A full disk keeps nothing running (R11): what could not be recorded is said at the end.
-            Err(Unwritten::Failed(error)) if error.is_full() => false,
+            // A disk that fails keeps nothing running (R11): what could not be recorded is said at the end.
+            Err(Unwritten::Failed(error)) if error.is_unwritable() => false,
             Err(error) => return Err(error.into()),
         };
         reach(Point::StopRecorded);
@@ -119,12 +132,8 @@ impl Manager {
             }
             None => told,
         };
-        self.end_stop(&run, exit, (!is_recorded).then_some(desired)).map_err(|error| {
-            error.while_doing(format!("'{name}' was stopped, which could not be recorded")).hint(format!(
-                "make room in {}, then run: wharf stop {name}",
-                self.store().state().root().display()
-            ))
-        })?;
+        self.end_stop(&run, exit, (!is_recorded).then_some(desired))
+            .map_err(|unwritten| self.stopped_unrecorded(name, unwritten))?;
         reach(Point::EndRecorded);
         Ok(if supervised || runs { StopResult::Stopped } else { StopResult::AlreadyStopped })
     }
@@ -142,11 +151,16 @@ impl Manager {
         if !supervised && record.is_none_or(|record| record.phase == Phase::Stopped) {
             return Ok(StopResult::AlreadyStopped);
         }
-        self.begin_stop(run, desired)?;
+        let is_recorded = match self.begin_stop(run, desired) {
+            Ok(()) => true,
+            Err(Unwritten::Failed(error)) if error.is_unwritable() => false,
+            Err(error) => return Err(error.into()),
+        };
         if supervised {
             self.stop_supervised(&run.name, operation, timeout).await?;
         }
-        self.end_stop(run, None, None)?;
+        self.end_stop(run, None, (!is_recorded).then_some(desired))
+            .map_err(|unwritten| self.stopped_unrecorded(&run.name, unwritten))?;
         Ok(StopResult::Stopped)
     }
 
@@ -160,8 +174,13 @@ impl Manager {
     }
 
     /// Records the end, and the beginning where that could not be recorded.
-    fn end_stop(&self, run: &RunConfig, exit: Option<Exit>, unbegun: Option<Desired>) -> Result<()> {
-        self.store().update_status::<Error>(&run.name, &run.uid, |record| {
+    fn end_stop(
+        &self,
+        run: &RunConfig,
+        exit: Option<Exit>,
+        unbegun: Option<Desired>,
+    ) -> std::result::Result<(), Unwritten> {
+        self.store().update_status::<Unwritten>(&run.name, &run.uid, |record| {
             let mut record = record.unwrap_or_else(|| StatusRecord::new(run.uid.clone()));
             if let Some(desired) = unbegun {
                 begin(run, &mut record, desired)?;
@@ -174,6 +193,19 @@ impl Manager {
             Ok(record)
         })?;
         Ok(())
+    }
+
+    fn stopped_unrecorded(&self, name: &WorkloadName, unwritten: Unwritten) -> Error {
+        let is_full = matches!(&unwritten, Unwritten::Failed(error) if error.is_full());
+        let state = self.store().state().root().display();
+        let remedy = if is_full {
+            format!("make room in {state}")
+        } else {
+            format!("see that {state} can be written")
+        };
+        Error::from(unwritten)
+            .while_doing(format!("'{name}' was stopped, which could not be recorded"))
+            .hint(format!("{remedy}, then run: wharf stop {name}"))
     }
 
     /// The supervisor stops its workload and ends; its life lock is the proof.

@@ -196,3 +196,49 @@ fn a_workload_that_is_stopped_from_elsewhere_ends_it_as_it_should() {
     assert_ne!(failing.output().unwrap().status.code(), Some(0));
     assert!(host.row("no").is_none());
 }
+
+/// Reads what comes until everybody has closed the pipe; whether a line tells of this point.
+fn tells(pipe: &std::path::Path, point: &str) -> bool {
+    let text = fs::read_to_string(pipe).unwrap();
+    text.lines().any(|line| line.split(' ').nth(2) == Some(point))
+}
+
+#[test]
+fn a_signal_after_its_records_were_written_leaves_nothing_that_comes_to_life() {
+    for point in ["run-config.created", "start.recorded"] {
+        for signal in ["INT", "TERM"] {
+            let host = Host::new();
+            let pipe = host.path("trace");
+            rustix::fs::mknodat(
+                rustix::fs::CWD,
+                &pipe,
+                rustix::fs::FileType::Fifo,
+                rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+                0,
+            )
+            .unwrap();
+            let mut command = host.command(&["run", "--foreground", "--name", NAME, &demo_server()]);
+            command.env("WHARF_FAILPOINT_TRACE", &pipe).stdout(Stdio::piped()).stderr(Stdio::piped());
+            let process = command.spawn().unwrap();
+            // Each point waits for a reader: once this one has been told, the command stands at one that comes soon.
+            while !tells(&pipe, point) {}
+            kill(process.id().cast_signed(), signal);
+            let reader = {
+                let pipe = pipe.clone();
+                // Both ends: it meets no end, and nobody waits any more.
+                let both = fs::File::options().read(true).write(true).open(&pipe).unwrap();
+                std::thread::spawn(move || std::io::copy(&mut &both, &mut std::io::sink()))
+            };
+            let output = process.wait_with_output().unwrap();
+            let told = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(1), "{point} {signal}: {output:?}");
+            assert!(host.row(NAME).is_none(), "{point} {signal}: {told}");
+            host.ok(&["reconcile"]);
+            assert!(host.row(NAME).is_none(), "{point} {signal}: {told}");
+            host.assert_nothing_runs();
+            assert_eq!(host.leftovers(), Vec::<String>::new());
+            // It ends with this process.
+            drop(reader);
+        }
+    }
+}

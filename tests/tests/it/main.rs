@@ -33,4 +33,5 @@ mod sandbox;
 mod scripted;
 mod sdk_readme;
 mod seclusion;
+mod untold;
 mod watching;

@@ -15,7 +15,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::buffer::spare_capacity;
-use rustix::fs::{AtFlags, Dir, DirEntry, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, DirEntry, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::effect::{Effect, EffectError};
@@ -40,7 +40,7 @@ impl Effect {
     const fn points(self) -> (Point, Point) {
         match self {
             Self::MakeFolder => (Point::MakeFolderBefore, Point::MakeFolderAfter),
-            Self::CreateFile => (Point::CreateFileBefore, Point::CreateFileAfter),
+            Self::CreateFile | Self::OpenFile => (Point::CreateFileBefore, Point::CreateFileAfter),
             Self::WriteFile => (Point::WriteFileBefore, Point::WriteFileAfter),
             Self::SyncFile => (Point::SyncFileBefore, Point::SyncFileAfter),
             Self::Link => (Point::LinkBefore, Point::LinkAfter),
@@ -109,7 +109,7 @@ pub(crate) fn open_or_create(path: &Path) -> Result<OwnedFd, EffectError> {
     const FLAGS: OFlags = OFlags::RDWR.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
     match rustix::fs::open(path, FLAGS, Mode::empty()) {
         Err(Errno::NOENT) => {}
-        opened => return perform(Effect::CreateFile, path, || Ok(opened?)),
+        opened => return perform(Effect::OpenFile, path, || Ok(opened?)),
     }
     if let Some(parent) = path.parent() {
         make_folder(parent)?;
@@ -275,6 +275,38 @@ impl Folder {
         self.link(file, aside)?;
         self.sync()?;
         self.remove(file)
+    }
+
+    /// Gives whatever has a file's name, be it a folder, the first free one of these others; whether there was one.
+    pub(crate) fn move_aside(
+        &self,
+        file: &OsStr,
+        mut others: impl Iterator<Item = OsString>,
+    ) -> Result<Option<OsString>, EffectError> {
+        let taken = || EffectError {
+            effect: Effect::Rename,
+            path: self.path_of(file),
+            source: io::Error::from(io::ErrorKind::AlreadyExists),
+        };
+        loop {
+            let aside = others.next().ok_or_else(taken)?;
+            let moved = perform(Effect::Rename, &self.path_of(file), || {
+                let flags = RenameFlags::NOREPLACE;
+                Ok(rustix::fs::renameat_with(&self.descriptor, file, &self.descriptor, &aside, flags)?)
+            });
+            match moved {
+                Ok(()) => return self.sync().map(|()| Some(aside)),
+                Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) if error.is_already_there() => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Whether a name is a folder's.
+    pub(crate) fn is_folder(&self, file: &OsStr) -> bool {
+        let found = rustix::fs::statat(&self.descriptor, file, AtFlags::SYMLINK_NOFOLLOW);
+        found.is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::Directory)
     }
 
     /// Makes a temporary, durable; which file it is.

@@ -21,6 +21,8 @@ use wharf_model::Uid;
 use wharf_model::WorkloadName;
 
 pub(crate) const FILE_BYTES_MAX: usize = 4096;
+/// So many folders are set aside before somebody must look.
+const SET_ASIDE_MAX: u32 = 100;
 
 /// 128 random bits, as 32 lowercase hexadecimal digits. Its `Debug` shows none of them.
 #[derive(Clone, PartialEq, Eq)]
@@ -90,7 +92,23 @@ pub(crate) fn remove(state: &StateDir, name: &WorkloadName) -> Result<(), StoreE
 
 fn remove_from(folder: &Folder, name: &WorkloadName) -> Result<(), EffectError> {
     folder.sweep(name.as_str())?;
+    clear_the_name(folder, name)?;
     folder.remove(&file_name(name))
+}
+
+/// Moves a folder aside that has the name of a workload's secret: no secret can take its place, and no removal of the
+/// workload could end. It is kept, since whoever made it may want what is in it. The caller holds the record lock.
+pub(crate) fn clear_the_name(folder: &Folder, name: &WorkloadName) -> Result<(), EffectError> {
+    let file = file_name(name);
+    if !folder.is_folder(&file) {
+        return Ok(());
+    }
+    let others = (1..=SET_ASIDE_MAX).map(|number| OsString::from(format!("{name}.json.corrupt-{number}")));
+    if let Some(aside) = folder.move_aside(&file, others)? {
+        let aside = folder.path_of(&aside);
+        tracing::warn!(%name, aside = %aside.display(), "a folder in the place of a secret was set aside");
+    }
+    Ok(())
 }
 
 pub(crate) fn file_name(name: &WorkloadName) -> OsString {

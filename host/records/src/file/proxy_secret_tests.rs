@@ -84,3 +84,24 @@ fn what_is_no_secret_is_never_served_by_and_never_quoted() {
     assert!(store.make_proxy_secret(&run.name, uid).is_err(), "a later version's is not written over");
     assert!(!format!("{:?}", store.renew_proxy_secret(&run.name, uid)).contains(char::is_numeric));
 }
+
+#[test]
+fn a_folder_in_its_place_holds_up_nobody_and_is_kept() {
+    let (_dir, store, run) = host();
+    let in_the_way = |name: &str| {
+        let _ = fs::remove_file(file(&store));
+        fs::create_dir_all(file(&store).join(name)).unwrap();
+    };
+    in_the_way("first");
+    let made = store.make_proxy_secret(&run.name, &run.uid).unwrap();
+    assert_eq!(store.proxy_secret(&run.name, &run.uid).unwrap(), made);
+    in_the_way("second");
+    assert_ne!(store.renew_proxy_secret(&run.name, &run.uid).unwrap(), made);
+    in_the_way("third");
+    store.remove_run_config(&run.name, &run.uid).unwrap();
+    assert!(!file(&store).exists());
+    for (number, name) in [(1, "first"), (2, "second"), (3, "third")] {
+        let aside = store.state().proxy_secrets().join(format!("time.json.corrupt-{number}"));
+        assert!(aside.join(name).is_dir(), "{}", aside.display());
+    }
+}

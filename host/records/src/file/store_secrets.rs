@@ -2,7 +2,9 @@
 use crate::error::{ReadError, StoreError};
 use crate::file::atomic::{Folder, temporary_name};
 use crate::file::locks::RecordLock;
-use crate::file::proxy_secret::{Content, FILE_BYTES_MAX, ProxySecret, ProxySecrets, file_name};
+use crate::file::proxy_secret::{
+    Content, FILE_BYTES_MAX, ProxySecret, ProxySecrets, clear_the_name, file_name,
+};
 use crate::file::store::Store;
 use std::time::Duration;
 use wharf_model::{IdError, SchemaVersion, Uid, WorkloadName, random_hex};
@@ -21,6 +23,8 @@ impl Store {
         let _locked = self.lock_owned(name, uid)?;
         match self.proxy_secret(name, uid) {
             Err(error) if error.is_not_found() || error.is_corrupt() => self.write_secret(name, uid),
+            // A folder in its place is no secret either.
+            Err(error) if error.path().is_dir() && !error.path().is_symlink() => self.write_secret(name, uid),
             Err(source) => Err(StoreError::Unreadable { name: name.clone(), source }),
             Ok(secret) => Ok(secret),
         }
@@ -59,6 +63,7 @@ impl Store {
             .map_err(|source| StoreError::NotJson { name: name.clone(), source })?;
         let folder = Folder::open_or_make(&path)?;
         folder.sweep(name.as_str())?;
+        clear_the_name(&folder, name)?;
         let old = folder.read(&file_name(name), FILE_BYTES_MAX).ok();
         folder.replace(&temporary, &file_name(name), &bytes, old.as_deref())?;
         Ok(ProxySecret(content.secret))

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use std::{
     ffi::{OsStr, OsString},
     fs::{DirBuilder, File, Metadata},
-    io::{self, Write},
+    io::{self, Seek, SeekFrom, Write},
     os::{
         fd::OwnedFd,
         unix::{
@@ -141,12 +141,13 @@ impl Folder {
     }
 
     /// Writes the copy to the disk, and tells its digest.
-    fn fill(&self, library: &File, mut writer: &File, length: u64) -> io::Result<String> {
+    fn fill(&self, library: &File, writer: &File, length: u64) -> io::Result<String> {
         let mut hasher = Sha256::new();
         for_each_chunk(library, length, |chunk| {
             hasher.update(chunk);
-            writer.write_all(chunk)
+            write_or_skip(writer, chunk)
         })?;
+        writer.set_len(length)?;
         // A disk that turns out to be full only now must not lose pages that are mapped.
         writer.sync_data()?;
         Ok(hexadecimal(&hasher.finalize()))
@@ -256,10 +257,21 @@ fn in_memory(library: &File, length: u64) -> io::Result<File> {
             return library.try_clone();
         }
     };
-    for_each_chunk(library, length, |chunk| (&memory).write_all(chunk))?;
+    for_each_chunk(library, length, |chunk| write_or_skip(&memory, chunk))?;
+    memory.set_len(length)?;
     let seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
     rustix::fs::fcntl_add_seals(&memory, seals)?;
     Ok(memory)
+}
+
+/// Writes what comes next, and leaves a hole for zeros: a library with holes has them in its copy too. Who writes a file
+/// so sets its length at the end, which a hole there does not.
+fn write_or_skip(mut file: &File, chunk: &[u8]) -> io::Result<()> {
+    if chunk.iter().any(|byte| *byte != 0) {
+        return file.write_all(chunk);
+    }
+    let ahead = i64::try_from(chunk.len()).map_err(io::Error::other)?;
+    file.seek(SeekFrom::Current(ahead)).map(drop)
 }
 
 /// Goes through the first bytes of a file.
@@ -317,6 +329,23 @@ mod tests {
         let file = tempfile::tempfile().unwrap();
         file.set_len(MAX_LIBRARY_BYTES + 1).unwrap();
         assert!(of(&file, None).unwrap_err().to_string().contains("it has more than"));
+    }
+
+    #[test]
+    fn holes_stay_holes_in_both_kinds_of_copies() {
+        const LENGTH: u64 = 64 << 20;
+        let home = tempfile::tempdir().unwrap();
+        let mut sparse = library(b"first");
+        sparse.seek(SeekFrom::Start(LENGTH / 2 + 1)).unwrap();
+        sparse.write_all(b"middle").unwrap();
+        sparse.set_len(LENGTH).unwrap();
+        for cache in [Some(home.path().join("plugins")), None] {
+            let copy = of(&sparse, cache.as_deref()).unwrap();
+            let found = copy.metadata().unwrap();
+            assert_eq!(found.len(), LENGTH);
+            assert!(found.blocks() * 512 <= 4 * CHUNK_BYTES as u64, "{} blocks", found.blocks());
+            assert!(is_same(&sparse, &copy, LENGTH).unwrap());
+        }
     }
 
     #[test]

@@ -56,11 +56,33 @@ fn a_secret_that_is_lost_or_broken_is_made_anew_and_never_left_out() {
     }
     // While it cannot be had, nobody is served.
     host.ok(&["stop", "demo"]);
-    fs::remove_file(&file).unwrap();
-    fs::create_dir(&file).unwrap();
+    let uid = host.run_config("demo")["uid"].as_str().unwrap().to_owned();
+    write(&file, &format!(r#"{{"schema_version":"v9.0.0","uid":"{uid}","secret":"{}"}}"#, "0".repeat(32)));
     let said = host.wharf(&["start", "demo"]);
     assert_ne!(said.code, 0, "{said:?}");
     assert!(Client::open(&url).is_err());
-    fs::remove_dir(&file).unwrap();
+    fs::remove_file(&file).unwrap();
     host.ok(&["start", "demo"]);
+}
+
+#[test]
+fn a_folder_in_the_place_of_a_secret_holds_up_neither_a_start_nor_a_removal() {
+    let host = Host::new();
+    host.run(&["--name", "demo", &demo_server()]);
+    let secret = host.path("state/proxy-secrets/demo.json");
+    let in_the_way = || {
+        fs::remove_file(&secret).unwrap();
+        fs::create_dir_all(secret.join("inside")).unwrap();
+    };
+    host.ok(&["stop", "demo"]);
+    in_the_way();
+    let url = begun(&host, "start", "demo");
+    assert!(Client::open(&url).is_ok());
+    in_the_way();
+    host.ok(&["rm", "demo"]);
+    assert!(host.row("demo").is_none());
+    for aside in ["demo.json.corrupt-1", "demo.json.corrupt-2"] {
+        assert!(host.path("state/proxy-secrets").join(aside).join("inside").is_dir());
+    }
+    host.assert_nothing_runs();
 }

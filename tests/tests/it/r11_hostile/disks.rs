@@ -1,7 +1,7 @@
 //! Disks that are full or read-only: the state directory's, and the data directory's.
-use super::tools::{Mounted, contents, fill, remove_filler, status};
+use super::tools::{Mounted, contents, fill, limited, remove_filler, status};
 use std::fs;
-use wharf_tests::host::{Host, demo_server, eventually, runs};
+use wharf_tests::host::{Host, Said, demo_server, eventually, kill, runs};
 
 #[test]
 fn r11_a_full_disk_keeps_nobody_from_listing_and_stopping() {
@@ -53,7 +53,15 @@ fn r05_a_read_only_state_directory_can_be_read_and_is_not_changed() {
         assert_ne!(said.code, 0, "{said:?}");
         assert!(said.stderr.contains("Read-only file system"), "{said:?}");
     }
+    let said = host.wharf(&["stop", "demo"]);
+    let supervisor = i32::try_from(host.record("demo")["process_id"].as_i64().unwrap()).unwrap();
+    assert!(said.stderr.contains("cannot open for writing"), "{said:?}");
+    assert!(said.stderr.contains("writable, and try again"), "{said:?}");
+    assert!(said.stderr.contains(&format!("kill {supervisor}")), "{said:?}");
     assert_eq!(status(&host, "demo"), "running");
+    let server = host.server("demo");
+    kill(supervisor, "TERM");
+    eventually("it was stopped as the error said", || !runs(supervisor) && !runs(server));
     assert_eq!(contents(&state.join("statuses")), before);
     drop(mounted);
     host.ok(&["rm", "demo"]);
@@ -109,4 +117,52 @@ fn r11_read_only_data_of_the_runtime_are_no_evidence_and_take_no_record_along() 
     host.ok(&["rm", "demo"]);
     host.assert_nothing_runs();
     assert_eq!(host.leftovers(), Vec::<String>::new());
+}
+
+#[test]
+fn r11_a_disk_that_fails_keeps_nobody_from_stopping() {
+    let host = Host::new();
+    host.run(&["--name", "demo", &demo_server()]);
+    let points = [
+        "command/write-file.before:1=error=EIO",
+        "command/write-file.before:1=error=EMFILE",
+        "command/write-file.after:1=error=EIO",
+        "command/create-file.before:2=error=EMFILE",
+        "command/rename.before:1=error=EIO",
+        "command/sync-file.before:1=error=EIO",
+        "command/sync-folder.before:1=error=EIO",
+    ];
+    for point in points {
+        let server = host.server("demo");
+        let output = host.command(&["stop", "demo"]).env("WHARF_FAILPOINT", point).output().unwrap();
+        // What could not be written once can be at the end.
+        assert_eq!(output.status.code(), Some(0), "{point}: {output:?}");
+        assert!(!runs(server), "{point}: {output:?}");
+        let record = host.record("demo");
+        assert_eq!(
+            (&record["status"], &record["desired"]),
+            (&"stopped".into(), &"stopped".into()),
+            "{point}"
+        );
+        host.ok(&["start", "demo"]);
+    }
+    host.ok(&["rm", "demo"]);
+    host.assert_nothing_runs();
+}
+
+#[test]
+fn r11_a_limit_of_no_bytes_keeps_nobody_from_stopping_and_is_said() {
+    let host = Host::new();
+    host.run(&["--name", "demo", &demo_server()]);
+    let server = host.server("demo");
+    let said: Said = limited(&host, "ulimit -f 0", &["stop", "demo"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.stderr.contains("was stopped, which could not be recorded"), "{said:?}");
+    assert!(said.stderr.contains("File too large"), "{said:?}");
+    assert!(said.stderr.contains("can be written, then run: wharf stop demo"), "{said:?}");
+    eventually("it was stopped", || !runs(server));
+    host.ok(&["stop", "demo"]);
+    assert_eq!(status(&host, "demo"), "stopped");
+    host.ok(&["rm", "demo"]);
+    host.assert_nothing_runs();
 }
