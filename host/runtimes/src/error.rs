@@ -98,6 +98,14 @@ pub enum PluginError {
         /// The last that it said; empty where it said nothing.
         words: String,
     },
+    /// The process that tried the library was ended from outside, as far as that can be told: it is tried again.
+    #[error("{} is not loaded, since the process that tried it {how}; it is tried again by the next command", .path.display())]
+    Interrupted {
+        /// Which file.
+        path: PathBuf,
+        /// How that process ended, in words that follow its name.
+        how: String,
+    },
     /// The library waits for another one that is being loaded and does not come to an end.
     #[error("{} was not loaded within {deadline_ms} ms, because {} is still being loaded", .path.display(), .other.display())]
     Behind {

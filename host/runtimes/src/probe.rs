@@ -6,7 +6,7 @@
 use crate::client::millis;
 use crate::error::PluginError;
 use crate::in_process::load::{Checked, LOAD_DEADLINE};
-use crate::in_process::probe_process::{CAME_BACK, LOADED, PROBE_ARGUMENT};
+use crate::in_process::probe_process::{CAME_BACK, LOADED, PROBE_ARGUMENT, TROUBLE_CODE};
 use crate::verdict::{Verdict, Verdicts};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -48,8 +48,12 @@ enum Outcome {
     Loaded,
     /// It cannot be loaded, and said so: whoever loads it is told the reason.
     CameBack,
-    /// The child ended.
+    /// The library ended the child.
     Ended { how: String, words: String },
+    /// Something else may have ended the child: somebody's signal, a limit, the kernel for want of memory.
+    Interrupted { how: String },
+    /// The child could not try it, and said why.
+    Trouble { words: String },
     /// The child did not end in time, and was killed.
     TimedOut,
 }
@@ -93,6 +97,10 @@ impl Prober {
                 self.verdicts.keep(&checked.sha256, &verdict);
                 ends(how, words)
             }
+            Outcome::Interrupted { how } => Err(PluginError::Interrupted { path: path.to_owned(), how }),
+            Outcome::Trouble { words } => {
+                Err(PluginError::Host { path: path.to_owned(), source: io::Error::other(words) })
+            }
             // The machine may have been busy: the next command tries it again.
             Outcome::TimedOut => {
                 self.hung().insert(checked.sha256.clone(), Instant::now());
@@ -125,12 +133,30 @@ impl Prober {
         Ok(match result.text() {
             text if is_fine && text == loaded => Outcome::Loaded,
             text if is_fine && text == came_back => Outcome::CameBack,
-            _ => {
-                let how = status.map_or_else(|| "ended".to_owned(), how);
-                Outcome::Ended { how, words: last_line(&said.text()) }
-            }
+            _ => ended(status, last_line(&said.text())),
         })
     }
+}
+
+/// What the end of a child says of the library that it tried, having told no result. A verdict is kept for good, so it
+/// is one only where nobody but the library can have done it.
+fn ended(status: Option<ExitStatus>, words: String) -> Outcome {
+    let Some(status) = status else {
+        return Outcome::Interrupted { how: "ended, which way is not known".to_owned() };
+    };
+    let how = how(status);
+    match (status.signal(), status.code()) {
+        (None, Some(code)) if code == i32::from(TROUBLE_CODE) => Outcome::Trouble { words },
+        (Some(signal), _) if !is_fault(signal) => Outcome::Interrupted { how },
+        _ => Outcome::Ended { how, words },
+    }
+}
+
+/// Whether code ends its own process by this signal; others are sent.
+fn is_fault(signal: i32) -> bool {
+    const FAULTS: [Signal; 7] =
+        [Signal::SEGV, Signal::BUS, Signal::ABORT, Signal::ILL, Signal::FPE, Signal::TRAP, Signal::SYS];
+    FAULTS.iter().any(|fault| fault.as_raw() == signal)
 }
 
 /// Waits for a child's end, reading what it says meanwhile. None: it did not end in time; where the caller of this

@@ -2,13 +2,18 @@
 //!
 //! Best effort, and no record of anything: what cannot be read or written is as if the library had never been seen, and
 //! it is tried again. A verdict of another version of this host says nothing either.
+use crate::in_process::copy::MAX_LIBRARY_BYTES;
 use crate::in_process::load;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::{
     fs::File,
     io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    os::{
+        fd::OwnedFd,
+        unix::fs::{DirBuilderExt, MetadataExt},
+    },
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
 };
@@ -58,7 +63,7 @@ impl Verdicts {
 
     /// What is known of the library with this digest.
     pub(crate) fn of(&self, sha256: &str) -> Option<Verdict> {
-        let kept = read(&self.folder.as_ref()?.join(sha256));
+        let kept = read(self.folder.as_ref()?, sha256);
         let kept =
             kept.inspect_err(|error| tracing::debug!(%error, sha256, "no verdict can be read")).ok()?;
         (kept.wharf == env!("CARGO_PKG_VERSION")).then_some(kept.verdict)
@@ -76,43 +81,83 @@ impl Verdicts {
     /// Forgets what is known of this library: of the bytes that it has now.
     ///
     /// # Errors
-    /// The library cannot be read, or the file of the verdict cannot be removed.
+    /// The library is no regular file or cannot be read, or the file of the verdict cannot be removed.
     pub fn forget(&self, library: &Path) -> io::Result<Forgotten> {
-        let Some(folder) = &self.folder else { return Ok(Forgotten(0)) };
-        let sha256 = load::digest(&File::open(library)?)?;
-        remove(&folder.join(sha256))
+        let sha256 = load::digest(&open_library(library)?)?;
+        match self.open()? {
+            Some(folder) => remove(&folder, &sha256),
+            None => Ok(Forgotten(0)),
+        }
     }
 
-    /// Forgets what is known of all libraries.
+    /// Forgets what is known of all libraries. Files that are no verdicts stay.
     ///
     /// # Errors
     /// The folder cannot be read, or a file in it cannot be removed.
     pub fn forget_all(&self) -> io::Result<Forgotten> {
-        let Some(folder) = &self.folder else { return Ok(Forgotten(0)) };
-        let entries = match std::fs::read_dir(folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Forgotten(0)),
-            Err(error) => return Err(error),
-        };
+        let Some(folder) = self.open()? else { return Ok(Forgotten(0)) };
         let mut forgotten = 0;
-        for entry in entries {
-            forgotten += remove(&entry?.path())?.0;
+        for entry in Dir::read_from(&folder)? {
+            let entry = entry?;
+            if let Some(name) = entry.file_name().to_str().ok().filter(|name| is_digest(name)) {
+                forgotten += remove(&folder, name)?.0;
+            }
         }
         Ok(Forgotten(forgotten))
     }
-}
 
-fn remove(path: &Path) -> io::Result<Forgotten> {
-    match std::fs::remove_file(path) {
-        Ok(()) => Ok(Forgotten(1)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Forgotten(0)),
-        Err(error) => Err(error),
+    /// The folder, if it is there.
+    fn open(&self) -> io::Result<Option<OwnedFd>> {
+        let Some(folder) = &self.folder else { return Ok(None) };
+        match open_folder(folder) {
+            Ok(folder) => Ok(Some(folder)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 
-fn read(path: &Path) -> io::Result<Kept> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+/// Opens the folder of verdicts itself, and no other one that a link leads to: files are removed from it.
+fn open_folder(folder: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(folder, flags, Mode::empty())?;
+    if rustix::fs::fstat(&opened)?.st_uid != rustix::process::geteuid().as_raw() {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "its folder is another user's"));
+    }
+    Ok(opened)
+}
+
+/// Opens a library to read it: for a FIFO's writer nobody waits, and a device has no end.
+fn open_library(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    let found = file.metadata()?;
+    if !found.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+    }
+    if found.len() > MAX_LIBRARY_BYTES {
+        let why = format!("it has more than {MAX_LIBRARY_BYTES} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
+    }
+    Ok(file)
+}
+
+/// Whether a name is a SHA-256 in lowercase hexadecimal digits, as the names of verdicts are.
+fn is_digest(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn remove(folder: &OwnedFd, name: &str) -> io::Result<Forgotten> {
+    match rustix::fs::unlinkat(folder, name, AtFlags::empty()) {
+        Ok(()) => Ok(Forgotten(1)),
+        Err(Errno::NOENT) => Ok(Forgotten(0)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn read(folder: &Path, sha256: &str) -> io::Result<Kept> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::openat(open_folder(folder)?, sha256, flags, Mode::empty())?);
     let metadata = file.metadata()?;
     let is_own = metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o022 == 0;
     if !metadata.is_file() || !is_own {
@@ -127,15 +172,17 @@ fn read(path: &Path) -> io::Result<Kept> {
 fn write(folder: &Path, sha256: &str, kept: &Kept) -> io::Result<()> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let folder = open_folder(folder)?;
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let new = folder.join(format!(".{}-{count}", std::process::id()));
+    let new = format!(".{}-{count}", std::process::id());
     // One that a process with this number left behind is in the way.
-    remove(&new)?;
-    let mut file = File::options().write(true).create_new(true).mode(0o600).open(&new)?;
+    remove(&folder, &new)?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let mut file = File::from(rustix::fs::openat(&folder, &new, flags, Mode::RUSR | Mode::WUSR)?);
     let written = file.write_all(&serde_json::to_vec(kept)?);
-    let written = written.and_then(|()| std::fs::rename(&new, folder.join(sha256)));
+    let written = written.and_then(|()| Ok(rustix::fs::renameat(&folder, &new, &folder, sha256)?));
     if written.is_err() {
-        let _ = remove(&new);
+        let _ = remove(&folder, &new);
     }
     written
 }
@@ -154,11 +201,72 @@ mod tests {
         let cache = tempfile::tempdir().unwrap();
         let verdicts = Verdicts::below(&cache.path().join("made/at/the/first/use"));
         assert_eq!(verdicts.of("aa"), None);
-        verdicts.keep("aa", &Verdict::Loads);
-        verdicts.keep("bb", &ends());
-        assert_eq!((verdicts.of("aa"), verdicts.of("bb")), (Some(Verdict::Loads), Some(ends())));
+        let (one, other) = ("a1".repeat(32), "b2".repeat(32));
+        verdicts.keep(&one, &Verdict::Loads);
+        verdicts.keep(&other, &ends());
+        assert_eq!((verdicts.of(&one), verdicts.of(&other)), (Some(Verdict::Loads), Some(ends())));
         assert_eq!(verdicts.forget_all().unwrap(), Forgotten(2));
-        assert_eq!((verdicts.of("aa"), verdicts.of("bb")), (None, None));
+        assert_eq!((verdicts.of(&one), verdicts.of(&other)), (None, None));
+    }
+
+    #[test]
+    fn what_is_no_verdict_stays_when_all_are_forgotten() {
+        let cache = tempfile::tempdir().unwrap();
+        let verdicts = Verdicts::below(cache.path());
+        verdicts.keep(&"a1".repeat(32), &Verdict::Loads);
+        let folder = cache.path().join(FOLDER);
+        let others = ["notes.txt".to_owned(), "A1".repeat(32), "a1".repeat(31), "z1".repeat(32)];
+        for name in &others {
+            File::create(folder.join(name)).unwrap();
+        }
+        assert_eq!(verdicts.forget_all().unwrap(), Forgotten(1));
+        assert!(others.iter().all(|name| folder.join(name).exists()));
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_the_folder_is_not_followed() {
+        let cache = tempfile::tempdir().unwrap();
+        let elsewhere = cache.path().join("elsewhere");
+        std::fs::create_dir(&elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, cache.path().join(FOLDER)).unwrap();
+        let theirs = elsewhere.join("a1".repeat(32));
+        File::create(&theirs).unwrap();
+        let verdicts = Verdicts::below(cache.path());
+        assert!(verdicts.forget_all().is_err());
+        assert!(theirs.exists());
+        verdicts.keep(&"b2".repeat(32), &Verdict::Loads);
+        assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), 1, "nor is one kept there");
+    }
+
+    #[test]
+    fn another_users_folder_is_left_alone() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let cache = tempfile::tempdir().unwrap();
+        let verdicts = Verdicts::below(cache.path());
+        verdicts.keep(&"a1".repeat(32), &Verdict::Loads);
+        let folder = cache.path().join(FOLDER);
+        std::os::unix::fs::chown(&folder, Some(65534), Some(65534)).unwrap();
+        assert!(verdicts.forget_all().is_err());
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn for_what_is_no_library_nobody_waits() {
+        let cache = tempfile::tempdir().unwrap();
+        let verdicts = Verdicts::below(cache.path());
+        let fifo = cache.path().join("fifo");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, Mode::RUSR | Mode::WUSR).unwrap();
+        let large = cache.path().join("large");
+        File::create(&large).unwrap().set_len(MAX_LIBRARY_BYTES + 1).unwrap();
+        for path in [fifo.as_path(), Path::new("/dev/zero"), cache.path(), &large] {
+            let (path, verdicts, (sender, told)) =
+                (path.to_owned(), verdicts.clone(), std::sync::mpsc::channel());
+            let shown = path.display().to_string();
+            std::thread::spawn(move || sender.send(verdicts.forget(&path).is_err()));
+            assert_eq!(told.recv_timeout(std::time::Duration::from_secs(60)), Ok(true), "{shown}");
+        }
     }
 
     #[test]

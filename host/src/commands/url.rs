@@ -64,7 +64,8 @@ impl Manager {
     /// from then on, and connections that were open are cut off.
     ///
     /// # Errors
-    /// Where the change makes no sense, or its supervisor does not make it: then nothing is changed.
+    /// Where the change makes no sense, or its supervisor does not make it: then nothing is changed. Of kind
+    /// [`ErrorKind::Deadline`] where its supervisor was asked and gave no answer: then that is not known.
     pub async fn change_access(&self, name: &WorkloadName, wanted: AccessChange) -> Result<()> {
         self.run_config(name)?;
         let _operation = self.lock(name).await?;
@@ -83,12 +84,7 @@ impl Manager {
                 let error = Error::new(kind, message);
                 Err(hints.into_iter().fold(error, |error, hint| error.hint(hint)))
             }
-            Err(error @ ControlError::Silent { .. }) => {
-                let doing = format!("the supervisor of '{name}' did not change it");
-                Err(Error::caused(ErrorKind::Failed, doing, &error).hint(format!(
-                    "it may be of an earlier version of wharf: wharf stop {name}, change it, wharf start {name}"
-                )))
-            }
+            Err(error @ ControlError::Silent { was_asked, .. }) => Err(silent(name, &error, was_asked)),
         }
     }
 
@@ -101,6 +97,20 @@ impl Manager {
                 String::new()
             })
     }
+}
+
+/// Its supervisor gave no answer.
+fn silent(name: &WorkloadName, error: &ControlError, was_asked: bool) -> Error {
+    let error = if was_asked {
+        let doing = format!("whether the access to '{name}' was changed is not known");
+        Error::caused(ErrorKind::Deadline, doing, error).hint(format!("see: wharf url {name}"))
+    } else {
+        let doing = format!("the supervisor of '{name}' was not told to change it");
+        Error::caused(ErrorKind::Failed, doing, error)
+    };
+    error.hint(format!(
+        "it may be of an earlier version of wharf: wharf stop {name}, change it, wharf start {name}"
+    ))
 }
 
 /// Where clients reach a workload that has a port.

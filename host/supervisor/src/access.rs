@@ -5,17 +5,18 @@
 //! serves by them.
 use crate::client::messages::{AccessChange, Answer};
 use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_model::{ProxyAuth, RunConfig, Uid, WorkloadName};
 use wharf_proxy::{Access, AccessRule};
-use wharf_records::Store;
+use wharf_records::{ProxySecret, Store};
 
 /// What the files say. A secret that is missing, because its workload's creation was interrupted, is made.
 ///
 /// # Errors
 /// Where the secret cannot be had: then nobody is served. Where others could connect from elsewhere without a token.
 pub(crate) fn rule(store: &Store, run: &RunConfig) -> Result<AccessRule> {
-    check_exposure(&run.host, run.auth())?;
+    check_recorded_exposure(run, run.auth())?;
     if !run.auth().has_secret() {
         return Ok(AccessRule::Everybody);
     }
@@ -42,28 +43,71 @@ pub fn check_exposure(host: &str, auth: ProxyAuth) -> Result<()> {
         .hint("ask for one with --auth bearer, and put a reverse proxy with TLS in front"))
 }
 
+/// The same of a workload that exists, whose record is changed by another command than the one that creates it.
+fn check_recorded_exposure(run: &RunConfig, auth: ProxyAuth) -> Result<()> {
+    check_exposure(&run.host, auth).map_err(|error| {
+        let hint = format!("run: wharf url {} --auth bearer", run.name);
+        Error { hints: Vec::new(), ..error }
+            .hint(format!("{hint}, and put a reverse proxy with TLS in front"))
+    })
+}
+
 /// Makes a change in the files; the RunConfig afterwards. A new way gets a new secret: a path may have been seen where
 /// a token must not be.
 ///
 /// # Errors
-/// Where the change makes no sense, which is told before anything is written.
+/// Where the change makes no sense, which is told before anything is written. Where the files cannot be written: then
+/// the secret is the old one still, or a hint says that it is not.
 pub fn change(store: &Store, name: &WorkloadName, uid: &Uid, wanted: AccessChange) -> Result<RunConfig> {
     let run = store.read_run_config(name)?;
     let auth = wanted.auth.unwrap_or(run.auth());
-    check_exposure(&run.host, auth)?;
+    check_recorded_exposure(&run, auth)?;
     if wanted.rotate && !auth.has_secret() {
         let message = format!("'{name}' serves whoever can connect: there is no secret to replace");
         return Err(
             Error::new(ErrorKind::Usage, message).hint(format!("to have one: wharf url {name} --auth path"))
         );
     }
+    let old = store.proxy_secret(name, uid).ok();
+    write(store, &run, uid, wanted).map_err(|error| match keep_secret(store, &run, uid, old.as_ref()) {
+        SecretAfter::Kept => error,
+        SecretAfter::Replaced => error.hint(format!("its secret is new: wharf url {name}")),
+    })
+}
+
+/// Writes a change that makes sense: the secret, then the record.
+fn write(store: &Store, run: &RunConfig, uid: &Uid, wanted: AccessChange) -> Result<RunConfig> {
+    let auth = wanted.auth.unwrap_or(run.auth());
     if auth.has_secret() && (wanted.rotate || auth != run.auth()) {
-        store.renew_proxy_secret(name, uid)?;
+        store.renew_proxy_secret(&run.name, uid)?;
     }
     if wanted.auth == run.proxy_auth || wanted.auth.is_none() {
-        return Ok(run);
+        return Ok(run.clone());
     }
-    Ok(store.update_run_config(name, uid, |run| run.proxy_auth = Some(auth))?)
+    Ok(store.update_run_config(&run.name, uid, |run| run.proxy_auth = Some(auth))?)
+}
+
+/// Which secret a workload has after a change that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SecretAfter {
+    Kept,
+    Replaced,
+}
+
+/// After a change that failed: the old secret again, where the record is the old one. Under another way it must not
+/// come back.
+fn keep_secret(store: &Store, before: &RunConfig, uid: &Uid, old: Option<&ProxySecret>) -> SecretAfter {
+    let Some(old) = old else { return SecretAfter::Kept };
+    let is_kept = || store.proxy_secret(&before.name, uid).is_ok_and(|now| now == *old);
+    let is_old_record =
+        store.read_run_config(&before.name).is_ok_and(|now| now.uid == *uid && now.auth() == before.auth());
+    if !is_kept()
+        && is_old_record
+        && let Err(error) = store.put_back_proxy_secret(&before.name, uid, old)
+    {
+        tracing::warn!(name = %before.name, %error, "its old secret cannot be written back");
+    }
+    if is_kept() { SecretAfter::Kept } else { SecretAfter::Replaced }
 }
 
 /// The supervisor's hold on its proxy's access.
@@ -73,11 +117,20 @@ pub(crate) struct AccessKeeper {
     pub(crate) name: WorkloadName,
     pub(crate) uid: Uid,
     pub(crate) access: Access,
+    /// Held by the one change that is being made: between its files and what is served by them no other one comes.
+    pub(crate) turn: Arc<Mutex<()>>,
 }
 
 impl AccessKeeper {
-    /// Makes a change and serves by it from now on.
-    pub(crate) fn change(&self, wanted: AccessChange) -> Answer {
+    /// Makes a change and serves by it from now on. None, and nothing is changed: it is not wanted any more, which is
+    /// asked when it is this change's turn.
+    pub(crate) fn change(&self, wanted: AccessChange, is_wanted: impl FnOnce() -> bool) -> Option<Answer> {
+        // Under it there is nothing but the files: one that panicked left them as a process that died would.
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        is_wanted().then(|| self.change_now(wanted))
+    }
+
+    fn change_now(&self, wanted: AccessChange) -> Answer {
         let changed = change(&self.store, &self.name, &self.uid, wanted);
         // Also after a failure: it may have come between the two files.
         let served = self.serve_by_files();

@@ -9,7 +9,7 @@ use crate::events::Ending;
 use crate::port::{bind, free_port};
 use crate::progress::{Reporter, heard, pass_on};
 use crate::run_loop::Watch;
-use std::{future::Future, io, pin::Pin, time::Duration};
+use std::{future::Future, io, pin::Pin, sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -97,6 +97,7 @@ pub(crate) async fn supervise(
         name: task.name.clone(),
         uid: task.uid.clone(),
         access: deployment.access.clone(),
+        turn: Arc::default(),
     };
     let foreground = attendance.foreground;
     let (abandoned, left) = attendance.split();

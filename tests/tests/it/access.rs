@@ -1,4 +1,5 @@
 //! Who may use a workload's proxy, and that nobody else learns what they know.
+mod changed;
 mod hidden;
 mod interrupted;
 
@@ -208,6 +209,9 @@ fn an_address_that_others_reach_needs_a_token() {
     host.change_run_config("demo", |run| run["proxy_auth"] = json!("path"));
     let said = host.wharf(&["start", "demo"]);
     assert_eq!(said.code, 2, "{said:?}");
+    assert!(said.stderr.contains("wharf url demo --auth bearer"), "the way on: {said:?}");
+    host.ok(&["url", "demo", "--auth", "bearer"]);
+    host.ok(&["start", "demo"]);
 }
 
 #[test]
@@ -289,7 +293,8 @@ fn a_change_that_its_supervisor_does_not_make_is_not_made() {
     let silent = std::thread::spawn(move || drop(listener.accept().unwrap()));
     let said = host.wharf(&["url", "demo", "--rotate"]);
     silent.join().unwrap();
-    assert_eq!(said.code, 1, "{said:?}");
+    assert_eq!(said.code, 7, "{said:?}");
+    assert!(said.stderr.contains("see: wharf url demo"), "{said:?}");
     assert!(said.stderr.contains("wharf stop demo"), "the way on: {said:?}");
     assert_eq!(host.ok(&["url", "demo"]).trim(), url);
     assert!(Client::open(&url).is_ok());

@@ -132,6 +132,26 @@ fn a_verdict_can_be_forgotten() {
 }
 
 #[test]
+fn what_ends_the_trial_from_outside_says_nothing_of_the_library() {
+    // Sent to the child as somebody outside would send it; and the code by which the child tells its own trouble.
+    let ends = [("15", "signal 15"), ("9", "signal 9"), ("24", "signal 24")];
+    let mut ends: Vec<_> = ends
+        .map(|(signal, how)| (format!("unsafe {{ syscall(62, std::process::id(), {signal}i32); }}"), how))
+        .into();
+    ends.push(("unsafe { syscall(231, 125i32); }".to_owned(), "could not be set up"));
+    for (does, how) in ends {
+        let host = Host::new();
+        add_hostile(&host, &format!("if loads() == 1 {{ {does} }}"));
+        let (_, message) = checked(&host);
+        assert!(message.contains(how), "{does}: {message}");
+        assert!(!message.contains("forget-verdict"), "{does}: {message}");
+        // It is tried again, and the linker's word is heard.
+        let (_, message) = checked(&host);
+        assert!(message.contains("lacks the entry symbol"), "{does}: {message}");
+    }
+}
+
+#[test]
 fn a_library_that_hangs_costs_its_own_runtime_alone_and_is_tried_again() {
     let host = Host::new();
     add_hostile(&host, "while loads() == 1 { std::thread::sleep(std::time::Duration::from_secs(1)) }");

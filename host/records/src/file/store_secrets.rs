@@ -36,6 +36,17 @@ impl Store {
         self.write_secret(name, uid)
     }
 
+    /// The secret that there was before a change that failed, in the place of the one that there is.
+    pub fn put_back_proxy_secret(
+        &self,
+        name: &WorkloadName,
+        uid: &Uid,
+        old: &ProxySecret,
+    ) -> Result<(), StoreError> {
+        let _locked = self.lock_owned(name, uid)?;
+        self.write_this_secret(name, uid, old.0.clone()).map(drop)
+    }
+
     /// The record lock of a workload whose RunConfig is of this creation: no other has a secret.
     fn lock_owned(&self, name: &WorkloadName, uid: &Uid) -> Result<RecordLock<'static>, StoreError> {
         let locked = RecordLock::acquire_blocking(self.state(), name, LOCK_WAIT)
@@ -54,9 +65,19 @@ impl Store {
     }
 
     fn write_secret(&self, name: &WorkloadName, uid: &Uid) -> Result<ProxySecret, StoreError> {
+        let secret = random_hex()
+            .map_err(|source| StoreError::NoRandomness { path: self.state().proxy_secrets(), source })?;
+        self.write_this_secret(name, uid, secret)
+    }
+
+    fn write_this_secret(
+        &self,
+        name: &WorkloadName,
+        uid: &Uid,
+        secret: String,
+    ) -> Result<ProxySecret, StoreError> {
         let path = self.state().proxy_secrets();
         let randomness = |source: IdError| StoreError::NoRandomness { path: path.clone(), source };
-        let secret = random_hex().map_err(randomness)?;
         let temporary = temporary_name(name.as_str()).map_err(randomness)?;
         let content = Content { schema_version: SchemaVersion::CURRENT, uid: uid.clone(), secret };
         let bytes = serde_json::to_vec(&content)

@@ -26,7 +26,7 @@ use std::{
 };
 
 /// A larger library is none.
-const MAX_LIBRARY_BYTES: u64 = 1 << 30;
+pub(crate) const MAX_LIBRARY_BYTES: u64 = 1 << 30;
 /// How much is read at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 /// How many copies are kept; a new one takes the oldest one's place.

@@ -17,6 +17,9 @@ pub(crate) const LOADED: &str = "loaded";
 /// Said with the process' number when it cannot be loaded, without harm.
 pub(crate) const CAME_BACK: &str = "came-back";
 
+/// The exit code of a process that could not try the library, for a reason of its own: it says nothing of the library.
+pub(crate) const TROUBLE_CODE: u8 = 125;
+
 /// Loads the library that is descriptor 0, and says on descriptor 1 that it came back. Returns the exit code; the
 /// binary calls it before anything else.
 pub fn run_probe(path: &Path, code_of_an_end: u8) -> u8 {
@@ -24,7 +27,7 @@ pub fn run_probe(path: &Path, code_of_an_end: u8) -> u8 {
         Ok(()) => 0,
         Err(error) => {
             let _ = writeln!(io::stderr(), "error: the library cannot be tried: {error}");
-            1
+            TROUBLE_CODE
         }
     }
 }

@@ -10,11 +10,12 @@ use crate::client::messages::Answer;
 use crate::client::messages::Request;
 use crate::client::messages::untold;
 use crate::client::protocol::SupervisorReport;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{File, Permissions},
     io,
-    os::fd::AsRawFd,
+    os::fd::{AsFd, AsRawFd, OwnedFd},
     os::unix::fs::PermissionsExt,
     path::PathBuf,
     sync::Arc,
@@ -162,9 +163,7 @@ async fn answer(
             .await;
     }
     if let Request::ChangeAccess(wanted) = request.body {
-        // Whatever the workload does: nobody waits for its restart to shut somebody out.
-        let changed = tokio::task::spawn_blocking(move || keeper.change(wanted)).await;
-        return write_line(&mut socket, &changed.map_err(io::Error::other)?).await;
+        return change_for(socket, keeper, wanted).await;
     }
     let (sender, receiver) = oneshot::channel();
     let is_stop = matches!(request.body, Request::Stop { .. });
@@ -184,6 +183,30 @@ async fn answer(
     }
 }
 
+/// Makes a change of access, whatever the workload does: nobody waits for its restart to shut somebody out.
+///
+/// Who asked may have given up since, and told that the outcome is not known; another command, which holds the
+/// operation lock now, may have made a change after that. So a request whose asker has hung up is dropped.
+async fn change_for(mut socket: UnixStream, keeper: AccessKeeper, wanted: AccessChange) -> io::Result<()> {
+    let asker = socket.as_fd().try_clone_to_owned()?;
+    let changed = tokio::task::spawn_blocking(move || keeper.change(wanted, || !has_hung_up(&asker))).await;
+    match changed.map_err(io::Error::other)? {
+        Some(answer) => write_line(&mut socket, &answer).await,
+        None => {
+            tracing::info!("a change of access is dropped: the command that asked for it is gone");
+            Ok(())
+        }
+    }
+}
+
+/// Whether nobody is at the other end of a connection any more. One that cannot be asked counts as gone.
+fn has_hung_up(socket: &OwnedFd) -> bool {
+    let mut asked = [PollFd::new(socket, PollFlags::RDHUP)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    // HUP and ERR are told without being asked for.
+    rustix::io::retry_on_intr(|| poll(&mut asked, Some(&now))).is_err() || !asked[0].revents().is_empty()
+}
+
 /// Why a supervisor did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
@@ -200,6 +223,8 @@ pub enum ControlError {
     /// It gave no answer; it may be gone.
     #[error("its supervisor gave no answer")]
     Silent {
+        /// It may have heard the request, and what became of that is not known. Else it was never told.
+        was_asked: bool,
         /// Why.
         #[source]
         source: io::Error,
@@ -277,16 +302,18 @@ async fn ask(
     request: Request,
     limit: Duration,
 ) -> Result<Answer, ControlError> {
+    let mut was_asked = false;
     let exchange = async {
         let place = ShortPath::of(state, name)?;
         let mut socket = UnixStream::connect(place.path()).await?;
+        was_asked = true;
         write_line(&mut socket, &request).await?;
         read_line::<Versioned<Answer>>(&mut socket).await.map(|answer| answer.body)
     };
     let answer = tokio::time::timeout(limit, exchange).await;
     answer
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-        .map_err(|source| ControlError::Silent { source })
+        .map_err(|source| ControlError::Silent { was_asked, source })
 }
 
 async fn write_line<T: Serialize + Sync>(socket: &mut UnixStream, body: &T) -> io::Result<()> {
