@@ -14,6 +14,8 @@ pub(crate) struct Resolved {
     pub(crate) program: PathBuf,
     /// All of its arguments.
     pub(crate) args: Vec<String>,
+    /// The name that was searched in PATH, if the program was not given by its path.
+    pub(crate) searched: Option<String>,
 }
 
 /// Resolves a source. `env` is the workload's environment; its `PATH` is searched.
@@ -21,8 +23,9 @@ pub(crate) fn resolve(source: &Source, args: &[String], env: &BTreeMap<String, S
     let path = env.get("PATH").map_or("", String::as_str);
     match source {
         Source::Command { program } => {
-            let program = if program.contains('/') { at(program)? } else { in_path(program, path)? };
-            Ok(Resolved { program, args: args.to_vec() })
+            let searched = (!program.contains('/')).then(|| program.clone());
+            let program = if searched.is_some() { in_path(program, path)? } else { at(program)? };
+            Ok(Resolved { program, args: args.to_vec(), searched })
         }
         Source::Package { tool, package } => {
             let tool = Tool::named(tool)?;
@@ -35,7 +38,7 @@ pub(crate) fn resolve(source: &Source, args: &[String], env: &BTreeMap<String, S
                     tool.remedy()
                 ))
             })?;
-            Ok(Resolved { program, args: all })
+            Ok(Resolved { program, args: all, searched: Some(tool.program().to_owned()) })
         }
         Source::Image { .. } => Err(Error::unsupported(
             "source",
@@ -146,7 +149,7 @@ mod tests {
         let path = format!(".:{}:{}", first.display(), second.display());
         assert_eq!(
             command("tool", &path).unwrap(),
-            Resolved { program: expected, args: vec!["x".to_owned()] }
+            Resolved { program: expected, args: vec!["x".to_owned()], searched: Some("tool".to_owned()) }
         );
         let error = command("none", &path).unwrap_err();
         assert_eq!(error.code, ErrorCode::NotFound);

@@ -132,6 +132,11 @@ pub(crate) fn installation(folder: &Path, places: &mut Places<'_>) {
     }
 }
 
+/// Whether a file, named without a link, lies where the tables say that everybody's programs are.
+pub(crate) fn is_of_system(path: &Path) -> bool {
+    SYSTEM.iter().any(|(system, _)| path.starts_with(system))
+}
+
 /// Whether a folder holds the programs of a Python environment: it then is nobody's folder of documents.
 pub(crate) fn is_environment(folder: &Path) -> bool {
     let marker = folder.parent().map(|prefix| prefix.join("pyvenv.cfg"));

@@ -1,7 +1,7 @@
 //! From a specification to a launcher that waits for the word.
 use crate::{
     child::{Child, Phase},
-    command,
+    command, default_access,
     environment::{environment, of_this_process},
     guard::Guard,
     handle::{HandleData, check_uid},
@@ -75,6 +75,9 @@ impl ProcessRuntime {
         let guard = Guard::new(&env, &homes_of_user(), &self.private_dirs);
         let trail = Trail::new(self.writable(spec, &guard));
         let mut places = Places::new(&trail, &guard, &spec.name, spec.pinned.as_ref());
+        if let Some(name) = &resolved.searched {
+            places.searched(name, &resolved.program, default_access::is_of_system)?;
+        }
         let working_dir = working_dir(spec, &places)?;
         let current_dir = match &working_dir {
             Some((name, led)) => {

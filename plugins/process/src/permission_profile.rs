@@ -109,16 +109,13 @@ impl Running<'_> {
     }
 
     /// The files that arguments name; with the first of them, where it is a script, its neighbours: interpreters run
-    /// one, and it loads them.
+    /// one, and it loads them. Which is the first does not depend on what exists: a workload could delete it.
     fn named_files(&self, places: &mut Places<'_>) {
-        let named = self.spec.args.iter().map(Path::new).filter(|path| path.is_absolute() && path.is_file());
-        for (at, file) in named.enumerate() {
-            places.named(file.to_owned());
-            let led = places.trail.lead(file).filter(|led| at == 0 && self.guard.lets(&led.path));
-            if let Some(folder) =
-                led.filter(|led| is_script(&led.path)).and_then(|led| led.path.parent().map(Path::to_owned))
-            {
-                default_access::installation(&folder, places);
+        let paths = self.spec.args.iter().map(Path::new).filter(|path| path.is_absolute());
+        for (at, file) in paths.enumerate().filter(|(_, path)| path.is_file()) {
+            let led = places.named(file.to_owned()).filter(|led| at == 0 && is_script(led));
+            if let Some(folder) = led.as_deref().and_then(Path::parent) {
+                default_access::installation(folder, places);
             }
         }
     }
@@ -173,7 +170,7 @@ impl Running<'_> {
                 places.own(folder.clone(), self.really(&folder));
             }
             if let Some(settings) = self.settings(tool, places) {
-                places.program(settings);
+                let _ = places.program(settings);
             }
         }
         let hidden = self.guard.private().cloned().collect();
@@ -181,17 +178,17 @@ impl Running<'_> {
     }
 
     /// The program with what it needs beside it. A tool, or a program of PATH, was installed with it; of a path the file
-    /// alone is meant, unless it is a script that no profile holds back, or lies in a folder of programs.
+    /// alone is meant, unless it is a script that no profile holds back, or lies in a folder of programs. Nothing is given
+    /// with one that leads elsewhere than it did.
     fn of_program(&self, places: &mut Places<'_>) {
-        places.program(self.program.to_owned());
+        let Some(led) = places.program(self.program.to_owned()) else { return };
         let has_profile = self.spec.permission_profile.is_some();
         let (is_tool, is_path) = match &self.spec.source {
             Source::Package { .. } => (true, false),
             Source::Command { program } => (false, program.contains('/')),
             Source::Image { .. } => (false, false),
         };
-        let led = places.trail.lead(self.program).map(|led| led.path);
-        for (at, file) in [Some(self.program), led.as_deref()].into_iter().flatten().enumerate() {
+        for (at, file) in [self.program, &led].into_iter().enumerate() {
             let Some(folder) = file.parent() else { continue };
             let is_programs = folder.file_name().is_some_and(|name| name == "bin");
             let is_scripts = at == 1 && is_script(file);

@@ -4,7 +4,10 @@ use crate::{
     guard::Guard,
     trail::{Led, Trail},
 };
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 use wharf_sdk::{Error, Pins, Result, launch::Place};
 
 /// Why something is opened.
@@ -56,6 +59,8 @@ pub(crate) struct Places<'a> {
     workload: &'a str,
     pinned: Option<&'a Pins>,
     found: Vec<Found>,
+    /// The name of a program that was searched in PATH, and what was found.
+    searched: Option<(String, PathBuf)>,
 }
 
 impl<'a> Places<'a> {
@@ -66,7 +71,7 @@ impl<'a> Places<'a> {
         workload: &'a str,
         pinned: Option<&'a Pins>,
     ) -> Self {
-        Self { trail, guard, workload, pinned, found: Vec::new() }
+        Self { trail, guard, workload, pinned, found: Vec::new(), searched: None }
     }
 
     /// One of the system's own; `is_written`: a device.
@@ -79,14 +84,46 @@ impl<'a> Places<'a> {
         self.add(name, Reason::Derived, false, |guard, led| guard.lets(&led.path));
     }
 
-    /// A file that an argument names, if it may be given.
-    pub(crate) fn named(&mut self, name: PathBuf) {
-        self.add(name, Reason::Named, false, |guard, led| guard.lets(&led.path));
+    /// A file that an argument names, if it may be given. Returns where it leads, if it is given and leads there as when
+    /// the workload was created: nothing else may follow from it.
+    pub(crate) fn named(&mut self, name: PathBuf) -> Option<PathBuf> {
+        self.add(name, Reason::Named, false, |guard, led| guard.lets(&led.path))?;
+        self.where_it_was()
     }
 
-    /// What is executed: what cannot be read cannot be executed, wherever it lies.
-    pub(crate) fn program(&mut self, name: PathBuf) {
-        self.add(name, Reason::Named, false, |_, _| true);
+    /// What is executed: what cannot be read cannot be executed, wherever it lies. Returns the same as [`Self::named`].
+    pub(crate) fn program(&mut self, name: PathBuf) -> Option<PathBuf> {
+        self.add(name, Reason::Named, false, |_, _| true)?;
+        self.where_it_was()
+    }
+
+    /// A program that was given by its name alone, and what a search in PATH found. `is_of_system`: whether a file lies
+    /// where everybody's programs are.
+    ///
+    /// # Errors
+    /// Something else was found when the workload was created, and this one is none of the system's: whoever can write a
+    /// folder that comes earlier in PATH may have put it there.
+    pub(crate) fn searched(
+        &mut self,
+        name: &str,
+        program: &Path,
+        is_of_system: impl Fn(&Path) -> bool,
+    ) -> Result<()> {
+        let before = self.pinned.and_then(|pins| pins.paths.get(name)).map(Path::new);
+        let is_harmless = || {
+            let led = self.trail.lead(program);
+            led.is_some_and(|led| led.is_fixed && is_of_system(&led.path))
+        };
+        if let Some(before) = before.filter(|before| *before != program && !is_harmless()) {
+            let (before, now) = (before.display(), program.display());
+            return Err(Error::precondition(format!(
+                "'{name}' was found in PATH as '{before}' when the workload was created, and is found as '{now}' now, \
+                 which is not run: a workload that can write there may have put it there; remove it, or, {}",
+                self.anew()
+            )));
+        }
+        self.searched = Some((name.to_owned(), program.to_owned()));
+        Ok(())
     }
 
     /// What wharf has made, or will. `path` is without a link.
@@ -128,7 +165,8 @@ impl<'a> Places<'a> {
     /// It led elsewhere when the workload was created.
     pub(crate) fn led(&self, name: &Path) -> Result<Option<Led>> {
         let led = self.trail.lead(name);
-        match (&led, self.pin(name)) {
+        let is_fixed = led.as_ref().is_some_and(|led| led.is_fixed);
+        match (&led, self.pin(name, is_fixed)) {
             (Some(now), Some(pinned)) if now.path != pinned => {
                 Err(self.leads_elsewhere(name, Some(pinned), &now.path))
             }
@@ -141,10 +179,16 @@ impl<'a> Places<'a> {
 
     /// What is held to where it leads now, when the workload is created.
     pub(crate) fn pins(&self) -> Pins {
-        let pinned = self.found.iter().filter(|found| found.is_let && found.is_pinned());
-        let paths = pinned
-            .filter_map(|found| Some((found.name.to_str()?.to_owned(), found.led.path.to_str()?.to_owned())));
-        Pins { paths: paths.collect() }
+        let recorded =
+            |name: &Path, path: &Path| Some((name.to_str()?.to_owned(), path.to_str()?.to_owned()));
+        let is_recorded = |found: &&Found| !matches!(found.reason, Reason::System | Reason::Own);
+        let (pinned, others): (Vec<_>, Vec<_>) =
+            self.found.iter().filter(|found| found.is_let).partition(|found| found.is_pinned());
+        let mut paths: BTreeMap<_, _> =
+            pinned.into_iter().filter_map(|found| recorded(&found.name, &found.led.path)).collect();
+        paths.extend(self.searched.iter().filter_map(|(name, path)| recorded(Path::new(name), path)));
+        let others = others.into_iter().filter(is_recorded);
+        Pins { paths, fixed: others.filter_map(|found| recorded(&found.name, &found.led.path)).collect() }
     }
 
     /// What is opened, to be read and to be written.
@@ -161,7 +205,7 @@ impl<'a> Places<'a> {
         };
         let mut harmless = Vec::new();
         for found in doubtful {
-            let pinned = self.pin(&found.name);
+            let pinned = self.pin(&found.name, found.led.is_fixed);
             if adds_nothing(found) {
                 // Such as a manager's link to the newest version, in a folder that is open as a whole.
                 harmless.push(found);
@@ -179,42 +223,70 @@ impl<'a> Places<'a> {
         Ok((places(read), places(written)))
     }
 
+    /// A name that was recorded counts though nobody could exchange it any more: who could is gone, and what they did is
+    /// still there.
     fn is_as_it_was(&self, found: &Found) -> bool {
-        if !found.is_pinned() || self.pinned.is_none() {
+        if self.pinned.is_none() {
             return true;
         }
-        match self.pin(&found.name) {
+        match self.pin(&found.name, found.led.is_fixed) {
             Some(pinned) => found.led.path == pinned,
             // PATH may be another one than at the first start; it must not lead through what a workload may have made.
-            None => !found.is_let || found.led.links.is_empty(),
+            None => !found.is_pinned() || !found.is_let || found.led.links.is_empty(),
         }
     }
 
-    fn pin(&self, name: &Path) -> Option<&'a Path> {
-        self.pinned?.paths.get(name.to_str()?).map(Path::new)
+    /// Where the name that was added last leads, if it may be given and leads where it did.
+    fn where_it_was(&self) -> Option<PathBuf> {
+        let found = self.found.last()?;
+        (found.is_let && self.is_as_it_was(found)).then(|| found.led.path.clone())
     }
 
-    fn add(&mut self, name: PathBuf, reason: Reason, is_written: bool, lets: impl Fn(&Guard, &Led) -> bool) {
+    /// Where a name led when the workload was created. `is_fixed`: only the system's owner can exchange it now; if that was
+    /// so then, a difference is an upgrade.
+    fn pin(&self, name: &Path, is_fixed: bool) -> Option<&'a Path> {
+        let (pins, name) = (self.pinned?, name.to_str()?);
+        let fixed = || if is_fixed { None } else { pins.fixed.get(name) };
+        pins.paths.get(name).or_else(fixed).map(Path::new)
+    }
+
+    /// Adds a name that leads somewhere, and nothing otherwise.
+    fn add(
+        &mut self,
+        name: PathBuf,
+        reason: Reason,
+        is_written: bool,
+        lets: impl Fn(&Guard, &Led) -> bool,
+    ) -> Option<()> {
         if !name.is_absolute() {
-            return;
+            return None;
         }
-        if let Some(led) = self.trail.lead(&name) {
-            let is_let = lets(self.guard, &led);
-            self.found.push(Found { name, led, reason, is_written, is_kept: false, is_let });
-        }
+        let led = self.trail.lead(&name)?;
+        let is_let = lets(self.guard, &led);
+        self.found.push(Found { name, led, reason, is_written, is_kept: false, is_let });
+        Some(())
     }
 
     fn leads_elsewhere(&self, name: &Path, pinned: Option<&Path>, now: &Path) -> Error {
-        let (name, now, workload) = (name.display(), now.display(), self.workload);
+        let (name, now) = (name.display(), now.display());
         let before = match pinned {
             Some(pinned) => format!("led to '{}' when the workload was created", pinned.display()),
             None => "led nowhere when the workload was created".to_owned(),
         };
         Error::precondition(format!(
             "'{name}' {before}, and leads to '{now}' now, which is not opened: a workload that can write there may have \
-             exchanged it; put it back, or, if it is meant so, make the workload anew: wharf export {workload} >FILE, \
-             wharf rm {workload}, wharf run --from-config FILE"
+             exchanged it; put it back, or, {}",
+            self.anew()
         ))
+    }
+
+    /// The way out where the difference is meant.
+    fn anew(&self) -> String {
+        let workload = self.workload;
+        format!(
+            "if it is meant so, make the workload anew: wharf export {workload} >FILE, wharf rm {workload}, wharf run \
+             --from-config FILE"
+        )
     }
 }
 
@@ -224,5 +296,36 @@ fn place(found: &Found) -> Place {
         path: found.led.path.clone(),
         system: found.reason == Reason::System,
         kept: found.is_kept,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::default_access::is_of_system;
+
+    #[test]
+    fn a_program_that_is_found_elsewhere_is_one_of_the_systems_or_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        let (planted, sh) = (folder.join("sh"), Path::new("/usr/bin/env"));
+        std::fs::File::create(&planted).unwrap();
+        let (trail, guard) = (Trail::new(Vec::new()), Guard::new(&BTreeMap::new(), &[], &[]));
+        let mut places = Places::new(&trail, &guard, "demo", None);
+        places.searched("sh", &planted, is_of_system).unwrap();
+        let pins = places.pins();
+        assert_eq!(pins.paths["sh"], planted.display().to_string());
+        let mut places = Places::new(&trail, &guard, "demo", Some(&pins));
+        places.searched("sh", &planted, is_of_system).unwrap();
+        places.searched("sh", sh, is_of_system).unwrap();
+        let pins = places.pins();
+        let mut places = Places::new(&trail, &guard, "demo", Some(&pins));
+        let message = places.searched("sh", &planted, is_of_system).unwrap_err().message;
+        assert!(message.contains("'/usr/bin/env'") && message.contains("wharf export demo"), "{message}");
+        // Of the system's is nothing that a workload may write.
+        let given = Trail::new(vec![PathBuf::from("/usr")]);
+        let pins = Pins { paths: [("sh".to_owned(), "/bin/sh".to_owned())].into(), ..Pins::default() };
+        assert!(Places::new(&given, &guard, "demo", Some(&pins)).searched("sh", sh, is_of_system).is_err());
+        assert!(Places::new(&trail, &guard, "demo", Some(&pins)).searched("sh", sh, is_of_system).is_ok());
     }
 }

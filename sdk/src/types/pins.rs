@@ -10,7 +10,12 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Pins {
-    /// Absolute paths as they were named, each with the one without a link in it that it meant.
+    /// Absolute paths as they were named, each with the one without a link in it that it meant; and the name of a
+    /// program that was searched, with the path at which it was found.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub paths: BTreeMap<String, String>,
+    /// The same of names that only the system's owner could make lead elsewhere: as long as that is so, a difference is
+    /// an upgrade.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fixed: BTreeMap<String, String>,
 }

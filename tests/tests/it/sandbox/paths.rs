@@ -9,7 +9,7 @@ use std::{
 use wharf_tests::host::{Host, Said, built, demo_server, eventually, kill};
 
 /// Hosts with namespaces and without, of this user and of an ordinary one.
-fn all_hosts() -> Vec<Host> {
+pub(super) fn all_hosts() -> Vec<Host> {
     hosts().into_iter().chain(bare_hosts()).collect()
 }
 
@@ -18,7 +18,7 @@ fn bare_hosts() -> Vec<Host> {
 }
 
 /// A folder of the host's user.
-fn folder(host: &Host, path: &str) -> String {
+pub(super) fn folder(host: &Host, path: &str) -> String {
     let path = host.path(path);
     fs::create_dir_all(&path).unwrap();
     host.own();
@@ -26,7 +26,7 @@ fn folder(host: &Host, path: &str) -> String {
 }
 
 /// Writes a profile, and returns the options that name it. Where there are no namespaces, less is enforced.
-fn profile(host: &Host, text: &str) -> Vec<String> {
+pub(super) fn profile(host: &Host, text: &str) -> Vec<String> {
     let path = host.path("profile.json");
     fs::File::create(&path).unwrap().write_all(text.as_bytes()).unwrap();
     let options = ["--permission-profile", &path.display().to_string(), "--allow-weaker"];
@@ -47,7 +47,7 @@ fn run_exchanger(host: &Host, options: &[String], name: &str, target: &str, atte
 }
 
 /// Fails unless the start is refused because of this name.
-fn assert_refused(host: &Host, workload: &str, name: &str) {
+pub(super) fn assert_refused(host: &Host, workload: &str, name: &str) {
     for command in ["restart", "start"] {
         let said = host.wharf(&[command, workload]);
         assert_eq!(said.code, 6, "{said:?}");
@@ -62,7 +62,7 @@ fn run_in(host: &Host, folder: &str, args: &[&str]) {
     assert_eq!(said.code, 0, "{said:?}");
 }
 
-fn exchange(name: &str, target: &Path) {
+pub(super) fn exchange(name: &str, target: &Path) {
     if Path::new(name).is_symlink() {
         fs::remove_file(name).unwrap();
     } else {
