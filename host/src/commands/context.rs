@@ -165,6 +165,9 @@ impl Manager {
         if !error.is_not_found() {
             return error.into();
         }
+        if let Err(blind) = self.refuse_blindness() {
+            return blind;
+        }
         let known = self.store.list_run_configs().unwrap_or_default();
         let nearest = nearest(name.as_str(), known.iter().map(|(other, _)| other.as_str()));
         let error = Error::new(ErrorKind::NotFound, format!("there is no workload named '{name}'"));
