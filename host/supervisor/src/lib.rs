@@ -16,6 +16,8 @@ mod client_socket;
 mod config;
 mod deployment;
 mod events;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod lifecycle;
 mod log;
 mod port;
