@@ -162,11 +162,11 @@ impl Manager {
     }
 
     fn not_found(&self, name: &WorkloadName, error: ReadError) -> Error {
-        if !error.is_not_found() {
-            return error.into();
-        }
         if let Err(blind) = self.refuse_blindness() {
             return blind;
+        }
+        if !error.is_not_found() {
+            return error.into();
         }
         let known = self.store.list_run_configs().unwrap_or_default();
         let nearest = nearest(name.as_str(), known.iter().map(|(other, _)| other.as_str()));

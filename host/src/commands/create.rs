@@ -23,7 +23,7 @@ impl Manager {
     ///
     /// The order is the contract's: everything is validated before anything is written; the RunConfig with uid and
     /// owner is the first file, durably and exclusively, before anything is deployed. A signal that asks this process to
-    /// end is an error at whatever moment it comes, and its workload does not come to life.
+    /// end before the supervisor is started, or while it is waited for, is an error, and the workload does not come to life.
     pub async fn run(
         &self,
         request: &RunRequest,

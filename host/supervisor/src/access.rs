@@ -110,10 +110,10 @@ fn keep_secret(store: &Store, before: &RunConfig, uid: &Uid, old: Option<&ProxyS
     let is_kept = || store.proxy_secret(&before.name, uid, before.auth()).is_ok_and(|now| now == *old);
     let is_old_record =
         store.read_run_config(&before.name).is_ok_and(|now| now.uid == *uid && now.auth() == before.auth());
-    if !is_kept()
-        && is_old_record
-        && let Err(error) = store.put_back_proxy_secret(&before.name, uid, old)
-    {
+    if is_old_record && is_kept() {
+        // The secret of the way that was not taken is of no use: it may stay.
+        let _ = store.settle_proxy_secret(&before.name, uid, before.auth());
+    } else if is_old_record && let Err(error) = store.put_back_proxy_secret(&before.name, uid, old) {
         tracing::warn!(name = %before.name, %error, "its old secret cannot be written back");
     }
     if is_kept() { SecretAfter::Kept } else { SecretAfter::Replaced }

@@ -205,7 +205,7 @@ fn tells(pipe: &std::path::Path, point: &str) -> bool {
 
 #[test]
 fn a_signal_after_its_records_were_written_leaves_nothing_that_comes_to_life() {
-    let ways = [&["--foreground"][..], &[], &["--no-wait"]];
+    let ways = [&["--foreground"][..], &[]];
     let points = ["run-config.created", "start.recorded"].map(|point| ways.map(|way| (point, way)));
     for (point, way) in points.into_iter().flatten() {
         for signal in ["INT", "TERM"] {
