@@ -21,7 +21,6 @@ mod groups;
 mod guard;
 mod handle;
 mod hints;
-mod identity;
 mod keys;
 mod logs;
 mod namespaces;
