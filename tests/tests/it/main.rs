@@ -8,6 +8,7 @@ mod bad_input;
 mod circles;
 mod conformance;
 mod containers;
+mod earlier_build;
 mod foreground;
 mod forgetting;
 mod importing;
