@@ -15,6 +15,8 @@ pub mod client;
 mod config;
 mod deployment;
 mod events;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod lifecycle;
 mod log;
 mod port;
