@@ -2,7 +2,6 @@
 mod ending;
 
 use serde_json::{Value, json};
-use std::io::Read;
 use std::net::TcpStream;
 use wharf_tests::cluster::{Cluster, Namespace, Part};
 use wharf_tests::host::eventually;
@@ -61,9 +60,10 @@ fn pods_reach_each_other_and_services_and_nothing_else() {
         });
         // The machine reaches both, as a node of a cluster does.
         eventually("the pod is reached from the machine", || {
-            let mut said = String::new();
-            TcpStream::connect(format!("{address}:{port}")).unwrap().read_to_string(&mut said).is_ok()
-                && said == "hello from web\n"
+            // Between two connections nobody listens for a moment.
+            let stream = TcpStream::connect(format!("{address}:{port}"));
+            let said = stream.and_then(std::io::read_to_string);
+            said.is_ok_and(|said| said == "hello from web\n")
         });
     }
     // From the pod there is no way to the machine that the cluster runs on, nor beyond.

@@ -5,37 +5,32 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use wharf_tests::cluster::Cluster;
-use wharf_tests::host::runs;
 
 fn script(name: &str) -> Command {
     Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("engines/kubernetes").join(name))
 }
 
-/// All that the machine has of the cluster of a folder, outside of it: processes, cgroups, interfaces, mounts.
+/// All that the machine has of the cluster of a folder, outside of it: processes that see the folder as a mount, cgroups,
+/// the interface. A process that only waits to be reaped sees no mounts any more.
 fn traces(folder: &Path) -> Vec<String> {
     let path = folder.display().to_string();
     let digest: String = Sha256::digest(&path).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    let cluster = format!("wharf-kubernetes-{digest}");
     let entries = |folder: &str| fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
-    let read = |path: PathBuf| fs::read_to_string(path).unwrap_or_default();
-    // One that has ended and waits for whoever inherited it is nothing of the cluster's.
-    let processes = entries("/proc").filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let mut found: Vec<String> = processes
-        .filter(|pid| read(format!("/proc/{pid}/cgroup").into()).contains(&cluster) && runs(*pid))
-        .map(|pid| format!("process {pid}"))
+    let mounts = entries("/proc").map(|entry| entry.path().join("mountinfo"));
+    let mut found: Vec<PathBuf> = mounts
+        .filter(|mounts| fs::read_to_string(mounts).is_ok_and(|mounts| mounts.contains(&path)))
         .collect();
     let hierarchies = entries("/sys/fs/cgroup").map(|entry| entry.path());
-    let groups = hierarchies.chain([PathBuf::from("/sys/fs/cgroup")]).map(|at| at.join(&cluster));
-    found.extend(groups.filter(|group| group.exists()).map(|group| group.display().to_string()));
-    let links = Command::new("ip").args(["-oneline", "link"]).output().unwrap();
-    let links = String::from_utf8_lossy(&links.stdout).into_owned();
-    let mounts = read("/proc/self/mountinfo".into());
-    let lines = links.lines().filter(|line| line.contains(&format!("wk-{digest}")));
-    found.extend(lines.chain(mounts.lines().filter(|line| line.contains(&path))).map(str::to_owned));
-    found
+    let groups = hierarchies.chain([PathBuf::from("/sys/fs/cgroup")]);
+    found.extend(
+        groups.map(|at| at.join(format!("wharf-kubernetes-{digest}"))).filter(|group| group.exists()),
+    );
+    let interfaces = entries("/sys/class/net").map(|entry| entry.path());
+    found.extend(interfaces.filter(|at| at.display().to_string().contains(&format!("wk-{digest}"))));
+    found.iter().map(|trace| trace.display().to_string()).collect()
 }
 
-/// What the kubelet sets for a whole machine where it may.
+/// The machine's values of those settings that the kubelet changes where it may.
 fn settings() -> Vec<String> {
     let names = ["vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops"];
     names.map(|name| fs::read_to_string(Path::new("/proc/sys").join(name)).unwrap()).to_vec()
