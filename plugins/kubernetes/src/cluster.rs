@@ -17,7 +17,10 @@ use kube::{
     client::{ConfigExt, retry::RetryPolicy},
     config::{Config, KubeConfigOptions, Kubeconfig},
 };
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
 use tower::{BoxError, ServiceBuilder, retry::RetryLayer};
 use wharf_sdk::{Error, Result};
 
@@ -38,6 +41,8 @@ pub(crate) struct Cluster {
     pub(crate) endpoint: Endpoint,
     /// Where its API server is, for people.
     pub(crate) address: String,
+    /// When the files that describe the access had been written last: credentials in them are exchanged.
+    written: Vec<Option<SystemTime>>,
 }
 
 impl Cluster {
@@ -46,6 +51,7 @@ impl Cluster {
     /// # Errors
     /// The files do not describe such an access.
     pub(crate) async fn of(endpoint: Endpoint) -> Result<Self> {
+        let written = written(&endpoint.access);
         let mut config = match &endpoint.access {
             Access::InCluster => Config::incluster().map_err(|error| {
                 Error::unavailable(format!("this is no pod of a cluster: {}", chain(&error)))
@@ -56,7 +62,12 @@ impl Cluster {
         let address = config.cluster_url.to_string();
         let client = client_of(&config)
             .map_err(|why| Error::unavailable(format!("the access to {address} makes no sense: {why}")))?;
-        Ok(Self { client, endpoint, address })
+        Ok(Self { client, endpoint, address, written })
+    }
+
+    /// True as long as nobody has written the files that describe the access.
+    pub(crate) fn is_current(&self) -> bool {
+        self.written == written(&self.endpoint.access)
     }
 
     pub(crate) fn namespace(&self) -> &str {
@@ -121,6 +132,12 @@ impl std::fmt::Debug for Cluster {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Cluster({})", self.endpoint)
     }
+}
+
+/// When each of the files was written last; those of a pod's own access are looked after by its client.
+fn written(access: &Access) -> Vec<Option<SystemTime>> {
+    let Access::Kubeconfig { files, .. } = access else { return Vec::new() };
+    files.iter().map(|file| std::fs::metadata(file).and_then(|about| about.modified()).ok()).collect()
 }
 
 /// The client of an API server. Not kube's own builder: that one logs each failure as an error of its own, before anybody has

@@ -30,7 +30,7 @@ pub(crate) struct KubernetesRuntime {
     pub(crate) turns: KeyedLock,
     pub(crate) attachments: Attachments,
     found: Found,
-    /// The connection, once it was made.
+    /// The connection, once it was made; made anew when its description was written.
     cluster: Mutex<Option<Cluster>>,
 }
 
@@ -47,7 +47,7 @@ impl KubernetesRuntime {
             Found::Nothing(tried) => return Err(Error::unavailable(nothing(tried))),
             Found::Unusable(why) => return Err(Error::unavailable(why.clone())),
         };
-        if let Some(known) = self.known().clone() {
+        if let Some(known) = self.known().clone().filter(Cluster::is_current) {
             return Ok(known);
         }
         let cluster = Cluster::of(endpoint.clone()).await?;
