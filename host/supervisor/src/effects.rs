@@ -3,14 +3,15 @@
 use crate::access::AccessKeeper;
 use crate::client::messages::Answer;
 use crate::client::protocol::SupervisorRequest;
+use crate::client_socket::ClientSocket;
 use crate::deployment::{Deployment, NotDeployed};
 use crate::ending::EndWatch;
 use crate::machine::{At, Cause, Clearing, Effect, Ending, Event, Left, Reply, State, Work, Workload};
 use crate::outside::{CLIENTS_GRACE, ClientGone, Control, Outside, Watched};
-use crate::preparing::{bind_port, connect};
+use crate::preparing::{Listening, bind_port, connect};
 use crate::recording::record_failure;
 use std::{sync::Arc, time::Duration};
-use tokio::{net::TcpListener, sync::Mutex, task::JoinHandle, time::Instant};
+use tokio::{sync::Mutex, task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 use wharf_failpoint::{Point, reach};
 use wharf_model::{Error, ErrorKind, Result, Transport, how};
@@ -33,7 +34,7 @@ pub(crate) struct Performer<'a> {
     /// The control socket that was opened and is not listened to yet.
     pub(crate) opened: Option<Control>,
     /// The proxy's port, until it is served.
-    pub(crate) listener: Option<TcpListener>,
+    pub(crate) listener: Option<Listening>,
     pub(crate) serving: Option<(JoinHandle<()>, CancellationToken)>,
     pub(crate) watched: Option<Watched>,
     pub(crate) up_since: Instant,
@@ -47,6 +48,8 @@ pub(crate) struct Performer<'a> {
     pub(crate) exit: Exit,
     /// How it ended when it was stopped.
     pub(crate) stopped: Option<Exit>,
+    /// The file of the user's own socket. It goes before the life lock does: the next supervisor's has the same name.
+    pub(crate) socket_file: Option<ClientSocket>,
     // The locks last: they are free when everything else has gone.
     pub(crate) life: Option<LifeLock>,
     pub(crate) operation: Option<OperationLock>,
@@ -275,11 +278,14 @@ impl Performer<'_> {
     /// Serves clients, lets commands go on, and says so to the one that waits.
     fn report_ready(&mut self, outside: &mut Outside<'_>) {
         let mut port = 0;
-        if let (Some(listener), Some(deployment)) = (self.listener.take(), &self.deployment) {
+        if let (Some(listening), Some(deployment)) = (self.listener.take(), &self.deployment) {
             port = deployment.run.port;
+            let (socket_file, own_socket) = listening.own_socket.unzip();
+            self.socket_file = socket_file;
             if let Some(front) = deployment.front.clone() {
                 let end = CancellationToken::new();
-                let serving = front.serve(listener, deployment.access.clone(), end.clone());
+                let serving =
+                    front.serve((listening.port, own_socket), deployment.access.clone(), end.clone());
                 self.serving = Some((tokio::spawn(serving), end));
             }
         }

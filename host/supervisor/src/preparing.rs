@@ -1,9 +1,10 @@
 //! Before anything runs: the RunConfig is read, the owner connected and proven, the proxy's port bound.
 use crate::access;
 use crate::client::protocol::SupervisorRequest;
+use crate::client_socket::ClientSocket;
 use crate::deployment::Deployment;
 use crate::port::{bind, free_port};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use wharf_descriptors as descriptors;
 use wharf_failpoint::{Point, reach};
 use wharf_model::{Error, ErrorKind, Result, Transport};
@@ -59,9 +60,16 @@ pub(crate) async fn connect(task: &SupervisorRequest, events: Option<EventListen
     })
 }
 
-/// Binds the proxy's port. One that was chosen once stays: clients have written it down.
-pub(crate) async fn bind_port(deployment: &mut Deployment) -> Result<TcpListener> {
+/// The places where the proxy listens.
+pub(crate) struct Listening {
+    pub(crate) port: TcpListener,
+    pub(crate) own_socket: Option<(ClientSocket, UnixListener)>,
+}
+
+/// Binds the proxy's port, and the user's own socket. A port that was chosen once stays: clients have written it down.
+pub(crate) async fn bind_port(deployment: &mut Deployment) -> Result<Listening> {
     let listener = bind(&deployment.run).await?;
+    let own_socket = ClientSocket::bind(deployment.store.state(), &deployment.run)?;
     reach(Point::PortBound);
     let port = listener
         .local_addr()
@@ -71,5 +79,5 @@ pub(crate) async fn bind_port(deployment: &mut Deployment) -> Result<TcpListener
         let run = &deployment.run;
         deployment.run = deployment.store.update_run_config(&run.name, &run.uid, |run| run.port = port)?;
     }
-    Ok(listener)
+    Ok(Listening { port: listener, own_socket })
 }

@@ -54,6 +54,7 @@ pub(crate) async fn supervise(
         deployment: None,
         opened: None,
         listener: None,
+        socket_file: None,
         serving: None,
         watched: None,
         up_since,
