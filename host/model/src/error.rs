@@ -7,7 +7,7 @@ use crate::workload_name::NameError;
 use serde::{Deserialize, Serialize};
 
 /// What kind of failure it is. The one table from here to exit codes, HTTP and JSON-RPC is below.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
     /// Something failed that has no kind of its own.

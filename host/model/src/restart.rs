@@ -1,4 +1,4 @@
-//! Whether and when a workload that ended is started again: pure.
+//! The decision if and when a workload that ended is started again: pure. Supervisors ask, and the plan of `reconcile`.
 use crate::run_config::RestartPolicy;
 use std::time::Duration;
 use wharf_sdk::Exit;
@@ -13,12 +13,18 @@ const STEADY: Duration = Duration::from_secs(30);
 const ATTEMPTS: u32 = 10;
 
 /// Counts the restarts in a row.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Backoff {
     attempts: u32,
 }
 
 impl Backoff {
+    /// Of a workload that never ended.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { attempts: 0 }
+    }
+
     /// The workload ran so long before it ended: once for each end, not for each attempt to bring it back.
     pub fn ended(&mut self, ran_for: Duration) {
         if ran_for >= STEADY {
@@ -42,12 +48,20 @@ impl Backoff {
     }
 }
 
-/// Whether a policy wants a workload back that ended like this.
+/// True if a policy wants a workload back that ended like this.
 pub fn wants_restart(policy: RestartPolicy, exit: &Exit) -> bool {
-    match policy {
-        RestartPolicy::No => false,
-        RestartPolicy::OnFailure => exit.code != Some(0),
-        RestartPolicy::Always | RestartPolicy::UnlessStopped => true,
+    policy.restarts_after(exit.code == Some(0))
+}
+
+impl RestartPolicy {
+    /// True if a workload is wanted back that ended with exit code 0, or in any other way.
+    #[must_use]
+    pub const fn restarts_after(self, succeeded: bool) -> bool {
+        match self {
+            Self::No => false,
+            Self::OnFailure => !succeeded,
+            Self::Always | Self::UnlessStopped => true,
+        }
     }
 }
 

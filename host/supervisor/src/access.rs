@@ -1,4 +1,5 @@
-//! Whom a workload's proxy serves: as its RunConfig and the file with its secret say, and how that is changed.
+//! The clients that a workload's proxy serves: as its RunConfig and the file with its secret say, and how that is
+//! changed.
 //!
 //! A change is made by the process that serves: the supervisor, where there is one, so that what is written is what is
 //! served, else the command itself. Either way the files come first: whatever dies in between, the next supervisor
@@ -11,7 +12,7 @@ use wharf_model::{ProxyAuth, RunConfig, Uid, WorkloadName};
 use wharf_proxy::{Access, AccessRule};
 use wharf_records::{ProxySecret, Store};
 
-/// What the files say. A secret that is missing, because its workload's creation was interrupted, is made.
+/// The rule in the files. A secret that is missing, because its workload's creation was interrupted, is made.
 ///
 /// # Errors
 /// Where the secret cannot be had: then nobody is served. Where others could connect from elsewhere without a token.

@@ -1,4 +1,4 @@
-//! What the library is told about its surroundings; only `host/src/main.rs` and `host/src/cli/` look at the world.
+//! The library's surroundings, as it is told of them; only `host/src/main.rs` and `host/src/cli/` look at the world.
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -31,13 +31,13 @@ pub struct Config {
     pub search_path: Vec<PathBuf>,
     /// The runtime for `run` where nothing else is said.
     pub default_runtime: Option<String>,
-    /// What log records must at least be: `error` to `trace`.
+    /// The lowest level of log records: `error` to `trace`.
     pub log_level: String,
     /// The user's settings.
     pub settings: Settings,
     /// SHA-256 digests of libraries, by file name.
     pub pins: BTreeMap<String, String>,
-    /// Whether this process' environment carries the marks of a workload, inside which it then is.
+    /// True if this process' environment carries the marks of a workload, inside which it then is.
     #[serde(skip)]
     pub is_marked: bool,
 }
@@ -50,7 +50,7 @@ pub struct Settings {
     pub default_runtime: Option<String>,
     /// More folders with plugins, after those of the command line.
     pub plugin_dirs: Vec<PathBuf>,
-    /// What each runtime is given, by name.
+    /// The settings of each runtime, by name.
     pub runtimes: BTreeMap<String, serde_json::Value>,
     /// How long a workload may take to become ready, in milliseconds; two minutes where nothing is said, since a
     /// package may have to be fetched first.
@@ -117,12 +117,12 @@ impl Config {
         dirs.into_iter().chain(&self.cache_dir).cloned().collect()
     }
 
-    /// What is known of plugin libraries that were tried.
+    /// The verdicts on plugin libraries that were tried.
     pub fn verdicts(&self) -> Verdicts {
         self.cache_dir.as_deref().map(Verdicts::below).unwrap_or_default()
     }
 
-    /// What plugins are connected with.
+    /// The options that plugins are connected with.
     pub fn connect_options(&self, host_id: &str) -> ConnectOptions {
         ConnectOptions {
             dirs: self.plugin_dirs.clone(),

@@ -1,24 +1,26 @@
-//! Brings the workload up: what an earlier supervisor left, deploy, record.
-use crate::client::protocol::StartMode;
+//! One workload and how it is reached: what its owner is asked to do, one call or proof at a time. The machine says
+//! which of these is done and when (`machine/`); the records are `recording.rs`, the wait for an answer `readiness.rs`.
 use crate::config::Config;
+use crate::machine::{Earlier, Made};
 use crate::spec::specification;
 use crate::workload_proxy::WorkloadProxy;
 use std::net::SocketAddr;
 use std::{sync::Arc, time::Duration};
 use tokio::{net::TcpListener, time::Instant};
 use wharf_failpoint::{Point, reach};
-use wharf_model::{Desired, Opaque, Phase, RunConfig, StatusRecord, Transport};
 use wharf_model::{Error, ErrorKind, Result};
+use wharf_model::{Opaque, RunConfig, Transport};
 use wharf_proxy::Access;
 use wharf_records::Store;
 use wharf_runtimes::{CallError, RuntimeClient};
 use wharf_runtimes::{look, prove_ended, prove_gone, prove_owner, prove_taken_gone};
-use wharf_sdk::{Capability, ErrorCode, Handle, Observation, WorkloadSpec, WorkloadState};
+use wharf_sdk::{Capability, ErrorCode, Exit, Handle, Observation, WorkloadSpec, WorkloadState};
 
-/// How long what another product made may take to end before it is killed.
+/// How long a container that another product made may take to end before it is killed.
 const TAKEN_GRACE: Duration = Duration::from_secs(10);
 /// How long a deployment that missed its deadline is looked for before the workload is left on record as failed.
 const LATE_WAIT: Duration = Duration::from_secs(10);
+
 /// One workload and how it is reached.
 pub(crate) struct Deployment {
     pub(crate) config: Config,
@@ -28,84 +30,128 @@ pub(crate) struct Deployment {
     pub(crate) client: Arc<RuntimeClient>,
     /// The port that an HTTP server is told to listen on.
     pub(crate) target_port: u16,
-    /// Whom the proxy serves.
+    /// The clients that the proxy serves.
     pub(crate) access: Access,
     /// The proxy; made at the first start, kept over restarts.
     pub(crate) front: Option<WorkloadProxy>,
-    /// What is deployed now.
+    /// The handle of what is deployed now.
     pub(crate) handle: Option<Handle>,
-    /// A deployment was begun, and how it ended is not known: something may be there without a handle.
-    pub(crate) uncertain: bool,
-    /// The last deployment missed its deadline, and what became of it is not known yet: another one would make a second
-    /// of the same uid (R10).
-    pub(crate) late: bool,
+    /// The handle that an earlier supervisor recorded.
+    pub(crate) recorded: Option<Opaque>,
+    /// The handle of what it left, if there is anything that does not go on.
+    pub(crate) earlier: Option<Handle>,
+    /// The address of a server that it left and that goes on.
+    pub(crate) resumed: Option<String>,
 }
 
-/// Whether the record still allows what a supervisor is about to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum StartReason {
-    /// As the holder of the operation: the first start.
-    Operation,
-    /// On its own: a restart, only while the workload is still desired.
-    Spontaneous,
+/// Why nothing is deployed, or nobody knows.
+pub(crate) struct NotDeployed {
+    pub(crate) error: Error,
+    /// The part of it that may be there all the same.
+    pub(crate) made: Made,
+}
+
+impl<E: Into<Error>> From<E> for NotDeployed {
+    /// Nothing was asked of the runtime yet.
+    fn from(error: E) -> Self {
+        Self { error: error.into(), made: Made::Nothing }
+    }
 }
 
 impl Deployment {
-    /// Brings the workload up to ready.
-    pub(crate) async fn bring_up(&mut self, occasion: StartReason) -> Result<()> {
-        if occasion == StartReason::Spontaneous {
-            return self.make_and_start(occasion).await;
-        }
-        let earlier = self.store.read_status(&self.run.name)?.handle;
-        if self.take_over(earlier.as_ref()).await? {
-            return Ok(());
-        }
-        let started = self.make_and_start(occasion).await;
-        if started.is_err() && self.found_its_input_over(earlier.as_ref()).await {
-            tracing::info!("its input was over before it was started, and it is started once more");
-            if let Err(error) = self.clear_for_restart().await {
-                tracing::warn!(%error, "it cannot be started once more");
-                return started;
+    /// True if the runtime restarts a workload in place, with all that it wrote.
+    pub(crate) fn restarts_in_place(&self) -> bool {
+        self.client.stamp().capabilities.contains(&Capability::KEEPS)
+    }
+
+    /// True of a server that goes on when this process ends, and is found again by the next supervisor. One on a pipe
+    /// cannot.
+    pub(crate) fn survives_supervisor(&self) -> bool {
+        self.run.transport != Transport::Stdio
+    }
+
+    /// Looks for what an earlier supervisor left: by its uid, and by the recorded handle.
+    pub(crate) async fn look_for_earlier(&mut self) -> Result<Earlier> {
+        self.recorded = self.store.read_status(&self.run.name)?.handle;
+        let recorded = self.recorded.as_ref().map(Opaque::read).transpose().map_err(|error| {
+            Error::caused(ErrorKind::Failed, "the recorded handle cannot be read", &error)
+        })?;
+        // Where there are two of it, nobody chooses one.
+        let found = self.find().await?;
+        // Its supervisor may have died between the deployment and the record.
+        let Some(handle) = recorded.or(found).or_else(|| self.run.taken_over()) else {
+            return Ok(Earlier::Nothing);
+        };
+        match self.client.recover(&handle).await {
+            Ok(seen) if self.can_go_on(&seen) => {
+                tracing::info!("the workload of an earlier supervisor still runs and is resumed");
+                (self.handle, self.resumed) = (Some(handle), seen.address);
+                Ok(Earlier::Runs)
             }
-            return self.make_and_start(occasion).await;
+            Ok(seen) if seen.state == WorkloadState::Unknown => {
+                let message = "its runtime has it, and does not know what it does; look there, or remove it";
+                Err(Error::new(ErrorKind::Runtime, message))
+            }
+            Ok(_) => {
+                self.earlier = Some(handle);
+                Ok(Earlier::Left)
+            }
+            Err(error) if error.code() == Some(ErrorCode::NotFound) => Ok(Earlier::Nothing),
+            Err(error) => Err(error.into()),
         }
-        started
     }
 
-    /// True if this start took up a container that an earlier attempt had left, and it exited with 0 at once because its
-    /// stdin was closed already: an engine opens stdin anew only after the container has exited, so a supervisor that
-    /// attached and died before `start` leaves it at its end. A server that ends by itself at once is therefore run twice.
-    async fn found_its_input_over(&self, earlier: Option<&Opaque>) -> bool {
-        let (Some(handle), Transport::Stdio) = (&self.handle, self.run.transport) else { return false };
-        let is_kept = self.keeps() && Opaque::of(handle).ok().as_ref() == earlier;
-        let exit =
-            if is_kept { self.client.inspect(handle).await.ok().and_then(|seen| seen.exit) } else { None };
-        exit.is_some_and(|exit| exit.code == Some(0))
+    /// True if a server runs whose port can be reached. Another product may have published it elsewhere: then it is
+    /// made anew.
+    fn can_go_on(&self, seen: &Observation) -> bool {
+        seen.state == WorkloadState::Running
+            && self.run.transport != Transport::Stdio
+            && (seen.address.is_some() || !self.run.is_taken_over())
     }
 
-    async fn make_and_start(&mut self, occasion: StartReason) -> Result<()> {
+    /// Waits until a server that was left running answers.
+    pub(crate) async fn await_resumed(&mut self) -> Result<()> {
+        let Some(handle) = self.handle.clone() else { return Err(nothing()) };
+        let address = address(self.resumed.as_deref())?;
+        self.wait_for_port(&handle, address).await
+    }
+
+    /// Makes everything that a start needs. True if it was made of what an earlier attempt left.
+    pub(crate) async fn deploy(&mut self) -> std::result::Result<bool, NotDeployed> {
+        self.handle = None;
         let stamp = self.client.stamp();
         let mut spec = specification(&self.config, &self.run, stamp, &self.host_id, self.target_port)?;
         self.pin_if_it_is_not(&mut spec).await?;
         self.check_target_port().await?;
-        self.uncertain = true;
-        let deployed = self.client.deploy(&spec).await;
-        self.uncertain = deployed.as_ref().is_err_and(|error| !is_certain(error));
-        self.late = deployed.as_ref().is_err_and(is_late);
-        let handle = deployed?;
-        // From here on whatever happens must find the handle, to remove what was deployed.
-        self.handle = Some(handle.clone());
-        // Deploying takes its time: another engine may have taken the endpoint meanwhile, and have made it, while the
-        // recorded one still has what it kept.
+        let handle = match self.client.deploy(&spec).await {
+            Ok(handle) => handle,
+            Err(error) => {
+                let made = made_by(&error);
+                return Err(NotDeployed { error: error.into(), made });
+            }
+        };
+        let is_kept = self.restarts_in_place() && Opaque::of(&handle).ok() == self.recorded;
+        // From here on, whatever happens must find the handle, to remove what was deployed.
+        self.handle = Some(handle);
+        Ok(is_kept)
+    }
+
+    /// One listing of the recorded instance must show what was made. Deploying takes its time: another engine may have
+    /// taken the endpoint meanwhile, and have made it, while the recorded one still has what it kept.
+    pub(crate) async fn prove_made(&self) -> Result<()> {
         let seen = look(&self.client, &self.host_id, &self.run).await?;
-        if !seen.is_some_and(|seen| seen.handle.is_none_or(|shown| shown == handle)) {
-            let message =
-                format!("the recorded instance of '{}' does not show what was made", self.run.runtime_name);
-            return Err(Error::new(ErrorKind::Owner, message));
+        if seen.is_some_and(|seen| seen.handle.is_none_or(|shown| Some(shown) == self.handle)) {
+            return Ok(());
         }
-        self.record_handle(&handle, occasion).await?;
-        reach(Point::HandleRecorded);
+        let message =
+            format!("the recorded instance of '{}' does not show what was made", self.run.runtime_name);
+        Err(Error::new(ErrorKind::Owner, message))
+    }
+
+    /// Attaches, starts, waits until the server answers.
+    pub(crate) async fn start(&mut self) -> Result<()> {
         self.made_anew().await?;
+        let Some(handle) = self.handle.clone() else { return Err(nothing()) };
         match self.run.transport {
             Transport::Stdio => self.start_stdio(&handle).await,
             Transport::StreamableHttp | Transport::Sse | Transport::Inspector => {
@@ -129,88 +175,6 @@ impl Deployment {
         Ok(())
     }
 
-    /// What an earlier supervisor left: a server with a port that still runs is taken over, all else is put aside.
-    async fn take_over(&mut self, earlier: Option<&Opaque>) -> Result<bool> {
-        // Where there are two of it, nobody chooses one.
-        let found = self.client.find(&self.host_id, self.run.uid.as_str()).await?;
-        let handle = match earlier {
-            Some(recorded) => recorded.read().map_err(|error| {
-                Error::caused(ErrorKind::Failed, "the recorded handle cannot be read", &error)
-            })?,
-            // Its supervisor may have died between the deployment and the record.
-            None => match found.or_else(|| self.run.taken_over()) {
-                Some(handle) => handle,
-                None => return Ok(false),
-            },
-        };
-        match self.client.recover(&handle).await {
-            Ok(seen) if self.can_go_on(&seen) => {
-                tracing::info!("the workload of an earlier supervisor still runs and is taken over");
-                self.handle = Some(handle.clone());
-                let address = address(seen.address.as_deref())?;
-                self.wait_for_port(&handle, address).await?;
-                return Ok(true);
-            }
-            Ok(seen) if seen.state == WorkloadState::Unknown => {
-                let message = "its runtime has it, and does not know what it does; look there, or remove it";
-                return Err(Error::new(ErrorKind::Runtime, message));
-            }
-            Ok(_) => {
-                self.put_aside(&handle).await?;
-                self.prove_ended().await?;
-            }
-            Err(error) if error.code() == Some(ErrorCode::NotFound) => {}
-            Err(error) => return Err(error.into()),
-        }
-        Ok(false)
-    }
-
-    /// Whether the runtime makes a workload anew out of what it was, with all that it wrote.
-    fn keeps(&self) -> bool {
-        self.client.stamp().capabilities.contains(&Capability::KEEPS)
-    }
-
-    /// Ends what is not to go on, and removes it, unless its runtime makes it anew out of what it was, or another
-    /// product made it.
-    async fn put_aside(&self, handle: &Handle) -> Result<()> {
-        if self.run.took_over(handle) {
-            self.client.stop(handle, TAKEN_GRACE).await?;
-        } else if self.keeps() {
-            self.client.stop(handle, Duration::ZERO).await?;
-        } else {
-            self.client.remove(handle).await?;
-        }
-        Ok(())
-    }
-
-    /// Makes room for the next deployment of a workload that has ended.
-    pub(crate) async fn clear_for_restart(&mut self) -> Result<()> {
-        match &self.handle {
-            Some(handle) => match self.put_aside(handle).await {
-                Err(error) if error.kind != ErrorKind::NotFound => return Err(error),
-                _ => {}
-            },
-            None if self.late => {
-                let came = self.settle().await?;
-                tracing::info!(came, "a deployment had missed its deadline, and was looked for");
-                self.late = false;
-                return Ok(());
-            }
-            None => return self.remove().await.map(drop),
-        }
-        self.prove_ended().await?;
-        self.handle = None;
-        Ok(())
-    }
-
-    /// Whether a server runs whose port can be reached. Another product may have published it elsewhere: then it is
-    /// made anew.
-    fn can_go_on(&self, seen: &Observation) -> bool {
-        seen.state == WorkloadState::Running
-            && self.run.transport != Transport::Stdio
-            && (seen.address.is_some() || !self.run.is_taken_over())
-    }
-
     /// A port that somebody else listens on would be taken for the workload's own.
     async fn check_target_port(&self) -> Result<()> {
         if self.target_port == 0 || self.client.stamp().capabilities.contains(&Capability::OWN_PORTS) {
@@ -227,23 +191,7 @@ impl Deployment {
         }
     }
 
-    /// Stores the handle, durably, before any of the workload's code runs (R12). What is made anew out of what it was
-    /// may have the one that is stored.
-    async fn record_handle(&self, handle: &Handle, occasion: StartReason) -> Result<()> {
-        let recorded = Opaque::of(handle)
-            .map_err(|error| Error::caused(ErrorKind::Failed, "the handle cannot be written", &error))?;
-        self.change_if(move |record| {
-            if occasion == StartReason::Spontaneous && !may_restart(record) {
-                return Err(Error::new(ErrorKind::Conflict, "the workload is no longer to run"));
-            }
-            let is_new = record.handle.as_ref() != Some(&recorded);
-            record.handle = Some(recorded);
-            Ok(is_new)
-        })
-        .await
-    }
-
-    /// What was taken over is wharf's own now: its labels say so, and nobody need be asked for the old one.
+    /// A workload that was taken over is wharf's own now: its labels say so, and nobody need be asked for the old one.
     async fn made_anew(&mut self) -> Result<()> {
         if self.run.is_taken_over() {
             if let Some(taken) = self.run.taken_over() {
@@ -262,79 +210,69 @@ impl Deployment {
         Ok(())
     }
 
-    /// One change of the record, off the threads that serve clients. A record that is gone is not made again.
-    pub(crate) async fn change(
-        &self,
-        change: impl FnOnce(&mut StatusRecord) -> Result<()> + Send + 'static,
-    ) -> Result<()> {
-        self.change_if(|record| change(record).map(|()| true)).await
-    }
-
-    /// The same for what may be on record already: then it is not written again.
-    async fn change_if(
-        &self,
-        change: impl FnOnce(&mut StatusRecord) -> Result<bool> + Send + 'static,
-    ) -> Result<()> {
-        let (store, name, uid) = (self.store.clone(), self.run.name.clone(), self.run.uid.clone());
-        let work = tokio::task::spawn_blocking(move || {
-            store.update_status::<Unwritten>(&name, &uid, |record| {
-                let gone = || Error::new(ErrorKind::NotFound, "the workload was removed");
-                let mut record = record.ok_or_else(gone)?;
-                if change(&mut record)? { Ok(record) } else { Err(Unwritten::Same) }
-            })
-        });
-        match work.await {
-            Ok(Ok(_) | Err(Unwritten::Same)) => Ok(()),
-            Ok(Err(Unwritten::Failed(error))) => Err(error),
-            Err(error) => Err(Error::caused(ErrorKind::Failed, "the record was not written", &error)),
+    /// Ends what an earlier supervisor left, or what is deployed, and removes it, unless its runtime restarts it in
+    /// place. One that is gone already is no failure. False if another product made it: that one stays until something
+    /// of wharf's is in its place, and is proven to have ended here.
+    pub(crate) async fn put_aside(&self, handle: Option<&Handle>) -> Result<bool> {
+        let Some(handle) = handle else { return Ok(true) };
+        if self.run.took_over(handle) {
+            found(self.client.stop(handle, TAKEN_GRACE).await)?;
+            self.prove_ended().await?;
+            return Ok(false);
         }
+        let done = match self.restarts_in_place() {
+            true => self.client.stop(handle, Duration::ZERO).await,
+            false => self.client.remove(handle).await,
+        };
+        found(done).map(|_| true)
     }
 
-    /// That it is still the owner that answers.
-    pub(crate) async fn prove_owner(&self) -> Result<()> {
-        prove_owner(&self.client, &self.run).await
-    }
-
-    /// That the owner shows nothing of it as running: only then is what was told of its end its end.
-    pub(crate) async fn prove_ended(&self) -> Result<()> {
-        prove_ended(&self.client, &self.host_id, &self.run).await
-    }
-
-    /// Whether a deadline passed over a deployment and nobody knows what became of it.
-    pub(crate) fn may_still_come(&self, cause: &Error) -> bool {
-        self.uncertain && self.handle.is_none() && cause.kind == ErrorKind::Deadline
-    }
-
-    /// Removes whatever is deployed after a start that failed. What may still come is looked for while the locks are
-    /// held (R10). What does not come in that time is an error, so that the workload stays on record, and what comes
-    /// later is its.
-    ///
-    /// What was there before this start stays there, ended, with all that it wrote.
-    pub(crate) async fn clear_up(&mut self, cause: &Error, mode: StartMode) -> Result<()> {
-        if let Some(handle) = self.handle.clone().filter(|_| mode == StartMode::Start && self.keeps()) {
-            if !self.run.took_over(&handle) {
-                self.client.stop(&handle, Duration::ZERO).await?;
-                self.prove_ended().await?;
-            }
+    /// Stops what was there before a start that failed: it stays, ended, with all that it wrote. False if another
+    /// product made it, which goes on.
+    pub(crate) async fn stop_kept(&mut self) -> Result<bool> {
+        let Some(handle) = &self.handle else { return Ok(false) };
+        if self.run.took_over(handle) {
             self.handle = None;
-            return Ok(());
+            return Ok(false);
         }
-        if !self.may_still_come(cause) {
-            return self.remove().await.map(drop);
+        self.client.stop(handle, Duration::ZERO).await?;
+        Ok(true)
+    }
+
+    /// Removes what is deployed, found by its uid if its handle is not known. False if there was nothing, which a
+    /// complete listing says, or nothing of wharf's.
+    pub(crate) async fn remove(&mut self) -> Result<bool> {
+        if self.handle.is_none() {
+            self.handle = self.find().await?;
         }
-        match self.settle().await? {
-            true => Ok(()),
-            false => Err(Error::new(ErrorKind::Deadline, "what was to be deployed may still appear")),
+        let Some(handle) = &self.handle else { return Ok(false) };
+        if self.run.took_over(handle) {
+            self.handle = None;
+            return Ok(false);
+        }
+        found(self.client.remove(handle).await)?;
+        Ok(true)
+    }
+
+    /// The resource that the recorded instance has with this uid. That there is nothing is believed of that instance alone: another
+    /// one may have taken the endpoint while the deployment was under way, and has nothing of it.
+    async fn find(&self) -> Result<Option<Handle>> {
+        match look(&self.client, &self.host_id, &self.run).await? {
+            None => Ok(None),
+            Some(seen) => seen.handle.map(Some).ok_or_else(|| {
+                let runtime = &self.run.runtime_name;
+                let message = format!("the runtime '{runtime}' has it, and does not say how to reach it");
+                Error::new(ErrorKind::Owner, message)
+            }),
         }
     }
 
     /// Looks for what a deployment that missed its deadline may still bring, and removes it; tells whether it came.
     /// Engines have no event for what they have not made yet.
-    async fn settle(&mut self) -> Result<bool> {
+    pub(crate) async fn settle(&mut self) -> Result<bool> {
         let (deadline, mut pause) = (Instant::now() + LATE_WAIT, Duration::from_millis(50));
         loop {
-            self.uncertain = true;
-            match self.remove().await {
+            match self.remove_all().await {
                 Ok(true) => return Ok(true),
                 other if Instant::now() >= deadline => return other,
                 _ => {}
@@ -344,56 +282,69 @@ impl Deployment {
         }
     }
 
-    /// Removes whatever is deployed; tells whether there was anything.
-    pub(crate) async fn remove(&mut self) -> Result<bool> {
-        if self.handle.is_none() && self.uncertain {
-            self.handle = self.client.find(&self.host_id, self.run.uid.as_str()).await?;
+    async fn remove_all(&mut self) -> Result<bool> {
+        let any = self.remove().await?;
+        if any {
+            self.prove_gone().await?;
         }
-        self.uncertain = false;
-        let Some(handle) = &self.handle else { return Ok(false) };
-        if self.run.took_over(handle) {
-            self.handle = None;
-            return Ok(false);
-        }
-        match self.client.remove(handle).await {
-            Err(error) if error.code() != Some(ErrorCode::NotFound) => return Err(error.into()),
-            _ => {}
-        }
+        Ok(any)
+    }
+
+    /// The recorded instance has nothing of it any more; then its handle is of no use.
+    pub(crate) async fn prove_gone(&mut self) -> Result<()> {
         prove_gone(&self.client, &self.host_id, &self.run).await?;
-        self.handle = None;
-        Ok(true)
+        (self.handle, self.earlier) = (None, None);
+        Ok(())
+    }
+
+    /// It was put aside, and runs no more. It has another handle, or none, when it is deployed again.
+    pub(crate) async fn prove_put_aside(&mut self) -> Result<()> {
+        self.prove_ended().await?;
+        (self.handle, self.earlier) = (None, None);
+        Ok(())
+    }
+
+    /// It is still the owner that answers.
+    pub(crate) async fn prove_owner(&self) -> Result<()> {
+        prove_owner(&self.client, &self.run).await
+    }
+
+    /// The owner shows nothing of it as running: only then is what was told of its end its end.
+    pub(crate) async fn prove_ended(&self) -> Result<()> {
+        prove_ended(&self.client, &self.host_id, &self.run).await
+    }
+
+    /// How what is deployed ended, if its runtime knows.
+    pub(crate) async fn exit(&self) -> Option<Exit> {
+        self.client.inspect(self.handle.as_ref()?).await.ok()?.exit
     }
 }
 
-/// Why a record was left as it is.
-enum Unwritten {
-    /// It says already what it should.
-    Same,
-    Failed(Error),
+fn nothing() -> Error {
+    Error::new(ErrorKind::Failed, "nothing is deployed")
 }
 
-impl<E: Into<Error>> From<E> for Unwritten {
-    fn from(error: E) -> Self {
-        Self::Failed(error.into())
+/// False if there was nothing, which is no failure of a call that removes.
+fn found(done: std::result::Result<(), CallError>) -> Result<bool> {
+    match done {
+        Ok(()) => Ok(true),
+        Err(error) if error.code() == Some(ErrorCode::NotFound) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 
-/// Whether a supervisor may bring its workload back by itself: it is wanted, and no command is at work on it, which
-/// would want the same in its own time.
-pub(crate) fn may_restart(record: &StatusRecord) -> bool {
-    record.desired == Desired::Running && record.phase == Phase::Running
-}
-
-/// Whether an error of `deploy` means that nothing was deployed. Who says that the time was over, that the engine went
-/// away or that it failed itself does not know what became of it.
-fn is_certain(error: &CallError) -> bool {
-    let unknown = [ErrorCode::Timeout, ErrorCode::Cancelled, ErrorCode::Unavailable, ErrorCode::Internal];
-    error.code().is_some_and(|code| !unknown.contains(&code))
-}
-
-/// Whether an error of `deploy` means that its time was over.
-fn is_late(error: &CallError) -> bool {
-    matches!(error, CallError::Deadline { .. }) || error.code() == Some(ErrorCode::Timeout)
+/// The part of a deployment that may be there after an error. A runtime that says that the time was over, that its engine went away
+/// or that it failed itself does not know what became of it; every other error means that nothing was deployed.
+fn made_by(error: &CallError) -> Made {
+    match error {
+        CallError::Deadline { .. } => Made::Late,
+        CallError::Malformed { .. } | CallError::Died { .. } => Made::Unknown,
+        CallError::Answered(error) => match error.code {
+            ErrorCode::Timeout | ErrorCode::Cancelled => Made::Late,
+            ErrorCode::Unavailable | ErrorCode::Internal => Made::Unknown,
+            _ => Made::Nothing,
+        },
+    }
 }
 
 /// Where a runtime says that the workload's port can be reached.
@@ -401,4 +352,24 @@ pub(crate) fn address(text: Option<&str>) -> Result<SocketAddr> {
     text.and_then(|text| text.parse().ok()).ok_or_else(|| {
         Error::new(ErrorKind::Runtime, "the runtime does not say where the workload's port can be reached")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::made_by;
+    use crate::machine::Made;
+    use wharf_runtimes::CallError;
+    use wharf_sdk::{Error, ErrorCode};
+
+    #[test]
+    fn only_an_error_that_says_so_means_that_nothing_was_deployed() {
+        let answered = |code| made_by(&CallError::Answered(Error::new(code, "it failed")));
+        assert_eq!(answered(ErrorCode::InvalidArgument), Made::Nothing);
+        assert_eq!(answered(ErrorCode::Unavailable), Made::Unknown);
+        assert_eq!(answered(ErrorCode::Internal), Made::Unknown);
+        assert_eq!(answered(ErrorCode::Cancelled), Made::Late);
+        assert_eq!(answered(ErrorCode::Timeout), Made::Late);
+        assert_eq!(made_by(&CallError::Deadline { operation: "deploy", deadline_ms: 1 }), Made::Late);
+        assert_eq!(made_by(&CallError::Died { operation: "deploy" }), Made::Unknown);
+    }
 }

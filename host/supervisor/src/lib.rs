@@ -1,9 +1,9 @@
 //! The supervisor: one detached process for each workload that runs; and what commands need to start one and to speak to
 //! it ([`client`]).
 //!
-//! `process` is the process itself, `lifecycle` what it does from its start to its end, `run_loop` the part between
-//! "ready" and the end. It deploys through the owner's plugin alone, serves the proxy, learns of the workload's end from
-//! the runtime, and restarts it by policy. It must not know any particular runtime, nor the command line.
+//! [`machine`] decides what it does; `run_loop` waits, `effects` performs, `outside` is where events come from; `process`
+//! is the process around them. It deploys through the owner's plugin alone, serves the proxy, learns of the workload's
+//! end from the runtime, and restarts it by policy. It must not know any particular runtime, nor the command line.
 //!
 //! Invariants:
 //! - It holds the life lock as long as it lives; whether it lives is a question about that lock.
@@ -15,20 +15,25 @@ pub mod client;
 mod client_socket;
 mod config;
 mod deployment;
-mod events;
+mod effects;
+mod ending;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
-mod lifecycle;
 mod log;
+pub mod machine;
+mod outside;
 mod port;
+mod preparing;
 mod private_folders;
 mod process;
 mod progress;
 mod readiness;
 mod reattach;
+mod recording;
 mod run_loop;
 pub mod source;
 mod spec;
+mod stopping;
 mod workload_proxy;
 
 pub use access::{change, check_exposure};

@@ -32,7 +32,7 @@ pub(crate) async fn bind(run: &RunConfig) -> Result<TcpListener> {
     })
 }
 
-/// Whether the proxy's port can be had, now.
+/// Tries if the proxy's port can be had, now.
 ///
 /// # Errors
 /// As it will be told by the supervisor.

@@ -33,7 +33,7 @@ fn resolved(path: &Path, links: &mut u32) -> PathBuf {
     let mut real = PathBuf::from("/");
     for component in path.components() {
         match component {
-            // What a link led to is resolved by now, so that this is its own parent.
+            // The target of a link is resolved by now, so that this is its own parent.
             Component::ParentDir => drop(real.pop()),
             Component::Normal(name) => {
                 real.push(name);
@@ -83,7 +83,7 @@ mod tests {
             "home/project/link",
             "home/project/link/wharf/secrets",
             "home/project/token",
-            // What does not exist yet.
+            // A path that does not exist yet.
             "home/.local/share/wharf/runtimes",
             "home/.local",
             "home/project/later",

@@ -1,8 +1,9 @@
 //! The process of a detached supervisor: what it inherits, and what it must not.
 use crate::client::protocol::{StartEvent, SupervisorRequest};
-use crate::lifecycle::{ClientGone, StartContext, supervise};
 use crate::log::{RotatedLog, log_path};
+use crate::outside::ClientGone;
 use crate::progress::Lines;
+use crate::run_loop::{StartContext, supervise};
 use nix::sys::signal::SigSet;
 use rustix::stdio::{dup2_stdin, dup2_stdout, stdin, stdout};
 use std::{
@@ -52,7 +53,7 @@ fn detached() -> io::Result<()> {
     reach(Point::TaskReadBefore);
     let mut task = read_task(&socket)?;
     reach(Point::TaskReadAfter);
-    // Whatever becomes of the file: what this process starts is of its own version.
+    // The file may be replaced meanwhile: what this process starts is of its own version.
     task.config.executable = "/proc/self/exe".into();
     start_log(&task);
     let operation =
@@ -70,8 +71,8 @@ fn detached() -> io::Result<()> {
         );
         let abandoned = abandoned(&socket, task.attended)?;
         let mut reporter = Lines::new(socket, task.foreground)?;
-        let attendance = StartContext { foreground: task.foreground, abandoned };
-        if let Err(error) = supervise(&task, operation, &mut reporter, attendance).await {
+        let context = StartContext { foreground: task.foreground, abandoned };
+        if let Err(error) = supervise(&task, operation, &mut reporter, context).await {
             tracing::error!(%error, "the workload could not be started");
             reporter.end(&StartEvent::Failed { error });
         }
@@ -80,7 +81,7 @@ fn detached() -> io::Result<()> {
 }
 
 fn read_task(socket: &UnixStream) -> io::Result<SupervisorRequest> {
-    // Who starts a supervisor writes at once; one that died before holds the operation up no longer than this.
+    // The command that starts a supervisor writes at once; one that died before holds the operation up no longer than this.
     socket.set_read_timeout(Some(TASK_WAIT))?;
     let mut line = String::new();
     io::BufReader::new(socket).read_line(&mut line)?;

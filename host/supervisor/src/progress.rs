@@ -1,29 +1,30 @@
-//! How a start goes, told to whoever waits for it.
+//! How a start goes, told to the client that waits for it.
 use crate::client::protocol::{StartEvent, SupervisorRequest};
 use std::{
     io::{self, Write},
     os::unix::net::UnixStream,
-    pin::pin,
+    pin::Pin,
     sync::Arc,
     time::Duration,
 };
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep},
+    time::{Instant, Sleep, sleep},
 };
+use wharf_model::{Uid, WorkloadName};
 use wharf_runtimes::EventListener;
-use wharf_sdk::document::Event as Told;
+use wharf_sdk::document::Event as Heard;
 
 /// How much of what a runtime tells may wait.
 const QUEUED_EVENTS: usize = 64;
-/// After so long without a word, who waits is told where to look.
+/// After so long without a word, the client that waits is told where to look.
 const LONG: Duration = Duration::from_secs(5);
 /// How long a command may take to hear the last word.
 const OUTCOME_SEND_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where the supervisor says how its start goes.
 pub(crate) trait Reporter: Send {
-    /// What it does now, and how far it is where that is known.
+    /// Its present step, and how far it is where that is known.
     fn progress(&mut self, message: &str, amount: Option<(u64, u64)>);
     /// The workload is ready on this port.
     fn ready(&mut self, port: u16);
@@ -95,8 +96,8 @@ impl Reporter for Lines {
     }
 }
 
-/// Where what the runtime tells of the workload arrives. Whoever is slow misses some of it.
-pub(crate) fn heard() -> (EventListener, mpsc::Receiver<Told>) {
+/// Where what the runtime tells of the workload arrives. A supervisor that is slow misses some of it.
+pub(crate) fn heard() -> (EventListener, mpsc::Receiver<Heard>) {
     let (sender, events) = mpsc::channel(QUEUED_EVENTS);
     let listener = move |event| {
         let _ = sender.try_send(event);
@@ -104,30 +105,50 @@ pub(crate) fn heard() -> (EventListener, mpsc::Receiver<Told>) {
     (Arc::new(listener), events)
 }
 
-/// Passes on what the runtime tells of the workload, and once that it is long silent; never ends.
-pub(crate) async fn pass_on(
-    mut events: mpsc::Receiver<Told>,
-    task: &SupervisorRequest,
-    reporter: &mut dyn Reporter,
-) {
-    let mut quiet = pin!(sleep(LONG));
-    let mut is_told = false;
-    loop {
-        tokio::select! {
-            Some(event) = events.recv() => {
-                if event.uid == task.uid.as_str() {
-                    quiet.as_mut().reset(Instant::now() + LONG);
-                    reporter.progress(&event.message, event.progress);
+/// The runtime's word on the workload while it is started, on its way to the client that waits.
+pub(crate) struct Told {
+    events: mpsc::Receiver<Heard>,
+    name: WorkloadName,
+    uid: Uid,
+    /// Resolves when there was no word for long; none once that was told.
+    quiet: Option<Pin<Box<Sleep>>>,
+}
+
+impl Told {
+    pub(crate) fn new(events: mpsc::Receiver<Heard>, task: &SupervisorRequest) -> Self {
+        let (name, uid) = (task.name.clone(), task.uid.clone());
+        Self { events, name, uid, quiet: Some(Box::pin(sleep(LONG))) }
+    }
+
+    /// Passes on what comes, and once that the runtime is long silent; never ends. May be dropped and called again.
+    pub(crate) async fn pass_on(&mut self, reporter: &mut dyn Reporter) {
+        loop {
+            let quiet = self.quiet.is_some();
+            tokio::select! {
+                Some(event) = self.events.recv() => {
+                    if event.uid == self.uid.as_str() {
+                        if let Some(quiet) = &mut self.quiet {
+                            quiet.as_mut().reset(Instant::now() + LONG);
+                        }
+                        reporter.progress(&event.message, event.progress);
+                    }
                 }
+                () = silence(&mut self.quiet), if quiet => {
+                    self.quiet = None;
+                    let name = &self.name;
+                    let text = format!("still starting '{name}'; what it has written: wharf logs {name}");
+                    reporter.progress(&text, None);
+                }
+                else => return std::future::pending().await,
             }
-            () = quiet.as_mut(), if !is_told => {
-                is_told = true;
-                let name = &task.name;
-                let text = format!("still starting '{name}'; what it has written: wharf logs {name}");
-                reporter.progress(&text, None);
-            }
-            else => return std::future::pending().await,
         }
+    }
+}
+
+async fn silence(quiet: &mut Option<Pin<Box<Sleep>>>) {
+    match quiet {
+        Some(quiet) => quiet.await,
+        None => std::future::pending().await,
     }
 }
 

@@ -17,13 +17,13 @@ pub enum ServerError {
     /// A package without a name.
     #[error("'{server}' names no package; write for instance uvx://mcp-server-time")]
     NoPackage {
-        /// What was given.
+        /// The text that was given.
         server: String,
     },
     /// A URL.
     #[error("'{server}' is a remote server, and this version of wharf runs local ones only")]
     Remote {
-        /// What was given.
+        /// The text that was given.
         server: String,
     },
 }
@@ -37,9 +37,9 @@ pub struct Surroundings<'a> {
     pub search_path: &'a [PathBuf],
 }
 
-/// What a SERVER names, and how it is recorded: paths are made absolute, since supervisors run elsewhere.
+/// The source that a SERVER names, as it is recorded: paths are made absolute, since supervisors run elsewhere.
 ///
-/// What is no path to a file and no command in PATH is an image.
+/// A name that is no path to a file and no command in PATH is an image.
 pub fn parse(server: &str, surroundings: Surroundings<'_>) -> Result<(Source, String), ServerError> {
     if server.trim().is_empty() {
         return Err(ServerError::Empty);

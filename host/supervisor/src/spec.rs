@@ -88,7 +88,7 @@ fn permission_profile(run: &RunConfig) -> Result<Option<PermissionProfile>> {
     }
 }
 
-/// What a RunConfig's SERVER names.
+/// The source that a RunConfig's SERVER names.
 pub(crate) fn source(config: &Config, run: &RunConfig) -> Result<Source> {
     if !run.image.is_empty() {
         return Ok(Source::Image { reference: run.image.clone() });
@@ -103,7 +103,7 @@ pub(crate) fn source(config: &Config, run: &RunConfig) -> Result<Source> {
     })
 }
 
-/// What HTTP servers are told of their port: the names that ToolHive sets, and the one that most Node servers read. A
+/// The variables that tell HTTP servers their port: the names that ToolHive sets, and the one that most Node servers read. A
 /// server whose ports are its own must listen on more than its own loopback address to be reached at all.
 fn http_environment(target_port: u16, own_ports: bool) -> [(&'static str, String); 5] {
     let port = target_port.to_string();

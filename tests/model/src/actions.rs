@@ -5,16 +5,21 @@ use stateright::{Model, Property};
 use crate::mutations::Rules;
 use crate::properties;
 use crate::scenarios::Scenario;
-use crate::state::{At, Engine, NAMES, PROCESSES, RUNTIMES, SUPERVISORS, State, Watching};
+use crate::state::{At, Engine, NAMES, PROCESSES, RUNTIMES, SUPERVISORS, State};
 use crate::steps::{command, environment, reader, supervisor};
+use wharf_supervisor::machine::Event;
 
 /// One thing that happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// A command's next step.
     Command(usize),
-    /// A supervisor's next step: name and slot.
+    /// A supervisor performs its next effect: name and slot.
     Supervisor(usize, usize),
+    /// A supervisor hears of something from outside.
+    SupervisorHears(usize, usize, Event),
+    /// An effect of a supervisor fails, after it happened or before.
+    EffectFails(usize, usize, bool),
     /// A deploy exceeds its deadline.
     DeployIsLate(usize, usize),
     /// `kill -9` of a command.
@@ -25,8 +30,10 @@ pub enum Action {
     WorkloadEnds(usize),
     /// An engine goes, is replaced, or is back.
     EngineBecomes(usize, Engine),
-    /// What exceeded its deadline appears, or is given up by the engine.
+    /// A deployment that exceeded its deadline appears, or is given up by the engine.
     LateComes(usize, bool),
+    /// Somebody removes the records of a name by hand.
+    RecordsAreLost(usize),
     /// All is quiet, and `reconcile` runs.
     ReconcileNext,
 }
@@ -34,9 +41,9 @@ pub enum Action {
 /// The model of one scenario.
 #[derive(Clone, Debug)]
 pub struct Protocol {
-    /// What is true of it.
+    /// Its rules, with mistakes or without.
     pub rules: Rules,
-    /// Where it begins.
+    /// Its beginning.
     pub scenario: Scenario,
 }
 
@@ -59,13 +66,20 @@ impl Model for Protocol {
         for name in 0..NAMES {
             for slot in (0..SUPERVISORS).filter(|slot| state.supervisors[name][*slot].is_some()) {
                 actions.push(Action::Supervisor(name, slot));
+                let heard = supervisor::heard(state, (name, slot), &self.rules);
+                actions.extend(heard.into_iter().map(|event| Action::SupervisorHears(name, slot, event)));
                 if budget.crashes > 0 {
                     actions.push(Action::KillSupervisor(name, slot));
                 }
-                let deploys = state.supervisors[name][slot].is_some_and(|it| it.at == Watching::Deploy);
-                if budget.deadlines > 0 && deploys {
+                if budget.deadlines > 0 {
                     actions.push(Action::DeployIsLate(name, slot));
                 }
+                if budget.faults > 0 {
+                    actions.extend([false, true].map(|happened| Action::EffectFails(name, slot, happened)));
+                }
+            }
+            if budget.losses > 0 {
+                actions.push(Action::RecordsAreLost(name));
             }
             if budget.exits > 0 {
                 actions.push(Action::WorkloadEnds(name));
@@ -91,20 +105,25 @@ impl Model for Protocol {
         match action {
             Action::Command(process) => command::step(&mut state, process, rules)?,
             Action::Supervisor(name, slot) => supervisor::step(&mut state, (name, slot), rules)?,
-            Action::DeployIsLate(name, slot) => {
-                state.budget.deadlines -= 1;
-                supervisor::deploy_is_late(&mut state, (name, slot), rules)?;
+            Action::SupervisorHears(name, slot, event) => {
+                supervisor::hear(&mut state, (name, slot), event, rules)?;
             }
+            Action::EffectFails(name, slot, happened) => {
+                supervisor::fail(&mut state, (name, slot), happened, rules)?;
+            }
+            Action::DeployIsLate(name, slot) => supervisor::deploy_is_late(&mut state, (name, slot), rules)?,
+            Action::RecordsAreLost(name) => environment::records_are_lost(&mut state, name)?,
             Action::KillCommand(process) => environment::kill_command(&mut state, process)?,
             Action::KillSupervisor(name, slot) => environment::kill_supervisor(&mut state, (name, slot))?,
             Action::WorkloadEnds(name) => environment::workload_ends(&mut state, name)?,
             Action::EngineBecomes(runtime, engine) => {
                 environment::engine_becomes(&mut state, runtime, engine)?;
             }
-            Action::LateComes(name, appears) => environment::late_comes(&mut state, name, appears)?,
+            Action::LateComes(name, appears) => environment::late_comes(&mut state, name, appears, rules)?,
             Action::ReconcileNext => environment::reconcile_next(&mut state)?,
         }
         reader::note_truths(&mut state);
+        environment::note_unrecorded(&mut state);
         Some(state)
     }
 

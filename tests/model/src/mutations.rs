@@ -1,6 +1,8 @@
 //! [`Mutation`]: one way in which a host may be wrong, switched on in the model.
 //!
 //! Each is there to be found: a check that finds nothing wrong is worth as much as the wrongs that it is known to find.
+//! A mutation of the supervisor alters what its machine says, or what it is told, on the way to or from the host's own
+//! function (`steps/supervisor.rs`).
 
 use std::collections::BTreeSet;
 
@@ -16,7 +18,7 @@ pub enum Mutation {
     CompareWithoutUid,
     /// A listing writes down what it believes.
     ReadThatWrites,
-    /// A released lock's file is unlinked: who waited for it and who comes next both hold "it".
+    /// A released lock's file is unlinked: one process that waited for it and the next that comes both hold "it".
     LockFileUnlinked,
 
     // Found by this model in the host; each names the place.
@@ -33,13 +35,13 @@ pub enum Mutation {
     RunConfigNotReread,
     /// A row that changed is judged again, and shown worse without a further look (`host/src/commands/list.rs`).
     JudgedAgainOnce,
-    /// A deploy that exceeds its deadline counts as one that made nothing (`host/supervisor/src/lifecycle.rs`).
+    /// A deploy that exceeds its deadline counts as one that made nothing (`host/supervisor/src/machine`).
     DeadlineIsFailure,
     /// `run` clears up after its supervisor from what it remembers, and makes a record for a RunConfig that the
     /// supervisor has removed already (`host/src/commands/start.rs`, `host/src/commands/remove.rs`).
     UndoTrustsItsMemory,
     /// The owner's instance is proven before the call alone: another engine that answers the call has nothing of ours,
-    /// says that all is well, and is believed (`host/src/commands/{stop,remove}.rs`, `host/supervisor/src/lifecycle.rs`).
+    /// says that all is well, and is believed (`host/src/commands/{stop,remove}.rs`, `host/supervisor/src/machine`).
     ProofBeforeTheCallAlone,
     /// After the call the instance is proven, and not in the same answer that nothing is left: the engine that
     /// answered the call may have gone again in between.
@@ -48,29 +50,57 @@ pub enum Mutation {
     /// (`host/src/commands/list.rs`, and the contract's R04: absence has no revision to compare).
     AbsenceAskedOnce,
 
-    // What the contract takes for granted of an engine.
+    // Of the supervisor's machine; each was tried on it.
+    /// A start that is given up drops its records although what it deployed could not be removed.
+    GivesUpTheRecord,
+    /// The leavings of a dropped deployment are looked for without a proof of the instance: another engine, which has
+    /// nothing of it, is believed (`host/supervisor/src/deployment.rs`, found by this model).
+    NothingFoundElsewhere,
+    /// A resource that is put out of the way of a deployment counts as gone as soon as it does not run: another engine that was asked
+    /// to remove it has nothing of it, and a second one is made (`host/supervisor/src/machine`, found by this model).
+    EndedIsGone,
+    /// The handle is not recorded before the workload runs (R12).
+    StartsUnrecorded,
+    /// A supervisor whose RunConfig is gone goes on.
+    OutlivesItsRunConfig,
+
+    // The contract takes this for granted of an engine.
     /// An engine makes what a client asked for after that client died and after others have asked about it.
     EngineOutlivesItsClients,
 }
 
-/// What one model is about: what is wrong in it, and how its workloads are.
+/// The subject of one model: the mistakes in it, and the kind of its workloads.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    /// What is wrong in it.
+    /// The mistakes.
     pub mutations: BTreeSet<Mutation>,
     /// How many of the names are used.
     pub names: usize,
     /// The supervisor restarts what ends by itself.
     pub restarts: bool,
-    /// What runs outlives its supervisor usefully and is taken over (a server with a port); else it is replaced.
-    pub taken_over: bool,
+    /// A server with a port: it outlives its supervisor and is resumed by the next one. Else it is replaced.
+    pub resumed: bool,
+    /// Its runtime restarts it in place.
+    pub in_place: bool,
+    /// Its attempts to be restarted are used up.
+    pub used_up: bool,
+    /// It ends with exit code 0.
+    pub succeeds: bool,
 }
 
 impl Rules {
     /// The protocol as the contract has it, for one name.
     #[must_use]
     pub fn contract() -> Self {
-        Self { mutations: BTreeSet::new(), names: 1, restarts: true, taken_over: true }
+        Self {
+            mutations: BTreeSet::new(),
+            names: 1,
+            restarts: true,
+            resumed: true,
+            in_place: false,
+            used_up: false,
+            succeeds: false,
+        }
     }
 
     /// With something wrong.
@@ -80,7 +110,7 @@ impl Rules {
         self
     }
 
-    /// Whether this is wrong.
+    /// True if this mistake is in it.
     #[must_use]
     pub fn has(&self, mutation: Mutation) -> bool {
         self.mutations.contains(&mutation)

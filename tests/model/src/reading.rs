@@ -1,15 +1,15 @@
-//! [`Reading`]: what a reader knows between two steps. It dies with the reader (R05).
+//! [`Reading`]: a reader's knowledge between two steps. It dies with the reader (R05).
 
 use crate::state::{Config, NAMES, RUNTIMES, Record};
 
-/// What a reader has learned.
+/// The knowledge of a reader.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Reading {
     /// Its next step, counted.
     pub step: ReadStep,
     /// The rows.
     pub rows: [Row; NAMES],
-    /// What the runtimes answered.
+    /// The answers of the runtimes.
     pub answers: [Answer; RUNTIMES],
 }
 
@@ -44,17 +44,17 @@ pub struct Row {
     pub config: Option<Config>,
     /// The record as read.
     pub record: Option<Record>,
-    /// Whether the record is newer than the answers, so that they say nothing about it.
+    /// The record is newer than the answers, so that they say nothing about it.
     pub renewed: bool,
     /// It was read anew and not judged since.
     pub unjudged: bool,
-    /// What the life lock said.
+    /// The life lock was held when it was asked.
     pub life: bool,
     /// Ghost: since the records were read, and while they stood, the workload really was worse than they say.
     pub really_worse: bool,
 }
 
-/// What a runtime answered about each name: sets of uids, a bit each.
+/// A runtime's answer about each name: sets of uids, a bit each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Answer {
     /// It was not asked, or gave no answer.
@@ -64,11 +64,11 @@ pub enum Answer {
     Complete {
         /// From the recorded instance.
         recorded: bool,
-        /// What it has.
+        /// The uids that it has.
         has: [u8; NAMES],
-        /// What runs.
+        /// The uids that run.
         running: [u8; NAMES],
-        /// What it has twice.
+        /// The uids that it has twice.
         twice: [u8; NAMES],
     },
 }

@@ -4,7 +4,6 @@
 use crate::mutations::Rules;
 use crate::state::{
     At, Budget, Command, Config, Engine, Place, Process, RUNTIMES, Record, Resource, State, Supervisor,
-    Watching,
 };
 use wharf_model::Phase;
 
@@ -24,7 +23,7 @@ pub enum Begin {
 /// A set of initial states.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// What it is called in the statistics.
+    /// Its name in the statistics.
     pub name: &'static str,
     /// How the first name begins: each of these. The second, where there is one, runs on the second runtime.
     pub begins: Vec<Begin>,
@@ -32,7 +31,7 @@ pub struct Scenario {
     pub commands: Vec<Vec<Command>>,
     /// The last process is given its command on the second name; all others on the first.
     pub apart: bool,
-    /// What may go wrong.
+    /// The faults that may come.
     pub budget: Budget,
 }
 
@@ -97,26 +96,30 @@ impl State {
         place.resources.push(Resource { runtime: name, uid: 1, object: 1, running });
         if running {
             place.life = Some(0);
-            let mut supervisor = Supervisor::new(config, false, rules.restarts);
-            (supervisor.at, supervisor.handle) = (Watching::Watch, Some(1));
-            self.supervisors[name][0] = Some(supervisor);
+            self.supervisors[name][0] = Some(Supervisor::up(config, 1, rules));
         }
     }
 
-    /// Whether any command is under way.
+    /// True if any command is under way.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         self.processes.iter().any(|process| process.at != At::Done)
     }
 }
 
-/// What `run`, `start`, `stop` and `rm` do to the first name.
+/// The commands that change the first name.
 const CHANGES: [Command; 4] = [Command::Run(0), Command::Start, Command::Stop, Command::Remove];
 
 /// Every beginning, and these commands.
 fn from_everywhere(name: &'static str, commands: Vec<Vec<Command>>, budget: Budget) -> Scenario {
     let begins = vec![Begin::Absent, Begin::Running, Begin::Stopped, Begin::Orphaned];
     Scenario { name, begins, commands, apart: false, budget }
+}
+
+/// One command that changes a name.
+#[must_use]
+pub fn one_command(budget: Budget) -> Scenario {
+    from_everywhere("one command", vec![CHANGES.to_vec()], budget)
 }
 
 /// Two commands that change the same name.

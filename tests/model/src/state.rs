@@ -1,7 +1,8 @@
-//! [`State`]: everything that survives a step: files, locks, engines and what is in them, processes.
+//! [`State`]: everything that survives a step: files, locks, engines and their resources, processes.
 
 use crate::reading::Reading;
 use wharf_model::Phase;
+use wharf_supervisor::machine::{self, Ask, Effect};
 
 /// How many names there are.
 pub const NAMES: usize = 2;
@@ -15,7 +16,7 @@ pub const SUPERVISORS: usize = 2;
 /// The whole world between two steps.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
-    /// What exists under each name.
+    /// The files, locks and resources of each name.
     pub places: [Place; NAMES],
     /// The engine that answers for each runtime.
     pub engines: [Engine; RUNTIMES],
@@ -23,11 +24,11 @@ pub struct State {
     pub processes: [Process; PROCESSES],
     /// Supervisors of each name.
     pub supervisors: [[Option<Supervisor>; SUPERVISORS]; NAMES],
-    /// What may still go wrong.
+    /// The faults that may still come.
     pub budget: Budget,
     /// For which name reconciliation is due or under way, once all is quiet; `NAMES` when all is done.
     pub settling: Option<usize>,
-    /// What the properties look at and no process can see.
+    /// Facts for the properties, which no process can see.
     pub ghost: Ghost,
 }
 
@@ -44,7 +45,7 @@ pub struct Place {
     pub record: Lock,
     /// The life lock: which supervisor holds it. Its file is never unlinked in any mutation.
     pub life: Option<usize>,
-    /// What engines have of it.
+    /// The resources that engines have of it.
     pub resources: Vec<Resource>,
     /// A deploy that exceeded its deadline: it may still make its resource.
     pub late: Option<Late>,
@@ -54,7 +55,7 @@ pub struct Place {
     pub objects: u8,
 }
 
-/// What of a RunConfig matters.
+/// A RunConfig, as far as it matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Config {
     /// The creation.
@@ -63,7 +64,7 @@ pub struct Config {
     pub owner: usize,
 }
 
-/// What of a status record matters.
+/// A status record, as far as it matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Record {
     /// The creation.
@@ -72,7 +73,7 @@ pub struct Record {
     pub revision: u8,
     /// The recorded phase.
     pub phase: Phase,
-    /// Whether it shall run.
+    /// It shall run.
     pub wanted: bool,
     /// The object in the recorded handle.
     pub handle: Option<u8>,
@@ -85,7 +86,7 @@ pub struct Record {
 pub struct Lock {
     /// The file that has the name now.
     pub generation: u8,
-    /// Who holds which file.
+    /// The descriptions that hold a file.
     pub holders: Vec<Holder>,
 }
 
@@ -109,7 +110,7 @@ pub struct Resource {
     pub uid: u8,
     /// Its id.
     pub object: u8,
-    /// Whether it runs.
+    /// It runs.
     pub running: bool,
 }
 
@@ -122,7 +123,7 @@ pub struct Late {
     pub uid: u8,
 }
 
-/// What answers for a runtime.
+/// The engine that answers for a runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Engine {
     /// The recorded instance.
@@ -133,7 +134,7 @@ pub enum Engine {
     Another,
 }
 
-/// What a process was started to do.
+/// The command that a process was started for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Command {
     /// `run`, on this runtime.
@@ -153,7 +154,7 @@ pub enum Command {
 /// A process that runs a command.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Process {
-    /// What it does. `reconcile` turns into the command that it finds necessary.
+    /// Its command. `reconcile` turns into the command that it finds necessary.
     pub command: Command,
     /// On which name.
     pub name: usize,
@@ -165,13 +166,15 @@ pub struct Process {
     pub config: Option<Config>,
     /// The record as it was last read.
     pub record: Option<Record>,
-    /// What the life lock said.
+    /// The life lock was held when it was asked.
     pub supervised: bool,
-    /// What the owner said: it runs.
+    /// The owner said that it runs.
     pub runs: bool,
     /// The supervisor that it started.
     pub child: Option<usize>,
-    /// What a reader has learned.
+    /// The answer of the supervisor that it asked to stop.
+    pub answer: Option<Answered>,
+    /// The knowledge of a reader.
     pub reading: Option<Box<Reading>>,
 }
 
@@ -195,9 +198,19 @@ impl Process {
             supervised: false,
             runs: false,
             child: None,
+            answer: None,
             reading: None,
         }
     }
+}
+
+/// A supervisor's answer to a request to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Answered {
+    /// It has stopped the workload, and the owner has shown that.
+    Stopped,
+    /// It could not, and goes on.
+    Refused,
 }
 
 /// Where a command is: what it does next.
@@ -272,92 +285,34 @@ pub enum Write {
     ExitFound,
 }
 
-/// A supervisor's process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// A supervisor's process: the host's own machine, and what is around it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Supervisor {
     /// The creation that it was started for.
     pub uid: u8,
-    /// It was started by `run`: a failure leaves nothing behind.
-    pub creates: bool,
     /// Its runtime.
     pub owner: usize,
-    /// Where it is.
-    pub at: Watching,
-    /// It restarts the workload when it ends by itself.
-    pub restarts: bool,
-    /// It was ready, and brings the workload up again without a command.
-    pub restarting: bool,
-    /// What is deployed.
-    pub handle: Option<u8>,
+    /// The host's machine.
+    pub machine: machine::State,
+    /// The effects that others can see and that it has not performed yet; the last may be under way.
+    pub todo: Vec<Effect>,
+    /// The work under way has had the first of its two effects.
+    pub halfway: bool,
     /// The record as it read it under the record lock.
     pub base: Option<Record>,
-    /// A request to stop waits.
-    pub asked: bool,
-    /// Its start failed, or it could not stop: what the command is told.
-    pub failed: bool,
-}
-
-/// Where a supervisor is: what it does next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Watching {
-    /// Takes the life lock.
-    TakeLife,
-    /// Reads the RunConfig, asks the owner which instance it is.
-    Prepare,
-    /// Takes the record lock and reads.
-    Take(Note),
-    /// Writes and releases the record lock.
-    Put(Note),
-    /// Looks for what an earlier supervisor left.
-    TakeOver,
-    /// Deploys.
-    Deploy,
-    /// The deploy exceeded its deadline: asks by uid what became of it.
-    Settle,
-    /// Lets it run.
-    Start,
-    /// Waits until it is ready.
-    AwaitReady,
-    /// Releases the operation lock.
-    ReleaseOperation,
-    /// All is well.
-    Watch,
-    /// Stops the workload, as it was asked to.
-    Stop,
-    /// Removes what ended, to restart it.
-    RemoveEnded,
-    /// Removes what it deployed, since it is not wanted any more, and ends.
-    Clear,
-    /// A start failed: removes what was deployed.
-    GiveUp,
-    /// A creation failed: one list that tells its instance, and that nothing is left.
-    ProveGiveUp,
-    /// A start failed: removes the status record.
-    GiveUpStatus,
-    /// A start failed: removes the RunConfig.
-    GiveUpConfig,
-    /// Releases its locks and ends.
-    End,
+    /// The object that it deployed or resumed.
+    pub handle: Option<u8>,
+    /// The object that an earlier one left.
+    pub earlier: Option<u8>,
+    /// A request waits on its control socket.
+    pub request: Option<Ask>,
+    /// Its word was "ready".
+    pub ready: bool,
     /// It ended, and the command that waits for its word has not looked yet.
-    Ended,
+    pub ended: bool,
 }
 
-/// A change of the record by a supervisor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Note {
-    /// Itself.
-    Supervisor,
-    /// The handle, before anything runs.
-    Handle,
-    /// It is ready.
-    Ready,
-    /// Its start failed.
-    StartFailed,
-    /// It ended and is not restarted.
-    Ended,
-}
-
-/// What may still go wrong.
+/// The faults that may still come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Budget {
     /// Processes that may be killed.
@@ -368,9 +323,15 @@ pub struct Budget {
     pub outages: u8,
     /// Deploys that may exceed their deadline.
     pub deadlines: u8,
+    /// Effects of a supervisor that may fail, before they happen or after.
+    pub faults: u8,
+    /// Signals to supervisors, and starts that are given up on request.
+    pub interruptions: u8,
+    /// Names whose records may be removed by hand.
+    pub losses: u8,
 }
 
-/// What the properties look at.
+/// The facts that the properties look at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Ghost {
     /// A write replaced something else than what it was made from.
@@ -381,4 +342,8 @@ pub struct Ghost {
     pub reader_wrote: bool,
     /// A command said that it stopped a workload that ran on.
     pub empty_success: bool,
+    /// Something ran that was not on record.
+    pub ran_unrecorded: bool,
+    /// The creation of each name whose records were removed by hand.
+    pub lost: [Option<u8>; NAMES],
 }

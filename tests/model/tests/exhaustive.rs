@@ -7,11 +7,12 @@ use std::time::Instant;
 
 use stateright::{Checker, HasDiscoveries, Model};
 use wharf_model_checker::properties::{
-    AGREEMENT, NO_EMPTY_SUCCESS, NO_LOST_UPDATE, NO_UNKNOWN_RESOURCE, NO_VERDICT_WITHOUT_EVIDENCE,
-    ONE_OPERATION, ONE_RESOURCE, READING_WRITES_NOTHING,
+    AGREEMENT, NO_DEADLOCK, NO_EMPTY_SUCCESS, NO_LOST_UPDATE, NO_UNKNOWN_RESOURCE,
+    NO_VERDICT_WITHOUT_EVIDENCE, ON_RECORD, ONE_OPERATION, ONE_RESOURCE, READING_WRITES_NOTHING,
 };
 use wharf_model_checker::state::{Budget, Command, Process, State};
 use wharf_model_checker::{Action, Mutation, Protocol, Rules, Scenario, scenarios};
+use wharf_supervisor::machine::Effect;
 
 const THREADS: usize = 2;
 
@@ -27,11 +28,16 @@ fn without_restarts() -> Rules {
     Rules { restarts: false, ..Rules::contract() }
 }
 
-/// Every kind of workload: restarted or not, taken over or replaced.
+/// Every kind of workload: restarted or not, resumed or replaced.
 fn every_kind() -> impl Iterator<Item = Rules> {
     [(true, true), (true, false), (false, true), (false, false)]
-        .map(|(restarts, taken_over)| Rules { restarts, taken_over, ..Rules::contract() })
+        .map(|(restarts, resumed)| Rules { restarts, resumed, ..Rules::contract() })
         .into_iter()
+}
+
+/// A server on stdio whose runtime restarts it in place, as an engine does.
+fn in_place() -> Rules {
+    Rules { resumed: false, in_place: true, ..Rules::contract() }
 }
 
 /// A counterexample in words that can be read: who took which step.
@@ -46,8 +52,12 @@ fn story(path: Vec<(State, Option<Action>)>) -> String {
                     None => write!(story, ", {command:?} {at:?}"),
                 }
             }
-            Some(Action::Supervisor(name, slot)) => match state.supervisors[name][slot] {
-                Some(supervisor) => write!(story, ", supervisor {:?}", supervisor.at),
+            Some(Action::Supervisor(name, slot)) => match &state.supervisors[name][slot] {
+                Some(supervisor) => match supervisor.todo.first() {
+                    Some(Effect::Work(work)) => write!(story, ", supervisor {work:?}"),
+                    Some(effect) => write!(story, ", supervisor {effect:?}"),
+                    None => Ok(()),
+                },
                 None => Ok(()),
             },
             Some(other) => write!(story, ", {other:?}"),
@@ -127,6 +137,43 @@ fn engines_that_go_and_deploys_that_are_late_hold_every_property() {
     for rules in [one_name(), without_restarts()] {
         holds(rules.clone(), scenarios::two_commands(gone));
         holds(rules, scenarios::two_commands(late));
+    }
+}
+
+#[test]
+fn effects_of_a_supervisor_that_fail_hold_every_property_for_every_kind_of_workload() {
+    let faults = Budget { faults: 2, exits: 1, crashes: 1, ..Budget::default() };
+    for rules in every_kind().chain([in_place()]) {
+        holds(rules, scenarios::one_command(faults));
+    }
+}
+
+#[test]
+fn signals_and_starts_that_are_given_up_hold_every_property_for_every_kind_of_workload() {
+    let interrupted = Budget { interruptions: 2, exits: 1, ..Budget::default() };
+    for rules in every_kind().chain([in_place()]) {
+        holds(rules.clone(), scenarios::one_command(Budget { outages: 1, deadlines: 1, ..interrupted }));
+        holds(rules, scenarios::two_commands(Budget { interruptions: 1, ..interrupted }));
+    }
+}
+
+#[test]
+fn a_workload_that_ended_too_often_or_completed_holds_every_property() {
+    let budget = Budget { crashes: 1, exits: 1, outages: 1, faults: 1, ..Budget::default() };
+    for rules in [
+        Rules { used_up: true, ..Rules::contract() },
+        Rules { used_up: true, ..in_place() },
+        Rules { restarts: false, succeeds: true, ..Rules::contract() },
+    ] {
+        holds(rules, scenarios::one_command(budget));
+    }
+}
+
+#[test]
+fn records_that_are_removed_by_hand_hold_every_property() {
+    let lost = Budget { losses: 1, exits: 1, crashes: 1, ..Budget::default() };
+    for rules in [one_name(), without_restarts(), in_place()] {
+        holds(rules, scenarios::one_command(lost));
     }
 }
 
@@ -230,6 +277,19 @@ fn rows_that_are_judged_without_a_whole_second_look_are_found() {
 fn absence_that_is_compared_like_a_revision_is_found() {
     let scenario = scenarios::reader_and_two(Budget::default());
     breaks(Mutation::AbsenceAskedOnce, one_name(), scenario, &[NO_VERDICT_WITHOUT_EVIDENCE]);
+}
+
+#[test]
+fn mistakes_of_the_supervisors_machine_are_found() {
+    let one = scenarios::one_command;
+    let outage = Budget { outages: 1, ..Budget::default() };
+    breaks(Mutation::GivesUpTheRecord, one_name(), one(outage), &[NO_UNKNOWN_RESOURCE]);
+    let dropped = Budget { interruptions: 1, ..outage };
+    breaks(Mutation::NothingFoundElsewhere, one_name(), one(dropped), &[NO_UNKNOWN_RESOURCE]);
+    breaks(Mutation::EndedIsGone, one_name(), one(outage), &[ONE_RESOURCE]);
+    breaks(Mutation::StartsUnrecorded, one_name(), one(Budget::default()), &[ON_RECORD]);
+    let lost = Budget { losses: 1, ..Budget::default() };
+    breaks(Mutation::OutlivesItsRunConfig, one_name(), one(lost), &[NO_DEADLOCK]);
 }
 
 #[test]

@@ -26,8 +26,8 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 use wharf_failpoint::{Point, may_fail, reach};
+use wharf_model::ErrorKind;
 use wharf_model::WorkloadName;
-use wharf_model::{Error, ErrorKind};
 use wharf_records::StateDir;
 use wharf_sdk::Exit;
 
@@ -149,7 +149,7 @@ async fn answer(
 
 /// Makes a change of access, whatever the workload does: nobody waits for its restart to shut somebody out.
 ///
-/// Who asked may have given up since, and told that the outcome is not known; another command, which holds the
+/// The command that asked may have given up since, and told that the outcome is not known; another command, which holds the
 /// operation lock now, may have made a change after that. So a request whose asker has hung up is dropped.
 async fn change_for(mut socket: UnixStream, keeper: AccessKeeper, wanted: AccessChange) -> io::Result<()> {
     let asker = socket.as_fd().try_clone_to_owned()?;
@@ -163,7 +163,7 @@ async fn change_for(mut socket: UnixStream, keeper: AccessKeeper, wanted: Access
     }
 }
 
-/// Whether nobody is at the other end of a connection any more. One that cannot be asked counts as gone.
+/// True if nobody is at the other end of a connection any more. One that cannot be asked counts as gone.
 fn has_hung_up(socket: &OwnedFd) -> bool {
     let mut asked = [PollFd::new(socket, PollFlags::RDHUP)];
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
@@ -177,11 +177,11 @@ pub enum ControlError {
     /// It says so.
     #[error("{message}")]
     Refused {
-        /// What kind of failure it is.
+        /// The kind of failure.
         kind: ErrorKind,
         /// Why.
         message: String,
-        /// What to do about it.
+        /// The way on.
         hints: Vec<String>,
     },
     /// It gave no answer; it may be gone.
@@ -293,54 +293,4 @@ async fn read_line<T: for<'de> Deserialize<'de>>(socket: &mut UnixStream) -> io:
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     Ok(serde_json::from_slice(&line)?)
-}
-
-/// Tells who wants a start given up that there is none.
-pub(crate) fn refuse_cancel(asked: Asked) {
-    let refused = Error::new(ErrorKind::Conflict, "it has started already");
-    let _ = asked.answer.send(Answer::refused(refused));
-}
-
-/// Answered where it is taken from the socket, see `answer`.
-pub(crate) fn refuse_access(asked: Asked) {
-    let _ = asked.answer.send(Answer::refused(Error::new(ErrorKind::Failed, "it was asked out of turn")));
-}
-
-/// What is said to who wants a start given up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cancel {
-    /// It is: the start is a command's.
-    Heard,
-    /// It is a restart of the supervisor's own, which is no command's to give up.
-    Refused,
-}
-
-/// The next request to stop, or to give up what is under way; reports are answered meanwhile.
-pub(crate) async fn next_stop(
-    requests: &mut mpsc::Receiver<Asked>,
-    restarts: u32,
-    cancel: Cancel,
-) -> Option<Asked> {
-    loop {
-        match requests.recv().await {
-            None => std::future::pending().await,
-            Some(asked) => match asked.request {
-                Request::Cancel {} if cancel == Cancel::Refused => refuse_cancel(asked),
-                Request::Stop { .. } | Request::Cancel {} | Request::Leave {} => return Some(asked),
-                Request::ChangeAccess(_) => refuse_access(asked),
-                Request::Report {} => {
-                    let report = SupervisorReport {
-                        pid: std::process::id(),
-                        version: env!("CARGO_PKG_VERSION").to_owned(),
-                        uptime_ms: 0,
-                        restarts,
-                        starting: true,
-                        ping_us: None,
-                        ping_error: "it is being started".to_owned(),
-                    };
-                    let _ = asked.answer.send(Answer::Report(report));
-                }
-            },
-        }
-    }
 }

@@ -1,10 +1,10 @@
-//! What a command asks of a supervisor on its control socket, and what the supervisor answers.
+//! The requests of commands on a supervisor's control socket, and its answers.
 use crate::client::protocol::SupervisorReport;
 use serde::{Deserialize, Serialize};
 use wharf_model::{Error, ErrorKind, ProxyAuth};
 use wharf_sdk::Exit;
 
-/// What a command asks of a supervisor.
+/// A command's request to a supervisor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Request {
@@ -26,7 +26,7 @@ pub(crate) enum Request {
 /// A change of whom a proxy serves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccessChange {
-    /// Whom from now on; as before if nothing is said.
+    /// The way from now on; as before if nothing is said.
     #[serde(default)]
     pub auth: Option<ProxyAuth>,
     /// Those alone who are told the new secret.
@@ -34,7 +34,7 @@ pub struct AccessChange {
     pub rotate: bool,
 }
 
-/// What a supervisor answers.
+/// A supervisor's answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Answer {
@@ -49,12 +49,12 @@ pub(crate) enum Answer {
     AccessChanged {},
     /// It cannot be done.
     Refused {
-        /// What kind of failure it is; supervisors of earlier versions do not tell.
+        /// The kind of failure; supervisors of earlier versions do not tell.
         #[serde(default = "untold")]
         kind: ErrorKind,
         /// Why.
         message: String,
-        /// What to do about it; supervisors of earlier versions do not tell.
+        /// The way on; supervisors of earlier versions do not tell.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         hints: Vec<String>,
     },

@@ -1,4 +1,4 @@
-//! What a command needs of supervisors: to start one ([`spawn::spawn`]), and to speak to it ([`control`]).
+//! The command's side of supervisors: to start one ([`spawn::spawn`]), and to speak to it ([`control`]).
 pub mod control;
 pub(crate) mod messages;
 pub(crate) mod protocol;

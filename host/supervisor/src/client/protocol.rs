@@ -1,10 +1,10 @@
-//! What a command and the supervisor that it starts say to each other: one line of JSON each.
+//! The lines of JSON that a command and the supervisor that it starts exchange.
 use crate::config::Config;
 use serde::{Deserialize, Serialize};
 use wharf_model::Error;
 use wharf_model::{Uid, WorkloadName};
 
-/// What a supervisor is to do: the first line it is sent.
+/// A supervisor's task: the first line it is sent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SupervisorRequest {
     /// Where everything is.
@@ -13,11 +13,12 @@ pub struct SupervisorRequest {
     pub name: WorkloadName,
     /// Which creation of it.
     pub uid: Uid,
-    /// What happens if it cannot be started.
+    /// The consequence if it cannot be started.
     pub mode: StartMode,
-    /// Somebody waits for it to be ready: who goes away meanwhile gives the start up.
+    /// A client waits for it to be ready: if it goes away meanwhile, the start is given up.
     pub attended: bool,
-    /// Whoever started it stays to its end: that one's end, or its interrupt, is the user's wish to stop the workload.
+    /// The command that started it stays to its end: the end of that command, or its interrupt, is the user's wish to
+    /// stop the workload.
     #[serde(default)]
     pub foreground: bool,
 }
@@ -32,11 +33,11 @@ pub enum StartMode {
     Start,
 }
 
-/// What a supervisor says while it starts.
+/// A supervisor's word while it starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum StartEvent {
-    /// What it does now, for people.
+    /// Its present step, for people.
     Progress {
         /// In words.
         message: String,
@@ -56,7 +57,7 @@ pub(crate) enum StartEvent {
     },
 }
 
-/// What a supervisor says about itself.
+/// A supervisor's word about itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SupervisorReport {
     /// Its process.
@@ -94,7 +95,7 @@ pub enum StartOutcome {
 
 /// Where a command shows what is being done.
 pub trait Progress: Send {
-    /// What is being done now.
+    /// The present step.
     fn step(&mut self, message: &str);
     /// How far it is: so much of so much, in bytes.
     fn amount(&mut self, message: &str, done: u64, total: u64) {

@@ -4,9 +4,11 @@ use super::place::version;
 use super::reader;
 use crate::mutations::{Mutation, Rules};
 use crate::state::{
-    At, Command, Config, Engine, Holder, Process, Record, State, Supervisor, Watching, Write,
+    Answered, At, Command, Config, Engine, Holder, Process, Record, State, Supervisor, Write,
 };
+use std::time::Duration;
 use wharf_model::{Event, Phase};
+use wharf_supervisor::machine::Ask;
 
 /// One step of a command.
 pub(crate) fn step(state: &mut State, process: usize, rules: &Rules) -> Option<()> {
@@ -140,7 +142,7 @@ fn read(state: &mut State, process: usize, rules: &Rules) -> At {
     }
 }
 
-/// What `reconcile` does about a row: `reconcile` becomes the command that brings about what is desired.
+/// The action of `reconcile` for a row: `reconcile` becomes the command that brings about what is desired.
 fn planned(mine: &mut Process, rules: &Rules) -> At {
     match mine.record {
         Some(Record { phase: Phase::Running, .. }) if !rules.restarts && !mine.runs && !mine.supervised => {
@@ -150,7 +152,7 @@ fn planned(mine: &mut Process, rules: &Rules) -> At {
         Some(Record { phase: Phase::Running, .. }) if mine.supervised => return At::Release,
         Some(Record { phase: Phase::Removing, .. }) => mine.command = Command::Remove,
         Some(Record { wanted: false, .. }) => mine.command = Command::Stop,
-        // Whether its creation or its removal was interrupted nobody knows.
+        // Nobody knows if its creation or its removal was interrupted.
         None => return At::Release,
         Some(_) => mine.command = Command::Start,
     }
@@ -201,7 +203,7 @@ fn take(state: &mut State, process: usize, write: Write, rules: &Rules) -> Optio
         mine.record = place.status;
         return Some(At::Put(write));
     }
-    // What was judged is compared once more: a supervisor writes without the operation lock.
+    // The judged record is compared once more: a supervisor writes without the operation lock.
     let stands = mine.record.map(version) == place.status.map(version)
         || rules.has(Mutation::CompareWithoutUid)
             && mine.record.map(|it| it.revision) == place.status.map(|it| it.revision);
@@ -268,7 +270,7 @@ fn spawn(state: &mut State, process: usize, rules: &Rules) -> Option<At> {
     let slots = &mut state.supervisors[mine.name];
     let slot = slots.iter().position(Option::is_none)?;
     let creates = matches!(mine.command, Command::Run(_));
-    slots[slot] = Some(Supervisor::new(config, creates, rules.restarts));
+    slots[slot] = Some(Supervisor::new(config, creates, rules));
     mine.child = Some(slot);
     for holder in &mut state.places[mine.name].operation.holders {
         if holder.process == Some(process) {
@@ -280,16 +282,16 @@ fn spawn(state: &mut State, process: usize, rules: &Rules) -> Option<At> {
 
 /// Ready, failed, or died without a word: then the operation goes on here, if the lock is still ours.
 ///
-/// What the supervisor removed before it died is not written about again: RunConfig and record are read anew.
+/// Records that the supervisor removed before it died are not made again: RunConfig and record are read anew.
 fn await_word(state: &mut State, process: usize, rules: &Rules) -> Option<At> {
     let Process { name, child, command, .. } = state.processes[process];
     let slot = &mut state.supervisors[name][child?];
     match slot {
-        Some(Supervisor { at: Watching::Ended, .. }) => {
+        Some(Supervisor { ended: true, .. }) => {
             *slot = None;
             Some(At::Release)
         }
-        Some(supervisor) if supervisor.is_ready() => Some(At::Release),
+        Some(supervisor) if supervisor.ready => Some(At::Release),
         Some(_) => None,
         None => {
             let holders = &state.places[name].operation.holders;
@@ -311,24 +313,26 @@ fn tell(state: &mut State, process: usize) -> At {
         && let Some(supervisor) = &mut state.supervisors[name][slot]
         && supervisor.listens()
     {
-        supervisor.asked = true;
+        supervisor.request = Some(Ask::Stop(Duration::ZERO));
     }
     At::AwaitEnd
 }
 
-/// The life lock is the proof that the supervisor is gone. Not that the workload is: it may have been killed.
+/// The life lock is the proof that the supervisor is gone. Not that the workload is: it may have been killed. If it
+/// answered that it has stopped the workload, it has the owner's word for that, and has deployed nothing since.
 fn await_end(state: &State, process: usize, rules: &Rules) -> Option<At> {
-    let name = state.processes[process].name;
-    let Some(slot) = state.places[name].life else {
-        let proof = rules.has(Mutation::SupervisorsEndIsStop);
-        return Some(if proof { At::Take(Write::Stopped) } else { At::EngineStop });
-    };
-    // It could not stop the workload and goes on: the command's deadline passes.
-    let supervisor = state.supervisors[name][slot]?;
-    (supervisor.failed && !supervisor.asked).then_some(At::Release)
+    let Process { name, answer, .. } = state.processes[process];
+    match (answer, state.places[name].life) {
+        // It could not stop the workload and goes on.
+        (Some(Answered::Refused), _) => Some(At::Release),
+        (_, Some(_)) => None,
+        (_, None) if rules.has(Mutation::SupervisorsEndIsStop) => Some(At::Take(Write::Stopped)),
+        (Some(Answered::Stopped), None) => Some(At::Take(Write::Stopped)),
+        (None, None) => Some(At::EngineStop),
+    }
 }
 
-/// What is missing counts as stopped, so another engine does nothing and says that it is done.
+/// A workload that is missing counts as stopped, so another engine does nothing and says that it is done.
 fn engine_stop(state: &mut State, process: usize, rules: &Rules) -> Option<At> {
     let Process { name, config, record, .. } = state.processes[process];
     let config = config?;

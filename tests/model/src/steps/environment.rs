@@ -1,7 +1,9 @@
-//! What happens by itself: deaths of processes, ends of workloads, engines that go and come, what appears late.
+//! Events that come by themselves: deaths of processes, ends of workloads, engines that go and come, resources that
+//! appear late, records that are lost.
 
-use super::supervisor::Slot;
-use crate::state::{At, Engine, NAMES, Process, State, Watching};
+use super::supervisor::{Slot, drop_work};
+use crate::mutations::Rules;
+use crate::state::{At, Config, Engine, NAMES, Process, State};
 
 /// `kill -9` of a command: its locks go, but for those that a supervisor has a copy of.
 pub(crate) fn kill_command(state: &mut State, process: usize) -> Option<()> {
@@ -14,17 +16,17 @@ pub(crate) fn kill_command(state: &mut State, process: usize) -> Option<()> {
     }
     if let Some(child) = child {
         let heard = &mut state.supervisors[name][child];
-        *heard = heard.filter(|child| child.at != Watching::Ended);
+        *heard = heard.take().filter(|child| !child.ended);
     }
     state.processes[process] = Process::done(command, name);
     Some(())
 }
 
-/// `kill -9` of a supervisor: all that it says afterwards is nothing.
+/// `kill -9` of a supervisor. A deployment that it began goes on in the engine.
 pub(crate) fn kill_supervisor(state: &mut State, (name, slot): Slot) -> Option<()> {
     state.budget.crashes = state.budget.crashes.checked_sub(1)?;
-    state.supervisors[name][slot].filter(|it| it.at != Watching::Ended)?;
-    state.supervisors[name][slot] = None;
+    let killed = state.supervisors[name][slot].take().filter(|it| !it.ended)?;
+    drop_work(state, name, &killed);
     let place = &mut state.places[name];
     place.life = place.life.filter(|holder| *holder != slot);
     for lock in [&mut place.operation, &mut place.record] {
@@ -51,13 +53,37 @@ pub(crate) fn engine_becomes(state: &mut State, runtime: usize, engine: Engine) 
     Some(())
 }
 
-/// What exceeded its deadline appears after all, or never.
-pub(crate) fn late_comes(state: &mut State, name: usize, appears: bool) -> Option<()> {
-    let late = state.places[name].late.take()?;
-    if appears {
-        state.places[name].make(late.runtime, late.uid);
+/// A deployment that exceeded its deadline, or was dropped, appears after all, or never.
+/// A container that is restarted in place is made of the one that is there.
+pub(crate) fn late_comes(state: &mut State, name: usize, appears: bool, rules: &Rules) -> Option<()> {
+    let place = &mut state.places[name];
+    let late = place.late.take()?;
+    let config = Config { uid: late.uid, owner: late.runtime };
+    let is_kept = rules.in_place && place.labelled(config).next().is_some();
+    if appears && !is_kept {
+        place.make(late.runtime, late.uid);
     }
     Some(())
+}
+
+/// Somebody removes both records of a name by hand, while no command is at work on it.
+pub(crate) fn records_are_lost(state: &mut State, name: usize) -> Option<()> {
+    state.budget.losses = state.budget.losses.checked_sub(1)?;
+    let place = &mut state.places[name];
+    (place.operation.holders.is_empty() && place.record.holders.is_empty()).then_some(())?;
+    state.ghost.lost[name] = Some(place.config.take()?.uid);
+    place.status = None;
+    Some(())
+}
+
+/// After every step of anybody: whatever runs has its handle on record (R12), if its record is there at all.
+pub(crate) fn note_unrecorded(state: &mut State) {
+    for place in &state.places {
+        let (Some(config), Some(status)) = (place.config, place.status) else { continue };
+        let is_on_record = |object: u8| status.uid != config.uid || status.handle == Some(object);
+        let runs = place.labelled(config).filter(|resource| resource.running);
+        state.ghost.ran_unrecorded |= runs.into_iter().any(|resource| !is_on_record(resource.object));
+    }
 }
 
 /// All is quiet: the next name is reconciled, nothing goes wrong any more.
@@ -84,7 +110,7 @@ pub(crate) fn is_quiet(state: &State) -> bool {
     let mut supervisors = state.supervisors.iter().zip(&state.places).flat_map(|(slots, place)| {
         slots.iter().flatten().map(move |it| {
             let runs = place.object(it.handle).is_some_and(|resource| resource.running);
-            it.at == Watching::Watch && !it.asked && runs
+            it.watches() && it.request.is_none() && runs && place.config == Some(it.config())
         })
     });
     commands && engines && places && supervisors.all(|quiet| quiet)

@@ -7,7 +7,7 @@ use crate::state::{Config, Engine, Holder, Lock, Place, Record, Resource, State}
 const GENERATIONS: u8 = 3;
 
 impl Lock {
-    /// Whether anybody holds the file that has the name now: what a probe sees.
+    /// True if anybody holds the file that has the name now: a probe sees that.
     pub(crate) fn is_held(&self) -> bool {
         self.holders.iter().any(|holder| holder.generation == self.generation)
     }
@@ -23,11 +23,11 @@ impl Lock {
         Some(())
     }
 
-    /// Releases what a participant holds, for all copies: an unlock, not a close.
+    /// Releases a participant's hold, for all copies: an unlock, not a close.
     pub(crate) fn unlock(&mut self, rules: &Rules, is_mine: impl Fn(&Holder) -> bool) {
         let before = self.holders.len();
         self.holders.retain(|holder| !is_mine(holder));
-        // Whoever releases unlinks the name, whatever file it is of by now: the mistake of the mutation.
+        // The process that releases it unlinks the name, whatever file it is of by now: the mistake of the mutation.
         if self.holders.len() < before && rules.has(Mutation::LockFileUnlinked) {
             self.generation = (self.generation + 1) % GENERATIONS;
         }
@@ -41,7 +41,7 @@ impl Lock {
 }
 
 impl Place {
-    /// What carries a uid in a runtime.
+    /// The resources that carry a uid in a runtime.
     pub(crate) fn labelled(&self, config: Config) -> impl Iterator<Item = &Resource> {
         self.resources.iter().filter(move |it| it.uid == config.uid && it.runtime == config.owner)
     }
@@ -51,7 +51,7 @@ impl Place {
         self.resources.iter().find(|resource| Some(resource.object) == handle)
     }
 
-    /// Whether something of a creation runs in its owner.
+    /// True if something of a creation runs in its owner.
     pub(crate) fn runs(&self, config: Config) -> bool {
         self.labelled(config).any(|resource| resource.running)
     }
@@ -63,12 +63,12 @@ impl Place {
         self.objects
     }
 
-    /// Whether its engine has settled what was asked of it: until then a question about it is not answered.
+    /// True if its engine has settled what was asked of it: until then a question about it is not answered.
     pub(crate) fn is_settled(&self, rules: &Rules) -> bool {
         self.late.is_none() || rules.has(Mutation::EngineOutlivesItsClients)
     }
 
-    /// Stops what a command or a supervisor knows of a creation: by uid, or by handle alone where that is the mutation.
+    /// Stops all that a command knows of a creation: by uid, or by handle alone where that is the mutation.
     pub(crate) fn stop_all(&mut self, config: Config, handle: Option<u8>, rules: &Rules) {
         let by_handle = rules.has(Mutation::HandleAlone);
         for resource in &mut self.resources {
@@ -78,7 +78,7 @@ impl Place {
         }
     }
 
-    /// Removes what a command or a supervisor knows of a creation.
+    /// Removes all that a command knows of a creation.
     pub(crate) fn remove_all(&mut self, config: Config, handle: Option<u8>, rules: &Rules) {
         let by_handle = rules.has(Mutation::HandleAlone);
         self.resources.retain(|resource| !is_known(resource, config, handle, by_handle));
@@ -94,12 +94,12 @@ fn is_known(resource: &Resource, config: Config, handle: Option<u8>, by_handle: 
 }
 
 impl State {
-    /// Whether the owner can be asked, and is the recorded instance.
+    /// True if the owner can be asked, and is the recorded instance.
     pub(crate) fn answers(&self, owner: usize) -> bool {
         self.engines[owner] == Engine::Recorded
     }
 
-    /// One list after an effect: it tells its instance, and what of a creation is left. Whether that is the recorded
+    /// One list after an effect: it tells its instance, and what of a creation is left. True if that is the recorded
     /// one, and leaves nothing but what is `allowed`.
     pub(crate) fn proves(
         &self,
@@ -129,7 +129,7 @@ impl State {
     }
 }
 
-/// What compare-and-set compares.
+/// The part of a record that compare-and-set compares.
 pub(crate) fn version(record: Record) -> (u8, u8) {
     (record.uid, record.revision)
 }

@@ -7,7 +7,7 @@ use crate::state::{At, Command, Engine, NAMES, Place, Process, RUNTIMES, Record,
 use std::ops::Range;
 use wharf_model::Phase;
 
-/// What the owner says about one row.
+/// The owner's word about one row.
 enum Evidence {
     Runs,
     DoesNotRun,
@@ -127,7 +127,7 @@ fn ask(state: &State, runtime: usize, rules: &Rules) -> Option<Answer> {
     Some(Answer::Complete { recorded, has, running, twice })
 }
 
-/// What the owner, and only the owner, says about a row; `host/runtimes/src/observe.rs`.
+/// The word of the owner, and of nobody else, about a row; `host/runtimes/src/observe.rs`.
 fn evidence(row: &Row, reading: &Reading, name: usize, rules: &Rules) -> Evidence {
     let any_runtime = rules.has(Mutation::NoOwnerCheck);
     let Some(config) = row.config else { return Evidence::None };
@@ -147,7 +147,7 @@ fn evidence(row: &Row, reading: &Reading, name: usize, rules: &Rules) -> Evidenc
     }
 }
 
-/// Whether a row is shown worse than it is recorded: the table of `host/model/src/effective_state.rs`.
+/// True if a row is shown worse than it is recorded: the table of `host/model/src/effective_state.rs`.
 fn is_shown_worse(row: &Row, record: Option<Record>, evidence: &Evidence, operation: bool) -> bool {
     let Some(record) = record else { return !operation && !row.life };
     match record.phase {
@@ -246,7 +246,7 @@ fn verdict(
     Some(())
 }
 
-/// After every step of anybody: what every reader's rows would have to say if they saw all.
+/// After every step of anybody: each reader's rows are compared with the truth.
 pub(crate) fn note_truths(state: &mut State) {
     let places = &state.places;
     for process in &mut state.processes {
@@ -258,7 +258,7 @@ pub(crate) fn note_truths(state: &mut State) {
     }
 }
 
-/// Whether, at this moment, the row's records stand and the workload really is worse than they say.
+/// Notes if, at this moment, the row's records stand and the workload really is worse than they say.
 fn note_truth(place: &Place, row: &mut Row) {
     let Some(config) = row.config else { return };
     let stands = place.config == row.config && place.status.map(version) == row.record.map(version);

@@ -1,315 +1,270 @@
-//! A supervisor from its first step to its last: `host/supervisor/src`.
+//! A supervisor: the host's own machine, driven. The machine decides; what it asks for is performed here and in
+//! `performing.rs`, on the model's files, locks and engines.
 
+use super::performing::{Progress, perform};
 use crate::mutations::{Mutation, Rules};
-use crate::state::{At, Config, Engine, Holder, Late, Note, Process, Record, State, Supervisor, Watching};
-use wharf_model::Event;
+use crate::state::{Answered, At, Config, Late, Process, State, Supervisor};
+use std::time::Duration;
+use wharf_model::{ErrorKind, RestartPolicy};
+use wharf_supervisor::machine::{
+    self, Ask, Effect, Ending, Event, Left, Made, Pauses, Reply, Task, Work, Workload, step as decide,
+};
 
 impl Supervisor {
-    /// One that was just started.
-    pub(crate) fn new(config: Config, creates: bool, restarts: bool) -> Self {
-        Self {
+    /// One that was just started, for a client that waits.
+    pub(crate) fn new(config: Config, creates: bool, rules: &Rules) -> Self {
+        let task = Task { creates, attended: true, foreground: false };
+        let mut new = Self {
             uid: config.uid,
-            creates,
             owner: config.owner,
-            at: Watching::TakeLife,
-            restarts,
-            restarting: false,
-            handle: None,
+            machine: machine::State::new(task),
+            todo: Vec::new(),
+            halfway: false,
             base: None,
-            asked: false,
-            failed: false,
+            handle: None,
+            earlier: None,
+            request: None,
+            ready: false,
+            ended: false,
+        };
+        new.learn(Event::Begin, rules);
+        new
+    }
+
+    /// One whose workload is up.
+    pub(crate) fn up(config: Config, handle: u8, rules: &Rules) -> Self {
+        let mut up = Self::new(config, false, rules);
+        up.machine.workload = workload(rules);
+        (up.machine.at, up.machine.made) = (machine::At::Running, Made::Handle);
+        (up.todo, up.handle, up.ready) = (Vec::new(), Some(handle), true);
+        up
+    }
+
+    pub(crate) fn config(&self) -> Config {
+        Config { uid: self.uid, owner: self.owner }
+    }
+
+    /// Its workload is up, and it waits for what happens.
+    pub(crate) fn watches(&self) -> bool {
+        self.machine.at == machine::At::Running && self.todo.is_empty()
+    }
+
+    /// Its control socket is there.
+    pub(crate) fn listens(&self) -> bool {
+        use machine::At::{Ended, OpeningControl, Preparing, TakingLife};
+        !matches!(self.machine.at, TakingLife | Preparing | OpeningControl | Ended)
+    }
+
+    /// The work that is under way, or would be next.
+    fn work(&self) -> Option<Work> {
+        match self.todo.first() {
+            Some(Effect::Work(work)) => Some(*work),
+            _ => None,
         }
     }
 
-    /// Its word was "ready".
-    pub(crate) fn is_ready(&self) -> bool {
-        self.restarting || matches!(self.at, Watching::Watch | Watching::Stop | Watching::RemoveEnded)
+    /// Asks the machine. Effects that nobody can see are left out.
+    fn learn(&mut self, event: Event, rules: &Rules) {
+        let (next, effects) = decide(self.machine, altered_event(event, rules));
+        self.machine = next;
+        self.machine.pauses = if rules.used_up { Pauses::used_up() } else { Pauses::new() };
+        self.machine.restarts = 0;
+        self.todo = effects.into_iter().map(|effect| altered(effect, rules)).filter(is_visible).collect();
+        self.halfway = false;
+        self.go_on(rules);
     }
 
-    /// Its control socket is served: from the moment when it is ready until it decides to end.
-    pub(crate) fn listens(&self) -> bool {
-        self.is_ready() && !matches!(self.at, Watching::Clear | Watching::End | Watching::Ended)
+    /// Work that nobody else can see is done as soon as it is next.
+    fn go_on(&mut self, rules: &Rules) {
+        match self.todo[..] {
+            [Effect::Work(Work::OpenControl | Work::BindPort | Work::Wait(_))] => {
+                self.learn(Event::Done, rules);
+            }
+            // Only a container that was kept is asked: its input was over.
+            [Effect::Work(Work::AskExit)] => self.learn(exited(true), rules),
+            [Effect::Work(Work::RecordHandle)] if rules.has(Mutation::StartsUnrecorded) => {
+                self.learn(Event::Done, rules);
+            }
+            _ => {}
+        }
     }
+}
 
-    fn config(&self) -> Config {
-        Config { uid: self.uid, owner: self.owner }
+fn is_visible(effect: &Effect) -> bool {
+    let is_answer = matches!(effect, Effect::Answer(Reply::Ends | Reply::Stopped | Reply::Refused));
+    is_answer || matches!(effect, Effect::Work(_) | Effect::ReportReady | Effect::End)
+}
+
+/// The machine's word, with the mistakes of the model.
+fn altered(effect: Effect, rules: &Rules) -> Effect {
+    match effect {
+        Effect::Work(Work::RecordFailure(Left::Resource)) if rules.has(Mutation::GivesUpTheRecord) => {
+            Effect::Work(Work::RemoveRecords)
+        }
+        Effect::Work(Work::ProveGone) if rules.has(Mutation::EndedIsGone) => Effect::Work(Work::ProveEnded),
+        effect => effect,
     }
+}
+
+/// The machine's news, with the mistakes of the model.
+fn altered_event(event: Event, rules: &Rules) -> Event {
+    match event {
+        Event::NotDeployed { kind, made: Made::Late } if rules.has(Mutation::DeadlineIsFailure) => {
+            Event::NotDeployed { kind, made: Made::Nothing }
+        }
+        event => event,
+    }
+}
+
+pub(crate) fn workload(rules: &Rules) -> Workload {
+    let policy = if rules.restarts { RestartPolicy::Always } else { RestartPolicy::No };
+    Workload { stdio: !rules.resumed, survives: rules.resumed, in_place: rules.in_place, policy }
+}
+
+pub(crate) fn exited(succeeded: bool) -> Event {
+    Event::Exited(Ending { succeeded, was_away: false, ran_for: Duration::ZERO })
 }
 
 /// Which slot of which name.
 pub(crate) type Slot = (usize, usize);
 
-/// One step of a supervisor.
+/// A supervisor performs its next effect, and feeds back how that went.
 pub(crate) fn step(state: &mut State, (name, slot): Slot, rules: &Rules) -> Option<()> {
-    let mut mine = state.supervisors[name][slot]?;
-    let answers = state.answers(mine.owner);
-    let config = mine.config();
-    let place = &mut state.places[name];
-    // What it stops and removes is its own deployment: by handle, and by uid where it does not know the handle.
-    mine.at = match mine.at {
-        Watching::Ended => return None,
-        Watching::TakeLife => {
-            place.life.is_none().then_some(())?;
-            place.life = Some(slot);
-            Watching::Prepare
-        }
-        Watching::Prepare if place.config != Some(config) => {
-            mine.failed = true;
-            Watching::End
-        }
-        Watching::Prepare if !answers => give_up(&mut mine),
-        Watching::Prepare => Watching::Take(Note::Supervisor),
-        Watching::Take(note) => {
-            if mine.restarting && mine.asked && note == Note::Handle {
-                return interrupt(state, (name, slot), mine);
-            }
-            take_record(state, (name, slot), &mut mine, note)?
-        }
-        Watching::Put(note) => put_record(state, (name, slot), &mut mine, note, rules),
-        Watching::TakeOver if !answers => give_up(&mut mine),
-        Watching::TakeOver => take_over(state, name, &mut mine, rules)?,
-        Watching::Deploy if mine.asked => return interrupt(state, (name, slot), mine),
-        Watching::Deploy if !answers && mine.restarting => return None,
-        Watching::Deploy if !answers => give_up(&mut mine),
-        Watching::Deploy => {
-            mine.handle = Some(place.make(config.owner, config.uid));
-            Watching::Take(Note::Handle)
-        }
-        Watching::Settle => settle(state, name, &mut mine, rules)?,
-        Watching::Start if mine.restarting && mine.asked => return interrupt(state, (name, slot), mine),
-        Watching::Start if !answers => {
-            if mine.restarting {
-                return None;
-            }
-            give_up(&mut mine)
-        }
-        Watching::Start => {
-            let object = mine.handle;
-            match place.resources.iter_mut().find(|resource| Some(resource.object) == object) {
-                Some(resource) => {
-                    resource.running = true;
-                    Watching::AwaitReady
-                }
-                None if mine.restarting => Watching::RemoveEnded,
-                None => give_up(&mut mine),
-            }
-        }
-        Watching::AwaitReady => await_ready(state, name, &mut mine),
-        Watching::ReleaseOperation => {
-            place.operation.unlock(rules, |holder| holder.supervisor == Some(slot));
-            Watching::Watch
-        }
-        Watching::Watch if mine.asked => Watching::Stop,
-        Watching::Watch => {
-            let ended = answers && !place.object(mine.handle).is_some_and(|resource| resource.running);
-            ended.then_some(())?;
-            if mine.restarts { Watching::RemoveEnded } else { Watching::Take(Note::Ended) }
-        }
-        // Another engine has nothing of it, and says that it is stopped. The command asks for the proof.
-        Watching::Stop if state.engines[config.owner] == Engine::Another => Watching::End,
-        Watching::Stop if !answers => {
-            // Refused, and it goes on. While it restarts it answers "stopped" all the same and ends, if that is wrong.
-            mine.failed = true;
-            mine.asked = false;
-            if mine.restarting && rules.has(Mutation::SupervisorsEndIsStop) {
-                Watching::End
-            } else if mine.restarting {
-                Watching::RemoveEnded
-            } else {
-                Watching::Watch
-            }
-        }
-        Watching::Stop => {
-            let object = mine.handle;
-            for resource in place.resources.iter_mut().filter(|it| Some(it.object) == object) {
-                resource.running = false;
-            }
-            Watching::End
-        }
-        Watching::RemoveEnded if mine.asked => return interrupt(state, (name, slot), mine),
-        Watching::RemoveEnded => {
-            answers.then_some(())?;
-            place.remove_all(config, mine.handle.take(), rules);
-            mine.restarting = true;
-            Watching::Deploy
-        }
-        Watching::Clear => {
-            // With its engine away it ends all the same: what is left is on record, by handle or by uid.
-            if answers {
-                place.remove_all(config, mine.handle.take(), rules);
-            }
-            Watching::End
-        }
-        Watching::GiveUp => {
-            // Another engine has nothing of it, and says that it is removed.
-            let had = mine.handle.is_some();
-            let left = had && state.engines[config.owner] == Engine::Down;
-            let nothing_known = rules.has(Mutation::DeadlineIsFailure) && mine.handle.is_none();
-            if answers && !nothing_known {
-                place.is_settled(rules).then_some(())?;
-                place.remove_all(config, mine.handle.take(), rules);
-            }
-            mine.restarting = false;
-            // What could not be removed stays on record.
-            match (left, mine.creates) {
-                (false, true) if had && !rules.has(Mutation::ProofBeforeTheCallAlone) => {
-                    Watching::ProveGiveUp
-                }
-                (false, true) => Watching::GiveUpStatus,
-                _ => Watching::Take(Note::StartFailed),
-            }
-        }
-        Watching::ProveGiveUp => match state.proves(config, name, rules, |_| false)? {
-            true => Watching::GiveUpStatus,
-            false => Watching::Take(Note::StartFailed),
+    let mut mine = state.supervisors[name][slot].clone()?;
+    match *mine.todo.first()? {
+        Effect::Work(work) => match perform(state, (name, slot), &mut mine, work, rules)? {
+            Progress::Halfway => mine.halfway = true,
+            Progress::Over(event) => mine.learn(event, rules),
         },
-        Watching::GiveUpStatus => {
-            place.status = place.status.filter(|status| status.uid != mine.uid);
-            Watching::GiveUpConfig
+        Effect::ReportReady => {
+            state.places[name].operation.unlock(rules, |holder| holder.supervisor == Some(slot));
+            mine.ready = true;
+            mine.todo.remove(0);
+            mine.go_on(rules);
         }
-        Watching::GiveUpConfig => {
-            place.config = place.config.filter(|it| *it != config);
-            Watching::End
+        Effect::Answer(reply) => {
+            answer(state, name, reply);
+            mine.todo.remove(0);
+            mine.go_on(rules);
         }
-        Watching::End => return end(state, (name, slot), mine, rules),
+        Effect::End => return end(state, (name, slot), mine, rules),
+        _ => return None,
+    }
+    state.supervisors[name][slot] = Some(mine);
+    Some(())
+}
+
+/// The command that asked for a stop hears the answer, if it still waits for one.
+fn answer(state: &mut State, name: usize, reply: Reply) {
+    let asks = |process: &&mut Process| process.name == name && process.at == At::AwaitEnd;
+    if let Some(process) = state.processes.iter_mut().find(asks) {
+        process.answer = match reply {
+            Reply::Stopped => Some(Answered::Stopped),
+            Reply::Refused => Some(Answered::Refused),
+            _ => None,
+        };
+    }
+}
+
+/// Everything from outside that a supervisor may hear of now.
+pub(crate) fn heard(state: &State, (name, slot): Slot, rules: &Rules) -> Vec<Event> {
+    let Some(mine) = &state.supervisors[name][slot] else { return vec![] };
+    // Effects that are done at once are done before it listens again.
+    if !mine.todo.is_empty() && mine.work().is_none() {
+        return vec![];
+    }
+    let (hears, place, budget) = (mine.machine.hears(), &state.places[name], state.budget);
+    let client =
+        |process: &Process| process.at == At::Await && process.name == name && process.child == Some(slot);
+    let runs = place.object(mine.handle).is_some_and(|resource| resource.running);
+    let is_gone = place.config != Some(mine.config()) && !rules.has(Mutation::OutlivesItsRunConfig);
+    let interrupted = budget.interruptions > 0;
+    let possible = [
+        (hears.requests, mine.request.map(Event::Request)),
+        (hears.requests && mine.machine.is_starting() && interrupted, Some(Event::Request(Ask::Cancel))),
+        (hears.signals && interrupted, Some(Event::Signalled)),
+        (hears.client && !state.processes.iter().any(client), Some(Event::ClientGone)),
+        (hears.config && is_gone, Some(Event::ConfigRemoved)),
+        (hears.exit && state.answers(mine.owner) && !runs, Some(exited(rules.succeeds))),
+        (hears.stdout && !rules.resumed && runs && budget.faults > 0, Some(Event::StdoutClosed)),
+    ];
+    possible.into_iter().filter(|(is_heard, _)| *is_heard).filter_map(|(_, event)| event).collect()
+}
+
+/// A supervisor hears of something. What is under way is dropped.
+pub(crate) fn hear(state: &mut State, (name, slot): Slot, event: Event, rules: &Rules) -> Option<()> {
+    let mut mine = state.supervisors[name][slot].clone()?;
+    match event {
+        Event::Request(Ask::Cancel) | Event::Signalled => state.budget.interruptions -= 1,
+        Event::Request(_) => mine.request = None,
+        Event::StdoutClosed => state.budget.faults -= 1,
+        _ => {}
+    }
+    drop_work(state, name, &mine);
+    mine.learn(event, rules);
+    state.supervisors[name][slot] = Some(mine);
+    Some(())
+}
+
+/// A deployment that is dropped, by an event or with its process, may have reached the engine: what it makes is there at
+/// once, later, or never.
+pub(crate) fn drop_work(state: &mut State, name: usize, mine: &Supervisor) {
+    if mine.work() == Some(Work::Deploy) && state.answers(mine.owner) {
+        state.places[name].late = Some(Late { runtime: mine.owner, uid: mine.uid });
+    }
+}
+
+/// An effect fails: it did not happen, or it did and is reported failed.
+pub(crate) fn fail(state: &mut State, (name, slot): Slot, happened: bool, rules: &Rules) -> Option<()> {
+    state.budget.faults = state.budget.faults.checked_sub(1)?;
+    let mut mine = state.supervisors[name][slot].clone()?;
+    let work = mine.work()?;
+    let may_fail = !matches!(work, Work::CheckWanted | Work::TakeLife) && !mine.halfway;
+    may_fail.then_some(())?;
+    if happened {
+        // A question has no effect that could have happened.
+        let changes =
+            matches!(work, Work::Deploy | Work::Start | Work::Stop(_) | Work::Remove | Work::PutAside);
+        changes.then_some(())?;
+        perform(state, (name, slot), &mut mine, work, rules)?;
+    }
+    let kind = ErrorKind::Runtime;
+    let event = match work {
+        Work::Deploy => {
+            mine.handle = None;
+            let made = if happened { Made::Unknown } else { Made::Nothing };
+            Event::NotDeployed { kind, made }
+        }
+        _ => Event::Failed(kind),
     };
+    mine.learn(event, rules);
     state.supervisors[name][slot] = Some(mine);
     Some(())
 }
 
-fn give_up(mine: &mut Supervisor) -> Watching {
-    mine.failed = true;
-    Watching::GiveUp
-}
-
-/// A request to stop drops the restart where it is.
-fn interrupt(state: &mut State, (name, slot): Slot, mut mine: Supervisor) -> Option<()> {
-    mine.at = Watching::Stop;
-    state.supervisors[name][slot] = Some(mine);
-    Some(())
-}
-
-/// The deploy exceeds its deadline: whether it made something is not known yet. The same
-/// is true of a deploy that a request to stop drops; what that one makes is found by uid when the workload is removed.
+/// The deploy exceeds its deadline: nobody knows yet if it made something.
 pub(crate) fn deploy_is_late(state: &mut State, (name, slot): Slot, rules: &Rules) -> Option<()> {
-    let mut mine = state.supervisors[name][slot]?;
-    let possible = mine.at == Watching::Deploy && state.answers(mine.owner);
-    possible.then_some(())?;
-    state.places[name].late = Some(Late { runtime: mine.owner, uid: mine.uid });
-    mine.at = match (mine.asked, mine.restarting) {
-        (true, _) => Watching::Stop,
-        (false, true) if rules.has(Mutation::DeadlineIsFailure) => Watching::RemoveEnded,
-        (false, false) if rules.has(Mutation::DeadlineIsFailure) => give_up(&mut mine),
-        (false, _) => Watching::Settle,
-    };
+    state.budget.deadlines = state.budget.deadlines.checked_sub(1)?;
+    let mut mine = state.supervisors[name][slot].clone()?;
+    (mine.work() == Some(Work::Deploy) && state.answers(mine.owner)).then_some(())?;
+    drop_work(state, name, &mine);
+    mine.handle = None;
+    mine.learn(Event::NotDeployed { kind: ErrorKind::Deadline, made: Made::Late }, rules);
     state.supervisors[name][slot] = Some(mine);
     Some(())
 }
 
-/// An inspection by uid, which the engine answers once it has settled. What it made is ours: removed, and the start
-/// goes on as one that failed, or as one more attempt.
-fn settle(state: &mut State, name: usize, mine: &mut Supervisor, rules: &Rules) -> Option<Watching> {
-    let place = &mut state.places[name];
-    place.late.is_none().then_some(())?;
-    if !state.answers(mine.owner) {
-        return if mine.restarting { None } else { Some(give_up(mine)) };
-    }
-    state.places[name].remove_all(mine.config(), None, rules);
-    Some(if mine.restarting { Watching::RemoveEnded } else { give_up(mine) })
-}
-
-/// What an earlier supervisor left: what runs is taken over where it can be, all else is removed.
-fn take_over(state: &mut State, name: usize, mine: &mut Supervisor, rules: &Rules) -> Option<Watching> {
-    let place = &mut state.places[name];
-    place.is_settled(rules).then_some(())?;
-    let recorded = place.status.and_then(|record| record.handle);
-    let left = if rules.has(Mutation::HandleAlone) {
-        place.object(recorded).copied()
-    } else {
-        place.labelled(mine.config()).max_by_key(|resource| resource.running).copied()
-    };
-    let taken = left.filter(|left| left.running && rules.taken_over);
-    let handle = taken.map(|taken| taken.object);
-    match taken {
-        // Its handle is recorded already, unless it was found by its uid.
-        Some(_) => mine.handle = handle,
-        None => place.remove_all(mine.config(), recorded, rules),
-    }
-    Some(match taken {
-        Some(taken) if Some(taken.object) == recorded => Watching::AwaitReady,
-        Some(_) => Watching::Take(Note::Handle),
-        None => Watching::Deploy,
-    })
-}
-
-fn await_ready(state: &State, name: usize, mine: &mut Supervisor) -> Watching {
-    let runs = state.places[name].object(mine.handle).is_some_and(|resource| resource.running);
-    match (runs, mine.restarting) {
-        (true, true) => Watching::Watch,
-        (true, false) => Watching::Take(Note::Ready),
-        (false, true) => Watching::RemoveEnded,
-        (false, false) => give_up(mine),
-    }
-}
-
-/// The record lock, and the reading under it.
-fn take_record(state: &mut State, (name, slot): Slot, mine: &mut Supervisor, note: Note) -> Option<Watching> {
-    let place = &mut state.places[name];
-    let holder = Holder { supervisor: Some(slot), ..Holder::default() };
-    // It waits on the file that it finds now: the mutation has its waiters among the commands.
-    place.record.take(None, holder)?;
-    mine.base = place.status;
-    Some(Watching::Put(note))
-}
-
-/// The writing. A record that is gone, or of another creation, is not made again.
-fn put_record(
-    state: &mut State,
-    (name, slot): Slot,
-    mine: &mut Supervisor,
-    note: Note,
-    rules: &Rules,
-) -> Watching {
-    let base = mine.base.take();
-    let ours = base.filter(|base| base.uid == mine.uid || rules.has(Mutation::CompareWithoutUid));
-    let record = ours.and_then(|base| changed(base, note, mine));
-    if let Some(record) = record {
-        state.replace(name, base, record);
-    }
-    state.places[name].record.unlock(rules, |holder| holder.supervisor == Some(slot));
-    match (note, record.is_some()) {
-        (Note::Supervisor, true) => Watching::TakeOver,
-        (Note::Handle, true) => Watching::Start,
-        (Note::Ready, true) => Watching::ReleaseOperation,
-        (Note::StartFailed | Note::Ended, _) => Watching::End,
-        // Stopped or removed meanwhile: the command that did it has the word now.
-        (Note::Handle, false) if mine.restarting => Watching::Clear,
-        (Note::Supervisor | Note::Handle | Note::Ready, false) => give_up(mine),
-    }
-}
-
-/// The record after a note; nothing if it is refused.
-fn changed(base: Record, note: Note, mine: &Supervisor) -> Option<Record> {
-    Some(match note {
-        Note::Supervisor => base,
-        Note::Handle if mine.restarting && !base.wanted => return None,
-        Note::Handle => Record { handle: mine.handle, ..base },
-        Note::Ready => Record { phase: base.phase.next(Event::Ready).ok()?, ..base },
-        Note::StartFailed => Record { phase: base.phase.next(Event::StartFailed).ok()?, ..base },
-        // A command that is stopping or removing it writes the transition itself.
-        Note::Ended if base.phase.is_transitional() => base,
-        Note::Ended => Record { phase: base.phase.next(Event::Failed).ok()?, ..base },
-    })
-}
-
-/// Its locks go with it. Who waits for its word finds it.
+/// Its locks go with it. The command that waits for its word finds it.
 fn end(state: &mut State, (name, slot): Slot, mut mine: Supervisor, rules: &Rules) -> Option<()> {
     let place = &mut state.places[name];
     place.life = place.life.filter(|holder| *holder != slot);
     place.operation.unlock(rules, |holder| holder.supervisor == Some(slot));
     let is_awaited =
         |process: &Process| process.at == At::Await && process.name == name && process.child == Some(slot);
-    mine.at = Watching::Ended;
+    // Nothing of it is left but that it ended.
+    mine = Supervisor { ended: true, ready: mine.ready, ..Supervisor::new(mine.config(), false, rules) };
+    mine.machine.at = machine::At::Ended;
+    mine.todo.clear();
     state.supervisors[name][slot] = state.processes.iter().any(is_awaited).then_some(mine);
     Some(())
 }

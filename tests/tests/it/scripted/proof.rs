@@ -80,6 +80,47 @@ fn r08_an_engine_that_takes_the_place_for_a_moment_has_nothing_to_say() {
     assert_eq!(world.one.objects(), []);
 }
 
+/// The next deployment would make a second one of its uid.
+#[test]
+fn r08_what_another_engine_says_it_removed_is_not_made_a_second_time() {
+    let world = SideBySide::new();
+    world.host.ok(&["stop", "one"]);
+    world.one.order_once("remove", Act::Elsewhere);
+    let said = world.host.wharf(&["start", "one"]);
+    assert!(said.code == 6 && said.stderr.contains(&world.object().id), "{said:?}");
+    assert_eq!(world.one.named("one").len(), 1);
+    world.host.ok(&["start", "one"]);
+    world.assert_fresh(&["one", "plain", "two"]);
+}
+
+/// A deployment that is given up may have reached the engine. Another one, which has taken its place meanwhile, has
+/// nothing of it.
+#[test]
+fn r08_what_a_deployment_that_was_given_up_has_left_is_looked_for_in_the_recorded_instance() {
+    let world = SideBySide::new();
+    let deployed = world.one.count("deploy");
+    world.one.order_once("deploy", Act::Delay(60_000));
+    thread::scope(|scope| {
+        let run =
+            scope.spawn(|| world.host.wharf(&["run", "--runtime", "scripted-one", "--name", "new", "sh"]));
+        eventually("it is being deployed", || world.one.count("deploy") > deployed);
+        let config = fs::read(world.host.path("state/runconfigs/new.json")).unwrap();
+        let config: Value = serde_json::from_slice(&config).unwrap();
+        let uid = config["uid"].as_str().unwrap();
+        let made = foreign("new", uid, &world.object().host_id, world.one.first_name());
+        world.one.put(&made);
+        world.one.instance("an engine that knows nothing");
+        world.host.wharf(&["stop", "new"]);
+        let said = run.join().unwrap();
+        assert!(said.code != 0 && said.stderr.contains("stays on record"), "{said:?}");
+    });
+    world.one.first_instance();
+    assert!(world.host.list().iter().all(|row| row.get("orphan").is_none()), "its record is there");
+    world.host.ok(&["rm", "new"]);
+    assert_eq!(world.one.named("new"), []);
+    world.assert_fresh(&["one", "plain", "two"]);
+}
+
 #[test]
 fn r04_a_lost_or_broken_host_id_is_no_evidence() {
     let world = SideBySide::new();

@@ -1,6 +1,6 @@
-//! What can happen to a workload that is ready, and how each is awaited.
-use crate::client::control::Asked;
+//! How a supervisor learns, without asking anew each time, that its workload has ended and that its RunConfig is gone.
 use crate::deployment::Deployment;
+use crate::machine::LONGEST_ABSENCE;
 use futures_util::future::BoxFuture;
 use std::{
     sync::{
@@ -17,8 +17,6 @@ use wharf_runtimes::prove_ended;
 use wharf_runtimes::{CallError, RuntimeClient};
 use wharf_sdk::{ErrorCode, Exit, Handle};
 
-/// How long a server may take to end once its stdin is closed, before it is sent a signal.
-pub(crate) const STDIN_GRACE: Duration = Duration::from_secs(2);
 /// How often a supervisor looks whether its RunConfig is still there, and so how long it may go on after that is gone.
 const CONFIG_POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// The first pause before a runtime that fails is asked again.
@@ -27,32 +25,18 @@ const FIRST_RETRY: Duration = Duration::from_millis(200);
 const STEADY_AFTER: Duration = Duration::from_secs(60);
 /// The longest pause before a runtime that fails is asked again.
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
-/// The same where the engine is not there, or does not listen: that costs it nothing, and users wait for it to be back.
-pub(crate) const LONGEST_ABSENCE: Duration = Duration::from_secs(5);
 
-/// What made the supervisor look up.
-pub(crate) enum SupervisorEvent {
-    Exited(Exit),
-    /// It has closed its output.
-    StdoutClosed,
-    /// It has closed its output, and still runs after the grace.
-    StdoutClosedTimeout,
-    ControlRequest(Asked),
-    Signalled,
-    /// Its RunConfig is no more, or is of another creation of the name.
-    ConfigRemoved,
-}
-
-/// The end of what is deployed. It is asked for once, not anew after whatever else happens: an engine that went away and came
-/// back in between would not be noticed.
-pub(crate) struct Ending {
+/// The end of what is deployed. It is asked for once, not anew after whatever else happens: an engine that went away and
+/// came back in between would not be noticed.
+pub(crate) struct EndWatch {
     exit: BoxFuture<'static, Exit>,
+    told: Option<Exit>,
     /// The owner could not be asked since this began: its engine may have taken the workload's input along.
     is_away: Arc<AtomicBool>,
 }
 
-impl Ending {
-    /// Begins with the first [`Ending::exit`].
+impl EndWatch {
+    /// Begins with the first [`EndWatch::exit`].
     pub(crate) fn of(deployment: &Deployment) -> Self {
         let is_away = Arc::default();
         let exit: BoxFuture<'static, Exit> = match deployment.handle.clone() {
@@ -62,15 +46,20 @@ impl Ending {
             }
             None => Box::pin(std::future::pending()),
         };
-        Self { exit, is_away }
+        Self { exit, told: None, is_away }
     }
 
-    /// Resolves once.
-    pub(crate) fn exit(&mut self) -> impl Future<Output = Exit> {
-        &mut self.exit
+    /// Resolves when it has ended, says the recorded instance in one listing; at once if that was told before.
+    pub(crate) async fn exit(&mut self) -> Exit {
+        if let Some(told) = &self.told {
+            return told.clone();
+        }
+        let exit = (&mut self.exit).await;
+        self.told = Some(exit.clone());
+        exit
     }
 
-    /// Whether its owner could not be asked at some time.
+    /// True if its owner could not be asked at some time.
     pub(crate) fn was_away(&self) -> bool {
         self.is_away.load(Ordering::Relaxed)
     }
@@ -91,7 +80,7 @@ async fn wait(
         let began = Instant::now();
         let told = client.wait(&handle).await;
         if began.elapsed() > STEADY_AFTER {
-            // What there was before has had no consequences.
+            // The failures before it have had no consequences.
             (pause, said) = (FIRST_RETRY, String::new());
             is_away.store(false, Ordering::Relaxed);
         }
@@ -130,14 +119,13 @@ fn is_gone(error: &CallError) -> bool {
     error.code() == Some(ErrorCode::NotFound)
 }
 
-/// Resolves when the workload [is disowned](is_disowned).
+/// Resolves when a workload [is disowned](is_disowned).
 ///
 /// Looked at now and then: an event would need an inotify instance, of which the kernel gives a user 128 for all that they
 /// run, and there is a supervisor for every workload.
-pub(crate) async fn disowned(deployment: &Deployment) {
+pub(crate) async fn disowned(store: &Store, name: &WorkloadName, uid: &Uid) {
     loop {
-        let (store, name, uid) =
-            (deployment.store.clone(), deployment.run.name.clone(), deployment.run.uid.clone());
+        let (store, name, uid) = (store.clone(), name.clone(), uid.clone());
         let looked = tokio::task::spawn_blocking(move || is_disowned(&store, &name, &uid));
         if looked.await.unwrap_or(false) {
             return;
@@ -146,26 +134,10 @@ pub(crate) async fn disowned(deployment: &Deployment) {
     }
 }
 
-/// Whether the RunConfig has gone, or is another creation's. One that cannot be read says nothing.
+/// True if the RunConfig has gone, or is another creation's. One that cannot be read says nothing.
 pub(crate) fn is_disowned(store: &Store, name: &WorkloadName, uid: &Uid) -> bool {
     match store.read_run_config(name) {
         Ok(now) => now.uid != *uid,
         Err(error) => error.is_not_found(),
-    }
-}
-
-/// The server's stdout has ended, and that is news.
-pub(crate) async fn muted(deployment: &Deployment, since: Option<Instant>) {
-    match (&deployment.front, since) {
-        (Some(front), None) => front.disconnected().await,
-        _ => std::future::pending().await,
-    }
-}
-
-/// The server's process has not ended within the grace after its stdout did.
-pub(crate) async fn mute(since: Option<Instant>) {
-    match since {
-        Some(since) => tokio::time::sleep_until(since + STDIN_GRACE).await,
-        None => std::future::pending().await,
     }
 }

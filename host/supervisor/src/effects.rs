@@ -1,0 +1,383 @@
+//! Performs what the machine says ([`Work`] and [`Effect`]), and says how it went. Nothing is decided here but what an
+//! error is called: errors, exits and handles stay here, and the machine is told their kind.
+use crate::access::AccessKeeper;
+use crate::client::messages::Answer;
+use crate::client::protocol::SupervisorRequest;
+use crate::client_socket::ClientSocket;
+use crate::deployment::{Deployment, NotDeployed};
+use crate::ending::EndWatch;
+use crate::machine::{At, Cause, Clearing, Effect, Ending, Event, Left, Reply, State, Work, Workload};
+use crate::outside::{CLIENTS_GRACE, ClientGone, Control, Outside, Watched};
+use crate::preparing::{Listening, bind_port, connect};
+use crate::recording::record_failure;
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::Mutex, task::JoinHandle, time::Instant};
+use tokio_util::sync::CancellationToken;
+use wharf_failpoint::{Point, reach};
+use wharf_model::{Error, ErrorKind, Result, Transport, how};
+use wharf_records::{LifeLock, OperationLock, Store};
+use wharf_runtimes::EventListener;
+use wharf_sdk::Exit;
+
+/// How long the life lock is waited for: a supervisor that was told nothing may see only now that it has no RunConfig,
+/// and a command that asks about the lock holds it for an instant.
+const LIFE_WAIT: Duration = Duration::from_secs(7);
+
+/// The supervisor's hands: its locks, its workload, and what was learned in words.
+pub(crate) struct Performer<'a> {
+    pub(crate) task: &'a SupervisorRequest,
+    /// Where the runtime tells of a start, until the owner is connected.
+    pub(crate) events: Option<EventListener>,
+    /// As good as a signal, until signals are taken.
+    pub(crate) left: Option<ClientGone>,
+    pub(crate) deployment: Option<Deployment>,
+    /// The control socket that was opened and is not listened to yet.
+    pub(crate) opened: Option<Control>,
+    /// The proxy's port, until it is served.
+    pub(crate) listener: Option<Listening>,
+    pub(crate) serving: Option<(JoinHandle<()>, CancellationToken)>,
+    pub(crate) watched: Option<Watched>,
+    pub(crate) up_since: Instant,
+    /// Why the last thing failed that did.
+    pub(crate) failure: Option<Error>,
+    /// Why a start failed that is tried once more.
+    pub(crate) kept: Option<Error>,
+    /// Why the start is given up: what the command is told.
+    pub(crate) given_up: Option<Error>,
+    /// How the workload ended.
+    pub(crate) exit: Exit,
+    /// How it ended when it was stopped.
+    pub(crate) stopped: Option<Exit>,
+    /// The file of the user's own socket. It goes before the life lock does: the next supervisor's has the same name.
+    pub(crate) socket_file: Option<ClientSocket>,
+    // The locks last: they are free when everything else has gone.
+    pub(crate) life: Option<LifeLock>,
+    pub(crate) operation: Option<OperationLock>,
+}
+
+impl Performer<'_> {
+    /// The news for a client that waits, before this is done.
+    pub(crate) fn announcement(&self, work: Work, state: &State) -> Option<String> {
+        let name = &self.task.name;
+        match (work, self.deployment.as_ref().map(|deployment| deployment.target_port)) {
+            (Work::OpenControl, Some(0)) => Some(format!("starting '{name}'")),
+            (Work::OpenControl, Some(port)) => {
+                Some(format!("starting '{name}', which is to listen on port {port}"))
+            }
+            (Work::Settle, _) if state.at == At::Clearing(Clearing::GiveUp) => {
+                Some("the deadline passed; looking for what may still come".to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    /// Does something that takes its time. Dropped, it may have happened or not.
+    pub(crate) async fn perform(&mut self, work: Work, state: &State) -> Event {
+        match self.attempt(work, state).await {
+            Ok(event) => event,
+            Err(error) => {
+                let kind = error.kind;
+                self.failure = Some(error);
+                Event::Failed(kind)
+            }
+        }
+    }
+
+    async fn attempt(&mut self, work: Work, state: &State) -> Result<Event> {
+        match work {
+            Work::TakeLife => self.take_life().await?,
+            Work::Prepare => return self.prepare().await.map(Event::Prepared),
+            Work::Wait(pause) => tokio::time::sleep(pause).await,
+            Work::RemoveRecords => {
+                let points = [Point::StatusRemoved, Point::RunConfigRemoved];
+                self.store().remove_records(&self.task.name, &self.task.uid, points)?;
+            }
+            Work::RecordFailure(left) => self.record_failure(left),
+            Work::Stop(timeout) => return self.stop(timeout, state).await,
+            Work::ProveStopped => return self.prove_stopped(state).await,
+            Work::BindPort => self.listener = Some(bind_port(self.deployment()?).await?),
+            Work::OpenControl => {
+                let control = self.open_control()?;
+                self.opened = Some(control);
+            }
+            Work::Deploy => return self.deploy().await,
+            Work::Settle => return self.settle(state).await,
+            Work::RecordEnd(end) => {
+                let exit = self.exit.clone();
+                let recorded = self.deployment()?.record_end(end, &exit, state.restarts).await;
+                if let Err(error) = recorded {
+                    tracing::error!(%error, "the end of the workload could not be recorded");
+                }
+            }
+            Work::Reattach => self.reattach().await?,
+            other => return on_deployment(self.deployment()?, other, state).await,
+        }
+        Ok(Event::Done)
+    }
+
+    pub(crate) fn deployment(&mut self) -> Result<&mut Deployment> {
+        self.deployment.as_mut().ok_or_else(|| Error::new(ErrorKind::Failed, "no owner is connected"))
+    }
+
+    fn store(&self) -> Store {
+        Store::new(self.task.config.state())
+    }
+
+    async fn take_life(&mut self) -> Result<()> {
+        let (state, name) = (self.task.config.state(), &self.task.name);
+        let life = LifeLock::acquire(&state, name, LIFE_WAIT).await.map_err(|error| {
+            Error::caused(ErrorKind::Conflict, format!("'{name}' has a supervisor already"), &error)
+        })?;
+        self.life = Some(life);
+        Ok(())
+    }
+
+    async fn prepare(&mut self) -> Result<Workload> {
+        let events = self.events.take();
+        let deployment = connect(self.task, events).await?;
+        let workload = Workload {
+            stdio: deployment.run.transport == Transport::Stdio,
+            survives: deployment.survives_supervisor(),
+            in_place: deployment.restarts_in_place(),
+            policy: deployment.run.restart,
+        };
+        self.deployment = Some(deployment);
+        reach(Point::OwnerConnected);
+        Ok(workload)
+    }
+
+    fn open_control(&mut self) -> Result<Control> {
+        let left = self.left.take().unwrap_or_else(|| Box::pin(std::future::pending()));
+        let state = self.task.config.state();
+        let deployment = self.deployment()?;
+        let keeper = AccessKeeper {
+            store: deployment.store.clone(),
+            name: deployment.run.name.clone(),
+            uid: deployment.run.uid.clone(),
+            access: deployment.access.clone(),
+            turn: Arc::default(),
+        };
+        Control::open(&state, keeper, left)
+    }
+
+    async fn deploy(&mut self) -> Result<Event> {
+        self.kept = None;
+        match self.deployment()?.deploy().await {
+            Ok(kept) => Ok(Event::Deployed { kept }),
+            Err(NotDeployed { error, made }) => {
+                let kind = error.kind;
+                self.failure = Some(error);
+                Ok(Event::NotDeployed { kind, made })
+            }
+        }
+    }
+
+    async fn settle(&mut self, state: &State) -> Result<Event> {
+        let came = self.deployment()?.settle().await?;
+        if state.at != At::Clearing(Clearing::GiveUp) {
+            tracing::info!(came, "a deployment had missed its deadline, and was looked for");
+        } else if !came {
+            let message = "what was to be deployed may still appear";
+            self.failure = Some(Error::new(ErrorKind::Deadline, message));
+        }
+        Ok(Event::Settled { came })
+    }
+
+    async fn reattach(&mut self) -> Result<()> {
+        let attached = self.deployment()?.reattach().await;
+        match &attached {
+            Ok(()) => tracing::info!("the workload's stream was lost, and is back"),
+            Err(error) => {
+                tracing::debug!(%error, "it cannot be attached again");
+                tracing::warn!("the server closed its output and still runs; it is ended");
+            }
+        }
+        attached
+    }
+
+    fn record_failure(&mut self, left: Left) {
+        let Some(error) = self.given_up.take() else { return };
+        let recorded = record_failure(&self.store(), self.task, &error);
+        let uncleared = |clearing: &Error| format!("what was left could not be cleared up: {clearing}");
+        let hint = match (left, recorded, self.failure.take()) {
+            // A workload that is told to have failed is not to be taken for a start that was interrupted, if its
+            // records stay; the removal's error is the one that tells why they do.
+            (Left::Records, _, Some(removal)) => Some(uncleared(&removal)),
+            (Left::Resource, Ok(()), Some(removal)) => {
+                tracing::error!(error = %removal, "what was deployed could not be removed");
+                Some(format!("'{}' stays on record: {removal}", self.task.name))
+            }
+            (_, Err(recording), _) => Some(uncleared(&recording)),
+            (_, Ok(()), _) => None,
+        };
+        self.given_up = Some(hint.into_iter().fold(error, Error::hint));
+    }
+
+    /// Does something at once.
+    pub(crate) async fn now(&mut self, effect: Effect, state: &State, outside: &mut Outside<'_>) {
+        match effect {
+            Effect::Work(_) | Effect::End => {}
+            Effect::Answer(Reply::Ends) => outside.answer(Answer::Stopped { exit: None }),
+            Effect::Answer(Reply::Stopped) => {
+                outside.answer(Answer::Stopped { exit: Some(self.stopped.take().unwrap_or_default()) });
+            }
+            Effect::Answer(Reply::Refused) => {
+                let error = self.failure.take();
+                let unknown = || Error::new(ErrorKind::Failed, "it could not be stopped");
+                outside.answer(Answer::refused(error.unwrap_or_else(unknown)));
+            }
+            Effect::Answer(reply) => outside.reply(reply, state).await,
+            Effect::KeepError => self.kept = self.failure.take(),
+            Effect::GiveUp(cause) => self.give_up(cause),
+            Effect::GivenUp => reach(Point::GiveUpAfter),
+            Effect::ReportReady => self.report_ready(outside),
+            Effect::WatchEnd => self.watch_end(outside),
+            Effect::HearExit => self.hear_exit(outside).await,
+            Effect::BeginRestart => reach(Point::RestartBefore),
+            Effect::Cleared => reach(Point::RestartCleared),
+            Effect::Back => {
+                reach(Point::RestartAfter);
+                self.set_up_since(outside);
+                tracing::info!(restarts = state.restarts, "the workload is back");
+            }
+            Effect::NoteFailure => {
+                if let Some(error) = self.failure.take() {
+                    tracing::warn!(name = %self.task.name, %error, "the restart failed");
+                    self.exit.reason = error.message;
+                }
+            }
+            Effect::TellUncleared => self.tell("what was deployed could not be removed"),
+            Effect::TellUnstopped => self.tell("the workload could not be stopped"),
+        }
+    }
+
+    fn tell(&self, what: &str) {
+        if let Some(error) = &self.failure {
+            tracing::error!(%error, "{what}");
+        }
+    }
+
+    fn give_up(&mut self, cause: Cause) {
+        reach(Point::GiveUpBefore);
+        let name = &self.task.name;
+        let said = |why: &str| Error::new(ErrorKind::Failed, format!("'{name}' {why} while it was starting"));
+        let failure = self.kept.take().or(self.failure.take());
+        self.given_up = Some(match cause {
+            Cause::Failed(_) => failure.unwrap_or_else(|| said("failed")),
+            Cause::Stopped => said("was stopped"),
+            Cause::Interrupted => said("was interrupted"),
+            Cause::Abandoned => said("was abandoned"),
+        });
+    }
+
+    fn set_up_since(&mut self, outside: &mut Outside<'_>) {
+        self.up_since = Instant::now();
+        outside.up_since = self.up_since;
+    }
+
+    /// Serves clients, lets commands go on, and says so to the one that waits.
+    fn report_ready(&mut self, outside: &mut Outside<'_>) {
+        let mut port = 0;
+        if let (Some(listening), Some(deployment)) = (self.listener.take(), &self.deployment) {
+            port = deployment.run.port;
+            let (socket_file, own_socket) = listening.own_socket.unzip();
+            self.socket_file = socket_file;
+            if let Some(front) = deployment.front.clone() {
+                let end = CancellationToken::new();
+                let serving =
+                    front.serve((listening.port, own_socket), deployment.access.clone(), end.clone());
+                self.serving = Some((tokio::spawn(serving), end));
+            }
+        }
+        self.set_up_since(outside);
+        self.operation = None;
+        reach(Point::OperationReleased);
+        reach(Point::ReportBefore);
+        outside.reporter.ready(port);
+        reach(Point::ReportAfter);
+    }
+
+    fn watch_end(&mut self, outside: &mut Outside<'_>) {
+        if let Some(deployment) = &self.deployment {
+            let end = Arc::new(Mutex::new(EndWatch::of(deployment)));
+            self.watched = Some(Watched { front: deployment.front.clone(), end });
+            outside.watched.clone_from(&self.watched);
+        }
+    }
+
+    async fn hear_exit(&mut self, outside: &mut Outside<'_>) {
+        self.exit = outside.exit.take().or(self.stopped.take()).unwrap_or_default();
+        (self.watched, outside.watched) = (None, None);
+        reach(Point::ExitHeard);
+        let (name, exit) = (&self.task.name, &self.exit);
+        tracing::info!(%name, code = ?exit.code, signal = ?exit.signal, "the workload {}", how(exit));
+        if let Some(front) = self.deployment.as_ref().and_then(|deployment| deployment.front.as_ref()) {
+            front.close_upstream("the server ended; it is being restarted").await;
+        }
+    }
+
+    /// The last steps: requests get no answer any more, sessions end, connections may finish. The error is the one of
+    /// a start that was given up.
+    pub(crate) async fn end(self, outside: &mut Outside<'_>) -> Result<()> {
+        if self.given_up.is_none() {
+            reach(Point::SupervisorEnds);
+        }
+        outside.close().await;
+        if let Some((serving, end)) = self.serving {
+            if let Some(front) = self.deployment.and_then(|deployment| deployment.front) {
+                front.shut_down().await;
+            }
+            end.cancel();
+            let _ = tokio::time::timeout(CLIENTS_GRACE, serving).await;
+        }
+        outside.watched = None;
+        self.given_up.map_or(Ok(()), Err)
+    }
+}
+
+/// One question to the owner, or one change of the records.
+async fn on_deployment(deployment: &mut Deployment, work: Work, state: &State) -> Result<Event> {
+    match work {
+        Work::RecordSupervisor => deployment.record_supervisor().await?,
+        Work::LookForEarlier => return deployment.look_for_earlier().await.map(Event::Found),
+        Work::AwaitResumed => deployment.await_resumed().await?,
+        Work::PutEarlierAside => {
+            let earlier = deployment.earlier.clone();
+            if !deployment.put_aside(earlier.as_ref()).await? {
+                return Ok(Event::Removed { any: false });
+            }
+        }
+        Work::PutAside => {
+            let handle = deployment.handle.clone();
+            if !deployment.put_aside(handle.as_ref()).await? {
+                return Ok(Event::Removed { any: false });
+            }
+        }
+        Work::ProveMade => deployment.prove_made().await?,
+        Work::RecordHandle => deployment.record_handle(state.restarting).await?,
+        Work::Start => deployment.start().await?,
+        Work::AskExit => {
+            let succeeded = deployment.exit().await.is_some_and(|exit| exit.code == Some(0));
+            if succeeded {
+                tracing::info!("its input was over before it was started, and it is started once more");
+            }
+            return Ok(Event::Exited(Ending { succeeded, was_away: false, ran_for: Duration::ZERO }));
+        }
+        Work::RecordReady => deployment.record_ready().await?,
+        Work::StopKept => {
+            if !deployment.stop_kept().await? {
+                return Ok(Event::Removed { any: false });
+            }
+        }
+        Work::Remove => return deployment.remove().await.map(|any| Event::Removed { any }),
+        Work::ProveEnded => deployment.prove_put_aside().await?,
+        Work::ProveGone => deployment.prove_gone().await?,
+        Work::ProveOwner => deployment.prove_owner().await?,
+        Work::CheckWanted => return Ok(Event::Wanted(!deployment.is_unwanted())),
+        other => {
+            let message = format!("{other:?} is done elsewhere");
+            return Err(Error::new(ErrorKind::Failed, message));
+        }
+    }
+    Ok(Event::Done)
+}

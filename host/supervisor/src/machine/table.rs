@@ -1,0 +1,373 @@
+//! [`step`]: the one table of what a supervisor does next. Rows first, what several rows have in common below them.
+use super::effect::{Effect, End, Left, Reply, Work};
+use super::event::{Ask, Earlier, Ending, Event};
+use super::pauses::LONGEST_ABSENCE;
+use super::state::{Again, At, Behalf, Cause, Clearing, During, Made, State};
+use std::time::Duration;
+use wharf_model::{ErrorKind, RestartPolicy};
+
+/// How long a server may take to end once its stdin is closed, before it is sent a signal; and to end once it has closed
+/// its stdout.
+pub(crate) const STDIN_GRACE: Duration = Duration::from_secs(2);
+/// How long a workload may take to end when its supervisor is ended by a signal.
+const SIGNAL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A state, and what is done when it is entered.
+type Next = (State, Vec<Effect>);
+
+/// The next state, and what is done. An event that the state does not wait for changes nothing; the run loop reports
+/// none of those.
+#[must_use]
+pub fn step(state: State, event: Event) -> Next {
+    next(state, event).unwrap_or((state, Vec::new()))
+}
+
+/// The table. None where the state does not wait for the event.
+pub(super) fn next(state: State, event: Event) -> Option<Next> {
+    let hears = state.hears();
+    Some(match (state.at, event) {
+        // From outside.
+        (_, Event::Request(ask)) if hears.requests => request(state, ask),
+        (_, Event::Signalled) if hears.signals => signalled(state),
+        (_, Event::ClientGone) if hears.client => give_up(state, Cause::Abandoned),
+        (_, Event::ConfigRemoved) if hears.config => end(state, vec![]),
+        (At::Running | At::StdoutClosed, Event::Exited(ending)) => after_exit(state, ending),
+        (At::Running, Event::StdoutClosed) => go(state, At::StdoutClosed, Work::Wait(STDIN_GRACE)),
+
+        // The start.
+        (At::TakingLife, Event::Begin) => go(state, At::TakingLife, Work::TakeLife),
+        (At::TakingLife, Event::Done) => go(state, At::Preparing, Work::Prepare),
+        (At::Preparing, Event::Prepared(workload)) => {
+            go(State { workload, ..state }, At::OpeningControl, Work::OpenControl)
+        }
+        (At::OpeningControl, Event::Done) => go(state, At::BindingPort, Work::BindPort),
+        (At::BindingPort, Event::Done) => go(state, At::RecordingSupervisor, Work::RecordSupervisor),
+        (At::RecordingSupervisor, Event::Done) => go(state, At::Looking, Work::LookForEarlier),
+        (At::Looking, Event::Found(Earlier::Nothing)) => deploy(state, vec![]),
+        (At::Looking, Event::Found(Earlier::Runs)) => {
+            go(State { made: Made::Handle, ..state }, At::Resuming, Work::AwaitResumed)
+        }
+        (At::Looking, Event::Found(Earlier::Left)) => {
+            go(state, At::Clearing(Clearing::Earlier), Work::PutEarlierAside)
+        }
+        (At::Resuming, Event::Done) => go(state, At::RecordingReady, Work::RecordReady),
+        (At::Deploying, Event::Deployed { kept }) => {
+            let may = kept && state.workload.stdio && !state.restarting && state.again == Again::No;
+            let again = if may { Again::Possible } else { state.again };
+            go(State { made: Made::Handle, again, ..state }, At::ProvingMade, Work::ProveMade)
+        }
+        (At::Deploying, Event::NotDeployed { kind, made }) => not_up(State { made, ..state }, kind),
+        (At::ProvingMade, Event::Done) => go(state, At::RecordingHandle, Work::RecordHandle),
+        (At::RecordingHandle, Event::Done) => go(state, At::Starting, Work::Start),
+        (At::Starting, Event::Done) if state.restarting => back(state),
+        (At::Starting, Event::Done) => go(state, At::RecordingReady, Work::RecordReady),
+        (At::RecordingReady, Event::Done) => run(state, vec![Effect::ReportReady]),
+        (At::ProvingMade | At::RecordingHandle | At::Starting, Event::Failed(kind)) => not_up(state, kind),
+        (At::AskingExit, Event::Exited(Ending { succeeded: true, .. })) => {
+            clear(state, Clearing::Again, vec![])
+        }
+        (At::AskingExit, Event::Exited(_) | Event::Failed(_)) => give_up_as_before(state),
+
+        // A start that is given up.
+        (
+            At::TakingLife
+            | At::Preparing
+            | At::OpeningControl
+            | At::BindingPort
+            | At::RecordingSupervisor
+            | At::Looking
+            | At::Resuming
+            | At::RecordingReady,
+            Event::Failed(kind),
+        ) => give_up(state, Cause::Failed(kind)),
+        (At::RemovingRecords, Event::Failed(_)) => {
+            go(state, At::RecordingFailure, Work::RecordFailure(Left::Records))
+        }
+        (At::RemovingRecords, Event::Done) | (At::RecordingFailure, Event::Done | Event::Failed(_)) => {
+            given_up(state)
+        }
+
+        // Clearing.
+        // A container that is kept must not run; anything else must be gone, else the next deployment makes a second one.
+        (At::Clearing(why), Event::Done) if state.workload.in_place => {
+            go(state, At::Proving(why), Work::ProveEnded)
+        }
+        (At::Clearing(why), Event::Done) => go(state, At::Proving(why), Work::ProveGone),
+        (At::Clearing(why), Event::Removed { any: true }) => go(state, At::Proving(why), Work::ProveGone),
+        (At::Clearing(Clearing::GiveUp), Event::Settled { came: false }) => uncleared_start(state),
+        (At::Clearing(why), Event::Removed { any: false } | Event::Settled { .. })
+        | (At::Proving(why), Event::Done) => cleared(State { made: Made::Nothing, ..state }, why, vec![]),
+        (At::Clearing(why) | At::Proving(why), Event::Failed(kind)) => uncleared(state, why, kind),
+
+        // The run.
+        (At::StdoutClosed, Event::Done) => go(state, At::Reattaching, Work::Reattach),
+        (At::Reattaching, Event::Done) => run(state, vec![]),
+        (At::Reattaching, Event::Failed(_)) => go(state, At::ProvingOwnerToEnd, Work::ProveOwner),
+        (At::ProvingOwnerToEnd, Event::Done) => stop(state, Behalf::Own, STDIN_GRACE),
+        (At::ProvingOwnerToEnd, Event::Failed(_)) => end_later(state),
+        (At::Stopping(behalf, during), Event::Done) => {
+            go(state, At::ProvingStopped(behalf, during), Work::ProveStopped)
+        }
+        (At::Stopping(behalf, during) | At::ProvingStopped(behalf, during), Event::Exited(ending)) => {
+            stopped(state, behalf, during, ending)
+        }
+        (At::Stopping(behalf, during) | At::ProvingStopped(behalf, during), Event::Failed(_)) => {
+            not_stopped(state, behalf, during)
+        }
+
+        // Restarts.
+        (At::Pausing, Event::Done) => go(state, At::CheckingWanted, Work::CheckWanted),
+        // A command is at work on it: how it ended is left to that command.
+        (At::CheckingWanted, Event::Wanted(false)) => end(state, vec![]),
+        (At::CheckingWanted, Event::Wanted(true)) => go(state, At::ProvingOwner, Work::ProveOwner),
+        (At::ProvingOwner, Event::Done) => clear(state, Clearing::Restart, vec![Effect::BeginRestart]),
+        (At::ProvingOwner, Event::Failed(kind)) => not_up(state, kind),
+        // Stopped or removed meanwhile: the command that did it has the word now.
+        (At::CheckingFailure(_), Event::Wanted(false)) => clear(state, Clearing::Unwanted, vec![]),
+        (At::CheckingFailure(kind), Event::Wanted(true)) => attempt_failed(state, kind),
+        (At::RecordingEnd, Event::Done | Event::Failed(_)) => end(state, vec![]),
+        _ => return None,
+    })
+}
+
+/// Enters a state with something that takes its time.
+fn go(state: State, at: At, work: Work) -> Next {
+    then(state, at, vec![], work)
+}
+
+fn then(state: State, at: At, mut effects: Vec<Effect>, work: Work) -> Next {
+    effects.push(Effect::Work(work));
+    (State { at, ..state }, effects)
+}
+
+fn end(state: State, mut effects: Vec<Effect>) -> Next {
+    effects.push(Effect::End);
+    (State { at: At::Ended, ..state }, effects)
+}
+
+fn request(state: State, ask: Ask) -> Next {
+    match ask {
+        Ask::Report => (state, vec![Effect::Answer(Reply::Report)]),
+        Ask::ChangeAccess => (state, vec![Effect::Answer(Reply::OutOfTurn)]),
+        Ask::Stop(_) | Ask::Cancel | Ask::Leave if state.is_starting() => give_up(state, Cause::Stopped),
+        // A restart is the supervisor's own, and no command's to give up.
+        Ask::Cancel => (state, vec![Effect::Answer(Reply::NotStarting)]),
+        Ask::Leave => end(state, vec![Effect::Answer(Reply::Ends)]),
+        Ask::Stop(timeout) => stop(state, Behalf::Request, timeout),
+    }
+}
+
+/// A signal. A workload that survives its supervisor is left, unless its user ends it in the foreground.
+fn signalled(state: State) -> Next {
+    if state.is_starting() {
+        return give_up(state, Cause::Interrupted);
+    }
+    let is_left = !state.is_restarting() && state.workload.survives && !state.task.foreground;
+    if is_left { end(state, vec![]) } else { stop(state, Behalf::Signal, SIGNAL_TIMEOUT) }
+}
+
+fn stop(state: State, behalf: Behalf, timeout: Duration) -> Next {
+    let during = match state.at {
+        At::Pausing | At::ProvingOwner => During::Pause,
+        _ if state.is_restarting() => During::Restart,
+        _ => During::Run,
+    };
+    go(state, At::Stopping(behalf, during), Work::Stop(timeout))
+}
+
+/// The workload has ended as it was to. What a restart that was begun has left half made is removed, and what an
+/// earlier one may still bring is looked for; before that, what ended stays as it is, with its logs.
+fn stopped(state: State, behalf: Behalf, during: During, ending: Ending) -> Next {
+    match (behalf, during) {
+        (Behalf::Own, _) => after_exit(state, ending),
+        (_, During::Run) => ended_for(state, behalf),
+        (_, During::Pause) if state.made != Made::Late => ended_for(state, behalf),
+        (_, During::Pause | During::Restart) => clear(state, Clearing::Interrupted(behalf), vec![]),
+    }
+}
+
+/// The supervisor's last steps when it has ended the workload. A signal in the foreground is the user's wish; else it
+/// is a shutdown or a logout, and nothing is recorded.
+fn ended_for(state: State, behalf: Behalf) -> Next {
+    match behalf {
+        Behalf::Request => end(state, vec![Effect::Answer(Reply::Stopped)]),
+        Behalf::Signal | Behalf::Own if state.task.foreground => record_end(state, End::ByUser, vec![]),
+        Behalf::Signal | Behalf::Own => end(state, vec![]),
+    }
+}
+
+fn not_stopped(state: State, behalf: Behalf, during: During) -> Next {
+    match (behalf, during) {
+        (Behalf::Own, _) => {
+            let (state, mut effects) = end_later(state);
+            effects.insert(0, Effect::TellUnstopped);
+            (state, effects)
+        }
+        (Behalf::Request, During::Run) => {
+            let effects = vec![Effect::TellUnstopped, Effect::Answer(Reply::Refused)];
+            (State { at: At::Running, ..state }, effects)
+        }
+        (Behalf::Request, During::Pause | During::Restart) => {
+            next_attempt(state, vec![Effect::Answer(Reply::Refused)])
+        }
+        (Behalf::Signal, _) => end(state, vec![Effect::TellUnstopped]),
+    }
+}
+
+/// It could not be ended on the supervisor's own account; that is tried again.
+fn end_later(state: State) -> Next {
+    go(state, At::StdoutClosed, Work::Wait(LONGEST_ABSENCE + STDIN_GRACE))
+}
+
+fn run(state: State, mut effects: Vec<Effect>) -> Next {
+    effects.push(Effect::WatchEnd);
+    let state = State { at: At::Running, restarting: false, again: Again::No, cause: None, ..state };
+    (state, effects)
+}
+
+/// It ended: restarted by policy, or its end is recorded. Exit code 0 of a server on stdio is no completion if its
+/// engine went away and took its input along.
+fn after_exit(state: State, ending: Ending) -> Next {
+    let policy = state.workload.policy;
+    let was_cut_off = ending.succeeded && ending.was_away && state.workload.stdio;
+    let is_restarted = policy.restarts_after(ending.succeeded) || was_cut_off && policy != RestartPolicy::No;
+    let effects = vec![Effect::HearExit];
+    if !is_restarted {
+        let end = match (was_cut_off, ending.succeeded) {
+            (true, _) => End::CutOff,
+            (false, true) => End::Completed,
+            (false, false) => End::Failed,
+        };
+        return record_end(state, end, effects);
+    }
+    let mut state = State { restarting: true, ..state };
+    state.pauses.ended(ending.ran_for);
+    next_attempt(state, effects)
+}
+
+fn record_end(state: State, end: End, effects: Vec<Effect>) -> Next {
+    then(state, At::RecordingEnd, effects, Work::RecordEnd(end))
+}
+
+fn next_attempt(mut state: State, effects: Vec<Effect>) -> Next {
+    match state.pauses.next_pause() {
+        Some(pause) => then(state, At::Pausing, effects, Work::Wait(pause)),
+        None => clear(state, Clearing::UsedUp, effects),
+    }
+}
+
+fn attempt_failed(mut state: State, kind: ErrorKind) -> Next {
+    state.pauses.failed(kind == ErrorKind::Owner);
+    next_attempt(state, vec![Effect::NoteFailure])
+}
+
+fn back(state: State) -> Next {
+    run(State { restarts: state.restarts.saturating_add(1), ..state }, vec![Effect::Back])
+}
+
+fn deploy(state: State, effects: Vec<Effect>) -> Next {
+    then(State { made: Made::Unknown, ..state }, At::Deploying, effects, Work::Deploy)
+}
+
+/// A start or a restart failed before the workload was up.
+fn not_up(state: State, kind: ErrorKind) -> Next {
+    if state.restarting {
+        return match kind {
+            ErrorKind::Conflict | ErrorKind::NotFound => {
+                go(state, At::CheckingFailure(kind), Work::CheckWanted)
+            }
+            _ => attempt_failed(state, kind),
+        };
+    }
+    let cause = Cause::Failed(kind);
+    if state.again == Again::Possible {
+        let state = State { cause: Some(cause), ..state };
+        return then(state, At::AskingExit, vec![Effect::KeepError], Work::AskExit);
+    }
+    give_up(state, cause)
+}
+
+/// For the reason that was kept when it was tried to start it once more.
+fn give_up_as_before(state: State) -> Next {
+    give_up(state, state.cause.unwrap_or(Cause::Failed(ErrorKind::Failed)))
+}
+
+fn give_up(state: State, cause: Cause) -> Next {
+    clear(State { cause: Some(cause), ..state }, Clearing::GiveUp, vec![Effect::GiveUp(cause)])
+}
+
+/// Puts out of the way, or removes, what may be there.
+fn clear(state: State, why: Clearing, effects: Vec<Effect>) -> Next {
+    let stays = why == Clearing::GiveUp && !state.is_dropped() && state.workload.in_place;
+    let work = match state.made {
+        Made::Nothing => return cleared(state, why, effects),
+        Made::Unknown => Work::Remove,
+        Made::Late => Work::Settle,
+        // It is looked at: with its output.
+        Made::Handle if stays => Work::StopKept,
+        Made::Handle if why == Clearing::GiveUp => Work::Remove,
+        Made::Handle => Work::PutAside,
+    };
+    then(state, At::Clearing(why), effects, work)
+}
+
+fn cleared(state: State, why: Clearing, mut effects: Vec<Effect>) -> Next {
+    match why {
+        Clearing::Earlier => deploy(state, effects),
+        Clearing::Again => deploy(State { again: Again::Used, ..state }, effects),
+        Clearing::Restart => {
+            effects.push(Effect::Cleared);
+            deploy(state, effects)
+        }
+        Clearing::Unwanted => end(state, effects),
+        Clearing::UsedUp => record_end(state, End::UsedUp, effects),
+        Clearing::Interrupted(behalf) => ended_for(state, behalf),
+        Clearing::GiveUp => {
+            let is_abandoned = match state.cause {
+                Some(Cause::Abandoned) => true,
+                Some(Cause::Interrupted) => !state.task.attended,
+                _ => false,
+            };
+            if state.is_dropped() {
+                then(state, At::RemovingRecords, effects, Work::RemoveRecords)
+            } else if is_abandoned || state.cause == Some(Cause::Failed(ErrorKind::Owner)) {
+                // A command that died, or a shutdown, has not changed anybody's mind; an owner that went away says
+                // nothing about the workload. The next command goes on from `starting`.
+                let (state, more) = given_up(state);
+                effects.extend(more);
+                (state, effects)
+            } else {
+                then(state, At::RecordingFailure, effects, Work::RecordFailure(Left::Nothing))
+            }
+        }
+    }
+}
+
+fn uncleared(state: State, why: Clearing, kind: ErrorKind) -> Next {
+    match why {
+        Clearing::Earlier => give_up(state, Cause::Failed(kind)),
+        Clearing::Again => give_up_as_before(state),
+        Clearing::Restart => not_up(state, kind),
+        Clearing::Unwanted => end(state, vec![Effect::TellUncleared]),
+        Clearing::UsedUp => record_end(state, End::UsedUp, vec![Effect::TellUncleared]),
+        Clearing::Interrupted(Behalf::Request) => next_attempt(state, vec![Effect::Answer(Reply::Refused)]),
+        Clearing::Interrupted(Behalf::Signal | Behalf::Own) => end(state, vec![Effect::TellUncleared]),
+        Clearing::GiveUp => uncleared_start(state),
+    }
+}
+
+/// A workload that could not be removed stays on record.
+fn uncleared_start(state: State) -> Next {
+    if !state.is_dropped() && state.cause == Some(Cause::Failed(ErrorKind::Owner)) {
+        return given_up(state);
+    }
+    go(state, At::RecordingFailure, Work::RecordFailure(Left::Resource))
+}
+
+fn given_up(state: State) -> Next {
+    let mut effects = vec![Effect::GivenUp];
+    if state.cause == Some(Cause::Stopped) {
+        effects.push(Effect::Answer(Reply::Ends));
+    }
+    end(state, effects)
+}

@@ -1,0 +1,110 @@
+//! The machine by itself.
+mod course;
+mod drawing;
+
+use super::*;
+use course::{answers, endings, reached};
+use std::time::Duration;
+use wharf_model::{ErrorKind, RestartPolicy};
+
+#[test]
+fn every_state_knows_what_to_do_about_everything_that_can_happen() {
+    let all = &reached().courses;
+    assert!(all.iter().any(|course| course.ready && course.state.at == At::Running));
+    assert!(all.len() > 1000, "{}", all.len());
+}
+
+#[test]
+fn nothing_follows_on_the_end_and_what_is_not_waited_for_changes_nothing() {
+    let ended: Vec<State> =
+        reached().courses.iter().map(|it| it.state).filter(|it| it.at == At::Ended).collect();
+    assert!(!ended.is_empty());
+    for state in ended {
+        for event in [Event::Done, Event::Signalled, Event::Request(Ask::Stop(Duration::ZERO)), endings()[0]]
+        {
+            assert_eq!(step(state, event), (state, vec![]));
+        }
+    }
+}
+
+/// From everywhere, if every effect succeeds and a stop is asked for as soon as it is heard.
+#[test]
+fn a_stop_ends_every_supervisor() {
+    for course in &reached().courses {
+        let mut course = *course;
+        let workload = course.state.workload;
+        for steps in 0.. {
+            assert!(steps < 100, "{:?} does not end", course.state);
+            if course.state.at == At::Ended {
+                break;
+            }
+            let event = match course.work {
+                _ if course.state.hears().requests => Event::Request(Ask::Stop(Duration::ZERO)),
+                Some(work) => answers(work, workload)[0],
+                None => Event::Begin,
+            };
+            course = course.follow(event).0;
+        }
+    }
+}
+
+/// A supervisor of a server on stdio that is up, with this policy.
+fn up(policy: RestartPolicy) -> State {
+    let task = Task { creates: false, attended: true, foreground: false };
+    let workload = Workload { stdio: true, survives: false, in_place: true, policy };
+    State { workload, at: At::Running, made: Made::Handle, ..State::new(task) }
+}
+
+fn exited(succeeded: bool, was_away: bool) -> Event {
+    Event::Exited(Ending { succeeded, was_away, ran_for: Duration::ZERO })
+}
+
+#[test]
+fn an_end_is_recorded_or_followed_by_a_restart_as_the_policy_says() {
+    let record = |end| Some(Effect::Work(Work::RecordEnd(end)));
+    for (policy, succeeded, was_away, recorded) in [
+        (RestartPolicy::No, true, false, record(End::Completed)),
+        (RestartPolicy::No, false, false, record(End::Failed)),
+        (RestartPolicy::No, true, true, record(End::CutOff)),
+        (RestartPolicy::OnFailure, true, false, record(End::Completed)),
+        (RestartPolicy::OnFailure, false, false, None),
+        (RestartPolicy::OnFailure, true, true, None),
+        (RestartPolicy::Always, true, false, None),
+        (RestartPolicy::UnlessStopped, true, false, None),
+    ] {
+        let (state, effects) = step(up(policy), exited(succeeded, was_away));
+        let restarts = matches!(effects.last(), Some(Effect::Work(Work::Wait(_)))) && state.at == At::Pausing;
+        assert_eq!(restarts, recorded.is_none(), "{policy:?} {succeeded} {was_away}");
+        assert!(
+            restarts || effects.last().copied() == recorded,
+            "{policy:?} {succeeded} {was_away}: {effects:?}"
+        );
+    }
+}
+
+#[test]
+fn an_engine_that_is_away_uses_up_no_attempt() {
+    let (mut state, _) = step(up(RestartPolicy::Always), exited(false, false));
+    for _ in 0..100 {
+        for event in [Event::Done, Event::Wanted(true), Event::Failed(ErrorKind::Owner)] {
+            (state, _) = step(state, event);
+        }
+        assert_eq!(state.at, At::Pausing);
+    }
+}
+
+#[test]
+fn attempts_that_fail_are_used_up_and_the_end_is_recorded() {
+    let (mut state, _) = step(up(RestartPolicy::Always), exited(false, false));
+    let mut attempts = 0;
+    while state.at == At::Pausing {
+        attempts += 1;
+        for event in [Event::Done, Event::Wanted(true), Event::Failed(ErrorKind::Runtime)] {
+            (state, _) = step(state, event);
+        }
+    }
+    assert_eq!((attempts, state.at), (10, At::Clearing(Clearing::UsedUp)));
+    (state, _) = step(state, Event::Done);
+    let (_, effects) = step(state, Event::Done);
+    assert_eq!(effects, [Effect::Work(Work::RecordEnd(End::UsedUp))]);
+}

@@ -1,0 +1,233 @@
+//! Everything that reaches a supervisor from outside, and the answers that go back: requests on its control socket,
+//! signals, the end of the client that waits, the loss of its RunConfig, the workload's end. The machine says which of
+//! it is listened to; nothing is decided here.
+use crate::access::AccessKeeper;
+use crate::client::control::{Asked, Server};
+use crate::client::messages::{Answer, Request};
+use crate::client::protocol::SupervisorReport;
+use crate::ending::{EndWatch, disowned};
+use crate::machine::{Ask, At, Ending, Event, Reply, State};
+use crate::progress::{Reporter, Told};
+use crate::workload_proxy::WorkloadProxy;
+use std::{future::Future, io, pin::Pin, sync::Arc, time::Duration};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::{Mutex, mpsc, oneshot},
+    task::JoinHandle,
+    time::Instant,
+};
+use tokio_util::task::TaskTracker;
+use wharf_model::{Error, ErrorKind, Result};
+use wharf_model::{Uid, WorkloadName};
+use wharf_records::{StateDir, Store};
+use wharf_sdk::Exit;
+
+/// How many control requests may wait.
+const QUEUED_REQUESTS: usize = 16;
+/// How long a real request may take when the supervisor is asked about its server.
+const PING_DEADLINE: Duration = Duration::from_secs(3);
+/// How long clients may take to go when the supervisor ends.
+pub(crate) const CLIENTS_GRACE: Duration = Duration::from_secs(1);
+
+/// Resolves when a command has gone away.
+pub(crate) type ClientGone = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The sources of events.
+pub(crate) struct Outside<'a> {
+    pub(crate) reporter: &'a mut dyn Reporter,
+    /// The runtime's word on a start.
+    pub(crate) told: Told,
+    /// Resolves when the client has gone that waits for the start.
+    pub(crate) client_gone: ClientGone,
+    pub(crate) store: Store,
+    pub(crate) name: WorkloadName,
+    pub(crate) uid: Uid,
+    pub(crate) control: Option<Control>,
+    /// The place for the answer to the request that was heard last.
+    pub(crate) asked: Option<oneshot::Sender<Answer>>,
+    pub(crate) watched: Option<Watched>,
+    /// How the workload ended, as it was heard.
+    pub(crate) exit: Option<Exit>,
+    /// The moment when the workload was up.
+    pub(crate) up_since: Instant,
+}
+
+/// A workload that is up.
+#[derive(Clone)]
+pub(crate) struct Watched {
+    pub(crate) front: Option<WorkloadProxy>,
+    /// Its end: awaited by the run loop, or by a stop.
+    pub(crate) end: Arc<Mutex<EndWatch>>,
+}
+
+impl Outside<'_> {
+    /// The next event that is listened to in this state; never if there is none. May be dropped and called again.
+    pub(crate) async fn next(&mut self, state: &State) -> Event {
+        let hears = state.hears();
+        let (requests, signalled) = match &mut self.control {
+            Some(control) => (Some(&mut control.requests), Some(&mut control.signalled)),
+            None => (None, None),
+        };
+        tokio::select! {
+            biased;
+            asked = next_request(requests), if hears.requests => {
+                let ask = ask(&asked.request);
+                self.asked = Some(asked.answer);
+                Event::Request(ask)
+            }
+            () = next_signal(signalled), if hears.signals => Event::Signalled,
+            () = disowned(&self.store, &self.name, &self.uid), if hears.config => {
+                tracing::warn!("its RunConfig is gone: the supervisor ends, and removes nothing");
+                Event::ConfigRemoved
+            }
+            (exit, was_away) = exited(self.watched.as_ref()), if hears.exit => {
+                let ending = ending(&exit, was_away, self.up_since);
+                self.exit = Some(exit);
+                Event::Exited(ending)
+            }
+            () = stdout_closed(self.watched.as_ref()), if hears.stdout => Event::StdoutClosed,
+            () = &mut self.client_gone, if hears.client => Event::ClientGone,
+            () = self.told.pass_on(self.reporter), if state.is_starting() => std::future::pending().await,
+            else => std::future::pending().await,
+        }
+    }
+
+    /// Answers the request that was heard last.
+    pub(crate) fn answer(&mut self, answer: Answer) {
+        if let Some(asked) = self.asked.take() {
+            let _ = asked.send(answer);
+        }
+    }
+
+    /// Answers a request that changes nothing.
+    pub(crate) async fn reply(&mut self, reply: Reply, state: &State) {
+        let refused = |kind, why: &str| Answer::refused(Error::new(kind, why));
+        let answer = match reply {
+            Reply::Report => Answer::Report(self.report(state).await),
+            Reply::NotStarting => refused(ErrorKind::Conflict, "it has started already"),
+            Reply::OutOfTurn => refused(ErrorKind::Failed, "it was asked out of turn"),
+            Reply::Ends | Reply::Stopped | Reply::Refused => Answer::Stopped { exit: None },
+        };
+        self.answer(answer);
+    }
+
+    async fn report(&self, state: &State) -> SupervisorReport {
+        let is_up = matches!(state.at, At::Running | At::StdoutClosed);
+        let front = self.watched.as_ref().and_then(|watched| watched.front.as_ref());
+        let ping = match front {
+            _ if !is_up => Err("it is being started".to_owned()),
+            Some(front) => front.ping(PING_DEADLINE).await,
+            None => Err("it has no proxy".to_owned()),
+        };
+        let uptime = if is_up { self.up_since.elapsed() } else { Duration::ZERO };
+        SupervisorReport {
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_ms: u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX),
+            restarts: state.restarts,
+            starting: !is_up,
+            ping_us: ping.as_ref().ok().and_then(|time| u64::try_from(time.as_micros()).ok()),
+            ping_error: ping.err().unwrap_or_default(),
+        }
+    }
+
+    /// Requests that wait get no answer any more; those that have one get the time to read it.
+    pub(crate) async fn close(&mut self) {
+        if let Some(control) = self.control.take() {
+            control.close().await;
+        }
+    }
+}
+
+/// How a workload ended, for the machine.
+pub(crate) fn ending(exit: &Exit, was_away: bool, up_since: Instant) -> Ending {
+    Ending { succeeded: exit.code == Some(0), was_away, ran_for: up_since.elapsed() }
+}
+
+fn ask(request: &Request) -> Ask {
+    match request {
+        Request::Stop { timeout_ms } => Ask::Stop(Duration::from_millis(*timeout_ms)),
+        Request::Cancel {} => Ask::Cancel,
+        Request::Leave {} => Ask::Leave,
+        Request::Report {} => Ask::Report,
+        Request::ChangeAccess(_) => Ask::ChangeAccess,
+    }
+}
+
+async fn next_request(requests: Option<&mut mpsc::Receiver<Asked>>) -> Asked {
+    if let Some(requests) = requests
+        && let Some(asked) = requests.recv().await
+    {
+        return asked;
+    }
+    std::future::pending().await
+}
+
+async fn next_signal(signalled: Option<&mut oneshot::Receiver<()>>) {
+    match signalled {
+        Some(signalled) => drop(signalled.await),
+        None => std::future::pending().await,
+    }
+}
+
+async fn exited(watched: Option<&Watched>) -> (Exit, bool) {
+    let Some(watched) = watched else { return std::future::pending().await };
+    let mut end = watched.end.lock().await;
+    let exit = end.exit().await;
+    (exit, end.was_away())
+}
+
+async fn stdout_closed(watched: Option<&Watched>) {
+    match watched.and_then(|watched| watched.front.as_ref()) {
+        Some(front) => front.disconnected().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The control socket and signals.
+pub(crate) struct Control {
+    requests: mpsc::Receiver<Asked>,
+    signalled: oneshot::Receiver<()>,
+    /// The task that takes connections.
+    accepting: JoinHandle<()>,
+    /// Connections that have not been answered.
+    open: TaskTracker,
+}
+
+impl Control {
+    /// Opens the control socket and takes signals; `left` is as good as one.
+    pub(crate) fn open(state: &StateDir, keeper: AccessKeeper, left: ClientGone) -> Result<Self> {
+        let failed = |what: &str, error: &io::Error| Error::caused(ErrorKind::Failed, what, error);
+        let server = Server::bind(state, &keeper.name)
+            .map_err(|error| failed("the control socket cannot be made", &error))?;
+        let signalled = signals(left).map_err(|error| failed("signals cannot be received", &error))?;
+        let (sender, requests) = mpsc::channel(QUEUED_REQUESTS);
+        let open = TaskTracker::new();
+        let accepting = tokio::spawn(server.serve(sender, keeper, open.clone()));
+        Ok(Self { requests, signalled, accepting, open })
+    }
+
+    async fn close(self) {
+        drop(self.requests);
+        self.accepting.abort();
+        // The socket goes with it, before the life lock does: the next supervisor's has the same name.
+        let _ = self.accepting.await;
+        self.open.close();
+        let _ = tokio::time::timeout(CLIENTS_GRACE, self.open.wait()).await;
+    }
+}
+
+/// Resolves when this process is to end: a signal says so, or the command that stayed with it has gone.
+fn signals(left: ClientGone) -> io::Result<oneshot::Receiver<()>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (sender, receiver) = oneshot::channel();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            () = left => {}
+        }
+        let _ = sender.send(());
+    });
+    Ok(receiver)
+}

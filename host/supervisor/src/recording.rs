@@ -1,0 +1,207 @@
+//! A supervisor's changes of the records of its workload, and its look at them before it acts on its own.
+//!
+//! While it starts a workload it holds the operation lock and writes the transition; afterwards it writes what happened
+//! by itself, and a command that is at work meanwhile has the word: every change is made under the record lock, of
+//! the record that is there then.
+use crate::client::protocol::SupervisorRequest;
+use crate::deployment::Deployment;
+use crate::ending::is_disowned;
+use crate::machine::End;
+use wharf_failpoint::{Point, reach};
+use wharf_model::{BootId, Desired, Event, Opaque, Phase, ProcessIdentity, StatusRecord, how};
+use wharf_model::{Error, ErrorKind, Result};
+use wharf_records::Store;
+use wharf_runtimes::last_exit;
+use wharf_sdk::Exit;
+
+impl Deployment {
+    /// Records this process.
+    pub(crate) async fn record_supervisor(&self) -> Result<()> {
+        let own = BootId::current()
+            .and_then(|boot| ProcessIdentity::current(&boot))
+            .map_err(|error| Error::caused(ErrorKind::Failed, "this process cannot be identified", &error))?;
+        self.change(move |record| {
+            record.set_supervisor(Some(own));
+            Ok(())
+        })
+        .await?;
+        reach(Point::SupervisorRecorded);
+        Ok(())
+    }
+
+    /// Records the handle, durably, before any of the workload's code runs (R12). A workload that is restarted in place
+    /// may have the one that is recorded.
+    ///
+    /// # Errors
+    /// A conflict, if the supervisor restarts it on its own and it is no longer to run.
+    pub(crate) async fn record_handle(&self, restarting: bool) -> Result<()> {
+        let recorded = self
+            .handle
+            .as_ref()
+            .map(Opaque::of)
+            .transpose()
+            .map_err(|error| Error::caused(ErrorKind::Failed, "the handle cannot be written", &error))?;
+        self.change_if(move |record| {
+            if restarting && !may_restart(record) {
+                return Err(Error::new(ErrorKind::Conflict, "the workload is no longer to run"));
+            }
+            let is_new = record.handle != recorded;
+            record.handle = recorded;
+            Ok(is_new)
+        })
+        .await?;
+        reach(Point::HandleRecorded);
+        Ok(())
+    }
+
+    /// Records that it runs.
+    pub(crate) async fn record_ready(&self) -> Result<()> {
+        reach(Point::ReadyRecordBefore);
+        self.change(|record| {
+            record.apply(Event::Ready).map_err(|error| Error::new(ErrorKind::Conflict, error.to_string()))?;
+            record.started_at = Some(jiff::Timestamp::now());
+            record.last_exit = None;
+            record.restarts = 0;
+            Ok(())
+        })
+        .await?;
+        reach(Point::ReadyRecordAfter);
+        Ok(())
+    }
+
+    /// Records the end of a workload that is not restarted.
+    pub(crate) async fn record_end(&self, end: End, exit: &Exit, restarts: u32) -> Result<()> {
+        let is_completed = matches!(end, End::Completed | End::ByUser);
+        let context = end_context(end, exit);
+        let last = last_exit(exit);
+        reach(Point::EndRecordBefore);
+        let written = self.change(move |record| {
+            // A command that is stopping or removing it writes the transition itself.
+            if record.phase.is_transitional() {
+                return Ok(());
+            }
+            let event = if is_completed { Event::Completed } else { Event::Failed };
+            record.apply(event).map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))?;
+            if is_completed {
+                record.desired = Desired::Stopped;
+            }
+            record.status_context = context;
+            record.last_exit = Some(last);
+            record.restarts = restarts;
+            record.set_supervisor(None);
+            Ok(())
+        });
+        let written = written.await;
+        reach(Point::EndRecordAfter);
+        written
+    }
+
+    /// True if the records say that the workload is no longer this supervisor's to bring back. Records that cannot be
+    /// read say nothing.
+    pub(crate) fn is_unwanted(&self) -> bool {
+        is_disowned(&self.store, &self.run.name, &self.run.uid)
+            || match self.store.read_status(&self.run.name) {
+                Ok(record) => record.uid != self.run.uid || !may_restart(&record),
+                Err(error) => error.is_not_found(),
+            }
+    }
+
+    /// One change of the record, off the threads that serve clients. A record that is gone is not made again.
+    async fn change(
+        &self,
+        change: impl FnOnce(&mut StatusRecord) -> Result<()> + Send + 'static,
+    ) -> Result<()> {
+        self.change_if(|record| change(record).map(|()| true)).await
+    }
+
+    /// The same for what may be on record already: then it is not written again.
+    async fn change_if(
+        &self,
+        change: impl FnOnce(&mut StatusRecord) -> Result<bool> + Send + 'static,
+    ) -> Result<()> {
+        let (store, name, uid) = (self.store.clone(), self.run.name.clone(), self.run.uid.clone());
+        let work = tokio::task::spawn_blocking(move || {
+            store.update_status::<Unwritten>(&name, &uid, |record| {
+                let gone = || Error::new(ErrorKind::NotFound, "the workload was removed");
+                let mut record = record.ok_or_else(gone)?;
+                if change(&mut record)? { Ok(record) } else { Err(Unwritten::Same) }
+            })
+        });
+        match work.await {
+            Ok(Ok(_) | Err(Unwritten::Same)) => Ok(()),
+            Ok(Err(Unwritten::Failed(error))) => Err(error),
+            Err(error) => Err(Error::caused(ErrorKind::Failed, "the record was not written", &error)),
+        }
+    }
+}
+
+/// Records that a start failed, and why.
+pub(crate) fn record_failure(store: &Store, task: &SupervisorRequest, cause: &Error) -> Result<()> {
+    store.update_status::<Error>(&task.name, &task.uid, |record| {
+        let mut record = record.ok_or_else(|| Error::new(ErrorKind::NotFound, "the workload was removed"))?;
+        record.apply(Event::StartFailed).map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))?;
+        record.status_context = cause.message.clone();
+        record.set_supervisor(None);
+        Ok(record)
+    })?;
+    Ok(())
+}
+
+/// Why a record was left as it is.
+enum Unwritten {
+    /// It says already what it should.
+    Same,
+    Failed(Error),
+}
+
+impl<E: Into<Error>> From<E> for Unwritten {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// True if a supervisor may bring its workload back by itself: it is wanted, and no command is at work on it, which
+/// would want the same in its own time.
+fn may_restart(record: &StatusRecord) -> bool {
+    record.desired == Desired::Running && record.phase == Phase::Running
+}
+
+/// Why it ended, in the words of `wharf status`; empty if it completed.
+fn end_context(end: End, exit: &Exit) -> String {
+    match end {
+        End::Completed | End::ByUser => String::new(),
+        End::Failed => format!("it {}", how(exit)),
+        End::CutOff => format!("it {}: its engine went away, and its input with it", how(exit)),
+        End::UsedUp => format!("it {}: it ended too often in a row", how(exit)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{end_context, may_restart};
+    use crate::machine::End;
+    use wharf_model::{Desired, Phase, StatusRecord, Uid};
+    use wharf_sdk::Exit;
+
+    #[test]
+    fn a_workload_is_brought_back_only_while_it_is_wanted_and_no_command_is_at_work() {
+        let mut record = StatusRecord::new(Uid::random().unwrap());
+        for phase in Phase::ALL {
+            for desired in [Desired::Running, Desired::Stopped] {
+                (record.phase, record.desired) = (phase, desired);
+                let may = phase == Phase::Running && desired == Desired::Running;
+                assert_eq!(may_restart(&record), may, "{phase} {desired:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_end_that_is_no_completion_says_why() {
+        let exit = Exit { code: Some(0), ..Exit::default() };
+        assert_eq!(end_context(End::Completed, &exit), "");
+        assert!(end_context(End::CutOff, &exit).ends_with("its engine went away, and its input with it"));
+        assert!(end_context(End::UsedUp, &exit).ends_with("it ended too often in a row"));
+        let failed = Exit { code: Some(3), ..Exit::default() };
+        assert!(end_context(End::Failed, &failed).contains('3'));
+    }
+}

@@ -1,0 +1,84 @@
+//! Ends the workload, once: one `stop` of its plugin, and one listing that shows it as ended.
+use crate::effects::Performer;
+use crate::machine::{At, Behalf, During, Ending, Event, STDIN_GRACE, State};
+use crate::outside::{Watched, ending};
+use std::time::Duration;
+use tokio::time::timeout as within;
+use wharf_failpoint::{Point, reach};
+use wharf_model::{Result, Transport};
+use wharf_runtimes::RuntimeClient;
+use wharf_sdk::{Exit, Handle};
+
+/// How long a runtime may take to tell of an end that it has just brought about.
+const EXIT_WAIT: Duration = Duration::from_secs(1);
+
+/// How a workload ended by itself.
+struct Told {
+    exit: Exit,
+    /// One listing of the recorded instance has shown that already.
+    is_proven: bool,
+}
+
+impl Performer<'_> {
+    /// Ends the workload in the order of the protocol: clients are answered, stdin is closed, then the plugin stops it.
+    /// [`Event::Exited`] if it is proven; else [`Event::Done`].
+    pub(crate) async fn stop(&mut self, timeout: Duration, state: &State) -> Result<Event> {
+        if state.at == At::Stopping(Behalf::Request, During::Run) {
+            reach(Point::StopHeard);
+        }
+        let watched = self.watched.clone();
+        let deployment = self.deployment()?;
+        if let Some(front) = &deployment.front {
+            front.close_upstream("the server is being stopped").await;
+        }
+        let Some(handle) = deployment.handle.clone() else { return Ok(Event::Done) };
+        let client = deployment.client.clone();
+        // Only a server that reads stdin ends at its end.
+        let by_itself = match deployment.run.transport {
+            Transport::Stdio if !timeout.is_zero() => {
+                let told = told(&client, &handle, watched.as_ref());
+                within(timeout.min(STDIN_GRACE), told).await.ok().flatten()
+            }
+            _ => None,
+        };
+        // One that ended by itself may have left something, such as children that went on: it is cleared up all the same.
+        client.stop(&handle, if by_itself.is_some() { Duration::ZERO } else { timeout }).await?;
+        let told = match (by_itself, &watched) {
+            (Some(told), _) => Some(told),
+            (None, Some(_)) => {
+                within(EXIT_WAIT, told(&client, &handle, watched.as_ref())).await.ok().flatten()
+            }
+            (None, None) => None,
+        };
+        let is_proven = told.as_ref().is_some_and(|told| told.is_proven);
+        self.stopped = told.map(|told| told.exit);
+        Ok(if is_proven { Event::Exited(self.is_stopped(state)) } else { Event::Done })
+    }
+
+    /// The recorded instance shows that the workload has ended, and how, if that was not told.
+    pub(crate) async fn prove_stopped(&mut self, state: &State) -> Result<Event> {
+        self.deployment()?.prove_ended().await?;
+        if self.stopped.is_none() {
+            self.stopped = Some(self.deployment()?.exit().await.unwrap_or_default());
+        }
+        Ok(Event::Exited(self.is_stopped(state)))
+    }
+
+    fn is_stopped(&mut self, state: &State) -> Ending {
+        if let At::Stopping(Behalf::Request, During::Run) | At::ProvingStopped(Behalf::Request, During::Run) =
+            state.at
+        {
+            reach(Point::StopDone);
+        }
+        ending(self.stopped.get_or_insert_default(), false, self.up_since)
+    }
+}
+
+/// Its end. The question that the supervisor has asked since the workload is up is asked no second time: its answer
+/// comes with the listing that proves it.
+async fn told(client: &RuntimeClient, handle: &Handle, watched: Option<&Watched>) -> Option<Told> {
+    match watched {
+        Some(watched) => Some(Told { exit: watched.end.lock().await.exit().await, is_proven: true }),
+        None => client.wait(handle).await.ok().map(|exit| Told { exit, is_proven: false }),
+    }
+}
