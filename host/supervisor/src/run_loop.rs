@@ -6,6 +6,7 @@ use crate::deployment::{Deployment, StartReason, may_restart};
 use crate::events::{
     Ending, LONGEST_ABSENCE, STDIN_GRACE, SupervisorEvent, disowned, is_disowned, mute, muted,
 };
+use crate::workload_proxy::WorkloadProxy;
 use std::time::Duration;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -142,6 +143,7 @@ impl Watch {
             starting: false,
             ping_us: ping.as_ref().ok().and_then(|time| u64::try_from(time.as_micros()).ok()),
             ping_error: ping.err().unwrap_or_default(),
+            undelivered: self.deployment.front.as_ref().map(WorkloadProxy::undelivered).unwrap_or_default(),
         }
     }
 

@@ -373,6 +373,7 @@ pub(crate) async fn next_stop(
                         starting: true,
                         ping_us: None,
                         ping_error: "it is being started".to_owned(),
+                        undelivered: Vec::new(),
                     };
                     let _ = asked.answer.send(Answer::Report(report));
                 }
