@@ -12,6 +12,7 @@
 //! - A handle is recorded, durably, before the workload's code runs (R12).
 mod access;
 pub mod client;
+mod client_socket;
 mod config;
 mod deployment;
 mod events;
@@ -38,6 +39,7 @@ pub use client::protocol::{
     Progress, StartMode, StartOutcome, SupervisorReport, SupervisorRequest, Undelivered,
 };
 pub use client::spawn::{Supervisor, spawn};
+pub use client_socket::check_client_socket;
 pub use config::{Config, PINS_FILE, ProxySettings, SETTINGS_FILE, Settings, SettingsError, read_optional};
 pub use log::{clear_logs, last_words, log_path};
 pub use port::{check_port, free_port};

@@ -2,15 +2,15 @@
 use std::sync::Arc;
 
 use axum::body::{Body, HttpBody};
-use axum::http::header::{CONNECTION, CONTENT_LENGTH};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::header::CONTENT_LENGTH;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use tokio::time::timeout;
 
 use crate::http::budget::Budget;
-use crate::http::respond::rpc_error;
+use crate::http::respond::{closing, rpc_error};
 use crate::protocol::message::code;
 use crate::protocol::options::Limits;
 
@@ -38,12 +38,6 @@ impl BodyError {
         };
         closing(rpc_error(status, None, code::INVALID_REQUEST, text))
     }
-}
-
-/// An answer after which the connection ends: more of the body may be on it.
-pub(crate) fn closing(mut response: Response) -> Response {
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    response
 }
 
 /// Refuses a declared length over a limit.

@@ -10,12 +10,13 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::http::access::Access;
-use crate::http::connection::{Incoming, Phase, Served, Timed};
+use crate::http::connection::{Incoming, Phase, Served, Stream, Timed};
 use crate::http::places::Places;
 use crate::protocol::options::Limits;
 
@@ -25,6 +26,41 @@ pub(crate) struct ConnectionAbort {
     /// Ends the connection, even one that is stuck in a write.
     pub(crate) token: CancellationToken,
     pub(crate) phase: Arc<Phase>,
+}
+
+/// Given to a request that came through the Unix socket, which the user's own processes alone can open.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ThroughOwnSocket;
+
+/// The place that a proxy listens at.
+pub enum Listener {
+    /// A port: everybody who can connect is asked what the proxy's access demands.
+    Port(TcpListener),
+    /// A Unix socket that its user alone may open: who is connected is this user, and is asked for no secret.
+    OwnSocket(UnixListener),
+}
+
+impl Listener {
+    async fn accept(&self) -> io::Result<Stream> {
+        match self {
+            Self::Port(listener) => Ok(Either::Left(listener.accept().await?.0)),
+            Self::OwnSocket(listener) => {
+                let stream = listener.accept().await?.0;
+                // The file's mode says the same; this holds too where somebody has changed that.
+                if is_own(&stream)? {
+                    Ok(Either::Right(stream))
+                } else {
+                    Err(io::ErrorKind::ConnectionRefused.into())
+                }
+            }
+        }
+    }
+}
+
+/// True if the other end was opened by this user, or by root, who may do everything.
+fn is_own(stream: &UnixStream) -> io::Result<bool> {
+    let peer = stream.peer_cred()?.uid();
+    Ok(peer == rustix::process::geteuid().as_raw() || peer == 0)
 }
 
 /// How long to wait when the system has no descriptor left for a connection.
@@ -40,7 +76,7 @@ const VANISHED_AFTER_MS: u32 = 60_000;
 /// # Errors
 /// The listener is unusable.
 pub async fn serve(
-    listener: TcpListener,
+    listener: Listener,
     router: Router,
     limits: &Limits,
     access: &Access,
@@ -55,7 +91,7 @@ pub async fn serve(
             accepted = listener.accept() => accepted,
         };
         let stream = match accepted {
-            Ok((stream, _)) => stream,
+            Ok(stream) => stream,
             Err(error) if is_of_one_connection(&error) => continue,
             Err(error) if is_passing(&error) => {
                 tracing::warn!(%error, "cannot accept a connection now");
@@ -104,14 +140,20 @@ fn is_passing(error: &io::Error) -> bool {
 }
 
 async fn connection(
-    stream: TcpStream,
+    stream: Stream,
     phase: Arc<Phase>,
     router: Router,
     limits: Limits,
     shutdown: CancellationToken,
     abort: CancellationToken,
 ) {
-    set_options(&stream);
+    let is_own_socket = match &stream {
+        Either::Left(stream) => {
+            set_options(stream);
+            false
+        }
+        Either::Right(_) => true,
+    };
     let socket = Timed::new(stream, phase.clone(), limits.header_read, limits.connection_rest);
     let routes = TowerToHyperService::new(router);
     let marker = ConnectionAbort { token: abort.clone(), phase: phase.clone() };
@@ -120,6 +162,9 @@ async fn connection(
         phase.serving(request.method() != Method::GET);
         request.extensions_mut().insert(marker.clone());
         let request = request.map(|body| Incoming::new(body, phase.clone()));
+        if is_own_socket {
+            request.extensions_mut().insert(ThroughOwnSocket);
+        }
         let answer = hyper::service::Service::call(&routes, request);
         let phase = phase.clone();
         async move { answer.await.map(|response| Served::new(response, phase)) }

@@ -9,11 +9,11 @@ use tokio::time::Instant;
 
 use crate::http::admission as gate;
 use crate::http::admission::SESSION_ID;
-use crate::http::body::{BodyError, Memory, check_length, closing, read_body};
+use crate::http::body::{BodyError, Memory, check_length, read_body};
 use crate::http::budget::Account;
 use crate::http::classify::{Era, MODERN_REFUSAL, classify};
 use crate::http::respond;
-use crate::http::respond::{empty, invalid, malformed, rpc_error, unavailable, unknown_session};
+use crate::http::respond::{closing, empty, invalid, malformed, rpc_error, unavailable, unknown_session};
 use crate::protocol::message::{Id, Message, code, result_text};
 use crate::protocol::options::Busy;
 use crate::protocol::options::Limits;
