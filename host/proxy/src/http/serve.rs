@@ -161,10 +161,10 @@ async fn connection(
         // A stream that a GET has opened is for a client that is there.
         phase.serving(request.method() != Method::GET);
         request.extensions_mut().insert(marker.clone());
-        let request = request.map(|body| Incoming::new(body, phase.clone()));
         if is_own_socket {
             request.extensions_mut().insert(ThroughOwnSocket);
         }
+        let request = request.map(|body| Incoming::new(body, phase.clone()));
         let answer = hyper::service::Service::call(&routes, request);
         let phase = phase.clone();
         async move { answer.await.map(|response| Served::new(response, phase)) }
