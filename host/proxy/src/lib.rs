@@ -30,4 +30,5 @@ pub use protocol::options::{Limits, ProxyOptions};
 pub use reverse::proxy::HttpProxy;
 
 pub use stdio::proxy::StdioProxy;
+pub use stdio::undelivered::Undelivered;
 pub use stdio::upstream::connection::{ConnectError, PingError, ServerInfo};

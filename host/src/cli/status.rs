@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use wharf::commands::{Manager, StatusReport};
 use wharf_model::{LastExit, StatusRecord, WorkloadName};
 use wharf_sdk::{Measure, OpenPaths};
-use wharf_supervisor::SupervisorReport;
+use wharf_supervisor::{SupervisorReport, Undelivered};
 
 const EXAMPLES: &str = "Examples:
   wharf status time
@@ -20,7 +20,8 @@ const EXAMPLES: &str = "Examples:
 /// The secret part of its URL is left out, so that what is printed can be shown to others: `wharf url` prints it.
 ///
 /// JSON: an object of workload (as in the list), runtime_endpoint, recorded, confinement (enforced, weaker: arrays of
-/// what, how; paths: write, read, system: arrays of the paths that are open), supervisor (pid, version, uptime_ms, restarts, ping_us, ping_error). Keys are absent when empty.
+/// what, how; paths: write, read, system: arrays of the paths that are open), supervisor (pid, version, uptime_ms, restarts, ping_us, ping_error, undelivered: array of what,
+/// why, count). Keys are absent when empty.
 #[derive(Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Status {
@@ -134,7 +135,14 @@ fn supervisor_rows(supervisor: Option<&SupervisorReport>) -> Vec<(&'static str, 
         ("Uptime", uptime),
         ("Restarts", supervisor.restarts.to_string()),
         ("Server answers", answer),
+        ("Not delivered", undelivered(&supervisor.undelivered)),
     ]
+}
+
+/// Messages of the server that reached no client.
+fn undelivered(all: &[Undelivered]) -> String {
+    let texts = all.iter().map(|one| format!("{} x {} ({})", one.count, one.what, one.why));
+    texts.collect::<Vec<_>>().join(", ")
 }
 
 fn moment(then: Option<Timestamp>, now: Timestamp) -> String {

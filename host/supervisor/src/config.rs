@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
+use wharf_proxy::Limits;
 use wharf_records::StateDir;
 use wharf_runtimes::{ConnectOptions, Deadlines, PluginDir, Prober, Verdicts};
 use wharf_sdk::files::{self, Links};
@@ -55,6 +56,39 @@ pub struct Settings {
     /// How long a workload may take to become ready, in milliseconds; two minutes where nothing is said, since a
     /// package may have to be fetched first.
     pub start_timeout_ms: Option<u64>,
+    /// The limits of every workload's proxy.
+    pub proxy: ProxySettings,
+}
+
+/// `proxy` in `config.json`: limits that differ from the proxy's own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProxySettings {
+    /// Bytes that the proxy may hold at once for clients and a server that do not take them; at least 4 MiB.
+    pub memory_bytes: Option<u64>,
+    /// How long a call may take without an answer or progress, in milliseconds; for ever where nothing is said.
+    pub call_timeout_ms: Option<u64>,
+    /// How long a stream can be resumed, and a call goes on whose client is gone, in milliseconds.
+    pub resume_ms: Option<u64>,
+}
+
+impl ProxySettings {
+    /// The limits of a proxy.
+    pub fn limits(&self) -> Limits {
+        const LEAST_MEMORY: usize = 4 * 1024 * 1024;
+        let mut limits = Limits::default();
+        if let Some(bytes) = self.memory_bytes {
+            limits.memory_bytes = usize::try_from(bytes).unwrap_or(usize::MAX).max(LEAST_MEMORY);
+            limits.line_bytes = limits.line_bytes.min(limits.memory_bytes / 2);
+            limits.body_bytes = limits.body_bytes.min(limits.memory_bytes / 4);
+            limits.stdin_queue_bytes = limits.stdin_queue_bytes.min(limits.memory_bytes / 4);
+        }
+        limits.call_timeout = self.call_timeout_ms.map(Duration::from_millis);
+        if let Some(time) = self.resume_ms {
+            limits.ring_keep = Duration::from_millis(time);
+        }
+        limits
+    }
 }
 
 impl Settings {
@@ -148,6 +182,20 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn limits_of_proxies_are_the_users() {
+        let text =
+            r#"{ "proxy": { "memory_bytes": 8388608, "call_timeout_ms": 300000, "resume_ms": 5000 } }"#;
+        let settings: Settings = serde_json::from_str(text).unwrap();
+        let limits = settings.proxy.limits();
+        assert_eq!((limits.memory_bytes, limits.line_bytes, limits.body_bytes), (8 << 20, 4 << 20, 2 << 20));
+        assert_eq!(limits.call_timeout, Some(Duration::from_secs(300)));
+        assert_eq!(limits.ring_keep, Duration::from_secs(5));
+        let limits = ProxySettings::default().limits();
+        assert_eq!((limits.memory_bytes, limits.line_bytes, limits.call_timeout), (64 << 20, 32 << 20, None));
+        assert!(serde_json::from_str::<Settings>(r#"{ "proxy": { "memory": 1 } }"#).is_err());
+    }
 
     #[test]
     fn a_file_without_end_is_not_read_to_its_end() {

@@ -40,10 +40,12 @@ pub use access::{change, check_exposure};
 pub use client::control;
 pub use client::control::ControlError;
 pub use client::messages::AccessChange;
-pub use client::protocol::{Progress, StartMode, StartOutcome, SupervisorReport, SupervisorRequest};
+pub use client::protocol::{
+    Progress, StartMode, StartOutcome, SupervisorReport, SupervisorRequest, Undelivered,
+};
 pub use client::spawn::{Supervisor, spawn};
 pub use client_socket::check_client_socket;
-pub use config::{Config, PINS_FILE, SETTINGS_FILE, Settings, SettingsError, read_optional};
+pub use config::{Config, PINS_FILE, ProxySettings, SETTINGS_FILE, Settings, SettingsError, read_optional};
 pub use log::{clear_logs, last_words, log_path};
 pub use port::{check_port, free_port};
 pub use process::{SUPERVISOR_ARGUMENT, run};

@@ -128,6 +128,7 @@ impl Outside<'_> {
             starting: !is_up,
             ping_us: ping.as_ref().ok().and_then(|time| u64::try_from(time.as_micros()).ok()),
             ping_error: ping.err().unwrap_or_default(),
+            undelivered: front.map(WorkloadProxy::undelivered).unwrap_or_default(),
         }
     }
 

@@ -27,7 +27,10 @@ impl Deployment {
             .into_sides()
             .map_err(|error| Error::caused(ErrorKind::Runtime, "the workload cannot be attached", &error))?;
         self.client.start(handle).await?;
-        let front = self.front.get_or_insert_with(|| WorkloadProxy::stdio(&self.run, &self.access)).clone();
+        let front = self
+            .front
+            .get_or_insert_with(|| WorkloadProxy::stdio(&self.run, &self.access, &self.config.settings.proxy))
+            .clone();
         let WorkloadProxy::Stdio(proxy) = front else {
             return Err(Error::new(ErrorKind::Failed, "the transport changed under the supervisor"));
         };
@@ -92,7 +95,10 @@ impl Deployment {
         match &self.front {
             // The one that is served already.
             Some(WorkloadProxy::Http(proxy)) => proxy.move_to(address),
-            _ => self.front = Some(WorkloadProxy::http(&self.run, &self.access, address)),
+            _ => {
+                self.front =
+                    Some(WorkloadProxy::http(&self.run, &self.access, &self.config.settings.proxy, address))
+            }
         }
         Ok(())
     }

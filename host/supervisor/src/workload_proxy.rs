@@ -1,4 +1,6 @@
 //! The proxy in front of the workload, of either kind.
+use crate::client::protocol::Undelivered;
+use crate::config::ProxySettings;
 use std::{net::SocketAddr, time::Duration};
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
@@ -20,12 +22,17 @@ pub(crate) enum WorkloadProxy {
 }
 
 impl WorkloadProxy {
-    pub(crate) fn stdio(run: &RunConfig, access: &Access) -> Self {
-        Self::Stdio(StdioProxy::new(options(run, access)))
+    pub(crate) fn stdio(run: &RunConfig, access: &Access, settings: &ProxySettings) -> Self {
+        Self::Stdio(StdioProxy::new(options(run, access, settings)))
     }
 
-    pub(crate) fn http(run: &RunConfig, access: &Access, server: SocketAddr) -> Self {
-        Self::Http(HttpProxy::new(options(run, access), server))
+    pub(crate) fn http(
+        run: &RunConfig,
+        access: &Access,
+        settings: &ProxySettings,
+        server: SocketAddr,
+    ) -> Self {
+        Self::Http(HttpProxy::new(options(run, access, settings), server))
     }
 
     /// Serves clients until it is cancelled: on a port, and on the user's own socket if there is one.
@@ -86,6 +93,14 @@ impl WorkloadProxy {
         }
     }
 
+    /// Messages of the server that reached no client. A server with a port speaks to its clients itself.
+    pub(crate) fn undelivered(&self) -> Vec<Undelivered> {
+        let Self::Stdio(proxy) = self else { return Vec::new() };
+        let all = proxy.undelivered().into_iter();
+        all.map(|one| Undelivered { what: one.what.to_owned(), why: one.why.to_owned(), count: one.count })
+            .collect()
+    }
+
     /// One real request to the server.
     pub(crate) async fn ping(&self, deadline: Duration) -> std::result::Result<Duration, String> {
         let answer = match self {
@@ -96,13 +111,13 @@ impl WorkloadProxy {
     }
 }
 
-fn options(run: &RunConfig, access: &Access) -> ProxyOptions {
+fn options(run: &RunConfig, access: &Access, settings: &ProxySettings) -> ProxyOptions {
     ProxyOptions {
         workload: run.name.to_string(),
         access: access.clone(),
         allowed_hosts: Vec::new(),
         allowed_origins: run.allowed_origins.clone(),
-        limits: Limits::default(),
+        limits: settings.limits(),
         client_capabilities: None,
     }
 }

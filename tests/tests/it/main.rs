@@ -6,6 +6,7 @@ mod adopting;
 mod arrows;
 mod bad_input;
 mod circles;
+mod clients;
 mod cluster;
 mod conformance;
 mod containers;

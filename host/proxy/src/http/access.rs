@@ -1,4 +1,4 @@
-//! [`Access`]: what a client must know to be served, checked for each request and replaced while the proxy runs.
+//! [`Access`]: the secret that a client must know to be served, checked for each request and replaced while the proxy runs.
 //!
 //! Everybody on this machine can connect to a port on loopback: other users, and workloads that may use the network. So
 //! a request has to show that it comes from somebody who was told the URL, or the token. Only digests are kept and
@@ -17,15 +17,15 @@ pub const PATH: &str = "/mcp";
 
 type Sha256Digest = [u8; 32];
 
-/// Whom a proxy serves.
+/// The rule on whom a proxy serves.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub enum AccessRule {
     /// Everybody who can connect, at `/mcp`.
     #[default]
     Everybody,
-    /// Who knows the path: `/SECRET/mcp`. Any other path is 404, whoever asks.
+    /// Clients that know the path, `/SECRET/mcp`. Any other path is 404 for everybody.
     Path(PathDigest),
-    /// Who sends `Authorization: Bearer SECRET`, at `/mcp`.
+    /// Clients that send `Authorization: Bearer SECRET`, at `/mcp`.
     Bearer(TokenDigest),
 }
 
@@ -53,7 +53,7 @@ impl AccessRule {
         Self::Bearer(TokenDigest(digest(token)))
     }
 
-    /// Whether a request shows by itself that its sender was told a secret: then a page of this machine may ask, and so
+    /// True if a request shows by itself that its sender was told a secret: then a page of this machine may ask, and so
     /// may somebody who came through another name (with a token) of this machine.
     pub(crate) fn needs_secret(&self) -> bool {
         !matches!(self, Self::Everybody)

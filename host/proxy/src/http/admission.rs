@@ -1,10 +1,10 @@
-//! What is checked before a body is looked at (`docs/mcp.md`, 2.0 to 2.4): who asks
+//! The checks before a body is looked at (`docs/mcp.md`, 2.0 to 2.4): who asks
 //! (`Host`, `Origin`), and in which types. Used by both fronts, so that an HTTP server gets the same protection.
 use crate::http::refusal::Refusal;
 use crate::http::refusal::single;
 use std::net::Ipv4Addr;
 
-use axum::http::header::{ACCEPT, CONTENT_TYPE, HOST, ORIGIN};
+use axum::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HOST, ORIGIN, TRANSFER_ENCODING};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
@@ -20,14 +20,14 @@ pub(crate) const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-pro
 /// `Last-Event-ID`.
 pub(crate) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// Whether a name can mean nothing but this machine: a page of somebody else cannot be served under it.
+/// True if a name can mean nothing but this machine: a page of somebody else cannot be served under it.
 fn is_loopback(name: &str) -> bool {
     name.eq_ignore_ascii_case("localhost")
         || name == "[::1]"
         || name.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// Whom one workload's proxy serves, and its allow-lists.
+/// The rule on whom one workload's proxy serves, and its allow-lists.
 #[derive(Debug)]
 pub(crate) struct Gate {
     access: Access,
@@ -35,7 +35,7 @@ pub(crate) struct Gate {
     origins: Vec<String>,
 }
 
-/// What the gate says of a request.
+/// The gate's word on a request.
 #[derive(Debug)]
 pub(crate) struct Admission {
     /// The origin that may read the answer, if it is an allowed browser's.
@@ -71,14 +71,17 @@ impl Gate {
         Admission { origin, refusal }
     }
 
-    /// Whether the page that asks may, if it is one; its origin.
+    /// The origin of the page that asks, if it is one and may.
     fn admit_page(
         &self,
         rule: &AccessRule,
         parts: &Parts,
         is_own_socket: bool,
     ) -> Result<Option<HeaderValue>, Refusal> {
-        let host = single(&parts.headers, &HOST).ok_or(Refusal::Host)?;
+        let host = single(&parts.headers, &HOST).ok_or(Refusal::NoHost)?;
+        if !is_coding_known(&parts.headers) {
+            return Err(Refusal::Coding);
+        }
         // A page under a name that leads here (DNS rebinding) has no token: a proxy that needs one may be reached by
         // any name, as one on a network or behind another proxy is. No browser opens a Unix socket, which has no name in
         // HTTP: clients write there what they like.
@@ -155,19 +158,38 @@ pub(crate) fn era_headers(headers: &HeaderMap) -> Result<EraHeaders<'_>, Unclear
     })
 }
 
-/// Whether the body is declared to be JSON (browsers send anything else without asking first).
-pub(crate) fn is_json(headers: &HeaderMap) -> bool {
-    single(headers, &CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
-        value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
-    })
+/// True if the body comes as it is, or in chunks: nothing here undoes another transfer coding.
+fn is_coding_known(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    codings.all(|coding| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"))
 }
 
-/// Whether both types that a POST may be answered with are acceptable.
+/// True if the body is declared to be JSON (browsers send anything else without asking first) in UTF-8, and not packed.
+pub(crate) fn is_json(headers: &HeaderMap) -> bool {
+    let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
+    if !encodings.all(|encoding| encoding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity")) {
+        return false;
+    }
+    let Some(value) = single(headers, &CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
+        return false;
+    };
+    let mut parts = value.split(';').map(str::trim);
+    let is_json = parts.next().unwrap_or_default().eq_ignore_ascii_case("application/json");
+    is_json
+        && parts.filter_map(|part| part.split_once('=')).all(|(name, value)| {
+            !name.trim().eq_ignore_ascii_case("charset")
+                || ["utf-8", "utf8", "us-ascii"]
+                    .iter()
+                    .any(|known| value.trim().trim_matches('"').eq_ignore_ascii_case(known))
+        })
+}
+
+/// True if both types that a POST may be answered with are acceptable.
 pub(crate) fn accepts_both(headers: &HeaderMap) -> bool {
     accepts(headers, "application", "json") && accepts_events(headers)
 }
 
-/// Whether a stream of events is acceptable.
+/// True if a stream of events is acceptable.
 pub(crate) fn accepts_events(headers: &HeaderMap) -> bool {
     accepts(headers, "text", "event-stream")
 }
@@ -302,6 +324,8 @@ mod tests {
         assert_eq!(accept("*/*"), (true, false));
         assert_eq!(accept("application/*;q=0.5,TEXT/event-stream ; q=1"), (true, false));
         assert_eq!(accept("Application/JSON; charset=utf-8"), (false, true));
+        assert_eq!(accept("application/json;x=y; Charset=\"UTF-8\""), (false, true));
+        assert_eq!(accept("application/json; charset=utf-16"), (false, false));
         assert_eq!(accept("application/json, text/event-stream;q=0"), (false, false));
         assert_eq!(accept("application/jsonp"), (false, false));
     }

@@ -1,13 +1,16 @@
 //! Reading a request's body within its bounds.
+use std::sync::Arc;
+
 use axum::body::{Body, HttpBody};
-use axum::http::header::{CONNECTION, CONTENT_LENGTH};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::header::CONTENT_LENGTH;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use tokio::time::timeout;
 
-use crate::http::respond::rpc_error;
+use crate::http::budget::Budget;
+use crate::http::respond::{closing, rpc_error};
 use crate::protocol::message::code;
 use crate::protocol::options::Limits;
 
@@ -20,6 +23,8 @@ pub(crate) enum BodyError {
     TooSlow,
     /// The connection broke.
     Broken,
+    /// It had to make room for others.
+    NoMemory,
 }
 
 impl BodyError {
@@ -29,48 +34,74 @@ impl BodyError {
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
             Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "the body came too slowly"),
             Self::Broken => (StatusCode::BAD_REQUEST, "the body broke off"),
+            Self::NoMemory => (StatusCode::SERVICE_UNAVAILABLE, "no memory is left for the body"),
         };
-        let mut response = rpc_error(status, None, code::INVALID_REQUEST, text);
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        response
+        closing(rpc_error(status, None, code::INVALID_REQUEST, text))
     }
 }
 
-/// Whether the declared length is within the limit.
-pub(crate) fn check_length(headers: &HeaderMap, limits: &Limits) -> Result<(), BodyError> {
+/// Refuses a declared length over a limit.
+pub(crate) fn check_length(headers: &HeaderMap, most: usize) -> Result<(), BodyError> {
     let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if declared.is_some_and(|length| length > limits.body_bytes as u64) {
+    if declared.is_some_and(|length| length > most as u64) {
         return Err(BodyError::TooLarge);
     }
     Ok(())
 }
 
-/// Reads a body. One that arrives in one piece is not copied.
-pub(crate) async fn read_body(body: Body, limits: &Limits) -> Result<Bytes, BodyError> {
-    timeout(limits.body_read, collect(body, limits.body_bytes)).await.unwrap_or(Err(BodyError::TooSlow))
+/// The memory that a body is charged to while it is read.
+pub(crate) struct Memory<'a> {
+    pub(crate) budget: &'a Arc<Budget>,
+    /// Makes room after the budget was exceeded.
+    pub(crate) relieve: &'a (dyn Fn() + Sync),
 }
 
-async fn collect(mut body: Body, most: usize) -> Result<Bytes, BodyError> {
-    let mut first = Bytes::new();
-    let mut rest: Option<BytesMut> = None;
+/// Reads a body of at most so many bytes. One that arrives in one piece is not copied.
+pub(crate) async fn read_body(
+    body: Body,
+    most: usize,
+    limits: &Limits,
+    memory: &Memory<'_>,
+) -> Result<Bytes, BodyError> {
+    timeout(limits.body_read, collect(body, most, memory)).await.unwrap_or(Err(BodyError::TooSlow))
+}
+
+async fn collect(mut body: Body, most: usize, memory: &Memory<'_>) -> Result<Bytes, BodyError> {
+    let Some(first) = next_piece(&mut body, most).await? else { return Ok(Bytes::new()) };
+    if body.is_end_stream() {
+        return Ok(first);
+    }
+    let mut charge = memory.budget.read_body();
+    let dropped = charge.dropped.clone();
+    let mut whole = BytesMut::new();
+    let mut piece = Some(first);
+    while let Some(data) = piece {
+        charge.add(data.len());
+        if memory.budget.is_over() {
+            (memory.relieve)();
+        }
+        whole.extend_from_slice(&data);
+        let left = most - whole.len();
+        piece = tokio::select! {
+            biased;
+            () = dropped.cancelled() => return Err(BodyError::NoMemory),
+            piece = next_piece(&mut body, left) => piece?,
+        };
+    }
+    Ok(whole.freeze())
+}
+
+/// The next bytes of a body; `None` at its end.
+async fn next_piece(body: &mut Body, most: usize) -> Result<Option<Bytes>, BodyError> {
     while !body.is_end_stream() {
         let Some(frame) = body.frame().await else { break };
         let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else { continue };
-        let so_far = rest.as_ref().map_or(first.len(), BytesMut::len);
-        if so_far + data.len() > most {
+        if data.len() > most {
             return Err(BodyError::TooLarge);
         }
-        match &mut rest {
-            Some(rest) => rest.extend_from_slice(&data),
-            None if first.is_empty() => first = data,
-            None => {
-                // What is still to come is within the limit: the declared length is.
-                let coming = usize::try_from(body.size_hint().lower()).unwrap_or(0).min(most);
-                let joined = rest.insert(BytesMut::with_capacity(so_far + data.len() + coming));
-                joined.extend_from_slice(&first);
-                joined.extend_from_slice(&data);
-            }
+        if !data.is_empty() {
+            return Ok(Some(data));
         }
     }
-    Ok(rest.map_or(first, BytesMut::freeze))
+    Ok(None)
 }

@@ -19,7 +19,7 @@ pub(crate) struct EraHeaders<'a> {
     pub(crate) session: Option<&'a str>,
 }
 
-/// What a POST of one message is.
+/// The kinds of POST of one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Era<'a> {
     /// A request of the stateless era (rules 2 and 3).
@@ -34,7 +34,7 @@ pub(crate) enum Era<'a> {
     Neither(Misfit),
 }
 
-/// Why a message belongs to no era.
+/// The reason why a message belongs to no era.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Misfit {
     /// Its session's version header names no revision served (rule 5).
@@ -60,7 +60,7 @@ impl Misfit {
     }
 }
 
-/// What a request of the stateless era is told.
+/// The error of a request of the stateless era.
 pub(crate) const MODERN_REFUSAL: &str =
     "method not found: session-based revisions are served here, use initialize";
 

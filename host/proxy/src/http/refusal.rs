@@ -1,4 +1,4 @@
-//! [`Refusal`]: why a request is not served, whoever judged it; and the reading of headers that both judges share.
+//! [`Refusal`]: the reason why a request is not served; and the reading of headers that both judges share.
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 /// A request that the gate refuses.
@@ -6,7 +6,11 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 pub(crate) enum Refusal {
     /// Nothing is served there (404).
     Path,
-    /// `Host` is missing, given twice, or not ours: DNS rebinding (403).
+    /// `Host` is missing or given twice (400).
+    NoHost,
+    /// A transfer coding besides `chunked` (501).
+    Coding,
+    /// `Host` is not ours: DNS rebinding (403).
     Host,
     /// `Origin` is `null`, given twice, or not ours: a page of somebody else (403).
     Origin,

@@ -8,6 +8,7 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
+use bytes::Bytes;
 
 use crate::http::refusal::Refusal;
 use crate::protocol::message::{Id, code, error_text};
@@ -26,8 +27,13 @@ pub(crate) fn empty(status: StatusCode) -> Response {
 }
 
 /// One JSON text, complete: one buffer, `Content-Length` known.
-pub(crate) fn json(status: StatusCode, text: Vec<u8>) -> Response {
-    let mut response = Response::new(Body::from(text));
+pub(crate) fn json(status: StatusCode, text: impl Into<Bytes>) -> Response {
+    json_body(status, Body::from(text.into()))
+}
+
+/// The same, for a body that knows its length.
+pub(crate) fn json_body(status: StatusCode, body: Body) -> Response {
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, JSON);
     response
@@ -55,11 +61,13 @@ pub(crate) fn unavailable(id: Option<&Id>, busy: Busy, limits: &Limits) -> Respo
     response
 }
 
-/// What a request is told that the gate refuses, without an id: the body was not read.
+/// The answer to a request that the gate refuses, without an id: the body was not read.
 pub(crate) fn refused(refusal: Refusal) -> Response {
     let error = |status, what| rpc_error(status, None, code::INVALID_REQUEST, what);
     match refusal {
         Refusal::Path => closing(empty(StatusCode::NOT_FOUND)),
+        Refusal::NoHost => error(StatusCode::BAD_REQUEST, "a request needs one Host"),
+        Refusal::Coding => error(StatusCode::NOT_IMPLEMENTED, "no transfer coding but chunked is known here"),
         Refusal::Host => error(StatusCode::FORBIDDEN, "Host not allowed"),
         Refusal::Origin => error(StatusCode::FORBIDDEN, "Origin not allowed"),
         // RFC 6750 section 3.1: who sent none is told no error code.
@@ -75,7 +83,7 @@ pub(crate) fn refused(refusal: Refusal) -> Response {
 }
 
 /// The last answer on its connection: who has shown no secret keeps none. Places are few, and resting takes one.
-fn closing(mut response: Response) -> Response {
+pub(crate) fn closing(mut response: Response) -> Response {
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }
@@ -124,7 +132,7 @@ pub(crate) fn preflight() -> Response {
     response
 }
 
-/// The answer to what is no message.
+/// The answer to a body that is no message.
 pub(crate) fn malformed(error: &MessageError) -> Response {
     match error {
         MessageError::Json(error) => {

@@ -5,30 +5,34 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use hyper::body::Incoming;
+use axum::http::Method;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::Semaphore;
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::http::access::Access;
-use crate::http::connection::{Phase, Served, Stream, Timed};
+use crate::http::connection::{Incoming, Phase, Served, Stream, Timed};
+use crate::http::places::Places;
 use crate::protocol::options::Limits;
 
-/// Given to every request: ends its connection, even one that is stuck in a write.
+/// Given to every request: the connection that it came on.
 #[derive(Debug, Clone)]
-pub(crate) struct ConnectionAbort(pub(crate) CancellationToken);
+pub(crate) struct ConnectionAbort {
+    /// Ends the connection, even one that is stuck in a write.
+    pub(crate) token: CancellationToken,
+    pub(crate) phase: Arc<Phase>,
+}
 
 /// Given to a request that came through the Unix socket, which the user's own processes alone can open.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ThroughOwnSocket;
 
-/// Where a proxy listens.
+/// The place that a proxy listens at.
 pub enum Listener {
     /// A port: everybody who can connect is asked what the proxy's access demands.
     Port(TcpListener),
@@ -53,7 +57,7 @@ impl Listener {
     }
 }
 
-/// Whether the other end was opened by this user, or by root, who may do everything.
+/// True if the other end was opened by this user, or by root, who may do everything.
 fn is_own(stream: &UnixStream) -> io::Result<bool> {
     let peer = stream.peer_cred()?.uid();
     Ok(peer == rustix::process::geteuid().as_raw() || peer == 0)
@@ -78,16 +82,16 @@ pub async fn serve(
     access: &Access,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
-    let places = Arc::new(Semaphore::new(limits.connections));
+    let places = Arc::new(Places::new(limits.connections));
     let connections = TaskTracker::new();
     let abort_all = CancellationToken::new();
     loop {
         let accepted = tokio::select! {
             () = shutdown.cancelled() => break,
-            accepted = accept(&listener, &places) => accepted,
+            accepted = listener.accept() => accepted,
         };
-        let (stream, place) = match accepted {
-            Ok(accepted) => accepted,
+        let stream = match accepted {
+            Ok(stream) => stream,
             Err(error) if is_of_one_connection(&error) => continue,
             Err(error) if is_passing(&error) => {
                 tracing::warn!(%error, "cannot accept a connection now");
@@ -98,8 +102,13 @@ pub async fn serve(
         };
         // From before its first request on: what that was allowed by the old rule goes with the connection.
         let replaced = access.replaced();
-        let connection =
-            connection(stream, router.clone(), limits.clone(), shutdown.clone(), abort_all.child_token());
+        let abort = abort_all.child_token();
+        let phase = Arc::new(Phase::new(places.epoch));
+        let place = tokio::select! {
+            () = shutdown.cancelled() => break,
+            place = places.take(&phase, &abort) => place,
+        };
+        let connection = connection(stream, phase, router.clone(), limits.clone(), shutdown.clone(), abort);
         connections.spawn(async move {
             tokio::select! {
                 () = connection => {}
@@ -118,15 +127,6 @@ pub async fn serve(
     Ok(())
 }
 
-async fn accept(
-    listener: &Listener,
-    places: &Arc<Semaphore>,
-) -> io::Result<(Stream, tokio::sync::OwnedSemaphorePermit)> {
-    // A place first: what cannot be served stays in the backlog.
-    let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
-    Ok((listener.accept().await?, place))
-}
-
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
@@ -141,6 +141,7 @@ fn is_passing(error: &io::Error) -> bool {
 
 async fn connection(
     stream: Stream,
+    phase: Arc<Phase>,
     router: Router,
     limits: Limits,
     shutdown: CancellationToken,
@@ -153,19 +154,20 @@ async fn connection(
         }
         Either::Right(_) => true,
     };
-    let phase = Arc::new(Phase::default());
     let socket = Timed::new(stream, phase.clone(), limits.header_read, limits.connection_rest);
     let routes = TowerToHyperService::new(router);
-    let marker = ConnectionAbort(abort.clone());
-    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-        phase.serving();
+    let marker = ConnectionAbort { token: abort.clone(), phase: phase.clone() };
+    let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+        // A stream that a GET has opened is for a client that is there.
+        phase.serving(request.method() != Method::GET);
         request.extensions_mut().insert(marker.clone());
         if is_own_socket {
             request.extensions_mut().insert(ThroughOwnSocket);
         }
+        let request = request.map(|body| Incoming::new(body, phase.clone()));
         let answer = hyper::service::Service::call(&routes, request);
         let phase = phase.clone();
-        async move { answer.await.map(|response| response.map(|body| Served::new(body, phase))) }
+        async move { answer.await.map(|response| Served::new(response, phase)) }
     });
     let serving = http1::Builder::new()
         // The socket has its own clock.

@@ -41,7 +41,7 @@ impl fmt::Debug for Id {
     }
 }
 
-/// What kind of message it is.
+/// The kind of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// Wants an answer.
@@ -68,7 +68,7 @@ pub(crate) struct Message {
     shape: Shape,
 }
 
-/// What to change in a message that passes.
+/// The changes to a message that passes.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Rewrite<'a> {
     /// The new `id`.
@@ -136,7 +136,7 @@ impl Message {
         Ok(Self { scan, shape })
     }
 
-    /// What kind of message it is.
+    /// The kind of a message.
     pub(crate) fn shape(&self) -> &Shape {
         &self.shape
     }
@@ -177,7 +177,7 @@ impl Message {
         self.scan.value(Level::Meta, name)
     }
 
-    /// Whether it carries what only the stateless revisions put into `_meta`.
+    /// True if it carries what only the stateless revisions put into `_meta`.
     pub(crate) fn has_modern_meta(&self) -> bool {
         self.meta(MODERN_META[0]).is_some() || self.meta(MODERN_META[2]).is_some()
     }
@@ -255,12 +255,12 @@ impl Message {
         out.push(b'}');
     }
 
-    /// Whether `params.task` asks for a task (2025-11-25 basic/utilities/tasks); elsewhere it is a parameter like any.
+    /// True if `params.task` asks for a task (2025-11-25 basic/utilities/tasks); elsewhere it is a parameter like any.
     fn may_be_task(&self) -> bool {
         matches!(self.method(), Some("tools/call" | "sampling/createMessage" | "elicitation/create"))
     }
 
-    /// Whether `params` cannot be copied as one piece.
+    /// True if `params` cannot be copied as one piece.
     fn touches_params(&self, change: &Rewrite<'_>) -> bool {
         change.param.is_some()
             || change.progress_token.is_some()
@@ -270,7 +270,7 @@ impl Message {
     }
 }
 
-/// Whether a scan, complete or not, has the looks of a response.
+/// True if a scan, complete or not, has the looks of a response.
 pub(crate) fn is_answer(scan: &Scan) -> bool {
     scan.value(Level::Top, "jsonrpc") == Some(b"\"2.0\"") && scan.member(Level::Top, "method").is_none()
 }

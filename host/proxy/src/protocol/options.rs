@@ -1,4 +1,4 @@
-//! What a proxy is told at its start: names, allow-lists, limits.
+//! The options of a proxy: names, allow-lists, limits.
 use std::time::Duration;
 
 use serde_json::Value;
@@ -10,7 +10,7 @@ use crate::http::access::Access;
 pub struct ProxyOptions {
     /// Name of the workload, for logs and error texts.
     pub workload: String,
-    /// Whom it serves.
+    /// The rule on whom it serves.
     pub access: Access,
     /// `Host` values accepted beside the loopback names; `name` means any port, `name:port` that one.
     pub allowed_hosts: Vec<String>,
@@ -29,15 +29,24 @@ pub struct Limits {
     pub body_bytes: usize,
     /// Time to receive one request body.
     pub body_read: Duration,
+    /// Bytes that are held at once for clients and a server that do not take them: bodies, events, answers, lines for
+    /// stdin, tables. Beyond it the session that holds most loses what it holds.
+    pub memory_bytes: usize,
     /// Bytes of one line of the server's stdout; a longer one is skipped to its newline.
     pub line_bytes: usize,
+    /// Bytes of an id, a progress token, the name of a method.
+    pub id_bytes: usize,
+    /// Bytes of the URI of a resource that is subscribed to.
+    pub uri_bytes: usize,
+    /// A request that does not belong to a session has no larger body: it can be nothing but `initialize`.
+    pub opening_bytes: usize,
     /// Nesting of a JSON text, either way.
     pub json_depth: usize,
     /// Requests in flight at one server.
     pub in_flight: usize,
     /// Requests in flight of one session.
     pub in_flight_per_session: usize,
-    /// Live sessions; beyond it the longest idle one goes.
+    /// Live sessions. Beyond it one goes that never called anything, else the one that was idle longest.
     pub sessions: usize,
     /// A session unused for so long ends.
     pub session_idle: Duration,
@@ -55,7 +64,7 @@ pub struct Limits {
     pub ring_events: usize,
     /// Bytes kept for replay on one stream; its newest event is always kept.
     pub ring_bytes: usize,
-    /// How long an ended or disconnected stream can be resumed.
+    /// How long an ended or disconnected stream can be resumed. A call whose client is gone for so long is cancelled.
     pub ring_keep: Duration,
     /// Events that a connected reader may lag behind before it is dropped.
     pub stream_queue_events: usize,
@@ -63,15 +72,18 @@ pub struct Limits {
     pub stream_queue_bytes: usize,
     /// Bytes waiting for the server to read its stdin; more is 503.
     pub stdin_queue_bytes: usize,
-    /// A request without answer or progress for so long fails.
-    pub idle_timeout: Duration,
-    /// A request fails after so long, whatever its progress.
-    pub hard_timeout: Duration,
+    /// A request without answer or progress for so long fails. None: it may take as long as the server lives.
+    pub call_timeout: Option<Duration>,
+    /// A request without an answer for so long is answered with a stream.
+    pub head_hold: Duration,
+    /// A session counts as at work for so long after the last sign of life of its calls: an answer, a cancellation,
+    /// progress of a call that was given up.
+    pub work_after_call: Duration,
     /// Interval of SSE comments on a quiet stream.
     pub keep_alive: Duration,
     /// Junk on stdout before the handshake's answer that is taken for "no MCP server".
     pub handshake_junk_bytes: usize,
-    /// What `Retry-After` says on a 503.
+    /// The time in `Retry-After` on a 503.
     pub retry_after: Duration,
     /// Time to receive a request's head, from its first byte on.
     pub header_read: Duration,
@@ -79,7 +91,7 @@ pub struct Limits {
     pub connection_rest: Duration,
     /// Bytes of a request's head.
     pub header_bytes: usize,
-    /// Connections open at once; further ones wait in the listener's backlog.
+    /// Connections open at once. For a further one the one that has rested longest goes.
     pub connections: usize,
     /// How long open connections may finish after the end was asked for.
     pub drain: Duration,
@@ -91,10 +103,14 @@ impl Default for Limits {
         Self {
             body_bytes: 8 * MIB,
             body_read: Duration::from_secs(30),
-            line_bytes: 64 * MIB,
+            memory_bytes: 64 * MIB,
+            line_bytes: 32 * MIB,
+            id_bytes: 1024,
+            uri_bytes: 8 * 1024,
+            opening_bytes: 64 * 1024,
             json_depth: 128,
             in_flight: 1024,
-            in_flight_per_session: 128,
+            in_flight_per_session: 256,
             sessions: 1024,
             session_idle: Duration::from_secs(30 * 60),
             server_requests: 64,
@@ -107,9 +123,10 @@ impl Default for Limits {
             ring_keep: Duration::from_secs(60),
             stream_queue_events: 4096,
             stream_queue_bytes: 8 * MIB,
-            stdin_queue_bytes: 32 * MIB,
-            idle_timeout: Duration::from_secs(5 * 60),
-            hard_timeout: Duration::from_secs(60 * 60),
+            stdin_queue_bytes: 16 * MIB,
+            call_timeout: None,
+            head_hold: Duration::from_secs(5),
+            work_after_call: Duration::from_secs(60),
             keep_alive: Duration::from_secs(20),
             handshake_junk_bytes: MIB,
             retry_after: Duration::from_secs(1),
@@ -149,6 +166,9 @@ pub(crate) enum Busy {
     /// Limit of subscriptions.
     #[error("too many subscriptions of this session")]
     TooManySubscriptions,
+    /// Limit of tables with clients' texts.
+    #[error("no memory is left for this")]
+    NoMemory,
     /// The system gives no random bytes.
     #[error("no randomness for a session id")]
     NoRandomness,

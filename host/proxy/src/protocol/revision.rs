@@ -17,7 +17,7 @@ impl Revision {
     /// Every revision served, oldest first.
     pub(crate) const ALL: [Self; 4] =
         [Self::V2024_11_05, Self::V2025_03_26, Self::V2025_06_18, Self::V2025_11_25];
-    /// What wharf asks a server for.
+    /// The revision that wharf asks a server for.
     pub(crate) const NEWEST: Self = Self::V2025_11_25;
 
     /// The date that names the revision on the wire.
@@ -35,18 +35,18 @@ impl Revision {
         Self::ALL.into_iter().find(|revision| revision.as_str() == text)
     }
 
-    /// Whether a client may send a JSON array of messages.
+    /// True if a client may send a JSON array of messages.
     pub(crate) fn has_batches(self) -> bool {
         self == Self::V2025_03_26
     }
 
-    /// Whether a stream opens with an event of empty data (older clients take the first `data:` for the reply).
+    /// True if a stream opens with an event of empty data (older clients take the first `data:` for the reply).
     pub(crate) fn primes_streams(self) -> bool {
         self >= Self::V2025_11_25
     }
 }
 
-/// Whether a version names a stateless revision: 2026-07-28 or later. Dates sort as text.
+/// True if a version names a stateless revision: 2026-07-28 or later. Dates sort as text.
 pub(crate) fn is_modern(version: &str) -> bool {
     let dated = version.len() == 10
         && version.bytes().enumerate().all(|(at, byte)| match at {

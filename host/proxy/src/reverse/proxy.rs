@@ -25,11 +25,14 @@ use tokio::time::timeout;
 
 use crate::http::admission as gate;
 use crate::http::admission::{Admission, Gate};
+use crate::http::body::Memory;
+use crate::http::budget::Budget;
 use crate::http::classify::{Era, EraHeaders, MODERN_REFUSAL, classify};
 use crate::http::respond::{empty, rpc_error};
+use crate::http::serve::ConnectionAbort;
 use crate::protocol::json;
 use crate::protocol::message::{Id, Message, MessageError, code};
-use crate::protocol::options::ProxyOptions;
+use crate::protocol::options::{Limits, ProxyOptions};
 use crate::protocol::revision::{Revision, is_modern};
 use crate::reverse::health;
 use crate::reverse::shared::HttpShared;
@@ -57,6 +60,7 @@ impl HttpProxy {
         let shared = HttpShared {
             gate: Gate::new(&options),
             places: Arc::new(Semaphore::new(options.limits.in_flight)),
+            budget: Budget::new(options.limits.memory_bytes),
             options,
             address: RwLock::new(upstream),
             client,
@@ -121,7 +125,9 @@ async fn post(proxy: &HttpShared, parts: &Parts, headers: EraHeaders<'_>, body: 
     if let Err(response) = crate::stdio::downstream::post::check_post_head(parts, limits) {
         return *response;
     }
-    let body = match crate::http::body::read_body(body, limits).await {
+    let relieve = || while proxy.budget.is_over() && proxy.budget.drop_largest_body() {};
+    let memory = Memory { budget: &proxy.budget, relieve: &relieve };
+    let body = match crate::http::body::read_body(body, limits.body_bytes, limits, &memory).await {
         Ok(body) => body,
         Err(error) => return error.response(),
     };
@@ -182,8 +188,14 @@ impl HttpShared {
         let query = parts.uri.query();
         let headers = passing(&parts.headers, |name| !stays_here(name));
         let answer = self.send(parts.method.clone(), query, headers, body);
-        match timeout(self.options.limits.idle_timeout, answer).await {
-            Ok(Ok(answer)) if answer.status().is_redirection() => {
+        match in_time(parts, &self.options.limits, answer).await {
+            Ok(Ok(answer)) if answer.status().is_informational() => {
+                bad_gateway(id, "the server would speak another protocol, which was not asked for")
+            }
+            // 304 leads nowhere: it says that the client has the answer.
+            Ok(Ok(answer))
+                if answer.status().is_redirection() && answer.status() != StatusCode::NOT_MODIFIED =>
+            {
                 bad_gateway(id, "the server answered with a redirect, which is not followed")
             }
             // A local server gets no credentials from here, so a client that was told to log in would do so in vain.
@@ -207,16 +219,50 @@ impl HttpShared {
                 response
             }
             Ok(Err(error)) => {
-                tracing::debug!(workload = %self.options.workload, %error, "the server was not reached");
-                bad_gateway(id, "the server cannot be reached")
+                tracing::debug!(workload = %self.options.workload, %error, "the server gave no answer");
+                if error.is_connect() {
+                    bad_gateway(id, "the server cannot be reached")
+                } else {
+                    bad_gateway(id, SERVER_ENDED)
+                }
             }
-            Err(_) => rpc_error(
+            Err(GivenUp) => rpc_error(
                 StatusCode::GATEWAY_TIMEOUT,
                 id,
                 code::INTERNAL,
                 "the server did not answer in time",
             ),
         }
+    }
+}
+
+/// The error of a call in the middle of which the server ended, or closed the connection.
+const SERVER_ENDED: &str =
+    "the server ended before it answered; what was asked may or may not have been done";
+
+/// Neither the client nor the time that a call may take waits any longer.
+struct GivenUp;
+
+/// Waits for the head of an answer: as long as a call may take, and as long as its client may be away.
+async fn in_time<T>(parts: &Parts, limits: &Limits, answer: impl Future<Output = T>) -> Result<T, GivenUp> {
+    let phase = parts.extensions.get::<ConnectionAbort>().map(|connection| connection.phase.clone());
+    let client_gone = async {
+        match phase {
+            Some(phase) => phase.half_closed().await,
+            None => std::future::pending().await,
+        }
+        tokio::time::sleep(limits.ring_keep).await;
+    };
+    let too_long = async {
+        match limits.call_timeout {
+            Some(time) => tokio::time::sleep(time).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        answer = answer => Ok(answer),
+        () = client_gone => Err(GivenUp),
+        () = too_long => Err(GivenUp),
     }
 }
 

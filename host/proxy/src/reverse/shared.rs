@@ -1,4 +1,4 @@
-//! [`HttpShared`]: what a proxy in front of an HTTP server holds, and how one request reaches that server.
+//! [`HttpShared`]: the parts of a proxy in front of an HTTP server, and the way of one request to that server.
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -13,15 +13,18 @@ use tokio::sync::{Mutex, Semaphore};
 
 use crate::http::access::PATH;
 use crate::http::admission::Gate;
+use crate::http::budget::Budget;
 use crate::protocol::options::ProxyOptions;
 
 type HttpClient = Client<HttpConnector, Full<Bytes>>;
 
-/// What clones of the proxy and its connections share.
+/// The part that clones of the proxy and its connections share.
 #[derive(Debug)]
 pub(crate) struct HttpShared {
     pub(crate) options: ProxyOptions,
     pub(crate) gate: Gate,
+    /// The memory of the proxy: bodies.
+    pub(crate) budget: Arc<Budget>,
     /// A server that is started again may be reached elsewhere: engines choose its port anew.
     pub(crate) address: RwLock<SocketAddr>,
     pub(crate) client: HttpClient,
@@ -30,7 +33,7 @@ pub(crate) struct HttpShared {
     pub(crate) health: Mutex<Opened>,
 }
 
-/// What the server gave when it was asked to open a session; both go back with every later request.
+/// The server's answer when it was asked to open a session; both members go back with every later request.
 #[derive(Debug, Default)]
 pub(crate) struct Opened {
     /// `None` when the server has no sessions.

@@ -1,16 +1,22 @@
-//! What is in flight at the server: whose it is, and where the answer goes.
+//! The requests that are in flight at the server, their sessions, and where their answers go.
+use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
+use crate::http::budget::TableEntry;
 use crate::protocol::message::{Id, Message};
+use crate::stdio::delivery::Delivery;
 use crate::stdio::event_log::StreamNo;
 use crate::stdio::session::SessionId;
 
-/// What a waiting POST is told first; its HTTP head is held back until then.
+/// The first thing that a waiting POST is told; its HTTP head is held back until then.
 #[derive(Debug)]
 pub(crate) enum Answer {
     /// The final response, complete.
-    Json(Vec<u8>),
+    Json(Bytes),
+    /// The same, for a large one.
+    Large(Bytes, Delivery),
     /// Something came before it: read this stream.
     Stream(StreamNo),
     /// The call was cancelled: there will be no response.
@@ -36,7 +42,7 @@ pub(crate) struct Call {
     pub(crate) id: Id,
     /// The client's progress token, if it wants progress.
     pub(crate) progress_token: Option<Box<[u8]>>,
-    /// Whether the server may ask the client something on its behalf.
+    /// True if the server may ask the client something on its behalf.
     pub(crate) may_ask: bool,
     /// The resource that it subscribes to.
     pub(crate) subscribes: Option<String>,
@@ -44,6 +50,12 @@ pub(crate) struct Call {
     /// When something last came for it.
     pub(crate) active: Instant,
     pub(crate) reply: Reply,
+    /// The entry of its resource in the session's table.
+    pub(crate) subscription: Option<TableEntry>,
+    /// Ends the connection that waits for the answer.
+    pub(crate) connection: Option<CancellationToken>,
+    /// Since when its client is known to be gone.
+    pub(crate) gone_since: Option<Instant>,
 }
 
 /// The server's answer to a request of wharf's own; an error when the server ended before.

@@ -1,8 +1,9 @@
-//! One SSE stream of a session: the events it still holds, and who reads it.
+//! One SSE stream of a session: the events that it still holds, and its reader.
 //!
 //! The stream outlives its connection, so that a client can resume it (`docs/mcp.md`, 11.6): events stay in a ring that
-//! is bounded in count and bytes, its newest event always among them. A connected reader may lag further than
-//! the ring, up to the queue limits; beyond them it is dropped and the ring is kept.
+//! is bounded in count and bytes. A connected reader may lag further than the ring, up to the queue limits. A POST's
+//! stream counts as read from its start: its reader is on the way. Beyond the limits log messages and progress are
+//! dropped first; a GET stream whose reader still lags loses it, and the ring is kept. An answer is never dropped here.
 use std::collections::VecDeque;
 use std::task::Waker;
 
@@ -10,18 +11,31 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::http::budget::Account;
+use crate::protocol::message::{Id, code, error_text};
 use crate::protocol::options::Limits;
 
 /// Number of a stream, unique in the proxy: another session's event id is found nowhere.
 pub(crate) type StreamNo = u64;
 
-/// What a stream was opened by.
+/// The request that opened a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StreamKind {
     /// A GET: carries what belongs to no request.
     Get,
     /// A POST: carries what belongs to its requests, ends with the last answer.
     Post,
+}
+
+/// How much a message on a stream matters.
+#[derive(Debug, Clone)]
+pub(crate) enum Importance {
+    /// A log message, or progress: dropped if the client does not keep up.
+    Droppable,
+    /// A message that a client has to get.
+    Needed,
+    /// The answer to a request of that id. Under pressure on memory an error takes its place.
+    Answer(Id),
 }
 
 /// An event's place: `STREAM-SEQUENCE`.
@@ -43,6 +57,8 @@ impl EventId {
 struct Event {
     sequence: u64,
     frame: Bytes,
+    /// The request that it answers.
+    answers: Option<Id>,
 }
 
 /// A connected reader.
@@ -56,7 +72,7 @@ struct Reader {
     abort: Option<CancellationToken>,
 }
 
-/// What a reader gets when it asks.
+/// The result of a reader's question for more.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
     /// Events, in their SSE form.
@@ -69,17 +85,30 @@ pub(crate) enum Taken {
     Dropped,
 }
 
+/// The number of messages that a stream gave up to make room.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Shed {
+    pub(crate) answers: u64,
+    pub(crate) others: u64,
+}
+
+/// An error that takes an answer's place, and answers as small as that, are kept under pressure.
+const SMALL_ANSWER: usize = 1024;
+
 /// One stream.
 #[derive(Debug)]
 pub(crate) struct Stream {
     number: StreamNo,
     kind: StreamKind,
+    account: Account,
     next_sequence: u64,
     ring: VecDeque<Event>,
     bytes: usize,
     unread_bytes: usize,
     reader: Option<Reader>,
     readers: u64,
+    /// Every event before it was given to a reader.
+    read_up_to: u64,
     /// Requests that will still be answered here (POST).
     pub(crate) open_calls: usize,
     finished: bool,
@@ -88,16 +117,24 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    pub(crate) fn new(number: StreamNo, kind: StreamKind, primed: bool, now: Instant) -> Self {
+    pub(crate) fn new(
+        number: StreamNo,
+        kind: StreamKind,
+        primed: bool,
+        account: Account,
+        now: Instant,
+    ) -> Self {
         let mut stream = Self {
             number,
             kind,
+            account,
             next_sequence: 1,
             ring: VecDeque::new(),
             bytes: 0,
             unread_bytes: 0,
             reader: None,
             readers: 0,
+            read_up_to: 0,
             open_calls: 0,
             finished: false,
             quiet_since: Some(now),
@@ -105,7 +142,8 @@ impl Stream {
         if primed {
             let frame = Bytes::from(format!("id: {number}-0\nretry: 1000\ndata: \n\n"));
             stream.bytes = frame.len();
-            stream.ring.push_back(Event { sequence: 0, frame });
+            stream.unread_bytes = frame.len();
+            stream.ring.push_back(Event { sequence: 0, frame, answers: None });
         }
         stream
     }
@@ -127,39 +165,73 @@ impl Stream {
         self.quiet_since
     }
 
-    /// Adds a message, which must be compact JSON (no line ends).
-    pub(crate) fn push(&mut self, message: &[u8], limits: &Limits) {
-        if self.finished {
-            return;
+    /// The first event that its reader, or the one that is on the way, has not got; `None` without either.
+    fn unread_from(&self) -> Option<u64> {
+        match &self.reader {
+            Some(reader) => Some(reader.next),
+            None if self.kind == StreamKind::Post && self.readers == 0 => Some(0),
+            None => None,
+        }
+    }
+
+    /// Adds a message, which must be compact JSON (no line ends). False if it was dropped, which happens to droppable ones
+    /// alone.
+    pub(crate) fn push(&mut self, message: &[u8], importance: Importance, limits: &Limits) -> bool {
+        if self.finished || (matches!(importance, Importance::Droppable) && self.is_full(limits)) {
+            return false;
         }
         let sequence = self.next_sequence;
         self.next_sequence += 1;
-        let head = format!("id: {}-{sequence}\nevent: message\ndata: ", self.number);
-        let frame: Bytes = [head.as_bytes(), message, b"\n\n"].concat().into();
+        let frame = self.frame(sequence, message);
         self.bytes += frame.len();
-        if self.reader.is_some() {
+        if self.unread_from().is_some() {
             self.unread_bytes += frame.len();
         }
-        self.ring.push_back(Event { sequence, frame });
+        let answers = if let Importance::Answer(id) = importance { Some(id) } else { None };
+        self.ring.push_back(Event { sequence, frame, answers });
         self.evict(limits);
         self.wake();
+        true
+    }
+
+    fn frame(&self, sequence: u64, message: &[u8]) -> Bytes {
+        let head = format!("id: {}-{sequence}\nevent: message\ndata: ", self.number);
+        self.account.hold([head.as_bytes(), message, b"\n\n"].concat())
+    }
+
+    /// True if another message would push one out, or its reader lags as far as it may.
+    fn is_full(&self, limits: &Limits) -> bool {
+        match self.unread_from() {
+            Some(_) => {
+                self.lag() >= limits.stream_queue_events || self.unread_bytes >= limits.stream_queue_bytes
+            }
+            None => self.ring.len() >= limits.ring_events || self.bytes >= limits.ring_bytes,
+        }
+    }
+
+    /// Events that its reader has not got.
+    fn lag(&self) -> usize {
+        let unread = self.unread_from().unwrap_or(u64::MAX);
+        self.ring.len() - self.ring.partition_point(|event| event.sequence < unread)
     }
 
     fn evict(&mut self, limits: &Limits) {
-        if let Some(reader) = &self.reader {
-            let lag = self.next_sequence - reader.next.min(self.next_sequence);
+        if self.kind == StreamKind::Get && self.reader.is_some() {
+            let lag = self.lag();
             // One message alone may be larger than the queue: it has to be delivered somehow.
-            let is_slow = lag > limits.stream_queue_events as u64
+            let is_slow = lag > limits.stream_queue_events
                 || (self.unread_bytes > limits.stream_queue_bytes && lag > 1);
             if is_slow {
                 tracing::debug!(stream = self.number, lag, "a reader lags too far behind and is dropped");
                 self.drop_reader();
             }
         }
-        while self.ring.len() > 1 && (self.ring.len() > limits.ring_events || self.bytes > limits.ring_bytes)
-        {
-            let unread = self.reader.as_ref().map_or(u64::MAX, |reader| reader.next);
-            if self.ring.front().is_some_and(|event| event.sequence >= unread) {
+        let unread = self.unread_from().unwrap_or(u64::MAX);
+        while self.ring.len() > limits.ring_events || self.bytes > limits.ring_bytes {
+            let Some(first) = self.ring.front() else { break };
+            // Nobody has got the newest one yet: it can still be asked for.
+            let is_last_unread = self.ring.len() == 1 && first.sequence >= self.read_up_to;
+            if first.sequence >= unread || is_last_unread {
                 break;
             }
             let Some(event) = self.ring.pop_front() else { break };
@@ -194,10 +266,15 @@ impl Stream {
         }
         self.readers += 1;
         self.quiet_since = None;
-        self.unread_bytes =
-            self.ring.iter().filter(|event| event.sequence >= next).map(|event| event.frame.len()).sum();
         self.reader = Some(Reader { number: self.readers, next, waker: None, abort });
+        self.count_unread();
         Some(self.readers)
+    }
+
+    fn count_unread(&mut self) {
+        let unread = self.unread_from().unwrap_or(u64::MAX);
+        let unread = self.ring.iter().filter(|event| event.sequence >= unread);
+        self.unread_bytes = unread.map(|event| event.frame.len()).sum();
     }
 
     /// The reader's connection has gone.
@@ -210,8 +287,8 @@ impl Stream {
         }
     }
 
-    /// What the reader has not seen yet, up to about `most` bytes; its waker is kept when there is nothing.
-    pub(crate) fn take(&mut self, reader: u64, most: usize, waker: &Waker) -> Taken {
+    /// The events that the reader has not got yet, up to about `most` bytes; its waker is kept when there are none.
+    pub(crate) fn take(&mut self, reader: u64, most: usize, waker: &Waker, limits: &Limits) -> Taken {
         let Some(current) = self.reader.as_mut().filter(|current| current.number == reader) else {
             return Taken::Dropped;
         };
@@ -238,7 +315,10 @@ impl Stream {
         if let Some(joined) = joined {
             taken = joined.freeze();
         }
+        self.read_up_to = self.read_up_to.max(current.next);
         self.unread_bytes = self.unread_bytes.saturating_sub(taken.len());
+        // A large event was kept for this reader alone.
+        self.evict(limits);
         Taken::Events(taken)
     }
 
@@ -252,12 +332,44 @@ impl Stream {
         }
     }
 
+    /// Gives up what the stream holds, to make room: an answer that nobody has got becomes an error.
+    pub(crate) fn shed(&mut self, account: Account) -> Shed {
+        self.account = account;
+        let mut shed = Shed::default();
+        for event in std::mem::take(&mut self.ring) {
+            let Event { sequence, frame, answers } = event;
+            if sequence < self.read_up_to {
+                continue;
+            }
+            let Some(id) = answers else {
+                shed.others += u64::from(sequence > 0);
+                continue;
+            };
+            let frame = if frame.len() <= SMALL_ANSWER {
+                self.account.hold(frame.to_vec())
+            } else {
+                shed.answers += 1;
+                self.frame(sequence, &no_memory(&id))
+            };
+            self.ring.push_back(Event { sequence, frame, answers: Some(id) });
+        }
+        self.bytes = self.ring.iter().map(|event| event.frame.len()).sum();
+        self.count_unread();
+        shed
+    }
+
     /// Has the reader look again.
     pub(crate) fn wake(&mut self) {
         if let Some(waker) = self.reader.as_mut().and_then(|reader| reader.waker.take()) {
             waker.wake();
         }
     }
+}
+
+/// The error that a client gets in the place of an answer for which there is no memory.
+pub(crate) fn no_memory(id: &Id) -> Vec<u8> {
+    let text = "the answer was dropped: the proxy's memory is full, and this session holds most of it";
+    error_text(Some(id.as_json()), code::INTERNAL, text)
 }
 
 #[cfg(test)]

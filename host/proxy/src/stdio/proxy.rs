@@ -6,6 +6,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::protocol::options::ProxyOptions;
 use crate::stdio::shared::Shared;
+use crate::stdio::undelivered::Undelivered;
 use crate::stdio::upstream::connection::{ConnectError, PingError, ServerInfo};
 
 /// One shared stdio server behind streamable HTTP. Clones are the same proxy.
@@ -67,6 +68,11 @@ impl StdioProxy {
     /// How long the server has written nothing; `None` without a server. (A ping tells nothing new while it writes.)
     pub fn quiet_for(&self) -> Option<Duration> {
         self.shared.with(|state| state.upstream.as_ref().map(|upstream| upstream.heard_at.elapsed()))
+    }
+
+    /// Messages of the server that reached no client since the proxy was made, by reason.
+    pub fn undelivered(&self) -> Vec<Undelivered> {
+        self.shared.with(|state| state.undelivered.all())
     }
 
     /// The HTTP front: `/mcp`, and 404 elsewhere.

@@ -1,30 +1,22 @@
-//! Whom a message of the shared server concerns: the client that asked, or nobody. Nothing is guessed, and nothing
-//! that may hold one client's data is broadcast (`docs/mcp.md`, 6, 7 and 12).
+//! Messages of the shared server find the client that they concern, or nobody. Nothing is guessed, and nothing that may
+//! hold one client's data is broadcast (`docs/mcp.md`, 6, 7 and 12).
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::http::budget::Account;
 use crate::protocol::message::{Message, Rewrite, Shape, text};
+use crate::stdio::attribution::Owner;
 use crate::stdio::broker::State;
-use crate::stdio::call::{Answer, Call, Pending, Reply};
-use crate::stdio::session::{ListChanges, LogLevel, SessionId};
+use crate::stdio::call::{Call, Pending, Reply};
+use crate::stdio::event_log::Importance;
+use crate::stdio::session::{ListChanges, LogLevel, Sent, SessionId};
 use crate::stdio::shared::Shared;
+use crate::stdio::undelivered::Reason;
 use crate::stdio::upstream::connection::Phase;
 
-/// A log message that comes so soon after an answer may still be about that call.
-const LATE_MESSAGE_WINDOW: Duration = Duration::from_secs(1);
-
-/// Whose work the server is doing.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Owner {
-    /// Everything in flight is this session's.
-    One(SessionId),
-    /// Nothing is in flight.
-    Nobody,
-    /// Several sessions have something in flight.
-    Several,
-}
+/// URL elicitations that are remembered of one session, so that their completion finds it.
+const MOST_ELICITATIONS: usize = 16;
 
 impl Shared {
     /// Sends a message of the server on its way.
@@ -48,11 +40,17 @@ impl Shared {
                 }
             }
         });
-        if let Some((call, message)) = answered {
+        if let Some((call, message, account)) = answered {
             // The common case, a lone answer: spliced and handed over without the lock.
             let text = message.text_with_id(call.id.as_json());
+            drop(message);
             match call.reply {
-                Reply::Held(waiting) => drop(waiting.send(Answer::Json(text))),
+                Reply::Held(_) => {
+                    let answer = self.charged(&call, &account, text);
+                    if let Reply::Held(waiting) = call.reply {
+                        let _ = waiting.send(answer);
+                    }
+                }
                 Reply::Stream(_) => self.with(|state| state.finish_call(call, text)),
                 Reply::Nobody => {}
             }
@@ -61,7 +59,7 @@ impl Shared {
 }
 
 impl State {
-    fn answered(&mut self, message: Message) -> Option<(Call, Message)> {
+    fn answered(&mut self, message: Message) -> Option<(Call, Message, Account)> {
         let Shape::Response { id, is_error } = message.shape() else { return None };
         let (id, is_error) = (crate::stdio::upstream::reader::upstream_id(id)?, *is_error);
         if let Some(Pending::Own(_)) = self.pending.get(&id) {
@@ -70,7 +68,7 @@ impl State {
             }
             return None;
         }
-        let Some(call) = self.take_call(id) else {
+        let Some(mut call) = self.take_call(id) else {
             self.bury_answered(id);
             tracing::debug!(id, "dropped an answer that nobody waits for");
             return None;
@@ -80,29 +78,17 @@ impl State {
             self.note_url_elicitations(&call.session, &message);
         } else if let Some(uri) = &call.subscribes {
             let session = self.sessions.get_mut(&call.session);
-            if let Some(session) = session {
-                session.subscriptions.insert(uri.clone());
+            if let (Some(session), Some(entry)) = (session, call.subscription.take()) {
+                session.subscriptions.insert(uri.clone(), entry);
             }
             let lives = self.sessions.contains_key(&call.session);
             if self.subscriptions.accepted(uri, lives.then_some(&call.session)) {
                 self.unsubscribe_upstream(uri);
             }
         }
-        Some((call, message))
-    }
-
-    /// Whose work is in flight. Calls given up count until they are answered: the server may not have noticed.
-    pub(crate) fn owner(&self) -> Owner {
-        if self.has_forgotten {
-            return Owner::Several;
-        }
-        let mut sessions = self.pending.values().filter_map(|pending| match pending {
-            Pending::Client(call) => Some(&call.session),
-            Pending::AbandonedCall(session) => Some(session),
-            Pending::Own(_) => None,
-        });
-        let Some(first) = sessions.next() else { return Owner::Nobody };
-        if sessions.any(|session| session != first) { Owner::Several } else { Owner::One(first.clone()) }
+        let session = self.sessions.get(&call.session);
+        let account = session.map_or_else(|| Account::new(&self.budget), |session| session.account.clone());
+        Some((call, message, account))
     }
 
     fn server_notification(&mut self, method: &str, message: &Message) {
@@ -130,61 +116,63 @@ impl State {
         let Some(id) = id else { return };
         let Some(Pending::Client(Call { progress_token: Some(token), .. })) = self.pending.get(&id) else {
             tracing::debug!(id, "dropped progress that nobody asked for");
+            self.note_sign_of_life(id);
             return;
         };
         let change = Rewrite { param: Some(("progressToken", token)), ..Rewrite::default() };
         let text = message.rewritten(&change);
-        self.push_to_call(id, &text);
+        if self.push_to_call(id, &text, Importance::Droppable) == Sent::Dropped {
+            self.undelivered.note(Reason::ProgressBurst);
+        }
     }
 
+    /// A log message may hold a client's arguments: it goes to the one session that the server is at work for.
     fn log_message(&mut self, message: &Message) {
         let level = message.param_str("level").and_then(|level| LogLevel::parse(&level)).unwrap_or_default();
         match self.owner() {
-            Owner::One(session) => {
-                if level < self.level_of(session.as_str()) {
-                    return;
-                }
-                let Some(known) = self.sessions.get_mut(&session) else { return };
-                let mut calls = known.calls.values();
-                if let (Some(call), None) = (calls.next().copied(), calls.next()) {
-                    self.push_to_call(call, message.text());
-                } else {
-                    known.send_unbound(message.text(), &self.limits);
+            Owner::One(session) => self.log_to(&session, level, message),
+            Owner::Nobody => {
+                let Self { sessions, limits, undelivered, .. } = self;
+                for session in sessions.values_mut() {
+                    if level >= session.level.unwrap_or_default() {
+                        let sent = session.send_unbound(message.text(), Importance::Droppable, limits);
+                        if sent == Sent::Dropped {
+                            undelivered.note(Reason::LogBurst);
+                        }
+                    }
                 }
             }
-            Owner::Nobody => self.log_message_of_nobody(level, message),
-            Owner::Several => {
-                // It may hold the arguments of any of them.
-                tracing::info!(
-                    level = level.as_str(),
-                    "a log message of the server concerns nobody for certain"
-                );
-            }
+            Owner::Several => self.undelivered.note(Reason::LogAmbiguous),
         }
     }
 
-    fn log_message_of_nobody(&mut self, level: LogLevel, message: &Message) {
-        let now = Instant::now();
-        let is_recent = |at: Option<Instant>| at.is_some_and(|at| now < at + LATE_MESSAGE_WINDOW);
-        let recent = self.sessions.values().filter(|session| is_recent(session.answered_at)).count();
-        if recent > 1 {
-            tracing::info!(level = level.as_str(), "a log message of the server concerns nobody for certain");
+    fn log_to(&mut self, session: &SessionId, level: LogLevel, message: &Message) {
+        if level < self.level_of(session.as_str()) {
             return;
         }
-        let Self { sessions, limits, .. } = self;
-        for session in sessions.values_mut() {
-            let concerned = recent == 0 || is_recent(session.answered_at);
-            if concerned && level >= session.level.unwrap_or_default() {
-                session.send_unbound(message.text(), limits);
-            }
+        let Some(known) = self.sessions.get_mut(session) else {
+            self.undelivered.note(Reason::LogUnread);
+            return;
+        };
+        let mut calls = known.calls.values();
+        let sent = match (calls.next().copied(), calls.next()) {
+            (Some(call), None) => self.push_to_call(call, message.text(), Importance::Droppable),
+            _ => known.send_unbound(message.text(), Importance::Droppable, &self.limits),
+        };
+        match sent {
+            Sent::Yes => {}
+            Sent::Dropped => self.undelivered.note(Reason::LogBurst),
+            Sent::NoStream => self.undelivered.note(Reason::LogUnread),
         }
     }
 
     fn resource_updated(&mut self, message: &Message) {
         let Some(uri) = message.param_str("uri") else { return };
         for id in self.subscriptions.subscribers(&uri) {
-            if let Some(session) = self.sessions.get_mut(&id) {
-                session.announce_resource(&uri, message.text(), &self.limits);
+            let Self { sessions, limits, budget, .. } = self;
+            let session = sessions.get_mut(&id);
+            if session.is_some_and(|known| !known.announce_resource(&uri, message.text(), limits, budget)) {
+                self.undelivered.note(Reason::OtherMemory);
             }
         }
     }
@@ -203,8 +191,8 @@ impl State {
             let change = Rewrite { param: Some(("requestId", ours.as_bytes())), ..Rewrite::default() };
             let text = message.rewritten(&change);
             match call {
-                Some(call) => drop(self.push_to_call(call, &text)),
-                None => drop(session.send_unbound(&text, &self.limits)),
+                Some(call) => drop(self.push_to_call(call, &text, Importance::Needed)),
+                None => drop(session.send_unbound(&text, Importance::Needed, &self.limits)),
             }
             return;
         }
@@ -216,17 +204,20 @@ impl State {
         let owner =
             sessions.values_mut().find(|session| session.elicitations.iter().any(|known| *known == id));
         if let Some(session) = owner {
-            session.send_unbound(message.text(), limits);
+            session.send_unbound(message.text(), Importance::Needed, limits);
         }
     }
 
     fn unknown_notification(&mut self, method: &str, message: &Message) {
-        let Self { sessions, limits, .. } = self;
-        let mut all = sessions.values_mut();
-        if let (Some(session), None) = (all.next(), all.next()) {
-            session.send_unbound(message.text(), limits);
-        } else {
+        let only = self.only_session();
+        let session = only.and_then(|only| self.sessions.get_mut(&only));
+        let limits = &self.limits;
+        let sent = session.map(|session| session.send_unbound(message.text(), Importance::Needed, limits));
+        if sent != Some(Sent::Yes) {
             tracing::debug!(method, "dropped a notification that concerns nobody for certain");
+            if !self.sessions.is_empty() {
+                self.undelivered.note(Reason::Unknown);
+            }
         }
     }
 
@@ -244,7 +235,10 @@ impl State {
 
     /// Remembers whom a URL elicitation was given to.
     pub(crate) fn note_elicitation(&mut self, session: &SessionId, id: String) {
-        let most = self.limits.server_requests;
+        let most = MOST_ELICITATIONS;
+        if id.len() > self.limits.id_bytes {
+            return;
+        }
         if let Some(session) = self.sessions.get_mut(session) {
             session.elicitations.push_back(id);
             while session.elicitations.len() > most {

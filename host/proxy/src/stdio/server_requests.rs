@@ -1,5 +1,5 @@
-//! Requests of a shared server to "its client" (sampling, elicitation): to whom they go, or why to nobody
-//! (`docs/mcp.md`, 7).
+//! Requests of a shared server to "its client" (sampling, elicitation), which go to the one that they are certainly for,
+//! or to nobody (`docs/mcp.md`, 7).
 //!
 //! The wire does not say on whose behalf a server asks. It is certain only while everything in flight belongs to
 //! one session; clients that could not answer count too, or one client's data would reach another.
@@ -7,29 +7,45 @@ use tokio::time::Instant;
 
 use crate::protocol::message::{Id, Message, Rewrite, code, result_text};
 use crate::protocol::options::Busy;
+use crate::stdio::attribution::Owner;
 use crate::stdio::broker::State;
 use crate::stdio::call::Pending;
-use crate::stdio::route_server_messages::{Owner, owned_text};
-use crate::stdio::session::{ClientCapabilities, ServerRequest, SessionId};
+use crate::stdio::event_log::Importance;
+use crate::stdio::route_server_messages::owned_text;
+use crate::stdio::session::{ClientCapabilities, Sent, ServerRequest, SessionId};
+use crate::stdio::undelivered::Reason;
 
 /// A refusal to the server.
 struct Refusal {
     code: i32,
     reason: &'static str,
+    /// The count that it belongs to. None if a client that was connected directly would not have been asked either.
+    counted: Option<Reason>,
 }
 
 const AMBIGUOUS: Refusal = Refusal {
     code: code::INTERNAL,
+    counted: Some(Reason::RequestAmbiguous),
     reason: "several clients share this server and it is not certain whose request this is for; \
              run a workload of its own for each client that needs this",
 };
 const NOT_ALLOWED_NOW: Refusal = Refusal {
     code: code::INTERNAL,
+    counted: Some(Reason::RequestUnread),
     reason: "a client can be asked only during its tools/call, prompts/get or resources/read",
 };
-const TOO_MANY: Refusal =
-    Refusal { code: code::INTERNAL, reason: "too many requests wait for clients already" };
-const CLIENT_GONE: Refusal = Refusal { code: code::INTERNAL, reason: "the client has gone" };
+const TOO_MANY: Refusal = Refusal {
+    code: code::INTERNAL,
+    counted: Some(Reason::RequestUnread),
+    reason: "too many requests wait for clients already",
+};
+const TOO_LONG: Refusal = Refusal {
+    code: code::INVALID_REQUEST,
+    counted: Some(Reason::RequestUnread),
+    reason: "the id or the progress token is too long",
+};
+const CLIENT_GONE: Refusal =
+    Refusal { code: code::INTERNAL, counted: Some(Reason::RequestUnread), reason: "the client has gone" };
 
 impl State {
     /// Takes a request of the server.
@@ -41,7 +57,10 @@ impl State {
             let _ = self.send(line);
             return;
         }
-        if let Err(Refusal { code, reason }) = self.ask_client(id, method, message) {
+        if let Err(Refusal { code, reason, counted }) = self.ask_client(id, method, message) {
+            if let Some(counted) = counted.filter(|_| !self.sessions.is_empty()) {
+                self.undelivered.note(counted);
+            }
             tracing::debug!(method, reason, "refused a request of the server");
             self.refuse(id, code, reason);
         }
@@ -51,6 +70,11 @@ impl State {
         let mode = message.param_str("mode").unwrap_or("form".into()).into_owned();
         check_capability(self.declared, method, &mode)?;
         let (session_id, call) = self.whom_to_ask()?;
+        if id.as_json().len() > self.limits.id_bytes
+            || message.meta("progressToken").is_some_and(|token| token.len() > self.limits.id_bytes)
+        {
+            return Err(TOO_LONG);
+        }
         let most = self.limits.server_requests;
         let session = self.sessions.get_mut(&session_id).ok_or(CLIENT_GONE)?;
         check_capability(session.capabilities, method, &mode)?;
@@ -62,8 +86,8 @@ impl State {
         let ours_text = ours.to_string();
         let text = message.rewritten(&Rewrite { id: Some(ours_text.as_bytes()), ..Rewrite::default() });
         let sent = match call {
-            Some(call) => self.push_to_call(call, &text),
-            None => session.newest_get().map(|stream| stream.push(&text, &self.limits)).is_some(),
+            Some(call) => self.push_to_call(call, &text, Importance::Needed) == Sent::Yes,
+            None => session.send_unbound(&text, Importance::Needed, &self.limits) == Sent::Yes,
         };
         if !sent {
             return Err(CLIENT_GONE);
@@ -86,27 +110,25 @@ impl State {
 
     /// The session to ask, and the call on whose stream.
     fn whom_to_ask(&mut self) -> Result<(SessionId, Option<u64>), Refusal> {
-        match self.owner() {
-            Owner::Several => Err(AMBIGUOUS),
-            Owner::One(session) => {
-                let calls = self.sessions.get(&session).ok_or(CLIENT_GONE)?.calls.values().copied();
-                let asking =
-                    |id: &u64| matches!(self.pending.get(id), Some(Pending::Client(call)) if call.may_ask);
-                // The newest, if there are several: any stream of the session reaches the same client.
-                let call = calls.filter(asking).max().ok_or(NOT_ALLOWED_NOW)?;
-                Ok((session, Some(call)))
-            }
-            Owner::Nobody => {
-                let mut all = self.sessions.iter_mut();
-                match (all.next(), all.next()) {
-                    (Some((id, session)), None) => {
-                        session.newest_get().map(|_| (id.clone(), None)).ok_or(NOT_ALLOWED_NOW)
-                    }
-                    (Some(_), Some(_)) => Err(AMBIGUOUS),
-                    (None, _) => Err(NOT_ALLOWED_NOW),
-                }
-            }
+        let at_work = match self.owner() {
+            Owner::Several => return Err(AMBIGUOUS),
+            Owner::One(session) => self.sessions.get(&session).map(|known| (session, known)),
+            Owner::Nobody => None,
+        };
+        if let Some((session, known)) = at_work.filter(|(_, known)| !known.calls.is_empty()) {
+            let asking =
+                |id: &u64| matches!(self.pending.get(id), Some(Pending::Client(call)) if call.may_ask);
+            // The newest, if there are several: any stream of the session reaches the same client.
+            let call = known.calls.values().copied().filter(asking).max().ok_or(NOT_ALLOWED_NOW)?;
+            return Ok((session, Some(call)));
         }
+        // Outside of calls the server may speak for any session that is open.
+        let Some(only) = self.only_session() else {
+            return Err(if self.sessions.is_empty() { NOT_ALLOWED_NOW } else { AMBIGUOUS });
+        };
+        let known = self.sessions.get_mut(&only).ok_or(CLIENT_GONE)?;
+        known.newest_get().ok_or(NOT_ALLOWED_NOW)?;
+        Ok((only, None))
     }
 
     /// Takes a client's answer to such a request: once, and only from the session that was asked. One that cannot be
@@ -149,7 +171,7 @@ impl State {
 }
 
 fn check_capability(has: ClientCapabilities, method: &str, mode: &str) -> Result<(), Refusal> {
-    let refuse = |code, reason| Err(Refusal { code, reason });
+    let refuse = |code, reason| Err(Refusal { code, reason, counted: None });
     match method {
         "sampling/createMessage" if !has.sampling => {
             refuse(code::METHOD_NOT_FOUND, "the client does not offer sampling")

@@ -1,19 +1,22 @@
-//! A client's session: what it negotiated, what it has in flight, and its streams.
+//! A client's session: the revision and capabilities that it negotiated, its calls in flight, and its streams.
 //!
 //! Owned by [`crate::stdio::broker::State`], under its one lock. Ids are random and end for ever; they are looked up, never
 //! trusted as a proof of who asks (the principal that opened the session is compared).
 use std::borrow::Borrow;
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use serde_json::Value;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
+use crate::http::budget::{Account, Budget, TableEntry};
 use crate::protocol::message::Id;
 use crate::protocol::options::Limits;
 use crate::protocol::revision::Revision;
-use crate::stdio::event_log::{Stream, StreamKind, StreamNo};
+use crate::stdio::event_log::{Importance, Stream, StreamKind, StreamNo};
+use crate::stdio::work::Work;
 
 /// 128 random bits in hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -49,7 +52,7 @@ pub(crate) type Principal = Option<[u8; 32]>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) enum LogLevel {
     Debug,
-    /// What a session gets that never asked.
+    /// The level of a session that never asked.
     #[default]
     Info,
     Notice,
@@ -81,7 +84,7 @@ impl LogLevel {
     }
 }
 
-/// What a client said in `initialize` that it can do for a server.
+/// The abilities that a client declared in `initialize`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct ClientCapabilities {
     pub(crate) sampling: bool,
@@ -146,6 +149,24 @@ impl ListChanges {
     }
 }
 
+/// The fate of a message for a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// It is on a stream.
+    Yes,
+    /// The client does not keep up, and the message could be dropped.
+    Dropped,
+    /// There is no stream for it.
+    NoStream,
+}
+
+impl Sent {
+    /// Of a message that there is a stream for.
+    pub(crate) fn of(is_taken: bool) -> Self {
+        if is_taken { Self::Yes } else { Self::Dropped }
+    }
+}
+
 /// One session.
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -156,17 +177,23 @@ pub(crate) struct Session {
     /// In flight: the client's id and ours.
     pub(crate) calls: HashMap<Id, u64>,
     pub(crate) streams: HashMap<StreamNo, Stream>,
-    pub(crate) subscriptions: HashSet<String>,
+    pub(crate) subscriptions: HashMap<String, TableEntry>,
     pub(crate) server_requests: HashMap<u64, ServerRequest>,
     pub(crate) next_server_request: u64,
     /// URL elicitations that this client was given, newest last.
     pub(crate) elicitations: VecDeque<String>,
+    /// Its share of the proxy's memory.
+    pub(crate) account: Account,
+    /// Large answers on their way to the client, and how their connections are ended.
+    pub(crate) deliveries: HashMap<u64, CancellationToken>,
+    /// True once a request of its has reached the server.
+    pub(crate) has_called: bool,
     /// Changes that wait for a GET stream.
     pub(crate) unseen_lists: ListChanges,
-    pub(crate) unseen_resources: BTreeSet<String>,
+    pub(crate) unseen_resources: BTreeMap<String, TableEntry>,
     pub(crate) used_at: Instant,
-    /// When its last call was answered.
-    pub(crate) answered_at: Option<Instant>,
+    /// Its work at the server besides its open calls.
+    pub(crate) work: Work,
 }
 
 impl Session {
@@ -174,6 +201,7 @@ impl Session {
         revision: Revision,
         capabilities: ClientCapabilities,
         principal: Principal,
+        account: Account,
         now: Instant,
     ) -> Self {
         Self {
@@ -183,18 +211,21 @@ impl Session {
             level: None,
             calls: HashMap::new(),
             streams: HashMap::new(),
-            subscriptions: HashSet::new(),
+            subscriptions: HashMap::new(),
             server_requests: HashMap::new(),
             next_server_request: 1,
             elicitations: VecDeque::new(),
+            account,
+            deliveries: HashMap::new(),
+            has_called: false,
             unseen_lists: ListChanges::default(),
-            unseen_resources: BTreeSet::new(),
+            unseen_resources: BTreeMap::new(),
             used_at: now,
-            answered_at: None,
+            work: Work::default(),
         }
     }
 
-    /// Whether it may go when room is needed.
+    /// True if it may go when room is needed.
     pub(crate) fn is_idle(&self) -> bool {
         self.calls.is_empty() && !self.streams.values().any(Stream::is_read)
     }
@@ -213,14 +244,11 @@ impl Session {
     }
 
     /// Sends what belongs to no request: on the connected GET stream, else where it can be resumed, else nowhere.
-    pub(crate) fn send_unbound(&mut self, text: &[u8], limits: &Limits) -> bool {
+    pub(crate) fn send_unbound(&mut self, text: &[u8], importance: Importance, limits: &Limits) -> Sent {
         let connected = self.newest_get().is_some();
         match self.get_stream(connected) {
-            Some(stream) => {
-                stream.push(text, limits);
-                true
-            }
-            None => false,
+            Some(stream) => Sent::of(stream.push(text, importance, limits)),
+            None => Sent::NoStream,
         }
     }
 
@@ -231,12 +259,23 @@ impl Session {
     }
 
     /// Sends that a resource changed; without a GET stream it is noted, once per resource.
-    pub(crate) fn announce_resource(&mut self, uri: &str, text: &[u8], limits: &Limits) {
+    pub(crate) fn announce_resource(
+        &mut self,
+        uri: &str,
+        text: &[u8],
+        limits: &Limits,
+        budget: &Arc<Budget>,
+    ) -> bool {
         if let Some(stream) = self.newest_get() {
-            stream.push(text, limits);
-        } else if self.unseen_resources.len() < limits.subscriptions_per_session {
-            self.unseen_resources.insert(uri.to_owned());
+            return stream.push(text, Importance::Needed, limits);
         }
+        if self.unseen_resources.contains_key(uri) {
+            return true;
+        }
+        let has_room =
+            self.unseen_resources.len() < limits.subscriptions_per_session && uri.len() <= limits.uri_bytes;
+        let entry = if has_room { budget.table_entry(uri.len()) } else { None };
+        entry.map(|entry| self.unseen_resources.insert(uri.to_owned(), entry)).is_some()
     }
 
     /// Sends noted changes once a GET stream is connected.
@@ -248,16 +287,17 @@ impl Session {
         let resources = std::mem::take(&mut self.unseen_resources);
         let Some(stream) = self.newest_get() else { return };
         for method in lists.methods() {
-            stream.push(&crate::protocol::message::call_text(None, method, None), limits);
+            let text = crate::protocol::message::call_text(None, method, None);
+            stream.push(&text, Importance::Needed, limits);
         }
-        for uri in resources {
+        for uri in resources.into_keys() {
             let params = crate::protocol::message::line_text(&serde_json::json!({ "uri": uri }));
             let text = crate::protocol::message::call_text(
                 None,
                 "notifications/resources/updated",
                 Some(params.as_bytes()),
             );
-            stream.push(&text, limits);
+            stream.push(&text, Importance::Needed, limits);
         }
     }
 

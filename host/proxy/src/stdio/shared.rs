@@ -1,4 +1,4 @@
-//! [`Shared`]: what clones of a proxy, its connections and its tasks share, and the end of a server's process.
+//! [`Shared`]: the part that clones of a proxy, its connections and its tasks share; and the end of a server's process.
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,6 +9,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::http::admission::Gate;
+use crate::http::budget::Budget;
 use crate::protocol::options::ProxyOptions;
 use crate::stdio::broker::State;
 use crate::stdio::session::ClientCapabilities;
@@ -17,10 +18,12 @@ use crate::stdio::upstream::connection::Phase;
 /// Time for what is queued to reach a server whose input is being closed.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
-/// What clones of a proxy, its connections and its tasks share.
+/// The part that clones of a proxy, its connections and its tasks share.
 pub(crate) struct Shared {
     pub(crate) options: ProxyOptions,
     pub(crate) gate: Gate,
+    /// The memory of the proxy.
+    pub(crate) budget: Arc<Budget>,
     state: Mutex<State>,
     /// The connected server process.
     pub(crate) generation: watch::Sender<Option<u64>>,
@@ -41,9 +44,12 @@ impl fmt::Debug for Shared {
 impl Shared {
     pub(crate) fn new(options: ProxyOptions) -> Self {
         let stop = CancellationToken::new();
+        let budget = Budget::new(options.limits.memory_bytes);
+        let state = State::new(options.limits.clone(), budget.clone(), ClientCapabilities::default());
         let mut shared = Self {
             gate: Gate::new(&options),
-            state: Mutex::new(State::new(options.limits.clone(), ClientCapabilities::default())),
+            budget,
+            state: Mutex::new(state),
             options,
             generation: watch::Sender::new(None),
             last_generation: AtomicU64::new(0),
@@ -58,7 +64,7 @@ impl Shared {
         shared
     }
 
-    /// What wharf declares to the server: neither union nor intersection of the clients', which come later.
+    /// The capabilities that wharf declares to the server: neither union nor intersection of the clients', which come later.
     /// Not roots: one client would set another's directories.
     pub(crate) fn declared_capabilities(&self) -> Value {
         self.options
@@ -67,10 +73,13 @@ impl Shared {
             .unwrap_or_else(|| json!({ "sampling": {}, "elicitation": { "form": {}, "url": {} } }))
     }
 
-    /// Works on the state, then writes what was queued for the server.
+    /// Works on the state, makes room if that took more memory than there is, then writes what was queued for the server.
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let result = work(&mut state);
+        if self.budget.is_over() {
+            state.relieve();
+        }
         let outbox = state.take_dirty_outbox();
         drop(state);
         if let Some(outbox) = outbox {
@@ -83,7 +92,7 @@ impl Shared {
         self.last_generation.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Whether the sweeper is to be started, which is once.
+    /// True if the sweeper is to be started, which is once.
     pub(crate) fn begins_sweeping(&self) -> bool {
         !self.sweeps.swap(true, Ordering::Relaxed)
     }

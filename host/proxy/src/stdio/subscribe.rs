@@ -1,4 +1,4 @@
-//! Who is subscribed to which resource: a shared server has one set, its clients have many. Only the first
+//! The subscriptions of all sessions to resources: a shared server has one set, its clients have many. Only the first
 //! subscription to a resource and the end of the last one reach the server.
 use std::collections::{HashMap, HashSet};
 

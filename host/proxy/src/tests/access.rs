@@ -1,4 +1,4 @@
-//! Who is served: the secret path, the token, their replacement, and what is answered to everybody else.
+//! The clients that are served: the secret path, the token, their replacement, and what is answered to everybody else.
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -90,7 +90,7 @@ async fn who_does_not_know_the_path_is_told_nothing_whatever_is_asked() {
         }
     }
     assert_eq!(answers.len(), 1, "one answer for all of them: {answers:?}");
-    // Who knows it is checked as ever.
+    // A client that knows it is checked as ever.
     for (name, value, status) in [
         ("host", "evil.example", StatusCode::FORBIDDEN),
         ("origin", "https://evil.example", StatusCode::FORBIDDEN),

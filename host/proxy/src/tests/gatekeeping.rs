@@ -1,4 +1,4 @@
-//! Who and what gets in, and the exact answer to what does not (`docs/mcp.md`, 1 and 2).
+//! The clients and messages that get in, and the exact answer to all others (`docs/mcp.md`, 1 and 2).
 use axum::http::{Method, StatusCode};
 use serde_json::json;
 
@@ -237,6 +237,22 @@ async fn the_longest_idle_session_makes_room_and_busy_ones_do_not() {
     assert_eq!(over.status, StatusCode::SERVICE_UNAVAILABLE);
     script.answer(&slow, json!({})).await;
     assert_eq!(waiting.await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn sessions_that_never_called_anything_make_room_first() {
+    let (rig, mut script) = Rig::with(limited(Limits { sessions: 3, ..Limits::default() })).await;
+    let worker = rig.session().await;
+    let message = call(1, "x");
+    tokio::join!(rig.post(&worker, &message), async {
+        let request = script.next_of("tools/call").await;
+        script.answer(&request, json!({})).await;
+    });
+    for _ in 0..10 {
+        rig.session().await;
+    }
+    let ping = request(2, "ping", json!({}));
+    assert_eq!(rig.post(&worker, &ping).await.status, StatusCode::OK, "though it was idle longest");
 }
 
 #[tokio::test]

@@ -227,6 +227,37 @@ async fn a_server_that_is_down_or_points_elsewhere_is_a_bad_gateway() {
     assert_eq!(seen.lock().unwrap().len(), 1);
 }
 
+/// A server that answers the first request with these bytes, and then closes the connection.
+async fn rude(answer: &'static [u8]) -> SocketAddr {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = [0; 4096];
+        assert!(stream.read(&mut request).await.unwrap() > 0);
+        stream.write_all(answer).await.unwrap();
+    });
+    address
+}
+
+#[tokio::test]
+async fn odd_answers_of_a_server_are_told_as_what_they_are() {
+    let call = request("p", "tools/call", json!({})).to_string();
+    let upgrade = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n";
+    let (_proxy, address) = front(rude(upgrade).await).await;
+    let reply = post(address, &[], &call).await;
+    assert_eq!((reply.status, reply.code()), (StatusCode::BAD_GATEWAY, json!(-32603)));
+    let (_proxy, address) = front(rude(b"HTTP/1.1 304 Not Modified\r\n\r\n").await).await;
+    assert_eq!(post(address, &[], &call).await.status, StatusCode::NOT_MODIFIED);
+    // It dies in the middle of the call.
+    let (_proxy, address) = front(rude(b"").await).await;
+    let reply = post(address, &[], &call).await;
+    assert_eq!((reply.status, &reply.json()["id"]), (StatusCode::BAD_GATEWAY, &json!("p")));
+    let text = reply.json()["error"]["message"].as_str().unwrap().to_owned();
+    assert!(text.contains("may or may not have been done"), "{text}");
+}
+
 #[tokio::test]
 async fn a_ping_opens_a_session_keeps_it_and_opens_another_when_it_is_gone() {
     let sessions = Arc::new(Mutex::new(0));

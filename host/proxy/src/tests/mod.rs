@@ -1,10 +1,14 @@
 //! Tests that drive the real router over real sockets, with a scripted server behind two pipes.
 mod access;
+mod attribution;
 mod gatekeeping;
 mod http;
 mod lifecycle;
+mod memory;
 mod rig;
 mod robustness;
 mod routing;
 mod serving;
 mod streams;
+mod waiting;
+mod wire;

@@ -72,7 +72,7 @@ impl Script {
     }
 }
 
-/// What most scripted servers say of themselves.
+/// The result of most scripted servers' handshake.
 pub(crate) fn welcome() -> Value {
     json!({
         "protocolVersion": "2025-11-25",
@@ -187,7 +187,9 @@ pub(crate) fn limited(limits: Limits) -> ProxyOptions {
 impl Rig {
     /// A proxy that is served, without a server.
     pub(crate) async fn unconnected(options: ProxyOptions) -> Self {
-        let (limits, access) = (options.limits.clone(), options.access.clone());
+        // Tests let time pass, and connections rest meanwhile.
+        let limits = Limits { connection_rest: DEADLINE, header_read: DEADLINE, ..options.limits.clone() };
+        let access = options.access.clone();
         let proxy = StdioProxy::new(options);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -334,3 +336,27 @@ pub(crate) fn request(id: impl Into<Value>, method: &str, params: Value) -> Valu
 pub(crate) fn notification(method: &str, params: Value) -> Value {
     json!({ "jsonrpc": "2.0", "method": method, "params": params })
 }
+
+/// The default of [`Limits::work_after_call`].
+pub(crate) const WORK_AFTER_CALL: Duration = Duration::from_secs(60);
+
+/// Lets time pass.
+pub(crate) async fn later(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
+/// Runs a call of which the server does `work` before it answers.
+macro_rules! during {
+    ($rig:ident, $session:expr, $script:ident, $message:expr, |$request:ident| $work:block) => {{
+        let message = $message;
+        let (stream, $request) = tokio::join!($rig.post_stream(&$session, &message), async {
+            let $request = $script.next().await;
+            $work
+            $request
+        });
+        (stream, $request)
+    }};
+}
+pub(crate) use during;

@@ -1,25 +1,8 @@
-//! Whose message is it? Several clients on one server.
+//! Messages of one server reach the client that they concern.
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::protocol::options::Limits;
-use crate::stdio::broker::State;
-use crate::stdio::route_server_messages::Owner;
-use crate::stdio::session::{ClientCapabilities, SessionId};
-use crate::tests::rig::{Rig, call, notification, request};
-
-/// Runs a call of which the server does `work` before it answers.
-macro_rules! during {
-    ($rig:ident, $session:expr, $script:ident, $message:expr, |$request:ident| $work:block) => {{
-        let message = $message;
-        let (stream, $request) = tokio::join!($rig.post_stream(&$session, &message), async {
-            let $request = $script.next().await;
-            $work
-            $request
-        });
-        (stream, $request)
-    }};
-}
+use crate::tests::rig::{Rig, WORK_AFTER_CALL, call, during, later, notification, request};
 
 fn log(level: &str, text: &str) -> Value {
     json!({ "level": level, "data": text })
@@ -381,6 +364,7 @@ async fn a_request_of_the_server_that_concerns_nobody_for_certain_is_refused() {
         script.answer(&b, json!({})).await;
     });
     // One client, but not during a method that may ask; roots; an elicitation mode that it lacks.
+    later(WORK_AFTER_CALL).await;
     let list = request(2, "tools/list", json!({}));
     let (_, ()) = tokio::join!(rig.post(&able, &list), async {
         let request = script.next().await;
@@ -403,6 +387,7 @@ async fn a_request_of_the_server_that_concerns_nobody_for_certain_is_refused() {
         }
         script.answer(&call, json!({})).await;
     });
+    later(WORK_AFTER_CALL).await;
     let fourth = call(4, "x");
     let (_, ()) = tokio::join!(rig.post(&unable, &fourth), async {
         let call = script.next().await;
@@ -430,33 +415,6 @@ async fn a_lone_session_with_a_stream_can_be_asked_outside_of_calls() {
 }
 
 #[tokio::test]
-async fn a_cancelled_call_counts_until_it_is_answered() {
-    let (rig, mut script) = Rig::start().await;
-    let one = rig.open("2025-06-18", json!({ "sampling": {} })).await;
-    let other = rig.open("2025-06-18", json!({ "sampling": {} })).await;
-    let slow = call(1, "slow");
-    let (_, cancelled) = tokio::join!(rig.post(&one, &slow), async {
-        let request = script.next().await;
-        rig.post(&one, &notification("notifications/cancelled", json!({ "requestId": 1 }))).await;
-        script.next_of("notifications/cancelled").await;
-        request
-    });
-    tokio::time::pause();
-    tokio::time::advance(std::time::Duration::from_secs(60)).await;
-    tokio::time::resume();
-    let next = call(1, "next");
-    let (mut stream, request) = during!(rig, other, script, next, |request| {
-        script.notify("notifications/message", log("error", "about the cancelled call")).await;
-        script.send(sampling(json!("about the cancelled call"))).await;
-        assert_eq!(script.next().await["error"]["code"], -32603);
-        script.answer(&cancelled, json!({ "late": true })).await;
-        script.send(sampling(json!("mine"))).await;
-    });
-    assert_eq!(stream.event().await.unwrap().json()["method"], "sampling/createMessage");
-    script.answer(&request, json!({})).await;
-}
-
-#[tokio::test]
 async fn lines_of_the_proxys_own_hold_no_line_ends_of_any_reader() {
     let (rig, mut script) = Rig::start().await;
     let session = rig.session().await;
@@ -480,48 +438,10 @@ async fn lines_of_the_proxys_own_hold_no_line_ends_of_any_reader() {
 }
 
 #[tokio::test]
-async fn an_ended_sessions_call_counts_until_it_is_answered() {
-    let (rig, mut script) = Rig::start().await;
-    let one = rig.session().await;
-    let other = rig.open("2025-06-18", json!({ "sampling": {} })).await;
-    let slow = call(1, "slow");
-    tokio::join!(rig.post(&one, &slow), async {
-        script.next().await;
-        rig.send(axum::http::Method::DELETE, &[("mcp-session-id", &one)], "").await;
-        script.next_of("notifications/cancelled").await;
-    });
-    tokio::time::pause();
-    tokio::time::advance(std::time::Duration::from_secs(60)).await;
-    tokio::time::resume();
-    let next = call(1, "next");
-    let (reply, ()) = tokio::join!(rig.post(&other, &next), async {
-        let request = script.next().await;
-        script.send(sampling(json!("whose?"))).await;
-        assert_eq!(script.next().await["error"]["code"], -32603);
-        script.answer(&request, json!({})).await;
-    });
-    assert_eq!(reply.json()["result"], json!({}));
-}
-
-#[tokio::test]
 async fn a_ping_of_the_server_is_answered_here() {
     let (_rig, mut script) = Rig::start().await;
     script.send(request("p", "ping", json!({}))).await;
     assert_eq!(script.next().await, json!({ "jsonrpc": "2.0", "id": "p", "result": {} }));
-}
-
-#[test]
-fn when_too_many_calls_were_given_up_nothing_is_certain() {
-    let mut state = State::new(Limits::default(), ClientCapabilities::default());
-    let session = SessionId::random().unwrap();
-    for id in 1..=1024 {
-        state.forget_upstream(id, session.clone(), "");
-    }
-    assert_eq!(state.owner(), Owner::One(session.clone()));
-    state.forget_upstream(1025, session, "");
-    assert_eq!(state.owner(), Owner::Several);
-    state.fail_everything("the server has ended");
-    assert_eq!(state.owner(), Owner::Nobody);
 }
 
 #[tokio::test]

@@ -102,16 +102,42 @@ async fn a_connection_may_rest_longer_than_a_head_may_take_but_not_for_ever() {
 }
 
 #[tokio::test]
-async fn connections_beyond_the_limit_wait_their_turn() {
+async fn the_connection_that_has_rested_longest_makes_room() {
+    let served = served(Limits { connections: 3, ..Limits::default() }).await;
+    let mut open = Vec::new();
+    for path in ["/slow", "/", "/"] {
+        let mut stream = TcpStream::connect(served.address).await.unwrap();
+        ask(&mut stream, path).await;
+        if path == "/" {
+            read_until(&mut stream, "hello").await;
+        } else {
+            served.entered.notified().await;
+        }
+        open.push(stream);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let mut fourth = TcpStream::connect(served.address).await.unwrap();
+    ask(&mut fourth, "/").await;
+    read_until(&mut fourth, "hello").await;
+    let mut end = Vec::new();
+    open[1].read_to_end(&mut end).await.unwrap();
+    assert!(end.is_empty(), "it has rested longest");
+    ask(&mut open[2], "/").await;
+    read_until(&mut open[2], "hello").await;
+    served.release.notify_one();
+    read_until(&mut open[0], "done").await;
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_wait_while_all_are_being_served() {
     let served = served(Limits { connections: 1, ..Limits::default() }).await;
-    let mut first = TcpStream::connect(served.address).await.unwrap();
-    ask(&mut first, "/").await;
-    read_until(&mut first, "hello").await;
+    let mut busy = TcpStream::connect(served.address).await.unwrap();
+    ask(&mut busy, "/slow").await;
+    served.entered.notified().await;
     let mut second = TcpStream::connect(served.address).await.unwrap();
     ask(&mut second, "/").await;
-    ask(&mut first, "/").await;
-    read_until(&mut first, "hello").await;
-    drop(first);
+    served.release.notify_one();
+    read_until(&mut busy, "done").await;
     read_until(&mut second, "hello").await;
 }
 

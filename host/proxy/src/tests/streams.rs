@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::protocol::options::Limits;
-use crate::tests::rig::{POST, Rig, Stream, call, limited, notification, request, welcome};
+use crate::tests::rig::{
+    POST, Rig, Stream, WORK_AFTER_CALL, call, later, limited, notification, request, welcome,
+};
 
 /// Something for the only session, which is not gathered while its stream is away.
 async fn changed(script: &mut crate::tests::rig::Script, text: &str) {
@@ -31,6 +33,8 @@ async fn only_the_newest_revision_gets_a_first_empty_event() {
         let first = stream.event().await.unwrap();
         assert_eq!(first.data.is_empty(), primed, "{version}");
         assert!(!first.id.is_empty());
+        // The session before is at work no more.
+        later(WORK_AFTER_CALL).await;
         let logged = call(1, "x");
         let (mut stream, ()) = tokio::join!(rig.post_stream(&session, &logged), async {
             let request = script.next().await;

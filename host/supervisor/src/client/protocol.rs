@@ -77,6 +77,20 @@ pub struct SupervisorReport {
     /// Why it did not answer.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub ping_error: String,
+    /// Messages of the server that reached no client since the supervisor was started.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undelivered: Vec<Undelivered>,
+}
+
+/// How many messages of one kind reached no client, for one reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undelivered {
+    /// The kind of message: `log message`, `answer`, …
+    pub what: String,
+    /// The reason, in words.
+    pub why: String,
+    /// How many.
+    pub count: u64,
 }
 
 /// How a start ended.

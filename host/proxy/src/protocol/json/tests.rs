@@ -1,4 +1,5 @@
-use crate::protocol::json::{JsonError, Level, SPECIAL, Scan, first_special};
+use crate::protocol::json::strings::{SPECIAL, first_special};
+use crate::protocol::json::{JsonError, Level, Scan};
 use bytes::Bytes;
 
 fn scan(text: impl AsRef<[u8]>) -> (Scan, Result<(), JsonError>) {

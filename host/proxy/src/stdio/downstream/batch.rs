@@ -18,7 +18,7 @@ use crate::protocol::message::{Message, MessageError, Shape, code, error_text};
 use crate::protocol::revision::Revision;
 use crate::stdio::broker::{CallError, State};
 use crate::stdio::call::Reply;
-use crate::stdio::downstream::request::{Begun, ID_IN_USE, begin, notification};
+use crate::stdio::downstream::request::{Begun, ID_IN_USE, ID_TOO_LONG, begin, notification};
 use crate::stdio::downstream::sse::EventBody;
 use crate::stdio::event_log::{StreamKind, StreamNo};
 use crate::stdio::session::{Principal, SessionId};
@@ -111,12 +111,13 @@ fn take(state: &mut State, session: &SessionId, number: StreamNo, message: &Mess
         take_unanswered(state, session, message);
         return;
     };
-    let text = match begin(state, session, message, Reply::Stream(number)) {
+    let text = match begin(state, session, message, Reply::Stream(number), None) {
         Begun::Waiting => return,
         Begun::Answered(text) => text,
         Begun::Refused(CallError::IdInUse) => {
             error_text(Some(id.as_json()), code::INVALID_REQUEST, ID_IN_USE)
         }
+        Begun::Refused(CallError::IdTooLong) => error_text(None, code::INVALID_REQUEST, ID_TOO_LONG),
         Begun::Refused(CallError::Busy(busy)) => {
             error_text(Some(id.as_json()), code::INTERNAL, &busy.to_string())
         }
@@ -124,7 +125,7 @@ fn take(state: &mut State, session: &SessionId, number: StreamNo, message: &Mess
             error_text(Some(id.as_json()), code::INVALID_REQUEST, "session not found")
         }
     };
-    state.push_last(session, number, Some(&text));
+    state.push_last(session, number, Some((text.as_slice(), id.clone())));
 }
 
 fn take_unanswered(state: &mut State, session: &SessionId, message: &Message) {

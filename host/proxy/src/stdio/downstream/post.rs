@@ -1,5 +1,4 @@
 //! POST: checks, classification, and what belongs to no session yet.
-use crate::stdio::downstream::post::respond::malformed;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -10,14 +9,16 @@ use tokio::time::Instant;
 
 use crate::http::admission as gate;
 use crate::http::admission::SESSION_ID;
-use crate::http::body::{check_length, read_body};
+use crate::http::body::{BodyError, Memory, check_length, read_body};
+use crate::http::budget::Account;
 use crate::http::classify::{Era, MODERN_REFUSAL, classify};
 use crate::http::respond;
-use crate::http::respond::{empty, invalid, rpc_error, unavailable};
+use crate::http::respond::{closing, empty, invalid, malformed, rpc_error, unavailable, unknown_session};
 use crate::protocol::message::{Id, Message, code, result_text};
 use crate::protocol::options::Busy;
 use crate::protocol::options::Limits;
 use crate::protocol::revision::Revision;
+use crate::stdio::broker::State;
 use crate::stdio::downstream::principal::principal;
 use crate::stdio::downstream::{batch, request};
 use crate::stdio::session::{ClientCapabilities, Principal, Session};
@@ -25,7 +26,7 @@ use crate::stdio::shared::Shared;
 
 /// `docs/mcp.md`, 2.3 and 2.4: size, then types.
 pub(crate) fn check_post_head(parts: &Parts, limits: &Limits) -> Result<(), Box<Response>> {
-    check_length(&parts.headers, limits).map_err(|error| Box::new(error.response()))?;
+    check_length(&parts.headers, limits.body_bytes).map_err(|error| Box::new(error.response()))?;
     if !gate::is_json(&parts.headers) {
         return Err(Box::new(empty(StatusCode::UNSUPPORTED_MEDIA_TYPE)));
     }
@@ -44,11 +45,23 @@ pub(crate) async fn post(proxy: &Arc<Shared>, parts: &Parts, body: Body) -> Resp
         Ok(headers) => headers,
         Err(error) => return invalid(None, &error.to_string()),
     };
-    let body = match read_body(body, limits).await {
+    let principal = principal(&parts.headers);
+    let is_known =
+        headers.session.is_some_and(|id| proxy.with(|state| state.session(id, &principal).is_some()));
+    let most = if is_known { limits.body_bytes } else { limits.opening_bytes.min(limits.body_bytes) };
+    let memory = Memory { budget: &proxy.budget, relieve: &|| proxy.with(State::relieve) };
+    let body = match check_length(&parts.headers, most) {
+        Ok(()) => read_body(body, most, limits, &memory).await,
+        Err(error) => Err(error),
+    };
+    let body = match body {
         Ok(body) => body,
+        // Only `initialize` belongs to no session, and that is small.
+        Err(BodyError::TooLarge) if !is_known && headers.session.is_some() => {
+            return closing(unknown_session(None));
+        }
         Err(error) => return error.response(),
     };
-    let principal = principal(&parts.headers);
     if body.trim_ascii_start().first() == Some(&b'[') {
         return batch::post(proxy, parts, headers, &principal, &body);
     }
@@ -98,7 +111,8 @@ fn open(
         };
         let revision = upstream.revision.min(requested);
         let result = upstream.welcome(revision).to_vec();
-        let session = Session::new(revision, capabilities, principal, Instant::now());
+        let account = Account::new(&state.budget);
+        let session = Session::new(revision, capabilities, principal, account, Instant::now());
         let opened = state.open_session(session)?;
         state.sync_level();
         Ok((opened, result))

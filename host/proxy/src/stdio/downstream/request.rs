@@ -1,13 +1,19 @@
 //! Messages of a session: requests answered here or begun at the server, notifications, answers.
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use axum::body::Body;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
+use bytes::Bytes;
+use hyper::body::{Frame, SizeHint};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
+use crate::http::budget::TableEntry;
 use crate::http::respond;
 use crate::http::respond::{empty, invalid, rpc_error, unavailable, unknown_session};
 use crate::http::serve::ConnectionAbort;
@@ -15,11 +21,12 @@ use crate::protocol::message::{Id, Message, Rewrite, Shape, code, error_text, re
 use crate::protocol::options::Busy;
 use crate::stdio::broker::{CallError, State};
 use crate::stdio::call::{Answer, Call, Reply, may_ask};
+use crate::stdio::delivery::Delivery;
 use crate::stdio::downstream::sse::EventBody;
 use crate::stdio::session::{LogLevel, Principal, SessionId};
 use crate::stdio::shared::Shared;
 
-/// What became of a request.
+/// The fate of a request.
 pub(crate) enum Begun {
     /// Answered here: the complete JSON-RPC response.
     Answered(Vec<u8>),
@@ -42,9 +49,10 @@ pub(crate) async fn single(
         Shape::Request { id, .. } => {
             let id = &id.clone();
             let (sender, answer) = oneshot::channel();
+            let connection = parts.extensions.get::<ConnectionAbort>().map(|abort| abort.token.clone());
             let begun = proxy.with(|state| {
                 let session = state.known_session(session, principal)?;
-                Some((begin(state, &session, &message, Reply::Held(sender)), session))
+                Some((begin(state, &session, &message, Reply::Held(sender), connection), session))
             });
             drop(message);
             match begun {
@@ -92,6 +100,9 @@ async fn wait(
 ) -> Response {
     match answer.await {
         Ok(Answer::Json(text)) => respond::json(StatusCode::OK, text),
+        Ok(Answer::Large(text, delivery)) => {
+            respond::json_body(StatusCode::OK, Body::new(LargeBody { text, _delivery: delivery }))
+        }
         Ok(Answer::Stream(number)) => {
             let abort = parts.extensions.get::<ConnectionAbort>();
             match EventBody::attach(proxy, session, number, None, abort) {
@@ -105,24 +116,69 @@ async fn wait(
     }
 }
 
+/// A large answer. It is given out in pieces, so that the connection is known to be at it until nearly all is written.
+struct LargeBody {
+    text: Bytes,
+    _delivery: Delivery,
+}
+
+impl hyper::body::Body for LargeBody {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        const PIECE: usize = 64 * 1024;
+        let length = self.text.len().min(PIECE);
+        let piece = self.text.split_to(length);
+        Poll::Ready((length > 0).then(|| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.text.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.text.len() as u64)
+    }
+}
+
 pub(crate) fn refused(proxy: &Shared, id: &Id, error: CallError) -> Response {
     match error {
         CallError::Busy(busy) => unavailable(Some(id), busy, &proxy.options.limits),
         CallError::IdInUse => invalid(Some(id), ID_IN_USE),
+        CallError::IdTooLong => invalid(None, ID_TOO_LONG),
         CallError::SessionEnded => unknown_session(Some(id)),
     }
 }
 
-/// What a reused id is told.
+/// The error of an id that is too long, which is not repeated.
+pub(crate) const ID_TOO_LONG: &str = "the id is too long";
+/// The error of an id that is used twice.
 pub(crate) const ID_IN_USE: &str = "a request with this id is in flight";
 
 /// Answers a request here or begins it at the server.
-pub(crate) fn begin(state: &mut State, session: &SessionId, message: &Message, reply: Reply) -> Begun {
+pub(crate) fn begin(
+    state: &mut State,
+    session: &SessionId,
+    message: &Message,
+    reply: Reply,
+    connection: Option<CancellationToken>,
+) -> Begun {
     let (Some(id), Some(method)) = (message.id(), message.method()) else {
         return Begun::Refused(CallError::SessionEnded);
     };
     let ok = || Begun::Answered(result_text(id.as_json(), b"{}"));
     let error = |code, text: &str| Begun::Answered(error_text(Some(id.as_json()), code, text));
+    let most = state.limits.id_bytes;
+    if method.len() > most || message.meta("progressToken").is_some_and(|token| token.len() > most) {
+        return error(code::INVALID_REQUEST, "the method or the progress token is too long");
+    }
+    if id.as_json().len() > most {
+        return Begun::Refused(CallError::IdTooLong);
+    }
     let mut subscribes = None;
     match method {
         "ping" if state.is_ready() => return ok(),
@@ -147,18 +203,25 @@ pub(crate) fn begin(state: &mut State, session: &SessionId, message: &Message, r
         }
         "resources/subscribe" => {
             if let Some(uri) = message.param_str("uri") {
+                if uri.len() > state.limits.uri_bytes {
+                    return error(code::INVALID_PARAMS, "the URI is too long");
+                }
                 let most = state.limits.subscriptions_per_session;
                 let Some(known) = state.sessions.get_mut(session) else {
                     return Begun::Refused(CallError::SessionEnded);
                 };
-                if known.subscriptions.len() >= most && !known.subscriptions.contains(&*uri) {
+                if known.subscriptions.len() >= most && !known.subscriptions.contains_key(&*uri) {
                     return Begun::Refused(CallError::Busy(Busy::TooManySubscriptions));
                 }
+                // Two texts: the session's, and that of the table of all sessions.
+                let Some(entry) = state.budget.table_entry(2 * uri.len()) else {
+                    return Begun::Refused(CallError::Busy(Busy::NoMemory));
+                };
                 if state.subscriptions.join(&uri, session) {
-                    known.subscriptions.insert(uri.into_owned());
+                    known.subscriptions.insert(uri.into_owned(), entry);
                     return ok();
                 }
-                subscribes = Some(uri.into_owned());
+                subscribes = Some((uri.into_owned(), entry));
             }
         }
         "resources/unsubscribe" => {
@@ -172,15 +235,15 @@ pub(crate) fn begin(state: &mut State, session: &SessionId, message: &Message, r
         }
         _ => {}
     }
-    forward(state, session, message, reply, subscribes)
+    forward(state, session, message, (reply, connection), subscribes)
 }
 
 fn forward(
     state: &mut State,
     session: &SessionId,
     message: &Message,
-    reply: Reply,
-    subscribes: Option<String>,
+    (reply, connection): (Reply, Option<CancellationToken>),
+    subscribes: Option<(String, TableEntry)>,
 ) -> Begun {
     let (Some(id), Some(method)) = (message.id(), message.method()) else {
         return Begun::Refused(CallError::SessionEnded);
@@ -197,6 +260,7 @@ fn forward(
     };
     let line = message.line(&change);
     let now = Instant::now();
+    let (subscribes, subscription) = subscribes.unzip();
     let call = Call {
         session: session.clone(),
         id: id.clone(),
@@ -206,6 +270,9 @@ fn forward(
         began: now,
         active: now,
         reply,
+        subscription,
+        connection,
+        gone_since: None,
     };
     match state.begin_call(upstream_id, call, line) {
         Ok(()) => {
@@ -246,12 +313,4 @@ pub(crate) fn notification(state: &mut State, session: &SessionId, message: &Mes
         _ => state.send(message.line(&Rewrite { strip: true, ..Rewrite::default() }))?,
     }
     Ok(())
-}
-
-impl State {
-    /// The session's own id, if it is there and belongs to who asks; counts as use.
-    pub(crate) fn known_session(&mut self, id: &str, principal: &Principal) -> Option<SessionId> {
-        self.session(id, principal)?;
-        self.sessions.get_key_value(id).map(|(id, _)| id.clone())
-    }
 }

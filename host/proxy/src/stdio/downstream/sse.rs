@@ -3,11 +3,13 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame};
 use tokio::time::{Instant, Sleep, sleep};
 
+use crate::http::connection::Phase;
 use crate::http::serve::ConnectionAbort;
 use crate::stdio::event_log::{StreamKind, StreamNo, Taken};
 use crate::stdio::session::SessionId;
@@ -15,6 +17,8 @@ use crate::stdio::shared::Shared;
 
 /// Events given to the connection at once, in bytes.
 const CHUNK: usize = 64 * 1024;
+/// The time between two comments on a connection whose client has ended its side.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 const KEEP_ALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
 
 /// The reader of one stream. Dropping it (the connection has gone) is no cancellation: the stream can be resumed.
@@ -24,6 +28,8 @@ pub(crate) struct EventBody {
     stream: StreamNo,
     reader: u64,
     quiet: Pin<Box<Sleep>>,
+    /// Of the connection that it is written to.
+    phase: Option<Arc<Phase>>,
 }
 
 impl EventBody {
@@ -35,25 +41,34 @@ impl EventBody {
         seen: Option<u64>,
         abort: Option<&ConnectionAbort>,
     ) -> Option<Self> {
-        let abort = abort.map(|abort| abort.0.clone());
+        let token = abort.map(|abort| abort.token.clone());
         let reader = proxy.with(|state| {
             let known = state.sessions.get_mut(&session)?;
             let found = known.streams.get_mut(&stream)?;
-            let reader = found.attach(seen, abort)?;
+            let reader = found.attach(seen, token)?;
             if found.kind() == StreamKind::Get {
                 known.send_unseen(&state.limits);
             }
             Some(reader)
         })?;
-        let quiet = Box::pin(sleep(proxy.options.limits.keep_alive));
-        Some(Self { proxy: proxy.clone(), session, stream, reader, quiet })
+        let phase = abort.map(|abort| abort.phase.clone());
+        let mut body = Self {
+            proxy: proxy.clone(),
+            session,
+            stream,
+            reader,
+            quiet: Box::pin(sleep(Duration::ZERO)),
+            phase,
+        };
+        body.rest();
+        Some(body)
     }
 
     fn take(&self, context: &Context<'_>) -> Taken {
         self.proxy.with(|state| {
             let Some(session) = state.sessions.get_mut(&self.session) else { return Taken::Ended };
             let Some(stream) = session.streams.get_mut(&self.stream) else { return Taken::Ended };
-            let taken = stream.take(self.reader, CHUNK, context.waker());
+            let taken = stream.take(self.reader, CHUNK, context.waker(), &state.limits);
             if matches!(taken, Taken::Events(_)) {
                 session.used_at = Instant::now();
             }
@@ -62,7 +77,12 @@ impl EventBody {
     }
 
     fn rest(&mut self) {
-        let next = Instant::now() + self.proxy.options.limits.keep_alive;
+        let mut interval = self.proxy.options.limits.keep_alive;
+        // Most clients whose side has ended are gone, which only writing shows.
+        if self.phase.as_ref().is_some_and(|phase| phase.is_half_closed()) {
+            interval = interval.min(PROBE_INTERVAL);
+        }
+        let next = Instant::now() + interval;
         self.quiet.as_mut().reset(next);
     }
 }

@@ -3,8 +3,10 @@ use std::task::Waker;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::http::budget::{Account, Budget};
+use crate::protocol::message::Id;
 use crate::protocol::options::Limits;
-use crate::stdio::event_log::{EventId, Stream, StreamKind, Taken};
+use crate::stdio::event_log::{EventId, Importance, Shed, Stream, StreamKind, Taken};
 
 fn limits() -> Limits {
     Limits {
@@ -16,13 +18,26 @@ fn limits() -> Limits {
     }
 }
 
+fn account() -> Account {
+    Account::new(&Budget::new(1 << 20))
+}
+
+/// A stream that is read by nobody until a reader attaches.
 fn stream() -> Stream {
-    Stream::new(7, StreamKind::Post, false, Instant::now())
+    Stream::new(7, StreamKind::Get, false, account(), Instant::now())
+}
+
+fn post_stream() -> Stream {
+    Stream::new(7, StreamKind::Post, false, account(), Instant::now())
+}
+
+fn push(stream: &mut Stream, text: &[u8]) {
+    assert!(stream.push(text, Importance::Needed, &limits()));
 }
 
 fn read(stream: &mut Stream, reader: u64) -> String {
     let mut all = String::new();
-    while let Taken::Events(bytes) = stream.take(reader, 65536, Waker::noop()) {
+    while let Taken::Events(bytes) = stream.take(reader, 65536, Waker::noop(), &limits()) {
         all.push_str(std::str::from_utf8(&bytes).unwrap());
     }
     all
@@ -32,20 +47,20 @@ fn read(stream: &mut Stream, reader: u64) -> String {
 fn events_are_replayed_after_the_one_that_was_seen() {
     let mut stream = stream();
     for text in ["a", "b", "c"] {
-        stream.push(text.as_bytes(), &limits());
+        push(&mut stream, text.as_bytes());
     }
     let reader = stream.attach(Some(1), None).unwrap();
     let frames = "id: 7-2\nevent: message\ndata: b\n\nid: 7-3\nevent: message\ndata: c\n\n";
     assert_eq!(read(&mut stream, reader), frames);
     stream.finish();
-    assert_eq!(stream.take(reader, 65536, Waker::noop()), Taken::Ended);
+    assert_eq!(stream.take(reader, 65536, Waker::noop(), &limits()), Taken::Ended);
 }
 
 #[test]
 fn what_was_evicted_or_never_sent_cannot_be_resumed() {
     let mut stream = stream();
     for _ in 0..5 {
-        stream.push(b"x", &limits());
+        push(&mut stream, b"x");
     }
     assert!(stream.attach(Some(0), None).is_none(), "event 1 is gone");
     assert!(stream.attach(Some(1), None).is_none(), "event 2 is gone");
@@ -59,7 +74,7 @@ fn a_connected_reader_may_lag_further_than_the_ring() {
     let mut stream = stream();
     let reader = stream.attach(None, None).unwrap();
     for _ in 0..5 {
-        stream.push(b"x", &limits());
+        push(&mut stream, b"x");
     }
     assert_eq!(read(&mut stream, reader).matches("data: x").count(), 5);
 }
@@ -70,10 +85,10 @@ fn a_reader_beyond_the_queue_is_dropped_and_the_ring_is_kept() {
     let abort = CancellationToken::new();
     let reader = stream.attach(None, Some(abort.clone())).unwrap();
     for _ in 0..6 {
-        stream.push(b"x", &limits());
+        push(&mut stream, b"x");
     }
     assert!(abort.is_cancelled() && !stream.is_read());
-    assert_eq!(stream.take(reader, 65536, Waker::noop()), Taken::Dropped);
+    assert_eq!(stream.take(reader, 65536, Waker::noop(), &limits()), Taken::Dropped);
     let reader = stream.attach(Some(3), None).unwrap();
     assert_eq!(read(&mut stream, reader).matches("data: x").count(), 3);
 }
@@ -82,10 +97,10 @@ fn a_reader_beyond_the_queue_is_dropped_and_the_ring_is_kept() {
 fn bytes_are_bounded_but_one_large_message_is_delivered() {
     let mut stream = stream();
     let reader = stream.attach(None, None).unwrap();
-    stream.push(&[b'y'; 5000], &limits());
+    push(&mut stream, &[b'y'; 5000]);
     assert!(stream.is_read());
     assert!(read(&mut stream, reader).len() > 5000);
-    stream.push(b"z", &limits());
+    push(&mut stream, b"z");
     assert!(stream.attach(Some(0), None).is_none(), "the large one was evicted");
     assert!(stream.attach(Some(1), None).is_some());
 }
@@ -95,18 +110,18 @@ fn a_second_reader_takes_the_first_ones_place() {
     let mut stream = stream();
     let first = stream.attach(None, None).unwrap();
     let second = stream.attach(None, None).unwrap();
-    stream.push(b"x", &limits());
-    assert_eq!(stream.take(first, 65536, Waker::noop()), Taken::Dropped);
+    push(&mut stream, b"x");
+    assert_eq!(stream.take(first, 65536, Waker::noop(), &limits()), Taken::Dropped);
     stream.detach(first, &limits());
     assert!(read(&mut stream, second).contains("data: x"));
 }
 
 #[test]
 fn a_primed_stream_begins_with_an_empty_event() {
-    let mut stream = Stream::new(9, StreamKind::Get, true, Instant::now());
+    let mut stream = Stream::new(9, StreamKind::Get, true, account(), Instant::now());
     let reader = stream.attach(None, None).unwrap();
     assert_eq!(read(&mut stream, reader), "id: 9-0\nretry: 1000\ndata: \n\n");
-    stream.push(b"x", &limits());
+    push(&mut stream, b"x");
     stream.detach(reader, &limits());
     let reader = stream.attach(Some(0), None).unwrap();
     assert_eq!(read(&mut stream, reader), "id: 9-1\nevent: message\ndata: x\n\n");
@@ -118,4 +133,69 @@ fn event_ids_are_two_numbers() {
     for text in ["", "3", "3-", "-1", "a-b", "3-17-1", "99999999999999999999-1"] {
         assert_eq!(EventId::parse(text), None, "{text}");
     }
+}
+
+#[test]
+fn a_posts_stream_keeps_a_burst_for_the_reader_that_is_on_the_way() {
+    let mut stream = post_stream();
+    for text in ["a", "b", "c", "d", "e"] {
+        push(&mut stream, text.as_bytes());
+    }
+    let reader = stream.attach(None, None).unwrap();
+    assert_eq!(read(&mut stream, reader).matches("data: ").count(), 5, "more than the ring holds");
+}
+
+#[test]
+fn log_messages_are_dropped_and_never_the_reader_or_the_answer() {
+    for mut stream in [stream(), post_stream()] {
+        let reader = stream.attach(None, None).unwrap();
+        let kept = (0..100).filter(|_| stream.push(b"log", Importance::Droppable, &limits())).count();
+        assert_eq!(kept, limits().stream_queue_events);
+        let answer = Importance::Answer(Id::from_json(b"1").unwrap());
+        if stream.kind() == StreamKind::Post {
+            assert!(stream.push(b"answer", answer, &limits()));
+            assert!(read(&mut stream, reader).ends_with("data: answer\n\n"));
+        } else {
+            assert_eq!(read(&mut stream, reader).matches("data: log").count(), kept);
+        }
+        assert!(stream.push(b"log", Importance::Droppable, &limits()), "there is room again");
+    }
+}
+
+#[test]
+fn a_large_event_is_gone_once_it_was_read() {
+    let budget = Budget::new(1 << 20);
+    let account = Account::new(&budget);
+    let mut stream = Stream::new(7, StreamKind::Post, false, account.clone(), Instant::now());
+    push(&mut stream, &[b'y'; 5000]);
+    stream.finish();
+    assert!(account.held() > 5000, "it waits for its reader");
+    let reader = stream.attach(None, None).unwrap();
+    let Taken::Events(taken) = stream.take(reader, 65536, Waker::noop(), &limits()) else { panic!() };
+    assert!(account.held() > 5000, "the connection has it");
+    drop(taken);
+    assert_eq!(account.held(), 0);
+    assert_eq!(stream.take(reader, 65536, Waker::noop(), &limits()), Taken::Ended);
+}
+
+#[test]
+fn under_pressure_an_answer_that_nobody_has_got_becomes_an_error() {
+    let budget = Budget::new(1 << 20);
+    let account = Account::new(&budget);
+    let mut stream = Stream::new(7, StreamKind::Post, true, account.clone(), Instant::now());
+    push(&mut stream, &[b'n'; 700]);
+    let answer = |id: &[u8]| Importance::Answer(Id::from_json(id).unwrap());
+    assert!(stream.push(&[b'y'; 5000], answer(b"1"), &limits()));
+    assert!(stream.push(b"small", answer(b"2"), &limits()));
+    account.write_off();
+    let fresh = Account::new(&budget);
+    assert_eq!(stream.shed(fresh.clone()), Shed { answers: 1, others: 1 });
+    assert!(budget.used() == fresh.held() && fresh.held() < 1000);
+    let reader = stream.attach(None, None).unwrap();
+    let text = read(&mut stream, reader);
+    assert!(
+        text.starts_with("id: 7-2\nevent: message\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"error\""),
+        "{text}"
+    );
+    assert!(text.ends_with("data: small\n\n"));
 }

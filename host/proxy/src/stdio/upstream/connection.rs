@@ -1,4 +1,4 @@
-//! One server process as the proxy sees it, and what can go wrong with it.
+//! One server process as the proxy sees it, and the ways in which it can fail.
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::protocol::revision::Revision;
 use crate::stdio::session::LogLevel;
 use crate::stdio::upstream::outbox::Outbox;
 
-/// What a server said of itself in the handshake.
+/// A server's words on itself in the handshake.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServerInfo {
     /// `serverInfo.name`, empty if it gave none.
@@ -104,7 +104,7 @@ pub(crate) enum Phase {
     Closing,
 }
 
-/// What a server wrote that is no message.
+/// Output of a server that is no message.
 #[derive(Debug, Default)]
 pub(crate) struct Junk {
     pub(crate) lines: u64,
@@ -123,7 +123,7 @@ pub(crate) struct Upstream {
     pub(crate) flooded: Arc<Notify>,
     /// The revision that it chose; no client gets a newer one.
     pub(crate) revision: Revision,
-    /// What clients are told, per revision, in the order of [`Revision::ALL`].
+    /// The results that clients are told, per revision, in the order of [`Revision::ALL`].
     pub(crate) welcomes: [Vec<u8>; Revision::ALL.len()],
     /// The log level that it was told.
     pub(crate) level: Option<LogLevel>,

@@ -53,7 +53,7 @@ impl Shared {
     where
         R: AsyncRead + Send + Unpin + 'static,
     {
-        let outbox = Arc::new(Outbox::new(stdin, self.options.limits.stdin_queue_bytes));
+        let outbox = Arc::new(Outbox::new(stdin, self.options.limits.stdin_queue_bytes, self.budget.clone()));
         let stop = CancellationToken::new();
         let flooded = Arc::new(Notify::new());
         let upstream = Upstream {
@@ -190,7 +190,7 @@ impl State {
         }
     }
 
-    /// Whether the server declared a capability.
+    /// True if the server declared a capability.
     pub(crate) fn server_has(&self, capability: &str) -> bool {
         self.promise.as_ref().is_some_and(|promise| promise.capabilities.get(capability).is_some())
     }
@@ -229,7 +229,7 @@ fn read_answer(answer: &Message) -> Result<(ServerInfo, Revision, Value), Connec
     Ok((info, revision, result))
 }
 
-/// What clients are told, per revision: the server's result, without tasks (lists of a shared server would cross
+/// The result that clients are told, per revision: the server's result, without tasks (lists of a shared server would cross
 /// clients), in the version that the client asked for unless the server's is older.
 fn welcomes(result: &Value, server: Revision) -> [Vec<u8>; Revision::ALL.len()] {
     let mut result = result.clone();

@@ -1,6 +1,6 @@
 //! The way to the server's stdin: whole lines, in order, bounded in bytes.
 //!
-//! Who adds a line also writes it when the pipe takes it at once: no task has to wake up for a message. When the
+//! The task that adds a line also writes it when the pipe takes it at once: no other one has to wake up for a message. When the
 //! pipe is full the pump task takes over and writes everything queued meanwhile in one go. A line is never cut:
 //! the writing itself is not part of any request's future, so a client that goes away cannot interrupt it.
 use std::fmt;
@@ -8,13 +8,15 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::Notify;
 use tokio::time::timeout;
+
+use crate::http::budget::Budget;
 
 type Sink = Box<dyn AsyncWrite + Send + Unpin>;
 
@@ -43,6 +45,8 @@ pub(crate) struct Outbox {
     writing: Mutex<Writing>,
     waiting_bytes: AtomicUsize,
     most_bytes: usize,
+    /// Charged with the bytes that wait.
+    budget: Arc<Budget>,
     closed: AtomicBool,
     /// The other side has closed the pipe, or it broke.
     broken: AtomicBool,
@@ -56,12 +60,13 @@ impl fmt::Debug for Outbox {
 }
 
 impl Outbox {
-    pub(crate) fn new(sink: Sink, most_bytes: usize) -> Self {
+    pub(crate) fn new(sink: Sink, most_bytes: usize, budget: Arc<Budget>) -> Self {
         Self {
             queue: Mutex::new(Vec::new()),
             writing: Mutex::new(Writing { sink: Some(sink), buffer: Vec::new(), written: 0, blocked: false }),
             waiting_bytes: AtomicUsize::new(0),
             most_bytes,
+            budget,
             closed: AtomicBool::new(false),
             broken: AtomicBool::new(false),
             work: Notify::new(),
@@ -83,6 +88,7 @@ impl Outbox {
             return Err(OutboxError::Full);
         }
         self.waiting_bytes.fetch_add(line.len(), Ordering::AcqRel);
+        self.budget.add(line.len());
         if queue.is_empty() {
             *queue = line;
         } else {
@@ -97,7 +103,7 @@ impl Outbox {
             let mut writing = match self.writing.try_lock() {
                 Ok(writing) => writing,
                 Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-                // Whoever holds it looks at the queue once more after letting go.
+                // Its holder looks at the queue once more after letting go.
                 Err(TryLockError::WouldBlock) => return,
             };
             if writing.blocked {
@@ -115,7 +121,7 @@ impl Outbox {
         }
     }
 
-    /// Whether the pipe ended without having been closed from here.
+    /// True if the pipe ended without having been closed from here.
     pub(crate) fn is_broken(&self) -> bool {
         self.broken.load(Ordering::Acquire)
     }
@@ -139,7 +145,7 @@ impl Outbox {
                 writing.next_buffer(&mut self.lock_queue());
             }
             let Writing { sink: Some(sink), buffer, written, blocked } = writing else {
-                self.waiting_bytes.fetch_sub(writing.buffer.len() - writing.written, Ordering::AcqRel);
+                self.is_gone(writing.buffer.len() - writing.written);
                 writing.written = writing.buffer.len();
                 writing.blocked = false;
                 return Poll::Ready(());
@@ -156,11 +162,17 @@ impl Outbox {
                 Poll::Ready(Ok(_)) if idle => return Poll::Ready(()),
                 Poll::Ready(Ok(count)) if count > 0 => {
                     *written += count;
-                    self.waiting_bytes.fetch_sub(count, Ordering::AcqRel);
+                    self.is_gone(count);
                 }
                 Poll::Ready(result) => self.fail(writing, result.err()),
             }
         }
+    }
+
+    /// So many bytes wait no more.
+    fn is_gone(&self, bytes: usize) {
+        self.waiting_bytes.fetch_sub(bytes, Ordering::AcqRel);
+        self.budget.give_back(bytes);
     }
 
     fn fail(&self, writing: &mut Writing, error: Option<io::Error>) {
@@ -185,6 +197,12 @@ impl Outbox {
             let ended = timeout(within, sink.shutdown()).await;
             tracing::debug!(is_drained, ended = ended.is_ok(), "closed the server's input");
         }
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        self.budget.give_back(self.waiting_bytes.load(Ordering::Acquire));
     }
 }
 

@@ -9,6 +9,7 @@ use crate::protocol::json;
 use crate::protocol::json::{Level, Scan};
 use crate::protocol::message::{Id, Message, MessageError, is_answer};
 use crate::stdio::shared::Shared;
+use crate::stdio::undelivered::Reason;
 use crate::stdio::upstream::connection::{Junk, Phase, excerpt};
 
 const CHUNK: usize = 64 * 1024;
@@ -20,7 +21,7 @@ pub(crate) async fn read<R>(mut source: R, generation: u64, proxy: Weak<Shared>,
 where
     R: AsyncRead + Send + Unpin + 'static,
 {
-    let mut lines = Lines { buffer: BytesMut::with_capacity(CHUNK), searched: 0, skipping: false, most };
+    let mut lines = Lines { buffer: BytesMut::with_capacity(CHUNK), searched: 0, skipped: None, most };
     loop {
         lines.make_room();
         match source.read_buf(&mut lines.buffer).await {
@@ -45,8 +46,34 @@ struct Lines {
     /// How much of the buffer is known to hold no newline.
     searched: usize,
     /// The rest of a line that was too long is passing.
-    skipping: bool,
+    skipped: Option<Skipped>,
     most: usize,
+}
+
+/// A line that is too long, as far as it is kept.
+struct Skipped {
+    beginning: Bytes,
+    end: Vec<u8>,
+    length: usize,
+}
+
+/// So much of a long line's end is kept: its id may stand last.
+const END: usize = 256;
+
+impl Skipped {
+    fn new(line: &Bytes) -> Self {
+        // A copy: the line itself must not stay in memory.
+        let beginning = Bytes::copy_from_slice(&line[..line.len().min(CHUNK)]);
+        let mut skipped = Self { beginning, end: Vec::new(), length: 0 };
+        skipped.pass(line);
+        skipped
+    }
+
+    fn pass(&mut self, part: &[u8]) {
+        self.length += part.len();
+        self.end.extend_from_slice(&part[part.len().saturating_sub(END)..]);
+        self.end.drain(..self.end.len().saturating_sub(END));
+    }
 }
 
 impl Lines {
@@ -63,19 +90,21 @@ impl Lines {
             let line = self.buffer.split_to(end).freeze();
             self.buffer.advance(1);
             self.searched = 0;
-            if !std::mem::take(&mut self.skipping) {
-                if line.len() > self.most {
-                    proxy.overlong(generation, &line);
-                } else {
-                    proxy.receive(generation, &line);
+            match self.skipped.take() {
+                Some(mut skipped) => {
+                    skipped.pass(&line);
+                    proxy.overlong(generation, &skipped);
                 }
+                None if line.len() > self.most => proxy.overlong(generation, &Skipped::new(&line)),
+                None => proxy.receive(generation, &line),
             }
         }
         self.searched = self.buffer.len();
-        if self.skipping || self.buffer.len() > self.most {
-            let beginning = self.buffer.split().freeze();
-            if !std::mem::replace(&mut self.skipping, true) {
-                proxy.overlong(generation, &beginning);
+        if self.skipped.is_some() || self.buffer.len() > self.most {
+            let part = self.buffer.split().freeze();
+            match &mut self.skipped {
+                Some(skipped) => skipped.pass(&part),
+                None => self.skipped = Some(Skipped::new(&part)),
             }
             self.searched = 0;
         }
@@ -83,8 +112,9 @@ impl Lines {
 
     /// The last line may lack its newline.
     fn deliver_rest(self, proxy: &Arc<Shared>, generation: u64) {
-        if !self.skipping {
-            proxy.receive(generation, &self.buffer.freeze());
+        match self.skipped {
+            Some(skipped) => proxy.overlong(generation, &skipped),
+            None => proxy.receive(generation, &self.buffer.freeze()),
         }
     }
 }
@@ -104,7 +134,8 @@ impl Shared {
         }
         let (scan, result) = json::scan(line, self.options.limits.json_depth);
         if result.is_err() {
-            self.junk(generation, line, answered_id(&scan));
+            let end = &line[line.len().saturating_sub(END)..];
+            self.junk(generation, line, line.len(), answered(&scan, end));
         } else if scan.text.first() == Some(&b'[') {
             // Servers of 2025-03-26 may answer in batches.
             for element in &scan.elements {
@@ -126,22 +157,25 @@ impl Shared {
         match message {
             Ok(message) => self.route(generation, message),
             Err(MessageError::Invalid { id: Some(id), is_answer: true, .. }) => {
-                self.junk(generation, line, upstream_id(&id));
+                let answers = upstream_id(&id).map_or(Answers::Nothing, Answers::Call);
+                self.junk(generation, line, line.len(), answers);
             }
-            Err(_) => self.junk(generation, line, None),
+            Err(_) => self.junk(generation, line, line.len(), Answers::Nothing),
         }
     }
 
     /// A line over the limit: if it could be seen whose answer it was, that request fails.
-    fn overlong(self: &Arc<Self>, generation: u64, beginning: &Bytes) {
-        let start = beginning.slice(..beginning.len().min(CHUNK));
-        let (scan, _) = json::scan(&start, self.options.limits.json_depth);
-        tracing::warn!(workload = %self.options.workload, "skipping a line of the server that is too long");
-        self.junk(generation, beginning, answered_id(&scan));
+    fn overlong(self: &Arc<Self>, generation: u64, line: &Skipped) {
+        let (scan, _) = json::scan(&line.beginning, self.options.limits.json_depth);
+        tracing::warn!(
+            workload = %self.options.workload, bytes = line.length,
+            "skipped a line of the server that is too long"
+        );
+        self.junk(generation, &line.beginning, line.length, answered(&scan, &line.end));
     }
 
     /// Notes a line that is no message, and fails the request that it would have answered.
-    fn junk(self: &Arc<Self>, generation: u64, line: &[u8], answers: Option<u64>) {
+    fn junk(self: &Arc<Self>, generation: u64, line: &[u8], length: usize, answers: Answers) {
         self.with(|state| {
             let Some(upstream) = state.upstream.as_mut().filter(|upstream| upstream.generation == generation)
             else {
@@ -149,28 +183,62 @@ impl Shared {
             };
             let Junk { lines, bytes, excerpt: first } = &mut upstream.junk;
             *lines += 1;
-            *bytes = bytes.saturating_add(line.len());
+            *bytes = bytes.saturating_add(length);
             let is_handshaking = upstream.phase == Phase::Handshaking;
             if *lines == 1 {
-                tracing::warn!(workload = %self.options.workload, bytes = line.len(), "the server writes no MCP");
+                tracing::warn!(workload = %self.options.workload, bytes = length, "the server writes no MCP");
             }
             tracing::debug!(workload = %self.options.workload, line = %excerpt(line), "no message");
             first.get_or_insert_with(|| excerpt(line));
             if is_handshaking && *bytes > self.options.limits.handshake_junk_bytes {
                 upstream.flooded.notify_one();
             }
-            if let Some(id) = answers {
-                state.fail_call(id, "the server's answer was too long or no valid JSON-RPC");
+            let call = match answers {
+                Answers::Call(id) => Some(id),
+                Answers::Unknown => state.only_call(),
+                Answers::Nothing => None,
+            };
+            let reason = "the server's answer was too long or no valid JSON-RPC";
+            if call.is_some_and(|call| state.fail_call(call, reason).is_some()) {
+                state.undelivered.note(Reason::AnswerMalformed);
             }
         });
     }
 }
 
-fn answered_id(scan: &Scan) -> Option<u64> {
-    if !is_answer(scan) {
+/// The call that a line which cannot be taken would have answered.
+#[derive(Debug, PartialEq, Eq)]
+enum Answers {
+    /// It has the looks of no answer.
+    Nothing,
+    /// This one.
+    Call(u64),
+    /// It cannot be seen which.
+    Unknown,
+}
+
+fn answered(scan: &Scan, end: &[u8]) -> Answers {
+    if let Some(id) = scan.value(Level::Top, "id").filter(|_| is_answer(scan)) {
+        return Id::from_json(id).and_then(|id| upstream_id(&id)).map_or(Answers::Nothing, Answers::Call);
+    }
+    let has = |name| scan.member(Level::Top, name).is_some();
+    if has("method") || !(has("result") || has("error")) {
+        return Answers::Nothing;
+    }
+    // One SDK writes the id last.
+    id_at_end(end).map_or(Answers::Unknown, Answers::Call)
+}
+
+/// The id in a line that ends with `"id":NUMBER}`.
+fn id_at_end(end: &[u8]) -> Option<u64> {
+    let rest = end.trim_ascii_end().strip_suffix(b"}")?.trim_ascii_end();
+    let digits = rest.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let (rest, digits) = rest.split_at(rest.len() - digits);
+    let rest = rest.trim_ascii_end().strip_suffix(b":")?.trim_ascii_end().strip_suffix(b"\"id\"")?;
+    if !matches!(rest.trim_ascii_end().last(), Some(b',' | b'{')) {
         return None;
     }
-    upstream_id(&Id::from_json(scan.value(Level::Top, "id")?)?)
+    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 /// An id that we gave.
@@ -180,7 +248,25 @@ pub(crate) fn upstream_id(id: &Id) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::newline;
+    use super::{id_at_end, newline};
+
+    #[test]
+    fn an_id_that_stands_last_is_found() {
+        assert_eq!(id_at_end(b"...}],\"jsonrpc\":\"2.0\",\"id\":17}"), Some(17));
+        assert_eq!(id_at_end(b", \"id\" : 17 } \r"), Some(17));
+        for other in [
+            &b"{\"id\":17}}"[..],
+            b"\"id\":17",
+            b",\"id\":}",
+            b",\"id\":\"17\"}",
+            b",\"uid\":17}",
+            b"\\\"id\":17}",
+            b",\"id\":99999999999999999999}",
+            b"",
+        ] {
+            assert_eq!(id_at_end(other), None, "{}", String::from_utf8_lossy(other));
+        }
+    }
 
     #[test]
     fn the_first_newline_is_found() {

@@ -1,0 +1,272 @@
+//! [`Budget`]: the bytes that one proxy may hold at once for clients and servers that do not take them.
+//!
+//! Bodies that are being read, events of streams, answers on their way to a client, lines that wait for stdin and tables
+//! with texts of clients are all charged to it. Nothing waits for room: what is charged may exceed the limit by one
+//! message, and then whoever holds most loses what it holds ([`crate::stdio::broker::State::relieve`] for sessions,
+//! [`Budget::drop_largest_body`] for bodies).
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
+
+/// The part of the limit that tables may have: they are not given back under pressure.
+const SHARE_OF_TABLES: usize = 4;
+
+/// The bytes that one proxy may hold.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    limit: usize,
+    used: AtomicUsize,
+    in_tables: AtomicUsize,
+    /// Bodies that are being read and did not come in one piece.
+    bodies: Mutex<HashMap<u64, BodyInReading>>,
+    next_body: AtomicU64,
+}
+
+#[derive(Debug)]
+struct BodyInReading {
+    account: Account,
+    drop: CancellationToken,
+}
+
+impl Budget {
+    pub(crate) fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self {
+            limit,
+            used: AtomicUsize::new(0),
+            in_tables: AtomicUsize::new(0),
+            bodies: Mutex::default(),
+            next_body: AtomicU64::new(0),
+        })
+    }
+
+    /// Bytes that are held now.
+    pub(crate) fn used(&self) -> usize {
+        self.used.load(Ordering::Acquire)
+    }
+
+    /// True if more is held than may be.
+    pub(crate) fn is_over(&self) -> bool {
+        self.used() > self.limit
+    }
+
+    /// Charges bytes of which the caller keeps the count.
+    pub(crate) fn add(&self, bytes: usize) {
+        self.used.fetch_add(bytes, Ordering::AcqRel);
+    }
+
+    /// Gives back what was charged with [`Self::add`].
+    pub(crate) fn give_back(&self, bytes: usize) {
+        self.used.fetch_sub(bytes, Ordering::AcqRel);
+    }
+
+    /// Charges an entry of a table; `None` if tables have no room for it.
+    pub(crate) fn table_entry(self: &Arc<Self>, bytes: usize) -> Option<TableEntry> {
+        let most = self.limit / SHARE_OF_TABLES;
+        let add = |held: usize| held.checked_add(bytes).filter(|sum| *sum <= most);
+        self.in_tables.fetch_update(Ordering::AcqRel, Ordering::Acquire, add).ok()?;
+        self.add(bytes);
+        Some(TableEntry { budget: self.clone(), bytes })
+    }
+
+    fn bodies(&self) -> MutexGuard<'_, HashMap<u64, BodyInReading>> {
+        self.bodies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Registers a body that is being read.
+    pub(crate) fn read_body(self: &Arc<Self>) -> BodyCharge {
+        let number = self.next_body.fetch_add(1, Ordering::Relaxed);
+        let (account, drop) = (Account::new(self), CancellationToken::new());
+        self.bodies().insert(number, BodyInReading { account: account.clone(), drop: drop.clone() });
+        BodyCharge { budget: self.clone(), number, account, dropped: drop, bytes: 0 }
+    }
+
+    /// The bytes of the body of which most has been read.
+    pub(crate) fn largest_body(&self) -> usize {
+        self.bodies().values().map(|body| body.account.held()).max().unwrap_or(0)
+    }
+
+    /// Has the reading of that body end with an error. False if none is being read.
+    pub(crate) fn drop_largest_body(&self) -> bool {
+        let mut bodies = self.bodies();
+        let largest = bodies.iter().max_by_key(|(_, body)| body.account.held()).map(|(number, _)| *number);
+        let Some(body) = largest.and_then(|number| bodies.remove(&number)) else { return false };
+        body.account.write_off();
+        body.drop.cancel();
+        true
+    }
+}
+
+/// The bytes that one session, or one body, holds. Clones are the same account.
+#[derive(Debug, Clone)]
+pub(crate) struct Account(Arc<AccountState>);
+
+#[derive(Debug)]
+struct AccountState {
+    budget: Arc<Budget>,
+    /// `None` once it was written off: what it held is about to be given up.
+    held: Mutex<Option<usize>>,
+}
+
+impl Account {
+    pub(crate) fn new(budget: &Arc<Budget>) -> Self {
+        Self(Arc::new(AccountState { budget: budget.clone(), held: Mutex::new(Some(0)) }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<usize>> {
+        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Bytes that it holds.
+    pub(crate) fn held(&self) -> usize {
+        self.lock().unwrap_or(0)
+    }
+
+    /// True if its holder was chosen to make room.
+    pub(crate) fn is_written_off(&self) -> bool {
+        self.lock().is_none()
+    }
+
+    /// Takes its bytes out of the budget at once: its holder gives them up.
+    pub(crate) fn write_off(&self) {
+        if let Some(held) = self.lock().take() {
+            self.0.budget.give_back(held);
+        }
+    }
+
+    fn add(&self, bytes: usize) {
+        if let Some(held) = self.lock().as_mut() {
+            *held += bytes;
+            self.0.budget.add(bytes);
+        }
+    }
+
+    fn give_back(&self, bytes: usize) {
+        if let Some(held) = self.lock().as_mut() {
+            *held -= bytes;
+            self.0.budget.give_back(bytes);
+        }
+    }
+
+    /// Charges a text for as long as anything refers to it: a ring, or a connection that has not written it yet.
+    pub(crate) fn hold(&self, text: Vec<u8>) -> Bytes {
+        self.add(text.len());
+        Bytes::from_owner(Held { account: self.clone(), text })
+    }
+}
+
+struct Held {
+    account: Account,
+    text: Vec<u8>,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.text
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.account.give_back(self.text.len());
+    }
+}
+
+/// A body that is being read. Dropping it gives its bytes back.
+#[derive(Debug)]
+pub(crate) struct BodyCharge {
+    budget: Arc<Budget>,
+    number: u64,
+    account: Account,
+    /// Cancelled when the body has to make room.
+    pub(crate) dropped: CancellationToken,
+    bytes: usize,
+}
+
+impl BodyCharge {
+    /// So many bytes more were read.
+    pub(crate) fn add(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        self.account.add(bytes);
+    }
+}
+
+impl Drop for BodyCharge {
+    fn drop(&mut self) {
+        self.budget.bodies().remove(&self.number);
+        self.account.give_back(self.bytes);
+    }
+}
+
+/// An entry of a table. Dropping it gives its bytes back.
+#[derive(Debug)]
+pub(crate) struct TableEntry {
+    budget: Arc<Budget>,
+    bytes: usize,
+}
+
+impl Drop for TableEntry {
+    fn drop(&mut self) {
+        self.budget.in_tables.fetch_sub(self.bytes, Ordering::AcqRel);
+        self.budget.give_back(self.bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Account, Budget};
+
+    #[test]
+    fn a_text_is_held_until_nothing_refers_to_it() {
+        let budget = Budget::new(100);
+        let account = Account::new(&budget);
+        let text = account.hold(vec![0; 60]);
+        let part = text.slice(10..20);
+        drop(text);
+        assert_eq!((budget.used(), account.held(), budget.is_over()), (60, 60, false));
+        let more = account.hold(vec![0; 60]);
+        assert!(budget.is_over());
+        drop((part, more));
+        assert_eq!((budget.used(), account.held()), (0, 0));
+    }
+
+    #[test]
+    fn what_is_written_off_is_given_back_once() {
+        let budget = Budget::new(100);
+        let (one, other) = (Account::new(&budget), Account::new(&budget));
+        let (text, kept) = (one.hold(vec![0; 60]), other.hold(vec![0; 50]));
+        one.write_off();
+        assert_eq!((budget.used(), one.is_written_off()), (50, true));
+        drop(text);
+        assert_eq!(budget.used(), 50);
+        drop(kept);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn the_largest_body_makes_room() {
+        let budget = Budget::new(100);
+        let (mut small, mut large) = (budget.read_body(), budget.read_body());
+        small.add(40);
+        large.add(70);
+        assert!(budget.is_over() && budget.largest_body() == 70);
+        assert!(budget.drop_largest_body());
+        assert!(large.dropped.is_cancelled() && !small.dropped.is_cancelled());
+        drop(large);
+        assert_eq!(budget.used(), 40);
+        drop(small);
+        assert_eq!((budget.used(), budget.drop_largest_body()), (0, false));
+    }
+
+    #[test]
+    fn tables_have_a_share() {
+        let budget = Budget::new(100);
+        let entry = budget.table_entry(20).unwrap();
+        assert!(budget.table_entry(6).is_none());
+        drop(entry);
+        assert!(budget.table_entry(25).is_some());
+        assert_eq!(budget.used(), 0);
+    }
+}

@@ -1,0 +1,92 @@
+//! Makes room when more is held than the proxy may hold: the session that holds most loses what it holds. A part of
+//! [`State`]; the bytes are counted by [`crate::http::budget::Budget`].
+use std::sync::Arc;
+
+use crate::http::budget::Account;
+use crate::stdio::broker::State;
+use crate::stdio::call::{Answer, Call};
+use crate::stdio::delivery::Delivery;
+use crate::stdio::event_log::no_memory;
+use crate::stdio::session::SessionId;
+use crate::stdio::shared::Shared;
+use crate::stdio::undelivered::Reason;
+
+impl State {
+    /// Makes room until no more is held than may be, or nobody is left to take it from.
+    pub(crate) fn relieve(&mut self) {
+        while self.budget.is_over() {
+            let held = |session: &crate::stdio::session::Session| session.account.held();
+            let top = self.sessions.iter().max_by_key(|(_, session)| held(session));
+            let (top, most) = top.map_or((None, 0), |(id, session)| (Some(id.clone()), held(session)));
+            if self.budget.largest_body() > most {
+                self.budget.drop_largest_body();
+                continue;
+            }
+            let Some(top) = top.filter(|_| most > 0) else { break };
+            self.shed(&top, most);
+        }
+    }
+
+    fn end_delivery(&mut self, session: &SessionId, number: u64) {
+        if let Some(session) = self.sessions.get_mut(session) {
+            session.deliveries.remove(&number);
+        }
+    }
+
+    fn shed(&mut self, id: &SessionId, held: usize) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        session.account.write_off();
+        session.account = Account::new(&self.budget);
+        let (mut answers, mut others) = (0, 0);
+        for stream in session.streams.values_mut() {
+            let shed = stream.shed(session.account.clone());
+            (answers, others) = (answers + shed.answers, others + shed.others);
+        }
+        // Their heads are out: all that is left is to end the connections.
+        for (_, connection) in session.deliveries.drain() {
+            connection.cancel();
+            answers += 1;
+        }
+        tracing::warn!(
+            held,
+            answers,
+            others,
+            "memory is full: the session that holds most loses its answers"
+        );
+        self.undelivered.note_many(Reason::AnswerMemory, answers);
+        self.undelivered.note_many(Reason::OtherMemory, others);
+    }
+}
+
+/// A larger answer is noted while it is on its way: its connection is ended if its session has to make room.
+const LARGE_ANSWER: usize = 256 * 1024;
+
+impl Shared {
+    /// The answer of a call, held until its client has got it; an error in its place if there is no memory for it and
+    /// nobody holds more than its session. Called without the lock.
+    pub(crate) fn charged(self: &Arc<Self>, call: &Call, account: &Account, text: Vec<u8>) -> Answer {
+        let text = account.hold(text);
+        if self.budget.is_over() {
+            self.with(State::relieve);
+        }
+        let is_large = text.len() > LARGE_ANSWER;
+        let delivery = call.connection.as_ref().filter(|_| is_large).map(|connection| {
+            self.with(|state| {
+                let number = state.next_delivery();
+                if let Some(session) = state.sessions.get_mut(&call.session) {
+                    session.deliveries.insert(number, connection.clone());
+                }
+                let (proxy, session) = (self.clone(), call.session.clone());
+                Delivery::new(move || proxy.with(|state| state.end_delivery(&session, number)))
+            })
+        });
+        if account.is_written_off() {
+            self.with(|state| state.undelivered.note(Reason::AnswerMemory));
+            return Answer::Json(no_memory(&call.id).into());
+        }
+        match delivery {
+            Some(delivery) => Answer::Large(text, delivery),
+            None => Answer::Json(text),
+        }
+    }
+}

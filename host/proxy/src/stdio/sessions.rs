@@ -1,0 +1,77 @@
+//! The sessions of a proxy: found, opened and ended. A part of [`State`], which calls nothing of the clients' side.
+use tokio::time::Instant;
+
+use crate::protocol::message::{code, error_text};
+use crate::protocol::options::Busy;
+use crate::stdio::broker::State;
+use crate::stdio::call::{Answer, Reply};
+use crate::stdio::session::{Principal, Session, SessionId};
+
+impl State {
+    /// The session of that id, if it belongs to who asks; counts as use.
+    pub(crate) fn session(&mut self, id: &str, principal: &Principal) -> Option<&mut Session> {
+        let session = self.sessions.get_mut(id).filter(|session| session.principal == *principal)?;
+        session.used_at = Instant::now();
+        Some(session)
+    }
+
+    /// Opens a session. At the limit an idle one goes: one that never called anything, else the one idle longest.
+    pub(crate) fn open_session(&mut self, session: Session) -> Result<SessionId, Busy> {
+        if self.sessions.len() >= self.limits.sessions {
+            let idle = self.sessions.iter().filter(|(_, session)| session.is_idle());
+            // A client that opens sessions and does nothing in them keeps nobody out.
+            let first = idle.min_by_key(|(_, session)| (session.has_called, session.used_at));
+            let oldest = first.map(|(id, _)| id.clone());
+            self.end_session(oldest.ok_or(Busy::TooManySessions)?.as_str());
+        }
+        let id = SessionId::random().ok_or(Busy::NoRandomness)?;
+        self.sessions.insert(id.clone(), session);
+        Ok(id)
+    }
+
+    /// Ends a session for ever: its calls are cancelled, its streams end, its subscriptions and level go.
+    pub(crate) fn end_session(&mut self, id: &str) -> bool {
+        let Some((id, mut session)) = self.sessions.remove_entry(id) else { return false };
+        let mut work = std::mem::take(&mut session.work);
+        if !session.calls.is_empty() {
+            work.is_over(Instant::now());
+        }
+        self.note_departed(id.clone(), work);
+        for (_, upstream_id) in session.calls.drain() {
+            if let Some(call) = self.take_call(upstream_id) {
+                self.cancel_upstream(upstream_id, &call, "the session has ended");
+                if let Reply::Held(waiting) = call.reply {
+                    let text = error_text(Some(call.id.as_json()), code::INTERNAL, "the session has ended");
+                    let _ = waiting.send(Answer::Json(text.into()));
+                }
+            }
+        }
+        for (_, request) in session.server_requests.drain() {
+            self.server_requests = self.server_requests.saturating_sub(1);
+            self.refuse(&request.upstream, code::INTERNAL, "the client has gone");
+        }
+        for stream in session.streams.values_mut() {
+            stream.wake();
+        }
+        for (uri, _) in session.subscriptions.drain() {
+            if self.subscriptions.leave(&uri, &id) {
+                self.unsubscribe_upstream(&uri);
+            }
+        }
+        if session.level.is_some() {
+            self.sync_level();
+        }
+        true
+    }
+
+    /// Live sessions' ids, and whether there is any.
+    pub(crate) fn session_ids(&self) -> Vec<SessionId> {
+        self.sessions.keys().cloned().collect()
+    }
+
+    /// The session's own id, if it is there and belongs to who asks; counts as use.
+    pub(crate) fn known_session(&mut self, id: &str, principal: &Principal) -> Option<SessionId> {
+        self.session(id, principal)?;
+        self.sessions.get_key_value(id).map(|(id, _)| id.clone())
+    }
+}

@@ -1,0 +1,143 @@
+//! Counts what a client would have received from the server directly and does not receive through the proxy, by reason
+//! (`docs/mcp.md`, 12.8).
+//!
+//! `wharf status` shows the counts, and the log has one line a minute: a server may send a million such messages, whose
+//! lines would push all others out of the log.
+use std::fmt::Write as _;
+
+use tokio::time::{Duration, Instant};
+
+/// The time between two lines of the log.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Why a message of the server reaches no client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// A log message, while the server may be at work for several sessions.
+    LogAmbiguous,
+    /// A log message for a session that has ended or has no stream to send it on.
+    LogUnread,
+    /// A log message for a client that does not keep up.
+    LogBurst,
+    /// Progress for a client that does not keep up.
+    ProgressBurst,
+    /// A request, while the server may be at work for several sessions.
+    RequestAmbiguous,
+    /// A request for a client that has gone, or at a time when none can be asked.
+    RequestUnread,
+    /// A notification that the proxy does not know, with several sessions or none.
+    Unknown,
+    /// An answer that is too long, nested too deep, or no JSON.
+    AnswerMalformed,
+    /// An answer for which there was no memory.
+    AnswerMemory,
+    /// Another message for which there was no memory.
+    OtherMemory,
+}
+
+/// In words, in the order of [`Reason`].
+const WORDS: [(&str, &str); Reason::OtherMemory as usize + 1] = [
+    ("log message", "several clients were at work"),
+    ("log message", "its client has gone or has no stream open"),
+    ("log message", "its client does not keep up"),
+    ("progress", "its client does not keep up"),
+    ("request of the server", "several clients were at work"),
+    ("request of the server", "no client could be asked"),
+    ("unknown notification", "it is not certain whom it concerns"),
+    ("answer", "too long, nested too deep, or no JSON"),
+    ("answer", "no memory was left for it"),
+    ("message", "no memory was left for it"),
+];
+
+/// How many messages of one kind reached no client, for one reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Undelivered {
+    /// The kind of message: `log message`, `answer`, …
+    pub what: &'static str,
+    /// The reason, in words.
+    pub why: &'static str,
+    /// How many since the proxy was started.
+    pub count: u64,
+}
+
+/// The counts of one proxy.
+#[derive(Debug, Default)]
+pub(crate) struct UndeliveredCounts {
+    counts: [u64; WORDS.len()],
+    /// The counts that the log was told last.
+    logged: [u64; WORDS.len()],
+    logged_at: Option<Instant>,
+}
+
+impl UndeliveredCounts {
+    /// Counts one message.
+    pub(crate) fn note(&mut self, reason: Reason) {
+        self.counts[reason as usize] += 1;
+    }
+
+    /// Counts several messages.
+    pub(crate) fn note_many(&mut self, reason: Reason, count: u64) {
+        self.counts[reason as usize] += count;
+    }
+
+    /// Every count that is not zero.
+    pub(crate) fn all(&self) -> Vec<Undelivered> {
+        named(&self.counts)
+    }
+
+    /// True if the log has not been told of all yet.
+    pub(crate) fn is_untold(&self) -> bool {
+        self.counts != self.logged
+    }
+
+    /// The text of the log's next line, once it is due and there is something new to tell.
+    pub(crate) fn due(&mut self, now: Instant) -> Option<String> {
+        if !self.is_untold() || self.logged_at.is_some_and(|at| now < at + LOG_INTERVAL) {
+            return None;
+        }
+        let mut new = self.counts;
+        for (new, old) in new.iter_mut().zip(self.logged) {
+            *new -= old;
+        }
+        (self.logged, self.logged_at) = (self.counts, Some(now));
+        let mut line = String::new();
+        for Undelivered { what, why, count } in named(&new) {
+            let separator = if line.is_empty() { "" } else { "; " };
+            let _ = write!(line, "{separator}{count} x {what} ({why})");
+        }
+        Some(line)
+    }
+}
+
+fn named(counts: &[u64; WORDS.len()]) -> Vec<Undelivered> {
+    let all = counts.iter().zip(WORDS).filter(|(count, _)| **count > 0);
+    all.map(|(count, (what, why))| Undelivered { what, why, count: *count }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LOG_INTERVAL, Reason, UndeliveredCounts};
+    use tokio::time::Instant;
+
+    #[test]
+    fn the_log_is_told_once_a_minute_and_of_what_is_new() {
+        let mut counts = UndeliveredCounts::default();
+        let start = Instant::now();
+        assert_eq!(counts.due(start), None);
+        for _ in 0..1_000_000 {
+            counts.note(Reason::LogAmbiguous);
+        }
+        counts.note(Reason::AnswerMemory);
+        let line = counts.due(start).unwrap();
+        let expected =
+            "1000000 x log message (several clients were at work); 1 x answer (no memory was left for it)";
+        assert_eq!(line, expected);
+        counts.note(Reason::LogAmbiguous);
+        assert_eq!(counts.due(start + LOG_INTERVAL / 2), None);
+        assert!(counts.is_untold());
+        let line = counts.due(start + LOG_INTERVAL).unwrap();
+        assert_eq!(line, "1 x log message (several clients were at work)");
+        assert_eq!(counts.due(start + LOG_INTERVAL * 2), None, "nothing new");
+        assert_eq!(counts.all()[0].count, 1_000_001);
+    }
+}

@@ -1,0 +1,28 @@
+//! [`Work`]: a session's calls that are over, as far as the server may still be at work on them.
+//!
+//! Kept with the session, and by [`crate::stdio::departed`] after its end; it knows of neither.
+use std::collections::HashMap;
+
+use tokio::time::{Duration, Instant};
+
+/// A session's work at the server besides its open calls.
+#[derive(Debug, Default)]
+pub(crate) struct Work {
+    /// When a call of its was last answered, or given up without being remembered below.
+    over_at: Option<Instant>,
+    /// Calls that were given up and not answered since, by upstream id, with their last sign of life.
+    pub(crate) given_up: HashMap<u64, Instant>,
+}
+
+impl Work {
+    /// A call of the session is over: answered, failed, cancelled.
+    pub(crate) fn is_over(&mut self, now: Instant) {
+        self.over_at = Some(now);
+    }
+
+    /// True if the server may still be at work for the session, though no call is open.
+    pub(crate) fn goes_on(&self, now: Instant, bound: Duration) -> bool {
+        let is_recent = |at: &Instant| now < *at + bound;
+        self.over_at.as_ref().is_some_and(is_recent) || self.given_up.values().any(is_recent)
+    }
+}

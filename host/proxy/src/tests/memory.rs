@@ -1,0 +1,178 @@
+//! One budget of bytes (`docs/mcp.md`, 15): whoever holds most loses what it holds, and nobody else anything.
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::protocol::options::Limits;
+use crate::tests::rig::{Rig, Script, call, limited, request};
+
+const MIB: usize = 1024 * 1024;
+
+async fn rig(memory_bytes: usize) -> (Rig, Script) {
+    Rig::with(limited(Limits { memory_bytes, ..Limits::default() })).await
+}
+
+fn held(rig: &Rig) -> usize {
+    rig.proxy.shared.budget.used()
+}
+
+fn head(session: &str, length: usize) -> String {
+    format!(
+        "POST /mcp HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\naccept: */*\r\n\
+         mcp-session-id: {session}\r\ncontent-length: {length}\r\n\r\n"
+    )
+}
+
+/// A client that sends a request and reads nothing of the answer.
+async fn deaf(rig: &Rig, session: &str, message: &Value) -> TcpStream {
+    let mut raw = TcpStream::connect(rig.address).await.unwrap();
+    let body = message.to_string();
+    raw.write_all((head(session, body.len()) + &body).as_bytes()).await.unwrap();
+    raw
+}
+
+async fn is_served(rig: &Rig, script: &mut Script, session: &str) {
+    let message = call(99, "quick");
+    let (reply, ()) = tokio::join!(rig.post(session, &message), async {
+        let request = script.next().await;
+        script.answer(&request, json!({ "quick": true })).await;
+    });
+    assert_eq!(reply.json()["result"], json!({ "quick": true }));
+}
+
+/// More than the buffers of a connection on both sides hold.
+fn large() -> Value {
+    json!({ "text": "y".repeat(12 * MIB) })
+}
+
+#[tokio::test]
+async fn answers_that_nobody_reads_cost_their_own_session_and_no_more_than_the_budget() {
+    let (rig, mut script) = rig(16 * MIB).await;
+    let (greedy, modest) = (rig.session().await, rig.session().await);
+    let mut deaf_ones = Vec::new();
+    for id in 0..6 {
+        deaf_ones.push(deaf(&rig, &greedy, &call(id, "large")).await);
+        let request = script.next().await;
+        script.answer(&request, large()).await;
+        is_served(&rig, &mut script, &modest).await;
+        assert!(held(&rig) <= 16 * MIB, "{}", held(&rig));
+    }
+    let lost = rig.proxy.undelivered();
+    let lost = lost.iter().find(|one| one.what == "answer").unwrap();
+    assert!(lost.why.contains("memory") && (4..=6).contains(&lost.count), "{lost:?}");
+    drop(deaf_ones);
+}
+
+#[tokio::test]
+async fn an_answer_for_which_there_is_no_memory_is_an_error_that_says_so() {
+    let (rig, mut script) = rig(16 * MIB).await;
+    let session = rig.session().await;
+    let _deaf = deaf(&rig, &session, &call(1, "large")).await;
+    let request = script.next().await;
+    script.answer(&request, large()).await;
+    let message = call(2, "large");
+    let (reply, ()) = tokio::join!(rig.post(&session, &message), async {
+        let request = script.next().await;
+        script.answer(&request, large()).await;
+    });
+    let error = &reply.json()["error"];
+    assert_eq!((reply.status, &error["code"]), (StatusCode::OK, &json!(-32603)));
+    assert!(error["message"].as_str().unwrap().contains("memory"), "{error}");
+    is_served(&rig, &mut script, &session).await;
+}
+
+#[tokio::test]
+async fn a_large_answer_that_was_read_to_its_end_is_held_no_longer() {
+    let (rig, mut script) = Rig::start().await;
+    let session = rig.open("2025-11-25", json!({})).await;
+    for id in 0..20 {
+        let message = request(id, "tools/call", json!({ "name": "x", "_meta": { "progressToken": id } }));
+        let (mut stream, ()) = tokio::join!(rig.post_stream(&session, &message), async {
+            let request = script.next().await;
+            let progress = json!({ "progressToken": request["id"], "progress": 1 });
+            script.notify("notifications/progress", progress).await;
+            script.answer(&request, json!({ "text": "y".repeat(2 * MIB) })).await;
+        });
+        while stream.event().await.is_some() {}
+        assert!(held(&rig) < MIB, "{}", held(&rig));
+    }
+}
+
+#[tokio::test]
+async fn bodies_that_do_not_end_make_room() {
+    let (rig, mut script) = rig(3 * MIB).await;
+    let (greedy, modest) = (rig.session().await, rig.session().await);
+    let mut open = Vec::new();
+    for _ in 0..8 {
+        let mut raw = TcpStream::connect(rig.address).await.unwrap();
+        raw.write_all(head(&greedy, MIB).as_bytes()).await.unwrap();
+        raw.write_all(&vec![b' '; MIB - 1]).await.unwrap();
+        open.push(raw);
+    }
+    is_served(&rig, &mut script, &modest).await;
+    // At least five of them had to make room.
+    let mut refused = Vec::new();
+    for mut raw in open {
+        refused.push(tokio::spawn(async move {
+            let mut status = [0; 12];
+            raw.read_exact(&mut status).await.unwrap();
+            status
+        }));
+    }
+    for _ in 0..5 {
+        let (status, _, rest) = futures_util::future::select_all(refused).await;
+        assert_eq!(&status.unwrap(), b"HTTP/1.1 503");
+        refused = rest;
+    }
+    assert!(held(&rig) <= 3 * MIB);
+    is_served(&rig, &mut script, &modest).await;
+}
+
+#[tokio::test]
+async fn a_large_body_of_no_session_is_refused_before_it_is_read() {
+    let (rig, _script) = Rig::start().await;
+    for (session, status) in [("unknown", "404"), ("", "413")] {
+        let mut raw = TcpStream::connect(rig.address).await.unwrap();
+        let head = head(session, MIB);
+        let head = if session.is_empty() { head.replace("mcp-session-id: \r\n", "") } else { head };
+        raw.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = [0; 12];
+        raw.read_exact(&mut answer).await.unwrap();
+        assert_eq!(std::str::from_utf8(&answer).unwrap(), format!("HTTP/1.1 {status}"));
+    }
+}
+
+#[tokio::test]
+async fn texts_that_are_kept_have_bounds_of_their_own() {
+    let (rig, mut script) = rig(MIB).await;
+    let session = rig.session().await;
+    let long = rig.post(&session, &request("i".repeat(2000), "tools/list", json!({}))).await;
+    assert_eq!((long.status, long.code()), (StatusCode::BAD_REQUEST, json!(-32600)));
+    assert!(long.json().get("id").is_none(), "it is not repeated");
+    let token = json!({ "_meta": { "progressToken": "t".repeat(2000) } });
+    assert_eq!(rig.post(&session, &request(1, "tools/list", token)).await.code(), -32600);
+    assert_eq!(rig.post(&session, &request(1, &"m".repeat(2000), json!({}))).await.code(), -32600);
+    let subscribe = |uri: String| request(1, "resources/subscribe", json!({ "uri": uri }));
+    assert_eq!(rig.post(&session, &subscribe("u".repeat(9000))).await.code(), -32602);
+    let mut accepted = 0;
+    loop {
+        let message = subscribe(format!("{accepted:08000}"));
+        let reply = tokio::select! {
+            reply = rig.post(&session, &message) => reply,
+            () = async {
+                loop {
+                    let request = script.next_of("resources/subscribe").await;
+                    script.answer(&request, json!({})).await;
+                }
+            } => unreachable!(),
+        };
+        if reply.status == StatusCode::SERVICE_UNAVAILABLE {
+            break;
+        }
+        accepted += 1;
+    }
+    assert_eq!(accepted, MIB / 4 / 16_000, "a quarter of the memory is for tables");
+    rig.send(axum::http::Method::DELETE, &[("mcp-session-id", &session)], "").await;
+    assert_eq!(held(&rig), 0, "and comes back");
+}
