@@ -18,6 +18,6 @@ mod stream;
 pub mod abi;
 
 pub use context::{Context, HostServices};
-pub use runtime::{Attach, Confine, Logs, Pin, Runtime, Takeover};
+pub use runtime::{Attach, Confine, Dial, Logs, Pin, Runtime, Takeover};
 pub use stream::ByteStream;
 pub use types::*;

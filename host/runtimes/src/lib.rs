@@ -38,8 +38,10 @@ pub use handle::{handle_of, last_exit};
 pub use in_process::exit::leave;
 pub use in_process::last_words::watch_over_ends;
 pub use in_process::probe_process::{PROBE_ARGUMENT, run_probe};
-pub use observe::{ForeignResource, Observed, may_have_strangers, observe, observe_all, observe_strangers};
-pub use owner::{connect_owner, look, prove_ended, prove_gone, prove_owner, prove_taken_gone};
+pub use observe::{
+    ForeignResource, Observed, Scope, may_have_strangers, observe, observe_all, observe_strangers,
+};
+pub use owner::{ask_owner, connect_owner, look, prove_ended, prove_gone, prove_owner, prove_taken_gone};
 pub use probe::{Prober, how};
 pub use registry::{ConnectOptions, EventListener, Plugins};
 pub use verdict::{Forgotten, Verdicts};

@@ -1,13 +1,13 @@
 //! Brings the workload up: what an earlier supervisor left, deploy, record.
 use crate::client::protocol::StartMode;
 use crate::config::Config;
+use crate::dial::upstream;
 use crate::spec::specification;
 use crate::workload_proxy::WorkloadProxy;
-use std::net::SocketAddr;
 use std::{sync::Arc, time::Duration};
 use tokio::{net::TcpListener, time::Instant};
 use wharf_failpoint::{Point, reach};
-use wharf_model::{Desired, Opaque, Phase, RunConfig, StatusRecord, Transport};
+use wharf_model::{Desired, Opaque, Phase, RestartPolicy, RunConfig, StatusRecord, Transport};
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_proxy::Access;
 use wharf_records::Store;
@@ -147,8 +147,8 @@ impl Deployment {
             Ok(seen) if self.can_go_on(&seen) => {
                 tracing::info!("the workload of an earlier supervisor still runs and is taken over");
                 self.handle = Some(handle.clone());
-                let address = address(seen.address.as_deref())?;
-                self.wait_for_port(&handle, address).await?;
+                let server = upstream(&self.client, &handle, &seen, self.target_port)?;
+                self.wait_for_port(&handle, server).await?;
                 return Ok(true);
             }
             Ok(seen) if seen.state == WorkloadState::Unknown => {
@@ -167,7 +167,7 @@ impl Deployment {
 
     /// Whether the runtime makes a workload anew out of what it was, with all that it wrote.
     fn keeps(&self) -> bool {
-        self.client.stamp().capabilities.contains(&Capability::KEEPS)
+        self.client.stamp().has(&Capability::RESTART_IN_PLACE)
     }
 
     /// Ends what is not to go on, and removes it, unless its runtime makes it anew out of what it was, or another
@@ -211,9 +211,23 @@ impl Deployment {
             && (seen.address.is_some() || !self.run.is_taken_over())
     }
 
+    /// True of a server that goes on when this process ends, and is found again by the next supervisor.
+    pub(crate) fn survives_supervisor(&self) -> bool {
+        self.run.transport != Transport::Stdio && self.client.stamp().has(&Capability::SURVIVES_SUPERVISOR)
+    }
+
+    /// The policy that this supervisor follows when the workload has ended: none of its own where the engine restarts
+    /// workloads by itself. What such an engine calls the end it has given up.
+    pub(crate) fn restart_policy(&self) -> RestartPolicy {
+        match self.client.stamp().has(&Capability::RESTARTS_ITSELF) {
+            true => RestartPolicy::No,
+            false => self.run.restart,
+        }
+    }
+
     /// A port that somebody else listens on would be taken for the workload's own.
     async fn check_target_port(&self) -> Result<()> {
-        if self.target_port == 0 || self.client.stamp().capabilities.contains(&Capability::OWN_PORTS) {
+        if self.target_port == 0 || self.client.stamp().has(&Capability::PORT_MAPPING) {
             return Ok(());
         }
         match TcpListener::bind(("127.0.0.1", self.target_port)).await {
@@ -297,7 +311,7 @@ impl Deployment {
 
     /// That the owner shows nothing of it as running: only then is what was told of its end its end.
     pub(crate) async fn prove_ended(&self) -> Result<()> {
-        prove_ended(&self.client, &self.host_id, &self.run).await
+        prove_ended(&self.client, &self.host_id, &self.run).await.map(drop)
     }
 
     /// Whether a deadline passed over a deployment and nobody knows what became of it.
@@ -394,11 +408,4 @@ fn is_certain(error: &CallError) -> bool {
 /// Whether an error of `deploy` means that its time was over.
 fn is_late(error: &CallError) -> bool {
     matches!(error, CallError::Deadline { .. }) || error.code() == Some(ErrorCode::Timeout)
-}
-
-/// Where a runtime says that the workload's port can be reached.
-pub(crate) fn address(text: Option<&str>) -> Result<SocketAddr> {
-    text.and_then(|text| text.parse().ok()).ok_or_else(|| {
-        Error::new(ErrorKind::Runtime, "the runtime does not say where the workload's port can be reached")
-    })
 }

@@ -14,6 +14,7 @@ mod access;
 pub mod client;
 mod config;
 mod deployment;
+mod dial;
 mod events;
 mod lifecycle;
 mod log;

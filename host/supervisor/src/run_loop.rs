@@ -214,7 +214,7 @@ impl Watch {
         if let Some(front) = &self.deployment.front {
             front.close_upstream("the server ended; it is being restarted").await;
         }
-        let policy = self.deployment.run.restart;
+        let policy = self.deployment.restart_policy();
         let cut_off = self.was_cut_off(&exit);
         if !(wants_restart(policy, &exit) || cut_off && policy != RestartPolicy::No) {
             let why = if cut_off { "its engine went away, and its input with it" } else { "" };
@@ -376,11 +376,10 @@ impl Watch {
         reach(Point::EndRecordAfter);
     }
 
-    /// Ends because of a signal. A server on a pipe cannot outlive its supervisor; one with a port can, and is found
-    /// again. Nothing is recorded: it is still desired, unless the user ended it in the foreground.
+    /// Ends because of a signal. A server on a pipe cannot outlive its supervisor; one with a port can, where its runtime
+    /// says so, and is found again. Nothing is recorded: it is still desired, unless the user ended it in the foreground.
     async fn leave(&mut self) {
-        let outlives = self.deployment.run.transport != wharf_model::Transport::Stdio;
-        if outlives && !self.foreground {
+        if self.deployment.survives_supervisor() && !self.foreground {
             return;
         }
         match self.end_workload(Duration::from_secs(5)).await {

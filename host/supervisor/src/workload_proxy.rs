@@ -1,5 +1,5 @@
 //! The proxy in front of the workload, of either kind.
-use std::{io, net::SocketAddr, os::fd::OwnedFd, time::Duration};
+use std::{io, os::fd::OwnedFd, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, UnixStream, unix::pipe},
@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use wharf_descriptors::for_connections;
 use wharf_model::RunConfig;
 use wharf_model::chain;
-use wharf_proxy::{Access, HttpProxy, Limits, ProxyOptions, StdioProxy, serve};
+use wharf_proxy::{Access, HttpProxy, Limits, ProxyOptions, StdioProxy, Upstream, serve};
 use wharf_runtimes::RawStream;
 
 /// The proxy of one workload; clones share it.
@@ -25,7 +25,7 @@ impl WorkloadProxy {
         Self::Stdio(StdioProxy::new(options(run, access)))
     }
 
-    pub(crate) fn http(run: &RunConfig, access: &Access, server: SocketAddr) -> Self {
+    pub(crate) fn http(run: &RunConfig, access: &Access, server: Upstream) -> Self {
         Self::Http(HttpProxy::new(options(run, access), server))
     }
 

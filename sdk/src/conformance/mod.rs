@@ -12,6 +12,7 @@ mod breach;
 mod case;
 mod client;
 mod core;
+mod dial;
 mod exit;
 mod fixture;
 mod hostile;
@@ -23,6 +24,7 @@ mod permissions;
 mod ports;
 mod recover;
 mod run;
+mod stream;
 mod subject;
 mod suite;
 

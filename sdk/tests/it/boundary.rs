@@ -4,7 +4,7 @@ use wharf_sdk::abi::abi_stable::{sabi_trait::prelude::TD_Opaque, std_types::RStr
 use wharf_sdk::abi::wharf_abi::{Host, Host_TO, PluginBox};
 use wharf_sdk::abi::{Registration, connect};
 use wharf_sdk::{
-    Context, Error, ErrorCode, Exit, Handle, Health, HealthState, Instance, Listing, Observation, Result,
+    Context, Error, ErrorCode, Exit, Handle, Health, Instance, ListQuery, Listing, Observation, Result,
     Runtime, StopOptions, WorkloadSpec,
 };
 
@@ -21,7 +21,7 @@ impl Runtime for Stuck {
         Ok(Instance { instance: "stuck".to_owned(), endpoint: String::new() })
     }
     async fn health(&self) -> Health {
-        Health { state: HealthState::Unhealthy, message: String::new() }
+        Health::unhealthy("")
     }
     async fn validate(&self, spec: &WorkloadSpec) -> Result<()> {
         ENTERED.lock().unwrap_or_else(PoisonError::into_inner).push(spec.uid.clone());
@@ -42,7 +42,7 @@ impl Runtime for Stuck {
     async fn inspect(&self, _: &Handle) -> Result<Observation> {
         Err(Error::not_found("nothing"))
     }
-    async fn list(&self) -> Result<Listing> {
+    async fn list(&self, _: &ListQuery) -> Result<Listing> {
         Err(Error::unavailable("nothing"))
     }
     async fn wait(&self, _: &Handle) -> Result<Exit> {
