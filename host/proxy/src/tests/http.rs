@@ -230,19 +230,22 @@ async fn a_server_that_is_down_or_points_elsewhere_is_a_bad_gateway() {
     assert_eq!(seen.lock().unwrap().len(), 1);
 }
 
+/// How many connections may wait to be accepted.
+const CONNECTIONS: usize = 16;
+
 /// Makes connections within this process, to a server that listens on nothing.
-struct InMemory(mpsc::UnboundedSender<DuplexStream>);
+struct InMemory(mpsc::Sender<DuplexStream>);
 
 impl Dialer for InMemory {
     fn dial(&self) -> Dialing {
         let (near, far) = tokio::io::duplex(4096);
-        let made = self.0.send(far).map_err(|_| io::Error::from(io::ErrorKind::ConnectionRefused));
+        let made = self.0.try_send(far).map_err(|_| io::Error::from(io::ErrorKind::ConnectionRefused));
         Box::pin(async move { made.map(|()| Box::new(near) as Box<dyn Duplex>) })
     }
 }
 
 /// The server's side of [`InMemory`].
-struct Accepts(mpsc::UnboundedReceiver<DuplexStream>);
+struct Accepts(mpsc::Receiver<DuplexStream>);
 
 impl axum::serve::Listener for Accepts {
     type Io = DuplexStream;
@@ -262,7 +265,7 @@ impl axum::serve::Listener for Accepts {
 
 /// A server with a name that gives bodies back, behind a dialer.
 fn dialed(name: &'static str) -> Upstream {
-    let (sender, receiver) = mpsc::unbounded_channel();
+    let (sender, receiver) = mpsc::channel(CONNECTIONS);
     let router = Router::new().fallback(move |request: Request| async move {
         let host = request.headers()["host"].to_str().unwrap().to_owned();
         let body = request.into_body().collect().await.unwrap().to_bytes();
@@ -285,7 +288,7 @@ async fn a_server_behind_a_dialer_is_served_like_one_with_an_address() {
     // Another one in its place, with the same name in `Host`: the connection to the first, still open, is not used again.
     proxy.move_to(dialed("second"));
     assert_eq!(post(address, &[], &body).await.header("x-server"), Some("second"));
-    proxy.move_to(Upstream::dialed(4711, Arc::new(InMemory(mpsc::unbounded_channel().0))));
+    proxy.move_to(Upstream::dialed(4711, Arc::new(InMemory(mpsc::channel(1).0))));
     let reply = post(address, &[], &body).await;
     assert_eq!((reply.status, reply.code()), (StatusCode::BAD_GATEWAY, json!(-32603)));
 }

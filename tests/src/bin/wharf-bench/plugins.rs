@@ -10,7 +10,7 @@ use std::{
 };
 use tokio::runtime::{Builder, Handle};
 use wharf_runtimes::Plugins;
-use wharf_sdk::{Health};
+use wharf_sdk::Health;
 use wharf_tests::Rack;
 
 /// Calls of one batch, and batches in turns.
