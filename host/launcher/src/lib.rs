@@ -23,6 +23,8 @@ mod control;
 mod error;
 mod exec;
 mod exec_request;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod init;
 mod launcher;
 mod log;

@@ -14,6 +14,8 @@
 //! Invariants. One handshake per server process, made by wharf. Upstream ids are never used twice. A message of the
 //! server reaches the client that it certainly concerns, or nobody. A message is one line of stdin whatever it holds. No
 //! queue, log, line, body or table is unbounded ([`Limits`]). The one lock is never held across an await or a write.
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod http;
 mod protocol;
 mod reverse;

@@ -14,6 +14,8 @@ pub mod bounded;
 mod effect;
 mod error;
 mod file;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod lock_error;
 
 pub use effect::{Effect, EffectError};

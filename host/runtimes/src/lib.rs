@@ -17,6 +17,8 @@ mod catalog;
 mod client;
 mod connection;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod handle;
 mod in_process;
 mod manifest;

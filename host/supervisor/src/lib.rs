@@ -16,6 +16,8 @@ mod config;
 mod deployment;
 mod dial;
 mod events;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod lifecycle;
 mod log;
 mod port;

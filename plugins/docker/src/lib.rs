@@ -22,6 +22,8 @@ mod engine;
 mod engine_liveness;
 mod error;
 mod flavor;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod handle;
 mod hints;
 mod http;

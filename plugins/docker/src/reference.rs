@@ -48,6 +48,9 @@ impl<'a> Reference<'a> {
             Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => (first, rest),
             _ => (DOCKER_HUB, path),
         };
+        if !is_registry(registry) {
+            return wrong("what stands before the first '/' is no name of a registry");
+        }
         if path.bytes().any(|byte| byte.is_ascii_uppercase()) {
             return wrong("names of images are lowercase");
         }
@@ -61,6 +64,27 @@ impl<'a> Reference<'a> {
     pub(crate) fn with_tag(&self) -> String {
         if self.has_version { self.text.to_owned() } else { format!("{}:{DEFAULT_TAG}", self.text) }
     }
+}
+
+/// A host's name or address, in brackets if it is of version 6, with or without a port.
+fn is_registry(text: &str) -> bool {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (text, None),
+    };
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    let is_host = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => host.split('.').all(is_label),
+    };
+    is_host
+        && port
+            .is_none_or(|port| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok())
 }
 
 fn is_digest(text: &str) -> bool {
@@ -101,6 +125,7 @@ mod tests {
             ("mcp/time:1.2", DOCKER_HUB, "mcp/time:1.2"),
             ("localhost:5000/time", "localhost:5000", "localhost:5000/time:latest"),
             ("127.0.0.1:5000/a/b:1", "127.0.0.1:5000", "127.0.0.1:5000/a/b:1"),
+            ("[::1]:5000/time", "[::1]:5000", "[::1]:5000/time:latest"),
             ("ghcr.io/a/time", "ghcr.io", "ghcr.io/a/time:latest"),
             (&digest, DOCKER_HUB, &digest),
         ] {
@@ -111,9 +136,27 @@ mod tests {
 
     #[test]
     fn what_is_none_is_refused_with_the_form() {
-        for text in
-            ["", "UPPER/x", "a//b", "a:", "a:b c", "a@sha256:00", "a@", "-a", "a/", "a\u{e4}", "a:.x", "a b"]
-        {
+        for text in [
+            "",
+            "UPPER/x",
+            "a//b",
+            "a:",
+            "a:b c",
+            "a@sha256:00",
+            "a@",
+            "-a",
+            "a/",
+            "a\u{e4}",
+            "a:.x",
+            "a b",
+            "-x.example/a",
+            "a.example:b/c",
+            "a.example:+1/c",
+            "\n.:1/a",
+            "[::x]:1/a",
+            "..:1/a",
+            ":1/a",
+        ] {
             let error = Reference::parse(text).unwrap_err();
             assert_eq!(error.code, ErrorCode::InvalidArgument, "{text}");
             assert!(error.message.contains("[REGISTRY/]NAME"), "{error}");

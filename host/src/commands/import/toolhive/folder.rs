@@ -144,7 +144,7 @@ fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     serde_json::from_slice(bytes).map_err(|error| format!("cannot be understood: {error}"))
 }
 
-fn parse(name: &str, bytes: &[u8]) -> Result<File, String> {
+pub(super) fn parse(name: &str, bytes: &[u8]) -> Result<File, String> {
     let members: Kept = json(bytes)?;
     let fields: Fields = json(bytes)?;
     let version = fields.schema_version.as_deref().unwrap_or_default();

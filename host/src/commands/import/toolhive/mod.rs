@@ -4,6 +4,8 @@
 //! are replaced as a whole, so whatever is read is one version of one. The room knows ToolHive's formats; it must not
 //! know runtimes, wharf's records or whose a container is. What it does not understand it keeps and names.
 mod folder;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod name;
 mod profile;
 mod translate;
