@@ -25,6 +25,7 @@ mod manifest;
 mod observe;
 mod owner;
 mod probe;
+mod question;
 mod registry;
 mod trust;
 mod verdict;
@@ -40,10 +41,9 @@ pub use handle::{handle_of, last_exit};
 pub use in_process::exit::leave;
 pub use in_process::last_words::watch_over_ends;
 pub use in_process::probe_process::{PROBE_ARGUMENT, run_probe};
-pub use observe::{
-    ForeignResource, Observed, Scope, may_have_strangers, observe, observe_all, observe_strangers,
-};
+pub use observe::{ForeignResource, Observed, may_have_strangers, observe, observe_all, observe_strangers};
 pub use owner::{ask_owner, connect_owner, look, prove_ended, prove_gone, prove_owner, prove_taken_gone};
 pub use probe::{Prober, how};
+pub use question::{InstanceProof, Scope};
 pub use registry::{ConnectOptions, EventListener, Plugins};
 pub use verdict::{Forgotten, Verdicts};

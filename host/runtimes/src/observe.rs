@@ -4,6 +4,7 @@
 //! the same time as for its list. Neither answer alone says that such a workload is gone.
 use crate::client::RuntimeClient;
 use crate::error::CallError;
+use crate::question::{InstanceProof, Places, Question, Scope, places_of};
 use crate::registry::Plugins;
 use futures_util::future::{join, join_all};
 use std::{
@@ -23,15 +24,6 @@ use wharf_sdk::{
 
 /// How long one owner may take, its library's load included: it costs its own rows their freshness and no others.
 const DEADLINE: Duration = Duration::from_secs(11);
-
-/// Which of this host's workloads the owners are asked about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// All, for those who also look for what no record names.
-    Everything,
-    /// Only those whose RunConfigs are given: an owner with a thousand is not made to list them for one.
-    TheseAlone,
-}
 
 /// What the owners said.
 #[derive(Debug, Default)]
@@ -55,19 +47,6 @@ struct Answer {
     strangers: Vec<Stranger>,
 }
 
-/// What is asked at one place: a runtime, and an endpoint of it.
-#[derive(Debug, Default)]
-struct Question {
-    query: ListQuery,
-    /// The workloads that are recorded to be there.
-    recorded: BTreeSet<String>,
-    /// The handles of what was taken over there.
-    handles: Vec<Handle>,
-}
-
-/// The places that are asked, by the runtime's name and the endpoint.
-type Places = BTreeMap<(String, String), Question>;
-
 /// Something that another product made, and where it is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ForeignResource {
@@ -85,10 +64,14 @@ pub async fn observe(
     host_id: &str,
     configs: impl Iterator<Item = &RunConfig>,
     scope: Scope,
+    proof: InstanceProof,
 ) -> Observed {
-    let places = places_of(configs, |uids| match scope {
-        Scope::Everything => ListQuery::ALL,
-        Scope::TheseAlone => ListQuery::these(uids),
+    let places = places_of(configs, |uids, recorded| {
+        let query = match scope {
+            Scope::Everything => ListQuery::ALL,
+            Scope::TheseAlone => ListQuery::these(uids),
+        };
+        query.presuming(recorded.filter(|_| proof == InstanceProof::Labels))
     });
     ask_all(places, |name, endpoint, question| async move {
         ask(plugins, host_id, &name, &endpoint, question).await
@@ -97,14 +80,15 @@ pub async fn observe(
 }
 
 /// Asks every runtime that a plugin provides, through its usual endpoint and those that these workloads name, for what
-/// it has of the workloads in the query, whoever owns them.
+/// it has of the workloads in the query, whoever owns them. Each engine says itself who it is: an owner is recorded because
+/// of the answers.
 pub async fn observe_all(
     plugins: &Plugins,
     host_id: &str,
     configs: impl Iterator<Item = &RunConfig>,
     query: &ListQuery,
 ) -> Observed {
-    let mut places = places_of(configs, |_| query.clone());
+    let mut places = places_of(configs, |_, _| query.clone());
     for question in places.values_mut() {
         question.recorded.retain(|uid| query.asks_for(uid));
         question.handles.retain(|handle| query.asks_for(&handle.uid));
@@ -132,7 +116,7 @@ pub async fn observe_strangers(
         .filter(|provided| may_have_strangers(provided.runtime))
         .map(|provided| provided.runtime.name.as_str())
         .collect();
-    let mut places = places_of(configs, |_| ListQuery::ALL);
+    let mut places = places_of(configs, |_, _| ListQuery::ALL);
     places.retain(|(name, _), _| asked.contains(name.as_str()));
     for name in asked {
         places.entry((name.to_owned(), String::new())).or_default();
@@ -147,30 +131,6 @@ pub async fn observe_strangers(
 /// True of a runtime that can have what another product made of an image.
 pub fn may_have_strangers(runtime: &RuntimeStamp) -> bool {
     runtime.has(&Capability::TAKEOVER) || runtime.accepts.iter().any(|accepted| accepted == "image")
-}
-
-/// The places that these workloads name, each with the query for the uids of those that name it.
-fn places_of<'a>(
-    configs: impl Iterator<Item = &'a RunConfig>,
-    query: impl Fn(BTreeSet<String>) -> ListQuery,
-) -> Places {
-    let mut places = Places::new();
-    let mut instances: BTreeMap<_, BTreeSet<String>> = BTreeMap::new();
-    for config in configs {
-        let Some(owner) = config.owner() else { continue };
-        let place = (owner.runtime_name, owner.runtime_endpoint);
-        instances.entry(place.clone()).or_default().insert(owner.runtime_instance);
-        let question = places.entry(place).or_default();
-        question.recorded.insert(config.uid.to_string());
-        question.handles.extend(config.taken_over());
-    }
-    for (place, question) in &mut places {
-        let mut recorded = instances.remove(place).unwrap_or_default();
-        // Of several only one can be there, and nobody knows which.
-        let presumed = recorded.pop_first().filter(|_| recorded.is_empty());
-        question.query = query(question.recorded.clone()).presuming(presumed);
-    }
-    places
 }
 
 async fn ask_all<Q, A>(places: Places, ask: Q) -> Observed

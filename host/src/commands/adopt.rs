@@ -6,7 +6,7 @@ use wharf_model::{Claim, Resource};
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_model::{Owner, RunConfig, WorkloadName};
 use wharf_records::OperationLock;
-use wharf_runtimes::Scope;
+use wharf_runtimes::{InstanceProof, Scope};
 
 /// How an owner is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +74,8 @@ impl Manager {
                 run.name, owner.runtime_name
             )));
         }
-        match self.discover(std::iter::once(run), Scope::TheseAlone).await?.claim(run) {
+        match self.discover(std::iter::once(run), Scope::TheseAlone, InstanceProof::Engine).await?.claim(run)
+        {
             Claim::Proven(resource) => Ok(*resource),
             other => Err(unproven(run, &other)),
         }

@@ -9,7 +9,8 @@ use wharf_model::RunConfig;
 use wharf_model::{Claim, Resource, claim, claim_among};
 use wharf_model::{Result, chain};
 use wharf_runtimes::{
-    ForeignResource, Observed, Scope, may_have_strangers, observe, observe_all, observe_strangers,
+    ForeignResource, InstanceProof, Observed, Scope, may_have_strangers, observe, observe_all,
+    observe_strangers,
 };
 use wharf_sdk::{HealthState, ListQuery};
 
@@ -59,11 +60,13 @@ pub(crate) fn is_ownerless(run: &RunConfig) -> bool {
 
 impl Manager {
     /// Asks the owners of these workloads; if one has none, every runtime. Their records must have been read before.
-    /// With [`Scope::Everything`] they are asked for all that they have of this host, as those need who look for orphans.
+    /// [`InstanceProof::Labels`] is for those who only show the answer. With [`Scope::Everything`] they are asked for all that
+    /// they have of this host, as those need who look for orphans.
     pub(crate) async fn discover<'a>(
         &self,
         runs: impl Iterator<Item = &'a RunConfig> + Clone,
         scope: Scope,
+        proof: InstanceProof,
     ) -> Result<Discovery> {
         // Where there is nobody to ask no plugin is even looked for: it costs time, and plugins are told the host's
         // id, which may be made while the list is being watched.
@@ -82,7 +85,7 @@ impl Manager {
             }
         };
         if !runs.clone().any(is_ownerless) {
-            let observed = observe(self.plugins()?, &host_id, runs, scope).await;
+            let observed = observe(self.plugins()?, &host_id, runs, scope, proof).await;
             return Ok(Discovery { observed, ..Discovery::default() });
         }
         // The other workloads' owners may have it too.

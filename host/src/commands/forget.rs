@@ -8,7 +8,7 @@ use wharf_model::Evidence;
 use wharf_model::{BootId, LockKind, ProcessIdentity, RunConfig, StatusRecord, WorkloadName};
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_records::{LifeProbe, OperationLock, ReadError, RecordKind};
-use wharf_runtimes::Scope;
+use wharf_runtimes::{InstanceProof, Scope};
 use wharf_sdk::{Observation, WorkloadState};
 use wharf_supervisor::client::control;
 
@@ -160,7 +160,7 @@ impl Manager {
         // The last record that speaks of it may just have gone: then a lost id looks like one that never was.
         let discover = match self.known_host_id() {
             Ok(id) if id.is_empty() => Err(Error::new(ErrorKind::Failed, "the id of this host is missing")),
-            Ok(_) => self.discover(std::iter::once(run), Scope::TheseAlone).await,
+            Ok(_) => self.discover(std::iter::once(run), Scope::TheseAlone, InstanceProof::Engine).await,
             Err(error) => Err(error),
         };
         match discover {

@@ -4,7 +4,7 @@ use super::breach::{Breach, Checked, ensure};
 use super::case::{Case, Profile};
 use super::client::Answer;
 use super::fixture::Fixture;
-use super::ports::{ATTEMPT, PAUSE, listener};
+use super::listening::{leads_nowhere, listener, until_answered};
 use super::stream;
 use super::subject::Pipe;
 use crate::{Capability, Handle};
@@ -73,23 +73,6 @@ async fn listening(fixture: &Fixture) -> Checked<Handle> {
     Ok(handle)
 }
 
-/// Resolves when something comes back over a connection. There is nothing that would tell when a workload has begun to
-/// listen; the case's own deadline ends the attempts.
-pub(super) async fn until_answered(fixture: &Fixture, handle: &Handle) {
-    let answered = || tokio::time::timeout(ATTEMPT, answers(fixture, handle, fixture.setting.port));
-    while !answered().await.unwrap_or(false) {
-        tokio::time::sleep(PAUSE).await;
-    }
-}
-
-/// True if a byte that is sent to a port comes back.
-async fn answers(fixture: &Fixture, handle: &Handle, port: u16) -> bool {
-    let Ok(mut pipe) = fixture.host.dial(handle, port).await else { return false };
-    let mut back = [0];
-    let sent = pipe.writer.write_all(b"?").await.is_ok() && pipe.writer.flush().await.is_ok();
-    sent && pipe.reader.read_exact(&mut back).await.is_ok() && back == *b"?"
-}
-
 async fn connected(fixture: &Fixture) -> Checked<(Handle, Pipe)> {
     let handle = listening(fixture).await?;
     let pipe = fixture.host.dial(&handle, fixture.setting.port).await.doing("dial")?;
@@ -138,16 +121,6 @@ async fn nobody(fixture: &Fixture) -> Checked {
     let port = fixture.setting.port.checked_sub(1).filter(|port| *port > 0);
     let port = port.ok_or_else(|| Breach("there is no other port".to_owned()))?;
     leads_nowhere(fixture, &handle, port).await
-}
-
-/// A connection to a port on which nobody listens: it is refused, or it ends, and nothing comes back.
-pub(super) async fn leads_nowhere(fixture: &Fixture, handle: &Handle, port: u16) -> Checked {
-    let Ok(mut pipe) = fixture.host.dial(handle, port).await else { return Ok(()) };
-    let _ = pipe.writer.write_all(b"?").await;
-    let _ = pipe.writer.flush().await;
-    let mut rest = Vec::new();
-    let _ = pipe.reader.read_to_end(&mut rest).await;
-    ensure(rest.is_empty(), || format!("nobody answers {:?}", String::from_utf8_lossy(&rest)))
 }
 
 async fn missing(fixture: &Fixture) -> Checked {

@@ -4,17 +4,12 @@ use super::breach::{Breach, Checked, ensure};
 use super::case::{Case, Profile};
 use super::client::Answer;
 use super::fixture::Fixture;
-use crate::{Address, Capability, Handle, Transport, WorkloadSpec};
+use super::listening::{ATTEMPT, PAUSE, leads_nowhere, listener, until_answered};
+use crate::{Address, Capability, Handle};
 use std::{
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
-    time::Duration,
 };
-
-/// How long an attempt may take; what is tried lies on this machine.
-pub(super) const ATTEMPT: Duration = Duration::from_secs(1);
-/// Between two attempts: there is nothing that would tell when a workload has begun to listen.
-pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
 const NEEDS: &[Need] = &[Need::Capability(Capability::HTTP), Need::Listener];
 
@@ -45,7 +40,7 @@ async fn closed(fixture: &Fixture) -> Checked {
     let (handle, address) = listening(fixture).await?;
     fixture.stop(&handle).await?;
     let Some(address) = address else {
-        return super::dial::leads_nowhere(fixture, &handle, fixture.setting.port).await;
+        return leads_nowhere(fixture, &handle, fixture.setting.port).await;
     };
     ensure(connect(address).is_err(), || format!("it is stopped, and {address} still accepts"))
 }
@@ -57,15 +52,6 @@ async fn listening(fixture: &Fixture) -> Checked<(Handle, Option<SocketAddr>)> {
     Ok((handle, address))
 }
 
-/// A workload that will listen.
-pub(super) fn listener(fixture: &Fixture) -> Checked<WorkloadSpec> {
-    let missing = || Breach("there is nothing that listens".to_owned());
-    let listener = fixture.setting.material.listener.as_ref().ok_or_else(missing)?;
-    let port = fixture.setting.port;
-    let transport = Transport::Http { target_port: port };
-    Ok(fixture.spec_of(listener.source.clone(), listener.args(port), transport))
-}
-
 /// Starts one that is deployed, and waits until it answers; tells at which address of this machine, if it has one.
 pub(super) async fn reached(fixture: &Fixture, handle: &Handle) -> Checked<Option<SocketAddr>> {
     fixture.host.start(handle).await.doing("start")?;
@@ -73,7 +59,7 @@ pub(super) async fn reached(fixture: &Fixture, handle: &Handle) -> Checked<Optio
     let address = match seen.address {
         Some(Address::Tcp { address }) => address,
         Some(Address::Dial) => {
-            super::dial::until_answered(fixture, handle).await;
+            until_answered(fixture, handle).await;
             return Ok(None);
         }
         Some(Address::Unknown) => {

@@ -45,6 +45,8 @@ pub enum Act {
     OtherInstance,
     /// Reaches another engine, which has nothing and so has done what is asked.
     Elsewhere,
+    /// Answers from a copy of another instance's storage: with its objects, whose labels show that instance.
+    Copied,
     /// Answers with nothing, and that this may not be all.
     Incomplete,
     /// Answers with a gigabyte.

@@ -128,7 +128,7 @@ impl Scripted {
         let mut workloads: Vec<Observation> = objects
             .iter()
             .filter(|object| object.host_id == self.host_id || told == Some(&Act::Flawed(Flaw::AllHosts)))
-            .filter(|object| object.instance == instance)
+            .filter(|object| object.instance == instance || told == Some(&Act::Copied))
             .filter(|object| query.asks_for(&object.uid) || told == Some(&Act::Flawed(Flaw::ListsAll)))
             .filter(|object| told != Some(&Act::Flawed(Flaw::OwnProcessAlone)) || self.jobs.has(&object.uid))
             .map(|object| self.observation(object, told))
@@ -141,6 +141,7 @@ impl Scripted {
         let instance = match (told, &query.presumed_instance) {
             (Some(Act::OtherInstance), _) => "a lie".to_owned(),
             (Some(Act::Flawed(Flaw::BelievesPresumed)), Some(presumed)) => presumed.clone(),
+            (Some(Act::Copied), Some(presumed)) if is_labelled(&objects, query, presumed) => presumed.clone(),
             _ => instance,
         };
         let vague = told == Some(&Act::Flawed(Flaw::NeverComplete)) && query.uids.is_some();
@@ -235,6 +236,11 @@ impl Scripted {
             Err(error) => failed(&error),
         }
     }
+}
+
+/// True if one of the objects that are asked for carries the label of this instance.
+fn is_labelled(objects: &[Object], query: &ListQuery, instance: &str) -> bool {
+    objects.iter().any(|object| object.instance == instance && query.asks_for(&object.uid))
 }
 
 fn object_id(handle: &Handle) -> Result<&str> {

@@ -19,8 +19,11 @@ pub(crate) async fn serve(stream: impl AsyncRead + AsyncWrite, uid: &str) -> std
     Ok(())
 }
 
+/// The session of every client: nothing is kept of one.
+const SESSION: &str = "the-only-one";
+
 /// Answers the requests of one connection until the client has closed it: those with a message, which are `POST`, and no
-/// others. There are no sessions and no streams.
+/// others. There are no streams.
 pub(crate) async fn serve_http(stream: impl AsyncRead + AsyncWrite, uid: &str) -> io::Result<()> {
     let (reader, mut writer) = tokio::io::split(stream);
     let mut reader = BufReader::new(reader);
@@ -34,7 +37,8 @@ pub(crate) async fn serve_http(stream: impl AsyncRead + AsyncWrite, uid: &str) -
             None => ("405 Method Not Allowed", String::new()),
         };
         let head = format!(
-            "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nmcp-session-id: {SESSION}\r\n\
+             content-length: {}\r\n\r\n",
             body.len()
         );
         writer.write_all(head.as_bytes()).await?;
