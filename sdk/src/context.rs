@@ -19,7 +19,8 @@ pub struct Context {
     pub log_dir: PathBuf,
     /// The host's own folders, with records and secrets: no workload may have any of them.
     pub private_dirs: Vec<PathBuf>,
-    /// The command that starts a plain process with what must be set between fork and exec; see [`crate::launch`].
+    /// The command that starts a plain process with what must be set between fork and exec; see the module `launch` (feature
+    /// `launcher`).
     pub launcher: Vec<String>,
     /// This runtime's part of the user's configuration.
     pub configuration: serde_json::Value,

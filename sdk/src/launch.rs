@@ -25,11 +25,10 @@ mod sandbox;
 pub use groups::groups_within;
 pub use sandbox::{Limits, NAMESPACES, Network, Place, READ_INSIDE_WRITE, Sandbox};
 
-use crate::{Confinement, Measure};
+use crate::{Confinement, Measure, process_identity::ProcessIdentity};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
-    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -142,68 +141,6 @@ pub enum Report {
     Exited(crate::Exit),
 }
 
-/// Which process: a pid alone means nothing once it has been used again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProcessIdentity {
-    /// The process id.
-    pub pid: i32,
-    /// Field 22 of `/proc/PID/stat`: clock ticks after boot, proc(5).
-    pub start_time: u64,
-    /// `/proc/sys/kernel/random/boot_id` when it was read.
-    pub boot_id: String,
-}
-
-impl ProcessIdentity {
-    /// The identity of the process that has this pid now. An error of kind `NotFound`: there is none.
-    pub fn of(pid: i32) -> io::Result<Self> {
-        let stat = ProcessStat::of(pid)?;
-        Ok(Self { pid, start_time: stat.start_time, boot_id: boot_id()? })
-    }
-}
-
-/// What is needed of `/proc/PID/stat`, proc(5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ProcessStat {
-    /// Field 3: `Z` is a process that has ended and has not been waited for.
-    pub state: char,
-    /// Field 4: the parent.
-    pub parent: i32,
-    /// Field 22: clock ticks after boot.
-    pub start_time: u64,
-}
-
-impl ProcessStat {
-    /// Reads it. An error of kind `NotFound`: there is no such process.
-    pub fn of(pid: i32) -> io::Result<Self> {
-        let bytes = fs::read(format!("/proc/{pid}/stat")).map_err(|error| {
-            // ESRCH: it ended between open and read.
-            if error.raw_os_error() == Some(3) { io::ErrorKind::NotFound.into() } else { error }
-        })?;
-        Self::parse(&String::from_utf8_lossy(&bytes)).ok_or_else(|| {
-            io::Error::new(io::ErrorKind::InvalidData, "the form of /proc/PID/stat is not known")
-        })
-    }
-
-    fn parse(stat: &str) -> Option<Self> {
-        // Field 2 is the command in parentheses; it may hold spaces and parentheses itself.
-        let mut fields = stat.get(stat.rfind(')')? + 1..)?.split_ascii_whitespace();
-        let state = fields.next()?.chars().next()?;
-        let parent = fields.next()?.parse().ok()?;
-        let start_time = fields.nth(17)?.parse().ok()?;
-        Some(Self { state, parent, start_time })
-    }
-
-    /// Whether it has ended already.
-    pub const fn is_dead(&self) -> bool {
-        matches!(self.state, 'Z' | 'X' | 'x')
-    }
-}
-
-/// The id of the running boot: recorded processes of another one are gone.
-pub fn boot_id() -> io::Result<String> {
-    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
-}
-
 /// What the launcher keeps in the state file, from `Prepared` on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct State {
@@ -232,26 +169,4 @@ pub struct State {
     /// How it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit: Option<crate::Exit>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_command_with_parentheses_does_not_shift_the_fields() {
-        let stat = "42 (a) S 9 (b)) R 7 42 42 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 98765 1 2 3";
-        assert_eq!(ProcessStat::parse(stat), Some(ProcessStat { state: 'R', parent: 7, start_time: 98_765 }));
-    }
-
-    #[test]
-    fn a_process_that_does_not_exist_is_not_found() {
-        assert_eq!(ProcessIdentity::of(i32::MAX).unwrap_err().kind(), io::ErrorKind::NotFound);
-    }
-
-    #[test]
-    fn this_process_has_an_identity_that_stays() {
-        let pid = i32::try_from(std::process::id()).unwrap();
-        assert_eq!(ProcessIdentity::of(pid).unwrap(), ProcessIdentity::of(pid).unwrap());
-    }
 }

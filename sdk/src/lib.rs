@@ -4,11 +4,19 @@
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod document;
+#[cfg(feature = "files")]
+pub mod files;
+pub mod keyed_lock;
+#[cfg(feature = "launcher")]
 pub mod launch;
+#[cfg(feature = "pidfd")]
+pub mod pidfd;
+pub mod process_identity;
 pub mod stamp;
 pub mod types;
 
 mod context;
+mod machine_id;
 mod notification;
 mod runtime;
 mod stream;
@@ -18,6 +26,7 @@ mod stream;
 pub mod abi;
 
 pub use context::{Context, HostServices};
+pub use machine_id::machine_id;
 pub use runtime::{Attach, Confine, Dial, Logs, Pin, Runtime, Takeover};
 pub use stream::ByteStream;
 pub use types::*;

@@ -28,7 +28,8 @@ use std::{os::fd::AsFd, process::ExitCode};
 use wharf_failpoint::{Point, may_fail, reach};
 use wharf_sdk::{
     Confinement, Exit,
-    launch::{Command, Job, MAX_JOB_BYTES, PROTOCOL, ProcessIdentity, Report, Sandbox, State},
+    launch::{Command, Job, MAX_JOB_BYTES, PROTOCOL, Report, Sandbox, State},
+    process_identity::ProcessIdentity,
 };
 
 /// A command is a word.

@@ -5,7 +5,7 @@ use rustix::{
 };
 use std::fs;
 use wharf_failpoint::{Point, reach};
-use wharf_sdk::{Exit, launch::ProcessStat};
+use wharf_sdk::{Exit, process_identity::ProcessStat};
 
 /// What reaping found.
 #[derive(Debug, Default)]

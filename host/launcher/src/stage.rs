@@ -17,7 +17,8 @@ use std::{
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
-use wharf_sdk::launch::{HOST_VARIABLE, Job, ProcessIdentity, UID_VARIABLE};
+use wharf_sdk::launch::{HOST_VARIABLE, Job, UID_VARIABLE};
+use wharf_sdk::process_identity::ProcessIdentity;
 
 /// How long stage two may take to be ready; it is this binary, already in memory.
 const READY_TIMEOUT: Duration = Duration::from_secs(30);

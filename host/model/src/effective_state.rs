@@ -19,9 +19,9 @@
 //! alone tells about it.
 use crate::lock_kind::LockKind;
 use crate::phase::Phase;
-use crate::process_identity::BootId;
 use crate::status_record::StatusRecord;
 use serde::Serialize;
+use wharf_sdk::process_identity::BootId;
 use wharf_sdk::{Observation, WorkloadState};
 
 /// What a workload is, as it is shown.

@@ -3,7 +3,7 @@
 //! ([`wants_restart`]).
 //!
 //! Everybody above uses it: the store, the runtimes, the supervisor, the commands. It knows nothing of files, locks,
-//! plugins or Tokio; [`ProcessIdentity`] alone reads `/proc`.
+//! plugins or Tokio; [`BootId`] and [`ProcessIdentity`], which it takes from the SDK, are values to it.
 //!
 //! Invariants (`docs/contract.md`): what is shown gets worse on positive evidence alone (R04); health is never recorded,
 //! see [`Phase`].
@@ -14,7 +14,6 @@ mod exit;
 mod lock_kind;
 mod phase;
 mod plan;
-mod process_identity;
 mod proxy_auth;
 mod raw_json;
 mod resource;
@@ -34,7 +33,6 @@ pub use exit::how;
 pub use lock_kind::LockKind;
 pub use phase::{Event, Phase, TransitionError};
 pub use plan::{Action, Locks, plan};
-pub use process_identity::{BootId, IdentityError, ProcessIdentity};
 pub use proxy_auth::ProxyAuth;
 pub use raw_json::Opaque;
 pub use resource::Resource;
@@ -44,4 +42,5 @@ pub use schema_version::{SchemaVersion, SchemaVersionError};
 pub use status_record::{Desired, LastExit, StatusRecord};
 pub use suggest::nearest;
 pub use uid::{HostId, IdError, Uid, random_hex};
+pub use wharf_sdk::process_identity::{BootId, ProcessIdentity};
 pub use workload_name::{NAME_LENGTH_MAX, NAME_LENGTH_MIN, NameError, WorkloadName};

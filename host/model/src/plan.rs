@@ -34,10 +34,10 @@
 //! back what is wanted. An end that nobody saw and whose code nobody knows counts as a fault.
 use crate::effective_state::Evidence;
 use crate::phase::Phase;
-use crate::process_identity::BootId;
 use crate::restart::wants_restart;
 use crate::run_config::{RestartPolicy, RunConfig, Transport};
 use crate::status_record::{Desired, StatusRecord};
+use wharf_sdk::process_identity::BootId;
 use wharf_sdk::{Exit, Observation, WorkloadState};
 
 /// What is done about a workload.

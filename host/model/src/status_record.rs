@@ -7,11 +7,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::phase::{Event, Phase, TransitionError};
-use crate::process_identity::ProcessIdentity;
 use crate::raw_json::Opaque;
 use crate::schema_version::SchemaVersion;
 use crate::serde_field::is_zero;
 use crate::uid::Uid;
+use wharf_sdk::process_identity::ProcessIdentity;
 
 /// What the user wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -113,7 +113,7 @@ impl StatusRecord {
 
     /// Records the supervisor, both for machines and for people.
     pub fn set_supervisor(&mut self, supervisor: Option<ProcessIdentity>) {
-        self.process_id = supervisor.as_ref().map_or(0, |identity| identity.pid);
+        self.process_id = supervisor.as_ref().map_or(0, |identity| identity.pid.unsigned_abs());
         self.supervisor = supervisor;
     }
 }

@@ -10,7 +10,6 @@
 //!   old record or the new one (R11). Fields that this version does not know survive it.
 //! - A file that cannot be read is not written over and not repaired. A corrupt one keeps its bytes.
 //! - Locks are asked without being taken, and the file that they are ranges of is never unlinked.
-pub mod bounded;
 mod effect;
 mod error;
 mod file;
@@ -23,8 +22,9 @@ pub use error::{Corruption, ReadError, StoreError};
 pub use file::atomic::Folder;
 pub use file::document::{Kept, RECORD_BYTES_MAX};
 pub use file::inotify::Watch;
+pub use file::listing::Listing;
 pub use file::locks::{LifeLock, LifeProbe, OperationLock, RecordLock};
 pub use file::proxy_secret::{ProxySecret, ProxySecrets};
 pub use file::state_dir::StateDir;
-pub use file::store::{Listing, RecordKind, Store};
+pub use file::store::{RecordKind, Store};
 pub use lock_error::LockError;

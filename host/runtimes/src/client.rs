@@ -1,6 +1,7 @@
 //! The operations of a runtime with their types, deadlines and checks: what the rest of the host sees of a plugin.
-use crate::connection::{Connection, RawStream};
+use crate::connection::Connection;
 use crate::error::CallError;
+use crate::raw_stream::RawStream;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{future::Future, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;

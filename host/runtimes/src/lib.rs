@@ -26,6 +26,7 @@ mod observe;
 mod owner;
 mod probe;
 mod question;
+mod raw_stream;
 mod registry;
 mod trust;
 mod verdict;
@@ -35,7 +36,7 @@ mod tests;
 
 pub use catalog::{Catalog, Library, PluginDir, Provided};
 pub use client::{Deadlines, RuntimeClient};
-pub use connection::{Answer, Connection, RawStream};
+pub use connection::{Answer, Connection};
 pub use error::{CallError, PluginError, TrustError};
 pub use handle::{handle_of, last_exit};
 pub use in_process::exit::leave;
@@ -45,5 +46,6 @@ pub use observe::{ForeignResource, Observed, may_have_strangers, observe, observ
 pub use owner::{ask_owner, connect_owner, look, prove_ended, prove_gone, prove_owner, prove_taken_gone};
 pub use probe::{Prober, how};
 pub use question::{InstanceProof, Scope};
+pub use raw_stream::{RawStream, Reader, Writer};
 pub use registry::{ConnectOptions, EventListener, Plugins};
 pub use verdict::{Forgotten, Verdicts};

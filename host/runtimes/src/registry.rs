@@ -1,7 +1,7 @@
 //! The loaded plugins of this process: a name to a connected runtime, each library loaded at most once.
 use crate::catalog::{Catalog, PluginDir};
 use crate::client::{Deadlines, RuntimeClient, millis};
-use crate::connection::{Answer, Connection, RawStream};
+use crate::connection::{Answer, Connection};
 use crate::error::{CallError, PluginError};
 use crate::in_process::calls;
 use crate::in_process::handed_over::Earlier;
@@ -10,6 +10,7 @@ use crate::in_process::load::{LOAD_DEADLINE, Loaded, Pin};
 use crate::in_process::plugin_thread::PluginThread;
 use crate::in_process::{stream, turn};
 use crate::probe::Prober;
+use crate::raw_stream::RawStream;
 use abi_stable::{sabi_trait::prelude::TD_Opaque, std_types::RString};
 use std::{
     collections::{BTreeMap, HashMap},

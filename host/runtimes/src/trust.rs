@@ -1,4 +1,4 @@
-//! Whether a file may be run as part of this process: nobody but its user and root can have written it.
+//! Tells whether a file may be run as part of this process: nobody but its user and root can have written it.
 //!
 //! Like sshd's StrictModes it judges every folder on the way, since who can rename a folder can exchange what is in
 //! it, and it names the one at fault. The way is walked link by link: whoever can exchange a link, or a folder that a
@@ -6,27 +6,25 @@
 //! in it, and links in it are their owners' to change.
 use crate::error::TrustError;
 use std::{
-    collections::VecDeque,
-    ffi::OsString,
     fs::{File, Metadata},
     io,
     os::unix::fs::MetadataExt,
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
 };
-
-/// How many links a way may have; the kernel's own limit.
-const MAX_LINKS: usize = 40;
+use wharf_sdk::files::{self, Links};
 
 /// Opens and judges a library. The file that was judged is returned; its bytes are to be used, not its path.
 pub(crate) fn judge(path: &Path) -> Result<File, TrustError> {
     let user = rustix::process::geteuid().as_raw();
     let real = walk(path, user)?;
     let unreadable = |source: io::Error| TrustError::Unreadable { component: real.clone(), source };
-    let file = open(&real).map_err(unreadable)?;
-    let metadata = file.metadata().map_err(unreadable)?;
-    if !metadata.is_file() {
-        return Err(TrustError::NotAFile { component: real });
-    }
+    // There was no link in it a moment ago, so none is followed.
+    let (file, metadata) = match files::open(&real, Links::Refuse) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+            return Err(TrustError::NotAFile { component: real });
+        }
+        opened => opened.map_err(unreadable)?,
+    };
     examine(&real, &metadata, user)?;
     Ok(file)
 }
@@ -38,52 +36,22 @@ fn walk(path: &Path, user: u32) -> Result<PathBuf, TrustError> {
         move |source| TrustError::Unreadable { component, source }
     };
     let absolute = std::path::absolute(path).map_err(unreadable(path))?;
-    // Always a path without links: a step up from it leads to the folder above.
-    let mut here = PathBuf::from("/");
-    let mut ahead = steps(&absolute);
-    let mut links = 0;
-    judge_folder(&here, user)?;
-    while let Some(step) = ahead.pop_front() {
-        if step == ".." {
-            here.pop();
-            continue;
-        }
-        let next = here.join(&step);
-        let metadata = next.symlink_metadata().map_err(unreadable(&next))?;
+    judge_folder(Path::new("/"), user)?;
+    let led = files::follow(&absolute, |entry| {
+        let metadata = entry.symlink_metadata().map_err(unreadable(entry))?;
         if metadata.is_symlink() {
-            links += 1;
-            if links > MAX_LINKS {
-                return Err(unreadable(path)(io::Error::other("too many links lead on from it")));
-            }
             if !is_ours(&metadata, user) {
-                return Err(TrustError::Owner { component: next, owner: metadata.uid() });
+                return Err(TrustError::Owner { component: entry.to_owned(), owner: metadata.uid() });
             }
-            let target = next.read_link().map_err(unreadable(&next))?;
-            if target.is_absolute() {
-                here = PathBuf::from("/");
-            }
-            for step in steps(&target).into_iter().rev() {
-                ahead.push_front(step);
-            }
-        } else {
-            here = next;
-            // The last one is the file, which is judged by its descriptor.
-            if !ahead.is_empty() || metadata.is_dir() {
-                examine(&here, &metadata, user)?;
-            }
+            return entry.read_link().map(Some).map_err(unreadable(entry));
         }
-    }
-    Ok(here)
-}
-
-/// The names in a path, from left to right; steps up are kept, since what they lead to depends on links.
-fn steps(path: &Path) -> VecDeque<OsString> {
-    let step = |component: Component<'_>| match component {
-        Component::Normal(name) => Some(name.to_owned()),
-        Component::ParentDir => Some("..".into()),
-        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
-    };
-    path.components().filter_map(step).collect()
+        // A file is the last on the way, and is judged by its descriptor.
+        if metadata.is_dir() {
+            examine(entry, &metadata, user)?;
+        }
+        Ok(None)
+    })?;
+    led.ok_or_else(|| unreadable(path)(io::Error::other("too many links lead on from it")))
 }
 
 fn judge_folder(folder: &Path, user: u32) -> Result<(), TrustError> {
@@ -91,13 +59,6 @@ fn judge_folder(folder: &Path, user: u32) -> Result<(), TrustError> {
         .symlink_metadata()
         .map_err(|source| TrustError::Unreadable { component: folder.to_owned(), source })?;
     examine(folder, &metadata, user)
-}
-
-/// Opening must not wait: a fifo would, for a writer. Nor does it follow a link: there was none a moment ago.
-fn open(path: &Path) -> io::Result<File> {
-    use rustix::fs::{Mode, OFlags};
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
 }
 
 fn is_ours(metadata: &Metadata, user: u32) -> bool {

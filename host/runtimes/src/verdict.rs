@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::{
     fs::File,
-    io::{self, Read, Write},
+    io::{self, Write},
     os::{
         fd::OwnedFd,
         unix::fs::{DirBuilderExt, MetadataExt},
@@ -17,6 +17,7 @@ use std::{
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
 };
+use wharf_sdk::files::{self, Links};
 
 /// A file that is larger is no verdict.
 const MAX_BYTES: u64 = 16 * 1024;
@@ -127,14 +128,9 @@ fn open_folder(folder: &Path) -> io::Result<OwnedFd> {
     Ok(opened)
 }
 
-/// Opens a library to read it: for a FIFO's writer nobody waits, and a device has no end.
+/// Opens a library to read it.
 fn open_library(path: &Path) -> io::Result<File> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
-    let found = file.metadata()?;
-    if !found.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
-    }
+    let (file, found) = files::open(path, Links::Follow)?;
     if found.len() > MAX_LIBRARY_BYTES {
         let why = format!("it has more than {MAX_LIBRARY_BYTES} bytes");
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
@@ -142,7 +138,7 @@ fn open_library(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Whether a name is a SHA-256 in lowercase hexadecimal digits, as the names of verdicts are.
+/// True if a name is a SHA-256 in lowercase hexadecimal digits, as the names of verdicts are.
 fn is_digest(name: &str) -> bool {
     name.len() == 64 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
@@ -156,16 +152,11 @@ fn remove(folder: &OwnedFd, name: &str) -> io::Result<Forgotten> {
 }
 
 fn read(folder: &Path, sha256: &str) -> io::Result<Kept> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::openat(open_folder(folder)?, sha256, flags, Mode::empty())?);
-    let metadata = file.metadata()?;
-    let is_own = metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o022 == 0;
-    if !metadata.is_file() || !is_own {
+    let (file, found) = files::open_in(open_folder(folder)?, Path::new(sha256), Links::Refuse)?;
+    if found.uid() != rustix::process::geteuid().as_raw() || found.mode() & 0o022 != 0 {
         return Err(io::Error::other("others can write it"));
     }
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES).read_to_end(&mut bytes)?;
-    Ok(serde_json::from_slice(&bytes)?)
+    Ok(serde_json::from_slice(&files::read(file, MAX_BYTES)?)?)
 }
 
 /// Another process may read or write the same one: it is there whole, or not at all.

@@ -1,15 +1,17 @@
 //! `rm --forget`: drops what is on record of a workload and asks nobody (R08).
 use crate::commands::context::Manager;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::Serialize;
 use std::{path::PathBuf, time::Duration};
 use wharf_failpoint::{Point, reach};
 use wharf_model::Evidence;
-use wharf_model::{BootId, LockKind, ProcessIdentity, RunConfig, StatusRecord, WorkloadName};
 use wharf_model::{Error, ErrorKind, Result};
+use wharf_model::{LockKind, ProcessIdentity, RunConfig, StatusRecord, WorkloadName};
 use wharf_records::{LifeProbe, OperationLock, ReadError, RecordKind};
 use wharf_runtimes::{InstanceProof, Scope};
-use wharf_sdk::{Observation, WorkloadState};
+use wharf_sdk::{
+    Observation, WorkloadState,
+    pidfd::{Process, Signal},
+};
 use wharf_supervisor::client::control;
 
 /// How long a supervisor may take to answer that it leaves: it may be in the middle of a call.
@@ -200,23 +202,11 @@ pub(crate) const fn state_word(state: WorkloadState) -> &'static str {
     }
 }
 
-/// Kills a process if it is the recorded one: the descriptor is of one process, whatever becomes of its number.
+/// Kills a process if it is the recorded one.
 fn kill(identity: &ProcessIdentity) -> std::io::Result<()> {
-    let pid = i32::try_from(identity.pid).ok().and_then(Pid::from_raw);
-    let Some(pid) = pid else { return Ok(()) };
-    let process = match pidfd_open(pid, PidfdFlags::empty()) {
-        Err(rustix::io::Errno::SRCH) => return Ok(()),
-        other => other?,
-    };
-    let alive = BootId::current().and_then(|boot| identity.is_alive(&boot)).map_err(std::io::Error::other)?;
-    if !alive {
-        return Ok(());
-    }
+    let Some(process) = Process::recorded(identity)? else { return Ok(()) };
     reach(Point::SupervisorKillBefore);
-    let killed = pidfd_send_signal(&process, Signal::KILL);
+    let killed = process.signal(Signal::KILL);
     reach(Point::SupervisorKillAfter);
-    match killed {
-        Err(rustix::io::Errno::SRCH) => Ok(()),
-        other => Ok(other?),
-    }
+    killed
 }

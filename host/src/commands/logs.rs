@@ -1,11 +1,9 @@
 //! `logs`: the workload's output from its owner, or the supervisor's own log.
 use crate::commands::context::Manager;
+use std::path::PathBuf;
+use tokio::io::AsyncRead;
 use wharf_model::WorkloadName;
 use wharf_model::{Error, ErrorKind, Result};
-use wharf_runtimes::RawStream;
-
-use std::path::PathBuf;
-use tokio::{io::AsyncRead, net::unix::pipe};
 use wharf_sdk::LogOptions;
 
 /// Whose log.
@@ -36,15 +34,8 @@ impl Manager {
                 format!("'{name}' has not run yet, so it has no log"),
             ));
         };
-        match client.logs(&handle, options).await? {
-            RawStream::Copied { reader, .. } => Ok(reader),
-            RawStream::Descriptors { reader: Some(descriptor), .. } => {
-                let reader = pipe::Receiver::from_owned_fd(descriptor)
-                    .map_err(|error| Error::caused(ErrorKind::Failed, "the log cannot be read", &error))?;
-                Ok(Box::new(reader))
-            }
-            RawStream::Descriptors { reader: None, .. } => Ok(Box::new(tokio::io::empty())),
-        }
+        let log = client.logs(&handle, options).await?;
+        log.into_reader().map_err(|error| Error::caused(ErrorKind::Failed, "the log cannot be read", &error))
     }
 
     /// The file of the supervisor's log. Needs no owner.

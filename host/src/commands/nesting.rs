@@ -10,7 +10,7 @@ use std::{fs, os::unix::ffi::OsStrExt, path::Path};
 use wharf_launcher::{INIT_ARGUMENT, LAUNCHER_ARGUMENT};
 use wharf_model::Uid;
 use wharf_model::{Error, ErrorKind, Result};
-use wharf_sdk::launch::{ProcessStat, cgroup_name};
+use wharf_sdk::{launch::cgroup_name, process_identity::ProcessStat};
 
 /// More ancestors than any process has; a pid that is used again while they are followed makes no circle without end.
 const MAX_ANCESTORS: usize = 4096;

@@ -13,9 +13,9 @@ use std::{
 use tokio::io::AsyncWriteExt;
 use wharf_model::HostId;
 use wharf_model::{Error, ErrorKind, Result};
-use wharf_records::bounded;
 use wharf_sdk::Handle;
 use wharf_sdk::conformance::{Case, Material, Outcome, Setting, cases};
+use wharf_sdk::files::{self, Links};
 use wharf_sdk::stamp::RuntimeStamp;
 use wharf_supervisor::Config;
 use wharf_supervisor::free_port;
@@ -255,8 +255,8 @@ impl Trial<'_> {
 
     fn outcome(&self) -> Option<Outcome> {
         // The library that is tested wrote in this folder, too.
-        let (file, _) = bounded::open(&self.outcome_file()).ok()?;
-        serde_json::from_slice(&bounded::read(file, OUTCOME_BYTES).ok()?).ok()
+        let bytes = files::read_file(&self.outcome_file(), Links::Refuse, OUTCOME_BYTES).ok()?;
+        serde_json::from_slice(&bytes).ok()
     }
 
     fn stderr(&self) -> String {

@@ -2,7 +2,6 @@
 use std::{io, path::PathBuf, sync::Arc};
 use wharf_runtimes::{CallError, Catalog, ConnectOptions, Connection, Plugins, RawStream};
 use wharf_sdk::conformance::{Fault, Link, Pipe, Reply, Subject};
-use wharf_supervisor::{reading, sides};
 
 /// One runtime of one library.
 pub(super) struct Library {
@@ -45,10 +44,10 @@ impl Link for Connected {
 fn pipe(stream: RawStream) -> io::Result<Pipe> {
     let (reader, writer) = match stream {
         // Logs have no writing side.
-        RawStream::Descriptors { reader: Some(reader), writer: None } => {
-            (reading(reader)?, Box::new(tokio::io::sink()) as _)
+        logs @ RawStream::Descriptors { writer: None, .. } => {
+            (logs.into_reader()?, Box::new(tokio::io::sink()) as _)
         }
-        both => sides(both)?,
+        both => both.into_sides()?,
     };
     Ok(Pipe { reader, writer })
 }

@@ -6,8 +6,8 @@ use std::{
     time::Duration,
 };
 use wharf_records::StateDir;
-use wharf_records::bounded;
 use wharf_runtimes::{ConnectOptions, Deadlines, PluginDir, Prober, Verdicts};
+use wharf_sdk::files::{self, Links};
 
 /// Everything that commands need to know about where they are.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -97,8 +97,7 @@ pub enum SettingsError {
 
 /// Reads a JSON file of the user's configuration; one that does not exist says nothing.
 pub fn read_optional<T: serde::de::DeserializeOwned + Default>(path: &Path) -> Result<T, SettingsError> {
-    let read = bounded::open(path).and_then(|(file, _)| bounded::read(file, MAX_SETTINGS_BYTES));
-    let bytes = match read {
+    let bytes = match files::read_file(path, Links::Follow, MAX_SETTINGS_BYTES) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(T::default()),
         Err(source) => return Err(SettingsError::Unreadable { path: path.to_owned(), source }),

@@ -1,6 +1,5 @@
 //! Where the port of a workload is: on this machine's network, or behind the runtime that carries connections to it. Called
 //! at each start, when the runtime has said how the port is reached. Must not know what is spoken over a connection.
-use crate::workload_proxy::sides;
 use std::{io, sync::Arc};
 use wharf_model::{Error, ErrorKind, Result, chain};
 use wharf_proxy::{Dialer, Dialing, Duplex, Upstream};
@@ -19,7 +18,7 @@ impl Dialer for Dialed {
         let (client, handle, port) = (Arc::clone(&self.client), self.handle.clone(), self.port);
         Box::pin(async move {
             let stream = client.dial(&handle, port).await.map_err(|error| io::Error::other(chain(&error)))?;
-            let (reader, writer) = sides(stream)?;
+            let (reader, writer) = stream.into_sides()?;
             Ok(Box::new(tokio::io::join(reader, writer)) as Box<dyn Duplex>)
         })
     }

@@ -43,4 +43,3 @@ pub use port::{check_port, free_port};
 pub use process::{SUPERVISOR_ARGUMENT, run};
 pub use source::Surroundings;
 pub use spec::specification;
-pub use workload_proxy::{reading, sides};

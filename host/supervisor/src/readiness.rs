@@ -1,17 +1,15 @@
 //! From the start of a deployed workload until it answers, and why it does not.
 use crate::deployment::Deployment;
 use crate::dial::upstream;
-use crate::workload_proxy::{WorkloadProxy, sides};
+use crate::workload_proxy::WorkloadProxy;
 use std::{io, time::Duration};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
-    net::unix::pipe,
+    io::{AsyncReadExt, AsyncWriteExt},
     time::Instant,
 };
 use wharf_model::how;
 use wharf_model::{Error, ErrorKind, Result, chain};
 use wharf_proxy::{ConnectError, Upstream};
-use wharf_runtimes::RawStream;
 use wharf_sdk::{Handle, LogOptions};
 
 /// How many lines of its log are shown of a workload that could not be started.
@@ -25,7 +23,8 @@ impl Deployment {
     /// Attaches, starts, and makes the handshake with a server on stdin and stdout.
     pub(crate) async fn start_stdio(&mut self, handle: &Handle) -> Result<()> {
         let stream = self.client.attach(handle).await?;
-        let (stdout, stdin) = sides(stream)
+        let (stdout, stdin) = stream
+            .into_sides()
             .map_err(|error| Error::caused(ErrorKind::Runtime, "the workload cannot be attached", &error))?;
         self.client.start(handle).await?;
         let front = self.front.get_or_insert_with(|| WorkloadProxy::stdio(&self.run, &self.access)).clone();
@@ -117,7 +116,7 @@ impl Deployment {
         let error = if path.exists() { error.hint(format!("its log: {}", path.display())) } else { error };
         let options = LogOptions { tail: Some(SHOWN_LINES), ..LogOptions::default() };
         let Ok(stream) = self.client.logs(handle, options).await else { return error };
-        let Some(reader) = reading_side(stream) else { return error };
+        let Ok(reader) = stream.into_reader() else { return error };
         let mut text = Vec::new();
         let mut reader = reader.take(MAX_BYTES);
         if tokio::time::timeout(EXIT_GRACE, reader.read_to_end(&mut text)).await.is_err() {
@@ -129,21 +128,11 @@ impl Deployment {
     }
 }
 
-/// Asks an HTTP server for something, and is content with whatever it answers. That the port accepts connections says nothing: engines
+/// Succeeds if an HTTP server answers there, whatever it answers. That the port accepts connections says nothing: engines
 /// listen in the place of a server that has not begun to.
 async fn answers(server: &Upstream) -> io::Result<()> {
     let mut stream = server.connect().await?;
     let request = format!("HEAD / HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", server.authority());
     stream.write_all(request.as_bytes()).await?;
     stream.read_u8().await.map(drop)
-}
-
-fn reading_side(stream: RawStream) -> Option<Box<dyn AsyncRead + Send + Unpin>> {
-    match stream {
-        RawStream::Copied { reader, .. } => Some(reader),
-        RawStream::Descriptors { reader, .. } => {
-            let receiver = pipe::Receiver::from_owned_fd(reader?).ok()?;
-            Some(Box::new(receiver))
-        }
-    }
 }

@@ -1,7 +1,7 @@
 //! A workload that goes on while the stream to it was lost: an engine that is restarted leaves its containers running,
 //! and takes their streams along.
 use crate::deployment::Deployment;
-use crate::workload_proxy::{WorkloadProxy, sides};
+use crate::workload_proxy::WorkloadProxy;
 use std::time::Duration;
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_sdk::WorkloadState;
@@ -24,7 +24,8 @@ impl Deployment {
             return Err(failed("it does not run"));
         }
         let stream = self.client.attach(handle).await?;
-        let (stdout, stdin) = sides(stream)
+        let (stdout, stdin) = stream
+            .into_sides()
             .map_err(|error| Error::caused(ErrorKind::Runtime, "the workload cannot be attached", &error))?;
         let answered = proxy.connect(stdout, stdin, HANDSHAKE_TIMEOUT).await;
         answered.map(drop).map_err(|error| Error::caused(ErrorKind::Runtime, "it does not answer", &error))

@@ -6,7 +6,7 @@ use crate::source::Surroundings;
 use std::{io, path::Path};
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_model::{ProxyMode, RunConfig, Transport};
-use wharf_records::bounded;
+use wharf_sdk::files::{self, Links};
 use wharf_sdk::stamp::RuntimeStamp;
 use wharf_sdk::{Capability, PermissionProfile, Source, WorkloadSpec};
 
@@ -152,14 +152,14 @@ impl SecretReference {
             Error::caused(ErrorKind::Failed, format!("the secret '{}' cannot be read", self.name), error)
                 .hint(format!("put its value into {} with mode 0600", path.display()))
         };
-        let (file, metadata) = bounded::open(&path).map_err(|error| failed(&error))?;
+        let (file, metadata) = files::open(&path, Links::Follow).map_err(|error| failed(&error))?;
         if metadata.mode() & 0o077 != 0 {
             let message = format!("the secret '{}' can be read by others", self.name);
             return Err(
                 Error::new(ErrorKind::Failed, message).hint(format!("run: chmod 600 {}", path.display()))
             );
         }
-        let bytes = bounded::read(file, MAX_SECRET_BYTES).map_err(|error| failed(&error))?;
+        let bytes = files::read(file, MAX_SECRET_BYTES).map_err(|error| failed(&error))?;
         let text = String::from_utf8(bytes)
             .map_err(|_| failed(&io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8")))?;
         Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())

@@ -1,11 +1,15 @@
 //! Who the user is to a registry, as Docker's configuration tells it: in the file, or by a helper (`docker login`).
 //! Nothing of a secret is logged, or part of an error.
-use crate::{bounded, reference::DOCKER_HUB};
+use crate::reference::DOCKER_HUB;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bollard::auth::DockerCredentials;
 use serde::Deserialize;
 use std::{collections::HashMap, io, path::Path, process::Stdio, time::Duration};
 use tokio::{io::AsyncWriteExt, process::Command};
+use wharf_sdk::files::{self, Links};
+
+/// The most that is read of one of the files of Docker's configuration: tokens of many registries are some kilobytes.
+pub(crate) const MAX_CONFIGURATION_BYTES: u64 = 4 * 1024 * 1024;
 
 /// How long a helper may take: it may ask a keyring, and must not ask the user.
 const HELPER_DEADLINE: Duration = Duration::from_secs(10);
@@ -50,7 +54,7 @@ pub(crate) async fn of_registry(
 ) -> Result<Option<DockerCredentials>, String> {
     let Some(folder) = folder else { return Ok(None) };
     let file = folder.join("config.json");
-    let configuration: Configuration = match bounded::read(&file) {
+    let configuration: Configuration = match files::read_file(&file, Links::Follow, MAX_CONFIGURATION_BYTES) {
         // The parser's own words may repeat what it read.
         Ok(text) => serde_json::from_slice(&text)
             .map_err(|error| format!("{}: line {} makes no sense", file.display(), error.line()))?,

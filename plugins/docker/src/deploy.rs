@@ -5,13 +5,12 @@ use crate::{
     error::{is_missing, operation},
     flavor::Flavor,
     handle::HandleData,
-    image,
-    keyed_lock::Turn,
-    labels, limits, mounts,
+    image, labels, limits, mounts,
     name::{self, Holder},
     observe::Summary,
     port::target_port,
-    runtime::{ContainerRuntime, remove},
+    removal::remove,
+    runtime::ContainerRuntime,
 };
 use bollard::{
     errors::Error as Refusal,
@@ -21,7 +20,9 @@ use bollard::{
 use futures_util::StreamExt;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::oneshot;
-use wharf_sdk::{Error, ErrorCode, Handle, PullPolicy, Result, WorkloadSpec, WorkloadState};
+use wharf_sdk::{
+    Error, ErrorCode, Handle, PullPolicy, Result, WorkloadSpec, WorkloadState, keyed_lock::KeyedGuard,
+};
 
 /// How many names are tried.
 const NAMES: usize = 5;
@@ -35,7 +36,7 @@ impl ContainerRuntime {
     pub(crate) async fn make(&self, spec: &WorkloadSpec) -> Result<Handle> {
         let mut body = container::body(self.flavor, spec, &self.private_dirs)?;
         let engine = self.engine().await?;
-        let turn = self.turns.take(&spec.uid).await;
+        let turn = self.turns.lock(&spec.uid).await;
         self.refuse_missing_sources(&engine, &body).await?;
         // Who always wants the newest image wants a container of it, everybody else the one that there is, whatever its
         // image is called by now.
@@ -139,7 +140,7 @@ struct Making {
 impl Making {
     /// Makes it in a task of its own: where the answer is not wanted any more by the time it comes, the container is
     /// removed again, and only then is the turn the next one's.
-    async fn begin(self, turn: Turn) -> Result<String> {
+    async fn begin(self, turn: KeyedGuard) -> Result<String> {
         let (answer, answered) = oneshot::channel::<Result<String>>();
         tokio::spawn(async move {
             let engine = self.engine.clone();

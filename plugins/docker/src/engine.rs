@@ -17,6 +17,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
+use wharf_sdk::machine_id;
 
 /// bollard's own limit for the beginning of an answer, in seconds. Waiting for a container's end may take for ever,
 /// and every other call has the host's deadline.
@@ -131,7 +132,7 @@ impl Engine {
             Flavor::Podman => {
                 let PodmanInfo { host, store } = session.get(&self.podmans_info()).await?;
                 let user = std::fs::metadata(&self.socket)?.uid();
-                format!("{}/{}/{user} {}", machine(), host.hostname, store.graph_root)
+                format!("{}/{}/{user} {}", machine_id(), host.hostname, store.graph_root)
             }
         };
         *self.instance.lock().unwrap_or_else(PoisonError::into_inner) = Some(instance.clone());
@@ -281,16 +282,6 @@ fn common_version(theirs: &str) -> Option<ClientVersion> {
     let minor = minor.split('.').next()?;
     let theirs = ClientVersion { major_version: major.parse().ok()?, minor_version: minor.parse().ok()? };
     Some(if theirs < *API_DEFAULT_VERSION { theirs } else { *API_DEFAULT_VERSION })
-}
-
-/// This machine: its id, else its name.
-fn machine() -> String {
-    ["/etc/machine-id", "/var/lib/dbus/machine-id", "/proc/sys/kernel/hostname"]
-        .into_iter()
-        .filter_map(|path| std::fs::read_to_string(path).ok())
-        .map(|text| text.trim().to_owned())
-        .find(|id| !id.is_empty() && id != "uninitialized")
-        .unwrap_or_else(|| "unknown".to_owned())
 }
 
 #[cfg(test)]

@@ -11,7 +11,6 @@
 #![forbid(unsafe_code)]
 
 mod attach;
-mod bounded;
 mod confinement;
 mod container;
 mod credentials;
@@ -29,7 +28,6 @@ mod hints;
 mod http;
 mod image;
 mod image_id;
-mod keyed_lock;
 mod labels;
 mod limits;
 mod logs;
@@ -39,6 +37,7 @@ mod observe;
 mod port;
 mod profile;
 mod reference;
+mod removal;
 mod runtime;
 mod search;
 mod takeover;

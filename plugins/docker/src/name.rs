@@ -1,5 +1,5 @@
 //! Names of containers, which are for people, and all the same in the way of each other.
-use crate::{engine::Engine, error::is_missing, observe, runtime};
+use crate::{engine::Engine, error::is_missing, observe, removal};
 use bollard::errors::Error;
 use wharf_sdk::WorkloadSpec;
 
@@ -36,7 +36,7 @@ pub(crate) async fn make_free(engine: &Engine, name: &str, spec: &WorkloadSpec) 
         return Ok(Holder::OwnRunning);
     }
     if let Some(id) = seen.id() {
-        runtime::remove(engine, id).await?;
+        removal::remove(engine, id).await?;
     }
     Ok(Holder::Nobody)
 }

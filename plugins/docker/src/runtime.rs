@@ -4,20 +4,14 @@ use crate::{
     endpoint::{endpoint_of, socket_of},
     engine::Engine,
     engine_liveness::{Presence, Presences},
-    error::{in_one, is_missing, operation, trouble, unreachable},
+    error::{in_one, operation, trouble, unreachable},
     flavor::Flavor,
     handle::HandleData,
-    hints,
-    keyed_lock::Turns,
-    labels, logs, observe,
+    hints, labels, logs, observe,
     search::{Found, Surroundings},
     wait_for_end,
 };
-use bollard::query_parameters::{
-    KillContainerOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
-    WaitContainerOptionsBuilder,
-};
-use futures_util::{FutureExt, StreamExt};
+use futures_util::FutureExt;
 use serde::Deserialize;
 use std::{
     collections::BTreeSet,
@@ -28,6 +22,7 @@ use std::{
 use wharf_sdk::{
     Attach, ByteStream, Context, Error, ErrorCode, Exit, Handle, Health, HostServices, Instance, ListQuery,
     Listing, LogOptions, Logs, Observation, Result, Runtime, StopOptions, WorkloadSpec, WorkloadState,
+    keyed_lock::KeyedLock,
 };
 
 /// Containers of one engine.
@@ -38,8 +33,10 @@ pub(crate) struct ContainerRuntime {
     pub(crate) host: HostServices,
     /// wharf's own folders.
     pub(crate) private_dirs: Vec<PathBuf>,
-    pub(crate) turns: Turns,
-    presences: Presences,
+    /// By uid, for who works on a workload: a deployment that was given up goes on until what it made is removed, and the
+    /// next one waits for that.
+    pub(crate) turns: KeyedLock,
+    pub(crate) presences: Presences,
     found: Found,
     /// The engine that answered last. An engine that went away may come back as another version.
     engine: Mutex<Option<Arc<Engine>>>,
@@ -146,11 +143,11 @@ impl ContainerRuntime {
         }
     }
 
-    async fn observe(&self, handle: &Handle) -> Result<Observation> {
+    pub(crate) async fn observe(&self, handle: &Handle) -> Result<Observation> {
         self.observe_process(handle).await.map(|(observation, _)| observation)
     }
 
-    /// What is seen of a workload, and its first process as its engine counts.
+    /// The observation of a workload, and its first process as its engine counts.
     async fn observe_process(&self, handle: &Handle) -> Result<(Observation, Option<i32>)> {
         let data = HandleData::read(handle)?;
         let engine = self.engine().await?;
@@ -192,41 +189,6 @@ impl ContainerRuntime {
                 "the container was started again while its end was waited for; wait again",
             )),
             _ => Ok(Exit { code: i32::try_from(code).ok(), ..Exit::default() }),
-        }
-    }
-
-    /// Whether the workload has no container any more: what is another's must not be touched.
-    async fn is_gone(&self, handle: &Handle) -> Result<bool> {
-        match self.observe(handle).await {
-            Err(error) if error.code == ErrorCode::NotFound => Ok(true),
-            seen => seen.map(|_| false),
-        }
-    }
-
-    /// Success, too, for a container that is gone: it is not to run.
-    async fn end(&self, container: &str, timeout_ms: u64) -> Result<()> {
-        let engine = self.engine().await?;
-        let ended = if timeout_ms == 0 {
-            let options = KillContainerOptionsBuilder::new().signal("SIGKILL").build();
-            engine.client.kill_container(container, Some(options)).await
-        } else {
-            let seconds = i32::try_from(timeout_ms.div_ceil(1000)).unwrap_or(i32::MAX);
-            let options = StopContainerOptionsBuilder::new().t(seconds).build();
-            engine.client.stop_container(container, Some(options)).await
-        };
-        match ended.map_err(|error| self.failed("the container cannot be stopped", &error)) {
-            Err(error) if error.code == ErrorCode::NotFound => Ok(()),
-            // One that does not run is an error when it is to be killed; older versions of Podman call it one of theirs.
-            Err(error) if matches!(error.code, ErrorCode::FailedPrecondition | ErrorCode::Internal) => {
-                let seen = engine.inspect(container).await;
-                match seen.map_err(|error| self.failed("the container cannot be inspected", &error)) {
-                    Ok(seen) if observe::runs(&seen) => Err(error),
-                    Ok(_) => Ok(()),
-                    Err(missing) if missing.code == ErrorCode::NotFound => Ok(()),
-                    Err(_) => Err(error),
-                }
-            }
-            other => other,
         }
     }
 }
@@ -271,7 +233,7 @@ impl Runtime for ContainerRuntime {
             host_id: context.host_id,
             host: context.host,
             private_dirs: context.private_dirs,
-            turns: Turns::default(),
+            turns: KeyedLock::default(),
             presences: Presences::default(),
             found,
             engine: Mutex::default(),
@@ -331,7 +293,7 @@ impl Runtime for ContainerRuntime {
 
     async fn remove(&self, handle: &Handle) -> Result<()> {
         let data = HandleData::read(handle)?;
-        let _turn = self.turns.take(&handle.uid).await;
+        let _turn = self.turns.lock(&handle.uid).await;
         drop(self.presences.take(&data.container));
         if self.is_gone(handle).await? {
             return Ok(());
@@ -416,46 +378,4 @@ impl Attach for ContainerRuntime {
         let attached = attach::open(&engine, &data.container).await;
         attached.map_err(|error| self.failed("the container cannot be attached", &error))
     }
-}
-
-impl ContainerRuntime {
-    /// Removes a container, running or not. Missing is success.
-    pub(crate) async fn clear(&self, engine: &Engine, container: &str) -> Result<()> {
-        drop(self.presences.take(container));
-        match remove(engine, container).await {
-            Err(error) => match self.failed("the container cannot be removed", &error) {
-                missing if missing.code == ErrorCode::NotFound => Ok(()),
-                error => Err(error),
-            },
-            Ok(()) => Ok(()),
-        }
-    }
-}
-
-/// Removes a container with what it wrote, killing it if it runs. One that somebody else is removing is waited for.
-pub(crate) async fn remove(
-    engine: &Engine,
-    container: &str,
-) -> std::result::Result<(), bollard::errors::Error> {
-    let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
-    match engine.client.remove_container(container, Some(options)).await {
-        Err(error) if is_being_removed(&error) => {}
-        other => return other,
-    }
-    let options = WaitContainerOptionsBuilder::new().condition("removed").build();
-    let mut gone = std::pin::pin!(engine.client.wait_container(container, Some(options)));
-    gone.next().await;
-    match engine.inspect(container).await {
-        Err(error) if is_missing(&error) => Ok(()),
-        Err(error) => Err(error),
-        Ok(_) => Err(bollard::errors::Error::DockerResponseServerError {
-            status_code: 409,
-            message: "its removal has begun, and does not end".to_owned(),
-        }),
-    }
-}
-
-fn is_being_removed(error: &bollard::errors::Error) -> bool {
-    matches!(error, bollard::errors::Error::DockerResponseServerError { status_code: 409, message }
-        if message.contains("already in progress"))
 }

@@ -27,7 +27,9 @@
 //! | Podman, of the system | `/run/podman/podman.sock` |
 //! | Podman machine | `~/.local/share/containers/podman/machine/podman.sock` |
 //! | Podman machine on macOS | `$TMPDIR/podman/podman-machine-default-api.sock` |
-use crate::{bounded, endpoint::socket_of, engine::Engine, error::wrong, flavor::Flavor};
+use crate::{
+    credentials::MAX_CONFIGURATION_BYTES, endpoint::socket_of, engine::Engine, error::wrong, flavor::Flavor,
+};
 use futures_util::{StreamExt, stream::FuturesOrdered};
 use serde::Deserialize;
 use std::{
@@ -37,6 +39,7 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
+use wharf_sdk::files::{self, Links};
 
 /// How long what may be an engine's socket is listened to.
 const SILENCE: Duration = Duration::from_millis(1500);
@@ -172,7 +175,9 @@ impl Surroundings {
         // The folders are named after digests of the names, which the files hold as well.
         let metas = fs::read_dir(folder.join("contexts/meta")).into_iter().flatten().filter_map(Result::ok);
         let meta = metas
-            .filter_map(|entry| bounded::read(&entry.path().join("meta.json")).ok())
+            .filter_map(|entry| {
+                files::read_file(&entry.path().join("meta.json"), Links::Follow, MAX_CONFIGURATION_BYTES).ok()
+            })
             .filter_map(|text| serde_json::from_slice::<ContextMeta>(&text).ok())
             .find(|meta| meta.name == name);
         let endpoint =
@@ -279,7 +284,7 @@ fn folders_of(path: &OsStr) -> Vec<PathBuf> {
 fn current_context(config: &Path) -> Result<String, String> {
     let unreadable =
         |why: String| format!("{} cannot be read: {why}; mend it, or set DOCKER_HOST", config.display());
-    match bounded::read(config) {
+    match files::read_file(config, Links::Follow, MAX_CONFIGURATION_BYTES) {
         Ok(text) => serde_json::from_slice::<DockerConfig>(&text)
             .map(|config| config.current_context)
             .map_err(|error| unreadable(error.to_string())),

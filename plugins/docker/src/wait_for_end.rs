@@ -11,10 +11,8 @@ use crate::{
 };
 use bollard::{errors::Error as EngineError, query_parameters::WaitContainerOptionsBuilder};
 use futures_util::StreamExt;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use std::{fs, os::fd::OwnedFd, pin::pin};
-use tokio::net::unix::pipe;
-use wharf_sdk::{Error, Result};
+use std::{fs, pin::pin};
+use wharf_sdk::{Error, Result, pidfd::Process};
 
 /// Returns the code with which a container ends, once it has. `pid` is the number of its first process, as the engine
 /// counts; `presence` is that of the engine through which its stdin is held open.
@@ -32,7 +30,7 @@ pub(crate) async fn of(
     let process = pid.and_then(|pid| process(container, pid));
     let end = async move {
         if let Some(process) = process {
-            drop(process.readable().await);
+            drop(process.ended().await);
         }
     };
     match presence {
@@ -77,19 +75,16 @@ async fn code(engine: &Engine, container: &str) -> Result<i64> {
     }
 }
 
-/// A container's first process, by its number on this machine: ready to be read at its end, as a pipe is. None if it is not
-/// proven to be one of this container: the engine may be on another machine, and count otherwise.
-fn process(container: &str, pid: i32) -> Option<pipe::Receiver> {
-    let process: OwnedFd = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
+/// A container's first process, by its number on this machine. None if it is not proven to be one of this container: the
+/// engine may be on another machine, and count otherwise.
+fn process(container: &str, pid: i32) -> Option<Process> {
+    let process = Process::open(pid).ok()??;
     // Looked at once there is a descriptor: a process that has the number by now is not the one that is watched.
     let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-    if !is_in(&groups, container) {
-        return None;
-    }
-    pipe::Receiver::from_owned_fd_unchecked(process).ok()
+    is_in(&groups, container).then_some(process)
 }
 
-/// Whether a process is in a control group that is named after a container, or below one.
+/// True if a process is in a control group that is named after a container, or below one.
 fn is_in(groups: &str, container: &str) -> bool {
     const ID_LENGTH: usize = 64;
     container.len() == ID_LENGTH && groups.contains(container)

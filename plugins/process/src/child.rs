@@ -19,7 +19,8 @@ use tokio::{
 };
 use wharf_sdk::{
     Confinement, Error, Exit, Result,
-    launch::{Command, Job, MAX_JOB_BYTES, ProcessIdentity, Report},
+    launch::{Command, Job, MAX_JOB_BYTES, Report},
+    process_identity::ProcessIdentity,
 };
 
 /// A report is a few hundred bytes; what is longer is none.

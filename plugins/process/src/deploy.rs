@@ -5,7 +5,6 @@ use crate::{
     environment::{environment, of_this_process},
     guard::Guard,
     handle::{HandleData, check_uid},
-    identity::Process,
     namespaces::shares_instead,
     package::Tool,
     permission_profile::{Running, make_folders},
@@ -14,17 +13,18 @@ use crate::{
     stragglers,
     trail::{Led, Trail},
 };
-use rustix::process::Signal;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
-use tokio::sync::OwnedMutexGuard;
 use wharf_sdk::{
     Capability, Error, ErrorCode, Handle, Pins, Result, Source, Transport, WorkloadSpec,
-    launch::{HOST_VARIABLE, Job, PROTOCOL, ProcessIdentity, UID_VARIABLE, temporary_dir},
+    keyed_lock::KeyedGuard,
+    launch::{HOST_VARIABLE, Job, PROTOCOL, UID_VARIABLE, temporary_dir},
+    pidfd::{Process, Signal},
+    process_identity::ProcessIdentity,
 };
 
 /// What this runtime can do of what a specification may ask for.
@@ -215,7 +215,7 @@ impl ProcessRuntime {
     async fn launch(
         &self,
         job: &Job,
-        turn: OwnedMutexGuard<()>,
+        turn: KeyedGuard,
     ) -> Result<(Child, (ProcessIdentity, ProcessIdentity))> {
         // Dropped on an error, and when this future is: the launcher then ends, and nothing is left.
         let marks = [(UID_VARIABLE, job.uid.as_str()), (HOST_VARIABLE, self.host_id.as_str())];
@@ -235,7 +235,7 @@ impl ProcessRuntime {
     }
 
     /// Makes sure that nothing of an earlier deployment of this uid is left; returns the turn of the next launcher.
-    async fn clear_earlier(&self, uid: &str) -> Result<OwnedMutexGuard<()>> {
+    async fn clear_earlier(&self, uid: &str) -> Result<KeyedGuard> {
         let running = |pid: i32| {
             let message = format!("the workload is deployed already, and runs as process {pid}");
             Err(Error::new(ErrorCode::AlreadyExists, message))

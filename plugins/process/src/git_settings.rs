@@ -1,15 +1,11 @@
 //! The user's own settings of Git. Where a workload sees that they are there and cannot read them, Git does nothing at all.
 use crate::{environment::has_credentials, places::Places};
-use rustix::fs::{Mode, OFlags, open};
-use std::{
-    fs::File,
-    io::Read,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
+use wharf_sdk::files::{self, Links};
 
 /// Below HOME.
 const FILES: [&str; 2] = [".gitconfig", ".config/git/config"];
-/// What is larger may have credentials anywhere.
+/// A larger one may have credentials anywhere.
 const MAX_BYTES: u64 = 64 * 1024;
 /// In lower case: part of the names of what holds credentials, or of how they are sent.
 const TELLING: [&str; 8] =
@@ -25,7 +21,7 @@ pub(crate) fn add(places: &mut Places<'_>) {
     }
 }
 
-/// Whether it is a plain file under its own name, a link to nothing else, and without credentials.
+/// True if it is a plain file under its own name, a link to nothing else, and without credentials.
 fn may_be_read(path: &PathBuf, places: &Places<'_>) -> bool {
     places.trail.lead(path).is_some_and(|led| led.path == *path)
         && !places.guard.is_hosts(path)
@@ -34,15 +30,7 @@ fn may_be_read(path: &PathBuf, places: &Places<'_>) -> bool {
 
 /// None: it is no text that can be read as a whole.
 fn text(path: &Path) -> Option<String> {
-    // For a FIFO's writer nobody waits.
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = File::from(open(path, flags, Mode::empty()).ok()?);
-    if !file.metadata().ok()?.is_file() {
-        return None;
-    }
-    let mut text = String::new();
-    let read = file.take(MAX_BYTES + 1).read_to_string(&mut text).ok()?;
-    (read as u64 <= MAX_BYTES).then_some(text)
+    String::from_utf8(files::read_file(path, Links::Refuse, MAX_BYTES).ok()?).ok()
 }
 
 fn tells(text: &str) -> bool {
@@ -54,9 +42,9 @@ fn tells(text: &str) -> bool {
 mod tests {
     use super::*;
     use crate::{guard::Guard, trail::Trail};
-    use std::{fs, io::Write, os::unix::fs::symlink};
+    use std::{fs, fs::File, io::Write, os::unix::fs::symlink};
 
-    /// Which of them are opened.
+    /// Those of them that are opened.
     fn opened(home: &Path) -> Vec<PathBuf> {
         let env = [("HOME".to_owned(), home.display().to_string())].into();
         let (guard, trail) = (Guard::new(&env, &[], &[]), Trail::new(Vec::new()));

@@ -1,7 +1,7 @@
 //! The handle of this runtime, as the host stores it.
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-use wharf_sdk::{Error, ErrorCode, Handle, Result, launch::ProcessIdentity};
+use wharf_sdk::{Error, ErrorCode, Handle, Result, process_identity::ProcessIdentity};
 
 /// The version of the form below.
 const VERSION: u32 = 1;

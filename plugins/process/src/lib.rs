@@ -20,7 +20,6 @@ mod git_settings;
 mod groups;
 mod guard;
 mod handle;
-mod identity;
 mod logs;
 mod namespaces;
 mod observe;

@@ -2,15 +2,15 @@
 use crate::{
     child::{Child, Phase},
     handle::HandleData,
-    identity::Process,
     runtime::ProcessRuntime,
     stragglers,
 };
-use rustix::process::Signal;
 use std::io;
 use wharf_sdk::{
     Address, Error, Exit, Handle, Observation, Result, WorkloadState,
-    launch::{ProcessIdentity, State, boot_id},
+    launch::State,
+    pidfd::{Process, Signal},
+    process_identity::{BootId, ProcessIdentity},
 };
 
 /// The reasons of ends that nobody saw.
@@ -77,7 +77,7 @@ impl ProcessRuntime {
             }
         }
         if state.exit.is_none() && !lives {
-            let reason = if state.workload.boot_id == boot_id()? { VANISHED } else { REBOOTED };
+            let reason = if state.workload.boot_id == BootId::current()? { VANISHED } else { REBOOTED };
             state.exit = Some(Exit { reason: reason.to_owned(), ..Exit::default() });
         }
         let data = HandleData {

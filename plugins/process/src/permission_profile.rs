@@ -8,7 +8,6 @@ use crate::{
     default_access, environment::has_credentials, guard::Guard, package::Tool, places::Places,
     runtime::ProcessRuntime, trail::Led,
 };
-use rustix::fs::{Mode, OFlags, open};
 use std::{
     collections::BTreeMap,
     fs,
@@ -17,6 +16,7 @@ use std::{
 };
 use wharf_sdk::{
     Error, Measure, Outbound, PermissionProfile, Pins, Result, Source, WorkloadSpec,
+    files::{self, Links},
     launch::{Job, Limits, NAMESPACES, Network, PROTOCOL, READ_INSIDE_WRITE, Sandbox},
 };
 
@@ -285,26 +285,24 @@ impl Running<'_> {
         };
         let path = self.guard.home.as_ref()?.join(name);
         places.trail.lead(&path).filter(|led| led.path == path)?;
-        // For a FIFO's writer nobody waits, and what is too large may have credentials anywhere.
-        let file = open(&path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()).ok()?;
-        let mut text = String::new();
-        let read = fs::File::from(file).take(MAX_SETTINGS_BYTES + 1).read_to_string(&mut text).ok()?;
-        if read as u64 > MAX_SETTINGS_BYTES {
-            return None;
-        }
+        // One that is too large may have credentials anywhere.
+        let text = files::read_file(&path, Links::Refuse, MAX_SETTINGS_BYTES).ok()?;
+        let text = String::from_utf8(text).ok()?;
         let tells = |line: &str| ["_auth", "_password", "password"].iter().any(|part| line.contains(part));
         (!has_credentials(&text) && !text.lines().any(tells)).then_some(path)
     }
 }
 
-/// Whether a file is text for an interpreter, which loads other files that lie beside it.
+/// True if a file is text for an interpreter, which loads other files that lie beside it.
 fn is_script(file: &Path) -> bool {
     const ENDINGS: [&str; 14] =
         ["cjs", "cts", "js", "jsx", "lua", "mjs", "mts", "php", "pl", "py", "rb", "sh", "ts", "tsx"];
     let ending = file.extension().and_then(|ending| ending.to_str());
     let mut start = [0; 2];
-    let mut begins =
-        || fs::File::open(file).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == *b"#!";
+    let mut begins = || {
+        let opened = files::open(file, Links::Follow);
+        opened.and_then(|(mut file, _)| file.read_exact(&mut start)).is_ok() && start == *b"#!"
+    };
     ending.is_some_and(|ending| ENDINGS.contains(&ending)) || begins()
 }
 

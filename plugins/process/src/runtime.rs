@@ -3,7 +3,6 @@ use crate::{
     child::{Child, Phase, failure},
     command::missing_interpreter,
     handle::HandleData,
-    identity::Process,
     logs,
     namespaces::shares_instead,
     state::StateFiles,
@@ -15,11 +14,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use wharf_sdk::{
     Attach, ByteStream, Confine, Confinement, Context, Error, Exit, Handle, Health, Instance, ListQuery,
     Listing, LogOptions, Logs, Observation, Pin, Pins, Result, Runtime, StopOptions, WorkloadSpec,
     WorkloadState,
+    keyed_lock::{KeyedGuard, KeyedLock},
+    machine_id,
+    pidfd::Process,
 };
 
 /// The one way to reach the processes of this machine.
@@ -39,11 +40,9 @@ pub(crate) struct ProcessRuntime {
     children: Mutex<HashMap<String, Arc<Child>>>,
     /// Held for each launcher of this process until it is gone: one that was given up still has to clear up, and would
     /// do so on the folder and the state of the next.
-    turns: Mutex<HashMap<String, Arc<Turn>>>,
+    turns: KeyedLock,
 }
 
-/// Whose launcher's turn it is, of one workload.
-type Turn = AsyncMutex<()>;
 /// How long a launcher that is not wanted any more may take to be gone.
 const GIVEN_UP_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -61,9 +60,9 @@ impl ProcessRuntime {
             log_dir,
             launcher,
             private_dirs,
-            instance: format!("{}/{}", machine(), rustix::process::geteuid().as_raw()),
+            instance: format!("{}/{}", machine_id(), rustix::process::geteuid().as_raw()),
             children: Mutex::default(),
-            turns: Mutex::default(),
+            turns: KeyedLock::default(),
         }
     }
 
@@ -77,12 +76,8 @@ impl ProcessRuntime {
     }
 
     /// Waits until no launcher of this process for this workload is left.
-    pub(crate) async fn turn(&self, uid: &str) -> Result<OwnedMutexGuard<()>> {
-        let turn = {
-            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(turns.entry(uid.to_owned()).or_default())
-        };
-        tokio::time::timeout(GIVEN_UP_TIMEOUT, turn.lock_owned()).await.map_err(|_| {
+    pub(crate) async fn turn(&self, uid: &str) -> Result<KeyedGuard> {
+        tokio::time::timeout(GIVEN_UP_TIMEOUT, self.turns.lock(uid)).await.map_err(|_| {
             Error::unavailable("an earlier launcher of the workload has not ended yet; try again")
         })
     }
@@ -296,14 +291,4 @@ fn not_executed(message: String, errno: Option<i32>) -> Error {
         );
     }
     error
-}
-
-/// This machine: its id, else its name.
-fn machine() -> String {
-    ["/etc/machine-id", "/var/lib/dbus/machine-id", "/proc/sys/kernel/hostname"]
-        .into_iter()
-        .filter_map(|path| fs::read_to_string(path).ok())
-        .map(|text| text.trim().to_owned())
-        .find(|id| !id.is_empty() && id != "uninitialized")
-        .unwrap_or_else(|| "unknown".to_owned())
 }

@@ -1,8 +1,11 @@
 //! Ending a workload: the right processes, and all of them.
-use crate::{handle::HandleData, identity::Process, runtime::ProcessRuntime, stragglers};
-use rustix::process::Signal;
+use crate::{handle::HandleData, runtime::ProcessRuntime, stragglers};
 use std::{io, time::Duration};
-use wharf_sdk::{Error, Handle, Result, launch::ProcessIdentity};
+use wharf_sdk::{
+    Error, Handle, Result,
+    pidfd::{Process, Signal},
+    process_identity::ProcessIdentity,
+};
 
 /// How long the launcher may take to kill everything after it was told to.
 const KILL_TIMEOUT: Duration = Duration::from_secs(2);

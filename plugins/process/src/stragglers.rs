@@ -5,12 +5,12 @@
 //! moment. They are recognised by the two variables that each of them inherited,
 //! read from `/proc/PID/environ`, or by a control group of the workload's that they are in. A process that has scrubbed its
 //! environment where there are neither groups nor namespaces cannot be proven to be ours, and is left.
-use crate::{groups, identity::Process};
-use rustix::process::Signal;
+use crate::groups;
 use std::{fs, io, io::Read, path::PathBuf, time::Duration};
 use wharf_sdk::{
     Error, Result,
     launch::{HOST_VARIABLE, UID_VARIABLE},
+    pidfd::{Process, Signal},
 };
 
 /// What is killed may have started others before it died; each round finds them, and a clean round ends the search.

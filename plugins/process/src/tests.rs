@@ -4,7 +4,7 @@ mod launcher;
 mod lifecycle;
 mod recovery;
 
-use crate::{child::Pipes, handle::HandleData, identity::Process, runtime::ProcessRuntime};
+use crate::{child::Pipes, handle::HandleData, runtime::ProcessRuntime};
 use std::{
     collections::BTreeMap,
     io::Read,
@@ -12,7 +12,9 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
-use wharf_sdk::{Handle, Runtime, Source, Transport, WorkloadSpec, launch::ProcessIdentity};
+use wharf_sdk::{
+    Handle, Runtime, Source, Transport, WorkloadSpec, pidfd::Process, process_identity::ProcessIdentity,
+};
 
 /// A host with folders of its own.
 struct TestHost {

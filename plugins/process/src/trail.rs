@@ -1,4 +1,4 @@
-//! Where a name leads, and who could make it lead elsewhere.
+//! Follows a name to what it means, and tells who could make it lead elsewhere.
 //!
 //! A workload runs as its user and writes what it was given: it can exchange anything there for a link, and is started
 //! again. Where only the system's owner writes, a link that is switched is an upgrade.
@@ -6,13 +6,11 @@ use rustix::fs::{Access, access, stat};
 use std::{
     cell::RefCell,
     collections::HashMap,
-    ffi::OsString,
-    fs, io,
-    path::{Component, Path, PathBuf},
+    io,
+    path::{Path, PathBuf},
 };
+use wharf_sdk::files;
 
-/// As many links as the kernel follows in one path, path_resolution(7).
-const MAX_LINKS: usize = 40;
 /// Where root keeps what belongs to the system: root's own workloads could write everything else that root could.
 const OF_SYSTEM: &[&str] = &[
     "/bin", "/dev", "/etc", "/gnu", "/lib", "/lib32", "/lib64", "/nix", "/opt", "/proc", "/run", "/sbin",
@@ -22,7 +20,7 @@ const OF_SYSTEM: &[&str] = &[
 /// Where a name leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Led {
-    /// What it means: without a link in it.
+    /// The meaning: without a link in it.
     pub(crate) path: PathBuf,
     /// Nobody but the system's owner can make it lead elsewhere.
     pub(crate) is_fixed: bool,
@@ -34,7 +32,7 @@ pub(crate) struct Led {
 #[derive(Debug)]
 pub(crate) struct Trail {
     is_root: bool,
-    /// What workloads of this host may write, as far as it is known.
+    /// The paths that workloads of this host may write, as far as they are known.
     writable: Vec<PathBuf>,
     /// Folders that were looked at, and whether only the system's owner can write them.
     fixed: RefCell<HashMap<PathBuf, bool>>,
@@ -47,38 +45,20 @@ impl Trail {
 
     /// None: there is nothing that could be reached.
     pub(crate) fn lead(&self, name: &Path) -> Option<Led> {
-        let mut led = Led { path: PathBuf::from("/"), is_fixed: true, links: Vec::new() };
-        let mut pending = parts(name);
-        let mut followed = 0;
-        while let Some(part) = pending.pop() {
-            if part == ".." {
-                led.path.pop();
-                continue;
+        let (mut is_fixed, mut links) = (true, Vec::new());
+        let led = files::follow(name, |entry| {
+            let is_entry_fixed = entry.parent().is_none_or(|folder| self.is_fixed(folder));
+            is_fixed &= is_entry_fixed;
+            let target = files::target(entry)?;
+            if target.is_some() && !is_entry_fixed {
+                links.push(entry.to_owned());
             }
-            let is_fixed = self.is_fixed(&led.path);
-            led.is_fixed &= is_fixed;
-            led.path.push(part);
-            match fs::read_link(&led.path) {
-                Ok(target) if followed < MAX_LINKS => {
-                    followed += 1;
-                    if !is_fixed {
-                        led.links.push(led.path.clone());
-                    }
-                    pending.extend(parts(&target));
-                    led.path.pop();
-                    if target.is_absolute() {
-                        led.path = PathBuf::from("/");
-                    }
-                }
-                // It is no link.
-                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
-                _ => return None,
-            }
-        }
-        Some(led)
+            io::Result::Ok(target)
+        });
+        Some(Led { path: led.ok()??, is_fixed, links })
     }
 
-    /// Whether only the system's owner can make, exchange or remove what lies directly in this folder.
+    /// True if only the system's owner can make, exchange or remove what lies directly in this folder.
     fn is_fixed(&self, folder: &Path) -> bool {
         if let Some(known) = self.fixed.borrow().get(folder) {
             return *known;
@@ -96,16 +76,10 @@ impl Trail {
     }
 }
 
-/// The parts of a path, the last one first.
-fn parts(path: &Path) -> Vec<OsString> {
-    let parts = path.components().filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir));
-    parts.map(|part| part.as_os_str().to_owned()).rev().collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::symlink;
+    use std::{fs, os::unix::fs::symlink};
 
     #[test]
     fn a_link_that_a_workload_could_exchange_is_told_from_one_of_the_systems() {

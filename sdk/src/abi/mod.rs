@@ -5,7 +5,6 @@
 mod alternate_stack;
 mod export;
 mod forward;
-mod keyed_lock;
 mod pump;
 mod serve;
 mod tokio_runtime;

@@ -1,6 +1,7 @@
 //! Operations by name, to the methods of the author's trait.
-use super::{forward, keyed_lock::KeyedLock, pump::Pump, tokio_runtime};
+use super::{forward, pump::Pump, tokio_runtime};
 use crate::document::{self, DocumentError, Nothing, OnWorkload, operation};
+use crate::keyed_lock::KeyedLock;
 use crate::types::{DialOptions, Error, ErrorCode, Handle, LogOptions, Result, StopOptions, WorkloadSpec};
 use crate::{Attach, ByteStream, Confine, Dial, Logs, Runtime, Takeover};
 use abi_stable::{
@@ -46,12 +47,13 @@ pub(super) trait Served: Send + Sync {
 pub(super) struct Typed<T> {
     runtime: Arc<T>,
     abilities: Abilities,
-    gates: KeyedLock,
+    /// For `deploy`, `start`, `stop`, `remove` and `recover`, by uid.
+    locks: KeyedLock,
 }
 
 impl<T: Runtime> Typed<T> {
     pub(super) fn new(runtime: Arc<T>, abilities: Abilities) -> Self {
-        Self { runtime, abilities, gates: KeyedLock::default() }
+        Self { runtime, abilities, locks: KeyedLock::default() }
     }
 
     /// The operations that change nothing, and `validate`.
@@ -89,7 +91,7 @@ impl<T: Runtime> Typed<T> {
         match operation {
             operation::DEPLOY => {
                 let spec = specification(document)?;
-                let _turn = self.gates.enter(&spec.uid).await;
+                let _turn = self.locks.lock(&spec.uid).await;
                 let handle = runtime.deploy(&spec).await?;
                 if handle.uid != spec.uid {
                     return Err(Error::internal("deploy returned a handle of another workload"));
@@ -98,25 +100,25 @@ impl<T: Runtime> Typed<T> {
             }
             operation::START => {
                 let handle = handle(document)?;
-                let _turn = self.gates.enter(&handle.uid).await;
+                let _turn = self.locks.lock(&handle.uid).await;
                 runtime.start(&handle).await?;
                 reply(Nothing {})
             }
             operation::STOP => {
                 let body: OnWorkload<StopOptions> = read(document)?;
-                let _turn = self.gates.enter(&body.handle.uid).await;
+                let _turn = self.locks.lock(&body.handle.uid).await;
                 runtime.stop(&body.handle, body.options).await?;
                 reply(Nothing {})
             }
             operation::REMOVE => {
                 let handle = handle(document)?;
-                let _turn = self.gates.enter(&handle.uid).await;
+                let _turn = self.locks.lock(&handle.uid).await;
                 runtime.remove(&handle).await?;
                 reply(Nothing {})
             }
             operation::RECOVER => {
                 let handle = handle(document)?;
-                let _turn = self.gates.enter(&handle.uid).await;
+                let _turn = self.locks.lock(&handle.uid).await;
                 reply(runtime.recover(&handle).await?)
             }
             other => Err(unknown(other)),

@@ -9,7 +9,7 @@
 //!
 //! | here | in the host |
 //! |---|---|
-//! | [`state::Config`], [`state::Record`] | `host/model/src/{run_config,status_record}.rs`; `phase` is the table of `host/model/src/phase.rs` |
+//! | [`state::Config`], [`state::Record`] | `host/model/src/{run_config,status_record}.rs`; the phases and their table are the host's own |
 //! | [`state::Lock`], `steps/place.rs` | `host/records/src/file/{locks,byte_lock,store}.rs`: copies of a description, handing on, compare-and-set |
 //! | `steps/command.rs` | `host/src/commands/{create,start,stop,remove}.rs`, step for step |
 //! | `steps/supervisor.rs` | `host/supervisor/src/{lifecycle,deployment,run_loop}.rs` |
@@ -44,7 +44,6 @@
 //! once; then records and runtimes must agree.
 pub mod actions;
 pub mod mutations;
-pub mod phase;
 pub mod properties;
 pub mod reading;
 pub mod scenarios;

@@ -3,9 +3,9 @@
 use stateright::Property;
 
 use crate::actions::Protocol;
-use crate::phase::Phase;
 use crate::state::{NAMES, Place, State};
 use crate::steps::environment::is_quiet;
+use wharf_model::Phase;
 
 /// Each write replaces what it was made from: compare-and-set on uid and revision.
 pub const NO_LOST_UPDATE: &str = "no lost update";

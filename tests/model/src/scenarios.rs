@@ -2,11 +2,11 @@
 //! interplay needs.
 
 use crate::mutations::Rules;
-use crate::phase::Phase;
 use crate::state::{
     At, Budget, Command, Config, Engine, Place, Process, RUNTIMES, Record, Resource, State, Supervisor,
     Watching,
 };
+use wharf_model::Phase;
 
 /// How a workload is at the beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

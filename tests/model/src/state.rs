@@ -1,7 +1,7 @@
 //! [`State`]: everything that survives a step: files, locks, engines and what is in them, processes.
 
-use crate::phase::Phase;
 use crate::reading::Reading;
+use wharf_model::Phase;
 
 /// How many names there are.
 pub const NAMES: usize = 2;

@@ -30,7 +30,7 @@ fn is_plugin(package: &Value) -> bool {
     targets.flat_map(|target| target["crate_types"].as_array().unwrap()).any(|kind| kind == "cdylib")
 }
 
-/// What a package may name of ours. A dev-dependency may be more: a package's tests try it on real records.
+/// The packages of ours that a package may name. A dev-dependency may be more: a package's tests try it on real records.
 fn allowed(package: &Value) -> &'static [&'static str] {
     match name(package) {
         "wharf-descriptors" | "wharf-failpoint" => &[],
@@ -73,6 +73,7 @@ fn allowed(package: &Value) -> &'static [&'static str] {
             "wharf-runtimes",
             "wharf-supervisor",
         ],
+        "wharf-model-checker" => &["wharf-model"],
         "wharf-test-plugin-scripted" => &[SDK, ENGINE],
         _ if is_plugin(package) => &[SDK],
         _ => &[],

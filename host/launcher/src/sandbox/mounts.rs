@@ -1,4 +1,4 @@
-//! What a workload sees of the files: everything where it is, read-only but for what it may write, without the folders
+//! The view of the files that a workload has: everything where it is, read-only but for what it may write, without the folders
 //! that are hidden, and with folders for temporary files of its own.
 //!
 //! Which of the files that are seen may be read is Landlock's affair; this is what Landlock has no say in: names, modes,
@@ -26,8 +26,9 @@ use std::{
             fs::{DirBuilderExt, symlink},
         },
     },
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
 };
+use wharf_sdk::files;
 
 /// Folders for temporary files that everybody can write: each workload has ones of its own, in memory.
 pub(crate) const PRIVATE: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
@@ -35,10 +36,8 @@ pub(crate) const PRIVATE: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
 const PRIVATE_OPTIONS: &CStr = c"size=256m,mode=1777";
 /// There is nothing in a hidden folder but folders and links on the way to what is shown.
 const HIDDEN_OPTIONS: &CStr = c"size=64k,mode=755";
-/// As many links as the kernel follows in one path, path_resolution(7).
-const MAX_LINKS: usize = 40;
 
-/// What becomes of a path and of what lies below it.
+/// The fate of a path and of everything below it.
 enum MountAction {
     /// Nothing is seen of it.
     Hidden,
@@ -297,43 +296,19 @@ struct Paths {
 impl Paths {
     /// None: there is nothing that could be reached.
     fn real(&mut self, path: &Path) -> Option<PathBuf> {
-        let mut real = PathBuf::from("/");
-        let mut pending: Vec<OsString> = parts(path);
-        let mut followed = 0;
-        while let Some(part) = pending.pop() {
-            if part == ".." {
-                real.pop();
-                continue;
+        let real = files::follow(path, |entry| {
+            if self.plain.contains(entry) {
+                return io::Result::Ok(None);
             }
-            real.push(part);
-            if self.plain.contains(&real) {
-                continue;
+            let target = files::target(entry)?;
+            match &target {
+                Some(target) => drop(self.links.insert(entry.to_owned(), target.clone())),
+                None => drop(self.plain.insert(entry.to_owned())),
             }
-            match fs::read_link(&real) {
-                Ok(target) if followed < MAX_LINKS => {
-                    followed += 1;
-                    pending.extend(parts(&target));
-                    self.links.insert(real.clone(), target.clone());
-                    real.pop();
-                    if target.is_absolute() {
-                        real = PathBuf::from("/");
-                    }
-                }
-                // It is no link.
-                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-                    self.plain.insert(real.clone());
-                }
-                _ => return None,
-            }
-        }
-        Some(real)
+            Ok(target)
+        });
+        real.ok()?
     }
-}
-
-/// The parts of a path, the last one first.
-fn parts(path: &Path) -> Vec<OsString> {
-    let parts = path.components().filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir));
-    parts.map(|part| part.as_os_str().to_owned()).rev().collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 use super::*;
-use crate::process_identity::ProcessIdentity;
 use crate::uid::Uid;
 use crate::workload_name::WorkloadName;
+use wharf_sdk::process_identity::ProcessIdentity;
 
 const NOW: &str = "this boot";
 const POLICIES: [RestartPolicy; 4] =

@@ -4,6 +4,7 @@ pub(crate) mod byte_lock;
 pub(crate) mod document;
 pub(crate) mod host_id;
 pub(crate) mod inotify;
+pub(crate) mod listing;
 pub(crate) mod locks;
 pub(crate) mod proxy_secret;
 pub(crate) mod removal;

@@ -4,10 +4,8 @@
 //! holds the record lock of its workload, reads again under it, compares uid and revision, and replaces the file as a
 //! whole (R11). A record that cannot be read is never written over.
 
-use std::ffi::{OsStr, OsString};
-use std::panic::resume_unwind;
+use std::ffi::OsString;
 use std::path::PathBuf;
-use std::thread;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -15,8 +13,9 @@ use jiff::Timestamp;
 use crate::error::{ReadError, StoreError};
 use crate::file::atomic::{Folder, temporary_name};
 use crate::file::document::{
-    Document, Kept, RECORD_BYTES_MAX, decode, decode_to_show, encode, encode_with, refuse_too_large, rewrite,
+    Document, Kept, RECORD_BYTES_MAX, decode, encode, encode_with, refuse_too_large, rewrite,
 };
+use crate::file::listing::{Listing, file_name, list};
 use crate::file::locks::{OperationLock, RecordLock};
 use crate::file::proxy_secret;
 use crate::file::state_dir::StateDir;
@@ -31,17 +30,12 @@ use wharf_model::WorkloadName;
 const RECORD_LOCK_WAIT: Duration = Duration::from_secs(10);
 /// So many corrupt files of one name are kept.
 const SET_ASIDE_MAX: u32 = 100;
-/// A thread that reads fewer records costs more than it saves.
-const NAMES_PER_THREAD_MIN: usize = 200;
-/// Records are read by at most so many threads.
-const READING_THREADS_MAX: usize = 4;
-
-/// Which file of a workload.
+/// One of the two files of a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RecordKind {
-    /// What it is.
+    /// The definition of the workload.
     RunConfig,
-    /// What was last recorded of it.
+    /// The last that was recorded of it.
     Status,
 }
 
@@ -50,9 +44,6 @@ pub enum RecordKind {
 pub struct Store {
     state: StateDir,
 }
-
-/// A listing: each name in order, with its record or what is wrong with it.
-pub type Listing<R> = Vec<(WorkloadName, Result<R, ReadError>)>;
 
 impl Store {
     /// The records below `state`, which need not exist.
@@ -85,12 +76,12 @@ impl Store {
 
     /// All RunConfigs. A bad one is in the list with its fault; only a folder that cannot be read is an error.
     pub fn list_run_configs(&self) -> Result<Listing<RunConfig>, ReadError> {
-        self.list(RecordKind::RunConfig)
+        list(&self.state.run_configs())
     }
 
     /// All status records, those without a RunConfig too.
     pub fn list_statuses(&self) -> Result<Listing<StatusRecord>, ReadError> {
-        self.list(RecordKind::Status)
+        list(&self.state.statuses())
     }
 
     /// Reserves the name and stores what the workload is, durably. Fails if the name is taken, be it by a corrupt file.
@@ -261,33 +252,6 @@ impl Store {
         decode(|| self.path(kind, name), name, &self.read_bytes(kind, name)?)
     }
 
-    fn list<D: Document>(&self, kind: RecordKind) -> Result<Listing<D>, ReadError> {
-        let Some(folder) = Folder::open(&self.folder(kind))? else { return Ok(Vec::new()) };
-        let mut names: Vec<_> = folder.names()?.iter().filter_map(|file| workload_of(file)).collect();
-        names.sort_unstable();
-        let threads = (names.len() / NAMES_PER_THREAD_MIN).clamp(1, READING_THREADS_MAX);
-        let share = names.len().div_ceil(threads).max(1);
-        let mut shares = names.chunks(share);
-        let first = shares.next().unwrap_or_default();
-        let folder = &folder;
-        Ok(thread::scope(|scope| {
-            let begun = |names| {
-                let read = move || read_all::<D>(folder, names);
-                (names, thread::Builder::new().spawn_scoped(scope, read))
-            };
-            let others: Vec<_> = shares.map(begun).collect();
-            let mut listing = read_all(folder, first);
-            for (names, other) in others {
-                listing.extend(match other {
-                    Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
-                    // No thread to be had: this one reads them too.
-                    Err(_) => read_all(folder, names),
-                });
-            }
-            listing
-        }))
-    }
-
     fn lock_record(&self, name: &WorkloadName) -> Result<RecordLock<'static>, StoreError> {
         RecordLock::acquire_blocking(&self.state, name, RECORD_LOCK_WAIT)
             .map_err(|source| StoreError::Locking { name: name.clone(), source })
@@ -366,32 +330,6 @@ impl Store {
         folder.sweep(name.as_str())?;
         Ok((folder, temporary))
     }
-}
-
-fn read_all<D: Document>(folder: &Folder, names: &[WorkloadName]) -> Listing<D> {
-    let mut listing = Vec::with_capacity(names.len());
-    let mut bytes = Vec::new();
-    for name in names {
-        let file = file_name(name);
-        let shown = |bytes: &[u8]| decode_to_show(|| folder.path_of(&file), name, bytes);
-        let usual = folder.read_usual(&mut bytes, &file).and_then(|bytes| shown(bytes).ok());
-        let outcome = usual.map_or_else(|| shown(&folder.read(&file, RECORD_BYTES_MAX)?), Ok);
-        match outcome {
-            // Removed since the folder was read.
-            Err(ReadError::NotFound { .. }) => {}
-            outcome => listing.push((name.clone(), outcome)),
-        }
-    }
-    listing
-}
-
-fn file_name(name: &WorkloadName) -> OsString {
-    OsString::from(format!("{name}.json"))
-}
-
-/// Whose record a file is; nothing for temporaries, files that were set aside, and what others put there.
-fn workload_of(file: &OsStr) -> Option<WorkloadName> {
-    WorkloadName::new(file.to_str()?.strip_suffix(".json")?).ok()
 }
 
 fn refuse_newer<D: Document>(

@@ -24,6 +24,7 @@ use std::{
     path::Path,
     time::{Duration, SystemTime},
 };
+use wharf_sdk::files::{self, Links};
 
 /// A larger library is none.
 pub(crate) const MAX_LIBRARY_BYTES: u64 = 1 << 30;
@@ -38,13 +39,21 @@ const ATTEMPTS: usize = 3;
 /// How the name of a copy ends that is being written.
 const UNFINISHED: &str = ".part";
 
+/// A copy of a library.
+pub(crate) struct Copy {
+    /// Its bytes, open to be read and mapped.
+    pub(crate) file: File,
+    /// The name under which it is kept, which is its SHA-256 in lowercase hexadecimal digits; none if it is not kept.
+    pub(crate) name: Option<String>,
+}
+
 /// A copy of a library, in the cache folder if there can be one. Nobody changes it while it is mapped.
 ///
 /// Where this kernel gives out neither, it is the library itself, and the log says so.
 ///
 /// # Errors
 /// The library cannot be read, is too large, or is being written to.
-pub(crate) fn of(library: &File, cache: Option<&Path>) -> io::Result<File> {
+pub(crate) fn of(library: &File, cache: Option<&Path>) -> io::Result<Copy> {
     for _ in 0..ATTEMPTS {
         let before = library.metadata()?;
         if before.len() > MAX_LIBRARY_BYTES {
@@ -55,7 +64,7 @@ pub(crate) fn of(library: &File, cache: Option<&Path>) -> io::Result<File> {
         });
         let copy = match kept {
             Some(copy) => copy,
-            None => in_memory(library, before.len())?,
+            None => Copy { file: in_memory(library, before.len())?, name: None },
         };
         // Half of the old one and half of the new one is neither.
         if is_unchanged(&before, &library.metadata()?) {
@@ -71,7 +80,7 @@ fn is_unchanged(before: &Metadata, after: &Metadata) -> bool {
 }
 
 /// The copy in the folder, found or made.
-fn cached(library: &File, length: u64, cache: &Path) -> io::Result<File> {
+fn cached(library: &File, length: u64, cache: &Path) -> io::Result<Copy> {
     let folder = Folder::open(cache)?;
     match folder.find(library, length)? {
         Some(copy) => Ok(copy),
@@ -108,26 +117,24 @@ impl Folder {
         Ok(names)
     }
 
-    fn open_copy(&self, name: &OsStr) -> io::Result<File> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        Ok(File::from(rustix::fs::openat(&self.0, name, flags, Mode::empty())?))
+    fn open_copy(&self, name: &OsStr) -> io::Result<(File, Metadata)> {
+        files::open_in(&self.0, Path::new(name), Links::Refuse)
     }
 
     /// The copy that has the library's bytes. There are few, and fewer of its length.
-    fn find(&self, library: &File, length: u64) -> io::Result<Option<File>> {
+    fn find(&self, library: &File, length: u64) -> io::Result<Option<Copy>> {
         let own = rustix::process::geteuid().as_raw();
-        for name in self.names()?.iter().filter(|name| is_digest(name)) {
-            let Ok(copy) = self.open_copy(name) else { continue };
-            let found = copy.metadata()?;
-            let is_sound = found.is_file() && found.uid() == own && found.mode() & 0o377 == 0;
-            if is_sound && found.len() == length && is_same(library, &copy, length)? {
-                return Ok(Some(copy));
+        for name in self.names()?.into_iter().filter(|name| is_digest(name)) {
+            let Ok((file, found)) = self.open_copy(&name) else { continue };
+            let is_sound = found.uid() == own && found.mode() & 0o377 == 0;
+            if is_sound && found.len() == length && is_same(library, &file, length)? {
+                return Ok(Some(Copy { file, name: name.into_string().ok() }));
             }
         }
         Ok(None)
     }
 
-    fn make(&self, library: &File, length: u64) -> io::Result<File> {
+    fn make(&self, library: &File, length: u64) -> io::Result<Copy> {
         self.clear();
         let part = OsString::from(format!("{}{UNFINISHED}", tempname()?));
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
@@ -155,12 +162,13 @@ impl Folder {
 
     /// Gives a finished copy its name. Another process may have made the same one meanwhile, and wins; one of that name
     /// that is something else is damaged.
-    fn publish(&self, part: &OsStr, digest: &str, written: &File) -> io::Result<File> {
+    fn publish(&self, part: &OsStr, digest: &str, written: &File) -> io::Result<Copy> {
         // The descriptor that stays open must not be able to write to it.
-        let copy = self.open_copy(part)?;
-        if identity(&copy.metadata()?) != identity(&written.metadata()?) {
+        let (file, found) = self.open_copy(part)?;
+        if identity(&found) != identity(&written.metadata()?) {
             return Err(io::Error::other("the copy was exchanged"));
         }
+        let copy = Copy { file, name: Some(digest.to_owned()) };
         match rustix::fs::renameat_with(&self.0, part, &self.0, digest, RenameFlags::NOREPLACE) {
             Ok(()) => return Ok(copy),
             Err(rustix::io::Errno::EXIST) => {}
@@ -185,7 +193,7 @@ impl Folder {
     fn clear(&self) {
         let mut copies: Vec<(SystemTime, OsString)> = Vec::new();
         for name in self.names().unwrap_or_default() {
-            let Ok(written) = self.open_copy(&name).and_then(|copy| copy.metadata()?.modified()) else {
+            let Ok(written) = self.open_copy(&name).and_then(|(_, found)| found.modified()) else {
                 continue;
             };
             let age = written.elapsed().unwrap_or_default();
@@ -223,7 +231,7 @@ pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Whether another file has the same bytes, up to this length.
+/// True if another file has the same bytes, up to this length.
 fn is_same(library: &File, other: &File, length: u64) -> io::Result<bool> {
     let (mut mine, mut theirs) = (vec![0; CHUNK_BYTES], vec![0; CHUNK_BYTES]);
     let mut at = 0;
@@ -310,7 +318,7 @@ mod tests {
             let part = File::create(cache.join(name)).unwrap();
             part.set_modified(SystemTime::now() - age).unwrap();
         }
-        let copies: Vec<File> = (0..2 * KEPT_COPIES)
+        let copies: Vec<Copy> = (0..2 * KEPT_COPIES)
             .map(|number| of(&library(number.to_string().as_bytes()), Some(&cache)).unwrap())
             .collect();
         let mut left = names(&cache);
@@ -320,7 +328,7 @@ mod tests {
         assert_eq!(left.len() - 1, KEPT_COPIES);
         // A process that holds one that went keeps it.
         let mut text = [0];
-        copies[0].read_exact_at(&mut text, 0).unwrap();
+        copies[0].file.read_exact_at(&mut text, 0).unwrap();
         assert_eq!(&text, b"0");
     }
 
@@ -328,7 +336,7 @@ mod tests {
     fn a_library_that_is_too_large_is_not_copied() {
         let file = tempfile::tempfile().unwrap();
         file.set_len(MAX_LIBRARY_BYTES + 1).unwrap();
-        assert!(of(&file, None).unwrap_err().to_string().contains("it has more than"));
+        assert!(of(&file, None).err().unwrap().to_string().contains("it has more than"));
     }
 
     #[test]
@@ -340,7 +348,7 @@ mod tests {
         sparse.write_all(b"middle").unwrap();
         sparse.set_len(LENGTH).unwrap();
         for cache in [Some(home.path().join("plugins")), None] {
-            let copy = of(&sparse, cache.as_deref()).unwrap();
+            let copy = of(&sparse, cache.as_deref()).unwrap().file;
             let found = copy.metadata().unwrap();
             assert_eq!(found.len(), LENGTH);
             assert!(found.blocks() * 512 <= 4 * CHUNK_BYTES as u64, "{} blocks", found.blocks());
@@ -349,8 +357,19 @@ mod tests {
     }
 
     #[test]
+    fn a_kept_copy_is_named_by_its_digest_and_one_in_memory_has_no_name() {
+        let home = tempfile::tempdir().unwrap();
+        let digest = hexadecimal(&Sha256::digest(b"bytes"));
+        for _ in ["made", "found"] {
+            let copy = of(&library(b"bytes"), Some(&home.path().join("plugins"))).unwrap();
+            assert_eq!(copy.name.as_deref(), Some(digest.as_str()));
+        }
+        assert!(of(&library(b"bytes"), None).unwrap().name.is_none());
+    }
+
+    #[test]
     fn a_copy_in_memory_can_be_changed_by_nobody() {
-        let copy = of(&library(b"bytes"), None).unwrap();
+        let copy = of(&library(b"bytes"), None).unwrap().file;
         assert!(copy.write_at(b"x", 0).is_err() && copy.set_len(1).is_err());
     }
 
@@ -358,7 +377,7 @@ mod tests {
     fn a_kept_copy_has_no_descriptor_that_could_write_to_it() {
         let home = tempfile::tempdir().unwrap();
         for _ in ["made", "found"] {
-            let copy = of(&library(b"bytes"), Some(&home.path().join("plugins"))).unwrap();
+            let copy = of(&library(b"bytes"), Some(&home.path().join("plugins"))).unwrap().file;
             assert!(copy.write_at(b"x", 0).is_err() && copy.set_len(1).is_err());
         }
     }

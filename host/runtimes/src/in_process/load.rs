@@ -44,10 +44,10 @@ pub(crate) const LOAD_DEADLINE: Duration = Duration::from_secs(10);
 /// A library whose bytes were checked and that may be mapped. Nothing of it has run.
 pub(crate) struct Checked {
     path: PathBuf,
-    /// What is to be mapped.
+    /// The copy that is to be mapped.
     pub(crate) file: File,
     text: StampText,
-    /// The SHA-256 of `file`.
+    /// The SHA-256 of `file`; without a pin it is taken from the name of the kept copy.
     pub(crate) sha256: String,
 }
 
@@ -59,11 +59,17 @@ pub(crate) fn check(
 ) -> Result<Checked, PluginError> {
     let library =
         trust::judge(path).map_err(|source| PluginError::Untrusted { path: path.to_owned(), source })?;
-    let file =
+    let copy =
         copy::of(&library, cache).map_err(|source| PluginError::Host { path: path.to_owned(), source })?;
+    let file = copy.file;
     let text = stamp::read(&file).map_err(|why| PluginError::NotAPlugin { path: path.to_owned(), why })?;
     stamp::check(&text.stamp).map_err(|why| PluginError::Incompatible { path: path.to_owned(), why })?;
-    let sha256 = digest(&file).map_err(|source| PluginError::Unreadable { path: path.to_owned(), source })?;
+    // A name is enough to look a verdict up by: who could give a copy a false one could write verdicts as well. A pin
+    // speaks of the bytes, so they are hashed.
+    let sha256 = match copy.name.filter(|_| pin.is_none()) {
+        Some(name) => name,
+        None => digest(&file).map_err(|source| PluginError::Unreadable { path: path.to_owned(), source })?,
+    };
     if let Some(pin) = pin {
         check_digest(path, &sha256, pin)?;
     }

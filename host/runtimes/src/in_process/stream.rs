@@ -1,8 +1,8 @@
 //! A byte stream that goes through a plugin, as Tokio's reader and writer.
-use crate::connection::RawStream;
 use crate::in_process::handed_over as handed;
 use crate::in_process::handed_over::Earlier;
 use crate::in_process::plugin_thread::PluginThread;
+use crate::raw_stream::RawStream;
 use std::{
     io,
     pin::Pin,

@@ -45,7 +45,7 @@ pub(crate) fn config() -> impl Strategy<Value = RunConfig> {
 
 /// A record of the workload of [`config`].
 pub(crate) fn record() -> impl Strategy<Value = StatusRecord> {
-    let supervisor = (any::<u32>(), any::<u64>(), 0_u8..2)
+    let supervisor = (1..=i32::MAX, any::<u64>(), 0_u8..2)
         .prop_map(|(pid, start_time, number)| ProcessIdentity { pid, start_time, boot_id: boot(number) });
     let last_exit = (option::of(any::<i32>()), option::of(any::<i32>()), moment())
         .prop_map(|(code, signal, at)| LastExit { code, signal, at, reason: None });

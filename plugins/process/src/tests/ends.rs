@@ -1,6 +1,6 @@
 use super::*;
 use rustix::process::{Pid, Signal, kill_process};
-use wharf_sdk::{StopOptions, WorkloadState, launch::ProcessStat};
+use wharf_sdk::{StopOptions, WorkloadState, process_identity::ProcessStat};
 
 /// Three processes that stay: the first, a child in the background, and a daemon with a session of its own whose
 /// parent has ended. Each writes its pid.

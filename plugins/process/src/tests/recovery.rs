@@ -1,5 +1,7 @@
 use super::*;
-use wharf_sdk::{Attach, ErrorCode, ListQuery, StopOptions, WorkloadState, launch::State};
+use wharf_sdk::{
+    Attach, ErrorCode, ListQuery, StopOptions, WorkloadState, launch::State, process_identity::BootId,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_with_a_port_outlives_its_supervisor_and_is_found_stopped_and_known_by_another() {
@@ -52,7 +54,10 @@ async fn r12_a_pid_that_was_used_again_or_is_of_another_boot_is_never_signalled(
     let real = ProcessIdentity::of(bystander.id().cast_signed()).unwrap();
     let recorded = [
         ProcessIdentity { start_time: real.start_time - 1, ..real.clone() },
-        ProcessIdentity { boot_id: "00000000-0000-0000-0000-000000000000".to_owned(), ..real.clone() },
+        ProcessIdentity {
+            boot_id: BootId::from_text("00000000-0000-0000-0000-000000000000"),
+            ..real.clone()
+        },
     ];
     for identity in recorded {
         let spec = host.command(Transport::Stdio, "cat", &[]);
@@ -80,8 +85,8 @@ async fn after_a_reboot_a_recorded_workload_has_ended_for_that_reason() {
     let path = host.runtime.states.path(&handle.uid);
     let mut state: State = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     host.runtime.stop(&handle, StopOptions { timeout_ms: 0 }).await.unwrap();
-    state.launcher.boot_id = "another".to_owned();
-    state.workload.boot_id = "another".to_owned();
+    state.launcher.boot_id = BootId::from_text("another");
+    state.workload.boot_id = BootId::from_text("another");
     write(&path, &serde_json::to_vec(&state).unwrap());
     let listing = host.another_process().list(&ListQuery::ALL).await.unwrap();
     assert_eq!(listing.workloads.len(), 1);

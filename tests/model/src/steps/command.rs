@@ -3,10 +3,10 @@
 use super::place::version;
 use super::reader;
 use crate::mutations::{Mutation, Rules};
-use crate::phase::{Event, Phase};
 use crate::state::{
     At, Command, Config, Engine, Holder, Process, Record, State, Supervisor, Watching, Write,
 };
+use wharf_model::{Event, Phase};
 
 /// One step of a command.
 pub(crate) fn step(state: &mut State, process: usize, rules: &Rules) -> Option<()> {
@@ -233,7 +233,7 @@ fn put(state: &mut State, process: usize, write: Write, rules: &Rules) -> At {
         wanted: true,
         handle: None,
     });
-    let next = old.phase.next(event).filter(|_| !foreign);
+    let next = old.phase.next(event).ok().filter(|_| !foreign);
     if let Some(phase) = next {
         if write == Write::Stopped && state.places[name].runs(config) {
             state.ghost.empty_success = true;

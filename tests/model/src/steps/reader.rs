@@ -2,10 +2,10 @@
 
 use super::place::version;
 use crate::mutations::{Mutation, Rules};
-use crate::phase::Phase;
 use crate::reading::{Answer, ReadStep, Reading, Row};
 use crate::state::{At, Command, Engine, NAMES, Place, Process, RUNTIMES, Record, State};
 use std::ops::Range;
+use wharf_model::Phase;
 
 /// What the owner says about one row.
 enum Evidence {

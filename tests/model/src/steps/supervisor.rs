@@ -1,8 +1,8 @@
 //! A supervisor from its first step to its last: `host/supervisor/src`.
 
 use crate::mutations::{Mutation, Rules};
-use crate::phase::Event;
 use crate::state::{At, Config, Engine, Holder, Late, Note, Process, Record, State, Supervisor, Watching};
+use wharf_model::Event;
 
 impl Supervisor {
     /// One that was just started.
@@ -294,11 +294,11 @@ fn changed(base: Record, note: Note, mine: &Supervisor) -> Option<Record> {
         Note::Supervisor => base,
         Note::Handle if mine.restarting && !base.wanted => return None,
         Note::Handle => Record { handle: mine.handle, ..base },
-        Note::Ready => Record { phase: base.phase.next(Event::Ready)?, ..base },
-        Note::StartFailed => Record { phase: base.phase.next(Event::StartFailed)?, ..base },
+        Note::Ready => Record { phase: base.phase.next(Event::Ready).ok()?, ..base },
+        Note::StartFailed => Record { phase: base.phase.next(Event::StartFailed).ok()?, ..base },
         // A command that is stopping or removing it writes the transition itself.
         Note::Ended if base.phase.is_transitional() => base,
-        Note::Ended => Record { phase: base.phase.next(Event::Failed)?, ..base },
+        Note::Ended => Record { phase: base.phase.next(Event::Failed).ok()?, ..base },
     })
 }
 

@@ -1,0 +1,160 @@
+//! A process that was armed by its environment: which points it has passed, and whether it ends or fails at the next one.
+//! Of builds with debug assertions alone; [`crate::arm`] is called once, first thing, by `main`.
+use crate::{KILL_VARIABLE, Point, TRACE_VARIABLE};
+use rustix::io::Errno;
+use std::{
+    fs::OpenOptions,
+    io::{self, Write},
+    path::PathBuf,
+    sync::OnceLock,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+static ARMED: OnceLock<Armed> = OnceLock::new();
+
+struct Armed {
+    role: &'static str,
+    targets: Vec<Target>,
+    trace: Option<PathBuf>,
+    reached: Vec<AtomicU32>,
+}
+
+struct Target {
+    name: String,
+    nth: u32,
+    /// A file that the first one to meet it makes; without it all of them meet it.
+    mark: Option<PathBuf>,
+    fault: Fault,
+}
+
+/// The fault at a point.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    Kill,
+    Error(Errno),
+}
+
+impl Fault {
+    fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "kill" => Self::Kill,
+            "error=EIO" => Self::Error(Errno::IO),
+            "error=ENOSPC" => Self::Error(Errno::NOSPC),
+            "error=EMFILE" => Self::Error(Errno::MFILE),
+            _ => return None,
+        })
+    }
+}
+
+impl Target {
+    /// None: it is meant for another role. What cannot be understood ends the process, else a test would pass
+    /// that has harmed nobody.
+    fn parse(text: &str, role: &str) -> Option<Self> {
+        let Some((place, deed)) = text.split_once('=') else { misspelt() };
+        let (fault, mark) = match deed.split_once(':') {
+            None => (deed, None),
+            Some((fault, mark)) => (fault, Some(PathBuf::from(mark))),
+        };
+        let Some(fault) = Fault::parse(fault) else { misspelt() };
+        let place = match place.split_once('/') {
+            Some((wanted, _)) if wanted != role => return None,
+            Some((_, place)) => place,
+            None => place,
+        };
+        let (name, nth) = place.split_once(':').unwrap_or((place, "1"));
+        let Ok(nth) = nth.parse() else { misspelt() };
+        if !crate::names().any(|known| known == name) {
+            misspelt();
+        }
+        Some(Self { name: name.to_owned(), nth, fault, mark })
+    }
+
+    /// True if the process dies here. Who restarts what died starts processes that are armed as the dead one was.
+    fn is_met(&self, point: Point, nth: u32) -> bool {
+        let is_first = || {
+            let made =
+                self.mark.as_ref().map(|mark| OpenOptions::new().write(true).create_new(true).open(mark));
+            !matches!(made, Some(Err(error)) if error.kind() == io::ErrorKind::AlreadyExists)
+        };
+        self.name == point.name() && self.nth == nth && is_first()
+    }
+}
+
+pub(crate) fn arm(role: &'static str) {
+    let told = std::env::var(KILL_VARIABLE).ok();
+    let trace = std::env::var_os(TRACE_VARIABLE).map(PathBuf::from);
+    if told.is_none() && trace.is_none() {
+        return;
+    }
+    let armed = Armed {
+        role,
+        targets: told
+            .iter()
+            .flat_map(|text| text.split(','))
+            .filter_map(|kill| Target::parse(kill, role))
+            .collect(),
+        trace,
+        reached: Point::ALL.iter().map(|_| AtomicU32::new(0)).collect(),
+    };
+    let _ = ARMED.set(armed);
+}
+
+/// A point is reached: where the process was armed to die there, this does not return.
+pub fn reach(point: Point) {
+    // What cannot fail is armed for nothing else but a kill: a test that wants more is told.
+    if passed(point, "").is_some() {
+        misspelt();
+    }
+}
+
+/// A point is reached where an effect can fail: the error that it is to fail with, if the process was armed for it.
+pub fn may_fail(point: Point) -> io::Result<()> {
+    passed(point, " can-fail").map_or(Ok(()), |errno| Err(errno.into()))
+}
+
+/// The error that is to be had here.
+fn passed(point: Point, mark: &str) -> Option<Errno> {
+    let armed = ARMED.get()?;
+    let nth = armed.reached[point as usize].fetch_add(1, Ordering::Relaxed) + 1;
+    if let Some(trace) = &armed.trace {
+        // One write of a short line: lines of several processes do not mix.
+        let line = format!("{} {} {} {nth}{mark}\n", armed.role, std::process::id(), point.name());
+        let file = OpenOptions::new().append(true).create(true).open(trace);
+        let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
+    }
+    let is_here = |target: &&Target| target.is_met(point, nth);
+    match armed.targets.iter().find(is_here)?.fault {
+        Fault::Error(errno) => Some(errno),
+        Fault::Kill => {
+            let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+            std::process::abort();
+        }
+    }
+}
+
+fn misspelt() -> ! {
+    let _ = writeln!(
+        io::stderr(),
+        "{KILL_VARIABLE} names no point: [ROLE/]NAME[:NTH]=kill|error=EIO|ENOSPC|EMFILE[:FILE]"
+    );
+    std::process::exit(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_all_that_are_armed_alike_the_first_dies_where_a_file_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let told = |deed: &str| format!("launcher/{}:2={deed}", Point::StartedReported.name());
+        let armed = |deed: &str| Target::parse(&told(deed), "launcher").unwrap();
+        let once = format!("kill:{}", folder.path().join("died").display());
+        let (first, second) = (armed(&once), armed(&once));
+        assert!(!first.is_met(Point::StartedReported, 1) && !first.is_met(Point::LauncherBegun, 2));
+        assert!(first.is_met(Point::StartedReported, 2) && !second.is_met(Point::StartedReported, 2));
+        let (first, second) = (armed("kill"), armed("kill"));
+        assert!(first.is_met(Point::StartedReported, 2) && second.is_met(Point::StartedReported, 2));
+        assert!(Target::parse(&told("kill"), "supervisor").is_none());
+    }
+}

@@ -1,0 +1,73 @@
+//! All records of one kind at once, read by several threads, for [`crate::Store`]. It takes no lock and changes nothing
+//! (R05): a record that is removed meanwhile is not part of the listing, one that makes no sense is there with its error.
+use crate::error::ReadError;
+use crate::file::atomic::Folder;
+use crate::file::document::{Document, RECORD_BYTES_MAX, decode_to_show};
+use std::ffi::{OsStr, OsString};
+use std::panic::resume_unwind;
+use std::path::Path;
+use std::thread;
+use wharf_model::WorkloadName;
+
+/// A thread that reads fewer records costs more than it saves.
+const NAMES_PER_THREAD_MIN: usize = 200;
+/// Records are read by at most so many threads.
+const READING_THREADS_MAX: usize = 4;
+
+/// A listing: each name in order, with its record or what is wrong with it.
+pub type Listing<R> = Vec<(WorkloadName, Result<R, ReadError>)>;
+
+/// All records of a folder; none if it does not exist.
+pub(crate) fn list<D: Document>(folder: &Path) -> Result<Listing<D>, ReadError> {
+    let Some(folder) = Folder::open(folder)? else { return Ok(Vec::new()) };
+    let mut names: Vec<_> = folder.names()?.iter().filter_map(|file| workload_of(file)).collect();
+    names.sort_unstable();
+    let threads = (names.len() / NAMES_PER_THREAD_MIN).clamp(1, READING_THREADS_MAX);
+    let share = names.len().div_ceil(threads).max(1);
+    let mut shares = names.chunks(share);
+    let first = shares.next().unwrap_or_default();
+    let folder = &folder;
+    Ok(thread::scope(|scope| {
+        let begun = |names| {
+            let read = move || read_all::<D>(folder, names);
+            (names, thread::Builder::new().spawn_scoped(scope, read))
+        };
+        let others: Vec<_> = shares.map(begun).collect();
+        let mut listing = read_all(folder, first);
+        for (names, other) in others {
+            listing.extend(match other {
+                Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+                // No thread to be had: this one reads them too.
+                Err(_) => read_all(folder, names),
+            });
+        }
+        listing
+    }))
+}
+
+fn read_all<D: Document>(folder: &Folder, names: &[WorkloadName]) -> Listing<D> {
+    let mut listing = Vec::with_capacity(names.len());
+    let mut bytes = Vec::new();
+    for name in names {
+        let file = file_name(name);
+        let shown = |bytes: &[u8]| decode_to_show(|| folder.path_of(&file), name, bytes);
+        let usual = folder.read_usual(&mut bytes, &file).and_then(|bytes| shown(bytes).ok());
+        let outcome = usual.map_or_else(|| shown(&folder.read(&file, RECORD_BYTES_MAX)?), Ok);
+        match outcome {
+            // Removed since the folder was read.
+            Err(ReadError::NotFound { .. }) => {}
+            outcome => listing.push((name.clone(), outcome)),
+        }
+    }
+    listing
+}
+
+/// The name of the file that a workload's record is kept in.
+pub(crate) fn file_name(name: &WorkloadName) -> OsString {
+    OsString::from(format!("{name}.json"))
+}
+
+/// The workload whose record a file is; none for temporaries, files that were set aside, and what others put there.
+fn workload_of(file: &OsStr) -> Option<WorkloadName> {
+    WorkloadName::new(file.to_str()?.strip_suffix(".json")?).ok()
+}

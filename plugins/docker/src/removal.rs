@@ -1,0 +1,86 @@
+//! Stopping and removing containers, for [`crate::runtime`] and for a deployment that fails ([`crate::deploy`]). A container
+//! that somebody else is removing, or has removed, is success: it is not to be there.
+use crate::{engine::Engine, error::is_missing, observe, runtime::ContainerRuntime};
+use bollard::query_parameters::{
+    KillContainerOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
+    WaitContainerOptionsBuilder,
+};
+use futures_util::StreamExt;
+use wharf_sdk::{ErrorCode, Handle, Result};
+
+impl ContainerRuntime {
+    /// True if the workload has no container any more: what is another's must not be touched.
+    pub(crate) async fn is_gone(&self, handle: &Handle) -> Result<bool> {
+        match self.observe(handle).await {
+            Err(error) if error.code == ErrorCode::NotFound => Ok(true),
+            seen => seen.map(|_| false),
+        }
+    }
+
+    /// Stops a container; with no time to end by itself it is killed. Success, too, for one that is gone: it is not to run.
+    pub(crate) async fn end(&self, container: &str, timeout_ms: u64) -> Result<()> {
+        let engine = self.engine().await?;
+        let ended = if timeout_ms == 0 {
+            let options = KillContainerOptionsBuilder::new().signal("SIGKILL").build();
+            engine.client.kill_container(container, Some(options)).await
+        } else {
+            let seconds = i32::try_from(timeout_ms.div_ceil(1000)).unwrap_or(i32::MAX);
+            let options = StopContainerOptionsBuilder::new().t(seconds).build();
+            engine.client.stop_container(container, Some(options)).await
+        };
+        match ended.map_err(|error| self.failed("the container cannot be stopped", &error)) {
+            Err(error) if error.code == ErrorCode::NotFound => Ok(()),
+            // One that does not run is an error when it is to be killed; older versions of Podman call it one of theirs.
+            Err(error) if matches!(error.code, ErrorCode::FailedPrecondition | ErrorCode::Internal) => {
+                let seen = engine.inspect(container).await;
+                match seen.map_err(|error| self.failed("the container cannot be inspected", &error)) {
+                    Ok(seen) if observe::runs(&seen) => Err(error),
+                    Ok(_) => Ok(()),
+                    Err(missing) if missing.code == ErrorCode::NotFound => Ok(()),
+                    Err(_) => Err(error),
+                }
+            }
+            other => other,
+        }
+    }
+
+    /// Removes a container, running or not. Missing is success.
+    pub(crate) async fn clear(&self, engine: &Engine, container: &str) -> Result<()> {
+        drop(self.presences.take(container));
+        match remove(engine, container).await {
+            Err(error) => match self.failed("the container cannot be removed", &error) {
+                missing if missing.code == ErrorCode::NotFound => Ok(()),
+                error => Err(error),
+            },
+            Ok(()) => Ok(()),
+        }
+    }
+}
+
+/// Removes a container with what it wrote, killing it if it runs. One that somebody else is removing is waited for.
+pub(crate) async fn remove(
+    engine: &Engine,
+    container: &str,
+) -> std::result::Result<(), bollard::errors::Error> {
+    let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+    match engine.client.remove_container(container, Some(options)).await {
+        Err(error) if is_being_removed(&error) => {}
+        other => return other,
+    }
+    let options = WaitContainerOptionsBuilder::new().condition("removed").build();
+    let mut gone = std::pin::pin!(engine.client.wait_container(container, Some(options)));
+    gone.next().await;
+    match engine.inspect(container).await {
+        Err(error) if is_missing(&error) => Ok(()),
+        Err(error) => Err(error),
+        Ok(_) => Err(bollard::errors::Error::DockerResponseServerError {
+            status_code: 409,
+            message: "its removal has begun, and does not end".to_owned(),
+        }),
+    }
+}
+
+fn is_being_removed(error: &bollard::errors::Error) -> bool {
+    matches!(error, bollard::errors::Error::DockerResponseServerError { status_code: 409, message }
+        if message.contains("already in progress"))
+}

@@ -1,0 +1,80 @@
+//! [`KeyedLock`]: orders what concerns the same workload, and holds up nothing else.
+//!
+//! The SDK itself takes one for `deploy`, `start`, `stop`, `remove` and `recover`. An author needs one of their own where
+//! work goes on after its call was given up, such as clearing away what a cancelled deployment had made. It must not know
+//! what a key stands for.
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+
+/// One lock per key, usually a uid. A lock exists as long as somebody holds it or waits for it: what thousands of workloads
+/// that are gone had leaves nothing behind.
+#[derive(Debug, Default)]
+pub struct KeyedLock(Mutex<HashMap<String, Weak<AsyncMutex<()>>>>);
+
+/// The right to work on what has one key. It may be moved into a task, and is given back when it is dropped: a cancelled
+/// operation gives it back only when its future has really been dropped, so the next one cannot overlap.
+#[derive(Debug)]
+#[must_use = "the lock is given back when this is dropped"]
+pub struct KeyedGuard {
+    _held: OwnedMutexGuard<()>,
+}
+
+impl KeyedLock {
+    /// Waits until nobody else holds the lock of this key, in the order of asking. Dropping the future gives up the place.
+    pub async fn lock(&self, key: &str) -> KeyedGuard {
+        let _held = self.of(key).lock_owned().await;
+        KeyedGuard { _held }
+    }
+
+    fn of(&self, key: &str) -> Arc<AsyncMutex<()>> {
+        let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lock) = locks.get(key).and_then(Weak::upgrade) {
+            return lock;
+        }
+        locks.retain(|_, lock| lock.strong_count() > 0);
+        let lock = Arc::default();
+        locks.insert(key.to_owned(), Arc::downgrade(&lock));
+        lock
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    /// True if a future is ready at once; it is dropped then or later by its caller.
+    fn is_ready<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> bool {
+        matches!(future.poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(_))
+    }
+
+    #[tokio::test]
+    async fn one_key_is_held_once_and_another_one_beside_it() {
+        let locks = KeyedLock::default();
+        let held = locks.lock("a").await;
+        let mut second = pin!(locks.lock("a"));
+        assert!(!is_ready(second.as_mut()), "it is held");
+        assert!(is_ready(pin!(locks.lock("b"))), "nobody holds this one");
+        drop(held);
+        let _second = second.await;
+        assert!(!is_ready(pin!(locks.lock("a"))));
+    }
+
+    #[tokio::test]
+    async fn what_nobody_holds_leaves_nothing_behind() {
+        let locks = KeyedLock::default();
+        let kept = locks.lock("kept").await;
+        for number in 0..1000 {
+            drop(locks.lock(&number.to_string()).await);
+        }
+        let left = locks.0.lock().unwrap().len();
+        assert!(left <= 2, "{left} locks are left");
+        assert!(!is_ready(pin!(locks.lock("kept"))), "clearing up dropped a lock that is held");
+        drop(kept);
+    }
+}

@@ -1,0 +1,123 @@
+//! [`Process`]: a process that is held by a descriptor, so that a signal reaches it or nobody.
+//!
+//! For runtimes that recorded a [`ProcessIdentity`] and later signal that process or wait for its end; the host kills a
+//! supervisor that hangs through it. It must not know what the process is for. Feature `pidfd`; Linux 5.3 or newer.
+use crate::process_identity::{BootId, ProcessIdentity};
+use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
+use std::{io, os::fd::OwnedFd};
+use tokio::net::unix::pipe;
+
+pub use rustix::process::Signal;
+
+/// A process, held by a descriptor: whatever happens to its pid, this means that process and no other.
+#[derive(Debug)]
+pub struct Process {
+    fd: OwnedFd,
+    pid: i32,
+}
+
+impl Process {
+    /// The process that has this pid now. None: there is none.
+    ///
+    /// # Errors
+    /// Processes cannot be held by descriptors here, or there are no more descriptors.
+    pub fn open(pid: i32) -> io::Result<Option<Self>> {
+        // A record or a handle may hold any number; 0 and those below mean groups, and to pidfd_open(2) nothing.
+        let Some(raw) = (pid > 0).then(|| Pid::from_raw(pid)).flatten() else { return Ok(None) };
+        match pidfd_open(raw, PidfdFlags::empty()) {
+            Ok(fd) => Ok(Some(Self { fd, pid })),
+            Err(rustix::io::Errno::SRCH) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The recorded process, if it lives.
+    ///
+    /// Between a question about a pid and a signal to it the process may end and another one get its number. So the
+    /// descriptor is opened first and the start time read after it: both are of one process, or the descriptor is of a
+    /// dead one, which no signal reaches.
+    ///
+    /// # Errors
+    /// Nothing is known about it: no evidence that it is gone.
+    pub fn recorded(identity: &ProcessIdentity) -> io::Result<Option<Self>> {
+        let boot = BootId::current()?;
+        if identity.boot_id != boot {
+            return Ok(None);
+        }
+        let Some(process) = Self::open(identity.pid)? else { return Ok(None) };
+        Ok(identity.is_alive(&boot)?.then_some(process))
+    }
+
+    /// Its pid, for words and for `/proc`.
+    #[must_use]
+    pub const fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Sends a signal. One to a process that has ended is success.
+    ///
+    /// # Errors
+    /// This user may not signal it.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        match pidfd_send_signal(&self.fd, signal) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Resolves when it has ended; it need not be a child. To be called within a Tokio runtime. Nothing is polled: the
+    /// descriptor becomes ready to be read then, as a pipe's does.
+    ///
+    /// # Errors
+    /// The descriptor cannot be watched.
+    pub async fn ended(self) -> io::Result<()> {
+        pipe::Receiver::from_owned_fd_unchecked(self.fd)?.readable().await
+    }
+
+    /// The same as [`Process::ended`], without giving it up.
+    ///
+    /// # Errors
+    /// The descriptor cannot be copied or watched.
+    pub async fn has_ended(&self) -> io::Result<()> {
+        Self { fd: self.fd.try_clone()?, pid: self.pid }.ended().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    #[test]
+    fn r12_another_start_time_or_boot_is_another_process() {
+        let own = ProcessIdentity::of(std::process::id().cast_signed()).unwrap();
+        assert!(Process::recorded(&own).unwrap().is_some());
+        let later = ProcessIdentity { start_time: own.start_time + 1, ..own.clone() };
+        assert!(Process::recorded(&later).unwrap().is_none());
+        let earlier_boot = ProcessIdentity { boot_id: BootId::from_text("another"), ..own };
+        assert!(Process::recorded(&earlier_boot).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_number_that_means_a_group_or_everybody_is_nobodys() {
+        for pid in [0, -1, -std::process::id().cast_signed()] {
+            assert!(Process::open(pid).unwrap().is_none(), "{pid}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_process_is_an_event() {
+        let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let process = Process::open(child.id().cast_signed()).unwrap().unwrap();
+        tokio::select! {
+            biased;
+            _ = process.has_ended() => panic!("it lives"),
+            () = tokio::task::yield_now() => {}
+        }
+        process.signal(Signal::KILL).unwrap();
+        process.has_ended().await.unwrap();
+        child.wait().unwrap();
+        process.signal(Signal::KILL).unwrap();
+        process.ended().await.unwrap();
+    }
+}
