@@ -115,6 +115,9 @@ pub struct RunConfig {
     /// How the owner is reached.
     #[serde(default, deserialize_with = "text_or_nothing", skip_serializing_if = "String::is_empty")]
     pub runtime_endpoint: String,
+    /// What its owner was told when it was created, beside the user's configuration: by names of the owner's own.
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "BTreeMap::is_empty")]
+    pub runtime_options: BTreeMap<String, String>,
     /// What to run, as the user gave it: `npx://…`, `uvx://…`, a command, a path.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub server: String,
@@ -240,6 +243,7 @@ impl RunConfig {
             runtime_name: String::new(),
             runtime_instance: String::new(),
             runtime_endpoint: String::new(),
+            runtime_options: BTreeMap::new(),
             server: server.into(),
             image: String::new(),
             transport: Transport::default(),

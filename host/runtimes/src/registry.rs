@@ -65,7 +65,17 @@ pub struct Plugins {
     listener: Option<EventListener>,
     catalog: Catalog,
     libraries: Cells<PathBuf, Library>,
-    clients: Cells<(String, Option<String>), RuntimeClient>,
+    clients: Cells<Place, RuntimeClient>,
+}
+
+/// How a runtime is reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Place {
+    name: String,
+    /// The recorded endpoint, for workloads that exist.
+    endpoint: Option<String>,
+    /// What is said beside the user's configuration, for one that is yet to be made.
+    options: BTreeMap<String, String>,
 }
 
 /// Things made once each, at their first use; making one holds up nobody who wants another.
@@ -124,13 +134,30 @@ impl Plugins {
         name: &str,
         endpoint: Option<&str>,
     ) -> Result<Arc<RuntimeClient>, PluginError> {
-        let key = (name.to_owned(), endpoint.map(str::to_owned));
-        let client = cell(&self.clients, key);
+        let (name, endpoint) = (name.to_owned(), endpoint.map(str::to_owned));
+        self.connect_at(Place { name, endpoint, options: BTreeMap::new() }).await
+    }
+
+    /// The runtime of exactly this name, to make a workload with these options: each stands in the place of what the user's
+    /// configuration says of the runtime under that name.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn connect_with(
+        &self,
+        name: &str,
+        options: &BTreeMap<String, String>,
+    ) -> Result<Arc<RuntimeClient>, PluginError> {
+        self.connect_at(Place { name: name.to_owned(), endpoint: None, options: options.clone() }).await
+    }
+
+    async fn connect_at(&self, place: Place) -> Result<Arc<RuntimeClient>, PluginError> {
+        let client = cell(&self.clients, place.clone());
         let client = client.get_or_try_init(|| async {
-            let path = &self.catalog.find(name)?.library.path;
+            let path = &self.catalog.find(&place.name)?.library.path;
             let library = cell(&self.libraries, path.clone());
             let library = library.get_or_try_init(|| self.load(path)).await?;
-            Ok(Arc::new(self.connect_in(library, name, endpoint).await?))
+            Ok(Arc::new(self.connect_in(library, &place).await?))
         });
         client.await.cloned()
     }
@@ -189,12 +216,8 @@ impl Plugins {
         self.options.pins.get(path.file_name()?.to_str()?).cloned()
     }
 
-    async fn connect_in(
-        &self,
-        library: &Library,
-        name: &str,
-        endpoint: Option<&str>,
-    ) -> Result<RuntimeClient, PluginError> {
+    async fn connect_in(&self, library: &Library, place: &Place) -> Result<RuntimeClient, PluginError> {
+        let name = place.name.as_str();
         let failed = |source| PluginError::Connect { name: name.to_owned(), source };
         // The bytes that were loaded may be newer than those that the search saw.
         let stamp = library.loaded.stamp.runtimes.iter().find(|runtime| runtime.name == name).cloned();
@@ -206,7 +229,7 @@ impl Plugins {
         })?;
         let data_dir = self.options.data_dir.join(name);
         make_private_dir(&data_dir);
-        let document = self.connect_document(name, endpoint, data_dir).map_err(failed)?;
+        let document = self.connect_document(place, data_dir).map_err(failed)?;
         let module = library.loaded.module;
         let host: HostBox = {
             let listener = self.listener.clone();
@@ -233,23 +256,27 @@ impl Plugins {
         Ok(RuntimeClient::new(stamp, Arc::new(connection), self.options.deadlines))
     }
 
-    fn connect_document(
-        &self,
-        name: &str,
-        endpoint: Option<&str>,
-        data_dir: PathBuf,
-    ) -> Result<String, CallError> {
-        let options = &self.options;
+    fn connect_document(&self, place: &Place, data_dir: PathBuf) -> Result<String, CallError> {
+        let (options, name) = (&self.options, place.name.as_str());
+        let mut configuration = options.configurations.get(name).cloned().unwrap_or_default();
+        if configuration.is_null() && !place.options.is_empty() {
+            configuration = serde_json::json!({});
+        }
+        // A configuration that is no object is the runtime's to refuse.
+        if let serde_json::Value::Object(configuration) = &mut configuration {
+            let said = place.options.iter().map(|(key, value)| (key.clone(), value.clone().into()));
+            configuration.extend(said);
+        }
         let internal = |why: String| CallError::Malformed { operation: "connect", why };
         let document = ConnectDocument {
             runtime_name: name.to_owned(),
-            endpoint: endpoint.map(str::to_owned),
+            endpoint: place.endpoint.clone(),
             host_id: options.host_id.clone(),
             data_dir,
             log_dir: options.log_dir.clone(),
             private_dirs: options.private_dirs.clone(),
             launcher: options.launcher.clone(),
-            configuration: options.configurations.get(name).cloned().unwrap_or_default(),
+            configuration,
             log_level: options.log_level.clone(),
         };
         document::write(document, Some(millis(CONNECT_DEADLINE))).map_err(|error| internal(error.to_string()))

@@ -63,6 +63,12 @@ impl Run {
         if let Some(port) = self.proxy_port {
             request.proxy_port = port;
         }
+        // These are elsewhere in another place: they may be said of a copy, too.
+        for (option, value) in [("context", &self.kube_context), ("namespace", &self.namespace)] {
+            if let Some(value) = value {
+                request.runtime_options.insert(option.to_owned(), value.clone());
+            }
+        }
         Ok(request)
     }
 

@@ -32,6 +32,12 @@ pub(super) struct Run {
     /// The runtime that runs it, see: wharf runtime list [env: WHARF_RUNTIME]
     #[arg(long, value_name = "NAME")]
     pub(super) runtime: Option<String>,
+    /// The context of the kubeconfig that says which cluster runs it [default: the current one]
+    #[arg(long, value_name = "NAME")]
+    pub(super) kube_context: Option<String>,
+    /// The namespace of the cluster that it is run in [default: the context's]
+    #[arg(long, value_name = "NAME")]
+    pub(super) namespace: Option<String>,
     /// How the server is spoken to [default: stdio]
     #[arg(long, value_enum, hide_possible_values = true, value_name = "stdio|streamable-http|sse")]
     pub(super) transport: Option<TransportOption>,

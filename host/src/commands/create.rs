@@ -13,6 +13,8 @@ use wharf_supervisor::specification;
 use wharf_supervisor::{Progress, StartMode};
 use wharf_supervisor::{Surroundings, source as server};
 
+/// The beginning of a capability that is an option of workloads: its name follows.
+const OPTION: &str = "option.";
 /// How many numbers are tried behind a name that was made from SERVER and is taken.
 const NAME_ATTEMPTS: u32 = 99;
 
@@ -59,6 +61,7 @@ impl Manager {
         } else if matches!(source, Source::Command { .. }) && client.stamp().has(&Capability::WORKING_DIR) {
             run.working_dir = self.config().current_dir.display().to_string();
         }
+        run.runtime_options.clone_from(&request.runtime_options);
         run.set_owner(owner);
         check_restart_policy(&run, client.stamp())?;
         let mut spec = specification(self.config(), &run, client.stamp(), &host_id, run.target_port.max(1))?;
@@ -145,7 +148,9 @@ impl Manager {
     ) -> Result<(Arc<RuntimeClient>, Instance, Source)> {
         let named = request.runtime.as_ref().or(self.config().default_runtime.as_ref());
         if let Some(name) = named.or(self.config().settings.default_runtime.as_ref()) {
-            let client = self.plugins()?.connect(name, None).await?;
+            let provided = self.plugins()?.catalog().find(name).map_err(Error::from)?;
+            check_options(request, provided.runtime)?;
+            let client = self.plugins()?.connect_with(name, &request.runtime_options).await?;
             let source = self.as_accepted(source, &client);
             let instance = available(&client).await.map_err(|unusable| unusable.error)?;
             return Ok((client, instance, source));
@@ -164,17 +169,19 @@ impl Manager {
             .into_iter()
             .filter(|provided| !provided.shadowed)
             .filter(|provided| provided.runtime.accepts.iter().any(|kind| kind == source.kind()))
+            .filter(|provided| check_options(request, provided.runtime).is_ok())
             .collect();
         accepting.sort_by_key(|provided| std::cmp::Reverse(provided.runtime.priority));
         let mut unusable: Vec<Unusable> = Vec::new();
         for provided in accepting {
-            let client = match self.plugins()?.connect(&provided.runtime.name, None).await {
-                Ok(client) => client,
-                Err(error) => {
-                    unusable.push(Unusable { error: error.into(), is_there: true });
-                    continue;
-                }
-            };
+            let client =
+                match self.plugins()?.connect_with(&provided.runtime.name, &request.runtime_options).await {
+                    Ok(client) => client,
+                    Err(error) => {
+                        unusable.push(Unusable { error: error.into(), is_there: true });
+                        continue;
+                    }
+                };
             match available(&client).await {
                 Ok(instance) => {
                     // It is run elsewhere than its user may look for it.
@@ -269,6 +276,22 @@ fn check_restart_policy(run: &RunConfig, runtime: &RuntimeStamp) -> Result<()> {
         runtime.name
     );
     Err(Error::new(ErrorKind::Usage, message).hint("leave --restart out"))
+}
+
+/// An option that a runtime does not declare is refused by name: it would be ignored.
+fn check_options(request: &RunRequest, runtime: &RuntimeStamp) -> Result<()> {
+    let takes = |option: &str| {
+        let declared = runtime.capabilities.iter().filter_map(|it| it.as_str().strip_prefix(OPTION));
+        declared.into_iter().any(|declared| declared == option)
+    };
+    match request.runtime_options.keys().find(|option| !takes(option)) {
+        Some(option) => {
+            let message = format!("the runtime '{}' has no option '{option}'", runtime.name);
+            Err(Error::new(ErrorKind::Usage, message)
+                .hint(format!("see: wharf runtime info {}", runtime.name)))
+        }
+        None => Ok(()),
+    }
 }
 
 /// A runtime that nothing can be made with.

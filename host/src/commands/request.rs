@@ -15,6 +15,9 @@ pub struct RunRequest {
     pub name: Option<String>,
     /// The runtime; chosen if there is none.
     pub runtime: Option<String>,
+    /// What the runtime is told beside the user's configuration, by names of its own; one that does not know a name is
+    /// not chosen.
+    pub runtime_options: BTreeMap<String, String>,
     /// How the server is spoken to.
     pub transport: Transport,
     /// The address on which the proxy listens.
@@ -65,6 +68,7 @@ impl RunRequest {
             args: Vec::new(),
             name: None,
             runtime: None,
+            runtime_options: BTreeMap::new(),
             transport: Transport::Stdio,
             host: "127.0.0.1".to_owned(),
             proxy_port: 0,
@@ -97,6 +101,7 @@ impl RunRequest {
             args: config.cmd_args.clone(),
             name: Some(config.name.to_string()),
             runtime: (!config.runtime_name.trim().is_empty()).then(|| config.runtime_name.clone()),
+            runtime_options: config.runtime_options.clone(),
             transport: config.transport,
             host: config.host.clone(),
             proxy_port: config.port,

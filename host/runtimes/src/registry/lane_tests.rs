@@ -53,6 +53,10 @@ fn library() -> Library {
     Library { path: PathBuf::new(), lane, loaded: Loaded { stamp, module }, earlier: Arc::default() }
 }
 
+fn place(name: &str) -> Place {
+    Place { name: name.to_owned(), ..Place::default() }
+}
+
 #[tokio::test]
 async fn a_runtime_that_blocks_its_thread_holds_up_no_other_runtime_of_its_library() {
     let data = tempfile::tempdir().unwrap();
@@ -75,8 +79,8 @@ async fn a_runtime_that_blocks_its_thread_holds_up_no_other_runtime_of_its_libra
         },
     );
     let library = library();
-    let rude = plugins.connect_in(&library, "rude", None).await.unwrap();
-    let polite = plugins.connect_in(&library, "polite", None).await.unwrap();
+    let rude = plugins.connect_in(&library, &place("rude")).await.unwrap();
+    let polite = plugins.connect_in(&library, &place("polite")).await.unwrap();
     let (sender, entered) = mpsc::channel();
     *ENTERED.lock().unwrap() = Some(sender);
     let stuck = tokio::spawn(rude.connection().call("list", String::new()));

@@ -1,0 +1,99 @@
+//! Stdin and stdout of a workload, over the WebSocket of its pod.
+//!
+//! A cluster attaches only to containers that run. So who attaches before the start is given a stream at once, and the start
+//! connects it as soon as the container runs: its server waits for its first message meanwhile.
+use crate::{cluster::Cluster, error::operation, pods::CONTAINER};
+use kube::api::{AttachParams, AttachedProcess};
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+use tokio::{
+    io::{AsyncWriteExt, DuplexStream, copy},
+    sync::oneshot,
+};
+use wharf_sdk::{ByteStream, Result};
+
+/// How much of a stream is on its way; who is slow slows the other side down.
+const BUFFER: usize = 64 * 1024;
+
+/// Streams that were asked for before their container ran, by the workload's uid.
+#[derive(Default)]
+pub(crate) struct Attachments(Mutex<HashMap<String, oneshot::Sender<AttachedProcess>>>);
+
+impl Attachments {
+    /// A stream that the next start connects.
+    pub(crate) fn promise(&self, uid: &str) -> ByteStream {
+        let (ours, theirs) = tokio::io::duplex(BUFFER);
+        let (connected, when) = oneshot::channel();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(uid.to_owned(), connected);
+        tokio::spawn(async move {
+            // Without a start there is no more to come.
+            if let Ok(attached) = when.await {
+                join(ours, attached).await;
+            }
+        });
+        stream(theirs)
+    }
+
+    /// Connects the stream that was asked for, if one was.
+    pub(crate) async fn connect(&self, cluster: &Cluster, uid: &str, pod: &str) -> Result<()> {
+        let Some(promised) = self.take(uid).filter(|promised| !promised.is_closed()) else { return Ok(()) };
+        let attached = open(cluster, pod).await?;
+        // Whoever wanted it is gone again: dropping it is the end of the container's stdin.
+        drop(promised.send(attached));
+        Ok(())
+    }
+
+    /// Nothing will be connected any more.
+    pub(crate) fn forget(&self, uid: &str) {
+        drop(self.take(uid));
+    }
+
+    fn take(&self, uid: &str) -> Option<oneshot::Sender<AttachedProcess>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid)
+    }
+}
+
+/// The stream of a container that runs.
+pub(crate) async fn now(cluster: &Cluster, pod: &str) -> Result<ByteStream> {
+    let attached = open(cluster, pod).await?;
+    let (ours, theirs) = tokio::io::duplex(BUFFER);
+    tokio::spawn(join(ours, attached));
+    Ok(stream(theirs))
+}
+
+async fn open(cluster: &Cluster, pod: &str) -> Result<AttachedProcess> {
+    let params = AttachParams::default().container(CONTAINER).stdin(true).stdout(true).stderr(false);
+    let params = params.max_stdin_buf_size(BUFFER).max_stdout_buf_size(BUFFER);
+    let attached = cluster.pods().attach(pod, &params).await;
+    attached.map_err(|error| operation("the pod cannot be attached", &error))
+}
+
+fn stream(theirs: DuplexStream) -> ByteStream {
+    let (reader, writer) = tokio::io::split(theirs);
+    ByteStream::new(reader, writer)
+}
+
+/// Copies until the container's side ends, or nobody listens any more. The end of the host's side is the end of stdin.
+async fn join(ours: DuplexStream, mut attached: AttachedProcess) {
+    let (Some(mut stdin), Some(mut stdout)) = (attached.stdin(), attached.stdout()) else { return };
+    let (mut from_host, mut to_host) = tokio::io::split(ours);
+    let inward = async {
+        if copy(&mut from_host, &mut stdin).await.is_ok() {
+            drop(stdin.shutdown().await);
+        }
+        // The end of stdin is the end of nothing else.
+        std::future::pending::<()>().await;
+    };
+    let outward = async {
+        if let Err(error) = copy(&mut stdout, &mut to_host).await {
+            tracing::debug!(%error, "the stream of the pod broke off");
+        }
+        drop(to_host.shutdown().await);
+    };
+    tokio::select! {
+        () = inward => {}
+        () = outward => {}
+    }
+}

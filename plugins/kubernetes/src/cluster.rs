@@ -1,0 +1,167 @@
+//! The connection to one namespace of one cluster.
+use crate::{
+    endpoint::{Access, Endpoint},
+    error::{ask, chain},
+    identity,
+};
+use hyper_util::{
+    client::legacy::{Client as HttpClient, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use k8s_openapi::api::{
+    apps::v1::StatefulSet,
+    core::v1::{Event, Namespace, Pod, Secret, Service},
+};
+use kube::{
+    Api, Client,
+    client::{ConfigExt, retry::RetryPolicy},
+    config::{Config, KubeConfigOptions, Kubeconfig},
+};
+use std::{path::PathBuf, time::Duration};
+use tower::{BoxError, ServiceBuilder, retry::RetryLayer};
+use wharf_sdk::{Error, Result};
+
+/// How long the API server may take to accept a connection.
+const CONNECT: Duration = Duration::from_secs(4);
+/// Between two attempts of a request that the API server has no time for, unless it says how long to wait.
+const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(2)];
+/// How often such a request is made again.
+const ATTEMPTS: u32 = 3;
+/// The namespace whose uid tells a cluster from every other one: each has it, and nobody can make it anew.
+pub(crate) const SYSTEM_NAMESPACE: &str = "kube-system";
+
+/// A namespace of a cluster.
+#[derive(Clone)]
+pub(crate) struct Cluster {
+    client: Client,
+    /// How it was reached.
+    pub(crate) endpoint: Endpoint,
+    /// Where its API server is, for people.
+    pub(crate) address: String,
+}
+
+impl Cluster {
+    /// The cluster behind an endpoint. Nothing is asked of it yet.
+    ///
+    /// # Errors
+    /// The files do not describe such an access.
+    pub(crate) async fn of(endpoint: Endpoint) -> Result<Self> {
+        let mut config = match &endpoint.access {
+            Access::InCluster => Config::incluster().map_err(|error| {
+                Error::unavailable(format!("this is no pod of a cluster: {}", chain(&error)))
+            })?,
+            Access::Kubeconfig { files, context } => of_files(files, context).await?,
+        };
+        config.default_namespace.clone_from(&endpoint.namespace);
+        let address = config.cluster_url.to_string();
+        let client = client_of(&config)
+            .map_err(|why| Error::unavailable(format!("the access to {address} makes no sense: {why}")))?;
+        Ok(Self { client, endpoint, address })
+    }
+
+    pub(crate) fn namespace(&self) -> &str {
+        &self.endpoint.namespace
+    }
+
+    pub(crate) fn statefulsets(&self) -> Api<StatefulSet> {
+        Api::namespaced(self.client.clone(), self.namespace())
+    }
+
+    pub(crate) fn pods(&self) -> Api<Pod> {
+        Api::namespaced(self.client.clone(), self.namespace())
+    }
+
+    pub(crate) fn secrets(&self) -> Api<Secret> {
+        Api::namespaced(self.client.clone(), self.namespace())
+    }
+
+    pub(crate) fn services(&self) -> Api<Service> {
+        Api::namespaced(self.client.clone(), self.namespace())
+    }
+
+    pub(crate) fn events(&self) -> Api<Event> {
+        Api::namespaced(self.client.clone(), self.namespace())
+    }
+
+    pub(crate) fn namespaces(&self) -> Api<Namespace> {
+        Api::all(self.client.clone())
+    }
+
+    /// Objects of the namespace, of a kind.
+    pub(crate) fn namespaced<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<Scope = kube::core::NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::namespaced(self.client.clone(), self.namespace())
+    }
+
+    /// Objects that belong to no namespace, of a kind.
+    pub(crate) fn global<K>(&self) -> Api<K>
+    where
+        K: kube::Resource,
+        K::DynamicType: Default,
+    {
+        Api::all(self.client.clone())
+    }
+
+    /// The instance that answers: asked of the cluster, never remembered.
+    pub(crate) async fn instance(&self) -> Result<String> {
+        let doing = "the cluster cannot be told from others (get namespace kube-system)";
+        let system = ask(doing, self.namespaces().get_metadata(SYSTEM_NAMESPACE)).await?;
+        let uid = system.metadata.uid.unwrap_or_default();
+        if uid.is_empty() {
+            return Err(Error::unavailable(format!("{doing}: it has no uid")));
+        }
+        Ok(identity::instance(&uid, self.namespace()))
+    }
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Cluster({})", self.endpoint)
+    }
+}
+
+/// The client of an API server. Not kube's own builder: that one logs each failure as an error of its own, before anybody has
+/// said what it means.
+fn client_of(config: &Config) -> std::result::Result<Client, String> {
+    if let Some(proxy) = &config.proxy_url {
+        return Err(format!("it goes through the proxy {proxy}, and this version of wharf uses none"));
+    }
+    let mut http = HttpConnector::new();
+    http.enforce_http(false);
+    http.set_nodelay(true);
+    http.set_connect_timeout(Some(CONNECT));
+    let https = config.rustls_https_connector_with_connector(http).map_err(|error| chain(&error))?;
+    let retry = RetryPolicy::new(PAUSES[0], PAUSES[1], ATTEMPTS, true).map_err(|error| error.to_string())?;
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer().map_err(|error| chain(&error))?)
+        .layer(config.extra_headers_layer().map_err(|error| chain(&error))?)
+        .layer(RetryLayer::new(retry))
+        .map_err(BoxError::from)
+        .service(HttpClient::builder(TokioExecutor::new()).build(https));
+    Ok(Client::new(service, config.default_namespace.clone()))
+}
+
+/// What files together say of clusters; the first that says something counts.
+pub(crate) fn read_files(files: &[PathBuf]) -> std::result::Result<Kubeconfig, String> {
+    let mut all: Option<Kubeconfig> = None;
+    for file in files {
+        let next =
+            Kubeconfig::read_from(file).map_err(|error| format!("{}: {}", file.display(), chain(&error)))?;
+        all = Some(match all {
+            None => next,
+            Some(before) => before.merge(next).map_err(|error| chain(&error))?,
+        });
+    }
+    all.ok_or_else(|| "no kubeconfig is named".to_owned())
+}
+
+async fn of_files(files: &[PathBuf], context: &str) -> Result<Config> {
+    let unusable = |why: String| Error::unavailable(format!("the context '{context}' cannot be used: {why}"));
+    let all = read_files(files).map_err(unusable)?;
+    let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
+    Config::from_custom_kubeconfig(all, &options).await.map_err(|error| unusable(chain(&error)))
+}

@@ -1,0 +1,192 @@
+//! From a specification to objects that run nothing yet, leaving nothing behind where that fails.
+use crate::{
+    cluster::Cluster,
+    error::{ask, ask_for, is_conflict},
+    labels,
+    manifest::{Manifest, owner, port},
+    names, observe,
+    pods::pages,
+    remove::{self, Grave},
+    runtime::KubernetesRuntime,
+};
+use k8s_openapi::api::{apps::v1::StatefulSet, networking::v1::NetworkPolicy};
+use kube::{
+    Api,
+    api::{Patch, PatchParams},
+};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::fmt::Debug;
+use tokio::sync::oneshot;
+use wharf_sdk::{Error, ErrorCode, Handle, Result, WorkloadSpec, keyed_lock::KeyedGuard};
+
+/// Whose fields are whose, to the cluster: what wharf applies is its own.
+pub(crate) const FIELD_MANAGER: &str = "wharf";
+/// How many names are tried.
+const NAMES: usize = 5;
+/// The label of a namespace that says what its pods are held to.
+const POD_SECURITY: &str = "pod-security.kubernetes.io/enforce";
+
+impl KubernetesRuntime {
+    /// Makes the objects of a workload, of no pods; or applies the specification to those that there are.
+    pub(crate) async fn make(&self, spec: &WorkloadSpec) -> Result<Handle> {
+        let manifest = Manifest::of(spec, &self.settings)?;
+        let cluster = self.cluster().await?;
+        let turn = self.turns.lock(&spec.uid).await;
+        let earlier = match the_one(&cluster, &spec.host_id, &spec.uid).await? {
+            Some(set) if set.metadata.deletion_timestamp.is_some() => {
+                // An earlier removal was interrupted, or is somebody else's.
+                remove::wait_until_gone(&cluster, &Grave::of(&set)).await?;
+                None
+            }
+            Some(set) if observe::wanted(&set) > 0 => {
+                let name = set.metadata.name.unwrap_or_default();
+                let message =
+                    format!("the workload is deployed already, and is to run as statefulset/{name}");
+                return Err(Error::new(ErrorCode::AlreadyExists, message));
+            }
+            earlier => earlier,
+        };
+        let name = match &earlier {
+            Some(set) => set.metadata.name.clone().unwrap_or_default(),
+            None => free_name(&cluster, spec).await?,
+        };
+        let demands_user = demands_user(&cluster).await;
+        let set = manifest.statefulset(&name, &self.settings, demands_user);
+        let is_new = earlier.is_none();
+        Making { cluster, manifest, name, set, is_new }.begin(turn).await
+    }
+}
+
+/// The StatefulSet of a workload, by its labels. None: there is none; several are an error that names them.
+pub(crate) async fn the_one(cluster: &Cluster, host_id: &str, uid: &str) -> Result<Option<StatefulSet>> {
+    let (sets, selector) = (cluster.statefulsets(), labels::of_workload(host_id, uid));
+    let found = pages(|params| {
+        let (sets, params) = (sets.clone(), params.labels(&selector));
+        async move { ask("the objects of the workload cannot be looked for", sets.list(&params)).await }
+    });
+    let mut found = found.await?;
+    found.retain(|set| labels::owner(&set.metadata) == Some((host_id, uid)));
+    match found.len() {
+        0 | 1 => Ok(found.pop()),
+        _ => {
+            let names: Vec<&str> = found.iter().filter_map(|set| set.metadata.name.as_deref()).collect();
+            Err(Error::precondition(format!(
+                "several StatefulSets carry the uid of this workload, and nobody chooses one: {}; remove those that are \
+                 not wanted",
+                names.join(", ")
+            )))
+        }
+    }
+}
+
+/// A name that no StatefulSet has. One that somebody takes meanwhile is refused by the cluster: what tells a set's pods
+/// from others cannot be changed.
+async fn free_name(cluster: &Cluster, spec: &WorkloadSpec) -> Result<String> {
+    let names = (2..=NAMES).map(|attempt| names::another(spec, attempt));
+    for name in std::iter::once(names::of(spec)).chain(names) {
+        let doing = "it cannot be found out whether a name is free";
+        if ask_for(doing, cluster.statefulsets().get_metadata(&name)).await?.is_none() {
+            return Ok(name);
+        }
+    }
+    Err(Error::new(ErrorCode::AlreadyExists, format!("all names like '{}' are taken", names::of(spec))))
+}
+
+/// True if pods of the namespace must not be root's. A namespace that cannot be looked at says it later, when it refuses
+/// the pod.
+async fn demands_user(cluster: &Cluster) -> bool {
+    let looked =
+        ask("the namespace cannot be looked at", cluster.namespaces().get_metadata(cluster.namespace()))
+            .await;
+    let labels = looked.ok().and_then(|namespace| namespace.metadata.labels).unwrap_or_default();
+    labels.get(POD_SECURITY).is_some_and(|level| level == "restricted")
+}
+
+/// Objects that are being made.
+struct Making {
+    cluster: Cluster,
+    manifest: Manifest,
+    name: String,
+    set: Value,
+    is_new: bool,
+}
+
+impl Making {
+    /// Makes them in a task of its own: where the answer is not wanted any more by the time it comes, what is new is
+    /// removed again, and only then is the turn the next one's.
+    async fn begin(self, turn: KeyedGuard) -> Result<Handle> {
+        let (answer, answered) = oneshot::channel::<Result<Handle>>();
+        tokio::spawn(async move {
+            let made = self.run().await;
+            let outcome = match made {
+                Ok((handle, grave)) => match answer.send(Ok(handle)) {
+                    Ok(()) => None,
+                    Err(_) => Some(grave),
+                },
+                Err((error, grave)) => {
+                    let _ = answer.send(Err(error));
+                    grave
+                }
+            };
+            if let Some(grave) = outcome.filter(|_| self.is_new)
+                && let Err(error) = remove::delete(&self.cluster, &grave).await
+            {
+                tracing::warn!(%error, name = self.name, "the objects of an abandoned deployment stay");
+            }
+            drop(turn);
+        });
+        let lost = || Err(Error::new(ErrorCode::Timeout, "the deployment ended without an answer"));
+        answered.await.unwrap_or_else(|_| lost())
+    }
+
+    /// On an error with what is to be removed, if anything was made.
+    async fn run(&self) -> std::result::Result<(Handle, Grave), (Error, Option<Grave>)> {
+        let sets = self.cluster.statefulsets();
+        let set: StatefulSet =
+            apply("the StatefulSet cannot be made", &sets, &self.set).await.map_err(|error| (error, None))?;
+        let grave = Grave::of(&set);
+        let Some(handle) = observe::handle(&set, &self.manifest.spec.uid) else {
+            return Err((Error::internal("the cluster has made a StatefulSet without a uid"), Some(grave)));
+        };
+        match self.beside(&grave).await {
+            Ok(()) => Ok((handle, grave)),
+            Err(error) => Err((error, Some(grave))),
+        }
+    }
+
+    /// What belongs to the StatefulSet.
+    async fn beside(&self, set: &Grave) -> Result<()> {
+        let (cluster, manifest) = (&self.cluster, &self.manifest);
+        let owner = owner(&self.name, &set.object_uid);
+        if let Some(secret) = manifest.secret(&self.name, &owner) {
+            apply("the Secret cannot be made", &cluster.secrets(), &secret).await?;
+        }
+        if port(&manifest.spec).is_some()
+            && let Some(service) = manifest.service(&self.name, &owner)
+        {
+            apply("the Service cannot be made", &cluster.services(), &service).await?;
+        }
+        if let Some(policy) = manifest.network_policy(&self.name, &owner) {
+            let policies: Api<NetworkPolicy> = cluster.namespaced();
+            apply("the NetworkPolicy cannot be made", &policies, &policy).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Applies an object on the server's side. Fields that somebody else manages are not taken: the refusal names them.
+async fn apply<K>(doing: &str, api: &Api<K>, object: &Value) -> Result<K>
+where
+    K: Clone + DeserializeOwned + Debug,
+{
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    let params = PatchParams::apply(FIELD_MANAGER);
+    let applied = ask(doing, api.patch(name, &params, &Patch::Apply(object))).await;
+    applied.map_err(|mut error| {
+        if is_conflict(&error) {
+            error.message.push_str("; give those fields back, or remove the workload and create it anew");
+        }
+        error
+    })
+}

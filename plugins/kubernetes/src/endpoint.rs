@@ -1,0 +1,125 @@
+//! The endpoint of a workload, as it is recorded: where the access is described, and which namespace. Never a secret.
+//!
+//! `kubeconfig:FILE[:FILE]?context=NAME&namespace=NAME`, or `in-cluster:?namespace=NAME`. Characters that would be taken for
+//! the form's own are written as `%` and two digits.
+use std::path::PathBuf;
+
+const KUBECONFIG: &str = "kubeconfig:";
+const IN_CLUSTER: &str = "in-cluster:";
+/// What separates files, as in `KUBECONFIG`.
+const BETWEEN_FILES: char = ':';
+/// What is written otherwise.
+const RESERVED: [char; 6] = ['%', '?', '&', '=', ':', '\n'];
+
+/// How a cluster and a namespace of it are reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Endpoint {
+    /// How the API server is reached.
+    pub(crate) access: Access,
+    /// The namespace that everything is in.
+    pub(crate) namespace: String,
+}
+
+/// How an API server is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// By files that describe clusters and credentials.
+    Kubeconfig {
+        /// The files; of what several say, the first counts.
+        files: Vec<PathBuf>,
+        /// Which of their contexts.
+        context: String,
+    },
+    /// By the service account of the pod that this process runs in.
+    InCluster,
+}
+
+impl std::fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let namespace = escaped(&self.namespace);
+        match &self.access {
+            Access::InCluster => write!(f, "{IN_CLUSTER}?namespace={namespace}"),
+            Access::Kubeconfig { files, context } => {
+                let files: Vec<String> = files.iter().map(|file| escaped(&file.to_string_lossy())).collect();
+                let (files, context) = (files.join(":"), escaped(context));
+                write!(f, "{KUBECONFIG}{files}?context={context}&namespace={namespace}")
+            }
+        }
+    }
+}
+
+impl Endpoint {
+    /// From its text.
+    ///
+    /// # Errors
+    /// Why it is none.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let (access, options) = text.split_once('?').ok_or("it names no namespace")?;
+        let option = |name: &str| {
+            let found = options.split('&').filter_map(|option| option.split_once('='));
+            let mut found = found.filter(|(key, _)| *key == name).map(|(_, value)| unescaped(value));
+            found.next().unwrap_or_else(|| Err(format!("it names no {name}")))
+        };
+        let namespace = option("namespace")?;
+        if access == IN_CLUSTER {
+            return Ok(Self { access: Access::InCluster, namespace });
+        }
+        let files = access.strip_prefix(KUBECONFIG).ok_or("it is neither a kubeconfig nor in-cluster")?;
+        let files: Result<Vec<PathBuf>, String> =
+            files.split(BETWEEN_FILES).map(|file| unescaped(file).map(PathBuf::from)).collect();
+        Ok(Self { access: Access::Kubeconfig { files: files?, context: option("context")? }, namespace })
+    }
+}
+
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match RESERVED.contains(&c) {
+            true => escaped.push_str(&format!("%{:02x}", u32::from(c))),
+            false => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+fn unescaped(text: &str) -> Result<String, String> {
+    let mut parts = text.split('%');
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let byte = part.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        let byte = byte.filter(u8::is_ascii).ok_or_else(|| format!("'%{part}' stands for no character"))?;
+        plain.push(char::from(byte));
+        plain.push_str(&part[2..]);
+    }
+    Ok(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let files = ["/home/u/.kube/config", "/tmp/a:b?c%d&e=f"].map(PathBuf::from).to_vec();
+        let access = Access::Kubeconfig { files, context: "kind?&namespace=x".to_owned() };
+        for access in [access, Access::InCluster] {
+            let endpoint = Endpoint { access, namespace: "team-a".to_owned() };
+            assert_eq!(Endpoint::parse(&endpoint.to_string()).unwrap(), endpoint);
+        }
+        let plain = Access::Kubeconfig { files: vec![PathBuf::from("/k")], context: "dev".to_owned() };
+        let plain = Endpoint { access: plain, namespace: "default".to_owned() };
+        assert_eq!(plain.to_string(), "kubeconfig:/k?context=dev&namespace=default");
+    }
+
+    #[test]
+    fn what_is_none_is_told_why() {
+        for (text, why) in [
+            ("unix:///run/docker.sock", "namespace"),
+            ("unix:///run/docker.sock?namespace=a", "neither"),
+            ("kubeconfig:/a?namespace=b", "context"),
+            ("kubeconfig:/a%zz?namespace=b&context=c", "%zz"),
+        ] {
+            assert!(Endpoint::parse(text).unwrap_err().contains(why), "{text}");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! From what an API server says to the errors of the interface.
+use std::time::Duration;
+use wharf_sdk::{Error, ErrorCode, Result};
+
+/// How long one request may take. An API server whose etcd hangs answers nothing, and refuses nothing.
+pub(crate) const REQUEST: Duration = Duration::from_secs(8);
+
+/// A request with its deadline; `doing` says what failed.
+pub(crate) async fn ask<T>(doing: &str, request: impl Future<Output = kube::Result<T>>) -> Result<T> {
+    match tokio::time::timeout(REQUEST, request).await {
+        Ok(answer) => answer.map_err(|error| operation(doing, &error)),
+        Err(_) => Err(silent(doing)),
+    }
+}
+
+/// The same for an object that may be missing, which is an answer.
+pub(crate) async fn ask_for<T>(
+    doing: &str,
+    request: impl Future<Output = kube::Result<T>>,
+) -> Result<Option<T>> {
+    match ask(doing, request).await {
+        Err(error) if error.code == ErrorCode::NotFound => Ok(None),
+        answer => answer.map(Some),
+    }
+}
+
+fn silent(doing: &str) -> Error {
+    Error::unavailable(format!("{doing}: the API server did not answer within {} s", REQUEST.as_secs()))
+}
+
+/// An operation that failed.
+pub(crate) fn operation(doing: &str, error: &kube::Error) -> Error {
+    let (code, why) = match error {
+        kube::Error::Api(status) => (of_status(status), status.message.clone()),
+        kube::Error::SerdeError(_) | kube::Error::BuildRequest(_) => (ErrorCode::Internal, chain(error)),
+        kube::Error::Auth(_) => {
+            (ErrorCode::Unavailable, format!("no credentials can be had: {}", chain(error)))
+        }
+        _ => (ErrorCode::Unavailable, chain(error)),
+    };
+    let why = if why.is_empty() { "the API server does not say why".to_owned() } else { why };
+    Error::new(code, format!("{doing}: {why}"))
+}
+
+/// That an object is gone must be the API server's own word on that object: anything that answers HTTP can say 404.
+fn of_status(status: &kube::core::Status) -> ErrorCode {
+    match (status.code, status.reason.as_str()) {
+        (404, "NotFound") if status.details.as_ref().is_some_and(|details| !details.name.is_empty()) => {
+            ErrorCode::NotFound
+        }
+        (400 | 422, _) => ErrorCode::InvalidArgument,
+        // Credentials that ran out say nothing of the workload; those of the next request may be new.
+        (401 | 403, _) => ErrorCode::PermissionDenied,
+        (409, "AlreadyExists") => ErrorCode::AlreadyExists,
+        (409, _) => ErrorCode::FailedPrecondition,
+        // Priority and fairness, an API server that is going down, or a proxy in the place of one that is gone.
+        (404 | 429 | 500..=599, _) => ErrorCode::Unavailable,
+        _ => ErrorCode::Internal,
+    }
+}
+
+/// True if another writer was there first: the request can be made anew on what is there now.
+pub(crate) fn is_conflict(error: &Error) -> bool {
+    error.code == ErrorCode::FailedPrecondition
+}
+
+/// The error with its causes, without those that an error before them has said already.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let more = cause.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::core::Status;
+
+    fn code(status: u16, reason: &str, name: &str) -> ErrorCode {
+        let mut said = Status::failure("it is so", reason).with_code(status);
+        if !name.is_empty() {
+            said.details = serde_json::from_value(serde_json::json!({ "name": name })).unwrap();
+        }
+        operation("it failed", &kube::Error::Api(said.boxed())).code
+    }
+
+    #[test]
+    fn that_an_object_is_gone_is_the_api_servers_own_word() {
+        assert_eq!(code(404, "NotFound", "time-0af3"), ErrorCode::NotFound);
+        assert_eq!(code(404, "NotFound", ""), ErrorCode::Unavailable, "a path that nobody serves");
+        assert_eq!(
+            code(404, "Failed to parse error data", ""),
+            ErrorCode::Unavailable,
+            "something else answers"
+        );
+    }
+
+    #[test]
+    fn what_says_nothing_of_an_object_is_no_evidence() {
+        for status in [429, 500, 502, 503, 504] {
+            assert_eq!(code(status, "", ""), ErrorCode::Unavailable, "{status}");
+        }
+        assert_eq!(code(401, "Unauthorized", ""), ErrorCode::PermissionDenied);
+        assert_eq!(code(403, "Forbidden", "x"), ErrorCode::PermissionDenied);
+        assert_eq!(code(409, "Conflict", "x"), ErrorCode::FailedPrecondition);
+    }
+}

@@ -1,0 +1,173 @@
+//! Labels and annotations of what wharf makes: whose it is, and what a later process must know of it.
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use wharf_sdk::{Error, Result, WorkloadSpec};
+
+/// Beginnings of these are wharf's own.
+const OWN: &str = "wharf.";
+/// The host that made it.
+pub(crate) const HOST_ID: &str = "wharf.host-id";
+/// The workload's uid.
+pub(crate) const UID: &str = "wharf.uid";
+/// The workload's name.
+pub(crate) const NAME: &str = "wharf.name";
+/// The group that the workload is listed under.
+const GROUP: &str = "wharf.group";
+/// The user's own labels whole, as JSON: an annotation, since labels may hold neither long values nor most characters.
+const USER_LABELS: &str = "wharf.labels";
+/// The port inside the pod, as an annotation; absent: it speaks over stdin and stdout.
+pub(crate) const TARGET_PORT: &str = "wharf.target-port";
+/// What was asked for and is not enforced, as JSON: an annotation.
+pub(crate) const WEAKER: &str = "wharf.weaker";
+/// Since when it was to run, as an annotation; absent: nothing of it has run.
+pub(crate) const STARTED: &str = "wharf.started";
+/// How it ended, as JSON: an annotation. The pod that could tell is gone.
+pub(crate) const EXIT: &str = "wharf.exit";
+/// That this very object was made in the instance: an annotation, see [`crate::identity`].
+pub(crate) const PROOF: &str = "wharf.proof";
+
+/// The longest value of a label.
+const MAX_VALUE: usize = 63;
+/// How many hexadecimal digits stand for a value that cannot be a label's.
+const DIGEST_DIGITS: usize = 32;
+
+/// The selector of all that a host has made.
+pub(crate) fn of_host(host_id: &str) -> String {
+    format!("{HOST_ID}={}", value(host_id))
+}
+
+/// The selector of all that a host has made for a workload.
+pub(crate) fn of_workload(host_id: &str, uid: &str) -> String {
+    format!("{},{UID}={}", of_host(host_id), value(uid))
+}
+
+/// The labels that tell a workload's pods from all others: they can never be changed.
+pub(crate) fn selector(spec: &WorkloadSpec) -> BTreeMap<String, String> {
+    [(HOST_ID, &spec.host_id), (UID, &spec.uid)].map(|(key, text)| (key.to_owned(), value(text))).into()
+}
+
+/// All labels of a workload's objects. Those of the user that the cluster would not take are in the annotation alone.
+pub(crate) fn labels(spec: &WorkloadSpec) -> BTreeMap<String, String> {
+    let own = spec.labels.iter().filter(|(key, _)| is_key(key));
+    let mut labels: BTreeMap<_, _> = own.map(|(key, text)| (key.clone(), value(text))).collect();
+    labels.extend(selector(spec));
+    labels.insert(NAME.to_owned(), value(&spec.name));
+    if let Some(group) = &spec.group {
+        labels.insert(GROUP.to_owned(), value(group));
+    }
+    labels.insert("app.kubernetes.io/managed-by".to_owned(), "wharf".to_owned());
+    labels
+}
+
+/// All annotations that are known when it is made.
+pub(crate) fn annotations(spec: &WorkloadSpec, port: Option<u16>, weaker: &str) -> BTreeMap<String, String> {
+    let mut annotations: BTreeMap<String, String> = [
+        (HOST_ID, spec.host_id.as_str()),
+        (UID, &spec.uid),
+        (NAME, &spec.name),
+        (GROUP, spec.group.as_deref().unwrap_or_default()),
+        (WEAKER, weaker),
+    ]
+    .map(|(key, text)| (key.to_owned(), text.to_owned()))
+    .into();
+    annotations.retain(|_, text| !text.is_empty());
+    if let Some(port) = port {
+        annotations.insert(TARGET_PORT.to_owned(), port.to_string());
+    }
+    if !spec.labels.is_empty() {
+        let all = serde_json::to_string(&spec.labels).unwrap_or_default();
+        annotations.insert(USER_LABELS.to_owned(), all);
+    }
+    annotations
+}
+
+/// Users cannot set wharf's own.
+pub(crate) fn check(labels: &BTreeMap<String, String>) -> Result<()> {
+    match labels.keys().find(|name| name.starts_with(OWN)) {
+        Some(name) => Err(Error::invalid(format!("the label '{name}' is wharf's own and cannot be set"))),
+        None => Ok(()),
+    }
+}
+
+/// An annotation of an object.
+pub(crate) fn annotation<'a>(metadata: &'a ObjectMeta, key: &str) -> Option<&'a str> {
+    metadata.annotations.as_ref()?.get(key).map(String::as_str)
+}
+
+/// Whose workload an object is: host id and uid, from its own annotations, which have them whole. They count only beside the
+/// labels that stand for them.
+pub(crate) fn owner(metadata: &ObjectMeta) -> Option<(&str, &str)> {
+    let labels = metadata.labels.as_ref()?;
+    let (host_id, uid) = (annotation(metadata, HOST_ID)?, annotation(metadata, UID)?);
+    let is_so = |key: &str, whole: &str| labels.get(key).is_some_and(|label| *label == value(whole));
+    (is_so(HOST_ID, host_id) && is_so(UID, uid)).then_some((host_id, uid))
+}
+
+/// A text as the value of a label: itself, or a digest where labels cannot hold it.
+fn value(text: &str) -> String {
+    let is_edge = |c: Option<char>| c.is_none_or(|c| c.is_ascii_alphanumeric());
+    let is_fine = text.len() <= MAX_VALUE
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+        && is_edge(text.chars().next())
+        && is_edge(text.chars().last());
+    if is_fine { text.to_owned() } else { digest(text) }
+}
+
+/// True if the cluster takes this as the key of a label: a name, perhaps with a domain and a slash before it.
+fn is_key(key: &str) -> bool {
+    const MAX_DOMAIN: usize = 253;
+    let (domain, name) = match key.split_once('/') {
+        Some((domain, name)) => (Some(domain), name),
+        None => (None, key),
+    };
+    let is_domain = |domain: &str| {
+        !domain.is_empty() && domain.len() <= MAX_DOMAIN && domain.split('.').all(crate::names::is_name)
+    };
+    !name.is_empty() && value(name) == name && domain.is_none_or(is_domain)
+}
+
+/// The first digits of a SHA-256.
+pub(crate) fn digest(text: &str) -> String {
+    let digest = Sha256::digest(text.as_bytes());
+    let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    digits[..DIGEST_DIGITS].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::tests::spec;
+
+    #[test]
+    fn values_that_labels_cannot_hold_are_hashed_and_whole_in_annotations() {
+        let long = "x".repeat(64);
+        let own = serde_json::json!({ "team": "a b", "long": long, "bad key": "v", "x.example/y": "z" });
+        let spec = spec(serde_json::json!({ "labels": own }));
+        let labels = labels(&spec);
+        assert_eq!(labels["team"].len(), DIGEST_DIGITS);
+        assert_eq!(labels["long"].len(), DIGEST_DIGITS);
+        assert_eq!(labels["x.example/y"], "z");
+        assert!(!labels.contains_key("bad key"));
+        let all: serde_json::Value =
+            serde_json::from_str(&annotations(&spec, None, "")[USER_LABELS]).unwrap();
+        assert_eq!((all["team"].as_str(), all["bad key"].as_str()), (Some("a b"), Some("v")));
+    }
+
+    #[test]
+    fn an_owner_counts_where_labels_and_annotations_agree() {
+        let spec = spec(serde_json::json!({}));
+        let (labels, annotations) = (Some(labels(&spec)), Some(annotations(&spec, None, "")));
+        let mut metadata = ObjectMeta { labels, annotations, ..ObjectMeta::default() };
+        assert_eq!(owner(&metadata), Some((spec.host_id.as_str(), spec.uid.as_str())));
+        metadata.labels.as_mut().unwrap().insert(UID.to_owned(), "another".to_owned());
+        assert_eq!(owner(&metadata), None);
+    }
+
+    #[test]
+    fn wharfs_own_labels_cannot_be_set() {
+        let own = BTreeMap::from([(HOST_ID.to_owned(), "h".to_owned())]);
+        assert!(check(&own).is_err());
+        assert!(check(&BTreeMap::from([("wharfs".to_owned(), String::new())])).is_ok());
+    }
+}

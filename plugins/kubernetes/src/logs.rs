@@ -1,0 +1,301 @@
+//! A workload's output, as the kubelet has kept it.
+//!
+//! The kubelet keeps both streams of a container in one file, and nothing tells them apart. Of a server on stdin and stdout,
+//! lines that are messages of its protocol are therefore left out. Of a container that was started again, what the one
+//! before wrote comes first. Each line is asked for with its time, which is taken off again: so a stream that broke off, or
+//! ended with its container, goes on behind the last line that was told.
+use crate::{
+    cluster::Cluster,
+    error::operation,
+    labels,
+    observe::belongs,
+    pods::{CONTAINER, PodWatch, container, last_end, runs},
+    remove::Grave,
+};
+use futures_util::{AsyncBufRead, AsyncBufReadExt, StreamExt};
+use k8s_openapi::{
+    api::{apps::v1::StatefulSet, core::v1::Pod},
+    jiff::Timestamp,
+};
+use kube::{api::LogParams, runtime::watcher::watch_object};
+use std::{collections::VecDeque, io, pin::pin, time::Duration};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf};
+use wharf_sdk::{ByteStream, Error, LogOptions, Result};
+
+/// What is longer is cut: a server may write without an end.
+const MAX_LINE_BYTES: usize = 64 * 1024;
+/// How much is held for whoever wants the last lines.
+const MAX_HELD_BYTES: usize = 16 * 1024 * 1024;
+/// How much is on its way to the reader.
+const BUFFER: usize = 64 * 1024;
+/// Between two attempts to read on.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What is read, and of which workload.
+pub(crate) struct Source {
+    pub(crate) cluster: Cluster,
+    pub(crate) set: StatefulSet,
+    /// Messages of the protocol are left out.
+    pub(crate) is_protocol: bool,
+    pub(crate) options: LogOptions,
+}
+
+impl Source {
+    /// The output of these pods.
+    ///
+    /// # Errors
+    /// Nothing of it is kept any more; or the cluster refuses.
+    pub(crate) async fn open(self, pods: &[Pod]) -> Result<ByteStream> {
+        let pod =
+            pods.iter().find(|pod| runs(pod)).or_else(|| pods.iter().find(|pod| last_end(pod).is_some()));
+        let Some(pod) = pod.or(pods.first()).cloned() else {
+            if self.options.follow {
+                return Ok(self.follow(Reader::default(), None));
+            }
+            return Err(Error::precondition(
+                "its pod is gone, and a cluster keeps no output of pods that are gone",
+            ));
+        };
+        let mut reader = Reader { is_protocol: self.is_protocol, ..Reader::default() };
+        reader.last = self.options.since_ms.and_then(before);
+        reader.keep = self.options.tail.map(|count| usize::try_from(count).unwrap_or(usize::MAX));
+        if last_end(&pod).is_some() && runs(&pod) {
+            // A node may have cleaned it up already.
+            drop(self.read(&pod, true, false, &mut reader, None).await);
+        }
+        if container(&pod).is_some() {
+            self.read(&pod, false, false, &mut reader, None).await?;
+        }
+        if self.options.follow {
+            return Ok(self.follow(reader, Some(pod)));
+        }
+        let text: Vec<u8> = reader.lines.into_iter().flatten().collect();
+        Ok(ByteStream::reading(io::Cursor::new(text)))
+    }
+
+    /// Reads one container's output, to its end.
+    async fn read(
+        &self,
+        pod: &Pod,
+        previous: bool,
+        follow: bool,
+        reader: &mut Reader,
+        mut to: Option<&mut WriteHalf<DuplexStream>>,
+    ) -> Result<()> {
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        let params = LogParams {
+            container: Some(CONTAINER.to_owned()),
+            previous,
+            follow,
+            timestamps: true,
+            since_time: reader.last,
+            ..LogParams::default()
+        };
+        let opened = self.cluster.pods().log_stream(name, &params).await;
+        let lines = opened.map_err(|error| operation("the output cannot be read", &error))?;
+        let mut lines = pin!(lines);
+        let broken = |error: &io::Error| Error::unavailable(format!("the output breaks off: {error}"));
+        while let Some(line) = next_line(&mut lines).await.map_err(|error| broken(&error))? {
+            let Some(line) = reader.take(&line) else { continue };
+            match &mut to {
+                Some(to) => to.write_all(&line).await.map_err(|error| broken(&error))?,
+                None => reader.hold(line),
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on with what is written from now on, by this container and those that come after it.
+    fn follow(self, mut reader: Reader, pod: Option<Pod>) -> ByteStream {
+        let (ours, theirs) = tokio::io::duplex(BUFFER);
+        tokio::spawn(async move {
+            let (mut listener, mut ours) = tokio::io::split(ours);
+            let held: Vec<u8> = reader.lines.drain(..).flatten().collect();
+            if ours.write_all(&held).await.is_err() {
+                return;
+            }
+            let mut pod = pod;
+            loop {
+                if let Some(pod) = pod.as_ref().filter(|pod| container(pod).is_some()) {
+                    let read = tokio::select! {
+                        read = self.read(pod, false, true, &mut reader, Some(&mut ours)) => read,
+                        () = is_left(&mut listener) => return,
+                    };
+                    if let Err(error) = read {
+                        tracing::debug!(%error, "the output is read on later");
+                    }
+                }
+                tokio::time::sleep(PAUSE).await;
+                pod = tokio::select! {
+                    pod = self.next_running() => Some(pod),
+                    () = self.removed() => return,
+                    () = is_left(&mut listener) => return,
+                };
+            }
+        });
+        ByteStream::reading(theirs)
+    }
+
+    /// A pod of the workload whose container runs.
+    async fn next_running(&self) -> Pod {
+        let Some((host_id, uid)) = labels::owner(&self.set.metadata) else {
+            return std::future::pending().await;
+        };
+        let mut watch = PodWatch::of(&self.cluster, &labels::of_workload(host_id, uid));
+        loop {
+            match watch.next().await {
+                Ok(change) => {
+                    let mut pods = change.pods.values();
+                    if let Some(pod) = pods.find(|pod| belongs(pod, &self.set) && runs(pod)) {
+                        return pod.clone();
+                    }
+                }
+                Err(_) => tokio::time::sleep(PAUSE * 5).await,
+            }
+        }
+    }
+
+    /// Resolves once the workload is removed.
+    async fn removed(&self) {
+        let grave = Grave::of(&self.set);
+        let mut sets = Box::pin(watch_object(self.cluster.statefulsets(), &grave.name));
+        while let Some(seen) = sets.next().await {
+            match seen {
+                Ok(Some(set)) if set.metadata.uid.as_deref() == Some(&grave.object_uid) => {}
+                Ok(_) => return,
+                Err(_) => tokio::time::sleep(PAUSE * 5).await,
+            }
+        }
+    }
+}
+
+/// Resolves once nobody reads any more.
+async fn is_left(listener: &mut ReadHalf<DuplexStream>) {
+    let mut nothing = [0];
+    drop(listener.read(&mut nothing).await);
+}
+
+/// Times of lines are compared, and what is at the last one is left out: so the moment before the one that is asked for.
+fn before(ms: u64) -> Option<Timestamp> {
+    let nanoseconds = i128::from(ms) * 1_000_000 - 1;
+    Timestamp::from_nanosecond(nanoseconds).ok()
+}
+
+/// What was read until now.
+#[derive(Default)]
+struct Reader {
+    is_protocol: bool,
+    /// The time of the last line; what is not later is left out.
+    last: Option<Timestamp>,
+    /// Only the last so many lines are held; all, where nothing is said.
+    keep: Option<usize>,
+    lines: VecDeque<Vec<u8>>,
+    held_bytes: usize,
+}
+
+impl Reader {
+    /// A line without its time. None: it was told already, or is a message of the protocol.
+    fn take(&mut self, line: &[u8]) -> Option<Vec<u8>> {
+        let space = line.iter().position(|byte| *byte == b' ');
+        let (time, text) = space.map_or((None, line), |at| {
+            let time = std::str::from_utf8(&line[..at]).ok().and_then(|text| text.parse::<Timestamp>().ok());
+            if time.is_some() { (time, &line[at + 1..]) } else { (None, line) }
+        });
+        if let Some(time) = time {
+            if self.last.is_some_and(|last| time <= last) {
+                return None;
+            }
+            self.last = Some(time);
+        }
+        (!(self.is_protocol && is_message(text))).then(|| text.to_vec())
+    }
+
+    fn hold(&mut self, line: Vec<u8>) {
+        self.held_bytes += line.len();
+        self.lines.push_back(line);
+        while self.held_bytes > MAX_HELD_BYTES || self.keep.is_some_and(|keep| self.lines.len() > keep) {
+            let Some(line) = self.lines.pop_front() else { break };
+            self.held_bytes -= line.len();
+        }
+    }
+}
+
+/// True if a line is a message of JSON-RPC, or several.
+fn is_message(line: &[u8]) -> bool {
+    let text = line.trim_ascii_start();
+    let is_json = text.starts_with(b"{") || text.starts_with(b"[{");
+    let named = b"\"jsonrpc\"";
+    is_json && (text.windows(named.len()).any(|part| part == named) || line.len() >= MAX_LINE_BYTES)
+}
+
+/// The next line with its end. None: there is no more.
+async fn next_line(lines: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<Vec<u8>>> {
+    let mut line = Vec::new();
+    loop {
+        let part = lines.fill_buf().await?;
+        if part.is_empty() {
+            return Ok((!line.is_empty()).then_some(line));
+        }
+        let end = part.iter().position(|byte| *byte == b'\n');
+        let used = end.map_or(part.len(), |at| at + 1);
+        let room = MAX_LINE_BYTES.saturating_sub(line.len());
+        line.extend_from_slice(&part[..used.min(room)]);
+        lines.consume_unpin(used);
+        if end.is_some() {
+            if !line.ends_with(b"\n") {
+                line.push(b'\n');
+            }
+            return Ok(Some(line));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(reader: &mut Reader, line: &str) -> Option<String> {
+        reader.take(line.as_bytes()).map(|line| String::from_utf8(line).unwrap())
+    }
+
+    #[test]
+    fn lines_lose_their_time_and_are_told_once() {
+        let mut reader = Reader::default();
+        let first = "2026-01-02T03:04:05.000000001Z one\n";
+        assert_eq!(taken(&mut reader, first).as_deref(), Some("one\n"));
+        assert_eq!(taken(&mut reader, first), None);
+        assert_eq!(taken(&mut reader, "2026-01-02T03:04:05.000000002Z two\n").as_deref(), Some("two\n"));
+        assert_eq!(taken(&mut reader, "no time\n").as_deref(), Some("no time\n"));
+    }
+
+    #[test]
+    fn messages_of_the_protocol_are_no_log() {
+        let mut reader = Reader { is_protocol: true, ..Reader::default() };
+        assert_eq!(taken(&mut reader, "{\"result\":{},\"jsonrpc\":\"2.0\"}\n"), None);
+        assert_eq!(taken(&mut reader, "{\"level\":\"info\"}\n").as_deref(), Some("{\"level\":\"info\"}\n"));
+        assert_eq!(taken(&mut reader, "jsonrpc is up\n").as_deref(), Some("jsonrpc is up\n"));
+    }
+
+    #[test]
+    fn the_last_lines_are_held_and_never_more_than_fits() {
+        let mut reader = Reader { keep: Some(2), ..Reader::default() };
+        for line in ["one", "two", "three"] {
+            reader.hold(line.as_bytes().to_vec());
+        }
+        assert_eq!(reader.lines, [b"two".to_vec(), b"three".to_vec()]);
+        let mut all = Reader::default();
+        for _ in 0..=MAX_HELD_BYTES / MAX_LINE_BYTES {
+            all.hold(vec![b'x'; MAX_LINE_BYTES]);
+        }
+        assert!(all.held_bytes <= MAX_HELD_BYTES && all.lines.len() == MAX_HELD_BYTES / MAX_LINE_BYTES);
+    }
+
+    #[tokio::test]
+    async fn a_line_without_end_is_cut() {
+        let text = format!("{}\nnext", "x".repeat(MAX_LINE_BYTES * 2));
+        let mut lines = futures_util::io::Cursor::new(text);
+        assert_eq!(next_line(&mut lines).await.unwrap().unwrap().len(), MAX_LINE_BYTES + 1);
+        assert_eq!(next_line(&mut lines).await.unwrap().unwrap(), b"next");
+        assert_eq!(next_line(&mut lines).await.unwrap(), None);
+    }
+}

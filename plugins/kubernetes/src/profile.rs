@@ -1,0 +1,143 @@
+//! Permission profiles of pods. A part that no pod can be held to is refused by name, or left out and told where the
+//! specification allows that.
+use wharf_sdk::{Error, Measure, Outbound, PermissionProfile, Result, WorkloadSpec};
+
+/// Why a network cannot be closed here.
+const NOT_ENFORCED: &str = "nothing says that this cluster enforces NetworkPolicies; set \
+     runtimes.kubernetes.network_policies in config.json where it does";
+
+/// What a pod may do.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Rights {
+    /// Where it may connect to; everywhere if nothing is said.
+    pub(crate) egress: Option<Egress>,
+    /// Its image's files cannot be changed.
+    pub(crate) read_only: bool,
+    /// Nothing holds it back.
+    pub(crate) privileged: bool,
+    /// What was asked for and is left out.
+    pub(crate) weaker: Vec<Measure>,
+}
+
+/// Where a pod may connect to, as a NetworkPolicy can say it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Egress {
+    /// These ports, of every host; none: nowhere.
+    pub(crate) ports: Vec<u16>,
+}
+
+/// The rights of a workload, where the cluster enforces NetworkPolicies or does not.
+pub(crate) fn rights(spec: &WorkloadSpec, enforces_policies: bool) -> Result<Rights> {
+    let Some(profile) = &spec.permission_profile else { return Ok(Rights::default()) };
+    let mut assessed = Assessed { allow_weaker: spec.allow_weaker, weaker: Vec::new() };
+    for (field, list) in [("read", &profile.read), ("write", &profile.write)] {
+        if !list.is_empty() {
+            let field = format!("permission_profile.{field}");
+            assessed.left_out(
+                &field,
+                "a pod has no files of this machine; name a claim with --volume CLAIM:PATH",
+            )?;
+        }
+    }
+    let egress = assessed.egress(profile, enforces_policies)?;
+    if profile.limits_inbound() {
+        let why = "a NetworkPolicy knows addresses of networks, not names of hosts";
+        assessed.left_out("permission_profile.network.inbound.allow_host", why)?;
+    }
+    if profile.privileged {
+        let how = "the profile says privileged: whatever the node may".to_owned();
+        assessed.weaker.push(Measure { what: "files, privileges".to_owned(), how });
+    }
+    let (privileged, read_only) = (profile.privileged, !profile.privileged);
+    Ok(Rights { egress, read_only, privileged, weaker: assessed.weaker })
+}
+
+struct Assessed {
+    allow_weaker: bool,
+    weaker: Vec<Measure>,
+}
+
+impl Assessed {
+    fn egress(&mut self, profile: &PermissionProfile, enforces_policies: bool) -> Result<Option<Egress>> {
+        const NETWORK: &str = "permission_profile.network";
+        let mode = profile.network.as_ref().map_or("", |network| network.mode.as_str());
+        if !matches!(mode, "" | "none" | "bridge" | "default") {
+            let field = "permission_profile.network.mode";
+            return Err(refused(field, "a pod is on its cluster's network, and wharf gives it no other"));
+        }
+        let egress = match profile.outbound() {
+            Outbound::Everywhere => return Ok(None),
+            Outbound::Nowhere => Egress { ports: Vec::new() },
+            Outbound::Listed { hosts, ports } => {
+                if !hosts.is_empty() {
+                    let why = "a NetworkPolicy knows addresses of networks, not names of hosts";
+                    self.left_out("permission_profile.network.outbound.allow_host", why)?;
+                }
+                if ports.is_empty() {
+                    return Ok(None);
+                }
+                Egress { ports: ports.to_vec() }
+            }
+        };
+        if !enforces_policies {
+            self.left_out(NETWORK, NOT_ENFORCED)?;
+        }
+        Ok(Some(egress))
+    }
+
+    fn left_out(&mut self, field: &str, why: &str) -> Result<()> {
+        if !self.allow_weaker {
+            return Err(refused(field, why));
+        }
+        self.weaker.push(Measure { what: field.to_owned(), how: why.to_owned() });
+        Ok(())
+    }
+}
+
+fn refused(field: &str, why: &str) -> Error {
+    Error::unsupported(field, format!("'{field}' cannot be enforced on a pod: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::tests::spec;
+
+    fn assessed(profile: &str, allow_weaker: bool, enforces: bool) -> Result<Rights> {
+        let profile: serde_json::Value = serde_json::from_str(profile).unwrap();
+        let profile = serde_json::json!({ "permission_profile": profile, "allow_weaker": allow_weaker });
+        rights(&spec(profile), enforces)
+    }
+
+    #[test]
+    fn a_network_is_closed_only_where_the_cluster_is_known_to_do_it() {
+        let refused = assessed("{}", false, false).unwrap_err();
+        assert_eq!(refused.details.unwrap()["field"], "permission_profile.network");
+        assert!(refused.message.contains("network_policies"), "{}", refused.message);
+        let closed = Some(Egress { ports: Vec::new() });
+        let weaker = assessed("{}", true, false).unwrap();
+        assert_eq!((weaker.egress.clone(), weaker.weaker.len()), (closed.clone(), 1));
+        let enforced = assessed("{}", false, true).unwrap();
+        assert_eq!((enforced.egress, enforced.weaker.len(), enforced.read_only), (closed, 0, true));
+        let ports = r#"{"network":{"outbound":{"allow_port":[443]}}}"#;
+        assert_eq!(assessed(ports, false, true).unwrap().egress, Some(Egress { ports: vec![443] }));
+        let all = r#"{"network":{"outbound":{"insecure_allow_all":true}}}"#;
+        assert_eq!(assessed(all, false, false).unwrap().egress, None);
+    }
+
+    #[test]
+    fn what_cannot_be_enforced_is_refused_by_name() {
+        for (profile, field) in [
+            (r#"{"read":["/etc"]}"#, "permission_profile.read"),
+            (r#"{"write":["/srv"]}"#, "permission_profile.write"),
+            (r#"{"network":{"mode":"host"}}"#, "permission_profile.network.mode"),
+            (
+                r#"{"network":{"outbound":{"allow_host":["a"]}}}"#,
+                "permission_profile.network.outbound.allow_host",
+            ),
+        ] {
+            let refused = assessed(profile, false, true).unwrap_err();
+            assert_eq!(refused.details.unwrap()["field"], field, "{profile}");
+        }
+    }
+}

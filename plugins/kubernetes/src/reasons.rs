@@ -1,0 +1,130 @@
+//! Why a pod does not run, in the cluster's own words.
+use crate::pods::{container, last_end};
+use k8s_openapi::api::core::v1::Pod;
+
+/// Why a pod does not run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Trouble {
+    /// In words, with the cluster's own.
+    pub(crate) message: String,
+    /// What to make of it.
+    pub(crate) kind: Kind,
+}
+
+/// What to make of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// It goes on by itself: an image is being fetched, a volume attached.
+    Passing,
+    /// No node takes it now; one may come.
+    Unschedulable,
+    /// Nothing will come of it unless somebody changes something.
+    Final,
+}
+
+/// Reasons of a waiting container that do not pass: the kubelet tries again, and says so with one of these.
+const FINAL: [&str; 9] = [
+    "ImagePullBackOff",
+    "ErrImageNeverPull",
+    "InvalidImageName",
+    "ImageInspectError",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "RunContainerError",
+    "StartError",
+    "ContainerCannotRun",
+];
+/// Reasons that say nothing that anybody could act on.
+const USUAL: [&str; 3] = ["ContainerCreating", "PodInitializing", ""];
+
+/// Why this pod does not run. None: it does, or nothing is known yet.
+pub(crate) fn of(pod: &Pod) -> Option<Trouble> {
+    waiting(pod).or_else(|| failed(pod)).or_else(|| unscheduled(pod))
+}
+
+fn waiting(pod: &Pod) -> Option<Trouble> {
+    let waiting = container(pod)?.state.as_ref()?.waiting.as_ref()?;
+    let reason = waiting.reason.as_deref().unwrap_or_default();
+    if USUAL.contains(&reason) {
+        return None;
+    }
+    let kind = if FINAL.contains(&reason) || could_not_start(pod) { Kind::Final } else { Kind::Passing };
+    let told = waiting.message.as_deref().unwrap_or_default();
+    // What could not be started says why in its end.
+    let ended = last_end(pod).filter(|end| end.reason.as_deref() == Some("StartError"));
+    let told = ended.and_then(|end| end.message.as_deref()).unwrap_or(told);
+    Some(Trouble { message: sentence(reason, told), kind })
+}
+
+/// True if the container's program could not be executed.
+pub(crate) fn could_not_start(pod: &Pod) -> bool {
+    let reason = last_end(pod).and_then(|end| end.reason.as_deref());
+    matches!(reason, Some("StartError" | "ContainerCannotRun"))
+}
+
+fn failed(pod: &Pod) -> Option<Trouble> {
+    let status = pod.status.as_ref()?;
+    // Such a pod is put away by the cluster, and another one takes its place.
+    let reason = status.reason.as_deref()?;
+    let message = sentence(reason, status.message.as_deref().unwrap_or_default());
+    Some(Trouble { message, kind: Kind::Passing })
+}
+
+fn unscheduled(pod: &Pod) -> Option<Trouble> {
+    let conditions = pod.status.as_ref()?.conditions.as_deref()?;
+    let condition = conditions.iter().find(|it| it.type_ == "PodScheduled" && it.status == "False")?;
+    let reason = condition.reason.as_deref().unwrap_or("Unschedulable");
+    let message = sentence(reason, condition.message.as_deref().unwrap_or_default());
+    Some(Trouble { message, kind: Kind::Unschedulable })
+}
+
+/// A reason with what is said of it. What a cluster says may be long, and of several lines.
+fn sentence(reason: &str, told: &str) -> String {
+    const MAX_CHARS: usize = 600;
+    let told: String =
+        told.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(MAX_CHARS).collect();
+    match told.as_str() {
+        "" => reason.to_owned(),
+        told => format!("{reason}: {told}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn pod(status: &Value) -> Pod {
+        serde_json::from_value(json!({ "status": status })).unwrap()
+    }
+
+    fn waiting(reason: &str, message: &str, last: &Value) -> Pod {
+        let status = json!({ "name": "server", "image": "i", "imageID": "i", "ready": false, "restartCount": 0,
+            "state": { "waiting": { "reason": reason, "message": message } }, "lastState": last });
+        pod(&json!({ "phase": "Pending", "containerStatuses": [status] }))
+    }
+
+    #[test]
+    fn reasons_are_the_clusters_own_and_say_what_to_make_of_them() {
+        let told = |pod: &Pod| of(pod).map(|trouble| (trouble.message, trouble.kind));
+        assert_eq!(
+            told(&waiting("ImagePullBackOff", "Back-off pulling\nimage \"x\"", &json!({}))),
+            Some(("ImagePullBackOff: Back-off pulling image \"x\"".to_owned(), Kind::Final))
+        );
+        assert_eq!(told(&waiting("ErrImagePull", "not found", &json!({}))).unwrap().1, Kind::Passing);
+        assert_eq!(told(&waiting("ContainerCreating", "", &json!({}))), None);
+        let end =
+            json!({ "terminated": { "exitCode": 128, "reason": "StartError", "message": "exec: \"x\"" } });
+        assert_eq!(
+            told(&waiting("CrashLoopBackOff", "back-off 10s", &end)),
+            Some(("CrashLoopBackOff: exec: \"x\"".to_owned(), Kind::Final))
+        );
+        let condition = json!([{ "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+            "message": "0/1 nodes are available: 1 Insufficient memory." }]);
+        let (message, kind) = told(&pod(&json!({ "conditions": condition }))).unwrap();
+        assert!(message.contains("Insufficient memory") && kind == Kind::Unschedulable);
+        let evicted =
+            json!({ "phase": "Failed", "reason": "Evicted", "message": "The node was low on memory." });
+        assert_eq!(told(&pod(&evicted)).unwrap().0, "Evicted: The node was low on memory.");
+    }
+}

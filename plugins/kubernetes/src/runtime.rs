@@ -1,0 +1,227 @@
+//! The runtime's operations.
+use crate::{
+    attach::{self, Attachments},
+    cluster::{Cluster, SYSTEM_NAMESPACE},
+    endpoint::Endpoint,
+    error::ask_for,
+    find::{Found, Surroundings},
+    handle::HandleData,
+    health::missing_rights,
+    labels,
+    logs::Source,
+    manifest::Manifest,
+    observe::{self, belongs},
+    pods::{self, runs},
+    settings::Settings,
+};
+use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
+use std::sync::{Mutex, PoisonError};
+use wharf_sdk::{
+    Attach, ByteStream, Context, Error, ErrorCode, Exit, Handle, Health, HostServices, Instance, ListQuery,
+    Listing, LogOptions, Logs, Observation, Result, Runtime, StopOptions, WorkloadSpec,
+    keyed_lock::KeyedLock,
+};
+
+/// Pods of one namespace of a cluster.
+pub(crate) struct KubernetesRuntime {
+    pub(crate) host_id: String,
+    pub(crate) host: HostServices,
+    pub(crate) settings: Settings,
+    pub(crate) turns: KeyedLock,
+    pub(crate) attachments: Attachments,
+    found: Found,
+    /// The connection, once it was made.
+    cluster: Mutex<Option<Cluster>>,
+}
+
+/// That a workload has no StatefulSet any more.
+pub(crate) fn gone() -> Error {
+    Error::not_found("the cluster has no StatefulSet of this workload any more")
+}
+
+impl KubernetesRuntime {
+    /// The cluster, whether it answers or not.
+    pub(crate) async fn cluster(&self) -> Result<Cluster> {
+        let endpoint = match &self.found {
+            Found::Cluster(endpoint) => endpoint,
+            Found::Nothing(tried) => {
+                let Health { message, remedy, .. } = nothing(tried);
+                return Err(Error::unavailable(format!("{message}; {remedy}")));
+            }
+            Found::Unusable(why) => return Err(Error::unavailable(why.clone())),
+        };
+        if let Some(known) = self.known().clone() {
+            return Ok(known);
+        }
+        let cluster = Cluster::of(endpoint.clone()).await?;
+        *self.known() = Some(cluster.clone());
+        Ok(cluster)
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Option<Cluster>> {
+        self.cluster.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The StatefulSet of a handle. None: it is gone, or another one has its name.
+    pub(crate) async fn find(&self, cluster: &Cluster, handle: &Handle) -> Result<Option<StatefulSet>> {
+        let data = HandleData::read(handle)?;
+        let doing = "the workload cannot be looked at";
+        let found = ask_for(doing, cluster.statefulsets().get(&data.statefulset)).await?;
+        Ok(found.filter(|set| {
+            set.metadata.uid.as_deref() == Some(&data.object_uid)
+                && labels::owner(&set.metadata) == Some((self.host_id.as_str(), handle.uid.as_str()))
+        }))
+    }
+
+    /// The pods of a workload's StatefulSet.
+    pub(crate) async fn pods(&self, cluster: &Cluster, set: &StatefulSet, uid: &str) -> Result<Vec<Pod>> {
+        let mut pods = pods::list(cluster, &labels::of_workload(&self.host_id, uid)).await?;
+        pods.retain(|pod| belongs(pod, set));
+        Ok(pods)
+    }
+
+    async fn observe(&self, handle: &Handle) -> Result<Observation> {
+        let cluster = self.cluster().await?;
+        let set = self.find(&cluster, handle).await?.ok_or_else(gone)?;
+        let pods = self.pods(&cluster, &set, &handle.uid).await?;
+        observe::of(&set, &pods).ok_or_else(gone)
+    }
+}
+
+fn nothing(tried: &[String]) -> Health {
+    Health::undetected(format!("no cluster was found (tried {})", tried.join(", "))).with_remedy(
+        "name a kubeconfig: export KUBECONFIG=FILE, or runtimes.kubernetes.kubeconfig in config.json",
+    )
+}
+
+impl Runtime for KubernetesRuntime {
+    async fn connect(context: Context) -> Result<Self> {
+        let settings = Settings::read(context.configuration)?;
+        let found = match &context.endpoint {
+            Some(text) => Found::Cluster(
+                Endpoint::parse(text)
+                    .map_err(|why| Error::invalid(format!("the recorded endpoint '{text}': {why}")))?,
+            ),
+            None => Surroundings::of_this_process().find(&settings),
+        };
+        Ok(Self {
+            host_id: context.host_id,
+            host: context.host,
+            settings,
+            turns: KeyedLock::default(),
+            attachments: Attachments::default(),
+            found,
+            cluster: Mutex::default(),
+        })
+    }
+
+    async fn instance(&self) -> Result<Instance> {
+        let cluster = self.cluster().await?;
+        Ok(Instance { instance: cluster.instance().await?, endpoint: cluster.endpoint.to_string() })
+    }
+
+    async fn health(&self) -> Health {
+        if let Found::Nothing(tried) = &self.found {
+            return nothing(tried);
+        }
+        let cluster = match self.cluster().await {
+            Ok(cluster) => cluster,
+            Err(error) => return Health::unhealthy(error.message),
+        };
+        let address = &cluster.address;
+        match cluster.instance().await {
+            Ok(_) => {}
+            Err(error) if error.code == ErrorCode::PermissionDenied => {
+                return Health::unhealthy(format!("{address}: {}", error.message)).with_remedy(format!(
+                    "let this user get the namespace {SYSTEM_NAMESPACE}, whose uid tells clusters apart"
+                ));
+            }
+            Err(error) => return Health::unhealthy(format!("{address}: {}", error.message)),
+        }
+        match missing_rights(&cluster).await {
+            Ok(missing) if missing.is_empty() => Health::healthy(),
+            Ok(missing) => Health::unhealthy(format!(
+                "{address}: this user may not {} in the namespace {}",
+                missing.join(", "),
+                cluster.namespace()
+            ))
+            .with_remedy("grant it"),
+            Err(error) => Health::unhealthy(format!("{address}: {}", error.message)),
+        }
+    }
+
+    async fn validate(&self, spec: &WorkloadSpec) -> Result<()> {
+        if spec.host_id != self.host_id {
+            return Err(Error::invalid(
+                "the specification is of another host than this runtime was connected for",
+            ));
+        }
+        Manifest::of(spec, &self.settings).map(drop)
+    }
+
+    async fn deploy(&self, spec: &WorkloadSpec) -> Result<Handle> {
+        self.validate(spec).await?;
+        self.make(spec).await
+    }
+
+    async fn start(&self, handle: &Handle) -> Result<()> {
+        self.let_run(handle).await
+    }
+
+    async fn stop(&self, handle: &Handle, options: StopOptions) -> Result<()> {
+        let cluster = self.cluster().await?;
+        match self.find(&cluster, handle).await? {
+            Some(set) => self.end(&cluster, &set, options.timeout_ms).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn remove(&self, handle: &Handle) -> Result<()> {
+        HandleData::read(handle)?;
+        let _turn = self.turns.lock(&handle.uid).await;
+        self.clear(handle).await
+    }
+
+    async fn inspect(&self, handle: &Handle) -> Result<Observation> {
+        self.observe(handle).await
+    }
+
+    async fn list(&self, query: &ListQuery) -> Result<Listing> {
+        self.listing(query).await
+    }
+
+    async fn wait(&self, handle: &Handle) -> Result<Exit> {
+        self.ended(handle).await
+    }
+
+    async fn recover(&self, handle: &Handle) -> Result<Observation> {
+        // Labels, annotations and uid are all there is to it.
+        self.observe(handle).await
+    }
+}
+
+impl Logs for KubernetesRuntime {
+    async fn logs(&self, handle: &Handle, options: LogOptions) -> Result<ByteStream> {
+        let cluster = self.cluster().await?;
+        let set = self.find(&cluster, handle).await?.ok_or_else(gone)?;
+        let pods = self.pods(&cluster, &set, &handle.uid).await?;
+        let is_protocol = HandleData::read(handle)?.target_port.is_none();
+        Source { cluster, set, is_protocol, options }.open(&pods).await
+    }
+}
+
+impl Attach for KubernetesRuntime {
+    async fn attach(&self, handle: &Handle) -> Result<ByteStream> {
+        if HandleData::read(handle)?.target_port.is_some() {
+            return Err(Error::precondition("the workload speaks over a port, not over stdin and stdout"));
+        }
+        let cluster = self.cluster().await?;
+        let set = self.find(&cluster, handle).await?.ok_or_else(gone)?;
+        let pods = self.pods(&cluster, &set, &handle.uid).await?;
+        let running = pods.iter().find(|pod| runs(pod) && pod.metadata.deletion_timestamp.is_none());
+        match running.and_then(|pod| pod.metadata.name.as_deref()) {
+            Some(pod) => attach::now(&cluster, pod).await,
+            None => Ok(self.attachments.promise(&handle.uid)),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Ends a workload: no pod is wanted any more, and only when the last one is gone has it ended.
+use crate::{
+    cluster::Cluster,
+    labels::{self, EXIT, STARTED},
+    observe::{belongs, wanted},
+    pods::{self, PodWatch, end, exit},
+    remove::{Grave, change},
+    runtime::KubernetesRuntime,
+};
+use futures_util::StreamExt;
+use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
+use kube::{
+    api::{DeleteParams, Preconditions},
+    runtime::watcher::watch_object,
+};
+use std::time::Duration;
+use wharf_sdk::{Exit, Result};
+
+/// The shortest grace: without any, the cluster forgets a pod before its node has ended it.
+const LEAST_SECONDS: u64 = 1;
+/// How long the cluster's controller may take to see that no pod is wanted. Without that, it would make another one in the
+/// place of the one that is ended.
+const CONTROLLER: Duration = Duration::from_secs(2);
+
+impl KubernetesRuntime {
+    /// Scales to none, ends the pods with this grace, waits until they are gone, and writes down how the last one ended.
+    pub(crate) async fn end(&self, cluster: &Cluster, set: &StatefulSet, timeout_ms: u64) -> Result<()> {
+        let Some((_, uid)) = labels::owner(&set.metadata) else { return Ok(()) };
+        let grave = Grave::of(set);
+        let seconds = timeout_ms.div_ceil(1000).max(LEAST_SECONDS);
+        let mut watch = PodWatch::of(cluster, &labels::of_workload(&self.host_id, uid));
+        // The first grace that a node is told is the one that it keeps, and the cluster's controller would tell it the pod's
+        // own. So the pods are ended first. Their nodes take longer to end them than the next request does; a pod that the
+        // controller makes in the place of one that is gone by then is ended below.
+        for pod in watch.next_patiently().await?.pods.values().filter(|pod| belongs(pod, set)) {
+            delete(cluster, pod, seconds).await?;
+        }
+        if wanted(set) != 0 {
+            let none = serde_json::json!({ "spec": { "replicas": 0 } });
+            let scaled = change(cluster, "the workload cannot be scaled to none", &grave, none).await?;
+            let seen = wait_until_seen(cluster, &grave, scaled.metadata.generation);
+            drop(tokio::time::timeout(CONTROLLER, seen).await);
+        }
+        let ended = gone(cluster, set, &mut watch, seconds).await?;
+        if let Some(exit) = ended
+            && labels::annotation(&set.metadata, STARTED).is_some()
+        {
+            let text = serde_json::to_string(&exit).unwrap_or_default();
+            let told = serde_json::json!({ "metadata": { "annotations": { EXIT: text } } });
+            change(cluster, "how the workload ended cannot be written down", &grave, told).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Waits until the cluster's controller has seen a change.
+async fn wait_until_seen(cluster: &Cluster, grave: &Grave, generation: Option<i64>) {
+    let mut sets = Box::pin(watch_object(cluster.statefulsets(), &grave.name));
+    while let Some(seen) = sets.next().await {
+        let Ok(Some(set)) = seen else { continue };
+        if set.status.and_then(|status| status.observed_generation) >= generation {
+            return;
+        }
+    }
+}
+
+/// Ends the pods, and waits until there is none: with how the last of them ended, as far as that was seen.
+async fn gone(
+    cluster: &Cluster,
+    set: &StatefulSet,
+    watch: &mut PodWatch,
+    seconds: u64,
+) -> Result<Option<Exit>> {
+    let mut ended = None;
+    let mut told = Vec::new();
+    let ours = |pod: &&Pod| belongs(pod, set);
+    let selector = watch.selector.clone();
+    loop {
+        let mut left: Vec<Pod> = watch.pods().values().filter(ours).cloned().collect();
+        ended = left.iter().find_map(|pod| end(pod)).map(exit).or(ended);
+        if left.is_empty() {
+            // A watch shows what was a moment ago, a listing what is.
+            left = pods::list(cluster, &selector).await?;
+            left.retain(|pod| belongs(pod, set));
+            if left.is_empty() {
+                return Ok(ended);
+            }
+        }
+        for pod in left {
+            let uid = pod.metadata.uid.clone().unwrap_or_default();
+            if !told.contains(&uid) {
+                delete(cluster, &pod, seconds).await?;
+                told.push(uid);
+            }
+        }
+        let change = watch.next_patiently().await?;
+        ended = change.gone.iter().filter(ours).find_map(end).map(exit).or(ended);
+    }
+}
+
+/// Ends a pod with a grace that can only become shorter. One that is gone: success.
+async fn delete(cluster: &Cluster, pod: &Pod, seconds: u64) -> Result<()> {
+    let (name, uid) = (pod.metadata.name.clone().unwrap_or_default(), pod.metadata.uid.clone());
+    let left = pod.metadata.deletion_grace_period_seconds.and_then(|left| u64::try_from(left).ok());
+    if pod.metadata.deletion_timestamp.is_some() && left.is_some_and(|left| left <= seconds) {
+        return Ok(());
+    }
+    let grace = u32::try_from(seconds).unwrap_or(u32::MAX);
+    let params = DeleteParams::default().grace_period(grace);
+    let params = params.preconditions(Preconditions { uid, resource_version: None });
+    match crate::error::ask_for("the pod cannot be ended", cluster.pods().delete(&name, &params)).await {
+        // Another one of that name: the one that was meant is gone.
+        Err(error) if crate::error::is_conflict(&error) => Ok(()),
+        other => other.map(drop),
+    }
+}

@@ -1,0 +1,104 @@
+//! Waits for the end of a workload's container, by watching its pods.
+use crate::{
+    cluster::Cluster,
+    deploy::the_one,
+    labels::{self, EXIT},
+    observe::{belongs, wanted},
+    pods::{PodWatch, container, end, exit, is_lost, last_end, runs},
+    runtime::{KubernetesRuntime, gone},
+};
+use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
+use wharf_sdk::{Error, Exit, Handle, Result};
+
+impl KubernetesRuntime {
+    /// The end of the container that runs now, or of the last one where none does. The cluster may have started another one
+    /// by the time this is told.
+    pub(crate) async fn ended(&self, handle: &Handle) -> Result<Exit> {
+        let cluster = self.cluster().await?;
+        let set = self.find(&cluster, handle).await?.ok_or_else(gone)?;
+        let mut watch = PodWatch::of(&cluster, &labels::of_workload(&self.host_id, &handle.uid));
+        let mut watched: Option<Watched> = None;
+        let mut is_first = true;
+        loop {
+            let change = watch.next().await?;
+            let ours = |pod: &&Pod| belongs(pod, &set);
+            if let Some(watched) = &watched {
+                let all: Vec<&Pod> = change.pods.values().chain(&change.gone).filter(ours).collect();
+                match watched.end(&all) {
+                    End::RunsOn => continue,
+                    End::Ended(exit) => return Ok(exit),
+                    End::Gone => return self.gone_without_a_word(&cluster, handle).await,
+                }
+            }
+            let pods: Vec<&Pod> = change.pods.values().filter(ours).collect();
+            if let Some(pod) = pods.iter().find(|pod| runs(pod) && !is_lost(pod)) {
+                watched = Some(Watched::of(pod));
+            } else if let Some(end) = pods.iter().find_map(|pod| end(pod)) {
+                return Ok(exit(end));
+            } else if is_first && pods.is_empty() && wanted(&set) == 0 {
+                return recorded(&set);
+            } else if !change.gone.is_empty() && pods.is_empty() {
+                return self.gone_without_a_word(&cluster, handle).await;
+            }
+            is_first = false;
+        }
+    }
+
+    /// A pod that went before anybody said how its container ended: whoever stopped it may have written it down.
+    async fn gone_without_a_word(&self, cluster: &Cluster, handle: &Handle) -> Result<Exit> {
+        let set = the_one(cluster, &self.host_id, &handle.uid).await?.ok_or_else(gone)?;
+        let reason = "its pod was removed".to_owned();
+        Ok(recorded(&set).unwrap_or(Exit { reason, ..Exit::default() }))
+    }
+}
+
+/// The end of what has no pod any more.
+fn recorded(set: &StatefulSet) -> Result<Exit> {
+    if labels::annotation(&set.metadata, labels::STARTED).is_none() {
+        return Err(Error::precondition("the workload has not been started"));
+    }
+    let told = labels::annotation(&set.metadata, EXIT).and_then(|text| serde_json::from_str(text).ok());
+    Ok(told.unwrap_or_default())
+}
+
+/// The container whose end is waited for.
+struct Watched {
+    pod: String,
+    /// The id that the node gave it.
+    container: String,
+}
+
+/// What has become of it.
+enum End {
+    RunsOn,
+    Ended(Exit),
+    /// Its pod is gone, and nobody said how it ended.
+    Gone,
+}
+
+impl Watched {
+    fn of(pod: &Pod) -> Self {
+        let id = container(pod).and_then(|status| status.container_id.clone());
+        Self { pod: pod.metadata.uid.clone().unwrap_or_default(), container: id.unwrap_or_default() }
+    }
+
+    fn end(&self, pods: &[&Pod]) -> End {
+        let Some(pod) = pods.iter().find(|pod| pod.metadata.uid.as_ref() == Some(&self.pod)) else {
+            return End::Gone;
+        };
+        let Some(status) = container(pod) else { return End::RunsOn };
+        if status.container_id.as_ref() == Some(&self.container) && runs(pod) {
+            return match pod.metadata.deletion_timestamp {
+                // A pod that is told a last time while it runs was removed from under its node.
+                Some(_) if is_last_word(pod) => End::Gone,
+                _ => End::RunsOn,
+            };
+        }
+        last_end(pod).map_or(End::Gone, |end| End::Ended(exit(end)))
+    }
+}
+
+/// True if the pod's grace is over: a deletion without any forgets a pod that may run.
+fn is_last_word(pod: &Pod) -> bool {
+    pod.metadata.deletion_grace_period_seconds == Some(0)
+}
