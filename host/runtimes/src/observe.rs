@@ -18,9 +18,7 @@ use wharf_model::Resource;
 use wharf_model::chain;
 use wharf_model::{Owner, RunConfig};
 use wharf_sdk::stamp::RuntimeStamp;
-use wharf_sdk::{
-    Capability, Handle, ListQuery, Listing, Observation, Sought, Stranger, Strangers, TakenOver,
-};
+use wharf_sdk::{Capability, ListQuery, Listing, Observation, Sought, Stranger, Strangers, TakenOver};
 
 /// How long one owner may take, its library's load included: it costs its own rows their freshness and no others.
 const DEADLINE: Duration = Duration::from_secs(11);
