@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
     net::TcpStream,
+    os::unix::net::UnixStream,
+    path::Path,
     time::Duration,
 };
 
@@ -135,12 +137,36 @@ pub fn http(
     headers: &[(String, String)],
     body: &str,
 ) -> io::Result<Response> {
-    let mut socket = TcpStream::connect(address)?;
+    let socket = TcpStream::connect(address)?;
     socket.set_read_timeout(Some(PATIENCE))?;
+    exchange(socket, address, method, path, headers, body)
+}
+
+/// The same through a Unix socket.
+pub fn http_through(
+    socket: &Path,
+    method: &str,
+    path: &str,
+    headers: &[(String, String)],
+    body: &str,
+) -> io::Result<Response> {
+    let socket = UnixStream::connect(socket)?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    exchange(socket, "localhost", method, path, headers, body)
+}
+
+fn exchange(
+    mut socket: impl Read + Write,
+    host: &str,
+    method: &str,
+    path: &str,
+    headers: &[(String, String)],
+    body: &str,
+) -> io::Result<Response> {
     let mut head =
         format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
-        head.push_str(&format!("Host: {address}\r\n"));
+        head.push_str(&format!("Host: {host}\r\n"));
     }
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));

@@ -1,9 +1,7 @@
 //! Real engines of a test's own: each in a temporary folder, with its own socket and data, ended and removed with the
 //! test (`tests/engines/`).
-use crate::{
-    host::{built, has_tool},
-    images::{Image, libraries},
-};
+pub use crate::images::{DEMO_IMAGE, SHELL_IMAGE};
+use crate::{host::has_tool, images::Image};
 use std::{
     ffi::OsStr,
     fs,
@@ -14,10 +12,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The image with the server that comes with the repository.
-pub const DEMO_IMAGE: &str = "localhost/wharf-demo:test";
-/// An image with a shell and the programs that scripts of the conformance suite use.
-pub const SHELL_IMAGE: &str = "localhost/wharf-shell:test";
 /// How long an engine may take to answer, and to end.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -73,7 +67,7 @@ impl Engine {
         let folder = tempfile::Builder::new().prefix("wharf-engine-").tempdir().expect("a temporary folder");
         let mut engine = Self { kind, folder, service: None };
         engine.resume();
-        engine.import();
+        engine.add(&Image::of_demo());
         Some(engine)
     }
 
@@ -167,41 +161,10 @@ impl Engine {
         fs::read_to_string(self.folder.path().join("engine.log")).unwrap_or_default()
     }
 
-    /// Makes the image: the demo server and the libraries that it needs, nothing else.
-    fn import(&self) {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let root = folder.path().join("root");
-        let server = built("wharf-demo-server");
-        for library in libraries(std::slice::from_ref(&server)) {
-            copy(&library, &root.join(library.strip_prefix("/").expect("an absolute path")));
-        }
-        copy(&server, &root.join("server"));
-        self.import_root(&root, r#"ENTRYPOINT ["/server"]"#, DEMO_IMAGE);
-    }
-
-    /// Makes the image with a shell; false where this machine has none that needs no libraries, which is said.
+    /// Takes the image with a shell; false where this machine cannot make it, which is said.
     pub fn import_shell(&self) -> bool {
-        const PROGRAMS: [&str; 8] = ["sh", "cat", "dd", "echo", "kill", "nc", "sleep", "id"];
-        if !has_tool(self.kind.runtime(), "busybox") {
-            return false;
-        }
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let busybox = std::env::split_paths(&path).map(|dir| dir.join("busybox")).find(|file| file.is_file());
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let bin = folder.path().join("root/bin");
-        copy(&busybox.expect("busybox"), &bin.join("busybox"));
-        for program in PROGRAMS {
-            std::os::unix::fs::symlink("busybox", bin.join(program)).expect("a link can be made");
-        }
-        self.import_root(&folder.path().join("root"), "ENV PATH=/bin", SHELL_IMAGE);
-        true
-    }
-
-    fn import_root(&self, root: &Path, change: &str, image: &str) {
-        let archive = root.with_extension("tar");
-        let packed = Command::new("tar").arg("-cf").arg(&archive).arg("-C").arg(root).arg(".").status();
-        assert!(packed.is_ok_and(|status| status.success()), "tar");
-        self.import_archive(&archive, &[change.to_owned()], image);
+        let image = Image::of_shell(self.kind.runtime());
+        image.inspect(|image| self.add(image)).is_some()
     }
 
     /// Takes an image that was packed.
@@ -234,9 +197,4 @@ fn may_start(kind: Kind) -> bool {
 
 fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("engines").join(name)
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to.parent().expect("a folder")).expect("a folder can be made");
-    fs::copy(from, to).expect("a file can be copied");
 }

@@ -411,19 +411,22 @@ pub fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
     }
 }
 
-/// Whether a tool that a test needs is there. Where it is missing, says so, or fails if it is required by name in
+/// True if a tool that a test needs is there. Where it is missing, says so, or fails if it is required by name in
 /// `WHARF_TEST_REQUIRE`.
-#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 pub fn has_tool(name: &str, program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    if std::env::split_paths(&path).any(|folder| folder.join(program).is_file()) {
-        return true;
+    let is_there = std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
+    if !is_there {
+        let how = "tests/setup/install (then read its env.sh) or tests/engines/install brings it";
+        skip(name, &format!("{program} is not in PATH; {how}"));
     }
+    is_there
+}
+
+/// Says why a test is skipped, or fails if what it lacks is required by name in `WHARF_TEST_REQUIRE`.
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
+pub(crate) fn skip(name: &str, reason: &str) {
     let required = std::env::var("WHARF_TEST_REQUIRE").unwrap_or_default();
-    assert!(
-        !required.split(',').any(|required| required == name),
-        "{program} is required here and is not in PATH; run tests/setup/install and read its env.sh, or tests/engines/install"
-    );
-    eprintln!("skipped: {program} is not in PATH; tests/setup/install or tests/engines/install brings it");
-    false
+    assert!(!required.split(',').any(|required| required == name), "{name} is required here: {reason}");
+    eprintln!("skipped: {reason}");
 }

@@ -1,15 +1,23 @@
 //! Images of real MCP servers, made of what this machine has: an interpreter, the libraries that it is linked with, and a
 //! server's package as `tests/setup/install` has fetched it. Everything lies in the image where it lies here, so that
 //! nothing has to be told that it was moved. No registry is asked.
-use crate::host::has_tool;
+use crate::host::{built, has_tool};
 use serde::Deserialize;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use std::{
     fs,
+    io::{Read, Write},
     path::{Path, PathBuf},
     process::Command,
 };
 
-/// A root file system, packed, and what an image of it is to run.
+/// The image with the server that comes with the repository.
+pub const DEMO_IMAGE: &str = "localhost/wharf-demo:test";
+/// An image with a shell and the programs that scripts of the conformance suite use.
+pub const SHELL_IMAGE: &str = "localhost/wharf-shell:test";
+
+/// A root file system, packed, and the command of an image of it.
 #[derive(Debug)]
 pub struct Image {
     name: &'static str,
@@ -18,7 +26,7 @@ pub struct Image {
     changes: Vec<String>,
 }
 
-/// What a Python says of itself, in the environment that uvx has made for the server.
+/// The places of a Python's parts as it tells them, in the environment that uvx has made for the server.
 #[derive(Deserialize)]
 struct Python {
     /// Its own file, not the environment's link to it.
@@ -36,6 +44,35 @@ print(json.dumps(dict(program=program, standard=paths['stdlib'], packages=paths[
                       build=sysconfig.get_config_var('LIBPL'))))";
 
 impl Image {
+    /// The server that comes with the repository and the libraries that it needs, nothing else.
+    pub fn of_demo() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let server = built("wharf-demo-server");
+        for library in libraries(std::slice::from_ref(&server)) {
+            copy(&library, &folder.path().join(library.strip_prefix("/").expect("an absolute path")));
+        }
+        copy(&server, &folder.path().join("server"));
+        Self::pack_root(DEMO_IMAGE, folder.path(), vec![r#"ENTRYPOINT ["/server"]"#.to_owned()])
+    }
+
+    /// A shell and some programs; none where this machine has no shell that needs no libraries, which is said under the
+    /// name of what needs it.
+    pub fn of_shell(needed_by: &str) -> Option<Self> {
+        const PROGRAMS: [&str; 8] = ["sh", "cat", "dd", "echo", "kill", "nc", "sleep", "id"];
+        if !has_tool(needed_by, "busybox") {
+            return None;
+        }
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let busybox = std::env::split_paths(&path).map(|dir| dir.join("busybox")).find(|file| file.is_file());
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let bin = folder.path().join("bin");
+        copy(&busybox.expect("busybox"), &bin.join("busybox"));
+        for program in PROGRAMS {
+            std::os::unix::fs::symlink("busybox", bin.join(program)).expect("a link can be made");
+        }
+        Some(Self::pack_root(SHELL_IMAGE, folder.path(), vec!["ENV PATH=/bin".to_owned()]))
+    }
+
     /// `mcp-server-time` of PyPI with this machine's Python; none where uvx is missing, which is said.
     pub fn of_python() -> Option<Self> {
         if !has_tool("uvx", "uvx") {
@@ -75,18 +112,68 @@ impl Image {
         Some(Self::pack("localhost/wharf-node:test", &parts, &[], changes))
     }
 
-    /// What to call it.
+    /// Its name with its tag.
     pub const fn name(&self) -> &'static str {
         self.name
     }
 
-    /// What engines import.
+    /// The archive of its root, for engines that make an image of one.
     pub(crate) fn archive(&self) -> PathBuf {
         self.folder.path().join("root.tar")
     }
 
     pub(crate) fn changes(&self) -> &[String] {
         &self.changes
+    }
+
+    /// Writes an archive of the whole image as `docker save` does, for those that take images alone.
+    pub(crate) fn save(&self) -> PathBuf {
+        let layer = digest(&self.archive());
+        let image = json!({
+            "architecture": match std::env::consts::ARCH { "x86_64" => "amd64", "aarch64" => "arm64", other => other },
+            "os": "linux",
+            "config": self.config(),
+            "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{layer}")] },
+        });
+        let manifest = json!([{ "Config": "image.json", "RepoTags": [self.name], "Layers": ["root.tar"] }]);
+        for (name, value) in [("image.json", &image), ("manifest.json", &manifest)] {
+            let file = fs::File::create(self.folder.path().join(name));
+            file.and_then(|mut file| file.write_all(value.to_string().as_bytes()))
+                .expect("a file can be written");
+        }
+        let saved = self.folder.path().join("saved.tar");
+        let mut tar = Command::new("tar");
+        tar.arg("--create").arg("--file").arg(&saved).arg("--directory").arg(self.folder.path());
+        let packed = tar.args(["manifest.json", "image.json", "root.tar"]).status();
+        assert!(packed.is_ok_and(|status| status.success()), "tar");
+        saved
+    }
+
+    /// The changes as the configuration of an image has them.
+    fn config(&self) -> Value {
+        let mut config = json!({ "Env": [] });
+        for change in &self.changes {
+            match change.split_once(' ') {
+                Some(("ENTRYPOINT", words)) => {
+                    config["Entrypoint"] = serde_json::from_str(words).expect("the words are JSON");
+                }
+                Some(("ENV", variable)) => {
+                    config["Env"].as_array_mut().expect("an array").push(json!(variable));
+                }
+                _ => panic!("an image cannot be saved with the change {change}"),
+            }
+        }
+        config
+    }
+
+    /// All that is in a folder, as root's.
+    fn pack_root(name: &'static str, root: &Path, changes: Vec<String>) -> Self {
+        let image = Self { name, folder: tempfile::tempdir().expect("a temporary folder"), changes };
+        let mut tar = Command::new("tar");
+        tar.args(["--create", "--owner=0", "--group=0", "--mode=a+rX", "--file"]).arg(image.archive());
+        let packed = tar.arg("--directory").arg(root).arg(".").status();
+        assert!(packed.is_ok_and(|status| status.success()), "tar");
+        image
     }
 
     /// These files and folders, links followed, without those.
@@ -105,7 +192,25 @@ impl Image {
     }
 }
 
-/// What a program that must succeed prints.
+/// The SHA-256 of a file, in hexadecimal digits.
+fn digest(file: &Path) -> String {
+    let mut file = fs::File::open(file).expect("the file can be opened");
+    let (mut hasher, mut block) = (Sha256::new(), vec![0; 1 << 20]);
+    loop {
+        let read = file.read(&mut block).expect("the file can be read");
+        if read == 0 {
+            return hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        }
+        hasher.update(&block[..read]);
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to.parent().expect("a folder")).expect("a folder can be made");
+    fs::copy(from, to).expect("a file can be copied");
+}
+
+/// The output of a program that must succeed.
 fn said(program: &str, args: &[&str]) -> String {
     let output =
         Command::new(program).args(args).output().unwrap_or_else(|error| panic!("{program}: {error}"));

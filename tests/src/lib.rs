@@ -4,6 +4,7 @@
 //! [`Rack`], a temporary folder with copies of the real libraries, so that nothing of one
 //! test's plugins (statics, threads, log records) is another one's.
 pub mod client;
+pub mod cluster;
 pub mod conformance;
 pub mod engine;
 pub mod engines;

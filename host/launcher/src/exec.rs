@@ -1,5 +1,5 @@
 //! Stage two: the process that waits for the word and becomes the workload.
-use crate::exec_request::{ExecRequest, NotExecuted};
+use crate::exec_request::{ExecRequest, NotExecuted, hand_over};
 use crate::sandbox::namespace_spec::doors;
 use crate::sandbox::{Plan, cgroup, escaped, namespaces, processes};
 use crate::unlinked;
@@ -13,7 +13,7 @@ use std::{
     fs::File,
     io::{self, Write},
     os::{
-        fd::OwnedFd,
+        fd::{AsFd, OwnedFd},
         unix::{net::UnixStream, process::CommandExt},
     },
     process::{Command, ExitCode},
@@ -58,19 +58,21 @@ impl Stop {
 }
 
 /// Holds this process back, as the launcher has found that it can be; and tries to get out, if that is all it is for.
+/// Returns the listener for the calls that the launcher answers, if there is one.
 fn enter(
     sandbox: &Sandbox,
     in_namespaces: bool,
     opened: Vec<(OwnedFd, bool)>,
     try_only: bool,
-) -> Result<(), Stop> {
+) -> Result<Option<OwnedFd>, Stop> {
     let failed = |message: String| Stop::Failed(NotExecuted { message, errno: None });
     let (plan, _) = Plan::of(sandbox).map_err(|refusal| failed(refusal.to_string()))?;
-    plan.apply(in_namespaces, opened)
+    let listener = plan
+        .apply(in_namespaces, opened)
         .map_err(|error| failed(format!("the workload cannot be confined: {error}")))?;
     let escaped = if try_only { escaped(&plan, in_namespaces) } else { Vec::new() };
     if escaped.is_empty() {
-        return Ok(());
+        return Ok(listener);
     }
     Err(failed(format!("the sandbox does not hold: {}", escaped.join(", "))))
 }
@@ -132,12 +134,16 @@ fn execute(mut launcher: &UnixStream) -> Result<Infallible, Stop> {
         processes::limit(count, has_doors)
             .map_err(|error| Stop::failed("its processes cannot be limited", error))?;
     }
+    let mut listener = None;
     if let Some(sandbox) = &order.sandbox {
         let opened = opened.into_iter().zip(order.written.iter().copied()).collect();
-        enter(sandbox, in_namespaces, opened, order.try_only)?;
+        listener = enter(sandbox, in_namespaces, opened, order.try_only)?;
     }
     if order.try_only {
         return Err(Stop::Tried);
+    }
+    if let Some(listener) = listener {
+        hand_over(launcher, listener.as_fd()).map_err(|_| Stop::LauncherEnded)?;
     }
     let error = Command::new(order.program.as_ref())
         .args(order.args.iter())

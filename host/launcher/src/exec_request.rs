@@ -120,6 +120,21 @@ impl ExecRequest<'_> {
 /// An order, the log, and what the workload may touch.
 type Received = (ExecRequest<'static>, OwnedFd, Vec<OwnedFd>);
 
+/// Gives the launcher the listener of the workload's filter, directly before the program is executed.
+pub(crate) fn hand_over(socket: &UnixStream, listener: BorrowedFd<'_>) -> io::Result<()> {
+    send_descriptors(socket, &[listener])
+}
+
+/// What stage two says after the order: the listener, if it has one; or the beginning of a [`NotExecuted`], for which it
+/// has none. Nothing at all: it executes the program.
+pub(crate) fn take_over(socket: &UnixStream) -> io::Result<(Option<OwnedFd>, Vec<u8>)> {
+    let (byte, mut descriptors) = receive(socket)?;
+    match descriptors.pop() {
+        Some(listener) => Ok((Some(listener), Vec::new())),
+        None => Ok((None, byte)),
+    }
+}
+
 fn send_descriptors(socket: &UnixStream, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
     let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
@@ -130,28 +145,34 @@ fn send_descriptors(socket: &UnixStream, descriptors: &[BorrowedFd<'_>]) -> io::
 
 /// Exactly so many, which were sent at once: none may be missing, since they are known by their order.
 fn receive_descriptors(socket: &UnixStream, count: usize) -> io::Result<Vec<OwnedFd>> {
+    let (_, received) = receive(socket)?;
+    if received.len() == count {
+        return Ok(received);
+    }
+    Err(io::Error::other(format!("{} of {count} descriptors came with the order", received.len())))
+}
+
+/// One byte, or none at the end; and the descriptors that came with it.
+fn receive(socket: &UnixStream) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
     let (mut byte, mut space) = ([0], [MaybeUninit::uninit(); cmsg_space!(ScmRights(MAX_DESCRIPTORS))]);
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    loop {
+    let count = loop {
         match recvmsg(
             socket.as_fd(),
             &mut [IoSliceMut::new(&mut byte)],
             &mut ancillary,
             RecvFlags::CMSG_CLOEXEC,
         ) {
-            Ok(_) => break,
+            Ok(message) => break message.bytes,
             Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-    }
+    };
     let mut received = Vec::new();
     for message in ancillary.drain() {
         if let RecvAncillaryMessage::ScmRights(descriptors) = message {
             received.extend(descriptors);
         }
     }
-    if received.len() == count {
-        return Ok(received);
-    }
-    Err(io::Error::other(format!("{} of {count} descriptors came with the order", received.len())))
+    Ok((byte[..count].to_vec(), received))
 }

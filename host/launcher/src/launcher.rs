@@ -321,18 +321,22 @@ fn start(
     prepared.state.started_at_ms = Some(now_ms());
     prepared.write()?;
     reach(Point::ExecuteBefore);
-    if let Err(error) = stage.execute(job, &prepared.surroundings, log_writer) {
-        prepared.end();
-        let (reason, _) = error.describe();
-        prepared.state.exit = Some(Exit { at_ms: Some(now_ms()), reason, ..Exit::default() });
-        cgroup::remove(&prepared.state.cgroups);
-        // The plugin is told anyway.
-        let _ = prepared.file.write(&prepared.state);
-        return Err(error);
-    }
+    let listener = match stage.execute(job, &prepared.surroundings, log_writer) {
+        Ok(listener) => listener,
+        Err(error) => {
+            prepared.end();
+            let (reason, _) = error.describe();
+            prepared.state.exit = Some(Exit { at_ms: Some(now_ms()), reason, ..Exit::default() });
+            cgroup::remove(&prepared.state.cgroups);
+            // The plugin is told anyway.
+            let _ = prepared.file.write(&prepared.state);
+            return Err(error);
+        }
+    };
     reach(Point::ExecuteAfter);
     control.report(&Report::Started {});
     reach(Point::StartedReported);
     prepared.folder.keep();
-    Ok(Running::new(job, prepared.stage, prepared.state, prepared.file, log, log_reader, signals))
+    let running = Running::new(job, prepared.stage, prepared.state, prepared.file, log, log_reader, signals);
+    Ok(running.answering(listener))
 }

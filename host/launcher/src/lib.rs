@@ -32,6 +32,7 @@ mod port_forward;
 mod reaper;
 mod running;
 mod sandbox;
+mod sharing;
 mod signals;
 mod stage;
 mod state;

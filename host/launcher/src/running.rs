@@ -3,6 +3,7 @@ use crate::control::{Control, Input};
 use crate::log::Log;
 use crate::reaper::Reaped;
 use crate::sandbox::cgroup;
+use crate::sharing::Sharing;
 use crate::signals::Signals;
 use crate::state::StateFile;
 use crate::{reaper, signals};
@@ -50,6 +51,8 @@ pub(crate) struct Running {
     /// None once the workload has closed its end.
     output: Option<OwnedFd>,
     signals: Signals,
+    /// None where no call is to be answered, or nobody is left to make one.
+    sharing: Option<Sharing>,
     ending: Ending,
     /// Why it ends, where that is not its own doing.
     reason: &'static str,
@@ -77,6 +80,7 @@ impl Running {
             log,
             output: Some(output),
             signals,
+            sharing: None,
             ending: Ending::No,
             reason: "",
             exit: None,
@@ -84,16 +88,22 @@ impl Running {
         }
     }
 
+    /// With the listener for the calls that are answered in the workload's place, if there is one.
+    pub(crate) fn answering(self, listener: Option<OwnedFd>) -> Self {
+        Self { sharing: listener.map(Sharing::new), ..self }
+    }
+
     /// Serves until nothing of the workload is left; records how it ended.
     pub(crate) fn until_the_end(mut self, control: &mut Control) -> Exit {
         let mut control = Some(control);
         let mut none_left = false;
         while !none_left {
-            let Ok([log, signalled, controlled]) = signals::wait(
+            let Ok([log, signalled, controlled, called]) = signals::wait(
                 [
                     self.output.as_ref().map(AsFd::as_fd),
                     Some(self.signals.as_fd()),
                     control.as_ref().map(|control| control.as_fd()),
+                    self.sharing.as_ref().map(AsFd::as_fd),
                 ],
                 self.deadline(),
             ) else {
@@ -111,6 +121,9 @@ impl Running {
             if controlled && control.as_mut().is_some_and(|control| has_ended(control)) {
                 control = None;
                 self.supervisor_ended();
+            }
+            if called && self.sharing.as_ref().is_some_and(|sharing| !sharing.serve()) {
+                self.sharing = None;
             }
             none_left = self.advance();
         }

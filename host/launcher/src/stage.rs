@@ -3,7 +3,7 @@ use crate::error::LaunchError;
 use crate::exec::READY;
 use crate::exec_request::{ExecRequest, NotExecuted};
 use crate::sandbox::Opened;
-use crate::{EXEC_ARGUMENT, signals};
+use crate::{EXEC_ARGUMENT, exec_request, signals};
 use rustix::process::Pid;
 use std::{
     borrow::Cow,
@@ -92,13 +92,14 @@ impl Stage {
         not_executed(&text)
     }
 
-    /// Gives the word, and waits until the program runs or is known not to.
+    /// Gives the word, and waits until the program runs or is known not to. Returns the listener for the calls that are to
+    /// be answered in its place.
     pub(crate) fn execute(
         self,
         job: &Job,
         surroundings: &Surroundings,
         log: OwnedFd,
-    ) -> Result<(), LaunchError> {
+    ) -> Result<Option<OwnedFd>, LaunchError> {
         let order = ExecRequest {
             launcher_pid: (!surroundings.in_namespaces).then(|| rustix::process::getpid().as_raw_pid()),
             log_stdout: job.log_stdout,
@@ -124,10 +125,10 @@ impl Stage {
         // From here on only the workload holds the log's other end, so that its end can be seen.
         drop(log);
         self.socket.set_read_timeout(None).map_err(|error| self.lost(error))?;
-        let mut text = Vec::new();
+        let (listener, mut text) = exec_request::take_over(&self.socket).map_err(|error| self.lost(error))?;
         // A successful exec closes the socket without a word.
         (&self.socket).take(MAX_FAILURE_BYTES).read_to_end(&mut text).map_err(|error| self.lost(error))?;
-        if text.is_empty() { Ok(()) } else { Err(not_executed(&text)) }
+        if text.is_empty() { Ok(listener) } else { Err(not_executed(&text)) }
     }
 }
 

@@ -138,6 +138,9 @@ pub struct RunConfig {
     /// Whom the proxy serves; whoever can connect where nothing is said, as versions without this field did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy_auth: Option<ProxyAuth>,
+    /// The proxy listens on a Unix socket of its user's, too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unix_socket: bool,
     /// Pages that may ask the proxy besides, as `scheme://host[:port]`.
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
     pub allowed_origins: Vec<String>,
@@ -251,6 +254,7 @@ impl RunConfig {
             host: loopback(),
             port: 0,
             proxy_auth: None,
+            unix_socket: false,
             allowed_origins: Vec::new(),
             target_port: 0,
             target_host: String::new(),

@@ -23,7 +23,7 @@ const EXAMPLES: &str = "Examples:
 ///
 /// What cannot be confirmed now is marked as stale, and the reason told on stderr: the list is a success all the same.
 ///
-/// JSON: an array of name, uid, runtime_name, runtime_instance, package, url, port, transport_type, proxy_mode,
+/// JSON: an array of name, uid, runtime_name, runtime_instance, package, url, unix_socket, port, transport_type, proxy_mode,
 /// status (starting, running, stopping, stopped, removing, error, unhealthy, interrupted, unknown), status_context,
 /// stale, stale_reason, group, labels, created_at, started_at, orphan (a resource without a RunConfig, with --all;
 /// its name is what `wharf rm --orphan` takes). Keys are absent when empty. With --format mcpservers: {"mcpServers":

@@ -50,6 +50,7 @@ impl Run {
             (None, server) => self.described(server.as_deref().unwrap_or_default(), current_dir)?,
         };
         request.allow_weaker |= self.allow_weaker;
+        request.unix_socket |= self.unix_socket;
         if let Some(name) = &self.name {
             // A copy under another name runs beside the first: it gets a port of its own.
             if request.name.as_deref().is_some_and(|other| other != name.as_str()) {

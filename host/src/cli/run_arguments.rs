@@ -56,6 +56,9 @@ pub(super) struct Run {
     /// Whom the proxy serves: who knows the URL, who sends a token, or everybody on this machine [default: path]
     #[arg(long, value_enum, hide_possible_values = true, value_name = "path|bearer|none")]
     pub(super) auth: Option<AuthOption>,
+    /// Serve you on a Unix socket too, without a secret, see: wharf url NAME --unix-socket
+    #[arg(long)]
+    pub(super) unix_socket: bool,
     /// A page that may ask the proxy, as scheme://host[:port]; can be given several times
     ///
     /// Pages on localhost may without it, unless everybody is served.

@@ -57,6 +57,7 @@ fn rows(report: &StatusReport, now: Timestamp) -> Vec<(&'static str, String)> {
         ("Reason", row.status_context.clone()),
         ("Stale because", row.stale_reason.clone()),
         ("URL", row.url.clone()),
+        ("Unix socket", row.unix_socket.as_ref().map(|path| path.display().to_string()).unwrap_or_default()),
         ("Package", row.package.clone()),
         ("Runtime", row.runtime_name.clone()),
         ("Instance", row.runtime_instance.clone()),

@@ -3,6 +3,7 @@ use super::console::{Console, Format};
 use super::failure::{DONE, Failure, Outcome};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
+use std::path::Path;
 use wharf::commands::Manager;
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_model::{ProxyAuth, WorkloadName};
@@ -13,6 +14,7 @@ const EXAMPLES: &str = "Examples:
   wharf url time
   wharf url time --rotate                  another URL; the old one is refused from now on
   wharf url time --auth bearer             a token instead of a secret path
+  curl --unix-socket \"$(wharf url time --unix-socket)\" http://localhost/mcp ...
   curl -H \"Authorization: Bearer $(wharf url time --token)\" ...";
 
 /// Print the URL for a workload's clients, with its secret part
@@ -22,7 +24,10 @@ const EXAMPLES: &str = "Examples:
 /// none` everybody on this machine is served at /mcp. A change holds at once: requests that show the old secret are
 /// refused, and open connections are cut off.
 ///
-/// JSON: an object of name, url, auth (none, path, bearer), and with --token token.
+/// One that was run with --unix-socket serves you on a Unix socket too, at /mcp and without a secret: its folder and its
+/// file are yours alone.
+///
+/// JSON: an object of name, url, auth (none, path, bearer), unix_socket if it has one, and with --token token.
 #[derive(Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Url {
@@ -34,6 +39,9 @@ pub(super) struct Url {
     /// Whom its proxy serves from now on, with a new secret
     #[arg(long, value_enum, hide_possible_values = true, value_name = "path|bearer|none")]
     auth: Option<AuthOption>,
+    /// Print the path of its Unix socket instead; of one that was run with --unix-socket
+    #[arg(long, conflicts_with_all = ["token", "rotate", "auth"])]
+    unix_socket: bool,
     /// Print the token for the header Authorization instead; of one with --auth bearer
     #[arg(long)]
     token: bool,
@@ -66,6 +74,8 @@ struct Shown<'a> {
     url: &'a str,
     auth: ProxyAuth,
     #[serde(skip_serializing_if = "Option::is_none")]
+    unix_socket: Option<&'a Path>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<&'a str>,
 }
 
@@ -79,13 +89,20 @@ impl Url {
             manager.change_access(&self.name, wanted).await?;
         }
         let url = manager.url(&self.name)?;
+        let unix_socket = url.unix_socket.as_deref();
+        if self.unix_socket {
+            self.refuse_without_socket(unix_socket)?;
+        }
         let token = url.token.as_ref().filter(|_| self.token).map(ProxySecret::expose);
         let printed = match (self.format, token) {
             (Format::Json, token) => {
-                console.json(&Shown { name: &url.name, url: &url.url, auth: url.auth, token })
+                console.json(&Shown { name: &url.name, url: &url.url, auth: url.auth, unix_socket, token })
             }
             (Format::Text, Some(token)) => console.line(token),
-            (Format::Text, None) => console.line(&url.url),
+            (Format::Text, None) => match unix_socket.filter(|_| self.unix_socket) {
+                Some(path) => console.line(&path.display().to_string()),
+                None => console.line(&url.url),
+            },
         };
         printed.map_err(|error| {
             if wanted == AccessChange::default() {
@@ -96,6 +113,15 @@ impl Url {
             Failure::untold(done)(error)
         })?;
         Ok(DONE)
+    }
+
+    fn refuse_without_socket(&self, unix_socket: Option<&Path>) -> Result<()> {
+        if unix_socket.is_some() {
+            return Ok(());
+        }
+        let message = format!("'{}' has no Unix socket", self.name);
+        Err(Error::new(ErrorKind::Usage, message)
+            .hint("one that is run with --unix-socket has: wharf run --unix-socket SERVER"))
     }
 
     /// Before anything is changed.

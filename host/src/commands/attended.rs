@@ -12,8 +12,9 @@ use rustix::{
 };
 use std::{io, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
-use wharf_model::Phase;
 use wharf_model::{Error, ErrorKind, Result};
+use wharf_model::{Phase, RunConfig};
+use wharf_records::OperationLock;
 use wharf_supervisor::{Progress, StartMode, StartOutcome, Supervisor};
 
 /// Whoever is told how a workload goes that this process stays with.
@@ -28,25 +29,12 @@ impl Manager {
     /// # Errors
     /// As of [`Manager::run`]; and where the workload failed afterwards, or its supervisor was killed.
     pub async fn run_in_foreground(&self, request: &RunRequest, attendant: &mut dyn Attendant) -> Result<()> {
-        let told = |error: io::Error| Error::caused(ErrorKind::Failed, "signals cannot be received", &error);
-        // Before anything is recorded: a signal that ended this process from then on would leave a workload on record
-        // that nobody wants, and that `reconcile` starts.
-        let mut ends = Ends::take().map_err(told)?;
-        let interrupted =
-            |what: &str| Error::new(ErrorKind::Failed, format!("{what} was interrupted by a signal"));
-        let created = tokio::select! {
-            // It records without waiting for anything in between: where it is given up, nothing is recorded.
-            created = self.create(request) => created,
-            _ = ends.next() => Err(interrupted("the creation")),
-        };
-        let (run, operation) = created?;
+        let mut ends = Ends::take()?;
+        let (run, operation) = self.create_until(&mut ends, request).await?;
         // What its plugins have started has been waited for: from here on whoever ends is reaped below.
         self.shut_down().await;
-        if ends.has_come().await {
-            let error = interrupted(&format!("the creation of '{}'", run.name));
-            return Err(self.take_records_back(&run, error));
-        }
-        let mut signals = Signals::take(ends).map_err(told)?;
+        self.go_on_unless(&mut ends, &run).await?;
+        let mut signals = Signals::take(ends)?;
         let (mut supervisor, inherited) =
             self.spawn_supervisor(&run, operation, StartMode::Create, Wait::Stay).await?;
         let mut ended = None;
@@ -84,6 +72,39 @@ impl Manager {
     }
 }
 
+impl Manager {
+    /// Creates a workload, unless a signal asks this process to end: then it is not created.
+    pub(crate) async fn create_until(
+        &self,
+        ends: &mut Ends,
+        request: &RunRequest,
+    ) -> Result<(RunConfig, OperationLock)> {
+        tokio::select! {
+            // It records without waiting for anything in between: where it is given up, nothing is recorded.
+            created = self.create(request) => created,
+            _ = ends.next() => Err(interrupted("the creation")),
+        }
+    }
+
+    /// Fails if a signal has asked this process to end since it began, with the records taken back of a workload that
+    /// nobody wants any more.
+    pub(crate) async fn go_on_unless(&self, ends: &mut Ends, run: &RunConfig) -> Result<()> {
+        if !ends.has_come().await {
+            return Ok(());
+        }
+        Err(self.take_records_back(run, interrupted(&format!("the creation of '{}'", run.name))))
+    }
+}
+
+/// A signal has asked this process to end while it did this.
+pub(crate) fn interrupted(what: &str) -> Error {
+    Error::new(ErrorKind::Failed, format!("{what} was interrupted by a signal"))
+}
+
+fn deaf(error: &io::Error) -> Error {
+    Error::caused(ErrorKind::Failed, "signals cannot be received", error)
+}
+
 /// As long as the runtime needs to hear of a signal that has come.
 const SIGNAL_TURN: Duration = Duration::from_millis(1);
 
@@ -107,18 +128,20 @@ enum Heard {
     Child,
 }
 
-/// The signals that ask this process to end.
-struct Ends {
+/// The signals that ask this process to end. Taken before anything is recorded: one that ended this process from then on
+/// would leave a workload on record that nobody wants, and that `reconcile` starts.
+pub(crate) struct Ends {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
 }
 
 impl Ends {
-    fn take() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    pub(crate) fn take() -> Result<Self> {
+        let heard = |kind| signal(kind).map_err(|error| deaf(&error));
+        Ok(Self { terminate: heard(SignalKind::terminate())?, interrupt: heard(SignalKind::interrupt())? })
     }
 
-    async fn next(&mut self) -> Signal {
+    pub(crate) async fn next(&mut self) -> Signal {
         tokio::select! {
             _ = self.terminate.recv() => Signal::TERM,
             _ = self.interrupt.recv() => Signal::INT,
@@ -138,8 +161,8 @@ struct Signals {
 }
 
 impl Signals {
-    fn take(ends: Ends) -> io::Result<Self> {
-        Ok(Self { ends, child: signal(SignalKind::child())? })
+    fn take(ends: Ends) -> Result<Self> {
+        Ok(Self { ends, child: signal(SignalKind::child()).map_err(|error| deaf(&error))? })
     }
 
     async fn next(&mut self) -> Heard {

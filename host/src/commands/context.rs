@@ -184,6 +184,9 @@ impl Manager {
     }
 
     fn not_found(&self, name: &WorkloadName, error: ReadError) -> Error {
+        if let Err(blind) = self.refuse_blindness() {
+            return blind;
+        }
         if !error.is_not_found() {
             return error.into();
         }

@@ -1,4 +1,5 @@
 //! `run`: the one function that creates workloads (R01).
+use crate::commands::attended::{Ends, Wait};
 use crate::commands::context::Manager;
 use crate::commands::request::{RunRequest, Started};
 use std::{net::IpAddr, sync::Arc};
@@ -24,15 +25,26 @@ impl Manager {
     /// reason.
     ///
     /// The order is the contract's: everything is validated before anything is written; the RunConfig with uid and
-    /// owner is the first file, durably and exclusively, before anything is deployed.
+    /// owner is the first file, durably and exclusively, before anything is deployed. A signal that asks this process to
+    /// end before the supervisor is started, or while it is waited for, is an error, and the workload does not come to life.
     pub async fn run(
         &self,
         request: &RunRequest,
         wait: bool,
         progress: &mut dyn Progress,
     ) -> Result<Started> {
-        let (run, operation) = self.create(request).await?;
-        let outcome = self.launch(&run, operation, StartMode::Create, wait, progress).await;
+        let mut ends = Ends::take()?;
+        let (run, operation) = self.create_until(&mut ends, request).await?;
+        self.go_on_unless(&mut ends, &run).await?;
+        let until = if wait { Wait::Ready } else { Wait::No };
+        // To its end: a supervisor that was not told its task would leave the records behind.
+        let (supervisor, inherited) =
+            self.spawn_supervisor(&run, operation, StartMode::Create, until).await?;
+        if !wait {
+            return Ok(self.started(&run));
+        }
+        let outcome =
+            self.await_ready(&run, supervisor, inherited, StartMode::Create, progress, Some(&mut ends)).await;
         if let Err(error) = &outcome {
             tracing::debug!(name = %run.name, %error, "the workload could not be started");
         }
@@ -55,6 +67,10 @@ impl Manager {
             runtime_endpoint: instance.endpoint,
         };
         let names = candidate_names(request)?;
+        // The last one is the longest.
+        if let (true, Some(name)) = (request.unix_socket, names.last()) {
+            wharf_supervisor::check_client_socket(self.store().state(), name)?;
+        }
         let mut run = run_config(request, names[0].clone(), &server, &source)?;
         if let Some(working_dir) = &request.working_dir {
             run.working_dir = working_dir.clone();
@@ -89,7 +105,7 @@ impl Manager {
     /// What its clients must know, and the first status record; where they cannot be written there is no workload.
     pub(crate) fn record_first(&self, run: &RunConfig, record: StatusRecord) -> Result<()> {
         let secret = match run.auth().has_secret() {
-            true => self.store().make_proxy_secret(&run.name, &run.uid).map(drop),
+            true => self.store().make_proxy_secret(&run.name, &run.uid, run.auth()).map(drop),
             false => Ok(()),
         };
         reach(Point::ProxySecretMade);
@@ -369,6 +385,7 @@ fn run_config(request: &RunRequest, name: WorkloadName, server: &str, source: &S
     run.host = request.host.clone();
     run.port = request.proxy_port;
     run.proxy_auth = Some(request.auth);
+    run.unix_socket = request.unix_socket;
     run.allowed_origins = request.allowed_origins.clone();
     run.target_port = request.target_port;
     run.cmd_args = request.args.clone();

@@ -54,7 +54,7 @@ impl Manager {
         let (run, record) = self.recorded(name)?;
         self.end_supervisor(&operation, &record).await?;
         if let Err(error) = control::clear(self.store().state(), name) {
-            tracing::warn!(%name, %error, "the control socket of a dead supervisor stays");
+            tracing::warn!(%name, %error, "a socket of a dead supervisor stays");
         }
         let set_aside = self.drop_records(&operation, &run, &record)?;
         let left_behind = self.left_behind(&run, &record).await;

@@ -37,8 +37,11 @@ impl Manager {
     ///
     /// The order is that of R04: the records are read before the owners are asked, and a row that is about to be
     /// shown worse than recorded is read once more; if it has changed by then it is judged again.
+    ///
+    /// # Errors
+    /// Of kind [`ErrorKind::Conflict`] inside a workload that keeps the records out of sight.
     pub async fn list(&self, options: &ListOptions) -> Result<Vec<WorkloadView>> {
-        let configs = self.store().list_run_configs()?;
+        let configs = self.run_configs()?;
         let mut statuses: Statuses = self.store().list_statuses()?.into_iter().collect();
         let wanted = |config: &RunConfig| options.matches(config);
         let readable =
@@ -68,19 +71,35 @@ impl Manager {
                     continue;
                 }
             };
-            rows.extend(assess.row(&config, status)?.map(|row| with_url(row, &config, &secrets)));
+            let row = assess.row(&config, status)?.map(|row| with_url(row, &config, &secrets));
+            rows.extend(row.map(|row| self.with_socket(row, &config)));
         }
         if !options.is_filtered() {
             rows.extend(statuses.keys().filter_map(|name| self.row_without_config(name)));
         }
         rows.retain(|row| options.all || row.is_shown());
+        if rows.is_empty() {
+            self.refuse_blindness()?;
+        }
         rows.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(rows)
     }
 
+    /// All RunConfigs, as far as they can be seen.
+    fn run_configs(&self) -> Result<Vec<(WorkloadName, std::result::Result<RunConfig, ReadError>)>> {
+        self.store().list_run_configs().or_else(|error| self.refuse_blindness().and(Err(error.into())))
+    }
+
     /// The names of all workloads, or of those of a group. A RunConfig that cannot be read is in no group.
+    ///
+    /// # Errors
+    /// As of [`Manager::list`].
     pub fn names(&self, group: Option<&str>) -> Result<Vec<WorkloadName>> {
-        let configs = self.store().list_run_configs()?.into_iter();
+        let configs = self.run_configs()?;
+        if configs.is_empty() {
+            self.refuse_blindness()?;
+        }
+        let configs = configs.into_iter();
         let wanted = |config: std::result::Result<RunConfig, ReadError>| {
             group.is_none_or(|group| config.is_ok_and(|config| config.group == group))
         };
@@ -103,6 +122,12 @@ impl Manager {
             Evidence::HasNot | Evidence::None(_) | Evidence::Remote => None,
         };
         Ok((view.ok_or_else(removed)?, record, confinement))
+    }
+
+    /// The same of its Unix socket, which is a path and no secret.
+    pub(crate) fn with_socket(&self, row: WorkloadView, run: &RunConfig) -> WorkloadView {
+        let unix_socket = if row.is_reachable() { self.unix_socket(run) } else { None };
+        WorkloadView { unix_socket, ..row }
     }
 
     /// A status record alone is reported, with its file.

@@ -16,9 +16,27 @@ use wharf_sdk::{launch::cgroup_name, process_identity::ProcessStat};
 const MAX_ANCESTORS: usize = 4096;
 
 impl Manager {
+    /// True inside a workload.
+    fn is_inside_workload(&self) -> bool {
+        self.config().is_marked || is_enclosed(Path::new("/proc"))
+    }
+
+    /// Fails where there seems to be no record, because a workload that encloses this process keeps them out of sight:
+    /// nothing follows from not seeing any. Called where none was found.
+    pub(crate) fn refuse_blindness(&self) -> Result<()> {
+        // One that is not confined sees them, and may find that there is none of a kind.
+        let sees_records = fs::read_dir(self.store().state().run_configs()).is_ok();
+        if sees_records || !self.is_inside_workload() {
+            return Ok(());
+        }
+        let message = "this command runs inside a workload, from where the records of wharf cannot be seen";
+        let hint = "run it outside: in a terminal, or a service, that no workload has started";
+        Err(Error::new(ErrorKind::Conflict, message).hint(hint))
+    }
+
     /// Fails inside a workload.
     pub(crate) fn refuse_nesting(&self) -> Result<()> {
-        if !(self.config().is_marked || is_enclosed(Path::new("/proc"))) {
+        if !self.is_inside_workload() {
             return Ok(());
         }
         let message = "this command runs inside a workload, and what it starts would be killed together with that one; \

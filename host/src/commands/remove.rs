@@ -84,7 +84,7 @@ impl Manager {
             self.remove_resources(run, &record, &owner).await?;
         }
         if let Err(error) = control::clear(self.store().state(), &run.name) {
-            tracing::warn!(name = %run.name, %error, "the control socket of a dead supervisor stays");
+            tracing::warn!(name = %run.name, %error, "a socket of a dead supervisor stays");
         }
         let points = [Point::StatusRemoved, Point::RunConfigRemoved];
         let removed = self.store().remove_records(&run.name, &run.uid, points);

@@ -26,6 +26,8 @@ pub struct RunRequest {
     pub proxy_port: u16,
     /// Whom the proxy serves.
     pub auth: ProxyAuth,
+    /// The proxy listens on a Unix socket of its user's, too.
+    pub unix_socket: bool,
     /// Pages that may ask the proxy besides, as `scheme://host[:port]`.
     pub allowed_origins: Vec<String>,
     /// The port on which the server listens (HTTP); 0 for any, told to it through its environment.
@@ -73,6 +75,7 @@ impl RunRequest {
             host: "127.0.0.1".to_owned(),
             proxy_port: 0,
             auth: ProxyAuth::Path,
+            unix_socket: false,
             allowed_origins: Vec::new(),
             target_port: 0,
             working_dir: None,
@@ -107,6 +110,7 @@ impl RunRequest {
             proxy_port: config.port,
             // One that says nothing was made when there was no choice; this is a new workload.
             auth: config.proxy_auth.unwrap_or(ProxyAuth::Path),
+            unix_socket: config.unix_socket,
             allowed_origins: config.allowed_origins.clone(),
             target_port: config.target_port,
             working_dir: (!config.working_dir.is_empty()).then(|| config.working_dir.clone()),

@@ -1,5 +1,5 @@
 //! `start` and `restart`, and what they share with `run`: a supervisor is started and waited for.
-use crate::commands::attended::Wait;
+use crate::commands::attended::{Ends, Wait, interrupted};
 use crate::commands::context::Manager;
 use crate::commands::request::Started;
 use std::{os::fd::OwnedFd, time::Duration};
@@ -113,11 +113,37 @@ impl Manager {
         progress: &mut dyn Progress,
     ) -> Result<Started> {
         let until = if wait { Wait::Ready } else { Wait::No };
-        let (mut supervisor, inherited) = self.spawn_supervisor(run, operation, mode, until).await?;
+        let (supervisor, inherited) = self.spawn_supervisor(run, operation, mode, until).await?;
         if !wait {
             return Ok(self.started(run));
         }
-        match supervisor.outcome(progress).await {
+        self.await_ready(run, supervisor, inherited, mode, progress, None).await
+    }
+
+    /// Waits for the word of a supervisor, or until this process is asked to end: then nobody waits for the supervisor any
+    /// more, which gives the start up and clears up.
+    pub(crate) async fn await_ready(
+        &self,
+        run: &RunConfig,
+        mut supervisor: Supervisor,
+        inherited: OwnedFd,
+        mode: StartMode,
+        progress: &mut dyn Progress,
+        ends: Option<&mut Ends>,
+    ) -> Result<Started> {
+        let ended = async {
+            match ends {
+                Some(ends) => ends.next().await,
+                None => std::future::pending().await,
+            }
+        };
+        let outcome = tokio::select! {
+            outcome = supervisor.outcome(progress) => outcome,
+            _ = ended => {
+                return Err(interrupted(&format!("the start of '{}', which is given up,", run.name)));
+            }
+        };
+        match outcome {
             StartOutcome::Ready(port) => {
                 reach(Point::ReadyHeard);
                 Ok(self.ready(run, port))
@@ -229,7 +255,7 @@ impl Manager {
         self.started(&RunConfig { port, ..run.clone() })
     }
 
-    fn started(&self, run: &RunConfig) -> Started {
+    pub(crate) fn started(&self, run: &RunConfig) -> Started {
         Started {
             name: run.name.to_string(),
             uid: run.uid.to_string(),

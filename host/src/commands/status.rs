@@ -39,7 +39,8 @@ impl Manager {
     /// One workload in depth. Writes nothing.
     pub async fn status(&self, name: &WorkloadName) -> Result<StatusReport> {
         let run = self.run_config(name)?;
-        let (mut workload, recorded, confinement) = self.view(&run).await?;
+        let (workload, recorded, confinement) = self.view(&run).await?;
+        let mut workload = self.with_socket(workload, &run);
         if workload.is_reachable() {
             workload.url = shown_url(&run);
         }

@@ -2,7 +2,7 @@
 use crate::commands::context::Manager;
 use wharf_model::{Error, ErrorKind, Result};
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 use wharf_model::{LockKind, ProxyAuth, RunConfig, WorkloadName};
 use wharf_records::{LifeProbe, ProxySecret, ProxySecrets, ReadError};
 use wharf_supervisor::change as change_access;
@@ -25,6 +25,8 @@ pub struct ClientUrl {
     pub auth: ProxyAuth,
     /// The token that clients send, where there is one.
     pub token: Option<ProxySecret>,
+    /// The Unix socket on which its user is served at `/mcp` without either, if there is one.
+    pub unix_socket: Option<PathBuf>,
 }
 
 impl Manager {
@@ -36,14 +38,22 @@ impl Manager {
         let run = self.run_config(name)?;
         if run.is_remote() {
             let url = run.remote_url;
-            return Ok(ClientUrl { name: name.to_string(), url, auth: ProxyAuth::None, token: None });
+            return Ok(ClientUrl {
+                name: name.to_string(),
+                url,
+                auth: ProxyAuth::None,
+                token: None,
+                unix_socket: None,
+            });
         }
         if run.port == 0 {
             let message = format!("'{name}' has no URL yet: its port is chosen when it is started");
             return Err(Error::new(ErrorKind::Conflict, message).hint(format!("run: wharf start {name}")));
         }
         let secrets = ProxySecrets::new(self.store().state().clone());
-        client_url(&run, &secrets).map_err(|error| {
+        let url =
+            client_url(&run, &secrets).map(|url| ClientUrl { unix_socket: self.unix_socket(&run), ..url });
+        url.map_err(|error| {
             let hint = format!("to have a new one: wharf url {name} --rotate");
             let is_lost = error.is_not_found() || error.is_corrupt();
             let error = Error::from(error).while_doing(format!("the secret of '{name}' cannot be had"));
@@ -53,6 +63,11 @@ impl Manager {
                 error
             }
         })
+    }
+
+    /// The Unix socket of a workload's proxy, if it is to have one.
+    pub(crate) fn unix_socket(&self, run: &RunConfig) -> Option<PathBuf> {
+        run.unix_socket.then(|| self.store().state().client_socket(&run.name))
     }
 
     /// Whom the proxy of a workload serves.
@@ -119,13 +134,19 @@ pub(crate) fn client_url(
     secrets: &ProxySecrets,
 ) -> std::result::Result<ClientUrl, ReadError> {
     let auth = run.auth();
-    let secret = if auth.has_secret() { Some(secrets.read(&run.name, &run.uid)?) } else { None };
+    let secret = if auth.has_secret() { Some(secrets.read(&run.name, &run.uid, auth)?) } else { None };
     let (path, token) = match (auth, secret) {
         (ProxyAuth::Path, Some(secret)) => (wharf_proxy::secret_path(secret.expose()), None),
         (ProxyAuth::Bearer, token) => (wharf_proxy::PATH.to_owned(), token),
         (ProxyAuth::None | ProxyAuth::Path, _) => (wharf_proxy::PATH.to_owned(), None),
     };
-    Ok(ClientUrl { name: run.name.to_string(), url: url(&run.host, run.port, &path), auth, token })
+    Ok(ClientUrl {
+        name: run.name.to_string(),
+        url: url(&run.host, run.port, &path),
+        auth,
+        token,
+        unix_socket: None,
+    })
 }
 
 /// The URL of a workload that has a port, for who may show it to others.

@@ -2,7 +2,7 @@
 use crate::commands::orphan::Orphan;
 use jiff::Timestamp;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 use wharf_model::{Desired, ProxyMode, RunConfig, StatusRecord, Transport};
 use wharf_model::{Effective, EffectiveState};
 use wharf_records::ProxySecret;
@@ -27,6 +27,9 @@ pub struct WorkloadView {
     /// Where clients reach it; filled in by who may tell.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub url: String,
+    /// The Unix socket on which its user is served, too; filled in by who may tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unix_socket: Option<PathBuf>,
     /// The proxy's port.
     #[serde(skip_serializing_if = "is_zero")]
     pub port: u16,
@@ -85,6 +88,7 @@ impl WorkloadView {
             runtime_instance: run.runtime_instance.clone(),
             package: if run.server.is_empty() { run.image.clone() } else { run.server.clone() },
             url: String::new(),
+            unix_socket: None,
             port,
             transport_type: Some(run.transport),
             proxy_mode: Some(run.proxy_mode),
@@ -116,6 +120,7 @@ impl WorkloadView {
             runtime_instance: String::new(),
             package: String::new(),
             url: String::new(),
+            unix_socket: None,
             port: 0,
             transport_type: None,
             proxy_mode: None,

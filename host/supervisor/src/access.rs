@@ -20,7 +20,7 @@ pub(crate) fn rule(store: &Store, run: &RunConfig) -> Result<AccessRule> {
     if !run.auth().has_secret() {
         return Ok(AccessRule::Everybody);
     }
-    let secret = store.make_proxy_secret(&run.name, &run.uid)?;
+    let secret = store.make_proxy_secret(&run.name, &run.uid, run.auth())?;
     Ok(match run.auth() {
         ProxyAuth::None => AccessRule::Everybody,
         ProxyAuth::Path => AccessRule::path(secret.expose()),
@@ -68,23 +68,32 @@ pub fn change(store: &Store, name: &WorkloadName, uid: &Uid, wanted: AccessChang
             Error::new(ErrorKind::Usage, message).hint(format!("to have one: wharf url {name} --auth path"))
         );
     }
-    let old = store.proxy_secret(name, uid).ok();
+    let old = store.proxy_secret(name, uid, run.auth()).ok();
     write(store, &run, uid, wanted).map_err(|error| match keep_secret(store, &run, uid, old.as_ref()) {
         SecretAfter::Kept => error,
         SecretAfter::Replaced => error.hint(format!("its secret is new: wharf url {name}")),
     })
 }
 
-/// Writes a change that makes sense: the secret, then the record.
+/// Writes a change that makes sense. Another way comes with another secret, which holds with the record that says it.
 fn write(store: &Store, run: &RunConfig, uid: &Uid, wanted: AccessChange) -> Result<RunConfig> {
-    let auth = wanted.auth.unwrap_or(run.auth());
-    if auth.has_secret() && (wanted.rotate || auth != run.auth()) {
-        store.renew_proxy_secret(&run.name, uid)?;
+    let (name, before) = (&run.name, run.auth());
+    let auth = wanted.auth.unwrap_or(before);
+    if auth == before && wanted.rotate {
+        store.renew_proxy_secret(name, uid)?;
     }
     if wanted.auth == run.proxy_auth || wanted.auth.is_none() {
         return Ok(run.clone());
     }
-    Ok(store.update_run_config(&run.name, uid, |run| run.proxy_auth = Some(auth))?)
+    let is_new = auth != before && auth.has_secret();
+    if is_new {
+        store.prepare_proxy_secret(name, uid, before, auth)?;
+    }
+    let changed = store.update_run_config(name, uid, |run| run.proxy_auth = Some(auth))?;
+    if is_new && let Err(error) = store.settle_proxy_secret(name, uid, auth) {
+        tracing::debug!(%name, %error, "the secret of the way before stays in its file, and is of no use");
+    }
+    Ok(changed)
 }
 
 /// Which secret a workload has after a change that failed.
@@ -98,13 +107,13 @@ enum SecretAfter {
 /// come back.
 fn keep_secret(store: &Store, before: &RunConfig, uid: &Uid, old: Option<&ProxySecret>) -> SecretAfter {
     let Some(old) = old else { return SecretAfter::Kept };
-    let is_kept = || store.proxy_secret(&before.name, uid).is_ok_and(|now| now == *old);
+    let is_kept = || store.proxy_secret(&before.name, uid, before.auth()).is_ok_and(|now| now == *old);
     let is_old_record =
         store.read_run_config(&before.name).is_ok_and(|now| now.uid == *uid && now.auth() == before.auth());
-    if !is_kept()
-        && is_old_record
-        && let Err(error) = store.put_back_proxy_secret(&before.name, uid, old)
-    {
+    if is_old_record && is_kept() {
+        // The secret of the way that was not taken is of no use: it may stay.
+        let _ = store.settle_proxy_secret(&before.name, uid, before.auth());
+    } else if is_old_record && let Err(error) = store.put_back_proxy_secret(&before.name, uid, old) {
         tracing::warn!(name = %before.name, %error, "its old secret cannot be written back");
     }
     if is_kept() { SecretAfter::Kept } else { SecretAfter::Replaced }

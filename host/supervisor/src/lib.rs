@@ -12,6 +12,7 @@
 //! - A handle is recorded, durably, before the workload's code runs (R12).
 mod access;
 pub mod client;
+mod client_socket;
 mod config;
 mod deployment;
 mod dial;
@@ -37,6 +38,7 @@ pub use client::control::ControlError;
 pub use client::messages::AccessChange;
 pub use client::protocol::{Progress, StartMode, StartOutcome, SupervisorReport, SupervisorRequest};
 pub use client::spawn::{Supervisor, spawn};
+pub use client_socket::check_client_socket;
 pub use config::{Config, PINS_FILE, SETTINGS_FILE, Settings, SettingsError, read_optional};
 pub use log::{clear_logs, last_words, log_path};
 pub use port::{check_port, free_port};

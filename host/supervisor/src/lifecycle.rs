@@ -4,6 +4,7 @@ use crate::access::AccessKeeper;
 use crate::client::control::{Asked, Cancel, Server, next_stop};
 use crate::client::messages::Answer;
 use crate::client::protocol::{StartMode, SupervisorRequest};
+use crate::client_socket::ClientSocket;
 use crate::deployment::{Deployment, StartReason};
 use crate::events::Ending;
 use crate::port::{bind, free_port};
@@ -11,7 +12,7 @@ use crate::progress::{Reporter, heard, pass_on};
 use crate::run_loop::Watch;
 use std::{future::Future, io, pin::Pin, sync::Arc, time::Duration};
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, UnixListener},
     signal::unix::{SignalKind, signal},
     sync::{mpsc, oneshot},
     task::JoinHandle,
@@ -109,7 +110,7 @@ pub(crate) async fn supervise(
     };
     let told = pass_on(events, task, reporter);
     let started = start(&mut deployment, &mut control, abandoned, told).await;
-    let (listener, port) = match started {
+    let (listening, port) = match started {
         Ok(ready) => ready,
         Err((cause, asked)) => {
             let error = give_up(task, Some(deployment), reporter, cause).await;
@@ -123,7 +124,11 @@ pub(crate) async fn supervise(
     let end = CancellationToken::new();
     let front = deployment.front.clone();
     let access = deployment.access.clone();
-    let serving = front.clone().map(|front| tokio::spawn(front.serve(listener, access, end.clone())));
+    // Its file goes before the life lock does: the next supervisor's has the same name.
+    let Listening { port: listener, own_socket } = listening;
+    let (_socket_file, own_socket) = own_socket.unzip();
+    let listeners = (listener, own_socket);
+    let serving = front.clone().map(|front| tokio::spawn(front.serve(listeners, access, end.clone())));
     let watch = Watch {
         ending: Ending::of(&deployment),
         deployment,
@@ -202,7 +207,7 @@ async fn start(
     control: &mut Control,
     abandoned: ClientGone,
     told: impl Future<Output = ()>,
-) -> std::result::Result<(TcpListener, u16), (Unstarted, Option<Asked>)> {
+) -> std::result::Result<(Listening, u16), (Unstarted, Option<Asked>)> {
     let name = deployment.run.name.clone();
     let error = |why: &str| Error::new(ErrorKind::Failed, format!("'{name}' {why} while it was starting"));
     let given_up = |why: &str| Unstarted::Failed(error(why));
@@ -259,9 +264,16 @@ async fn prepare(task: &SupervisorRequest, listener: EventListener) -> Result<De
     })
 }
 
+/// Where the proxy listens.
+struct Listening {
+    port: TcpListener,
+    own_socket: Option<(ClientSocket, UnixListener)>,
+}
+
 /// The port first: one that is taken is told before anything runs.
-async fn bring_up(deployment: &mut Deployment) -> Result<(TcpListener, u16)> {
+async fn bring_up(deployment: &mut Deployment) -> Result<(Listening, u16)> {
     let listener = bind(&deployment.run).await?;
+    let own_socket = ClientSocket::bind(deployment.store.state(), &deployment.run)?;
     reach(Point::PortBound);
     let port = listener
         .local_addr()
@@ -283,7 +295,7 @@ async fn bring_up(deployment: &mut Deployment) -> Result<(TcpListener, u16)> {
         .await?;
     reach(Point::SupervisorRecorded);
     deployment.bring_up(StartReason::Operation).await?;
-    Ok((listener, port))
+    Ok((Listening { port: listener, own_socket }, port))
 }
 
 async fn record_ready(deployment: &Deployment) -> Result<()> {

@@ -1,11 +1,14 @@
 //! The proxy in front of the workload, of either kind.
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 use wharf_descriptors::for_connections;
 use wharf_model::RunConfig;
 use wharf_model::chain;
-use wharf_proxy::{Access, HttpProxy, Limits, ProxyOptions, StdioProxy, Upstream, serve};
+use wharf_proxy::{Access, HttpProxy, Limits, Listener, ProxyOptions, StdioProxy, Upstream, serve};
+
+/// The part of all connections that is the user's own socket's: one in so many.
+const OWN_SHARE: usize = 4;
 
 /// The proxy of one workload; clones share it.
 #[derive(Clone)]
@@ -25,8 +28,13 @@ impl WorkloadProxy {
         Self::Http(HttpProxy::new(options(run, access), server))
     }
 
-    /// Serves clients until it is cancelled.
-    pub(crate) async fn serve(self, listener: TcpListener, access: Access, end: CancellationToken) {
+    /// Serves clients until it is cancelled: on a port, and on the user's own socket if there is one.
+    pub(crate) async fn serve(
+        self,
+        (port, own_socket): (TcpListener, Option<UnixListener>),
+        access: Access,
+        end: CancellationToken,
+    ) {
         // A connection to a server with a port takes another one to the server.
         let (router, descriptors) = match &self {
             Self::Stdio(proxy) => (proxy.router(), 1),
@@ -37,8 +45,22 @@ impl WorkloadProxy {
         if connections < limits.connections {
             tracing::info!(connections, "few descriptors may be open, and so few connections");
         }
-        if let Err(error) = serve(listener, router, &Limits { connections, ..limits }, &access, end).await {
-            tracing::error!(%error, "the proxy ended");
+        // Everybody can fill the places of the port; those of the socket are its user's.
+        let own = if own_socket.is_some() { (connections / OWN_SHARE).max(1) } else { 0 };
+        let on_port = Limits { connections: connections.saturating_sub(own).max(1), ..limits.clone() };
+        let on_socket = Limits { connections: own, ..limits };
+        let on_port = serve(Listener::Port(port), router.clone(), &on_port, &access, end.clone());
+        let on_socket = async {
+            match own_socket {
+                Some(socket) => serve(Listener::OwnSocket(socket), router, &on_socket, &access, end).await,
+                None => Ok(()),
+            }
+        };
+        let (on_port, on_socket) = tokio::join!(on_port, on_socket);
+        for (served, place) in [(on_port, "port"), (on_socket, "Unix socket")] {
+            if let Err(error) = served {
+                tracing::error!(%error, place, "the proxy ended");
+            }
         }
     }
 

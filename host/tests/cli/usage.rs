@@ -166,6 +166,8 @@ fn the_help_of_run_has_examples() {
           --auth <path|bearer|none>
               Whom the proxy serves: who knows the URL, who sends a token, or everybody on this machine
               [default: path]
+          --unix-socket
+              Serve you on a Unix socket too, without a secret, see: wharf url NAME --unix-socket
           --allow-origin <ORIGIN>
               A page that may ask the proxy, as scheme://host[:port]; can be given several times
       -e, --env <KEY[=VALUE]>

@@ -1,31 +1,10 @@
 //! What is not given to a workload as part of something else: homes, keys, the host's own files, and the folders that
 //! everybody uses. [`crate::places`] asks it of each name, [`crate::permission_profile`] of what a profile names.
-use crate::{devices::DEVICES, trail::Trail};
+use crate::{devices::DEVICES, keys, trail::Trail};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
-
-/// Below HOME: where keys, tokens and conversations are. Never given as part of something else.
-const KEYS: &[&str] = &[
-    ".aws",
-    ".azure",
-    ".cargo",
-    ".config",
-    ".docker",
-    ".gnupg",
-    ".kube",
-    ".local/share/keyrings",
-    ".mozilla",
-    ".netrc",
-    ".npmrc",
-    ".password-store",
-    ".pki",
-    ".pypirc",
-    ".ssh",
-    ".thunderbird",
-    ".git-credentials",
-];
 
 /// Folders that everybody uses: of what lies in them, nothing belongs to its neighbours.
 const SHARED: &[&str] = &["/etc", "/home", "/root", "/run", "/tmp", "/var/lib", "/var/tmp", "/dev/shm"];
@@ -67,11 +46,18 @@ impl Guard {
             told.iter().chain(users.iter().filter(|home| home.is_absolute())).collect();
         let homes: Vec<PathBuf> = named.iter().map(|home| real(home, &mut ways)).collect();
         let home = told.as_ref().map(|home| real(home, &mut ways));
-        let mut called: Vec<PathBuf> =
-            homes.iter().chain(named).flat_map(|home| KEYS.iter().map(|name| home.join(name))).collect();
+        let all_homes: Vec<&Path> = homes.iter().chain(named).map(PathBuf::as_path).collect();
+        let mut called: Vec<PathBuf> = all_homes.iter().flat_map(|home| keys::of(home)).collect();
         called.sort();
         called.dedup();
-        let keys = called.into_iter().map(|key| (key.clone(), real(&key, &mut ways))).collect();
+        let mut keys: Vec<(PathBuf, PathBuf)> =
+            called.into_iter().map(|key| (key.clone(), real(&key, &mut ways))).collect();
+        // A link that leads to other keys is no further name of those.
+        let links = all_homes.iter().flat_map(|home| keys::links_of(home));
+        let links: Vec<_> = links.map(|link| (link.clone(), real(&link, &mut ways))).collect();
+        let is_known = |led: &Path| keys.iter().any(|(_, key)| led.starts_with(key));
+        let links: Vec<_> = links.into_iter().filter(|(_, led)| !is_known(led)).collect();
+        keys.extend(links);
         let host = host.iter().map(|folder| real(folder, &mut host_ways)).collect();
         Self { home, homes, host, keys, ways, host_ways }
     }
@@ -206,6 +192,61 @@ mod tests {
         assert_eq!(keys(".docker/link", &ssh, &[]), Some(ssh.clone()));
         assert!(keys("", &home, &[]).is_some() && keys("", &home, &[home.clone(), ssh.clone()]).is_some());
         assert_eq!(keys("", &home, &[home.clone(), ssh, docker]), None);
+    }
+
+    /// A key that is kept elsewhere, such as in a folder of settings that is under version control.
+    #[test]
+    fn a_key_that_a_link_in_a_folder_of_keys_leads_to_is_guarded_where_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().canonicalize().unwrap();
+        for name in [".ssh", ".config", "settings/keys", "settings/editor"] {
+            std::fs::create_dir_all(home.join(name)).unwrap();
+        }
+        for name in ["settings/keys/id", "settings/editor/init"] {
+            std::fs::File::create(home.join(name)).unwrap();
+        }
+        let (id, editor) = (home.join("settings/keys/id"), home.join("settings/editor"));
+        symlink(&id, home.join(".ssh/id")).unwrap();
+        symlink(&editor, home.join(".config/editor")).unwrap();
+        let guard = Guard::new(&home_of(&home), &[], &[]);
+        for closed in [&home.join("settings"), &home.join("settings/keys"), &id] {
+            assert!(!guard.lets(closed), "{}", closed.display());
+        }
+        assert!(guard.lets(&editor), "it is no key");
+        let keys = |name: &Path, led: &Path| guard.unnamed_keys(name, led, &[]).map(Path::to_owned);
+        assert_eq!(keys(&home.join("settings"), &home.join("settings")), Some(id.clone()));
+        assert_eq!(keys(&id, &id), Some(id.clone()), "it is not named as a key");
+        assert_eq!(keys(&home.join(".ssh/id"), &id), None);
+    }
+
+    #[test]
+    fn well_known_files_of_credentials_are_guarded() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().canonicalize().unwrap();
+        let guard = Guard::new(&home_of(&home), &[], &[]);
+        for name in [
+            ".pgpass",
+            ".vault-token",
+            ".claude/.credentials.json",
+            ".claude.json",
+            ".codex/auth.json",
+            ".gemini/oauth_creds.json",
+            ".cursor/mcp.json",
+            ".netrc",
+            ".terraform.d/credentials.tfrc.json",
+            ".snowflake/config.toml",
+            ".databrickscfg",
+            ".bash_history",
+            ".m2/settings.xml",
+            ".cache/huggingface/token",
+            ".var/app/org.mozilla.firefox",
+            ".local/share/keyrings/login.keyring",
+        ] {
+            assert!(!guard.lets(&home.join(name)), "{name}");
+        }
+        // A folder that holds one goes with it, and its other files do not.
+        assert!(!guard.lets(&home.join(".m2")) && guard.lets(&home.join(".m2/repository")));
+        assert!(guard.lets(&home.join(".cache/uv")) && guard.lets(&home.join("project/.claude")));
     }
 
     #[test]

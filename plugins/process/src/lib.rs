@@ -20,6 +20,8 @@ mod git_settings;
 mod groups;
 mod guard;
 mod handle;
+mod hints;
+mod keys;
 mod logs;
 mod namespaces;
 mod observe;

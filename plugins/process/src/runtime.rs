@@ -3,7 +3,7 @@ use crate::{
     child::{Child, Phase, failure},
     command::missing_interpreter,
     handle::HandleData,
-    logs,
+    hints, logs,
     namespaces::shares_instead,
     state::StateFiles,
 };
@@ -163,7 +163,11 @@ impl Runtime for ProcessRuntime {
     }
 
     async fn validate(&self, spec: &WorkloadSpec) -> Result<()> {
-        self.job(spec).map(drop)
+        let job = self.job(spec)?;
+        if let Some(hint) = hints::of(&job) {
+            tracing::warn!("{hint}");
+        }
+        Ok(())
     }
 
     async fn deploy(&self, spec: &WorkloadSpec) -> Result<Handle> {

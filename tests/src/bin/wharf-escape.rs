@@ -73,6 +73,7 @@ fn attempt(what: &str, with: &str) -> io::Result<()> {
         "fast-open-sendto" | "fast-open-sendmsg" | "fast-open-sendmmsg" => fast_open(what, with),
         "udp" => UdpSocket::bind(with).map(drop),
         "unix" => UnixStream::connect(with).map(drop),
+        "ask-unix" => ask(&mut UnixStream::connect(with)?),
         "datagram-pair" => UnixDatagram::pair().map(drop),
         "limit" => limit(with.parse().map_err(io::Error::other)?),
         "namespace" => Ok(unshare(CloneFlags::CLONE_NEWUSER)?),
@@ -90,6 +91,13 @@ fn attempt(what: &str, with: &str) -> io::Result<()> {
 
 /// What a program has that runs as its owner.
 const SET_USER_ID: rustix::fs::Mode = rustix::fs::Mode::from_raw_mode(0o4755);
+
+/// Succeeds if an HTTP request is answered, whatever with.
+fn ask(socket: &mut UnixStream) -> io::Result<()> {
+    use io::{Read, Write};
+    socket.write_all(b"GET /mcp HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+    socket.read_exact(&mut [0])
+}
 
 /// Becomes a program that does not die with its parent.
 fn untie(program: &str) -> io::Result<()> {

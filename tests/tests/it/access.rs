@@ -2,6 +2,7 @@
 mod changed;
 mod hidden;
 mod interrupted;
+mod own_socket;
 
 use serde_json::{Value, json};
 use std::{

@@ -205,7 +205,9 @@ fn tells(pipe: &std::path::Path, point: &str) -> bool {
 
 #[test]
 fn a_signal_after_its_records_were_written_leaves_nothing_that_comes_to_life() {
-    for point in ["run-config.created", "start.recorded"] {
+    let ways = [&["--foreground"][..], &[]];
+    let points = ["run-config.created", "start.recorded"].map(|point| ways.map(|way| (point, way)));
+    for (point, way) in points.into_iter().flatten() {
         for signal in ["INT", "TERM"] {
             let host = Host::new();
             let pipe = host.path("trace");
@@ -217,7 +219,7 @@ fn a_signal_after_its_records_were_written_leaves_nothing_that_comes_to_life() {
                 0,
             )
             .unwrap();
-            let mut command = host.command(&["run", "--foreground", "--name", NAME, &demo_server()]);
+            let mut command = host.command(&[&["run"][..], way, &["--name", NAME, &demo_server()]].concat());
             command.env("WHARF_FAILPOINT_TRACE", &pipe).stdout(Stdio::piped()).stderr(Stdio::piped());
             let process = command.spawn().unwrap();
             // Each point waits for a reader: once this one has been told, the command stands at one that comes soon.
@@ -231,10 +233,10 @@ fn a_signal_after_its_records_were_written_leaves_nothing_that_comes_to_life() {
             };
             let output = process.wait_with_output().unwrap();
             let told = String::from_utf8_lossy(&output.stderr).into_owned();
-            assert_eq!(output.status.code(), Some(1), "{point} {signal}: {output:?}");
-            assert!(host.row(NAME).is_none(), "{point} {signal}: {told}");
+            assert_eq!(output.status.code(), Some(1), "{point} {way:?} {signal}: {output:?}");
+            assert!(host.row(NAME).is_none(), "{point} {way:?} {signal}: {told}");
             host.ok(&["reconcile"]);
-            assert!(host.row(NAME).is_none(), "{point} {signal}: {told}");
+            assert!(host.row(NAME).is_none(), "{point} {way:?} {signal}: {told}");
             host.assert_nothing_runs();
             assert_eq!(host.leftovers(), Vec::<String>::new());
             // It ends with this process.

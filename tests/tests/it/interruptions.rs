@@ -55,6 +55,22 @@ fn a_start_that_nobody_waits_for_any_more_is_given_up() {
 }
 
 #[test]
+fn a_start_that_is_interrupted_is_given_up_and_says_so() {
+    for signal in ["INT", "TERM"] {
+        let host = Host::new();
+        let server = slow(&host);
+        let run = host.command(&["run", "--name", "slow", &server]).stderr(Stdio::piped()).spawn().unwrap();
+        eventually("its process exists", || host.processes().len() >= 3);
+        kill(run.id().cast_signed(), signal);
+        let said = Said::of(&run.wait_with_output().unwrap());
+        assert_eq!(said.code, 1, "{said:?}");
+        assert!(said.stderr.contains("was interrupted by a signal"), "{said:?}");
+        host.assert_nothing_runs();
+        eventually("its name is free", || host.leftovers().is_empty());
+    }
+}
+
+#[test]
 fn a_start_that_is_under_way_can_be_stopped_and_removed() {
     for command in ["stop", "rm"] {
         let host = Host::new();

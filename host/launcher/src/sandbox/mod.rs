@@ -15,7 +15,7 @@
 //! | other processes | Landlock: no signal, no tracing, no abstract socket beyond the workload |
 //! | privileges | `no_new_privs`, every set of capabilities emptied and locked |
 //! | system calls | seccomp, an allow-list ([`syscalls`]) |
-//! | set-id bits | seccomp: in no call that sets a mode ([`modes`]) |
+//! | set-id bits | seccomp: on no file, by no call that sets a mode ([`modes`]); on a folder by the launcher ([`crate::sharing`]) |
 //! | what they see and outlive | namespaces of processes, mounts, IPC, network, where they can be made ([`namespaces`]) |
 //! | memory, processors, processes | control groups, version 2 or 1 ([`cgroup`]) |
 //!
@@ -23,6 +23,7 @@
 //! namespace attributes of the user's own files be changed.
 pub(crate) mod cgroup;
 mod kernel;
+pub(crate) mod listener;
 mod loopback;
 mod modes;
 mod mounts;

@@ -1,12 +1,12 @@
-//! No set-id bits: no call that sets a mode may set them, so that no workload makes a program that runs as its user.
+//! Set-id bits: no call that sets a mode may make a program that runs as its user or with its group.
 //!
 //! Another user of this machine who executes such a file has the account of the workload's user, root's too. A filter sees
-//! numbers, not what a path means; so the rule is one for all kinds of files:
+//! numbers, not the kind of file behind a path:
 //!
 //! - `S_ISUID` is `EPERM` in each call that takes a mode.
-//! - `S_ISGID` too, but not in `mkdir`, where the kernel ignores both. A folder below one that has it gets it from there,
-//!   without being asked for it. `chmod g+s` of a folder is refused with the rest: a file that may be executed is told from
-//!   a folder by the kernel alone. So `git init --shared` makes no repository, and says which folder it could not share.
+//! - `S_ISGID` too, where a call makes a file. In `mkdir` the kernel ignores both. A folder below one that has it gets it
+//!   from there, without being asked for it.
+//! - `S_ISGID` in a call that changes a mode is the launcher's to judge ([`crate::sharing`]): a folder may have it.
 //!
 //! Only calls that may make a file are looked at for the mode of an `open`: in all others that register holds anything.
 //! Left out of the list of calls, because their mode lies in memory, where a filter cannot look: `openat2` (libraries
@@ -15,20 +15,27 @@ use crate::sandbox::rules::{Rules, masked};
 use libc::{c_int, c_long};
 use seccompiler::{BackendError, SeccompRule};
 
-/// Calls that set a mode, and the argument that it is.
-const SETTING: &[(c_long, u8)] =
-    &[(libc::SYS_fchmod, 1), (libc::SYS_fchmodat, 2), (libc::SYS_mknodat, 2), (libc::SYS_mkdirat, 2)];
-/// The older forms, and one whose number `libc` lacks elsewhere.
+/// Calls that change a mode, and the argument that it is.
+const CHANGING: &[(c_long, u8)] = &[(libc::SYS_fchmod, 1), (libc::SYS_fchmodat, 2)];
+/// An older form, and one whose number `libc` lacks elsewhere.
 #[cfg(target_arch = "x86_64")]
-const SETTING_OLD: &[(c_long, u8)] = &[
-    (libc::SYS_chmod, 1),
-    (libc::SYS_creat, 1),
-    (libc::SYS_fchmodat2, 2),
-    (libc::SYS_mkdir, 1),
-    (libc::SYS_mknod, 1),
-];
+const CHANGING_OLD: &[(c_long, u8)] = &[(libc::SYS_chmod, 1), (libc::SYS_fchmodat2, 2)];
 #[cfg(not(target_arch = "x86_64"))]
-const SETTING_OLD: &[(c_long, u8)] = &[];
+const CHANGING_OLD: &[(c_long, u8)] = &[];
+
+/// Calls that make a file, and the argument that its mode is.
+const MAKING: &[(c_long, u8)] = &[(libc::SYS_mknodat, 2)];
+#[cfg(target_arch = "x86_64")]
+const MAKING_OLD: &[(c_long, u8)] = &[(libc::SYS_creat, 1), (libc::SYS_mknod, 1)];
+#[cfg(not(target_arch = "x86_64"))]
+const MAKING_OLD: &[(c_long, u8)] = &[];
+
+/// Calls that make a folder, and the argument that its mode is.
+const MAKING_FOLDERS: &[(c_long, u8)] = &[(libc::SYS_mkdirat, 2)];
+#[cfg(target_arch = "x86_64")]
+const MAKING_FOLDERS_OLD: &[(c_long, u8)] = &[(libc::SYS_mkdir, 1)];
+#[cfg(not(target_arch = "x86_64"))]
+const MAKING_FOLDERS_OLD: &[(c_long, u8)] = &[];
 
 /// Calls that set a mode if their flags say so, and the argument that the flags are; the mode is the next one.
 const OPENING: &[(c_long, u8)] = &[(libc::SYS_openat, 2)];
@@ -41,34 +48,36 @@ const UNNAMED: c_int = libc::O_TMPFILE & !libc::O_DIRECTORY;
 
 /// The calls that are refused.
 pub(crate) fn forbidden() -> Result<Rules, BackendError> {
-    let mut rules = Rules::new();
-    for &(call, mode) in SETTING.iter().chain(SETTING_OLD) {
-        let bits = set_id_bits(call).map(|bit| SeccompRule::new(vec![has(mode, bit)?]));
-        rules.insert(call, bits.collect::<Result<_, _>>()?);
-    }
+    let user_alone = [CHANGING, CHANGING_OLD, MAKING_FOLDERS, MAKING_FOLDERS_OLD].concat();
+    let mut rules = with_bits(&user_alone, &[SET_USER])?;
+    rules.extend(with_bits(&[MAKING, MAKING_OLD].concat(), &[SET_USER, SET_GROUP])?);
     for &(call, flags) in OPENING.iter().chain(OPENING_OLD) {
         let ways = [libc::O_CREAT, UNNAMED]
             .into_iter()
-            .flat_map(|flag| set_id_bits(call).map(move |bit| (flag, bit)));
+            .flat_map(|flag| [SET_USER, SET_GROUP].map(|bit| (flag, bit)));
         let ways = ways.map(|(flag, bit)| SeccompRule::new(vec![has(flags, flag)?, has(flags + 1, bit)?]));
         rules.insert(call, ways.collect::<Result<_, _>>()?);
     }
     Ok(rules)
 }
 
-/// The bits that a call may not be given.
-fn set_id_bits(call: c_long) -> impl Iterator<Item = c_int> {
-    let makes_folder = FOLDER_MAKERS.contains(&call);
-    [libc::S_ISUID, libc::S_ISGID]
-        .into_iter()
-        .filter(move |&bit| !(makes_folder && bit == libc::S_ISGID))
-        .map(u32::cast_signed)
+/// The calls that are right for a folder alone.
+pub(crate) fn for_folders() -> Result<Rules, BackendError> {
+    with_bits(&[CHANGING, CHANGING_OLD].concat(), &[SET_GROUP])
 }
 
-#[cfg(target_arch = "x86_64")]
-const FOLDER_MAKERS: &[c_long] = &[libc::SYS_mkdir, libc::SYS_mkdirat];
-#[cfg(not(target_arch = "x86_64"))]
-const FOLDER_MAKERS: &[c_long] = &[libc::SYS_mkdirat];
+const SET_USER: c_int = libc::S_ISUID.cast_signed();
+const SET_GROUP: c_int = libc::S_ISGID.cast_signed();
+
+/// These calls with one of these bits in their mode.
+fn with_bits(calls: &[(c_long, u8)], bits: &[c_int]) -> Result<Rules, BackendError> {
+    let mut rules = Rules::new();
+    for &(call, mode) in calls {
+        let ways = bits.iter().map(|&bit| SeccompRule::new(vec![has(mode, bit)?]));
+        rules.insert(call, ways.collect::<Result<_, _>>()?);
+    }
+    Ok(rules)
+}
 
 /// An argument that has this bit.
 fn has(argument: u8, bit: c_int) -> Result<seccompiler::SeccompCondition, BackendError> {

@@ -1,7 +1,7 @@
 //! What of a [`Sandbox`] is enforced here, and its enforcement.
 use crate::sandbox::kernel::Kernel;
 use crate::sandbox::namespace_spec::is_alone;
-use crate::sandbox::{mounts, privileges, syscalls};
+use crate::sandbox::{listener, mounts, privileges, syscalls};
 use crate::unlinked;
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath, Ruleset,
@@ -95,16 +95,24 @@ impl<'a> Plan<'a> {
 
     /// Enforces it on this process, for good: the last thing before the program is executed.
     ///
-    /// `opened`: what was opened of the sandbox, and which of it is to be written.
+    /// `opened`: what was opened of the sandbox, and which of it is to be written. Returns the listener for the calls that
+    /// the launcher is to answer; without one they are refused.
     pub(crate) fn apply(
         &self,
         in_namespaces: bool,
         opened: Vec<(OwnedFd, bool)>,
-    ) -> Result<(), SandboxError> {
+    ) -> Result<Option<OwnedFd>, SandboxError> {
         privileges::drop_all().map_err(SandboxError::Privileges)?;
         self.restrict_access(in_namespaces, opened)?;
         let filters = syscalls::filters(&self.sandbox.network).map_err(seccompiler::Error::from)?;
-        filters.iter().try_for_each(|filter| seccompiler::apply_filter(filter)).map_err(SandboxError::from)
+        filters.iter().try_for_each(|filter| seccompiler::apply_filter(filter))?;
+        if let Ok(listener) = listener::install(&syscalls::told().map_err(seccompiler::Error::from)?) {
+            return Ok(Some(listener));
+        }
+        // An old kernel, or a sandbox around this one that has a listener of its own, of which there can be one.
+        let untold = syscalls::untold().map_err(seccompiler::Error::from)?;
+        seccompiler::apply_filter(&untold)?;
+        Ok(None)
     }
 
     pub(crate) fn restricts_files(&self) -> bool {

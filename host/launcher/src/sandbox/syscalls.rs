@@ -99,7 +99,10 @@ const SOCKET_TYPE_MASK: u64 = 0xf;
 const OTHER_SOCKET_TYPES: [c_int; 5] =
     [libc::SOCK_DGRAM, libc::SOCK_RAW, libc::SOCK_RDM, libc::SOCK_SEQPACKET, libc::SOCK_DCCP];
 
-/// The filters, to be installed in this order.
+/// `BPF_RET | BPF_K` of linux/filter.h.
+const RETURN: u16 = 0x06;
+
+/// The filters, to be installed in this order; then [`told`], or [`untold`].
 pub(crate) fn filters(network: &Network) -> Result<Vec<BpfProgram>, BackendError> {
     let errno = |errno: c_int| SeccompAction::Errno(errno.unsigned_abs());
     let listed: Rules = ALLOWED.iter().chain(ALLOWED_OLD).map(|&number| (number, Vec::new())).collect();
@@ -109,6 +112,21 @@ pub(crate) fn filters(network: &Network) -> Result<Vec<BpfProgram>, BackendError
         compile(modes::forbidden()?, SeccompAction::Allow, errno(libc::EPERM))?,
         compile(listed, errno(libc::ENOSYS), SeccompAction::Allow)?,
     ])
+}
+
+/// The filter that hands the calls to a listener that are right for a folder alone.
+pub(crate) fn told() -> Result<BpfProgram, BackendError> {
+    // It has no such action; nothing else in a program returns this number.
+    let mut program = compile(modes::for_folders()?, SeccompAction::Allow, SeccompAction::Trace(0))?;
+    for step in program.iter_mut().filter(|step| step.code == RETURN && step.k == libc::SECCOMP_RET_TRACE) {
+        step.k = libc::SECCOMP_RET_USER_NOTIF;
+    }
+    Ok(program)
+}
+
+/// The filter that refuses them, where there can be no listener.
+pub(crate) fn untold() -> Result<BpfProgram, BackendError> {
+    compile(modes::for_folders()?, SeccompAction::Allow, SeccompAction::Errno(libc::EPERM.unsigned_abs()))
 }
 
 fn compile(

@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
 use crate::http::access::{Access, AccessRule};
 use crate::http::classify::EraHeaders;
+use crate::http::serve::ThroughOwnSocket;
 use crate::protocol::options::ProxyOptions;
 
 /// `Mcp-Session-Id`.
@@ -57,8 +58,11 @@ impl Gate {
 
     /// Judges a request by its head.
     pub(crate) fn admit(&self, parts: &Parts) -> Admission {
-        let rule = self.access.rule();
-        let origin = match rule.admit_path(parts).and_then(|()| self.admit_page(&rule, parts)) {
+        let is_own_socket = parts.extensions.get::<ThroughOwnSocket>().is_some();
+        // Who can open the socket can read the secret, too.
+        let rule = if is_own_socket { AccessRule::Everybody } else { self.access.rule() };
+        let admitted = rule.admit_path(parts).and_then(|()| self.admit_page(&rule, parts, is_own_socket));
+        let origin = match admitted {
             Ok(origin) => origin,
             Err(refusal) => return Admission { origin: None, refusal: Some(refusal) },
         };
@@ -68,11 +72,17 @@ impl Gate {
     }
 
     /// Whether the page that asks may, if it is one; its origin.
-    fn admit_page(&self, rule: &AccessRule, parts: &Parts) -> Result<Option<HeaderValue>, Refusal> {
+    fn admit_page(
+        &self,
+        rule: &AccessRule,
+        parts: &Parts,
+        is_own_socket: bool,
+    ) -> Result<Option<HeaderValue>, Refusal> {
         let host = single(&parts.headers, &HOST).ok_or(Refusal::Host)?;
         // A page under a name that leads here (DNS rebinding) has no token: a proxy that needs one may be reached by
-        // any name, as one on a network or behind another proxy is.
-        let is_any_name_ours = matches!(rule, AccessRule::Bearer(_));
+        // any name, as one on a network or behind another proxy is. No browser opens a Unix socket, which has no name in
+        // HTTP: clients write there what they like.
+        let is_any_name_ours = is_own_socket || matches!(rule, AccessRule::Bearer(_));
         let is_ours = || self.is_host_allowed(host.as_bytes()) && self.is_authority_allowed(&parts.uri);
         if !is_any_name_ours && !is_ours() {
             return Err(Refusal::Host);

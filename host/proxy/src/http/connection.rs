@@ -11,8 +11,12 @@ use axum::body::Body as AxumBody;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, Sleep, sleep};
+use tokio_util::either::Either;
+
+/// A client's end, on a port or on the Unix socket.
+pub(crate) type Stream = Either<TcpStream, UnixStream>;
 
 const RESTING: u64 = 0;
 const HEAD: u64 = 1;
@@ -46,7 +50,7 @@ impl Phase {
 /// The clock for resting runs on while requests are served, so that a request costs no timer: when it strikes and
 /// nothing has changed since it last did, the connection has rested for its time (and less than twice as long).
 pub(crate) struct Timed {
-    stream: TcpStream,
+    stream: Stream,
     phase: Arc<Phase>,
     clock: Pin<Box<Sleep>>,
     /// The phase that the clock was set in, or last struck in.
@@ -56,7 +60,7 @@ pub(crate) struct Timed {
 }
 
 impl Timed {
-    pub(crate) fn new(stream: TcpStream, phase: Arc<Phase>, head: Duration, rest: Duration) -> Self {
+    pub(crate) fn new(stream: Stream, phase: Arc<Phase>, head: Duration, rest: Duration) -> Self {
         // The first head is awaited from the beginning.
         let struck = phase.set(HEAD);
         Self { stream, phase, clock: Box::pin(sleep(head)), struck, head, rest }

@@ -3,8 +3,8 @@ use crate::protocol::message::MessageError;
 use axum::body::Body;
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER,
-    VARY, WWW_AUTHENTICATE,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE,
+    RETRY_AFTER, VARY, WWW_AUTHENTICATE,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
@@ -59,19 +59,25 @@ pub(crate) fn unavailable(id: Option<&Id>, busy: Busy, limits: &Limits) -> Respo
 pub(crate) fn refused(refusal: Refusal) -> Response {
     let error = |status, what| rpc_error(status, None, code::INVALID_REQUEST, what);
     match refusal {
-        Refusal::Path => empty(StatusCode::NOT_FOUND),
+        Refusal::Path => closing(empty(StatusCode::NOT_FOUND)),
         Refusal::Host => error(StatusCode::FORBIDDEN, "Host not allowed"),
         Refusal::Origin => error(StatusCode::FORBIDDEN, "Origin not allowed"),
         // RFC 6750 section 3.1: who sent none is told no error code.
         Refusal::NoToken => {
             let response = error(StatusCode::UNAUTHORIZED, "a bearer token is needed");
-            challenge(response, "Bearer realm=\"wharf\"")
+            closing(challenge(response, "Bearer realm=\"wharf\""))
         }
         Refusal::WrongToken => {
             let response = error(StatusCode::UNAUTHORIZED, "the bearer token is not accepted");
-            challenge(response, "Bearer realm=\"wharf\", error=\"invalid_token\"")
+            closing(challenge(response, "Bearer realm=\"wharf\", error=\"invalid_token\""))
         }
     }
+}
+
+/// The last answer on its connection: who has shown no secret keeps none. Places are few, and resting takes one.
+fn closing(mut response: Response) -> Response {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 fn challenge(mut response: Response, how: &'static str) -> Response {

@@ -10,18 +10,54 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
+use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::http::access::Access;
-use crate::http::connection::{Phase, Served, Timed};
+use crate::http::connection::{Phase, Served, Stream, Timed};
 use crate::protocol::options::Limits;
 
 /// Given to every request: ends its connection, even one that is stuck in a write.
 #[derive(Debug, Clone)]
 pub(crate) struct ConnectionAbort(pub(crate) CancellationToken);
+
+/// Given to a request that came through the Unix socket, which the user's own processes alone can open.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ThroughOwnSocket;
+
+/// Where a proxy listens.
+pub enum Listener {
+    /// A port: everybody who can connect is asked what the proxy's access demands.
+    Port(TcpListener),
+    /// A Unix socket that its user alone may open: who is connected is this user, and is asked for no secret.
+    OwnSocket(UnixListener),
+}
+
+impl Listener {
+    async fn accept(&self) -> io::Result<Stream> {
+        match self {
+            Self::Port(listener) => Ok(Either::Left(listener.accept().await?.0)),
+            Self::OwnSocket(listener) => {
+                let stream = listener.accept().await?.0;
+                // The file's mode says the same; this holds too where somebody has changed that.
+                if is_own(&stream)? {
+                    Ok(Either::Right(stream))
+                } else {
+                    Err(io::ErrorKind::ConnectionRefused.into())
+                }
+            }
+        }
+    }
+}
+
+/// Whether the other end was opened by this user, or by root, who may do everything.
+fn is_own(stream: &UnixStream) -> io::Result<bool> {
+    let peer = stream.peer_cred()?.uid();
+    Ok(peer == rustix::process::geteuid().as_raw() || peer == 0)
+}
 
 /// How long to wait when the system has no descriptor left for a connection.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(200);
@@ -36,7 +72,7 @@ const VANISHED_AFTER_MS: u32 = 60_000;
 /// # Errors
 /// The listener is unusable.
 pub async fn serve(
-    listener: TcpListener,
+    listener: Listener,
     router: Router,
     limits: &Limits,
     access: &Access,
@@ -83,13 +119,12 @@ pub async fn serve(
 }
 
 async fn accept(
-    listener: &TcpListener,
+    listener: &Listener,
     places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> io::Result<(Stream, tokio::sync::OwnedSemaphorePermit)> {
     // A place first: what cannot be served stays in the backlog.
     let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, place))
+    Ok((listener.accept().await?, place))
 }
 
 fn is_of_one_connection(error: &io::Error) -> bool {
@@ -105,13 +140,19 @@ fn is_passing(error: &io::Error) -> bool {
 }
 
 async fn connection(
-    stream: TcpStream,
+    stream: Stream,
     router: Router,
     limits: Limits,
     shutdown: CancellationToken,
     abort: CancellationToken,
 ) {
-    set_options(&stream);
+    let is_own_socket = match &stream {
+        Either::Left(stream) => {
+            set_options(stream);
+            false
+        }
+        Either::Right(_) => true,
+    };
     let phase = Arc::new(Phase::default());
     let socket = Timed::new(stream, phase.clone(), limits.header_read, limits.connection_rest);
     let routes = TowerToHyperService::new(router);
@@ -119,6 +160,9 @@ async fn connection(
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         phase.serving();
         request.extensions_mut().insert(marker.clone());
+        if is_own_socket {
+            request.extensions_mut().insert(ThroughOwnSocket);
+        }
         let answer = hyper::service::Service::call(&routes, request);
         let phase = phase.clone();
         async move { answer.await.map(|response| response.map(|body| Served::new(body, phase))) }

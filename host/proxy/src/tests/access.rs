@@ -104,6 +104,25 @@ async fn who_does_not_know_the_path_is_told_nothing_whatever_is_asked() {
     }
 }
 
+/// Connections are few: a flood of requests that are refused keeps none of them.
+#[tokio::test]
+async fn who_shows_no_secret_keeps_no_connection() {
+    for (rule, status) in [(AccessRule::path(PART), "404"), (AccessRule::bearer(PART), "401")] {
+        let (_, options) = by(rule);
+        let (rig, _script) = Rig::with(options).await;
+        let mut socket = TcpStream::connect(rig.address).await.unwrap();
+        let asked = "GET /mcp HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(2);
+        socket.write_all(asked.as_bytes()).await.unwrap();
+        let mut told = Vec::new();
+        // A connection that rests lives for two minutes. The second request is not read: the end may be a reset.
+        let ended =
+            tokio::time::timeout(std::time::Duration::from_secs(30), socket.read_to_end(&mut told)).await;
+        ended.expect("the connection ends").ok();
+        let told = String::from_utf8_lossy(&told);
+        assert_eq!(told.matches(&format!("HTTP/1.1 {status}")).count(), 1, "{told}");
+    }
+}
+
 #[tokio::test]
 async fn who_does_not_send_the_token_is_told_that_one_is_needed() {
     let (_, options) = by(AccessRule::bearer(PART));

@@ -15,7 +15,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::http::serve::serve;
+use crate::http::serve::{Listener, serve};
 use crate::protocol::options::{Limits, ProxyOptions};
 use crate::stdio::proxy::StdioProxy;
 use crate::stdio::upstream::connection::{ConnectError, ServerInfo};
@@ -194,7 +194,7 @@ impl Rig {
         let stop = CancellationToken::new();
         let router = proxy.router();
         let token = stop.clone();
-        tokio::spawn(async move { serve(listener, router, &limits, &access, token).await });
+        tokio::spawn(async move { serve(Listener::Port(listener), router, &limits, &access, token).await });
         Self { proxy, address, client: client(), _stop: stop.drop_guard() }
     }
 

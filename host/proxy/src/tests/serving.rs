@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::http::access::Access;
-use crate::http::serve::serve;
+use crate::http::serve::{Listener, serve};
 use crate::protocol::options::Limits;
 
 struct Served {
@@ -34,7 +34,9 @@ async fn served(limits: Limits) -> Served {
     let router = Router::new().route("/", get(|| async { "hello" })).route("/slow", get(waits));
     let stop = CancellationToken::new();
     let token = stop.clone();
-    let task = tokio::spawn(async move { serve(listener, router, &limits, &Access::default(), token).await });
+    let task = tokio::spawn(async move {
+        serve(Listener::Port(listener), router, &limits, &Access::default(), token).await
+    });
     Served { address, stop, task, release, entered }
 }
 

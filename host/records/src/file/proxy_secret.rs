@@ -4,6 +4,10 @@
 //! shown and posted. It is written after the RunConfig and removed before it, under the record lock, so that it exists
 //! only where its RunConfig does (R01); the uid in it keeps a workload from being served under the secret of an earlier
 //! one of its name. A command that died in between leaves a RunConfig without one: whoever starts the workload makes it.
+//!
+//! A change of the way in which clients show it (a path, a token) needs another secret and another RunConfig, which are
+//! two files. So the secret of the next way is first written beside the one in force, and the RunConfig says which of
+//! them that is: whatever dies in between, one of both ways holds as a whole, and nobody has to clear up.
 
 use std::cell::OnceCell;
 use std::ffi::OsString;
@@ -16,6 +20,7 @@ use crate::effect::EffectError;
 use crate::error::{Corruption, ReadError, StoreError};
 use crate::file::atomic::Folder;
 use crate::file::state_dir::StateDir;
+use wharf_model::ProxyAuth;
 use wharf_model::SchemaVersion;
 use wharf_model::Uid;
 use wharf_model::WorkloadName;
@@ -47,6 +52,26 @@ pub(crate) struct Content {
     pub(crate) schema_version: SchemaVersion,
     pub(crate) uid: Uid,
     pub(crate) secret: String,
+    /// In force once the RunConfig says this way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) next: Option<Next>,
+}
+
+/// The secret of a way that a RunConfig is being changed to.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Next {
+    pub(crate) auth: ProxyAuth,
+    pub(crate) secret: String,
+}
+
+impl Content {
+    /// The secret of a workload whose RunConfig says this way.
+    fn in_force(self, auth: ProxyAuth) -> ProxySecret {
+        ProxySecret(match self.next {
+            Some(next) if next.auth == auth => next.secret,
+            _ => self.secret,
+        })
+    }
 }
 
 /// The secrets of many workloads, for a reader: the folder is opened once, and not before one is asked for.
@@ -62,8 +87,8 @@ impl ProxySecrets {
         Self { state, folder: OnceCell::new() }
     }
 
-    /// The secret of one creation of a workload; that of another one is not found.
-    pub fn read(&self, name: &WorkloadName, uid: &Uid) -> Result<ProxySecret, ReadError> {
+    /// The secret of one creation of a workload, whose RunConfig says this way; that of another creation is not found.
+    pub fn read(&self, name: &WorkloadName, uid: &Uid, auth: ProxyAuth) -> Result<ProxySecret, ReadError> {
         let path = || file_of(&self.state, name);
         if self.folder.get().is_none() {
             let _ = self.folder.set(Folder::open(&self.state.proxy_secrets())?);
@@ -74,7 +99,7 @@ impl ProxySecrets {
         let bytes = folder.read(&file_name(name), FILE_BYTES_MAX)?;
         let content = decode(path, &bytes)?;
         if content.uid == *uid {
-            Ok(ProxySecret(content.secret))
+            Ok(content.in_force(auth))
         } else {
             Err(ReadError::NotFound { path: path() })
         }
@@ -128,8 +153,10 @@ fn decode(path: impl Fn() -> PathBuf, bytes: &[u8]) -> Result<Content, ReadError
         return Err(ReadError::Newer { path: path(), found, known });
     }
     // Of the same form as an id: an empty one would be known to everybody.
-    match content.secret.parse::<Uid>() {
-        Ok(_) => Ok(content),
-        Err(_) => Err(corrupt(Corruption::NotASecret)),
+    let next = content.next.iter().map(|next| &next.secret);
+    if std::iter::once(&content.secret).chain(next).all(|secret| secret.parse::<Uid>().is_ok()) {
+        Ok(content)
+    } else {
+        Err(corrupt(Corruption::NotASecret))
     }
 }

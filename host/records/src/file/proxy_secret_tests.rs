@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use crate::*;
-use wharf_model::{RunConfig, Uid};
+use wharf_model::{ProxyAuth, RunConfig, Uid};
 
 fn host() -> (tempfile::TempDir, Store, RunConfig) {
     let dir = tempfile::tempdir().unwrap();
@@ -21,26 +21,26 @@ fn file(store: &Store) -> std::path::PathBuf {
 #[test]
 fn a_secret_stays_until_it_is_renewed_and_is_its_owners_alone() {
     let (_dir, store, run) = host();
-    assert!(store.proxy_secret(&run.name, &run.uid).unwrap_err().is_not_found());
-    let made = store.make_proxy_secret(&run.name, &run.uid).unwrap();
+    assert!(store.proxy_secret(&run.name, &run.uid, ProxyAuth::Path).unwrap_err().is_not_found());
+    let made = store.make_proxy_secret(&run.name, &run.uid, ProxyAuth::Path).unwrap();
     assert_eq!(made.expose().len(), 32);
-    assert_eq!(store.make_proxy_secret(&run.name, &run.uid).unwrap(), made);
-    assert_eq!(store.proxy_secret(&run.name, &run.uid).unwrap(), made);
+    assert_eq!(store.make_proxy_secret(&run.name, &run.uid, ProxyAuth::Path).unwrap(), made);
+    assert_eq!(store.proxy_secret(&run.name, &run.uid, ProxyAuth::Path).unwrap(), made);
     let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&store.state().proxy_secrets()), mode(&file(&store))), (0o700, 0o600));
     let renewed = store.renew_proxy_secret(&run.name, &run.uid).unwrap();
     assert_ne!(renewed, made);
-    assert_eq!(store.proxy_secret(&run.name, &run.uid).unwrap(), renewed);
+    assert_eq!(store.proxy_secret(&run.name, &run.uid, ProxyAuth::Path).unwrap(), renewed);
 }
 
 #[test]
 fn a_secret_goes_with_its_runconfig_and_is_no_later_workloads() {
     let (_dir, store, run) = host();
-    let first = store.make_proxy_secret(&run.name, &run.uid).unwrap();
+    let first = store.make_proxy_secret(&run.name, &run.uid, ProxyAuth::Path).unwrap();
     store.remove_run_config(&run.name, &run.uid).unwrap();
     assert!(!file(&store).exists());
     // What has no RunConfig gets none: its supervisor may still live.
-    assert!(store.make_proxy_secret(&run.name, &run.uid).is_err());
+    assert!(store.make_proxy_secret(&run.name, &run.uid, ProxyAuth::Path).is_err());
     assert!(store.renew_proxy_secret(&run.name, &run.uid).is_err());
     assert!(!file(&store).exists());
     // A file that somebody restored is of another creation.
@@ -50,15 +50,15 @@ fn a_secret_goes_with_its_runconfig_and_is_no_later_workloads() {
     fs::File::create(file(&store))
         .and_then(|mut it| std::io::Write::write_all(&mut it, text.as_bytes()))
         .unwrap();
-    assert!(store.proxy_secret(&again.name, &again.uid).unwrap_err().is_not_found());
-    assert_ne!(store.make_proxy_secret(&again.name, &again.uid).unwrap(), first);
+    assert!(store.proxy_secret(&again.name, &again.uid, ProxyAuth::Path).unwrap_err().is_not_found());
+    assert_ne!(store.make_proxy_secret(&again.name, &again.uid, ProxyAuth::Path).unwrap(), first);
     assert!(store.renew_proxy_secret(&run.name, &run.uid).is_err(), "the earlier creation has no say");
 }
 
 #[test]
 fn what_is_no_secret_is_never_served_by_and_never_quoted() {
     let (_dir, store, run) = host();
-    store.make_proxy_secret(&run.name, &run.uid).unwrap();
+    store.make_proxy_secret(&run.name, &run.uid, ProxyAuth::Path).unwrap();
     let uid = &run.uid;
     for bad in [
         String::new(),
@@ -67,21 +67,28 @@ fn what_is_no_secret_is_never_served_by_and_never_quoted() {
         format!(r#"{{"schema_version":"v0.1.0","uid":"{uid}","secret":"SeCrEt"}}"#),
         format!(r#"{{"schema_version":"v0.1.0","uid":"{uid}","secret":""}}"#),
         format!(r#"{{"schema_version":"v0.1.0","uid":"{uid}","secret":["SeCrEt"]}}"#),
+        format!(
+            r#"{{"schema_version":"v0.1.0","uid":"{uid}","secret":"{}","next":{{"auth":"bearer","secret":""}}}}"#,
+            "0".repeat(32)
+        ),
     ] {
         fs::File::create(file(&store))
             .and_then(|mut it| std::io::Write::write_all(&mut it, bad.as_bytes()))
             .unwrap();
-        let error = store.proxy_secret(&run.name, uid).unwrap_err();
+        let error = store.proxy_secret(&run.name, uid, ProxyAuth::Path).unwrap_err();
         assert!(error.is_corrupt(), "{bad}: {error:?}");
         let told = format!("{} {error:?}", wharf_model::chain(&error));
         assert!(!told.contains("SeCrEt"), "{told}");
-        assert_eq!(store.make_proxy_secret(&run.name, uid).unwrap().expose().len(), 32);
+        assert_eq!(store.make_proxy_secret(&run.name, uid, ProxyAuth::Path).unwrap().expose().len(), 32);
     }
     let newer = format!(r#"{{"schema_version":"v9.0.0","uid":"{uid}","secret":"{}"}}"#, "0".repeat(32));
     fs::File::create(file(&store))
         .and_then(|mut it| std::io::Write::write_all(&mut it, newer.as_bytes()))
         .unwrap();
-    assert!(store.make_proxy_secret(&run.name, uid).is_err(), "a later version's is not written over");
+    assert!(
+        store.make_proxy_secret(&run.name, uid, ProxyAuth::Path).is_err(),
+        "a later version's is not written over"
+    );
     assert!(!format!("{:?}", store.renew_proxy_secret(&run.name, uid)).contains(char::is_numeric));
 }
 
@@ -93,8 +100,8 @@ fn a_folder_in_its_place_holds_up_nobody_and_is_kept() {
         fs::create_dir_all(file(&store).join(name)).unwrap();
     };
     in_the_way("first");
-    let made = store.make_proxy_secret(&run.name, &run.uid).unwrap();
-    assert_eq!(store.proxy_secret(&run.name, &run.uid).unwrap(), made);
+    let made = store.make_proxy_secret(&run.name, &run.uid, ProxyAuth::Path).unwrap();
+    assert_eq!(store.proxy_secret(&run.name, &run.uid, ProxyAuth::Path).unwrap(), made);
     in_the_way("second");
     assert_ne!(store.renew_proxy_secret(&run.name, &run.uid).unwrap(), made);
     in_the_way("third");
@@ -104,4 +111,30 @@ fn a_folder_in_its_place_holds_up_nobody_and_is_kept() {
         let aside = store.state().proxy_secrets().join(format!("time.json.corrupt-{number}"));
         assert!(aside.join(name).is_dir(), "{}", aside.display());
     }
+}
+
+/// What dies between the secret and the RunConfig leaves the way before, what dies after the RunConfig the next one.
+#[test]
+fn a_secret_of_the_next_way_holds_once_the_runconfig_says_so() {
+    let (_dir, store, run) = host();
+    let (name, uid) = (&run.name, &run.uid);
+    let path = store.make_proxy_secret(name, uid, ProxyAuth::Path).unwrap();
+    store.prepare_proxy_secret(name, uid, ProxyAuth::Path, ProxyAuth::Bearer).unwrap();
+    assert_eq!(store.proxy_secret(name, uid, ProxyAuth::Path).unwrap(), path);
+    assert_eq!(store.make_proxy_secret(name, uid, ProxyAuth::Path).unwrap(), path);
+    let token = store.proxy_secret(name, uid, ProxyAuth::Bearer).unwrap();
+    assert_ne!(token, path);
+    // Back again, from the state that a change leaves which was cut short after the RunConfig.
+    store.prepare_proxy_secret(name, uid, ProxyAuth::Bearer, ProxyAuth::Path).unwrap();
+    assert_eq!(store.proxy_secret(name, uid, ProxyAuth::Bearer).unwrap(), token);
+    let other = store.proxy_secret(name, uid, ProxyAuth::Path).unwrap();
+    assert!(other != path && other != token);
+    store.settle_proxy_secret(name, uid, ProxyAuth::Path).unwrap();
+    for auth in [ProxyAuth::Path, ProxyAuth::Bearer] {
+        assert_eq!(store.proxy_secret(name, uid, auth).unwrap(), other, "nothing else is left");
+    }
+    // A workload that had none gets one at once.
+    fs::remove_file(file(&store)).unwrap();
+    store.prepare_proxy_secret(name, uid, ProxyAuth::None, ProxyAuth::Path).unwrap();
+    assert!(store.proxy_secret(name, uid, ProxyAuth::Path).is_ok());
 }

@@ -6,7 +6,7 @@
 //!      proxy-secrets/NAME.json  what clients must know (see `proxy_secret`)
 //!      locks                  one file, never unlinked: all locks of all workloads (see `byte_lock`)
 //!      host-id                random, made once
-//!      logs/  control/        filled by others
+//!      logs/  control/  sockets/  filled by others
 //! ```
 //! Knowing a path makes nothing; only writers make folders.
 
@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use crate::effect::EffectError;
 use crate::file::atomic;
+use wharf_model::WorkloadName;
 
 /// The directory that holds all state of one host.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -66,6 +67,18 @@ impl StateDir {
         self.root.join("control")
     }
 
+    /// The folder of the sockets on which proxies serve their user's own clients.
+    #[must_use]
+    pub fn sockets(&self) -> PathBuf {
+        self.root.join("sockets")
+    }
+
+    /// The socket of one workload's proxy, if it has one.
+    #[must_use]
+    pub fn client_socket(&self, name: &WorkloadName) -> PathBuf {
+        self.sockets().join(format!("{name}.sock"))
+    }
+
     /// The file that all locks are byte ranges of.
     #[must_use]
     pub fn locks(&self) -> PathBuf {
@@ -81,6 +94,12 @@ impl StateDir {
     /// Makes the folder of the logs, for the user alone, if it is not there.
     pub fn make_logs(&self) -> Result<PathBuf, EffectError> {
         let path = self.logs();
+        atomic::make_folder(&path).map(|()| path)
+    }
+
+    /// Makes the folder of the clients' sockets, for the user alone, if it is not there.
+    pub fn make_sockets(&self) -> Result<PathBuf, EffectError> {
+        let path = self.sockets();
         atomic::make_folder(&path).map(|()| path)
     }
 

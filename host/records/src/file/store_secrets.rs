@@ -3,25 +3,35 @@ use crate::error::{ReadError, StoreError};
 use crate::file::atomic::{Folder, temporary_name};
 use crate::file::locks::RecordLock;
 use crate::file::proxy_secret::{
-    Content, FILE_BYTES_MAX, ProxySecret, ProxySecrets, clear_the_name, file_name,
+    Content, FILE_BYTES_MAX, Next, ProxySecret, ProxySecrets, clear_the_name, file_name,
 };
 use crate::file::store::Store;
 use std::time::Duration;
-use wharf_model::{IdError, SchemaVersion, Uid, WorkloadName, random_hex};
+use wharf_model::{IdError, ProxyAuth, SchemaVersion, Uid, WorkloadName, random_hex};
 
 /// A lock is held for the length of one write.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
 
 impl Store {
-    /// The secret of one creation of a workload.
-    pub fn proxy_secret(&self, name: &WorkloadName, uid: &Uid) -> Result<ProxySecret, ReadError> {
-        ProxySecrets::new(self.state().clone()).read(name, uid)
+    /// The secret of one creation of a workload, whose RunConfig says this way.
+    pub fn proxy_secret(
+        &self,
+        name: &WorkloadName,
+        uid: &Uid,
+        auth: ProxyAuth,
+    ) -> Result<ProxySecret, ReadError> {
+        ProxySecrets::new(self.state().clone()).read(name, uid, auth)
     }
 
     /// The same, made now if there is none, or none that can be used. For who holds the workload's operation lock.
-    pub fn make_proxy_secret(&self, name: &WorkloadName, uid: &Uid) -> Result<ProxySecret, StoreError> {
+    pub fn make_proxy_secret(
+        &self,
+        name: &WorkloadName,
+        uid: &Uid,
+        auth: ProxyAuth,
+    ) -> Result<ProxySecret, StoreError> {
         let _locked = self.lock_owned(name, uid)?;
-        match self.proxy_secret(name, uid) {
+        match self.proxy_secret(name, uid, auth) {
             Err(error) if error.is_not_found() || error.is_corrupt() => self.write_secret(name, uid),
             // A folder in its place is no secret either.
             Err(error) if error.path().is_dir() && !error.path().is_symlink() => self.write_secret(name, uid),
@@ -36,6 +46,37 @@ impl Store {
         self.write_secret(name, uid)
     }
 
+    /// Another secret, which holds from the moment on in which the RunConfig says `to`: until then the one of `from` does.
+    /// For who is about to write that RunConfig.
+    pub fn prepare_proxy_secret(
+        &self,
+        name: &WorkloadName,
+        uid: &Uid,
+        from: ProxyAuth,
+        to: ProxyAuth,
+    ) -> Result<(), StoreError> {
+        let _locked = self.lock_owned(name, uid)?;
+        let next = self.random_secret()?;
+        let now = if from.has_secret() { self.proxy_secret(name, uid, from).ok() } else { None };
+        let Some(now) = now else { return self.write_this_secret(name, uid, next, None).map(drop) };
+        self.write_this_secret(name, uid, now.0, Some(Next { auth: to, secret: next })).map(drop)
+    }
+
+    /// Drops what [`Self::prepare_proxy_secret`] has kept of the way before, once the RunConfig says `auth`. Where that was
+    /// not done, nothing holds that should not.
+    pub fn settle_proxy_secret(
+        &self,
+        name: &WorkloadName,
+        uid: &Uid,
+        auth: ProxyAuth,
+    ) -> Result<(), StoreError> {
+        let _locked = self.lock_owned(name, uid)?;
+        let secret = self
+            .proxy_secret(name, uid, auth)
+            .map_err(|source| StoreError::Unreadable { name: name.clone(), source })?;
+        self.write_this_secret(name, uid, secret.0, None).map(drop)
+    }
+
     /// The secret that there was before a change that failed, in the place of the one that there is.
     pub fn put_back_proxy_secret(
         &self,
@@ -44,7 +85,7 @@ impl Store {
         old: &ProxySecret,
     ) -> Result<(), StoreError> {
         let _locked = self.lock_owned(name, uid)?;
-        self.write_this_secret(name, uid, old.0.clone()).map(drop)
+        self.write_this_secret(name, uid, old.0.clone(), None).map(drop)
     }
 
     /// The record lock of a workload whose RunConfig is of this creation: no other has a secret.
@@ -65,9 +106,12 @@ impl Store {
     }
 
     fn write_secret(&self, name: &WorkloadName, uid: &Uid) -> Result<ProxySecret, StoreError> {
-        let secret = random_hex()
-            .map_err(|source| StoreError::NoRandomness { path: self.state().proxy_secrets(), source })?;
-        self.write_this_secret(name, uid, secret)
+        let secret = self.random_secret()?;
+        self.write_this_secret(name, uid, secret, None)
+    }
+
+    fn random_secret(&self) -> Result<String, StoreError> {
+        random_hex().map_err(|source| StoreError::NoRandomness { path: self.state().proxy_secrets(), source })
     }
 
     fn write_this_secret(
@@ -75,11 +119,12 @@ impl Store {
         name: &WorkloadName,
         uid: &Uid,
         secret: String,
+        next: Option<Next>,
     ) -> Result<ProxySecret, StoreError> {
         let path = self.state().proxy_secrets();
         let randomness = |source: IdError| StoreError::NoRandomness { path: path.clone(), source };
         let temporary = temporary_name(name.as_str()).map_err(randomness)?;
-        let content = Content { schema_version: SchemaVersion::CURRENT, uid: uid.clone(), secret };
+        let content = Content { schema_version: SchemaVersion::CURRENT, uid: uid.clone(), secret, next };
         let bytes = serde_json::to_vec(&content)
             .map_err(|source| StoreError::NotJson { name: name.clone(), source })?;
         let folder = Folder::open_or_make(&path)?;

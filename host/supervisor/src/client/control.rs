@@ -10,14 +10,12 @@ use crate::client::messages::Answer;
 use crate::client::messages::Request;
 use crate::client::messages::untold;
 use crate::client::protocol::SupervisorReport;
+use crate::client::socket_file::{SocketFile, remove_left};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::{Deserialize, Serialize};
 use std::{
-    fs::{File, Permissions},
     io,
-    os::fd::{AsFd, AsRawFd, OwnedFd},
-    os::unix::fs::PermissionsExt,
-    path::PathBuf,
+    os::fd::{AsFd, OwnedFd},
     sync::Arc,
     time::Duration,
 };
@@ -54,50 +52,20 @@ pub(crate) struct Asked {
     pub(crate) answer: oneshot::Sender<Answer>,
 }
 
-/// A folder's path that is short whatever the folder is called, as long as the file is open.
-struct ShortPath {
-    folder: File,
-    name: String,
-}
-
-impl ShortPath {
-    fn of(state: &StateDir, name: &WorkloadName) -> io::Result<Self> {
-        Ok(Self { folder: File::open(state.control())?, name: format!("{name}.sock") })
-    }
-
-    fn path(&self) -> PathBuf {
-        PathBuf::from(format!("/proc/self/fd/{}/{}", self.folder.as_raw_fd(), self.name))
-    }
-}
-
 /// The supervisor's end. Bound under the life lock, so a socket that is there already is a dead one's, and replaced.
 pub(crate) struct Server {
-    place: ShortPath,
+    place: SocketFile,
     listener: UnixListener,
 }
 
 impl Server {
     pub(crate) fn bind(state: &StateDir, name: &WorkloadName) -> io::Result<Self> {
         state.make_control().map_err(io::Error::other)?;
-        let place = ShortPath::of(state, name)?;
-        // It gets its name once it is the user's alone and can be spoken to: commands wait for the name.
-        let unnamed = place.path().with_extension("sock.new");
+        let place = SocketFile::of(&state.control(), name)?;
         may_fail(Point::ControlBindBefore)?;
-        match std::fs::remove_file(&unnamed) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let listener = UnixListener::bind(&unnamed)?;
-        let named = may_fail(Point::ControlBound)
-            .and_then(|()| std::fs::set_permissions(&unnamed, Permissions::from_mode(0o600)))
-            .and_then(|()| std::fs::rename(&unnamed, place.path()))
-            .and_then(|()| may_fail(Point::ControlBindAfter));
-        // Its life lock is this process' own, and so are both names.
+        let listener = place.bind(|| may_fail(Point::ControlBound))?;
         let server = Self { place, listener };
-        if named.is_err() {
-            let _ = std::fs::remove_file(unnamed);
-        }
-        named.map(|()| server)
+        may_fail(Point::ControlBindAfter).map(|()| server)
     }
 
     /// Takes requests, for ever; the tracker knows the connections that have not been answered.
@@ -135,18 +103,14 @@ impl Drop for Server {
     }
 }
 
-/// Removes the socket that a supervisor left which was killed. Only for who knows that there is none: the holder of
+/// Removes the sockets that a supervisor left which was killed. Only for who knows that there is none: the holder of
 /// the operation lock, once the life lock is free.
 pub fn clear(state: &StateDir, name: &WorkloadName) -> io::Result<()> {
     reach(Point::ControlClearBefore);
-    for ending in ["sock.new", "sock"] {
-        match std::fs::remove_file(state.control().join(format!("{name}.{ending}"))) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
+    let control = remove_left(&state.control(), name);
+    let clients = remove_left(&state.sockets(), name);
     reach(Point::ControlClearAfter);
-    Ok(())
+    control.and(clients)
 }
 
 async fn answer(
@@ -304,7 +268,7 @@ async fn ask(
 ) -> Result<Answer, ControlError> {
     let mut was_asked = false;
     let exchange = async {
-        let place = ShortPath::of(state, name)?;
+        let place = SocketFile::of(&state.control(), name)?;
         let mut socket = UnixStream::connect(place.path()).await?;
         was_asked = true;
         write_line(&mut socket, &request).await?;

@@ -2,4 +2,5 @@
 pub mod control;
 pub(crate) mod messages;
 pub(crate) mod protocol;
+pub(crate) mod socket_file;
 pub(crate) mod spawn;

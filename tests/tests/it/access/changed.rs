@@ -102,9 +102,10 @@ fn a_secret_that_cannot_be_written_back_is_told() {
     host.run(&["--name", "demo", &demo_server()]);
     host.ok(&["stop", "demo"]);
     let before = secret(&host);
-    // The second file that is written is the record, the third the old secret.
-    let mut command = host.command(&["url", "demo", "--auth", "bearer"]);
-    let fault = "command/write-file.before:2=error=EIO,command/write-file.before:3=error=EIO";
+    // The first file that is written is the new secret, the two others are the old one: at once, and once more.
+    let mut command = host.command(&["url", "demo", "--rotate"]);
+    let fault = "command/rename.after:1=error=EIO,command/write-file.before:2=error=EIO,\
+                 command/write-file.before:3=error=EIO";
     let output = command.env("WHARF_FAILPOINT", fault).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();

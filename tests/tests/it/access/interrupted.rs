@@ -86,3 +86,34 @@ fn a_folder_in_the_place_of_a_secret_holds_up_neither_a_start_nor_a_removal() {
     }
     host.assert_nothing_runs();
 }
+
+/// Secret and record are two files: whatever dies between them, one way of access holds as a whole.
+#[test]
+fn a_change_that_died_is_made_as_a_whole_or_not_at_all() {
+    let host = Host::new();
+    host.run(&["--name", "demo", &demo_server()]);
+    let (mut kept, mut made) = (0, 0);
+    for point in ["rename.before", "rename.after"] {
+        for nth in 1..=3 {
+            host.ok(&["stop", "demo"]);
+            let before = host.ok(&["url", "demo"]);
+            let point = format!("command/{point}:{nth}");
+            killed_at(&host, &point, &["url", "demo", "--auth", "bearer"]);
+            let url = begun(&host, "start", "demo");
+            if host.run_config("demo")["proxy_auth"] == "path" {
+                kept += 1;
+                assert_eq!(host.ok(&["url", "demo"]), before, "{point}");
+                assert_eq!(url, before.trim());
+                assert!(Client::open(&url).is_ok());
+            } else {
+                made += 1;
+                let token = host.ok(&["url", "demo", "--token"]);
+                assert!(!before.contains(token.trim()), "{point}: a path is no token");
+                assert!(Client::open(&url).is_err() && Client::open(before.trim()).is_err());
+                host.ok(&["url", "demo", "--auth", "path"]);
+                assert!(!host.ok(&["url", "demo"]).contains(token.trim()));
+            }
+        }
+    }
+    assert!(kept >= 2 && made >= 2, "{kept} and {made}");
+}

@@ -39,6 +39,25 @@ fn a_workload_starts_no_other_one_with_folders_of_its_own() {
     }
 }
 
+/// Where the records are out of sight, nothing is said of them.
+#[test]
+fn what_cannot_be_seen_from_inside_is_not_said_to_be_none() {
+    for host in hosts().into_iter().chain(hosts().into_iter().map(Host::without_namespaces)) {
+        let path = |name: &str| host.path(name).display().to_string();
+        let (state, data, config) = (path("state"), path("data"), path("config"));
+        let folders = format!("--state-dir {state} --data-dir {data} --config-dir {config}");
+        let commands = ["list", "list --all --format json", "status outer", "url outer", "stop --all"];
+        let tries = commands.map(|command| inside(&host, "env -i", &folders, command));
+        let server = host.script("outer", &format!("{}\nexec {}", tries.join("\n"), demo_server()));
+        host.run(&["--name", "outer", &server]);
+        let said = said(&host);
+        assert_eq!(said.matches(REFUSED).count(), commands.len(), "{said}");
+        for command in commands {
+            assert!(said.contains(&format!("code 4 of {command}\n")), "{said}");
+        }
+    }
+}
+
 /// Without a sandbox, where all of the host's own records are in reach.
 #[test]
 fn a_workload_without_a_sandbox_starts_restarts_and_reconciles_no_other_one() {

@@ -352,3 +352,32 @@ fn what_is_written_is_mounted_without_devices_and_set_uid() {
         assert!(["rw", "nosuid", "nodev"].iter().all(|option| options.contains(option)), "{mount}");
     }
 }
+
+/// Programs that will fail over what is not open to them are told of before they do.
+#[test]
+fn what_a_well_known_program_will_miss_is_said() {
+    let host = Host::new();
+    let text = format!("exec {}", demo_server());
+    let (uv, node) = (host.script("uv", &text), host.script("node", &text));
+    for folder in ["elsewhere/node_modules", "elsewhere/build", "work/node_modules", "work/build"] {
+        fs::create_dir_all(host.path(folder)).unwrap();
+    }
+    for script in ["elsewhere/build/index.js", "work/build/index.js"] {
+        file(&host, script);
+    }
+    let elsewhere = host.path("elsewhere/build/index.js").display().to_string();
+    let said = |name: &str, program: &str, args: &[&str]| {
+        let said = host.wharf(&[&["run", "--name", name, program, "--"], args].concat());
+        assert_eq!(said.code, 0, "{said:?}");
+        said.stderr
+    };
+    let warned = said("one", &uv, &["run", "server.py"]);
+    assert!(
+        warned.contains("'uv run' needs its cache") && warned.contains("--permission-profile"),
+        "{warned}"
+    );
+    assert!(!said("two", &uv, &["--version"]).contains("cache"));
+    let warned = said("three", &node, &[&elsewhere]);
+    assert!(warned.contains("elsewhere/node_modules'"), "{warned}");
+    assert!(!said("four", &node, &["build/index.js"]).contains("node_modules"));
+}

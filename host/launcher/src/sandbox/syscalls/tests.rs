@@ -48,7 +48,13 @@ fn answer(program: &[sock_filter], architecture: u32, number: c_long, arguments:
 
 /// What all filters together say: the kernel takes the gravest.
 fn verdict(architecture: u32, number: c_long, arguments: [u64; 6]) -> u32 {
-    let filters = filters(&Network::Open).unwrap();
+    verdict_with(told().unwrap(), architecture, number, arguments)
+}
+
+/// With this filter as the last one, for the calls that are right for a folder alone.
+fn verdict_with(last: BpfProgram, architecture: u32, number: c_long, arguments: [u64; 6]) -> u32 {
+    let mut filters = filters(&Network::Open).unwrap();
+    filters.push(last);
     let answers = filters.iter().map(|filter| answer(filter, architecture, number, arguments));
     answers.min_by_key(|&answer| if answer == KILLED { 0 } else { answer }).unwrap()
 }
@@ -62,34 +68,62 @@ fn here(number: c_long, arguments: &[u64]) -> u32 {
 /// Garbage, as it is found in a register that a caller does not set.
 const GARBAGE: u64 = 0xffff_ffff_ffff_f9ed;
 
+/// Modes that are looked at as if only these bits were in them, and what else may be in the register.
+const REST: [u64; 5] = [0, 0o755, 0o100_777, 1 << 40, 0xffff_0000];
+
 #[test]
-fn no_call_that_sets_a_mode_sets_a_set_id_bit() {
-    let setting: &[(c_long, usize)] = &[
-        (libc::SYS_fchmod, 1),
-        (libc::SYS_fchmodat, 2),
+fn no_call_that_makes_a_file_sets_a_set_id_bit() {
+    let making: &[(c_long, usize)] = &[
         (libc::SYS_mknodat, 2),
-        #[cfg(target_arch = "x86_64")]
-        (libc::SYS_fchmodat2, 2),
-        #[cfg(target_arch = "x86_64")]
-        (libc::SYS_chmod, 1),
         #[cfg(target_arch = "x86_64")]
         (libc::SYS_creat, 1),
         #[cfg(target_arch = "x86_64")]
         (libc::SYS_mknod, 1),
     ];
-    for &(call, at) in setting {
+    for &(call, at) in making {
         let with = |mode: u64| {
             let mut arguments = [0; 6];
             arguments[at] = mode;
             here(call, &arguments)
         };
         for bits in [0o4000, 0o2000, 0o6000] {
-            for rest in [0, 0o755, 0o100_777, 1 << 40, 0xffff_0000] {
+            for rest in REST {
                 assert_eq!(with(bits | rest), refused(libc::EPERM), "call {call}, mode {bits:o}");
             }
         }
         for mode in [0o755, 0o644, 0o1777, 0, 0o100_644] {
             assert_eq!(with(mode), ALLOWED_ACTION, "call {call}, mode {mode:o}");
+        }
+    }
+}
+
+/// `S_ISGID` is told to the launcher, or refused where it does not listen; `S_ISUID` is refused in either case.
+#[test]
+fn a_call_that_changes_a_mode_sets_no_users_bit_and_a_groups_bit_is_the_launchers_to_judge() {
+    let changing: &[(c_long, usize)] = &[
+        (libc::SYS_fchmod, 1),
+        (libc::SYS_fchmodat, 2),
+        #[cfg(target_arch = "x86_64")]
+        (libc::SYS_fchmodat2, 2),
+        #[cfg(target_arch = "x86_64")]
+        (libc::SYS_chmod, 1),
+    ];
+    for &(call, at) in changing {
+        for (last, group) in [(told(), libc::SECCOMP_RET_USER_NOTIF), (untold(), refused(libc::EPERM))] {
+            let last = last.unwrap();
+            let with = |mode: u64| {
+                let mut arguments = [0; 6];
+                arguments[at] = mode;
+                verdict_with(last.clone(), HERE, call, arguments)
+            };
+            for rest in REST {
+                assert_eq!(with(0o2000 | rest), group, "call {call}, mode {rest:o}");
+                assert_eq!(with(0o4000 | rest), refused(libc::EPERM), "call {call}, mode {rest:o}");
+                assert_eq!(with(0o6000 | rest), refused(libc::EPERM), "call {call}, mode {rest:o}");
+            }
+            for mode in [0o755, 0o644, 0o1777, 0, 0o100_644] {
+                assert_eq!(with(mode), ALLOWED_ACTION, "call {call}, mode {mode:o}");
+            }
         }
     }
 }

@@ -32,8 +32,9 @@ const TRANSLATED: [&str; 20] = [
 ];
 /// Fields of wharf's that ToolHive has not, or that mean something else there: what a file says in their place is no
 /// word of wharf's.
-const WHARFS_OWN: [&str; 16] = [
+const WHARFS_OWN: [&str; 17] = [
     "uid",
+    "unix_socket",
     "runtime_name",
     "runtime_instance",
     "runtime_endpoint",

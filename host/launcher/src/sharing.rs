@@ -1,0 +1,234 @@
+//! Folders that a group shares: the one use of a set-id bit that a workload needs (`git init --shared`, `install -d -m
+//! 2775`, archives with such folders), done by the launcher in its place.
+//!
+//! A filter of system calls cannot tell a folder, where the bit hands the group on, from a program, which then runs with
+//! that group for everybody. So a call of the `chmod` family with `S_ISGID` waits until the launcher has answered it
+//! ([`listener`]). It opens what is named, as a folder and nothing else; the kernel refuses all else at that one open, and
+//! it is this descriptor whose mode is changed. The names are looked up in the caller's view: from its own root, through
+//! its own mounts (one that is read-only stays so), without the launcher's capabilities. The launcher has the workload's
+//! user and groups, and no rule of Landlock is about modes: so it does nothing here that the workload could not have done
+//! without the filter, but for a program.
+//!
+//! One call is answered at a time, between everything else that the launcher does. A name that leads to a file system
+//! which does not answer holds up this launcher with its own workload, until both are killed. Called by
+//! [`crate::running`]; it must not know what a sandbox allows.
+use crate::sandbox::listener::{self, Call};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::{CWD, Mode, OFlags, ResolveFlags, chmodat, openat, openat2, readlinkat},
+    io::{Errno, Result, pread},
+    thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities},
+};
+use std::{
+    ffi::{CStr, OsStr},
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+        unix::ffi::{OsStrExt, OsStringExt},
+    },
+    path::{Path, PathBuf},
+};
+
+/// `PATH_MAX`, with the zero at its end.
+const MAX_PATH_BYTES: usize = 4096;
+/// How often a name is looked up again that somebody moves about meanwhile.
+const LOOKUPS: usize = 16;
+/// Permissions, the sticky bit, the group's.
+const SETTABLE: u32 = 0o3777;
+
+/// Answers such calls of one workload.
+pub(crate) struct Sharing(OwnedFd);
+
+impl Sharing {
+    /// `listener`: of the filter that stage two has installed on itself.
+    pub(crate) fn new(listener: OwnedFd) -> Self {
+        Self(listener)
+    }
+
+    /// Answers the call that waits, if one does. False: nobody is left who could make one.
+    pub(crate) fn serve(&self) -> bool {
+        let mut polled = [PollFd::new(&self.0, PollFlags::IN)];
+        if poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_err() {
+            return true;
+        }
+        let happened = polled[0].revents();
+        if !happened.contains(PollFlags::IN) {
+            return happened.is_empty();
+        }
+        if let Ok(call) = listener::receive(&self.0) {
+            let waits = || listener::waits(&self.0, &call);
+            listener::answer(&self.0, &call, share(&call, waits));
+        }
+        true
+    }
+}
+
+impl AsFd for Sharing {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// What a call names.
+#[derive(Debug, PartialEq, Eq)]
+enum Target {
+    Descriptor(i32),
+    /// The name at this address, beginning at a descriptor (or `AT_FDCWD`).
+    Name {
+        at: i32,
+        address: u64,
+        follows: bool,
+        may_be_empty: bool,
+    },
+}
+
+/// A call, read: what it names, and the mode that it is to have.
+fn read(call: &Call) -> Option<(Target, u32)> {
+    let [first, second, third, fourth, ..] = call.arguments;
+    // The kernel, too, reads 32 bits of each.
+    #[expect(clippy::cast_possible_truncation, reason = "a register's lower half")]
+    let low = |argument: u64| argument as u32;
+    let name = |at: u64, address, flags: u64| {
+        let has = |flag: i32| low(flags).cast_signed() & flag != 0;
+        Target::Name {
+            at: low(at).cast_signed(),
+            address,
+            follows: !has(libc::AT_SYMLINK_NOFOLLOW),
+            may_be_empty: has(libc::AT_EMPTY_PATH),
+        }
+    };
+    let here = u64::from(libc::AT_FDCWD.cast_unsigned());
+    let (target, mode) = match call.number {
+        libc::SYS_fchmod => (Target::Descriptor(low(first).cast_signed()), second),
+        libc::SYS_fchmodat => (name(first, second, 0), third),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_fchmodat2 => (name(first, second, fourth), third),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_chmod => (name(here, first, 0), second),
+        _ => return None,
+    };
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (here, fourth);
+    Some((target, low(mode)))
+}
+
+/// Does what the call asks for, if it is about a folder. `waits`: true as long as the caller waits for it.
+fn share(call: &Call, waits: impl Fn() -> bool) -> Result<()> {
+    let (target, mode) = read(call).ok_or(Errno::NOSYS)?;
+    let place = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let caller = openat(CWD, format!("/proc/{}", call.thread), place, Mode::empty())?;
+    // Only now is it known to be who called: its number could have been another's.
+    if !waits() {
+        return Err(Errno::SRCH);
+    }
+    let name = match target {
+        Target::Descriptor(number) => Named::Descriptor(number),
+        Target::Name { at, address, follows, may_be_empty } => {
+            Named::of(&caller, at, name_at(&caller, address)?, follows, may_be_empty)?
+        }
+    };
+    // A caller that was killed has asked for nothing: the name may be another program's by now.
+    if !waits() {
+        return Err(Errno::SRCH);
+    }
+    let root = openat(&caller, "root", place, Mode::empty())?;
+    without_privileges(|| {
+        let folder = match &name {
+            Named::Descriptor(number) => openat(&caller, format!("fd/{number}"), place, Mode::empty())
+                .map_err(|error| match error {
+                    Errno::NOENT => Errno::BADF,
+                    error => error,
+                }),
+            Named::Path { path, follows } => {
+                look_up(&root, path, if *follows { place } else { place | OFlags::NOFOLLOW })
+            }
+        };
+        let folder = folder.map_err(|error| match error {
+            // It is no folder, or leads through this machine's own view.
+            Errno::NOTDIR | Errno::LOOP | Errno::NOSYS => Errno::PERM,
+            error => error,
+        })?;
+        // By this link, since a place is not open for `fchmod`.
+        let opened = format!("/proc/self/fd/{}", folder.as_raw_fd());
+        chmodat(CWD, opened, Mode::from_raw_mode(mode & SETTABLE), rustix::fs::AtFlags::empty())
+    })
+}
+
+/// What is to be opened.
+#[derive(Debug, PartialEq, Eq)]
+enum Named {
+    Descriptor(i32),
+    /// From the caller's root.
+    Path {
+        path: PathBuf,
+        follows: bool,
+    },
+}
+
+impl Named {
+    fn of(caller: &OwnedFd, at: i32, name: PathBuf, follows: bool, may_be_empty: bool) -> Result<Self> {
+        if let Some(number) = own_descriptor(&name) {
+            return Ok(Self::Descriptor(number));
+        }
+        if name.is_absolute() {
+            return Ok(Self::Path { path: name, follows });
+        }
+        let base = if at == libc::AT_FDCWD { "cwd".to_owned() } else { format!("fd/{at}") };
+        let is_empty = name.as_os_str().is_empty();
+        if is_empty && !may_be_empty {
+            return Err(Errno::NOENT);
+        }
+        if is_empty && at != libc::AT_FDCWD {
+            return Ok(Self::Descriptor(at));
+        }
+        let base = readlinkat(caller, base, Vec::new()).map_err(|_| Errno::BADF)?;
+        let base = PathBuf::from(std::ffi::OsString::from_vec(base.into_bytes()));
+        if !base.is_absolute() {
+            return Err(Errno::NOTDIR);
+        }
+        Ok(Self::Path { path: base.join(name), follows })
+    }
+}
+
+/// The number in a name by which libraries change the mode of what they have only as a place: it means another process
+/// to this one.
+fn own_descriptor(name: &Path) -> Option<i32> {
+    let number = name.strip_prefix("/proc/self/fd").ok()?.to_str()?;
+    number.parse().ok().filter(|number: &i32| *number >= 0)
+}
+
+/// The name at an address of the caller's memory.
+fn name_at(caller: &OwnedFd, address: u64) -> Result<PathBuf> {
+    let memory = openat(caller, "mem", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut bytes = [0; MAX_PATH_BYTES];
+    let count = pread(&memory, &mut bytes[..], address).map_err(|_| Errno::FAULT)?;
+    let cut_off = if count == MAX_PATH_BYTES { Errno::NAMETOOLONG } else { Errno::FAULT };
+    let name = CStr::from_bytes_until_nul(&bytes[..count]).map_err(|_| cut_off)?;
+    Ok(Path::new(OsStr::from_bytes(name.to_bytes())).to_owned())
+}
+
+/// Opens a folder by its name from a root that no part of it leaves. Links are followed, but not those of /proc, which lead
+/// past it.
+fn look_up(root: &OwnedFd, path: &Path, flags: OFlags) -> Result<OwnedFd> {
+    let held = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let mut found = Err(Errno::AGAIN);
+    for _ in 0..LOOKUPS {
+        found = openat2(root, path, flags, Mode::empty(), held);
+        // Something on the way was renamed, and the kernel cannot say that the root was not left.
+        if !matches!(found, Err(Errno::AGAIN)) {
+            break;
+        }
+    }
+    found
+}
+
+/// Acts with the rights of the launcher's user alone, as the workload does.
+fn without_privileges<T>(act: impl FnOnce() -> Result<T>) -> Result<T> {
+    let own = capabilities(None)?;
+    set_capabilities(None, CapabilitySets { effective: CapabilitySet::empty(), ..own })?;
+    let done = act();
+    set_capabilities(None, own)?;
+    done
+}
+
+#[cfg(test)]
+mod tests;
