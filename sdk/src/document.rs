@@ -5,12 +5,13 @@ pub use crate::context::{ConnectDocument, Event};
 pub use crate::notification::{EVENT, LOG};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// The version of all documents that this SDK writes; it reads this and every older one from [`OLDEST`] on.
+/// The version of all documents that this SDK writes; it reads this and every older one.
 ///
 /// A field that is added with a default needs no new version. One is taken where a field changes its form or its meaning.
 pub const VERSION: u32 = 2;
 
-/// The oldest version that is read. Version 1 was never released: its addresses and capabilities have other forms.
+/// The oldest version that a library may speak; the host refuses an older one by its manifest. Version 1 was never released:
+/// its addresses and capabilities have other forms.
 pub const OLDEST: u32 = 2;
 
 /// The operations by name, as `call` and `open` take them.

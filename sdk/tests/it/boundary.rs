@@ -102,9 +102,9 @@ async fn a_specification_with_an_unknown_field_is_refused_by_name_and_reaches_no
 
 #[tokio::test]
 async fn a_newer_document_is_refused_by_its_version() {
-    let error = call("health", r#"{"version":2,"body":{}}"#).await.unwrap_err();
+    let error = call("health", r#"{"version":3,"body":{}}"#).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::Unsupported);
-    assert!(error.message.contains("version 2, and only versions up to 1 are known"), "{error}");
+    assert!(error.message.contains("version 3, and only versions up to 2 are known"), "{error}");
 }
 
 #[tokio::test]
@@ -122,5 +122,5 @@ async fn junk_and_unknown_operations_are_errors() {
 async fn an_answer_may_be_asked_with_fields_that_are_not_known() {
     // Only a specification is refused for them: all other documents may grow.
     let answer = call("instance", r#"{"version":1,"trace_id":"x","body":{"newer":true}}"#).await.unwrap();
-    assert_eq!(answer, r#"{"version":1,"body":{"instance":"stuck","endpoint":""}}"#);
+    assert_eq!(answer, r#"{"version":2,"body":{"instance":"stuck","endpoint":""}}"#);
 }
