@@ -6,7 +6,13 @@ pub use crate::notification::{EVENT, LOG};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The version of all documents that this SDK writes; it reads this and every older one.
-pub const VERSION: u32 = 1;
+///
+/// A field that is added with a default needs no new version. One is taken where a field changes its form or its meaning.
+pub const VERSION: u32 = 2;
+
+/// The oldest version that a library may speak; the host refuses an older one by its manifest. Version 1 was never released:
+/// its addresses and capabilities have other forms.
+pub const OLDEST: u32 = 2;
 
 /// The operations by name, as `call` and `open` take them.
 pub mod operation {
@@ -44,6 +50,8 @@ pub mod operation {
     pub const LOGS: &str = "logs";
     /// [`crate::Attach::attach`], through `open`.
     pub const ATTACH: &str = "attach";
+    /// [`crate::Dial::dial`], through `open`.
+    pub const DIAL: &str = "dial";
 }
 
 /// What every document is wrapped in.
@@ -132,8 +140,8 @@ mod tests {
 
     #[test]
     fn a_newer_document_is_refused_by_its_version_whatever_its_form() {
-        let error = read::<Nothing>(r#"{"version":2,"body":"of another form"}"#).unwrap_err();
-        assert!(matches!(error, DocumentError::Newer { found: 2 }));
+        let error = read::<Nothing>(r#"{"version":3,"body":"of another form"}"#).unwrap_err();
+        assert!(matches!(error, DocumentError::Newer { found: 3 }));
     }
 
     #[test]

@@ -27,6 +27,6 @@ pub mod abi;
 
 pub use context::{Context, HostServices};
 pub use machine_id::machine_id;
-pub use runtime::{Attach, Confine, Logs, Pin, Runtime, Takeover};
+pub use runtime::{Attach, Confine, Dial, Logs, Pin, Runtime, Takeover};
 pub use stream::ByteStream;
 pub use types::*;

@@ -5,8 +5,8 @@
 //! the next begins. All run on a Tokio runtime of the plugin's own, one for each name and endpoint, so any async crate
 //! works in them; work that blocks goes to `tokio::task::spawn_blocking`. A panic becomes an error of that call.
 use crate::types::{
-    Confinement, Exit, Handle, Health, Instance, Listing, LogOptions, Observation, Pins, Result, Sought,
-    StopOptions, Strangers, TakenOver, WorkloadSpec,
+    Confinement, DialOptions, Exit, Handle, Health, Instance, ListQuery, Listing, LogOptions, Observation,
+    Pins, Result, Sought, StopOptions, Strangers, TakenOver, WorkloadSpec,
 };
 use crate::{ByteStream, Context};
 use std::future::Future;
@@ -21,7 +21,8 @@ pub trait Runtime: Send + Sync + Sized + 'static {
     /// Which engine answers, and how it was reached. Asked before each use of recorded workloads, so cheap.
     fn instance(&self) -> impl Future<Output = Result<Instance>> + Send;
 
-    /// Whether the runtime can be used here and now, with the cause and the remedy if not.
+    /// The verdict on the runtime, here and now: if it cannot be used, with the cause and, in a field of its own, the
+    /// remedy.
     fn health(&self) -> impl Future<Output = Health> + Send;
 
     /// Whether `deploy` would accept this: a missing tool, an unknown kind, a value out of range is told here,
@@ -45,8 +46,11 @@ pub trait Runtime: Send + Sync + Sized + 'static {
     /// `unavailable`, and none.
     fn inspect(&self, handle: &Handle) -> impl Future<Output = Result<Observation>> + Send;
 
-    /// All workloads of this host, running or not, found by their labels and never by name, in one request.
-    fn list(&self) -> impl Future<Output = Result<Listing>> + Send;
+    /// The workloads of this host that the query asks for, running or not, found by their labels and never by name, in
+    /// one request to the engine, with the instance that has them in the same answer. Asked for one workload before and
+    /// after each change of it, so an engine is asked for that one alone, where it can be. A uid that is missing in a
+    /// complete listing is positive evidence that there is no such workload; no row is of a uid that was not asked for.
+    fn list(&self, query: &ListQuery) -> impl Future<Output = Result<Listing>> + Send;
 
     /// Resolves when the workload ends, at once if it has. Called for as long as the workload is watched; must not
     /// poll where the engine can tell.
@@ -68,6 +72,21 @@ pub trait Attach: Runtime {
     /// The workload's stdin and stdout. Called after `deploy` and before `start` for a new workload, so that
     /// nothing is missed, and once per start.
     fn attach(&self, handle: &Handle) -> impl Future<Output = Result<ByteStream>> + Send;
+}
+
+/// A runtime that carries connections to the ports of its workloads (ability `dial`): where a port has no address on this
+/// machine (a pod behind a port-forward, a virtual machine behind vsock, a server on a Unix socket), or need not have one.
+/// It says [`crate::Address::Dial`] of a workload that is reached in no other way.
+pub trait Dial: Runtime {
+    /// A new connection to a port of a running workload, each call another one: whatever is written arrives at the server
+    /// as it was written and in its order, and the other way round. The end of the writing side reaches the server as the
+    /// end of its input, and nothing else ends; the server's end, and the workload's, end the reading side, and a
+    /// connection that breaks off ends it with an error. Both sides may be dropped at any time, which ends the connection.
+    ///
+    /// # Errors
+    /// [`crate::ErrorCode::NotFound`] where the workload is missing; `FailedPrecondition` where it does not run or nobody
+    /// listens. A runtime that can find out only later returns a stream that ends.
+    fn dial(&self, handle: &Handle, options: DialOptions) -> impl Future<Output = Result<ByteStream>> + Send;
 }
 
 /// A runtime that can tell what it is able to enforce here (ability `confine`).

@@ -22,6 +22,9 @@ pub struct Stamp {
     pub abi: String,
     /// The version of `wharf-sdk` it was built with.
     pub sdk: String,
+    /// The version of the documents that it writes: [`crate::document::VERSION`]. Where nothing is said, the first.
+    #[serde(default = "first")]
+    pub documents: u32,
     /// The plugin's package.
     pub plugin: String,
     /// The plugin's version.
@@ -36,6 +39,10 @@ pub struct Stamp {
     pub runtimes: Vec<RuntimeStamp>,
 }
 
+const fn first() -> u32 {
+    1
+}
+
 /// One runtime of a library.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -48,6 +55,13 @@ pub struct RuntimeStamp {
     pub accepts: Vec<String>,
     /// Among runtimes that accept a SERVER, the available one with the highest priority is the default.
     pub priority: i32,
+}
+
+impl RuntimeStamp {
+    /// True if the runtime declares this.
+    pub fn has(&self, capability: &Capability) -> bool {
+        self.capabilities.contains(capability)
+    }
 }
 
 /// The length of the text that [`assemble`] makes. For the macro.
@@ -133,12 +147,20 @@ pub const TARGET: &str = env!("WHARF_SDK_TARGET");
 pub const RUSTC: &str = env!("WHARF_SDK_RUSTC");
 /// The version of this SDK.
 pub const SDK_VERSION: &str = env!("CARGO_PKG_VERSION");
+/// [`crate::document::VERSION`], as text. For the macro.
+#[doc(hidden)]
+pub const DOCUMENTS: &str = "2";
 /// The version of the ABI under it.
 pub const ABI_VERSION: &str = wharf_abi::ABI_VERSION;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_manifest_says_the_version_of_the_documents() {
+        assert_eq!(DOCUMENTS, crate::document::VERSION.to_string());
+    }
 
     #[test]
     fn lists_end_without_a_comma() {

@@ -1,4 +1,4 @@
-//! Byte streams of a runtime: logs, attached stdio.
+//! Byte streams of a runtime: logs, attached stdio, connections to ports.
 use std::os::fd::OwnedFd;
 use tokio::io::{AsyncRead, AsyncWrite};
 

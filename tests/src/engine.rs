@@ -2,7 +2,7 @@
 use crate::host::{Host, demo_server, eventually};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt, path::PathBuf};
-pub use wharf_test_engine::{Act, Flaw, Object, State};
+pub use wharf_test_engine::{Act, Call, Flaw, Object, State};
 use wharf_test_engine::{Engine, Order};
 
 /// The package of the plugin that provides both names.
@@ -108,6 +108,11 @@ impl ScriptedEngine {
     /// Does what was asked and postponed.
     pub fn catch_up(&self) {
         self.engine.catch_up().expect("what was postponed");
+    }
+
+    /// All calls until now, in their order.
+    pub fn calls(&self) -> Vec<Call> {
+        self.engine.calls().expect("the calls")
     }
 
     /// How often an operation was asked for until now.

@@ -1,7 +1,7 @@
 //! The MCP proxy: the part between HTTP clients and one workload's server.
 //!
 //! Called by the supervisor, which owns the server's process: it hands the pipes to [`StdioProxy::connect`] (or an
-//! address to [`HttpProxy::new`]) and serves the router with [`serve()`]. It knows nothing of processes, runtimes or
+//! [`Upstream`] to [`HttpProxy::new`]) and serves the router with [`serve()`]. It knows nothing of processes, runtimes or
 //! files.
 //!
 //! ```text
@@ -28,6 +28,7 @@ pub use http::access::{Access, AccessRule, PATH, secret_path};
 pub use http::serve::{Listener, serve};
 pub use protocol::options::{Limits, ProxyOptions};
 pub use reverse::proxy::HttpProxy;
+pub use reverse::upstream::{Dialer, Dialing, Duplex, Upstream};
 
 pub use stdio::proxy::StdioProxy;
 pub use stdio::undelivered::Undelivered;

@@ -174,6 +174,7 @@ mod tests {
             stamp: STAMP_VERSION,
             abi: ABI_VERSION.into(),
             sdk: SDK_VERSION.into(),
+            documents: wharf_sdk::document::VERSION,
             plugin: "p".into(),
             version: "1".into(),
             panic: "unwind".into(),

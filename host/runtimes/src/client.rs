@@ -9,8 +9,8 @@ use wharf_failpoint::{Point, reach};
 use wharf_sdk::document::{self, Nothing, OnWorkload, operation};
 use wharf_sdk::stamp::RuntimeStamp;
 use wharf_sdk::{
-    Capability, Confinement, Error, ErrorCode, Exit, Handle, Health, Instance, Listing, LogOptions,
-    Observation, Pins, Sought, StopOptions, Strangers, TakenOver, WorkloadSpec,
+    Capability, Confinement, DialOptions, Error, ErrorCode, Exit, Handle, Health, Instance, ListQuery,
+    Listing, LogOptions, Observation, Pins, Sought, StopOptions, Strangers, TakenOver, WorkloadSpec,
 };
 
 /// The largest answer that is read.
@@ -23,7 +23,7 @@ const GRACE: Duration = Duration::from_millis(250);
 /// How long each kind of operation may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadlines {
-    /// Questions: instance, health, inspect, list, validate.
+    /// Questions: instance, health, inspect, list, validate, and until a connection is made (dial).
     pub read: Duration,
     /// Changes that are quick by nature: start, remove, recover; and what `stop` adds to its own timeout.
     pub change: Duration,
@@ -152,9 +152,11 @@ impl RuntimeClient {
         Ok(observation)
     }
 
-    /// All workloads of this host.
-    pub async fn list(&self) -> Result<Listing, CallError> {
-        self.call(operation::LIST, Nothing {}, Some(self.deadlines.read)).await
+    /// The workloads of this host that are asked for. A row that was not asked for is dropped: it says nothing.
+    pub async fn list(&self, query: &ListQuery) -> Result<Listing, CallError> {
+        let mut listing: Listing = self.call(operation::LIST, query, Some(self.deadlines.read)).await?;
+        listing.workloads.retain(|seen| query.asks_for(&seen.uid));
+        Ok(listing)
     }
 
     /// Everything with these labels that no host of wharf made.
@@ -186,12 +188,13 @@ impl RuntimeClient {
         CallError::Answered(Error::new(ErrorCode::Unavailable, message))
     }
 
-    /// The workload by its labels, and the instance whose complete listing says so.
+    /// The answer to the question "what have you of this uid": the instance, and the workload that it has by its labels.
+    /// No workload is positive evidence that it has none.
     ///
     /// # Errors
     /// As [`RuntimeClient::find`].
     pub async fn look(&self, host_id: &str, uid: &str) -> Result<(String, Option<Observation>), CallError> {
-        let listing = self.list().await?;
+        let listing = self.list(&ListQuery::one(uid)).await?;
         let mut ours =
             listing.workloads.into_iter().filter(|seen| seen.host_id == host_id && seen.uid == uid);
         let found = ours.next();
@@ -236,6 +239,15 @@ impl RuntimeClient {
         attached
     }
 
+    /// A new connection to a port of the workload, for its proxy. Dropping the future, or both sides, gives it up.
+    ///
+    /// # Errors
+    /// Where the runtime has no `dial`, nobody listens, or there is no answer within the deadline of a question.
+    pub async fn dial(&self, handle: &Handle, port: u16) -> Result<RawStream, CallError> {
+        self.check_able(&Capability::DIAL)?;
+        self.open_within(operation::DIAL, handle, DialOptions { port }, self.deadlines.read).await
+    }
+
     /// Ends what the plugin runs in this process; workloads stay as they are.
     pub async fn shut_down(&self, deadline: Duration) {
         let ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
@@ -243,7 +255,7 @@ impl RuntimeClient {
     }
 
     fn check_able(&self, ability: &Capability) -> Result<(), CallError> {
-        if self.stamp.capabilities.contains(ability) {
+        if self.stamp.has(ability) {
             return Ok(());
         }
         let message = format!("the runtime '{}' has no '{ability}'", self.name());
@@ -263,7 +275,7 @@ impl RuntimeClient {
             );
         }
         for (capability, field) in spec.requirements() {
-            if !self.stamp.capabilities.contains(&capability) {
+            if !self.stamp.has(&capability) {
                 let needs = if field == capability.as_str() {
                     String::new()
                 } else {
@@ -306,7 +318,17 @@ impl RuntimeClient {
         handle: &Handle,
         options: O,
     ) -> Result<RawStream, CallError> {
-        let deadline = Some(self.deadlines.change);
+        self.open_within(operation, handle, options, self.deadlines.change).await
+    }
+
+    async fn open_within<O: Serialize>(
+        &self,
+        operation: &'static str,
+        handle: &Handle,
+        options: O,
+        deadline: Duration,
+    ) -> Result<RawStream, CallError> {
+        let deadline = Some(deadline);
         let document = write(operation, OnWorkload { handle: handle.clone(), options }, deadline)?;
         within(operation, deadline, self.connection.open(operation, document)).await
     }

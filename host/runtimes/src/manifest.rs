@@ -6,6 +6,7 @@ use object::elf::{ET_DYN, FileHeader64, SectionHeader64};
 use object::read::elf::{FileHeader, SectionHeader};
 use object::{Endianness, pod};
 use std::{fs::File, io, os::unix::fs::FileExt};
+use wharf_sdk::document;
 use wharf_sdk::stamp::{ABI_VERSION, SECTION, STAMP_VERSION, Stamp};
 
 /// A stamp larger than this is none.
@@ -92,7 +93,7 @@ fn newer_stamp(text: &str) -> Option<u32> {
     serde_json::from_str::<Only>(text).ok().map(|only| only.stamp).filter(|version| *version > STAMP_VERSION)
 }
 
-/// Whether a library with this stamp can work in this host; the error says what does not fit, and what to do.
+/// Fails for a library that cannot work in this host; the error says what does not fit, and what to do.
 pub(crate) fn check(stamp: &Stamp) -> Result<(), String> {
     if stamp.stamp > STAMP_VERSION {
         return Err(format!(
@@ -104,6 +105,20 @@ pub(crate) fn check(stamp: &Stamp) -> Result<(), String> {
         return Err(format!(
             "it was built for version {} of the plugin interface, and this host has {ABI_VERSION}; rebuild it with the SDK of this wharf",
             stamp.abi.escape_debug()
+        ));
+    }
+    if stamp.documents > document::VERSION {
+        return Err(format!(
+            "it speaks version {} of the documents, and this host versions up to {}; use a newer wharf",
+            stamp.documents,
+            document::VERSION
+        ));
+    }
+    if stamp.documents < document::OLDEST {
+        return Err(format!(
+            "it speaks version {} of the documents, and this host versions from {} on; rebuild it with the SDK of this wharf",
+            stamp.documents,
+            document::OLDEST
         ));
     }
     if stamp.panic != "unwind" {
@@ -151,6 +166,7 @@ mod tests {
             stamp: STAMP_VERSION,
             abi: ABI_VERSION.into(),
             sdk: SDK_VERSION.into(),
+            documents: document::VERSION,
             plugin: "p".into(),
             version: "1.0.0".into(),
             panic: "unwind".into(),
@@ -164,7 +180,9 @@ mod tests {
     fn each_misfit_is_told() {
         assert_eq!(check(&fitting()), Ok(()));
         type Change = fn(&mut Stamp);
-        let cases: [(Change, &str); 6] = [
+        let cases: [(Change, &str); 8] = [
+            (|s| s.documents = document::OLDEST - 1, "rebuild it with the SDK"),
+            (|s| s.documents = document::VERSION + 1, "use a newer wharf"),
             (|s| s.abi = "2.0.0".into(), "version 2.0.0 of the plugin interface"),
             (|s| s.panic = "abort".into(), "panic=abort"),
             (|s| s.target = "sparc64".into(), "built for sparc64"),

@@ -4,6 +4,7 @@
 //! the same time as for its list. Neither answer alone says that such a workload is gone.
 use crate::client::RuntimeClient;
 use crate::error::CallError;
+use crate::question::{InstanceProof, Places, Question, Scope, places_of};
 use crate::registry::Plugins;
 use futures_util::future::{join, join_all};
 use std::{
@@ -17,7 +18,7 @@ use wharf_model::Resource;
 use wharf_model::chain;
 use wharf_model::{Owner, RunConfig};
 use wharf_sdk::stamp::RuntimeStamp;
-use wharf_sdk::{Capability, Handle, Listing, Observation, Sought, Stranger, Strangers, TakenOver};
+use wharf_sdk::{Capability, ListQuery, Listing, Observation, Sought, Stranger, Strangers, TakenOver};
 
 /// How long one owner may take, its library's load included: it costs its own rows their freshness and no others.
 const DEADLINE: Duration = Duration::from_secs(11);
@@ -36,14 +37,13 @@ struct Answer {
     instance: String,
     /// How it was reached: the endpoint that was asked for, or the runtime's own choice.
     endpoint: String,
+    /// What it was asked about: the absence of anything else says nothing.
+    query: ListQuery,
     by_uid: HashMap<String, Vec<Observation>>,
     /// Why it does not tell of what was taken over, where it does not.
     taken_unknown: Option<String>,
     strangers: Vec<Stranger>,
 }
-
-/// A place with the handles of what was taken over there.
-type Places = BTreeMap<(String, String), Vec<Handle>>;
 
 /// Something that another product made, and where it is.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,26 +61,43 @@ pub async fn observe(
     plugins: &Plugins,
     host_id: &str,
     configs: impl Iterator<Item = &RunConfig>,
+    scope: Scope,
+    proof: InstanceProof,
 ) -> Observed {
-    ask_all(places_of(configs), |name, endpoint, handles| async move {
-        ask(plugins, host_id, &name, &endpoint, handles).await
+    let places = places_of(configs, |uids, recorded| {
+        let query = match scope {
+            Scope::Everything => ListQuery::ALL,
+            Scope::TheseAlone => ListQuery::these(uids),
+        };
+        query.presuming(recorded.filter(|_| proof == InstanceProof::Labels))
+    });
+    ask_all(places, |name, endpoint, question| async move {
+        ask(plugins, host_id, &name, &endpoint, question).await
     })
     .await
 }
 
-/// Asks every runtime that a plugin provides, through its usual endpoint and those that these workloads name.
+/// Asks every runtime that a plugin provides, through its usual endpoint and those that these workloads name, for what
+/// it has of the workloads in the query, whoever owns them. Each engine says itself who it is: an owner is recorded because
+/// of the answers.
 pub async fn observe_all(
     plugins: &Plugins,
     host_id: &str,
     configs: impl Iterator<Item = &RunConfig>,
+    query: &ListQuery,
 ) -> Observed {
-    let mut places = places_of(configs);
+    let mut places = places_of(configs, |_, _| query.clone());
+    for question in places.values_mut() {
+        question.recorded.retain(|uid| query.asks_for(uid));
+        question.handles.retain(|handle| query.asks_for(&handle.uid));
+    }
     let provided = plugins.catalog().runtimes().into_iter().filter(|provided| !provided.shadowed);
     for provided in provided {
-        places.entry((provided.runtime.name.clone(), String::new())).or_default();
+        let place = (provided.runtime.name.clone(), String::new());
+        places.entry(place).or_default().query = query.clone();
     }
-    ask_all(places, |name, endpoint, handles| async move {
-        ask(plugins, host_id, &name, &endpoint, handles).await
+    ask_all(places, |name, endpoint, question| async move {
+        ask(plugins, host_id, &name, &endpoint, question).await
     })
     .await
 }
@@ -97,7 +114,7 @@ pub async fn observe_strangers(
         .filter(|provided| may_have_strangers(provided.runtime))
         .map(|provided| provided.runtime.name.as_str())
         .collect();
-    let mut places = places_of(configs);
+    let mut places = places_of(configs, |_, _| ListQuery::ALL);
     places.retain(|(name, _), _| asked.contains(name.as_str()));
     for name in asked {
         places.entry((name.to_owned(), String::new())).or_default();
@@ -109,30 +126,19 @@ pub async fn observe_strangers(
     .await
 }
 
-/// Whether a runtime can have what another product made of an image.
+/// True of a runtime that can have what another product made of an image.
 pub fn may_have_strangers(runtime: &RuntimeStamp) -> bool {
-    runtime.capabilities.contains(&Capability::TAKEOVER)
-        || runtime.accepts.iter().any(|accepted| accepted == "image")
-}
-
-fn places_of<'a>(configs: impl Iterator<Item = &'a RunConfig>) -> Places {
-    let mut places = Places::new();
-    for config in configs {
-        let Some(owner) = config.owner() else { continue };
-        let handles = places.entry((owner.runtime_name, owner.runtime_endpoint)).or_default();
-        handles.extend(config.taken_over());
-    }
-    places
+    runtime.has(&Capability::TAKEOVER) || runtime.accepts.iter().any(|accepted| accepted == "image")
 }
 
 async fn ask_all<Q, A>(places: Places, ask: Q) -> Observed
 where
-    Q: Fn(String, String, Vec<Handle>) -> A,
+    Q: Fn(String, String, Question) -> A,
     A: Future<Output = Result<Answer, String>>,
 {
     let ask = &ask;
-    let questions = places.into_iter().map(|((name, endpoint), handles)| async move {
-        let asked = tokio::time::timeout(DEADLINE, ask(name.clone(), endpoint.clone(), handles)).await;
+    let questions = places.into_iter().map(|((name, endpoint), question)| async move {
+        let asked = tokio::time::timeout(DEADLINE, ask(name.clone(), endpoint.clone(), question)).await;
         let answer = asked.unwrap_or_else(|_| Err(format!("the runtime '{name}' gave no answer in time")));
         if let Err(reason) = &answer {
             tracing::debug!(runtime = name, endpoint, reason, "no evidence from a runtime");
@@ -147,17 +153,28 @@ async fn ask(
     host_id: &str,
     name: &str,
     endpoint: &str,
-    handles: Vec<Handle>,
+    Question { query, recorded, handles }: Question,
 ) -> Result<Answer, String> {
     let client = connect(plugins, name, endpoint).await?;
-    if handles.is_empty() {
-        return Answer::read(name, endpoint, host_id, told(&client, client.list().await)?);
+    let read = |query, listing| Answer::read(name, endpoint, host_id, query, told(&client, listing)?);
+    if !handles.is_empty() {
+        let asked = handles.iter().map(|handle| handle.uid.clone()).collect();
+        let (query, taken) = (query.presuming(None), TakenOver { handles });
+        let (listing, taken) = join(client.list(&query), client.taken(&taken)).await;
+        let mut answer = read(query, listing)?;
+        answer.add_taken(name, host_id, &asked, told(&client, taken));
+        return Ok(answer);
     }
-    let asked = handles.iter().map(|handle| handle.uid.clone()).collect();
-    let taken = TakenOver { handles };
-    let (listing, taken) = join(client.list(), client.taken(&taken)).await;
-    let mut answer = Answer::read(name, endpoint, host_id, told(&client, listing)?)?;
-    answer.add_taken(name, host_id, &asked, told(&client, taken));
+    let listing = client.list(&query).await;
+    let is_presumed = query.presumed_instance.is_some();
+    let answer = read(query.clone(), listing)?;
+    // Labels say whose storage it is: enough for what is there. A storage that was brought to another engine has them too,
+    // and what is missing there may be running here. So of an absence the engine itself must say who it is.
+    if is_presumed && recorded.iter().any(|uid| !answer.by_uid.contains_key(uid)) {
+        let query = query.presuming(None);
+        let listing = client.list(&query).await;
+        return read(query, listing);
+    }
     Ok(answer)
 }
 
@@ -196,15 +213,28 @@ fn incomplete(name: &str) -> String {
 impl Answer {
     fn new(instance: String, endpoint: &str) -> Self {
         let endpoint = endpoint.to_owned();
-        Self { instance, endpoint, by_uid: HashMap::new(), taken_unknown: None, strangers: Vec::new() }
+        Self {
+            instance,
+            endpoint,
+            query: ListQuery::ALL,
+            by_uid: HashMap::new(),
+            taken_unknown: None,
+            strangers: Vec::new(),
+        }
     }
 
     /// What a listing says about this host's workloads; an error where it is no evidence.
-    fn read(name: &str, endpoint: &str, host_id: &str, listing: Listing) -> Result<Self, String> {
+    fn read(
+        name: &str,
+        endpoint: &str,
+        host_id: &str,
+        query: ListQuery,
+        listing: Listing,
+    ) -> Result<Self, String> {
         if !listing.complete {
             return Err(incomplete(name));
         }
-        let mut answer = Self::new(listing.instance, endpoint);
+        let mut answer = Self { query, ..Self::new(listing.instance, endpoint) };
         // What carries another host's id is foreign, whatever its uid says (R09).
         for seen in listing.workloads.into_iter().filter(|seen| seen.host_id == host_id) {
             answer.by_uid.entry(seen.uid.clone()).or_default().push(seen);
@@ -241,6 +271,9 @@ impl Answer {
     /// That it has none of a workload, or why that is not known.
     fn absence(&self, config: &RunConfig) -> Evidence {
         match &self.taken_unknown {
+            _ if !self.query.asks_for(config.uid.as_str()) => {
+                Evidence::None(format!("the runtime '{}' was not asked about it", config.runtime_name))
+            }
             _ if !config.is_taken_over() => Evidence::HasNot,
             Some(reason) => Evidence::None(reason.clone()),
             None if config.taken_over().is_none() => {
@@ -261,7 +294,8 @@ impl Observed {
     #[cfg(test)]
     pub(crate) fn told(owner: &Owner, host_id: &str, told: Result<Listing, String>) -> Self {
         let Owner { runtime_name, runtime_endpoint, .. } = owner.clone();
-        let answer = told.and_then(|told| Answer::read(&runtime_name, &runtime_endpoint, host_id, told));
+        let answer = told
+            .and_then(|told| Answer::read(&runtime_name, &runtime_endpoint, host_id, ListQuery::ALL, told));
         Self { blind: None, answers: BTreeMap::from([((runtime_name, runtime_endpoint), answer)]) }
     }
 

@@ -13,12 +13,31 @@ use wharf_sdk::{Handle, Observation, TakenOver, WorkloadState};
 /// # Errors
 /// Of kind [`ErrorKind::Owner`], naming the workload, its owner, what is wrong and what to do.
 pub async fn connect_owner(plugins: &Plugins, run: &RunConfig) -> Result<Arc<RuntimeClient>> {
+    let client = connect(plugins, run).await?;
+    prove_owner(&client, run).await.map_err(|error| error.hint("nothing was changed"))?;
+    Ok(client)
+}
+
+/// The recorded runtime through the recorded endpoint, whichever instance answers there.
+async fn connect(plugins: &Plugins, run: &RunConfig) -> Result<Arc<RuntimeClient>> {
     let owner = recorded(run)?;
     let endpoint = (!owner.runtime_endpoint.is_empty()).then_some(owner.runtime_endpoint.as_str());
     let client = plugins.connect(&owner.runtime_name, endpoint).await;
-    let client = client.map_err(|error| cannot_be_asked(run, &owner, error.into()))?;
-    prove_owner(&client, run).await.map_err(|error| error.hint("nothing was changed"))?;
-    Ok(client)
+    client.map_err(|error| cannot_be_asked(run, &owner, error.into()))
+}
+
+/// The owner, with what it has of the workload now: the same proof in one question, for those who want to know both.
+///
+/// # Errors
+/// As [`connect_owner`]; and where the owner has two of it.
+pub async fn ask_owner(
+    plugins: &Plugins,
+    host_id: &str,
+    run: &RunConfig,
+) -> Result<(Arc<RuntimeClient>, Option<Observation>)> {
+    let client = connect(plugins, run).await?;
+    let seen = look(&client, host_id, run).await.map_err(|error| error.hint("nothing was changed"))?;
+    Ok((client, seen))
 }
 
 /// That the recorded instance answers, now. Another engine may have taken the endpoint since it was asked last: whoever
@@ -90,16 +109,20 @@ pub async fn prove_gone(client: &RuntimeClient, host_id: &str, run: &RunConfig) 
     }
 }
 
-/// That nothing of a workload runs in the recorded instance.
+/// That nothing of a workload runs in the recorded instance; returns what it shows of it.
 ///
 /// # Errors
 /// As [`connect_owner`]; and where it still runs.
-pub async fn prove_ended(client: &RuntimeClient, host_id: &str, run: &RunConfig) -> Result<()> {
+pub async fn prove_ended(
+    client: &RuntimeClient,
+    host_id: &str,
+    run: &RunConfig,
+) -> Result<Option<Observation>> {
     match look(client, host_id, run).await? {
         Some(seen) if matches!(seen.state, WorkloadState::Running | WorkloadState::Unknown) => {
             Err(still_there(run, &seen, "does not show it as ended"))
         }
-        _ => Ok(()),
+        seen => Ok(seen),
     }
 }
 

@@ -138,18 +138,13 @@ async fn runtimes(plugins: &Plugins) -> Vec<Finding> {
     tried
         .into_iter()
         .map(|tried| {
-            // What is wrong, and behind the semicolon what to do about it.
-            let (why, remedy) = match tried.message.rsplit_once("; ") {
-                Some((why, remedy)) if !tried.is_healthy() => (why.to_owned(), remedy.to_owned()),
-                _ => {
-                    let details =
-                        format!("for details: wharf --log-level debug runtime check {}", tried.name);
-                    (tried.message.clone(), details)
-                }
+            let remedy = match tried.remedy.is_empty() {
+                true => format!("for details: wharf --log-level debug runtime check {}", tried.name),
+                false => tried.remedy.clone(),
             };
-            let message = match why.is_empty() {
+            let message = match tried.message.is_empty() {
                 true => format!("{} is {}", tried.name, tried.state),
-                false => format!("{} is {}: {why}", tried.name, tried.state),
+                false => format!("{} is {}: {}", tried.name, tried.state, tried.message),
             };
             match tried.is_healthy() {
                 true => Finding::ok("runtime", message),

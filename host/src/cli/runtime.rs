@@ -12,7 +12,7 @@ use wharf::commands::Manager;
 use wharf_model::{Error, ErrorKind, Result, chain};
 use wharf_runtimes::{Catalog, Library, Plugins, Provided};
 use wharf_sdk::stamp::Stamp;
-use wharf_sdk::{Confinement, HealthState, Measure};
+use wharf_sdk::{Confinement, Health, HealthState, Measure};
 
 /// See which runtimes there are, and whether they work
 #[derive(Subcommand)]
@@ -63,8 +63,8 @@ const CHECK_EXAMPLES: &str = "Examples:
 ///
 /// Succeeds if all that are named can be used, or any one where none is named.
 ///
-/// JSON: an array of name, state (healthy, unhealthy, undetected, failed), message, instance, endpoint, confinement
-/// (what can be enforced here: enforced, weaker, arrays of what, how).
+/// JSON: an array of name, state (healthy, unhealthy, undetected, failed), message, remedy, instance, endpoint,
+/// confinement (what can be enforced here: enforced, weaker, arrays of what, how).
 #[derive(Args)]
 #[command(after_long_help = CHECK_EXAMPLES)]
 pub(super) struct Check {
@@ -245,6 +245,8 @@ pub(super) struct Tried {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) message: String,
     #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) remedy: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     instance: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     endpoint: String,
@@ -286,7 +288,9 @@ fn tell(tried: &[Tried], console: &Console) -> std::io::Result<()> {
     }
     let mut table = Table::new(&["NAME", "STATE", "INSTANCE", "MESSAGE"]);
     for row in tried {
-        table.row([&row.name, row.state, &row.instance, &row.message]);
+        let separator = if row.remedy.is_empty() { "" } else { "; " };
+        let message = format!("{}{separator}{}", row.message, row.remedy);
+        table.row([&row.name, row.state, &row.instance, &message]);
     }
     for line in table.render(None, None) {
         console.line(&line)?;
@@ -329,8 +333,9 @@ pub(super) async fn attempt(plugins: &Plugins, name: &str) -> Tried {
     let name = name.to_owned();
     match outcome {
         Err(error) => {
-            let (instance, endpoint) = (String::new(), String::new());
-            Tried { name, state: "failed", message: error.message, instance, endpoint, confinement: None }
+            let (remedy, instance, endpoint) = (String::new(), String::new(), String::new());
+            let message = error.message;
+            Tried { name, state: "failed", message, remedy, instance, endpoint, confinement: None }
         }
         Ok((health, instance, confinement)) => {
             let state = match health.state {
@@ -340,7 +345,8 @@ pub(super) async fn attempt(plugins: &Plugins, name: &str) -> Tried {
             };
             let (instance, endpoint) =
                 instance.map(|instance| (instance.instance, instance.endpoint)).unwrap_or_default();
-            Tried { name, state, message: health.message, instance, endpoint, confinement }
+            let Health { message, remedy, .. } = health;
+            Tried { name, state, message, remedy, instance, endpoint, confinement }
         }
     }
 }

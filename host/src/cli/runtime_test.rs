@@ -212,7 +212,7 @@ impl Test {
         let connector = helper("--connector", any, &[CONNECT_ARGUMENT, "{hosts}", "{port}"])?
             .map(|(source, args)| Connector { source, args });
         let needs_listener = cases.iter().any(|case| case.needs.contains(&Need::Listener));
-        if listener.is_none() && needs_listener && runtime.capabilities.contains(&Capability::HTTP) {
+        if listener.is_none() && needs_listener && runtime.has(&Capability::HTTP) {
             return Err(Error::new(
                 ErrorKind::Usage,
                 "the runtime claims 'http', and nothing is named that listens",

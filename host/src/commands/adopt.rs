@@ -6,6 +6,7 @@ use wharf_model::{Claim, Resource};
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_model::{Owner, RunConfig, WorkloadName};
 use wharf_records::OperationLock;
+use wharf_runtimes::{InstanceProof, Scope};
 
 /// How an owner is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +74,8 @@ impl Manager {
                 run.name, owner.runtime_name
             )));
         }
-        match self.discover(std::iter::once(run)).await?.claim(run) {
+        match self.discover(std::iter::once(run), Scope::TheseAlone, InstanceProof::Engine).await?.claim(run)
+        {
             Claim::Proven(resource) => Ok(*resource),
             other => Err(unproven(run, &other)),
         }
@@ -90,8 +92,8 @@ impl Manager {
         let endpoint = (!runtime_endpoint.is_empty()).then_some(runtime_endpoint.as_str());
         let client = self.plugins()?.connect(runtime_name, endpoint).await?;
         let now = client.instance().await?;
-        let found = client.find(&self.host_id()?, before.uid.as_str()).await?;
-        if now.instance != *runtime_instance || found.is_none() {
+        let (instance, found) = client.look(&self.host_id()?, before.uid.as_str()).await?;
+        if [&now.instance, &instance].iter().any(|it| *it != runtime_instance) || found.is_none() {
             let message = format!("the runtime '{runtime_name}' does not show '{}' any more", before.name);
             return Err(Error::new(ErrorKind::Owner, message).hint("nothing was changed"));
         }

@@ -1,6 +1,6 @@
 //! What every command needs: records, plugins, locks, and the owner of a workload.
-use wharf_runtimes::connect_owner;
 use wharf_runtimes::handle_of;
+use wharf_runtimes::{ask_owner, connect_owner};
 
 use std::{
     convert::Infallible,
@@ -12,13 +12,35 @@ use wharf_model::{Error, ErrorKind, Result};
 use wharf_model::{RunConfig, StatusRecord, WorkloadName};
 use wharf_records::{OperationLock, ReadError, RecordKind, Store, Watch};
 use wharf_runtimes::{Plugins, RuntimeClient};
-use wharf_sdk::Handle;
+use wharf_sdk::{Handle, Observation};
 use wharf_supervisor::Config;
 use wharf_supervisor::ControlError;
 use wharf_supervisor::client::control;
 
 /// How long a command waits for another one on the same workload.
 pub(crate) const OPERATION_WAIT: Duration = Duration::from_secs(60);
+
+/// The owner of a workload, and what it showed of it when it was asked last.
+pub(crate) struct AtOwner {
+    pub(crate) client: Arc<RuntimeClient>,
+    pub(crate) seen: Option<Observation>,
+}
+
+impl AtOwner {
+    /// How the owner reaches what it shows, if it shows anything.
+    ///
+    /// # Errors
+    /// Where it shows something, and does not say how to reach it.
+    pub(crate) fn shown_handle(&self, run: &RunConfig) -> Result<Option<Handle>> {
+        let Some(seen) = &self.seen else { return Ok(None) };
+        let unreachable = || {
+            let message =
+                format!("the runtime '{}' has it, and does not say how to reach it", run.runtime_name);
+            Error::new(ErrorKind::Owner, message).while_doing(format!("'{}'", run.name))
+        };
+        seen.handle.clone().map(Some).ok_or_else(unreachable)
+    }
+}
 
 /// The command layer of one state directory.
 pub struct Manager {
@@ -175,6 +197,12 @@ impl Manager {
             Some(nearest) => error.hint(format!("did you mean '{nearest}'?")),
             None => error.hint("see: wharf list --all"),
         }
+    }
+
+    /// See [`ask_owner`].
+    pub(crate) async fn ask_owner(&self, run: &RunConfig) -> Result<AtOwner> {
+        let (client, seen) = ask_owner(self.plugins()?, &self.host_id()?, run).await?;
+        Ok(AtOwner { client, seen })
     }
 
     /// See [`connect_owner`].

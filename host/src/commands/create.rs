@@ -5,11 +5,11 @@ use crate::commands::request::{RunRequest, Started};
 use std::{net::IpAddr, sync::Arc};
 use wharf_failpoint::{Point, reach};
 use wharf_model::{Error, ErrorKind, Result};
-use wharf_model::{Event, Owner, RunConfig, StatusRecord, Transport, Uid, WorkloadName};
+use wharf_model::{Event, Owner, RestartPolicy, RunConfig, StatusRecord, Transport, Uid, WorkloadName};
 use wharf_records::{Kept, OperationLock, StoreError};
 use wharf_runtimes::{CallError, RuntimeClient};
 use wharf_sdk::stamp::RuntimeStamp;
-use wharf_sdk::{ErrorCode, HealthState, Instance, Source};
+use wharf_sdk::{Capability, ErrorCode, HealthState, Instance, Source};
 use wharf_supervisor::specification;
 use wharf_supervisor::{Progress, StartMode};
 use wharf_supervisor::{Surroundings, source as server};
@@ -74,13 +74,12 @@ impl Manager {
         let mut run = run_config(request, names[0].clone(), &server, &source)?;
         if let Some(working_dir) = &request.working_dir {
             run.working_dir = working_dir.clone();
-        } else if matches!(source, Source::Command { .. })
-            && client.stamp().capabilities.contains(&wharf_sdk::Capability::WORKING_DIR)
-        {
+        } else if matches!(source, Source::Command { .. }) && client.stamp().has(&Capability::WORKING_DIR) {
             run.working_dir = self.config().current_dir.display().to_string();
         }
         run.runtime_options.clone_from(&request.runtime_options);
         run.set_owner(owner);
+        check_restart_policy(&run, client.stamp())?;
         let mut spec = specification(self.config(), &run, client.stamp(), &host_id, run.target_port.max(1))?;
         run.pinned = client.pin(&spec).await.map_err(refused)?;
         spec.pinned = run.pinned.clone();
@@ -282,6 +281,19 @@ fn refused(error: CallError) -> Error {
     error
 }
 
+/// A runtime that restarts workloads by itself is told nothing of a policy, so one that forbids a restart is refused.
+fn check_restart_policy(run: &RunConfig, runtime: &RuntimeStamp) -> Result<()> {
+    let always = matches!(run.restart, RestartPolicy::Always | RestartPolicy::UnlessStopped);
+    if always || !runtime.has(&Capability::RESTARTS_ITSELF) {
+        return Ok(());
+    }
+    let message = format!(
+        "--restart: the runtime '{}' restarts workloads by itself, and cannot be told when not to",
+        runtime.name
+    );
+    Err(Error::new(ErrorKind::Usage, message).hint("leave --restart out"))
+}
+
 /// An option that a runtime does not declare is refused by name: it would be ignored.
 fn check_options(request: &RunRequest, runtime: &RuntimeStamp) -> Result<()> {
     let takes = |option: &str| {
@@ -305,7 +317,7 @@ struct Unusable {
     is_there: bool,
 }
 
-/// Whether a runtime can be used, and its instance: asked at once, since an engine may take its time over each.
+/// The instance of a runtime that can be used. Both are asked at once, since an engine may take its time over each.
 async fn available(client: &RuntimeClient) -> std::result::Result<Instance, Unusable> {
     let silent = |error: CallError| Unusable { error: error.into(), is_there: true };
     let (health, instance) = tokio::join!(client.health(), client.instance());
@@ -316,7 +328,9 @@ async fn available(client: &RuntimeClient) -> std::result::Result<Instance, Unus
         HealthState::Undetected => false,
     };
     let message = format!("the runtime '{}' cannot be used: {}", client.name(), health.message);
-    let error = Error::new(ErrorKind::Owner, message).hint("see: wharf runtime check");
+    let error = Error::new(ErrorKind::Owner, message);
+    let error = if health.remedy.is_empty() { error } else { error.hint(health.remedy) };
+    let error = error.hint("see: wharf runtime check");
     Err(Unusable { error, is_there })
 }
 

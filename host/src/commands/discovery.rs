@@ -9,9 +9,10 @@ use wharf_model::RunConfig;
 use wharf_model::{Claim, Resource, claim, claim_among};
 use wharf_model::{Result, chain};
 use wharf_runtimes::{
-    ForeignResource, Observed, may_have_strangers, observe, observe_all, observe_strangers,
+    ForeignResource, InstanceProof, Observed, Scope, may_have_strangers, observe, observe_all,
+    observe_strangers,
 };
-use wharf_sdk::HealthState;
+use wharf_sdk::{HealthState, ListQuery};
 
 /// How long a runtime that gave no list may take to say that there is nothing of it on this machine.
 const ENGINE_DENIAL_DEADLINE: Duration = Duration::from_secs(2);
@@ -52,16 +53,20 @@ impl ForeignDiscovery {
     }
 }
 
-/// Whether it is nobody's, although it could be somebody's (R03, R07).
+/// True if it is nobody's, although it could be somebody's (R03, R07).
 pub(crate) fn is_ownerless(run: &RunConfig) -> bool {
     !run.is_remote() && run.owner().is_none()
 }
 
 impl Manager {
     /// Asks the owners of these workloads; if one has none, every runtime. Their records must have been read before.
+    /// [`InstanceProof::Labels`] is for those who only show the answer. With [`Scope::Everything`] they are asked for all that
+    /// they have of this host, as those need who look for orphans.
     pub(crate) async fn discover<'a>(
         &self,
         runs: impl Iterator<Item = &'a RunConfig> + Clone,
+        scope: Scope,
+        proof: InstanceProof,
     ) -> Result<Discovery> {
         // Where there is nobody to ask no plugin is even looked for: it costs time, and plugins are told the host's
         // id, which may be made while the list is being watched.
@@ -80,13 +85,17 @@ impl Manager {
             }
         };
         if !runs.clone().any(is_ownerless) {
-            let observed = observe(self.plugins()?, &host_id, runs).await;
+            let observed = observe(self.plugins()?, &host_id, runs, scope, proof).await;
             return Ok(Discovery { observed, ..Discovery::default() });
         }
         // The other workloads' owners may have it too.
         let configs = self.store().list_run_configs()?;
         let all: Vec<&RunConfig> = configs.iter().filter_map(|(_, config)| config.as_ref().ok()).collect();
-        let observed = observe_all(self.plugins()?, &host_id, all.iter().copied()).await;
+        let query = match scope {
+            Scope::Everything => ListQuery::ALL,
+            Scope::TheseAlone => ListQuery::these(runs.map(|run| run.uid.to_string())),
+        };
+        let observed = observe_all(self.plugins()?, &host_id, all.iter().copied(), &query).await;
         let silent = self.silent(&observed, &all).await?;
         Ok(Discovery { resources: observed.resources(), observed, silent })
     }

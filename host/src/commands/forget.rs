@@ -7,6 +7,7 @@ use wharf_model::Evidence;
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_model::{LockKind, ProcessIdentity, RunConfig, StatusRecord, WorkloadName};
 use wharf_records::{LifeProbe, OperationLock, ReadError, RecordKind};
+use wharf_runtimes::{InstanceProof, Scope};
 use wharf_sdk::{
     Observation, WorkloadState,
     pidfd::{Process, Signal},
@@ -161,7 +162,7 @@ impl Manager {
         // The last record that speaks of it may just have gone: then a lost id looks like one that never was.
         let discover = match self.known_host_id() {
             Ok(id) if id.is_empty() => Err(Error::new(ErrorKind::Failed, "the id of this host is missing")),
-            Ok(_) => self.discover(std::iter::once(run)).await,
+            Ok(_) => self.discover(std::iter::once(run), Scope::TheseAlone, InstanceProof::Engine).await,
             Err(error) => Err(error),
         };
         match discover {

@@ -8,6 +8,7 @@ use wharf_model::{BootId, LockKind, RunConfig, StatusRecord, WorkloadName};
 use wharf_model::{Claim, Effective, EffectiveState, Evidence, Inputs, assess, locks_looked_at};
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_records::{LifeProbe, ProxySecrets, ReadError};
+use wharf_runtimes::{InstanceProof, Scope};
 use wharf_sdk::Confinement;
 
 /// How often a row that changes under the reader is judged again, before it is shown as it is recorded.
@@ -45,12 +46,15 @@ impl Manager {
         let wanted = |config: &RunConfig| options.matches(config);
         let readable =
             configs.iter().filter_map(|(_, config)| config.as_ref().ok()).filter(|config| wanted(config));
-        let discover = self.discover(readable).await?;
+        // Orphans are shown of the runtimes that are asked anyway.
+        let shows_orphans = options.all && options.group.is_none() && options.labels.is_empty();
+        let is_part = options.is_filtered() && !shows_orphans;
+        let scope = if is_part { Scope::TheseAlone } else { Scope::Everything };
+        let discover = self.discover(readable, scope, InstanceProof::Labels).await?;
         let assess = Judge::new(self, &discover)?;
         let secrets = ProxySecrets::new(self.store().state().clone());
         let mut rows = Vec::new();
-        if options.all && options.group.is_none() && options.labels.is_empty() {
-            // Of the runtimes that were asked anyway.
+        if shows_orphans {
             rows.extend(self.orphans_in(&discover.observed, &configs)?.iter().map(WorkloadView::of_orphan));
         }
         for (name, config) in configs {
@@ -108,7 +112,7 @@ impl Manager {
         run: &RunConfig,
     ) -> Result<(WorkloadView, Option<StatusRecord>, Option<Confinement>)> {
         let status = self.store().read_status(&run.name);
-        let discover = self.discover(std::iter::once(run)).await?;
+        let discover = self.discover(std::iter::once(run), Scope::TheseAlone, InstanceProof::Labels).await?;
         let record = status.as_ref().ok().cloned();
         let missing = matches!(&status, Err(error) if error.is_not_found());
         let view = Judge::new(self, &discover)?.row(run, if missing { None } else { Some(status) })?;

@@ -13,7 +13,7 @@ use wharf_model::{Error, ErrorKind, Result};
 use wharf_model::{RunConfig, Uid, WorkloadName};
 use wharf_records::Listing;
 use wharf_runtimes::{Observed, observe_all};
-use wharf_sdk::ErrorCode;
+use wharf_sdk::{ErrorCode, ListQuery};
 
 /// A resource without a RunConfig.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -74,7 +74,7 @@ impl Manager {
     /// Every orphan of every runtime that answers.
     pub async fn orphans(&self) -> Result<Vec<Orphan>> {
         let configs = self.store().list_run_configs()?;
-        let observed = self.observe_all(&configs).await?;
+        let observed = self.observe_all(&configs, &ListQuery::ALL).await?;
         self.orphans_in(&observed, &configs)
     }
 
@@ -104,7 +104,7 @@ impl Manager {
     pub async fn remove_orphan(&self, id: &OrphanId) -> Result<Orphan> {
         let configs = self.store().list_run_configs()?;
         self.refuse_known(id, &configs)?;
-        let observed = self.observe_all(&configs).await?;
+        let observed = self.observe_all(&configs, &ListQuery::one(id.uid.as_str())).await?;
         let is_asked = |name: &str| id.runtime.as_ref().is_none_or(|runtime| runtime == name);
         let mut found = observed.resources();
         found.retain(|it| is_asked(&it.owner.runtime_name) && it.seen.uid == id.uid.as_str());
@@ -151,10 +151,10 @@ impl Manager {
         Ok(orphan(resource, Vec::new()))
     }
 
-    async fn observe_all(&self, configs: &Listing<RunConfig>) -> Result<Observed> {
+    async fn observe_all(&self, configs: &Listing<RunConfig>, query: &ListQuery) -> Result<Observed> {
         let host_id = self.known_host_id()?;
         let readable = configs.iter().filter_map(|(_, config)| config.as_ref().ok());
-        Ok(observe_all(self.plugins()?, &host_id, readable).await)
+        Ok(observe_all(self.plugins()?, &host_id, readable, query).await)
     }
 
     fn known(&self, configs: &Listing<RunConfig>) -> Known {

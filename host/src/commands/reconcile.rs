@@ -12,7 +12,7 @@ use wharf_model::{Action, Claim, Evidence, Locks, Resource, plan};
 use wharf_model::{BootId, Desired, Event, LockKind, Phase, RunConfig, StatusRecord, WorkloadName};
 use wharf_model::{Error, ErrorKind, Result, chain};
 use wharf_records::{LifeProbe, OperationLock, ReadError};
-use wharf_runtimes::last_exit;
+use wharf_runtimes::{InstanceProof, Scope, last_exit};
 use wharf_sdk::{Exit, WorkloadState};
 
 /// So many workloads are worked on at a time.
@@ -79,7 +79,8 @@ impl Manager {
     pub async fn reconcile(&self, names: &[WorkloadName]) -> Result<Vec<Reconciled>> {
         let readings = self.readings(names)?;
         let configs = readings.iter().filter_map(|reading| reading.config.as_ref().ok());
-        let discover = &self.discover(configs).await?;
+        let scope = if names.is_empty() { Scope::Everything } else { Scope::TheseAlone };
+        let discover = &self.discover(configs, scope, InstanceProof::Engine).await?;
         let done = stream::iter(readings).map(|reading| self.reconcile_one(reading, discover));
         Ok(done.buffered(AT_A_TIME).collect().await)
     }

@@ -1,12 +1,11 @@
 //! `rm`.
-use crate::commands::context::Manager;
+use crate::commands::context::{AtOwner, Manager};
 use std::time::Duration;
 use wharf_failpoint::{Point, reach};
 use wharf_model::{Desired, Event, RunConfig, StatusRecord, WorkloadName};
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_records::OperationLock;
-use wharf_runtimes::{CallError, RuntimeClient};
-use wharf_runtimes::{look, prove_gone};
+use wharf_runtimes::{CallError, handle_of, look, prove_gone};
 use wharf_sdk::ErrorCode;
 use wharf_supervisor::client::control;
 
@@ -26,24 +25,27 @@ impl Manager {
         let run = self.run_config(name)?;
         let record = self.record_or_set_aside(&operation)?;
         let removing = record.is_some_and(|record| record.phase == wharf_model::Phase::Removing);
-        if !removing {
-            self.stop_locked(name, &operation, timeout, Desired::Stopped).await?;
-        }
-        self.remove_locked(&run, &operation).await
+        let owner = match removing {
+            true => self.owner_of(&run).await?,
+            false => self.stop_at_owner(name, &operation, timeout, Desired::Stopped).await?.1,
+        };
+        self.remove_at_owner(&run, &operation, owner).await
+    }
+
+    /// The owner, asked what it has of the workload. R03: of a remote server no runtime has anything.
+    async fn owner_of(&self, run: &RunConfig) -> Result<Option<AtOwner>> {
+        if run.is_remote() { Ok(None) } else { self.ask_owner(run).await.map(Some) }
     }
 
     /// Everything that the owner has of it, and the proof that it was the owner who said so.
-    async fn remove_resources(
-        &self,
-        run: &RunConfig,
-        record: &StatusRecord,
-        client: &RuntimeClient,
-    ) -> Result<()> {
+    async fn remove_resources(&self, run: &RunConfig, record: &StatusRecord, owner: &AtOwner) -> Result<()> {
+        let client = &owner.client;
         let missing_is_fine = |removed: std::result::Result<(), CallError>| match removed {
             Err(error) if error.code() != Some(ErrorCode::NotFound) => Err(Error::from(error)),
             _ => Ok(()),
         };
-        if let Some(handle) = self.handle(run, Some(record), client).await? {
+        let handle = handle_of(Some(record))?.or(owner.shown_handle(run)?);
+        if let Some(handle) = handle.or_else(|| run.taken_over()) {
             missing_is_fine(client.remove(&handle).await)?;
         }
         let host_id = self.host_id()?;
@@ -56,8 +58,16 @@ impl Manager {
     }
 
     pub(crate) async fn remove_locked(&self, run: &RunConfig, operation: &OperationLock) -> Result<()> {
-        // R03: of a remote server no runtime has anything.
-        let client = if run.is_remote() { None } else { Some(self.owner(run).await?) };
+        let owner = self.owner_of(run).await?;
+        self.remove_at_owner(run, operation, owner).await
+    }
+
+    async fn remove_at_owner(
+        &self,
+        run: &RunConfig,
+        operation: &OperationLock,
+        owner: Option<AtOwner>,
+    ) -> Result<()> {
         let record = self.store().update_status::<Error>(&run.name, &run.uid, |record| {
             let mut record = record.unwrap_or_else(|| StatusRecord::new(run.uid.clone()));
             record
@@ -70,8 +80,8 @@ impl Manager {
         operation.supervisor_gone(Duration::from_secs(30)).await.map_err(|_| {
             Error::new(ErrorKind::Deadline, format!("the supervisor of '{}' does not end", run.name))
         })?;
-        if let Some(client) = client {
-            self.remove_resources(run, &record, &client).await?;
+        if let Some(owner) = owner {
+            self.remove_resources(run, &record, &owner).await?;
         }
         if let Err(error) = control::clear(self.store().state(), &run.name) {
             tracing::warn!(name = %run.name, %error, "a socket of a dead supervisor stays");

@@ -228,7 +228,7 @@ impl Manager {
         // What another product made is left as it is.
         let handle = self.handle(run, record.as_ref(), &client).await?;
         if let Some(handle) = handle.filter(|handle| !run.took_over(handle)) {
-            if client.stamp().capabilities.contains(&Capability::KEEPS) {
+            if client.stamp().has(&Capability::RESTART_IN_PLACE) {
                 client.stop(&handle, Duration::ZERO).await?;
                 prove_ended(&client, &self.host_id()?, run).await?;
             } else {

@@ -61,7 +61,7 @@ impl Manager {
     /// What holds a workload back, as its owner tells of it alone; none where that is not to be had.
     async fn inspected(&self, run: &RunConfig, record: Option<&StatusRecord>) -> Option<Confinement> {
         let client = self.owner(run).await.ok()?;
-        if !client.stamp().capabilities.contains(&Capability::PERMISSION_PROFILE) {
+        if !client.stamp().has(&Capability::PERMISSION_PROFILE) {
             return None;
         }
         let handle = self.handle(run, record, &client).await.ok()??;

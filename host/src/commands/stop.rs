@@ -1,5 +1,5 @@
 //! `stop`.
-use crate::commands::context::Manager;
+use crate::commands::context::{AtOwner, Manager};
 use serde::Serialize;
 use std::time::Duration;
 use wharf_failpoint::{Point, reach};
@@ -7,9 +7,9 @@ use wharf_model::{Desired, Event, LockKind, Phase, RunConfig, StatusRecord, Work
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_records::{LifeProbe, OperationLock, StoreError};
 use wharf_runtimes::CallError;
-use wharf_runtimes::prove_ended;
 use wharf_runtimes::{handle_of, last_exit};
-use wharf_sdk::{ErrorCode, Exit, WorkloadState};
+use wharf_runtimes::{look, prove_ended};
+use wharf_sdk::{ErrorCode, Exit, Handle, WorkloadState};
 use wharf_supervisor::ControlError;
 use wharf_supervisor::client::control;
 
@@ -82,35 +82,29 @@ impl Manager {
         timeout: Duration,
         desired: Desired,
     ) -> Result<StopResult> {
+        self.stop_at_owner(name, operation, timeout, desired).await.map(|(result, _)| result)
+    }
+
+    /// The same, for a command that goes on at the owner: with it; none for a remote server.
+    pub(crate) async fn stop_at_owner(
+        &self,
+        name: &WorkloadName,
+        operation: &OperationLock,
+        timeout: Duration,
+        desired: Desired,
+    ) -> Result<(StopResult, Option<AtOwner>)> {
         let run = self.run_config(name)?;
         if run.is_remote() {
-            return self.stop_remote(&run, operation, timeout, desired).await;
+            return Ok((self.stop_remote(&run, operation, timeout, desired).await?, None));
         }
-        let client = self.owner(&run).await?;
         // Where there are two of it, nobody chooses one: an error, before anything is changed.
-        let found = self.find(&run, &client).await?;
+        let mut owner = self.ask_owner(&run).await?;
         let record = self.record_or_set_aside(operation)?.filter(|record| record.uid == run.uid);
         let supervised = LifeProbe::open(self.store().state())?.is_held(name, LockKind::Life)?;
-        let handle = handle_of(record.as_ref())?.or(found);
-        let runs = match &handle {
-            None => false,
-            Some(handle) => match client.inspect(handle).await {
-                Ok(seen) => matches!(
-                    seen.state,
-                    WorkloadState::Running | WorkloadState::Created | WorkloadState::Unknown
-                ),
-                Err(error) if error.code() == Some(ErrorCode::NotFound) => false,
-                Err(error) => return Err(owner_error(&run, error)),
-            },
-        };
-        let resting =
-            record.as_ref().is_none_or(|record| matches!(record.phase, Phase::Stopped | Phase::Error));
-        if !supervised
-            && !runs
-            && resting
-            && record.as_ref().is_some_and(|record| record.phase == Phase::Stopped)
-        {
-            return Ok(StopResult::AlreadyStopped);
+        let runs = runs(&run, &owner, handle_of(record.as_ref())?).await?;
+        let is_stopped = record.as_ref().is_some_and(|record| record.phase == Phase::Stopped);
+        if !supervised && !runs && is_stopped {
+            return Ok((StopResult::AlreadyStopped, Some(owner)));
         }
         let is_recorded = match self.begin_stop(&run, desired) {
             Ok(()) => true,
@@ -120,22 +114,47 @@ impl Manager {
         };
         reach(Point::StopRecorded);
         let told = if supervised { self.stop_supervised(name, operation, timeout).await? } else { None };
-        // Also behind a supervisor: it may have died before it did what it was asked, or deployed anew meanwhile.
-        let record = self.record(name)?;
-        let exit = match self.handle(&run, record.as_ref(), &client).await? {
-            Some(handle) => {
-                let timeout = if told.is_some() { Duration::ZERO } else { timeout };
-                client.stop(&handle, timeout).await.map_err(|error| owner_error(&run, error))?;
-                let seen = client.inspect(&handle).await.ok();
-                prove_ended(&client, &self.host_id()?, &run).await?;
-                told.or_else(|| seen.and_then(|seen| seen.exit))
-            }
-            None => told,
+        let exit = match told {
+            // The supervisor has the owner's word for it, and has deployed nothing since: it is gone.
+            Some(exit) => Some(exit),
+            // It may have died before it did what it was asked, or deployed anew meanwhile.
+            None => self.end_at_owner(&run, &mut owner, supervised, timeout).await?,
         };
         self.end_stop(&run, exit, (!is_recorded).then_some(desired))
             .map_err(|unwritten| self.stopped_unrecorded(name, unwritten))?;
         reach(Point::EndRecorded);
-        Ok(if supervised || runs { StopResult::Stopped } else { StopResult::AlreadyStopped })
+        let did = if supervised || runs { StopResult::Stopped } else { StopResult::AlreadyStopped };
+        Ok((did, Some(owner)))
+    }
+
+    /// Ends whatever the owner has of a workload that no supervisor tends any more, and returns how it ended. `changed`:
+    /// what the owner showed may be so no longer.
+    async fn end_at_owner(
+        &self,
+        run: &RunConfig,
+        owner: &mut AtOwner,
+        changed: bool,
+        timeout: Duration,
+    ) -> Result<Option<Exit>> {
+        let host_id = self.host_id()?;
+        if changed {
+            owner.seen = look(&owner.client, &host_id, run).await?;
+        }
+        let recorded = handle_of(self.record(&run.name)?.as_ref())?;
+        let shown = owner.shown_handle(run)?;
+        let rests = owner.seen.as_ref().is_some_and(|seen| seen.state == WorkloadState::Stopped);
+        // A start that was cut short may have left another one than its record names.
+        let other = shown.clone().filter(|shown| recorded.as_ref() != Some(shown) && !rests);
+        for handle in recorded.iter().filter(|_| !rests).chain(&other) {
+            owner.client.stop(handle, timeout).await.map_err(|error| owner_error(run, error))?;
+        }
+        let Some(handle) = shown.or(recorded) else { return Ok(None) };
+        // A listing may know the exit code alone.
+        let exit = owner.client.inspect(&handle).await.ok().and_then(|seen| seen.exit);
+        if !rests {
+            owner.seen = prove_ended(&owner.client, &host_id, run).await?;
+        }
+        Ok(exit.or_else(|| owner.seen.as_ref().and_then(|seen| seen.exit.clone())))
     }
 
     /// R03: a remote server has no owner, and so nothing of it runs but its proxy.
@@ -282,6 +301,21 @@ fn begin(run: &RunConfig, record: &mut StatusRecord, desired: Desired) -> Result
     })?;
     record.desired = desired;
     Ok(())
+}
+
+/// True if the workload runs, or may. One that its labels do not show may still be found by its recorded handle: somebody
+/// removed the file that carries them.
+async fn runs(run: &RunConfig, owner: &AtOwner, recorded: Option<Handle>) -> Result<bool> {
+    let state = match (&owner.seen, recorded) {
+        (Some(seen), _) => seen.state,
+        (None, None) => return Ok(false),
+        (None, Some(handle)) => match owner.client.inspect(&handle).await {
+            Ok(seen) => seen.state,
+            Err(error) if error.code() == Some(ErrorCode::NotFound) => return Ok(false),
+            Err(error) => return Err(owner_error(run, error)),
+        },
+    };
+    Ok(matches!(state, WorkloadState::Running | WorkloadState::Created | WorkloadState::Unknown))
 }
 
 fn owner_error(run: &RunConfig, error: CallError) -> Error {

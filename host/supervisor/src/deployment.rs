@@ -1,15 +1,15 @@
 //! One workload and how it is reached: what its owner is asked to do, one call or proof at a time. The machine says
 //! which of these is done and when (`machine/`); the records are `recording.rs`, the wait for an answer `readiness.rs`.
 use crate::config::Config;
+use crate::dial::upstream;
 use crate::machine::{Earlier, Made};
 use crate::spec::specification;
 use crate::workload_proxy::WorkloadProxy;
-use std::net::SocketAddr;
 use std::{sync::Arc, time::Duration};
 use tokio::{net::TcpListener, time::Instant};
 use wharf_failpoint::{Point, reach};
 use wharf_model::{Error, ErrorKind, Result};
-use wharf_model::{Opaque, RunConfig, Transport};
+use wharf_model::{Opaque, RestartPolicy, RunConfig, Transport};
 use wharf_proxy::Access;
 use wharf_records::Store;
 use wharf_runtimes::{CallError, RuntimeClient};
@@ -40,8 +40,8 @@ pub(crate) struct Deployment {
     pub(crate) recorded: Option<Opaque>,
     /// The handle of what it left, if there is anything that does not go on.
     pub(crate) earlier: Option<Handle>,
-    /// The address of a server that it left and that goes on.
-    pub(crate) resumed: Option<String>,
+    /// A server that it left and that goes on, as its owner showed it.
+    pub(crate) resumed: Option<Observation>,
 }
 
 /// Why nothing is deployed, or nobody knows.
@@ -61,13 +61,22 @@ impl<E: Into<Error>> From<E> for NotDeployed {
 impl Deployment {
     /// True if the runtime restarts a workload in place, with all that it wrote.
     pub(crate) fn restarts_in_place(&self) -> bool {
-        self.client.stamp().capabilities.contains(&Capability::KEEPS)
+        self.client.stamp().has(&Capability::RESTART_IN_PLACE)
     }
 
     /// True of a server that goes on when this process ends, and is found again by the next supervisor. One on a pipe
     /// cannot.
     pub(crate) fn survives_supervisor(&self) -> bool {
-        self.run.transport != Transport::Stdio
+        self.run.transport != Transport::Stdio && self.client.stamp().has(&Capability::SURVIVES_SUPERVISOR)
+    }
+
+    /// The policy that this supervisor follows when the workload has ended: none of its own where the engine restarts
+    /// workloads by itself. It gives up by its own rules, and the end that it then tells is recorded.
+    pub(crate) fn restart_policy(&self) -> RestartPolicy {
+        match self.client.stamp().has(&Capability::RESTARTS_ITSELF) {
+            true => RestartPolicy::No,
+            false => self.run.restart,
+        }
     }
 
     /// Looks for what an earlier supervisor left: by its uid, and by the recorded handle.
@@ -85,7 +94,7 @@ impl Deployment {
         match self.client.recover(&handle).await {
             Ok(seen) if self.can_go_on(&seen) => {
                 tracing::info!("the workload of an earlier supervisor still runs and is resumed");
-                (self.handle, self.resumed) = (Some(handle), seen.address);
+                (self.handle, self.resumed) = (Some(handle), Some(seen));
                 Ok(Earlier::Runs)
             }
             Ok(seen) if seen.state == WorkloadState::Unknown => {
@@ -112,8 +121,9 @@ impl Deployment {
     /// Waits until a server that was left running answers.
     pub(crate) async fn await_resumed(&mut self) -> Result<()> {
         let Some(handle) = self.handle.clone() else { return Err(nothing()) };
-        let address = address(self.resumed.as_deref())?;
-        self.wait_for_port(&handle, address).await
+        let Some(seen) = self.resumed.take() else { return Err(nothing()) };
+        let server = upstream(&self.client, &handle, &seen, self.target_port)?;
+        self.wait_for_port(&handle, server).await
     }
 
     /// Makes everything that a start needs. True if it was made of what an earlier attempt left.
@@ -177,7 +187,7 @@ impl Deployment {
 
     /// A port that somebody else listens on would be taken for the workload's own.
     async fn check_target_port(&self) -> Result<()> {
-        if self.target_port == 0 || self.client.stamp().capabilities.contains(&Capability::OWN_PORTS) {
+        if self.target_port == 0 || self.client.stamp().has(&Capability::PORT_MAPPING) {
             return Ok(());
         }
         match TcpListener::bind(("127.0.0.1", self.target_port)).await {
@@ -311,7 +321,7 @@ impl Deployment {
 
     /// The owner shows nothing of it as running: only then is what was told of its end its end.
     pub(crate) async fn prove_ended(&self) -> Result<()> {
-        prove_ended(&self.client, &self.host_id, &self.run).await
+        prove_ended(&self.client, &self.host_id, &self.run).await.map(drop)
     }
 
     /// How what is deployed ended, if its runtime knows.
@@ -345,13 +355,6 @@ fn made_by(error: &CallError) -> Made {
             _ => Made::Nothing,
         },
     }
-}
-
-/// Where a runtime says that the workload's port can be reached.
-pub(crate) fn address(text: Option<&str>) -> Result<SocketAddr> {
-    text.and_then(|text| text.parse().ok()).ok_or_else(|| {
-        Error::new(ErrorKind::Runtime, "the runtime does not say where the workload's port can be reached")
-    })
 }
 
 #[cfg(test)]

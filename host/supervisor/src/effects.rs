@@ -139,7 +139,7 @@ impl Performer<'_> {
             stdio: deployment.run.transport == Transport::Stdio,
             survives: deployment.survives_supervisor(),
             in_place: deployment.restarts_in_place(),
-            policy: deployment.run.restart,
+            policy: deployment.restart_policy(),
         };
         self.deployment = Some(deployment);
         reach(Point::OwnerConnected);

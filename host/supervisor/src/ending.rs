@@ -93,7 +93,7 @@ async fn wait(
             told => told.map_err(Error::from),
         };
         let proven = match told {
-            Ok(exit) => prove_ended(&client, &host_id, &run).await.map(|()| exit),
+            Ok(exit) => prove_ended(&client, &host_id, &run).await.map(|_| exit),
             Err(error) => Err(error),
         };
         match proven {

@@ -15,6 +15,7 @@ pub mod client;
 mod client_socket;
 mod config;
 mod deployment;
+mod dial;
 mod effects;
 mod ending;
 #[cfg(any(test, feature = "fuzzing"))]

@@ -38,7 +38,7 @@ pub(crate) async fn connect(task: &SupervisorRequest, events: Option<EventListen
     let client = connect_owner(&plugins, &run).await?;
     let target_port = match (run.transport, run.target_port) {
         (Transport::Stdio, _) => 0,
-        (_, 0) if client.stamp().capabilities.contains(&Capability::OWN_PORTS) => OWN_PORT,
+        (_, 0) if client.stamp().has(&Capability::PORT_MAPPING) => OWN_PORT,
         (_, 0) => free_port()
             .await
             .map_err(|error| Error::caused(ErrorKind::Failed, "no free port can be found", &error))?,

@@ -1,15 +1,15 @@
 //! From the start of a deployed workload until it answers, and why it does not.
-use crate::deployment::{Deployment, address};
+use crate::deployment::Deployment;
+use crate::dial::upstream;
 use crate::workload_proxy::WorkloadProxy;
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
     time::Instant,
 };
 use wharf_model::how;
 use wharf_model::{Error, ErrorKind, Result, chain};
-use wharf_proxy::ConnectError;
+use wharf_proxy::{ConnectError, Upstream};
 use wharf_sdk::{Handle, LogOptions};
 
 /// How many lines of its log are shown of a workload that could not be started.
@@ -61,17 +61,17 @@ impl Deployment {
     pub(crate) async fn start_http(&mut self, handle: &Handle) -> Result<()> {
         self.client.start(handle).await?;
         let seen = self.client.inspect(handle).await?;
-        let address = address(seen.address.as_deref())?;
-        self.wait_for_port(handle, address).await
+        let server = upstream(&self.client, handle, &seen, self.target_port)?;
+        self.wait_for_port(handle, server).await
     }
 
     /// Waits until the server answers. There is no event for that: the pauses grow and end at the deadline, or when the
     /// workload ends.
-    pub(crate) async fn wait_for_port(&mut self, handle: &Handle, address: SocketAddr) -> Result<()> {
+    pub(crate) async fn wait_for_port(&mut self, handle: &Handle, server: Upstream) -> Result<()> {
         let deadline = Instant::now() + self.config.settings.start_timeout();
         let listening = async {
             let mut pause = Duration::from_millis(5);
-            while !matches!(tokio::time::timeout(ANSWER_WAIT, answers(address)).await, Ok(Ok(()))) {
+            while !matches!(tokio::time::timeout(ANSWER_WAIT, answers(&server)).await, Ok(Ok(()))) {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(Duration::from_millis(250));
             }
@@ -84,20 +84,20 @@ impl Deployment {
         };
         if !ready {
             let inner = match self.target_port {
-                port if port == address.port() => String::new(),
+                port if port == server.authority().port() => String::new(),
                 port => format!(", which leads to its port {port}"),
             };
-            let message = format!("'{}' does not answer on {address}{inner}", self.run.name);
+            let message = format!("'{}' does not answer on {server}{inner}", self.run.name);
             let error = Error::new(ErrorKind::Deadline, message)
                 .hint("say where it listens with --target-port, or read its documentation: it was told PORT and MCP_PORT");
             return Err(self.with_output(handle, error).await);
         }
         match &self.front {
             // The one that is served already.
-            Some(WorkloadProxy::Http(proxy)) => proxy.move_to(address),
+            Some(WorkloadProxy::Http(proxy)) => proxy.move_to(server),
             _ => {
                 self.front =
-                    Some(WorkloadProxy::http(&self.run, &self.access, &self.config.settings.proxy, address))
+                    Some(WorkloadProxy::http(&self.run, &self.access, &self.config.settings.proxy, server));
             }
         }
         Ok(())
@@ -136,9 +136,9 @@ impl Deployment {
 
 /// Succeeds if an HTTP server answers there, whatever it answers. That the port accepts connections says nothing: engines
 /// listen in the place of a server that has not begun to.
-async fn answers(address: SocketAddr) -> io::Result<()> {
-    let mut stream = TcpStream::connect(address).await?;
-    let request = format!("HEAD / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+async fn answers(server: &Upstream) -> io::Result<()> {
+    let mut stream = server.connect().await?;
+    let request = format!("HEAD / HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", server.authority());
     stream.write_all(request.as_bytes()).await?;
     stream.read_u8().await.map(drop)
 }

@@ -26,14 +26,14 @@ pub fn specification(
     target_port: u16,
 ) -> Result<WorkloadSpec> {
     // One that mounts nothing refuses all of them by itself.
-    if runtime.capabilities.contains(&Capability::MOUNTS) {
+    if runtime.has(&Capability::MOUNTS) {
         private::refuse_mounts(&config.private_dirs(), &run.volumes)?;
     }
     let mut env = run.env_vars.clone();
     let transport = match run.transport {
         Transport::Stdio => wharf_sdk::Transport::Stdio,
         Transport::StreamableHttp => {
-            let own_ports = runtime.capabilities.contains(&Capability::OWN_PORTS);
+            let own_ports = runtime.has(&Capability::PORT_MAPPING);
             for (name, value) in http_environment(target_port, own_ports) {
                 env.entry(name.to_owned()).or_insert(value);
             }
@@ -63,7 +63,7 @@ pub fn specification(
         env,
         transport,
         labels: run.labels.clone(),
-        group: runtime.capabilities.contains(&Capability::GROUP).then(|| run.group.clone()),
+        group: runtime.has(&Capability::GROUP).then(|| run.group.clone()),
         user: (!run.user.is_empty()).then(|| run.user.clone()),
         pull: run.pull,
         working_dir: (!run.working_dir.is_empty()).then(|| run.working_dir.clone()),
@@ -73,7 +73,7 @@ pub fn specification(
         pids_limit: run.pids_limit,
         permission_profile: permission_profile(run)?,
         allow_weaker: run.allow_weaker,
-        pinned: run.pinned.clone().filter(|_| runtime.capabilities.contains(&Capability::PIN)),
+        pinned: run.pinned.clone().filter(|_| runtime.has(&Capability::PIN)),
     })
 }
 

@@ -1,13 +1,13 @@
 //! The proxy in front of the workload, of either kind.
 use crate::client::protocol::Undelivered;
 use crate::config::ProxySettings;
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 use wharf_descriptors::for_connections;
 use wharf_model::RunConfig;
 use wharf_model::chain;
-use wharf_proxy::{Access, HttpProxy, Limits, Listener, ProxyOptions, StdioProxy, serve};
+use wharf_proxy::{Access, HttpProxy, Limits, Listener, ProxyOptions, StdioProxy, Upstream, serve};
 
 /// The part of all connections that is the user's own socket's: one in so many.
 const OWN_SHARE: usize = 4;
@@ -30,7 +30,7 @@ impl WorkloadProxy {
         run: &RunConfig,
         access: &Access,
         settings: &ProxySettings,
-        server: SocketAddr,
+        server: Upstream,
     ) -> Self {
         Self::Http(HttpProxy::new(options(run, access, settings), server))
     }

@@ -56,6 +56,10 @@ impl ContainerRuntime {
                 if let Earlier::Obsolete(container) = earlier {
                     self.clear(&engine, &container).await?;
                 }
+                let instance = engine.instance_told_last().await;
+                let instance = instance.map_err(|error| self.lost(&engine, &error))?;
+                let label = labels::of_instance(&instance, &spec.host_id, &spec.uid);
+                body.labels.get_or_insert_default().insert(labels::INSTANCE.to_owned(), label);
                 self.noted(Making { engine, spec: spec.clone(), body }.begin(turn).await)?
             }
         };

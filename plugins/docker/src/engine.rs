@@ -15,6 +15,7 @@ use std::{
     io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 use wharf_sdk::machine_id;
 
@@ -34,6 +35,8 @@ pub(crate) struct Engine {
     pub(crate) socket: PathBuf,
     /// Its own version: what Podman's own interface is asked with.
     pub(crate) version: String,
+    /// Its instance, when it was asked last.
+    instance: Mutex<Option<String>>,
 }
 
 /// Which engine answers, and which versions it is of.
@@ -108,7 +111,7 @@ impl Engine {
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "its version makes no sense"))?;
         let path = socket.to_str().ok_or_else(|| io::Error::other("its path is not UTF-8"))?;
         let client = Docker::connect_with_unix(path, NO_TIMEOUT_S, &api).map_err(io::Error::other)?;
-        Ok(Self { flavor, client, socket: socket.to_owned(), version })
+        Ok(Self { flavor, client, socket: socket.to_owned(), version, instance: Mutex::default() })
     }
 
     /// What tells this engine from every other one, also from another one behind the same socket.
@@ -121,16 +124,28 @@ impl Engine {
     }
 
     async fn instance_on(&self, session: &mut Session) -> io::Result<String> {
-        match self.flavor {
+        let instance = match self.flavor {
             Flavor::Docker => {
                 let info: DockerInfo = session.get("/info").await?;
-                Ok(format!("{} {}", info.id, info.docker_root_dir))
+                format!("{} {}", info.id, info.docker_root_dir)
             }
             Flavor::Podman => {
                 let PodmanInfo { host, store } = session.get(&self.podmans_info()).await?;
                 let user = std::fs::metadata(&self.socket)?.uid();
-                Ok(format!("{}/{}/{user} {}", machine_id(), host.hostname, store.graph_root))
+                format!("{}/{}/{user} {}", machine_id(), host.hostname, store.graph_root)
             }
+        };
+        *self.instance.lock().unwrap_or_else(PoisonError::into_inner) = Some(instance.clone());
+        Ok(instance)
+    }
+
+    /// The instance as it was told last, for the label of what is made: the host has asked who it is just before it has
+    /// something made, and believes only what it finds afterwards at the instance that it asks then.
+    pub(crate) async fn instance_told_last(&self) -> io::Result<String> {
+        let told = self.instance.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match told {
+            Some(instance) => Ok(instance),
+            None => self.instance().await,
         }
     }
 
@@ -152,14 +167,24 @@ impl Engine {
         self.list_on(&mut Session::open(&self.socket).await?, labels).await
     }
 
-    /// The same with the instance that has them: asked on one connection, so that it is one engine that says both.
+    /// The same with the instance that has them: asked on one connection, so that it is one engine that says both. Where
+    /// one of them carries the label of the presumed instance, it need not be asked.
     pub(crate) async fn list_with_instance(
         &self,
         labels: &[String],
+        presumed: Option<&str>,
     ) -> Result<(String, Vec<Summary>), Error> {
         let mut session = Session::open(&self.socket).await?;
-        let instance = self.instance_on(&mut session).await?;
-        Ok((instance, self.list_on(&mut session, labels).await?))
+        let Some(presumed) = presumed else {
+            let instance = self.instance_on(&mut session).await?;
+            return Ok((instance, self.list_on(&mut session, labels).await?));
+        };
+        let seen = self.list_on(&mut session, labels).await?;
+        let instance = match seen.iter().any(|seen| seen.is_made_by(presumed)) {
+            true => presumed.to_owned(),
+            false => self.instance_on(&mut session).await?,
+        };
+        Ok((instance, seen))
     }
 
     /// All containers that a kind of filter lets pass, with the instance.
@@ -182,16 +207,19 @@ impl Engine {
         let path = format!("/containers/json?all=true&{}", filters("label", labels));
         let mut seen: Vec<Summary> = read(session.ask(&path).await?)?;
         if !seen.is_empty() {
-            let copies = self.copies_on(session).await?;
+            let one = labels
+                .iter()
+                .find(|label| label.split_once('=').is_some_and(|(name, _)| name == labels::UID));
+            let copies = self.copies_on(session, one.map_or(labels::UID, String::as_str)).await?;
             seen.retain(|seen| !seen.is_made_of(&copies));
         }
         Ok(seen)
     }
 
     /// Images that were made of our containers (`docker commit`) carry their labels, and pass them on to whatever is made
-    /// of them, which is the user's: the uids, by image.
-    async fn copies_on(&self, session: &mut Session) -> Result<HashMap<String, String>, Error> {
-        let path = format!("/images/json?{}", filters("label", &[labels::UID.to_owned()]));
+    /// of them, which is the user's: the uids, by image. Asked for those with this label: any uid, or one.
+    async fn copies_on(&self, session: &mut Session, label: &str) -> Result<HashMap<String, String>, Error> {
+        let path = format!("/images/json?{}", filters("label", &[label.to_owned()]));
         let images: Vec<Image> = read(session.ask(&path).await?)?;
         let uid = |image: Image| Some((bare(&image.id).to_owned(), image.labels?.remove(labels::UID)?));
         Ok(images.into_iter().filter_map(uid).collect())

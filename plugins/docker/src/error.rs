@@ -2,7 +2,7 @@
 use crate::{flavor::Flavor, hints};
 use bollard::errors::Error as Engine;
 use std::{io, path::Path};
-use wharf_sdk::{Error, ErrorCode};
+use wharf_sdk::{Error, ErrorCode, Health};
 
 /// What both engines say of a container that they do not have, in one case or the other.
 const NO_CONTAINER: &str = "no such container";
@@ -37,35 +37,41 @@ fn of_status(status: u16, message: &str) -> ErrorCode {
     }
 }
 
-/// Whether it is the answer of a proxy in the place of an engine that is gone.
+/// True of the answer of a proxy in the place of an engine that is gone.
 pub(crate) const fn is_of_proxy(status: u16) -> bool {
     matches!(status, 502..=504)
 }
 
-/// Whether the answer is that something is missing, be it an image or what else a request names.
+/// True if the answer is that something is missing, be it an image or what else a request names.
 pub(crate) const fn is_missing(error: &Engine) -> bool {
     matches!(error, Engine::DockerResponseServerError { status_code: 404, .. })
 }
 
 /// An engine that cannot be asked, with the remedy. It is always `unavailable`: no evidence of anything.
 pub(crate) fn unreachable(flavor: Flavor, socket: &Path, error: &io::Error) -> Error {
+    let Health { message, remedy, .. } = trouble(flavor, socket, error);
     let title = flavor.title();
-    Error::unavailable(format!("{title} cannot be reached: {}", trouble(flavor, socket, error)))
+    in_one(&format!("{title} cannot be reached: {message}"), &remedy)
 }
 
-/// What is wrong with a socket, and behind a semicolon what to do about it.
-pub(crate) fn trouble(flavor: Flavor, socket: &Path, error: &io::Error) -> String {
-    let why = wrong(socket, error);
-    let what = match error.kind() {
+/// An engine that cannot be asked, as an error, which has no field for the remedy.
+pub(crate) fn in_one(message: &str, remedy: &str) -> Error {
+    let separator = if remedy.is_empty() { "" } else { "; " };
+    Error::unavailable(format!("{message}{separator}{remedy}"))
+}
+
+/// The fault of a socket that cannot be used, with its remedy.
+pub(crate) fn trouble(flavor: Flavor, socket: &Path, error: &io::Error) -> Health {
+    let remedy = match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => hints::start(flavor, socket),
         io::ErrorKind::PermissionDenied => hints::share(flavor, socket),
         io::ErrorKind::TimedOut => "restart the engine".to_owned(),
-        _ => return why,
+        _ => String::new(),
     };
-    format!("{why}; {what}")
+    Health::unhealthy(wrong(socket, error)).with_remedy(remedy)
 }
 
-/// What is wrong with a socket.
+/// The fault of a socket, in words.
 pub(crate) fn wrong(socket: &Path, error: &io::Error) -> String {
     let socket = socket.display();
     match error.kind() {

@@ -1,5 +1,5 @@
-//! What to do about an engine that cannot be used: where it can be told, a command to type. A remedy has no semicolon,
-//! because it stands behind the one that ends what is wrong.
+//! Remedies for an engine that cannot be used: where it can be told, a command to type. Asked by the health of the runtime
+//! and by its errors. Must not know how they are shown.
 use crate::{endpoint::endpoint_of, flavor::Flavor};
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 

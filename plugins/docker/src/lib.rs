@@ -49,10 +49,10 @@ use wharf_sdk::Capability;
 wharf_sdk::export_runtime! {
     "docker": ContainerRuntime {
         capabilities: [
-            Capability::STDIO, Capability::HTTP, Capability::OUTLIVE, Capability::OWN_PORTS,
+            Capability::STDIO, Capability::HTTP, Capability::SURVIVES_SUPERVISOR, Capability::PORT_MAPPING,
             Capability::MOUNTS, Capability::CPUS, Capability::MEMORY, Capability::PIDS,
             Capability::PERMISSION_PROFILE, Capability::USER, Capability::PULL, Capability::GROUP,
-            Capability::KEEPS,
+            Capability::RESTART_IN_PLACE,
         ],
         abilities: [logs, attach, takeover],
         accepts: ["image"],
@@ -60,10 +60,10 @@ wharf_sdk::export_runtime! {
     },
     "podman": ContainerRuntime {
         capabilities: [
-            Capability::STDIO, Capability::HTTP, Capability::OUTLIVE, Capability::OWN_PORTS,
+            Capability::STDIO, Capability::HTTP, Capability::SURVIVES_SUPERVISOR, Capability::PORT_MAPPING,
             Capability::MOUNTS, Capability::CPUS, Capability::MEMORY, Capability::PIDS,
             Capability::PERMISSION_PROFILE, Capability::USER, Capability::PULL, Capability::GROUP,
-            Capability::KEEPS,
+            Capability::RESTART_IN_PLACE,
         ],
         abilities: [logs, attach, takeover],
         accepts: ["image"],

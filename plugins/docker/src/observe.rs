@@ -2,7 +2,7 @@
 use crate::{confinement, handle::HandleData, image_id::bare, labels};
 use serde::Deserialize;
 use std::collections::HashMap;
-use wharf_sdk::{Error, Exit, Observation, Result, WorkloadState};
+use wharf_sdk::{Address, Error, Exit, Observation, Result, WorkloadState};
 
 /// How much of an id people are shown.
 const SHORT_ID: usize = 12;
@@ -33,6 +33,14 @@ impl Summary {
     pub(crate) fn is_made_of(&self, copies: &HashMap<String, String>) -> bool {
         let image = self.image_id.as_deref().and_then(|id| copies.get(bare(id)));
         image.is_some_and(|uid| self.label(labels::UID) == Some(uid))
+    }
+
+    /// True if its labels say that this instance made it for the workload that it is of.
+    pub(crate) fn is_made_by(&self, instance: &str) -> bool {
+        let (Some(host_id), Some(uid)) = (self.label(labels::HOST_ID), self.label(labels::UID)) else {
+            return false;
+        };
+        self.label(labels::INSTANCE) == Some(&labels::of_instance(instance, host_id, uid))
     }
 
     /// Podman's state of one that has ended and is not cleaned up yet.
@@ -125,7 +133,7 @@ pub(crate) fn of_summary(mut seen: Summary) -> Option<Observation> {
     let mut observation = observation(seen.id.take()?, &seen.labels.take().unwrap_or_default())?;
     fill_from_summary(&mut observation, &seen);
     let port = seen.ports.unwrap_or_default().into_iter().find_map(|port| port.public_port);
-    observation.address = port.map(address);
+    observation.address = port.map(Address::loopback);
     Some(observation)
 }
 
@@ -135,7 +143,7 @@ pub(crate) fn of_taken(seen: Summary, data: &HandleData) -> Observation {
     fill_from_summary(&mut observation, &seen);
     let ports = seen.ports.unwrap_or_default();
     let published = ports.iter().filter_map(|port| Some((port.private_port?, port.public_port?)));
-    observation.address = the_one(published).map(address);
+    observation.address = the_one(published).map(Address::loopback);
     observation
 }
 
@@ -163,7 +171,7 @@ pub(crate) fn of_inspection(seen: Inspection) -> Result<Observation> {
     fill_from_state(&mut observation, &seen.state.unwrap_or_default());
     let ports = seen.network_settings.and_then(|network| network.ports).unwrap_or_default();
     let port = ports.into_values().flatten().flatten().find_map(|binding| binding.host_port?.parse().ok());
-    observation.address = port.map(address);
+    observation.address = port.map(Address::loopback);
     Ok(observation)
 }
 
@@ -185,7 +193,7 @@ pub(crate) fn of_taken_inspection(seen: Inspection, data: &HandleData) -> Result
         let bindings = bindings.unwrap_or_default().into_iter();
         bindings.filter_map(move |binding| Some((inner?, binding.host_port?.parse().ok()?)))
     });
-    observation.address = the_one(published).map(address);
+    observation.address = the_one(published).map(Address::loopback);
     Ok(observation)
 }
 
@@ -256,11 +264,6 @@ fn exit(state: &State) -> Exit {
     }
 }
 
-/// Published ports are on this machine alone.
-fn address(port: u16) -> String {
-    format!("127.0.0.1:{port}")
-}
-
 /// A time after the epoch; engines write the year 1 for what has not happened.
 fn millis(time: &str) -> Option<u64> {
     let time: jiff::Timestamp = time.parse().ok()?;
@@ -293,7 +296,7 @@ mod tests {
         let ports =
             serde_json::json!([{ "PrivatePort": 80, "PublicPort": 32768, "Type": "tcp", "IP": "127.0.0.1" }]);
         let seen = listed(serde_json::json!({ "State": "running", "Ports": ports })).unwrap();
-        assert_eq!((seen.state, seen.address.as_deref()), (WorkloadState::Running, Some("127.0.0.1:32768")));
+        assert_eq!((seen.state, seen.address), (WorkloadState::Running, Some(Address::loopback(32768))));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::{
     endpoint::{endpoint_of, socket_of},
     engine::Engine,
     engine_liveness::{Presence, Presences},
-    error::{operation, trouble, unreachable},
+    error::{in_one, operation, trouble, unreachable},
     flavor::Flavor,
     handle::HandleData,
     hints, labels, logs, observe,
@@ -14,12 +14,13 @@ use crate::{
 use futures_util::FutureExt;
 use serde::Deserialize;
 use std::{
+    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 use wharf_sdk::{
-    Attach, ByteStream, Context, Error, ErrorCode, Exit, Handle, Health, HealthState, HostServices, Instance,
+    Attach, ByteStream, Context, Error, ErrorCode, Exit, Handle, Health, HostServices, Instance, ListQuery,
     Listing, LogOptions, Logs, Observation, Result, Runtime, StopOptions, WorkloadSpec, WorkloadState,
     keyed_lock::KeyedLock,
 };
@@ -58,7 +59,7 @@ impl ContainerRuntime {
         }
         let engine = Engine::reach(socket).await.map_err(|error| unreachable(self.flavor, socket, &error))?;
         if engine.flavor != self.flavor {
-            return Err(Error::unavailable(self.stranger(socket, engine.flavor)));
+            return Err(as_error(&self.stranger(socket, engine.flavor)));
         }
         let engine = Arc::new(engine);
         *self.known() = Some(engine.clone());
@@ -73,30 +74,36 @@ impl ContainerRuntime {
         match &self.found {
             Found::Socket(socket) => Ok(socket),
             // Who has it installed knows where it should be.
-            Found::Nothing { is_installed: true, .. } => Err(Error::unavailable(self.nothing("", true))),
-            Found::Nothing { tried, .. } => Err(Error::unavailable(self.nothing(&places(tried), false))),
+            Found::Nothing { is_installed: true, .. } => Err(as_error(&self.nothing("", true))),
+            Found::Nothing { tried, .. } => Err(as_error(&self.nothing(&places(tried), false))),
             Found::Unusable { why } => Err(Error::unavailable(why.clone())),
         }
     }
 
-    fn nothing(&self, places: &str, is_installed: bool) -> String {
+    /// There is no engine that answers. Its program is a trace: it may have workloads here, although it serves nobody now.
+    fn nothing(&self, places: &str, is_installed: bool) -> Health {
         let title = self.flavor.title();
-        let why = if is_installed { "is installed, but serves nobody" } else { "was not found" };
-        format!("{title} {why}{places}; {}", hints::get(self.flavor, is_installed))
+        let health = if is_installed {
+            Health::unhealthy(format!("{title} is installed, but serves nobody{places}"))
+        } else {
+            Health::undetected(format!("{title} was not found{places}"))
+        };
+        health.with_remedy(hints::get(self.flavor, is_installed))
     }
 
-    fn stranger(&self, socket: &Path, other: Flavor) -> String {
+    /// An engine of the other kind answers.
+    fn stranger(&self, socket: &Path, other: Flavor) -> Health {
         let variable = match other {
             Flavor::Docker => "DOCKER_HOST",
             Flavor::Podman => "CONTAINER_HOST",
         };
-        format!(
-            "{} answers on {}, and not {}; use --runtime {}, with {variable}={} if it is not found by itself",
-            other.title(),
-            socket.display(),
-            self.flavor.title(),
-            other.runtime(),
-            endpoint_of(socket),
+        let (here, there) = (self.flavor.title(), other.title());
+        Health::unhealthy(format!("{there} answers on {}, and not {here}", socket.display())).with_remedy(
+            format!(
+                "use --runtime {}, with {variable}={} if it is not found by itself",
+                other.runtime(),
+                endpoint_of(socket),
+            ),
         )
     }
 
@@ -119,7 +126,7 @@ impl ContainerRuntime {
     }
 
     /// An engine that was there, and cannot be asked any more.
-    fn lost(&self, engine: &Engine, error: &io::Error) -> Error {
+    pub(crate) fn lost(&self, engine: &Engine, error: &io::Error) -> Error {
         *self.known() = None;
         unreachable(self.flavor, &engine.socket, error)
     }
@@ -186,6 +193,11 @@ impl ContainerRuntime {
     }
 }
 
+/// The fault of the machine as the error of a call.
+fn as_error(health: &Health) -> Error {
+    in_one(&health.message, &health.remedy)
+}
+
 fn places(tried: &[String]) -> String {
     format!(" (tried {})", tried.join(", "))
 }
@@ -234,23 +246,18 @@ impl Runtime for ContainerRuntime {
     }
 
     async fn health(&self) -> Health {
-        let unhealthy = |message| Health { state: HealthState::Unhealthy, message };
         let socket = match &self.found {
             Found::Socket(socket) => socket,
-            Found::Unusable { why } => return unhealthy(why.clone()),
-            Found::Nothing { tried, is_installed } => {
-                // Its program is a trace: it may have workloads here, although it serves nobody now.
-                let state = if *is_installed { HealthState::Unhealthy } else { HealthState::Undetected };
-                return Health { state, message: self.nothing(&places(tried), *is_installed) };
-            }
+            Found::Unusable { why } => return Health::unhealthy(why.clone()),
+            Found::Nothing { tried, is_installed } => return self.nothing(&places(tried), *is_installed),
         };
         match Engine::reach(socket).await {
-            Ok(engine) if engine.flavor != self.flavor => unhealthy(self.stranger(socket, engine.flavor)),
+            Ok(engine) if engine.flavor != self.flavor => self.stranger(socket, engine.flavor),
             Ok(engine) => match engine.instance().await {
-                Ok(_) => Health { state: HealthState::Healthy, message: String::new() },
-                Err(error) => unhealthy(trouble(self.flavor, socket, &error)),
+                Ok(_) => Health::healthy(),
+                Err(error) => trouble(self.flavor, socket, &error),
             },
-            Err(error) => unhealthy(trouble(self.flavor, socket, &error)),
+            Err(error) => trouble(self.flavor, socket, &error),
         }
     }
 
@@ -298,14 +305,23 @@ impl Runtime for ContainerRuntime {
         self.observe(handle).await
     }
 
-    async fn list(&self) -> Result<Listing> {
+    async fn list(&self, query: &ListQuery) -> Result<Listing> {
         let engine = self.engine().await?;
-        let label = format!("{}={}", labels::HOST_ID, self.host_id);
-        let listed = engine.list_with_instance(&[label]).await;
+        if query.uids.as_ref().is_some_and(BTreeSet::is_empty) {
+            let instance = self.instance_of(&engine).await?;
+            return Ok(Listing { complete: true, instance, workloads: Vec::new() });
+        }
+        let mut wanted = vec![format!("{}={}", labels::HOST_ID, self.host_id)];
+        // An engine shows what has all of the labels of a filter. So one workload is asked for by its label, and several
+        // are picked out of all.
+        if let Some(uid) = query.uids.as_ref().filter(|uids| uids.len() == 1).and_then(BTreeSet::first) {
+            wanted.push(format!("{}={uid}", labels::UID));
+        }
+        let listed = engine.list_with_instance(&wanted, query.presumed_instance.as_deref()).await;
         let (instance, mut seen) =
             listed.map_err(|error| self.failed("the containers cannot be listed", &error))?;
-        // What has no uid is no workload's, whoever wrote our label on it.
-        seen.retain(|seen| seen.label(labels::UID).is_some());
+        // A container without a uid is no workload's, although it has our label.
+        seen.retain(|seen| seen.label(labels::UID).is_some_and(|uid| query.asks_for(uid)));
         let count = seen.len();
         let workloads: Vec<_> = seen.into_iter().filter_map(observe::of_summary).collect();
         Ok(Listing { complete: workloads.len() == count, instance, workloads })

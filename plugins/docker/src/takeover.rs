@@ -118,8 +118,8 @@ mod tests {
         assert_eq!((stranger.object.len(), stranger.image.as_str()), (64, "example/time:1"));
         assert_eq!(stranger.labels["name"], "time");
         assert_eq!(
-            (stranger.state, stranger.address.as_deref()),
-            (WorkloadState::Running, Some("127.0.0.1:32768"))
+            (stranger.state, stranger.address),
+            (WorkloadState::Running, Some(wharf_sdk::Address::loopback(32768)))
         );
         assert_eq!(HandleData::read(&stranger.handle).unwrap().taken.unwrap().labels, sought());
     }

@@ -45,7 +45,7 @@ wharf_sdk::export_runtime! {
     "kubernetes": KubernetesRuntime {
         capabilities: [
             Capability::STDIO, Capability::MOUNTS, Capability::CPUS, Capability::MEMORY,
-            Capability::PERMISSION_PROFILE, Capability::USER, Capability::PULL, Capability::GROUP, Capability::KEEPS,
+            Capability::PERMISSION_PROFILE, Capability::USER, Capability::PULL, Capability::GROUP, Capability::RESTART_IN_PLACE,
             Capability::named("option.context"), Capability::named("option.namespace"),
         ],
         abilities: [logs, attach],

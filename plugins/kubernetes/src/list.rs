@@ -1,4 +1,4 @@
-//! All workloads of a host in a namespace.
+//! The workloads of a host in a namespace.
 //!
 //! Two requests, whatever there is: the StatefulSets with the host's label, and their pods, which alone say what runs. Which
 //! cluster answered is proven by one of its objects ([`identity`]); where none proves it, the cluster is asked in the place
@@ -10,21 +10,31 @@ use crate::{
     runtime::KubernetesRuntime,
 };
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
-use wharf_sdk::{Listing, Observation, Result};
+use std::collections::BTreeSet;
+use wharf_sdk::{ListQuery, Listing, Observation, Result};
 
 impl KubernetesRuntime {
     /// Of the objects with the host's label; what does not say whose it is makes the listing incomplete.
-    pub(crate) async fn listing(&self) -> Result<Listing> {
+    pub(crate) async fn listing(&self, query: &ListQuery) -> Result<Listing> {
         let cluster = self.cluster().await?;
-        let (sets, selector) = (cluster.statefulsets(), labels::of_host(&self.host_id));
+        // A selector has no "one of these uids" that would go with digests: several are picked out of all.
+        let one = query.uids.as_ref().filter(|uids| uids.len() == 1).and_then(BTreeSet::first);
+        let selector = match one {
+            Some(uid) => labels::of_workload(&self.host_id, uid),
+            None => labels::of_host(&self.host_id),
+        };
+        let sets = cluster.statefulsets();
         let sets: Vec<StatefulSet> = pages(|params| {
             let (sets, params) = (sets.clone(), params.labels(&selector));
             async move { ask("the workloads cannot be listed", sets.list(&params)).await }
         })
         .await?;
         // The label may be a digest, which another host's id could share.
-        let sets: Vec<StatefulSet> = sets.into_iter().filter(|set| self.may_be_ours(set)).collect();
+        let may_be_meant = |set: &StatefulSet| self.may_be_ours(set) && may_be_asked_for(query, set);
+        let sets: Vec<StatefulSet> = sets.into_iter().filter(may_be_meant).collect();
+        // An object proves whose it is to those who only look.
         let proven = sets.iter().find_map(|set| identity::proven(&set.metadata));
+        let proven = proven.filter(|proven| query.presumed_instance.as_ref() == Some(proven));
         let pods =
             async { if sets.is_empty() { Ok(Vec::new()) } else { pods::list(&cluster, &selector).await } };
         let instance = async {
@@ -41,6 +51,11 @@ impl KubernetesRuntime {
     fn may_be_ours(&self, set: &StatefulSet) -> bool {
         labels::owner(&set.metadata).is_none_or(|(host_id, _)| host_id == self.host_id)
     }
+}
+
+/// True unless it says that it is of another workload than those that are asked for.
+fn may_be_asked_for(query: &ListQuery, set: &StatefulSet) -> bool {
+    labels::owner(&set.metadata).is_none_or(|(_, uid)| query.asks_for(uid))
 }
 
 fn observed(set: &StatefulSet, pods: &[Pod]) -> Option<Observation> {

@@ -242,10 +242,7 @@ pub(crate) fn owner(name: &str, object_uid: &str) -> Value {
 
 /// The port inside the pod.
 pub(crate) fn port(spec: &WorkloadSpec) -> Option<u16> {
-    match spec.transport {
-        Transport::Http { target_port } => Some(target_port),
-        Transport::Stdio => None,
-    }
+    spec.transport.target_port()
 }
 
 fn image(spec: &WorkloadSpec) -> Result<String> {

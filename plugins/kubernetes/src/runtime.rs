@@ -17,7 +17,7 @@ use crate::{
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 use std::sync::{Mutex, PoisonError};
 use wharf_sdk::{
-    Attach, ByteStream, Context, Error, ErrorCode, Exit, Handle, Health, HealthState, HostServices, Instance,
+    Attach, ByteStream, Context, Error, ErrorCode, Exit, Handle, Health, HostServices, Instance, ListQuery,
     Listing, LogOptions, Logs, Observation, Result, Runtime, StopOptions, WorkloadSpec,
     keyed_lock::KeyedLock,
 };
@@ -44,7 +44,10 @@ impl KubernetesRuntime {
     pub(crate) async fn cluster(&self) -> Result<Cluster> {
         let endpoint = match &self.found {
             Found::Cluster(endpoint) => endpoint,
-            Found::Nothing(tried) => return Err(Error::unavailable(nothing(tried))),
+            Found::Nothing(tried) => {
+                let Health { message, remedy, .. } = nothing(tried);
+                return Err(Error::unavailable(format!("{message}; {remedy}")));
+            }
             Found::Unusable(why) => return Err(Error::unavailable(why.clone())),
         };
         if let Some(known) = self.known().clone().filter(Cluster::is_current) {
@@ -85,11 +88,9 @@ impl KubernetesRuntime {
     }
 }
 
-fn nothing(tried: &[String]) -> String {
-    format!(
-        "no cluster was found (tried {}); name a kubeconfig: export KUBECONFIG=FILE, or runtimes.kubernetes.kubeconfig \
-         in config.json",
-        tried.join(", ")
+fn nothing(tried: &[String]) -> Health {
+    Health::undetected(format!("no cluster was found (tried {})", tried.join(", "))).with_remedy(
+        "name a kubeconfig: export KUBECONFIG=FILE, or runtimes.kubernetes.kubeconfig in config.json",
     )
 }
 
@@ -120,35 +121,32 @@ impl Runtime for KubernetesRuntime {
     }
 
     async fn health(&self) -> Health {
-        let unhealthy = |message| Health { state: HealthState::Unhealthy, message };
         if let Found::Nothing(tried) = &self.found {
-            return Health { state: HealthState::Undetected, message: nothing(tried) };
+            return nothing(tried);
         }
         let cluster = match self.cluster().await {
             Ok(cluster) => cluster,
-            Err(error) => return unhealthy(error.message),
+            Err(error) => return Health::unhealthy(error.message),
         };
         let address = &cluster.address;
         match cluster.instance().await {
             Ok(_) => {}
             Err(error) if error.code == ErrorCode::PermissionDenied => {
-                return unhealthy(format!(
-                    "{address}: {}; let this user get the namespace {SYSTEM_NAMESPACE}, whose uid tells clusters apart",
-                    error.message
+                return Health::unhealthy(format!("{address}: {}", error.message)).with_remedy(format!(
+                    "let this user get the namespace {SYSTEM_NAMESPACE}, whose uid tells clusters apart"
                 ));
             }
-            Err(error) => return unhealthy(format!("{address}: {}", error.message)),
+            Err(error) => return Health::unhealthy(format!("{address}: {}", error.message)),
         }
         match missing_rights(&cluster).await {
-            Ok(missing) if missing.is_empty() => {
-                Health { state: HealthState::Healthy, message: String::new() }
-            }
-            Ok(missing) => unhealthy(format!(
-                "{address}: this user may not {} in the namespace {}; grant it",
+            Ok(missing) if missing.is_empty() => Health::healthy(),
+            Ok(missing) => Health::unhealthy(format!(
+                "{address}: this user may not {} in the namespace {}",
                 missing.join(", "),
                 cluster.namespace()
-            )),
-            Err(error) => unhealthy(format!("{address}: {}", error.message)),
+            ))
+            .with_remedy("grant it"),
+            Err(error) => Health::unhealthy(format!("{address}: {}", error.message)),
         }
     }
 
@@ -188,8 +186,8 @@ impl Runtime for KubernetesRuntime {
         self.observe(handle).await
     }
 
-    async fn list(&self) -> Result<Listing> {
-        self.listing().await
+    async fn list(&self, query: &ListQuery) -> Result<Listing> {
+        self.listing(query).await
     }
 
     async fn wait(&self, handle: &Handle) -> Result<Exit> {

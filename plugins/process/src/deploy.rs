@@ -67,10 +67,7 @@ impl ProcessRuntime {
             set_unless_asked(&mut env, &spec.env, variable, &packages.join(name));
         }
         let resolved = command::resolve(&spec.source, &spec.args, &env)?;
-        let target_port = match spec.transport {
-            Transport::Stdio => None,
-            Transport::Http { target_port } => Some(target_port),
-        };
+        let target_port = spec.transport.target_port();
         let own_dir = self.states.work_dir(&spec.uid);
         let guard = Guard::new(&env, &homes_of_user(), &self.private_dirs);
         let trail = Trail::new(self.writable(spec, &guard));

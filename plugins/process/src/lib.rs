@@ -45,7 +45,7 @@ wharf_sdk::export_runtime! {
         capabilities: [
             Capability::STDIO,
             Capability::HTTP,
-            Capability::OUTLIVE,
+            Capability::SURVIVES_SUPERVISOR,
             Capability::WORKING_DIR,
             Capability::CPUS,
             Capability::MEMORY,

@@ -7,7 +7,7 @@ use crate::{
 };
 use std::io;
 use wharf_sdk::{
-    Error, Exit, Handle, Observation, Result, WorkloadState,
+    Address, Error, Exit, Handle, Observation, Result, WorkloadState,
     launch::State,
     pidfd::{Process, Signal},
     process_identity::{BootId, ProcessIdentity},
@@ -168,8 +168,8 @@ fn object(workload: &ProcessIdentity) -> String {
     format!("pid {}", workload.pid)
 }
 
-fn address(target_port: Option<u16>) -> Option<String> {
-    target_port.map(|port| format!("127.0.0.1:{port}"))
+fn address(target_port: Option<u16>) -> Option<Address> {
+    target_port.map(Address::loopback)
 }
 
 /// No answer about a process is no evidence: never `not_found`.

@@ -15,7 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use wharf_sdk::{
-    Error, Measure, Outbound, PermissionProfile, Pins, Result, Source, Transport, WorkloadSpec,
+    Error, Measure, Outbound, PermissionProfile, Pins, Result, Source, WorkloadSpec,
     files::{self, Links},
     launch::{Job, Limits, NAMESPACES, Network, PROTOCOL, READ_INSIDE_WRITE, Sandbox},
 };
@@ -250,10 +250,7 @@ impl Running<'_> {
             let field = "permission_profile.network.inbound.allow_host";
             self.left_out(field, "a plain process listens on loopback, to whoever is there", weaker)?;
         }
-        let listen = match self.spec.transport {
-            Transport::Stdio => Vec::new(),
-            Transport::Http { target_port } => vec![target_port],
-        };
+        let listen = self.spec.transport.target_port().into_iter().collect();
         Ok(match profile.outbound() {
             Outbound::Everywhere => Network::Open,
             Outbound::Nowhere => Network::Ports { listen, connect: Vec::new() },

@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 use wharf_sdk::{
-    Attach, ByteStream, Confine, Confinement, Context, Error, Exit, Handle, Health, HealthState, Instance,
+    Attach, ByteStream, Confine, Confinement, Context, Error, Exit, Handle, Health, Instance, ListQuery,
     Listing, LogOptions, Logs, Observation, Pin, Pins, Result, Runtime, StopOptions, WorkloadSpec,
     WorkloadState,
     keyed_lock::{KeyedGuard, KeyedLock},
@@ -82,16 +82,20 @@ impl ProcessRuntime {
         })
     }
 
-    /// What is wrong with this machine, if anything is.
-    fn fault(&self) -> Option<String> {
+    /// The fault of this machine, if it has one.
+    fn fault(&self) -> Option<Health> {
         let own = std::process::id().cast_signed();
         if let Err(error) = fs::metadata("/proc/self/stat") {
-            return Some(format!("/proc is not usable: {error}; mount it"));
+            return Some(
+                Health::unhealthy(format!("/proc is not usable: {error}"))
+                    .with_remedy("mount it: mount -t proc proc /proc"),
+            );
         }
         if let Err(error) = Process::open(own) {
-            return Some(format!(
-                "processes cannot be held by descriptors: {error}; Linux 5.3 or newer is needed"
-            ));
+            return Some(
+                Health::unhealthy(format!("processes cannot be held by descriptors: {error}"))
+                    .with_remedy("use Linux 5.3 or newer"),
+            );
         }
         for folder in [self.states.folder(), &self.log_dir] {
             use rustix::{
@@ -103,12 +107,15 @@ impl ProcessRuntime {
             if let Err(error) =
                 usable.or_else(|error| if error == Errno::NOENT { Ok(()) } else { Err(error) })
             {
-                return Some(format!("the folder '{}' cannot be used: {error}", folder.display()));
+                let message = format!("the folder '{}' cannot be used: {error}", folder.display());
+                return Some(Health::unhealthy(message).with_remedy("see that this user can write it"));
             }
         }
         let launcher = self.launcher.first().map_or("", String::as_str);
         match fs::metadata(launcher) {
-            Err(error) => Some(format!("the launcher '{launcher}' cannot be used: {error}")),
+            Err(error) => {
+                Some(Health::unhealthy(format!("the launcher '{launcher}' cannot be used: {error}")))
+            }
             Ok(_) => None,
         }
     }
@@ -150,8 +157,8 @@ impl Runtime for ProcessRuntime {
 
     async fn health(&self) -> Health {
         match self.fault() {
-            None => Health { state: HealthState::Healthy, message: String::new() },
-            Some(message) => Health { state: HealthState::Unhealthy, message },
+            None => Health::healthy(),
+            Some(health) => health,
         }
     }
 
@@ -204,10 +211,14 @@ impl Runtime for ProcessRuntime {
         self.observe(handle)
     }
 
-    async fn list(&self) -> Result<Listing> {
+    async fn list(&self, query: &ListQuery) -> Result<Listing> {
         let unread =
             |error: &io::Error| Error::unavailable(format!("the state files cannot be read: {error}"));
-        let all = self.states.read_all().map_err(|error| unread(&error))?;
+        let all = match &query.uids {
+            Some(uids) => self.states.read_these(uids),
+            None => self.states.read_all(),
+        };
+        let all = all.map_err(|error| unread(&error))?;
         let workloads = all
             .states
             .iter()

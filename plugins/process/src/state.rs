@@ -1,6 +1,8 @@
 //! The launchers' state files in this runtime's folder: read here, written by launchers alone.
 use crate::{clear, groups, handle::check_uid, package::Tool};
+use rustix::fs::{Mode, OFlags, openat};
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
@@ -25,7 +27,7 @@ pub(crate) struct StateFiles {
 pub(crate) struct AllStates {
     /// They, in the order of their uids.
     pub(crate) states: Vec<State>,
-    /// Whether none was left out because it could not be read.
+    /// True if none was left out because it could not be read.
     pub(crate) complete: bool,
 }
 
@@ -79,20 +81,42 @@ impl StateFiles {
         let mut all = AllStates { states: Vec::new(), complete: true };
         for entry in fs::read_dir(&self.folder)? {
             let path = entry?.path();
-            let Some(uid) = uid_of(&path) else { continue };
-            match self.read_path(&path) {
-                Ok(state) if state.host_id != self.host_id => {}
-                Ok(state) if state.uid == uid => all.states.push(state),
-                // Removed since the folder was read.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Ok(_) | Err(_) => {
-                    tracing::warn!(path = %path.display(), "a state file cannot be read");
-                    all.complete = false;
-                }
+            if let Some(uid) = uid_of(&path) {
+                // One that is not found was removed since the folder was read.
+                self.add(&mut all, uid, self.read_path(&path));
             }
         }
         all.states.sort_by(|a, b| a.uid.cmp(&b.uid));
         Ok(all)
+    }
+
+    /// The states of these workloads, as far as they are this host's.
+    ///
+    /// # Errors
+    /// Where the folder itself cannot be opened: then no file in it says that it is not there.
+    pub(crate) fn read_these(&self, uids: &BTreeSet<String>) -> io::Result<AllStates> {
+        let folder = File::open(&self.folder)?;
+        let mut all = AllStates { states: Vec::new(), complete: true };
+        // A uid that is none names no file.
+        for uid in uids.iter().filter(|uid| check_uid(uid).is_ok()) {
+            let opened =
+                openat(&folder, format!("{uid}.json"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+            self.add(&mut all, uid, opened.map_err(Into::into).and_then(|file| read_file(file.into())));
+        }
+        Ok(all)
+    }
+
+    /// Adds what was read of a workload's file, if it is this host's.
+    fn add(&self, all: &mut AllStates, uid: &str, read: io::Result<State>) {
+        match read {
+            Ok(state) if state.host_id != self.host_id => {}
+            Ok(state) if state.uid == uid => all.states.push(state),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Ok(_) | Err(_) => {
+                tracing::warn!(path = %self.path(uid).display(), "a state file cannot be read");
+                all.complete = false;
+            }
+        }
     }
 
     /// Removes the control groups of a workload, which a launcher that was killed could not: those that are recorded, and
@@ -162,10 +186,14 @@ impl StateFiles {
     }
 
     fn read_path(&self, path: &Path) -> io::Result<State> {
-        let mut text = Vec::new();
-        File::open(path)?.take(MAX_STATE_BYTES).read_to_end(&mut text)?;
-        Ok(serde_json::from_slice(&text)?)
+        read_file(File::open(path)?)
     }
+}
+
+fn read_file(file: File) -> io::Result<State> {
+    let mut text = Vec::new();
+    file.take(MAX_STATE_BYTES).read_to_end(&mut text)?;
+    Ok(serde_json::from_slice(&text)?)
 }
 
 fn uid_of(path: &Path) -> Option<&str> {

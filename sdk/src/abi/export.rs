@@ -2,7 +2,7 @@
 use super::{forward, serve, tokio_runtime};
 use crate::context::{ConnectDocument, Context, HostServices};
 use crate::types::{Error, Result};
-use crate::{Attach, Confine, Logs, Runtime, Takeover, document};
+use crate::{Attach, Confine, Dial, Logs, Runtime, Takeover, document};
 use abi_stable::std_types::{RResult, RString};
 use std::{future::Future, pin::Pin, sync::Arc};
 use wharf_abi::{FfiFuture, HostBox, PluginBox, PluginModule, PluginModule_Ref};
@@ -42,6 +42,13 @@ impl Registration {
     #[must_use]
     pub fn attach<T: Attach>(mut self) -> Self {
         self.abilities.attach = Some(serve::attach::<T>);
+        self
+    }
+
+    /// The type carries connections.
+    #[must_use]
+    pub fn dial<T: Dial>(mut self) -> Self {
+        self.abilities.dial = Some(serve::dial::<T>);
         self
     }
 

@@ -8,14 +8,14 @@
 /// # impl Runtime for MyRuntime {
 /// #     async fn connect(_: Context) -> Result<Self> { Ok(Self) }
 /// #     async fn instance(&self) -> Result<Instance> { Err(Error::unavailable("")) }
-/// #     async fn health(&self) -> Health { Health { state: HealthState::Undetected, message: String::new() } }
+/// #     async fn health(&self) -> Health { Health::undetected("") }
 /// #     async fn validate(&self, _: &WorkloadSpec) -> Result<()> { Ok(()) }
 /// #     async fn deploy(&self, _: &WorkloadSpec) -> Result<Handle> { Err(Error::unavailable("")) }
 /// #     async fn start(&self, _: &Handle) -> Result<()> { Ok(()) }
 /// #     async fn stop(&self, _: &Handle, _: StopOptions) -> Result<()> { Ok(()) }
 /// #     async fn remove(&self, _: &Handle) -> Result<()> { Ok(()) }
 /// #     async fn inspect(&self, _: &Handle) -> Result<Observation> { Err(Error::unavailable("")) }
-/// #     async fn list(&self) -> Result<Listing> { Err(Error::unavailable("")) }
+/// #     async fn list(&self, _: &ListQuery) -> Result<Listing> { Err(Error::unavailable("")) }
 /// #     async fn wait(&self, _: &Handle) -> Result<Exit> { Err(Error::unavailable("")) }
 /// #     async fn recover(&self, _: &Handle) -> Result<Observation> { Err(Error::unavailable("")) }
 /// # }
@@ -38,9 +38,9 @@
 ///
 /// One entry for each name: a library may provide several, also with the same type. `capabilities` are constants of
 /// [`crate::Capability`]; `abilities` are the traits that the type has beside [`crate::Runtime`] (`logs` for
-/// [`crate::Logs`], `attach` for [`crate::Attach`], `confine` for [`crate::Confine`], `pin` for
-/// [`crate::Pin`], `takeover` for [`crate::Takeover`]) and are declared as capabilities too; `accepts` are kinds of [`crate::Source`]. To be written
-/// once, in the root of a crate of type `cdylib`.
+/// [`crate::Logs`], `attach` for [`crate::Attach`], `dial` for [`crate::Dial`], `confine` for [`crate::Confine`], `pin` for
+/// [`crate::Pin`], `takeover` for [`crate::Takeover`]) and are declared as capabilities too; `accepts` are kinds of
+/// [`crate::Source`]. To be written once, in the root of a crate of type `cdylib`.
 #[macro_export]
 macro_rules! export_runtime {
     ($( $name:literal : $runtime:ty {
@@ -53,7 +53,8 @@ macro_rules! export_runtime {
             const PARTS: &[&str] = &[
                 "{\"stamp\":1,\"abi\":\"", $crate::stamp::ABI_VERSION,
                 "\",\"sdk\":\"", $crate::stamp::SDK_VERSION,
-                "\",\"plugin\":\"", env!("CARGO_PKG_NAME"),
+                "\",\"documents\":", $crate::stamp::DOCUMENTS, ",",
+                "\"plugin\":\"", env!("CARGO_PKG_NAME"),
                 "\",\"version\":\"", env!("CARGO_PKG_VERSION"),
                 "\",\"panic\":\"", if cfg!(panic = "unwind") { "unwind" } else { "abort" },
                 "\",\"target\":\"", $crate::stamp::TARGET,

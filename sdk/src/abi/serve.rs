@@ -2,8 +2,8 @@
 use super::{forward, pump::Pump, tokio_runtime};
 use crate::document::{self, DocumentError, Nothing, OnWorkload, operation};
 use crate::keyed_lock::KeyedLock;
-use crate::types::{Error, ErrorCode, Handle, LogOptions, Result, StopOptions, WorkloadSpec};
-use crate::{Attach, ByteStream, Confine, Logs, Runtime, Takeover};
+use crate::types::{DialOptions, Error, ErrorCode, Handle, LogOptions, Result, StopOptions, WorkloadSpec};
+use crate::{Attach, ByteStream, Confine, Dial, Logs, Runtime, Takeover};
 use abi_stable::{
     sabi_trait::prelude::TD_Opaque,
     std_types::{RResult, RString},
@@ -28,6 +28,7 @@ type Opener = fn(Arc<dyn std::any::Any + Send + Sync>, String) -> Boxed<ByteStre
 pub(super) struct Abilities {
     pub(super) logs: Option<Opener>,
     pub(super) attach: Option<Opener>,
+    pub(super) dial: Option<Opener>,
     pub(super) confine: Option<Caller>,
     pub(super) pin: Option<Asker>,
     pub(super) strangers: Option<Asker>,
@@ -61,7 +62,7 @@ impl<T: Runtime> Typed<T> {
         match operation {
             operation::INSTANCE => reply(runtime.instance().await?),
             operation::HEALTH => reply(runtime.health().await),
-            operation::LIST => reply(runtime.list().await?),
+            operation::LIST => reply(runtime.list(&read(document)?).await?),
             operation::CONFINEMENT => match self.abilities.confine {
                 Some(confinement) => confinement(self.runtime.clone()).await,
                 None => Err(unknown(operation)),
@@ -137,6 +138,7 @@ impl<T: Runtime> Served for Typed<T> {
         let opener = match operation.as_str() {
             operation::LOGS => self.abilities.logs,
             operation::ATTACH => self.abilities.attach,
+            operation::DIAL => self.abilities.dial,
             _ => None,
         };
         match opener {
@@ -183,6 +185,17 @@ pub(super) fn attach<T: Attach>(
     document: String,
 ) -> Boxed<ByteStream> {
     Box::pin(async move { typed::<T>(runtime)?.attach(&handle(&document)?).await })
+}
+
+/// The opener of `dial` for a type.
+pub(super) fn dial<T: Dial>(
+    runtime: Arc<dyn std::any::Any + Send + Sync>,
+    document: String,
+) -> Boxed<ByteStream> {
+    Box::pin(async move {
+        let body: OnWorkload<DialOptions> = read(&document)?;
+        typed::<T>(runtime)?.dial(&body.handle, body.options).await
+    })
 }
 
 /// The caller of `confinement` for a type.

@@ -22,6 +22,8 @@ pub enum Profile {
     Recover,
     /// Ports.
     Ports,
+    /// Connections to ports that the runtime carries.
+    Dial,
     /// Limits of resources.
     Limits,
     /// Permission profiles.
@@ -30,13 +32,14 @@ pub enum Profile {
 
 impl Profile {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Core,
         Self::Exit,
         Self::Logs,
         Self::Attach,
         Self::Recover,
         Self::Ports,
+        Self::Dial,
         Self::Limits,
         Self::Permissions,
     ];
@@ -50,6 +53,7 @@ impl Profile {
             Self::Attach => "attach",
             Self::Recover => "recover",
             Self::Ports => "ports",
+            Self::Dial => "dial",
             Self::Limits => "limits",
             Self::Permissions => "permissions",
         }

@@ -3,7 +3,8 @@ use super::breach::{Breach, Checked, ensure};
 use super::subject::{Fault, Link, Pipe};
 use crate::document::{self, Nothing, OnWorkload, operation};
 use crate::{
-    ErrorCode, Exit, Handle, Health, Instance, Listing, LogOptions, Observation, StopOptions, WorkloadSpec,
+    DialOptions, ErrorCode, Exit, Handle, Health, Instance, ListQuery, Listing, LogOptions, Observation,
+    StopOptions, WorkloadSpec,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::{cell::Cell, rc::Rc, sync::Arc};
@@ -64,8 +65,8 @@ impl Client {
         self.on_workload(operation::INSPECT, handle, Nothing {}).await
     }
 
-    pub(super) async fn list(&self) -> Result<Listing, Fault> {
-        self.call(operation::LIST, Nothing {}).await
+    pub(super) async fn list(&self, query: &ListQuery) -> Result<Listing, Fault> {
+        self.call(operation::LIST, query).await
     }
 
     pub(super) async fn wait(&self, handle: &Handle) -> Result<Exit, Fault> {
@@ -84,9 +85,13 @@ impl Client {
         self.open(operation::ATTACH, handle, Nothing {}).await
     }
 
+    pub(super) async fn dial(&self, handle: &Handle, port: u16) -> Result<Pipe, Fault> {
+        self.open(operation::DIAL, handle, DialOptions { port }).await
+    }
+
     /// What a listing says of a workload; more than one resource is an error of the runtime.
     pub(super) async fn listed(&self, uid: &str) -> Checked<Option<Observation>> {
-        let listing = self.list().await.doing("list")?;
+        let listing = self.list(&ListQuery::ALL).await.doing("list")?;
         let mut found = listing.workloads.into_iter().filter(|seen| seen.uid == uid);
         match (found.next(), found.next()) {
             (_, Some(_)) => Err(Breach("the listing has the workload twice".to_owned())),

@@ -4,7 +4,8 @@ use super::case::{Case, Profile};
 use super::client::Answer;
 use super::fixture::Fixture;
 use super::material::Role;
-use crate::{ErrorCode, HealthState, Source, WorkloadState};
+use crate::{ErrorCode, HealthState, ListQuery, Source, WorkloadState};
+use std::collections::BTreeSet;
 
 pub(super) const CASES: &[Case] = &[
     Case {
@@ -69,6 +70,27 @@ pub(super) const CASES: &[Case] = &[
         profile: Profile::Core,
         needs: &[],
         steps: &[|fixture| Box::pin(list_instance(fixture))],
+    },
+    Case {
+        id: "core.list-presumed",
+        sentence: "A listing names the instance that answered, whichever one is presumed",
+        profile: Profile::Core,
+        needs: &[],
+        steps: &[|fixture| Box::pin(list_presumed(fixture))],
+    },
+    Case {
+        id: "core.list-asked",
+        sentence: "Asked for some workloads, a listing has those and no others",
+        profile: Profile::Core,
+        needs: &[],
+        steps: &[|fixture| Box::pin(list_asked(fixture))],
+    },
+    Case {
+        id: "core.list-complete",
+        sentence: "A listing that has all that it was asked for says that it is complete",
+        profile: Profile::Core,
+        needs: &[],
+        steps: &[|fixture| Box::pin(list_complete(fixture))],
     },
     Case {
         id: "core.start-twice",
@@ -197,8 +219,58 @@ async fn list_handle(fixture: &Fixture) -> Checked {
 
 async fn list_instance(fixture: &Fixture) -> Checked {
     let instance = fixture.host.instance().await.doing("instance")?.instance;
-    let listed = fixture.host.list().await.doing("list")?.instance;
-    ensure(instance == listed, || format!("'instance' says '{instance}', 'list' says '{listed}'"))
+    for query in [ListQuery::ALL, ListQuery::these([])] {
+        let listed = fixture.host.list(&query).await.doing("list")?.instance;
+        ensure(instance == listed, || format!("'instance' says '{instance}', 'list' says '{listed}'"))?;
+    }
+    Ok(())
+}
+
+async fn list_presumed(fixture: &Fixture) -> Checked {
+    let instance = fixture.host.instance().await.doing("instance")?.instance;
+    let running = fixture.running().await?;
+    for uids in [vec![running.uid], Vec::new()] {
+        let query = ListQuery::these(uids);
+        let told = fixture.host.list(&query).await.doing("list")?.instance;
+        for presumed in [instance.as_str(), "an instance that there is not"] {
+            let presuming = query.clone().presuming(Some(presumed.to_owned()));
+            let listed =
+                fixture.host.list(&presuming).await.doing("list that presumes an instance")?.instance;
+            ensure(listed == told, || {
+                format!("'list' says '{told}', and '{listed}' where '{presumed}' is presumed")
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// The queries for one, for both and for none of two running workloads, and what they are to answer.
+async fn queries(fixture: &Fixture) -> Checked<Vec<BTreeSet<String>>> {
+    let (one, other) = (fixture.running().await?.uid, fixture.running().await?.uid);
+    Ok(vec![BTreeSet::from([one.clone()]), BTreeSet::from([one, other]), BTreeSet::new()])
+}
+
+async fn list_asked(fixture: &Fixture) -> Checked {
+    for asked in queries(fixture).await? {
+        let query = ListQuery::these(asked.clone());
+        let listing = fixture.host.list(&query).await.doing("list of some workloads")?;
+        let listed: Vec<&String> = listing.workloads.iter().map(|seen| &seen.uid).collect();
+        ensure(listed.len() == asked.len() && listed.iter().all(|uid| asked.contains(*uid)), || {
+            format!("asked for {} of two workloads it lists {}: {listed:?}", asked.len(), listed.len())
+        })?;
+    }
+    Ok(())
+}
+
+async fn list_complete(fixture: &Fixture) -> Checked {
+    for asked in queries(fixture).await? {
+        let query = ListQuery::these(asked.clone());
+        let listing = fixture.host.list(&query).await.doing("list of some workloads")?;
+        ensure(listing.complete, || {
+            format!("it has all {} that were asked for, and says that this may not be all", asked.len())
+        })?;
+    }
+    Ok(())
 }
 
 async fn start_twice(fixture: &Fixture) -> Checked {

@@ -3,7 +3,7 @@ use super::breach::{Breach, Checked, ensure};
 use super::client::{Answer, Asked, Client};
 use super::material::{Material, Role};
 use super::subject::{Fault, Subject};
-use crate::{ErrorCode, Handle, Observation, Source, Transport, WorkloadSpec, WorkloadState};
+use crate::{ErrorCode, Handle, ListQuery, Observation, Source, Transport, WorkloadSpec, WorkloadState};
 use serde::{Deserialize, Serialize};
 use std::{
     cell::{Cell, RefCell},
@@ -47,7 +47,9 @@ pub async fn sweep(subject: &dyn Subject, hosts: &[String]) {
         let Ok(link) = subject.connect(host).await else { continue };
         let client = Client::new(host.clone(), link, Rc::default());
         for _ in 0..SWEEPS {
-            let Ok(Ok(listing)) = tokio::time::timeout(CLEANING, client.list()).await else { break };
+            let Ok(Ok(listing)) = tokio::time::timeout(CLEANING, client.list(&ListQuery::ALL)).await else {
+                break;
+            };
             let handles: Vec<_> = listing.workloads.into_iter().filter_map(|seen| seen.handle).collect();
             if handles.is_empty() {
                 break;

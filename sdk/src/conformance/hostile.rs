@@ -4,7 +4,7 @@ use super::case::{Case, Profile};
 use super::client::{Answer, Client};
 use super::fixture::Fixture;
 use super::material::Role;
-use crate::{ErrorCode, WorkloadSpec, WorkloadState};
+use crate::{ErrorCode, ListQuery, WorkloadSpec, WorkloadState};
 use std::{future::Future, time::Duration};
 
 /// How long a call is let go on before it is given up, one after the other.
@@ -132,7 +132,7 @@ async fn questions_at_once(fixture: &Fixture) -> Checked {
     let handle = fixture.running().await?;
     let host = &fixture.host;
     let inspect = async || host.inspect(&handle).await.doing("inspect, several at once").map(drop);
-    let list = async || host.list().await.doing("list, several at once").map(drop);
+    let list = async || host.list(&ListQuery::ALL).await.doing("list, several at once").map(drop);
     let health = async || host.health().await.doing("health, several at once").map(drop);
     tokio::try_join!(inspect(), inspect(), inspect(), inspect(), list(), list(), health(), health())?;
     Ok(())

@@ -167,7 +167,7 @@ async fn no_network_with_port(fixture: &Fixture) -> Checked {
 }
 
 async fn no_network_reached(fixture: &Fixture) -> Checked {
-    let spec = under(none()?, super::ports::listener(fixture)?);
+    let spec = under(none()?, super::listening::listener(fixture)?);
     match fixture.may_deploy(&spec).await? {
         Some(handle) => super::ports::reached(fixture, &handle).await.map(drop),
         None => Ok(()),

@@ -4,17 +4,12 @@ use super::breach::{Breach, Checked, ensure};
 use super::case::{Case, Profile};
 use super::client::Answer;
 use super::fixture::Fixture;
-use crate::{Capability, Handle, Transport, WorkloadSpec};
+use super::listening::{ATTEMPT, PAUSE, leads_nowhere, listener, until_answered};
+use crate::{Address, Capability, Handle};
 use std::{
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
-    time::Duration,
 };
-
-/// How long an attempt may take; what is tried lies on this machine.
-const ATTEMPT: Duration = Duration::from_secs(1);
-/// Between two attempts: there is nothing that would tell when a workload has begun to listen.
-const PAUSE: Duration = Duration::from_millis(50);
 
 const NEEDS: &[Need] = &[Need::Capability(Capability::HTTP), Need::Listener];
 
@@ -36,42 +31,46 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 async fn reachable(fixture: &Fixture) -> Checked {
-    let (_, address) = listening(fixture).await?;
+    // What the runtime alone can reach is reached by nobody else.
+    let (_, Some(address)) = listening(fixture).await? else { return Ok(()) };
     ensure(address.ip().is_loopback(), || format!("{address} can be reached from other machines"))
 }
 
 async fn closed(fixture: &Fixture) -> Checked {
     let (handle, address) = listening(fixture).await?;
     fixture.stop(&handle).await?;
+    let Some(address) = address else {
+        return leads_nowhere(fixture, &handle, fixture.setting.port).await;
+    };
     ensure(connect(address).is_err(), || format!("it is stopped, and {address} still accepts"))
 }
 
 /// A workload that listens, and where.
-async fn listening(fixture: &Fixture) -> Checked<(Handle, SocketAddr)> {
+async fn listening(fixture: &Fixture) -> Checked<(Handle, Option<SocketAddr>)> {
     let handle = fixture.deploy(&listener(fixture)?).await?;
     let address = reached(fixture, &handle).await?;
     Ok((handle, address))
 }
 
-/// A workload that will listen.
-pub(super) fn listener(fixture: &Fixture) -> Checked<WorkloadSpec> {
-    let missing = || Breach("there is nothing that listens".to_owned());
-    let listener = fixture.setting.material.listener.as_ref().ok_or_else(missing)?;
-    let port = fixture.setting.port;
-    let transport = Transport::Http { target_port: port };
-    Ok(fixture.spec_of(listener.source.clone(), listener.args(port), transport))
-}
-
-/// Starts one that is deployed, and waits until it answers; tells where.
-pub(super) async fn reached(fixture: &Fixture, handle: &Handle) -> Checked<SocketAddr> {
+/// Starts one that is deployed, and waits until it answers; tells at which address of this machine, if it has one.
+pub(super) async fn reached(fixture: &Fixture, handle: &Handle) -> Checked<Option<SocketAddr>> {
     fixture.host.start(handle).await.doing("start")?;
     let seen = fixture.host.inspect(handle).await.doing("inspect")?;
-    let told = seen.address.ok_or_else(|| Breach("it is running, and has no address".to_owned()))?;
-    let address = told.parse().map_err(|_| Breach(format!("'{told}' is not ip:port")))?;
+    let address = match seen.address {
+        Some(Address::Tcp { address }) => address,
+        Some(Address::Dial) => {
+            until_answered(fixture, handle).await;
+            return Ok(None);
+        }
+        Some(Address::Unknown) => {
+            return Err(Breach("its address is of a kind that is not known".to_owned()));
+        }
+        None => return Err(Breach("it is running, and has no address".to_owned())),
+    };
     while exchange(address).is_err() {
         tokio::time::sleep(PAUSE).await;
     }
-    Ok(address)
+    Ok(Some(address))
 }
 
 fn connect(address: SocketAddr) -> io::Result<TcpStream> {

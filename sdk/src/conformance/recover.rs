@@ -7,7 +7,8 @@ use super::fixture::Fixture;
 use super::material::Role;
 use crate::{Capability, WorkloadState};
 
-const NEEDS: &[Need] = &[Need::Capability(Capability::OUTLIVE), Need::Capability(Capability::HTTP)];
+const NEEDS: &[Need] =
+    &[Need::Capability(Capability::SURVIVES_SUPERVISOR), Need::Capability(Capability::HTTP)];
 
 pub(super) const CASES: &[Case] = &[
     Case {

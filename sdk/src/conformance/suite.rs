@@ -1,10 +1,10 @@
 //! All cases. A new group of cases is entered here.
 use super::case::Case;
-use super::{attach, core, exit, hostile, limits, logs, network, permissions, ports, recover};
+use super::{attach, core, dial, exit, hostile, limits, logs, network, permissions, ports, recover};
 
 /// All cases, by profile.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
-    let all: [&[Case]; 10] = [
+    let all: [&[Case]; 11] = [
         core::CASES,
         hostile::CASES,
         exit::CASES,
@@ -12,6 +12,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         attach::CASES,
         recover::CASES,
         ports::CASES,
+        dial::CASES,
         limits::CASES,
         permissions::CASES,
         network::CASES,

@@ -3,6 +3,7 @@
 //! They follow the old/new reader/writer rule: a field is added with a default and left out when empty, never
 //! renamed. The one exception to "ignore what you do not know" is [`WorkloadSpec`]: a field that a plugin does not
 //! know is something the user asked for, so it is refused, by name (nothing asked for is silently ignored).
+mod address;
 mod capability;
 mod error;
 mod handle;
@@ -14,6 +15,7 @@ mod profile;
 mod spec;
 mod stranger;
 
+pub use address::Address;
 pub use capability::Capability;
 pub use error::{Error, ErrorCode, Result};
 pub use handle::Handle;
@@ -21,7 +23,7 @@ pub use observation::{
     Confinement, Exit, Health, HealthState, Instance, Listing, Measure, Observation, WorkloadState,
 };
 pub use open_paths::OpenPaths;
-pub use options::{LogOptions, StopOptions};
+pub use options::{DialOptions, ListQuery, LogOptions, StopOptions};
 pub use pins::Pins;
 pub use profile::{InboundPermissions, NetworkPermissions, Outbound, OutboundPermissions, PermissionProfile};
 pub use spec::{PullPolicy, Source, Transport, WorkloadSpec};

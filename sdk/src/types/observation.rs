@@ -12,15 +12,41 @@ pub struct Instance {
     pub endpoint: String,
 }
 
-/// Whether the runtime can be used here and now.
+/// The answer to the question whether the runtime can be used here and now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Health {
     /// The verdict.
     pub state: HealthState,
-    /// Why, and behind the last `; ` what to do about it.
+    /// The reason of a verdict that is not `healthy`, for people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
+    /// The way to mend it, where that is known: one sentence, with the command to type if there is one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub remedy: String,
+}
+
+impl Health {
+    /// It works.
+    pub fn healthy() -> Self {
+        Self { state: HealthState::Healthy, message: String::new(), remedy: String::new() }
+    }
+
+    /// There is one, and it does not work for this user.
+    pub fn unhealthy(message: impl Into<String>) -> Self {
+        Self { state: HealthState::Unhealthy, message: message.into(), remedy: String::new() }
+    }
+
+    /// There is no such engine on this machine.
+    pub fn undetected(message: impl Into<String>) -> Self {
+        Self { state: HealthState::Undetected, message: message.into(), remedy: String::new() }
+    }
+
+    /// The same with the way to mend it.
+    #[must_use]
+    pub fn with_remedy(self, remedy: impl Into<String>) -> Self {
+        Self { remedy: remedy.into(), ..self }
+    }
 }
 
 /// The verdict on a runtime.
@@ -96,9 +122,9 @@ pub struct Observation {
     /// When it started, in milliseconds after the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at_ms: Option<u64>,
-    /// Where its port can be reached from the host, as `ip:port`; for workloads that have one.
+    /// How its port can be reached from the host, for workloads that have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub address: Option<String>,
+    pub address: Option<super::Address>,
     /// What holds it back; none where the runtime does not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confinement: Option<Confinement>,
@@ -129,13 +155,13 @@ pub struct Measure {
     pub how: String,
 }
 
-/// All workloads of one host that a runtime has.
+/// The workloads of one host that a runtime has: all of them, or those that it was asked for ([`super::ListQuery`]).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Listing {
-    /// Whether this is everything: only then is a workload's absence evidence.
+    /// True if this is everything that was asked for: only then is a workload's absence evidence.
     pub complete: bool,
-    /// The instance that answered.
+    /// The instance that answered: the one whose workloads these are, also where it has none of them.
     pub instance: String,
     /// The workloads, running or not.
     pub workloads: Vec<Observation>,

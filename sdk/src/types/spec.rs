@@ -115,18 +115,30 @@ pub enum PullPolicy {
     Never,
 }
 
-/// How a workload is spoken to.
+/// How a workload is spoken to: its wire. The set is open: a kind that a plugin does not know is refused by the SDK, by
+/// name, before the plugin sees the specification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Transport {
     /// Over its stdin and stdout, through `attach`.
     Stdio,
-    /// Over a TCP port on which it listens.
+    /// Over HTTP, on a port on which it listens; the runtime says how that is reached ([`super::Address`]).
     Http {
         /// The port inside the workload.
         target_port: u16,
     },
+}
+
+impl Transport {
+    /// The port inside the workload, where it has one.
+    pub const fn target_port(self) -> Option<u16> {
+        match self {
+            Self::Stdio => None,
+            Self::Http { target_port } => Some(target_port),
+        }
+    }
 }
 
 impl WorkloadSpec {

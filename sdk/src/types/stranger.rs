@@ -1,5 +1,5 @@
 //! What somebody else made, as a runtime that can take it over sees it.
-use super::{Handle, WorkloadState};
+use super::{Address, Handle, WorkloadState};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -48,7 +48,7 @@ pub struct Stranger {
     pub image: String,
     /// What it is doing.
     pub state: WorkloadState,
-    /// Where its port can be reached from the host, as `ip:port`; none where it has none, or several.
+    /// How its port can be reached from the host; none where it has none, or several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub address: Option<String>,
+    pub address: Option<Address>,
 }

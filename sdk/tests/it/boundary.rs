@@ -4,7 +4,7 @@ use wharf_sdk::abi::abi_stable::{sabi_trait::prelude::TD_Opaque, std_types::RStr
 use wharf_sdk::abi::wharf_abi::{Host, Host_TO, PluginBox};
 use wharf_sdk::abi::{Registration, connect};
 use wharf_sdk::{
-    Context, Error, ErrorCode, Exit, Handle, Health, HealthState, Instance, Listing, Observation, Result,
+    Context, Error, ErrorCode, Exit, Handle, Health, Instance, ListQuery, Listing, Observation, Result,
     Runtime, StopOptions, WorkloadSpec,
 };
 
@@ -21,7 +21,7 @@ impl Runtime for Stuck {
         Ok(Instance { instance: "stuck".to_owned(), endpoint: String::new() })
     }
     async fn health(&self) -> Health {
-        Health { state: HealthState::Unhealthy, message: String::new() }
+        Health::unhealthy("")
     }
     async fn validate(&self, spec: &WorkloadSpec) -> Result<()> {
         ENTERED.lock().unwrap_or_else(PoisonError::into_inner).push(spec.uid.clone());
@@ -42,7 +42,7 @@ impl Runtime for Stuck {
     async fn inspect(&self, _: &Handle) -> Result<Observation> {
         Err(Error::not_found("nothing"))
     }
-    async fn list(&self) -> Result<Listing> {
+    async fn list(&self, _: &ListQuery) -> Result<Listing> {
         Err(Error::unavailable("nothing"))
     }
     async fn wait(&self, _: &Handle) -> Result<Exit> {
@@ -102,9 +102,9 @@ async fn a_specification_with_an_unknown_field_is_refused_by_name_and_reaches_no
 
 #[tokio::test]
 async fn a_newer_document_is_refused_by_its_version() {
-    let error = call("health", r#"{"version":2,"body":{}}"#).await.unwrap_err();
+    let error = call("health", r#"{"version":3,"body":{}}"#).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::Unsupported);
-    assert!(error.message.contains("version 2, and only versions up to 1 are known"), "{error}");
+    assert!(error.message.contains("version 3, and only versions up to 2 are known"), "{error}");
 }
 
 #[tokio::test]
@@ -122,5 +122,5 @@ async fn junk_and_unknown_operations_are_errors() {
 async fn an_answer_may_be_asked_with_fields_that_are_not_known() {
     // Only a specification is refused for them: all other documents may grow.
     let answer = call("instance", r#"{"version":1,"trace_id":"x","body":{"newer":true}}"#).await.unwrap();
-    assert_eq!(answer, r#"{"version":1,"body":{"instance":"stuck","endpoint":""}}"#);
+    assert_eq!(answer, r#"{"version":2,"body":{"instance":"stuck","endpoint":""}}"#);
 }

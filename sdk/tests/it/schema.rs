@@ -7,8 +7,8 @@ use std::{env, fs, path::Path};
 use wharf_sdk::document::{ConnectDocument, Envelope, Event, LogRecord, Nothing, OnWorkload, operation};
 use wharf_sdk::stamp::Stamp;
 use wharf_sdk::{
-    Confinement, Error, Exit, Handle, Health, Instance, Listing, LogOptions, Observation, Pins, Sought,
-    StopOptions, Strangers, TakenOver, WorkloadSpec,
+    Confinement, DialOptions, Error, Exit, Handle, Health, Instance, ListQuery, Listing, LogOptions,
+    Observation, Pins, Sought, StopOptions, Strangers, TakenOver, WorkloadSpec,
 };
 
 struct Operations {
@@ -42,7 +42,7 @@ fn generated() -> Value {
     operations.add::<OnWorkload<StopOptions>, Nothing>(operation::STOP);
     operations.add::<OnWorkload, Nothing>(operation::REMOVE);
     operations.add::<OnWorkload, Observation>(operation::INSPECT);
-    operations.add::<Nothing, Listing>(operation::LIST);
+    operations.add::<ListQuery, Listing>(operation::LIST);
     operations.add::<Nothing, Confinement>(operation::CONFINEMENT);
     operations.add::<WorkloadSpec, Pins>(operation::PIN);
     operations.add::<Sought, Strangers>(operation::STRANGERS);
@@ -51,6 +51,7 @@ fn generated() -> Value {
     operations.add::<OnWorkload, Observation>(operation::RECOVER);
     operations.add_stream::<OnWorkload<LogOptions>>(operation::LOGS);
     operations.add_stream::<OnWorkload>(operation::ATTACH);
+    operations.add_stream::<OnWorkload<DialOptions>>(operation::DIAL);
     let Operations { mut generator, table } = operations;
     let stamp = generator.subschema_for::<Stamp>();
     let connect = generator.subschema_for::<Envelope<ConnectDocument>>();
@@ -61,7 +62,7 @@ fn generated() -> Value {
     });
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "The documents between wharf and its runtime plugins, version 1",
+        "title": "The documents between wharf and its runtime plugins, version 2",
         "description": "Made from the types of wharf-sdk (sdk/tests/it/schema.rs); do not edit.",
         "stamp": stamp,
         "connect": connect,
@@ -74,7 +75,7 @@ fn generated() -> Value {
 
 #[test]
 fn the_published_schema_is_that_of_the_types() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema/wharf-runtime-v1.json");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema/wharf-runtime-v2.json");
     let generated = generated();
     if env::var_os("WHARF_UPDATE_SCHEMA").is_some() {
         let mut text = serde_json::to_string_pretty(&generated).unwrap();

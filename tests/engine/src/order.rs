@@ -45,6 +45,8 @@ pub enum Act {
     OtherInstance,
     /// Reaches another engine, which has nothing and so has done what is asked.
     Elsewhere,
+    /// Answers from a copy of another instance's storage: with its objects, whose labels show that instance.
+    Copied,
     /// Answers with nothing, and that this may not be all.
     Incomplete,
     /// Answers with a gigabyte.
@@ -77,6 +79,12 @@ pub enum Flaw {
     OtherHandles,
     /// `list` has what other hosts have.
     AllHosts,
+    /// `list` says that it is the instance that is presumed.
+    BelievesPresumed,
+    /// `list` takes no notice of what it was asked for.
+    ListsAll,
+    /// `list` of some workloads never says that it is complete.
+    NeverComplete,
     /// `list` has only what is of this process.
     OwnProcessAlone,
     /// `start` refuses what runs.
@@ -117,11 +125,11 @@ pub enum Flaw {
     AllLines,
     /// `logs` are never followed.
     NeverFollows,
-    /// `attach` changes bytes.
+    /// `attach`, or `dial`, changes bytes.
     Garbles,
-    /// `attach` ends after a mebibyte.
+    /// `attach`, or `dial`, ends after a mebibyte.
     Truncates,
-    /// `attach` does not pass on that stdin has ended.
+    /// `attach`, or `dial`, does not pass on that the writing side has ended.
     NeverCloses,
     /// `inspect` tells an address that others reach.
     Everywhere,
@@ -133,8 +141,14 @@ pub enum Flaw {
     NoCpuLimit,
     /// `stop` kills at once what would have ended politely.
     KillsAtOnce,
-    /// `attach` to what is missing succeeds.
+    /// `attach` to what is missing, and `dial` of it, succeed.
     AttachesToNone,
+    /// `dial` leads to a port on which nobody listens.
+    DialsAnyPort,
+    /// What `dial` opened goes on when the workload has ended.
+    OutlastsWorkload,
+    /// `dial` ends the connections that it made before.
+    DialsOnce,
     /// `deploy` lets what has no port and no network connect.
     ConnectsAnyway,
     /// `deploy` lets what has a port and no network connect.

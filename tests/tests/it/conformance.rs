@@ -149,6 +149,9 @@ fn breakages() -> Vec<(&'static str, &'static str, Act)> {
         ("core.list-labels", LIST, Act::OtherHost),
         ("core.list-handle", LIST, Flawed(Flaw::OtherHandles)),
         ("core.list-instance", LIST, Act::OtherInstance),
+        ("core.list-presumed", LIST, Flawed(Flaw::BelievesPresumed)),
+        ("core.list-asked", LIST, Flawed(Flaw::ListsAll)),
+        ("core.list-complete", LIST, Flawed(Flaw::NeverComplete)),
         ("core.start-twice", START, Flawed(Flaw::RefusesRunning)),
         ("core.stop-ends", INSPECT, Flawed(Flaw::IdleForEver)),
         ("core.stop-twice", STOP, Flawed(Flaw::TwiceAtMost)),
@@ -184,6 +187,13 @@ fn breakages() -> Vec<(&'static str, &'static str, Act)> {
         ("recover.by-labels", LIST, Flawed(Flaw::OwnProcessAlone)),
         ("ports.address", INSPECT, Flawed(Flaw::Everywhere)),
         ("ports.closed", STOP, Flawed(Flaw::LeavesPort)),
+        ("dial.both-ways", DIAL, Flawed(Flaw::Garbles)),
+        ("dial.slow-reader", DIAL, Flawed(Flaw::Truncates)),
+        ("dial.half-close", DIAL, Flawed(Flaw::NeverCloses)),
+        ("dial.several", DIAL, Flawed(Flaw::DialsOnce)),
+        ("dial.end", DIAL, Flawed(Flaw::OutlastsWorkload)),
+        ("dial.nobody", DIAL, Flawed(Flaw::DialsAnyPort)),
+        ("dial.missing", DIAL, Flawed(Flaw::AttachesToNone)),
         ("limits.cpus", DEPLOY, Flawed(Flaw::NoCpuLimit)),
         ("limits.memory", DEPLOY, Flawed(Flaw::NoMemoryLimit)),
         ("limits.pids", DEPLOY, Flawed(Flaw::NoPidsLimit)),
@@ -230,7 +240,7 @@ fn the_verdicts_are_on_what_was_chosen_and_all_is_counted() {
     let said = host.ok(&[&["runtime", "test", &library][..], &filter].concat());
     let (_, verdicts) = said.split_once("\n\n").unwrap();
     let expected = "PROFILE   VERDICT   WHY\n\
-                    core      in part   26 of its 27 cases were not chosen\n\
+                    core      in part   29 of its 30 cases were not chosen\n\
                     limits    passed    -\n\n\
                     4 passed, 0 failed, 0 skipped\n";
     assert_eq!(verdicts, expected);

@@ -5,6 +5,7 @@ mod access;
 mod adopting;
 mod arrows;
 mod bad_input;
+mod capabilities;
 mod circles;
 mod clients;
 mod cluster;

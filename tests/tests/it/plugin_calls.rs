@@ -19,7 +19,7 @@ async fn every_operation_reaches_its_method() {
     assert_eq!(runtime.wait(&handle).await.unwrap().code, Some(0));
     runtime.stop(&handle, Duration::from_secs(1)).await.unwrap();
     runtime.remove(&handle).await.unwrap();
-    assert!(runtime.list().await.unwrap().complete);
+    assert!(runtime.list(&wharf_sdk::ListQuery::ALL).await.unwrap().complete);
     assert_eq!(runtime.health().await.unwrap().state, HealthState::Healthy);
     let entered = ["validate", "deploy", "start", "recover", "inspect", "wait", "stop", "remove"];
     let expected: Vec<String> =

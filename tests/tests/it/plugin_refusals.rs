@@ -48,6 +48,7 @@ pub(crate) fn fitting(name: &str) -> String {
         stamp: STAMP_VERSION,
         abi: ABI_VERSION.to_owned(),
         sdk: SDK_VERSION.to_owned(),
+        documents: wharf_sdk::document::VERSION,
         plugin: "by-hand".to_owned(),
         version: "1.0.0".to_owned(),
         panic: "unwind".to_owned(),
@@ -104,6 +105,17 @@ fn a_newer_form_of_the_stamp() {
     patch_stamp(&rack.add("alpha"), r#"{"stamp":1,"#, r#"{"stamp":7,"#);
     let refused = refusal(&rack);
     assert!(refused.contains("its stamp has version 7, and only 1 is known here"), "{refused}");
+}
+
+#[test]
+fn documents_of_another_time() {
+    for (version, advice) in [(1, "rebuild it with the SDK of this wharf"), (7, "use a newer wharf")] {
+        let rack = Rack::new();
+        patch_stamp(&rack.add("alpha"), r#""documents":2,"#, &format!(r#""documents":{version},"#));
+        let refused = refusal(&rack);
+        assert!(refused.contains(&format!("it speaks version {version} of the documents")), "{refused}");
+        assert!(refused.contains(advice), "{refused}");
+    }
 }
 
 #[test]

@@ -2,3 +2,4 @@
 pub(crate) mod health;
 pub(crate) mod proxy;
 pub(crate) mod shared;
+pub(crate) mod upstream;

@@ -3,7 +3,6 @@
 //! Bodies, ids and sessions pass unchanged; sessions are the server's. What does not pass is who asked: `Origin`,
 //! cookies and `Authorization` (a local workload must not get the user's tokens; `docs/mcp.md`, 14),
 //! hop-by-hop headers, and redirects.
-use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -16,9 +15,6 @@ use axum::http::{HeaderMap, HeaderName, Method, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde_json::value::RawValue;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
@@ -35,11 +31,9 @@ use crate::protocol::message::{Id, Message, MessageError, code};
 use crate::protocol::options::{Limits, ProxyOptions};
 use crate::protocol::revision::{Revision, is_modern};
 use crate::reverse::health;
-use crate::reverse::shared::HttpShared;
+use crate::reverse::shared::{HttpShared, Server};
+use crate::reverse::upstream::Upstream;
 use crate::stdio::upstream::connection::PingError;
-
-/// How long a local server may take to accept a connection.
-const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
 /// A checked reverse proxy in front of one HTTP server. Clones are the same proxy.
 #[derive(Debug, Clone)]
@@ -48,30 +42,22 @@ pub struct HttpProxy {
 }
 
 impl HttpProxy {
-    /// A proxy in front of the server at that address.
-    pub fn new(options: ProxyOptions, upstream: SocketAddr) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(CONNECT_WITHIN));
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(30))
-            .build(connector);
+    /// A proxy in front of that server.
+    pub fn new(options: ProxyOptions, upstream: Upstream) -> Self {
         let shared = HttpShared {
             gate: Gate::new(&options),
             places: Arc::new(Semaphore::new(options.limits.in_flight)),
             budget: Budget::new(options.limits.memory_bytes),
             options,
-            address: RwLock::new(upstream),
-            client,
+            server: RwLock::new(Server::at(upstream)),
             health: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
     }
 
-    /// The server is at another address from now on.
-    pub fn move_to(&self, upstream: SocketAddr) {
-        *self.shared.address.write().unwrap_or_else(PoisonError::into_inner) = upstream;
+    /// The server is reached in another way from now on: it was started again. Requests under way stay where they are.
+    pub fn move_to(&self, upstream: Upstream) {
+        *self.shared.server.write().unwrap_or_else(PoisonError::into_inner) = Server::at(upstream);
     }
 
     /// The HTTP front: the one path that is served, and 404 elsewhere.

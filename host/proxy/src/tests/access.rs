@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::http::access::{Access, AccessRule};
 use crate::protocol::options::ProxyOptions;
 use crate::reverse::proxy::HttpProxy;
+use crate::reverse::upstream::Upstream;
 use crate::tests::rig::{POST, Reply, Rig, client, initialize, options, stream, whole};
 
 const PART: &str = "00112233445566778899aabbccddeeff";
@@ -261,7 +262,7 @@ async fn a_server_with_a_port_never_learns_the_secret() {
         [(AccessRule::path(PART), format!("/{PART}/mcp")), (AccessRule::bearer(PART), "/mcp".into())]
     {
         let (_, options) = by(rule);
-        let address = listen(HttpProxy::new(options, upstream).router()).await;
+        let address = listen(HttpProxy::new(options, Upstream::tcp(upstream)).router()).await;
         let send = async |path: &str| {
             let uri: Uri = format!("http://{address}{path}?q=1").parse().unwrap();
             let token = format!("Bearer {PART}");

@@ -1,4 +1,5 @@
 //! An HTTP server behind the same checks.
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
@@ -11,11 +12,13 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
+use tokio::io::DuplexStream;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use crate::protocol::options::ProxyOptions;
 use crate::reverse::proxy::HttpProxy;
+use crate::reverse::upstream::{Dialer, Dialing, Duplex, Upstream};
 use crate::stdio::upstream::connection::PingError;
 use crate::tests::rig::{DEADLINE, POST, Reply, client, initialize, options, request, stream, whole};
 
@@ -60,7 +63,7 @@ fn plain(_: &Value) -> Response {
 
 async fn front(upstream: SocketAddr) -> (HttpProxy, SocketAddr) {
     let options = ProxyOptions { allowed_origins: vec!["http://localhost:1".into()], ..options() };
-    let proxy = HttpProxy::new(options, upstream);
+    let proxy = HttpProxy::new(options, Upstream::tcp(upstream));
     let address = listen(proxy.router()).await;
     (proxy, address)
 }
@@ -256,6 +259,69 @@ async fn odd_answers_of_a_server_are_told_as_what_they_are() {
     assert_eq!((reply.status, &reply.json()["id"]), (StatusCode::BAD_GATEWAY, &json!("p")));
     let text = reply.json()["error"]["message"].as_str().unwrap().to_owned();
     assert!(text.contains("may or may not have been done"), "{text}");
+}
+
+/// How many connections may wait to be accepted.
+const CONNECTIONS: usize = 16;
+
+/// Makes connections within this process, to a server that listens on nothing.
+struct InMemory(mpsc::Sender<DuplexStream>);
+
+impl Dialer for InMemory {
+    fn dial(&self) -> Dialing {
+        let (near, far) = tokio::io::duplex(4096);
+        let made = self.0.try_send(far).map_err(|_| io::Error::from(io::ErrorKind::ConnectionRefused));
+        Box::pin(async move { made.map(|()| Box::new(near) as Box<dyn Duplex>) })
+    }
+}
+
+/// The server's side of [`InMemory`].
+struct Accepts(mpsc::Receiver<DuplexStream>);
+
+impl axum::serve::Listener for Accepts {
+    type Io = DuplexStream;
+    type Addr = ();
+
+    async fn accept(&mut self) -> (DuplexStream, ()) {
+        match self.0.recv().await {
+            Some(stream) => (stream, ()),
+            None => std::future::pending().await,
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A server with a name that gives bodies back, behind a dialer.
+fn dialed(name: &'static str) -> Upstream {
+    let (sender, receiver) = mpsc::channel(CONNECTIONS);
+    let router = Router::new().fallback(move |request: Request| async move {
+        let host = request.headers()["host"].to_str().unwrap().to_owned();
+        let body = request.into_body().collect().await.unwrap().to_bytes();
+        let head = Response::builder().header("content-type", "application/json");
+        head.header("x-host", host).header("x-server", name).body(Body::from(body)).unwrap()
+    });
+    tokio::spawn(async move { axum::serve(Accepts(receiver), router).await });
+    Upstream::dialed(4711, Arc::new(InMemory(sender)))
+}
+
+#[tokio::test]
+async fn a_server_behind_a_dialer_is_served_like_one_with_an_address() {
+    let proxy = HttpProxy::new(options(), dialed("first"));
+    let address = listen(proxy.router()).await;
+    // More than the connection holds, both ways.
+    let body = request(1, "tools/list", json!({ "text": "x".repeat(256 * 1024) })).to_string();
+    let reply = post(address, &[], &body).await;
+    assert_eq!((reply.status, reply.header("x-host")), (StatusCode::OK, Some("127.0.0.1:4711")));
+    assert!(reply.body == body.as_bytes() && reply.header("x-server") == Some("first"));
+    // Another one in its place, with the same name in `Host`: the connection to the first, still open, is not used again.
+    proxy.move_to(dialed("second"));
+    assert_eq!(post(address, &[], &body).await.header("x-server"), Some("second"));
+    proxy.move_to(Upstream::dialed(4711, Arc::new(InMemory(mpsc::channel(1).0))));
+    let reply = post(address, &[], &body).await;
+    assert_eq!((reply.status, reply.code()), (StatusCode::BAD_GATEWAY, json!(-32603)));
 }
 
 #[tokio::test]

@@ -38,9 +38,10 @@ pub struct AccessChange {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Answer {
-    /// The workload has ended, and this is how; the supervisor ends now.
+    /// The supervisor ends now.
     Stopped {
-        /// How, if that is known.
+        /// The end of the workload: the owner has shown it as ended, in the one answer that names its instance. None where
+        /// the supervisor does not know, or has left the workload as it is.
         exit: Option<Exit>,
     },
     /// About the supervisor.

@@ -1,5 +1,7 @@
 use super::*;
-use wharf_sdk::{Attach, ErrorCode, StopOptions, WorkloadState, launch::State, process_identity::BootId};
+use wharf_sdk::{
+    Attach, ErrorCode, ListQuery, StopOptions, WorkloadState, launch::State, process_identity::BootId,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_with_a_port_outlives_its_supervisor_and_is_found_stopped_and_known_by_another() {
@@ -10,10 +12,10 @@ async fn a_server_with_a_port_outlives_its_supervisor_and_is_found_stopped_and_k
     let later = runtime_in(folder.path());
     let observed = later.recover(&handle).await.unwrap();
     assert_eq!(observed.state, WorkloadState::Running);
-    assert_eq!(observed.address.as_deref(), Some("127.0.0.1:8080"));
+    assert_eq!(observed.address, Some(wharf_sdk::Address::loopback(8080)));
     assert!(observed.started_at_ms.is_some());
     assert!(lives(&data.workload));
-    let listing = later.list().await.unwrap();
+    let listing = later.list(&ListQuery::ALL).await.unwrap();
     assert!(listing.complete);
     assert_eq!(listing.workloads, [observed]);
     assert_eq!(listing.instance, later.instance().await.unwrap().instance);
@@ -27,7 +29,7 @@ async fn a_server_with_a_port_outlives_its_supervisor_and_is_found_stopped_and_k
     assert!(!lives(&data.workload) && !lives(&data.launcher));
     assert_eq!(later.inspect(&handle).await.unwrap().exit, Some(exit));
     later.remove(&handle).await.unwrap();
-    assert!(later.list().await.unwrap().workloads.is_empty());
+    assert!(later.list(&ListQuery::ALL).await.unwrap().workloads.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,7 +88,7 @@ async fn after_a_reboot_a_recorded_workload_has_ended_for_that_reason() {
     state.launcher.boot_id = BootId::from_text("another");
     state.workload.boot_id = BootId::from_text("another");
     write(&path, &serde_json::to_vec(&state).unwrap());
-    let listing = host.another_process().list().await.unwrap();
+    let listing = host.another_process().list(&ListQuery::ALL).await.unwrap();
     assert_eq!(listing.workloads.len(), 1);
     assert_eq!(listing.workloads[0].state, WorkloadState::Stopped);
     assert_eq!(listing.workloads[0].exit.as_ref().unwrap().reason, "the machine was restarted");
@@ -98,9 +100,14 @@ async fn r04_a_state_file_that_cannot_be_read_is_no_evidence() {
     let (handle, _) = host.run(&host.command(HTTP, "sleep", &["1000"])).await;
     let (kept, _) = host.run(&host.command(HTTP, "sleep", &["1000"])).await;
     write(&host.runtime.states.path(&handle.uid), b"{\"uid\":");
-    let listing = host.runtime.list().await.unwrap();
+    let listing = host.runtime.list(&ListQuery::ALL).await.unwrap();
     assert!(!listing.complete);
     assert_eq!(listing.workloads.len(), 1);
+    let asked = async |uid: &str| host.runtime.list(&ListQuery::one(uid)).await.unwrap();
+    let broken = asked(&handle.uid).await;
+    assert!(!broken.complete && broken.workloads.is_empty());
+    let whole = asked(&kept.uid).await;
+    assert!(whole.complete && whole.workloads.len() == 1, "what is not asked for is not missed");
     assert_ne!(host.runtime.inspect(&handle).await.unwrap_err().code, ErrorCode::NotFound);
     // It is ended all the same, by the identities of the handle.
     within(host.runtime.remove(&handle)).await.unwrap();
@@ -117,8 +124,26 @@ async fn r09_a_state_of_another_host_is_not_listed() {
     let path = host.runtime.states.path(&handle.uid);
     let text = std::fs::read_to_string(&path).unwrap().replace(&host.runtime.host_id, "foreign");
     write(&path, text.as_bytes());
-    let listing = host.runtime.list().await.unwrap();
-    assert!(listing.complete && listing.workloads.is_empty());
+    for query in [ListQuery::ALL, ListQuery::one(&handle.uid)] {
+        let listing = host.runtime.list(&query).await.unwrap();
+        assert!(listing.complete && listing.workloads.is_empty(), "{query:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r04_a_folder_that_is_gone_says_of_no_workload_that_it_is() {
+    let host = TestHost::new();
+    let (handle, _) = host.run(&host.command(HTTP, "sleep", &["1000"])).await;
+    let nothing = host.runtime.list(&ListQuery::one(&"0".repeat(32))).await.unwrap();
+    assert!(nothing.complete && nothing.workloads.is_empty());
+    let folder = host.runtime.states.folder().to_owned();
+    let aside = folder.with_extension("aside");
+    std::fs::rename(&folder, &aside).unwrap();
+    for query in [ListQuery::ALL, ListQuery::one(&handle.uid), ListQuery::these([])] {
+        assert_eq!(host.runtime.list(&query).await.unwrap_err().code, ErrorCode::Unavailable, "{query:?}");
+    }
+    std::fs::rename(&aside, &folder).unwrap();
+    within(host.runtime.remove(&handle)).await.unwrap();
 }
 
 fn write(path: &std::path::Path, bytes: &[u8]) {

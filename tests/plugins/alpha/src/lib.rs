@@ -9,8 +9,8 @@ mod streams;
 
 use orders::{obey, order};
 use wharf_sdk::{
-    Attach, ByteStream, Capability, Context, Exit, Handle, Health, HealthState, Instance, Listing,
-    LogOptions, Logs, Observation, Result, Runtime, StopOptions, WorkloadSpec, WorkloadState,
+    Attach, ByteStream, Capability, Context, Exit, Handle, Health, Instance, ListQuery, Listing, LogOptions,
+    Logs, Observation, Result, Runtime, StopOptions, WorkloadSpec, WorkloadState,
 };
 
 struct Alpha {
@@ -50,7 +50,7 @@ impl Runtime for Alpha {
 
     async fn health(&self) -> Health {
         tracing::info!("asked for the health of {}", self.name);
-        Health { state: HealthState::Healthy, message: self.name.clone() }
+        Health { message: self.name.clone(), ..Health::healthy() }
     }
 
     async fn validate(&self, spec: &WorkloadSpec) -> Result<()> {
@@ -81,7 +81,7 @@ impl Runtime for Alpha {
         Ok(self.observation(handle, "inspect"))
     }
 
-    async fn list(&self) -> Result<Listing> {
+    async fn list(&self, _: &ListQuery) -> Result<Listing> {
         Ok(Listing { complete: true, instance: self.name.clone(), workloads: Vec::new() })
     }
 

@@ -1,7 +1,7 @@
 //! The smallest runtime: it holds nothing and does nothing. A second library of the same interface.
 #![forbid(unsafe_code)]
 use wharf_sdk::{
-    Capability, Context, Error, Exit, Handle, Health, HealthState, Instance, Listing, Observation, Result,
+    Capability, Context, Error, Exit, Handle, Health, Instance, ListQuery, Listing, Observation, Result,
     Runtime, StopOptions, WorkloadSpec,
 };
 
@@ -21,7 +21,7 @@ impl Runtime for Beta {
     }
 
     async fn health(&self) -> Health {
-        Health { state: HealthState::Undetected, message: "there is no engine".to_owned() }
+        Health::undetected("there is no engine").with_remedy("make one")
     }
 
     async fn validate(&self, _: &WorkloadSpec) -> Result<()> {
@@ -48,7 +48,7 @@ impl Runtime for Beta {
         Err(nothing_here())
     }
 
-    async fn list(&self) -> Result<Listing> {
+    async fn list(&self, _: &ListQuery) -> Result<Listing> {
         Ok(Listing { complete: true, instance: "beta".to_owned(), workloads: Vec::new() })
     }
 

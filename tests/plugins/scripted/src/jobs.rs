@@ -15,7 +15,7 @@ use tokio::{
     task::JoinHandle,
 };
 use wharf_sdk::{
-    ByteStream, Error, ErrorCode, Handle, LogOptions, Observation, Result, Transport, WorkloadSpec,
+    Address, ByteStream, Error, ErrorCode, Handle, LogOptions, Observation, Result, WorkloadSpec,
     WorkloadState,
 };
 use wharf_test_engine::{Act, Engine, Flaw, Object, State};
@@ -60,10 +60,7 @@ impl Job {
             "write" => !granted(&argument) && flaw != Some(Flaw::WritesAll),
             _ => false,
         };
-        let port = match spec.transport {
-            Transport::Http { target_port } => Some(target_port),
-            Transport::Stdio => None,
-        };
+        let port = spec.transport.target_port();
         let hidden = flaw == Some(Flaw::HidesPort) && network::is_cut_off(spec);
         Self {
             role,
@@ -135,8 +132,8 @@ impl Jobs {
     }
 
     /// Where it listens.
-    pub(crate) fn address(&self, uid: &str) -> Option<String> {
-        self.jobs().get(uid)?.port.map(|port| format!("127.0.0.1:{port}"))
+    pub(crate) fn address(&self, uid: &str) -> Option<Address> {
+        self.jobs().get(uid)?.port.map(Address::loopback)
     }
 
     /// Whether it has this role.
@@ -194,7 +191,10 @@ impl Jobs {
             }
             (Flaw::NoCode, _) => seen.exit = None,
             (Flaw::Everywhere, _) => {
-                seen.address = seen.address.take().map(|address| address.replace("127.0.0.1", "0.0.0.0"));
+                let told = seen.address.take().and_then(|address| address.tcp());
+                seen.address = told.map(|told| Address::Tcp {
+                    address: (std::net::Ipv4Addr::UNSPECIFIED, told.port()).into(),
+                });
             }
             _ => {}
         }
@@ -254,11 +254,11 @@ pub(crate) fn missing(flaw: Flaw, handle: &Handle, host_id: &str) -> Option<Resu
     }
 }
 
-/// A stream that gives back what is written to it.
-pub(crate) fn echo(told: Option<&Act>) -> ByteStream {
+/// A stream that gives back what is written to it, until its workload has ended.
+pub(crate) fn echo(told: Option<&Act>, ended: impl Future<Output = ()> + Send + 'static) -> ByteStream {
     let flaw = if let Some(Act::Flawed(flaw)) = told { Some(*flaw) } else { None };
     let (host, workload) = tokio::io::duplex(64 * 1024);
-    tokio::spawn(async move {
+    let echoing = async move {
         let (mut from, mut to) = tokio::io::split(workload);
         let (mut chunk, mut sent) = (vec![0; 64 * 1024], 0);
         while let Ok(read @ 1..) = from.read(&mut chunk).await {
@@ -274,6 +274,12 @@ pub(crate) fn echo(told: Option<&Act>) -> ByteStream {
         }
         if flaw == Some(Flaw::NeverCloses) {
             std::future::pending::<()>().await;
+        }
+    };
+    tokio::spawn(async move {
+        tokio::select! {
+            () = echoing => {}
+            () = ended => {}
         }
     });
     let (reader, writer) = tokio::io::split(host);

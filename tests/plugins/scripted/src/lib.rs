@@ -3,9 +3,11 @@
 //! `scripted-one` and `scripted-two` run workloads that answer MCP, survive every process of wharf, and are found
 //! again by their labels; `scripted-images` takes over what others made, `scripted-old-images` is of an SDK that knew
 //! nothing of that; `scripted-full` claims all that there is, and does what the conformance suite's scripts are
-//! named after ([`jobs`]). The folder ([`wharf_test_engine`]) is the endpoint, or comes from the configuration; what a
+//! named after ([`jobs`]); `scripted-dial` runs servers with a port that no address leads to, but [`dial`] alone;
+//! those of `scripted-restarting` end with their supervisor, and are its engine's to restart. The folder ([`wharf_test_engine`]) is the endpoint, or comes from the configuration; what a
 //! test orders there is what a call does.
 #![forbid(unsafe_code)]
+mod dial;
 mod jobs;
 mod network;
 mod port;
@@ -45,10 +47,22 @@ wharf_sdk::export_runtime! {
     },
     "scripted-full": Scripted {
         capabilities: [
-            Capability::STDIO, Capability::HTTP, Capability::OUTLIVE, Capability::CPUS, Capability::MEMORY,
+            Capability::STDIO, Capability::HTTP, Capability::SURVIVES_SUPERVISOR, Capability::CPUS, Capability::MEMORY,
             Capability::PIDS, Capability::PERMISSION_PROFILE,
         ],
-        abilities: [attach, logs],
+        abilities: [attach, logs, dial],
+        accepts: ["command"],
+        priority: -10,
+    },
+    "scripted-dial": Scripted {
+        capabilities: [Capability::HTTP, Capability::SURVIVES_SUPERVISOR, Capability::PORT_MAPPING],
+        abilities: [dial],
+        accepts: ["command"],
+        priority: -10,
+    },
+    "scripted-restarting": Scripted {
+        capabilities: [Capability::HTTP, Capability::PORT_MAPPING, Capability::RESTARTS_ITSELF],
+        abilities: [dial],
         accepts: ["command"],
         priority: -10,
     }

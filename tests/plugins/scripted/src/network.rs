@@ -1,6 +1,6 @@
 //! Where workloads of the conformance suite get to, by their permission profile, and how that can be done badly.
 use std::net::{Ipv4Addr, TcpStream};
-use wharf_sdk::{Error, Outbound, Result, Transport, WorkloadSpec};
+use wharf_sdk::{Error, Outbound, Result, WorkloadSpec};
 use wharf_test_engine::Flaw;
 
 /// There are no networks with names.
@@ -17,9 +17,9 @@ pub(crate) fn lets_out(spec: &WorkloadSpec, port: u16, flaw: Option<Flaw>) -> bo
     let Some(profile) = &spec.permission_profile else { return true };
     match profile.outbound() {
         Outbound::Everywhere => flaw != Some(Flaw::NeverConnects),
-        Outbound::Nowhere => match spec.transport {
-            Transport::Stdio => flaw == Some(Flaw::ConnectsAnyway),
-            Transport::Http { .. } => flaw == Some(Flaw::ConnectsWithPort),
+        Outbound::Nowhere => match spec.transport.target_port() {
+            None => flaw == Some(Flaw::ConnectsAnyway),
+            Some(_) => flaw == Some(Flaw::ConnectsWithPort),
         },
         // This machine is none of the hosts that are listed.
         Outbound::Listed { hosts, ports } => {

@@ -1,19 +1,26 @@
 //! The runtime: the operations on the engine's folder.
 use crate::{
+    dial::PORT,
     jobs::{self, Job, Jobs},
     network, server, takeover,
     told::Told,
     watch::Watch,
 };
 use serde::Deserialize;
-use std::{future::Future, io};
+use std::{collections::BTreeSet, future::Future, io, sync::Mutex};
+use tokio::sync::oneshot;
 use wharf_sdk::document::operation;
 use wharf_sdk::{
-    Attach, ByteStream, Context, Error, ErrorCode, Exit, Handle, Health, HealthState, Instance, Listing,
-    LogOptions, Logs, Observation, Result, Runtime, Source, StopOptions, WorkloadSpec, WorkloadState,
+    Address, Attach, ByteStream, Context, Error, ErrorCode, Exit, Handle, Health, Instance, ListQuery,
+    Listing, LogOptions, Logs, Observation, Result, Runtime, Source, StopOptions, WorkloadSpec,
+    WorkloadState,
 };
 use wharf_test_engine::{Act, Call, Effect, Engine, Flaw, Object, State};
 
+/// The runtime that plays the roles of the conformance suite.
+const FULL: &str = "scripted-full";
+/// The runtimes whose workloads have a port and no address.
+const DIALED: [&str; 2] = ["scripted-dial", "scripted-restarting"];
 /// How much a workload's stream holds.
 const STREAM_BYTES: usize = 64 * 1024;
 /// More than any host reads.
@@ -25,6 +32,8 @@ pub(crate) struct Scripted {
     pub(crate) host_id: String,
     pub(crate) engine: Engine,
     jobs: Jobs,
+    /// Held by the connection that was made last.
+    pub(crate) connected: Mutex<Option<oneshot::Sender<()>>>,
 }
 
 /// What makes `stop` and `remove` of what is missing fail.
@@ -51,8 +60,20 @@ impl Scripted {
         Told::in_call(self.engine.called(&call).unwrap_or_default(), format!("{operation} {uid}"))
     }
 
+    /// The same runtime, for a task of its own.
+    pub(crate) fn again(&self) -> Self {
+        let (name, host_id) = (self.name.clone(), self.host_id.clone());
+        let engine = self.engine.clone();
+        Self { name, host_id, engine, jobs: Jobs::default(), connected: Mutex::default() }
+    }
+
+    /// True of a workload that plays a role of the conformance suite in this process.
+    pub(crate) fn is_job(&self, uid: &str) -> bool {
+        self.name == FULL && self.jobs.has(uid)
+    }
+
     /// The object of a handle, proven to be this host's and this workload's by its labels.
-    fn object(&self, handle: &Handle) -> Result<Object> {
+    pub(crate) fn object(&self, handle: &Handle) -> Result<Object> {
         if let Some(id) = takeover::id_of(handle) {
             return takeover::of_handle(self, handle, id);
         }
@@ -75,7 +96,7 @@ impl Scripted {
             state: state(object.state),
             exit: object.exit.map(|code| Exit { code: Some(code), ..Exit::default() }),
             started_at_ms: None,
-            address: self.jobs.address(&object.uid),
+            address: self.address(object),
             confinement: None,
         };
         match told {
@@ -92,13 +113,23 @@ impl Scripted {
         seen
     }
 
-    fn listing(&self, told: Option<&Act>) -> Result<Listing> {
+    /// How the port is reached, of one that has a port.
+    fn address(&self, object: &Object) -> Option<Address> {
+        if DIALED.contains(&self.name.as_str()) {
+            Some(Address::Dial)
+        } else {
+            self.jobs.address(&object.uid)
+        }
+    }
+
+    fn listing(&self, query: &ListQuery, told: Option<&Act>) -> Result<Listing> {
         let instance = self.engine.instance().map_err(|error| failed(&error))?;
         let objects = self.engine.objects().map_err(|error| failed(&error))?;
         let mut workloads: Vec<Observation> = objects
             .iter()
             .filter(|object| object.host_id == self.host_id || told == Some(&Act::Flawed(Flaw::AllHosts)))
-            .filter(|object| object.instance == instance)
+            .filter(|object| object.instance == instance || told == Some(&Act::Copied))
+            .filter(|object| query.asks_for(&object.uid) || told == Some(&Act::Flawed(Flaw::ListsAll)))
             .filter(|object| told != Some(&Act::Flawed(Flaw::OwnProcessAlone)) || self.jobs.has(&object.uid))
             .map(|object| self.observation(object, told))
             .collect();
@@ -107,8 +138,14 @@ impl Scripted {
             Some(Act::Incomplete) => workloads.clear(),
             _ => {}
         }
-        let instance = if told == Some(&Act::OtherInstance) { "a lie".to_owned() } else { instance };
-        Ok(Listing { complete: told != Some(&Act::Incomplete), instance, workloads })
+        let instance = match (told, &query.presumed_instance) {
+            (Some(Act::OtherInstance), _) => "a lie".to_owned(),
+            (Some(Act::Flawed(Flaw::BelievesPresumed)), Some(presumed)) => presumed.clone(),
+            (Some(Act::Copied), Some(presumed)) if is_labelled(&objects, query, presumed) => presumed.clone(),
+            _ => instance,
+        };
+        let vague = told == Some(&Act::Flawed(Flaw::NeverComplete)) && query.uids.is_some();
+        Ok(Listing { complete: told != Some(&Act::Incomplete) && !vague, instance, workloads })
     }
 
     fn inspected(&self, handle: &Handle, told: Option<&Act>) -> Result<Observation> {
@@ -139,7 +176,12 @@ impl Scripted {
             uid: spec.uid.clone(),
             host_id: spec.host_id.clone(),
             name: spec.name.clone(),
-            labels: std::collections::BTreeMap::new(),
+            labels: spec
+                .transport
+                .target_port()
+                .map(|port| (PORT.to_owned(), port.to_string()))
+                .into_iter()
+                .collect(),
             state: State::Created,
             exit: None,
         };
@@ -196,6 +238,11 @@ impl Scripted {
     }
 }
 
+/// True if one of the objects that are asked for carries the label of this instance.
+fn is_labelled(objects: &[Object], query: &ListQuery, instance: &str) -> bool {
+    objects.iter().any(|object| object.instance == instance && query.asks_for(&object.uid))
+}
+
 fn object_id(handle: &Handle) -> Result<&str> {
     let id = handle.data.as_str().filter(|_| handle.version == 1);
     id.ok_or_else(|| Error::invalid("this handle has a form that is not known"))
@@ -235,7 +282,7 @@ impl Runtime for Scripted {
         let root = context.endpoint.map(Into::into).or(configured);
         let engine = Engine::at(root.unwrap_or_else(|| context.data_dir.join("engine")));
         let (name, host_id) = (context.runtime_name, context.host_id);
-        let runtime = Self { name, host_id, engine, jobs: Jobs::default() };
+        let runtime = Self { name, host_id, engine, jobs: Jobs::default(), connected: Mutex::default() };
         runtime.called("connect", "").in_future().await?;
         Ok(runtime)
     }
@@ -258,11 +305,11 @@ impl Runtime for Scripted {
             let answered =
                 told.in_future().await.and_then(|_| self.engine.instance().map_err(|e| failed(&e)));
             match answered {
-                Ok(_) => Health { state: HealthState::Healthy, message: String::new() },
+                Ok(_) => Health::healthy(),
                 Err(error) if !self.engine.root().exists() => {
-                    Health { state: HealthState::Undetected, message: error.message }
+                    Health::undetected(error.message).with_remedy("make the folder of the engine")
                 }
-                Err(error) => Health { state: HealthState::Unhealthy, message: error.message },
+                Err(error) => Health::unhealthy(error.message).with_remedy("start the engine"),
             }
         }
     }
@@ -363,11 +410,13 @@ impl Runtime for Scripted {
         }
     }
 
-    fn list(&self) -> impl Future<Output = Result<Listing>> + Send {
-        let told = self.called(operation::LIST, "");
+    fn list(&self, query: &ListQuery) -> impl Future<Output = Result<Listing>> + Send {
+        // Noted as a call about the workload, where it is about one.
+        let one = query.uids.as_ref().filter(|uids| uids.len() == 1).and_then(BTreeSet::first);
+        let told = self.called(operation::LIST, one.map_or("", String::as_str));
         async move {
             let told = told.in_future().await?;
-            self.listing(told.as_ref())
+            self.listing(query, told.as_ref())
         }
     }
 
@@ -409,16 +458,16 @@ impl Attach for Scripted {
         async move {
             let told = told.in_future().await?;
             let object = match self.object(handle) {
-                Err(_) if told == Some(Act::Flawed(Flaw::AttachesToNone)) => return Ok(jobs::echo(None)),
+                Err(_) if told == Some(Act::Flawed(Flaw::AttachesToNone)) => {
+                    return Ok(jobs::echo(None, std::future::pending()));
+                }
                 found => found?,
             };
             if self.jobs.plays(&handle.uid, "echo") {
-                return Ok(jobs::echo(told.as_ref()));
+                return Ok(jobs::echo(told.as_ref(), std::future::pending()));
             }
             let (workload, host) = tokio::io::duplex(STREAM_BYTES);
-            let (name, host_id) = (self.name.clone(), self.host_id.clone());
-            let runtime = Self { name, host_id, engine: self.engine.clone(), jobs: Jobs::default() };
-            let handle = handle.clone();
+            let (runtime, handle) = (self.again(), handle.clone());
             tokio::spawn(async move {
                 tokio::select! {
                     // A server whose input has ended ends.
@@ -444,7 +493,7 @@ impl Logs for Scripted {
 }
 
 /// Resolves when the object has ended. An engine that does not answer, or another one, ends nothing.
-async fn killed(runtime: &Scripted, handle: &Handle) {
+pub(crate) async fn killed(runtime: &Scripted, handle: &Handle) {
     let Ok(mut watch) = Watch::of(&runtime.engine) else { return };
     let id = handle.data.as_str().unwrap_or_default();
     let lives = || {

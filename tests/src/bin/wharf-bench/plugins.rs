@@ -10,7 +10,7 @@ use std::{
 };
 use tokio::runtime::{Builder, Handle};
 use wharf_runtimes::Plugins;
-use wharf_sdk::{Health, HealthState};
+use wharf_sdk::Health;
 use wharf_tests::Rack;
 
 /// Calls of one batch, and batches in turns.
@@ -63,7 +63,7 @@ pub(crate) fn measure() -> Result<Value> {
 
 /// The plugin `beta`'s answer to the same question.
 async fn health() -> Health {
-    Health { state: HealthState::Undetected, message: "there is no engine".to_owned() }
+    Health::undetected("there is no engine").with_remedy("make one")
 }
 
 async fn calls() -> Result<[f64; 3]> {

@@ -42,6 +42,38 @@ fn r06_what_an_engine_kills_is_restarted() {
     assert_eq!(world.object().state, State::Running);
 }
 
+/// A row of a copied storage shows whose it was. What is missing in it, and what is to be changed, take the engine's word.
+#[test]
+fn r04_a_copied_storage_ends_nothing_and_takes_no_command() {
+    let world = SideBySide::new();
+    world.host.run(&["--runtime", "scripted-one", "--name", "beside", "sh"]);
+    world.one.order("list", Act::Copied);
+    world.one.instance("the engine with the copy");
+    let before = records(&world.host);
+    world.assert_fresh(&["beside", "one", "plain", "two"]);
+    for command in [&["stop", "one"][..], &["rm", "one"], &["restart", "one"]] {
+        let said = world.host.wharf(command);
+        assert_eq!(said.code, 5, "{command:?}: {said:?}");
+        assert!(said.stderr.contains("the engine with the copy"), "{command:?}: {said:?}");
+    }
+    let done: serde_json::Value =
+        serde_json::from_str(&world.host.ok(&["reconcile", "--format", "json"])).unwrap();
+    let ours = done
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|it| ["one", "beside"].contains(&it["name"].as_str().unwrap()));
+    assert!(ours.clone().count() == 2 && ours.into_iter().all(|it| it["result"] == "left_alone"), "{done}");
+    // The copy has lost one of them: that says nothing of the original.
+    world.one.discard(&world.object());
+    for name in ["one", "beside"] {
+        let row = world.host.row(name).unwrap();
+        assert_eq!((row["status"].as_str(), row["stale"].as_bool()), (Some("running"), Some(true)), "{row}");
+        assert!(row["stale_reason"].as_str().unwrap().contains("the engine with the copy"), "{row}");
+    }
+    assert_eq!(records(&world.host), before);
+}
+
 #[test]
 fn r08_commands_to_an_engine_that_is_down_fail_and_change_nothing() {
     let world = SideBySide::new();

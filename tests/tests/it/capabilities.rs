@@ -1,0 +1,94 @@
+//! A runtime's capabilities are read by the host, each of them: one that nobody reads would be a promise to nobody.
+use std::{collections::BTreeMap, fs, path::Path};
+use wharf_sdk::Capability;
+use wharf_tests::client::Client;
+use wharf_tests::engine::{ScriptedEngine, State};
+use wharf_tests::host::{Host, eventually, kill, runs};
+
+/// The runtime whose workloads end with their supervisor, and are its engine's to restart.
+const RESTARTING: &str = "scripted-restarting";
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// The source of the host without its tests and without the conformance suite, which judges what is declared.
+fn host_source() -> String {
+    fn add(folder: &Path, text: &mut String) {
+        for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            let (path, name) = (entry.path(), entry.file_name().into_string().unwrap());
+            let is_tests =
+                ["target", "tests", "conformance"].contains(&name.as_str()) || name.contains("test");
+            if path.is_dir() && !is_tests {
+                add(&path, text);
+            } else if name.ends_with(".rs") && !is_tests {
+                let source = fs::read_to_string(&path).unwrap();
+                // Unit tests stand at the end of a file.
+                text.push_str(source.split("#[cfg(test)]\nmod").next().unwrap());
+            }
+        }
+    }
+    let mut text = String::new();
+    add(&repository().join("host"), &mut text);
+    // By these the host refuses what a specification asks for and a runtime does not declare.
+    assert!(text.contains("spec.requirements()"));
+    let spec = fs::read_to_string(repository().join("sdk/src/types/spec.rs")).unwrap();
+    let (_, requirements) = spec.split_once("pub fn requirements").unwrap();
+    text.push_str(requirements.split_once("#[cfg(test)]").unwrap().0);
+    text
+}
+
+#[test]
+fn every_capability_that_can_be_declared_is_read_by_the_host() {
+    let source = fs::read_to_string(repository().join("sdk/src/types/capability.rs")).unwrap();
+    let constants: BTreeMap<&str, &str> = source
+        .split("pub const ")
+        .filter_map(|text| {
+            let (constant, rest) = text.split_once(": Self = Self::named(\"")?;
+            Some((rest.split_once('"')?.0, constant))
+        })
+        .collect();
+    let named: Vec<&str> = Capability::ALL.iter().map(Capability::as_str).collect();
+    assert_eq!(named.len(), constants.len(), "{constants:?}");
+    let host = host_source();
+    for name in named {
+        let constant = constants[name];
+        let is_read = host.split("Capability::").skip(1).any(|text| {
+            text.strip_prefix(constant).is_some_and(|rest| {
+                !rest.starts_with(|next: char| next == '_' || next.is_ascii_alphanumeric())
+            })
+        });
+        assert!(is_read, "nobody in the host reads the capability '{name}'");
+    }
+}
+
+#[test]
+fn what_is_bound_to_its_supervisor_is_ended_with_it() {
+    let host = Host::new();
+    let engine = ScriptedEngine::new(&host, RESTARTING);
+    host.run(&["--runtime", RESTARTING, "--transport", "streamable-http", "--name", "bound", "sh"]);
+    let supervisor = i32::try_from(host.record("bound")["process_id"].as_i64().unwrap()).unwrap();
+    kill(supervisor, "TERM");
+    eventually("its supervisor has ended", || !runs(supervisor));
+    assert_eq!(engine.named("bound")[0].state, State::Stopped);
+    assert_eq!(host.record("bound")["desired"], "running", "it is still wanted");
+}
+
+#[test]
+fn what_its_engine_restarts_is_not_restarted_by_its_supervisor() {
+    let host = Host::new();
+    let engine = ScriptedEngine::new(&host, RESTARTING);
+    let run = ["--runtime", RESTARTING, "--transport", "streamable-http", "--name", "tended", "sh"];
+    let url = host.run(&run);
+    assert!(Client::open(&url).is_ok());
+    let supervisor = i32::try_from(host.record("tended")["process_id"].as_i64().unwrap()).unwrap();
+    engine.kill(&engine.named("tended")[0], 9);
+    eventually("its supervisor has ended", || !runs(supervisor));
+    assert_eq!((engine.count("deploy"), engine.count("start")), (1, 1));
+    assert_eq!(host.record("tended")["last_exit"]["code"], 9);
+    host.ok(&["rm", "tended"]);
+    // A policy that would not be kept is refused.
+    let said = host.wharf(&[&["run", "--restart", "no"][..], &run].concat());
+    assert!(said.code == 2 && said.stderr.contains("restarts workloads by itself"), "{said:?}");
+    assert_eq!(engine.objects(), []);
+}
