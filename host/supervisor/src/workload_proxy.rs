@@ -26,12 +26,7 @@ impl WorkloadProxy {
         Self::Stdio(StdioProxy::new(options(run, access, settings)))
     }
 
-    pub(crate) fn http(
-        run: &RunConfig,
-        access: &Access,
-        settings: &ProxySettings,
-        server: Upstream,
-    ) -> Self {
+    pub(crate) fn http(run: &RunConfig, access: &Access, settings: &ProxySettings, server: Upstream) -> Self {
         Self::Http(HttpProxy::new(options(run, access, settings), server))
     }
 

@@ -6,8 +6,8 @@ use crate::{
     manifest::{Manifest, owner, port},
     names, observe,
     pods::pages,
-    remove::{self, Grave},
     runtime::KubernetesRuntime,
+    statefulset::{self, FIELD_MANAGER, SetIdentity},
 };
 use k8s_openapi::api::{apps::v1::StatefulSet, networking::v1::NetworkPolicy};
 use kube::{
@@ -20,8 +20,6 @@ use std::fmt::Debug;
 use tokio::sync::oneshot;
 use wharf_sdk::{Error, ErrorCode, Handle, Result, WorkloadSpec, keyed_lock::KeyedGuard};
 
-/// Whose fields are whose, to the cluster: what wharf applies is its own.
-pub(crate) const FIELD_MANAGER: &str = "wharf";
 /// How many names are tried.
 const NAMES: usize = 5;
 /// The label of a namespace that says what its pods are held to.
@@ -36,7 +34,7 @@ impl KubernetesRuntime {
         let earlier = match the_one(&cluster, &spec.host_id, &spec.uid).await? {
             Some(set) if set.metadata.deletion_timestamp.is_some() => {
                 // An earlier removal was interrupted, or is somebody else's.
-                remove::wait_until_gone(&cluster, &Grave::of(&set)).await?;
+                statefulset::wait_until_gone(&cluster, &SetIdentity::of(&set)).await?;
                 None
             }
             Some(set) if observe::wanted(&set) > 0 => {
@@ -120,17 +118,17 @@ impl Making {
         tokio::spawn(async move {
             let made = self.run().await;
             let outcome = match made {
-                Ok((handle, grave)) => match answer.send(Ok(handle)) {
+                Ok((handle, identity)) => match answer.send(Ok(handle)) {
                     Ok(()) => None,
-                    Err(_) => Some(grave),
+                    Err(_) => Some(identity),
                 },
-                Err((error, grave)) => {
+                Err((error, identity)) => {
                     let _ = answer.send(Err(error));
-                    grave
+                    identity
                 }
             };
-            if let Some(grave) = outcome.filter(|_| self.is_new)
-                && let Err(error) = remove::delete(&self.cluster, &grave).await
+            if let Some(identity) = outcome.filter(|_| self.is_new)
+                && let Err(error) = statefulset::delete(&self.cluster, &identity).await
             {
                 tracing::warn!(%error, name = self.name, "the objects of an abandoned deployment stay");
             }
@@ -141,22 +139,25 @@ impl Making {
     }
 
     /// On an error with what is to be removed, if anything was made.
-    async fn run(&self) -> std::result::Result<(Handle, Grave), (Error, Option<Grave>)> {
+    async fn run(&self) -> std::result::Result<(Handle, SetIdentity), (Error, Option<SetIdentity>)> {
         let sets = self.cluster.statefulsets();
         let set: StatefulSet =
             apply("the StatefulSet cannot be made", &sets, &self.set).await.map_err(|error| (error, None))?;
-        let grave = Grave::of(&set);
+        let identity = SetIdentity::of(&set);
         let Some(handle) = observe::handle(&set, &self.manifest.spec.uid) else {
-            return Err((Error::internal("the cluster has made a StatefulSet without a uid"), Some(grave)));
+            return Err((
+                Error::internal("the cluster has made a StatefulSet without a uid"),
+                Some(identity),
+            ));
         };
-        match self.beside(&grave).await {
-            Ok(()) => Ok((handle, grave)),
-            Err(error) => Err((error, Some(grave))),
+        match self.beside(&identity).await {
+            Ok(()) => Ok((handle, identity)),
+            Err(error) => Err((error, Some(identity))),
         }
     }
 
     /// What belongs to the StatefulSet.
-    async fn beside(&self, set: &Grave) -> Result<()> {
+    async fn beside(&self, set: &SetIdentity) -> Result<()> {
         let (cluster, manifest) = (&self.cluster, &self.manifest);
         let owner = owner(&self.name, &set.object_uid);
         if let Some(secret) = manifest.secret(&self.name, &owner) {

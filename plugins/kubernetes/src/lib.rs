@@ -34,6 +34,7 @@ mod resources;
 mod runtime;
 mod settings;
 mod start;
+mod statefulset;
 mod stop;
 mod volumes;
 mod wait;

@@ -10,7 +10,7 @@ use crate::{
     labels,
     observe::belongs,
     pods::{CONTAINER, PodWatch, container, last_end, runs},
-    remove::Grave,
+    statefulset::SetIdentity,
 };
 use futures_util::{AsyncBufRead, AsyncBufReadExt, StreamExt};
 use k8s_openapi::{
@@ -157,11 +157,11 @@ impl Source {
 
     /// Resolves once the workload is removed.
     async fn removed(&self) {
-        let grave = Grave::of(&self.set);
-        let mut sets = Box::pin(watch_object(self.cluster.statefulsets(), &grave.name));
+        let identity = SetIdentity::of(&self.set);
+        let mut sets = Box::pin(watch_object(self.cluster.statefulsets(), &identity.name));
         while let Some(seen) = sets.next().await {
             match seen {
-                Ok(Some(set)) if set.metadata.uid.as_deref() == Some(&grave.object_uid) => {}
+                Ok(Some(set)) if set.metadata.uid.as_deref() == Some(&identity.object_uid) => {}
                 Ok(_) => return,
                 Err(_) => tokio::time::sleep(PAUSE * 5).await,
             }

@@ -6,8 +6,8 @@ use crate::{
     observe::{belongs, wanted},
     pods::{PodWatch, container, last_end, runs},
     reasons::{self, Kind, Trouble},
-    remove::{Grave, change},
     runtime::KubernetesRuntime,
+    statefulset::{SetIdentity, change},
 };
 use futures_util::{Stream, StreamExt};
 use k8s_openapi::{
@@ -38,15 +38,15 @@ impl KubernetesRuntime {
         if set.metadata.deletion_timestamp.is_some() {
             return Err(Error::precondition("the workload is being removed"));
         }
-        let grave = Grave::of(&set);
+        let identity = SetIdentity::of(&set);
         let since = Timestamp::now();
         let was_wanted = wanted(&set) == 1;
         if !was_wanted {
-            let proof = identity::proof(&cluster.instance().await?, &grave.object_uid);
+            let proof = identity::proof(&cluster.instance().await?, &identity.object_uid);
             let annotations = serde_json::json!({ STARTED: since.to_string(), EXIT: null, PROOF: proof });
             let scaled =
                 serde_json::json!({ "metadata": { "annotations": annotations }, "spec": { "replicas": 1 } });
-            change(&cluster, "the workload cannot be scaled to one", &grave, scaled).await?;
+            change(&cluster, "the workload cannot be scaled to one", &identity, scaled).await?;
         }
         // What ran before and is to run again is waited for while the cluster pauses between its attempts; what is new and
         // has ended at once is told.

@@ -4,8 +4,8 @@ use crate::{
     labels::{self, EXIT, STARTED},
     observe::{belongs, wanted},
     pods::{self, PodWatch, end, exit},
-    remove::{Grave, change},
     runtime::KubernetesRuntime,
+    statefulset::{SetIdentity, change},
 };
 use futures_util::StreamExt;
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
@@ -26,7 +26,7 @@ impl KubernetesRuntime {
     /// Scales to none, ends the pods with this grace, waits until they are gone, and writes down how the last one ended.
     pub(crate) async fn end(&self, cluster: &Cluster, set: &StatefulSet, timeout_ms: u64) -> Result<()> {
         let Some((_, uid)) = labels::owner(&set.metadata) else { return Ok(()) };
-        let grave = Grave::of(set);
+        let identity = SetIdentity::of(set);
         let seconds = timeout_ms.div_ceil(1000).max(LEAST_SECONDS);
         let mut watch = PodWatch::of(cluster, &labels::of_workload(&self.host_id, uid));
         // The first grace that a node is told is the one that it keeps, and the cluster's controller would tell it the pod's
@@ -37,8 +37,8 @@ impl KubernetesRuntime {
         }
         if wanted(set) != 0 {
             let none = serde_json::json!({ "spec": { "replicas": 0 } });
-            let scaled = change(cluster, "the workload cannot be scaled to none", &grave, none).await?;
-            let seen = wait_until_seen(cluster, &grave, scaled.metadata.generation);
+            let scaled = change(cluster, "the workload cannot be scaled to none", &identity, none).await?;
+            let seen = wait_until_seen(cluster, &identity, scaled.metadata.generation);
             drop(tokio::time::timeout(CONTROLLER, seen).await);
         }
         let ended = gone(cluster, set, &mut watch, seconds).await?;
@@ -47,15 +47,15 @@ impl KubernetesRuntime {
         {
             let text = serde_json::to_string(&exit).unwrap_or_default();
             let told = serde_json::json!({ "metadata": { "annotations": { EXIT: text } } });
-            change(cluster, "how the workload ended cannot be written down", &grave, told).await?;
+            change(cluster, "how the workload ended cannot be written down", &identity, told).await?;
         }
         Ok(())
     }
 }
 
 /// Waits until the cluster's controller has seen a change.
-async fn wait_until_seen(cluster: &Cluster, grave: &Grave, generation: Option<i64>) {
-    let mut sets = Box::pin(watch_object(cluster.statefulsets(), &grave.name));
+async fn wait_until_seen(cluster: &Cluster, identity: &SetIdentity, generation: Option<i64>) {
+    let mut sets = Box::pin(watch_object(cluster.statefulsets(), &identity.name));
     while let Some(seen) = sets.next().await {
         let Ok(Some(set)) = seen else { continue };
         if set.status.and_then(|status| status.observed_generation) >= generation {

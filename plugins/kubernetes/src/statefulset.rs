@@ -1,0 +1,82 @@
+//! Requests about one StatefulSet that was seen before: each names it together with the uid that the cluster gave it, so
+//! that none meets another one that has its name by now. Called by whatever changes, stops or removes a workload.
+use crate::{
+    cluster::Cluster,
+    error::{ask, ask_for, is_conflict, operation},
+};
+use futures_util::StreamExt;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use kube::{
+    api::{DeleteParams, Patch, PatchParams, Preconditions},
+    runtime::watcher::{Error as WatchError, watch_object},
+};
+use wharf_sdk::{Error, ErrorCode, Result};
+
+/// The owner of the fields that wharf applies, as the cluster records it.
+pub(crate) const FIELD_MANAGER: &str = "wharf";
+
+/// One StatefulSet: another one of the same name has another uid.
+#[derive(Clone, Debug)]
+pub(crate) struct SetIdentity {
+    pub(crate) name: String,
+    /// The uid that the cluster gave it.
+    pub(crate) object_uid: String,
+}
+
+impl SetIdentity {
+    pub(crate) fn of(set: &StatefulSet) -> Self {
+        let (name, object_uid) = (set.metadata.name.clone(), set.metadata.uid.clone());
+        Self { name: name.unwrap_or_default(), object_uid: object_uid.unwrap_or_default() }
+    }
+}
+
+/// Begins the removal. Missing, or another one of that name: success.
+pub(crate) async fn delete(cluster: &Cluster, identity: &SetIdentity) -> Result<()> {
+    const DOING: &str = "the StatefulSet cannot be removed";
+    let uid = Some(identity.object_uid.clone());
+    let params = DeleteParams::foreground().preconditions(Preconditions { uid, resource_version: None });
+    let deleted = ask_for(DOING, cluster.statefulsets().delete(&identity.name, &params)).await;
+    match deleted {
+        Err(error) if is_conflict(&error) && !is_there(cluster, identity).await? => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+async fn is_there(cluster: &Cluster, identity: &SetIdentity) -> Result<bool> {
+    let doing = "the StatefulSet cannot be looked at";
+    let found = ask_for(doing, cluster.statefulsets().get_metadata(&identity.name)).await?;
+    Ok(found.is_some_and(|found| found.metadata.uid.as_deref() == Some(&identity.object_uid)))
+}
+
+/// Waits until it is gone, and all that belongs to it.
+pub(crate) async fn wait_until_gone(cluster: &Cluster, identity: &SetIdentity) -> Result<()> {
+    let mut sets = Box::pin(watch_object(cluster.statefulsets(), &identity.name));
+    while let Some(seen) = sets.next().await {
+        match seen {
+            Ok(Some(set)) if set.metadata.uid.as_deref() == Some(&identity.object_uid) => {}
+            Ok(_) => return Ok(()),
+            // A watch that breaks off is begun anew by itself; what is forbidden stays forbidden.
+            Err(WatchError::InitialListFailed(error)) => {
+                let error = operation("the removal cannot be watched", &error);
+                if error.code == ErrorCode::PermissionDenied {
+                    return Err(error);
+                }
+            }
+            Err(error) => tracing::debug!(%error, "the removal cannot be watched now"),
+        }
+    }
+    Err(Error::unavailable("the watch of the removal ended"))
+}
+
+/// A change of the StatefulSet itself, with a precondition on its uid.
+pub(crate) async fn change(
+    cluster: &Cluster,
+    doing: &str,
+    identity: &SetIdentity,
+    mut change: serde_json::Value,
+) -> Result<StatefulSet> {
+    change["metadata"]["uid"] = identity.object_uid.clone().into();
+    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    let patch = Patch::Merge(&change);
+    ask(doing, cluster.statefulsets().patch(&identity.name, &params, &patch)).await
+}
