@@ -151,6 +151,10 @@ fn the_help_of_run_has_examples() {
               Its name; made from SERVER where none is given
           --runtime <NAME>
               The runtime that runs it, see: wharf runtime list [env: WHARF_RUNTIME]
+          --kube-context <NAME>
+              The context of the kubeconfig that says which cluster runs it [default: the current one]
+          --namespace <NAME>
+              The namespace of the cluster that it is run in [default: the context's]
           --transport <stdio|streamable-http|sse>
               How the server is spoken to [default: stdio]
           --proxy-mode <streamable-http|sse>

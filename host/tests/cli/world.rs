@@ -73,13 +73,13 @@ fn settings_that_make_no_sense_are_named() {
     assert_snapshot!(world.wharf(&["list"]), @r#"
     exit code 1
     -- stderr --
-    error: $ROOT/config/config.json is not valid: unknown field `default_runtme`, expected one of `default_runtime`, `plugin_dirs`, `runtimes`, `start_timeout_ms` at line 1 column 17
+    error: $ROOT/config/config.json is not valid: unknown field `default_runtme`, expected one of `default_runtime`, `plugin_dirs`, `runtimes`, `start_timeout_ms`, `proxy` at line 1 column 17
     hint: mend the file, or remove it
     "#);
     assert_snapshot!(world.wharf(&["doctor"]), @r#"
     exit code 1
     -- stdout --
-    FAILED   configuration  $ROOT/config/config.json is not valid: unknown field `default_runtme`, expected one of `default_runtime`, `plugin_dirs`, `runtimes`, `start_timeout_ms` at line 1 column 17
+    FAILED   configuration  $ROOT/config/config.json is not valid: unknown field `default_runtme`, expected one of `default_runtime`, `plugin_dirs`, `runtimes`, `start_timeout_ms`, `proxy` at line 1 column 17
                               to do: mend the file, or remove it
     workloads cannot be run
     "#);
