@@ -51,7 +51,8 @@ pub struct RuntimeStamp {
     pub name: String,
     /// What it can do.
     pub capabilities: Vec<Capability>,
-    /// The kinds of SERVER that it runs: `command`, `package`, `image`.
+    /// The kinds of SERVER that it is chosen for where no runtime is named: `command`, `package`, `image`. With none it
+    /// runs only what names it.
     pub accepts: Vec<String>,
     /// Among runtimes that accept a SERVER, the available one with the highest priority is the default.
     pub priority: i32,

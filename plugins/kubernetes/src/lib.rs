@@ -50,7 +50,8 @@ wharf_sdk::export_runtime! {
             Capability::named("option.context"), Capability::named("option.namespace"),
         ],
         abilities: [logs, attach],
-        accepts: ["image"],
+        // By name alone: a name that was mistyped must not become a pod of whatever cluster kubectl was last used on.
+        accepts: [],
         priority: 5,
     },
 }
