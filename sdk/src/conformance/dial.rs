@@ -125,6 +125,8 @@ async fn nobody(fixture: &Fixture) -> Checked {
 
 async fn missing(fixture: &Fixture) -> Checked {
     let handle = listening(fixture).await?;
+    // That a removal ends what runs is another case.
+    fixture.stop(&handle).await?;
     fixture.host.remove(&handle).await.doing("remove")?;
     fixture.host.dial(&handle, fixture.setting.port).await.fails("dial of a missing workload")?;
     Ok(())
