@@ -79,7 +79,9 @@ fn what_a_row_proves(kind: Kind) {
     });
     assert!(host.row("two").is_some_and(|row| row["stale"].is_null()));
     assert!(asks_who_answers(), "one of both is missing");
-    host.ok(&["status", "two"]);
+    host.ok(&["rm", "one"]);
+    tap.requests();
+    assert!(host.row("two").is_some_and(|row| row["stale"].is_null()));
     assert!(!asks_who_answers(), "what is there shows whose it is");
     host.ok(&["stop", "two"]);
     assert!(asks_who_answers(), "a command wants to know");
