@@ -207,7 +207,7 @@ impl Shared {
 }
 
 /// The call that a line which cannot be taken would have answered.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answers {
     /// It has the looks of no answer.
     Nothing,
