@@ -52,7 +52,7 @@ impl Performer<'_> {
         };
         let is_proven = told.as_ref().is_some_and(|told| told.is_proven);
         self.stopped = told.map(|told| told.exit);
-        Ok(if is_proven { Event::Exited(self.is_stopped(state)) } else { Event::Done })
+        Ok(if is_proven { Event::Exited(self.is_stopped(state).await) } else { Event::Done })
     }
 
     /// The recorded instance shows that the workload has ended, and how, if that was not told.
@@ -61,16 +61,22 @@ impl Performer<'_> {
         if self.stopped.is_none() {
             self.stopped = Some(self.deployment()?.exit().await.unwrap_or_default());
         }
-        Ok(Event::Exited(self.is_stopped(state)))
+        Ok(Event::Exited(self.is_stopped(state).await))
     }
 
-    fn is_stopped(&mut self, state: &State) -> Ending {
+    /// The end of what was stopped. A server whose engine went away closes its output before anybody has heard of its end:
+    /// stopped for that reason, it has not completed, whatever its exit code.
+    async fn is_stopped(&mut self, state: &State) -> Ending {
         if let At::Stopping(Behalf::Request, During::Run) | At::ProvingStopped(Behalf::Request, During::Run) =
             state.at
         {
             reach(Point::StopDone);
         }
-        ending(self.stopped.get_or_insert_default(), false, self.up_since)
+        let was_away = match &self.watched {
+            Some(watched) => watched.end.lock().await.was_away(),
+            None => false,
+        };
+        ending(self.stopped.get_or_insert_default(), was_away, self.up_since)
     }
 }
 
