@@ -93,15 +93,31 @@ async fn half_close(fixture: &Fixture) -> Checked {
 
 async fn several(fixture: &Fixture) -> Checked {
     let (handle, mut first) = connected(fixture).await?;
-    let second = fixture.host.dial(&handle, fixture.setting.port).await.doing("dial for the second time")?;
-    first.writer.write_all(b"other\n").await.map_err(|error| stream::broke(&error))?;
-    stream::half_close(second).await?;
-    first.writer.flush().await.map_err(|error| stream::broke(&error))?;
+    let mut second =
+        fixture.host.dial(&handle, fixture.setting.port).await.doing("dial for the second time")?;
+    for pipe in [&mut first, &mut second] {
+        answer_to(pipe, b"hello\n").await?;
+    }
+    // Waits in the first while the second ends, by being given up: how the end of its input is told is another case.
+    first.writer.write_all(b"first\n").await.map_err(|error| stream::broke(&error))?;
+    answer_to(&mut second, b"other\n").await?;
+    drop(second);
+    let back = answer_of(&mut first).await?;
+    ensure(back != *b"other\n", || "the first connection answers what the second was told".to_owned())?;
+    answer_to(&mut first, b"again\n").await.map(drop)
+}
+
+/// The bytes that come back for a line. That they are the line is another case.
+async fn answer_to(pipe: &mut Pipe, line: &[u8; 6]) -> Checked<[u8; 6]> {
+    pipe.writer.write_all(line).await.map_err(|error| stream::broke(&error))?;
+    answer_of(pipe).await
+}
+
+async fn answer_of(pipe: &mut Pipe) -> Checked<[u8; 6]> {
+    pipe.writer.flush().await.map_err(|error| stream::broke(&error))?;
     let mut back = [0; 6];
-    first.reader.read_exact(&mut back).await.map_err(|error| stream::broke(&error))?;
-    ensure(back == *b"other\n", || {
-        format!("the first connection answers {:?}", String::from_utf8_lossy(&back))
-    })
+    pipe.reader.read_exact(&mut back).await.map_err(|error| stream::broke(&error))?;
+    Ok(back)
 }
 
 async fn end(fixture: &Fixture) -> Checked {

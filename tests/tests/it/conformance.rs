@@ -275,11 +275,7 @@ fn breaks_only(id: &str, operation: &str, act: Act) {
         act => engine.order(operation, act),
     }
     let (report, said) = tested(&host, PLUGIN, RUNTIME, &["--timeout", "8"]);
-    let failed = with_result(&report, "failed");
-    // Connections that are broken in one way may be of no use to other cases of connections.
-    let profile = if id.starts_with("dial.") { "dial." } else { id };
-    assert!(failed.iter().any(|found| *found == id), "{report:#}");
-    assert!(failed.iter().all(|found| found.starts_with(profile)), "{id}: {report:#}");
+    assert_eq!(with_result(&report, "failed"), [id], "{report:#}");
     assert_eq!(said.code, 1, "{id}");
 }
 

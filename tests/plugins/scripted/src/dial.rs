@@ -43,7 +43,10 @@ impl Dial for Scripted {
             let ended = async move {
                 match flaw {
                     Some(Flaw::OutlastsWorkload) => std::future::pending().await,
-                    Some(Flaw::DialsOnce) => drop(replaced.await),
+                    Some(Flaw::DialsOnce) => tokio::select! {
+                        _ = replaced => {}
+                        () = killed(&runtime, &handle) => {}
+                    },
                     _ => killed(&runtime, &handle).await,
                 }
             };
