@@ -24,5 +24,5 @@ mod records;
 
 pub use copies::{copy_workload, remove_copies};
 pub use library::{compile, library, patch_stamp, stamp_text};
-pub use rack::{Rack, handle, mapped, mapped_memory, options, spec};
+pub use rack::{HOST_ID, Rack, handle, mapped, mapped_memory, options, spec};
 pub use records::Records;

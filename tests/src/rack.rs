@@ -92,6 +92,9 @@ impl Rack {
     }
 }
 
+/// The id of the host that tests connect for.
+pub const HOST_ID: &str = "host";
+
 /// Options for a folder of plugins.
 pub fn options(plugins: &Path, data: &Path) -> ConnectOptions {
     ConnectOptions {
@@ -99,7 +102,6 @@ pub fn options(plugins: &Path, data: &Path) -> ConnectOptions {
         pins: BTreeMap::new(),
         pins_file: data.join("plugins.lock"),
         prober: None,
-        host_id: "host".to_owned(),
         data_dir: data.to_owned(),
         cache_dir: Some(data.join("cache")),
         log_dir: data.to_owned(),

@@ -134,7 +134,6 @@ points! {
     PortBound = "port.bound",
     SupervisorRecorded = "supervisor.recorded",
     HandleRecorded = "handle.recorded",
-    TakeoverEnded = "takeover.ended",
     ReadyRecordBefore = "ready-record.before",
     ReadyRecordAfter = "ready-record.after",
     ReportBefore = "report.before",

@@ -3,6 +3,7 @@
 //! Commands return it, supervisors send it to the command that waits for them. Packages that have errors of their own
 //! say beside these how they are classified (`From<StoreError> for Error` and the like). A front end prints [`Error`]
 //! once and exits with its kind's code.
+use crate::advice::Advice;
 use crate::workload_name::NameError;
 use serde::{Deserialize, Serialize};
 
@@ -73,9 +74,9 @@ pub struct Error {
     pub kind: ErrorKind,
     /// What failed and why, complete, in one line.
     pub message: String,
-    /// What to do next.
+    /// What to do next; a front end says it in its own terms.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub hints: Vec<String>,
+    pub advice: Vec<Advice>,
 }
 
 /// The result of a command.
@@ -84,7 +85,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// An error of this kind.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hints: Vec::new() }
+        Self { kind, message: message.into(), advice: Vec::new() }
     }
 
     /// What was being done, and why it failed, with the whole chain of causes.
@@ -92,11 +93,17 @@ impl Error {
         Self::new(kind, format!("{doing}: {}", chain(cause)))
     }
 
-    /// With a hint what to do next.
+    /// With what to do next.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hints.push(hint.into());
+    pub fn advise(mut self, advice: Advice) -> Self {
+        self.advice.push(advice);
         self
+    }
+
+    /// With what to do next in words that hold in every front end: no command, no option.
+    #[must_use]
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        self.advise(Advice::note(hint))
     }
 
     /// With what was being done put in front.
@@ -139,6 +146,6 @@ mod tests {
         let cause = std::io::Error::other("disk full");
         let error = Error::caused(ErrorKind::Failed, "cannot save", &cause).hint("make room");
         assert_eq!(error.to_string(), "cannot save: disk full");
-        assert_eq!(error.hints, ["make room"]);
+        assert_eq!(error.advice, [Advice::note("make room")]);
     }
 }

@@ -7,6 +7,7 @@
 //!
 //! Invariants (`docs/contract.md`): what is shown gets worse on positive evidence alone (R04); health is never recorded,
 //! see [`Phase`].
+mod advice;
 mod claim;
 mod effective_state;
 mod error;
@@ -26,13 +27,14 @@ mod suggest;
 mod uid;
 mod workload_name;
 
+pub use advice::{Advice, Setting};
 pub use claim::{Claim, claim, claim_among};
 pub use effective_state::{Effective, EffectiveState, Evidence, Inputs, assess, locks_looked_at};
 pub use error::{Error, ErrorKind, Result, chain};
 pub use exit::how;
 pub use lock_kind::LockKind;
 pub use phase::{Event, Phase, TransitionError};
-pub use plan::{Action, Locks, plan};
+pub use plan::{Action, EARLIER_IMPORT, Locks, plan};
 pub use proxy_auth::ProxyAuth;
 pub use raw_json::Opaque;
 pub use resource::Resource;

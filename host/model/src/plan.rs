@@ -13,7 +13,7 @@
 //!                                                        its import) nobody knows, nor whether it was told to have failed
 //!             starting, wanted    anything               start: its start was interrupted
 //!             running, wanted     runs                   start: its proxy is gone. By policy `no` only a server
-//!                                                        with a port, which can be taken over; else stop
+//!                                                        with a port, which is resumed; else stop
 //!                                 does not run, or has   start by policy, else record the exit
 //!                                 none of it
 //!             stopped, wanted     anything               start: its restart was interrupted
@@ -86,8 +86,8 @@ pub fn plan(
     let Some(record) = recorded else {
         return if locks.life_held {
             ending()
-        } else if config.is_taken_over() {
-            // An import starts nothing, so whoever finishes it does not either.
+        } else if config.imported.is_some() {
+            // An import starts nothing, so nobody who finishes it does.
             Action::Leave("its import was interrupted; finish it: import again, or start it".to_owned())
         } else {
             Action::Leave("its creation or its removal was interrupted; start it, or remove it".to_owned())
@@ -95,6 +95,9 @@ pub fn plan(
     };
     if record.uid != config.uid {
         return Action::Leave("its status record is of another creation of the name".to_owned());
+    }
+    if config.is_of_earlier_import() && record.phase != Phase::Removing {
+        return Action::Leave(EARLIER_IMPORT.to_owned());
     }
     let wanted = record.desired == Desired::Running;
     match record.phase {
@@ -106,24 +109,21 @@ pub fn plan(
         Phase::Starting if wanted => Action::Start("its start was interrupted"),
         Phase::Starting | Phase::Running if !wanted => Action::Stop("it should not run"),
         Phase::Running => run_again(config, record, seen, boot),
-        Phase::Error if config.is_taken_over() => {
-            Action::Leave("its start failed; what was taken over is left as it is".to_owned())
-        }
         Phase::Stopped if wanted => Action::Start("its restart was interrupted"),
         Phase::Error | Phase::Stopped if runs(seen) => Action::Stop("it runs, and should not"),
         Phase::Starting | Phase::Stopped | Phase::Error => Action::None,
     }
 }
 
+/// Why a workload that an earlier version imported is left alone.
+pub const EARLIER_IMPORT: &str =
+    "an earlier version imported it, to serve another product's container; this one makes copies instead";
+
 /// A workload that should run and has no supervisor.
 fn run_again(config: &RunConfig, record: &StatusRecord, seen: Option<&Observation>, boot: &BootId) -> Action {
-    if config.is_taken_over() && record.started_at.is_none() {
-        let why = "it was imported, and has not been started here; start it by its name";
-        return Action::Leave(why.to_owned());
-    }
     if runs(seen) {
-        let is_taken_over = config.transport != Transport::Stdio;
-        return if is_taken_over || config.restart != RestartPolicy::No {
+        let is_resumed = config.transport != Transport::Stdio;
+        return if is_resumed || config.restart != RestartPolicy::No {
             Action::Start("its supervisor is gone")
         } else {
             Action::Stop("its supervisor is gone, and it is not to be restarted")

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use wharf_sdk::{Handle, Pins, PullPolicy};
+use wharf_sdk::{Pins, PullPolicy};
 
 use crate::proxy_auth::ProxyAuth;
 use crate::raw_json::Opaque;
@@ -91,7 +91,7 @@ pub struct Imported {
     pub from: String,
     /// What the workload is called there.
     pub name: String,
-    /// How its owner finds what that product made, as long as wharf has not made it anew. Never looked into.
+    /// Written by earlier versions alone, see [`RunConfig::is_of_earlier_import`]. Never looked into.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handle: Option<Opaque>,
 }
@@ -306,23 +306,10 @@ impl RunConfig {
         self.runtime_endpoint = owner.runtime_endpoint;
     }
 
-    /// How the owner finds what another product made for it. Such a resource carries none of wharf's labels, so it is
-    /// in no list; none once wharf has made it anew.
+    /// True of an import by a version that served another product's container until it had made one of its own. This one
+    /// makes copies: such a record can be looked at and removed, and its workload imported again.
     #[must_use]
-    pub fn taken_over(&self) -> Option<Handle> {
-        let handle: Handle = self.imported.as_ref()?.handle.as_ref()?.read().ok()?;
-        (handle.uid == self.uid.as_str()).then_some(handle)
-    }
-
-    /// Whether this is what another product made: until it has been made anew there is no other copy of it.
-    #[must_use]
-    pub fn took_over(&self, handle: &Handle) -> bool {
-        self.taken_over().as_ref() == Some(handle)
-    }
-
-    /// Whether another product's resource is recorded for it, be it in a form that cannot be read.
-    #[must_use]
-    pub fn is_taken_over(&self) -> bool {
+    pub fn is_of_earlier_import(&self) -> bool {
         self.imported.as_ref().is_some_and(|imported| imported.handle.is_some())
     }
 

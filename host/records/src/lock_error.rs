@@ -75,7 +75,7 @@ impl From<LockError> for Error {
     fn from(error: LockError) -> Self {
         if error.is_busy() {
             return Self::new(ErrorKind::Conflict, chain(&error))
-                .hint("another wharf command works on it: wait for it to end, and try again");
+                .hint("another command works on it: wait for it to end, and try again");
         }
         let shown = Self::new(ErrorKind::Failed, chain(&error));
         match &error {

@@ -118,7 +118,7 @@ impl Catalog {
     }
 }
 
-fn candidates(dir: &PluginDir) -> Vec<PathBuf> {
+pub(crate) fn candidates(dir: &PluginDir) -> Vec<PathBuf> {
     let entries = match std::fs::read_dir(&dir.path) {
         Ok(entries) => entries,
         Err(error) => {

@@ -10,7 +10,7 @@ use wharf_sdk::document::{self, Nothing, OnWorkload, operation};
 use wharf_sdk::stamp::RuntimeStamp;
 use wharf_sdk::{
     Capability, Confinement, DialOptions, Error, ErrorCode, Exit, Handle, Health, Instance, ListQuery,
-    Listing, LogOptions, Observation, Pins, Sought, StopOptions, Strangers, TakenOver, WorkloadSpec,
+    Listing, LogOptions, Observation, Pins, Sought, StopOptions, Strangers, WorkloadSpec,
 };
 
 /// The largest answer that is read.
@@ -163,12 +163,6 @@ impl RuntimeClient {
     pub async fn strangers(&self, sought: &Sought) -> Result<Strangers, CallError> {
         self.check_able(&Capability::TAKEOVER)?;
         self.call(operation::STRANGERS, sought, Some(self.deadlines.read)).await
-    }
-
-    /// Workloads that were taken over and that `list` cannot find, by their handles.
-    pub async fn taken(&self, taken: &TakenOver) -> Result<Listing, CallError> {
-        self.check_able(&Capability::TAKEOVER)?;
-        self.call(operation::TAKEN, taken, Some(self.deadlines.read)).await
     }
 
     /// The handle of a workload by its labels, for a record that has none. None is positive evidence that there is no

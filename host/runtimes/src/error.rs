@@ -1,6 +1,6 @@
 //! What can be wrong with a plugin, and with a call to one.
 use std::path::PathBuf;
-use wharf_model::{Error, ErrorKind, chain};
+use wharf_model::{Advice, Error, ErrorKind, chain};
 use wharf_sdk::ErrorCode;
 
 /// Why a library, or a runtime by name, cannot be used.
@@ -89,7 +89,7 @@ pub enum PluginError {
         deadline_ms: u64,
     },
     /// The library ends the process that loads it: one that was started to try that did not come back.
-    #[error("{} is not loaded, since the process that tried it {how}{}; to try it again: wharf runtime forget-verdict {}", .path.display(), words_text(.words), .path.display())]
+    #[error("{} is not loaded, since the process that tried it {how}{}", .path.display(), words_text(.words))]
     Ends {
         /// Which file.
         path: PathBuf,
@@ -234,15 +234,15 @@ impl CallError {
 
 impl From<PluginError> for Error {
     fn from(error: PluginError) -> Self {
-        let hint = match &error {
-            PluginError::UnknownRuntime { .. } => Some("see: wharf runtime list"),
-            PluginError::Untrusted { .. } | PluginError::Incompatible { .. } => {
-                Some("see: wharf runtime list")
-            }
+        let advice = match &error {
+            PluginError::UnknownRuntime { .. }
+            | PluginError::Untrusted { .. }
+            | PluginError::Incompatible { .. } => Some(Advice::ListRuntimes),
+            PluginError::Ends { path, .. } => Some(Advice::ForgetVerdict { path: path.clone() }),
             _ => None,
         };
         let shown = Self::new(ErrorKind::Owner, chain(&error));
-        hint.into_iter().fold(shown, Self::hint)
+        advice.into_iter().fold(shown, Self::advise)
     }
 }
 

@@ -1,12 +1,9 @@
 //! Asks owners about their workloads: each runtime and endpoint once, all at the same time, with deadlines.
-//!
-//! What was taken over from another product carries no label of wharf's, so its owner is asked for it by its handle, at
-//! the same time as for its list. Neither answer alone says that such a workload is gone.
 use crate::client::RuntimeClient;
 use crate::error::CallError;
 use crate::question::{InstanceProof, Places, Question, Scope, places_of};
 use crate::registry::Plugins;
-use futures_util::future::{join, join_all};
+use futures_util::future::join_all;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     future::Future,
@@ -18,7 +15,7 @@ use wharf_model::Resource;
 use wharf_model::chain;
 use wharf_model::{Owner, RunConfig};
 use wharf_sdk::stamp::RuntimeStamp;
-use wharf_sdk::{Capability, ListQuery, Listing, Observation, Sought, Stranger, Strangers, TakenOver};
+use wharf_sdk::{Capability, ListQuery, Listing, Observation, Sought, Stranger, Strangers};
 
 /// How long one owner may take, its library's load included: it costs its own rows their freshness and no others.
 const DEADLINE: Duration = Duration::from_secs(11);
@@ -37,18 +34,16 @@ struct Answer {
     instance: String,
     /// How it was reached: the endpoint that was asked for, or the runtime's own choice.
     endpoint: String,
-    /// What it was asked about: the absence of anything else says nothing.
+    /// The question: the absence of anything that it does not ask for says nothing.
     query: ListQuery,
     by_uid: HashMap<String, Vec<Observation>>,
-    /// Why it does not tell of what was taken over, where it does not.
-    taken_unknown: Option<String>,
     strangers: Vec<Stranger>,
 }
 
 /// Something that another product made, and where it is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ForeignResource {
-    /// As a resource: of no workload yet, with the handle that it is taken over with.
+    /// As a resource: of no workload.
     pub resource: Resource,
     /// All of its labels.
     pub labels: BTreeMap<String, String>,
@@ -89,7 +84,6 @@ pub async fn observe_all(
     let mut places = places_of(configs, |_, _| query.clone());
     for question in places.values_mut() {
         question.recorded.retain(|uid| query.asks_for(uid));
-        question.handles.retain(|handle| query.asks_for(&handle.uid));
     }
     let provided = plugins.catalog().runtimes().into_iter().filter(|provided| !provided.shadowed);
     for provided in provided {
@@ -106,6 +100,7 @@ pub async fn observe_all(
 /// those that these workloads name. One that runs images and cannot be asked for that is silent.
 pub async fn observe_strangers(
     plugins: &Plugins,
+    host_id: &str,
     configs: impl Iterator<Item = &RunConfig>,
     labels: &BTreeMap<String, String>,
 ) -> Observed {
@@ -119,10 +114,9 @@ pub async fn observe_strangers(
     for name in asked {
         places.entry((name.to_owned(), String::new())).or_default();
     }
-    ask_all(
-        places,
-        |name, endpoint, _| async move { ask_for_strangers(plugins, &name, &endpoint, labels).await },
-    )
+    ask_all(places, |name, endpoint, _| async move {
+        ask_for_strangers(plugins, host_id, &name, &endpoint, labels).await
+    })
     .await
 }
 
@@ -153,18 +147,10 @@ async fn ask(
     host_id: &str,
     name: &str,
     endpoint: &str,
-    Question { query, recorded, handles }: Question,
+    Question { query, recorded }: Question,
 ) -> Result<Answer, String> {
-    let client = connect(plugins, name, endpoint).await?;
+    let client = connect(plugins, host_id, name, endpoint).await?;
     let read = |query, listing| Answer::read(name, endpoint, host_id, query, told(&client, listing)?);
-    if !handles.is_empty() {
-        let asked = handles.iter().map(|handle| handle.uid.clone()).collect();
-        let (query, taken) = (query.presuming(None), TakenOver { handles });
-        let (listing, taken) = join(client.list(&query), client.taken(&taken)).await;
-        let mut answer = read(query, listing)?;
-        answer.add_taken(name, host_id, &asked, told(&client, taken));
-        return Ok(answer);
-    }
     let listing = client.list(&query).await;
     let is_presumed = query.presumed_instance.is_some();
     let answer = read(query.clone(), listing)?;
@@ -180,11 +166,12 @@ async fn ask(
 
 async fn ask_for_strangers(
     plugins: &Plugins,
+    host_id: &str,
     name: &str,
     endpoint: &str,
     labels: &BTreeMap<String, String>,
 ) -> Result<Answer, String> {
-    let client = connect(plugins, name, endpoint).await?;
+    let client = connect(plugins, host_id, name, endpoint).await?;
     let sought = Sought { labels: labels.clone() };
     let Strangers { complete, instance, found } = told(&client, client.strangers(&sought).await)?;
     if !complete {
@@ -197,9 +184,14 @@ async fn ask_for_strangers(
     Ok(Answer { strangers, ..Answer::new(instance, endpoint) })
 }
 
-async fn connect(plugins: &Plugins, name: &str, endpoint: &str) -> Result<Arc<RuntimeClient>, String> {
+async fn connect(
+    plugins: &Plugins,
+    host_id: &str,
+    name: &str,
+    endpoint: &str,
+) -> Result<Arc<RuntimeClient>, String> {
     let asked_for = (!endpoint.is_empty()).then_some(endpoint);
-    plugins.connect(name, asked_for).await.map_err(|error| chain(&error))
+    plugins.connect(name, asked_for, host_id).await.map_err(|error| chain(&error))
 }
 
 fn told<T>(client: &RuntimeClient, answer: Result<T, CallError>) -> Result<T, String> {
@@ -213,14 +205,7 @@ fn incomplete(name: &str) -> String {
 impl Answer {
     fn new(instance: String, endpoint: &str) -> Self {
         let endpoint = endpoint.to_owned();
-        Self {
-            instance,
-            endpoint,
-            query: ListQuery::ALL,
-            by_uid: HashMap::new(),
-            taken_unknown: None,
-            strangers: Vec::new(),
-        }
+        Self { instance, endpoint, query: ListQuery::ALL, by_uid: HashMap::new(), strangers: Vec::new() }
     }
 
     /// What a listing says about this host's workloads; an error where it is no evidence.
@@ -242,45 +227,12 @@ impl Answer {
         Ok(answer)
     }
 
-    /// What was told of workloads that were taken over. Nothing that was not asked is believed.
-    fn add_taken(
-        &mut self,
-        name: &str,
-        host_id: &str,
-        asked: &BTreeSet<String>,
-        told: Result<Listing, String>,
-    ) {
-        let listing = match told {
-            Ok(listing) if !listing.complete => Err(incomplete(name)),
-            Ok(listing) if listing.instance != self.instance => {
-                Err(format!("another instance of '{name}' answered meanwhile: {}", listing.instance))
-            }
-            other => other,
-        };
-        match listing {
-            Ok(listing) => {
-                let ours = |seen: &Observation| seen.host_id == host_id && asked.contains(seen.uid.as_str());
-                for seen in listing.workloads.into_iter().filter(ours) {
-                    self.by_uid.entry(seen.uid.clone()).or_default().push(seen);
-                }
-            }
-            Err(reason) => self.taken_unknown = Some(reason),
-        }
-    }
-
     /// That it has none of a workload, or why that is not known.
     fn absence(&self, config: &RunConfig) -> Evidence {
-        match &self.taken_unknown {
-            _ if !self.query.asks_for(config.uid.as_str()) => {
-                Evidence::None(format!("the runtime '{}' was not asked about it", config.runtime_name))
-            }
-            _ if !config.is_taken_over() => Evidence::HasNot,
-            Some(reason) => Evidence::None(reason.clone()),
-            None if config.taken_over().is_none() => {
-                Evidence::None("the handle of what was taken over cannot be read".to_owned())
-            }
-            None => Evidence::HasNot,
+        if self.query.asks_for(config.uid.as_str()) {
+            return Evidence::HasNot;
         }
+        Evidence::None(format!("the runtime '{}' was not asked about it", config.runtime_name))
     }
 }
 

@@ -3,26 +3,26 @@ use crate::client::RuntimeClient;
 use crate::error::CallError;
 use crate::registry::Plugins;
 use std::sync::Arc;
-use wharf_model::{Error, ErrorKind, Result};
+use wharf_model::{Advice, Error, ErrorKind, Result};
 use wharf_model::{Owner, RunConfig};
-use wharf_sdk::{Handle, Observation, TakenOver, WorkloadState};
+use wharf_sdk::{Observation, WorkloadState};
 
 /// The runtime that a workload belongs to. Commands ask for it before they change anything, supervisors before they
 /// begin.
 ///
 /// # Errors
 /// Of kind [`ErrorKind::Owner`], naming the workload, its owner, what is wrong and what to do.
-pub async fn connect_owner(plugins: &Plugins, run: &RunConfig) -> Result<Arc<RuntimeClient>> {
-    let client = connect(plugins, run).await?;
+pub async fn connect_owner(plugins: &Plugins, host_id: &str, run: &RunConfig) -> Result<Arc<RuntimeClient>> {
+    let client = connect(plugins, host_id, run).await?;
     prove_owner(&client, run).await.map_err(|error| error.hint("nothing was changed"))?;
     Ok(client)
 }
 
 /// The recorded runtime through the recorded endpoint, whichever instance answers there.
-async fn connect(plugins: &Plugins, run: &RunConfig) -> Result<Arc<RuntimeClient>> {
+async fn connect(plugins: &Plugins, host_id: &str, run: &RunConfig) -> Result<Arc<RuntimeClient>> {
     let owner = recorded(run)?;
     let endpoint = (!owner.runtime_endpoint.is_empty()).then_some(owner.runtime_endpoint.as_str());
-    let client = plugins.connect(&owner.runtime_name, endpoint).await;
+    let client = plugins.connect(&owner.runtime_name, endpoint, host_id).await;
     client.map_err(|error| cannot_be_asked(run, &owner, error.into()))
 }
 
@@ -35,7 +35,7 @@ pub async fn ask_owner(
     host_id: &str,
     run: &RunConfig,
 ) -> Result<(Arc<RuntimeClient>, Option<Observation>)> {
-    let client = connect(plugins, run).await?;
+    let client = connect(plugins, host_id, run).await?;
     let seen = look(&client, host_id, run).await.map_err(|error| error.hint("nothing was changed"))?;
     Ok((client, seen))
 }
@@ -62,40 +62,7 @@ pub async fn look(client: &RuntimeClient, host_id: &str, run: &RunConfig) -> Res
     let unknown = |error: CallError| cannot_be_asked(run, &owner, error.into());
     let (instance, seen) = client.look(host_id, run.uid.as_str()).await.map_err(unknown)?;
     same_instance(run, &owner, &instance)?;
-    if seen.is_some() || !run.is_taken_over() {
-        return Ok(seen);
-    }
-    // What another product made carries no label of ours.
-    let handle = run.taken_over().ok_or_else(|| {
-        let message = format!("the handle with which '{}' was taken over cannot be read", run.name);
-        Error::new(ErrorKind::Owner, message)
-    })?;
-    let taken = taken(client, run, handle).await?;
-    Ok(taken.into_iter().find(|seen| seen.uid == run.uid.as_str() && seen.host_id == host_id))
-}
-
-/// What the recorded instance has by the handle with which a workload was taken over.
-async fn taken(client: &RuntimeClient, run: &RunConfig, handle: Handle) -> Result<Vec<Observation>> {
-    let owner = recorded(run)?;
-    let taken = client.taken(&TakenOver { handles: vec![handle] }).await;
-    let taken = taken.map_err(|error| cannot_be_asked(run, &owner, error.into()))?;
-    same_instance(run, &owner, &taken.instance)?;
-    if !taken.complete {
-        let message = format!("the runtime '{}' could not list everything", owner.runtime_name);
-        return Err(Error::new(ErrorKind::Owner, message));
-    }
-    Ok(taken.workloads)
-}
-
-/// That what was taken over is no more, because something of wharf's own is in its place.
-///
-/// # Errors
-/// As [`connect_owner`]; and where it is still there.
-pub async fn prove_taken_gone(client: &RuntimeClient, run: &RunConfig, handle: Handle) -> Result<()> {
-    match taken(client, run, handle).await?.first() {
-        None => Ok(()),
-        Some(seen) => Err(still_there(run, seen, "still has what was taken over")),
-    }
+    Ok(seen)
 }
 
 /// That the recorded instance has nothing of a workload any more.
@@ -146,7 +113,7 @@ fn same_instance(run: &RunConfig, owner: &Owner, answered: &str) -> Result<()> {
 fn recorded(run: &RunConfig) -> Result<Owner> {
     run.owner().ok_or_else(|| {
         Error::new(ErrorKind::Owner, format!("'{}' has no owner: no runtime is recorded for it", run.name))
-            .hint(format!("find it: wharf adopt {}", run.name))
+            .advise(Advice::Adopt { name: run.name.to_string() })
     })
 }
 

@@ -2,7 +2,7 @@
 //! snapshot ([`crate::observe()`]). Must not know what becomes of the answers.
 use std::collections::{BTreeMap, BTreeSet};
 use wharf_model::RunConfig;
-use wharf_sdk::{Handle, ListQuery};
+use wharf_sdk::ListQuery;
 
 /// Which of this host's workloads the owners are asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,8 +28,6 @@ pub(crate) struct Question {
     pub(crate) query: ListQuery,
     /// The workloads that are recorded to be there.
     pub(crate) recorded: BTreeSet<String>,
-    /// The handles of what was taken over there.
-    pub(crate) handles: Vec<Handle>,
 }
 
 /// The places that are asked, by the runtime's name and the endpoint.
@@ -49,7 +47,6 @@ pub(crate) fn places_of<'a>(
         instances.entry(place.clone()).or_default().insert(owner.runtime_instance);
         let question = places.entry(place).or_default();
         question.recorded.insert(config.uid.to_string());
-        question.handles.extend(config.taken_over());
     }
     for (place, question) in &mut places {
         let mut recorded = instances.remove(place).unwrap_or_default();

@@ -1,19 +1,18 @@
-//! The loaded plugins of this process: a name to a connected runtime, each library loaded at most once.
-use crate::catalog::{Catalog, PluginDir};
-use crate::client::{Deadlines, RuntimeClient, millis};
+//! Runtimes by name: a name to a library that was found, and to a connection, made at its first use.
+use crate::catalog::Catalog;
+use crate::client::{RuntimeClient, millis};
 use crate::connection::{Answer, Connection};
 use crate::error::{CallError, PluginError};
 use crate::in_process::calls;
 use crate::in_process::handed_over::Earlier;
-use crate::in_process::load;
-use crate::in_process::load::{LOAD_DEADLINE, Loaded, Pin};
 use crate::in_process::plugin_thread::PluginThread;
-use crate::in_process::{stream, turn};
-use crate::probe::Prober;
+use crate::in_process::stream;
+use crate::libraries::{Cells, Libraries, Library, cell};
+use crate::options::{ConnectOptions, EventListener};
 use crate::raw_stream::RawStream;
 use abi_stable::{sabi_trait::prelude::TD_Opaque, std_types::RString};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -25,80 +24,27 @@ use wharf_sdk::document::{self, ConnectDocument, EVENT, Event, LOG, LogRecord};
 /// How long a runtime may take to connect.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(15);
 
-/// What runtimes are given when they are connected, and where they are found.
-#[derive(Clone, Debug)]
-pub struct ConnectOptions {
-    /// The folders to search, in order.
-    pub dirs: Vec<PluginDir>,
-    /// SHA-256 digests of libraries, by file name.
-    pub pins: BTreeMap<String, String>,
-    /// The file that the pins come from, for messages.
-    pub pins_file: PathBuf,
-    /// What tries libraries that were never seen; none: they are loaded here at once.
-    pub prober: Option<Prober>,
-    /// The host's id.
-    pub host_id: String,
-    /// Under it each runtime has a folder of its own.
-    pub data_dir: PathBuf,
-    /// Where copies of libraries are kept for all processes of the user; without it each has copies of its own.
-    pub cache_dir: Option<PathBuf>,
-    /// Where logs are written.
-    pub log_dir: PathBuf,
-    /// The host's own folders: no workload may have any of them.
-    pub private_dirs: Vec<PathBuf>,
-    /// The launcher's command.
-    pub launcher: Vec<String>,
-    /// Each runtime's part of the user's configuration.
-    pub configurations: BTreeMap<String, serde_json::Value>,
-    /// What the plugins' log records must at least be.
-    pub log_level: String,
-    /// How long operations may take.
-    pub deadlines: Deadlines,
-}
-
-/// Hears what runtimes tell of workloads. It is called on threads of the plugins and must not block.
-pub type EventListener = Arc<dyn Fn(Event) + Send + Sync>;
-
-/// The plugins of this process.
+/// The plugins that one search found, by the options of that moment. A process that lives long makes another one when
+/// they have changed; both share what is loaded.
 pub struct Plugins {
     options: ConnectOptions,
     listener: Option<EventListener>,
     catalog: Catalog,
+    loaded: Arc<Libraries>,
     libraries: Cells<PathBuf, Library>,
-    clients: Cells<Place, RuntimeClient>,
+    clients: Cells<Reached, RuntimeClient>,
 }
 
-/// How a runtime is reached.
+/// A runtime as it is reached.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-struct Place {
+struct Reached {
     name: String,
     /// The recorded endpoint, for workloads that exist.
     endpoint: Option<String>,
-    /// What is said beside the user's configuration, for one that is yet to be made.
+    /// The host for which it is.
+    host_id: String,
+    /// What is said beside the user's configuration, for a workload that is yet to be made.
     options: BTreeMap<String, String>,
-}
-
-/// Things made once each, at their first use; making one holds up nobody who wants another.
-type Cells<K, V> = Mutex<HashMap<K, Arc<OnceCell<Arc<V>>>>>;
-
-fn cell<K: Eq + std::hash::Hash, V>(cells: &Cells<K, V>, key: K) -> Arc<OnceCell<Arc<V>>> {
-    cells.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().clone()
-}
-
-struct Library {
-    path: PathBuf,
-    /// The thread that loaded it, for the first of its runtimes; each other one has one of its own.
-    lane: Mutex<Option<PluginThread>>,
-    loaded: Loaded,
-    earlier: Arc<Earlier>,
-}
-
-impl Library {
-    /// A thread for one more runtime, whose calls then hold up no other runtime's.
-    fn lane(&self) -> std::io::Result<PluginThread> {
-        let first = self.lane.lock().unwrap_or_else(PoisonError::into_inner).take();
-        first.map_or_else(PluginThread::start, Ok)
-    }
 }
 
 impl Plugins {
@@ -110,7 +56,21 @@ impl Plugins {
 
     /// The plugins of a catalog; searches for no others.
     pub fn with(catalog: Catalog, options: ConnectOptions) -> Self {
-        Self { options, listener: None, catalog, libraries: Mutex::default(), clients: Mutex::default() }
+        Self {
+            options,
+            listener: None,
+            catalog,
+            loaded: Arc::default(),
+            libraries: Mutex::default(),
+            clients: Mutex::default(),
+        }
+    }
+
+    /// Where libraries stay that were loaded by other searches of this process.
+    #[must_use]
+    pub fn sharing(mut self, loaded: Arc<Libraries>) -> Self {
+        self.loaded = loaded;
+        self
     }
 
     /// With somebody who hears what runtimes that are connected from now on tell of workloads.
@@ -125,7 +85,8 @@ impl Plugins {
         &self.catalog
     }
 
-    /// The runtime of exactly this name, reached through this endpoint; loads its library if it is not yet.
+    /// The runtime of exactly this name, reached through this endpoint; loads its library if it is not yet. The runtime
+    /// labels what it makes with the id of this host, and lists what carries it: empty where the host has none yet.
     ///
     /// # Errors
     /// Everything that can be wrong with a plugin. A runtime whose engine does not answer is connected all the same.
@@ -133,9 +94,11 @@ impl Plugins {
         &self,
         name: &str,
         endpoint: Option<&str>,
+        host_id: &str,
     ) -> Result<Arc<RuntimeClient>, PluginError> {
-        let (name, endpoint) = (name.to_owned(), endpoint.map(str::to_owned));
-        self.connect_at(Place { name, endpoint, options: BTreeMap::new() }).await
+        let endpoint = endpoint.map(str::to_owned);
+        let (name, host_id, options) = (name.to_owned(), host_id.to_owned(), BTreeMap::new());
+        self.connect_at(Reached { name, endpoint, host_id, options }).await
     }
 
     /// The runtime of exactly this name, to make a workload with these options: each stands in the place of what the user's
@@ -147,19 +110,33 @@ impl Plugins {
         &self,
         name: &str,
         options: &BTreeMap<String, String>,
+        host_id: &str,
     ) -> Result<Arc<RuntimeClient>, PluginError> {
-        self.connect_at(Place { name: name.to_owned(), endpoint: None, options: options.clone() }).await
+        let (name, host_id, options) = (name.to_owned(), host_id.to_owned(), options.clone());
+        self.connect_at(Reached { name, endpoint: None, host_id, options }).await
     }
 
-    async fn connect_at(&self, place: Place) -> Result<Arc<RuntimeClient>, PluginError> {
-        let client = cell(&self.clients, place.clone());
+    async fn connect_at(&self, reached: Reached) -> Result<Arc<RuntimeClient>, PluginError> {
+        let client = self.client(reached.clone());
         let client = client.get_or_try_init(|| async {
-            let path = &self.catalog.find(&place.name)?.library.path;
+            let path = &self.catalog.find(&reached.name)?.library.path;
             let library = cell(&self.libraries, path.clone());
-            let library = library.get_or_try_init(|| self.load(path)).await?;
-            Ok(Arc::new(self.connect_in(library, &place).await?))
+            let pin = self.pin(path);
+            let library = library.get_or_try_init(|| self.loaded.load(path, pin, &self.options)).await?;
+            Ok(Arc::new(self.connect_in(library, &reached).await?))
         });
         client.await.cloned()
+    }
+
+    /// The place of a client. A host that has got its id since has no more use for those without.
+    fn client(&self, reached: Reached) -> Arc<OnceCell<Arc<RuntimeClient>>> {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        clients.retain(|other, _| other.host_id == reached.host_id);
+        clients.entry(reached).or_default().clone()
+    }
+
+    fn pin(&self, path: &Path) -> Option<String> {
+        self.options.pins.get(path.file_name()?.to_str()?).cloned()
     }
 
     /// Ends what the plugins run in this process.
@@ -172,52 +149,8 @@ impl Plugins {
         .await;
     }
 
-    async fn load(&self, path: &Path) -> Result<Arc<Library>, PluginError> {
-        let host = |source| PluginError::Host { path: path.to_owned(), source };
-        let lane = PluginThread::start().map_err(host)?;
-        let earlier = Arc::new(Earlier::now());
-        let checking = lane.run({
-            let (path, pin, lock) = (path.to_owned(), self.pin(path), self.options.pins_file.clone());
-            let (prober, cache) = (self.options.prober.clone(), self.options.cache_dir.clone());
-            async move {
-                let pin = pin.map(|sha256| (lock, sha256));
-                let pin = pin.as_ref().map(|(lock, sha256)| Pin { lock, sha256 });
-                let checked = load::check(&path, pin.as_ref(), cache.as_deref())?;
-                if let Some(prober) = prober {
-                    prober.ensure_it_comes_back(&path, &checked)?;
-                }
-                Ok(checked)
-            }
-        });
-        let hangs = || PluginError::Hangs { path: path.to_owned(), deadline_ms: millis(LOAD_DEADLINE) };
-        // Whoever probes keeps the deadline for that; reading a file that is slow to come must have an end too.
-        let checked = tokio::time::timeout(2 * LOAD_DEADLINE, checking).await.map_err(|_| hangs())?;
-        let checked: load::Checked = checked.map_err(|error| host(std::io::Error::other(error)))??;
-        let library = path.display().to_string();
-        calls::remember(&library);
-        let loading = lane.run(async move {
-            let _call = calls::begin(&library, "", "load");
-            checked.map()
-        });
-        let loaded = tokio::time::timeout(LOAD_DEADLINE, loading).await.map_err(|_| match turn::whose() {
-            Some(other) if other != path => {
-                let deadline_ms = millis(LOAD_DEADLINE);
-                PluginError::Behind { path: path.to_owned(), other, deadline_ms }
-            }
-            _ => hangs(),
-        })?;
-        let loaded = loaded.map_err(|error| host(std::io::Error::other(error)))??;
-        tracing::debug!(library = %path.display(), "plugin loaded");
-        let (path, lane) = (path.to_owned(), Mutex::new(Some(lane)));
-        Ok(Arc::new(Library { path, lane, loaded, earlier }))
-    }
-
-    fn pin(&self, path: &Path) -> Option<String> {
-        self.options.pins.get(path.file_name()?.to_str()?).cloned()
-    }
-
-    async fn connect_in(&self, library: &Library, place: &Place) -> Result<RuntimeClient, PluginError> {
-        let name = place.name.as_str();
+    async fn connect_in(&self, library: &Library, reached: &Reached) -> Result<RuntimeClient, PluginError> {
+        let name = reached.name.as_str();
         let failed = |source| PluginError::Connect { name: name.to_owned(), source };
         // The bytes that were loaded may be newer than those that the search saw.
         let stamp = library.loaded.stamp.runtimes.iter().find(|runtime| runtime.name == name).cloned();
@@ -229,7 +162,7 @@ impl Plugins {
         })?;
         let data_dir = self.options.data_dir.join(name);
         make_private_dir(&data_dir);
-        let document = self.connect_document(place, data_dir).map_err(failed)?;
+        let document = self.connect_document(reached, data_dir).map_err(failed)?;
         let module = library.loaded.module;
         let host: HostBox = {
             let listener = self.listener.clone();
@@ -237,7 +170,7 @@ impl Plugins {
         };
         let about = (library.path.display().to_string(), name.to_owned());
         let lane =
-            library.lane().map_err(|source| PluginError::Host { path: library.path.clone(), source })?;
+            library.thread().map_err(|source| PluginError::Host { path: library.path.clone(), source })?;
         let connecting = lane.run({
             let about = about.clone();
             async move {
@@ -256,22 +189,22 @@ impl Plugins {
         Ok(RuntimeClient::new(stamp, Arc::new(connection), self.options.deadlines))
     }
 
-    fn connect_document(&self, place: &Place, data_dir: PathBuf) -> Result<String, CallError> {
-        let (options, name) = (&self.options, place.name.as_str());
+    fn connect_document(&self, reached: &Reached, data_dir: PathBuf) -> Result<String, CallError> {
+        let (options, name) = (&self.options, reached.name.as_str());
         let mut configuration = options.configurations.get(name).cloned().unwrap_or_default();
-        if configuration.is_null() && !place.options.is_empty() {
+        if configuration.is_null() && !reached.options.is_empty() {
             configuration = serde_json::json!({});
         }
         // A configuration that is no object is the runtime's to refuse.
         if let serde_json::Value::Object(configuration) = &mut configuration {
-            let said = place.options.iter().map(|(key, value)| (key.clone(), value.clone().into()));
+            let said = reached.options.iter().map(|(key, value)| (key.clone(), value.clone().into()));
             configuration.extend(said);
         }
         let internal = |why: String| CallError::Malformed { operation: "connect", why };
         let document = ConnectDocument {
             runtime_name: name.to_owned(),
-            endpoint: place.endpoint.clone(),
-            host_id: options.host_id.clone(),
+            endpoint: reached.endpoint.clone(),
+            host_id: reached.host_id.clone(),
             data_dir,
             log_dir: options.log_dir.clone(),
             private_dirs: options.private_dirs.clone(),

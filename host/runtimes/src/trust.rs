@@ -16,7 +16,7 @@ use wharf_sdk::files::{self, Links};
 /// Opens and judges a library. The file that was judged is returned; its bytes are to be used, not its path.
 pub(crate) fn judge(path: &Path) -> Result<File, TrustError> {
     let user = rustix::process::geteuid().as_raw();
-    let real = walk(path, user)?;
+    let real = walk(path, user, &mut |_, _| {})?;
     let unreadable = |source: io::Error| TrustError::Unreadable { component: real.clone(), source };
     // There was no link in it a moment ago, so none is followed.
     let (file, metadata) = match files::open(&real, Links::Refuse) {
@@ -29,16 +29,26 @@ pub(crate) fn judge(path: &Path) -> Result<File, TrustError> {
     Ok(file)
 }
 
-/// Where a path leads, once every folder and every link on the way has been judged.
-fn walk(path: &Path, user: u32) -> Result<PathBuf, TrustError> {
+/// Shows every folder and link on the way to a library, and the library itself, as far as [`judge`] would go.
+pub(crate) fn visit(path: &Path, visitor: &mut dyn FnMut(&Path, &Metadata)) {
+    // A refusal ends the way: what lies behind it decides nothing.
+    let _ = walk(path, rustix::process::geteuid().as_raw(), visitor);
+}
+
+/// Where a path leads, once every folder and every link on the way has been judged. Each is shown before it is.
+fn walk(path: &Path, user: u32, visitor: &mut dyn FnMut(&Path, &Metadata)) -> Result<PathBuf, TrustError> {
     let unreadable = |component: &Path| {
         let component = component.to_owned();
         move |source| TrustError::Unreadable { component, source }
     };
     let absolute = std::path::absolute(path).map_err(unreadable(path))?;
-    judge_folder(Path::new("/"), user)?;
+    let root = Path::new("/");
+    let metadata = root.symlink_metadata().map_err(unreadable(root))?;
+    visitor(root, &metadata);
+    examine(root, &metadata, user)?;
     let led = files::follow(&absolute, |entry| {
         let metadata = entry.symlink_metadata().map_err(unreadable(entry))?;
+        visitor(entry, &metadata);
         if metadata.is_symlink() {
             if !is_ours(&metadata, user) {
                 return Err(TrustError::Owner { component: entry.to_owned(), owner: metadata.uid() });
@@ -52,13 +62,6 @@ fn walk(path: &Path, user: u32) -> Result<PathBuf, TrustError> {
         Ok(None)
     })?;
     led.ok_or_else(|| unreadable(path)(io::Error::other("too many links lead on from it")))
-}
-
-fn judge_folder(folder: &Path, user: u32) -> Result<(), TrustError> {
-    let metadata = folder
-        .symlink_metadata()
-        .map_err(|source| TrustError::Unreadable { component: folder.to_owned(), source })?;
-    examine(folder, &metadata, user)
 }
 
 fn is_ours(metadata: &Metadata, user: u32) -> bool {

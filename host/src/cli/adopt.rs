@@ -3,7 +3,7 @@ use super::console::{Console, Format};
 use super::escape;
 use super::failure::{DONE, Failure, Outcome};
 use clap::Args;
-use wharf::commands::{Adopted, Adoption, Manager};
+use wharf::commands::{self, Adopted, Adoption, Context};
 use wharf_model::WorkloadName;
 
 const EXAMPLES: &str = "Examples:
@@ -34,12 +34,12 @@ pub(super) struct Adopt {
 }
 
 impl Adopt {
-    pub(super) async fn execute(&self, manager: &Manager, console: &Console) -> Outcome {
+    pub(super) async fn execute(&self, context: &Context, console: &Console) -> Outcome {
         let adoption = match &self.runtime {
             None => Adoption::Proof,
             Some(name) => Adoption::Runtime { name: name.clone(), rebind: self.rebind },
         };
-        let adopted = manager.adopt(&self.name, &adoption).await?;
+        let adopted = commands::adopt(context, &self.name, &adoption).await?;
         let done = escape::line(&text(&adopted)).into_owned();
         let printed = match self.format {
             Format::Json => console.json(&adopted),

@@ -11,8 +11,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
-use wharf::commands::Manager;
-use wharf_model::{Error, ErrorKind, Result};
+use wharf::commands::{Context, Host};
+use wharf_model::{Error, ErrorKind};
 use wharf_runtimes::leave;
 
 /// Run MCP servers, and other workloads, on whatever is at hand.
@@ -89,23 +89,23 @@ impl Command {
         }
     }
 
-    async fn execute(&self, manager: &Manager, console: &Arc<Console>) -> Outcome {
+    async fn execute(&self, context: &Context, console: &Arc<Console>) -> Outcome {
         match self {
-            Self::Run(command) => command.execute(manager, console).await,
-            Self::List(command) => command.execute(manager, console).await,
-            Self::Status(command) => command.execute(manager, console).await,
-            Self::Url(command) => command.execute(manager, console).await,
-            Self::Start(command) => command.execute(manager, console).await,
-            Self::Stop(command) => command.execute(manager, console).await,
-            Self::Restart(command) => command.execute(manager, console).await,
-            Self::Rm(command) => command.execute(manager, console).await,
-            Self::Logs(command) => command.execute(manager, console).await,
-            Self::Export(command) => command.execute(manager, console),
-            Self::Reconcile(command) => command.execute(manager, console).await,
-            Self::Adopt(command) => command.execute(manager, console).await,
-            Self::Import(command) => command.execute(manager, console).await,
-            Self::Runtime(command) => command.execute(manager, console).await,
-            Self::Doctor(command) => command.execute(manager, console).await,
+            Self::Run(command) => command.execute(context, console).await,
+            Self::List(command) => command.execute(context, console).await,
+            Self::Status(command) => command.execute(context, console).await,
+            Self::Url(command) => command.execute(context, console).await,
+            Self::Start(command) => command.execute(context, console).await,
+            Self::Stop(command) => command.execute(context, console).await,
+            Self::Restart(command) => command.execute(context, console).await,
+            Self::Rm(command) => command.execute(context, console).await,
+            Self::Logs(command) => command.execute(context, console).await,
+            Self::Export(command) => command.execute(context, console),
+            Self::Reconcile(command) => command.execute(context, console).await,
+            Self::Adopt(command) => command.execute(context, console).await,
+            Self::Import(command) => command.execute(context, console).await,
+            Self::Runtime(command) => command.execute(context, console).await,
+            Self::Doctor(command) => command.execute(context, console).await,
             Self::Completion(command) => command.execute(&mut Cli::command()),
             Self::Version(command) => command.execute(console),
         }
@@ -135,28 +135,29 @@ fn execute(cli: &Cli, console: &Arc<Console>) -> Outcome {
         return outcome;
     }
     cli.world.start_log()?;
-    let config = cli.world.config();
+    let world = cli.world.clone();
+    let host = Host::new(move || world.config());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Error::caused(ErrorKind::Failed, "nothing can be run", &error))?;
-    let outcome = runtime.block_on(within(cli, config, console));
+    let outcome = runtime.block_on(within(cli, &host, console));
     // What a plugin still does in some thread holds up nobody.
     runtime.shutdown_background();
     outcome
 }
 
-async fn within(cli: &Cli, config: Result<wharf_supervisor::Config>, console: &Arc<Console>) -> Outcome {
+async fn within(cli: &Cli, host: &Arc<Host>, console: &Arc<Console>) -> Outcome {
     // A file at its user's limit of size (RLIMIT_FSIZE) is an error of that write, and no end of a change. Handled, not
     // ignored, which would be inherited.
     let _handled = signal(SignalKind::from_raw(libc::SIGXFSZ));
-    let manager = match (config, &cli.command) {
-        (Ok(config), _) => Manager::new(config),
+    let context = match (host.context(), &cli.command) {
+        (Ok(context), _) => context,
         (Err(error), Command::Doctor(doctor)) => return doctor.without_config(&error, console),
         (Err(error), _) => return Err(error.into()),
     };
-    let outcome = cli.command.execute(&manager, console).await;
-    manager.shut_down().await;
+    let outcome = cli.command.execute(&context, console).await;
+    host.shut_down().await;
     outcome
 }
 
@@ -227,7 +228,7 @@ Exit codes:
         "Of several failures the gravest one decides, in this order: {order}.
 
 Results go to stdout, everything else to stderr. With --format json an error is
-JSON on stderr: {{\"error\": {{\"kind\", \"message\", \"hints\"}}}}. Keys are absent when empty."
+JSON on stderr: {{\"error\": {{\"kind\", \"message\", \"advice\"}}}}. Keys are absent when empty."
     ));
     text
 }

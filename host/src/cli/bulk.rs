@@ -1,4 +1,5 @@
 //! One command for several workloads: at the same time, each result reported in the order of the names.
+use super::advice;
 use super::console::{Console, Format};
 use super::escape;
 use super::failure::{DONE, Outcome, ended_having, severity};
@@ -9,9 +10,9 @@ use std::fmt::Display;
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
-use wharf::commands::Manager;
+use wharf::commands::{Context, Forgotten};
 use wharf_model::WorkloadName;
-use wharf_model::{Error, Result};
+use wharf_model::{Advice, Error, Result};
 
 /// So many workloads are worked on at a time.
 const AT_A_TIME: usize = 8;
@@ -29,6 +30,9 @@ pub(super) struct Report {
     /// What a forgotten workload leaves in its engine.
     #[serde(skip_serializing_if = "String::is_empty")]
     left_behind: String,
+    /// What removes that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    advice: Vec<Advice>,
     /// Where its corrupt records are now.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     set_aside: Vec<PathBuf>,
@@ -55,9 +59,9 @@ impl Report {
     }
 
     /// With what is left of it.
-    pub(super) fn leaving(mut self, left_behind: String, set_aside: Vec<PathBuf>) -> Self {
-        (self.left_behind, self.set_aside) = (left_behind, set_aside);
-        self
+    pub(super) fn leaving(self, forgotten: Forgotten) -> Self {
+        let Forgotten { left_behind, advice, set_aside, .. } = forgotten;
+        Self { left_behind, advice, set_aside, ..self }
     }
 
     /// Why it could not be done.
@@ -74,7 +78,7 @@ impl Report {
             text.push_str(&format!(", {}", self.url));
         }
         if !self.left_behind.is_empty() {
-            text.push_str(&format!("; left behind: {}", self.left_behind));
+            text.push_str(&format!("; left behind: {}", advice::after(&self.left_behind, &self.advice)));
         }
         for path in &self.set_aside {
             text.push_str(&format!("; a corrupt record is kept as {}", path.display()));
@@ -86,7 +90,7 @@ impl Report {
 /// Does the work for each workload of the selection. A failure, or a reader that goes away, holds up no other one.
 pub(super) async fn each<W, F>(
     selection: &Selection,
-    manager: &Manager,
+    context: &Context,
     format: Format,
     console: &Console,
     work: W,
@@ -95,7 +99,7 @@ where
     W: Fn(WorkloadName) -> F,
     F: Future<Output = Result<Report>>,
 {
-    let names = selection.names(manager)?;
+    let names = selection.names(context)?;
     if names.is_empty() && format == Format::Text {
         console.note(&selection.nothing());
     }

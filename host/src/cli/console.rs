@@ -1,5 +1,5 @@
 //! Where commands print.
-use super::{escape, output};
+use super::{advice, escape, output};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::termios::{isatty, tcgetwinsize};
 use serde::Serialize;
@@ -108,9 +108,9 @@ impl Console {
     fn text_error(&self, error: &Error) -> String {
         let (on, off) = if self.colour { ("\u{1b}[1;31m", "\u{1b}[0m") } else { ("", "") };
         let mut text = format!("{on}error:{off} {}", escape::line(&error.message));
-        for hint in &error.hints {
+        for hint in error.advice.iter().filter_map(advice::text) {
             text.push_str("\nhint: ");
-            text.push_str(&escape::lines(hint).replace('\n', "\n  "));
+            text.push_str(&escape::lines(&hint).replace('\n', "\n  "));
         }
         text
     }
@@ -138,7 +138,7 @@ impl<W: Write> Write for Unheeded<W> {
     }
 }
 
-/// `{"error": {"kind", "message", "hints"}}` in one line.
+/// `{"error": {"kind", "message", "advice"}}` in one line.
 fn json_error(error: &Error) -> String {
     #[derive(Serialize)]
     struct Reported<'a> {
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_escaped_and_its_hints_follow() {
+    fn an_error_is_escaped_and_its_advice_follows() {
         assert_eq!(
             console(false).text_error(&error()),
             "error: it said \\u{1b}[2J\nhint: its last output:\n  bad\\u{7}"
@@ -187,7 +187,7 @@ mod tests {
     fn an_error_for_programs_is_one_line() {
         assert_eq!(
             json_error(&error()),
-            r#"{"error":{"kind":"runtime","message":"it said \u001b[2J","hints":["its last output:\nbad\u0007"]}}"#
+            r#"{"error":{"kind":"runtime","message":"it said \u001b[2J","advice":[{"do":"note","text":"its last output:\nbad\u0007"}]}}"#
         );
     }
 }

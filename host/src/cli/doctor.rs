@@ -1,4 +1,5 @@
 //! `doctor`: tries what workloads need, and says what to do about what is missing.
+use super::advice;
 use super::console::{Console, Format};
 use super::escape;
 use super::failure::{DONE, Outcome, ended};
@@ -9,7 +10,7 @@ use clap::Args;
 use futures_util::future::join_all;
 use serde::Serialize;
 use std::path::PathBuf;
-use wharf::commands::{Manager, Orphan};
+use wharf::commands::{self, Context, Orphan};
 use wharf_model::RunConfig;
 use wharf_model::{Error, ErrorKind, chain};
 use wharf_runtimes::Plugins;
@@ -38,35 +39,36 @@ struct Diagnosis {
 }
 
 impl Doctor {
-    pub(super) async fn execute(&self, manager: &Manager, console: &Console) -> Outcome {
-        let config = manager.config();
+    pub(super) async fn execute(&self, context: &Context, console: &Console) -> Outcome {
+        let config = context.config();
         let mut checks = vec![Finding::ok("configuration", config.config_dir.display().to_string())];
-        checks.extend(doctor_state::examine(manager.store().state()));
+        checks.extend(doctor_state::examine(context.store().state()));
         let is_usable = checks.iter().all(|finding| finding.result != Verdict::Failed);
-        let plugins = match manager.plugins() {
-            Ok(plugins) => plugins,
+        let host_id = match context.known_host_id() {
+            Ok(host_id) => host_id,
             Err(error) => {
-                checks.push(Finding::failed("plugins", error.message, error.hints.join("; ")));
+                checks.push(Finding::failed("plugins", error.message, advice::line(&error.advice)));
                 return self.print(&Diagnosis { ok: false, checks }, console);
             }
         };
+        let plugins = context.plugins();
         checks.extend(libraries(plugins));
-        let default = default_runtime(manager, plugins);
+        let default = default_runtime(context, plugins);
         let is_usable = is_usable && default.is_none();
         checks.extend(default);
-        let runtimes = runtimes(plugins).await;
+        let runtimes = runtimes(plugins, &host_id).await;
         let runs = runtimes.iter().any(|finding| finding.result == Verdict::Ok);
         checks.extend(runtimes);
         checks.extend(doctor_apparmor::examine());
-        checks.extend(orphans(manager).await);
-        checks.extend(open_proxies(manager));
+        checks.extend(orphans(context).await);
+        checks.extend(open_proxies(context));
         checks.extend(tools(&config.search_path));
         self.print(&Diagnosis { ok: is_usable && runs, checks }, console)
     }
 
     /// What there is to say where not even the configuration can be read.
     pub(super) fn without_config(&self, error: &Error, console: &Console) -> Outcome {
-        let checks = vec![Finding::failed("configuration", &error.message, error.hints.join("; "))];
+        let checks = vec![Finding::failed("configuration", &error.message, advice::line(&error.advice))];
         self.print(&Diagnosis { ok: false, checks }, console)
     }
 
@@ -97,8 +99,8 @@ impl Doctor {
 }
 
 /// A default that no plugin provides: nothing can be run without --runtime then.
-fn default_runtime(manager: &Manager, plugins: &Plugins) -> Option<Finding> {
-    let config = manager.config();
+fn default_runtime(context: &Context, plugins: &Plugins) -> Option<Finding> {
+    let config = context.config();
     let (name, place) = match (&config.default_runtime, &config.settings.default_runtime) {
         (Some(name), _) => (name, "WHARF_RUNTIME"),
         (None, Some(name)) => (name, "default_runtime in config.json"),
@@ -132,9 +134,9 @@ fn libraries(plugins: &Plugins) -> Vec<Finding> {
         .collect()
 }
 
-async fn runtimes(plugins: &Plugins) -> Vec<Finding> {
+async fn runtimes(plugins: &Plugins, host_id: &str) -> Vec<Finding> {
     let names = names(plugins.catalog());
-    let tried = join_all(names.iter().map(|name| attempt(plugins, name))).await;
+    let tried = join_all(names.iter().map(|name| attempt(plugins, host_id, name))).await;
     tried
         .into_iter()
         .map(|tried| {
@@ -155,22 +157,22 @@ async fn runtimes(plugins: &Plugins) -> Vec<Finding> {
 }
 
 /// Resources that no RunConfig names. That a runtime cannot be asked is told by its own check.
-async fn orphans(manager: &Manager) -> Vec<Finding> {
-    let orphans = match manager.orphans().await {
+async fn orphans(context: &Context) -> Vec<Finding> {
+    let orphans = match commands::orphans(context).await {
         Ok(orphans) => orphans,
-        Err(error) => return vec![Finding::warning("orphans", error.message, error.hints.join("; "))],
+        Err(error) => return vec![Finding::warning("orphans", error.message, advice::line(&error.advice))],
     };
     let finding = |orphan: &Orphan| {
         let message = format!("{} {} is {}", orphan.id(), orphan.object, orphan.state);
-        Finding::warning("orphan", message, orphan.explanation())
+        Finding::warning("orphan", message, advice::after(&orphan.explanation(), &orphan.advice()))
     };
     orphans.iter().map(finding).collect()
 }
 
 /// Workloads that were made before there was a choice, or by another product: nobody chose that everybody is served.
-fn open_proxies(manager: &Manager) -> Option<Finding> {
+fn open_proxies(context: &Context) -> Option<Finding> {
     // What cannot be read is told where records are listed.
-    let configs = manager.store().list_run_configs().unwrap_or_default();
+    let configs = context.store().list_run_configs().unwrap_or_default();
     let is_open = |run: &RunConfig| run.proxy_auth.is_none() && !run.is_remote();
     let open: Vec<_> = configs
         .into_iter()

@@ -15,7 +15,7 @@ use wharf_supervisor::{Config, PINS_FILE, SETTINGS_FILE, Settings, SettingsError
 const SYSTEM_PLUGIN_DIRS: [&str; 2] = ["/usr/local/lib/wharf/plugins", "/usr/lib/wharf/plugins"];
 
 /// Where things are: options of every command.
-#[derive(Args, Debug, Default)]
+#[derive(Args, Clone, Debug, Default)]
 pub(super) struct EnvironmentOptions {
     /// Records, locks and logs [env: WHARF_STATE_DIR] [default: $XDG_STATE_HOME/wharf or ~/.local/state/wharf]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Global options", hide_short_help = true)]

@@ -3,7 +3,7 @@ use super::console::Console;
 use super::failure::{DONE, Outcome};
 use clap::Args;
 use std::{fs::OpenOptions, io::Write, os::unix::fs::OpenOptionsExt, path::PathBuf};
-use wharf::commands::Manager;
+use wharf::commands::{self, Context};
 use wharf_model::WorkloadName;
 use wharf_model::{Error, ErrorKind};
 
@@ -25,8 +25,8 @@ pub(super) struct Export {
 }
 
 impl Export {
-    pub(super) fn execute(&self, manager: &Manager, console: &Console) -> Outcome {
-        let run = manager.export(&self.name)?;
+    pub(super) fn execute(&self, context: &Context, console: &Console) -> Outcome {
+        let run = commands::export(context, &self.name)?;
         let Some(path) = &self.output else {
             console.json(&run)?;
             return Ok(DONE);

@@ -3,11 +3,11 @@ use super::console::{Console, Format};
 use super::failure::{DONE, Failure, Outcome};
 use super::progress::{Steps, say_ready};
 use std::sync::Arc;
-use wharf::commands::{Attendant, Manager, RunRequest, Started};
+use wharf::commands::{self, Attendant, Context, RunRequest, Started};
 use wharf_supervisor::Progress;
 
 pub(super) async fn run(
-    manager: &Manager,
+    context: &Context,
     request: &RunRequest,
     console: &Arc<Console>,
     quiet: bool,
@@ -15,7 +15,7 @@ pub(super) async fn run(
 ) -> Outcome {
     let steps = Some(Steps::new(console, quiet, ""));
     let mut told = Told { console: console.clone(), quiet, format, steps };
-    manager.run_in_foreground(request, &mut told).await?;
+    commands::run_in_foreground(context, request, &mut told).await?;
     Ok(DONE)
 }
 

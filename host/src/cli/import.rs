@@ -1,43 +1,44 @@
 //! `import`.
+use super::advice;
 use super::bulk::most_severe;
 use super::console::{Console, Format};
 use super::environment::toolhive_folders;
 use super::escape;
 use super::failure::{Outcome, ended_having};
 use clap::{Args, Subcommand};
-use wharf::commands::{Import as Report, ImportResult, Manager};
+use wharf::commands::{self, Context, Import as Report, ImportResult};
 
 const EXAMPLES: &str = "Examples:
-  wharf import toolhive --dry-run         what would be taken over, from which engine, and what not
+  wharf import toolhive --dry-run         what would be copied, from which engine, and what not
   wharf import toolhive
   wharf list --all                        what there is now
   thv stop time && wharf start time       from ToolHive's proxy to wharf's, on the same port
   wharf import toolhive --format json";
 
-/// Take over workloads of another product
+/// Copy workloads of another product
 #[derive(Subcommand)]
 pub(super) enum Import {
     Toolhive(ToolHive),
 }
 
-/// Take over the workloads of ToolHive
+/// Copy the workloads of ToolHive
 ///
 /// Reads ToolHive's run configs, status files and groups ($XDG_STATE_HOME/toolhive, $XDG_DATA_HOME/toolhive), and never
-/// writes there. A workload is taken over where exactly one engine has its container, running or stopped, and every
-/// other that may have been used here answered that it has none. Nothing is started or stopped: what runs is shown
-/// without a proxy until 'wharf start NAME'. That goes on with the container of a server with a port, and replaces any
-/// other by wharf's own; ToolHive's proxy must have left the port by then ('thv stop NAME').
+/// writes there. A workload is copied where exactly one engine has its container, running or stopped, and every other
+/// that may have been used here answered that it has none. The copy is stopped, and starts on that engine with
+/// 'wharf start NAME'. ToolHive's container and proxy stay ToolHive's: the report says what stays and how it is ended
+/// there; the proxy must have left the port before the copy is started ('thv stop NAME'). What was written inside the
+/// container is not copied; volumes are the same ones.
 ///
 /// Names that wharf does not allow are changed, and said. Secrets stay references: their values are not read. Fields
-/// that wharf does not implement are kept in its RunConfig, and named. What was imported before is skipped. ToolHive's
-/// own records stay as they are, and know nothing of it: leave what was taken over to wharf from then on.
+/// that wharf does not implement are kept in its RunConfig, and named. What was imported before is skipped.
 ///
 /// The exit code is 0 unless the writing of a record failed; a file that makes no sense, a workload without a proven
 /// owner and one that is skipped are results.
 ///
 /// JSON: an array of source, result (imported, would_import, skipped, ambiguous, owner_unknown, left_alone, malformed,
-/// failed), name, reason, runtime_name, runtime_instance, object, state, changed, not_implemented (arrays of text),
-/// error.
+/// failed), name, reason, runtime_name, runtime_instance, object, state, changed, stays, not_implemented (arrays of
+/// text), advice, error.
 #[derive(Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct ToolHive {
@@ -56,15 +57,15 @@ impl Import {
         command.format
     }
 
-    pub(super) async fn execute(&self, manager: &Manager, console: &Console) -> Outcome {
+    pub(super) async fn execute(&self, context: &Context, console: &Console) -> Outcome {
         let Self::Toolhive(command) = self;
-        command.execute(manager, console).await
+        command.execute(context, console).await
     }
 }
 
 impl ToolHive {
-    async fn execute(&self, manager: &Manager, console: &Console) -> Outcome {
-        let reports = manager.import_toolhive(&toolhive_folders(), self.dry_run).await?;
+    async fn execute(&self, context: &Context, console: &Console) -> Outcome {
+        let reports = commands::import_toolhive(context, &toolhive_folders(), self.dry_run).await?;
         let mut printed = Ok(());
         match self.format {
             Format::Json => printed = console.json(&reports),
@@ -108,7 +109,8 @@ fn lines(report: &Report) -> Vec<String> {
         first.push_str(&format!(": {reason}"));
     }
     let mut lines = vec![first];
-    lines.extend(report.changed.iter().map(|change| format!("  {change}")));
+    lines.extend(report.changed.iter().chain(&report.stays).map(|text| format!("  {text}")));
+    lines.extend(report.advice.iter().filter_map(advice::text).map(|text| format!("  {text}")));
     if !report.not_implemented.is_empty() {
         lines.push(format!("  kept, and without effect in wharf: {}", report.not_implemented.join(", ")));
     }

@@ -1,4 +1,5 @@
 //! `list`.
+use super::advice;
 use super::age::age;
 use super::console::{Console, Format};
 use super::failure::{DONE, Failure, Outcome};
@@ -10,7 +11,7 @@ use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::io;
-use wharf::commands::{ListOptions, Manager, WorkloadView};
+use wharf::commands::{self, Context, ListOptions, WorkloadView};
 use wharf_model::EffectiveState;
 
 const EXAMPLES: &str = "Examples:
@@ -24,7 +25,7 @@ const EXAMPLES: &str = "Examples:
 /// What cannot be confirmed now is marked as stale, and the reason told on stderr: the list is a success all the same.
 ///
 /// JSON: an array of name, uid, runtime_name, runtime_instance, package, url, unix_socket, port, transport_type, proxy_mode,
-/// status (starting, running, stopping, stopped, removing, error, unhealthy, interrupted, unknown), status_context,
+/// status (starting, running, stopping, stopped, removing, error, unhealthy, interrupted, unknown), status_context, advice,
 /// stale, stale_reason, group, labels, created_at, started_at, orphan (a resource without a RunConfig, with --all;
 /// its name is what `wharf rm --orphan` takes). Keys are absent when empty. With --format mcpservers: {"mcpServers":
 /// {NAME: {"url", "type", "headers"}}}, as MCP clients are configured: whoever can read that can use them, tokens are
@@ -72,7 +73,7 @@ impl List {
         }
     }
 
-    pub(super) async fn execute(&self, manager: &Manager, console: &Console) -> Outcome {
+    pub(super) async fn execute(&self, context: &Context, console: &Console) -> Outcome {
         let options = ListOptions {
             all: self.all,
             runtime: self.runtime.clone(),
@@ -80,11 +81,11 @@ impl List {
             labels: self.label.iter().cloned().collect(),
         };
         if !self.watch {
-            self.show(&manager.list(&options).await?, console)?;
+            self.show(&commands::list(context, &options).await?, console)?;
             return Ok(DONE);
         }
         tokio::select! {
-            failed = self.show_changes(manager, options, console) => failed.map(|never| match never {}),
+            failed = self.show_changes(context, options, console) => failed.map(|never| match never {}),
             () = console.unread() => Ok(DONE),
         }
     }
@@ -103,11 +104,11 @@ impl List {
 
     async fn show_changes(
         &self,
-        manager: &Manager,
+        context: &Context,
         options: ListOptions,
         console: &Console,
     ) -> Result<Infallible, Failure> {
-        let mut watched = manager.watch(options)?;
+        let mut watched = commands::watch(context, options)?;
         loop {
             let rows = watched.next().await?;
             match self.format {
@@ -179,7 +180,8 @@ fn explain(rows: &[WorkloadView], console: &Console) {
                 | EffectiveState::Interrupted
                 | EffectiveState::Unknown
         ) {
-            console.note(&format!("{}: {}: {}", row.name, row.status.as_str(), row.status_context));
+            let why = advice::after(&row.status_context, &row.advice);
+            console.note(&format!("{}: {}: {why}", row.name, row.status.as_str()));
         }
     }
 }

@@ -8,7 +8,7 @@ use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use wharf::commands::Manager;
+use wharf::commands::{self, Context};
 use wharf_model::WorkloadName;
 use wharf_sdk::LogOptions;
 
@@ -63,7 +63,7 @@ fn since(text: &str) -> Result<Timestamp, String> {
 }
 
 impl Logs {
-    pub(super) async fn execute(&self, manager: &Manager, console: &Console) -> Outcome {
+    pub(super) async fn execute(&self, context: &Context, console: &Console) -> Outcome {
         if self.follow {
             leave_with_the_reader();
         }
@@ -73,14 +73,14 @@ impl Logs {
         };
         let mut writer = LogWriter { escapes: console.stdout_is_terminal };
         if self.proxy {
-            let path = manager.proxy_log(&self.name)?;
+            let path = commands::proxy_log(context, &self.name)?;
             let wanted = follow::Wanted { lines, since: self.since, follow: self.follow };
             follow::print(&path, &wanted, &mut writer).await?;
             return Ok(DONE);
         }
         let since_ms = self.since.map(|since| u64::try_from(since.as_millisecond()).unwrap_or(0));
         let options = LogOptions { follow: self.follow, tail: lines, since_ms };
-        let reader = manager.logs(&self.name, options).await?;
+        let reader = commands::logs(context, &self.name, options).await?;
         writer.copy(reader).await?;
         Ok(DONE)
     }

@@ -11,6 +11,7 @@
 //! - A reader that goes away is no error, and never leaves a command half done.
 //! - The process ends through [`wharf_runtimes::leave`]: plugins may be loaded.
 mod adopt;
+mod advice;
 mod age;
 mod app;
 mod bulk;

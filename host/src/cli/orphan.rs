@@ -2,18 +2,18 @@
 use super::bulk::{Report, print};
 use super::console::{Console, Format};
 use super::failure::Outcome;
-use wharf::commands::{Manager, OrphanId};
+use wharf::commands::{self, Context, OrphanId};
 
 /// Removes these, one after the other; a failure holds up no other one.
 pub(super) async fn remove(
     ids: &[OrphanId],
-    manager: &Manager,
+    context: &Context,
     format: Format,
     console: &Console,
 ) -> Outcome {
     let mut reports = Vec::with_capacity(ids.len());
     for id in ids {
-        reports.push(match manager.remove_orphan(id).await {
+        reports.push(match commands::remove_orphan(context, id).await {
             Ok(orphan) => Report::named(orphan.id(), "removed"),
             Err(error) => Report::failure(id, error),
         });

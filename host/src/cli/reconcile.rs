@@ -1,10 +1,11 @@
 //! `reconcile`.
+use super::advice;
 use super::bulk::most_severe;
 use super::console::{Console, Format};
 use super::escape;
 use super::failure::{Outcome, ended_having};
 use clap::Args;
-use wharf::commands::{Manager, Reconciled, Reconciliation};
+use wharf::commands::{self, Context, Reconciled, Reconciliation};
 use wharf_model::WorkloadName;
 
 const EXAMPLES: &str = "Examples:
@@ -18,7 +19,7 @@ const EXAMPLES: &str = "Examples:
 /// given the only runtime that shows it, if no other that may have been used here is silent.
 ///
 /// JSON: an array of name, result (in_order, left_alone, owner_unknown, ambiguous, adopted, started, stopped, removed,
-/// recorded, failed), reason, error.
+/// recorded, failed), reason, advice, error.
 #[derive(Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Reconcile {
@@ -31,8 +32,8 @@ pub(super) struct Reconcile {
 }
 
 impl Reconcile {
-    pub(super) async fn execute(&self, manager: &Manager, console: &Console) -> Outcome {
-        let reports = manager.reconcile(&self.names).await?;
+    pub(super) async fn execute(&self, context: &Context, console: &Console) -> Outcome {
+        let reports = commands::reconcile(context, &self.names).await?;
         let mut printed = Ok(());
         match self.format {
             Format::Json => printed = console.json(&reports),
@@ -72,6 +73,6 @@ fn text(report: &Reconciled) -> String {
     if report.reason.is_empty() {
         format!("{}: {word}", report.name)
     } else {
-        format!("{}: {word}: {}", report.name, report.reason)
+        format!("{}: {word}: {}", report.name, advice::after(&report.reason, &report.advice))
     }
 }

@@ -7,7 +7,7 @@ use super::select::Selection;
 use super::stop_timeout::Grace;
 use clap::Args;
 use std::sync::Arc;
-use wharf::commands::Manager;
+use wharf::commands::{self, Context};
 use wharf_model::WorkloadName;
 
 const EXAMPLES: &str = "Examples:
@@ -36,13 +36,14 @@ pub(super) struct Restart {
 }
 
 impl Restart {
-    pub(super) async fn execute(&self, manager: &Manager, console: &Arc<Console>) -> Outcome {
+    pub(super) async fn execute(&self, context: &Context, console: &Arc<Console>) -> Outcome {
         let restart = |name: WorkloadName| async move {
             let mut steps = Steps::new(console, self.quiet, name.as_str());
-            let started = manager.restart(&name, self.grace.timeout, !self.no_wait, &mut steps).await?;
+            let started =
+                commands::restart(context, &name, self.grace.timeout, !self.no_wait, &mut steps).await?;
             let result = if self.no_wait { "starting" } else { "restarted" };
             Ok(Report::of(&name, result).at(started.url))
         };
-        each(&self.selection, manager, self.format, console, restart).await
+        each(&self.selection, context, self.format, console, restart).await
     }
 }

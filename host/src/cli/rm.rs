@@ -5,7 +5,7 @@ use super::failure::Outcome;
 use super::select::Selection;
 use super::stop_timeout::Grace;
 use clap::Args;
-use wharf::commands::{Manager, OrphanId};
+use wharf::commands::{self, Context, OrphanId};
 use wharf_model::WorkloadName;
 
 const EXAMPLES: &str = "Examples:
@@ -16,7 +16,7 @@ const EXAMPLES: &str = "Examples:
 
 /// Remove workloads; those that run are stopped first. Their logs stay
 ///
-/// JSON: an array of name, result (removed, forgotten, failed), left_behind, set_aside, error.
+/// JSON: an array of name, result (removed, forgotten, failed), left_behind, advice, set_aside, error.
 #[derive(Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Rm {
@@ -42,19 +42,18 @@ pub(super) struct Rm {
 }
 
 impl Rm {
-    pub(super) async fn execute(&self, manager: &Manager, console: &Console) -> Outcome {
+    pub(super) async fn execute(&self, context: &Context, console: &Console) -> Outcome {
         if !self.orphan.is_empty() {
-            return super::orphan::remove(&self.orphan, manager, self.format, console).await;
+            return super::orphan::remove(&self.orphan, context, self.format, console).await;
         }
         let remove = |name: WorkloadName| async move {
             if self.forget {
-                let forgotten = manager.forget(&name).await?;
-                let report = Report::of(&name, "forgotten");
-                return Ok(report.leaving(forgotten.left_behind, forgotten.set_aside));
+                let forgotten = commands::forget(context, &name).await?;
+                return Ok(Report::of(&name, "forgotten").leaving(forgotten));
             }
-            manager.remove(&name, self.grace.timeout).await?;
+            commands::remove(context, &name, self.grace.timeout).await?;
             Ok(Report::of(&name, "removed"))
         };
-        each(&self.selection, manager, self.format, console, remove).await
+        each(&self.selection, context, self.format, console, remove).await
     }
 }

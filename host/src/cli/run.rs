@@ -8,20 +8,20 @@ use super::run_arguments::Run;
 use super::run_options::{environment, permission_profile, refuse_unsupported, volume_from};
 use std::path::Path;
 use std::sync::Arc;
-use wharf::commands::{Manager, RunRequest, Started};
+use wharf::commands::{self, Context, RunRequest, Started};
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_model::{ProxyAuth, RestartPolicy, Transport};
 use wharf_sdk::PullPolicy;
 
 impl Run {
-    pub(super) async fn execute(&self, manager: &Manager, console: &Arc<Console>) -> Outcome {
+    pub(super) async fn execute(&self, context: &Context, console: &Arc<Console>) -> Outcome {
         refuse_unsupported(self)?;
-        let request = self.request(&manager.config().current_dir)?;
+        let request = self.request(&context.config().current_dir)?;
         if self.foreground {
-            return foreground::run(manager, &request, console, self.quiet, self.format).await;
+            return foreground::run(context, &request, console, self.quiet, self.format).await;
         }
         let mut steps = Steps::new(console, self.quiet, "");
-        let started = manager.run(&request, !self.no_wait, &mut steps).await?;
+        let started = commands::run(context, &request, !self.no_wait, &mut steps).await?;
         drop(steps);
         let done = if self.no_wait { "is being started" } else { "runs" };
         let done = format!("'{name}' {done}; its URL: wharf url {name}", name = started.name);

@@ -1,5 +1,6 @@
 //! `runtime list`, `runtime info`, `runtime check`; `runtime test` and `runtime forget-verdict` are in files of
 //! their own.
+use super::advice;
 use super::console::{Console, Format};
 use super::escape;
 use super::failure::{DONE, Outcome, ended};
@@ -8,7 +9,7 @@ use clap::{Args, Subcommand};
 use futures_util::future::join_all;
 use serde::Serialize;
 use std::path::PathBuf;
-use wharf::commands::Manager;
+use wharf::commands::Context;
 use wharf_model::{Error, ErrorKind, Result, chain};
 use wharf_runtimes::{Catalog, Library, Plugins, Provided};
 use wharf_sdk::stamp::Stamp;
@@ -88,15 +89,15 @@ impl Runtime {
         }
     }
 
-    pub(super) async fn execute(&self, manager: &Manager, console: &Console) -> Outcome {
+    pub(super) async fn execute(&self, context: &Context, console: &Console) -> Outcome {
         // What can be told from files alone does not depend on the state directory.
-        let catalog = || Catalog::of(&manager.config().plugin_dirs);
+        let catalog = || Catalog::of(&context.config().plugin_dirs);
         match self {
             Self::List(command) => command.execute(&catalog(), console),
             Self::Info(command) => command.execute(&catalog(), console),
-            Self::Check(command) => command.execute(manager.plugins()?, console).await,
-            Self::Test(command) => command.execute(manager.config(), console).await,
-            Self::ForgetVerdict(command) => command.execute(manager.config(), console),
+            Self::Check(command) => command.execute(context, console).await,
+            Self::Test(command) => command.execute(context.config(), console).await,
+            Self::ForgetVerdict(command) => command.execute(context.config(), console),
         }
     }
 }
@@ -261,13 +262,14 @@ impl Tried {
 }
 
 impl Check {
-    async fn execute(&self, plugins: &Plugins, console: &Console) -> Outcome {
+    async fn execute(&self, context: &Context, console: &Console) -> Outcome {
+        let (plugins, host_id) = (context.plugins(), context.known_host_id()?);
         let names = if self.names.is_empty() { names(plugins.catalog()) } else { self.names.clone() };
         for name in &self.names {
             // A name that does not exist is another error than a runtime that does not work.
             plugins.catalog().find(name).map_err(Error::from)?;
         }
-        let tried = join_all(names.iter().map(|name| attempt(plugins, name))).await;
+        let tried = join_all(names.iter().map(|name| attempt(plugins, &host_id, name))).await;
         let printed = match self.format {
             Format::Json => console.json(&tried),
             Format::Text => tell(&tried, console),
@@ -321,9 +323,9 @@ pub(super) fn names(catalog: &Catalog) -> Vec<String> {
 }
 
 /// Loads a runtime and asks it whether it can be used.
-pub(super) async fn attempt(plugins: &Plugins, name: &str) -> Tried {
+pub(super) async fn attempt(plugins: &Plugins, host_id: &str, name: &str) -> Tried {
     let asked = async {
-        let client = plugins.connect(name, None).await?;
+        let client = plugins.connect(name, None, host_id).await?;
         let health = client.health().await?;
         let instance = client.instance().await.ok();
         let confinement = client.confinement().await?;
@@ -333,9 +335,17 @@ pub(super) async fn attempt(plugins: &Plugins, name: &str) -> Tried {
     let name = name.to_owned();
     match outcome {
         Err(error) => {
-            let (remedy, instance, endpoint) = (String::new(), String::new(), String::new());
-            let message = error.message;
-            Tried { name, state: "failed", message, remedy, instance, endpoint, confinement: None }
+            let remedy = advice::line(&error.advice);
+            let (instance, endpoint) = (String::new(), String::new());
+            Tried {
+                name,
+                state: "failed",
+                message: error.message,
+                remedy,
+                instance,
+                endpoint,
+                confinement: None,
+            }
         }
         Ok((health, instance, confinement)) => {
             let state = match health.state {

@@ -1,6 +1,6 @@
 //! Which workloads a command is for: by name, all of a group, or all.
 use clap::Args;
-use wharf::commands::Manager;
+use wharf::commands::{self, Context};
 use wharf_model::Result;
 use wharf_model::WorkloadName;
 
@@ -21,9 +21,9 @@ pub(super) struct Selection {
 
 impl Selection {
     /// The names, each once, in the order that they were given in.
-    pub(super) fn names(&self, manager: &Manager) -> Result<Vec<WorkloadName>> {
+    pub(super) fn names(&self, context: &Context) -> Result<Vec<WorkloadName>> {
         if self.all || self.group.is_some() {
-            return manager.names(self.group.as_deref());
+            return commands::names(context, self.group.as_deref());
         }
         let mut names: Vec<WorkloadName> = Vec::with_capacity(self.names.len());
         for name in &self.names {

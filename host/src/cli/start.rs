@@ -6,7 +6,7 @@ use super::progress::Steps;
 use super::select::Selection;
 use clap::Args;
 use std::sync::Arc;
-use wharf::commands::Manager;
+use wharf::commands::{self, Context};
 use wharf_model::WorkloadName;
 
 const EXAMPLES: &str = "Examples:
@@ -33,10 +33,10 @@ pub(super) struct Start {
 }
 
 impl Start {
-    pub(super) async fn execute(&self, manager: &Manager, console: &Arc<Console>) -> Outcome {
+    pub(super) async fn execute(&self, context: &Context, console: &Arc<Console>) -> Outcome {
         let start = |name: WorkloadName| async move {
             let mut steps = Steps::new(console, self.quiet, name.as_str());
-            let started = manager.start(&name, !self.no_wait, &mut steps).await?;
+            let started = commands::start(context, &name, !self.no_wait, &mut steps).await?;
             let result = match (started.already_running, self.no_wait) {
                 (true, _) => "already_running",
                 (false, true) => "starting",
@@ -44,6 +44,6 @@ impl Start {
             };
             Ok(Report::of(&name, result).at(started.url))
         };
-        each(&self.selection, manager, self.format, console, start).await
+        each(&self.selection, context, self.format, console, start).await
     }
 }

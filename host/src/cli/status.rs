@@ -1,4 +1,5 @@
 //! `status`.
+use super::advice;
 use super::age::{age, duration};
 use super::console::{Console, Format};
 use super::escape;
@@ -6,7 +7,7 @@ use super::failure::{DONE, Outcome};
 use super::list::shown_status;
 use clap::Args;
 use jiff::Timestamp;
-use wharf::commands::{Manager, StatusReport};
+use wharf::commands::{self, Context, StatusReport, WorkloadView};
 use wharf_model::{LastExit, StatusRecord, WorkloadName};
 use wharf_sdk::{Measure, OpenPaths};
 use wharf_supervisor::{SupervisorReport, Undelivered};
@@ -33,8 +34,8 @@ pub(super) struct Status {
 }
 
 impl Status {
-    pub(super) async fn execute(&self, manager: &Manager, console: &Console) -> Outcome {
-        let report = manager.status(&self.name).await?;
+    pub(super) async fn execute(&self, context: &Context, console: &Console) -> Outcome {
+        let report = commands::status(context, &self.name).await?;
         match self.format {
             Format::Json => console.json(&report)?,
             Format::Text => {
@@ -50,12 +51,21 @@ impl Status {
     }
 }
 
+/// Why it is not as it should be, and what to do about it.
+fn reason(row: &WorkloadView) -> String {
+    if row.status_context.is_empty() {
+        String::new()
+    } else {
+        advice::after(&row.status_context, &row.advice)
+    }
+}
+
 fn rows(report: &StatusReport, now: Timestamp) -> Vec<(&'static str, String)> {
     let row = &report.workload;
     let mut rows = vec![
         ("Name", row.name.clone()),
         ("Status", shown_status(row)),
-        ("Reason", row.status_context.clone()),
+        ("Reason", reason(row)),
         ("Stale because", row.stale_reason.clone()),
         ("URL", row.url.clone()),
         ("Unix socket", row.unix_socket.as_ref().map(|path| path.display().to_string()).unwrap_or_default()),

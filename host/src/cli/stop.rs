@@ -5,7 +5,7 @@ use super::failure::Outcome;
 use super::select::Selection;
 use super::stop_timeout::Grace;
 use clap::Args;
-use wharf::commands::{Manager, StopResult};
+use wharf::commands::{self, Context, StopResult};
 
 const EXAMPLES: &str = "Examples:
   wharf stop time
@@ -27,14 +27,14 @@ pub(super) struct Stop {
 }
 
 impl Stop {
-    pub(super) async fn execute(&self, manager: &Manager, console: &Console) -> Outcome {
+    pub(super) async fn execute(&self, context: &Context, console: &Console) -> Outcome {
         let stop = |name| async move {
-            let result = match manager.stop(&name, self.grace.timeout).await?.result {
+            let result = match commands::stop(context, &name, self.grace.timeout).await?.result {
                 StopResult::Stopped => "stopped",
                 StopResult::AlreadyStopped => "already_stopped",
             };
             Ok(Report::of(&name, result))
         };
-        each(&self.selection, manager, self.format, console, stop).await
+        each(&self.selection, context, self.format, console, stop).await
     }
 }

@@ -4,7 +4,7 @@ use super::failure::{DONE, Failure, Outcome};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::path::Path;
-use wharf::commands::Manager;
+use wharf::commands::{self, Context};
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_model::{ProxyAuth, WorkloadName};
 use wharf_records::ProxySecret;
@@ -80,15 +80,15 @@ struct Shown<'a> {
 }
 
 impl Url {
-    pub(super) async fn execute(&self, manager: &Manager, console: &Console) -> Outcome {
+    pub(super) async fn execute(&self, context: &Context, console: &Console) -> Outcome {
         let wanted = AccessChange { auth: self.auth.map(ProxyAuth::from), rotate: self.rotate };
         if self.token {
-            self.refuse_without_token(manager)?;
+            self.refuse_without_token(context)?;
         }
         if wanted != AccessChange::default() {
-            manager.change_access(&self.name, wanted).await?;
+            commands::change_access(context, &self.name, wanted).await?;
         }
-        let url = manager.url(&self.name)?;
+        let url = commands::url(context, &self.name)?;
         let unix_socket = url.unix_socket.as_deref();
         if self.unix_socket {
             self.refuse_without_socket(unix_socket)?;
@@ -125,10 +125,10 @@ impl Url {
     }
 
     /// Before anything is changed.
-    fn refuse_without_token(&self, manager: &Manager) -> Result<()> {
+    fn refuse_without_token(&self, context: &Context) -> Result<()> {
         let auth = match self.auth {
             Some(auth) => auth.into(),
-            None => manager.auth(&self.name)?,
+            None => commands::auth(context, &self.name)?,
         };
         if auth == ProxyAuth::Bearer {
             return Ok(());

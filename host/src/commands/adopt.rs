@@ -1,8 +1,11 @@
 //! `adopt`: an owner for a workload that has none, on proof or by hand (R07), or a new instance for one that has.
-use crate::commands::context::Manager;
+use crate::commands::context::Context;
+use crate::commands::discovery::discover;
+use crate::commands::locking::lock_operation;
+use crate::commands::lookup::read_run_config;
 use serde::Serialize;
 use wharf_failpoint::{Point, reach};
-use wharf_model::{Claim, Resource};
+use wharf_model::{Advice, Claim, Resource};
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_model::{Owner, RunConfig, WorkloadName};
 use wharf_records::OperationLock;
@@ -43,127 +46,127 @@ pub struct Adopted {
     pub previous_endpoint: String,
 }
 
-impl Manager {
-    /// Stamps an owner. Nothing else in the RunConfig changes, and no runtime is told.
-    ///
-    /// # Errors
-    /// Where the proof fails, or the workload has an owner: then nothing is changed.
-    pub async fn adopt(&self, name: &WorkloadName, adoption: &Adoption) -> Result<Adopted> {
-        let before = self.run_config(name)?;
-        refuse_remote(&before)?;
-        let proven = match adoption {
-            Adoption::Runtime { name: runtime, rebind } => {
-                let owner = self.chosen_owner(&before, runtime, *rebind).await?;
-                let operation = self.lock(name).await?;
-                return self.stamp(&before, owner, &operation);
-            }
-            Adoption::Proof => self.proof(&before).await?,
-        };
-        let operation = self.lock(name).await?;
-        self.stamp_proven(&before, &proven, &operation).await
-    }
+/// Stamps an owner. Nothing else in the RunConfig changes, and no runtime is told.
+///
+/// # Errors
+/// Where the proof fails, or the workload has an owner: then nothing is changed.
+pub async fn adopt(context: &Context, name: &WorkloadName, adoption: &Adoption) -> Result<Adopted> {
+    let before = read_run_config(context, name)?;
+    refuse_remote(&before)?;
+    let proven = match adoption {
+        Adoption::Runtime { name: runtime, rebind } => {
+            let owner = chosen_owner(context, &before, runtime, *rebind).await?;
+            let operation = lock_operation(context, name).await?;
+            return stamp(context, &before, owner, &operation);
+        }
+        Adoption::Proof => proof(context, &before).await?,
+    };
+    let operation = lock_operation(context, name).await?;
+    stamp_proven(context, &before, &proven, &operation).await
+}
 
-    async fn proof(&self, run: &RunConfig) -> Result<Resource> {
-        if let Some(owner) = run.owner() {
+async fn proof(context: &Context, run: &RunConfig) -> Result<Resource> {
+    if let Some(owner) = run.owner() {
+        let message = format!(
+            "'{}' has an owner: the runtime '{}' at {}",
+            run.name, owner.runtime_name, owner.runtime_instance
+        );
+        return Err(Error::new(ErrorKind::Conflict, message)
+            .advise(Advice::Rebind { name: run.name.to_string(), runtime: owner.runtime_name }));
+    }
+    let scope = Scope::TheseAlone;
+    match discover(context, std::iter::once(run), scope, InstanceProof::Engine).await?.claim(run) {
+        Claim::Proven(resource) => Ok(*resource),
+        other => Err(unproven(run, &other)),
+    }
+}
+
+/// Under the lock: the claimant must still be what it was when everybody was asked, and have what it had.
+pub(crate) async fn stamp_proven(
+    context: &Context,
+    before: &RunConfig,
+    proven: &Resource,
+    operation: &OperationLock,
+) -> Result<Adopted> {
+    let Owner { runtime_name, runtime_instance, runtime_endpoint } = &proven.owner;
+    let endpoint = (!runtime_endpoint.is_empty()).then_some(runtime_endpoint.as_str());
+    let host_id = context.host_id()?;
+    let client = context.plugins().connect(runtime_name, endpoint, &host_id).await?;
+    let now = client.instance().await?;
+    let (instance, found) = client.look(&host_id, before.uid.as_str()).await?;
+    if [&now.instance, &instance].iter().any(|it| *it != runtime_instance) || found.is_none() {
+        let message = format!("the runtime '{runtime_name}' does not show '{}' any more", before.name);
+        return Err(Error::new(ErrorKind::Owner, message).hint("nothing was changed"));
+    }
+    let told = if runtime_endpoint.is_empty() { now.endpoint } else { runtime_endpoint.clone() };
+    stamp(context, before, Owner { runtime_endpoint: told, ..proven.owner.clone() }, operation)
+}
+
+/// Under the lock: what was decided on must still be so.
+fn stamp(context: &Context, before: &RunConfig, owner: Owner, operation: &OperationLock) -> Result<Adopted> {
+    let name = operation.name();
+    let now = read_run_config(context, name)?;
+    if now.uid != before.uid || now.owner() != before.owner() {
+        let message = format!("'{name}' has changed since its owner was looked for; nothing was changed");
+        return Err(Error::new(ErrorKind::Conflict, message));
+    }
+    reach(Point::StampBefore);
+    context.store().update_run_config(name, &now.uid, |run| run.set_owner(owner.clone()))?;
+    reach(Point::StampAfter);
+    let previous = before.owner();
+    Ok(Adopted {
+        name: name.to_string(),
+        runtime_name: owner.runtime_name,
+        runtime_instance: owner.runtime_instance,
+        runtime_endpoint: owner.runtime_endpoint,
+        previous_instance: previous.as_ref().map(|it| it.runtime_instance.clone()).unwrap_or_default(),
+        previous_endpoint: previous.map(|it| it.runtime_endpoint).unwrap_or_default(),
+    })
+}
+
+async fn chosen_owner(context: &Context, run: &RunConfig, runtime: &str, rebind: bool) -> Result<Owner> {
+    let old = run.owner();
+    if let Some(old) = old.as_ref().filter(|old| old.runtime_name != runtime) {
+        let message = format!("'{}' belongs to the runtime '{}'", run.name, old.runtime_name);
+        return Err(Error::new(ErrorKind::Conflict, message)
+            .hint("an owner can be moved to another instance of the same runtime alone"));
+    }
+    let found = instance_of(context, runtime).await?;
+    match (old, rebind) {
+        (None, false) | (Some(_), true) => Ok(found),
+        (None, true) => {
+            let message = format!("'{}' has no owner that could be moved", run.name);
+            Err(Error::new(ErrorKind::Conflict, message).advise(Advice::AdoptByHand {
+                name: run.name.to_string(),
+                runtime: Some(runtime.to_owned()),
+            }))
+        }
+        (Some(old), false) => {
             let message = format!(
-                "'{}' has an owner: the runtime '{}' at {}",
-                run.name, owner.runtime_name, owner.runtime_instance
+                "'{}' belongs to the runtime '{runtime}' at {} (endpoint {}); what answers now is {} (endpoint {})",
+                run.name,
+                old.runtime_instance,
+                shown(&old.runtime_endpoint),
+                found.runtime_instance,
+                shown(&found.runtime_endpoint)
             );
-            return Err(Error::new(ErrorKind::Conflict, message).hint(format!(
-                "to move it to another instance: wharf adopt {} --runtime {} --rebind",
-                run.name, owner.runtime_name
-            )));
-        }
-        match self.discover(std::iter::once(run), Scope::TheseAlone, InstanceProof::Engine).await?.claim(run)
-        {
-            Claim::Proven(resource) => Ok(*resource),
-            other => Err(unproven(run, &other)),
+            Err(Error::new(ErrorKind::Conflict, message)
+                .advise(Advice::Rebind { name: run.name.to_string(), runtime: runtime.to_owned() }))
         }
     }
+}
 
-    /// Under the lock: the claimant must still be what it was when everybody was asked, and have what it had.
-    pub(crate) async fn stamp_proven(
-        &self,
-        before: &RunConfig,
-        proven: &Resource,
-        operation: &OperationLock,
-    ) -> Result<Adopted> {
-        let Owner { runtime_name, runtime_instance, runtime_endpoint } = &proven.owner;
-        let endpoint = (!runtime_endpoint.is_empty()).then_some(runtime_endpoint.as_str());
-        let client = self.plugins()?.connect(runtime_name, endpoint).await?;
-        let now = client.instance().await?;
-        let (instance, found) = client.look(&self.host_id()?, before.uid.as_str()).await?;
-        if [&now.instance, &instance].iter().any(|it| *it != runtime_instance) || found.is_none() {
-            let message = format!("the runtime '{runtime_name}' does not show '{}' any more", before.name);
-            return Err(Error::new(ErrorKind::Owner, message).hint("nothing was changed"));
-        }
-        let told = if runtime_endpoint.is_empty() { now.endpoint } else { runtime_endpoint.clone() };
-        self.stamp(before, Owner { runtime_endpoint: told, ..proven.owner.clone() }, operation)
-    }
-
-    /// Under the lock: what was decided on must still be so.
-    fn stamp(&self, before: &RunConfig, owner: Owner, operation: &OperationLock) -> Result<Adopted> {
-        let name = operation.name();
-        let now = self.run_config(name)?;
-        if now.uid != before.uid || now.owner() != before.owner() {
-            let message = format!("'{name}' has changed since its owner was looked for; nothing was changed");
-            return Err(Error::new(ErrorKind::Conflict, message));
-        }
-        reach(Point::StampBefore);
-        self.store().update_run_config(name, &now.uid, |run| run.set_owner(owner.clone()))?;
-        reach(Point::StampAfter);
-        let previous = before.owner();
-        Ok(Adopted {
-            name: name.to_string(),
-            runtime_name: owner.runtime_name,
-            runtime_instance: owner.runtime_instance,
-            runtime_endpoint: owner.runtime_endpoint,
-            previous_instance: previous.as_ref().map(|it| it.runtime_instance.clone()).unwrap_or_default(),
-            previous_endpoint: previous.map(|it| it.runtime_endpoint).unwrap_or_default(),
-        })
-    }
-
-    async fn chosen_owner(&self, run: &RunConfig, runtime: &str, rebind: bool) -> Result<Owner> {
-        let old = run.owner();
-        if let Some(old) = old.as_ref().filter(|old| old.runtime_name != runtime) {
-            let message = format!("'{}' belongs to the runtime '{}'", run.name, old.runtime_name);
-            return Err(Error::new(ErrorKind::Conflict, message)
-                .hint("an owner can be moved to another instance of the same runtime alone"));
-        }
-        let found = self.instance_of(runtime).await?;
-        match (old, rebind) {
-            (None, false) | (Some(_), true) => Ok(found),
-            (None, true) => {
-                let message = format!("'{}' has no owner that could be moved", run.name);
-                Err(Error::new(ErrorKind::Conflict, message).hint("leave --rebind out"))
-            }
-            (Some(old), false) => {
-                let message = format!(
-                    "'{}' belongs to the runtime '{runtime}' at {} (endpoint {}); what answers now is {} (endpoint {})",
-                    run.name,
-                    old.runtime_instance,
-                    shown(&old.runtime_endpoint),
-                    found.runtime_instance,
-                    shown(&found.runtime_endpoint)
-                );
-                Err(Error::new(ErrorKind::Conflict, message)
-                    .hint(format!("to move it there: wharf adopt {} --runtime {runtime} --rebind", run.name)))
-            }
-        }
-    }
-
-    async fn instance_of(&self, runtime: &str) -> Result<Owner> {
-        let client = self.plugins()?.connect(runtime, None).await?;
-        let instance = client.instance().await.map_err(|error| Error {
-            kind: ErrorKind::Owner,
-            ..Error::from(error).while_doing(format!("the runtime '{runtime}' cannot be asked"))
-        })?;
-        Ok(Owner {
-            runtime_name: runtime.to_owned(),
-            runtime_instance: instance.instance,
-            runtime_endpoint: instance.endpoint,
-        })
-    }
+async fn instance_of(context: &Context, runtime: &str) -> Result<Owner> {
+    let client = context.plugins().connect(runtime, None, &context.known_host_id()?).await?;
+    let instance = client.instance().await.map_err(|error| Error {
+        kind: ErrorKind::Owner,
+        ..Error::from(error).while_doing(format!("the runtime '{runtime}' cannot be asked"))
+    })?;
+    Ok(Owner {
+        runtime_name: runtime.to_owned(),
+        runtime_instance: instance.instance,
+        runtime_endpoint: instance.endpoint,
+    })
 }
 
 fn refuse_remote(run: &RunConfig) -> Result<()> {
@@ -185,5 +188,5 @@ fn unproven(run: &RunConfig, claim: &Claim) -> Error {
         Claim::Undecided(_) => ErrorKind::Owner,
     };
     Error::new(kind, format!("the owner of '{}' is unknown: {claim}", run.name))
-        .hint(format!("to decide by hand: wharf adopt {} --runtime NAME", run.name))
+        .advise(Advice::AdoptByHand { name: run.name.to_string(), runtime: None })
 }

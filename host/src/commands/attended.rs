@@ -4,17 +4,18 @@
 //! it became wharf (`daemon & exec wharf run -f`) or given to it as process 1 of a container, and they are nobody's
 //! business but its own. It reaps them all, passes on the signals that ask it to end, and its own end, however it comes,
 //! is the supervisor's.
-use crate::commands::context::Manager;
+use crate::commands::context::Context;
+use crate::commands::create::{create_until, go_on_unless};
+use crate::commands::ends::{Ends, deaf};
 use crate::commands::request::{RunRequest, Started};
+use crate::commands::start::{Wait, not_started, ready, spawn_supervisor};
 use rustix::{
     io::Errno,
     process::{Signal, WaitOptions, WaitStatus, kill_process, wait},
 };
-use std::{io, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
+use wharf_model::{Advice, Phase};
 use wharf_model::{Error, ErrorKind, Result};
-use wharf_model::{Phase, RunConfig};
-use wharf_records::OperationLock;
 use wharf_supervisor::{Progress, StartMode, StartOutcome, Supervisor};
 
 /// Whoever is told how a workload goes that this process stays with.
@@ -23,100 +24,57 @@ pub trait Attendant: Progress {
     fn ready(&mut self, started: &Started);
 }
 
-impl Manager {
-    /// Creates a workload, starts it and stays with it to its end.
-    ///
-    /// # Errors
-    /// As of [`Manager::run`]; and where the workload failed afterwards, or its supervisor was killed.
-    pub async fn run_in_foreground(&self, request: &RunRequest, attendant: &mut dyn Attendant) -> Result<()> {
-        let mut ends = Ends::take()?;
-        let (run, operation) = self.create_until(&mut ends, request).await?;
-        // What its plugins have started has been waited for: from here on whoever ends is reaped below.
-        self.shut_down().await;
-        self.go_on_unless(&mut ends, &run).await?;
-        let mut signals = Signals::take(ends)?;
-        let (mut supervisor, inherited) =
-            self.spawn_supervisor(&run, operation, StartMode::Create, Wait::Stay).await?;
-        let mut ended = None;
-        let outcome = {
-            let (pid, mut outcome) = (supervisor.pid(), std::pin::pin!(supervisor.outcome(&mut *attendant)));
-            loop {
-                tokio::select! {
-                    outcome = &mut outcome => break outcome,
-                    heard = signals.next() => ended = ended.or(obey(heard, pid, ended.is_some())),
-                }
+/// Creates a workload, starts it and stays with it to its end.
+///
+/// # Errors
+/// As of [`run`]; and where the workload failed afterwards, or its supervisor was killed.
+pub async fn run_in_foreground(
+    context: &Context,
+    request: &RunRequest,
+    attendant: &mut dyn Attendant,
+) -> Result<()> {
+    let mut ends = Ends::take()?;
+    let (run, operation) = create_until(context, &mut ends, request).await?;
+    // What its plugins have started has been waited for: from here on every child that ends is reaped below.
+    context.shut_down().await;
+    go_on_unless(context, &mut ends, &run).await?;
+    let mut signals = Signals::take(ends)?;
+    let (mut supervisor, inherited) =
+        spawn_supervisor(context, &run, operation, StartMode::Create, Wait::Stay).await?;
+    let mut ended = None;
+    let outcome = {
+        let (pid, mut outcome) = (supervisor.pid(), std::pin::pin!(supervisor.outcome(&mut *attendant)));
+        loop {
+            tokio::select! {
+                outcome = &mut outcome => break outcome,
+                heard = signals.next() => ended = ended.or(obey(heard, pid, ended.is_some())),
             }
-        };
-        match outcome {
-            StartOutcome::Ready(port) => {
-                // The operation is over; this descriptor would hold its lock.
-                drop(inherited);
-                attendant.ready(&self.ready(&run, port));
-            }
-            outcome => return Err(self.not_started(&run, inherited, StartMode::Create, outcome).await),
         }
-        let status = signals.until_ended(&supervisor, ended).await;
-        match self.store().read_status(&run.name) {
-            Ok(record) if record.uid == run.uid && record.phase == Phase::Error => {
-                let message = format!("'{}' failed: {}", run.name, record.status_context);
-                Err(Error::new(ErrorKind::Runtime, message).hint(format!("see: wharf logs {}", run.name)))
-            }
-            Ok(record) if record.uid == run.uid && record.phase == Phase::Running && status != Some(0) => {
-                let message = format!("the supervisor of '{}' was killed, or failed", run.name);
-                let hint = format!("see: wharf logs --proxy {}; bring it back: wharf start {0}", run.name);
-                Err(Error::new(ErrorKind::Failed, message).hint(hint))
-            }
-            // Somebody removed it, or it ended as it should.
-            _ => Ok(()),
+    };
+    match outcome {
+        StartOutcome::Ready(port) => {
+            // The operation is over; this descriptor would hold its lock.
+            drop(inherited);
+            attendant.ready(&ready(context, &run, port));
         }
+        outcome => return Err(not_started(context, &run, inherited, StartMode::Create, outcome).await),
     }
-}
-
-impl Manager {
-    /// Creates a workload, unless a signal asks this process to end: then it is not created.
-    pub(crate) async fn create_until(
-        &self,
-        ends: &mut Ends,
-        request: &RunRequest,
-    ) -> Result<(RunConfig, OperationLock)> {
-        tokio::select! {
-            // It records without waiting for anything in between: where it is given up, nothing is recorded.
-            created = self.create(request) => created,
-            _ = ends.next() => Err(interrupted("the creation")),
+    let status = signals.until_ended(&supervisor, ended).await;
+    match context.store().read_status(&run.name) {
+        Ok(record) if record.uid == run.uid && record.phase == Phase::Error => {
+            let message = format!("'{}' failed: {}", run.name, record.status_context);
+            Err(Error::new(ErrorKind::Runtime, message)
+                .advise(Advice::ReadLog { name: run.name.to_string() }))
         }
-    }
-
-    /// Fails if a signal has asked this process to end since it began, with the records taken back of a workload that
-    /// nobody wants any more.
-    pub(crate) async fn go_on_unless(&self, ends: &mut Ends, run: &RunConfig) -> Result<()> {
-        if !ends.has_come().await {
-            return Ok(());
+        Ok(record) if record.uid == run.uid && record.phase == Phase::Running && status != Some(0) => {
+            let message = format!("the supervisor of '{}' was killed, or failed", run.name);
+            Err(Error::new(ErrorKind::Failed, message)
+                .advise(Advice::ReadSupervisorLog { name: run.name.to_string() })
+                .advise(Advice::Start { name: run.name.to_string() }))
         }
-        Err(self.take_records_back(run, interrupted(&format!("the creation of '{}'", run.name))))
+        // Somebody removed it, or it ended as it should.
+        _ => Ok(()),
     }
-}
-
-/// A signal has asked this process to end while it did this.
-pub(crate) fn interrupted(what: &str) -> Error {
-    Error::new(ErrorKind::Failed, format!("{what} was interrupted by a signal"))
-}
-
-fn deaf(error: &io::Error) -> Error {
-    Error::caused(ErrorKind::Failed, "signals cannot be received", error)
-}
-
-/// As long as the runtime needs to hear of a signal that has come.
-const SIGNAL_TURN: Duration = Duration::from_millis(1);
-
-/// Whether a command waits for its supervisor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wait {
-    /// Not even until its workload is ready.
-    No,
-    /// Until then.
-    Ready,
-    /// To the end.
-    Stay,
 }
 
 /// What this process is told while it stays.
@@ -126,33 +84,6 @@ enum Heard {
     End(Signal),
     /// A child has ended.
     Child,
-}
-
-/// The signals that ask this process to end. Taken before anything is recorded: one that ended this process from then on
-/// would leave a workload on record that nobody wants, and that `reconcile` starts.
-pub(crate) struct Ends {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl Ends {
-    pub(crate) fn take() -> Result<Self> {
-        let heard = |kind| signal(kind).map_err(|error| deaf(&error));
-        Ok(Self { terminate: heard(SignalKind::terminate())?, interrupt: heard(SignalKind::interrupt())? })
-    }
-
-    pub(crate) async fn next(&mut self) -> Signal {
-        tokio::select! {
-            _ = self.terminate.recv() => Signal::TERM,
-            _ = self.interrupt.recv() => Signal::INT,
-        }
-    }
-
-    /// Whether one has come already. One that this does not see yet is still there for [`Ends::next`].
-    async fn has_come(&mut self) -> bool {
-        // The runtime tells of signals when it turns to its descriptors, which it does where everybody waits.
-        tokio::time::timeout(SIGNAL_TURN, self.next()).await.is_ok()
-    }
 }
 
 struct Signals {

@@ -1,64 +1,149 @@
-//! What every command needs: records, plugins, locks, and the owner of a workload.
-use wharf_runtimes::handle_of;
-use wharf_runtimes::{ask_owner, connect_owner};
-
+//! [`Context`]: what one operation works with. [`Host`]: what outlives it.
+//!
+//! A front end makes one [`Host`], which may live for months, and asks it for a context at the beginning of each
+//! operation; the functions of the neighbouring files take that. Settings, pins, plugins and the trust in them are looked
+//! at again there (a few `stat` calls) and read again where they have changed, so that an operation sees one state of them
+//! from its beginning to its end, and the next one the next. The host's id is no part of it: that can appear in the
+//! middle of an operation. It must not know any command.
 use std::{
-    convert::Infallible,
-    sync::{Arc, OnceLock},
-    time::Duration,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::{Duration, SystemTime},
 };
-use wharf_model::nearest;
-use wharf_model::{Error, ErrorKind, Result};
-use wharf_model::{RunConfig, StatusRecord, WorkloadName};
-use wharf_records::{OperationLock, ReadError, RecordKind, Store, Watch};
-use wharf_runtimes::{Plugins, RuntimeClient};
-use wharf_sdk::{Handle, Observation};
-use wharf_supervisor::Config;
-use wharf_supervisor::ControlError;
-use wharf_supervisor::client::control;
+use wharf_model::Result;
+use wharf_records::{ProxySecrets, Store};
+use wharf_runtimes::{Fingerprint, Libraries, Plugins};
+use wharf_supervisor::{Config, PINS_FILE, SETTINGS_FILE};
 
-/// How long a command waits for another one on the same workload.
-pub(crate) const OPERATION_WAIT: Duration = Duration::from_secs(60);
+/// How long plugins may take to end what they run in this process.
+const SHUT_DOWN_DEADLINE: Duration = Duration::from_secs(2);
 
-/// The owner of a workload, and what it showed of it when it was asked last.
-pub(crate) struct AtOwner {
-    pub(crate) client: Arc<RuntimeClient>,
-    pub(crate) seen: Option<Observation>,
+/// Reads the surroundings of a process: its environment, and the user's settings as they are now.
+type Read = Box<dyn Fn() -> Result<Config> + Send + Sync>;
+
+/// One state directory and its plugins, for as long as a process works with them.
+pub struct Host {
+    read: Read,
+    /// What is loaded stays loaded, whatever is searched for anew.
+    libraries: Arc<Libraries>,
+    current: Mutex<Option<Arc<Generation>>>,
 }
 
-impl AtOwner {
-    /// How the owner reaches what it shows, if it shows anything.
+/// Settings and plugins between two changes of them.
+struct Generation {
+    config: Config,
+    settings: Seen,
+    libraries: Arc<Libraries>,
+    /// Searched at the first use: many commands need none.
+    plugins: OnceLock<(Seen, Plugins)>,
+}
+
+/// A fingerprint of what was read.
+struct Seen {
+    fingerprint: Fingerprint,
+    /// Every later change shows in a later fingerprint.
+    is_settled: bool,
+}
+
+impl Seen {
+    /// Reads, and remembers what was read. A change at the same time is read, or makes this unsettled: it is later than
+    /// the beginning.
+    fn reading<T>(read: impl FnOnce() -> Result<T>, of: impl FnOnce(&T) -> Fingerprint) -> Result<(Self, T)> {
+        let began = SystemTime::now();
+        let value = read()?;
+        let fingerprint = of(&value);
+        let is_settled = fingerprint.is_settled(began);
+        Ok((Self { fingerprint, is_settled }, value))
+    }
+
+    fn is_current(&self, now: impl FnOnce() -> Fingerprint) -> bool {
+        self.is_settled && now() == self.fingerprint
+    }
+}
+
+fn settings_now(config: &Config) -> Fingerprint {
+    let files = [SETTINGS_FILE, PINS_FILE].map(|name| config.config_dir.join(name));
+    Fingerprint::of(&[], &files)
+}
+
+fn plugins_now(config: &Config) -> Fingerprint {
+    Fingerprint::of(&config.plugin_dirs, &[])
+}
+
+impl Generation {
+    fn read(read: &Read, libraries: Arc<Libraries>) -> Result<Self> {
+        let (settings, config) = Seen::reading(read, settings_now)?;
+        Ok(Self { config, settings, libraries, plugins: OnceLock::new() })
+    }
+
+    fn is_current(&self) -> bool {
+        let plugins = self.plugins.get();
+        self.settings.is_current(|| settings_now(&self.config))
+            && plugins.is_none_or(|(seen, _)| seen.is_current(|| plugins_now(&self.config)))
+    }
+
+    fn plugins(&self) -> &Plugins {
+        let (_, plugins) = self.plugins.get_or_init(|| {
+            let began = SystemTime::now();
+            let fingerprint = plugins_now(&self.config);
+            let plugins = Plugins::new(self.config.connect_options()).sharing(self.libraries.clone());
+            let is_settled = fingerprint.is_settled(began);
+            (Seen { fingerprint, is_settled }, plugins)
+        });
+        plugins
+    }
+}
+
+impl Host {
+    /// The host whose surroundings `read` tells: called again when the user's settings have changed. Touches nothing yet.
+    pub fn new(read: impl Fn() -> Result<Config> + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self { read: Box::new(read), libraries: Arc::default(), current: Mutex::default() })
+    }
+
+    /// The context of an operation that begins now.
     ///
     /// # Errors
-    /// Where it shows something, and does not say how to reach it.
-    pub(crate) fn shown_handle(&self, run: &RunConfig) -> Result<Option<Handle>> {
-        let Some(seen) = &self.seen else { return Ok(None) };
-        let unreachable = || {
-            let message =
-                format!("the runtime '{}' has it, and does not say how to reach it", run.runtime_name);
-            Error::new(ErrorKind::Owner, message).while_doing(format!("'{}'", run.name))
+    /// The settings have changed and make no sense. Nothing is done with the old ones then.
+    pub fn context(self: &Arc<Self>) -> Result<Context> {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let generation = match current.take().filter(|generation| generation.is_current()) {
+            Some(generation) => generation,
+            None => Arc::new(Generation::read(&self.read, self.libraries.clone())?),
         };
-        seen.handle.clone().map(Some).ok_or_else(unreachable)
+        *current = Some(generation.clone());
+        let store = Store::new(generation.config.state());
+        Ok(Context { host: self.clone(), generation, store })
+    }
+
+    /// Ends what the plugins run in this process. To be called at its end, once no operation is under way.
+    pub async fn shut_down(&self) {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((_, plugins)) = current.as_ref().and_then(|generation| generation.plugins.get()) {
+            plugins.shut_down(SHUT_DOWN_DEADLINE).await;
+        }
     }
 }
 
-/// The command layer of one state directory.
-pub struct Manager {
-    config: Config,
+/// What an operation works with: the records of one state directory with the secrets of their proxies, the runtimes, the
+/// settings; and what is known of who asks, as far as it decides anything ([`Config::current_dir`],
+/// [`Config::search_path`], [`Config::is_marked`]).
+pub struct Context {
+    host: Arc<Host>,
+    generation: Arc<Generation>,
     store: Store,
-    plugins: OnceLock<Plugins>,
 }
 
-impl Manager {
-    /// The command layer; touches nothing yet.
-    pub fn new(config: Config) -> Self {
-        let store = Store::new(config.state());
-        Self { config, store, plugins: OnceLock::new() }
+impl Context {
+    /// The context of another operation of the same host, with what there is now.
+    ///
+    /// # Errors
+    /// As [`Host::context`].
+    pub fn renewed(&self) -> Result<Self> {
+        self.host.context()
     }
 
-    /// Its configuration.
+    /// The surroundings and the settings.
     pub fn config(&self) -> &Config {
-        &self.config
+        &self.generation.config
     }
 
     /// The records.
@@ -66,147 +151,34 @@ impl Manager {
         &self.store
     }
 
+    /// What clients of the proxies must know.
+    pub(crate) fn secrets(&self) -> ProxySecrets {
+        ProxySecrets::new(self.store.state().clone())
+    }
+
+    /// The plugins: searched at the first use, loaded one by one as they are needed.
+    pub fn plugins(&self) -> &Plugins {
+        self.generation.plugins()
+    }
+
     /// The id that labels what this host makes; made at the first command that changes something.
     pub(crate) fn host_id(&self) -> Result<String> {
         Ok(self.store.make_host_id()?.to_string())
     }
 
-    /// The same for those who only read: empty where nothing was ever made.
-    pub(crate) fn known_host_id(&self) -> Result<String> {
+    /// The same for those who only read. Reading must not write: a host that has no id yet has no workloads either, and
+    /// asks with an empty one.
+    ///
+    /// # Errors
+    /// Where it is lost: what there is of the workloads carries it.
+    pub fn known_host_id(&self) -> Result<String> {
         Ok(self.store.host_id()?.map(|id| id.to_string()).unwrap_or_default())
     }
 
-    /// The plugins. Searched at the first use, loaded one by one as they are needed.
-    ///
-    /// Reading must not write: a host that has no id yet has no workloads either, and is asked with an empty one.
-    pub fn plugins(&self) -> Result<&Plugins> {
-        if let Some(plugins) = self.plugins.get() {
-            return Ok(plugins);
+    /// Ends what the plugins of this operation run in this process.
+    pub(crate) async fn shut_down(&self) {
+        if let Some((_, plugins)) = self.generation.plugins.get() {
+            plugins.shut_down(SHUT_DOWN_DEADLINE).await;
         }
-        let host_id = self.known_host_id()?;
-        let plugins = Plugins::new(self.config.connect_options(&host_id));
-        Ok(self.plugins.get_or_init(|| plugins))
-    }
-
-    /// Ends what loaded plugins run in this process.
-    pub async fn shut_down(&self) {
-        if let Some(plugins) = self.plugins.get() {
-            plugins.shut_down(Duration::from_secs(2)).await;
-        }
-    }
-
-    pub(crate) async fn lock(&self, name: &WorkloadName) -> Result<OperationLock> {
-        Ok(OperationLock::acquire(self.store.state(), name, OPERATION_WAIT).await?)
-    }
-
-    /// The lock for a command that ends a workload: a start that is under way is given up for it.
-    pub(crate) async fn lock_to_end(&self, name: &WorkloadName) -> Result<OperationLock> {
-        match OperationLock::try_acquire(self.store.state(), name) {
-            // Whoever else holds it is waited for.
-            Err(error) if error.is_busy() => tokio::select! {
-                lock = self.lock(name) => lock,
-                never = self.cancel_start(name) => match never {},
-            },
-            other => Ok(other?),
-        }
-    }
-
-    /// Asks the supervisor to give its start up, as soon as it can be spoken to: between the lock that a start takes
-    /// and its supervisor's socket there is a while. Starts that come later have a right to their turn.
-    async fn cancel_start(&self, name: &WorkloadName) -> Infallible {
-        let sockets = self.store.state().control();
-        let mut watch = Watch::new().ok();
-        loop {
-            // The watch first: a socket that comes in between is asked in the next round.
-            watch = watch.filter(|watch| watch.folder(&sockets).is_ok());
-            let asked = control::cancel(self.store.state(), name, OPERATION_WAIT).await;
-            let may_come = match (&asked, &mut watch) {
-                (Err(ControlError::Silent { .. }), Some(watch)) => watch.changed().await.is_ok(),
-                _ => false,
-            };
-            if !may_come {
-                std::future::pending::<()>().await;
-            }
-        }
-    }
-
-    /// The RunConfig of a workload that must exist.
-    pub(crate) fn run_config(&self, name: &WorkloadName) -> Result<RunConfig> {
-        self.store.read_run_config(name).map_err(|error| self.not_found(name, error))
-    }
-
-    /// The status record, if there is one.
-    pub(crate) fn record(&self, name: &WorkloadName) -> Result<Option<StatusRecord>> {
-        match self.store.read_status(name) {
-            Ok(record) => Ok(Some(record)),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// The status record for a command that holds the operation lock. A corrupt one is set aside, with all its bytes:
-    /// what it said is asked of the owner.
-    pub(crate) fn record_or_set_aside(&self, operation: &OperationLock) -> Result<Option<StatusRecord>> {
-        let name = operation.name();
-        match self.store.read_status(name) {
-            Err(error) if error.is_corrupt() => {
-                let aside = self.store.quarantine(RecordKind::Status, operation)?;
-                tracing::warn!(%name, aside = %aside.display(), "a corrupt status record was set aside");
-                Ok(None)
-            }
-            _ => self.record(name),
-        }
-    }
-
-    /// How the owner finds the workload: by the recorded handle, or by its labels where none is recorded, because a
-    /// supervisor died between a deployment and the record.
-    pub(crate) async fn handle(
-        &self,
-        run: &RunConfig,
-        record: Option<&StatusRecord>,
-        client: &RuntimeClient,
-    ) -> Result<Option<Handle>> {
-        if let Some(handle) = handle_of(record)? {
-            return Ok(Some(handle));
-        }
-        self.find(run, client).await
-    }
-
-    /// The workload by its labels alone.
-    pub(crate) async fn find(&self, run: &RunConfig, client: &RuntimeClient) -> Result<Option<Handle>> {
-        let found = client.find(&self.host_id()?, run.uid.as_str()).await;
-        // Its labels first: what was taken over may have been made anew, and the record of that been lost.
-        let found = found.map(|found| found.or_else(|| run.taken_over()));
-        found.map_err(|error| Error {
-            kind: ErrorKind::Owner,
-            ..Error::from(error).while_doing(format!("what there is of '{}' is not known", run.name))
-        })
-    }
-
-    fn not_found(&self, name: &WorkloadName, error: ReadError) -> Error {
-        if let Err(blind) = self.refuse_blindness() {
-            return blind;
-        }
-        if !error.is_not_found() {
-            return error.into();
-        }
-        let known = self.store.list_run_configs().unwrap_or_default();
-        let nearest = nearest(name.as_str(), known.iter().map(|(other, _)| other.as_str()));
-        let error = Error::new(ErrorKind::NotFound, format!("there is no workload named '{name}'"));
-        match nearest {
-            Some(nearest) => error.hint(format!("did you mean '{nearest}'?")),
-            None => error.hint("see: wharf list --all"),
-        }
-    }
-
-    /// See [`ask_owner`].
-    pub(crate) async fn ask_owner(&self, run: &RunConfig) -> Result<AtOwner> {
-        let (client, seen) = ask_owner(self.plugins()?, &self.host_id()?, run).await?;
-        Ok(AtOwner { client, seen })
-    }
-
-    /// See [`connect_owner`].
-    pub(crate) async fn owner(&self, run: &RunConfig) -> Result<Arc<RuntimeClient>> {
-        connect_owner(self.plugins()?, run).await
     }
 }

@@ -1,10 +1,14 @@
 //! `run`: the one function that creates workloads (R01).
-use crate::commands::attended::{Ends, Wait};
-use crate::commands::context::Manager;
+use crate::commands::context::Context;
+use crate::commands::ends::{Ends, interrupted};
+use crate::commands::locking::lock_operation;
+use crate::commands::lookup::is_gone;
+use crate::commands::nesting::refuse_nesting;
 use crate::commands::request::{RunRequest, Started};
+use crate::commands::start::{Wait, await_ready, spawn_supervisor, started};
 use std::{net::IpAddr, sync::Arc};
 use wharf_failpoint::{Point, reach};
-use wharf_model::{Error, ErrorKind, Result};
+use wharf_model::{Advice, Error, ErrorKind, Result, Setting};
 use wharf_model::{Event, Owner, RestartPolicy, RunConfig, StatusRecord, Transport, Uid, WorkloadName};
 use wharf_records::{Kept, OperationLock, StoreError};
 use wharf_runtimes::{CallError, RuntimeClient};
@@ -19,256 +23,277 @@ const OPTION: &str = "option.";
 /// How many numbers are tried behind a name that was made from SERVER and is taken.
 const NAME_ATTEMPTS: u32 = 99;
 
-impl Manager {
-    /// Creates a workload and starts it; returns when it is ready, or with `wait` unset when its supervisor has been
-    /// started. Where it cannot be started nothing is left behind but logs; with `wait` unset it stays on record with the
-    /// reason.
-    ///
-    /// The order is the contract's: everything is validated before anything is written; the RunConfig with uid and
-    /// owner is the first file, durably and exclusively, before anything is deployed. A signal that asks this process to
-    /// end before the supervisor is started, or while it is waited for, is an error, and the workload does not come to life.
-    pub async fn run(
-        &self,
-        request: &RunRequest,
-        wait: bool,
-        progress: &mut dyn Progress,
-    ) -> Result<Started> {
-        let mut ends = Ends::take()?;
-        let (run, operation) = self.create_until(&mut ends, request).await?;
-        self.go_on_unless(&mut ends, &run).await?;
-        let until = if wait { Wait::Ready } else { Wait::No };
-        // To its end: a supervisor that was not told its task would leave the records behind.
-        let (supervisor, inherited) =
-            self.spawn_supervisor(&run, operation, StartMode::Create, until).await?;
-        if !wait {
-            return Ok(self.started(&run));
-        }
-        let outcome =
-            self.await_ready(&run, supervisor, inherited, StartMode::Create, progress, Some(&mut ends)).await;
-        if let Err(error) = &outcome {
-            tracing::debug!(name = %run.name, %error, "the workload could not be started");
-        }
-        outcome
+/// Creates a workload and starts it; returns when it is ready, or with `wait` unset when its supervisor has been
+/// started. Where it cannot be started nothing is left behind but logs; with `wait` unset it stays on record with the
+/// reason.
+///
+/// The order is the contract's: everything is validated before anything is written; the RunConfig with uid and
+/// owner is the first file, durably and exclusively, before anything is deployed. A signal that asks this process to
+/// end before the supervisor is started, or while it is waited for, is an error, and the workload does not come to life.
+pub async fn run(
+    context: &Context,
+    request: &RunRequest,
+    wait: bool,
+    progress: &mut dyn Progress,
+) -> Result<Started> {
+    let mut ends = Ends::take()?;
+    let (run, operation) = create_until(context, &mut ends, request).await?;
+    go_on_unless(context, &mut ends, &run).await?;
+    let until = if wait { Wait::Ready } else { Wait::No };
+    // To its end: a supervisor that was not told its task would leave the records behind.
+    let (supervisor, inherited) =
+        spawn_supervisor(context, &run, operation, StartMode::Create, until).await?;
+    if !wait {
+        return Ok(started(context, &run));
     }
-
-    /// Creates a workload and leaves it to the caller, who holds its operation lock, to start it.
-    pub async fn create(&self, request: &RunRequest) -> Result<(RunConfig, OperationLock)> {
-        self.refuse_nesting()?;
-        self.check_request(request)?;
-        let host_id = self.host_id()?;
-        self.store().state().make_logs().map_err(StoreError::from)?;
-        let surroundings = self.surroundings();
-        let (source, server) = server::parse(&request.server, surroundings)
-            .map_err(|error| Error::new(ErrorKind::Usage, error.to_string()))?;
-        let (client, instance, source) = self.choose_runtime(request, source).await?;
-        let owner = Owner {
-            runtime_name: client.name().to_owned(),
-            runtime_instance: instance.instance,
-            runtime_endpoint: instance.endpoint,
-        };
-        let names = candidate_names(request)?;
-        // The last one is the longest.
-        if let (true, Some(name)) = (request.unix_socket, names.last()) {
-            wharf_supervisor::check_client_socket(self.store().state(), name)?;
-        }
-        let mut run = run_config(request, names[0].clone(), &server, &source)?;
-        if let Some(working_dir) = &request.working_dir {
-            run.working_dir = working_dir.clone();
-        } else if matches!(source, Source::Command { .. }) && client.stamp().has(&Capability::WORKING_DIR) {
-            run.working_dir = self.config().current_dir.display().to_string();
-        }
-        run.runtime_options.clone_from(&request.runtime_options);
-        run.set_owner(owner);
-        check_restart_policy(&run, client.stamp())?;
-        let mut spec = specification(self.config(), &run, client.stamp(), &host_id, run.target_port.max(1))?;
-        run.pinned = client.pin(&spec).await.map_err(refused)?;
-        spec.pinned = run.pinned.clone();
-        client.validate(&spec).await.map_err(refused)?;
-        let operation = self.reserve(&mut run, &names, request.name.is_some()).await?;
-        let mut record = StatusRecord::new(run.uid.clone());
-        record.apply(Event::StartBegun).map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))?;
-        self.record_first(&run, record)?;
-        reach(Point::StartRecorded);
-        Ok((run, operation))
+    let ends = Some(&mut ends);
+    let outcome = await_ready(context, &run, supervisor, inherited, StartMode::Create, progress, ends).await;
+    if let Err(error) = &outcome {
+        tracing::debug!(name = %run.name, %error, "the workload could not be started");
     }
+    outcome
+}
 
-    /// The first file of every workload, exclusively (R01), and what another product's file says beside it. The caller
-    /// holds the operation lock of its name.
-    pub(crate) fn enter(&self, run: &RunConfig, kept: &Kept) -> std::result::Result<(), StoreError> {
-        self.store().create_run_config_keeping(run, kept)?;
-        // The logs of an earlier workload of this name end here.
-        wharf_supervisor::clear_logs(self.store().state(), &run.name);
-        reach(Point::RunConfigCreated);
-        Ok(())
+/// Creates a workload, unless a signal asks this process to end: then it is not created.
+pub(crate) async fn create_until(
+    context: &Context,
+    ends: &mut Ends,
+    request: &RunRequest,
+) -> Result<(RunConfig, OperationLock)> {
+    tokio::select! {
+        // It records without waiting for anything in between: where it is given up, nothing is recorded.
+        created = create(context, request) => created,
+        _ = ends.next() => Err(interrupted("the creation")),
     }
+}
 
-    /// What its clients must know, and the first status record; where they cannot be written there is no workload.
-    pub(crate) fn record_first(&self, run: &RunConfig, record: StatusRecord) -> Result<()> {
-        let secret = match run.auth().has_secret() {
-            true => self.store().make_proxy_secret(&run.name, &run.uid, run.auth()).map(drop),
-            false => Ok(()),
-        };
-        reach(Point::ProxySecretMade);
-        let written = secret
-            .and_then(|()| self.store().update_status::<StoreError>(&run.name, &run.uid, |_| Ok(record)));
-        let Err(error) = written else { return Ok(()) };
-        Err(self.take_records_back(run, error.into()))
+/// Fails if a signal has asked this process to end since it began, with the records taken back of a workload that
+/// nobody wants any more.
+pub(crate) async fn go_on_unless(context: &Context, ends: &mut Ends, run: &RunConfig) -> Result<()> {
+    if !ends.has_come().await {
+        return Ok(());
     }
+    Err(take_records_back(context, run, interrupted(&format!("the creation of '{}'", run.name))))
+}
 
-    /// Removes the records of a workload of which no runtime has anything yet; `cause` is why, and what is to be told.
-    pub(crate) fn take_records_back(&self, run: &RunConfig, cause: Error) -> Error {
-        let points = [Point::StatusRemoved, Point::RunConfigRemoved];
-        match self.store().remove_records(&run.name, &run.uid, points) {
-            Ok(()) => cause,
-            Err(stays) => cause
-                .hint(format!("what was left could not be cleared up ({stays}); run: wharf rm {}", run.name)),
-        }
+/// Creates a workload and leaves it to the caller, who holds its operation lock, to start it.
+async fn create(context: &Context, request: &RunRequest) -> Result<(RunConfig, OperationLock)> {
+    refuse_nesting(context)?;
+    check_request(request)?;
+    let host_id = context.host_id()?;
+    context.store().state().make_logs().map_err(StoreError::from)?;
+    let surroundings = surroundings(context);
+    let (source, server) = server::parse(&request.server, surroundings)
+        .map_err(|error| Error::new(ErrorKind::Usage, error.to_string()))?;
+    let (client, instance, source) = choose_runtime(context, &host_id, request, source).await?;
+    let owner = Owner {
+        runtime_name: client.name().to_owned(),
+        runtime_instance: instance.instance,
+        runtime_endpoint: instance.endpoint,
+    };
+    let names = candidate_names(request)?;
+    // The last one is the longest.
+    if let (true, Some(name)) = (request.unix_socket, names.last()) {
+        wharf_supervisor::check_client_socket(context.store().state(), name)?;
     }
-
-    fn surroundings(&self) -> Surroundings<'_> {
-        Surroundings { current_dir: &self.config().current_dir, search_path: &self.config().search_path }
+    let mut run = run_config(request, names[0].clone(), &server, &source)?;
+    if let Some(working_dir) = &request.working_dir {
+        run.working_dir = working_dir.clone();
+    } else if matches!(source, Source::Command { .. }) && client.stamp().has(&Capability::WORKING_DIR) {
+        run.working_dir = context.config().current_dir.display().to_string();
     }
+    run.runtime_options.clone_from(&request.runtime_options);
+    run.set_owner(owner);
+    check_restart_policy(&run, client.stamp())?;
+    let mut spec = specification(context.config(), &run, client.stamp(), &host_id, run.target_port.max(1))?;
+    run.pinned = client.pin(&spec).await.map_err(refused)?;
+    spec.pinned = run.pinned.clone();
+    client.validate(&spec).await.map_err(refused)?;
+    let operation = reserve(context, &mut run, &names, request.name.is_some()).await?;
+    let mut record = StatusRecord::new(run.uid.clone());
+    record.apply(Event::StartBegun).map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))?;
+    record_first(context, &run, record)?;
+    reach(Point::StartRecorded);
+    Ok((run, operation))
+}
 
-    fn check_request(&self, request: &RunRequest) -> Result<()> {
-        let usage = |message: String| Err(Error::new(ErrorKind::Usage, message));
-        if let Some(name) = &request.name {
-            WorkloadName::new(name.as_str())?;
-        }
-        if request.transport == Transport::Sse {
-            return usage("the transport 'sse' is not supported; use stdio or streamable-http".to_owned());
-        }
-        if request.transport == Transport::Stdio && request.target_port != 0 {
-            return usage("--target-port goes with --transport streamable-http".to_owned());
-        }
-        if request.host.parse::<IpAddr>().is_err() {
-            return usage(format!("'{}' is no IP address", request.host));
-        }
-        wharf_supervisor::check_exposure(&request.host, request.auth)?;
-        if let Some(origin) = request.allowed_origins.iter().find(|origin| !is_origin(origin)) {
-            return usage(format!(
-                "'{origin}' is no origin of a page; write scheme://host or scheme://host:port"
-            ));
-        }
-        match request.env.keys().find(|key| key.is_empty() || key.contains(['=', '\0'])) {
-            Some(key) => usage(format!("'{key}' is no name for a variable")),
-            None => Ok(()),
-        }
+/// The first file of every workload, exclusively (R01), and what another product's file says beside it. The caller
+/// holds the operation lock of its name.
+pub(crate) fn enter(context: &Context, run: &RunConfig, kept: &Kept) -> std::result::Result<(), StoreError> {
+    context.store().create_run_config_keeping(run, kept)?;
+    // The logs of an earlier workload of this name end here.
+    wharf_supervisor::clear_logs(context.store().state(), &run.name);
+    reach(Point::RunConfigCreated);
+    Ok(())
+}
+
+/// What its clients must know, and the first status record; where they cannot be written there is no workload.
+pub(crate) fn record_first(context: &Context, run: &RunConfig, record: StatusRecord) -> Result<()> {
+    let secret = match run.auth().has_secret() {
+        true => context.store().make_proxy_secret(&run.name, &run.uid, run.auth()).map(drop),
+        false => Ok(()),
+    };
+    reach(Point::ProxySecretMade);
+    let written = secret
+        .and_then(|()| context.store().update_status::<StoreError>(&run.name, &run.uid, |_| Ok(record)));
+    let Err(error) = written else { return Ok(()) };
+    Err(take_records_back(context, run, error.into()))
+}
+
+/// Removes the records of a workload of which no runtime has anything yet; `cause` is why, and what is to be told.
+pub(crate) fn take_records_back(context: &Context, run: &RunConfig, cause: Error) -> Error {
+    let points = [Point::StatusRemoved, Point::RunConfigRemoved];
+    match context.store().remove_records(&run.name, &run.uid, points) {
+        Ok(()) => cause,
+        Err(stays) => cause
+            .hint(format!("what was left could not be cleared up ({stays})"))
+            .advise(Advice::Remove { name: run.name.to_string() }),
     }
+}
 
-    /// The runtime for a request: the one that is named, the user's default, or among those that accept this kind of
-    /// SERVER the available one with the highest priority.
-    async fn choose_runtime(
-        &self,
-        request: &RunRequest,
-        source: Source,
-    ) -> Result<(Arc<RuntimeClient>, Instance, Source)> {
-        let named = request.runtime.as_ref().or(self.config().default_runtime.as_ref());
-        if let Some(name) = named.or(self.config().settings.default_runtime.as_ref()) {
-            let provided = self.plugins()?.catalog().find(name).map_err(Error::from)?;
-            check_options(request, provided.runtime)?;
-            let client = self.plugins()?.connect_with(name, &request.runtime_options).await?;
-            let source = self.as_accepted(source, &client);
-            let instance = available(&client).await.map_err(|unusable| unusable.error)?;
-            return Ok((client, instance, source));
-        }
-        let catalog = self.plugins()?.catalog();
-        let nobody = |kind: &str| {
-            !catalog.runtimes().iter().any(|provided| provided.runtime.accepts.iter().any(|it| it == kind))
-        };
-        // Where no plugin runs images, what is no command in PATH is one that was not found.
-        let source = match source {
-            Source::Image { reference } if nobody("image") && !nobody("command") => self.command(reference),
-            other => other,
-        };
-        let mut accepting: Vec<_> = catalog
-            .runtimes()
-            .into_iter()
-            .filter(|provided| !provided.shadowed)
-            .filter(|provided| provided.runtime.accepts.iter().any(|kind| kind == source.kind()))
-            .filter(|provided| check_options(request, provided.runtime).is_ok())
-            .collect();
-        accepting.sort_by_key(|provided| std::cmp::Reverse(provided.runtime.priority));
-        let mut unusable: Vec<Unusable> = Vec::new();
-        for provided in accepting {
-            let client =
-                match self.plugins()?.connect_with(&provided.runtime.name, &request.runtime_options).await {
-                    Ok(client) => client,
-                    Err(error) => {
-                        unusable.push(Unusable { error: error.into(), is_there: true });
-                        continue;
-                    }
-                };
-            match available(&client).await {
-                Ok(instance) => {
-                    // It is run elsewhere than its user may look for it.
-                    for Unusable { error, .. } in unusable.iter().filter(|it| it.is_there) {
-                        tracing::warn!("{}; it is run by '{}'", error.message, client.name());
-                    }
-                    return Ok((client, instance, source));
-                }
-                Err(it) => unusable.push(it),
-            }
-        }
-        let reasons: Vec<String> = unusable.into_iter().map(|it| it.error.message).collect();
-        if catalog.runtimes().is_empty() {
-            let error =
-                Error::new(ErrorKind::Owner, "no plugin that can be used was found, so nothing can be run");
-            return Err(error.hint("see: wharf doctor"));
-        }
-        Err(nothing_runs(&source, &reasons))
+fn surroundings(context: &Context) -> Surroundings<'_> {
+    Surroundings { current_dir: &context.config().current_dir, search_path: &context.config().search_path }
+}
+
+fn check_request(request: &RunRequest) -> Result<()> {
+    let usage = |message: String| Err(Error::new(ErrorKind::Usage, message));
+    if let Some(name) = &request.name {
+        WorkloadName::new(name.as_str())?;
     }
-
-    /// What is no command in PATH is taken for an image, unless the runtime that was named runs commands alone: then
-    /// it is a command that was not found, or a path.
-    fn as_accepted(&self, source: Source, client: &RuntimeClient) -> Source {
-        let accepts = |kind: &str| client.stamp().accepts.iter().any(|accepted| accepted == kind);
-        match source {
-            Source::Image { reference } if accepts("command") && !accepts("image") => self.command(reference),
-            other => other,
-        }
+    if request.transport == Transport::Sse {
+        return usage("the transport 'sse' is not supported; use stdio or streamable-http".to_owned());
     }
-
-    fn command(&self, program: String) -> Source {
-        if program.contains('/') {
-            return Source::Command {
-                program: self.config().current_dir.join(program).display().to_string(),
-            };
-        }
-        Source::Command { program }
+    if request.transport == Transport::Stdio && request.target_port != 0 {
+        return usage("a target port goes with the transport streamable-http".to_owned());
     }
+    if request.host.parse::<IpAddr>().is_err() {
+        return usage(format!("'{}' is no IP address", request.host));
+    }
+    wharf_supervisor::check_exposure(&request.host, request.auth)?;
+    if let Some(origin) = request.allowed_origins.iter().find(|origin| !is_origin(origin)) {
+        return usage(format!(
+            "'{origin}' is no origin of a page; write scheme://host or scheme://host:port"
+        ));
+    }
+    match request.env.keys().find(|key| key.is_empty() || key.contains(['=', '\0'])) {
+        Some(key) => usage(format!("'{key}' is no name for a variable")),
+        None => Ok(()),
+    }
+}
 
-    /// Takes a name: the operation lock first, then the RunConfig, exclusively.
-    async fn reserve(
-        &self,
-        run: &mut RunConfig,
-        names: &[WorkloadName],
-        was_chosen: bool,
-    ) -> Result<OperationLock> {
-        for name in names {
-            let operation = if was_chosen {
-                self.lock(name).await?
-            } else if !self.is_gone(name) {
+/// The runtime for a request: the one that is named, the user's default, or among those that accept this kind of
+/// SERVER the available one with the highest priority.
+async fn choose_runtime(
+    context: &Context,
+    host_id: &str,
+    request: &RunRequest,
+    source: Source,
+) -> Result<(Arc<RuntimeClient>, Instance, Source)> {
+    let named = request.runtime.as_ref().or(context.config().default_runtime.as_ref());
+    if let Some(name) = named.or(context.config().settings.default_runtime.as_ref()) {
+        let provided = context.plugins().catalog().find(name).map_err(Error::from)?;
+        check_options(request, provided.runtime)?;
+        let client = context.plugins().connect_with(name, &request.runtime_options, host_id).await?;
+        let source = as_accepted(context, source, &client);
+        let instance = available(&client).await.map_err(|unusable| unusable.error)?;
+        return Ok((client, instance, source));
+    }
+    let catalog = context.plugins().catalog();
+    let nobody = |kind: &str| {
+        !catalog.runtimes().iter().any(|provided| provided.runtime.accepts.iter().any(|it| it == kind))
+    };
+    // Where no plugin runs images, what is no command in PATH is one that was not found.
+    let source = match source {
+        Source::Image { reference } if nobody("image") && !nobody("command") => command(context, reference),
+        other => other,
+    };
+    let mut accepting: Vec<_> = catalog
+        .runtimes()
+        .into_iter()
+        .filter(|provided| !provided.shadowed)
+        .filter(|provided| provided.runtime.accepts.iter().any(|kind| kind == source.kind()))
+        .filter(|provided| check_options(request, provided.runtime).is_ok())
+        .collect();
+    accepting.sort_by_key(|provided| std::cmp::Reverse(provided.runtime.priority));
+    let mut unusable: Vec<Unusable> = Vec::new();
+    for provided in accepting {
+        let (name, options) = (&provided.runtime.name, &request.runtime_options);
+        let client = match context.plugins().connect_with(name, options, host_id).await {
+            Ok(client) => client,
+            Err(error) => {
+                unusable.push(Unusable { error: error.into(), is_there: true });
                 continue;
-            } else {
-                match OperationLock::try_acquire(self.store().state(), name) {
-                    Err(error) if error.is_busy() => continue,
-                    other => other?,
-                }
-            };
-            run.name = name.clone();
-            match self.enter(run, &Kept::new()) {
-                Ok(()) => return Ok(operation),
-                Err(StoreError::AlreadyExists { .. }) if !was_chosen => {}
-                Err(error @ StoreError::AlreadyExists { .. }) => {
-                    let hint = format!("choose another --name, or remove it first: wharf rm {name}");
-                    return Err(Error::from(error).hint(hint));
-                }
-                Err(error) => return Err(error.into()),
             }
+        };
+        match available(&client).await {
+            Ok(instance) => {
+                // It is run elsewhere than its user may look for it.
+                for Unusable { error, .. } in unusable.iter().filter(|it| it.is_there) {
+                    tracing::warn!("{}; it is run by '{}'", error.message, client.name());
+                }
+                return Ok((client, instance, source));
+            }
+            Err(it) => unusable.push(it),
         }
-        Err(Error::new(ErrorKind::Conflict, format!("all names like '{}' are taken", names[0]))
-            .hint("choose a --name"))
     }
+    let reasons: Vec<String> = unusable.into_iter().map(|it| it.error.message).collect();
+    if catalog.runtimes().is_empty() {
+        let error =
+            Error::new(ErrorKind::Owner, "no plugin that can be used was found, so nothing can be run");
+        return Err(error.advise(Advice::Diagnose));
+    }
+    Err(nothing_runs(&source, &reasons))
+}
+
+/// What is no command in PATH is taken for an image, unless the runtime that was named runs commands alone: then
+/// it is a command that was not found, or a path.
+fn as_accepted(context: &Context, source: Source, client: &RuntimeClient) -> Source {
+    let accepts = |kind: &str| client.stamp().accepts.iter().any(|accepted| accepted == kind);
+    match source {
+        Source::Image { reference } if accepts("command") && !accepts("image") => command(context, reference),
+        other => other,
+    }
+}
+
+fn command(context: &Context, program: String) -> Source {
+    if program.contains('/') {
+        return Source::Command { program: context.config().current_dir.join(program).display().to_string() };
+    }
+    Source::Command { program }
+}
+
+/// Takes a name: the operation lock first, then the RunConfig, exclusively.
+async fn reserve(
+    context: &Context,
+    run: &mut RunConfig,
+    names: &[WorkloadName],
+    was_chosen: bool,
+) -> Result<OperationLock> {
+    for name in names {
+        let operation = if was_chosen {
+            lock_operation(context, name).await?
+        } else if !is_gone(context, name) {
+            continue;
+        } else {
+            match OperationLock::try_acquire(context.store().state(), name) {
+                Err(error) if error.is_busy() => continue,
+                other => other?,
+            }
+        };
+        run.name = name.clone();
+        match enter(context, run, &Kept::new()) {
+            Ok(()) => return Ok(operation),
+            Err(StoreError::AlreadyExists { .. }) if !was_chosen => {}
+            Err(error @ StoreError::AlreadyExists { .. }) => {
+                return Err(Error::from(error)
+                    .advise(Advice::Choose { setting: Setting::Name, value: None })
+                    .advise(Advice::Remove { name: name.to_string() }));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Error::new(ErrorKind::Conflict, format!("all names like '{}' are taken", names[0]))
+        .advise(Advice::Choose { setting: Setting::Name, value: None }))
 }
 
 /// What makes no sense to a runtime is wrong usage: nothing was tried yet.
@@ -288,10 +313,11 @@ fn check_restart_policy(run: &RunConfig, runtime: &RuntimeStamp) -> Result<()> {
         return Ok(());
     }
     let message = format!(
-        "--restart: the runtime '{}' restarts workloads by itself, and cannot be told when not to",
+        "the runtime '{}' restarts workloads by itself, and cannot be told when not to",
         runtime.name
     );
-    Err(Error::new(ErrorKind::Usage, message).hint("leave --restart out"))
+    Err(Error::new(ErrorKind::Usage, message)
+        .advise(Advice::Choose { setting: Setting::Restart, value: Some("unless-stopped".to_owned()) }))
 }
 
 /// An option that a runtime does not declare is refused by name: it would be ignored.
@@ -304,7 +330,7 @@ fn check_options(request: &RunRequest, runtime: &RuntimeStamp) -> Result<()> {
         Some(option) => {
             let message = format!("the runtime '{}' has no option '{option}'", runtime.name);
             Err(Error::new(ErrorKind::Usage, message)
-                .hint(format!("see: wharf runtime info {}", runtime.name)))
+                .advise(Advice::ShowRuntime { name: runtime.name.clone() }))
         }
         None => Ok(()),
     }
@@ -330,7 +356,7 @@ async fn available(client: &RuntimeClient) -> std::result::Result<Instance, Unus
     let message = format!("the runtime '{}' cannot be used: {}", client.name(), health.message);
     let error = Error::new(ErrorKind::Owner, message);
     let error = if health.remedy.is_empty() { error } else { error.hint(health.remedy) };
-    let error = error.hint("see: wharf runtime check");
+    let error = error.advise(Advice::CheckRuntimes);
     Err(Unusable { error, is_there })
 }
 
@@ -342,11 +368,13 @@ fn nothing_runs(source: &Source, reasons: &[String]) -> Error {
         other => format!("no available runtime runs a {}", other.kind()),
     };
     let error = if reasons.is_empty() { what } else { format!("{what} ({})", reasons.join("; ")) };
-    let hint = match source {
-        Source::Image { .. } => "give a path or a package (npx://…, uvx://…), or see: wharf runtime list",
-        _ => "see: wharf runtime list, wharf doctor",
-    };
-    Error::new(ErrorKind::Owner, error).hint(hint)
+    let error = Error::new(ErrorKind::Owner, error);
+    match source {
+        Source::Image { .. } => {
+            error.hint("give a path or a package (npx://…, uvx://…)").advise(Advice::ListRuntimes)
+        }
+        _ => error.advise(Advice::ListRuntimes).advise(Advice::Diagnose),
+    }
 }
 
 /// Whether a browser could send this as `Origin`: a scheme and a host, perhaps with a port. Wildcards are none.

@@ -1,9 +1,12 @@
 //! `rm --forget`: drops what is on record of a workload and asks nobody (R08).
-use crate::commands::context::Manager;
+use crate::commands::context::Context;
+use crate::commands::discovery::discover;
+use crate::commands::locking::lock_to_end;
+use crate::commands::lookup::{is_gone, read_run_config};
 use serde::Serialize;
 use std::{path::PathBuf, time::Duration};
 use wharf_failpoint::{Point, reach};
-use wharf_model::Evidence;
+use wharf_model::{Advice, Evidence};
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_model::{LockKind, ProcessIdentity, RunConfig, StatusRecord, WorkloadName};
 use wharf_records::{LifeProbe, OperationLock, ReadError, RecordKind};
@@ -26,6 +29,9 @@ pub struct Forgotten {
     pub name: String,
     /// What is left in its engine, in words.
     pub left_behind: String,
+    /// What removes that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub advice: Vec<Advice>,
     /// Where corrupt records are now, with all their bytes.
     pub set_aside: Vec<PathBuf>,
 }
@@ -37,138 +43,146 @@ enum Found<R> {
     Corrupt,
 }
 
-impl Manager {
-    /// Ends a workload's supervisor if it lives and drops its records, whatever they are, without asking its owner;
-    /// says what that leaves behind. A status record alone, and corrupt records, are dropped too: those keep their
-    /// bytes under another name.
-    ///
-    /// # Errors
-    /// Records that cannot be read, or that a newer version wrote, stay as they are, and so does everything else.
-    pub async fn forget(&self, name: &WorkloadName) -> Result<Forgotten> {
-        self.recorded(name)?;
-        let operation = self.lock_to_end(name).await?;
-        if self.is_gone(name) && self.store().read_status(name).is_err_and(|error| error.is_not_found()) {
-            let left_behind = "nothing: it was being created, which was given up".to_owned();
-            return Ok(Forgotten { name: name.to_string(), left_behind, set_aside: Vec::new() });
-        }
-        let (run, record) = self.recorded(name)?;
-        self.end_supervisor(&operation, &record).await?;
-        if let Err(error) = control::clear(self.store().state(), name) {
-            tracing::warn!(%name, %error, "a socket of a dead supervisor stays");
-        }
-        let set_aside = self.drop_records(&operation, &run, &record)?;
-        let left_behind = self.left_behind(&run, &record).await;
-        Ok(Forgotten { name: name.to_string(), left_behind, set_aside })
+/// Ends a workload's supervisor if it lives and drops its records, whatever they are, without asking its owner;
+/// says what that leaves behind. A status record alone, and corrupt records, are dropped too: those keep their
+/// bytes under another name.
+///
+/// # Errors
+/// Records that cannot be read, or that a newer version wrote, stay as they are, and so does everything else.
+pub async fn forget(context: &Context, name: &WorkloadName) -> Result<Forgotten> {
+    recorded(context, name)?;
+    let operation = lock_to_end(context, name).await?;
+    if is_gone(context, name) && context.store().read_status(name).is_err_and(|error| error.is_not_found()) {
+        let left_behind = "nothing: it was being created, which was given up".to_owned();
+        let (advice, set_aside) = (Vec::new(), Vec::new());
+        return Ok(Forgotten { name: name.to_string(), left_behind, advice, set_aside });
     }
-
-    /// Drops whatever records there are; where corrupt ones are now.
-    fn drop_records(
-        &self,
-        operation: &OperationLock,
-        run: &Found<RunConfig>,
-        record: &Found<StatusRecord>,
-    ) -> Result<Vec<PathBuf>> {
-        let (name, store) = (operation.name(), self.store());
-        let mut set_aside = Vec::new();
-        if let (Found::Readable(run), Found::Readable(record)) = (run, record)
-            && run.uid == record.uid
-        {
-            store.remove_records(name, &run.uid, [Point::StatusForgotten, Point::RunConfigForgotten])?;
-            return Ok(set_aside);
-        }
-        match record {
-            Found::Nothing => {}
-            Found::Readable(record) => store.remove_status(name, &record.uid)?,
-            Found::Corrupt => set_aside.push(store.quarantine(RecordKind::Status, operation)?),
-        }
-        reach(Point::StatusForgotten);
-        match run {
-            Found::Nothing => {}
-            Found::Readable(run) => store.remove_run_config(name, &run.uid)?,
-            Found::Corrupt => set_aside.push(store.quarantine(RecordKind::RunConfig, operation)?),
-        }
-        reach(Point::RunConfigForgotten);
-        Ok(set_aside)
+    let (run, record) = recorded(context, name)?;
+    end_supervisor(context, &operation, &record).await?;
+    if let Err(error) = control::clear(context.store().state(), name) {
+        tracing::warn!(%name, %error, "a socket of a dead supervisor stays");
     }
+    let set_aside = drop_records(context, &operation, &run, &record)?;
+    let (left_behind, advice) = left_behind(context, &run, &record).await;
+    Ok(Forgotten { name: name.to_string(), left_behind, advice, set_aside })
+}
 
-    /// Both records of a name, one of which must be there, and none of which may be beyond this version.
-    fn recorded(&self, name: &WorkloadName) -> Result<(Found<RunConfig>, Found<StatusRecord>)> {
-        let run = found(self.store().read_run_config(name), |run| run.schema_version.is_newer())?;
-        let record = found(self.store().read_status(name), |record| record.schema_version.is_newer())?;
-        if matches!((&run, &record), (Found::Nothing, Found::Nothing)) {
-            self.run_config(name)?;
-        }
-        Ok((run, record))
+/// Drops whatever records there are; where corrupt ones are now.
+fn drop_records(
+    context: &Context,
+    operation: &OperationLock,
+    run: &Found<RunConfig>,
+    record: &Found<StatusRecord>,
+) -> Result<Vec<PathBuf>> {
+    let (name, store) = (operation.name(), context.store());
+    let mut set_aside = Vec::new();
+    if let (Found::Readable(run), Found::Readable(record)) = (run, record)
+        && run.uid == record.uid
+    {
+        store.remove_records(name, &run.uid, [Point::StatusForgotten, Point::RunConfigForgotten])?;
+        return Ok(set_aside);
     }
-
-    /// Asks the supervisor to go and leave the workload as it is; one that gives no answer is killed, if the record
-    /// proves which process it is (R12). Its life lock tells whether it is gone.
-    async fn end_supervisor(&self, operation: &OperationLock, record: &Found<StatusRecord>) -> Result<()> {
-        let (state, name) = (self.store().state(), operation.name());
-        if !LifeProbe::open(state)?.is_held(name, LockKind::Life)? {
-            return Ok(());
-        }
-        reach(Point::LeaveBefore);
-        let left = control::leave(state, name, LEAVE_WAIT).await;
-        reach(Point::LeaveAfter);
-        if let Err(error) = left {
-            tracing::debug!(%name, %error, "the supervisor does not say that it leaves");
-            let identity = match record {
-                Found::Readable(record) => record.supervisor.as_ref(),
-                Found::Nothing | Found::Corrupt => None,
-            };
-            if let Some(identity) = identity {
-                kill(identity).map_err(|error| {
-                    Error::caused(ErrorKind::Failed, format!("the supervisor of '{name}' stays"), &error)
-                })?;
-            }
-        }
-        operation.supervisor_gone(END_WAIT).await.map_err(|_| {
-            let message = format!("the supervisor of '{name}' does not end; nothing was forgotten");
-            Error::new(ErrorKind::Deadline, message).hint(format!("see: wharf logs --proxy {name}"))
-        })
+    match record {
+        Found::Nothing => {}
+        Found::Readable(record) => store.remove_status(name, &record.uid)?,
+        Found::Corrupt => set_aside.push(store.quarantine(RecordKind::Status, operation)?),
     }
+    reach(Point::StatusForgotten);
+    match run {
+        Found::Nothing => {}
+        Found::Readable(run) => store.remove_run_config(name, &run.uid)?,
+        Found::Corrupt => set_aside.push(store.quarantine(RecordKind::RunConfig, operation)?),
+    }
+    reach(Point::RunConfigForgotten);
+    Ok(set_aside)
+}
 
-    /// What the engine still has of a workload that is forgotten: as the owner says, or what is known without it.
-    async fn left_behind(&self, run: &Found<RunConfig>, record: &Found<StatusRecord>) -> String {
-        let Found::Readable(run) = run else {
-            let uid = match record {
-                Found::Readable(record) => format!(" with the uid {}", record.uid),
-                Found::Nothing | Found::Corrupt => String::new(),
-            };
-            return format!("whatever any runtime has of it{uid}: nothing on record says which one made it");
+/// Both records of a name, one of which must be there, and none of which may be beyond this version.
+fn recorded(context: &Context, name: &WorkloadName) -> Result<(Found<RunConfig>, Found<StatusRecord>)> {
+    let run = found(context.store().read_run_config(name), |run| run.schema_version.is_newer())?;
+    let record = found(context.store().read_status(name), |record| record.schema_version.is_newer())?;
+    if matches!((&run, &record), (Found::Nothing, Found::Nothing)) {
+        read_run_config(context, name)?;
+    }
+    Ok((run, record))
+}
+
+/// Asks the supervisor to go and leave the workload as it is; one that gives no answer is killed, if the record
+/// proves which process it is (R12). Its life lock tells whether it is gone.
+async fn end_supervisor(
+    context: &Context,
+    operation: &OperationLock,
+    record: &Found<StatusRecord>,
+) -> Result<()> {
+    let (state, name) = (context.store().state(), operation.name());
+    if !LifeProbe::open(state)?.is_held(name, LockKind::Life)? {
+        return Ok(());
+    }
+    reach(Point::LeaveBefore);
+    let left = control::leave(state, name, LEAVE_WAIT).await;
+    reach(Point::LeaveAfter);
+    if let Err(error) = left {
+        tracing::debug!(%name, %error, "the supervisor does not say that it leaves");
+        let identity = match record {
+            Found::Readable(record) => record.supervisor.as_ref(),
+            Found::Nothing | Found::Corrupt => None,
         };
-        if run.is_remote() {
-            return "nothing: it was a remote server".to_owned();
-        }
-        let Some(owner) = run.owner() else {
-            return format!("whatever any runtime has with the uid {}: it had no owner", run.uid);
-        };
-        let place = format!("the runtime '{}' ({})", owner.runtime_name, owner.runtime_instance);
-        let remove = format!("wharf rm --orphan {}/{}", owner.runtime_name, run.uid);
-        match self.evidence_of(run).await {
-            Evidence::HasNot | Evidence::Remote => format!("nothing: {place} has none of it"),
-            Evidence::Has(seen) => format!("{} in {place}; to remove it: {remove}", shown(&seen)),
-            Evidence::None(reason) => {
-                format!(
-                    "whatever {place} has with the uid {}, which cannot be told now ({reason}); to remove it: {remove}",
-                    run.uid
-                )
-            }
+        if let Some(identity) = identity {
+            kill(identity).map_err(|error| {
+                Error::caused(ErrorKind::Failed, format!("the supervisor of '{name}' stays"), &error)
+            })?;
         }
     }
+    operation.supervisor_gone(END_WAIT).await.map_err(|_| {
+        let message = format!("the supervisor of '{name}' does not end; nothing was forgotten");
+        Error::new(ErrorKind::Deadline, message).advise(Advice::ReadSupervisorLog { name: name.to_string() })
+    })
+}
 
-    async fn evidence_of(&self, run: &RunConfig) -> Evidence {
-        // The last record that speaks of it may just have gone: then a lost id looks like one that never was.
-        let discover = match self.known_host_id() {
-            Ok(id) if id.is_empty() => Err(Error::new(ErrorKind::Failed, "the id of this host is missing")),
-            Ok(_) => self.discover(std::iter::once(run), Scope::TheseAlone, InstanceProof::Engine).await,
-            Err(error) => Err(error),
+/// What the engine still has of a workload that is forgotten, as the owner says, or what is known without it; and what
+/// removes that.
+async fn left_behind(
+    context: &Context,
+    run: &Found<RunConfig>,
+    record: &Found<StatusRecord>,
+) -> (String, Vec<Advice>) {
+    let Found::Readable(run) = run else {
+        let uid = match record {
+            Found::Readable(record) => format!(" with the uid {}", record.uid),
+            Found::Nothing | Found::Corrupt => String::new(),
         };
-        match discover {
-            Ok(discover) => discover.observed.evidence(run),
-            Err(error) => Evidence::None(error.message),
+        let left = format!("whatever any runtime has of it{uid}: nothing on record says which one made it");
+        return (left, Vec::new());
+    };
+    if run.is_remote() {
+        return ("nothing: it was a remote server".to_owned(), Vec::new());
+    }
+    let Some(owner) = run.owner() else {
+        let left = format!("whatever any runtime has with the uid {}: it had no owner", run.uid);
+        return (left, Vec::new());
+    };
+    let place = format!("the runtime '{}' ({})", owner.runtime_name, owner.runtime_instance);
+    let remove = vec![Advice::RemoveOrphan { runtime: owner.runtime_name, uid: run.uid.to_string() }];
+    match evidence_of(context, run).await {
+        Evidence::HasNot | Evidence::Remote => (format!("nothing: {place} has none of it"), Vec::new()),
+        Evidence::Has(seen) => (format!("{} in {place}", shown(&seen)), remove),
+        Evidence::None(reason) => {
+            let uid = &run.uid;
+            (format!("whatever {place} has with the uid {uid}, which cannot be told now ({reason})"), remove)
         }
+    }
+}
+
+async fn evidence_of(context: &Context, run: &RunConfig) -> Evidence {
+    // The last record that speaks of it may just have gone: then a lost id looks like one that never was.
+    let discover = match context.known_host_id() {
+        Ok(id) if id.is_empty() => Err(Error::new(ErrorKind::Failed, "the id of this host is missing")),
+        Ok(_) => discover(context, std::iter::once(run), Scope::TheseAlone, InstanceProof::Engine).await,
+        Err(error) => Err(error),
+    };
+    match discover {
+        Ok(discover) => discover.observed.evidence(run),
+        Err(error) => Evidence::None(error.message),
     }
 }
 

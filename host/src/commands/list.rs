@@ -1,13 +1,16 @@
 //! `list`: every workload with its effective state, in one pass.
-use crate::commands::context::Manager;
-use crate::commands::discovery::{Discovery, is_ownerless};
-use crate::commands::url::client_url;
+use crate::commands::context::Context;
+use crate::commands::discovery::{Discovery, discover, is_ownerless};
+use crate::commands::lookup::way_on;
+use crate::commands::nesting::refuse_blindness;
+use crate::commands::orphan::orphans_in;
+use crate::commands::url::{client_url, unix_socket};
 use crate::commands::view::WorkloadView;
 use std::collections::{BTreeMap, HashMap};
-use wharf_model::{BootId, LockKind, RunConfig, StatusRecord, WorkloadName};
+use wharf_model::{Advice, BootId, EARLIER_IMPORT, LockKind, RunConfig, StatusRecord, WorkloadName};
 use wharf_model::{Claim, Effective, EffectiveState, Evidence, Inputs, assess, locks_looked_at};
 use wharf_model::{Error, ErrorKind, Result};
-use wharf_records::{LifeProbe, ProxySecrets, ReadError};
+use wharf_records::{LifeProbe, Listing, ProxySecrets, ReadError};
 use wharf_runtimes::{InstanceProof, Scope};
 use wharf_sdk::Confinement;
 
@@ -32,119 +35,104 @@ pub struct ListOptions {
     pub labels: BTreeMap<String, String>,
 }
 
-impl Manager {
-    /// The workloads, by name, with the URLs of those that clients reach. Reads each file once, asks each owner once, writes nothing.
-    ///
-    /// The order is that of R04: the records are read before the owners are asked, and a row that is about to be
-    /// shown worse than recorded is read once more; if it has changed by then it is judged again.
-    ///
-    /// # Errors
-    /// Of kind [`ErrorKind::Conflict`] inside a workload that keeps the records out of sight.
-    pub async fn list(&self, options: &ListOptions) -> Result<Vec<WorkloadView>> {
-        let configs = self.run_configs()?;
-        let mut statuses: Statuses = self.store().list_statuses()?.into_iter().collect();
-        let wanted = |config: &RunConfig| options.matches(config);
-        let readable =
-            configs.iter().filter_map(|(_, config)| config.as_ref().ok()).filter(|config| wanted(config));
-        // Orphans are shown of the runtimes that are asked anyway.
-        let shows_orphans = options.all && options.group.is_none() && options.labels.is_empty();
-        let is_part = options.is_filtered() && !shows_orphans;
-        let scope = if is_part { Scope::TheseAlone } else { Scope::Everything };
-        let discover = self.discover(readable, scope, InstanceProof::Labels).await?;
-        let assess = Judge::new(self, &discover)?;
-        let secrets = ProxySecrets::new(self.store().state().clone());
-        let mut rows = Vec::new();
-        if shows_orphans {
-            rows.extend(self.orphans_in(&discover.observed, &configs)?.iter().map(WorkloadView::of_orphan));
-        }
-        for (name, config) in configs {
-            let status = statuses.remove(&name);
-            let config = match config {
-                Ok(config) if wanted(&config) => config,
-                Ok(_) => continue,
-                Err(error) if options.is_filtered() => {
-                    tracing::debug!(%name, %error, "left out of a filtered list");
-                    continue;
-                }
-                Err(error) => {
-                    rows.push(WorkloadView::unreadable(name.as_str(), wharf_model::chain(&error)));
-                    continue;
-                }
-            };
-            let row = assess.row(&config, status)?.map(|row| with_url(row, &config, &secrets));
-            rows.extend(row.map(|row| self.with_socket(row, &config)));
-        }
-        if !options.is_filtered() {
-            rows.extend(statuses.keys().filter_map(|name| self.row_without_config(name)));
-        }
-        rows.retain(|row| options.all || row.is_shown());
-        if rows.is_empty() {
-            self.refuse_blindness()?;
-        }
-        rows.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(rows)
+/// The workloads, by name, with the URLs of those that clients reach. Reads each file once, asks each owner once, writes nothing.
+///
+/// The order is that of R04: the records are read before the owners are asked, and a row that is about to be
+/// shown worse than recorded is read once more; if it has changed by then it is judged again.
+pub async fn list(context: &Context, options: &ListOptions) -> Result<Vec<WorkloadView>> {
+    let configs = run_configs(context)?;
+    let mut statuses: Statuses = context.store().list_statuses()?.into_iter().collect();
+    let wanted = |config: &RunConfig| options.matches(config);
+    let readable =
+        configs.iter().filter_map(|(_, config)| config.as_ref().ok()).filter(|config| wanted(config));
+    // Orphans are shown of the runtimes that are asked anyway.
+    let shows_orphans = options.all && options.group.is_none() && options.labels.is_empty();
+    let is_part = options.is_filtered() && !shows_orphans;
+    let scope = if is_part { Scope::TheseAlone } else { Scope::Everything };
+    let discover = discover(context, readable, scope, InstanceProof::Labels).await?;
+    let assess = Judge::new(context, &discover)?;
+    let secrets = context.secrets();
+    let mut rows = Vec::new();
+    if shows_orphans {
+        rows.extend(orphans_in(context, &discover.observed, &configs)?.iter().map(WorkloadView::of_orphan));
     }
-
-    /// All RunConfigs, as far as they can be seen.
-    fn run_configs(&self) -> Result<Vec<(WorkloadName, std::result::Result<RunConfig, ReadError>)>> {
-        self.store().list_run_configs().or_else(|error| self.refuse_blindness().and(Err(error.into())))
-    }
-
-    /// The names of all workloads, or of those of a group. A RunConfig that cannot be read is in no group.
-    ///
-    /// # Errors
-    /// As of [`Manager::list`].
-    pub fn names(&self, group: Option<&str>) -> Result<Vec<WorkloadName>> {
-        let configs = self.run_configs()?;
-        if configs.is_empty() {
-            self.refuse_blindness()?;
-        }
-        let configs = configs.into_iter();
-        let wanted = |config: std::result::Result<RunConfig, ReadError>| {
-            group.is_none_or(|group| config.is_ok_and(|config| config.group == group))
+    for (name, config) in configs {
+        let status = statuses.remove(&name);
+        let config = match config {
+            Ok(config) if wanted(&config) => config,
+            Ok(_) => continue,
+            Err(error) if options.is_filtered() => {
+                tracing::debug!(%name, %error, "left out of a filtered list");
+                continue;
+            }
+            Err(error) => {
+                rows.push(WorkloadView::unreadable(name.as_str(), wharf_model::chain(&error)));
+                continue;
+            }
         };
-        Ok(configs.filter_map(|(name, config)| wanted(config).then_some(name)).collect())
+        let row = assess.row(&config, status)?.map(|row| with_url(row, &config, &secrets));
+        rows.extend(row.map(|row| with_socket(context, row, &config)));
     }
+    if !options.is_filtered() {
+        rows.extend(statuses.keys().filter_map(|name| row_without_config(context, name)));
+    }
+    if rows.is_empty() {
+        refuse_blindness(context)?;
+    }
+    rows.retain(|row| options.all || row.is_shown());
+    rows.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(rows)
+}
 
-    /// One workload as the list shows it, what is recorded, and what its owner says holds it back.
-    pub(crate) async fn view(
-        &self,
-        run: &RunConfig,
-    ) -> Result<(WorkloadView, Option<StatusRecord>, Option<Confinement>)> {
-        let status = self.store().read_status(&run.name);
-        let discover = self.discover(std::iter::once(run), Scope::TheseAlone, InstanceProof::Labels).await?;
-        let record = status.as_ref().ok().cloned();
-        let missing = matches!(&status, Err(error) if error.is_not_found());
-        let view = Judge::new(self, &discover)?.row(run, if missing { None } else { Some(status) })?;
-        let removed = || Error::new(ErrorKind::NotFound, format!("'{}' has just been removed", run.name));
-        let confinement = match discover.observed.evidence(run) {
-            Evidence::Has(seen) => seen.confinement,
-            Evidence::HasNot | Evidence::None(_) | Evidence::Remote => None,
-        };
-        Ok((view.ok_or_else(removed)?, record, confinement))
-    }
+/// All RunConfigs, as far as they can be seen.
+fn run_configs(context: &Context) -> Result<Listing<RunConfig>> {
+    context.store().list_run_configs().or_else(|error| refuse_blindness(context).and(Err(error.into())))
+}
 
-    /// The same of its Unix socket, which is a path and no secret.
-    pub(crate) fn with_socket(&self, row: WorkloadView, run: &RunConfig) -> WorkloadView {
-        let unix_socket = if row.is_reachable() { self.unix_socket(run) } else { None };
-        WorkloadView { unix_socket, ..row }
+/// The names of all workloads, or of those of a group. A RunConfig that cannot be read is in no group.
+pub fn names(context: &Context, group: Option<&str>) -> Result<Vec<WorkloadName>> {
+    let configs = run_configs(context)?;
+    if configs.is_empty() {
+        refuse_blindness(context)?;
     }
+    let configs = configs.into_iter();
+    let wanted = |config: std::result::Result<RunConfig, ReadError>| {
+        group.is_none_or(|group| config.is_ok_and(|config| config.group == group))
+    };
+    Ok(configs.filter_map(|(name, config)| wanted(config).then_some(name)).collect())
+}
 
-    /// A status record alone is reported, with its file.
-    fn row_without_config(&self, name: &WorkloadName) -> Option<WorkloadView> {
-        // It may have been created since the RunConfigs were read, or just been removed.
-        if !self.store().read_run_config(name).is_err_and(|error| error.is_not_found())
-            || self.store().read_status(name).is_err_and(|error| error.is_not_found())
-        {
-            return None;
-        }
-        let file = self.store().state().statuses().join(format!("{name}.json"));
-        let reason = format!(
-            "a status record without a RunConfig: {}; drop it: wharf rm --forget {name}",
-            file.display()
-        );
-        Some(WorkloadView::unreadable(name.as_str(), reason))
+/// One workload as the list shows it, what is recorded, and what its owner says holds it back.
+pub(crate) async fn view(
+    context: &Context,
+    run: &RunConfig,
+) -> Result<(WorkloadView, Option<StatusRecord>, Option<Confinement>)> {
+    let status = context.store().read_status(&run.name);
+    let (scope, proof) = (Scope::TheseAlone, InstanceProof::Labels);
+    let discover = discover(context, std::iter::once(run), scope, proof).await?;
+    let record = status.as_ref().ok().cloned();
+    let missing = matches!(&status, Err(error) if error.is_not_found());
+    let view = Judge::new(context, &discover)?.row(run, if missing { None } else { Some(status) })?;
+    let removed = || Error::new(ErrorKind::NotFound, format!("'{}' has just been removed", run.name));
+    let confinement = match discover.observed.evidence(run) {
+        Evidence::Has(seen) => seen.confinement,
+        Evidence::HasNot | Evidence::None(_) | Evidence::Remote => None,
+    };
+    Ok((view.ok_or_else(removed)?, record, confinement))
+}
+
+/// A status record alone is reported, with its file.
+fn row_without_config(context: &Context, name: &WorkloadName) -> Option<WorkloadView> {
+    // It may have been created since the RunConfigs were read, or just been removed.
+    if !context.store().read_run_config(name).is_err_and(|error| error.is_not_found())
+        || context.store().read_status(name).is_err_and(|error| error.is_not_found())
+    {
+        return None;
     }
+    let file = context.store().state().statuses().join(format!("{name}.json"));
+    let reason = format!("a status record without a RunConfig: {}", file.display());
+    let advice = vec![Advice::Forget { name: name.to_string() }];
+    Some(WorkloadView { advice, ..WorkloadView::unreadable(name.as_str(), reason) })
 }
 
 impl ListOptions {
@@ -168,18 +156,18 @@ impl WorkloadView {
 
 /// Judges rows of one snapshot.
 struct Judge<'a> {
-    manager: &'a Manager,
+    context: &'a Context,
     discover: &'a Discovery,
     probe: LifeProbe,
     boot: BootId,
 }
 
 impl<'a> Judge<'a> {
-    fn new(manager: &'a Manager, discover: &'a Discovery) -> Result<Self> {
-        let probe = LifeProbe::open(manager.store().state())?;
+    fn new(context: &'a Context, discover: &'a Discovery) -> Result<Self> {
+        let probe = LifeProbe::open(context.store().state())?;
         let boot = BootId::current()
             .map_err(|error| Error::caused(ErrorKind::Failed, "the present boot cannot be told", &error))?;
-        Ok(Self { manager, discover, probe, boot })
+        Ok(Self { context, discover, probe, boot })
     }
 
     /// The row of a workload; none if it was removed while it was being listed.
@@ -191,6 +179,10 @@ impl<'a> Judge<'a> {
         if is_ownerless(config) {
             let record = status.and_then(std::result::Result::ok);
             return Ok(Some(ownerless(config, record.as_ref(), &self.discover.claim(config))));
+        }
+        if config.is_of_earlier_import() {
+            let record = status.and_then(std::result::Result::ok);
+            return Ok(Some(earlier_import(config, record.as_ref())));
         }
         let mut record = match status {
             None => None,
@@ -205,8 +197,8 @@ impl<'a> Judge<'a> {
                 return Ok(Some(WorkloadView::of(config, ours, effective)));
             }
             // Read once more *after* the locks were asked: a command may have changed it since.
-            let now = self.manager.store().read_status(&config.name).ok();
-            match self.manager.store().read_run_config(&config.name) {
+            let now = self.context.store().read_status(&config.name).ok();
+            match self.context.store().read_run_config(&config.name) {
                 // Removed, or removed and made anew: this row is of a workload that is no more.
                 Err(error) if error.is_not_found() => return Ok(None),
                 Ok(other) if other.uid != config.uid => return Ok(None),
@@ -253,11 +245,17 @@ fn with_url(mut row: WorkloadView, run: &RunConfig, secrets: &ProxySecrets) -> W
     if row.is_reachable() {
         match client_url(run, secrets) {
             Ok(found) => (row.url, row.token) = (found.url, found.token),
-            // `wharf url` tells why.
+            // Asking for this URL alone tells why.
             Err(error) => tracing::debug!(name = %run.name, %error, "its URL cannot be told"),
         }
     }
     row
+}
+
+/// The same of its Unix socket, which is a path and no secret.
+pub(crate) fn with_socket(context: &Context, row: WorkloadView, run: &RunConfig) -> WorkloadView {
+    let unix_socket = if row.is_reachable() { unix_socket(context, run) } else { None };
+    WorkloadView { unix_socket, ..row }
 }
 
 fn unreadable_status(config: &RunConfig, error: &ReadError) -> WorkloadView {
@@ -266,15 +264,25 @@ fn unreadable_status(config: &RunConfig, error: &ReadError) -> WorkloadView {
 }
 
 /// R07: no runtime is believed about a workload without an owner; the context lists which runtimes claim it, that is, what
-/// `wharf adopt` would record.
+/// an adoption would record.
 fn ownerless(config: &RunConfig, record: Option<&StatusRecord>, claim: &Claim) -> WorkloadView {
-    let context = match claim {
-        Claim::Proven(_) => format!("owner unknown: {claim}; record that: wharf adopt {}", config.name),
+    let name = config.name.to_string();
+    let advice = match claim {
+        Claim::Proven(_) => Advice::Adopt { name },
         Claim::Ambiguous(_) | Claim::Unknown | Claim::Undecided(_) => {
-            format!("owner unknown: {claim}; decide by hand: wharf adopt {} --runtime NAME", config.name)
+            Advice::AdoptByHand { name, runtime: None }
         }
     };
-    WorkloadView::of(config, record, Effective { state: EffectiveState::Unknown, context, stale: None })
+    let context = format!("owner unknown: {claim}");
+    let effective = Effective { state: EffectiveState::Unknown, context, stale: None };
+    WorkloadView { advice: vec![advice], ..WorkloadView::of(config, record, effective) }
+}
+
+/// Another product's container is not asked for: the record alone says what there was.
+fn earlier_import(config: &RunConfig, record: Option<&StatusRecord>) -> WorkloadView {
+    let context = EARLIER_IMPORT.to_owned();
+    let effective = Effective { state: EffectiveState::Unknown, context, stale: None };
+    WorkloadView { advice: way_on(config), ..WorkloadView::of(config, record, effective) }
 }
 
 fn is_worse(record: Option<&StatusRecord>, effective: &Effective) -> bool {

@@ -1,17 +1,20 @@
 //! The one command layer: create, start, stop, restart, remove, list, logs.
 //!
-//! Called by every front end (command line, later REST and MCP), which parses, calls and renders. Each command takes
-//! the operation lock of its workload, changes records through the store alone, and goes to the owner or fails
-//! loudly (R08). It must not print, and must not know any particular runtime.
+//! Called by every front end (command line, later REST and MCP), which parses, calls and renders. One file a command,
+//! functions over a [`Context`]. Each command takes the operation lock of its workload, changes records through the
+//! store alone, and goes to the owner or fails loudly (R08). It must not print, and must not know any particular runtime.
 mod adopt;
 mod attended;
 mod context;
 mod create;
 mod discovery;
+mod ends;
 mod forget;
 pub mod import;
 mod list;
+mod locking;
 mod logs;
+mod lookup;
 mod nesting;
 mod orphan;
 mod reconcile;
@@ -24,18 +27,22 @@ mod url;
 mod view;
 mod watch;
 
-pub use adopt::{Adopted, Adoption};
-pub use attended::Attendant;
-pub use context::Manager;
-pub use forget::Forgotten;
+pub use adopt::{Adopted, Adoption, adopt};
+pub use attended::{Attendant, run_in_foreground};
+pub use context::{Context, Host};
+pub use create::run;
+pub use forget::{Forgotten, forget};
 pub use import::report::{Import, ImportResult};
-pub use list::ListOptions;
-pub use logs::{LogReader, LogSource};
-pub use orphan::{Orphan, OrphanId};
-pub use reconcile::{Reconciled, Reconciliation};
+pub use import::run::import_toolhive;
+pub use list::{ListOptions, list, names};
+pub use logs::{LogReader, LogSource, logs, proxy_log};
+pub use orphan::{Orphan, OrphanId, orphans, remove_orphan};
+pub use reconcile::{Reconciled, Reconciliation, reconcile};
+pub use remove::remove;
 pub use request::{RunRequest, Started};
-pub use status::StatusReport;
-pub use stop::{StopResult, Stopped};
-pub use url::ClientUrl;
+pub use start::{restart, start};
+pub use status::{StatusReport, export, status};
+pub use stop::{StopResult, Stopped, stop};
+pub use url::{ClientUrl, auth, change_access, url};
 pub use view::WorkloadView;
-pub use watch::WatchedList;
+pub use watch::{WatchedList, watch};

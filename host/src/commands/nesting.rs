@@ -5,7 +5,7 @@
 //! namespaces as its process 1, a workload's control group, a workload's marks in its environment. A workload can take
 //! away the last, and the third where it may change control groups, but none of the first two. One that makes up any
 //! keeps itself from starting others, and nobody else. Must not know what a workload is that encloses this process.
-use crate::commands::context::Manager;
+use crate::commands::context::Context;
 use std::{fs, os::unix::ffi::OsStrExt, path::Path};
 use wharf_launcher::{INIT_ARGUMENT, LAUNCHER_ARGUMENT};
 use wharf_model::Uid;
@@ -15,35 +15,33 @@ use wharf_sdk::{launch::cgroup_name, process_identity::ProcessStat};
 /// More ancestors than any process has; a pid that is used again while they are followed makes no circle without end.
 const MAX_ANCESTORS: usize = 4096;
 
-impl Manager {
-    /// True inside a workload.
-    fn is_inside_workload(&self) -> bool {
-        self.config().is_marked || is_enclosed(Path::new("/proc"))
-    }
+/// True inside a workload.
+fn is_inside_workload(context: &Context) -> bool {
+    context.config().is_marked || is_enclosed(Path::new("/proc"))
+}
 
-    /// Fails where there seems to be no record, because a workload that encloses this process keeps them out of sight:
-    /// nothing follows from not seeing any. Called where none was found.
-    pub(crate) fn refuse_blindness(&self) -> Result<()> {
-        // One that is not confined sees them, and may find that there is none of a kind.
-        let sees_records = fs::read_dir(self.store().state().run_configs()).is_ok();
-        if sees_records || !self.is_inside_workload() {
-            return Ok(());
-        }
-        let message = "this command runs inside a workload, from where the records of wharf cannot be seen";
-        let hint = "run it outside: in a terminal, or a service, that no workload has started";
-        Err(Error::new(ErrorKind::Conflict, message).hint(hint))
+/// Fails where there seems to be no record, because a workload that encloses this process keeps them out of sight:
+/// nothing follows from not seeing any. Called where none was found.
+pub(crate) fn refuse_blindness(context: &Context) -> Result<()> {
+    // One that is not confined sees them, and may find that there is none of a kind.
+    let sees_records = fs::read_dir(context.store().state().run_configs()).is_ok();
+    if sees_records || !is_inside_workload(context) {
+        return Ok(());
     }
+    let message = "this command runs inside a workload, from where the records of wharf cannot be seen";
+    let hint = "run it outside: in a terminal, or a service, that no workload has started";
+    Err(Error::new(ErrorKind::Conflict, message).hint(hint))
+}
 
-    /// Fails inside a workload.
-    pub(crate) fn refuse_nesting(&self) -> Result<()> {
-        if !self.is_inside_workload() {
-            return Ok(());
-        }
-        let message = "this command runs inside a workload, and what it starts would be killed together with that one; \
-                       nothing was changed";
-        let hint = "run it outside: in a terminal, or a service, that no workload has started";
-        Err(Error::new(ErrorKind::Conflict, message).hint(hint))
+/// Fails inside a workload.
+pub(crate) fn refuse_nesting(context: &Context) -> Result<()> {
+    if !is_inside_workload(context) {
+        return Ok(());
     }
+    let message = "this command runs inside a workload, and what it starts would be killed together with that one; \
+                   nothing was changed";
+    let hint = "run it outside: in a terminal, or a service, that no workload has started";
+    Err(Error::new(ErrorKind::Conflict, message).hint(hint))
 }
 
 /// Whether a workload encloses this process, as this /proc tells.

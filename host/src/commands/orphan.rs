@@ -2,13 +2,13 @@
 //!
 //! A RunConfig that cannot be read has a uid too, which nobody knows: as long as there is one, an orphan is shown with
 //! a doubt, and not removed.
-use crate::commands::context::Manager;
+use crate::commands::context::Context;
 use crate::commands::forget::{shown, state_word};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
-use wharf_model::Resource;
+use wharf_model::{Advice, Resource};
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_model::{RunConfig, Uid, WorkloadName};
 use wharf_records::Listing;
@@ -70,123 +70,123 @@ struct Known {
     doubts: Vec<WorkloadName>,
 }
 
-impl Manager {
-    /// Every orphan of every runtime that answers.
-    pub async fn orphans(&self) -> Result<Vec<Orphan>> {
-        let configs = self.store().list_run_configs()?;
-        let observed = self.observe_all(&configs, &ListQuery::ALL).await?;
-        self.orphans_in(&observed, &configs)
-    }
+/// Every orphan of every runtime that answers.
+pub async fn orphans(context: &Context) -> Result<Vec<Orphan>> {
+    let configs = context.store().list_run_configs()?;
+    let observed = snapshot(context, &configs, &ListQuery::ALL).await?;
+    orphans_in(context, &observed, &configs)
+}
 
-    /// The orphans in a snapshot that was begun after these RunConfigs were read.
-    pub(crate) fn orphans_in(
-        &self,
-        observed: &Observed,
-        configs: &Listing<RunConfig>,
-    ) -> Result<Vec<Orphan>> {
-        let before = self.known(configs);
-        let mut found = observed.resources();
-        found.retain(|resource| !before.uids.contains(&resource.seen.uid));
-        if found.is_empty() || self.known_host_id()?.is_empty() {
-            return Ok(Vec::new());
-        }
-        // One that was created since has its RunConfig by now: that is the first of its files (R01).
-        let now = self.known(&self.store().list_run_configs()?);
-        found.retain(|resource| !now.uids.contains(&resource.seen.uid));
-        Ok(found.into_iter().map(|resource| orphan(resource, now.doubts.clone())).collect())
+/// The orphans in a snapshot that was begun after these RunConfigs were read.
+pub(crate) fn orphans_in(
+    context: &Context,
+    observed: &Observed,
+    configs: &Listing<RunConfig>,
+) -> Result<Vec<Orphan>> {
+    let before = known(configs);
+    let mut found = observed.resources();
+    found.retain(|resource| !before.uids.contains(&resource.seen.uid));
+    if found.is_empty() || context.known_host_id()?.is_empty() {
+        return Ok(Vec::new());
     }
+    // One that was created since has its RunConfig by now: that is the first of its files (R01).
+    let now = known(&context.store().list_run_configs()?);
+    found.retain(|resource| !now.uids.contains(&resource.seen.uid));
+    Ok(found.into_iter().map(|resource| orphan(resource, now.doubts.clone())).collect())
+}
 
-    /// Removes an orphan through its runtime, by the handle that the runtime itself tells.
-    ///
-    /// # Errors
-    /// Where it has a RunConfig or may have one, where there are two of it, or where it cannot be told whether there
-    /// is any: then nothing is changed.
-    pub async fn remove_orphan(&self, id: &OrphanId) -> Result<Orphan> {
-        let configs = self.store().list_run_configs()?;
-        self.refuse_known(id, &configs)?;
-        let observed = self.observe_all(&configs, &ListQuery::one(id.uid.as_str())).await?;
-        let is_asked = |name: &str| id.runtime.as_ref().is_none_or(|runtime| runtime == name);
-        let mut found = observed.resources();
-        found.retain(|it| is_asked(&it.owner.runtime_name) && it.seen.uid == id.uid.as_str());
-        if found.len() > 1 {
-            let several: Vec<String> = found
-                .iter()
-                .map(|it| format!("{} in '{}'", shown(&it.seen), it.owner.runtime_name))
-                .collect();
-            let message = format!("there are two resources with the uid {}: {}", id.uid, several.join(", "));
-            return Err(Error::new(ErrorKind::Conflict, message)
-                .hint("name the runtime (RUNTIME/UID), or remove one with the runtime's own tools"));
-        }
-        let Some(resource) = found.pop() else {
-            return Err(not_found(id, observed.silent().filter(|(name, _)| is_asked(name))));
-        };
-        let Some(handle) = resource.seen.handle.clone() else {
-            let message = format!("the runtime does not say how to reach {}", shown(&resource.seen));
-            return Err(Error::new(ErrorKind::Runtime, message));
-        };
-        let endpoint = resource.owner.runtime_endpoint.as_str();
-        let endpoint = (!endpoint.is_empty()).then_some(endpoint);
-        let client = self.plugins()?.connect(&resource.owner.runtime_name, endpoint).await?;
-        if client.instance().await?.instance != resource.owner.runtime_instance {
-            let message = format!("the runtime '{}' is another instance by now", resource.owner.runtime_name);
-            return Err(Error::new(ErrorKind::Owner, message));
-        }
-        self.refuse_known(id, &self.store().list_run_configs()?)?;
-        match client.remove(&handle).await {
-            Err(error) if error.code() != Some(ErrorCode::NotFound) => return Err(error.into()),
-            _ => {}
-        }
-        let (instance, left) = client.look(&self.known_host_id()?, id.uid.as_str()).await?;
-        if left.is_some() {
-            let message = format!("the runtime still has {}", shown(&resource.seen));
-            return Err(Error::new(ErrorKind::Runtime, message));
-        }
-        if instance != resource.owner.runtime_instance {
-            let message = format!(
-                "the runtime '{}' became another instance meanwhile: whether '{id}' was removed is not known",
-                resource.owner.runtime_name
-            );
-            return Err(Error::new(ErrorKind::Deadline, message));
-        }
-        Ok(orphan(resource, Vec::new()))
+/// Removes an orphan through its runtime, by the handle that the runtime itself tells.
+///
+/// # Errors
+/// Where it has a RunConfig or may have one, where there are two of it, or where it cannot be told whether there
+/// is any: then nothing is changed.
+pub async fn remove_orphan(context: &Context, id: &OrphanId) -> Result<Orphan> {
+    let configs = context.store().list_run_configs()?;
+    refuse_known(id, &configs)?;
+    let observed = snapshot(context, &configs, &ListQuery::one(id.uid.as_str())).await?;
+    let is_asked = |name: &str| id.runtime.as_ref().is_none_or(|runtime| runtime == name);
+    let mut found = observed.resources();
+    found.retain(|it| is_asked(&it.owner.runtime_name) && it.seen.uid == id.uid.as_str());
+    if found.len() > 1 {
+        let several: Vec<String> =
+            found.iter().map(|it| format!("{} in '{}'", shown(&it.seen), it.owner.runtime_name)).collect();
+        let message = format!("there are two resources with the uid {}: {}", id.uid, several.join(", "));
+        return Err(Error::new(ErrorKind::Conflict, message)
+            .hint("name the runtime (RUNTIME/UID), or remove one with the runtime's own tools"));
     }
-
-    async fn observe_all(&self, configs: &Listing<RunConfig>, query: &ListQuery) -> Result<Observed> {
-        let host_id = self.known_host_id()?;
-        let readable = configs.iter().filter_map(|(_, config)| config.as_ref().ok());
-        Ok(observe_all(self.plugins()?, &host_id, readable, query).await)
+    let Some(resource) = found.pop() else {
+        return Err(not_found(id, observed.silent().filter(|(name, _)| is_asked(name))));
+    };
+    let Some(handle) = resource.seen.handle.clone() else {
+        let message = format!("the runtime does not say how to reach {}", shown(&resource.seen));
+        return Err(Error::new(ErrorKind::Runtime, message));
+    };
+    let endpoint = resource.owner.runtime_endpoint.as_str();
+    let endpoint = (!endpoint.is_empty()).then_some(endpoint);
+    let client =
+        context.plugins().connect(&resource.owner.runtime_name, endpoint, &context.known_host_id()?).await?;
+    if client.instance().await?.instance != resource.owner.runtime_instance {
+        let message = format!("the runtime '{}' is another instance by now", resource.owner.runtime_name);
+        return Err(Error::new(ErrorKind::Owner, message));
     }
+    refuse_known(id, &context.store().list_run_configs()?)?;
+    match client.remove(&handle).await {
+        Err(error) if error.code() != Some(ErrorCode::NotFound) => return Err(error.into()),
+        _ => {}
+    }
+    let (instance, left) = client.look(&context.known_host_id()?, id.uid.as_str()).await?;
+    if left.is_some() {
+        let message = format!("the runtime still has {}", shown(&resource.seen));
+        return Err(Error::new(ErrorKind::Runtime, message));
+    }
+    if instance != resource.owner.runtime_instance {
+        let message = format!(
+            "the runtime '{}' became another instance meanwhile: whether '{id}' was removed is not known",
+            resource.owner.runtime_name
+        );
+        return Err(Error::new(ErrorKind::Deadline, message));
+    }
+    Ok(orphan(resource, Vec::new()))
+}
 
-    fn known(&self, configs: &Listing<RunConfig>) -> Known {
-        let mut known = Known { uids: BTreeSet::new(), doubts: Vec::new() };
-        for (name, config) in configs {
-            match config {
-                Ok(config) => {
-                    known.uids.insert(config.uid.to_string());
-                }
-                // Its status may tell, and may be of another creation too.
-                Err(_) => known.doubts.push(name.clone()),
+async fn snapshot(context: &Context, configs: &Listing<RunConfig>, query: &ListQuery) -> Result<Observed> {
+    let host_id = context.known_host_id()?;
+    let readable = configs.iter().filter_map(|(_, config)| config.as_ref().ok());
+    Ok(observe_all(context.plugins(), &host_id, readable, query).await)
+}
+
+fn known(configs: &Listing<RunConfig>) -> Known {
+    let mut known = Known { uids: BTreeSet::new(), doubts: Vec::new() };
+    for (name, config) in configs {
+        match config {
+            Ok(config) => {
+                known.uids.insert(config.uid.to_string());
             }
+            // Its status may tell, and may be of another creation too.
+            Err(_) => known.doubts.push(name.clone()),
         }
-        known
     }
+    known
+}
 
-    fn refuse_known(&self, id: &OrphanId, configs: &Listing<RunConfig>) -> Result<()> {
-        let owner = configs
-            .iter()
-            .find(|(_, config)| config.as_ref().is_ok_and(|config| config.uid == id.uid))
-            .map(|(name, _)| name);
-        if let Some(name) = owner {
-            let message = format!("'{id}' is no orphan: it is the workload '{name}'");
-            return Err(Error::new(ErrorKind::Conflict, message).hint(format!("run: wharf rm {name}")));
-        }
-        if let Some(name) = self.known(configs).doubts.first() {
-            let message = format!("'{id}' may be the workload '{name}', whose RunConfig cannot be read");
-            return Err(Error::new(ErrorKind::Conflict, message)
-                .hint(format!("mend that file, or run: wharf rm --forget {name}")));
-        }
-        Ok(())
+fn refuse_known(id: &OrphanId, configs: &Listing<RunConfig>) -> Result<()> {
+    let owner = configs
+        .iter()
+        .find(|(_, config)| config.as_ref().is_ok_and(|config| config.uid == id.uid))
+        .map(|(name, _)| name);
+    if let Some(name) = owner {
+        let message = format!("'{id}' is no orphan: it is the workload '{name}'");
+        return Err(
+            Error::new(ErrorKind::Conflict, message).advise(Advice::Remove { name: name.to_string() })
+        );
     }
+    if let Some(name) = known(configs).doubts.first() {
+        let message = format!("'{id}' may be the workload '{name}', whose RunConfig cannot be read");
+        return Err(Error::new(ErrorKind::Conflict, message)
+            .hint("mend that file")
+            .advise(Advice::Forget { name: name.to_string() }));
+    }
+    Ok(())
 }
 
 fn orphan(resource: Resource, doubts: Vec<WorkloadName>) -> Orphan {
@@ -204,18 +204,25 @@ fn not_found<'a>(id: &OrphanId, silent: impl Iterator<Item = (&'a str, &'a str)>
     let reasons: BTreeSet<&str> = silent.map(|(_, reason)| reason).collect();
     if reasons.is_empty() {
         return Error::new(ErrorKind::NotFound, format!("there is no resource '{id}' of this host"))
-            .hint("see: wharf list --all, wharf doctor");
+            .advise(Advice::ListWorkloads)
+            .advise(Advice::Diagnose);
     }
     let reasons = reasons.into_iter().collect::<Vec<_>>().join("; ");
     Error::new(ErrorKind::Owner, format!("whether there is a resource '{id}' is not known: {reasons}"))
 }
 
 impl Orphan {
-    /// What it is and what can be done about it, in words.
+    /// The step that ends it, where it is certain to be one.
+    pub fn advice(&self) -> Vec<Advice> {
+        let remove = Advice::RemoveOrphan { runtime: self.runtime_name.clone(), uid: self.uid.clone() };
+        if self.doubts.is_empty() { vec![remove] } else { Vec::new() }
+    }
+
+    /// What it is, in words.
     pub fn explanation(&self) -> String {
         let doubts: Vec<&str> = self.doubts.iter().map(WorkloadName::as_str).collect();
         if doubts.is_empty() {
-            format!("an orphan: no RunConfig has its uid; remove it: wharf rm --orphan {}", self.id())
+            "an orphan: no RunConfig has its uid".to_owned()
         } else {
             format!(
                 "an orphan, unless it belongs to a workload whose RunConfig cannot be read ({})",
@@ -224,7 +231,7 @@ impl Orphan {
         }
     }
 
-    /// `RUNTIME/UID`, as `rm --orphan` takes it.
+    /// `RUNTIME/UID`, as it is asked for.
     pub fn id(&self) -> String {
         format!("{}/{}", self.runtime_name, self.uid)
     }

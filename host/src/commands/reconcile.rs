@@ -2,13 +2,19 @@
 //!
 //! One snapshot of all owners, taken after the records were read (R04); then each workload under its operation lock,
 //! where its record and its locks are looked at again: what has changed since the snapshot is left alone.
-use crate::commands::context::Manager;
-use crate::commands::discovery::{Discovery, is_ownerless};
+use crate::commands::adopt::stamp_proven;
+use crate::commands::context::Context;
+use crate::commands::discovery::{Discovery, discover, is_ownerless};
+use crate::commands::lookup::{is_gone, read_run_config};
+use crate::commands::nesting::refuse_nesting;
+use crate::commands::remove::remove_locked;
+use crate::commands::start::start_locked;
+use crate::commands::stop::stop_locked;
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
 use std::time::Duration;
 use wharf_failpoint::{Point, reach};
-use wharf_model::{Action, Claim, Evidence, Locks, Resource, plan};
+use wharf_model::{Action, Advice, Claim, Evidence, Locks, Resource, plan};
 use wharf_model::{BootId, Desired, Event, LockKind, Phase, RunConfig, StatusRecord, WorkloadName};
 use wharf_model::{Error, ErrorKind, Result, chain};
 use wharf_records::{LifeProbe, OperationLock, ReadError};
@@ -32,9 +38,25 @@ pub struct Reconciled {
     /// Why.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reason: String,
+    /// What can be done about it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub advice: Vec<Advice>,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Error>,
+}
+
+/// What was done about a workload, why, and what can be done.
+struct Done {
+    result: Reconciliation,
+    reason: String,
+    advice: Vec<Advice>,
+}
+
+impl Done {
+    fn new(result: Reconciliation, reason: impl Into<String>) -> Self {
+        Self { result, reason: reason.into(), advice: Vec::new() }
+    }
 }
 
 /// What was done about a workload, in one word.
@@ -70,228 +92,213 @@ struct Reading {
     status: std::result::Result<Option<StatusRecord>, ReadError>,
 }
 
-impl Manager {
-    /// Reconciles these workloads, or all where none is named, and says about each what was done.
-    ///
-    /// # Errors
-    /// Where a workload that is named does not exist, or the records cannot be read at all. What fails for one
-    /// workload is in its report.
-    pub async fn reconcile(&self, names: &[WorkloadName]) -> Result<Vec<Reconciled>> {
-        let readings = self.readings(names)?;
-        let configs = readings.iter().filter_map(|reading| reading.config.as_ref().ok());
-        let scope = if names.is_empty() { Scope::Everything } else { Scope::TheseAlone };
-        let discover = &self.discover(configs, scope, InstanceProof::Engine).await?;
-        let done = stream::iter(readings).map(|reading| self.reconcile_one(reading, discover));
-        Ok(done.buffered(AT_A_TIME).collect().await)
-    }
+/// Reconciles these workloads, or all where none is named, and says about each what was done.
+///
+/// # Errors
+/// Where a workload that is named does not exist, or the records cannot be read at all. What fails for one
+/// workload is in its report.
+pub async fn reconcile(context: &Context, names: &[WorkloadName]) -> Result<Vec<Reconciled>> {
+    let readings = readings(context, names)?;
+    let configs = readings.iter().filter_map(|reading| reading.config.as_ref().ok());
+    let scope = if names.is_empty() { Scope::Everything } else { Scope::TheseAlone };
+    let discover = &discover(context, configs, scope, InstanceProof::Engine).await?;
+    let done = stream::iter(readings).map(|reading| reconcile_one(context, reading, discover));
+    Ok(done.buffered(AT_A_TIME).collect().await)
+}
 
-    fn readings(&self, names: &[WorkloadName]) -> Result<Vec<Reading>> {
-        let mut readings: Vec<Reading> = Vec::new();
-        let configs = if names.is_empty() {
-            self.store().list_run_configs()?
-        } else {
-            for name in names {
-                if self.is_gone(name) {
-                    self.run_config(name)?;
-                }
-            }
-            names.iter().map(|name| (name.clone(), self.store().read_run_config(name))).collect()
-        };
-        for (name, config) in configs {
-            if readings.iter().all(|reading| reading.name != name) {
-                let status = self.status_of(&name);
-                readings.push(Reading { name, config, status });
+fn readings(context: &Context, names: &[WorkloadName]) -> Result<Vec<Reading>> {
+    let mut readings: Vec<Reading> = Vec::new();
+    let configs = if names.is_empty() {
+        context.store().list_run_configs()?
+    } else {
+        for name in names {
+            if is_gone(context, name) {
+                read_run_config(context, name)?;
             }
         }
-        Ok(readings)
-    }
-
-    fn status_of(&self, name: &WorkloadName) -> std::result::Result<Option<StatusRecord>, ReadError> {
-        match self.store().read_status(name) {
-            Ok(record) => Ok(Some(record)),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error),
+        names.iter().map(|name| (name.clone(), context.store().read_run_config(name))).collect()
+    };
+    for (name, config) in configs {
+        if readings.iter().all(|reading| reading.name != name) {
+            let status = status_of(context, &name);
+            readings.push(Reading { name, config, status });
         }
     }
+    Ok(readings)
+}
 
-    async fn reconcile_one(&self, reading: Reading, discover: &Discovery) -> Reconciled {
-        let name = reading.name.to_string();
-        match self.judge_and_act(reading, discover).await {
-            Ok((result, reason)) => Reconciled { name, result, reason, error: None },
-            Err(error) => {
-                let result = Reconciliation::Failed;
-                Reconciled { name, result, reason: String::new(), error: Some(error) }
-            }
-        }
-    }
-
-    async fn judge_and_act(
-        &self,
-        reading: Reading,
-        discover: &Discovery,
-    ) -> Result<(Reconciliation, String)> {
-        let Reading { name, config, status } = reading;
-        // What cannot be read says nothing about what is wanted.
-        let config = match config {
-            Ok(config) => config,
-            Err(error) => return Ok((Reconciliation::LeftAlone, chain(&error))),
-        };
-        if is_ownerless(&config) {
-            return self.judge_and_adopt(&config, discover).await;
-        }
-        let before = match status {
-            Ok(status) => status,
-            Err(error) => return Ok((Reconciliation::LeftAlone, chain(&error))),
-        };
-        let evidence = discover.observed.evidence(&config);
-        let first = self.plan_for(&config, before.as_ref(), &evidence, false)?;
-        if let Some(rest) = at_rest(&config.name, first, before.as_ref()) {
-            return Ok(rest);
-        }
-        let Some(operation) = self.lock_if_free(&name)? else { return Ok(busy()) };
-        let config_now = self.store().read_run_config(&name);
-        let status_now = self.status_of(&name);
-        let version = |record: &Option<StatusRecord>| record.as_ref().map(|it| (it.uid.clone(), it.revision));
-        let unchanged = config_now.is_ok_and(|now| now.uid == config.uid && now.owner() == config.owner())
-            && status_now.is_ok_and(|now| version(&now) == version(&before));
-        if !unchanged {
-            return Ok((Reconciliation::LeftAlone, CHANGED.to_owned()));
-        }
-        let action = self.plan_for(&config, before.as_ref(), &evidence, true)?;
-        reach(Point::ReconcileDecided);
-        self.act(&config, before.as_ref(), action, operation).await
-    }
-
-    /// R07: by itself, reconciliation gives an owner only to what is seen to run with its proxy. What the snapshot
-    /// proved is looked at again under the lock.
-    async fn judge_and_adopt(
-        &self,
-        config: &RunConfig,
-        discover: &Discovery,
-    ) -> Result<(Reconciliation, String)> {
-        let name = &config.name;
-        let claim = discover.claim(config);
-        let proven = match &claim {
-            Claim::Proven(proven) => proven,
-            Claim::Ambiguous(_) => return Ok((Reconciliation::Ambiguous, claim.to_string())),
-            Claim::Unknown | Claim::Undecided(_) => {
-                return Ok((Reconciliation::OwnerUnknown, claim.to_string()));
-            }
-        };
-        let Some(operation) = self.lock_if_free(name)? else { return Ok(busy()) };
-        if !self.serves(config, proven)? {
-            let reason = format!("{claim}, which does not run with a proxy; take it: wharf adopt {name}");
-            return Ok((Reconciliation::OwnerUnknown, reason));
-        }
-        match self.stamp_proven(config, proven, &operation).await {
-            Err(error) if error.kind == ErrorKind::Conflict => {
-                Ok((Reconciliation::LeftAlone, CHANGED.to_owned()))
-            }
-            other => other.map(|_| (Reconciliation::Adopted, claim.to_string())),
-        }
-    }
-
-    fn serves(&self, config: &RunConfig, proven: &Resource) -> Result<bool> {
-        let probe = LifeProbe::open(self.store().state())?;
-        Ok(proven.seen.state == WorkloadState::Running && probe.is_held(&config.name, LockKind::Life)?)
-    }
-
-    fn lock_if_free(&self, name: &WorkloadName) -> Result<Option<OperationLock>> {
-        match OperationLock::try_acquire(self.store().state(), name) {
-            Err(error) if error.is_busy() => Ok(None),
-            other => Ok(Some(other?)),
-        }
-    }
-
-    /// The plan with the locks as they are now; the operation lock is ours once it was taken.
-    fn plan_for(
-        &self,
-        config: &RunConfig,
-        record: Option<&StatusRecord>,
-        evidence: &Evidence,
-        is_ours: bool,
-    ) -> Result<Action> {
-        let probe = LifeProbe::open(self.store().state())?;
-        let locks = Locks {
-            operation_held: !is_ours && probe.is_held(&config.name, LockKind::Operation)?,
-            life_held: probe.is_held(&config.name, LockKind::Life)?,
-        };
-        let boot = BootId::current()
-            .map_err(|error| Error::caused(ErrorKind::Failed, "the present boot cannot be told", &error))?;
-        Ok(plan(config, record, evidence, locks, &boot))
-    }
-
-    async fn act(
-        &self,
-        config: &RunConfig,
-        record: Option<&StatusRecord>,
-        action: Action,
-        operation: OperationLock,
-    ) -> Result<(Reconciliation, String)> {
-        match action {
-            Action::None | Action::Leave(_) => {
-                Ok(at_rest(&config.name, action, record).unwrap_or((Reconciliation::InOrder, String::new())))
-            }
-            Action::Start(why) => {
-                self.refuse_nesting()?;
-                self.start_locked(&config.name, operation, true, &mut ()).await?;
-                Ok((Reconciliation::Started, why.to_owned()))
-            }
-            Action::Stop(why) => {
-                self.stop_locked(&config.name, &operation, STOP_TIMEOUT, Desired::Stopped).await?;
-                Ok((Reconciliation::Stopped, why.to_owned()))
-            }
-            Action::Remove => {
-                self.remove_locked(config, &operation).await?;
-                Ok((Reconciliation::Removed, "its removal was interrupted".to_owned()))
-            }
-            Action::Record(exit) => {
-                self.record_exit(config, record.map_or(0, |record| record.revision), &exit)?;
-                reach(Point::MissedEndRecorded);
-                Ok((Reconciliation::Recorded, format!("it {}", wharf_model::how(&exit))))
-            }
-        }
-    }
-
-    /// Records an end that nobody saw, unless the record has changed.
-    fn record_exit(&self, config: &RunConfig, revision: u64, exit: &Exit) -> Result<()> {
-        self.store().update_status::<Error>(&config.name, &config.uid, |record| {
-            let record = record.filter(|record| record.revision == revision);
-            let mut record = record.ok_or_else(|| Error::new(ErrorKind::Conflict, CHANGED))?;
-            let fine = exit.code == Some(0);
-            let event = if fine { Event::Completed } else { Event::Failed };
-            record.apply(event).map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))?;
-            if fine {
-                record.desired = Desired::Stopped;
-            }
-            record.last_exit = Some(last_exit(exit));
-            record.set_supervisor(None);
-            Ok(record)
-        })?;
-        Ok(())
+fn status_of(context: &Context, name: &WorkloadName) -> std::result::Result<Option<StatusRecord>, ReadError> {
+    match context.store().read_status(name) {
+        Ok(record) => Ok(Some(record)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
-fn busy() -> (Reconciliation, String) {
-    (Reconciliation::LeftAlone, "another command works on it".to_owned())
+async fn reconcile_one(context: &Context, reading: Reading, discover: &Discovery) -> Reconciled {
+    let name = reading.name.to_string();
+    match judge_and_act(context, reading, discover).await {
+        Ok(Done { result, reason, advice }) => Reconciled { name, result, reason, advice, error: None },
+        Err(error) => {
+            let result = Reconciliation::Failed;
+            Reconciled { name, result, reason: String::new(), advice: Vec::new(), error: Some(error) }
+        }
+    }
+}
+
+async fn judge_and_act(context: &Context, reading: Reading, discover: &Discovery) -> Result<Done> {
+    let Reading { name, config, status } = reading;
+    // What cannot be read says nothing about what is wanted.
+    let config = match config {
+        Ok(config) => config,
+        Err(error) => return Ok(Done::new(Reconciliation::LeftAlone, chain(&error))),
+    };
+    if is_ownerless(&config) {
+        return judge_and_adopt(context, &config, discover).await;
+    }
+    let before = match status {
+        Ok(status) => status,
+        Err(error) => return Ok(Done::new(Reconciliation::LeftAlone, chain(&error))),
+    };
+    let evidence = discover.observed.evidence(&config);
+    let first = plan_for(context, &config, before.as_ref(), &evidence, false)?;
+    if let Some(rest) = at_rest(&config.name, first, before.as_ref()) {
+        return Ok(rest);
+    }
+    let Some(operation) = lock_if_free(context, &name)? else { return Ok(busy()) };
+    let config_now = context.store().read_run_config(&name);
+    let status_now = status_of(context, &name);
+    let version = |record: &Option<StatusRecord>| record.as_ref().map(|it| (it.uid.clone(), it.revision));
+    let unchanged = config_now.is_ok_and(|now| now.uid == config.uid && now.owner() == config.owner())
+        && status_now.is_ok_and(|now| version(&now) == version(&before));
+    if !unchanged {
+        return Ok(Done::new(Reconciliation::LeftAlone, CHANGED));
+    }
+    let action = plan_for(context, &config, before.as_ref(), &evidence, true)?;
+    reach(Point::ReconcileDecided);
+    act(context, &config, before.as_ref(), action, operation).await
+}
+
+/// R07: by itself, reconciliation gives an owner only to what is seen to run with its proxy. What the snapshot
+/// proved is looked at again under the lock.
+async fn judge_and_adopt(context: &Context, config: &RunConfig, discover: &Discovery) -> Result<Done> {
+    let name = &config.name;
+    let claim = discover.claim(config);
+    let proven = match &claim {
+        Claim::Proven(proven) => proven,
+        Claim::Ambiguous(_) => return Ok(Done::new(Reconciliation::Ambiguous, claim.to_string())),
+        Claim::Unknown | Claim::Undecided(_) => {
+            return Ok(Done::new(Reconciliation::OwnerUnknown, claim.to_string()));
+        }
+    };
+    let Some(operation) = lock_if_free(context, name)? else { return Ok(busy()) };
+    if !serves(context, config, proven)? {
+        let done =
+            Done::new(Reconciliation::OwnerUnknown, format!("{claim}, which does not run with a proxy"));
+        return Ok(Done { advice: vec![Advice::Adopt { name: name.to_string() }], ..done });
+    }
+    match stamp_proven(context, config, proven, &operation).await {
+        Err(error) if error.kind == ErrorKind::Conflict => Ok(Done::new(Reconciliation::LeftAlone, CHANGED)),
+        other => other.map(|_| Done::new(Reconciliation::Adopted, claim.to_string())),
+    }
+}
+
+fn serves(context: &Context, config: &RunConfig, proven: &Resource) -> Result<bool> {
+    let probe = LifeProbe::open(context.store().state())?;
+    Ok(proven.seen.state == WorkloadState::Running && probe.is_held(&config.name, LockKind::Life)?)
+}
+
+fn lock_if_free(context: &Context, name: &WorkloadName) -> Result<Option<OperationLock>> {
+    match OperationLock::try_acquire(context.store().state(), name) {
+        Err(error) if error.is_busy() => Ok(None),
+        other => Ok(Some(other?)),
+    }
+}
+
+/// The plan with the locks as they are now; the operation lock is ours once it was taken.
+fn plan_for(
+    context: &Context,
+    config: &RunConfig,
+    record: Option<&StatusRecord>,
+    evidence: &Evidence,
+    is_ours: bool,
+) -> Result<Action> {
+    let probe = LifeProbe::open(context.store().state())?;
+    let locks = Locks {
+        operation_held: !is_ours && probe.is_held(&config.name, LockKind::Operation)?,
+        life_held: probe.is_held(&config.name, LockKind::Life)?,
+    };
+    let boot = BootId::current()
+        .map_err(|error| Error::caused(ErrorKind::Failed, "the present boot cannot be told", &error))?;
+    Ok(plan(config, record, evidence, locks, &boot))
+}
+
+async fn act(
+    context: &Context,
+    config: &RunConfig,
+    record: Option<&StatusRecord>,
+    action: Action,
+    operation: OperationLock,
+) -> Result<Done> {
+    match action {
+        Action::None | Action::Leave(_) => {
+            Ok(at_rest(&config.name, action, record).unwrap_or(Done::new(Reconciliation::InOrder, "")))
+        }
+        Action::Start(why) => {
+            refuse_nesting(context)?;
+            start_locked(context, &config.name, operation, true, &mut ()).await?;
+            Ok(Done::new(Reconciliation::Started, why))
+        }
+        Action::Stop(why) => {
+            stop_locked(context, &config.name, &operation, STOP_TIMEOUT, Desired::Stopped).await?;
+            Ok(Done::new(Reconciliation::Stopped, why))
+        }
+        Action::Remove => {
+            remove_locked(context, config, &operation).await?;
+            Ok(Done::new(Reconciliation::Removed, "its removal was interrupted"))
+        }
+        Action::Record(exit) => {
+            record_exit(context, config, record.map_or(0, |record| record.revision), &exit)?;
+            reach(Point::MissedEndRecorded);
+            Ok(Done::new(Reconciliation::Recorded, format!("it {}", wharf_model::how(&exit))))
+        }
+    }
+}
+
+/// Records an end that nobody saw, unless the record has changed.
+fn record_exit(context: &Context, config: &RunConfig, revision: u64, exit: &Exit) -> Result<()> {
+    context.store().update_status::<Error>(&config.name, &config.uid, |record| {
+        let record = record.filter(|record| record.revision == revision);
+        let mut record = record.ok_or_else(|| Error::new(ErrorKind::Conflict, CHANGED))?;
+        let fine = exit.code == Some(0);
+        let event = if fine { Event::Completed } else { Event::Failed };
+        record.apply(event).map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))?;
+        if fine {
+            record.desired = Desired::Stopped;
+        }
+        record.last_exit = Some(last_exit(exit));
+        record.set_supervisor(None);
+        Ok(record)
+    })?;
+    Ok(())
+}
+
+fn busy() -> Done {
+    Done::new(Reconciliation::LeftAlone, "another command works on it")
 }
 
 /// What is to be told where nothing is to be done.
-fn at_rest(
-    name: &WorkloadName,
-    action: Action,
-    record: Option<&StatusRecord>,
-) -> Option<(Reconciliation, String)> {
+fn at_rest(name: &WorkloadName, action: Action, record: Option<&StatusRecord>) -> Option<Done> {
     match action {
         Action::None => Some(match record.filter(|record| is_given_up(record)) {
             Some(record) => {
                 let why = if record.status_context.is_empty() { "it failed" } else { &record.status_context };
-                let start = format!("{why}; start it: wharf start {name}");
-                (Reconciliation::LeftAlone, start)
+                let advice = vec![Advice::Start { name: name.to_string() }];
+                Done { advice, ..Done::new(Reconciliation::LeftAlone, why) }
             }
-            None => (Reconciliation::InOrder, String::new()),
+            None => Done::new(Reconciliation::InOrder, ""),
         }),
-        Action::Leave(reason) => Some((Reconciliation::LeftAlone, reason)),
+        Action::Leave(reason) => Some(Done::new(Reconciliation::LeftAlone, reason)),
         Action::Start(_) | Action::Stop(_) | Action::Remove | Action::Record(_) => None,
     }
 }

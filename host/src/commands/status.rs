@@ -1,5 +1,7 @@
 //! `status` and `export`: one workload in depth.
-use crate::commands::context::Manager;
+use crate::commands::context::Context;
+use crate::commands::list::{view, with_socket};
+use crate::commands::lookup::{connect_to_owner, find_handle, read_run_config};
 use crate::commands::url::shown_url;
 use crate::commands::view::WorkloadView;
 use serde::Serialize;
@@ -35,41 +37,39 @@ pub struct StatusReport {
     pub supervisor_end: Option<String>,
 }
 
-impl Manager {
-    /// One workload in depth. Writes nothing.
-    pub async fn status(&self, name: &WorkloadName) -> Result<StatusReport> {
-        let run = self.run_config(name)?;
-        let (workload, recorded, confinement) = self.view(&run).await?;
-        let mut workload = self.with_socket(workload, &run);
-        if workload.is_reachable() {
-            workload.url = shown_url(&run);
-        }
-        let confinement = match confinement {
-            // Listings of engines do not say everything.
-            None => self.inspected(&run, recorded.as_ref()).await,
-            told => told,
-        };
-        let supervisor = control::report(self.store().state(), name, REPORT_DEADLINE).await.ok();
-        let log = log_path(self.store().state(), name);
-        // One that ended as it should has said nothing of the kind, or a later one has recorded its own end.
-        let is_missed = recorded.as_ref().is_some_and(|record| record.supervisor.is_some());
-        let supervisor_end = if supervisor.is_none() && is_missed { last_words(&log, 0) } else { None };
-        let runtime_endpoint = run.runtime_endpoint;
-        Ok(StatusReport { workload, runtime_endpoint, recorded, confinement, supervisor, supervisor_end })
+/// One workload in depth. Writes nothing.
+pub async fn status(context: &Context, name: &WorkloadName) -> Result<StatusReport> {
+    let run = read_run_config(context, name)?;
+    let (workload, recorded, confinement) = view(context, &run).await?;
+    let mut workload = with_socket(context, workload, &run);
+    if workload.is_reachable() {
+        workload.url = shown_url(&run);
     }
+    let confinement = match confinement {
+        // Listings of engines do not say everything.
+        None => inspected(context, &run, recorded.as_ref()).await,
+        told => told,
+    };
+    let supervisor = control::report(context.store().state(), name, REPORT_DEADLINE).await.ok();
+    let log = log_path(context.store().state(), name);
+    // One that ended as it should has said nothing of the kind, or a later one has recorded its own end.
+    let is_missed = recorded.as_ref().is_some_and(|record| record.supervisor.is_some());
+    let supervisor_end = if supervisor.is_none() && is_missed { last_words(&log, 0) } else { None };
+    let runtime_endpoint = run.runtime_endpoint;
+    Ok(StatusReport { workload, runtime_endpoint, recorded, confinement, supervisor, supervisor_end })
+}
 
-    /// What holds a workload back, as its owner tells of it alone; none where that is not to be had.
-    async fn inspected(&self, run: &RunConfig, record: Option<&StatusRecord>) -> Option<Confinement> {
-        let client = self.owner(run).await.ok()?;
-        if !client.stamp().has(&Capability::PERMISSION_PROFILE) {
-            return None;
-        }
-        let handle = self.handle(run, record, &client).await.ok()??;
-        client.inspect(&handle).await.ok()?.confinement
+/// What holds a workload back, as its owner tells of it alone; none where that is not to be had.
+async fn inspected(context: &Context, run: &RunConfig, record: Option<&StatusRecord>) -> Option<Confinement> {
+    let client = connect_to_owner(context, run).await.ok()?;
+    if !client.stamp().has(&Capability::PERMISSION_PROFILE) {
+        return None;
     }
+    let handle = find_handle(context, run, record, &client).await.ok()??;
+    client.inspect(&handle).await.ok()?.confinement
+}
 
-    /// The RunConfig of a workload, to be given to `run --from-config`.
-    pub fn export(&self, name: &WorkloadName) -> Result<RunConfig> {
-        self.run_config(name)
-    }
+/// The RunConfig of a workload, to be given to `run --from-config`.
+pub fn export(context: &Context, name: &WorkloadName) -> Result<RunConfig> {
+    read_run_config(context, name)
 }

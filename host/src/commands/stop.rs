@@ -1,13 +1,17 @@
 //! `stop`.
-use crate::commands::context::{AtOwner, Manager};
+use crate::commands::context::Context;
+use crate::commands::locking::lock_to_end;
+use crate::commands::lookup::{
+    AtOwner, ask_at_owner, is_gone, read_record, read_run_config, record_or_set_aside, recorded_handle,
+};
 use serde::Serialize;
 use std::time::Duration;
 use wharf_failpoint::{Point, reach};
-use wharf_model::{Desired, Event, LockKind, Phase, RunConfig, StatusRecord, WorkloadName};
+use wharf_model::{Advice, Desired, Event, LockKind, Phase, RunConfig, StatusRecord, WorkloadName};
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_records::{LifeProbe, OperationLock, StoreError};
 use wharf_runtimes::CallError;
-use wharf_runtimes::{handle_of, last_exit};
+use wharf_runtimes::last_exit;
 use wharf_runtimes::{look, prove_ended};
 use wharf_sdk::{ErrorCode, Exit, Handle, WorkloadState};
 use wharf_supervisor::ControlError;
@@ -35,234 +39,226 @@ pub enum StopResult {
     AlreadyStopped,
 }
 
-impl Manager {
-    /// Stops a workload: asks it to end, and kills it after `timeout`.
-    ///
-    /// # Errors
-    /// Of kind [`ErrorKind::Owner`] with nothing changed where the owner is absent or another one (R08).
-    pub async fn stop(&self, name: &WorkloadName, timeout: Duration) -> Result<Stopped> {
-        self.run_config(name)?;
-        // A start is given up for this command, and was nothing that had stopped.
-        let record = self.record(name).ok().flatten();
-        let was_starting = record.as_ref().is_some_and(|record| record.phase == Phase::Starting);
-        let operation =
-            self.lock_to_end(name).await.map_err(|error| self.unlocked(name, record.as_ref(), error))?;
-        if self.is_gone(name) {
-            // It was being created; that was given up for this command.
-            return Ok(Stopped { name: name.to_string(), result: StopResult::Stopped });
-        }
-        let result = match self.stop_locked(name, &operation, timeout, Desired::Stopped).await? {
-            StopResult::AlreadyStopped if was_starting => StopResult::Stopped,
-            result => result,
-        };
-        Ok(Stopped { name: name.to_string(), result })
+/// Stops a workload: asks it to end, and kills it after `timeout`.
+///
+/// # Errors
+/// Of kind [`ErrorKind::Owner`] with nothing changed where the owner is absent or another one (R08).
+pub async fn stop(context: &Context, name: &WorkloadName, timeout: Duration) -> Result<Stopped> {
+    read_run_config(context, name)?;
+    // A start is given up for this command, and was nothing that had stopped.
+    let record = read_record(context, name).ok().flatten();
+    let was_starting = record.as_ref().is_some_and(|record| record.phase == Phase::Starting);
+    let operation =
+        lock_to_end(context, name).await.map_err(|error| unlocked(context, name, record.as_ref(), error))?;
+    if is_gone(context, name) {
+        // It was being created; that was given up for this command.
+        return Ok(Stopped { name: name.to_string(), result: StopResult::Stopped });
     }
+    let result = match stop_locked(context, name, &operation, timeout, Desired::Stopped).await? {
+        StopResult::AlreadyStopped if was_starting => StopResult::Stopped,
+        result => result,
+    };
+    Ok(Stopped { name: name.to_string(), result })
+}
 
-    /// Without a lock nobody may change anything; the supervisor, which has its locks, can still be told to end.
-    fn unlocked(&self, name: &WorkloadName, record: Option<&StatusRecord>, error: Error) -> Error {
-        let is_held = |state| LifeProbe::open(state)?.is_held(name, LockKind::Life);
-        let lives = error.kind == ErrorKind::Failed && is_held(self.store().state()).is_ok_and(|held| held);
-        match record.map_or(0, |record| record.process_id) {
-            pid @ 1.. if lives => {
-                error.hint(format!("until then '{name}' can be stopped by its supervisor: kill {pid}"))
-            }
-            _ => error,
+/// Without a lock nobody may change anything; the supervisor, which has its locks, can still be told to end.
+fn unlocked(context: &Context, name: &WorkloadName, record: Option<&StatusRecord>, error: Error) -> Error {
+    let is_held = |state| LifeProbe::open(state)?.is_held(name, LockKind::Life);
+    let lives = error.kind == ErrorKind::Failed && is_held(context.store().state()).is_ok_and(|held| held);
+    match record.map_or(0, |record| record.process_id) {
+        pid @ 1.. if lives => {
+            error.hint(format!("until then '{name}' can be stopped by its supervisor: kill {pid}"))
         }
+        _ => error,
     }
+}
 
-    pub(crate) fn is_gone(&self, name: &WorkloadName) -> bool {
-        self.store().read_run_config(name).is_err_and(|error| error.is_not_found())
+/// Stops it as part of a command; `desired` is what that command wants of it in the end.
+pub(crate) async fn stop_locked(
+    context: &Context,
+    name: &WorkloadName,
+    operation: &OperationLock,
+    timeout: Duration,
+    desired: Desired,
+) -> Result<StopResult> {
+    stop_at_owner(context, name, operation, timeout, desired).await.map(|(result, _)| result)
+}
+
+/// The same, for a command that goes on at the owner: with it; none for a remote server.
+pub(crate) async fn stop_at_owner(
+    context: &Context,
+    name: &WorkloadName,
+    operation: &OperationLock,
+    timeout: Duration,
+    desired: Desired,
+) -> Result<(StopResult, Option<AtOwner>)> {
+    let run = read_run_config(context, name)?;
+    if run.is_remote() {
+        return Ok((stop_remote(context, &run, operation, timeout, desired).await?, None));
     }
-
-    /// Stops it as part of a command; `desired` is what that command wants of it in the end.
-    pub(crate) async fn stop_locked(
-        &self,
-        name: &WorkloadName,
-        operation: &OperationLock,
-        timeout: Duration,
-        desired: Desired,
-    ) -> Result<StopResult> {
-        self.stop_at_owner(name, operation, timeout, desired).await.map(|(result, _)| result)
+    // Where there are two of it, nobody chooses one: an error, before anything is changed.
+    let mut owner = ask_at_owner(context, &run).await?;
+    let record = record_or_set_aside(context, operation)?.filter(|record| record.uid == run.uid);
+    let supervised = LifeProbe::open(context.store().state())?.is_held(name, LockKind::Life)?;
+    let runs = runs(&run, &owner, recorded_handle(&run, record.as_ref())?).await?;
+    let is_stopped = record.as_ref().is_some_and(|record| record.phase == Phase::Stopped);
+    if !supervised && !runs && is_stopped {
+        return Ok((StopResult::AlreadyStopped, Some(owner)));
     }
+    let is_recorded = match begin_stop(context, &run, desired) {
+        Ok(()) => true,
+        // A disk that fails keeps nothing running (R11): what could not be recorded is said at the end.
+        Err(Unwritten::Failed(error)) if error.is_unwritable() => false,
+        Err(error) => return Err(error.into()),
+    };
+    reach(Point::StopRecorded);
+    let told = if supervised { stop_supervised(context, name, operation, timeout).await? } else { None };
+    let exit = match told {
+        // The supervisor has the owner's word for it, and has deployed nothing since: it is gone.
+        Some(exit) => Some(exit),
+        // It may have died before it did what it was asked, or deployed anew meanwhile.
+        None => end_at_owner(context, &run, &mut owner, supervised, timeout).await?,
+    };
+    end_stop(context, &run, exit, (!is_recorded).then_some(desired))
+        .map_err(|unwritten| stopped_unrecorded(context, name, unwritten))?;
+    reach(Point::EndRecorded);
+    let did = if supervised || runs { StopResult::Stopped } else { StopResult::AlreadyStopped };
+    Ok((did, Some(owner)))
+}
 
-    /// The same, for a command that goes on at the owner: with it; none for a remote server.
-    pub(crate) async fn stop_at_owner(
-        &self,
-        name: &WorkloadName,
-        operation: &OperationLock,
-        timeout: Duration,
-        desired: Desired,
-    ) -> Result<(StopResult, Option<AtOwner>)> {
-        let run = self.run_config(name)?;
-        if run.is_remote() {
-            return Ok((self.stop_remote(&run, operation, timeout, desired).await?, None));
-        }
-        // Where there are two of it, nobody chooses one: an error, before anything is changed.
-        let mut owner = self.ask_owner(&run).await?;
-        let record = self.record_or_set_aside(operation)?.filter(|record| record.uid == run.uid);
-        let supervised = LifeProbe::open(self.store().state())?.is_held(name, LockKind::Life)?;
-        let runs = runs(&run, &owner, handle_of(record.as_ref())?).await?;
-        let is_stopped = record.as_ref().is_some_and(|record| record.phase == Phase::Stopped);
-        if !supervised && !runs && is_stopped {
-            return Ok((StopResult::AlreadyStopped, Some(owner)));
-        }
-        let is_recorded = match self.begin_stop(&run, desired) {
-            Ok(()) => true,
-            // A disk that fails keeps nothing running (R11): what could not be recorded is said at the end.
-            Err(Unwritten::Failed(error)) if error.is_unwritable() => false,
-            Err(error) => return Err(error.into()),
-        };
-        reach(Point::StopRecorded);
-        let told = if supervised { self.stop_supervised(name, operation, timeout).await? } else { None };
-        let exit = match told {
-            // The supervisor has the owner's word for it, and has deployed nothing since: it is gone.
-            Some(exit) => Some(exit),
-            // It may have died before it did what it was asked, or deployed anew meanwhile.
-            None => self.end_at_owner(&run, &mut owner, supervised, timeout).await?,
-        };
-        self.end_stop(&run, exit, (!is_recorded).then_some(desired))
-            .map_err(|unwritten| self.stopped_unrecorded(name, unwritten))?;
-        reach(Point::EndRecorded);
-        let did = if supervised || runs { StopResult::Stopped } else { StopResult::AlreadyStopped };
-        Ok((did, Some(owner)))
+/// Ends whatever the owner has of a workload that no supervisor tends any more, and returns how it ended. `changed`:
+/// what the owner showed may be so no longer.
+async fn end_at_owner(
+    context: &Context,
+    run: &RunConfig,
+    owner: &mut AtOwner,
+    changed: bool,
+    timeout: Duration,
+) -> Result<Option<Exit>> {
+    let host_id = context.host_id()?;
+    if changed {
+        owner.seen = look(&owner.client, &host_id, run).await?;
     }
-
-    /// Ends whatever the owner has of a workload that no supervisor tends any more, and returns how it ended. `changed`:
-    /// what the owner showed may be so no longer.
-    async fn end_at_owner(
-        &self,
-        run: &RunConfig,
-        owner: &mut AtOwner,
-        changed: bool,
-        timeout: Duration,
-    ) -> Result<Option<Exit>> {
-        let host_id = self.host_id()?;
-        if changed {
-            owner.seen = look(&owner.client, &host_id, run).await?;
-        }
-        let recorded = handle_of(self.record(&run.name)?.as_ref())?;
-        let shown = owner.shown_handle(run)?;
-        let rests = owner.seen.as_ref().is_some_and(|seen| seen.state == WorkloadState::Stopped);
-        // A start that was cut short may have left another one than its record names.
-        let other = shown.clone().filter(|shown| recorded.as_ref() != Some(shown) && !rests);
-        for handle in recorded.iter().filter(|_| !rests).chain(&other) {
-            owner.client.stop(handle, timeout).await.map_err(|error| owner_error(run, error))?;
-        }
-        let Some(handle) = shown.or(recorded) else { return Ok(None) };
-        // A listing may know the exit code alone.
-        let exit = owner.client.inspect(&handle).await.ok().and_then(|seen| seen.exit);
-        if !rests {
-            owner.seen = prove_ended(&owner.client, &host_id, run).await?;
-        }
-        Ok(exit.or_else(|| owner.seen.as_ref().and_then(|seen| seen.exit.clone())))
+    let recorded = recorded_handle(run, read_record(context, &run.name)?.as_ref())?;
+    let shown = owner.shown_handle(run)?;
+    let rests = owner.seen.as_ref().is_some_and(|seen| seen.state == WorkloadState::Stopped);
+    // A start that was cut short may have left another one than its record names.
+    let other = shown.clone().filter(|shown| recorded.as_ref() != Some(shown) && !rests);
+    for handle in recorded.iter().filter(|_| !rests).chain(&other) {
+        owner.client.stop(handle, timeout).await.map_err(|error| owner_error(run, error))?;
     }
-
-    /// R03: a remote server has no owner, and so nothing of it runs but its proxy.
-    async fn stop_remote(
-        &self,
-        run: &RunConfig,
-        operation: &OperationLock,
-        timeout: Duration,
-        desired: Desired,
-    ) -> Result<StopResult> {
-        let supervised = LifeProbe::open(self.store().state())?.is_held(&run.name, LockKind::Life)?;
-        let record = self.record_or_set_aside(operation)?.filter(|record| record.uid == run.uid);
-        if !supervised && record.is_none_or(|record| record.phase == Phase::Stopped) {
-            return Ok(StopResult::AlreadyStopped);
-        }
-        let is_recorded = match self.begin_stop(run, desired) {
-            Ok(()) => true,
-            Err(Unwritten::Failed(error)) if error.is_unwritable() => false,
-            Err(error) => return Err(error.into()),
-        };
-        if supervised {
-            self.stop_supervised(&run.name, operation, timeout).await?;
-        }
-        self.end_stop(run, None, (!is_recorded).then_some(desired))
-            .map_err(|unwritten| self.stopped_unrecorded(&run.name, unwritten))?;
-        Ok(StopResult::Stopped)
+    let Some(handle) = shown.or(recorded) else { return Ok(None) };
+    // A listing may know the exit code alone.
+    let exit = owner.client.inspect(&handle).await.ok().and_then(|seen| seen.exit);
+    if !rests {
+        owner.seen = prove_ended(&owner.client, &host_id, run).await?;
     }
+    Ok(exit.or_else(|| owner.seen.as_ref().and_then(|seen| seen.exit.clone())))
+}
 
-    fn begin_stop(&self, run: &RunConfig, desired: Desired) -> std::result::Result<(), Unwritten> {
-        let written = self.store().update_status::<Unwritten>(&run.name, &run.uid, |record| {
-            let mut record = record.unwrap_or_else(|| StatusRecord::new(run.uid.clone()));
+/// R03: a remote server has no owner, and so nothing of it runs but its proxy.
+async fn stop_remote(
+    context: &Context,
+    run: &RunConfig,
+    operation: &OperationLock,
+    timeout: Duration,
+    desired: Desired,
+) -> Result<StopResult> {
+    let supervised = LifeProbe::open(context.store().state())?.is_held(&run.name, LockKind::Life)?;
+    let record = record_or_set_aside(context, operation)?.filter(|record| record.uid == run.uid);
+    if !supervised && record.is_none_or(|record| record.phase == Phase::Stopped) {
+        return Ok(StopResult::AlreadyStopped);
+    }
+    let is_recorded = match begin_stop(context, run, desired) {
+        Ok(()) => true,
+        Err(Unwritten::Failed(error)) if error.is_unwritable() => false,
+        Err(error) => return Err(error.into()),
+    };
+    if supervised {
+        stop_supervised(context, &run.name, operation, timeout).await?;
+    }
+    end_stop(context, run, None, (!is_recorded).then_some(desired))
+        .map_err(|unwritten| stopped_unrecorded(context, &run.name, unwritten))?;
+    Ok(StopResult::Stopped)
+}
+
+fn begin_stop(context: &Context, run: &RunConfig, desired: Desired) -> std::result::Result<(), Unwritten> {
+    let written = context.store().update_status::<Unwritten>(&run.name, &run.uid, |record| {
+        let mut record = record.unwrap_or_else(|| StatusRecord::new(run.uid.clone()));
+        begin(run, &mut record, desired)?;
+        Ok(record)
+    });
+    written.map(drop)
+}
+
+/// Records the end, and the beginning where that could not be recorded.
+fn end_stop(
+    context: &Context,
+    run: &RunConfig,
+    exit: Option<Exit>,
+    unbegun: Option<Desired>,
+) -> std::result::Result<(), Unwritten> {
+    context.store().update_status::<Unwritten>(&run.name, &run.uid, |record| {
+        let mut record = record.unwrap_or_else(|| StatusRecord::new(run.uid.clone()));
+        if let Some(desired) = unbegun {
             begin(run, &mut record, desired)?;
-            Ok(record)
-        });
-        written.map(drop)
-    }
+        }
+        record.apply(Event::Stopped).map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))?;
+        if let Some(exit) = exit {
+            record.last_exit = Some(last_exit(&exit));
+        }
+        record.set_supervisor(None);
+        Ok(record)
+    })?;
+    Ok(())
+}
 
-    /// Records the end, and the beginning where that could not be recorded.
-    fn end_stop(
-        &self,
-        run: &RunConfig,
-        exit: Option<Exit>,
-        unbegun: Option<Desired>,
-    ) -> std::result::Result<(), Unwritten> {
-        self.store().update_status::<Unwritten>(&run.name, &run.uid, |record| {
-            let mut record = record.unwrap_or_else(|| StatusRecord::new(run.uid.clone()));
-            if let Some(desired) = unbegun {
-                begin(run, &mut record, desired)?;
-            }
-            record.apply(Event::Stopped).map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))?;
-            if let Some(exit) = exit {
-                record.last_exit = Some(last_exit(&exit));
-            }
-            record.set_supervisor(None);
-            Ok(record)
-        })?;
-        Ok(())
-    }
+fn stopped_unrecorded(context: &Context, name: &WorkloadName, unwritten: Unwritten) -> Error {
+    let is_full = matches!(&unwritten, Unwritten::Failed(error) if error.is_full());
+    let state = context.store().state().root().display();
+    let remedy =
+        if is_full { format!("make room in {state}") } else { format!("see that {state} can be written") };
+    Error::from(unwritten)
+        .while_doing(format!("'{name}' was stopped, which could not be recorded"))
+        .hint(remedy)
+        .advise(Advice::Stop { name: name.to_string() })
+}
 
-    fn stopped_unrecorded(&self, name: &WorkloadName, unwritten: Unwritten) -> Error {
-        let is_full = matches!(&unwritten, Unwritten::Failed(error) if error.is_full());
-        let state = self.store().state().root().display();
-        let remedy = if is_full {
-            format!("make room in {state}")
-        } else {
-            format!("see that {state} can be written")
-        };
-        Error::from(unwritten)
-            .while_doing(format!("'{name}' was stopped, which could not be recorded"))
-            .hint(format!("{remedy}, then run: wharf stop {name}"))
-    }
-
-    /// The supervisor stops its workload and ends; its life lock is the proof.
-    async fn stop_supervised(
-        &self,
-        name: &WorkloadName,
-        operation: &OperationLock,
-        timeout: Duration,
-    ) -> Result<Option<Exit>> {
-        let limit = timeout.saturating_add(SUPERVISOR_MARGIN);
-        reach(Point::ControlStopBefore);
-        let answer = control::stop(self.store().state(), name, timeout, limit).await;
-        reach(Point::ControlStopAfter);
-        let exit = match answer {
-            Ok(exit) => exit,
-            Err(ControlError::Refused { kind: ErrorKind::Deadline, message, .. }) => {
-                let message = format!("whether '{name}' was stopped is not known: {message}");
-                return Err(Error::new(ErrorKind::Deadline, message)
-                    .hint(format!("look, and ask again: wharf stop {name}")));
-            }
-            Err(ControlError::Refused { kind, message, .. }) => {
-                return Err(Error::new(kind, format!("'{name}' could not be stopped: {message}")));
-            }
-            Err(error @ ControlError::Silent { .. }) => {
-                // It may just have ended by itself: then nobody holds the life lock any more.
-                tracing::debug!(%name, %error, "the supervisor gave no answer");
-                None
-            }
-        };
-        operation.supervisor_gone(limit).await.map_err(|_| {
-            let message = format!(
-                "the supervisor of '{name}' does not end; whether the workload was stopped is not known"
+/// The supervisor stops its workload and ends; its life lock is the proof.
+async fn stop_supervised(
+    context: &Context,
+    name: &WorkloadName,
+    operation: &OperationLock,
+    timeout: Duration,
+) -> Result<Option<Exit>> {
+    let limit = timeout.saturating_add(SUPERVISOR_MARGIN);
+    reach(Point::ControlStopBefore);
+    let answer = control::stop(context.store().state(), name, timeout, limit).await;
+    reach(Point::ControlStopAfter);
+    let exit = match answer {
+        Ok(exit) => exit,
+        Err(ControlError::Refused { kind: ErrorKind::Deadline, message, .. }) => {
+            let message = format!("whether '{name}' was stopped is not known: {message}");
+            return Err(
+                Error::new(ErrorKind::Deadline, message).advise(Advice::Stop { name: name.to_string() })
             );
-            Error::new(ErrorKind::Deadline, message).hint(format!("see: wharf logs --proxy {name}"))
-        })?;
-        reach(Point::SupervisorGone);
-        Ok(exit)
-    }
+        }
+        Err(ControlError::Refused { kind, message, .. }) => {
+            return Err(Error::new(kind, format!("'{name}' could not be stopped: {message}")));
+        }
+        Err(error @ ControlError::Silent { .. }) => {
+            // It may just have ended by itself: then nobody holds the life lock any more.
+            tracing::debug!(%name, %error, "the supervisor gave no answer");
+            None
+        }
+    };
+    operation.supervisor_gone(limit).await.map_err(|_| {
+        let message =
+            format!("the supervisor of '{name}' does not end; whether the workload was stopped is not known");
+        Error::new(ErrorKind::Deadline, message).advise(Advice::ReadSupervisorLog { name: name.to_string() })
+    })?;
+    reach(Point::SupervisorGone);
+    Ok(exit)
 }
 
 /// Why a transition is not on record.
@@ -297,7 +293,7 @@ impl From<Unwritten> for Error {
 fn begin(run: &RunConfig, record: &mut StatusRecord, desired: Desired) -> Result<()> {
     record.apply(Event::StopBegun).map_err(|error| {
         Error::new(ErrorKind::Conflict, format!("'{}' cannot be stopped: {error}", run.name))
-            .hint(format!("its removal was interrupted; finish it: wharf rm {}", run.name))
+            .advise(Advice::FinishRemoval { name: run.name.to_string() })
     })?;
     record.desired = desired;
     Ok(())

@@ -1,11 +1,13 @@
 //! `url`: where clients reach a workload, what they must know for it, and how that is changed.
-use crate::commands::context::Manager;
-use wharf_model::{Error, ErrorKind, Result};
+use crate::commands::context::Context;
+use crate::commands::locking::lock_operation;
+use crate::commands::lookup::read_run_config;
+use wharf_model::{Advice, Error, ErrorKind, Result};
 
 use std::{path::PathBuf, time::Duration};
 use wharf_model::{LockKind, ProxyAuth, RunConfig, WorkloadName};
 use wharf_records::{LifeProbe, ProxySecret, ProxySecrets, ReadError};
-use wharf_supervisor::change as change_access;
+use wharf_supervisor::change as change_now;
 use wharf_supervisor::client::control;
 use wharf_supervisor::{AccessChange, ControlError};
 
@@ -29,103 +31,91 @@ pub struct ClientUrl {
     pub unix_socket: Option<PathBuf>,
 }
 
-impl Manager {
-    /// Where clients reach a workload, and what they must know. Writes nothing.
-    ///
-    /// # Errors
-    /// Where it has no port yet, or its secret cannot be read.
-    pub fn url(&self, name: &WorkloadName) -> Result<ClientUrl> {
-        let run = self.run_config(name)?;
-        if run.is_remote() {
-            let url = run.remote_url;
-            return Ok(ClientUrl {
-                name: name.to_string(),
-                url,
-                auth: ProxyAuth::None,
-                token: None,
-                unix_socket: None,
-            });
-        }
-        if run.port == 0 {
-            let message = format!("'{name}' has no URL yet: its port is chosen when it is started");
-            return Err(Error::new(ErrorKind::Conflict, message).hint(format!("run: wharf start {name}")));
-        }
-        let secrets = ProxySecrets::new(self.store().state().clone());
-        let url =
-            client_url(&run, &secrets).map(|url| ClientUrl { unix_socket: self.unix_socket(&run), ..url });
-        url.map_err(|error| {
-            let hint = format!("to have a new one: wharf url {name} --rotate");
-            let is_lost = error.is_not_found() || error.is_corrupt();
-            let error = Error::from(error).while_doing(format!("the secret of '{name}' cannot be had"));
-            if is_lost {
-                Error { kind: ErrorKind::Failed, hints: Vec::new(), ..error }.hint(hint)
-            } else {
-                error
-            }
-        })
+/// Where clients reach a workload, and what they must know. Writes nothing.
+///
+/// # Errors
+/// Where it has no port yet, or its secret cannot be read.
+pub fn url(context: &Context, name: &WorkloadName) -> Result<ClientUrl> {
+    let run = read_run_config(context, name)?;
+    if run.is_remote() {
+        let url = run.remote_url;
+        let (auth, token, unix_socket) = (ProxyAuth::None, None, None);
+        return Ok(ClientUrl { name: name.to_string(), url, auth, token, unix_socket });
     }
+    if run.port == 0 {
+        let message = format!("'{name}' has no URL yet: its port is chosen when it is started");
+        return Err(Error::new(ErrorKind::Conflict, message).advise(Advice::Start { name: name.to_string() }));
+    }
+    let secrets = context.secrets();
+    let url =
+        client_url(&run, &secrets).map(|url| ClientUrl { unix_socket: unix_socket(context, &run), ..url });
+    url.map_err(|error| {
+        let is_lost = error.is_not_found() || error.is_corrupt();
+        let error = Error::from(error).while_doing(format!("the secret of '{name}' cannot be had"));
+        if is_lost {
+            Error { kind: ErrorKind::Failed, advice: Vec::new(), ..error }
+                .advise(Advice::RotateSecret { name: name.to_string() })
+        } else {
+            error
+        }
+    })
+}
 
-    /// The Unix socket of a workload's proxy, if it is to have one.
-    pub(crate) fn unix_socket(&self, run: &RunConfig) -> Option<PathBuf> {
-        run.unix_socket.then(|| self.store().state().client_socket(&run.name))
-    }
+/// Whom the proxy of a workload serves.
+pub fn auth(context: &Context, name: &WorkloadName) -> Result<ProxyAuth> {
+    Ok(read_run_config(context, name)?.auth())
+}
 
-    /// Whom the proxy of a workload serves.
-    pub fn auth(&self, name: &WorkloadName) -> Result<ProxyAuth> {
-        Ok(self.run_config(name)?.auth())
+/// Changes whom the proxy of a workload serves, at once where it runs: requests that show the old secret are refused
+/// from then on, and connections that were open are cut off.
+///
+/// # Errors
+/// Where the change makes no sense, or its supervisor does not make it: then nothing is changed. Of kind
+/// [`ErrorKind::Deadline`] where its supervisor was asked and gave no answer: then that is not known.
+pub async fn change_access(context: &Context, name: &WorkloadName, wanted: AccessChange) -> Result<()> {
+    read_run_config(context, name)?;
+    let _operation = lock_operation(context, name).await?;
+    let run = read_run_config(context, name)?;
+    if run.is_remote() {
+        let message = format!("'{name}' is a remote server, which wharf has no proxy for");
+        return Err(Error::new(ErrorKind::Usage, message));
     }
+    if !LifeProbe::open(context.store().state())?.is_held(name, LockKind::Life)? {
+        change_now(context.store(), name, &run.uid, wanted)?;
+        return Ok(());
+    }
+    match control::change_access(context.store().state(), name, wanted, CHANGE_WAIT).await {
+        Ok(()) => Ok(()),
+        Err(ControlError::Refused { kind, message, advice }) => Err(Error { kind, message, advice }),
+        Err(error @ ControlError::Silent { was_asked, .. }) => Err(silent(name, &error, was_asked)),
+    }
+}
 
-    /// Changes whom the proxy of a workload serves, at once where it runs: requests that show the old secret are refused
-    /// from then on, and connections that were open are cut off.
-    ///
-    /// # Errors
-    /// Where the change makes no sense, or its supervisor does not make it: then nothing is changed. Of kind
-    /// [`ErrorKind::Deadline`] where its supervisor was asked and gave no answer: then that is not known.
-    pub async fn change_access(&self, name: &WorkloadName, wanted: AccessChange) -> Result<()> {
-        self.run_config(name)?;
-        let _operation = self.lock(name).await?;
-        let run = self.run_config(name)?;
-        if run.is_remote() {
-            let message = format!("'{name}' is a remote server, which wharf has no proxy for");
-            return Err(Error::new(ErrorKind::Usage, message));
-        }
-        if !LifeProbe::open(self.store().state())?.is_held(name, LockKind::Life)? {
-            change_access(self.store(), name, &run.uid, wanted)?;
-            return Ok(());
-        }
-        match control::change_access(self.store().state(), name, wanted, CHANGE_WAIT).await {
-            Ok(()) => Ok(()),
-            Err(ControlError::Refused { kind, message, hints }) => {
-                let error = Error::new(kind, message);
-                Err(hints.into_iter().fold(error, |error, hint| error.hint(hint)))
-            }
-            Err(error @ ControlError::Silent { was_asked, .. }) => Err(silent(name, &error, was_asked)),
-        }
-    }
+/// The URL of a workload that has a port; empty, and said in the log, where its secret cannot be read.
+pub(crate) fn url_of(context: &Context, run: &RunConfig) -> String {
+    client_url(run, &context.secrets()).map(|found| found.url).unwrap_or_else(|error| {
+        tracing::warn!(name = %run.name, %error, "its URL cannot be told");
+        String::new()
+    })
+}
 
-    /// The URL of a workload that has a port; empty, and said in the log, where its secret cannot be read.
-    pub(crate) fn url_of(&self, run: &RunConfig) -> String {
-        client_url(run, &ProxySecrets::new(self.store().state().clone()))
-            .map(|found| found.url)
-            .unwrap_or_else(|error| {
-                tracing::warn!(name = %run.name, %error, "its URL cannot be told");
-                String::new()
-            })
-    }
+/// The Unix socket of a workload's proxy, if it is to have one.
+pub(crate) fn unix_socket(context: &Context, run: &RunConfig) -> Option<PathBuf> {
+    run.unix_socket.then(|| context.store().state().client_socket(&run.name))
 }
 
 /// Its supervisor gave no answer.
 fn silent(name: &WorkloadName, error: &ControlError, was_asked: bool) -> Error {
     let error = if was_asked {
         let doing = format!("whether the access to '{name}' was changed is not known");
-        Error::caused(ErrorKind::Deadline, doing, error).hint(format!("see: wharf url {name}"))
+        Error::caused(ErrorKind::Deadline, doing, error).advise(Advice::ShowUrl { name: name.to_string() })
     } else {
         let doing = format!("the supervisor of '{name}' was not told to change it");
         Error::caused(ErrorKind::Failed, doing, error)
     };
-    error.hint(format!(
-        "it may be of an earlier version of wharf: wharf stop {name}, change it, wharf start {name}"
-    ))
+    error
+        .hint("it may be of an earlier version, whose workload is changed while it is stopped")
+        .advise(Advice::Stop { name: name.to_string() })
 }
 
 /// Where clients reach a workload that has a port.
@@ -142,7 +132,7 @@ pub(crate) fn client_url(
     };
     Ok(ClientUrl {
         name: run.name.to_string(),
-        url: url(&run.host, run.port, &path),
+        url: url_at(&run.host, run.port, &path),
         auth,
         token,
         unix_socket: None,
@@ -152,12 +142,12 @@ pub(crate) fn client_url(
 /// The URL of a workload that has a port, for who may show it to others.
 pub(crate) fn shown_url(run: &RunConfig) -> String {
     match run.auth() {
-        ProxyAuth::Path => url(&run.host, run.port, &wharf_proxy::secret_path(HIDDEN)),
-        ProxyAuth::None | ProxyAuth::Bearer => url(&run.host, run.port, wharf_proxy::PATH),
+        ProxyAuth::Path => url_at(&run.host, run.port, &wharf_proxy::secret_path(HIDDEN)),
+        ProxyAuth::None | ProxyAuth::Bearer => url_at(&run.host, run.port, wharf_proxy::PATH),
     }
 }
 
-fn url(host: &str, port: u16, path: &str) -> String {
+fn url_at(host: &str, port: u16, path: &str) -> String {
     let host = match host {
         "0.0.0.0" | "::" | "" => "127.0.0.1".to_owned(),
         v6 if v6.contains(':') && !v6.starts_with('[') => format!("[{v6}]"),

@@ -3,7 +3,7 @@ use crate::commands::orphan::Orphan;
 use jiff::Timestamp;
 use serde::Serialize;
 use std::{collections::BTreeMap, path::PathBuf};
-use wharf_model::{Desired, ProxyMode, RunConfig, StatusRecord, Transport};
+use wharf_model::{Advice, Desired, ProxyMode, RunConfig, StatusRecord, Transport};
 use wharf_model::{Effective, EffectiveState};
 use wharf_records::ProxySecret;
 
@@ -44,6 +44,9 @@ pub struct WorkloadView {
     /// More about it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub status_context: String,
+    /// What can be done about it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub advice: Vec<Advice>,
     /// The state rests on the record alone.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub stale: bool,
@@ -94,6 +97,7 @@ impl WorkloadView {
             proxy_mode: Some(run.proxy_mode),
             status: effective.state,
             status_context: effective.context,
+            advice: Vec::new(),
             stale: effective.stale.is_some(),
             stale_reason: effective.stale.unwrap_or_default(),
             group: run.group.clone(),
@@ -126,6 +130,7 @@ impl WorkloadView {
             proxy_mode: None,
             status: EffectiveState::Unknown,
             status_context: reason,
+            advice: Vec::new(),
             stale: false,
             stale_reason: String::new(),
             group: String::new(),
@@ -146,6 +151,7 @@ impl WorkloadView {
             runtime_instance: orphan.runtime_instance.clone(),
             orphan: true,
             wanted: false,
+            advice: orphan.advice(),
             ..Self::unreadable(&orphan.id(), orphan.explanation())
         }
     }

@@ -2,8 +2,8 @@
 //!
 //! A change of a record is an event, and awaited. What happens without one, an engine that stops, a supervisor that is
 //! killed, is found by asking the owners and the locks again every few seconds.
-use crate::commands::context::Manager;
-use crate::commands::list::ListOptions;
+use crate::commands::context::Context;
+use crate::commands::list::{ListOptions, list};
 use crate::commands::view::WorkloadView;
 use std::time::{Duration, Instant};
 use wharf_model::{Error, ErrorKind, Result};
@@ -18,7 +18,7 @@ const REST: u32 = 10;
 
 /// A list that is being watched. Like the list itself it writes nothing and takes no lock (R05).
 pub struct WatchedList<'a> {
-    manager: &'a Manager,
+    context: &'a Context,
     options: ListOptions,
     watch: Watch,
     last: Option<Vec<WorkloadView>>,
@@ -26,12 +26,10 @@ pub struct WatchedList<'a> {
     took: Duration,
 }
 
-impl Manager {
-    /// Watches the workloads that [`Manager::list`] would show.
-    pub fn watch(&self, options: ListOptions) -> Result<WatchedList<'_>> {
-        let watch = Watch::new().map_err(|error| unwatched(&error))?;
-        Ok(WatchedList { manager: self, options, watch, last: None, took: Duration::ZERO })
-    }
+/// Watches the workloads that [`list`] would show.
+pub fn watch(context: &Context, options: ListOptions) -> Result<WatchedList<'_>> {
+    let watch = Watch::new().map_err(|error| unwatched(&error))?;
+    Ok(WatchedList { context, options, watch, last: None, took: Duration::ZERO })
 }
 
 impl WatchedList<'_> {
@@ -43,12 +41,12 @@ impl WatchedList<'_> {
             }
             // Before they are read: what changes meanwhile leads to another round.
             for folder in
-                [self.manager.store().state().run_configs(), self.manager.store().state().statuses()]
+                [self.context.store().state().run_configs(), self.context.store().state().statuses()]
             {
                 self.watch.folder(&folder).map_err(|error| unwatched(&error))?;
             }
             let began = Instant::now();
-            let rows = self.manager.list(&self.options).await?;
+            let rows = list(&self.context.renewed()?, &self.options).await?;
             self.took = began.elapsed();
             if self.last.as_ref() != Some(&rows) {
                 self.last = Some(rows.clone());

@@ -44,7 +44,7 @@ pub fn run_case() -> u8 {
 fn try_run() -> io::Result<()> {
     let order: Order = serde_json::from_reader(io::stdin())?;
     make_private(&StateDir::new(&order.config.state_dir).logs())?;
-    let options = order.config.connect_options("");
+    let options = order.config.connect_options();
     let library = Library { path: order.library, runtime: order.runtime, options };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(work(&library, order.work));

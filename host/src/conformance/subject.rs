@@ -13,11 +13,11 @@ pub(super) struct Library {
 
 impl Subject for Library {
     fn connect(&self, host_id: &str) -> Reply<Arc<dyn Link>> {
-        let options = ConnectOptions { host_id: host_id.to_owned(), ..self.options.clone() };
-        let (path, runtime) = (self.path.clone(), self.runtime.clone());
+        let (path, runtime, host_id) = (self.path.clone(), self.runtime.clone(), host_id.to_owned());
+        let options = self.options.clone();
         Box::pin(async move {
             let plugins = Plugins::with(Catalog::only(&path), options);
-            let client = plugins.connect(&runtime, None).await;
+            let client = plugins.connect(&runtime, None, &host_id).await;
             let client = client.map_err(|error| Fault::Broken(wharf_model::chain(&error)))?;
             Ok(Arc::new(Connected(client.connection())) as Arc<dyn Link>)
         })

@@ -7,7 +7,7 @@
 use crate::client::messages::{AccessChange, Answer};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use wharf_model::{Error, ErrorKind, Result};
+use wharf_model::{Advice, Error, ErrorKind, Result, Setting};
 use wharf_model::{ProxyAuth, RunConfig, Uid, WorkloadName};
 use wharf_proxy::{Access, AccessRule};
 use wharf_records::{ProxySecret, Store};
@@ -29,6 +29,9 @@ pub(crate) fn rule(store: &Store, run: &RunConfig) -> Result<AccessRule> {
     })
 }
 
+/// How what is said to a proxy that others can reach stays between the two.
+const TLS: &str = "put a reverse proxy with TLS in front";
+
 /// A proxy that other machines can reach needs a token: paths are sent in the clear, and end in logs.
 ///
 /// # Errors
@@ -41,15 +44,15 @@ pub fn check_exposure(host: &str, auth: ProxyAuth) -> Result<()> {
     }
     let message = format!("{host} is not a loopback address: a proxy that others can reach needs a token");
     Err(Error::new(ErrorKind::Usage, message)
-        .hint("ask for one with --auth bearer, and put a reverse proxy with TLS in front"))
+        .advise(Advice::Choose { setting: Setting::Auth, value: Some(ProxyAuth::Bearer.as_str().to_owned()) })
+        .hint(TLS))
 }
 
 /// The same of a workload that exists, whose record is changed by another command than the one that creates it.
 fn check_recorded_exposure(run: &RunConfig, auth: ProxyAuth) -> Result<()> {
     check_exposure(&run.host, auth).map_err(|error| {
-        let hint = format!("run: wharf url {} --auth bearer", run.name);
-        Error { hints: Vec::new(), ..error }
-            .hint(format!("{hint}, and put a reverse proxy with TLS in front"))
+        let advice = Advice::SetAuth { name: run.name.to_string(), auth: ProxyAuth::Bearer };
+        Error { advice: Vec::new(), ..error }.advise(advice).hint(TLS)
     })
 }
 
@@ -65,14 +68,15 @@ pub fn change(store: &Store, name: &WorkloadName, uid: &Uid, wanted: AccessChang
     check_recorded_exposure(&run, auth)?;
     if wanted.rotate && !auth.has_secret() {
         let message = format!("'{name}' serves whoever can connect: there is no secret to replace");
-        return Err(
-            Error::new(ErrorKind::Usage, message).hint(format!("to have one: wharf url {name} --auth path"))
-        );
+        let advice = Advice::SetAuth { name: name.to_string(), auth: ProxyAuth::Path };
+        return Err(Error::new(ErrorKind::Usage, message).advise(advice));
     }
     let old = store.proxy_secret(name, uid, run.auth()).ok();
     write(store, &run, uid, wanted).map_err(|error| match keep_secret(store, &run, uid, old.as_ref()) {
         SecretAfter::Kept => error,
-        SecretAfter::Replaced => error.hint(format!("its secret is new: wharf url {name}")),
+        SecretAfter::Replaced => {
+            error.hint("its secret is new").advise(Advice::ShowUrl { name: name.to_string() })
+        }
     })
 }
 

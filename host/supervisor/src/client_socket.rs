@@ -6,7 +6,7 @@
 use crate::client::socket_file::SocketFile;
 use std::{io, path::Path};
 use tokio::net::UnixListener;
-use wharf_model::{Error, ErrorKind, Result};
+use wharf_model::{Advice, Error, ErrorKind, Result, Setting};
 use wharf_model::{RunConfig, WorkloadName};
 use wharf_records::StateDir;
 
@@ -59,7 +59,9 @@ pub fn check_client_socket(state: &StateDir, name: &WorkloadName) -> Result<()> 
         "the Unix socket would be '{}': {length} bytes, and an address has at most {MAX_PATH_BYTES}",
         path.display()
     );
-    Err(Error::new(ErrorKind::Usage, message).hint("give it a shorter --name, or use a shorter --state-dir"))
+    Err(Error::new(ErrorKind::Usage, message)
+        .advise(Advice::Choose { setting: Setting::Name, value: None })
+        .hint("a shorter one, or keep the records in a folder with a shorter path"))
 }
 
 fn length(path: &Path) -> usize {

@@ -157,13 +157,12 @@ impl Config {
     }
 
     /// The options that plugins are connected with.
-    pub fn connect_options(&self, host_id: &str) -> ConnectOptions {
+    pub fn connect_options(&self) -> ConnectOptions {
         ConnectOptions {
             dirs: self.plugin_dirs.clone(),
             pins: self.pins.clone(),
             pins_file: self.config_dir.join(PINS_FILE),
             prober: Some(Prober::new(self.executable.clone(), self.verdicts())),
-            host_id: host_id.to_owned(),
             data_dir: self.data_dir.join("runtimes"),
             cache_dir: self.cache_dir.as_ref().map(|cache| cache.join("plugins")),
             log_dir: self.state().logs(),

@@ -7,17 +7,14 @@ use crate::spec::specification;
 use crate::workload_proxy::WorkloadProxy;
 use std::{sync::Arc, time::Duration};
 use tokio::{net::TcpListener, time::Instant};
-use wharf_failpoint::{Point, reach};
-use wharf_model::{Error, ErrorKind, Result};
-use wharf_model::{Opaque, RestartPolicy, RunConfig, Transport};
+use wharf_model::{Advice, Error, ErrorKind, Result};
+use wharf_model::{Opaque, RestartPolicy, RunConfig, Setting, Transport};
 use wharf_proxy::Access;
 use wharf_records::Store;
 use wharf_runtimes::{CallError, RuntimeClient};
-use wharf_runtimes::{look, prove_ended, prove_gone, prove_owner, prove_taken_gone};
+use wharf_runtimes::{look, prove_ended, prove_gone, prove_owner};
 use wharf_sdk::{Capability, ErrorCode, Exit, Handle, Observation, WorkloadSpec, WorkloadState};
 
-/// How long a container that another product made may take to end before it is killed.
-const TAKEN_GRACE: Duration = Duration::from_secs(10);
 /// How long a deployment that missed its deadline is looked for before the workload is left on record as failed.
 const LATE_WAIT: Duration = Duration::from_secs(10);
 
@@ -88,7 +85,7 @@ impl Deployment {
         // Where there are two of it, nobody chooses one.
         let found = self.find().await?;
         // Its supervisor may have died between the deployment and the record.
-        let Some(handle) = recorded.or(found).or_else(|| self.run.taken_over()) else {
+        let Some(handle) = recorded.or(found) else {
             return Ok(Earlier::Nothing);
         };
         match self.client.recover(&handle).await {
@@ -110,12 +107,9 @@ impl Deployment {
         }
     }
 
-    /// True if a server runs whose port can be reached. Another product may have published it elsewhere: then it is
-    /// made anew.
+    /// True of a server with a port that runs.
     fn can_go_on(&self, seen: &Observation) -> bool {
-        seen.state == WorkloadState::Running
-            && self.run.transport != Transport::Stdio
-            && (seen.address.is_some() || !self.run.is_taken_over())
+        seen.state == WorkloadState::Running && self.run.transport != Transport::Stdio
     }
 
     /// Waits until a server that was left running answers.
@@ -160,7 +154,6 @@ impl Deployment {
 
     /// Attaches, starts, waits until the server answers.
     pub(crate) async fn start(&mut self) -> Result<()> {
-        self.made_anew().await?;
         let Some(handle) = self.handle.clone() else { return Err(nothing()) };
         match self.run.transport {
             Transport::Stdio => self.start_stdio(&handle).await,
@@ -194,72 +187,38 @@ impl Deployment {
             Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
                 let message = format!("the target port {} is taken", self.target_port);
                 Err(Error::new(ErrorKind::Conflict, message)
-                    .hint("end what listens on it, or choose another --target-port"))
+                    .hint("end what listens on it")
+                    .advise(Advice::Choose { setting: Setting::TargetPort, value: None }))
             }
             // Some ports need rights that the workload may have; it will tell.
             _ => Ok(()),
         }
     }
 
-    /// A workload that was taken over is wharf's own now: its labels say so, and nobody need be asked for the old one.
-    async fn made_anew(&mut self) -> Result<()> {
-        if self.run.is_taken_over() {
-            if let Some(taken) = self.run.taken_over() {
-                // Only now is there something in its place.
-                self.client.remove(&taken).await?;
-                prove_taken_gone(&self.client, &self.run, taken).await?;
-            }
-            let (name, uid) = (self.run.name.clone(), self.run.uid.clone());
-            self.run = self.store.update_run_config(&name, &uid, |run| {
-                if let Some(imported) = &mut run.imported {
-                    imported.handle = None;
-                }
-            })?;
-            reach(Point::TakeoverEnded);
-        }
-        Ok(())
-    }
-
     /// Ends what an earlier supervisor left, or what is deployed, and removes it, unless its runtime restarts it in
-    /// place. One that is gone already is no failure. False if another product made it: that one stays until something
-    /// of wharf's is in its place, and is proven to have ended here.
-    pub(crate) async fn put_aside(&self, handle: Option<&Handle>) -> Result<bool> {
-        let Some(handle) = handle else { return Ok(true) };
-        if self.run.took_over(handle) {
-            found(self.client.stop(handle, TAKEN_GRACE).await)?;
-            self.prove_ended().await?;
-            return Ok(false);
-        }
+    /// place. One that is gone already is no failure.
+    pub(crate) async fn put_aside(&self, handle: Option<&Handle>) -> Result<()> {
+        let Some(handle) = handle else { return Ok(()) };
         let done = match self.restarts_in_place() {
             true => self.client.stop(handle, Duration::ZERO).await,
             false => self.client.remove(handle).await,
         };
-        found(done).map(|_| true)
+        found(done).map(drop)
     }
 
-    /// Stops what was there before a start that failed: it stays, ended, with all that it wrote. False if another
-    /// product made it, which goes on.
-    pub(crate) async fn stop_kept(&mut self) -> Result<bool> {
-        let Some(handle) = &self.handle else { return Ok(false) };
-        if self.run.took_over(handle) {
-            self.handle = None;
-            return Ok(false);
-        }
-        self.client.stop(handle, Duration::ZERO).await?;
-        Ok(true)
+    /// Stops what was there before a start that failed: it stays, ended, with all that it wrote.
+    pub(crate) async fn stop_kept(&self) -> Result<()> {
+        let Some(handle) = &self.handle else { return Ok(()) };
+        Ok(self.client.stop(handle, Duration::ZERO).await?)
     }
 
     /// Removes what is deployed, found by its uid if its handle is not known. False if there was nothing, which a
-    /// complete listing says, or nothing of wharf's.
+    /// complete listing says.
     pub(crate) async fn remove(&mut self) -> Result<bool> {
         if self.handle.is_none() {
             self.handle = self.find().await?;
         }
         let Some(handle) = &self.handle else { return Ok(false) };
-        if self.run.took_over(handle) {
-            self.handle = None;
-            return Ok(false);
-        }
         found(self.client.remove(handle).await)?;
         Ok(true)
     }

@@ -343,15 +343,11 @@ async fn on_deployment(deployment: &mut Deployment, work: Work, state: &State) -
         Work::AwaitResumed => deployment.await_resumed().await?,
         Work::PutEarlierAside => {
             let earlier = deployment.earlier.clone();
-            if !deployment.put_aside(earlier.as_ref()).await? {
-                return Ok(Event::Removed { any: false });
-            }
+            deployment.put_aside(earlier.as_ref()).await?;
         }
         Work::PutAside => {
             let handle = deployment.handle.clone();
-            if !deployment.put_aside(handle.as_ref()).await? {
-                return Ok(Event::Removed { any: false });
-            }
+            deployment.put_aside(handle.as_ref()).await?;
         }
         Work::ProveMade => deployment.prove_made().await?,
         Work::RecordHandle => deployment.record_handle(state.restarting).await?,
@@ -364,11 +360,7 @@ async fn on_deployment(deployment: &mut Deployment, work: Work, state: &State) -
             return Ok(Event::Exited(Ending { succeeded, was_away: false, ran_for: Duration::ZERO }));
         }
         Work::RecordReady => deployment.record_ready().await?,
-        Work::StopKept => {
-            if !deployment.stop_kept().await? {
-                return Ok(Event::Removed { any: false });
-            }
-        }
+        Work::StopKept => deployment.stop_kept().await?,
         Work::Remove => return deployment.remove().await.map(|any| Event::Removed { any }),
         Work::ProveEnded => deployment.prove_put_aside().await?,
         Work::ProveGone => deployment.prove_gone().await?,

@@ -5,7 +5,7 @@
 //! here, outside the range that the kernel takes them from.
 use std::{fs, io, ops::RangeInclusive};
 use tokio::net::TcpListener;
-use wharf_model::RunConfig;
+use wharf_model::{Advice, RunConfig, Setting};
 use wharf_model::{Error, ErrorKind, Result};
 
 /// Where ports are chosen: above those that well-known servers use.
@@ -25,7 +25,8 @@ pub(crate) async fn bind(run: &RunConfig) -> Result<TcpListener> {
         let doing = format!("the proxy of '{}' cannot listen on {}:{}", run.name, run.host, run.port);
         if error.kind() == io::ErrorKind::AddrInUse {
             Error::new(ErrorKind::Conflict, format!("{doing}: the port is taken"))
-                .hint("end what uses the port, or run it with another --proxy-port")
+                .hint("end what uses the port")
+                .advise(Advice::Choose { setting: Setting::ProxyPort, value: None })
         } else {
             Error::caused(ErrorKind::Failed, doing, &error)
         }

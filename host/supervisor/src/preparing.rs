@@ -28,14 +28,14 @@ pub(crate) async fn connect(task: &SupervisorRequest, events: Option<EventListen
     }
     let access = Access::new(access::rule(&store, &run)?);
     let host_id = store.make_host_id()?.to_string();
-    let mut options = config.connect_options(&host_id);
+    let mut options = config.connect_options();
     options.launcher.extend(descriptors::launcher_argument());
     let plugins = Plugins::new(options);
     let plugins = match events {
         Some(events) => plugins.listened_to_by(events),
         None => plugins,
     };
-    let client = connect_owner(&plugins, &run).await?;
+    let client = connect_owner(&plugins, &host_id, &run).await?;
     let target_port = match (run.transport, run.target_port) {
         (Transport::Stdio, _) => 0,
         (_, 0) if client.stamp().has(&Capability::PORT_MAPPING) => OWN_PORT,

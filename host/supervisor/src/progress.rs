@@ -136,7 +136,7 @@ impl Told {
                 () = silence(&mut self.quiet), if quiet => {
                     self.quiet = None;
                     let name = &self.name;
-                    let text = format!("still starting '{name}'; what it has written: wharf logs {name}");
+                    let text = format!("still starting '{name}'; its log tells what it has written so far");
                     reporter.progress(&text, None);
                 }
                 else => return std::future::pending().await,

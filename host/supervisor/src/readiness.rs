@@ -7,7 +7,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::Instant,
 };
-use wharf_model::how;
+use wharf_model::{Advice, Setting, how};
 use wharf_model::{Error, ErrorKind, Result, chain};
 use wharf_proxy::{ConnectError, Upstream};
 use wharf_sdk::{Handle, LogOptions};
@@ -89,7 +89,8 @@ impl Deployment {
             };
             let message = format!("'{}' does not answer on {server}{inner}", self.run.name);
             let error = Error::new(ErrorKind::Deadline, message)
-                .hint("say where it listens with --target-port, or read its documentation: it was told PORT and MCP_PORT");
+                .hint("read in its documentation where it listens: it was told PORT and MCP_PORT")
+                .advise(Advice::Choose { setting: Setting::TargetPort, value: None });
             return Err(self.with_output(handle, error).await);
         }
         match &self.front {

@@ -25,10 +25,10 @@ fn r07_a_workload_without_an_owner_is_unknown() {
     null     -         uvx://mcp-server-null     unknown   -     4100   tools   -
     number   -         uvx://mcp-server-number   unknown   -     4100   tools   -
     -- stderr --
-    blank: unknown: owner unknown: no runtime has anything of it; decide by hand: wharf adopt blank --runtime NAME
-    empty: unknown: owner unknown: no runtime has anything of it; decide by hand: wharf adopt empty --runtime NAME
-    null: unknown: owner unknown: no runtime has anything of it; decide by hand: wharf adopt null --runtime NAME
-    number: unknown: owner unknown: no runtime has anything of it; decide by hand: wharf adopt number --runtime NAME
+    blank: unknown: owner unknown: no runtime has anything of it; to decide by hand: wharf adopt blank --runtime NAME
+    empty: unknown: owner unknown: no runtime has anything of it; to decide by hand: wharf adopt empty --runtime NAME
+    null: unknown: owner unknown: no runtime has anything of it; to decide by hand: wharf adopt null --runtime NAME
+    number: unknown: owner unknown: no runtime has anything of it; to decide by hand: wharf adopt number --runtime NAME
     "#);
     assert_snapshot!(world.wharf(&["reconcile", "blank"]), @r#"
     exit code 0
@@ -52,7 +52,7 @@ fn r07_a_workload_without_an_owner_is_unknown() {
     exit code 5
     -- stderr --
     error: 'blank' has no owner: no runtime is recorded for it
-    hint: find it: wharf adopt blank
+    hint: to record its owner: wharf adopt blank
     "#);
 }
 
@@ -71,7 +71,7 @@ fn r07_nothing_is_adopted_while_a_runtime_that_was_used_here_cannot_be_asked() {
     assert_snapshot!(world.wharf(&["adopt", "blank", "--format", "json"]), @r#"
     exit code 5
     -- stderr --
-    {"error":{"kind":"owner","message":"the owner of 'blank' is unknown: it may be of a runtime that cannot be asked: 'absent' (no plugin provides a runtime named 'absent'; no plugin was found at all)","hints":["to decide by hand: wharf adopt blank --runtime NAME"]}}
+    {"error":{"kind":"owner","message":"the owner of 'blank' is unknown: it may be of a runtime that cannot be asked: 'absent' (no plugin provides a runtime named 'absent'; no plugin was found at all)","advice":[{"do":"adopt_by_hand","name":"blank"}]}}
     "#);
     assert_eq!(world.files(), before);
 }

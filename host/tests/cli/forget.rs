@@ -20,7 +20,14 @@ fn r08_a_workload_whose_runtime_is_missing_is_forgotten_and_what_stays_is_said()
       {
         "name": "fetch",
         "result": "forgotten",
-        "left_behind": "whatever the runtime 'absent' (here) has with the uid 0123456789abcdef0123456789abcdef, which cannot be told now (no plugin provides a runtime named 'absent'; no plugin was found at all); to remove it: wharf rm --orphan absent/0123456789abcdef0123456789abcdef"
+        "left_behind": "whatever the runtime 'absent' (here) has with the uid 0123456789abcdef0123456789abcdef, which cannot be told now (no plugin provides a runtime named 'absent'; no plugin was found at all)",
+        "advice": [
+          {
+            "do": "remove_orphan",
+            "runtime": "absent",
+            "uid": "0123456789abcdef0123456789abcdef"
+          }
+        ]
       }
     ]
     "#);
@@ -45,7 +52,7 @@ fn a_status_alone_is_reported_and_forgotten() {
     NAME   RUNTIME   PACKAGE   STATUS    URL   PORT   GROUP   CREATED
     time   -         -         unknown   -     -      -       -
     -- stderr --
-    time: unknown: a status record without a RunConfig: $ROOT/state/statuses/time.json; drop it: wharf rm --forget time
+    time: unknown: a status record without a RunConfig: $ROOT/state/statuses/time.json; to drop its records: wharf rm --forget time
     "#);
     assert_snapshot!(world.wharf(&["rm", "--forget", "time"]), @r#"
     exit code 0
@@ -141,8 +148,11 @@ fn r09_an_orphan_is_named_by_its_uid_and_excludes_the_other_ways_to_choose() {
         "error": {
           "kind": "conflict",
           "message": "'0123456789abcdef0123456789abcdef' is no orphan: it is the workload 'time'",
-          "hints": [
-            "run: wharf rm time"
+          "advice": [
+            {
+              "do": "remove",
+              "name": "time"
+            }
           ]
         }
       }

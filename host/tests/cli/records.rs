@@ -159,7 +159,7 @@ fn a_workload_that_does_not_exist_is_told_what_is_like_it() {
     assert_snapshot!(world.wharf(&["status", "tmie", "--format", "json"]), @r#"
     exit code 3
     -- stderr --
-    {"error":{"kind":"not_found","message":"there is no workload named 'tmie'","hints":["did you mean 'time'?"]}}
+    {"error":{"kind":"not_found","message":"there is no workload named 'tmie'","advice":[{"do":"ask_for","name":"time"}]}}
     "#);
 }
 
@@ -248,7 +248,7 @@ fn a_status_record_alone_is_shown() {
     NAME   RUNTIME   PACKAGE   STATUS    URL   PORT   GROUP   CREATED
     time   -         -         unknown   -     -      -       -
     -- stderr --
-    time: unknown: a status record without a RunConfig: $ROOT/state/statuses/time.json; drop it: wharf rm --forget time
+    time: unknown: a status record without a RunConfig: $ROOT/state/statuses/time.json; to drop its records: wharf rm --forget time
     "#);
 }
 

@@ -44,7 +44,7 @@ fn an_error_is_json_where_json_was_asked_for() {
     assert_snapshot!(World::new().wharf(&["run", "--format", "json", "--runtime", "docker", "x"]), @r#"
     exit code 5
     -- stderr --
-    {"error":{"kind":"owner","message":"no plugin provides a runtime named 'docker'; no plugin was found at all","hints":["see: wharf runtime list"]}}
+    {"error":{"kind":"owner","message":"no plugin provides a runtime named 'docker'; no plugin was found at all","advice":[{"do":"list_runtimes"}]}}
     "#);
 }
 
@@ -118,7 +118,8 @@ fn a_server_that_makes_no_sense_is_refused() {
     exit code 2
     -- stderr --
     error: 0.0.0.0 is not a loopback address: a proxy that others can reach needs a token
-    hint: ask for one with --auth bearer, and put a reverse proxy with TLS in front
+    hint: ask for it with --auth bearer
+    hint: put a reverse proxy with TLS in front
     "#);
 }
 

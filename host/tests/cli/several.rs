@@ -24,8 +24,10 @@ fn each_result_is_reported_and_each_name_done_once() {
         "error": {
           "kind": "not_found",
           "message": "there is no workload named 'aa'",
-          "hints": [
-            "see: wharf list --all"
+          "advice": [
+            {
+              "do": "list_workloads"
+            }
           ]
         }
       },
@@ -35,8 +37,10 @@ fn each_result_is_reported_and_each_name_done_once() {
         "error": {
           "kind": "owner",
           "message": "'time' belongs to the runtime 'absent', which cannot be asked: no plugin provides a runtime named 'absent'; no plugin was found at all",
-          "hints": [
-            "see: wharf runtime list"
+          "advice": [
+            {
+              "do": "list_runtimes"
+            }
           ]
         }
       }

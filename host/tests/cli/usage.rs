@@ -23,7 +23,7 @@ fn the_short_help_lists_the_commands() {
       logs        Show what a workload writes
       reconcile   Bring workloads to what they should be, as far as evidence supports it
       adopt       Give an owner to a workload that has none
-      import      Take over workloads of another product
+      import      Copy workloads of another product
       export      Print a workload's RunConfig, to be given to: wharf run --from-config
       runtime     See which runtimes there are, and whether they work
       doctor      Try everything that workloads need, and say what to do about what is missing
@@ -60,7 +60,7 @@ fn the_help_has_examples_and_exit_codes() {
       logs        Show what a workload writes
       reconcile   Bring workloads to what they should be, as far as evidence supports it
       adopt       Give an owner to a workload that has none
-      import      Take over workloads of another product
+      import      Copy workloads of another product
       export      Print a workload's RunConfig, to be given to: wharf run --from-config
       runtime     See which runtimes there are, and whether they work
       doctor      Try everything that workloads need, and say what to do about what is missing
@@ -121,7 +121,7 @@ fn the_help_has_examples_and_exit_codes() {
     Of several failures the gravest one decides, in this order: 7, 6, 5, 1, 4, 3, 2.
 
     Results go to stdout, everything else to stderr. With --format json an error is
-    JSON on stderr: {"error": {"kind", "message", "hints"}}. Keys are absent when empty.
+    JSON on stderr: {"error": {"kind", "message", "advice"}}. Keys are absent when empty.
     "#);
 }
 
@@ -358,7 +358,7 @@ fn what_is_wrong_with_arguments_is_json_where_json_was_asked_for() {
     assert_snapshot!(world.wharf(&["list", "--format=json", "--grup", "x"]), @r#"
     exit code 2
     -- stderr --
-    {"error":{"kind":"usage","message":"unexpected argument '--grup' found","hints":["a similar argument exists: '--group'","Usage: wharf list --format <FORMAT> --group <GROUP>"]}}
+    {"error":{"kind":"usage","message":"unexpected argument '--grup' found","advice":[{"do":"note","text":"a similar argument exists: '--group'"},{"do":"note","text":"Usage: wharf list --format <FORMAT> --group <GROUP>"}]}}
     "#);
 }
 

@@ -4,7 +4,7 @@
 //! for a line on its standard input after each; at the end it asks every runtime for its instance and prints those.
 use serde_json::json;
 use std::{env, io::stdin, path::PathBuf};
-use wharf_tests::{mapped, mapped_memory};
+use wharf_tests::{HOST_ID, mapped, mapped_memory};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -21,7 +21,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tell(&json!({ "found": found, "mapped": there() }))?;
     let mut clients = Vec::new();
     for name in args {
-        clients.push(host.connect(&name, None).await?);
+        clients.push(host.connect(&name, None, HOST_ID).await?);
         tell(&json!({ "connected": name, "mapped": there() }))?;
     }
     let mut instances = Vec::new();

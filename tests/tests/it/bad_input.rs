@@ -98,7 +98,10 @@ fn whoever_waits_for_a_silent_program_is_told_where_to_look() {
     let host = Host::new();
     host.configure(&json!({ "start_timeout_ms": 6000 }));
     let said = refused(&host, &["--name", "silent", "sleep", "--", "1000"]);
-    assert!(said.code == 7 && said.stderr.contains("what it has written: wharf logs silent"), "{said:?}");
+    assert!(
+        said.code == 7 && said.stderr.contains("'silent'; its log tells what it has written"),
+        "{said:?}"
+    );
 }
 
 #[test]

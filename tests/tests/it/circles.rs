@@ -107,7 +107,7 @@ impl Package {
 }
 
 /// A file without its comments and without its tests, which stand at its end.
-fn production(text: &str) -> String {
+pub(crate) fn production(text: &str) -> String {
     let end = text.find("\n#[cfg(test)]\nmod tests {").unwrap_or(text.len());
     let lines = text[..end].lines().filter(|line| !line.trim_start().starts_with("//"));
     lines.collect::<Vec<_>>().join("\n")
@@ -197,7 +197,8 @@ fn circle<'a>(start: &'a Path, imports: &BTreeMap<&'a Path, BTreeSet<&'a Path>>)
     None
 }
 
-fn source_folders() -> Vec<PathBuf> {
+/// The folders with production code of every package.
+pub(crate) fn source_folders() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut folders = vec![root.join("host/src"), root.join("sdk/src"), root.join("sdk/abi/src")];
     for parent in ["host", "plugins"] {

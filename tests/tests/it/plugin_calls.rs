@@ -2,14 +2,14 @@
 use std::time::Duration;
 use wharf_runtimes::{CallError, Plugins};
 use wharf_sdk::{ErrorCode, HealthState, Source};
-use wharf_tests::{Rack, Records, handle, spec};
+use wharf_tests::{HOST_ID, Rack, Records, handle, spec};
 
 #[tokio::test]
 async fn every_operation_reaches_its_method() {
     let rack = Rack::with(&["alpha"]);
     let records = Records::of("every");
     let host = rack.host();
-    let runtime = host.connect("alpha", None).await.unwrap();
+    let runtime = host.connect("alpha", None, HOST_ID).await.unwrap();
     let spec = spec("every", &[]);
     runtime.validate(&spec).await.unwrap();
     let handle = runtime.deploy(&spec).await.unwrap();
@@ -31,7 +31,7 @@ async fn every_operation_reaches_its_method() {
 async fn every_code_of_error_crosses() {
     let rack = Rack::with(&["alpha"]);
     let host = rack.host();
-    let runtime = host.connect("alpha", None).await.unwrap();
+    let runtime = host.connect("alpha", None, HOST_ID).await.unwrap();
     for code in [
         ErrorCode::NotFound,
         ErrorCode::AlreadyExists,
@@ -60,7 +60,7 @@ async fn what_is_not_declared_is_refused_without_asking() {
     let rack = Rack::with(&["alpha"]);
     let records = Records::of("undeclared");
     let host = rack.host();
-    let runtime = host.connect("alpha", None).await.unwrap();
+    let runtime = host.connect("alpha", None, HOST_ID).await.unwrap();
     let plain = spec("undeclared", &[]);
 
     let mut limited = plain.clone();
@@ -76,7 +76,7 @@ async fn what_is_not_declared_is_refused_without_asking() {
     let error = runtime.validate(&image).await.unwrap_err();
     assert_eq!(error.to_string(), "the runtime 'alpha' runs commands, and not images");
 
-    let two = host.connect("alpha-two", None).await.unwrap();
+    let two = host.connect("alpha-two", None, HOST_ID).await.unwrap();
     let error = two.attach(&handle("undeclared", &[("attach", "echo")])).await.err().unwrap();
     assert_eq!(error.code(), Some(ErrorCode::Unsupported));
     assert_eq!(error.to_string(), "the runtime 'alpha-two' has no 'attach'");
@@ -91,7 +91,7 @@ async fn log_records_arrive_filtered() {
     let mut options = rack.options();
     options.log_level = "info".to_owned();
     let host = Plugins::new(options);
-    let runtime = host.connect("alpha", None).await.unwrap();
+    let runtime = host.connect("alpha", None, HOST_ID).await.unwrap();
     runtime.start(&handle("levels", &[("start", "log")])).await.unwrap();
     assert_eq!(
         records.lines(),
@@ -113,8 +113,8 @@ async fn log_records_name_the_runtime_that_they_come_from() {
     let rack = Rack::with(&["alpha"]);
     let records = Records::of("whose");
     let host = rack.host();
-    let one = host.connect("alpha", None).await.unwrap();
-    let two = host.connect("alpha-two", None).await.unwrap();
+    let one = host.connect("alpha", None, HOST_ID).await.unwrap();
+    let two = host.connect("alpha-two", None, HOST_ID).await.unwrap();
     one.start(&handle("whose", &[])).await.unwrap();
     two.stop(&handle("whose", &[]), Duration::ZERO).await.unwrap();
     assert_eq!(records.lines(), ["INFO alpha whose: start entered", "INFO alpha-two whose: stop entered"]);

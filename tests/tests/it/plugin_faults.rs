@@ -4,7 +4,7 @@
 use std::{fs::File, io::Write, path::Path, time::Duration};
 use wharf_runtimes::{CallError, Plugins, RuntimeClient};
 use wharf_sdk::ErrorCode;
-use wharf_tests::{Rack, Records, handle, spec};
+use wharf_tests::{HOST_ID, Rack, Records, handle, spec};
 
 /// It answers.
 async fn lives(runtime: &RuntimeClient) {
@@ -21,8 +21,10 @@ async fn a_panic_is_an_error_with_its_message() {
     let rack = Rack::with(&["alpha", "beta"]);
     let records = Records::of("panicking");
     let host = rack.host();
-    let (alpha, beta) =
-        (host.connect("alpha", None).await.unwrap(), host.connect("beta", None).await.unwrap());
+    let (alpha, beta) = (
+        host.connect("alpha", None, HOST_ID).await.unwrap(),
+        host.connect("beta", None, HOST_ID).await.unwrap(),
+    );
     for operation in ["start", "inspect", "attach"] {
         let handle = handle("panicking", &[(operation, "panic")]);
         let error = match operation {
@@ -52,10 +54,10 @@ async fn a_panic_while_it_is_connected_is_an_error() {
     let mut options = rack.options();
     options.configurations.insert("alpha".to_owned(), serde_json::json!({ "connect": "panic" }));
     let host = Plugins::new(options);
-    let error = host.connect("alpha", None).await.unwrap_err();
+    let error = host.connect("alpha", None, HOST_ID).await.unwrap_err();
     let cause = std::error::Error::source(&error).unwrap().to_string();
     assert_eq!(cause, "the plugin panicked: alpha: told to panic in connect");
-    lives(&host.connect("alpha-two", None).await.unwrap()).await;
+    lives(&host.connect("alpha-two", None, HOST_ID).await.unwrap()).await;
 }
 
 #[tokio::test]
@@ -63,7 +65,7 @@ async fn a_panic_in_the_drop_of_a_cancelled_call_stays_in_the_plugin() {
     let rack = Rack::with(&["alpha"]);
     let records = Records::of("drop-panics");
     let host = rack.host();
-    let runtime = host.connect("alpha", None).await.unwrap();
+    let runtime = host.connect("alpha", None, HOST_ID).await.unwrap();
     let handle = handle("drop-panics", &[("start", "drop-panics")]);
     tokio::select! {
         _ = runtime.start(&handle) => panic!("it never ends"),
@@ -82,8 +84,10 @@ async fn a_method_that_blocks_ends_at_the_hosts_deadline_and_holds_nobody_else_u
     let mut options = rack.options();
     options.deadlines.change = Duration::from_millis(1500);
     let host = Plugins::new(options);
-    let (alpha, beta) =
-        (host.connect("alpha", None).await.unwrap(), host.connect("beta", None).await.unwrap());
+    let (alpha, beta) = (
+        host.connect("alpha", None, HOST_ID).await.unwrap(),
+        host.connect("beta", None, HOST_ID).await.unwrap(),
+    );
     let order = format!("block:{}", fifo.display());
     // As many as the plugin has threads: nothing of it answers any more.
     let (first, second) =
@@ -111,9 +115,11 @@ async fn a_runtime_whose_methods_block_holds_up_no_other_of_its_library() {
     let records = Records::of("stalls");
     let gates = [rack.fifo("first"), rack.fifo("second")];
     let host = rack.host();
-    let (one, two) =
-        (host.connect("alpha", None).await.unwrap(), host.connect("alpha-two", None).await.unwrap());
-    let elsewhere = host.connect("alpha", Some("elsewhere")).await.unwrap();
+    let (one, two) = (
+        host.connect("alpha", None, HOST_ID).await.unwrap(),
+        host.connect("alpha-two", None, HOST_ID).await.unwrap(),
+    );
+    let elsewhere = host.connect("alpha", Some("elsewhere"), HOST_ID).await.unwrap();
     // As many as a runtime has threads.
     let orders = gates.each_ref().map(|gate| format!("block:{}", gate.display()));
     let (first, second) =
@@ -137,7 +143,7 @@ async fn a_cancelled_change_is_over_before_the_next_one_of_its_workload_begins()
     let records = Records::of("ordered");
     let fifo = rack.fifo("gate");
     let host = rack.host();
-    let runtime = host.connect("alpha", None).await.unwrap();
+    let runtime = host.connect("alpha", None, HOST_ID).await.unwrap();
     let order = format!("drop-blocks:{}", fifo.display());
     let handle_ = handle("ordered", &[("start", &order)]);
     tokio::select! {
@@ -163,7 +169,7 @@ async fn a_cancelled_change_is_over_before_the_next_one_of_its_workload_begins()
 async fn an_answer_that_is_too_large_is_refused() {
     let rack = Rack::with(&["alpha"]);
     let host = rack.host();
-    let runtime = host.connect("alpha", None).await.unwrap();
+    let runtime = host.connect("alpha", None, HOST_ID).await.unwrap();
     let error = runtime.inspect(&handle("big", &[("inspect", "big")])).await.unwrap_err();
     let text = error.to_string();
     assert!(matches!(error, CallError::Malformed { .. }), "{text}");
@@ -175,7 +181,7 @@ async fn an_answer_that_is_too_large_is_refused() {
 async fn an_answer_about_another_workload_is_refused() {
     let rack = Rack::with(&["alpha"]);
     let host = rack.host();
-    let runtime = host.connect("alpha", None).await.unwrap();
+    let runtime = host.connect("alpha", None, HOST_ID).await.unwrap();
     let told = handle("mine", &[("inspect", "other-uid"), ("recover", "other-uid")]);
     let about_another = "makes no sense: it is about another workload";
     assert!(runtime.inspect(&told).await.unwrap_err().to_string().ends_with(about_another));

@@ -1,12 +1,12 @@
 //! Several libraries, several names: who answers.
-use wharf_tests::{Rack, handle};
+use wharf_tests::{HOST_ID, Rack, handle};
 
 #[tokio::test]
 async fn two_plugins_have_two_names() {
     let rack = Rack::with(&["alpha", "beta"]);
     let host = rack.host();
-    let alpha = host.connect("alpha", None).await.unwrap();
-    let beta = host.connect("beta", None).await.unwrap();
+    let alpha = host.connect("alpha", None, HOST_ID).await.unwrap();
+    let beta = host.connect("beta", None, HOST_ID).await.unwrap();
     assert_eq!(alpha.instance().await.unwrap().instance, "alpha");
     assert_eq!(beta.instance().await.unwrap().instance, "beta");
     assert_eq!(alpha.stamp().priority, -5);
@@ -17,7 +17,7 @@ async fn one_library_provides_several_runtimes() {
     let rack = Rack::with(&["alpha"]);
     let host = rack.host();
     for name in ["alpha-two", "alpha"] {
-        let runtime = host.connect(name, None).await.unwrap();
+        let runtime = host.connect(name, None, HOST_ID).await.unwrap();
         assert_eq!(runtime.instance().await.unwrap().instance, name);
         assert_eq!(runtime.stamp().name, name);
     }
@@ -27,8 +27,8 @@ async fn one_library_provides_several_runtimes() {
 async fn a_library_serves_several_hosts_of_one_process() {
     let rack = Rack::with(&["alpha"]);
     let (first, second) = (rack.host(), rack.host());
-    let one = first.connect("alpha", None).await.unwrap();
-    let other = second.connect("alpha", None).await.unwrap();
+    let one = first.connect("alpha", None, HOST_ID).await.unwrap();
+    let other = second.connect("alpha", None, HOST_ID).await.unwrap();
     drop((first, one));
     assert_eq!(other.instance().await.unwrap().instance, "alpha");
 }
@@ -39,7 +39,7 @@ async fn copies_of_one_library_in_two_folders_are_two_libraries() {
     let mut hosts = Vec::new();
     for rack in [&first, &second] {
         let host = rack.host();
-        let runtime = host.connect("alpha", None).await.unwrap();
+        let runtime = host.connect("alpha", None, HOST_ID).await.unwrap();
         runtime.inspect(&handle("copies", &[])).await.unwrap();
         hosts.push(host);
     }
@@ -49,9 +49,10 @@ async fn copies_of_one_library_in_two_folders_are_two_libraries() {
 async fn a_runtime_is_connected_once_for_each_endpoint() {
     let rack = Rack::with(&["alpha"]);
     let host = rack.host();
-    let (one, same) = tokio::join!(host.connect("alpha", None), host.connect("alpha", None));
+    let (one, same) =
+        tokio::join!(host.connect("alpha", None, HOST_ID), host.connect("alpha", None, HOST_ID));
     assert!(std::sync::Arc::ptr_eq(&one.unwrap(), &same.unwrap()));
-    let other = host.connect("alpha", Some("elsewhere")).await.unwrap();
+    let other = host.connect("alpha", Some("elsewhere"), HOST_ID).await.unwrap();
     assert_eq!(other.instance().await.unwrap().instance, "alpha");
 }
 
@@ -63,18 +64,18 @@ async fn a_runtime_that_cannot_be_connected_is_tried_again() {
     options.configurations.insert("alpha".to_owned(), orders);
     let host = wharf_runtimes::Plugins::new(options);
     for _ in 0..2 {
-        let error = host.connect("alpha", None).await.unwrap_err();
+        let error = host.connect("alpha", None, HOST_ID).await.unwrap_err();
         assert_eq!(error.to_string(), "the runtime 'alpha' cannot be connected");
         assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "connect told to fail");
     }
-    assert!(host.connect("alpha-two", None).await.is_ok());
+    assert!(host.connect("alpha-two", None, HOST_ID).await.is_ok());
 }
 
 #[tokio::test]
 async fn after_the_shut_down_what_runs_has_ended_and_nothing_begins() {
     let rack = Rack::with(&["alpha"]);
     let host = rack.host();
-    let runtime = host.connect("alpha", None).await.unwrap();
+    let runtime = host.connect("alpha", None, HOST_ID).await.unwrap();
     let records = wharf_tests::Records::of("shut-down");
     let waits = handle("shut-down", &[("wait", "hang")]);
     let waiting = tokio::spawn({

@@ -10,7 +10,7 @@ use wharf_sdk::{
     Capability,
     stamp::{ABI_VERSION, RuntimeStamp, SDK_VERSION, SECTION, STAMP_VERSION, Stamp, TARGET},
 };
-use wharf_tests::{Rack, compile, mapped, patch_stamp, stamp_text};
+use wharf_tests::{HOST_ID, Rack, compile, mapped, patch_stamp, stamp_text};
 
 /// The error and all its causes, as people see them, without the test's folder.
 fn told(rack: &Rack, error: &dyn std::error::Error) -> String {
@@ -189,7 +189,7 @@ async fn what_was_trusted_when_it_was_found_is_judged_again_when_it_is_loaded() 
     let rack = Rack::with(&["alpha"]);
     let host = rack.host();
     set_mode(&rack.plugins_dir(), 0o777);
-    let error = host.connect("alpha", None).await.unwrap_err();
+    let error = host.connect("alpha", None, HOST_ID).await.unwrap_err();
     assert!(matches!(error, PluginError::Untrusted { .. }), "{error}");
     assert_eq!(mapped(&rack.plugins_dir()), Vec::<String>::new());
 }
@@ -200,7 +200,7 @@ async fn another_digest_than_the_pinned_one() {
     let mut options = rack.options();
     options.pins.insert("alpha.so".to_owned(), "00".repeat(32));
     let host = Plugins::new(options.clone());
-    let error = host.connect("alpha", None).await.unwrap_err();
+    let error = host.connect("alpha", None, HOST_ID).await.unwrap_err();
     let PluginError::Digest { found, .. } = &error else { panic!("{error}") };
     assert_eq!(
         told(&rack, &error),
@@ -210,17 +210,20 @@ async fn another_digest_than_the_pinned_one() {
         )
     );
     assert_eq!(mapped(&rack.plugins_dir()), Vec::<String>::new());
-    assert!(host.connect("beta", None).await.is_ok(), "a pin is for one library");
+    assert!(host.connect("beta", None, HOST_ID).await.is_ok(), "a pin is for one library");
 
     options.pins.insert("alpha.so".to_owned(), found.to_uppercase());
-    assert!(Plugins::new(options).connect("alpha", None).await.is_ok(), "the digest told is the one to pin");
+    assert!(
+        Plugins::new(options).connect("alpha", None, HOST_ID).await.is_ok(),
+        "the digest told is the one to pin"
+    );
 }
 
 #[tokio::test]
 async fn a_stamp_without_the_entry_symbol() {
     let rack = Rack::new();
     compile(&rack.plugins_dir().join("x.so"), &stamped(&fitting("gamma"), ""));
-    let error = rack.host().connect("gamma", None).await.unwrap_err();
+    let error = rack.host().connect("gamma", None, HOST_ID).await.unwrap_err();
     assert_eq!(
         told(&rack, &error),
         "RACK/plugins/x.so is not a wharf plugin: it has a stamp and lacks the entry symbol; it was not made by export_runtime!"
@@ -233,7 +236,7 @@ async fn an_entry_symbol_that_is_none() {
     let symbol =
         "#[unsafe(no_mangle)] pub static _1as_0lib_1header_0root_bmodule_bloader: [u64; 64] = [0; 64];";
     compile(&rack.plugins_dir().join("x.so"), &stamped(&fitting("gamma"), symbol));
-    let error = rack.host().connect("gamma", None).await.unwrap_err();
+    let error = rack.host().connect("gamma", None, HOST_ID).await.unwrap_err();
     assert_eq!(
         told(&rack, &error),
         "RACK/plugins/x.so cannot be loaded: it was built with another version of abi_stable; rebuild it with the SDK of this wharf"
@@ -246,7 +249,7 @@ async fn a_library_that_lacks_another_one() {
     let rest = "unsafe extern \"C\" { fn there_is_no_such_function(); }
         #[unsafe(no_mangle)] pub extern \"C\" fn f() { unsafe { there_is_no_such_function() } }";
     compile(&rack.plugins_dir().join("x.so"), &stamped(&fitting("gamma"), rest));
-    let error = rack.host().connect("gamma", None).await.unwrap_err();
+    let error = rack.host().connect("gamma", None, HOST_ID).await.unwrap_err();
     let text = told(&rack, &error);
     assert!(text.starts_with("RACK/plugins/x.so cannot be loaded: the linker refuses it: "), "{text}");
     assert!(text.contains("there_is_no_such_function"), "{text}");
@@ -257,7 +260,7 @@ async fn a_stamp_that_the_library_itself_contradicts() {
     let rack = Rack::new();
     patch_stamp(&rack.add("alpha"), r#""name":"alpha""#, r#""name":"gamma""#);
     let host = rack.host();
-    let error = host.connect("gamma", None).await.unwrap_err();
+    let error = host.connect("gamma", None, HOST_ID).await.unwrap_err();
     assert_eq!(
         told(&rack, &error),
         "RACK/plugins/alpha.so says something else once loaded than its stamp does; rebuild it with the SDK's macro"
@@ -269,12 +272,12 @@ async fn one_name_twice_in_a_folder() {
     let rack = Rack::with(&["alpha", "beta"]);
     rack.add_as("alpha", "other.so");
     let host = rack.host();
-    let error = host.connect("alpha", None).await.unwrap_err();
+    let error = host.connect("alpha", None, HOST_ID).await.unwrap_err();
     assert_eq!(
         told(&rack, &error),
         "two plugins in one folder provide the runtime 'alpha': RACK/plugins/alpha.so and RACK/plugins/other.so; remove one of them"
     );
-    assert!(host.connect("beta", None).await.is_ok(), "the others are not concerned");
+    assert!(host.connect("beta", None, HOST_ID).await.is_ok(), "the others are not concerned");
 }
 
 #[tokio::test]
@@ -306,7 +309,7 @@ async fn a_name_that_nobody_provides() {
     for (name, proposed) in
         [("alhpa", "; did you mean 'alpha'?"), ("Alpha", "; did you mean 'alpha'?"), ("zzz", "")]
     {
-        let error = host.connect(name, None).await.unwrap_err();
+        let error = host.connect(name, None, HOST_ID).await.unwrap_err();
         assert_eq!(
             told(&rack, &error),
             format!(
@@ -315,7 +318,7 @@ async fn a_name_that_nobody_provides() {
         );
     }
     let empty = Rack::new();
-    let error = empty.host().connect("alpha", None).await.unwrap_err();
+    let error = empty.host().connect("alpha", None, HOST_ID).await.unwrap_err();
     assert!(error.to_string().ends_with("; no plugin was found at all"), "{error}");
 }
 
@@ -344,7 +347,7 @@ fn the_search_runs_no_constructor() {
     assert!(!trace.exists());
     // That it is a constructor: loading runs it.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    assert!(runtime.block_on(host.connect("gamma", None)).is_err());
+    assert!(runtime.block_on(host.connect("gamma", None, HOST_ID)).is_err());
     assert!(trace.exists());
 }
 

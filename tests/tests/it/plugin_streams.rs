@@ -6,7 +6,7 @@ use std::{
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use wharf_runtimes::{Plugins, RawStream};
 use wharf_sdk::LogOptions;
-use wharf_tests::{Rack, Records, handle};
+use wharf_tests::{HOST_ID, Rack, Records, handle};
 
 type Reader = Box<dyn AsyncRead + Send + Unpin>;
 type Writer = Box<dyn AsyncWrite + Send + Unpin>;
@@ -19,7 +19,7 @@ fn copied(stream: RawStream) -> (Reader, Writer) {
 }
 
 async fn attach(host: &Plugins, uid: &str, told: &str) -> RawStream {
-    let runtime = host.connect("alpha", None).await.unwrap();
+    let runtime = host.connect("alpha", None, HOST_ID).await.unwrap();
     runtime.attach(&handle(uid, &[("attach", told)])).await.unwrap()
 }
 
@@ -97,7 +97,7 @@ async fn a_writer_that_outruns_the_reader_is_held_up() {
 async fn a_stream_without_end_is_read_no_further_than_asked_and_ends_with_its_reader() {
     let rack = Rack::with(&["alpha"]);
     let host = rack.host();
-    let runtime = host.connect("alpha", None).await.unwrap();
+    let runtime = host.connect("alpha", None, HOST_ID).await.unwrap();
     let stream = runtime.logs(&handle("flood", &[("logs", "flood")]), LogOptions::default()).await.unwrap();
     let (mut reader, writer) = copied(stream);
     let mut some = vec![0; 100_000];
@@ -133,7 +133,7 @@ async fn a_stream_that_breaks_does_not_look_like_one_that_ended() {
         reader.read_exact(&mut rest).await.unwrap();
         assert_eq!(&rest, b"line\n", "what came before it is not lost");
     }
-    assert!(host.connect("alpha", None).await.unwrap().instance().await.is_ok());
+    assert!(host.connect("alpha", None, HOST_ID).await.unwrap().instance().await.is_ok());
 }
 
 #[tokio::test]
@@ -199,7 +199,7 @@ async fn a_writer_that_never_completes_goes_once_nobody_holds_its_stream() {
 async fn descriptors_that_are_no_stream_are_refused() {
     let rack = Rack::with(&["alpha"]);
     let host = rack.host();
-    let runtime = host.connect("alpha", None).await.unwrap();
+    let runtime = host.connect("alpha", None, HOST_ID).await.unwrap();
     let error = runtime.attach(&handle("folder", &[("attach", "folder")])).await.err().unwrap().to_string();
     assert!(error.starts_with("the plugin's answer to 'attach' makes no sense: it hands over"), "{error}");
     assert!(error.ends_with("which is neither a pipe nor a socket"), "{error}");

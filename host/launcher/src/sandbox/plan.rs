@@ -21,7 +21,9 @@ const WITHOUT_NAMESPACES: &str = "other processes and the names of files can be 
 
 /// Part of a specification that cannot be honoured here, and may not be left out.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{field}' cannot be enforced on this machine: {reason}; --allow-weaker runs it without")]
+#[error(
+    "'{field}' cannot be enforced on this machine: {reason}; it runs without where a weaker sandbox is allowed"
+)]
 pub(crate) struct Refusal {
     /// The field.
     pub(crate) field: &'static str,

@@ -1,4 +1,6 @@
 use super::*;
+use crate::raw_json::Opaque;
+use crate::run_config::Imported;
 use crate::uid::Uid;
 use crate::workload_name::WorkloadName;
 use wharf_sdk::process_identity::ProcessIdentity;
@@ -77,8 +79,14 @@ fn every_case() -> Vec<Case> {
 
 impl Case {
     fn plan(&self) -> Action {
-        let mut config =
-            RunConfig::new(Uid::random().unwrap(), WorkloadName::new("time").unwrap(), "uvx://time");
+        self.plan_for(RunConfig::new(
+            Uid::random().unwrap(),
+            WorkloadName::new("time").unwrap(),
+            "uvx://time",
+        ))
+    }
+
+    fn plan_for(&self, mut config: RunConfig) -> Action {
         (config.restart, config.transport) = (self.policy, self.transport);
         let record = self.phase.map(|phase| {
             let mut record = StatusRecord::new(config.uid.clone());
@@ -140,7 +148,7 @@ fn r06_what_is_not_wanted_is_never_started_and_never_recorded_as_ended() {
 }
 
 #[test]
-fn r06_a_policy_of_no_starts_only_what_was_being_started_or_can_be_taken_over() {
+fn r06_a_policy_of_no_starts_only_what_was_being_started_or_can_be_resumed() {
     for case in every_case() {
         if case.policy == RestartPolicy::No
             && matches!(case.plan(), Action::Start(_))
@@ -148,6 +156,22 @@ fn r06_a_policy_of_no_starts_only_what_was_being_started_or_can_be_taken_over() 
         {
             assert!(case.runs() && case.transport != Transport::Stdio, "{case:?}");
         }
+    }
+}
+
+#[test]
+fn what_an_earlier_version_imported_is_left_alone_unless_it_is_being_removed() {
+    for case in every_case() {
+        let mut config =
+            RunConfig::new(Uid::random().unwrap(), WorkloadName::new("time").unwrap(), "uvx://time");
+        let handle = Some(Opaque::of(&"another product's").unwrap());
+        config.imported = Some(Imported { from: "x".to_owned(), name: "time".to_owned(), handle });
+        let action = case.plan_for(config);
+        let may_act = case.phase == Some(Phase::Removing);
+        assert!(
+            matches!(action, Action::Leave(_)) || (may_act && action == Action::Remove),
+            "{case:?}: {action:?}"
+        );
     }
 }
 

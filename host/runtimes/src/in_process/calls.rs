@@ -43,7 +43,11 @@ pub(crate) fn begin(library: &str, runtime: &str, operation: &'static str) -> Ca
 
 /// Remembers that code of a library may run in this process from now on.
 pub(crate) fn remember(library: &str) {
-    put(&LOADED, the_one(library, "", ""));
+    let asked = the_one(library, "", "");
+    // Another version of it may have been loaded before.
+    if !LOADED.iter().filter_map(read).any(|known| ptr::eq(known, asked)) {
+        put(&LOADED, asked);
+    }
 }
 
 fn put(places: &'static [Place], asked: &'static Asked) -> Option<&'static Place> {

@@ -1,7 +1,9 @@
 //! Runtimes of one library, one of which blocks where none may.
 use super::*;
+use crate::client::Deadlines;
+use crate::in_process::load::Loaded;
 use abi_stable::{prefix_type::PrefixTypeTrait, std_types::RResult};
-use std::sync::mpsc;
+use std::{collections::BTreeMap, sync::mpsc};
 use wharf_abi::{FfiFuture, Plugin, Plugin_TO, PluginModule, PluginModule_Ref, Reply, StreamBox};
 use wharf_sdk::stamp::Stamp;
 
@@ -40,6 +42,10 @@ extern "C" fn connect(_: HostBox, document: RString) -> FfiFuture<RResult<Plugin
     FfiFuture::new(async move { RResult::ROk(Plugin_TO::from_value(Rude { blocks }, TD_Opaque)) })
 }
 
+fn reached(name: &str) -> Reached {
+    Reached { name: name.to_owned(), ..Reached::default() }
+}
+
 fn library() -> Library {
     let module: PluginModule_Ref = PluginModule { describe, connect }.leak_into_prefix();
     let runtime =
@@ -49,12 +55,8 @@ fn library() -> Library {
         "rustc": "", "runtimes": [runtime("rude"), runtime("polite")],
     }))
     .unwrap();
-    let lane = Mutex::new(Some(PluginThread::start().unwrap()));
-    Library { path: PathBuf::new(), lane, loaded: Loaded { stamp, module }, earlier: Arc::default() }
-}
-
-fn place(name: &str) -> Place {
-    Place { name: name.to_owned(), ..Place::default() }
+    let thread = PluginThread::start().unwrap();
+    Library::new(PathBuf::new(), thread, Loaded { stamp, module }, Arc::default())
 }
 
 #[tokio::test]
@@ -67,7 +69,6 @@ async fn a_runtime_that_blocks_its_thread_holds_up_no_other_runtime_of_its_libra
             pins: BTreeMap::new(),
             pins_file: PathBuf::new(),
             prober: None,
-            host_id: String::new(),
             data_dir: data.path().to_owned(),
             cache_dir: None,
             log_dir: PathBuf::new(),
@@ -79,8 +80,8 @@ async fn a_runtime_that_blocks_its_thread_holds_up_no_other_runtime_of_its_libra
         },
     );
     let library = library();
-    let rude = plugins.connect_in(&library, &place("rude")).await.unwrap();
-    let polite = plugins.connect_in(&library, &place("polite")).await.unwrap();
+    let rude = plugins.connect_in(&library, &reached("rude")).await.unwrap();
+    let polite = plugins.connect_in(&library, &reached("polite")).await.unwrap();
     let (sender, entered) = mpsc::channel();
     *ENTERED.lock().unwrap() = Some(sender);
     let stuck = tokio::spawn(rude.connection().call("list", String::new()));

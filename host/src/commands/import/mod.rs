@@ -1,5 +1,4 @@
 //! `import`: the workloads of other products, made into workloads of wharf.
 pub(crate) mod report;
-mod run;
-pub(crate) mod takeover;
+pub(crate) mod run;
 pub mod toolhive;

@@ -1,7 +1,6 @@
 //! What an import says about each workload of another product.
 use serde::Serialize;
-use wharf_model::Error;
-use wharf_model::Owner;
+use wharf_model::{Advice, Error, Owner};
 use wharf_sdk::WorkloadState;
 
 /// What became of one workload.
@@ -23,7 +22,7 @@ pub struct Import {
     /// The instance of that runtime.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub runtime_instance: String,
-    /// What was taken over there.
+    /// The original's container there.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub object: String,
     /// What that was doing.
@@ -32,9 +31,15 @@ pub struct Import {
     /// What is not as it was there, and what to know.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changed: Vec<String>,
+    /// What stays with that product, and how it is ended there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stays: Vec<String>,
     /// Fields that wharf keeps and does not implement.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_implemented: Vec<String>,
+    /// What can be done about it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub advice: Vec<Advice>,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Error>,
@@ -44,7 +49,7 @@ pub struct Import {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ImportResult {
-    /// It is wharf's now.
+    /// There is a copy of it now.
     Imported,
     /// It would be, were this not a rehearsal.
     WouldImport,
@@ -91,6 +96,8 @@ impl Import {
             object: String::new(),
             state: None,
             changed: Vec::new(),
+            stays: Vec::new(),
+            advice: Vec::new(),
             not_implemented: Vec::new(),
             error: None,
         }

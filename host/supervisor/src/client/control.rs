@@ -26,8 +26,7 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 use wharf_failpoint::{Point, may_fail, reach};
-use wharf_model::ErrorKind;
-use wharf_model::WorkloadName;
+use wharf_model::{Advice, ErrorKind, WorkloadName};
 use wharf_records::StateDir;
 use wharf_sdk::Exit;
 
@@ -123,7 +122,7 @@ async fn answer(
     if request.version > VERSION {
         let message =
             format!("this supervisor speaks version {VERSION}, and was asked in {}", request.version);
-        return write_line(&mut socket, &Answer::Refused { kind: untold(), message, hints: Vec::new() })
+        return write_line(&mut socket, &Answer::Refused { kind: untold(), message, advice: Vec::new() })
             .await;
     }
     if let Request::ChangeAccess(wanted) = request.body {
@@ -142,7 +141,7 @@ async fn answer(
         None if is_stop => Ok(()),
         None => {
             let message = "the supervisor is ending".to_owned();
-            write_line(&mut socket, &Answer::Refused { kind: untold(), message, hints: Vec::new() }).await
+            write_line(&mut socket, &Answer::Refused { kind: untold(), message, advice: Vec::new() }).await
         }
     }
 }
@@ -182,7 +181,7 @@ pub enum ControlError {
         /// Why.
         message: String,
         /// The way on.
-        hints: Vec<String>,
+        advice: Vec<Advice>,
     },
     /// It gave no answer; it may be gone.
     #[error("its supervisor gave no answer")]
@@ -252,10 +251,10 @@ pub async fn change_access(
 
 fn unexpected(answer: Answer) -> ControlError {
     match answer {
-        Answer::Refused { kind, message, hints } => ControlError::Refused { kind, message, hints },
+        Answer::Refused { kind, message, advice } => ControlError::Refused { kind, message, advice },
         Answer::Stopped { .. } | Answer::Report(_) | Answer::AccessChanged {} => {
             let message = "its supervisor answered something else".to_owned();
-            ControlError::Refused { kind: untold(), message, hints: Vec::new() }
+            ControlError::Refused { kind: untold(), message, advice: Vec::new() }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The requests of commands on a supervisor's control socket, and its answers.
 use crate::client::protocol::SupervisorReport;
 use serde::{Deserialize, Serialize};
-use wharf_model::{Error, ErrorKind, ProxyAuth};
+use wharf_model::{Advice, Error, ErrorKind, ProxyAuth};
 use wharf_sdk::Exit;
 
 /// A command's request to a supervisor.
@@ -57,7 +57,7 @@ pub(crate) enum Answer {
         message: String,
         /// The way on; supervisors of earlier versions do not tell.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        hints: Vec<String>,
+        advice: Vec<Advice>,
     },
 }
 
@@ -68,6 +68,6 @@ pub(crate) const fn untold() -> ErrorKind {
 impl Answer {
     /// It cannot be done because of this.
     pub(crate) fn refused(error: Error) -> Self {
-        Self::Refused { kind: error.kind, message: error.message, hints: error.hints }
+        Self::Refused { kind: error.kind, message: error.message, advice: error.advice }
     }
 }

@@ -16,6 +16,8 @@ const END_WAIT: Duration = Duration::from_secs(2);
 /// A supervisor that is starting its workload.
 pub struct Supervisor {
     lines: BufReader<tokio::net::UnixStream>,
+    /// As much of its next line as has been read.
+    line: Vec<u8>,
     pid: Pid,
     process: tokio::process::Child,
     /// Its log, and how long that was before; none where it cannot be opened.
@@ -52,7 +54,7 @@ pub async fn spawn(task: &SupervisorRequest, operation: OwnedFd) -> io::Result<S
     let pid =
         process.id().and_then(|pid| Pid::from_raw(pid.cast_signed())).ok_or(io::ErrorKind::InvalidData)?;
     let log = log_before.map(|before| (crate::log::log_path(&state, &task.name), before));
-    Ok(Supervisor { lines: BufReader::new(socket), pid, process, log })
+    Ok(Supervisor { lines: BufReader::new(socket), line: Vec::new(), pid, process, log })
 }
 
 /// Where a panic of the supervisor goes, and what it says before its own log is open.
@@ -67,15 +69,22 @@ impl Supervisor {
         self.pid
     }
 
-    /// Waits until the workload is ready or could not be started, showing what happens.
+    /// Tells it that nobody waits for the workload any more: it gives the start up, clears up, and [`Self::outcome`]
+    /// returns when it has done so, or that the workload was ready before.
+    pub async fn give_up(&mut self) {
+        // One that has ended needs no word.
+        let _ = self.lines.get_mut().shutdown().await;
+    }
+
+    /// Waits until the workload is ready or could not be started, showing what happens. A caller may drop this future
+    /// and call again: no line is lost.
     pub async fn outcome(&mut self, progress: &mut dyn Progress) -> StartOutcome {
         loop {
-            let mut line = Vec::new();
-            let read = (&mut self.lines).take(MAX_LINE_BYTES).read_until(b'\n', &mut line).await;
+            let read = (&mut self.lines).take(MAX_LINE_BYTES).read_until(b'\n', &mut self.line).await;
             if !matches!(read, Ok(1..)) {
                 return StartOutcome::Died { how: self.end().await };
             }
-            match serde_json::from_slice(&line) {
+            match serde_json::from_slice(&std::mem::take(&mut self.line)) {
                 Ok(StartEvent::Progress { message, amount: None }) => progress.step(&message),
                 Ok(StartEvent::Progress { message, amount: Some((done, total)) }) => {
                     progress.amount(&message, done, total);

@@ -11,6 +11,7 @@ use std::{
 use tokio::runtime::{Builder, Handle};
 use wharf_runtimes::Plugins;
 use wharf_sdk::Health;
+use wharf_tests::HOST_ID;
 use wharf_tests::Rack;
 
 /// Calls of one batch, and batches in turns.
@@ -69,7 +70,7 @@ async fn health() -> Health {
 async fn calls() -> Result<[f64; 3]> {
     let rack = Rack::with(&["beta"]);
     let plugins = rack.host();
-    let client = plugins.connect("beta", None).await?;
+    let client = plugins.connect("beta", None, HOST_ID).await?;
     let (lane, world) = (thread()?, thread()?);
     let (mut across, mut linked, mut handoffs) = (Vec::new(), Vec::new(), Vec::new());
     let each = |took: Duration| took.as_secs_f64() * 1e6 / f64::from(CALLS);
@@ -135,7 +136,7 @@ pub(crate) fn load() -> Result<()> {
     let mut times = Vec::new();
     for (rack, name) in racks.iter().zip(["alpha", "beta"]) {
         let began = Instant::now();
-        waiting.block_on(Plugins::new(rack.options()).connect(name, None))?;
+        waiting.block_on(Plugins::new(rack.options()).connect(name, None, HOST_ID))?;
         times.push(milliseconds(&[began.elapsed()]));
     }
     println!("{}", serde_json::to_string(&times)?);

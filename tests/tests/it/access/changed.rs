@@ -109,7 +109,7 @@ fn a_secret_that_cannot_be_written_back_is_told() {
     let output = command.env("WHARF_FAILPOINT", fault).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains("its secret is new: wharf url demo"), "{said}");
+    assert!(said.contains("its secret is new\nhint: see: wharf url demo"), "{said}");
     assert_ne!(secret(&host), before);
     assert_eq!(host.run_config("demo")["proxy_auth"], "path");
 }

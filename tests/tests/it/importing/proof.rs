@@ -8,7 +8,7 @@ use wharf_tests::host::Host;
 use wharf_tests::toolhive::{ToolHive, about, digest};
 
 #[test]
-fn r07_what_one_engine_alone_has_is_taken_over_as_it_is() {
+fn r07_what_one_engine_alone_has_is_copied_and_stays_as_it_is() {
     let (host, engine) = host();
     let toolhive = ToolHive::of(&host);
     for (name, state) in [("runs", State::Running), ("rests", State::Stopped)] {
@@ -25,51 +25,91 @@ fn r07_what_one_engine_alone_has_is_taken_over_as_it_is() {
             "{report}"
         );
         assert_eq!((&report["state"], &report["name"]), (&json!(state), &json!(name)), "{report}");
+        let stays = report["stays"].to_string();
+        assert_eq!(stays.contains(&format!("thv stop {name}")), state == "running", "{report}");
+        assert!(stays.contains("what was written inside"), "{report}");
         let record = host.record(name);
-        assert_eq!((&record["status"], &record["desired"]), (&json!(state), &json!(state)), "{record}");
+        assert_eq!(
+            (&record["status"], &record["desired"]),
+            (&json!("stopped"), &json!("stopped")),
+            "{record}"
+        );
         let config = host.run_config(name);
         assert_eq!(
             (&config["runtime_name"], &config["runtime_instance"]),
             (&json!(IMAGES), &json!(engine.first_name()))
         );
+        assert_eq!(config["imported"], json!({ "from": "toolhive", "name": name }));
         assert_eq!(config["created_at"], "2026-03-01T09:00:00.1Z");
+        let row = host.row(name).unwrap();
+        assert_eq!((&row["status"], row.get("stale")), (&json!("stopped"), None), "{row}");
     }
+    let again = toolhive.reports(&[]);
+    assert!(again.iter().all(|report| report["result"] == "skipped"), "{again:#?}");
+    assert!(host.ok(&["reconcile"]).contains("in order"));
+    host.ok(&["rm", "--all"]);
     assert_eq!(
         (toolhive.digest(), engine.objects()),
         before,
-        "nothing was started, stopped or written there"
+        "nothing was started, stopped, removed or written there"
     );
-    let runs = host.row("runs").unwrap();
-    assert_eq!(runs["status"], "unhealthy", "a container without a proxy is not running: {runs}");
-    assert!(runs["status_context"].as_str().unwrap().contains("start it"), "{runs}");
-    assert_eq!(host.row("rests").unwrap()["status"], "stopped");
-    let again = toolhive.reports(&[]);
-    assert!(again.iter().all(|report| report["result"] == "skipped"), "{again:#?}");
-    host.ok(&["rm", "--all"]);
-    assert!(engine.objects().is_empty(), "what was taken over is wharf's to remove");
-    assert_eq!(toolhive.digest(), before.0);
 }
 
 #[test]
-fn r09_what_was_taken_over_becomes_wharfs_own_when_it_is_made_anew() {
+fn r09_a_copy_is_wharfs_own_and_its_original_is_left_alone() {
     let (host, engine) = host();
     let toolhive = ToolHive::of(&host);
     engine.put(&toolhives("time", State::Running, engine.first_name()));
     toolhive.workload("time", IMAGE, &json!({}));
     toolhive.reports(&[]);
-    assert!(host.run_config("time")["imported"]["handle"].is_object());
+    let [original] = engine.objects().try_into().unwrap();
     host.ok(&["start", "time"]);
     let row = host.row("time").unwrap();
     assert_eq!(row["status"], "running", "{row}");
     assert!(Client::open(row["url"].as_str().unwrap()).is_ok());
-    let [object] = engine.objects().try_into().unwrap();
-    assert_eq!((object.uid.as_str(), object.labels.len()), (row["uid"].as_str().unwrap(), 0), "{object:?}");
-    let imported = &host.run_config("time")["imported"];
-    assert_eq!(imported, &json!({ "from": "toolhive", "name": "time" }));
-    let asked = engine.count("taken");
-    host.row("time").unwrap();
-    assert_eq!(engine.count("taken"), asked, "nobody is asked any more for what is gone");
+    let (theirs, ours): (Vec<_>, Vec<_>) = engine.objects().into_iter().partition(|it| it.uid.is_empty());
+    assert_eq!(theirs, std::slice::from_ref(&original));
+    let [own] = ours.try_into().unwrap();
+    assert_eq!((own.uid.as_str(), own.labels.len()), (row["uid"].as_str().unwrap(), 0), "{own:?}");
     assert_eq!(about(&toolhive.reports(&[]), "time")["result"], "skipped");
+    host.ok(&["rm", "time"]);
+    assert_eq!(engine.objects(), [original]);
+}
+
+#[test]
+fn a_record_of_an_earlier_import_is_shown_with_the_way_on() {
+    let (host, engine) = host();
+    let toolhive = ToolHive::of(&host);
+    toolhive.workload("time", IMAGE, &json!({}));
+    engine.put(&toolhives("time", State::Running, engine.first_name()));
+    toolhive.reports(&[]);
+    let [original] = engine.objects().try_into().unwrap();
+    // As an earlier version left it: with the original's handle in both files, and wanted.
+    let uid = host.run_config("time")["uid"].clone();
+    let handle = json!({ "uid": uid, "version": 2, "data": original.id });
+    host.change_run_config("time", |config| config["imported"]["handle"] = handle.clone());
+    host.change_record("time", |record| {
+        record["handle"] = handle;
+        record["status"] = json!("running");
+        record["desired"] = json!("running");
+    });
+    let row = host.row("time").unwrap();
+    assert_eq!(row["status"], "unknown", "{row}");
+    let way_on = json!([{ "do": "remove", "name": "time" }, { "do": "import_toolhive" }]);
+    assert_eq!(row["advice"], way_on, "{row}");
+    let before = records(&host);
+    let started = host.wharf(&["start", "time"]);
+    assert_eq!(started.code, 4, "{started:?}");
+    assert!(started.stderr.contains("wharf rm time"), "{started:?}");
+    assert!(started.stderr.contains("wharf import toolhive"), "{started:?}");
+    assert!(host.ok(&["reconcile"]).contains("left alone"));
+    let skipped = about(&toolhive.reports(&[]), "time").clone();
+    assert_eq!((&skipped["result"], &skipped["advice"]), (&json!("skipped"), &way_on), "{skipped}");
+    assert_eq!(records(&host), before);
+    host.ok(&["rm", "time"]);
+    assert_eq!(engine.objects(), [original], "it is ToolHive's");
+    assert_eq!(about(&toolhive.reports(&[]), "time")["result"], "imported");
+    host.ok(&["start", "time"]);
 }
 
 #[test]
@@ -151,28 +191,6 @@ fn r09_what_a_host_of_wharf_has_labelled_is_not_imported() {
 }
 
 #[test]
-fn r04_no_list_says_that_what_was_taken_over_is_gone() {
-    let (host, engine) = host();
-    let toolhive = ToolHive::of(&host);
-    toolhive.workload("time", IMAGE, &json!({}));
-    engine.put(&toolhives("time", State::Stopped, engine.first_name()));
-    toolhive.reports(&[]);
-    let before = records(&host);
-    for act in [Act::Incomplete, Act::OtherInstance, Act::Fail("unavailable".to_owned()), Act::Twice] {
-        engine.order("taken", act.clone());
-        let row = host.row("time").unwrap();
-        assert_eq!((&row["status"], &row["stale"]), (&json!("stopped"), &json!(true)), "{act:?}: {row}");
-        engine.behave();
-    }
-    let row = host.row("time").unwrap();
-    assert_eq!((&row["status"], row.get("stale")), (&json!("stopped"), None), "{row}");
-    let (lists, takens) = (engine.count("list"), engine.count("taken"));
-    host.row("time").unwrap();
-    assert_eq!((engine.count("list"), engine.count("taken")), (lists + 1, takens + 1), "one question each");
-    assert_eq!(records(&host), before);
-}
-
-#[test]
 fn r05_a_rehearsal_writes_nothing() {
     let (host, engine) = host();
     let toolhive = ToolHive::of(&host);
@@ -214,7 +232,7 @@ fn r01_of_several_imports_at_once_one_takes_each_workload() {
 }
 
 #[test]
-fn r08_a_port_that_is_taken_stops_the_start_before_anything_is_changed() {
+fn a_port_that_the_original_holds_is_told_with_the_way_to_free_it() {
     let (host, engine) = host();
     let toolhive = ToolHive::of(&host);
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -222,27 +240,28 @@ fn r08_a_port_that_is_taken_stops_the_start_before_anything_is_changed() {
     toolhive.workload("time", IMAGE, &json!({ "port": port }));
     engine.put(&toolhives("time", State::Running, engine.first_name()));
     toolhive.reports(&[]);
-    let before = (records(&host), engine.objects());
+    let before = engine.objects();
     let said = host.wharf(&["start", "time"]);
     assert_eq!(said.code, 4, "{said:?}");
     assert!(said.stderr.contains("thv stop time") && said.stderr.contains(&port.to_string()), "{said:?}");
-    assert_eq!((records(&host), engine.objects()), before);
+    assert_eq!(engine.objects(), before);
     drop(taken);
     host.ok(&["start", "time"]);
     assert!(Client::open(&format!("http://127.0.0.1:{port}/mcp")).is_ok());
 }
 
 #[test]
-fn r08_a_container_stays_whose_successor_would_be_refused() {
+fn a_copy_that_its_runtime_refuses_costs_the_original_nothing() {
     let (host, engine) = host();
     let toolhive = ToolHive::of(&host);
     toolhive.workload("time", IMAGE, &json!({ "volumes": ["/tmp:/data"] }));
     engine.put(&toolhives("time", State::Running, engine.first_name()));
-    toolhive.reports(&[]);
-    let before = (records(&host), engine.objects());
+    let report = about(&toolhive.reports(&[]), "time").clone();
+    assert!(report["changed"].to_string().contains("volumes: "), "{report}");
+    let before = engine.objects();
     let said = host.wharf(&["start", "time"]);
     assert!(said.code != 0 && said.stderr.contains("mounts"), "{said:?}");
-    assert_eq!((records(&host), engine.objects()), before);
+    assert_eq!(engine.objects(), before);
 }
 
 #[test]

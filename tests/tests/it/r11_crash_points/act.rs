@@ -52,10 +52,8 @@ pub(super) enum Act {
     Orphan,
     /// A start over a corrupt status record.
     SetAside,
-    /// A workload of ToolHive's is taken over.
+    /// A workload of ToolHive's is copied.
     Import,
-    /// What was taken over is made anew.
-    StartImported,
     /// The workload ends by itself, and its supervisor brings it back.
     Restarts,
     /// The launcher is killed, and what it leaves comes to the supervisor.
@@ -65,7 +63,7 @@ pub(super) enum Act {
 }
 
 impl Act {
-    const ALL: [Self; 26] = [
+    const ALL: [Self; 25] = [
         Self::Run,
         Self::RunBroken,
         Self::RunAbandoned,
@@ -88,7 +86,6 @@ impl Act {
         Self::Orphan,
         Self::SetAside,
         Self::Import,
-        Self::StartImported,
         Self::Restarts,
         Self::LauncherDies,
         Self::Ends,
@@ -97,8 +94,7 @@ impl Act {
     /// All that there are on this runtime.
     pub(super) fn of(kind: Kind) -> impl Iterator<Item = Self> {
         // ToolHive's engine is one of its own, so a lab is enough for it.
-        let of_processes =
-            [Self::RunAbandoned, Self::StartFullLogs, Self::LauncherDies, Self::Import, Self::StartImported];
+        let of_processes = [Self::RunAbandoned, Self::StartFullLogs, Self::LauncherDies, Self::Import];
         // Real engines take their time, and the others show what has nothing to do with them.
         let of_podman = [Self::Run, Self::Stop, Self::Start, Self::Rm];
         let of_docker = [&of_podman[..], &[Self::Restart, Self::Reconcile, Self::Restarts]].concat();
@@ -206,10 +202,6 @@ impl Lab {
                 self.wharf(&["rm", "--forget", NAME], None)?;
             }
             Act::Import => self.make_toolhives(),
-            Act::StartImported => {
-                self.make_toolhives();
-                self.wharf(&["import", "toolhive"], None)?;
-            }
         }
         Ok(())
     }
@@ -235,9 +227,7 @@ impl Lab {
                 self.run("no", Some(both.as_deref().unwrap_or(ABANDONS)))
             }
             Act::Stop => self.wharf(&["stop", NAME], variable),
-            Act::Start | Act::StartFullLogs | Act::SetAside | Act::StartImported => {
-                self.wharf(&["start", NAME], variable)
-            }
+            Act::Start | Act::StartFullLogs | Act::SetAside => self.wharf(&["start", NAME], variable),
             Act::Import => self.wharf(&["import", "toolhive"], variable),
             Act::Restart | Act::RestartReconciled => self.wharf(&["restart", NAME], variable),
             Act::Rm | Act::RmOrphan => self.wharf(&["rm", NAME], variable),

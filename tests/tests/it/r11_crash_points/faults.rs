@@ -155,8 +155,7 @@ impl Lab {
             | Act::Rm
             | Act::Adopt
             | Act::Rebind
-            | Act::Import
-            | Act::StartImported => {}
+            | Act::Import => {}
             // What was wanted before stays wanted, or has no record of its own any more.
             _ => return Ok(()),
         }

@@ -44,7 +44,7 @@ impl Lab {
     /// What was begun is finished, and what was done is not done again.
     fn import_again(&self) -> Result<String, String> {
         let said = self.wharf(&["import", "toolhive"], None)?;
-        if said.code != 0 || self.record().is_none_or(|record| record["status"] != "running") {
+        if said.code != 0 || self.record().is_none_or(|record| record["status"] != "stopped") {
             return Err(format!("import: code {}, then {:?}: {}", said.code, self.record(), said.stderr));
         }
         Ok(format!("import: code {}", said.code))

@@ -159,7 +159,7 @@ fn r11_a_limit_of_no_bytes_keeps_nobody_from_stopping_and_is_said() {
     assert_eq!(said.code, 1, "{said:?}");
     assert!(said.stderr.contains("was stopped, which could not be recorded"), "{said:?}");
     assert!(said.stderr.contains("File too large"), "{said:?}");
-    assert!(said.stderr.contains("can be written, then run: wharf stop demo"), "{said:?}");
+    assert!(said.stderr.contains("can be written\nhint: run: wharf stop demo"), "{said:?}");
     eventually("it was stopped", || !runs(server));
     host.ok(&["stop", "demo"]);
     assert_eq!(status(&host, "demo"), "stopped");

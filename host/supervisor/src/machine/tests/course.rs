@@ -185,9 +185,6 @@ pub(super) fn answers(work: Work, workload: Workload) -> Vec<Event> {
         }
         Work::AskExit | Work::ProveStopped => done(&endings()),
         Work::Stop(_) => done(&[vec![Event::Done], endings()].concat()),
-        Work::PutAside | Work::PutEarlierAside | Work::StopKept => {
-            done(&[Event::Done, Event::Removed { any: false }])
-        }
         Work::Remove => done(&[Event::Removed { any: true }, Event::Removed { any: false }]),
         Work::Settle => done(&[Event::Settled { came: true }, Event::Settled { came: false }]),
         _ => done(&[Event::Done]),

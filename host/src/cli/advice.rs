@@ -1,0 +1,71 @@
+//! Advice in the words of the command line: what to type next.
+//!
+//! Called wherever an error, a row or a report is shown to people. The only place, with the help texts, that turns a
+//! step into a command.
+use super::escape;
+use wharf_model::{Advice, Setting};
+
+/// A step as a line for people; none for one that this version does not know.
+pub(super) fn text(advice: &Advice) -> Option<String> {
+    let text = match advice {
+        Advice::Note { text } => text.clone(),
+        Advice::AskFor { name } => format!("did you mean '{name}'?"),
+        Advice::ListWorkloads => "see: wharf list --all".to_owned(),
+        Advice::ListRuntimes => "see: wharf runtime list".to_owned(),
+        Advice::ShowRuntime { name } => format!("see: wharf runtime info {name}"),
+        Advice::CheckRuntimes => "see: wharf runtime check".to_owned(),
+        Advice::Diagnose => "see: wharf doctor".to_owned(),
+        Advice::ForgetVerdict { path } => {
+            format!("to try it again: wharf runtime forget-verdict {}", path.display())
+        }
+        Advice::Start { name } => format!("run: wharf start {name}"),
+        Advice::Stop { name } => format!("run: wharf stop {name}"),
+        Advice::Restart { name } => format!("run: wharf restart {name}"),
+        Advice::Remove { name } => format!("to remove it: wharf rm {name}"),
+        Advice::FinishRemoval { name } => format!("its removal was interrupted; finish it: wharf rm {name}"),
+        Advice::Forget { name } => format!("to drop its records: wharf rm --forget {name}"),
+        Advice::RemoveOrphan { runtime, uid } => format!("to remove it: wharf rm --orphan {runtime}/{uid}"),
+        Advice::ReadLog { name } => format!("see: wharf logs {name}"),
+        Advice::ReadSupervisorLog { name } => format!("see: wharf logs --proxy {name}"),
+        Advice::Adopt { name } => format!("to record its owner: wharf adopt {name}"),
+        Advice::AdoptByHand { name, runtime } => {
+            let runtime = runtime.as_deref().unwrap_or("NAME");
+            format!("to decide by hand: wharf adopt {name} --runtime {runtime}")
+        }
+        Advice::Rebind { name, runtime } => {
+            format!("to move it to another instance: wharf adopt {name} --runtime {runtime} --rebind")
+        }
+        Advice::ShowUrl { name } => format!("see: wharf url {name}"),
+        Advice::RotateSecret { name } => format!("to have a new one: wharf url {name} --rotate"),
+        Advice::SetAuth { name, auth } => format!("run: wharf url {name} --auth {}", auth.as_str()),
+        Advice::ImportToolhive => "run: wharf import toolhive".to_owned(),
+        Advice::Choose { setting, value: Some(value) } => {
+            format!("ask for it with {} {value}", option(*setting))
+        }
+        Advice::Choose { setting, value: None } => format!("choose another {}", option(*setting)),
+        Advice::Unknown => return None,
+    };
+    Some(text)
+}
+
+/// Several steps in one line.
+pub(super) fn line(advice: &[Advice]) -> String {
+    let texts: Vec<String> = advice.iter().filter_map(text).collect();
+    escape::line(&texts.join("; ")).into_owned()
+}
+
+/// A sentence, and the steps that follow from it.
+pub(super) fn after(sentence: &str, advice: &[Advice]) -> String {
+    let steps = advice.iter().filter_map(text);
+    std::iter::once(sentence.to_owned()).chain(steps).collect::<Vec<_>>().join("; ")
+}
+
+const fn option(setting: Setting) -> &'static str {
+    match setting {
+        Setting::Name => "--name",
+        Setting::ProxyPort => "--proxy-port",
+        Setting::TargetPort => "--target-port",
+        Setting::Auth => "--auth",
+        Setting::Restart => "--restart",
+    }
+}
