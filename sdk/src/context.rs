@@ -1,30 +1,31 @@
-//! What a runtime is given when it is connected.
+//! [`Context`]: the host's part of a connection, given to [`crate::Runtime::connect`]. The host writes it, authors of
+//! runtimes read it.
 use crate::notification::EVENT;
 use serde::{Deserialize, Serialize};
 use std::{path::PathBuf, sync::Arc};
 use wharf_abi::HostBox;
 
-/// What a runtime is given when it is connected.
+/// The surroundings that the host gives a runtime when it connects to it.
 #[derive(Clone, Debug)]
 pub struct Context {
-    /// The name under which the host asked for it; a library may provide several.
+    /// The name under which the host asked for the runtime; a library may provide several.
     pub runtime_name: String,
-    /// The recorded endpoint, for workloads that exist; none when the runtime is to find its engine.
+    /// The endpoint that is recorded for existing workloads. None: the runtime is to find its engine itself.
     pub endpoint: Option<String>,
-    /// The host's id: the label of whatever the runtime makes.
+    /// The host's id. The runtime labels everything that it makes with it.
     pub host_id: String,
-    /// A folder of this runtime's own, private to the user, for what must outlive a process. It exists.
+    /// A folder of this runtime's own, private to the user, for state that must outlive a process. The host has made it.
     pub data_dir: PathBuf,
-    /// Where a runtime that has no store of logs writes them: `NAME.log`. It exists.
+    /// The folder in which a runtime that has no store of logs writes them: `NAME.log`. The host has made it.
     pub log_dir: PathBuf,
-    /// The host's own folders, with records and secrets: no workload may have any of them.
+    /// The host's own folders, with records and secrets: the runtime must give no workload access to them.
     pub private_dirs: Vec<PathBuf>,
-    /// The command that starts a plain process with what must be set between fork and exec; see the module `launch` (feature
-    /// `launcher`).
+    /// The command that starts a plain process with what must be set between fork and exec; see the module `launch`
+    /// (feature `launcher`).
     pub launcher: Vec<String>,
-    /// This runtime's part of the user's configuration.
+    /// The part of the user's configuration that is about this runtime.
     pub configuration: serde_json::Value,
-    /// What the host does for the runtime.
+    /// Calls back into the host.
     pub host: HostServices,
 }
 
@@ -51,16 +52,17 @@ pub struct ConnectDocument {
     /// The runtime's part of the configuration.
     #[serde(default)]
     pub configuration: serde_json::Value,
-    /// What the plugin's own log records must at least be to cross: `error`, `warn`, `info`, `debug`, `trace`.
+    /// The lowest level of the plugin's own log records that are sent to the host: `error`, `warn`, `info`, `debug`,
+    /// `trace`.
     pub log_level: String,
 }
 
-/// What the host does for a runtime.
+/// Calls from a runtime into its host.
 #[derive(Clone)]
 pub struct HostServices(pub(crate) Arc<HostBox>);
 
 impl HostServices {
-    /// Tells the host that something happened, such as the progress of a pull. Never blocks.
+    /// Reports an event, such as the progress of a pull, to the host. Never blocks.
     ///
     /// Log records need no call: `tracing` and `log` are forwarded.
     pub fn event(&self, event: &Event) {
@@ -76,16 +78,16 @@ impl std::fmt::Debug for HostServices {
     }
 }
 
-/// Something that happened, for people to see.
+/// An event that the host shows to people.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Event {
-    /// The workload's uid, where it concerns one.
+    /// The uid of the workload that it concerns, if it concerns one.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub uid: String,
-    /// What happens, in words: `pulling image`.
+    /// A few words: `pulling image`.
     pub message: String,
-    /// How far it is, and of how much, where that is known.
+    /// The part that is done, and the whole, where both are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<(u64, u64)>,
 }

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 /// A field that is added with a default needs no new version. One is taken where a field changes its form or its meaning.
 pub const VERSION: u32 = 2;
 
-/// The oldest version that a library may speak; the host refuses an older one by its manifest. Version 1 was never released:
-/// its addresses and capabilities have other forms.
+/// The oldest version that a library may speak; the host reads the version in a library's manifest and refuses older ones.
+/// Version 1 was never released: its addresses and capabilities have other forms.
 pub const OLDEST: u32 = 2;
 
 /// The operations by name, as `call` and `open` take them.
@@ -54,13 +54,13 @@ pub mod operation {
     pub const DIAL: &str = "dial";
 }
 
-/// What every document is wrapped in.
+/// The wrapper of every document.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Envelope_{T}"))]
 pub struct Envelope<T> {
     /// [`VERSION`] of the writer. A reader refuses a version newer than its own.
     pub version: u32,
-    /// Requests: how long the caller will wait, in milliseconds; none for calls that wait for something to happen.
+    /// In requests: how long the caller will wait, in milliseconds. None for calls that wait for an event, such as `wait`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_ms: Option<u64>,
     /// The document itself.
@@ -71,13 +71,13 @@ pub struct Envelope<T> {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "OnWorkload_{O}"))]
 pub struct OnWorkload<O = Nothing> {
-    /// Which workload.
+    /// The workload's handle.
     pub handle: crate::Handle,
     /// The operation's options.
     pub options: O,
 }
 
-/// No options, no answer: an empty object, which may grow.
+/// No options, or no answer: an empty object, to which fields may be added.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Nothing {}
@@ -97,17 +97,17 @@ pub struct LogRecord {
 /// Why a document could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum DocumentError {
-    /// It is not the document that was expected.
+    /// The text is not the document that was expected.
     #[error("the document is not of the expected form")]
     Form {
-        /// What serde says.
+        /// The error of the JSON parser.
         #[source]
         source: serde_json::Error,
     },
-    /// It was written by something newer.
+    /// A newer SDK wrote it.
     #[error("the document has version {found}, and only versions up to {VERSION} are known here")]
     Newer {
-        /// The version that it has.
+        /// The version of the document.
         found: u32,
     },
 }
@@ -126,7 +126,7 @@ pub fn read<T: DeserializeOwned>(text: &str) -> Result<Envelope<T>, DocumentErro
     match serde_json::from_str::<Envelope<T>>(text) {
         Ok(envelope) if envelope.version > VERSION => Err(DocumentError::Newer { found: envelope.version }),
         Ok(envelope) => Ok(envelope),
-        // A newer document may differ in its body's form: its version is the better answer.
+        // The body of a newer document may have another form. Then its version is the cause to report, not the form.
         Err(source) => match serde_json::from_str::<VersionOnly>(text) {
             Ok(only) if only.version > VERSION => Err(DocumentError::Newer { found: only.version }),
             _ => Err(DocumentError::Form { source }),

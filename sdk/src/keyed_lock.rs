@@ -1,4 +1,5 @@
-//! [`KeyedLock`]: orders what concerns the same workload, and holds up nothing else.
+//! [`KeyedLock`]: one lock for each key, so that operations on the same workload run one after the other while those on
+//! others go on.
 //!
 //! The SDK itself takes one for `deploy`, `start`, `stop`, `remove` and `recover`. An author needs one of their own where
 //! work goes on after its call was given up, such as clearing away what a cancelled deployment had made. It must not know
@@ -9,13 +10,13 @@ use std::{
 };
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
-/// One lock per key, usually a uid. A lock exists as long as somebody holds it or waits for it: what thousands of workloads
-/// that are gone had leaves nothing behind.
+/// One lock per key, usually a uid. A lock exists as long as somebody holds it or waits for it, so thousands of removed
+/// workloads leave nothing behind.
 #[derive(Debug, Default)]
 pub struct KeyedLock(Mutex<HashMap<String, Weak<AsyncMutex<()>>>>);
 
-/// The right to work on what has one key. It may be moved into a task, and is given back when it is dropped: a cancelled
-/// operation gives it back only when its future has really been dropped, so the next one cannot overlap.
+/// The held lock of one key. It may be moved into a task; dropping it releases the lock. A cancelled operation releases it
+/// only when its future has really been dropped, so the next operation cannot overlap with it.
 #[derive(Debug)]
 #[must_use = "the lock is given back when this is dropped"]
 pub struct KeyedGuard {
@@ -23,7 +24,8 @@ pub struct KeyedGuard {
 }
 
 impl KeyedLock {
-    /// Waits until nobody else holds the lock of this key, in the order of asking. Dropping the future gives up the place.
+    /// Waits until nobody else holds the lock of this key; waiters get it in the order in which they asked. Dropping the
+    /// future gives up the place.
     pub async fn lock(&self, key: &str) -> KeyedGuard {
         let _held = self.of(key).lock_owned().await;
         KeyedGuard { _held }

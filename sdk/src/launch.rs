@@ -32,35 +32,36 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The version of the protocol: a launcher runs no job of another one, because what it does not know of a job would
-/// not be enforced.
+/// The version of the protocol. A launcher refuses a job of any other version: it would not enforce the fields that it does
+/// not know.
 pub const PROTOCOL: u32 = 4;
 
 /// The longest [`Job`], as one line.
 pub const MAX_JOB_BYTES: usize = 8 * 1024 * 1024;
 
-/// The variable in a workload's environment that holds its uid: how what is left of it is recognised.
+/// The variable in a workload's environment that holds its uid. Processes that a workload left behind are recognised by it.
 pub const UID_VARIABLE: &str = "WHARF_WORKLOAD_UID";
 /// The variable in a workload's environment that holds the id of the host that owns it.
 pub const HOST_VARIABLE: &str = "WHARF_HOST_ID";
 
-/// The name of the control groups of the workload with this uid: how whatever is in them is recognised.
+/// The name of the control groups of the workload with this uid. Processes in a group of this name belong to that workload.
 pub fn cgroup_name(uid: &str) -> String {
     format!("wharf-{uid}")
 }
 
-/// Where a workload whose own folder this is makes temporary files.
+/// The folder for temporary files of a workload that has this folder of its own.
 pub fn temporary_dir(own_dir: &Path) -> PathBuf {
     own_dir.join("tmp")
 }
 
-/// What the launcher is to run: the first line it is sent.
+/// The job of a launcher: the first line that the plugin sends it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Job {
     /// [`PROTOCOL`] of the plugin.
     pub protocol: u32,
-    /// Nothing is to run: the launcher makes all that the job says, tells what holds, and ends.
+    /// A trial: the launcher makes everything that the job asks for, reports which confinement holds, and ends without
+    /// running the program.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub try_only: bool,
     /// The workload's uid.
@@ -75,65 +76,67 @@ pub struct Job {
     pub args: Vec<String>,
     /// Its whole environment; the launcher adds the two variables above.
     pub env: BTreeMap<String, String>,
-    /// Where it runs: without a link on the way, and entered without following one.
+    /// Its working directory: a path without links, which the launcher enters without following one.
     pub current_dir: PathBuf,
-    /// Whether it goes on when the control socket ends.
+    /// Whether the workload goes on when the control socket ends.
     pub survives: bool,
     /// Whether stdout is a log (fd 1 is then ignored) or the workload's channel.
     pub log_stdout: bool,
-    /// How long a workload that must end may take before it is killed, in milliseconds.
+    /// How long a workload that is asked to end may take before it is killed, in milliseconds.
     pub grace_ms: u64,
-    /// Where the output goes.
+    /// The file that its output is written to.
     pub log_path: PathBuf,
-    /// Where [`State`] is kept.
+    /// The file in which [`State`] is kept.
     pub state_path: PathBuf,
-    /// The folder of its own, with one for temporary files in it ([`temporary_dir`]). The launcher makes both, and
-    /// removes what it made if nothing comes to run.
+    /// The workload's own folder, with one for temporary files in it ([`temporary_dir`]). The launcher makes both, and
+    /// removes what it made if the program does not come to run.
     pub own_dir: PathBuf,
-    /// What it may touch; none: whatever its user may.
+    /// The files and the network that the workload may use. None: whatever its user may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<Sandbox>,
-    /// How much it may use.
+    /// The limits on what it may use.
     #[serde(default)]
     pub limits: Limits,
-    /// What the plugin has left out of what was asked for; told with what the launcher leaves out.
+    /// The measures that the plugin has left out of those that were asked for. The launcher reports them together with
+    /// those that it leaves out itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub weaker: Vec<Measure>,
-    /// The port on which it will listen, if it is to; kept in the state for whoever finds it.
+    /// The port on which the workload is to listen, if any. The launcher keeps it in the state file, so that another
+    /// process can learn it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_port: Option<u16>,
 }
 
-/// What the plugin says after the job.
+/// A message of the plugin after the job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Command {
-    /// Its identity is recorded: execute it.
+    /// The host has recorded the workload's identity: execute the program.
     Go,
 }
 
-/// What the launcher says.
+/// A message of the launcher.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Report {
-    /// Both processes exist; nothing of the workload has run.
+    /// Both processes exist; none of the workload's code has run.
     Prepared {
         /// The launcher.
         launcher: ProcessIdentity,
         /// The process that will execute the program.
         workload: ProcessIdentity,
     },
-    /// The answer to a job that is only to be tried. The launcher ends.
+    /// The answer to a trial. The launcher ends.
     Tried(Confinement),
     /// The program runs.
     Started {},
-    /// It could not be executed, or the job makes no sense. The launcher ends.
+    /// The program could not be executed, or the job makes no sense. The launcher ends.
     Failed {
-        /// What failed and why.
+        /// The cause.
         message: String,
         /// The system's error number, where there is one.
         errno: Option<i32>,
-        /// The part of the specification that cannot be honoured here, where that is the reason.
+        /// The part of the specification that cannot be enforced here, where that is the reason.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         field: Option<String>,
     },
@@ -141,7 +144,7 @@ pub enum Report {
     Exited(crate::Exit),
 }
 
-/// What the launcher keeps in the state file, from `Prepared` on.
+/// The contents of the state file, which the launcher keeps from `Prepared` on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct State {
     /// The workload's uid.
@@ -154,19 +157,19 @@ pub struct State {
     pub launcher: ProcessIdentity,
     /// The workload's first process; its pid is also its session's id.
     pub workload: ProcessIdentity,
-    /// The port on which it was to listen, if it was.
+    /// The port on which it was to listen, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_port: Option<u16>,
-    /// What holds it back.
+    /// The confinement of the workload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confinement: Option<Confinement>,
-    /// The control groups that were made for it, to be removed after its end.
+    /// The control groups that the launcher made for it. They are to be removed after its end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cgroups: Vec<PathBuf>,
     /// When the program was executed, in milliseconds after the epoch; none before `Go`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at_ms: Option<u64>,
-    /// How it ended.
+    /// The exit of the workload, once it has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit: Option<crate::Exit>,
 }

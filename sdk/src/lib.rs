@@ -21,7 +21,7 @@ mod notification;
 mod runtime;
 mod stream;
 
-// Public for the macro alone; nothing in it is an interface.
+// Public only because the macro needs it; nothing in it is an interface.
 #[doc(hidden)]
 pub mod abi;
 

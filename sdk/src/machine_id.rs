@@ -1,4 +1,4 @@
-//! [`machine_id`]: a part of the instance of a runtime whose resources belong to one machine.
+//! [`machine_id`]: tells one machine from another, for the instance of a runtime whose resources belong to one machine.
 
 /// The id of this machine, machine-id(5); where there is none, its host name, and at last `unknown`. It stays the same
 /// over reboots. For a runtime's `instance`, together with whatever else tells two of its kind apart, such as the user.
@@ -13,7 +13,7 @@ fn first_of<const N: usize>(files: [&str; N]) -> Option<String> {
         .into_iter()
         .filter_map(|path| std::fs::read_to_string(path).ok())
         .map(|text| text.trim().to_owned())
-        // The word of an image that has not been started yet, machine-id(5).
+        // machine-id(5): an image that has not been started yet has this word in the file.
         .find(|id| !id.is_empty() && id != "uninitialized")
 }
 

@@ -1,4 +1,4 @@
-//! [`Process`]: a process that is held by a descriptor, so that a signal reaches it or nobody.
+//! [`Process`]: a process held by a descriptor, so that a signal reaches this process or none.
 //!
 //! For runtimes that recorded a [`ProcessIdentity`] and later signal that process or wait for its end; the host kills a
 //! supervisor that hangs through it. It must not know what the process is for. Feature `pidfd`; Linux 5.3 or newer.
@@ -9,7 +9,7 @@ use tokio::net::unix::pipe;
 
 pub use rustix::process::Signal;
 
-/// A process, held by a descriptor: whatever happens to its pid, this means that process and no other.
+/// A process held by a descriptor. If it ends and its pid is used again, the descriptor still means the old process.
 #[derive(Debug)]
 pub struct Process {
     fd: OwnedFd,
@@ -17,12 +17,13 @@ pub struct Process {
 }
 
 impl Process {
-    /// The process that has this pid now. None: there is none.
+    /// The process that has this pid now. None: no process has it.
     ///
     /// # Errors
-    /// Processes cannot be held by descriptors here, or there are no more descriptors.
+    /// The kernel has no pidfd_open(2), or there are no more descriptors.
     pub fn open(pid: i32) -> io::Result<Option<Self>> {
-        // A record or a handle may hold any number; 0 and those below mean groups, and to pidfd_open(2) nothing.
+        // A record or a handle may hold any number. For kill(2), 0 and negative numbers mean groups; pidfd_open(2) refuses
+        // them.
         let Some(raw) = (pid > 0).then(|| Pid::from_raw(pid)).flatten() else { return Ok(None) };
         match pidfd_open(raw, PidfdFlags::empty()) {
             Ok(fd) => Ok(Some(Self { fd, pid })),
@@ -34,11 +35,11 @@ impl Process {
     /// The recorded process, if it lives.
     ///
     /// Between a question about a pid and a signal to it the process may end and another one get its number. So the
-    /// descriptor is opened first and the start time read after it: both are of one process, or the descriptor is of a
-    /// dead one, which no signal reaches.
+    /// descriptor is opened first and the start time read after it: both are of one process, or the descriptor is of a dead
+    /// one, which no signal reaches.
     ///
     /// # Errors
-    /// Nothing is known about it: no evidence that it is gone.
+    /// The process could not be looked at: no evidence that it is gone.
     pub fn recorded(identity: &ProcessIdentity) -> io::Result<Option<Self>> {
         let boot = BootId::current()?;
         if identity.boot_id != boot {
@@ -48,13 +49,13 @@ impl Process {
         Ok(identity.is_alive(&boot)?.then_some(process))
     }
 
-    /// Its pid, for words and for `/proc`.
+    /// Its pid, for messages and for `/proc`.
     #[must_use]
     pub const fn pid(&self) -> i32 {
         self.pid
     }
 
-    /// Sends a signal. One to a process that has ended is success.
+    /// Sends a signal. It is a success, too, if the process has ended.
     ///
     /// # Errors
     /// This user may not signal it.
@@ -65,8 +66,8 @@ impl Process {
         }
     }
 
-    /// Resolves when it has ended; it need not be a child. To be called within a Tokio runtime. Nothing is polled: the
-    /// descriptor becomes ready to be read then, as a pipe's does.
+    /// Resolves when the process has ended; it need not be a child. To be called within a Tokio runtime. Nothing is polled:
+    /// the descriptor becomes readable when the process ends.
     ///
     /// # Errors
     /// The descriptor cannot be watched.
@@ -74,7 +75,7 @@ impl Process {
         pipe::Receiver::from_owned_fd_unchecked(self.fd)?.readable().await
     }
 
-    /// The same as [`Process::ended`], without giving it up.
+    /// The same as [`Process::ended`], for a caller that keeps the process.
     ///
     /// # Errors
     /// The descriptor cannot be copied or watched.

@@ -1,9 +1,9 @@
-//! [`ProcessIdentity`]: a process that can be told from a later one with the same pid.
+//! [`ProcessIdentity`]: tells a process from a later one with the same pid.
 //!
 //! R12: nothing is signalled, and nothing is called alive, on the strength of a pid. The start time (clock ticks since
-//! boot) tells two processes of one boot apart; the boot id makes every identity void after a reboot. It is what goes into
-//! records and handles; to signal the process, hold it by a descriptor (feature `pidfd`). The launcher's protocol, the
-//! process runtime and the host's records use it. It must not know what the process is for.
+//! boot) tells two processes of one boot apart; the boot id makes every identity void after a reboot. Records and handles
+//! hold identities; to signal the process, hold it by a descriptor (feature `pidfd`). The launcher's protocol, the process
+//! runtime and the host's records use it. It must not know what the process is for.
 use serde::{Deserialize, Serialize};
 use std::{fmt, fs, io};
 
@@ -23,7 +23,7 @@ impl BootId {
         Ok(Self(text.trim().to_owned()))
     }
 
-    /// A boot with this id: to act out a reboot.
+    /// A boot with this id, for tests that act out a reboot.
     #[must_use]
     pub fn from_text(text: &str) -> Self {
         Self(text.to_owned())
@@ -37,12 +37,12 @@ pub struct ProcessIdentity {
     pub pid: i32,
     /// Field 22 of `/proc/PID/stat`: clock ticks after boot, proc_pid_stat(5).
     pub start_time: u64,
-    /// In which boot.
+    /// The boot in which the process runs.
     pub boot_id: BootId,
 }
 
 impl ProcessIdentity {
-    /// The identity of the process that has this pid now, whether or not it has ended and waits to be reaped.
+    /// The identity of the process that has this pid now, even if it has ended and waits to be reaped.
     ///
     /// # Errors
     /// Of kind `NotFound`: there is none. All others are no evidence.
@@ -60,8 +60,8 @@ impl ProcessIdentity {
         Ok(Self { pid, start_time: ProcessStat::of(pid)?.start_time, boot_id: boot.clone() })
     }
 
-    /// True if this very process lives: same boot, same pid, same start time, and not waiting to be reaped. The boot is
-    /// passed in, so that a reboot can be acted out.
+    /// True if this very process lives: same boot, same pid, same start time, and not waiting to be reaped. The boot is an
+    /// argument, so that tests can act out a reboot.
     ///
     /// # Errors
     /// `/proc` cannot be read: no evidence that it is gone.
@@ -77,7 +77,7 @@ impl ProcessIdentity {
     }
 }
 
-/// The fields of `/proc/PID/stat` that are needed, proc_pid_stat(5).
+/// The fields of `/proc/PID/stat` that wharf uses, proc_pid_stat(5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProcessStat {
     /// Field 3: `Z` is a process that has ended and has not been waited for.
@@ -89,12 +89,12 @@ pub struct ProcessStat {
 }
 
 impl ProcessStat {
-    /// Reads them.
+    /// Reads the fields.
     ///
     /// # Errors
     /// Of kind `NotFound`: there is no such process. All others are no evidence; the message names the file.
     pub fn of(pid: i32) -> io::Result<Self> {
-        /// `ESRCH`: it ended between open and read.
+        /// `ESRCH`: the process ended between open and read.
         const NO_SUCH_PROCESS: i32 = 3;
         let path = format!("/proc/{pid}/stat");
         let bytes = fs::read(&path).map_err(|error| match error.raw_os_error() {
@@ -117,7 +117,7 @@ impl ProcessStat {
         Some(Self { state, parent, start_time })
     }
 
-    /// True if it has ended already and waits to be reaped.
+    /// True if the process has ended and waits to be reaped.
     #[must_use]
     pub const fn is_dead(&self) -> bool {
         matches!(self.state, 'Z' | 'X' | 'x')
@@ -165,7 +165,7 @@ mod tests {
         assert!(identity.is_alive(&boot()).unwrap());
 
         drop(child.stdin.take());
-        // Its stdout ends while it exits; it stays to be reaped until `wait`.
+        // A process's stdout ends while it exits; the process itself waits to be reaped until `wait`.
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         while !ProcessStat::of(identity.pid).unwrap().is_dead() {

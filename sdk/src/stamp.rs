@@ -1,8 +1,8 @@
-//! The stamp of a plugin library: what it is and provides, readable without running any of its code.
+//! The manifest (stamp) of a plugin library: what it is and provides, readable without running any of its code.
 //!
-//! `export_runtime!` places it as JSON in an ELF section of its own. The host reads that section with a parser of
-//! object files, since `dlopen` alone already runs a library's constructors. The loaded library's `describe` answers
-//! with the same text, and the host compares.
+//! `export_runtime!` places it as JSON in an ELF section of its own. The host reads that section with a parser of object
+//! files, since `dlopen` alone already runs a library's constructors. The loaded library's `describe` answers with the same
+//! text, and the host compares.
 use crate::types::Capability;
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ pub const SECTION: &str = ".wharf.stamp";
 /// The version of the stamp's form.
 pub const STAMP_VERSION: u32 = 1;
 
-/// What a plugin library is and provides.
+/// The manifest of one plugin library.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Stamp {
@@ -22,7 +22,8 @@ pub struct Stamp {
     pub abi: String,
     /// The version of `wharf-sdk` it was built with.
     pub sdk: String,
-    /// The version of the documents that it writes: [`crate::document::VERSION`]. Where nothing is said, the first.
+    /// The version of the documents that it writes: [`crate::document::VERSION`]. A library without this field writes the
+    /// first.
     #[serde(default = "first")]
     pub documents: u32,
     /// The plugin's package.
@@ -47,12 +48,12 @@ const fn first() -> u32 {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RuntimeStamp {
-    /// Its name, `[a-z0-9][a-z0-9-]*`: what RunConfigs record as the owner.
+    /// Its name, `[a-z0-9][a-z0-9-]*`. RunConfigs record it as the owner.
     pub name: String,
-    /// What it can do.
+    /// The capabilities that it declares.
     pub capabilities: Vec<Capability>,
-    /// The kinds of SERVER that it is chosen for where no runtime is named: `command`, `package`, `image`. With none it
-    /// runs only what names it.
+    /// The kinds of SERVER for which it is chosen where the user names no runtime: `command`, `package`, `image`. If empty,
+    /// it runs only workloads that name it.
     pub accepts: Vec<String>,
     /// Among runtimes that accept a SERVER, the available one with the highest priority is the default.
     pub priority: i32,
@@ -111,7 +112,7 @@ const fn starts_with(part: &str, byte: u8) -> bool {
     !part.is_empty() && part.as_bytes()[0] == byte
 }
 
-/// Fails the build where a runtime's name is not one. For the macro.
+/// Fails the build where a name is not a valid name of a runtime. For the macro.
 #[doc(hidden)]
 pub const fn checked_name(name: &'static str) -> &'static str {
     let bytes = name.as_bytes();

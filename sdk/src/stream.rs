@@ -4,13 +4,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 /// A byte stream with a reading and a writing side, each of which may be missing.
 ///
-/// Reading is pulled, writing is limited: whoever is slow slows the other side down, and nothing piles up.
+/// Both sides have back-pressure: a slow reader slows its writer down, and only a bounded amount waits in between.
 pub struct ByteStream(pub(crate) Kind);
 
 pub(crate) enum Kind {
-    /// Descriptors of this process, handed over whole: no copy and no hop per read.
+    /// Descriptors of this process, which the host gets as they are: no copy and no task per read.
     Descriptors { reader: Option<OwnedFd>, writer: Option<OwnedFd> },
-    /// Whatever can be read and written; the SDK's tasks copy.
+    /// Any reader and writer; tasks of the SDK copy the bytes.
     Copied {
         reader: Option<Box<dyn AsyncRead + Send + Unpin>>,
         writer: Option<Box<dyn AsyncWrite + Send + Unpin>>,
@@ -31,8 +31,8 @@ impl ByteStream {
         Self(Kind::Copied { reader: Some(Box::new(reader)), writer: Some(Box::new(writer)) })
     }
 
-    /// A stream made of plain pipes or sockets, which are handed over to the host: the fast way. Closing the writer
-    /// is the half-close.
+    /// A stream made of plain pipes or sockets, which the host gets as they are: the fast way. Closing the writer is the
+    /// half-close.
     pub fn of_descriptors(reader: Option<OwnedFd>, writer: Option<OwnedFd>) -> Self {
         Self(Kind::Descriptors { reader, writer })
     }

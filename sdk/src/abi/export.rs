@@ -1,4 +1,4 @@
-//! From the exported functions to the author's types.
+//! Connects the exported functions of a library to the author's types. Called by the code that `export_runtime!` writes.
 use super::{forward, serve, tokio_runtime};
 use crate::context::{ConnectDocument, Context, HostServices};
 use crate::types::{Error, Result};
@@ -9,7 +9,7 @@ use wharf_abi::{FfiFuture, HostBox, PluginBox, PluginModule, PluginModule_Ref};
 
 type Boxed<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
 
-/// One name of the library, and how to make the runtime behind it.
+/// One name of the library, and the function that makes the runtime behind it.
 pub struct Registration {
     name: &'static str,
     connect: fn(Context, serve::Abilities) -> Boxed<Arc<dyn serve::Served>>,
@@ -17,7 +17,7 @@ pub struct Registration {
 }
 
 impl Registration {
-    /// A name for a type.
+    /// Registers a type under a name.
     pub fn new<T: Runtime>(name: &'static str) -> Self {
         Self {
             name,
@@ -31,42 +31,42 @@ impl Registration {
         }
     }
 
-    /// The type has logs.
+    /// The type implements [`Logs`].
     #[must_use]
     pub fn logs<T: Logs>(mut self) -> Self {
         self.abilities.logs = Some(serve::logs::<T>);
         self
     }
 
-    /// The type attaches.
+    /// The type implements [`Attach`].
     #[must_use]
     pub fn attach<T: Attach>(mut self) -> Self {
         self.abilities.attach = Some(serve::attach::<T>);
         self
     }
 
-    /// The type carries connections.
+    /// The type implements [`Dial`].
     #[must_use]
     pub fn dial<T: Dial>(mut self) -> Self {
         self.abilities.dial = Some(serve::dial::<T>);
         self
     }
 
-    /// The type tells what it can enforce.
+    /// The type implements [`Confine`].
     #[must_use]
     pub fn confine<T: Confine>(mut self) -> Self {
         self.abilities.confine = Some(serve::confine::<T>);
         self
     }
 
-    /// The type tells where names lead.
+    /// The type implements [`crate::Pin`].
     #[must_use]
     pub fn pin<T: crate::Pin>(mut self) -> Self {
         self.abilities.pin = Some(serve::pin::<T>);
         self
     }
 
-    /// The type takes over what others made.
+    /// The type implements [`Takeover`].
     #[must_use]
     pub fn takeover<T: Takeover>(mut self) -> Self {
         self.abilities.strangers = Some(serve::strangers::<T>);
@@ -93,7 +93,7 @@ pub fn connect(
 ) -> FfiFuture<RResult<PluginBox, RString>> {
     let host = Arc::new(host);
     let text = String::from(document);
-    // The document says on whose threads it is to run.
+    // The name and the endpoint in the document decide which Tokio runtime this one runs on.
     let begun = document::read::<ConnectDocument>(&text).map_err(serve::bad_document).and_then(|read| {
         Ok((tokio_runtime::of(&read.body.runtime_name, read.body.endpoint.as_deref())?, read.body))
     });

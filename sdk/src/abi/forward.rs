@@ -1,7 +1,7 @@
-//! Log records of the plugin, to the host.
+//! Sends the plugin's log records to the host.
 //!
-//! A library has its own `tracing`, its own `log` and its own panic hook: all three are forwarded, filtered on this
-//! side, and dependencies only from `warn` on (HTTP clients log secrets at debug).
+//! A library has its own `tracing`, its own `log` and its own panic hook: all three are forwarded. The filter is on this
+//! side, and records of dependencies pass only from `warn` on (HTTP clients log secrets at debug).
 use crate::document::{LOG, LogRecord};
 use std::{
     fmt::Write,
@@ -24,16 +24,17 @@ static HOSTS: Mutex<Vec<Weak<HostBox>>> = Mutex::new(Vec::new());
 static INSTALL: Once = Once::new();
 
 tokio::task_local! {
-    /// The host of the runtime for which a task works: whose records these are, where a library has several.
+    /// The host of the runtime that the current task works for. A library may have several runtimes, each with its host; a
+    /// record goes to the right one by this.
     static HOST: Arc<HostBox>;
 }
 
-/// Sends what a future logs to this host. The future keeps the host alive.
+/// Sends the log records of a future to this host. The future keeps the host alive.
 pub(super) fn to<F: Future>(host: Arc<HostBox>, future: F) -> impl Future<Output = F::Output> {
     HOST.scope(host, future)
 }
 
-/// Lets a future that is about to be spawned log to where its spawner does.
+/// Lets a future that is about to be spawned log to the same host as the task that spawns it.
 pub(super) async fn inherited<F: Future>(host: Option<Arc<HostBox>>, future: F) -> F::Output {
     match host {
         Some(host) => HOST.scope(host, future).await,
@@ -41,12 +42,12 @@ pub(super) async fn inherited<F: Future>(host: Option<Arc<HostBox>>, future: F) 
     }
 }
 
-/// The host of the task that asks.
+/// The host of the current task.
 pub(super) fn current() -> Option<Arc<HostBox>> {
     HOST.try_with(Arc::clone).ok()
 }
 
-/// Forwards to this host from now on; the level is the first caller's.
+/// From now on, forwards log records to this host, too. The first caller's level is kept.
 ///
 /// `module` is the plugin's own crate, whose records pass at that level.
 pub(super) fn install(host: &Arc<HostBox>, level: &str, module: &'static str) {
@@ -84,7 +85,7 @@ fn send(level: &str, target: &str, mut message: String) {
     }
 }
 
-/// Which records cross.
+/// Decides which records are sent to the host.
 #[derive(Clone, Copy)]
 struct Filter {
     level: LevelFilter,
@@ -96,7 +97,7 @@ impl Filter {
         level <= self.level && (level <= Level::WARN || self.is_ours(target))
     }
 
-    /// Of the plugin's crate, and not of one whose name only begins alike.
+    /// True for the plugin's own crate, and not for another crate whose name begins alike.
     fn is_ours(&self, target: &str) -> bool {
         target.strip_prefix(self.module).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
     }

@@ -84,7 +84,8 @@ macro_rules! export_runtime {
             }
 
             extern "C" fn describe() -> $crate::abi::abi_stable::std_types::RString {
-                // Not from the section: the host compares the two, and a stamp that was altered must not agree.
+                // This text is not read from the section. The host compares the two: if somebody altered the stamp in the
+                // file, they differ.
                 String::from_utf8_lossy(&TEXT).into_owned().into()
             }
 
@@ -108,8 +109,8 @@ macro_rules! export_runtime {
                 $crate::abi::abi_stable::library::__call_root_module_loader(root)
             }
 
-            // The symbol that abi_stable 0.11 looks for in a library: what its own attribute macro writes, which
-            // cannot be used here because it names its crate by a path that a plugin does not have.
+            // abi_stable 0.11 looks for this symbol in a library. Its own attribute macro writes the same, but names its
+            // crate by a path that a plugin does not have, so it cannot be used here.
             #[unsafe(no_mangle)]
             static _1as_0lib_1header_0root_bmodule_bloader: $crate::abi::abi_stable::library::LibHeader =
                 // SAFETY: `erased_root` returns a `PluginModule_Ref`, the type named here.

@@ -1,7 +1,7 @@
-//! The plugin's side of the stable ABI: what `export_runtime!` is made of.
+//! The plugin's side of the stable ABI. `export_runtime!` is built from it.
 //!
-//! Invariants: no panic leaves an entry; the author's code runs on this plugin's own Tokio runtime and nowhere else,
-//! its values are dropped there too; nothing waits without a bound. It must not know any particular runtime.
+//! Invariants: no panic leaves an entry; the author's code runs on this plugin's own Tokio runtime and nowhere else, and
+//! its values are dropped there too; every wait has a bound. It must not know any particular runtime.
 mod alternate_stack;
 mod export;
 mod forward;

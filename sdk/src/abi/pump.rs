@@ -1,7 +1,7 @@
-//! A byte stream of the author's, copied by tasks of the plugin's own runtime.
+//! Copies a byte stream of the author's with tasks of the plugin's own Tokio runtime.
 //!
-//! The host polls only bounded channels; no code of the author's runs on its threads, and whoever is slow holds the
-//! other side up.
+//! The host polls only bounded channels, so no code of the author's runs on the host's threads, and a slow side holds the
+//! other one up.
 use super::{forward, tokio_runtime};
 use crate::stream::{ByteStream, Kind};
 use crate::types::Error;
@@ -23,7 +23,7 @@ use wharf_abi::{FfiFuture, Stream};
 const QUEUED_CHUNKS: usize = 8;
 /// The largest chunk.
 const CHUNK_BYTES: usize = 64 * 1024;
-/// How long the writer may take over what is queued once nobody holds the stream any more.
+/// How long the writer may take to write the queued chunks after the host has dropped the stream.
 const WRITER_GIVE_UP_WAIT: Duration = Duration::from_secs(5);
 
 type Chunk = std::result::Result<Vec<u8>, Error>;
@@ -35,18 +35,18 @@ pub(super) struct Pump {
     outgoing: Mutex<Option<mpsc::Sender<Vec<u8>>>>,
     /// Copies from the author's reader.
     reading: Option<AbortHandle>,
-    /// Closed when the host has dropped the stream.
+    /// Dropped together with the stream: the end of this channel tells the writer's task of it.
     _held: oneshot::Sender<()>,
 }
 
 struct Incoming {
     channel: Option<mpsc::Receiver<Chunk>>,
-    /// What a read with a small `max` left over.
+    /// Bytes that did not fit into an earlier read with a small `max`.
     rest: Vec<u8>,
 }
 
 impl Pump {
-    /// Begins to copy, on the runtime's own threads: it is called there.
+    /// Begins to copy. Must be called on the plugin's own Tokio runtime, where it spawns its tasks.
     pub(super) fn start(stream: ByteStream) -> Self {
         let (held, dropped) = oneshot::channel();
         let mut pump = Self {
@@ -67,7 +67,8 @@ impl Pump {
                         Arc::new(AsyncMutex::new(Incoming { channel: Some(receiver), rest: Vec::new() }));
                     let copy = tokio::spawn(here(copy_in(reader, sender.clone())));
                     pump.reading = Some(copy.abort_handle());
-                    // A panic of the author's reader is told to the one who reads, not taken for the end.
+                    // A panic of the author's reader becomes an error of the next read; otherwise the reader of the stream
+                    // would take it for the end.
                     tokio::spawn(async move {
                         if let Err(error) = copy.await
                             && error.is_panic()
@@ -92,13 +93,14 @@ impl Pump {
     }
 }
 
-/// Resolves some time after the host has dropped the stream: a workload that reads no more would never be done with.
+/// Resolves some time after the host has dropped the stream, which ends the writer's task. Without it, a workload that no
+/// longer reads would keep that task for ever.
 async fn farewell(dropped: oneshot::Receiver<()>) {
     let _ = dropped.await;
     tokio::time::sleep(WRITER_GIVE_UP_WAIT).await;
 }
 
-/// Its log records belong to the runtime that opened the stream.
+/// Lets a copying task log to the host of the runtime that opened the stream.
 fn here(copy: impl Future<Output = ()>) -> impl Future<Output = ()> {
     forward::inherited(forward::current(), copy)
 }
@@ -191,7 +193,8 @@ impl Stream for Pump {
 impl Drop for Pump {
     /// Ends the copying; the author's reader and writer are dropped by the tasks that own them.
     fn drop(&mut self) {
-        // A writer whose queue is closed still writes what is queued and shuts down, for a while.
+        // Once its queue is closed, a writer still writes the queued chunks and shuts down, for [`WRITER_GIVE_UP_WAIT`] at
+        // most.
         self.outgoing.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(reading) = &self.reading {
             reading.abort();

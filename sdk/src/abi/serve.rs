@@ -1,4 +1,5 @@
-//! Operations by name, to the methods of the author's trait.
+//! Maps operations by name to the methods of the author's trait. Called by the ABI's entries for every call and every
+//! stream.
 use super::{forward, pump::Pump, tokio_runtime};
 use crate::document::{self, DocumentError, Nothing, OnWorkload, operation};
 use crate::keyed_lock::KeyedLock;
@@ -35,19 +36,19 @@ pub(super) struct Abilities {
     pub(super) taken: Option<Asker>,
 }
 
-/// A runtime with its type erased.
+/// A runtime whose type is erased.
 pub(super) trait Served: Send + Sync {
-    /// One operation.
+    /// Runs one operation.
     fn call(self: Arc<Self>, operation: String, document: String) -> Boxed<String>;
-    /// One stream.
+    /// Opens one stream.
     fn open(self: Arc<Self>, operation: String, document: String) -> Boxed<ByteStream>;
 }
 
-/// An author's runtime with what the SDK adds to it.
+/// An author's runtime together with the parts that the SDK adds to it.
 pub(super) struct Typed<T> {
     runtime: Arc<T>,
     abilities: Abilities,
-    /// For `deploy`, `start`, `stop`, `remove` and `recover`, by uid.
+    /// Orders `deploy`, `start`, `stop`, `remove` and `recover`, by uid.
     locks: KeyedLock,
 }
 
@@ -156,7 +157,8 @@ fn deadline(document: &str) -> Result<Option<u64>> {
     Ok(document::read::<serde::de::IgnoredAny>(document).map_err(bad_document)?.deadline_ms)
 }
 
-/// The deadline, kept on this side too: the author's future is dropped, and the error says what took too long.
+/// Applies the deadline on this side too: when it passes, the author's future is dropped, and the error names the
+/// operation.
 async fn within<T>(
     deadline_ms: Option<u64>,
     operation: &str,
@@ -198,12 +200,12 @@ pub(super) fn dial<T: Dial>(
     })
 }
 
-/// The caller of `confinement` for a type.
+/// Calls `confinement` on a type.
 pub(super) fn confine<T: Confine>(runtime: Arc<dyn std::any::Any + Send + Sync>) -> Boxed<String> {
     Box::pin(async move { reply(typed::<T>(runtime)?.confinement().await?) })
 }
 
-/// The asker of `pin` for a type.
+/// Calls `pin` on a type.
 pub(super) fn pin<T: crate::Pin>(
     runtime: Arc<dyn std::any::Any + Send + Sync>,
     document: String,
@@ -211,7 +213,7 @@ pub(super) fn pin<T: crate::Pin>(
     Box::pin(async move { reply(typed::<T>(runtime)?.pin(&specification(&document)?).await?) })
 }
 
-/// The asker of `strangers` for a type.
+/// Calls `strangers` on a type.
 pub(super) fn strangers<T: Takeover>(
     runtime: Arc<dyn std::any::Any + Send + Sync>,
     document: String,
@@ -219,7 +221,7 @@ pub(super) fn strangers<T: Takeover>(
     Box::pin(async move { reply(typed::<T>(runtime)?.strangers(&read(&document)?).await?) })
 }
 
-/// The asker of `taken` for a type.
+/// Calls `taken` on a type.
 pub(super) fn taken<T: Takeover>(
     runtime: Arc<dyn std::any::Any + Send + Sync>,
     document: String,
@@ -239,7 +241,8 @@ fn handle(document: &str) -> Result<Handle> {
     Ok(read::<OnWorkload>(document)?.handle)
 }
 
-/// A specification with something that this SDK does not know asks for what cannot be done.
+/// Reads a specification. A field that this SDK does not know is something that the user asked for and that the runtime
+/// cannot do, so the specification is refused as unsupported.
 fn specification(document: &str) -> Result<WorkloadSpec> {
     document::read(document).map(|envelope| envelope.body).map_err(|error| match error {
         DocumentError::Form { source } => {
@@ -258,7 +261,7 @@ fn unknown(operation: &str) -> Error {
     Error::new(ErrorCode::Unsupported, format!("this runtime has no operation '{operation}'"))
 }
 
-/// A document that cannot be read, as an error.
+/// The error for a document that cannot be read.
 pub(super) fn bad_document(error: DocumentError) -> Error {
     match error {
         DocumentError::Form { source } => Error::invalid(format!("the document cannot be read: {source}")),
@@ -266,18 +269,18 @@ pub(super) fn bad_document(error: DocumentError) -> Error {
     }
 }
 
-/// What the host holds of a runtime.
+/// The object that the host holds for a connected runtime.
 struct Exported {
     served: Mutex<Option<Arc<dyn Served>>>,
-    /// Kept for as long as the runtime is, so that its log records have somewhere to go.
+    /// Kept as long as the runtime is, so that its log records still reach the host.
     host: Arc<HostBox>,
-    /// Where everything of the runtime's runs.
+    /// The Tokio runtime that runs the author's code.
     world: tokio::runtime::Handle,
-    /// Turns true at the end; each operation under way holds a receiver.
+    /// Set to true at the shutdown; each operation under way holds a receiver and ends then.
     closing: watch::Sender<bool>,
 }
 
-/// To be called on the runtime's own threads.
+/// Makes the object that the host will hold. Must be called on the plugin's own Tokio runtime.
 pub(super) fn plugin_box(served: Arc<dyn Served>, host: Arc<HostBox>) -> PluginBox {
     let closing = watch::Sender::new(false);
     let world = tokio::runtime::Handle::current();
@@ -293,7 +296,7 @@ impl Exported {
         self.served.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An operation, which ends early if the runtime is shut down.
+    /// Runs an operation, which ends early if the runtime is shut down.
     fn operation<T: Send + 'static>(
         &self,
         work: impl FnOnce(Arc<dyn Served>) -> Boxed<T> + Send + 'static,
@@ -340,14 +343,14 @@ impl Plugin for Exported {
         });
         let ending = self.world.spawn(end);
         FfiFuture::new(async move {
-            // A panic in the author's drop stays in the task; it has been logged.
+            // If the author's drop panics, the panic stays in the task; it has been logged.
             let _ = ending.await;
         })
     }
 }
 
 impl Drop for Exported {
-    /// The author's values are dropped by the plugin's own threads, where a panic of theirs stays.
+    /// Lets the plugin's own threads drop the author's values, so that a panic of their drop stays there.
     fn drop(&mut self) {
         if let Some(served) = self.slot().take() {
             self.world.spawn(forward::to(self.host.clone(), async move { drop(served) }));

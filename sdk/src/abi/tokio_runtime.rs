@@ -1,10 +1,9 @@
-//! The plugin's own Tokio runtimes, on which everything of the author's runs: one for each name and endpoint, so that
-//! an engine whose calls block holds up no other engine of the library.
+//! The plugin's own Tokio runtimes, which run all of the author's code: one for each name and endpoint, so that an engine
+//! whose calls block holds up no other engine of the library.
 //!
-//! Statics are not shared across a dynamic library, so the host's Tokio is another one: a future of the author's that
-//! was polled by the host would find no reactor. It is spawned here instead, and the host polls only a handle whose
-//! drop aborts the task: the author's values are then dropped by a worker of this runtime, and a panic in their drop
-//! stays here.
+//! Statics are not shared across a dynamic library, so the host's Tokio is another copy: if the host polled a future of the
+//! author's, that future would find no reactor. So the future is spawned here, and the host polls only a handle whose drop
+//! aborts the task. The author's values are then dropped by a worker of this runtime, and a panic in their drop stays here.
 use super::alternate_stack;
 use crate::types::{Error, ErrorCode, Result};
 use abi_stable::std_types::{RResult, RString};
@@ -30,8 +29,8 @@ type Key = (String, Option<String>);
 
 static WORLDS: Mutex<Option<HashMap<Key, Runtime>>> = Mutex::new(None);
 
-/// The Tokio runtime of one of the library's names at an endpoint, made at its first use. It stays for the life of the
-/// process, as the library does: whoever connects again has the same one.
+/// The Tokio runtime for one of the library's names at an endpoint. The first call makes it; it stays for the life of the
+/// process, as the library does, and a second connection gets the same one.
 pub(super) fn of(name: &str, endpoint: Option<&str>) -> Result<Handle> {
     let mut worlds = WORLDS.lock().unwrap_or_else(PoisonError::into_inner);
     let worlds = worlds.get_or_insert_default();
@@ -63,13 +62,13 @@ pub(super) fn run<T: Send + 'static>(
     })
 }
 
-/// A future for the host where nothing could be begun.
+/// A future that fails at once, for calls that could not begin.
 pub(super) fn refuse<T: Send + 'static>(error: &Error) -> FfiFuture<RResult<T, RString>> {
     let document = error_document(error);
     FfiFuture::new(async move { RResult::RErr(document) })
 }
 
-/// An error as it crosses.
+/// An error as the document that crosses the ABI.
 pub(super) fn error_document(error: &Error) -> RString {
     // An `Error` holds only strings and JSON, which can always be written.
     serde_json::to_string(error).unwrap_or_default().into()
@@ -95,7 +94,7 @@ impl<T> Drop for Task<T> {
     }
 }
 
-/// Why a task gave no result.
+/// The error for a task that gave no result.
 pub(super) fn task_error(error: JoinError) -> Error {
     if error.is_cancelled() {
         return Error::new(ErrorCode::Cancelled, "the operation was cancelled");

@@ -1,4 +1,4 @@
-//! Stdin and stdout of workloads.
+//! Cases about stdin and stdout of workloads.
 use super::Need;
 use super::breach::Checked;
 use super::case::{Case, Profile};

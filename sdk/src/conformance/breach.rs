@@ -1,13 +1,13 @@
-//! How a step of a case fails: with why the runtime does not do what the sentence says.
+//! [`Breach`]: the failure of a step of a case, with the reason why the runtime breaks the case's sentence.
 
-/// What a case finds: nothing, or why the runtime does not do what the sentence says.
+/// The outcome of a check: a value, or why the runtime breaks the case's sentence.
 pub(super) type Checked<T = ()> = Result<T, Breach>;
 
-/// Why the runtime does not do what the sentence says.
+/// The reason why the runtime breaks the case's sentence.
 #[derive(Debug)]
 pub(super) struct Breach(pub(super) String);
 
-/// Fails a case unless something is so.
+/// Fails a case unless this is true.
 pub(super) fn ensure(is_so: bool, otherwise: impl FnOnce() -> String) -> Checked {
     if is_so { Ok(()) } else { Err(Breach(otherwise())) }
 }

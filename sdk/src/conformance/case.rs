@@ -1,4 +1,4 @@
-//! What a case is: a sentence of the contract, how it is tried, and what it cannot do without.
+//! [`Case`]: a sentence of the contract, the steps that test it, and its needs.
 use super::breach::Checked;
 use super::fixture::Fixture;
 use crate::Capability;
@@ -6,19 +6,19 @@ use crate::stamp::RuntimeStamp;
 use serde::{Deserialize, Serialize};
 use std::{future::Future, pin::Pin};
 
-/// What a runtime claims as a whole, and is judged by.
+/// A group of cases that a runtime passes or fails as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Profile {
-    /// What every runtime does.
+    /// The cases for every runtime.
     Core,
-    /// How workloads end.
+    /// The ends of workloads.
     Exit,
-    /// The logs of workloads.
+    /// Logs of workloads.
     Logs,
-    /// Their stdin and stdout.
+    /// Stdin and stdout of workloads.
     Attach,
-    /// What goes on when a process of the host ends.
+    /// Workloads that go on when a process of the host ends.
     Recover,
     /// Ports.
     Ports,
@@ -31,7 +31,7 @@ pub enum Profile {
 }
 
 impl Profile {
-    /// All of them.
+    /// All profiles.
     pub const ALL: [Self; 9] = [
         Self::Core,
         Self::Exit,
@@ -44,7 +44,7 @@ impl Profile {
         Self::Permissions,
     ];
 
-    /// Its name, with which the ids of its cases begin.
+    /// The profile's name. The ids of its cases begin with it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Core => "core",
@@ -60,16 +60,16 @@ impl Profile {
     }
 }
 
-/// What a case cannot do without.
+/// A condition without which a case cannot be run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// The runtime must claim this.
+    /// The runtime must declare this capability.
     Capability(Capability),
     /// The material must be a shell.
     Shell,
-    /// The material must have something that listens.
+    /// The material must have a program that listens.
     Listener,
-    /// The material must have something that connects.
+    /// The material must have a program that connects.
     Connector,
 }
 
@@ -84,29 +84,29 @@ impl std::fmt::Display for Need {
     }
 }
 
-/// A part of a case, to be run in a process of its own.
+/// A part of a case, which is run in a process of its own.
 pub(super) type Step = for<'a> fn(&'a Fixture) -> Pin<Box<dyn Future<Output = Checked> + 'a>>;
 
-/// A sentence of the contract, and how it is tried.
+/// A sentence of the contract, and the steps that test it.
 pub struct Case {
-    /// What it is called: its profile, a full stop, and words.
+    /// The id: the profile, a full stop, and words.
     pub id: &'static str,
     /// The sentence.
     pub sentence: &'static str,
     /// The profile that it belongs to.
     pub profile: Profile,
-    /// What it cannot do without.
+    /// The conditions without which it cannot be run.
     pub needs: &'static [Need],
     pub(super) steps: &'static [Step],
 }
 
 impl Case {
-    /// How many processes it takes, one after the other.
+    /// The number of processes that it takes, one after the other.
     pub const fn steps(&self) -> usize {
         self.steps.len()
     }
 
-    /// What of its needs a runtime and what it is to run do not meet.
+    /// The first of its needs that this runtime and this material do not meet.
     pub fn unmet(&self, stamp: &RuntimeStamp, material: &super::Material) -> Option<&Need> {
         self.needs.iter().find(|need| match need {
             Need::Capability(capability) => !stamp.capabilities.contains(capability),

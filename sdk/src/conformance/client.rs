@@ -1,4 +1,4 @@
-//! The operations with their types, as one host calls them.
+//! The operations of a runtime, typed, as one host calls them.
 use super::breach::{Breach, Checked, ensure};
 use super::subject::{Fault, Link, Pipe};
 use crate::document::{self, Nothing, OnWorkload, operation};
@@ -13,11 +13,11 @@ use std::{cell::Cell, rc::Rc, sync::Arc};
 pub(super) struct Client {
     pub(super) host_id: String,
     link: Arc<dyn Link>,
-    /// What was asked last, for whoever says why nothing came of it.
+    /// The operation that was called last: if the step runs out of time, the report names it.
     asked: Rc<Asked>,
 }
 
-/// The operation that was asked for last.
+/// The operation that was called last.
 #[derive(Debug, Default)]
 pub(super) struct Asked(Cell<&'static str>);
 
@@ -89,7 +89,7 @@ impl Client {
         self.open(operation::DIAL, handle, DialOptions { port }).await
     }
 
-    /// What a listing says of a workload; more than one resource is an error of the runtime.
+    /// The row of a listing for a workload. More than one row is a breach of the contract.
     pub(super) async fn listed(&self, uid: &str) -> Checked<Option<Observation>> {
         let listing = self.list(&ListQuery::ALL).await.doing("list")?;
         let mut found = listing.workloads.into_iter().filter(|seen| seen.uid == uid);
@@ -136,13 +136,13 @@ fn write(body: impl Serialize) -> Result<String, Fault> {
     document::write(body, None).map_err(|error| Fault::Broken(error.to_string()))
 }
 
-/// From an answer to what it means for a case.
+/// Turns an answer into a passed or a failed check.
 pub(super) trait Answer<T> {
-    /// It must be there.
+    /// The answer must be a success.
     fn doing(self, what: &str) -> Checked<T>;
-    /// It must be the error with this code.
+    /// The answer must be the error with this code.
     fn refused(self, what: &str, code: ErrorCode) -> Checked;
-    /// It must be an error.
+    /// The answer must be an error.
     fn fails(self, what: &str) -> Checked<crate::Error>;
 }
 

@@ -1,4 +1,4 @@
-//! What every runtime does.
+//! The cases for every runtime.
 use super::breach::{Checked, ensure};
 use super::case::{Case, Profile};
 use super::client::Answer;
@@ -177,7 +177,7 @@ async fn validate_accepts(fixture: &Fixture) -> Checked {
 }
 
 async fn validate_refuses(fixture: &Fixture) -> Checked {
-    // A registry of programs that there is not, unless the runtime refuses packages as such.
+    // This registry of programs does not exist. A runtime may also refuse packages as such.
     let source = Source::Package { tool: "no-such-tool".to_owned(), package: "nothing".to_owned() };
     let spec = crate::WorkloadSpec { source, ..fixture.spec(Role::Idle) };
     fixture.host.validate(&spec).await.fails("validate of a package of 'no-such-tool'")?;
@@ -244,7 +244,7 @@ async fn list_presumed(fixture: &Fixture) -> Checked {
     Ok(())
 }
 
-/// The queries for one, for both and for none of two running workloads, and what they are to answer.
+/// Queries for one, for both and for none of two running workloads, each as the uids that the answer must have.
 async fn queries(fixture: &Fixture) -> Checked<Vec<BTreeSet<String>>> {
     let (one, other) = (fixture.running().await?.uid, fixture.running().await?.uid);
     Ok(vec![BTreeSet::from([one.clone()]), BTreeSet::from([one, other]), BTreeSet::new()])

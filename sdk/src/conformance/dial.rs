@@ -1,4 +1,4 @@
-//! Connections to ports of workloads that the runtime carries.
+//! Cases about connections to ports of workloads that the runtime carries.
 use super::Need;
 use super::breach::{Breach, Checked, ensure};
 use super::case::{Case, Profile};
@@ -65,7 +65,7 @@ pub(super) const CASES: &[Case] = &[
     },
 ];
 
-/// A workload that listens, once it answers over a connection.
+/// Starts a workload that listens, and waits until it answers over a connection.
 async fn listening(fixture: &Fixture) -> Checked<Handle> {
     let handle = fixture.deploy(&listener(fixture)?).await?;
     fixture.host.start(&handle).await.doing("start")?;
@@ -98,7 +98,8 @@ async fn several(fixture: &Fixture) -> Checked {
     for pipe in [&mut first, &mut second] {
         answer_to(pipe, b"hello\n").await?;
     }
-    // Waits in the first while the second ends, by being given up: how the end of its input is told is another case.
+    // The first connection waits while the second one ends by being dropped. How the server is told that its input has
+    // ended is tested by another case.
     first.writer.write_all(b"first\n").await.map_err(|error| stream::broke(&error))?;
     answer_to(&mut second, b"other\n").await?;
     drop(second);
@@ -107,7 +108,7 @@ async fn several(fixture: &Fixture) -> Checked {
     answer_to(&mut first, b"again\n").await.map(drop)
 }
 
-/// The bytes that come back for a line. That they are the line is another case.
+/// Sends a line and returns the bytes that come back. Whether they equal the line is tested by another case.
 async fn answer_to(pipe: &mut Pipe, line: &[u8; 6]) -> Checked<[u8; 6]> {
     pipe.writer.write_all(line).await.map_err(|error| stream::broke(&error))?;
     answer_of(pipe).await
@@ -124,7 +125,7 @@ async fn end(fixture: &Fixture) -> Checked {
     let (handle, mut pipe) = connected(fixture).await?;
     fixture.stop(&handle).await?;
     let mut rest = Vec::new();
-    // An end or an error: either way nobody waits any longer.
+    // The read may end or fail: in either case nobody waits any longer.
     let _ = pipe.reader.read_to_end(&mut rest).await;
     ensure(rest.is_empty(), || {
         format!("after the end of the workload comes {:?}", String::from_utf8_lossy(&rest))
@@ -133,7 +134,7 @@ async fn end(fixture: &Fixture) -> Checked {
 
 async fn nobody(fixture: &Fixture) -> Checked {
     let handle = listening(fixture).await?;
-    // Next to the port that was asked for, and so as free as that.
+    // The port below the one that was asked for: it is as likely to be free.
     let port = fixture.setting.port.checked_sub(1).filter(|port| *port > 0);
     let port = port.ok_or_else(|| Breach("there is no other port".to_owned()))?;
     leads_nowhere(fixture, &handle, port).await
@@ -141,7 +142,7 @@ async fn nobody(fixture: &Fixture) -> Checked {
 
 async fn missing(fixture: &Fixture) -> Checked {
     let handle = listening(fixture).await?;
-    // That a removal ends what runs is another case.
+    // Whether a removal ends a running workload is tested by another case.
     fixture.stop(&handle).await?;
     fixture.host.remove(&handle).await.doing("remove")?;
     fixture.host.dial(&handle, fixture.setting.port).await.fails("dial of a missing workload")?;

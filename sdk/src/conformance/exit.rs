@@ -1,4 +1,4 @@
-//! How workloads end.
+//! Cases about the ends of workloads.
 use super::Need;
 use super::breach::{Breach, Checked, ensure};
 use super::case::{Case, Profile};
@@ -8,9 +8,10 @@ use super::material::Role;
 use crate::WorkloadState;
 use std::time::Duration;
 
-/// What the workloads exit with.
+/// The exit code of the workloads.
 const CODE: i32 = 7;
-/// How long a shell may take until it has set its trap: nothing tells that from outside, so it is tried again.
+/// How long a shell may take until it has set its trap. Nothing tells that from outside, so the case tries again after a
+/// longer wait.
 const LISTENS_AFTER: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(5)];
 
 pub(super) const CASES: &[Case] = &[

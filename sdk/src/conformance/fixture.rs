@@ -1,4 +1,4 @@
-//! What a case works with, and how what it made is removed.
+//! [`Fixture`]: two hosts, workloads and checks for a case, and the removal of everything that the case made.
 use super::breach::{Breach, Checked, ensure};
 use super::client::{Answer, Asked, Client};
 use super::material::{Material, Role};
@@ -14,34 +14,34 @@ use std::{
 
 /// How long a workload that is asked to stop may take before it is killed.
 const STOP_MS: u64 = 2_000;
-/// How long each part of the cleaning up may take.
+/// How long each part of the cleaning may take.
 const CLEANING: Duration = Duration::from_secs(5);
-/// How often a sweep looks.
+/// How many times a sweep looks for something left.
 const SWEEPS: usize = 4;
 
-/// What a case is told of its surroundings. The same for all of its steps, but for what the last one left.
+/// The surroundings of a case. They are the same for all of its steps, except for `left`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Setting {
-    /// The host's id, and another host's: new for each case.
+    /// The ids of the host and of another host, both new for each case.
     pub hosts: [String; 2],
-    /// What to run.
+    /// The programs to run.
     pub material: Material,
-    /// What the runtime claims.
+    /// The capabilities that the runtime declares.
     pub capabilities: Vec<crate::Capability>,
     /// A port of this machine that is free.
     pub port: u16,
-    /// At which a workload with a network reaches what listens on this machine: loopback and the others.
+    /// The addresses at which a workload with a network reaches listeners on this machine: loopback and others.
     pub addresses: Vec<std::net::IpAddr>,
     /// A folder of the case's own.
     pub folder: PathBuf,
     /// How long a step may take.
     pub patience_ms: u64,
-    /// What the step before has left.
+    /// The workload that the step before has left.
     pub left: Option<Handle>,
 }
 
-/// Removes what a case could not remove itself. It looks again after it removed something: an engine may have been at
-/// work on more for a case that was killed.
+/// Removes the resources that a case could not remove itself. After a removal it looks again: an engine may still have been
+/// making something for a case that was killed.
 pub async fn sweep(subject: &dyn Subject, hosts: &[String]) {
     for host in hosts {
         let Ok(link) = subject.connect(host).await else { continue };
@@ -66,12 +66,12 @@ async fn clean(client: &Client, handle: &Handle) {
     let _ = tokio::time::timeout(CLEANING, client.remove(handle)).await;
 }
 
-/// What came of a workload that tried something, and exits with 0 if it could.
+/// The outcome of a workload that tried something; it exits with 0 if it succeeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tried {
     Succeeded,
     Failed,
-    /// It was not deployed: what it asks for cannot be had, and the refusal says what that is.
+    /// The workload was refused: the runtime cannot give it what it asks for, and the error names the field.
     Refused,
 }
 
@@ -81,18 +81,18 @@ pub(super) fn names_field(error: &crate::Error) -> bool {
     field.is_some_and(|field| !field.is_empty())
 }
 
-/// What a case works with.
+/// Two hosts, the setting, and the workloads that a case deployed.
 pub(super) struct Fixture {
     /// The host.
     pub(super) host: Client,
     /// Another host on the same engine.
     pub(super) other: Client,
     pub(super) setting: Setting,
-    /// What is left for the next step.
+    /// The workload for the next step.
     pub(super) left: Cell<Option<Handle>>,
-    /// Why the case tells nothing here.
+    /// The reason why the case cannot be judged here.
     pub(super) untold: Cell<Option<String>>,
-    /// What was deployed, by which of the two hosts.
+    /// The handles of deployed workloads, each with true if the other host deployed it.
     deployed: RefCell<Vec<(bool, Handle)>>,
 }
 
@@ -115,7 +115,7 @@ impl Fixture {
         })
     }
 
-    /// A workload in a role, spoken to in the way that the runtime claims.
+    /// A workload in a role, over stdio if the runtime declares it, else over HTTP.
     pub(super) fn spec(&self, role: Role<'_>) -> WorkloadSpec {
         let stdio = self.setting.capabilities.contains(&crate::Capability::STDIO);
         let http = Transport::Http { target_port: self.setting.port };
@@ -124,7 +124,7 @@ impl Fixture {
         self.spec_of(material.source.clone(), role.args(material), transport)
     }
 
-    /// The same with a port.
+    /// The same over HTTP, with a port.
     pub(super) fn spec_with_port(&self, role: Role<'_>) -> WorkloadSpec {
         WorkloadSpec { transport: Transport::Http { target_port: self.setting.port }, ..self.spec(role) }
     }
@@ -159,7 +159,7 @@ impl Fixture {
         self.keep(is_other, spec, client.deploy(spec).await)
     }
 
-    /// Whatever was deployed is cleared away in the end.
+    /// Notes a deployed workload, so that it is removed in the end.
     fn keep(&self, is_other: bool, spec: &WorkloadSpec, deployed: Result<Handle, Fault>) -> Checked<Handle> {
         let handle = deployed.doing("deploy")?;
         self.deployed.borrow_mut().push((is_other, handle.clone()));
@@ -186,21 +186,22 @@ impl Fixture {
         self.host.stop(handle, STOP_MS).await.doing("stop")
     }
 
-    /// Stops a workload once a `wait` that was called at the same time is under way.
+    /// Stops a workload after a pause, in which a `wait` that was called at the same time has begun.
     pub(super) async fn stop_later(&self, handle: &Handle) -> Checked {
         tokio::time::sleep(Duration::from_millis(300)).await;
         self.stop(handle).await
     }
 
-    /// What the workload is doing must be this.
+    /// Fails unless the workload is in this state.
     pub(super) async fn expect(&self, handle: &Handle, state: WorkloadState, when: &str) -> Checked {
         let seen = self.host.inspect(handle).await.doing("inspect")?;
         ensure(seen.state == state, || format!("{when} it is {:?} instead of {state:?}", seen.state))
     }
 
-    /// Waits until the workload has ended by itself, as inspections tell.
+    /// Inspects the workload again and again until it has ended by itself.
     pub(super) async fn ended(&self, handle: &Handle) -> Checked<Observation> {
-        /// The cases have no other witness than the runtime that they judge, so they ask again and again.
+        /// The only witness is the runtime under test itself, and its `wait` is what other cases judge. So it is inspected
+        /// repeatedly.
         const PAUSE: Duration = Duration::from_millis(50);
         loop {
             let seen = self.host.inspect(handle).await.doing("inspect")?;
@@ -211,7 +212,7 @@ impl Fixture {
         }
     }
 
-    /// Deploys a workload that may be refused by name. None: it is.
+    /// Deploys a workload. None: the runtime refused it and named the field.
     pub(super) async fn may_deploy(&self, spec: &WorkloadSpec) -> Checked<Option<Handle>> {
         self.deployed_unless_refused(spec).await.map(Result::ok)
     }
@@ -228,7 +229,7 @@ impl Fixture {
         }
     }
 
-    /// Runs a workload to its end, and tells what came of it.
+    /// Runs a workload to its end.
     pub(super) async fn tries(&self, spec: &WorkloadSpec) -> Checked<Tried> {
         match self.may_deploy(spec).await? {
             Some(handle) if self.exits_with_0(&handle).await? => Ok(Tried::Succeeded),
@@ -237,14 +238,14 @@ impl Fixture {
         }
     }
 
-    /// The same, and tells whether it exited with 0. One that is refused because the machine cannot enforce what it asks
-    /// for ends the case: a promise that is not made is not broken.
+    /// Runs a workload to its end; true if it exited with 0. If the runtime refuses it because the machine cannot enforce
+    /// what it asks for, the case ends without a verdict: the runtime has promised nothing.
     pub(super) async fn succeeds(&self, spec: &WorkloadSpec) -> Checked<bool> {
         let handle = self.deploy_to_try(spec).await?;
         self.exits_with_0(&handle).await
     }
 
-    /// The same of several that run at the same time.
+    /// The same for several workloads that run at the same time.
     pub(super) async fn succeed_beside<const N: usize>(
         &self,
         specs: [&WorkloadSpec; N],
@@ -278,18 +279,18 @@ impl Fixture {
         Ok(exit.code == Some(0))
     }
 
-    /// Ends the case: for this reason it tells nothing here.
+    /// Ends the case without a verdict, for this reason.
     pub(super) fn untold(&self, why: String) -> Breach {
         self.untold.set(Some(why.clone()));
         Breach(why)
     }
 
-    /// Leaves a workload to the next step, which is another process.
+    /// Leaves a workload for the next step, which runs in another process.
     pub(super) fn leave(&self, handle: Handle) {
         self.left.set(Some(handle));
     }
 
-    /// What the step before has left.
+    /// The workload that the step before has left.
     pub(super) fn left(&self) -> Checked<Handle> {
         self.setting.left.clone().ok_or_else(|| Breach("nothing was left by the step before".to_owned()))
     }
@@ -302,10 +303,10 @@ impl Fixture {
     }
 }
 
-/// 32 hexadecimal digits that are not used twice on one engine: the clock's and the process' own.
+/// 32 hexadecimal digits that are not used twice on one engine.
 pub(super) fn fresh_uid() -> String {
     use std::hash::{BuildHasher, RandomState};
-    // Each of them has keys of its own, from the system's random numbers.
+    // Each `RandomState` has keys from the system's random numbers.
     let part = || RandomState::new().hash_one(std::process::id());
     format!("{:016x}{:016x}", part(), part())
 }

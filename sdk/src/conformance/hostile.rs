@@ -1,4 +1,5 @@
-//! Hosts that give up in mid-call, ask everything at once, ask for what is gone, or are two.
+//! Cases about hosts that cancel calls, make many calls at once, or ask for what is gone; and about two hosts on one
+//! engine.
 use super::breach::{Breach, Checked, ensure};
 use super::case::{Case, Profile};
 use super::client::{Answer, Client};
@@ -7,7 +8,7 @@ use super::material::Role;
 use crate::{ErrorCode, ListQuery, WorkloadSpec, WorkloadState};
 use std::{future::Future, time::Duration};
 
-/// How long a call is let go on before it is given up, one after the other.
+/// How long each call runs before the case cancels it.
 const GIVEN_UP_AFTER_MS: [u64; 4] = [0, 1, 10, 100];
 
 pub(super) const CASES: &[Case] = &[
@@ -76,7 +77,7 @@ pub(super) const CASES: &[Case] = &[
     },
 ];
 
-/// Gives a call up after a while; tells whether it was too late for that.
+/// Cancels a call after a while. A value is returned if the call was over before.
 async fn given_up<T>(after_ms: u64, call: impl Future<Output = T>) -> Option<T> {
     tokio::time::timeout(Duration::from_millis(after_ms), call).await.ok()
 }
@@ -85,7 +86,7 @@ async fn deploy_cancelled(fixture: &Fixture) -> Checked {
     for after_ms in GIVEN_UP_AFTER_MS {
         let spec = fixture.spec(Role::Idle);
         let _ = given_up(after_ms, fixture.host.deploy(&spec)).await;
-        // It may have been too late to give it up: then it is there, and says so.
+        // The cancellation may have come too late: then the workload exists, and the listing must show it.
         clear(&fixture.host, &spec.uid).await?;
         let handle = fixture.launch(&spec).await.map_err(|Breach(why)| {
             Breach(format!("after a deployment that was dropped after {after_ms} ms: {why}"))
@@ -97,7 +98,7 @@ async fn deploy_cancelled(fixture: &Fixture) -> Checked {
     Ok(())
 }
 
-/// Removes what a listing has of a workload.
+/// Removes a workload if a listing shows it.
 async fn clear(client: &Client, uid: &str) -> Checked {
     let Some(seen) = client.listed(uid).await? else { return Ok(()) };
     let handle = seen.handle.ok_or_else(|| Breach("what is left is listed without a handle".to_owned()))?;
@@ -149,7 +150,7 @@ async fn wait_missing(fixture: &Fixture) -> Checked {
     let handle = fixture.running().await?;
     fixture.stop(&handle).await?;
     fixture.host.remove(&handle).await.doing("remove")?;
-    // How it ended, or that it is gone: both are answers.
+    // The exit of the workload or `not_found`: both are right answers.
     match fixture.host.wait(&handle).await {
         Ok(_) => Ok(()),
         error => error.refused("wait for a missing workload", ErrorCode::NotFound),
@@ -162,7 +163,7 @@ async fn recover_missing(fixture: &Fixture) -> Checked {
     fixture.host.recover(&handle).await.refused("recover of a missing workload", ErrorCode::NotFound)
 }
 
-/// The same, of the other host.
+/// A workload of the other host.
 fn others(fixture: &Fixture) -> WorkloadSpec {
     WorkloadSpec { host_id: fixture.other.host_id.clone(), ..fixture.spec(Role::Idle) }
 }

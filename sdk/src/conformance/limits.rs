@@ -1,4 +1,4 @@
-//! Limits of resources: tried by workloads that want more.
+//! Cases about limits of resources: their workloads try to use more.
 use super::Need;
 use super::breach::{Checked, ensure};
 use super::case::{Case, Profile};
@@ -7,7 +7,7 @@ use super::material::Role;
 use crate::{Capability, WorkloadSpec};
 use std::time::{Duration, Instant};
 
-/// Why it cannot be told whether a limit of processors holds.
+/// The reason why it cannot be told whether a limit of processors holds.
 const BUSY: &str = "the processors are too busy: a workload without a limit has next to nothing of them";
 
 pub(super) const CASES: &[Case] = &[
@@ -46,8 +46,8 @@ async fn pids(fixture: &Fixture) -> Checked {
     only_the_free_one(fixture, &free, &limited, "64 processes with a limit of 16").await
 }
 
-/// One with a limit and one without at the same time: where the one has twice of what the other may not have, that is the
-/// limit's doing. Others may want the processors too, so it is tried for half of the time that there is.
+/// Runs a workload with a limit and one without at the same time. If the one without gets twice what the other one may
+/// have, the limit works. Other programs may want the processors too, so the case tries again for half of its time.
 async fn cpus(fixture: &Fixture) -> Checked {
     let until = Instant::now() + Duration::from_millis(fixture.setting.patience_ms / 2);
     loop {
@@ -60,13 +60,13 @@ async fn cpus(fixture: &Fixture) -> Checked {
             return Ok(());
         }
         if Instant::now() >= until {
-            // Not the runtime's fault.
+            // The runtime is not to blame for busy processors: no verdict.
             return Err(fixture.untold(BUSY.to_owned()));
         }
     }
 }
 
-/// The same workload must succeed without the limit: else its failure says nothing.
+/// The same workload must succeed without the limit; otherwise its failure with the limit proves nothing.
 async fn only_the_free_one(
     fixture: &Fixture,
     free: &WorkloadSpec,

@@ -1,17 +1,17 @@
-//! A workload that listens on a port, and whether it answers there over a connection that its runtime carries. Called by the
-//! cases about ports, networks and connections. Must not know what they are about to try.
+//! A workload that listens on a port, and a check whether it answers over a connection that its runtime carries. Called by
+//! the cases about ports, networks and connections; it does not know what they test.
 use super::breach::{Breach, Checked, ensure};
 use super::fixture::Fixture;
 use crate::{Handle, Transport, WorkloadSpec};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// How long an attempt may take; what is tried lies on this machine.
+/// How long an attempt may take; the listener is on this machine.
 pub(super) const ATTEMPT: Duration = Duration::from_secs(1);
-/// Between two attempts: there is nothing that would tell when a workload has begun to listen.
+/// The pause between two attempts: no event tells when a workload has begun to listen.
 pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
-/// A workload that will listen.
+/// A workload that listens.
 pub(super) fn listener(fixture: &Fixture) -> Checked<WorkloadSpec> {
     let missing = || Breach("there is nothing that listens".to_owned());
     let listener = fixture.setting.material.listener.as_ref().ok_or_else(missing)?;
@@ -20,8 +20,8 @@ pub(super) fn listener(fixture: &Fixture) -> Checked<WorkloadSpec> {
     Ok(fixture.spec_of(listener.source.clone(), listener.args(port), transport))
 }
 
-/// Resolves when something comes back over a connection. There is nothing that would tell when a workload has begun to
-/// listen; the case's own deadline ends the attempts.
+/// Resolves when the workload answers over a connection. No event tells when a workload has begun to listen, so this tries
+/// again; the case's own deadline ends the attempts.
 pub(super) async fn until_answered(fixture: &Fixture, handle: &Handle) {
     let answered = || tokio::time::timeout(ATTEMPT, answers(fixture, handle, fixture.setting.port));
     while !answered().await.unwrap_or(false) {
@@ -37,7 +37,7 @@ async fn answers(fixture: &Fixture, handle: &Handle, port: u16) -> bool {
     sent && pipe.reader.read_exact(&mut back).await.is_ok() && back == *b"?"
 }
 
-/// A connection to a port on which nobody listens: it is refused, or it ends, and nothing comes back.
+/// Fails if anybody answers on a port on which nobody listens. The connection may be refused, or it may end.
 pub(super) async fn leads_nowhere(fixture: &Fixture, handle: &Handle, port: u16) -> Checked {
     let Ok(mut pipe) = fixture.host.dial(handle, port).await else { return Ok(()) };
     let _ = pipe.writer.write_all(b"?").await;

@@ -1,4 +1,4 @@
-//! The logs of workloads.
+//! Cases about the logs of workloads.
 use super::Need;
 use super::breach::{Breach, Checked, ensure};
 use super::case::{Case, Profile};
@@ -9,7 +9,7 @@ use crate::{Capability, Handle, LogOptions};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 
 const NEEDS: &[Need] = &[Need::Capability(Capability::LOGS), Need::Shell];
-/// What the workload writes.
+/// The lines that the workload writes.
 const SAID: [&str; 3] = ["one", "two", "three"];
 
 pub(super) const CASES: &[Case] = &[
@@ -59,10 +59,10 @@ async fn follow(fixture: &Fixture) -> Checked {
     })
 }
 
-/// A workload that has written all its lines.
+/// Starts a workload and waits until it has written all its lines.
 async fn said(fixture: &Fixture) -> Checked<Handle> {
     let handle = fixture.launch(&fixture.spec(Role::Say)).await?;
-    // Asked again and again: whether 'follow' works is another case.
+    // Whether 'follow' works is tested by another case, so the logs are read again and again.
     while !read(fixture, &handle, LogOptions::default()).await?.iter().any(|line| line.ends_with(SAID[2])) {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
@@ -86,7 +86,7 @@ async fn reads_up_to(reader: impl AsyncRead + Unpin, last: &str) -> Checked<bool
     Ok(false)
 }
 
-/// The word of ours that a line ends with: what a runtime puts in front (a time, a stream) is its own.
+/// The word of [`SAID`] with which a line ends. A runtime may put something in front of it, such as the time.
 fn word(line: &str) -> Option<&'static str> {
     SAID.into_iter().find(|word| line.ends_with(word))
 }

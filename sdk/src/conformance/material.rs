@@ -1,25 +1,25 @@
-//! What the cases run: one program that is known to be there, told by scripts what to do.
+//! [`Material`]: the programs that the cases run. [`Role`]: the scripts for them.
 use crate::Source;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
-/// What the cases run on the runtime under test.
+/// The programs that the cases run on the runtime under test.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Material {
-    /// What runs until it is stopped and, where it can be attached to, writes back what it reads.
+    /// A program that runs until it is stopped and, where the runtime can attach, writes back what it reads.
     pub source: Source,
     /// The arguments before a script, if the source is, or has, a POSIX shell: `["-c"]` or `["sh", "-c"]`.
     pub shell: Option<Vec<String>>,
-    /// What listens on a port, and writes back what it reads.
+    /// A program that listens on a port, and writes back what it reads.
     pub listener: Option<Listener>,
-    /// What connects to one.
+    /// A program that connects to a port.
     pub connector: Option<Connector>,
 }
 
-/// What listens on a port, and writes back what it reads of each connection.
+/// A program that listens on a port, and writes back what it reads of each connection.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Listener {
-    /// What to run.
+    /// The program.
     pub source: Source,
     /// Its arguments; in each of them `{port}` stands for the port.
     pub args: Vec<String>,
@@ -32,10 +32,10 @@ impl Listener {
     }
 }
 
-/// What connects to a port, and exits with 0 if it could.
+/// A program that connects to a port, and exits with 0 if it could.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Connector {
-    /// What to run.
+    /// The program.
     pub source: Source,
     /// Its arguments; in each of them `{port}` stands for the port, and `{hosts}` for addresses with spaces between
     /// them, of which one is enough.
@@ -51,12 +51,12 @@ impl Connector {
     }
 }
 
-/// What a workload does.
+/// The behaviour of a workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role<'a> {
-    /// Nothing, until it is stopped.
+    /// Does nothing until it is stopped.
     Idle,
-    /// Nothing, and is deaf to being asked to end.
+    /// Does nothing, and ignores the request to end.
     Stubborn,
     /// Writes back what it reads, until that ends.
     Echo,
@@ -68,7 +68,8 @@ pub(super) enum Role<'a> {
     Allocate,
     /// Makes 64 processes, and exits with 0 if it could.
     Fork,
-    /// Wants all processors for three seconds, and exits with 0 if it had one for so many hundredths of a second.
+    /// Keeps all processors busy for three seconds, and exits with 0 if it got one for at least so many hundredths of a
+    /// second.
     Burn(&'a str),
     /// Does nothing until it is asked to end, and then exits with this code.
     Polite(&'a str),
@@ -78,8 +79,8 @@ pub(super) enum Role<'a> {
     Write(&'a str),
 }
 
-/// Several burners, since one alone may share its processor with whatever else the machine does. The kernel tells a
-/// process' time in hundredths of a second, in the 14th and the 15th field of its `stat`, proc(5).
+/// Starts several busy loops, since one alone may share its processor with whatever else the machine does. The kernel gives
+/// a process's time in hundredths of a second, in the 14th and the 15th field of its `stat`, proc(5).
 const BURN: &str = "least=$1; all=; for i in 1 2 3 4; do (while :; do :; done) & all=\"$all $!\"; done; sleep 3; sum=0; \
                     for burner in $all; do read -r had </proc/$burner/stat; set -- $had; shift 13; \
                     sum=$((sum+$1+$2)); done; kill $all; [ $sum -ge $least ] || exit 9";

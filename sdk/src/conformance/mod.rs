@@ -1,12 +1,12 @@
-//! The cases that every runtime passes: the sentences of [`crate::Runtime`], tried.
+//! The conformance suite: cases that test the sentences of [`crate::Runtime`] on any runtime.
 //!
-//! `wharf runtime test LIBRARY` runs them, each in processes of its own, so that a crash, an abort or a hang of a plugin
-//! is a failed case and nothing more. The cases see a runtime as a host does, through the documents of
-//! [`crate::document`]: whoever runs them implements [`Subject`] and [`Link`]. They must not know what carries the
-//! documents, nor any particular runtime.
+//! `wharf runtime test LIBRARY` runs them, each in processes of its own, so that a crash, an abort or a hang of a plugin is
+//! a failed case and nothing more. The cases see a runtime as a host does, through the documents of [`crate::document`]: a
+//! program that runs them implements [`Subject`] and [`Link`]. They must not know how the documents are carried, nor any
+//! particular runtime.
 //!
-//! Invariants: a case fails only on what the contract forbids; it removes what it made; it needs no other case to
-//! have run; and its id is never used again for another sentence.
+//! Invariants: a case fails only on what the contract forbids; it removes what it made; it needs no other case to have run;
+//! and its id is never used again for another sentence.
 mod attach;
 mod breach;
 mod case;

@@ -1,4 +1,4 @@
-//! The network of permission profiles: tried by workloads that connect to a listener of this machine's, beside them.
+//! Cases about the network of permission profiles: their workloads try to connect to a listener on this machine.
 use super::Need;
 use super::breach::{Breach, Checked, ensure};
 use super::case::{Case, Profile};
@@ -23,7 +23,7 @@ const NEEDS_PORT: &[Need] =
     &[Need::Capability(Capability::PERMISSION_PROFILE), Need::Capability(Capability::HTTP), Need::Connector];
 const NEEDS_LISTENER: &[Need] =
     &[Need::Capability(Capability::PERMISSION_PROFILE), Need::Capability(Capability::HTTP), Need::Listener];
-/// A host that no machine is, RFC 5737.
+/// An address that no machine has, RFC 5737.
 const NOBODY: &str = "192.0.2.1";
 
 pub(super) const CASES: &[Case] = &[
@@ -78,10 +78,10 @@ pub(super) const CASES: &[Case] = &[
     },
 ];
 
-/// What listens beside the workloads, on all addresses of this machine, and ends each connection at once.
+/// A listener beside the workloads, on all addresses of this machine, which ends each connection at once.
 struct Beside<'a> {
     fixture: &'a Fixture,
-    /// How the workloads are spoken to that connect to it.
+    /// The wire of the workloads that connect to it.
     transport: Transport,
     port: u16,
     is_over: Arc<AtomicBool>,
@@ -91,14 +91,15 @@ struct Beside<'a> {
 impl Drop for Beside<'_> {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::Relaxed);
-        // It looks when it has accepted.
+        // The thread looks at `is_over` after each connection that it accepts: this one wakes it.
         let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
         let _ = self.accepting.take().map(JoinHandle::join);
     }
 }
 
 impl<'a> Beside<'a> {
-    /// Ends the case unless workloads without a profile reach it: else nothing that others do tells anything.
+    /// Starts the listener. If a workload without a profile cannot reach it, the case ends without a verdict: then a
+    /// workload that is confined and fails proves nothing.
     async fn in_reach(fixture: &'a Fixture, transport: Transport) -> Checked<Self> {
         let beside = Self::listen(fixture, transport)?;
         if fixture.succeeds(&beside.seeker()?).await? {
@@ -121,7 +122,7 @@ impl<'a> Beside<'a> {
         Ok(Self { fixture, transport, port, is_over, accepting: Some(accepting) })
     }
 
-    /// A workload that connects to it.
+    /// A workload that connects to the listener.
     fn seeker(&self) -> Checked<WorkloadSpec> {
         let missing = || Breach("there is nothing that connects".to_owned());
         let setting = &self.fixture.setting;
@@ -130,18 +131,19 @@ impl<'a> Beside<'a> {
         Ok(self.fixture.spec_of(connector.source.clone(), args, self.transport))
     }
 
-    /// Whether one under this profile reaches it; a refusal ends the case.
+    /// True if a workload under this profile reaches the listener. If the runtime refuses the profile, the case ends
+    /// without a verdict.
     async fn is_reached(&self, profile: PermissionProfile) -> Checked<bool> {
         self.fixture.succeeds(&under(profile, self.seeker()?)).await
     }
 
-    /// What comes of one under this profile.
+    /// The outcome of a workload under this profile that tries to reach the listener.
     async fn tried(&self, profile: PermissionProfile) -> Checked<Tried> {
         self.fixture.tries(&under(profile, self.seeker()?)).await
     }
 }
 
-/// How the runtime is spoken to that needs no port, if there is such a way.
+/// A wire without a port, if the runtime has one.
 fn without_port(fixture: &Fixture) -> Transport {
     let stdio = fixture.setting.capabilities.contains(&Capability::STDIO);
     if stdio { Transport::Stdio } else { with_port(fixture) }

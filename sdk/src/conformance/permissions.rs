@@ -1,4 +1,4 @@
-//! Permission profiles: tried by workloads that want more.
+//! Cases about permission profiles: their workloads try what the profile forbids.
 use super::Need;
 use super::breach::{Breach, Checked, ensure};
 use super::case::{Case, Profile};
@@ -41,7 +41,7 @@ pub(super) fn none() -> Checked<PermissionProfile> {
     PermissionProfile::built_in("none").ok_or_else(|| Breach("there is no profile 'none'".to_owned()))
 }
 
-/// A file of the user's.
+/// Makes a file that stands for one of the user's.
 fn secret(fixture: &Fixture) -> Checked<PathBuf> {
     let path = fixture.setting.folder.join("secret");
     let made = std::fs::File::create(&path);

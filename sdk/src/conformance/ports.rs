@@ -1,4 +1,4 @@
-//! Ports of workloads.
+//! Cases about ports of workloads.
 use super::Need;
 use super::breach::{Breach, Checked, ensure};
 use super::case::{Case, Profile};
@@ -31,7 +31,7 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 async fn reachable(fixture: &Fixture) -> Checked {
-    // What the runtime alone can reach is reached by nobody else.
+    // A workload without an address on this machine can be reached by nobody but its runtime.
     let (_, Some(address)) = listening(fixture).await? else { return Ok(()) };
     ensure(address.ip().is_loopback(), || format!("{address} can be reached from other machines"))
 }
@@ -45,14 +45,14 @@ async fn closed(fixture: &Fixture) -> Checked {
     ensure(connect(address).is_err(), || format!("it is stopped, and {address} still accepts"))
 }
 
-/// A workload that listens, and where.
+/// Starts a workload that listens; returns its address, if it has one.
 async fn listening(fixture: &Fixture) -> Checked<(Handle, Option<SocketAddr>)> {
     let handle = fixture.deploy(&listener(fixture)?).await?;
     let address = reached(fixture, &handle).await?;
     Ok((handle, address))
 }
 
-/// Starts one that is deployed, and waits until it answers; tells at which address of this machine, if it has one.
+/// Starts a deployed workload, waits until it answers, and returns its address on this machine, if it has one.
 pub(super) async fn reached(fixture: &Fixture, handle: &Handle) -> Checked<Option<SocketAddr>> {
     fixture.host.start(handle).await.doing("start")?;
     let seen = fixture.host.inspect(handle).await.doing("inspect")?;
@@ -77,8 +77,8 @@ fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     TcpStream::connect_timeout(&address, ATTEMPT)
 }
 
-/// Sends a byte and wants it back: what an engine has in the place of its workloads' ports accepts connections that lead
-/// to nobody.
+/// Sends a byte and expects it back. A connection alone proves nothing: an engine may accept connections to a port whose
+/// workload does not listen.
 fn exchange(address: SocketAddr) -> io::Result<()> {
     let mut stream = connect(address)?;
     stream.set_read_timeout(Some(ATTEMPT))?;

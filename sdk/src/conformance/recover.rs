@@ -1,4 +1,4 @@
-//! What goes on when a process of the host ends: each of these cases takes two processes.
+//! Cases about workloads that go on when a process of the host ends. Each case takes two processes.
 use super::Need;
 use super::breach::{Breach, Checked, ensure};
 use super::case::{Case, Profile};

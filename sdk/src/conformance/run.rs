@@ -1,4 +1,4 @@
-//! How one step of a case is run, and what is told of it.
+//! Runs one step of a case and reports its outcome.
 use super::breach::Breach;
 use super::case::Case;
 use super::fixture::{Fixture, Setting};
@@ -7,19 +7,19 @@ use crate::Handle;
 use serde::{Deserialize, Serialize};
 use std::{rc::Rc, time::Duration};
 
-/// What came of a step.
+/// The outcome of a step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// Why the runtime does not do what it should.
+    /// The reason why the runtime breaks the case's sentence.
     pub breach: Option<String>,
-    /// Why the case tells nothing here: what it asks for is refused by name because it cannot be had, which is what a
-    /// runtime should do; or it could not be found out.
+    /// The reason why there is no verdict: the runtime refused, by name, a field that it cannot honour, which is right; or
+    /// the answer could not be found out here.
     pub untold: Option<String>,
-    /// What is left for the next step.
+    /// The workload for the next step.
     pub left: Option<Handle>,
 }
 
-/// Runs one step of a case: in a process of its own, where the runtime may do what it likes.
+/// Runs one step of a case. The caller gives it a process of its own, which a faulty runtime may crash.
 pub async fn run(case: &Case, step: usize, subject: &dyn Subject, setting: Setting) -> Outcome {
     let patience = Duration::from_millis(setting.patience_ms);
     let asked = Rc::default();

@@ -1,10 +1,10 @@
-//! A stream to something that writes back what it reads: what attached stdio and connections to ports have in common. Called
-//! by the cases of both. Must not know how the stream was opened.
+//! Checks of a stream to a program that writes back what it reads. Called by the cases about attached stdio and about
+//! connections to ports; it does not know how the stream was opened.
 use super::breach::{Breach, Checked, ensure};
 use super::subject::Pipe;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// Lines come back as they were written, one after the other.
+/// Lines must come back as they were written, one after the other.
 pub(super) async fn both_ways(mut pipe: Pipe) -> Checked {
     for line in ["first\n", "second, with \u{e4} and \0\n"] {
         pipe.writer.write_all(line.as_bytes()).await.map_err(|error| broke(&error))?;
@@ -18,7 +18,7 @@ pub(super) async fn both_ways(mut pipe: Pipe) -> Checked {
     Ok(())
 }
 
-/// More than fits anywhere comes back whole to a reader that begins late.
+/// Sends more than all buffers hold to a reader that begins late; everything must come back.
 pub(super) async fn slow_reader(pipe: Pipe) -> Checked {
     const BYTES: usize = 4 * 1024 * 1024;
     let Pipe { mut reader, mut writer } = pipe;
@@ -29,7 +29,7 @@ pub(super) async fn slow_reader(pipe: Pipe) -> Checked {
     };
     let mut back = vec![0; BYTES];
     let read = async {
-        // By now nothing fits any more.
+        // By now all buffers are full.
         tokio::time::sleep(std::time::Duration::from_millis(300)).await;
         reader.read_exact(&mut back).await.map_err(|error| broke(&error))
     };
@@ -37,7 +37,7 @@ pub(super) async fn slow_reader(pipe: Pipe) -> Checked {
     ensure(back == sent, || format!("{BYTES} bytes come back changed"))
 }
 
-/// The end of the writing side ends what writes back, and the last line still arrives.
+/// Closes the writing side: the program must end, and its last line must still arrive.
 pub(super) async fn half_close(pipe: Pipe) -> Checked {
     let Pipe { mut reader, mut writer } = pipe;
     writer.write_all(b"last\n").await.map_err(|error| broke(&error))?;

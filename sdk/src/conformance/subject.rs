@@ -1,9 +1,9 @@
-//! The runtime under test as cases reach it: what whoever runs them implements.
+//! [`Subject`] and [`Link`]: the runtime under test as the cases call it. A program that runs the cases implements them.
 use crate::Error;
 use std::{future::Future, pin::Pin, sync::Arc};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// An answer that is on its way. Dropping it cancels the operation.
+/// A pending answer. Dropping it cancels the operation.
 pub type Reply<T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send>>;
 
 /// A runtime under test.
@@ -22,19 +22,19 @@ pub trait Link: Send + Sync {
 
 /// A byte stream of a workload.
 pub struct Pipe {
-    /// What it writes.
+    /// The workload's output.
     pub reader: Box<dyn AsyncRead + Send + Unpin>,
-    /// What it reads. Dropping it is the half-close.
+    /// The workload's input. Dropping it is the half-close.
     pub writer: Box<dyn AsyncWrite + Send + Unpin>,
 }
 
-/// Why there is no answer.
+/// The reason why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// The runtime answered with an error.
     #[error("{} ({})", .0.message, .0.code.as_str())]
     Answered(Error),
-    /// It did not answer, or not in a form that can be read.
+    /// The runtime did not answer, or not in a form that can be read.
     #[error("{0}")]
     Broken(String),
 }

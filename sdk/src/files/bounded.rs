@@ -1,5 +1,5 @@
-//! Reading what others wrote: one descriptor from the question what it is to its last byte, never a FIFO or a device, and
-//! never more than a limit.
+//! Reads files that others wrote. A file is opened once, and the checks on it and the read use that one descriptor; a FIFO
+//! or a device is refused, and a file is read only up to a limit.
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use std::{
     fs::{File, Metadata},
@@ -8,16 +8,17 @@ use std::{
     path::Path,
 };
 
-/// How a name is taken whose last part is a symbolic link. Links further up are always followed.
+/// How to treat a name whose last part is a symbolic link. Links further up are always followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Links {
-    /// The file that it leads to is meant.
+    /// Open the file that the link leads to.
     Follow,
-    /// Opening it fails: nobody but the owner of a folder is to decide which file is read.
+    /// Fail. For files where only the owner of a folder may decide which file is read.
     Refuse,
 }
 
-/// Opens a regular file to read it: for a FIFO's writer nobody waits, and a device has no end.
+/// Opens a regular file to read it. A FIFO is refused without waiting for its writer, and a device, which may have no end,
+/// is refused too.
 ///
 /// # Errors
 /// It cannot be opened; or, of kind `InvalidInput`, it is not a regular file.
@@ -25,7 +26,8 @@ pub fn open(path: &Path, links: Links) -> io::Result<(File, Metadata)> {
     open_in(CWD, path, links)
 }
 
-/// The same in a folder that is held by its descriptor: whatever becomes of the folder's name, its own entry is opened.
+/// The same in a folder that the caller holds by its descriptor. If the folder is renamed or replaced meanwhile, the entry
+/// of the held folder is opened all the same.
 ///
 /// # Errors
 /// As for [`open`].
@@ -42,7 +44,7 @@ pub fn open_in(folder: impl AsFd, name: &Path, links: Links) -> io::Result<(File
     Ok((file, found))
 }
 
-/// All bytes of an opened file from where it stands, at most `limit`.
+/// Reads an opened file from its current position to its end, at most `limit` bytes.
 ///
 /// # Errors
 /// It cannot be read; or, of kind `FileTooLarge`, it has more. Nothing beyond the limit is kept in memory.
@@ -95,7 +97,7 @@ mod tests {
         assert_eq!(read_file(&file, Links::Refuse, 4).unwrap(), b"four");
         assert_eq!(read_file(&file, Links::Refuse, 3).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
         assert!(open(&link, Links::Refuse).is_err());
-        // By the folder's descriptor, whatever its name leads to by now.
+        // The descriptor is used, so it does not matter where the folder's name leads by now.
         let held = File::open(folder.path()).unwrap();
         assert!(open_in(&held, Path::new("file"), Links::Refuse).is_ok());
         assert!(open_in(&held, Path::new("link"), Links::Refuse).is_err());

@@ -1,4 +1,4 @@
-//! Following a name from the root, one link after the other, where each link on the way is to be looked at.
+//! Follows a name from the root, one link after the other, for callers that must look at each link on the way.
 use std::{
     ffi::OsString,
     fs, io,
@@ -8,10 +8,11 @@ use std::{
 /// As many links as the kernel follows in one path, path_resolution(7).
 const MAX_LINKS: usize = 40;
 
-/// Where an absolute name leads, without a link in it. None: more links lead on from it than the kernel follows.
+/// Resolves an absolute name to a path without links. None: more links lead on from it than the kernel follows.
 ///
-/// `link` is asked about every entry on the way, whose folder is then without a link, and tells where it leads: none if it
-/// is no link. [`target`] looks; a caller may look at more of the entry, remember it, or refuse it.
+/// `link` is called for every entry on the way, with the entry's folder already free of links, and returns the path that
+/// the entry holds, or none if it is no link. [`target`] only reads the link; a caller may also inspect the entry, remember
+/// it, or refuse it.
 ///
 /// # Errors
 /// Those of `link`.
@@ -19,7 +20,7 @@ pub fn follow<E>(
     name: &Path,
     mut link: impl FnMut(&Path) -> Result<Option<PathBuf>, E>,
 ) -> Result<Option<PathBuf>, E> {
-    // Always a path without links: a step up from it leads to the folder above.
+    // `here` never has a link in it, so `..` simply removes its last part.
     let mut here = PathBuf::from("/");
     let mut ahead = parts(name);
     let mut followed = 0;
@@ -43,20 +44,20 @@ pub fn follow<E>(
     Ok(Some(here))
 }
 
-/// The path that an entry holds if it is a link. None: it is none.
+/// The path that an entry holds if it is a link. None: it is no link.
 ///
 /// # Errors
 /// There is no such entry, or it cannot be reached.
 pub fn target(entry: &Path) -> io::Result<Option<PathBuf>> {
     match fs::read_link(entry) {
         Ok(target) => Ok(Some(target)),
-        // It is no link, readlink(2).
+        // readlink(2) fails with EINVAL where the entry is no link.
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// The parts of a path, the last one first. Steps up are kept: where they lead depends on links.
+/// The parts of a path, the last one first. `..` is kept: where it leads depends on links.
 fn parts(path: &Path) -> Vec<OsString> {
     let parts = path.components().filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir));
     parts.map(|part| part.as_os_str().to_owned()).rev().collect()

@@ -1,8 +1,8 @@
-//! Files that others write or put into one's way: read with a limit and without waiting for anybody, and names followed
-//! link by link.
+//! Files that others write, or could put into the way: reading them with a limit and without waiting for anybody, and
+//! following names link by link.
 //!
-//! For runtimes that read an engine's, a tool's or a user's files, and for the host, which reads secrets, settings and
-//! outcomes so. It must not know what the files mean. Feature `files`.
+//! Runtimes read an engine's, a tool's or a user's files with it; the host reads secrets, settings and outcomes. It must
+//! not know what the files mean. Feature `files`.
 mod bounded;
 mod links;
 

@@ -1,14 +1,15 @@
-//! A workload's control groups, and what it may have made below them.
+//! Finds a workload's control group and those that the workload may have made below it. The launcher and the process
+//! runtime use it to end and to remove them.
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-/// So many are looked at; a kernel that lets anybody make more has other troubles.
+/// The search stops after so many groups: a kernel that lets a workload make more is beyond help here.
 const MAX_GROUPS: usize = 10_000;
 
-/// A control group and all below it, the lowest first: a group can be removed when none is below it. A workload that may
-/// write to its group can make such. Empty where there is no group.
+/// A control group and all below it, the lowest first, since a group can be removed only when none is below it. A workload
+/// that may write to its group can make groups below it. Empty where there is no group.
 pub fn groups_within(folder: &Path) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = folder.is_dir().then(|| folder.to_owned()).into_iter().collect();
     let mut looked_into = 0;

@@ -1,53 +1,56 @@
-//! What the launcher is told of a workload's confinement: mechanism, no policy. Which files and ports these are is the
-//! plugin's to know.
+//! The part of a launcher's job that is about confinement. It is mechanism, not policy: the plugin decides which files and
+//! ports these are.
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// The field of [`Report::Failed`](super::Report::Failed) when it was tried to give a workload namespaces of its own and that failed: what was
-/// done cannot be undone in that launcher, so another one is to be told [`Sandbox::shared`].
+/// The field of [`Report::Failed`](super::Report::Failed) when the launcher tried to give a workload its own namespaces and
+/// failed half-way. A process cannot undo that, so the plugin is to start another launcher, with [`Sandbox::shared`].
 pub const NAMESPACES: &str = "namespaces";
 
-/// The field of a refusal where something inside of what may be written is to be read only, and that needs mounts of
-/// the workload's own; also what [`Sandbox::asked`] calls it.
+/// The field of a refusal where a part of a writable place was to be read-only, which needs mounts of the workload's own;
+/// [`Sandbox::asked`] uses the same name.
 pub const READ_INSIDE_WRITE: &str = "read inside write";
 
-/// A file or a folder with what lies below it.
+/// A file, or a folder with everything below it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Place {
-    /// What it is called: the links on that way are there in the workload's view too. Nothing is opened by it.
+    /// The name by which it was asked for. The links on that name are made in the workload's view too. Nothing is opened by
+    /// it.
     pub name: PathBuf,
-    /// What that means: absolute, without a link, `.` or `..`. Opened as it stands here, once, and without following a
-    /// link: one on the way was put there since, and the workload is refused. What does not exist is passed over.
+    /// The path that the name led to: absolute, without a link, `.` or `..`. The launcher opens it once and follows no
+    /// link: a link on it was put there since, and then the workload is refused. A path that does not exist is passed over.
     pub path: PathBuf,
-    /// It is one of the system's own, which every workload has.
+    /// It belongs to the system, and every workload has it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub system: bool,
-    /// It lies inside of what may be written, and may only be read all the same.
+    /// It lies inside of a writable place, but may only be read.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub kept: bool,
 }
 
-/// What a workload may touch; everything else is out of its reach.
+/// The files and the network that a workload may use; everything else is out of its reach.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sandbox {
     /// Files and folders that it may read and execute.
     pub read: Vec<Place>,
-    /// Files and folders that it may write besides. A device among them can only be read and written.
+    /// Files and folders that it may also write. A device among them can only be read and written.
     pub write: Vec<Place>,
-    /// Where it may connect to and what it may listen on.
+    /// The ports that it may connect to and listen on.
     pub network: Network,
-    /// Folders of which it is to see nothing but what is in these lists, where it has namespaces of its own.
+    /// Folders whose contents are hidden from it, except for what is in these lists. Only where it has namespaces of its
+    /// own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hidden: Vec<PathBuf>,
-    /// Why it gets no namespaces of its own; none: it does.
+    /// The reason why the workload gets no namespaces of its own. None: it gets them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared: Option<String>,
-    /// What was asked for by name, and so is refused where it cannot be enforced: `files`, `network`, `namespaces`, [`READ_INSIDE_WRITE`]. The
-    /// rest is the runtime's rule: what of it cannot be enforced is told.
+    /// The parts that the user asked for by name: `files`, `network`, `namespaces`, [`READ_INSIDE_WRITE`]. A workload is
+    /// refused where one of them cannot be enforced. All other parts are the runtime's own rule; if one cannot be enforced,
+    /// that is only reported.
     pub asked: Vec<String>,
-    /// What was asked for is told too, instead of being refused.
+    /// Even a part that the user asked for is only reported if it cannot be enforced.
     pub allow_weaker: bool,
 }
 
@@ -55,8 +58,8 @@ pub struct Sandbox {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Network {
-    /// No network but these ports, over TCP. With none to connect to it is one of the workload's own, where that can be
-    /// made: with nobody in it, and with the ports that it listens on as the only way in.
+    /// TCP to and from these ports, and no other network. With no port to connect to, the workload gets a network of its
+    /// own where one can be made: nobody else is in it, and the ports that it listens on are the only way in.
     Ports {
         /// It may listen on them.
         listen: Vec<u16>,
@@ -78,13 +81,14 @@ pub struct Limits {
     /// At most so much memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
-    /// At most so many processes and threads, as asked for.
+    /// At most so many processes and threads. The user asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pids: Option<u64>,
-    /// The same where nothing was asked for: only told if it cannot be enforced.
+    /// The same where the user asked for nothing: the runtime's usual limit, which is only reported if it cannot be
+    /// enforced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usual_pids: Option<u64>,
-    /// What was asked for and cannot be enforced is told instead of being refused.
+    /// A limit that the user asked for and that cannot be enforced is reported instead of being refused.
     #[serde(default)]
     pub allow_weaker: bool,
 }

@@ -1,11 +1,11 @@
-//! How the port of a workload is reached.
+//! [`Address`]: how the host reaches the port of a workload.
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
-/// How the port of a workload is reached from the host. The set is open, since older hosts meet newer plugins.
+/// How the host reaches the port of a workload. The set is open, since older hosts meet newer plugins.
 ///
-/// A server on a Unix socket is reached through [`crate::Dial`], which hands its descriptors over: a path would have to be
-/// followed by the host, in folders that the workload may write.
+/// A server on a Unix socket is reached through [`crate::Dial`], which passes a descriptor to the host. If the host got a
+/// path instead, it would have to follow that path through folders that the workload may write.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -17,7 +17,7 @@ pub enum Address {
     },
     /// Through [`crate::Dial::dial`] alone.
     Dial,
-    /// Something else; also the reading of what a newer SDK has a name for.
+    /// An address of another kind; kinds that only a newer SDK knows are read as this.
     #[serde(other)]
     Unknown,
 }

@@ -1,9 +1,10 @@
-//! What a runtime declares that it can do.
+//! [`Capability`]: the abilities that a runtime declares in its library's manifest. The host reads them and refuses a
+//! workload that needs others.
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
-/// Something that a runtime can do, by name. Asked, never tried: the host refuses a specification that needs what
-/// is not declared, before any side effect. The set is open, since older hosts meet newer plugins.
+/// The name of an ability of a runtime. The host goes by what is declared and does not try: it refuses a specification that
+/// needs more than what is declared, before any side effect. The set is open, since older hosts meet newer plugins.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
@@ -20,21 +21,22 @@ impl Capability {
     pub const ATTACH: Self = Self::named("attach");
     /// Carries connections to the ports of workloads.
     pub const DIAL: Self = Self::named("dial");
-    /// Tells what it can enforce here.
+    /// Tells which confinement it can enforce here.
     pub const CONFINE: Self = Self::named("confine");
-    /// Tells where the names of files in a specification lead, and holds a workload to it
+    /// Resolves the names of files in a specification, and refuses a workload whose names lead elsewhere later
     /// ([`super::WorkloadSpec::pinned`]).
     pub const PIN: Self = Self::named("pin");
-    /// Finds what others made by its labels, and takes it over.
+    /// Finds resources that others made by their labels, and takes them over.
     pub const TAKEOVER: Self = Self::named("takeover");
-    /// A workload with a port goes on when the process that deployed it ends, and is found again. Of a runtime without
-    /// this the host ends such a workload together with its supervisor.
+    /// A workload with a port goes on when the process that deployed it ends, and another process finds it again. Without
+    /// this capability the host ends such a workload together with its supervisor.
     pub const SURVIVES_SUPERVISOR: Self = Self::named("survives-supervisor");
     /// The engine restarts workloads by itself and cannot be told not to: the host then does not, and refuses a restart
-    /// policy that forbids it. [`crate::Runtime::wait`] resolves when the engine has given up, or was told to stop.
+    /// policy that forbids it. [`crate::Runtime::wait`] resolves when the engine has given up, or was told to stop the
+    /// workload.
     pub const RESTARTS_ITSELF: Self = Self::named("restarts-itself");
-    /// The port of a workload is its own, whatever else listens on that number; it listens on all of its addresses,
-    /// and the runtime tells where it can be reached from the host.
+    /// Each workload has its own port numbers, whatever else listens on this machine; it listens on all of its own
+    /// addresses, and the runtime tells where the host reaches it.
     pub const PORT_MAPPING: Self = Self::named("port-mapping");
     /// Runs workloads in a directory of the host (`working_dir`).
     pub const WORKING_DIR: Self = Self::named("working-dir");
@@ -49,17 +51,17 @@ impl Capability {
     /// Enforces permission profiles (`permission_profile`).
     pub const PERMISSION_PROFILE: Self = Self::named("permission-profile");
 
-    /// Runs a workload as a user of its own world (`user`).
+    /// Runs a workload as a user that the user names (`user`).
     pub const USER: Self = Self::named("user");
-    /// Fetches images, when it is told to (`pull`).
+    /// Fetches images, as `pull` says.
     pub const PULL: Self = Self::named("pull");
-    /// Marks what it makes with the workload's group (`group`), which is left out where this is not claimed.
+    /// Marks what it makes with the workload's group (`group`). A runtime without this capability gets no group.
     pub const GROUP: Self = Self::named("group");
-    /// A stopped workload is deployed again as what it was, with all that it wrote, as long as its specification is the
-    /// same: the host does not remove it first.
+    /// Starts a stopped workload again with everything that it wrote, as long as its specification is the same: the host
+    /// does not remove it first.
     pub const RESTART_IN_PLACE: Self = Self::named("restart-in-place");
 
-    /// All that this SDK has a name for.
+    /// All capabilities that this SDK has a name for.
     pub const ALL: &[Self] = &[
         Self::STDIO,
         Self::HTTP,

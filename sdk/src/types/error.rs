@@ -1,17 +1,17 @@
-//! The one error that crosses the ABI.
+//! [`Error`]: the one error that crosses the ABI.
 use serde::{Deserialize, Serialize};
 
 /// The result of every operation of a runtime.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What kind of error it is. The set is small and closed: the host decides by it, never by the message.
+/// The kind of an error. The set is small and closed: the host decides by it, never by the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
-    /// The runtime answered: there is no such thing.
+    /// The runtime answered that there is no such thing.
     NotFound,
-    /// There is one already, and it is not the one that was asked for.
+    /// There is one already, and it differs from the one that was asked for.
     AlreadyExists,
     /// The request makes no sense, here or anywhere.
     InvalidArgument,
@@ -19,15 +19,16 @@ pub enum ErrorCode {
     FailedPrecondition,
     /// The runtime, or the system under it, forbids it.
     PermissionDenied,
-    /// The runtime cannot be reached now. No evidence of anything.
+    /// The runtime cannot be reached now. This is no evidence of anything.
     Unavailable,
     /// The runtime cannot do this, ever; the message names the field or the operation.
     Unsupported,
-    /// The deadline passed. The outcome is unknown.
+    /// The deadline passed. Whether the operation took effect is unknown.
     Timeout,
     /// The caller went away.
     Cancelled,
-    /// A fault of the plugin: a panic, an answer that makes no sense. Also what a newer code is read as.
+    /// A fault of the plugin: a panic, an answer that makes no sense. A code that only a newer SDK knows is read as this,
+    /// too.
     #[serde(other)]
     Internal,
 }
@@ -50,16 +51,16 @@ impl ErrorCode {
     }
 }
 
-/// An error of a runtime: what happened and why, in words for people, and a code for the host.
+/// An error of a runtime: a message for people, and a code for the host.
 ///
 /// The message holds no secret: it is printed and logged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[error("{message}")]
 pub struct Error {
-    /// What the host decides by.
+    /// The code by which the host decides.
     pub code: ErrorCode,
-    /// A lowercase sentence without a full stop: what, why, and what to do where that is known.
+    /// A lowercase sentence without a full stop: the failure, the cause, and what to do where that is known.
     pub message: String,
     /// The same call may succeed later with nothing changed.
     #[serde(default)]
@@ -108,7 +109,7 @@ impl Error {
         Self::new(ErrorCode::Internal, message)
     }
 
-    /// An I/O error with what was being done; the code follows its kind.
+    /// An I/O error, with the action that failed; the code follows its kind.
     pub fn io(doing: &str, source: &std::io::Error) -> Self {
         use std::io::ErrorKind;
         let code = match source.kind() {

@@ -1,18 +1,17 @@
-//! What a runtime says about workloads and about itself.
+//! A runtime's answers about workloads and about itself: [`Instance`], [`Health`], [`Observation`], [`Listing`].
 use serde::{Deserialize, Serialize};
 
-/// Which engine answers at the other end, and how it was reached. Both are opaque to the host, which compares and
-/// shows them.
+/// The engine at the other end, and how it was reached. Both are opaque to the host, which compares and shows them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Instance {
-    /// What tells this engine from every other one, also from another one behind the same endpoint.
+    /// An id of this engine that no other one has, not even another one behind the same endpoint.
     pub instance: String,
-    /// How it was reached (socket, context, namespace), fit to be given to `connect` later. Never a secret.
+    /// How it was reached (socket, context, namespace), in a form that a later `connect` takes. Never a secret.
     pub endpoint: String,
 }
 
-/// The answer to the question whether the runtime can be used here and now.
+/// Whether the runtime can be used here and now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Health {
@@ -21,18 +20,18 @@ pub struct Health {
     /// The reason of a verdict that is not `healthy`, for people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
-    /// The way to mend it, where that is known: one sentence, with the command to type if there is one.
+    /// How to mend it, where that is known: one sentence, with the command to type if there is one.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub remedy: String,
 }
 
 impl Health {
-    /// It works.
+    /// The runtime works.
     pub fn healthy() -> Self {
         Self { state: HealthState::Healthy, message: String::new(), remedy: String::new() }
     }
 
-    /// There is one, and it does not work for this user.
+    /// There is an engine, and it does not work for this user.
     pub fn unhealthy(message: impl Into<String>) -> Self {
         Self { state: HealthState::Unhealthy, message: message.into(), remedy: String::new() }
     }
@@ -62,7 +61,7 @@ pub enum HealthState {
     Healthy,
 }
 
-/// What a workload is doing, as its runtime sees it.
+/// The state of a workload, as its runtime sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -73,14 +72,14 @@ pub enum WorkloadState {
     Running,
     /// Ended, whether by itself or not.
     Stopped,
-    /// Going away.
+    /// Being removed.
     Removing,
-    /// Something else; also what a newer state is read as.
+    /// Another state; one that only a newer SDK knows is read as this.
     #[serde(other)]
     Unknown,
 }
 
-/// How a workload ended.
+/// The end of a workload.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Exit {
@@ -90,10 +89,10 @@ pub struct Exit {
     /// The signal that ended it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<i32>,
-    /// When, in milliseconds after the epoch.
+    /// The time of the end, in milliseconds after the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_ms: Option<u64>,
-    /// More, in words: out of memory, the reboot of the machine, a command that could not be executed.
+    /// More about the cause, in words: out of memory, the reboot of the machine, a command that could not be executed.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
 }
@@ -106,41 +105,41 @@ pub struct Observation {
     pub uid: String,
     /// The host that made it, from the resource's own labels.
     pub host_id: String,
-    /// How it is found again. Listings hold it, so that a workload whose record lost its handle (a crash between
-    /// `deploy` and the record) can still be stopped and removed. It is the very one that `deploy` returned: the host
-    /// believes a deployment only where the listing after it shows that.
+    /// The handle, the very one that `deploy` returned. A workload whose record lost its handle (a crash between `deploy`
+    /// and the record) is stopped and removed with the handle from a listing; and the host believes a deployment only where
+    /// the listing after it shows the same handle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handle: Option<crate::Handle>,
     /// The runtime's own name or id for it, for people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub object: String,
-    /// What it is doing.
+    /// Its state.
     pub state: WorkloadState,
-    /// How it ended, once it has.
+    /// Its exit, once it has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit: Option<Exit>,
-    /// When it started, in milliseconds after the epoch.
+    /// The time of its start, in milliseconds after the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at_ms: Option<u64>,
-    /// How its port can be reached from the host, for workloads that have one.
+    /// The address of its port, for workloads that have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<super::Address>,
-    /// What holds it back; none where the runtime does not tell.
+    /// Its confinement; none where the runtime does not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confinement: Option<Confinement>,
 }
 
-/// What holds a workload back, part by part.
+/// The confinement of a workload, part by part.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Confinement {
-    /// What is enforced.
+    /// The parts that are enforced.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub enforced: Vec<Measure>,
-    /// What is not, though it was asked for or is the runtime's rule.
+    /// The parts that are not enforced, though the user asked for them or the runtime's rule wants them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub weaker: Vec<Measure>,
-    /// The files that are open to it; none where the runtime does not tell, or nothing is closed.
+    /// The files that are open to it; none where the runtime does not tell, or closes no files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paths: Option<super::OpenPaths>,
 }
@@ -149,19 +148,19 @@ pub struct Confinement {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Measure {
-    /// What is held back: `files`, `network`, `memory_bytes`.
+    /// The name of the part: `files`, `network`, `memory_bytes`.
     pub what: String,
-    /// By which means it is enforced, or why it is not.
+    /// The means by which it is enforced, or the reason why it is not.
     pub how: String,
 }
 
-/// The workloads of one host that a runtime has: all of them, or those that it was asked for ([`super::ListQuery`]).
+/// The workloads of one host that a runtime has: all of them, or those that the query names ([`super::ListQuery`]).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Listing {
-    /// True if this is everything that was asked for: only then is a workload's absence evidence.
+    /// True if the answer has everything that was asked for: only then is a workload's absence evidence.
     pub complete: bool,
-    /// The instance that answered: the one whose workloads these are, also where it has none of them.
+    /// The instance that answered and that has these workloads; also given where it has none of them.
     pub instance: String,
     /// The workloads, running or not.
     pub workloads: Vec<Observation>,

@@ -1,18 +1,18 @@
-//! Which files are open to a workload.
+//! [`OpenPaths`]: the files that are open to a workload.
 use serde::{Deserialize, Serialize};
 
-/// The files and folders that are open to a workload, each with what lies below it: what they mean, not what they were
-/// called.
+/// The files and folders that are open to a workload, each with everything below it. The paths are those that the names led
+/// to, not the names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OpenPaths {
-    /// To be written too.
+    /// Open for writing, too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub write: Vec<String>,
-    /// To be read and executed.
+    /// Open for reading and executing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub read: Vec<String>,
-    /// The same, of the system's own, that every workload of this runtime has.
+    /// Open for reading and executing, and part of the system: every workload of this runtime has them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub system: Vec<String>,
 }

@@ -10,22 +10,22 @@ pub struct StopOptions {
     pub timeout_ms: u64,
 }
 
-/// Which part of the logs.
+/// The part of a workload's logs that is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LogOptions {
-    /// Go on with what is written from now on, until the reader goes away or the workload is removed.
+    /// Go on with new lines until the reader goes away or the workload is removed.
     #[serde(default)]
     pub follow: bool,
     /// Only the last so many lines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tail: Option<u64>,
-    /// Only what was written since then, in milliseconds after the epoch.
+    /// Only lines written since this time, in milliseconds after the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since_ms: Option<u64>,
 }
 
-/// Which port of a workload.
+/// The port of a workload to connect to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DialOptions {
@@ -33,18 +33,18 @@ pub struct DialOptions {
     pub port: u16,
 }
 
-/// Which workloads of this host a listing is asked for.
+/// The workloads of this host that a listing is to contain.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ListQuery {
-    /// Those with these uids, and no others; all where nothing is said. An empty list asks for none: for the instance
-    /// alone.
+    /// Only workloads with these uids; none: all workloads. An empty list asks for no workload, only for the instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uids: Option<BTreeSet<String>>,
-    /// The instance that is recorded for these workloads, where somebody only wants to look. A runtime that labels what it
-    /// makes with the instance that made it may take one row with this instance's label for the proof that this instance
-    /// answers, and need not ask; without such a row, and where nothing is said here, it asks. It never takes the
-    /// instance of its answer from here alone. A caller that misses a workload in the answer asks again, without this.
+    /// The instance that is recorded for these workloads; given by a caller that only reads. A runtime that labels what it
+    /// makes with the instance that made it may take one row with this instance's label as the proof that this instance
+    /// answers, and need not ask the engine for it. Without such a row, or without this field, the runtime asks. It never
+    /// takes the instance of its answer from this field alone. A caller that misses a workload in the answer asks again,
+    /// without this field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub presumed_instance: Option<String>,
 }
@@ -63,7 +63,7 @@ impl ListQuery {
         Self { uids: Some(uids.into_iter().collect()), presumed_instance: None }
     }
 
-    /// The same with the instance that is recorded.
+    /// The same query with the recorded instance.
     #[must_use]
     pub fn presuming(self, instance: Option<String>) -> Self {
         Self { presumed_instance: instance, ..self }

@@ -1,10 +1,10 @@
-//! What a workload may touch: a permission profile, in ToolHive's form.
+//! [`PermissionProfile`]: what a workload may touch, in ToolHive's form.
 use serde::{Deserialize, Serialize};
 
-/// What a workload may touch beside what its runtime gives to every one: files and the network.
+/// The files and the network that a workload may use beside those that its runtime gives to every one.
 ///
-/// A runtime that cannot enforce a part of it refuses that part by name, unless
-/// [`crate::WorkloadSpec::allow_weaker`] says otherwise; a field that is not known is refused too.
+/// A runtime that cannot enforce a part of it refuses that part by name, unless [`crate::WorkloadSpec::allow_weaker`] says
+/// otherwise; an unknown field is refused too.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -18,10 +18,10 @@ pub struct PermissionProfile {
     /// The same, to be read and written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub write: Vec<String>,
-    /// Which network it has; none where nothing is said.
+    /// The network that it has; none if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<NetworkPermissions>,
-    /// It is not confined at all.
+    /// No confinement at all.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub privileged: bool,
 }
@@ -34,21 +34,21 @@ pub struct NetworkPermissions {
     /// The network of an engine (`none`, `bridge`, `host`, or one by name); the runtime's usual one if empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub mode: String,
-    /// Where it may connect to; nowhere if nothing is said.
+    /// The ports and hosts that it may connect to; nowhere if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outbound: Option<OutboundPermissions>,
-    /// Who may connect to it, beside wharf's proxy.
+    /// The hosts that may connect to it, beside wharf's proxy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inbound: Option<InboundPermissions>,
 }
 
-/// Where a workload may connect to: everywhere, or to these ports of these hosts. An empty list of one says that the
+/// The ports and hosts that a workload may connect to: everywhere, or these ports of these hosts. If one list is empty, the
 /// other alone decides.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct OutboundPermissions {
-    /// Everywhere; the lists then say nothing.
+    /// Everywhere; the lists are then ignored.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub insecure_allow_all: bool,
     /// Names of hosts.
@@ -59,7 +59,7 @@ pub struct OutboundPermissions {
     pub allow_port: Vec<u16>,
 }
 
-/// Who may connect to a workload.
+/// The hosts that may connect to a workload.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -69,14 +69,14 @@ pub struct InboundPermissions {
     pub allow_host: Vec<String>,
 }
 
-/// Where a workload may connect to, with everything that decides it taken together.
+/// The outbound network of a profile, computed from all fields that decide about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outbound<'a> {
     /// Nowhere.
     Nowhere,
     /// Everywhere.
     Everywhere,
-    /// To these ports and hosts; of an empty list, to any.
+    /// To these ports of these hosts; an empty list stands for any.
     Listed {
         /// Names of hosts.
         hosts: &'a [String],
@@ -99,7 +99,7 @@ impl PermissionProfile {
         Some(Self { name: name.to_owned(), network: Some(network), ..Self::default() })
     }
 
-    /// Where it lets a workload connect to.
+    /// Where the profile lets a workload connect to.
     pub fn outbound(&self) -> Outbound<'_> {
         let Some(network) = &self.network else { return Outbound::Nowhere };
         match &network.outbound {
@@ -112,7 +112,7 @@ impl PermissionProfile {
         }
     }
 
-    /// Whether it names hosts that may connect to the workload.
+    /// Whether the profile names hosts that may connect to the workload.
     pub fn limits_inbound(&self) -> bool {
         let inbound = self.network.as_ref().and_then(|network| network.inbound.as_ref());
         inbound.is_some_and(|inbound| !inbound.allow_host.is_empty())

@@ -1,11 +1,12 @@
-//! What is to run.
+//! [`WorkloadSpec`]: the complete description of a workload to deploy. The host makes it from a RunConfig; a runtime's
+//! `validate`, `pin` and `deploy` read it.
 use super::{Capability, PermissionProfile, Pins};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// A workload to be deployed, complete: what is not in here is not asked for.
+/// A workload to be deployed. The description is complete: an absent field asks for nothing.
 ///
-/// A plugin refuses fields that it does not know (see [`super`]), so fields that say nothing are left out.
+/// A plugin refuses fields that it does not know (see [`super`]), so fields without a value are left out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -16,33 +17,33 @@ pub struct WorkloadSpec {
     pub name: String,
     /// The host that owns it. Whatever is created carries this and the uid as labels.
     pub host_id: String,
-    /// What to run.
+    /// The program, package or image to run.
     pub source: Source,
-    /// Arguments for it.
+    /// The program's arguments.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub args: Vec<String>,
-    /// Its environment; nothing else is inherited but what the runtime documents.
+    /// Its environment; it inherits nothing else but the variables that the runtime documents.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
-    /// How it is spoken to.
+    /// Its wire: how the host speaks to it.
     pub transport: Transport,
-    /// The user's labels. Those of the contract are added by the runtime and cannot be set here.
+    /// The user's labels. The runtime adds the labels of the contract, which cannot be set here.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// The group that it is listed under, for whoever looks at the engine itself; none where nothing is said.
+    /// The group that it is listed under, for people who look at the engine itself. None if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// As which user of the image it runs: a name or a number, with `:group` if one is given; the image's if there is
-    /// none.
+    /// The user of the image that it runs as: a name or a number, with `:group` if one is given; the image's own user if
+    /// absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// When its image is fetched; if it is missing, where nothing is said.
+    /// When to fetch its image; if absent, when it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pull: Option<PullPolicy>,
-    /// The directory of the host that it runs in; the runtime's choice if there is none.
+    /// The directory of the host that it runs in; the runtime's choice if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub working_dir: Option<String>,
-    /// Directories of the host to be seen by the workload, as `host:workload[:ro]`.
+    /// Directories of the host that the workload sees, as `host:workload[:ro]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mounts: Vec<String>,
     /// At most so many processors.
@@ -51,22 +52,22 @@ pub struct WorkloadSpec {
     /// At most so much memory, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
-    /// At most so many processes and threads; the runtime's choice if there is none.
+    /// At most so many processes and threads; the runtime's choice if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pids_limit: Option<u64>,
-    /// What the workload may touch; the runtime's choice if there is none.
+    /// The files and the network that it may use; the runtime's choice if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permission_profile: Option<PermissionProfile>,
-    /// What cannot be enforced here is left out and told ([`super::Confinement`]), instead of being refused.
+    /// A part that cannot be enforced here is left out and reported ([`super::Confinement`]), instead of being refused.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_weaker: bool,
-    /// Where the names of files in here led when the workload was created: what leads elsewhere now is refused. Only
-    /// given to a runtime with the ability `pin`, which made it ([`crate::Pin`]).
+    /// Where the names of files in this specification led when the workload was created. The runtime refuses a name that
+    /// leads elsewhere now. Only a runtime with the ability `pin`, which made it ([`crate::Pin`]), is given this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pinned: Option<Pins>,
 }
 
-/// What to run.
+/// The program, package or image to run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
@@ -91,7 +92,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// The kind's name, as stamps list it under `accepts`.
+    /// The kind's name, as manifests list it under `accepts`.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Image { .. } => "image",
@@ -101,21 +102,21 @@ impl Source {
     }
 }
 
-/// When an image is fetched.
+/// When to fetch an image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PullPolicy {
-    /// Each time, so that it is the newest; without a registry the workload is not deployed.
+    /// At each start, so that it is the newest; if the registry cannot be reached, the workload is not deployed.
     Always,
     /// If the engine does not have it.
     #[default]
     Missing,
-    /// Never: what the engine does not have is an error.
+    /// Never: if the engine does not have it, that is an error.
     Never,
 }
 
-/// How a workload is spoken to: its wire. The set is open: a kind that a plugin does not know is refused by the SDK, by
+/// The wire of a workload: how the host speaks to it. The set is open: the SDK refuses a kind that it does not know, by
 /// name, before the plugin sees the specification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

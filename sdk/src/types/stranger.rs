@@ -1,17 +1,18 @@
-//! What somebody else made, as a runtime that can take it over sees it.
+//! Resources that another product made, as a runtime that can take them over sees them. The host searches for them in
+//! `import` and reports them in `doctor`.
 use super::{Address, Handle, WorkloadState};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Which resources are looked for: those with all of these labels.
+/// The labels of the resources to look for: a resource must have all of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Sought {
-    /// Their labels.
+    /// The labels.
     pub labels: BTreeMap<String, String>,
 }
 
-/// The workloads that were taken over and are asked about.
+/// The taken-over workloads that a caller asks about.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TakenOver {
@@ -19,11 +20,11 @@ pub struct TakenOver {
     pub handles: Vec<Handle>,
 }
 
-/// All resources with the labels that were sought.
+/// All resources with the labels that were asked for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Strangers {
-    /// Whether this is everything: only then is absence evidence.
+    /// True if this is everything: only then is absence evidence.
     pub complete: bool,
     /// The instance that answered.
     pub instance: String,
@@ -35,10 +36,10 @@ pub struct Strangers {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Stranger {
-    /// How it can be taken over. Whoever does that puts the uid of the workload that it becomes into it; until then
-    /// that is empty.
+    /// The handle with which the resource can be taken over. The host puts the uid of the new workload into it; until then
+    /// the uid is empty.
     pub handle: Handle,
-    /// The runtime's own name or id for it, for people; never that of another one.
+    /// The runtime's own name or id for the resource, for people; never that of another runtime.
     pub object: String,
     /// All of its labels.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -46,9 +47,9 @@ pub struct Stranger {
     /// The image that it was made from.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub image: String,
-    /// What it is doing.
+    /// Its state.
     pub state: WorkloadState,
-    /// How its port can be reached from the host; none where it has none, or several.
+    /// The address of its port; none where it has none, or several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<Address>,
 }
