@@ -1,40 +1,40 @@
-//! The steps that get somebody on after a failure, as data.
+//! [`Advice`]: the next steps after a failure, as data.
 //!
-//! Commands, supervisors and the packages below them name a step; a front end says it in its own terms: the command line
-//! as a command to type, an API as a link, an MCP server as a tool. So nothing outside of a front end may hold the text
-//! of a command or the name of an option. It crosses the supervisors' sockets, and is part of `--format json`.
+//! Commands, supervisors and the packages below them name a step; a front end puts it in its own terms: the command line as
+//! a command to type, an API as a link, an MCP server as a tool. So nothing outside of a front end may hold the text of a
+//! command or the name of an option. It crosses the supervisors' sockets, and is part of `--format json`.
 use crate::proxy_auth::ProxyAuth;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// One step that gets somebody on. In JSON the member `do` says which, and the others what it is done to.
+/// One next step. In JSON the member `do` names the step, and the other members its object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum Advice {
-    /// Something outside of wharf, or something to know: a sentence that holds in every front end.
+    /// An action outside of wharf, or a fact: a sentence that makes sense in every front end.
     Note {
         /// The sentence.
         text: String,
     },
-    /// Ask for this workload, whose name is much like the one that was asked for.
+    /// Ask for this workload, whose name is close to the one that was asked for.
     AskFor {
         /// Its name.
         name: String,
     },
-    /// Look at all workloads.
+    /// List all workloads.
     ListWorkloads,
-    /// Look at the runtimes, and at the libraries that cannot be used.
+    /// List the runtimes, and the libraries that cannot be used.
     ListRuntimes,
-    /// Look at what a runtime can do.
+    /// Show what a runtime can do.
     ShowRuntime {
         /// Its name.
         name: String,
     },
-    /// Ask each runtime how it is.
+    /// Ask each runtime whether it works.
     CheckRuntimes,
-    /// Have everything around the workloads examined.
+    /// Examine the surroundings of all workloads.
     Diagnose,
-    /// Try a library again that ended the process that tried it.
+    /// Try a library again that had ended the process that tried it.
     ForgetVerdict {
         /// Its file.
         path: PathBuf,
@@ -76,7 +76,7 @@ pub enum Advice {
         /// Its uid.
         uid: String,
     },
-    /// Read what a workload has written.
+    /// Read the output of a workload.
     ReadLog {
         /// Its name.
         name: String,
@@ -106,7 +106,7 @@ pub enum Advice {
         /// The runtime.
         runtime: String,
     },
-    /// Look where clients reach a workload.
+    /// Show the URL at which clients reach a workload.
     ShowUrl {
         /// Its name.
         name: String,
@@ -116,24 +116,24 @@ pub enum Advice {
         /// Its name.
         name: String,
     },
-    /// Change whom the proxy of a workload serves.
+    /// Change who may use the proxy of a workload.
     SetAuth {
         /// Its name.
         name: String,
-        /// Whom from then on.
+        /// Who may use it from then on.
         auth: ProxyAuth,
     },
     /// Import the workloads of ToolHive.
     ImportToolhive,
-    /// Ask for the same with this part of the request said, or said otherwise.
+    /// Repeat the request with this part given, or given another value.
     Choose {
-        /// Which part of it.
+        /// The part of the request.
         setting: Setting,
-        /// What to say; something else than now where nothing is given.
+        /// The new value; none: any other value than now.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         value: Option<String>,
     },
-    /// A step that this version does not know: a supervisor of a newer one named it. Front ends show nothing for it.
+    /// A step that this version does not know: a newer supervisor named it. Front ends show nothing for it.
     #[serde(other)]
     Unknown,
 }
@@ -148,14 +148,14 @@ pub enum Setting {
     ProxyPort,
     /// The port on which the server listens.
     TargetPort,
-    /// Whom the proxy serves.
+    /// Who may use the proxy.
     Auth,
-    /// When it is started again after its end.
+    /// The restart policy.
     Restart,
 }
 
 impl Advice {
-    /// A sentence that holds in every front end.
+    /// A sentence that makes sense in every front end.
     pub fn note(text: impl Into<String>) -> Self {
         Self::Note { text: text.into() }
     }

@@ -1,28 +1,29 @@
-//! Whose is a workload that names no owner (R07): a pure function of everything that every runtime shows.
+//! [`Claim`]: which runtime a workload without an owner belongs to (R07); a pure function of what all runtimes show.
+//! `adopt`, `reconcile` and `list` use it.
 use crate::resource::Resource;
 use crate::run_config::Owner;
 use std::fmt;
 
-/// What there is to say about the owner of a workload without one.
+/// The outcome of the search for the owner of a workload without one.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Claim {
-    /// Exactly one resource carries its uid, and nobody who might have another was silent.
+    /// Exactly one resource carries its uid, and every runtime that might have another one has answered.
     Proven(Box<Resource>),
-    /// Several do: each in words.
+    /// Several resources carry its uid: each in words.
     Ambiguous(Vec<String>),
-    /// None does.
+    /// No resource carries its uid.
     Unknown,
-    /// These might, and gave no complete answer.
+    /// These runtimes might have a resource of it, and gave no complete answer.
     Undecided(Vec<String>),
 }
 
-/// Judges the claims on a uid: `resources` are everything of this host that was seen, `silent` the runtimes that leave
-/// a trace here and gave no complete answer. Two claimants are ambiguous whoever else is silent.
+/// Assesses the claims on a uid. `resources` are all resources of this host that were seen; `silent` names the runtimes
+/// that leave a trace here and gave no complete answer. Two claimants are ambiguous even if some runtimes are silent.
 pub fn claim(uid: &str, resources: &[Resource], silent: &[String]) -> Claim {
     claim_among(resources.iter().filter(|resource| resource.seen.uid == uid), silent)
 }
 
-/// The same where the claimants are known.
+/// The same for resources that are known to carry the uid.
 pub fn claim_among<'a>(claimants: impl Iterator<Item = &'a Resource>, silent: &[String]) -> Claim {
     let claimants: Vec<&Resource> = claimants.collect();
     match claimants.as_slice() {

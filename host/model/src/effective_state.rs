@@ -1,4 +1,4 @@
-//! The effective state: a pure function of what is recorded and what the witnesses say.
+//! The effective state: a pure function of the record and the witnesses.
 //!
 //! There are two witnesses: the owner, for the workload, and the life lock, for its proxy.
 //!
@@ -15,7 +15,7 @@
 //! error       owner: anything else                             as recorded
 //!             no evidence                                      as recorded, stale, with the reason
 //! ```
-//! An owner that does not know what a workload does gives no evidence. A remote server has no owner (R03): the life lock
+//! An owner that does not know the state of a workload gives no evidence. A remote server has no owner (R03): the life lock
 //! alone tells about it.
 use crate::lock_kind::LockKind;
 use crate::phase::Phase;
@@ -24,13 +24,13 @@ use serde::Serialize;
 use wharf_sdk::process_identity::BootId;
 use wharf_sdk::{Observation, WorkloadState};
 
-/// What a workload is, as it is shown.
+/// The state of a workload, as it is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EffectiveState {
     /// A start is under way.
     Starting,
-    /// It runs, and its proxy does.
+    /// The workload and its proxy run.
     Running,
     /// A stop is under way.
     Stopping,
@@ -40,16 +40,16 @@ pub enum EffectiveState {
     Removing,
     /// It ended with a fault, or could not be started.
     Error,
-    /// The evidence contradicts what is desired.
+    /// The evidence contradicts the desired state.
     Unhealthy,
-    /// A command ended before it was done; the next one goes on from what is desired.
+    /// A command ended before it was done; the next one goes on from `desired`.
     Interrupted,
     /// Nothing is recorded, and nothing is known.
     Unknown,
 }
 
 impl EffectiveState {
-    /// As it is shown and written.
+    /// The name that is shown and written.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Starting => "starting",
@@ -78,32 +78,32 @@ impl From<Phase> for EffectiveState {
     }
 }
 
-/// What is shown of a workload's state.
+/// The state of a workload as it is shown, with its reasons.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Effective {
     /// The state.
     pub state: EffectiveState,
     /// More about it, in words.
     pub context: String,
-    /// Why it rests on the record alone; none where it is fresh.
+    /// Why the state rests on the record alone; none where it is fresh.
     pub stale: Option<String>,
 }
 
-/// What the owner says about one workload.
+/// The owner's evidence about one workload.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Evidence {
-    /// It has it, in this state.
+    /// The owner has the workload, in this state.
     Has(Box<Observation>),
-    /// It answered completely, and does not have it.
+    /// The owner answered completely, and does not have the workload.
     HasNot,
-    /// No evidence, and why.
+    /// There is no evidence, for this reason.
     None(String),
-    /// Nobody is asked: it is a remote server (R03).
+    /// The workload is a remote server (R03), so nobody was asked.
     Remote,
 }
 
 impl Evidence {
-    /// What an observation is worth.
+    /// The evidence in an observation: none if the runtime does not know the state.
     pub fn of(seen: Observation) -> Self {
         if seen.state == WorkloadState::Unknown {
             return Self::None("its runtime has it, and does not know what it does".to_owned());
@@ -112,14 +112,14 @@ impl Evidence {
     }
 }
 
-/// Everything that a judgement rests on beside the record.
+/// Everything beside the record that the effective state depends on.
 #[derive(Clone, Debug)]
 pub struct Inputs {
-    /// What the owner says.
+    /// The owner's evidence.
     pub evidence: Evidence,
-    /// A supervisor holds the life lock; asked where [`locks_looked_at`] names it.
+    /// True if a supervisor holds the life lock. Only looked at where [`locks_looked_at`] names that lock.
     pub life_held: bool,
-    /// A command holds the operation lock; likewise.
+    /// True if a command holds the operation lock. Only looked at where [`locks_looked_at`] names that lock.
     pub operation_held: bool,
     /// The present boot.
     pub boot: BootId,
@@ -128,7 +128,7 @@ pub struct Inputs {
 /// The effective state of a workload.
 pub fn assess(recorded: Option<&StatusRecord>, witnesses: &Inputs) -> Effective {
     let Some(record) = recorded else {
-        // A RunConfig alone: being created or removed, or that was interrupted.
+        // There is a RunConfig and no status record: the workload is being created or removed, or that was interrupted.
         return if witnesses.operation_held || witnesses.life_held {
             fresh(EffectiveState::Starting, "")
         } else if matches!(&witnesses.evidence, Evidence::Has(seen) if seen.state == WorkloadState::Running) {
@@ -150,7 +150,7 @@ pub fn assess(recorded: Option<&StatusRecord>, witnesses: &Inputs) -> Effective 
     }
 }
 
-/// The locks that the judgement of a workload with this record looks at.
+/// The locks that the effective state depends on, for a workload with this record. A reader asks about no others.
 pub fn locks_looked_at(recorded: Option<&StatusRecord>) -> &'static [LockKind] {
     match recorded.map(|record| record.phase) {
         None | Some(Phase::Starting | Phase::Stopping | Phase::Removing) => {

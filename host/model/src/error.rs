@@ -7,23 +7,23 @@ use crate::advice::Advice;
 use crate::workload_name::NameError;
 use serde::{Deserialize, Serialize};
 
-/// What kind of failure it is. The one table from here to exit codes, HTTP and JSON-RPC is below.
+/// The kind of a failure. The table below gives each its exit code; codes for HTTP and JSON-RPC belong there too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
-    /// Something failed that has no kind of its own.
+    /// A failure without a kind of its own.
     Failed,
     /// The request itself is wrong.
     Usage,
     /// There is no such workload.
     NotFound,
-    /// It is in the way of something that exists: a name, a port, another command.
+    /// The request conflicts with something that exists: a name, a port, another command.
     Conflict,
     /// The owning runtime is missing, unavailable, or another instance.
     Owner,
     /// The runtime refused, or the workload failed.
     Runtime,
-    /// A deadline passed, or the outcome is not known.
+    /// A deadline passed, or the outcome is unknown.
     Deadline,
 }
 
@@ -52,7 +52,7 @@ impl ErrorKind {
         }
     }
 
-    /// What the exit code means, for the help.
+    /// The meaning of the exit code, for the help.
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::Failed => "failed",
@@ -66,15 +66,15 @@ impl ErrorKind {
     }
 }
 
-/// A failure of a command: what, why, and what to do next. Never holds a secret.
+/// A failure of a command: the failure, its cause, and the next steps. Never holds a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
-    /// What kind.
+    /// The kind.
     pub kind: ErrorKind,
-    /// What failed and why, complete, in one line.
+    /// The failure and its cause, complete, in one line.
     pub message: String,
-    /// What to do next; a front end says it in its own terms.
+    /// The next steps; a front end puts them in its own terms.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub advice: Vec<Advice>,
 }
@@ -88,25 +88,25 @@ impl Error {
         Self { kind, message: message.into(), advice: Vec::new() }
     }
 
-    /// What was being done, and why it failed, with the whole chain of causes.
+    /// A failed action and its cause, with the whole chain of causes.
     pub fn caused(kind: ErrorKind, doing: impl std::fmt::Display, cause: &dyn std::error::Error) -> Self {
         Self::new(kind, format!("{doing}: {}", chain(cause)))
     }
 
-    /// With what to do next.
+    /// Adds a next step.
     #[must_use]
     pub fn advise(mut self, advice: Advice) -> Self {
         self.advice.push(advice);
         self
     }
 
-    /// With what to do next in words that hold in every front end: no command, no option.
+    /// Adds a next step in words that make sense in every front end: no command, no option.
     #[must_use]
     pub fn hint(self, hint: impl Into<String>) -> Self {
         self.advise(Advice::note(hint))
     }
 
-    /// With what was being done put in front.
+    /// Puts the action that failed in front of the message.
     #[must_use]
     pub fn while_doing(mut self, doing: impl std::fmt::Display) -> Self {
         self.message = format!("{doing}: {}", self.message);

@@ -1,7 +1,7 @@
-//! How an exit is told to people.
+//! Words for an exit. Supervisors, commands and the command line use them.
 use wharf_sdk::Exit;
 
-/// How a workload ended, in words that follow its name.
+/// The exit in words that follow the workload's name.
 pub fn how(exit: &Exit) -> String {
     match (exit.code, exit.signal) {
         (Some(code), _) => format!("exited with code {code}"),

@@ -1,12 +1,12 @@
-//! What is true of a workload, as data and as pure functions: its names, its RunConfig, its status record, what is shown
-//! of it ([`assess`]), what is to be done about it ([`plan()`]), whose it is ([`claim()`]), whether it is started again
+//! Workloads as data and as pure functions: their names, their RunConfig, their status record, the state that is shown of
+//! one ([`assess`]), what reconciliation does about it ([`plan()`]), who owns it ([`claim()`]), whether it is started again
 //! ([`wants_restart`]).
 //!
-//! Everybody above uses it: the store, the runtimes, the supervisor, the commands. It knows nothing of files, locks,
+//! Every package above uses it: the store, the runtimes, the supervisor, the commands. It knows nothing of files, locks,
 //! plugins or Tokio; [`BootId`] and [`ProcessIdentity`], which it takes from the SDK, are values to it.
 //!
-//! Invariants (`docs/contract.md`): what is shown gets worse on positive evidence alone (R04); health is never recorded,
-//! see [`Phase`].
+//! Invariants (`docs/contract.md`): a state that is shown gets worse on positive evidence alone (R04); health is never
+//! recorded, see [`Phase`].
 mod advice;
 mod claim;
 mod effective_state;

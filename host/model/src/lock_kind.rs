@@ -1,15 +1,15 @@
-//! [`LockKind`]: the three locks of a workload, as they are named in errors and in questions about who holds one.
+//! [`LockKind`]: names the three locks of a workload, for errors and for questions about who holds one.
 
 use std::fmt;
 
-/// Which lock of a workload.
+/// A lock of a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LockKind {
-    /// One command.
+    /// Held by one command from beginning to end.
     Operation,
-    /// One read-modify-write.
+    /// Held during one read-modify-write.
     Record,
-    /// A supervisor's life.
+    /// Held by a supervisor as long as it lives.
     Life,
 }
 

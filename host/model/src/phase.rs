@@ -1,4 +1,4 @@
-//! [`Phase`]: what a workload was last recorded to be doing, and the one table of what may follow.
+//! [`Phase`]: the last recorded phase of a workload, and the one table of transitions.
 //!
 //! ```text
 //!                 StartBegun, from every phase but removing
@@ -17,11 +17,11 @@
 //!
 //! - A transitional phase whose command died is resumed by the next command: `StartBegun` is legal in `starting`,
 //!   `StopBegun` in `stopping`, `RemoveBegun` in `removing`.
-//! - `StartBegun` is legal in `running`: after a reboot or the death of a supervisor the record still says so.
-//!   `StopBegun` is legal in `stopped` and `error`: reconciliation ends what runs and should not.
-//! - `Ready` and `Stopped` may be reported twice. All other events have one phase or two that they fit, so that a
-//!   late report of a supervisor does not undo what a command has begun.
-//! - Invariant: nothing leads out of `removing`; what follows is no record at all.
+//! - `StartBegun` is legal in `running`: after a reboot or the death of a supervisor the record still says `running`.
+//!   `StopBegun` is legal in `stopped` and `error`: reconciliation stops a workload that runs and should not.
+//! - `Ready` and `Stopped` may be reported twice. All other events are legal in one phase or two, so that a late report of
+//!   a supervisor does not undo a transition that a command has begun.
+//! - Invariant: no event leads out of `removing`; the record is removed after it.
 //!
 //! Health (`unhealthy`, `interrupted`, stale) is derived from a record and evidence, and is never a phase.
 
@@ -29,30 +29,30 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What a workload was last recorded to be doing.
+/// The last recorded phase of a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// A start has begun and is not ready yet.
     Starting,
-    /// It was ready.
+    /// It became ready.
     Running,
     /// A stop has begun.
     Stopping,
     /// It ended as it was asked to, or by itself without a fault.
     Stopped,
-    /// Its removal has begun: the record is the last to go but one.
+    /// Its removal has begun. Of its files, only the RunConfig is removed after this record.
     Removing,
     /// It could not be started, or ended for good with a fault.
     Error,
 }
 
-/// What happens to a workload.
+/// An event in the life of a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Event {
     /// A command creates, starts or restarts it, or resumes an interrupted start.
     StartBegun,
-    /// The supervisor serves it.
+    /// The supervisor serves its proxy.
     Ready,
     /// It did not become ready.
     StartFailed,
@@ -68,13 +68,13 @@ pub enum Event {
     RemoveBegun,
 }
 
-/// An event that does not fit the phase.
+/// An event that is not legal in the phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a workload that is {phase} cannot be told: {event}")]
 pub struct TransitionError {
-    /// Where it is.
+    /// The phase.
     pub phase: Phase,
-    /// What does not fit.
+    /// The event.
     pub event: Event,
 }
 
@@ -83,7 +83,7 @@ impl Phase {
     pub const ALL: [Self; 6] =
         [Self::Starting, Self::Running, Self::Stopping, Self::Stopped, Self::Removing, Self::Error];
 
-    /// The phase after an event: the table.
+    /// The phase after an event. This is the table of transitions.
     pub fn next(self, event: Event) -> Result<Self, TransitionError> {
         use Phase::{Error, Removing, Running, Starting, Stopped, Stopping};
         match (self, event) {
@@ -120,13 +120,13 @@ impl Phase {
         matches!(self, Self::Starting | Self::Running | Self::Stopping)
     }
 
-    /// Whether it may be started.
+    /// Whether a start is legal.
     #[must_use]
     pub fn can_start(self) -> bool {
         self.next(Event::StartBegun).is_ok()
     }
 
-    /// Whether it may be stopped.
+    /// Whether a stop is legal.
     #[must_use]
     pub fn can_stop(self) -> bool {
         self.next(Event::StopBegun).is_ok()
@@ -179,8 +179,8 @@ impl fmt::Display for Event {
 mod tests {
     use super::*;
 
-    /// One row a phase, one letter an event in the order of [`Event::ALL`]: the first letter of the next phase
-    /// (`T` for stopped, to tell it from starting and stopping), `.` for refused.
+    /// One row for each phase, one letter for each event in the order of [`Event::ALL`]: the first letter of the next phase
+    /// (`T` for stopped, since starting and stopping have the same first letter), `.` for refused.
     const TABLE: [(Phase, &str); 6] = [
         (Phase::Starting, "sREp...x"),
         (Phase::Running, "sR.p.TEx"),

@@ -1,37 +1,38 @@
-//! What reconciliation does about one workload: a pure function of what is wanted, recorded and observed.
+//! [`plan`]: the action of `reconcile` on one workload, a pure function of what is desired, recorded and observed.
 //!
 //! ```text
 //! locks       recorded            the owner says         action
-//! operation   any                 anything               busy: another command is at work
+//! operation   any                 anything               none: another command works on it
 //! held
-//! any         any                 nothing (no evidence)  none, with the reason (R04); so, too, a remote server,
+//! any         any                 nothing (no evidence)  none, with the reason (R04); the same for a remote server,
 //!                                                        which has no owner (R03)
 //! life held   running, starting   anything               in order: its supervisor tends it
 //!             nothing, stopped,   anything               none: its supervisor is ending
 //!             error
-//! life free   nothing             anything               none: whether its creation or its removal was interrupted (or
-//!                                                        its import) nobody knows, nor whether it was told to have failed
+//! life free   nothing             anything               none: nobody knows whether its creation, its import or its removal
+//!                                                        was interrupted, nor whether a command reported a failure
 //!             starting, wanted    anything               start: its start was interrupted
 //!             running, wanted     runs                   start: its proxy is gone. By policy `no` only a server
 //!                                                        with a port, which is resumed; else stop
 //!                                 does not run, or has   start by policy, else record the exit
 //!                                 none of it
 //!             stopped, wanted     anything               start: its restart was interrupted
-//!             error               runs                   stop: it should not
+//!             error               runs                   stop: it should not run
 //!                                 does not run           nothing: only a command starts it again
-//!             starting, running,  anything               stop: that is what was wanted
+//!             starting, running,  anything               stop: the user wants it stopped
 //!             not wanted
 //!             stopped, not wanted runs                   stop
 //!                                 does not run           in order
-//! life free   running or error, imported from another product, and never started by wharf, or in vain: none, since what
-//!             runs there is the other product's until somebody starts it by its name
 //! any         stopping, wanted    anything               start: its restart was interrupted
 //!             stopping            anything               stop: its stop was interrupted
 //!             removing            anything               remove: its removal was interrupted
 //! ```
 //!
-//! After a reboot nothing recorded runs: the owner says so, the life lock is free, and a policy other than `no` brings
-//! back what is wanted. An end that nobody saw and whose code nobody knows counts as a fault.
+//! "Wanted" means that `desired` is `running`. Two kinds of records are left alone before the table is used: one of another
+//! uid, and one that an earlier version imported ([`EARLIER_IMPORT`]), unless it is being removed.
+//!
+//! After a reboot nothing recorded runs: the owner says so, the life lock is free, and a policy other than `no` brings the
+//! workloads back that are wanted. An end that nobody saw and whose code nobody knows counts as a fault.
 use crate::effective_state::Evidence;
 use crate::phase::Phase;
 use crate::restart::wants_restart;
@@ -40,20 +41,20 @@ use crate::status_record::{Desired, StatusRecord};
 use wharf_sdk::process_identity::BootId;
 use wharf_sdk::{Exit, Observation, WorkloadState};
 
-/// What is done about a workload.
+/// The action of reconciliation on a workload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Nothing: it is as it should be.
+    /// Nothing: the workload is as it should be.
     None,
-    /// Nothing, and why.
+    /// Nothing, for this reason.
     Leave(String),
-    /// It is started, and why.
+    /// Start it, for this reason.
     Start(&'static str),
-    /// It is stopped, and why.
+    /// Stop it, for this reason.
     Stop(&'static str),
-    /// It is removed: its removal was interrupted.
+    /// Remove it: its removal was interrupted.
     Remove,
-    /// Its end is recorded.
+    /// Record its end.
     Record(Exit),
 }
 
@@ -66,7 +67,7 @@ pub struct Locks {
     pub life_held: bool,
 }
 
-/// What reconciliation does about one workload.
+/// The action of reconciliation on one workload; see the table above.
 pub fn plan(
     config: &RunConfig,
     recorded: Option<&StatusRecord>,
@@ -87,7 +88,8 @@ pub fn plan(
         return if locks.life_held {
             ending()
         } else if config.imported.is_some() {
-            // An import starts nothing, so nobody who finishes it does.
+            // `import` writes a stopped workload: finishing it means importing it again, and only the user can decide to do
+            // that.
             Action::Leave("its import was interrupted; finish it: import again, or start it".to_owned())
         } else {
             Action::Leave("its creation or its removal was interrupted; start it, or remove it".to_owned())
@@ -115,11 +117,11 @@ pub fn plan(
     }
 }
 
-/// Why a workload that an earlier version imported is left alone.
+/// The reason why a workload that an earlier version imported is left alone.
 pub const EARLIER_IMPORT: &str =
     "an earlier version imported it, to serve another product's container; this one makes copies instead";
 
-/// A workload that should run and has no supervisor.
+/// The action on a workload that should run and has no supervisor.
 fn run_again(config: &RunConfig, record: &StatusRecord, seen: Option<&Observation>, boot: &BootId) -> Action {
     if runs(seen) {
         let is_resumed = config.transport != Transport::Stdio;
@@ -148,7 +150,7 @@ fn is_of_another_boot(record: &StatusRecord, boot: &BootId) -> bool {
     record.supervisor.as_ref().is_some_and(|supervisor| supervisor.boot_id != *boot)
 }
 
-/// How it ended, as far as anybody knows.
+/// How the workload ended, as far as the owner or the record tells.
 fn end(seen: Option<&Observation>, record: &StatusRecord, boot: &BootId) -> Exit {
     if let Some(exit) = seen.and_then(|seen| seen.exit.clone()) {
         return exit;

@@ -1,21 +1,21 @@
-//! [`ProxyAuth`]: whom the proxy of a workload serves.
+//! [`ProxyAuth`]: who may use the proxy of a workload. The RunConfig records it, the supervisor enforces it.
 
 use serde::{Deserialize, Serialize};
 
-/// Whom the proxy of a workload serves.
+/// Who may use the proxy of a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProxyAuth {
-    /// Whoever can connect.
+    /// Every program that can connect.
     None,
-    /// Who knows the URL: its path holds the secret.
+    /// Clients that know the URL: its path holds the secret.
     Path,
-    /// Who sends the secret as a bearer token.
+    /// Clients that send the secret as a bearer token.
     Bearer,
 }
 
 impl ProxyAuth {
-    /// As it is written.
+    /// The name as it is written in records and options.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -25,7 +25,7 @@ impl ProxyAuth {
         }
     }
 
-    /// Whether there is a secret.
+    /// Whether clients need a secret.
     #[must_use]
     pub const fn has_secret(self) -> bool {
         !matches!(self, Self::None)

@@ -1,34 +1,35 @@
-//! [`Opaque`]: a member that wharf stores for somebody else, kept as the text it is. A listing of thousands of records
-//! builds nothing of it.
+//! [`Opaque`]: JSON that wharf stores for others (a plugin's handle), kept as text. A listing of thousands of records does
+//! not parse it.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
-/// Any JSON, not looked into until its reader wants it. Equal to whatever says the same.
+/// JSON that is not parsed before its reader wants it. Two are equal if their values are.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(transparent)]
 pub struct Opaque(Box<RawValue>);
 
 impl Opaque {
-    /// What this says.
+    /// The JSON of a value.
     pub fn of(content: &impl Serialize) -> serde_json::Result<Self> {
         to_raw_value(content).map(Self)
     }
 
-    /// Whether anybody can read it: of numbers, escapes and depths its text alone proves nothing.
+    /// Checks that it can be parsed completely. That it is well-formed does not show that yet: numbers, escapes and depth
+    /// may be out of range.
     pub fn check(&self) -> serde_json::Result<()> {
         self.read::<Value>().map(drop)
     }
 
-    /// What it says, in the form that its reader knows.
+    /// Parses it into the type that its reader knows.
     pub fn read<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
         serde_json::from_str(self.0.get())
     }
 }
 
-/// Anew, not as it is spelled: the text may have line breaks, where the document that it becomes part of has none.
+/// Writes the value anew, not its text: the text may have line breaks, which must not get into a document of one line.
 impl Serialize for Opaque {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.read::<Value>().map_err(serde::ser::Error::custom)?.serialize(serializer)

@@ -1,12 +1,13 @@
-//! [`Resource`]: something that a runtime has and that carries the id of this host.
+//! [`Resource`]: a container or another object of a runtime that carries the id of this host. Runtimes' answers are turned
+//! into it; [`crate::claim()`] compares them.
 use crate::run_config::Owner;
 use wharf_sdk::Observation;
 
-/// A resource of this host, and where it is.
+/// A resource of this host, and the runtime that has it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resource {
-    /// Its runtime, there.
+    /// The runtime, with instance and endpoint.
     pub owner: Owner,
-    /// The resource.
+    /// The runtime's observation of it.
     pub seen: Observation,
 }

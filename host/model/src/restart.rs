@@ -1,38 +1,39 @@
-//! The decision if and when a workload that ended is started again: pure. Supervisors ask, and the plan of `reconcile`.
+//! Decides whether and when a workload that ended is started again; pure. The supervisor and the plan of `reconcile` use
+//! it.
 use crate::run_config::RestartPolicy;
 use std::time::Duration;
 use wharf_sdk::Exit;
 
-/// The first pause.
+/// The pause before the first restart.
 const FIRST: Duration = Duration::from_millis(100);
 /// The longest pause.
 const LONGEST: Duration = Duration::from_secs(30);
-/// A workload that ran so long starts over with the first pause.
+/// A workload that ran so long counts as steady: the next pause is the first one again.
 const STEADY: Duration = Duration::from_secs(30);
-/// So many starts in a row that do not become steady are enough.
+/// After so many starts in a row that did not become steady, the supervisor gives up.
 const ATTEMPTS: u32 = 10;
 
-/// Counts the restarts in a row.
+/// Counts the restarts in a row, and gives the pause before each.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Backoff {
     attempts: u32,
 }
 
 impl Backoff {
-    /// Of a workload that never ended.
+    /// For a workload that has not ended yet.
     #[must_use]
     pub const fn new() -> Self {
         Self { attempts: 0 }
     }
 
-    /// The workload ran so long before it ended: once for each end, not for each attempt to bring it back.
+    /// Reports how long the workload ran before it ended. Called once for each end, not for each attempt to bring it back.
     pub fn ended(&mut self, ran_for: Duration) {
         if ran_for >= STEADY {
             self.attempts = 0;
         }
     }
 
-    /// The pause before the next start, or none when there have been enough.
+    /// The pause before the next start. None: the attempts are used up.
     pub fn next_pause(&mut self) -> Option<Duration> {
         if self.attempts >= ATTEMPTS {
             return None;
@@ -42,19 +43,19 @@ impl Backoff {
         Some(pause)
     }
 
-    /// The start was no attempt: there was no engine to make it.
+    /// Takes back the last attempt: the engine was away, so nothing was tried.
     pub fn give_back(&mut self) {
         self.attempts = self.attempts.saturating_sub(1);
     }
 }
 
-/// True if a policy wants a workload back that ended like this.
+/// True if the policy wants the workload back after this exit.
 pub fn wants_restart(policy: RestartPolicy, exit: &Exit) -> bool {
     policy.restarts_after(exit.code == Some(0))
 }
 
 impl RestartPolicy {
-    /// True if a workload is wanted back that ended with exit code 0, or in any other way.
+    /// True if the policy wants a workload back that ended with exit code 0 (`succeeded`), or in any other way.
     #[must_use]
     pub const fn restarts_after(self, succeeded: bool) -> bool {
         match self {

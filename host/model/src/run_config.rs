@@ -1,7 +1,8 @@
-//! [`RunConfig`]: what a workload is, and who owns it. The first file in and the last file out (R01).
+//! [`RunConfig`]: the definition of a workload and its owner. It is the first file of a workload that is written and the
+//! last one that is removed (R01).
 //!
-//! Fields have ToolHive's names where they mean the same, so that its files can be imported and a reader recognises
-//! them. Secrets' values are never here: `secrets` names them.
+//! Fields have ToolHive's names where they mean the same, so that its files can be imported and a reader recognises them.
+//! Secrets' values are never here: `secrets` names them.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +18,7 @@ use crate::serde_field::{is_zero, null_as_default, text_or_nothing};
 use crate::uid::Uid;
 use crate::workload_name::WorkloadName;
 
-/// How a client's messages reach the server.
+/// The server's wire: how the proxy passes messages to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Transport {
@@ -28,12 +29,12 @@ pub enum Transport {
     StreamableHttp,
     /// HTTP, the transport of the 2024-11-05 revision.
     Sse,
-    /// A user interface that ToolHive runs. Read, and not started.
+    /// A user interface that ToolHive runs. wharf reads such a RunConfig and does not start it.
     Inspector,
 }
 
 impl Transport {
-    /// As it is written.
+    /// The name as it is written in records and options.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -45,16 +46,16 @@ impl Transport {
     }
 }
 
-/// What the proxy of a stdio server offers.
+/// The protocol that the proxy of a stdio server offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProxyMode {
     /// Streamable HTTP.
     #[default]
     StreamableHttp,
-    /// The older one.
+    /// HTTP with SSE, the transport of the 2024-11-05 revision.
     Sse,
-    /// What ToolHive writes beside the transport of this name.
+    /// ToolHive writes this beside the transport of the same name.
     Inspector,
 }
 
@@ -78,55 +79,56 @@ pub enum RestartPolicy {
 pub struct Owner {
     /// The runtime's name, such as `process`.
     pub runtime_name: String,
-    /// Which engine; empty if the runtime has just one.
+    /// The engine; empty if the runtime has just one.
     pub runtime_instance: String,
-    /// How it is reached; empty if there is just one way.
+    /// The way to the engine; empty if there is just one.
     pub runtime_endpoint: String,
 }
 
-/// Another product's workload that became one of wharf's.
+/// The workload of another product of which this one is a copy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Imported {
     /// The product.
     pub from: String,
-    /// What the workload is called there.
+    /// The workload's name there.
     pub name: String,
-    /// Written by earlier versions alone, see [`RunConfig::is_of_earlier_import`]. Never looked into.
+    /// Only earlier versions wrote it, see [`RunConfig::is_of_earlier_import`]. Its value is never looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handle: Option<Opaque>,
 }
 
-/// What a workload is.
+/// The definition of a workload.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunConfig {
-    /// The shape of the file.
+    /// The version of the file's shape.
     #[serde(default)]
     pub schema_version: SchemaVersion,
-    /// This creation of the workload.
+    /// The uid of this creation of the workload.
     pub uid: Uid,
-    /// Its name, and that of its files.
+    /// The workload's name, which is also that of its files.
     pub name: WorkloadName,
-    /// The owner's name; empty for a remote workload, and for one of a version that recorded none.
+    /// The name of the owner's runtime; empty for a remote workload, and for one of a version that recorded none.
     #[serde(default, deserialize_with = "text_or_nothing", skip_serializing_if = "String::is_empty")]
     pub runtime_name: String,
     /// The owner's engine.
     #[serde(default, deserialize_with = "text_or_nothing", skip_serializing_if = "String::is_empty")]
     pub runtime_instance: String,
-    /// How the owner is reached.
+    /// The way to the owner.
     #[serde(default, deserialize_with = "text_or_nothing", skip_serializing_if = "String::is_empty")]
     pub runtime_endpoint: String,
-    /// What its owner was told when it was created, beside the user's configuration: by names of the owner's own.
+    /// The options that the owner was given when the workload was created, beside the user's configuration. The owner
+    /// defines their names.
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub runtime_options: BTreeMap<String, String>,
-    /// What to run, as the user gave it: `npx://…`, `uvx://…`, a command, a path.
+    /// The server to run, as the user gave it: `npx://…`, `uvx://…`, a command, a path.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub server: String,
     /// The container image.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub image: String,
-    /// How the server is spoken to.
+    /// The server's wire.
     pub transport: Transport,
-    /// What the proxy of a stdio server offers.
+    /// The protocol that the proxy of a stdio server offers.
     #[serde(default)]
     pub proxy_mode: ProxyMode,
     /// The address that the proxy listens on.
@@ -135,13 +137,13 @@ pub struct RunConfig {
     /// The port that the proxy listens on; 0 lets it choose one.
     #[serde(default)]
     pub port: u16,
-    /// Whom the proxy serves; whoever can connect where nothing is said, as versions without this field did.
+    /// Who may use the proxy. If absent, every program that can connect, as in versions without this field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy_auth: Option<ProxyAuth>,
-    /// The proxy listens on a Unix socket of its user's, too.
+    /// The proxy also listens on a Unix socket that only its user can open.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unix_socket: bool,
-    /// Pages that may ask the proxy besides, as `scheme://host[:port]`.
+    /// Web origins that may call the proxy, beside the proxy's own, as `scheme://host[:port]`.
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
     pub allowed_origins: Vec<String>,
     /// The port that an HTTP server listens on; 0 if none was asked for.
@@ -150,16 +152,16 @@ pub struct RunConfig {
     /// The address that an HTTP server listens on.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub target_host: String,
-    /// The directory that a command runs in: where it was created from. Empty for the runtime's choice.
+    /// The directory that a command runs in, by default the one in which it was created. Empty for the runtime's choice.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub working_dir: String,
     /// Arguments of the server.
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
     pub cmd_args: Vec<String>,
-    /// Its environment, besides secrets.
+    /// Its environment, without secrets.
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub env_vars: BTreeMap<String, String>,
-    /// Which secret goes into which variable: `NAME,target=VARIABLE`.
+    /// The secrets and the variables for them: `NAME,target=VARIABLE`.
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<String>,
     /// Mounts: `HOST:CONTAINER[:ro]`.
@@ -171,18 +173,18 @@ pub struct RunConfig {
     /// The group that it is listed under.
     #[serde(default = "default_group")]
     pub group: String,
-    /// As which user of its image it runs; the image's if empty.
+    /// The user of the image that it runs as; the image's own user if empty.
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "String::is_empty")]
     pub user: String,
-    /// When its image is fetched; if it is missing, where nothing is said.
+    /// When to fetch its image; if absent, when it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pull: Option<PullPolicy>,
-    /// What it may do: enforced by the owner, opaque to the record.
+    /// Its permission profile: enforced by the owner, opaque to the record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permission_profile: Option<Value>,
-    /// Where the names of files in it led when it was created, as its owner said: what leads elsewhere at a later start is
-    /// refused. None where its owner does not tell, and in a record of a version that did not ask: then its next start
-    /// asks.
+    /// Where the names of files in it led when it was created, as its owner resolved them. A later start is refused if one
+    /// leads elsewhere. None where the owner does not resolve names, and in a record of a version that did not ask: then
+    /// the next start asks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pinned: Option<Pins>,
     /// At most so many processors.
@@ -194,19 +196,19 @@ pub struct RunConfig {
     /// At most so many processes and threads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pids_limit: Option<u64>,
-    /// What cannot be enforced where it runs is left out instead of refused.
+    /// Measures that cannot be enforced where it runs are left out, and the workload is not refused.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_weaker: bool,
-    /// When it is started again.
+    /// Its restart policy.
     #[serde(default)]
     pub restart: RestartPolicy,
     /// The URL of a remote server: such a workload has only a proxy, and no owner (R03).
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "String::is_empty")]
     pub remote_url: String,
-    /// When it was created; nothing in a file of ToolHive.
+    /// When it was created; absent in a file of ToolHive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_at: Option<Timestamp>,
-    /// Where it was imported from.
+    /// The original that it was imported from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imported: Option<Imported>,
 }
@@ -214,7 +216,7 @@ pub struct RunConfig {
 /// Fields of a RunConfig that contradict each other.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RunConfigError {
-    /// R03.
+    /// A remote workload has an owner, against R03.
     #[error("a remote workload ({remote_url}) has no owner, and this one names runtime {runtime_name:?}")]
     RemoteWithOwner {
         /// The remote server.
@@ -222,7 +224,7 @@ pub enum RunConfigError {
         /// The runtime that should not be there.
         runtime_name: String,
     },
-    /// Nothing says what to run.
+    /// It does not say what to run.
     #[error("it has none of server, image and remote_url: there is nothing to run")]
     NothingToRun,
 }
@@ -236,7 +238,7 @@ fn default_group() -> String {
 }
 
 impl RunConfig {
-    /// A workload with nothing but the defaults: no owner, stdio, on loopback, a port to be chosen.
+    /// A workload with only the defaults: no owner, stdio, on loopback, on a port that the proxy chooses.
     #[must_use]
     pub fn new(uid: Uid, name: WorkloadName, server: impl Into<String>) -> Self {
         Self {
@@ -293,33 +295,33 @@ impl RunConfig {
         })
     }
 
-    /// Whom its proxy serves.
+    /// Who may use its proxy.
     #[must_use]
     pub fn auth(&self) -> ProxyAuth {
         self.proxy_auth.unwrap_or(ProxyAuth::None)
     }
 
-    /// Stamps the owner. Nothing else changes.
+    /// Records the owner. Nothing else changes.
     pub fn set_owner(&mut self, owner: Owner) {
         self.runtime_name = owner.runtime_name;
         self.runtime_instance = owner.runtime_instance;
         self.runtime_endpoint = owner.runtime_endpoint;
     }
 
-    /// True of an import by a version that served another product's container until it had made one of its own. This one
-    /// makes copies: such a record can be looked at and removed, and its workload imported again.
+    /// True for a record of an earlier version, whose import served another product's container until wharf had made one of
+    /// its own. This version makes copies: such a record can be shown and removed, and its workload imported again.
     #[must_use]
     pub fn is_of_earlier_import(&self) -> bool {
         self.imported.as_ref().is_some_and(|imported| imported.handle.is_some())
     }
 
-    /// Whether it is only a proxy in front of a remote server. Asked before anything about owners is (R03).
+    /// Whether it is only a proxy in front of a remote server. Callers check this before anything about owners (R03).
     #[must_use]
     pub fn is_remote(&self) -> bool {
         !self.remote_url.trim().is_empty()
     }
 
-    /// What no single field shows to be wrong. Reading and writing both check it.
+    /// Checks for fields that contradict each other. Done at each read and each write.
     pub fn validate(&self) -> Result<(), RunConfigError> {
         if self.is_remote() && self.owner().is_some() {
             return Err(RunConfigError::RemoteWithOwner {

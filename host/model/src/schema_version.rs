@@ -1,4 +1,5 @@
-//! [`SchemaVersion`]: which shape a file has, so that an older wharf does not rewrite what it does not understand.
+//! [`SchemaVersion`]: the version of a file's shape, so that an older wharf does not rewrite a file that it does not
+//! understand.
 
 use std::fmt;
 use std::str::FromStr;
@@ -23,7 +24,7 @@ pub struct SchemaVersionError {
 }
 
 impl SchemaVersion {
-    /// The newest shape that this wharf writes. ToolHive's RunConfigs say the same.
+    /// The newest shape that this wharf writes. ToolHive's RunConfigs have the same version.
     pub const CURRENT: Self = Self { major: 0, minor: 1, patch: 0 };
 
     /// Whether a wharf that knows only [`SchemaVersion::CURRENT`] must leave the file as it is.
@@ -33,7 +34,7 @@ impl SchemaVersion {
     }
 }
 
-/// A file that does not say: ToolHive's status files, the oldest shape that there is.
+/// The version of a file that does not name one, such as ToolHive's status files.
 impl Default for SchemaVersion {
     fn default() -> Self {
         Self::CURRENT

@@ -1,7 +1,7 @@
-//! [`StatusRecord`]: what was last recorded to have happened to a workload.
+//! [`StatusRecord`]: the last recorded state of a workload.
 //!
-//! Only facts and intentions: health is derived from them and from evidence when somebody asks, and is never here.
-//! The operation's holder writes transitions, a supervisor only spontaneous events.
+//! It holds facts and intentions only: health is derived from them and from evidence when somebody asks, and is never
+//! recorded. The holder of the operation lock writes transitions, a supervisor only events that nobody asked for.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ use crate::serde_field::is_zero;
 use crate::uid::Uid;
 use wharf_sdk::process_identity::ProcessIdentity;
 
-/// What the user wants.
+/// The user's wish for a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Desired {
@@ -32,30 +32,30 @@ pub struct LastExit {
     /// The signal that ended it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<i32>,
-    /// When.
+    /// The time of the end.
     pub at: Timestamp,
-    /// What the runtime said about it.
+    /// The runtime's words about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// What was last recorded about a workload.
+/// The last recorded state of a workload.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StatusRecord {
-    /// The shape of the file.
+    /// The version of the file's shape.
     #[serde(default)]
     pub schema_version: SchemaVersion,
     /// The creation of the workload that it belongs to.
     pub uid: Uid,
-    /// How often it was written. The store counts; callers compare.
+    /// The number of times that it was written. The store counts; callers compare.
     pub revision: u64,
-    /// What it was doing.
+    /// The phase.
     #[serde(rename = "status")]
     pub phase: Phase,
-    /// Why, in words.
+    /// The reason for the phase, in words.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub status_context: String,
-    /// What the user wants.
+    /// The user's wish.
     pub desired: Desired,
     /// When the record was first written.
     pub created_at: Timestamp,
@@ -64,25 +64,25 @@ pub struct StatusRecord {
     /// When the workload was last started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
-    /// How it last ended.
+    /// The last end of the workload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_exit: Option<LastExit>,
-    /// How often it was started again since.
+    /// The number of restarts since then.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub restarts: u32,
-    /// The supervisor's pid, for people to look at (0: none). Nothing is decided by it: see `supervisor`.
+    /// The supervisor's pid, for people (0: none). No decision rests on it: see `supervisor`.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub process_id: u32,
-    /// The supervisor.
+    /// The supervisor's process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub supervisor: Option<ProcessIdentity>,
-    /// What the owner's plugin gave us to find the workload again. Never looked into.
+    /// The handle with which the owner's plugin finds the workload. The host never parses it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handle: Option<Opaque>,
 }
 
 impl StatusRecord {
-    /// The first record of a creation: starting, and wanted.
+    /// The first record of a creation: starting, and desired to run.
     #[must_use]
     pub fn new(uid: Uid) -> Self {
         let now = Timestamp::now();
@@ -104,7 +104,7 @@ impl StatusRecord {
         }
     }
 
-    /// Moves to the phase after an event, if the table has one; clears the words about the old phase.
+    /// Moves to the phase after an event, if the event is legal; clears the words about the old phase.
     pub fn apply(&mut self, event: Event) -> Result<(), TransitionError> {
         self.phase = self.phase.next(event)?;
         self.status_context.clear();

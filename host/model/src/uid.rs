@@ -1,6 +1,6 @@
-//! Random identities: [`Uid`] of one creation of a workload, [`HostId`] of one state directory.
+//! Random ids: [`Uid`] for one creation of a workload, [`HostId`] for one state directory.
 //!
-//! Names are reused (`rm foo; run foo`), these are not: whatever compares two things compares these.
+//! Names are reused (`rm foo; run foo`), ids are not. So code that must recognise a workload compares uids, never names.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,22 +11,22 @@ use sha2::{Digest, Sha256};
 use crate::workload_name::WorkloadName;
 
 const BYTES: usize = 16;
-/// Keeps uids that are derived from names apart from digests that are made for anything else.
+/// Goes into the digest, so that a uid that is derived from a name differs from a digest that is made for another purpose.
 const LEGACY_DOMAIN: &[u8] = b"wharf: uid of a workload whose RunConfig has none\0";
 
-/// Why there is no identity.
+/// The reason why there is no id.
 #[derive(Debug, thiserror::Error)]
 pub enum IdError {
     /// The system gave no random bytes.
     #[error("no random bytes from the system")]
     NoRandomness {
-        /// What it said.
+        /// The system's error.
         source: getrandom::Error,
     },
     /// The text is not 32 lowercase hexadecimal digits.
     #[error("an id has {expected} lowercase hexadecimal digits, this text of {length} characters is none", expected = 2 * BYTES)]
     Malformed {
-        /// How long the text is.
+        /// The length of the text.
         length: usize,
     },
 }
@@ -39,7 +39,7 @@ macro_rules! random_id {
         pub struct $name(String);
 
         impl $name {
-            /// A new one: 128 random bits.
+            /// A new id: 128 random bits.
             pub fn random() -> Result<Self, IdError> {
                 random_hex().map(Self)
             }
@@ -88,14 +88,14 @@ random_id! {
 }
 
 random_id! {
-    /// One state directory, made once: two hosts can share one engine.
+    /// One state directory, made once. Two hosts that share one engine tell their resources apart by it.
     HostId
 }
 
 impl Uid {
-    /// The uid of a workload whose RunConfig was written without one (R07): always the same for a name, so that reading
-    /// need not write one down. Random uids, and those of other hosts' labels, are never mistaken for it: resources are
-    /// matched by host id too.
+    /// The uid of a workload whose RunConfig has none (R07). It is computed from the name, so that reading need not write
+    /// one down. A random uid does not collide with it, and neither does that of another host with the same name: resources
+    /// are matched by host id too.
     pub fn of_legacy(name: &WorkloadName) -> Self {
         let digest = Sha256::new().chain_update(LEGACY_DOMAIN).chain_update(name.as_str()).finalize();
         Self(digest.iter().take(BYTES).map(|byte| format!("{byte:02x}")).collect())

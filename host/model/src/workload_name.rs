@@ -1,8 +1,8 @@
-//! [`WorkloadName`]: what a user calls a workload, and the stem of its files.
+//! [`WorkloadName`]: the user's name of a workload, and the stem of its files.
 //!
-//! The grammar `[a-z0-9][a-z0-9-]{1,51}` keeps a name usable as a file name, a container name, a Kubernetes
-//! label and a part of a URL. It has no dot and no slash, so no name can leave its folder, and no name can be
-//! mistaken for a temporary file (`.NAME.tmp-…`) or for one that was set aside (`NAME.json.corrupt-N`).
+//! The grammar `[a-z0-9][a-z0-9-]{1,51}` keeps a name usable as a file name, a container name, a Kubernetes label and a
+//! part of a URL. It has no dot and no slash, so no name can leave its folder, and no name can be mistaken for a temporary
+//! file (`.NAME.tmp-…`) or for one that was set aside (`NAME.json.corrupt-N`).
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 /// The shortest name.
 pub const NAME_LENGTH_MIN: usize = 2;
-/// The longest name. What a runtime makes is named after the workload and a part of the uid, and 63 characters
-/// are what a DNS label holds.
+/// The longest name. A runtime names its resource after the workload and a part of the uid, and a DNS label holds 63
+/// characters.
 pub const NAME_LENGTH_MAX: usize = 52;
 
 /// The name of a workload: two to 52 lowercase letters, digits and dashes, not beginning with a dash.
@@ -37,9 +37,9 @@ pub enum NameError {
     /// More characters than fit.
     #[error("a workload name has at most {limit} characters, this one has {length}")]
     TooLong {
-        /// How many characters it has.
+        /// The number of characters it has.
         length: usize,
-        /// How many it may have.
+        /// The number that it may have.
         limit: usize,
     },
     /// A dash in front, which a command line would take for an option.
@@ -50,9 +50,9 @@ pub enum NameError {
         "a workload name has only lowercase letters, digits and dashes, not {character:?} (character {position})"
     )]
     BadCharacter {
-        /// The first one that does not fit.
+        /// The first character that is not allowed.
         character: char,
-        /// Where it is, counted from one.
+        /// Its place, counted from one.
         position: usize,
     },
 }
