@@ -1,24 +1,26 @@
-//! Which descriptors are a process' own, what a careless ancestor left open, and how many there may be.
+//! The descriptors of a process: closing those that it inherited by accident, and the limit on their number.
 //!
-//! [`close_inherited`] is called first thing by processes that stay: a descriptor that they inherited would hold somebody's lock or pipe for
-//! their whole life, and reach the workload.
+//! Called by the supervisor, the launcher and `main`. A process that stays calls [`close_inherited`] first thing: a
+//! descriptor that it inherited by accident would hold another program's lock or pipe for its whole life, and reach the
+//! workload.
 //!
-//! A supervisor has as many descriptors as it may ([`raise_limit`]), of which connections never take the last ones
-//! ([`for_connections`]): it needs some to bring its workload back. Its workload has the limit that it would have had
-//! without that: the launcher is told, and goes back to it before it starts anything ([`restore_limit`]).
+//! A supervisor raises its limit as far as it may ([`raise_limit`]), and never lets connections of clients take the last
+//! descriptors ([`for_connections`]): it needs some to bring its workload back. Its workload shall have the limit of
+//! before: the supervisor passes that limit to the launcher, which goes back to it before it starts anything
+//! ([`restore_limit`]).
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::sync::OnceLock;
 
-/// The lowest number that is none of the three that a program expects.
+/// The lowest number after stdin, stdout and stderr.
 pub const FIRST_FREE_DESCRIPTOR: i32 = 3;
 
-/// So many are kept for a supervisor's own work: control connections, a launcher with its pipes, records, an engine's
-/// connections.
+/// So many descriptors are kept for a supervisor's own work: control connections, a launcher with its pipes, records, an
+/// engine's connections.
 const RESERVE: u64 = 64;
-/// So many connections are served however few descriptors there are.
+/// At least so many connections are served, however few descriptors there are.
 const CONNECTIONS_MIN: u64 = 4;
-/// How the launcher is told the limit that was inherited.
+/// The option that passes the inherited limit to the launcher.
 const LIMIT_PREFIX: &str = "--descriptors=";
 
 /// The limit before it was raised.
@@ -30,12 +32,12 @@ pub fn close_inherited() {
     let numbers: Vec<i32> =
         entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
     for number in numbers.into_iter().filter(|&number| number >= FIRST_FREE_DESCRIPTOR) {
-        // The folder's own is among them, and closed already.
+        // One of the numbers is that of `read_dir` itself, which is closed already; that error is ignored.
         let _ = nix::unistd::close(number);
     }
 }
 
-/// Lets this process open as many descriptors as its user allows at most. Where it may not, it has what it had.
+/// Raises the limit of open descriptors to the highest that its user may have. If that fails, the limit stays.
 pub fn raise_limit() {
     let limit = getrlimit(Resource::Nofile);
     let Some(inherited) = limit.current.filter(|_| limit.current != limit.maximum) else { return };
@@ -44,21 +46,21 @@ pub fn raise_limit() {
     }
 }
 
-/// What a launcher is to be told, if this process raised its limit.
+/// The launcher's option with the inherited limit, if this process raised its own.
 pub fn launcher_argument() -> Option<String> {
     INHERITED.get().map(|limit| format!("{LIMIT_PREFIX}{limit}"))
 }
 
-/// The launcher's part: the limit is again what the supervisor had inherited.
+/// In the launcher: sets the limit that the supervisor had inherited.
 pub fn restore_limit(argument: Option<&str>) {
     let told = argument.and_then(|argument| argument.strip_prefix(LIMIT_PREFIX)?.parse().ok());
     let Some(inherited) = told else { return };
-    // Lowering it is always allowed.
+    // Lowering a limit is always allowed.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(inherited), ..getrlimit(Resource::Nofile) });
 }
 
-/// How many connections may be open at a time, each of which takes so many descriptors: at most `wanted`, and so few that
-/// the reserve stays free.
+/// How many connections may be open at a time if each takes `each` descriptors: at most `wanted`, and fewer if the reserve
+/// would not stay free.
 pub fn for_connections(wanted: usize, each: u64) -> usize {
     let Some(limit) = getrlimit(Resource::Nofile).current else { return wanted };
     let open = std::fs::read_dir("/proc/self/fd").map_or(RESERVE, |entries| entries.count() as u64);

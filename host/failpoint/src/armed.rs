@@ -1,5 +1,6 @@
-//! A process that was armed by its environment: which points it has passed, and whether it ends or fails at the next one.
-//! Of builds with debug assertions alone; [`crate::arm`] is called once, first thing, by `main`.
+//! The failpoints of a process that its environment has armed: counts the points that it passes, and kills it or lets an
+//! effect fail at the one that was named. Exists only in builds with debug assertions; `main` calls [`crate::arm`] once,
+//! first thing.
 use crate::{KILL_VARIABLE, Point, TRACE_VARIABLE};
 use rustix::io::Errno;
 use std::{
@@ -22,7 +23,8 @@ struct Armed {
 struct Target {
     name: String,
     nth: u32,
-    /// A file that the first one to meet it makes; without it all of them meet it.
+    /// A file that the first process to meet the fault makes; then only that one meets it. Without a file, every process
+    /// does.
     mark: Option<PathBuf>,
     fault: Fault,
 }
@@ -47,8 +49,8 @@ impl Fault {
 }
 
 impl Target {
-    /// None: it is meant for another role. What cannot be understood ends the process, else a test would pass
-    /// that has harmed nobody.
+    /// None: the fault is for another role. A fault that cannot be parsed ends the process; otherwise a test with a
+    /// misspelt fault would pass.
     fn parse(text: &str, role: &str) -> Option<Self> {
         let Some((place, deed)) = text.split_once('=') else { misspelt() };
         let (fault, mark) = match deed.split_once(':') {
@@ -69,7 +71,8 @@ impl Target {
         Some(Self { name: name.to_owned(), nth, fault, mark })
     }
 
-    /// True if the process dies here. Who restarts what died starts processes that are armed as the dead one was.
+    /// True if the process dies here. A command that restarts a dead process arms the new one the same way; so a mark, if
+    /// there is one, decides that only the first dies.
     fn is_met(&self, point: Point, nth: u32) -> bool {
         let is_first = || {
             let made =
@@ -99,25 +102,25 @@ pub(crate) fn arm(role: &'static str) {
     let _ = ARMED.set(armed);
 }
 
-/// A point is reached: where the process was armed to die there, this does not return.
+/// Notes that a point was reached. Does not return if the process is to die there.
 pub fn reach(point: Point) {
-    // What cannot fail is armed for nothing else but a kill: a test that wants more is told.
+    // At a point where nothing can fail, a kill is the only fault. A test that asks for an error here ends with a message.
     if passed(point, "").is_some() {
         misspelt();
     }
 }
 
-/// A point is reached where an effect can fail: the error that it is to fail with, if the process was armed for it.
+/// Notes that a point was reached beside an effect that can fail. Returns the error, if the process is armed for one there.
 pub fn may_fail(point: Point) -> io::Result<()> {
     passed(point, " can-fail").map_or(Ok(()), |errno| Err(errno.into()))
 }
 
-/// The error that is to be had here.
+/// The error that the process is armed for here.
 fn passed(point: Point, mark: &str) -> Option<Errno> {
     let armed = ARMED.get()?;
     let nth = armed.reached[point as usize].fetch_add(1, Ordering::Relaxed) + 1;
     if let Some(trace) = &armed.trace {
-        // One write of a short line: lines of several processes do not mix.
+        // A short line in one write: lines of several processes do not mix.
         let line = format!("{} {} {} {nth}{mark}\n", armed.role, std::process::id(), point.name());
         let file = OpenOptions::new().append(true).create(true).open(trace);
         let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));

@@ -1,19 +1,18 @@
 //! Points between two effects, where a test ends a process as `kill -9` would, or lets an effect fail.
 //!
-//! Every effect that outlives its process has a point before and after it, in the one function that performs it and
-//! not at its callers, so that none is forgotten: a file or folder of the state directory (`records/src/file/atomic.rs`), a lock
-//! (`records/src/file/byte_lock.rs`), a call of a plugin that changes something (`runtimes/src/client.rs`), the control socket, a log
-//! that is opened, put aside or removed, a process that is started or killed, a control group, the launcher's state
-//! file and a workload's own folder. The points beside them stand between two steps of a command, a supervisor or the
-//! launcher, and tell where it was.
+//! Every effect that outlives its process has a point before and after it, in the one function that performs it and not at
+//! its callers, so that none is forgotten: a file or folder of the state directory (`records/src/file/atomic.rs`), a lock
+//! (`records/src/file/byte_lock.rs`), a call of a plugin that changes something (`runtimes/src/client.rs`), the control
+//! socket, a log that is opened, put aside or removed, a process that is started or killed, a control group, the launcher's
+//! state file and a workload's own folder. The other points stand between two steps of a command, a supervisor or the
+//! launcher; their names tell which.
 //!
-//! No points have: the lines of a log, each of which may be lost; what is sent over a socket, which goes with the
-//! process; what a plugin does within one of its calls, where tests kill at random moments; and the cache folder: the
-//! copies of libraries, which are compared before each use, so that one that is half written is none, and the verdicts
-//! on them, each of which may be lost.
+//! There are no points for: the lines of a log, each of which may be lost; bytes sent over a socket, which end with the
+//! process; the effects of a plugin within one of its calls, where tests kill at random moments; and the cache folder,
+//! since copies of libraries are compared before each use, so that a half-written one is made again, and a verdict on a
+//! library may be lost.
 //!
-//! The code calls [`reach`], or [`may_fail`] where what comes next, or came last, can fail; `main` arms the process with
-//! what the environment says:
+//! The code calls [`reach`], or [`may_fail`] beside an effect that can fail; `main` arms the process by the environment:
 //!
 //! ```text
 //! WHARF_FAILPOINT=[ROLE/]NAME[:NTH]=kill         the process kills itself when it is there for the NTH time
@@ -25,11 +24,11 @@
 //!                                                `can-fail` where an error can be had there
 //! ```
 //!
-//! Both are inherited from a command to its supervisor, to the launcher and to the process that becomes the workload,
-//! never by the workload itself. `wharf __failpoints` prints all names, so that a test enumerates them.
+//! Both are inherited from a command to its supervisor, to the launcher and to the process that becomes the workload, never
+//! by the workload itself. `wharf __failpoints` prints all names, so that a test enumerates them.
 //!
-//! Invariant: builds without debug assertions, and so every release, have none of it: [`reach`] is empty there, and
-//! the environment is not looked at.
+//! Invariant: builds without debug assertions, and so every release, have none of it: [`reach`] is empty there, and the
+//! environment is not looked at.
 
 #[cfg(debug_assertions)]
 mod armed;
@@ -37,9 +36,9 @@ mod armed;
 use std::io;
 use std::process::Command;
 
-/// Says where to end, or to fail.
+/// The variable that names the points, and whether to end or to fail there.
 pub const KILL_VARIABLE: &str = "WHARF_FAILPOINT";
-/// Says where to write what is reached.
+/// The variable with the path of the file for the points that are reached.
 pub const TRACE_VARIABLE: &str = "WHARF_FAILPOINT_TRACE";
 
 /// True if this build has failpoints.
@@ -47,7 +46,7 @@ pub const ENABLED: bool = cfg!(debug_assertions);
 
 macro_rules! points {
     ($($(#[doc = $doc:literal])* $point:ident = $name:literal,)*) => {
-        /// A point; a test finds one that no code names. Their names say what each is.
+        /// A point. Its name says where it is; a test finds points that no code uses.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Point {
             $($(#[doc = $doc])* #[doc = $name] $point,)*
@@ -66,7 +65,7 @@ macro_rules! points {
 }
 
 points! {
-    // The state directory, every effect of it (`records/src/file/atomic.rs`).
+    // The state directory: every effect on it (`records/src/file/atomic.rs`).
     MakeFolderBefore = "make-folder.before",
     MakeFolderAfter = "make-folder.after",
     CreateFileBefore = "create-file.before",
@@ -91,7 +90,7 @@ points! {
     RecordTaken = "record.taken",
     RecordReleased = "record.released",
     LifeTaken = "life.taken",
-    // The calls of a plugin that change something, every one of them (`runtimes/src/client.rs`).
+    // Every call of a plugin that changes something (`runtimes/src/client.rs`).
     DeployBefore = "deploy.before",
     DeployAfter = "deploy.after",
     AttachBefore = "attach.before",
@@ -159,7 +158,7 @@ points! {
     RestartAfter = "restart.after",
     EndRecordBefore = "end-record.before",
     EndRecordAfter = "end-record.after",
-    // Commands beside the usual ones: reconciliation, adoption, what is forgotten, orphaned or corrupt.
+    // Commands beside the usual ones: reconciliation, adoption, and the ones for forgotten, orphaned and corrupt workloads.
     ReconcileDecided = "reconcile.decided",
     MissedEndRecorded = "missed-end.recorded",
     StampBefore = "stamp.before",
@@ -221,12 +220,12 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     Point::ALL.iter().map(|point| point.name())
 }
 
-/// A point is reached: where the process was armed for it, this does not return.
+/// In a build without debug assertions: does nothing.
 #[cfg(not(debug_assertions))]
 #[inline(always)]
 pub fn reach(_: Point) {}
 
-/// A point beside an effect is reached: an error where the process was armed to have one there.
+/// In a build without debug assertions: never fails.
 #[cfg(not(debug_assertions))]
 #[inline(always)]
 pub fn may_fail(_: Point) -> io::Result<()> {
@@ -244,7 +243,7 @@ pub fn perform<T>(before: Point, after: Point, act: impl FnOnce() -> io::Result<
     done.and_then(|done| told.map(|()| done))
 }
 
-/// Looks at the environment, once, first thing; `role` is what this process is.
+/// Reads the environment, once, first thing; `role` names the kind of this process.
 pub fn arm(role: &'static str) {
     #[cfg(debug_assertions)]
     armed::arm(role);
@@ -252,7 +251,7 @@ pub fn arm(role: &'static str) {
     let _ = role;
 }
 
-/// Hands what this process was armed with to a child whose environment is cleared.
+/// Passes the faults that this process is armed with to a child whose environment is cleared.
 pub fn hand_on(command: &mut Command) {
     if ENABLED {
         let told = [KILL_VARIABLE, TRACE_VARIABLE].into_iter();

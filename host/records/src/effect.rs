@@ -1,4 +1,4 @@
-//! [`Effect`]: one change of the state directory, as it is named in errors; [`EffectError`]: one that failed.
+//! [`Effect`]: names one change of the state directory, for errors and failpoints; [`EffectError`]: one that failed.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,15 +10,15 @@ pub enum Effect {
     MakeFolder,
     /// A file is made, empty.
     CreateFile,
-    /// A file that is there is opened for writing.
+    /// An existing file is opened for writing.
     OpenFile,
-    /// Bytes are written to a temporary.
+    /// Bytes are written to a temporary file.
     WriteFile,
-    /// A temporary is made durable.
+    /// A temporary file is made durable.
     SyncFile,
     /// A file gets a name that must be free.
     Link,
-    /// A temporary takes the place of a file.
+    /// A temporary file takes the place of a file.
     Rename,
     /// A name is removed.
     Unlink,
@@ -30,11 +30,11 @@ pub enum Effect {
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {verb} {path}", verb = effect.verb(), path = path.display())]
 pub struct EffectError {
-    /// What was being done.
+    /// The effect.
     pub effect: Effect,
-    /// To which file or folder.
+    /// The file or the folder.
     pub path: PathBuf,
-    /// What the system said.
+    /// The system's error.
     pub source: io::Error,
 }
 
@@ -54,7 +54,7 @@ impl Effect {
 }
 
 impl EffectError {
-    /// Whether the name was taken.
+    /// Whether the name was taken already.
     #[must_use]
     pub fn is_already_there(&self) -> bool {
         self.source.kind() == io::ErrorKind::AlreadyExists

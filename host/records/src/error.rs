@@ -1,7 +1,7 @@
-//! What can be wrong with a record: the classes that callers decide by.
+//! The errors of records, in the classes by which callers decide.
 //!
-//! *Corrupt* (the bytes are there and make no sense) is not *unreadable* (they may be fine, but this process cannot
-//! see them) and not *newer* (they make sense to a later wharf). Only the first may ever be set aside.
+//! *Corrupt* (the bytes are there and make no sense) is not *unreadable* (they may be fine, but this process cannot see
+//! them) and not *newer* (they make sense to a later wharf). Only the first may ever be set aside.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,30 +14,30 @@ use wharf_model::WorkloadName;
 use wharf_model::{Error, ErrorKind, chain};
 use wharf_model::{IdError, Uid};
 
-/// Why a record was not read.
+/// The reason why a record was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// There is none.
     #[error("{path} does not exist", path = path.display())]
     NotFound {
-        /// Where it would be.
+        /// The path at which it would be.
         path: PathBuf,
     },
-    /// It is no record. Its bytes are kept, and its name stays reserved.
+    /// The file is no record. Its bytes are kept, and its name stays reserved.
     #[error("{path} is corrupt", path = path.display())]
     Corrupt {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault in the bytes.
         #[source]
         why: Corruption,
     },
-    /// It could not be looked at: permission, I/O, too many open files, not a regular file.
+    /// The file could not be looked at: permission, I/O, too many open files, not a regular file.
     #[error("cannot read {path}", path = path.display())]
     Unreadable {
         /// The file, or the folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// A later wharf wrote it, in a shape that this one cannot read.
@@ -55,27 +55,27 @@ pub enum ReadError {
     TooLarge {
         /// The file.
         path: PathBuf,
-        /// How many bytes a record may have.
+        /// The number of bytes that a record may have.
         limit: usize,
     },
 }
 
-/// What is wrong with the bytes of a record.
+/// The fault in the bytes of a record.
 #[derive(Debug, thiserror::Error)]
 pub enum Corruption {
     /// Not JSON, cut off, or a field is missing or has another type.
     #[error("not a record of this kind")]
     Shape {
-        /// What and where (line and column).
+        /// The parser's error, with line and column.
         source: serde_json::Error,
     },
-    /// Something, but no JSON object.
+    /// JSON, but no object.
     #[error("not a JSON object")]
     NotAnObject,
-    /// Each field is right, and together they make no sense.
+    /// Each field is valid, but they contradict each other.
     #[error("its fields contradict each other")]
     Contradiction {
-        /// Which ones.
+        /// The contradiction.
         source: RunConfigError,
     },
     /// The name in the file is not the name of the file.
@@ -84,29 +84,29 @@ pub enum Corruption {
         /// The name in the file.
         found: String,
     },
-    /// It should hold the secret of a proxy. No more is said: what is in the file may be one.
+    /// The file should hold the secret of a proxy. The error quotes nothing of the file, which may hold a secret.
     #[error("it does not hold the secret of a proxy")]
     NotASecret,
-    /// It should hold one id and nothing else.
+    /// The file should hold one id and nothing else.
     #[error("it does not hold an id")]
     NotAnId {
-        /// Why not.
+        /// The fault.
         source: IdError,
     },
 }
 
-/// Why a record was not written, removed or set aside.
+/// The reason why a record was not written, removed or set aside.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// What is there could not be read, so it is not written over.
+    /// The present record could not be read, so it is not overwritten.
     #[error("the record of {name} was not changed")]
     Unreadable {
-        /// Whose record.
+        /// The workload.
         name: WorkloadName,
-        /// Why.
+        /// The reason.
         source: ReadError,
     },
-    /// The name is taken, be it by a record that cannot be read.
+    /// The name is taken, perhaps by a record that cannot be read.
     #[error("a workload named {name} exists already")]
     AlreadyExists {
         /// The name.
@@ -115,27 +115,27 @@ pub enum StoreError {
     /// The record belongs to another creation of the name.
     #[error("{name} is another workload by now: its uid is {found}, not {expected}")]
     UidConflict {
-        /// Whose record.
+        /// The workload.
         name: WorkloadName,
         /// The uid that the caller knows.
         expected: Uid,
         /// The uid in the record.
         found: Uid,
     },
-    /// Somebody else wrote the record in between.
+    /// Another writer changed the record in between.
     #[error("the record of {name} has changed: its revision is {found}, not {expected}")]
     RevisionConflict {
-        /// Whose record.
+        /// The workload.
         name: WorkloadName,
         /// The revision that the caller knows; 0 for none.
         expected: u64,
         /// The revision in the record; 0 if there is no record.
         found: u64,
     },
-    /// A later wharf wrote it: it can be shown, but not rewritten.
+    /// A later wharf wrote the record: it can be shown, but not rewritten.
     #[error("{path} has schema {found}, and this wharf writes {known}: change {name} with a newer wharf", path = path.display())]
     Newer {
-        /// Whose record.
+        /// The workload.
         name: WorkloadName,
         /// The file.
         path: PathBuf,
@@ -144,68 +144,68 @@ pub enum StoreError {
         /// The newest that is known here.
         known: SchemaVersion,
     },
-    /// The new record makes no sense: nothing was written.
+    /// The new record is invalid: nothing was written.
     #[error("the new record of {name} is invalid")]
     Invalid {
-        /// Whose record.
+        /// The workload.
         name: WorkloadName,
-        /// Why.
+        /// The contradiction.
         source: RunConfigError,
     },
     /// The change would make it the record of another workload: nothing was written.
     #[error("a change of the record of {name} may not alter its name or uid")]
     IdentityChanged {
-        /// Whose record.
+        /// The workload.
         name: WorkloadName,
     },
-    /// The new record would be refused by the next reader: nothing was written.
+    /// Readers would refuse the new record: nothing was written.
     #[error("the new record of {name} has {length} bytes, and {limit} is the limit")]
     TooLarge {
-        /// Whose record.
+        /// The workload.
         name: WorkloadName,
-        /// How many bytes it would have.
+        /// The number of bytes that it would have.
         length: usize,
-        /// How many it may have.
+        /// The number that it may have.
         limit: usize,
     },
     /// The new record cannot be written as JSON.
     #[error("the new record of {name} is no JSON")]
     NotJson {
-        /// Whose record.
+        /// The workload.
         name: WorkloadName,
-        /// Why.
+        /// The error of the JSON writer.
         source: serde_json::Error,
     },
-    /// A lock was not to be had.
+    /// A lock could not be taken.
     #[error("the record of {name} is not locked")]
     Locking {
-        /// Whose record.
+        /// The workload.
         name: WorkloadName,
-        /// Why.
+        /// The reason.
         source: LockError,
     },
-    /// The operation lock that was shown is of another state directory.
+    /// The caller's operation lock is of another state directory.
     #[error("the operation lock of {name} is one of {found}, not of {expected}", found = found.display(), expected = expected.display())]
     ForeignLock {
-        /// Whose lock.
+        /// The workload.
         name: WorkloadName,
         /// The state directory of the store.
         expected: PathBuf,
         /// The state directory of the lock.
         found: PathBuf,
     },
-    /// It is not corrupt, so it is not set aside.
+    /// The file is not corrupt, so it is not set aside.
     #[error("{path} is not corrupt and stays where it is", path = path.display())]
     NotCorrupt {
         /// The file.
         path: PathBuf,
     },
-    /// So many have been set aside that something is wrong.
+    /// So many files have been set aside that a person should look.
     #[error("{limit} corrupt files of {name} have been set aside already: look at them and remove them")]
     TooManySetAside {
-        /// Whose record.
+        /// The workload.
         name: WorkloadName,
-        /// How many there may be.
+        /// The limit.
         limit: u32,
     },
     /// No random bytes, so no name for a temporary file and no id.
@@ -213,43 +213,43 @@ pub enum StoreError {
     NoRandomness {
         /// The folder.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: IdError,
     },
-    /// There is no host id, and workloads that carry it. Another one would make them strangers.
+    /// The host id is missing, and there are workloads that carry it. With a new id they would become foreign.
     #[error("the id of this host is missing: {}", path.display())]
     HostIdLost {
-        /// Where it was.
+        /// The path at which it was.
         path: PathBuf,
     },
     /// The id of the host is in a file that makes no sense or cannot be read.
     #[error("this state directory has no usable host id")]
     HostId {
-        /// Why.
+        /// The reason.
         source: ReadError,
     },
-    /// A write, a rename, an fsync failed. The record is the old one, or (if only the last fsync failed) the new one.
+    /// A write, a rename or an fsync failed. The record is the old one, or (if only the last fsync failed) the new one.
     #[error("the state directory was not written")]
     Effect {
-        /// Which effect, on which path.
+        /// The effect that failed, with its path.
         source: EffectError,
     },
 }
 
 impl ReadError {
-    /// Whether there simply is no record.
+    /// Whether there is no record.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound { .. })
     }
 
-    /// Whether the bytes are there and are no record of any version: the only files that may be set aside.
+    /// Whether the bytes can be read and are no record of any version. Only such files may be set aside.
     #[must_use]
     pub fn is_corrupt(&self) -> bool {
         matches!(self, Self::Corrupt { .. } | Self::TooLarge { .. })
     }
 
-    /// The file or folder that it is about.
+    /// The file or folder that the error is about.
     #[must_use]
     pub fn path(&self) -> &Path {
         match self {
@@ -272,8 +272,7 @@ impl StoreError {
 }
 
 impl StoreError {
-    /// Whether the state directory could not be written, for whatever reason the system gave: nothing that is on record
-    /// spoke against the change.
+    /// Whether the system refused to write to the state directory. Then nothing on record spoke against the change.
     #[must_use]
     pub fn is_unwritable(&self) -> bool {
         match self {
@@ -287,7 +286,7 @@ impl StoreError {
 }
 
 impl From<EffectError> for StoreError {
-    /// An [`EffectError`] says itself what was being done, and to which path.
+    /// An [`EffectError`] already names the effect and the path.
     fn from(source: EffectError) -> Self {
         Self::Effect { source }
     }

@@ -1,4 +1,4 @@
-//! Fuzz targets of this room: whatever lies in a state directory. Called by `fuzz/` and by the tests below.
+//! Fuzz targets of this package: the files of a state directory. Called by `fuzz/` and by the tests below.
 use crate::file::document::{Document, decode, decode_to_show, encode, rewrite};
 use std::path::PathBuf;
 use wharf_model::{RunConfig, StatusRecord, WorkloadName};

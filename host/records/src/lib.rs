@@ -1,15 +1,15 @@
-//! The records: what workloads are, and what was last recorded of them; their files, their locks.
+//! The records of workloads (RunConfig, status record, proxy secret) as files, and their locks.
 //!
-//! Commands and supervisors read and write them through [`Store`]. It knows files and locks; it knows neither runtimes
-//! nor proxies, starts and signals nothing, and never reads the environment: a [`StateDir`] is given.
+//! Commands and supervisors read and write them through [`Store`]. It knows files and locks; it knows neither runtimes nor
+//! proxies, starts and signals no process, and never reads the environment: its caller gives it a [`StateDir`].
 //!
 //! Invariants:
 //! - Reading writes nothing, takes no lock, and works on a read-only or full disk (R05).
 //! - A RunConfig is the first file of a workload and the last one (R01); its creation reserves the name.
-//! - Each write holds the record lock, compares uid and revision, and replaces a file as a whole: a crash leaves the
-//!   old record or the new one (R11). Fields that this version does not know survive it.
+//! - Each write holds the record lock, compares uid and revision, and replaces a file as a whole: a crash leaves the old
+//!   record or the new one (R11). Fields that this version does not know survive it.
 //! - A file that cannot be read is not written over and not repaired. A corrupt one keeps its bytes.
-//! - Locks are asked without being taken, and the file that they are ranges of is never unlinked.
+//! - A reader asks about a lock without taking it, and the file that they are ranges of is never unlinked.
 mod effect;
 mod error;
 mod file;

@@ -1,4 +1,4 @@
-//! [`LockError`]: why a lock is not held, or why nothing is known about it.
+//! [`LockError`]: the reason why a lock could not be taken or asked about.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,15 +8,15 @@ use wharf_model::LockKind;
 use wharf_model::WorkloadName;
 use wharf_model::{Error, ErrorKind, chain};
 
-/// Why a lock is not held, or why nothing is known about it.
+/// The reason why a lock could not be taken or asked about.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Somebody else holds it, and kept it until the deadline.
+    /// Another process holds it, and kept it until the deadline.
     #[error("{name} is busy: its {lock} lock is held")]
     Busy {
-        /// Whose lock.
+        /// The workload.
         name: WorkloadName,
-        /// Which one.
+        /// The lock.
         lock: LockKind,
     },
     /// The file system has no locks that work.
@@ -24,7 +24,7 @@ pub enum LockError {
     Unsupported {
         /// The lock file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The lock file could not be opened, asked or locked.
@@ -32,19 +32,19 @@ pub enum LockError {
     Failed {
         /// The lock file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The lock file could not be made, or not be opened for writing.
+    /// The lock file could not be made or opened for writing.
     #[error("no lock can be taken")]
     NoLockFile {
-        /// What failed.
+        /// The effect that failed.
         source: EffectError,
     },
-    /// No thread to wait in.
+    /// No thread could be started to wait in.
     #[error("cannot wait for a lock")]
     NoThread {
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// An inherited descriptor is of another file.
@@ -56,15 +56,15 @@ pub enum LockError {
     /// An inherited descriptor does not hold the lock.
     #[error("the inherited descriptor does not hold the {lock} lock of {name}")]
     NotHeld {
-        /// Whose lock.
+        /// The workload.
         name: WorkloadName,
-        /// Which one.
+        /// The lock.
         lock: LockKind,
     },
 }
 
 impl LockError {
-    /// Whether waiting or coming back may help.
+    /// Whether waiting or trying again may help.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         matches!(self, Self::Busy { .. })

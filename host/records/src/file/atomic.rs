@@ -1,10 +1,10 @@
 //! Every effect on the state directory: create, write, fsync, link, rename, unlink, mkdir.
 //!
-//! The store above decides what is written, this file only how: to a temporary in the same folder, fsynced, moved into
-//! place, the folder fsynced (R11). All effects pass through [`perform`], and nothing else in the room writes. Files
-//! are `0600` and folders `0700` whatever the caller's umask is.
+//! The store above decides the contents; this file knows how to write them: to a temporary file in the same folder,
+//! fsynced, moved into place, then the folder is fsynced (R11). All effects pass through [`perform`], and no other file of
+//! this package writes. Files are `0600` and folders `0700` whatever the caller's umask is.
 //!
-//! A temporary is called `.STEM.tmp-PID-RANDOM`. Only the holder of the record lock of STEM makes one, so any that it
+//! A temporary file is called `.STEM.tmp-PID-RANDOM`. Only the holder of the record lock of STEM makes one, so any that it
 //! finds belongs to a dead writer, and it sweeps them. Readers never look at them.
 
 use std::ffi::{OsStr, OsString};
@@ -27,7 +27,7 @@ use wharf_model::{IdError, random_hex};
 const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 const FOLDER_MODE: Mode = Mode::RWXU;
 
-/// As long as most records are.
+/// The usual length of a record, and more.
 const USUAL_BYTES: usize = 8 * 1024;
 
 /// An open folder of the state directory.
@@ -51,7 +51,7 @@ impl Effect {
     }
 }
 
-/// The one place that all effects pass.
+/// Performs an effect between its two failpoints. All effects pass through here.
 fn perform<T>(
     effect: Effect,
     path: &Path,
@@ -62,8 +62,7 @@ fn perform<T>(
     done.map_err(|source| EffectError { effect, path: path.to_owned(), source })
 }
 
-/// Makes a folder and what is missing above it, each durable and for the user alone. A folder that is there already
-/// is left as it is.
+/// Makes a folder, and missing ones above it, each durable and for the user alone. An existing folder is left as it is.
 pub(crate) fn make_folder(path: &Path) -> Result<(), EffectError> {
     match (make_one_folder(path), path.parent()) {
         (Err(error), Some(parent))
@@ -95,7 +94,8 @@ fn make_one_folder(path: &Path) -> Result<(), EffectError> {
             let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
             let synced = perform(Effect::SyncFolder, parent, || File::open(parent)?.sync_all());
             if synced.is_err() {
-                // Found by the next one, it would be taken for a durable one. Whoever uses it already keeps it.
+                // The folder was made, but its fsync failed. If it stayed, the next caller would take it for durable. If
+                // somebody has put files into it already, the removal fails and it stays.
                 let _ = rustix::fs::rmdir(path);
             }
             synced
@@ -104,7 +104,7 @@ fn make_one_folder(path: &Path) -> Result<(), EffectError> {
     }
 }
 
-/// Opens a file for reading and writing that is made, empty, if it is not there; it is never truncated.
+/// Opens a file for reading and writing. A missing one is made, empty; an existing one is never truncated.
 pub(crate) fn open_or_create(path: &Path) -> Result<OwnedFd, EffectError> {
     const FLAGS: OFlags = OFlags::RDWR.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
     match rustix::fs::open(path, FLAGS, Mode::empty()) {
@@ -127,12 +127,12 @@ pub(crate) fn open_or_create(path: &Path) -> Result<OwnedFd, EffectError> {
 }
 
 impl Folder {
-    /// Opens a folder; nothing if there is none.
+    /// Opens a folder. None: there is none.
     pub fn open(path: &Path) -> Result<Option<Self>, ReadError> {
         Self::open_existing(path).map_err(|source| ReadError::Unreadable { path: path.to_owned(), source })
     }
 
-    /// Opens a folder to write in, and makes it if there is none.
+    /// Opens a folder to write in. A missing one is made.
     pub(crate) fn open_or_make(path: &Path) -> Result<Self, EffectError> {
         if let Some(folder) = perform(Effect::MakeFolder, path, || Self::open_existing(path))? {
             return Ok(folder);
@@ -151,7 +151,7 @@ impl Folder {
         }
     }
 
-    /// Where a file of this folder is.
+    /// The path of a file of this folder.
     pub(crate) fn path_of(&self, file: &OsStr) -> PathBuf {
         self.path.join(file)
     }
@@ -168,7 +168,8 @@ impl Folder {
         Dir::read_from(&self.descriptor)?.map(entry_name).collect()
     }
 
-    /// Reads a regular file that has at most `limit` bytes: one open, whatever lies there. A FIFO does not block it.
+    /// Reads a regular file that has at most `limit` bytes. It is opened once, so the checks and the bytes are of the same
+    /// file. A FIFO does not block.
     pub fn read(&self, file: &OsStr, limit: usize) -> Result<Vec<u8>, ReadError> {
         let path = || self.path_of(file);
         let unreadable = |source: io::Error| ReadError::Unreadable { path: path(), source };
@@ -185,15 +186,15 @@ impl Folder {
         if length > limit {
             return Err(ReadError::TooLarge { path: path(), limit });
         }
-        // Records are replaced, never written in place: the bytes that were there when it was opened are all there are.
+        // Records are replaced, never written in place. So the length that the opened file has is all that it will have.
         let mut bytes = Vec::with_capacity(length);
         opened.take(found.len()).read_to_end(&mut bytes).map_err(unreadable)?;
         Ok(bytes)
     }
 
-    /// The bytes of a usual record, into room that was used before, with one question less than [`Folder::read`]: a
-    /// listing of thousands feels it. None where they are not all of it, or may not be. Whoever can make nothing of
-    /// them reads the file: they may end where the disk did.
+    /// Reads a record of usual length into a buffer that is used again and again, with one system call less than
+    /// [`Folder::read`]: it counts in a listing of thousands. None if these may not be all bytes. A caller that cannot
+    /// parse the bytes must read the file with [`Folder::read`]: the read may have ended early at an I/O error.
     pub(crate) fn read_usual<'a>(&self, bytes: &'a mut Vec<u8>, file: &OsStr) -> Option<&'a [u8]> {
         let opened = self.open_to_read(file).ok()?;
         bytes.clear();
@@ -209,7 +210,7 @@ impl Folder {
         rustix::fs::openat(&self.descriptor, file, FLAGS, Mode::empty()).map(File::from)
     }
 
-    /// Removes the temporaries that dead writers of `stem` left. The caller holds the record lock of `stem`.
+    /// Removes the temporary files that dead writers of `stem` left. The caller holds the record lock of `stem`.
     pub(crate) fn sweep(&self, stem: &str) -> Result<(), EffectError> {
         let prefix = format!(".{stem}.tmp-");
         let names = perform(Effect::Unlink, &self.path, || self.list())?;
@@ -219,9 +220,9 @@ impl Folder {
             .try_for_each(|name| self.unlink(name))
     }
 
-    /// Makes a file that must not be there: durable when this returns. Fails with "already there", and changes
-    /// nothing, if the name is taken by whatever it may be. Whatever fails, the name is as free as it was: what is
-    /// reported not to be there must not be found by somebody else.
+    /// Makes a new file, which is durable when this returns. If the name is taken, by anything, it fails with "already
+    /// there" and changes nothing. If an effect fails, the name is free again: nobody may find a file whose creation was
+    /// reported to have failed.
     pub(crate) fn create(&self, temporary: &OsStr, file: &OsStr, bytes: &[u8]) -> Result<(), EffectError> {
         let ours = self.write_temporary(temporary, bytes)?;
         let made = self.link(temporary, file).and_then(|()| self.sync());
@@ -232,8 +233,8 @@ impl Folder {
         made
     }
 
-    /// Puts a file in the place of one that has the bytes `old`, or of none: readers see the old bytes or the new ones.
-    /// Whatever fails, the old ones are there again, if the disk allows that.
+    /// Replaces a file that has the bytes `old` (none: there is no file). Readers see the old bytes or the new ones. If an
+    /// effect fails, the old bytes are put back, if the disk allows that.
     pub(crate) fn replace(
         &self,
         temporary: &OsStr,
@@ -252,7 +253,7 @@ impl Folder {
         replaced
     }
 
-    /// After an effect that was performed and is reported failed: what was there before.
+    /// Puts the old contents back, after an effect that was performed but reported a failure.
     fn put_back(&self, temporary: &OsStr, file: &OsStr, old: Option<&[u8]>) {
         let undone = match old {
             None => self.unlink(file),
@@ -264,20 +265,20 @@ impl Folder {
         }
     }
 
-    /// Removes a file, durably. That it is not there is as good. Where it fails, it may be gone all the same.
+    /// Removes a file, durably. A missing file is a success. After a failure, the file may be gone all the same.
     pub(crate) fn remove(&self, file: &OsStr) -> Result<(), EffectError> {
         self.unlink(file)?;
         self.sync()
     }
 
-    /// Gives a file another name that must be free. After a crash in between it has both.
+    /// Gives a file another name, which must be free. After a crash in between, the file has both names.
     pub(crate) fn set_aside(&self, file: &OsStr, aside: &OsStr) -> Result<(), EffectError> {
         self.link(file, aside)?;
         self.sync()?;
         self.remove(file)
     }
 
-    /// Gives whatever has a file's name, be it a folder, the first free one of these others; whether there was one.
+    /// Renames a file or a folder to the first of these names that is free; false if none is.
     pub(crate) fn move_aside(
         &self,
         file: &OsStr,
@@ -303,13 +304,13 @@ impl Folder {
         }
     }
 
-    /// Whether a name is a folder's.
+    /// Whether the name is that of a folder.
     pub(crate) fn is_folder(&self, file: &OsStr) -> bool {
         let found = rustix::fs::statat(&self.descriptor, file, AtFlags::SYMLINK_NOFOLLOW);
         found.is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::Directory)
     }
 
-    /// Makes a temporary, durable; which file it is.
+    /// Makes a temporary file, durable; returns its identity.
     fn write_temporary(&self, temporary: &OsStr, bytes: &[u8]) -> Result<FileIdentity, EffectError> {
         const FLAGS: OFlags = OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::CLOEXEC);
         let path = self.path_of(temporary);
@@ -327,7 +328,7 @@ impl Folder {
         written
     }
 
-    /// Whether a name is this file's.
+    /// Whether the name leads to this file.
     fn is(&self, file: &OsStr, ours: FileIdentity) -> bool {
         let found = rustix::fs::statat(&self.descriptor, file, AtFlags::SYMLINK_NOFOLLOW);
         found.is_ok_and(|found| (found.st_dev, found.st_ino) == ours)
@@ -354,7 +355,7 @@ impl Folder {
         })
     }
 
-    /// After a failure whose error matters more; what stays is swept by the next writer.
+    /// Removes a temporary file after a failure whose error matters more. If it stays, the next writer sweeps it.
     fn discard(&self, temporary: &OsStr) {
         if let Err(error) = self.unlink(temporary) {
             tracing::debug!(%error, "a temporary file stays until the next write");
@@ -366,7 +367,7 @@ impl Folder {
     }
 }
 
-/// Which file a name or a descriptor is of: device and inode.
+/// Device and inode: tells whether two names or descriptors are of one file.
 type FileIdentity = (u64, u64);
 
 fn identity(file: &File) -> io::Result<FileIdentity> {
@@ -374,7 +375,7 @@ fn identity(file: &File) -> io::Result<FileIdentity> {
     Ok((found.st_dev, found.st_ino))
 }
 
-/// A new name for a temporary of `stem`.
+/// A new name for a temporary file of `stem`.
 pub(crate) fn temporary_name(stem: &str) -> Result<OsString, IdError> {
     Ok(OsString::from(format!(".{stem}.tmp-{}-{}", std::process::id(), random_hex()?)))
 }

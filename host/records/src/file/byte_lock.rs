@@ -1,16 +1,16 @@
-//! Locks as byte ranges of one file: what [`crate::file::locks`] is made of.
+//! Locks as byte ranges of one file. [`crate::file::locks`] builds the three locks of a workload from them.
 //!
-//! A lock is one byte of `locks`, at an offset computed from the workload's name, held through an *open file
-//! description* of its own (`F_OFD_SETLK`, fcntl_locking(2)): it belongs to no process, is passed on with its
-//! descriptor, and ends when the last descriptor is closed, so also with `kill -9`. `F_OFD_GETLK` asks without taking.
-//! `flock` can only be tested by taking it.
+//! A lock is one byte of `locks`, at an offset computed from the workload's name, held through an *open file description*
+//! of its own (`F_OFD_SETLK`, fcntl_locking(2)): it belongs to no process, is passed on with its descriptor, and ends when
+//! the last descriptor is closed, so also with `kill -9`. `F_OFD_GETLK` asks without taking. `flock` can only be tested by
+//! taking it.
 //!
 //! - A query never reports locks of the description that asks, so a probe has one of its own.
-//! - An unlock is explicit when a lock is dropped: between `fork` and `exec` of some other thread's child a copy of
-//!   the descriptor may exist, and a mere close would leave the lock held for that moment.
-//! - Nothing interrupts a thread that waits for a lock. A wait with a deadline happens in a thread of its own,
-//!   which lets the lock go at once if it comes too late. (Not Tokio's blocking pool: a runtime waits for that at
-//!   its end, and a command that reported "busy" would hang.) Their number is bounded.
+//! - An unlock is explicit when a lock is dropped: between `fork` and `exec` of some other thread's child a copy of the
+//!   descriptor may exist, and a mere close would leave the lock held for that moment.
+//! - Nothing interrupts a thread that waits for a lock. A wait with a deadline happens in a thread of its own, which lets
+//!   the lock go at once if it comes too late. (Not Tokio's blocking pool: a runtime waits for that at its end, and a
+//!   command that reported "busy" would hang.) Their number is bounded.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -32,31 +32,31 @@ use wharf_failpoint::{Point, reach};
 use wharf_model::LockKind;
 use wharf_model::WorkloadName;
 
-/// So many threads of one process wait for locks at a time.
+/// At most so many threads of one process wait for locks at a time.
 const WAITING_MAX: usize = 256;
 static WAITING: Semaphore = Semaphore::const_new(WAITING_MAX);
-/// A waiting thread makes one system call.
+/// The stack of such a thread, which makes only one system call.
 const WAITING_STACK_BYTES: usize = 64 * 1024;
 
-/// Which byte, and for whom.
+/// The byte of a workload's lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Range {
     pub(crate) name: WorkloadName,
     pub(crate) kind: LockKind,
 }
 
-/// A byte that is locked as long as this lives.
+/// A locked byte. Dropping this unlocks it.
 #[derive(Debug)]
 pub(crate) struct HeldByte {
-    /// Nothing once it was handed on.
+    /// None once the lock was handed to another process.
     description: Option<OwnedFd>,
     range: Range,
     state: StateDir,
 }
 
 impl Range {
-    /// The first 60 bits of the name's SHA-256, times four, plus the kind: below 2^62, so it fits a file offset, and
-    /// two of ten thousand names share a byte with a chance of one in 10^10 (they would only wait for each other).
+    /// The first 60 bits of the name's SHA-256, times four, plus the kind: below 2^62, so it fits a file offset, and two of
+    /// ten thousand names share a byte with a chance of one in 10^10 (their commands would only wait for each other).
     pub(crate) fn offset(&self) -> i64 {
         let digest = Sha256::digest(self.name.as_str().as_bytes());
         let first = digest.iter().take(8).fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
@@ -91,7 +91,7 @@ impl Range {
     }
 }
 
-/// Whether any description but this one holds the byte. A read-only descriptor is enough.
+/// Whether another open file description holds the byte. A read-only descriptor is enough to ask.
 pub(crate) fn is_held_elsewhere(file: impl AsFd, range: &Range, path: &Path) -> Result<bool, LockError> {
     let mut answer = range.flock();
     match fcntl(file, FcntlArg::F_OFD_GETLK(&mut answer)) {
@@ -100,7 +100,7 @@ pub(crate) fn is_held_elsewhere(file: impl AsFd, range: &Range, path: &Path) -> 
     }
 }
 
-/// Takes the byte if it is free, or ours already: whether it is ours now.
+/// Takes the byte if it is free or already held by this description; true if this description now holds it.
 fn try_lock(file: impl AsFd, range: &Range, path: &Path) -> Result<bool, LockError> {
     match fcntl(file, FcntlArg::F_OFD_SETLK(&range.flock())) {
         Ok(_) => Ok(true),
@@ -130,7 +130,7 @@ fn failure(errno: Errno, path: &Path) -> LockError {
 }
 
 impl HeldByte {
-    /// Takes the byte, or says that it is busy.
+    /// Takes the byte, or fails at once if it is busy.
     pub(crate) fn try_acquire(state: &StateDir, range: Range) -> Result<Self, LockError> {
         let description = open(state)?;
         if try_lock(&description, &range, &state.locks())? {
@@ -141,7 +141,7 @@ impl HeldByte {
         }
     }
 
-    /// Waits for the byte, for so long, with the thread.
+    /// Waits for the byte until the timeout, blocking the calling thread.
     pub(crate) fn acquire_blocking(
         state: &StateDir,
         range: &Range,
@@ -152,12 +152,12 @@ impl HeldByte {
             settled => return settled,
         }
         let (deliver, delivered) = mpsc::sync_channel(1);
-        // A lock that nobody waits for any more is dropped with the message that could not be sent.
+        // If the caller has given up by then, the message cannot be sent, and the lock is dropped with it.
         Self::wait_in_thread(state.clone(), range.clone(), move |outcome| drop(deliver.send(outcome)))?;
         delivered.recv_timeout(timeout).unwrap_or_else(|_| Err(range.busy()))
     }
 
-    /// Waits for the byte, for so long.
+    /// Waits for the byte until the timeout.
     pub(crate) async fn acquire(
         state: &StateDir,
         range: &Range,
@@ -195,7 +195,7 @@ impl HeldByte {
         }
     }
 
-    /// Takes over a byte that was locked through this descriptor by another process. See `OperationLock::from_fd`.
+    /// Takes over a byte that another process locked through this descriptor. See `OperationLock::from_fd`.
     pub(crate) fn from_fd(state: &StateDir, range: Range, description: OwnedFd) -> Result<Self, LockError> {
         let path = state.locks();
         let failed = |source: io::Error| LockError::Failed { path: path.clone(), source };
@@ -209,17 +209,17 @@ impl HeldByte {
         if !is_held_elsewhere(&probe, &range, &path)? {
             return Err(not_held());
         }
-        // Held by somebody. Locking it again succeeds only if that is this description.
+        // Some description holds the byte. Locking it again succeeds only if that is this one.
         if !try_lock(&description, &range, &path)? {
             return Err(not_held());
         }
-        // Inherited as stdin it has lost the flag, and must not reach the workload.
+        // The descriptor was inherited as stdin, so it lacks CLOEXEC. Without the flag, the workload would inherit it.
         let flags = rustix::io::FdFlags::CLOEXEC;
         rustix::io::fcntl_setfd(&description, flags).map_err(|errno| failed(errno.into()))?;
         Ok(Self { description: Some(description), range, state: state.clone() })
     }
 
-    /// The descriptor, still locked: the byte is free when its last copy is closed.
+    /// The descriptor, still locked: the byte becomes free when the last copy of it is closed.
     pub(crate) fn into_fd(mut self) -> Result<OwnedFd, LockError> {
         let not_held = || LockError::NotHeld { name: self.range.name.clone(), lock: self.range.kind };
         self.description.take().ok_or_else(not_held)
@@ -238,7 +238,7 @@ impl Drop for HeldByte {
     fn drop(&mut self) {
         let Some(description) = self.description.take() else { return };
         let unlock = libc::flock { l_type: libc::F_UNLCK as libc::c_short, ..self.range.flock() };
-        // If this fails, closing the descriptor, which comes next, lets the lock go.
+        // If this fails, the descriptor is closed next, which also releases the lock.
         if let Err(error) = fcntl(&description, FcntlArg::F_OFD_SETLK(&unlock)) {
             tracing::debug!(%error, name = %self.range.name, "a lock was not released before its file was closed");
         }
@@ -248,12 +248,12 @@ impl Drop for HeldByte {
     }
 }
 
-/// A description of its own for one lock.
+/// Opens a new description, for one lock.
 fn open(state: &StateDir) -> Result<OwnedFd, LockError> {
     atomic::open_or_create(&state.locks()).map_err(|source| LockError::NoLockFile { source })
 }
 
-/// A description to ask with; nothing if there is no lock file, and so no lock. Makes nothing.
+/// Opens a description to ask with. None if there is no lock file, and so no lock. Makes no file.
 pub(crate) fn open_to_ask(state: &StateDir) -> Result<Option<OwnedFd>, LockError> {
     use rustix::fs::{Mode, OFlags};
     let path = state.locks();

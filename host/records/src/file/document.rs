@@ -1,13 +1,13 @@
-//! [`Document`]: what RunConfigs and status records have in common on disk, and how one is rewritten without losing
-//! the fields that this version does not know.
+//! [`Document`]: the common form of RunConfigs and status records on disk, and how one is rewritten without losing the
+//! fields that this version does not know.
 //!
-//! No `serde(flatten)`: a rewrite parses the old file twice, once into the known fields and once into its members, in
-//! their order and as they are spelled, and lays over these only the fields whose value the change altered. So an
-//! unknown field, a field inside a known one, a time zone, a number of any size, and a default that was never written
-//! down all stay as they were.
+//! No `serde(flatten)`: a rewrite parses the old file twice, once into the known fields and once into its members, in their
+//! order and as they are spelled. It then replaces only the members whose value the change altered. So an unknown field, a
+//! field inside a known one, a time zone, a number of any size, and a default that was never written down all stay as they
+//! were.
 //!
-//! A file without a uid is one of an older version or of ToolHive. What it lacks is made up from what it has, the same
-//! at each reading (R05), and written down by the first rewrite.
+//! A file without a uid is one of an older version or of ToolHive. The fields that it lacks are computed from the others,
+//! with the same result at each reading (R05), and the first rewrite writes them down.
 
 use std::path::PathBuf;
 
@@ -30,17 +30,17 @@ pub const RECORD_BYTES_MAX: usize = 1024 * 1024;
 /// The member that every file of this version has.
 const UID: &str = "uid";
 
-/// One kind of record: one JSON object in a file `NAME.json`.
+/// One kind of record: a JSON object in a file `NAME.json`.
 pub(crate) trait Document: Serialize + DeserializeOwned + Send {
-    /// The shape that the file says it has.
+    /// The version of the file's shape, as the file gives it.
     fn schema_version(&self) -> SchemaVersion;
-    /// Which creation of the workload it belongs to.
+    /// The creation of the workload that it belongs to.
     fn uid(&self) -> &Uid;
-    /// What no single field shows to be wrong; also that it belongs in the file of this name.
+    /// Checks for faults that no single field shows; also that the record belongs in a file of this name.
     fn check(&self, name: &WorkloadName) -> Result<(), Corruption>;
-    /// Whether what it stores for others can be read.
+    /// Checks that the values that it stores for others can be parsed.
     fn check_opaque(&self) -> serde_json::Result<()>;
-    /// For a file without a uid: the members that this version has in their place. A pure function of the file.
+    /// For a file without a uid: the members that stand in for those that it lacks. A pure function of the file.
     fn made_up(found: &Map<String, Value>, name: &WorkloadName) -> Map<String, Value>;
 }
 
@@ -50,7 +50,7 @@ struct Version {
     schema_version: SchemaVersion,
 }
 
-/// The known fields of a file, all of which can be read: for whoever acts on it.
+/// Reads a file into its known fields and checks all of them: for callers that act on the record.
 pub(crate) fn decode<D: Document>(
     path: impl FnOnce() -> PathBuf,
     name: &WorkloadName,
@@ -61,7 +61,7 @@ pub(crate) fn decode<D: Document>(
     })
 }
 
-/// The same for a listing, which leaves what it stores for others as it is.
+/// The same for a listing, which does not parse the values that are stored for others.
 pub(crate) fn decode_to_show<D: Document>(
     path: impl FnOnce() -> PathBuf,
     name: &WorkloadName,
@@ -77,7 +77,8 @@ fn decode_checked<D: Document>(
     check_more: impl FnOnce(&D) -> Result<(), Corruption>,
 ) -> Result<D, ReadError> {
     let shape = |source| Corruption::Shape { source };
-    // A derived reader would also take an array of the fields in their order.
+    // The object is checked for here, since a derived `Deserialize` would also accept an array of the fields in their
+    // order.
     let is_object = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
     let parsed = if bytes.is_empty() || is_object {
         parse::<D>(name, bytes).map_err(shape)
@@ -90,7 +91,8 @@ fn decode_checked<D: Document>(
         Ok(document)
     });
     decoded.map_err(|why| match serde_json::from_slice::<Version>(bytes) {
-        // A later wharf may have changed what a field means: that it makes no sense here proves nothing.
+        // A later wharf may have changed the meaning of a field. So a file of a newer version that cannot be read here is
+        // newer, not corrupt.
         Ok(Version { schema_version: found }) if found.is_newer() => {
             ReadError::Newer { path: path(), found, known: SchemaVersion::CURRENT }
         }
@@ -117,7 +119,7 @@ pub(crate) fn encode<D: Document>(document: &D) -> serde_json::Result<Vec<u8>> {
     encode_with(document, &Kept::new())
 }
 
-/// The bytes of a new file that holds members of another one, too; those of the document come before them.
+/// The bytes of a new file that also holds members of another one. The document's own members come first.
 pub(crate) fn encode_with<D: Document>(document: &D, kept: &Kept) -> serde_json::Result<Vec<u8>> {
     let mut members = Kept::new();
     overlay(&mut members, Map::new(), fields(document)?)?;
@@ -129,7 +131,7 @@ pub(crate) fn encode_with<D: Document>(document: &D, kept: &Kept) -> serde_json:
     Ok(bytes)
 }
 
-/// The bytes of a file that was `old`, said `before`, and shall say `after`.
+/// The bytes of a file whose bytes were `old` and whose record changes from `before` to `after`.
 pub(crate) fn rewrite<D: Document>(
     name: &WorkloadName,
     old: &[u8],
@@ -150,7 +152,7 @@ pub(crate) fn rewrite<D: Document>(
     Ok(bytes)
 }
 
-/// A record that could not be read again is not written.
+/// Refuses a record that readers would refuse for its length.
 pub(crate) fn refuse_too_large(name: &WorkloadName, bytes: &[u8]) -> Result<(), StoreError> {
     if bytes.len() > RECORD_BYTES_MAX {
         return Err(StoreError::TooLarge {
@@ -172,7 +174,7 @@ fn overlay(
             members.insert(key, to_raw_value(&value)?);
         }
     }
-    // What is left was said before and is not said any more.
+    // The keys that are left in `before` are not in `after`: they are removed.
     for key in before.keys() {
         members.shift_remove(key);
     }
@@ -204,7 +206,8 @@ impl Document for RunConfig {
         handle.map_or(Ok(()), Opaque::check)
     }
 
-    /// A uid, unless an instance is on record: who wrote that down had one, and lost it.
+    /// A uid, unless the file names an instance: the writer of an instance also wrote a uid, so its absence is a fault of
+    /// the file.
     fn made_up(found: &Map<String, Value>, name: &WorkloadName) -> Map<String, Value> {
         if found.contains_key("runtime_instance") {
             return Map::new();
@@ -222,7 +225,7 @@ impl Document for StatusRecord {
         &self.uid
     }
 
-    /// A status file does not name its workload: the uid ties it to the RunConfig.
+    /// A status file does not name its workload: its uid ties it to a RunConfig.
     fn check(&self, _name: &WorkloadName) -> Result<(), Corruption> {
         Ok(())
     }
@@ -231,8 +234,8 @@ impl Document for StatusRecord {
         self.handle.as_ref().map_or(Ok(()), Opaque::check)
     }
 
-    /// A status file of ToolHive: it is of the RunConfig beside it, if that has no uid either, and was written once.
-    /// Its word about health is no phase; what it wants follows from what it says that it was doing.
+    /// For a status file of ToolHive. It belongs to the RunConfig beside it, if that has no uid either, and counts as
+    /// written once. Its `unhealthy` and the like are no phases of ours; `desired` is derived from its status.
     fn made_up(found: &Map<String, Value>, name: &WorkloadName) -> Map<String, Value> {
         let (phase, desired) = match found.get("status").and_then(Value::as_str) {
             Some("running" | "unhealthy" | "unauthenticated" | "auth_retrying") => ("running", "running"),
@@ -244,7 +247,7 @@ impl Document for StatusRecord {
         };
         Map::from_iter([
             ("uid".to_owned(), Uid::of_legacy(name).to_string().into()),
-            // 0 means that there is no record, to whoever compares.
+            // Not 0, since a caller that compares revisions takes 0 for "there is no record".
             ("revision".to_owned(), 1.into()),
             ("status".to_owned(), phase.into()),
             ("desired".to_owned(), desired.into()),

@@ -1,7 +1,8 @@
-//! The id of a host beside its records: one that is missing while workloads have owners is lost, not unborn.
+//! The host id beside the records. If it is missing while there are workloads with owners, it was lost; a new one must not
+//! be made.
 //!
-//! Everything that those workloads have was labelled with it. Read as "none", or made anew, it would turn them into
-//! strangers: gone, as far as anybody could tell (R04, R09).
+//! The resources of those workloads were labelled with the old id. If a lost id were read as "none", or made anew, they
+//! would become foreign: their owners would answer that they are gone (R04, R09).
 use crate::error::{Corruption, ReadError, StoreError};
 use crate::file::atomic;
 use crate::file::atomic::Folder;
@@ -17,7 +18,7 @@ const HOST_ID_BYTES_MAX: usize = 256;
 const HOST_ID_WAIT: Duration = Duration::from_secs(10);
 
 impl StateDir {
-    /// The id of this host; nothing if nothing was ever created here.
+    /// The id of this host. None if nothing was ever created here.
     pub fn host_id(&self) -> Result<Option<HostId>, ReadError> {
         let Some(folder) = Folder::open(self.root())? else { return Ok(None) };
         let bytes = match folder.read(OsStr::new(Self::HOST_ID), HOST_ID_BYTES_MAX) {
@@ -34,8 +35,8 @@ impl StateDir {
         }
     }
 
-    /// The id of this host, made now if there is none. Of several that make one at once, one wins and all get it.
-    /// An unreadable one is an error and stays: everything that was ever labelled carries it.
+    /// The id of this host; a missing one is made. Of several processes that make one at once, one wins and all get its id.
+    /// An unreadable id is an error and stays, since existing resources carry it.
     pub fn make_host_id(&self) -> Result<HostId, StoreError> {
         let read = || self.host_id().map_err(|source| StoreError::HostId { source });
         if let Some(id) = read()? {
@@ -45,11 +46,12 @@ impl StateDir {
         let id = HostId::random().map_err(randomness)?;
         let temporary = atomic::temporary_name(Self::HOST_ID).map_err(randomness)?;
         let folder = Folder::open_or_make(self.root())?;
-        // The file's name fits the grammar of workloads: a workload of that name only shares the wait.
+        // The file's name is also a valid workload name, so its record lock can be used here; a workload of that name only
+        // shares the wait.
         if let Ok(name) = WorkloadName::new(Self::HOST_ID) {
             let locked = RecordLock::acquire_blocking(self, &name, HOST_ID_WAIT);
             let _held = locked.map_err(|source| StoreError::Locking { name, source })?;
-            // Whoever waited finds it made: the turns of many are short.
+            // Another process may have made it while this one waited for the lock.
             if let Some(id) = read()? {
                 return Ok(id);
             }
@@ -65,10 +67,10 @@ impl StateDir {
 }
 
 impl Store {
-    /// The id of this host; none if nothing was ever made here.
+    /// The id of this host. None if nothing was ever created here.
     ///
     /// # Errors
-    /// Where it cannot be read, or is lost.
+    /// It cannot be read, or is lost.
     pub fn host_id(&self) -> Result<Option<HostId>, StoreError> {
         let read = || self.state().host_id().map_err(|source| StoreError::HostId { source });
         if let Some(id) = read()? {
@@ -81,11 +83,12 @@ impl Store {
         if !configs.iter().any(|(_, config)| config.as_ref().is_ok_and(|config| config.owner().is_some())) {
             return Ok(None);
         }
-        // The first workload may have been made since: its id is older than its RunConfig.
+        // The first workload may have been created since the first read. Its RunConfig is written after the id, so the id
+        // is read once more.
         read()?.map(Some).ok_or_else(|| StoreError::HostIdLost { path: self.state().host_id_file() })
     }
 
-    /// The id of this host, made now if nothing was ever made here.
+    /// The id of this host, which is made if nothing was ever created here.
     ///
     /// # Errors
     /// As [`Store::host_id`], and where it cannot be written.

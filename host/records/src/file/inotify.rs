@@ -1,5 +1,5 @@
-//! [`Watch`]: tells when files of the state directory may have changed, through inotify(7). Nothing is polled, written
-//! or locked.
+//! [`Watch`]: waits until files of the state directory may have changed, through inotify(7). Used by `list --watch`, by `logs --follow`
+//! and by commands that wait for a lock. It does not poll, write or lock.
 
 use std::io;
 use std::path::Path;
@@ -8,44 +8,46 @@ use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::io::Errno;
 use tokio::net::unix::pipe;
 
-/// Room for many events at once; the longest one has a name of 255 bytes.
+/// Room for many events at once; the longest event has a name of 255 bytes.
 const EVENTS_BYTES: usize = 64 * 1024;
 
-/// Tells when something that is watched may have changed.
+/// Waits until a watched file or folder may have changed.
 #[derive(Debug)]
 pub struct Watch {
-    /// Ready to be read when there are events, as a pipe is; `AsyncFd` can only be made with `unsafe`.
+    /// An inotify descriptor becomes readable like a pipe, so Tokio's pipe is used for it; `AsyncFd` can only be made with
+    /// `unsafe`.
     inotify: pipe::Receiver,
     events: Vec<u8>,
 }
 
 impl Watch {
-    /// Watches nothing yet. Called within a Tokio runtime.
+    /// Watches nothing yet. To be called within a Tokio runtime.
     pub fn new() -> io::Result<Self> {
         let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
         Ok(Self { inotify: pipe::Receiver::from_owned_fd_unchecked(inotify)?, events: vec![0; EVENTS_BYTES] })
     }
 
-    /// Watches what is written to the file that the path leads to now.
+    /// Watches for writes to the file that the path leads to now.
     pub fn file(&self, path: &Path) -> io::Result<()> {
         Ok(inotify::add_watch(&self.inotify, path, WatchFlags::MODIFY).map(drop)?)
     }
 
-    /// Watches which files come to a folder, leave it or are replaced. As long as it does not exist, the nearest folder
-    /// above is watched instead: to be called again after each change.
+    /// Watches for files that appear in a folder, leave it or are replaced. As long as the folder does not exist, the
+    /// nearest folder above is watched instead; so call this again after each change.
     pub fn folder(&self, path: &Path) -> io::Result<()> {
         if self.add_folder(path)? {
             return Ok(());
         }
         if let Some(parent) = path.parent() {
             self.folder(parent)?;
-            // It may have been made before the one above was watched.
+            // The folder may have been made just before the watch on the one above began, without an event. So it is tried
+            // once more.
             self.add_folder(path)?;
         }
         Ok(())
     }
 
-    /// Whether the folder is there, and watched.
+    /// Watches the folder; false if there is none.
     fn add_folder(&self, path: &Path) -> io::Result<bool> {
         const COMING_AND_GOING: WatchFlags = WatchFlags::CREATE
             .union(WatchFlags::DELETE)
@@ -60,11 +62,12 @@ impl Watch {
         }
     }
 
-    /// Returns after something has happened. Which of several events it was says nothing that reading does not say.
+    /// Returns after something has changed. It does not tell what: callers read the records again anyway.
     pub async fn changed(&mut self) -> io::Result<()> {
         loop {
             self.inotify.readable().await?;
-            // `read` would take what fits for all there is, and nobody is woken for the rest.
+            // `read` of Tokio would clear the readiness after a short read, and then nobody is woken for the remaining
+            // events.
             match self.inotify.try_read(&mut self.events) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 read => return read.map(drop),

@@ -1,5 +1,5 @@
-//! All records of one kind at once, read by several threads, for [`crate::Store`]. It takes no lock and changes nothing
-//! (R05): a record that is removed meanwhile is not part of the listing, one that makes no sense is there with its error.
+//! Reads all records of one kind, with several threads, for [`crate::Store`]. It takes no lock and changes nothing (R05): a
+//! record that is removed meanwhile is not part of the listing; a corrupt one is in it, with its error.
 use crate::error::ReadError;
 use crate::file::atomic::Folder;
 use crate::file::document::{Document, RECORD_BYTES_MAX, decode_to_show};
@@ -9,12 +9,12 @@ use std::path::Path;
 use std::thread;
 use wharf_model::WorkloadName;
 
-/// A thread that reads fewer records costs more than it saves.
+/// Below this number of records, another thread costs more than it saves.
 const NAMES_PER_THREAD_MIN: usize = 200;
-/// Records are read by at most so many threads.
+/// At most so many threads read.
 const READING_THREADS_MAX: usize = 4;
 
-/// A listing: each name in order, with its record or what is wrong with it.
+/// A listing: each name in order, with its record or its error.
 pub type Listing<R> = Vec<(WorkloadName, Result<R, ReadError>)>;
 
 /// All records of a folder; none if it does not exist.
@@ -37,7 +37,7 @@ pub(crate) fn list<D: Document>(folder: &Path) -> Result<Listing<D>, ReadError> 
         for (names, other) in others {
             listing.extend(match other {
                 Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
-                // No thread to be had: this one reads them too.
+                // If no thread can be started, the calling one reads these records too.
                 Err(_) => read_all(folder, names),
             });
         }
@@ -54,7 +54,7 @@ fn read_all<D: Document>(folder: &Folder, names: &[WorkloadName]) -> Listing<D> 
         let usual = folder.read_usual(&mut bytes, &file).and_then(|bytes| shown(bytes).ok());
         let outcome = usual.map_or_else(|| shown(&folder.read(&file, RECORD_BYTES_MAX)?), Ok);
         match outcome {
-            // Removed since the folder was read.
+            // The record was removed since the folder was read.
             Err(ReadError::NotFound { .. }) => {}
             outcome => listing.push((name.clone(), outcome)),
         }
@@ -62,12 +62,12 @@ fn read_all<D: Document>(folder: &Folder, names: &[WorkloadName]) -> Listing<D> 
     listing
 }
 
-/// The name of the file that a workload's record is kept in.
+/// The name of the file with a workload's record.
 pub(crate) fn file_name(name: &WorkloadName) -> OsString {
     OsString::from(format!("{name}.json"))
 }
 
-/// The workload whose record a file is; none for temporaries, files that were set aside, and what others put there.
+/// The workload whose record a file is. None for temporary files, files that were set aside, and foreign files.
 fn workload_of(file: &OsStr) -> Option<WorkloadName> {
     WorkloadName::new(file.to_str()?.strip_suffix(".json")?).ok()
 }

@@ -28,8 +28,8 @@ pub struct OperationLock {
     held: HeldByte,
 }
 
-/// The right to one read-modify-write of a workload's records. One that was taken under an operation lock does not
-/// outlive it.
+/// Held during one read-modify-write of a workload's records. One that was taken under an operation lock does not outlive
+/// it.
 #[derive(Debug)]
 pub struct RecordLock<'operation> {
     #[expect(dead_code, reason = "held, not read")]
@@ -37,7 +37,7 @@ pub struct RecordLock<'operation> {
     under: PhantomData<&'operation OperationLock>,
 }
 
-/// A supervisor's life.
+/// Held by a supervisor as long as it lives.
 #[derive(Debug)]
 pub struct LifeLock {
     #[expect(dead_code, reason = "held, not read")]
@@ -47,7 +47,7 @@ pub struct LifeLock {
 /// Asks about locks without taking them: one open file for any number of questions.
 #[derive(Debug)]
 pub struct LifeProbe {
-    /// Nothing if no lock was ever taken here.
+    /// None if no lock was ever taken here.
     file: Option<OwnedFd>,
     path: PathBuf,
 }
@@ -57,12 +57,12 @@ impl OperationLock {
         Range { name: name.clone(), kind: LockKind::Operation }
     }
 
-    /// Takes it, or is told at once that it is busy.
+    /// Takes it, or fails at once if it is busy.
     pub fn try_acquire(state: &StateDir, name: &WorkloadName) -> Result<Self, LockError> {
         HeldByte::try_acquire(state, Self::range(name)).map(|held| Self { held })
     }
 
-    /// Waits for it, for so long, with the calling thread.
+    /// Waits for it until the timeout, blocking the calling thread.
     pub fn acquire_blocking(
         state: &StateDir,
         name: &WorkloadName,
@@ -71,7 +71,7 @@ impl OperationLock {
         HeldByte::acquire_blocking(state, &Self::range(name), timeout).map(|held| Self { held })
     }
 
-    /// Waits for it, for so long. Dropping the future gives the lock up, be it that it comes later.
+    /// Waits for it until the timeout. Dropping the future gives the lock up, even if it is granted only later.
     pub async fn acquire(
         state: &StateDir,
         name: &WorkloadName,
@@ -80,36 +80,36 @@ impl OperationLock {
         HeldByte::acquire(state, &Self::range(name), timeout).await.map(|held| Self { held })
     }
 
-    /// Takes over the lock in the process that it was handed to (see [`OperationLock::into_fd`]). Proves first that the
-    /// descriptor is of our lock file and that it is the one that holds the lock.
+    /// Takes over the lock, in the process that it was handed to (see [`OperationLock::into_fd`]). Checks first that the
+    /// descriptor is of our lock file and that it holds the lock.
     pub fn from_fd(state: &StateDir, name: &WorkloadName, descriptor: OwnedFd) -> Result<Self, LockError> {
         HeldByte::from_fd(state, Self::range(name), descriptor).map(|held| Self { held })
     }
 
-    /// The lock as a descriptor to be inherited (as a child's stdin): it stays locked until the last copy is closed,
-    /// or until the heir drops it, whatever becomes of the process that took it.
+    /// The lock as a descriptor for a child to inherit as stdin. It stays locked until the last copy is closed, or until
+    /// the child drops it, even if the process that took it dies.
     pub fn into_fd(self) -> Result<OwnedFd, LockError> {
         self.held.into_fd()
     }
 
     /// Takes the record lock under this one, to read several records as they are at one moment. Not for writing: the
-    /// store's writes take it themselves, and would wait for this one.
+    /// store's writes take the record lock themselves, and would wait for this one.
     pub fn record(&self, timeout: Duration) -> Result<RecordLock<'_>, LockError> {
         RecordLock::acquire_blocking(self.state(), self.name(), timeout)
     }
 
-    /// Waits, for so long, until no supervisor lives. Under the operation lock no other is started meanwhile.
+    /// Waits until no supervisor lives, or until the timeout. Under the operation lock nobody starts another one meanwhile.
     pub async fn supervisor_gone(&self, timeout: Duration) -> Result<(), LockError> {
         LifeLock::acquire(self.state(), self.name(), timeout).await.map(drop)
     }
 
-    /// Whose lock it is.
+    /// The workload.
     #[must_use]
     pub fn name(&self) -> &WorkloadName {
         self.held.name()
     }
 
-    /// In which state directory.
+    /// The state directory.
     #[must_use]
     pub fn state(&self) -> &StateDir {
         self.held.state()
@@ -117,7 +117,8 @@ impl OperationLock {
 }
 
 impl RecordLock<'_> {
-    /// Waits for it, for so long. It is held for the length of one write, so a long wait means a stopped process.
+    /// Waits for it until the timeout. It is held only for the length of one write, so a long wait means that its holder is
+    /// a stopped process.
     pub fn acquire_blocking(
         state: &StateDir,
         name: &WorkloadName,
@@ -133,13 +134,13 @@ impl LifeLock {
         Range { name: name.clone(), kind: LockKind::Life }
     }
 
-    /// Takes it, or is told at once that another supervisor lives.
+    /// Takes it, or fails at once if another supervisor lives.
     pub fn try_acquire(state: &StateDir, name: &WorkloadName) -> Result<Self, LockError> {
         HeldByte::try_acquire(state, Self::range(name)).map(|held| Self { held })
     }
 
-    /// Waits for it, for so long: a supervisor that begins while somebody who gave up waiting for the last one still
-    /// gets the lock for a moment.
+    /// Waits for it until the timeout. A command that waited for the last supervisor's end takes the lock for a moment even
+    /// after it gave up waiting; a supervisor that begins just then waits through that.
     pub async fn acquire(
         state: &StateDir,
         name: &WorkloadName,
@@ -155,7 +156,7 @@ impl LifeProbe {
         Ok(Self { file: open_to_ask(state)?, path: state.locks() })
     }
 
-    /// Whether anybody holds a lock, at this moment.
+    /// Whether anybody holds the lock at this moment.
     pub fn is_held(&self, name: &WorkloadName, kind: LockKind) -> Result<bool, LockError> {
         match &self.file {
             Some(file) => is_held_elsewhere(file, &Range { name: name.clone(), kind }, &self.path),

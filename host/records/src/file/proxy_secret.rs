@@ -1,13 +1,14 @@
-//! [`ProxySecret`]: what a client must know to be served by a workload's proxy, in a file of its own.
+//! [`ProxySecret`]: the secret that a client must know to use a workload's proxy, in a file of its own.
 //!
-//! `proxy-secrets/NAME.json` is its owner's alone, like every file of the store, and in no record: records are exported,
-//! shown and posted. It is written after the RunConfig and removed before it, under the record lock, so that it exists
-//! only where its RunConfig does (R01); the uid in it keeps a workload from being served under the secret of an earlier
-//! one of its name. A command that died in between leaves a RunConfig without one: whoever starts the workload makes it.
+//! `proxy-secrets/NAME.json` is readable for its user alone, like every file of the store. The secret is in no record,
+//! since records are exported, shown and posted. It is written after the RunConfig and removed before it, under the record
+//! lock, so that it exists only where its RunConfig does (R01); the uid in it keeps a workload from being served under the
+//! secret of an earlier one of its name. A command that died in between leaves a RunConfig without a secret: the next
+//! command that starts the workload makes one.
 //!
-//! A change of the way in which clients show it (a path, a token) needs another secret and another RunConfig, which are
-//! two files. So the secret of the next way is first written beside the one in force, and the RunConfig says which of
-//! them that is: whatever dies in between, one of both ways holds as a whole, and nobody has to clear up.
+//! A change of `proxy_auth` (a path, a token) needs another secret and another RunConfig, which are two files. So the
+//! secret for the new value is first written beside the one in force, as `next`, and the RunConfig decides which of them is
+//! valid: if a command dies in between, one of both ways holds as a whole, and nobody has to clear up.
 
 use std::cell::OnceCell;
 use std::ffi::OsString;
@@ -26,7 +27,7 @@ use wharf_model::Uid;
 use wharf_model::WorkloadName;
 
 pub(crate) const FILE_BYTES_MAX: usize = 4096;
-/// So many folders are set aside before somebody must look.
+/// At most so many folders are set aside; then a person must look.
 const SET_ASIDE_MAX: u32 = 100;
 
 /// 128 random bits, as 32 lowercase hexadecimal digits. Its `Debug` shows none of them.
@@ -52,12 +53,12 @@ pub(crate) struct Content {
     pub(crate) schema_version: SchemaVersion,
     pub(crate) uid: Uid,
     pub(crate) secret: String,
-    /// In force once the RunConfig says this way.
+    /// In force once the RunConfig has this value of `proxy_auth`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) next: Option<Next>,
 }
 
-/// The secret of a way that a RunConfig is being changed to.
+/// The secret for the value of `proxy_auth` that a RunConfig is being changed to.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Next {
     pub(crate) auth: ProxyAuth,
@@ -65,7 +66,7 @@ pub(crate) struct Next {
 }
 
 impl Content {
-    /// The secret of a workload whose RunConfig says this way.
+    /// The secret of a workload whose RunConfig has this value.
     fn in_force(self, auth: ProxyAuth) -> ProxySecret {
         ProxySecret(match self.next {
             Some(next) if next.auth == auth => next.secret,
@@ -74,7 +75,7 @@ impl Content {
     }
 }
 
-/// The secrets of many workloads, for a reader: the folder is opened once, and not before one is asked for.
+/// Reads the secrets of many workloads; opens the folder once, when the first is asked for.
 pub struct ProxySecrets {
     state: StateDir,
     folder: OnceCell<Option<Folder>>,
@@ -87,7 +88,8 @@ impl ProxySecrets {
         Self { state, folder: OnceCell::new() }
     }
 
-    /// The secret of one creation of a workload, whose RunConfig says this way; that of another creation is not found.
+    /// The secret of one creation of a workload, whose RunConfig has this `auth`. A secret of another creation is not
+    /// found.
     pub fn read(&self, name: &WorkloadName, uid: &Uid, auth: ProxyAuth) -> Result<ProxySecret, ReadError> {
         let path = || file_of(&self.state, name);
         if self.folder.get().is_none() {
@@ -106,7 +108,7 @@ impl ProxySecrets {
     }
 }
 
-/// Removes the secret of a workload whose RunConfig is about to go. The caller holds the record lock.
+/// Removes the secret of a workload whose RunConfig is about to be removed. The caller holds the record lock.
 pub(crate) fn remove(state: &StateDir, name: &WorkloadName) -> Result<(), StoreError> {
     let folder = Folder::open(&state.proxy_secrets());
     match folder.map_err(|source| StoreError::Unreadable { name: name.clone(), source })? {
@@ -121,8 +123,8 @@ fn remove_from(folder: &Folder, name: &WorkloadName) -> Result<(), EffectError> 
     folder.remove(&file_name(name))
 }
 
-/// Moves a folder aside that has the name of a workload's secret: no secret can take its place, and no removal of the
-/// workload could end. It is kept, since whoever made it may want what is in it. The caller holds the record lock.
+/// Moves a folder aside that has the name of a workload's secret: as long as it is there, no secret can be written and the
+/// workload cannot be removed. It is kept, since its maker may want its contents. The caller holds the record lock.
 pub(crate) fn clear_the_name(folder: &Folder, name: &WorkloadName) -> Result<(), EffectError> {
     let file = file_name(name);
     if !folder.is_folder(&file) {
@@ -144,7 +146,7 @@ fn file_of(state: &StateDir, name: &WorkloadName) -> PathBuf {
     state.proxy_secrets().join(file_name(name))
 }
 
-/// A fault says nothing of what is in the file: the words of a JSON parser may quote it.
+/// The error of the JSON parser is dropped: it may quote the secret.
 fn decode(path: impl Fn() -> PathBuf, bytes: &[u8]) -> Result<Content, ReadError> {
     let corrupt = |why| ReadError::Corrupt { path: path(), why };
     let content: Content = serde_json::from_slice(bytes).map_err(|_| corrupt(Corruption::NotASecret))?;
@@ -152,7 +154,7 @@ fn decode(path: impl Fn() -> PathBuf, bytes: &[u8]) -> Result<Content, ReadError
         let (found, known) = (content.schema_version, SchemaVersion::CURRENT);
         return Err(ReadError::Newer { path: path(), found, known });
     }
-    // Of the same form as an id: an empty one would be known to everybody.
+    // A secret must have the form of an id; an empty one, for instance, would be known to everybody.
     let next = content.next.iter().map(|next| &next.secret);
     if std::iter::once(&content.secret).chain(next).all(|secret| secret.parse::<Uid>().is_ok()) {
         Ok(content)

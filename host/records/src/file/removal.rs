@@ -1,4 +1,4 @@
-//! The end of a workload's records: both go, or both stay.
+//! Removes a workload's records: both, or none.
 use crate::error::{ReadError, StoreError};
 use crate::file::store::Store;
 use wharf_failpoint::{Point, reach};
@@ -6,13 +6,12 @@ use wharf_model::Uid;
 use wharf_model::WorkloadName;
 
 impl Store {
-    /// Removes both records of one creation of a workload, the RunConfig last (R01). Where the RunConfig cannot be
-    /// removed the status is there again: a RunConfig alone is taken for a creation that was interrupted, which
-    /// reconciliation finishes. `removed` are the points behind the two steps.
+    /// Removes both records of one creation of a workload, the RunConfig last (R01). If the RunConfig cannot be removed,
+    /// the status is put back: a RunConfig alone is taken for an interrupted creation. `removed` are the failpoints after
+    /// the two steps.
     ///
     /// # Errors
-    /// Where one of them stays; also where both are gone, and it is not known whether a crash of the machine would bring
-    /// them back.
+    /// One of them stays; or both are gone, but a crash of the machine might bring them back.
     pub fn remove_records(
         &self,
         name: &WorkloadName,

@@ -1,4 +1,4 @@
-//! [`StateDir`]: where things are below the one directory that the caller names.
+//! [`StateDir`]: the paths below the one directory that the caller names. All of the host's packages take paths from here.
 //!
 //! ```text
 //! ROOT/runconfigs/NAME.json   what a workload is
@@ -8,7 +8,7 @@
 //!      host-id                random, made once
 //!      logs/  control/  sockets/  filled by others
 //! ```
-//! Knowing a path makes nothing; only writers make folders.
+//! Computing a path makes no file and no folder; only writers do.
 
 use std::path::{Path, PathBuf};
 
@@ -49,7 +49,7 @@ impl StateDir {
         self.root.join("statuses")
     }
 
-    /// The folder of what clients must know to be served.
+    /// The folder of the proxies' secrets.
     #[must_use]
     pub fn proxy_secrets(&self) -> PathBuf {
         self.root.join("proxy-secrets")
@@ -79,7 +79,7 @@ impl StateDir {
         self.sockets().join(format!("{name}.sock"))
     }
 
-    /// The file that all locks are byte ranges of.
+    /// The file whose byte ranges are the locks.
     #[must_use]
     pub fn locks(&self) -> PathBuf {
         self.root.join("locks")
@@ -91,19 +91,19 @@ impl StateDir {
         self.root.join(Self::HOST_ID)
     }
 
-    /// Makes the folder of the logs, for the user alone, if it is not there.
+    /// Makes the folder of the logs, for the user alone, if it is missing.
     pub fn make_logs(&self) -> Result<PathBuf, EffectError> {
         let path = self.logs();
         atomic::make_folder(&path).map(|()| path)
     }
 
-    /// Makes the folder of the clients' sockets, for the user alone, if it is not there.
+    /// Makes the folder of the clients' sockets, for the user alone, if it is missing.
     pub fn make_sockets(&self) -> Result<PathBuf, EffectError> {
         let path = self.sockets();
         atomic::make_folder(&path).map(|()| path)
     }
 
-    /// Makes the folder of the control sockets, for the user alone, if it is not there.
+    /// Makes the folder of the control sockets, for the user alone, if it is missing.
     pub fn make_control(&self) -> Result<PathBuf, EffectError> {
         let path = self.control();
         atomic::make_folder(&path).map(|()| path)

@@ -26,16 +26,17 @@ use wharf_model::StatusRecord;
 use wharf_model::Uid;
 use wharf_model::WorkloadName;
 
-/// A record lock is held for the length of one write: who waits longer than this waits for a stopped process.
+/// A record lock is held for the length of one write. A wait that is longer than this means that the holder is a stopped
+/// process.
 const RECORD_LOCK_WAIT: Duration = Duration::from_secs(10);
-/// So many corrupt files of one name are kept.
+/// At most so many corrupt files of one name are kept.
 const SET_ASIDE_MAX: u32 = 100;
 /// One of the two files of a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RecordKind {
     /// The definition of the workload.
     RunConfig,
-    /// The last that was recorded of it.
+    /// The status record of the workload.
     Status,
 }
 
@@ -58,7 +59,7 @@ impl Store {
         self.path(RecordKind::RunConfig, name)
     }
 
-    /// Where they are.
+    /// The state directory.
     #[must_use]
     pub fn state(&self) -> &StateDir {
         &self.state
@@ -74,22 +75,22 @@ impl Store {
         self.read(RecordKind::Status, name)
     }
 
-    /// All RunConfigs. A bad one is in the list with its fault; only a folder that cannot be read is an error.
+    /// All RunConfigs. An unreadable one is in the list with its error; only a folder that cannot be read is an error.
     pub fn list_run_configs(&self) -> Result<Listing<RunConfig>, ReadError> {
         list(&self.state.run_configs())
     }
 
-    /// All status records, those without a RunConfig too.
+    /// All status records, including those without a RunConfig.
     pub fn list_statuses(&self) -> Result<Listing<StatusRecord>, ReadError> {
         list(&self.state.statuses())
     }
 
-    /// Reserves the name and stores what the workload is, durably. Fails if the name is taken, be it by a corrupt file.
+    /// Reserves the name and stores the RunConfig, durably. Fails if the name is taken, even by a corrupt file.
     pub fn create_run_config(&self, config: &RunConfig) -> Result<(), StoreError> {
         self.create_run_config_keeping(config, &Kept::new())
     }
 
-    /// The same with what another product's file says beside it: fields that this version does not know.
+    /// The same, with members of another product's file that this version does not know.
     pub fn create_run_config_keeping(&self, config: &RunConfig, kept: &Kept) -> Result<(), StoreError> {
         let name = &config.name;
         refuse_newer(name, config, || self.path(RecordKind::RunConfig, name))?;
@@ -105,7 +106,7 @@ impl Store {
         }
     }
 
-    /// Changes what a workload is. Unknown fields stay; name and uid cannot be changed.
+    /// Changes a RunConfig. Unknown fields stay; name and uid cannot be changed.
     pub fn update_run_config(
         &self,
         name: &WorkloadName,
@@ -126,11 +127,11 @@ impl Store {
         Ok(after)
     }
 
-    /// Changes the status record of one creation of a workload: `change` sees what is there *now* (nothing before the
-    /// first write) and says what shall be there, or refuses. It is called under the record lock and must not wait for
-    /// anything. The store counts the revision and sets the time of the write.
+    /// Changes the status record of one creation of a workload: `change` gets the *present* record (none before the first
+    /// write) and returns the new one, or refuses. It is called under the record lock and must not wait for anything. The
+    /// store counts the revision and sets the time of the write.
     ///
-    /// A supervisor that records what happened by itself refuses when it sees nothing: its workload was removed.
+    /// A supervisor that records an event refuses when there is no record: its workload was removed.
     pub fn update_status<E: From<StoreError>>(
         &self,
         name: &WorkloadName,
@@ -161,7 +162,7 @@ impl Store {
         Ok(after)
     }
 
-    /// Writes a status record if the one that is there still has this uid and this revision (0: there is none).
+    /// Writes a status record if the present one still has this uid and this revision (0: there is none).
     pub fn write_status(
         &self,
         name: &WorkloadName,
@@ -179,19 +180,19 @@ impl Store {
         })
     }
 
-    /// Removes the status record of one creation of a workload. That there is none is as good.
+    /// Removes the status record of one creation of a workload. A missing one is a success.
     pub fn remove_status(&self, name: &WorkloadName, expected: &Uid) -> Result<(), StoreError> {
         self.remove::<StatusRecord>(RecordKind::Status, name, expected)
     }
 
-    /// Removes the RunConfig of one creation of a workload, before it the secret of its proxy, and with it frees the
-    /// name: the last of all removals. That there is none is as good.
+    /// Removes the RunConfig of one creation of a workload, before it the secret of its proxy, and so frees the name. It is
+    /// the last step of every removal. A missing one is a success.
     pub fn remove_run_config(&self, name: &WorkloadName, expected: &Uid) -> Result<(), StoreError> {
         self.remove::<RunConfig>(RecordKind::RunConfig, name, expected)
     }
 
     /// Sets a corrupt file aside as `NAME.json.corrupt-N`, with all its bytes, and so frees its name. Only for a command
-    /// that holds the workload's operation lock; the file is looked at again first. Returns where it is now.
+    /// that holds the workload's operation lock; the file is checked again first. Returns its new path.
     pub fn quarantine(&self, kind: RecordKind, operation: &OperationLock) -> Result<PathBuf, StoreError> {
         let name = operation.name();
         if *operation.state() != self.state {
@@ -207,7 +208,7 @@ impl Store {
             return Err(StoreError::NotCorrupt { path: self.path(kind, name) });
         }
         if kind == RecordKind::RunConfig {
-            // Its name is free from then on.
+            // The name becomes free, so its secret is removed first.
             proxy_secret::remove(&self.state, name)?;
         }
         let folder = Folder::open_or_make(&self.folder(kind))?;
@@ -227,7 +228,7 @@ impl Store {
     }
 }
 
-// How it is done.
+// Private steps of the store.
 
 impl Store {
     fn folder(&self, kind: RecordKind) -> PathBuf {
@@ -257,7 +258,7 @@ impl Store {
             .map_err(|source| StoreError::Locking { name: name.clone(), source })
     }
 
-    /// The file as it is, and what it says.
+    /// The bytes of a file, and the record in it.
     fn read_to_change<D: Document>(
         &self,
         kind: RecordKind,
@@ -321,7 +322,7 @@ impl Store {
         Ok(folder.replace(&temporary, &file_name(name), &bytes, old)?)
     }
 
-    /// The folder, swept, and a name for a temporary. Under the record lock.
+    /// The folder, without temporary files of dead writers, and a name for a new one. To be called under the record lock.
     fn open_to_write(&self, kind: RecordKind, name: &WorkloadName) -> Result<(Folder, OsString), StoreError> {
         let path = self.folder(kind);
         let temporary = temporary_name(name.as_str())

@@ -1,4 +1,4 @@
-//! The store's part of proxy secrets: made, renewed and read under the record lock of their workload.
+//! The store's operations on proxy secrets: each makes, renews or reads one under the record lock of its workload.
 use crate::error::{ReadError, StoreError};
 use crate::file::atomic::{Folder, temporary_name};
 use crate::file::locks::RecordLock;
@@ -13,7 +13,7 @@ use wharf_model::{IdError, ProxyAuth, SchemaVersion, Uid, WorkloadName, random_h
 const LOCK_WAIT: Duration = Duration::from_secs(10);
 
 impl Store {
-    /// The secret of one creation of a workload, whose RunConfig says this way.
+    /// The secret of one creation of a workload, whose RunConfig has this `auth`.
     pub fn proxy_secret(
         &self,
         name: &WorkloadName,
@@ -23,7 +23,7 @@ impl Store {
         ProxySecrets::new(self.state().clone()).read(name, uid, auth)
     }
 
-    /// The same, made now if there is none, or none that can be used. For who holds the workload's operation lock.
+    /// The same, but a missing or corrupt secret is made. For a caller that holds the workload's operation lock.
     pub fn make_proxy_secret(
         &self,
         name: &WorkloadName,
@@ -33,21 +33,21 @@ impl Store {
         let _locked = self.lock_owned(name, uid)?;
         match self.proxy_secret(name, uid, auth) {
             Err(error) if error.is_not_found() || error.is_corrupt() => self.write_secret(name, uid),
-            // A folder in its place is no secret either.
+            // A folder in the place of the file is no secret either.
             Err(error) if error.path().is_dir() && !error.path().is_symlink() => self.write_secret(name, uid),
             Err(source) => Err(StoreError::Unreadable { name: name.clone(), source }),
             Ok(secret) => Ok(secret),
         }
     }
 
-    /// Another secret in the place of the one that there is.
+    /// Replaces the secret by a new one.
     pub fn renew_proxy_secret(&self, name: &WorkloadName, uid: &Uid) -> Result<ProxySecret, StoreError> {
         let _locked = self.lock_owned(name, uid)?;
         self.write_secret(name, uid)
     }
 
-    /// Another secret, which holds from the moment on in which the RunConfig says `to`: until then the one of `from` does.
-    /// For who is about to write that RunConfig.
+    /// Makes a secret that becomes valid at the moment at which the RunConfig says `to`; until then the one for `from` is
+    /// valid. For a caller that is about to write that RunConfig.
     pub fn prepare_proxy_secret(
         &self,
         name: &WorkloadName,
@@ -62,8 +62,8 @@ impl Store {
         self.write_this_secret(name, uid, now.0, Some(Next { auth: to, secret: next })).map(drop)
     }
 
-    /// Drops what [`Self::prepare_proxy_secret`] has kept of the way before, once the RunConfig says `auth`. Where that was
-    /// not done, nothing holds that should not.
+    /// Drops the secret for the former value that [`Self::prepare_proxy_secret`] has kept, once the RunConfig says `auth`.
+    /// If a crash prevents this, the former secret is still not valid.
     pub fn settle_proxy_secret(
         &self,
         name: &WorkloadName,
@@ -77,7 +77,7 @@ impl Store {
         self.write_this_secret(name, uid, secret.0, None).map(drop)
     }
 
-    /// The secret that there was before a change that failed, in the place of the one that there is.
+    /// Puts the former secret back, after a change that failed.
     pub fn put_back_proxy_secret(
         &self,
         name: &WorkloadName,
@@ -88,7 +88,7 @@ impl Store {
         self.write_this_secret(name, uid, old.0.clone(), None).map(drop)
     }
 
-    /// The record lock of a workload whose RunConfig is of this creation: no other has a secret.
+    /// Takes the record lock of a workload whose RunConfig is of this creation; no other creation gets a secret.
     fn lock_owned(&self, name: &WorkloadName, uid: &Uid) -> Result<RecordLock<'static>, StoreError> {
         let locked = RecordLock::acquire_blocking(self.state(), name, LOCK_WAIT)
             .map_err(|source| StoreError::Locking { name: name.clone(), source })?;

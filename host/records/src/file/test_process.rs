@@ -1,4 +1,5 @@
-//! Other processes for the tests of locks and modes: this test binary again, with one of its tests as the program.
+//! Other processes for the tests of locks and modes: this test binary is started again and runs one of its tests as a
+//! program.
 
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Lines, Read, Write};
@@ -19,7 +20,7 @@ pub(crate) fn name(text: &str) -> WorkloadName {
     WorkloadName::new(text).unwrap()
 }
 
-/// The path of a FIFO below `root` that an heir reads to its end before it ends itself.
+/// The path of a FIFO below `root`. A process that inherited a lock reads it to its end, and then ends itself.
 pub(crate) fn leash(root: &Path) -> PathBuf {
     root.join("leash")
 }
@@ -30,21 +31,21 @@ pub(crate) fn command(role: &str, root: &Path) -> Command {
     command
 }
 
-/// A process in a role, with the end of its pipe that keeps it from failing to write.
+/// A process in a role. Holding its stdin and stdout open keeps it alive and lets it write.
 pub(crate) struct TestProcess {
     pub(crate) child: Child,
     output: Lines<BufReader<ChildStdout>>,
 }
 
 impl TestProcess {
-    /// Waits for its end, as one that succeeded.
+    /// Waits until it ends, which must be a success.
     pub(crate) fn succeeds(mut self) {
         drop(self.child.stdin.take());
         assert!(self.output.all(|line| line.is_ok()) && self.child.wait().unwrap().success());
     }
 }
 
-/// Starts a process in a role, and returns when it has said `word`.
+/// Starts a process in a role, and returns when it has printed `word`.
 pub(crate) fn start(role: &str, root: &Path, word: &str) -> TestProcess {
     let mut child = command(role, root).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -53,7 +54,7 @@ pub(crate) fn start(role: &str, root: &Path, word: &str) -> TestProcess {
     TestProcess { child, output }
 }
 
-/// Not through `println!`, which the test harness captures.
+/// Writes to stdout directly, since the test harness captures `println!`.
 fn say(word: &str) {
     writeln!(std::io::stdout(), "{word}").unwrap();
 }
