@@ -1,7 +1,7 @@
-//! A launcher that this process started, and its control socket.
+//! [`Child`]: a launcher that this process started, and its control socket.
 //!
-//! Dropping a [`Child`] closes the socket: a workload that was not started yet is then gone without a trace, one that
-//! runs ends or goes on as its job says.
+//! Dropping a [`Child`] closes the socket: a workload that was not started yet then ends without a trace; one that runs
+//! ends or goes on as its job says.
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::{
     os::{fd::OwnedFd, unix::net::UnixStream as StdUnixStream},
@@ -23,39 +23,39 @@ use wharf_sdk::{
     process_identity::ProcessIdentity,
 };
 
-/// A report is a few hundred bytes; what is longer is none.
+/// A report is a few hundred bytes; a longer line is a fault.
 const MAX_REPORT_BYTES: u64 = 256 * 1024;
 
-/// What the launcher has said last.
+/// The last report of the launcher.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Phase {
     /// Nothing yet.
     Spawned,
-    /// It waits for the word.
+    /// Both processes exist, and the exec helper waits for `Go`.
     Prepared { launcher: ProcessIdentity, workload: ProcessIdentity },
     /// The program runs.
     Started,
-    /// The program was not executed, or could not be prepared.
+    /// The program could not be prepared or executed.
     Failed { message: String, errno: Option<i32>, field: Option<String> },
-    /// Nothing was to run; this is what holds here.
+    /// The job was a trial; the launcher has found out which confinement holds here.
     Tried(Confinement),
-    /// It has ended.
+    /// The workload has ended.
     Exited(Exit),
-    /// The launcher is gone and has not said how it ended.
+    /// The launcher is gone and has not reported how the workload ended.
     Lost,
 }
 
 impl Phase {
-    /// Whether the launcher has nothing more to say.
+    /// Whether this is the launcher's last report.
     pub(crate) const fn is_over(&self) -> bool {
         matches!(self, Self::Failed { .. } | Self::Tried(_) | Self::Exited(_) | Self::Lost)
     }
 }
 
-/// The workload's stdout and stdin, as this side holds them.
+/// This side's ends of the workload's stdout and stdin.
 pub(crate) type Pipes = (OwnedFd, OwnedFd);
 
-/// A launcher of this process.
+/// A launcher that this process started.
 #[derive(Debug)]
 pub(crate) struct Child {
     control: AsyncMutex<OwnedWriteHalf>,
@@ -65,8 +65,9 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    /// Starts a launcher; its stdin and stdout are pipes, or nothing. Once it is gone, however it ends, `turn` is
-    /// dropped. `marks` are what others know it by: a launcher whose supervisor died is found by them.
+    /// Starts a launcher, with pipes for stdin and stdout or without. `turn` is dropped when the launcher has ended,
+    /// however it ended. `marks` are the variables by which other processes recognise the launcher: after its supervisor's
+    /// death they find it by them.
     pub(crate) fn spawn<Turn: Send + 'static>(
         command: &[String],
         with_stdio: bool,
@@ -80,11 +81,11 @@ impl Child {
         let (ours, theirs) = StdUnixStream::pair().map_err(failed)?;
         ours.set_nonblocking(true).map_err(failed)?;
         let mut launcher = tokio::process::Command::new(program);
-        // The host's environment is not the launcher's business; nor may it hold the caller's folder.
+        // The launcher gets neither the host's environment nor the caller's folder.
         launcher.args(args).env_clear().current_dir("/").stderr(Stdio::from(OwnedFd::from(theirs)));
         launcher.envs(marks.iter().copied());
         if cfg!(debug_assertions) {
-            // The host's own tests end the launcher at points of its work; releases have no such points.
+            // The host's own tests end the launcher at failpoints; releases have none.
             let told = ["WHARF_FAILPOINT", "WHARF_FAILPOINT_TRACE"].into_iter();
             launcher.envs(told.filter_map(|variable| Some((variable, std::env::var_os(variable)?))));
         }
@@ -98,9 +99,9 @@ impl Child {
             None
         };
         let mut process = launcher.spawn().map_err(failed)?;
-        // It holds the other ends of everything.
+        // The command holds the launcher's ends of the pipes and the socket, so it is dropped.
         drop(launcher);
-        // Its own task, since a launcher may outlive this value and must be reaped all the same.
+        // Reaped by a task of its own, since the launcher may outlive this value.
         tokio::spawn(async move {
             let _ = process.wait().await;
             drop(turn);
@@ -122,7 +123,7 @@ impl Child {
             )));
         }
         line.push(b'\n');
-        // A launcher that fails early closes its end; what it said is read below.
+        // A launcher that fails early closes its end, and this write may fail; its report is read below.
         let sent = self.control.lock().await.write_all(&line).await;
         match self.until(|phase| *phase != Phase::Spawned).await {
             Phase::Prepared { launcher, workload } => Ok((launcher, workload)),
@@ -135,7 +136,7 @@ impl Child {
         }
     }
 
-    /// Sends a job that is only to be tried, and waits for what holds.
+    /// Sends a job that is a trial, and waits for its result.
     pub(crate) async fn tried(&self, job: &Job) -> Result<Confinement> {
         match self.prepare(job).await {
             Err(error) if !matches!(self.phase(), Phase::Tried(_)) => Err(error),
@@ -146,7 +147,7 @@ impl Child {
         }
     }
 
-    /// Gives the word.
+    /// Sends `Go`: the program is executed.
     pub(crate) async fn go(&self) -> Result<()> {
         let mut line = serde_json::to_vec(&Command::Go)
             .map_err(|error| Error::internal(format!("the command cannot be written: {error}")))?;
@@ -155,17 +156,17 @@ impl Child {
         sent.map_err(|error| Error::io("the launcher does not listen", &error))
     }
 
-    /// What it has said last.
+    /// The launcher's last report.
     pub(crate) fn phase(&self) -> Phase {
         self.phase.borrow().clone()
     }
 
-    /// Waits until it has said something of this kind.
+    /// Waits for a report of this kind.
     pub(crate) async fn until(&self, is_it: impl FnMut(&Phase) -> bool) -> Phase {
         self.watch().until(is_it).await
     }
 
-    /// Follows what it says, and does not keep it.
+    /// Follows the launcher's reports without keeping the child alive.
     pub(crate) fn watch(&self) -> Watch {
         Watch(self.phase.clone())
     }
@@ -176,16 +177,16 @@ impl Child {
     }
 }
 
-/// What a launcher says, for those who wait longer than the [`Child`] may live.
+/// The reports of a launcher, for callers that may wait longer than the [`Child`] lives.
 #[derive(Debug)]
 pub(crate) struct Watch(watch::Receiver<Phase>);
 
 impl Watch {
-    /// Waits until it has said something of this kind; or [`Phase::Lost`].
+    /// Waits for a report of this kind. Returns [`Phase::Lost`] if none will come.
     pub(crate) async fn until(mut self, mut is_it: impl FnMut(&Phase) -> bool) -> Phase {
         match self.0.wait_for(|phase| is_it(phase)).await {
             Ok(phase) => phase.clone(),
-            // The listener was ended, with the child.
+            // The task that reads the reports ended with the child.
             Err(_) => Phase::Lost,
         }
     }
@@ -193,7 +194,7 @@ impl Watch {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        // The listener holds half of the socket.
+        // The reading task holds half of the socket; aborting it closes the socket.
         self.listener.abort();
     }
 }
@@ -228,7 +229,7 @@ async fn listen(reader: OwnedReadHalf, sender: watch::Sender<Phase>) {
     });
 }
 
-/// What the launcher could not do, with the code that its error number stands for.
+/// The error for a failure of the launcher; the code follows from its error number.
 pub(crate) fn failure(message: String, errno: Option<i32>) -> Error {
     match errno {
         Some(errno) => {

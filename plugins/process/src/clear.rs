@@ -1,10 +1,10 @@
-//! Removing a folder that a workload could write, whatever it has made of it.
+//! Removes a folder that a workload could write, in whatever state the workload left it.
 //!
-//! Its owner is the user, and it may have taken the user's own rights away (`chmod 0555`, as Go's cache of modules does),
-//! nested folders deeper than descriptors reach, or put links where folders were. So everything is done by descriptor:
-//! no link is followed, no other mount is entered, and only folders of this user's are opened up. A folder that lies
-//! deeper is moved to the top before it is emptied: neither descriptors nor the stack grow with the depth. Must not know
-//! what a workload or a state is.
+//! The workload may have taken the user's own rights away (`chmod 0555`, as Go's cache of modules does), nested folders
+//! deeper than there are descriptors, or put links where folders were. So everything is done through descriptors: no link
+//! is followed, no other mount is entered, and rights are changed only on this user's folders. A folder that lies deeper is
+//! moved to the top before it is emptied: neither descriptors nor the stack grow with the depth. Must not know what a
+//! workload or a state is.
 use rustix::{
     fs::{
         AtFlags, CWD, Dir, Mode, OFlags, RawMode, RenameFlags, StatxFlags, chmod, openat, renameat,
@@ -23,16 +23,16 @@ use std::{
     path::Path,
 };
 
-/// How often a folder is emptied that is found not to be empty afterwards.
+/// How often to try again with a folder that was emptied and is not empty.
 const ATTEMPTS: usize = 64;
 
-/// What its owner needs of a folder to empty it.
+/// The rights that the owner needs to empty a folder.
 const OWNERS: RawMode = 0o700;
 
-/// Removes a folder and all that is in it. Missing is success.
+/// Removes a folder and everything in it. A missing folder is a success.
 ///
 /// # Errors
-/// The first reason why something of it stays; all else is gone.
+/// The first reason why something could not be removed; everything else is gone.
 pub(crate) fn remove_all(folder: &Path) -> io::Result<()> {
     let (Some(parent), Some(name)) = (folder.parent(), folder.file_name()) else {
         return Err(io::ErrorKind::InvalidInput.into());
@@ -45,12 +45,12 @@ pub(crate) fn remove_all(folder: &Path) -> io::Result<()> {
     };
     match unlinkat(&parent, &name, AtFlags::empty()) {
         Err(Errno::NOENT) | Ok(()) => return Ok(()),
-        // A folder.
+        // The name is a folder.
         Err(Errno::ISDIR | Errno::PERM) => {}
         Err(error) => return Err(error.into()),
     }
-    // Another process may remove the same folder, and move to its top what this one has just looked for there. It goes
-    // on removing, so that there is less of it each time.
+    // Another process may be removing the same folder, and move folders to its top after this one has looked there. That
+    // process goes on removing too, so there is less each time, and the loop ends.
     for _ in 1..ATTEMPTS {
         match empty_and_unlink(parent.as_fd(), &name) {
             Ok(()) | Err(Errno::NOENT) => return Ok(()),
@@ -67,17 +67,17 @@ fn empty_and_unlink(parent: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<(
     unlinkat(parent, name, AtFlags::REMOVEDIR)
 }
 
-/// A folder that was opened where it is, and may be read and written if it is this user's.
+/// A folder that was opened by its name in another folder. If it belongs to this user, it can be read and written.
 struct Folder {
     fd: OwnedFd,
     mount: Mount,
 }
 
-/// Which mount something is on: its id, 0 where the kernel (before Linux 5.8) does not tell, and its device.
+/// The mount that a file is on: the mount's id (0 where a kernel before Linux 5.8 does not tell it), and the device.
 type Mount = (u64, (u32, u32));
 
 impl Folder {
-    /// `EXDEV`: it is on another mount than it must be.
+    /// Opens a folder. The error `EXDEV` means that it is on another mount than `mount`.
     fn open(parent: BorrowedFd<'_>, name: &CStr, mount: Option<Mount>) -> rustix::io::Result<Self> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = openat(parent, name, flags, Mode::empty())?;
@@ -88,7 +88,8 @@ impl Folder {
         }
         let mode = RawMode::from(seen.stx_mode);
         if seen.stx_uid == geteuid().as_raw() && mode & OWNERS != OWNERS {
-            // A descriptor of this kind takes no fchmod; this link leads to what it holds, wherever its name leads.
+            // fchmod(2) does not take an `O_PATH` descriptor. The link in `/proc/self/fd` leads to the folder that it
+            // holds, even if the folder's name leads elsewhere.
             let held = format!("/proc/self/fd/{}", fd.as_raw_fd());
             chmod(held, Mode::from_raw_mode(mode & 0o777 | OWNERS))?;
         }
@@ -103,19 +104,19 @@ impl Folder {
 
 struct Emptying<'a> {
     top: &'a Folder,
-    /// How many folders have been moved to the top; the next one's name there.
+    /// The number of folders that were moved to the top; also the next one's name there.
     moved: u64,
     failed: Option<Errno>,
 }
 
 impl Emptying<'_> {
-    /// Until nothing is left, or nothing of what is left can be removed.
+    /// Repeats passes until nothing is left, or nothing more can be removed.
     fn all(mut self) -> rustix::io::Result<()> {
         loop {
             self.failed = None;
             let progress = self.pass(self.top, Self::empty_and_remove)?;
             match self.failed {
-                // What was moved here, or made meanwhile, is seen by the next pass.
+                // The next pass sees folders that were moved here or made meanwhile.
                 None if !progress => return Ok(()),
                 Some(error) if !progress => return Err(error),
                 _ => {}
@@ -123,7 +124,7 @@ impl Emptying<'_> {
         }
     }
 
-    /// Removes what is no folder; does this with what is one. Whether anything became of anything.
+    /// Removes all files of a folder and calls `deal_with` for each folder in it. True if anything was removed or moved.
     fn pass(
         &mut self,
         folder: &Folder,
@@ -138,7 +139,7 @@ impl Emptying<'_> {
             }
             let done = match unlinkat(&folder.fd, name, AtFlags::empty()) {
                 Ok(()) => Ok(true),
-                // EPERM: what POSIX says of folders. Of what is none, the next step says that it is none.
+                // POSIX has EPERM for a folder here. If the name is no folder, the next step fails with its own error.
                 Err(Errno::ISDIR | Errno::PERM) => deal_with(self, folder, name),
                 Err(error) => Err(error),
             };
@@ -151,7 +152,7 @@ impl Emptying<'_> {
         Ok(progress)
     }
 
-    /// A folder at the top: its files go, its folders come to the top, and it goes.
+    /// Removes a folder at the top: removes its files, moves its folders to the top, and removes it.
     fn empty_and_remove(&mut self, top: &Folder, name: &CStr) -> rustix::io::Result<bool> {
         let folder = Folder::open(top.fd.as_fd(), name, Some(top.mount))?;
         let mut progress = false;
@@ -160,7 +161,8 @@ impl Emptying<'_> {
             progress |= any;
             match unlinkat(&top.fd, name, AtFlags::REMOVEDIR) {
                 Ok(()) | Err(Errno::NOENT) => return Ok(true),
-                // A folder that is read while it shrinks may hide some of it from one pass.
+                // A directory that is read while entries are removed may hide some of them. So another pass follows as long
+                // as passes remove something.
                 Err(Errno::NOTEMPTY | Errno::EXIST) if any => {}
                 Err(error) => {
                     self.failed.get_or_insert(error);
@@ -171,7 +173,7 @@ impl Emptying<'_> {
     }
 
     fn move_to_top(&mut self, from: &Folder, name: &CStr) -> rustix::io::Result<bool> {
-        // Who moves a folder writes to it: what is above it changes.
+        // Moving a folder changes its entry `..`, so the folder itself must be writable: opening it here makes it so.
         drop(Folder::open(from.fd.as_fd(), name, Some(from.mount))?);
         loop {
             let new = format!("moved-{}", self.moved);
@@ -186,14 +188,14 @@ impl Emptying<'_> {
     }
 }
 
-/// Moves a folder to a name that nothing has. `exclusively`: `renameat2` with `RENAME_NOREPLACE`, which NFS, some file
+/// Moves a folder to a name that must be free. `exclusively`: with `renameat2` and `RENAME_NOREPLACE`, which NFS, some file
 /// systems in user space and kernels before Linux 3.15 do not have.
 ///
-/// Without it somebody may take the name between the look and the move. Only an empty folder is replaced then, by
-/// someone who removes it too.
+/// Without it, another process may take the name between the look and the move. The move can then only replace an empty
+/// folder, and the only process that makes one here is another one that removes the same folder.
 ///
 /// # Errors
-/// `EEXIST`: something has the name.
+/// `EEXIST`: the name is taken.
 fn rename_to_free(
     from: &Folder,
     name: &CStr,
@@ -243,7 +245,7 @@ mod tests {
         remove_all(&top.join("below/what/is/missing")).unwrap();
     }
 
-    /// A command and a supervisor that give up the same start do.
+    /// A command and a supervisor that both give up a start remove its folder at the same time.
     #[test]
     fn several_that_remove_the_same_folder_all_succeed() {
         let place = tempfile::tempdir().unwrap();
@@ -282,7 +284,7 @@ mod tests {
             std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&others).unwrap().permissions()) & 0o777,
             0o500
         );
-        // Where the folder itself should be, too.
+        // A link in the place of the folder itself.
         std::os::unix::fs::symlink(&others, &top).unwrap();
         remove_all(&top).unwrap();
         assert!(!exists(&top) && others.join("folder").is_dir());

@@ -1,4 +1,4 @@
-//! From a source to the program that is executed.
+//! Finds the program to execute for a source, and its arguments. [`crate::deploy`] uses it.
 use crate::package::Tool;
 use rustix::fs::{Access, access};
 use std::{
@@ -7,14 +7,14 @@ use std::{
 };
 use wharf_sdk::{Error, Result, Source};
 
-/// What is executed.
+/// The program to execute, with its arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Resolved {
     /// The program, as an absolute path.
     pub(crate) program: PathBuf,
     /// All of its arguments.
     pub(crate) args: Vec<String>,
-    /// The name that was searched in PATH, if the program was not given by its path.
+    /// The name that was searched in PATH, if the source gave no path.
     pub(crate) searched: Option<String>,
 }
 
@@ -84,7 +84,7 @@ fn in_path(program: &str, path: &str) -> Result<PathBuf> {
     })
 }
 
-/// Relative entries of `PATH` would mean another program in another folder, and are passed over.
+/// Searches PATH. Relative entries are passed over: they would mean another program in another folder.
 fn find(program: &str, path: &str) -> Option<PathBuf> {
     std::env::split_paths(path)
         .filter(|folder| folder.is_absolute())
@@ -96,10 +96,10 @@ fn may_execute(path: &Path) -> bool {
     access(path, Access::EXEC_OK).is_ok()
 }
 
-/// Why a file that exists was "not found" by exec: the interpreter that its first line names.
+/// The interpreter in a script's first line, if it is missing: then exec(2) reports "not found" for a script that exists.
 pub(crate) fn missing_interpreter(program: &Path) -> Option<String> {
     use std::io::Read;
-    // The kernel itself reads no more than this of the first line, BINPRM_BUF_SIZE in execve(2).
+    // The kernel reads no more than this of the first line, BINPRM_BUF_SIZE in execve(2).
     const MAX_FIRST_LINE_BYTES: u64 = 256;
     let mut start = Vec::new();
     std::fs::File::open(program).ok()?.take(MAX_FIRST_LINE_BYTES).read_to_end(&mut start).ok()?;

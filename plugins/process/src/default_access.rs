@@ -1,13 +1,15 @@
-//! What every workload can reach: these tables with the one of [`crate::devices`], and nothing else that was not asked for.
+//! The files that every workload can use: these tables together with that of [`crate::devices`]. Everything else must have
+//! been asked for.
 //!
-//! A path that does not exist is passed over. What counts is the file that is meant, not its name ([`crate::places`]).
+//! A path that does not exist is passed over. A rule is about the file that a name leads to, not about the name
+//! ([`crate::places`]).
 use crate::{devices::DEVICES, git_settings, places::Places};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
-/// What everybody may read and execute.
+/// Paths that every workload may read and execute.
 const SYSTEM: &[(&str, &str)] = &[
     ("/usr", "programs, libraries, time zones, certificates"),
     ("/bin", "the same, where it is no link into /usr"),
@@ -27,7 +29,8 @@ const SYSTEM: &[(&str, &str)] = &[
     ("/run/NetworkManager/resolv.conf", "the same"),
 ];
 
-/// Of `/etc` only what programs need: there are keys and hashes of passwords beside it, and root could read them.
+/// Only these files of `/etc`, which programs need: others in that folder are keys and hashes of passwords, and a workload
+/// of root could read them.
 const ETC: &[(&str, &str)] = &[
     ("alternatives", "which of several programs"),
     ("ca-certificates", "whom TLS trusts"),
@@ -65,7 +68,7 @@ const ETC: &[(&str, &str)] = &[
     ("terminfo", "terminals"),
 ];
 
-/// Below HOME: where managers of versions keep interpreters, without settings or keys among them.
+/// Folders below HOME in which version managers keep interpreters, and no settings or keys.
 const INTERPRETERS: &[&str] = &[
     ".local/bin",
     ".local/lib",
@@ -85,12 +88,12 @@ const INTERPRETERS: &[&str] = &[
     ".volta/tools",
 ];
 
-/// What lies beside a folder of programs and belongs to the same installation.
+/// Names beside a folder of programs that belong to the same installation.
 const BESIDE_PROGRAMS: &[&str] = &["lib", "lib64", "libexec", "pyvenv.cfg"];
 /// Variables that name files or folders of certificates.
 const CERTIFICATES: &[&str] = &["SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS"];
 
-/// What the tables say for a workload with this environment.
+/// Adds the places of the tables, for a workload with this environment.
 pub(crate) fn of_everybody(env: &BTreeMap<String, String>, places: &mut Places<'_>) {
     let guard = places.guard;
     let mut system = Vec::new();
@@ -112,8 +115,8 @@ pub(crate) fn of_everybody(env: &BTreeMap<String, String>, places: &mut Places<'
     }
 }
 
-/// A folder of programs with what lies beside it. A workload that can write here can make links, and is deployed again
-/// when it is restarted: what leads out of the installation is no part of it.
+/// Adds a folder of programs with its neighbours. A workload that can write there can make links in it, and is deployed
+/// again at its next restart; so a neighbour that leads out of the installation is not added.
 pub(crate) fn installation(folder: &Path, places: &mut Places<'_>) {
     places.derived(folder.to_owned());
     if !places.trail.lead(folder).is_some_and(|led| places.guard.lets(&led.path)) {
@@ -132,12 +135,12 @@ pub(crate) fn installation(folder: &Path, places: &mut Places<'_>) {
     }
 }
 
-/// Whether a file, named without a link, lies where the tables say that everybody's programs are.
+/// Whether a path without links lies in one of the system's folders of the table.
 pub(crate) fn is_of_system(path: &Path) -> bool {
     SYSTEM.iter().any(|(system, _)| path.starts_with(system))
 }
 
-/// Whether a folder holds the programs of a Python environment: it then is nobody's folder of documents.
+/// Whether a folder holds the programs of a Python environment, rather than documents of a user.
 pub(crate) fn is_environment(folder: &Path) -> bool {
     let marker = folder.parent().map(|prefix| prefix.join("pyvenv.cfg"));
     folder.file_name().is_some_and(|name| name == "bin") && marker.is_some_and(|marker| marker.is_file())
@@ -149,7 +152,7 @@ mod tests {
     use crate::{guard::Guard, trail::Trail};
     use std::os::unix::fs::symlink;
 
-    /// What is opened to be read, as it is called.
+    /// The names that are opened for reading.
     fn opened(guard: &Guard, add: impl FnOnce(&mut Places<'_>)) -> Vec<PathBuf> {
         let trail = Trail::new(Vec::new());
         let mut places = Places::new(&trail, guard, "demo", None);
@@ -176,7 +179,7 @@ mod tests {
             given.sort();
             given
         };
-        // A link is no home: what it leads to is one.
+        // The home is a link: paths are compared with the folder that it leads to.
         assert_eq!(given(""), ["bin", "local/lib"].map(|name| system.join(name)));
         assert_eq!(given("bin"), [system.join("bin")]);
         assert!(given("state").is_empty() && given("local/home/.ssh").is_empty() && given("none").is_empty());

@@ -1,4 +1,4 @@
-//! From a specification to a launcher that waits for the word.
+//! Turns a specification into a launcher whose exec helper waits for `Go`: checks, makes the job, starts the launcher.
 use crate::{
     child::{Child, Phase},
     command, default_access,
@@ -27,7 +27,7 @@ use wharf_sdk::{
     process_identity::ProcessIdentity,
 };
 
-/// What this runtime can do of what a specification may ask for.
+/// The capabilities of this runtime that a specification may ask for.
 const HONOURED: [Capability; 8] = [
     Capability::STDIO,
     Capability::HTTP,
@@ -38,21 +38,21 @@ const HONOURED: [Capability; 8] = [
     Capability::PERMISSION_PROFILE,
     Capability::PIN,
 ];
-/// Where programs make temporary files: in a folder of the workload's own, since everybody can write the usual one.
+/// The variable for temporary files. It is set to a folder of the workload's own, since everybody can write the usual one.
 const TEMPORARY: &str = "TMPDIR";
-/// How long a workload that lost its supervisor has between SIGTERM and SIGKILL: the last step of the order in which
-/// the Model Context Protocol ends a server over stdio, whose first (the end of its stdin) has happened by then.
+/// How long a workload that lost its supervisor has between SIGTERM and SIGKILL. The Model Context Protocol ends a server
+/// over stdio in three steps: the end of its stdin, SIGTERM, SIGKILL. The first has happened by then.
 const GRACE_MS: u64 = 5_000;
-/// How long the launcher of an abandoned deployment may take to be gone.
+/// How long the launcher of a deployment that was given up may take to end.
 const ABANDONED_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl ProcessRuntime {
-    /// The job for a specification, with everything checked and nothing done.
+    /// The job for a specification. Everything is checked, nothing is changed.
     pub(crate) fn job(&self, spec: &WorkloadSpec) -> Result<Job> {
         self.job_and_pins(spec).map(|(job, _)| job)
     }
 
-    /// The same, and where the names in it lead.
+    /// The same, together with the places that the names in it lead to.
     pub(crate) fn job_and_pins(&self, spec: &WorkloadSpec) -> Result<(Job, Pins)> {
         self.check(spec)?;
         let (tool, packages) = match &spec.source {
@@ -115,7 +115,7 @@ impl ProcessRuntime {
             current_dir,
             own_dir,
             env,
-            // A server on stdin and stdout has nobody to talk to without its supervisor.
+            // A server on stdin and stdout cannot be reached any more once its supervisor is gone.
             survives: target_port.is_some(),
             log_stdout: target_port.is_some(),
             grace_ms: GRACE_MS,
@@ -126,18 +126,19 @@ impl ProcessRuntime {
         Ok((job, confined.pins))
     }
 
-    /// What workloads may write: this one as it asks for, others as their launchers have recorded.
+    /// The paths that workloads may write: those that this one asks for, and those that the launchers of others have
+    /// recorded.
     fn writable(&self, spec: &WorkloadSpec, guard: &Guard) -> Vec<PathBuf> {
         let asked = spec.permission_profile.iter().flat_map(|profile| &profile.write).map(String::as_str);
         let asked = asked.filter_map(|given| given.split(':').next()).chain(spec.working_dir.as_deref());
         let asked = asked.filter_map(|path| Path::new(path).canonicalize().ok());
         let mut writable: Vec<PathBuf> = asked.filter(|path| guard.lets(path)).collect();
-        // Those that cannot be read are passed over: this is a second look, for root alone.
+        // Unreadable states are passed over: this second check only matters for root.
         for state in self.states.read_all().map(|all| all.states).unwrap_or_default() {
             let paths = state.confinement.and_then(|confinement| confinement.paths);
             writable.extend(paths.into_iter().flat_map(|paths| paths.write).map(PathBuf::from));
         }
-        // A device is nothing that could be exchanged.
+        // A device cannot be replaced by a workload.
         writable.retain(|path| !path.starts_with("/dev"));
         writable
     }
@@ -185,7 +186,7 @@ impl ProcessRuntime {
         Ok(())
     }
 
-    /// Makes the two processes, and runs nothing of the workload.
+    /// Starts the two processes, and runs none of the workload's code.
     pub(crate) async fn prepare(&self, spec: &WorkloadSpec) -> Result<Handle> {
         let mut job = self.job(spec)?;
         let turn = self.clear_earlier(&spec.uid).await?;
@@ -217,13 +218,13 @@ impl ProcessRuntime {
         job: &Job,
         turn: KeyedGuard,
     ) -> Result<(Child, (ProcessIdentity, ProcessIdentity))> {
-        // Dropped on an error, and when this future is: the launcher then ends, and nothing is left.
+        // If this future fails or is dropped, the child is dropped: the launcher then ends and leaves nothing.
         let marks = [(UID_VARIABLE, job.uid.as_str()), (HOST_VARIABLE, self.host_id.as_str())];
         let child = Child::spawn(&self.launcher, job.target_port.is_none(), &marks, turn)?;
         match child.prepare(job).await {
             Ok(prepared) => Ok((child, prepared)),
             Err(error) => {
-                // A launcher that was killed could not clear up after itself, and nobody has a handle to do it.
+                // A launcher that was killed could not remove its files, and without a handle nobody else would.
                 drop(child);
                 let cleared = self.turn(&job.uid).await.and_then(|_turn| self.states.remove(&job.uid));
                 if let Err(error) = cleared {
@@ -234,7 +235,7 @@ impl ProcessRuntime {
         }
     }
 
-    /// Makes sure that nothing of an earlier deployment of this uid is left; returns the turn of the next launcher.
+    /// Makes sure that nothing of an earlier deployment of this uid is left; returns the lock for the next launcher.
     async fn clear_earlier(&self, uid: &str) -> Result<KeyedGuard> {
         let running = |pid: i32| {
             let message = format!("the workload is deployed already, and runs as process {pid}");
@@ -248,7 +249,7 @@ impl ProcessRuntime {
             {
                 return running(state.workload.pid);
             }
-            // One that was never started ends when this is dropped.
+            // Dropping the child of a workload that was not started ends its launcher.
             children.remove(uid);
         }
         let turn = self.turn(uid).await?;
@@ -271,9 +272,9 @@ impl ProcessRuntime {
         Ok(turn)
     }
 
-    /// Where a workload runs that was not asked to run anywhere: a package in an empty folder of its own, since npx takes
-    /// what lies in the folder it is run in, or above it, for its own; else in the user's home, like a program that is
-    /// started from a new terminal.
+    /// The working directory where none was asked for. A package runs in an empty folder of its own, because npx would use
+    /// a package in the folder that it runs in, or above it. Any other program runs in the user's home, as if started from
+    /// a new terminal.
     fn current_dir(&self, spec: &WorkloadSpec, env: &BTreeMap<String, String>) -> PathBuf {
         if matches!(spec.source, Source::Package { .. }) {
             let folder = self.states.folder();
@@ -288,13 +289,13 @@ impl ProcessRuntime {
         home.and_then(|home| home.canonicalize().ok()).unwrap_or_else(|| PathBuf::from("/"))
     }
 
-    /// Where a workload's output goes.
+    /// The file of a workload's output.
     pub(crate) fn log_path(&self, name: &str) -> PathBuf {
         self.log_dir.join(format!("{name}.log"))
     }
 }
 
-/// The folder that a workload was asked to run in, and where that leads.
+/// The working directory that was asked for, and where that name leads.
 fn working_dir(spec: &WorkloadSpec, places: &Places<'_>) -> Result<Option<(PathBuf, Led)>> {
     let Some(folder) = &spec.working_dir else { return Ok(None) };
     let path = PathBuf::from(folder);
@@ -305,15 +306,15 @@ fn working_dir(spec: &WorkloadSpec, places: &Places<'_>) -> Result<Option<(PathB
     }
 }
 
-/// The homes of the user that this process runs as: the recorded one, and what this process is told. A workload may be
-/// told another one.
+/// The homes of the user that this process runs as: the one in the system's records, and `HOME` of this process. The
+/// workload may have been given another one.
 fn homes_of_user() -> Vec<PathBuf> {
     let user = nix::unistd::User::from_uid(nix::unistd::geteuid());
     let recorded = user.ok().flatten().map(|user| user.dir);
     recorded.into_iter().chain(std::env::var_os("HOME").map(PathBuf::from)).collect()
 }
 
-/// Sets a variable that the specification leaves open, in whatever case the host has it: npm reads both.
+/// Sets a variable that the specification leaves open. Other spellings of its case are removed, since npm reads both.
 fn set_unless_asked(
     env: &mut BTreeMap<String, String>,
     asked: &BTreeMap<String, String>,
@@ -326,7 +327,7 @@ fn set_unless_asked(
     }
 }
 
-/// A name becomes part of a path.
+/// The name becomes a part of a path, so its form is checked.
 fn check_name(name: &str) -> Result<()> {
     let mut bytes = name.bytes();
     let starts_well = bytes.next().is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());

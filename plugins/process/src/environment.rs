@@ -1,4 +1,4 @@
-//! What a workload inherits of the host's environment: this table, and nothing else.
+//! The variables that a workload inherits from the host's environment: those of this table, and no others.
 use std::collections::BTreeMap;
 
 /// Variables that every workload inherits if they are set.
@@ -23,7 +23,7 @@ const INHERITED: &[(&str, &str)] = &[
     ("NO_PROXY", "the same"),
 ];
 
-/// Beginnings of names that packages inherit besides: how their tools find registries, caches and interpreters.
+/// Prefixes of the variables that packages inherit, too: their tools find registries, caches and interpreters by them.
 const INHERITED_BY_PACKAGES: &[(&str, &str)] = &[
     ("npm_config_", "npm's settings: registry, CA file"),
     ("NPM_CONFIG_", "the same, in capitals"),
@@ -32,10 +32,10 @@ const INHERITED_BY_PACKAGES: &[(&str, &str)] = &[
     ("PIP_EXTRA_INDEX_URL", "the same, further ones"),
 ];
 
-/// Parts of names that tell of a credential: never inherited. A workload that needs one is given it by name.
+/// Parts of names of variables that may hold credentials, which are never inherited. The user can pass one by name.
 const CREDENTIAL_PARTS: &[&str] = &["TOKEN", "PASSWORD", "PASSWD", "SECRET", "_AUTH", "KEY", "CREDENTIAL"];
 
-/// The environment of a workload: what is inherited of `host`, under what is asked for.
+/// The environment of a workload: the inherited variables of `host`, and over them those that were asked for.
 pub(crate) fn environment(
     host: impl Iterator<Item = (String, String)>,
     asked: &BTreeMap<String, String>,
@@ -47,7 +47,7 @@ pub(crate) fn environment(
     environment
 }
 
-/// This process' own environment, as far as it is text.
+/// The variables of this process that are valid text.
 pub(crate) fn of_this_process() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -55,7 +55,7 @@ pub(crate) fn of_this_process() -> impl Iterator<Item = (String, String)> {
 
 fn is_inherited(name: &str, value: &str, is_package: bool) -> bool {
     let upper = name.to_ascii_uppercase();
-    // A proxy may be written without a scheme.
+    // A proxy may be given without a scheme.
     if has_credentials(value) || upper.ends_with("_PROXY") && value.contains('@') {
         return false;
     }
@@ -67,7 +67,7 @@ fn is_inherited(name: &str, value: &str, is_package: bool) -> bool {
         && !CREDENTIAL_PARTS.iter().any(|part| upper.contains(part))
 }
 
-/// Whether an address in it carries a user or a password, as `https://user:password@host/` does.
+/// Whether a URL in the value contains a user or a password, as `https://user:password@host/` does.
 pub(crate) fn has_credentials(value: &str) -> bool {
     value.split("://").skip(1).any(|rest| {
         let authority = rest.split(['/', '?', '#', ' ']).next().unwrap_or_default();

@@ -1,17 +1,18 @@
-//! The user's own settings of Git. Where a workload sees that they are there and cannot read them, Git does nothing at all.
+//! Opens the user's Git settings to a workload, if they hold no credentials. Git refuses to work if it sees that the file
+//! exists and cannot read it.
 use crate::{environment::has_credentials, places::Places};
 use std::path::{Path, PathBuf};
 use wharf_sdk::files::{self, Links};
 
-/// Below HOME.
+/// Paths below HOME.
 const FILES: [&str; 2] = [".gitconfig", ".config/git/config"];
-/// A larger one may have credentials anywhere.
+/// A larger file is not searched, so it counts as one with credentials.
 const MAX_BYTES: u64 = 64 * 1024;
-/// In lower case: part of the names of what holds credentials, or of how they are sent.
+/// Parts, in lower case, of the names of settings that hold credentials or say how they are sent.
 const TELLING: [&str; 8] =
     ["extraheader", "authorization", "bearer", "pass", "token", "secret", "_auth", "apikey"];
 
-/// Opens those that hold no credentials.
+/// Opens the files that hold no credentials.
 pub(crate) fn add(places: &mut Places<'_>) {
     let Some(home) = &places.guard.home else { return };
     for path in FILES.map(|name| home.join(name)) {
@@ -21,14 +22,14 @@ pub(crate) fn add(places: &mut Places<'_>) {
     }
 }
 
-/// True if it is a plain file under its own name, a link to nothing else, and without credentials.
+/// True if it is a regular file without credentials and its name contains no link.
 fn may_be_read(path: &PathBuf, places: &Places<'_>) -> bool {
     places.trail.lead(path).is_some_and(|led| led.path == *path)
         && !places.guard.is_hosts(path)
         && text(path).is_some_and(|text| !tells(&text))
 }
 
-/// None: it is no text that can be read as a whole.
+/// The file's contents. None if it cannot be read as a whole, or is no text.
 fn text(path: &Path) -> Option<String> {
     String::from_utf8(files::read_file(path, Links::Refuse, MAX_BYTES).ok()?).ok()
 }
@@ -44,7 +45,7 @@ mod tests {
     use crate::{guard::Guard, trail::Trail};
     use std::{fs, fs::File, io::Write, os::unix::fs::symlink};
 
-    /// Those of them that are opened.
+    /// The files that are opened.
     fn opened(home: &Path) -> Vec<PathBuf> {
         let env = [("HOME".to_owned(), home.display().to_string())].into();
         let (guard, trail) = (Guard::new(&env, &[], &[]), Trail::new(Vec::new()));

@@ -1,14 +1,15 @@
-//! The control groups of a workload, found by the name that they carry.
+//! Finds the control groups of a workload by their name.
 //!
-//! The launcher makes and removes them (`cgroup_name`); here is found what a launcher that was killed has left, recorded
-//! or not. Must not know what they limit.
+//! The launcher makes them and removes them (`cgroup_name`); this module finds those that a killed launcher has left,
+//! whether they were recorded or not. Must not know what they limit.
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 use wharf_sdk::launch::{cgroup_name, groups_within};
 
-/// Those of this uid, where a launcher of this process would make them, and what is below them: that first.
+/// The groups of this uid wherever a launcher of this process would make them, with all groups below them, the lowest
+/// first.
 pub(crate) fn of(uid: &str) -> Vec<PathBuf> {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     let name = cgroup_name(uid);
@@ -16,13 +17,13 @@ pub(crate) fn of(uid: &str) -> Vec<PathBuf> {
     candidates.into_iter().flat_map(|parent| groups_within(&parent.join(&name))).collect()
 }
 
-/// The pids in a group; none where there is no group.
+/// The pids in a group; empty where there is no group.
 pub(crate) fn members(folder: &Path) -> Vec<i32> {
     let text = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
     text.lines().filter_map(|pid| pid.parse().ok()).filter(|&pid| pid != 0).collect()
 }
 
-/// Every folder from this process' own groups up to the mounts, of the texts of proc(5) and cgroups(7).
+/// Every folder from this process's own groups up to the mount points, from the texts of proc(5) and cgroups(7).
 fn parents(mounts: &str, memberships: &str) -> Vec<PathBuf> {
     let own: Vec<&str> = memberships.lines().filter_map(|line| line.splitn(3, ':').nth(2)).collect();
     let mut found = Vec::new();

@@ -1,36 +1,38 @@
-//! What is not given to a workload as part of something else: homes, keys, the host's own files, and the folders that
-//! everybody uses. [`crate::places`] asks it of each name, [`crate::permission_profile`] of what a profile names.
+//! [`Guard`]: the files that a workload must not get as a part of something else: homes, keys, the host's own files, and
+//! folders that everybody uses. [`crate::places`] asks it about each name, [`crate::permission_profile`] about the names in
+//! a profile.
 use crate::{devices::DEVICES, keys, trail::Trail};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
-/// Folders that everybody uses: of what lies in them, nothing belongs to its neighbours.
+/// Folders that everybody uses: a file in them has nothing to do with its neighbours.
 const SHARED: &[&str] = &["/etc", "/home", "/root", "/run", "/tmp", "/var/lib", "/var/tmp", "/dev/shm"];
 
-/// Without them nothing runs.
+/// Folders without which no program runs.
 const PROGRAMS: &[&str] = &["/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64", "/bin", "/lib", "/proc"];
 
-/// What is not given as part of something else.
+/// The paths that are not given as a part of something else.
 #[derive(Clone, Debug)]
 pub(crate) struct Guard {
-    /// The home that the workload is told.
+    /// The home in the workload's environment.
     pub(crate) home: Option<PathBuf>,
-    /// That one and the user's own, whatever the workload is told.
+    /// That home and the user's own ones.
     homes: Vec<PathBuf>,
-    /// The host's own folders: records, secrets, logs, other workloads' files.
+    /// The host's own folders: records, secrets, logs, files of other workloads.
     host: Vec<PathBuf>,
-    /// Where keys are: as they are called, and where that leads.
+    /// The places of keys: each as it is named, and where that name leads.
     keys: Vec<(PathBuf, PathBuf)>,
-    /// The links through which homes and keys are reached: who could exchange them could put something else there.
+    /// The links through which homes and keys are reached. A workload that could replace one could put something else
+    /// there.
     ways: Vec<PathBuf>,
-    /// The same for the host's folders.
+    /// The links through which the host's folders are reached.
     host_ways: Vec<PathBuf>,
 }
 
 impl Guard {
-    /// `users`: the user's own homes; `env`: the workload's environment.
+    /// `users` are the user's own homes, `env` is the workload's environment.
     pub(crate) fn new(env: &BTreeMap<String, String>, users: &[PathBuf], host: &[PathBuf]) -> Self {
         let trail = Trail::new(Vec::new());
         let real = |path: &Path, ways: &mut Vec<PathBuf>| match trail.lead(path) {
@@ -52,7 +54,7 @@ impl Guard {
         called.dedup();
         let mut keys: Vec<(PathBuf, PathBuf)> =
             called.into_iter().map(|key| (key.clone(), real(&key, &mut ways))).collect();
-        // A link that leads to other keys is no further name of those.
+        // A link that leads to known keys adds nothing.
         let links = all_homes.iter().flat_map(|home| keys::links_of(home));
         let links: Vec<_> = links.map(|link| (link.clone(), real(&link, &mut ways))).collect();
         let is_known = |led: &Path| keys.iter().any(|(_, key)| led.starts_with(key));
@@ -62,8 +64,8 @@ impl Guard {
         Self { home, homes, host, keys, ways, host_ways }
     }
 
-    /// Whether a file or folder, named without a link, may be given though nobody asked for it: it holds neither a home
-    /// nor a folder that everybody uses, neither keys nor anything of the host's, and lies in none of the last two.
+    /// Whether a path without links may be given although nobody asked for it. It must hold no home, no folder that
+    /// everybody uses, no keys and nothing of the host's, and must not lie in a folder of keys or of the host's.
     pub(crate) fn lets(&self, path: &Path) -> bool {
         let keys = self.keys.iter().flat_map(|(called, led)| [called, led]);
         let mut closed = self.host.iter().chain(keys);
@@ -74,8 +76,8 @@ impl Guard {
             && closed.all(|closed| !closed.starts_with(path) && !path.starts_with(closed))
     }
 
-    /// The homes and the host's folders. The home of a system's user may be a folder of programs; it is no place of
-    /// anybody's files.
+    /// The homes and the host's folders. The home of a system user may be a folder of programs; that one is left out, since
+    /// nobody's files are in it.
     pub(crate) fn private(&self) -> impl Iterator<Item = &PathBuf> {
         let is_of_system = |home: &&PathBuf| {
             let programs = PROGRAMS.iter().chain(DEVICES);
@@ -84,8 +86,7 @@ impl Guard {
         self.host.iter().chain(self.homes.iter().filter(move |home| !is_of_system(home)))
     }
 
-    /// A folder without these: as a whole, or, where it holds one of these, what else lies in
-    /// it, one by one.
+    /// Adds a folder without its private parts: as a whole if it has none, else its other entries one by one.
     pub(crate) fn without_private(&self, path: &Path, given: &mut Vec<PathBuf>) {
         let Ok(real) = path.canonicalize() else { return };
         if self.private().any(|private| real.starts_with(private)) {
@@ -95,24 +96,24 @@ impl Guard {
             given.push(path.to_owned());
             return;
         }
-        // One that cannot be listed is not given at all.
+        // A folder that cannot be listed is not given at all.
         for entry in path.read_dir().into_iter().flatten().flatten() {
             self.without_private(&entry.path(), given);
         }
     }
 
-    /// Whether what is named without a link holds a folder of the host's or a way to one, or lies in one.
+    /// Whether a path without links holds a folder of the host's or a link to one, or lies in such a folder.
     pub(crate) fn is_hosts(&self, path: &Path) -> bool {
         self.host.iter().any(|folder| folder.starts_with(path) || path.starts_with(folder))
             || self.host_ways.iter().any(|way| way.starts_with(path))
     }
 
-    /// The keys that a name of a profile would open without naming them: `led` is what it means, `granted` what all of
-    /// them mean.
+    /// The keys that a name in a profile would open without naming them. `led` is where the name leads, `granted` are the
+    /// paths that all names of the profile lead to.
     pub(crate) fn unnamed_keys(&self, name: &Path, led: &Path, granted: &[PathBuf]) -> Option<&Path> {
         let opened = |(called, key): &(PathBuf, PathBuf)| {
             if led.starts_with(key) {
-                // A link is no name of what it leads to.
+                // If the name itself is a link, naming it is not naming the keys that it leads to.
                 let mut names = self.keys.iter().filter(|(_, other)| other == key);
                 return !names.any(|(called, _)| name.starts_with(called));
             }
@@ -141,7 +142,7 @@ mod tests {
             std::fs::create_dir_all(folder.join(name)).unwrap();
         }
         let state = [folder.join("state")];
-        // Whatever the workload is told of its home, the user's own is guarded.
+        // Even if the workload is given another home, the user's own one is guarded.
         for env in [home_of(&home), home_of(Path::new("/nowhere")), BTreeMap::new()] {
             let guard = Guard::new(&env, std::slice::from_ref(&home), &state);
             assert!(guard.lets(&home.join("project")) && guard.lets(&home.join(".local/bin")));
@@ -194,7 +195,7 @@ mod tests {
         assert_eq!(keys("", &home, &[home.clone(), ssh, docker]), None);
     }
 
-    /// A key that is kept elsewhere, such as in a folder of settings that is under version control.
+    /// The key itself lies elsewhere, such as in a folder of settings that is under version control.
     #[test]
     fn a_key_that_a_link_in_a_folder_of_keys_leads_to_is_guarded_where_it_is() {
         let folder = tempfile::tempdir().unwrap();
@@ -244,7 +245,7 @@ mod tests {
         ] {
             assert!(!guard.lets(&home.join(name)), "{name}");
         }
-        // A folder that holds one goes with it, and its other files do not.
+        // A folder that holds keys is refused as a whole; folders in it without keys are not.
         assert!(!guard.lets(&home.join(".m2")) && guard.lets(&home.join(".m2/repository")));
         assert!(guard.lets(&home.join(".cache/uv")) && guard.lets(&home.join("project/.claude")));
     }

@@ -1,4 +1,4 @@
-//! The handle of this runtime, as the host stores it.
+//! [`HandleData`]: the plugin's part of a handle, which the host stores.
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use wharf_sdk::{Error, ErrorCode, Handle, Result, process_identity::ProcessIdentity};
@@ -6,7 +6,7 @@ use wharf_sdk::{Error, ErrorCode, Handle, Result, process_identity::ProcessIdent
 /// The version of the form below.
 const VERSION: u32 = 1;
 
-/// Which processes, and what cannot be read off them.
+/// The processes of a handle, and the facts that cannot be learned from them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct HandleData {
     /// The workload's name.
@@ -15,22 +15,22 @@ pub(crate) struct HandleData {
     pub(crate) launcher: ProcessIdentity,
     /// The workload's first process.
     pub(crate) workload: ProcessIdentity,
-    /// The port on which it listens; none: it speaks over stdin and stdout.
+    /// The port on which it listens. None: the server uses stdin and stdout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) target_port: Option<u16>,
-    /// Where its output goes.
+    /// The file of its output.
     pub(crate) log_path: PathBuf,
 }
 
 impl HandleData {
-    /// As a handle.
+    /// The handle of a workload with this data.
     pub(crate) fn to_handle(&self, uid: &str) -> Result<Handle> {
         let data = serde_json::to_value(self)
             .map_err(|error| Error::internal(format!("the handle cannot be written: {error}")))?;
         Ok(Handle { uid: uid.to_owned(), version: VERSION, data })
     }
 
-    /// From a handle; one of another version, or of another runtime, is refused.
+    /// The data of a handle; a handle of another version, or of another runtime, is refused.
     pub(crate) fn read(handle: &Handle) -> Result<Self> {
         if handle.version != VERSION {
             return Err(Error::new(
@@ -49,7 +49,7 @@ impl HandleData {
     }
 }
 
-/// A uid becomes part of a path.
+/// The uid becomes a part of a path, so its form is checked.
 pub(crate) fn check_uid(uid: &str) -> Result<()> {
     if uid.len() == 32 && uid.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
         return Ok(());

@@ -1,12 +1,13 @@
-//! What well-known programs look for and will not find in their sandbox, said before they fail over it. Asked when a workload
-//! is validated; opens nothing and refuses nothing.
+//! Warnings about files that well-known programs look for and will not find in their sandbox. Called when a workload is
+//! validated; it opens nothing and refuses nothing.
 use std::path::{Path, PathBuf};
 use wharf_sdk::launch::Job;
 
-/// Programs that look for packages above a script.
+/// Programs that look for packages in the folders above a script.
 const LOOKS_ABOVE: [&str; 4] = ["node", "nodejs", "bun", "deno"];
 
-/// What the program of a confined workload will miss, and what to do about it; none where nothing is known of it.
+/// A warning about the files that the program of a confined workload will not find, with a remedy. None if nothing is known
+/// about the program.
 pub(crate) fn of(job: &Job) -> Option<String> {
     let sandbox = job.sandbox.as_ref()?;
     let is_open =

@@ -1,12 +1,12 @@
-//! Where keys, tokens, passwords and conversations are kept below a HOME. Asked by [`crate::guard`], which gives none of them
-//! to a workload as part of something else. Whatever can be named here is named by its folder, where nothing else of use
-//! lies in it, else by its file.
+//! The places below a HOME where keys, tokens, passwords and conversations are kept. [`crate::guard`] asks for them, and
+//! gives none of them to a workload as a part of something else. An entry names a folder if nothing else of use lies in it,
+//! and otherwise a file.
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-/// Of shells, version control and the session.
+/// Shells, version control and the session.
 const SESSION: &[&str] = &[
     ".ICEauthority",
     ".Xauthority",
@@ -35,7 +35,7 @@ const SESSION: &[&str] = &[
     ".zsh_sessions",
 ];
 
-/// Of registries and build tools.
+/// Registries and build tools.
 const REGISTRIES: &[&str] = &[
     ".bundle",
     ".bunfig.toml",
@@ -53,7 +53,7 @@ const REGISTRIES: &[&str] = &[
     ".yarnrc.yml",
 ];
 
-/// Of clouds, clusters, databases and file servers.
+/// Clouds, clusters, databases and file servers.
 const SERVICES: &[&str] = &[
     ".authinfo",
     ".authinfo.gpg",
@@ -86,7 +86,7 @@ const SERVICES: &[&str] = &[
     ".vnc",
 ];
 
-/// Of agents and models.
+/// Agents and models.
 const AGENTS: &[&str] = &[
     ".aider.conf.yml",
     ".cache/huggingface/stored_tokens",
@@ -105,7 +105,8 @@ const AGENTS: &[&str] = &[
     ".ollama",
 ];
 
-/// Of browsers, mail, password managers and wallets. `.config` holds those of many more, and is one of them as a whole.
+/// Browsers, mail, password managers and wallets. `.config` has the keys of many more programs, so it is an entry as a
+/// whole.
 const PROGRAMS: &[&str] = &[
     ".1password",
     ".age",
@@ -125,8 +126,7 @@ const PROGRAMS: &[&str] = &[
     "snap",
 ];
 
-/// What in `.config` may be a link to a folder where other settings lie too: where these lead is guarded, beside what they
-/// are called.
+/// Entries of `.config` that may be links to a folder with other settings, too. Their targets are guarded as well.
 const IN_CONFIG: &[&str] = &[
     ".config/Bitwarden CLI",
     ".config/Code",
@@ -147,7 +147,7 @@ const IN_CONFIG: &[&str] = &[
     ".config/stripe",
 ];
 
-/// Folders that hold keys and nothing else: of links in them, where they lead is guarded too.
+/// Folders that hold only keys. The targets of links in them are guarded, too.
 const OF_KEYS_ALONE: &[&str] = &[
     ".aws",
     ".azure",
@@ -159,16 +159,16 @@ const OF_KEYS_ALONE: &[&str] = &[
     ".age",
     ".local/share/keyrings",
 ];
-/// How many entries of such a folder are looked at: more than anybody has of keys.
+/// The number of entries of such a folder that are looked at; nobody has so many keys.
 const ENTRIES_MAX: usize = 4096;
 
-/// What a home calls them, whether they are there or not.
+/// All these paths below a home, whether they exist or not.
 pub(crate) fn of(home: &Path) -> impl Iterator<Item = PathBuf> {
     let lists = [SESSION, REGISTRIES, SERVICES, AGENTS, PROGRAMS, IN_CONFIG];
     lists.into_iter().flatten().map(|name| home.join(name))
 }
 
-/// The links in its folders of keys, such as a key that is kept with other files of its owner's.
+/// The links in a home's folders of keys: for instance, a key that its owner keeps elsewhere.
 pub(crate) fn links_of(home: &Path) -> impl Iterator<Item = PathBuf> {
     let entries = OF_KEYS_ALONE.iter().filter_map(|name| fs::read_dir(home.join(name)).ok());
     let entries = entries.flat_map(|entries| entries.take(ENTRIES_MAX).flatten());

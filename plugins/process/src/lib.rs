@@ -1,12 +1,13 @@
 //! The runtime `process`: workloads as plain processes of this machine and user.
 //!
 //! Commands (a path, or a name from `PATH`) and packages (`npx`, `uvx`) run through the host's launcher
-//! ([`wharf_sdk::launch`]), which is each workload's parent, reaper and log writer. Nothing is kept here that outlives
-//! this process: the handle, which the host stores, and the launcher's state file tell everything to a later one.
+//! ([`wharf_sdk::launch`]), which is each workload's parent, reaper and log writer. The plugin keeps no state of its own: a
+//! later process learns everything from the handle, which the host stores, and from the launcher's state file.
 //!
-//! Invariants: no process is signalled whose identity (pid, start time, boot) or marks (uid and host id in its
-//! environment) or control group (which has the uid in its name) have not been verified through a descriptor of that very process; the environment of a workload is
-//! what the specification says and the short list of [`environment`]; nothing polls.
+//! Invariants: before a process is signalled, its identity (pid, start time, boot), or its marks (uid and host id in its
+//! environment), or its control group (which has the uid in its name) has been verified through a descriptor of that very
+//! process; the environment of a workload consists of the specification's variables and the short list of [`environment`];
+//! nothing polls.
 #![forbid(unsafe_code)]
 
 mod child;

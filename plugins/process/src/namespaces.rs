@@ -1,11 +1,12 @@
-//! A workload shares the machine's namespaces where a launcher cannot give it any of its own: what is changed in the job
-//! before another launcher gets it.
+//! Changes a job after a launcher failed to give the workload its own namespaces: the next launcher lets it share the
+//! machine's.
 use wharf_sdk::{
     Error,
     launch::{Job, NAMESPACES},
 };
 
-/// Whether a launcher could not give the workload namespaces of its own; then another one is not to try it.
+/// If the error is that the workload cannot have its own namespaces, changes the job so that the next launcher does not
+/// try. False for any other error.
 pub(crate) fn shares_instead(job: &mut Job, error: &Error) -> bool {
     let field = error.details.as_ref().and_then(|details| details["field"].as_str());
     match &mut job.sandbox {

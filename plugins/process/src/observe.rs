@@ -1,4 +1,4 @@
-//! What a workload is doing, by its launcher's words, its state file and its processes.
+//! Observes a workload, by its launcher's reports, its state file and its processes.
 use crate::{
     child::{Child, Phase},
     handle::HandleData,
@@ -13,13 +13,13 @@ use wharf_sdk::{
     process_identity::{BootId, ProcessIdentity},
 };
 
-/// The reasons of ends that nobody saw.
+/// The reasons of ends that no launcher recorded.
 const REBOOTED: &str = "the machine was restarted";
 const VANISHED: &str =
     "its launcher ended without recording how the workload ended; it was killed, or the disk was full";
 
 impl ProcessRuntime {
-    /// The workload now. The state file is asked first, since it also knows what another process did.
+    /// The present state of the workload. The state file comes first, since it also has what other processes did.
     pub(crate) fn observe(&self, handle: &Handle) -> Result<Observation> {
         let data = HandleData::read(handle)?;
         let child = self.child(&handle.uid);
@@ -27,7 +27,7 @@ impl ProcessRuntime {
             return self.observe_without_file(handle, &data, child.as_deref());
         };
         let mut observation = self.of_state(&state).map_err(|error| examined(&error))?;
-        // An end that could not be recorded may still have been told.
+        // The launcher may have reported an end that it could not record.
         if let (Some(exit), Some(Phase::Exited(told))) =
             (&mut observation.exit, child.map(|child| child.phase()))
             && exit.reason == VANISHED
@@ -37,7 +37,7 @@ impl ProcessRuntime {
         Ok(observation)
     }
 
-    /// Somebody removed the file: the recorded processes are what is left to ask.
+    /// Somebody removed the state file: only the recorded processes can be looked at.
     fn observe_without_file(
         &self,
         handle: &Handle,
@@ -65,12 +65,12 @@ impl ProcessRuntime {
         })
     }
 
-    /// A state file and the processes that it names, as an observation.
+    /// The observation of a state file and of the processes that it names.
     pub(crate) fn of_state(&self, state: &State) -> io::Result<Observation> {
         let mut state = state.clone();
         let mut lives = state.exit.is_none() && lives(&state)?;
         if state.exit.is_none() && !lives {
-            // It may have ended, in good order, since the file was read.
+            // The workload may have ended in good order since the file was read, so it is read again.
             if let Ok(Some(again)) = self.states.read(&state.uid) {
                 lives = again.launcher != state.launcher && again.exit.is_none();
                 state = again;
@@ -118,7 +118,7 @@ impl ProcessRuntime {
             Some(state) => (state.launcher, state.workload),
             None => (data.launcher, data.workload),
         };
-        // The launcher ends last, unless it was killed.
+        // The launcher ends after the workload, unless it was killed.
         if let Some(process) = Process::recorded(&launcher).map_err(|error| examined(&error))? {
             process.ended().await.map_err(|error| Error::io("the workload cannot be watched", &error))?;
         }
@@ -128,19 +128,21 @@ impl ProcessRuntime {
         })
     }
 
-    /// Ends what a launcher that was killed has left. Its first process is tied to it, but can undo that (prctl(2); or one
-    /// of its threads executes a program), and its other processes never were.
+    /// Kills processes that a killed launcher has left. The kernel kills the workload's first process together with the
+    /// launcher, but that process can undo this (prctl(2), or one of its threads executes a program), and its children were
+    /// never covered.
     async fn end_what_is_left(
         &self,
         uid: &str,
         launcher: &ProcessIdentity,
         workload: &ProcessIdentity,
     ) -> Result<()> {
-        // No launcher of this process begins meanwhile: all that carries the uid is of one that has ended.
+        // While the lock is held no launcher of this process begins, so every process with the uid belongs to a deployment
+        // that has ended.
         let _turn = self.turn(uid).await?;
         let is_over = match self.states.read(uid)? {
             Some(state) => state.exit.is_some() || state.launcher != *launcher,
-            // Somebody removed the file, or what it was about.
+            // Somebody removed the state file, or the whole deployment.
             None => false,
         };
         if is_over {
@@ -155,7 +157,7 @@ impl ProcessRuntime {
     }
 }
 
-/// The launcher ends last; as long as it lives, the workload is running or ending.
+/// The launcher ends after the workload. As long as it lives, the workload is running or ending.
 fn lives(state: &State) -> io::Result<bool> {
     Ok(is_alive(&state.workload)? || is_alive(&state.launcher)?)
 }
@@ -172,7 +174,7 @@ fn address(target_port: Option<u16>) -> Option<Address> {
     target_port.map(Address::loopback)
 }
 
-/// No answer about a process is no evidence: never `not_found`.
+/// A process that could not be examined is no evidence: the error is never `not_found`.
 fn examined(error: &io::Error) -> Error {
     Error::unavailable(format!("the workload's processes cannot be examined: {error}"))
 }

@@ -1,19 +1,19 @@
-//! Packages of registries, run by the registry's own tool.
+//! Packages of registries, which the registry's own tool fetches and runs.
 //!
-//! The form of a package is checked strictly: it becomes an argument, and must be neither an option nor one of the
-//! other things that these tools would fetch and run (a path, a URL, a repository).
+//! The form of a package is checked strictly: it becomes an argument, and must be neither an option nor another thing that
+//! these tools would fetch and run (a path, a URL, a repository).
 use sha2::{Digest, Sha256};
 use wharf_sdk::{Error, Result};
 
-/// How much of a digest is the name of a folder.
+/// The number of a digest's bytes in the name of a folder.
 const FOLDER_BYTES: usize = 16;
 
 /// A tool that fetches and runs packages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tool {
-    /// npm's.
+    /// The tool of npm.
     Npx,
-    /// uv's.
+    /// The tool of uv.
     Uvx,
 }
 
@@ -40,7 +40,7 @@ impl Tool {
         }
     }
 
-    /// How one gets it.
+    /// How to install it.
     pub(crate) const fn remedy(self) -> &'static str {
         match self {
             Self::Npx => "install Node.js, which brings it",
@@ -48,7 +48,7 @@ impl Tool {
         }
     }
 
-    /// The variables that say where it keeps what it has fetched, and what wharf calls these folders.
+    /// The variables for the folders in which the tool keeps what it fetches, each with wharf's name for the folder.
     pub(crate) const fn folders(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Npx => &[("npm_config_cache", "npm")],
@@ -60,13 +60,15 @@ impl Tool {
         }
     }
 
-    /// The folder of a package: what one has written there, no other may run.
+    /// The name of a package's own folder. Each package has one, so that no package runs files that another one has
+    /// written.
     pub(crate) fn folder_of(self, package: &str) -> String {
         let digest = Sha256::digest(format!("{} {package}", self.program()));
         digest.iter().take(FOLDER_BYTES).fold(String::new(), |name, byte| name + &format!("{byte:02x}"))
     }
 
-    /// What tells it that there is no network: it then uses what it has instead of asking what is new.
+    /// The variable that tells the tool that there is no network. It then uses the packages that it has, and does not look
+    /// for newer ones.
     pub(crate) const fn offline(self) -> (&'static str, &'static str) {
         match self {
             Self::Npx => ("npm_config_offline", "true"),
@@ -74,7 +76,7 @@ impl Tool {
         }
     }
 
-    /// What comes before the package's own arguments.
+    /// The arguments before the package's own.
     pub(crate) fn arguments(self, package: &str) -> Result<Vec<String>> {
         let is_valid = match self {
             Self::Npx => is_npm(package),
@@ -92,7 +94,7 @@ impl Tool {
             )));
         }
         Ok(match self {
-            // Without an answer in advance, npx asks on stdin, which is the protocol's.
+            // Without `--yes`, npx would ask on stdin, which belongs to the protocol.
             Self::Npx => vec!["--yes".to_owned(), package.to_owned()],
             Self::Uvx => vec![package.to_owned()],
         })

@@ -1,9 +1,10 @@
-//! From a permission profile to what the launcher enforces.
+//! Turns a permission profile into the part of the job that the launcher enforces.
 //!
-//! Without a profile a workload has the network, may read its program and the files that its arguments name, each alone
-//! but for the neighbours of a script, and may write the folder that it runs in, as far as none of these holds keys or
-//! the host's own files ([`Guard`]). With one it has what the profile says. Either way come the tables of [`crate::default_access`], a folder
-//! of its own for temporary files, and for packages the folders in which wharf has their tools keep them.
+//! Without a profile, a workload has the network, may read its program and the files that its arguments name (of a script,
+//! its neighbours too), and may write its working directory, as far as none of these holds keys or the host's own files
+//! ([`Guard`]). With a profile, it has the files and the network of the profile. In both cases it also gets the tables of
+//! [`crate::default_access`], a folder of its own for temporary files, and, if it is a package, the folders in which the
+//! package's tool keeps packages.
 use crate::{
     default_access, environment::has_credentials, guard::Guard, package::Tool, places::Places,
     runtime::ProcessRuntime, trail::Led,
@@ -20,52 +21,51 @@ use wharf_sdk::{
     launch::{Job, Limits, NAMESPACES, Network, PROTOCOL, READ_INSIDE_WRITE, Sandbox},
 };
 
-/// How many processes and threads a workload has where nothing is said: far more than servers need, far fewer than
-/// would slow the machine down.
+/// The default limit of processes and threads: far more than servers need, far fewer than would slow the machine down.
 const USUAL_PIDS: u64 = 1024;
-/// A port and an amount of memory that a trial asks for; neither is used.
+/// A port and an amount of memory that a trial asks for. They are not used.
 const TRIED_PORT: u16 = 443;
 const TRIED_MEMORY_BYTES: u64 = 256 * 1024 * 1024;
 /// The largest file of settings that is searched for credentials.
 const MAX_SETTINGS_BYTES: u64 = 1024 * 1024;
 
-/// What of a job is confinement.
+/// The confinement of a job.
 #[derive(Debug)]
 pub(crate) struct Confined {
     pub(crate) sandbox: Option<Sandbox>,
     pub(crate) limits: Limits,
-    /// What was asked for and is left out.
+    /// The parts that were asked for and are left out.
     pub(crate) weaker: Vec<Measure>,
-    /// Where the names that matter lead.
+    /// Where the names that must not change lead.
     pub(crate) pins: Pins,
 }
 
 impl Confined {
-    /// Whether it can connect to nobody.
+    /// Whether the workload cannot connect to anything.
     pub(crate) fn has_no_way_out(&self) -> bool {
         let network = self.sandbox.as_ref().map(|sandbox| &sandbox.network);
         matches!(network, Some(Network::Ports { connect, .. }) if connect.is_empty())
     }
 }
 
-/// What a workload runs, as far as that matters here.
+/// The facts about a workload that its confinement depends on.
 pub(crate) struct Running<'a> {
     pub(crate) spec: &'a WorkloadSpec,
     pub(crate) program: &'a Path,
     pub(crate) env: &'a BTreeMap<String, String>,
-    /// The folder that it was asked to run in, as it is without a link.
+    /// The working directory that was asked for, as it is without links.
     pub(crate) working_dir: Option<&'a Led>,
     /// The runtime's folder.
     pub(crate) folder: &'a Path,
-    /// The folder of its own.
+    /// The workload's own folder.
     pub(crate) own: &'a Path,
-    /// Where the package is kept, if it is one.
+    /// The folder in which the package is kept, if the workload is one.
     pub(crate) packages: &'a Path,
     pub(crate) guard: &'a Guard,
 }
 
 impl Running<'_> {
-    /// What holds it back, with everything checked and nothing done.
+    /// The confinement. Everything is checked, nothing is changed.
     pub(crate) fn confined(&self, places: Places<'_>) -> Result<Confined> {
         let spec = self.spec;
         let limits = Limits {
@@ -108,8 +108,9 @@ impl Running<'_> {
         self.finish(sandbox, &places)
     }
 
-    /// The files that arguments name; with the first of them, where it is a script, its neighbours: interpreters run
-    /// one, and it loads them. Which is the first does not depend on what exists: a workload could delete it.
+    /// Opens the files that arguments name. If the first of them is a script, its neighbours are opened too, since an
+    /// interpreter runs it and it loads them. Which argument is the first does not depend on which files exist: a workload
+    /// could delete one.
     fn named_files(&self, places: &mut Places<'_>) {
         let paths = self.spec.args.iter().map(Path::new).filter(|path| path.is_absolute());
         for (at, file) in paths.enumerate().filter(|(_, path)| path.is_file()) {
@@ -152,7 +153,7 @@ impl Running<'_> {
             }
         }
         places.keep_what_is_read();
-        // Of what was asked for by name nothing is hidden.
+        // A folder that the user named is not hidden, and neither are folders in it.
         sandbox.hidden.retain(|hidden| !open.iter().any(|open| hidden.starts_with(open)));
         sandbox.network = self.network(profile, weaker)?;
         self.finish(sandbox, &places)
@@ -177,9 +178,10 @@ impl Running<'_> {
         Sandbox { hidden, allow_weaker: self.spec.allow_weaker, ..Sandbox::default() }
     }
 
-    /// The program with what it needs beside it. A tool, or a program of PATH, was installed with it; of a path the file
-    /// alone is meant, unless it is a script that no profile holds back, or lies in a folder of programs. Nothing is given
-    /// with one that leads elsewhere than it did.
+    /// Opens the program, and its installation where the program probably needs it. A tool, or a program that was found in
+    /// PATH and lies in a folder `bin`, gets it; a script gets it if there is no profile. A program that was given by its
+    /// path gets it only if it lies in a folder `bin` and there is no profile, or if that folder is a Python environment.
+    /// If the name leads elsewhere than when the workload was created, nothing beside the program is opened.
     fn of_program(&self, places: &mut Places<'_>) {
         let Some(led) = places.program(self.program.to_owned()) else { return };
         let has_profile = self.spec.permission_profile.is_some();
@@ -208,7 +210,7 @@ impl Running<'_> {
         Ok((sandbox, places.pins()))
     }
 
-    /// A path below the runtime's own folder, without the links that lead there.
+    /// A path below the runtime's own folder, with that folder's name resolved.
     fn really(&self, path: &Path) -> PathBuf {
         let below = path.strip_prefix(self.folder).ok();
         let folder = self.folder.canonicalize().ok();
@@ -267,7 +269,7 @@ impl Running<'_> {
         })
     }
 
-    /// What cannot be enforced on any machine: refused, or told.
+    /// Handles a part that cannot be enforced on any machine: refuses it, or reports it if that is allowed.
     fn left_out(&self, field: &str, why: &str, weaker: &mut Vec<Measure>) -> Result<()> {
         if !self.spec.allow_weaker {
             let message = format!("'{field}' cannot be enforced by the runtime 'process': {why}");
@@ -277,7 +279,7 @@ impl Running<'_> {
         Ok(())
     }
 
-    /// A tool's settings, unless there are credentials in them, or the name leads to something else.
+    /// The file of a tool's settings; none if it contains credentials, or if its name leads elsewhere.
     fn settings(&self, tool: Tool, places: &Places<'_>) -> Option<PathBuf> {
         let name = match tool {
             Tool::Npx => ".npmrc",
@@ -285,7 +287,7 @@ impl Running<'_> {
         };
         let path = self.guard.home.as_ref()?.join(name);
         places.trail.lead(&path).filter(|led| led.path == path)?;
-        // One that is too large may have credentials anywhere.
+        // A file that is too large is not searched, so it counts as one with credentials.
         let text = files::read_file(&path, Links::Refuse, MAX_SETTINGS_BYTES).ok()?;
         let text = String::from_utf8(text).ok()?;
         let tells = |line: &str| ["_auth", "_password", "password"].iter().any(|part| line.contains(part));
@@ -293,7 +295,7 @@ impl Running<'_> {
     }
 }
 
-/// True if a file is text for an interpreter, which loads other files that lie beside it.
+/// True if the file is a script, which may load files that lie beside it.
 fn is_script(file: &Path) -> bool {
     const ENDINGS: [&str; 14] =
         ["cjs", "cts", "js", "jsx", "lua", "mjs", "mts", "php", "pl", "py", "rb", "sh", "ts", "tsx"];
@@ -307,7 +309,7 @@ fn is_script(file: &Path) -> bool {
 }
 
 impl ProcessRuntime {
-    /// A job that runs nothing and asks for everything that can be enforced, so that it is tried.
+    /// A job that runs nothing and asks for every kind of confinement, to find out what can be enforced.
     pub(crate) fn trial(&self) -> Job {
         let uid = format!("{:032x}", std::process::id());
         let network = Network::Ports { listen: Vec::new(), connect: vec![TRIED_PORT] };
@@ -343,8 +345,8 @@ impl ProcessRuntime {
     }
 }
 
-/// Makes the folders beside its own that a workload writes and that do not exist yet: what does not exist cannot be
-/// opened to it.
+/// Makes the folders that the workload may write and that do not exist yet, except its own: the launcher passes over a
+/// folder that does not exist.
 pub(crate) fn make_folders(sandbox: &Sandbox, own: &Path) -> Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     let written = sandbox.write.iter().filter(|place| place.name != own && !place.path.exists());

@@ -1,5 +1,5 @@
-//! What is to be opened to a workload, name by name: where each leads, whether it may, and whether it still leads where
-//! it led when the workload was created.
+//! [`Places`]: the files to open to a workload, name by name: where each name leads, whether it may be opened, and whether
+//! it still leads where it led when the workload was created.
 use crate::{
     guard::Guard,
     trail::{Led, Trail},
@@ -10,18 +10,18 @@ use std::{
 };
 use wharf_sdk::{Error, Pins, Result, launch::Place};
 
-/// Why something is opened.
+/// The reason why a name is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reason {
-    /// It is one of the system's own, which everybody has.
+    /// The name belongs to the system, and every workload has it.
     System,
-    /// It follows from something else: a folder of PATH, a neighbour of a script. Without it less works.
+    /// The name follows from another one: a folder of PATH, a neighbour of a script. Without it, less works.
     Derived,
     /// The specification names it, as a program or an argument.
     Named,
-    /// The specification opens it: the folder that it runs in, a path of a profile.
+    /// The specification opens it: the working directory, a path of a profile.
     Granted,
-    /// It runs there, which alone opens nothing.
+    /// The workload runs there. This alone opens nothing.
     Entered,
     /// wharf made it for this workload.
     Own,
@@ -35,13 +35,13 @@ struct Found {
     reason: Reason,
     is_written: bool,
     is_kept: bool,
-    /// Whether what it means may be given for this reason.
+    /// Whether the file that the name leads to may be opened for this reason.
     is_let: bool,
 }
 
 impl Found {
-    /// Whether it is held to where it led first. What the user opens is meant as it was; a system's link may be switched
-    /// by an upgrade.
+    /// Whether the name must still lead where it led first. Names that the user opens must; links of the system may be
+    /// switched by an upgrade.
     fn is_pinned(&self) -> bool {
         match self.reason {
             Reason::Granted | Reason::Entered => true,
@@ -51,7 +51,7 @@ impl Found {
     }
 }
 
-/// What is to be opened to one workload.
+/// The files to open to one workload.
 #[derive(Debug)]
 pub(crate) struct Places<'a> {
     pub(crate) trail: &'a Trail,
@@ -59,12 +59,12 @@ pub(crate) struct Places<'a> {
     workload: &'a str,
     pinned: Option<&'a Pins>,
     found: Vec<Found>,
-    /// The name of a program that was searched in PATH, and what was found.
+    /// The name of a program that was searched in PATH, and the file that was found.
     searched: Option<(String, PathBuf)>,
 }
 
 impl<'a> Places<'a> {
-    /// None yet. Without pins, each name is taken for what it means now.
+    /// No places yet. Without pins, each name stands for the file that it leads to now.
     pub(crate) const fn new(
         trail: &'a Trail,
         guard: &'a Guard,
@@ -74,34 +74,35 @@ impl<'a> Places<'a> {
         Self { trail, guard, workload, pinned, found: Vec::new(), searched: None }
     }
 
-    /// One of the system's own; `is_written`: a device.
+    /// Adds a name that belongs to the system; `is_written` is for devices.
     pub(crate) fn system(&mut self, name: PathBuf, is_written: bool) {
         self.add(name, Reason::System, is_written, |_, _| true);
     }
 
-    /// Something to be read that nobody has named, if it may be given.
+    /// Adds a name for reading that nobody asked for, if it may be opened.
     pub(crate) fn derived(&mut self, name: PathBuf) {
         self.add(name, Reason::Derived, false, |guard, led| guard.lets(&led.path));
     }
 
-    /// A file that an argument names, if it may be given. Returns where it leads, if it is given and leads there as when
-    /// the workload was created: nothing else may follow from it.
+    /// Adds a file that an argument names, if it may be opened. Returns where the name leads. None if it may not be opened,
+    /// or leads elsewhere than when the workload was created: then nothing may be derived from it.
     pub(crate) fn named(&mut self, name: PathBuf) -> Option<PathBuf> {
         self.add(name, Reason::Named, false, |guard, led| guard.lets(&led.path))?;
         self.where_it_was()
     }
 
-    /// What is executed: what cannot be read cannot be executed, wherever it lies. Returns the same as [`Self::named`].
+    /// Adds the program. It is opened wherever it lies, since a program that cannot be read cannot be executed. Returns the
+    /// same as [`Self::named`].
     pub(crate) fn program(&mut self, name: PathBuf) -> Option<PathBuf> {
         self.add(name, Reason::Named, false, |_, _| true)?;
         self.where_it_was()
     }
 
-    /// A program that was given by its name alone, and what a search in PATH found. `is_of_system`: whether a file lies
-    /// where everybody's programs are.
+    /// Notes a program that was searched in PATH, and the file that was found. `is_of_system` tells whether a file lies in
+    /// one of the system's folders of programs.
     ///
     /// # Errors
-    /// Something else was found when the workload was created, and this one is none of the system's: whoever can write a
+    /// Another file was found when the workload was created, and this one is not of the system: a program that can write a
     /// folder that comes earlier in PATH may have put it there.
     pub(crate) fn searched(
         &mut self,
@@ -126,20 +127,22 @@ impl<'a> Places<'a> {
         Ok(())
     }
 
-    /// What wharf has made, or will. `path` is without a link.
+    /// Adds a path that wharf has made for the workload, or will make. `path` is without links.
     pub(crate) fn own(&mut self, name: PathBuf, path: PathBuf) {
         let led = Led { path, is_fixed: true, links: Vec::new() };
         let (reason, is_written) = (Reason::Own, true);
         self.found.push(Found { name, led, reason, is_written, is_kept: false, is_let: true });
     }
 
-    /// What the specification opens by this name: a difference is told at once.
+    /// Adds a name that the specification opens. The caller has checked it with [`Self::led`], so a name that leads
+    /// elsewhere is refused before.
     pub(crate) fn grant(&mut self, name: &Path, led: &Led, is_written: bool) {
         let (name, led, reason) = (name.to_owned(), led.clone(), Reason::Granted);
         self.found.push(Found { name, led, reason, is_written, is_kept: false, is_let: true });
     }
 
-    /// Keeps what is granted to be read inside of what is granted to be written from being written.
+    /// Protects places that are granted for reading from writing, where they lie inside of places that are granted for
+    /// writing.
     pub(crate) fn keep_what_is_read(&mut self) {
         let granted = self.found.iter().filter(|found| found.reason == Reason::Granted);
         let granted: Vec<_> = granted.map(|found| (found.led.path.clone(), found.is_written)).collect();
@@ -153,13 +156,13 @@ impl<'a> Places<'a> {
         }
     }
 
-    /// The folder that it runs in, which may be opened to it or not: it is entered either way.
+    /// Adds the working directory. It is entered, whether it is opened or not.
     pub(crate) fn held(&mut self, name: &Path, led: &Led) {
         let (name, led, reason) = (name.to_owned(), led.clone(), Reason::Entered);
         self.found.push(Found { name, led, reason, is_written: false, is_kept: false, is_let: true });
     }
 
-    /// Where a name leads that the specification opens or the workload runs in.
+    /// Resolves a name that the specification opens, or the working directory.
     ///
     /// # Errors
     /// It led elsewhere when the workload was created.
@@ -177,7 +180,7 @@ impl<'a> Places<'a> {
         }
     }
 
-    /// What is held to where it leads now, when the workload is created.
+    /// Where the names lead now, to be recorded when the workload is created.
     pub(crate) fn pins(&self) -> Pins {
         let recorded =
             |name: &Path, path: &Path| Some((name.to_str()?.to_owned(), path.to_str()?.to_owned()));
@@ -191,10 +194,10 @@ impl<'a> Places<'a> {
         Pins { paths, fixed: others.filter_map(|found| recorded(&found.name, &found.led.path)).collect() }
     }
 
-    /// What is opened, to be read and to be written.
+    /// The places to open, for reading and for writing.
     ///
     /// # Errors
-    /// A name leads elsewhere than when the workload was created, and to what would not be open otherwise.
+    /// A name leads elsewhere than when the workload was created, to a file that no other name opens.
     pub(crate) fn settle(&self) -> Result<(Vec<Place>, Vec<Place>)> {
         let opened = self.found.iter().filter(|found| found.reason != Reason::Entered);
         let (certain, doubtful): (Vec<_>, Vec<_>) = opened.partition(|found| self.is_as_it_was(found));
@@ -207,7 +210,7 @@ impl<'a> Places<'a> {
         for found in doubtful {
             let pinned = self.pin(&found.name, found.led.is_fixed);
             if adds_nothing(found) {
-                // Such as a manager's link to the newest version, in a folder that is open as a whole.
+                // An example: a manager's link to the newest version, in a folder that is open as a whole.
                 harmless.push(found);
             } else if pinned.is_some() || matches!(found.reason, Reason::Named | Reason::Granted) {
                 return Err(self.leads_elsewhere(&found.name, pinned, &found.led.path));
@@ -216,41 +219,42 @@ impl<'a> Places<'a> {
             }
         }
         settled.extend(harmless);
-        // What is not text could not be said to the launcher.
+        // The job for the launcher is JSON, so it cannot hold a path that is not UTF-8.
         settled.retain(|found| found.name.to_str().is_some() && found.led.path.to_str().is_some());
         let (written, read): (Vec<_>, Vec<_>) = settled.into_iter().partition(|found| found.is_written);
         let places = |found: Vec<&Found>| found.into_iter().map(place).collect();
         Ok((places(read), places(written)))
     }
 
-    /// A name that was recorded counts though nobody could exchange it any more: who could is gone, and what they did is
-    /// still there.
+    /// Whether a name leads where it led when the workload was created. A recorded name is compared even if by now only the
+    /// system's owner could change it: another program could before, and its change may still be there.
     fn is_as_it_was(&self, found: &Found) -> bool {
         if self.pinned.is_none() {
             return true;
         }
         match self.pin(&found.name, found.led.is_fixed) {
             Some(pinned) => found.led.path == pinned,
-            // PATH may be another one than at the first start; it must not lead through what a workload may have made.
+            // The name was not recorded. PATH may differ from the first start, so a new name is allowed, but not if it
+            // leads through a link that a workload may have made.
             None => !found.is_pinned() || !found.is_let || found.led.links.is_empty(),
         }
     }
 
-    /// Where the name that was added last leads, if it may be given and leads where it did.
+    /// Where the name that was added last leads. None if it may not be opened, or leads elsewhere than before.
     fn where_it_was(&self) -> Option<PathBuf> {
         let found = self.found.last()?;
         (found.is_let && self.is_as_it_was(found)).then(|| found.led.path.clone())
     }
 
-    /// Where a name led when the workload was created. `is_fixed`: only the system's owner can exchange it now; if that was
-    /// so then, a difference is an upgrade.
+    /// Where a name led when the workload was created. `is_fixed`: only the system's owner can change it now. If that was
+    /// so at the creation too, a difference is an upgrade, and the pin is ignored.
     fn pin(&self, name: &Path, is_fixed: bool) -> Option<&'a Path> {
         let (pins, name) = (self.pinned?, name.to_str()?);
         let fixed = || if is_fixed { None } else { pins.fixed.get(name) };
         pins.paths.get(name).or_else(fixed).map(Path::new)
     }
 
-    /// Adds a name that leads somewhere, and nothing otherwise.
+    /// Adds a name if it leads somewhere.
     fn add(
         &mut self,
         name: PathBuf,
@@ -280,7 +284,7 @@ impl<'a> Places<'a> {
         ))
     }
 
-    /// The way out where the difference is meant.
+    /// The advice for a user who wants the name to lead elsewhere.
     fn anew(&self) -> String {
         let workload = self.workload;
         format!(
@@ -322,7 +326,7 @@ mod tests {
         let mut places = Places::new(&trail, &guard, "demo", Some(&pins));
         let message = places.searched("sh", &planted, is_of_system).unwrap_err().message;
         assert!(message.contains("'/usr/bin/env'") && message.contains("wharf export demo"), "{message}");
-        // Of the system's is nothing that a workload may write.
+        // If a workload may write the system's folders, a file in them is not taken for the system's.
         let given = Trail::new(vec![PathBuf::from("/usr")]);
         let pins = Pins { paths: [("sh".to_owned(), "/bin/sh".to_owned())].into(), ..Pins::default() };
         assert!(Places::new(&given, &guard, "demo", Some(&pins)).searched("sh", sh, is_of_system).is_err());

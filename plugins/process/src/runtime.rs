@@ -1,4 +1,4 @@
-//! The runtime's operations.
+//! [`ProcessRuntime`]: implements the SDK's traits for plain processes. The modules beside it do the work.
 use crate::{
     child::{Child, Phase, failure},
     command::missing_interpreter,
@@ -23,7 +23,7 @@ use wharf_sdk::{
     pidfd::Process,
 };
 
-/// The one way to reach the processes of this machine.
+/// The endpoint: there is only one way to reach the processes of this machine.
 const ENDPOINT: &str = "local";
 
 /// Plain processes of this machine and user.
@@ -36,14 +36,14 @@ pub(crate) struct ProcessRuntime {
     pub(crate) private_dirs: Vec<PathBuf>,
     pub(crate) states: StateFiles,
     instance: String,
-    /// The launchers that this process started, by uid; what it did not start is found by its handle.
+    /// The launchers that this process started, by uid. Workloads of other processes are found by their handles.
     children: Mutex<HashMap<String, Arc<Child>>>,
-    /// Held for each launcher of this process until it is gone: one that was given up still has to clear up, and would
-    /// do so on the folder and the state of the next.
+    /// One lock for each uid, held until the launcher of this process has ended. A launcher that was given up still removes
+    /// its files; if the next one had begun meanwhile, it would remove that one's folder and state.
     turns: KeyedLock,
 }
 
-/// How long a launcher that is not wanted any more may take to be gone.
+/// How long a launcher that was given up may take to end.
 const GIVEN_UP_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl ProcessRuntime {
@@ -75,7 +75,7 @@ impl ProcessRuntime {
         self.children().get(uid).cloned()
     }
 
-    /// Waits until no launcher of this process for this workload is left.
+    /// Waits until this process has no launcher for this workload any more.
     pub(crate) async fn turn(&self, uid: &str) -> Result<KeyedGuard> {
         tokio::time::timeout(GIVEN_UP_TIMEOUT, self.turns.lock(uid)).await.map_err(|_| {
             Error::unavailable("an earlier launcher of the workload has not ended yet; try again")
@@ -102,7 +102,7 @@ impl ProcessRuntime {
                 fs::{Access, access},
                 io::Errno,
             };
-            // One that does not exist yet is made before anything is deployed.
+            // A folder that does not exist yet is no fault: it is made before anything is deployed.
             let usable = access(folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK);
             if let Err(error) =
                 usable.or_else(|error| if error == Errno::NOENT { Ok(()) } else { Err(error) })
@@ -120,7 +120,7 @@ impl ProcessRuntime {
         }
     }
 
-    /// Why a deployment that is not waiting for the word cannot be started.
+    /// The reason why a deployment whose launcher does not wait for `Go` cannot be started.
     fn cannot_start(&self, handle: &Handle) -> Result<()> {
         let observed = self.observe(handle)?;
         match observed.state {
@@ -187,7 +187,7 @@ impl Runtime for ProcessRuntime {
         let sent = child.go().await;
         let told = child.until(|phase| !matches!(phase, Phase::Spawned | Phase::Prepared { .. })).await;
         match told {
-            // A program that has ended already has run.
+            // A program that has ended already was executed.
             Phase::Started | Phase::Exited(_) => Ok(()),
             Phase::Failed { message, errno, .. } => Err(not_executed(message, errno)),
             _ => {
@@ -233,7 +233,7 @@ impl Runtime for ProcessRuntime {
     }
 
     async fn recover(&self, handle: &Handle) -> Result<Observation> {
-        // Handle, state file and processes are all there is to it.
+        // The handle, the state file and the processes are all that there is, and `observe` reads them.
         self.observe(handle)
     }
 }
@@ -281,10 +281,10 @@ impl Attach for ProcessRuntime {
     }
 }
 
-/// Why the program was not executed; "not found" of a file that exists means its interpreter.
+/// The error for a program that was not executed. "Not found" for an existing file means that its interpreter is missing.
 fn not_executed(message: String, errno: Option<i32>) -> Error {
     let mut error = failure(message, errno);
-    // The message is the launcher's: 'PROGRAM' cannot be executed: why.
+    // The launcher's message has the form "'PROGRAM' cannot be executed: REASON".
     let program = error.message.strip_prefix('\'').and_then(|rest| rest.split_once("' cannot be executed"));
     if error.code == wharf_sdk::ErrorCode::NotFound
         && let Some((program, _)) = program

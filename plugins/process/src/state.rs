@@ -1,4 +1,5 @@
-//! The launchers' state files in this runtime's folder: read here, written by launchers alone.
+//! [`StateFiles`]: the launchers' state files in this runtime's folder. This module reads and removes them; only launchers
+//! write them.
 use crate::{clear, groups, handle::check_uid, package::Tool};
 use rustix::fs::{Mode, OFlags, openat};
 use std::{
@@ -12,7 +13,7 @@ use wharf_sdk::{
     launch::{State, cgroup_name, groups_within},
 };
 
-/// A state file is a few hundred bytes; what is much larger is none.
+/// A state file is a few hundred bytes; a much larger one is a fault.
 const MAX_STATE_BYTES: u64 = 1024 * 1024;
 
 /// The folder of state files.
@@ -25,9 +26,9 @@ pub(crate) struct StateFiles {
 /// All states that could be read.
 #[derive(Debug)]
 pub(crate) struct AllStates {
-    /// They, in the order of their uids.
+    /// The states, in the order of their uids.
     pub(crate) states: Vec<State>,
-    /// True if none was left out because it could not be read.
+    /// True if no state was left out because it could not be read.
     pub(crate) complete: bool,
 }
 
@@ -40,23 +41,23 @@ impl StateFiles {
         &self.folder
     }
 
-    /// Where the state of a workload is kept.
+    /// The path of a workload's state file.
     pub(crate) fn path(&self, uid: &str) -> PathBuf {
         self.folder.join(format!("{uid}.json"))
     }
 
-    /// The folder of a workload's own.
+    /// The workload's own folder.
     pub(crate) fn work_dir(&self, uid: &str) -> PathBuf {
         self.folder.join(format!("{uid}.work"))
     }
 
-    /// Where the tool that fetches a package keeps it, shared by the workloads that run that package and no others. Not
-    /// the user's own: what a package has written there, the user would run without a sandbox.
+    /// The folder in which a tool keeps a package. Only workloads that run this package share it. It is not the user's own
+    /// cache: a package could write into that, and the user would later run it without a sandbox.
     pub(crate) fn package_dir(&self, tool: Tool, package: &str) -> PathBuf {
         self.folder.join("packages").join(tool.folder_of(package))
     }
 
-    /// The state of a workload of this host. None: there is none, which is evidence; an error is none.
+    /// The state of a workload of this host. None is evidence that there is no state; an error is not.
     pub(crate) fn read(&self, uid: &str) -> Result<Option<State>> {
         check_uid(uid)?;
         match self.read_path(&self.path(uid)) {
@@ -67,7 +68,8 @@ impl StateFiles {
             ))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => {
-                // Unreadable is not missing, whatever the kind says: the code must not be `not_found`.
+                // An unreadable file is not a missing one: the error must not be `not_found`, whatever kind the system
+                // gave.
                 Err(Error::internal(format!(
                     "the state file '{}' cannot be read: {error}",
                     self.path(uid).display()
@@ -82,7 +84,7 @@ impl StateFiles {
         for entry in fs::read_dir(&self.folder)? {
             let path = entry?.path();
             if let Some(uid) = uid_of(&path) {
-                // One that is not found was removed since the folder was read.
+                // If the file is not found, it was removed since the folder was read.
                 self.add(&mut all, uid, self.read_path(&path));
             }
         }
@@ -90,14 +92,14 @@ impl StateFiles {
         Ok(all)
     }
 
-    /// The states of these workloads, as far as they are this host's.
+    /// The states of these workloads, if they are this host's.
     ///
     /// # Errors
-    /// Where the folder itself cannot be opened: then no file in it says that it is not there.
+    /// The folder cannot be opened: then a missing file in it is no evidence.
     pub(crate) fn read_these(&self, uids: &BTreeSet<String>) -> io::Result<AllStates> {
         let folder = File::open(&self.folder)?;
         let mut all = AllStates { states: Vec::new(), complete: true };
-        // A uid that is none names no file.
+        // An invalid uid cannot be the name of a file.
         for uid in uids.iter().filter(|uid| check_uid(uid).is_ok()) {
             let opened =
                 openat(&folder, format!("{uid}.json"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
@@ -106,7 +108,7 @@ impl StateFiles {
         Ok(all)
     }
 
-    /// Adds what was read of a workload's file, if it is this host's.
+    /// Adds the state that was read from a workload's file, if it is this host's.
     fn add(&self, all: &mut AllStates, uid: &str, read: io::Result<State>) {
         match read {
             Ok(state) if state.host_id != self.host_id => {}
@@ -119,8 +121,8 @@ impl StateFiles {
         }
     }
 
-    /// Removes the control groups of a workload, which a launcher that was killed could not: those that are recorded, and
-    /// those that it had not come to record. Only such as carry its name: a record is no licence to remove anything else.
+    /// Removes the control groups of a workload, which a killed launcher could not remove: those on record, and those that
+    /// it had not recorded yet. Only groups with the workload's name are removed, whatever a record says.
     pub(crate) fn clear_groups(&self, uid: &str) {
         if check_uid(uid).is_err() {
             return;
@@ -139,8 +141,8 @@ impl StateFiles {
         }
     }
 
-    /// Removes the state of a workload, its control groups and its folder, durably. Missing is success. What of the folder
-    /// cannot be removed keeps nobody from anything: it is told in the log.
+    /// Removes the state of a workload, its control groups and its folder, durably. A missing state is a success. If a part
+    /// of the folder cannot be removed, that is logged and is no error.
     pub(crate) fn remove(&self, uid: &str) -> Result<()> {
         check_uid(uid)?;
         self.clear_groups(uid);
@@ -159,8 +161,8 @@ impl StateFiles {
             .map_err(|error| Error::io("the removal of a state file cannot be made durable", &error))
     }
 
-    /// Removes the folder of a workload's own. What cannot be removed is put aside, so that it is in the way of no later
-    /// deployment, and tried again with the next one.
+    /// Removes the workload's own folder. If it cannot be removed, it is put aside, so that later deployments can make
+    /// theirs; the next removal tries again.
     fn clear_folder(&self, uid: &str) {
         let (folder, aside) = (self.work_dir(uid), self.folder.join(format!("{uid}.left")));
         if let Err(error) = clear::remove_all(&aside) {
@@ -173,13 +175,13 @@ impl StateFiles {
             _ => Err(error),
         });
         let moved = put_aside.and_then(|()| {
-            // Numbers alone are there, and what was put there first is looked at last.
+            // The names there are only numbers, counted up.
             let mut names = (0_u32..).map(|number| aside.join(number.to_string()));
             let free = names.find(|path| !path.exists()).unwrap_or_else(|| aside.clone());
             fs::rename(&folder, free)
         });
         if let Err(error) = moved {
-            // Nothing came into it, unless something did before.
+            // Succeeds if the folder is empty, because nothing had to be put aside.
             let _ = fs::remove_dir(&aside);
             tracing::warn!(%error, path = %folder.display(), "it cannot be put aside");
         }

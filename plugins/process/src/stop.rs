@@ -1,4 +1,4 @@
-//! Ending a workload: the right processes, and all of them.
+//! Ends a workload: signals only processes that are proven to be its own, and ends all of them.
 use crate::{handle::HandleData, runtime::ProcessRuntime, stragglers};
 use std::{io, time::Duration};
 use wharf_sdk::{
@@ -7,16 +7,16 @@ use wharf_sdk::{
     process_identity::ProcessIdentity,
 };
 
-/// How long the launcher may take to kill everything after it was told to.
+/// How long the launcher may take to end after it was told to kill everything.
 const KILL_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl ProcessRuntime {
-    /// Ends whatever of the workload lives: asks, and kills after the timeout.
+    /// Ends everything of the workload that lives: asks it to end, and kills it after the timeout.
     pub(crate) async fn end(&self, handle: &Handle, timeout: Duration) -> Result<()> {
         let data = HandleData::read(handle)?;
         let mut deployments = vec![(data.launcher, data.workload)];
-        // A deployment that the host did not come to record is the workload's all the same. A file that cannot be
-        // read must not keep the recorded one alive.
+        // The state file may name a deployment that the host has not recorded; it is the workload's, too. If the file
+        // cannot be read, the recorded deployment is ended all the same.
         if let Ok(Some(state)) = self.states.read(&handle.uid) {
             let found = (state.launcher, state.workload);
             if !deployments.contains(&found) {
@@ -28,7 +28,7 @@ impl ProcessRuntime {
                 .await
                 .map_err(|error| Error::io("the workload's processes cannot be ended", &error))?;
         }
-        // A launcher that was given up clears up by itself; one that does not is found by its marks.
+        // A launcher that was given up ends by itself. If it does not, it is found by its marks and killed.
         if let Err(error) = self.turn(&handle.uid).await {
             tracing::warn!(%error, "killing a launcher that was given up");
         }
@@ -44,12 +44,12 @@ async fn end_deployment(
     if let Some(launcher) = Process::recorded(launcher)? {
         let steps = [
             (Signal::TERM, timeout),
-            // Its own word for "kill everything now".
+            // The launcher takes SIGINT as "kill everything now".
             (Signal::INT, KILL_TIMEOUT),
             (Signal::KILL, KILL_TIMEOUT),
         ];
         for (signal, timeout) in steps {
-            // With no time to end by itself, the workload is not asked.
+            // Without time to end by itself, the workload gets no SIGTERM.
             if timeout.is_zero() {
                 continue;
             }
@@ -60,7 +60,8 @@ async fn end_deployment(
             }
         }
     }
-    // It died with its launcher, or lost it earlier; a launcher that kept order leaves none.
+    // Usually the workload died together with its launcher, and a launcher that ends by itself leaves no process. A process
+    // that is still there has outlived its launcher.
     if let Some(workload) = Process::recorded(workload)? {
         workload.signal(Signal::KILL)?;
         if tokio::time::timeout(KILL_TIMEOUT, workload.has_ended()).await.is_err() {

@@ -1,10 +1,10 @@
-//! What is left of a workload whose launcher was killed.
+//! Finds and kills the stragglers of a workload: processes that outlived their launcher.
 //!
-//! The launcher leaves nothing. If it is killed itself, the workload's first process dies with it, but others that it
-//! started live on, under whoever adopted them. So does a launcher whose supervisor died before it was on record, for a
-//! moment. They are recognised by the two variables that each of them inherited,
-//! read from `/proc/PID/environ`, or by a control group of the workload's that they are in. A process that has scrubbed its
-//! environment where there are neither groups nor namespaces cannot be proven to be ours, and is left.
+//! A launcher that ends leaves none. If it is killed, the workload's first process dies with it, but processes that this
+//! one started live on. A launcher whose supervisor died before the launcher was on record lives on for a moment, too.
+//! Stragglers are recognised by the two variables that each of them inherited, read from `/proc/PID/environ`, or by a
+//! control group of the workload. A process that has cleared its environment, on a machine without groups and namespaces,
+//! cannot be proven to be ours, and is left alone.
 use crate::groups;
 use std::{fs, io, io::Read, path::PathBuf, time::Duration};
 use wharf_sdk::{
@@ -13,14 +13,15 @@ use wharf_sdk::{
     pidfd::{Process, Signal},
 };
 
-/// What is killed may have started others before it died; each round finds them, and a clean round ends the search.
+/// A process may have started others before it was killed. Each round finds those, and the search ends with a round that
+/// finds none.
 const MAX_ROUNDS: usize = 100;
-/// How long the killed of one round may take to die.
+/// How long the processes killed in one round may take to die.
 const ROUND_TIMEOUT: Duration = Duration::from_secs(5);
-/// The part of an environment that is searched. The kernel allows 6 MiB for arguments and environment by default.
+/// The length of an environment that is searched. The kernel allows 6 MiB for arguments and environment by default.
 const MAX_ENVIRON_BYTES: u64 = 8 * 1024 * 1024;
 
-/// Kills all that carry this uid and this host's id or are in the uid's groups, and waits until they are gone.
+/// Kills all processes that carry this uid and this host's id, or are in the uid's groups, and waits until they are gone.
 pub(crate) async fn kill(uid: &str, host_id: &str) -> Result<()> {
     for _ in 0..MAX_ROUNDS {
         let marks =
@@ -60,12 +61,12 @@ fn find(marks: &[Vec<u8>; 2], folders: &[PathBuf]) -> io::Result<Vec<Process>> {
         let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
             continue;
         };
-        // This process may have been started from within the workload, and is not part of it.
+        // This process may have been started from within the workload; it does not belong to it.
         if pid == me || !is_ours(pid) {
             continue;
         }
-        // Read once more behind the descriptor: now the marks are those of the process that it holds, or that process
-        // is dead and no signal reaches anyone.
+        // The marks are read once more after the descriptor was opened. Either they are those of the process that it holds,
+        // or that process is dead and no signal reaches anyone.
         if let Some(process) = Process::open(pid)?
             && is_ours(pid)
         {
@@ -75,7 +76,8 @@ fn find(marks: &[Vec<u8>; 2], folders: &[PathBuf]) -> io::Result<Vec<Process>> {
     Ok(found)
 }
 
-/// Whether a process' environment holds both. That of another user's process cannot be read: it is not ours.
+/// Whether a process's environment has both marks. That of another user's process cannot be read; such a process is not
+/// ours.
 fn carries(pid: i32, marks: &[Vec<u8>; 2]) -> bool {
     let mut environ = Vec::new();
     let read = fs::File::open(format!("/proc/{pid}/environ"))

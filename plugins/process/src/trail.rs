@@ -1,7 +1,7 @@
-//! Follows a name to what it means, and tells who could make it lead elsewhere.
+//! Resolves a name, and tells who could make it lead elsewhere.
 //!
-//! A workload runs as its user and writes what it was given: it can exchange anything there for a link, and is started
-//! again. Where only the system's owner writes, a link that is switched is an upgrade.
+//! A workload runs as its user and writes the paths that it was given: it can replace anything there by a link, and at its
+//! next start the link would be followed. Where only the system's owner can write, a changed link is an upgrade.
 use rustix::fs::{Access, access, stat};
 use std::{
     cell::RefCell,
@@ -11,7 +11,8 @@ use std::{
 };
 use wharf_sdk::files;
 
-/// Where root keeps what belongs to the system: root's own workloads could write everything else that root could.
+/// The folders of the system. Outside of them, a path that only root can write is not taken for the system's, since root's
+/// own workloads could write it.
 const OF_SYSTEM: &[&str] = &[
     "/bin", "/dev", "/etc", "/gnu", "/lib", "/lib32", "/lib64", "/nix", "/opt", "/proc", "/run", "/sbin",
     "/snap", "/sys", "/usr", "/var",
@@ -20,11 +21,11 @@ const OF_SYSTEM: &[&str] = &[
 /// Where a name leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Led {
-    /// The meaning: without a link in it.
+    /// The path without links.
     pub(crate) path: PathBuf,
-    /// Nobody but the system's owner can make it lead elsewhere.
+    /// Only the system's owner can make the name lead elsewhere.
     pub(crate) is_fixed: bool,
-    /// The links on the way that others could exchange.
+    /// The links on the way that others could replace.
     pub(crate) links: Vec<PathBuf>,
 }
 
@@ -34,7 +35,7 @@ pub(crate) struct Trail {
     is_root: bool,
     /// The paths that workloads of this host may write, as far as they are known.
     writable: Vec<PathBuf>,
-    /// Folders that were looked at, and whether only the system's owner can write them.
+    /// For each folder that was looked at, whether only the system's owner can write it.
     fixed: RefCell<HashMap<PathBuf, bool>>,
 }
 
@@ -43,7 +44,7 @@ impl Trail {
         Self { is_root: rustix::process::geteuid().is_root(), writable, fixed: RefCell::default() }
     }
 
-    /// None: there is nothing that could be reached.
+    /// Resolves a name. None if it leads nowhere, or cannot be reached.
     pub(crate) fn lead(&self, name: &Path) -> Option<Led> {
         let (mut is_fixed, mut links) = (true, Vec::new());
         let led = files::follow(name, |entry| {
@@ -58,7 +59,7 @@ impl Trail {
         Some(Led { path: led.ok()??, is_fixed, links })
     }
 
-    /// True if only the system's owner can make, exchange or remove what lies directly in this folder.
+    /// True if only the system's owner can make, replace or remove entries of this folder.
     fn is_fixed(&self, folder: &Path) -> bool {
         if let Some(known) = self.fixed.borrow().get(folder) {
             return *known;
@@ -67,7 +68,7 @@ impl Trail {
         let is_systems = !self.is_root
             || folder.parent().is_none()
             || OF_SYSTEM.iter().any(|system| folder.starts_with(system));
-        // Who has a folder can let himself write it.
+        // The owner of a folder can give themselves the right to write it. So the owner must be root.
         let is_roots = stat(folder).is_ok_and(|stat| stat.st_uid == 0 && stat.st_mode & 0o002 == 0);
         let can_write = !self.is_root && access(folder, Access::WRITE_OK).is_ok();
         let is_fixed = is_roots && is_systems && !can_write && !is_given;
@@ -96,7 +97,7 @@ mod tests {
         assert_eq!(trail.lead(&folder.join("none")), None);
         let of_system = trail.lead(Path::new("/usr/bin/env")).unwrap();
         assert!(of_system.is_fixed && of_system.links.is_empty(), "{of_system:?}");
-        // What a workload of this host was given is its, whoever owns it.
+        // A folder that a workload of this host was given counts as writable, whoever owns it.
         let given = Trail::new(vec![PathBuf::from("/usr")]);
         assert!(!given.lead(Path::new("/usr/bin/env")).unwrap().is_fixed);
     }

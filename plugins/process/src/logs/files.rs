@@ -1,4 +1,4 @@
-//! The files of one log: `NAME.log` and what was put aside, `NAME.log.1` being newer than `NAME.log.2`.
+//! The files of one log: `NAME.log`, and the rotated ones, of which `NAME.log.1` is newer than `NAME.log.2`.
 use std::{
     ffi::OsString,
     fs::File,
@@ -7,22 +7,22 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// How many the launcher keeps, the one that is written included.
+/// The number of files that the launcher keeps, with the one that it writes.
 const KEPT_FILES: usize = 3;
-/// How much is read at once when lines are counted from the end.
+/// The size of a block when lines are counted from the end.
 const BLOCK_BYTES: u64 = 64 * 1024;
 
-/// One of them, held open: it stays readable when it is put aside or removed.
+/// One of the files, held open: it stays readable when it is rotated or removed.
 #[derive(Debug)]
 pub(super) struct LogFile {
     pub(super) file: File,
-    /// Device and inode: which file it is, whatever its name is by now.
+    /// Device and inode: identifies the file even if it is renamed.
     pub(super) id: (u64, u64),
     pub(super) offset: u64,
 }
 
 impl LogFile {
-    /// Opens it. None: there is none of that name.
+    /// Opens a file. None if there is none of that name.
     pub(super) fn open(path: &Path) -> io::Result<Option<Self>> {
         match File::open(path) {
             Ok(file) => {
@@ -47,9 +47,9 @@ fn names(log: &Path) -> impl Iterator<Item = PathBuf> {
     })
 }
 
-/// All that exist, oldest first, each once.
+/// All existing files, oldest first, each once.
 ///
-/// They are opened newest first: one that is put aside meanwhile is met again under its next name, and passed over.
+/// They are opened newest first: a file that is rotated meanwhile is met again under its next name, and skipped there.
 pub(super) fn open_all(log: &Path) -> io::Result<Vec<LogFile>> {
     let mut files: Vec<LogFile> = Vec::with_capacity(KEPT_FILES + 1);
     for name in names(log) {
@@ -63,7 +63,7 @@ pub(super) fn open_all(log: &Path) -> io::Result<Vec<LogFile>> {
     Ok(files)
 }
 
-/// Those that came after this one, oldest first; all there are if it has been removed.
+/// The files that are newer than this one, oldest first; all of them if this one has been removed.
 pub(super) fn open_after(log: &Path, id: (u64, u64)) -> io::Result<Vec<LogFile>> {
     let mut files = open_all(log)?;
     if let Some(position) = files.iter().position(|file| file.id == id) {
@@ -72,9 +72,9 @@ pub(super) fn open_after(log: &Path, id: (u64, u64)) -> io::Result<Vec<LogFile>>
     Ok(files)
 }
 
-/// Leaves only the last so many lines: drops files and sets offsets. A last line without an end counts.
+/// Leaves only the last lines: drops files and sets offsets. A last line without an end counts.
 pub(super) fn keep_last_lines(files: &mut Vec<LogFile>, lines: u64) -> io::Result<()> {
-    // The end of the line before the first that is wanted.
+    // The position sought is the end of the line before the first that is wanted.
     let mut ends_wanted = lines;
     let mut is_last_byte = true;
     let mut block = vec![0; usize::try_from(BLOCK_BYTES).unwrap_or(64 * 1024)];
@@ -86,7 +86,7 @@ pub(super) fn keep_last_lines(files: &mut Vec<LogFile>, lines: u64) -> io::Resul
             files[index].file.read_exact_at(&mut block[..length], start)?;
             for position in (0..length).rev() {
                 let is_end = block[position] == b'\n';
-                // The end of the very last line has no line after it.
+                // The end of the very last line is not counted, since no line follows it.
                 if is_end && !is_last_byte {
                     ends_wanted = ends_wanted.saturating_sub(1);
                 }

@@ -1,4 +1,4 @@
-//! Changes of a log, told by the kernel (inotify).
+//! [`Changes`]: waits for changes of a log, through inotify(7).
 use rustix::fs::inotify::{CreateFlags, WatchFlags, add_watch, init};
 use std::{
     fs::File,
@@ -11,14 +11,14 @@ use tokio::net::unix::pipe;
 /// Room for many events at once; the longest one has a name of 255 bytes.
 const EVENTS_BYTES: usize = 16 * 1024;
 
-/// What tells when to look at a log again.
+/// Waits until a log should be read again.
 pub(super) struct Changes {
-    /// Ready to be read when there are events, as a pipe is.
+    /// An inotify descriptor becomes readable when there are events, like a pipe.
     inotify: pipe::Receiver,
     events: Vec<u8>,
-    /// The file that exists as long as the workload does.
+    /// The state file, which exists as long as the workload does.
     state: PathBuf,
-    /// Whether it was there at the beginning: a log may be read after its workload.
+    /// Whether the state file existed at the beginning: a log can also be read after its workload was removed.
     had_state: bool,
 }
 
@@ -39,8 +39,8 @@ impl Changes {
 
     /// Waits until something changed since the last call. False: the workload has been removed.
     ///
-    /// `file` is the one that is being written, as far as is known. Its watch is made through its descriptor, so that
-    /// it is on that very file; a change just before the watch would be missed, so a new watch counts as a change.
+    /// `file` is the newest file that is known, which the launcher writes. It is watched through its descriptor, so that
+    /// the watch is on that very file. A change just before the watch would be missed, so a new watch counts as a change.
     pub(super) async fn next(&mut self, file: Option<&File>) -> io::Result<bool> {
         if self.had_state && !self.state.exists() {
             return Ok(false);
@@ -54,11 +54,12 @@ impl Changes {
         Ok(!self.had_state || self.state.exists())
     }
 
-    /// Takes events, which say only that something changed.
+    /// Waits for events and drops them: they only mean that something changed.
     async fn happened(&mut self) -> io::Result<()> {
         loop {
             self.inotify.readable().await?;
-            // `read` would take what fits for all there is, and nobody is woken for the rest.
+            // `read` of Tokio would clear the readiness after a short read, and then nobody is woken for the remaining
+            // events.
             match self.inotify.try_read(&mut self.events) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 read => return read.map(drop),
@@ -70,7 +71,7 @@ impl Changes {
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
         match add_watch(&self.inotify, path, WatchFlags::MODIFY | WatchFlags::MASK_CREATE) {
             Ok(_) => Ok(true),
-            // It is watched already.
+            // The file is watched already.
             Err(rustix::io::Errno::EXIST) => Ok(false),
             Err(error) => Err(error.into()),
         }

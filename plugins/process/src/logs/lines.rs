@@ -1,17 +1,16 @@
-//! Lines of a log: the launcher puts the time before each.
+//! Splits a log into lines and removes the time that the launcher puts before each.
 
 /// `2026-01-02T03:04:05.678Z `, always of this length.
 const STAMP_BYTES: usize = 25;
-/// More than the launcher ever writes as one line (64 KiB and the time); what has no end by then is passed on in
-/// pieces.
+/// The launcher writes no longer line (64 KiB and the time); a longer one is passed on in pieces.
 const MAX_LINE_BYTES: usize = 80 * 1024;
 
-/// Takes pieces of a log's text and gives the lines that are wanted, without the time.
+/// Takes pieces of a log's text and returns the wanted lines, without the time.
 pub(super) struct Lines {
-    /// Only lines of this time or later, as the launcher writes times.
+    /// Only lines of this time or later are wanted. It is written as the launcher writes times.
     since: Option<String>,
     partial: Vec<u8>,
-    /// Whether a line without a time belongs to one that is wanted.
+    /// Whether the last line with a time was wanted; lines without a time follow it.
     wanted: bool,
 }
 
@@ -21,7 +20,7 @@ impl Lines {
         Self { wanted: since.is_none(), since, partial: Vec::new() }
     }
 
-    /// The wanted lines that are whole with this piece.
+    /// The wanted lines that this piece completes.
     pub(super) fn take(&mut self, piece: &[u8]) -> Vec<u8> {
         let mut output = Vec::with_capacity(piece.len());
         for part in piece.split_inclusive(|&byte| byte == b'\n') {
@@ -34,7 +33,7 @@ impl Lines {
         output
     }
 
-    /// What has no end of line, at the end of a file that nobody writes any more.
+    /// The unfinished line at the end of a file that nobody writes any more.
     pub(super) fn rest(&mut self) -> Vec<u8> {
         let mut output = Vec::new();
         let line = std::mem::take(&mut self.partial);
@@ -47,7 +46,7 @@ impl Lines {
     fn line(&mut self, line: &[u8], output: &mut Vec<u8>) {
         let text = match line.split_at_checked(STAMP_BYTES) {
             Some((stamp, text)) if is_stamp(stamp) => {
-                // Of one length and in UTC, times compare as text.
+                // Times are in UTC and have one length, so they compare as text.
                 if let Some(since) = &self.since {
                     self.wanted = stamp >= since.as_bytes();
                 }
@@ -68,9 +67,9 @@ fn is_stamp(bytes: &[u8]) -> bool {
     })
 }
 
-/// A time as the launcher writes it.
+/// A time in the launcher's form.
 fn stamp(ms: u64) -> String {
-    // The last time with a year of four digits; later is later than any line.
+    // At most the last time with a year of four digits. No line is later.
     let ms = ms.min(253_402_300_799_999);
     let (days, in_day) = (ms / 86_400_000, ms % 86_400_000);
     let (year, month, day) = civil(days);
@@ -79,8 +78,8 @@ fn stamp(ms: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milliseconds:03}Z ")
 }
 
-/// Year, month and day of a day after 1970-01-01, in the Gregorian calendar: whole cycles of 400 years first, in
-/// years that begin in March, so that the leap day is the last.
+/// Year, month and day of a number of days after 1970-01-01, in the Gregorian calendar. It counts cycles of 400 years, and
+/// years that begin in March, so that the leap day is the last one.
 fn civil(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468; // days from 0000-03-01 to 1970-01-01
     let (cycle, in_cycle) = (shifted / 146_097, shifted % 146_097);

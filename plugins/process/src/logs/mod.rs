@@ -1,7 +1,6 @@
-//! The logs that launchers write: read from their files, rotated ones included, and followed without polling.
+//! Reads the logs that launchers write, from their files, rotated ones included, and follows them without polling.
 //!
-//! Invariants: memory is bounded whatever the files hold; a reader that goes away ends the reading; nothing is
-//! written.
+//! Invariants: memory is bounded whatever the files hold; a reader that goes away ends the reading; nothing is written.
 mod files;
 mod follow;
 mod lines;
@@ -19,15 +18,15 @@ use tokio::{
 };
 use wharf_sdk::{ByteStream, Error, LogOptions, Result};
 
-/// How much waits for a slow reader.
+/// The number of bytes that wait for a slow reader.
 const PENDING_BYTES: usize = 64 * 1024;
 
-/// Opens the log of a workload. A workload that has said nothing yet has an empty one.
+/// Opens the log of a workload. A workload without output yet has an empty log.
 pub(crate) fn open(log: &Path, state: &Path, options: LogOptions) -> Result<ByteStream> {
     Ok(ByteStream::reading(LogReader::open(log, state.to_owned(), options)?))
 }
 
-/// What a caller reads.
+/// The stream that a caller reads.
 pub(crate) struct LogReader {
     output: DuplexStream,
     task: AbortHandle,
@@ -38,7 +37,7 @@ impl LogReader {
     pub(crate) fn open(log: &Path, state: PathBuf, options: LogOptions) -> Result<Self> {
         let failed =
             |error: std::io::Error| Error::io(&format!("the log '{}' cannot be read", log.display()), &error);
-        // Before the files are opened, so that nothing is missed between the two.
+        // The watch begins before the files are opened, so that no change in between is missed.
         let follow = options.follow.then(|| follow::Changes::of(log, state)).transpose().map_err(failed)?;
         let source = Source::open(log, options, follow).map_err(failed)?;
         let (output, input) = tokio::io::duplex(PENDING_BYTES);

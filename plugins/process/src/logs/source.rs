@@ -12,17 +12,17 @@ use std::{
 };
 use wharf_sdk::LogOptions;
 
-/// How much is read at once.
+/// The size of a read.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// Where the text comes from.
+/// The files and the state of a reading.
 pub(super) struct Source {
     log: PathBuf,
-    /// Those that are still to be read, oldest first; when the log is followed, the last one stays.
+    /// The files that are still to be read, oldest first; when the log is followed, the last one stays.
     files: VecDeque<LogFile>,
     lines: Lines,
     changes: Option<Changes>,
-    /// The workload was removed: what there is now is all.
+    /// The workload was removed: the present contents are all that will come.
     is_closing: bool,
 }
 
@@ -41,7 +41,7 @@ impl Source {
         })
     }
 
-    /// The next piece of text. None: there will be no more.
+    /// The next piece of text. None at the end.
     pub(super) async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
             while let Some(piece) = self.read_piece().await? {
@@ -63,7 +63,7 @@ impl Source {
         }
     }
 
-    /// The next bytes. None: nothing for now.
+    /// The next bytes. None: there are none at the moment.
     async fn read_piece(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
             if self.files.is_empty() && self.changes.is_some() {
@@ -80,7 +80,8 @@ impl Source {
                 self.files.pop_front();
                 continue;
             }
-            // Put aside? Then its last bytes were written before its name was given to another.
+            // The file may have been rotated. The launcher wrote its last bytes before that, so it is read once more before
+            // the next one.
             let later = files::open_after(&self.log, current.id)?;
             if later.is_empty() {
                 return Ok(None);
