@@ -1,4 +1,4 @@
-//! The stdin and stdout of a container as one stream.
+//! Makes one byte stream of the stdin and stdout of a container, for `attach`.
 use crate::engine::Engine;
 use bollard::{container::LogOutput, errors::Error, query_parameters::AttachContainerOptionsBuilder};
 use futures_util::StreamExt;
@@ -6,7 +6,7 @@ use std::{future::ready, io};
 use tokio_util::io::StreamReader;
 use wharf_sdk::ByteStream;
 
-/// Attaches to a container. What it writes to stderr is in the engine's logs.
+/// Attaches to a container's stdin and stdout. Its stderr goes to the engine's logs.
 pub(crate) async fn open(engine: &Engine, container: &str) -> Result<ByteStream, Error> {
     let options = AttachContainerOptionsBuilder::new().stream(true).stdin(true).stdout(true).build();
     let attached = engine.client.attach_container(container, Some(options)).await?;

@@ -1,8 +1,8 @@
-//! What holds a container back, as its engine tells it.
+//! Reads the confinement of a container from the engine's answer. [`crate::observe`] uses it.
 use serde::Deserialize;
 use wharf_sdk::{Confinement, Measure};
 
-/// The part of a container's settings that is read.
+/// The settings of a container that are read.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct Settings {
@@ -18,7 +18,7 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Part by part; with what its label says is left out.
+    /// The confinement, part by part. `weaker` is the container's label with the measures that were left out.
     pub(crate) fn confinement(&self, weaker: Option<&String>) -> Confinement {
         let weaker = weaker.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         if self.privileged {
@@ -45,9 +45,9 @@ impl Settings {
         Confinement { enforced, weaker, paths: None }
     }
 
-    /// Docker repeats what it was told, Podman names each of them.
+    /// Whether all capabilities are dropped. Docker repeats the word `ALL`, Podman lists each capability.
     fn drops_all(&self) -> bool {
-        /// Fewer than engines give by default.
+        /// A list at least this long is one of all: engines give fewer by default.
         const MANY: usize = 10;
         let dropped = self.cap_drop.as_deref().unwrap_or_default();
         dropped.iter().any(|name| name.eq_ignore_ascii_case("all")) || dropped.len() >= MANY

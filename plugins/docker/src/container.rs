@@ -1,4 +1,5 @@
-//! From a specification to a container: what is asked for, hardened, and nothing else.
+//! Turns a specification into the request to create a container, hardened, without anything that was not asked for.
+//! [`crate::deploy`] uses it.
 use crate::{
     flavor::Flavor,
     labels, limits, mounts,
@@ -10,13 +11,13 @@ use bollard::models::{ContainerCreateBody, HostConfig, PortBinding, RestartPolic
 use std::{collections::HashMap, path::PathBuf};
 use wharf_sdk::{Error, Measure, Result, Source, WorkloadSpec};
 
-/// How `/tmp` is mounted where the image's files cannot be changed.
+/// The options of the mount on `/tmp` of a container whose root is read-only.
 const TMP_OPTIONS: &str = "rw,nosuid,nodev,size=64m";
 
-/// How much of the uid is in a container's name; its labels have all of it.
+/// The number of the uid's digits in a container's name; its labels have all of them.
 const UID_PART: usize = 8;
 
-/// The image, if it is one.
+/// The image of the workload; any other source is refused.
 pub(crate) fn image(spec: &WorkloadSpec) -> Result<Reference<'_>> {
     match &spec.source {
         Source::Image { reference } => Reference::parse(reference),
@@ -27,18 +28,18 @@ pub(crate) fn image(spec: &WorkloadSpec) -> Result<Reference<'_>> {
     }
 }
 
-/// The container's name: for people; nothing is found by it.
+/// The container's name, for people; no code looks for a container by name.
 pub(crate) fn name(spec: &WorkloadSpec) -> String {
     let part = spec.uid.get(..UID_PART).unwrap_or(&spec.uid);
     format!("{}-{part}", spec.name)
 }
 
-/// The name that is tried next, where somebody else has the usual one.
+/// The name for the next attempt, where another container has the usual one.
 pub(crate) fn other_name(spec: &WorkloadSpec, attempt: usize) -> String {
     format!("{}-{attempt}", name(spec))
 }
 
-/// What the engine is asked to make, but for what depends on the image.
+/// The request to create the container, without the parts that depend on the image.
 pub(crate) fn body(flavor: Flavor, spec: &WorkloadSpec, private: &[PathBuf]) -> Result<ContainerCreateBody> {
     labels::check(&spec.labels)?;
     let port = target_port(spec);
@@ -63,8 +64,8 @@ pub(crate) fn body(flavor: Flavor, spec: &WorkloadSpec, private: &[PathBuf]) -> 
         exposed_ports: published.clone().map(|port| vec![port]),
         tty: Some(false),
         open_stdin: Some(is_stdio),
-        // The end of what is attached is the end of the container's stdin, in either engine. A container that is started
-        // again has a stdin again.
+        // In both engines, the end of the attached stream ends the container's stdin. A container that is started again has
+        // a new stdin.
         stdin_once: Some(is_stdio),
         attach_stdin: Some(is_stdio),
         attach_stdout: Some(is_stdio),
@@ -74,7 +75,8 @@ pub(crate) fn body(flavor: Flavor, spec: &WorkloadSpec, private: &[PathBuf]) -> 
     })
 }
 
-/// What is left out, as a label. Empty rather than absent: the image's own would stay.
+/// The label with the measures that were left out. It is set even if empty: otherwise the image's own label of this name
+/// would show.
 pub(crate) fn weaker(measures: &[Measure]) -> String {
     if measures.is_empty() { String::new() } else { serde_json::to_string(measures).unwrap_or_default() }
 }
@@ -86,7 +88,7 @@ fn host_config(
     rights: &Rights,
     private: &[PathBuf],
 ) -> Result<HostConfig> {
-    // No port of the host: the engine chooses one.
+    // An empty port lets the engine choose a free one of this machine.
     let binding = || PortBinding { host_ip: Some("127.0.0.1".to_owned()), host_port: Some(String::new()) };
     let memory = limits::memory(spec)?;
     let mounts = mounts::of(spec, private)?;
@@ -102,17 +104,18 @@ fn host_config(
         privileged: rights.privileged.then_some(true),
         nano_cpus: spec.cpus.map(limits::nano_cpus).transpose()?,
         memory,
-        // As much as the memory: no swap beside it.
+        // The same as the memory limit: then there is no swap beside it.
         memory_swap: memory,
         cap_drop: held_back.then(|| vec!["ALL".to_owned()]),
         security_opt: held_back.then(|| vec!["no-new-privileges".to_owned()]),
         pids_limit: Some(limits::pids(spec)?),
         ulimits: Some(limits::ulimits(flavor)),
-        // The first process of a container ignores signals that it does not handle, and reaps nobody. Every package of
-        // Docker has this one; Podman's is a package of its own, and who lacks it does without.
+        // Without an init, the server is the first process of the container: it would ignore signals that it does not
+        // handle, and reap no orphans. Docker always brings one; Podman's comes in a package of its own, and where that is
+        // missing, the container is made without.
         init: Some(true),
         log_config: (flavor == Flavor::Docker).then(limits::bounded_log),
-        // The supervisor restarts.
+        // wharf's supervisor restarts the container, not the engine.
         restart_policy: Some(RestartPolicy {
             name: Some(RestartPolicyNameEnum::NO),
             maximum_retry_count: None,

@@ -1,5 +1,5 @@
-//! Who the user is to a registry, as Docker's configuration tells it: in the file, or by a helper (`docker login`).
-//! Nothing of a secret is logged, or part of an error.
+//! Finds the user's credentials for a registry in Docker's configuration: in its file, or through a helper (as `docker
+//! login` stored them). No secret gets into a log or an error.
 use crate::reference::DOCKER_HUB;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bollard::auth::DockerCredentials;
@@ -8,17 +8,17 @@ use std::{collections::HashMap, io, path::Path, process::Stdio, time::Duration};
 use tokio::{io::AsyncWriteExt, process::Command};
 use wharf_sdk::files::{self, Links};
 
-/// The most that is read of one of the files of Docker's configuration: tokens of many registries are some kilobytes.
+/// The limit for each file of Docker's configuration; tokens of many registries take some kilobytes.
 pub(crate) const MAX_CONFIGURATION_BYTES: u64 = 4 * 1024 * 1024;
 
-/// How long a helper may take: it may ask a keyring, and must not ask the user.
+/// How long a helper may take. It may ask a keyring, but must not ask the user.
 const HELPER_DEADLINE: Duration = Duration::from_secs(10);
-/// What Docker's configuration calls its own registry.
+/// The name of Docker's own registry in its configuration.
 const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
-/// The user of a helper's answer that is a token.
+/// With this user in a helper's answer, the secret is a token.
 const TOKEN: &str = "<token>";
 
-/// The part of Docker's configuration that is read.
+/// The fields of Docker's configuration that are read.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Configuration {
@@ -36,7 +36,7 @@ struct Entry {
     identitytoken: String,
 }
 
-/// What a helper answers.
+/// The answer of a helper.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Answer {
@@ -44,10 +44,10 @@ struct Answer {
     secret: String,
 }
 
-/// The user's credentials for a registry; none where there are none.
+/// The user's credentials for a registry, if there are any.
 ///
 /// # Errors
-/// Why they cannot be had, without them.
+/// The reason why they cannot be read.
 pub(crate) async fn of_registry(
     folder: Option<&Path>,
     registry: &str,
@@ -55,7 +55,7 @@ pub(crate) async fn of_registry(
     let Some(folder) = folder else { return Ok(None) };
     let file = folder.join("config.json");
     let configuration: Configuration = match files::read_file(&file, Links::Follow, MAX_CONFIGURATION_BYTES) {
-        // The parser's own words may repeat what it read.
+        // The parser's message is not passed on: it may quote a secret.
         Ok(text) => serde_json::from_slice(&text)
             .map_err(|error| format!("{}: line {} makes no sense", file.display(), error.line()))?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -96,13 +96,13 @@ impl Entry {
     }
 }
 
-/// Old files have URLs as keys.
+/// The host of a key; old files have URLs as keys.
 fn host_of(key: &str) -> &str {
     let bare = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
     bare.split('/').next().unwrap_or(bare)
 }
 
-/// Asks a helper, the program `docker-credential-NAME`. It has none: no error.
+/// Asks a helper, the program `docker-credential-NAME`. A helper without credentials for the key is no error.
 async fn ask(helper: &str, key: &str) -> Result<Option<DockerCredentials>, String> {
     let program = format!("docker-credential-{helper}");
     if helper.contains('/') {
@@ -138,7 +138,7 @@ async fn answer(program: &str, key: &str) -> io::Result<std::process::Output> {
         .spawn()?;
     if let Some(mut stdin) = child.stdin.take() {
         match stdin.write_all(key.as_bytes()).await {
-            // It needs not read to answer.
+            // A helper may answer without reading its input.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error),
             _ => {}
         }

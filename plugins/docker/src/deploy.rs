@@ -1,4 +1,5 @@
-//! From a specification to a container that has not run, or has ended, leaving nothing behind where that fails.
+//! Makes the container of a specification, or finds the stopped one of an earlier deployment. If it fails, nothing stays
+//! behind.
 use crate::{
     container, digest,
     engine::Engine,
@@ -24,22 +25,22 @@ use wharf_sdk::{
     Error, ErrorCode, Handle, PullPolicy, Result, WorkloadSpec, WorkloadState, keyed_lock::KeyedGuard,
 };
 
-/// How many names are tried.
+/// The number of names that are tried.
 const NAMES: usize = 5;
-/// How long Podman may take to clean up behind a container that has ended.
+/// How long Podman may take to clean up after a container that has ended.
 const CLEANING: Duration = Duration::from_secs(5);
-/// What Podman says where it has no first process for containers.
+/// A part of Podman's error when it has no init program for containers.
 const NO_INIT: &str = "container-init binary";
 
 impl ContainerRuntime {
-    /// Makes the container, and runs nothing of it; or finds the one that was made of the same.
+    /// Makes the container without starting it; or keeps an earlier one that was made of the same specification.
     pub(crate) async fn make(&self, spec: &WorkloadSpec) -> Result<Handle> {
         let mut body = container::body(self.flavor, spec, &self.private_dirs)?;
         let engine = self.engine().await?;
         let turn = self.turns.lock(&spec.uid).await;
         self.refuse_missing_sources(&engine, &body).await?;
-        // Who always wants the newest image wants a container of it, everybody else the one that there is, whatever its
-        // image is called by now.
+        // With `pull: always` the user wants a container of the newest image. Otherwise an existing container is kept, even
+        // if the name of its image leads to another image by now.
         let newest = match spec.pull {
             Some(PullPolicy::Always) => Some(image::provide(self, &engine, spec).await?),
             _ => None,
@@ -52,7 +53,7 @@ impl ContainerRuntime {
                 if newest.is_none() {
                     image::provide(self, &engine, spec).await?;
                 }
-                // Only now can there be something in its place.
+                // The obsolete container is removed only now, when the image for its successor is there.
                 if let Earlier::Obsolete(container) = earlier {
                     self.clear(&engine, &container).await?;
                 }
@@ -66,7 +67,8 @@ impl ContainerRuntime {
         Ok(HandleData { container, target_port: target_port(spec), taken: None }.to_handle(&spec.uid))
     }
 
-    /// Docker refuses what is missing, Podman makes a folder of it. What an engine in a virtual machine sees is not known.
+    /// Podman makes a folder in the place of a missing source, so it is refused here; Docker refuses it itself. An engine
+    /// in a virtual machine sees other files, so nothing is checked for that one.
     async fn refuse_missing_sources(&self, engine: &Engine, body: &ContainerCreateBody) -> Result<()> {
         let mounts = body.host_config.as_ref().and_then(|host| host.mounts.as_deref()).unwrap_or_default();
         if mounts.is_empty() || self.flavor == Flavor::Docker {
@@ -79,7 +81,7 @@ impl ContainerRuntime {
         }
     }
 
-    /// The container of an earlier deployment of this uid, which must not run.
+    /// Looks for a container of an earlier deployment of this uid. It is an error if it runs.
     async fn earlier(&self, engine: &Engine, spec: &WorkloadSpec, digest: &str) -> Result<Earlier> {
         let ours = [format!("{}={}", labels::HOST_ID, spec.host_id), format!("{}={}", labels::UID, spec.uid)];
         let seen = engine.list(&ours).await;
@@ -105,16 +107,16 @@ impl ContainerRuntime {
     }
 }
 
-/// What there is of earlier deployments.
+/// The container of an earlier deployment.
 enum Earlier {
     None,
-    /// It was made of the same, and is started again.
+    /// It was made of the same specification, and can be started again.
     Kept(String),
-    /// It was made of something else.
+    /// It was made of another specification.
     Obsolete(String),
 }
 
-/// Whether it can be started again; Podman's may have to be waited for.
+/// Whether a container can be started again; waits until Podman has cleaned up after it.
 async fn is_cleaned_up(engine: &Engine, seen: &Summary) -> bool {
     let (true, Some(id)) = (seen.is_being_cleaned_up(), &seen.id) else { return true };
     let options = WaitContainerOptionsBuilder::new().condition("exited").build();
@@ -130,7 +132,7 @@ fn several_of_it(seen: &[Summary]) -> Error {
     ))
 }
 
-/// A container that is being made.
+/// A container that is to be made.
 struct Making {
     engine: Arc<Engine>,
     spec: WorkloadSpec,
@@ -138,8 +140,8 @@ struct Making {
 }
 
 impl Making {
-    /// Makes it in a task of its own: where the answer is not wanted any more by the time it comes, the container is
-    /// removed again, and only then is the turn the next one's.
+    /// Makes the container in a task. If the caller gives up, the task removes the container again when the engine answers;
+    /// only then is the lock released for the next deployment.
     async fn begin(self, turn: KeyedGuard) -> Result<String> {
         let (answer, answered) = oneshot::channel::<Result<String>>();
         tokio::spawn(async move {
@@ -170,7 +172,8 @@ impl Making {
             let message = format!("the engine leaves out what was asked for ({})", parts.join("; "));
             return Err(Error::unsupported(&left_out[0].what, message));
         }
-        // Labels are made once.
+        // Labels cannot be changed later. So where the engine left limits out, the container is made again, with a label
+        // that says so.
         let labels = self.body.labels.get_or_insert_default();
         let mut all: Vec<wharf_sdk::Measure> =
             labels.get(labels::WEAKER).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
@@ -179,7 +182,7 @@ impl Making {
         self.create().await.map(|(container, _)| container)
     }
 
-    /// One container, by whichever name is free.
+    /// Makes one container, under the first name that is free.
     async fn create(&mut self) -> Result<(String, Vec<String>)> {
         let mut name = container::name(&self.spec);
         let mut error = None;
@@ -229,10 +232,10 @@ impl Making {
 }
 
 fn not_made(error: &Refusal) -> Error {
-    /// What Docker says of a mount.
+    /// A part of Docker's error for a mount whose source is missing.
     const NO_SOURCE: &str = "bind source path does not exist";
     let mut failed = operation("the container cannot be made", error);
-    // What is missing is something that it needs: nothing was made.
+    // In these cases the engine reports that something is missing or taken, so it has made nothing.
     if is_missing(error) || name::is_taken(error) || failed.message.contains(NO_SOURCE) {
         failed.code = ErrorCode::FailedPrecondition;
     }

@@ -1,15 +1,16 @@
-//! What a container was made of, as a digest: kept in its label, so that an unchanged specification finds its container
-//! again. Environments hold secrets, and labels are for everybody to read: the digest is salted with what is random.
+//! A digest of everything that a container was made of, for a label: a later deployment of the same specification finds the
+//! container by it. The digest is salted with the uid, which is random, since an environment may hold secrets, and
+//! everybody can read labels.
 use crate::labels;
 use bollard::models::ContainerCreateBody;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use wharf_sdk::WorkloadSpec;
 
-/// The digest of what is asked for; of the image with this id, if it is to be made of no other.
+/// The digest of the request; `image_id` is included if the container must be made of that very image.
 pub(crate) fn of(body: &ContainerCreateBody, image_id: &str, spec: &WorkloadSpec) -> String {
     let mut body = serde_json::to_value(body).unwrap_or_default();
-    // What the engine made of it is no part of what was asked for.
+    // These two labels are excluded: the digest itself, and the label that depends on the engine's answer.
     if let Some(labels) = body.get_mut("Labels").and_then(Value::as_object_mut) {
         labels.remove(labels::SPEC);
         labels.remove(labels::WEAKER);
@@ -23,7 +24,7 @@ pub(crate) fn of(body: &ContainerCreateBody, image_id: &str, spec: &WorkloadSpec
     digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Maps by their keys' order: it is another one each time.
+/// Feeds a value. Objects are fed in the order of their keys, since a map has another order each time.
 fn feed(digest: &mut Sha256, value: &Value) {
     match value {
         Value::Object(fields) => {

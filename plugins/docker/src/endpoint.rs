@@ -1,4 +1,5 @@
-//! Endpoints as users, configurations and records write them (`unix:///run/docker.sock`), and the sockets that they mean.
+//! Converts between endpoints, as users, configurations and records write them (`unix:///run/docker.sock`), and paths of
+//! sockets.
 use std::path::{Path, PathBuf};
 
 /// The path in an endpoint such as `unix:///run/docker.sock`.
@@ -10,7 +11,7 @@ pub(crate) fn socket_of(endpoint: &str) -> Result<PathBuf, String> {
     }
 }
 
-/// A socket as an endpoint.
+/// The endpoint for a socket.
 pub(crate) fn endpoint_of(socket: &Path) -> String {
     format!("unix://{}", socket.display())
 }

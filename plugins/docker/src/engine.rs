@@ -1,4 +1,5 @@
-//! One engine behind one socket: what it is, which version to speak with it, and what tells it from every other.
+//! [`Engine`]: one engine behind one socket. It knows the engine's kind, the version of the protocol to speak, and the
+//! instance.
 use crate::{
     flavor::Flavor,
     http::Session,
@@ -19,34 +20,34 @@ use std::{
 };
 use wharf_sdk::machine_id;
 
-/// bollard's own limit for the beginning of an answer, in seconds. Waiting for a container's end may take for ever,
-/// and every other call has the host's deadline.
+/// bollard's own limit for the beginning of an answer, in seconds. It is switched off: the end of a container may be waited
+/// for without limit, and the host sets a deadline for every other call.
 const NO_TIMEOUT_S: u64 = u64::MAX;
-/// What Podman calls itself among the components of its version.
+/// Podman's name among the components in an answer to `/version`.
 const PODMAN: &str = "Podman Engine";
 
 /// An engine that has answered.
 #[derive(Debug)]
 pub(crate) struct Engine {
-    /// What it is, whatever its socket is called.
+    /// Docker or Podman; the engine said so itself.
     pub(crate) flavor: Flavor,
-    /// Speaks the version that both know.
+    /// A client for the newest version that both sides know.
     pub(crate) client: Docker,
     pub(crate) socket: PathBuf,
-    /// Its own version: what Podman's own interface is asked with.
+    /// The engine's own version; paths of Podman's own interface contain it.
     pub(crate) version: String,
-    /// Its instance, when it was asked last.
+    /// The instance of the last answer.
     instance: Mutex<Option<String>>,
 }
 
-/// Which engine answers, and which versions it is of.
+/// The kind and the versions of the engine that answers.
 struct Introduction {
     flavor: Flavor,
     version: String,
     api_version: String,
 }
 
-/// The part of `/version` that is read.
+/// The fields of an answer to `/version` that are read.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Version {
@@ -62,7 +63,7 @@ struct Component {
     name: String,
 }
 
-/// The part of Docker's `/info` that tells one engine from another.
+/// The fields of Docker's `/info` that identify an engine.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct DockerInfo {
@@ -71,7 +72,7 @@ struct DockerInfo {
     docker_root_dir: String,
 }
 
-/// The part of Podman's own `/info` that does.
+/// The fields of Podman's own `/info` that identify an engine.
 #[derive(Deserialize)]
 struct PodmanInfo {
     host: PodmanHost,
@@ -83,7 +84,7 @@ struct PodmanHost {
     hostname: String,
 }
 
-/// The part of a listed image that is read.
+/// The fields of a listed image that are read.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Image {
@@ -97,14 +98,14 @@ struct PodmanStore {
     graph_root: String,
 }
 
-/// What an engine says of a request that fails.
+/// The body of an engine's error.
 #[derive(Deserialize)]
 struct Refusal {
     message: String,
 }
 
 impl Engine {
-    /// Asks what answers at a socket. The paths without a version are those that every engine has.
+    /// Asks which engine answers at a socket. Every engine has paths without a version, which are used for this.
     pub(crate) async fn reach(socket: &Path) -> io::Result<Self> {
         let Introduction { flavor, version, api_version } = introduction(socket).await?;
         let api = common_version(&api_version)
@@ -114,11 +115,11 @@ impl Engine {
         Ok(Self { flavor, client, socket: socket.to_owned(), version, instance: Mutex::default() })
     }
 
-    /// What tells this engine from every other one, also from another one behind the same socket.
+    /// The instance: an id of this engine that no other one has, not even another one behind the same socket.
     ///
-    /// Docker: two engines of one machine have the same ID, so the data root belongs to it. Podman: the ID in what it
-    /// answers to Docker's clients is another one each time; its storage, the user whose socket it is, and the machine
-    /// say which one it is: this one, and the one that it runs on, which may be a virtual one.
+    /// Docker: two engines on one machine may have the same ID, so the data root is a part of it. Podman: the ID that it
+    /// gives to Docker's clients changes with each answer. It is identified by its storage, the user of its socket, and the
+    /// machine: this one, together with the one that the engine runs on, which may be a virtual one.
     pub(crate) async fn instance(&self) -> io::Result<String> {
         self.instance_on(&mut Session::open(&self.socket).await?).await
     }
@@ -139,8 +140,8 @@ impl Engine {
         Ok(instance)
     }
 
-    /// The instance as it was told last, for the label of what is made: the host has asked who it is just before it has
-    /// something made, and believes only what it finds afterwards at the instance that it asks then.
+    /// The instance of the last answer, for the label of a new container. It is recent enough: the host asks for the
+    /// instance just before each deployment, and afterwards believes only what a listing with the instance shows.
     pub(crate) async fn instance_told_last(&self) -> io::Result<String> {
         let told = self.instance.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match told {
@@ -153,7 +154,7 @@ impl Engine {
         format!("/v{}/libpod/info", self.version)
     }
 
-    /// Whether paths of this machine are the engine's. Docker checks them itself.
+    /// Whether paths of this machine mean the same files to Podman. Not asked of Docker, which checks paths itself.
     pub(crate) async fn is_podman_of_this_machine(&self) -> io::Result<bool> {
         if self.flavor == Flavor::Docker {
             return Ok(false);
@@ -167,8 +168,9 @@ impl Engine {
         self.list_on(&mut Session::open(&self.socket).await?, labels).await
     }
 
-    /// The same with the instance that has them: asked on one connection, so that it is one engine that says both. Where
-    /// one of them carries the label of the presumed instance, it need not be asked.
+    /// All containers with these labels, and the instance that has them. Both are asked on one connection, so that one
+    /// engine gives both answers. Where a container carries the label of the presumed instance, that is proof enough, and
+    /// the instance is not asked for.
     pub(crate) async fn list_with_instance(
         &self,
         labels: &[String],
@@ -187,7 +189,7 @@ impl Engine {
         Ok((instance, seen))
     }
 
-    /// All containers that a kind of filter lets pass, with the instance.
+    /// All containers that match a filter, and the instance.
     pub(crate) async fn list_by(
         &self,
         key: &str,
@@ -195,7 +197,7 @@ impl Engine {
     ) -> Result<(String, Vec<Summary>), Error> {
         let mut session = Session::open(&self.socket).await?;
         let instance = self.instance_on(&mut session).await?;
-        // A filter that names nothing is none to an engine, which would list everything.
+        // An engine takes a filter without values for no filter, and would list everything.
         if values.is_empty() {
             return Ok((instance, Vec::new()));
         }
@@ -216,8 +218,9 @@ impl Engine {
         Ok(seen)
     }
 
-    /// Images that were made of our containers (`docker commit`) carry their labels, and pass them on to whatever is made
-    /// of them, which is the user's: the uids, by image. Asked for those with this label: any uid, or one.
+    /// The uids in labels of images, by image. An image that a user made of one of our containers (`docker commit`) carries
+    /// the container's labels, and so do new containers of that image, which are the user's. `label` selects the images:
+    /// any uid, or one.
     async fn copies_on(&self, session: &mut Session, label: &str) -> Result<HashMap<String, String>, Error> {
         let path = format!("/images/json?{}", filters("label", &[label.to_owned()]));
         let images: Vec<Image> = read(session.ask(&path).await?)?;
@@ -230,14 +233,16 @@ impl Engine {
         self.ask(&format!("/containers/{container}/json")).await
     }
 
-    /// Asks what bollard's models do not take: it knows Docker's states alone, and refuses an answer with another one.
+    /// A request whose answer bollard cannot parse: it knows only Docker's states, and refuses an answer with one of
+    /// Podman's.
     async fn ask<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
         read(Session::open(&self.socket).await?.ask(path).await?)
     }
 }
 
-/// Asks what answers. Both engines say it with every ping; to answer `/version`, Podman asks the machine's package manager
-/// about its parts, twice, which takes it longer than to start a container. Who says nothing with a ping is asked for it.
+/// Asks which engine answers. Both engines say so in the headers of an answer to a ping. `/version` is asked only if they
+/// are missing: to answer it, Podman asks the machine's package manager about its parts, twice, which takes longer than the
+/// start of a container.
 async fn introduction(socket: &Path) -> io::Result<Introduction> {
     let headers = Session::open(socket).await?.ping().await?;
     if let Some(introduction) = introduction_in(&headers) {
@@ -268,17 +273,17 @@ fn read<T: DeserializeOwned>((status, answer): (StatusCode, Bytes)) -> Result<T,
     Err(Error::DockerResponseServerError { status_code: status.as_u16(), message })
 }
 
-/// A filter, as a query.
+/// A filter, as a query string.
 fn filters(name: &str, values: &[String]) -> String {
     let filters = serde_json::json!({ name: values }).to_string();
     let filters: String = form_urlencoded::byte_serialize(filters.as_bytes()).collect();
     format!("filters={filters}")
 }
 
-/// The newest version that both sides know: theirs, or bollard's.
+/// The newest version that both sides know: the engine's, or bollard's.
 fn common_version(theirs: &str) -> Option<ClientVersion> {
     let (major, minor) = theirs.split_once('.')?;
-    // Podman writes three numbers.
+    // Podman's version has three numbers.
     let minor = minor.split('.').next()?;
     let theirs = ClientVersion { major_version: major.parse().ok()?, minor_version: minor.parse().ok()? };
     Some(if theirs < *API_DEFAULT_VERSION { theirs } else { *API_DEFAULT_VERSION })

@@ -1,8 +1,9 @@
-//! Whether one and the same engine has been there all the while.
+//! [`Presence`]: tells whether one and the same engine was there the whole time that a container ran.
 //!
-//! The stdin of a container is held open through its engine. When the engine goes away, the server sees the end of its input,
-//! which is no end of its work, and by then another process may serve the same socket. What tells is a request that is not
-//! answered as long as the container is there: it breaks with the engine that has it.
+//! The stdin of a container is held open by its engine. When the engine goes away, the server reads the end of its input
+//! and exits as if its work were done; and by then another engine may serve the same socket. So a request is left open that
+//! the engine does not answer as long as the container exists: if that connection breaks, the engine that had the container
+//! is gone.
 use crate::engine::Engine;
 use crate::flavor::Flavor;
 use crate::http::Session;
@@ -16,7 +17,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// An engine that is watched since this was made.
+/// Watches an engine, from the moment at which this was made.
 pub(crate) struct Presence {
     answer: Fuse<BoxFuture<'static, io::Result<()>>>,
 }
@@ -25,11 +26,12 @@ impl Presence {
     /// Watches an engine that has this container.
     ///
     /// # Errors
-    /// It cannot be reached.
+    /// The engine cannot be reached.
     pub(crate) async fn of(engine: &Engine, container: &str) -> io::Result<Self> {
         let path = match engine.flavor {
             Flavor::Docker => format!("/containers/{container}/wait?condition=removed"),
-            // It looks for any state again and again: for this one, which does not last, once a year.
+            // For a `wait`, Podman looks at the container's state again and again. The wait is for a state that does not
+            // last, and the interval is a year: so it hardly looks.
             Flavor::Podman => {
                 let containers = format!("/v{}/libpod/containers", engine.version);
                 format!("{containers}/{container}/wait?condition=removing&interval=8760h")
@@ -39,27 +41,27 @@ impl Presence {
         Ok(Self { answer: answer.boxed().fuse() })
     }
 
-    /// Resolves when it is over, once; then it is pending for ever.
+    /// Resolves once, when the request is over; after that it never resolves.
     ///
     /// # Errors
-    /// The engine went away. Without one it answered, which tells nothing from then on: it refused, or the container is
-    /// being removed.
+    /// The engine went away. `Ok` means that it answered: it refused the request, or the container is being removed. From
+    /// then on nothing is known about the engine.
     pub(crate) fn over(&mut self) -> impl Future<Output = io::Result<()>> {
         &mut self.answer
     }
 }
 
-/// Who is watched since a container's stdin was attached, by container, until somebody waits for its end.
+/// The presences of the engines of attached containers, by container, until somebody waits for the container's end.
 #[derive(Default)]
 pub(crate) struct Presences(Mutex<HashMap<String, Presence>>);
 
 impl Presences {
-    /// Before its stdin is attached, or back from somebody who waited for the container in vain.
+    /// Keeps a presence: before the container's stdin is attached, or after a wait that ended without the container.
     pub(crate) fn keep(&self, container: &str, presence: Presence) {
         self.all().insert(container.to_owned(), presence);
     }
 
-    /// To somebody who waits: from here on it is theirs. Or to nobody, when the container is gone.
+    /// Takes a presence, for a caller that waits for the container, or that removed it.
     pub(crate) fn take(&self, container: &str) -> Option<Presence> {
         self.all().remove(container)
     }

@@ -1,14 +1,14 @@
-//! From what an engine says to the errors of the interface.
+//! Turns the errors of an engine into errors of the SDK.
 use crate::{flavor::Flavor, hints};
 use bollard::errors::Error as Engine;
 use std::{io, path::Path};
 use wharf_sdk::{Error, ErrorCode, Health};
 
-/// What both engines say of a container that they do not have, in one case or the other.
+/// A part of both engines' errors for a container that they do not have, in lower case.
 const NO_CONTAINER: &str = "no such container";
 
-/// An operation on a container that failed. That it is gone must be the engine's own word: a 404 can be of anything
-/// that serves the socket, and a connection that failed is no word at all.
+/// The error of an operation on a container. `not_found` must come from the engine itself: any program that serves the
+/// socket may answer 404, and a broken connection says nothing.
 pub(crate) fn operation(doing: &str, error: &Engine) -> Error {
     let (code, why) = match error {
         Engine::DockerResponseServerError { status_code, message } => {
@@ -30,37 +30,38 @@ fn of_status(status: u16, message: &str) -> ErrorCode {
         400 => ErrorCode::InvalidArgument,
         401 | 403 => ErrorCode::PermissionDenied,
         404 if message.to_ascii_lowercase().contains(NO_CONTAINER) => ErrorCode::NotFound,
-        // The engine itself failed, or does not know the question: what it did is not known.
+        // The engine failed, or does not know the request: whether it has done anything is unknown.
         404 | 500 => ErrorCode::Internal,
         status if is_of_proxy(status) => ErrorCode::Unavailable,
         _ => ErrorCode::FailedPrecondition,
     }
 }
 
-/// True of the answer of a proxy in the place of an engine that is gone.
+/// True for the status codes with which a proxy answers in the place of an engine that is gone.
 pub(crate) const fn is_of_proxy(status: u16) -> bool {
     matches!(status, 502..=504)
 }
 
-/// True if the answer is that something is missing, be it an image or what else a request names.
+/// True if the answer says that an image, or another thing that the request names, is missing.
 pub(crate) const fn is_missing(error: &Engine) -> bool {
     matches!(error, Engine::DockerResponseServerError { status_code: 404, .. })
 }
 
-/// An engine that cannot be asked, with the remedy. It is always `unavailable`: no evidence of anything.
+/// The error for an engine that cannot be asked, with the remedy. The code is always `unavailable`: no evidence of
+/// anything.
 pub(crate) fn unreachable(flavor: Flavor, socket: &Path, error: &io::Error) -> Error {
     let Health { message, remedy, .. } = trouble(flavor, socket, error);
     let title = flavor.title();
     in_one(&format!("{title} cannot be reached: {message}"), &remedy)
 }
 
-/// An engine that cannot be asked, as an error, which has no field for the remedy.
+/// Puts a fault and its remedy into one error, since an error has no field for the remedy.
 pub(crate) fn in_one(message: &str, remedy: &str) -> Error {
     let separator = if remedy.is_empty() { "" } else { "; " };
     Error::unavailable(format!("{message}{separator}{remedy}"))
 }
 
-/// The fault of a socket that cannot be used, with its remedy.
+/// The fault of a socket that cannot be used, with the remedy.
 pub(crate) fn trouble(flavor: Flavor, socket: &Path, error: &io::Error) -> Health {
     let remedy = match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => hints::start(flavor, socket),
@@ -84,7 +85,7 @@ pub(crate) fn wrong(socket: &Path, error: &io::Error) -> String {
     }
 }
 
-/// The error with its causes, without those that an error before them has said already.
+/// The error with its causes. A cause whose text the error before it repeats is left out.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

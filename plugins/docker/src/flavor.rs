@@ -1,4 +1,4 @@
-//! Which of the two engines one is, and what it is called: the first that everything here asks of one.
+//! [`Flavor`]: Docker or Podman.
 
 /// The two kinds of engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

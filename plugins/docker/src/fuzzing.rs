@@ -1,4 +1,4 @@
-//! Fuzz targets of this plugin: names of images, and what an engine answers. Called by `fuzz/` and by the tests below.
+//! Fuzz targets of this plugin: references of images, and answers of an engine. Called by `fuzz/` and by the tests below.
 use crate::observe::{Inspection, Summary, of_inspection, of_summary};
 use crate::reference::Reference;
 

@@ -1,27 +1,28 @@
-//! The handle of these runtimes, as the host stores it.
+//! [`HandleData`]: the plugin's part of a handle, which the host stores.
 use crate::labels;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use wharf_sdk::{Error, ErrorCode, Handle, Result};
 
-/// The version of the form below.
+/// The version of a handle of a container that wharf made.
 const VERSION: u32 = 1;
-/// The version of a handle of what was taken over: an older plugin would look for labels that its container lacks, and
-/// say that it is gone.
+/// The version of a handle of a container that was taken over. It has another number, since an older plugin would look for
+/// labels that this container lacks, and report it as gone.
 const VERSION_TAKEN: u32 = 2;
 
-/// The length of a container's id. An engine takes names and beginnings of ids as well, which may come to mean another.
+/// The length of a container's id. An engine also takes names and beginnings of ids, which may mean another container
+/// later.
 const ID_LEN: usize = 64;
 
-/// Which container.
+/// The container of a handle.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct HandleData {
-    /// Its id: what it is found by, whatever becomes of its name.
+    /// Its id. The container is found by it, even if it is renamed.
     pub(crate) container: String,
-    /// The port inside the container; none: it speaks over stdin and stdout.
+    /// The port inside the container. None: the server uses stdin and stdout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) target_port: Option<u16>,
-    /// Somebody else made it; none: it is wharf's own, and its labels say so.
+    /// Set if another product made the container. None: wharf made it, and its labels say so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) taken: Option<Taken>,
 }
@@ -29,12 +30,12 @@ pub(crate) struct HandleData {
 /// A container that was taken over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Taken {
-    /// What it was found by, and must still carry.
+    /// The labels by which it was found. It must still carry them.
     pub(crate) labels: BTreeMap<String, String>,
 }
 
 impl HandleData {
-    /// As a handle.
+    /// The handle of a workload with this data.
     pub(crate) fn to_handle(&self, uid: &str) -> Handle {
         let mut data = match self.target_port {
             Some(port) => serde_json::json!({ "container": self.container, "target_port": port }),
@@ -50,14 +51,15 @@ impl HandleData {
         Handle { uid: uid.to_owned(), version, data }
     }
 
-    /// Whether a container with these labels can be the one that was taken over: none of wharf's is.
+    /// Whether a container with these labels can be the one that was taken over: it has the recorded labels, and none of
+    /// wharf's.
     pub(crate) fn fits(&self, labels: Option<&HashMap<String, String>>) -> bool {
         let (Some(taken), Some(labels)) = (&self.taken, labels) else { return false };
         !labels.contains_key(labels::HOST_ID)
             && taken.labels.iter().all(|(name, value)| labels.get(name) == Some(value))
     }
 
-    /// From a handle; one of another version, or of another runtime, is refused.
+    /// The data of a handle; a handle of an unknown version, or of another runtime, is refused.
     pub(crate) fn read(handle: &Handle) -> Result<Self> {
         if !(VERSION..=VERSION_TAKEN).contains(&handle.version) {
             let message = format!(
@@ -69,7 +71,7 @@ impl HandleData {
         }
         let data: Self = serde_json::from_value(handle.data.clone())
             .map_err(|error| Error::invalid(format!("the stored handle is none of a container: {error}")))?;
-        // The id becomes part of a path.
+        // The id becomes a part of a URL's path, so its form is checked.
         if data.container.len() != ID_LEN || !data.container.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(Error::invalid("the stored handle names no container's id"));
         }

@@ -1,14 +1,14 @@
-//! Remedies for an engine that cannot be used: where it can be told, a command to type. Asked by the health of the runtime
-//! and by its errors. Must not know how they are shown.
+//! Remedies for an engine that cannot be used, with a command to type where one is known. The runtime's health and its
+//! errors use them. Must not know how they are shown.
 use crate::{endpoint::endpoint_of, flavor::Flavor};
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
-/// Where the group of a socket has a name.
+/// The file with the names of groups.
 const GROUPS: &str = "/etc/group";
-/// That the group of a file may write it.
+/// The mode bit for a file that its group may write.
 const GROUP_WRITES: u32 = 0o020;
 
-/// About a socket on which nothing listens, or that is not there.
+/// The remedy for a socket that is missing, or on which nobody listens.
 pub(crate) fn start(flavor: Flavor, socket: &Path) -> String {
     let is_usual = |folder: &str| socket.starts_with(folder);
     match flavor {
@@ -24,7 +24,7 @@ pub(crate) fn start(flavor: Flavor, socket: &Path) -> String {
     }
 }
 
-/// About an engine that was found nowhere.
+/// The remedy for an engine that was not found anywhere.
 pub(crate) fn get(flavor: Flavor, is_installed: bool) -> String {
     let start = match flavor {
         Flavor::Docker => format!("start Docker: {}systemctl start docker", sudo()),
@@ -33,7 +33,7 @@ pub(crate) fn get(flavor: Flavor, is_installed: bool) -> String {
     if is_installed { start } else { format!("install {}, then {start}", flavor.title()) }
 }
 
-/// About a socket that is others' alone.
+/// The remedy for a socket that this user may not open.
 pub(crate) fn share(flavor: Flavor, socket: &Path) -> String {
     let group = fs::metadata(socket).ok().filter(|about| about.mode() & GROUP_WRITES != 0);
     let group = group.and_then(|about| name_of(about.gid(), &fs::read_to_string(GROUPS).ok()?));
@@ -43,12 +43,12 @@ pub(crate) fn share(flavor: Flavor, socket: &Path) -> String {
              again, or run Docker as this user (rootless)"
         ),
         (Flavor::Docker, None) => "run Docker as this user (rootless), or ask who owns it".to_owned(),
-        // Its usual socket is root's, and each user has one.
+        // Podman's usual socket belongs to root; each user can have one of their own.
         (Flavor::Podman, _) => serve_podman(),
     }
 }
 
-/// Podman listens to nobody until it is told to.
+/// The remedy for Podman, which serves no socket by default.
 fn serve_podman() -> String {
     let user = if is_root() { "" } else { "--user " };
     format!("let Podman serve its socket: systemctl {user}enable --now podman.socket")
@@ -62,7 +62,7 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// The name of a group, of the lines of `/etc/group`.
+/// The name of a group, from the lines of `/etc/group`.
 fn name_of(group: u32, lines: &str) -> Option<String> {
     let number = group.to_string();
     let line = lines.lines().find(|line| line.split(':').nth(2) == Some(&number))?;

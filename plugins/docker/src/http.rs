@@ -1,5 +1,6 @@
-//! Questions to an engine in plain HTTP over its socket, for what bollard does not ask (which version to speak, Podman's
-//! own interface), does not read (states of containers that only Podman has), or would ask on connections of its own.
+//! Requests to an engine in plain HTTP over its socket. bollard cannot make them: it does not ask which version to speak,
+//! does not know Podman's own interface, does not accept states that only Podman has, and opens a connection for each
+//! request.
 use crate::error::is_of_proxy;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
@@ -19,8 +20,8 @@ const DEADLINE: Duration = Duration::from_secs(9);
 /// The longest answer that is read.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 
-/// One connection, on which questions are asked one after the other: who answers the first one answers them all, since
-/// another engine behind the same socket would be reached by another connection.
+/// One connection, on which requests are made one after the other. So one engine answers all of them; another connection to
+/// the same socket might reach another engine.
 pub(crate) struct Session {
     sender: SendRequest<Empty<Bytes>>,
     driver: JoinHandle<hyper::Result<()>>,
@@ -40,7 +41,7 @@ impl Session {
     /// Asks for a document.
     ///
     /// # Errors
-    /// `TimedOut` for an engine that is silent, `InvalidData` for what no engine would answer.
+    /// `TimedOut` if the engine is silent, `InvalidData` if the answer has an unexpected form.
     pub(crate) async fn get<T: DeserializeOwned>(&mut self, path: &str) -> io::Result<T> {
         let (status, answer) = in_time(self.ask(path)).await?;
         if !status.is_success() {
@@ -50,7 +51,7 @@ impl Session {
         serde_json::from_slice(&answer).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
-    /// The headers of what an engine answers to the question whether it is there.
+    /// The headers of the answer to a ping.
     ///
     /// # Errors
     /// As [`Session::get`].
@@ -63,17 +64,18 @@ impl Session {
         Ok(answer.into_parts().0.headers)
     }
 
-    /// Asks, without a deadline.
+    /// Makes a request without a deadline.
     pub(crate) async fn ask(&mut self, path: &str) -> io::Result<(StatusCode, Bytes)> {
         let response = self.send(path).await?;
         let status = response.status();
         Ok((status, read(response).await?))
     }
 
-    /// Posts, and has queued that when this returns. What is answered, once it is, is dropped.
+    /// Posts a request. When this returns, the request has been handed to the connection; the future waits for the answer
+    /// and drops it.
     ///
     /// # Errors
-    /// Later, too, that the connection broke, or that a proxy answers in the place of who is gone.
+    /// From the future, too: the connection broke, or a proxy answered in the place of an engine that is gone.
     pub(crate) async fn post(
         mut self,
         path: &str,
@@ -85,7 +87,7 @@ impl Session {
             if is_of_proxy(answer.status().as_u16()) {
                 return Err(io::Error::new(io::ErrorKind::ConnectionReset, answer.status().to_string()));
             }
-            // An engine may begin its answer long before it has one.
+            // An engine may send the headers of its answer long before the result; the body ends with the result.
             read(answer).await.map(drop)
         })
     }

@@ -1,4 +1,4 @@
-//! Makes sure that the engine has an image, as the workload wants it, and tells how far fetching it is.
+//! Makes sure that the engine has a workload's image, as its pull policy wants it, and reports the progress of a pull.
 use crate::{
     container, credentials, engine::Engine, error::is_missing, reference::Reference,
     runtime::ContainerRuntime, search::Surroundings,
@@ -36,7 +36,7 @@ pub(crate) async fn provide(
         }
     }
     pull(runtime, engine, spec, &image).await?;
-    // An engine may end the answer without a word about what failed.
+    // An engine may end its answer without an error although the pull failed, so the image is looked up.
     match engine.client.inspect_image(image.text).await {
         Ok(found) => Ok(found.id.unwrap_or_default()),
         Err(error) => Err(not_pulled(runtime, image.text, &error)),
@@ -57,7 +57,7 @@ async fn pull(
     let folder = Surroundings::of_this_process().docker_folder();
     let (credentials, lack) = match credentials::of_registry(folder.as_deref(), image.registry).await {
         Ok(found) => (found, None),
-        // Many images can be had without.
+        // Many images can be pulled without credentials, so this is no error yet.
         Err(why) => (None, Some(why)),
     };
     let options = CreateImageOptionsBuilder::new().from_image(&image.with_tag()).build();
@@ -78,7 +78,7 @@ async fn pull(
     Ok(())
 }
 
-/// An image that a registry does not have, or that the engine fails to fetch: nothing was made of it.
+/// The error for an image that a registry does not have, or that the engine fails to fetch. Nothing was made.
 fn not_pulled(runtime: &ContainerRuntime, image: &str, error: &bollard::errors::Error) -> Error {
     let mut error = runtime.failed(&format!("the image '{image}' cannot be pulled"), error);
     if error.code == ErrorCode::Internal {
@@ -87,16 +87,16 @@ fn not_pulled(runtime: &ContainerRuntime, image: &str, error: &bollard::errors::
     error
 }
 
-/// How much of each layer is there.
+/// The progress of each layer.
 #[derive(Default)]
 struct Layers {
     bytes: HashMap<String, (u64, u64)>,
-    /// What was told last, in percent: each step would be too many.
+    /// The percentage that was reported last; a report for each step would be too many.
     told: Option<u64>,
 }
 
 impl Layers {
-    /// The sum over all layers, if it is news.
+    /// The sum over all layers, if the percentage has changed.
     fn step(&mut self, step: &CreateImageInfo) -> Option<(u64, u64)> {
         let detail = step.progress_detail.as_ref()?;
         let (current, total) = (u64::try_from(detail.current?).ok()?, u64::try_from(detail.total?).ok()?);

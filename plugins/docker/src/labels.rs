@@ -1,43 +1,43 @@
-//! The labels of what wharf makes: whose it is.
+//! The labels of the containers that wharf makes.
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
 use wharf_sdk::{Error, Result, WorkloadSpec};
 
-/// Beginnings of these are wharf's own.
+/// Labels that begin with this are reserved for wharf.
 const OWN: &str = "wharf.";
-/// The host that made it.
+/// The id of the host that made the container.
 pub(crate) const HOST_ID: &str = "wharf.host-id";
 /// The workload's uid.
 pub(crate) const UID: &str = "wharf.uid";
 /// The workload's name, for people.
 const NAME: &str = "wharf.name";
-/// The port inside the container; empty: it speaks over stdin and stdout.
+/// The port inside the container. Empty: the server uses stdin and stdout.
 pub(crate) const TARGET_PORT: &str = "wharf.target-port";
 
-/// The instance that made the container, as a digest of it, the host and the uid: the instance itself tells of the machine,
-/// and an image that is made of the container takes its labels along, wherever it goes.
+/// A digest of the instance that made the container, the host and the uid. It is a digest, since the instance names the
+/// machine, and an image made of the container would carry the label elsewhere.
 pub(crate) const INSTANCE: &str = "wharf.instance";
 /// The group that the workload is listed under, for people.
 const GROUP: &str = "wharf.group";
-/// A digest of what the container was made of: an unchanged specification keeps its container.
+/// A digest of everything that the container was made of: while the specification is unchanged, the container is kept.
 pub(crate) const SPEC: &str = "wharf.spec";
-/// What was asked for and is not enforced, as JSON.
+/// The measures that were asked for and are not enforced, as JSON.
 pub(crate) const WEAKER: &str = "wharf.weaker";
 
-/// All labels of a workload but those of the container itself.
+/// All labels of a workload, without those that depend on the container.
 pub(crate) fn of(spec: &WorkloadSpec, target_port: Option<u16>) -> HashMap<String, String> {
     let mut labels: HashMap<_, _> = spec.labels.clone().into_iter().collect();
     labels.insert(HOST_ID.to_owned(), spec.host_id.clone());
     labels.insert(UID.to_owned(), spec.uid.clone());
     labels.insert(NAME.to_owned(), spec.name.clone());
-    // Empty rather than absent: the image's own would stay.
+    // It is set even if empty: otherwise the image's own label of this name would show.
     let port = target_port.map(|port| port.to_string());
     labels.insert(TARGET_PORT.to_owned(), port.unwrap_or_default());
     labels.insert(GROUP.to_owned(), spec.group.clone().unwrap_or_default());
     labels
 }
 
-/// The label [`INSTANCE`] of a workload's container that this instance made.
+/// The value of the label [`INSTANCE`] for a container that this instance makes.
 pub(crate) fn of_instance(instance: &str, host_id: &str, uid: &str) -> String {
     let mut digest = Sha256::new();
     for part in [host_id, uid, instance] {
@@ -47,7 +47,7 @@ pub(crate) fn of_instance(instance: &str, host_id: &str, uid: &str) -> String {
     digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Users cannot set wharf's own.
+/// Refuses labels of the user that begin like wharf's own.
 pub(crate) fn check(labels: &BTreeMap<String, String>) -> Result<()> {
     match labels.keys().find(|name| name.starts_with(OWN)) {
         Some(name) => Err(Error::invalid(format!("the label '{name}' is wharf's own and cannot be set"))),

@@ -1,13 +1,13 @@
 //! The runtimes `docker` and `podman`: workloads as containers of an engine on this machine.
 //!
-//! One library, two names, because they are different owners: each refuses an engine that is the other ([`engine`]).
-//! How an engine is found is the table of [`find`]. Nothing is kept here that outlives this process: labels and the
-//! container's id tell everything to a later one.
+//! One library, two names, because they are different owners: each refuses an engine that is the other ([`engine`]). The
+//! table in [`search`] says how an engine is found. The plugin keeps no state of its own: a later process finds everything
+//! by the labels and the container's id.
 //!
-//! Invariants: what is made carries the labels of [`labels`], and is found by them or by its id, never by its name; what
-//! was taken over from others ([`takeover`]) is found by its id while it carries their labels and none of these; an
-//! engine that gives no answer is `unavailable`, never `not_found`; ports are published on 127.0.0.1 alone; nothing
-//! polls.
+//! Invariants: a container that wharf made carries the labels of [`labels`], and is found by them or by its id, never by
+//! its name; one that was taken over ([`takeover`]) is found by its id as long as it carries its recorded labels and none
+//! of wharf's; an engine that gives no answer is `unavailable`, never `not_found`; ports are published on 127.0.0.1 alone;
+//! nothing polls.
 #![forbid(unsafe_code)]
 
 mod attach;

@@ -1,43 +1,44 @@
-//! Limits of containers: what is asked for, what is set where nothing is said, and what an engine did not do.
+//! The limits of containers: those that the user asked for, the defaults, and those that an engine left out.
 use crate::flavor::Flavor;
 use bollard::models::{HostConfigLogConfig, ResourcesUlimits};
 use std::collections::HashMap;
 use wharf_sdk::{Error, Measure, Result, WorkloadSpec};
 
-/// So many processes and threads where nothing is said: a fork bomb ends here, a server with a thread pool does not.
+/// The default limit of processes and threads: it stops a fork bomb, and leaves room for a server with a thread pool.
 const PIDS_LIMIT: u64 = 512;
-/// Open files.
+/// The limit of open files.
 const NOFILE: (&str, i64) = ("nofile", 1024);
-/// Processes of the user, on the whole machine. Podman asks the kernel for more than a user of few rights may have unless
-/// it is told: the defaults of its configuration are for its own clients only.
+/// The limit of the user's processes on the whole machine. It must be given: without it, Podman's service asks the kernel
+/// for more than an unprivileged user may have. (The defaults in Podman's configuration hold only for its own command
+/// line.)
 const NPROC: (&str, i64) = ("nproc", 1024);
-/// How much of a container's output Docker keeps.
+/// The limit of the output that Docker keeps of a container.
 const LOG_FILES: [(&str, &str); 2] = [("max-size", "10m"), ("max-file", "3")];
-/// What engines say of a limit that they leave out.
+/// A word in an engine's warning about a limit that it leaves out.
 const DISCARDED: &str = "discarded";
 
-/// How much memory.
+/// The limit of memory.
 pub(crate) fn memory(spec: &WorkloadSpec) -> Result<Option<i64>> {
     spec.memory_bytes.map(|bytes| limit("memory_bytes", bytes)).transpose()
 }
 
-/// How many processes and threads.
+/// The limit of processes and threads.
 pub(crate) fn pids(spec: &WorkloadSpec) -> Result<i64> {
     limit("pids_limit", spec.pids_limit.unwrap_or(PIDS_LIMIT))
 }
 
-/// How much of the processors.
+/// The limit of processors.
 #[expect(clippy::cast_possible_truncation, reason = "checked to be in range")]
 pub(crate) fn nano_cpus(cpus: f64) -> Result<i64> {
     const MOST: f64 = 100_000.0;
     if cpus > 0.0 && cpus <= MOST {
-        // 0 is no limit.
+        // At least 1, since 0 would mean no limit.
         return Ok(((cpus * 1e9) as i64).max(1));
     }
     Err(Error::invalid(format!("{cpus} is no number of processors")))
 }
 
-/// A limit as engines take it, to whom 0 is none.
+/// A limit in the form that engines take. 0 is refused, since they take it for no limit.
 fn limit(name: &str, limit: u64) -> Result<i64> {
     if limit == 0 {
         return Err(Error::invalid(format!("{name} must not be 0; leave it out for the default")));
@@ -45,7 +46,7 @@ fn limit(name: &str, limit: u64) -> Result<i64> {
     Ok(i64::try_from(limit).unwrap_or(i64::MAX))
 }
 
-/// Limits of processes as the kernel has them for each.
+/// The limits that the kernel keeps for each process.
 pub(crate) fn ulimits(flavor: Flavor) -> Vec<ResourcesUlimits> {
     let ulimit = |(name, limit): (&str, i64)| ResourcesUlimits {
         name: Some(name.to_owned()),
@@ -56,13 +57,14 @@ pub(crate) fn ulimits(flavor: Flavor) -> Vec<ResourcesUlimits> {
     std::iter::once(NOFILE).chain(nproc).map(ulimit).collect()
 }
 
-/// Docker keeps everything unless it is told not to.
+/// Bounds the log: by default, Docker keeps everything.
 pub(crate) fn bounded_log() -> HostConfigLogConfig {
     let options = LOG_FILES.map(|(name, value)| (name.to_owned(), value.to_owned()));
     HostConfigLogConfig { typ: Some("json-file".to_owned()), config: Some(HashMap::from(options)) }
 }
 
-/// The limits that were asked for and that the engine says it left out: a kernel without the means is no error to it.
+/// The limits that the user asked for and that the engine left out, by its warnings: it makes the container even if the
+/// kernel cannot enforce a limit.
 pub(crate) fn left_out(warnings: &[String], spec: &WorkloadSpec) -> Vec<Measure> {
     let asked = [
         ("memory_bytes", "memory", spec.memory_bytes.is_some()),

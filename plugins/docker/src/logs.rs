@@ -1,4 +1,4 @@
-//! A container's output, as the engine has kept it.
+//! The output of a container, from the engine's store.
 use crate::{engine::Engine, handle::HandleData};
 use bollard::{container::LogOutput, errors::Error, query_parameters::LogsOptionsBuilder};
 use bytes::Bytes;
@@ -7,7 +7,7 @@ use std::{collections::VecDeque, io};
 use tokio_util::io::StreamReader;
 use wharf_sdk::{ByteStream, LogOptions};
 
-/// The output from the engine's store: both streams, but stdout where it is the protocol.
+/// The output of a container: stderr, and stdout unless the protocol uses it.
 pub(crate) fn open(engine: &Engine, data: &HandleData, options: LogOptions) -> ByteStream {
     let is_protocol = data.target_port.is_none();
     let since = options.since_ms.map_or(0, |ms| i32::try_from(ms / 1000).unwrap_or(i32::MAX));
@@ -17,7 +17,8 @@ pub(crate) fn open(engine: &Engine, data: &HandleData, options: LogOptions) -> B
         let output = engine.client.logs(&data.container, Some(asked.tail(&tail).build()));
         output.map_ok(LogOutput::into_bytes)
     };
-    // Engines count the lines of both streams, whichever are asked for.
+    // Engines count the lines of both streams, even if only one is asked for. So where stdout is left out, the lines are
+    // counted here.
     match options.tail {
         Some(count) if is_protocol && options.follow => {
             let (past, all) = (ask(false, None), ask(true, None));
@@ -36,7 +37,7 @@ fn reading(bytes: impl Stream<Item = Result<Bytes, Error>> + Send + 'static) -> 
     ByteStream::reading(StreamReader::new(Box::pin(bytes.map_err(io::Error::other))))
 }
 
-/// How many lines there are; one that was begun counts.
+/// The number of lines; an unfinished last line counts.
 async fn lines_of(bytes: impl Stream<Item = Result<Bytes, Error>>) -> Result<u64, Error> {
     let mut bytes = std::pin::pin!(bytes);
     let (mut count, mut is_begun) = (0, false);
@@ -47,7 +48,7 @@ async fn lines_of(bytes: impl Stream<Item = Result<Bytes, Error>>) -> Result<u64
     Ok(count + u64::from(is_begun))
 }
 
-/// All but the first lines: what comes while they are counted is behind them.
+/// All but the first lines. Lines that are written while the first ones are counted come after those, so none is lost.
 fn skip(
     bytes: impl Stream<Item = Result<Bytes, Error>>,
     mut lines: u64,
@@ -61,14 +62,14 @@ fn skip(
             }
             part
         })
-        // An empty part is the end to whoever reads.
+        // A reader takes an empty part for the end.
         .try_filter(|part| std::future::ready(!part.is_empty()))
 }
 
-/// What is longer is cut: a server may write without an end.
+/// A longer line is cut, since a server may write without an end.
 const MAX_LINE_BYTES: usize = 64 * 1024;
 
-/// The last so many lines: no more than these are held at a time.
+/// The last lines; no more than these are held at a time.
 async fn last(bytes: impl Stream<Item = Result<Bytes, Error>>, count: u64) -> Result<VecDeque<Bytes>, Error> {
     let count = usize::try_from(count).unwrap_or(usize::MAX);
     let mut bytes = std::pin::pin!(bytes);

@@ -1,4 +1,4 @@
-//! What of the host's files a container sees: mounts, and the lists of its permission profile.
+//! The files of the host that a container sees: its mounts, and the paths of its permission profile.
 use bollard::models::{Mount, MountType};
 use std::path::{Path, PathBuf};
 use wharf_sdk::{Error, Result, WorkloadSpec};
@@ -19,7 +19,7 @@ pub(crate) fn of(spec: &WorkloadSpec, private: &[PathBuf]) -> Result<Vec<Mount>>
     Ok(mounts)
 }
 
-/// That what is to be mounted exists: Podman makes folders of what is missing.
+/// Refuses a mount whose source does not exist: Podman would make a folder in its place.
 pub(crate) fn refuse_missing(mounts: &[Mount]) -> Result<()> {
     let missing = mounts.iter().filter_map(|mount| mount.source.as_deref());
     match missing.into_iter().find(|source| std::fs::symlink_metadata(source).is_err()) {
@@ -30,7 +30,8 @@ pub(crate) fn refuse_missing(mounts: &[Mount]) -> Result<()> {
     }
 }
 
-/// `host:workload[:ro]`. A mount, and not a bind of Docker's old form, which makes folders that are missing.
+/// Parses `host:workload[:ro]`. The engine is asked for a mount, not for a bind of Docker's old form, which would make
+/// missing folders.
 fn mount(text: &str) -> Result<Mount> {
     let wrong = |why: &str| {
         Error::invalid(format!("the mount '{text}' {why}; write HOST:WORKLOAD or HOST:WORKLOAD:ro"))
@@ -50,7 +51,7 @@ fn mount(text: &str) -> Result<Mount> {
     Ok(bind(source, target, read_only))
 }
 
-/// `HOST`, to be seen where it is, or `HOST:WORKLOAD`.
+/// Parses `HOST`, for the same path in the container, or `HOST:WORKLOAD`.
 fn listed(field: &str, given: &str, read_only: bool) -> Result<Mount> {
     let (source, target) = given.split_once(':').unwrap_or((given, given));
     if !Path::new(source).is_absolute() || !Path::new(target).is_absolute() || target.contains(':') {
@@ -71,7 +72,7 @@ fn bind(source: &str, target: &str, read_only: bool) -> Mount {
     }
 }
 
-/// No workload may have wharf's own files.
+/// Refuses a mount that would show wharf's own files to a workload.
 fn refuse_private(mount: &Mount, private: &[PathBuf]) -> Result<()> {
     let source = mount.source.as_deref().unwrap_or_default();
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());

@@ -1,20 +1,21 @@
-//! Names of containers, which are for people, and all the same in the way of each other.
+//! Conflicts between names of containers. No code looks for a container by its name, but an engine accepts each name only
+//! once.
 use crate::{engine::Engine, error::is_missing, observe, removal};
 use bollard::errors::Error;
 use wharf_sdk::WorkloadSpec;
 
-/// Who has a name that is wanted.
+/// The container that has a name which a new one wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Holder {
-    /// Nobody, by now.
+    /// None any more.
     Nobody,
-    /// The workload itself, and it runs.
+    /// One of the workload itself, and it runs.
     OwnRunning,
-    /// Somebody else.
+    /// Another one.
     Stranger,
 }
 
-/// Docker's answer 409, and Podman's words for the same.
+/// Whether the error says that the name is taken: 409 from Docker, words from Podman.
 pub(crate) fn is_taken(error: &Error) -> bool {
     match error {
         Error::DockerResponseServerError { status_code: 409, .. } => true,
@@ -23,7 +24,7 @@ pub(crate) fn is_taken(error: &Error) -> bool {
     }
 }
 
-/// Makes a name free, if who has it is an earlier container of this workload that does not run.
+/// Frees a name if a stopped container of this workload has it.
 pub(crate) async fn make_free(engine: &Engine, name: &str, spec: &WorkloadSpec) -> Result<Holder, Error> {
     let seen = match engine.inspect(name).await {
         Err(error) if is_missing(&error) => return Ok(Holder::Nobody),

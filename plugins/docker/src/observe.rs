@@ -1,15 +1,15 @@
-//! What an engine says of a container, as an observation.
+//! Turns an engine's answer about a container into an observation.
 use crate::{confinement, handle::HandleData, image_id::bare, labels};
 use serde::Deserialize;
 use std::collections::HashMap;
 use wharf_sdk::{Address, Error, Exit, Observation, Result, WorkloadState};
 
-/// How much of an id people are shown.
+/// The number of an id's digits that people are shown.
 const SHORT_ID: usize = 12;
 /// The beginning of an exited container's status in listings: `Exited (137) 2 minutes ago`.
 const EXITED: &str = "Exited (";
 
-/// The part of a listed container that is read.
+/// The fields of a listed container that are read.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Summary {
@@ -29,13 +29,13 @@ impl Summary {
         self.labels.as_ref()?.get(name).map(String::as_str)
     }
 
-    /// Whether it has its uid from its image, and not from us.
+    /// Whether the container has its uid from its image, and so was not made by wharf.
     pub(crate) fn is_made_of(&self, copies: &HashMap<String, String>) -> bool {
         let image = self.image_id.as_deref().and_then(|id| copies.get(bare(id)));
         image.is_some_and(|uid| self.label(labels::UID) == Some(uid))
     }
 
-    /// True if its labels say that this instance made it for the workload that it is of.
+    /// True if its labels say that this instance made it, for the workload that they name.
     pub(crate) fn is_made_by(&self, instance: &str) -> bool {
         let (Some(host_id), Some(uid)) = (self.label(labels::HOST_ID), self.label(labels::UID)) else {
             return false;
@@ -43,12 +43,12 @@ impl Summary {
         self.label(labels::INSTANCE) == Some(&labels::of_instance(instance, host_id, uid))
     }
 
-    /// Podman's state of one that has ended and is not cleaned up yet.
+    /// Whether Podman is still cleaning up after the container's end.
     pub(crate) fn is_being_cleaned_up(&self) -> bool {
         self.state.as_deref() == Some("stopped")
     }
 
-    /// What it is doing.
+    /// Its state.
     pub(crate) fn doing(&self) -> WorkloadState {
         workload_state(self.state.as_deref())
     }
@@ -61,7 +61,7 @@ struct Port {
     public_port: Option<u16>,
 }
 
-/// The part of an inspected container that is read.
+/// The fields of an inspected container that are read.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Inspection {
@@ -73,13 +73,13 @@ pub(crate) struct Inspection {
 }
 
 impl Inspection {
-    /// Whose it is: host and uid, from its labels.
+    /// Host id and uid, from its labels.
     pub(crate) fn owner(&self) -> (Option<&str>, Option<&str>) {
         let label = |name| self.config.as_ref()?.labels.as_ref()?.get(name).map(String::as_str);
         (label(labels::HOST_ID), label(labels::UID))
     }
 
-    /// Its first process, as the engine counts.
+    /// The pid of its first process, as the engine numbers it.
     pub(crate) fn pid(&self) -> Option<i32> {
         self.state.as_ref()?.pid
     }
@@ -128,7 +128,7 @@ impl Summary {
     }
 }
 
-/// A container of a listing; none where it lacks what makes it ours.
+/// The observation of a listed container. None if it lacks the labels of a workload.
 pub(crate) fn of_summary(mut seen: Summary) -> Option<Observation> {
     let mut observation = observation(seen.id.take()?, &seen.labels.take().unwrap_or_default())?;
     fill_from_summary(&mut observation, &seen);
@@ -137,7 +137,7 @@ pub(crate) fn of_summary(mut seen: Summary) -> Option<Observation> {
     Some(observation)
 }
 
-/// A container of a listing that was taken over, or can be; whose it is the caller knows.
+/// The observation of a listed container that was taken over, or can be. The caller fills in uid and host id.
 pub(crate) fn of_taken(seen: Summary, data: &HandleData) -> Observation {
     let mut observation = nobodys(&data.container);
     fill_from_summary(&mut observation, &seen);
@@ -158,9 +158,9 @@ fn fill_from_summary(observation: &mut Observation, seen: &Summary) {
     }
 }
 
-/// A container that was inspected.
+/// The observation of an inspected container.
 pub(crate) fn of_inspection(seen: Inspection) -> Result<Observation> {
-    // Only labels that are there tell that a container is another's.
+    // Without labels in the answer, nothing shows that the container is another's, so this is an error and not `not_found`.
     let (Some(id), Some(labels)) = (seen.id, seen.config.and_then(|config| config.labels)) else {
         return Err(Error::internal("the engine's answer lacks the container's id or its labels"));
     };
@@ -175,7 +175,7 @@ pub(crate) fn of_inspection(seen: Inspection) -> Result<Observation> {
     Ok(observation)
 }
 
-/// A container that was taken over, inspected; whose it is the caller knows.
+/// The observation of an inspected container that was taken over. The caller fills in uid and host id.
 pub(crate) fn of_taken_inspection(seen: Inspection, data: &HandleData) -> Result<Observation> {
     let (Some(_), Some(labels)) = (seen.id, seen.config.and_then(|config| config.labels)) else {
         return Err(Error::internal("the engine's answer lacks the container's id or its labels"));
@@ -205,19 +205,21 @@ fn fill_from_state(observation: &mut Observation, state: &State) {
     observation.started_at_ms = state.started_at.as_deref().and_then(millis);
 }
 
-/// The only port that is published, on whichever addresses: of several, which one it is nobody says.
+/// The one port inside the container that is published, perhaps on several addresses. None if there are several: nothing
+/// tells which of them is meant.
 fn the_one(published: impl Iterator<Item = (u16, u16)>) -> Option<u16> {
     let published: Vec<_> = published.collect();
     let (inner, outer) = *published.first()?;
     published.iter().all(|(other, _)| *other == inner).then_some(outer)
 }
 
-/// Whether it runs.
+/// Whether it runs; true if the answer does not say.
 pub(crate) fn runs(seen: &Inspection) -> bool {
     seen.state.as_ref().and_then(|state| state.running).unwrap_or(true)
 }
 
-/// Docker's names of states, and Podman's `stopped`: one that has ended and is not cleaned up yet.
+/// The state by its name: Docker's names, and Podman's `stopped` for a container that has ended and is still being cleaned
+/// up.
 fn workload_state(name: Option<&str>) -> WorkloadState {
     match name {
         Some("created") => WorkloadState::Created,
@@ -236,7 +238,7 @@ fn observation(container: String, labels: &HashMap<String, String>) -> Option<Ob
     Some(Observation { uid, host_id, handle, ..seen })
 }
 
-/// A container of which nothing is known yet.
+/// An observation without content.
 fn nobodys(container: &str) -> Observation {
     Observation {
         uid: String::new(),
@@ -264,7 +266,7 @@ fn exit(state: &State) -> Exit {
     }
 }
 
-/// A time after the epoch; engines write the year 1 for what has not happened.
+/// A time in milliseconds after the epoch. None for the year 1, which engines write for events that have not happened.
 fn millis(time: &str) -> Option<u64> {
     let time: jiff::Timestamp = time.parse().ok()?;
     u64::try_from(time.as_millisecond()).ok()

@@ -1,18 +1,18 @@
-//! Permission profiles of containers. A part that no container can be held to is refused by name, or left out and told
-//! where the specification allows that.
+//! Permission profiles of containers. A part that cannot be enforced for a container is refused by name, or left out and
+//! reported where the specification allows that.
 use crate::port::target_port;
 use wharf_sdk::{Error, Measure, Outbound, PermissionProfile, Result, WorkloadSpec};
 
-/// What a container may do.
+/// The rights of a container.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Rights {
-    /// The network's name; the engine's usual one if there is none.
+    /// The network's name; none: the engine's usual one.
     pub(crate) network: Option<&'static str>,
-    /// Its image's files cannot be changed.
+    /// The files of its image are read-only.
     pub(crate) read_only: bool,
-    /// Nothing holds it back.
+    /// No confinement at all.
     pub(crate) privileged: bool,
-    /// What was asked for and is left out.
+    /// The parts that were asked for and are left out.
     pub(crate) weaker: Vec<Measure>,
 }
 

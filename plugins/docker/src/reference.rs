@@ -1,22 +1,22 @@
-//! References to images: `[registry/]path[:tag][@digest]`. Read here so that a wrong one is told before anything is
-//! asked of an engine, which says it each in its own way.
+//! References to images: `[registry/]path[:tag][@digest]`. They are parsed here so that a wrong one is refused before an
+//! engine is asked; each engine would report it differently.
 use wharf_sdk::{Error, Result};
 
-/// The tag of a reference that names none.
+/// The tag of a reference without one.
 const DEFAULT_TAG: &str = "latest";
-/// The registry of a reference that names none.
+/// The registry of a reference without one.
 pub(crate) const DOCKER_HUB: &str = "docker.io";
 /// The longest tag.
 const TAG_LEN: usize = 128;
 
-/// A reference that makes sense.
+/// A valid reference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reference<'a> {
-    /// As it was given.
+    /// The text as it was given.
     pub(crate) text: &'a str,
-    /// Where it comes from.
+    /// The registry.
     pub(crate) registry: &'a str,
-    /// It says which version.
+    /// Whether it has a tag or a digest.
     has_version: bool,
 }
 
@@ -36,7 +36,7 @@ impl<'a> Reference<'a> {
             return wrong("what follows '@' is no digest");
         }
         let (path, tag) = match named.rsplit_once(':') {
-            // The colon of a port.
+            // A slash after the colon: it precedes the port of a registry, not a tag.
             Some((_, after)) if after.contains('/') => (named, None),
             Some((path, tag)) => (path, Some(tag)),
             None => (named, None),
@@ -60,13 +60,13 @@ impl<'a> Reference<'a> {
         Ok(Self { text, registry, has_version: tag.is_some() || digest.is_some() })
     }
 
-    /// With a tag: a reference without one would pull all tags.
+    /// The reference with a tag. Without one, the engine would pull all tags.
     pub(crate) fn with_tag(&self) -> String {
         if self.has_version { self.text.to_owned() } else { format!("{}:{DEFAULT_TAG}", self.text) }
     }
 }
 
-/// A host's name or address, in brackets if it is of version 6, with or without a port.
+/// Whether the text is a host's name or address, with or without a port; an IPv6 address must be in brackets.
 fn is_registry(text: &str) -> bool {
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
@@ -88,7 +88,7 @@ fn is_registry(text: &str) -> bool {
 }
 
 fn is_digest(text: &str) -> bool {
-    /// The fewest digits of a digest.
+    /// A digest has at least so many digits.
     const LEAST: usize = 32;
     text.split_once(':').is_some_and(|(algorithm, digits)| {
         !algorithm.is_empty()
@@ -103,7 +103,7 @@ fn is_tag(text: &str) -> bool {
     text.len() <= TAG_LEN && !text.is_empty() && !text.starts_with(['.', '-']) && text.bytes().all(fine)
 }
 
-/// Letters and digits, with separators between them alone.
+/// Letters and digits, with separators only between them.
 fn is_component(text: &str) -> bool {
     let fine = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let is_edge = |byte: Option<u8>| byte.is_some_and(fine);

@@ -1,5 +1,5 @@
-//! Stopping and removing containers, for [`crate::runtime`] and for a deployment that fails ([`crate::deploy`]). A container
-//! that somebody else is removing, or has removed, is success: it is not to be there.
+//! Stops and removes containers, for [`crate::runtime`] and for a deployment that fails ([`crate::deploy`]). If another
+//! client is removing the container or has removed it, that is a success.
 use crate::{engine::Engine, error::is_missing, observe, runtime::ContainerRuntime};
 use bollard::query_parameters::{
     KillContainerOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use wharf_sdk::{ErrorCode, Handle, Result};
 
 impl ContainerRuntime {
-    /// True if the workload has no container any more: what is another's must not be touched.
+    /// True if the workload has no container any more. A container that belongs to somebody else must not be touched.
     pub(crate) async fn is_gone(&self, handle: &Handle) -> Result<bool> {
         match self.observe(handle).await {
             Err(error) if error.code == ErrorCode::NotFound => Ok(true),
@@ -17,7 +17,7 @@ impl ContainerRuntime {
         }
     }
 
-    /// Stops a container; with no time to end by itself it is killed. Success, too, for one that is gone: it is not to run.
+    /// Stops a container; without time to end by itself, it is killed. A missing container is a success.
     pub(crate) async fn end(&self, container: &str, timeout_ms: u64) -> Result<()> {
         let engine = self.engine().await?;
         let ended = if timeout_ms == 0 {
@@ -30,7 +30,8 @@ impl ContainerRuntime {
         };
         match ended.map_err(|error| self.failed("the container cannot be stopped", &error)) {
             Err(error) if error.code == ErrorCode::NotFound => Ok(()),
-            // One that does not run is an error when it is to be killed; older versions of Podman call it one of theirs.
+            // An engine answers a kill of a stopped container with an error; older versions of Podman report it as an
+            // internal one. So the state decides.
             Err(error) if matches!(error.code, ErrorCode::FailedPrecondition | ErrorCode::Internal) => {
                 let seen = engine.inspect(container).await;
                 match seen.map_err(|error| self.failed("the container cannot be inspected", &error)) {
@@ -57,7 +58,8 @@ impl ContainerRuntime {
     }
 }
 
-/// Removes a container with what it wrote, killing it if it runs. One that somebody else is removing is waited for.
+/// Removes a container with everything that it wrote, killing it if it runs. If another client is removing it, waits for
+/// that.
 pub(crate) async fn remove(
     engine: &Engine,
     container: &str,

@@ -1,4 +1,4 @@
-//! The runtime's operations.
+//! [`ContainerRuntime`]: implements the SDK's traits for one engine. The modules beside it do the work.
 use crate::{
     attach, container,
     endpoint::{endpoint_of, socket_of},
@@ -25,7 +25,7 @@ use wharf_sdk::{
     keyed_lock::KeyedLock,
 };
 
-/// Containers of one engine.
+/// The runtime for one engine.
 #[derive(Debug)]
 pub(crate) struct ContainerRuntime {
     pub(crate) flavor: Flavor,
@@ -33,16 +33,16 @@ pub(crate) struct ContainerRuntime {
     pub(crate) host: HostServices,
     /// wharf's own folders.
     pub(crate) private_dirs: Vec<PathBuf>,
-    /// By uid, for who works on a workload: a deployment that was given up goes on until what it made is removed, and the
-    /// next one waits for that.
+    /// Orders the work on each workload, by uid. A deployment whose caller gave up goes on until its container is removed,
+    /// and the next deployment waits for that.
     pub(crate) turns: KeyedLock,
     pub(crate) presences: Presences,
     found: Found,
-    /// The engine that answered last. An engine that went away may come back as another version.
+    /// The engine that answered last. Another version of it may come back after it went away.
     engine: Mutex<Option<Arc<Engine>>>,
 }
 
-/// This runtime's part of the user's configuration.
+/// The part of the user's configuration for this runtime.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Configuration {
@@ -50,7 +50,7 @@ struct Configuration {
 }
 
 impl ContainerRuntime {
-    /// The engine, which must be the kind that this runtime is named after.
+    /// The engine. It must be of the kind that this runtime is named after.
     pub(crate) async fn engine(&self) -> Result<Arc<Engine>> {
         let socket = self.socket()?;
         let known = self.known().clone();
@@ -73,14 +73,15 @@ impl ContainerRuntime {
     fn socket(&self) -> Result<&Path> {
         match &self.found {
             Found::Socket(socket) => Ok(socket),
-            // Who has it installed knows where it should be.
+            // A user who has the engine installed knows where its socket should be, so the places are not listed.
             Found::Nothing { is_installed: true, .. } => Err(as_error(&self.nothing("", true))),
             Found::Nothing { tried, .. } => Err(as_error(&self.nothing(&places(tried), false))),
             Found::Unusable { why } => Err(Error::unavailable(why.clone())),
         }
     }
 
-    /// There is no engine that answers. Its program is a trace: it may have workloads here, although it serves nobody now.
+    /// The fault that no engine answers. If its program is installed, the engine may have workloads here although it is not
+    /// running now.
     fn nothing(&self, places: &str, is_installed: bool) -> Health {
         let title = self.flavor.title();
         let health = if is_installed {
@@ -91,7 +92,7 @@ impl ContainerRuntime {
         health.with_remedy(hints::get(self.flavor, is_installed))
     }
 
-    /// An engine of the other kind answers.
+    /// The fault that an engine of the other kind answers.
     fn stranger(&self, socket: &Path, other: Flavor) -> Health {
         let variable = match other {
             Flavor::Docker => "DOCKER_HOST",
@@ -107,14 +108,14 @@ impl ContainerRuntime {
         )
     }
 
-    /// An engine's failure; one that gives no answer is asked anew who it is.
+    /// The error of an engine. If it gave no answer, the next call asks anew which engine is there.
     pub(crate) fn failed(&self, doing: &str, error: &bollard::errors::Error) -> Error {
         let error = operation(doing, error);
         self.note(&error);
         error
     }
 
-    /// The same for what is an error already.
+    /// The same for an error of the SDK.
     pub(crate) fn noted<T>(&self, outcome: Result<T>) -> Result<T> {
         outcome.inspect_err(|error| self.note(error))
     }
@@ -125,7 +126,7 @@ impl ContainerRuntime {
         }
     }
 
-    /// An engine that was there, and cannot be asked any more.
+    /// The error for an engine that answered before and cannot be reached now.
     pub(crate) fn lost(&self, engine: &Engine, error: &io::Error) -> Error {
         *self.known() = None;
         unreachable(self.flavor, &engine.socket, error)
@@ -135,7 +136,7 @@ impl ContainerRuntime {
         engine.instance().await.map_err(|error| self.lost(engine, &error))
     }
 
-    /// Since its stdin was attached; since now to who has not attached it.
+    /// The presence that was kept when the container's stdin was attached; a new one if this process did not attach it.
     async fn presence(&self, engine: &Engine, container: &str) -> Result<Presence> {
         match self.presences.take(container) {
             Some(presence) => Ok(presence),
@@ -147,7 +148,7 @@ impl ContainerRuntime {
         self.observe_process(handle).await.map(|(observation, _)| observation)
     }
 
-    /// The observation of a workload, and its first process as its engine counts.
+    /// The observation of a workload, and the pid of its first process, as the engine numbers it.
     async fn observe_process(&self, handle: &Handle) -> Result<(Observation, Option<i32>)> {
         let data = HandleData::read(handle)?;
         let engine = self.engine().await?;
@@ -167,7 +168,7 @@ impl ContainerRuntime {
         Ok((observation, pid))
     }
 
-    /// Waits for the end of what has been started.
+    /// Waits for the end of a started container.
     async fn ended(
         &self,
         engine: &Engine,
@@ -178,11 +179,13 @@ impl ContainerRuntime {
     ) -> Result<Exit> {
         let code = self.noted(wait_for_end::of(engine, container, pid, presence.as_deref_mut()).await)?;
         let seen = self.observe(handle).await;
-        // An engine that ends ends its containers first, and says so; another one may have been asked since.
+        // An engine that shuts down ends its containers first and reports their ends. If its connection broke too, the end
+        // was the engine's doing.
         if let Some(Some(Err(error))) = presence.map(|presence| presence.over().now_or_never()) {
             return Err(self.lost(engine, &error));
         }
-        // The inspection knows more; an engine that is going down has told the code, which is enough.
+        // The inspection has more details, but the code alone is enough if the engine is shutting down and the inspection
+        // fails.
         match seen {
             Ok(Observation { exit: Some(exit), .. }) => Ok(exit),
             Ok(Observation { state: WorkloadState::Running, .. }) => Err(Error::precondition(
@@ -193,7 +196,7 @@ impl ContainerRuntime {
     }
 }
 
-/// The fault of the machine as the error of a call.
+/// The fault of the machine, as the error of a call.
 fn as_error(health: &Health) -> Error {
     in_one(&health.message, &health.remedy)
 }
@@ -312,15 +315,15 @@ impl Runtime for ContainerRuntime {
             return Ok(Listing { complete: true, instance, workloads: Vec::new() });
         }
         let mut wanted = vec![format!("{}={}", labels::HOST_ID, self.host_id)];
-        // An engine shows what has all of the labels of a filter. So one workload is asked for by its label, and several
-        // are picked out of all.
+        // An engine lists containers that have all labels of a filter. So one workload is asked for by its label; several
+        // are picked from a list of all.
         if let Some(uid) = query.uids.as_ref().filter(|uids| uids.len() == 1).and_then(BTreeSet::first) {
             wanted.push(format!("{}={uid}", labels::UID));
         }
         let listed = engine.list_with_instance(&wanted, query.presumed_instance.as_deref()).await;
         let (instance, mut seen) =
             listed.map_err(|error| self.failed("the containers cannot be listed", &error))?;
-        // A container without a uid is no workload's, although it has our label.
+        // A container without a uid belongs to no workload, although it has our host label.
         seen.retain(|seen| seen.label(labels::UID).is_some_and(|uid| query.asks_for(uid)));
         let count = seen.len();
         let workloads: Vec<_> = seen.into_iter().filter_map(observe::of_summary).collect();
@@ -329,7 +332,7 @@ impl Runtime for ContainerRuntime {
 
     async fn wait(&self, handle: &Handle) -> Result<Exit> {
         let data = HandleData::read(handle)?;
-        // To the engine it is at its end already.
+        // For the engine, a container that was not started has already ended: a wait would return at once.
         let (seen, pid) = self.observe_process(handle).await?;
         if seen.state == WorkloadState::Created {
             return Err(Error::precondition("the container has not been started"));
@@ -340,7 +343,7 @@ impl Runtime for ContainerRuntime {
             None => Some(self.presence(&engine, &data.container).await?),
         };
         let ended = self.ended(&engine, handle, &data.container, pid, presence.as_mut()).await;
-        // Who waits again is to know of what happens until then.
+        // The presence is kept for the next wait, which must learn if the engine goes away before it begins.
         if let (Some(presence), Err(error)) = (presence, &ended)
             && error.code != ErrorCode::Unavailable
         {
@@ -350,7 +353,7 @@ impl Runtime for ContainerRuntime {
     }
 
     async fn recover(&self, handle: &Handle) -> Result<Observation> {
-        // Id and labels are all there is to it.
+        // The labels and the id are all that there is, and `observe` reads them.
         self.observe(handle).await
     }
 }
@@ -358,7 +361,7 @@ impl Runtime for ContainerRuntime {
 impl Logs for ContainerRuntime {
     async fn logs(&self, handle: &Handle, options: LogOptions) -> Result<ByteStream> {
         let data = HandleData::read(handle)?;
-        // Tells now what the stream would tell too late.
+        // An early check: the stream would report a missing container only later.
         self.observe(handle).await?;
         Ok(logs::open(&*self.engine().await?, &data, options))
     }
@@ -372,7 +375,8 @@ impl Attach for ContainerRuntime {
         }
         self.observe(handle).await?;
         let engine = self.engine().await?;
-        // Its connection is the earlier one: an engine that answers the next one has taken this one.
+        // The connection of the presence is opened before the attach. If the engine is replaced in between, the presence
+        // breaks.
         let presence = Presence::of(&engine, &data.container).await;
         self.presences.keep(&data.container, presence.map_err(|error| self.lost(&engine, &error))?);
         let attached = attach::open(&engine, &data.container).await;

@@ -1,6 +1,6 @@
-//! How an engine is found, for workloads that are yet to be made; those that exist are reached where they were made.
+//! Finds an engine for new workloads. Existing workloads are reached at their recorded endpoint.
 //!
-//! The first that says something decides, whether it works or not:
+//! The first of these places that names an endpoint decides, whether that works or not:
 //!
 //! | place | `docker` | `podman` |
 //! |---|---|---|
@@ -8,11 +8,12 @@
 //! | environment | `DOCKER_HOST` | `CONTAINER_HOST` |
 //! | Docker's current context | `DOCKER_CONTEXT`, or `currentContext` in `~/.docker/config.json` (`DOCKER_CONFIG`) | |
 //!
-//! Else sockets are tried: `docker.sock` and `podman.sock` in each folder of `WHARF_ENGINE_PATH` (separated by colons), and no
-//! others; nowhere if it is set and empty. An engine that is installed is looked for there, too (`dockerd`, `podman`).
+//! Else sockets are tried: `docker.sock` and `podman.sock` in each folder of `WHARF_ENGINE_PATH` (separated by colons), and
+//! no others; nowhere if it is set and empty. An engine that is installed is looked for there, too (`dockerd`, `podman`).
 //!
-//! If it is not set, these sockets are tried, all at once, and the first in this order that the right kind of engine answers is taken. Each name
-//! also looks at the other's sockets, behind its own: what answers counts, not what its socket is called.
+//! If it is not set, these sockets are tried, all at once, and the first in this order that the right kind of engine
+//! answers is taken. Each runtime also looks at the other's sockets, after its own: the engine that answers counts, not the
+//! name of its socket.
 //!
 //! | engine | socket |
 //! |---|---|
@@ -41,9 +42,9 @@ use std::{
 };
 use wharf_sdk::files::{self, Links};
 
-/// How long what may be an engine's socket is listened to.
+/// How long to wait for an answer at a socket that may be an engine's.
 const SILENCE: Duration = Duration::from_millis(1500);
-/// The variables that are looked at.
+/// The variables that are read.
 const VARIABLES: [&str; 8] = [
     "DOCKER_HOST",
     "CONTAINER_HOST",
@@ -54,48 +55,48 @@ const VARIABLES: [&str; 8] = [
     "XDG_RUNTIME_DIR",
     "TMPDIR",
 ];
-/// Where engines are looked for in the place of the table. That it is set and empty says something.
+/// The variable with the folders that replace the table. Set and empty, it means that there are none.
 const SEARCH_PATH: &str = "WHARF_ENGINE_PATH";
-/// The name of the context that is none.
+/// The name that Docker uses for no context.
 const DEFAULT_CONTEXT: &str = "default";
 
-/// What a search looks at.
+/// The surroundings that a search looks at.
 #[derive(Debug)]
 pub(crate) struct Surroundings {
-    /// Where absolute paths of the table begin: `/`, but in tests.
+    /// The folder in which the absolute paths of the table lie: `/`, except in tests.
     root: PathBuf,
-    /// The folders that the user names in the place of the table.
+    /// The folders of the user that replace the table.
     search_path: Option<Vec<PathBuf>>,
     variables: HashMap<&'static str, String>,
 }
 
-/// What a search finds.
+/// The result of a search.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// An engine, or what should be one and does not answer as one.
+    /// An engine's socket, or one that was named and at which none answers.
     Socket(PathBuf),
     /// No engine.
     Nothing {
-        /// Where it was looked for, and what was there.
+        /// The sockets that were tried, each with its fault.
         tried: Vec<String>,
-        /// Its program is there: it only does not serve.
+        /// Whether the engine's program is installed.
         is_installed: bool,
     },
-    /// The user says which engine, and it cannot be used.
+    /// The user named an engine that cannot be used.
     Unusable {
-        /// Why.
+        /// The fault.
         why: String,
     },
 }
 
-/// The part of Docker's configuration that is read.
+/// The fields of Docker's configuration that are read.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct DockerConfig {
     current_context: String,
 }
 
-/// The part of a context's `meta.json` that is read.
+/// The fields of a context's `meta.json` that are read.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct ContextMeta {
@@ -111,7 +112,7 @@ struct ContextEndpoint {
 }
 
 impl Surroundings {
-    /// Those of this process.
+    /// The surroundings of this process.
     pub(crate) fn of_this_process() -> Self {
         let variable = |name| Some((name, std::env::var(name).ok().filter(|value| !value.is_empty())?));
         Self {
@@ -125,7 +126,7 @@ impl Surroundings {
         self.variables.get(name).map(String::as_str)
     }
 
-    /// The engine for this name.
+    /// Finds the engine for this runtime.
     pub(crate) async fn find(&self, flavor: Flavor, configured: Option<&str>) -> Found {
         match self.named(flavor, configured) {
             Ok(Some((by, endpoint))) => match socket_of(&endpoint) {
@@ -137,7 +138,7 @@ impl Surroundings {
         }
     }
 
-    /// What the user says, and by what.
+    /// The endpoint that the user named, and the place where.
     fn named(&self, flavor: Flavor, configured: Option<&str>) -> Result<Option<(String, String)>, String> {
         if let Some(endpoint) = configured {
             let by = format!("runtimes.{}.endpoint in config.json", flavor.runtime());
@@ -156,7 +157,7 @@ impl Surroundings {
         }
     }
 
-    /// Where Docker's client has its configuration.
+    /// The folder of Docker's client configuration.
     pub(crate) fn docker_folder(&self) -> Option<PathBuf> {
         let folder = self.variable("DOCKER_CONFIG").map(PathBuf::from);
         folder.or_else(|| Some(Path::new(self.variable("HOME")?).join(".docker")))
@@ -172,7 +173,7 @@ impl Surroundings {
         if name.is_empty() || name == DEFAULT_CONTEXT {
             return Ok(None);
         }
-        // The folders are named after digests of the names, which the files hold as well.
+        // Each folder is named after a digest of its context's name; the file in it has the name itself.
         let metas = fs::read_dir(folder.join("contexts/meta")).into_iter().flatten().filter_map(Result::ok);
         let meta = metas
             .filter_map(|entry| {
@@ -188,7 +189,7 @@ impl Surroundings {
         }
     }
 
-    /// All are asked at once, so that one that is silent hides none behind it.
+    /// Asks at all sockets at once, so that a silent one does not delay the others.
     async fn search(&self, flavor: Flavor) -> Found {
         let mut tried = Vec::new();
         let mut broken = None;
@@ -219,7 +220,8 @@ impl Surroundings {
         }
     }
 
-    /// Whether the engine's own program is there. Docker's client may be there alone, for engines elsewhere.
+    /// Whether the engine's own program is installed. Docker's client alone does not count: it may be there for an engine
+    /// elsewhere.
     fn is_installed(&self, flavor: Flavor) -> bool {
         let program = match flavor {
             Flavor::Docker => "dockerd",
@@ -229,12 +231,12 @@ impl Surroundings {
             return folders.iter().any(|folder| folder.join(program).is_file());
         }
         let folders = self.variable("PATH").into_iter().flat_map(std::env::split_paths);
-        // Where services are, and an ordinary user's PATH does not lead.
+        // The folder of services, which is not in an ordinary user's PATH.
         let mut folders = folders.chain([self.root.join("usr/sbin")]);
         folders.any(|folder| folder.join(program).is_file())
     }
 
-    /// The sockets that are tried, those of this name first.
+    /// The sockets that are tried, those of this runtime first.
     fn sockets(&self, flavor: Flavor) -> Vec<(Flavor, PathBuf)> {
         let (docker, podman) = match &self.search_path {
             Some(folders) => {
@@ -251,7 +253,7 @@ impl Surroundings {
         }
     }
 
-    /// The table's sockets: Docker's, and Podman's.
+    /// The sockets of the table: Docker's, and Podman's.
     fn table(&self) -> (Vec<PathBuf>, Vec<PathBuf>) {
         let system = |path: &str| Some(self.root.join(path));
         let below = |variable: &str, path: &str| Some(Path::new(self.variable(variable)?).join(path));
@@ -275,12 +277,13 @@ impl Surroundings {
     }
 }
 
-/// A folder without a name is none: `PATH` means the present one by it.
+/// The folders in a path. An empty name is left out; in `PATH` it would mean the current folder.
 fn folders_of(path: &OsStr) -> Vec<PathBuf> {
     std::env::split_paths(path).filter(|folder| !folder.as_os_str().is_empty()).collect()
 }
 
-/// No file: no context. One that cannot be read may name another engine than the one that would be taken instead.
+/// The current context; a missing file means none. An unreadable file is an error, since it may name another engine than
+/// the one that would be used instead.
 fn current_context(config: &Path) -> Result<String, String> {
     let unreadable =
         |why: String| format!("{} cannot be read: {why}; mend it, or set DOCKER_HOST", config.display());

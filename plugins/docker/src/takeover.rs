@@ -1,9 +1,8 @@
-//! Containers that others made: found by the labels of whoever made them, and tended by their ids until they are made
-//! anew.
+//! Containers that another product made: found by that product's labels, and used by their ids.
 //!
-//! Nothing can be written on a container that exists, so only the handle says whose it is: it names the id and the
-//! labels that were sought, and the container is taken for the one that was taken over while it has both and no host
-//! of wharf has labelled it. Which labels those are, and what they mean, is the host's business.
+//! An existing container cannot be labelled, so only the handle says which workload it belongs to. The handle holds the id
+//! and the labels of the search. A container counts as the one that was taken over as long as it has both, and no label of
+//! a host of wharf. The host chooses the labels and knows their meaning.
 use crate::{
     handle::{HandleData, Taken},
     labels,
@@ -46,7 +45,7 @@ impl Takeover for ContainerRuntime {
 }
 
 impl ContainerRuntime {
-    /// Containers by one kind of filter, and the engine's instance, which both one connection told.
+    /// All containers that match one filter, and the engine's instance, both asked on one connection.
     async fn listed(&self, key: &str, values: Vec<String>) -> Result<(Vec<Summary>, String)> {
         let engine = self.engine().await?;
         let listed = engine.list_by(key, &values).await;

@@ -1,8 +1,9 @@
-//! The end of a container, told by its engine, or by the kernel where its first process can be seen from here.
+//! Waits for the end of a container: through its engine, or through the kernel where the container's first process is
+//! visible here.
 //!
-//! Docker knows when a container ends. Podman, asked to wait for one, looks at all of it again and again, several times a
-//! second: waiting for fifty keeps two processors busy, and a listing then takes longer than anybody waits. So where the
-//! process can be seen, Podman is asked for an end only once there is one.
+//! Docker reports the end of a container when it happens. Podman answers a wait by looking at the whole container again and
+//! again, several times a second: fifty waits keep two processors busy, and a listing then takes too long. So where the
+//! process is visible, Podman is asked only after that process has ended.
 use crate::{
     engine::Engine,
     engine_liveness::Presence,
@@ -14,12 +15,12 @@ use futures_util::StreamExt;
 use std::{fs, pin::pin};
 use wharf_sdk::{Error, Result, pidfd::Process};
 
-/// Returns the code with which a container ends, once it has. `pid` is the number of its first process, as the engine
-/// counts; `presence` is that of the engine through which its stdin is held open.
+/// Waits for a container's end and returns its exit code. `pid` is the number of its first process, as the engine numbers
+/// it; `presence` is that of the engine that holds its stdin open.
 ///
 /// # Errors
-/// `Unavailable`, too, if that engine went away meanwhile, though another may be there by now: to a server the end of its
-/// stdin is the end of its work, so its code says nothing then.
+/// `Unavailable`, too, if that engine went away meanwhile, even if another one answers by now: the server's stdin ended
+/// with the engine, so its exit code does not tell how its work ended.
 pub(crate) async fn of(
     engine: &Engine,
     container: &str,
@@ -54,7 +55,8 @@ async fn of_attached(
         told = presence.over() => told.map_err(gone)?,
         () = end => {}
     }
-    // Where the engine went first, its connection broke before the server's stdin did: that is known before its answer is.
+    // If the engine goes away, its connection breaks before the server sees the end of its stdin. So a broken presence is
+    // noticed before the exit that follows it; `biased` looks at it first.
     tokio::select! {
         biased;
         Err(error) = presence.over() => Err(gone(error)),
@@ -62,13 +64,13 @@ async fn of_attached(
     }
 }
 
-/// The same in the engine's own words.
+/// The exit code, as the engine reports it.
 async fn code(engine: &Engine, container: &str) -> Result<i64> {
     let options = WaitContainerOptionsBuilder::new().condition("not-running").build();
     let mut ended = pin!(engine.client.wait_container(container, Some(options)));
     match ended.next().await {
         Some(Ok(answer)) => Ok(answer.status_code),
-        // bollard takes every code but 0 for an error of its own.
+        // bollard turns every code but 0 into an error.
         Some(Err(EngineError::DockerContainerWaitError { code, .. })) => Ok(code),
         Some(Err(error)) => Err(operation("the container cannot be waited for", &error)),
         None => Err(Error::unavailable("the engine ended the wait without an answer")),
@@ -76,10 +78,11 @@ async fn code(engine: &Engine, container: &str) -> Result<i64> {
 }
 
 /// A container's first process, by its number on this machine. None if it is not proven to be one of this container: the
-/// engine may be on another machine, and count otherwise.
+/// engine may be on another machine, with other numbers.
 fn process(container: &str, pid: i32) -> Option<Process> {
     let process = Process::open(pid).ok()??;
-    // Looked at once there is a descriptor: a process that has the number by now is not the one that is watched.
+    // Read after the descriptor was opened: if the number has been used again by now, the control groups are another
+    // process's and the check fails.
     let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
     is_in(&groups, container).then_some(process)
 }
@@ -111,20 +114,20 @@ mod tests {
         assert!(!is_in("0::/libpod-e119\n", "e119"), "that is no whole id");
     }
 
-    /// What a Podman that is no real one does with the request that tells its presence.
+    /// The behaviour of a simulated Podman towards the request that shows its presence.
     #[derive(Clone, Copy)]
     enum Held {
-        /// It goes on, and so does the request.
+        /// It stays, and the request stays open.
         Stays,
         /// It refuses.
         Refused,
-        /// It is gone at once, before anybody waits, and another one answers from then on.
+        /// It goes away at once, before anybody waits, and another one answers from then on.
         Lost,
-        /// The same once the process has ended.
+        /// It goes away once the process has ended, and another one answers from then on.
         Broken,
     }
 
-    /// The code of a server whose process ends once its engine is watched, with such an engine.
+    /// Waits for a server whose process ends once its engine is watched, with such an engine.
     async fn code_with(held: Held) -> Result<i64> {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("engine.sock");
@@ -175,7 +178,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_not_the_containers_is_not_waited_for() {
-        // This very process, which goes on.
+        // The test's own process, which is in no container.
         let own = i32::try_from(std::process::id()).unwrap();
         assert!(process(&"0".repeat(64), own).is_none());
         assert!(process(&"0".repeat(64), 0).is_none());
