@@ -1,57 +1,58 @@
-//! Which plugins there are: folders in their order, libraries by their stamps, names to libraries.
+//! [`Catalog`]: the plugins that were found: folders in their order, libraries by their manifests, names to libraries.
+//! [`crate::registry`] and `wharf runtime list` use it.
 use crate::error::PluginError;
 use crate::{manifest as stamp, trust};
 use std::path::{Path, PathBuf};
 use wharf_model::nearest;
 use wharf_sdk::stamp::{RuntimeStamp, Stamp};
 
-/// The beginning of file names that count in a folder that is not made for plugins alone.
+/// In a folder that is not made for plugins alone, only files with this prefix count.
 const OWN_PREFIX: &str = "libwharf_plugin_";
 
-/// A folder that is searched.
+/// A folder in which plugins are searched.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct PluginDir {
-    /// Where.
+    /// The folder.
     pub path: PathBuf,
     /// Whether every `.so` in it is taken for a plugin; otherwise only `libwharf_plugin_*.so`.
     pub dedicated: bool,
 }
 
-/// One library found, usable or not.
+/// A library that was found, usable or not.
 #[derive(Debug)]
 pub struct Library {
     /// Its file.
     pub path: PathBuf,
-    /// Which of the folders it lies in, counted from 0.
+    /// The position of its folder among the folders, counted from 0.
     pub rank: usize,
-    /// What its stamp says, or why it cannot be used.
+    /// Its manifest, or the reason why it cannot be used.
     pub stamp: Result<Stamp, PluginError>,
 }
 
-/// A runtime by name, and who provides it.
+/// A runtime of a name, and the library that provides it.
 #[derive(Debug)]
 pub struct Provided<'a> {
-    /// What its stamp says.
+    /// The runtime's part of the manifest.
     pub runtime: &'a RuntimeStamp,
     /// The library.
     pub library: &'a Library,
-    /// An earlier folder has the same name, and wins.
+    /// Set if an earlier folder has the same name, which is used instead.
     pub shadowed: bool,
 }
 
-/// All libraries of all folders. Made without running any code of theirs.
+/// All libraries of all folders. It is made without running any of their code.
 #[derive(Debug, Default)]
 pub struct Catalog {
     libraries: Vec<Library>,
 }
 
 impl Catalog {
-    /// Searches the folders. A folder that does not exist has no plugins; one that cannot be read is logged.
+    /// Searches the folders. A missing folder has no plugins; an unreadable one is logged.
     pub fn of(dirs: &[PluginDir]) -> Self {
         let mut libraries: Vec<Library> = Vec::new();
         for (rank, dir) in dirs.iter().enumerate() {
             for path in candidates(dir) {
-                // The same folder may be named twice (an option and a variable).
+                // A folder may be named twice (by an option and by a variable).
                 let known = libraries.iter().any(|library| same_file(&library.path, &path));
                 if !known {
                     libraries.push(Library { rank, stamp: read(&path), path });
@@ -61,7 +62,7 @@ impl Catalog {
         Self { libraries }
     }
 
-    /// This library alone, wherever it lies.
+    /// A catalog with only this library, wherever it lies.
     pub fn only(path: &Path) -> Self {
         Self { libraries: vec![Library { path: path.to_owned(), rank: 0, stamp: read(path) }] }
     }

@@ -1,4 +1,5 @@
-//! The operations of a runtime with their types, deadlines and checks: what the rest of the host sees of a plugin.
+//! [`RuntimeClient`]: the operations of a runtime, typed, with deadlines and checks. It is the only way in which the rest
+//! of the host calls a plugin.
 use crate::connection::Connection;
 use crate::error::CallError;
 use crate::raw_stream::RawStream;
@@ -15,26 +16,27 @@ use wharf_sdk::{
 
 /// The largest answer that is read.
 const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
-/// How many calls of one runtime may be under way; more wait, within their deadlines.
+/// The number of calls to one runtime at a time; more wait, within their deadlines.
 const MAX_CALLS: usize = 64;
-/// How much longer the host waits than it tells the plugin to, so that the plugin's own error arrives if it can.
+/// The host waits so much longer than the deadline that it gives the plugin, so that the plugin's own error can arrive.
 const GRACE: Duration = Duration::from_millis(250);
 
-/// How long each kind of operation may take.
+/// The deadlines by kind of operation.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadlines {
-    /// Questions: instance, health, inspect, list, validate, and until a connection is made (dial).
+    /// For questions (instance, health, inspect, list, validate), and for making a connection (dial).
     pub read: Duration,
-    /// Changes that are quick by nature: start, remove, recover; and what `stop` adds to its own timeout.
+    /// For quick changes: start, remove, recover. `stop` adds it to its own timeout.
     pub change: Duration,
-    /// Deploy, which may fetch an image.
+    /// For deploy, which may fetch an image.
     pub deploy: Duration,
 }
 
 impl Default for Deadlines {
     fn default() -> Self {
         Self {
-            // Podman asks its machine's package manager about itself before it answers, which takes seconds on a busy one.
+            // Before Podman answers, it asks its machine's package manager about its own parts, which takes seconds on a
+            // busy machine.
             read: Duration::from_secs(10),
             change: Duration::from_secs(30),
             deploy: Duration::from_secs(600),
@@ -51,7 +53,7 @@ pub struct RuntimeClient {
 }
 
 impl RuntimeClient {
-    /// A client of a connection; made by the registry.
+    /// Makes a client of a connection; called by the registry.
     pub fn new(stamp: RuntimeStamp, connection: Arc<dyn Connection>, deadlines: Deadlines) -> Self {
         Self { stamp, connection, deadlines, bulkhead: Semaphore::new(MAX_CALLS) }
     }
@@ -61,17 +63,17 @@ impl RuntimeClient {
         &self.stamp.name
     }
 
-    /// What it declares.
+    /// The runtime's part of its library's manifest.
     pub fn stamp(&self) -> &RuntimeStamp {
         &self.stamp
     }
 
-    /// What carries the documents, for whoever speaks to a runtime without the checks and deadlines of this client.
+    /// The connection itself, for callers that need a runtime without the checks and deadlines of this client.
     pub fn connection(&self) -> Arc<dyn Connection> {
         Arc::clone(&self.connection)
     }
 
-    /// Which engine answers, and how it was reached.
+    /// The engine that answers, and how it was reached.
     pub async fn instance(&self) -> Result<Instance, CallError> {
         self.call(operation::INSTANCE, Nothing {}, Some(self.deadlines.read)).await
     }
@@ -81,7 +83,7 @@ impl RuntimeClient {
         self.call(operation::HEALTH, Nothing {}, Some(self.deadlines.read)).await
     }
 
-    /// What it can enforce here; none where it does not tell.
+    /// The confinement that the runtime can enforce here; none if it does not tell.
     pub async fn confinement(&self) -> Result<Option<Confinement>, CallError> {
         if self.check_able(&Capability::CONFINE).is_err() {
             return Ok(None);
@@ -89,14 +91,15 @@ impl RuntimeClient {
         self.call(operation::CONFINEMENT, Nothing {}, Some(self.deadlines.change)).await.map(Some)
     }
 
-    /// Whether `deploy` would accept this. What is not declared is refused here, without asking.
+    /// Whether `deploy` would accept this specification. It is refused here, without asking, if it needs a capability that
+    /// is not declared.
     pub async fn validate(&self, spec: &WorkloadSpec) -> Result<(), CallError> {
         self.check_declared(spec)?;
         let Nothing {} = self.call(operation::VALIDATE, spec, Some(self.deadlines.read)).await?;
         Ok(())
     }
 
-    /// Where the names of files in a specification lead now; none where the runtime does not tell.
+    /// Where the names of files in a specification lead now; none if the runtime does not resolve them.
     pub async fn pin(&self, spec: &WorkloadSpec) -> Result<Option<Pins>, CallError> {
         if self.check_able(&Capability::PIN).is_err() {
             return Ok(None);
@@ -135,7 +138,7 @@ impl RuntimeClient {
         stopped.map(|Nothing {}| ())
     }
 
-    /// Removes whatever is left of the workload.
+    /// Removes everything that the runtime has of the workload.
     pub async fn remove(&self, handle: &Handle) -> Result<(), CallError> {
         reach(Point::RemoveCallBefore);
         let removed =
@@ -144,7 +147,7 @@ impl RuntimeClient {
         removed.map(|Nothing {}| ())
     }
 
-    /// The workload now.
+    /// The present state of the workload.
     pub async fn inspect(&self, handle: &Handle) -> Result<Observation, CallError> {
         let observation: Observation =
             self.on_workload(operation::INSPECT, handle, Nothing {}, Some(self.deadlines.read)).await?;
@@ -152,24 +155,24 @@ impl RuntimeClient {
         Ok(observation)
     }
 
-    /// The workloads of this host that are asked for. A row that was not asked for is dropped: it says nothing.
+    /// The workloads of this host that the query asks for. Other rows are dropped: they are no evidence.
     pub async fn list(&self, query: &ListQuery) -> Result<Listing, CallError> {
         let mut listing: Listing = self.call(operation::LIST, query, Some(self.deadlines.read)).await?;
         listing.workloads.retain(|seen| query.asks_for(&seen.uid));
         Ok(listing)
     }
 
-    /// Everything with these labels that no host of wharf made.
+    /// All resources with these labels that no host of wharf made.
     pub async fn strangers(&self, sought: &Sought) -> Result<Strangers, CallError> {
         self.check_able(&Capability::TAKEOVER)?;
         self.call(operation::STRANGERS, sought, Some(self.deadlines.read)).await
     }
 
-    /// The handle of a workload by its labels, for a record that has none. None is positive evidence that there is no
+    /// The handle of a workload, found by its labels, for a record without one. None is positive evidence that there is no
     /// such resource.
     ///
     /// # Errors
-    /// Where the runtime could not list everything, or has two resources of that uid: then nothing may be concluded.
+    /// The runtime could not list everything, or has two resources of that uid: then nothing may be concluded.
     pub async fn find(&self, host_id: &str, uid: &str) -> Result<Option<Handle>, CallError> {
         let (_, found) = self.look(host_id, uid).await?;
         found
@@ -182,8 +185,8 @@ impl RuntimeClient {
         CallError::Answered(Error::new(ErrorCode::Unavailable, message))
     }
 
-    /// The answer to the question "what have you of this uid": the instance, and the workload that it has by its labels.
-    /// No workload is positive evidence that it has none.
+    /// The workload with this uid, found by its labels, and the instance that answered. No workload is positive evidence
+    /// that this instance has none.
     ///
     /// # Errors
     /// As [`RuntimeClient::find`].
@@ -207,7 +210,7 @@ impl RuntimeClient {
         self.on_workload(operation::WAIT, handle, Nothing {}, None).await
     }
 
-    /// Takes a workload of an earlier process up again.
+    /// Lets the runtime find a workload that an earlier process deployed.
     pub async fn recover(&self, handle: &Handle) -> Result<Observation, CallError> {
         reach(Point::RecoverCallBefore);
         let recovered =
@@ -233,16 +236,16 @@ impl RuntimeClient {
         attached
     }
 
-    /// A new connection to a port of the workload, for its proxy. Dropping the future, or both sides, gives it up.
+    /// Makes a new connection to a port of the workload, for its proxy. Dropping the future, or both sides, gives it up.
     ///
     /// # Errors
-    /// Where the runtime has no `dial`, nobody listens, or there is no answer within the deadline of a question.
+    /// The runtime has no `dial`, nobody listens, or there is no answer within the deadline of a question.
     pub async fn dial(&self, handle: &Handle, port: u16) -> Result<RawStream, CallError> {
         self.check_able(&Capability::DIAL)?;
         self.open_within(operation::DIAL, handle, DialOptions { port }, self.deadlines.read).await
     }
 
-    /// Ends what the plugin runs in this process; workloads stay as they are.
+    /// Ends the plugin's tasks in this process; workloads stay as they are.
     pub async fn shut_down(&self, deadline: Duration) {
         let ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
         let _ = tokio::time::timeout(deadline, self.connection.shut_down(ms)).await;
@@ -299,7 +302,7 @@ impl RuntimeClient {
     ) -> Result<A, CallError> {
         let document = write(operation, body, deadline)?;
         let work = async {
-            // A wait may last for days and must not take a place from the others.
+            // A wait may last for days, so it must not take one of the places.
             let _place = if deadline.is_some() { self.bulkhead.acquire().await.ok() } else { None };
             self.connection.call(operation, document).await
         };

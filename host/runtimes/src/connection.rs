@@ -1,9 +1,10 @@
-//! A runtime as the host reaches it, whatever carries the documents.
+//! [`Connection`]: carries documents between the host and a runtime. [`crate::RuntimeClient`] calls it; it does not know
+//! what the documents mean.
 use crate::error::CallError;
 use crate::raw_stream::RawStream;
 use std::{future::Future, pin::Pin};
 
-/// A future of one of a connection's answers.
+/// A future with an answer of a connection.
 pub type Answer<T> = Pin<Box<dyn Future<Output = Result<T, CallError>> + Send>>;
 
 /// One runtime, connected through one endpoint: in this process, or (the same documents) in another.
@@ -14,6 +15,6 @@ pub trait Connection: Send + Sync {
     fn call(&self, operation: &'static str, document: String) -> Answer<String>;
     /// Opens a stream.
     fn open(&self, operation: &'static str, document: String) -> Answer<RawStream>;
-    /// Ends what the plugin runs in this process.
+    /// Ends the plugin's tasks in this process.
     fn shut_down(&self, deadline_ms: u64) -> Answer<()>;
 }

@@ -1,9 +1,9 @@
-//! What can be wrong with a plugin, and with a call to one.
+//! The errors of plugins, and of calls to them.
 use std::path::PathBuf;
 use wharf_model::{Advice, Error, ErrorKind, chain};
 use wharf_sdk::ErrorCode;
 
-/// Why a library, or a runtime by name, cannot be used.
+/// The reason why a library, or a runtime of a name, cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PluginError {
     /// No library provides a runtime of that name.
@@ -11,11 +11,11 @@ pub enum PluginError {
     UnknownRuntime {
         /// The name asked for.
         name: String,
-        /// The names that there are.
+        /// The names that plugins provide.
         available: Vec<String>,
-        /// The one that is spelled most like it.
+        /// The available name that is closest to it.
         nearest: Option<String>,
-        /// Libraries that were found and cannot be used: what was asked for may be in one of them.
+        /// Libraries that were found and cannot be used; one of them may provide the runtime.
         unusable: Vec<PathBuf>,
     },
     /// Two libraries of one folder provide the same name.
@@ -31,9 +31,9 @@ pub enum PluginError {
     /// The file cannot be read.
     #[error("{} cannot be read", .path.display())]
     Unreadable {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         #[source]
         source: std::io::Error,
     },
@@ -42,30 +42,30 @@ pub enum PluginError {
     Untrusted {
         /// The library.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         #[source]
         source: TrustError,
     },
     /// The file is no plugin for wharf.
     #[error("{} is not a wharf plugin: {why}", .path.display())]
     NotAPlugin {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What is missing or wrong.
+        /// The part that is missing or wrong.
         why: String,
     },
-    /// It is a plugin, and cannot work in this host.
+    /// The file is a plugin, but cannot work in this host.
     #[error("{} cannot be loaded: {why}", .path.display())]
     Incompatible {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What does not fit, on both sides, and what to do.
+        /// The values that do not fit, on both sides, and the remedy.
         why: String,
     },
     /// The digest differs from the pinned one.
     #[error("{} has changed: its SHA-256 is {found}, and {pinned} is pinned in {}; if you replaced it, change the pin", .path.display(), .lock.display())]
     Digest {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// The digest of its bytes.
         found: String,
@@ -74,54 +74,54 @@ pub enum PluginError {
         /// The file with the pins.
         lock: PathBuf,
     },
-    /// What the loaded library says of itself is not what its stamp says.
+    /// The loaded library describes itself otherwise than its manifest does.
     #[error("{} says something else once loaded than its stamp does; rebuild it with the SDK's macro", .path.display())]
     StampDisagrees {
-        /// Which file.
+        /// The file.
         path: PathBuf,
     },
-    /// The library does not answer.
+    /// The library did not answer in time.
     #[error("{} did not answer within {deadline_ms} ms while it was being loaded", .path.display())]
     Hangs {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// The deadline.
         deadline_ms: u64,
     },
-    /// The library ends the process that loads it: one that was started to try that did not come back.
+    /// The library ends the process that loads it: a child process that tried it did not survive.
     #[error("{} is not loaded, since the process that tried it {how}{}", .path.display(), words_text(.words))]
     Ends {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// How that process ended, in words that follow its name.
+        /// The end of that process, in words that follow its name.
         how: String,
-        /// The last that it said; empty where it said nothing.
+        /// The last line that it wrote; empty if it wrote none.
         words: String,
     },
-    /// The process that tried the library was ended from outside, as far as that can be told: it is tried again.
+    /// The child process that tried the library was probably ended from outside. The library is tried again.
     #[error("{} is not loaded, since the process that tried it {how}; it is tried again by the next command", .path.display())]
     Interrupted {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// How that process ended, in words that follow its name.
+        /// The end of that process, in words that follow its name.
         how: String,
     },
-    /// The library waits for another one that is being loaded and does not come to an end.
+    /// Another library is being loaded and does not come to an end; this one had to wait for it.
     #[error("{} was not loaded within {deadline_ms} ms, because {} is still being loaded", .path.display(), .other.display())]
     Behind {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// The one that is at fault.
+        /// The library that is at fault.
         other: PathBuf,
         /// The deadline.
         deadline_ms: u64,
     },
-    /// The host's own trouble: no thread, no memory file.
+    /// The host itself failed: it got no thread, or no memory file.
     #[error("{} could not be set up", .path.display())]
     Host {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         #[source]
         source: std::io::Error,
     },
@@ -130,7 +130,7 @@ pub enum PluginError {
     Connect {
         /// Its name.
         name: String,
-        /// What the plugin says.
+        /// The plugin's error.
         #[source]
         source: CallError,
     },
@@ -156,18 +156,18 @@ fn words_text(words: &str) -> String {
     if words.is_empty() { String::new() } else { format!(" ({words})") }
 }
 
-/// Why a file is not trusted, naming the component of its path that is at fault.
+/// The reason why a file is not trusted, with the part of its path that is at fault.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
-    /// It belongs to somebody else.
+    /// It belongs to another user.
     #[error("{} belongs to user {owner}, and must belong to you or to root", .component.display())]
     Owner {
         /// The file or folder.
         component: PathBuf,
-        /// Whose it is.
+        /// That user.
         owner: u32,
     },
-    /// Others can write to it.
+    /// Other users can write to it.
     #[error("{} can be written by others (mode {mode:04o}); run: chmod go-w {}", .component.display(), .component.display())]
     Writable {
         /// The file or folder.
@@ -186,19 +186,19 @@ pub enum TrustError {
     Unreadable {
         /// The file or folder.
         component: PathBuf,
-        /// Why.
+        /// The system's error.
         #[source]
         source: std::io::Error,
     },
 }
 
-/// Why a call to a runtime gave no answer that can be used.
+/// The reason why a call to a runtime gave no usable answer.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// The runtime answered with an error.
     #[error("{0}")]
     Answered(wharf_sdk::Error),
-    /// No answer in time. Whether it was done is not known.
+    /// There was no answer in time. Whether the operation took effect is unknown.
     #[error("'{operation}' gave no answer within {deadline_ms} ms; whether it was done is not known")]
     Deadline {
         /// The operation.
@@ -206,15 +206,15 @@ pub enum CallError {
         /// The host's deadline.
         deadline_ms: u64,
     },
-    /// An answer that makes no sense. The plugin is at fault; nothing may be concluded from it.
+    /// The answer makes no sense. The plugin is at fault; nothing may be concluded from the answer.
     #[error("the plugin's answer to '{operation}' makes no sense: {why}")]
     Malformed {
         /// The operation.
         operation: &'static str,
-        /// What is wrong.
+        /// The fault.
         why: String,
     },
-    /// The plugin is no longer there to answer.
+    /// The plugin ended before it answered.
     #[error("the plugin died while it was asked for '{operation}'")]
     Died {
         /// The operation.

@@ -1,7 +1,8 @@
-//! Whether anything has changed that a search for plugins, a judgement on them, or the user's configuration rests on.
+//! [`Fingerprint`]: tells whether plugins, the folders on the way to them, or the user's configuration have changed since
+//! they were read.
 //!
-//! A process that lives long takes a fingerprint at the beginning of each operation: a few dozen `stat` calls, no file is
-//! opened. It must not know what is in the files.
+//! A process that lives long takes a fingerprint at the beginning of each operation: a few dozen `stat` calls; no file is
+//! opened. It must not know what the files contain.
 use crate::catalog::{PluginDir, candidates};
 use crate::trust;
 use std::{
@@ -14,12 +15,12 @@ use std::{
 /// File systems tell times in steps, of up to 10 ms with the kernel's own clock: two changes in one step look like one.
 const TIME_STEP: Duration = Duration::from_millis(50);
 
-/// What `stat` told of files and folders.
+/// The results of `stat` for files and folders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fingerprint(Vec<(PathBuf, Option<Stat>)>);
 
 /// Everything that changes when a file is written to, replaced, or given other rights. A process cannot set the time of
-/// change as it pleases.
+/// change (ctime) as it pleases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stat {
     device: u64,
@@ -45,8 +46,8 @@ impl Stat {
 }
 
 impl Fingerprint {
-    /// Of these folders of plugins, the libraries in them and the ways to those; and of these files. To be taken before
-    /// they are read: what changes meanwhile then shows the next time.
+    /// The fingerprint of these folders of plugins, the libraries in them and the ways to those, and of these files. To be
+    /// taken before they are read: then a change during the read shows the next time.
     pub fn of(dirs: &[PluginDir], files: &[PathBuf]) -> Self {
         let mut found: Vec<(PathBuf, Option<Stat>)> = Vec::new();
         let stat = |path: &Path| std::fs::metadata(path).ok().map(|metadata| Stat::of(&metadata));
@@ -56,8 +57,8 @@ impl Fingerprint {
             for library in candidates(dir) {
                 found.push((library.clone(), stat(&library)));
                 trust::visit(&library, &mut |path, metadata| {
-                    // Others make and remove entries in a folder like /tmp all the time, which says nothing about the
-                    // library: its rights and its user do.
+                    // Other users make and remove files in a folder like /tmp all the time, so its time of change means
+                    // nothing for the library. Its rights and its user do.
                     let mut seen = Stat::of(metadata);
                     if metadata.is_dir() {
                         (seen.size, seen.changed) = (0, 0);
@@ -72,13 +73,13 @@ impl Fingerprint {
         Self(found)
     }
 
-    /// True if every later change shows in a later fingerprint. One that was taken within a moment of a change may be the
-    /// same after another one.
+    /// True if every later change will show in a later fingerprint. A fingerprint that was taken right after a change may
+    /// equal one after a second change.
     pub fn is_settled(&self, now: SystemTime) -> bool {
         let Ok(now) = now.duration_since(SystemTime::UNIX_EPOCH) else { return false };
         let (now, step) = (i128::try_from(now.as_nanos()), i128::try_from(TIME_STEP.as_nanos()));
         let (Ok(now), Ok(step)) = (now, step) else { return false };
-        // A time in the future, of a clock that was set back, settles nothing.
+        // A file with a time in the future, from a clock that was set back, settles nothing.
         self.0.iter().filter_map(|(_, stat)| stat.as_ref()).all(|stat| stat.changed + step < now)
     }
 }

@@ -1,9 +1,9 @@
-//! Fuzz target of this room: whatever lies in a folder of plugins. Called by `fuzz/` and by the test below.
+//! Fuzz target of this package: the files in a folder of plugins. Called by `fuzz/` and by the test below.
 use crate::manifest;
 use std::io::Write;
 use wharf_sdk::stamp::SECTION;
 
-/// The bytes of a section's header, and of the file's.
+/// The size of a section's header, and of the file's.
 const HEADER: usize = 64;
 
 /// A file that is no library is refused with a reason, wherever its tables point. The input is a line of changes,

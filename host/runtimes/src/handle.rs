@@ -1,9 +1,9 @@
-//! A recorded handle, read for the plugin that gave it; and an exit that it told, as it is recorded.
+//! Reads the recorded handle for the plugin that made it, and turns a plugin's exit into the form of a record.
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_model::{LastExit, StatusRecord};
 use wharf_sdk::{Exit, Handle};
 
-/// The stored handle, if there is one; the host checks whose it is and reads no more of it.
+/// The recorded handle, if there is one. The host reads only its uid and leaves the rest to the plugin.
 pub fn handle_of(record: Option<&StatusRecord>) -> Result<Option<Handle>> {
     let Some(record) = record else { return Ok(None) };
     let Some(recorded) = &record.handle else { return Ok(None) };
@@ -16,7 +16,7 @@ pub fn handle_of(record: Option<&StatusRecord>) -> Result<Option<Handle>> {
     Ok(Some(handle))
 }
 
-/// An exit as it is recorded.
+/// An exit in the form of a record.
 pub fn last_exit(exit: &Exit) -> LastExit {
     let at = exit
         .at_ms

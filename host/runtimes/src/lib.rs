@@ -1,16 +1,16 @@
-//! Runtimes: the plugin libraries that provide them (found, judged, loaded, called), and what their answers are worth.
+//! Runtimes: finds, checks, loads and calls the plugin libraries that provide them, and turns their answers into evidence.
 //!
 //! Commands and supervisors ask [`Plugins`] for the runtime that a workload's RunConfig names, and call it through
 //! [`RuntimeClient`]. [`observe()`] asks the owners of many workloads at once, [`look`] and its neighbours the owner of
-//! one. It must not know any particular runtime, the records' files, a supervisor or a proxy. Together with `sdk/abi` it
-//! is the only place with `unsafe`.
+//! one. It must not know any particular runtime, the records' files, a supervisor or a proxy. Together with `sdk/abi` it is
+//! the only place with `unsafe`.
 //!
 //! Invariants:
 //! - Names, versions and every refusal come from a library's manifest: none of its code has run by then.
 //! - The bytes that were checked are the bytes that are mapped.
-//! - A name leads to exactly one library; nothing is guessed.
-//! - A call has a deadline that the host keeps by itself: plugin code is entered, polled and dropped on a thread of
-//!   that plugin's own, so that one that blocks holds up nobody else.
+//! - A name leads to exactly one library, or is an error.
+//! - The deadline of a call does not depend on the plugin: its code is entered, polled and dropped on a thread of its own,
+//!   so a plugin that blocks holds up no other.
 //! - Nothing is unloaded.
 //! - Only the owner is asked about a workload, and only the owner is believed (R02).
 mod catalog;

@@ -1,8 +1,8 @@
-//! The libraries that are loaded in this process, each once.
+//! [`Libraries`]: the libraries that are loaded in this process, each once.
 //!
-//! Nothing is unloaded, so what was loaded from a file stays, by its path and its bytes: a library that is exchanged and
-//! exchanged back, or searched for again, costs nothing anew. Only bytes that were never seen add to the process, for as
-//! long as it lives. It must not know runtimes by name.
+//! Nothing is unloaded, so a loaded library stays, by its path and its bytes: if the file is replaced and later put back,
+//! or found by another search, it is not loaded again. Only bytes that were never seen add to the process, for as long as
+//! it lives. It must not know runtimes by name.
 use crate::client::millis;
 use crate::error::PluginError;
 use crate::in_process::calls;
@@ -19,7 +19,7 @@ use std::{
 };
 use tokio::sync::OnceCell;
 
-/// Things made once each, at their first use; making one holds up nobody who wants another.
+/// Values that are each made once, at their first use. While one is made, only callers that want that one wait.
 pub(crate) type Cells<K, V> = Mutex<HashMap<K, Arc<OnceCell<Arc<V>>>>>;
 
 pub(crate) fn cell<K: Eq + std::hash::Hash, V>(cells: &Cells<K, V>, key: K) -> Arc<OnceCell<Arc<V>>> {
@@ -28,12 +28,12 @@ pub(crate) fn cell<K: Eq + std::hash::Hash, V>(cells: &Cells<K, V>, key: K) -> A
 
 /// A library that is loaded.
 pub(crate) struct Library {
-    /// The file that it was loaded from.
+    /// The file from which it was loaded.
     pub(crate) path: PathBuf,
-    /// The thread that loaded it, for the first connection to it; each other one has one of its own.
+    /// The thread that loaded it, for the first connection to it; each further connection has a thread of its own.
     thread: Mutex<Option<PluginThread>>,
     pub(crate) loaded: Loaded,
-    /// The descriptors that are not the library's to give away.
+    /// The descriptors that the process had before; the library cannot give them away.
     pub(crate) earlier: Arc<Earlier>,
 }
 
@@ -42,7 +42,7 @@ impl Library {
         Self { path, thread: Mutex::new(Some(thread)), loaded, earlier }
     }
 
-    /// A thread for one more connection, whose calls then hold up no other one's.
+    /// A thread for one more connection, whose calls then hold up no other connection.
     pub(crate) fn thread(&self) -> std::io::Result<PluginThread> {
         let first = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         first.map_or_else(PluginThread::start, Ok)
@@ -52,16 +52,16 @@ impl Library {
 /// The libraries that are loaded in this process.
 #[derive(Default)]
 pub struct Libraries {
-    /// By file, and by the SHA-256 of what was loaded from it.
+    /// By the file, and by the SHA-256 of the bytes that were loaded from it.
     loaded: Cells<(PathBuf, String), Library>,
 }
 
 impl Libraries {
-    /// The library of this file as it is now, loaded unless its bytes have been before. `pin` is what their SHA-256
-    /// must be.
+    /// The library in this file as it is now; it is loaded unless the same bytes have been before. `pin` is the SHA-256
+    /// that they must have.
     ///
     /// # Errors
-    /// Everything that can be wrong with a library.
+    /// Every fault that a library can have.
     pub(crate) async fn load(
         &self,
         path: &Path,
@@ -80,7 +80,7 @@ impl Libraries {
     }
 }
 
-/// Judges and copies it. Nothing of it runs.
+/// Checks and copies the library. None of its code runs.
 async fn check(
     path: &Path,
     pin: Option<String>,
@@ -95,12 +95,12 @@ async fn check(
             load::check(&path, pin.as_ref(), cache.as_deref())
         }
     });
-    // Reading a file that is slow to come must have an end.
+    // The deadline, since the file may lie on a slow file system.
     let checked = tokio::time::timeout(LOAD_DEADLINE, checking).await.map_err(|_| hangs(path))?;
     checked.map_err(|error| host(path, error))?
 }
 
-/// Has a library that was never seen loaded by another process first.
+/// Lets a child process load the library first, if it was never seen before.
 async fn probe(
     path: &Path,
     options: &ConnectOptions,
@@ -112,12 +112,12 @@ async fn probe(
         let path = path.to_owned();
         async move { prober.ensure_it_comes_back(&path, &checked).map(|()| checked) }
     });
-    // The prober keeps the deadline for what it waits for.
+    // The prober has a deadline for its child; this one is twice as long, and only guards against the prober's thread.
     let probed = tokio::time::timeout(2 * LOAD_DEADLINE, probing).await.map_err(|_| hangs(path))?;
     probed.map_err(|error| host(path, error))?
 }
 
-/// Maps it on its thread.
+/// Maps the library on its thread.
 async fn map(path: &Path, checked: load::Checked, thread: PluginThread) -> Result<Library, PluginError> {
     let earlier = Arc::new(Earlier::now());
     let library = path.display().to_string();
@@ -142,7 +142,7 @@ fn hangs(path: &Path) -> PluginError {
     PluginError::Hangs { path: path.to_owned(), deadline_ms: millis(LOAD_DEADLINE) }
 }
 
-/// The thread's task did not come to its end.
+/// The error if the thread's task did not come to its end.
 fn host(path: &Path, error: tokio::task::JoinError) -> PluginError {
     PluginError::Host { path: path.to_owned(), source: std::io::Error::other(error) }
 }

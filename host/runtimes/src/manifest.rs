@@ -1,7 +1,7 @@
-//! Reads a library's stamp without running any of it.
+//! Reads the manifest of a library without running any of its code.
 //!
-//! A file in a folder of plugins must not decide how much every command reads or allocates: the parts
-//! that lead to the stamp are read one by one, each at its place and each with a limit, however large the file is.
+//! A file in a folder of plugins must not decide how much every command reads or allocates: the parts of the file that lead
+//! to the manifest are read one by one, each with a limit, however large the file is.
 use object::elf::{ET_DYN, FileHeader64, SectionHeader64};
 use object::read::elf::{FileHeader, SectionHeader};
 use object::{Endianness, pod};
@@ -9,21 +9,21 @@ use std::{fs::File, io, os::unix::fs::FileExt};
 use wharf_sdk::document;
 use wharf_sdk::stamp::{ABI_VERSION, SECTION, STAMP_VERSION, Stamp};
 
-/// A stamp larger than this is none.
+/// A larger manifest is refused.
 const MAX_STAMP_BYTES: u64 = 64 * 1024;
-/// How many sections are looked at; a library has some dozens.
+/// The number of sections that are looked at; a library has some dozens.
 const MAX_SECTIONS: u16 = 4096;
-/// The most that the names of the sections may take.
+/// The limit for the names of the sections.
 const MAX_NAMES_BYTES: u64 = 256 * 1024;
 
-/// A stamp as it lies in the file, and what it says.
+/// A manifest, as text and parsed.
 #[derive(Clone, Debug)]
 pub(crate) struct StampText {
     pub(crate) text: String,
     pub(crate) stamp: Stamp,
 }
 
-/// Reads the stamp; the error says what the file lacks.
+/// Reads the manifest; the error says what the file lacks.
 pub(crate) fn read(file: &File) -> Result<StampText, String> {
     let bytes = section(&|bytes, at| file.read_exact_at(bytes, at))?;
     let text = String::from_utf8(bytes).map_err(|_| "its stamp is not text".to_owned())?;
@@ -34,17 +34,17 @@ pub(crate) fn read(file: &File) -> Result<StampText, String> {
     Ok(StampText { text, stamp })
 }
 
-/// Fills a buffer with what lies at a place of a file.
+/// Reads a part of a file into a buffer.
 type ReadAt<'a> = &'a dyn Fn(&mut [u8], u64) -> io::Result<()>;
 
-/// So many bytes at a place; the caller has looked at how many they are.
+/// Reads `size` bytes at a place; the caller has checked `size`.
 fn part(read: ReadAt<'_>, at: u64, size: u64) -> Option<Vec<u8>> {
     let mut bytes = vec![0; usize::try_from(size).ok()?];
     read(&mut bytes, at).ok()?;
     Some(bytes)
 }
 
-/// The bytes of the stamp: at most four reads.
+/// The bytes of the manifest: at most four reads.
 fn section(read: ReadAt<'_>) -> Result<Vec<u8>, String> {
     let foreign = || "it is not a 64-bit ELF library".to_owned();
     let broken = || "its table of sections cannot be read".to_owned();
@@ -56,7 +56,7 @@ fn section(read: ReadAt<'_>) -> Result<Vec<u8>, String> {
     }
     let count = header.e_shnum(endian);
     let names = header.e_shstrndx(endian).0;
-    // None of the header's: a library with more sections than these sixteen bits can tell says 0.
+    // The count is 0 for a library with more sections than its sixteen bits can hold.
     if count > MAX_SECTIONS || (count == 0 && header.e_shoff(endian) != 0) {
         return Err(format!("it has more than {MAX_SECTIONS} sections"));
     }
@@ -93,7 +93,7 @@ fn newer_stamp(text: &str) -> Option<u32> {
     serde_json::from_str::<Only>(text).ok().map(|only| only.stamp).filter(|version| *version > STAMP_VERSION)
 }
 
-/// Fails for a library that cannot work in this host; the error says what does not fit, and what to do.
+/// Fails for a library that cannot work in this host; the error says what does not fit, and the remedy.
 pub(crate) fn check(stamp: &Stamp) -> Result<(), String> {
     if stamp.stamp > STAMP_VERSION {
         return Err(format!(
@@ -145,7 +145,7 @@ pub(crate) fn check(stamp: &Stamp) -> Result<(), String> {
     Ok(())
 }
 
-/// The same rule as the SDK's `checked_name`, for stamps that were not made by it.
+/// The same rule as the SDK's `checked_name`, for manifests that the SDK did not make.
 fn is_runtime_name(name: &str) -> bool {
     let fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     (1..=40).contains(&name.len()) && !name.starts_with('-') && name.chars().all(fine)
@@ -220,8 +220,8 @@ mod tests {
 
     #[test]
     fn what_is_read_of_a_file_has_a_limit_whatever_its_headers_say() {
-        // Of a file as large as its headers want it to be, which is all zeros but for them; the first section says how
-        // many there are where the header cannot, and how long their names are.
+        // The file is as large as its headers want it to be, and all zeros except for them. Where the header cannot hold
+        // the number of sections and the length of their names, the first section does.
         let huge = (2_u64 << 30).to_le_bytes();
         let mut first = vec![0; 64];
         first[32..40].copy_from_slice(&huge);

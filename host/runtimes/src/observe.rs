@@ -1,4 +1,5 @@
-//! Asks owners about their workloads: each runtime and endpoint once, all at the same time, with deadlines.
+//! Asks owners about their workloads: each runtime and endpoint once, all at the same time, with deadlines. `list`,
+//! `status`, `reconcile` and `adopt` begin with it.
 use crate::client::RuntimeClient;
 use crate::error::CallError;
 use crate::question::{InstanceProof, Places, Question, Scope, places_of};
@@ -17,13 +18,13 @@ use wharf_model::{Owner, RunConfig};
 use wharf_sdk::stamp::RuntimeStamp;
 use wharf_sdk::{Capability, ListQuery, Listing, Observation, Sought, Stranger, Strangers};
 
-/// How long one owner may take, its library's load included: it costs its own rows their freshness and no others.
+/// How long one owner may take, including loading its library. If it takes longer, its own rows become stale and no others.
 const DEADLINE: Duration = Duration::from_secs(11);
 
-/// What the owners said.
+/// The answers of the owners.
 #[derive(Debug, Default)]
 pub struct Observed {
-    /// Why nobody could be asked.
+    /// The reason why nobody could be asked.
     blind: Option<String>,
     answers: BTreeMap<(String, String), Result<Answer, String>>,
 }
@@ -32,18 +33,18 @@ pub struct Observed {
 #[derive(Debug)]
 struct Answer {
     instance: String,
-    /// How it was reached: the endpoint that was asked for, or the runtime's own choice.
+    /// The endpoint through which the engine was reached: the one of the question, or the runtime's own choice.
     endpoint: String,
-    /// The question: the absence of anything that it does not ask for says nothing.
+    /// The question. If a workload is absent that the question did not ask for, that is no evidence.
     query: ListQuery,
     by_uid: HashMap<String, Vec<Observation>>,
     strangers: Vec<Stranger>,
 }
 
-/// Something that another product made, and where it is.
+/// A resource of another product, and the runtime that has it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ForeignResource {
-    /// As a resource: of no workload.
+    /// The resource, with empty uid.
     pub resource: Resource,
     /// All of its labels.
     pub labels: BTreeMap<String, String>,
@@ -51,7 +52,8 @@ pub struct ForeignResource {
     pub image: String,
 }
 
-/// Asks the owners of these workloads. The records must have been read before: the snapshot begins after them (R04).
+/// Asks the owners of these workloads. The caller has read the records before, so that the snapshot begins after them
+/// (R04).
 pub async fn observe(
     plugins: &Plugins,
     host_id: &str,
@@ -72,9 +74,8 @@ pub async fn observe(
     .await
 }
 
-/// Asks every runtime that a plugin provides, through its usual endpoint and those that these workloads name, for what
-/// it has of the workloads in the query, whoever owns them. Each engine says itself who it is: an owner is recorded because
-/// of the answers.
+/// Asks every runtime that a plugin provides about the workloads of the query, through its usual endpoint and those that
+/// these workloads name. Every engine is asked for its instance, since an owner may be recorded because of the answers.
 pub async fn observe_all(
     plugins: &Plugins,
     host_id: &str,
@@ -96,8 +97,8 @@ pub async fn observe_all(
     .await
 }
 
-/// Asks every runtime that may run what another product made for what has these labels, through its usual endpoint and
-/// those that these workloads name. One that runs images and cannot be asked for that is silent.
+/// Asks every runtime that may have resources of another product for those with these labels, through its usual endpoint
+/// and those that these workloads name. A runtime that runs images and lacks the ability counts as silent.
 pub async fn observe_strangers(
     plugins: &Plugins,
     host_id: &str,
@@ -120,7 +121,7 @@ pub async fn observe_strangers(
     .await
 }
 
-/// True of a runtime that can have what another product made of an image.
+/// True of a runtime that may have a resource that another product made from an image.
 pub fn may_have_strangers(runtime: &RuntimeStamp) -> bool {
     runtime.has(&Capability::TAKEOVER) || runtime.accepts.iter().any(|accepted| accepted == "image")
 }
@@ -154,8 +155,9 @@ async fn ask(
     let listing = client.list(&query).await;
     let is_presumed = query.presumed_instance.is_some();
     let answer = read(query.clone(), listing)?;
-    // Labels say whose storage it is: enough for what is there. A storage that was brought to another engine has them too,
-    // and what is missing there may be running here. So of an absence the engine itself must say who it is.
+    // A label with the presumed instance proves which storage a row is in, which is enough for a row that is there. But a
+    // storage that was copied to another engine has the same labels, and a workload that is missing in the copy may be
+    // running here. So before an absence is believed, the engine is asked for its instance.
     if is_presumed && recorded.iter().any(|uid| !answer.by_uid.contains_key(uid)) {
         let query = query.presuming(None);
         let listing = client.list(&query).await;
@@ -177,7 +179,7 @@ async fn ask_for_strangers(
     if !complete {
         return Err(incomplete(name));
     }
-    // A plugin that says more than was asked says nothing about these.
+    // A plugin may return resources that were not asked for; they are dropped.
     let sought =
         |stranger: &Stranger| labels.iter().all(|(key, value)| stranger.labels.get(key) == Some(value));
     let strangers = found.into_iter().filter(sought).collect();
@@ -208,7 +210,7 @@ impl Answer {
         Self { instance, endpoint, query: ListQuery::ALL, by_uid: HashMap::new(), strangers: Vec::new() }
     }
 
-    /// What a listing says about this host's workloads; an error where it is no evidence.
+    /// The answer in a listing; an error if the listing is no evidence.
     fn read(
         name: &str,
         endpoint: &str,
@@ -220,14 +222,14 @@ impl Answer {
             return Err(incomplete(name));
         }
         let mut answer = Self { query, ..Self::new(listing.instance, endpoint) };
-        // What carries another host's id is foreign, whatever its uid says (R09).
+        // A resource with another host's id is foreign, whatever its uid is (R09).
         for seen in listing.workloads.into_iter().filter(|seen| seen.host_id == host_id) {
             answer.by_uid.entry(seen.uid.clone()).or_default().push(seen);
         }
         Ok(answer)
     }
 
-    /// That it has none of a workload, or why that is not known.
+    /// The evidence that the workload is absent; none if it was not asked for.
     fn absence(&self, config: &RunConfig) -> Evidence {
         if self.query.asks_for(config.uid.as_str()) {
             return Evidence::HasNot;
@@ -237,7 +239,8 @@ impl Answer {
 }
 
 impl Observed {
-    /// Nobody was asked, because nobody could be understood: what they show could not be told from what others made.
+    /// For a host whose id is unknown: nobody was asked, since this host's resources could not be told from those of
+    /// others.
     pub fn blind(reason: String) -> Self {
         Self { blind: Some(reason), answers: BTreeMap::new() }
     }
@@ -251,7 +254,7 @@ impl Observed {
         Self { blind: None, answers: BTreeMap::from([((runtime_name, runtime_endpoint), answer)]) }
     }
 
-    /// What the owner says about a workload.
+    /// The owner's evidence about a workload.
     pub fn evidence(&self, config: &RunConfig) -> Evidence {
         if config.is_remote() {
             return Evidence::Remote;
@@ -286,7 +289,7 @@ impl Observed {
         }
     }
 
-    /// Every resource that was seen and carries this host's id, each instance of a runtime once, by runtime and uid.
+    /// All resources with this host's id, by runtime and uid. An instance that was reached in two ways counts once.
     pub fn resources(&self) -> Vec<Resource> {
         let mut found = Vec::new();
         for (owner, answer) in self.instances() {
@@ -300,7 +303,7 @@ impl Observed {
         found
     }
 
-    /// What another product made, each instance of a runtime once.
+    /// All resources of other products. An instance that was reached in two ways counts once.
     pub fn sightings(&self) -> Vec<ForeignResource> {
         let sighting = |owner: &Owner, stranger: &Stranger| ForeignResource {
             resource: Resource { owner: owner.clone(), seen: as_observation(stranger) },
@@ -316,7 +319,7 @@ impl Observed {
             .collect()
     }
 
-    /// Each instance of a runtime that answered, once, with its answer.
+    /// Each instance that answered, once, with its answer.
     fn instances(&self) -> Vec<(Owner, &Answer)> {
         let mut known = BTreeSet::new();
         let answers =
@@ -334,8 +337,8 @@ impl Observed {
             .collect()
     }
 
-    /// Instances that these workloads name and that did not answer, because another one of the runtime does. Each with
-    /// its runtime.
+    /// The instances that these workloads name and in whose place another instance of the runtime answered, each with the
+    /// runtime's name.
     pub fn displaced<'a>(&self, configs: impl Iterator<Item = &'a RunConfig>) -> BTreeSet<(String, String)> {
         let named = configs.filter_map(RunConfig::owner);
         let answers = |owner: &Owner| {
@@ -350,7 +353,7 @@ impl Observed {
             .collect()
     }
 
-    /// Runtimes that gave no complete answer, each with the reason.
+    /// The runtimes that gave no complete answer, each with the reason.
     pub fn silent(&self) -> impl Iterator<Item = (&str, &str)> {
         self.answers.iter().filter_map(|((name, _), answer)| {
             answer.as_ref().err().map(|reason| (name.as_str(), reason.as_str()))
@@ -358,7 +361,7 @@ impl Observed {
     }
 }
 
-/// Of no workload yet.
+/// The observation of a foreign resource: uid and host id are empty.
 fn as_observation(stranger: &Stranger) -> Observation {
     Observation {
         uid: String::new(),

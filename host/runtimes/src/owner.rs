@@ -1,4 +1,4 @@
-//! The owner of a workload: reached through the recorded endpoint, and proven to be the recorded instance (R02, R08).
+//! Reaches the owner of a workload through the recorded endpoint, and proves that the recorded instance answers (R02, R08).
 use crate::client::RuntimeClient;
 use crate::error::CallError;
 use crate::registry::Plugins;
@@ -7,11 +7,11 @@ use wharf_model::{Advice, Error, ErrorKind, Result};
 use wharf_model::{Owner, RunConfig};
 use wharf_sdk::{Observation, WorkloadState};
 
-/// The runtime that a workload belongs to. Commands ask for it before they change anything, supervisors before they
+/// The runtime that a workload belongs to, proven. Commands call this before they change anything, supervisors before they
 /// begin.
 ///
 /// # Errors
-/// Of kind [`ErrorKind::Owner`], naming the workload, its owner, what is wrong and what to do.
+/// Of kind [`ErrorKind::Owner`], with the workload, its owner, the fault and the remedy.
 pub async fn connect_owner(plugins: &Plugins, host_id: &str, run: &RunConfig) -> Result<Arc<RuntimeClient>> {
     let client = connect(plugins, host_id, run).await?;
     prove_owner(&client, run).await.map_err(|error| error.hint("nothing was changed"))?;
@@ -26,10 +26,10 @@ async fn connect(plugins: &Plugins, host_id: &str, run: &RunConfig) -> Result<Ar
     client.map_err(|error| cannot_be_asked(run, &owner, error.into()))
 }
 
-/// The owner, with what it has of the workload now: the same proof in one question, for those who want to know both.
+/// The owner, proven, with its observation of the workload: one question instead of two.
 ///
 /// # Errors
-/// As [`connect_owner`]; and where the owner has two of it.
+/// As [`connect_owner`]; and where the owner has two resources of the workload.
 pub async fn ask_owner(
     plugins: &Plugins,
     host_id: &str,
@@ -40,8 +40,8 @@ pub async fn ask_owner(
     Ok((client, seen))
 }
 
-/// That the recorded instance answers, now. Another engine may have taken the endpoint since it was asked last: whoever
-/// keeps a client asks again before it makes anything anew.
+/// Proves that the recorded instance answers now. Another engine may have taken the endpoint since the last call, so a
+/// caller that keeps a client calls this before it makes anything new.
 ///
 /// # Errors
 /// As [`connect_owner`].
@@ -51,9 +51,9 @@ pub async fn prove_owner(client: &RuntimeClient, run: &RunConfig) -> Result<()> 
     same_instance(run, &owner, &answered.instance)
 }
 
-/// What the recorded instance has of a workload, in its own words: one answer that names the instance and shows the
-/// workload, or not. Asked after each effect, before anybody believes that it happened and writes that down: the call
-/// may have been answered by another engine, also by one that is gone again.
+/// The recorded instance's observation of a workload, from one answer that names the instance and shows the workload, or
+/// shows that it is absent. Called after each effect, before the effect is believed and recorded: another engine may have
+/// answered the call that had the effect, even one that is gone again.
 ///
 /// # Errors
 /// As [`connect_owner`].
@@ -65,10 +65,10 @@ pub async fn look(client: &RuntimeClient, host_id: &str, run: &RunConfig) -> Res
     Ok(seen)
 }
 
-/// That the recorded instance has nothing of a workload any more.
+/// Proves that the recorded instance has no resource of a workload any more.
 ///
 /// # Errors
-/// As [`connect_owner`]; and where it still has it.
+/// As [`connect_owner`]; and where it still has one.
 pub async fn prove_gone(client: &RuntimeClient, host_id: &str, run: &RunConfig) -> Result<()> {
     match look(client, host_id, run).await? {
         None => Ok(()),
@@ -76,7 +76,7 @@ pub async fn prove_gone(client: &RuntimeClient, host_id: &str, run: &RunConfig) 
     }
 }
 
-/// That nothing of a workload runs in the recorded instance; returns what it shows of it.
+/// Proves that nothing of a workload runs in the recorded instance; returns its observation.
 ///
 /// # Errors
 /// As [`connect_owner`]; and where it still runs.

@@ -1,8 +1,8 @@
-//! Tries a library that was never seen in a process of its own before it is loaded here.
+//! [`Prober`]: tries a library that was never seen in a child process, before it is loaded here.
 //!
-//! Loading runs a library's constructors, before anybody has a say: one that crashes or exits takes the whole process
-//! along, one that does not return blocks every other library behind it. So whatever has no verdict yet
-//! ([`crate::verdict`]) is loaded in a child first (`probe_process`), which has a deadline and nothing to lose.
+//! Loading a library runs its constructors before anything can be checked: one that crashes or exits ends the whole
+//! process, and one that does not return blocks every other library. So a library without a verdict ([`crate::verdict`]) is
+//! loaded by a child first (`probe_process`), with a deadline.
 use crate::client::millis;
 use crate::error::PluginError;
 use crate::in_process::load::{Checked, LOAD_DEADLINE};
@@ -25,11 +25,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// So much of the end of what a child says is kept.
+/// The number of bytes at the end of a child's output that are kept.
 const KEPT_BYTES: usize = 2048;
 
-/// A library that hung is not tried again by this process before this time has passed: a command that asks for it twice
-/// waits once.
+/// This process does not try a library that hung again before this time has passed, so a command that needs it twice waits
+/// only once.
 const RETRY_AFTER_HANG: Duration = Duration::from_secs(60);
 
 /// Tries libraries.
@@ -37,29 +37,29 @@ const RETRY_AFTER_HANG: Duration = Duration::from_secs(60);
 pub struct Prober {
     executable: PathBuf,
     verdicts: Verdicts,
-    /// When libraries hung, by digest.
+    /// The times at which libraries hung, by digest.
     hung: Arc<Mutex<HashMap<String, Instant>>>,
 }
 
-/// What came of loading a library in a child.
+/// The outcome of loading a library in a child.
 #[derive(Debug)]
 enum Outcome {
     /// It was loaded.
     Loaded,
-    /// It cannot be loaded, and said so: whoever loads it is told the reason.
+    /// The library cannot be loaded, and did no harm. Loading it here will return the reason.
     CameBack,
     /// The library ended the child.
     Ended { how: String, words: String },
-    /// Something else may have ended the child: somebody's signal, a limit, the kernel for want of memory.
+    /// Something else may have ended the child: a signal from outside, a limit, the kernel for want of memory.
     Interrupted { how: String },
-    /// The child could not try it, and said why.
+    /// The child could not try the library; its words say why.
     Trouble { words: String },
     /// The child did not end in time, and was killed.
     TimedOut,
 }
 
 impl Prober {
-    /// One that runs this binary with [`PROBE_ARGUMENT`], and keeps what comes of libraries here.
+    /// A prober that runs this binary with [`PROBE_ARGUMENT`], and keeps verdicts.
     pub fn new(executable: PathBuf, verdicts: Verdicts) -> Self {
         Self { executable, verdicts, hung: Arc::default() }
     }
@@ -69,8 +69,8 @@ impl Prober {
         self.hung.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Fails unless this library can be loaded without ending or blocking the process, as far as that can be told. To
-    /// be called on the library's own thread: it blocks until the child has ended.
+    /// Fails unless this library can be loaded without ending or blocking the process, as far as a trial can tell. To be
+    /// called on the library's own thread: it blocks until the child has ended.
     pub(crate) fn ensure_it_comes_back(&self, path: &Path, checked: &Checked) -> Result<(), PluginError> {
         let ends = |how, words| Err(PluginError::Ends { path: path.to_owned(), how, words });
         let hangs = PluginError::Hangs { path: path.to_owned(), deadline_ms: millis(LOAD_DEADLINE) };
@@ -101,7 +101,7 @@ impl Prober {
             Outcome::Trouble { words } => {
                 Err(PluginError::Host { path: path.to_owned(), source: io::Error::other(words) })
             }
-            // The machine may have been busy: the next command tries it again.
+            // No verdict is kept, since the machine may have been busy: the next command tries again.
             Outcome::TimedOut => {
                 self.hung().insert(checked.sha256.clone(), Instant::now());
                 Err(hangs)
@@ -113,7 +113,7 @@ impl Prober {
         let child = Command::new(&self.executable)
             .arg(PROBE_ARGUMENT)
             .arg(path)
-            // The very bytes that were checked.
+            // The child gets the very bytes that were checked, as a descriptor.
             .stdin(Stdio::from(file.try_clone()?))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -126,7 +126,7 @@ impl Prober {
         let Some(status) = wait(&mut child.0, &mut [&mut result, &mut said], LOAD_DEADLINE)? else {
             return Ok(Outcome::TimedOut);
         };
-        // Some other process may hold the pipes open: what is in them now is all that is waited for.
+        // Some other process may hold the pipes open, so only the bytes that are there now are read.
         result.read_on();
         said.read_on();
         let is_fine = status.is_none_or(|status| status.success());
@@ -138,8 +138,8 @@ impl Prober {
     }
 }
 
-/// What the end of a child says of the library that it tried, having told no result. A verdict is kept for good, so it
-/// is one only where nobody but the library can have done it.
+/// The verdict on a library whose child ended without a result. A verdict is kept for good, so the library is blamed only
+/// if nobody else can have ended the child.
 fn ended(status: Option<ExitStatus>, words: String) -> Outcome {
     let Some(status) = status else {
         return Outcome::Interrupted { how: "ended, which way is not known".to_owned() };
@@ -152,15 +152,15 @@ fn ended(status: Option<ExitStatus>, words: String) -> Outcome {
     }
 }
 
-/// Whether code ends its own process by this signal; others are sent.
+/// Whether code ends its own process by this signal. Other signals are sent from outside.
 fn is_fault(signal: i32) -> bool {
     const FAULTS: [Signal; 7] =
         [Signal::SEGV, Signal::BUS, Signal::ABORT, Signal::ILL, Signal::FPE, Signal::TRAP, Signal::SYS];
     FAULTS.iter().any(|fault| fault.as_raw() == signal)
 }
 
-/// Waits for a child's end, reading what it says meanwhile. None: it did not end in time; where the caller of this
-/// process has it ignore the ends of children, nobody is told how it ended.
+/// Waits for a child's end and reads its output meanwhile. None: it did not end in time. `Some(None)`: it ended, but its
+/// status is unknown, because whoever started this process lets it ignore the ends of children.
 fn wait(
     child: &mut Child,
     pipes: &mut [&mut Tail; 2],
@@ -190,14 +190,14 @@ fn wait(
     }
 }
 
-/// A child that ends with its whole process group when this is dropped.
+/// A child; dropping this kills its whole process group.
 struct Ending(Child);
 
 impl Drop for Ending {
     fn drop(&mut self) {
         let group = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw);
-        // The group's number is the child's, which stays its own until it was waited for; where it was, what is left
-        // of the group keeps the number its own.
+        // The group has the child's number. As long as the child was not waited for, no other process can get that number.
+        // If it was waited for, processes that are left in the group keep the number in use.
         if matches!(self.0.try_wait(), Ok(None)) {
             let _ = group.map(|group| kill_process_group(group, Signal::KILL));
             let _ = self.0.wait();
@@ -205,7 +205,7 @@ impl Drop for Ending {
     }
 }
 
-/// The end of what comes through a pipe.
+/// The end of the output that comes through a pipe.
 struct Tail {
     pipe: Option<File>,
     bytes: Vec<u8>,
@@ -220,9 +220,9 @@ impl Tail {
         Ok(Self { pipe: pipe.map(File::from), bytes: Vec::new() })
     }
 
-    /// Reads what is there now.
+    /// Reads the bytes that are there now.
     fn read_on(&mut self) {
-        /// One that writes without end is read on when the others were looked at.
+        /// A process may write without end; after so many reads, the other pipe is looked at first.
         const ROUNDS: usize = 64;
         let mut chunk = [0; 4096];
         for _ in 0..ROUNDS {
@@ -246,17 +246,17 @@ impl Tail {
     }
 }
 
-/// The last line that says something.
+/// The last line with text.
 fn last_line(said: &str) -> String {
-    /// More is no reason but a report.
+    /// A longer line is cut.
     const MAX_CHARS: usize = 300;
     let line = said.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
     let line = line.strip_prefix("error: ").unwrap_or(line);
-    // A semicolon parts what is wrong from what to do.
+    // In messages, a semicolon separates the fault from the remedy, so it is replaced here.
     line.replace(';', ",").chars().take(MAX_CHARS).collect()
 }
 
-/// How a process ended, in words that follow its name.
+/// The end of a process, in words that follow its name.
 pub fn how(status: ExitStatus) -> String {
     match (status.signal(), status.code()) {
         (Some(signal), _) => format!("was ended by signal {signal}"),

@@ -1,40 +1,41 @@
-//! The questions to owners about their workloads: where, about which, and what must prove whose answer it is. Made for a
-//! snapshot ([`crate::observe()`]). Must not know what becomes of the answers.
+//! The questions to owners: the place to ask, the workloads asked about, and the proof of the instance that is wanted. Made
+//! for a snapshot ([`crate::observe()`]). Must not know how the answers are used.
 use std::collections::{BTreeMap, BTreeSet};
 use wharf_model::RunConfig;
 use wharf_sdk::ListQuery;
 
-/// Which of this host's workloads the owners are asked about.
+/// The workloads of this host that the owners are asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// All, for those who also look for what no record names.
+    /// All, for callers that also look for resources without a record.
     Everything,
-    /// Only those whose RunConfigs are given: an owner with a thousand is not made to list them for one.
+    /// Only those whose RunConfigs are given, so that an owner with a thousand workloads need not list them all.
     TheseAlone,
 }
 
-/// How an answer shows whose it is.
+/// The proof that an answer is of the recorded instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InstanceProof {
-    /// A row's label with the recorded instance is enough: for those who only look. Of an absence the engine is asked.
+    /// A label with the recorded instance on a row is enough; the engine is asked only before an absence is believed. For
+    /// callers that only read.
     Labels,
-    /// The engine is asked: for those who record or change something because of the answer.
+    /// The engine is asked. For callers that record or change something because of the answer.
     Engine,
 }
 
-/// What is asked at one place: a runtime, and an endpoint of it.
+/// The question to one runtime at one endpoint.
 #[derive(Debug, Default)]
 pub(crate) struct Question {
     pub(crate) query: ListQuery,
-    /// The workloads that are recorded to be there.
+    /// The workloads whose records name this place.
     pub(crate) recorded: BTreeSet<String>,
 }
 
-/// The places that are asked, by the runtime's name and the endpoint.
+/// The questions, by the runtime's name and the endpoint.
 pub(crate) type Places = BTreeMap<(String, String), Question>;
 
-/// The places that these workloads name, each with the query for the uids of those that name it, and for the instance that
-/// they name, if it is one.
+/// The places that these workloads name. `query` gets the uids of the workloads that name a place, and their instance, if
+/// they all name the same one.
 pub(crate) fn places_of<'a>(
     configs: impl Iterator<Item = &'a RunConfig>,
     query: impl Fn(BTreeSet<String>, Option<String>) -> ListQuery,
@@ -50,7 +51,7 @@ pub(crate) fn places_of<'a>(
     }
     for (place, question) in &mut places {
         let mut recorded = instances.remove(place).unwrap_or_default();
-        // Of several only one can be there, and nobody knows which.
+        // If they name several instances, only one can be there, and nobody knows which.
         let the_one = recorded.pop_first().filter(|_| recorded.is_empty());
         question.query = query(question.recorded.clone(), the_one);
     }

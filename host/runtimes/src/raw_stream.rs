@@ -1,14 +1,16 @@
-//! [`RawStream`]: what a plugin gives for a log or for an attached workload, and how the host reads and writes it.
+//! [`RawStream`]: the stream that a plugin opens for a log, an attached workload or a connection, and how the host reads
+//! and writes it.
 //!
-//! The proxy of a workload takes both sides, whoever shows a log the reading one. It must not know what the bytes mean.
+//! The proxy of a workload takes both sides, a command that shows a log only the reading one. It must not know what the
+//! bytes mean.
 use rustix::fs::{FileType, fstat};
 use std::{io, os::fd::OwnedFd};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{UnixStream, unix::pipe};
 
-/// The side that is read.
+/// The reading side.
 pub type Reader = Box<dyn AsyncRead + Send + Unpin>;
-/// The side that is written.
+/// The writing side.
 pub type Writer = Box<dyn AsyncWrite + Send + Unpin>;
 
 /// A byte stream of a runtime.
@@ -30,7 +32,7 @@ pub enum RawStream {
 }
 
 impl RawStream {
-    /// The reading side alone, as of a log; one that has none is at its end. To be called within a Tokio runtime.
+    /// The reading side alone, for a log; without one, an empty reader. To be called within a Tokio runtime.
     ///
     /// # Errors
     /// The descriptor is neither a pipe nor a Unix socket, or cannot be watched.
@@ -42,10 +44,10 @@ impl RawStream {
         }
     }
 
-    /// Both sides, as of an attached workload. To be called within a Tokio runtime.
+    /// Both sides, for an attached workload. To be called within a Tokio runtime.
     ///
     /// # Errors
-    /// There is one side only; or as for [`RawStream::into_reader`].
+    /// There is only one side; or as for [`RawStream::into_reader`].
     pub fn into_sides(self) -> io::Result<(Reader, Writer)> {
         match self {
             Self::Copied { reader, writer } => Ok((reader, writer)),
@@ -79,8 +81,8 @@ fn is_pipe(descriptor: &OwnedFd) -> io::Result<bool> {
     Ok(FileType::from_raw_mode(fstat(descriptor)?.st_mode).is_fifo())
 }
 
-/// Lets a pipe hold more than the usual 64 KiB, so that a large message needs fewer turns of both sides. The kernel may
-/// refuse (a user's pipes have a limit in all), which costs speed only.
+/// Enlarges a pipe from the usual 64 KiB, so that a large message needs fewer switches between the two sides. The kernel
+/// may refuse (there is a limit on all pipes of a user), which only costs speed.
 fn widen(pipe: &OwnedFd) {
     const PIPE_BYTES: usize = 256 * 1024;
     if let Err(error) = rustix::pipe::fcntl_setpipe_size(pipe, PIPE_BYTES) {

@@ -1,4 +1,4 @@
-//! Runtimes by name: a name to a library that was found, and to a connection, made at its first use.
+//! [`Plugins`]: runtimes by name. It finds a name's library, loads it at its first use, and connects to the runtime.
 use crate::catalog::Catalog;
 use crate::client::{RuntimeClient, millis};
 use crate::connection::{Answer, Connection};
@@ -24,8 +24,8 @@ use wharf_sdk::document::{self, ConnectDocument, EVENT, Event, LOG, LogRecord};
 /// How long a runtime may take to connect.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(15);
 
-/// The plugins that one search found, by the options of that moment. A process that lives long makes another one when
-/// they have changed; both share what is loaded.
+/// The plugins that one search found, with the options of that moment. A process that lives long makes another value when
+/// they have changed; both share the loaded libraries.
 pub struct Plugins {
     options: ConnectOptions,
     listener: Option<EventListener>,
@@ -35,15 +35,15 @@ pub struct Plugins {
     clients: Cells<Reached, RuntimeClient>,
 }
 
-/// A runtime as it is reached.
+/// The key of a connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Reached {
     name: String,
-    /// The recorded endpoint, for workloads that exist.
+    /// The recorded endpoint, for existing workloads.
     endpoint: Option<String>,
-    /// The host for which it is.
+    /// The id of the host that connects.
     host_id: String,
-    /// What is said beside the user's configuration, for a workload that is yet to be made.
+    /// Options that override the user's configuration, for a new workload.
     options: BTreeMap<String, String>,
 }
 
@@ -66,30 +66,30 @@ impl Plugins {
         }
     }
 
-    /// Where libraries stay that were loaded by other searches of this process.
+    /// Shares the libraries that other searches of this process have loaded.
     #[must_use]
     pub fn sharing(mut self, loaded: Arc<Libraries>) -> Self {
         self.loaded = loaded;
         self
     }
 
-    /// With somebody who hears what runtimes that are connected from now on tell of workloads.
+    /// Adds a listener for the events of runtimes that are connected from now on.
     #[must_use]
     pub fn listened_to_by(mut self, listener: EventListener) -> Self {
         self.listener = Some(listener);
         self
     }
 
-    /// What was found.
+    /// The catalog of the search.
     pub fn catalog(&self) -> &Catalog {
         &self.catalog
     }
 
-    /// The runtime of exactly this name, reached through this endpoint; loads its library if it is not yet. The runtime
-    /// labels what it makes with the id of this host, and lists what carries it: empty where the host has none yet.
+    /// The runtime of exactly this name at this endpoint; its library is loaded if needed. The runtime labels its resources
+    /// with this host id, and lists those that carry it. The id is empty for a host that has none yet.
     ///
     /// # Errors
-    /// Everything that can be wrong with a plugin. A runtime whose engine does not answer is connected all the same.
+    /// Every fault that a plugin can have. A runtime whose engine does not answer is connected all the same.
     pub async fn connect(
         &self,
         name: &str,
@@ -101,8 +101,8 @@ impl Plugins {
         self.connect_at(Reached { name, endpoint, host_id, options }).await
     }
 
-    /// The runtime of exactly this name, to make a workload with these options: each stands in the place of what the user's
-    /// configuration says of the runtime under that name.
+    /// The runtime of exactly this name, for a new workload with these options: each replaces the value of the same name in
+    /// the user's configuration of the runtime.
     ///
     /// # Errors
     /// As [`Self::connect`].
@@ -128,7 +128,7 @@ impl Plugins {
         client.await.cloned()
     }
 
-    /// The place of a client. A host that has got its id since has no more use for those without.
+    /// The cell for a client. Clients that were connected without a host id, or with another one, are dropped.
     fn client(&self, reached: Reached) -> Arc<OnceCell<Arc<RuntimeClient>>> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         clients.retain(|other, _| other.host_id == reached.host_id);
@@ -139,7 +139,7 @@ impl Plugins {
         self.options.pins.get(path.file_name()?.to_str()?).cloned()
     }
 
-    /// Ends what the plugins run in this process.
+    /// Ends the plugins' tasks in this process.
     pub async fn shut_down(&self, deadline: Duration) {
         let cells: Vec<_> =
             self.clients.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
@@ -152,7 +152,8 @@ impl Plugins {
     async fn connect_in(&self, library: &Library, reached: &Reached) -> Result<RuntimeClient, PluginError> {
         let name = reached.name.as_str();
         let failed = |source| PluginError::Connect { name: name.to_owned(), source };
-        // The bytes that were loaded may be newer than those that the search saw.
+        // The bytes that were loaded may be newer than those that the search saw, so the manifest is taken from the loaded
+        // ones.
         let stamp = library.loaded.stamp.runtimes.iter().find(|runtime| runtime.name == name).cloned();
         let stamp = stamp.ok_or_else(|| {
             failed(CallError::Malformed {
@@ -195,7 +196,7 @@ impl Plugins {
         if configuration.is_null() && !reached.options.is_empty() {
             configuration = serde_json::json!({});
         }
-        // A configuration that is no object is the runtime's to refuse.
+        // If the configuration is no object, the runtime refuses it.
         if let serde_json::Value::Object(configuration) = &mut configuration {
             let said = reached.options.iter().map(|(key, value)| (key.clone(), value.clone().into()));
             configuration.extend(said);
@@ -216,8 +217,8 @@ impl Plugins {
     }
 }
 
-/// Reading must work on a disk that cannot be written: a folder that is missing then stays missing.
-/// Where it cannot be made, questions are answered all the same (R05); who writes there is told.
+/// Makes the runtime's folder if possible. If it cannot be made, the runtime can still answer questions, so that reading
+/// works on a read-only disk (R05); an operation that writes there reports the error.
 fn make_private_dir(dir: &Path) {
     use std::os::unix::fs::DirBuilderExt;
     if let Err(error) = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir) {
@@ -225,13 +226,13 @@ fn make_private_dir(dir: &Path) {
     }
 }
 
-/// A runtime in this process.
+/// A connection to a runtime in this process.
 struct InProcess {
-    /// Empty only while it is being dropped.
+    /// None only while this is being dropped.
     plugin: Option<Arc<PluginBox>>,
     lane: PluginThread,
     earlier: Arc<Earlier>,
-    /// The library's file and the runtime's name.
+    /// The library's file, and the runtime's name.
     about: (String, String),
 }
 
@@ -280,7 +281,7 @@ impl Connection for InProcess {
 }
 
 impl Drop for InProcess {
-    /// Also the plugin's object is dropped on its own thread, so nothing of it may stay behind in here.
+    /// The plugin's object, too, must be dropped on its own thread, so this value must not hold the last reference.
     fn drop(&mut self) {
         let plugin = self.plugin.take();
         self.lane.run_detached(async move { drop(plugin) });
@@ -310,7 +311,7 @@ fn answered(operation: &'static str, text: &str) -> CallError {
     }
 }
 
-/// What this host does for a runtime.
+/// The host's side of the connection: the calls that the plugin makes.
 struct Services {
     runtime: String,
     listener: Option<EventListener>,
@@ -356,7 +357,7 @@ mod tests {
     use std::sync::mpsc;
     use wharf_abi::{FfiFuture, Plugin, Plugin_TO, Reply, StreamBox};
 
-    /// Tells on which thread it was dropped.
+    /// Reports on which thread it was dropped.
     struct Foreign(mpsc::Sender<Option<String>>);
 
     impl Plugin for Foreign {
@@ -381,7 +382,8 @@ mod tests {
     fn a_plugins_object_is_dropped_on_its_own_thread() {
         let (dropped, on) = mpsc::channel();
         let lane = PluginThread::start().unwrap();
-        // Whoever is last drops it, so a clone left on this thread loses the race only sometimes.
+        // A reference that stays on this thread would drop the object only if it happens to be the last one. So the test is
+        // repeated.
         for _ in 0..200 {
             let plugin = Plugin_TO::from_value(Foreign(dropped.clone()), TD_Opaque);
             let (plugin, lane, about) = (Some(Arc::new(plugin)), lane.clone(), Default::default());

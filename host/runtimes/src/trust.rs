@@ -1,9 +1,9 @@
-//! Tells whether a file may be run as part of this process: nobody but its user and root can have written it.
+//! Decides whether a file may be loaded into this process: only its user and root can have written it.
 //!
-//! Like sshd's StrictModes it judges every folder on the way, since who can rename a folder can exchange what is in
-//! it, and it names the one at fault. The way is walked link by link: whoever can exchange a link, or a folder that a
-//! link lies in, decides where the rest of the way leads. A sticky folder of root's (`/tmp`) protects what others put
-//! in it, and links in it are their owners' to change.
+//! Like sshd's StrictModes, it checks every folder on the way, since a user who can rename a folder can replace everything
+//! in it; the error names the folder at fault. The way is walked link by link: a user who can replace a link, or a folder
+//! that a link lies in, decides where the rest of the way leads. A sticky folder of root's (`/tmp`) protects files of other
+//! users in it, and only the owner of a link in it can change that link.
 use crate::error::TrustError;
 use std::{
     fs::{File, Metadata},
@@ -13,12 +13,12 @@ use std::{
 };
 use wharf_sdk::files::{self, Links};
 
-/// Opens and judges a library. The file that was judged is returned; its bytes are to be used, not its path.
+/// Opens and checks a library. The returned file is the one that was checked; callers must use its bytes, not its path.
 pub(crate) fn judge(path: &Path) -> Result<File, TrustError> {
     let user = rustix::process::geteuid().as_raw();
     let real = walk(path, user, &mut |_, _| {})?;
     let unreadable = |source: io::Error| TrustError::Unreadable { component: real.clone(), source };
-    // There was no link in it a moment ago, so none is followed.
+    // The path had no link in it a moment ago, so a link is not followed.
     let (file, metadata) = match files::open(&real, Links::Refuse) {
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
             return Err(TrustError::NotAFile { component: real });
@@ -29,13 +29,13 @@ pub(crate) fn judge(path: &Path) -> Result<File, TrustError> {
     Ok(file)
 }
 
-/// Shows every folder and link on the way to a library, and the library itself, as far as [`judge`] would go.
+/// Calls `visitor` with every folder and link on the way to a library, and with the library, as far as [`judge`] would go.
 pub(crate) fn visit(path: &Path, visitor: &mut dyn FnMut(&Path, &Metadata)) {
-    // A refusal ends the way: what lies behind it decides nothing.
+    // After a refusal the rest of the way does not matter.
     let _ = walk(path, rustix::process::geteuid().as_raw(), visitor);
 }
 
-/// Where a path leads, once every folder and every link on the way has been judged. Each is shown before it is.
+/// Resolves a path and checks every folder and every link on the way. `visitor` gets each before it is checked.
 fn walk(path: &Path, user: u32, visitor: &mut dyn FnMut(&Path, &Metadata)) -> Result<PathBuf, TrustError> {
     let unreadable = |component: &Path| {
         let component = component.to_owned();
@@ -55,7 +55,7 @@ fn walk(path: &Path, user: u32, visitor: &mut dyn FnMut(&Path, &Metadata)) -> Re
             }
             return entry.read_link().map(Some).map_err(unreadable(entry));
         }
-        // A file is the last on the way, and is judged by its descriptor.
+        // The file is the last on the way, and is checked through its descriptor.
         if metadata.is_dir() {
             examine(entry, &metadata, user)?;
         }
@@ -68,7 +68,7 @@ fn is_ours(metadata: &Metadata, user: u32) -> bool {
     metadata.uid() == 0 || metadata.uid() == user
 }
 
-/// Fails where others can write.
+/// Fails if other users can write to it.
 fn examine(component: &Path, metadata: &Metadata, user: u32) -> Result<(), TrustError> {
     const STICKY: u32 = 0o1000;
     const OTHERS_WRITE: u32 = 0o022;

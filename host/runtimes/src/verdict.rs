@@ -1,7 +1,8 @@
-//! What is known of libraries that were tried: a file for each, named by its digest, in the user's cache folder.
+//! [`Verdicts`]: the results of trying libraries: a file for each, named by the library's digest, in the user's cache
+//! folder.
 //!
-//! Best effort, and no record of anything: what cannot be read or written is as if the library had never been seen, and
-//! it is tried again. A verdict of another version of this host says nothing either.
+//! This is best effort, and no record: if a verdict cannot be read or written, the library counts as never seen and is
+//! tried again. The same holds for a verdict of another version of this host.
 use crate::in_process::copy::MAX_LIBRARY_BYTES;
 use crate::in_process::load;
 use rustix::fs::{AtFlags, Dir, Mode, OFlags};
@@ -19,19 +20,19 @@ use std::{
 };
 use wharf_sdk::files::{self, Links};
 
-/// A file that is larger is no verdict.
+/// A larger file is not read.
 const MAX_BYTES: u64 = 16 * 1024;
-/// The folder in the cache folder.
+/// The name of the folder in the cache folder.
 const FOLDER: &str = "verdicts";
 
-/// Where verdicts are kept.
+/// The folder of verdicts.
 #[derive(Clone, Debug, Default)]
 pub struct Verdicts {
-    /// None: nowhere.
+    /// None: verdicts are not kept.
     folder: Option<PathBuf>,
 }
 
-/// What came of a library.
+/// The result of trying a library.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub(crate) enum Verdict {
@@ -39,9 +40,9 @@ pub(crate) enum Verdict {
     Loads,
     /// It ends the process that loads it.
     Ends {
-        /// How.
+        /// The end of that process, in words.
         how: String,
-        /// The last that it said.
+        /// The last line that it wrote.
         words: String,
     },
 }
@@ -52,17 +53,17 @@ struct Kept {
     verdict: Verdict,
 }
 
-/// How many verdicts are forgotten now.
+/// The number of verdicts that were forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Forgotten(pub usize);
 
 impl Verdicts {
-    /// Those of a cache folder.
+    /// The verdicts in a cache folder.
     pub fn below(cache_dir: &Path) -> Self {
         Self { folder: Some(cache_dir.join(FOLDER)) }
     }
 
-    /// What is known of the library with this digest.
+    /// The verdict on the library with this digest.
     pub(crate) fn of(&self, sha256: &str) -> Option<Verdict> {
         let kept = read(self.folder.as_ref()?, sha256);
         let kept =
@@ -70,7 +71,7 @@ impl Verdicts {
         (kept.wharf == env!("CARGO_PKG_VERSION")).then_some(kept.verdict)
     }
 
-    /// Keeps what came of it, where that is possible.
+    /// Keeps a verdict, if possible.
     pub(crate) fn keep(&self, sha256: &str, verdict: &Verdict) {
         let Some(folder) = &self.folder else { return };
         let kept = Kept { wharf: env!("CARGO_PKG_VERSION").to_owned(), verdict: verdict.clone() };
@@ -79,7 +80,7 @@ impl Verdicts {
         }
     }
 
-    /// Forgets what is known of this library: of the bytes that it has now.
+    /// Forgets the verdict on the library with the present bytes of this file.
     ///
     /// # Errors
     /// The library is no regular file or cannot be read, or the file of the verdict cannot be removed.
@@ -91,7 +92,7 @@ impl Verdicts {
         }
     }
 
-    /// Forgets what is known of all libraries. Files that are no verdicts stay.
+    /// Forgets the verdicts on all libraries. Files that are no verdicts stay.
     ///
     /// # Errors
     /// The folder cannot be read, or a file in it cannot be removed.
@@ -107,7 +108,7 @@ impl Verdicts {
         Ok(Forgotten(forgotten))
     }
 
-    /// The folder, if it is there.
+    /// Opens the folder. None: there is none.
     fn open(&self) -> io::Result<Option<OwnedFd>> {
         let Some(folder) = &self.folder else { return Ok(None) };
         match open_folder(folder) {
@@ -118,7 +119,7 @@ impl Verdicts {
     }
 }
 
-/// Opens the folder of verdicts itself, and no other one that a link leads to: files are removed from it.
+/// Opens the folder of verdicts without following a link, since files in it are removed.
 fn open_folder(folder: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let opened = rustix::fs::open(folder, flags, Mode::empty())?;
@@ -159,14 +160,15 @@ fn read(folder: &Path, sha256: &str) -> io::Result<Kept> {
     Ok(serde_json::from_slice(&files::read(file, MAX_BYTES)?)?)
 }
 
-/// Another process may read or write the same one: it is there whole, or not at all.
+/// Writes a verdict. Another process may read or write the same one at the same time, so it is written under another name
+/// and renamed.
 fn write(folder: &Path, sha256: &str, kept: &Kept) -> io::Result<()> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let folder = open_folder(folder)?;
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let new = format!(".{}-{count}", std::process::id());
-    // One that a process with this number left behind is in the way.
+    // An unfinished file of a former process with the same pid may be in the way.
     remove(&folder, &new)?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let mut file = File::from(rustix::fs::openat(&folder, &new, flags, Mode::RUSR | Mode::WUSR)?);

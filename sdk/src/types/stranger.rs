@@ -1,5 +1,5 @@
-//! Resources that another product made, as a runtime that can take them over sees them. The host searches for them in
-//! `import` and reports them in `doctor`.
+//! Resources that another product made, as a runtime with the ability `takeover` sees them. `import` searches for
+//! them.
 use super::{Address, Handle, WorkloadState};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
-//! Which plugins are loaded in this process, and what they were asked for and have not answered yet.
+//! Remembers which plugins are loaded in this process, and which calls they have not answered yet.
 //!
-//! Kept for the last words of a process that a plugin ends (`last_words`), which may be spoken in a signal handler: so
-//! what is read there is read without a lock and without memory of its own.
+//! `last_words` reports them when a plugin ends the process, perhaps in a signal handler. So reading takes no lock and
+//! allocates no memory.
 #![expect(unsafe_code, reason = "what a signal handler reads is behind a pointer: see the block")]
 use std::{
     ptr,
@@ -11,17 +11,17 @@ use std::{
     },
 };
 
-/// How many calls are remembered at the same time; those beyond are not told of.
+/// At most so many calls are remembered at a time; further ones are not reported.
 const MAX_CALLS: usize = 128;
-/// How many libraries are remembered.
+/// At most so many libraries are remembered.
 const MAX_LIBRARIES: usize = 32;
 
-/// What a library is asked for. Of each there is one, which lives as long as the process, as the library does.
+/// A call of a library. There is one value for each kind of call, which lives as long as the process, as the library does.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Asked {
     /// The library's file.
     pub(crate) library: String,
-    /// The runtime's name; empty where it is about the whole library.
+    /// The runtime's name; empty for a call of the library as a whole.
     pub(crate) runtime: String,
     /// The operation.
     pub(crate) operation: &'static str,
@@ -33,18 +33,18 @@ static CALLS: [Place; MAX_CALLS] = [const { AtomicPtr::new(ptr::null_mut()) }; M
 static LOADED: [Place; MAX_LIBRARIES] = [const { AtomicPtr::new(ptr::null_mut()) }; MAX_LIBRARIES];
 static KNOWN: Mutex<Vec<&'static Asked>> = Mutex::new(Vec::new());
 
-/// A call that is under way; over when it is dropped.
+/// A call under way; dropping this ends it.
 pub(crate) struct Call(Option<&'static Place>);
 
-/// Remembers a call until what is returned is dropped.
+/// Remembers a call until the returned value is dropped.
 pub(crate) fn begin(library: &str, runtime: &str, operation: &'static str) -> Call {
     Call(put(&CALLS, the_one(library, runtime, operation)))
 }
 
-/// Remembers that code of a library may run in this process from now on.
+/// Remembers that code of this library may run in this process from now on.
 pub(crate) fn remember(library: &str) {
     let asked = the_one(library, "", "");
-    // Another version of it may have been loaded before.
+    // Another version of the file may have been loaded before; it has the same name.
     if !LOADED.iter().filter_map(read).any(|known| ptr::eq(known, asked)) {
         put(&LOADED, asked);
     }
@@ -77,18 +77,18 @@ impl Drop for Call {
     }
 }
 
-/// The calls that are under way. For signal handlers too.
+/// The calls under way. Also for signal handlers.
 pub(crate) fn under_way() -> impl Iterator<Item = &'static Asked> {
     CALLS.iter().filter_map(read)
 }
 
-/// The libraries that are loaded. For signal handlers too.
+/// The loaded libraries. Also for signal handlers.
 pub(crate) fn loaded() -> impl Iterator<Item = &'static Asked> {
     LOADED.iter().filter_map(read)
 }
 
 fn read(place: &Place) -> Option<&'static Asked> {
-    // SAFETY: null, or made from a reference that lives as long as the process (`put`).
+    // SAFETY: the pointer is null, or was made from a reference that lives as long as the process (`put`).
     unsafe { place.load(Ordering::Acquire).as_ref() }
 }
 

@@ -1,13 +1,13 @@
-//! Copies of libraries that nobody writes over.
+//! Copies of libraries, which nobody writes to.
 //!
-//! A library that is mapped where it lies changes under every process that has mapped it when somebody copies another
-//! one over it: their next call is of changed code, or ends them (SIGBUS) where the file has become shorter. So what is
-//! mapped is always a copy: a file that is named by its digest in a folder of the user's own, of which all processes of
-//! that user share the pages; where there can be none, a sealed memory file.
+//! If a library were mapped in its own place and somebody copied another file over it, every process that mapped it would
+//! change: its next call would run the changed code, or end it (SIGBUS) where the file has become shorter. So a copy is
+//! always mapped: a file that is named by its digest, in a folder of the user's own, whose pages all processes of that user
+//! share; or, where there can be no such folder, a sealed memory file.
 //!
-//! A copy that is found is compared with the library byte by byte, through the very descriptor that is then mapped: it
-//! may have been cut short by a full disk or a lost machine. That proves more than its digest would, in an eighth of
-//! the time. A copy is never changed: one that is wrong is replaced, and who has mapped it keeps it.
+//! An existing copy is compared with the library byte by byte, through the very descriptor that is then mapped: the copy
+//! may have been cut short by a full disk or a crash of the machine. This proves more than its digest would, in an eighth
+//! of the time. A copy is never changed: a wrong one is replaced, and processes that have mapped it keep it.
 use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, RenameFlags, SealFlags, StatVfsMountFlags};
 use sha2::{Digest, Sha256};
 use std::{
@@ -26,30 +26,30 @@ use std::{
 };
 use wharf_sdk::files::{self, Links};
 
-/// A larger library is none.
+/// A larger file is refused.
 pub(crate) const MAX_LIBRARY_BYTES: u64 = 1 << 30;
-/// How much is read at once.
+/// The size of a read.
 const CHUNK_BYTES: usize = 64 * 1024;
-/// How many copies are kept; a new one takes the oldest one's place.
+/// The number of copies that are kept; a new one replaces the oldest.
 const KEPT_COPIES: usize = 32;
-/// After this time whoever wrote a copy has died.
+/// A copy that is still unfinished after this time belongs to a writer that has died.
 const LONGEST_WRITE: Duration = Duration::from_secs(3600);
-/// How often a library is copied anew that was written to meanwhile.
+/// How often to try again with a library that was written to while it was copied.
 const ATTEMPTS: usize = 3;
-/// How the name of a copy ends that is being written.
+/// The end of the name of an unfinished copy.
 const UNFINISHED: &str = ".part";
 
 /// A copy of a library.
 pub(crate) struct Copy {
-    /// Its bytes, open to be read and mapped.
+    /// The copy, open for reading and mapping.
     pub(crate) file: File,
-    /// The name under which it is kept, which is its SHA-256 in lowercase hexadecimal digits; none if it is not kept.
+    /// Its name in the folder, which is its SHA-256 in lowercase hexadecimal digits; none if it is not kept.
     pub(crate) name: Option<String>,
 }
 
-/// A copy of a library, in the cache folder if there can be one. Nobody changes it while it is mapped.
+/// A copy of a library, in the cache folder if possible. Nobody changes it while it is mapped.
 ///
-/// Where this kernel gives out neither, it is the library itself, and the log says so.
+/// If the kernel offers neither kind of copy, it is the library itself, and the log says so.
 ///
 /// # Errors
 /// The library cannot be read, is too large, or is being written to.
@@ -66,7 +66,7 @@ pub(crate) fn of(library: &File, cache: Option<&Path>) -> io::Result<Copy> {
             Some(copy) => copy,
             None => Copy { file: in_memory(library, before.len())?, name: None },
         };
-        // Half of the old one and half of the new one is neither.
+        // If the library was written to meanwhile, the copy may have a part of the old one and a part of the new one.
         if is_unchanged(&before, &library.metadata()?) {
             return Ok(copy);
         }
@@ -79,7 +79,7 @@ fn is_unchanged(before: &Metadata, after: &Metadata) -> bool {
     print(before) == print(after)
 }
 
-/// The copy in the folder, found or made.
+/// The copy in the folder, which is made if it is missing.
 fn cached(library: &File, length: u64, cache: &Path) -> io::Result<Copy> {
     let folder = Folder::open(cache)?;
     match folder.find(library, length)? {
@@ -88,8 +88,8 @@ fn cached(library: &File, length: u64, cache: &Path) -> io::Result<Copy> {
     }
 }
 
-/// The folder with copies. It is held by its descriptor and nobody else can write to it: whatever happens to the
-/// folders above, its entries are this user's.
+/// The folder of copies. It is held by its descriptor, and no other user can write to it: even if the folders above it
+/// change, its entries are this user's.
 struct Folder(OwnedFd);
 
 impl Folder {
@@ -102,7 +102,7 @@ impl Folder {
         if found.st_uid != own || found.st_mode & 0o077 != 0 {
             return Err(io::Error::other(format!("{} is not this user's alone", path.display())));
         }
-        // Nothing in it could be mapped as code.
+        // Files of a file system that is mounted with `noexec` cannot be mapped as code.
         if rustix::fs::fstatvfs(&folder)?.f_flag.contains(StatVfsMountFlags::NOEXEC) {
             return Err(io::Error::other(format!("nothing in {} may be executed", path.display())));
         }
@@ -121,7 +121,7 @@ impl Folder {
         files::open_in(&self.0, Path::new(name), Links::Refuse)
     }
 
-    /// The copy that has the library's bytes. There are few, and fewer of its length.
+    /// The copy with the library's bytes. Only the few copies of the same length are compared.
     fn find(&self, library: &File, length: u64) -> io::Result<Option<Copy>> {
         let own = rustix::process::geteuid().as_raw();
         for name in self.names()?.into_iter().filter(|name| is_digest(name)) {
@@ -147,7 +147,7 @@ impl Folder {
         made
     }
 
-    /// Writes the copy to the disk, and tells its digest.
+    /// Writes the copy to the disk, and returns its digest.
     fn fill(&self, library: &File, writer: &File, length: u64) -> io::Result<String> {
         let mut hasher = Sha256::new();
         for_each_chunk(library, length, |chunk| {
@@ -155,15 +155,15 @@ impl Folder {
             write_or_skip(writer, chunk)
         })?;
         writer.set_len(length)?;
-        // A disk that turns out to be full only now must not lose pages that are mapped.
+        // Without the sync, the disk might turn out to be full later, and a mapped page would be lost.
         writer.sync_data()?;
         Ok(hexadecimal(&hasher.finalize()))
     }
 
-    /// Gives a finished copy its name. Another process may have made the same one meanwhile, and wins; one of that name
-    /// that is something else is damaged.
+    /// Gives a finished copy its name. If another process made the same copy meanwhile, that one is used; another file of
+    /// that name is a damaged copy and is replaced.
     fn publish(&self, part: &OsStr, digest: &str, written: &File) -> io::Result<Copy> {
-        // The descriptor that stays open must not be able to write to it.
+        // The copy is opened anew, for reading only: the descriptor that stays open must not be able to write to it.
         let (file, found) = self.open_copy(part)?;
         if identity(&found) != identity(&written.metadata()?) {
             return Err(io::Error::other("the copy was exchanged"));
@@ -172,7 +172,7 @@ impl Folder {
         match rustix::fs::renameat_with(&self.0, part, &self.0, digest, RenameFlags::NOREPLACE) {
             Ok(()) => return Ok(copy),
             Err(rustix::io::Errno::EXIST) => {}
-            // Some file systems cannot be asked not to replace.
+            // Some file systems have no rename that never replaces.
             Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {}
             Err(error) => return Err(error.into()),
         }
@@ -188,8 +188,8 @@ impl Folder {
         Ok(rustix::fs::unlinkat(&self.0, name, rustix::fs::AtFlags::empty())?)
     }
 
-    /// Makes room for a new copy: the oldest ones go, and what dead writers left. Whoever has mapped one keeps it, and
-    /// one that is still of use is made again.
+    /// Makes room for a new copy: removes the oldest ones, and the unfinished ones of dead writers. A process that has
+    /// mapped a removed copy keeps it; if it is needed again, it is made again.
     fn clear(&self) {
         let mut copies: Vec<(SystemTime, OsString)> = Vec::new();
         for name in self.names().unwrap_or_default() {
@@ -226,19 +226,19 @@ fn is_digest(name: &OsStr) -> bool {
     name.len() == 64 && name.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// In lowercase hexadecimal digits.
+/// The bytes in lowercase hexadecimal digits.
 pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// True if another file has the same bytes, up to this length.
+/// True if the other file has the same bytes, up to this length.
 fn is_same(library: &File, other: &File, length: u64) -> io::Result<bool> {
     let (mut mine, mut theirs) = (vec![0; CHUNK_BYTES], vec![0; CHUNK_BYTES]);
     let mut at = 0;
     while at < length {
         let wanted = chunk_at(at, length);
         library.read_exact_at(&mut mine[..wanted], at)?;
-        // It may have been cut short since its length was asked for.
+        // The other file may have been cut short since its length was read.
         if other.read_exact_at(&mut theirs[..wanted], at).is_err() || mine[..wanted] != theirs[..wanted] {
             return Ok(false);
         }
@@ -247,7 +247,7 @@ fn is_same(library: &File, other: &File, length: u64) -> io::Result<bool> {
     Ok(true)
 }
 
-/// How much is to be read next of what has this length.
+/// The size of the next read at this place of a file of this length.
 fn chunk_at(at: u64, length: u64) -> usize {
     usize::try_from(length - at).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES)
 }
@@ -255,7 +255,7 @@ fn chunk_at(at: u64, length: u64) -> usize {
 /// The library's bytes in memory, sealed against every change.
 fn in_memory(library: &File, length: u64) -> io::Result<File> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    // Where nothing in memory may be executed as a program (vm.memfd_noexec=2), it may still be mapped.
+    // With vm.memfd_noexec=2, no memory file may be executed as a program, but one may still be mapped as code.
     let memory = rustix::fs::memfd_create("wharf-plugin", flags)
         .or_else(|_| rustix::fs::memfd_create("wharf-plugin", flags | MemfdFlags::NOEXEC_SEAL));
     let memory = match memory {
@@ -272,8 +272,8 @@ fn in_memory(library: &File, length: u64) -> io::Result<File> {
     Ok(memory)
 }
 
-/// Writes what comes next, and leaves a hole for zeros: a library with holes has them in its copy too. Who writes a file
-/// so sets its length at the end, which a hole there does not.
+/// Writes the next chunk; a chunk of zeros becomes a hole, so that the copy of a library with holes has them, too. The
+/// caller sets the file's length at the end, since a hole at the end does not.
 fn write_or_skip(mut file: &File, chunk: &[u8]) -> io::Result<()> {
     if chunk.iter().any(|byte| *byte != 0) {
         return file.write_all(chunk);
@@ -282,7 +282,7 @@ fn write_or_skip(mut file: &File, chunk: &[u8]) -> io::Result<()> {
     file.seek(SeekFrom::Current(ahead)).map(drop)
 }
 
-/// Goes through the first bytes of a file.
+/// Calls `work` with each chunk of the first `length` bytes of a file.
 fn for_each_chunk(file: &File, length: u64, mut work: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
     let mut chunk = vec![0; CHUNK_BYTES];
     let mut at = 0;
@@ -326,7 +326,7 @@ mod tests {
         let parts: Vec<_> = left.iter().filter(|name| !is_digest(name)).collect();
         assert_eq!(parts, ["b.part"], "its writer may live");
         assert_eq!(left.len() - 1, KEPT_COPIES);
-        // A process that holds one that went keeps it.
+        // A process that holds a removed copy can still read it.
         let mut text = [0];
         copies[0].file.read_exact_at(&mut text, 0).unwrap();
         assert_eq!(&text, b"0");

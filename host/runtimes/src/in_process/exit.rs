@@ -1,9 +1,9 @@
-//! The end of a process that has loaded plugins.
+//! [`leave`]: ends a process that has loaded plugins. `main` and the supervisor call it last.
 #![expect(unsafe_code, reason = "_exit has no safe form")]
 use std::io::Write;
 
-/// Ends the process without running destructors of loaded libraries, whose threads may still be at work and which
-/// were never meant to be torn down. Flushes what this process printed.
+/// Ends the process after flushing its output, without running destructors: threads of loaded libraries may still be at
+/// work, and libraries are never torn down.
 pub fn leave(code: u8) -> ! {
     let _ = std::io::stdout().flush();
     let _ = std::io::stderr().flush();

@@ -1,8 +1,9 @@
-//! Descriptors that a plugin says it gives up.
+//! Takes over descriptors that a plugin hands to the host.
 //!
-//! A number is all that crosses. One that is closed would end this process when it is dropped, one of the host's own
-//! would be closed under it, and what is no pipe or socket is no stream: so what can be proved about a number is proved
-//! before it is owned. What fails stays as it is, and stays open: nobody knows whose it is.
+//! Only a number crosses the ABI. If it were closed, the host would end when it drops it; if it were one of the host's own,
+//! that one would be closed; and a descriptor that is neither a pipe nor a socket is no stream. So everything that can be
+//! proved about a number is proved before the host owns it. A descriptor that fails stays open, since nobody knows whose it
+//! is.
 #![expect(unsafe_code, reason = "looking at descriptors by their numbers, and owning them")]
 use rustix::{
     fs::{FileType, OFlags, fcntl_getfl, fstat},
@@ -14,20 +15,20 @@ use std::{
     os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd},
 };
 
-/// No descriptor in this direction.
+/// There is no descriptor in this direction.
 const NONE: RawFd = -1;
-/// Standard input, output and error are this process' own.
+/// Standard input, output and error belong to this process.
 const FIRST_OTHER: RawFd = 3;
 
-/// A descriptor, and what it leads to: a number that is used again leads to something else.
+/// A descriptor's number together with device and inode: if the number is used again, they differ.
 type Identity = (RawFd, u64, u64);
 
-/// The descriptors that this process had before a library was loaded: none of them is the library's to give.
+/// The descriptors that this process had before a library was loaded. The library cannot own them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Earlier(HashSet<Identity>);
 
 impl Earlier {
-    /// Those that are open now.
+    /// The descriptors that are open now.
     pub(crate) fn now() -> Self {
         let entries = std::fs::read_dir("/proc/self/fd").into_iter().flatten().filter_map(Result::ok);
         let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -38,10 +39,10 @@ impl Earlier {
 /// The two sides of a stream: reading end, writing end.
 pub(crate) type Sides = (Option<OwnedFd>, Option<OwnedFd>);
 
-/// Takes what a plugin hands over.
+/// Takes the descriptors that a plugin hands over.
 ///
 /// # Errors
-/// Says why it is no stream; then nothing is taken.
+/// The reason why they are no stream; then none of them is taken.
 pub(crate) fn take(handed: &[RawFd], earlier: &Earlier) -> Result<Sides, String> {
     let &[reader, writer] = handed else {
         return Err(format!("it hands over {} descriptors, and a stream has two", handed.len()));
@@ -55,8 +56,8 @@ pub(crate) fn take(handed: &[RawFd], earlier: &Earlier) -> Result<Sides, String>
                 .map_err(|why| format!("it hands over descriptor {raw}, {why}"))?;
         }
     }
-    // SAFETY: both are open and are not each other; neither is one of this process' standard descriptors, nor one that
-    // it had before the library was loaded. That nobody else owns them is the interface's contract.
+    // SAFETY: both are open and differ from each other; neither is one of this process's standard descriptors, nor one that
+    // it had before the library was loaded. The interface's contract says that nobody else owns them.
     let own = |raw: RawFd| (raw != NONE).then(|| unsafe { OwnedFd::from_raw_fd(raw) });
     Ok((own(reader), own(writer)))
 }
@@ -73,7 +74,7 @@ fn examine(raw: RawFd, is_reader: bool, earlier: &Earlier) -> Result<(), String>
         .unwrap_or_else(|| Err("which is not open".to_owned()))
 }
 
-/// Whether it is what a stream has in this direction.
+/// Checks that the descriptor is one of the kinds that a stream has in this direction.
 fn kind(descriptor: BorrowedFd<'_>, is_reader: bool) -> Result<(), String> {
     let failed = |error: rustix::io::Errno| format!("which cannot be examined: {error}");
     match FileType::from_raw_mode(fstat(descriptor).map_err(failed)?.st_mode) {
@@ -92,7 +93,7 @@ fn kind(descriptor: BorrowedFd<'_>, is_reader: bool) -> Result<(), String> {
         let what = if is_reader { "read from" } else { "written to" };
         return Err(format!("which cannot be {what}"));
     }
-    // Children of this process must not keep it open.
+    // Children of this process must not inherit it.
     let flags = fcntl_getfd(descriptor).map_err(failed)?;
     fcntl_setfd(descriptor, flags | FdFlags::CLOEXEC).map_err(failed)
 }
@@ -103,13 +104,13 @@ fn identity(descriptor: BorrowedFd<'_>) -> Option<Identity> {
     Some((descriptor.as_raw_fd(), found.st_dev, found.st_ino))
 }
 
-/// Looks at what a number leads to; none where it leads to nothing.
+/// Calls `look` with the descriptor of this number; none if it is not open.
 fn borrow<T>(raw: RawFd, look: impl FnOnce(BorrowedFd<'_>) -> Option<T>) -> Option<T> {
     if raw < 0 {
         return None;
     }
-    // SAFETY: the number is not -1. It may be closed, or be closed meanwhile: then the kernel says so (EBADF), as for
-    // any number, and nothing is read or written through it.
+    // SAFETY: the number is not -1. If it is closed, or is closed meanwhile, the kernel reports EBADF, as for any number;
+    // nothing is read or written through it.
     look(unsafe { BorrowedFd::borrow_raw(raw) })
 }
 
@@ -157,7 +158,7 @@ mod tests {
             (UnixListener::bind(folder.path().join("s")).unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
         let datagrams = UnixDatagram::unbound().unwrap();
         let closed = {
-            // Far above what is in use, so that no other test opens it meanwhile.
+            // Far above the numbers in use, so that no other test opens it meanwhile.
             const FAR: RawFd = 900;
             assert!(borrow(FAR, identity).is_none());
             FAR
@@ -195,7 +196,7 @@ mod tests {
         let told = take(&[reader.as_raw_fd(), NONE], &earlier).err().unwrap();
         assert!(told.contains("which is the host's own"), "{told}");
         drop((reader, writer));
-        // The same numbers, used again, are others.
+        // The same numbers, used again, mean other descriptors.
         let (reader, writer) = pipe().unwrap();
         assert!(take(&[reader.into_raw_fd(), writer.into_raw_fd()], &earlier).is_ok());
     }

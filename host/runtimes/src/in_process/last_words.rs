@@ -1,14 +1,14 @@
-//! What a process says when a plugin ends it, and the exit code that it then has.
+//! The last line of a process that a plugin ends, and its exit code.
 //!
-//! A plugin is code in this process, and can end it in the middle of a call: by `exit`, by a panic that aborts, by a
-//! fault. Whoever waits would see an exit code of the plugin's choosing, 0 perhaps, and no reason. So from
-//! [`watch_over_ends`] on, until [`crate::in_process::exit::leave`] says that the result is told:
-//! - `exit`, `quick_exit` and the C library's `_exit` end the process with a code of the host's, after one line on
-//!   stderr with the plugins and the calls that were under way;
-//! - the signals of a fault write that line and go on to what they did before (Rust's own handler tells a stack
-//!   overflow), so that the process ends by the signal, with a core file where those are made.
+//! A plugin is code in this process, and can end it in the middle of a call: by `exit`, by a panic that aborts, by a fault.
+//! The caller of wharf would see an exit code of the plugin's choosing, perhaps 0, and no reason. So from
+//! [`watch_over_ends`] until [`crate::in_process::exit::leave`], after the result was written:
+//! - `exit`, `quick_exit` and the C library's `_exit` end the process with an exit code of the host's, after one line on
+//!   stderr with the plugins and the calls under way;
+//! - the signals of a fault write that line and then do what they did before (Rust's own handler reports a stack overflow),
+//!   so that the process ends by the signal, with a core file where those are made.
 //!
-//! A system call made by hand, or a plugin that executes another program, is not seen.
+//! A system call made by hand, or a plugin that executes another program, is not noticed.
 //!
 //! Everything that runs in a handler is async-signal-safe: atomics, a buffer on the stack, `getpid` and `write`.
 #![expect(unsafe_code, reason = "handlers of signals and of the process' end: see each block")]
@@ -30,31 +30,31 @@ const FATAL: [(c_int, &str); 7] = [
     (libc::SIGTRAP, "SIGTRAP"),
     (libc::SIGSYS, "SIGSYS"),
 ];
-/// So many calls are named.
+/// At most so many calls are named in the line.
 const NAMED: usize = 4;
 
-/// The process that is watched over, and none of those that it forks; 0 for none.
+/// The pid of the process whose end is reported; 0 for none. Processes that it forks have other pids.
 static PROCESS: AtomicI32 = AtomicI32::new(0);
 /// The exit code of a process whose plugin calls `exit`.
 static CODE: AtomicI32 = AtomicI32::new(1);
-/// The process leaves as it should, or has said its last words.
+/// True once the process ends as it should, or has written its line.
 static IS_SAID: AtomicBool = AtomicBool::new(false);
-/// What the signals did before.
+/// The actions of the signals before ours.
 static BEFORE: [OnceLock<libc::sigaction>; FATAL.len()] = [const { OnceLock::new() }; FATAL.len()];
 
 unsafe extern "C" {
-    /// As `atexit`, for `quick_exit`; the crate libc does not declare it.
+    /// Like `atexit`, for `quick_exit`; the crate libc does not declare it.
     fn at_quick_exit(handler: extern "C" fn()) -> c_int;
 }
 
-/// From now on a plugin cannot end this process without a word. Called by `main` before the first plugin is loaded,
-/// with the exit code of a process that a plugin ends by `exit`.
+/// From now on, this process reports when a plugin ends it. Called by `main` before the first plugin is loaded; `code` is
+/// the exit code of a process that a plugin ends by `exit`.
 pub fn watch_over_ends(code: u8) {
     // SAFETY: getpid has no preconditions.
     PROCESS.store(unsafe { libc::getpid() }, Ordering::Release);
     CODE.store(i32::from(code), Ordering::Relaxed);
-    // SAFETY: the handler is a function of this executable, which is never unmapped. The first to be registered is
-    // the last to be called: handlers of plugins have run by then. Where there is no memory for one it is missing.
+    // SAFETY: the handler is a function of this executable, which is never unmapped. Handlers run in the opposite order of
+    // their registration, so those of plugins have run before. If there is no memory for a handler, it is missing.
     unsafe {
         libc::atexit(on_exit);
         at_quick_exit(on_exit);
@@ -75,14 +75,14 @@ fn ptr_to<T>(value: &T) -> *const T {
     std::ptr::from_ref(value)
 }
 
-/// The process leaves as it should: nothing more is said.
+/// The process ends as it should: no line is written any more.
 pub(crate) fn fall_silent() {
     IS_SAID.store(true, Ordering::Release);
 }
 
-/// Whether the end of this process is to be told, which is asked once.
+/// Whether the end of this process is to be reported; true at most once.
 fn is_to_be_told() -> bool {
-    // Without a plugin it is this program's own end.
+    // Without a loaded plugin, the program itself has ended the process.
     if calls::loaded().next().is_none() {
         return false;
     }
@@ -91,7 +91,7 @@ fn is_to_be_told() -> bool {
     is_watched && !IS_SAID.swap(true, Ordering::AcqRel)
 }
 
-/// `exit` and `quick_exit` call it: [`crate::in_process::exit::leave`] does not come here.
+/// Called by `exit` and `quick_exit`. [`crate::in_process::exit::leave`] does not call those.
 extern "C" fn on_exit() {
     if is_to_be_told() {
         tell("exit() ended wharf before its result was said");
@@ -99,8 +99,8 @@ extern "C" fn on_exit() {
     }
 }
 
-/// The C library's `_exit` for everything in this process, plugins too: of several that have a symbol, the dynamic
-/// linker takes the executable's.
+/// Replaces the C library's `_exit` for all code in this process, including plugins: if several objects define a symbol,
+/// the dynamic linker takes the executable's.
 #[unsafe(no_mangle)]
 extern "C" fn _exit(code: c_int) -> ! {
     if is_to_be_told() {
@@ -131,25 +131,26 @@ unsafe extern "C" fn on_fault(signal: c_int, info: *mut siginfo_t, context: *mut
         tell(name);
     }
     if let Some(before) = at.and_then(|at| BEFORE[at].get()) {
-        // SAFETY: it was the handler of this signal until ours was set, and is called as the kernel would have.
+        // SAFETY: `before` was the action of this signal until ours was set, and it is called as the kernel would have
+        // called it.
         unsafe { go_on(before, signal, info, context) };
     }
     // SAFETY: all zeros is the default action, without flags; the numbers are those of this signal.
     unsafe {
         let default: libc::sigaction = std::mem::zeroed();
         libc::sigaction(signal, ptr_to(&default), std::ptr::null_mut());
-        // A fault comes again when this returns. A signal that was sent (its code is not above zero) does not: it
-        // is sent again, and arrives when this returns.
+        // A fault happens again when this handler returns. A signal that was sent (its code is not above zero) does not, so
+        // it is raised again; it arrives when this returns.
         if info.is_null() || (*info).si_code <= 0 {
             libc::raise(signal);
         }
     }
 }
 
-/// Calls the handler that was there before, if it was one.
+/// Calls the former handler, if there was one.
 ///
 /// # Safety
-/// `before` was the action of this signal, and the others are what the kernel gave.
+/// `before` must be the former action of this signal, and the other arguments must be those that the kernel gave.
 unsafe fn go_on(before: &libc::sigaction, signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let handler = before.sa_sigaction;
     if handler == libc::SIG_DFL || handler == libc::SIG_IGN {
@@ -167,7 +168,7 @@ unsafe fn go_on(before: &libc::sigaction, signal: c_int, info: *mut siginfo_t, c
     }
 }
 
-/// Writes the line. A write that fails is nobody's concern: the process ends.
+/// Writes the line. A failure of the write is ignored: the process ends.
 fn tell(how: &str) {
     let mut line = Line::new();
     line.add("error: ");
@@ -192,7 +193,7 @@ fn tell(how: &str) {
     line.write();
 }
 
-/// A line of text on the stack; what does not fit is left out.
+/// A line of text on the stack; further text is dropped when it is full.
 struct Line {
     bytes: [u8; Self::MAX],
     len: usize,
@@ -205,7 +206,7 @@ impl Line {
         Self { bytes: [0; Self::MAX], len: 0 }
     }
 
-    /// Adds text; what a terminal would obey is replaced.
+    /// Adds text; control characters, which a terminal would obey, are replaced.
     fn add(&mut self, text: &str) {
         for &byte in text.as_bytes() {
             if self.len + 1 < Self::MAX {

@@ -1,7 +1,7 @@
 //! Maps a library whose bytes were checked, and gets its root module.
 //!
-//! The helpers of `abi_stable` (`RootModule::load_*`) keep one module per type and would return the first library for
-//! every later one, so each is opened here by itself and its header taken from it.
+//! The functions of `abi_stable` (`RootModule::load_*`) keep one module per type and would return the first library for
+//! every later one. So each library is opened here, and its header is taken from it.
 #![expect(unsafe_code, reason = "dlopen and dlsym: see each block")]
 use crate::error::PluginError;
 use crate::in_process::copy;
@@ -21,37 +21,38 @@ use std::{
 use wharf_abi::PluginModule_Ref;
 use wharf_sdk::stamp::Stamp;
 
-/// `RTLD_NODELETE` of dlopen(3), which libloading does not name: the library is never unmapped.
+/// `RTLD_NODELETE` of dlopen(3), which the crate libloading does not define: the library is never unmapped.
 const RTLD_NODELETE: i32 = 0x1000;
 
 /// A loaded library.
 pub(crate) struct Loaded {
-    /// Its stamp, as read from the very bytes that are mapped.
+    /// Its manifest, read from the very bytes that are mapped.
     pub(crate) stamp: Stamp,
-    /// Its functions.
+    /// The library's functions.
     pub(crate) module: PluginModule_Ref,
 }
 
-/// Where the pins are, and the one for this library.
+/// The pin of a library, and the file with the pins.
 pub(crate) struct Pin<'a> {
     pub(crate) lock: &'a Path,
     pub(crate) sha256: &'a str,
 }
 
-/// How long a library may take to be mapped and to tell what it is.
+/// How long a library may take to be mapped and to describe itself.
 pub(crate) const LOAD_DEADLINE: Duration = Duration::from_secs(10);
 
-/// A library whose bytes were checked and that may be mapped. Nothing of it has run.
+/// A library whose bytes were checked and that may be mapped. None of its code has run.
 pub(crate) struct Checked {
     path: PathBuf,
-    /// The copy that is to be mapped.
+    /// The copy to map.
     pub(crate) file: File,
     text: StampText,
-    /// The SHA-256 of `file`; without a pin it is taken from the name of the kept copy.
+    /// The SHA-256 of `file`; without a pin it is the name of the kept copy.
     pub(crate) sha256: String,
 }
 
-/// Judges, copies and checks a library. `cache` is where copies are kept; without it each process has one of its own.
+/// Checks who could have written a library, copies it, and checks its manifest. `cache` is the folder of copies; without
+/// it, each process has a copy of its own.
 pub(crate) fn check(
     path: &Path,
     pin: Option<&Pin<'_>>,
@@ -64,8 +65,8 @@ pub(crate) fn check(
     let file = copy.file;
     let text = stamp::read(&file).map_err(|why| PluginError::NotAPlugin { path: path.to_owned(), why })?;
     stamp::check(&text.stamp).map_err(|why| PluginError::Incompatible { path: path.to_owned(), why })?;
-    // A name is enough to look a verdict up by: who could give a copy a false one could write verdicts as well. A pin
-    // speaks of the bytes, so they are hashed.
+    // Without a pin, the digest only finds a verdict, and the copy's name is good enough for that: a program that could
+    // give a copy a false name could write verdicts, too. A pin is about the bytes, so they are hashed.
     let sha256 = match copy.name.filter(|_| pin.is_none()) {
         Some(name) => name,
         None => digest(&file).map_err(|source| PluginError::Unreadable { path: path.to_owned(), source })?,
@@ -77,7 +78,7 @@ pub(crate) fn check(
 }
 
 impl Checked {
-    /// Maps it. Runs its constructors: to be called on that plugin's own thread.
+    /// Maps the library, which runs its constructors: to be called on that plugin's own thread.
     pub(crate) fn map(self) -> Result<Loaded, PluginError> {
         let turn = Turn::take(&self.path);
         let module = map(&self.path, self.file)?;
@@ -89,7 +90,7 @@ impl Checked {
     }
 }
 
-/// Maps a library in a process that is there to try that.
+/// Maps a library in a child process that exists to try it.
 pub(crate) fn try_to_map(path: &Path, file: File) -> Result<(), PluginError> {
     map(path, file).map(|module| drop(module.describe()()))
 }
@@ -123,18 +124,18 @@ fn check_digest(path: &Path, found: &str, pin: &Pin<'_>) -> Result<(), PluginErr
 
 fn map(path: &Path, file: File) -> Result<PluginModule_Ref, PluginError> {
     let name = format!("/proc/self/fd/{}", file.as_raw_fd());
-    // SAFETY: opening runs the library's constructors. Its user or root wrote it (`trust`), its stamp says that it
-    // is a plugin for this host, and the bytes are those that were checked.
+    // SAFETY: opening runs the library's constructors. Its user or root wrote it (`trust`), its manifest says that it is a
+    // plugin for this host, and the bytes are those that were checked.
     let opened = unsafe { Handle::open(Some(&name), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) };
     let library = opened.map_err(|error| PluginError::Incompatible {
         path: path.to_owned(),
         why: format!("the linker refuses it: {}", one_line(&error_text(&error))),
     })?;
-    // glibc knows a library by the name it was opened with: a descriptor number used again would lead to this one.
-    // So the descriptor stays open, like the library, for the life of the process.
+    // glibc knows a library by the name that it was opened with, here that of a descriptor. If the number were used again,
+    // it would mean this library for glibc. So the descriptor stays open, like the library, for the life of the process.
     std::mem::forget(file);
-    // SAFETY: a symbol of this name is the header that abi_stable's contract describes; it begins with a magic
-    // string and a version, which `upgrade` verifies before anything else is read.
+    // SAFETY: a symbol of this name is the header that abi_stable's contract describes; it begins with a magic string and a
+    // version, which `upgrade` verifies before anything else is read.
     let symbol = unsafe { library.get::<AbiHeaderRef>(ROOT_MODULE_LOADER_NAME_WITH_NUL.as_bytes()) };
     let header = *symbol.map_err(|_| PluginError::NotAPlugin {
         path: path.to_owned(),
@@ -147,7 +148,7 @@ fn map(path: &Path, file: File) -> Result<PluginModule_Ref, PluginError> {
         .map_err(|error| PluginError::Incompatible { path: path.to_owned(), why: verdict(&error) })
 }
 
-/// One line for people: abi_stable prints up to 17 KB of types.
+/// The fault in one line for people; abi_stable's own text has up to 17 KB of types.
 fn verdict(error: &LibraryError) -> String {
     tracing::debug!(%error, "the layout check of a plugin failed");
     match error {

@@ -1,5 +1,5 @@
-//! A library of a runtime inside this process: the bytes that were checked are mapped, and entered on a thread of their
-//! own. Only the registry beside this folder makes one.
+//! A library of a runtime inside this process: the bytes that were checked are mapped, and the code is entered on a thread
+//! of its own. Only [`crate::registry`] and [`crate::libraries`] use it.
 pub(crate) mod calls;
 pub(crate) mod copy;
 pub(crate) mod exit;

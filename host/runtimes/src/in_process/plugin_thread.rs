@@ -1,7 +1,8 @@
-//! A thread for each connection to a runtime, on which alone the plugin's code is entered, polled and dropped.
+//! [`PluginThread`]: one thread for each connection to a runtime. The plugin's code is entered, polled and dropped only
+//! there.
 //!
-//! An entry of a plugin may block before it returns a future, a future may block when polled, a destructor may
-//! block: then this thread is stuck, callers give up at their own deadlines, and nobody else notices.
+//! A plugin's entry may block before it returns a future, the future may block when it is polled, and a destructor may
+//! block. Then this thread is stuck, callers give up at their own deadlines, and nothing else waits.
 use std::{
     future::Future,
     pin::Pin,
@@ -14,8 +15,8 @@ use tokio::{
     task::{JoinError, JoinHandle},
 };
 
-/// The thread. It ends once nobody holds it and nothing runs on it: a process that lives long connects to runtimes again
-/// and again. One that is stuck stays.
+/// The thread. It ends when nobody holds it and nothing runs on it, since a process that lives long connects to runtimes
+/// again and again. A stuck thread stays.
 #[derive(Clone, Debug)]
 pub(crate) struct PluginThread(Arc<Thread>);
 
@@ -29,8 +30,8 @@ struct Thread {
 impl PluginThread {
     /// Starts the thread.
     pub(crate) fn start() -> std::io::Result<Self> {
-        // Without clock and reactor, which a plugin could not use anyway: a thread that waits for nothing but to be
-        // woken wakes up sooner.
+        // The runtime has no clock and no reactor. A plugin could not use them (it has its own Tokio), and without them the
+        // thread wakes up sooner.
         let runtime = Builder::new_current_thread().build()?;
         let handle = runtime.handle().clone();
         let (held, released) = oneshot::channel::<()>();
@@ -40,7 +41,7 @@ impl PluginThread {
         Ok(Self(Arc::new(Thread { handle, _held: held })))
     }
 
-    /// Runs a future on the thread; dropping what is returned drops the future, there.
+    /// Runs a future on the thread; dropping the returned value drops the future, on the thread.
     pub(crate) fn run<T: Send + 'static>(
         &self,
         future: impl Future<Output = T> + Send + 'static,
@@ -53,7 +54,7 @@ impl PluginThread {
         drop(self.spawn(future));
     }
 
-    /// The task itself holds the thread, so that the plugin's future is at its end, or dropped, before the thread ends.
+    /// The task holds the thread, so the thread ends only after the plugin's future has ended or was dropped.
     fn spawn<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
         let thread = self.clone();
         self.0.handle.spawn(async move {
@@ -64,7 +65,7 @@ impl PluginThread {
     }
 }
 
-/// Something that runs on a plugin's thread.
+/// A future that runs on a plugin's thread.
 pub(crate) struct Running<T> {
     task: JoinHandle<T>,
 }
@@ -92,7 +93,7 @@ mod tests {
         static AT_THE_END: std::cell::RefCell<Option<Told>> = const { std::cell::RefCell::new(None) };
     }
 
-    /// Tells when its thread ends.
+    /// Reports when its thread ends.
     struct Told(mpsc::Sender<()>);
 
     impl Drop for Told {

@@ -1,4 +1,4 @@
-//! The process in which a library is tried.
+//! The child process that tries a library. `main` enters it by [`PROBE_ARGUMENT`]; [`crate::probe`] starts it.
 use crate::in_process::last_words::watch_over_ends;
 use crate::in_process::{calls, load};
 use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
@@ -12,15 +12,15 @@ use wharf_descriptors as descriptors;
 
 /// The first argument that makes the binary try a library: descriptor 0 is the library, the next argument its name.
 pub const PROBE_ARGUMENT: &str = "__probe-plugin";
-/// Said with the process' number when the library was loaded.
+/// The word for "the library was loaded", written with the process's pid.
 pub(crate) const LOADED: &str = "loaded";
-/// Said with the process' number when it cannot be loaded, without harm.
+/// The word for "the library cannot be loaded, and did no harm", written with the process's pid.
 pub(crate) const CAME_BACK: &str = "came-back";
 
-/// The exit code of a process that could not try the library, for a reason of its own: it says nothing of the library.
+/// The exit code of a process that could not try the library, for a reason of its own. It says nothing about the library.
 pub(crate) const TROUBLE_CODE: u8 = 125;
 
-/// Loads the library that is descriptor 0, and says on descriptor 1 that it came back. Returns the exit code; the
+/// Loads the library that is descriptor 0, and reports on descriptor 1 that loading it returned. Returns the exit code; the
 /// binary calls it before anything else.
 pub fn run_probe(path: &Path, code_of_an_end: u8) -> u8 {
     match attempt(path, code_of_an_end) {
@@ -33,10 +33,10 @@ pub fn run_probe(path: &Path, code_of_an_end: u8) -> u8 {
 }
 
 fn attempt(path: &Path, code_of_an_end: u8) -> io::Result<()> {
-    // Whoever waits for it may be killed while a constructor hangs.
+    // If the process that waits for this one is killed while a constructor hangs, this one must not stay.
     set_parent_process_death_signal(Some(Signal::KILL))?;
     descriptors::close_inherited();
-    // A crash is told by whoever waits; a core file of each would only cost time.
+    // The parent reports a crash; a core file for each would only cost time.
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     let _ = setrlimit(Resource::Core, none);
     let library = File::from(rustix::io::fcntl_dupfd_cloexec(stdin(), descriptors::FIRST_FREE_DESCRIPTOR)?);
@@ -50,6 +50,6 @@ fn attempt(path: &Path, code_of_an_end: u8) -> io::Result<()> {
         Ok(()) => LOADED,
         Err(_) => CAME_BACK,
     };
-    // A process that the library forked, and that comes here too, has another number.
+    // The pid tells this process from one that the library forked, which may come here, too.
     writeln!(told, "{word} {}", std::process::id())
 }

@@ -1,4 +1,4 @@
-//! A byte stream that goes through a plugin, as Tokio's reader and writer.
+//! Turns a byte stream of a plugin into Tokio's reader and writer.
 use crate::in_process::handed_over as handed;
 use crate::in_process::handed_over::Earlier;
 use crate::in_process::plugin_thread::PluginThread;
@@ -17,17 +17,17 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 use wharf_abi::StreamBox;
 
-/// What may be under way in each direction.
+/// The number of bytes under way in each direction.
 const BUFFER_BYTES: usize = 256 * 1024;
 /// The largest read.
 const READ_BYTES: u32 = 64 * 1024;
-/// How long the plugin may take over what was written once nobody holds either side any more.
+/// How long the plugin may take to accept the written bytes after the host has dropped both sides.
 const WRITER_GIVE_UP_WAIT: Duration = Duration::from_secs(5);
 
-/// Turns a plugin's stream into the host's. `host` keeps the time: a lane has no clock.
+/// Turns a plugin's stream into the host's. `host` keeps the time, since the plugin's thread has no clock.
 ///
 /// # Errors
-/// Says why the descriptors that it hands over are no stream.
+/// The reason why the descriptors that the plugin hands over are no stream.
 pub(crate) fn adopt(
     stream: StreamBox,
     lane: &PluginThread,
@@ -40,7 +40,7 @@ pub(crate) fn adopt(
         return Ok(RawStream::Descriptors { reader, writer });
     }
     let stream = Arc::new(stream);
-    // One pair for each direction: dropping an end is then that direction's end, and leaves the other open.
+    // One pair of ends for each direction: dropping an end closes that direction and leaves the other open.
     let (reader, to_host) = duplex(BUFFER_BYTES);
     let (writer, from_host) = duplex(BUFFER_BYTES);
     let failure = Arc::new(OnceLock::new());
@@ -48,7 +48,8 @@ pub(crate) fn adopt(
     lane.run_detached(copy_in(stream.clone(), to_host, failure.clone()));
     let given_up = given_up(host.clone(), no_reader.clone(), no_writer.clone());
     lane.run_detached(async move {
-        // A write that the plugin never completes would keep the stream, and all that is behind it, for ever.
+        // Without the second branch, a write that the plugin never completes would keep the stream, and everything behind
+        // it, for ever.
         tokio::select! {
             () = copy_out(stream, from_host) => {}
             () = given_up => tracing::debug!("what a plugin does not take is given up"),
@@ -63,12 +64,12 @@ pub(crate) fn adopt(
 async fn given_up(host: Handle, no_reader: CancellationToken, no_writer: CancellationToken) {
     no_writer.cancelled().await;
     no_reader.cancelled().await;
-    // On the host's own clock: a timer is bound to the runtime on which it is made, and the lane's has none. Where the
-    // host has ended meanwhile, nobody is left to wait.
+    // The timer runs on the host's Tokio runtime: a timer is bound to the runtime on which it is made, and that of the
+    // plugin's thread has no clock. If the host has ended meanwhile, nobody waits any more.
     let _ = host.spawn(async { tokio::time::sleep(WRITER_GIVE_UP_WAIT).await }).await;
 }
 
-/// The way to the plugin.
+/// The side that is written to the plugin.
 struct Writer {
     bytes: DuplexStream,
     _held: DropGuard,
@@ -88,7 +89,7 @@ impl AsyncWrite for Writer {
     }
 }
 
-/// What came through the plugin. A stream that broke ends in an error and not like one that ended.
+/// The side that is read from the plugin. If the stream breaks, reading ends with an error and not like at a normal end.
 struct Reader {
     bytes: DuplexStream,
     failure: Arc<OnceLock<String>>,
@@ -117,7 +118,8 @@ async fn copy_in(stream: Arc<StreamBox>, mut to_host: DuplexStream, failure: Arc
         let mut nothing = [0];
         let read = tokio::select! {
             read = stream.read(READ_BYTES) => read,
-            // The host writes nothing here: this is its reader's end, and a silent stream must notice it too.
+            // The host writes nothing into this pair. A read that ends means that the host has dropped its reader, which
+            // must be noticed even if the stream is silent.
             _ = to_host.read(&mut nothing) => break,
         };
         match read.into_result() {
@@ -154,7 +156,8 @@ mod tests {
     use super::*;
     use tokio::time::Instant;
 
-    /// The clock stands still, and goes on at once to the next timer: without one it would not go on at all.
+    /// The paused clock advances by itself to the next timer; the test would hang if there were no timer on the host's
+    /// runtime.
     #[tokio::test(start_paused = true)]
     async fn who_waits_on_the_lane_waits_by_the_hosts_clock() {
         let lane = PluginThread::start().unwrap();

@@ -1,7 +1,7 @@
-//! Whose turn it is to be mapped.
+//! [`Turn`]: a lock around mapping, which knows the name of the library that is being mapped.
 //!
-//! The dynamic linker maps one library at a time: while a constructor does not return, every other library waits. With
-//! a turn taken before, the one that is at fault has a name.
+//! The dynamic linker maps one library at a time: while a constructor does not return, every other library waits. This lock
+//! is taken before, so that the error of a waiting library can name the one at fault.
 use std::{
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -10,13 +10,13 @@ use std::{
 static TURN: Mutex<()> = Mutex::new(());
 static WHOSE: Mutex<Option<PathBuf>> = Mutex::new(None);
 
-/// A library's turn; over when it is dropped.
+/// The turn of a library; dropping it ends the turn.
 pub(crate) struct Turn {
     _taken: MutexGuard<'static, ()>,
 }
 
 impl Turn {
-    /// Waits for this library's turn, and takes it.
+    /// Waits until no other library is being mapped.
     pub(crate) fn take(path: &Path) -> Self {
         let taken = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         *WHOSE.lock().unwrap_or_else(PoisonError::into_inner) = Some(path.to_owned());
@@ -30,7 +30,7 @@ impl Drop for Turn {
     }
 }
 
-/// The library that is being mapped just now.
+/// The library that is being mapped now.
 pub(crate) fn whose() -> Option<PathBuf> {
     WHOSE.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
