@@ -1,4 +1,4 @@
-//! The control socket: lines of JSON from the plugin, and to it.
+//! [`Control`]: the launcher's end of the control socket, which carries lines of JSON from the plugin and to it.
 use rustix::net::SendFlags;
 use std::{
     fs::File,
@@ -8,18 +8,18 @@ use std::{
 use wharf_descriptors::FIRST_FREE_DESCRIPTOR;
 use wharf_sdk::launch::Report;
 
-/// How much is read at once.
+/// The size of a read.
 const READ_BYTES: usize = 64 * 1024;
 
-/// What arrived.
+/// The result of a read.
 pub(crate) enum Input {
     /// A whole line, without its end.
     Line(Vec<u8>),
-    /// Part of one.
+    /// A part of a line.
     Partial,
-    /// More than the bound without an end.
+    /// More bytes than the limit, without the end of a line.
     TooLong,
-    /// Nothing more will come: the plugin's process is gone, or wants the workload gone.
+    /// The end: the plugin's process is gone, or no longer wants the workload.
     End,
 }
 
@@ -30,14 +30,14 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    /// Takes descriptor 2, and puts `/dev/null` in its place: what a library may say there is not for the plugin.
+    /// Takes descriptor 2, and puts `/dev/null` in its place: output of libraries on stderr must not reach the plugin.
     pub(crate) fn take() -> io::Result<Self> {
         let socket = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), FIRST_FREE_DESCRIPTOR)?;
         rustix::stdio::dup2_stderr(File::options().write(true).open("/dev/null")?)?;
         Ok(Self { socket, received: Vec::new() })
     }
 
-    /// Reads what there is, once; to be called when the socket is readable.
+    /// Reads the available bytes, once; to be called when the socket is readable.
     pub(crate) fn receive(&mut self, limit: usize) -> io::Result<Input> {
         let searched = self.received.len();
         let mut chunk = [0; READ_BYTES];
@@ -45,7 +45,7 @@ impl Control {
             Ok(0) => return Ok(Input::End),
             Ok(count) => count,
             Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => return Ok(Input::Partial),
-            // A peer that ended with something unread.
+            // The peer ended and left something unread.
             Err(rustix::io::Errno::CONNRESET) => return Ok(Input::End),
             Err(error) => return Err(error.into()),
         };
@@ -59,7 +59,7 @@ impl Control {
         Ok(if line.len() > limit { Input::TooLong } else { Input::Line(line) })
     }
 
-    /// A line that came together with an earlier one.
+    /// The next line, if it has come together with an earlier one.
     pub(crate) fn buffered(&mut self) -> Option<Vec<u8>> {
         let end = self.received.iter().position(|&byte| byte == b'\n')?;
         let rest = self.received.split_off(end + 1);
@@ -68,7 +68,7 @@ impl Control {
         Some(line)
     }
 
-    /// Tells the plugin. Never waits: a plugin that does not read finds everything in the state file.
+    /// Reports to the plugin. Never waits: a plugin that does not read finds everything in the state file.
     pub(crate) fn report(&self, report: &Report) {
         if let Ok(mut line) = serde_json::to_vec(report) {
             line.push(b'\n');

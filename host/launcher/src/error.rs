@@ -1,62 +1,62 @@
-//! Why a workload was not started.
+//! [`LaunchError`]: the reason why a workload was not started.
 use crate::sandbox::{Exchanged, Refusal};
 use std::io;
 use wharf_sdk::launch::{NAMESPACES, PROTOCOL};
 
-/// Becomes a [`wharf_sdk::launch::Report::Failed`].
+/// The launcher reports it as [`wharf_sdk::launch::Report::Failed`].
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LaunchError {
-    /// The plugin sent something else than a job.
+    /// The plugin's first line is no job.
     #[error("the job cannot be read")]
     Job {
-        /// Where it goes wrong.
+        /// The parser's error.
         source: serde_json::Error,
     },
-    /// The plugin sent more than a job may have.
+    /// The plugin's first line is longer than a job may be.
     #[error("the job is longer than {limit} bytes")]
     JobTooLong {
-        /// What it may have.
+        /// The limit.
         limit: usize,
     },
-    /// Something else than `go` came after the job.
+    /// The line after the job is not `Go`.
     #[error("the command after the job is not known")]
     Command,
-    /// It cannot be held back as it must be.
+    /// A part of the confinement cannot be enforced.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// What is to be opened to it is not what it was.
+    /// A path that was to be opened leads elsewhere by now.
     #[error(transparent)]
     Exchanged(#[from] Exchanged),
-    /// The plugin is of another version.
+    /// The plugin speaks another version of the protocol.
     #[error(
         "the plugin speaks version {theirs} of the launcher's protocol, and this wharf speaks version {PROTOCOL}; use \
          the plugin that came with it (in a build tree: cargo build --workspace)"
     )]
     Protocol {
-        /// What the plugin speaks.
+        /// The plugin's version.
         theirs: u32,
     },
-    /// A step of the system's failed.
+    /// A system call failed.
     #[error("{doing}")]
     System {
-        /// What was being done.
+        /// The action.
         doing: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// It cannot be given namespaces of its own, though that was to be tried; this process may be in some by now.
+    /// The workload could not be given namespaces of its own. This process may be in some of them by now.
     #[error("{reason}")]
     Namespaces {
-        /// Why not.
+        /// The reason.
         reason: String,
     },
-    /// Stage two ended before it had anything to execute.
+    /// The exec helper ended before it had a program to execute.
     #[error("the process that waits for the word ended early")]
     StageLost,
-    /// The program was not executed; the text is stage two's.
+    /// The program was not executed; the text comes from the exec helper.
     #[error("{message}")]
     NotExecuted {
-        /// What failed and why.
+        /// The failure and its cause.
         message: String,
         /// The system's error number.
         errno: Option<i32>,
@@ -64,12 +64,12 @@ pub(crate) enum LaunchError {
 }
 
 impl LaunchError {
-    /// A step of the system's that failed.
+    /// The error of a system call.
     pub(crate) fn system(doing: impl Into<String>, source: impl Into<io::Error>) -> Self {
         Self::System { doing: doing.into(), source: source.into() }
     }
 
-    /// The part of the specification that is the reason.
+    /// The part of the specification that is the cause.
     pub(crate) fn field(&self) -> Option<String> {
         match self {
             Self::Refused(refusal) => Some(refusal.field.to_owned()),
@@ -79,7 +79,7 @@ impl LaunchError {
         }
     }
 
-    /// What happened and why, in one line, with the system's error number.
+    /// The failure and its cause in one line, with the system's error number.
     pub(crate) fn describe(&self) -> (String, Option<i32>) {
         match self {
             Self::Job { source } => (format!("{self}: {source}"), None),

@@ -1,4 +1,5 @@
-//! Stage two: the process that waits for the word and becomes the workload.
+//! The exec helper: the process that waits for `Go` and then executes the workload's program. `main` enters it by
+//! [`crate::EXEC_ARGUMENT`].
 use crate::exec_request::{ExecRequest, NotExecuted, hand_over};
 use crate::sandbox::namespace_spec::doors;
 use crate::sandbox::{Plan, cgroup, escaped, namespaces, processes};
@@ -22,15 +23,15 @@ use wharf_descriptors::FIRST_FREE_DESCRIPTOR;
 use wharf_failpoint::{Point, reach};
 use wharf_sdk::launch::Sandbox;
 
-/// What stage two says once it is its session's leader and will die with the launcher.
+/// The exec helper writes this once it leads its own session and will die with the launcher.
 pub(crate) const READY: &[u8] = b"R";
 
-/// Becomes the workload; returns only if it could not.
+/// Waits for the request and executes the program. Returns only if that fails.
 pub fn run_exec() -> ExitCode {
     let Ok(mut launcher) = take_launcher() else { return ExitCode::FAILURE };
     match execute(&launcher) {
         Ok(never) => match never {},
-        // What the launcher demands of a trial: silence is also that of one that crashed.
+        // In a trial, the launcher demands this exit code: a process that crashed sends nothing, too.
         Err(Stop::Tried) => return ExitCode::SUCCESS,
         Err(Stop::LauncherEnded) => {}
         Err(Stop::Failed(failure)) => {
@@ -42,10 +43,10 @@ pub fn run_exec() -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Why there was nothing to execute, or why it was not executed.
+/// The reason why nothing was executed.
 enum Stop {
     LauncherEnded,
-    /// There was nothing to execute.
+    /// The request was a trial.
     Tried,
     Failed(NotExecuted),
 }
@@ -57,8 +58,8 @@ impl Stop {
     }
 }
 
-/// Holds this process back, as the launcher has found that it can be; and tries to get out, if that is all it is for.
-/// Returns the listener for the calls that the launcher answers, if there is one.
+/// Enters the sandbox, as the launcher has planned it; in a trial, also tries to get out of it. Returns the listener for
+/// the calls that the launcher answers, if there is one.
 fn enter(
     sandbox: &Sandbox,
     in_namespaces: bool,
@@ -77,7 +78,7 @@ fn enter(
     Err(failed(format!("the sandbox does not hold: {}", escaped.join(", "))))
 }
 
-/// The socket to the launcher, out of descriptor 2, which will be the workload's log. Closed by a successful exec.
+/// The socket to the launcher, taken from descriptor 2, which will be the workload's log. A successful exec closes it.
 fn take_launcher() -> io::Result<UnixStream> {
     let socket = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), FIRST_FREE_DESCRIPTOR)?;
     rustix::stdio::dup2_stderr(File::options().write(true).open("/dev/null")?)?;
@@ -96,7 +97,7 @@ fn execute(mut launcher: &UnixStream) -> Result<Infallible, Stop> {
         Err(error) => return Err(Stop::failed("the order cannot be read", error)),
     };
     reach(Point::OrderRead);
-    // The launcher may have died before it could be tied to; the signal then never comes.
+    // If the launcher died before `PR_SET_PDEATHSIG` was set, the signal never comes; so the parent is compared.
     if getppid().map(Pid::as_raw_pid) != order.launcher_pid {
         return Err(Stop::LauncherEnded);
     }
@@ -105,25 +106,25 @@ fn execute(mut launcher: &UnixStream) -> Result<Infallible, Stop> {
         rustix::stdio::dup2_stdout(&log).map_err(|error| Stop::failed(doing, error))?;
     }
     rustix::stdio::dup2_stderr(&log).map_err(|error| Stop::failed(doing, error))?;
-    // Without the error's number: that a group is gone does not mean that the workload is not found.
+    // Without the error number: `ENOENT` for a missing control group would be taken for a missing program.
     cgroup::join(&order.cgroups).map_err(|error| {
         let message = format!("the workload cannot be limited: {error}");
         Stop::Failed(NotExecuted { message, errno: None })
     })?;
-    // The workload's files are its user's affair; the launcher's own mask is strict.
+    // The workload creates files with the user's usual mask; the launcher's own mask is strict.
     umask(Mode::from_raw_mode(0o022));
-    // The launcher blocks its signals, and `std` hands the mask on; `exec` sets SIGPIPE back to its default itself.
+    // The launcher blocks its signals, and `std` passes the mask on. `exec` itself resets SIGPIPE.
     SigSet::empty()
         .thread_set_mask()
         .map_err(|error| Stop::failed("the signal mask cannot be emptied", error))?;
-    // Where the workload is, the tests' files may not be.
+    // This failpoint comes before the sandbox, in which the file of the tests' trace may be out of reach.
     reach(Point::ExecBefore);
     let in_namespaces = order.launcher_pid.is_none();
     if let (Some(sandbox), true) = (&order.sandbox, in_namespaces) {
         namespaces::join(&sandbox.network)
             .map_err(|error| Stop::failed("the workload's namespaces cannot be joined", error))?;
     }
-    // In its own view: a descriptor from outside would lead past its mounts.
+    // The folder is opened in the workload's own view: a descriptor from outside would lead past its mounts.
     let entered = unlinked::open(&order.current_dir).and_then(rustix::process::fchdir);
     entered.map_err(|error| {
         Stop::failed(format_args!("the folder '{}' cannot be entered", order.current_dir.display()), error)

@@ -1,5 +1,5 @@
-//! What the launcher tells stage two: what to execute, and with it the descriptors of the log and of what the workload
-//! may touch.
+//! [`ExecRequest`]: the launcher's request to the exec helper, with the descriptors of the log and of the files that the
+//! workload may use.
 use rustix::{
     cmsg_space,
     io::IoSlice,
@@ -22,17 +22,17 @@ use std::{
 };
 use wharf_sdk::launch::Sandbox;
 
-/// The bound of an order: a job, and a little more. JSON of the same content.
+/// The limit of a request: a job and a little more, since both hold the same data.
 const MAX_ORDER_BYTES: u64 = wharf_sdk::launch::MAX_JOB_BYTES as u64 + 64 * 1024;
 
-/// How many descriptors go in one message; the kernel takes 253, SCM_MAX_FD in unix(7).
+/// The number of descriptors in one message; the kernel takes 253, SCM_MAX_FD in unix(7).
 const MAX_DESCRIPTORS: usize = 200;
 
-/// What to execute.
+/// The program to execute, with its surroundings.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ExecRequest<'a> {
-    /// Who gives it: stage two must still be that process' child. None: it is in a pid namespace, out of which it does
-    /// not see its parent, and whose init dies with the launcher.
+    /// The pid of the launcher: the exec helper must still be its child. None: the exec helper is in a pid namespace, where
+    /// it does not see its parent, and which ends with the launcher.
     pub(crate) launcher_pid: Option<i32>,
     /// Whether stdout goes to the log too.
     pub(crate) log_stdout: bool,
@@ -41,19 +41,19 @@ pub(crate) struct ExecRequest<'a> {
     /// The whole environment.
     pub(crate) env: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
     pub(crate) current_dir: Cow<'a, Path>,
-    /// Its control groups, which it is to join.
+    /// The control groups that the exec helper joins.
     pub(crate) cgroups: Cow<'a, [PathBuf]>,
-    /// How many processes it may have, where its control groups do not say.
+    /// The limit of processes that the exec helper sets, where the control groups have none.
     pub(crate) processes: Option<u64>,
-    /// Of each descriptor that comes after the order: whether the workload may write what it is of.
+    /// For each descriptor that follows the request: whether the workload may write that file.
     pub(crate) written: Vec<bool>,
-    /// What holds it back besides.
+    /// The sandbox.
     pub(crate) sandbox: Option<Cow<'a, Sandbox>>,
-    /// Nothing is executed: it is only tried whether the sandbox holds.
+    /// A trial: nothing is executed, the exec helper only tests whether the sandbox holds.
     pub(crate) try_only: bool,
 }
 
-/// Why it was not executed; nothing at all is sent when it was.
+/// The reason why the program was not executed. If it was executed, nothing is sent.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct NotExecuted {
     pub(crate) message: String,
@@ -61,7 +61,7 @@ pub(crate) struct NotExecuted {
 }
 
 impl ExecRequest<'_> {
-    /// Sends it: the length with the log's descriptor, then the text, then the other descriptors.
+    /// Sends the request: the length with the log's descriptor, then the text, then the other descriptors.
     pub(crate) fn send(
         &self,
         mut socket: &UnixStream,
@@ -79,7 +79,7 @@ impl ExecRequest<'_> {
         opened.chunks(MAX_DESCRIPTORS).try_for_each(|descriptors| send_descriptors(socket, descriptors))
     }
 
-    /// Waits for one. None: the launcher ended.
+    /// Waits for a request. None: the launcher ended.
     pub(crate) fn receive(mut socket: &UnixStream) -> io::Result<Option<Received>> {
         let mut length = [0; 8];
         let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
@@ -117,16 +117,16 @@ impl ExecRequest<'_> {
     }
 }
 
-/// An order, the log, and what the workload may touch.
+/// A request, the log, and the files that the workload may use.
 type Received = (ExecRequest<'static>, OwnedFd, Vec<OwnedFd>);
 
-/// Gives the launcher the listener of the workload's filter, directly before the program is executed.
+/// In the exec helper: gives the launcher the listener of the workload's filter, directly before the program is executed.
 pub(crate) fn hand_over(socket: &UnixStream, listener: BorrowedFd<'_>) -> io::Result<()> {
     send_descriptors(socket, &[listener])
 }
 
-/// What stage two says after the order: the listener, if it has one; or the beginning of a [`NotExecuted`], for which it
-/// has none. Nothing at all: it executes the program.
+/// In the launcher: receives the listener, if there is one. If there is none, returns the beginning of a [`NotExecuted`],
+/// or nothing: then the program is being executed.
 pub(crate) fn take_over(socket: &UnixStream) -> io::Result<(Option<OwnedFd>, Vec<u8>)> {
     let (byte, mut descriptors) = receive(socket)?;
     match descriptors.pop() {
@@ -143,7 +143,8 @@ fn send_descriptors(socket: &UnixStream, descriptors: &[BorrowedFd<'_>]) -> io::
     Ok(())
 }
 
-/// Exactly so many, which were sent at once: none may be missing, since they are known by their order.
+/// Receives this number of descriptors, which were sent in one message. They are identified by their order, so none may be
+/// missing.
 fn receive_descriptors(socket: &UnixStream, count: usize) -> io::Result<Vec<OwnedFd>> {
     let (_, received) = receive(socket)?;
     if received.len() == count {
@@ -152,7 +153,7 @@ fn receive_descriptors(socket: &UnixStream, count: usize) -> io::Result<Vec<Owne
     Err(io::Error::other(format!("{} of {count} descriptors came with the order", received.len())))
 }
 
-/// One byte, or none at the end; and the descriptors that came with it.
+/// Reads one byte (none at the end) and the descriptors that came with it.
 fn receive(socket: &UnixStream) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
     let (mut byte, mut space) = ([0], [MaybeUninit::uninit(); cmsg_space!(ScmRights(MAX_DESCRIPTORS))]);
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);

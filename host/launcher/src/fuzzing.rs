@@ -1,4 +1,4 @@
-//! Fuzz targets of this room: what comes over its two sockets. Called by `fuzz/` and by the tests below.
+//! Fuzz targets of this package: the bytes that come over its two sockets. Called by `fuzz/` and by the tests below.
 use crate::exec_request::ExecRequest;
 use rustix::cmsg_space;
 use rustix::io::IoSlice;
@@ -38,7 +38,7 @@ pub fn exec_request(input: &[u8]) {
         sendmsg(&writer, &[IoSlice::new(length)], &mut ancillary, SendFlags::NOSIGNAL)
             .expect("a socket's buffer");
     }
-    // More than the buffer holds is cut off, which is an input like any other.
+    // Bytes beyond the socket's buffer are cut off, which is an input like any other.
     let _ = writer.write(text);
     drop(writer);
     let _ = ExecRequest::receive(&reader);

@@ -1,9 +1,9 @@
-//! The first process of a workload's pid namespace: it makes what the workload sees, and then reaps and tends the way to
-//! its port, if it has a network of its own.
+//! Init: the first process of a workload's pid namespace. It sets up the workload's namespaces; then it reaps orphans and,
+//! if the workload has a network of its own, serves its port forward.
 //!
-//! The kernel kills everything in the namespace when it ends; it dies with the launcher, whatever the workload does to
-//! itself: no signal from within reaches it. It is a child of the launcher's like the workload, which therefore is not
-//! process 1, for which signals without a handler mean nothing.
+//! When init ends, the kernel kills everything in the namespace. Init dies with the launcher, and the workload cannot
+//! prevent that, since no signal from within the namespace reaches it. The workload is not init itself, because process 1
+//! ignores signals without a handler; both are children of the launcher.
 use crate::error::LaunchError;
 use crate::port_forward::PortForward;
 use crate::sandbox::namespace_spec::{NamespaceSpec, SetUpError};
@@ -28,31 +28,31 @@ use std::{
 };
 use wharf_descriptors::FIRST_FREE_DESCRIPTOR;
 
-/// How long it may take; it is this binary, already in memory, and a few hundred system calls.
+/// How long init may take to be ready. It is this binary, already in memory, and makes a few hundred system calls.
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest answer.
 const MAX_ANSWER_BYTES: u64 = 64 * 1024;
 
-/// What init says about the room.
+/// Init's answer about the namespaces.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Answer {
     Furnished,
-    /// A port that was to be opened, which says nothing about namespaces.
+    /// A port could not be opened. That does not mean that there can be no namespaces.
     Closed {
         message: String,
         errno: Option<i32>,
     },
     Failed(String),
-    /// What it was to see is not what it was, which says nothing about namespaces either.
+    /// A path to show leads elsewhere by now. That does not mean that there can be no namespaces either.
     Exchanged(PathBuf),
 }
 
-/// The launcher's side.
+/// Init, as the launcher holds it.
 pub(crate) struct Init(Pid);
 
 impl Init {
-    /// Starts it, and waits until everything is made.
+    /// Starts init, and waits until everything is set up.
     pub(crate) fn spawn(room: &NamespaceSpec<'_>) -> Result<Self, LaunchError> {
         let failed = |error: io::Error| LaunchError::Namespaces { reason: format!("init: {error}") };
         let (mut socket, theirs) = UnixStream::pair().map_err(failed)?;
@@ -61,9 +61,9 @@ impl Init {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::from(OwnedFd::from(theirs)));
         wharf_failpoint::hand_on(&mut command);
         let child = command.spawn().map_err(failed)?;
-        // It holds the other end of the socket.
+        // The command holds init's end of the socket, so it is dropped.
         drop(command);
-        // Reaped with all others; a `std` child that is dropped is left alone.
+        // Init is reaped together with all other children; dropping the `std` child does nothing.
         let pid = Pid::from_raw(child.id().cast_signed()).ok_or(LaunchError::StageLost)?;
         let init = Self(pid);
         let answer = init.ask(&mut socket, room);
@@ -93,14 +93,14 @@ impl Init {
         }
     }
 
-    /// Ends it, and everything in its namespace. What the launcher has put there must have been reaped, or be so later.
+    /// Kills init, and so everything in its namespace. The launcher reaps its own children in there before or after this.
     pub(crate) fn end(&self) {
         let _ = kill_process(self.0, Signal::KILL);
         let _ = waitpid(Some(self.0), WaitOptions::empty());
     }
 }
 
-/// Makes the room, and reaps until it is killed.
+/// In init: sets the namespaces up, and reaps until it is killed.
 pub fn run_init() -> ExitCode {
     let begun = set_parent_process_death_signal(Some(Signal::KILL)).map_err(io::Error::from);
     let Ok(mut launcher) = begun.and_then(|()| take_launcher()) else { return ExitCode::FAILURE };
@@ -109,7 +109,7 @@ pub fn run_init() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let Ok(room) = serde_json::from_slice::<NamespaceSpec<'_>>(&text) else { return ExitCode::FAILURE };
-    // While this process is in this machine's network.
+    // Now, while this process is still in this machine's network.
     let answer = match port_forward::open(&room.doors) {
         Ok(doors) => match make(&room, doors) {
             Ok(()) => Answer::Furnished,
@@ -122,7 +122,7 @@ pub fn run_init() -> ExitCode {
         },
     };
     let Ok(said) = serde_json::to_vec(&answer) else { return ExitCode::FAILURE };
-    // A launcher that has died before it was tied to does not hear.
+    // A launcher that died before `PR_SET_PDEATHSIG` was set does not read this.
     if launcher.write_all(&said).is_err() || !matches!(answer, Answer::Furnished) {
         return ExitCode::FAILURE;
     }
@@ -133,24 +133,24 @@ pub fn run_init() -> ExitCode {
 fn make(room: &NamespaceSpec<'_>, doors: Vec<PortForward>) -> Result<(), SetUpError> {
     namespaces::set_up(room)?;
     drop_privileges().map_err(|error| format!("its privileges cannot be dropped: {error}"))?;
-    // For every thread: what ends is the first one's to see.
+    // Blocked before the thread is made, so that it holds for both threads: the main thread waits for the signal.
     ended().thread_set_mask().map_err(|error| format!("signals cannot be blocked: {error}"))?;
     Ok(port_forward::tend(doors).map_err(|error| format!("its port cannot be tended: {error}"))?)
 }
 
-/// The socket to the launcher, out of descriptor 2.
+/// The socket to the launcher, taken from descriptor 2.
 fn take_launcher() -> io::Result<UnixStream> {
     let socket = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), FIRST_FREE_DESCRIPTOR)?;
     rustix::stdio::dup2_stderr(File::options().write(true).open("/dev/null")?)?;
     Ok(socket.into())
 }
 
-/// What tells that a child has ended.
+/// The signal for the end of a child.
 fn ended() -> SigSet {
     SigSet::from(NixSignal::SIGCHLD)
 }
 
-/// Orphans come here; nothing else does. The signal that tells of them is blocked.
+/// Reaps orphans of the workload, until init is killed. SIGCHLD is blocked and waited for.
 fn reap() -> ExitCode {
     let ended = ended();
     loop {

@@ -1,11 +1,11 @@
-//! The launcher until the workload runs.
+//! The launcher until the workload runs; [`crate::running`] is the rest. `main` enters it by [`crate::LAUNCHER_ARGUMENT`].
 //!
 //! ```text
 //! Job --> own session, state file --> Prepared --> Go --> executed --> Started --> `running`
 //!  |             |                        |                  |
 //!  +-- malformed +-- cannot be made       +-- control ends,  +-- not executed
 //!      Failed        Failed                   a signal:          Failed
-//!                                             nothing was
+//!                                             nothing has run
 //! ```
 use crate::control::{Control, Input};
 use crate::error::LaunchError;
@@ -32,10 +32,10 @@ use wharf_sdk::{
     process_identity::ProcessIdentity,
 };
 
-/// A command is a word.
+/// The limit of the line after the job, which is only a word.
 const MAX_COMMAND_BYTES: usize = 4 * 1024;
 
-/// Launches one workload and stays with it to its end. `argument` is what follows [`crate::LAUNCHER_ARGUMENT`].
+/// Launches one workload and stays with it to its end. `argument` is the one after [`crate::LAUNCHER_ARGUMENT`].
 pub fn run_launcher(argument: Option<&str>) -> ExitCode {
     wharf_descriptors::close_inherited();
     wharf_descriptors::restore_limit(argument);
@@ -56,7 +56,7 @@ pub fn run_launcher(argument: Option<&str>) -> ExitCode {
     }
 }
 
-/// None: nothing has run, and nothing is left, because nobody wants it any more.
+/// Launches the workload. None: the plugin does not want it any more; nothing has run, and nothing is left.
 fn launch(control: &mut Control) -> Result<Option<Running>, LaunchError> {
     let signals = Signals::take().map_err(|error| LaunchError::system("signals cannot be taken", error))?;
     let Some(line) = next_line(control, &signals, MAX_JOB_BYTES)? else { return Ok(None) };
@@ -64,7 +64,7 @@ fn launch(control: &mut Control) -> Result<Option<Running>, LaunchError> {
     drop(line);
     reach(Point::JobRead);
     isolate(&job)?;
-    // Before anything is promised.
+    // The plan comes first, so that a refusal is reported before anything is made.
     let mut confinement = Confinement::default();
     if let Some(sandbox) = &job.sandbox {
         confinement = Plan::of(sandbox)?.1;
@@ -119,7 +119,7 @@ fn launch(control: &mut Control) -> Result<Option<Running>, LaunchError> {
     start(&job, stage, prepared, log, signals, control).map(Some)
 }
 
-/// The version first: what another one has in its job cannot be judged.
+/// Reads the version first: the fields of another version's job may mean something else.
 fn read_job(line: &[u8]) -> Result<Job, LaunchError> {
     #[derive(Deserialize)]
     struct Versioned {
@@ -134,26 +134,25 @@ fn read_job(line: &[u8]) -> Result<Job, LaunchError> {
     serde_json::from_slice(line).map_err(wrong)
 }
 
-/// The sandbox that has namespaces of its own.
+/// The sandbox, if the workload is to have namespaces of its own.
 fn namespaces_of(job: &Job) -> Option<&Sandbox> {
     job.sandbox.as_ref().filter(|sandbox| sandbox.shared.is_none())
 }
 
-/// Makes the namespaces that a confined workload has of its own, with their first process in them. Only children that
-/// are made later are in them.
+/// Makes the namespaces of a confined workload, with init in them. Only children that are started later are in them.
 fn room(job: &Job, opened: &Opened) -> Result<Option<Init>, LaunchError> {
     let Some(sandbox) = namespaces_of(job) else { return Ok(None) };
     namespaces::enter().map_err(|error| LaunchError::Namespaces { reason: error.to_string() })?;
     Init::spawn(&NamespaceSpec::of(sandbox, opened, &job.current_dir)).map(Some)
 }
 
-/// What stage two finds.
+/// The surroundings that the exec helper joins.
 fn surroundings(init: Option<&Init>, groups: &Groups, opened: Opened) -> Surroundings {
     let cgroups = groups.folders().cloned().collect();
     Surroundings { in_namespaces: init.is_some(), cgroups, processes: groups.processes(), opened }
 }
 
-/// Opens what the workload may touch, before anybody else looks at it.
+/// Opens the files of the sandbox, as the first step: later steps use the descriptors.
 fn open(job: &Job) -> Result<Opened, LaunchError> {
     let Some(sandbox) = &job.sandbox else { return Ok(Opened::default()) };
     Opened::of(sandbox).map_err(|(path, error)| match error {
@@ -162,7 +161,7 @@ fn open(job: &Job) -> Result<Opened, LaunchError> {
     })
 }
 
-/// Makes everything but the workload: a process that enters the sandbox and ends.
+/// Makes everything except the workload: an exec helper enters the sandbox, tests it and ends.
 fn try_it(
     job: &Job,
     init: Option<&Init>,
@@ -187,21 +186,21 @@ fn try_it(
     }
 }
 
-/// Everything that is the launcher's own: a session, the orphans of the workload, a strict mask, a name.
+/// Sets the launcher itself up: a session, the workload's orphans as its children, a strict mask, a name.
 fn isolate(job: &Job) -> Result<(), LaunchError> {
     setsid().map_err(|error| LaunchError::system("a new session cannot be made", error))?;
     set_child_subreaper(Some(getpid()))
         .map_err(|error| LaunchError::system("orphans cannot be adopted", error))?;
     umask(Mode::from_raw_mode(0o077));
     if let Ok(name) = std::ffi::CString::new(format!("wharf-{}", job.name)) {
-        // Only what `ps` shows.
+        // The name only shows in `ps`.
         let _ = rustix::thread::set_name(&name);
     }
     Ok(())
 }
 
-/// The next line. None: the control socket ended, or a signal says that nothing is to run; or a child ended, which
-/// before the word can only be stage two.
+/// The next line. None if nothing is to run: the control socket ended, or a signal came. If a child has ended, that is an
+/// error: before `Go` it can only be the exec helper.
 fn next_line(control: &mut Control, signals: &Signals, limit: usize) -> Result<Option<Vec<u8>>, LaunchError> {
     if let Some(line) = control.buffered() {
         return Ok(Some(line));
@@ -231,7 +230,7 @@ fn next_line(control: &mut Control, signals: &Signals, limit: usize) -> Result<O
     }
 }
 
-/// Ends stage two, and reaps it.
+/// Kills the exec helper, and reaps it.
 fn end_stage(stage: Pid) {
     reach(Point::StageKillBefore);
     let _ = kill_process(stage, Signal::KILL);
@@ -239,19 +238,19 @@ fn end_stage(stage: Pid) {
     reach(Point::StageKillAfter);
 }
 
-/// What exists between `Prepared` and `Go`.
+/// The launcher between `Prepared` and `Go`.
 struct Prepared {
     state: State,
     file: StateFile,
     stage: Pid,
-    /// Of its namespaces, if it has any.
+    /// The init of its namespaces, if it has any.
     init: Option<Init>,
     surroundings: Surroundings,
     folder: OwnFolder,
 }
 
 impl Prepared {
-    /// Records both processes durably: from here on a crash leaves nothing that is not known.
+    /// Records both processes durably: if the launcher crashes from here on, another process finds them by the record.
     fn record(
         job: &Job,
         stage: &Stage,
@@ -289,7 +288,7 @@ impl Prepared {
         })
     }
 
-    /// Ends stage two and its init: nothing of the workload has run.
+    /// Kills the exec helper and init: none of the workload's code has run.
     fn end(&self) {
         end_stage(self.stage);
         if let Some(init) = &self.init {
@@ -317,7 +316,7 @@ fn start(
         prepared.abandon();
         LaunchError::system("the log's pipe cannot be made", error)
     })?;
-    // Before it runs, so that no reader takes a running workload for one that never started.
+    // Recorded before the program runs, so that no reader takes a running workload for one that was never started.
     prepared.state.started_at_ms = Some(now_ms());
     prepared.write()?;
     reach(Point::ExecuteBefore);
@@ -328,7 +327,7 @@ fn start(
             let (reason, _) = error.describe();
             prepared.state.exit = Some(Exit { at_ms: Some(now_ms()), reason, ..Exit::default() });
             cgroup::remove(&prepared.state.cgroups);
-            // The plugin is told anyway.
+            // If the failure cannot be recorded, the plugin is told of it all the same.
             let _ = prepared.file.write(&prepared.state);
             return Err(error);
         }

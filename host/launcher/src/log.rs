@@ -1,7 +1,7 @@
-//! The workload's log: `NAME.log`, `NAME.log.1`, `NAME.log.2`, each line with the time at which it came.
+//! Writes the workload's log: `NAME.log`, `NAME.log.1`, `NAME.log.2`, each line with the time at which it came.
 //!
-//! Whatever goes wrong with the disk, output is taken: what cannot be written is counted, and the count written as
-//! soon as that is possible again.
+//! Output is accepted even if the disk fails: bytes that cannot be written are counted, and a line with the count is
+//! written as soon as that is possible again.
 use rustix::fs::OFlags;
 use std::{
     ffi::OsString,
@@ -12,28 +12,28 @@ use std::{
 };
 use wharf_failpoint::{Point, may_fail, perform};
 
-/// A file that would become larger is put aside first.
+/// A file that would become larger is rotated first.
 pub(crate) const MAX_FILE_BYTES: u64 = 10 * 1024 * 1024;
-/// How many are kept, the one that is written included.
+/// The number of files that are kept, with the one that is written.
 const KEPT_FILES: u32 = 3;
 /// A longer line is split.
 pub(crate) const MAX_LINE_BYTES: usize = 64 * 1024;
-/// So much is collected before it is written, at the end of a line.
+/// The number of bytes that are collected before they are written, at the end of a line.
 const BATCH_BYTES: usize = 64 * 1024;
 
 /// One log, open for writing.
 pub(crate) struct Log {
     path: PathBuf,
-    /// None: it could not be opened; tried again with each batch.
+    /// None if it could not be opened; tried again with each batch.
     file: Option<File>,
     size: u64,
-    /// The beginning of a line whose end has not come.
+    /// The beginning of an unfinished line.
     partial: Vec<u8>,
     lost_bytes: u64,
 }
 
 impl Log {
-    /// Opens it. A full disk is no error.
+    /// Opens the log. A full disk is no error.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let mut log = Self { path: path.to_owned(), file: None, size: 0, partial: Vec::new(), lost_bytes: 0 };
         match log.reopen() {
@@ -76,7 +76,7 @@ impl Log {
         }
     }
 
-    /// Writes what has no end of line, and what was lost, if that is possible now.
+    /// Writes an unfinished line, and the count of lost bytes, if that is possible now.
     pub(crate) fn finish(&mut self) {
         if !self.partial.is_empty() {
             self.take(b"\n");
@@ -112,7 +112,8 @@ impl Log {
         if written.is_ok() {
             self.size += added;
         } else {
-            // Half a line would be the beginning of the next one; cutting needs no room.
+            // If only a part was written, it is cut off, or the next line would be appended to half a line. Cutting needs
+            // no room.
             let _ = file.set_len(self.size);
         }
         written
@@ -136,7 +137,7 @@ impl Log {
         Ok(())
     }
 
-    /// Puts the file aside. On an error it stays as it is, and does not grow.
+    /// Rotates the files. On an error the file stays as it is, and does not grow.
     fn rotate(&mut self) -> io::Result<()> {
         may_fail(Point::LogAsideBefore)?;
         for number in (1..KEPT_FILES).rev() {
@@ -160,7 +161,7 @@ impl Log {
     }
 }
 
-/// Now, as the beginning of a line: RFC 3339 in UTC with milliseconds, always of the same length.
+/// The present time as the beginning of a line: RFC 3339 in UTC with milliseconds, always of the same length.
 fn stamp() -> String {
     format!("{:.3} ", jiff::Timestamp::now())
 }

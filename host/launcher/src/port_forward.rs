@@ -1,8 +1,8 @@
-//! The way to a workload with a port that has a network of its own: a port of this machine's, and behind it the same port
-//! there.
+//! The port forward of a workload that has a network of its own: it listens on a port of this machine, and connects to the
+//! same port in the workload's network.
 //!
-//! Its first process (`init.rs`) opens the doors before it leaves this machine's network, and tends them from the
-//! other one: it ends with the workload, and the doors with it. Nothing leads the other way.
+//! Init (`init.rs`) opens the listeners while it is still in this machine's network, and serves them from the workload's:
+//! it ends with the workload, and the listeners with it. There is no way in the other direction.
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{
     io,
@@ -15,15 +15,15 @@ use tokio::{
     sync::Semaphore,
 };
 
-/// How many connections there may be at once: as many as the proxy takes from its clients. Each has two descriptors here.
+/// The number of connections at a time: as many as the proxy accepts from its clients. Each takes two descriptors here.
 const MAX_CONNECTIONS: usize = 2048;
-/// How long nobody is let in after somebody could not be.
+/// The pause after a connection could not be accepted.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A port, and what listens on it.
+/// A port, and the listener on it.
 pub(crate) type PortForward = (u16, Listener);
 
-/// Listens on these ports of the network that this process is in now.
+/// Listens on these ports in the network that this process is in now.
 pub(crate) fn open(ports: &[u16]) -> Result<Vec<PortForward>, (u16, io::Error)> {
     let opened = ports.iter().map(|&port| {
         let listener = Listener::bind((Ipv4Addr::LOCALHOST, port));
@@ -33,13 +33,13 @@ pub(crate) fn open(ports: &[u16]) -> Result<Vec<PortForward>, (u16, io::Error)> 
     opened.collect()
 }
 
-/// Tends them on a thread of its own. Whoever is connected is led to the same port of the network that this process is in
-/// then.
+/// Serves the listeners on a thread of its own. Connections are forwarded to the same port of the network that this process
+/// is in by then.
 pub(crate) fn tend(doors: Vec<PortForward>) -> io::Result<()> {
     if doors.is_empty() {
         return Ok(());
     }
-    // As many descriptors as this user may have: the usual limit is less than all connections need.
+    // Raises the limit of descriptors as far as the user may: the usual limit is too low for all connections.
     let most = getrlimit(Resource::Nofile).maximum;
     setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -59,15 +59,16 @@ async fn lead(port: u16, listener: Listener) -> io::Result<()> {
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let Ok((mut outside, _)) = listener.accept().await else {
-            // It has gone away again, or there are too many files: no reason to stop, nor to try at once.
+            // The client has gone away again, or there are too many files. Neither is a reason to stop; but trying again at
+            // once would not help.
             tokio::time::sleep(PAUSE).await;
             continue;
         };
-        // Who comes too late is sent away at once, and does not wait for what may last for days.
+        // A connection too many is closed at once: the others may last for days, so it should not wait for a place.
         let Ok(place) = Arc::clone(&room).try_acquire_owned() else { continue };
         tokio::spawn(async move {
             let _place = place;
-            // A server that does not listen yet is told by the end of the connection.
+            // If the server does not listen yet, the connection ends.
             let Ok(mut inside) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else { return };
             let _ = (outside.set_nodelay(true), inside.set_nodelay(true));
             let _ = tokio::io::copy_bidirectional(&mut outside, &mut inside).await;

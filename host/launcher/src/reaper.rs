@@ -1,4 +1,4 @@
-//! The launcher's children: its own, and every orphan that the workload leaves.
+//! Reaps and kills the launcher's children: its own, and all orphans of the workload.
 use rustix::{
     io::Errno,
     process::{Pid, Signal, WaitOptions, kill_process, wait},
@@ -7,16 +7,16 @@ use std::fs;
 use wharf_failpoint::{Point, reach};
 use wharf_sdk::{Exit, process_identity::ProcessStat};
 
-/// What reaping found.
+/// The result of reaping.
 #[derive(Debug, Default)]
 pub(crate) struct Reaped {
-    /// How the workload's first process ended, if it was among them.
+    /// The exit of the workload's first process, if it was reaped.
     pub(crate) workload: Option<Exit>,
-    /// No child is left.
+    /// True if no child is left.
     pub(crate) none_left: bool,
 }
 
-/// Reaps all that have ended. Waits for nothing.
+/// Reaps all children that have ended. Does not wait.
 pub(crate) fn reap(workload: Pid, now_ms: u64) -> Reaped {
     let mut reaped = Reaped::default();
     loop {
@@ -39,10 +39,10 @@ pub(crate) fn reap(workload: Pid, now_ms: u64) -> Reaped {
     }
 }
 
-/// Kills every child that has not been reaped. Returns those that may not be killed.
+/// Kills every child that has not been reaped. Returns those that the launcher may not kill.
 ///
-/// The pid of a child that has not been reaped is not used again, so each is what it is taken for. Their own children
-/// become ours when they die, and `SIGCHLD` calls again.
+/// The pid of a child that has not been reaped is not used again, so each pid is of the child that was listed. When a child
+/// dies, its own children become the launcher's; the `SIGCHLD` leads to the next call.
 pub(crate) fn kill_all() -> Vec<Pid> {
     reach(Point::KillAllBefore);
     let not_permitted = own_children()

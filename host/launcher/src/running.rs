@@ -1,4 +1,4 @@
-//! The launcher while the workload runs, and its end.
+//! The launcher while the workload runs, and until nothing of it is left.
 use crate::control::{Control, Input};
 use crate::log::Log;
 use crate::reaper::Reaped;
@@ -18,29 +18,30 @@ use wharf_sdk::{
     launch::{Job, State},
 };
 
-/// How much of the output is taken before signals and the control socket are looked at again.
+/// The number of bytes of output that are taken before signals and the control socket are looked at again.
 const LOG_CHUNK_BYTES: usize = 64 * 1024;
-/// At most so much is taken after the end: the most that a pipe of an ordinary user holds, F_SETPIPE_SZ in fcntl(2).
+/// The number of bytes that are taken after the end: the most that a pipe of an ordinary user holds, F_SETPIPE_SZ in
+/// fcntl(2).
 const MAX_DRAINED_BYTES: usize = 1024 * 1024;
-/// How often those who do not die are killed again; what dies says so by SIGCHLD.
+/// The pause before children that have not died are killed again. A child that dies is noticed by SIGCHLD.
 const KILL_INTERVAL: Duration = Duration::from_millis(200);
-/// How long those who cannot be killed (another user's, by a set-uid program; stuck in the kernel) are waited for.
+/// How long to wait for children that cannot be killed (another user's, by a set-uid program; stuck in the kernel).
 const KILL_PATIENCE: Duration = Duration::from_secs(10);
-/// What comes on the control socket now means nothing; a line is read away up to this bound.
+/// Lines on the control socket have no meaning now; each is read and dropped, up to this length.
 const MAX_IGNORED_BYTES: usize = 4 * 1024;
 
-/// How far its end is.
+/// The progress of the workload's end.
 #[derive(Clone, Copy)]
 enum Ending {
     /// It runs.
     No,
-    /// It was asked to end, and will be killed then.
+    /// It was asked to end, and will be killed at this time.
     Asked { until: Instant },
-    /// Everything is killed, again and again until then.
+    /// Everything is killed, again and again until this time.
     Killing { again: Instant, until: Instant },
 }
 
-/// A workload that runs.
+/// A running workload.
 pub(crate) struct Running {
     workload: Pid,
     survives: bool,
@@ -51,13 +52,13 @@ pub(crate) struct Running {
     /// None once the workload has closed its end.
     output: Option<OwnedFd>,
     signals: Signals,
-    /// None where no call is to be answered, or nobody is left to make one.
+    /// Answers calls of the workload. None if there are no calls to answer, or nobody is left who could make one.
     sharing: Option<Sharing>,
     ending: Ending,
-    /// Why it ends, where that is not its own doing.
+    /// The reason for the end; empty if the workload ended by itself.
     reason: &'static str,
     exit: Option<Exit>,
-    /// Only while its first process has not been reaped is its group known to be its own.
+    /// Whether its first process has been reaped. Only before that is the group known to be its own.
     reaped: bool,
 }
 
@@ -88,12 +89,12 @@ impl Running {
         }
     }
 
-    /// With the listener for the calls that are answered in the workload's place, if there is one.
+    /// Adds the listener for the calls that are answered in the workload's place, if there is one.
     pub(crate) fn answering(self, listener: Option<OwnedFd>) -> Self {
         Self { sharing: listener.map(Sharing::new), ..self }
     }
 
-    /// Serves until nothing of the workload is left; records how it ended.
+    /// Serves until nothing of the workload is left; records its exit.
     pub(crate) fn until_the_end(mut self, control: &mut Control) -> Exit {
         let mut control = Some(control);
         let mut none_left = false;
@@ -107,7 +108,7 @@ impl Running {
                 ],
                 self.deadline(),
             ) else {
-                // Only a lack of memory: what cannot be watched is ended.
+                // Polling can only fail for lack of memory. A workload that cannot be watched is ended.
                 self.kill("the launcher could not watch it any more");
                 none_left = self.kill_round();
                 continue;
@@ -138,7 +139,7 @@ impl Running {
         }
     }
 
-    /// One chunk of the output to the log; how much there was.
+    /// Copies one chunk of the output to the log; returns its length.
     fn take_output(&mut self) -> usize {
         let Some(output) = &self.output else { return 0 };
         let mut chunk = [0; LOG_CHUNK_BYTES];
@@ -181,7 +182,7 @@ impl Running {
         }
         self.reason = "ended because its supervisor did";
         self.terminate();
-        // A grace beyond what a clock can hold is none that a kill would follow.
+        // If the time lies beyond what a clock can hold, the workload is never killed.
         if let Some(until) = Instant::now().checked_add(self.grace) {
             self.ending = Ending::Asked { until };
         }
@@ -203,17 +204,17 @@ impl Running {
         if let Some(exit) = workload {
             self.exit = Some(exit);
             self.reaped = true;
-            // What it leaves behind ends with it, as with the first process of a container.
+            // When the first process has ended, the other ones are killed, as in a container.
             self.kill("");
         }
-        // The children of the dead are the launcher's now.
+        // The children of the dead processes are the launcher's now, so they are killed at once.
         if let Ending::Killing { again, .. } = &mut self.ending {
             *again = Instant::now();
         }
         none_left
     }
 
-    /// What the time says. True: nothing is left, or what is left cannot be killed.
+    /// Handles times that have passed. True: nothing is left, or the rest cannot be killed.
     fn advance(&mut self) -> bool {
         let now = Instant::now();
         if matches!(self.ending, Ending::Asked { until } if until <= now) {
@@ -239,7 +240,7 @@ impl Running {
         none_left
     }
 
-    /// Nothing writes any more: the last of the output, and the record.
+    /// Nothing writes any more: takes the last output, and records the exit.
     fn finish(mut self) -> Exit {
         let mut drained = 0;
         while drained < MAX_DRAINED_BYTES {
@@ -263,7 +264,7 @@ impl Running {
     }
 }
 
-/// Reads away what comes. True: nothing more will.
+/// Reads and drops input. True at its end.
 fn has_ended(control: &mut Control) -> bool {
     match control.receive(MAX_IGNORED_BYTES) {
         Ok(Input::Line(_)) => {
@@ -271,12 +272,12 @@ fn has_ended(control: &mut Control) -> bool {
             false
         }
         Ok(Input::Partial) => false,
-        // A peer that says so much when there is nothing to say is none.
+        // So long a line is a fault of the peer, which is treated as its end.
         Ok(Input::TooLong | Input::End) | Err(_) => true,
     }
 }
 
-/// Now, in milliseconds after the epoch.
+/// The present time, in milliseconds after the epoch.
 pub(crate) fn now_ms() -> u64 {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)

@@ -1,17 +1,17 @@
 //! Folders that a group shares: the one use of a set-id bit that a workload needs (`git init --shared`, `install -d -m
 //! 2775`, archives with such folders), done by the launcher in its place.
 //!
-//! A filter of system calls cannot tell a folder, where the bit hands the group on, from a program, which then runs with
-//! that group for everybody. So a call of the `chmod` family with `S_ISGID` waits until the launcher has answered it
-//! ([`listener`]). It opens what is named, as a folder and nothing else; the kernel refuses all else at that one open, and
-//! it is this descriptor whose mode is changed. The names are looked up in the caller's view: from its own root, through
-//! its own mounts (one that is read-only stays so), without the launcher's capabilities. The launcher has the workload's
-//! user and groups, and no rule of Landlock is about modes: so it does nothing here that the workload could not have done
-//! without the filter, but for a program.
+//! A filter of system calls cannot tell a folder, where the bit passes the group on to new entries, from a program, which
+//! would then run with that group for everybody. So a call of the `chmod` family with `S_ISGID` waits until the launcher
+//! has answered it ([`listener`]). It opens the named folder with `O_DIRECTORY`, so that the kernel refuses anything else,
+//! and changes the mode of that descriptor. The names are looked up in the caller's view: from its own root, through its
+//! own mounts (one that is read-only stays so), without the launcher's capabilities. The launcher has the workload's user
+//! and groups, and no rule of Landlock is about modes. So it changes only modes that the workload could have changed
+//! without the filter, and never a program's.
 //!
-//! One call is answered at a time, between everything else that the launcher does. A name that leads to a file system
-//! which does not answer holds up this launcher with its own workload, until both are killed. Called by
-//! [`crate::running`]; it must not know what a sandbox allows.
+//! One call is answered at a time, between everything else that the launcher does. A name that leads to a file system which
+//! does not answer holds up this launcher with its own workload, until both are killed. Called by [`crate::running`]; it
+//! must not know what a sandbox allows.
 use crate::sandbox::listener::{self, Call};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -30,21 +30,21 @@ use std::{
 
 /// `PATH_MAX`, with the zero at its end.
 const MAX_PATH_BYTES: usize = 4096;
-/// How often a name is looked up again that somebody moves about meanwhile.
+/// How often to look a name up again that somebody renames meanwhile.
 const LOOKUPS: usize = 16;
-/// Permissions, the sticky bit, the group's.
+/// The permissions, the sticky bit and the group's bit.
 const SETTABLE: u32 = 0o3777;
 
-/// Answers such calls of one workload.
+/// Answers these calls of one workload.
 pub(crate) struct Sharing(OwnedFd);
 
 impl Sharing {
-    /// `listener`: of the filter that stage two has installed on itself.
+    /// `listener` is that of the filter that the exec helper has installed on itself.
     pub(crate) fn new(listener: OwnedFd) -> Self {
         Self(listener)
     }
 
-    /// Answers the call that waits, if one does. False: nobody is left who could make one.
+    /// Answers a waiting call, if there is one. False: nobody is left who could make one.
     pub(crate) fn serve(&self) -> bool {
         let mut polled = [PollFd::new(&self.0, PollFlags::IN)];
         if poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_err() {
@@ -68,7 +68,7 @@ impl AsFd for Sharing {
     }
 }
 
-/// What a call names.
+/// The object of a call.
 #[derive(Debug, PartialEq, Eq)]
 enum Target {
     Descriptor(i32),
@@ -81,10 +81,10 @@ enum Target {
     },
 }
 
-/// A call, read: what it names, and the mode that it is to have.
+/// The object of a call, and the mode to set.
 fn read(call: &Call) -> Option<(Target, u32)> {
     let [first, second, third, fourth, ..] = call.arguments;
-    // The kernel, too, reads 32 bits of each.
+    // The kernel, too, reads only 32 bits of each.
     #[expect(clippy::cast_possible_truncation, reason = "a register's lower half")]
     let low = |argument: u64| argument as u32;
     let name = |at: u64, address, flags: u64| {
@@ -111,12 +111,12 @@ fn read(call: &Call) -> Option<(Target, u32)> {
     Some((target, low(mode)))
 }
 
-/// Does what the call asks for, if it is about a folder. `waits`: true as long as the caller waits for it.
+/// Does what the call asks for, if its object is a folder. `waits` is true as long as the caller waits for the answer.
 fn share(call: &Call, waits: impl Fn() -> bool) -> Result<()> {
     let (target, mode) = read(call).ok_or(Errno::NOSYS)?;
     let place = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let caller = openat(CWD, format!("/proc/{}", call.thread), place, Mode::empty())?;
-    // Only now is it known to be who called: its number could have been another's.
+    // Only this check shows that the opened process is the caller: its number could have been another's before.
     if !waits() {
         return Err(Errno::SRCH);
     }
@@ -126,7 +126,7 @@ fn share(call: &Call, waits: impl Fn() -> bool) -> Result<()> {
             Named::of(&caller, at, name_at(&caller, address)?, follows, may_be_empty)?
         }
     };
-    // A caller that was killed has asked for nothing: the name may be another program's by now.
+    // If the caller was killed, the name that was read may be another program's.
     if !waits() {
         return Err(Errno::SRCH);
     }
@@ -143,21 +143,21 @@ fn share(call: &Call, waits: impl Fn() -> bool) -> Result<()> {
             }
         };
         let folder = folder.map_err(|error| match error {
-            // It is no folder, or leads through this machine's own view.
+            // It is no folder, or a link of /proc leads out of the caller's view.
             Errno::NOTDIR | Errno::LOOP | Errno::NOSYS => Errno::PERM,
             error => error,
         })?;
-        // By this link, since a place is not open for `fchmod`.
+        // Through this link, since `fchmod` refuses an `O_PATH` descriptor.
         let opened = format!("/proc/self/fd/{}", folder.as_raw_fd());
         chmodat(CWD, opened, Mode::from_raw_mode(mode & SETTABLE), rustix::fs::AtFlags::empty())
     })
 }
 
-/// What is to be opened.
+/// The folder to open.
 #[derive(Debug, PartialEq, Eq)]
 enum Named {
     Descriptor(i32),
-    /// From the caller's root.
+    /// A path from the caller's root.
     Path {
         path: PathBuf,
         follows: bool,
@@ -189,8 +189,8 @@ impl Named {
     }
 }
 
-/// The number in a name by which libraries change the mode of what they have only as a place: it means another process
-/// to this one.
+/// The number in a name like `/proc/self/fd/N`, which libraries use to change the mode of an `O_PATH` descriptor. For the
+/// launcher, `self` would be another process.
 fn own_descriptor(name: &Path) -> Option<i32> {
     let number = name.strip_prefix("/proc/self/fd").ok()?.to_str()?;
     number.parse().ok().filter(|number: &i32| *number >= 0)
@@ -206,14 +206,14 @@ fn name_at(caller: &OwnedFd, address: u64) -> Result<PathBuf> {
     Ok(Path::new(OsStr::from_bytes(name.to_bytes())).to_owned())
 }
 
-/// Opens a folder by its name from a root that no part of it leaves. Links are followed, but not those of /proc, which lead
-/// past it.
+/// Opens a folder by its name below a root, which no part of the name may leave. Links are followed, except those of /proc,
+/// which lead out of it.
 fn look_up(root: &OwnedFd, path: &Path, flags: OFlags) -> Result<OwnedFd> {
     let held = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     let mut found = Err(Errno::AGAIN);
     for _ in 0..LOOKUPS {
         found = openat2(root, path, flags, Mode::empty(), held);
-        // Something on the way was renamed, and the kernel cannot say that the root was not left.
+        // Something on the way was renamed, and the kernel cannot tell whether the name left the root.
         if !matches!(found, Err(Errno::AGAIN)) {
             break;
         }
@@ -221,7 +221,7 @@ fn look_up(root: &OwnedFd, path: &Path, flags: OFlags) -> Result<OwnedFd> {
     found
 }
 
-/// Acts with the rights of the launcher's user alone, as the workload does.
+/// Acts without the launcher's capabilities, with only the rights that the workload's user has.
 fn without_privileges<T>(act: impl FnOnce() -> Result<T>) -> Result<T> {
     let own = capabilities(None)?;
     set_capabilities(None, CapabilitySets { effective: CapabilitySet::empty(), ..own })?;

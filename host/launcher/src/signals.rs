@@ -1,4 +1,4 @@
-//! What the launcher waits for.
+//! The launcher's signals as a descriptor, and waiting for several descriptors at once.
 use nix::sys::{
     signal::{SigSet, Signal},
     signalfd::{SfdFlags, SignalFd},
@@ -13,14 +13,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Which signals came.
+/// The signals that came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Signalled {
     /// A child ended.
     pub(crate) child: bool,
-    /// The workload is asked to end.
+    /// The workload is to be asked to end.
     pub(crate) terminate: bool,
-    /// All of it is to be killed now.
+    /// All of the workload is to be killed now.
     pub(crate) kill: bool,
 }
 
@@ -28,11 +28,12 @@ pub(crate) struct Signalled {
 pub(crate) struct Signals(SignalFd);
 
 impl Signals {
-    /// Blocks them for this process. A child inherits that; stage two empties its mask before it executes anything.
+    /// Blocks the signals for this process. A child inherits that; the exec helper empties its mask before it executes the
+    /// program.
     pub(crate) fn take() -> io::Result<Self> {
         let mut mask = SigSet::empty();
-        // A log at its user's limit of a file's size (RLIMIT_FSIZE) would end this process by SIGXFSZ: blocked, it is an
-        // error of the write alone.
+        // SIGXFSZ would end this process when a log reaches the user's limit of a file's size (RLIMIT_FSIZE). Blocked, only
+        // the write fails.
         for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGXFSZ] {
             mask.add(signal);
         }
@@ -40,7 +41,7 @@ impl Signals {
         Ok(Self(SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?))
     }
 
-    /// What came since the last call.
+    /// The signals since the last call.
     pub(crate) fn read(&self) -> Signalled {
         let mut signalled = Signalled::default();
         while let Ok(Some(info)) = self.0.read_signal() {
@@ -61,7 +62,7 @@ impl AsFd for Signals {
     }
 }
 
-/// Waits until one of the descriptors can be read (or has ended) or the time has come, and says which.
+/// Waits until one of the descriptors is readable (or has ended), or the time has come; returns which are readable.
 pub(crate) fn wait<const N: usize>(
     descriptors: [Option<BorrowedFd<'_>>; N],
     until: Option<Instant>,

@@ -1,4 +1,4 @@
-//! The launcher's side of stage two.
+//! [`Stage`]: the exec helper, as the launcher starts and commands it.
 use crate::error::LaunchError;
 use crate::exec::READY;
 use crate::exec_request::{ExecRequest, NotExecuted};
@@ -20,32 +20,32 @@ use std::{
 use wharf_sdk::launch::{HOST_VARIABLE, Job, UID_VARIABLE};
 use wharf_sdk::process_identity::ProcessIdentity;
 
-/// How long stage two may take to be ready; it is this binary, already in memory.
+/// How long the exec helper may take to be ready; it is this binary, already in memory.
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
-/// The longest text of a failed exec.
+/// The longest text of a failure.
 const MAX_FAILURE_BYTES: u64 = 64 * 1024;
 
-/// The process that waits for the word.
+/// The process that waits for `Go`.
 pub(crate) struct Stage {
     pub(crate) pid: Pid,
     pub(crate) identity: ProcessIdentity,
     socket: UnixStream,
 }
 
-/// What the launcher has made for it.
+/// The surroundings that the launcher has made for it.
 pub(crate) struct Surroundings {
-    /// Namespaces, which it is to join.
+    /// Whether there are namespaces, which it joins.
     pub(crate) in_namespaces: bool,
-    /// Control groups, which it is to join.
+    /// The control groups that it joins.
     pub(crate) cgroups: Vec<PathBuf>,
-    /// A limit of processes that it is to set for itself.
+    /// A limit of processes that it sets for itself.
     pub(crate) processes: Option<u64>,
-    /// What it may touch, opened.
+    /// The opened files that the workload may use.
     pub(crate) opened: Opened,
 }
 
 impl Stage {
-    /// Starts it with this process' stdin and stdout, and waits until it is ready.
+    /// Starts the exec helper with this process's stdin and stdout, and waits until it is ready.
     pub(crate) fn spawn(job: &Job) -> Result<Self, LaunchError> {
         let failed = |error: io::Error| LaunchError::system("the workload's process cannot be made", error);
         let (socket, theirs) = UnixStream::pair().map_err(failed)?;
@@ -59,9 +59,10 @@ impl Stage {
             .stderr(Stdio::from(OwnedFd::from(theirs)));
         wharf_failpoint::hand_on(&mut command);
         let child = command.spawn().map_err(failed)?;
-        // It holds the other end of the socket.
+        // The command holds the other end of the socket, so it is dropped.
         drop(command);
-        // Reaped with all others, by `reaper::reap`; a `std` child that is dropped is left alone.
+        // The exec helper is reaped together with all other children, by `reaper::reap`; dropping the `std` child does
+        // nothing.
         let number = child.id().cast_signed();
         let pid = Pid::from_raw(number).ok_or(LaunchError::StageLost)?;
         let identity = ProcessIdentity::of(number).map_err(failed)?;
@@ -78,22 +79,22 @@ impl Stage {
     }
 
     fn lost(&self, error: io::Error) -> LaunchError {
-        // One that was killed has left what was sent to it unread.
+        // An exec helper that was killed has left bytes unread that were sent to it.
         if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) {
             return LaunchError::StageLost;
         }
         LaunchError::system("the workload's process did not become ready", error)
     }
 
-    /// It failed before it was ready, and says why.
+    /// The exec helper failed before it was ready, and sends the reason.
     fn refusal(&mut self, start: &[u8]) -> LaunchError {
         let mut text = start.to_vec();
         let _ = (&self.socket).take(MAX_FAILURE_BYTES).read_to_end(&mut text);
         not_executed(&text)
     }
 
-    /// Gives the word, and waits until the program runs or is known not to. Returns the listener for the calls that are to
-    /// be answered in its place.
+    /// Sends the request, and waits until the program runs or is known not to. Returns the listener for the calls that are
+    /// to be answered in its place.
     pub(crate) fn execute(
         self,
         job: &Job,
@@ -122,11 +123,11 @@ impl Stage {
         order
             .send(&self.socket, log.as_fd(), &surroundings.opened.descriptors())
             .map_err(|error| LaunchError::system("the workload's process does not listen", error))?;
-        // From here on only the workload holds the log's other end, so that its end can be seen.
+        // From here on only the workload holds the writing end of the log's pipe, so that its end is noticed.
         drop(log);
         self.socket.set_read_timeout(None).map_err(|error| self.lost(error))?;
         let (listener, mut text) = exec_request::take_over(&self.socket).map_err(|error| self.lost(error))?;
-        // A successful exec closes the socket without a word.
+        // A successful exec closes the socket, and nothing is sent.
         (&self.socket).take(MAX_FAILURE_BYTES).read_to_end(&mut text).map_err(|error| self.lost(error))?;
         if text.is_empty() { Ok(listener) } else { Err(not_executed(&text)) }
     }
@@ -139,7 +140,8 @@ fn not_executed(text: &[u8]) -> LaunchError {
     }
 }
 
-/// Replaces this process' stdin and stdout: only the workload holds its pipes, so that their ends mean something.
+/// Replaces this process's stdin and stdout by `/dev/null`: only the workload may hold its pipes, or their ends would never
+/// be noticed.
 pub(crate) fn release_stdio() -> io::Result<()> {
     let null = File::options().read(true).write(true).open("/dev/null")?;
     rustix::stdio::dup2_stdin(&null)?;

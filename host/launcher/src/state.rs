@@ -1,4 +1,5 @@
-//! The state file: what is known of a workload by whoever comes later.
+//! [`StateFile`] and [`OwnFolder`]: the launcher's state file, which tells other processes about the workload, and the
+//! workload's own folder.
 use rustix::fs::{Mode, OFlags};
 use std::{
     ffi::OsString,
@@ -13,7 +14,7 @@ use std::{
 use wharf_failpoint::{Point, may_fail, reach};
 use wharf_sdk::launch::{State, temporary_dir};
 
-/// One file, written whole and durably: a crash leaves the old or the new one.
+/// A file that is written whole and durably: after a crash, it is the old one or the new one.
 pub(crate) struct StateFile {
     path: PathBuf,
     temporary: PathBuf,
@@ -22,7 +23,7 @@ pub(crate) struct StateFile {
 impl StateFile {
     pub(crate) fn new(path: &Path) -> Self {
         let mut temporary = OsString::from(path);
-        // One name, since there is one writer: what a crash leaves is written over.
+        // One name is enough, since there is one writer: an unfinished file of a crash is overwritten.
         temporary.push(".tmp");
         Self { path: path.to_owned(), temporary: temporary.into() }
     }
@@ -53,7 +54,7 @@ impl StateFile {
         may_fail(Point::StateSynced)
     }
 
-    /// Removes it if it is still this launcher's, and not that of a later deployment.
+    /// Removes the file if it is still this launcher's, and not that of a later deployment.
     pub(crate) fn remove_own(&self, state: &State) {
         let is_own = fs::read(&self.path)
             .ok()
@@ -77,14 +78,14 @@ impl StateFile {
     }
 }
 
-/// A workload's own folder; removed when dropped, if this launcher made it and it is not kept.
+/// A workload's own folder. Dropping this removes it, if this launcher made it and it is not kept.
 pub(crate) struct OwnFolder {
     made: Option<PathBuf>,
 }
 
 impl OwnFolder {
-    /// Makes it and the one for temporary files, for their user alone. What is there is of an earlier deployment, whose
-    /// workload may have taken its rights away or have put something else in its place.
+    /// Makes the folder and the one for temporary files, for their user alone. An existing one is from an earlier
+    /// deployment, whose workload may have changed its rights or put something else in its place.
     pub(crate) fn make(path: &Path) -> io::Result<Self> {
         let create = |path: &Path| DirBuilder::new().mode(0o700).create(path);
         let make = |path: &Path| match create(path) {
@@ -104,17 +105,18 @@ impl OwnFolder {
         Ok(made)
     }
 
-    /// It stays, until the workload is removed.
+    /// Keeps the folder until the workload is removed.
     pub(crate) fn keep(&mut self) {
         self.made = None;
     }
 }
 
-/// Gives its owner all rights to a folder. `ENOTDIR`: it is none, or a link.
+/// Gives its owner all rights to a folder. `ENOTDIR`: it is no folder, or a link.
 fn open_up(path: &Path) -> io::Result<()> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let folder = rustix::fs::open(path, flags, Mode::empty())?;
-    // A descriptor of this kind takes no fchmod; this link leads to what it holds, wherever its name leads.
+    // fchmod(2) does not take an `O_PATH` descriptor. The link in `/proc/self/fd` leads to the folder that it holds, even
+    // if the folder's name leads elsewhere.
     Ok(rustix::fs::chmod(format!("/proc/self/fd/{}", folder.as_raw_fd()), Mode::RWXU)?)
 }
 

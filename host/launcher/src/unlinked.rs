@@ -1,4 +1,5 @@
-//! Files by names that must not lead through a link: whoever writes a folder on the way could have put one there.
+//! Opens files by names without a link: a program that can write a folder on the way could have put a link there. The
+//! launcher, init and the exec helper use it.
 use rustix::{
     fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2},
     io::{Errno, Result},
@@ -8,14 +9,15 @@ use std::{
     path::{Component, Path},
 };
 
-/// Opens what an absolute path without `..` names, only as a place: it can be neither read nor written through this.
+/// Opens the file of an absolute path without `..`, as an `O_PATH` descriptor: it can be neither read nor written through
+/// it.
 ///
 /// # Errors
-/// `ELOOP`: a part of it is a link.
+/// `ELOOP`: a part of the path is a link.
 pub(crate) fn open(path: &Path) -> Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     match openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
-        // Before Linux 5.6, and where a container's filter does not know it.
+        // Before Linux 5.6, and where a container's filter does not know the call.
         Err(Errno::NOSYS | Errno::PERM) => step_by_step(path),
         opened => opened,
     }

@@ -1,8 +1,8 @@
-//! How much a workload may use: control groups of its own, version 2 or 1, wherever this user may make them.
+//! Limits of a workload: control groups of its own, version 2 or 1, wherever this user may make them.
 //!
-//! A group lies beside or below the launcher's own and has the workload's uid in its name, so that whoever finds a
-//! process in it knows whose it is. Nothing but a group limits a workload as a whole: the limits of setrlimit(2) count
-//! single processes, or all of a user's.
+//! A group lies beside or below the launcher's own and has the workload's uid in its name, so that the workload of a
+//! process in it is known. Only a group can limit a workload as a whole: the limits of setrlimit(2) count for a single
+//! process, or for all processes of a user.
 use crate::sandbox::plan::Refusal;
 use crate::sandbox::processes;
 use std::{
@@ -17,14 +17,14 @@ use wharf_sdk::{
     launch::{Limits, cgroup_name, groups_within},
 };
 
-/// The period in which processor time is counted, in microseconds: the kernel's default.
+/// The period over which processor time is counted, in microseconds: the kernel's default.
 const CPU_PERIOD_US: u64 = 100_000;
-/// The least that may be had of it, the kernel's limit.
+/// The smallest share of the period that the kernel accepts.
 const MIN_CPU_QUOTA_US: u64 = 1_000;
 const UNIFIED: &str = "cgroup2";
 const LEGACY: &str = "cgroup";
 
-/// The groups of one workload. Removed when dropped, unless they are kept.
+/// The groups of one workload. Dropping this removes them, unless they are kept.
 #[derive(Debug)]
 pub(crate) struct Groups {
     folders: BTreeSet<PathBuf>,
@@ -32,8 +32,8 @@ pub(crate) struct Groups {
     processes: Option<u64>,
 }
 
-/// One limit: what it is called in a specification, the controller, and the files with their values in each version.
-/// The first file must be there; of the others the kernel may have been built without.
+/// One limit: its name in a specification, the controller, and the files with their values in each version. The first file
+/// must exist; the kernel may have been built without the others.
 struct Limit {
     field: &'static str,
     controller: &'static str,
@@ -43,7 +43,7 @@ struct Limit {
 }
 
 impl Groups {
-    /// Makes groups with these limits, with nobody in them, and adds what holds to `told`.
+    /// Makes empty groups with these limits, and adds to `told` which limits are enforced.
     pub(crate) fn make(
         limits: &Limits,
         uid: &str,
@@ -73,17 +73,17 @@ impl Groups {
         Ok(groups)
     }
 
-    /// Where they are.
+    /// Their folders.
     pub(crate) fn folders(&self) -> impl Iterator<Item = &PathBuf> {
         self.folders.iter()
     }
 
-    /// How many processes may be made by who is limited by their user.
+    /// The limit of processes that is to be set for the workload's user.
     pub(crate) fn processes(&self) -> Option<u64> {
         self.processes
     }
 
-    /// Where they are; they stay.
+    /// Their folders; the groups are not removed.
     pub(crate) fn keep(mut self) -> Vec<PathBuf> {
         std::mem::take(&mut self.folders).into_iter().collect()
     }
@@ -97,8 +97,8 @@ impl Drop for Groups {
 
 /// Puts this process, which has one thread, into these groups.
 ///
-/// A thread that moves itself in version 1 is spared the lock that moving a process takes, for which the kernel waits
-/// until all processors have been elsewhere: several to a hundred milliseconds (`cgroup_procs_write_start` of Linux).
+/// In version 1, moving a thread does not take the lock that moving a process takes. For that lock, the kernel waits until
+/// all processors have switched tasks: several to a hundred milliseconds (`cgroup_procs_write_start` of Linux).
 pub(crate) fn join(folders: &[PathBuf]) -> io::Result<()> {
     const MYSELF: &str = "0";
     folders.iter().try_for_each(|folder| {
@@ -114,7 +114,7 @@ pub(crate) fn join(folders: &[PathBuf]) -> io::Result<()> {
     })
 }
 
-/// Removes groups that nobody is in any more, with those that the workload has made below them.
+/// Removes groups without processes, with those that the workload has made below them.
 pub(crate) fn remove<'a>(folders: impl IntoIterator<Item = &'a PathBuf>) {
     for folder in folders {
         reach(Point::GroupRemoveBefore);
@@ -136,7 +136,7 @@ fn wanted(limits: &Limits) -> Vec<Limit> {
             unified: vec![
                 ("memory.max", bytes.clone()),
                 ("memory.swap.max", "0".to_owned()),
-                // A server without one of its processes is none.
+                // The kernel kills the whole group: a server without one of its processes does not work.
                 ("memory.oom.group", "1".to_owned()),
             ],
             legacy: vec![("memory.limit_in_bytes", bytes.clone()), ("memory.memsw.limit_in_bytes", bytes)],
@@ -173,9 +173,9 @@ fn wanted(limits: &Limits) -> Vec<Limit> {
     wanted
 }
 
-/// Where this process is in the trees of control groups.
+/// The place of this process in the trees of control groups.
 struct Hierarchies {
-    /// Kind, controllers and this process' own folder of each tree that is mounted.
+    /// Kind, controllers and this process's own folder of each mounted tree.
     trees: Vec<Tree>,
 }
 
@@ -192,7 +192,7 @@ impl Hierarchies {
         Self::parse(&read("/proc/self/mountinfo"), &read("/proc/self/cgroup"))
     }
 
-    /// From the texts of `/proc/self/mountinfo` and `/proc/self/cgroup`, proc(5) and cgroups(7).
+    /// Parses the texts of `/proc/self/mountinfo` and `/proc/self/cgroup`, proc(5) and cgroups(7).
     fn parse(mounts: &str, memberships: &str) -> Self {
         let trees = mounts.lines().filter_map(|line| {
             let (place, kind) = line.split_once(" - ")?;
@@ -215,7 +215,7 @@ impl Hierarchies {
                 };
                 is_it.then_some(path)
             })?;
-            // Of a mounted part of the tree, the part above is not there.
+            // If only a part of the tree is mounted, the path within that part is used.
             let below = path.strip_prefix(root).unwrap_or(path).trim_start_matches('/');
             let own = mount_point.join(below);
             let own = if own.is_dir() { own } else { mount_point.clone() };
@@ -224,7 +224,7 @@ impl Hierarchies {
         Self { trees: trees.collect() }
     }
 
-    /// Makes the group that a limit needs; which, and of which version.
+    /// Makes the group for a limit; returns its folder, and the version.
     fn apply(&self, limit: &Limit, uid: &str) -> Result<(PathBuf, &'static str), String> {
         let mut reasons = Vec::new();
         for tree in &self.trees {
@@ -246,7 +246,8 @@ impl Hierarchies {
 }
 
 impl Tree {
-    /// A group may have limits or members below it, but not both: so beside this process' own group where not in it.
+    /// In version 2, a group may have limits for groups below it, or members, but not both. So the group is made below this
+    /// process's own group if possible, and otherwise below the nearest group above that allows it.
     fn make_unified(&self, controller: &str, uid: &str) -> io::Result<PathBuf> {
         let mut failed = io::Error::other(format!("it has no controller '{controller}'"));
         for parent in self.own.ancestors().take_while(|folder| folder.starts_with(&self.mount_point)) {
@@ -272,7 +273,7 @@ impl Tree {
     }
 }
 
-/// One that is there is of an earlier deployment.
+/// An existing group is from an earlier deployment.
 fn make(parent: &Path, uid: &str) -> io::Result<PathBuf> {
     let folder = parent.join(cgroup_name(uid));
     reach(Point::GroupMakeBefore);

@@ -1,21 +1,22 @@
-//! What this kernel can enforce for this user: each thing is asked for, none is concluded from a version.
+//! [`Kernel`]: finds out which rules of Landlock the kernel supports. Each is tried; nothing is concluded from a version.
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetError,
     Scope,
 };
 
-/// What Landlock can do here.
+/// The rules that Landlock supports here.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Kernel {
-    /// What it can say about files.
+    /// The rights on files.
     pub(crate) files: BitFlags<AccessFs>,
-    /// TCP ports.
+    /// Rules about TCP ports.
     pub(crate) ports: bool,
-    /// Signals and abstract sockets beyond the workload.
+    /// Rules about signals and abstract sockets beyond the workload.
     pub(crate) scopes: bool,
 }
 
-/// Steps in which it learnt about files, newest first. Path names of sockets need no step: no socket can be made.
+/// The versions of Landlock's interface that added rights on files, newest first. The one that added path names of sockets
+/// is not needed: a workload cannot make such sockets.
 const STEPS: [ABI; 4] = [ABI::V5, ABI::V3, ABI::V2, ABI::V1];
 
 impl Kernel {

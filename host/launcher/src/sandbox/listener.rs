@@ -1,9 +1,9 @@
-//! Calls of a workload that the launcher answers in its place: user notification, seccomp_unotify(2).
+//! System calls of a workload that the launcher answers in the kernel's place: user notification, seccomp_unotify(2).
 //!
-//! Stage two installs the filter and hands the listener to the launcher ([`crate::sharing`]), which alone holds it: it is
-//! closed by the execution of the workload's program. Once nobody holds it any more, these calls are `ENOSYS`. Nothing here
-//! lets the kernel go on with a call (`SECCOMP_USER_NOTIF_FLAG_CONTINUE`): another thread of the workload could exchange
-//! what was judged. It must not know what the calls are.
+//! The exec helper installs the filter and passes the listener to the launcher ([`crate::sharing`]). Its own copy is closed
+//! when it executes the program, so the launcher alone holds it. Once nobody holds it, these calls return `ENOSYS`. No call
+//! is passed on to the kernel (`SECCOMP_USER_NOTIF_FLAG_CONTINUE`): after the check, another thread of the workload could
+//! change its arguments in memory. It must not know what the calls are.
 #![expect(unsafe_code, reason = "seccompiler makes no listener, and no crate that we have speaks its ioctls")]
 use rustix::io::{Errno, Result};
 use seccompiler::BpfProgram;
@@ -12,20 +12,20 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 /// A call that waits for its answer.
 #[derive(Debug)]
 pub(crate) struct Call {
-    /// The kernel's name of it.
+    /// The kernel's id of it.
     pub(crate) id: u64,
-    /// The thread that makes it, as this process numbers it; 0 if it is not seen from here.
+    /// The thread that makes it, as this process numbers it; 0 if it is not visible from here.
     pub(crate) thread: u32,
     /// The call's number.
     pub(crate) number: i64,
-    /// Its arguments, of which each may be anything.
+    /// Its arguments, which may be any numbers.
     pub(crate) arguments: [u64; 6],
 }
 
-/// Installs a filter on this process whose matches are told to the holder of what is returned.
+/// Installs a filter on this process. Calls that it matches are sent to the holder of the returned listener.
 ///
 /// # Errors
-/// `EINVAL` before Linux 5.0; `EBUSY` where a listener of somebody else's hears this process already.
+/// `EINVAL` before Linux 5.0; `EBUSY` if this process has a listener of somebody else already.
 pub(crate) fn install(filter: &BpfProgram) -> Result<OwnedFd> {
     let mut steps: Vec<libc::sock_filter> = filter
         .iter()
@@ -34,7 +34,7 @@ pub(crate) fn install(filter: &BpfProgram) -> Result<OwnedFd> {
     let length = u16::try_from(steps.len()).map_err(|_| Errno::INVAL)?;
     let program = libc::sock_fprog { len: length, filter: steps.as_mut_ptr() };
     let listening = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
-    // Since Linux 5.19 a signal can no longer take away a call that is being answered.
+    // Since Linux 5.19, this flag keeps a signal from interrupting a call that is being answered.
     match set_filter(&program, listening | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV) {
         Err(Errno::INVAL) => set_filter(&program, listening),
         installed => installed,
@@ -54,12 +54,12 @@ fn set_filter(program: &libc::sock_fprog, flags: libc::c_ulong) -> Result<OwnedF
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
-/// Takes the next call. Blocks where there is none: for who has seen that the listener can be read.
+/// Receives the next call. Blocks if there is none, so the caller must have seen that the listener is readable.
 ///
 /// # Errors
-/// `ENOENT`: who called has been killed meanwhile.
+/// `ENOENT`: the calling thread has been killed meanwhile.
 pub(crate) fn receive(listener: impl AsFd) -> Result<Call> {
-    // SAFETY: zeros are a value of this structure of numbers, and what the kernel demands to find.
+    // SAFETY: all zeros is a valid value of this structure of numbers; the kernel demands it.
     let mut told: libc::seccomp_notif = unsafe { std::mem::zeroed() };
     // SAFETY: the kernel writes one such structure, which `told` is.
     check(unsafe {
@@ -68,7 +68,7 @@ pub(crate) fn receive(listener: impl AsFd) -> Result<Call> {
     Ok(Call { id: told.id, thread: told.pid, number: told.data.nr.into(), arguments: told.data.args })
 }
 
-/// True as long as the call waits. What was opened by the number of its thread before is of that thread then.
+/// True as long as the call waits. Then a file that was opened before by the number of its thread was that thread's.
 pub(crate) fn waits(listener: impl AsFd, call: &Call) -> bool {
     // SAFETY: the kernel reads one number.
     let asked = unsafe {
@@ -88,7 +88,7 @@ pub(crate) fn answer(listener: impl AsFd, call: &Call, result: Result<()>) {
     // SAFETY: the kernel reads one such structure.
     let sent =
         unsafe { libc::ioctl(listener.as_fd().as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw mut said) };
-    // Who does not wait any more hears nothing.
+    // A caller that has been killed does not need the answer.
     let _ = check(sent);
 }
 

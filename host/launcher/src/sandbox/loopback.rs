@@ -1,14 +1,14 @@
-//! The loopback interface of a new network namespace, which is there and does nothing yet.
+//! Switches on the loopback interface of a new network namespace, where it exists but is down.
 //!
-//! Told to the kernel in a message of rtnetlink(7): `ioctl` would take unsafe code.
+//! It is done with a message of rtnetlink(7): `ioctl` would take unsafe code.
 use rustix::{
     io::{Errno, Result},
     net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with},
 };
 
-/// What it is in every network namespace.
+/// Its number in every network namespace.
 const LOOPBACK_INDEX: i32 = 1;
-/// The first protocol of the family, which is what none means.
+/// The first protocol of the family, for which rustix has `None`.
 const NETLINK_ROUTE: Option<Protocol> = None;
 /// linux/rtnetlink.h, linux/netlink.h, linux/if.h.
 const RTM_NEWLINK: u16 = 16;
@@ -18,10 +18,10 @@ const NLMSG_ERROR: u16 = 2;
 const IFF_UP: u32 = 1;
 const HEADER_BYTES: usize = 16;
 const REQUEST_BYTES: u32 = 32;
-/// An answer repeats the request.
+/// The limit of the answer, which repeats the request.
 const MAX_ANSWER_BYTES: usize = 256;
 
-/// Switches it on; the kernel gives it its address then.
+/// Switches it on. The kernel then gives it its address.
 pub(crate) fn begin() -> Result<()> {
     let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, NETLINK_ROUTE)?;
     send(&socket, &request(), SendFlags::empty())?;
@@ -34,8 +34,8 @@ pub(crate) fn begin() -> Result<()> {
     }
 }
 
-/// A header of netlink(7) (length, type, flags, number, port) and an `ifinfomsg` (family, type, index, flags, which flags
-/// are meant).
+/// A header of netlink(7) (length, type, flags, number, port) and an `ifinfomsg` (family, type, index, flags, mask of
+/// flags).
 fn request() -> Vec<u8> {
     let mut bytes = Vec::new();
     bytes.extend(REQUEST_BYTES.to_ne_bytes());
@@ -49,7 +49,7 @@ fn request() -> Vec<u8> {
     bytes
 }
 
-/// The error's negative number in an answer; 0 is none.
+/// The error's negative number in an answer; 0 for success.
 fn code(answer: &[u8]) -> Option<i32> {
     let kind = u16::from_ne_bytes(answer.get(4..6)?.try_into().ok()?);
     let code = i32::from_ne_bytes(answer.get(HEADER_BYTES..HEADER_BYTES + 4)?.try_into().ok()?);

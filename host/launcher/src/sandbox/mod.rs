@@ -1,14 +1,15 @@
-//! What holds a workload back.
+//! The sandbox of a workload: which parts of it can be enforced, and how they are. Called by the launcher, by init and by
+//! the exec helper. It must not know which files and ports a profile means: the plugin decides that.
 //!
 //! ```text
-//! launcher:   Plan::of(job) --> what holds, what does not, or a refusal;  cgroup::make
-//! stage two:  apply(plan): files and ports (Landlock), privileges (capabilities), system calls (seccomp)
+//! launcher:     Plan::of(job) --> the parts that hold, those that do not, or a refusal;  cgroup::make
+//! exec helper:  apply(plan): files and ports (Landlock), privileges (capabilities), system calls (seccomp)
 //! ```
 //!
-//! The launcher finds out what can be enforced before anything is promised; stage two enforces all of that on itself,
-//! directly before it executes the program, or does not execute it. Each layer stands by itself:
+//! The launcher finds out which parts can be enforced before it promises any. The exec helper enforces all of them on
+//! itself, directly before it executes the program, or does not execute it. Each layer works without the others:
 //!
-//! | what | by what |
+//! | part | enforced by |
 //! |---|---|
 //! | files | Landlock: an allow-list ([`opened`]); nothing else can be opened, made, renamed or removed |
 //! | ports | Landlock for TCP, the system call filter for all other protocols |
@@ -16,11 +17,11 @@
 //! | privileges | `no_new_privs`, every set of capabilities emptied and locked |
 //! | system calls | seccomp, an allow-list ([`syscalls`]) |
 //! | set-id bits | seccomp: on no file, by no call that sets a mode ([`modes`]); on a folder by the launcher ([`crate::sharing`]) |
-//! | what they see and outlive | namespaces of processes, mounts, IPC, network, where they can be made ([`namespaces`]) |
+//! | visible processes and files, and the end of all processes | namespaces of processes, mounts, IPC, network, where they can be made ([`namespaces`]) |
 //! | memory, processors, processes | control groups, version 2 or 1 ([`cgroup`]) |
 //!
-//! Landlock has no say in metadata: names and attributes of files can be seen outside the list too, and without a mount
-//! namespace attributes of the user's own files be changed.
+//! Landlock does not restrict metadata: names and attributes of files are visible outside of the list too, and without a
+//! mount namespace, attributes of the user's own files can be changed.
 pub(crate) mod cgroup;
 mod kernel;
 pub(crate) mod listener;

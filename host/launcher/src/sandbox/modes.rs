@@ -15,29 +15,29 @@ use crate::sandbox::rules::{Rules, masked};
 use libc::{c_int, c_long};
 use seccompiler::{BackendError, SeccompRule};
 
-/// Calls that change a mode, and the argument that it is.
+/// Calls that change a mode, each with the position of that argument.
 const CHANGING: &[(c_long, u8)] = &[(libc::SYS_fchmod, 1), (libc::SYS_fchmodat, 2)];
-/// An older form, and one whose number `libc` lacks elsewhere.
+/// An older call, and one whose number `libc` lacks on other architectures.
 #[cfg(target_arch = "x86_64")]
 const CHANGING_OLD: &[(c_long, u8)] = &[(libc::SYS_chmod, 1), (libc::SYS_fchmodat2, 2)];
 #[cfg(not(target_arch = "x86_64"))]
 const CHANGING_OLD: &[(c_long, u8)] = &[];
 
-/// Calls that make a file, and the argument that its mode is.
+/// Calls that make a file, each with the position of the mode.
 const MAKING: &[(c_long, u8)] = &[(libc::SYS_mknodat, 2)];
 #[cfg(target_arch = "x86_64")]
 const MAKING_OLD: &[(c_long, u8)] = &[(libc::SYS_creat, 1), (libc::SYS_mknod, 1)];
 #[cfg(not(target_arch = "x86_64"))]
 const MAKING_OLD: &[(c_long, u8)] = &[];
 
-/// Calls that make a folder, and the argument that its mode is.
+/// Calls that make a folder, each with the position of the mode.
 const MAKING_FOLDERS: &[(c_long, u8)] = &[(libc::SYS_mkdirat, 2)];
 #[cfg(target_arch = "x86_64")]
 const MAKING_FOLDERS_OLD: &[(c_long, u8)] = &[(libc::SYS_mkdir, 1)];
 #[cfg(not(target_arch = "x86_64"))]
 const MAKING_FOLDERS_OLD: &[(c_long, u8)] = &[];
 
-/// Calls that set a mode if their flags say so, and the argument that the flags are; the mode is the next one.
+/// Calls that set a mode if their flags say so, each with the position of the flags; the mode is the next argument.
 const OPENING: &[(c_long, u8)] = &[(libc::SYS_openat, 2)];
 #[cfg(target_arch = "x86_64")]
 const OPENING_OLD: &[(c_long, u8)] = &[(libc::SYS_open, 1)];
@@ -61,7 +61,7 @@ pub(crate) fn forbidden() -> Result<Rules, BackendError> {
     Ok(rules)
 }
 
-/// The calls that are right for a folder alone.
+/// The calls that are only allowed on a folder.
 pub(crate) fn for_folders() -> Result<Rules, BackendError> {
     with_bits(&[CHANGING, CHANGING_OLD].concat(), &[SET_GROUP])
 }
@@ -69,7 +69,7 @@ pub(crate) fn for_folders() -> Result<Rules, BackendError> {
 const SET_USER: c_int = libc::S_ISUID.cast_signed();
 const SET_GROUP: c_int = libc::S_ISGID.cast_signed();
 
-/// These calls with one of these bits in their mode.
+/// These calls, if their mode has one of these bits.
 fn with_bits(calls: &[(c_long, u8)], bits: &[c_int]) -> Result<Rules, BackendError> {
     let mut rules = Rules::new();
     for &(call, mode) in calls {
@@ -79,7 +79,7 @@ fn with_bits(calls: &[(c_long, u8)], bits: &[c_int]) -> Result<Rules, BackendErr
     Ok(rules)
 }
 
-/// An argument that has this bit.
+/// The condition that an argument has this bit.
 fn has(argument: u8, bit: c_int) -> Result<seccompiler::SeccompCondition, BackendError> {
     masked(argument, u64::from(bit.cast_unsigned()), bit)
 }

@@ -1,8 +1,8 @@
-//! The view of the files that a workload has: everything where it is, read-only but for what it may write, without the folders
-//! that are hidden, and with folders for temporary files of its own.
+//! The workload's view of the files: everything where it is, read-only except for the places that it may write, without the
+//! hidden folders, and with its own folders for temporary files.
 //!
-//! Which of the files that are seen may be read is Landlock's affair; this is what Landlock has no say in: names, modes,
-//! owners, times and extended attributes, watches. Called by init in a mount namespace of its own ([`crate::sandbox::namespaces`]).
+//! Landlock decides which of the visible files may be read. This view covers what Landlock does not: names, modes, owners,
+//! times and extended attributes, watches. Init calls it in a mount namespace of its own ([`crate::sandbox::namespaces`]).
 use crate::sandbox::namespace_spec::{NamespaceSpec, SetUpError};
 use crate::sandbox::opened::Seen;
 use crate::unlinked;
@@ -30,24 +30,24 @@ use std::{
 };
 use wharf_sdk::files;
 
-/// Folders for temporary files that everybody can write: each workload has ones of its own, in memory.
+/// Folders for temporary files that everybody can write: each workload has its own, in memory.
 pub(crate) const PRIVATE: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
-/// How large they may become, and who may write them.
+/// Their size, and the mode.
 const PRIVATE_OPTIONS: &CStr = c"size=256m,mode=1777";
-/// There is nothing in a hidden folder but folders and links on the way to what is shown.
+/// A hidden folder contains only folders and links on the way to visible files.
 const HIDDEN_OPTIONS: &CStr = c"size=64k,mode=755";
 
-/// The fate of a path and of everything below it.
+/// The treatment of a path and of everything below it.
 enum MountAction {
-    /// Nothing is seen of it.
+    /// It is not visible.
     Hidden,
-    /// The same, and it can be written.
+    /// It is replaced by an empty folder that can be written.
     Private,
-    /// It is seen where it is.
+    /// It is visible where it is.
     Shown { tree: OwnedFd, is_folder: bool, writable: bool },
 }
 
-/// Arranges the mounts of this namespace.
+/// Sets up the mounts of this namespace.
 pub(crate) fn arrange(room: &NamespaceSpec<'_>) -> Result<(), SetUpError> {
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .map_err(|error| format!("mounts cannot be made one's own: {error}"))?;
@@ -61,10 +61,10 @@ pub(crate) fn arrange(room: &NamespaceSpec<'_>) -> Result<(), SetUpError> {
             fates.entry(folder).or_insert(MountAction::Hidden);
         }
     }
-    // Before anything is hidden.
+    // Opened before anything is hidden.
     for seen in outermost_first(&room.places) {
         let (path, writable) = (seen.path(), seen.is_written);
-        // Only for the links on the way: what is shown is what was opened.
+        // Only notes the links on the way; the file that is shown is the opened one.
         let _ = paths.real(&seen.place.name);
         let needed = match nearest(&fates, path, true) {
             Some((at, MountAction::Shown { .. })) if at == path => false,
@@ -102,8 +102,8 @@ pub(crate) fn arrange(room: &NamespaceSpec<'_>) -> Result<(), SetUpError> {
     check_kept(room, &fates)
 }
 
-/// Mounts every folder onto itself that lies between a place that is only read and the written one around it: the
-/// workload could rename such a folder, and put another one under its name, were it not for its being a mount.
+/// Mounts every folder onto itself that lies between a read-only place and the writable place around it. Without that, the
+/// workload could rename such a folder and put another one in its place; a mount point cannot be renamed.
 fn hold_folders_above(fates: &mut BTreeMap<PathBuf, MountAction>, kept: &Path) -> Result<(), SetUpError> {
     for folder in kept.ancestors().skip(1) {
         let is_renamed = match nearest(fates, folder, true) {
@@ -121,8 +121,8 @@ fn hold_folders_above(fates: &mut BTreeMap<PathBuf, MountAction>, kept: &Path) -
     Ok(())
 }
 
-/// Fails unless what is to be read inside of what is written is read-only, and neither it nor a folder above it can be
-/// renamed or removed where that lies in what is written.
+/// Fails unless every read-only place inside of a writable one is really read-only, and neither the place nor a folder
+/// above it within the writable one can be renamed or removed.
 fn check_kept(room: &NamespaceSpec<'_>, fates: &BTreeMap<PathBuf, MountAction>) -> Result<(), SetUpError> {
     let kept: Vec<&Path> = room.places.iter().filter(|seen| seen.place.kept).map(Seen::path).collect();
     if kept.is_empty() {
@@ -148,14 +148,14 @@ fn check_kept(room: &NamespaceSpec<'_>, fates: &BTreeMap<PathBuf, MountAction>) 
     Ok(())
 }
 
-/// In this order whatever lies in something else comes after it; of the same path what may be written comes first.
+/// Sorts the places so that a place comes after those that contain it; for the same path, the writable one comes first.
 fn outermost_first(places: &[Seen]) -> Vec<&Seen> {
     let mut places: Vec<&Seen> = places.iter().collect();
     places.sort_by_key(|seen| (seen.path().components().count(), !seen.is_written));
     places
 }
 
-/// The fate of the deepest path that a path lies in, or is if `itself`.
+/// The treatment of the deepest path that contains a path, or equals it if `itself`.
 fn nearest<'a>(
     fates: &'a BTreeMap<PathBuf, MountAction>,
     path: &Path,
@@ -169,7 +169,7 @@ fn is_hidden(fates: &BTreeMap<PathBuf, MountAction>, path: &Path) -> bool {
     matches!(nearest(fates, path, true), Some((_, MountAction::Hidden | MountAction::Private)))
 }
 
-/// None: a device, which can be used where it is.
+/// A copy of the mount of an opened file. None for a device, which can be used where it is.
 fn shown(real: &Path, opened: &OwnedFd, writable: bool) -> Result<Option<MountAction>, String> {
     let failed = |error: Errno| format!("'{}' cannot be shown: {error}", real.display());
     let is_folder = match fstat(opened).map(|found| FileType::from_raw_mode(found.st_mode)) {
@@ -178,18 +178,18 @@ fn shown(real: &Path, opened: &OwnedFd, writable: bool) -> Result<Option<MountAc
         Ok(_) => false,
         Err(error) => return Err(failed(error)),
     };
-    // With what is mounted below it: a part of it may not be looked under.
+    // The copy includes mounts below it: the kernel refuses a copy that would uncover what they hide.
     let flags =
         OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
     let tree = open_tree(opened, "", flags | OpenTreeFlags::AT_EMPTY_PATH).map_err(failed)?;
     Ok(Some(MountAction::Shown { tree, is_folder, writable }))
 }
 
-/// Parents come before what lies in them.
+/// Applies one treatment. Paths are treated after those that contain them.
 fn settle(fates: &BTreeMap<PathBuf, MountAction>, path: &Path, fate: &MountAction) -> io::Result<()> {
     let flags = MountFlags::NOSUID | MountFlags::NODEV;
     match fate {
-        // It lies in one of which nothing is seen.
+        // It lies in a folder that is not visible already.
         MountAction::Hidden
             if matches!(
                 nearest(fates, path, false),
@@ -220,8 +220,7 @@ fn make_folders(path: Option<&Path>) -> io::Result<()> {
     }
 }
 
-/// Makes every mount read-only, but for those that are to be written: in these nothing gives the rights of its owner or
-/// opens a device.
+/// Makes every mount read-only, except for the writable places; in these, set-id bits and devices have no effect.
 fn close_the_rest(fates: &BTreeMap<PathBuf, MountAction>) -> Result<(), String> {
     let mounts =
         fs::read("/proc/self/mountinfo").map_err(|error| format!("mounts cannot be read: {error}"))?;
@@ -239,7 +238,7 @@ fn close_the_rest(fates: &BTreeMap<PathBuf, MountAction>) -> Result<(), String> 
             continue;
         }
         match mount_remount(&path, flags | MountFlags::BIND | closed, "") {
-            // What lies under another mount, or where this user may not look, is out of the workload's reach too.
+            // If a mount lies under another one, or out of this user's reach, the workload cannot reach it either.
             Ok(()) | Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS | Errno::INVAL) => {}
             Err(error) => return Err(format!("'{}' cannot be closed: {error}", path.display())),
         }
@@ -247,7 +246,7 @@ fn close_the_rest(fates: &BTreeMap<PathBuf, MountAction>) -> Result<(), String> 
     Ok(())
 }
 
-/// The place and the flags of a mount, proc_pid_mountinfo(5): a remount must repeat them.
+/// The place and the flags of a mount, proc_pid_mountinfo(5). A remount must repeat the flags.
 fn parse(line: &[u8]) -> Option<(PathBuf, MountFlags)> {
     let mut fields = line.split(|&byte| byte == b' ').skip(4);
     let path = PathBuf::from(OsString::from_vec(unescaped(fields.next()?)));
@@ -268,7 +267,7 @@ fn parse(line: &[u8]) -> Option<(PathBuf, MountFlags)> {
     Some((path, flags))
 }
 
-/// Space, tab, line end and backslash are written as three octal digits.
+/// Decodes space, tab, line end and backslash, which are written as three octal digits.
 fn unescaped(field: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
@@ -286,7 +285,7 @@ fn unescaped(field: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Paths without links, and the links on the way: names that lead through a hidden folder must still lead somewhere.
+/// Collects the links on the way to visible files: names that lead through a hidden folder must still lead there.
 #[derive(Default)]
 struct Paths {
     links: BTreeMap<PathBuf, PathBuf>,
@@ -294,7 +293,7 @@ struct Paths {
 }
 
 impl Paths {
-    /// None: there is nothing that could be reached.
+    /// Resolves a path. None if it cannot be reached.
     fn real(&mut self, path: &Path) -> Option<PathBuf> {
         let real = files::follow(path, |entry| {
             if self.plain.contains(entry) {

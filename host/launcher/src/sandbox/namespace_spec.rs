@@ -1,4 +1,5 @@
-//! [`NamespaceSpec`]: what init makes for a workload, as the launcher asks for it; and why it could not be made.
+//! [`NamespaceSpec`]: the launcher's request to init, with everything that init sets up; [`SetUpError`]: the reason why
+//! that failed.
 use crate::sandbox::Exchanged;
 use crate::sandbox::Opened;
 use crate::sandbox::opened::Seen;
@@ -7,18 +8,18 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use wharf_sdk::launch::{Network, Sandbox};
 
-/// What init makes for a workload.
+/// Everything that init sets up for a workload.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct NamespaceSpec<'a> {
-    /// Folders of which nothing is seen but what the other list has.
+    /// Folders of which only the entries of `places` are visible.
     pub(crate) hidden: Cow<'a, [PathBuf]>,
-    /// What it sees, read-only but for what it may write.
+    /// The visible places, read-only except for those that are to be written.
     pub(crate) places: Vec<Seen>,
-    /// Where it runs; it is there, if empty.
+    /// The working directory; it is made, empty, if it is not visible.
     pub(crate) current_dir: Cow<'a, Path>,
-    /// Whether it has a network of its own, with nobody in it.
+    /// Whether the workload gets a network of its own.
     pub(crate) alone: bool,
-    /// The ports through which it is reached there.
+    /// The ports of the port forward into that network.
     pub(crate) doors: Cow<'a, [u16]>,
 }
 
@@ -34,12 +35,12 @@ impl<'a> NamespaceSpec<'a> {
     }
 }
 
-/// Whether there is nobody that it may connect to: then it needs nobody's network.
+/// Whether the workload may connect to nobody. Then it gets a network of its own.
 pub(crate) fn is_alone(network: &Network) -> bool {
     matches!(network, Network::Ports { connect, .. } if connect.is_empty())
 }
 
-/// The ports through which it is reached in a network of its own.
+/// The ports of the port forward into a network of its own.
 pub(crate) fn doors(network: &Network) -> &[u16] {
     match network {
         Network::Ports { listen, .. } if is_alone(network) => listen,
@@ -47,13 +48,13 @@ pub(crate) fn doors(network: &Network) -> &[u16] {
     }
 }
 
-/// Why a room was not furnished.
+/// The reason why the namespaces were not set up.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SetUpError {
-    /// It cannot be made here.
+    /// They cannot be made here.
     #[error("{0}")]
     Impossible(String),
-    /// It could be made, and would show something else.
+    /// They can be made, but would show another file than was meant.
     #[error(transparent)]
     Exchanged(#[from] Exchanged),
 }

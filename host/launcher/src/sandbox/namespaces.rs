@@ -1,14 +1,14 @@
-//! Namespaces of a workload's own: it sees none of the others' processes, nothing of it outlives its init, and what it
-//! was not given to write it cannot change in any way.
+//! Namespaces of a workload: in them it sees no other processes, all of its processes end with its init, and it cannot
+//! change files that it was not given to write in any way.
 //!
 //! ```text
 //! launcher:   enter(): a pid namespace for its children (in a user namespace, unless it may make one without)
 //!     |-- init (pid 1, `init.rs`): set_up(): mounts, IPC and network; then reaps, and keeps them all alive
-//!     '-- stage two (pid 2): join()s init's; becomes the workload, and stays the launcher's own child
+//!     '-- exec helper (pid 2): join()s init's; becomes the workload, and stays the launcher's own child
 //! ```
 //!
-//! The launcher stays outside of all but the user namespace, in which it is who it was: pids that it knows are those of
-//! the host. Called by the launcher, by init and by stage two; must not know what a job or a plugin is.
+//! The launcher itself enters only the user namespace, in which it has the same user: pids that it knows are those of the
+//! host. Called by the launcher, by init and by the exec helper; must not know what a job or a plugin is.
 use crate::sandbox::namespace_spec::NamespaceSpec;
 use crate::sandbox::namespace_spec::SetUpError;
 use crate::sandbox::namespace_spec::is_alone;
@@ -25,23 +25,24 @@ use rustix::{
 use std::{fs::OpenOptions, io::Write, os::fd::AsFd};
 use wharf_sdk::launch::Network;
 
-/// What init and stage two need of capabilities in the user namespace: to mount, to join, to let a network begin, and to
-/// lock the rest.
+/// The capabilities that init and the exec helper need in the user namespace: to mount, to join, to switch on a network,
+/// and to lock the rest.
 const NEEDED: CapabilitySet = CapabilitySet::SYS_ADMIN
     .union(CapabilitySet::SYS_CHROOT)
     .union(CapabilitySet::NET_ADMIN)
     .union(CapabilitySet::SETPCAP);
 
-/// Which namespaces the launcher's children will be in.
+/// The namespaces of the launcher's children.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Entered {
-    /// There is one of users: what counts by user counts in it alone.
+    /// Whether there is a user namespace. Limits that count by user count only the processes in it.
     pub(crate) users: bool,
 }
 
-/// Makes a pid namespace for the children of this process. An error: there is none, and nothing has changed.
+/// Makes a pid namespace for the children of this process. On an error there is none, and nothing has changed.
 pub(crate) fn enter() -> Result<Entered> {
-    // Who may do it without a user namespace keeps what it needs for its own files.
+    // A process that may do this without a user namespace stays in its own: it keeps the privileges that it needs for its
+    // own files.
     match unshare(Unshared::CLONE_NEWPID) {
         Ok(()) => return Ok(Entered { users: false }),
         Err(Errno::PERM) => {}
@@ -54,7 +55,7 @@ pub(crate) fn enter() -> Result<Entered> {
     write("/proc/self/setgroups", "deny")?;
     write("/proc/self/uid_map", &format!("{user} {user} 1"))?;
     write("/proc/self/gid_map", &format!("{group} {group} 1"))?;
-    // For the children: executing a program takes an ordinary user's capabilities, but for the ambient ones.
+    // For the children: when an ordinary user executes a program, all capabilities are lost except the ambient ones.
     let mut sets = capabilities(None)?;
     sets.inheritable |= NEEDED;
     set_capabilities(None, sets)?;
@@ -62,7 +63,7 @@ pub(crate) fn enter() -> Result<Entered> {
     Ok(Entered { users: true })
 }
 
-/// Makes all but the pid namespace, as its init, for those who join it.
+/// In init: makes all namespaces except the pid namespace.
 pub(crate) fn set_up(room: &NamespaceSpec<'_>) -> std::result::Result<(), SetUpError> {
     let mut wanted = Unshared::CLONE_NEWNS | Unshared::CLONE_NEWIPC;
     if room.alone {
@@ -76,7 +77,7 @@ pub(crate) fn set_up(room: &NamespaceSpec<'_>) -> std::result::Result<(), SetUpE
     mounts::arrange(room)
 }
 
-/// Joins what init has made.
+/// In the exec helper: joins the namespaces of init.
 pub(crate) fn join(network: &Network) -> Result<()> {
     let mut spaces = ThreadNameSpaceType::MOUNT | ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION;
     if is_alone(network) {

@@ -1,8 +1,8 @@
-//! The files and folders of a sandbox, opened once and by names without a link: descriptors, or what they tell of
-//! themselves, go to whoever mounts and rules, and nobody looks a name up again.
+//! [`Opened`]: the files and folders of a sandbox, each opened once, by a name without links. Mounts and rules are made
+//! from these descriptors or checked against them; no name is looked up again.
 //!
-//! A mount can only be made of what was opened in its own namespace, so init opens the same paths in the same way and
-//! compares ([`Seen`]); the rules of Landlock are of the descriptors themselves.
+//! A mount can only be made from a file that was opened in the same namespace, so init opens the same paths in the same way
+//! and compares ([`Seen`]); the rules of Landlock use the descriptors themselves.
 use crate::unlinked;
 use rustix::{fs::fstat, io::Errno};
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ use wharf_sdk::{
     launch::{Place, Sandbox},
 };
 
-/// A path that is not what it was.
+/// A path that leads to another file by now.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "'{path}' was exchanged for something else while the workload was started, by somebody who can write there; look at \
@@ -24,11 +24,11 @@ use wharf_sdk::{
 )]
 pub(crate) struct Exchanged(pub(crate) PathBuf);
 
-/// What was opened of a sandbox.
+/// The opened files and folders of a sandbox.
 #[derive(Debug, Default)]
 pub(crate) struct Opened(Vec<(Seen, OwnedFd)>);
 
-/// A place of a sandbox, and which file or folder it is.
+/// A place of a sandbox, with device and inode of the file or folder.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Seen {
     pub(crate) place: Place,
@@ -38,7 +38,7 @@ pub(crate) struct Seen {
 }
 
 impl Opened {
-    /// Opens what there is of it.
+    /// Opens all existing places.
     pub(crate) fn of(sandbox: &Sandbox) -> Result<Self, (PathBuf, Errno)> {
         let lists = [(&sandbox.write, true), (&sandbox.read, false)];
         let all = lists.iter().flat_map(|(list, is_written)| list.iter().map(|place| (place, *is_written)));
@@ -46,7 +46,7 @@ impl Opened {
         for (place, is_written) in all {
             let descriptor = match unlinked::open(&place.path) {
                 Ok(descriptor) => descriptor,
-                // What does not exist, or what the user may not reach anyway.
+                // It does not exist, or the user cannot reach it anyway.
                 Err(Errno::NOENT | Errno::ACCESS | Errno::NOTDIR) => continue,
                 Err(error) => return Err((place.path.clone(), error)),
             };
@@ -61,17 +61,17 @@ impl Opened {
         self.0.iter().map(|(seen, _)| seen.clone()).collect()
     }
 
-    /// In the order of [`Opened::written`].
+    /// The descriptors, in the order of [`Opened::written`].
     pub(crate) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
         self.0.iter().map(|(_, descriptor)| descriptor.as_fd()).collect()
     }
 
-    /// Which of them are to be written.
+    /// For each descriptor, whether it is to be written.
     pub(crate) fn written(&self) -> Vec<bool> {
         self.0.iter().map(|(seen, _)| seen.is_written).collect()
     }
 
-    /// For people.
+    /// The paths, for people.
     pub(crate) fn paths(&self) -> OpenPaths {
         let mut paths = OpenPaths::default();
         for (Seen { place, is_written, .. }, _) in &self.0 {
@@ -86,7 +86,7 @@ impl Opened {
             list.sort();
             list.dedup();
         }
-        // Such as the system's folders of PATH.
+        // For instance, the system's folders of PATH.
         let system = &paths.system;
         paths.read.retain(|path| !system.iter().any(|system| Path::new(path).starts_with(system)));
         paths
@@ -94,7 +94,7 @@ impl Opened {
 }
 
 impl Seen {
-    /// Opens it again, in this process' namespace.
+    /// Opens it again in this process's namespace, and compares.
     pub(crate) fn open(&self) -> Result<OwnedFd, Exchanged> {
         let exchanged = |_| Exchanged(self.place.path.clone());
         let opened = unlinked::open(&self.place.path).map_err(exchanged)?;

@@ -1,4 +1,4 @@
-//! What of a [`Sandbox`] is enforced here, and its enforcement.
+//! [`Plan`]: finds out which parts of a [`Sandbox`] can be enforced here, and enforces them.
 use crate::sandbox::kernel::Kernel;
 use crate::sandbox::namespace_spec::is_alone;
 use crate::sandbox::{listener, mounts, privileges, syscalls};
@@ -14,12 +14,12 @@ use wharf_sdk::{
     launch::{NAMESPACES, Network, READ_INSIDE_WRITE, Sandbox},
 };
 
-/// What is not enforced without them.
+/// The consequences of a missing namespace.
 const WITHOUT_NAMESPACES: &str = "other processes and the names of files can be seen, priorities of the user's processes \
                                   and attributes of the user's files be changed, and what leaves no trace of the \
                                   workload outlives a launcher that is killed";
 
-/// Part of a specification that cannot be honoured here, and may not be left out.
+/// A part of a specification that cannot be enforced here, and may not be left out.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "'{field}' cannot be enforced on this machine: {reason}; it runs without where a weaker sandbox is allowed"
@@ -27,11 +27,11 @@ const WITHOUT_NAMESPACES: &str = "other processes and the names of files can be 
 pub(crate) struct Refusal {
     /// The field.
     pub(crate) field: &'static str,
-    /// Why not.
+    /// The reason.
     pub(crate) reason: String,
 }
 
-/// Why what was found to be possible could not be done.
+/// The reason why a part could not be enforced, although the plan had found it possible.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SandboxError {
     #[error("its files and ports cannot be restricted: {0}")]
@@ -42,7 +42,7 @@ pub(crate) enum SandboxError {
     SystemCalls(#[from] seccompiler::Error),
 }
 
-/// What is enforced.
+/// The parts that are enforced.
 #[derive(Debug)]
 pub(crate) struct Plan<'a> {
     sandbox: &'a Sandbox,
@@ -52,7 +52,7 @@ pub(crate) struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// Finds out what can be enforced here.
+    /// Finds out which parts can be enforced here.
     pub(crate) fn of(sandbox: &'a Sandbox) -> Result<(Self, Confinement), Refusal> {
         let kernel = Kernel::here();
         let mut found = Findings { sandbox, told: Confinement::default() };
@@ -95,10 +95,10 @@ impl<'a> Plan<'a> {
         Ok((Self { sandbox, files, ports, scopes: kernel.scopes }, found.told))
     }
 
-    /// Enforces it on this process, for good: the last thing before the program is executed.
+    /// Enforces the plan on this process, for good: the last step before the program is executed.
     ///
-    /// `opened`: what was opened of the sandbox, and which of it is to be written. Returns the listener for the calls that
-    /// the launcher is to answer; without one they are refused.
+    /// `opened` are the opened files of the sandbox, each with true if it is to be written. Returns the listener for the
+    /// calls that the launcher is to answer; without one, these calls are refused.
     pub(crate) fn apply(
         &self,
         in_namespaces: bool,
@@ -111,7 +111,7 @@ impl<'a> Plan<'a> {
         if let Ok(listener) = listener::install(&syscalls::told().map_err(seccompiler::Error::from)?) {
             return Ok(Some(listener));
         }
-        // An old kernel, or a sandbox around this one that has a listener of its own, of which there can be one.
+        // The kernel is too old, or a sandbox around this one has a listener already, of which there can be only one.
         let untold = syscalls::untold().map_err(seccompiler::Error::from)?;
         seccompiler::apply_filter(&untold)?;
         Ok(None)
@@ -163,9 +163,10 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// Access to what init has mounted for the workload alone: what was opened outside is not that.
+    /// Allows the folders that init has mounted for the workload alone; the descriptors that were opened outside lead to
+    /// other folders.
     fn allow_own_mounts(&self, mut ruleset: RulesetCreated) -> Result<RulesetCreated, SandboxError> {
-        // Links among them are the system's, as where they lead is.
+        // If one of these names is a link, the system's owner made it, so it may be followed.
         for path in mounts::PRIVATE.iter().filter_map(|path| Path::new(path).canonicalize().ok()) {
             if let Ok(opened) = unlinked::open(&path) {
                 ruleset = self.allow(ruleset, opened, self.files)?;
@@ -179,7 +180,7 @@ impl<'a> Plan<'a> {
         Ok(ruleset)
     }
 
-    /// Access to what was opened, and to what lies below it.
+    /// Allows an opened file, or a folder with everything below it.
     fn allow(
         &self,
         ruleset: RulesetCreated,
@@ -189,7 +190,7 @@ impl<'a> Plan<'a> {
         let kind = rustix::fs::fstat(&opened).map(|stat| FileType::from_raw_mode(stat.st_mode));
         let possible = match kind {
             Ok(FileType::Directory) => access,
-            // To a device nothing is done but reading and writing.
+            // For a device there are no other rights than reading and writing.
             Ok(FileType::CharacterDevice) => access & (AccessFs::ReadFile | AccessFs::WriteFile),
             _ => access & AccessFs::from_file(ABI::V5),
         };
@@ -203,7 +204,7 @@ struct Findings<'a> {
 }
 
 impl Findings<'_> {
-    /// What only namespaces enforce; that they can be made is found out by making them.
+    /// Reports the parts that only namespaces enforce. Whether namespaces can be made is found out by making them.
     fn namespaces(&mut self) -> Result<(), Refusal> {
         let how = "processes, mounts, IPC of its own; private /tmp";
         let why_not = self.sandbox.shared.as_ref().map(|why| format!("{why}; {WITHOUT_NAMESPACES}"));

@@ -1,4 +1,4 @@
-//! No privileges, and no way to any.
+//! Drops all privileges, and every way to get some.
 use rustix::{
     io,
     process::{Resource, Rlimit, setrlimit},
@@ -9,22 +9,24 @@ use rustix::{
     },
 };
 
-/// Empties all sets of capabilities and lets no execution fill them again.
+/// Empties all sets of capabilities, and makes sure that no execution fills them again.
 pub(crate) fn drop_all() -> io::Result<()> {
-    // A core would hold what the workload was trusted with, in a folder that it need not be able to write.
+    // A core file would contain the workload's secrets, and be written where the workload itself may not write.
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
     for capability in CapabilitySet::all().iter() {
-        // Only who has CAP_SETPCAP has something to drop; one that the kernel does not know is not there.
+        // Only a process with CAP_SETPCAP can drop a capability from the bounding set. A number that the kernel does not
+        // know is not in it.
         if capability_is_in_bounding_set(capability) == Ok(true) {
             match remove_capability_from_bounding_set(capability) {
-                // For an ordinary user the set says nothing: no_new_privs keeps what it would bound away.
+                // For an ordinary user the bounding set does not matter: with no_new_privs, an execution gives no
+                // capabilities anyway.
                 Ok(()) | Err(io::Errno::PERM) => {}
                 Err(error) => return Err(error),
             }
         }
     }
     clear_ambient_capability_set()?;
-    // Root without these would be given everything back by execve, as far as the bounding set goes.
+    // Without these bits, execve would give root all capabilities of the bounding set back.
     match set_capabilities_secure_bits(
         CapabilitiesSecureBits::NO_ROOT
             | CapabilitiesSecureBits::NO_ROOT_LOCKED

@@ -1,19 +1,20 @@
-//! How many processes a workload may have where no control group can count them.
+//! A limit of processes for a workload where no control group can count them.
 //!
-//! In a user namespace of its own a limit of setrlimit(2) counts the workload alone, and not all of its user's processes.
+//! In a user namespace, a limit of setrlimit(2) counts only the processes in it, and not all processes of the user.
 use rustix::{
     io,
     process::{Resource, Rlimit, geteuid, getrlimit, setrlimit},
 };
 
-/// The launcher and init are in that namespace too.
+/// The launcher and init are in the user namespace, too.
 const NOT_THE_WORKLOADS: u64 = 2;
-/// The thread on which init tends doors.
+/// The thread on which init serves the port forward.
 const TENDS_DOORS: u64 = 1;
-/// The first kernel that counts in each user namespace by itself. It cannot be asked: before, the call succeeds too.
+/// The first kernel that counts in each user namespace separately. An older one accepts the call too, so the version must
+/// be looked at.
 const COUNTED_SINCE: (u32, u32) = (5, 14);
 
-/// Whether such a limit holds: not for root, who gets no user namespace and whom it does not bind.
+/// Whether such a limit holds. Not for root, who gets no user namespace and is exempt from the limit.
 pub(crate) fn are_counted() -> bool {
     let release = rustix::system::uname();
     let release = release.release().to_string_lossy();
@@ -22,7 +23,7 @@ pub(crate) fn are_counted() -> bool {
     !geteuid().is_root() && version >= COUNTED_SINCE
 }
 
-/// Limits this process and its descendants to so many.
+/// Limits this process and its descendants to this number.
 pub(crate) fn limit(count: u64, has_doors: bool) -> io::Result<()> {
     let others = if has_doors { NOT_THE_WORKLOADS + TENDS_DOORS } else { NOT_THE_WORKLOADS };
     let wanted = count.saturating_add(others);

@@ -1,16 +1,16 @@
-//! Rules of a filter of system calls: by number, and conditions on an argument.
+//! Rules for filters of system calls: numbers of calls, and conditions on an argument. The modules with filters use it.
 use libc::c_int;
 use seccompiler::{BackendError, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompRule};
 use std::collections::BTreeMap;
 
-/// By number of the call; a call without conditions is met by any arguments.
+/// Rules by the number of the call. A call without conditions matches with any arguments.
 pub(crate) type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 pub(crate) fn masked(argument: u8, mask: u64, value: c_int) -> Result<SeccompCondition, BackendError> {
     condition(argument, SeccompCmpOp::MaskedEq(mask), value)
 }
 
-/// Of a number of 32 bits, as the kernel reads these arguments.
+/// A condition on 32 bits of an argument, since the kernel reads only these.
 pub(crate) fn condition(
     argument: u8,
     operator: SeccompCmpOp,

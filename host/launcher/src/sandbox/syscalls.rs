@@ -1,10 +1,10 @@
-//! The system calls of a workload: a list of those that it may make.
+//! The filter of system calls: a list of those that a workload may make.
 //!
-//! What is not on the list is answered `ENOSYS`, as by a kernel that lacks it, so that programs fall back on what they
-//! used before. Left out, because ordinary programs do not need them and much has gone wrong in them:
+//! A call that is not on the list returns `ENOSYS`, as on a kernel without that call, so that programs fall back on an
+//! older one. These calls are left out, because ordinary programs do not need them and they had many security bugs:
 //!
-//! - namespaces and mounts: `unshare`, `setns`, `mount` and its kin, `pivot_root`, `chroot`; of `clone` the flags that
-//!   make namespaces (`EPERM`), and `clone3`, whose flags a filter cannot see (libraries fall back on `clone`);
+//! - namespaces and mounts: `unshare`, `setns`, `mount` and its kin, `pivot_root`, `chroot`; of `clone` the flags that make
+//!   namespaces (`EPERM`), and `clone3`, whose flags a filter cannot see (libraries fall back on `clone`);
 //! - other processes' memory and descriptors: `ptrace`, `process_vm_*`, `pidfd_getfd`, `kcmp`;
 //! - the kernel itself: modules, `kexec`, `bpf`, `perf_event_open`, `userfaultfd`, `io_uring`, clocks, swap, quotas,
 //!   `syslog`, `acct`, `reboot`, keyrings, `open_by_handle_at`, `personality`, port I/O;
@@ -15,8 +15,8 @@
 //! Sockets are `EACCES` unless they are of the Internet (and of `NETLINK_ROUTE`, through which programs read the
 //! interfaces): a Unix socket of this machine (an agent with keys, a container engine, the session's bus) would undo
 //! everything else, and no path can be told in a filter. Pairs (`socketpair`) are free but for those of datagrams, from
-//! which one can send to any path. Where only ports are allowed, sockets are TCP alone, which Landlock then looks at:
-//! at `connect` and `bind`. So what connects or binds without these is `EPERM` there: sending with `MSG_FASTOPEN`, which
+//! which one can send to any path. Where only ports are allowed, sockets are TCP alone, which Landlock then looks at: at
+//! `connect` and `bind`. So what connects or binds without these is `EPERM` there: sending with `MSG_FASTOPEN`, which
 //! connects, and `listen` where no port is to be listened on, which would take any port.
 use crate::sandbox::modes;
 use crate::sandbox::rules::{Rules, condition, masked};
@@ -63,18 +63,18 @@ const ALLOWED: &[c_long] = numbers! {
     SYS_sched_rr_get_interval SYS_sched_setaffinity SYS_sched_setattr SYS_sched_setparam SYS_sched_setscheduler
     SYS_sched_yield SYS_set_robust_list SYS_set_tid_address SYS_setpgid SYS_setpriority SYS_setsid SYS_sigaltstack
     SYS_tgkill SYS_tkill SYS_wait4 SYS_waitid
-    // Who and where it is.
+    // Identity and surroundings.
     SYS_getegid SYS_geteuid SYS_getgid SYS_getgroups SYS_getrandom SYS_getresgid SYS_getresuid SYS_getuid SYS_setgid
     SYS_setgroups SYS_setregid SYS_setresgid SYS_setresuid SYS_setreuid SYS_setuid SYS_sysinfo SYS_uname
-    // Sockets, as far as the second filter lets them be made.
+    // Sockets, as far as the second filter allows making them.
     SYS_accept SYS_accept4 SYS_bind SYS_connect SYS_getpeername SYS_getsockname SYS_getsockopt SYS_listen
     SYS_recvfrom SYS_recvmmsg SYS_recvmsg SYS_sendmmsg SYS_sendmsg SYS_sendto SYS_setsockopt SYS_shutdown SYS_socket
     SYS_socketpair
-    // More confinement of its own making.
+    // Further confinement by the workload itself.
     SYS_landlock_add_rule SYS_landlock_create_ruleset SYS_landlock_restrict_self SYS_seccomp
 };
 
-/// The older forms, which newer architectures never had, and two calls whose numbers `libc` lacks elsewhere.
+/// Older calls, which newer architectures never had, and two calls whose numbers `libc` lacks on other architectures.
 #[cfg(target_arch = "x86_64")]
 const ALLOWED_OLD: &[c_long] = numbers! {
     SYS_access SYS_alarm SYS_arch_prctl SYS_chmod SYS_chown SYS_creat SYS_dup2 SYS_epoll_create SYS_epoll_wait
@@ -85,7 +85,7 @@ const ALLOWED_OLD: &[c_long] = numbers! {
 #[cfg(not(target_arch = "x86_64"))]
 const ALLOWED_OLD: &[c_long] = &[];
 
-/// The flags of `clone` that make a namespace; that of time is one of `clone3` alone.
+/// The flags of `clone` that make a namespace. (`CLONE_NEWTIME` works only with `clone3`.)
 const NEW_NAMESPACES: c_int = libc::CLONE_NEWCGROUP
     | libc::CLONE_NEWIPC
     | libc::CLONE_NEWNET
@@ -102,7 +102,7 @@ const OTHER_SOCKET_TYPES: [c_int; 5] =
 /// `BPF_RET | BPF_K` of linux/filter.h.
 const RETURN: u16 = 0x06;
 
-/// The filters, to be installed in this order; then [`told`], or [`untold`].
+/// The filters, to be installed in this order, followed by [`told`] or [`untold`].
 pub(crate) fn filters(network: &Network) -> Result<Vec<BpfProgram>, BackendError> {
     let errno = |errno: c_int| SeccompAction::Errno(errno.unsigned_abs());
     let listed: Rules = ALLOWED.iter().chain(ALLOWED_OLD).map(|&number| (number, Vec::new())).collect();
@@ -114,9 +114,10 @@ pub(crate) fn filters(network: &Network) -> Result<Vec<BpfProgram>, BackendError
     ])
 }
 
-/// The filter that hands the calls to a listener that are right for a folder alone.
+/// The filter that sends the calls that are only allowed on a folder to a listener.
 pub(crate) fn told() -> Result<BpfProgram, BackendError> {
-    // It has no such action; nothing else in a program returns this number.
+    // seccompiler has no such action. So the program is compiled with another return value, which nothing else in it
+    // returns, and that value is replaced.
     let mut program = compile(modes::for_folders()?, SeccompAction::Allow, SeccompAction::Trace(0))?;
     for step in program.iter_mut().filter(|step| step.code == RETURN && step.k == libc::SECCOMP_RET_TRACE) {
         step.k = libc::SECCOMP_RET_USER_NOTIF;
@@ -124,7 +125,7 @@ pub(crate) fn told() -> Result<BpfProgram, BackendError> {
     Ok(program)
 }
 
-/// The filter that refuses them, where there can be no listener.
+/// The filter that refuses these calls, where there can be no listener.
 pub(crate) fn untold() -> Result<BpfProgram, BackendError> {
     compile(modes::for_folders()?, SeccompAction::Allow, SeccompAction::Errno(libc::EPERM.unsigned_abs()))
 }
@@ -156,13 +157,13 @@ fn forbidden_sockets(network: &Network) -> Result<Rules, BackendError> {
             for kind in OTHER_SOCKET_TYPES {
                 rules.push(SeccompRule::new(vec![domain(family)?, masked(1, SOCKET_TYPE_MASK, kind)?])?);
             }
-            // Streams of SCTP, SMC or Multipath TCP are no TCP to Landlock.
+            // For Landlock, streams of SCTP, SMC or Multipath TCP are no TCP.
             let tcp = [differs(2, libc::IPPROTO_IP)?, differs(2, libc::IPPROTO_TCP)?];
             rules.push(SeccompRule::new([vec![domain(family)?], tcp.to_vec()].concat())?);
         }
     }
     let mut pairs = Vec::new();
-    // To a Unix socket, raw means datagrams.
+    // A raw Unix socket is a datagram socket.
     for kind in [libc::SOCK_DGRAM, libc::SOCK_RAW] {
         pairs.push(SeccompRule::new(vec![masked(1, SOCKET_TYPE_MASK, kind)?])?);
     }
@@ -183,7 +184,7 @@ fn forbidden_flags(network: &Network) -> Result<Rules, BackendError> {
     let mut rules: Rules =
         [(libc::SYS_clone, namespaces), (libc::SYS_ioctl, input), (libc::SYS_prlimit64, others)].into();
     if let Network::Ports { listen, .. } = network {
-        // Where the argument of flags is; that of a message's header is only written by the kernel.
+        // The position of the flags. Flags in a message's header are only written by the kernel.
         for (call, argument) in [(libc::SYS_sendto, 3), (libc::SYS_sendmsg, 2), (libc::SYS_sendmmsg, 3)] {
             let flag = libc::MSG_FASTOPEN;
             rules.insert(

@@ -1,4 +1,4 @@
-//! Whether a sandbox holds: tried from inside, on behalf of `wharf runtime check`.
+//! Tests from inside whether a sandbox holds, for `wharf runtime check`.
 use crate::sandbox::plan::Plan;
 use rustix::{
     process::{getpid, getppid, test_kill_process},
@@ -11,11 +11,12 @@ use std::{
     path::Path,
 };
 
-/// What must not be possible in it and is. The sandbox must be one without `/`, and without a port to listen on.
+/// The actions that must not be possible in the sandbox and are. The sandbox must be one without `/`, and without a port to
+/// listen on.
 pub(crate) fn escaped(plan: &Plan<'_>, in_namespaces: bool) -> Vec<&'static str> {
     let signals = || getppid().is_some_and(|parent| test_kill_process(parent).is_ok());
     let has_capabilities = capabilities(None).map_or(true, |sets| !sets.permitted.is_empty());
-    // That of the machine has another number for this process than this one has for itself.
+    // The machine's `/proc` has another number for this process than the process has for itself.
     let own_number = getpid().to_string();
     let sees_others = || fs::read_link("/proc/self").map_or(true, |number| number != Path::new(&own_number));
     let changes_modes = || fs::set_permissions("/", fs::Permissions::from_mode(0o755)).is_ok();
