@@ -1,9 +1,8 @@
-//! The clients that a workload's proxy serves: as its RunConfig and the file with its secret say, and how that is
-//! changed.
+//! Who may use a workload's proxy: read from its RunConfig and the file with its secret, and changed there.
 //!
-//! A change is made by the process that serves: the supervisor, where there is one, so that what is written is what is
-//! served, else the command itself. Either way the files come first: whatever dies in between, the next supervisor
-//! serves by them.
+//! A change is made by the process that serves: by the supervisor, if there is one, so that the written rule is the one
+//! that is served by; otherwise by the command itself. The files are written first: if the process dies in between, the
+//! next supervisor serves by them.
 use crate::client::messages::{AccessChange, Answer};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,10 +11,10 @@ use wharf_model::{ProxyAuth, RunConfig, Uid, WorkloadName};
 use wharf_proxy::{Access, AccessRule};
 use wharf_records::{ProxySecret, Store};
 
-/// The rule in the files. A secret that is missing, because its workload's creation was interrupted, is made.
+/// The rule in the files. A missing secret is made: the creation of its workload was interrupted.
 ///
 /// # Errors
-/// Where the secret cannot be had: then nobody is served. Where others could connect from elsewhere without a token.
+/// The secret cannot be read or made: then nobody is served. Or other machines could connect without a token.
 pub(crate) fn rule(store: &Store, run: &RunConfig) -> Result<AccessRule> {
     check_recorded_exposure(run, run.auth())?;
     if !run.auth().has_secret() {
@@ -29,13 +28,13 @@ pub(crate) fn rule(store: &Store, run: &RunConfig) -> Result<AccessRule> {
     })
 }
 
-/// How what is said to a proxy that others can reach stays between the two.
+/// The advice for a proxy that other machines can reach: without TLS, tokens can be read on the way.
 const TLS: &str = "put a reverse proxy with TLS in front";
 
-/// A proxy that other machines can reach needs a token: paths are sent in the clear, and end in logs.
+/// Refuses a proxy that other machines can reach without a token: a path is sent in the clear, and ends in logs.
 ///
 /// # Errors
-/// Of kind [`ErrorKind::Usage`], with the way on.
+/// Of kind [`ErrorKind::Usage`], with the next step.
 pub fn check_exposure(host: &str, auth: ProxyAuth) -> Result<()> {
     let is_loopback =
         host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
@@ -48,7 +47,7 @@ pub fn check_exposure(host: &str, auth: ProxyAuth) -> Result<()> {
         .hint(TLS))
 }
 
-/// The same of a workload that exists, whose record is changed by another command than the one that creates it.
+/// The same for an existing workload, whose record is changed by another command than the one that creates it.
 fn check_recorded_exposure(run: &RunConfig, auth: ProxyAuth) -> Result<()> {
     check_exposure(&run.host, auth).map_err(|error| {
         let advice = Advice::SetAuth { name: run.name.to_string(), auth: ProxyAuth::Bearer };
@@ -56,12 +55,12 @@ fn check_recorded_exposure(run: &RunConfig, auth: ProxyAuth) -> Result<()> {
     })
 }
 
-/// Makes a change in the files; the RunConfig afterwards. A new way gets a new secret: a path may have been seen where
-/// a token must not be.
+/// Makes a change in the files; returns the new RunConfig. A new `proxy_auth` gets a new secret: a path may have been seen
+/// by somebody who must not know the token.
 ///
 /// # Errors
-/// Where the change makes no sense, which is told before anything is written. Where the files cannot be written: then
-/// the secret is the old one still, or a hint says that it is not.
+/// The change makes no sense; then nothing was written. Or the files cannot be written: then the old secret still holds, or
+/// a hint says that it does not.
 pub fn change(store: &Store, name: &WorkloadName, uid: &Uid, wanted: AccessChange) -> Result<RunConfig> {
     let run = store.read_run_config(name)?;
     let auth = wanted.auth.unwrap_or(run.auth());
@@ -80,7 +79,7 @@ pub fn change(store: &Store, name: &WorkloadName, uid: &Uid, wanted: AccessChang
     })
 }
 
-/// Writes a change that makes sense. Another way comes with another secret, which holds with the record that says it.
+/// Writes a change. Another `proxy_auth` gets another secret, which holds from the moment at which the record has it.
 fn write(store: &Store, run: &RunConfig, uid: &Uid, wanted: AccessChange) -> Result<RunConfig> {
     let (name, before) = (&run.name, run.auth());
     let auth = wanted.auth.unwrap_or(before);
@@ -101,22 +100,22 @@ fn write(store: &Store, run: &RunConfig, uid: &Uid, wanted: AccessChange) -> Res
     Ok(changed)
 }
 
-/// Which secret a workload has after a change that failed.
+/// The secret of a workload after a change that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SecretAfter {
     Kept,
     Replaced,
 }
 
-/// After a change that failed: the old secret again, where the record is the old one. Under another way it must not
-/// come back.
+/// After a change that failed: puts the old secret back if the RunConfig is the old one. If the RunConfig has the new
+/// `proxy_auth`, the old secret must not come back.
 fn keep_secret(store: &Store, before: &RunConfig, uid: &Uid, old: Option<&ProxySecret>) -> SecretAfter {
     let Some(old) = old else { return SecretAfter::Kept };
     let is_kept = || store.proxy_secret(&before.name, uid, before.auth()).is_ok_and(|now| now == *old);
     let is_old_record =
         store.read_run_config(&before.name).is_ok_and(|now| now.uid == *uid && now.auth() == before.auth());
     if is_old_record && is_kept() {
-        // The secret of the way that was not taken is of no use: it may stay.
+        // The prepared secret for the other `proxy_auth` is never used, so a failure to drop it is no error.
         let _ = store.settle_proxy_secret(&before.name, uid, before.auth());
     } else if is_old_record && let Err(error) = store.put_back_proxy_secret(&before.name, uid, old) {
         tracing::warn!(name = %before.name, %error, "its old secret cannot be written back");
@@ -124,29 +123,30 @@ fn keep_secret(store: &Store, before: &RunConfig, uid: &Uid, old: Option<&ProxyS
     if is_kept() { SecretAfter::Kept } else { SecretAfter::Replaced }
 }
 
-/// The supervisor's hold on its proxy's access.
+/// Lets the supervisor change the access to its proxy.
 #[derive(Clone)]
 pub(crate) struct AccessKeeper {
     pub(crate) store: Store,
     pub(crate) name: WorkloadName,
     pub(crate) uid: Uid,
     pub(crate) access: Access,
-    /// Held by the one change that is being made: between its files and what is served by them no other one comes.
+    /// Held during a change: no other change may come between its files and the rule that is served by.
     pub(crate) turn: Arc<Mutex<()>>,
 }
 
 impl AccessKeeper {
-    /// Makes a change and serves by it from now on. None, and nothing is changed: it is not wanted any more, which is
-    /// asked when it is this change's turn.
+    /// Makes a change, and serves by it from now on. None, and nothing is changed, if `is_wanted` says no; it is asked when
+    /// it is this change's turn.
     pub(crate) fn change(&self, wanted: AccessChange, is_wanted: impl FnOnce() -> bool) -> Option<Answer> {
-        // Under it there is nothing but the files: one that panicked left them as a process that died would.
+        // The lock protects only the files. After a panic they are as after the death of a process, which every reader can
+        // cope with.
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         is_wanted().then(|| self.change_now(wanted))
     }
 
     fn change_now(&self, wanted: AccessChange) -> Answer {
         let changed = change(&self.store, &self.name, &self.uid, wanted);
-        // Also after a failure: it may have come between the two files.
+        // Also after a failure: one of the two files may have been written.
         let served = self.serve_by_files();
         match changed.and(served) {
             Ok(()) => {

@@ -1,8 +1,8 @@
 //! The Unix socket on which a proxy serves its user's own clients, beside its port.
 //!
-//! It needs no secret: its folder and its file are the user's alone, the kernel says who is at the other end, and no
-//! confined workload can make a Unix socket, or see the folder. It lies in the state directory, so that it does not vanish
-//! at logout, and has the same path over restarts.
+//! It needs no secret: only the user can open its folder and its file, the kernel tells the user at the other end, and a
+//! confined workload can neither make a Unix socket nor see the folder. It lies in the state directory, so that it does not
+//! vanish at logout, and has the same path over restarts.
 use crate::client::socket_file::SocketFile;
 use std::{io, path::Path};
 use tokio::net::UnixListener;
@@ -10,17 +10,17 @@ use wharf_model::{Advice, Error, ErrorKind, Result, Setting};
 use wharf_model::{RunConfig, WorkloadName};
 use wharf_records::StateDir;
 
-/// The longest path that is an address: `sun_path` of unix(7), with the zero at its end.
+/// The longest path that fits into an address: `sun_path` of unix(7), with the zero at its end.
 const MAX_PATH_BYTES: usize = 107;
 
-/// The socket's file, which goes with this.
+/// The socket's file; dropping this removes it.
 pub(crate) struct ClientSocket(SocketFile);
 
 impl ClientSocket {
     /// Listens, if the workload is to have such a socket. The caller holds its life lock.
     ///
     /// # Errors
-    /// Where it is to have one, and cannot.
+    /// It is to have one, and the socket cannot be made.
     pub(crate) fn bind(state: &StateDir, run: &RunConfig) -> Result<Option<(Self, UnixListener)>> {
         if !run.unix_socket {
             return Ok(None);
@@ -45,10 +45,10 @@ impl Drop for ClientSocket {
     }
 }
 
-/// Whether clients could reach the socket of a workload of this name. Asked before it is created.
+/// Checks that clients could connect to the socket of a workload of this name. Called before the workload is created.
 ///
 /// # Errors
-/// Of kind [`ErrorKind::Usage`]: its path is longer than an address can be.
+/// Of kind [`ErrorKind::Usage`]: the path is longer than an address can be.
 pub fn check_client_socket(state: &StateDir, name: &WorkloadName) -> Result<()> {
     let path = state.client_socket(name);
     let length = length(&path);

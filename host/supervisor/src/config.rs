@@ -1,4 +1,5 @@
-//! The library's surroundings, as it is told of them; only `host/src/main.rs` and `host/src/cli/` look at the world.
+//! [`Config`]: the library's surroundings. `host/src/main.rs` and `host/src/cli/` fill it from environment and files; no
+//! other code looks at them.
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -10,27 +11,27 @@ use wharf_records::StateDir;
 use wharf_runtimes::{ConnectOptions, Deadlines, PluginDir, Prober, Verdicts};
 use wharf_sdk::files::{self, Links};
 
-/// Everything that commands need to know about where they are.
+/// The surroundings that commands and supervisors need.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Config {
-    /// Records, locks, logs.
+    /// The folder of records, locks and logs.
     pub state_dir: PathBuf,
-    /// Under it each runtime has a folder of its own.
+    /// The folder in which each runtime has a folder of its own.
     pub data_dir: PathBuf,
-    /// Files that can be made again: copies of plugins, verdicts on them. None where no such place is known.
+    /// The folder of files that can be made again: copies of plugins, verdicts on them. None where no such place is known.
     #[serde(default)]
     pub cache_dir: Option<PathBuf>,
-    /// The user's configuration: `config.json`, `plugins.lock.json`, `secrets/`.
+    /// The folder of the user's configuration: `config.json`, `plugins.lock.json`, `secrets/`.
     pub config_dir: PathBuf,
     /// The folders to search for plugins, in order.
     pub plugin_dirs: Vec<PluginDir>,
     /// The executable that supervisors and launchers are started from.
     pub executable: PathBuf,
-    /// Where a relative path of a SERVER begins.
+    /// The folder from which relative paths of a SERVER are resolved.
     pub current_dir: PathBuf,
-    /// The folders in which a SERVER that is a bare name is looked for as a command.
+    /// The folders in which a SERVER without a slash is looked up as a command.
     pub search_path: Vec<PathBuf>,
-    /// The runtime for `run` where nothing else is said.
+    /// The runtime for `run` if the user names none.
     pub default_runtime: Option<String>,
     /// The lowest level of log records: `error` to `trace`.
     pub log_level: String,
@@ -38,7 +39,7 @@ pub struct Config {
     pub settings: Settings,
     /// SHA-256 digests of libraries, by file name.
     pub pins: BTreeMap<String, String>,
-    /// True if this process' environment carries the marks of a workload, inside which it then is.
+    /// True if this process's environment carries the marks of a workload: then it runs inside of one.
     #[serde(skip)]
     pub is_marked: bool,
 }
@@ -47,14 +48,14 @@ pub struct Config {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// The runtime for `run` where nothing else is said.
+    /// The runtime for `run` if the user names none.
     pub default_runtime: Option<String>,
     /// More folders with plugins, after those of the command line.
     pub plugin_dirs: Vec<PathBuf>,
     /// The settings of each runtime, by name.
     pub runtimes: BTreeMap<String, serde_json::Value>,
-    /// How long a workload may take to become ready, in milliseconds; two minutes where nothing is said, since a
-    /// package may have to be fetched first.
+    /// How long a workload may take to become ready, in milliseconds. Two minutes by default, since a package may have to
+    /// be fetched first.
     pub start_timeout_ms: Option<u64>,
     /// The limits of every workload's proxy.
     pub proxy: ProxySettings,
@@ -64,11 +65,11 @@ pub struct Settings {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProxySettings {
-    /// Bytes that the proxy may hold at once for clients and a server that do not take them; at least 4 MiB.
+    /// Bytes that the proxy may hold at once for clients and a server that do not read; at least 4 MiB.
     pub memory_bytes: Option<u64>,
-    /// How long a call may take without an answer or progress, in milliseconds; for ever where nothing is said.
+    /// How long a call may take without an answer or progress, in milliseconds; no limit by default.
     pub call_timeout_ms: Option<u64>,
-    /// How long a stream can be resumed, and a call goes on whose client is gone, in milliseconds.
+    /// How long a stream can be resumed, and how long a call goes on after its client has gone, in milliseconds.
     pub resume_ms: Option<u64>,
 }
 
@@ -103,33 +104,33 @@ pub const SETTINGS_FILE: &str = "config.json";
 /// The name of the file with the digests of plugins.
 pub const PINS_FILE: &str = "plugins.lock.json";
 
-/// A larger file of the user's configuration is none.
+/// A larger file of the user's configuration is refused.
 const MAX_SETTINGS_BYTES: u64 = 4 * 1024 * 1024;
 
-/// Why a file of the user's configuration cannot be used.
+/// The reason why a file of the user's configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// It cannot be read.
     #[error("{} cannot be read", .path.display())]
     Unreadable {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         #[source]
         source: std::io::Error,
     },
-    /// It is not what it should be.
+    /// It is no valid file of its kind.
     #[error("{} is not valid", .path.display())]
     Invalid {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The parser's error.
         #[source]
         source: serde_json::Error,
     },
 }
 
-/// Reads a JSON file of the user's configuration; one that does not exist says nothing.
+/// Reads a JSON file of the user's configuration. A missing file gives the defaults.
 pub fn read_optional<T: serde::de::DeserializeOwned + Default>(path: &Path) -> Result<T, SettingsError> {
     let bytes = match files::read_file(path, Links::Follow, MAX_SETTINGS_BYTES) {
         Ok(bytes) => bytes,
@@ -145,7 +146,7 @@ impl Config {
         StateDir::new(&self.state_dir)
     }
 
-    /// The host's own folders, which no workload may have.
+    /// The host's own folders, which no workload may use.
     pub fn private_dirs(&self) -> Vec<PathBuf> {
         let dirs = [&self.state_dir, &self.data_dir, &self.config_dir];
         dirs.into_iter().chain(&self.cache_dir).cloned().collect()

@@ -1,5 +1,6 @@
-//! One workload and how it is reached: what its owner is asked to do, one call or proof at a time. The machine says
-//! which of these is done and when (`machine/`); the records are `recording.rs`, the wait for an answer `readiness.rs`.
+//! [`Deployment`]: one workload and the connection to its owner. Each method is one call to the owner, or one proof. The
+//! machine decides which of them is done and when (`machine/`); the records are in `recording.rs`, the wait for an answer
+//! in `readiness.rs`.
 use crate::config::Config;
 use crate::dial::upstream;
 use crate::machine::{Earlier, Made};
@@ -15,10 +16,10 @@ use wharf_runtimes::{CallError, RuntimeClient};
 use wharf_runtimes::{look, prove_ended, prove_gone, prove_owner};
 use wharf_sdk::{Capability, ErrorCode, Exit, Handle, Observation, WorkloadSpec, WorkloadState};
 
-/// How long a deployment that missed its deadline is looked for before the workload is left on record as failed.
+/// How long to look for a deployment that missed its deadline, before the workload is left on record as failed.
 const LATE_WAIT: Duration = Duration::from_secs(10);
 
-/// One workload and how it is reached.
+/// One workload and the connection to its owner.
 pub(crate) struct Deployment {
     pub(crate) config: Config,
     pub(crate) store: Store,
@@ -27,29 +28,29 @@ pub(crate) struct Deployment {
     pub(crate) client: Arc<RuntimeClient>,
     /// The port that an HTTP server is told to listen on.
     pub(crate) target_port: u16,
-    /// The clients that the proxy serves.
+    /// Who may use the proxy.
     pub(crate) access: Access,
-    /// The proxy; made at the first start, kept over restarts.
+    /// The proxy. It is made at the first start, and kept over restarts.
     pub(crate) front: Option<WorkloadProxy>,
-    /// The handle of what is deployed now.
+    /// The handle of the present deployment.
     pub(crate) handle: Option<Handle>,
     /// The handle that an earlier supervisor recorded.
     pub(crate) recorded: Option<Opaque>,
-    /// The handle of what it left, if there is anything that does not go on.
+    /// The handle of the deployment that an earlier supervisor left, if it cannot go on.
     pub(crate) earlier: Option<Handle>,
-    /// A server that it left and that goes on, as its owner showed it.
+    /// The server that an earlier supervisor left and that goes on, as its owner showed it.
     pub(crate) resumed: Option<Observation>,
 }
 
-/// Why nothing is deployed, or nobody knows.
+/// The failure of a deployment.
 pub(crate) struct NotDeployed {
     pub(crate) error: Error,
-    /// The part of it that may be there all the same.
+    /// The part of it that may exist all the same.
     pub(crate) made: Made,
 }
 
 impl<E: Into<Error>> From<E> for NotDeployed {
-    /// Nothing was asked of the runtime yet.
+    /// For errors before the runtime was asked for anything.
     fn from(error: E) -> Self {
         Self { error: error.into(), made: Made::Nothing }
     }
@@ -61,14 +62,14 @@ impl Deployment {
         self.client.stamp().has(&Capability::RESTART_IN_PLACE)
     }
 
-    /// True of a server that goes on when this process ends, and is found again by the next supervisor. One on a pipe
+    /// True of a server that goes on when this process ends, so that the next supervisor finds it again. A server on a pipe
     /// cannot.
     pub(crate) fn survives_supervisor(&self) -> bool {
         self.run.transport != Transport::Stdio && self.client.stamp().has(&Capability::SURVIVES_SUPERVISOR)
     }
 
-    /// The policy that this supervisor follows when the workload has ended: none of its own where the engine restarts
-    /// workloads by itself. It gives up by its own rules, and the end that it then tells is recorded.
+    /// The policy that this supervisor follows after the workload's end. If the engine restarts workloads by itself, that
+    /// is never: the engine gives up by its own rules, and the end that it then reports is recorded.
     pub(crate) fn restart_policy(&self) -> RestartPolicy {
         match self.client.stamp().has(&Capability::RESTARTS_ITSELF) {
             true => RestartPolicy::No,
@@ -76,15 +77,15 @@ impl Deployment {
         }
     }
 
-    /// Looks for what an earlier supervisor left: by its uid, and by the recorded handle.
+    /// Looks for a deployment of an earlier supervisor: by its uid, and by the recorded handle.
     pub(crate) async fn look_for_earlier(&mut self) -> Result<Earlier> {
         self.recorded = self.store.read_status(&self.run.name)?.handle;
         let recorded = self.recorded.as_ref().map(Opaque::read).transpose().map_err(|error| {
             Error::caused(ErrorKind::Failed, "the recorded handle cannot be read", &error)
         })?;
-        // Where there are two of it, nobody chooses one.
+        // Fails if there are two resources of the uid: it must not be guessed which one is right.
         let found = self.find().await?;
-        // Its supervisor may have died between the deployment and the record.
+        // Without a record: the supervisor died between the deployment and the record.
         let Some(handle) = recorded.or(found) else {
             return Ok(Earlier::Nothing);
         };
@@ -120,7 +121,7 @@ impl Deployment {
         self.wait_for_port(&handle, server).await
     }
 
-    /// Makes everything that a start needs. True if it was made of what an earlier attempt left.
+    /// Makes everything that a start needs. True if it was made from the leavings of an earlier attempt.
     pub(crate) async fn deploy(&mut self) -> std::result::Result<bool, NotDeployed> {
         self.handle = None;
         let stamp = self.client.stamp();
@@ -135,13 +136,13 @@ impl Deployment {
             }
         };
         let is_kept = self.restarts_in_place() && Opaque::of(&handle).ok() == self.recorded;
-        // From here on, whatever happens must find the handle, to remove what was deployed.
+        // Set at once: whatever fails from here on, the handle is needed to remove the deployment.
         self.handle = Some(handle);
         Ok(is_kept)
     }
 
-    /// One listing of the recorded instance must show what was made. Deploying takes its time: another engine may have
-    /// taken the endpoint meanwhile, and have made it, while the recorded one still has what it kept.
+    /// Proves that one listing of the recorded instance shows the deployment. Deploying takes time: meanwhile another
+    /// engine may have taken the endpoint and made the container, while the recorded one still has an earlier one.
     pub(crate) async fn prove_made(&self) -> Result<()> {
         let seen = look(&self.client, &self.host_id, &self.run).await?;
         if seen.is_some_and(|seen| seen.handle.is_none_or(|shown| Some(shown) == self.handle)) {
@@ -152,7 +153,7 @@ impl Deployment {
         Err(Error::new(ErrorKind::Owner, message))
     }
 
-    /// Attaches, starts, waits until the server answers.
+    /// Attaches, starts, and waits until the server answers.
     pub(crate) async fn start(&mut self) -> Result<()> {
         let Some(handle) = self.handle.clone() else { return Err(nothing()) };
         match self.run.transport {
@@ -163,8 +164,8 @@ impl Deployment {
         }
     }
 
-    /// A workload of a version that recorded no pins is held to where its names lead at this start: nobody knows where
-    /// they led when it was created.
+    /// Pins the names of a workload that has no pins, because an older version created it: they must lead where they lead
+    /// at this start, since nobody knows where they led when it was created.
     async fn pin_if_it_is_not(&mut self, spec: &mut WorkloadSpec) -> Result<()> {
         if self.run.pinned.is_some() {
             return Ok(());
@@ -178,7 +179,7 @@ impl Deployment {
         Ok(())
     }
 
-    /// A port that somebody else listens on would be taken for the workload's own.
+    /// Fails if another program listens on the server's port: it would be taken for the workload.
     async fn check_target_port(&self) -> Result<()> {
         if self.target_port == 0 || self.client.stamp().has(&Capability::PORT_MAPPING) {
             return Ok(());
@@ -190,13 +191,13 @@ impl Deployment {
                     .hint("end what listens on it")
                     .advise(Advice::Choose { setting: Setting::TargetPort, value: None }))
             }
-            // Some ports need rights that the workload may have; it will tell.
+            // The supervisor may lack the right to bind a port that the workload may bind. If it is not free, the workload
+            // itself fails.
             _ => Ok(()),
         }
     }
 
-    /// Ends what an earlier supervisor left, or what is deployed, and removes it, unless its runtime restarts it in
-    /// place. One that is gone already is no failure.
+    /// Stops a deployment, and removes it unless its runtime restarts it in place. A missing one is a success.
     pub(crate) async fn put_aside(&self, handle: Option<&Handle>) -> Result<()> {
         let Some(handle) = handle else { return Ok(()) };
         let done = match self.restarts_in_place() {
@@ -206,14 +207,14 @@ impl Deployment {
         found(done).map(drop)
     }
 
-    /// Stops what was there before a start that failed: it stays, ended, with all that it wrote.
+    /// Stops a deployment after a start that failed, and keeps it with all that it wrote.
     pub(crate) async fn stop_kept(&self) -> Result<()> {
         let Some(handle) = &self.handle else { return Ok(()) };
         Ok(self.client.stop(handle, Duration::ZERO).await?)
     }
 
-    /// Removes what is deployed, found by its uid if its handle is not known. False if there was nothing, which a
-    /// complete listing says.
+    /// Removes the deployment, which is found by its uid if its handle is not known. False if a complete listing shows that
+    /// there is none.
     pub(crate) async fn remove(&mut self) -> Result<bool> {
         if self.handle.is_none() {
             self.handle = self.find().await?;
@@ -223,8 +224,8 @@ impl Deployment {
         Ok(true)
     }
 
-    /// The resource that the recorded instance has with this uid. That there is nothing is believed of that instance alone: another
-    /// one may have taken the endpoint while the deployment was under way, and has nothing of it.
+    /// The handle of the recorded instance's resource with this uid. Only that instance can prove that there is none:
+    /// another one may have taken the endpoint during the deployment, and has none.
     async fn find(&self) -> Result<Option<Handle>> {
         match look(&self.client, &self.host_id, &self.run).await? {
             None => Ok(None),
@@ -236,8 +237,8 @@ impl Deployment {
         }
     }
 
-    /// Looks for what a deployment that missed its deadline may still bring, and removes it; tells whether it came.
-    /// Engines have no event for what they have not made yet.
+    /// Looks for a deployment that missed its deadline and may still appear, and removes it; true if it appeared. Engines
+    /// have no event for a container that they have not made yet, so this polls.
     pub(crate) async fn settle(&mut self) -> Result<bool> {
         let (deadline, mut pause) = (Instant::now() + LATE_WAIT, Duration::from_millis(50));
         loop {
@@ -259,31 +260,31 @@ impl Deployment {
         Ok(any)
     }
 
-    /// The recorded instance has nothing of it any more; then its handle is of no use.
+    /// Proves that the recorded instance has nothing of it any more; then the handles are forgotten.
     pub(crate) async fn prove_gone(&mut self) -> Result<()> {
         prove_gone(&self.client, &self.host_id, &self.run).await?;
         (self.handle, self.earlier) = (None, None);
         Ok(())
     }
 
-    /// It was put aside, and runs no more. It has another handle, or none, when it is deployed again.
+    /// Proves that the stopped deployment does not run. The next deployment returns its handle.
     pub(crate) async fn prove_put_aside(&mut self) -> Result<()> {
         self.prove_ended().await?;
         (self.handle, self.earlier) = (None, None);
         Ok(())
     }
 
-    /// It is still the owner that answers.
+    /// Proves that the recorded instance still answers.
     pub(crate) async fn prove_owner(&self) -> Result<()> {
         prove_owner(&self.client, &self.run).await
     }
 
-    /// The owner shows nothing of it as running: only then is what was told of its end its end.
+    /// Proves that nothing of it runs; only then is the reported exit its end.
     pub(crate) async fn prove_ended(&self) -> Result<()> {
         prove_ended(&self.client, &self.host_id, &self.run).await.map(drop)
     }
 
-    /// How what is deployed ended, if its runtime knows.
+    /// The exit of the deployment, if its runtime knows it.
     pub(crate) async fn exit(&self) -> Option<Exit> {
         self.client.inspect(self.handle.as_ref()?).await.ok()?.exit
     }
@@ -293,7 +294,7 @@ fn nothing() -> Error {
     Error::new(ErrorKind::Failed, "nothing is deployed")
 }
 
-/// False if there was nothing, which is no failure of a call that removes.
+/// False if there was nothing to remove, which is a success.
 fn found(done: std::result::Result<(), CallError>) -> Result<bool> {
     match done {
         Ok(()) => Ok(true),
@@ -302,8 +303,8 @@ fn found(done: std::result::Result<(), CallError>) -> Result<bool> {
     }
 }
 
-/// The part of a deployment that may be there after an error. A runtime that says that the time was over, that its engine went away
-/// or that it failed itself does not know what became of it; every other error means that nothing was deployed.
+/// The part of a deployment that may exist after this error. If the deadline passed, the engine went away, or the runtime
+/// failed itself, nobody knows what the engine has made; every other error means that nothing was deployed.
 fn made_by(error: &CallError) -> Made {
     match error {
         CallError::Deadline { .. } => Made::Late,

@@ -1,5 +1,5 @@
-//! Where the port of a workload is: on this machine's network, or behind the runtime that carries connections to it. Called
-//! at each start, when the runtime has said how the port is reached. Must not know what is spoken over a connection.
+//! Finds the way to a workload's port: an address on this machine, or connections that the runtime carries. Called at each
+//! start, when the runtime has given the address. Must not know the protocol on the connections.
 use std::{io, sync::Arc};
 use wharf_model::{Error, ErrorKind, Result, chain};
 use wharf_proxy::{Dialer, Dialing, Duplex, Upstream};
@@ -24,10 +24,10 @@ impl Dialer for Dialed {
     }
 }
 
-/// How the port of a workload is reached, as its runtime says.
+/// The way to the workload's port, by the address that its runtime gave.
 ///
 /// # Errors
-/// Of kind [`ErrorKind::Runtime`], where it does not say, or names a way that this version does not know.
+/// Of kind [`ErrorKind::Runtime`], if the runtime gave none, or one of a kind that this version does not know.
 pub(crate) fn upstream(
     client: &Arc<RuntimeClient>,
     handle: &Handle,

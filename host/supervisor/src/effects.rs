@@ -1,5 +1,5 @@
-//! Performs what the machine says ([`Work`] and [`Effect`]), and says how it went. Nothing is decided here but what an
-//! error is called: errors, exits and handles stay here, and the machine is told their kind.
+//! Performs the machine's effects ([`Work`] and [`Effect`]) and returns their outcomes as events. The machine decides; here
+//! an error is only classified. Errors, exits and handles stay here, and the machine gets their kind.
 use crate::access::AccessKeeper;
 use crate::client::messages::Answer;
 use crate::client::protocol::SupervisorRequest;
@@ -19,44 +19,45 @@ use wharf_records::{LifeLock, OperationLock, Store};
 use wharf_runtimes::EventListener;
 use wharf_sdk::Exit;
 
-/// How long the life lock is waited for: a supervisor that was told nothing may see only now that it has no RunConfig,
-/// and a command that asks about the lock holds it for an instant.
+/// How long to wait for the life lock. Its holder may be a supervisor whose RunConfig was removed and that has not noticed
+/// yet, or a command that takes the lock for an instant to see whether it is free.
 const LIFE_WAIT: Duration = Duration::from_secs(7);
 
-/// The supervisor's hands: its locks, its workload, and what was learned in words.
+/// The objects that effects work on: locks, the deployment, the proxy, and errors and exits in full.
 pub(crate) struct Performer<'a> {
     pub(crate) task: &'a SupervisorRequest,
-    /// Where the runtime tells of a start, until the owner is connected.
+    /// Receives the runtime's events during a start, until the owner is connected.
     pub(crate) events: Option<EventListener>,
-    /// As good as a signal, until signals are taken.
+    /// The end of a foreground command, which counts as a signal; until signals are taken.
     pub(crate) left: Option<ClientGone>,
     pub(crate) deployment: Option<Deployment>,
-    /// The control socket that was opened and is not listened to yet.
+    /// The control socket, opened but not listened to yet.
     pub(crate) opened: Option<Control>,
-    /// The proxy's port, until it is served.
+    /// The proxy's listener, until it is served.
     pub(crate) listener: Option<Listening>,
     pub(crate) serving: Option<(JoinHandle<()>, CancellationToken)>,
     pub(crate) watched: Option<Watched>,
     pub(crate) up_since: Instant,
-    /// Why the last thing failed that did.
+    /// The error of the last effect that failed.
     pub(crate) failure: Option<Error>,
-    /// Why a start failed that is tried once more.
+    /// The error of a start that is tried once more.
     pub(crate) kept: Option<Error>,
-    /// Why the start is given up: what the command is told.
+    /// The reason why the start is given up; the command is told it.
     pub(crate) given_up: Option<Error>,
-    /// How the workload ended.
+    /// The workload's exit.
     pub(crate) exit: Exit,
-    /// How it ended when it was stopped.
+    /// Its exit when it was stopped.
     pub(crate) stopped: Option<Exit>,
-    /// The file of the user's own socket. It goes before the life lock does: the next supervisor's has the same name.
+    /// The file of the user's own socket. It must be removed before the life lock is released: the next supervisor's has
+    /// the same name.
     pub(crate) socket_file: Option<ClientSocket>,
-    // The locks last: they are free when everything else has gone.
+    // The locks are the last fields, so they are released when everything else has been dropped.
     pub(crate) life: Option<LifeLock>,
     pub(crate) operation: Option<OperationLock>,
 }
 
 impl Performer<'_> {
-    /// The news for a client that waits, before this is done.
+    /// A message for a waiting client, before this work is done.
     pub(crate) fn announcement(&self, work: Work, state: &State) -> Option<String> {
         let name = &self.task.name;
         match (work, self.deployment.as_ref().map(|deployment| deployment.target_port)) {
@@ -71,7 +72,7 @@ impl Performer<'_> {
         }
     }
 
-    /// Does something that takes its time. Dropped, it may have happened or not.
+    /// Does one piece of work. If the future is dropped, the work may have happened or not.
     pub(crate) async fn perform(&mut self, work: Work, state: &State) -> Event {
         match self.attempt(work, state).await {
             Ok(event) => event,
@@ -200,8 +201,8 @@ impl Performer<'_> {
         let recorded = record_failure(&self.store(), self.task, &error);
         let uncleared = |clearing: &Error| format!("what was left could not be cleared up: {clearing}");
         let hint = match (left, recorded, self.failure.take()) {
-            // A workload that is told to have failed is not to be taken for a start that was interrupted, if its
-            // records stay; the removal's error is the one that tells why they do.
+            // The records of the failed workload stay, so they must say why: otherwise it would be taken for an interrupted
+            // start. The removal's error tells why they stay.
             (Left::Records, _, Some(removal)) => Some(uncleared(&removal)),
             (Left::Resource, Ok(()), Some(removal)) => {
                 tracing::error!(error = %removal, "what was deployed could not be removed");
@@ -213,7 +214,7 @@ impl Performer<'_> {
         self.given_up = Some(hint.into_iter().fold(error, Error::hint));
     }
 
-    /// Does something at once.
+    /// Does one effect that takes no time.
     pub(crate) async fn now(&mut self, effect: Effect, state: &State, outside: &mut Outside<'_>) {
         match effect {
             Effect::Work(_) | Effect::End => {}
@@ -275,7 +276,7 @@ impl Performer<'_> {
         outside.up_since = self.up_since;
     }
 
-    /// Serves clients, lets commands go on, and says so to the one that waits.
+    /// Serves clients, releases the operation lock, and reports to the client that waits.
     fn report_ready(&mut self, outside: &mut Outside<'_>) {
         let mut port = 0;
         if let (Some(listening), Some(deployment)) = (self.listener.take(), &self.deployment) {
@@ -316,7 +317,7 @@ impl Performer<'_> {
         }
     }
 
-    /// The last steps: requests get no answer any more, sessions end, connections may finish. The error is the one of
+    /// The last steps: waiting requests get no answer any more, sessions end, connections may finish. Returns the error of
     /// a start that was given up.
     pub(crate) async fn end(self, outside: &mut Outside<'_>) -> Result<()> {
         if self.given_up.is_none() {

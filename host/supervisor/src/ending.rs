@@ -1,4 +1,4 @@
-//! How a supervisor learns, without asking anew each time, that its workload has ended and that its RunConfig is gone.
+//! How a supervisor notices that its workload has ended ([`EndWatch`]) and that its RunConfig is gone ([`disowned`]).
 use crate::deployment::Deployment;
 use crate::machine::LONGEST_ABSENCE;
 use futures_util::future::BoxFuture;
@@ -17,26 +17,28 @@ use wharf_runtimes::prove_ended;
 use wharf_runtimes::{CallError, RuntimeClient};
 use wharf_sdk::{ErrorCode, Exit, Handle};
 
-/// How often a supervisor looks whether its RunConfig is still there, and so how long it may go on after that is gone.
+/// How often a supervisor checks that its RunConfig is still there; it goes on for at most so long after the RunConfig is
+/// gone.
 const CONFIG_POLL_INTERVAL: Duration = Duration::from_secs(2);
-/// The first pause before a runtime that fails is asked again.
+/// The first pause before a failing runtime is asked again.
 const FIRST_RETRY: Duration = Duration::from_millis(200);
-/// A wait that was longer than this has nothing to do with the failures before it.
+/// After a wait that was longer than this, earlier failures no longer count.
 const STEADY_AFTER: Duration = Duration::from_secs(60);
-/// The longest pause before a runtime that fails is asked again.
+/// The longest pause before a failing runtime is asked again.
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 
-/// The end of what is deployed. It is asked for once, not anew after whatever else happens: an engine that went away and
-/// came back in between would not be noticed.
+/// Waits for the end of a deployment. There is one wait from start to end, which other events do not restart: otherwise an
+/// engine that goes away and comes back in between would not be noticed.
 pub(crate) struct EndWatch {
     exit: BoxFuture<'static, Exit>,
     told: Option<Exit>,
-    /// The owner could not be asked since this began: its engine may have taken the workload's input along.
+    /// Set if the owner could not be asked at some time since this began: then its engine may have closed the workload's
+    /// stdin.
     is_away: Arc<AtomicBool>,
 }
 
 impl EndWatch {
-    /// Begins with the first [`EndWatch::exit`].
+    /// The wait begins with the first call of [`EndWatch::exit`].
     pub(crate) fn of(deployment: &Deployment) -> Self {
         let is_away = Arc::default();
         let exit: BoxFuture<'static, Exit> = match deployment.handle.clone() {
@@ -49,7 +51,7 @@ impl EndWatch {
         Self { exit, told: None, is_away }
     }
 
-    /// Resolves when it has ended, says the recorded instance in one listing; at once if that was told before.
+    /// Resolves when one listing of the recorded instance has shown that the workload ended; at once if that is known.
     pub(crate) async fn exit(&mut self) -> Exit {
         if let Some(told) = &self.told {
             return told.clone();
@@ -65,8 +67,8 @@ impl EndWatch {
     }
 }
 
-/// The workload's end, as its owner tells it. An engine that cannot be reached is no exit: it is asked again; nor is
-/// what another engine says, which may have taken the endpoint.
+/// The workload's end, as its owner reports it. If the engine cannot be reached, that is no exit, and it is asked again.
+/// The same holds if another engine answers, which may have taken the endpoint.
 async fn wait(
     client: Arc<RuntimeClient>,
     host_id: String,
@@ -80,11 +82,11 @@ async fn wait(
         let began = Instant::now();
         let told = client.wait(&handle).await;
         if began.elapsed() > STEADY_AFTER {
-            // The failures before it have had no consequences.
+            // A long wait means that the failures before it are over.
             (pause, said) = (FIRST_RETRY, String::new());
             is_away.store(false, Ordering::Relaxed);
         }
-        // Its owner's word; only whether that was the owner is open yet.
+        // True if the wait was answered. Whether the recorded instance answered is proven below.
         let is_told = told.is_ok();
         let told = match told {
             Err(error) if is_gone(&error) => {
@@ -100,7 +102,7 @@ async fn wait(
             Ok(exit) => return exit,
             Err(error) => {
                 let is_absent = error.kind == ErrorKind::Owner;
-                // If only the proof came too late, the engine was there all the while, and the server's stdin with it.
+                // If only the proof timed out, the engine was not away, and the server's stdin was open all the time.
                 is_away.fetch_or(is_absent && !is_told, Ordering::Relaxed);
                 let longest = if is_absent { LONGEST_ABSENCE } else { LONGEST_RETRY };
                 pause = pause.min(longest);
@@ -121,8 +123,8 @@ fn is_gone(error: &CallError) -> bool {
 
 /// Resolves when a workload [is disowned](is_disowned).
 ///
-/// Looked at now and then: an event would need an inotify instance, of which the kernel gives a user 128 for all that they
-/// run, and there is a supervisor for every workload.
+/// It polls: an event would need an inotify instance, of which a user may have only 128 in all, and there is a supervisor
+/// for every workload.
 pub(crate) async fn disowned(store: &Store, name: &WorkloadName, uid: &Uid) {
     loop {
         let (store, name, uid) = (store.clone(), name.clone(), uid.clone());
@@ -134,7 +136,7 @@ pub(crate) async fn disowned(store: &Store, name: &WorkloadName, uid: &Uid) {
     }
 }
 
-/// True if the RunConfig has gone, or is another creation's. One that cannot be read says nothing.
+/// True if the RunConfig is gone, or is another creation's. An unreadable one is no evidence.
 pub(crate) fn is_disowned(store: &Store, name: &WorkloadName, uid: &Uid) -> bool {
     match store.read_run_config(name) {
         Ok(now) => now.uid != *uid,

@@ -1,5 +1,5 @@
-//! Fuzz targets of this room: what comes over a control socket, and what a user calls a server. Called by `fuzz/` and
-//! by the tests below.
+//! Fuzz targets of this package: messages on a control socket, and the SERVER that a user types. Called by `fuzz/` and by
+//! the tests below.
 use crate::client::messages::{Answer, Request};
 
 /// A request or an answer is read or refused; one that was read is written and read again as the same.

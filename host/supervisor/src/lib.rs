@@ -1,14 +1,14 @@
-//! The supervisor: one detached process for each workload that runs; and what commands need to start one and to speak to
-//! it ([`client`]).
+//! The supervisor: one detached process for each workload that runs. [`client`] is the commands' side: it starts a
+//! supervisor and sends it requests.
 //!
 //! [`machine`] decides what it does; `run_loop` waits, `effects` performs, `outside` is where events come from; `process`
-//! is the process around them. It deploys through the owner's plugin alone, serves the proxy, learns of the workload's
-//! end from the runtime, and restarts it by policy. It must not know any particular runtime, nor the command line.
+//! is the process around them. It deploys through the owner's plugin alone, serves the proxy, learns of the workload's end
+//! from the runtime, and restarts it by policy. It must not know any particular runtime, nor the command line.
 //!
 //! Invariants:
 //! - It holds the life lock as long as it lives; whether it lives is a question about that lock.
-//! - While it starts a workload it holds the operation lock that it inherited and writes the transition; afterwards
-//!   it writes spontaneous events alone, and re-reads `desired` under the record lock before every restart.
+//! - While it starts a workload it holds the operation lock that it inherited and writes the transition; afterwards it
+//!   writes only events that nobody asked for, and re-reads `desired` under the record lock before every restart.
 //! - A handle is recorded, durably, before the workload's code runs (R12).
 mod access;
 pub mod client;

@@ -12,20 +12,20 @@ use wharf_failpoint::{Point, reach};
 use wharf_model::WorkloadName;
 use wharf_records::StateDir;
 
-/// A file that grew to this is set aside.
+/// A file that has grown to this size is rotated.
 const MAX_BYTES: u64 = 10 * 1024 * 1024;
-/// How many that were set aside are kept.
+/// The number of rotated files that are kept.
 const KEPT: u32 = 2;
 
-/// Where a supervisor's log is. No name of a workload has a dot in it, so it meets no workload's own log.
+/// The path of a supervisor's log. A workload's name has no dot, so this is never the path of a workload's own log.
 pub fn log_path(state: &StateDir, name: &WorkloadName) -> PathBuf {
     state.logs().join(format!("{name}.proxy.log"))
 }
 
-/// Why a supervisor ended in the middle of its work, from its log, looked at from this byte on. What it logs begins with
-/// a time: only the last words of a process that a plugin ended, or that could not begin, begin like this.
+/// The reason why a supervisor ended in the middle of its work, from the part of its log from this byte on. Its log records
+/// begin with a time. Only the last line of a process that a plugin ended, or that could not begin, begins with `error:`.
 pub fn last_words(log: &Path, from: u64) -> Option<String> {
-    /// They are at the end.
+    /// The line is at the end, so no more is read.
     const MAX_BYTES: u64 = 16 * 1024;
     let mut file = File::open(log).ok()?;
     let len = file.metadata().ok()?.len();
@@ -36,8 +36,8 @@ pub fn last_words(log: &Path, from: u64) -> Option<String> {
     end.lines().rev().find_map(|line| line.strip_prefix("error: ")).map(str::to_owned)
 }
 
-/// Removes the logs of an earlier workload of this name: they stay until the name is used again. What cannot be
-/// removed is in nobody's way.
+/// Removes the logs of an earlier workload of this name, which stay until the name is used again. A log that cannot be
+/// removed is no obstacle.
 pub fn clear_logs(state: &StateDir, name: &WorkloadName) {
     let proxy = log_path(state, name);
     let workload = state.logs().join(format!("{name}.log"));
@@ -59,27 +59,27 @@ fn numbered(path: &Path, number: u32) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// A writer that sets the file aside when it is full. It never fails: what the disk does not take is lost, and the loss
-/// is told as soon as something can be written again. Who logs must not end by that.
+/// A writer that rotates the file when it is full. It never fails: records that the disk does not take are lost, and a line
+/// with their number is written as soon as possible. A full disk must not end the supervisor.
 #[derive(Clone)]
 pub(crate) struct RotatedLog(Arc<Mutex<Current>>);
 
 struct Current {
     path: PathBuf,
-    /// None: it could not be opened; tried again with each record.
+    /// None if it could not be opened; tried again with each record.
     file: Option<File>,
     lost_records: u64,
 }
 
 impl RotatedLog {
-    /// Opens the log to append to it, or will.
+    /// Opens the log to append to it. If that fails, a later record tries again.
     pub(crate) fn open(path: &Path) -> Self {
         let file = open_file(path).ok();
         Self(Arc::new(Mutex::new(Current { path: path.to_owned(), file, lost_records: 0 })))
     }
 }
 
-/// The supervisor's log, made if it is not there: also for the command that starts it.
+/// Opens the supervisor's log, made if it is missing. The command that starts the supervisor calls this, too.
 pub(crate) fn open_file(path: &Path) -> io::Result<File> {
     failpoint::perform(Point::ProxyLogOpenBefore, Point::ProxyLogOpenAfter, || {
         OpenOptions::new().append(true).create(true).mode(0o600).open(path)
@@ -101,7 +101,7 @@ impl Current {
         };
         let mut length = file.metadata()?.len();
         if length >= MAX_BYTES {
-            // A rotation that fails leaves the file as it is; the next record tries again.
+            // If the rotation fails, the file stays as it is, and the next record tries again.
             if let Ok(next) = self.rotate() {
                 (file, length) = (next, 0);
             }
@@ -115,7 +115,8 @@ impl Current {
         };
         let written = file.write_all(notice.as_bytes()).and_then(|()| file.write_all(record));
         if written.is_err() {
-            // Half a record would be the beginning of the next one; cutting needs no room.
+            // If only a part was written, it is cut off, or the next record would be appended to half a record. Cutting
+            // needs no room.
             let _ = file.set_len(length);
         }
         self.file = Some(file);
@@ -125,7 +126,7 @@ impl Current {
     fn rotate(&self) -> io::Result<File> {
         failpoint::may_fail(Point::ProxyLogAsideBefore)?;
         for number in (0..KEPT).rev() {
-            // Where an earlier attempt got no further, there is nothing under the first name.
+            // If an earlier rotation stopped half-way, the first name may be missing.
             match std::fs::rename(numbered(&self.path, number), numbered(&self.path, number + 1)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
@@ -188,7 +189,7 @@ mod tests {
         let path = dir.path().join("x.proxy.log");
         let mut log = RotatedLog::open(&path);
         log.write_all(&vec![b'x'; 11 * 1024 * 1024]).unwrap();
-        // Set aside, and the next file could not be opened.
+        // The file was rotated, and the next one could not be opened.
         std::fs::rename(&path, dir.path().join("x.proxy.log.1")).unwrap();
         log.write_all(b"next\n").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"next\n");

@@ -1,6 +1,5 @@
-//! Everything that reaches a supervisor from outside, and the answers that go back: requests on its control socket,
-//! signals, the end of the client that waits, the loss of its RunConfig, the workload's end. The machine says which of
-//! it is listened to; nothing is decided here.
+//! [`Outside`]: the sources of events, and the answers that go back: requests on the control socket, signals, the end of
+//! the waiting client, the loss of the RunConfig, the workload's end. The machine decides which of them are listened to.
 use crate::access::AccessKeeper;
 use crate::client::control::{Asked, Server};
 use crate::client::messages::{Answer, Request};
@@ -24,9 +23,9 @@ use wharf_sdk::Exit;
 
 /// How many control requests may wait.
 const QUEUED_REQUESTS: usize = 16;
-/// How long a real request may take when the supervisor is asked about its server.
+/// How long a ping of the server may take when a command asks the supervisor for a report.
 const PING_DEADLINE: Duration = Duration::from_secs(3);
-/// How long clients may take to go when the supervisor ends.
+/// How long clients may take to disconnect when the supervisor ends.
 pub(crate) const CLIENTS_GRACE: Duration = Duration::from_secs(1);
 
 /// Resolves when a command has gone away.
@@ -35,7 +34,7 @@ pub(crate) type ClientGone = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// The sources of events.
 pub(crate) struct Outside<'a> {
     pub(crate) reporter: &'a mut dyn Reporter,
-    /// The runtime's word on a start.
+    /// The runtime's events about a start.
     pub(crate) told: Told,
     /// Resolves when the client has gone that waits for the start.
     pub(crate) client_gone: ClientGone,
@@ -43,10 +42,10 @@ pub(crate) struct Outside<'a> {
     pub(crate) name: WorkloadName,
     pub(crate) uid: Uid,
     pub(crate) control: Option<Control>,
-    /// The place for the answer to the request that was heard last.
+    /// The channel for the answer to the last request.
     pub(crate) asked: Option<oneshot::Sender<Answer>>,
     pub(crate) watched: Option<Watched>,
-    /// How the workload ended, as it was heard.
+    /// The workload's exit.
     pub(crate) exit: Option<Exit>,
     /// The moment when the workload was up.
     pub(crate) up_since: Instant,
@@ -56,12 +55,13 @@ pub(crate) struct Outside<'a> {
 #[derive(Clone)]
 pub(crate) struct Watched {
     pub(crate) front: Option<WorkloadProxy>,
-    /// Its end: awaited by the run loop, or by a stop.
+    /// Its end: the run loop or a stop waits for it.
     pub(crate) end: Arc<Mutex<EndWatch>>,
 }
 
 impl Outside<'_> {
-    /// The next event that is listened to in this state; never if there is none. May be dropped and called again.
+    /// The next event from a source that this state listens to; pending for ever if there is none. May be dropped and
+    /// called again.
     pub(crate) async fn next(&mut self, state: &State) -> Event {
         let hears = state.hears();
         let (requests, signalled) = match &mut self.control {
@@ -92,7 +92,7 @@ impl Outside<'_> {
         }
     }
 
-    /// Answers the request that was heard last.
+    /// Answers the last request.
     pub(crate) fn answer(&mut self, answer: Answer) {
         if let Some(asked) = self.asked.take() {
             let _ = asked.send(answer);
@@ -132,7 +132,7 @@ impl Outside<'_> {
         }
     }
 
-    /// Requests that wait get no answer any more; those that have one get the time to read it.
+    /// Closes the control socket. Waiting requests get no answer any more; answered ones get time to read it.
     pub(crate) async fn close(&mut self) {
         if let Some(control) = self.control.take() {
             control.close().await;
@@ -140,7 +140,7 @@ impl Outside<'_> {
     }
 }
 
-/// How a workload ended, for the machine.
+/// An end in the machine's terms.
 pub(crate) fn ending(exit: &Exit, was_away: bool, up_since: Instant) -> Ending {
     Ending { succeeded: exit.code == Some(0), was_away, ran_for: up_since.elapsed() }
 }
@@ -189,14 +189,14 @@ async fn stdout_closed(watched: Option<&Watched>) {
 pub(crate) struct Control {
     requests: mpsc::Receiver<Asked>,
     signalled: oneshot::Receiver<()>,
-    /// The task that takes connections.
+    /// The task that accepts connections.
     accepting: JoinHandle<()>,
     /// Connections that have not been answered.
     open: TaskTracker,
 }
 
 impl Control {
-    /// Opens the control socket and takes signals; `left` is as good as one.
+    /// Opens the control socket and takes signals. `left`, the end of a foreground command, counts as one.
     pub(crate) fn open(state: &StateDir, keeper: AccessKeeper, left: ClientGone) -> Result<Self> {
         let failed = |what: &str, error: &io::Error| Error::caused(ErrorKind::Failed, what, error);
         let server = Server::bind(state, &keeper.name)
@@ -211,14 +211,15 @@ impl Control {
     async fn close(self) {
         drop(self.requests);
         self.accepting.abort();
-        // The socket goes with it, before the life lock does: the next supervisor's has the same name.
+        // The task removes the socket's file. That must happen before the life lock is released: the next supervisor's has
+        // the same name.
         let _ = self.accepting.await;
         self.open.close();
         let _ = tokio::time::timeout(CLIENTS_GRACE, self.open.wait()).await;
     }
 }
 
-/// Resolves when this process is to end: a signal says so, or the command that stayed with it has gone.
+/// Resolves when this process must end: at a signal, or when the foreground command has gone.
 fn signals(left: ClientGone) -> io::Result<oneshot::Receiver<()>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let (sender, receiver) = oneshot::channel();

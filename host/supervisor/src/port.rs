@@ -1,21 +1,20 @@
-//! Ports: the recorded one, or one that will still be there when the workload starts again.
+//! Chooses and binds the port of a proxy: the recorded one, or one that will still be free when the workload starts again.
 //!
-//! A port stays a workload's own while it is stopped, and nobody listens on it meanwhile. One that the kernel chose
-//! could then be given to any connection that goes out, and the next start would find it taken: ports are chosen
-//! here, outside the range that the kernel takes them from.
+//! A stopped workload keeps its port, and nobody listens on it meanwhile. The kernel could give a port from its own range
+//! to any outgoing connection, and the next start would find it taken. So ports are chosen here, outside of that range.
 use std::{fs, io, ops::RangeInclusive};
 use tokio::net::TcpListener;
 use wharf_model::{Advice, RunConfig, Setting};
 use wharf_model::{Error, ErrorKind, Result};
 
-/// Where ports are chosen: above those that well-known servers use.
+/// The range of chosen ports: above those of well-known servers.
 const CHOSEN: RangeInclusive<u16> = 10_000..=u16::MAX;
-/// The kernel's own range where it does not tell: RFC 6335 section 6.
+/// The kernel's own range, if the kernel does not tell it: RFC 6335 section 6.
 const DYNAMIC: RangeInclusive<u16> = 49_152..=u16::MAX;
-/// How many ports are tried before the kernel chooses after all.
+/// After so many tries the kernel chooses after all.
 const TRIES: usize = 64;
 
-/// Listens on the proxy's port: the recorded one, or one that is chosen now.
+/// Listens on the proxy's port: the recorded one, or a new one.
 pub(crate) async fn bind(run: &RunConfig) -> Result<TcpListener> {
     let listener = match run.port {
         0 => choose(&run.host).await,
@@ -33,10 +32,10 @@ pub(crate) async fn bind(run: &RunConfig) -> Result<TcpListener> {
     })
 }
 
-/// Tries if the proxy's port can be had, now.
+/// Checks whether the proxy's port is free now.
 ///
 /// # Errors
-/// As it will be told by the supervisor.
+/// The same as the supervisor's own.
 pub async fn check_port(run: &RunConfig) -> Result<()> {
     bind(run).await.map(drop)
 }
@@ -65,19 +64,19 @@ fn ours(lent: &RangeInclusive<u16>, reserved: &[RangeInclusive<u16>]) -> Vec<u16
     CHOSEN.filter(|port| !lent.contains(port) && !is_reserved(port)).collect()
 }
 
-/// The ports that the kernel lends to connections that go out, ip(7).
+/// The kernel's range for outgoing connections, ip(7).
 fn lent() -> RangeInclusive<u16> {
     let told = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
     range(&told, char::is_whitespace).unwrap_or(DYNAMIC)
 }
 
-/// The ports that the machine keeps for servers that come later, Documentation/networking/ip-sysctl.
+/// The ports that the machine reserves for servers, Documentation/networking/ip-sysctl.
 fn reserved() -> Vec<RangeInclusive<u16>> {
     let told = fs::read_to_string("/proc/sys/net/ipv4/ip_local_reserved_ports").unwrap_or_default();
     told.split(',').filter_map(|part| range(part, |between| between == '-')).collect()
 }
 
-/// Two numbers, or one that is both.
+/// Two numbers, or one that stands for both.
 fn range(told: &str, is_between: impl Fn(char) -> bool) -> Option<RangeInclusive<u16>> {
     let told = told.trim();
     let (low, high) = told.split_once(is_between).unwrap_or((told, told));

@@ -1,4 +1,4 @@
-//! Before anything runs: the RunConfig is read, the owner connected and proven, the proxy's port bound.
+//! The supervisor's first steps: reads the RunConfig, connects the owner and proves it, binds the proxy's port.
 use crate::access;
 use crate::client::protocol::SupervisorRequest;
 use crate::client_socket::ClientSocket;
@@ -14,8 +14,8 @@ use wharf_runtimes::connect_owner;
 use wharf_runtimes::{EventListener, Plugins};
 use wharf_sdk::Capability;
 
-/// The port of a server that has its ports to itself, where none was asked for. The same each time: a specification that
-/// changes makes another container.
+/// The port of a server in a network of its own, if the user asked for none. It is the same each time, since a changed
+/// specification would make another container.
 const OWN_PORT: u16 = 8080;
 
 /// Reads the RunConfig, connects the owner and proves it.
@@ -66,7 +66,8 @@ pub(crate) struct Listening {
     pub(crate) own_socket: Option<(ClientSocket, UnixListener)>,
 }
 
-/// Binds the proxy's port, and the user's own socket. A port that was chosen once stays: clients have written it down.
+/// Binds the proxy's port, and the user's own socket. A port that was chosen once is recorded and kept: clients have it in
+/// their configurations.
 pub(crate) async fn bind_port(deployment: &mut Deployment) -> Result<Listening> {
     let listener = bind(&deployment.run).await?;
     let own_socket = ClientSocket::bind(deployment.store.state(), &deployment.run)?;

@@ -1,11 +1,11 @@
-//! The host's own folders, which no workload may have: secrets, records, what plugins keep.
+//! Refuses mounts of the host's own folders: secrets, records, files of plugins.
 //!
-//! Looked at here for every runtime: a plugin may cover less, or another path than a user can write for the same folder.
+//! This check is made for every runtime: a plugin may check fewer folders, or not recognise another path of the same one.
 use std::path::{Component, Path, PathBuf};
 use wharf_model::{Error, ErrorKind, Result};
 
-/// Fails where a mount (`HOST:WORKLOAD...`) would give the workload one of these folders, something in one, or a folder
-/// that holds one; by whatever name, also through links, and also if it does not exist yet.
+/// Fails if a mount (`HOST:WORKLOAD...`) would give the workload one of these folders, something in one, or a folder that
+/// holds one; by whatever name, also through links, and also if it does not exist yet.
 pub(crate) fn refuse_mounts(private: &[PathBuf], mounts: &[String]) -> Result<()> {
     if mounts.is_empty() {
         return Ok(());
@@ -22,9 +22,9 @@ pub(crate) fn refuse_mounts(private: &[PathBuf], mounts: &[String]) -> Result<()
     Ok(())
 }
 
-/// Where a path leads, links followed as far as it exists; what does not exist yet is taken by its name.
+/// Resolves a path as far as it exists; the rest is taken by its name.
 fn real(path: &Path) -> PathBuf {
-    /// As many as the kernel follows; a path with more leads nowhere.
+    /// The kernel follows as many links; a path with more leads nowhere.
     const MAX_LINKS: u32 = 40;
     resolved(path, &mut { MAX_LINKS })
 }
@@ -33,7 +33,7 @@ fn resolved(path: &Path, links: &mut u32) -> PathBuf {
     let mut real = PathBuf::from("/");
     for component in path.components() {
         match component {
-            // The target of a link is resolved by now, so that this is its own parent.
+            // Links in `real` are resolved by now, so its parent is simply the part before.
             Component::ParentDir => drop(real.pop()),
             Component::Normal(name) => {
                 real.push(name);
@@ -43,7 +43,7 @@ fn resolved(path: &Path, links: &mut u32) -> PathBuf {
                     && let Some(left) = links.checked_sub(1)
                 {
                     *links = left;
-                    // A link to something that does not exist yet: where it will lead.
+                    // A link whose target does not exist yet: its target is resolved.
                     real.pop();
                     real = resolved(&real.join(target), links);
                 }

@@ -1,4 +1,5 @@
-//! The process of a detached supervisor: what it inherits, and what it must not.
+//! The process of a detached supervisor: takes over its inherited descriptors, closes the others, sets up its log and
+//! signals, and calls the run loop. `main` enters it by [`SUPERVISOR_ARGUMENT`].
 use crate::client::protocol::{StartEvent, SupervisorRequest};
 use crate::log::{RotatedLog, log_path};
 use crate::outside::ClientGone;
@@ -24,7 +25,7 @@ use wharf_records::OperationLock;
 /// The first argument that makes the binary a supervisor.
 pub const SUPERVISOR_ARGUMENT: &str = "__supervise";
 
-/// How long the task is waited for.
+/// How long to wait for the task.
 const TASK_WAIT: Duration = Duration::from_secs(10);
 
 /// Runs a detached supervisor; the binary calls it before anything else, with descriptors as `spawn` sets them.
@@ -42,7 +43,7 @@ pub fn run() -> ExitCode {
 fn detached() -> io::Result<()> {
     descriptors::close_inherited();
     descriptors::raise_limit();
-    // The terminal of the command that started it must not reach it, nor the signals that it blocked.
+    // The supervisor leaves the terminal of the command that started it, and takes back signals that the command blocked.
     let _ = rustix::process::setsid();
     SigSet::empty().thread_set_mask()?;
     let operation = rustix::io::fcntl_dupfd_cloexec(stdin(), 3)?;
@@ -53,7 +54,7 @@ fn detached() -> io::Result<()> {
     reach(Point::TaskReadBefore);
     let mut task = read_task(&socket)?;
     reach(Point::TaskReadAfter);
-    // The file may be replaced meanwhile: what this process starts is of its own version.
+    // The executable's file may be replaced meanwhile: the supervisor starts children of its own version.
     task.config.executable = "/proc/self/exe".into();
     start_log(&task);
     let operation =
@@ -61,12 +62,13 @@ fn detached() -> io::Result<()> {
     reach(Point::OperationInherited);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        // Signals that the caller ignored stay ignored in whatever is started, unless they are handled here.
+        // Signals that the caller ignored would stay ignored in all children, unless they have a handler here.
         let _handled = (
             signal(SignalKind::child())?,
             signal(SignalKind::hangup())?,
             signal(SignalKind::pipe())?,
-            // A log at its user's limit of a file's size (RLIMIT_FSIZE) is full, and no end of anything.
+            // SIGXFSZ would end this process when its log reaches the user's limit of a file's size (RLIMIT_FSIZE). With a
+            // handler, only the write fails.
             signal(SignalKind::from_raw(nix::libc::SIGXFSZ))?,
         );
         let abandoned = abandoned(&socket, task.attended)?;
@@ -81,14 +83,14 @@ fn detached() -> io::Result<()> {
 }
 
 fn read_task(socket: &UnixStream) -> io::Result<SupervisorRequest> {
-    // The command that starts a supervisor writes at once; one that died before holds the operation up no longer than this.
+    // The command writes the task at once. If it died before, the operation lock is held no longer than this.
     socket.set_read_timeout(Some(TASK_WAIT))?;
     let mut line = String::new();
     io::BufReader::new(socket).read_line(&mut line)?;
     Ok(serde_json::from_str(&line)?)
 }
 
-/// Resolves when the command that waits for the workload, or stays with it, has gone away.
+/// Resolves when the command has gone that waits for the workload, or stays with it.
 fn abandoned(socket: &UnixStream, attended: bool) -> io::Result<ClientGone> {
     if !attended {
         return Ok(Box::pin(std::future::pending()));
@@ -106,7 +108,8 @@ fn start_log(task: &SupervisorRequest) {
     let log = RotatedLog::open(&log_path(&task.config.state(), &task.name));
     tracing_subscriber::fmt()
         .with_writer(move || log.clone())
-        // It would tell of a log that cannot be written on stderr, which is the same file, and panic where that fails.
+        // If the log cannot be written, the subscriber would report that on stderr, which is the same file, and panic if
+        // that fails.
         .log_internal_errors(false)
         .with_ansi(false)
         .with_env_filter(tracing_subscriber::EnvFilter::new(&task.config.log_level))

@@ -1,4 +1,4 @@
-//! How a start goes, told to the client that waits for it.
+//! Reports the progress of a start to the client that waits for it.
 use crate::client::protocol::{StartEvent, SupervisorRequest};
 use std::{
     io::{self, Write},
@@ -15,28 +15,28 @@ use wharf_model::{Uid, WorkloadName};
 use wharf_runtimes::EventListener;
 use wharf_sdk::document::Event as Heard;
 
-/// How much of what a runtime tells may wait.
+/// At most so many of the runtime's events wait; more are dropped.
 const QUEUED_EVENTS: usize = 64;
-/// After so long without a word, the client that waits is told where to look.
+/// After so long without an event, the client is told which log to look at.
 const LONG: Duration = Duration::from_secs(5);
-/// How long a command may take to hear the last word.
+/// How long a command may take to read the last line.
 const OUTCOME_SEND_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where the supervisor says how its start goes.
+/// Receives the progress of a start.
 pub(crate) trait Reporter: Send {
-    /// Its present step, and how far it is where that is known.
+    /// The present step, and the part that is done where it is known.
     fn progress(&mut self, message: &str, amount: Option<(u64, u64)>);
     /// The workload is ready on this port.
     fn ready(&mut self, port: u16);
 }
 
-/// The command at the other end of a socket. One that is slow to listen, or was stopped, misses what happens meanwhile;
-/// one that went away hears no more, and the workload goes on.
+/// The command at the other end of a socket. If it reads slowly, or is stopped, it misses progress; if it has gone, nothing
+/// is sent, and the workload goes on.
 pub(crate) struct Lines {
     socket: UnixStream,
     /// The rest of a line that the socket did not take at once.
     unsent: Vec<u8>,
-    /// The command stays: its end is heard on the socket, which is therefore left open.
+    /// The command stays, and the socket is left open: the supervisor notices the command's end by it.
     stays: bool,
 }
 
@@ -64,8 +64,8 @@ impl Lines {
         }
     }
 
-    /// Says how the start ended, after which nothing is said. That must arrive: a command that heard no last word would
-    /// think that the supervisor died.
+    /// Sends the outcome of the start as the last line. It must arrive: without it, the command would think that the
+    /// supervisor died.
     pub(crate) fn end(&mut self, line: &StartEvent) {
         self.add(line);
         let waits = self.socket.set_nonblocking(false);
@@ -74,7 +74,7 @@ impl Lines {
             tracing::debug!(%error, "nobody heard how the start ended");
         }
         if self.stays {
-            // It is one description with the one that is listened on.
+            // The socket that is read shares this flag, since it is a duplicate of the same one.
             let _ = self.socket.set_nonblocking(true);
         } else {
             let _ = self.socket.shutdown(std::net::Shutdown::Both);
@@ -96,7 +96,7 @@ impl Reporter for Lines {
     }
 }
 
-/// Where what the runtime tells of the workload arrives. A supervisor that is slow misses some of it.
+/// A listener for the runtime's events, and the channel that they arrive on. If the supervisor is slow, some are dropped.
 pub(crate) fn heard() -> (EventListener, mpsc::Receiver<Heard>) {
     let (sender, events) = mpsc::channel(QUEUED_EVENTS);
     let listener = move |event| {
@@ -105,12 +105,12 @@ pub(crate) fn heard() -> (EventListener, mpsc::Receiver<Heard>) {
     (Arc::new(listener), events)
 }
 
-/// The runtime's word on the workload while it is started, on its way to the client that waits.
+/// Passes the runtime's events during a start on to the client that waits.
 pub(crate) struct Told {
     events: mpsc::Receiver<Heard>,
     name: WorkloadName,
     uid: Uid,
-    /// Resolves when there was no word for long; none once that was told.
+    /// Resolves after a long time without an event. None once that was reported.
     quiet: Option<Pin<Box<Sleep>>>,
 }
 
@@ -120,7 +120,8 @@ impl Told {
         Self { events, name, uid, quiet: Some(Box::pin(sleep(LONG))) }
     }
 
-    /// Passes on what comes, and once that the runtime is long silent; never ends. May be dropped and called again.
+    /// Passes events on, and reports once that the runtime has been silent for long; never ends. May be dropped and called
+    /// again.
     pub(crate) async fn pass_on(&mut self, reporter: &mut dyn Reporter) {
         loop {
             let quiet = self.quiet.is_some();
@@ -158,7 +159,7 @@ mod tests {
     use crate::client::protocol::StartEvent;
     use std::{io::Read, os::unix::net::UnixStream, thread};
 
-    /// As of a command that its user stopped for a while.
+    /// The command reads nothing, like one that its user has stopped.
     #[test]
     fn who_does_not_listen_misses_progress_and_hears_the_last_word() {
         let (mut command, supervisor) = UnixStream::pair().unwrap();

@@ -1,4 +1,4 @@
-//! From the start of a deployed workload until it answers, and why it does not.
+//! Starts a deployed workload and waits until its server answers; if it does not, finds out why.
 use crate::deployment::Deployment;
 use crate::dial::upstream;
 use crate::workload_proxy::WorkloadProxy;
@@ -12,11 +12,11 @@ use wharf_model::{Error, ErrorKind, Result, chain};
 use wharf_proxy::{ConnectError, Upstream};
 use wharf_sdk::{Handle, LogOptions};
 
-/// How many lines of its log are shown of a workload that could not be started.
+/// The number of lines of its log that the error of a failed start shows.
 const SHOWN_LINES: u64 = 8;
-/// How long one answer of an HTTP server that is starting is waited for.
+/// How long to wait for one answer of an HTTP server that is starting.
 const ANSWER_WAIT: Duration = Duration::from_secs(5);
-/// How long a workload that closed its stdout may take to end before it is asked how.
+/// How long a workload that closed its stdout may take to end before the runtime is asked for its exit.
 const EXIT_GRACE: Duration = Duration::from_secs(2);
 
 impl Deployment {
@@ -65,8 +65,8 @@ impl Deployment {
         self.wait_for_port(handle, server).await
     }
 
-    /// Waits until the server answers. There is no event for that: the pauses grow and end at the deadline, or when the
-    /// workload ends.
+    /// Waits until the server answers. No event tells that, so this polls, with growing pauses, until the deadline or the
+    /// workload's end.
     pub(crate) async fn wait_for_port(&mut self, handle: &Handle, server: Upstream) -> Result<()> {
         let deadline = Instant::now() + self.config.settings.start_timeout();
         let listening = async {
@@ -94,7 +94,7 @@ impl Deployment {
             return Err(self.with_output(handle, error).await);
         }
         match &self.front {
-            // The one that is served already.
+            // The proxy is served already.
             Some(WorkloadProxy::Http(proxy)) => proxy.move_to(server),
             _ => {
                 self.front =
@@ -115,7 +115,7 @@ impl Deployment {
         self.with_output(handle, error).await
     }
 
-    /// The error with the end of the workload's output, which mostly tells why.
+    /// The error with the last lines of the workload's output, which usually have the reason.
     async fn with_output(&self, handle: &Handle, error: Error) -> Error {
         const MAX_BYTES: u64 = 4096;
         let state = self.config.state();
@@ -135,8 +135,8 @@ impl Deployment {
     }
 }
 
-/// Succeeds if an HTTP server answers there, whatever it answers. That the port accepts connections says nothing: engines
-/// listen in the place of a server that has not begun to.
+/// Succeeds if an HTTP server answers, with any status. An accepted connection alone proves nothing: an engine accepts
+/// connections even before the server listens.
 async fn answers(server: &Upstream) -> io::Result<()> {
     let mut stream = server.connect().await?;
     let request = format!("HEAD / HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", server.authority());

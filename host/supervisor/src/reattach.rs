@@ -1,19 +1,19 @@
-//! A workload that goes on while the stream to it was lost: an engine that is restarted leaves its containers running,
-//! and takes their streams along.
+//! Attaches again to a workload that runs on although its stream was lost: an engine that is restarted may leave its
+//! containers running, but not their streams.
 use crate::deployment::Deployment;
 use crate::workload_proxy::WorkloadProxy;
 use std::time::Duration;
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_sdk::WorkloadState;
 
-/// How long a server may take to answer the handshake again. It is up already.
+/// How long a server may take for the second handshake. It is up already.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Deployment {
-    /// Attaches to a workload that runs, and makes the handshake anew.
+    /// Attaches to a running workload, and makes the handshake again.
     ///
     /// # Errors
-    /// It does not run, cannot be attached, or does not answer: such a one hears nothing any more.
+    /// It does not run, cannot be attached, or does not answer: then nothing reaches it any more.
     pub(crate) async fn reattach(&self) -> Result<()> {
         let failed = |why: &str| Error::new(ErrorKind::Runtime, why);
         let (Some(handle), Some(WorkloadProxy::Stdio(proxy))) = (&self.handle, &self.front) else {

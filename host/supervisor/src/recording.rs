@@ -1,8 +1,7 @@
-//! A supervisor's changes of the records of its workload, and its look at them before it acts on its own.
+//! A supervisor's changes of its workload's records, and its look at them before it acts on its own.
 //!
-//! While it starts a workload it holds the operation lock and writes the transition; afterwards it writes what happened
-//! by itself, and a command that is at work meanwhile has the word: every change is made under the record lock, of
-//! the record that is there then.
+//! During a start it holds the operation lock and writes the transition. Afterwards it records only events that nobody
+//! asked for, and gives way to a command at work: each change is made under the record lock, to the record as it is then.
 use crate::client::protocol::SupervisorRequest;
 use crate::deployment::Deployment;
 use crate::ending::is_disowned;
@@ -29,11 +28,11 @@ impl Deployment {
         Ok(())
     }
 
-    /// Records the handle, durably, before any of the workload's code runs (R12). A workload that is restarted in place
-    /// may have the one that is recorded.
+    /// Records the handle, durably, before any of the workload's code runs (R12). A workload that is restarted in place may
+    /// have the recorded handle already.
     ///
     /// # Errors
-    /// A conflict, if the supervisor restarts it on its own and it is no longer to run.
+    /// A conflict, if this is a restart of the supervisor's own and the workload is no longer wanted.
     pub(crate) async fn record_handle(&self, restarting: bool) -> Result<()> {
         let recorded = self
             .handle
@@ -54,7 +53,7 @@ impl Deployment {
         Ok(())
     }
 
-    /// Records that it runs.
+    /// Records that it is running.
     pub(crate) async fn record_ready(&self) -> Result<()> {
         reach(Point::ReadyRecordBefore);
         self.change(|record| {
@@ -76,7 +75,7 @@ impl Deployment {
         let last = last_exit(exit);
         reach(Point::EndRecordBefore);
         let written = self.change(move |record| {
-            // A command that is stopping or removing it writes the transition itself.
+            // A command is stopping or removing it, and will write the transition itself.
             if record.phase.is_transitional() {
                 return Ok(());
             }
@@ -96,8 +95,7 @@ impl Deployment {
         written
     }
 
-    /// True if the records say that the workload is no longer this supervisor's to bring back. Records that cannot be
-    /// read say nothing.
+    /// True if the records no longer want the supervisor to restart the workload. Unreadable records are no evidence.
     pub(crate) fn is_unwanted(&self) -> bool {
         is_disowned(&self.store, &self.run.name, &self.run.uid)
             || match self.store.read_status(&self.run.name) {
@@ -106,7 +104,7 @@ impl Deployment {
             }
     }
 
-    /// One change of the record, off the threads that serve clients. A record that is gone is not made again.
+    /// Changes the record, on another thread than those that serve clients. A missing record is not made again.
     async fn change(
         &self,
         change: impl FnOnce(&mut StatusRecord) -> Result<()> + Send + 'static,
@@ -114,7 +112,7 @@ impl Deployment {
         self.change_if(|record| change(record).map(|()| true)).await
     }
 
-    /// The same for what may be on record already: then it is not written again.
+    /// The same for a change that may be on record already: then `change` returns false and nothing is written.
     async fn change_if(
         &self,
         change: impl FnOnce(&mut StatusRecord) -> Result<bool> + Send + 'static,
@@ -135,7 +133,7 @@ impl Deployment {
     }
 }
 
-/// Records that a start failed, and why.
+/// Records that a start failed, with the reason.
 pub(crate) fn record_failure(store: &Store, task: &SupervisorRequest, cause: &Error) -> Result<()> {
     store.update_status::<Error>(&task.name, &task.uid, |record| {
         let mut record = record.ok_or_else(|| Error::new(ErrorKind::NotFound, "the workload was removed"))?;
@@ -147,9 +145,9 @@ pub(crate) fn record_failure(store: &Store, task: &SupervisorRequest, cause: &Er
     Ok(())
 }
 
-/// Why a record was left as it is.
+/// The reason why a record was not written.
 enum Unwritten {
-    /// It says already what it should.
+    /// The record already has these values.
     Same,
     Failed(Error),
 }
@@ -160,13 +158,13 @@ impl<E: Into<Error>> From<E> for Unwritten {
     }
 }
 
-/// True if a supervisor may bring its workload back by itself: it is wanted, and no command is at work on it, which
-/// would want the same in its own time.
+/// True if a supervisor may restart its workload by itself: it is wanted, and no command is at work on it, which would
+/// start or stop it itself.
 fn may_restart(record: &StatusRecord) -> bool {
     record.desired == Desired::Running && record.phase == Phase::Running
 }
 
-/// Why it ended, in the words of `wharf status`; empty if it completed.
+/// The reason for the end, in the words of `wharf status`; empty if it completed.
 fn end_context(end: End, exit: &Exit) -> String {
     match end {
         End::Completed | End::ByUser => String::new(),

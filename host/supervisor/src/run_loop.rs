@@ -1,6 +1,5 @@
-//! The loop around the machine: it waits for what happens (`outside.rs`), asks [`step`], and has performed what that
-//! says (`effects.rs`). It decides nothing. `process.rs` calls it once, with the operation lock that the process
-//! inherited.
+//! The loop around the machine: waits for the next event (`outside.rs`), passes it to [`step`], and performs the effects
+//! (`effects.rs`). It decides nothing. `process.rs` calls it once, with the operation lock that the process inherited.
 use crate::client::protocol::{StartMode, SupervisorRequest};
 use crate::effects::Performer;
 use crate::machine::{Effect, Event, Reply, State, Task, step};
@@ -12,25 +11,25 @@ use wharf_model::Result;
 use wharf_records::{OperationLock, Store};
 use wharf_sdk::Exit;
 
-/// The command behind a supervisor.
+/// The command that started a supervisor.
 pub(crate) struct StartContext {
-    /// The command stays in the terminal of its user, whose interrupt stops the workload.
+    /// The command stays in its user's terminal, where an interrupt stops the workload.
     pub(crate) foreground: bool,
-    /// Resolves when the command has gone away: nobody waits for the start any more, which is then given up; or nobody
-    /// stays.
+    /// Resolves when the command has gone. Then nobody waits for the start, which is given up; or, in the foreground, the
+    /// workload is to be stopped.
     pub(crate) abandoned: ClientGone,
 }
 
 impl StartContext {
-    /// The end that gives the start up, and the end that is as good as a signal.
+    /// The future that gives the start up, and the one that counts as a signal.
     fn split(self) -> (ClientGone, ClientGone) {
         let never: ClientGone = Box::pin(std::future::pending());
         if self.foreground { (never, self.abandoned) } else { (self.abandoned, never) }
     }
 }
 
-/// Starts the workload and tends it until its end; an error means that it could not be started, and that what there
-/// was has been cleared up. Holds the operation lock until the workload is ready, the life lock to the end.
+/// Starts the workload and supervises it until its end. An error means that it could not be started, and that everything of
+/// the start has been cleared up. Holds the operation lock until the workload is ready, the life lock to the end.
 pub(crate) async fn supervise(
     task: &SupervisorRequest,
     operation: OperationLock,
@@ -105,7 +104,7 @@ async fn run(mut performer: Performer<'_>, mut outside: Outside<'_>, mut state: 
                 None => std::future::pending().await,
             }
         });
-        // The work goes on while requests are answered that change nothing; anything else takes its place.
+        // Requests that change nothing are answered while the work goes on; the work of any other event replaces it.
         effects = loop {
             let (event, is_done) = tokio::select! {
                 biased;

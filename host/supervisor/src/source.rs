@@ -1,14 +1,14 @@
-//! SERVER, the argument of `run`: what kind of thing it names.
+//! Parses SERVER, the argument of `run`: an image, a package or a command.
 use std::path::{Path, PathBuf};
 use wharf_sdk::Source;
 
-/// Why a SERVER cannot be run.
+/// The reason why a SERVER cannot be run.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ServerError {
-    /// There is nothing in it.
+    /// It is empty.
     #[error("SERVER is empty; it is an npx:// or uvx:// package, or a command")]
     Empty,
-    /// A scheme that is not known.
+    /// An unknown scheme.
     #[error("'{scheme}://' is not supported; SERVER is an npx:// or uvx:// package, or a command")]
     Scheme {
         /// The scheme.
@@ -28,18 +28,19 @@ pub enum ServerError {
     },
 }
 
-/// Where a SERVER is looked up.
+/// The folders in which a SERVER is looked up.
 #[derive(Clone, Copy, Debug)]
 pub struct Surroundings<'a> {
-    /// Where relative paths begin.
+    /// The folder from which relative paths are resolved.
     pub current_dir: &'a Path,
     /// The folders of commands.
     pub search_path: &'a [PathBuf],
 }
 
-/// The source that a SERVER names, as it is recorded: paths are made absolute, since supervisors run elsewhere.
+/// The source that a SERVER names, and the text to record: paths are made absolute, since supervisors run in another
+/// folder.
 ///
-/// A name that is no path to a file and no command in PATH is an image.
+/// A name is an image if it is neither a path to a file nor a command in PATH.
 pub fn parse(server: &str, surroundings: Surroundings<'_>) -> Result<(Source, String), ServerError> {
     if server.trim().is_empty() {
         return Err(ServerError::Empty);
@@ -72,7 +73,7 @@ fn package(server: &str, scheme: &str, rest: &str) -> Result<Source, ServerError
     }
 }
 
-/// A name for a workload, from its SERVER: the last part without version, cut to what names allow.
+/// A name for a workload, derived from its SERVER: the last part without version, shortened to the length of names.
 pub fn base_name(server: &str) -> String {
     const LONGEST: usize = 40;
     let last = server.trim_end_matches('/').rsplit('/').next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! From a RunConfig to what a runtime is asked for.
+//! Turns a RunConfig into the specification for the runtime. The supervisor and `run` call it.
 use crate::config::Config;
 use crate::private_folders as private;
 use crate::source as server;
@@ -10,14 +10,15 @@ use wharf_sdk::files::{self, Links};
 use wharf_sdk::stamp::RuntimeStamp;
 use wharf_sdk::{Capability, PermissionProfile, Source, WorkloadSpec};
 
-/// A larger file holds no secret: one becomes a variable of an environment.
+/// A larger file is refused: a secret becomes an environment variable.
 const MAX_SECRET_BYTES: u64 = 1024 * 1024;
 
-/// The specification of a workload for its runtime. `target_port` is where an HTTP server is told to listen; secrets
-/// are resolved here and now, so that their values are in no record.
+/// The specification of a workload. `target_port` is the port that an HTTP server is told to listen on. Secrets are
+/// resolved here, so that their values are in no record.
 ///
 /// # Errors
-/// A SERVER that makes no sense, what this version cannot do, a mount of wharf's own files, a secret that cannot be had.
+/// A SERVER that makes no sense, a feature that this version lacks, a mount of wharf's own files, a secret that cannot be
+/// read.
 pub fn specification(
     config: &Config,
     run: &RunConfig,
@@ -25,7 +26,7 @@ pub fn specification(
     host_id: &str,
     target_port: u16,
 ) -> Result<WorkloadSpec> {
-    // One that mounts nothing refuses all of them by itself.
+    // A runtime that cannot mount refuses all mounts itself.
     if runtime.has(&Capability::MOUNTS) {
         private::refuse_mounts(&config.private_dirs(), &run.volumes)?;
     }
@@ -77,7 +78,7 @@ pub fn specification(
     })
 }
 
-/// A profile with a field that is not known is refused: it would be enforced in part.
+/// The permission profile. One with an unknown field is refused, since it would be enforced only in part.
 fn permission_profile(run: &RunConfig) -> Result<Option<PermissionProfile>> {
     let Some(profile) = &run.permission_profile else { return Ok(None) };
     match serde_json::from_value(profile.clone()) {
@@ -96,15 +97,15 @@ pub(crate) fn source(config: &Config, run: &RunConfig) -> Result<Source> {
     let surroundings = Surroundings { current_dir: &config.current_dir, search_path: &config.search_path };
     let (source, _) = server::parse(&run.server, surroundings)
         .map_err(|error| Error::new(ErrorKind::Usage, error.to_string()))?;
-    // An image is recorded as one; what is recorded as `server` is a command, whether it is in PATH now or not.
+    // An image is recorded in `image`. So `server` names a command, even if it is not in PATH now.
     Ok(match source {
         Source::Image { reference } => Source::Command { program: reference },
         other => other,
     })
 }
 
-/// The variables that tell HTTP servers their port: the names that ToolHive sets, and the one that most Node servers read. A
-/// server whose ports are its own must listen on more than its own loopback address to be reached at all.
+/// The variables that tell HTTP servers their port: the names that ToolHive sets, and the one that most Node servers read.
+/// A server in a network of its own can only be reached if it listens on more than its loopback address.
 fn http_environment(target_port: u16, own_ports: bool) -> [(&'static str, String); 5] {
     let port = target_port.to_string();
     let host = if own_ports { "0.0.0.0" } else { "127.0.0.1" };
@@ -117,18 +118,18 @@ fn http_environment(target_port: u16, own_ports: bool) -> [(&'static str, String
     ]
 }
 
-/// `NAME,target=VARIABLE`: ToolHive's form of a reference to a secret. The value lies in a file of that name in the
-/// folder `secrets` of the configuration, which only its owner may read.
+/// `NAME,target=VARIABLE`: ToolHive's form of a reference to a secret. The value lies in a file of that name in the folder
+/// `secrets` of the configuration, which only its user may read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SecretReference {
     /// The secret's name.
     pub(crate) name: String,
-    /// The variable that is to hold it.
+    /// The variable for its value.
     pub(crate) target: String,
 }
 
 impl SecretReference {
-    /// Reads a reference.
+    /// Parses a reference.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let wrong = || {
             Error::new(ErrorKind::Usage, format!("'{text}' is no reference to a secret"))

@@ -1,4 +1,4 @@
-//! Ends the workload, once: one `stop` of its plugin, and one listing that shows it as ended.
+//! Ends the workload, with one `stop` of its plugin and one listing that shows that it has ended.
 use crate::effects::Performer;
 use crate::machine::{At, Behalf, During, Ending, Event, STDIN_GRACE, State};
 use crate::outside::{Watched, ending};
@@ -9,19 +9,19 @@ use wharf_model::{Result, Transport};
 use wharf_runtimes::RuntimeClient;
 use wharf_sdk::{Exit, Handle};
 
-/// How long a runtime may take to tell of an end that it has just brought about.
+/// How long a runtime may take to report the end that its own `stop` brought about.
 const EXIT_WAIT: Duration = Duration::from_secs(1);
 
-/// How a workload ended by itself.
+/// An end that was reported.
 struct Told {
     exit: Exit,
-    /// One listing of the recorded instance has shown that already.
+    /// True if one listing of the recorded instance has shown it already.
     is_proven: bool,
 }
 
 impl Performer<'_> {
     /// Ends the workload in the order of the protocol: clients are answered, stdin is closed, then the plugin stops it.
-    /// [`Event::Exited`] if it is proven; else [`Event::Done`].
+    /// [`Event::Exited`] if that is proven, else [`Event::Done`].
     pub(crate) async fn stop(&mut self, timeout: Duration, state: &State) -> Result<Event> {
         if state.at == At::Stopping(Behalf::Request, During::Run) {
             reach(Point::StopHeard);
@@ -33,7 +33,7 @@ impl Performer<'_> {
         }
         let Some(handle) = deployment.handle.clone() else { return Ok(Event::Done) };
         let client = deployment.client.clone();
-        // Only a server that reads stdin ends at its end.
+        // Only a server on stdio ends when its stdin is closed.
         let by_itself = match deployment.run.transport {
             Transport::Stdio if !timeout.is_zero() => {
                 let told = told(&client, &handle, watched.as_ref());
@@ -41,7 +41,7 @@ impl Performer<'_> {
             }
             _ => None,
         };
-        // One that ended by itself may have left something, such as children that went on: it is cleared up all the same.
+        // The plugin's `stop` is called even if the workload ended by itself: it may have left children, for instance.
         client.stop(&handle, if by_itself.is_some() { Duration::ZERO } else { timeout }).await?;
         let told = match (by_itself, &watched) {
             (Some(told), _) => Some(told),
@@ -55,7 +55,7 @@ impl Performer<'_> {
         Ok(if is_proven { Event::Exited(self.is_stopped(state).await) } else { Event::Done })
     }
 
-    /// The recorded instance shows that the workload has ended, and how, if that was not told.
+    /// Proves that the workload has ended on the recorded instance, and asks for its exit if it is not known.
     pub(crate) async fn prove_stopped(&mut self, state: &State) -> Result<Event> {
         self.deployment()?.prove_ended().await?;
         if self.stopped.is_none() {
@@ -64,8 +64,8 @@ impl Performer<'_> {
         Ok(Event::Exited(self.is_stopped(state).await))
     }
 
-    /// The end of what was stopped. A server whose engine went away closes its output before anybody has heard of its end:
-    /// stopped for that reason, it has not completed, whatever its exit code.
+    /// The end of the stopped workload. A server whose engine went away closes its output before its end is noticed. If it
+    /// was stopped for that reason, it has not completed, whatever its exit code.
     async fn is_stopped(&mut self, state: &State) -> Ending {
         if let At::Stopping(Behalf::Request, During::Run) | At::ProvingStopped(Behalf::Request, During::Run) =
             state.at
@@ -80,8 +80,8 @@ impl Performer<'_> {
     }
 }
 
-/// Its end. The question that the supervisor has asked since the workload is up is asked no second time: its answer
-/// comes with the listing that proves it.
+/// Waits for its end. If the supervisor already waits for it since the workload is up, that wait is used, and its answer is
+/// proven by a listing.
 async fn told(client: &RuntimeClient, handle: &Handle, watched: Option<&Watched>) -> Option<Told> {
     match watched {
         Some(watched) => Some(Told { exit: watched.end.lock().await.exit().await, is_proven: true }),

@@ -1,4 +1,5 @@
-//! The proxy in front of the workload, of either kind.
+//! [`WorkloadProxy`]: the proxy in front of the workload, for both kinds of server. The supervisor makes it at the first
+//! start.
 use crate::client::protocol::Undelivered;
 use crate::config::ProxySettings;
 use std::time::Duration;
@@ -9,13 +10,13 @@ use wharf_model::RunConfig;
 use wharf_model::chain;
 use wharf_proxy::{Access, HttpProxy, Limits, Listener, ProxyOptions, StdioProxy, Upstream, serve};
 
-/// The part of all connections that is the user's own socket's: one in so many.
+/// The share of all connections that is reserved for the user's own socket: one in so many.
 const OWN_SHARE: usize = 4;
 
 /// The proxy of one workload; clones share it.
 #[derive(Clone)]
 pub(crate) enum WorkloadProxy {
-    /// In front of a server that speaks over stdin and stdout.
+    /// In front of a server on stdin and stdout.
     Stdio(StdioProxy),
     /// In front of a server that listens on a port.
     Http(HttpProxy),
@@ -37,7 +38,7 @@ impl WorkloadProxy {
         access: Access,
         end: CancellationToken,
     ) {
-        // A connection to a server with a port takes another one to the server.
+        // Each connection to a server with a port needs a second one, to the server.
         let (router, descriptors) = match &self {
             Self::Stdio(proxy) => (proxy.router(), 1),
             Self::Http(proxy) => (proxy.router(), 2),
@@ -47,7 +48,7 @@ impl WorkloadProxy {
         if connections < limits.connections {
             tracing::info!(connections, "few descriptors may be open, and so few connections");
         }
-        // Everybody can fill the places of the port; those of the socket are its user's.
+        // Anybody may use up the places of the port; those of the socket are reserved for its user.
         let own = if own_socket.is_some() { (connections / OWN_SHARE).max(1) } else { 0 };
         let on_port = Limits { connections: connections.saturating_sub(own).max(1), ..limits.clone() };
         let on_socket = Limits { connections: own, ..limits };
@@ -66,7 +67,7 @@ impl WorkloadProxy {
         }
     }
 
-    /// Resolves when the server can no longer be spoken to; never for a server with a port.
+    /// Resolves when the server's stream has ended; never for a server with a port.
     pub(crate) async fn disconnected(&self) {
         match self {
             Self::Stdio(proxy) => proxy.disconnected().await,
@@ -74,7 +75,7 @@ impl WorkloadProxy {
         }
     }
 
-    /// Tells the server, and who waits for it, that it is over: what is in flight is answered, stdin is closed.
+    /// Tells clients that the server is ending: calls in flight are answered, stdin is closed.
     pub(crate) async fn close_upstream(&self, reason: &str) {
         if let Self::Stdio(proxy) = self {
             proxy.close_upstream(reason).await;
@@ -88,7 +89,7 @@ impl WorkloadProxy {
         }
     }
 
-    /// Messages of the server that reached no client. A server with a port speaks to its clients itself.
+    /// The server's messages that reached no client. A server with a port sends to its clients directly.
     pub(crate) fn undelivered(&self) -> Vec<Undelivered> {
         let Self::Stdio(proxy) = self else { return Vec::new() };
         let all = proxy.undelivered().into_iter();
@@ -96,7 +97,7 @@ impl WorkloadProxy {
             .collect()
     }
 
-    /// One real request to the server.
+    /// Sends one real request to the server.
     pub(crate) async fn ping(&self, deadline: Duration) -> std::result::Result<Duration, String> {
         let answer = match self {
             Self::Stdio(proxy) => proxy.ping(deadline).await,

@@ -34,9 +34,9 @@ use wharf_sdk::Exit;
 const VERSION: u32 = 1;
 /// The longest line in either direction.
 const MAX_LINE_BYTES: u64 = 64 * 1024;
-/// So many connections are open at a time; further ones wait, and take no descriptor meanwhile.
+/// At most so many connections are open at a time; further ones wait in the listener's queue and take no descriptor.
 const CONNECTIONS_MAX: usize = 16;
-/// How long a client may take to say what it wants.
+/// How long a client may take to send its request.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
 
 #[derive(Serialize, Deserialize)]
@@ -45,13 +45,14 @@ struct Versioned<T> {
     body: T,
 }
 
-/// A request with the place for its answer.
+/// A request, and the channel for its answer.
 pub(crate) struct Asked {
     pub(crate) request: Request,
     pub(crate) answer: oneshot::Sender<Answer>,
 }
 
-/// The supervisor's end. Bound under the life lock, so a socket that is there already is a dead one's, and replaced.
+/// The supervisor's end. It is bound under the life lock, so an existing socket belongs to a dead supervisor and is
+/// replaced.
 pub(crate) struct Server {
     place: SocketFile,
     listener: UnixListener,
@@ -67,7 +68,7 @@ impl Server {
         may_fail(Point::ControlBindAfter).map(|()| server)
     }
 
-    /// Takes requests, for ever; the tracker knows the connections that have not been answered.
+    /// Accepts requests, for ever. The tracker knows the connections that have not been answered.
     pub(crate) async fn serve(
         self,
         requests: mpsc::Sender<Asked>,
@@ -76,10 +77,10 @@ impl Server {
     ) {
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         loop {
-            // A place first; the semaphore is never closed.
+            // Waits for a place first. The semaphore is never closed.
             let Ok(place) = places.clone().acquire_owned().await else { return };
             let Ok((socket, _)) = self.listener.accept().await else {
-                // Out of descriptors, most likely: the next accept would fail at once again.
+                // Probably there are no descriptors left: the next accept would fail at once again.
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 continue;
             };
@@ -102,8 +103,8 @@ impl Drop for Server {
     }
 }
 
-/// Removes the sockets that a supervisor left which was killed. Only for who knows that there is none: the holder of
-/// the operation lock, once the life lock is free.
+/// Removes the sockets of a supervisor that was killed. Only for a caller that knows that there is no supervisor: the
+/// holder of the operation lock, once the life lock is free.
 pub fn clear(state: &StateDir, name: &WorkloadName) -> io::Result<()> {
     reach(Point::ControlClearBefore);
     let control = remove_left(&state.control(), name);
@@ -137,7 +138,8 @@ async fn answer(
     };
     match answer {
         Some(answer) => write_line(&mut socket, &answer).await,
-        // The workload has ended by itself. Who wants it stopped waits for the end of this process, and then looks.
+        // The workload has ended by itself. A command that wants it stopped waits for the end of this process, and then
+        // looks.
         None if is_stop => Ok(()),
         None => {
             let message = "the supervisor is ending".to_owned();
@@ -146,10 +148,10 @@ async fn answer(
     }
 }
 
-/// Makes a change of access, whatever the workload does: nobody waits for its restart to shut somebody out.
+/// Changes the access at once, even during a restart: a user who shuts somebody out must not wait for it.
 ///
-/// The command that asked may have given up since, and told that the outcome is not known; another command, which holds the
-/// operation lock now, may have made a change after that. So a request whose asker has hung up is dropped.
+/// The command that asked may have given up since, with the report that the outcome is unknown; another command, which
+/// holds the operation lock now, may have made a change after that. So a request is dropped if its sender has hung up.
 async fn change_for(mut socket: UnixStream, keeper: AccessKeeper, wanted: AccessChange) -> io::Result<()> {
     let asker = socket.as_fd().try_clone_to_owned()?;
     let changed = tokio::task::spawn_blocking(move || keeper.change(wanted, || !has_hung_up(&asker))).await;
@@ -162,33 +164,33 @@ async fn change_for(mut socket: UnixStream, keeper: AccessKeeper, wanted: Access
     }
 }
 
-/// True if nobody is at the other end of a connection any more. One that cannot be asked counts as gone.
+/// True if nobody is at the other end of a connection any more, or if that cannot be found out.
 fn has_hung_up(socket: &OwnedFd) -> bool {
     let mut asked = [PollFd::new(socket, PollFlags::RDHUP)];
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    // HUP and ERR are told without being asked for.
+    // The kernel reports HUP and ERR even if they were not asked for.
     rustix::io::retry_on_intr(|| poll(&mut asked, Some(&now))).is_err() || !asked[0].revents().is_empty()
 }
 
-/// Why a supervisor did not do what it was asked.
+/// The reason why a supervisor did not do what a command asked.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
-    /// It says so.
+    /// The supervisor refused.
     #[error("{message}")]
     Refused {
         /// The kind of failure.
         kind: ErrorKind,
-        /// Why.
+        /// The reason.
         message: String,
-        /// The way on.
+        /// The next steps.
         advice: Vec<Advice>,
     },
-    /// It gave no answer; it may be gone.
+    /// The supervisor gave no answer; it may be gone.
     #[error("its supervisor gave no answer")]
     Silent {
-        /// It may have heard the request, and what became of that is not known. Else it was never told.
+        /// True if it may have read the request; whether it acted on it is unknown. False if it never got the request.
         was_asked: bool,
-        /// Why.
+        /// The reason.
         #[source]
         source: io::Error,
     },
@@ -208,7 +210,7 @@ pub async fn stop(
     }
 }
 
-/// Asks a supervisor to give up the start that it is at; one that has started refuses.
+/// Asks a supervisor to give up a start under way; one that has started refuses.
 pub async fn cancel(state: &StateDir, name: &WorkloadName, limit: Duration) -> Result<(), ControlError> {
     match ask(state, name, Request::Cancel {}, limit).await? {
         Answer::Stopped { .. } => Ok(()),
@@ -236,7 +238,7 @@ pub async fn report(
     }
 }
 
-/// Asks a supervisor to change whom its proxy serves. Only for the holder of the operation lock.
+/// Asks a supervisor to change who may use its proxy. Only for the holder of the operation lock.
 pub async fn change_access(
     state: &StateDir,
     name: &WorkloadName,

@@ -13,23 +13,23 @@ pub(crate) enum Request {
         /// How long the workload may take to end by itself.
         timeout_ms: u64,
     },
-    /// Give the start up that is under way.
+    /// Give up the start under way.
     Cancel {},
     /// End, and leave the workload as it is.
     Leave {},
-    /// Tell about yourself.
+    /// Report on itself.
     Report {},
-    /// Serve others than before.
+    /// Change who may use the proxy.
     ChangeAccess(AccessChange),
 }
 
-/// A change of whom a proxy serves.
+/// A change of who may use a proxy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccessChange {
-    /// The way from now on; as before if nothing is said.
+    /// The new value of `proxy_auth`; as before if absent.
     #[serde(default)]
     pub auth: Option<ProxyAuth>,
-    /// Those alone who are told the new secret.
+    /// Replace the secret: only clients that are told the new one may go on.
     #[serde(default)]
     pub rotate: bool,
 }
@@ -40,22 +40,22 @@ pub struct AccessChange {
 pub(crate) enum Answer {
     /// The supervisor ends now.
     Stopped {
-        /// The end of the workload: the owner has shown it as ended, in the one answer that names its instance. None where
-        /// the supervisor does not know, or has left the workload as it is.
+        /// The workload's exit, once the recorded instance has shown that it ended. None if the supervisor does not know
+        /// it, or has left the workload as it is.
         exit: Option<Exit>,
     },
     /// About the supervisor.
     Report(SupervisorReport),
-    /// The proxy serves by what is in the files now.
+    /// The proxy now serves by the files.
     AccessChanged {},
     /// It cannot be done.
     Refused {
-        /// The kind of failure; supervisors of earlier versions do not tell.
+        /// The kind of failure; supervisors of earlier versions do not send it.
         #[serde(default = "untold")]
         kind: ErrorKind,
-        /// Why.
+        /// The reason.
         message: String,
-        /// The way on; supervisors of earlier versions do not tell.
+        /// The next steps; supervisors of earlier versions do not send them.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         advice: Vec<Advice>,
     },
@@ -66,7 +66,7 @@ pub(crate) const fn untold() -> ErrorKind {
 }
 
 impl Answer {
-    /// It cannot be done because of this.
+    /// The refusal for an error.
     pub(crate) fn refused(error: Error) -> Self {
         Self::Refused { kind: error.kind, message: error.message, advice: error.advice }
     }

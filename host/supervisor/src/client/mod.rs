@@ -1,4 +1,4 @@
-//! The command's side of supervisors: to start one ([`spawn::spawn`]), and to speak to it ([`control`]).
+//! The command's side of supervisors: starts one ([`spawn::spawn`]), and sends it requests ([`control`]).
 pub mod control;
 pub(crate) mod messages;
 pub(crate) mod protocol;

@@ -1,4 +1,4 @@
-//! The lines of JSON that a command and the supervisor that it starts exchange.
+//! The lines of JSON between a command and the supervisor that it starts.
 use crate::config::Config;
 use serde::{Deserialize, Serialize};
 use wharf_model::Error;
@@ -7,41 +7,41 @@ use wharf_model::{Uid, WorkloadName};
 /// A supervisor's task: the first line it is sent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SupervisorRequest {
-    /// Where everything is.
+    /// The surroundings.
     pub config: Config,
-    /// Its workload.
+    /// The workload's name.
     pub name: WorkloadName,
-    /// Which creation of it.
+    /// The uid of its creation.
     pub uid: Uid,
     /// The consequence if it cannot be started.
     pub mode: StartMode,
-    /// A client waits for it to be ready: if it goes away meanwhile, the start is given up.
+    /// A client waits for it to be ready. If the client goes away meanwhile, the start is given up.
     pub attended: bool,
-    /// The command that started it stays to its end: the end of that command, or its interrupt, is the user's wish to
-    /// stop the workload.
+    /// The command that started the supervisor stays to the workload's end: if that command ends or is interrupted, the
+    /// user wants the workload stopped.
     #[serde(default)]
     pub foreground: bool,
 }
 
-/// Why a workload is started.
+/// The reason for a start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StartMode {
-    /// It is being created: where it cannot be started, nothing of it is left, if somebody waits to be told.
+    /// The workload is being created. If it cannot be started and a client is told so, nothing of it is left.
     Create,
-    /// It exists: where it cannot be started, that is recorded.
+    /// The workload exists. If it cannot be started, that is recorded.
     Start,
 }
 
-/// A supervisor's word while it starts.
+/// A supervisor's message while it starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum StartEvent {
     /// Its present step, for people.
     Progress {
-        /// In words.
+        /// A few words.
         message: String,
-        /// How far it is, of how much, where that is known.
+        /// The part that is done, and the whole, where both are known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         amount: Option<(u64, u64)>,
     },
@@ -50,34 +50,34 @@ pub(crate) enum StartEvent {
         /// The proxy's port.
         port: u16,
     },
-    /// It could not be started, and what there was has been cleared up. The last line.
+    /// It could not be started, and everything of the start has been cleared up. The last line.
     Failed {
-        /// Why.
+        /// The reason.
         error: Error,
     },
 }
 
-/// A supervisor's word about itself.
+/// A supervisor's report on itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SupervisorReport {
     /// Its process.
     pub pid: u32,
-    /// The version of wharf that it is.
+    /// Its version of wharf.
     pub version: String,
     /// How long the workload has been ready, in milliseconds; 0 while it is not.
     pub uptime_ms: u64,
     /// How often it has restarted the workload.
     pub restarts: u32,
-    /// It is bringing the workload up, or back.
+    /// It is starting or restarting the workload.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub starting: bool,
     /// How long the server took to answer a real request, in microseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ping_us: Option<u64>,
-    /// Why it did not answer.
+    /// The reason why the server did not answer.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub ping_error: String,
-    /// Messages of the server that reached no client since the supervisor was started.
+    /// The server's messages that reached no client since the supervisor was started.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub undelivered: Vec<Undelivered>,
 }
@@ -93,25 +93,25 @@ pub struct Undelivered {
     pub count: u64,
 }
 
-/// How a start ended.
+/// The outcome of a start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StartOutcome {
     /// Ready, with the proxy's port.
     Ready(u16),
-    /// Failed; nothing is left to clear up.
+    /// Failed; nothing has to be cleared up.
     Failed(Error),
-    /// The supervisor ended without a word.
+    /// The supervisor ended without a last line.
     Died {
-        /// How, in words that follow its name.
+        /// The end of its process, in words that follow its name.
         how: String,
     },
 }
 
-/// Where a command shows what is being done.
+/// Shows the progress of a command to its user.
 pub trait Progress: Send {
     /// The present step.
     fn step(&mut self, message: &str);
-    /// How far it is: so much of so much, in bytes.
+    /// The part that is done, and the whole, in bytes.
     fn amount(&mut self, message: &str, done: u64, total: u64) {
         let _ = (message, done, total);
     }

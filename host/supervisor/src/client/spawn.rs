@@ -1,4 +1,4 @@
-//! The command's side of a supervisor's start.
+//! Starts a supervisor and follows its start, in the command's process.
 use crate::client::protocol::{Progress, StartEvent, StartOutcome, SupervisorRequest};
 use crate::process::SUPERVISOR_ARGUMENT;
 use rustix::process::Pid;
@@ -7,25 +7,25 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use wharf_failpoint::{Point, may_fail, reach};
 use wharf_records::StateDir;
 
-/// The longest line that a supervisor says.
+/// The longest line of a supervisor.
 const MAX_LINE_BYTES: u64 = 1024 * 1024;
 
-/// How long a supervisor that says nothing more may take to be gone.
+/// How long a supervisor's process may take to end after its last line.
 const END_WAIT: Duration = Duration::from_secs(2);
 
 /// A supervisor that is starting its workload.
 pub struct Supervisor {
     lines: BufReader<tokio::net::UnixStream>,
-    /// As much of its next line as has been read.
+    /// The part of its next line that has been read.
     line: Vec<u8>,
     pid: Pid,
     process: tokio::process::Child,
-    /// Its log, and how long that was before; none where it cannot be opened.
+    /// Its log, and the log's length before the start; none where it cannot be opened.
     log: Option<(PathBuf, u64)>,
 }
 
-/// Starts a supervisor: descriptor 0 is the operation lock that it inherits, 1 a socket for the task and its lines,
-/// 2 its log. It gets a session of its own, and goes on when this process ends, unless the task says otherwise.
+/// Starts a supervisor. Descriptor 0 is the operation lock that it inherits, 1 a socket for the task and its lines, 2 its
+/// log. It gets a session of its own, and goes on when this process ends, unless the task says otherwise.
 pub async fn spawn(task: &SupervisorRequest, operation: OwnedFd) -> io::Result<Supervisor> {
     let (ours, theirs) = UnixStream::pair()?;
     ours.set_nonblocking(true)?;
@@ -57,27 +57,27 @@ pub async fn spawn(task: &SupervisorRequest, operation: OwnedFd) -> io::Result<S
     Ok(Supervisor { lines: BufReader::new(socket), line: Vec::new(), pid, process, log })
 }
 
-/// Where a panic of the supervisor goes, and what it says before its own log is open.
+/// The file for a panic of the supervisor, and for its messages before it opens its own log.
 fn open_log(state: &StateDir, task: &SupervisorRequest) -> io::Result<std::fs::File> {
     state.make_logs().map_err(io::Error::other)?;
     crate::log::open_file(&crate::log::log_path(state, &task.name))
 }
 
 impl Supervisor {
-    /// Its pid, which is its own until it is reaped.
+    /// Its pid, which is not used again before it is reaped.
     pub fn pid(&self) -> Pid {
         self.pid
     }
 
-    /// Tells it that nobody waits for the workload any more: it gives the start up, clears up, and [`Self::outcome`]
-    /// returns when it has done so, or that the workload was ready before.
+    /// Tells it that nobody waits for the workload any more: it gives up the start and clears up. [`Self::outcome`] then
+    /// returns when it has done so; if the workload was ready before, it returns that.
     pub async fn give_up(&mut self) {
-        // One that has ended needs no word.
+        // If it has ended already, this fails, which does not matter.
         let _ = self.lines.get_mut().shutdown().await;
     }
 
-    /// Waits until the workload is ready or could not be started, showing what happens. A caller may drop this future
-    /// and call again: no line is lost.
+    /// Waits until the workload is ready or could not be started, showing the progress. A caller may drop this future and
+    /// call again: no line is lost.
     pub async fn outcome(&mut self, progress: &mut dyn Progress) -> StartOutcome {
         loop {
             let read = (&mut self.lines).take(MAX_LINE_BYTES).read_until(b'\n', &mut self.line).await;
@@ -96,7 +96,7 @@ impl Supervisor {
         }
     }
 
-    /// How its process ended, and the last that it said, in words that follow its name.
+    /// The end of its process and its last line, in words that follow its name.
     async fn end(&mut self) -> String {
         let how = match tokio::time::timeout(END_WAIT, self.process.wait()).await {
             Ok(Ok(status)) => wharf_runtimes::how(status),

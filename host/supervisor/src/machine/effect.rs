@@ -1,9 +1,9 @@
-//! [`Effect`]: what a supervisor does. [`Work`] takes its time and is answered by one event; there is at most one at a
-//! time, and a new one takes the place of the one before it, which is dropped. Everything else is done at once.
+//! [`Effect`]: an action of a supervisor. [`Work`] takes time and is answered by one event; there is at most one at a time,
+//! and a new one replaces the one before it, which is dropped. All other effects are done at once.
 use super::state::Cause;
 use std::time::Duration;
 
-/// Something that takes its time.
+/// An action that takes time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Work {
     /// Take the life lock.
@@ -16,33 +16,33 @@ pub enum Work {
     BindPort,
     /// Record this process.
     RecordSupervisor,
-    /// Ask the owner what an earlier supervisor left.
+    /// Ask the owner for the leavings of an earlier supervisor.
     LookForEarlier,
     /// Wait until a server that was left running answers.
     AwaitResumed,
-    /// Stop what an earlier supervisor left; remove it if the runtime does not restart it in place.
+    /// Stop the deployment of an earlier supervisor; remove it if the runtime does not restart it in place.
     PutEarlierAside,
-    /// Make everything that a start needs; nothing of the workload runs yet.
+    /// Make everything that a start needs; none of the workload's code runs yet.
     Deploy,
-    /// One listing of the recorded instance must show what was made.
+    /// One listing of the recorded instance must show the deployment.
     ProveMade,
     /// Record the handle, durably (R12). A restart: only if the workload is still wanted.
     RecordHandle,
     /// Attach, start, wait until it answers.
     Start,
-    /// Ask the owner if what was started exited with code 0.
+    /// Ask the owner whether the started workload exited with code 0.
     AskExit,
     /// Record `running`.
     RecordReady,
-    /// Stop what is deployed; remove it if the runtime does not restart it in place.
+    /// Stop the deployment; remove it if the runtime does not restart it in place.
     PutAside,
-    /// Stop what is deployed, which stays for its user to look at.
+    /// Stop the deployment and keep it, for its user to look at.
     StopKept,
-    /// Remove what is deployed, or what the owner has of this uid.
+    /// Remove the deployment, or the owner's resource with this uid.
     Remove,
     /// Look for a deployment that missed its deadline, for a while, and remove it.
     Settle,
-    /// One listing of the recorded instance must show nothing of it as running.
+    /// One listing of the recorded instance must show that nothing of it runs.
     ProveEnded,
     /// One listing of the recorded instance must show nothing of it.
     ProveGone,
@@ -50,15 +50,15 @@ pub enum Work {
     RemoveRecords,
     /// Record that the start failed.
     RecordFailure(Left),
-    /// Do nothing for so long.
+    /// Wait for this time.
     Wait(Duration),
-    /// Attach to a workload that runs, and make the handshake again.
+    /// Attach to a running workload, and make the handshake again.
     Reattach,
     /// The recorded instance must answer.
     ProveOwner,
-    /// End the workload: answer its clients, close stdin, stop it after so long.
+    /// End the workload: answer its clients, close stdin, stop it after this time.
     Stop(Duration),
-    /// One listing of the recorded instance must show it as ended; its exit with it.
+    /// One listing of the recorded instance must show that it has ended, and its exit.
     ProveStopped,
     /// Read the records: is the workload still this supervisor's to bring back?
     CheckWanted,
@@ -77,14 +77,14 @@ pub enum Left {
     Records,
 }
 
-/// As what an end is recorded.
+/// The kind of end that is recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum End {
     /// It completed.
     Completed,
     /// It failed.
     Failed,
-    /// Its engine went away, and its input with it: no completion.
+    /// Its engine went away and closed its input, so it has not completed.
     CutOff,
     /// It ended too often in a row.
     UsedUp,
@@ -95,57 +95,57 @@ pub enum End {
 /// An answer to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reply {
-    /// Nothing runs any more, or the workload is left alone; the supervisor ends.
+    /// Nothing runs any more, or the workload is left running; the supervisor ends.
     Ends,
-    /// The workload has ended like this; the supervisor ends.
+    /// The workload has ended, with this exit; the supervisor ends.
     Stopped,
-    /// It failed, with the error of what was done last.
+    /// It failed, with the error of the last work.
     Refused,
-    /// There is no start that could be given up.
+    /// There is no start to give up.
     NotStarting,
-    /// It cannot be asked here.
+    /// This request cannot be answered here.
     OutOfTurn,
-    /// About the supervisor.
+    /// The supervisor's report on itself.
     Report,
 }
 
-/// Something that a supervisor does.
+/// An action of a supervisor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {
-    /// Begin something that takes its time.
+    /// Begin a work.
     Work(Work),
-    /// Answer the request that waits.
+    /// Answer the waiting request.
     Answer(Reply),
-    /// Keep the error of what failed: the start may have failed of it.
+    /// Keep the error of the work that failed: it may be the reason why the start fails.
     KeepError,
     /// Give the start up.
     GiveUp(Cause),
-    /// Everything of a start that was given up is cleared up.
+    /// The start was given up, and everything of it is cleared up.
     GivenUp,
     /// Serve clients, release the operation lock, report ready.
     ReportReady,
-    /// Ask for the workload's end, from now on and without a break; its stdout too.
+    /// Wait for the workload's end from now on, in one wait without a gap; also for the end of its stdout.
     WatchEnd,
-    /// It ended: tell its clients, and ask no more.
+    /// The workload ended: tell its clients, and wait no more.
     HearExit,
     /// An attempt to restart it begins.
     BeginRestart,
-    /// Nothing is in its way any more.
+    /// Everything in the way of the attempt is removed.
     Cleared,
-    /// It is back.
+    /// It is up again.
     Back,
-    /// An attempt failed, and this is why it is not up.
+    /// An attempt failed; keep the reason why it is not up.
     NoteFailure,
-    /// It could not be removed.
+    /// Report that it could not be removed.
     TellUncleared,
-    /// It could not be ended.
+    /// Report that it could not be ended.
     TellUnstopped,
-    /// End.
+    /// End the process.
     End,
 }
 
 impl Effect {
-    /// Its name, as the table in docs/supervisor.md has it.
+    /// Its name in the table of docs/supervisor.md.
     #[must_use]
     pub fn name(&self) -> String {
         let debug = match self {

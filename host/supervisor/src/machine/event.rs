@@ -1,4 +1,4 @@
-//! [`Event`]: what a supervisor can learn. Answers to what it does, and what comes from outside.
+//! [`Event`]: an input of the machine. Some answer its work, others come from outside.
 use super::state::{Made, Workload};
 use std::time::Duration;
 use wharf_model::ErrorKind;
@@ -6,15 +6,16 @@ use wharf_model::ErrorKind;
 /// A request on the control socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ask {
-    /// End the workload, which may take so long to end by itself; then end.
+    /// End the workload, which may take so long to end by itself; then end the supervisor.
     Stop(Duration),
-    /// Give the start up.
+    /// Give up the start.
     Cancel,
-    /// End, and leave the workload as it is.
+    /// End the supervisor, and leave the workload as it is.
     Leave,
-    /// Tell about yourself.
+    /// Report on itself.
     Report,
-    /// Change whom the proxy serves: answered where it is taken from the socket, so never rightly asked here.
+    /// Change who may use the proxy. It is answered where it is taken from the socket, so the machine never gets it
+    /// rightly.
     ChangeAccess,
 }
 
@@ -25,63 +26,63 @@ pub enum Earlier {
     Nothing,
     /// A server with a port that still runs and can be reached.
     Runs,
-    /// Anything else.
+    /// Anything else, which must be stopped or removed.
     Left,
 }
 
-/// How a workload ended.
+/// The end of a workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ending {
     /// With exit code 0.
     pub succeeded: bool,
-    /// Its owner could not be asked meanwhile: its engine may have taken its input along.
+    /// Its owner could not be asked meanwhile, so its engine may have closed its input.
     pub was_away: bool,
-    /// How long it had been up.
+    /// How long it was up.
     pub ran_for: Duration,
 }
 
-/// Something that a supervisor learns.
+/// An input of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
     /// Its process has begun.
     Begin,
 
-    // Answers to what it does.
-    /// It is done.
+    // Answers to its work.
+    /// The work is done.
     Done,
-    /// It failed; nothing of it is known to have happened.
+    /// The work failed; as far as is known, nothing of it happened.
     Failed(ErrorKind),
     /// The owner is connected and proven.
     Prepared(Workload),
     /// The leavings of an earlier supervisor.
     Found(Earlier),
-    /// Deployed.
+    /// The deployment was made.
     Deployed {
-        /// As what an earlier attempt left, with the handle that is on record.
+        /// It was made from the leavings of an earlier attempt, and has the handle on record.
         kept: bool,
     },
-    /// Not deployed, or nobody knows.
+    /// The deployment failed, or its outcome is unknown.
     NotDeployed {
         /// The kind of the error.
         kind: ErrorKind,
-        /// The part of it that may be there all the same.
+        /// The part of it that may exist all the same.
         made: Made,
     },
-    /// Whatever was there is removed.
+    /// Everything that existed is removed.
     Removed {
-        /// There was something.
+        /// Something existed.
         any: bool,
     },
     /// A deployment that missed its deadline was looked for.
     Settled {
-        /// It came, and is removed.
+        /// It appeared, and was removed.
         came: bool,
     },
-    /// The records say if it is still wanted.
+    /// Whether the records still want the workload.
     Wanted(bool),
 
-    // From outside; `Exited` also answers a stop that is proven, and the question how it ended.
-    /// The workload has ended: the recorded instance says so.
+    // From outside. `Exited` also answers a proven stop, and the question for the exit.
+    /// The workload has ended, as the recorded instance has shown.
     Exited(Ending),
     /// A request.
     Request(Ask),
@@ -96,7 +97,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// Its name, as the table in docs/supervisor.md has it.
+    /// Its name in the table of docs/supervisor.md.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {

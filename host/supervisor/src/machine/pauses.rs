@@ -1,8 +1,10 @@
-//! [`Pauses`]: how long a supervisor waits before the next attempt to restart its workload, and when it gives up.
+//! [`Pauses`]: how long a supervisor waits before the next attempt to restart its workload, and when it gives up. Part of
+//! the machine's state.
 use std::time::Duration;
 use wharf_model::Backoff;
 
-/// The longest pause before an engine that is not there is asked again: asking costs it nothing, and users wait for it.
+/// The longest pause before an absent engine is asked again. It is short: asking costs the engine nothing, and users wait
+/// for it.
 pub(crate) const LONGEST_ABSENCE: Duration = Duration::from_secs(5);
 /// Half of the first such pause.
 const HALF_OF_FIRST: Duration = Duration::from_secs(1);
@@ -23,13 +25,13 @@ impl Default for Pauses {
 }
 
 impl Pauses {
-    /// Of a workload that never ended.
+    /// For a workload that has not ended yet.
     #[must_use]
     pub const fn new() -> Self {
         Self { backoff: Backoff::new(), absence: HALF_OF_FIRST, is_away: false }
     }
 
-    /// Of a workload that used up its attempts.
+    /// For a workload that has used up its attempts.
     #[must_use]
     pub fn used_up() -> Self {
         let mut pauses = Self::new();
@@ -37,13 +39,13 @@ impl Pauses {
         pauses
     }
 
-    /// The workload ran so long and ended: once for each end, not for each attempt to bring it back.
+    /// Reports how long the workload ran before it ended. Called once for each end, not for each attempt to bring it back.
     pub fn ended(&mut self, ran_for: Duration) {
         self.backoff.ended(ran_for);
         (self.absence, self.is_away) = (HALF_OF_FIRST, false);
     }
 
-    /// An attempt failed. One that failed because the engine is away was none.
+    /// Reports that an attempt failed. If the engine is away, the attempt does not count.
     pub fn failed(&mut self, is_away: bool) {
         if is_away && !self.is_away {
             self.backoff.give_back();
@@ -51,7 +53,7 @@ impl Pauses {
         self.is_away = is_away;
     }
 
-    /// The pause before the next attempt, or none when there have been enough.
+    /// The pause before the next attempt. None: the attempts are used up.
     pub fn next_pause(&mut self) -> Option<Duration> {
         if !self.is_away {
             return self.backoff.next_pause();

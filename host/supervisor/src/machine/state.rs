@@ -1,57 +1,59 @@
-//! [`State`]: everything that a supervisor's decisions depend on, small enough to be compared and counted by a model
-//! checker. Errors, handles and exits themselves stay with the run loop; here is their kind alone.
+//! [`State`]: everything that a supervisor's decisions depend on, small enough for a model checker to compare and count.
+//! Errors, handles and exits stay with the run loop; the state has only their kinds.
 use super::pauses::Pauses;
 use wharf_model::{ErrorKind, RestartPolicy};
 
-/// The circumstances of a supervisor: known when its process begins, and never changed.
+/// The circumstances of a supervisor's start, which never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Task {
-    /// It was started by `run`: a start that fails leaves nothing behind if a client is told.
+    /// It was started by `run`: if the start fails and a client is told, nothing is left.
     pub creates: bool,
     /// A client waits for the start to be ready.
     pub attended: bool,
-    /// The command stays in its user's terminal: a signal is the user's wish to stop the workload.
+    /// The command stays in its user's terminal: a signal means that the user wants the workload stopped.
     pub foreground: bool,
 }
 
-/// The properties of the workload and its runtime: known once the owner is connected.
+/// Properties of the workload and its runtime, known once the owner is connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Workload {
-    /// It speaks over stdin and stdout.
+    /// Its server uses stdin and stdout.
     pub stdio: bool,
-    /// It goes on when its supervisor ends, and is found again by the next one.
+    /// It goes on when its supervisor ends, and the next supervisor finds it.
     pub survives: bool,
     /// Its runtime restarts it in place.
     pub in_place: bool,
-    /// When it is started again.
+    /// Its restart policy.
     pub policy: RestartPolicy,
 }
 
-/// The part of the workload that may be there, as far as this supervisor has made it.
+/// The part of the workload that may exist, as far as this supervisor has made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Made {
     /// Nothing.
     Nothing,
     /// The handle of a deployment is known.
     Handle,
-    /// A deployment was begun, and how it ended is not known: something may be there, to be found by its uid.
+    /// A deployment was begun, and its outcome is unknown: a resource may exist, to be found by its uid.
     Unknown,
-    /// A deployment missed its deadline and may still come: another one would make a second of the same uid (R10).
+    /// A deployment missed its deadline and may still appear: another one would make a second resource of the same uid
+    /// (R10).
     Late,
 }
 
-/// If a start may be made once more because its input was over before it began (docs/supervisor.md, "Start").
+/// Whether a start may be repeated because the server's stdin was closed before the server began (docs/supervisor.md,
+/// "Start").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Again {
-    /// Not now: nothing was kept from an earlier attempt.
+    /// No: nothing was kept from an earlier attempt.
     No,
-    /// A kept container was taken up, which may have exited at once with its input at the end.
+    /// Yes: a kept container was started, which may have exited at once because its stdin was closed.
     Possible,
-    /// It was made once more already.
+    /// It was repeated already.
     Used,
 }
 
-/// Why a start is given up.
+/// The reason why a start is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cause {
     /// An effect failed.
@@ -64,7 +66,7 @@ pub enum Cause {
     Abandoned,
 }
 
-/// On whose behalf the workload is ended.
+/// The party for which the workload is ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Behalf {
     /// A request on the control socket.
@@ -75,23 +77,23 @@ pub enum Behalf {
     Own,
 }
 
-/// In which situation the workload is ended.
+/// The situation in which the workload is ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum During {
     /// It is up.
     Run,
     /// In a pause before a restart: nothing was begun.
     Pause,
-    /// In a restart that may have left something half made.
+    /// In a restart that may be half done.
     Restart,
 }
 
-/// Why something is put out of the way of a deployment, or removed.
+/// The reason why a deployment is stopped or removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Clearing {
     /// An earlier supervisor left it.
     Earlier,
-    /// Its input was over before it was started.
+    /// Its stdin was closed before it was started; the start is repeated.
     Again,
     /// It ended and is restarted.
     Restart,
@@ -99,13 +101,13 @@ pub enum Clearing {
     Unwanted,
     /// It ended too often.
     UsedUp,
-    /// A restart was interrupted on somebody's behalf.
+    /// A restart was interrupted for this party.
     Interrupted(Behalf),
     /// A start is given up.
     GiveUp,
 }
 
-/// Where a supervisor is: which answer it waits for.
+/// The answer that a supervisor waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum At {
     /// The life lock is being taken.
@@ -122,19 +124,19 @@ pub enum At {
     Looking,
     /// A server that an earlier supervisor left running is waited for.
     Resuming,
-    /// Something is being stopped or removed.
+    /// A deployment is being stopped or removed.
     Clearing(Clearing),
-    /// A listing must show that.
+    /// A listing must show that it is stopped or removed.
     Proving(Clearing),
     /// The workload is being deployed.
     Deploying,
-    /// A listing of the recorded instance must show what was made.
+    /// A listing of the recorded instance must show the deployment.
     ProvingMade,
     /// The handle is being recorded.
     RecordingHandle,
     /// It is being attached and started, and must answer.
     Starting,
-    /// It did not answer; the owner is asked if it exited with code 0.
+    /// It did not answer; the owner is asked whether it exited with code 0.
     AskingExit,
     /// `running` is being recorded.
     RecordingReady,
@@ -148,7 +150,7 @@ pub enum At {
     StdoutClosed,
     /// It is being attached again.
     Reattaching,
-    /// The owner must prove itself before the workload is ended on the supervisor's own account.
+    /// The owner must prove itself before the supervisor ends the workload on its own account.
     ProvingOwnerToEnd,
     /// The workload is being ended.
     Stopping(Behalf, During),
@@ -156,11 +158,11 @@ pub enum At {
     ProvingStopped(Behalf, During),
     /// A pause before the next attempt to restart it.
     Pausing,
-    /// The records are read: is it still wanted? Before an attempt.
+    /// Before an attempt to restart it: the records are read to see whether it is still wanted.
     CheckingWanted,
     /// The owner must prove itself before an attempt.
     ProvingOwner,
-    /// An attempt failed in a way that a command's work may explain: the records are read.
+    /// An attempt failed, perhaps because a command is at work: the records are read.
     CheckingFailure(ErrorKind),
     /// The end is being recorded.
     RecordingEnd,
@@ -173,17 +175,17 @@ pub enum At {
 pub struct State {
     /// The circumstances.
     pub task: Task,
-    /// The workload's properties; of no meaning before [`At::OpeningControl`].
+    /// The workload's properties; meaningless before [`At::OpeningControl`].
     pub workload: Workload,
-    /// Where it is.
+    /// The answer that it waits for.
     pub at: At,
-    /// The part of the workload that may be there.
+    /// The part of the workload that may exist.
     pub made: Made,
-    /// It was ready, and is being brought back without a command.
+    /// It was ready, and the supervisor is bringing it back.
     pub restarting: bool,
-    /// If the start may be made once more.
+    /// Whether the start may be repeated.
     pub again: Again,
-    /// Why the start is given up, or would be if it is not made once more.
+    /// The reason why the start is given up, or will be if it is not repeated.
     pub cause: Option<Cause>,
     /// Pauses and attempts.
     pub pauses: Pauses,
@@ -191,7 +193,7 @@ pub struct State {
     pub restarts: u32,
 }
 
-/// The sources that a supervisor listens to, beside the answer to its work.
+/// The sources of events that a supervisor listens to, beside the answer to its work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Hears {
     /// Requests on the control socket. Those that come at another time wait.
@@ -226,7 +228,7 @@ impl State {
         }
     }
 
-    /// True from the first record to ready, until the start is given up.
+    /// True from the first record until the workload is ready, or the start is given up.
     #[must_use]
     pub const fn is_starting(&self) -> bool {
         let is_at = matches!(
@@ -247,7 +249,7 @@ impl State {
         is_at && !self.restarting
     }
 
-    /// True between an end and the next time that the workload is up, as long as requests may change what comes.
+    /// True between an end and the next time that the workload is up, as long as a request may interrupt the restart.
     #[must_use]
     pub const fn is_restarting(&self) -> bool {
         let is_at = matches!(
@@ -265,8 +267,8 @@ impl State {
 
     /// The sources that are listened to now.
     ///
-    /// A record that is being written is waited for: dropped, it would be written all the same, at some later moment.
-    /// While the workload is being ended, or a start given up, nothing else can be wanted of the supervisor.
+    /// While a record is written, there are none: if the write were dropped, it would still happen, at some later moment.
+    /// There are none either while the workload is ended or a start is given up: no request could change that any more.
     #[must_use]
     pub const fn hears(&self) -> Hears {
         const NOTHING: Hears = Hears {
@@ -289,7 +291,7 @@ impl State {
         }
     }
 
-    /// True if a start that fails leaves nothing on record: only what a client is told of may vanish.
+    /// True if a start that fails leaves nothing on record. Records only vanish if a client is told of the failure.
     #[must_use]
     pub const fn is_dropped(&self) -> bool {
         self.task.creates && self.task.attended

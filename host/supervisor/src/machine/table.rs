@@ -1,4 +1,4 @@
-//! [`step`]: the one table of what a supervisor does next. Rows first, what several rows have in common below them.
+//! [`step`]: the one table of a supervisor's transitions. The rows come first, then the functions that several rows share.
 use super::effect::{Effect, End, Left, Reply, Work};
 use super::event::{Ask, Earlier, Ending, Event};
 use super::pauses::LONGEST_ABSENCE;
@@ -6,17 +6,17 @@ use super::state::{Again, At, Behalf, Cause, Clearing, During, Made, State};
 use std::time::Duration;
 use wharf_model::{ErrorKind, RestartPolicy};
 
-/// How long a server may take to end once its stdin is closed, before it is sent a signal; and to end once it has closed
-/// its stdout.
+/// How long a server may take to end after its stdin was closed, before it gets a signal; also after it has closed its
+/// stdout.
 pub(crate) const STDIN_GRACE: Duration = Duration::from_secs(2);
-/// How long a workload may take to end when its supervisor is ended by a signal.
+/// How long a workload may take to end when a signal ends its supervisor.
 const SIGNAL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A state, and what is done when it is entered.
+/// A state, and the effects of entering it.
 type Next = (State, Vec<Effect>);
 
-/// The next state, and what is done. An event that the state does not wait for changes nothing; the run loop reports
-/// none of those.
+/// The next state, and its effects. An event that the state does not wait for changes nothing; the run loop sends none of
+/// those.
 #[must_use]
 pub fn step(state: State, event: Event) -> Next {
     next(state, event).unwrap_or((state, Vec::new()))
@@ -87,8 +87,8 @@ pub(super) fn next(state: State, event: Event) -> Option<Next> {
             given_up(state)
         }
 
-        // Clearing.
-        // A container that is kept must not run; anything else must be gone, else the next deployment makes a second one.
+        // Clearing. A kept container must not run. Without restart in place everything must be gone, or the next deployment
+        // makes a second resource.
         (At::Clearing(why), Event::Done) if state.workload.in_place => {
             go(state, At::Proving(why), Work::ProveEnded)
         }
@@ -117,12 +117,12 @@ pub(super) fn next(state: State, event: Event) -> Option<Next> {
 
         // Restarts.
         (At::Pausing, Event::Done) => go(state, At::CheckingWanted, Work::CheckWanted),
-        // A command is at work on it: how it ended is left to that command.
+        // A command is at work on it: the exit is left to that command.
         (At::CheckingWanted, Event::Wanted(false)) => end(state, vec![]),
         (At::CheckingWanted, Event::Wanted(true)) => go(state, At::ProvingOwner, Work::ProveOwner),
         (At::ProvingOwner, Event::Done) => clear(state, Clearing::Restart, vec![Effect::BeginRestart]),
         (At::ProvingOwner, Event::Failed(kind)) => not_up(state, kind),
-        // Stopped or removed meanwhile: the command that did it has the word now.
+        // It was stopped or removed meanwhile: the command that did so goes on.
         (At::CheckingFailure(_), Event::Wanted(false)) => clear(state, Clearing::Unwanted, vec![]),
         (At::CheckingFailure(kind), Event::Wanted(true)) => attempt_failed(state, kind),
         (At::RecordingEnd, Event::Done | Event::Failed(_)) => end(state, vec![]),
@@ -130,7 +130,7 @@ pub(super) fn next(state: State, event: Event) -> Option<Next> {
     })
 }
 
-/// Enters a state with something that takes its time.
+/// Enters a state with one work.
 fn go(state: State, at: At, work: Work) -> Next {
     then(state, at, vec![], work)
 }
@@ -150,14 +150,14 @@ fn request(state: State, ask: Ask) -> Next {
         Ask::Report => (state, vec![Effect::Answer(Reply::Report)]),
         Ask::ChangeAccess => (state, vec![Effect::Answer(Reply::OutOfTurn)]),
         Ask::Stop(_) | Ask::Cancel | Ask::Leave if state.is_starting() => give_up(state, Cause::Stopped),
-        // A restart is the supervisor's own, and no command's to give up.
+        // The supervisor decides on restarts by itself; a command cannot give one up.
         Ask::Cancel => (state, vec![Effect::Answer(Reply::NotStarting)]),
         Ask::Leave => end(state, vec![Effect::Answer(Reply::Ends)]),
         Ask::Stop(timeout) => stop(state, Behalf::Request, timeout),
     }
 }
 
-/// A signal. A workload that survives its supervisor is left, unless its user ends it in the foreground.
+/// A signal. A workload that survives its supervisor is left running, unless its user ends it in the foreground.
 fn signalled(state: State) -> Next {
     if state.is_starting() {
         return give_up(state, Cause::Interrupted);
@@ -175,8 +175,8 @@ fn stop(state: State, behalf: Behalf, timeout: Duration) -> Next {
     go(state, At::Stopping(behalf, during), Work::Stop(timeout))
 }
 
-/// The workload has ended as it was to. What a restart that was begun has left half made is removed, and what an
-/// earlier one may still bring is looked for; before that, what ended stays as it is, with its logs.
+/// The workload has ended as wanted. A restart may have left a half-made deployment, which is removed, and an earlier
+/// deployment that may still appear is looked for. In all other cases the ended workload stays as it is, with its logs.
 fn stopped(state: State, behalf: Behalf, during: During, ending: Ending) -> Next {
     match (behalf, during) {
         (Behalf::Own, _) => after_exit(state, ending),
@@ -186,8 +186,8 @@ fn stopped(state: State, behalf: Behalf, during: During, ending: Ending) -> Next
     }
 }
 
-/// The supervisor's last steps when it has ended the workload. A signal in the foreground is the user's wish; else it
-/// is a shutdown or a logout, and nothing is recorded.
+/// The supervisor's last steps after it has ended the workload. A signal in the foreground means that the user wants it
+/// stopped, which is recorded; any other signal is a shutdown or a logout, and nothing is recorded.
 fn ended_for(state: State, behalf: Behalf) -> Next {
     match behalf {
         Behalf::Request => end(state, vec![Effect::Answer(Reply::Stopped)]),
@@ -214,7 +214,7 @@ fn not_stopped(state: State, behalf: Behalf, during: During) -> Next {
     }
 }
 
-/// It could not be ended on the supervisor's own account; that is tried again.
+/// The workload could not be ended on the supervisor's own account; that is tried again later.
 fn end_later(state: State) -> Next {
     go(state, At::StdoutClosed, Work::Wait(LONGEST_ABSENCE + STDIN_GRACE))
 }
@@ -225,8 +225,8 @@ fn run(state: State, mut effects: Vec<Effect>) -> Next {
     (state, effects)
 }
 
-/// It ended: restarted by policy, or its end is recorded. Exit code 0 of a server on stdio is no completion if its
-/// engine went away and took its input along.
+/// After an end: a restart by policy, or the end is recorded. If the engine of a server on stdio went away, it closed the
+/// server's stdin; so exit code 0 is no completion then.
 fn after_exit(state: State, ending: Ending) -> Next {
     let policy = state.workload.policy;
     let was_cut_off = ending.succeeded && ending.was_away && state.workload.stdio;
@@ -287,7 +287,7 @@ fn not_up(state: State, kind: ErrorKind) -> Next {
     give_up(state, cause)
 }
 
-/// For the reason that was kept when it was tried to start it once more.
+/// Gives the start up for the reason that was kept when it was repeated.
 fn give_up_as_before(state: State) -> Next {
     give_up(state, state.cause.unwrap_or(Cause::Failed(ErrorKind::Failed)))
 }
@@ -296,14 +296,14 @@ fn give_up(state: State, cause: Cause) -> Next {
     clear(State { cause: Some(cause), ..state }, Clearing::GiveUp, vec![Effect::GiveUp(cause)])
 }
 
-/// Puts out of the way, or removes, what may be there.
+/// Stops or removes the deployment that may exist.
 fn clear(state: State, why: Clearing, effects: Vec<Effect>) -> Next {
     let stays = why == Clearing::GiveUp && !state.is_dropped() && state.workload.in_place;
     let work = match state.made {
         Made::Nothing => return cleared(state, why, effects),
         Made::Unknown => Work::Remove,
         Made::Late => Work::Settle,
-        // It is looked at: with its output.
+        // The user may want to look at the container and its output, so it is kept.
         Made::Handle if stays => Work::StopKept,
         Made::Handle if why == Clearing::GiveUp => Work::Remove,
         Made::Handle => Work::PutAside,
@@ -331,8 +331,9 @@ fn cleared(state: State, why: Clearing, mut effects: Vec<Effect>) -> Next {
             if state.is_dropped() {
                 then(state, At::RemovingRecords, effects, Work::RemoveRecords)
             } else if is_abandoned || state.cause == Some(Cause::Failed(ErrorKind::Owner)) {
-                // A command that died, or a shutdown, has not changed anybody's mind; an owner that went away says
-                // nothing about the workload. The next command goes on from `starting`.
+                // If the command died or the machine shuts down, the user's wish has not changed; if the owner went away,
+                // that says nothing about the workload. So nothing is recorded, and the next command goes on from
+                // `starting`.
                 let (state, more) = given_up(state);
                 effects.extend(more);
                 (state, effects)
