@@ -1,4 +1,4 @@
-//! `adopt`: an owner for a workload that has none, on proof or by hand (R07), or a new instance for one that has.
+//! `adopt`: records the owner of a workload that has none, on proof or by hand (R07), or moves an owner to a new instance.
 use crate::commands::context::Context;
 use crate::commands::discovery::discover;
 use crate::commands::locking::lock_operation;
@@ -11,45 +11,45 @@ use wharf_model::{Owner, RunConfig, WorkloadName};
 use wharf_records::OperationLock;
 use wharf_runtimes::{InstanceProof, Scope};
 
-/// How an owner is found.
+/// How the owner is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Adoption {
-    /// By proof: every runtime is asked.
+    /// By proof: all runtimes are asked.
     Proof,
-    /// By hand: the instance of this runtime that answers now. `rebind` allows to move an owner that is on record to
+    /// By hand: the owner is the instance of this runtime that answers now. `rebind` allows moving a recorded owner to
     /// another instance of the same runtime.
     Runtime {
         /// The runtime's name.
         name: String,
-        /// Move an owner that is on record.
+        /// Allows moving a recorded owner.
         rebind: bool,
     },
 }
 
-/// A workload with an owner that it did not have before.
+/// A workload whose owner was recorded or moved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Adopted {
     /// Its name.
     pub name: String,
-    /// The owner now.
+    /// The new owner.
     pub runtime_name: String,
     /// Its instance.
     pub runtime_instance: String,
-    /// How it is reached.
+    /// The endpoint.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub runtime_endpoint: String,
-    /// The instance before, where it was rebound.
+    /// The former instance, if the owner was moved.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub previous_instance: String,
-    /// The endpoint before, where it was rebound.
+    /// The former endpoint, if the owner was moved.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub previous_endpoint: String,
 }
 
-/// Stamps an owner. Nothing else in the RunConfig changes, and no runtime is told.
+/// Records an owner. Nothing else in the RunConfig changes, and no runtime changes anything.
 ///
 /// # Errors
-/// Where the proof fails, or the workload has an owner: then nothing is changed.
+/// The proof fails, or the workload has an owner: then nothing is changed.
 pub async fn adopt(context: &Context, name: &WorkloadName, adoption: &Adoption) -> Result<Adopted> {
     let before = read_run_config(context, name)?;
     refuse_remote(&before)?;
@@ -81,7 +81,7 @@ async fn proof(context: &Context, run: &RunConfig) -> Result<Resource> {
     }
 }
 
-/// Under the lock: the claimant must still be what it was when everybody was asked, and have what it had.
+/// Under the lock: records the claimant, if its instance still answers and still has the resource.
 pub(crate) async fn stamp_proven(
     context: &Context,
     before: &RunConfig,
@@ -102,7 +102,7 @@ pub(crate) async fn stamp_proven(
     stamp(context, before, Owner { runtime_endpoint: told, ..proven.owner.clone() }, operation)
 }
 
-/// Under the lock: what was decided on must still be so.
+/// Under the lock: records the owner, if the RunConfig has not changed since the decision.
 fn stamp(context: &Context, before: &RunConfig, owner: Owner, operation: &OperationLock) -> Result<Adopted> {
     let name = operation.name();
     let now = read_run_config(context, name)?;

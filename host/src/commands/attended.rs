@@ -1,9 +1,9 @@
 //! `run --foreground`: this process stays with the supervisor that it has started, as its parent, to its end.
 //!
-//! The supervisor is the ordinary one, a child in a session of its own: this process may have other children, of before
-//! it became wharf (`daemon & exec wharf run -f`) or given to it as process 1 of a container, and they are nobody's
-//! business but its own. It reaps them all, passes on the signals that ask it to end, and its own end, however it comes,
-//! is the supervisor's.
+//! The supervisor is the ordinary one, a child in a session of its own. This process may have other children, too: from
+//! before it became wharf (`daemon & exec wharf run -f`), or orphans, as process 1 of a container. It reaps them all and
+//! otherwise leaves them alone. It passes signals that ask it to end on to the supervisor, which also ends when this
+//! process ends for any other reason.
 use crate::commands::context::Context;
 use crate::commands::create::{create_until, go_on_unless};
 use crate::commands::ends::{Ends, deaf};
@@ -18,9 +18,9 @@ use wharf_model::{Advice, Phase};
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_supervisor::{Progress, StartMode, StartOutcome, Supervisor};
 
-/// Whoever is told how a workload goes that this process stays with.
+/// Shows a front end's user the progress of a foreground workload.
 pub trait Attendant: Progress {
-    /// It can be used from now on; no progress is told any more.
+    /// The workload can be used from now on; no more progress follows.
     fn ready(&mut self, started: &Started);
 }
 
@@ -35,7 +35,7 @@ pub async fn run_in_foreground(
 ) -> Result<()> {
     let mut ends = Ends::take()?;
     let (run, operation) = create_until(context, &mut ends, request).await?;
-    // What its plugins have started has been waited for: from here on every child that ends is reaped below.
+    // The plugins' own children have been waited for, so from here on every child that ends may be reaped below.
     context.shut_down().await;
     go_on_unless(context, &mut ends, &run).await?;
     let mut signals = Signals::take(ends)?;
@@ -77,10 +77,10 @@ pub async fn run_in_foreground(
     }
 }
 
-/// What this process is told while it stays.
+/// A signal to this process while it stays.
 #[derive(Clone, Copy, Debug)]
 enum Heard {
-    /// It is to end.
+    /// It is asked to end.
     End(Signal),
     /// A child has ended.
     Child,
@@ -103,9 +103,9 @@ impl Signals {
         }
     }
 
-    /// Waits for the supervisor's end; its exit code, none if it was killed.
+    /// Waits for the supervisor's end; returns its exit code, or none if it was killed.
     async fn until_ended(&mut self, supervisor: &Supervisor, ended: Option<WaitStatus>) -> Option<i32> {
-        // It may have ended before its signal could be heard.
+        // The supervisor may have ended before SIGCHLD was listened to.
         let mut ended = ended.or_else(|| reap(supervisor.pid()));
         while ended.is_none() {
             ended = obey(self.next().await, supervisor.pid(), false);
@@ -114,13 +114,13 @@ impl Signals {
     }
 }
 
-/// Passes a signal on, or reaps; how the supervisor ended, if it was among those that did. Its pid is its own until it
-/// was reaped.
+/// Passes a signal on, or reaps children; returns the supervisor's end if it was reaped. Its pid is not used again before
+/// it is reaped.
 fn obey(heard: Heard, supervisor: rustix::process::Pid, was_reaped: bool) -> Option<WaitStatus> {
     match heard {
         Heard::End(signal) => {
             if !was_reaped {
-                // One that has ended is reaped next.
+                // If the supervisor has ended, this fails, and it is reaped next.
                 let _ = kill_process(supervisor, signal);
             }
             None

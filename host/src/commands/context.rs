@@ -1,10 +1,10 @@
-//! [`Context`]: what one operation works with. [`Host`]: what outlives it.
+//! [`Context`]: the records, runtimes and settings that one operation works with. [`Host`]: the part that outlives an
+//! operation.
 //!
-//! A front end makes one [`Host`], which may live for months, and asks it for a context at the beginning of each
-//! operation; the functions of the neighbouring files take that. Settings, pins, plugins and the trust in them are looked
-//! at again there (a few `stat` calls) and read again where they have changed, so that an operation sees one state of them
-//! from its beginning to its end, and the next one the next. The host's id is no part of it: that can appear in the
-//! middle of an operation. It must not know any command.
+//! A front end makes one [`Host`], which may live for months, and asks it for a context at the beginning of each operation;
+//! the functions of the neighbouring files take that. Settings, pins, plugins and the trust in them are checked there (a
+//! few `stat` calls) and read again if they have changed. So an operation sees one state of them from its beginning to its
+//! end. The host's id is no part of the context: it can appear in the middle of an operation. It must not know any command.
 use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, SystemTime},
@@ -14,7 +14,7 @@ use wharf_records::{ProxySecrets, Store};
 use wharf_runtimes::{Fingerprint, Libraries, Plugins};
 use wharf_supervisor::{Config, PINS_FILE, SETTINGS_FILE};
 
-/// How long plugins may take to end what they run in this process.
+/// How long plugins may take to end their tasks in this process.
 const SHUT_DOWN_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Reads the surroundings of a process: its environment, and the user's settings as they are now.
@@ -23,30 +23,30 @@ type Read = Box<dyn Fn() -> Result<Config> + Send + Sync>;
 /// One state directory and its plugins, for as long as a process works with them.
 pub struct Host {
     read: Read,
-    /// What is loaded stays loaded, whatever is searched for anew.
+    /// Loaded libraries stay loaded over new searches.
     libraries: Arc<Libraries>,
     current: Mutex<Option<Arc<Generation>>>,
 }
 
-/// Settings and plugins between two changes of them.
+/// Settings and plugins between two changes.
 struct Generation {
     config: Config,
     settings: Seen,
     libraries: Arc<Libraries>,
-    /// Searched at the first use: many commands need none.
+    /// Searched at the first use, since many commands need no plugins.
     plugins: OnceLock<(Seen, Plugins)>,
 }
 
-/// A fingerprint of what was read.
+/// The fingerprint of files that were read.
 struct Seen {
     fingerprint: Fingerprint,
-    /// Every later change shows in a later fingerprint.
+    /// True if every later change will show in a later fingerprint.
     is_settled: bool,
 }
 
 impl Seen {
-    /// Reads, and remembers what was read. A change at the same time is read, or makes this unsettled: it is later than
-    /// the beginning.
+    /// Reads files and takes their fingerprint. A change during the read is either in the result, or makes it unsettled,
+    /// since the change is later than the beginning.
     fn reading<T>(read: impl FnOnce() -> Result<T>, of: impl FnOnce(&T) -> Fingerprint) -> Result<(Self, T)> {
         let began = SystemTime::now();
         let value = read()?;
@@ -94,7 +94,8 @@ impl Generation {
 }
 
 impl Host {
-    /// The host whose surroundings `read` tells: called again when the user's settings have changed. Touches nothing yet.
+    /// A host whose surroundings `read` returns; it is called again when the user's settings have changed. Nothing is read
+    /// yet.
     pub fn new(read: impl Fn() -> Result<Config> + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self { read: Box::new(read), libraries: Arc::default(), current: Mutex::default() })
     }
@@ -102,7 +103,7 @@ impl Host {
     /// The context of an operation that begins now.
     ///
     /// # Errors
-    /// The settings have changed and make no sense. Nothing is done with the old ones then.
+    /// The settings have changed and are invalid. The old ones are not used then.
     pub fn context(self: &Arc<Self>) -> Result<Context> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let generation = match current.take().filter(|generation| generation.is_current()) {
@@ -114,7 +115,7 @@ impl Host {
         Ok(Context { host: self.clone(), generation, store })
     }
 
-    /// Ends what the plugins run in this process. To be called at its end, once no operation is under way.
+    /// Ends the plugins' tasks in this process. To be called at its end, once no operation is under way.
     pub async fn shut_down(&self) {
         let current = self.current.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((_, plugins)) = current.as_ref().and_then(|generation| generation.plugins.get()) {
@@ -123,9 +124,9 @@ impl Host {
     }
 }
 
-/// What an operation works with: the records of one state directory with the secrets of their proxies, the runtimes, the
-/// settings; and what is known of who asks, as far as it decides anything ([`Config::current_dir`],
-/// [`Config::search_path`], [`Config::is_marked`]).
+/// The records of one state directory with the secrets of their proxies, the runtimes, and the settings, for one operation;
+/// also the facts about its caller that decide something ([`Config::current_dir`], [`Config::search_path`],
+/// [`Config::is_marked`]).
 pub struct Context {
     host: Arc<Host>,
     generation: Arc<Generation>,
@@ -133,7 +134,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// The context of another operation of the same host, with what there is now.
+    /// The context of another operation of the same host, with the present settings and plugins.
     ///
     /// # Errors
     /// As [`Host::context`].
@@ -151,7 +152,7 @@ impl Context {
         &self.store
     }
 
-    /// What clients of the proxies must know.
+    /// The secrets of the proxies.
     pub(crate) fn secrets(&self) -> ProxySecrets {
         ProxySecrets::new(self.store.state().clone())
     }
@@ -161,21 +162,21 @@ impl Context {
         self.generation.plugins()
     }
 
-    /// The id that labels what this host makes; made at the first command that changes something.
+    /// The id that labels this host's resources; it is made by the first command that changes something.
     pub(crate) fn host_id(&self) -> Result<String> {
         Ok(self.store.make_host_id()?.to_string())
     }
 
-    /// The same for those who only read. Reading must not write: a host that has no id yet has no workloads either, and
-    /// asks with an empty one.
+    /// The same for a caller that only reads, and so must not make an id. If there is no id yet, there are no workloads
+    /// either, and the result is empty.
     ///
     /// # Errors
-    /// Where it is lost: what there is of the workloads carries it.
+    /// The id is lost: the resources of existing workloads carry it.
     pub fn known_host_id(&self) -> Result<String> {
         Ok(self.store.host_id()?.map(|id| id.to_string()).unwrap_or_default())
     }
 
-    /// Ends what the plugins of this operation run in this process.
+    /// Ends the tasks of this operation's plugins in this process.
     pub(crate) async fn shut_down(&self) {
         if let Some((_, plugins)) = self.generation.plugins.get() {
             plugins.shut_down(SHUT_DOWN_DEADLINE).await;

@@ -18,18 +18,17 @@ use wharf_supervisor::specification;
 use wharf_supervisor::{Progress, StartMode};
 use wharf_supervisor::{Surroundings, source as server};
 
-/// The beginning of a capability that is an option of workloads: its name follows.
+/// The prefix of a capability that stands for an option of workloads; the option's name follows.
 const OPTION: &str = "option.";
-/// How many numbers are tried behind a name that was made from SERVER and is taken.
+/// The number of suffixes that are tried if a name that was derived from SERVER is taken.
 const NAME_ATTEMPTS: u32 = 99;
 
-/// Creates a workload and starts it; returns when it is ready, or with `wait` unset when its supervisor has been
-/// started. Where it cannot be started nothing is left behind but logs; with `wait` unset it stays on record with the
-/// reason.
+/// Creates a workload and starts it. Returns when it is ready; without `wait`, when its supervisor has been started. If it
+/// cannot be started, nothing is left but logs; without `wait`, it stays on record with the reason.
 ///
-/// The order is the contract's: everything is validated before anything is written; the RunConfig with uid and
-/// owner is the first file, durably and exclusively, before anything is deployed. A signal that asks this process to
-/// end before the supervisor is started, or while it is waited for, is an error, and the workload does not come to life.
+/// The order is the contract's: everything is validated before anything is written; the RunConfig with uid and owner is the
+/// first file, written durably and exclusively, before anything is deployed. If a signal asks this process to end before
+/// the supervisor is started, or while it is waited for, that is an error, and the workload is not started.
 pub async fn run(
     context: &Context,
     request: &RunRequest,
@@ -40,7 +39,7 @@ pub async fn run(
     let (run, operation) = create_until(context, &mut ends, request).await?;
     go_on_unless(context, &mut ends, &run).await?;
     let until = if wait { Wait::Ready } else { Wait::No };
-    // To its end: a supervisor that was not told its task would leave the records behind.
+    // Not interrupted by a signal: if the supervisor never got its task, the records would be left behind.
     let (supervisor, inherited) =
         spawn_supervisor(context, &run, operation, StartMode::Create, until).await?;
     if !wait {
@@ -54,21 +53,20 @@ pub async fn run(
     outcome
 }
 
-/// Creates a workload, unless a signal asks this process to end: then it is not created.
+/// Creates a workload, unless a signal asks this process to end.
 pub(crate) async fn create_until(
     context: &Context,
     ends: &mut Ends,
     request: &RunRequest,
 ) -> Result<(RunConfig, OperationLock)> {
     tokio::select! {
-        // It records without waiting for anything in between: where it is given up, nothing is recorded.
+        // `create` writes all records without waiting in between, so if it is dropped here, nothing is recorded.
         created = create(context, request) => created,
         _ = ends.next() => Err(interrupted("the creation")),
     }
 }
 
-/// Fails if a signal has asked this process to end since it began, with the records taken back of a workload that
-/// nobody wants any more.
+/// Fails if a signal has asked this process to end since it began; then the records of the new workload are removed.
 pub(crate) async fn go_on_unless(context: &Context, ends: &mut Ends, run: &RunConfig) -> Result<()> {
     if !ends.has_come().await {
         return Ok(());
@@ -76,7 +74,7 @@ pub(crate) async fn go_on_unless(context: &Context, ends: &mut Ends, run: &RunCo
     Err(take_records_back(context, run, interrupted(&format!("the creation of '{}'", run.name))))
 }
 
-/// Creates a workload and leaves it to the caller, who holds its operation lock, to start it.
+/// Creates a workload, which the caller then starts under the returned operation lock.
 async fn create(context: &Context, request: &RunRequest) -> Result<(RunConfig, OperationLock)> {
     refuse_nesting(context)?;
     check_request(request)?;
@@ -92,7 +90,7 @@ async fn create(context: &Context, request: &RunRequest) -> Result<(RunConfig, O
         runtime_endpoint: instance.endpoint,
     };
     let names = candidate_names(request)?;
-    // The last one is the longest.
+    // The last name is the longest.
     if let (true, Some(name)) = (request.unix_socket, names.last()) {
         wharf_supervisor::check_client_socket(context.store().state(), name)?;
     }
@@ -117,17 +115,17 @@ async fn create(context: &Context, request: &RunRequest) -> Result<(RunConfig, O
     Ok((run, operation))
 }
 
-/// The first file of every workload, exclusively (R01), and what another product's file says beside it. The caller
-/// holds the operation lock of its name.
+/// Writes the RunConfig, the first file of every workload, exclusively (R01), with unknown members of another product's
+/// file. The caller holds the operation lock of its name.
 pub(crate) fn enter(context: &Context, run: &RunConfig, kept: &Kept) -> std::result::Result<(), StoreError> {
     context.store().create_run_config_keeping(run, kept)?;
-    // The logs of an earlier workload of this name end here.
+    // The logs of an earlier workload of this name are removed now.
     wharf_supervisor::clear_logs(context.store().state(), &run.name);
     reach(Point::RunConfigCreated);
     Ok(())
 }
 
-/// What its clients must know, and the first status record; where they cannot be written there is no workload.
+/// Writes the proxy secret and the first status record. If that fails, the RunConfig is removed.
 pub(crate) fn record_first(context: &Context, run: &RunConfig, record: StatusRecord) -> Result<()> {
     let secret = match run.auth().has_secret() {
         true => context.store().make_proxy_secret(&run.name, &run.uid, run.auth()).map(drop),
@@ -140,7 +138,7 @@ pub(crate) fn record_first(context: &Context, run: &RunConfig, record: StatusRec
     Err(take_records_back(context, run, error.into()))
 }
 
-/// Removes the records of a workload of which no runtime has anything yet; `cause` is why, and what is to be told.
+/// Removes the records of a workload of which no runtime has anything yet; `cause` is the error to return.
 pub(crate) fn take_records_back(context: &Context, run: &RunConfig, cause: Error) -> Error {
     let points = [Point::StatusRemoved, Point::RunConfigRemoved];
     match context.store().remove_records(&run.name, &run.uid, points) {
@@ -181,8 +179,8 @@ fn check_request(request: &RunRequest) -> Result<()> {
     }
 }
 
-/// The runtime for a request: the one that is named, the user's default, or among those that accept this kind of
-/// SERVER the available one with the highest priority.
+/// The runtime for a request: the one that is named, the user's default, or the available one with the highest priority
+/// among those that accept this kind of SERVER.
 async fn choose_runtime(
     context: &Context,
     host_id: &str,
@@ -202,7 +200,8 @@ async fn choose_runtime(
     let nobody = |kind: &str| {
         !catalog.runtimes().iter().any(|provided| provided.runtime.accepts.iter().any(|it| it == kind))
     };
-    // Where no plugin runs images, what is no command in PATH is one that was not found.
+    // If no plugin runs images, a name that is no command in PATH is not taken for an image, so that the error is about a
+    // missing command.
     let source = match source {
         Source::Image { reference } if nobody("image") && !nobody("command") => command(context, reference),
         other => other,
@@ -227,7 +226,7 @@ async fn choose_runtime(
         };
         match available(&client).await {
             Ok(instance) => {
-                // It is run elsewhere than its user may look for it.
+                // The workload will run elsewhere than the user may expect.
                 for Unusable { error, .. } in unusable.iter().filter(|it| it.is_there) {
                     tracing::warn!("{}; it is run by '{}'", error.message, client.name());
                 }
@@ -245,8 +244,7 @@ async fn choose_runtime(
     Err(nothing_runs(&source, &reasons))
 }
 
-/// What is no command in PATH is taken for an image, unless the runtime that was named runs commands alone: then
-/// it is a command that was not found, or a path.
+/// A name that is no command in PATH is taken for an image, unless the named runtime only runs commands.
 fn as_accepted(context: &Context, source: Source, client: &RuntimeClient) -> Source {
     let accepts = |kind: &str| client.stamp().accepts.iter().any(|accepted| accepted == kind);
     match source {
@@ -296,7 +294,7 @@ async fn reserve(
         .advise(Advice::Choose { setting: Setting::Name, value: None }))
 }
 
-/// What makes no sense to a runtime is wrong usage: nothing was tried yet.
+/// A specification that the runtime calls invalid is wrong usage: nothing was tried yet.
 fn refused(error: CallError) -> Error {
     let is_usage = error.code() == Some(ErrorCode::InvalidArgument);
     let mut error = Error::from(error);
@@ -306,7 +304,7 @@ fn refused(error: CallError) -> Error {
     error
 }
 
-/// A runtime that restarts workloads by itself is told nothing of a policy, so one that forbids a restart is refused.
+/// Refuses a policy that forbids a restart, for a runtime that restarts workloads by itself: it does not know policies.
 fn check_restart_policy(run: &RunConfig, runtime: &RuntimeStamp) -> Result<()> {
     let always = matches!(run.restart, RestartPolicy::Always | RestartPolicy::UnlessStopped);
     if always || !runtime.has(&Capability::RESTARTS_ITSELF) {
@@ -320,7 +318,7 @@ fn check_restart_policy(run: &RunConfig, runtime: &RuntimeStamp) -> Result<()> {
         .advise(Advice::Choose { setting: Setting::Restart, value: Some("unless-stopped".to_owned()) }))
 }
 
-/// An option that a runtime does not declare is refused by name: it would be ignored.
+/// Refuses an option that the runtime does not declare, by name: the runtime would ignore it.
 fn check_options(request: &RunRequest, runtime: &RuntimeStamp) -> Result<()> {
     let takes = |option: &str| {
         let declared = runtime.capabilities.iter().filter_map(|it| it.as_str().strip_prefix(OPTION));
@@ -336,14 +334,15 @@ fn check_options(request: &RunRequest, runtime: &RuntimeStamp) -> Result<()> {
     }
 }
 
-/// A runtime that nothing can be made with.
+/// A runtime that cannot be used for a new workload.
 struct Unusable {
     error: Error,
-    /// This machine has it, or traces of it.
+    /// It is installed on this machine, or has left traces here.
     is_there: bool,
 }
 
-/// The instance of a runtime that can be used. Both are asked at once, since an engine may take its time over each.
+/// The instance of a runtime, if it can be used. Both questions are asked at once, since an engine may need some time for
+/// each.
 async fn available(client: &RuntimeClient) -> std::result::Result<Instance, Unusable> {
     let silent = |error: CallError| Unusable { error: error.into(), is_there: true };
     let (health, instance) = tokio::join!(client.health(), client.instance());
@@ -377,7 +376,7 @@ fn nothing_runs(source: &Source, reasons: &[String]) -> Error {
     }
 }
 
-/// Whether a browser could send this as `Origin`: a scheme and a host, perhaps with a port. Wildcards are none.
+/// Whether a browser could send this as `Origin`: a scheme and a host, perhaps with a port. Wildcards are refused.
 fn is_origin(text: &str) -> bool {
     let Some((scheme, host)) = text.split_once("://") else { return false };
     let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())

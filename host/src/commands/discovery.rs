@@ -1,5 +1,5 @@
-//! One snapshot for several workloads. Where one of them has no owner, every runtime is asked, and whoever might have it
-//! and gave no answer is named (R07).
+//! One snapshot for several workloads. If one of them has no owner, every runtime is asked, and a runtime that might have
+//! it and gave no answer is named (R07). `list`, `adopt`, `reconcile`, `forget` and `import` use it.
 use crate::commands::context::Context;
 use futures_util::future::join_all;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,10 +14,10 @@ use wharf_runtimes::{
 };
 use wharf_sdk::{HealthState, ListQuery};
 
-/// How long a runtime that gave no list may take to say that there is nothing of it on this machine.
+/// How long a runtime that gave no list may take to say that it is not on this machine.
 const ENGINE_DENIAL_DEADLINE: Duration = Duration::from_secs(2);
 
-/// What the runtimes showed.
+/// The answers of the runtimes.
 #[derive(Default)]
 pub(crate) struct Discovery {
     /// Their answers.
@@ -27,13 +27,13 @@ pub(crate) struct Discovery {
 }
 
 impl Discovery {
-    /// Whose a workload without an owner is.
+    /// The claim on a workload without an owner.
     pub(crate) fn claim(&self, run: &RunConfig) -> Claim {
         claim(run.uid.as_str(), &self.resources, &self.silent)
     }
 }
 
-/// What the runtimes showed of another product's.
+/// The runtimes' resources of another product.
 #[derive(Default)]
 pub(crate) struct ForeignDiscovery {
     sightings: Vec<ForeignResource>,
@@ -41,34 +41,34 @@ pub(crate) struct ForeignDiscovery {
 }
 
 impl ForeignDiscovery {
-    /// Everything that was seen.
+    /// All these resources.
     pub(crate) fn sightings(&self) -> &[ForeignResource] {
         &self.sightings
     }
 
-    /// Whose is what this names.
+    /// The claim on the resources that `is_meant` selects.
     pub(crate) fn claim(&self, is_meant: impl Fn(&ForeignResource) -> bool) -> Claim {
         let meant = self.sightings.iter().filter(|sighting| is_meant(sighting));
         claim_among(meant.map(|sighting| &sighting.resource), &self.silent)
     }
 }
 
-/// True if it is nobody's, although it could be somebody's (R03, R07).
+/// True of a workload without a recorded owner that is no remote server (R03, R07).
 pub(crate) fn is_ownerless(run: &RunConfig) -> bool {
     !run.is_remote() && run.owner().is_none()
 }
 
-/// Asks the owners of these workloads; if one has none, every runtime. Their records must have been read before.
-/// [`InstanceProof::Labels`] is for those who only show the answer. With [`Scope::Everything`] they are asked for all that
-/// they have of this host, as those need who look for orphans.
+/// Asks the owners of these workloads, or every runtime if one of them has no owner. The caller has read their records
+/// before. [`InstanceProof::Labels`] is for callers that only show the answer. With [`Scope::Everything`] the owners list
+/// all resources of this host, which callers that look for orphans need.
 pub(crate) async fn discover<'a>(
     context: &Context,
     runs: impl Iterator<Item = &'a RunConfig> + Clone,
     scope: Scope,
     proof: InstanceProof,
 ) -> Result<Discovery> {
-    // Where there is nobody to ask no plugin is even looked for: it costs time, and plugins are told the host's
-    // id, which may be made while the list is being watched.
+    // If all are remote, no plugin is even searched: that takes time, and plugins are given the host id, which may be made
+    // while a list is being watched.
     if runs.clone().all(RunConfig::is_remote) {
         return Ok(Discovery::default());
     }
@@ -83,7 +83,7 @@ pub(crate) async fn discover<'a>(
         let observed = observe(context.plugins(), &host_id, runs, scope, proof).await;
         return Ok(Discovery { observed, ..Discovery::default() });
     }
-    // The other workloads' owners may have it too.
+    // The owners of the other workloads may have the resource, too.
     let configs = context.store().list_run_configs()?;
     let all: Vec<&RunConfig> = configs.iter().filter_map(|(_, config)| config.as_ref().ok()).collect();
     let query = match scope {
@@ -95,7 +95,7 @@ pub(crate) async fn discover<'a>(
     Ok(Discovery { resources: observed.resources(), observed, silent })
 }
 
-/// Asks every runtime that may have it for what carries these labels and is no host's of wharf.
+/// Asks all runtimes that may have resources of another product for those with these labels.
 pub(crate) async fn discover_foreign(
     context: &Context,
     labels: &BTreeMap<String, String>,
@@ -104,7 +104,7 @@ pub(crate) async fn discover_foreign(
     let plugins = context.plugins();
     let host_id = context.known_host_id()?;
     let provided = plugins.catalog().runtimes();
-    // What runs no images is neither asked nor missed.
+    // A runtime that runs no images is not asked, and its silence does not count.
     let concerns = |run: &&RunConfig| {
         let mut named = provided.iter().filter(|provided| provided.runtime.name == run.runtime_name);
         named.all(|provided| may_have_strangers(provided.runtime))
@@ -116,7 +116,7 @@ pub(crate) async fn discover_foreign(
     Ok(ForeignDiscovery { sightings: observed.sightings(), silent })
 }
 
-/// Who leaves a trace on this machine and gave no complete answer.
+/// The runtimes that leave a trace on this machine and gave no complete answer.
 async fn silent(
     context: &Context,
     host_id: &str,
@@ -126,7 +126,7 @@ async fn silent(
     let named = named_runtimes(context, configs);
     let asked: Vec<(&str, &str)> = observed.silent().collect();
     let traces = join_all(asked.iter().map(|(runtime, _)| async {
-        // One that is named was here before; any other may show that it never was.
+        // A runtime that is named somewhere was here before. Any other one may still say itself that it never was.
         named.contains(*runtime) || leaves_a_trace(context, host_id, runtime).await
     }));
     let traces = traces.await;
@@ -161,19 +161,19 @@ async fn silent(
     Ok(silent)
 }
 
-/// The runtimes that workloads, the settings and what lies in the data directory speak of.
+/// The runtimes that workloads, the settings and the data directory name.
 fn named_runtimes(context: &Context, configs: &[&RunConfig]) -> BTreeSet<String> {
     let config = context.config();
     let owners = configs.iter().filter_map(|run| run.owner()).map(|owner| owner.runtime_name);
     let settings = config.settings.default_runtime.iter().chain(config.settings.runtimes.keys()).cloned();
-    // The folder of a runtime is made when it is asked for the first time: an empty one is no trace.
+    // A runtime's folder is made when it is first asked, so an empty one is no trace.
     let folders = fs::read_dir(config.data_dir.join("runtimes")).into_iter().flatten().flatten();
     let used = folders.filter(|folder| fs::read_dir(folder.path()).is_ok_and(|mut it| it.next().is_some()));
     let used = used.filter_map(|folder| folder.file_name().into_string().ok());
     owners.chain(settings).chain(used).collect()
 }
 
-/// Whether a runtime that gives no answer may have something here: only it itself can deny that.
+/// Whether a runtime that gave no answer may have resources here. Only the runtime itself can deny that.
 async fn leaves_a_trace(context: &Context, host_id: &str, runtime: &str) -> bool {
     let denial = async {
         let client = context.plugins().connect(runtime, None, host_id).await.ok()?;

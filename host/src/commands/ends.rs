@@ -1,16 +1,17 @@
-//! The signals that ask a command to end, heard instead of dying of them while something is being recorded.
+//! [`Ends`]: the signals that ask a command to end. While something is being recorded, a command listens to them instead of
+//! dying.
 //!
-//! Called by `run`, attended or not. It must not know what a command is doing.
+//! Called by `run`, with and without `--foreground`. It must not know what the command is doing.
 use rustix::process::Signal;
 use std::{io, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
 use wharf_model::{Error, ErrorKind, Result};
 
-/// As long as the runtime needs to hear of a signal that has come.
+/// Long enough for Tokio to deliver a signal that has come.
 const SIGNAL_TURN: Duration = Duration::from_millis(1);
 
-/// The signals that ask this process to end. Taken before anything is recorded: one that ended this process from then on
-/// would leave a workload on record that nobody wants, and that `reconcile` starts.
+/// The signals that ask this process to end. They are taken before anything is recorded: if one killed this process later,
+/// a workload would be left on record that nobody wants, and `reconcile` would start it.
 pub(crate) struct Ends {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
@@ -29,19 +30,19 @@ impl Ends {
         }
     }
 
-    /// Whether one has come already. One that this does not see yet is still there for [`Ends::next`].
+    /// Whether one has come already. One that is missed here is still returned by [`Ends::next`].
     pub(crate) async fn has_come(&mut self) -> bool {
-        // The runtime tells of signals when it turns to its descriptors, which it does where everybody waits.
+        // Tokio delivers signals when it polls its descriptors, which it does while all tasks wait.
         tokio::time::timeout(SIGNAL_TURN, self.next()).await.is_ok()
     }
 }
 
-/// A signal has asked this process to end while it did this.
+/// The error for an action that a signal interrupted.
 pub(crate) fn interrupted(what: &str) -> Error {
     Error::new(ErrorKind::Failed, format!("{what} was interrupted by a signal"))
 }
 
-/// Signals cannot be heard.
+/// The error if signals cannot be listened to.
 pub(crate) fn deaf(error: &io::Error) -> Error {
     Error::caused(ErrorKind::Failed, "signals cannot be received", error)
 }

@@ -1,4 +1,4 @@
-//! `rm --forget`: drops what is on record of a workload and asks nobody (R08).
+//! `rm --forget`: drops the records of a workload without asking its owner (R08).
 use crate::commands::context::Context;
 use crate::commands::discovery::discover;
 use crate::commands::locking::lock_to_end;
@@ -19,36 +19,36 @@ use wharf_supervisor::client::control;
 
 /// How long a supervisor may take to answer that it leaves: it may be in the middle of a call.
 const LEAVE_WAIT: Duration = Duration::from_secs(10);
-/// How long a supervisor may take to end once it has said so, or was killed.
+/// How long a supervisor may take to end after its answer, or after it was killed.
 const END_WAIT: Duration = Duration::from_secs(10);
 
-/// A workload that is on record no more.
+/// A workload whose records were dropped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Forgotten {
     /// Its name.
     pub name: String,
-    /// What is left in its engine, in words.
+    /// The resources that are left in its engine, in words.
     pub left_behind: String,
-    /// What removes that.
+    /// The steps that remove them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub advice: Vec<Advice>,
-    /// Where corrupt records are now, with all their bytes.
+    /// The new paths of corrupt records, which keep all their bytes.
     pub set_aside: Vec<PathBuf>,
 }
 
-/// What there is of one record.
+/// One record, as it was found.
 enum Found<R> {
     Nothing,
     Readable(R),
     Corrupt,
 }
 
-/// Ends a workload's supervisor if it lives and drops its records, whatever they are, without asking its owner;
-/// says what that leaves behind. A status record alone, and corrupt records, are dropped too: those keep their
-/// bytes under another name.
+/// Ends a workload's supervisor if it lives, and drops its records, whatever they are, without asking its owner; reports
+/// which resources are left. A status record without a RunConfig is dropped, too; corrupt records keep their bytes under
+/// another name.
 ///
 /// # Errors
-/// Records that cannot be read, or that a newer version wrote, stay as they are, and so does everything else.
+/// A record cannot be read, or a newer version wrote it: then nothing is changed.
 pub async fn forget(context: &Context, name: &WorkloadName) -> Result<Forgotten> {
     recorded(context, name)?;
     let operation = lock_to_end(context, name).await?;
@@ -67,7 +67,7 @@ pub async fn forget(context: &Context, name: &WorkloadName) -> Result<Forgotten>
     Ok(Forgotten { name: name.to_string(), left_behind, advice, set_aside })
 }
 
-/// Drops whatever records there are; where corrupt ones are now.
+/// Drops the existing records; returns the new paths of corrupt ones.
 fn drop_records(
     context: &Context,
     operation: &OperationLock,
@@ -97,7 +97,7 @@ fn drop_records(
     Ok(set_aside)
 }
 
-/// Both records of a name, one of which must be there, and none of which may be beyond this version.
+/// Both records of a name. It is an error if neither exists, or if this version cannot read one.
 fn recorded(context: &Context, name: &WorkloadName) -> Result<(Found<RunConfig>, Found<StatusRecord>)> {
     let run = found(context.store().read_run_config(name), |run| run.schema_version.is_newer())?;
     let record = found(context.store().read_status(name), |record| record.schema_version.is_newer())?;
@@ -107,8 +107,8 @@ fn recorded(context: &Context, name: &WorkloadName) -> Result<(Found<RunConfig>,
     Ok((run, record))
 }
 
-/// Asks the supervisor to go and leave the workload as it is; one that gives no answer is killed, if the record
-/// proves which process it is (R12). Its life lock tells whether it is gone.
+/// Asks the supervisor to end and leave the workload as it is. One that gives no answer is killed, if the record proves
+/// which process it is (R12). Its life lock tells when it is gone.
 async fn end_supervisor(
     context: &Context,
     operation: &OperationLock,
@@ -139,8 +139,8 @@ async fn end_supervisor(
     })
 }
 
-/// What the engine still has of a workload that is forgotten, as the owner says, or what is known without it; and what
-/// removes that.
+/// The resources that are left of a forgotten workload, as the owner reports them or as far as they are known without it;
+/// and the steps that remove them.
 async fn left_behind(
     context: &Context,
     run: &Found<RunConfig>,
@@ -174,7 +174,8 @@ async fn left_behind(
 }
 
 async fn evidence_of(context: &Context, run: &RunConfig) -> Evidence {
-    // The last record that speaks of it may just have gone: then a lost id looks like one that never was.
+    // The record that was just dropped may have been the last one with an owner. Then a lost host id looks like one that
+    // was never made, so an empty one is an error here.
     let discover = match context.known_host_id() {
         Ok(id) if id.is_empty() => Err(Error::new(ErrorKind::Failed, "the id of this host is missing")),
         Ok(_) => discover(context, std::iter::once(run), Scope::TheseAlone, InstanceProof::Engine).await,
@@ -199,13 +200,13 @@ fn found<R>(read: std::result::Result<R, ReadError>, is_newer: impl FnOnce(&R) -
     }
 }
 
-/// A resource in words: the runtime's own name for it, and what it does.
+/// A resource in words: the runtime's own name for it, and its state.
 pub(crate) fn shown(seen: &Observation) -> String {
     let object = if seen.object.is_empty() { seen.uid.as_str() } else { seen.object.as_str() };
     format!("{object} ({})", state_word(seen.state))
 }
 
-/// What a resource does, in one word.
+/// The state of a resource, in one word.
 pub(crate) const fn state_word(state: WorkloadState) -> &'static str {
     match state {
         WorkloadState::Created => "created",

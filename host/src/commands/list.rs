@@ -14,18 +14,18 @@ use wharf_records::{LifeProbe, Listing, ProxySecrets, ReadError};
 use wharf_runtimes::{InstanceProof, Scope};
 use wharf_sdk::Confinement;
 
-/// How often a row that changes under the reader is judged again, before it is shown as it is recorded.
+/// How often a row that changes during the list is assessed again, before it is shown as it is recorded.
 const JUDGEMENTS: u32 = 3;
-/// Why such a row is stale.
+/// The reason why such a row is stale.
 const CHANGING: &str = "it changed while it was being listed";
 
 /// Status records by the names of their workloads.
 type Statuses = HashMap<WorkloadName, std::result::Result<StatusRecord, ReadError>>;
 
-/// Which workloads.
+/// The selection of workloads.
 #[derive(Clone, Debug, Default)]
 pub struct ListOptions {
-    /// Also those that do not run and should not.
+    /// Also those that are stopped and should be.
     pub all: bool,
     /// Only those of this runtime.
     pub runtime: Option<String>,
@@ -35,17 +35,17 @@ pub struct ListOptions {
     pub labels: BTreeMap<String, String>,
 }
 
-/// The workloads, by name, with the URLs of those that clients reach. Reads each file once, asks each owner once, writes nothing.
+/// The workloads, by name, with the URLs of those that run. Reads each file once, asks each owner once, writes nothing.
 ///
-/// The order is that of R04: the records are read before the owners are asked, and a row that is about to be
-/// shown worse than recorded is read once more; if it has changed by then it is judged again.
+/// The order follows R04: the records are read before the owners are asked. Before a row is shown worse than recorded, its
+/// records are read once more; if they have changed, the row is assessed again.
 pub async fn list(context: &Context, options: &ListOptions) -> Result<Vec<WorkloadView>> {
     let configs = run_configs(context)?;
     let mut statuses: Statuses = context.store().list_statuses()?.into_iter().collect();
     let wanted = |config: &RunConfig| options.matches(config);
     let readable =
         configs.iter().filter_map(|(_, config)| config.as_ref().ok()).filter(|config| wanted(config));
-    // Orphans are shown of the runtimes that are asked anyway.
+    // Orphans are shown only of the runtimes that are asked anyway.
     let shows_orphans = options.all && options.group.is_none() && options.labels.is_empty();
     let is_part = options.is_filtered() && !shows_orphans;
     let scope = if is_part { Scope::TheseAlone } else { Scope::Everything };
@@ -84,12 +84,12 @@ pub async fn list(context: &Context, options: &ListOptions) -> Result<Vec<Worklo
     Ok(rows)
 }
 
-/// All RunConfigs, as far as they can be seen.
+/// All RunConfigs, if they can be seen from here.
 fn run_configs(context: &Context) -> Result<Listing<RunConfig>> {
     context.store().list_run_configs().or_else(|error| refuse_blindness(context).and(Err(error.into())))
 }
 
-/// The names of all workloads, or of those of a group. A RunConfig that cannot be read is in no group.
+/// The names of all workloads, or of those of a group. An unreadable RunConfig is in no group.
 pub fn names(context: &Context, group: Option<&str>) -> Result<Vec<WorkloadName>> {
     let configs = run_configs(context)?;
     if configs.is_empty() {
@@ -102,7 +102,7 @@ pub fn names(context: &Context, group: Option<&str>) -> Result<Vec<WorkloadName>
     Ok(configs.filter_map(|(name, config)| wanted(config).then_some(name)).collect())
 }
 
-/// One workload as the list shows it, what is recorded, and what its owner says holds it back.
+/// One workload as the list shows it, its status record, and its confinement as its owner reports it.
 pub(crate) async fn view(
     context: &Context,
     run: &RunConfig,
@@ -121,9 +121,9 @@ pub(crate) async fn view(
     Ok((view.ok_or_else(removed)?, record, confinement))
 }
 
-/// A status record alone is reported, with its file.
+/// A status record without a RunConfig is shown with its file.
 fn row_without_config(context: &Context, name: &WorkloadName) -> Option<WorkloadView> {
-    // It may have been created since the RunConfigs were read, or just been removed.
+    // Both records are read again: the workload may have been created since the RunConfigs were read, or just been removed.
     if !context.store().read_run_config(name).is_err_and(|error| error.is_not_found())
         || context.store().read_status(name).is_err_and(|error| error.is_not_found())
     {
@@ -154,7 +154,7 @@ impl WorkloadView {
     }
 }
 
-/// Judges rows of one snapshot.
+/// Assesses the rows of one snapshot.
 struct Judge<'a> {
     context: &'a Context,
     discover: &'a Discovery,
@@ -170,7 +170,7 @@ impl<'a> Judge<'a> {
         Ok(Self { context, discover, probe, boot })
     }
 
-    /// The row of a workload; none if it was removed while it was being listed.
+    /// The row of a workload; none if it was removed meanwhile.
     fn row(
         &self,
         config: &RunConfig,
@@ -199,19 +199,20 @@ impl<'a> Judge<'a> {
             // Read once more *after* the locks were asked: a command may have changed it since.
             let now = self.context.store().read_status(&config.name).ok();
             match self.context.store().read_run_config(&config.name) {
-                // Removed, or removed and made anew: this row is of a workload that is no more.
+                // It was removed, or removed and created anew: then this row is of a workload that no longer exists.
                 Err(error) if error.is_not_found() => return Ok(None),
                 Ok(other) if other.uid != config.uid => return Ok(None),
                 _ => {}
             }
             let version =
                 |record: &Option<StatusRecord>| record.as_ref().map(|it| (it.uid.clone(), it.revision));
-            // A record that is missing has no revision: a command at work would be about to write it, or to remove it.
+            // A missing record has no revision to compare. If a command is at work, it is about to write the record, or to
+            // remove it.
             let at_work = now.is_none() && self.probe.is_held(&config.name, LockKind::Operation)?;
             if version(&now) == version(&record) && !at_work {
                 return Ok(Some(WorkloadView::of(config, ours, effective)));
             }
-            // What the owner said belongs to another moment.
+            // The owner's answer is older than the new record, so it does not count for it.
             record = now;
             evidence = Evidence::None(CHANGING.to_owned());
         }
@@ -220,7 +221,8 @@ impl<'a> Judge<'a> {
         Ok(Some(WorkloadView::of(config, record.as_ref(), recorded)))
     }
 
-    /// Of the locks those that the judgement looks at: the question is a system call, which looks at every lock held.
+    /// Asks only about the locks that the assessment looks at: each question is a system call, which goes through all locks
+    /// of the file.
     fn witnesses(
         &self,
         config: &RunConfig,
@@ -240,19 +242,19 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// The secret is read of what clients reach, and of nothing else: most of a long list is stopped.
+/// The secret is read only for workloads that run: most of a long list is stopped.
 fn with_url(mut row: WorkloadView, run: &RunConfig, secrets: &ProxySecrets) -> WorkloadView {
     if row.is_reachable() {
         match client_url(run, secrets) {
             Ok(found) => (row.url, row.token) = (found.url, found.token),
-            // Asking for this URL alone tells why.
+            // `url` for this workload alone reports the reason.
             Err(error) => tracing::debug!(name = %run.name, %error, "its URL cannot be told"),
         }
     }
     row
 }
 
-/// The same of its Unix socket, which is a path and no secret.
+/// Adds the path of its Unix socket, which is no secret.
 pub(crate) fn with_socket(context: &Context, row: WorkloadView, run: &RunConfig) -> WorkloadView {
     let unix_socket = if row.is_reachable() { unix_socket(context, run) } else { None };
     WorkloadView { unix_socket, ..row }
@@ -278,7 +280,8 @@ fn ownerless(config: &RunConfig, record: Option<&StatusRecord>, claim: &Claim) -
     WorkloadView { advice: vec![advice], ..WorkloadView::of(config, record, effective) }
 }
 
-/// Another product's container is not asked for: the record alone says what there was.
+/// A workload that an earlier version imported. The other product's container is not asked for, so only the record is
+/// shown.
 fn earlier_import(config: &RunConfig, record: Option<&StatusRecord>) -> WorkloadView {
     let context = EARLIER_IMPORT.to_owned();
     let effective = Effective { state: EffectiveState::Unknown, context, stale: None };

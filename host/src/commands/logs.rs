@@ -7,16 +7,16 @@ use wharf_model::{Advice, WorkloadName};
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_sdk::LogOptions;
 
-/// Whose log.
+/// The log to show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogSource {
-    /// What the workload wrote.
+    /// The workload's output.
     Workload,
-    /// What its supervisor wrote.
+    /// The supervisor's log.
     Proxy,
 }
 
-/// A log, to be read to its end; with `follow` there is none.
+/// A log, to be read to its end; with `follow` it has none.
 pub type LogReader = Box<dyn AsyncRead + Send + Unpin>;
 
 /// Opens the workload's log, through its owner.
@@ -40,7 +40,7 @@ pub async fn logs(context: &Context, name: &WorkloadName, options: LogOptions) -
 pub fn proxy_log(context: &Context, name: &WorkloadName) -> Result<PathBuf> {
     let path = wharf_supervisor::log_path(context.store().state(), name);
     if !path.exists() {
-        // The name may never have existed; then that is the error.
+        // If the workload does not exist, that is the error.
         read_run_config(context, name)?;
         return Err(Error::new(ErrorKind::NotFound, format!("'{name}' has no supervisor's log yet")));
     }

@@ -1,6 +1,6 @@
-//! One workload: its records, its owner, and what the owner has of it, as commands look for them.
+//! Finds one workload: its records, its owner, and the owner's observation of it.
 //!
-//! Called by the commands. It must not change anything but a corrupt status record, which it sets aside.
+//! Called by the commands. It changes nothing, except that it sets a corrupt status record aside.
 use crate::commands::context::Context;
 use crate::commands::nesting::refuse_blindness;
 use std::sync::Arc;
@@ -10,17 +10,17 @@ use wharf_records::{OperationLock, ReadError, RecordKind};
 use wharf_runtimes::{RuntimeClient, ask_owner, connect_owner, handle_of};
 use wharf_sdk::{Handle, Observation};
 
-/// The owner of a workload, and what it showed of it when it was asked last.
+/// The owner of a workload, and its last observation.
 pub(crate) struct AtOwner {
     pub(crate) client: Arc<RuntimeClient>,
     pub(crate) seen: Option<Observation>,
 }
 
 impl AtOwner {
-    /// How the owner reaches what it shows, if it shows anything.
+    /// The handle in the observation, if there is one.
     ///
     /// # Errors
-    /// Where it shows something, and does not say how to reach it.
+    /// The owner shows the workload without a handle.
     pub(crate) fn shown_handle(&self, run: &RunConfig) -> Result<Option<Handle>> {
         let Some(seen) = &self.seen else { return Ok(None) };
         let unreachable = || {
@@ -51,8 +51,8 @@ pub(crate) fn read_record(context: &Context, name: &WorkloadName) -> Result<Opti
     }
 }
 
-/// The status record for a command that holds the operation lock. A corrupt one is set aside, with all its bytes:
-/// the owner is asked for what it said.
+/// The status record, for a command that holds the operation lock. A corrupt one is set aside, with all its bytes; the
+/// owner is asked for the facts.
 pub(crate) fn record_or_set_aside(
     context: &Context,
     operation: &OperationLock,
@@ -68,8 +68,8 @@ pub(crate) fn record_or_set_aside(
     }
 }
 
-/// How the owner finds the workload: by the recorded handle, or by its labels where none is recorded, because a
-/// supervisor died between a deployment and the record.
+/// The handle with which the owner finds the workload: the recorded one, or the one in a listing if none is recorded,
+/// because a supervisor died between a deployment and the record.
 pub(crate) async fn find_handle(
     context: &Context,
     run: &RunConfig,
@@ -82,13 +82,13 @@ pub(crate) async fn find_handle(
     find_by_labels(context, run, client).await
 }
 
-/// The handle on record. That of an earlier version's import is another product's, whose container is not ours to end or
-/// remove.
+/// The recorded handle. The handle of an earlier version's import belongs to another product, whose container we must not
+/// end or remove; it is left out.
 pub(crate) fn recorded_handle(run: &RunConfig, record: Option<&StatusRecord>) -> Result<Option<Handle>> {
     if run.is_of_earlier_import() { Ok(None) } else { handle_of(record) }
 }
 
-/// An error for a workload that an earlier version imported: what can be done with it.
+/// The error for a workload that an earlier version imported, with the next steps.
 pub(crate) fn refuse_earlier_import(run: &RunConfig) -> Result<()> {
     if !run.is_of_earlier_import() {
         return Ok(());
@@ -98,12 +98,12 @@ pub(crate) fn refuse_earlier_import(run: &RunConfig) -> Result<()> {
     Err(way_on(run).into_iter().fold(error, Error::advise))
 }
 
-/// What leads on from an earlier version's import.
+/// The next steps for an import of an earlier version.
 pub(crate) fn way_on(run: &RunConfig) -> Vec<Advice> {
     vec![Advice::Remove { name: run.name.to_string() }, Advice::ImportToolhive]
 }
 
-/// The workload by its labels alone.
+/// The handle of a workload, found by its labels alone.
 async fn find_by_labels(
     context: &Context,
     run: &RunConfig,

@@ -1,8 +1,9 @@
-//! The one command layer: create, start, stop, restart, remove, list, logs.
+//! The command layer: one file for each command (create, start, stop, restart, remove, list, logs, ...), functions over a
+//! [`Context`].
 //!
-//! Called by every front end (command line, later REST and MCP), which parses, calls and renders. One file a command,
-//! functions over a [`Context`]. Each command takes the operation lock of its workload, changes records through the
-//! store alone, and goes to the owner or fails loudly (R08). It must not print, and must not know any particular runtime.
+//! Called by every front end (command line, later REST and MCP), which parses, calls and renders. Each command takes the
+//! operation lock of its workload, changes records through the store alone, and goes to the owner or fails loudly (R08). It
+//! must not print, and must not know any particular runtime.
 mod adopt;
 mod attended;
 mod context;

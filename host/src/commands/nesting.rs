@@ -1,10 +1,11 @@
-//! No workload is started from inside another one: its supervisor and all that it starts would be the other's
-//! descendants, and be killed with it. No process can leave its launcher, which is a subreaper, or its namespaces.
+//! Refuses to start a workload from inside of another one: the new supervisor and all its children would be descendants of
+//! the other workload, and be killed with it. No process can leave its launcher, which is a subreaper, or its namespaces.
 //!
-//! Called before anything is written. Proof is any of: a launcher among this process' ancestors, the init of a workload's
-//! namespaces as its process 1, a workload's control group, a workload's marks in its environment. A workload can take
-//! away the last, and the third where it may change control groups, but none of the first two. One that makes up any
-//! keeps itself from starting others, and nobody else. Must not know what a workload is that encloses this process.
+//! Called before anything is written. Any of these proves it: an ancestor of this process is a launcher; process 1 is the
+//! init of a workload's namespaces; this process is in a workload's control group; its environment carries a workload's
+//! marks. A workload can remove the marks, and can leave the control group where it may change groups, but it cannot change
+//! the first two. A process that forges one of the proofs only keeps itself from starting workloads. Must not know which
+//! workload it is.
 use crate::commands::context::Context;
 use std::{fs, os::unix::ffi::OsStrExt, path::Path};
 use wharf_launcher::{INIT_ARGUMENT, LAUNCHER_ARGUMENT};
@@ -12,7 +13,7 @@ use wharf_model::Uid;
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_sdk::{launch::cgroup_name, process_identity::ProcessStat};
 
-/// More ancestors than any process has; a pid that is used again while they are followed makes no circle without end.
+/// No process has more ancestors. The limit ends the search if a pid is used again meanwhile and makes a circle.
 const MAX_ANCESTORS: usize = 4096;
 
 /// True inside a workload.
@@ -20,10 +21,10 @@ fn is_inside_workload(context: &Context) -> bool {
     context.config().is_marked || is_enclosed(Path::new("/proc"))
 }
 
-/// Fails where there seems to be no record, because a workload that encloses this process keeps them out of sight:
-/// nothing follows from not seeing any. Called where none was found.
+/// Fails if there seem to be no records only because the workload around this process hides them. Called where no record
+/// was found.
 pub(crate) fn refuse_blindness(context: &Context) -> Result<()> {
-    // One that is not confined sees them, and may find that there is none of a kind.
+    // An unconfined workload sees the records, and there may really be none.
     let sees_records = fs::read_dir(context.store().state().run_configs()).is_ok();
     if sees_records || !is_inside_workload(context) {
         return Ok(());
@@ -44,13 +45,13 @@ pub(crate) fn refuse_nesting(context: &Context) -> Result<()> {
     Err(Error::new(ErrorKind::Conflict, message).hint(hint))
 }
 
-/// Whether a workload encloses this process, as this /proc tells.
+/// Whether a workload encloses this process, according to this /proc.
 fn is_enclosed(proc: &Path) -> bool {
     let memberships = fs::read_to_string(proc.join("self/cgroup")).unwrap_or_default();
     is_in_group(&memberships) || has_role(proc, 1, INIT_ARGUMENT) || descends_from_launcher(proc)
 }
 
-/// Whether one of the control groups, in the form of cgroups(7), is a workload's or below it.
+/// Whether one of the control groups, in the form of cgroups(7), is a workload's or lies below one.
 fn is_in_group(memberships: &str) -> bool {
     let is_workloads = |part: &str| {
         let uid = part.strip_prefix("wharf-").and_then(|uid| Uid::try_from(uid.to_owned()).ok());
@@ -63,7 +64,7 @@ fn is_in_group(memberships: &str) -> bool {
 fn descends_from_launcher(proc: &Path) -> bool {
     let mut pid = rustix::process::getpid().as_raw_pid();
     for _ in 0..MAX_ANCESTORS {
-        // 0: it is outside of this pid namespace, or there is none.
+        // 0 means that the parent is outside of this pid namespace, or that there is none.
         match ProcessStat::of(pid) {
             Ok(stat) if stat.parent > 0 => pid = stat.parent,
             _ => return false,
@@ -75,7 +76,7 @@ fn descends_from_launcher(proc: &Path) -> bool {
     false
 }
 
-/// Whether a process is this binary with this first argument.
+/// Whether a process is this binary, started with this first argument.
 fn has_role(proc: &Path, pid: i32, role: &str) -> bool {
     let arguments = fs::read(proc.join(pid.to_string()).join("cmdline")).unwrap_or_default();
     let mut arguments = arguments.split(|&byte| byte == 0);

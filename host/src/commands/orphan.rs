@@ -1,7 +1,7 @@
 //! Orphans: resources that carry this host's id and a uid that no RunConfig has.
 //!
-//! A RunConfig that cannot be read has a uid too, which nobody knows: as long as there is one, an orphan is shown with
-//! a doubt, and not removed.
+//! An unreadable RunConfig has a uid too, which nobody knows. As long as there is one, an orphan may belong to it: it is
+//! shown with that doubt, and cannot be removed.
 use crate::commands::context::Context;
 use crate::commands::forget::{shown, state_word};
 use serde::Serialize;
@@ -20,21 +20,21 @@ use wharf_sdk::{ErrorCode, ListQuery};
 pub struct Orphan {
     /// Its runtime.
     pub runtime_name: String,
-    /// Which engine of it.
+    /// The instance of that runtime.
     pub runtime_instance: String,
     /// The uid that it carries.
     pub uid: String,
     /// The runtime's own name for it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub object: String,
-    /// What it does: created, running, stopped, removing, unknown.
+    /// Its state: created, running, stopped, removing, unknown.
     pub state: &'static str,
-    /// The workloads of which it may be a part: their RunConfigs cannot be read.
+    /// The workloads that it may belong to: their RunConfigs cannot be read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub doubts: Vec<WorkloadName>,
 }
 
-/// Which orphan: `RUNTIME/UID`, or `UID` where only one runtime has it.
+/// Names an orphan: `RUNTIME/UID`, or `UID` if only one runtime has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrphanId {
     /// The runtime, if it was named.
@@ -64,7 +64,7 @@ impl fmt::Display for OrphanId {
     }
 }
 
-/// The uids of RunConfigs, and the names of those whose uid is not known.
+/// The uids of all RunConfigs, and the names of those whose uid is unknown.
 struct Known {
     uids: BTreeSet<String>,
     doubts: Vec<WorkloadName>,
@@ -89,17 +89,17 @@ pub(crate) fn orphans_in(
     if found.is_empty() || context.known_host_id()?.is_empty() {
         return Ok(Vec::new());
     }
-    // One that was created since has its RunConfig by now: that is the first of its files (R01).
+    // A workload that was created since has its RunConfig by now, since that is its first file (R01).
     let now = known(&context.store().list_run_configs()?);
     found.retain(|resource| !now.uids.contains(&resource.seen.uid));
     Ok(found.into_iter().map(|resource| orphan(resource, now.doubts.clone())).collect())
 }
 
-/// Removes an orphan through its runtime, by the handle that the runtime itself tells.
+/// Removes an orphan through its runtime, by the handle in the runtime's answer.
 ///
 /// # Errors
-/// Where it has a RunConfig or may have one, where there are two of it, or where it cannot be told whether there
-/// is any: then nothing is changed.
+/// It has a RunConfig or may have one, there are two resources of it, or it is unknown whether there is any: then nothing
+/// is changed.
 pub async fn remove_orphan(context: &Context, id: &OrphanId) -> Result<Orphan> {
     let configs = context.store().list_run_configs()?;
     refuse_known(id, &configs)?;
@@ -162,7 +162,7 @@ fn known(configs: &Listing<RunConfig>) -> Known {
             Ok(config) => {
                 known.uids.insert(config.uid.to_string());
             }
-            // Its status may tell, and may be of another creation too.
+            // Its status may have the uid, but may also be of another creation; so the uid counts as unknown.
             Err(_) => known.doubts.push(name.clone()),
         }
     }
@@ -212,13 +212,13 @@ fn not_found<'a>(id: &OrphanId, silent: impl Iterator<Item = (&'a str, &'a str)>
 }
 
 impl Orphan {
-    /// The step that ends it, where it is certain to be one.
+    /// The step that removes it, if it is certainly an orphan.
     pub fn advice(&self) -> Vec<Advice> {
         let remove = Advice::RemoveOrphan { runtime: self.runtime_name.clone(), uid: self.uid.clone() };
         if self.doubts.is_empty() { vec![remove] } else { Vec::new() }
     }
 
-    /// What it is, in words.
+    /// An explanation in words.
     pub fn explanation(&self) -> String {
         let doubts: Vec<&str> = self.doubts.iter().map(WorkloadName::as_str).collect();
         if doubts.is_empty() {
@@ -231,7 +231,7 @@ impl Orphan {
         }
     }
 
-    /// `RUNTIME/UID`, as it is asked for.
+    /// `RUNTIME/UID`, the form of [`OrphanId`].
     pub fn id(&self) -> String {
         format!("{}/{}", self.runtime_name, self.uid)
     }

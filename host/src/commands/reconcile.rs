@@ -1,7 +1,9 @@
-//! `reconcile`: writes down what evidence supports, brings back what should run, ends what should not (R06).
+//! `reconcile`: records ends that the evidence shows, starts workloads that should run, and stops those that should not
+//! (R06).
 //!
-//! One snapshot of all owners, taken after the records were read (R04); then each workload under its operation lock,
-//! where its record and its locks are looked at again: what has changed since the snapshot is left alone.
+//! It takes one snapshot of all owners after the records were read (R04). Then it goes through the workloads, each under
+//! its operation lock, and looks at its record and its locks again: a workload that has changed since the snapshot is left
+//! alone.
 use crate::commands::adopt::stamp_proven;
 use crate::commands::context::Context;
 use crate::commands::discovery::{Discovery, discover, is_ownerless};
@@ -21,32 +23,32 @@ use wharf_records::{LifeProbe, OperationLock, ReadError};
 use wharf_runtimes::{InstanceProof, Scope, last_exit};
 use wharf_sdk::{Exit, WorkloadState};
 
-/// So many workloads are worked on at a time.
+/// At most so many workloads are worked on at a time.
 const AT_A_TIME: usize = 8;
 /// How long a workload that should not run may take to end by itself.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
-/// Why a workload is left alone that somebody changed meanwhile.
+/// The reason why a workload that changed meanwhile is left alone.
 const CHANGED: &str = "it changed since its runtime was asked";
 
-/// What reconciliation did about one workload.
+/// The outcome for one workload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Reconciled {
     /// Its name.
     pub name: String,
-    /// What was done.
+    /// The outcome.
     pub result: Reconciliation,
-    /// Why.
+    /// The reason.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reason: String,
-    /// What can be done about it.
+    /// The next steps.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub advice: Vec<Advice>,
-    /// Why it failed.
+    /// The failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Error>,
 }
 
-/// What was done about a workload, why, and what can be done.
+/// The outcome, its reason, and the next steps.
 struct Done {
     result: Reconciliation,
     reason: String,
@@ -59,17 +61,18 @@ impl Done {
     }
 }
 
-/// What was done about a workload, in one word.
+/// The outcome for a workload, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reconciliation {
-    /// Nothing: it is as it should be.
+    /// Nothing was done: it is as it should be.
     InOrder,
-    /// Nothing: there is no evidence, somebody else works on it, or it has failed and is a command's to start again.
+    /// Nothing was done: there is no evidence, another command works on it, or it has failed and only a command may start
+    /// it again.
     LeftAlone,
-    /// Nothing: it has no owner, and none is proven.
+    /// Nothing was done: it has no owner, and none is proven.
     OwnerUnknown,
-    /// Nothing: it has no owner, and several runtimes have something of it.
+    /// Nothing was done: it has no owner, and several runtimes claim it.
     Ambiguous,
     /// Its owner was found, and recorded.
     Adopted,
@@ -81,22 +84,21 @@ pub enum Reconciliation {
     Removed,
     /// Its end was recorded.
     Recorded,
-    /// It could not be done.
+    /// The action failed.
     Failed,
 }
 
-/// One workload as it was read, before its owner was asked.
+/// The records of one workload, read before its owner was asked.
 struct Reading {
     name: WorkloadName,
     config: std::result::Result<RunConfig, ReadError>,
     status: std::result::Result<Option<StatusRecord>, ReadError>,
 }
 
-/// Reconciles these workloads, or all where none is named, and says about each what was done.
+/// Reconciles these workloads, or all if none is named, and reports the outcome for each.
 ///
 /// # Errors
-/// Where a workload that is named does not exist, or the records cannot be read at all. What fails for one
-/// workload is in its report.
+/// A named workload does not exist, or the records cannot be read at all. A failure of one workload is in its report.
 pub async fn reconcile(context: &Context, names: &[WorkloadName]) -> Result<Vec<Reconciled>> {
     let readings = readings(context, names)?;
     let configs = readings.iter().filter_map(|reading| reading.config.as_ref().ok());
@@ -148,7 +150,7 @@ async fn reconcile_one(context: &Context, reading: Reading, discover: &Discovery
 
 async fn judge_and_act(context: &Context, reading: Reading, discover: &Discovery) -> Result<Done> {
     let Reading { name, config, status } = reading;
-    // What cannot be read says nothing about what is wanted.
+    // Without a readable RunConfig it is unknown whether the workload is wanted.
     let config = match config {
         Ok(config) => config,
         Err(error) => return Ok(Done::new(Reconciliation::LeftAlone, chain(&error))),
@@ -179,8 +181,8 @@ async fn judge_and_act(context: &Context, reading: Reading, discover: &Discovery
     act(context, &config, before.as_ref(), action, operation).await
 }
 
-/// R07: by itself, reconciliation gives an owner only to what is seen to run with its proxy. What the snapshot
-/// proved is looked at again under the lock.
+/// R07: reconciliation by itself records an owner only for a workload that runs and whose proxy is up. The proof from the
+/// snapshot is repeated under the lock.
 async fn judge_and_adopt(context: &Context, config: &RunConfig, discover: &Discovery) -> Result<Done> {
     let name = &config.name;
     let claim = discover.claim(config);
@@ -215,7 +217,7 @@ fn lock_if_free(context: &Context, name: &WorkloadName) -> Result<Option<Operati
     }
 }
 
-/// The plan with the locks as they are now; the operation lock is ours once it was taken.
+/// The plan with the present locks. `is_ours`: this command holds the operation lock.
 fn plan_for(
     context: &Context,
     config: &RunConfig,
@@ -265,7 +267,7 @@ async fn act(
     }
 }
 
-/// Records an end that nobody saw, unless the record has changed.
+/// Records an end that no supervisor noticed, unless the record has changed.
 fn record_exit(context: &Context, config: &RunConfig, revision: u64, exit: &Exit) -> Result<()> {
     context.store().update_status::<Error>(&config.name, &config.uid, |record| {
         let record = record.filter(|record| record.revision == revision);
@@ -287,7 +289,7 @@ fn busy() -> Done {
     Done::new(Reconciliation::LeftAlone, "another command works on it")
 }
 
-/// What is to be told where nothing is to be done.
+/// The report if there is nothing to do.
 fn at_rest(name: &WorkloadName, action: Action, record: Option<&StatusRecord>) -> Option<Done> {
     match action {
         Action::None => Some(match record.filter(|record| is_given_up(record)) {
@@ -303,7 +305,7 @@ fn at_rest(name: &WorkloadName, action: Action, record: Option<&StatusRecord>) -
     }
 }
 
-/// Whether it should run and failed, so that a command alone starts it again.
+/// Whether it should run and failed, so that only a command starts it again.
 fn is_given_up(record: &StatusRecord) -> bool {
     record.phase == Phase::Error && record.desired == Desired::Running
 }

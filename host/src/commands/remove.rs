@@ -1,4 +1,4 @@
-//! `rm`.
+//! `rm`: removes a workload.
 use crate::commands::context::Context;
 use crate::commands::locking::lock_to_end;
 use crate::commands::lookup::{
@@ -14,16 +14,15 @@ use wharf_runtimes::{CallError, look, prove_gone};
 use wharf_sdk::ErrorCode;
 use wharf_supervisor::client::control;
 
-/// Removes a workload, stopping it if it runs: its resources first, then its status, the RunConfig last. Its logs
-/// stay.
+/// Removes a workload, stopping it if it runs: its resources first, then its status, the RunConfig last. Its logs stay.
 ///
 /// # Errors
-/// Of kind [`ErrorKind::Owner`] with nothing changed where the owner is absent or another one (R08).
+/// Of kind [`ErrorKind::Owner`], with nothing changed, if the owner is absent or another one (R08).
 pub async fn remove(context: &Context, name: &WorkloadName, timeout: Duration) -> Result<()> {
     read_run_config(context, name)?;
     let operation = lock_to_end(context, name).await?;
     if is_gone(context, name) {
-        // It was being created; that was given up for this command.
+        // It was being created, and that was given up for this command.
         return Ok(());
     }
     let run = read_run_config(context, name)?;
@@ -36,12 +35,12 @@ pub async fn remove(context: &Context, name: &WorkloadName, timeout: Duration) -
     remove_at_owner(context, &run, &operation, owner).await
 }
 
-/// The owner, asked what it has of the workload. R03: of a remote server no runtime has anything.
+/// The owner with its observation. None for a remote server, of which no runtime has anything (R03).
 async fn owner_of(context: &Context, run: &RunConfig) -> Result<Option<AtOwner>> {
     if run.is_remote() { Ok(None) } else { ask_at_owner(context, run).await.map(Some) }
 }
 
-/// Everything that the owner has of it, and the proof that it was the owner who said so.
+/// Removes all resources of the workload, and proves that the owner has none any more.
 async fn remove_resources(
     context: &Context,
     run: &RunConfig,
@@ -57,7 +56,7 @@ async fn remove_resources(
         missing_is_fine(client.remove(&handle).await)?;
     }
     let host_id = context.host_id()?;
-    // A restart that was cut short left what its record does not name.
+    // An interrupted restart may have left a second resource, which the record does not name.
     let Some(left) = look(client, &host_id, run).await? else { return Ok(()) };
     if let Some(handle) = &left.handle {
         missing_is_fine(client.remove(handle).await)?;
@@ -86,7 +85,7 @@ async fn remove_at_owner(
         Ok(record)
     })?;
     reach(Point::RemovalRecorded);
-    // A removal that was interrupted may have left a supervisor at work.
+    // An interrupted removal may have left a supervisor at work.
     operation.supervisor_gone(Duration::from_secs(30)).await.map_err(|_| {
         Error::new(ErrorKind::Deadline, format!("the supervisor of '{}' does not end", run.name))
     })?;

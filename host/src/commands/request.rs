@@ -1,38 +1,38 @@
-//! What a new workload is to be.
+//! [`RunRequest`]: the description of a workload to create. Front ends make it, `run` takes it.
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use wharf_model::{ProxyAuth, RestartPolicy, RunConfig, Transport};
 use wharf_sdk::PullPolicy;
 
-/// A request to create and start a workload, already in its types; the command layer validates the rest.
+/// A request to create and start a workload. Its values have their types; the command layer validates the rest.
 #[derive(Clone, Debug)]
 pub struct RunRequest {
     /// SERVER.
     pub server: String,
-    /// Arguments for it.
+    /// Arguments of the server.
     pub args: Vec<String>,
-    /// Its name; made from SERVER if there is none.
+    /// Its name; derived from SERVER if absent.
     pub name: Option<String>,
-    /// The runtime; chosen if there is none.
+    /// The runtime; chosen if absent.
     pub runtime: Option<String>,
-    /// What the runtime is told beside the user's configuration, by names of its own; one that does not know a name is
-    /// not chosen.
+    /// Options of the runtime that override the user's configuration, by names that the runtime defines. A runtime that
+    /// does not declare one of them refuses the request.
     pub runtime_options: BTreeMap<String, String>,
-    /// How the server is spoken to.
+    /// The server's wire.
     pub transport: Transport,
     /// The address on which the proxy listens.
     pub host: String,
     /// The proxy's port; 0 for any.
     pub proxy_port: u16,
-    /// Whom the proxy serves.
+    /// Who may use the proxy.
     pub auth: ProxyAuth,
-    /// The proxy listens on a Unix socket of its user's, too.
+    /// The proxy also listens on a Unix socket that only its user can open.
     pub unix_socket: bool,
-    /// Pages that may ask the proxy besides, as `scheme://host[:port]`.
+    /// Web origins that may call the proxy, beside the proxy's own, as `scheme://host[:port]`.
     pub allowed_origins: Vec<String>,
     /// The port on which the server listens (HTTP); 0 for any, told to it through its environment.
     pub target_port: u16,
-    /// Where a command runs; where it is asked for if none is given.
+    /// The directory that a command runs in; the caller's own if absent.
     pub working_dir: Option<String>,
     /// Its environment.
     pub env: BTreeMap<String, String>,
@@ -44,11 +44,11 @@ pub struct RunRequest {
     pub labels: BTreeMap<String, String>,
     /// Its group.
     pub group: String,
-    /// As which user of its image it runs; the image's if there is none.
+    /// The user of the image that it runs as; the image's own user if absent.
     pub user: Option<String>,
-    /// When its image is fetched.
+    /// When to fetch its image.
     pub pull: Option<PullPolicy>,
-    /// What it may touch, in ToolHive's form; the runtime's choice if there is none.
+    /// The files and the network that it may use, in ToolHive's form; the runtime's choice if absent.
     pub permission_profile: Option<serde_json::Value>,
     /// At most so many processors.
     pub cpus: Option<f64>,
@@ -56,14 +56,14 @@ pub struct RunRequest {
     pub memory_bytes: Option<u64>,
     /// At most so many processes and threads.
     pub pids_limit: Option<u64>,
-    /// What cannot be enforced is left out instead of refused.
+    /// Parts that cannot be enforced are left out instead of being refused.
     pub allow_weaker: bool,
-    /// What happens when it ends.
+    /// Its restart policy.
     pub restart: RestartPolicy,
 }
 
 impl RunRequest {
-    /// A request with nothing special.
+    /// A request with only the defaults.
     pub fn new(server: impl Into<String>) -> Self {
         Self {
             server: server.into(),
@@ -95,8 +95,8 @@ impl RunRequest {
         }
     }
 
-    /// The request that makes a copy of an exported workload. Identity and owner are not taken over: it is another
-    /// workload, created here and now; its runtime is asked for by name.
+    /// The request for a copy of an exported workload. Identity and owner are not taken over: it is another workload,
+    /// created here and now; its runtime is asked for by name.
     pub fn from_config(config: &RunConfig) -> Self {
         let server = if config.server.is_empty() { &config.image } else { &config.server };
         Self {
@@ -108,7 +108,7 @@ impl RunRequest {
             transport: config.transport,
             host: config.host.clone(),
             proxy_port: config.port,
-            // One that says nothing was made when there was no choice; this is a new workload.
+            // A RunConfig without `proxy_auth` is from a version that had no secrets; a new workload gets today's default.
             auth: config.proxy_auth.unwrap_or(ProxyAuth::Path),
             unix_socket: config.unix_socket,
             allowed_origins: config.allowed_origins.clone(),
@@ -140,7 +140,7 @@ pub struct Started {
     pub uid: String,
     /// Its runtime.
     pub runtime_name: String,
-    /// Where clients reach it; none if it was not waited for.
+    /// The URL for clients; empty if the command did not wait for it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub url: String,
     /// The proxy's port.

@@ -1,4 +1,4 @@
-//! `start` and `restart`, and what they share with `run`: a supervisor is started and waited for.
+//! `start` and `restart`, and the part that `run` shares with them: starting a supervisor and waiting for it.
 use crate::commands::context::Context;
 use crate::commands::ends::{Ends, interrupted};
 use crate::commands::locking::lock_operation;
@@ -21,25 +21,25 @@ use wharf_sdk::Capability;
 use wharf_supervisor::client::control;
 use wharf_supervisor::{Progress, StartMode, StartOutcome, Supervisor, SupervisorRequest, spawn};
 
-/// How long a supervisor that is going may take to be gone.
+/// How long a supervisor that is ending may take to be gone.
 const SUPERVISOR_EXIT_WAIT: Duration = Duration::from_secs(5);
-/// How long a workload may take to end by itself whose stop was interrupted.
+/// How long a workload whose stop was interrupted may take to end by itself.
 const INTERRUPTED_STOP: Duration = Duration::from_secs(10);
-/// How long a supervisor may take to say that its workload runs, its server's answer included.
+/// How long a supervisor may take to report, including its server's answer to a ping.
 const REPORT_WAIT: Duration = Duration::from_secs(5);
 
 /// How long a command waits for its supervisor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wait {
-    /// Not even until its workload is ready.
+    /// Not at all.
     No,
-    /// Until then.
+    /// Until its workload is ready.
     Ready,
-    /// To the end.
+    /// Until its workload has ended.
     Stay,
 }
 
-/// Starts a workload that exists. One that runs: success, said so.
+/// Starts an existing workload. If it runs already, that is a success, and the result says so.
 pub async fn start(
     context: &Context,
     name: &WorkloadName,
@@ -63,7 +63,7 @@ pub async fn restart(
     refuse_nesting(context)?;
     read_run_config(context, name)?;
     let operation = lock_operation(context, name).await?;
-    // It is wanted all the while: a restart that is cut short is finished by whoever comes next.
+    // `desired` stays `running`: an interrupted restart is finished by the next command.
     stop_locked(context, name, &operation, timeout, Desired::Running).await?;
     start_locked(context, name, operation, wait, progress).await
 }
@@ -81,13 +81,14 @@ pub(crate) async fn start_locked(
         return Err(Error::new(ErrorKind::Usage, message).hint(format!("its URL: {}", run.remote_url)));
     }
     refuse_earlier_import(&run)?;
-    // R08: an owner that is absent, or another one, is told before anything is changed, or called running.
+    // R08: an owner that is absent, or another one, is an error before anything is changed, and before the workload is
+    // reported as running.
     connect_to_owner(context, &run).await?;
     let record = record_or_set_aside(context, &operation)?;
     let supervised = LifeProbe::open(context.store().state())?.is_held(name, LockKind::Life)?;
     let phase = record.as_ref().map(|record| record.phase);
     if supervised && phase == Some(Phase::Running) {
-        // The record says so also while the supervisor is bringing the workload back.
+        // The record says `running` even while the supervisor is restarting the workload, so the supervisor is asked.
         return match control::report(context.store().state(), name, REPORT_WAIT).await {
             Ok(report) if !report.starting => Ok(Started { already_running: true, ..started(context, &run) }),
             Ok(_) | Err(_) => {
@@ -99,10 +100,10 @@ pub(crate) async fn start_locked(
         };
     }
     if supervised && phase == Some(Phase::Stopping) {
-        // The command that was stopping it died before the supervisor heard of it: that is finished first.
+        // The command that was stopping it died before it reached the supervisor. Its stop is finished first.
         stop_locked(context, name, &operation, INTERRUPTED_STOP, Desired::Running).await?;
     }
-    // One that has just recorded the end of its workload is still going.
+    // A supervisor that has just recorded the end of its workload may still be ending.
     if supervised && operation.supervisor_gone(SUPERVISOR_EXIT_WAIT).await.is_err() {
         let message = format!("'{name}' has a supervisor and does not run");
         return Err(
@@ -121,7 +122,7 @@ pub(crate) async fn start_locked(
     reach(Point::StartRecorded);
     let started = launch(context, &run, operation, StartMode::Start, wait, progress).await;
     started.map_err(|error| match &run.imported {
-        // A copy has the port of its original.
+        // The copy of an import has the proxy port of its original.
         Some(Imported { name, .. }) if error.kind == ErrorKind::Conflict => {
             error.hint(format!("the proxy of the original may hold the port: thv stop {name}"))
         }
@@ -129,7 +130,7 @@ pub(crate) async fn start_locked(
     })
 }
 
-/// Starts the supervisor, which takes the operation over, and waits for its word.
+/// Starts the supervisor, which takes the operation over, and waits for the outcome.
 pub(crate) async fn launch(
     context: &Context,
     run: &RunConfig,
@@ -146,9 +147,9 @@ pub(crate) async fn launch(
     await_ready(context, run, supervisor, inherited, mode, progress, None).await
 }
 
-/// Waits for the word of a supervisor. With `ends`, a signal that asks this process to end makes the supervisor give the
-/// start up: its clearing up is waited for, so that nothing is left when this process has ended. A second signal ends
-/// the wait alone.
+/// Waits for the outcome of a start. With `ends`, a signal that asks this process to end makes the supervisor give the
+/// start up; its clearing up is waited for, so that nothing is left when this process has ended. A second signal only ends
+/// the wait.
 pub(crate) async fn await_ready(
     context: &Context,
     run: &RunConfig,
@@ -191,7 +192,7 @@ fn given_up_start(run: &RunConfig) -> Error {
     interrupted(&format!("the start of '{}', which is given up,", run.name))
 }
 
-/// Starts the supervisor, which takes the operation over. Returned with it is this process' own hold on the lock.
+/// Starts the supervisor, which takes the operation over. Also returns this process's own descriptor of the lock.
 pub(crate) async fn spawn_supervisor(
     context: &Context,
     run: &RunConfig,
@@ -222,7 +223,7 @@ pub(crate) async fn spawn_supervisor(
     }
 }
 
-/// Why a workload is not ready, with everything cleared up.
+/// The error for a workload that is not ready, after everything was cleared up.
 pub(crate) async fn not_started(
     context: &Context,
     run: &RunConfig,
@@ -241,8 +242,8 @@ pub(crate) async fn not_started(
     take_back(context, run, inherited, mode, error).await
 }
 
-/// Takes the operation back from a supervisor that died, or never lived, and clears up after it. The lock is
-/// still held through this process' own descriptor.
+/// Takes the operation back from a supervisor that died, or could not be started, and clears up after it. The lock is still
+/// held through this process's own descriptor.
 async fn take_back(
     context: &Context,
     run: &RunConfig,
@@ -289,7 +290,7 @@ async fn record_failed_start(context: &Context, run: &RunConfig, cause: &Error) 
     Ok(())
 }
 
-/// A workload that is ready on this port.
+/// The report on a workload that is ready on this port.
 pub(crate) fn ready(context: &Context, run: &RunConfig, port: u16) -> Started {
     started(context, &RunConfig { port, ..run.clone() })
 }

@@ -1,4 +1,4 @@
-//! `status` and `export`: one workload in depth.
+//! `status` and `export`: everything about one workload.
 use crate::commands::context::Context;
 use crate::commands::list::{view, with_socket};
 use crate::commands::lookup::{connect_to_owner, find_handle, read_run_config};
@@ -12,32 +12,32 @@ use wharf_sdk::{Capability, Confinement};
 use wharf_supervisor::client::control;
 use wharf_supervisor::{SupervisorReport, last_words, log_path};
 
-/// How long a supervisor may take to tell about itself, its server's answer included.
+/// How long a supervisor may take to report, including its server's answer to a ping.
 const REPORT_DEADLINE: Duration = Duration::from_secs(5);
 
-/// One workload in depth.
+/// Everything about one workload.
 #[derive(Clone, Debug, Serialize)]
 pub struct StatusReport {
-    /// As the list shows it, but for the secret part of its URL: this is what users post when they ask for help.
+    /// The row of the list, with the secret part of the URL hidden: users post this output when they ask for help.
     pub workload: WorkloadView,
     /// The endpoint through which its owner is reached.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub runtime_endpoint: String,
-    /// What is recorded.
+    /// The status record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recorded: Option<StatusRecord>,
-    /// What holds it back, as its owner says.
+    /// Its confinement, as its owner reports it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confinement: Option<Confinement>,
-    /// What its supervisor says; none where it has none.
+    /// Its supervisor's report; none if it has no supervisor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub supervisor: Option<SupervisorReport>,
-    /// Why its last supervisor ended in the middle of its work, as that said itself; told while it has none.
+    /// The reason why its last supervisor ended in the middle of its work, from its log; only while it has no supervisor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub supervisor_end: Option<String>,
 }
 
-/// One workload in depth. Writes nothing.
+/// Everything about one workload. Writes nothing.
 pub async fn status(context: &Context, name: &WorkloadName) -> Result<StatusReport> {
     let run = read_run_config(context, name)?;
     let (workload, recorded, confinement) = view(context, &run).await?;
@@ -46,20 +46,20 @@ pub async fn status(context: &Context, name: &WorkloadName) -> Result<StatusRepo
         workload.url = shown_url(&run);
     }
     let confinement = match confinement {
-        // Listings of engines do not say everything.
+        // A listing of an engine does not have every detail, so the workload is inspected.
         None => inspected(context, &run, recorded.as_ref()).await,
         told => told,
     };
     let supervisor = control::report(context.store().state(), name, REPORT_DEADLINE).await.ok();
     let log = log_path(context.store().state(), name);
-    // One that ended as it should has said nothing of the kind, or a later one has recorded its own end.
+    // Only if the record still names a supervisor: one that ended as it should has removed itself from the record.
     let is_missed = recorded.as_ref().is_some_and(|record| record.supervisor.is_some());
     let supervisor_end = if supervisor.is_none() && is_missed { last_words(&log, 0) } else { None };
     let runtime_endpoint = run.runtime_endpoint;
     Ok(StatusReport { workload, runtime_endpoint, recorded, confinement, supervisor, supervisor_end })
 }
 
-/// What holds a workload back, as its owner tells of it alone; none where that is not to be had.
+/// The confinement of a workload, from an inspection; none if the owner cannot be asked.
 async fn inspected(context: &Context, run: &RunConfig, record: Option<&StatusRecord>) -> Option<Confinement> {
     let client = connect_to_owner(context, run).await.ok()?;
     if !client.stamp().has(&Capability::PERMISSION_PROFILE) {
@@ -69,7 +69,7 @@ async fn inspected(context: &Context, run: &RunConfig, record: Option<&StatusRec
     client.inspect(&handle).await.ok()?.confinement
 }
 
-/// The RunConfig of a workload, to be given to `run --from-config`.
+/// The RunConfig of a workload, in the form that `run --from-config` takes.
 pub fn export(context: &Context, name: &WorkloadName) -> Result<RunConfig> {
     read_run_config(context, name)
 }

@@ -1,4 +1,4 @@
-//! `stop`.
+//! `stop`: stops a workload; `rm` and `restart` begin with it.
 use crate::commands::context::Context;
 use crate::commands::locking::lock_to_end;
 use crate::commands::lookup::{
@@ -17,7 +17,7 @@ use wharf_sdk::{ErrorCode, Exit, Handle, WorkloadState};
 use wharf_supervisor::ControlError;
 use wharf_supervisor::client::control;
 
-/// What the supervisor may take beside the workload's own time: answering clients, killing, writing.
+/// How long the supervisor may take beyond the workload's own time: for answering clients, killing, writing.
 const SUPERVISOR_MARGIN: Duration = Duration::from_secs(20);
 
 /// A workload that is stopped now.
@@ -25,33 +25,33 @@ const SUPERVISOR_MARGIN: Duration = Duration::from_secs(20);
 pub struct Stopped {
     /// Its name.
     pub name: String,
-    /// Whether it was stopped by this command.
+    /// The outcome.
     pub result: StopResult,
 }
 
-/// What a stop had to do.
+/// The outcome of a stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopResult {
-    /// It ran or was starting, and was stopped.
+    /// It was running or starting, and was stopped.
     Stopped,
-    /// It did not run.
+    /// It was not running.
     AlreadyStopped,
 }
 
 /// Stops a workload: asks it to end, and kills it after `timeout`.
 ///
 /// # Errors
-/// Of kind [`ErrorKind::Owner`] with nothing changed where the owner is absent or another one (R08).
+/// Of kind [`ErrorKind::Owner`], with nothing changed, if the owner is absent or another one (R08).
 pub async fn stop(context: &Context, name: &WorkloadName, timeout: Duration) -> Result<Stopped> {
     read_run_config(context, name)?;
-    // A start is given up for this command, and was nothing that had stopped.
+    // If a start is given up for this command, the workload counts as stopped by it, even if nothing ran yet.
     let record = read_record(context, name).ok().flatten();
     let was_starting = record.as_ref().is_some_and(|record| record.phase == Phase::Starting);
     let operation =
         lock_to_end(context, name).await.map_err(|error| unlocked(context, name, record.as_ref(), error))?;
     if is_gone(context, name) {
-        // It was being created; that was given up for this command.
+        // It was being created, and that was given up for this command.
         return Ok(Stopped { name: name.to_string(), result: StopResult::Stopped });
     }
     let result = match stop_locked(context, name, &operation, timeout, Desired::Stopped).await? {
@@ -61,7 +61,8 @@ pub async fn stop(context: &Context, name: &WorkloadName, timeout: Duration) -> 
     Ok(Stopped { name: name.to_string(), result })
 }
 
-/// Without a lock nobody may change anything; the supervisor, which has its locks, can still be told to end.
+/// The error if the lock cannot be taken, and not just because it is busy. Nothing may be changed without it; but the
+/// supervisor, which holds its own, can be ended by a signal, and the error says how.
 fn unlocked(context: &Context, name: &WorkloadName, record: Option<&StatusRecord>, error: Error) -> Error {
     let is_held = |state| LifeProbe::open(state)?.is_held(name, LockKind::Life);
     let lives = error.kind == ErrorKind::Failed && is_held(context.store().state()).is_ok_and(|held| held);
@@ -73,7 +74,7 @@ fn unlocked(context: &Context, name: &WorkloadName, record: Option<&StatusRecord
     }
 }
 
-/// Stops it as part of a command; `desired` is what that command wants of it in the end.
+/// Stops it as part of a command; `desired` is that command's wish for the workload.
 pub(crate) async fn stop_locked(
     context: &Context,
     name: &WorkloadName,
@@ -84,7 +85,7 @@ pub(crate) async fn stop_locked(
     stop_at_owner(context, name, operation, timeout, desired).await.map(|(result, _)| result)
 }
 
-/// The same, for a command that goes on at the owner: with it; none for a remote server.
+/// The same for a command that goes on to use the owner, which is returned; none for a remote server.
 pub(crate) async fn stop_at_owner(
     context: &Context,
     name: &WorkloadName,
@@ -96,7 +97,7 @@ pub(crate) async fn stop_at_owner(
     if run.is_remote() {
         return Ok((stop_remote(context, &run, operation, timeout, desired).await?, None));
     }
-    // Where there are two of it, nobody chooses one: an error, before anything is changed.
+    // If the owner has two resources of it, that is an error before anything is changed.
     let mut owner = ask_at_owner(context, &run).await?;
     let record = record_or_set_aside(context, operation)?.filter(|record| record.uid == run.uid);
     let supervised = LifeProbe::open(context.store().state())?.is_held(name, LockKind::Life)?;
@@ -107,16 +108,17 @@ pub(crate) async fn stop_at_owner(
     }
     let is_recorded = match begin_stop(context, &run, desired) {
         Ok(()) => true,
-        // A disk that fails keeps nothing running (R11): what could not be recorded is said at the end.
+        // A full or failing disk must not keep a workload from being stopped (R11); the error at the end says what could
+        // not be recorded.
         Err(Unwritten::Failed(error)) if error.is_unwritable() => false,
         Err(error) => return Err(error.into()),
     };
     reach(Point::StopRecorded);
     let told = if supervised { stop_supervised(context, name, operation, timeout).await? } else { None };
     let exit = match told {
-        // The supervisor has the owner's word for it, and has deployed nothing since: it is gone.
+        // The supervisor has proven the end at the owner, has deployed nothing since, and is gone.
         Some(exit) => Some(exit),
-        // It may have died before it did what it was asked, or deployed anew meanwhile.
+        // The supervisor may have died before it did what it was asked, or deployed anew meanwhile.
         None => end_at_owner(context, &run, &mut owner, supervised, timeout).await?,
     };
     end_stop(context, &run, exit, (!is_recorded).then_some(desired))
@@ -126,8 +128,8 @@ pub(crate) async fn stop_at_owner(
     Ok((did, Some(owner)))
 }
 
-/// Ends whatever the owner has of a workload that no supervisor tends any more, and returns how it ended. `changed`:
-/// what the owner showed may be so no longer.
+/// Ends everything that the owner has of a workload without a supervisor; returns its exit. `changed`: the owner's
+/// observation may be out of date.
 async fn end_at_owner(
     context: &Context,
     run: &RunConfig,
@@ -142,13 +144,13 @@ async fn end_at_owner(
     let recorded = recorded_handle(run, read_record(context, &run.name)?.as_ref())?;
     let shown = owner.shown_handle(run)?;
     let rests = owner.seen.as_ref().is_some_and(|seen| seen.state == WorkloadState::Stopped);
-    // A start that was cut short may have left another one than its record names.
+    // An interrupted start may have left another resource than the recorded one.
     let other = shown.clone().filter(|shown| recorded.as_ref() != Some(shown) && !rests);
     for handle in recorded.iter().filter(|_| !rests).chain(&other) {
         owner.client.stop(handle, timeout).await.map_err(|error| owner_error(run, error))?;
     }
     let Some(handle) = shown.or(recorded) else { return Ok(None) };
-    // A listing may know the exit code alone.
+    // A listing may have only the exit code.
     let exit = owner.client.inspect(&handle).await.ok().and_then(|seen| seen.exit);
     if !rests {
         owner.seen = prove_ended(&owner.client, &host_id, run).await?;
@@ -156,7 +158,7 @@ async fn end_at_owner(
     Ok(exit.or_else(|| owner.seen.as_ref().and_then(|seen| seen.exit.clone())))
 }
 
-/// R03: a remote server has no owner, and so nothing of it runs but its proxy.
+/// R03: a remote server has no owner; only its proxy runs.
 async fn stop_remote(
     context: &Context,
     run: &RunConfig,
@@ -191,7 +193,7 @@ fn begin_stop(context: &Context, run: &RunConfig, desired: Desired) -> std::resu
     written.map(drop)
 }
 
-/// Records the end, and the beginning where that could not be recorded.
+/// Records the end, and also the beginning of the stop if that could not be recorded before.
 fn end_stop(
     context: &Context,
     run: &RunConfig,
@@ -224,7 +226,7 @@ fn stopped_unrecorded(context: &Context, name: &WorkloadName, unwritten: Unwritt
         .advise(Advice::Stop { name: name.to_string() })
 }
 
-/// The supervisor stops its workload and ends; its life lock is the proof.
+/// Lets the supervisor stop its workload and end. The free life lock proves its end.
 async fn stop_supervised(
     context: &Context,
     name: &WorkloadName,
@@ -247,7 +249,7 @@ async fn stop_supervised(
             return Err(Error::new(kind, format!("'{name}' could not be stopped: {message}")));
         }
         Err(error @ ControlError::Silent { .. }) => {
-            // It may just have ended by itself: then nobody holds the life lock any more.
+            // The supervisor may just have ended by itself: then nobody holds the life lock any more.
             tracing::debug!(%name, %error, "the supervisor gave no answer");
             None
         }
@@ -261,11 +263,11 @@ async fn stop_supervised(
     Ok(exit)
 }
 
-/// Why a transition is not on record.
+/// The reason why a transition was not recorded.
 enum Unwritten {
-    /// It does not fit what is there.
+    /// It is not legal in the present phase.
     Refused(Error),
-    /// The store could not write it.
+    /// The store failed.
     Failed(StoreError),
 }
 
@@ -299,8 +301,8 @@ fn begin(run: &RunConfig, record: &mut StatusRecord, desired: Desired) -> Result
     Ok(())
 }
 
-/// True if the workload runs, or may. One that its labels do not show may still be found by its recorded handle: somebody
-/// removed the file that carries them.
+/// True if the workload runs, or may run. If no resource with its labels is found, its recorded handle may still find it:
+/// somebody may have removed the file that carries the labels.
 async fn runs(run: &RunConfig, owner: &AtOwner, recorded: Option<Handle>) -> Result<bool> {
     let state = match (&owner.seen, recorded) {
         (Some(seen), _) => seen.state,

@@ -1,4 +1,4 @@
-//! `url`: where clients reach a workload, what they must know for it, and how that is changed.
+//! `url`: the URL and the secret with which clients reach a workload, and changes of who may use it.
 use crate::commands::context::Context;
 use crate::commands::locking::lock_operation;
 use crate::commands::lookup::read_run_config;
@@ -13,28 +13,28 @@ use wharf_supervisor::{AccessChange, ControlError};
 
 /// How long a supervisor may take to write two files.
 const CHANGE_WAIT: Duration = Duration::from_secs(15);
-/// Stands for the part of a path that only clients are told.
+/// Stands for the secret part of a path.
 const HIDDEN: &str = "…";
 
-/// Where clients reach a workload.
+/// The URL of a workload's proxy, with its secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientUrl {
     /// Its name.
     pub name: String,
     /// The URL, with its secret part if there is one.
     pub url: String,
-    /// Whom the proxy serves.
+    /// Who may use the proxy.
     pub auth: ProxyAuth,
     /// The token that clients send, where there is one.
     pub token: Option<ProxySecret>,
-    /// The Unix socket on which its user is served at `/mcp` without either, if there is one.
+    /// The Unix socket that serves its user at `/mcp` without a secret, if there is one.
     pub unix_socket: Option<PathBuf>,
 }
 
-/// Where clients reach a workload, and what they must know. Writes nothing.
+/// The URL and the secret of a workload's proxy. Writes nothing.
 ///
 /// # Errors
-/// Where it has no port yet, or its secret cannot be read.
+/// It has no port yet, or its secret cannot be read.
 pub fn url(context: &Context, name: &WorkloadName) -> Result<ClientUrl> {
     let run = read_run_config(context, name)?;
     if run.is_remote() {
@@ -61,17 +61,17 @@ pub fn url(context: &Context, name: &WorkloadName) -> Result<ClientUrl> {
     })
 }
 
-/// Whom the proxy of a workload serves.
+/// Who may use the proxy of a workload.
 pub fn auth(context: &Context, name: &WorkloadName) -> Result<ProxyAuth> {
     Ok(read_run_config(context, name)?.auth())
 }
 
-/// Changes whom the proxy of a workload serves, at once where it runs: requests that show the old secret are refused
-/// from then on, and connections that were open are cut off.
+/// Changes who may use the proxy of a workload, at once if it runs: requests with the old secret are refused from then on,
+/// and open connections are cut off.
 ///
 /// # Errors
-/// Where the change makes no sense, or its supervisor does not make it: then nothing is changed. Of kind
-/// [`ErrorKind::Deadline`] where its supervisor was asked and gave no answer: then that is not known.
+/// The change makes no sense, or its supervisor refuses it: then nothing is changed. Of kind [`ErrorKind::Deadline`] if its
+/// supervisor gave no answer: then it is unknown whether the change was made.
 pub async fn change_access(context: &Context, name: &WorkloadName, wanted: AccessChange) -> Result<()> {
     read_run_config(context, name)?;
     let _operation = lock_operation(context, name).await?;
@@ -91,7 +91,7 @@ pub async fn change_access(context: &Context, name: &WorkloadName, wanted: Acces
     }
 }
 
-/// The URL of a workload that has a port; empty, and said in the log, where its secret cannot be read.
+/// The URL of a workload that has a port. Empty, with a warning in the log, if its secret cannot be read.
 pub(crate) fn url_of(context: &Context, run: &RunConfig) -> String {
     client_url(run, &context.secrets()).map(|found| found.url).unwrap_or_else(|error| {
         tracing::warn!(name = %run.name, %error, "its URL cannot be told");
@@ -104,7 +104,7 @@ pub(crate) fn unix_socket(context: &Context, run: &RunConfig) -> Option<PathBuf>
     run.unix_socket.then(|| context.store().state().client_socket(&run.name))
 }
 
-/// Its supervisor gave no answer.
+/// The error for a supervisor that gave no answer.
 fn silent(name: &WorkloadName, error: &ControlError, was_asked: bool) -> Error {
     let error = if was_asked {
         let doing = format!("whether the access to '{name}' was changed is not known");
@@ -118,7 +118,7 @@ fn silent(name: &WorkloadName, error: &ControlError, was_asked: bool) -> Error {
         .advise(Advice::Stop { name: name.to_string() })
 }
 
-/// Where clients reach a workload that has a port.
+/// The URL and the secret of a workload that has a port.
 pub(crate) fn client_url(
     run: &RunConfig,
     secrets: &ProxySecrets,
@@ -139,7 +139,7 @@ pub(crate) fn client_url(
     })
 }
 
-/// The URL of a workload that has a port, for who may show it to others.
+/// The URL of a workload that has a port, with its secret hidden, for output that may be shown to others.
 pub(crate) fn shown_url(run: &RunConfig) -> String {
     match run.auth() {
         ProxyAuth::Path => url_at(&run.host, run.port, &wharf_proxy::secret_path(HIDDEN)),

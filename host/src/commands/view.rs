@@ -1,4 +1,4 @@
-//! A workload as it is shown: the object of `list --format json`.
+//! [`WorkloadView`]: a workload as it is shown: the object of `list --format json`.
 use crate::commands::orphan::Orphan;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -21,36 +21,36 @@ pub struct WorkloadView {
     /// The instance of that runtime.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub runtime_instance: String,
-    /// What it runs: SERVER.
+    /// The SERVER that it runs.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub package: String,
-    /// Where clients reach it; filled in by who may tell.
+    /// The URL for clients; set by callers that may show the secret.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub url: String,
-    /// The Unix socket on which its user is served, too; filled in by who may tell.
+    /// The Unix socket that serves its user, too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unix_socket: Option<PathBuf>,
     /// The proxy's port.
     #[serde(skip_serializing_if = "is_zero")]
     pub port: u16,
-    /// How the server is spoken to.
+    /// The server's wire.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transport_type: Option<Transport>,
-    /// How the proxy is spoken to.
+    /// The protocol that the proxy offers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy_mode: Option<ProxyMode>,
     /// The effective state.
     pub status: EffectiveState,
-    /// More about it.
+    /// The reason for the state.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub status_context: String,
-    /// What can be done about it.
+    /// The next steps.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub advice: Vec<Advice>,
     /// The state rests on the record alone.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub stale: bool,
-    /// Why.
+    /// The reason for that.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub stale_reason: String,
     /// Its group.
@@ -68,7 +68,7 @@ pub struct WorkloadView {
     /// It is a resource without a RunConfig; its name is what `rm --orphan` takes.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub orphan: bool,
-    /// What clients send besides, for their configuration; not shown.
+    /// The token that clients send; for their configuration, not shown.
     #[serde(skip)]
     pub token: Option<ProxySecret>,
     /// Whether it should run; for filtering, not shown.
@@ -110,7 +110,7 @@ impl WorkloadView {
         }
     }
 
-    /// Whether clients reach it.
+    /// Whether clients can reach it.
     pub(crate) fn is_reachable(&self) -> bool {
         self.port != 0 && self.status == EffectiveState::Running
     }

@@ -1,7 +1,7 @@
 //! `list --watch`: the list, and again whenever it changes.
 //!
-//! A change of a record is an event, and awaited. What happens without one, an engine that stops, a supervisor that is
-//! killed, is found by asking the owners and the locks again every few seconds.
+//! A change of a record causes an event, which is waited for. Changes without an event (an engine stops, a supervisor is
+//! killed) are found by asking the owners and the locks again every few seconds.
 use crate::commands::context::Context;
 use crate::commands::list::{ListOptions, list};
 use crate::commands::view::WorkloadView;
@@ -11,9 +11,9 @@ use wharf_records::Watch;
 
 /// A command changes several files, one right after the other.
 const SETTLING: Duration = Duration::from_millis(50);
-/// How long nothing may happen before the owners are asked again.
+/// After so long without an event, the owners are asked again.
 const QUIET_MAX: Duration = Duration::from_secs(2);
-/// A list that takes long is made again so many times more rarely.
+/// The pause is at least so many times the duration of the last list.
 const REST: u32 = 10;
 
 /// A list that is being watched. Like the list itself it writes nothing and takes no lock (R05).
@@ -22,7 +22,7 @@ pub struct WatchedList<'a> {
     options: ListOptions,
     watch: Watch,
     last: Option<Vec<WorkloadView>>,
-    /// How long the last one took.
+    /// The duration of the last list.
     took: Duration,
 }
 
@@ -33,13 +33,13 @@ pub fn watch(context: &Context, options: ListOptions) -> Result<WatchedList<'_>>
 }
 
 impl WatchedList<'_> {
-    /// The list: the first time at once, then as soon as it differs from the last one.
+    /// The list: at once the first time, later as soon as it differs from the last one.
     pub async fn next(&mut self) -> Result<Vec<WorkloadView>> {
         loop {
             if self.last.is_some() {
                 self.something_happened().await?;
             }
-            // Before they are read: what changes meanwhile leads to another round.
+            // The watches begin before the records are read: a change during the read leads to another round.
             for folder in
                 [self.context.store().state().run_configs(), self.context.store().state().statuses()]
             {

@@ -1,4 +1,4 @@
-//! `import`: the workloads of other products, made into workloads of wharf.
+//! `import`: makes wharf workloads out of those of other products.
 pub(crate) mod report;
 pub(crate) mod run;
 pub mod toolhive;

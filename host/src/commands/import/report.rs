@@ -1,22 +1,22 @@
-//! What an import says about each workload of another product.
+//! [`Import`]: the report about one workload of another product. Front ends show it.
 use serde::Serialize;
 use wharf_model::{Advice, Error, Owner};
 use wharf_sdk::WorkloadState;
 
-/// What became of one workload.
+/// The outcome for one workload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Import {
-    /// What it is called there; the name of a file that cannot be understood.
+    /// Its name in the other product; for an unreadable file, the name of the file.
     pub source: String,
-    /// What was done, in one word.
+    /// The outcome in one word.
     pub result: ImportResult,
     /// Its name in wharf.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
-    /// Why.
+    /// The reason.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reason: String,
-    /// The runtime that proved it to be its own.
+    /// The runtime that proved to have the original.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub runtime_name: String,
     /// The instance of that runtime.
@@ -25,45 +25,45 @@ pub struct Import {
     /// The original's container there.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub object: String,
-    /// What that was doing.
+    /// The state of that container.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<WorkloadState>,
-    /// What is not as it was there, and what to know.
+    /// The differences from the original, and other remarks.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changed: Vec<String>,
-    /// What stays with that product, and how it is ended there.
+    /// The resources that stay with the other product, and how to end them there.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stays: Vec<String>,
     /// Fields that wharf keeps and does not implement.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_implemented: Vec<String>,
-    /// What can be done about it.
+    /// The next steps.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub advice: Vec<Advice>,
-    /// Why it failed.
+    /// The failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Error>,
 }
 
-/// What was done about a workload, in one word.
+/// The outcome for a workload, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ImportResult {
-    /// There is a copy of it now.
+    /// A copy was made.
     Imported,
-    /// It would be, were this not a rehearsal.
+    /// A copy would be made; this is a rehearsal.
     WouldImport,
-    /// Nothing: wharf has it, or something else of its name.
+    /// Nothing was done: wharf has a copy already, or another workload has its name.
     Skipped,
-    /// Nothing: several runtimes have something of it, or one has several.
+    /// Nothing was done: several runtimes have a container of it, or one runtime has several.
     Ambiguous,
-    /// Nothing: no runtime has it, or one that may have it gave no answer.
+    /// Nothing was done: no runtime has it, or one that may have it gave no answer.
     OwnerUnknown,
-    /// Nothing: this version of wharf cannot have it.
+    /// Nothing was done: this version of wharf cannot run it.
     LeftAlone,
-    /// Nothing: its file cannot be read or understood.
+    /// Nothing was done: its file cannot be read or understood.
     Malformed,
-    /// It could not be done.
+    /// The import failed.
     Failed,
 }
 
@@ -84,7 +84,7 @@ impl ImportResult {
 }
 
 impl Import {
-    /// Nothing more than why.
+    /// A report with only a reason.
     pub(crate) fn of(source: &str, result: ImportResult, reason: impl Into<String>) -> Self {
         Self {
             source: source.to_owned(),
@@ -103,12 +103,12 @@ impl Import {
         }
     }
 
-    /// A failure.
+    /// A report of a failure.
     pub(crate) fn failed(source: &str, error: Error) -> Self {
         Self { error: Some(error), ..Self::of(source, ImportResult::Failed, "") }
     }
 
-    /// With where it is.
+    /// Adds the original's container and its owner.
     pub(crate) fn at(mut self, owner: &Owner, object: &str, state: WorkloadState) -> Self {
         self.runtime_name.clone_from(&owner.runtime_name);
         self.runtime_instance.clone_from(&owner.runtime_instance);

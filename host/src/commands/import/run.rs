@@ -1,8 +1,8 @@
-//! `import`: copies of ToolHive's workloads become wharf's, where exactly one engine proves to have the original (R07).
+//! `import`: makes copies of ToolHive's workloads, each if exactly one engine proves to have the original (R07).
 //!
 //! Nothing of ToolHive's is written, started, stopped or removed: the copy is a workload of its own, stopped, whose owner
-//! is the engine that has the original's container. What ToolHive's labels say, together with everybody's answer, decides
-//! which engine that is; its own records are believed about what a workload is, and about nothing else.
+//! is the engine that has the original's container. The labels of ToolHive's containers, together with the answers of all
+//! runtimes, decide which engine that is; ToolHive's own records only say how to run the workload.
 use crate::commands::context::Context;
 use crate::commands::create::{enter, record_first};
 use crate::commands::discovery::{ForeignDiscovery, discover_foreign};
@@ -20,18 +20,18 @@ use wharf_records::{OperationLock, ReadError, StoreError};
 use wharf_runtimes::ForeignResource;
 use wharf_sdk::{Sought, WorkloadState};
 
-/// Everything that is known before somebody is asked.
+/// Everything that is known before the runtimes are asked.
 struct Known<'a> {
     folders: &'a toolhive::Folders,
     groups: BTreeMap<String, std::result::Result<Group, String>>,
     configs: Vec<(WorkloadName, std::result::Result<RunConfig, ReadError>)>,
     is_dry: bool,
-    /// Names that a rehearsal has given away.
+    /// Names that a rehearsal has used.
     given: BTreeSet<String>,
 }
 
 impl Known<'_> {
-    /// The workload that this one became.
+    /// The copy of this workload, if there is one.
     fn imported(&self, name: &str) -> Option<&RunConfig> {
         let mut readable = self.configs.iter().filter_map(|(_, config)| config.as_ref().ok());
         readable.find(|config| is_of(config, name))
@@ -46,12 +46,11 @@ fn is_of(config: &RunConfig, name: &str) -> bool {
     config.imported.as_ref().is_some_and(|imported| imported.from == PRODUCT && imported.name == name)
 }
 
-/// Copies the workloads of the ToolHive whose files lie in these folders, and says about each what was done; with `is_dry` what would be, and nothing is
-/// written.
+/// Copies the workloads of the ToolHive whose files lie in these folders, and reports the outcome for each. With `is_dry`,
+/// reports what would be done, and writes nothing.
 ///
 /// # Errors
-/// Where ToolHive's folders, or wharf's records, cannot be read at all. What fails for one workload is in its
-/// report.
+/// ToolHive's folders, or wharf's records, cannot be read at all. A failure of one workload is in its report.
 pub async fn import_toolhive(
     context: &Context,
     folders: &toolhive::Folders,
@@ -62,7 +61,7 @@ pub async fn import_toolhive(
         return Err(Error::new(ErrorKind::Failed, message).hint("set HOME"));
     }
     let mut entries = toolhive::read(folders)?;
-    // Those that keep their names first: another's new name must not take one of them.
+    // Workloads that can keep their names come first, so that the new name of another one does not take theirs.
     entries.sort_by_key(|entry| (!toolhive::is_name(&entry.name), entry.name.clone()));
     let groups = toolhive::read_groups(folders)?;
     let mut known = Known {
@@ -91,7 +90,7 @@ pub async fn import_toolhive(
     );
     if !candidates.is_empty() {
         if !is_dry {
-            // The runtimes are told it, and what they answer is of this host.
+            // The host id must exist, since runtimes are connected with it.
             context.host_id()?;
         }
         let discover = discover_foreign(context, &mark()).await?;
@@ -111,7 +110,7 @@ pub async fn import_toolhive(
     Ok(reports)
 }
 
-/// What can be said without asking anybody.
+/// The report on a workload for which no runtime needs to be asked.
 async fn before_asking(context: &Context, name: &str, file: &File, known: &Known<'_>) -> Option<Import> {
     if let Some(run) = known.imported(name) {
         return Some(imported_before(context, name, run, known).await);
@@ -127,7 +126,8 @@ async fn before_asking(context: &Context, name: &str, file: &File, known: &Known
     })
 }
 
-/// An import that ended between its two files is finished: the first says all that the second needs.
+/// Reports a workload that has a copy. An import that ended between its two files is finished here: the RunConfig has
+/// everything that the status record needs.
 async fn imported_before(context: &Context, name: &str, run: &RunConfig, known: &Known<'_>) -> Import {
     let missing = context.store().read_status(&run.name).is_err_and(|error| error.is_not_found());
     let skipped = |reason: &str| Import {
@@ -158,7 +158,7 @@ async fn imported_before(context: &Context, name: &str, run: &RunConfig, known: 
     }
 }
 
-/// The second file of an import; false if it is there by now.
+/// Writes the second file of an import; false if another command has done so.
 async fn finish(context: &Context, run: &RunConfig) -> Result<bool> {
     let operation = lock_operation(context, &run.name).await?;
     let now = read_run_config(context, &run.name)?;
@@ -223,7 +223,7 @@ async fn import_one(
     Ok(report)
 }
 
-/// Writes the records of a copy under the first name that is free; none where another import was faster.
+/// Writes the records of a copy under the first free name; none if another import was faster.
 async fn take_in(
     context: &Context,
     source: &str,
@@ -240,7 +240,7 @@ async fn take_in(
             Ok(there) if is_of(&there, source) => return Ok(None),
             _ => continue,
         }
-        // Under the lock: the original must still be there, and its engine be the one that was asked (R07).
+        // Under the lock: the engine that was asked must still have the original (R07).
         prove_still_there(context, proven).await?;
         run.name = name.clone();
         match enter(context, &run, &kept) {
@@ -253,7 +253,7 @@ async fn take_in(
     Ok(None)
 }
 
-/// The owner as it is reached: a runtime that was asked through its usual endpoint says which one that is.
+/// The owner with its endpoint: a runtime that was asked without one is asked which endpoint it uses.
 async fn present_owner(context: &Context, proven: &Owner) -> Result<Owner> {
     if !proven.runtime_endpoint.is_empty() {
         return Ok(proven.clone());
@@ -267,7 +267,7 @@ async fn present_owner(context: &Context, proven: &Owner) -> Result<Owner> {
     Ok(Owner { runtime_endpoint: now.endpoint, ..proven.clone() })
 }
 
-/// That the engine which was asked still has the original.
+/// Proves that the engine still has the original.
 async fn prove_still_there(context: &Context, proven: &Resource) -> Result<()> {
     let Owner { runtime_name, runtime_instance, runtime_endpoint } = &proven.owner;
     let endpoint = (!runtime_endpoint.is_empty()).then_some(runtime_endpoint.as_str());
@@ -281,13 +281,13 @@ async fn prove_still_there(context: &Context, proven: &Resource) -> Result<()> {
     Err(Error::new(ErrorKind::Owner, message).hint("nothing was changed"))
 }
 
-/// The labels that all of ToolHive's containers have.
+/// The label that all of ToolHive's containers have.
 fn mark() -> BTreeMap<String, String> {
     let (name, value) = toolhive::MARK;
     BTreeMap::from([(name.to_owned(), value.to_owned())])
 }
 
-/// The status record of a copy: nothing of it runs, and nobody has asked for that. The caller holds the operation lock.
+/// Writes the status record of a copy: stopped, and not wanted. The caller holds the operation lock.
 fn record_import(
     context: &Context,
     run: &RunConfig,
@@ -302,7 +302,7 @@ fn record_import(
     Ok(())
 }
 
-/// The translation under a name and a uid of its own; the refusal where there is none.
+/// The translation under a name and a uid of its own, or the refusal.
 fn translated(
     name: &str,
     file: &File,
@@ -314,7 +314,7 @@ fn translated(
     toolhive::translate(file, wanted, uid).map_err(Ok)
 }
 
-/// What stays with ToolHive, how it is ended there, and what a copy lacks.
+/// What stays with ToolHive, how to end it there, and what a copy lacks: sentences for the report.
 fn what_stays(name: &str, proven: &Resource) -> Vec<String> {
     let is_running = proven.seen.state == WorkloadState::Running;
     let object = &proven.seen.object;
@@ -330,7 +330,7 @@ fn what_stays(name: &str, proven: &Resource) -> Vec<String> {
     stays
 }
 
-/// What a user should know of a copy.
+/// Remarks on a copy for the report.
 fn remarks(translation: &Translation, known: &Known<'_>) -> Vec<String> {
     let run = &translation.run;
     let mut remarks = Vec::new();
@@ -347,7 +347,7 @@ fn remarks(translation: &Translation, known: &Known<'_>) -> Vec<String> {
     remarks
 }
 
-/// Containers of workloads that ToolHive has no record of any more.
+/// Reports on containers of workloads that ToolHive has no RunConfig of any more.
 fn without_config(discover: &ForeignDiscovery, entries: &[Entry]) -> Vec<Import> {
     let named: BTreeSet<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
     let workloads = discover.sightings().iter().filter(|sighting| toolhive::is_workload(&sighting.labels));

@@ -1,4 +1,4 @@
-//! ToolHive's files as they are: each read once, none of them trusted.
+//! Reads ToolHive's files: each once, trusting none of them.
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -9,34 +9,34 @@ use wharf_model::SchemaVersion;
 use wharf_model::chain;
 use wharf_records::{Folder, Kept, RECORD_BYTES_MAX, ReadError};
 
-/// Where ToolHive keeps its state; none where that is not known.
+/// The folders of ToolHive's state; none where they are not known.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Folders {
-    /// `runconfigs` and `groups` are below it.
+    /// The folder of `runconfigs` and `groups`.
     pub state: Option<PathBuf>,
-    /// `statuses` is below it.
+    /// The folder of `statuses`.
     pub data: Option<PathBuf>,
 }
 
-/// One RunConfig of ToolHive's, or what is wrong with it.
+/// One RunConfig of ToolHive's, readable or not.
 #[derive(Debug)]
 pub struct Entry {
-    /// The stem of its file: what ToolHive calls the workload.
+    /// The stem of its file, which is the workload's name in ToolHive.
     pub name: String,
-    /// What it says; else why it says nothing.
+    /// Its contents, or the reason why they cannot be read.
     pub file: Result<File, String>,
 }
 
-/// What a RunConfig of ToolHive's says. A field that is missing and one that is `null` are the same to Go.
+/// The contents of a RunConfig of ToolHive's. For Go, a missing field and one that is `null` are the same.
 #[derive(Debug)]
 pub struct File {
-    /// The fields that mean something to wharf.
+    /// The fields that wharf uses.
     pub fields: Fields,
     /// All members, as they are spelled.
     pub members: Kept,
 }
 
-/// The fields of a RunConfig that mean something to wharf.
+/// The fields of a RunConfig that wharf uses.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Fields {
@@ -60,7 +60,7 @@ pub struct Fields {
     pub(crate) remote_url: Option<String>,
 }
 
-/// What a status file of ToolHive's says that is no verdict on health.
+/// The facts in a status file of ToolHive's. Its verdicts on health are not read.
 #[derive(Debug, Deserialize)]
 pub struct Status {
     /// When the workload was created.
@@ -79,10 +79,10 @@ fn list<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-/// All RunConfigs, in the order of their names; none where there is no such folder.
+/// All RunConfigs, in the order of their names; empty if there is no such folder.
 ///
 /// # Errors
-/// Where the folder cannot be read.
+/// The folder cannot be read.
 pub fn read(folders: &Folders) -> Result<Vec<Entry>, ReadError> {
     let found = files(folders.state.as_deref(), "runconfigs")?;
     Ok(found
@@ -91,13 +91,13 @@ pub fn read(folders: &Folders) -> Result<Vec<Entry>, ReadError> {
         .collect())
 }
 
-/// The status file of a workload; none where there is none.
+/// The status file of a workload, if there is one.
 ///
 /// # Errors
-/// Why it says nothing.
+/// The reason why it cannot be read.
 pub fn read_status(folders: &Folders, name: &str) -> Result<Option<Status>, String> {
     let Some(path) = folders.data.as_ref().map(|data| data.join("statuses")) else { return Ok(None) };
-    // As ToolHive names them.
+    // ToolHive replaces slashes the same way.
     let file = format!("{}.json", name.replace('/', "-"));
     let bytes = match Folder::open(&path) {
         Ok(None) => return Ok(None),
@@ -111,10 +111,10 @@ pub fn read_status(folders: &Folders, name: &str) -> Result<Option<Status>, Stri
     }
 }
 
-/// All groups by their names, or what is wrong with them.
+/// All groups by their names, readable or not.
 ///
 /// # Errors
-/// Where the folder cannot be read.
+/// The folder cannot be read.
 pub fn read_groups(folders: &Folders) -> Result<BTreeMap<String, Result<Group, String>>, ReadError> {
     let found = files(folders.state.as_deref(), "groups")?;
     Ok(found.into_iter().map(|(name, bytes)| (name, bytes.and_then(|bytes| json(&bytes)))).collect())
@@ -122,7 +122,7 @@ pub fn read_groups(folders: &Folders) -> Result<BTreeMap<String, Result<Group, S
 
 type Bytes = Result<Vec<u8>, String>;
 
-/// The bytes of every `NAME.json` of a folder, by name. Temporaries begin with a dot.
+/// The bytes of every `NAME.json` of a folder, by name. Temporary files begin with a dot and are left out.
 fn files(base: Option<&Path>, folder: &str) -> Result<BTreeMap<String, Bytes>, ReadError> {
     let Some(folder) = base.map(|base| Folder::open(&base.join(folder))).transpose()?.flatten() else {
         return Ok(BTreeMap::new());
@@ -132,7 +132,7 @@ fn files(base: Option<&Path>, folder: &str) -> Result<BTreeMap<String, Bytes>, R
         let name = file.to_string_lossy();
         let Some(stem) = name.strip_suffix(".json").filter(|stem| !stem.starts_with('.')) else { continue };
         match folder.read(&file, RECORD_BYTES_MAX) {
-            // Removed since the folder was read.
+            // The file was removed since the folder was read.
             Err(error) if error.is_not_found() => {}
             read => drop(found.insert(stem.to_owned(), read.map_err(|error| chain(&error)))),
         }

@@ -1,4 +1,4 @@
-//! Fuzz target of this room: ToolHive's files. Called by `fuzz/` and by the test below.
+//! Fuzz target of this module: ToolHive's files. Called by `fuzz/` and by the test below.
 use super::{candidates, folder, translate};
 use wharf_model::Uid;
 

@@ -1,9 +1,9 @@
-//! From ToolHive's names to wharf's: those allow dots, capitals, underscores and more characters.
+//! Turns ToolHive's names into wharf's: ToolHive also allows dots, capitals, underscores and other characters.
 use wharf_model::{NAME_LENGTH_MAX, NAME_LENGTH_MIN, WorkloadName};
 
-/// How many names are tried.
+/// The number of names that are tried.
 const CANDIDATES: u32 = 99;
-/// Stands in where nothing of a name can be used.
+/// The name if no character of the original can be used.
 const NOTHING_LEFT: &str = "mcp";
 
 /// Whether a workload can keep its name.
@@ -11,7 +11,7 @@ pub fn is_name(name: &str) -> bool {
     WorkloadName::new(name).is_ok()
 }
 
-/// Names for a workload, the nearest first. One that can be kept is the only one: another would be taken for another
+/// Names for a workload, the closest first. A name that can be kept is the only one: the copy must not look like another
 /// workload.
 pub fn candidates(name: &str) -> Vec<WorkloadName> {
     if let Ok(name) = WorkloadName::new(name) {
@@ -27,7 +27,7 @@ pub fn candidates(name: &str) -> Vec<WorkloadName> {
     std::iter::once(first).chain(numbered).filter_map(|name| WorkloadName::new(name).ok()).collect()
 }
 
-/// ASCII alone, so that it can be cut anywhere.
+/// ASCII only, so that it can be cut at any byte.
 fn usable(name: &str) -> String {
     let mut base = String::new();
     for character in name.chars().map(|character| character.to_ascii_lowercase()) {

@@ -1,11 +1,11 @@
-//! ToolHive's permission profiles: what of one was in force.
+//! Finds the part of ToolHive's permission profiles that was in force.
 use serde_json::Value;
 use wharf_sdk::{NetworkPermissions, OutboundPermissions, PermissionProfile};
 
-/// The profile as wharf is to enforce it, and what was changed of it.
+/// The profile for wharf to enforce, and a remark if it differs from the original.
 ///
-/// ToolHive restricts the network only of workloads that it isolates; of the others this part of the profile has been
-/// without effect, and enforcing it now would cut them off.
+/// ToolHive restricts the network only of workloads that it isolates. For all others, this part of the profile had no
+/// effect, and enforcing it now would cut them off.
 pub(crate) fn in_force(profile: Option<&Value>, is_isolated: bool) -> (Option<Value>, Option<String>) {
     let Some(value) = profile.filter(|value| !value.is_null()) else { return (None, None) };
     let Ok(mut profile) = serde_json::from_value::<PermissionProfile>(value.clone()) else {

@@ -1,4 +1,4 @@
-//! From a RunConfig of ToolHive's to one of wharf's: a pure function.
+//! Translates a RunConfig of ToolHive's into one of wharf's: a pure function.
 use crate::commands::import::toolhive::folder::{Fields, File};
 use crate::commands::import::toolhive::profile::in_force;
 use serde_json::Value;
@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use wharf_model::{ProxyMode, RunConfig, Transport, Uid, WorkloadName};
 use wharf_records::Kept;
 
-/// Fields of a RunConfig that are translated, or say only what ToolHive's container is called.
+/// Fields of a RunConfig that are translated, or that are only about ToolHive's container.
 const TRANSLATED: [&str; 20] = [
     "schema_version",
     "image",
@@ -30,8 +30,7 @@ const TRANSLATED: [&str; 20] = [
     "remote_url",
     "allowed_origins",
 ];
-/// Fields of wharf's that ToolHive has not, or that mean something else there: what a file says in their place is no
-/// word of wharf's.
+/// Fields of wharf's that ToolHive does not have, or that mean something else there: a file of ToolHive's cannot set them.
 const WHARFS_OWN: [&str; 17] = [
     "uid",
     "unix_socket",
@@ -51,26 +50,26 @@ const WHARFS_OWN: [&str; 17] = [
     "target_host",
     "proxy_auth",
 ];
-/// What a server with a port is told of it: wharf tells it the same, fitting the runtime.
+/// The variables that tell a server its port. wharf sets them itself, as the runtime needs it.
 const TOLD: [&str; 3] = ["MCP_PORT", "FASTMCP_PORT", "MCP_HOST"];
 
-/// A workload in wharf's terms.
+/// The translation of a workload.
 #[derive(Debug)]
 pub struct Translation {
-    /// What it is; its owner is not known yet.
+    /// The RunConfig, without an owner.
     pub run: RunConfig,
-    /// What wharf does not implement, to be kept in the file.
+    /// The fields that wharf does not implement, to be kept in the file.
     pub kept: Kept,
-    /// The names of those fields that say something.
+    /// The names of those of them that have a value.
     pub not_implemented: Vec<String>,
-    /// What is not as it was, each in words.
+    /// The differences from the original, each in words.
     pub changed: Vec<String>,
 }
 
-/// Why this version of wharf cannot have a workload.
+/// The reason why this version of wharf cannot run a workload.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// R03: it has no owner, so there is nothing to prove; and nothing that could serve it either.
+    /// It is a remote server (R03): it has no owner that could be proven, and this version cannot serve it.
     #[error("it is the remote server {url}, and this version of wharf does not serve remote servers")]
     Remote {
         /// Its URL.
@@ -79,18 +78,18 @@ pub enum Refusal {
     /// A transport that wharf does not serve.
     #[error("its transport is {transport:?}, which this version of wharf does not serve")]
     Transport {
-        /// As it is written.
+        /// The transport, as it is written.
         transport: String,
     },
-    /// Nothing says what to run.
+    /// It does not say what to run.
     #[error("it has neither an image nor a remote URL")]
     NothingToRun,
 }
 
-/// Translates a RunConfig. Name and uid are the caller's choice.
+/// Translates a RunConfig. The caller chooses name and uid.
 ///
 /// # Errors
-/// Where this version of wharf cannot have such a workload.
+/// This version of wharf cannot run such a workload.
 pub fn translate(file: &File, name: WorkloadName, uid: Uid) -> Result<Translation, Refusal> {
     let fields = &file.fields;
     if let Some(url) = said(fields.remote_url.as_deref()) {
@@ -142,7 +141,7 @@ fn transport(text: &str) -> Result<Transport, Refusal> {
     }
 }
 
-/// Where the proxy listens: wharf's is for this machine alone.
+/// The address that the proxy listens on. wharf's listens only for this machine.
 fn host(fields: &Fields, changed: &mut Vec<String>) -> String {
     const LOOPBACK: &str = "127.0.0.1";
     match said(fields.host.as_deref()) {
@@ -155,7 +154,7 @@ fn host(fields: &Fields, changed: &mut Vec<String>) -> String {
     }
 }
 
-/// References stay references; their values are where ToolHive keeps them, and are not looked at.
+/// References to secrets are kept; their values stay in ToolHive, and are not read.
 fn secrets(fields: &Fields, changed: &mut Vec<String>) -> Vec<String> {
     let secrets = fields.secrets.clone().unwrap_or_default();
     if !secrets.is_empty() {
@@ -169,7 +168,7 @@ fn secrets(fields: &Fields, changed: &mut Vec<String>) -> Vec<String> {
     secrets
 }
 
-/// The user's labels. Those of either product describe its own containers.
+/// The user's labels, without those of either product, which describe its own containers.
 fn labels(fields: &Fields, changed: &mut Vec<String>) -> BTreeMap<String, String> {
     let all = fields.container_labels.clone().unwrap_or_default();
     let is_wharfs = |name: &str| name.starts_with("wharf.");
@@ -181,7 +180,7 @@ fn labels(fields: &Fields, changed: &mut Vec<String>) -> BTreeMap<String, String
     all.into_iter().filter(|(name, _)| !is_wharfs(name) && !is_toolhives(name)).collect()
 }
 
-/// What was not translated: kept, and by name where it says something.
+/// The members that were not translated, and the names of those that have a value.
 fn rest(members: &Kept, changed: &mut Vec<String>) -> (Kept, Vec<String>) {
     let mut kept = Kept::new();
     let mut named = Vec::new();
