@@ -1,4 +1,5 @@
-//! The binary `wharf`: first the roles that it starts itself in, then the command line.
+//! The binary `wharf`: enters the role that its first argument names (launcher, supervisor, probe, conformance case), or
+//! else the command line.
 mod cli;
 
 use std::ffi::OsStr;
@@ -7,7 +8,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let role = std::env::args_os().nth(1);
-    // Processes of wharf's own, before anything else: they must stay small and know nothing of the command line.
+    // These roles come before anything else: their processes must stay small, and know nothing of the command line.
     match role.as_deref().and_then(OsStr::to_str) {
         Some(wharf_launcher::LAUNCHER_ARGUMENT) => {
             wharf_failpoint::arm("launcher");
@@ -54,12 +55,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// Processes that load plugins are not ended by one without a word.
+/// Makes a process that loads plugins report when a plugin ends it.
 fn watch_over_ends() {
     wharf_runtimes::watch_over_ends(wharf_model::ErrorKind::Runtime.exit_code());
 }
 
-/// Where a test can end a process of this build.
+/// Prints the names of this build's failpoints.
 fn print_failpoints() -> ExitCode {
     let names: String = wharf_failpoint::names().map(|name| format!("{name}\n")).collect();
     match std::io::stdout().write_all(names.as_bytes()) {

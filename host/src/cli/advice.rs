@@ -1,11 +1,11 @@
-//! Advice in the words of the command line: what to type next.
+//! Puts advice into the words of the command line: the command to type next.
 //!
-//! Called wherever an error, a row or a report is shown to people. The only place, with the help texts, that turns a
-//! step into a command.
+//! Called wherever an error, a row or a report is shown to people. Together with the help texts, this is the only place
+//! that turns a step into a command.
 use super::escape;
 use wharf_model::{Advice, Setting};
 
-/// A step as a line for people; none for one that this version does not know.
+/// A step as a line for people; none for a step that this version does not know.
 pub(super) fn text(advice: &Advice) -> Option<String> {
     let text = match advice {
         Advice::Note { text } => text.clone(),
@@ -54,7 +54,7 @@ pub(super) fn line(advice: &[Advice]) -> String {
     escape::line(&texts.join("; ")).into_owned()
 }
 
-/// A sentence, and the steps that follow from it.
+/// A sentence, followed by the next steps.
 pub(super) fn after(sentence: &str, advice: &[Advice]) -> String {
     let steps = advice.iter().filter_map(text);
     std::iter::once(sentence.to_owned()).chain(steps).collect::<Vec<_>>().join("; ")

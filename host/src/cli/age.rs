@@ -1,4 +1,4 @@
-//! How long ago something was, in words.
+//! Durations and ages in words, for `list` and `status`.
 use jiff::Timestamp;
 
 /// How long ago `then` was, in one unit.
@@ -8,7 +8,7 @@ pub(super) fn age(then: Timestamp, now: Timestamp) -> String {
     const DAY: i64 = 24 * HOUR;
     let seconds = now.as_second().saturating_sub(then.as_second());
     let (count, unit) = match seconds {
-        // A clock that was set back makes it negative.
+        // Negative if the clock was set back.
         ..=0 => return "just now".to_owned(),
         1..MINUTE => (seconds, "second"),
         MINUTE..HOUR => (seconds / MINUTE, "minute"),

@@ -1,4 +1,4 @@
-//! What the command line looks like, and the way from arguments to an exit code.
+//! The definition of the command line, and the way from its arguments to an exit code. `main` calls [`main`].
 use super::console::{Console, Format};
 use super::environment::{EnvironmentOptions, own_umask};
 use super::failure::{DONE, Failure, Outcome, ended, severity};
@@ -80,7 +80,7 @@ impl Command {
         }
     }
 
-    /// Commands that need to know nothing about the world.
+    /// Runs a command that needs neither environment nor settings.
     fn execute_anywhere(&self, console: &Console) -> Option<Outcome> {
         match self {
             Self::Completion(command) => Some(command.execute(&mut Cli::command())),
@@ -112,7 +112,7 @@ impl Command {
     }
 }
 
-/// The command line from its arguments to the end of the process.
+/// Runs the command line, and ends the process.
 pub(crate) fn main() -> ! {
     own_umask();
     let arguments: Vec<OsString> = std::env::args_os().collect();
@@ -121,7 +121,7 @@ pub(crate) fn main() -> ! {
         Ok(cli) => cli,
         Err(error) => leave(answer_to_usage(&error, &arguments, &console)),
     };
-    // Before anything of a plugin's can run.
+    // Taken before any code of a plugin can run.
     let outcome = output::take().map_err(Failure::from).and_then(|()| execute(&cli, &console));
     let code = match outcome.and_then(|code| ended(code, console.flush())) {
         Ok(code) => code,
@@ -142,14 +142,14 @@ fn execute(cli: &Cli, console: &Arc<Console>) -> Outcome {
         .build()
         .map_err(|error| Error::caused(ErrorKind::Failed, "nothing can be run", &error))?;
     let outcome = runtime.block_on(within(cli, &host, console));
-    // What a plugin still does in some thread holds up nobody.
+    // Does not wait for threads of plugins.
     runtime.shutdown_background();
     outcome
 }
 
 async fn within(cli: &Cli, host: &Arc<Host>, console: &Arc<Console>) -> Outcome {
-    // A file at its user's limit of size (RLIMIT_FSIZE) is an error of that write, and no end of a change. Handled, not
-    // ignored, which would be inherited.
+    // With a handler, a write beyond the user's limit of a file's size (RLIMIT_FSIZE) fails, and the signal does not kill
+    // the process in the middle of a change. It is handled, not ignored, since children would inherit that.
     let _handled = signal(SignalKind::from_raw(libc::SIGXFSZ));
     let context = match (host.context(), &cli.command) {
         (Ok(context), _) => context,
@@ -167,12 +167,12 @@ fn report(failure: Failure, format: Format, console: &Console) -> u8 {
     error.kind.exit_code()
 }
 
-/// Help, the version, or what is wrong with the arguments: in the words of the parser, since it knows the usage.
+/// Answers `--help`, `--version` and wrong arguments in the words of the parser, which knows the usage.
 fn answer_to_usage(error: &clap::Error, arguments: &[OsString], console: &Console) -> u8 {
     let asked = matches!(error.kind(), ClapErrorKind::DisplayHelp | ClapErrorKind::DisplayVersion);
     if !asked && wants_json(arguments) {
         let text = error.to_string();
-        // The first paragraph says what is wrong, the others what to do.
+        // The first paragraph is the fault, the others are advice.
         let (message, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
         let message = message.trim_start_matches("error: ").split_whitespace().collect::<Vec<_>>().join(" ");
         let error = rest
@@ -187,7 +187,7 @@ fn answer_to_usage(error: &clap::Error, arguments: &[OsString], console: &Consol
         return ErrorKind::Usage.exit_code();
     }
     let printed = error.print().and_then(|()| console.flush());
-    // What was asked for is the result; a closed pipe is no error here either.
+    // Help and version are results; here, too, a closed pipe is no error.
     match (asked, printed) {
         (true, Ok(())) => DONE,
         (true, Err(error)) => report(error.into(), Format::Text, console),
@@ -195,7 +195,7 @@ fn answer_to_usage(error: &clap::Error, arguments: &[OsString], console: &Consol
     }
 }
 
-/// Whether errors are to be JSON, told from arguments that could not be parsed.
+/// Whether errors are to be JSON, found out from arguments that could not be parsed.
 fn wants_json(arguments: &[OsString]) -> bool {
     let ours = || arguments.iter().take_while(|argument| argument.as_os_str() != "--");
     ours().any(|argument| argument == "--format=json")

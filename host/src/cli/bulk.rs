@@ -1,4 +1,4 @@
-//! One command for several workloads: at the same time, each result reported in the order of the names.
+//! Runs one command on several workloads at the same time, and reports the results in the order of the names.
 use super::advice;
 use super::console::{Console, Format};
 use super::escape;
@@ -14,29 +14,29 @@ use wharf::commands::{Context, Forgotten};
 use wharf_model::WorkloadName;
 use wharf_model::{Advice, Error, Result};
 
-/// So many workloads are worked on at a time.
+/// At most so many workloads are worked on at a time.
 const AT_A_TIME: usize = 8;
 
-/// What became of one workload.
+/// The outcome for one workload.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Report {
     /// Its name.
     name: String,
-    /// In one word, or `failed`.
+    /// The outcome in one word; `failed` for a failure.
     result: &'static str,
-    /// Where clients reach it.
+    /// The URL for clients.
     #[serde(skip_serializing_if = "String::is_empty")]
     url: String,
-    /// What a forgotten workload leaves in its engine.
+    /// The resources of a forgotten workload that are left in its engine.
     #[serde(skip_serializing_if = "String::is_empty")]
     left_behind: String,
-    /// What removes that.
+    /// The steps that remove them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     advice: Vec<Advice>,
-    /// Where its corrupt records are now.
+    /// The new paths of its corrupt records.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     set_aside: Vec<PathBuf>,
-    /// Why it failed.
+    /// The failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Error>,
 }
@@ -47,24 +47,24 @@ impl Report {
         Self { name: name.to_string(), result, ..Self::default() }
     }
 
-    /// A success of something that is no workload.
+    /// A success for something that is no workload.
     pub(super) fn named(name: String, result: &'static str) -> Self {
         Self { name, result, ..Self::default() }
     }
 
-    /// With the place where clients reach it.
+    /// Adds the URL for clients.
     pub(super) fn at(mut self, url: String) -> Self {
         self.url = url;
         self
     }
 
-    /// With what is left of it.
+    /// Adds the resources that are left of it.
     pub(super) fn leaving(self, forgotten: Forgotten) -> Self {
         let Forgotten { left_behind, advice, set_aside, .. } = forgotten;
         Self { left_behind, advice, set_aside, ..self }
     }
 
-    /// Why it could not be done.
+    /// A failure.
     pub(super) fn failure(name: &impl Display, error: Error) -> Self {
         let named = format!("'{name}'");
         let error = if error.message.contains(&named) { error } else { error.while_doing(named) };
@@ -87,7 +87,7 @@ impl Report {
     }
 }
 
-/// Does the work for each workload of the selection. A failure, or a reader that goes away, holds up no other one.
+/// Does the work for each workload of the selection. Neither a failure nor a closed output stops the work on the others.
 pub(super) async fn each<W, F>(
     selection: &Selection,
     context: &Context,
@@ -127,7 +127,7 @@ where
     ended_having(exit_code(&all), printed, || summary(&all))
 }
 
-/// Prints what became of several things at the end.
+/// Prints the outcomes of several things at the end.
 pub(super) fn print(reports: &[Report], format: Format, console: &Console) -> Outcome {
     let mut printed = Ok(());
     if format == Format::Json {
@@ -143,7 +143,7 @@ pub(super) fn print(reports: &[Report], format: Format, console: &Console) -> Ou
     ended_having(exit_code(reports), printed, || summary(reports))
 }
 
-/// What was done, in one line.
+/// All outcomes in one line.
 fn summary(reports: &[Report]) -> String {
     reports.iter().map(Report::text).collect::<Vec<_>>().join("; ")
 }

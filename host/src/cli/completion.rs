@@ -25,7 +25,7 @@ enum Shell {
 }
 
 impl Completion {
-    /// `command` is the whole command line.
+    /// `command` is the definition of the whole command line.
     pub(super) fn execute(&self, command: &mut clap::Command) -> Outcome {
         let shell = match self.shell {
             Shell::Bash => clap_complete::Shell::Bash,

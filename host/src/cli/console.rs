@@ -1,4 +1,4 @@
-//! Where commands print.
+//! [`Console`]: prints results, notes and errors. All commands print through it.
 use super::{advice, escape, output};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::termios::{isatty, tcgetwinsize};
@@ -18,15 +18,15 @@ pub(super) enum Format {
 
 /// The process' stdout and stderr.
 pub(super) struct Console {
-    /// The columns of the terminal that stdout is; none where it is something else.
+    /// The width of the terminal that stdout is; none if it is no terminal.
     pub(super) columns: Option<usize>,
-    /// Stdout is a terminal.
+    /// Whether stdout is a terminal.
     pub(super) stdout_is_terminal: bool,
-    /// Stderr is a terminal.
+    /// Whether stderr is a terminal.
     pub(super) stderr_is_terminal: bool,
-    /// Stderr may be coloured.
+    /// Whether stderr may be coloured.
     colour: bool,
-    /// Stdout obeys the codes that clear a terminal.
+    /// Whether stdout understands the codes that clear a terminal.
     clears: bool,
 }
 
@@ -48,7 +48,7 @@ impl Console {
         }
     }
 
-    /// Prints a line of the result. Text from elsewhere must be escaped already.
+    /// Prints a line of the result. Text from servers, engines and records must be escaped before.
     pub(super) fn line(&self, text: &str) -> io::Result<()> {
         let mut stdout = output::writer()?;
         stdout.write_all(text.as_bytes())?;
@@ -65,38 +65,38 @@ impl Console {
         self.line(&escape::json(&serde_json::to_string(value)?))
     }
 
-    /// Clears the terminal for what is printed next; what is piped stays.
+    /// Clears the terminal for the next output. Does nothing if stdout is no terminal.
     pub(super) fn clear(&self) -> io::Result<()> {
         if self.clears { output::writer()?.write_all(b"\x1b[H\x1b[2J") } else { Ok(()) }
     }
 
-    /// Resolves when nobody can read what is printed any more.
+    /// Resolves when nobody can read the output any more.
     pub(super) async fn unread(&self) {
         let waiting = tokio::task::spawn_blocking(|| {
             let stdout = output::descriptor()?;
-            // Errors and hang-ups are told unasked.
+            // poll(2) reports errors and hang-ups even if they are not asked for.
             let mut asked = [PollFd::new(&stdout, PollFlags::empty())];
             rustix::io::retry_on_intr(|| poll(&mut asked, None)).map_err(io::Error::from)
         });
         if !matches!(waiting.await, Ok(Ok(_))) {
-            // It cannot be told; writing will tell.
+            // It cannot be found out here; the next write will fail.
             std::future::pending::<()>().await;
         }
     }
 
-    /// Says something beside the result. That stderr cannot be written to is nobody's concern.
+    /// Prints a note beside the result. A failure to write it is ignored.
     pub(super) fn note(&self, text: &str) {
         let _ = writeln!(io::stderr(), "{}", escape::lines(text));
     }
 
-    /// Writes the terminal's last line anew; nothing clears it.
+    /// Overwrites the terminal's last line.
     pub(super) fn redraw(&self, text: &str) {
         let mut stderr = io::stderr().lock();
         let _ = write!(stderr, "\r\x1b[K{}", escape::line(text));
         let _ = stderr.flush();
     }
 
-    /// Reports a failure: the only place that does.
+    /// Reports a failure; no other code does.
     pub(super) fn error(&self, error: &Error, format: Format) {
         let text = match format {
             Format::Json => json_error(error),
@@ -115,15 +115,15 @@ impl Console {
         text
     }
 
-    /// Whether anything that was printed is still on its way, and cannot arrive.
+    /// Flushes the output. An error means that some of it did not arrive.
     pub(super) fn flush(&self) -> io::Result<()> {
-        // Where there is none yet nothing was printed.
+        // Without a writer, nothing was printed.
         output::writer().map_or(Ok(()), |mut stdout| stdout.flush())
     }
 }
 
-/// Stderr as the log's place: it takes everything. That a record cannot be written is nobody's concern, least of all that
-/// of a command in the middle of a change.
+/// Stderr as the destination of the log: writes always succeed. A command must not fail in the middle of a change because a
+/// log record cannot be written.
 pub(super) struct Unheeded<W>(pub(super) W);
 
 impl<W: Write> Write for Unheeded<W> {
@@ -144,7 +144,7 @@ fn json_error(error: &Error) -> String {
     struct Reported<'a> {
         error: &'a Error,
     }
-    // Strings alone are serialised, which cannot fail.
+    // Strings can always be written as JSON.
     let text = serde_json::to_string(&Reported { error }).unwrap_or_default();
     escape::json(&text).into_owned()
 }

@@ -1,4 +1,4 @@
-//! `doctor`: tries what workloads need, and says what to do about what is missing.
+//! `doctor`: checks everything that workloads need, and says how to mend what is missing.
 use super::advice;
 use super::console::{Console, Format};
 use super::escape;
@@ -66,7 +66,7 @@ impl Doctor {
         self.print(&Diagnosis { ok: is_usable && runs, checks }, console)
     }
 
-    /// What there is to say where not even the configuration can be read.
+    /// The report if not even the configuration can be read.
     pub(super) fn without_config(&self, error: &Error, console: &Console) -> Outcome {
         let checks = vec![Finding::failed("configuration", &error.message, advice::line(&error.advice))];
         self.print(&Diagnosis { ok: false, checks }, console)
@@ -98,7 +98,7 @@ impl Doctor {
     }
 }
 
-/// A default that no plugin provides: nothing can be run without --runtime then.
+/// Fails if the default runtime is one that no plugin provides: then nothing can be run without --runtime.
 fn default_runtime(context: &Context, plugins: &Plugins) -> Option<Finding> {
     let config = context.config();
     let (name, place) = match (&config.default_runtime, &config.settings.default_runtime) {
@@ -156,7 +156,7 @@ async fn runtimes(plugins: &Plugins, host_id: &str) -> Vec<Finding> {
         .collect()
 }
 
-/// Resources that no RunConfig names. That a runtime cannot be asked is told by its own check.
+/// Resources without a RunConfig. A runtime that cannot be asked is reported by its own check.
 async fn orphans(context: &Context) -> Vec<Finding> {
     let orphans = match commands::orphans(context).await {
         Ok(orphans) => orphans,
@@ -169,9 +169,9 @@ async fn orphans(context: &Context) -> Vec<Finding> {
     orphans.iter().map(finding).collect()
 }
 
-/// Workloads that were made before there was a choice, or by another product: nobody chose that everybody is served.
+/// Workloads whose proxy serves everybody although nobody chose that: an older version, or another product, made them.
 fn open_proxies(context: &Context) -> Option<Finding> {
-    // What cannot be read is told where records are listed.
+    // The check of the records reports an unreadable folder.
     let configs = context.store().list_run_configs().unwrap_or_default();
     let is_open = |run: &RunConfig| run.proxy_auth.is_none() && !run.is_remote();
     let open: Vec<_> = configs
@@ -187,7 +187,7 @@ fn open_proxies(context: &Context) -> Option<Finding> {
     ))
 }
 
-/// What packages are run with.
+/// The tools that run packages.
 fn tools(search_path: &[PathBuf]) -> Vec<Finding> {
     [
         ("npx", "npx:// packages", "install Node.js, which brings npx"),

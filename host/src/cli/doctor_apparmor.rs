@@ -1,16 +1,16 @@
-//! What `doctor` says about AppArmor where it keeps ordinary users from making user namespaces (Ubuntu 23.10 and newer):
-//! plain processes then get the weaker sandbox, and nothing else would tell.
+//! The check of `doctor` on AppArmor, which may keep ordinary users from making user namespaces (Ubuntu 23.10 and newer):
+//! plain processes then get the weaker sandbox, and no other command would say why.
 use super::finding::Finding;
 use std::fs;
 
-/// Whether user namespaces are forbidden to whoever has no profile that allows them.
+/// Whether user namespaces are forbidden for processes without a profile that allows them.
 const RESTRICTED: &str = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns";
-/// The profile of this process; the second where no other security module can be in the way.
+/// The files with the profile of this process; the second one is for kernels without the first.
 const LABELS: [&str; 2] = ["/proc/self/attr/apparmor/current", "/proc/self/attr/current"];
-/// The profile of whoever has none.
+/// The profile of a process that has none.
 const UNCONFINED: &str = "unconfined";
 
-/// The check, where it says anything.
+/// The finding, if there is one.
 pub(super) fn examine() -> Option<Finding> {
     let restricted = fs::read_to_string(RESTRICTED).unwrap_or_default();
     let label = LABELS.iter().find_map(|path| fs::read_to_string(path).ok()).unwrap_or_default();
@@ -62,7 +62,7 @@ mod tests {
         assert_eq!(said("", "", false), "");
     }
 
-    /// The names that the remedy and the profile use.
+    /// The remedy and the profile in the repository must use the same names.
     #[test]
     fn the_profile_that_is_named_is_there_and_allows_what_is_needed() {
         let profile = include_str!("../../apparmor/wharf");

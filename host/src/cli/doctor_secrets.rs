@@ -1,4 +1,4 @@
-//! `doctor`'s look at the secrets of proxies: whoever can read one can use its workload.
+//! The check of `doctor` on the secrets of proxies: a user who can read one can use its workload.
 use super::finding::Finding;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -6,10 +6,10 @@ use std::path::Path;
 use wharf_records::StateDir;
 
 const CHECK: &str = "secrets";
-/// Access of the user's group, or of all.
+/// The mode bits for the group and for others.
 const OTHERS: u32 = 0o077;
 
-/// What is wrong with who may read or replace the secrets; nothing where all is well, or there are none.
+/// The findings on who can read or replace the secrets; empty if there are none.
 pub(super) fn examine(state: &StateDir) -> Vec<Finding> {
     let folder = state.proxy_secrets();
     let Ok(of_folder) = std::fs::metadata(&folder) else { return Vec::new() };
@@ -18,7 +18,7 @@ pub(super) fn examine(state: &StateDir) -> Vec<Finding> {
     let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     paths.sort();
     for path in paths.iter().filter(|path| path.extension().is_some_and(|extension| extension == "json")) {
-        // One that is gone by now is nobody's.
+        // A file that is gone by now is skipped.
         let Ok(metadata) = std::fs::symlink_metadata(path) else { continue };
         if metadata.is_file() {
             findings.extend(judge(path, &metadata, "600"));

@@ -1,6 +1,6 @@
-//! `doctor`'s look at the state directory: who may use it, and whether its file system has locks that work.
+//! The check of `doctor` on the state directory: its rights, and whether its file system has working locks.
 //!
-//! Nothing is left behind: the lock is tried on a file without a name.
+//! It leaves nothing behind: the lock is tried on a file without a name.
 use super::doctor_secrets;
 use super::finding::Finding;
 use nix::fcntl::{FcntlArg, fcntl};
@@ -15,7 +15,7 @@ use wharf_records::StateDir;
 const CHECK: &str = "state";
 const LOCKS: &str = "locks";
 
-/// Everything that can be told without writing.
+/// Everything that can be found out without writing.
 pub(super) fn examine(state: &StateDir) -> Vec<Finding> {
     let root = state.root();
     let Some(existing) = root.ancestors().find(|path| path.exists()) else {
@@ -98,7 +98,7 @@ fn locks(folder: &Path) -> Finding {
     }
 }
 
-/// An open-file-description lock on the first byte, as those of workloads are.
+/// Takes an open-file-description lock on the first byte, like the locks of workloads.
 fn lock(file: &OwnedFd) -> io::Result<()> {
     let range = libc::flock {
         l_type: libc::F_WRLCK as libc::c_short,

@@ -1,4 +1,5 @@
-//! From the environment and the global options to a [`Config`]: the only look at the world.
+//! Makes a [`Config`] from the environment, the user's files and the global options. No other code of the command line
+//! looks at the environment.
 use super::console::Unheeded;
 use clap::{Args, ValueEnum};
 use rustix::fs::Mode;
@@ -11,7 +12,7 @@ use wharf_runtimes::PluginDir;
 use wharf_sdk::launch::UID_VARIABLE;
 use wharf_supervisor::{Config, PINS_FILE, SETTINGS_FILE, Settings, SettingsError, read_optional};
 
-/// Where plugins of the system are.
+/// The system's folders of plugins.
 const SYSTEM_PLUGIN_DIRS: [&str; 2] = ["/usr/local/lib/wharf/plugins", "/usr/lib/wharf/plugins"];
 
 /// Where things are: options of every command.
@@ -68,7 +69,7 @@ impl LogLevel {
     }
 }
 
-/// The umask is ours, not the caller's: whatever is made is its owner's alone.
+/// Sets the umask: every file that is made belongs to its user alone, whatever the caller's umask was.
 pub(crate) fn own_umask() {
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
 }
@@ -79,7 +80,7 @@ impl EnvironmentOptions {
         let level = self.log_level()?.unwrap_or(LogLevel::Warn);
         tracing_subscriber::fmt()
             .with_writer(|| Unheeded(std::io::stderr()))
-            // It would be told on stderr too, and panic where that fails.
+            // The subscriber would report a failed write on stderr, too, and panic if that fails.
             .log_internal_errors(false)
             .with_ansi(false)
             .with_target(false)
@@ -89,11 +90,10 @@ impl EnvironmentOptions {
         Ok(())
     }
 
-    /// Everything that the library is told.
+    /// The surroundings of the library.
     ///
     /// # Errors
-    /// No directory can be told, root would write into another user's HOME, or the user's configuration makes no
-    /// sense.
+    /// A directory is not known, root would write into another user's HOME, or the user's configuration is invalid.
     pub(super) fn config(&self) -> Result<Config> {
         let state_dir =
             directory(self.state_dir.as_deref(), "WHARF_STATE_DIR", "XDG_STATE_HOME", ".local/state")?;
@@ -104,7 +104,7 @@ impl EnvironmentOptions {
         let cache_dir = directory(self.cache_dir.as_deref(), "WHARF_CACHE_DIR", "XDG_CACHE_HOME", ".cache");
         let cache_dir = match cache_dir {
             Err(error) if self.cache_dir.is_some() => return Err(error),
-            // Nothing depends on a cache, so without HOME there is none.
+            // No command depends on a cache, so without HOME there is none.
             other => other.ok(),
         };
         let executable = std::env::current_exe().map_err(|error| {
@@ -127,7 +127,7 @@ impl EnvironmentOptions {
                 .filter(|dir| dir.is_absolute() && dir.to_str().is_some())
                 .collect(),
             default_runtime: text("WHARF_RUNTIME")?,
-            // Supervisors write to their own logs, where a little more is worth having.
+            // Supervisors write to their own logs, where more records are useful.
             log_level: self.log_level()?.unwrap_or(LogLevel::Info).as_str().to_owned(),
             settings,
             pins,
@@ -146,7 +146,7 @@ impl EnvironmentOptions {
         })
     }
 
-    /// The folders in their order; all but the last are made for plugins alone.
+    /// The folders in their order; all but the last are for plugins alone.
     fn plugin_dirs(
         &self,
         settings: &Settings,
@@ -174,7 +174,7 @@ impl EnvironmentOptions {
     }
 }
 
-/// One of the directories: the option, wharf's own variable, that of the XDG specification, HOME.
+/// One of the directories: from the option, wharf's own variable, the variable of the XDG specification, or HOME.
 fn directory(option: Option<&Path>, own: &str, xdg: &str, below_home: &str) -> Result<PathBuf> {
     if let Some(given) = option {
         return absolute(given);
@@ -190,7 +190,7 @@ fn directory(option: Option<&Path>, own: &str, xdg: &str, below_home: &str) -> R
     absolute(&home()?.join(below_home).join("wharf"))
 }
 
-/// Where ToolHive keeps its state: by the XDG specification, as wharf's own. That it is not known is no error yet.
+/// The folders of ToolHive's state, by the XDG specification like wharf's own. If they are not known, that is no error yet.
 pub(super) fn toolhive_folders() -> Folders {
     let home = variable("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
     let folder = |xdg: &str, below_home: &str| {
@@ -200,7 +200,8 @@ pub(super) fn toolhive_folders() -> Folders {
     Folders { state: folder("XDG_STATE_HOME", ".local/state"), data: folder("XDG_DATA_HOME", ".local/share") }
 }
 
-/// HOME, unless root was given another user's: files of root's would lie in it, and that user could not change them.
+/// HOME. It is an error if root was given another user's: root's files would lie in it, and that user could not change
+/// them.
 fn home() -> Result<PathBuf> {
     const INSTEAD: &str = "or name the directories: --state-dir, --config-dir and --data-dir";
     let Some(home) = variable("HOME").map(PathBuf::from).filter(|home| home.is_absolute()) else {
@@ -216,7 +217,7 @@ fn home() -> Result<PathBuf> {
     Ok(home)
 }
 
-/// Supervisors run elsewhere, and are told where in JSON.
+/// Makes a path absolute, since supervisors run in another folder. It must be UTF-8, since they get it in JSON.
 fn absolute(path: &Path) -> Result<PathBuf> {
     let absolute = std::path::absolute(path)
         .map_err(|error| Error::caused(ErrorKind::Usage, format!("the path '{}'", path.display()), &error))?;
@@ -226,12 +227,12 @@ fn absolute(path: &Path) -> Result<PathBuf> {
     Ok(absolute)
 }
 
-/// A variable; one that is empty says nothing.
+/// A variable; an empty one counts as not set.
 fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
-/// A variable's value as text, as a user meant it.
+/// A variable's value as text; empty counts as not set.
 pub(super) fn text(name: &str) -> Result<Option<String>> {
     match std::env::var_os(name).map(OsString::into_string) {
         None => Ok(None),

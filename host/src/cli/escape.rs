@@ -1,23 +1,23 @@
-//! Text from elsewhere, made harmless for terminals: what they would obey is shown instead.
+//! Makes foreign text harmless for terminals: characters that a terminal would obey are shown instead.
 use std::borrow::Cow;
 
-/// Whether a terminal does something with it, or a reader is misled by it (bidirectional controls).
+/// Whether a terminal obeys the character, or a reader is misled by it (bidirectional controls).
 fn is_obeyed(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-/// One line: line feeds are shown, too.
+/// Escapes text for one line: line feeds are shown, too.
 pub(super) fn line(text: &str) -> Cow<'_, str> {
     replaced(text, is_obeyed)
 }
 
-/// Several lines.
+/// Escapes text of several lines.
 pub(super) fn lines(text: &str) -> Cow<'_, str> {
     replaced(text, |c| c != '\n' && is_obeyed(c))
 }
 
-/// One line of a log: tabs stay, colours go, everything else that a terminal would obey is shown.
+/// Escapes a line of a log: tabs stay, colours are removed, all other characters that a terminal would obey are shown.
 pub(super) fn log_line(text: &str) -> Cow<'_, str> {
     let uncoloured = without_colours(text);
     match replaced(&uncoloured, |c| c != '\t' && is_obeyed(c)) {
@@ -26,7 +26,7 @@ pub(super) fn log_line(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// JSON, where such characters can stand in strings alone, and mean the same when they are escaped.
+/// Escapes JSON: such characters can only be in strings, where `\u` escapes mean the same.
 pub(super) fn json(text: &str) -> Cow<'_, str> {
     if !text.chars().any(|c| !c.is_ascii() && is_obeyed(c) || c == '\u{7f}') {
         return Cow::Borrowed(text);
@@ -34,7 +34,7 @@ pub(super) fn json(text: &str) -> Cow<'_, str> {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         if c == '\u{7f}' || !c.is_ascii() && is_obeyed(c) {
-            // All of them lie in the first plane, so one escape is enough.
+            // All these characters are in the basic multilingual plane, so one escape is enough.
             shown.push_str(&format!("\\u{:04x}", u32::from(c)));
         } else {
             shown.push(c);
@@ -44,7 +44,7 @@ pub(super) fn json(text: &str) -> Cow<'_, str> {
 }
 
 fn replaced(text: &str, is_shown: impl Fn(char) -> bool) -> Cow<'_, str> {
-    // Most text is this, and a long list has much of it.
+    // The fast way for most text, which counts in a long list.
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) || !text.contains(&is_shown) {
         return Cow::Borrowed(text);
     }
@@ -59,7 +59,7 @@ fn replaced(text: &str, is_shown: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Leaves out "select graphic rendition" (ECMA-48 8.3.117): `ESC [ digits and semicolons m`.
+/// Removes "select graphic rendition" (ECMA-48 8.3.117): `ESC [ digits and semicolons m`.
 fn without_colours(text: &str) -> Cow<'_, str> {
     if !text.contains("\u{1b}[") {
         return Cow::Borrowed(text);

@@ -1,25 +1,25 @@
-//! How a command ends: with an exit code, or in a way that `main` reports.
+//! [`Outcome`]: the end of a command: an exit code, or a failure that `main` reports.
 use std::io;
 use wharf_model::{Error, ErrorKind};
 
-/// What a command returns: its exit code, or why it failed.
+/// The result of a command: its exit code, or the failure.
 pub(super) type Outcome = Result<u8, Failure>;
 
-/// The exit code of a command that did what it was asked.
+/// The exit code of a command that succeeded.
 pub(super) const DONE: u8 = 0;
 
-/// Why a command failed.
+/// The failure of a command.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// What it was asked for could not be done.
+    /// The work failed.
     Command(Error),
-    /// Its output could not be written.
+    /// The output could not be written.
     Output(io::Error),
-    /// It did what it was asked, and could not tell.
+    /// The work succeeded and changed something, but the result could not be written.
     Untold {
-        /// What it did.
+        /// The change, in words.
         done: String,
-        /// Why it could not tell.
+        /// The error of the output.
         error: io::Error,
     },
 }
@@ -37,7 +37,7 @@ impl From<io::Error> for Failure {
 }
 
 impl Failure {
-    /// What to report; nothing where the reader of the output went away.
+    /// The error to report; none if the reader of the output went away.
     pub(super) fn reported(self) -> Option<Error> {
         match self {
             Self::Command(error) => Some(error),
@@ -49,7 +49,7 @@ impl Failure {
         }
     }
 
-    /// For the output of a command that has changed something: the error says what.
+    /// For the output of a command that has changed something: the error names the change.
     pub(super) fn untold(done: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         move |error| Self::Untold { done: done.into(), error }
     }
@@ -59,7 +59,7 @@ fn unwritten(error: &io::Error) -> Error {
     Error::caused(ErrorKind::Failed, "the output cannot be written", error)
 }
 
-/// As [`ended`], of a command that has changed something: `done` says what.
+/// Like [`ended`], for a command that has changed something: `done` says what.
 pub(super) fn ended_having(code: u8, printed: io::Result<()>, done: impl FnOnce() -> String) -> Outcome {
     if code == DONE {
         printed.map(|()| DONE).map_err(|error| Failure::untold(done())(error))
@@ -68,14 +68,13 @@ pub(super) fn ended_having(code: u8, printed: io::Result<()>, done: impl FnOnce(
     }
 }
 
-/// How a command ends whose work came to this exit code and whose results were printed, or not: what failed of the work
-/// is said even if nobody reads the results.
+/// The end of a command whose work led to this exit code. A failure of the work comes before a failure of the output.
 pub(super) fn ended(code: u8, printed: io::Result<()>) -> Outcome {
     if code == DONE { Ok(printed.map(|()| DONE)?) } else { Ok(code) }
 }
 
-/// How grave a kind of failure is, where one exit code must stand for several: what may have happened without
-/// anybody knowing first, what did not happen at all last.
+/// The severity of a kind of failure, for one exit code that must stand for several. Failures whose effect is unknown come
+/// first; those in which nothing happened come last.
 pub(super) const fn severity(kind: ErrorKind) -> u8 {
     match kind {
         ErrorKind::Deadline => 7,

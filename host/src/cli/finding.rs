@@ -1,7 +1,7 @@
-//! [`Finding`]: one line of `wharf doctor`.
+//! [`Finding`]: one check of `wharf doctor`.
 use serde::Serialize;
 
-/// How a check ended.
+/// The outcome of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Verdict {
@@ -11,7 +11,7 @@ pub(super) enum Verdict {
     Failed,
 }
 
-/// One check: what was looked at, what was found, what to do.
+/// One check: its subject, its outcome, and the remedy.
 #[derive(Debug, Serialize)]
 pub(super) struct Finding {
     pub(super) check: &'static str,

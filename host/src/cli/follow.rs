@@ -1,6 +1,6 @@
-//! The log of a supervisor: a file that is rotated while somebody may be reading it.
+//! Shows the log of a supervisor: a file that may be rotated meanwhile.
 //!
-//! New lines are learned of by watching the file for what is written, and its folder for a file that takes its place.
+//! It learns of new lines by watching the file for writes, and its folder for a file that takes its place.
 use super::failure::Failure;
 use super::log_writer::{LogWriter, broken};
 use jiff::Timestamp;
@@ -11,19 +11,19 @@ use std::path::{Path, PathBuf};
 use wharf_model::{Error, ErrorKind};
 use wharf_records::Watch;
 
-/// Which lines.
+/// The lines to show.
 pub(super) struct Wanted {
-    /// Only the last so many.
+    /// Only the last lines.
     pub(super) lines: Option<u64>,
-    /// Only those since then.
+    /// Only lines since this time.
     pub(super) since: Option<Timestamp>,
-    /// And what is written from now on.
+    /// Also new lines, as they are written.
     pub(super) follow: bool,
 }
 
-/// Prints what is there, and with `follow` what comes.
+/// Prints the present lines, and with `follow` new ones.
 pub(super) async fn print(path: &Path, wanted: &Wanted, writer: &mut LogWriter) -> Result<(), Failure> {
-    // The watch first: what is written in between is seen by the reading that follows.
+    // The watch begins before the read: lines that are written in between are in the read.
     let mut watch =
         if wanted.follow { Some(watched(path).map_err(|error| unwatched(&error))?) } else { None };
     let mut tailed = Tailed::open(path, wanted.since).map_err(|error| broken(&error))?;
@@ -36,7 +36,7 @@ pub(super) async fn print(path: &Path, wanted: &Wanted, writer: &mut LogWriter) 
         watch.changed().await.map_err(|error| unwatched(&error))?;
         print_new(&mut tailed, writer)?;
         if tailed.is_replaced() {
-            // What was still written to the old file comes first.
+            // The last lines of the old file come first.
             print_new(&mut tailed, writer)?;
             watch.file(path).map_err(|error| unwatched(&error))?;
             tailed = tailed.reopened().map_err(|error| broken(&error))?;
@@ -64,14 +64,14 @@ fn unwatched(error: &io::Error) -> Error {
     Error::caused(ErrorKind::Failed, "the log cannot be watched", error)
 }
 
-/// A file that is read as it grows, line by line.
+/// A file that is read line by line as it grows.
 struct Tailed {
     path: PathBuf,
     reader: BufReader<File>,
     /// A line whose end has not been written yet.
     unfinished: Vec<u8>,
     since: Option<Timestamp>,
-    /// The last line that has a time was late enough; lines without one belong to it.
+    /// Whether the last line with a time was late enough; lines without a time belong to it.
     is_late_enough: bool,
 }
 
@@ -86,12 +86,12 @@ impl Tailed {
         })
     }
 
-    /// The same path, which leads to another file by now.
+    /// Opens the path again, which leads to another file by now.
     fn reopened(self) -> io::Result<Self> {
         Ok(Self { is_late_enough: self.is_late_enough, ..Self::open(&self.path, self.since)? })
     }
 
-    /// The complete lines since the last call. The file's size is bounded by its rotation.
+    /// The complete lines since the last call. Rotation bounds the file's size.
     fn lines(&mut self) -> io::Result<Vec<Vec<u8>>> {
         let mut lines = Vec::new();
         loop {

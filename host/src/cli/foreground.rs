@@ -1,4 +1,4 @@
-//! `run --foreground`: this process stays, and its end is the workload's.
+//! `run --foreground`: this process stays until the workload's end.
 use super::console::{Console, Format};
 use super::failure::{DONE, Failure, Outcome};
 use super::progress::{Steps, say_ready};
@@ -19,7 +19,7 @@ pub(super) async fn run(
     Ok(DONE)
 }
 
-/// Tells the user what a command says that does not stay.
+/// Prints the progress of a foreground workload.
 struct Told {
     console: Arc<Console>,
     quiet: bool,
@@ -44,7 +44,7 @@ impl Progress for Told {
 impl Attendant for Told {
     fn ready(&mut self, started: &Started) {
         self.steps = None;
-        // That nobody reads it is no reason to end a workload that runs.
+        // If nobody reads the output, that is no reason to end a running workload.
         let printed = match self.format {
             Format::Json => self.console.json(started),
             Format::Text => self.console.line(&started.url),

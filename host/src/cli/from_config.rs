@@ -1,4 +1,4 @@
-//! `run --from-config`: a RunConfig that was exported, or written by hand.
+//! `run --from-config`: reads a RunConfig that was exported, or written by hand.
 use serde_json::{Map, Value, json};
 use std::io::Read;
 use std::path::Path;
@@ -7,7 +7,7 @@ use wharf_model::{Error, ErrorKind, Result};
 use wharf_model::{ProxyMode, RunConfig, Uid};
 use wharf_records::RECORD_BYTES_MAX;
 
-/// Stands in for a name that is made from SERVER later.
+/// Stands in for a name that will be derived from SERVER.
 const NO_NAME: &str = "no-name";
 
 /// Reads the request from a file, or from stdin for `-`.
@@ -39,7 +39,7 @@ fn request(bytes: &[u8]) -> Result<RunRequest> {
     let given: Map<String, Value> = serde_json::from_slice(bytes).map_err(|error| wrong(&error))?;
     let is_named = given.contains_key("name");
     let mut complete = given.clone();
-    // What a RunConfig written by hand need not have.
+    // Fields that a RunConfig written by hand need not have.
     let uid = Uid::random()
         .map_err(|error| Error::caused(ErrorKind::Failed, "no random uid can be made", &error))?;
     for (key, value) in
@@ -57,7 +57,7 @@ fn request(bytes: &[u8]) -> Result<RunRequest> {
     Ok(request)
 }
 
-/// Refuses by name what this version does not know or cannot honour.
+/// Refuses fields, by name, that this version does not know or cannot honour.
 fn refuse_unsupported(given: &Map<String, Value>, run: &RunConfig) -> Result<()> {
     let usage = |message: String| Err(Error::new(ErrorKind::Usage, message));
     if run.schema_version.is_newer() {
@@ -81,7 +81,8 @@ fn refuse_unsupported(given: &Map<String, Value>, run: &RunConfig) -> Result<()>
         Value::Number(number) => number.as_u64() == Some(0),
         Value::Bool(true) => false,
     };
-    // A field that is known comes back unless it says nothing.
+    // A known field is written back, unless it has no value. So a field that is missing in the written RunConfig is
+    // unknown.
     match given.iter().find(|(key, value)| known.get(key.as_str()).is_none() && !says_nothing(value)) {
         Some((key, _)) => usage(format!("its field '{key}' is not known to this version of wharf")),
         None => Ok(()),

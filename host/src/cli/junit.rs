@@ -1,9 +1,9 @@
-//! A report of conformance as JUnit's XML, as far as CI systems agree on it: suites, cases, failures, skips.
+//! Writes a conformance report as JUnit's XML, with the elements that CI systems agree on: suites, cases, failures, skips.
 use std::fmt::Write;
 use wharf::conformance::{CaseReport, CaseResult, Report};
 use wharf_sdk::conformance::Profile;
 
-/// The document. A profile is a suite.
+/// The document. Each profile is a suite.
 pub(super) fn render(report: &Report) -> String {
     let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n");
     for profile in Profile::ALL {
@@ -58,7 +58,7 @@ fn seconds(ms: u64) -> String {
     format!("{}.{:03}", ms / 1000, ms % 1000)
 }
 
-/// Text as XML 1.0 allows it: characters that it cannot have at all are replaced.
+/// Text for XML 1.0; characters that XML cannot contain are replaced.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {

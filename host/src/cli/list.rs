@@ -24,12 +24,12 @@ const EXAMPLES: &str = "Examples:
 ///
 /// What cannot be confirmed now is marked as stale, and the reason told on stderr: the list is a success all the same.
 ///
-/// JSON: an array of name, uid, runtime_name, runtime_instance, package, url, unix_socket, port, transport_type, proxy_mode,
-/// status (starting, running, stopping, stopped, removing, error, unhealthy, interrupted, unknown), status_context, advice,
-/// stale, stale_reason, group, labels, created_at, started_at, orphan (a resource without a RunConfig, with --all;
-/// its name is what `wharf rm --orphan` takes). Keys are absent when empty. With --format mcpservers: {"mcpServers":
-/// {NAME: {"url", "type", "headers"}}}, as MCP clients are configured: whoever can read that can use them, tokens are
-/// in it too. With --watch each list is one line.
+/// JSON: an array of name, uid, runtime_name, runtime_instance, package, url, unix_socket, port, transport_type,
+/// proxy_mode, status (starting, running, stopping, stopped, removing, error, unhealthy, interrupted, unknown),
+/// status_context, advice, stale, stale_reason, group, labels, created_at, started_at, orphan (a resource without a
+/// RunConfig, with --all; its name is what `wharf rm --orphan` takes). Keys are absent when empty. With --format
+/// mcpservers: {"mcpServers": {NAME: {"url", "type", "headers"}}}, as MCP clients are configured: whoever can read that can
+/// use them, tokens are in it too. With --watch each list is one line.
 #[derive(Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct List {
@@ -167,7 +167,7 @@ pub(super) fn shown_status(row: &WorkloadView) -> String {
     format!("{}{stale}", row.status.as_str())
 }
 
-/// Why rows are stale, each reason once, and what is wrong with those that are not as they should be.
+/// Prints each reason for stale rows once, and the reasons for rows that are not as they should be.
 fn explain(rows: &[WorkloadView], console: &Console) {
     for reason in rows.iter().filter(|row| row.stale).map(|row| &row.stale_reason).collect::<BTreeSet<_>>() {
         console.note(&format!("stale: {reason}"));
@@ -186,7 +186,7 @@ fn explain(rows: &[WorkloadView], console: &Console) {
     }
 }
 
-/// What MCP clients are configured with.
+/// The configuration of MCP clients.
 #[derive(Serialize)]
 struct McpServers<'a> {
     #[serde(rename = "mcpServers")]
@@ -209,7 +209,7 @@ struct Headers {
 }
 
 impl<'a> McpServers<'a> {
-    /// Those that can be reached.
+    /// The workloads that clients can reach.
     fn of(rows: &'a [WorkloadView]) -> Self {
         let reachable = rows.iter().filter(|row| !row.url.is_empty());
         let headers = |row: &WorkloadView| {

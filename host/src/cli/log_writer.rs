@@ -1,27 +1,27 @@
-//! A log on its way to stdout: as it is, or escaped for a terminal.
+//! Copies a log to stdout: unchanged, or escaped for a terminal.
 use super::{escape, output};
 use std::io::{self, Write};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use wharf_model::{Error, ErrorKind};
 
-/// A line that is longer is shown in parts.
+/// A longer line is shown in parts.
 const MAX_LINE_BYTES: u64 = 64 * 1024;
-/// What is copied at once.
+/// The size of a read.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// Why a log could not be shown to its end.
+/// The error for a log that could not be read to its end.
 pub(super) fn broken(error: &io::Error) -> Error {
     Error::caused(ErrorKind::Failed, "the log cannot be read", error)
 }
 
 /// Writes a log to stdout.
 pub(super) struct LogWriter {
-    /// Stdout is a terminal.
+    /// Whether stdout is a terminal.
     pub(super) escapes: bool,
 }
 
 impl LogWriter {
-    /// Writes whatever the reader has, to its end.
+    /// Writes all bytes of the reader, to its end.
     pub(super) async fn copy(
         &mut self,
         mut reader: impl AsyncRead + Unpin,
@@ -49,12 +49,12 @@ impl LogWriter {
             }
             let mut stdout = output::writer()?;
             stdout.write_all(&chunk[..read])?;
-            // Who follows a log wants each line when it is written.
+            // A reader who follows a log wants to see each line at once.
             stdout.flush()?;
         }
     }
 
-    /// Writes one line, which ends with a line feed unless it is the last one or too long.
+    /// Writes one line. It ends with a line feed unless it is the last one or too long.
     pub(super) fn line(&mut self, line: &[u8]) -> io::Result<()> {
         let mut stdout = output::writer()?;
         if !self.escapes {

@@ -39,7 +39,7 @@ pub(super) struct Logs {
     proxy: bool,
 }
 
-/// How many lines.
+/// The number of lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Tail {
     All,
@@ -86,18 +86,18 @@ impl Logs {
     }
 }
 
-/// Ends the process when nobody reads its output any more: a log that says nothing would never notice.
+/// Ends the process when nobody reads its output any more: if the log stays silent, no write would fail.
 fn leave_with_the_reader() {
     let watch = || {
         let Ok(stdout) = output::descriptor() else { return };
-        // Nothing is asked for: what is always told, an error or the other end's end, is what is waited for.
+        // Without any requested event, poll(2) still returns for an error or a hang-up.
         let mut watched = [PollFd::new(&stdout, PollFlags::empty())];
         while matches!(poll(&mut watched, None), Err(Errno::INTR)) {}
         if watched[0].revents().intersects(PollFlags::ERR | PollFlags::HUP) {
             wharf_runtimes::leave(0);
         }
     };
-    // Without it the log is followed all the same.
+    // If the thread cannot be started, the log is followed all the same.
     let _ = std::thread::Builder::new().name("wharf-reader".to_owned()).spawn(watch);
 }
 
@@ -120,7 +120,7 @@ mod tests {
         for duration in ["90s", "10m", "2h30m", "1d"] {
             match since(duration) {
                 Ok(then) => assert!(then < Timestamp::now(), "{duration}"),
-                // A day has no fixed length for a library of dates; hours have.
+                // For jiff, a day has no fixed length, unlike an hour.
                 Err(_) => assert_eq!(duration, "1d"),
             }
         }

@@ -1,8 +1,8 @@
-//! The command line: parses, calls the command layer, renders. One file a command.
+//! The command line: parses, calls the command layer, renders. There is one file for each command.
 //!
 //! Called by `main` alone. It is the only place that looks at the environment and HOME, and the only one that prints:
-//! results for people and programs on stdout, everything else on stderr. It must not know how workloads are run, nor
-//! any particular runtime.
+//! results for people and programs on stdout, everything else on stderr. It must not know how workloads are run, nor any
+//! particular runtime.
 //!
 //! Invariants:
 //! - Results are written to the stdout of [`output`], which plugins do not have; nobody else prints there.

@@ -1,10 +1,10 @@
-//! `rm --orphan`: resources without a RunConfig, each removed by its runtime and uid.
+//! `rm --orphan`: removes resources without a RunConfig, each by its runtime and uid.
 use super::bulk::{Report, print};
 use super::console::{Console, Format};
 use super::failure::Outcome;
 use wharf::commands::{self, Context, OrphanId};
 
-/// Removes these, one after the other; a failure holds up no other one.
+/// Removes these, one after the other; after a failure it goes on with the next one.
 pub(super) async fn remove(
     ids: &[OrphanId],
     context: &Context,

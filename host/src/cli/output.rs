@@ -1,8 +1,8 @@
 //! The command's own stdin and stdout, which plugins do not have.
 //!
-//! A plugin is code in this process: what it prints would stand in the middle of a result, and what it reads would be
-//! missing from the command's input. So the two are duplicated before any plugin is loaded, closed for whatever is
-//! executed, and descriptors 0 and 1 then lead elsewhere: 0 to nothing, 1 to stderr, where all is that is no result.
+//! A plugin is code in this process: its output would get into a result, and its reads would take the command's input. So
+//! both descriptors are duplicated before any plugin is loaded, with CLOEXEC, and descriptors 0 and 1 then lead elsewhere:
+//! 0 to nothing, 1 to stderr, where everything goes that is no result.
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::stdio::{dup2_stdin, dup2_stdout, stderr, stdin, stdout};
 use std::fs::File;
@@ -10,19 +10,19 @@ use std::io::{self, LineWriter};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-/// The lowest number that is none of the three that everybody knows.
+/// The lowest number after stdin, stdout and stderr.
 const FIRST_FREE_DESCRIPTOR: i32 = 3;
 
 static OWN: OnceLock<Own> = OnceLock::new();
 
 struct Own {
     stdin: File,
-    /// The same as `writer` writes to, for those who watch it.
+    /// The same file as that of `writer`, for callers that watch it.
     stdout: File,
     writer: Mutex<LineWriter<File>>,
 }
 
-/// Takes stdin and stdout away from whatever is loaded later. Called once, before the first plugin is.
+/// Takes stdin and stdout away from libraries that are loaded later. Called once, before the first plugin is loaded.
 ///
 /// # Errors
 /// No descriptor is free.
@@ -32,7 +32,7 @@ pub(super) fn take() -> io::Result<()> {
     let writer = Mutex::new(LineWriter::new(stdout_file.try_clone()?));
     dup2_stdin(File::open("/dev/null")?)?;
     dup2_stdout(stderr())?;
-    // Called once: there is none yet.
+    // It is called only once, so this cannot fail.
     let _ = OWN.set(Own { stdin: stdin_file, stdout: stdout_file, writer });
     Ok(())
 }
@@ -41,12 +41,12 @@ fn own() -> io::Result<&'static Own> {
     OWN.get().ok_or_else(|| io::Error::other("stdout was not taken yet"))
 }
 
-/// Stdout, locked, by lines.
+/// Stdout, locked, buffered by lines.
 pub(super) fn writer() -> io::Result<MutexGuard<'static, LineWriter<File>>> {
     Ok(own()?.writer.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// Stdout's descriptor, to be watched.
+/// Stdout's descriptor, for watching it.
 pub(super) fn descriptor() -> io::Result<BorrowedFd<'static>> {
     Ok(own()?.stdout.as_fd())
 }

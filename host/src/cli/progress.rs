@@ -1,5 +1,5 @@
-//! What a command does meanwhile, on stderr: at once on a terminal, elsewhere only when it takes a while. How far
-//! something is is a bar on a terminal, and a line for each quarter elsewhere.
+//! Shows the progress of a command on stderr: on a terminal at once, elsewhere only if it takes a while. An amount is shown
+//! as a bar on a terminal, and as a line for each quarter elsewhere.
 use super::console::Console;
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -7,7 +7,7 @@ use std::{
 };
 use wharf_supervisor::Progress;
 
-/// What takes longer than this is shown even where nobody may be looking.
+/// A step that takes longer than this is shown even if stderr is no terminal.
 const PROGRESS_DELAY: Duration = Duration::from_secs(1);
 
 /// Shows the steps of one workload's start.
@@ -20,18 +20,18 @@ pub(super) struct Steps {
 }
 
 struct State {
-    /// Steps are shown from now on.
+    /// Whether steps are shown now.
     shown: bool,
-    /// The step that is under way and has not been shown.
+    /// The present step, if it has not been shown.
     held_back: Option<String>,
-    /// A bar is on the terminal's last line.
+    /// Whether a bar is on the terminal's last line.
     bar: bool,
-    /// The quarter that was told last, and of what.
+    /// The last quarter that was shown, and its message.
     quarter: Option<(String, u64)>,
 }
 
 impl Steps {
-    /// Steps of this workload, or none at all.
+    /// Progress of this workload; with `quiet`, nothing is shown.
     pub(super) fn new(console: &Arc<Console>, quiet: bool, prefix: impl Into<String>) -> Self {
         let shown = console.stderr_is_terminal && !quiet;
         let state = Arc::new(Mutex::new(State { shown, held_back: None, bar: false, quarter: None }));
@@ -58,7 +58,7 @@ impl Steps {
     }
 }
 
-/// How far something is, in words.
+/// An amount in words.
 fn words(text: &str, done: u64, total: u64) -> String {
     const MEGABYTE: f64 = 1e6;
     #[expect(clippy::cast_precision_loss, reason = "for people")]
@@ -66,7 +66,7 @@ fn words(text: &str, done: u64, total: u64) -> String {
     format!("{text}: {done:.1} of {total:.1} MB")
 }
 
-/// The same as a bar.
+/// An amount as a bar.
 fn bar(text: &str, done: u64, total: u64) -> String {
     const WIDTH: u64 = 24;
     let full = (done.saturating_mul(WIDTH)).checked_div(total).unwrap_or(0).min(WIDTH);
@@ -111,7 +111,7 @@ impl Progress for Steps {
 }
 
 impl Drop for Steps {
-    /// The result follows: a step that was held back is no news any more.
+    /// The result follows, so a step that was held back is not shown any more.
     fn drop(&mut self) {
         if let Some(timer) = &self.timer {
             timer.abort();
@@ -122,7 +122,7 @@ impl Drop for Steps {
     }
 }
 
-/// A friendly word for who sits at a terminal.
+/// A note for a user at a terminal.
 pub(super) fn say_ready(console: &Console, name: &str, runtime: &str) {
     if console.stderr_is_terminal {
         console.note(&format!("{name} is ready ({runtime})"));

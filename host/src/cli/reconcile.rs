@@ -14,7 +14,7 @@ const EXAMPLES: &str = "Examples:
 
 /// Bring workloads to what they should be, as far as evidence supports it
 ///
-/// Records what ended_having, starts what should run, stops what should not, finishes what was interrupted. A workload whose
+/// Records what ended, starts what should run, stops what should not, finishes what was interrupted. A workload whose
 /// runtime cannot be asked is left as it is, and the reason told. One without an owner that runs with its proxy is
 /// given the only runtime that shows it, if no other that may have been used here is silent.
 ///

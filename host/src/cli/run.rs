@@ -1,4 +1,4 @@
-//! `run`.
+//! `run`: makes a request from the arguments, and prints the result.
 use super::console::{Console, Format};
 use super::failure::{DONE, Failure, Outcome};
 use super::foreground;
@@ -52,7 +52,7 @@ impl Run {
         request.allow_weaker |= self.allow_weaker;
         request.unix_socket |= self.unix_socket;
         if let Some(name) = &self.name {
-            // A copy under another name runs beside the first: it gets a port of its own.
+            // A copy under another name runs beside the original, so it gets a port of its own.
             if request.name.as_deref().is_some_and(|other| other != name.as_str()) {
                 request.proxy_port = 0;
             }
@@ -64,7 +64,7 @@ impl Run {
         if let Some(port) = self.proxy_port {
             request.proxy_port = port;
         }
-        // These are elsewhere in another place: they may be said of a copy, too.
+        // A copy may be made in another cluster or namespace, so these options are allowed, too.
         for (option, value) in [("context", &self.kube_context), ("namespace", &self.namespace)] {
             if let Some(value) = value {
                 request.runtime_options.insert(option.to_owned(), value.clone());

@@ -1,4 +1,4 @@
-//! What `wharf run` is given.
+//! The arguments of `wharf run`.
 use super::console::Format;
 use super::run_values::{cpus, pair, size};
 use super::url::AuthOption;

@@ -1,4 +1,4 @@
-//! Options of `run` that need more than a parser: environment, labels, and what this version cannot honour.
+//! Options of `run` that need more than a parser: environment, labels, and options that this version cannot honour.
 use super::environment::text;
 use super::run_arguments::{ProxyModeOption, Run};
 use std::collections::BTreeMap;
@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_sdk::PermissionProfile;
 
-/// The largest file of variables, or with a profile, that is read.
+/// The limit for a file of variables or a profile.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
-/// The environment that was asked for: files in their order, then `-e`, the later one wins.
+/// The environment that was asked for: the files in their order, then `-e`; a later value wins.
 pub(super) fn environment(run: &Run) -> Result<BTreeMap<String, String>> {
     let mut variables = BTreeMap::new();
     for path in &run.env_file {
@@ -45,7 +45,7 @@ fn read(option: &str, path: &Path) -> Result<String> {
     Ok(text)
 }
 
-/// `none`, `network`, or a file with a profile in ToolHive's form.
+/// Reads `none`, `network`, or a file with a profile in ToolHive's form.
 pub(super) fn permission_profile(given: &str) -> Result<PermissionProfile> {
     if let Some(profile) = PermissionProfile::built_in(given) {
         return Ok(profile);
@@ -58,17 +58,17 @@ pub(super) fn permission_profile(given: &str) -> Result<PermissionProfile> {
     })
 }
 
-/// A volume of which the path on this machine is absolute. What begins with a dot begins here; a bare word is left for
-/// the runtime to refuse: elsewhere it would be the name of a volume.
+/// A volume with an absolute path on this machine. A path that begins with a dot is resolved here. A bare word is left for
+/// the runtime to refuse: in other products it would be the name of a volume.
 pub(super) fn volume_from(given: &str, current_dir: &Path) -> String {
     if !given.starts_with('.') {
         return given.to_owned();
     }
-    // The components, without the dot.
+    // Collecting the components removes the dot.
     current_dir.join(given).components().collect::<PathBuf>().display().to_string()
 }
 
-/// `KEY=VALUE`, or `KEY` for the value that it has here. Values are taken as they are, quotes included.
+/// `KEY=VALUE`, or `KEY` for its value in this process's environment. Values are taken as they are, with quotes.
 fn variable(given: &str) -> Result<(String, String)> {
     let (key, value) = given.split_once('=').map_or((given, None), |(key, value)| (key, Some(value)));
     if key.is_empty() || key.contains(|character: char| character.is_whitespace() || character.is_control()) {
@@ -85,7 +85,7 @@ fn variable(given: &str) -> Result<(String, String)> {
     }
 }
 
-/// Refuses by name what cannot be honoured: nothing that is asked for is silently ignored.
+/// Refuses options that cannot be honoured, by name: no option is silently ignored.
 pub(super) fn refuse_unsupported(run: &Run) -> Result<()> {
     let sse = [
         ("--transport", run.transport.is_some_and(super::run_arguments::TransportOption::is_sse)),

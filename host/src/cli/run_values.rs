@@ -1,4 +1,4 @@
-//! Values on the command line of `wharf run`, read one by one.
+//! Parsers for single values on the command line of `wharf run`.
 
 /// `KEY=VALUE`.
 pub(super) fn pair(text: &str) -> std::result::Result<(String, String), String> {

@@ -90,7 +90,7 @@ impl Runtime {
     }
 
     pub(super) async fn execute(&self, context: &Context, console: &Console) -> Outcome {
-        // What can be told from files alone does not depend on the state directory.
+        // These two use only the plugins' files, so they work without a usable state directory.
         let catalog = || Catalog::of(&context.config().plugin_dirs);
         match self {
             Self::List(command) => command.execute(&catalog(), console),
@@ -102,7 +102,7 @@ impl Runtime {
     }
 }
 
-/// One runtime, or one library that provides none.
+/// One runtime, or a library that provides none.
 #[derive(Serialize)]
 struct Found<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -238,7 +238,7 @@ fn details<'a>(provided: &Provided<'a>, stamp: &'a Stamp) -> Details<'a> {
     }
 }
 
-/// What became of trying a runtime.
+/// The outcome of trying a runtime.
 #[derive(Serialize)]
 pub(super) struct Tried {
     pub(super) name: String,
@@ -266,7 +266,7 @@ impl Check {
         let (plugins, host_id) = (context.plugins(), context.known_host_id()?);
         let names = if self.names.is_empty() { names(plugins.catalog()) } else { self.names.clone() };
         for name in &self.names {
-            // A name that does not exist is another error than a runtime that does not work.
+            // An unknown name is an error of the request, unlike a runtime that does not work.
             plugins.catalog().find(name).map_err(Error::from)?;
         }
         let tried = join_all(names.iter().map(|name| attempt(plugins, &host_id, name))).await;
@@ -300,7 +300,7 @@ fn tell(tried: &[Tried], console: &Console) -> std::io::Result<()> {
     tried.iter().try_for_each(|row| tell_confinement(row, console))
 }
 
-/// What a runtime can enforce here, one thing a line.
+/// Prints the confinement that a runtime can enforce here, one part in each line.
 fn tell_confinement(row: &Tried, console: &Console) -> std::io::Result<()> {
     let Some(confinement) = &row.confinement else { return Ok(()) };
     let lists = [("enforces", &confinement.enforced), ("does not enforce", &confinement.weaker)];

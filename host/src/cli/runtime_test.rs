@@ -106,11 +106,11 @@ impl Test {
         let shows = self.format == ReportFormat::Text;
         let tell = |case: &CaseReport| {
             if shows {
-                // That the output cannot be written is found out when the verdicts are.
+                // If the output cannot be written, printing the verdicts fails, too.
                 let _ = console.line(&told(case));
             }
         };
-        // Who has waited long enough leaves no workload behind.
+        // After Ctrl-C, the workloads of the case under way are removed before the process ends.
         let given_up = async {
             if tokio::signal::ctrl_c().await.is_err() {
                 std::future::pending::<()>().await;
@@ -126,7 +126,7 @@ impl Test {
     }
 
     fn chosen(&self) -> Result<Vec<&'static Case>> {
-        // One that chooses nothing is a mistake, also beside others that do.
+        // A filter that matches no case is a mistake, even if other filters match some.
         if let Some(text) =
             self.filter.iter().find(|text| !cases().any(|case| case.id.contains(text.as_str())))
         {
@@ -139,7 +139,7 @@ impl Test {
         Ok(cases().filter(is_chosen).collect())
     }
 
-    /// The library, which must be a file: whether it is a plugin is another question.
+    /// The library, which must be a file. Whether it is a plugin is checked later.
     fn file(&self) -> Result<PathBuf> {
         let library = self.library.clone().unwrap_or_default();
         let wrong = |why: String| {
@@ -193,7 +193,7 @@ impl Test {
         }
     }
 
-    /// What the cases run.
+    /// The programs that the cases run.
     fn material(&self, config: &Config, runtime: &RuntimeStamp, cases: &[&Case]) -> Result<Material> {
         let source = self.source(runtime)?;
         let shell = match &source {
@@ -274,7 +274,7 @@ impl Test {
             lines.iter().try_for_each(|line| console.line(line))?;
             return Ok(DONE);
         }
-        // A sentence is there to be read: it is not cut.
+        // A sentence must be readable, so it is not cut to the terminal's width.
         for case in chosen {
             console.line(case.id)?;
             console.line(&format!("    {}", case.sentence))?;
@@ -283,7 +283,7 @@ impl Test {
     }
 }
 
-/// What runs a script that was given; else, where commands are run, this binary.
+/// A program that listens or connects: the given script, or, where commands are run, this binary.
 fn helper(
     config: &Config,
     source: &Source,

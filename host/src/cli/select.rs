@@ -1,4 +1,4 @@
-//! Which workloads a command is for: by name, all of a group, or all.
+//! The selection of workloads for a command: by name, all of a group, or all.
 use clap::Args;
 use wharf::commands::{self, Context};
 use wharf_model::Result;
@@ -34,7 +34,7 @@ impl Selection {
         Ok(names)
     }
 
-    /// What to say where there are none.
+    /// The message if no workload is selected.
     pub(super) fn nothing(&self) -> String {
         match &self.group {
             Some(group) => format!("there are no workloads in the group '{group}'"),

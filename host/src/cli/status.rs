@@ -51,7 +51,7 @@ impl Status {
     }
 }
 
-/// Why it is not as it should be, and what to do about it.
+/// The reason for its state, and the next steps.
 fn reason(row: &WorkloadView) -> String {
     if row.status_context.is_empty() {
         String::new()
@@ -99,7 +99,7 @@ fn rows(report: &StatusReport, now: Timestamp) -> Vec<(&'static str, String)> {
     rows
 }
 
-/// What it reads besides. The system's own are the same for all, and many.
+/// The files that it may read. The system's own are only counted: they are many, and the same for all.
 fn read(paths: &OpenPaths) -> String {
     let system = match paths.system.len() {
         0 => None,
@@ -149,7 +149,7 @@ fn supervisor_rows(supervisor: Option<&SupervisorReport>) -> Vec<(&'static str, 
     ]
 }
 
-/// Messages of the server that reached no client.
+/// The server's messages that reached no client.
 fn undelivered(all: &[Undelivered]) -> String {
     let texts = all.iter().map(|one| format!("{} x {} ({})", one.count, one.what, one.why));
     texts.collect::<Vec<_>>().join(", ")

@@ -124,7 +124,7 @@ impl Url {
             .hint("one that is run with --unix-socket has: wharf run --unix-socket SERVER"))
     }
 
-    /// Before anything is changed.
+    /// Called before anything is changed.
     fn refuse_without_token(&self, context: &Context) -> Result<()> {
         let auth = match self.auth {
             Some(auth) => auth.into(),

@@ -1,4 +1,4 @@
-//! The process of one step of a case: it alone loads the plugin.
+//! The process of one step of a case. Only such processes load the plugin; [`crate::conformance::run`] starts them.
 use crate::conformance::subject::Library;
 use serde::{Deserialize, Serialize};
 use std::{io, path::PathBuf};
@@ -9,27 +9,27 @@ use wharf_supervisor::Config;
 /// The first argument that makes this binary run a step of a case.
 pub const CASE_ARGUMENT: &str = "__conformance-case";
 
-/// What such a process is told, on stdin.
+/// The task of such a process, which it reads from stdin.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Order {
     pub(super) config: Config,
     pub(super) library: PathBuf,
     pub(super) runtime: String,
     pub(super) work: Work,
-    /// Where the outcome is written: the plugin may print what it likes.
+    /// The file for the outcome; stdout is not used, since the plugin may write there.
     pub(super) outcome: PathBuf,
 }
 
-/// What it is to do.
+/// The work to do.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Work {
     /// A step of a case.
     Step { case: String, step: usize, setting: Box<Setting> },
-    /// To remove whatever these hosts have.
+    /// Remove all resources of these hosts.
     Sweep { hosts: Vec<String> },
 }
 
-/// Does what stdin says; returns the exit code.
+/// Does the work that stdin describes; returns the exit code.
 pub fn run_case() -> u8 {
     match try_run() {
         Ok(()) => 0,

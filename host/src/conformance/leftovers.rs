@@ -1,23 +1,22 @@
-//! The processes that a case has started and that nobody ends any more.
+//! Kills processes that a case has started and that nobody else would end.
 //!
-//! A library that ends its process can end nothing that it started, and the sweep, which asks the same library, ends
-//! with it. So the process that runs cases takes in whatever loses its parent below it, and kills that.
+//! A library that ends its process cannot end processes that it started, and the sweep uses the same library and may end as
+//! well. So the process that runs cases becomes the parent of such orphans (child subreaper), and kills them.
 use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, set_child_subreaper, waitpid};
 use std::io;
 
-/// The variable that marks whatever a case has started; its value is the run's own.
+/// The variable that marks all processes of a run; its value is the run's own.
 pub(super) const MARK_VARIABLE: &str = "WHARF_CONFORMANCE_RUN";
 
-/// Takes in what loses its parent below this process, until it is dropped.
+/// Adopts the orphans below this process, until this is dropped.
 pub(super) struct Leftovers {
     mark: String,
-    /// Whatever comes to this process descends from a case: it had no child before, and is not where all of a
-    /// machine's orphans go.
+    /// True if every orphan must be from a case: this process had no child before, and is not the init of the machine.
     is_alone: bool,
 }
 
 impl Leftovers {
-    /// From now on, of cases whose processes carry this mark.
+    /// Begins; `mark` is the value of the variable in the processes of cases.
     ///
     /// # Errors
     /// The kernel refuses.
@@ -26,11 +25,12 @@ impl Leftovers {
         Ok(Self { mark, is_alone: !getpid().is_init() && children().is_empty() })
     }
 
-    /// Kills whatever descends from a case, which has no process that is still waited for; returns how many.
+    /// Kills all processes of a case that are children of this process now; returns their number. To be called when no
+    /// process of the case is waited for any more.
     ///
-    /// R12: each is this process' own child and not reaped yet, so that its number is its own; and it descends from a
-    /// case, because nothing else could have come here, or because it carries the mark. When a parent is killed its
-    /// children come here.
+    /// R12: each is this process's own child that was not reaped yet, so its pid is not used again; and it is from a case,
+    /// either because every child must be, or because it carries the mark. When a process is killed, its own children
+    /// become children of this process.
     pub(super) fn kill(&self) -> usize {
         let mut killed = 0;
         loop {
@@ -62,7 +62,7 @@ impl Drop for Leftovers {
     }
 }
 
-/// The children of this process, of whichever of its threads.
+/// The children of this process, of all its threads.
 fn children() -> Vec<Pid> {
     let own = getpid().as_raw_nonzero().get().to_string();
     let entries = std::fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
@@ -70,7 +70,7 @@ fn children() -> Vec<Pid> {
     pids.filter(|pid| parent(*pid).is_some_and(|parent| parent == own)).filter_map(Pid::from_raw).collect()
 }
 
-/// The parent of a process: the second field behind its name, which stands in brackets.
+/// The parent of a process: the second field after its name, which is in parentheses.
 fn parent(pid: i32) -> Option<String> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, rest) = stat.rsplit_once(')')?;

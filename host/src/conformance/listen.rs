@@ -1,4 +1,4 @@
-//! Workloads that listen and that connect, for runtimes that run commands: this binary is known to be there.
+//! Workloads that listen and that connect, for runtimes that run commands: this binary is certainly there.
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, TcpListener, TcpStream},
@@ -15,15 +15,15 @@ pub fn listen(port: &str) -> ExitCode {
     let Ok(port) = port.parse() else { return ExitCode::FAILURE };
     let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) else { return ExitCode::FAILURE };
     for connection in listener.incoming().flatten() {
-        // One that says nothing keeps nobody waiting.
+        // Each connection has a thread, so that a silent one does not block the others.
         thread::spawn(move || io::copy(&mut &connection, &mut &connection));
     }
     ExitCode::SUCCESS
 }
 
-/// The first argument that makes this binary connect; then addresses with spaces between them, and the port.
+/// The first argument that makes this binary connect. The next ones are addresses, separated by spaces, and the port.
 pub const CONNECT_ARGUMENT: &str = "__conformance-connect";
-/// How long it may take; what is tried lies on this machine.
+/// How long an attempt may take; the listener is on this machine.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Succeeds if it can connect to a port at one of these addresses.

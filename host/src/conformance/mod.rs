@@ -1,10 +1,11 @@
 //! The conformance suite as `wharf runtime test` runs it: the SDK's cases, each in processes of its own.
 //!
-//! Called by the command line, and by `main` for the processes that it starts. A plugin may crash, abort or hang in one
-//! of them: that is a failed case, and the next one runs. It must not know what a case does.
+//! Called by the command line, and by `main` for the processes that it starts. A plugin may crash, abort or hang in one of
+//! them: that is a failed case, and the next one runs. It must not know the contents of a case.
 //!
-//! Invariants: the process that judges loads no plugin; a case has a folder, two host ids and a deadline of its own; what
-//! a case that crashed leaves behind is swept up, in a process of its own too, and what is still left then is killed.
+//! Invariants: the process that reports the verdicts loads no plugin; each case has its own folder, two host ids and a
+//! deadline; resources that a crashed case leaves are removed, again in a process of its own, and processes that are still
+//! left then are killed.
 mod case_process;
 mod leftovers;
 mod listen;

@@ -1,8 +1,8 @@
-//! What came of a run: cases, and a verdict on each profile.
+//! [`Report`]: the outcome of a run: the cases, and a verdict on each profile.
 use serde::Serialize;
 use wharf_sdk::conformance::{Case, Profile};
 
-/// What came of a run.
+/// The outcome of a run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// The runtime's name.
@@ -20,11 +20,11 @@ pub struct Report {
 pub struct CaseReport {
     /// Its id.
     pub id: &'static str,
-    /// The sentence of the contract that it tries.
+    /// The sentence of the contract that it tests.
     pub sentence: &'static str,
     /// Its profile.
     pub profile: Profile,
-    /// What came of it.
+    /// Its result.
     #[serde(flatten)]
     pub result: CaseResult,
     /// How long it took, in milliseconds.
@@ -34,43 +34,43 @@ pub struct CaseReport {
     pub stderr: String,
 }
 
-/// What came of a case.
+/// The result of a case.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "result", content = "reason", rename_all = "snake_case")]
 pub enum CaseResult {
-    /// The runtime does what the sentence says.
+    /// The runtime keeps to the sentence.
     Passed,
-    /// It does not, because of this.
+    /// The runtime breaks the sentence, for this reason.
     Failed(String),
-    /// It was not tried, because of this.
+    /// The case was not run, or gave no verdict, for this reason.
     Skipped(String),
 }
 
 /// The verdict on a profile, and its reasons.
 #[derive(Clone, Debug, Serialize)]
 pub struct ProfileReport {
-    /// Which.
+    /// The profile.
     pub profile: Profile,
     /// The verdict.
     pub verdict: Verdict,
-    /// Why it is no pass.
+    /// The reasons, unless it passed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<String>,
 }
 
-/// The verdict on a profile. A case that was skipped is no pass.
+/// The verdict on a profile. A profile with a skipped case has not passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// All of its cases passed.
     Passed,
-    /// One failed.
+    /// A case failed.
     Failed,
-    /// Those that were tried passed, and others were not tried.
+    /// Some cases passed, and others were skipped or not selected.
     Partial,
-    /// None was tried.
+    /// All cases were skipped.
     NotClaimed,
-    /// None was to be tried.
+    /// No case was selected.
     NotChosen,
 }
 
@@ -80,7 +80,7 @@ impl Report {
         self.profiles.iter().all(|profile| profile.verdict != Verdict::Failed)
     }
 
-    /// From the results of the cases that were chosen of all.
+    /// The report on the selected cases, out of all.
     pub(super) fn new(runtime: String, plugin: String, cases: Vec<CaseReport>, all: &[&Case]) -> Self {
         let profiles = Profile::ALL.into_iter().map(|profile| judge(profile, &cases, all)).collect();
         Self { runtime, plugin, profiles, cases }

@@ -1,4 +1,4 @@
-//! Runs cases one after the other, each step in a process, and judges what came of them.
+//! Runs cases one after the other, each step in a process, and collects their results.
 use crate::conformance::case_process::{CASE_ARGUMENT, Order, Work, make_private};
 use crate::conformance::leftovers::{Leftovers, MARK_VARIABLE};
 use crate::conformance::report::{CaseReport, CaseResult, Report};
@@ -22,22 +22,22 @@ use wharf_supervisor::free_port;
 
 /// How much longer than its case a process may take: it connects before, and cleans up after.
 const GRACE: Duration = Duration::from_secs(45);
-/// So much of what a failed case wrote to stderr is kept.
+/// The number of bytes at the end of a failed case's stderr that are kept.
 const STDERR_BYTES: usize = 4 * 1024;
 
-/// A larger outcome is none.
+/// A larger outcome is refused.
 const OUTCOME_BYTES: u64 = 16 * 1024 * 1024;
 
-/// What is to be tested, and with what.
+/// The runtime to test, and the programs for the cases.
 #[derive(Clone, Debug)]
 pub struct Suite {
     /// The library.
     pub library: PathBuf,
-    /// Which of its runtimes.
+    /// The runtime.
     pub runtime: RuntimeStamp,
-    /// Its package and version.
+    /// The library's package and version.
     pub plugin: String,
-    /// What the cases run.
+    /// The programs that the cases run.
     pub material: Material,
     /// The cases to run.
     pub cases: Vec<&'static Case>,
@@ -45,11 +45,11 @@ pub struct Suite {
     pub timeout: Duration,
 }
 
-/// Runs a suite, telling of each case when it has ended, until nobody wants it any more.
+/// Runs a suite, and calls `tell` after each case, until `given_up` resolves.
 ///
 /// # Errors
-/// Where no case can be run at all, since a folder or a process cannot be made; or where it was given up; what the
-/// case that was under way had by then is removed.
+/// No case can be run, since a folder or a process cannot be made. Or the run was given up; then the resources of the case
+/// under way are removed.
 pub async fn run(
     config: &Config,
     suite: &Suite,
@@ -73,7 +73,7 @@ pub async fn run(
                 return Err(Error::new(ErrorKind::Failed, format!("given up in the case {}", case.id)));
             }
         };
-        // Of a case that passed nothing is left that it minds: an engine that was started for it may go on.
+        // Nothing is killed after a case that passed: it has cleaned up, and an engine that was started for it may go on.
         if matches!(report.result, CaseResult::Failed(_)) {
             let count = leftovers.kill();
             tracing::info!(case = case.id, count, "processes that a case left behind were killed");
@@ -95,7 +95,7 @@ fn random_id() -> Result<String> {
     Ok(id.to_string())
 }
 
-/// A folder that is removed in the end.
+/// A folder that is removed when this is dropped.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -113,14 +113,14 @@ impl Drop for Folder {
     }
 }
 
-/// One case that is being tried.
+/// One case that is being run.
 struct Trial<'a> {
     config: &'a Config,
     suite: &'a Suite,
     case: &'static Case,
     folder: PathBuf,
     hosts: [String; 2],
-    /// Of this run.
+    /// The mark of this run.
     mark: &'a str,
 }
 
@@ -157,13 +157,13 @@ impl Trial<'_> {
         Ok(CaseResult::Passed)
     }
 
-    /// Removes what the case's hosts have.
+    /// Removes all resources of the case's hosts.
     async fn sweep(&self) -> Result<()> {
         let hosts = self.hosts.to_vec();
         self.process(Work::Sweep { hosts }).await.map(drop).map_err(|error| cannot(&error))
     }
 
-    /// Runs a step; gives what it leaves to the next one, or why the case fails.
+    /// Runs a step; returns the workload for the next one, or the reason why the case fails.
     async fn step(
         &self,
         step: usize,
@@ -198,7 +198,7 @@ impl Trial<'_> {
         })
     }
 
-    /// How a process that does this work ends; none where it did not end in time.
+    /// Runs a process that does this work; returns its exit status, or none if it did not end in time.
     async fn process(&self, work: Work) -> io::Result<Option<ExitStatus>> {
         let order = Order {
             config: self.own_config(),
@@ -215,7 +215,7 @@ impl Trial<'_> {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(stderr)
-            // What interrupts this process must not end the sweep.
+            // Ctrl-C reaches the process group of the terminal; the sweep must go on.
             .process_group(0)
             .kill_on_drop(true)
             .spawn()?;
@@ -231,7 +231,7 @@ impl Trial<'_> {
         }
     }
 
-    /// The user's configuration, with places of the case's own.
+    /// The user's configuration, with folders of the case's own.
     fn own_config(&self) -> Config {
         Config {
             state_dir: self.folder.join("state"),
@@ -240,7 +240,7 @@ impl Trial<'_> {
         }
     }
 
-    /// What workloads are let read or write lies beside what is wharf's own, which none may have.
+    /// The folder of files that workloads may read or write. It lies beside wharf's own folders, which no workload may use.
     fn users_folder(&self) -> PathBuf {
         self.folder.join("user")
     }
@@ -254,7 +254,7 @@ impl Trial<'_> {
     }
 
     fn outcome(&self) -> Option<Outcome> {
-        // The library that is tested wrote in this folder, too.
+        // The tested library can write to this folder, too, so the file is not trusted.
         let bytes = files::read_file(&self.outcome_file(), Links::Refuse, OUTCOME_BYTES).ok()?;
         serde_json::from_slice(&bytes).ok()
     }
@@ -264,9 +264,9 @@ impl Trial<'_> {
     }
 }
 
-/// Loopback, and the other addresses of this machine: of one of them a workload with a network is a neighbour.
+/// Loopback, and the other addresses of this machine, one of which a workload with a network can reach.
 fn own_addresses() -> Vec<IpAddr> {
-    /// More are no more likely to be reached, and each that is not takes a while.
+    /// More addresses are no more likely to be reached, and each failed attempt takes time.
     const MOST: usize = 8;
     let found = nix::ifaddrs::getifaddrs().into_iter().flatten();
     let found = found.filter_map(|interface| Some(interface.address?.as_sockaddr_in()?.ip()));
@@ -274,7 +274,7 @@ fn own_addresses() -> Vec<IpAddr> {
     std::iter::once(Ipv4Addr::LOCALHOST).chain(beside).take(MOST).map(IpAddr::V4).collect()
 }
 
-/// The last so many bytes of a file, as text.
+/// The last bytes of a file, as text.
 fn last(path: &Path, bytes: usize) -> io::Result<String> {
     use io::{Read, Seek, SeekFrom};
     let mut file = std::fs::File::open(path)?;

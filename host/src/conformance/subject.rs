@@ -1,4 +1,4 @@
-//! A loaded plugin as the SDK's cases reach it.
+//! A loaded plugin in the form in which the SDK's cases call it.
 use std::{io, path::PathBuf, sync::Arc};
 use wharf_runtimes::{CallError, Catalog, ConnectOptions, Connection, Plugins, RawStream};
 use wharf_sdk::conformance::{Fault, Link, Pipe, Reply, Subject};
@@ -7,7 +7,7 @@ use wharf_sdk::conformance::{Fault, Link, Pipe, Reply, Subject};
 pub(super) struct Library {
     pub(super) path: PathBuf,
     pub(super) runtime: String,
-    /// What it is connected with, but for the host's id.
+    /// The options of the connection; the host id is added.
     pub(super) options: ConnectOptions,
 }
 
@@ -43,7 +43,7 @@ impl Link for Connected {
 
 fn pipe(stream: RawStream) -> io::Result<Pipe> {
     let (reader, writer) = match stream {
-        // Logs have no writing side.
+        // A log has no writing side.
         logs @ RawStream::Descriptors { writer: None, .. } => {
             (logs.into_reader()?, Box::new(tokio::io::sink()) as _)
         }
