@@ -1,5 +1,5 @@
-//! A small MCP client over streamable HTTP, for the tests and the demonstration: one connection a request, written
-//! without any library, so that a test sees exactly what is on the wire.
+//! A small MCP client over streamable HTTP, for the tests and the demonstration: one connection for each request, written
+//! without any library, so that a test sees exactly the bytes on the wire.
 use serde_json::{Value, json};
 use std::{
     io::{self, BufRead, BufReader, Read, Write},

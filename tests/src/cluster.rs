@@ -29,9 +29,9 @@ pub enum Part {
     Etcd,
     /// The one part that clients talk to.
     ApiServer,
-    /// They make pods of what is asked for, and remove what belongs to nothing.
+    /// They make the pods that deployments ask for, and remove objects without an owner.
     Controllers,
-    /// It gives pods a node.
+    /// It assigns pods to a node.
     Scheduler,
     /// The node's agent: it starts and watches the containers of pods.
     Kubelet,
@@ -90,14 +90,14 @@ pub struct Alone(Held);
 
 #[derive(Debug)]
 enum Held {
-    /// That of the process, which no other test uses meanwhile; all of its parts run again afterwards.
+    /// The cluster of the process, which no other test uses meanwhile; all of its parts run again afterwards.
     Shared(RwLockWriteGuard<'static, Option<Cluster>>),
     /// Another one, which goes with the test.
     Own(Cluster),
 }
 
 impl Cluster {
-    /// The cluster of this process; none where this machine cannot have one, which is said.
+    /// The cluster of this process; none if this machine cannot have one, with a message.
     pub fn shared() -> Option<Shared> {
         let guard = SHARED.read().unwrap_or_else(PoisonError::into_inner);
         guard.is_some().then(|| Shared(guard))
@@ -122,10 +122,10 @@ impl Cluster {
         }
         let folder = tempfile::Builder::new().prefix("wharf-cluster-").tempdir().expect("a temporary folder");
         let mut hold = Command::new(script("hold"));
-        // A group of its own: what is meant for the test does not reach it.
+        // A process group of its own: signals for the test do not reach it.
         hold.arg(folder.path()).process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut holder = hold.spawn().expect("the cluster's script");
-        // From here the script removes it, or leaves the logs there if the cluster does not come up.
+        // From here on the script removes the folder, or leaves the logs there if the cluster does not come up.
         let folder = folder.keep();
         let mut line = String::new();
         let said = BufReader::new(holder.stdout.take().expect("a pipe")).read_line(&mut line);
@@ -185,7 +185,7 @@ impl Cluster {
         done(&mut self.command(args))
     }
 
-    /// A kubectl command, not yet run. It hears nothing of what the user of this machine has said about clusters.
+    /// A kubectl command, not yet run. It ignores the settings of this machine's user about clusters.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new("timeout");
         command

@@ -1,14 +1,14 @@
-//! The conformance suite on a library of this build.
+//! Runs the conformance suite on a library of this build.
 use crate::host::{Host, Said};
 use serde_json::Value;
 
 /// The one thing that a case may fail to find out on a machine that others keep busy.
 pub const TOO_BUSY: &str = "the processors are too busy";
 
-/// Fails unless a runtime of a library passes all profiles that it claims, and returns their names. A profile counts of
-/// which nothing is missing but what this machine was too busy for, which is said.
+/// Fails unless a runtime of a library passes all profiles that it declares; returns their names. A profile counts as
+/// passed if only those of its cases are missing for which this machine was too busy, which is printed.
 ///
-/// The library is the file's name without `lib` and `.so`, `args` say what to run: `--image`, `--listener`.
+/// The library is the file's name without `lib` and `.so`, `args` name the program to run: `--image`, `--listener`.
 pub fn conforms(library: &str, runtime: &str, args: &[&str]) -> Vec<String> {
     conforms_on(&Host::new(), library, runtime, args)
 }
@@ -39,10 +39,10 @@ fn lacks_only_time(profile: &Value) -> bool {
     lacks
 }
 
-/// Runs the suite; returns its report and what the command said.
+/// Runs the suite; returns its report and the command's output.
 ///
 /// # Panics
-/// Where there is no report: nothing could be tried.
+/// There is no report: no case could be run.
 pub fn tested(host: &Host, library: &str, runtime: &str, args: &[&str]) -> (Value, Said) {
     let library = host.add_library(library).display().to_string();
     let command = ["runtime", "test", &library, "--runtime", runtime, "--format", "json"];

@@ -1,10 +1,10 @@
-//! What a real engine has of a host, as scripted engines show theirs.
+//! The resources that a real engine has of a host, in the form in which scripted engines show theirs.
 use crate::engines::{Engine, Kind};
 use std::collections::BTreeMap;
 use wharf_test_engine::{Object, State};
 
 impl Engine {
-    /// The containers that carry this host's id, whatever they do. What it says is the engine's own client's word.
+    /// The containers that carry this host's id, in any state, as the engine's own client lists them.
     pub fn objects_of(&self, host_id: &str) -> Vec<Object> {
         let label = match self.kind() {
             Kind::Docker => r#"{{.Label "wharf.uid"}}"#,

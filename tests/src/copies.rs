@@ -29,7 +29,7 @@ pub fn copy_workload(host: &Host, original: &str, numbers: Range<usize>, runtime
     }
 }
 
-/// Removes what was copied: faster than by `wharf rm`, which makes each removal durable.
+/// Removes the copies: faster than by `wharf rm`, which makes each removal durable.
 pub fn remove_copies(host: &Host) {
     for folder in ["state/runconfigs", "state/statuses"] {
         for entry in fs::read_dir(host.path(folder)).expect("a folder of records").filter_map(Result::ok) {

@@ -1,4 +1,4 @@
-//! Scripted engines: what the runtimes `scripted-one` and `scripted-two` work on, as a test sees them.
+//! Scripted engines: the engines of the runtimes `scripted-one` and `scripted-two`, as a test sees them.
 use crate::host::{Host, demo_server, eventually};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt, path::PathBuf};
@@ -8,7 +8,7 @@ use wharf_test_engine::{Engine, Order};
 /// The package of the plugin that provides both names.
 pub const PLUGIN: &str = "wharf-test-plugin-scripted";
 
-/// One engine behind one of the names. When it is dropped it behaves again, so that its host can clear up.
+/// One engine behind one of the names. Dropping this clears its orders, so that its host can clear up.
 #[derive(Debug)]
 pub struct ScriptedEngine {
     engine: Engine,
@@ -35,27 +35,27 @@ impl ScriptedEngine {
         host.configure(&settings);
     }
 
-    /// What every call of an operation does from now on.
+    /// Orders this act for every call of an operation from now on.
     pub fn order(&self, operation: &str, act: Act) {
         self.engine.order(&Order::always(operation, act)).expect("an order");
     }
 
-    /// What the next call of an operation does.
+    /// Orders this act for the next call of an operation.
     pub fn order_once(&self, operation: &str, act: Act) {
         self.engine.order(&Order::once(operation, act)).expect("an order");
     }
 
-    /// Nothing is ordered any more.
+    /// Clears all orders.
     pub fn behave(&self) {
         self.engine.clear_orders().expect("the orders");
     }
 
-    /// It does not answer any more.
+    /// From now on the engine does not answer.
     pub fn down(&self) {
         self.engine.set_down(true).expect("down");
     }
 
-    /// It answers again.
+    /// The engine answers again.
     pub fn up(&self) {
         self.engine.set_down(false).expect("up");
     }
@@ -95,7 +95,7 @@ impl ScriptedEngine {
         self.engine.remove(&object.id).expect("the object");
     }
 
-    /// Takes away whatever it has.
+    /// Removes all of its objects.
     pub fn clear(&self) {
         self.objects().iter().for_each(|object| self.engine.remove(&object.id).expect("an object"));
     }
@@ -105,7 +105,7 @@ impl ScriptedEngine {
         self.engine.end(&object.id, code).expect("the object");
     }
 
-    /// Does what was asked and postponed.
+    /// Performs postponed effects.
     pub fn catch_up(&self) {
         self.engine.catch_up().expect("what was postponed");
     }
@@ -115,7 +115,7 @@ impl ScriptedEngine {
         self.engine.calls().expect("the calls")
     }
 
-    /// How often an operation was asked for until now.
+    /// The number of calls of an operation until now.
     pub fn count(&self, operation: &str) -> usize {
         self.asked(operation).len()
     }
@@ -200,7 +200,7 @@ pub fn records(host: &Host) -> BTreeMap<PathBuf, (u64, String)> {
     found
 }
 
-/// What ToolHive made for a workload of this name.
+/// An object as ToolHive would have made it for a workload of this name.
 pub fn toolhives(name: &str, state: State, instance: &str) -> Object {
     let labels = [("toolhive", "true"), ("toolhive-basename", name)];
     let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));

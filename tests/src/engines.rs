@@ -59,7 +59,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine with the demo image; none where this machine cannot have one, which is said.
+    /// An engine with the demo image; none if this machine cannot have one, with a message.
     pub fn start(kind: Kind) -> Option<Self> {
         if !has_tool(kind.runtime(), kind.program()) || !may_start(kind) {
             return None;
@@ -77,7 +77,7 @@ impl Engine {
         static STARTING: Mutex<()> = Mutex::new(());
         let _turn = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
         let mut command = self.secluded(script("start"));
-        // A group of its own: what is meant for the test does not reach it.
+        // A process group of its own: signals for the test do not reach it.
         command.arg(self.kind.runtime()).arg(self.folder.path()).process_group(0).stdin(Stdio::null());
         self.service = Some(command.spawn().expect("the engine's script"));
         let deadline = Instant::now() + PATIENCE;
@@ -107,7 +107,7 @@ impl Engine {
         let _ = fs::remove_file(self.socket());
     }
 
-    /// Which kind it is.
+    /// Its kind.
     pub const fn kind(&self) -> Kind {
         self.kind
     }
@@ -117,12 +117,12 @@ impl Engine {
         self.folder.path().join("engine.sock")
     }
 
-    /// Where it is reached.
+    /// Its endpoint.
     pub fn endpoint(&self) -> String {
         format!("unix://{}", self.socket().display())
     }
 
-    /// What its own client says to a command that must succeed.
+    /// The output of its own client for a command that must succeed.
     pub fn client(&self, args: &[&str]) -> String {
         let output = self.command(args).output().expect("the engine's client");
         assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -140,7 +140,7 @@ impl Engine {
         command
     }
 
-    /// A program that hears nothing of what the user of this machine has said about engines.
+    /// A program that ignores the settings of this machine's user about engines.
     fn secluded(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         for (name, _) in std::env::vars_os() {
@@ -161,7 +161,7 @@ impl Engine {
         fs::read_to_string(self.folder.path().join("engine.log")).unwrap_or_default()
     }
 
-    /// Takes the image with a shell; false where this machine cannot make it, which is said.
+    /// Takes the image with a shell; false if this machine cannot make it, with a message.
     pub fn import_shell(&self) -> bool {
         let image = Image::of_shell(self.kind.runtime());
         image.inspect(|image| self.add(image)).is_some()

@@ -15,7 +15,7 @@ use std::{
 /// How long something that must happen may take before a test fails.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What a command said.
+/// The output of a command.
 #[derive(Debug)]
 pub struct Said {
     /// The exit code; -1 after a signal.
@@ -27,7 +27,7 @@ pub struct Said {
 }
 
 impl Said {
-    /// From what its process left.
+    /// From the output of its process.
     pub fn of(output: &Output) -> Self {
         Self {
             code: output.status.code().unwrap_or(-1),
@@ -41,7 +41,7 @@ impl Said {
 #[derive(Debug)]
 pub struct Host {
     folder: tempfile::TempDir,
-    /// Whose it is, if not this process' user's.
+    /// Its user, if not this process's.
     user: Option<u32>,
     /// Whether nothing of it may make namespaces.
     is_bare: bool,
@@ -77,7 +77,8 @@ impl Host {
         self
     }
 
-    /// The same in the home of the user who runs the tests, where npx, uvx and cargo have what they fetched once.
+    /// The same in the home of the user who runs the tests, where npx, uvx and cargo keep the packages that they fetched
+    /// once.
     #[must_use]
     pub fn with_users_home(mut self) -> Self {
         self.is_at_home = true;
@@ -113,7 +114,7 @@ impl Host {
         }
     }
 
-    /// What the launcher of a workload has recorded.
+    /// The state file of a workload's launcher.
     pub fn state_of(&self, name: &str) -> Value {
         let uid = self.row(name).expect("there is such a workload")["uid"].as_str().expect("text").to_owned();
         let text =
@@ -126,7 +127,7 @@ impl Host {
         self.folder.path().join(name)
     }
 
-    /// The folder that workloads are run from: what they may write.
+    /// The folder in which workloads run: they may write it.
     pub fn work(&self) -> PathBuf {
         self.path("work")
     }
@@ -183,7 +184,7 @@ impl Host {
             .env_clear()
             .current_dir(self.work())
             .stdin(Stdio::null());
-        // What npx and uvx need of the machine: their certificates and settings.
+        // The variables that npx and uvx need on this machine: certificates and settings.
         for (name, value) in std::env::vars_os() {
             let name_text = name.to_string_lossy();
             let wanted = ["SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS"];
@@ -214,7 +215,7 @@ impl Host {
         command
     }
 
-    /// The command under strace(1), with these options; what it finds goes to a file.
+    /// The command under strace(1), with these options; the trace goes to a file.
     pub fn traced(&self, options: &[&str], trace: &Path, args: &[&str]) -> Command {
         let wharf = self.command(args);
         let environment = wharf.get_envs().filter_map(|(name, value)| Some((name, value?)));
@@ -292,7 +293,7 @@ impl Host {
             .expect("the record can be written");
     }
 
-    /// What everything that it makes is labelled with, once it has made something.
+    /// The id that labels all of its resources; empty before the first one.
     pub fn id(&self) -> String {
         fs::read_to_string(self.path("state/host-id")).unwrap_or_default().trim().to_owned()
     }
@@ -308,7 +309,7 @@ impl Host {
         process_of(self.server(name), inside).expect("there is such a process")
     }
 
-    /// The processes of this host that run: supervisors, launchers, workloads and what they left behind.
+    /// The running processes of this host: supervisors, launchers, workloads and stragglers.
     pub fn processes(&self) -> Vec<i32> {
         let folder = self.folder.path().display().to_string();
         let host_id = self.id();
@@ -345,7 +346,7 @@ impl Host {
         eventually("nothing is running", || self.processes().is_empty());
     }
 
-    /// Every file of the host but logs, plugins and what the test itself made: what a removed workload left behind.
+    /// Every file of the host except logs, plugins and files of the test itself: the leftovers of removed workloads.
     pub fn leftovers(&self) -> Vec<String> {
         let mut found = Vec::new();
         for folder in [
@@ -357,7 +358,7 @@ impl Host {
         ] {
             let entries = fs::read_dir(self.path(folder)).into_iter().flatten().filter_map(Result::ok);
             let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
-            // What npx and uvx have fetched is no workload's.
+            // The packages that npx and uvx have fetched belong to no workload.
             let left = names.filter(|name| name != "packages");
             found.extend(left.map(|name| format!("{folder}/{name}")));
         }
@@ -411,7 +412,7 @@ pub fn runs(pid: i32) -> bool {
     Path::new(&format!("/proc/{pid}")).exists() && !is_zombie(pid)
 }
 
-/// Fails unless something becomes true: for what happens in other processes and cannot be awaited.
+/// Fails unless the condition becomes true: for events in other processes that cannot be awaited.
 pub fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_true() {
@@ -432,7 +433,7 @@ pub fn has_tool(name: &str, program: &str) -> bool {
     is_there
 }
 
-/// Says why a test is skipped, or fails if what it lacks is required by name in `WHARF_TEST_REQUIRE`.
+/// Prints why a test is skipped; fails if the missing tool is required by name in `WHARF_TEST_REQUIRE`.
 #[expect(clippy::print_stderr, reason = "a skipped test says so")]
 pub(crate) fn skip(name: &str, reason: &str) {
     let required = std::env::var("WHARF_TEST_REQUIRE").unwrap_or_default();

@@ -1,6 +1,6 @@
-//! Images of real MCP servers, made of what this machine has: an interpreter, the libraries that it is linked with, and a
-//! server's package as `tests/setup/install` has fetched it. Everything lies in the image where it lies here, so that
-//! nothing has to be told that it was moved. No registry is asked.
+//! Images of real MCP servers, made from files of this machine: an interpreter, the libraries that it is linked with, and a
+//! server's package as `tests/setup/install` has fetched it. Every file has the same path in the image as here, so that no
+//! program must be told of another one. No registry is asked.
 use crate::host::{built, has_tool};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -26,14 +26,14 @@ pub struct Image {
     changes: Vec<String>,
 }
 
-/// The places of a Python's parts as it tells them, in the environment that uvx has made for the server.
+/// The places of Python's parts in the environment that uvx has made for the server, as Python prints them.
 #[derive(Deserialize)]
 struct Python {
     /// Its own file, not the environment's link to it.
     program: PathBuf,
     standard: PathBuf,
     packages: PathBuf,
-    /// What it was built with, which nothing loads.
+    /// The files that it was built with, which no program loads.
     build: Option<PathBuf>,
 }
 
@@ -55,8 +55,8 @@ impl Image {
         Self::pack_root(DEMO_IMAGE, folder.path(), vec![r#"ENTRYPOINT ["/server"]"#.to_owned()])
     }
 
-    /// A shell and some programs; none where this machine has no shell that needs no libraries, which is said under the
-    /// name of what needs it.
+    /// A shell and some programs; none if this machine has no shell that needs no libraries, with a message that names
+    /// `needed_by`.
     pub fn of_shell(needed_by: &str) -> Option<Self> {
         const PROGRAMS: [&str; 8] = ["sh", "cat", "dd", "echo", "kill", "nc", "sleep", "id"];
         if !has_tool(needed_by, "busybox") {
@@ -81,7 +81,8 @@ impl Image {
         let asked = ["--offline", "--quiet", "--from", "mcp-server-time", "python", "-c", ASK_PYTHON];
         let python: Python = serde_json::from_str(&said("uvx", &asked)).expect("Python's answer is JSON");
         let Python { program, standard, packages, build } = python;
-        // What other programs of this machine have installed is not the server's, and Python's own tests are large.
+        // Packages that other programs of this machine have installed do not belong to the server, and Python's own tests
+        // are large.
         let without = ["site-packages", "dist-packages", "test"].map(|name| standard.join(name));
         let without: Vec<PathBuf> = without.into_iter().chain(build).collect();
         let extensions = [standard.join("lib-dynload"), packages.clone()].map(|folder| extensions(&folder));
@@ -238,7 +239,7 @@ fn extensions(folder: &Path) -> Vec<PathBuf> {
 pub(crate) fn libraries(of: &[PathBuf]) -> Vec<PathBuf> {
     let output = Command::new("ldd").args(of).output().expect("ldd");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    // Of several files each is named at the beginning of a line of its own, with a colon.
+    // For several files, each is named at the beginning of a line, with a colon.
     let is_path = |word: &&str| word.starts_with('/') && !word.ends_with(':');
     let paths = text.lines().filter_map(|line| line.split_whitespace().find(is_path));
     let mut paths: Vec<PathBuf> = paths.map(PathBuf::from).collect();

@@ -2,7 +2,7 @@
 use serde_json::Value;
 use std::process::Command;
 
-/// What it says of the server at a URL, asked with these options (`--method`, …), which must succeed.
+/// The official client's output about the server at a URL, with these options (`--method`, …), which must succeed.
 pub fn inspect(url: &str, args: &[&str]) -> Value {
     let output = Command::new("mcp-inspector")
         .args(["--cli", url, "--transport", "http", "--format", "json"])

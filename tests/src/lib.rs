@@ -1,8 +1,8 @@
-//! The harness: what the integration tests have in common.
+//! The harness of the integration tests.
 //!
-//! Tests of the whole have a [`host::Host`] of their own, with the binary as users meet it. Tests of plugins have a
-//! [`Rack`], a temporary folder with copies of the real libraries, so that nothing of one
-//! test's plugins (statics, threads, log records) is another one's.
+//! Tests of the whole have a [`host::Host`] of their own, with the binary as users get it. Tests of plugins have a
+//! [`Rack`], a temporary folder with copies of the real libraries, so that tests do not share the state of plugins
+//! (statics, threads, log records).
 pub mod client;
 pub mod cluster;
 pub mod conformance;

@@ -1,4 +1,4 @@
-//! Where the built plugins are, and how to make bad ones of them.
+//! Finds the built plugins, and makes bad ones of them.
 use object::{Object, ObjectSection};
 use std::{
     env,

@@ -8,8 +8,8 @@ pub fn built(name: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("{name} is not built; run: cargo test --workspace"))
 }
 
-/// The command in a folder where no plugin lies beside it, as in the build's own: a runtime that leaves a trace on this
-/// machine has a word in who may adopt what (R07), and no host of a test has more of them than it was given.
+/// The command in a folder without plugins, as it is in the build's own folder. A runtime that leaves a trace on this
+/// machine matters for adoption (R07), so a test's host must have only the plugins that it was given.
 pub(crate) fn wharf_alone() -> PathBuf {
     static ALONE: OnceLock<PathBuf> = OnceLock::new();
     ALONE
@@ -17,10 +17,10 @@ pub(crate) fn wharf_alone() -> PathBuf {
             let built = built("wharf");
             let folder = built.with_file_name("alone");
             fs::create_dir_all(&folder).expect("a folder for the command");
-            // Several test binaries may do this at the same time, and the build may have replaced what is there.
+            // Several test binaries may do this at the same time, and the build may have replaced the file.
             let (link, linked) = (folder.join(std::process::id().to_string()), folder.join("wharf"));
             let _ = fs::remove_file(&link);
-            // Nobody may link to a file of another user's (fs.protected_hardlinks), such as whoever built it.
+            // A user may not link to another user's file (fs.protected_hardlinks), and another user may have built it.
             if fs::hard_link(&built, &link).is_err() {
                 fs::copy(built, &link).expect("the command can be copied");
             }

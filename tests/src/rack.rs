@@ -45,7 +45,7 @@ impl Rack {
         rack
     }
 
-    /// Puts a library in, and tells where.
+    /// Puts a library in; returns its path.
     pub fn add(&self, plugin: &str) -> PathBuf {
         self.add_as(plugin, &format!("{plugin}.so"))
     }
@@ -83,7 +83,7 @@ impl Rack {
         Plugins::new(self.options())
     }
 
-    /// A fifo: who opens it for reading waits until somebody writes, and reads until that one has gone.
+    /// A fifo. A process that opens it for reading waits until somebody writes, and reads until the writer has gone.
     pub fn fifo(&self, name: &str) -> PathBuf {
         use rustix::fs::{CWD, FileType, Mode, mknodat};
         let path = self.root.path().join(name);

@@ -1,4 +1,4 @@
-//! What the host logs, for tests to wait for: the records of plugins come from their own threads.
+//! The host's log records, for tests to wait for: those of plugins come from their own threads.
 use std::{fmt::Write, sync::LazyLock, time::Duration};
 use tokio::sync::watch;
 use tracing::field::{Field, Visit};
@@ -18,13 +18,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Records(String);
 
 impl Records {
-    /// Those of a workload: its uid is in each of them. To be made before anything is logged.
+    /// The records of a workload: its uid is in each of them. To be made before anything is logged.
     pub fn of(marker: &str) -> Self {
         LazyLock::force(&LINES);
         Self(marker.to_owned())
     }
 
-    /// What there is until now.
+    /// The records until now.
     pub fn lines(&self) -> Vec<String> {
         LINES.borrow().iter().filter(|line| line.contains(&self.0)).cloned().collect()
     }

@@ -20,12 +20,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Registry {
     folder: tempfile::TempDir,
     service: Child,
-    /// Where it is: what names of its images begin with.
+    /// Its address, with which the names of its images begin.
     pub address: String,
 }
 
 impl Registry {
-    /// A registry that knows its users or lets in everybody; none where this machine has none, which is said.
+    /// A registry that knows its users or lets in everybody; none if this machine has none, with a message.
     pub fn start(has_users: bool) -> Option<Self> {
         if !has_tool("docker", "docker-registry") {
             return None;
@@ -80,7 +80,7 @@ impl Registry {
     }
 }
 
-/// Where the log says that it listens.
+/// The address in the line of the log that says that it listens.
 fn listened_on(log: &str) -> Option<String> {
     let (_, rest) = log.split_once("msg=\"listening on ")?;
     rest.split_once('"').map(|(address, _)| address.to_owned())

@@ -1,4 +1,4 @@
-//! A socket in front of another one, which counts the requests that pass, and can cut who passes off.
+//! A socket in front of another one, which counts the requests that pass, and can cut the clients off.
 use std::{
     io::{Read, Write},
     net::Shutdown,
@@ -13,12 +13,12 @@ use std::{
 pub struct Tap {
     folder: tempfile::TempDir,
     seen: Arc<Mutex<Vec<String>>>,
-    /// Everybody who passes, or has.
+    /// All clients that are connected, or were.
     clients: Arc<Mutex<Vec<UnixStream>>>,
 }
 
 impl Tap {
-    /// In front of this socket.
+    /// A tap in front of this socket.
     pub fn before(socket: &Path) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let listener = UnixListener::bind(folder.path().join("tap.sock")).expect("a socket");
@@ -45,7 +45,7 @@ impl Tap {
         std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Cuts off everybody who passes, as if the engine was another process from here on, behind a listener that stays.
+    /// Cuts off all clients, as if the engine were another process from here on, behind a listener that stays.
     pub fn cut(&self) {
         for client in self.clients.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             let _ = client.shutdown(Shutdown::Both);
@@ -65,7 +65,7 @@ fn pass(mut client: UnixStream, socket: &Path, seen: &Mutex<Vec<String>>) {
     });
     let mut bytes = [0; 64 * 1024];
     while let Ok(count @ 1..) = client.read(&mut bytes) {
-        // Each request begins a piece: nobody asks before the last answer has come.
+        // Each request begins a read: a client sends none before its last answer has come.
         let text = String::from_utf8_lossy(&bytes[..count]);
         if let Some(request) = text.lines().next().and_then(|line| line.strip_suffix(" HTTP/1.1")) {
             seen.lock().unwrap_or_else(PoisonError::into_inner).push(request.to_owned());

@@ -1,4 +1,4 @@
-//! ToolHive's folders in a host's, with the files that it would have written.
+//! ToolHive's folders in a host's home, with the files that it would have written.
 use crate::host::{Host, Said};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -80,7 +80,7 @@ impl<'a> ToolHive<'a> {
         digest(&[Self::state(self.host), Self::data(self.host)])
     }
 
-    /// Imports, and returns what was said.
+    /// Imports, and returns the command's output.
     pub fn import(&self, more: &[&str]) -> Said {
         let mut command = self.host.command(&[&["import", "toolhive"], more].concat());
         Said::of(&Self::shown_to(self.host, &mut command).output().expect("wharf can be run"))

@@ -1,13 +1,13 @@
-//! A small, real MCP server: the one that wharf's README starts first, and the one that the integration tests
-//! put behind the proxy.
+//! A small, real MCP server: the one that wharf's README starts first, and the one that the integration tests put behind
+//! the proxy.
 //!
 //! It speaks MCP on standard input and output; with `--port` it serves the same tools as streamable HTTP at
-//! `http://127.0.0.1:PORT/mcp`, or on another address with `--host`. Every revision from 2024-11-05 on is answered in its own words. It knows nothing
-//! of wharf, so what it is seen to do through the proxy is what any other server would be seen to do.
+//! `http://127.0.0.1:PORT/mcp`, or on another address with `--host`. Every revision from 2024-11-05 on is answered in its
+//! own words. It knows nothing of wharf, so any other server would behave through the proxy as this one does.
 //!
-//! Invariants: standard output carries MCP messages and nothing else, what is said to people goes to standard
-//! error; the end of standard input ends the server with exit code 0, as soon as the requests before it are
-//! answered and at the latest after five seconds (rmcp's limit), if it is not told to linger.
+//! Invariants: standard output carries MCP messages and nothing else, messages for people go to standard error; the end of
+//! standard input ends the server with exit code 0, as soon as the requests before it are answered and at the latest after
+//! five seconds (rmcp's limit), if it is not told to linger.
 
 mod tools;
 

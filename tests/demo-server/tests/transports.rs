@@ -63,7 +63,7 @@ impl Session {
         self.receive()["result"].take()
     }
 
-    /// Ends the input; returns how the server ended and what it still had to say.
+    /// Ends the input; returns how the server ended, and its last lines.
     fn finish(mut self) -> (ExitStatus, Vec<String>) {
         drop(self.input.take());
         let rest = self.output.by_ref().map(Result::unwrap).collect();

@@ -1,7 +1,7 @@
-//! An engine that is a folder: what it has, what it is told, what it was asked.
+//! A simulated engine in a folder, which holds its objects, the orders of tests, and the calls that it got.
 //!
-//! The scripted runtime works on it from any number of processes, and tests look at it and give it orders. Like a
-//! real engine it lives longer than all of them. It knows nothing of wharf but uid and host id, as labels.
+//! The scripted runtime uses it from any number of processes; tests look at it and give it orders. Like a real engine it
+//! lives longer than all of them. It knows nothing of wharf but uid and host id, as labels.
 //!
 //! ```text
 //! instance        which engine answers now; objects belong to the instance that made them
@@ -31,7 +31,7 @@ pub struct Engine {
     root: PathBuf,
 }
 
-/// What an object is doing.
+/// The state of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
@@ -43,7 +43,7 @@ pub enum State {
     Stopped,
     /// Going away.
     Removing,
-    /// What nobody has a word for.
+    /// A state that the SDK has no name for.
     Unknown,
 }
 
@@ -63,13 +63,13 @@ pub struct Object {
     /// Other labels.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
-    /// What it is doing.
+    /// Its state.
     pub state: State,
     /// Its exit code, once it has ended.
     pub exit: Option<i32>,
 }
 
-/// What was asked of an engine that is slow to do it.
+/// An effect that a slow engine has not performed yet.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Effect {
     /// There is this object.
@@ -83,7 +83,7 @@ pub enum Effect {
 pub struct Call {
     /// The runtime through which it came.
     pub runtime: String,
-    /// What was asked.
+    /// The operation.
     pub operation: String,
     /// About which workload; empty where it is about all.
     pub uid: String,
@@ -110,12 +110,12 @@ impl Engine {
         &self.root
     }
 
-    /// Where the objects are, for whoever watches them.
+    /// The folder of the objects, for watching it.
     pub fn objects_dir(&self) -> PathBuf {
         self.root.join("objects")
     }
 
-    /// Which engine answers. An error of kind `NotFound`: none.
+    /// The instance of the engine. An error of kind `NotFound` if there is no engine.
     pub fn instance(&self) -> io::Result<String> {
         match self.root.join("down").try_exists()? {
             true => Err(io::ErrorKind::NotFound.into()),
@@ -182,7 +182,7 @@ impl Engine {
         missing_is_none(fs::remove_file(self.objects_dir().join(id))).map(drop)
     }
 
-    /// Keeps for later what was asked now.
+    /// Keeps an effect for later.
     pub fn postpone(&self, effect: &Effect) -> io::Result<()> {
         self.add("late", &serde_json::to_vec(effect)?)
     }
@@ -211,7 +211,7 @@ impl Engine {
         numbered(&self.root.join("orders"))?.into_iter().try_for_each(fs::remove_file)
     }
 
-    /// Notes a call, and tells what it is to do.
+    /// Notes a call, and returns the act that it must perform.
     pub fn called(&self, call: &Call) -> io::Result<Option<Act>> {
         let _lock = self.lock()?;
         let mut line = serde_json::to_vec(call)?;
@@ -247,7 +247,7 @@ impl Engine {
         self.replace(&folder.join(next.to_string()), bytes)
     }
 
-    /// Readers see the whole file before or after; watchers are told by the rename.
+    /// Replaces a file as a whole. Watchers are notified by the rename.
     fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(&self.root)?;
         file.write_all(bytes)?;

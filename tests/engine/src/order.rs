@@ -1,4 +1,4 @@
-//! What calls can be told to do.
+//! Orders of tests for the calls of a runtime.
 use crate::{Call, State};
 use serde::{Deserialize, Serialize};
 
@@ -11,11 +11,11 @@ pub struct Order {
     pub uid: Option<String>,
     /// For the next such call alone.
     pub once: bool,
-    /// What to do.
+    /// The act to perform.
     pub act: Act,
 }
 
-/// What a call is to do instead of what it should, or before it.
+/// An act that a call performs instead of its work, or before it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Act {
@@ -33,7 +33,7 @@ pub enum Act {
     Panic,
     /// Never ends, and panics when it is given up.
     PanicInDrop,
-    /// Is done by the engine once it catches up; the caller is told that its time is over.
+    /// The engine performs the effect later; the caller gets the error that its time is over.
     Late,
     /// Answers about the workload of another uid.
     OtherUid,
@@ -43,7 +43,7 @@ pub enum Act {
     Twice,
     /// Answers as another instance.
     OtherInstance,
-    /// Reaches another engine, which has nothing and so has done what is asked.
+    /// The call reaches another engine, which has no objects, and so returns success without effect.
     Elsewhere,
     /// Answers from a copy of another instance's storage: with its objects, whose labels show that instance.
     Copied,
@@ -59,11 +59,11 @@ pub enum Act {
     SpoiltIfGivenUp,
     /// Takes a while, and fails if another such call is under way.
     OneAtATime,
-    /// Does not do what the contract says, in this way.
+    /// Breaks the contract in this way.
     Flawed(Flaw),
 }
 
-/// A way of not doing what the contract says. "Of this process" is what the process that is asked has deployed.
+/// A way of breaking the contract. "Of this process" means that the process that is called has deployed the workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Flaw {
@@ -73,33 +73,33 @@ pub enum Flaw {
     AcceptsAll,
     /// `deploy` starts.
     Starts,
-    /// `remove` keeps the name of what has run.
+    /// `remove` keeps the name of a workload that ran.
     KeepsName,
-    /// `list` has other handles than those of `deploy`, of what runs and is of this process.
+    /// `list` returns other handles than `deploy`, for running workloads of this process.
     OtherHandles,
     /// `list` has what other hosts have.
     AllHosts,
     /// `list` says that it is the instance that is presumed.
     BelievesPresumed,
-    /// `list` takes no notice of what it was asked for.
+    /// `list` ignores its query.
     ListsAll,
     /// `list` of some workloads never says that it is complete.
     NeverComplete,
-    /// `list` has only what is of this process.
+    /// `list` returns only workloads of this process.
     OwnProcessAlone,
     /// `start` refuses what runs.
     RefusesRunning,
-    /// `start` of what is missing succeeds; `recover` finds it.
+    /// `start` of a missing workload succeeds; `recover` finds it.
     MissingSucceeds,
-    /// `stop` and `remove` of what is missing fail.
+    /// `stop` and `remove` of a missing workload fail.
     MissingFails,
-    /// `inspect` of what is missing is no evidence.
+    /// `inspect` of a missing workload returns no evidence.
     MissingUnavailable,
-    /// `wait` for what is missing waits for ever.
+    /// `wait` for a missing workload never resolves.
     MissingHangs,
-    /// `inspect` shows what was idle, is stopped, and is of this process, as running.
+    /// `inspect` shows a stopped idle workload of this process as running.
     IdleForEver,
-    /// `inspect` shows what is stopped and of another process as running.
+    /// `inspect` shows a stopped workload of another process as running.
     OthersForEver,
     /// `stop` does nothing to a workload that is deaf.
     AsksOnly,
@@ -109,15 +109,15 @@ pub enum Flaw {
     LeavesPort,
     /// `remove` refuses what runs.
     KillsNothing,
-    /// `remove` takes whatever has the same name.
+    /// `remove` removes any workload with the same name.
     ByName,
-    /// `wait` for what was idle and has ended waits for ever.
+    /// `wait` for an idle workload that has ended never resolves.
     EndedHangs,
-    /// `wait` for what another process has deployed waits for ever.
+    /// `wait` for a workload of another process never resolves.
     OthersHang,
-    /// `wait` for what ends by itself, and `inspect`, do not know the exit code.
+    /// `wait` and `inspect` do not know the exit code of a workload that ended by itself.
     NoCode,
-    /// `recover` takes every handle for one of its own.
+    /// `recover` accepts every handle.
     AnyVersion,
     /// `logs` begin with the end.
     NewestFirst,
@@ -131,7 +131,7 @@ pub enum Flaw {
     Truncates,
     /// `attach`, or `dial`, does not pass on that the writing side has ended.
     NeverCloses,
-    /// `inspect` tells an address that others reach.
+    /// `inspect` returns an address that other machines can reach.
     Everywhere,
     /// `deploy` takes no notice of the limit of memory.
     NoMemoryLimit,
@@ -141,19 +141,19 @@ pub enum Flaw {
     NoCpuLimit,
     /// `stop` kills at once what would have ended politely.
     KillsAtOnce,
-    /// `attach` to what is missing, and `dial` of it, succeed.
+    /// `attach` and `dial` of a missing workload succeed.
     AttachesToNone,
     /// `dial` leads to a port on which nobody listens.
     DialsAnyPort,
-    /// What `dial` opened goes on when the workload has ended.
+    /// A stream of `dial` goes on after the workload has ended.
     OutlastsWorkload,
     /// `dial` ends the connections that it made before.
     DialsOnce,
-    /// `deploy` lets what has no port and no network connect.
+    /// `deploy` gives a network to a workload without a port that must have none.
     ConnectsAnyway,
-    /// `deploy` lets what has a port and no network connect.
+    /// `deploy` gives a network to a workload with a port that must have none.
     ConnectsWithPort,
-    /// `deploy` puts nobody behind the port of what has no network: connections are accepted, and end.
+    /// `deploy` connects nobody to the port of a workload without a network: connections are accepted, and end.
     HidesPort,
     /// `deploy` lets nothing connect that has a profile with all networks.
     NeverConnects,

@@ -9,7 +9,7 @@ use crate::state::{At, Engine, NAMES, PROCESSES, RUNTIMES, SUPERVISORS, State};
 use crate::steps::{command, environment, reader, supervisor};
 use wharf_supervisor::machine::Event;
 
-/// One thing that happens.
+/// One step of one participant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// A command's next step.

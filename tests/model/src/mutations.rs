@@ -1,12 +1,12 @@
-//! [`Mutation`]: one way in which a host may be wrong, switched on in the model.
+//! [`Mutation`]: a fault of a host that can be switched on in the model.
 //!
-//! Each is there to be found: a check that finds nothing wrong is worth as much as the wrongs that it is known to find.
-//! A mutation of the supervisor alters what its machine says, or what it is told, on the way to or from the host's own
-//! function (`steps/supervisor.rs`).
+//! The checker must find each of them: that it finds no fault in the host means something only if it is known to find
+//! faults. A mutation of the supervisor changes the effects or the events of its machine, on the way from or to the host's
+//! own function (`steps/supervisor.rs`).
 
 use std::collections::BTreeSet;
 
-/// One way in which a host may be wrong.
+/// A fault of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Mutation {
     // Known from other hosts.
@@ -16,7 +16,7 @@ pub enum Mutation {
     SnapshotBeforeFiles,
     /// Compare-and-set compares the revision alone: another creation of the same name passes for this one.
     CompareWithoutUid,
-    /// A listing writes down what it believes.
+    /// A listing records its conclusions.
     ReadThatWrites,
     /// A released lock's file is unlinked: one process that waited for it and the next that comes both hold "it".
     LockFileUnlinked,
@@ -37,8 +37,8 @@ pub enum Mutation {
     JudgedAgainOnce,
     /// A deploy that exceeds its deadline counts as one that made nothing (`host/supervisor/src/machine`).
     DeadlineIsFailure,
-    /// `run` clears up after its supervisor from what it remembers, and makes a record for a RunConfig that the
-    /// supervisor has removed already (`host/src/commands/start.rs`, `host/src/commands/remove.rs`).
+    /// `run` clears up after its supervisor from values in memory, and makes a record for a RunConfig that the supervisor
+    /// has removed already (`host/src/commands/start.rs`, `host/src/commands/remove.rs`).
     UndoTrustsItsMemory,
     /// The owner's instance is proven before the call alone: another engine that answers the call has nothing of ours,
     /// says that all is well, and is believed (`host/src/commands/{stop,remove}.rs`, `host/supervisor/src/machine`).
@@ -50,8 +50,8 @@ pub enum Mutation {
     /// (`host/src/commands/list.rs`, and the contract's R04: absence has no revision to compare).
     AbsenceAskedOnce,
 
-    // Of the supervisor's machine; each was tried on it.
-    /// A start that is given up drops its records although what it deployed could not be removed.
+    // Faults of the supervisor's machine; each was tried on it.
+    /// A start that is given up drops its records although the deployment could not be removed.
     GivesUpTheRecord,
     /// The leavings of a dropped deployment are looked for without a proof of the instance: another engine, which has
     /// nothing of it, is believed (`host/supervisor/src/deployment.rs`, found by this model).
@@ -65,7 +65,7 @@ pub enum Mutation {
     OutlivesItsRunConfig,
 
     // The contract takes this for granted of an engine.
-    /// An engine makes what a client asked for after that client died and after others have asked about it.
+    /// An engine performs a client's request after that client died and after others have asked about the workload.
     EngineOutlivesItsClients,
 }
 
@@ -74,9 +74,9 @@ pub enum Mutation {
 pub struct Rules {
     /// The mistakes.
     pub mutations: BTreeSet<Mutation>,
-    /// How many of the names are used.
+    /// The number of names.
     pub names: usize,
-    /// The supervisor restarts what ends by itself.
+    /// The supervisor restarts a workload that ends by itself.
     pub restarts: bool,
     /// A server with a port: it outlives its supervisor and is resumed by the next one. Else it is replaced.
     pub resumed: bool,
@@ -103,7 +103,7 @@ impl Rules {
         }
     }
 
-    /// With something wrong.
+    /// Switches a mutation on.
     #[must_use]
     pub fn with(mut self, mutation: Mutation) -> Self {
         self.mutations.insert(mutation);

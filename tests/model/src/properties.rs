@@ -7,7 +7,7 @@ use crate::state::{NAMES, Place, State};
 use crate::steps::environment::is_quiet;
 use wharf_model::Phase;
 
-/// Each write replaces what it was made from: compare-and-set on uid and revision.
+/// Each write replaces the record that it was made from: compare-and-set on uid and revision.
 pub const NO_LOST_UPDATE: &str = "no lost update";
 /// A row is shown worse than recorded only if the workload really was, at a moment when its records stood (R04).
 pub const NO_VERDICT_WITHOUT_EVIDENCE: &str = "no verdict without evidence";
@@ -79,7 +79,7 @@ fn has_no_twins(place: &Place) -> bool {
     uids.windows(2).all(|pair| pair[0] != pair[1])
 }
 
-/// One name: records and runtime say the same.
+/// For one name: records and runtime agree.
 fn agrees(state: &State, name: usize) -> bool {
     let place = &state.places[name];
     let free = place.operation.holders.is_empty() && place.record.holders.is_empty();

@@ -33,7 +33,7 @@ pub enum ReadStep {
     RereadStatus(usize),
     /// The row has no record: asks about the operation lock again.
     Reprobe(usize),
-    /// And reads the RunConfig again.
+    /// The RunConfig is read again.
     RereadConfig(usize),
 }
 
@@ -46,7 +46,7 @@ pub struct Row {
     pub record: Option<Record>,
     /// The record is newer than the answers, so that they say nothing about it.
     pub renewed: bool,
-    /// It was read anew and not judged since.
+    /// It was read again and not assessed since.
     pub unjudged: bool,
     /// The life lock was held when it was asked.
     pub life: bool,

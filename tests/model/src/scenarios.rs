@@ -1,5 +1,5 @@
-//! Where the models begin. One model of everything would be too large to check; each of these has what one kind of
-//! interplay needs.
+//! The beginnings of the models. One model of everything would be too large to check; each of these has the participants
+//! for one kind of interplay.
 
 use crate::mutations::Rules;
 use crate::state::{
@@ -7,7 +7,7 @@ use crate::state::{
 };
 use wharf_model::Phase;
 
-/// How a workload is at the beginning.
+/// The state of a workload at the beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Begin {
     /// The name is free.
@@ -25,7 +25,7 @@ pub enum Begin {
 pub struct Scenario {
     /// Its name in the statistics.
     pub name: &'static str,
-    /// How the first name begins: each of these. The second, where there is one, runs on the second runtime.
+    /// The beginnings of the first name. The second name, if there is one, runs on the second runtime.
     pub begins: Vec<Begin>,
     /// For each process the commands that it may be given: all combinations.
     pub commands: Vec<Vec<Command>>,
@@ -140,13 +140,13 @@ pub fn three_commands(budget: Budget) -> Scenario {
     from_everywhere("three commands", vec![CHANGES.to_vec(); 3], budget)
 }
 
-/// A listing, and a command that changes what it lists.
+/// A listing, and a command that changes a listed workload.
 #[must_use]
 pub fn reader_and_one(budget: Budget) -> Scenario {
     from_everywhere("list and a command", vec![vec![Command::List], CHANGES.to_vec()], budget)
 }
 
-/// A listing, and two commands that change what it lists.
+/// A listing, and two commands that change a listed workload.
 #[must_use]
 pub fn reader_and_two(budget: Budget) -> Scenario {
     let commands = vec![vec![Command::List], CHANGES.to_vec(), CHANGES.to_vec()];

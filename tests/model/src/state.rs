@@ -4,13 +4,13 @@ use crate::reading::Reading;
 use wharf_model::Phase;
 use wharf_supervisor::machine::{self, Ask, Effect};
 
-/// How many names there are.
+/// The number of names.
 pub const NAMES: usize = 2;
-/// How many runtimes.
+/// The number of runtimes.
 pub const RUNTIMES: usize = 2;
-/// How many processes run commands or read.
+/// The number of processes that run commands or read.
 pub const PROCESSES: usize = 3;
-/// How many supervisors one name may have at once (more than one only where a mutation breaks the locks).
+/// The number of supervisors that one name may have at once (more than one only where a mutation breaks the locks).
 pub const SUPERVISORS: usize = 2;
 
 /// The whole world between two steps.
@@ -49,9 +49,9 @@ pub struct Place {
     pub resources: Vec<Resource>,
     /// A deploy that exceeded its deadline: it may still make its resource.
     pub late: Option<Late>,
-    /// How many creations there were; uids are these numbers.
+    /// The number of creations; uids are these numbers.
     pub creations: u8,
-    /// How many objects engines made; object ids are these numbers.
+    /// The number of objects that engines made; object ids are these numbers.
     pub objects: u8,
 }
 
@@ -69,7 +69,7 @@ pub struct Config {
 pub struct Record {
     /// The creation.
     pub uid: u8,
-    /// How often it was written.
+    /// The number of times that it was written.
     pub revision: u8,
     /// The recorded phase.
     pub phase: Phase,
@@ -79,7 +79,7 @@ pub struct Record {
     pub handle: Option<u8>,
 }
 
-/// A lock on a byte range, and who holds it.
+/// A lock on a byte range, and its holders.
 ///
 /// Files have generations so that a mutation can unlink them; without it there is one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -93,7 +93,7 @@ pub struct Lock {
 /// One open file description that holds a lock: a command's, a supervisor's, or one that both have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Holder {
-    /// Of which file.
+    /// The generation of the file.
     pub generation: u8,
     /// The command that has a copy.
     pub process: Option<usize>,
@@ -104,7 +104,7 @@ pub struct Holder {
 /// Something that an engine made, labelled with its uid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Resource {
-    /// Where.
+    /// The runtime.
     pub runtime: usize,
     /// The uid in its labels.
     pub uid: u8,
@@ -117,7 +117,7 @@ pub struct Resource {
 /// A deploy whose outcome is not known yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Late {
-    /// Where.
+    /// The runtime.
     pub runtime: usize,
     /// The uid that its resource would be labelled with.
     pub uid: u8,
@@ -158,7 +158,7 @@ pub struct Process {
     pub command: Command,
     /// On which name.
     pub name: usize,
-    /// Where it is.
+    /// The step that it does next.
     pub at: At,
     /// The lock file that it opened and waits for, where that matters.
     pub opened: Option<u8>,
@@ -179,13 +179,13 @@ pub struct Process {
 }
 
 impl Process {
-    /// One that is to do this.
+    /// A process that will run this command.
     #[must_use]
     pub fn new(command: Command, name: usize) -> Self {
         Self { at: At::Begin, ..Self::done(command, name) }
     }
 
-    /// One that has done it, and remembers nothing.
+    /// A process that has run this command, and remembers nothing.
     #[must_use]
     pub fn done(command: Command, name: usize) -> Self {
         Self {
@@ -207,13 +207,13 @@ impl Process {
 /// A supervisor's answer to a request to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Answered {
-    /// It has stopped the workload, and the owner has shown that.
+    /// It has stopped the workload, as the owner has shown.
     Stopped,
     /// It could not, and goes on.
     Refused,
 }
 
-/// Where a command is: what it does next.
+/// The next step of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum At {
     /// It has not begun.
@@ -285,7 +285,7 @@ pub enum Write {
     ExitFound,
 }
 
-/// A supervisor's process: the host's own machine, and what is around it.
+/// A supervisor's process: the host's own machine, and its surroundings.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Supervisor {
     /// The creation that it was started for.
@@ -308,7 +308,7 @@ pub struct Supervisor {
     pub request: Option<Ask>,
     /// Its word was "ready".
     pub ready: bool,
-    /// It ended, and the command that waits for its word has not looked yet.
+    /// It ended, and the command that waits for its outcome has not looked yet.
     pub ended: bool,
 }
 
@@ -334,7 +334,7 @@ pub struct Budget {
 /// The facts that the properties look at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Ghost {
-    /// A write replaced something else than what it was made from.
+    /// A write replaced another record than the one that it was made from.
     pub lost_update: bool,
     /// A row was shown worse than recorded although it never was.
     pub false_verdict: bool,

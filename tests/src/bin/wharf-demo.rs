@@ -37,7 +37,7 @@ fn demonstrate() -> Result<(), Box<dyn Error>> {
     let server = built.join("wharf-demo-server");
     let server = server.to_str().ok_or("the path of the server is no text")?;
     let outcome = wharf.job(server);
-    // Whatever happened, nothing is left running.
+    // After a failure, too, nothing is left running.
     let _ = wharf.quietly(&["rm", "--all"]);
     outcome
 }

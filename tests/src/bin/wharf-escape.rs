@@ -1,4 +1,5 @@
-//! Tries to get out of wherever it runs: one thing for each pair of arguments, each with a line about what became of it.
+//! Tries to get out of the sandbox that it runs in: one attempt for each pair of arguments, each with a line about its
+//! outcome.
 //!
 //! `wharf-escape WHAT WITH [WHAT WITH]...` prints `WHAT WITH: got through` or `WHAT WITH: held (why)`.
 use nix::sched::{CloneFlags, unshare};
@@ -89,10 +90,10 @@ fn attempt(what: &str, with: &str) -> io::Result<()> {
     }
 }
 
-/// What a program has that runs as its owner.
+/// The mode of a program that runs as its owner.
 const SET_USER_ID: rustix::fs::Mode = rustix::fs::Mode::from_raw_mode(0o4755);
 
-/// Succeeds if an HTTP request is answered, whatever with.
+/// Succeeds if an HTTP request gets any answer.
 fn ask(socket: &mut UnixStream) -> io::Result<()> {
     use io::{Read, Write};
     socket.write_all(b"GET /mcp HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
@@ -188,7 +189,7 @@ fn found(path: &std::path::Path) -> io::Result<()> {
     Ok(())
 }
 
-/// What is never done with reading (messages of the kernel, its memory) is left out.
+/// Files that never end (the kernel's messages, its memory) are left out.
 fn has(path: &std::path::Path, text: &[u8]) -> bool {
     const MOST: u64 = 1024 * 1024;
     let is_endless = |name: &std::ffi::OsStr| {

@@ -1,7 +1,7 @@
-//! Loads runtimes one after the other in a process of its own, and tells after each step what is mapped there.
+//! Loads runtimes one after the other in a process of its own, and prints after each step what is mapped there.
 //!
-//! `wharf-test-load PLUGINS DATA NAME...`. It prints a line of JSON for the search and one for each name, and waits
-//! for a line on its standard input after each; at the end it asks every runtime for its instance and prints those.
+//! `wharf-test-load PLUGINS DATA NAME...`. It prints a line of JSON for the search and one for each name, and waits for a
+//! line on its standard input after each; at the end it asks every runtime for its instance and prints those.
 use serde_json::json;
 use std::{env, io::stdin, path::PathBuf};
 use wharf_tests::{HOST_ID, mapped, mapped_memory};

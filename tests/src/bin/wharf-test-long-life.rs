@@ -1,9 +1,9 @@
 //! One process that works with a host for long: thousands of commands while plugins, settings and the host's id change.
 //!
-//! `wharf-test-long-life FOLDER WHARF ROUNDS [descriptor|memory|thread|child]`: FOLDER is a test's host with the
-//! runtime `scripted-one`, a library `spare.so` and two versions of the plugin `one.so` and `other.so` beside its
-//! plugins, WHARF the binary that supervisors are started from. It ends with code 0 if what the process holds is the same
-//! after a third of the rounds and at the end, and prints both; with the last argument it loses one of that in each round.
+//! `wharf-test-long-life FOLDER WHARF ROUNDS [descriptor|memory|thread|child]`: FOLDER is a test's host with the runtime
+//! `scripted-one`, a library `spare.so` and two versions of the plugin `one.so` and `other.so` beside its plugins, WHARF
+//! the binary that supervisors are started from. It ends with code 0 if the process holds the same resources after a third
+//! of the rounds and at the end, and prints both; with the last argument it leaks one of them in each round.
 use std::{
     env, fmt, fs,
     io::{self, Write},
@@ -17,9 +17,9 @@ use wharf_model::{EffectiveState, Error, ErrorKind, Result, WorkloadName};
 use wharf_runtimes::PluginDir;
 use wharf_supervisor::{Config, PINS_FILE, SETTINGS_FILE, Settings, read_optional};
 
-/// How often a round lists, and looks at its workload, in each of its states.
+/// The number of times that a round lists, and looks at its workload, in each of its states.
 const LOOKS: usize = 8;
-/// How long what ends by itself may take to be gone: threads of connections that were given up, children.
+/// How long threads and children that end by themselves may take to be gone.
 const SETTLING: Duration = Duration::from_secs(20);
 /// Memory that the allocator may keep in pieces. It is less than 1.5 KiB for each command.
 const MEMORY_MARGIN_KIB: u64 = 2048;
@@ -28,7 +28,7 @@ const MAPPINGS_MARGIN: usize = 48;
 /// How long a workload may take to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What a process holds.
+/// The resources of a process.
 #[derive(Clone, Copy, Debug)]
 struct Footing {
     /// PSS, without what belongs to files.
@@ -59,7 +59,7 @@ impl Footing {
         })
     }
 
-    /// What it holds more than before.
+    /// The resources that it has more than before.
     fn lost_since(self, before: Self) -> Vec<String> {
         let mut lost = Vec::new();
         let mut compare = |what: &str, before: usize, now: usize, margin: usize| {
@@ -161,7 +161,7 @@ async fn look(host: &Arc<Host>, name: &WorkloadName, commands: &mut usize) -> Re
     Ok(last)
 }
 
-/// That an operation that begins now sees what was changed.
+/// Checks that an operation that begins now sees the change.
 fn check_seen(context: &Context, round: usize, timeout: u64) -> Result<()> {
     let seen = context.config().settings.start_timeout_ms;
     if seen != Some(timeout) {
@@ -214,7 +214,8 @@ fn lose(what: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// What the process holds once what ends by itself has ended, or that it does not come back to `before`.
+/// The resources of the process, once threads and children that end by themselves have ended; or the failure to come back
+/// to `before`.
 async fn settled(before: Option<Footing>) -> io::Result<Footing> {
     let until = Instant::now() + SETTLING;
     let mut last = Footing::now()?;

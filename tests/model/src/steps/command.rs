@@ -1,4 +1,4 @@
-//! `run`, `start`, `stop`, `rm`, and what `reconcile` does with what it found: `host/src/commands`.
+//! The steps of `run`, `start`, `stop`, `rm`, and of the command that `reconcile` turns into: `host/src/commands`.
 
 use super::place::version;
 use super::reader;
@@ -115,7 +115,7 @@ fn create_config(state: &mut State, process: usize) -> At {
     At::Take(Write::First)
 }
 
-/// Under the operation lock. `reconcile` goes on only if what it judged still stands.
+/// Under the operation lock. `reconcile` goes on only if the records have not changed.
 fn read(state: &mut State, process: usize, rules: &Rules) -> At {
     let mine = &mut state.processes[process];
     let place = &state.places[mine.name];
@@ -142,7 +142,7 @@ fn read(state: &mut State, process: usize, rules: &Rules) -> At {
     }
 }
 
-/// The action of `reconcile` for a row: `reconcile` becomes the command that brings about what is desired.
+/// The action of `reconcile` for a row: `reconcile` becomes the command that brings the desired state about.
 fn planned(mine: &mut Process, rules: &Rules) -> At {
     match mine.record {
         Some(Record { phase: Phase::Running, .. }) if !rules.restarts && !mine.runs && !mine.supervised => {
@@ -152,7 +152,7 @@ fn planned(mine: &mut Process, rules: &Rules) -> At {
         Some(Record { phase: Phase::Running, .. }) if mine.supervised => return At::Release,
         Some(Record { phase: Phase::Removing, .. }) => mine.command = Command::Remove,
         Some(Record { wanted: false, .. }) => mine.command = Command::Stop,
-        // Nobody knows if its creation or its removal was interrupted.
+        // Nobody knows whether its creation or its removal was interrupted.
         None => return At::Release,
         Some(_) => mine.command = Command::Start,
     }
@@ -348,7 +348,7 @@ fn engine_stop(state: &mut State, process: usize, rules: &Rules) -> Option<At> {
     Some(if believed { At::Take(Write::Stopped) } else { At::ProveStop })
 }
 
-/// So does it with what is to be removed.
+/// The same for a resource that is to be removed.
 fn engine_remove(state: &mut State, process: usize, rules: &Rules) -> Option<At> {
     let Process { name, config, record, .. } = state.processes[process];
     let config = config?;

@@ -1,5 +1,5 @@
-//! Events that come by themselves: deaths of processes, ends of workloads, engines that go and come, resources that
-//! appear late, records that are lost.
+//! Events that no command causes: deaths of processes, ends of workloads, engines that go and come, resources that appear
+//! late, records that are lost.
 
 use super::supervisor::{Slot, drop_work};
 use crate::mutations::Rules;
@@ -76,7 +76,7 @@ pub(crate) fn records_are_lost(state: &mut State, name: usize) -> Option<()> {
     Some(())
 }
 
-/// After every step of anybody: whatever runs has its handle on record (R12), if its record is there at all.
+/// Called after every step: whatever runs has its handle on record (R12), if its record is there at all.
 pub(crate) fn note_unrecorded(state: &mut State) {
     for place in &state.places {
         let (Some(config), Some(status)) = (place.config, place.status) else { continue };

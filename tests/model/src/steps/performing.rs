@@ -1,4 +1,4 @@
-//! Performs what a supervisor's machine asks for, on the model's files, locks and engines: one call, one listing or half a
+//! Performs the effects of a supervisor's machine on the model's files, locks and engines: one call, one listing or half a
 //! change of a record at a time.
 
 use super::supervisor::{Slot, exited, workload};
@@ -7,7 +7,7 @@ use crate::state::{Engine, Holder, Record, State, Supervisor};
 use wharf_model::{ErrorKind, Event as PhaseEvent, Phase};
 use wharf_supervisor::machine::{Earlier, End, Event, Work};
 
-/// How far it came.
+/// The progress of a work.
 pub(crate) enum Progress {
     /// The first of two effects is done.
     Halfway,
@@ -90,7 +90,7 @@ pub(crate) fn perform(
             place.config = place.config.filter(|it| *it != config);
             DONE
         }
-        // Nobody sees these; `Supervisor::learn` does them.
+        // Nobody else sees these; `Supervisor::learn` does them.
         Work::OpenControl | Work::BindPort | Work::Wait(_) | Work::AskExit => None,
     }
 }
@@ -110,7 +110,7 @@ fn record(
 ) -> Option<Progress> {
     if !mine.halfway {
         let holder = Holder { supervisor: Some(slot), ..Holder::default() };
-        // It waits on the file that it finds now: the mutation has its waiters among the commands.
+        // It waits on the present file: the mutation has its waiters among the commands.
         state.places[name].record.take(None, holder)?;
         mine.base = state.places[name].status;
         return Some(Progress::Halfway);
@@ -131,7 +131,7 @@ fn record(
     }
 }
 
-/// The record afterwards, or why it is refused. `RecordSupervisor` changes what is not modelled.
+/// The new record, or the reason why it is refused. `RecordSupervisor` changes only fields that are not modelled.
 fn changed(base: Record, work: Work, mine: &Supervisor) -> Result<Record, ErrorKind> {
     let told = |event, refusal| base.phase.next(event).map_err(|_| refusal);
     Ok(match work {
@@ -151,7 +151,7 @@ fn changed(base: Record, work: Work, mine: &Supervisor) -> Result<Record, ErrorK
     })
 }
 
-/// By uid and by the recorded handle. The recorded instance alone is believed that there is nothing.
+/// By uid and by the recorded handle. Only the recorded instance can prove that there is nothing.
 fn look_for_earlier(state: &State, name: usize, mine: &mut Supervisor, rules: &Rules) -> Option<Progress> {
     let place = &state.places[name];
     place.is_settled(rules).then_some(())?;
@@ -257,7 +257,7 @@ fn put_aside(
     DONE
 }
 
-/// By handle; by uid if no handle is known, and then in the recorded instance alone.
+/// By handle; without a known handle by uid, and then only in the recorded instance.
 fn remove(state: &mut State, name: usize, mine: &mut Supervisor, rules: &Rules) -> Option<Progress> {
     let config = mine.config();
     let engine = state.engines[config.owner];

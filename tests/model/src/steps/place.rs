@@ -1,4 +1,4 @@
-//! Files, locks and engines: what the participants' steps are made of.
+//! Files, locks and engines: the operations that the participants' steps consist of.
 
 use crate::mutations::{Mutation, Rules};
 use crate::state::{Config, Engine, Holder, Lock, Place, Record, Resource, State};
@@ -63,7 +63,7 @@ impl Place {
         self.objects
     }
 
-    /// True if its engine has settled what was asked of it: until then a question about it is not answered.
+    /// True if its engine has finished earlier requests: until then a question about it is not answered.
     pub(crate) fn is_settled(&self, rules: &Rules) -> bool {
         self.late.is_none() || rules.has(Mutation::EngineOutlivesItsClients)
     }
@@ -99,8 +99,8 @@ impl State {
         self.engines[owner] == Engine::Recorded
     }
 
-    /// One list after an effect: it tells its instance, and what of a creation is left. True if that is the recorded
-    /// one, and leaves nothing but what is `allowed`.
+    /// One list after an effect, with its instance. True if the instance is the recorded one, and nothing of the creation
+    /// is left but `allowed`.
     pub(crate) fn proves(
         &self,
         config: Config,
@@ -118,7 +118,8 @@ impl State {
         Some(unseen || place.labelled(config).all(allowed))
     }
 
-    /// The second half of a read-modify-write: replaces the record. Notes where it was not made from what it replaces.
+    /// The second half of a read-modify-write: replaces the record. Notes if it was made from another record than the one
+    /// it replaces.
     pub(crate) fn replace(&mut self, name: usize, base: Option<Record>, mut record: Record) {
         let place = &mut self.places[name];
         if place.status.map(version) != base.map(version) {

@@ -1,4 +1,4 @@
-//! A supervisor: the host's own machine, driven. The machine decides; what it asks for is performed here and in
+//! A supervisor: the host's own machine, driven. The machine decides; its effects are performed here and in
 //! `performing.rs`, on the model's files, locks and engines.
 
 use super::performing::{Progress, perform};
@@ -31,7 +31,7 @@ impl Supervisor {
         new
     }
 
-    /// One whose workload is up.
+    /// A supervisor whose workload is up.
     pub(crate) fn up(config: Config, handle: u8, rules: &Rules) -> Self {
         let mut up = Self::new(config, false, rules);
         up.machine.workload = workload(rules);
@@ -44,7 +44,7 @@ impl Supervisor {
         Config { uid: self.uid, owner: self.owner }
     }
 
-    /// Its workload is up, and it waits for what happens.
+    /// Its workload is up, and it waits for events.
     pub(crate) fn watches(&self) -> bool {
         self.machine.at == machine::At::Running && self.todo.is_empty()
     }
@@ -80,7 +80,7 @@ impl Supervisor {
             [Effect::Work(Work::OpenControl | Work::BindPort | Work::Wait(_))] => {
                 self.learn(Event::Done, rules);
             }
-            // Only a container that was kept is asked: its input was over.
+            // Only a kept container is asked: its stdin was closed.
             [Effect::Work(Work::AskExit)] => self.learn(exited(true), rules),
             [Effect::Work(Work::RecordHandle)] if rules.has(Mutation::StartsUnrecorded) => {
                 self.learn(Event::Done, rules);
@@ -125,7 +125,7 @@ pub(crate) fn exited(succeeded: bool) -> Event {
     Event::Exited(Ending { succeeded, was_away: false, ran_for: Duration::ZERO })
 }
 
-/// Which slot of which name.
+/// A supervisor, by its name and its position.
 pub(crate) type Slot = (usize, usize);
 
 /// A supervisor performs its next effect, and feeds back how that went.
@@ -206,7 +206,7 @@ pub(crate) fn hear(state: &mut State, (name, slot): Slot, event: Event, rules: &
     Some(())
 }
 
-/// A deployment that is dropped, by an event or with its process, may have reached the engine: what it makes is there at
+/// A deployment that is dropped, by an event or with its process, may have reached the engine: the resource appears at
 /// once, later, or never.
 pub(crate) fn drop_work(state: &mut State, name: usize, mine: &Supervisor) {
     if mine.work() == Some(Work::Deploy) && state.answers(mine.owner) {
@@ -261,7 +261,7 @@ fn end(state: &mut State, (name, slot): Slot, mut mine: Supervisor, rules: &Rule
     place.operation.unlock(rules, |holder| holder.supervisor == Some(slot));
     let is_awaited =
         |process: &Process| process.at == At::Await && process.name == name && process.child == Some(slot);
-    // Nothing of it is left but that it ended.
+    // Only the fact that it ended is kept.
     mine = Supervisor { ended: true, ready: mine.ready, ..Supervisor::new(mine.config(), false, rules) };
     mine.machine.at = machine::At::Ended;
     mine.todo.clear();

@@ -1,8 +1,8 @@
-//! A runtime without an engine, for tests: it does what it is told, and what it is told may be wrong.
+//! A runtime without an engine, for tests: it obeys orders, which may be wrong.
 //!
-//! Each operation looks up its own name among the workload's orders (the environment of the specification, which
-//! `deploy` puts into the handle; tests also make handles of their own) and does what [`orders::obey`] makes of it.
-//! It provides two names, so that several names of one library are several runtimes.
+//! Each operation looks up its own name among the workload's orders (the environment of the specification, which `deploy`
+//! puts into the handle; tests also make handles of their own) and performs the order through [`orders::obey`]. It provides
+//! two names, so that several names of one library are several runtimes.
 #![forbid(unsafe_code)]
 mod orders;
 mod streams;
@@ -40,7 +40,7 @@ impl Alpha {
 impl Runtime for Alpha {
     async fn connect(context: Context) -> Result<Self> {
         obey("connect", &context.runtime_name, &context.configuration).await?;
-        // The context ends here: what the SDK does for a runtime must not depend on its being kept.
+        // The context is dropped here: the SDK's work for a runtime must not depend on its being kept.
         Ok(Self { name: context.runtime_name, host_id: context.host_id })
     }
 

@@ -1,4 +1,4 @@
-//! What the runtime can be told to do.
+//! The orders that the runtime obeys.
 use serde_json::Value;
 use std::io::Read;
 use wharf_sdk::{Error, ErrorCode, Result, WorkloadSpec};

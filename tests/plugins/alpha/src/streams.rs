@@ -1,4 +1,4 @@
-//! The byte streams that the runtime can be told to give.
+//! The byte streams that the runtime gives by order.
 use std::{
     io::{self, Read, Write},
     os::fd::OwnedFd,

@@ -1,4 +1,4 @@
-//! The runtime that the SDK's README shows, as its text is (`build.rs`).
+//! The runtime in the SDK's README, taken from its text (`build.rs`).
 #![forbid(unsafe_code)]
 
 include!(concat!(env!("OUT_DIR"), "/echo.rs"));

@@ -1,4 +1,4 @@
-//! Connections to the ports of workloads, which lead to nobody in any other way.
+//! Connections to the ports of workloads that cannot be reached in any other way.
 use crate::{
     jobs,
     runtime::{Scripted, killed},

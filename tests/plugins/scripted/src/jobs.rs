@@ -1,7 +1,7 @@
-//! What workloads do that are told to play a role of the conformance suite, and how that can be done badly.
+//! The behaviour of workloads that play a role of the conformance suite, and faulty variants of it.
 //!
-//! A script is known by its name (`sh -c SCRIPT NAME ARGUMENT`); none is run. All of it lives in the process that
-//! deployed it: another one sees the engine's objects alone.
+//! A script is known by its name (`sh -c SCRIPT NAME ARGUMENT`); none is run. All of it lives in the process that deployed
+//! it: another process sees only the engine's objects.
 use crate::{network, port::Port};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,7 +20,7 @@ use wharf_sdk::{
 };
 use wharf_test_engine::{Act, Engine, Flaw, Object, State};
 
-/// What a workload was made with.
+/// A workload of this process.
 #[derive(Clone)]
 pub(crate) struct Job {
     role: String,
@@ -31,7 +31,7 @@ pub(crate) struct Job {
     /// Whether nobody is behind the port.
     hidden: bool,
     lines: watch::Sender<Vec<&'static str>>,
-    /// How often it was stopped.
+    /// The number of times that it was stopped.
     stops: usize,
     task: Option<Arc<JoinHandle<()>>>,
     listener: Option<Port>,
@@ -105,7 +105,7 @@ impl Job {
 #[derive(Default)]
 pub(crate) struct Jobs {
     jobs: Mutex<BTreeMap<String, Job>>,
-    /// Whose names are kept though they were removed.
+    /// The names that are kept although their workloads were removed.
     kept: Mutex<BTreeSet<String>>,
 }
 
@@ -131,7 +131,7 @@ impl Jobs {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).contains(uid)
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub(crate) fn address(&self, uid: &str) -> Option<Address> {
         self.jobs().get(uid)?.port.map(Address::loopback)
     }
@@ -166,7 +166,7 @@ impl Jobs {
         polite.and_then(|job| job.argument.parse().ok()).unwrap_or_default()
     }
 
-    /// What `stop` does in this way, instead of ending it.
+    /// The faulty variant of `stop`.
     pub(crate) fn stop_flawed(&self, flaw: Flaw, uid: &str) -> Option<Result<()>> {
         let mut jobs = self.jobs();
         let job = jobs.get_mut(uid)?;
@@ -178,7 +178,7 @@ impl Jobs {
         }
     }
 
-    /// What is said of an object in this way.
+    /// The faulty variant of an observation.
     pub(crate) fn spoil(&self, flaw: Flaw, object: &Object, seen: &mut Observation) {
         let role = self.jobs().get(&object.uid).map(|job| job.role.clone());
         let stopped = object.state == State::Stopped;
@@ -235,7 +235,7 @@ impl Jobs {
     }
 }
 
-/// What is said of an object that is not there in this way.
+/// The faulty variant of an observation of a missing object.
 pub(crate) fn missing(flaw: Flaw, handle: &Handle, host_id: &str) -> Option<Result<Observation>> {
     match flaw {
         Flaw::MissingUnavailable => Some(Err(Error::new(ErrorCode::Unavailable, "who knows"))),
@@ -254,7 +254,7 @@ pub(crate) fn missing(flaw: Flaw, handle: &Handle, host_id: &str) -> Option<Resu
     }
 }
 
-/// A stream that gives back what is written to it, until its workload has ended.
+/// A stream that gives back the bytes that are written to it, until its workload has ended.
 pub(crate) fn echo(told: Option<&Act>, ended: impl Future<Output = ()> + Send + 'static) -> ByteStream {
     let flaw = if let Some(Act::Flawed(flaw)) = told { Some(*flaw) } else { None };
     let (host, workload) = tokio::io::duplex(64 * 1024);

@@ -1,11 +1,11 @@
 //! Runtimes whose engines are folders, for tests from end to end.
 //!
-//! `scripted-one` and `scripted-two` run workloads that answer MCP, survive every process of wharf, and are found
-//! again by their labels; `scripted-images` takes over what others made, `scripted-old-images` is of an SDK that knew
-//! nothing of that; `scripted-full` claims all that there is, and does what the conformance suite's scripts are
-//! named after ([`jobs`]); `scripted-dial` runs servers with a port that no address leads to, but [`dial`] alone;
-//! those of `scripted-restarting` end with their supervisor, and are its engine's to restart. The folder ([`wharf_test_engine`]) is the endpoint, or comes from the configuration; what a
-//! test orders there is what a call does.
+//! `scripted-one` and `scripted-two` run workloads that answer MCP, survive every process of wharf, and are found again by
+//! their labels; `scripted-images` takes over resources that others made, `scripted-old-images` is of an SDK without that
+//! ability; `scripted-full` declares all capabilities, and plays the conformance suite's scripts by their names ([`jobs`]);
+//! `scripted-dial` runs servers whose port is reached only through [`dial`]; workloads of `scripted-restarting` end with
+//! their supervisor, and its engine restarts them. The folder ([`wharf_test_engine`]) is the endpoint, or comes from the
+//! configuration; calls obey the orders that a test puts there.
 #![forbid(unsafe_code)]
 mod dial;
 mod jobs;

@@ -1,4 +1,4 @@
-//! Where workloads of the conformance suite get to, by their permission profile, and how that can be done badly.
+//! The network of workloads of the conformance suite, by their permission profile, and faulty variants of it.
 use std::net::{Ipv4Addr, TcpStream};
 use wharf_sdk::{Error, Outbound, Result, WorkloadSpec};
 use wharf_test_engine::Flaw;
@@ -12,7 +12,7 @@ pub(crate) fn check(spec: &WorkloadSpec) -> Result<()> {
     }
 }
 
-/// Whether its profile lets a workload connect to what listens beside it.
+/// Whether its profile lets a workload connect to a listener beside it.
 pub(crate) fn lets_out(spec: &WorkloadSpec, port: u16, flaw: Option<Flaw>) -> bool {
     let Some(profile) = &spec.permission_profile else { return true };
     match profile.outbound() {

@@ -1,4 +1,4 @@
-//! Ports of workloads: what answers at one, and what only seems to.
+//! Ports of workloads: listeners that answer, and some that only accept.
 use rustix::net::{Shutdown, shutdown};
 use std::{
     io,
@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-/// What is open as long as this is held.
+/// An open port; dropping the last clone closes it.
 #[derive(Clone)]
 pub(crate) struct Port(#[expect(dead_code, reason = "its end is what matters")] Arc<Open>);
 
@@ -15,7 +15,7 @@ struct Open(TcpListener);
 
 impl Drop for Open {
     fn drop(&mut self) {
-        // From now on connections are refused, and who waits for one waits no longer.
+        // From now on connections are refused, and the thread that waits for one ends.
         let _ = shutdown(&self.0, Shutdown::Both);
     }
 }

@@ -1,4 +1,4 @@
-//! The runtime: the operations on the engine's folder.
+//! The runtime's operations, on the engine's folder.
 use crate::{
     dial::PORT,
     jobs::{self, Job, Jobs},
@@ -21,7 +21,7 @@ use wharf_test_engine::{Act, Call, Effect, Engine, Flaw, Object, State};
 const FULL: &str = "scripted-full";
 /// The runtimes whose workloads have a port and no address.
 const DIALED: [&str; 2] = ["scripted-dial", "scripted-restarting"];
-/// How much a workload's stream holds.
+/// The number of bytes that a workload's stream holds.
 const STREAM_BYTES: usize = 64 * 1024;
 /// More than any host reads.
 const HUGE_BYTES: usize = 1 << 30;
@@ -36,7 +36,7 @@ pub(crate) struct Scripted {
     pub(crate) connected: Mutex<Option<oneshot::Sender<()>>>,
 }
 
-/// What makes `stop` and `remove` of what is missing fail.
+/// Makes `stop` and `remove` of a missing workload fail.
 const MISSING_FAILS: Option<Act> = Some(Act::Flawed(Flaw::MissingFails));
 
 /// The runtime's part of the user's configuration.
@@ -113,7 +113,7 @@ impl Scripted {
         seen
     }
 
-    /// How the port is reached, of one that has a port.
+    /// The address of a workload's port.
     fn address(&self, object: &Object) -> Option<Address> {
         if DIALED.contains(&self.name.as_str()) {
             Some(Address::Dial)
@@ -191,7 +191,7 @@ impl Scripted {
         if self.jobs.is_kept(&spec.uid) {
             return Err(Error::new(ErrorCode::AlreadyExists, "there is one of this name"));
         }
-        // What a deployment made that was dropped in its last moment is none's.
+        // Another deployment, dropped in its last moment, may have made an object that belongs to nobody.
         if self.object(&handle_of(&object)).is_ok_and(|earlier| earlier.state == State::Created) {
             self.engine.remove(&object.id).map_err(|error| failed(&error))?;
         }
@@ -229,7 +229,7 @@ impl Scripted {
         Ok(())
     }
 
-    /// What a caller hears of whom the engine is too slow.
+    /// The error for the caller of an engine that is too slow.
     fn postponed(&self, effect: &Effect) -> Error {
         match self.engine.postpone(effect) {
             Ok(()) => Error::new(ErrorCode::Timeout, "the engine did not answer in time"),
@@ -238,7 +238,7 @@ impl Scripted {
     }
 }
 
-/// True if one of the objects that are asked for carries the label of this instance.
+/// True if one of the requested objects carries the label of this instance.
 fn is_labelled(objects: &[Object], query: &ListQuery, instance: &str) -> bool {
     objects.iter().any(|object| object.instance == instance && query.asks_for(&object.uid))
 }
@@ -318,7 +318,7 @@ impl Runtime for Scripted {
         let told = self.called(operation::VALIDATE, &spec.uid);
         async move {
             let told = told.in_future().await?;
-            // What the names of the runtimes promise.
+            // The names of the runtimes say which sources they accept.
             let is_image = matches!(spec.source, Source::Image { .. });
             let fits =
                 is_image == self.name.ends_with("images") && !matches!(spec.source, Source::Package { .. });

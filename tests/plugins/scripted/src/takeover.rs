@@ -1,4 +1,4 @@
-//! What others made: objects without a host's id, found by their labels.
+//! Objects that another product made: without a host's id, found by their labels.
 use crate::runtime::{Scripted, failed, state};
 use std::future::Future;
 use wharf_sdk::document::operation;
@@ -7,15 +7,15 @@ use wharf_sdk::{
 };
 use wharf_test_engine::{Act, Object};
 
-/// The version of the handles of what was taken over.
+/// The version of the handles of objects that were taken over.
 const VERSION: u32 = 2;
 
-/// The id of what a handle was given for, if it is of something that was taken over.
+/// The id of the object of a handle, if it was taken over.
 pub(crate) fn id_of(handle: &Handle) -> Option<&str> {
     handle.data.as_str().filter(|_| handle.version == VERSION)
 }
 
-/// What was taken over, as if it carried the labels that its handle stands for.
+/// An object that was taken over, as if it carried the labels that its handle stands for.
 pub(crate) fn of_handle(runtime: &Scripted, handle: &Handle, id: &str) -> Result<Object> {
     let found = runtime.engine.object(id).map_err(|error| failed(&error))?;
     found

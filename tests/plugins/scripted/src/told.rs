@@ -1,4 +1,4 @@
-//! Does what a call was told, as far as that is the same for all calls.
+//! Performs the orders for a call, as far as they are the same for all calls.
 use std::{
     collections::BTreeSet,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -7,7 +7,7 @@ use std::{
 use wharf_sdk::{Error, ErrorCode, Result};
 use wharf_test_engine::Act;
 
-/// What a call was told, once its first part, before there is a future, has been done.
+/// The order for a call, after its first part was performed, before there is a future.
 pub(crate) struct Told {
     act: Option<Act>,
     /// The operation and the workload.
@@ -27,7 +27,7 @@ impl Told {
         }
     }
 
-    /// Takes its time or fails where that was the order; gives back what the operation itself has to obey.
+    /// Waits or fails if that was the order; returns the order for the operation itself.
     pub(crate) async fn in_future(self) -> Result<Option<Act>> {
         match self.act {
             Some(Act::SpoiltIfGivenUp) => spoilt_if_given_up(self.call).await,
@@ -58,9 +58,9 @@ impl Drop for PanicsInDrop {
     }
 }
 
-/// What was given up in mid-call, and told that this would spoil it.
+/// Workloads whose call was given up in the middle, with an order that this must spoil them.
 static SPOILT: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
-/// How long calls take that are watched for being given up or being several.
+/// How long calls take that tests give up or make at the same time.
 const A_WHILE: Duration = Duration::from_millis(400);
 
 fn spoilt() -> MutexGuard<'static, BTreeSet<String>> {

@@ -1,4 +1,4 @@
-//! What the figures are to be, and whether they are: printed last, for the topics that were measured.
+//! The aims for the figures, and whether they are met: printed last, for the topics that were measured.
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -16,7 +16,7 @@ enum Bound {
     AtLeast(f64),
 }
 
-/// An aim and what was found.
+/// An aim and the figure that was measured.
 #[derive(Serialize)]
 struct Judged {
     what: &'static str,

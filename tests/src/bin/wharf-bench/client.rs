@@ -1,5 +1,5 @@
-//! The client of all loads: HTTP/1.1 by hand over blocking sockets, a thread a connection, so that as little as
-//! possible of what is measured is its own.
+//! The client of all loads: HTTP/1.1 by hand over blocking sockets, a thread for each connection, so that the client itself
+//! costs as little as possible.
 use crate::median;
 use serde::Serialize;
 use std::{
@@ -10,7 +10,7 @@ use std::{
 
 /// The first id. All have seven digits: requests differ in nothing else, and are not built anew.
 const FIRST_ID: u64 = 1_000_000;
-/// What opens a session.
+/// The request that opens a session.
 pub(crate) const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"wharf-bench","version":"0"}}}"#;
 const INITIALIZED: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
 
@@ -22,7 +22,7 @@ pub(crate) struct Load {
     pub(crate) lasts: Duration,
 }
 
-/// What a load showed.
+/// The figures of a load.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Sample {
     pub(crate) requests: usize,
@@ -64,7 +64,7 @@ impl Load {
         for _ in 0..self.clients {
             let mut connection = Connection::open(target)?;
             connection.prepare(self.payload);
-            // What only a first call costs is not measured.
+            // The first call costs more, so it is not measured.
             connection.call()?;
             connections.push(connection);
         }
@@ -190,7 +190,7 @@ impl Connection {
             if read == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            // Where the head was looked for in vain, its end may lie across the border.
+            // The end of the head may lie across the border of two reads.
             filled += read;
             let known = &self.received[..filled];
             let Some(head) = known.windows(4).position(|part| part == b"\r\n\r\n").map(|at| at + 4) else {

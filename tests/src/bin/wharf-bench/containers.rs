@@ -41,7 +41,7 @@ impl Side {
         self.engine.kind().runtime()
     }
 
-    /// Where the host finds its engine: a link, so that something can be put between them.
+    /// The host's path to its engine: a link, so that a tap can be put between them.
     fn place(&self) -> PathBuf {
         self.host.path("engine.sock")
     }

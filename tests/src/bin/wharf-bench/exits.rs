@@ -1,5 +1,5 @@
-//! How long after its death a workload's end is on record, with restarts off, beside the kernel's own word to whoever
-//! holds a descriptor of the process.
+//! How long after its death a workload's end is on record, with restarts off, beside the kernel's own notice to a holder of
+//! a descriptor of the process.
 use crate::{
     Result,
     host::{NAME, Running},
@@ -17,7 +17,7 @@ const KILLS: usize = 15;
 
 #[derive(Serialize)]
 struct Exits {
-    /// From the signal to the status file that tells of the end.
+    /// From the signal to the status file with the end.
     recorded_ms: f64,
     /// From the same signal to the descriptor's readiness.
     pidfd_ms: f64,

@@ -1,4 +1,4 @@
-//! The workload on a host of its own, and what `/proc` tells of its processes.
+//! The workload on a host of its own, and the memory of its processes from `/proc`.
 use crate::{Result, servers::ECHO};
 use serde::Serialize;
 use std::{
@@ -67,9 +67,9 @@ fn launched(token: &str) -> Result<(u32, u32)> {
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Memory {
     pub(crate) pss_kib: u64,
-    /// Of it heaps and stacks.
+    /// The part in heaps and stacks.
     pub(crate) pss_anon_kib: u64,
-    /// Of it files: the binary, libraries.
+    /// The part in files: the binary, libraries.
     pub(crate) pss_file_kib: u64,
     pub(crate) rss_kib: u64,
     pub(crate) threads: u64,

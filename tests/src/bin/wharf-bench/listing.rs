@@ -21,7 +21,7 @@ pub(crate) const READ: &str = "--read-records";
 
 const SIZES: [usize; 3] = [0, 1_000, 10_000];
 const ROUNDS: usize = 15;
-/// Whose the workloads are, in turn.
+/// The runtimes of the workloads, in turn.
 const RUNTIMES: [&str; 3] = ["process", "alpha", "beta"];
 
 /// One size, in milliseconds of whole processes.
@@ -52,7 +52,7 @@ pub(crate) fn measure() -> Result<Value> {
     let mut made = 0;
     for workloads in SIZES {
         if made == 0 && workloads > 0 {
-            // Stopped, as most of ten thousand would be: its records are what is copied.
+            // Stopped, as most of ten thousand would be: its records are copied.
             Running::start(&host, &[])?;
             host.ok(&["stop", NAME]);
             made = 1;

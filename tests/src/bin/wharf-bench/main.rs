@@ -1,8 +1,8 @@
-//! What wharf costs, each figure beside its floor in the same run.
+//! Measures the cost of wharf, each figure beside its floor in the same run.
 //!
-//! `cargo run --release -p wharf-tests --bin wharf-bench [-- [--json FILE] [TOPIC]...]`; all topics take some
-//! minutes, `containers` most of them, on this machine alone. Builds the workspace first where `wharf` is not beside this binary. After changes:
-//! `cargo build --release --workspace`.
+//! `cargo run --release -p wharf-tests --bin wharf-bench [-- [--json FILE] [TOPIC]...]`; all topics take some minutes,
+//! `containers` most of them, on this machine alone. Builds the workspace first where `wharf` is not beside this binary.
+//! After changes: `cargo build --release --workspace`.
 #![expect(clippy::print_stdout, reason = "the table is what it is for")]
 mod aims;
 mod client;
@@ -28,7 +28,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 /// Measures a topic: prints its table, and returns the same for the JSON file.
 type Measure = fn() -> Result<Value>;
 
-/// What can be measured.
+/// The topics that can be measured.
 const TOPICS: [(&str, Measure); 8] = [
     ("proxy", proxy::measure),
     ("peers", peers::measure),

@@ -1,4 +1,4 @@
-//! What the border to a plugin costs: a call across it beside the same call linked in, and the load of a library.
+//! The cost of the border to a plugin: a call across it beside the same call linked in, and the load of a library.
 use crate::{Result, median, milliseconds};
 use serde::Serialize;
 use serde_json::{Value, to_value};
@@ -117,7 +117,7 @@ fn socket() -> std::io::Result<f64> {
     Ok(median(rounds))
 }
 
-/// A thread that does nothing but run what it is given.
+/// A thread that only runs the futures that it is given.
 fn thread() -> std::io::Result<Handle> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let handle = runtime.handle().clone();
@@ -125,7 +125,7 @@ fn thread() -> std::io::Result<Handle> {
     Ok(handle)
 }
 
-/// The argument that makes this binary load two plugins and tell how long each took.
+/// The argument that makes this binary load two plugins and print how long each took.
 pub(crate) const LOAD: &str = "--load-plugins";
 
 /// Loads two libraries, one after the other.

@@ -1,4 +1,4 @@
-//! Requests through the proxy beside a bare axum server, and the memory of what stays.
+//! Requests through the proxy beside a bare axum server, and the memory of the processes that stay.
 use crate::{
     Result,
     client::{Load, Sample},
@@ -16,7 +16,7 @@ const ROUNDS: usize = 5;
 const LASTS: Duration = Duration::from_millis(700);
 /// Clients at once, and bytes of each call's argument.
 const LOADS: [(usize, usize); 4] = [(1, 32), (1, 64 * 1024), (16, 32), (16, 64 * 1024)];
-/// What each load is run against. The stdio server's pipe has room for one client only.
+/// The targets of each load. The stdio server's pipe has room for one client only.
 const TARGETS: [&str; 3] = ["wharf", "bare axum", "stdio alone"];
 
 #[derive(Serialize)]
@@ -37,7 +37,7 @@ struct Requests {
     ratio: f64,
 }
 
-/// What stays in memory.
+/// The memory of a process that stays.
 #[derive(Serialize)]
 struct Kept {
     process: &'static str,

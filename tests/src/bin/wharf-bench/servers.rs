@@ -30,7 +30,7 @@ fn answer(message: &[u8]) -> Option<Vec<u8>> {
     let id = &id[..id.iter().position(|byte| matches!(byte, b',' | b'}'))?];
     let result: &[&[u8]] = match after(b"\"text\":\"") {
         Some(text) => {
-            // The text is of this letter alone; what follows it depends on who wrote the message.
+            // The text consists only of this letter; the bytes after it depend on the writer of the message.
             let end = message.iter().rposition(|byte| *byte == b'x')? + 1;
             &[br#"{"content":[{"type":"text","text":""#, &message[text..end], br#""}]}"#]
         }
@@ -85,7 +85,7 @@ pub(crate) fn bare() -> io::Result<()> {
 /// A child with one of the two roles; killed when it is dropped.
 pub(crate) struct Child {
     process: Process,
-    /// Where the bare server listens.
+    /// The address of the bare server.
     pub(crate) address: String,
 }
 

@@ -12,15 +12,15 @@ const SUPERVISORS: usize = 50;
 #[derive(Serialize)]
 struct Together {
     supervisors: usize,
-    /// Of all supervisors.
+    /// The memory of all supervisors.
     pss_kib: u64,
-    /// Of one alone, before there were others to share pages with.
+    /// The memory of one alone, before there were others to share pages with.
     pss_of_first_kib: u64,
-    /// Of all launchers.
+    /// The memory of all launchers.
     launchers_pss_kib: u64,
 }
 
-/// Starts them, and adds up what each has of its own and its part of what they share.
+/// Starts them, and adds up the private memory of each and its share of the common pages.
 #[expect(clippy::print_stdout, reason = "the table is what it is for")]
 pub(crate) fn measure() -> Result<Value> {
     let host = Host::new();

@@ -1,5 +1,5 @@
-//! How long after `docker kill` the end is on record, with restarts off, beside the engine's own word to whoever waits
-//! for the container.
+//! How long after `docker kill` the end is on record, with restarts off, beside the engine's own answer to a request that
+//! waits for the container's end.
 use super::Side;
 use crate::{Result, milliseconds};
 use serde::Serialize;
@@ -18,7 +18,7 @@ const NAME: &str = "bench";
 #[derive(Serialize)]
 struct Row {
     engine: &'static str,
-    /// From the start of the client's `kill` to the status file that tells of the end.
+    /// From the start of the client's `kill` to the status file with the end.
     recorded_ms: f64,
     /// From the same moment to the engine's answer to a request that waits for the end.
     told_ms: f64,

@@ -1,5 +1,5 @@
-//! `wharf list --all` with many containers of ours beside the client's `ps --all`, whole processes; what it asks its
-//! engine; and how long the engine takes for that when it is asked by hand.
+//! `wharf list --all` with many containers of ours beside the client's `ps --all`, whole processes; the requests of a list
+//! to its engine; and how long the engine takes for these when they are made by hand.
 use super::Side;
 use crate::{Result, listing::took, milliseconds};
 use serde::Serialize;
@@ -15,7 +15,7 @@ const CONTAINERS: usize = 100;
 /// Made at once.
 const MAKERS: usize = 2;
 const ROUNDS: usize = 15;
-/// How often a list is compared with the one before.
+/// The number of times that a list is compared with the one before.
 const TRIES: usize = 20;
 
 #[derive(Serialize)]
@@ -87,7 +87,7 @@ fn make(side: &Side) {
     });
 }
 
-/// What one list asks its engine, once supervisors that have just begun ask nothing more.
+/// The requests of one list to its engine, once supervisors that have just begun make no more.
 fn requests(side: &Side) -> Result<Vec<String>> {
     let tap = Tap::before(&side.engine.socket());
     side.lead_to(&tap.socket())?;
@@ -103,7 +103,7 @@ fn requests(side: &Side) -> Result<Vec<String>> {
     Err("supervisors do not come to rest".into())
 }
 
-/// What is asked during a list, which must show all.
+/// The requests during a list, which must show all workloads.
 fn one_list(side: &Side, tap: &Tap) -> Result<Vec<String>> {
     drop(tap.requests());
     let rows = side.host.list();

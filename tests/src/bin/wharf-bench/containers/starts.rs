@@ -15,7 +15,7 @@ const STARTS: usize = 9;
 /// The name of the workload, and of the client's container.
 const NAME: &str = "bench";
 
-/// Starts a server, and tells how long that took.
+/// Starts a server, and returns how long that took.
 type Start = fn(&Side) -> Result<Duration>;
 
 /// How a server is reached, with wharf's start and the client's.
