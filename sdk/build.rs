@@ -1,4 +1,4 @@
-//! Tells the crate which compiler and target built it, for the stamp.
+//! Tells the crate which compiler and target built it, for the manifest.
 use std::{env, process::Command};
 
 fn main() {

@@ -1,8 +1,8 @@
-//! Runs a fuzz target within an ordinary test: on every file of its committed corpus, then on random changes of them
-//! for a moment.
+//! Runs a fuzz target within an ordinary test: on every file of its committed corpus, then on random changes of them for a
+//! moment.
 //!
-//! Called by the unit tests of each room that has a parser of foreign bytes (`fuzzing.rs` there). cargo-fuzz runs the
-//! same functions for as long as one likes (`fuzz/README.md`). This package knows no parser.
+//! Called by the unit tests of each package that has a parser of foreign bytes (`fuzzing.rs` there). cargo-fuzz runs the
+//! same functions without a limit of time (`fuzz/README.md`). This package knows no parser.
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 

@@ -120,7 +120,7 @@ pub enum Advice {
     SetAuth {
         /// Its name.
         name: String,
-        /// Who may use it from then on.
+        /// The clients that may use it from then on.
         auth: ProxyAuth,
     },
     /// Import the workloads of ToolHive.
@@ -148,7 +148,7 @@ pub enum Setting {
     ProxyPort,
     /// The port on which the server listens.
     TargetPort,
-    /// Who may use the proxy.
+    /// The clients that may use the proxy.
     Auth,
     /// The restart policy.
     Restart,

@@ -137,7 +137,7 @@ pub struct RunConfig {
     /// The port that the proxy listens on; 0 lets it choose one.
     #[serde(default)]
     pub port: u16,
-    /// Who may use the proxy. If absent, every program that can connect, as in versions without this field.
+    /// The clients that may use the proxy. If absent, every program that can connect, as in versions without this field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy_auth: Option<ProxyAuth>,
     /// The proxy also listens on a Unix socket that only its user can open.
@@ -295,7 +295,7 @@ impl RunConfig {
         })
     }
 
-    /// Who may use its proxy.
+    /// The clients that may use its proxy.
     #[must_use]
     pub fn auth(&self) -> ProxyAuth {
         self.proxy_auth.unwrap_or(ProxyAuth::None)

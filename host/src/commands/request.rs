@@ -24,7 +24,7 @@ pub struct RunRequest {
     pub host: String,
     /// The proxy's port; 0 for any.
     pub proxy_port: u16,
-    /// Who may use the proxy.
+    /// The clients that may use the proxy.
     pub auth: ProxyAuth,
     /// The proxy also listens on a Unix socket that only its user can open.
     pub unix_socket: bool,

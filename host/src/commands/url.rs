@@ -23,7 +23,7 @@ pub struct ClientUrl {
     pub name: String,
     /// The URL, with its secret part if there is one.
     pub url: String,
-    /// Who may use the proxy.
+    /// The clients that may use the proxy.
     pub auth: ProxyAuth,
     /// The token that clients send, where there is one.
     pub token: Option<ProxySecret>,
@@ -61,7 +61,7 @@ pub fn url(context: &Context, name: &WorkloadName) -> Result<ClientUrl> {
     })
 }
 
-/// Who may use the proxy of a workload.
+/// The clients that may use the proxy of a workload.
 pub fn auth(context: &Context, name: &WorkloadName) -> Result<ProxyAuth> {
     Ok(read_run_config(context, name)?.auth())
 }

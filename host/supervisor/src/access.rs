@@ -1,4 +1,4 @@
-//! Who may use a workload's proxy: read from its RunConfig and the file with its secret, and changed there.
+//! The clients that may use a workload's proxy: read from its RunConfig and the file with its secret, and changed there.
 //!
 //! A change is made by the process that serves: by the supervisor, if there is one, so that the written rule is the one
 //! that is served by; otherwise by the command itself. The files are written first: if the process dies in between, the

@@ -28,7 +28,7 @@ pub(crate) struct Deployment {
     pub(crate) client: Arc<RuntimeClient>,
     /// The port that an HTTP server is told to listen on.
     pub(crate) target_port: u16,
-    /// Who may use the proxy.
+    /// The clients that may use the proxy.
     pub(crate) access: Access,
     /// The proxy. It is made at the first start, and kept over restarts.
     pub(crate) front: Option<WorkloadProxy>,

@@ -1,4 +1,4 @@
-//! `adopt`, and workloads whose owner nobody knows.
+//! `adopt`, and workloads without a known owner.
 use crate::harness::{World, run_config, status};
 use insta::assert_snapshot;
 

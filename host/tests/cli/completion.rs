@@ -1,4 +1,4 @@
-//! Scripts for shells, judged by the shells themselves.
+//! Completion scripts, which the shells themselves parse.
 use crate::harness::World;
 use std::io::Write;
 use std::process::{Command, Stdio};

@@ -1,4 +1,4 @@
-//! `rm --forget`: what is on record goes, whatever it is, and what stays is said.
+//! `rm --forget`: drops the records, whatever they are, and reports the resources that are left.
 use crate::harness::{UID, World, run_config, status};
 use insta::assert_snapshot;
 use std::fs;

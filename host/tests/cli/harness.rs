@@ -1,4 +1,4 @@
-//! A world of its own for each test, and what a command said in it as one text.
+//! Runs commands in a home of its own for each test, and turns their output into one text for snapshots.
 use std::fs::{self, File, Permissions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -33,7 +33,7 @@ fn binary() -> &'static Path {
 impl World {
     pub(crate) fn new() -> Self {
         let root = tempfile::Builder::new().prefix("wharf-cli-").tempdir().unwrap();
-        // In a folder that nobody else can write to, whatever the umask is.
+        // Nobody else can write to this folder, whatever the umask is.
         fs::set_permissions(root.path(), Permissions::from_mode(0o755)).unwrap();
         Self { root }
     }
@@ -66,7 +66,7 @@ impl World {
         command
     }
 
-    /// What a command said.
+    /// The output of a command.
     pub(crate) fn wharf(&self, arguments: &[&str]) -> String {
         let output = self.command(arguments).output().unwrap();
         self.told(&output)
@@ -84,7 +84,7 @@ impl World {
         text
     }
 
-    /// With the paths and versions of this machine replaced.
+    /// The text with paths and versions of this machine replaced.
     pub(crate) fn normal(&self, bytes: &[u8]) -> String {
         let mut text = String::from_utf8(bytes.to_vec()).unwrap();
         for (found, shown) in [
@@ -102,7 +102,7 @@ impl World {
         let path = self.path(below);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         File::create(path).unwrap().write_all(text.as_bytes()).unwrap();
-        // Where a workload has an owner, its host has an id.
+        // A host with an owned workload has an id.
         if below.starts_with("state/runconfigs/") && !self.path("state/host-id").exists() {
             self.write("state/host-id", &"0f".repeat(16));
         }
@@ -118,7 +118,7 @@ impl World {
         self.write(&format!("state/statuses/{name}.json"), &status(r#""stopped""#, r#""stopped""#));
     }
 
-    /// All files below a folder with their contents: what a command that reads must not change.
+    /// All files below a folder with their contents: a command that reads must not change them.
     pub(crate) fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let mut found = Vec::new();
         let mut folders = vec![self.root.path().to_owned()];

@@ -1,5 +1,5 @@
-//! The command line as its users meet it: the real binary in a world of its own, with stdout, stderr and exit code
-//! looked at together. What needs a runtime that works is tested in the package `wharf-tests`.
+//! The command line as its users meet it: the real binary in a world of its own, with stdout, stderr and exit code looked
+//! at together. Commands that need a working runtime are tested in the package `wharf-tests`.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stderr,

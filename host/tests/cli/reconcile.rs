@@ -1,4 +1,4 @@
-//! `reconcile` where nothing can be known: nothing is done, and that is said.
+//! `reconcile` without evidence: it does nothing, and says so.
 use crate::harness::{World, status};
 use insta::assert_snapshot;
 

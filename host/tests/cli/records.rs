@@ -1,4 +1,4 @@
-//! What is on record is shown, whatever it is, and never harmed.
+//! Records are shown, whatever they contain, and never harmed.
 use crate::harness::{World, run_config, status};
 use insta::assert_snapshot;
 use std::fs;

@@ -1,4 +1,4 @@
-//! What only a terminal is shown.
+//! Output that only a terminal gets.
 use crate::harness::{World, run_config};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
@@ -6,7 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::process::{Command, Stdio};
 
-/// What a command writes to a terminal of so many columns.
+/// The output of a command on a terminal with this number of columns.
 pub(crate) fn shown(mut command: Command, columns: u16) -> String {
     let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&ours).unwrap();

@@ -1,4 +1,4 @@
-//! Where the command line finds its directories, and what it does where it does not.
+//! How the command line finds its directories, and what it does without them.
 use crate::harness::{World, run_config};
 use insta::assert_snapshot;
 

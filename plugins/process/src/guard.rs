@@ -18,7 +18,7 @@ const PROGRAMS: &[&str] = &["/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64", "
 pub(crate) struct Guard {
     /// The home in the workload's environment.
     pub(crate) home: Option<PathBuf>,
-    /// That home and the user's own ones.
+    /// The homes: that one, and the user's own ones.
     homes: Vec<PathBuf>,
     /// The host's own folders: records, secrets, logs, files of other workloads.
     host: Vec<PathBuf>,

@@ -1,4 +1,4 @@
-//! The runtime with the real launcher and real processes.
+//! Tests of the runtime with the real launcher and real processes.
 mod ends;
 mod launcher;
 mod lifecycle;
@@ -103,7 +103,7 @@ fn wharf_binary() -> String {
     wharf.to_str().unwrap().to_owned()
 }
 
-/// What is read from a pipe until it holds so many lines.
+/// The bytes from a pipe, read until they contain this number of lines.
 async fn lines(mut pipe: std::fs::File, count: usize) -> (Vec<String>, std::fs::File) {
     let reading = tokio::task::spawn_blocking(move || {
         let mut text = Vec::new();
@@ -148,7 +148,7 @@ async fn end_of(identity: &ProcessIdentity) {
     }
 }
 
-/// A test that waits for what does not come fails instead of hanging.
+/// Fails a test that waits for an event that does not come, instead of letting it hang.
 async fn within<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(60), future).await.expect("it took longer than a minute")
 }

@@ -1,14 +1,14 @@
 //! The frozen binary interface between wharf and its runtime plugins.
 //!
-//! Nobody writes against this crate: plugin authors use `wharf-sdk`, whose `export_runtime!` implements it, and
-//! the host uses it from `host/runtimes` alone. It holds one root module and three trait objects with a handful
-//! of coarse operations, and **none of them ever changes**: `abi_stable` accepts growth in one direction only (a
-//! newer host refuses an older plugin), so whatever evolves is a JSON document inside an `RString`, under serde's
-//! rules and not under layout rules. The package's name and major version are themselves part of the layout check.
+//! Nobody writes against this crate: plugin authors use `wharf-sdk`, whose `export_runtime!` implements it, and the host
+//! uses it from `host/runtimes` alone. It holds one root module and three trait objects with a handful of coarse
+//! operations, and **none of them ever changes**: `abi_stable` accepts growth in one direction only (a newer host refuses
+//! an older plugin), so whatever evolves is a JSON document inside an `RString`, under serde's rules and not under layout
+//! rules. The package's name and major version are themselves part of the layout check.
 //!
 //! Rules that both sides rely on:
 //! - Nothing unwinds across: the SDK catches panics before they reach an entry of these vtables.
-//! - Whoever allocated frees: all types here carry their own destructor.
+//! - Memory is freed on the side that allocated it: all types here carry their own destructor.
 //! - A dropped future is a cancellation. Its drop may only signal; the author's values are dropped by the plugin.
 //! - Nothing is ever unloaded.
 #![expect(unsafe_code, reason = "abi_stable's derives write the unsafe glue of the stable ABI")]
@@ -39,7 +39,7 @@ pub trait Plugin: Send + Sync + 'static {
     /// Opens a byte stream (logs, attached stdio). Returns at once.
     fn open(&self, operation: RString, document: RString) -> FfiFuture<RResult<StreamBox, RString>>;
 
-    /// Ends what the plugin runs in this process within `deadline_ms`; workloads stay as they are.
+    /// Ends the plugin's tasks in this process within `deadline_ms`; workloads stay as they are.
     #[sabi(last_prefix_field)]
     fn shut_down(&self, deadline_ms: u64) -> FfiFuture<()>;
 }
@@ -56,13 +56,13 @@ pub trait Stream: Send + Sync + 'static {
     /// Half-close: no more writes; reading goes on.
     fn finish(&self) -> FfiFuture<RResult<(), RString>>;
 
-    /// Where the stream is a pair of plain descriptors of this process: reading end, writing end (-1 for none),
-    /// now owned by the caller, who then uses no other method. Empty where it is not, or if already taken.
+    /// If the stream is a pair of plain descriptors of this process: reading end, writing end (-1 for none). The caller
+    /// owns them from then on, and uses no other method. Empty if it is no such pair, or if they were taken already.
     #[sabi(last_prefix_field)]
     fn take_descriptors(&self) -> RVec<i32>;
 }
 
-/// What the host does for a plugin.
+/// The host's services for a plugin.
 #[sabi_trait]
 pub trait Host: Send + Sync + 'static {
     /// A log record or an event, as a JSON document. Never blocks; may drop what is too much.
@@ -77,7 +77,7 @@ pub type StreamBox = Stream_TO<RBox<()>>;
 /// A [`Host`] that crosses the boundary.
 pub type HostBox = Host_TO<RBox<()>>;
 
-/// What a plugin library exports.
+/// The exports of a plugin library.
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = PluginModule_Ref)))]

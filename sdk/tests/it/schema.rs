@@ -1,4 +1,4 @@
-//! The published schema of the documents is what the types are.
+//! The published schema of the documents must match the types.
 //!
 //! `WHARF_UPDATE_SCHEMA=1 cargo test -p wharf-sdk --test it schema` writes the file anew.
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
@@ -83,7 +83,8 @@ fn the_published_schema_is_that_of_the_types() {
         #[expect(clippy::disallowed_methods, reason = "a file of the sources, not a record")]
         fs::write(&path, &text).unwrap();
     }
-    // By value: the order of the keys follows serde_json's features, which other packages of a build choose.
+    // Compared by value: the order of the keys depends on serde_json's features, which other packages of a build may
+    // enable.
     let published: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
     assert!(
         published == generated,

@@ -1,4 +1,4 @@
-//! Who may use a workload's proxy, and that nobody else learns what they know.
+//! The clients that may use a workload's proxy, and that nobody else learns the secret.
 mod changed;
 mod hidden;
 mod interrupted;
@@ -65,7 +65,7 @@ fn who_does_not_know_the_url_gets_404_for_everything() {
                 assert_eq!(ask(address, path, &[more]).status, 404, "{more:?} {path}");
             }
         }
-        // Its own server is none of the proxy's, and a page on this machine that was told the URL may ask.
+        // The proxy checks no origin of its server's, and a page on this machine that knows the URL may call it.
         assert_eq!(ask(address, path, &[("Origin", "http://localhost:6274")]).status, 200);
         assert_eq!(ask(address, path, &[("Origin", "http://evil.example")]).status, 403);
     }
@@ -114,7 +114,7 @@ fn a_rotation_holds_at_once_and_over_restarts() {
     assert!(Client::open(&new).is_ok());
     assert_eq!(host.row("demo").unwrap()["url"], new.as_str());
     host.ok(&["stop", "demo"]);
-    // Of one that does not run, too.
+    // The same for a workload that is stopped.
     let newer = host.ok(&["url", "demo", "--rotate"]).trim().to_owned();
     assert_ne!(part_of(&newer), part_of(&new));
     host.ok(&["start", "demo"]);
@@ -174,7 +174,7 @@ fn a_token_takes_the_place_of_the_path() {
 /// An address of this machine that is not loopback, where it has one.
 fn address_here() -> Option<IpAddr> {
     let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
-    // Nothing is sent: the kernel only says from where it would be.
+    // Nothing is sent: the kernel only tells the address from which it would be sent.
     socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
     socket.local_addr().ok().map(|address| address.ip()).filter(|address| !address.is_loopback())
 }
@@ -247,7 +247,7 @@ fn a_record_that_says_nothing_serves_everybody_until_it_is_told_otherwise() {
     assert!(Client::open(&secret).is_ok());
     assert!(!host.ok(&["doctor"]).contains("everybody"));
     assert_eq!(begun(&host, "restart", "demo"), secret);
-    // And back: a choice, of which the doctor says nothing.
+    // Back to `none`: now it is the user's choice, and the doctor does not mention it.
     assert_eq!(host.ok(&["url", "demo", "--auth", "none"]).trim(), url);
     assert!(Client::open(&url).is_ok());
     assert!(!host.ok(&["doctor"]).contains("everybody"));
@@ -264,7 +264,8 @@ fn pages_are_admitted_by_name() {
         let status = ask(split(&url).0, "/mcp", &[("Origin", page)]).status;
         assert_eq!(status, if is_refused { 403 } else { 200 }, "{page}");
     }
-    // What is exported says so, and a copy does the same; with a secret pages of this machine may ask too.
+    // The exported RunConfig has the value, and a copy gets it, too; with a secret, pages of this machine may call the
+    // proxy.
     let exported = host.path("work/open.json").display().to_string();
     host.ok(&["export", "open", "--output", &exported]);
     let copy = host.run(&["--from-config", &exported, "--name", "copy"]);
@@ -287,7 +288,7 @@ fn pages_are_admitted_by_name() {
 fn a_change_that_its_supervisor_does_not_make_is_not_made() {
     let host = Host::new();
     let url = host.run(&["--name", "demo", &demo_server()]);
-    // As one of an earlier version would be: it lives, and does not know the request.
+    // Like a supervisor of an earlier version: it lives, and does not know the request.
     let socket = host.path("state/control/demo.sock");
     fs::remove_file(&socket).unwrap();
     let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();

@@ -1,4 +1,4 @@
-//! `adopt`: owners are found by proof, or named by hand.
+//! `adopt`: owners are proven, or named by hand.
 use serde_json::{Value, json};
 use std::{fs, io::Write, process::Stdio};
 use wharf_tests::client::Client;
@@ -47,7 +47,7 @@ fn r07_what_no_runtime_shows_is_not_adopted_on_proof_and_can_be_by_hand() {
     assert_eq!(host.run_config("demo"), owned);
 }
 
-/// Podman needs no service to have workloads: who finds its program cannot know that it has none.
+/// Podman can have workloads without a running service: a program that is installed does not prove that there are none.
 #[test]
 fn r07_nothing_is_adopted_while_an_engine_is_installed_that_serves_nobody() {
     let host = Host::new();
@@ -85,7 +85,7 @@ fn r07_an_owner_moves_to_another_instance_only_when_both_were_shown() {
     assert_eq!(host.row("demo").unwrap()["status"], "running");
 }
 
-/// A workload of `scripted-one` whose RunConfig has lost its owner, and what the file was.
+/// A workload of `scripted-one` whose RunConfig has lost its owner, and the file of before.
 fn lost(side: &SideBySide) -> Value {
     let owned = side.host.run_config("one");
     side.host.change_run_config("one", |config| {
@@ -96,7 +96,7 @@ fn lost(side: &SideBySide) -> Value {
     owned
 }
 
-/// What `reconcile` says about `one`: the result and the reason.
+/// The report of `reconcile` about `one`: the result and the reason.
 fn reconciled(host: &Host) -> (String, String) {
     let reports: Vec<Value> =
         serde_json::from_str(&host.ok(&["reconcile", "one", "--format", "json"])).unwrap();

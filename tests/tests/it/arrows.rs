@@ -1,5 +1,5 @@
-//! Which package may depend on which: `plugins -> sdk <- host`, nobody links a plugin, and inside `host` the packages stand on one
-//! another in one direction. That no files of a package import each other in a circle is `circles.rs`.
+//! The dependencies that packages may have: `plugins -> sdk <- host`, nobody links a plugin, and inside `host` the packages
+//! stand on one another in one direction. That no files of a package import each other in a circle is `circles.rs`.
 use serde_json::Value;
 use std::{collections::BTreeMap, env, path::Path, process::Command};
 
@@ -73,7 +73,7 @@ fn allowed(package: &Value) -> &'static [&'static str] {
             "wharf-runtimes",
             "wharf-supervisor",
         ],
-        // It drives the supervisor's own machine.
+        // The model drives the supervisor's own machine.
         "wharf-model-checker" => &["wharf-model", "wharf-supervisor"],
         "wharf-test-plugin-scripted" => &[SDK, ENGINE],
         _ if is_plugin(package) => &[SDK],

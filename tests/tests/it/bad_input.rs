@@ -1,4 +1,5 @@
-//! Whatever is wrong is told: what, why, what to do next, with an exit code of its own, and nothing is left behind.
+//! Every mistake is reported: the fault, its cause and the remedy, with an exit code of its own, and nothing is left
+//! behind.
 use serde_json::json;
 use std::{fs::File, io::Write, net::TcpListener};
 use wharf_tests::host::{Host, Said, demo_server, eventually};
@@ -148,7 +149,7 @@ fn commands_on_a_workload_that_does_not_exist_say_so() {
     }
 }
 
-/// Nobody waits to be told, so it is there to be looked at.
+/// Nobody waits for the outcome, so it is kept on record.
 #[test]
 fn what_could_not_be_started_while_nobody_waited_stays_on_record_with_the_reason() {
     let host = Host::new();
@@ -159,7 +160,7 @@ fn what_could_not_be_started_while_nobody_waited_stays_on_record_with_the_reason
     let said = host.ok(&["reconcile", "failing"]);
     assert!(said.starts_with("failing: left alone: ") && said.contains("exited with code 3"), "{said}");
     host.ok(&["rm", "failing"]);
-    // Nor does a stop take it away.
+    // A stop does not remove it either.
     host.ok(&["run", "--no-wait", "--name", "slow", "sh", "--", "-c", "sleep 100"]);
     assert_eq!(host.ok(&["stop", "slow"]), "slow: stopped\n");
     assert_eq!(host.row("slow").unwrap()["status"], "stopped");

@@ -1,4 +1,4 @@
-//! A runtime's capabilities are read by the host, each of them: one that nobody reads would be a promise to nobody.
+//! Each capability of a runtime is read by the host: a capability that nobody reads would promise nothing.
 use std::{collections::BTreeMap, fs, path::Path};
 use wharf_sdk::Capability;
 use wharf_tests::client::Client;
@@ -12,7 +12,7 @@ fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// The source of the host without its tests and without the conformance suite, which judges what is declared.
+/// The source of the host without its tests and without the conformance suite, which tests the declared capabilities.
 fn host_source() -> String {
     fn add(folder: &Path, text: &mut String) {
         for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
@@ -30,7 +30,7 @@ fn host_source() -> String {
     }
     let mut text = String::new();
     add(&repository().join("host"), &mut text);
-    // By these the host refuses what a specification asks for and a runtime does not declare.
+    // By these the host refuses a specification that needs a capability that the runtime does not declare.
     assert!(text.contains("spec.requirements()"));
     let spec = fs::read_to_string(repository().join("sdk/src/types/spec.rs")).unwrap();
     let (_, requirements) = spec.split_once("pub fn requirements").unwrap();

@@ -1,5 +1,5 @@
-//! No file of production code imports one that imports it in turn, directly or by a detour: whoever reads one of them
-//! would have to read all. Files that only declare modules (`lib.rs`, `mod.rs`) do not count.
+//! No file of production code imports one that imports it in turn, directly or by a detour: a reader of one would have to
+//! read all of them. Files that only declare modules (`lib.rs`, `mod.rs`) do not count.
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ type Module = Vec<String>;
 /// The modules of one package, with the text of each file without its tests.
 struct Package {
     files: BTreeMap<Module, (PathBuf, String)>,
-    /// What a module passes on under a name of its own: (module, name) to a path.
+    /// The names that a module re-exports: (module, name) to a path.
     passed_on: BTreeMap<(Module, String), Vec<String>>,
 }
 

@@ -1,4 +1,4 @@
-//! The cluster that tests of Kubernetes run on: it is real, and nothing of it stays.
+//! The cluster of the Kubernetes tests: it is real, and nothing of it stays.
 mod ending;
 
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ fn pod(namespace: &Namespace<'_>, name: &str, container: &Value) -> String {
     namespace.kubectl(&["get", "pod", name, "--output", "jsonpath={.status.podIP}"])
 }
 
-/// Reads what the API server has at a path of the namespace.
+/// Reads a path of the namespace from the API server.
 fn raw(cluster: &Cluster, namespace: &Namespace<'_>, path: &str) -> String {
     cluster.kubectl(&["get", "--raw", &format!("/api/v1/namespaces/{}/{path}", namespace.name())])
 }
@@ -66,7 +66,7 @@ fn pods_reach_each_other_and_services_and_nothing_else() {
             said.is_ok_and(|said| said == "hello from web\n")
         });
     }
-    // From the pod there is no way to the machine that the cluster runs on, nor beyond.
+    // A pod cannot reach the machine that the cluster runs on, nor anything beyond it.
     let server = cluster.kubectl(&["config", "view", "--output", "jsonpath={.clusters[0].cluster.server}"]);
     let link = TcpStream::connect(server.trim_start_matches("https://")).unwrap();
     for outside in [link.local_addr().unwrap().ip().to_string(), "192.0.2.1".to_owned()] {

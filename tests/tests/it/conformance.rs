@@ -1,4 +1,4 @@
-//! The conformance suite: our runtimes pass it, and each of its cases finds what it is there for.
+//! The conformance suite: our runtimes pass it, and each of its cases finds the fault that it tests for.
 use serde_json::json;
 use std::{
     fs,
@@ -14,7 +14,7 @@ use wharf_tests::engines::{Engine, Kind, SHELL_IMAGE};
 use wharf_tests::host::{Host, Said, eventually, kill};
 
 const RUNTIME: &str = "scripted-full";
-/// Whole suites take the machine in turn.
+/// Only one suite runs at a time, since each uses the whole machine.
 static TURN: Mutex<()> = Mutex::new(());
 
 #[test]
@@ -103,7 +103,7 @@ impl Slow {
 
 impl Drop for Slow {
     fn drop(&mut self) {
-        // What was in it is on its way out.
+        // The processes in it are ending.
         eventually("the group is empty", || fs::remove_dir(&self.0).is_ok() || std::thread::panicking());
     }
 }
@@ -265,11 +265,11 @@ fn who_gives_up_in_mid_case_leaves_no_workload_behind() {
     assert_eq!(fs::read_dir(host.path("data/conformance")).unwrap().count(), 0);
 }
 
-/// A breakage meets all of the cases, and one of them fails.
+/// Runs all cases with one fault; exactly one case must fail.
 fn breaks_only(id: &str, operation: &str, act: Act) {
     let host = Host::new();
     let engine = ScriptedEngine::new(&host, RUNTIME);
-    // One lie is enough for what must be the same twice; two would be the same.
+    // An answer that must be the same twice is broken by one wrong answer; two wrong ones would be equal.
     match act {
         Act::OtherInstance if operation == operation::INSTANCE => engine.order_once(operation, act),
         act => engine.order(operation, act),

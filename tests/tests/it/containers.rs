@@ -55,7 +55,7 @@ fn containers(engine: &Engine) -> Vec<String> {
     listed.lines().map(str::to_owned).collect()
 }
 
-/// What is recorded of a workload, as a digest of its bytes.
+/// The records of a workload, as a digest of their bytes.
 fn digest(host: &Host, name: &str) -> String {
     let files =
         ["state/runconfigs", "state/statuses"].map(|folder| host.path(&format!("{folder}/{name}.json")));
@@ -177,7 +177,7 @@ fn r09_one_name_in_two_hosts_and_as_a_foreign_container() {
     assert_eq!(containers(&docker), ["demo"], "the foreign one is not touched");
 }
 
-/// What the two engines have in common, on one of them.
+/// The behaviour that both engines share, tested on one of them.
 fn behaves(kind: Kind) {
     let Some(engine) = Engine::start(kind) else { return };
     let host = host(&[(kind, engine.endpoint())]);

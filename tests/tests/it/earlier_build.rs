@@ -24,7 +24,7 @@ const RESTARTED: &str = "the machine was restarted; start it again";
 const IMPORTED: &str =
     "an earlier version imported it, to serve another product's container; this one makes copies instead";
 
-/// How each workload is shown: name, status, words about it, group, true if its owner had to be believed without an answer.
+/// How each workload is shown: name, status, context, group, and true if the row is stale.
 const SHOWN: [(&str, &str, &str, &str, bool); 14] = [
     ("docker-failed", "error", "it exited with code 137", "default", true),
     ("docker-http", "stopped", RESTARTED, "engines", false),
@@ -159,8 +159,9 @@ fn r05_reading_records_of_an_earlier_build_changes_no_byte_and_adds_no_file() {
     assert_eq!(digest(&records(&host)), before);
 }
 
-/// Records of that time do not say whom a proxy serves: everybody on this machine, at the URL that clients have written
-/// down. They name no pins: a name means what it means at the first start by this build, and is held to that from then on.
+/// Records of that time have no `proxy_auth`: their proxies serve everybody on this machine, at the URL that clients have
+/// in their configurations. They name no pins: a name means what it means at the first start by this build, and is held to
+/// that from then on.
 #[test]
 fn processes_of_an_earlier_build_start_again_with_all_that_they_were_given_at_the_url_that_they_had() {
     let host = host();
@@ -177,7 +178,7 @@ fn processes_of_an_earlier_build_start_again_with_all_that_they_were_given_at_th
         assert_eq!(row["url"], url);
         assert!(Client::open(&url).is_ok());
         assert!(!host.path(&format!("state/proxy-secrets/{name}.json")).exists());
-        // It can be closed, as any other.
+        // Its access can be closed, like that of any other workload.
         let secret = host.ok(&["url", name, "--auth", "path"]).trim().to_owned();
         assert_ne!(secret, url);
         assert!(Client::open(&secret).is_ok());
@@ -199,7 +200,7 @@ fn r06_reconcile_brings_back_what_an_earlier_build_left_running_and_leaves_what_
     for name in ["process-running", "process-http"] {
         eventually("it runs", || host.row(name).is_some_and(|row| row["status"] == "running"));
     }
-    // It was not to be restarted.
+    // Its policy was not to restart it.
     let killed = host.record("process-killed");
     assert!(killed["supervisor"].is_null() && killed["last_exit"].is_object(), "{killed}");
     assert_eq!(host.row("process-stopped").unwrap()["status"], "stopped");
@@ -216,7 +217,7 @@ fn r08_containers_of_an_earlier_build_are_not_touched_without_their_engine_and_c
         let (config, record) = (host.run_config(name), host.record(name));
         for command in ["start", "rm"] {
             let said = host.wharf(&[command, name]);
-            // What was another product's is refused before its engine is asked.
+            // A workload of an import is refused before its engine is asked.
             let is_refused = command == "start" && config["imported"]["handle"].is_object();
             assert_eq!(said.code, if is_refused { 4 } else { 5 }, "{command} {name}: {said:?}");
         }

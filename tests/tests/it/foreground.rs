@@ -1,4 +1,4 @@
-//! `run --foreground`: the supervisor is its child, and nothing else of its process is its business.
+//! `run --foreground`: the supervisor is a child of this process, which leaves its other children alone.
 use std::{
     fs,
     io::{BufRead, BufReader},
@@ -15,7 +15,7 @@ struct Front {
 }
 
 impl Front {
-    /// `before` is what the shell does that it was before; `around` a program that runs the shell.
+    /// `before` are the shell's commands before it becomes wharf; `around` is a program that runs the shell.
     fn start(host: &Host, around: &[&str], before: &str) -> Self {
         let wharf = host.command(&["run", "--foreground", "--quiet", "--name", NAME, &demo_server()]);
         let arguments: Vec<_> =
@@ -197,7 +197,7 @@ fn a_workload_that_is_stopped_from_elsewhere_ends_it_as_it_should() {
     assert!(host.row("no").is_none());
 }
 
-/// Reads what comes until everybody has closed the pipe; whether a line tells of this point.
+/// Reads lines until the pipe is closed; true if one of them is this point.
 fn tells(pipe: &std::path::Path, point: &str) -> bool {
     let text = fs::read_to_string(pipe).unwrap();
     text.lines().any(|line| line.split(' ').nth(2) == Some(point))
@@ -222,7 +222,7 @@ fn a_signal_after_its_records_were_written_leaves_nothing_that_comes_to_life() {
             let mut command = host.command(&[&["run"][..], way, &["--name", NAME, &demo_server()]].concat());
             command.env("WHARF_FAILPOINT_TRACE", &pipe).stdout(Stdio::piped()).stderr(Stdio::piped());
             let process = command.spawn().unwrap();
-            // Each point waits for a reader: once this one has been told, the command stands at one that comes soon.
+            // Each point waits for a reader of the pipe: after this one, the command stops at a point that comes soon.
             while !tells(&pipe, point) {}
             kill(process.id().cast_signed(), signal);
             let reader = {

@@ -1,4 +1,4 @@
-//! `rm --forget` and `rm --orphan`: what is dropped from the records, and what is found again in a runtime.
+//! `rm --forget` and `rm --orphan`: records that are dropped, and resources that are found again in a runtime.
 use serde_json::{Value, json};
 use std::{fs, io::Write};
 use wharf_tests::client::Client;
@@ -10,7 +10,7 @@ fn whoami(host: &Host, name: &str, url: &str) -> i32 {
     host.server(name)
 }
 
-/// As if its plugin had been taken away.
+/// As if the runtime's plugin had been removed.
 fn rename_runtime(host: &Host, name: &str, runtime: &str) {
     host.change_run_config(name, |config| config["runtime_name"] = json!(runtime));
 }
@@ -31,7 +31,7 @@ fn r08_forgetting_ends_the_supervisor_alone_and_says_what_stays() {
     assert!(!runs(i32::try_from(supervisor).unwrap()), "the supervisor has ended");
     assert!(runs(pid), "the workload was not touched");
     assert!(!host.leftovers().iter().any(|path| path.starts_with("state/")), "{:?}", host.leftovers());
-    // What is left is found again where its runtime is asked anyway.
+    // The orphan is found wherever its runtime is asked anyway.
     let doctor = host.wharf(&["doctor"]).stdout;
     assert!(doctor.contains(&format!("wharf rm --orphan process/{}", uid.as_str().unwrap())), "{doctor}");
     // The name is free for another workload.

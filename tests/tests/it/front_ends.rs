@@ -1,13 +1,13 @@
-//! No sentence of one front end stands in the code below it: a command to type, or an option's name, means nothing to who
-//! uses an API. What to do next is data there (`wharf_model::Advice`), and the front ends have the words.
+//! No sentence of one front end stands in the code below it: a command to type, or an option's name, means nothing to a
+//! user of an API. What to do next is data there (`wharf_model::Advice`), and the front ends have the words.
 use crate::circles::{production, source_folders};
 use std::path::{Path, PathBuf};
 use std::{collections::BTreeSet, fs, process::Command};
 use wharf_tests::host::built;
 
-/// What looks like an option and is none of the command line's, with the reason.
+/// Texts that look like an option and are none of the command line's, with the reason.
 const NO_OPTIONS: [(&str, &str); 2] = [
-    // Cargo's, for who builds wharf.
+    // An option of cargo, for developers of wharf.
     ("launcher/src/error.rs", "--workspace"),
     // The launcher's own argument, which no user types.
     ("descriptors/src/lib.rs", "--descriptors"),
@@ -70,7 +70,7 @@ fn literals(text: &str) -> Vec<String> {
     found
 }
 
-/// Why a literal is one front end's, if it is.
+/// The reason why a literal belongs to one front end, if it does.
 fn fault(literal: &str, commands: &BTreeSet<String>) -> Option<String> {
     let words: Vec<&str> = literal.split_whitespace().collect();
     let bare = |word: &str| word.trim_matches(|c: char| !c.is_ascii_alphanumeric() && c != '-').to_owned();

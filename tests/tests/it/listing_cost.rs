@@ -1,4 +1,4 @@
-//! What one listing asks of the system for each workload, counted from outside.
+//! The system calls of one listing for each workload, counted from outside.
 use std::fs;
 use wharf_tests::copy_workload;
 use wharf_tests::host::{Host, demo_server, has_tool};
@@ -10,7 +10,7 @@ fn calls(host: &Host, words: &[&str]) -> Vec<String> {
     let output = host.traced(&options, &trace, &["list", "--all"]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = fs::read_to_string(&trace).unwrap();
-    // What the C library's allocator asks once, when two threads want memory at the same moment.
+    // The C library's allocator reads this once, when two threads want memory at the same moment.
     let of_allocator = |line: &str| line.contains("/sys/devices/system/cpu/online");
     let wanted = |line: &&str| words.iter().any(|word| line.contains(word)) && !of_allocator(line);
     text.lines().filter(wanted).map(str::to_owned).collect()
@@ -37,7 +37,7 @@ fn r10_a_listing_opens_and_reads_each_record_once() {
         })
     };
     copy_workload(&host, "demo", 0..50, &["process", "alpha", "beta"]);
-    // The first one tries and copies the libraries that are loaded, which is not what is counted.
+    // The first listing tries and copies the loaded libraries, which is not counted.
     host.ok(&["list", "--all"]);
     let few = count();
     copy_workload(&host, "demo", 50..150, &["process", "alpha", "beta"]);

@@ -1,4 +1,4 @@
-//! A process that works with a host for months: what changes around it is seen, and it loses nothing.
+//! A process that works with a host for months: it notices changes around it, and leaks nothing.
 use std::fs;
 use std::io::Write;
 use std::process::Command;

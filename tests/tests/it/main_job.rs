@@ -154,7 +154,7 @@ fn r05_reading_makes_changes_and_removes_no_file() {
     }
 }
 
-/// What is in a folder, except in logs, with its size and when it and its names were changed.
+/// The entries of a folder, except logs, with their sizes and times of change.
 fn all_below(folder: &Path) -> BTreeMap<PathBuf, (u64, i64, i64)> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {

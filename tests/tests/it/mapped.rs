@@ -1,8 +1,8 @@
 //! A command maps the libraries that it needs and no others, watched from outside.
 use wharf_tests::host::{Host, demo_server, has_tool};
 
-/// How many plugins a command maps, in whichever thread: files of the host's folder, or the sealed memory files that
-/// stand for those which their user can write.
+/// The number of plugins that a command maps, in any of its threads: files in the host's folder, or the sealed memory files
+/// for libraries that their user can write.
 fn mapped(host: &Host, args: &[&str]) -> usize {
     let trace = host.path("trace");
     let output = host.traced(&["--trace=mmap"], &trace, args).output().unwrap();

@@ -1,4 +1,4 @@
-//! Calls that go as they should, answers and log records included, and what the host refuses by itself.
+//! Correct calls, with answers and log records, and calls that the host refuses by itself.
 use std::time::Duration;
 use wharf_runtimes::{CallError, Plugins};
 use wharf_sdk::{ErrorCode, HealthState, Source};

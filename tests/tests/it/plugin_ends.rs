@@ -46,7 +46,7 @@ fn add_hostile(host: &Host, does: &str) -> PathBuf {
     path
 }
 
-/// How often its constructor has run.
+/// The number of times that its constructor has run.
 fn loads(host: &Host) -> usize {
     fs::read_to_string(host.path("loads")).unwrap_or_default().lines().count()
 }
@@ -123,17 +123,17 @@ fn a_verdict_can_be_forgotten() {
     assert_eq!(loads(&host), 1);
     let library = library.display().to_string();
     assert_eq!(host.wharf(&["runtime", "forget-verdict", &library]).stderr, "1 verdict is forgotten\n");
-    // It does not exit any more, so that the linker's word is heard.
+    // The library does not exit any more, so the linker's error is reported.
     assert!(checked(&host).1.contains("lacks the entry symbol"));
     let forgotten = host.wharf(&["runtime", "forget-verdict", "--all"]);
-    // That of the process runtime.
+    // The verdict on the process runtime.
     assert_eq!((forgotten.code, forgotten.stderr.as_str()), (0, "1 verdict is forgotten\n"));
     assert_eq!(host.wharf(&["runtime", "forget-verdict", "/nowhere.so"]).code, 2);
 }
 
 #[test]
 fn what_ends_the_trial_from_outside_says_nothing_of_the_library() {
-    // Sent to the child as somebody outside would send it; and the code by which the child tells its own trouble.
+    // Signals that somebody outside could send to the child; and the code by which the child reports a trouble of its own.
     let ends = [("15", "signal 15"), ("9", "signal 9"), ("24", "signal 24")];
     let mut ends: Vec<_> = ends
         .map(|(signal, how)| (format!("unsafe {{ syscall(62, std::process::id(), {signal}i32); }}"), how))
@@ -145,7 +145,7 @@ fn what_ends_the_trial_from_outside_says_nothing_of_the_library() {
         let (_, message) = checked(&host);
         assert!(message.contains(how), "{does}: {message}");
         assert!(!message.contains("forget-verdict"), "{does}: {message}");
-        // It is tried again, and the linker's word is heard.
+        // It is tried again, and the linker's error is reported.
         let (_, message) = checked(&host);
         assert!(message.contains("lacks the entry symbol"), "{does}: {message}");
     }
@@ -160,7 +160,7 @@ fn a_library_that_hangs_costs_its_own_runtime_alone_and_is_tried_again() {
     let row = host.row("demo").unwrap();
     assert_eq!((row["status"].as_str(), row.get("stale")), (Some("running"), None), "{row}");
     assert_eq!(loads(&host), 1);
-    // Its time was over, which tells nothing of the next time.
+    // It missed its deadline, which is no verdict.
     let message = checked(&host).1;
     assert!(message.contains("lacks the entry symbol"), "{message}");
     assert_eq!(loads(&host), 3, "in the child, and then here");
@@ -181,7 +181,7 @@ fn a_hanging_library_is_blamed_itself_and_the_child_ends() {
 #[test]
 fn r05_where_no_verdict_can_be_kept_a_library_is_tried_each_time() {
     let host = Host::new();
-    // Also root cannot make a folder here.
+    // Not even root can make a folder here.
     fs::File::create(host.path("cache")).unwrap();
     add_hostile(&host, "std::process::exit(0)");
     for time in 1..=2 {

@@ -1,17 +1,17 @@
-//! A faulty plugin is an error and not a crash: each fault, and who goes on living.
+//! A faulty plugin is an error and not a crash: each fault, and the calls that still work.
 //!
-//! The host of these tests has one thread, so whatever held it up would show.
+//! The host of these tests has one thread, so a call that blocked it would be noticed.
 use std::{fs::File, io::Write, path::Path, time::Duration};
 use wharf_runtimes::{CallError, Plugins, RuntimeClient};
 use wharf_sdk::ErrorCode;
 use wharf_tests::{HOST_ID, Rack, Records, handle, spec};
 
-/// It answers.
+/// The runtime still answers.
 async fn lives(runtime: &RuntimeClient) {
     assert_eq!(runtime.instance().await.unwrap().instance, runtime.name());
 }
 
-/// Lets go whoever blocks on a fifo. Waits until somebody does.
+/// Releases a thread that blocks on a fifo. Waits until one does.
 fn release(fifo: &Path) {
     File::options().write(true).open(fifo).unwrap().write_all(b"go").unwrap();
 }
@@ -89,7 +89,7 @@ async fn a_method_that_blocks_ends_at_the_hosts_deadline_and_holds_nobody_else_u
         host.connect("beta", None, HOST_ID).await.unwrap(),
     );
     let order = format!("block:{}", fifo.display());
-    // As many as the plugin has threads: nothing of it answers any more.
+    // All of the plugin's threads block: it answers nothing any more.
     let (first, second) =
         (handle("blocks-1", &[("start", &order)]), handle("blocks-2", &[("start", &order)]));
     let both = async { tokio::join!(alpha.start(&first), alpha.start(&second)) };

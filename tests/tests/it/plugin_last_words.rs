@@ -1,4 +1,5 @@
-//! A plugin that ends the process in the middle of a call: the process says so, and so does whoever waits for it.
+//! A plugin that ends the process in the middle of a call: the process reports it, and so does the process that waits for
+//! it.
 use serde_json::{Value, json};
 use wharf_tests::host::{Host, Said};
 
@@ -75,7 +76,7 @@ fn what_a_plugin_prints_is_in_no_result_and_what_it_reads_is_nobodys() {
     command.stdin(std::process::Stdio::piped());
     command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
     let mut child = command.spawn().unwrap();
-    // Kept open: whoever read it would wait.
+    // Stdin is kept open, so that a plugin that reads it would wait.
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(b"the command's").unwrap();
     let said = Said::of(&child.wait_with_output().unwrap());
@@ -127,7 +128,7 @@ fn r12_processes_that_a_shell_started_before_it_became_the_runner_are_left_alone
     let args = ["runtime", "test", &library, "--runtime", "alpha", "--filter", "core.healthy"];
     let wharf = host.command(&args);
     let mut shell = Command::new("sh");
-    // It outlives the runner as a child of its own, and so does what it loses in the meantime.
+    // It outlives the runner, as a child of its own, and so do the orphans that it makes meanwhile.
     let script =
         r#"(while :; do (sleep 7.77 &); sleep 0.2; done) >/dev/null 2>&1 & echo $! > "$0"; exec "$@""#;
     let pid_file = host.path("daemon");

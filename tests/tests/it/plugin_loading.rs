@@ -1,4 +1,4 @@
-//! Several libraries, several names: who answers.
+//! Several libraries, several names: the right library answers.
 use wharf_tests::{HOST_ID, Rack, handle};
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! What is mapped in a process, watched in one of its own (`wharf-test-load`).
+//! The libraries that are mapped in a process, seen in one of its own (`wharf-test-load`).
 use serde_json::{Value, json};
 use std::{
     fs::Permissions,
@@ -25,7 +25,7 @@ impl Loader {
         Self { child, lines }
     }
 
-    /// The next thing that it tells.
+    /// The next line of its output.
     fn told(&mut self) -> Value {
         let line = self.lines.next().expect("it ended before its time").unwrap();
         serde_json::from_str(&line).unwrap()
@@ -51,8 +51,8 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// The loader as a user who is not root, with the rack belonging to that user. None where this user is root and
-/// cannot become another one.
+/// The loader as a user who is not root, with the rack belonging to that user. None if this user is root and cannot become
+/// another one.
 #[expect(clippy::print_stderr, reason = "a test that is skipped says why")]
 fn as_user(rack: &Rack) -> Option<Command> {
     if !is_root() {
@@ -81,7 +81,7 @@ fn as_user(rack: &Rack) -> Option<Command> {
     Some(command)
 }
 
-/// How many libraries are mapped where they lie, from copies that are kept, and from memory files.
+/// The numbers of libraries that are mapped in their own place, from kept copies, and from memory files.
 fn counts(told: &Value) -> (usize, usize, u64) {
     let mapped = &told["mapped"];
     let many = |kind: &str| mapped[kind].as_array().unwrap().len();
@@ -103,7 +103,7 @@ fn copy(rack: &Rack) -> PathBuf {
     rack.data_dir().join("cache").join(name)
 }
 
-/// Loads `alpha` and tells what is mapped then.
+/// Loads `alpha`, and returns the libraries that are mapped then.
 fn load_alpha(rack: &Rack) -> (Loader, Value) {
     let mut loader = Loader::start(Command::new(loader()), rack, &["alpha"]);
     loader.told();
@@ -221,7 +221,7 @@ fn the_copy_is_its_users_alone_is_named_by_its_digest_and_is_one_for_all_process
     let output = Command::new("sha256sum").arg(&copy).output().unwrap();
     let digest = String::from_utf8(output.stdout).unwrap().split(' ').next().unwrap().to_owned();
     assert_eq!(copy.file_name().unwrap().to_str(), Some(digest.as_str()));
-    // One that comes later maps the very same file, whose pages they share.
+    // A later process maps the very same file, whose pages they share.
     let (late, told) = load_alpha(&rack);
     assert_eq!(told["mapped"]["copies"], json!([copy]));
     for loader in racers.into_iter().chain([late]) {

@@ -1,4 +1,4 @@
-//! Every reason for which a library is not loaded, and what is said about it.
+//! Every reason for which a library is not loaded, with its message.
 use std::{
     fs::{File, Permissions},
     io::Write,
@@ -23,7 +23,7 @@ fn told(rack: &Rack, error: &dyn std::error::Error) -> String {
     text.replace(rack.path().to_str().unwrap(), "RACK")
 }
 
-/// Why the search cannot use the one library that there is. None of its code has run.
+/// The reason why the search cannot use the only library. None of its code has run.
 fn refusal(rack: &Rack) -> String {
     let host = rack.host();
     let [library] = host.catalog().libraries() else { panic!("one library") };
@@ -59,7 +59,7 @@ pub(crate) fn fitting(name: &str) -> String {
     serde_json::to_string(&stamp).unwrap()
 }
 
-/// Rust that has a stamp and whatever else.
+/// Rust source with a manifest, and any other code.
 pub(crate) fn stamped(stamp: &str, rest: &str) -> String {
     format!(
         "#[used] #[unsafe(link_section = \"{SECTION}\")] static STAMP: [u8; {}] = *b{stamp:?};\n{rest}",
@@ -345,7 +345,7 @@ fn the_search_runs_no_constructor() {
     let host = rack.host();
     assert_eq!(host.catalog().find("gamma").unwrap().runtime.name, "gamma");
     assert!(!trace.exists());
-    // That it is a constructor: loading runs it.
+    // This proves that it is a constructor: loading runs it.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     assert!(runtime.block_on(host.connect("gamma", None, HOST_ID)).is_err());
     assert!(trace.exists());

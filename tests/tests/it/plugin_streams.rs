@@ -77,7 +77,7 @@ async fn a_writer_that_outruns_the_reader_is_held_up() {
         let mut chunk = vec![0; 64 * 1024];
         let (mut total, mut most) = (0, 0);
         loop {
-            // Slow: whoever can write more has the time to do so.
+            // A slow reader: a writer that could write more has time to do so.
             for _ in 0..20 {
                 tokio::task::yield_now().await;
             }
@@ -177,12 +177,12 @@ async fn a_writer_that_never_completes_goes_once_nobody_holds_its_stream() {
     let rack = Rack::with(&["alpha"]);
     let records = Records::of("deaf");
     let host = rack.host();
-    // With nothing on the way, with some in the plugin, and with so much that every buffer is full.
+    // Without bytes on the way, with some in the plugin, and with so many that every buffer is full.
     for (uid, chunks) in [("deaf-0", 0), ("deaf-1", 1), ("deaf-2", usize::MAX)] {
         let (reader, mut writer) = copied(attach(&host, uid, "deaf").await);
         let chunk = vec![0; 64 * 1024];
         for _ in 0..chunks {
-            // One that is not taken within this time has no room left.
+            // If the write does not end within this time, all buffers are full.
             let write = tokio::time::timeout(std::time::Duration::from_secs(1), writer.write_all(&chunk));
             if write.await.is_err() {
                 break;

@@ -16,7 +16,7 @@ fn children_that_detached_themselves_end_with_their_workload() {
     let server = host.script("family", &text);
     host.run(&["--name", "family", &server]);
     let read = || fs::read_to_string(&children).unwrap_or_default();
-    // One of them tells its number itself, whenever it comes to run.
+    // One of the processes writes its own pid, whenever it comes to run.
     eventually("all three are there", || read().ends_with('\n') && read().lines().count() == 3);
     let inside = read();
     let pids: Vec<i32> =

@@ -17,7 +17,7 @@ fn a_server_of_pypi_runs_by_its_name() {
     assert!(answer.contains("\"timezone\": \"UTC\""), "{answer}");
     host.ok(&["rm", "mcp-server-time"]);
     host.assert_nothing_runs();
-    // What it has fetched is enough for it, and no other package's to change.
+    // Its own caches are enough for it, and no other package can change them.
     let url = host.run(&["--permission-profile", "none", "uvx://mcp-server-time"]);
     let mut client = Client::open(&url).unwrap();
     assert!(client.call_tool("get_current_time", json!({ "timezone": "UTC" })).is_ok());

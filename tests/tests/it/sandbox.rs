@@ -25,10 +25,10 @@ use std::{
 use wharf_tests::client::Client;
 use wharf_tests::host::{Host, Said, built, demo_server, eventually, kill, runs};
 
-/// Nobody's.
+/// The user id of `nobody`.
 const ORDINARY_USER: u32 = 65534;
 
-/// A host of this user, and one of an ordinary user where this one may become it and it can reach what was built.
+/// A host of this user, and one of an ordinary user, if this user may become one who can reach the built programs.
 fn hosts() -> Vec<Host> {
     let mut hosts = vec![Host::new()];
     if let Some(host) = ordinary_host() {
@@ -51,7 +51,7 @@ fn ordinary_host() -> Option<Host> {
     None
 }
 
-/// Runs a workload that makes these attempts before it serves, and returns what it said about them.
+/// Runs a workload that makes these attempts before it serves; returns its report on them.
 fn attempts(host: &Host, options: &[&str], attempts: &[&str]) -> String {
     let name = "tries";
     let said = try_to_run(host, name, options, attempts);
@@ -69,7 +69,7 @@ fn try_to_run(host: &Host, name: &str, options: &[&str], attempts: &[&str]) -> S
     host.wharf(&[&["run", "--name", name][..], options, &[&server]].concat())
 }
 
-/// Fails unless each attempt, in pairs of what and with what, was held, or got through if `through`.
+/// Fails unless each attempt (pairs of an action and its object) was held, or got through if `through`.
 fn assert_all(said: &str, through: bool, attempts: &[&str]) {
     let outcome = if through { "got through" } else { "held (" };
     for pair in attempts.chunks(2) {
@@ -132,7 +132,7 @@ fn files_of_others_are_out_of_reach() {
         ]
         .concat();
         let through = ["read", &own, "create", &own, "read", "/etc/passwd", "create", "/dev/null"];
-        // Where everybody keeps temporary files it may be able to write, but not what others see.
+        // It may be able to write to the common folders for temporary files, but nobody else sees its files there.
         let private =
             ["create", &outside, "create", "/tmp/wharf-escaped", "create", "/dev/shm/wharf-escaped"];
         let said = attempts(&host, &[], &[&held[..], &through, &private].concat());
@@ -140,7 +140,7 @@ fn files_of_others_are_out_of_reach() {
         assert_all(&said, false, &held);
         assert_all(&said, true, &through);
         assert_eq!(fs::read_to_string(&document).unwrap(), "the contents of a file");
-        // With a profile not even the folder that it runs in, unless the profile names it.
+        // With a profile, it cannot use even its working directory, unless the profile names it.
         let own = file(&host, "work/data");
         let said = attempts(&host, &["--permission-profile", "network"], &["read", &own, "create", &own]);
         assert_all(&said, false, &["read", &own]);
@@ -149,7 +149,7 @@ fn files_of_others_are_out_of_reach() {
         let text = format!(r#"{{"read":["{document}"],"write":["{own}"]}}"#);
         fs::File::create(&profile).unwrap().write_all(text.as_bytes()).unwrap();
         let listed = ["read", &document, "create", &own];
-        // What it may only read it cannot change in any way.
+        // A file that it may only read cannot be changed in any way.
         let changes = ["cut", &document, "mode", &document, "times", &document];
         let options = ["--permission-profile", &profile];
         let said = attempts(&host, &options, &[&listed[..], &changes].concat());
@@ -215,7 +215,7 @@ fn nothing_connects_or_listens_past_the_list_of_ports() {
         // A server on a port whose profile is no network but that.
         let http = ["--permission-profile", "none", "--transport", "streamable-http"];
         assert_all(&attempts(&host, &http, &attempted[..6]), false, &attempted[..6]);
-        // It is the profile that holds them.
+        // Without the profile they get through, so the profile holds them.
         assert_all(&attempts(&host, &[], &attempted), true, &attempted);
     }
 }
@@ -227,7 +227,7 @@ fn a_server_with_a_port_and_no_network_is_reached_by_its_port_alone() {
         let url = host.run(&[&options[..], &[&demo_server()]].concat());
         let calls = |url: &str| Client::open(url).unwrap().call_tool("whoami", serde_json::json!({})).is_ok();
         assert!(calls(&url));
-        // On whatever it listens: it does in a network where nobody else is.
+        // The server may listen on any address: nobody else is in its network.
         let network = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/net")).unwrap();
         let server = host.server("port").to_string();
         assert_ne!(network(&server), network("self"));

@@ -1,4 +1,5 @@
-//! The SDK's README as its reader follows it: a crate of its own, outside of this workspace, out of the README's blocks.
+//! Follows the SDK's README as a reader would: a crate of its own, outside of this workspace, made from the README's
+//! blocks.
 use std::{
     env, fs,
     io::Write,
@@ -15,7 +16,7 @@ fn block<'a>(readme: &'a str, language: &str) -> &'a str {
     after.split_once("```").unwrap().0
 }
 
-/// What is typed at the prompt in all blocks of a console.
+/// The lines that are typed at the prompt in all console blocks.
 fn typed(readme: &str) -> Vec<&str> {
     let blocks = readme.split("```console\n").skip(1).map(|after| after.split_once("```").unwrap().0);
     blocks.flat_map(str::lines).map(|line| line.strip_prefix("$ ").unwrap()).collect()
@@ -33,7 +34,7 @@ fn crate_of(readme: &str, folder: &Path) -> PathBuf {
     fs::create_dir_all(own.join("src")).unwrap();
     write(&own.join("Cargo.toml"), block(readme, "toml"));
     write(&own.join("src/lib.rs"), block(readme, "rust"));
-    // Nothing is downloaded, and what was compiled once stays.
+    // Nothing is downloaded, and compiled crates are kept.
     fs::copy(workspace.join("Cargo.lock"), own.join("Cargo.lock")).unwrap();
     let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sdk-readme");
     fs::create_dir_all(&kept).unwrap();
@@ -66,7 +67,7 @@ fn who_follows_the_readme_outside_of_this_workspace_gets_a_runtime_that_passes()
     }
     let host = Host::new().with_users_home();
     let own = crate_of(&readme, &host.path(""));
-    // What an earlier test has left proves nothing, and would be more each time: it lies at another path.
+    // Leftovers of an earlier test prove nothing, and would grow each time, since they lie at another path.
     let clean = "cargo clean --package wharf-plugin-echo --package wharf-sdk --package wharf-abi";
     assert_eq!(followed(&host, &own, &[clean]).code, 0);
     let said = followed(&host, &own, &lines);

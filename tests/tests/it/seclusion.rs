@@ -1,8 +1,8 @@
-//! No host of a test sees what the machine has, and its user has set up, unless the test says so.
+//! No host of a test sees the programs and settings of the machine and its user, unless the test says so.
 use std::fs;
 use wharf_tests::host::{Host, has_tool};
 
-/// What the path of an engine, of its program or of its client's settings ends with, or holds.
+/// Parts or ends of paths of an engine, its program, or its client's settings.
 const OF_ENGINES: [&str; 6] =
     ["docker.sock", "podman.sock", "/dockerd", "/podman", "/.docker", "/containers/podman"];
 
@@ -24,7 +24,7 @@ fn a_host_of_a_test_looks_for_engines_where_it_was_told_and_nowhere_else() {
             .filter(|path| OF_ENGINES.iter().any(|it| path.ends_with(it) || path.contains(&format!("{it}/"))))
             .partition(|path| path.starts_with(&own));
         assert!(others.is_empty(), "{args:?}: {others:?}");
-        // Without a workload nobody but the doctor asks an engine.
+        // Without a workload, only the doctor asks an engine.
         assert!(
             args != ["doctor"] || ours.iter().any(|path| path.ends_with("engines/docker.sock")),
             "{trace}"

@@ -1,4 +1,4 @@
-//! Commands that did what they were asked and cannot tell: the error says what was done.
+//! Commands that did their work and cannot print the result: the error names the work.
 use std::fs::OpenOptions;
 use wharf_tests::host::{Host, Said, demo_server};
 

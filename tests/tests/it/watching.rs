@@ -1,4 +1,4 @@
-//! `list --watch` sees what other processes do, and leaves no trace.
+//! `list --watch` notices changes by other processes, and leaves no trace.
 use serde_json::{Value, json};
 use std::{
     io::{BufRead, BufReader},

@@ -1,4 +1,4 @@
-//! Calls as this process would make them, answered by itself.
+//! System calls as this process would make them, answered by the launcher's code in the same process.
 use super::*;
 use rustix::fs::{Stat, fstat, stat};
 use std::{
@@ -51,7 +51,7 @@ fn opened(name: &CStr, flags: OFlags) -> OwnedFd {
     openat(CWD, name, flags | OFlags::CLOEXEC, Mode::empty()).unwrap()
 }
 
-/// Each call that names something by an absolute path, or by a descriptor of it.
+/// Makes each call that names something by an absolute path, or by a descriptor of it.
 fn by_each_call(place: &Place, name: &str, mode: u64, ask: impl Fn(&Call)) {
     let path = place.path(name);
     let above = opened(&place.path("."), OFlags::PATH | OFlags::DIRECTORY);
@@ -169,7 +169,8 @@ fn no_name_leads_out_of_the_callers_root() {
     assert_eq!(look_up(&machine, Path::new("/proc/self/root"), flags).unwrap_err(), Errno::LOOP);
 }
 
-/// What is judged is what is changed: a name that is now a folder and now a program never makes that program set-gid.
+/// The object that is checked is the one that is changed: if a name leads now to a folder and now to a program, that
+/// program never becomes set-gid.
 #[test]
 fn a_name_that_is_exchanged_meanwhile_makes_no_program() {
     let place = Place::new();

@@ -183,7 +183,7 @@ fn r06_every_interrupted_command_is_finished() {
         }
         let action = case.plan();
         match (case.phase, case.desired) {
-            // A creation that was interrupted was told to nobody; or it was a removal.
+            // Nobody was told of an interrupted creation; or it was a removal.
             (None, _) => assert!(matches!(action, Action::Leave(_)), "{case:?}: {action:?}"),
             (Some(Phase::Starting | Phase::Stopping | Phase::Stopped), Desired::Running) => {
                 assert!(matches!(action, Action::Start(_)), "{case:?}");

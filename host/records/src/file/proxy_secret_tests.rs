@@ -1,4 +1,4 @@
-//! Secrets of proxies: made once, of one creation, gone with their RunConfig, and in no message.
+//! Secrets of proxies: made once, for one creation, removed with their RunConfig, and in no message.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -39,7 +39,7 @@ fn a_secret_goes_with_its_runconfig_and_is_no_later_workloads() {
     let first = store.make_proxy_secret(&run.name, &run.uid, ProxyAuth::Path).unwrap();
     store.remove_run_config(&run.name, &run.uid).unwrap();
     assert!(!file(&store).exists());
-    // What has no RunConfig gets none: its supervisor may still live.
+    // A workload without RunConfig gets no secret: its supervisor may still live.
     assert!(store.make_proxy_secret(&run.name, &run.uid, ProxyAuth::Path).is_err());
     assert!(store.renew_proxy_secret(&run.name, &run.uid).is_err());
     assert!(!file(&store).exists());
@@ -113,7 +113,8 @@ fn a_folder_in_its_place_holds_up_nobody_and_is_kept() {
     }
 }
 
-/// What dies between the secret and the RunConfig leaves the way before, what dies after the RunConfig the next one.
+/// A command that dies between the secret and the RunConfig leaves the former rule in force; one that dies after the
+/// RunConfig leaves the new one.
 #[test]
 fn a_secret_of_the_next_way_holds_once_the_runconfig_says_so() {
     let (_dir, store, run) = host();

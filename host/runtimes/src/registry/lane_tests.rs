@@ -1,4 +1,4 @@
-//! Runtimes of one library, one of which blocks where none may.
+//! Runtimes of one library, one of which blocks the thread that calls it.
 use super::*;
 use crate::client::Deadlines;
 use crate::in_process::load::Loaded;
@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::mpsc};
 use wharf_abi::{FfiFuture, Plugin, Plugin_TO, PluginModule, PluginModule_Ref, Reply, StreamBox};
 use wharf_sdk::stamp::Stamp;
 
-/// Blocks the thread that enters it, where it is told to.
+/// Blocks the thread that enters it, if `blocks` is set.
 struct Rude {
     blocks: bool,
 }

@@ -1,4 +1,4 @@
-//! Anything that a record, an owner or a lock may say.
+//! Generators of any value that a record, an owner or a lock may have.
 use jiff::Timestamp;
 use proptest::{option, prelude::*, sample::select};
 use wharf_model::{
@@ -107,7 +107,7 @@ pub(crate) fn witnesses() -> impl Strategy<Value = Inputs> {
     })
 }
 
-/// What runtimes show, some of it of one uid.
+/// Resources that runtimes show, some of them of one uid.
 pub(crate) fn resources() -> impl Strategy<Value = Vec<Resource>> {
     let owner = select(&["docker", "podman", "process"][..]).prop_map(|name| Owner {
         runtime_name: name.to_owned(),

@@ -1,7 +1,7 @@
-//! Histories: any sequence of what commands, supervisors, owners, machines and clumsy hands do.
+//! Histories: any sequence of actions of commands, supervisors, owners, machines and careless users.
 //!
-//! Every operation is possible at any time; one that does not fit changes nothing, which is checked as well. So any
-//! part of a history is a history, and shrinking needs no rules of its own.
+//! Every operation is possible at any time; one that does not fit changes nothing, which is checked as well. So any part of
+//! a history is a history, and shrinking needs no rules of its own.
 use crate::tests::house::{House, Mood};
 use proptest::{collection::vec, prelude::*, sample::select};
 use wharf_records::RecordKind;
@@ -9,7 +9,7 @@ use wharf_records::RecordKind;
 const MOODS: [Mood; 4] = [Mood::Answers, Mood::Silent, Mood::Incomplete, Mood::AnotherInstance];
 const KINDS: [RecordKind; 2] = [RecordKind::RunConfig, RecordKind::Status];
 
-/// What happens; a number is that of a workload's name.
+/// One action; a number is that of a workload's name.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     /// A command begins: `run` where there is nothing, `start` else.
@@ -33,9 +33,9 @@ enum Step {
     Corrupt(usize, RecordKind),
     /// A writer reads a record, to write it later.
     Read(usize),
-    /// The writer writes what it read, whatever has happened since.
+    /// The writer writes the record that it made from an earlier read.
     WriteLate(usize),
-    /// The supervisor of an earlier workload of that name writes, whatever the revision is.
+    /// The supervisor of an earlier workload of that name writes, with any revision.
     GhostWrites(usize),
     Reconcile,
 }

@@ -1,6 +1,6 @@
-//! The ownership contract as properties: of the pure functions over everything that they may be given (`properties`),
-//! and of records, locks and pure functions together over histories of operations (`histories`). Both are shrunk to the
-//! least that breaks a rule.
+//! The ownership contract as properties: of the pure functions over all their possible arguments (`properties`), and of
+//! records, locks and pure functions together over histories of operations (`histories`). Both are shrunk to the least that
+//! breaks a rule.
 mod any;
 mod histories;
 mod house;

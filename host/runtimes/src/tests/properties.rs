@@ -1,4 +1,4 @@
-//! What holds of the pure functions whatever they are given.
+//! Properties that hold for the pure functions with any arguments.
 use crate::tests::any;
 use jiff::Timestamp;
 use proptest::{collection::vec, prelude::*, sample::select};
@@ -25,7 +25,7 @@ fn with_times_of(record: &StatusRecord, other: &StatusRecord) -> StatusRecord {
     record
 }
 
-/// Whether the owner told anything.
+/// Whether the owner gave any evidence.
 fn is_evidence(evidence: &Evidence) -> bool {
     matches!(evidence, Evidence::Has(_) | Evidence::HasNot)
 }
@@ -44,7 +44,7 @@ proptest! {
             let expected = Effective { state: recorded, context: record.status_context, stale: Some(reason) };
             prop_assert_eq!(shown, expected);
         } else {
-            // What is shown without a doubt rests on the locks: a life lock that nobody holds is positive evidence.
+            // A row that is not stale rests on the locks: a free life lock is positive evidence.
             prop_assert!(shown.state == recorded || !witnesses.life_held, "{:?}", shown);
         }
     }
@@ -138,7 +138,7 @@ proptest! {
         let action = plan(&config, Some(&record), &evidence, locks, &any::boot(0));
         prop_assert!(!matches!(action, Action::Start(_)), "{:?}", action);
         (record.desired, config.restart) = (Desired::Running, RestartPolicy::No);
-        // What was interrupted is finished: that is no restart by policy.
+        // An interrupted operation is finished, which is no restart by policy.
         let ended = !matches!(record.phase, Phase::Starting | Phase::Stopping | Phase::Stopped);
         if ended && !runs(&evidence) {
             let action = plan(&config, Some(&record), &evidence, locks, &any::boot(0));
@@ -155,7 +155,7 @@ proptest! {
         let free = Locks { operation_held: false, life_held: false };
         let action = plan(&config, record.as_ref(), &witnesses.evidence, free, &witnesses.boot);
         let is_wrong = matches!(shown, EffectiveState::Unhealthy | EffectiveState::Interrupted);
-        // Nothing on record: whether a creation or a removal was interrupted nobody knows, and a command decides.
+        // There is no record: nobody knows whether a creation or a removal was interrupted, and a command decides.
         if is_wrong && is_evidence(&witnesses.evidence) && record.is_some() {
             prop_assert!(!is_at_rest(&action), "shown {:?}, and {:?}", shown, action);
         }
@@ -217,7 +217,7 @@ proptest! {
             is_removing |= event == Event::RemoveBegun;
             prop_assert_eq!(now.phase == Phase::Removing, is_removing);
         }
-        // From wherever it came: a start that is ready heals, a removal ends it.
+        // In each of these phases, a start that becomes ready heals the record; a removal ends it.
         if !is_removing {
             prop_assert!(now.apply(Event::StartBegun).is_ok() && now.apply(Event::Ready).is_ok());
             prop_assert_eq!(now.phase, Phase::Running);
@@ -241,7 +241,7 @@ proptest! {
             (2.., _, Claim::Ambiguous(named)) => prop_assert_eq!(named.len(), claimants),
             other => panic!("{other:?}"),
         }
-        // Neither the order of the answers nor what is of other workloads decides.
+        // Neither the order of the answers nor resources of other workloads matter.
         let mut turned = resources.clone();
         turned.rotate_left(turn.min(resources.len()));
         turned.retain(|it| it.seen.uid == wanted.as_str());

@@ -314,7 +314,7 @@ fn translated(
     toolhive::translate(file, wanted, uid).map_err(Ok)
 }
 
-/// What stays with ToolHive, how to end it there, and what a copy lacks: sentences for the report.
+/// Sentences for the report: what stays with ToolHive, how to end it there, and what a copy lacks.
 fn what_stays(name: &str, proven: &Resource) -> Vec<String> {
     let is_running = proven.seen.state == WorkloadState::Running;
     let object = &proven.seen.object;

@@ -20,14 +20,14 @@ impl TestLog {
         self.0.path().join("state.json")
     }
 
-    /// As the launcher appends.
+    /// Appends like the launcher.
     fn append(&self, suffix: &str, second: u8, text: &str) {
         let path = self.0.path().join(format!("a.log{suffix}"));
         let mut file = fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
         writeln!(file, "2026-01-02T03:04:{second:02}.000Z {text}").unwrap();
     }
 
-    /// As the launcher rotates.
+    /// Rotates like the launcher.
     fn rotate(&self) {
         for (from, to) in [("a.log.1", "a.log.2"), ("a.log", "a.log.1")] {
             let _ = fs::rename(self.0.path().join(from), self.0.path().join(to));

@@ -69,10 +69,10 @@ async fn a_deployment_that_is_given_up_half_way_leaves_nothing() {
     let host = TestHost::new();
     let spec = host.command(Transport::Stdio, "cat", &[]);
     for count in 0..60 {
-        // Each is given up somewhere else: an empty launcher, one that has read its job, one that has told.
+        // Each is given up somewhere else: before the launcher has read its job, after that, or after its report.
         let patience = Duration::from_micros(count * 200);
         let _ = tokio::time::timeout(patience, host.runtime.deploy(&spec)).await;
-        // Whatever it had made gives way to this one, whose own record is the only one.
+        // Everything that it had made gives way to this deployment, whose record is the only one.
         let handle = within(host.runtime.deploy(&spec)).await.unwrap();
         within(host.runtime.remove(&handle)).await.unwrap();
         assert_eq!(std::fs::read_dir(host.runtime.states.folder()).unwrap().count(), 0, "{patience:?}");

@@ -1,4 +1,4 @@
-//! The launcher's protocol, spoken wrongly.
+//! The launcher's protocol, used wrongly.
 use super::*;
 use std::{
     io::{BufRead, BufReader, Write},
@@ -54,7 +54,7 @@ fn job(host: &TestHost) -> Job {
 
 #[test]
 fn a_plugin_of_another_version_is_refused_in_words() {
-    // The first version had no number; what a later one has to say is not read.
+    // The first version had no number; the fields of a later one are not read.
     for job in ["{\"uid\":\"x\"}\n", "{\"protocol\":99,\"new\":[]}\n"] {
         let mut launcher = Launcher::spawn();
         launcher.control.write_all(job.as_bytes()).unwrap();
@@ -79,7 +79,7 @@ fn a_job_that_is_too_long_fails() {
         // The launcher stops reading, and its end closes.
         let _ = control.write_all(&vec![b' '; MAX_JOB_BYTES + 1024 * 1024]);
     });
-    // With some of it unread, its own end may be reset before its words are.
+    // If a part of the input was not read, the socket may be reset before the report is read.
     let mut line = String::new();
     if launcher.reports.read_line(&mut line).is_ok() && !line.is_empty() {
         assert!(line.contains("longer than"), "{line}");

@@ -230,7 +230,7 @@ async fn the_runtime_is_healthy_and_knows_its_machine_and_user() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_program_finds_no_signal_blocked_and_no_descriptor_but_three() {
     let host = TestHost::new();
-    // One that this process would hand on, as a careless caller of wharf does.
+    // A descriptor that this process would pass on to its children, like a careless caller of wharf.
     let leaked = std::fs::File::open("/dev/null").unwrap();
     rustix::io::fcntl_setfd(&leaked, rustix::io::FdFlags::empty()).unwrap();
     let script = "ls /proc/$$/fd; umask; pwd; exec env kill -PIPE $$";
@@ -240,7 +240,7 @@ async fn the_program_finds_no_signal_blocked_and_no_descriptor_but_three() {
     let (handle, pipes) = host.run(&spec).await;
     let (lines, _) = lines(pipes.unwrap().0.into(), usize::MAX).await;
     assert_eq!(lines, ["0", "1", "2", "0022", "/usr"]);
-    // SIGPIPE does to it what it does to any program.
+    // SIGPIPE ends it, as it ends any program.
     assert_eq!(within(host.runtime.wait(&handle)).await.unwrap().signal, Some(13));
     // Asked of a program that is no shell: shells empty the mask themselves.
     let (handle, pipes) =

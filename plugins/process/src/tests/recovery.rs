@@ -109,7 +109,7 @@ async fn r04_a_state_file_that_cannot_be_read_is_no_evidence() {
     let whole = asked(&kept.uid).await;
     assert!(whole.complete && whole.workloads.len() == 1, "what is not asked for is not missed");
     assert_ne!(host.runtime.inspect(&handle).await.unwrap_err().code, ErrorCode::NotFound);
-    // It is ended all the same, by the identities of the handle.
+    // It is ended all the same, by the identities in the handle.
     within(host.runtime.remove(&handle)).await.unwrap();
     assert!(!lives(&data(&handle).workload));
     assert!(lives(&data(&kept).workload));

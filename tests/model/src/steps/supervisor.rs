@@ -11,7 +11,7 @@ use wharf_supervisor::machine::{
 };
 
 impl Supervisor {
-    /// One that was just started, for a client that waits.
+    /// A supervisor that was just started, for a client that waits.
     pub(crate) fn new(config: Config, creates: bool, rules: &Rules) -> Self {
         let task = Task { creates, attended: true, foreground: false };
         let mut new = Self {

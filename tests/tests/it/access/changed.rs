@@ -1,4 +1,4 @@
-//! A change of access that fails, or that is not known to be made, is not made behind anybody's back.
+//! A change of access that fails, or whose outcome is unknown, does not happen later.
 use super::part_of;
 use serde_json::{Value, json};
 use std::{

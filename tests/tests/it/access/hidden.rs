@@ -1,4 +1,4 @@
-//! Nobody finds the secret part of a URL who was not told it.
+//! Nobody finds the secret part of a URL without being told.
 use super::{part_of, write};
 use serde_json::json;
 use std::{
@@ -11,7 +11,7 @@ use wharf_tests::client::{Client, http, split};
 use wharf_tests::host::{Host, built, demo_server, has_tool};
 use wharf_tests::inspector::inspect;
 
-/// Nobody's.
+/// The user id of `nobody`.
 const ORDINARY_USER: u32 = 65534;
 
 /// The arguments that make the escaping program look for a part wherever others might leave it.
@@ -21,7 +21,7 @@ fn search(host: &Host, part: &str) -> [String; 2] {
     ["find".to_owned(), format!("{reversed}:{}:{places}", host.path("").display())]
 }
 
-/// What a workload finds of another one's secret.
+/// The places where a workload finds another one's secret.
 fn found_by_a_workload(host: &Host) -> String {
     let url = host.run(&["--name", "neighbour", &demo_server()]);
     let mut client = Client::open(&url).unwrap();
@@ -115,7 +115,7 @@ fn what_users_post_and_what_is_logged_holds_no_secret() {
             let secret = if name == "token" { token.clone() } else { part_of(&url) };
             let mut client = Client::open_with(&url, Some(&token)).unwrap();
             client.call_tool("add", json!({ "a": 2, "b": 3 })).unwrap();
-            // What the proxy refuses, and says something about in its log if it does at all.
+            // Requests that the proxy refuses, perhaps with a line in its log.
             let (address, path) = split(&url);
             for (method, body) in [("POST", "{"), ("POST", "[]"), ("GET", ""), ("PUT", "")] {
                 let header = ("Authorization".to_owned(), format!("Bearer {secret}"));

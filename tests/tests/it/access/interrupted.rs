@@ -1,4 +1,4 @@
-//! A command that dies in between leaves nobody served who should not be, and no secret without a workload.
+//! A command that dies in the middle leaves no access open that should be closed, and no secret without a workload.
 use super::{begun, part_of, write};
 use std::fs;
 use wharf_tests::client::Client;
@@ -87,7 +87,7 @@ fn a_folder_in_the_place_of_a_secret_holds_up_neither_a_start_nor_a_removal() {
     host.assert_nothing_runs();
 }
 
-/// Secret and record are two files: whatever dies between them, one way of access holds as a whole.
+/// Secret and record are two files: if a command dies between them, one way of access holds as a whole.
 #[test]
 fn a_change_that_died_is_made_as_a_whole_or_not_at_all() {
     let host = Host::new();

@@ -9,7 +9,7 @@ use std::{
 use wharf_tests::client::{Response, http_through, split};
 use wharf_tests::host::{Host, built, demo_server, eventually, kill, runs};
 
-/// Nobody's.
+/// The user id of `nobody`.
 const ORDINARY_USER: u32 = 65534;
 
 fn through(socket: &Path, path: &str, more: &[(&str, &str)]) -> std::io::Result<Response> {
@@ -113,7 +113,7 @@ fn one_whose_path_no_client_could_use_is_refused_before_anything_is_made() {
     host.ok(&["--state-dir", &state, "rm", "demo"]);
 }
 
-/// Neither as itself nor as a neighbour, whatever its profile opens to it.
+/// A workload cannot connect to its own socket or a neighbour's, whatever its profile opens to it.
 #[test]
 fn no_workload_reaches_it() {
     let host = Host::new();
@@ -133,7 +133,7 @@ fn no_workload_reaches_it() {
     tried(&host.without_namespaces());
 }
 
-/// Also where somebody has opened the folder and the file: the kernel says who is at the other end.
+/// The same if somebody has opened the folder and the file: the kernel tells the user at the other end.
 #[test]
 #[expect(clippy::print_stderr, reason = "a part that is skipped says so")]
 fn no_other_user_is_served() {

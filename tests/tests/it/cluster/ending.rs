@@ -1,4 +1,4 @@
-//! However a cluster ends, and however far it came, nothing of it stays on the machine.
+//! Nothing of a cluster stays on the machine, however it ends, even half-made.
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::io::{BufRead, BufReader};

@@ -1,4 +1,4 @@
-//! What is asked for is done, or refused by name.
+//! Options are honoured, or refused by name.
 use super::{add, containers, host, run};
 use serde_json::json;
 use std::io::Write;

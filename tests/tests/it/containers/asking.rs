@@ -1,4 +1,4 @@
-//! What engines are asked, and what it costs them.
+//! The requests that engines get, and their cost.
 use super::{containers, host, run};
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use wharf_tests::tap::Tap;
 fn all_watched(kind: Kind, asked: &[String], count: usize) -> bool {
     let last = match kind {
         Kind::Docker => "wait",
-        // The kernel tells the rest.
+        // For Podman, the kernel reports the end.
         Kind::Podman => "json",
     };
     let started = |request: &String| Some(request.strip_prefix("POST ")?.strip_suffix("/start")?.to_owned());
@@ -39,7 +39,7 @@ fn one_list(kind: Kind) {
     let asked: Vec<String> = tap.requests().into_iter().map(path).collect();
     // The rows say which instance made them, so it need not be asked.
     assert_eq!(asked, ["GET /_ping", "GET /containers/json", "GET /images/json"]);
-    // A command on one of them has the engine look for that one alone.
+    // For a command on one of them, the engine looks for that one alone.
     host.ok(&["stop", "one"]);
     let uid = host.record("one")["uid"].as_str().unwrap().to_owned();
     let mut asked = tap.requests();
@@ -98,7 +98,7 @@ fn r04_what_a_row_proves_and_what_is_asked_of_podman() {
     what_a_row_proves(Kind::Podman);
 }
 
-/// Podman answers by looking at the container again and again, and is slow for everybody who waits.
+/// Podman answers a wait by looking at the container again and again, which slows all other requests down.
 fn asked_once_ended(transport: &str) {
     const QUIET: Duration = Duration::from_secs(1);
     let Some(podman) = Engine::start(Kind::Podman) else { return };
@@ -114,7 +114,7 @@ fn asked_once_ended(transport: &str) {
         asked.extend(now);
         last.elapsed() > QUIET
     });
-    // For what it looks once a year is no such question.
+    // The wait of the presence looks only once a year, so it does not count.
     let is_looked_for = |request: &&String| request.contains("/wait") && !request.contains("interval=8760h");
     let waits = |asked: &[String]| asked.iter().filter(is_looked_for).count();
     assert_eq!(host.list().len(), 1);
@@ -144,8 +144,8 @@ fn one_run(kind: Kind) {
     run(&host, kind, "one", &[]);
     let asked = tap.requests();
     let count = |what: &str| asked.iter().filter(|request| request.ends_with(what)).count();
-    // Whether it can be used and which one it is, before anything is recorded; and the supervisor, before it begins,
-    // with what it looks for, and with what it sees of what it made.
+    // `run` asks whether the runtime can be used, and for its instance, before it records anything. The supervisor asks
+    // before it begins, when it looks for an earlier deployment, and when it lists the new one.
     assert_eq!((count("/info"), count("/version")), (5, 0), "{asked:?}");
     host.ok(&["rm", "one"]);
 }

@@ -8,7 +8,7 @@ use wharf_tests::host::{Host, Said, demo_server};
 
 const FIELDS: [&str; 3] = ["runtime_name", "runtime_instance", "runtime_endpoint"];
 
-/// As an older version left it: with nothing, or with this, for the name of its runtime.
+/// The RunConfig as an older version left it: without a runtime's name, or with this value for it.
 fn strip(host: &Host, name: &str, nothing: Option<Value>) -> Value {
     let mut owned = host.run_config(name);
     owned["of_a_later_version"] = json!({ "kept": [1, 2] });
@@ -20,7 +20,7 @@ fn strip(host: &Host, name: &str, nothing: Option<Value>) -> Value {
     owned
 }
 
-/// What `reconcile` says of a workload: the result and the reason.
+/// The report of `reconcile` about a workload: the result and the reason.
 fn reconciled(host: &Host, name: &str) -> (String, String) {
     let text = host.ok(&["reconcile", name, "--format", "json"]);
     let reports: Vec<Value> = serde_json::from_str(&text).unwrap();
@@ -133,7 +133,7 @@ fn r07_nothing_is_stamped_with_two_claimants_or_none_or_while_the_true_owner_is_
     wharf_tests::host::eventually("its true owner shows it again", || {
         reconciled(&host, "lost").0 != "owner_unknown" && host.run_config("lost") == owned
     });
-    // And none: what is on record is in no engine any more.
+    // No claimant: the recorded container is in no engine any more.
     host.ok(&["rm", "lost"]);
     host.write_run_config("lost", &owned);
     strip(&host, "lost", None);

@@ -1,4 +1,4 @@
-//! What `doctor` says of engines that cannot be used, and what to do about it.
+//! The findings of `doctor` on engines that cannot be used, with remedies.
 use super::{alone, host};
 use serde_json::{Value, json};
 use std::os::unix::{fs::PermissionsExt, net::UnixListener};
@@ -7,7 +7,7 @@ use std::process::Command;
 use wharf_tests::engines::{DEMO_IMAGE, Engine, Kind};
 use wharf_tests::host::{Host, Said};
 
-/// What `doctor` says of a runtime.
+/// The finding of `doctor` on a runtime.
 struct Told {
     code: i32,
     result: String,
@@ -33,7 +33,7 @@ fn told(command: impl Fn(&[&str]) -> Command, runtime: &str) -> Told {
     told
 }
 
-/// Nothing but containers can be run here.
+/// Leaves only the container runtimes on this host.
 fn without_processes(host: &Host) {
     let library = wharf_tests::library("wharf-plugin-process").file_name().unwrap().to_owned();
     std::fs::remove_file(host.path("plugins").join(library)).unwrap();
@@ -121,7 +121,7 @@ fn a_podman_that_is_nowhere_is_to_be_installed_and_one_that_serves_nobody_to_be_
     assert!(silent.remedy.starts_with("let Podman serve its socket: systemctl "), "{}", silent.remedy);
 }
 
-/// Who looks for it with Docker must know that it is not there.
+/// A user who looks for the container with Docker must know that it is elsewhere.
 #[test]
 fn what_runs_with_another_engine_than_the_first_is_said() {
     let Some(podman) = Engine::start(Kind::Podman) else { return };

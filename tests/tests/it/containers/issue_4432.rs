@@ -1,5 +1,5 @@
 //! ToolHive's issue 4432, reproduced: workloads of several runtimes, while another one is the active one. There every
-//! listing under Podman wrote `unhealthy` into the status files of what ran on Docker, and so it stayed.
+//! listing under Podman wrote `unhealthy` into the status files of workloads on Docker, for good.
 use super::{host, is_running_and_fresh, run, stale_of_three};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,11 +8,11 @@ use wharf_tests::engine::records;
 use wharf_tests::engines::{DEMO_IMAGE, Engine, Kind};
 use wharf_tests::host::{Host, demo_server, eventually};
 
-/// What looks at workloads or brings them in order, whosever they are.
+/// Commands that look at all workloads or reconcile them.
 const COMMANDS: [&[&str]; 3] = [&["list", "--all"], &["status", "in-docker"], &["reconcile"]];
 const NAMES: [&str; 3] = ["in-docker", "in-podman", "plain"];
 
-/// Every command, with this runtime as the one that is meant where nothing else is said.
+/// Runs every command with this runtime as the default.
 fn all_commands_under(host: &Host, runtime: &str) {
     for command in COMMANDS {
         let output = host.command(command).env("WHARF_RUNTIME", runtime).output().unwrap();
@@ -34,7 +34,7 @@ fn r02_issue_4432_under_another_runtime_no_record_changes_and_nothing_becomes_un
         assert_eq!(records(&host), before, "under {runtime}");
         assert_eq!(stale_of_three(&host.list()), Vec::<String>::new(), "under {runtime}");
     }
-    // As it was reported: the engine of the one is down, and what finds an engine at all finds the other's.
+    // As reported: one engine is down, and every search for an engine finds the other one.
     let mut engines = [docker, podman];
     for one in [0, 1] {
         engines[one].stop();
@@ -48,7 +48,7 @@ fn r02_issue_4432_under_another_runtime_no_record_changes_and_nothing_becomes_un
         eventually("it runs again, with no command", || {
             Client::open(&urls[one]).is_ok() && is_running_and_fresh(&host, &mine)
         });
-        // What brought it back is its own supervisor, which may have recorded what it made.
+        // The supervisor brought it back, and may have recorded the new container.
         before = records(&host);
     }
     for name in NAMES {
@@ -58,15 +58,15 @@ fn r02_issue_4432_under_another_runtime_no_record_changes_and_nothing_becomes_un
     host.ok(&["rm", "--all"]);
 }
 
-/// So many look at the same time, again and again.
+/// The number of processes that look at the same time, again and again.
 const LOOKERS: usize = 2;
-/// Of a workload that is not there.
+/// The status of a workload that is not in the list.
 const NONE: &str = "";
 
 /// A workload that others look at while something is done with it.
 struct Watched<'a> {
     host: &'a Host,
-    /// Where every effect of a listing on files or locks would be told.
+    /// The file in which every effect of a listing on files or locks would be traced.
     trace: &'a Path,
 }
 
@@ -103,7 +103,7 @@ impl Watched<'_> {
         assert!(output.status.success(), "{output:?}");
         let rows: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap();
         let Some(row) = rows.first() else { return NONE.to_owned() };
-        // Stale is what it may be: two records came between two looks, or an engine took its time.
+        // A row may be stale: two records changed between two looks, or an engine was slow.
         row["status"].as_str().unwrap().to_owned()
     }
 }
@@ -112,7 +112,7 @@ impl Watched<'_> {
 fn watched(kind: Kind, rounds: usize) {
     let Some(engine) = Engine::start(kind) else { return };
     let host = host(&[(kind, engine.endpoint())]);
-    // From here on the host has its folders, and whoever looks makes none.
+    // From here on the host has its folders, so that a listing need not make any.
     run(&host, kind, "before", &[]);
     host.ok(&["rm", "before"]);
     let trace = host.path("trace");
@@ -126,7 +126,7 @@ fn watched(kind: Kind, rounds: usize) {
     watched.during(&["rm", "watched"], &["running", "stopping", "stopped", "removing", NONE]);
     let written = std::fs::read_to_string(&trace).unwrap_or_default();
     assert_eq!(written, "", "a list has written something, or taken a lock");
-    // It would have been told.
+    // A command that writes leaves a trace, so the trace works.
     host.command(&["run", &demo_server()]).env("WHARF_FAILPOINT_TRACE", &trace).output().unwrap();
     assert!(std::fs::read_to_string(&trace).unwrap().contains("rename.after"));
 }

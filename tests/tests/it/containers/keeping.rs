@@ -1,4 +1,5 @@
-//! Which container is a workload's: the same again as long as it is the same, and never the user's own.
+//! The identity of a workload's container: it is kept as long as the specification is the same, and a user's container is
+//! never taken for it.
 use super::{add, containers, host, is_running_and_fresh, run};
 use wharf_tests::client::Client;
 use wharf_tests::engines::{DEMO_IMAGE, Engine, Kind};
@@ -9,7 +10,7 @@ fn id_of(engine: &Engine, uid: &str) -> String {
     engine.client(&["ps", "--all", "--quiet", "--no-trunc", "--filter", &filter]).trim().to_owned()
 }
 
-/// An unchanged specification keeps its container, whatever becomes of the name of its image.
+/// An unchanged specification keeps its container, even if the name of its image leads elsewhere.
 fn keeps(kind: Kind) {
     let Some(engine) = Engine::start(kind) else { return };
     let host = host(&[(kind, engine.endpoint())]);
@@ -70,7 +71,7 @@ fn reached(host: &Host, command: &[&str], from: &str, to: &str) -> Vec<String> {
     between
 }
 
-/// What is started again is on record already, by the id that it keeps.
+/// A container that is started again is on record already, with the same id.
 fn is_on_record(kind: Kind) {
     let Some(engine) = Engine::start(kind) else { return };
     let host = host(&[(kind, engine.endpoint())]);
@@ -96,7 +97,8 @@ fn podman_starts_what_it_has_kept_without_writing_its_handle_again() {
     is_on_record(Kind::Podman);
 }
 
-/// A supervisor dies when it has attached what it keeps, and not yet started it: Docker has closed the input by then.
+/// A supervisor dies after it has attached to a kept container, and before it starts it: Docker has closed the container's
+/// stdin by then.
 fn starts_what_was_attached(kind: Kind) {
     let Some(engine) = Engine::start(kind) else { return };
     let host = host(&[(kind, engine.endpoint())]);
@@ -121,7 +123,7 @@ fn r11_podman_what_was_attached_and_not_started_is_started_by_the_next_command()
     starts_what_was_attached(Kind::Podman);
 }
 
-/// What a user makes of our container carries our labels and is theirs.
+/// An image and containers that a user makes of our container carry our labels, and belong to the user.
 fn spares_copies(kind: Kind) {
     let Some(engine) = Engine::start(kind) else { return };
     let host = host(&[(kind, engine.endpoint())]);

@@ -1,4 +1,4 @@
-//! What a workload writes, as `logs` shows it: while it runs, as it comes, and to its end.
+//! The output of a workload in `logs`: while it runs, as it comes, and to its end.
 use super::{containers, host};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::fs::{File, OpenOptions};
@@ -8,14 +8,14 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use wharf_tests::engines::{DEMO_IMAGE, Engine, Kind, SHELL_IMAGE};
 use wharf_tests::host::{Host, PATIENCE, eventually};
 
-/// Says on both streams what it is told to, and ends when it is told to.
+/// Writes the lines that it reads to both streams, until it reads `end`.
 const SAYS: &str = r#"while read -r line; do
   [ "$line" = end ] && exit 0
   echo "out $line"
   echo "err $line" >&2
 done </told/words"#;
 
-/// Answers on its port, whatever it is asked.
+/// Answers every request on its port.
 const WITH_A_PORT: &str = r#"while :; do
   printf 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n' | nc -l -p "$PORT" >/dev/null
 done &
@@ -28,7 +28,7 @@ id=${id%%[,\}]*}
 echo '{"jsonrpc":"2.0","id":'"$id"',"result":{"protocolVersion":"2025-06-18","capabilities":{},"serverInfo":{"name":"says","version":"1"}}}'
 "#;
 
-/// A workload that says what the test tells it.
+/// A workload that writes the test's lines.
 struct Talker {
     host: Host,
     name: &'static str,
@@ -40,7 +40,7 @@ impl Talker {
         let host = host(&[(engine.kind(), engine.endpoint())]);
         let fifo = host.work().join("words");
         mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
-        // Opened for both, it waits for nobody, and whoever reads never comes to its end.
+        // Opened for reading and writing, so that neither end waits or ends.
         let words = OpenOptions::new().read(true).write(true).open(&fifo).unwrap();
         let script = format!("{script}{SAYS}");
         let run = ["--runtime", engine.kind().runtime(), "--name", name, "--restart", "no", "-v", ".:/told"];
@@ -70,7 +70,7 @@ impl Talker {
         Follower::of(&mut command)
     }
 
-    /// What it wrote is there when it has ended; who followed it comes to the end, with nothing missing.
+    /// After its end the output is complete; a follower reads all of it and comes to the end.
     fn ends(mut self, follower: Follower, rest: &[&str]) {
         writeln!(self.words, "end").unwrap();
         assert_eq!(follower.rest(), rest);
@@ -81,7 +81,7 @@ impl Talker {
     }
 }
 
-/// Who follows a log.
+/// A `logs --follow`.
 struct Follower {
     process: Child,
     lines: Receiver<String>,
@@ -106,7 +106,7 @@ impl Follower {
         lines
     }
 
-    /// What comes until the end, which comes by itself.
+    /// The lines until the end of the log.
     fn rest(mut self) -> Vec<String> {
         let mut lines = Vec::new();
         loop {
@@ -206,7 +206,7 @@ fn podman_counts_the_lines_of_a_server_on_pipes_without_its_protocol() {
     on_pipes(Kind::Podman);
 }
 
-/// Nobody waited to be told, so what it wrote is there to be read.
+/// Nobody waited for the start, so its output must be in the log.
 fn shows_why_it_failed(kind: Kind) {
     let Some(engine) = Engine::start(kind) else { return };
     let host = host(&[(kind, engine.endpoint())]);

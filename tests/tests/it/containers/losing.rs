@@ -1,4 +1,4 @@
-//! What an engine takes along when it goes away.
+//! The loss of an engine's streams when it goes away.
 use super::{add, containers, digest, host, is_running_and_fresh, run};
 use serde_json::json;
 use wharf_tests::client::Client;
@@ -35,7 +35,7 @@ fn is_cut_off(kind: Kind) {
     for (name, linger) in [("prompt", "0"), ("lingering", "1")] {
         let options = ["--runtime", kind.runtime(), "--name", name, "--restart", "no"];
         host.run(&[&options[..], &[DEMO_IMAGE, "--", "--linger", linger]].concat());
-        // However soon: it is ready, and perhaps nobody waits for its end yet.
+        // At once: the workload is ready, and perhaps nobody waits for its end yet.
         tap.cut();
         eventually("its end is recorded", || host.record(name)["status"] != "running");
         let record = host.record(name);

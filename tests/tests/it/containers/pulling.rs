@@ -50,7 +50,7 @@ fn an_image_is_pulled_as_it_was_asked_for() {
     let said = run(&host, &nobody, &["--name", "two", "--pull", "always", digest.trim()]);
     assert_eq!(said.code, 0, "{said:?}");
     host.ok(&["rm", "two"]);
-    // Who always wants the newest image gets a container of it.
+    // `--pull always` makes a container of the newest image.
     assert_eq!(run(&host, &nobody, &["--name", "newest", "--pull", "always", &image]).code, 0);
     let made = || docker.client(&["ps", "--all", "--quiet", "--filter", "label=wharf.uid"]);
     let start = || host.command(&["start", "newest"]).env("DOCKER_CONFIG", &nobody).output().unwrap().status;
@@ -66,7 +66,7 @@ fn an_image_is_pulled_as_it_was_asked_for() {
     assert!(second != first && second.lines().count() == 1, "{first} {second}");
     host.ok(&["stop", "newest"]);
     docker.client(&["rm", other.trim()]);
-    // Without its registry, what must be fetched cannot be, and what there is stays.
+    // Without the registry, an image that must be fetched cannot be, and the existing container stays.
     drop(registry);
     assert!(!start().success());
     assert_eq!(made(), second);
@@ -95,7 +95,7 @@ fn who_waits_sees_how_far_a_pull_is() {
     host.ok(&["rm", "bar"]);
 }
 
-/// What `run` shows on a terminal, by script(1).
+/// The output of `run` on a terminal, by script(1).
 fn on_a_terminal(host: &Host, configuration: &Path, image: &str) -> String {
     let line = format!("{} run --runtime docker --name bar {image}", built("wharf").display());
     let like = host.command(&[]);
@@ -146,7 +146,7 @@ fn a_registry_is_told_who_the_user_is() {
     host.ok(&["rm", "helper"]);
 }
 
-/// As `docker-credential-pass` starts an agent that stays.
+/// Like `docker-credential-pass`, which starts an agent that stays.
 #[test]
 fn what_a_helper_has_left_running_outlives_the_end_of_a_server() {
     let Some(docker) = Engine::start(Kind::Docker) else { return };
@@ -177,7 +177,7 @@ fn what_a_helper_has_left_running_outlives_the_end_of_a_server() {
     let agents: Vec<i32> = read().lines().map(|line| line.parse().unwrap()).collect();
     assert!(agents.iter().all(|pid| runs(*pid)), "an agent was ended: {agents:?}");
     host.ok(&["rm", "helper"]);
-    // Nobody's zombie either: they are their own again.
+    // No zombies either: the agents are nobody's children here any more.
     agents.iter().for_each(|pid| kill(*pid, "KILL"));
     eventually("they are reaped", || {
         !agents.iter().any(|pid| std::fs::exists(format!("/proc/{pid}")).unwrap())

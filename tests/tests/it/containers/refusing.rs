@@ -41,7 +41,8 @@ impl Place {
     }
 }
 
-/// Each command fails for want of the owner, says all of this, and changes nothing; the plain process is none of it.
+/// Each command fails because of the owner, with all of these words, and changes nothing; the plain process is not
+/// affected.
 fn all_refused(host: &Host, kind: Kind, told: &[&str]) {
     let before = records(host);
     for (command, name) in COMMANDS {

@@ -7,7 +7,7 @@ use wharf_tests::host::has_tool;
 use wharf_tests::images::Image;
 use wharf_tests::inspector::call;
 
-/// A server: what it is called, its image, a tool with its argument, and where the answer says what.
+/// A server: its name, its image, a tool with its argument, and the place of the result in the answer.
 struct Server<'a> {
     name: &'static str,
     image: &'a str,

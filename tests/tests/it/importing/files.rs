@@ -1,4 +1,4 @@
-//! What ToolHive's files say, and what becomes of files that say nothing.
+//! The contents of ToolHive's files, and files without usable contents.
 use super::{IMAGE, has_records, host};
 use serde_json::json;
 use std::fs;

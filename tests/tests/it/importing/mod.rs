@@ -9,7 +9,7 @@ use wharf_tests::host::Host;
 
 /// The runtime whose engine can show what others made.
 const IMAGES: &str = "scripted-images";
-/// One that runs images, and is of an SDK that knew nothing of that.
+/// A runtime that runs images, built with an SDK without the ability `takeover`.
 const OLD: &str = "scripted-old-images";
 const IMAGE: &str = "example/scripted:1";
 

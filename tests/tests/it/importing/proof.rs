@@ -1,4 +1,4 @@
-//! Whose a workload is: what one engine alone shows, while no other is silent.
+//! The owner of an imported workload: the one engine that shows it, while no other runtime is silent.
 use super::{IMAGE, IMAGES, OLD, has_records, host};
 use serde_json::json;
 use std::process::Stdio;
@@ -137,7 +137,7 @@ fn r07_nothing_is_stamped_while_another_may_have_it() {
     let toolhive = ToolHive::of(&host);
     toolhive.workload("time", IMAGE, &json!({}));
     engine.put(&toolhives("time", State::Running, engine.first_name()));
-    // Of an SDK that cannot be asked for what others made: no answer, however well it works otherwise.
+    // A runtime of an SDK that cannot search for foreign resources counts as silent, even if it works otherwise.
     let old = ScriptedEngine::new(&host, OLD);
     let report = about(&toolhive.reports(&[]), "time").clone();
     assert_eq!(report["result"], "owner_unknown", "{report}");
@@ -169,7 +169,7 @@ fn r07_what_no_engine_has_is_left() {
     let (host, engine) = host();
     let toolhive = ToolHive::of(&host);
     toolhive.workload("time", IMAGE, &json!({}));
-    // Only there for a workload, or without a record: neither is one.
+    // A helper container, and one without a record: neither is a workload.
     let mut helper = toolhives("time", State::Running, engine.first_name());
     helper.labels.insert("toolhive-auxiliary-workload".to_owned(), "true".to_owned());
     engine.put(&helper);

@@ -1,10 +1,10 @@
-//! What the hundred do, and what they may be told.
+//! The commands of the hundred processes, and the answers that they may get.
 use super::world::{NAMES, World, server};
 use serde_json::Value;
 use std::{collections::BTreeMap, fmt, sync::Mutex};
 use wharf_tests::host::{Host, Said};
 
-/// What was told, by command and exit code, and what nobody should have been told.
+/// The answers, by command and exit code, and those that nobody should have got.
 #[derive(Default)]
 pub(super) struct Tally {
     told: Mutex<BTreeMap<(String, i32), u32>>,
@@ -18,7 +18,7 @@ pub(super) struct Done {
     said: Said,
 }
 
-/// The commands of one of the hundred, from its number: a sequence that differs from everybody else's.
+/// The commands of one process, from its number: each process has another sequence.
 pub(super) fn command(world: &World, number: u64, round: u64) -> Done {
     let (host, runtimes) = (&world.host, world.runtimes);
     let mixed = (number * 0x9E37_79B9 + round * 0x85EB_CA6B) >> 7;
@@ -57,9 +57,9 @@ fn orphan(host: &Host, mixed: u64) -> Done {
 }
 
 impl Done {
-    /// What a command may say while others do what they want with the same workload: done, not found, or in conflict.
-    /// A start that another command gives up fails, and says by whom. A workload without an owner has none to ask, and
-    /// who was proven to have it may have it no more.
+    /// Whether a command may get this answer while others work on the same workload: done, not found, or in conflict. A
+    /// start that another command gives up fails, and names that command. A workload without an owner cannot be asked for,
+    /// and a proven claimant may have lost it.
     fn is_expected(&self, may_be_late: bool) -> bool {
         match self.said.code {
             0 | 4 => true,
@@ -81,7 +81,7 @@ impl Tally {
         *self.told.lock().unwrap().entry((done.what.to_owned(), done.said.code)).or_insert(0) += 1;
     }
 
-    /// Each of these has succeeded at least once, and none was told what it should not have been.
+    /// Each of these has succeeded at least once, and none got a wrong answer.
     pub(super) fn check(&self, must_succeed: &[&str]) {
         let told = self.told.lock().unwrap();
         for what in must_succeed {

@@ -1,4 +1,4 @@
-//! The tests: the many, and what is demanded of them in the end.
+//! The tests: the many processes, and the demands in the end.
 use super::commands::{Tally, command};
 use super::quiet;
 use super::updates::Updates;
@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 use wharf_tests::host::{Host, eventually};
 
 const PROCESSES: u64 = 100;
-/// With containers: Podman takes a good part of a processor for each answer.
+/// With containers: Podman uses a good part of a processor for each answer.
 const PROCESSES_WITH_CONTAINERS: u64 = 10;
-/// So many adopt the same workload.
+/// The number of processes that adopt the same workload.
 const ADOPTERS: usize = 4;
-/// How long new commands are begun, unless the variable gives another number. Those that wait for another one end later.
+/// How long new commands are begun, unless the variable has another number. Commands that wait for another one end later.
 const CONTENTION_SECONDS: u64 = 60;
 const CONTENTION_SECONDS_WITH_CONTAINERS: u64 = 20;
 const CONTENTION_VARIABLE: &str = "WHARF_TEST_CONTENTION_SECONDS";
-/// Of several that adopt the same workload at the same time one does it, and the others are told so.
+/// Of several that adopt the same workload at the same time, one does it, and the others report so.
 fn adopt_at_once(host: &Host) {
     let said = std::thread::scope(|scope| {
         let names = LOST.iter().flat_map(|name| [name; ADOPTERS]);
@@ -30,7 +30,7 @@ fn adopt_at_once(host: &Host) {
     assert!(said.iter().all(|(_, said)| said.code == 0 || said.code == 4), "{said:?}");
 }
 
-/// So many processes do what they want for this long; afterwards all that must be so is.
+/// Lets so many processes run commands for this long; then checks everything.
 #[expect(clippy::print_stderr, reason = "how much was tried is worth knowing")]
 fn contend(world: &World, processes: u64, seconds: u64, must_succeed: &[&str]) {
     let told = std::env::var(CONTENTION_VARIABLE).ok().and_then(|text| text.parse().ok());
@@ -78,7 +78,7 @@ fn r11_a_hundred_processes_on_the_same_names_leave_records_that_are_true() {
 #[test]
 fn r11_processes_on_the_same_names_in_docker_and_podman_leave_records_that_are_true() {
     let Some(world) = World::real() else { return };
-    // Of the others a slow machine comes to few, and in the end each workload is started and removed.
+    // A slow machine comes to few of the others; and each workload is started and removed in the end.
     let many = ["list", "reconcile", "run"];
     contend(&world, PROCESSES_WITH_CONTAINERS, CONTENTION_SECONDS_WITH_CONTAINERS, &many);
 }

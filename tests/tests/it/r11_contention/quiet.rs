@@ -1,4 +1,4 @@
-//! What must be so once all is quiet.
+//! The conditions that must hold once all is quiet.
 use super::world::{World, server};
 use serde_json::{Value, json};
 use std::fs;
@@ -30,7 +30,7 @@ pub(super) fn is_quiet(host: &Host) -> bool {
     })
 }
 
-/// Nobody may have come to adopt one of those that began without an owner.
+/// Adopts those of the workloads that began without an owner and that no process has adopted.
 pub(super) fn adopt_the_rest(host: &Host) {
     for row in rows(host).0.iter().filter(|row| row["status"] == "unknown") {
         host.ok(&["adopt", row["name"].as_str().unwrap()]);
@@ -44,7 +44,7 @@ pub(super) fn let_all_be_asked(world: &World) {
     }
 }
 
-/// No ghost records, nothing that runs without one, and each record says what is so.
+/// There are no ghost records, nothing runs without a record, and each record agrees with its runtime.
 pub(super) fn check(world: &World) {
     let host = &world.host;
     let (rows, orphans) = rows(host);
@@ -68,7 +68,7 @@ pub(super) fn check(world: &World) {
     let ghosts: Vec<_> = host.processes().into_iter().filter(|pid| !processes.contains(pid)).collect();
     let forgotten = orphans.iter().any(|row| row["runtime_name"] == "process");
     assert!(ghosts.is_empty() || forgotten, "no record knows {ghosts:?}");
-    // What `rm --forget` left is an orphan, and nothing else is.
+    // The leftovers of `rm --forget` are orphans, and nothing else is.
     for (_, object) in world.objects().into_iter().filter(|(_, object)| !objects.contains(&object.id)) {
         assert!(orphans.iter().any(|row| row["uid"] == object.uid), "nobody knows {object:?}: {orphans:?}");
     }
@@ -106,7 +106,7 @@ fn processes_of(record: &Value) -> Vec<i32> {
         .collect()
 }
 
-/// What the owner has of a uid, and no other engine.
+/// The owner's object with this uid; no other engine may have one.
 fn object_of(world: &World, runtime: &str, uid: &str) -> Option<Object> {
     let mut found = world.objects();
     found.retain(|(_, object)| object.uid == uid);
@@ -114,7 +114,7 @@ fn object_of(world: &World, runtime: &str, uid: &str) -> Option<Object> {
     found.pop().map(|(_, object)| object)
 }
 
-/// Whatever it is, the next commands do what they say, and leave nothing.
+/// Removes everything, whatever its state: the commands must succeed, and leave nothing.
 pub(super) fn remove_everything(world: &World) {
     let host = &world.host;
     for row in rows(host).0 {

@@ -1,10 +1,11 @@
-//! No update is lost: whoever looks at the records all the time sees each of their versions once, and none come back.
+//! No update is lost: an observer that reads the records all the time sees each of their versions once, and no version
+//! comes back.
 use super::world::NAMES;
 use serde_json::Value;
 use std::{collections::BTreeMap, fs, sync::Mutex};
 use wharf_tests::host::Host;
 
-/// What was seen of the records until now.
+/// The versions of the records that were seen until now.
 #[derive(Default)]
 pub(super) struct Updates(Mutex<Seen>);
 

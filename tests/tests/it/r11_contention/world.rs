@@ -1,4 +1,4 @@
-//! What the many work on: a host, its runtimes, and names that begin as workloads without owners.
+//! The world of the many processes: a host, its runtimes, and names that begin as workloads without owners.
 use super::quiet;
 use serde_json::json;
 use wharf_tests::engine::{Object, ScriptedEngine};
@@ -10,7 +10,7 @@ pub(super) const NAMES: [&str; 6] = ["ant", "bee", "cat", "dog", "elk", "fox"];
 /// These begin as workloads that run, one on each runtime, and have lost their owners.
 pub(super) const LOST: [&str; 3] = [NAMES[0], NAMES[1], NAMES[2]];
 
-/// What is under a runtime that keeps objects.
+/// The storage of a runtime that keeps objects.
 pub(super) enum Ground {
     Scripted(ScriptedEngine),
     Real(Engine),
@@ -19,7 +19,7 @@ pub(super) enum Ground {
 /// The engines before the host: scripted ones behave when it clears up.
 pub(super) struct World {
     engines: [Ground; 2],
-    /// Plain processes, and what the engines are called.
+    /// The runtimes: plain processes, and those of the two engines.
     pub(super) runtimes: [&'static str; 3],
     /// Engines that do what others ask may miss a deadline.
     pub(super) may_be_late: bool,
@@ -36,7 +36,7 @@ impl World {
         Self { engines, runtimes, may_be_late: false, host }.with_lost_workloads()
     }
 
-    /// Docker and Podman beside plain processes; none where this machine lacks one of them.
+    /// Docker and Podman beside plain processes; none if this machine lacks one of them.
     pub(super) fn real() -> Option<Self> {
         let (docker, podman) = (Engine::start(Kind::Docker)?, Engine::start(Kind::Podman)?);
         let host = Host::new();
@@ -58,7 +58,7 @@ impl World {
         self
     }
 
-    /// What each engine has of this host, with its runtime's name.
+    /// Each engine's objects of this host, with the runtime's name.
     pub(super) fn objects(&self) -> Vec<(&'static str, Object)> {
         let mut found = Vec::new();
         for (engine, name) in self.engines.iter().zip(&self.runtimes[1..]) {
@@ -72,7 +72,7 @@ impl World {
     }
 }
 
-/// What a workload of this runtime runs.
+/// The SERVER for a workload of this runtime.
 pub(super) fn server(runtime: &str) -> String {
     match runtime {
         "process" => demo_server(),

@@ -1,4 +1,4 @@
-//! The commands in which something is killed, and what is there before them.
+//! The commands in which a process is killed, and the state before them.
 use super::kill::Kill;
 use super::lab::{GARBAGE, Kind, Lab, NAME, ORPHAN_LIMIT, pid_in, read_json, write};
 use serde_json::Value;
@@ -10,10 +10,10 @@ use wharf_tests::toolhive::ToolHive;
 
 /// A file of this size is put aside before the next line.
 const FULL_LOG_BYTES: u64 = 10 * 1024 * 1024;
-/// Where a supervisor dies so that its launcher gives up.
+/// The point at which a supervisor dies so that its launcher gives up.
 const ABANDONS: &str = "supervisor/handle.recorded:1=kill";
 
-/// A command, and what is there before it.
+/// A command, and the state before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Act {
     Run,
@@ -23,15 +23,15 @@ pub(super) enum Act {
     RunAbandoned,
     Stop,
     Start,
-    /// A start of what has full logs.
+    /// A start of a workload with full logs.
     StartFullLogs,
     Restart,
     /// A restart after which `reconcile` alone brings the workload back.
     RestartReconciled,
     Rm,
-    /// A removal of what no supervisor watches: the command itself ends it.
+    /// A removal of a workload without supervisor: the command itself ends it.
     RmOrphan,
-    /// What lost its supervisor is brought back.
+    /// A workload that lost its supervisor is brought back.
     Reconcile,
     /// An end that nobody saw is recorded.
     ReconcileEnd,
@@ -48,7 +48,7 @@ pub(super) enum Act {
     Forget,
     /// The supervisor does not answer and is killed.
     ForgetMute,
-    /// What was forgotten, and runs on, is removed.
+    /// A forgotten workload that runs on is removed.
     Orphan,
     /// A start over a corrupt status record.
     SetAside,
@@ -56,7 +56,7 @@ pub(super) enum Act {
     Import,
     /// The workload ends by itself, and its supervisor brings it back.
     Restarts,
-    /// The launcher is killed, and what it leaves comes to the supervisor.
+    /// The launcher is killed, and its workload's processes come to the supervisor.
     LauncherDies,
     /// The workload ends by itself, and its supervisor records that.
     Ends,
@@ -93,9 +93,9 @@ impl Act {
 
     /// All that there are on this runtime.
     pub(super) fn of(kind: Kind) -> impl Iterator<Item = Self> {
-        // ToolHive's engine is one of its own, so a lab is enough for it.
+        // The engine of ToolHive's container is one of its own, so the kind of lab does not matter.
         let of_processes = [Self::RunAbandoned, Self::StartFullLogs, Self::LauncherDies, Self::Import];
-        // Real engines take their time, and the others show what has nothing to do with them.
+        // Real engines are slow, and the other kinds show everything that does not depend on an engine.
         let of_podman = [Self::Run, Self::Stop, Self::Start, Self::Rm];
         let of_docker = [&of_podman[..], &[Self::Restart, Self::Reconcile, Self::Restarts]].concat();
         Self::ALL.into_iter().filter(move |act| match kind {
@@ -133,10 +133,10 @@ impl Act {
         matches!(self, Self::Adopt | Self::ReconcileAdopt | Self::Rebind)
     }
 
-    /// What is a scenario of its own.
+    /// Whether this kill makes a scenario of its own.
     pub(super) fn can_have(self, kill: &Kill) -> bool {
         match self {
-            // No command is given, so only what was there can be armed.
+            // There is no command, so only processes of before can be armed.
             Self::Restarts | Self::LauncherDies | Self::Ends => kill.was_there,
             Self::RunAbandoned => kill.role != "supervisor",
             _ => true,
@@ -145,7 +145,7 @@ impl Act {
 }
 
 impl Lab {
-    /// What must be there before the command.
+    /// Prepares the state before the command.
     pub(super) fn prepare(&self, act: Act, variable: Option<&str>) -> Result<(), String> {
         match act {
             Act::Run | Act::RunBroken | Act::RunAbandoned => {}
@@ -154,7 +154,7 @@ impl Lab {
             Act::LauncherDies => {
                 let text = format!("sleep 1000 >/dev/null 2>&1 </dev/null & exec {}", demo_server());
                 let family = self.host.script("family", &text);
-                // In a namespace of its own nobody of it would come back.
+                // In a namespace of its own, none of its processes would come back.
                 let profile = self.host.path("privileged.json");
                 write(&profile, br#"{"privileged":true}"#);
                 let profile = profile.display().to_string();
@@ -279,7 +279,7 @@ impl Lab {
         }
     }
 
-    /// Kills the server, and waits for what its supervisor does about that, or for the supervisor's death.
+    /// Kills the server, and waits until its supervisor has reacted, or for the supervisor's death.
     fn end_server(&self, act: Act) -> Result<Said, String> {
         let before = self.record().ok_or("it was never recorded")?;
         let handle = &before["handle"]["data"];

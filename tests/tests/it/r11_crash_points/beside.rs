@@ -1,4 +1,4 @@
-//! What runs beside the victim: its engine, and workloads of other runtimes that no kill may harm.
+//! The victim's surroundings: its engine, and workloads of other runtimes, which no kill may harm.
 use super::lab::Kind;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use wharf_tests::host::{Host, demo_server, runs};
 /// The bystanders' names.
 const BYSTANDERS: [&str; 2] = ["plain", "two"];
 
-/// What the victim runs on.
+/// The engine of the victim.
 enum Ground {
     Scripted(ScriptedEngine),
     /// A real engine, and the id by which it knows the host among others.
@@ -53,7 +53,7 @@ impl Beside {
         Self { records: bystanders(host), one: one(host.id()), two, objects, processes, leftovers }
     }
 
-    /// Whatever was ordered of the engine is over.
+    /// Clears all orders of the engine.
     pub(super) fn behave(&self) {
         if let Ground::Scripted(engine) = &self.one {
             engine.behave();
@@ -94,7 +94,7 @@ impl Beside {
         self.leftovers.iter().any(|known| known == path)
     }
 
-    /// The victim's objects, whatever they do.
+    /// The victim's objects, in any state.
     pub(super) fn victims(&self) -> Vec<Object> {
         match &self.one {
             Ground::Scripted(engine) => engine.objects(),
@@ -117,7 +117,7 @@ impl Beside {
         }
     }
 
-    /// What the victim's engine has of it, in words.
+    /// The engine's objects of the victim, in words.
     pub(super) fn told(&self) -> String {
         let words = self.victims().into_iter().map(|object| match object.state {
             State::Created => "created",

@@ -1,18 +1,18 @@
-//! What must be so after a kill, and what each kill left.
+//! The conditions that must hold after a kill, and a report on what each kill left.
 use super::act::Act;
 use super::kill::Scenario;
 use super::lab::{GARBAGE, Lab, NAME, ORPHAN_LIMIT, pid_in, read_json};
 use std::{fs, path::PathBuf, time::Instant};
 use wharf_tests::host::{Said, runs};
 
-/// What became of a scenario.
+/// The outcome of a scenario.
 #[derive(Debug)]
 pub(super) struct Outcome {
     /// Whether anybody was killed there.
     pub(super) reached: bool,
-    /// What there was at once.
+    /// The state right after the kill.
     pub(super) left: String,
-    /// What the next commands did.
+    /// The effects of the next commands.
     pub(super) next: String,
 }
 
@@ -29,14 +29,14 @@ impl Lab {
         let in_time = self.mark().exists();
         let left = self.left();
         let next = match self.check(*act, &said, then) {
-            // Whoever was to die reached the point only now, in the middle of what comes after the kill.
+            // The process that was to die reached the point only now, in the commands after the kill.
             Err(_) if !in_time && self.mark().exists() => self.check(*act, &said, then)?,
             other => other?,
         };
         Ok(Outcome { reached: self.mark().exists(), left, next })
     }
 
-    /// What there is of the victim now, in words.
+    /// The victim's present state, in words.
     fn left(&self) -> String {
         let config = if self.is_known() { "RunConfig" } else { "no RunConfig" };
         let status = match (self.record(), self.status_file().exists()) {
@@ -77,7 +77,7 @@ impl Lab {
         Ok(())
     }
 
-    /// Whatever runs is on record, or ends by itself; whatever an engine has carries the uid of a record.
+    /// Everything that runs is on record, or ends by itself; every object of an engine carries the uid of a record.
     fn check_known(&self) -> Result<(), String> {
         let deadline = Instant::now() + ORPHAN_LIMIT;
         loop {
@@ -120,8 +120,8 @@ impl Lab {
         Ok(next)
     }
 
-    /// Nothing is left of a workload that was removed. A launcher that only tried what it can enforce, for the
-    /// doctor, takes its folder away after its word.
+    /// Nothing is left of a removed workload. A launcher that only made a trial, for the doctor, removes its folder after
+    /// its report.
     pub(super) fn check_nothing_is_left(&self) -> Result<(), String> {
         self.await_nothing_runs()?;
         let deadline = Instant::now() + ORPHAN_LIMIT;
@@ -146,7 +146,7 @@ impl Lab {
         left
     }
 
-    /// The files that hold what was planted: a corrupt record has one name or two, and all its bytes.
+    /// The files with the planted bytes: a corrupt record has one name or two, and all its bytes.
     pub(super) fn kept(&self) -> Result<Vec<PathBuf>, String> {
         let folder = self.host.path("state/statuses");
         let entries = fs::read_dir(folder).map_err(|error| error.to_string())?.filter_map(Result::ok);

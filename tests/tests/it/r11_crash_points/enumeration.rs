@@ -14,31 +14,31 @@ use std::{
 };
 use wharf_tests::engines::{self, Engine};
 
-/// How many hosts are tried at the same time: they wait for disks and processes more than they compute.
+/// The number of hosts at a time: they wait for disks and processes more than they compute.
 const HOSTS: usize = 8;
 /// After so many seconds only those kills are begun that stand for a point nobody was killed at. The variable gives
 /// another number: with ten thousand, all are tried.
 const ENUMERATION_SECONDS: u64 = 120;
 const ENUMERATION_VARIABLE: &str = "WHARF_TEST_KILL_SECONDS";
-/// With a real engine all are begun within this part of that, and as many as its kind can bear at the same time.
+/// With a real engine, all scenarios are begun within this share of the time, and as many at a time as its kind can bear.
 const SHARE_WITH_ENGINE: f64 = 0.25;
 const HOSTS_WITH_DOCKER: usize = 4;
-/// Whoever asks Podman who it is makes it ask the package manager.
+/// A request to Podman for its instance makes it ask the package manager, which is slow.
 const HOSTS_WITH_PODMAN: usize = 2;
 
 /// All scenarios: first one for each point in each role, then the first occurrence of each in each command and
 /// runtime, then the others.
 struct Plan {
     scenarios: Vec<Scenario>,
-    /// So many are always tried.
+    /// The number of scenarios that are always tried.
     must: usize,
-    /// So many are first occurrences.
+    /// The number of first occurrences.
     first: usize,
 }
 
 impl Plan {
     fn of(trial: &Trial, selection: &Selection) -> Self {
-        // What is left out for lack of time must not always be the same.
+        // If there is no time for all, the choice must not always be the same.
         let mut choices = Choices::from(selection.seed);
         let scenarios = selection.of(trial.enumerate());
         let mut met = BTreeSet::new();
@@ -55,7 +55,7 @@ impl Plan {
                 (false, false) => later.push(scenario),
             }
         }
-        // Where engines take their time, that bounds all of them.
+        // With slow engines, this limits all of them.
         let musts = if trial.engines.is_empty() { must.len() } else { 0 };
         let firsts = must.len() + first.len();
         if !trial.engines.is_empty() {
@@ -70,13 +70,13 @@ impl Plan {
 
 #[test]
 fn releases_have_no_failpoints() {
-    // They are compiled with debug assertions, and a profile for users has none of those: cargo's default for
-    // releases, unless the manifest says otherwise.
+    // Releases must not have failpoints, and so no debug assertions: that is cargo's default, unless the manifest says
+    // otherwise.
     let manifest = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml")).unwrap();
     assert!(manifest.contains("[profile.release]") && !manifest.contains("debug-assertions"), "{manifest}");
 }
 
-/// Where it is tried, and what was found out.
+/// The place of the trials, and their findings.
 #[derive(Default)]
 pub(super) struct Trial {
     /// The real engines; without any it is tried on the others.
@@ -140,7 +140,7 @@ impl Trial {
                 let told = format!("{scenario} then {then}: {fault}");
                 eprintln!("{told}");
                 self.faults.lock().unwrap().push(told);
-                // What it left must not be taken for the next scenario's.
+                // Its leftovers must not be taken for the next scenario's.
                 labs.remove(&scenario.kind);
             }
         }
@@ -153,7 +153,7 @@ impl Trial {
     }
 }
 
-/// Kills whoever is at each point, for about this share of the time.
+/// Kills the process at each point, for about this share of the time.
 #[expect(clippy::print_stderr, reason = "how much was tried is worth knowing")]
 fn kill_at_each_point(trial: &Trial, share: f64) {
     let began = Instant::now();
@@ -173,7 +173,7 @@ fn kill_at_each_point(trial: &Trial, share: f64) {
             trial.of(labs, number, scenario);
         }
     });
-    // Some points are not met every time: who killed what is a race.
+    // Some points are not met every time: which process kills another is a race.
     let demands_all = selection.is_all() && trial.engines.is_empty();
     let missed = if demands_all { trial.missed() } else { BTreeSet::new() };
     let again: Vec<_> = plan.scenarios.iter().filter(|it| missed.contains(&it.kill.point)).collect();

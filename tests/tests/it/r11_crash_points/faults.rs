@@ -1,6 +1,7 @@
 //! Every effect that can fail, failing once: in the place of being performed, or performed and reported failed.
 //!
-//! What must be so after a kill must be so after that; and what a command reported to have failed does not come to life.
+//! The same conditions as after a kill must hold; and a workload whose command reported a failure must not be started
+//! later.
 use super::act::Act;
 use super::enumeration::Trial;
 use super::kill::Kill;
@@ -30,7 +31,7 @@ struct Failure {
 }
 
 impl Failure {
-    /// As the environment says it.
+    /// The fault, in the form of the environment variable.
     fn variable(&self) -> String {
         let Kill { role, point, nth, .. } = &self.at;
         format!("{role}/{point}:{nth}=error={}", self.error)
@@ -47,7 +48,7 @@ fn plan(trial: &Trial) -> (Vec<Failure>, usize) {
         let lab = labs.entry(kind).or_insert_with(|| Lab::new(kind, &BTreeMap::new()));
         let reached = lab.reached(act).unwrap_or_else(|fault| panic!("{number} {kind:?} {act:?}: {fault}"));
         let can_fail = reached.into_iter().filter(|(_, can_fail)| *can_fail).map(|(at, _)| at);
-        // One whose supervisor is killed has had its fault.
+        // An act that kills its supervisor has its one fault already.
         if act != Act::RunAbandoned {
             found.lock().unwrap().insert((kind, act), can_fail.collect::<Vec<_>>());
         }
@@ -57,7 +58,7 @@ fn plan(trial: &Trial) -> (Vec<Failure>, usize) {
     for ((kind, act), reached) in found.into_inner().unwrap() {
         for at in reached {
             for error in ERRORS {
-                // Each error has its turn at the first places.
+                // The errors take turns at the first places.
                 let is_turn = ERRORS[met.len() % ERRORS.len()] == error;
                 let is_first = is_turn && met.insert((at.role.clone(), at.point.clone()));
                 let failure = Failure { kind, act, at: at.clone(), error };
@@ -104,7 +105,7 @@ fn r11_an_effect_that_fails_loses_nothing_and_what_was_reported_failed_does_not_
             let told = format!("{kind:?} {act:?} {} then {then}: {fault}", failure.variable());
             eprintln!("{told}");
             faults.lock().unwrap().push(told);
-            // What it left must not be taken for the next one's.
+            // Its leftovers must not be taken for the next one's.
             labs.remove(&failure.kind);
         }
     });
@@ -156,7 +157,7 @@ impl Lab {
             | Act::Adopt
             | Act::Rebind
             | Act::Import => {}
-            // What was wanted before stays wanted, or has no record of its own any more.
+            // A workload that was wanted before stays wanted, or has no record any more.
             _ => return Ok(()),
         }
         self.wharf(&["reconcile"], None)?;

@@ -1,4 +1,4 @@
-//! Who is to die where.
+//! The process to kill, and the point.
 use super::act::Act;
 use super::lab::Kind;
 use std::fmt;
@@ -6,16 +6,16 @@ use std::fmt;
 /// A process that kills itself at a point.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Kill {
-    /// What it is: command, supervisor, launcher or stage.
+    /// The kind of the process: command, supervisor, launcher or stage.
     pub(super) role: String,
     pub(super) point: String,
     pub(super) nth: u32,
-    /// It is a process that was there before the command began.
+    /// The process was there before the command began.
     pub(super) was_there: bool,
 }
 
 impl Kill {
-    /// As the environment says it.
+    /// The kill, in the form of the environment variable.
     pub(super) fn variable(&self) -> String {
         format!("{}/{}:{}=kill", self.role, self.point, self.nth)
     }

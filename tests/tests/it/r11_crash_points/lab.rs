@@ -16,13 +16,13 @@ use wharf_tests::engines::{DEMO_IMAGE, Engine};
 use wharf_tests::host::{Host, Said, demo_server};
 use wharf_tests::toolhive::ToolHive;
 
-/// No command of a test may take longer, whatever was killed beside it.
+/// No command of a test may take longer, whichever process was killed beside it.
 const COMMAND_LIMIT: Duration = Duration::from_secs(60);
-/// What nobody knows must have ended by itself within this: a server without supervisor has 5 s between signals.
+/// A process without a record must have ended by itself within this: a server without supervisor has 5 s between signals.
 pub(super) const ORPHAN_LIMIT: Duration = Duration::from_secs(15);
 /// The workload.
 pub(super) const NAME: &str = "victim";
-/// What a status record is that is none.
+/// The contents of a corrupt status record.
 pub(super) const GARBAGE: &[u8] = b"{ \"uid\": ";
 
 /// On which runtime the victim runs.
@@ -87,8 +87,8 @@ impl Lab {
         let _ = fs::remove_file(self.host.path("trace"));
     }
 
-    /// What the one that is killed makes. All that a supervisor starts is armed as it is, so without this every launcher
-    /// of a workload that is restarted would die, and not one.
+    /// The file that the killed process makes. All children of a supervisor are armed like it, so without this file every
+    /// launcher of a restarted workload would die, and not one.
     pub(super) fn mark(&self) -> PathBuf {
         self.host.path("died")
     }
@@ -138,7 +138,7 @@ impl Lab {
         self.wharf(&["run", "--restart", restart, "--name", NAME, "--runtime", runtime, server], variable)
     }
 
-    /// What goes on without its supervisor: a server with a port, and whatever a scripted engine runs.
+    /// Starts a workload that goes on without its supervisor: a server with a port, or any workload of a scripted engine.
     pub(super) fn run_alone(&self, variable: Option<&str>) -> Result<Said, String> {
         if self.kind == Kind::Scripted {
             return self.run("no", variable);
@@ -194,17 +194,17 @@ impl Lab {
         }
     }
 
-    /// Before it is looked again: what a real engine has is for its client to say.
+    /// The pause before another look: the objects of a real engine are listed by its client, which is slow.
     pub(super) fn pause(&self) -> Duration {
         let is_real = matches!(self.kind, Kind::Docker | Kind::Podman);
         Duration::from_millis(if is_real { 100 } else { 20 })
     }
 
-    /// What `rm --orphan` is to be told: the doctor asks every runtime.
+    /// The names of orphans for `rm --orphan`, from the doctor, which asks every runtime.
     pub(super) fn orphans(&self) -> Result<Vec<String>, String> {
         let said = self.host.wharf(&["doctor", "--format", "json"]);
         if said.code == -1 {
-            // It was the one that was killed at random.
+            // The doctor was the process that was killed at random.
             return Ok(Vec::new());
         }
         let told: Value = serde_json::from_str(&said.stdout).map_err(|_| format!("doctor: {said:?}"))?;
@@ -225,7 +225,7 @@ impl Lab {
         Ok(())
     }
 
-    /// Where the processes of a command can be killed, and whether an effect can fail there.
+    /// The points at which the processes of a command can be killed, each with true if an effect can fail there.
     pub(super) fn reached(&self, act: Act) -> Result<BTreeMap<Kill, bool>, String> {
         self.clear_trace();
         self.prepare(act, None)?;
@@ -251,7 +251,7 @@ impl Lab {
                 role: role.to_owned(),
                 point: point.to_owned(),
                 nth: nth.parse().unwrap(),
-                // One of an earlier command has become its server; in its namespace each has the same pid.
+                // A stage of an earlier command has become its server; in its namespace each has the same pid.
                 was_there: role != "stage" && earlier.contains(pid),
             };
             kills.insert(kill, !can_fail.is_empty());

@@ -1,14 +1,14 @@
-//! The commands after a kill: they finish or undo what was begun.
+//! The commands after a kill: they finish or undo the interrupted command.
 use super::act::Act;
 use super::lab::{Lab, NAME};
 use std::time::{Duration, Instant};
 use wharf_tests::host::Said;
 
-/// How long a command may be needed again, because another one or a supervisor is still at work.
+/// How long a command may be repeated, because another one or a supervisor is still at work.
 const AGAIN_LIMIT: Duration = Duration::from_secs(20);
 
 impl Lab {
-    /// Runs the next commands, and tells what they did.
+    /// Runs the next commands, and returns their effects in words.
     pub(super) fn go_on(&self, act: Act, said: &Said, then: &str) -> Result<String, String> {
         let mut story = Vec::new();
         if act == Act::RestartReconciled {
@@ -27,7 +27,7 @@ impl Lab {
             story.push(self.import_again()?);
         }
         if !self.is_known() {
-            // Nothing but a temporary may be left of it, which the next writer of that name clears away.
+            // At most a temporary file may be left of it, which the next writer of that name removes.
             let said = self.run("no", None)?;
             if said.code != 0 {
                 return Err(format!("its name is not free: code {}: {}", said.code, said.stderr));
@@ -41,7 +41,7 @@ impl Lab {
         Ok(story.join("; "))
     }
 
-    /// What was begun is finished, and what was done is not done again.
+    /// An unfinished import is finished, and a finished one is not repeated.
     fn import_again(&self) -> Result<String, String> {
         let said = self.wharf(&["import", "toolhive"], None)?;
         if said.code != 0 || self.record().is_none_or(|record| record["status"] != "stopped") {
@@ -63,7 +63,7 @@ impl Lab {
     fn start_or_stop(&self, act: Act, then: &str) -> Result<String, String> {
         let deadline = Instant::now() + AGAIN_LIMIT;
         let mut said = self.wharf(&[then, NAME], None)?;
-        // What ended may just be on its way back, without anybody's command.
+        // The supervisor may just be restarting the workload by itself.
         while said.stderr.contains("is bringing it back") && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(100));
             said = self.wharf(&[then, NAME], None)?;
@@ -76,13 +76,13 @@ impl Lab {
             (6, Some(status)) if act == Act::RunBroken && status == "error" => {}
             // An interrupted removal is for `rm` to finish; the refusal says so.
             (4, Some(_)) if self.is_removing() && said.stderr.contains("wharf rm victim") => {}
-            // Whoever else tests on this machine may have got its port meanwhile.
+            // Another test on this machine may have got its port meanwhile.
             (4, Some(_)) if said.stderr.contains("the port is taken") => {}
             // The creation was being given up, and is gone.
             (_, None) => {}
             _ => return Err(format!("{told}: {}", said.stderr)),
         }
-        // What was forgotten runs on until somebody removes it.
+        // A forgotten workload runs on until somebody removes it.
         if then == "stop" && !act.forgets() {
             self.await_nothing_runs()?;
         }
@@ -109,7 +109,7 @@ impl Lab {
         Ok(format!("rm: code {}, nothing left", said.code))
     }
 
-    /// It has its owner, or has one now.
+    /// It has its owner, or gets one now.
     fn stamp(&self, act: Act) -> Result<String, String> {
         if act == Act::ReconcileAdopt {
             let said = self.wharf(&["reconcile"], None)?;
@@ -126,8 +126,8 @@ impl Lab {
         Err(format!("adopt: code {}: {}", said.code, said.stderr))
     }
 
-    /// After a restart that was cut short the workload comes back without any other command. One whose failure was
-    /// told and recorded is for a command to start again.
+    /// After an interrupted restart, the workload comes back without any other command. If its failure was reported and
+    /// recorded, only a command starts it again.
     fn reconcile_alone(&self, said: &Said) -> Result<String, String> {
         let deadline = Instant::now() + AGAIN_LIMIT;
         loop {

@@ -1,4 +1,4 @@
-//! Kills at random moments, of whichever process is there.
+//! Kills at random moments, of any process that is there.
 use super::act::Act;
 use super::lab::{Engines, Kind, Lab};
 use std::{
@@ -26,7 +26,7 @@ impl Choices {
         Self { state: seed }
     }
 
-    /// In any order (Fisher and Yates).
+    /// Shuffles (Fisher and Yates).
     pub(super) fn shuffle<T>(&mut self, all: &mut [T]) {
         for last in (1..all.len()).rev() {
             let other = usize::try_from(self.below(last as u64 + 1)).unwrap();
@@ -34,7 +34,7 @@ impl Choices {
         }
     }
 
-    /// One of so many (xorshift64).
+    /// A random number below `limit` (xorshift64).
     fn below(&mut self, limit: u64) -> u64 {
         self.state ^= self.state << 13;
         self.state ^= self.state >> 7;

@@ -1,13 +1,13 @@
-//! What each kill left, and what the next commands did, as a table for who wants to read it.
+//! A table of the state after each kill, and of the effects of the next commands, for people.
 use super::check::Outcome;
 use super::kill::Scenario;
 use std::{collections::BTreeMap, fmt::Write as _, io::Write as _, path::Path};
 use wharf_tests::host::built;
 
-/// Where the table is written, if it is wanted.
+/// The variable with the file of the table, if it is wanted.
 const REPORT_VARIABLE: &str = "WHARF_TEST_REPORT";
 
-/// What was tried.
+/// The scenarios that were tried.
 #[derive(Default)]
 pub(super) struct Report {
     outcomes: BTreeMap<Scenario, Outcome>,

@@ -1,18 +1,18 @@
-//! Which of the kills are tried, where the environment says that not all are wanted.
+//! Selects kills by the environment.
 use super::kill::Scenario;
 use super::random::Choices;
 use std::env;
 
-/// Only what holds this text, as a fault's line begins: `Process Restart launcher/started.reported:1`.
+/// Only kills that contain this text, as a fault's line begins: `Process Restart launcher/started.reported:1`.
 const ONLY_VARIABLE: &str = "WHARF_TEST_KILL_ONLY";
-/// Each so many times.
+/// Each kill is tried so many times.
 const TIMES_VARIABLE: &str = "WHARF_TEST_KILL_TIMES";
-/// One of so many.
+/// Only one of so many kills is tried.
 const SHARE_VARIABLE: &str = "WHARF_TEST_KILL_SHARE";
-/// What is chosen, and in which order it is tried; it is shown where a test begins.
+/// The seed of the selection and of the order; it is printed where a test begins.
 const SEED_VARIABLE: &str = "WHARF_TEST_KILL_SEED";
 
-/// What is wanted.
+/// The selection.
 pub(super) struct Selection {
     only: Option<String>,
     times: usize,
@@ -21,7 +21,7 @@ pub(super) struct Selection {
 }
 
 impl Selection {
-    /// What the environment says.
+    /// The selection by the environment.
     pub(super) fn new() -> Self {
         let number = |variable| -> Option<u64> {
             let text = env::var(variable).ok()?;
@@ -42,7 +42,7 @@ impl Selection {
         self.only.is_none() && self.share == 1
     }
 
-    /// What is wanted of these.
+    /// The selected kills of these.
     pub(super) fn of(&self, mut all: Vec<Scenario>) -> Vec<Scenario> {
         if let Some(only) = &self.only {
             all.retain(|scenario| scenario.to_string().contains(only));

@@ -76,7 +76,7 @@ struct Stepped {
 }
 
 impl Stepped {
-    /// None, and says so, where there is no compiler.
+    /// A host with a clock that can be stepped; none if there is no compiler, with a message.
     #[expect(clippy::print_stderr, reason = "a skipped test says so")]
     fn new() -> Option<Self> {
         let host = Host::new();
@@ -97,7 +97,7 @@ impl Stepped {
         Some(stepped)
     }
 
-    /// From now on it is so many seconds later.
+    /// Steps the clock by so many seconds.
     fn step(&self, seconds: i64) {
         let new = self.host.path("offset.new");
         write(&new, seconds.to_string().as_bytes());
@@ -139,7 +139,7 @@ fn r04_a_real_clock_that_is_stepped_back_and_forth_decides_nothing() {
         let said = stepped.ok(&["reconcile", "--format", "json"]);
         assert_eq!(said.matches("in_order").count(), 2, "{offset}: {said}");
         assert_eq!((stepped.host.record("plain"), stepped.host.record("one")), before, "nothing was done");
-        // What ends is brought back, whatever the time was when it had been ready.
+        // A workload that ends is brought back, whatever the time was when it became ready.
         let server = before.0["handle"]["data"]["workload"]["pid"].as_i64().unwrap();
         stepped.host.kill_own(i32::try_from(server).unwrap());
         let objects = stepped.engine.objects();

@@ -1,10 +1,10 @@
-//! Too few descriptors: what cannot be opened says nothing about a workload.
+//! Too few descriptors: a file that cannot be opened is no evidence about a workload.
 use super::tools::{contents, limited};
 use serde_json::Value;
 use wharf_tests::engine::SideBySide;
 use wharf_tests::host::{Host, Said};
 
-/// With more a command has all that it needs.
+/// With more, a command has all descriptors that it needs.
 const ENOUGH: u32 = 48;
 
 /// A command that may have so many files open.
@@ -12,7 +12,7 @@ fn with_descriptors(host: &Host, limit: u32, args: &[&str]) -> Said {
     limited(host, &format!("ulimit -n {limit}"), args)
 }
 
-/// The records, without what is no record: a log may grow.
+/// The records, without logs, which may grow.
 fn records(host: &Host) -> Vec<(std::path::PathBuf, Vec<u8>)> {
     ["state/runconfigs", "state/statuses"].iter().flat_map(|folder| contents(&host.path(folder))).collect()
 }
@@ -30,7 +30,7 @@ fn r04_too_many_open_files_are_no_evidence() {
         };
         answered += 1;
         for row in rows {
-            // As recorded, or not known for want of reading it.
+            // As recorded, or unknown because it could not be read.
             let known = row["status"] == "running";
             let unread = row["status"] == "unknown" && row.to_string().contains("open files");
             assert!(known || unread, "{limit}: {row}");
@@ -55,7 +55,7 @@ fn r11_too_many_open_files_make_no_record_corrupt_and_lose_no_command() {
             let aside = records(&world.host).len();
             assert_eq!(aside, before.len(), "{limit} {name}: nothing is set aside or lost: {said:?}");
             if said.code != 0 {
-                // Whatever was cut short, the next command that has enough goes on from there.
+                // The next command with enough descriptors goes on where another was interrupted.
                 world.host.ok(&["start", name]);
             }
         }

@@ -135,7 +135,7 @@ fn r11_a_disk_that_fails_keeps_nobody_from_stopping() {
     for point in points {
         let server = host.server("demo");
         let output = host.command(&["stop", "demo"]).env("WHARF_FAILPOINT", point).output().unwrap();
-        // What could not be written once can be at the end.
+        // A write that failed once may succeed at the end.
         assert_eq!(output.status.code(), Some(0), "{point}: {output:?}");
         assert!(!runs(server), "{point}: {output:?}");
         let record = host.record("demo");

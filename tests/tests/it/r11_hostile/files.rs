@@ -1,4 +1,4 @@
-//! Careless umasks, and records that are none.
+//! Careless umasks, and corrupt records.
 use super::tools::{contents, status, write};
 use serde_json::json;
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};

@@ -1,4 +1,4 @@
-//! Connections that use up what a supervisor may open: it still brings its workload back.
+//! Connections that use up a supervisor's descriptors: it still brings its workload back.
 use super::tools::limited;
 use std::{
     fs,
@@ -9,10 +9,10 @@ use wharf_tests::host::{Host, demo_server, eventually, kill};
 
 /// The limit that a user's processes have, and the most that they may have.
 const LIMITS: [u64; 2] = [128, 160];
-/// More than the first of them, and few enough that what is not taken finds room in a listener's backlog.
+/// More than the first limit, and few enough that all others fit into a listener's backlog.
 const CONNECTIONS: usize = 150;
 
-/// The two limits of a process, as proc_pid_limits(5) tells them.
+/// The two limits of a process, from proc_pid_limits(5).
 fn limits_of(pid: i32) -> [u64; 2] {
     let text = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
     let line = text.lines().find(|line| line.starts_with("Max open files")).unwrap();
@@ -56,7 +56,7 @@ fn flooded(transport: &str) {
     let open = || fs::read_dir(format!("/proc/{supervisor}/fd")).unwrap().count();
     let alone = open();
     let mut connections: Vec<_> = (0..CONNECTIONS).map(|_| connect(address, path)).collect();
-    // It has taken as many as it takes.
+    // It has accepted as many as it may.
     let mut before = 0;
     eventually("no more are taken", || {
         let now = open();

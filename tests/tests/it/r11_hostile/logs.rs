@@ -1,4 +1,4 @@
-//! Logs and output that cannot be written: nothing ends by that, and no change is left half done.
+//! Logs and output that cannot be written: no process ends by that, and no change is left half done.
 use super::tools::{Mounted, fill, limited, remove_filler};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
@@ -66,7 +66,7 @@ fn r11_a_log_that_takes_nothing_ends_no_supervisor() {
     symlink("/dev/full", log(&host, "demo.proxy.log")).unwrap();
     host.ok(&["start", "demo"]);
     comes_back(&host);
-    // One that cannot even be opened.
+    // A log that cannot even be opened.
     host.ok(&["stop", "demo"]);
     fs::remove_file(log(&host, "demo.proxy.log")).unwrap();
     fs::create_dir(log(&host, "demo.proxy.log")).unwrap();
@@ -76,7 +76,7 @@ fn r11_a_log_that_takes_nothing_ends_no_supervisor() {
     host.assert_nothing_runs();
 }
 
-/// SIGXFSZ ends whoever writes beyond RLIMIT_FSIZE and does not provide for it.
+/// SIGXFSZ kills a process that writes beyond RLIMIT_FSIZE, unless it has a handler.
 #[test]
 fn r11_logs_at_the_limit_of_a_files_size_end_nobody() {
     let host = Host::new();
@@ -86,7 +86,7 @@ fn r11_logs_at_the_limit_of_a_files_size_end_nobody() {
         let mut file = OpenOptions::new().append(true).create(true).open(log(&host, name)).unwrap();
         file.write_all(&vec![b'\n'; 100 * 1024]).unwrap();
     }
-    // In units of 512 bytes: more than a record has, and less than the logs have.
+    // In units of 512 bytes: larger than a record, and smaller than the logs.
     let said = limited(&host, "ulimit -f 64", &["start", "demo"]);
     assert_eq!(said.code, 0, "{said:?}");
     let launcher = i32::try_from(host.state_of("demo")["launcher"]["pid"].as_i64().unwrap()).unwrap();
@@ -97,7 +97,7 @@ fn r11_logs_at_the_limit_of_a_files_size_end_nobody() {
     host.assert_nothing_runs();
 }
 
-/// What a command may find in the place of stderr, each of which fails in another way.
+/// Files that a command may get as stderr, each of which fails in another way.
 fn bad_places() -> Vec<(&'static str, Stdio)> {
     let full = File::options().write(true).open("/dev/full").unwrap();
     let (reader, writer) = std::io::pipe().unwrap();
@@ -139,7 +139,7 @@ fn r11_a_stderr_that_cannot_be_written_ends_no_change() {
     assert_eq!(host.leftovers(), Vec::<String>::new());
 }
 
-/// Where a process' first three descriptors lead.
+/// The targets of a process's first three descriptors.
 fn first_three(pid: i32) -> [String; 3] {
     [0, 1, 2].map(|number| {
         fs::read_link(format!("/proc/{pid}/fd/{number}"))

@@ -1,5 +1,5 @@
-//! Surroundings that are against it: full disks, read-only ones, careless umasks, records that are none, too few
-//! descriptors, clocks that jump, reboots.
+//! Hostile surroundings: full disks, read-only ones, careless umasks, corrupt records, too few descriptors, clocks that
+//! jump, reboots.
 mod clocks;
 mod descriptors;
 mod disks;

@@ -1,4 +1,4 @@
-//! A machine that was restarted: what is on record is of another boot.
+//! A machine that was restarted: the records are of another boot.
 use super::tools::{status, write};
 use serde_json::{Value, json};
 use wharf_tests::engine::{ScriptedEngine, State};

@@ -1,4 +1,4 @@
-//! What these tests have in common.
+//! The helpers of these tests.
 use std::{
     fs::{self, File},
     io::Write,
@@ -11,7 +11,7 @@ use wharf_tests::host::{Host, Said};
 pub(super) struct Mounted(PathBuf);
 
 impl Mounted {
-    /// None where this process may not mount anything, which is said.
+    /// None if this process may not mount anything, with a message.
     #[expect(clippy::print_stderr, reason = "a skipped test says so")]
     pub(super) fn new(at: &Path, args: &[&[&str]]) -> Option<Self> {
         let mount = |args: &[&str]| {

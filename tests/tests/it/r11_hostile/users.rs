@@ -9,8 +9,8 @@ use std::{
 };
 use wharf_tests::host::{Host, Said, built, demo_server};
 
-/// A command as an ordinary user, whatever the test's own user is: permissions say nothing to root. The binary is
-/// where that user can execute it, the host's folder where it can be entered.
+/// A command as an ordinary user, whatever the test's own user is, since permissions do not restrict root. That user can
+/// execute the binary, and enter the host's folder.
 fn as_ordinary_user(host: &Host, args: &[&str]) -> Said {
     const NOBODY: u32 = 65534;
     let like = host.command(args);

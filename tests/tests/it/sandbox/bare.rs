@@ -1,4 +1,4 @@
-//! Where no namespaces can be made: what holds all the same, what is refused by name, and what is told.
+//! Without namespaces: the parts that still hold, those that are refused by name, and those that are reported.
 use super::{Neighbour, assert_all, attempts, file, hosts};
 use std::{fs, os::unix::net::UnixListener};
 use wharf_tests::host::{Host, built, demo_server, eventually, kill, runs};
@@ -28,7 +28,7 @@ fn without_namespaces_files_processes_and_privileges_are_out_of_reach_all_the_sa
         let processes = ["signal", &pid, "environment-of", &pid, "limit", &pid];
         let others = ["unix", &socket, "datagram-pair", "-", "namespace", "user"];
         let held = [&files[..], &processes, &others].concat();
-        // It is said that these get through, and they do.
+        // These are reported as getting through, and they do.
         let mut through = vec!["command-of", &pid, "signal-own-child", "-"];
         if host.user().is_some() {
             // Root's other processes have privileges that the workload has not.
@@ -52,7 +52,7 @@ fn without_namespaces_a_profile_is_refused_by_name_and_weaker_is_told() {
         let told = not_enforced(&host, "demo");
         assert!(told.contains("namespaces") && told.contains("attributes of the user's files"), "{told}");
         host.ok(&["rm", "demo"]);
-        // Without a profile nobody has asked for them: they are told alone.
+        // Without a profile nobody has asked for namespaces: their absence is only reported.
         host.run(&["--name", "demo", &demo_server()]);
         assert!(not_enforced(&host, "demo").contains("namespaces"));
     }
@@ -74,7 +74,7 @@ fn without_namespaces_the_network_of_a_profile_is_none_all_the_same() {
 fn without_namespaces_nothing_that_left_a_trace_outlives_the_stop() {
     for host in bare_hosts() {
         let child = host.work().join("child");
-        // In a control group one is found that has no trace of the workload in its environment.
+        // A process is found in a control group without any mark in its environment.
         host.run(&["--name", "asked", &demo_server()]);
         let has_groups =
             host.state_of("asked")["cgroups"].as_array().is_some_and(|groups| !groups.is_empty());
@@ -109,7 +109,7 @@ fn without_namespaces_nothing_that_left_a_trace_outlives_the_stop() {
     }
 }
 
-/// It can undo what ties it to its launcher, and then is ended as what it left is.
+/// The server undoes the tie to its launcher; then it is ended as a straggler.
 #[test]
 fn without_namespaces_a_server_that_untied_itself_ends_with_its_launcher() {
     for host in bare_hosts() {
@@ -120,7 +120,7 @@ fn without_namespaces_a_server_that_untied_itself_ends_with_its_launcher() {
         kill(launcher_of(&host, "untied"), "KILL");
         eventually("it has ended", || !runs(pid));
         eventually("it is back", || host.server("untied") != pid && runs(host.server("untied")));
-        // Without a supervisor, it is ended by the next command.
+        // Without a supervisor, the next command ends it.
         let pid = host.server("untied");
         let supervisor = host.record("untied")["process_id"].as_i64().unwrap();
         for killed in [i32::try_from(supervisor).unwrap(), launcher_of(&host, "untied")] {

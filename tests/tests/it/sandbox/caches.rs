@@ -1,9 +1,9 @@
-//! One package tries to spoil what another one will run: with a tool that does what an evil package would.
+//! One package tries to spoil the files of another: with a tool that does what an evil package would do.
 use super::{assert_all, file, hosts};
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 use wharf_tests::host::{Host, built, demo_server};
 
-/// Stands for npx and uvx: keeps something in its caches, makes the attempts that it is told, and serves.
+/// Stands for npx and uvx: writes to its caches, makes its attempts, and serves.
 fn evil_tool(host: &Host, name: &str) {
     let text = format!(
         "#!/bin/sh\n\
@@ -23,7 +23,7 @@ fn evil_tool(host: &Host, name: &str) {
     host.own();
 }
 
-/// Runs a package with the tool, and returns what it said and the caches that it has.
+/// Runs a package with the tool; returns its report and its caches.
 fn run(host: &Host, package: &str, options: &[&str]) -> (String, Vec<PathBuf>) {
     let mut command = host.command(&[&["run", "--name", "package"][..], options, &[package]].concat());
     let usual = command.get_envs().find_map(|(name, value)| (name == "PATH").then_some(value?.to_owned()));
@@ -84,7 +84,7 @@ fn settings_of_a_tool_that_have_no_end_hold_up_no_package() {
         evil_tool(&host, "npx");
         let home = host.path("home");
         fs::create_dir_all(&home).unwrap();
-        // Nobody will ever write to it.
+        // A fifo that nobody writes to.
         mknodat(CWD, home.join(".npmrc"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
         host.own();
         let (_, caches) = run(&host, "npx://any", &[]);

@@ -1,10 +1,10 @@
-//! What a workload has made of its own folder keeps nobody from restarting, starting or removing it.
+//! Whatever a workload does to its own folder, it can be restarted, started and removed.
 use super::hosts;
 use std::fs;
 use wharf_tests::host::{Host, demo_server, eventually, kill, runs};
 
-/// What it takes from its owner: folders without rights, as Go's cache of modules has them, links to what is not its own;
-/// its own folder and that for temporary files at last.
+/// A workload that takes rights away from its owner: folders without rights, as in Go's cache of modules, links to other
+/// files; at last its own folder and that for temporary files.
 fn hostile(host: &Host) -> String {
     let text = format!(
         "mkdir -p $TMPDIR/mod/a/b\ntouch $TMPDIR/mod/a/f $TMPDIR/mod/a/b/f\nchmod 0555 $TMPDIR/mod/a/b $TMPDIR/mod/a\n\

@@ -1,4 +1,4 @@
-//! A name that leads elsewhere than it did opens nothing, neither itself nor what would follow from it.
+//! A name that leads elsewhere than before opens nothing, neither its target nor neighbours of it.
 use super::{
     assert_all, file, hosts,
     paths::{all_hosts, assert_refused, exchange, folder, profile},
@@ -42,14 +42,14 @@ fn a_script_that_an_argument_names_and_that_became_a_link_opens_no_neighbours() 
         assert_all(&host.ok(&["logs", "exchanger"]), false, &["read", &paper]);
         assert_refused(&host, "exchanger", &server);
         host.ok(&["rm", "exchanger"]);
-        // Nor does one that was not there when the workload was created.
+        // The same for a name that did not exist when the workload was created.
         let late = host.path("work/late.py").display().to_string();
         let program = script(&host, "work/run.sh", &format!("ln -sf '{target}' '{late}'"), &paper);
         host.run(&["--name", "late", &program, "--", &late]);
         let said = host.wharf(&["restart", "late"]);
         let named = format!("'{late}' led nowhere when the workload was created");
         assert!(said.code == 6 && said.stderr.contains(&named), "{said:?}");
-        // As a file of the folder that it may write anyway it is nothing to refuse.
+        // A file in the folder that it may write anyway is not refused.
         fs::remove_file(&late).unwrap();
         file(&host, "work/late.py");
         script(&host, "work/run.sh", "", &paper);
@@ -132,14 +132,14 @@ fn a_recorded_name_counts_when_the_neighbour_that_could_exchange_it_is_gone() {
     if !rustix::process::geteuid().is_root() {
         return;
     }
-    // Of root's hosts alone: only root's workloads write there.
+    // Only on root's hosts: other users' workloads cannot write there.
     for host in hosts().into_iter().filter(|host| host.user().is_none()) {
         let system = tempfile::tempdir_in("/run").unwrap();
         fs::set_permissions(system.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let named = system.path().join("settings.json");
         write(&named, "{}");
         let named = named.display().to_string();
-        // What it would open could not be exchanged by any workload either.
+        // No workload could have replaced the target either.
         let other = tempfile::tempdir_in("/run").unwrap();
         let paper = other.path().join("paper");
         write(&paper, "the contents of a file");

@@ -3,7 +3,7 @@ use super::{file, hosts};
 use std::{fs, io::Write};
 use wharf_tests::host::{Host, demo_server, has_tool};
 
-/// It ends at once where it sees a file of settings, the machine's or its user's, that it cannot read.
+/// Git ends at once if it sees a file of settings, the machine's or its user's, that it cannot read.
 #[test]
 fn git_works_whatever_settings_its_user_and_the_machine_have() {
     if !has_tool("git", "git") {

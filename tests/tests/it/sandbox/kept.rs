@@ -1,10 +1,10 @@
-//! What is only read inside of what is written stays under its own name, whatever is renamed on the way to it.
+//! A read-only place inside of a writable one keeps its name, whatever is renamed on the way to it.
 use super::{file, hosts};
 use std::{fs, io::Write, path::Path};
 use wharf_tests::host::{Host, demo_server};
 
 /// Runs a workload with this profile that executes `text` in `proj` before it serves, and once more after a restart;
-/// returns what it said.
+/// returns its report.
 fn said_in_proj(host: &Host, profile: &str, proj: &Path, text: &str) -> String {
     let path = host.path("profile.json");
     fs::File::create(&path).unwrap().write_all(profile.as_bytes()).unwrap();

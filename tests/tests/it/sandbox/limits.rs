@@ -1,4 +1,4 @@
-//! How much a workload may use: by control groups, else by its user in a user namespace, else not at all and told.
+//! Limits of a workload: by control groups, else by its user in a user namespace, else not enforced and reported.
 use super::{ORDINARY_USER, assert_all, attempts, hosts, ordinary_host, try_to_run};
 use std::{
     fs,
@@ -12,7 +12,7 @@ use wharf_tests::host::{Host, Said, built, demo_server, eventually};
 /// The options of the limits, each with its field.
 const LIMITS: [[&str; 3]; 3] =
     [["--memory", "64m", "memory_bytes"], ["--cpus", "0.05", "cpus"], ["--pids-limit", "20", "pids_limit"]];
-/// What goes beyond the limit of memory.
+/// An attempt to use more memory than the limit.
 const FILL: [&str; 2] = ["fill", "200000000"];
 /// Beside the shell and the program that makes them there is room for so many more processes, of twenty.
 const LAST: [&str; 2] = ["fork", "18"];
@@ -28,13 +28,13 @@ fn groups(host: &Host, name: &str) -> Vec<PathBuf> {
     groups.iter().map(|folder| folder.as_str().unwrap().into()).collect()
 }
 
-/// What is told of a workload that has this word before it.
+/// The line about a workload that begins with this word.
 fn told(host: &Host, name: &str, word: &str) -> String {
     let status = host.ok(&["status", name]);
     status.lines().find(|line| line.starts_with(word)).unwrap_or_default().to_owned()
 }
 
-/// What the kernel counts of a workload with a limit of processors: `nr_periods` in which it wanted some, and
+/// A counter of the kernel for a workload with a limit of processors: `nr_periods` in which it wanted some, and
 /// `nr_throttled` in which it was held back.
 fn counted(groups: &[PathBuf], what: &str) -> u64 {
     let text = groups.iter().find_map(|folder| fs::read_to_string(folder.join("cpu.stat")).ok()).unwrap();
@@ -67,7 +67,7 @@ fn limits_hold_or_are_refused_by_name() {
             let told = status.lines().find(|line| line.starts_with("Not enforced:")).unwrap();
             assert!(["memory_bytes", "cpus"].iter().all(|limit| told.contains(limit)), "{told}");
         }
-        // Without a group of its own an ordinary user's processes are counted in a user namespace.
+        // Without a control group, an ordinary user's processes are counted in a user namespace.
         assert_all(&attempts(&host, &["--pids-limit", "20"], &fork), false, &fork);
         // The same processes without a limit: it is the limit that holds them.
         assert_all(&attempts(&host, &[], &fork), true, &fork);
@@ -78,7 +78,7 @@ fn limits_hold_or_are_refused_by_name() {
 fn a_limit_of_processes_is_exact() {
     let stdio = ["--pids-limit", "20"];
     let none = ["--pids-limit", "20", "--permission-profile", "none"];
-    // Such a one has a door, which is tended from within its namespaces.
+    // This workload has a port forward, which is served from within its namespaces.
     let door = [&none[..], &["--transport", "streamable-http"]].concat();
     for host in hosts() {
         for options in [&stdio[..], &none, &door] {
@@ -147,7 +147,7 @@ fn a_limit_of_processors_holds_back_who_wants_more() {
         let held = groups(&host, "burns");
         eventually("it is held back", || counted(&held, "nr_throttled ") > 2);
         host.ok(&["rm", "burns"]);
-        // It is the limit that holds it back.
+        // Without the limit it is not held back, so the limit did it.
         host.run(&["--name", "burns", "--cpus", "1000", &burner(&host)]);
         let held = groups(&host, "burns");
         eventually("it has wanted some", || counted(&held, "nr_periods ") > 2);
@@ -160,7 +160,7 @@ fn a_limit_of_processors_holds_back_who_wants_more() {
 struct Delegated(Vec<PathBuf>);
 
 impl Delegated {
-    /// None where this machine has not all of these trees.
+    /// None if this machine lacks one of these trees.
     #[expect(clippy::print_stderr, reason = "a part that is skipped says so")]
     fn to(user: u32) -> Option<Self> {
         let mut made = Self(Vec::new());
@@ -196,7 +196,7 @@ impl Delegated {
 impl Drop for Delegated {
     fn drop(&mut self) {
         for folder in &self.0 {
-            // What an assertion that failed has left in it is on its way out.
+            // Processes that a failed assertion has left in it are ending.
             eventually("the group is empty", || {
                 fs::remove_dir(folder).is_ok() || !folder.exists() || std::thread::panicking()
             });
@@ -242,7 +242,7 @@ fn groups_that_no_record_knows_go_with_their_workload() {
     assert!(made.iter().all(|group| group.ends_with(cgroup_name(&uid)) && group.exists()));
     host.ok(&["stop", "demo"]);
     if made.is_empty() {
-        // Where none can be made, none is left.
+        // Where no group can be made, none is left.
         return;
     }
     // Killed after it has made one, and before it has recorded any.

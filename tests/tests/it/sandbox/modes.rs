@@ -1,4 +1,4 @@
-//! No workload makes a program that runs as its user, and ordinary tools do not miss it.
+//! No workload can make a program that runs as its user, and ordinary tools work all the same.
 use super::{assert_all, attempts, file, hosts};
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 use wharf_tests::host::{Host, demo_server, has_tool};
@@ -57,7 +57,7 @@ fn archives_and_repositories_are_made_as_everywhere() {
     }
 }
 
-/// The launcher gives a folder the bit that shares it with its group, by whatever call it is asked for.
+/// The launcher sets the bit that shares a folder with its group, for every call that can ask for it.
 #[test]
 fn folders_that_a_group_shares_are_made_as_everywhere() {
     if !has_tool("tar", "tar") || !has_tool("git", "git") {
@@ -94,7 +94,7 @@ fn folders_that_a_group_shares_are_made_as_everywhere() {
     }
 }
 
-/// What it may not change stays as it is: the launcher looks names up in the workload's own view.
+/// A folder that the workload may not change stays as it is: the launcher looks names up in the workload's own view.
 #[test]
 fn a_folder_outside_is_shared_by_nobody() {
     for host in hosts() {

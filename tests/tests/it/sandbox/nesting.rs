@@ -1,4 +1,4 @@
-//! No workload is started from inside another one, however it is asked: it would end with that one.
+//! No workload is started from inside another one, in whatever way: it would end with that one.
 use super::hosts;
 use serde_json::json;
 use std::{fs, path::PathBuf};
@@ -6,7 +6,7 @@ use wharf_tests::host::{Host, built, demo_server, eventually, kill, runs};
 
 const REFUSED: &str = "this command runs inside a workload";
 
-/// What runs this command inside a workload, with wharf's folders in the environment, and says how it ended.
+/// Runs this command inside a workload, with wharf's folders in the environment; returns how it ended.
 fn inside(host: &Host, how: &str, folders: &str, command: &str) -> String {
     let wharf = built("wharf").display().to_string();
     let plugins = host.path("plugins").display().to_string();
@@ -33,13 +33,13 @@ fn a_workload_starts_no_other_one_with_folders_of_its_own() {
         host.run(&["--name", "outer", &server]);
         let said = said(&host);
         assert_eq!(said.matches(REFUSED).count(), ways.len() + 1, "{said}");
-        // The last way tells the code of who waited for it.
+        // The last way prints the exit code of the process that waited for it.
         assert_eq!(said.matches("code 4 of run").count(), ways.len(), "{said}");
         assert!(!host.work().join("own").exists(), "something was written");
     }
 }
 
-/// Where the records are out of sight, nothing is said of them.
+/// If the records are out of sight, no command claims that there are none.
 #[test]
 fn what_cannot_be_seen_from_inside_is_not_said_to_be_none() {
     for host in hosts().into_iter().chain(hosts().into_iter().map(Host::without_namespaces)) {
@@ -58,7 +58,7 @@ fn what_cannot_be_seen_from_inside_is_not_said_to_be_none() {
     }
 }
 
-/// Without a sandbox, where all of the host's own records are in reach.
+/// Without a sandbox, all of the host's own records are in reach.
 #[test]
 fn a_workload_without_a_sandbox_starts_restarts_and_reconciles_no_other_one() {
     for host in hosts() {
@@ -97,14 +97,14 @@ fn a_workload_without_a_sandbox_starts_restarts_and_reconciles_no_other_one() {
         }
         assert_eq!(records(), before, "something was written");
         assert!(host.row("inner").is_none());
-        // What starts nothing works inside, and all of it works outside.
+        // Commands that start nothing work inside, and all commands work outside.
         host.ok(&["start", "other"]);
         host.ok(&["stop", "outer"]);
         assert_eq!(host.row("other").unwrap()["status"], "running");
     }
 }
 
-/// Where control groups can be made; a workload that may write there makes some below its own.
+/// Where control groups can be made, a workload that may write there makes some below its own.
 #[test]
 fn control_groups_below_a_workloads_own_go_with_it() {
     for host in hosts() {

@@ -1,4 +1,4 @@
-//! Names lead elsewhere than they did: a workload exchanges what it may write for a link, and is started again.
+//! Names lead elsewhere than before: a workload replaces a file that it may write by a link, and is started again.
 use super::{assert_all, attempts, file, hosts, try_to_run};
 use std::{
     fs,
@@ -107,7 +107,7 @@ fn a_read_folder_that_became_a_link_is_not_opened() {
         assert_eq!(try_to_run(&host, "reader", &options, &["read", &secret]).code, 0);
         assert_all(&host.ok(&["logs", "reader"]), false, &["read", &secret]);
         host.ok(&["stop", "reader"]);
-        // As another workload could that writes the project too.
+        // As another workload could do that also writes the project.
         exchange(&data, &host.path("home/docs"));
         assert_refused(&host, "reader", &data);
     }
@@ -125,7 +125,7 @@ fn a_folder_of_programs_that_became_a_link_is_not_opened() {
         assert_eq!(said.code, 0, "{said:?}");
         assert_all(&host.ok(&["logs", "exchanger"]), false, &["read", &paper]);
         assert_refused(&host, "exchanger", &bin);
-        // One that did not exist when the workload was created is no better.
+        // The same for a name that did not exist when the workload was created.
         fs::remove_file(&bin).unwrap();
         folder(&host, "work/venv/bin");
         host.ok(&["rm", "exchanger"]);
@@ -159,7 +159,7 @@ fn a_working_folder_that_another_workload_exchanged_is_not_written() {
         assert_eq!(said.code, 0, "{said:?}");
         assert_refused(&host, "inner", &sub);
         assert!(!Path::new(&planted).exists());
-        // What it was when the workload was created is its record's to say, and survives everything but its removal.
+        // The record has where the name led at the creation, and keeps it until the workload is removed.
         let pinned = host.run_config("inner")["pinned"]["paths"][&sub].as_str().unwrap().to_owned();
         assert_eq!(Path::new(&pinned), fs::canonicalize(host.work()).unwrap().join("sub"));
     }
@@ -187,7 +187,7 @@ fn a_link_of_the_systems_that_an_upgrade_switches_breaks_nothing() {
         return;
     }
     for host in hosts() {
-        // Only root writes there.
+        // Only root can write there.
         let system = tempfile::tempdir_in("/run").unwrap();
         fs::set_permissions(system.path(), fs::Permissions::from_mode(0o755)).unwrap();
         for version in ["1", "2"] {
@@ -225,7 +225,7 @@ fn what_is_to_be_read_inside_of_what_is_written_is_not_written() {
         assert_all(&said, true, &through);
         assert_all(&said, false, &held);
         assert_eq!(fs::read_to_string(&kept).unwrap(), "the contents of a file");
-        // Without mounts of its own nothing could keep it from that.
+        // Without mounts of its own, nothing could keep the workload from doing that.
         let host = host.without_namespaces();
         let text = format!(r#"{{"write":["{}"],"read":["{config}"]}}"#, proj.display());
         let options = profile(&host, &text);
@@ -353,7 +353,7 @@ fn what_is_written_is_mounted_without_devices_and_set_uid() {
     }
 }
 
-/// Programs that will fail over what is not open to them are told of before they do.
+/// Programs that will fail because a file is not open to them cause a warning before.
 #[test]
 fn what_a_well_known_program_will_miss_is_said() {
     let host = Host::new();

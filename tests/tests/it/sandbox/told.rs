@@ -1,4 +1,4 @@
-//! What is said to hold, held against what a workload gets.
+//! The reported confinement, compared with a workload's real one.
 use super::hosts;
 use std::{collections::BTreeSet, fs, io::Write};
 use wharf_tests::host::demo_server;

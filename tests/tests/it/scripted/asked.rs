@@ -1,4 +1,4 @@
-//! Which questions a command asks its owner, and about which workloads.
+//! The questions of a command to its owner, and the workloads that they are about.
 use wharf_tests::engine::ScriptedEngine;
 use wharf_tests::host::{Host, eventually, kill, runs};
 
@@ -39,7 +39,7 @@ fn r10_a_command_on_one_workload_asks_about_that_one_alone() {
         assert!(!asked.is_empty(), "{command:?} asks nobody");
         assert!(asked.iter().all(|about| *about == uid), "{command:?} asks about {asked:?}");
     }
-    // Also the command that makes one.
+    // The same for the command that creates one.
     let asked = listed(&engine, || drop(host.run(&["--runtime", RUNTIME, "--name", "fourth", "sh"])));
     let uid = host.record("fourth")["uid"].as_str().unwrap().to_owned();
     assert!(asked.iter().all(|about| *about == uid), "run asks about {asked:?}");

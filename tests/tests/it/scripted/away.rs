@@ -1,4 +1,4 @@
-//! Engines that do not answer, and engines that are not those of the records.
+//! Engines that do not answer, and engines other than the recorded ones.
 use wharf_tests::client::Client;
 use wharf_tests::engine::{Act, SideBySide, State, records};
 use wharf_tests::host::eventually;
@@ -42,7 +42,8 @@ fn r06_what_an_engine_kills_is_restarted() {
     assert_eq!(world.object().state, State::Running);
 }
 
-/// A row of a copied storage shows whose it was. What is missing in it, and what is to be changed, take the engine's word.
+/// A row of a copied storage carries the label of the original instance. Before an absence is believed or anything is
+/// changed, the engine itself is asked.
 #[test]
 fn r04_a_copied_storage_ends_nothing_and_takes_no_command() {
     let world = SideBySide::new();
@@ -64,7 +65,7 @@ fn r04_a_copied_storage_ends_nothing_and_takes_no_command() {
         .iter()
         .filter(|it| ["one", "beside"].contains(&it["name"].as_str().unwrap()));
     assert!(ours.clone().count() == 2 && ours.into_iter().all(|it| it["result"] == "left_alone"), "{done}");
-    // The copy has lost one of them: that says nothing of the original.
+    // The copy has lost one of them, which says nothing about the original.
     world.one.discard(&world.object());
     for name in ["one", "beside"] {
         let row = world.host.row(name).unwrap();
@@ -137,7 +138,7 @@ fn r04_a_supervisor_does_not_take_another_instance_for_the_loss_of_its_workload(
     let world = SideBySide::new();
     let waits = world.one.count("wait");
     world.one.instance("an empty one");
-    // Whatever the supervisor makes of it: it has heard of it, and asks again.
+    // The supervisor has got this answer, and asks again.
     eventually("the supervisor asks again", || world.one.count("wait") > waits + 1);
     assert_eq!(world.one.count("deploy"), 1, "nothing was deployed elsewhere");
     world.one.first_instance();

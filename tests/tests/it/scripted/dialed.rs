@@ -1,4 +1,4 @@
-//! Servers with a port that no address leads to: their runtime alone carries connections to them.
+//! Servers with a port without an address: only their runtime carries connections to them.
 use serde_json::json;
 use wharf_tests::client::Client;
 use wharf_tests::engine::{Act, ScriptedEngine, State};

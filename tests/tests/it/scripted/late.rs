@@ -1,4 +1,4 @@
-//! Engines that are slow: what was asked happens after everybody has stopped waiting for it.
+//! Slow engines: an effect happens after everybody has stopped waiting for it.
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicU16, Ordering};
 use wharf_tests::engine::{Act, ScriptedEngine, SideBySide, State, records};

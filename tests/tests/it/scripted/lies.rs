@@ -1,10 +1,10 @@
-//! Plugins that are missing, lie, hang or panic: each costs its own rows their freshness, and nobody anything else.
+//! Plugins that are missing, lie, hang or panic: each makes its own rows stale, and affects no others.
 use std::fs;
 use wharf_tests::compile;
 use wharf_tests::engine::{Act, PLUGIN, SideBySide, State, records};
 use wharf_tests::{library, stamp_text};
 
-/// What the row of the workload `one` says while its plugin misbehaves.
+/// The row of the workload `one` while its plugin misbehaves.
 enum Shown {
     /// As recorded, stale, with a reason that contains this.
     Stale(&'static str),
@@ -170,7 +170,7 @@ fn r10_a_library_whose_constructor_never_ends_takes_no_record_along() {
         let row = world.host.row(name).unwrap();
         assert_eq!((row["status"].as_str(), row["stale"].as_bool()), (Some("running"), Some(true)), "{row}");
     }
-    // It hangs in a process of its own, so that others are loaded meanwhile.
+    // It hangs in a process of its own, so that other libraries are loaded meanwhile.
     let plain = world.host.row("plain").unwrap();
     assert_eq!((plain["status"].as_str(), plain["stale"].as_bool()), (Some("running"), None), "{plain}");
     assert_eq!(world.host.wharf(&["stop", "one"]).code, 5);

@@ -1,4 +1,4 @@
-//! What is believed, and of whom: engines that are exchanged in mid-command, records and ids that are lost.
+//! Evidence, and its source: engines that are replaced in the middle of a command, lost records and lost ids.
 use serde_json::{Value, json};
 use std::{fs, thread};
 use wharf_tests::engine::{Act, ScriptedEngine, SideBySide, State, foreign, records};
@@ -54,7 +54,7 @@ fn r08_an_engine_that_is_exchanged_during_a_creation_keeps_what_it_made_on_recor
     assert_eq!(world.one.named("new"), []);
 }
 
-/// The recorded engine may have kept what was stopped, while another one made the new one.
+/// The recorded engine may have kept the stopped workload, while another engine made the new one.
 #[test]
 fn r08_what_the_owner_has_already_is_no_proof_of_what_was_made() {
     let world = SideBySide::new();
@@ -80,7 +80,7 @@ fn r08_an_engine_that_takes_the_place_for_a_moment_has_nothing_to_say() {
     assert_eq!(world.one.objects(), []);
 }
 
-/// The next deployment would make a second one of its uid.
+/// Without the proof, the next deployment would make a second resource of its uid.
 #[test]
 fn r08_what_another_engine_says_it_removed_is_not_made_a_second_time() {
     let world = SideBySide::new();

@@ -1,10 +1,10 @@
-//! Remote workloads: they have no owner, and no plugin ever hears of them.
+//! Remote workloads: they have no owner, and no plugin is ever asked about them.
 use serde_json::{Value, json};
 use wharf_tests::engine::{Object, SideBySide, State, records};
 
 const UID: &str = "0123456789abcdef0123456789abcdef";
 
-/// Puts the RunConfig of a remote server beside the three: it is as one of theirs, but for what makes it remote.
+/// Adds the RunConfig of a remote server beside the three: like one of theirs, except for the fields that make it remote.
 fn plant(world: &SideBySide) {
     let mut config = world.host.run_config("one");
     let fields = config.as_object_mut().unwrap();

@@ -1,4 +1,4 @@
-//! Names and uids that several have: runtimes, hosts, strangers.
+//! Names and uids that several parties have: runtimes, hosts, foreign containers.
 use serde_json::json;
 use wharf_tests::client::Client;
 use wharf_tests::engine::{Act, Object, ScriptedEngine, SideBySide, State, foreign, records};
@@ -88,7 +88,7 @@ fn r09_one_name_in_two_engines_of_one_runtime_each_through_its_recorded_endpoint
     let host = Host::new();
     let first = ScriptedEngine::new(&host, "scripted-one");
     host.run(&["--runtime", "scripted-one", "--name", "here", "sh"]);
-    // Where the configuration points now decides nothing about what exists.
+    // The endpoint in the present configuration does not matter for existing workloads.
     let second = ScriptedEngine::new(&host, "scripted-two");
     second.share_with(&host, "scripted-one");
     host.run(&["--runtime", "scripted-one", "--name", "there", "sh"]);

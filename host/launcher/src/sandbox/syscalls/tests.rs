@@ -1,14 +1,14 @@
-//! The filters as the kernel runs them: the program of each, interpreted.
+//! The filters as the kernel runs them: a small interpreter runs the program of each.
 use super::*;
 use seccompiler::sock_filter;
 
-/// `AUDIT_ARCH_X86_64` and `AUDIT_ARCH_I386` of linux/audit.h; what is filtered here is of this machine's own.
+/// `AUDIT_ARCH_X86_64` and `AUDIT_ARCH_I386` of linux/audit.h. The filters are for this machine's own architecture.
 #[cfg(target_arch = "x86_64")]
 const HERE: u32 = 0xc000_003e;
 #[cfg(target_arch = "aarch64")]
 const HERE: u32 = 0xc000_00b7;
 const I386: u32 = 0x4000_0003;
-/// What the numbers of the x32 interface begin at.
+/// The first number of the x32 interface.
 const X32: c_long = 0x4000_0000;
 
 const ALLOWED_ACTION: u32 = 0x7fff_0000;
@@ -18,7 +18,7 @@ fn refused(errno: c_int) -> u32 {
     0x0005_0000 | errno.unsigned_abs()
 }
 
-/// What a program of classic BPF answers to a call, in the order of `seccomp_data`.
+/// The answer of a classic BPF program to a call. The arguments are in the order of `seccomp_data`.
 fn answer(program: &[sock_filter], architecture: u32, number: c_long, arguments: [u64; 6]) -> u32 {
     let number = u32::try_from(number).unwrap();
     let mut words = vec![number, architecture, 0, 0];
@@ -46,12 +46,12 @@ fn answer(program: &[sock_filter], architecture: u32, number: c_long, arguments:
     }
 }
 
-/// What all filters together say: the kernel takes the gravest.
+/// The answer of all filters together: the kernel takes the most severe one.
 fn verdict(architecture: u32, number: c_long, arguments: [u64; 6]) -> u32 {
     verdict_with(told().unwrap(), architecture, number, arguments)
 }
 
-/// With this filter as the last one, for the calls that are right for a folder alone.
+/// The same with this filter as the last one, for the calls that are only allowed on a folder.
 fn verdict_with(last: BpfProgram, architecture: u32, number: c_long, arguments: [u64; 6]) -> u32 {
     let mut filters = filters(&Network::Open).unwrap();
     filters.push(last);
@@ -97,7 +97,7 @@ fn no_call_that_makes_a_file_sets_a_set_id_bit() {
     }
 }
 
-/// `S_ISGID` is told to the launcher, or refused where it does not listen; `S_ISUID` is refused in either case.
+/// `S_ISGID` is sent to the launcher, or refused where it does not listen; `S_ISUID` is refused in either case.
 #[test]
 fn a_call_that_changes_a_mode_sets_no_users_bit_and_a_groups_bit_is_the_launchers_to_judge() {
     let changing: &[(c_long, usize)] = &[

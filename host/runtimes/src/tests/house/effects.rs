@@ -1,4 +1,4 @@
-//! How it is done: real records and locks, an acted engine, and what is expected of both.
+//! The effects of the operations: on real records and locks, on a simulated engine, and on the expectations of both.
 use crate::observe::Observed;
 use crate::tests::any;
 use crate::tests::house::*;
@@ -167,7 +167,7 @@ impl House {
         Observed::told(&owner(), HOST_ID, told).evidence(config)
     }
 
-    /// Whether what the owner says about a workload is evidence.
+    /// Whether the owner's answer about a workload is evidence.
     pub(crate) fn is_believed(&self, index: usize) -> bool {
         let of_it = |seen: &&Observation| {
             seen.host_id == HOST_ID && self.uid(index).is_some_and(|uid| seen.uid == uid.as_str())
@@ -175,7 +175,7 @@ impl House {
         self.mood == Mood::Answers && self.resources.iter().filter(of_it).count() < 2
     }
 
-    /// Whether it runs, whoever knows.
+    /// Whether it really runs.
     pub(crate) fn runs(&self, uid: &Uid) -> bool {
         let is_it = |seen: &Observation| seen.host_id == HOST_ID && seen.uid == uid.as_str();
         self.resources.iter().any(|seen| is_it(seen) && seen.state == WorkloadState::Running)

@@ -1,4 +1,4 @@
-//! What may be so: the contract's sentences about records and views, from what is really so.
+//! The contract's sentences about records and views, checked against the true state.
 use crate::tests::any;
 use crate::tests::house::*;
 use std::{collections::BTreeMap, fs, path::Path, path::PathBuf};
@@ -49,7 +49,7 @@ impl House {
         self.check_shown(index, &record, &assess(Some(&record), &self.witnesses(index, &config)));
     }
 
-    /// The contract's sentences about what is shown, from what is really so.
+    /// The contract's sentences about the view, checked against the true state.
     fn check_shown(&self, index: usize, record: &StatusRecord, shown: &Effective) {
         let workload = &self.workloads[index];
         let (supervised, at_work) = (workload.supervisor.is_some(), workload.command.is_some());

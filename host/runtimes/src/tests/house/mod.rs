@@ -1,6 +1,6 @@
-//! A host of two workloads and one engine: records, locks and pure functions are the real ones, the engine and what
-//! processes do is acted. Beside each real effect (`effects`) stands what a reader of the contract expects of it, also
-//! in what happens (`steps`); what is read and shown is compared with that (`look`).
+//! A host of two workloads and one engine: records, locks and pure functions are the real ones, the engine and the
+//! processes are simulated. Beside each real effect (`effects`) stands the expectation of a reader of the contract, also in
+//! the operations (`steps`); records and views are compared with that (`look`).
 mod effects;
 mod look;
 mod steps;
@@ -47,7 +47,7 @@ enum Does {
     Remove,
 }
 
-/// One name, and what there should be of it.
+/// One name, and the expectations about it.
 #[derive(Debug)]
 struct Workload {
     name: WorkloadName,
@@ -55,7 +55,7 @@ struct Workload {
     status: Expected<StatusRecord>,
     command: Option<Command>,
     supervisor: Option<LifeLock>,
-    /// What a second writer has read.
+    /// The record that a second writer has read.
     read: Option<StatusRecord>,
     /// The last creation of this name that is gone.
     earlier: Option<Uid>,
@@ -83,7 +83,7 @@ impl<R> Expected<R> {
 
 impl House {
     pub(crate) fn new() -> Self {
-        // In memory where it can be: thousands of writes are made durable, which proves nothing here.
+        // In memory if possible: thousands of writes are made durable, which proves nothing here.
         let root = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let store = Store::new(StateDir::new(root.path().join("state")));
         let workloads = NAMES.map(|name| Workload {

@@ -1,4 +1,4 @@
-//! What happens: each operation as the code that does it would, and what may come of it.
+//! The operations, each as the real code performs it, with its possible outcomes.
 use crate::tests::any;
 use crate::tests::house::effects::{is_second, running};
 use crate::tests::house::*;

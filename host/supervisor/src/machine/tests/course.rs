@@ -1,5 +1,5 @@
-//! [`reached`]: every state that the machine can reach, with every answer to what it does and everything that it
-//! listens to; each step is held against what must be true of all.
+//! [`reached`]: every state that the machine can reach, with every answer to its work and every event that it listens to.
+//! Each step is checked against the conditions that must hold for all.
 use crate::machine::table::next;
 use crate::machine::*;
 use std::collections::{HashSet, VecDeque};
@@ -9,11 +9,11 @@ use wharf_model::{ErrorKind, RestartPolicy};
 
 /// `UnlessStopped` is `Always` to the machine.
 const POLICIES: [RestartPolicy; 3] = [RestartPolicy::No, RestartPolicy::OnFailure, RestartPolicy::Always];
-/// One kind for each way on.
+/// One kind of error for each branch of the table.
 const KINDS: [ErrorKind; 4] =
     [ErrorKind::Owner, ErrorKind::Conflict, ErrorKind::NotFound, ErrorKind::Runtime];
 
-/// A machine, what it has under way, and what happened so far.
+/// A machine, its work under way, and its history.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Course {
     pub(super) state: State,
@@ -65,7 +65,7 @@ impl Course {
         events
     }
 
-    /// The course after an event, if what is done is in order.
+    /// The course after an event, if its effects are right.
     pub(super) fn follow(mut self, event: Event) -> (Self, Vec<Effect>) {
         let from = self.state;
         let (state, effects) =
@@ -191,7 +191,7 @@ pub(super) fn answers(work: Work, workload: Workload) -> Vec<Event> {
     }
 }
 
-/// One step: the state, the event, what is done, the next state.
+/// One step: the state, the event, the effects, the next state.
 pub(super) type Step = (State, Event, Vec<Effect>, State);
 
 /// Everything that can be reached.
@@ -218,13 +218,13 @@ fn explore() -> Reached {
             continue;
         }
         for pauses in [Pauses::new(), Pauses::used_up()] {
-            // Of its own: the workload is told on the way.
+            // A set for each workload: its properties are no part of the task, since they come with an event.
             let mut seen = HashSet::new();
             let mut open = VecDeque::from([Course::begin(task)]);
             while let Some(course) = open.pop_front() {
                 for event in course.events(workload) {
                     let (mut following, effects) = course.follow(event);
-                    // How many attempts there were is for the tests of `Pauses`.
+                    // The number of attempts does not matter here; the tests of `Pauses` cover it.
                     following.state.pauses = pauses;
                     following.state.restarts = 0;
                     if taken.insert((course.state, event, following.state)) {

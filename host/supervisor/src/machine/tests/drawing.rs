@@ -1,4 +1,4 @@
-//! The table in docs/supervisor.md is what the machine does: it is made of every step that can be taken, and compared.
+//! Compares the table in docs/supervisor.md with the machine: the table is made of every step that can be taken.
 //! `WHARF_UPDATE_TABLE=1` writes it anew.
 use super::course::reached;
 use crate::machine::effect::words;

@@ -1,4 +1,4 @@
-//! The machine by itself.
+//! Tests of the machine alone.
 mod course;
 mod drawing;
 
@@ -27,7 +27,7 @@ fn nothing_follows_on_the_end_and_what_is_not_waited_for_changes_nothing() {
     }
 }
 
-/// From everywhere, if every effect succeeds and a stop is asked for as soon as it is heard.
+/// From every state, if every effect succeeds and a stop is requested as soon as the machine listens to requests.
 #[test]
 fn a_stop_ends_every_supervisor() {
     for course in &reached().courses {

@@ -1,4 +1,4 @@
-//! What of a RunConfig of ToolHive's arrives, and what is said of the rest.
+//! The parts of a RunConfig of ToolHive's that are translated, and the remarks on the rest.
 use crate::commands::import::toolhive::translate::*;
 use serde_json::json;
 use wharf_model::Imported;
