@@ -6,7 +6,7 @@
 use crate::client::socket_file::SocketFile;
 use std::{io, path::Path};
 use tokio::net::UnixListener;
-use wharf_model::{Advice, Error, ErrorKind, Result, Setting};
+use wharf_model::{Error, ErrorKind, Result};
 use wharf_model::{RunConfig, WorkloadName};
 use wharf_records::StateDir;
 
@@ -60,8 +60,7 @@ pub fn check_client_socket(state: &StateDir, name: &WorkloadName) -> Result<()> 
         path.display()
     );
     Err(Error::new(ErrorKind::Usage, message)
-        .advise(Advice::Choose { setting: Setting::Name, value: None })
-        .hint("a shorter one, or keep the records in a folder with a shorter path"))
+        .hint("give the workload a shorter name, or keep the records in a state folder with a shorter path"))
 }
 
 fn length(path: &Path) -> usize {
