@@ -1,4 +1,4 @@
-//! Fuzz targets of this room: whatever a server or a client may send. Called by `fuzz/` and by the tests below.
+//! Fuzz targets of this package: bytes that a server or a client may send. Called by `fuzz/` and by the tests below.
 use crate::http::admission::{Gate, accepts_both, accepts_events, era_headers, is_json};
 use crate::protocol::json::scan;
 use crate::protocol::message::{Id, Message};
@@ -9,10 +9,10 @@ use bytes::Bytes;
 /// The depth that targets allow.
 const DEPTH: usize = 64;
 
-/// The scanner takes what serde_json takes, and what it passes on means the same and stays on one line.
+/// The scanner accepts what serde_json accepts; its output means the same and is one line.
 ///
 /// # Panics
-/// If it does not.
+/// If it is not so.
 pub fn json_scan(input: &[u8]) {
     let (scanned, result) = scan(&Bytes::copy_from_slice(input), DEPTH);
     if result.is_err() {

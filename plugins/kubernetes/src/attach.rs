@@ -1,7 +1,7 @@
-//! Stdin and stdout of a workload, over the WebSocket of its pod.
+//! Stdin and stdout of a workload, over a WebSocket to its pod.
 //!
-//! A cluster attaches only to containers that run. So who attaches before the start is given a stream at once, and the start
-//! connects it as soon as the container runs: its server waits for its first message meanwhile.
+//! A cluster attaches only to running containers. So an attach before the start returns a stream at once, and the start
+//! connects that stream as soon as the container runs; the server waits for its first message until then.
 use crate::{cluster::Cluster, error::operation, pods::CONTAINER};
 use kube::api::{AttachParams, AttachedProcess};
 use std::{
@@ -14,7 +14,7 @@ use tokio::{
 };
 use wharf_sdk::{ByteStream, Result};
 
-/// How much of a stream is on its way; who is slow slows the other side down.
+/// The number of bytes under way; a slow side slows the other one down.
 const BUFFER: usize = 64 * 1024;
 
 /// Streams that were asked for before their container ran, by the workload's uid.
@@ -22,13 +22,13 @@ const BUFFER: usize = 64 * 1024;
 pub(crate) struct Attachments(Mutex<HashMap<String, oneshot::Sender<AttachedProcess>>>);
 
 impl Attachments {
-    /// A stream that the next start connects.
+    /// Returns a stream that the next start connects.
     pub(crate) fn promise(&self, uid: &str) -> ByteStream {
         let (ours, theirs) = tokio::io::duplex(BUFFER);
         let (connected, when) = oneshot::channel();
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(uid.to_owned(), connected);
         tokio::spawn(async move {
-            // Without a start there is no more to come.
+            // Without a start, the stream simply ends.
             if let Ok(attached) = when.await {
                 join(ours, attached).await;
             }
@@ -36,16 +36,16 @@ impl Attachments {
         stream(theirs)
     }
 
-    /// Connects the stream that was asked for, if one was.
+    /// Connects the stream that was promised, if there is one.
     pub(crate) async fn connect(&self, cluster: &Cluster, uid: &str, pod: &str) -> Result<()> {
         let Some(promised) = self.take(uid).filter(|promised| !promised.is_closed()) else { return Ok(()) };
         let attached = open(cluster, pod).await?;
-        // Whoever wanted it is gone again: dropping it is the end of the container's stdin.
+        // If the receiver is gone, the attached stream is dropped, which ends the container's stdin.
         drop(promised.send(attached));
         Ok(())
     }
 
-    /// Nothing will be connected any more.
+    /// Drops a promised stream, so that it ends.
     pub(crate) fn forget(&self, uid: &str) {
         drop(self.take(uid));
     }
@@ -55,7 +55,7 @@ impl Attachments {
     }
 }
 
-/// The stream of a container that runs.
+/// The stream of a running container.
 pub(crate) async fn now(cluster: &Cluster, pod: &str) -> Result<ByteStream> {
     let attached = open(cluster, pod).await?;
     let (ours, theirs) = tokio::io::duplex(BUFFER);
@@ -75,7 +75,7 @@ fn stream(theirs: DuplexStream) -> ByteStream {
     ByteStream::new(reader, writer)
 }
 
-/// Copies until the container's side ends, or nobody listens any more. The end of the host's side is the end of stdin.
+/// Copies until the container's side ends, or the host reads no more. The end of the host's side is the end of stdin.
 async fn join(ours: DuplexStream, mut attached: AttachedProcess) {
     let (Some(mut stdin), Some(mut stdout)) = (attached.stdin(), attached.stdout()) else { return };
     let (mut from_host, mut to_host) = tokio::io::split(ours);
@@ -83,7 +83,7 @@ async fn join(ours: DuplexStream, mut attached: AttachedProcess) {
         if copy(&mut from_host, &mut stdin).await.is_ok() {
             drop(stdin.shutdown().await);
         }
-        // The end of stdin is the end of nothing else.
+        // The end of stdin must not end the other direction.
         std::future::pending::<()>().await;
     };
     let outward = async {

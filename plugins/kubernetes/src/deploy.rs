@@ -1,4 +1,4 @@
-//! From a specification to objects that run nothing yet, leaving nothing behind where that fails.
+//! Turns a specification into objects of the cluster that run nothing yet. If that fails, nothing stays behind.
 use crate::{
     cluster::Cluster,
     error::{ask, ask_for, is_conflict},
@@ -20,20 +20,20 @@ use std::fmt::Debug;
 use tokio::sync::oneshot;
 use wharf_sdk::{Error, ErrorCode, Handle, Result, WorkloadSpec, keyed_lock::KeyedGuard};
 
-/// How many names are tried.
+/// The number of names that are tried.
 const NAMES: usize = 5;
-/// The label of a namespace that says what its pods are held to.
+/// The label of a namespace with the level of pod security that it enforces.
 const POD_SECURITY: &str = "pod-security.kubernetes.io/enforce";
 
 impl KubernetesRuntime {
-    /// Makes the objects of a workload, of no pods; or applies the specification to those that there are.
+    /// Makes the objects of a workload, with zero pods; or applies the specification to existing ones.
     pub(crate) async fn make(&self, spec: &WorkloadSpec) -> Result<Handle> {
         let manifest = Manifest::of(spec, &self.settings)?;
         let cluster = self.cluster().await?;
         let turn = self.turns.lock(&spec.uid).await;
         let earlier = match the_one(&cluster, &spec.host_id, &spec.uid).await? {
             Some(set) if set.metadata.deletion_timestamp.is_some() => {
-                // An earlier removal was interrupted, or is somebody else's.
+                // The StatefulSet is being removed: an earlier removal was interrupted, or somebody else removes it.
                 statefulset::wait_until_gone(&cluster, &SetIdentity::of(&set)).await?;
                 None
             }
@@ -56,7 +56,7 @@ impl KubernetesRuntime {
     }
 }
 
-/// The StatefulSet of a workload, by its labels. None: there is none; several are an error that names them.
+/// The StatefulSet of a workload, found by its labels. None if there is none; several are an error that names them.
 pub(crate) async fn the_one(cluster: &Cluster, host_id: &str, uid: &str) -> Result<Option<StatefulSet>> {
     let (sets, selector) = (cluster.statefulsets(), labels::of_workload(host_id, uid));
     let found = pages(|params| {
@@ -78,8 +78,8 @@ pub(crate) async fn the_one(cluster: &Cluster, host_id: &str, uid: &str) -> Resu
     }
 }
 
-/// A name that no StatefulSet has. One that somebody takes meanwhile is refused by the cluster: what tells a set's pods
-/// from others cannot be changed.
+/// A name that no StatefulSet has. If somebody takes it meanwhile, the cluster refuses ours, since the selector of a
+/// StatefulSet cannot be changed.
 async fn free_name(cluster: &Cluster, spec: &WorkloadSpec) -> Result<String> {
     let names = (2..=NAMES).map(|attempt| names::another(spec, attempt));
     for name in std::iter::once(names::of(spec)).chain(names) {
@@ -91,8 +91,7 @@ async fn free_name(cluster: &Cluster, spec: &WorkloadSpec) -> Result<String> {
     Err(Error::new(ErrorCode::AlreadyExists, format!("all names like '{}' are taken", names::of(spec))))
 }
 
-/// True if pods of the namespace must not be root's. A namespace that cannot be looked at says it later, when it refuses
-/// the pod.
+/// True if the namespace refuses pods that run as root. If the namespace cannot be looked at, it will refuse the pod later.
 async fn demands_user(cluster: &Cluster) -> bool {
     let looked =
         ask("the namespace cannot be looked at", cluster.namespaces().get_metadata(cluster.namespace()))
@@ -101,7 +100,7 @@ async fn demands_user(cluster: &Cluster) -> bool {
     labels.get(POD_SECURITY).is_some_and(|level| level == "restricted")
 }
 
-/// Objects that are being made.
+/// The objects to make.
 struct Making {
     cluster: Cluster,
     manifest: Manifest,
@@ -111,8 +110,8 @@ struct Making {
 }
 
 impl Making {
-    /// Makes them in a task of its own: where the answer is not wanted any more by the time it comes, what is new is
-    /// removed again, and only then is the turn the next one's.
+    /// Makes the objects in a task. If the caller gives up, the task removes new objects again; only then is the lock
+    /// released for the next deployment.
     async fn begin(self, turn: KeyedGuard) -> Result<Handle> {
         let (answer, answered) = oneshot::channel::<Result<Handle>>();
         tokio::spawn(async move {
@@ -138,7 +137,7 @@ impl Making {
         answered.await.unwrap_or_else(|_| lost())
     }
 
-    /// On an error with what is to be removed, if anything was made.
+    /// Makes the objects. An error comes with the StatefulSet to remove, if one was made.
     async fn run(&self) -> std::result::Result<(Handle, SetIdentity), (Error, Option<SetIdentity>)> {
         let sets = self.cluster.statefulsets();
         let set: StatefulSet =
@@ -156,7 +155,7 @@ impl Making {
         }
     }
 
-    /// What belongs to the StatefulSet.
+    /// Makes the objects that belong to the StatefulSet.
     async fn beside(&self, set: &SetIdentity) -> Result<()> {
         let (cluster, manifest) = (&self.cluster, &self.manifest);
         let owner = owner(&self.name, &set.object_uid);
@@ -176,7 +175,7 @@ impl Making {
     }
 }
 
-/// Applies an object on the server's side. Fields that somebody else manages are not taken: the refusal names them.
+/// Applies an object on the server's side. Fields of another manager are not taken over: the cluster's refusal names them.
 async fn apply<K>(doing: &str, api: &Api<K>, object: &Value) -> Result<K>
 where
     K: Clone + DeserializeOwned + Debug,

@@ -1,33 +1,33 @@
-//! The endpoint of a workload, as it is recorded: where the access is described, and which namespace. Never a secret.
+//! [`Endpoint`]: the recorded endpoint of a workload: the description of the access, and the namespace. Never a secret.
 //!
-//! `kubeconfig:FILE[:FILE]?context=NAME&namespace=NAME`, or `in-cluster:?namespace=NAME`. Characters that would be taken for
-//! the form's own are written as `%` and two digits.
+//! `kubeconfig:FILE[:FILE]?context=NAME&namespace=NAME`, or `in-cluster:?namespace=NAME`. Characters with a meaning in this
+//! form are written as `%` and two digits.
 use std::path::PathBuf;
 
 const KUBECONFIG: &str = "kubeconfig:";
 const IN_CLUSTER: &str = "in-cluster:";
-/// What separates files, as in `KUBECONFIG`.
+/// The separator of files, as in `KUBECONFIG`.
 const BETWEEN_FILES: char = ':';
-/// What is written otherwise.
+/// The characters that are escaped.
 const RESERVED: [char; 6] = ['%', '?', '&', '=', ':', '\n'];
 
-/// How a cluster and a namespace of it are reached.
+/// The way to a cluster, and a namespace of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Endpoint {
-    /// How the API server is reached.
+    /// The way to the API server.
     pub(crate) access: Access,
-    /// The namespace that everything is in.
+    /// The namespace of all objects.
     pub(crate) namespace: String,
 }
 
-/// How an API server is reached.
+/// The way to an API server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
     /// By files that describe clusters and credentials.
     Kubeconfig {
-        /// The files; of what several say, the first counts.
+        /// The files; if several have an entry, the first counts.
         files: Vec<PathBuf>,
-        /// Which of their contexts.
+        /// The context to use.
         context: String,
     },
     /// By the service account of the pod that this process runs in.
@@ -49,10 +49,10 @@ impl std::fmt::Display for Endpoint {
 }
 
 impl Endpoint {
-    /// From its text.
+    /// Parses the text.
     ///
     /// # Errors
-    /// Why it is none.
+    /// The reason why it is no endpoint.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let (access, options) = text.split_once('?').ok_or("it names no namespace")?;
         let option = |name: &str| {

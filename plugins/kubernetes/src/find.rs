@@ -1,6 +1,6 @@
-//! How a cluster is found, for workloads that are yet to be made; those that exist are reached where they were made.
+//! Finds a cluster for new workloads. Existing workloads are reached at their recorded endpoint.
 //!
-//! The first that says something decides, whether it works or not:
+//! The first of these places that names a cluster decides, whether that works or not:
 //!
 //! | place | what |
 //! |---|---|
@@ -9,11 +9,12 @@
 //! | the user's | `~/.kube/config`, if it is there |
 //! | in a pod | the service account, if it is mounted and `KUBERNETES_SERVICE_HOST` is set |
 //!
-//! The context is that of the configuration (`runtimes.kubernetes.context`), or the current one of these files; the namespace
-//! that of the configuration, or of the context, or `default`. `KUBECONFIG` that is set and empty says that there is none.
+//! The context is that of the configuration (`runtimes.kubernetes.context`), or the current one of these files; the
+//! namespace that of the configuration, or of the context, or `default`. `KUBECONFIG` that is set and empty says that there
+//! is none.
 //!
-//! Where the folders of `WHARF_ENGINE_PATH` are named, a file `kubeconfig` in one of them stands in the place of the last two
-//! rows; nowhere if it is set and empty.
+//! Where the folders of `WHARF_ENGINE_PATH` are named, a file `kubeconfig` in one of them stands in the place of the last
+//! two rows; nowhere if it is set and empty.
 use crate::{
     cluster::read_files,
     endpoint::{Access, Endpoint},
@@ -24,41 +25,41 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The namespace where nothing names another.
+/// The namespace if nothing names another.
 const DEFAULT_NAMESPACE: &str = "default";
-/// Where engines are looked for in the place of the usual places. That it is set and empty says something.
+/// The variable with the folders that replace the usual places. Set and empty, it means that there are none.
 const SEARCH_PATH: &str = "WHARF_ENGINE_PATH";
 /// The name of a kubeconfig there.
 const FILE_NAME: &str = "kubeconfig";
-/// Where a pod has its service account.
+/// The folder of a pod's service account.
 const SERVICE_ACCOUNT: &str = "var/run/secrets/kubernetes.io/serviceaccount";
 
-/// What a search looks at.
+/// The surroundings that a search looks at.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Surroundings {
-    /// Where absolute paths of the table begin: `/`, but in tests.
+    /// The folder in which the absolute paths of the table lie: `/`, except in tests.
     root: PathBuf,
     kubeconfig: Option<String>,
-    /// The folders that the user names in the place of the usual places.
+    /// The folders of the user that replace the usual places.
     search_path: Option<Vec<PathBuf>>,
     home: Option<PathBuf>,
-    /// This process is in a pod of a cluster.
+    /// Whether this process runs in a pod of a cluster.
     is_pod: bool,
 }
 
-/// What a search finds.
+/// The result of a search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// A cluster, or what should be one and may not answer.
+    /// A cluster was named; it may not answer.
     Cluster(Endpoint),
-    /// None: where it was looked for, and what was there.
+    /// No cluster: the places that were tried, and their faults.
     Nothing(Vec<String>),
-    /// The user says which one, and it cannot be used: why.
+    /// The user named a cluster that cannot be used, for this reason.
     Unusable(String),
 }
 
 impl Surroundings {
-    /// Those of this process.
+    /// The surroundings of this process.
     pub(crate) fn of_this_process() -> Self {
         let variable = |name| std::env::var(name).ok();
         let filled = |name| variable(name).filter(|value| !value.is_empty());

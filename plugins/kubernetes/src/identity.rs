@@ -1,14 +1,14 @@
-//! Which cluster, and which namespace of it, an answer came from.
+//! Proves which cluster, and which namespace of it, an answer came from.
 //!
-//! The instance is the uid of the namespace `kube-system` and the name of the namespace that is used. An answer that shows an
-//! object which was made in the instance came from its storage: the annotation `wharf.proof` holds a digest of the instance
-//! and of the uid that the cluster itself gave the object. Where the object is restored from a copy in another cluster, that
-//! one gives it another uid, and the digest does not fit any more. A copy of the whole storage has the same `kube-system` too:
-//! nothing tells it from the first.
+//! The instance is the uid of the namespace `kube-system` and the name of the namespace that is used. An object that was
+//! made in the instance proves that the answer came from its storage: the annotation `wharf.proof` holds a digest of the
+//! instance and of the uid that the cluster itself gave the object. If the object is restored from a backup into another
+//! cluster, it gets another uid there, and the digest no longer fits. A copy of the whole storage has the same
+//! `kube-system`, too, and cannot be told from the first.
 use crate::labels::{self, PROOF};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-/// Between the parts of an instance.
+/// The separator of the parts of an instance.
 const BETWEEN: char = '/';
 
 /// The instance's text.
@@ -16,12 +16,12 @@ pub(crate) fn instance(system_uid: &str, namespace: &str) -> String {
     format!("{system_uid}{BETWEEN}{namespace}")
 }
 
-/// What an object carries that was made in an instance: the instance, and the digest that holds it to this object.
+/// The annotation of an object that was made in an instance: the instance, and a digest that ties it to this object.
 pub(crate) fn proof(instance: &str, object_uid: &str) -> String {
     format!("{instance} {}", labels::digest(&format!("{instance}\n{object_uid}")))
 }
 
-/// The instance that an object proves. None: it proves nothing, and the cluster must be asked.
+/// The instance that an object proves. None if it proves none; then the cluster must be asked.
 pub(crate) fn proven(metadata: &ObjectMeta) -> Option<String> {
     let carried = labels::annotation(metadata, PROOF)?;
     let (instance, _) = carried.split_once(' ')?;

@@ -1,12 +1,12 @@
-//! Labels and annotations of what wharf makes: whose it is, and what a later process must know of it.
+//! The labels and annotations of the objects that wharf makes: their owner, and the facts that a later process needs.
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use wharf_sdk::{Error, Result, WorkloadSpec};
 
-/// Beginnings of these are wharf's own.
+/// Keys that begin with this are reserved for wharf.
 const OWN: &str = "wharf.";
-/// The host that made it.
+/// The id of the host that made it.
 pub(crate) const HOST_ID: &str = "wharf.host-id";
 /// The workload's uid.
 pub(crate) const UID: &str = "wharf.uid";
@@ -14,40 +14,40 @@ pub(crate) const UID: &str = "wharf.uid";
 pub(crate) const NAME: &str = "wharf.name";
 /// The group that the workload is listed under.
 const GROUP: &str = "wharf.group";
-/// The user's own labels whole, as JSON: an annotation, since labels may hold neither long values nor most characters.
+/// All labels of the user, as JSON in an annotation, since labels can hold neither long values nor most characters.
 const USER_LABELS: &str = "wharf.labels";
-/// The port inside the pod, as an annotation; absent: it speaks over stdin and stdout.
+/// The port inside the pod, as an annotation. Absent: the server uses stdin and stdout.
 pub(crate) const TARGET_PORT: &str = "wharf.target-port";
-/// What was asked for and is not enforced, as JSON: an annotation.
+/// The measures that were asked for and are not enforced, as JSON in an annotation.
 pub(crate) const WEAKER: &str = "wharf.weaker";
-/// Since when it was to run, as an annotation; absent: nothing of it has run.
+/// The time since which it is to run, as an annotation. Absent: none of its code has run.
 pub(crate) const STARTED: &str = "wharf.started";
-/// How it ended, as JSON: an annotation. The pod that could tell is gone.
+/// Its exit, as JSON in an annotation, since the pod that has it in its status may be gone.
 pub(crate) const EXIT: &str = "wharf.exit";
-/// That this very object was made in the instance: an annotation, see [`crate::identity`].
+/// The proof that this very object was made in the instance: an annotation, see [`crate::identity`].
 pub(crate) const PROOF: &str = "wharf.proof";
 
 /// The longest value of a label.
 const MAX_VALUE: usize = 63;
-/// How many hexadecimal digits stand for a value that cannot be a label's.
+/// The number of hexadecimal digits that stand for a value that cannot be a label's.
 const DIGEST_DIGITS: usize = 32;
 
-/// The selector of all that a host has made.
+/// The selector of all objects of a host.
 pub(crate) fn of_host(host_id: &str) -> String {
     format!("{HOST_ID}={}", value(host_id))
 }
 
-/// The selector of all that a host has made for a workload.
+/// The selector of all objects of a workload.
 pub(crate) fn of_workload(host_id: &str, uid: &str) -> String {
     format!("{},{UID}={}", of_host(host_id), value(uid))
 }
 
-/// The labels that tell a workload's pods from all others: they can never be changed.
+/// The labels that distinguish a workload's pods from all others; they cannot be changed later.
 pub(crate) fn selector(spec: &WorkloadSpec) -> BTreeMap<String, String> {
     [(HOST_ID, &spec.host_id), (UID, &spec.uid)].map(|(key, text)| (key.to_owned(), value(text))).into()
 }
 
-/// All labels of a workload's objects. Those of the user that the cluster would not take are in the annotation alone.
+/// All labels of a workload's objects. Labels of the user that the cluster would refuse are only in the annotation.
 pub(crate) fn labels(spec: &WorkloadSpec) -> BTreeMap<String, String> {
     let own = spec.labels.iter().filter(|(key, _)| is_key(key));
     let mut labels: BTreeMap<_, _> = own.map(|(key, text)| (key.clone(), value(text))).collect();
@@ -60,7 +60,7 @@ pub(crate) fn labels(spec: &WorkloadSpec) -> BTreeMap<String, String> {
     labels
 }
 
-/// All annotations that are known when it is made.
+/// All annotations that are known when the object is made.
 pub(crate) fn annotations(spec: &WorkloadSpec, port: Option<u16>, weaker: &str) -> BTreeMap<String, String> {
     let mut annotations: BTreeMap<String, String> = [
         (HOST_ID, spec.host_id.as_str()),
@@ -82,7 +82,7 @@ pub(crate) fn annotations(spec: &WorkloadSpec, port: Option<u16>, weaker: &str) 
     annotations
 }
 
-/// Users cannot set wharf's own.
+/// Refuses labels of the user that begin like wharf's own.
 pub(crate) fn check(labels: &BTreeMap<String, String>) -> Result<()> {
     match labels.keys().find(|name| name.starts_with(OWN)) {
         Some(name) => Err(Error::invalid(format!("the label '{name}' is wharf's own and cannot be set"))),
@@ -95,8 +95,7 @@ pub(crate) fn annotation<'a>(metadata: &'a ObjectMeta, key: &str) -> Option<&'a 
     metadata.annotations.as_ref()?.get(key).map(String::as_str)
 }
 
-/// Whose workload an object is: host id and uid, from its own annotations, which have them whole. They count only beside the
-/// labels that stand for them.
+/// Host id and uid of an object, from its annotations, which have them in full. They count only if the labels fit them.
 pub(crate) fn owner(metadata: &ObjectMeta) -> Option<(&str, &str)> {
     let labels = metadata.labels.as_ref()?;
     let (host_id, uid) = (annotation(metadata, HOST_ID)?, annotation(metadata, UID)?);
@@ -104,7 +103,7 @@ pub(crate) fn owner(metadata: &ObjectMeta) -> Option<(&str, &str)> {
     (is_so(HOST_ID, host_id) && is_so(UID, uid)).then_some((host_id, uid))
 }
 
-/// A text as the value of a label: itself, or a digest where labels cannot hold it.
+/// A text as the value of a label: unchanged, or a digest if a label cannot hold it.
 fn value(text: &str) -> String {
     let is_edge = |c: Option<char>| c.is_none_or(|c| c.is_ascii_alphanumeric());
     let is_fine = text.len() <= MAX_VALUE
@@ -114,7 +113,7 @@ fn value(text: &str) -> String {
     if is_fine { text.to_owned() } else { digest(text) }
 }
 
-/// True if the cluster takes this as the key of a label: a name, perhaps with a domain and a slash before it.
+/// True if the cluster accepts this as the key of a label: a name, perhaps with a domain and a slash before it.
 fn is_key(key: &str) -> bool {
     const MAX_DOMAIN: usize = 253;
     let (domain, name) = match key.split_once('/') {

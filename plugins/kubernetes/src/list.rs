@@ -1,8 +1,8 @@
-//! The workloads of a host in a namespace.
+//! Lists the workloads of a host in a namespace.
 //!
-//! Two requests, whatever there is: the StatefulSets with the host's label, and their pods, which alone say what runs. Which
-//! cluster answered is proven by one of its objects ([`identity`]); where none proves it, the cluster is asked in the place
-//! of, or beside, the pods.
+//! There are always two requests: for the StatefulSets with the host's label, and for their pods, whose state decides what
+//! runs. One of the objects proves which cluster answered ([`identity`]); without such an object, the cluster is asked for
+//! its instance, in the place of the pods or beside them.
 use crate::{
     error::ask,
     identity, labels, observe,
@@ -14,10 +14,10 @@ use std::collections::BTreeSet;
 use wharf_sdk::{ListQuery, Listing, Observation, Result};
 
 impl KubernetesRuntime {
-    /// Of the objects with the host's label; what does not say whose it is makes the listing incomplete.
+    /// The listing. An object with the host's label and without a readable owner makes it incomplete.
     pub(crate) async fn listing(&self, query: &ListQuery) -> Result<Listing> {
         let cluster = self.cluster().await?;
-        // A selector has no "one of these uids" that would go with digests: several are picked out of all.
+        // A selector for one of several uids would not work with digests; so several are picked from a list of all.
         let one = query.uids.as_ref().filter(|uids| uids.len() == 1).and_then(BTreeSet::first);
         let selector = match one {
             Some(uid) => labels::of_workload(&self.host_id, uid),
@@ -32,7 +32,7 @@ impl KubernetesRuntime {
         // The label may be a digest, which another host's id could share.
         let may_be_meant = |set: &StatefulSet| self.may_be_ours(set) && may_be_asked_for(query, set);
         let sets: Vec<StatefulSet> = sets.into_iter().filter(may_be_meant).collect();
-        // An object proves whose it is to those who only look.
+        // For a caller that only reads, the proof in an object is enough.
         let proven = sets.iter().find_map(|set| identity::proven(&set.metadata));
         let proven = proven.filter(|proven| query.presumed_instance.as_ref() == Some(proven));
         let pods =
@@ -53,7 +53,7 @@ impl KubernetesRuntime {
     }
 }
 
-/// True unless it says that it is of another workload than those that are asked for.
+/// True unless its annotations say that it belongs to a workload that was not asked for.
 fn may_be_asked_for(query: &ListQuery, set: &StatefulSet) -> bool {
     labels::owner(&set.metadata).is_none_or(|(_, uid)| query.asks_for(uid))
 }

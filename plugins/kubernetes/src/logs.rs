@@ -1,9 +1,9 @@
-//! A workload's output, as the kubelet has kept it.
+//! A workload's output, from the kubelet's files.
 //!
-//! The kubelet keeps both streams of a container in one file, and nothing tells them apart. Of a server on stdin and stdout,
-//! lines that are messages of its protocol are therefore left out. Of a container that was started again, what the one
-//! before wrote comes first. Each line is asked for with its time, which is taken off again: so a stream that broke off, or
-//! ended with its container, goes on behind the last line that was told.
+//! The kubelet keeps both streams of a container in one file, without marking them. So for a server on stdin and stdout,
+//! lines that are messages of its protocol are left out. For a container that was started again, the output of the one
+//! before comes first. Each line is requested with its time, which is removed again: so a stream that broke off, or ended
+//! with its container, goes on after the last line that was passed on.
 use crate::{
     cluster::Cluster,
     error::operation,
@@ -22,20 +22,20 @@ use std::{collections::VecDeque, io, pin::pin, time::Duration};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf};
 use wharf_sdk::{ByteStream, Error, LogOptions, Result};
 
-/// What is longer is cut: a server may write without an end.
+/// A longer line is cut, since a server may write without an end.
 const MAX_LINE_BYTES: usize = 64 * 1024;
-/// How much is held for whoever wants the last lines.
+/// The number of bytes that are held when only the last lines are wanted.
 const MAX_HELD_BYTES: usize = 16 * 1024 * 1024;
-/// How much is on its way to the reader.
+/// The number of bytes under way to the reader.
 const BUFFER: usize = 64 * 1024;
-/// Between two attempts to read on.
+/// The pause between two attempts to read on.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// What is read, and of which workload.
+/// The workload whose output is read, and the options.
 pub(crate) struct Source {
     pub(crate) cluster: Cluster,
     pub(crate) set: StatefulSet,
-    /// Messages of the protocol are left out.
+    /// Whether messages of the protocol are left out.
     pub(crate) is_protocol: bool,
     pub(crate) options: LogOptions,
 }
@@ -44,7 +44,7 @@ impl Source {
     /// The output of these pods.
     ///
     /// # Errors
-    /// Nothing of it is kept any more; or the cluster refuses.
+    /// None of it is kept any more; or the cluster refuses.
     pub(crate) async fn open(self, pods: &[Pod]) -> Result<ByteStream> {
         let pod =
             pods.iter().find(|pod| runs(pod)).or_else(|| pods.iter().find(|pod| last_end(pod).is_some()));
@@ -60,7 +60,7 @@ impl Source {
         reader.last = self.options.since_ms.and_then(before);
         reader.keep = self.options.tail.map(|count| usize::try_from(count).unwrap_or(usize::MAX));
         if last_end(&pod).is_some() && runs(&pod) {
-            // A node may have cleaned it up already.
+            // The node may have removed the earlier container's output already.
             drop(self.read(&pod, true, false, &mut reader, None).await);
         }
         if container(&pod).is_some() {
@@ -105,7 +105,7 @@ impl Source {
         Ok(())
     }
 
-    /// Goes on with what is written from now on, by this container and those that come after it.
+    /// Goes on with new output of this container, and of those that come after it.
     fn follow(self, mut reader: Reader, pod: Option<Pod>) -> ByteStream {
         let (ours, theirs) = tokio::io::duplex(BUFFER);
         tokio::spawn(async move {
@@ -136,7 +136,7 @@ impl Source {
         ByteStream::reading(theirs)
     }
 
-    /// A pod of the workload whose container runs.
+    /// A pod of the workload with a running container.
     async fn next_running(&self) -> Pod {
         let Some((host_id, uid)) = labels::owner(&self.set.metadata) else {
             return std::future::pending().await;
@@ -175,26 +175,26 @@ async fn is_left(listener: &mut ReadHalf<DuplexStream>) {
     drop(listener.read(&mut nothing).await);
 }
 
-/// Times of lines are compared, and what is at the last one is left out: so the moment before the one that is asked for.
+/// The moment before a time: lines up to this moment are left out, so those of the time itself are shown.
 fn before(ms: u64) -> Option<Timestamp> {
     let nanoseconds = i128::from(ms) * 1_000_000 - 1;
     Timestamp::from_nanosecond(nanoseconds).ok()
 }
 
-/// What was read until now.
+/// The position in the output, and the lines that are held.
 #[derive(Default)]
 struct Reader {
     is_protocol: bool,
-    /// The time of the last line; what is not later is left out.
+    /// The time of the last line; lines that are not later are left out.
     last: Option<Timestamp>,
-    /// Only the last so many lines are held; all, where nothing is said.
+    /// How many of the last lines are held; none: all.
     keep: Option<usize>,
     lines: VecDeque<Vec<u8>>,
     held_bytes: usize,
 }
 
 impl Reader {
-    /// A line without its time. None: it was told already, or is a message of the protocol.
+    /// A line without its time. None if it was passed on already, or is a message of the protocol.
     fn take(&mut self, line: &[u8]) -> Option<Vec<u8>> {
         let space = line.iter().position(|byte| *byte == b' ');
         let (time, text) = space.map_or((None, line), |at| {
@@ -228,7 +228,7 @@ fn is_message(line: &[u8]) -> bool {
     is_json && (text.windows(named.len()).any(|part| part == named) || line.len() >= MAX_LINE_BYTES)
 }
 
-/// The next line with its end. None: there is no more.
+/// The next line with its end. None at the end.
 async fn next_line(lines: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
     loop {

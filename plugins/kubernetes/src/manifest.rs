@@ -1,9 +1,9 @@
-//! From a specification to the objects of a cluster: what is asked for, hardened, and nothing else. Pure.
+//! Turns a specification into the objects of a cluster, hardened, without anything that was not asked for. Pure.
 //!
-//! | object | when | what for |
+//! | object | when | purpose |
 //! |---|---|---|
 //! | StatefulSet | always | the workload; of zero pods until it is started |
-//! | Secret | with an environment | every variable: which of them are secret is not known here |
+//! | Secret | with an environment | every variable, since it is not known which of them are secret |
 //! | Service | with a port | an address for others in the cluster |
 //! | NetworkPolicy | with a profile that closes the network | where the pod may connect to |
 //!
@@ -20,14 +20,14 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use wharf_sdk::{Error, PullPolicy, Result, Source, Transport, WorkloadSpec};
 
-/// How long a pod may take to end where nobody says: the cluster's own default. `stop` says it for each.
+/// How long a pod may take to end by default: the cluster's own default. Each `stop` gives its own time.
 const GRACE_SECONDS: i64 = 30;
-/// How many earlier forms of a StatefulSet are kept.
+/// The number of earlier revisions of a StatefulSet that the cluster keeps.
 const REVISIONS: i32 = 1;
 /// The user and the group of root.
 const ROOT: i64 = 0;
 
-/// What is to be made for a workload.
+/// The objects to make for a workload.
 #[derive(Debug)]
 pub(crate) struct Manifest {
     pub(crate) spec: WorkloadSpec,
@@ -39,10 +39,10 @@ pub(crate) struct Manifest {
 }
 
 impl Manifest {
-    /// Of a specification.
+    /// The objects for a specification.
     ///
     /// # Errors
-    /// What makes no sense, or cannot be had from a cluster, naming the field.
+    /// A field makes no sense, or a cluster cannot honour it; the error names the field.
     pub(crate) fn of(spec: &WorkloadSpec, settings: &Settings) -> Result<Self> {
         labels::check(&spec.labels)?;
         if port(spec) == Some(0) {
@@ -71,7 +71,7 @@ impl Manifest {
         })
     }
 
-    /// The StatefulSet, of no pods.
+    /// The StatefulSet, with zero pods.
     pub(crate) fn statefulset(&self, name: &str, settings: &Settings, demands_user: bool) -> Value {
         let spec = &self.spec;
         let weaker = match self.rights.weaker.as_slice() {
@@ -100,7 +100,7 @@ impl Manifest {
         let mut pod = json!({
             "automountServiceAccountToken": false,
             "enableServiceLinks": false,
-            // The server is not the first process of its world, to which signals are nothing unless it handles them.
+            // With a shared process namespace, the server is not process 1, which ignores signals without a handler.
             "shareProcessNamespace": true,
             "terminationGracePeriodSeconds": GRACE_SECONDS,
             "containers": [self.container(name, demands_user)],
@@ -131,7 +131,7 @@ impl Manifest {
             "imagePullPolicy": pull,
             "resources": self.resources,
             "securityContext": self.security(demands_user),
-            // The end of what is attached is the end of its stdin: a message that was cut is never read on.
+            // The end of the attached stream ends the server's stdin: the rest of a message that was cut never follows.
             "stdin": is_stdio,
             "stdinOnce": is_stdio,
         });
@@ -176,7 +176,7 @@ impl Manifest {
         context
     }
 
-    /// The Secret with the environment. None: there is no environment.
+    /// The Secret with the environment. None if there is no environment.
     pub(crate) fn secret(&self, name: &str, owner: &Value) -> Option<Value> {
         if self.spec.env.is_empty() {
             return None;
@@ -191,7 +191,7 @@ impl Manifest {
         }))
     }
 
-    /// The Service. None: it has no port.
+    /// The Service. None if there is no port.
     pub(crate) fn service(&self, name: &str, owner: &Value) -> Option<Value> {
         let port = port(&self.spec)?;
         Some(json!({
@@ -206,7 +206,7 @@ impl Manifest {
         }))
     }
 
-    /// The NetworkPolicy. None: it may connect to everything.
+    /// The NetworkPolicy. None if the workload may connect to everything.
     pub(crate) fn network_policy(&self, name: &str, owner: &Value) -> Option<Value> {
         let egress = self.rights.egress.as_ref()?;
         let ports: Vec<Value> =
@@ -233,7 +233,7 @@ impl Manifest {
     }
 }
 
-/// A reference to the StatefulSet that all other objects of a workload belong to. It waits for them when it is removed.
+/// A reference to the StatefulSet, which owns all other objects of a workload. Its removal waits for them.
 pub(crate) fn owner(name: &str, object_uid: &str) -> Value {
     json!({
         "apiVersion": "apps/v1", "kind": "StatefulSet", "name": name, "uid": object_uid, "blockOwnerDeletion": true,
@@ -258,12 +258,12 @@ fn image(spec: &WorkloadSpec) -> Result<String> {
     }
 }
 
-/// Beside the StatefulSet's other objects: a Secret of its own name could be another's.
+/// The name of the Secret. A Secret with the name of the StatefulSet itself could belong to somebody else.
 fn secret_name(name: &str) -> String {
     format!("{name}-env")
 }
 
-/// The keys of the Secret, in the order of the variables: names of variables may hold what keys may not.
+/// The keys of the Secret, in the order of the variables: a variable's name may have characters that a key may not.
 fn keys(spec: &WorkloadSpec) -> impl Iterator<Item = String> {
     let is_key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     spec.env.keys().enumerate().map(move |(number, name)| match name.chars().all(is_key) {

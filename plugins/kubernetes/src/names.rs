@@ -1,15 +1,15 @@
-//! Names of objects: for people; nothing is found by a name alone.
+//! The names of objects. They are for people; no code finds an object by its name alone.
 use wharf_sdk::WorkloadSpec;
 
-/// How much of the uid is in a name; the labels have all of it.
+/// The number of the uid's digits in a name; the labels have all of them.
 const UID_PART: usize = 8;
-/// How much of the workload's name is in it. The whole must have 52 characters at most: the cluster adds eleven to it for
-/// the label of a pod's revision, and labels have 63.
+/// The length of the workload's name in it. The whole must have 52 characters at most: the cluster adds eleven for the
+/// label of a pod's revision, and a label has 63.
 const NAME_PART: usize = 36;
-/// The longest name that is taken from a handle: that of a DNS label.
+/// The longest name that is accepted in a handle: that of a DNS label.
 const MAX_LEN: usize = 63;
 
-/// The name of all objects of a workload. Services may not begin with a digit.
+/// The name of all objects of a workload. It begins with a letter, since the name of a Service may not begin with a digit.
 pub(crate) fn of(spec: &WorkloadSpec) -> String {
     let uid = spec.uid.get(..UID_PART).unwrap_or(&spec.uid);
     let name = spec.name.get(..NAME_PART).unwrap_or(&spec.name).trim_end_matches('-');
@@ -17,12 +17,12 @@ pub(crate) fn of(spec: &WorkloadSpec) -> String {
     format!("{prefix}{name}-{uid}")
 }
 
-/// The name that is tried next, where somebody else has the usual one.
+/// The name for the next attempt, where another object has the usual one.
 pub(crate) fn another(spec: &WorkloadSpec, attempt: usize) -> String {
     format!("{}-{attempt}", of(spec))
 }
 
-/// True if this is a DNS label, as the names of objects are.
+/// True if the text is a DNS label, as the names of objects are.
 pub(crate) fn is_name(text: &str) -> bool {
     let is_inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
     !text.is_empty()

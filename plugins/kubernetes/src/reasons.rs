@@ -1,28 +1,29 @@
-//! Why a pod does not run, in the cluster's own words.
+//! The reason why a pod does not run, from the pod's status.
 use crate::pods::{container, last_end};
 use k8s_openapi::api::core::v1::Pod;
 
-/// Why a pod does not run.
+/// The reason why a pod does not run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Trouble {
-    /// In words, with the cluster's own.
+    /// The reason in words, with the cluster's own message.
     pub(crate) message: String,
-    /// What to make of it.
+    /// Whether waiting can help.
     pub(crate) kind: Kind,
 }
 
-/// What to make of it.
+/// Whether waiting can help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// It goes on by itself: an image is being fetched, a volume attached.
+    /// The cluster is still at work: an image is being fetched, a volume attached.
     Passing,
-    /// No node takes it now; one may come.
+    /// No node can take it now; one may appear.
     Unschedulable,
-    /// Nothing will come of it unless somebody changes something.
+    /// It will not run unless somebody changes something.
     Final,
 }
 
-/// Reasons of a waiting container that do not pass: the kubelet tries again, and says so with one of these.
+/// Reasons of a waiting container that do not pass by themselves: the kubelet tries again and again, with one of these
+/// reasons.
 const FINAL: [&str; 9] = [
     "ImagePullBackOff",
     "ErrImageNeverPull",
@@ -34,10 +35,10 @@ const FINAL: [&str; 9] = [
     "StartError",
     "ContainerCannotRun",
 ];
-/// Reasons that say nothing that anybody could act on.
+/// Reasons that do not help anybody.
 const USUAL: [&str; 3] = ["ContainerCreating", "PodInitializing", ""];
 
-/// Why this pod does not run. None: it does, or nothing is known yet.
+/// The reason why this pod does not run. None if it runs, or if nothing is known yet.
 pub(crate) fn of(pod: &Pod) -> Option<Trouble> {
     waiting(pod).or_else(|| failed(pod)).or_else(|| unscheduled(pod))
 }
@@ -50,7 +51,7 @@ fn waiting(pod: &Pod) -> Option<Trouble> {
     }
     let kind = if FINAL.contains(&reason) || could_not_start(pod) { Kind::Final } else { Kind::Passing };
     let told = waiting.message.as_deref().unwrap_or_default();
-    // What could not be started says why in its end.
+    // For a container that could not be started, its last end has the cause.
     let ended = last_end(pod).filter(|end| end.reason.as_deref() == Some("StartError"));
     let told = ended.and_then(|end| end.message.as_deref()).unwrap_or(told);
     Some(Trouble { message: sentence(reason, told), kind })
@@ -64,7 +65,7 @@ pub(crate) fn could_not_start(pod: &Pod) -> bool {
 
 fn failed(pod: &Pod) -> Option<Trouble> {
     let status = pod.status.as_ref()?;
-    // Such a pod is put away by the cluster, and another one takes its place.
+    // The cluster removes such a pod, and another one takes its place.
     let reason = status.reason.as_deref()?;
     let message = sentence(reason, status.message.as_deref().unwrap_or_default());
     Some(Trouble { message, kind: Kind::Passing })
@@ -78,7 +79,7 @@ fn unscheduled(pod: &Pod) -> Option<Trouble> {
     Some(Trouble { message, kind: Kind::Unschedulable })
 }
 
-/// A reason with what is said of it. What a cluster says may be long, and of several lines.
+/// A reason with its message. A cluster's message may be long, and have several lines.
 fn sentence(reason: &str, told: &str) -> String {
     const MAX_CHARS: usize = 600;
     let told: String =

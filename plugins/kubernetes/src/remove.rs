@@ -1,7 +1,8 @@
-//! Takes away what was made for a workload, and nothing else.
+//! Removes the objects of a workload, and no others.
 //!
-//! The StatefulSet goes with a precondition on the uid that the cluster gave it, and everything that belongs to it goes
-//! before it (foreground): no other object is named in a request, so none of another's can be met.
+//! The StatefulSet is removed with a precondition on the uid that the cluster gave it, and the cluster removes all objects
+//! that belong to it before (foreground). No other object is named in a request, so an object of somebody else cannot be
+//! removed.
 use crate::{
     runtime::KubernetesRuntime,
     statefulset::{SetIdentity, delete, wait_until_gone},
@@ -9,7 +10,7 @@ use crate::{
 use wharf_sdk::{Handle, Result};
 
 impl KubernetesRuntime {
-    /// Removes whatever is left of a workload, killing it if it runs.
+    /// Removes everything that the cluster has of a workload, killing it if it runs.
     pub(crate) async fn clear(&self, handle: &Handle) -> Result<()> {
         let cluster = self.cluster().await?;
         self.attachments.forget(&handle.uid);

@@ -1,9 +1,9 @@
-//! Limits of pods, and what they ask of a node beside them.
+//! The limits of pods, and the resources that they request from a node.
 use serde_json::{Value, json};
 use wharf_sdk::{Error, Result, WorkloadSpec};
 
-/// The part of a processor that is asked of a node at most: a limit is for the worst moment, and a node that had to keep it
-/// free at all times would run few servers.
+/// The most that is requested of a processor: a limit is for the worst moment, and a node that had to keep that free at all
+/// times would run few servers.
 const MOST_REQUESTED_MILLIS: u64 = 100;
 /// The highest number of processors.
 const MOST_CPUS: f64 = 100_000.0;
@@ -16,7 +16,7 @@ pub(crate) fn of(spec: &WorkloadSpec) -> Result<Value> {
             return Err(Error::invalid("memory_bytes must not be 0; leave it out for the default"));
         }
         limits["memory"] = bytes.to_string().into();
-        // Memory cannot be taken back: a node must have what is promised.
+        // Memory cannot be taken back from a process, so a node must have all that the limit allows.
         requests["memory"] = limits["memory"].clone();
     }
     if let Some(cpus) = spec.cpus {
@@ -30,7 +30,7 @@ pub(crate) fn of(spec: &WorkloadSpec) -> Result<Value> {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be in range")]
 fn millis(cpus: f64) -> Result<u64> {
     if cpus > 0.0 && cpus <= MOST_CPUS {
-        // 0 is no limit.
+        // At least 1, since 0 would mean no limit.
         return Ok(((cpus * 1e3).round() as u64).max(1));
     }
     Err(Error::invalid(format!("{cpus} is no number of processors")))

@@ -3,7 +3,7 @@ use serde::Deserialize;
 use std::path::PathBuf;
 use wharf_sdk::{Error, Result};
 
-/// The settings; all of them can be left out.
+/// The settings; all of them are optional.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Settings {
@@ -15,18 +15,18 @@ pub(crate) struct Settings {
     pub(crate) namespace: Option<String>,
     /// The service account of pods. Its token is not mounted.
     pub(crate) service_account: Option<String>,
-    /// Secrets of the namespace that registries are asked with.
+    /// The Secrets of the namespace with credentials for registries.
     pub(crate) image_pull_secrets: Vec<String>,
-    /// Absolute paths as mounts mean paths of the node; refused where this is not set.
+    /// Allows mounts of absolute paths, which mean paths of the node; refused otherwise.
     pub(crate) host_paths: bool,
-    /// The cluster enforces NetworkPolicies. No API says so.
+    /// States that the cluster enforces NetworkPolicies, which no API tells.
     pub(crate) network_policies: bool,
-    /// How long a pod that fits nowhere is waited for, in seconds, such as for an autoscaler.
+    /// How long to wait for a pod that fits on no node, in seconds, for instance for an autoscaler.
     pub(crate) scheduling_seconds: Option<u64>,
 }
 
 impl Settings {
-    /// Of the configuration.
+    /// Reads the configuration.
     pub(crate) fn read(value: serde_json::Value) -> Result<Self> {
         if value.is_null() {
             return Ok(Self::default());

@@ -11,8 +11,8 @@ use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 use wharf_sdk::{Error, Exit, Handle, Result};
 
 impl KubernetesRuntime {
-    /// The end of the container that runs now, or of the last one where none does. The cluster may have started another one
-    /// by the time this is told.
+    /// The end of the running container, or of the last one if none runs. The cluster may have started another one by the
+    /// time this returns.
     pub(crate) async fn ended(&self, handle: &Handle) -> Result<Exit> {
         let cluster = self.cluster().await?;
         let set = self.find(&cluster, handle).await?.ok_or_else(gone)?;
@@ -44,7 +44,8 @@ impl KubernetesRuntime {
         }
     }
 
-    /// A pod that went before anybody said how its container ended: whoever stopped it may have written it down.
+    /// The end of a workload whose pod went before its container's end was known: a command that stopped it may have
+    /// recorded the end.
     async fn gone_without_a_word(&self, cluster: &Cluster, handle: &Handle) -> Result<Exit> {
         let set = the_one(cluster, &self.host_id, &handle.uid).await?.ok_or_else(gone)?;
         let reason = "its pod was removed".to_owned();
@@ -52,7 +53,7 @@ impl KubernetesRuntime {
     }
 }
 
-/// The end of what has no pod any more.
+/// The end of a workload that has no pod any more.
 fn recorded(set: &StatefulSet) -> Result<Exit> {
     if labels::annotation(&set.metadata, labels::STARTED).is_none() {
         return Err(Error::precondition("the workload has not been started"));
@@ -61,18 +62,18 @@ fn recorded(set: &StatefulSet) -> Result<Exit> {
     Ok(told.unwrap_or_default())
 }
 
-/// The container whose end is waited for.
+/// The container to wait for.
 struct Watched {
     pod: String,
-    /// The id that the node gave it.
+    /// The id from the node.
     container: String,
 }
 
-/// What has become of it.
+/// The state of the watched container.
 enum End {
     RunsOn,
     Ended(Exit),
-    /// Its pod is gone, and nobody said how it ended.
+    /// Its pod is gone, and its end is unknown.
     Gone,
 }
 
@@ -89,7 +90,7 @@ impl Watched {
         let Some(status) = container(pod) else { return End::RunsOn };
         if status.container_id.as_ref() == Some(&self.container) && runs(pod) {
             return match pod.metadata.deletion_timestamp {
-                // A pod that is told a last time while it runs was removed from under its node.
+                // If the last event shows a pod as running, it was removed without its node.
                 Some(_) if is_last_word(pod) => End::Gone,
                 _ => End::RunsOn,
             };
@@ -98,7 +99,7 @@ impl Watched {
     }
 }
 
-/// True if the pod's grace is over: a deletion without any forgets a pod that may run.
+/// True if the pod's grace period is over: a deletion without grace forgets a pod that may still run.
 fn is_last_word(pod: &Pod) -> bool {
     pod.metadata.deletion_grace_period_seconds == Some(0)
 }

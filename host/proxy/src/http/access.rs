@@ -1,8 +1,8 @@
-//! [`Access`]: the secret that a client must know to be served, checked for each request and replaced while the proxy runs.
+//! [`Access`]: the rule who may use the proxy, checked for each request and replaceable while the proxy runs.
 //!
-//! Everybody on this machine can connect to a port on loopback: other users, and workloads that may use the network. So
-//! a request has to show that it comes from somebody who was told the URL, or the token. Only digests are kept and
-//! compared: how long a comparison takes tells nothing about the secret, not even its length.
+//! Everybody on this machine can connect to a port on loopback: other users, and workloads that may use the network. So a
+//! request must prove that its sender knows the secret part of the URL, or the token. Only digests are kept and compared:
+//! how long a comparison takes tells nothing about the secret, not even its length.
 use std::sync::Arc;
 
 use axum::http::header::AUTHORIZATION;
@@ -43,23 +43,23 @@ pub fn secret_path(secret: &str) -> String {
 }
 
 impl AccessRule {
-    /// Serves whoever knows this part of the path.
+    /// Serves clients that know this part of the path.
     pub fn path(secret: &str) -> Self {
         Self::Path(PathDigest(digest(&secret_path(secret))))
     }
 
-    /// Serves whoever sends this token.
+    /// Serves clients that send this token.
     pub fn bearer(token: &str) -> Self {
         Self::Bearer(TokenDigest(digest(token)))
     }
 
-    /// True if a request shows by itself that its sender was told a secret: then a page of this machine may ask, and so
-    /// may somebody who came through another name (with a token) of this machine.
+    /// True if a request proves that its sender knows a secret. Then a page of this machine may call the proxy, too, and
+    /// (with a token) a client that reached this machine by another name.
     pub(crate) fn needs_secret(&self) -> bool {
         !matches!(self, Self::Everybody)
     }
 
-    /// `docs/mcp.md`, 2.0: a path that nobody was told does not exist, for whatever is wrong with the request besides.
+    /// `docs/mcp.md`, 2.0: a path without the secret does not exist, whatever else is wrong with the request.
     pub(crate) fn admit_path(&self, parts: &Parts) -> Result<(), Refusal> {
         match self {
             Self::Path(known) if !is_same(&digest(parts.uri.path()), &known.0) => Err(Refusal::Path),
@@ -67,8 +67,8 @@ impl AccessRule {
         }
     }
 
-    /// After `Host` and `Origin`. `is_preflight`: browsers ask without credentials whether they may send them, and are
-    /// told nothing but that.
+    /// Called after the checks of `Host` and `Origin`. `is_preflight`: a browser asks without credentials whether it may
+    /// send some, and the answer says only that.
     pub(crate) fn admit_sender(&self, parts: &Parts, is_preflight: bool) -> Result<(), Refusal> {
         match self {
             Self::Path(_) => Ok(()),
@@ -125,8 +125,8 @@ impl Access {
         Self { rule: Arc::new(watch::Sender::new(rule)) }
     }
 
-    /// Replaces the rule. Connections that were opened under another one are cut off, with the streams on them: who
-    /// still knows the new secret connects again.
+    /// Replaces the rule. Connections that were opened under another one are cut off, with the streams on them: clients
+    /// that know the new secret connect again.
     pub fn replace(&self, rule: AccessRule) {
         self.rule.send_if_modified(|known| {
             let is_new = *known != rule;
@@ -144,7 +144,7 @@ impl Access {
         let mut changes = self.rule.subscribe();
         async move {
             if changes.changed().await.is_err() {
-                // Nobody is left to replace it.
+                // The rule can no longer be replaced.
                 std::future::pending::<()>().await;
             }
         }

@@ -1,5 +1,5 @@
-//! The checks before a body is looked at (`docs/mcp.md`, 2.0 to 2.4): who asks
-//! (`Host`, `Origin`), and in which types. Used by both fronts, so that an HTTP server gets the same protection.
+//! The checks before a body is looked at (`docs/mcp.md`, 2.0 to 2.4): the sender (`Host`, `Origin`), and the types. Both
+//! kinds of proxy use them, so that an HTTP server gets the same protection.
 use crate::http::refusal::Refusal;
 use crate::http::refusal::single;
 use std::net::Ipv4Addr;
@@ -40,7 +40,7 @@ pub(crate) struct Gate {
 pub(crate) struct Admission {
     /// The origin that may read the answer, if it is an allowed browser's.
     pub(crate) origin: Option<HeaderValue>,
-    /// Why it is not served.
+    /// The reason why the request is not served.
     pub(crate) refusal: Option<Refusal>,
 }
 
@@ -59,7 +59,7 @@ impl Gate {
     /// Judges a request by its head.
     pub(crate) fn admit(&self, parts: &Parts) -> Admission {
         let is_own_socket = parts.extensions.get::<ThroughOwnSocket>().is_some();
-        // Who can open the socket can read the secret, too.
+        // A user who can open the socket can read the secret, too.
         let rule = if is_own_socket { AccessRule::Everybody } else { self.access.rule() };
         let admitted = rule.admit_path(parts).and_then(|()| self.admit_page(&rule, parts, is_own_socket));
         let origin = match admitted {
@@ -82,9 +82,9 @@ impl Gate {
         if !is_coding_known(&parts.headers) {
             return Err(Refusal::Coding);
         }
-        // A page under a name that leads here (DNS rebinding) has no token: a proxy that needs one may be reached by
-        // any name, as one on a network or behind another proxy is. No browser opens a Unix socket, which has no name in
-        // HTTP: clients write there what they like.
+        // A page under a name that leads here (DNS rebinding) has no token. So a proxy that needs one may be reached by any
+        // name, for instance on a network or behind another proxy. A Unix socket cannot be opened by a browser, and has no
+        // name in HTTP: clients send any `Host` there.
         let is_any_name_ours = is_own_socket || matches!(rule, AccessRule::Bearer(_));
         let is_ours = || self.is_host_allowed(host.as_bytes()) && self.is_authority_allowed(&parts.uri);
         if !is_any_name_ours && !is_ours() {

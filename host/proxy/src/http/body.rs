@@ -1,4 +1,4 @@
-//! Reading a request's body within its bounds.
+//! Reads a request's body within its limits.
 use std::sync::Arc;
 
 use axum::body::{Body, HttpBody};
@@ -14,7 +14,7 @@ use crate::http::respond::{closing, rpc_error};
 use crate::protocol::message::code;
 use crate::protocol::options::Limits;
 
-/// Why a body was not read.
+/// The reason why a body was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BodyError {
     /// Longer than the limit.

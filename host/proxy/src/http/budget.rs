@@ -1,9 +1,9 @@
-//! [`Budget`]: the bytes that one proxy may hold at once for clients and servers that do not take them.
+//! [`Budget`]: the bytes that one proxy may hold at once for clients and servers that do not read them.
 //!
 //! Bodies that are being read, events of streams, answers on their way to a client, lines that wait for stdin and tables
-//! with texts of clients are all charged to it. Nothing waits for room: what is charged may exceed the limit by one
-//! message, and then whoever holds most loses what it holds ([`crate::stdio::broker::State::relieve`] for sessions,
-//! [`Budget::drop_largest_body`] for bodies).
+//! with texts of clients are all charged to it. Nothing waits for room: the limit may be exceeded by one message, and then
+//! the largest holder loses its bytes ([`crate::stdio::broker::State::relieve`] for sessions, [`Budget::drop_largest_body`]
+//! for bodies).
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -57,7 +57,7 @@ impl Budget {
         self.used.fetch_add(bytes, Ordering::AcqRel);
     }
 
-    /// Gives back what was charged with [`Self::add`].
+    /// Gives back bytes that were charged with [`Self::add`].
     pub(crate) fn give_back(&self, bytes: usize) {
         self.used.fetch_sub(bytes, Ordering::AcqRel);
     }
@@ -106,7 +106,7 @@ pub(crate) struct Account(Arc<AccountState>);
 #[derive(Debug)]
 struct AccountState {
     budget: Arc<Budget>,
-    /// `None` once it was written off: what it held is about to be given up.
+    /// `None` once it was written off: its bytes are about to be given up.
     held: Mutex<Option<usize>>,
 }
 
@@ -186,7 +186,7 @@ pub(crate) struct BodyCharge {
 }
 
 impl BodyCharge {
-    /// So many bytes more were read.
+    /// Charges bytes that were read.
     pub(crate) fn add(&mut self, bytes: usize) {
         self.bytes += bytes;
         self.account.add(bytes);

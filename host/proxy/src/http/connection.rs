@@ -2,8 +2,7 @@
 //!
 //! The clock says how long a request's head may take once it has begun, and how long a connection may rest between
 //! requests. (Hyper's own timeout counts both as one: it would cut pooled connections after 10 s.) A client that has ended
-//! its side of the connection gets its answer all the same, and one that still sends a body which is not wanted can read
-//! why.
+//! its side of the connection still gets its answer, and one that is still sending an unwanted body can read the reason.
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -31,8 +30,8 @@ const SERVING: u64 = 2;
 const STREAMING: u64 = 3;
 const PHASES: u64 = 0b11;
 
-/// How long what a client still sends is dropped after an answer that did not wait for it (RFC 9112, section 9.6): a
-/// connection that is closed over unread bytes is reset, and the answer may be lost with it.
+/// How long the rest of a request is read and dropped after an answer that did not wait for it (RFC 9112, section 9.6):
+/// closing a connection with unread bytes resets it, and the answer may be lost with it.
 const LINGER: Duration = Duration::from_secs(5);
 
 /// The present work of a connection, with the number of times that it has changed.
@@ -147,7 +146,7 @@ pub(crate) struct Timed {
     struck: u64,
     head: Duration,
     rest: Duration,
-    /// Nothing will be written any more.
+    /// The writing side has been shut down.
     is_shut: bool,
 }
 
@@ -163,7 +162,7 @@ impl Timed {
         self.struck = phase;
     }
 
-    /// Nothing came: is it time?
+    /// Called when nothing was received: fails if the time is over.
     fn poll_clock(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let phase = self.phase.now();
         let is_head = phase & PHASES == HEAD;

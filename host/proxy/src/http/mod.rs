@@ -1,4 +1,4 @@
-//! HTTP, whatever stands behind it: connections, the body of a request, whether it is admitted, how it is answered.
+//! HTTP for both kinds of proxy: connections, bodies of requests, admission, answers.
 pub(crate) mod access;
 pub(crate) mod admission;
 pub(crate) mod body;

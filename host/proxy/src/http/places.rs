@@ -1,4 +1,5 @@
-//! [`Places`]: the connections that may be open at once. For a new one the one that has rested longest goes.
+//! [`Places`]: the connections that may be open at once. A new connection takes the place of the one that has rested
+//! longest.
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::http::connection::Phase;
 
-/// How often all connections are looked at again for one that can go, where none could.
+/// The pause before all connections are looked at again, if none could be closed.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// The places of one listener's connections.
@@ -65,7 +66,7 @@ impl Places {
             if let Some(number) = self.try_take(phase, abort) {
                 return Place { places: self.clone(), number };
             }
-            // A connection that begins to rest tells nobody.
+            // A connection that begins to rest causes no event, so this also looks again after a while.
             let _ = timeout(LOOK_AGAIN, freed).await;
         }
     }

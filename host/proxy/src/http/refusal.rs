@@ -16,7 +16,7 @@ pub(crate) enum Refusal {
     Origin,
     /// A token is needed (401).
     NoToken,
-    /// It is another token that is needed (401).
+    /// The token is wrong (401).
     WrongToken,
 }
 

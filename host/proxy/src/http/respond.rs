@@ -70,7 +70,7 @@ pub(crate) fn refused(refusal: Refusal) -> Response {
         Refusal::Coding => error(StatusCode::NOT_IMPLEMENTED, "no transfer coding but chunked is known here"),
         Refusal::Host => error(StatusCode::FORBIDDEN, "Host not allowed"),
         Refusal::Origin => error(StatusCode::FORBIDDEN, "Origin not allowed"),
-        // RFC 6750 section 3.1: who sent none is told no error code.
+        // RFC 6750 section 3.1: a request without a token gets no error code.
         Refusal::NoToken => {
             let response = error(StatusCode::UNAUTHORIZED, "a bearer token is needed");
             closing(challenge(response, "Bearer realm=\"wharf\""))
@@ -82,7 +82,7 @@ pub(crate) fn refused(refusal: Refusal) -> Response {
     }
 }
 
-/// The last answer on its connection: who has shown no secret keeps none. Places are few, and resting takes one.
+/// Makes this the last answer on its connection: a client that has shown no secret must not keep one of the few places.
 pub(crate) fn closing(mut response: Response) -> Response {
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
@@ -117,7 +117,7 @@ pub(crate) fn allow_origin(headers: &mut HeaderMap, origin: HeaderValue) {
     headers.append(VARY, HeaderValue::from_static("Origin"));
 }
 
-/// The answer to an allowed page's question what it may send.
+/// The answer to an allowed page that asks which requests it may send.
 pub(crate) fn preflight() -> Response {
     let mut response = empty(StatusCode::NO_CONTENT);
     let headers = response.headers_mut();

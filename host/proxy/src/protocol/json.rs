@@ -15,12 +15,12 @@ mod strings;
 
 pub(crate) use crate::protocol::json::parts::{JsonError, Level, Scan};
 
-/// Scans a text. The scan is returned beside an error too: what was noted before it is right.
+/// Scans a text. After an error, too, the scan is returned: everything in it is right.
 pub(crate) fn scan(source: &Bytes, depth: usize) -> (Scan, Result<(), JsonError>) {
     match std::str::from_utf8(source) {
         Ok(_) => Scanner::new(source, depth).scan(source),
         Err(error) => {
-            // The part before the bad byte may still tell whose answer this was.
+            // The part before the bad byte may still have the id of the call that it answers.
             let (scan, _) = Scanner::new(&source[..error.valid_up_to()], depth).scan(source);
             (scan, Err(JsonError::Encoding))
         }

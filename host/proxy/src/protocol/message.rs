@@ -1,7 +1,7 @@
 //! A JSON-RPC message read only as far as routing needs: id, method, and where `params` and `_meta` lie.
 //!
-//! Payloads stay the bytes that came. Rewriting replaces exactly what holds an id (`docs/mcp.md`, 8.3:
-//! `id`, `requestId`, `progressToken`) and drops what a shared server must not see.
+//! Payloads are passed on as the same bytes. Rewriting replaces exactly the members that hold an id (`docs/mcp.md`, 8.3:
+//! `id`, `requestId`, `progressToken`) and drops those that a shared server must not see.
 use std::borrow::Cow;
 use std::fmt;
 
@@ -20,7 +20,7 @@ impl Id {
     pub(crate) fn from_json(raw: &[u8]) -> Option<Self> {
         let is_text = raw.first() == Some(&b'"');
         if is_text && raw.contains(&b'\\') {
-            // One id, one spelling: a cancellation may write it with other escapes.
+            // Each id has one spelling: a cancellation may write the same id with other escapes.
             let text: String = serde_json::from_slice(raw).ok()?;
             return Some(Self(line_text(&text.into()).into_bytes().into()));
         }
@@ -52,7 +52,7 @@ pub(crate) enum Shape {
     Response { id: Id, is_error: bool },
 }
 
-/// Why a text is no message; the id is given where it could be read.
+/// The reason why a text is no message, with the id if it could be read.
 #[derive(Debug)]
 pub(crate) enum MessageError {
     /// No JSON at all (-32700).

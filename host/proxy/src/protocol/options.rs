@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::http::access::Access;
 
-/// How one workload's proxy is to behave.
+/// The settings of one workload's proxy.
 #[derive(Debug, Clone, Default)]
 pub struct ProxyOptions {
     /// Name of the workload, for logs and error texts.
@@ -29,8 +29,8 @@ pub struct Limits {
     pub body_bytes: usize,
     /// Time to receive one request body.
     pub body_read: Duration,
-    /// Bytes that are held at once for clients and a server that do not take them: bodies, events, answers, lines for
-    /// stdin, tables. Beyond it the session that holds most loses what it holds.
+    /// Bytes that are held at once for clients and a server that do not read them: bodies, events, answers, lines for
+    /// stdin, tables. Beyond it, the session that holds most loses its bytes.
     pub memory_bytes: usize,
     /// Bytes of one line of the server's stdout; a longer one is skipped to its newline.
     pub line_bytes: usize,
@@ -64,7 +64,7 @@ pub struct Limits {
     pub ring_events: usize,
     /// Bytes kept for replay on one stream; its newest event is always kept.
     pub ring_bytes: usize,
-    /// How long an ended or disconnected stream can be resumed. A call whose client is gone for so long is cancelled.
+    /// How long an ended or disconnected stream can be resumed. If a client is gone for so long, its calls are cancelled.
     pub ring_keep: Duration,
     /// Events that a connected reader may lag behind before it is dropped.
     pub stream_queue_events: usize,
@@ -139,7 +139,7 @@ impl Default for Limits {
     }
 }
 
-/// Why something new is not taken now (503).
+/// The reason why nothing new is accepted now (503).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Busy {
     /// No server is connected, or it is going away.
@@ -148,7 +148,7 @@ pub(crate) enum Busy {
     /// Its input is full.
     #[error("the server does not read its input")]
     InputFull,
-    /// It reads no more at all.
+    /// The server reads no more at all.
     #[error("the server has closed its input")]
     InputClosed,
     /// Limit of the server.

@@ -1,4 +1,4 @@
-//! A real question to an HTTP server: a port that accepts connections says nothing about the service behind it.
+//! Sends a real request to an HTTP server: an accepted connection proves nothing about the service behind the port.
 use std::time::Duration;
 
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
@@ -60,7 +60,7 @@ async fn open(server: &HttpShared) -> Result<Opened, PingError> {
     Ok(opened)
 }
 
-/// The revision that the answer to `initialize` names, be it plain JSON or an event of a stream that stays open.
+/// The revision in the answer to `initialize`, which is plain JSON or an event of a stream that stays open.
 async fn negotiated(mut body: Incoming) -> Result<Option<HeaderValue>, PingError> {
     let mut text = Vec::new();
     while let Some(frame) = body.frame().await {

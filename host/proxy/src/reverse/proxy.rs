@@ -1,7 +1,7 @@
 //! [`HttpProxy`]: an MCP server that speaks streamable HTTP itself, behind the same checks as a stdio one.
 //!
-//! Bodies, ids and sessions pass unchanged; sessions are the server's. What does not pass is who asked: `Origin`,
-//! cookies and `Authorization` (a local workload must not get the user's tokens; `docs/mcp.md`, 14),
+//! Bodies, ids and sessions pass unchanged; sessions are the server's. These are not passed on: everything about the sender
+//! (`Origin`, cookies and `Authorization`, since a local workload must not get the user's tokens; `docs/mcp.md`, 14),
 //! hop-by-hop headers, and redirects.
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -184,7 +184,7 @@ impl HttpShared {
             {
                 bad_gateway(id, "the server answered with a redirect, which is not followed")
             }
-            // A local server gets no credentials from here, so a client that was told to log in would do so in vain.
+            // A local server gets no credentials from the proxy, so a client that was asked to log in would do so in vain.
             Ok(Ok(answer)) if matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
                 let text = format!("the server refused with status {}", answer.status().as_u16());
                 rpc_error(StatusCode::SERVICE_UNAVAILABLE, id, code::INTERNAL, &text)

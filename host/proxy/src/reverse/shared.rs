@@ -17,7 +17,7 @@ use crate::http::budget::Budget;
 use crate::protocol::options::ProxyOptions;
 use crate::reverse::upstream::Upstream;
 
-/// How long a connection that nobody uses is kept.
+/// How long an unused connection is kept.
 const IDLE_CONNECTION: Duration = Duration::from_secs(30);
 
 /// The server as it is reached now.
@@ -28,7 +28,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// With connections of its own: those to an earlier process of the server are not used again.
+    /// With new connections: those to an earlier process of the server are not used again.
     pub(crate) fn at(upstream: Upstream) -> Self {
         let authority = upstream.authority().to_string();
         let client = Client::builder(TokioExecutor::new())
@@ -63,7 +63,7 @@ pub(crate) struct Opened {
 }
 
 impl HttpShared {
-    /// Sends one request to the server; its own name is in `Host`, whatever the client called it.
+    /// Sends one request to the server. `Host` has the server's own name, whatever name the client used.
     pub(crate) async fn send(
         &self,
         method: Method,

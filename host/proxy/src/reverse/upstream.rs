@@ -1,6 +1,6 @@
 //! [`Upstream`]: where a server behind the reverse proxy is, and how connections to it are made. Made by the supervisor for
 //! each start of a workload; asked for a connection by the proxy's HTTP client, and by the supervisor until the server
-//! answers. Must not know who carries connections that are not of this machine's network.
+//! answers. Must not know how a runtime carries connections that are not TCP on this machine.
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -34,12 +34,12 @@ pub trait Dialer: Send + Sync {
     fn dial(&self) -> Dialing;
 }
 
-/// Where a server that speaks HTTP is. Clones lead to the same server.
+/// A server that speaks HTTP, and the way to it. Clones lead to the same server.
 #[derive(Clone)]
 pub struct Upstream {
     way: Way,
-    /// Its name in `Host`, whatever the client called it: an address of loopback, which servers with a check of their own
-    /// let pass.
+    /// The server's name in `Host`, whatever name the client used: an address of loopback, which servers with a check of
+    /// their own accept.
     authority: SocketAddr,
 }
 

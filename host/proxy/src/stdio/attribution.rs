@@ -26,7 +26,7 @@ pub(crate) enum Owner {
     One(SessionId),
     /// No session's.
     Nobody,
-    /// That of several sessions, or it cannot be known.
+    /// The work of several sessions, or it cannot be known.
     Several,
 }
 
@@ -60,7 +60,8 @@ impl State {
         }
     }
 
-    /// Nobody waits any more for a session's call that the server has not answered: it may go on with it.
+    /// Notes that nobody waits any more for a session's call that the server has not answered: the server may still work on
+    /// it.
     pub(crate) fn note_given_up(&mut self, upstream_id: u64, session: &SessionId) {
         let now = Instant::now();
         let has_room = self.abandoned < MOST_ABANDONED_CALLS;
@@ -101,7 +102,7 @@ impl State {
         }
     }
 
-    /// Keeps what a session had at the server that has just ended.
+    /// Keeps the work of a session that has just ended.
     pub(crate) fn note_departed(&mut self, session: SessionId, work: Work) {
         let (now, bound) = (Instant::now(), self.limits.work_after_call);
         if !work.goes_on(now, bound) {

@@ -1,8 +1,8 @@
 //! Everything that changes in a proxy of a shared stdio server, under one lock.
 //!
-//! The lock is held for look-ups and queue operations only, never across an await and never while writing to the
-//! server: lines are queued here, in the order of the decisions, and written after the lock is released
-//! ([`crate::stdio::shared::Shared::with`]). What the server sends is routed in [`crate::stdio::route_server_messages`].
+//! The lock is held for look-ups and queue operations only, never across an await and never while writing to the server:
+//! lines are queued here, in the order of the decisions, and written after the lock is released
+//! ([`crate::stdio::shared::Shared::with`]). The server's messages are routed in [`crate::stdio::route_server_messages`].
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::stdio::undelivered::UndeliveredCounts;
 use crate::stdio::upstream::connection::{Phase, Upstream};
 use crate::stdio::upstream::outbox::OutboxError;
 
-/// Why a call was not begun.
+/// The reason why a call was not begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CallError {
     Busy(Busy),
@@ -69,7 +69,7 @@ pub(crate) struct State {
     pub(crate) next_stream: StreamNo,
     /// Lines were queued since the lock was taken.
     pub(crate) is_dirty: bool,
-    /// Nothing new is taken any more.
+    /// Nothing new is accepted any more.
     pub(crate) is_shut: bool,
 }
 
@@ -167,7 +167,7 @@ impl State {
         let wanted = self.sessions.values().map(|session| session.level.unwrap_or_default()).min();
         let Some(wanted) = wanted else { return };
         let sent = self.upstream.as_ref().and_then(|upstream| upstream.level);
-        // A server that nobody ever told a level keeps its own.
+        // A server whose log level nobody ever set keeps its own.
         if !is_asked && sent.is_none() {
             return;
         }

@@ -10,7 +10,7 @@ use crate::stdio::delivery::Delivery;
 use crate::stdio::event_log::StreamNo;
 use crate::stdio::session::SessionId;
 
-/// The first thing that a waiting POST is told; its HTTP head is held back until then.
+/// The first result for a waiting POST; its HTTP head is held back until then.
 #[derive(Debug)]
 pub(crate) enum Answer {
     /// The final response, complete.
@@ -23,14 +23,14 @@ pub(crate) enum Answer {
     Cancelled,
 }
 
-/// Where messages for a call go.
+/// The destination of messages for a call.
 #[derive(Debug)]
 pub(crate) enum Reply {
     /// Nothing was sent yet.
     Held(oneshot::Sender<Answer>),
     /// To this stream of the session.
     Stream(StreamNo),
-    /// The client left before it was told a stream to resume.
+    /// The client left before it got a stream to resume.
     Nobody,
 }
 
@@ -73,7 +73,7 @@ pub(crate) enum Pending {
     Client(Call),
     /// Wharf itself waits. (Where it does not, nothing is noted and the answer is dropped.)
     Own(oneshot::Sender<OwnReply>),
-    /// Nobody waits any more for this session's call, but the server has not answered it: it may be at work on it.
+    /// Nobody waits any more for this session's call, but the server has not answered it and may be at work on it.
     AbandonedCall(SessionId),
 }
 

@@ -27,7 +27,7 @@ pub(crate) enum StreamKind {
     Post,
 }
 
-/// How much a message on a stream matters.
+/// How important a message on a stream is.
 #[derive(Debug, Clone)]
 pub(crate) enum Importance {
     /// A log message, or progress: dropped if the client does not keep up.
@@ -46,7 +46,7 @@ pub(crate) struct EventId {
 }
 
 impl EventId {
-    /// Reads what a client sent as `Last-Event-ID`.
+    /// Parses a client's `Last-Event-ID`.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (stream, sequence) = text.split_once('-')?;
         Some(Self { stream: stream.parse().ok()?, sequence: sequence.parse().ok()? })
@@ -77,11 +77,11 @@ struct Reader {
 pub(crate) enum Taken {
     /// Events, in their SSE form.
     Events(Bytes),
-    /// Nothing now.
+    /// There is nothing at the moment.
     Nothing,
     /// No more ever.
     Ended,
-    /// It lagged too far, or another reader took its place.
+    /// The reader lagged too far, or another reader took its place.
     Dropped,
 }
 
@@ -218,7 +218,7 @@ impl Stream {
     fn evict(&mut self, limits: &Limits) {
         if self.kind == StreamKind::Get && self.reader.is_some() {
             let lag = self.lag();
-            // One message alone may be larger than the queue: it has to be delivered somehow.
+            // A single message may be larger than the queue: it must be delivered all the same.
             let is_slow = lag > limits.stream_queue_events
                 || (self.unread_bytes > limits.stream_queue_bytes && lag > 1);
             if is_slow {
@@ -229,7 +229,7 @@ impl Stream {
         let unread = self.unread_from().unwrap_or(u64::MAX);
         while self.ring.len() > limits.ring_events || self.bytes > limits.ring_bytes {
             let Some(first) = self.ring.front() else { break };
-            // Nobody has got the newest one yet: it can still be asked for.
+            // Nobody has read the newest one yet, so it can still be asked for.
             let is_last_unread = self.ring.len() == 1 && first.sequence >= self.read_up_to;
             if first.sequence >= unread || is_last_unread {
                 break;
@@ -322,7 +322,7 @@ impl Stream {
         Taken::Events(taken)
     }
 
-    /// Nothing more will come; what is there can still be read and resumed.
+    /// Marks the end: no more events will come; the present ones can still be read and resumed.
     pub(crate) fn finish(&mut self) {
         if !std::mem::replace(&mut self.finished, true) {
             if self.reader.is_none() {
@@ -332,7 +332,7 @@ impl Stream {
         }
     }
 
-    /// Gives up what the stream holds, to make room: an answer that nobody has got becomes an error.
+    /// Drops the stream's events to make room: an answer that nobody has read becomes an error.
     pub(crate) fn shed(&mut self, account: Account) -> Shed {
         self.account = account;
         let mut shed = Shed::default();

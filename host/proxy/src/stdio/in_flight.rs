@@ -10,7 +10,7 @@ use crate::stdio::event_log::{Importance, Stream, StreamKind, StreamNo};
 use crate::stdio::session::{Sent, SessionId};
 
 impl State {
-    /// Begins a client's call: queues its line and remembers who waits.
+    /// Begins a client's call: queues its line and notes who waits.
     pub(crate) fn begin_call(
         &mut self,
         upstream_id: u64,
@@ -50,7 +50,7 @@ impl State {
             let now = Instant::now();
             session.used_at = now;
             session.work.is_over(now);
-            // Nobody answers a question whose call is over.
+            // A server request whose call is over gets no answer any more.
             let asked = session.server_requests.extract_if(|_, request| request.call == Some(upstream_id));
             let asked: Vec<Id> = asked.map(|(_, request)| request.upstream).collect();
             self.server_requests = self.server_requests.saturating_sub(asked.len());
@@ -91,7 +91,7 @@ impl State {
         Some(session)
     }
 
-    /// The client gave a call up: the server is told, the waiting POST ends without a response.
+    /// The client gave a call up: the server is told so, and the waiting POST ends without a response.
     pub(crate) fn cancel_call(&mut self, upstream_id: u64, reason: &str) {
         let Some(call) = self.take_call(upstream_id) else { return };
         self.cancel_upstream(upstream_id, &call, reason);
@@ -107,8 +107,8 @@ impl State {
         self.forget_upstream(upstream_id, &call.session, reason);
     }
 
-    /// Tells the server that nobody waits any more for a call. It need not listen: what it says may still be about this
-    /// call for a while (`docs/mcp.md`, 6.13).
+    /// Tells the server that nobody waits any more for a call. The server may ignore that: for a while, its messages may
+    /// still be about this call (`docs/mcp.md`, 6.13).
     pub(crate) fn forget_upstream(&mut self, upstream_id: u64, session: &SessionId, reason: &str) {
         let params = line_text(&serde_json::json!({ "requestId": upstream_id, "reason": reason }));
         self.notify("notifications/cancelled", Some(params.as_bytes()));

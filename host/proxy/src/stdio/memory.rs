@@ -1,5 +1,5 @@
-//! Makes room when more is held than the proxy may hold: the session that holds most loses what it holds. A part of
-//! [`State`]; the bytes are counted by [`crate::http::budget::Budget`].
+//! Makes room when the proxy holds more than its budget: the session that holds most loses its bytes. A part of [`State`];
+//! [`crate::http::budget::Budget`] counts the bytes.
 use std::sync::Arc;
 
 use crate::http::budget::Account;

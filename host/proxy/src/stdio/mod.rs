@@ -1,6 +1,6 @@
 //! The proxy in front of a server on stdin and stdout, which all clients share.
 //!
-//! `downstream` is the clients' side, `upstream` the server's, the broker between them knows whose each message is.
+//! `downstream` is the clients' side, `upstream` the server's, the broker between them finds the session of each message.
 pub(crate) mod attribution;
 pub(crate) mod broker;
 pub(crate) mod call;

@@ -51,8 +51,8 @@ impl StdioProxy {
         }
     }
 
-    /// Ends the use of the current server: answers what is in flight with -32603, then closes its stdin.
-    /// Doing it again changes nothing.
+    /// Ends the use of the present server: answers calls in flight with -32603, then closes its stdin. A second call
+    /// changes nothing.
     pub async fn close_upstream(&self, reason: &str) {
         self.shared.close_upstream(reason).await;
     }
@@ -65,7 +65,7 @@ impl StdioProxy {
         self.shared.ping(deadline).await
     }
 
-    /// How long the server has written nothing; `None` without a server. (A ping tells nothing new while it writes.)
+    /// How long the server has written nothing; `None` without a server. (While it writes, no ping is needed.)
     pub fn quiet_for(&self) -> Option<Duration> {
         self.shared.with(|state| state.upstream.as_ref().map(|upstream| upstream.heard_at.elapsed()))
     }

@@ -1,5 +1,5 @@
-//! Messages of the shared server find the client that they concern, or nobody. Nothing is guessed, and nothing that may
-//! hold one client's data is broadcast (`docs/mcp.md`, 6, 7 and 12).
+//! Routes messages of the shared server to the client that they certainly concern, or to nobody. Nothing is guessed, and no
+//! message that may hold one client's data is broadcast (`docs/mcp.md`, 6, 7 and 12).
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -177,7 +177,7 @@ impl State {
         }
     }
 
-    /// The server gives up a request of its own: the client that has it is told.
+    /// The server gives up a request of its own: the client that has it is told so.
     fn server_cancels(&mut self, message: &Message) {
         let Some(id) = message.param("requestId").and_then(crate::protocol::message::Id::from_json) else {
             return;
@@ -221,7 +221,7 @@ impl State {
         }
     }
 
-    /// A -32042 error tells its client of URL elicitations, whose completion is announced later.
+    /// A -32042 error names URL elicitations to its client; their completion is announced later.
     fn note_url_elicitations(&mut self, session: &SessionId, message: &Message) {
         let Some(error) = message.top("error").filter(|error| names_url_elicitation(error)) else { return };
         let error: serde_json::Value = serde_json::from_slice(error).unwrap_or_default();

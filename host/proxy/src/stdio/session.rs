@@ -1,7 +1,7 @@
 //! A client's session: the revision and capabilities that it negotiated, its calls in flight, and its streams.
 //!
-//! Owned by [`crate::stdio::broker::State`], under its one lock. Ids are random and end for ever; they are looked up, never
-//! trusted as a proof of who asks (the principal that opened the session is compared).
+//! Owned by [`crate::stdio::broker::State`], under its one lock. Ids are random and never used again; an id alone proves
+//! nothing about the sender (the principal that opened the session is compared).
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::Write as _;
@@ -152,7 +152,7 @@ impl ListChanges {
 /// The fate of a message for a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sent {
-    /// It is on a stream.
+    /// The message is on a stream.
     Yes,
     /// The client does not keep up, and the message could be dropped.
     Dropped,
@@ -161,7 +161,7 @@ pub(crate) enum Sent {
 }
 
 impl Sent {
-    /// Of a message that there is a stream for.
+    /// The outcome for a message: whether there is a stream for it.
     pub(crate) fn of(is_taken: bool) -> Self {
         if is_taken { Self::Yes } else { Self::Dropped }
     }
@@ -174,7 +174,7 @@ pub(crate) struct Session {
     pub(crate) capabilities: ClientCapabilities,
     pub(crate) principal: Principal,
     pub(crate) level: Option<LogLevel>,
-    /// In flight: the client's id and ours.
+    /// Calls in flight: the client's id and ours.
     pub(crate) calls: HashMap<Id, u64>,
     pub(crate) streams: HashMap<StreamNo, Stream>,
     pub(crate) subscriptions: HashMap<String, TableEntry>,
@@ -252,7 +252,7 @@ impl Session {
         }
     }
 
-    /// Notes list changes, and sends what is noted if a GET stream is connected: one copy per kind.
+    /// Notes list changes, and sends them if a GET stream is connected: one copy for each kind.
     pub(crate) fn announce_lists(&mut self, changes: ListChanges, limits: &Limits) {
         self.unseen_lists.0 |= changes.0;
         self.send_unseen(limits);

@@ -8,7 +8,7 @@ use crate::stdio::call::{Answer, Reply};
 use crate::stdio::session::{Principal, Session, SessionId};
 
 impl State {
-    /// The session of that id, if it belongs to who asks; counts as use.
+    /// The session of this id, if it belongs to this principal; counts as use.
     pub(crate) fn session(&mut self, id: &str, principal: &Principal) -> Option<&mut Session> {
         let session = self.sessions.get_mut(id).filter(|session| session.principal == *principal)?;
         session.used_at = Instant::now();
@@ -69,7 +69,7 @@ impl State {
         self.sessions.keys().cloned().collect()
     }
 
-    /// The session's own id, if it is there and belongs to who asks; counts as use.
+    /// The session's own id, if it exists and belongs to this principal; counts as use.
     pub(crate) fn known_session(&mut self, id: &str, principal: &Principal) -> Option<SessionId> {
         self.session(id, principal)?;
         self.sessions.get_key_value(id).map(|(id, _)| id.clone())

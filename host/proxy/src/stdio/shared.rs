@@ -15,7 +15,7 @@ use crate::stdio::broker::State;
 use crate::stdio::session::ClientCapabilities;
 use crate::stdio::upstream::connection::Phase;
 
-/// Time for what is queued to reach a server whose input is being closed.
+/// How long queued lines may take to reach a server whose stdin is being closed.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
 /// The part that clones of a proxy, its connections and its tasks share.
@@ -73,7 +73,7 @@ impl Shared {
             .unwrap_or_else(|| json!({ "sampling": {}, "elicitation": { "form": {}, "url": {} } }))
     }
 
-    /// Works on the state, makes room if that took more memory than there is, then writes what was queued for the server.
+    /// Works on the state, makes room if that took more memory than the budget, then writes the queued lines to the server.
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let result = work(&mut state);

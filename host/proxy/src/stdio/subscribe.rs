@@ -54,7 +54,7 @@ impl Subscriptions {
         }
     }
 
-    /// A session leaves; `true`: it was the last (or nobody was subscribed), the server has to be told.
+    /// A session leaves. True if it was the last (or nobody was subscribed): then the server must be told so.
     pub(crate) fn leave(&mut self, uri: &str, session: &SessionId) -> bool {
         let Some(subscription) = self.by_uri.get_mut(uri) else { return true };
         subscription.sessions.remove(session);

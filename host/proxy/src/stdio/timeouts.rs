@@ -1,7 +1,7 @@
-//! Everything that ends by time: calls that take too long or whose clients are gone, questions without answer, idle sessions, streams nobody
-//! resumes, work that a server may still do for a call that is over.
+//! Ends everything that has a time limit: calls that take too long or whose clients are gone, server requests without
+//! answer, idle sessions, streams that nobody resumes, work that a server may still do for a call that is over.
 //!
-//! One task, which sleeps while nothing is left to watch.
+//! One task, which sleeps while there is nothing to watch.
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,7 +52,7 @@ impl Shared {
     }
 }
 
-/// A tenth of the shortest time that is watched: what ends by time ends at most so much late.
+/// A tenth of the shortest limit, so that everything ends at most so much late.
 fn period(limits: &Limits) -> Duration {
     let times = [
         limits.call_timeout.unwrap_or(limits.ring_keep),
@@ -67,7 +67,7 @@ fn period(limits: &Limits) -> Duration {
 }
 
 impl State {
-    /// Ends what is over its time. True if anything is left to watch.
+    /// Ends everything that is over its time. True if anything is left to watch.
     pub(crate) fn sweep(&mut self) -> bool {
         let now = Instant::now();
         self.refuse_late_answers(now);

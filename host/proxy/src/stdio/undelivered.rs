@@ -1,5 +1,5 @@
-//! Counts what a client would have received from the server directly and does not receive through the proxy, by reason
-//! (`docs/mcp.md`, 12.8).
+//! Counts the messages that a client would have received from the server directly and does not receive through the proxy,
+//! by reason (`docs/mcp.md`, 12.8).
 //!
 //! `wharf status` shows the counts, and the log has one line a minute: a server may send a million such messages, whose
 //! lines would push all others out of the log.
@@ -10,7 +10,7 @@ use tokio::time::{Duration, Instant};
 /// The time between two lines of the log.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Why a message of the server reaches no client.
+/// The reason why a message of the server reaches no client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reason {
     /// A log message, while the server may be at work for several sessions.
@@ -35,7 +35,7 @@ pub(crate) enum Reason {
     OtherMemory,
 }
 
-/// In words, in the order of [`Reason`].
+/// The reasons in words, in the order of [`Reason`].
 const WORDS: [(&str, &str); Reason::OtherMemory as usize + 1] = [
     ("log message", "several clients were at work"),
     ("log message", "its client has gone or has no stream open"),
@@ -49,14 +49,14 @@ const WORDS: [(&str, &str); Reason::OtherMemory as usize + 1] = [
     ("message", "no memory was left for it"),
 ];
 
-/// How many messages of one kind reached no client, for one reason.
+/// The number of messages of one kind that reached no client, for one reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Undelivered {
     /// The kind of message: `log message`, `answer`, …
     pub what: &'static str,
     /// The reason, in words.
     pub why: &'static str,
-    /// How many since the proxy was started.
+    /// The number since the proxy was started.
     pub count: u64,
 }
 
@@ -64,7 +64,7 @@ pub struct Undelivered {
 #[derive(Debug, Default)]
 pub(crate) struct UndeliveredCounts {
     counts: [u64; WORDS.len()],
-    /// The counts that the log was told last.
+    /// The counts in the last line of the log.
     logged: [u64; WORDS.len()],
     logged_at: Option<Instant>,
 }
@@ -85,12 +85,12 @@ impl UndeliveredCounts {
         named(&self.counts)
     }
 
-    /// True if the log has not been told of all yet.
+    /// True if the log does not have all counts yet.
     pub(crate) fn is_untold(&self) -> bool {
         self.counts != self.logged
     }
 
-    /// The text of the log's next line, once it is due and there is something new to tell.
+    /// The next line for the log, if it is due and has something new.
     pub(crate) fn due(&mut self, now: Instant) -> Option<String> {
         if !self.is_untold() || self.logged_at.is_some_and(|at| now < at + LOG_INTERVAL) {
             return None;

@@ -1,6 +1,6 @@
-//! [`Work`]: a session's calls that are over, as far as the server may still be at work on them.
+//! [`Work`]: a session's calls that are over, but on which the server may still be at work.
 //!
-//! Kept with the session, and by [`crate::stdio::departed`] after its end; it knows of neither.
+//! Kept with the session, and by [`crate::stdio::departed`] after its end; it knows neither.
 use std::collections::HashMap;
 
 use tokio::time::{Duration, Instant};

@@ -231,7 +231,7 @@ async fn a_new_secret_refuses_the_old_one_and_cuts_what_was_open() {
     // Without the connections that were cut off.
     rig.client = client();
     assert_eq!(open_at(&rig, &path(PART), &[]).await.status, StatusCode::NOT_FOUND);
-    // The session is whose it was, for who knows the new path.
+    // The session belongs to the same principal, for a client that knows the new path.
     let resumed = rig.send_to(&path(OTHER), Method::GET, &events, "").await;
     assert_eq!(resumed.status(), StatusCode::OK);
     access.replace(AccessRule::bearer(OTHER));

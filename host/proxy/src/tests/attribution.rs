@@ -1,4 +1,5 @@
-//! A server goes on after its answer, and need not notice a cancellation: what may concern one client reaches no other.
+//! A server goes on after its answer, and need not notice a cancellation: messages that may concern one client reach no
+//! other.
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};

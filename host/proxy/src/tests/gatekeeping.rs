@@ -43,7 +43,8 @@ async fn allowed_pages_get_cors_headers_and_never_a_star() {
         assert_eq!(reply.header("access-control-expose-headers"), Some("Mcp-Session-Id"));
         assert_eq!(reply.header("vary"), Some("Origin"));
     }
-    // With a secret in the URL pages of loopback may ask, see `access.rs`: here any workload could serve one.
+    // With a secret in the URL, pages of loopback may call the proxy, see `access.rs`. Without one they may not: any
+    // workload could serve such a page.
     for other in ["https://other.example", "http://localhost:5173"] {
         let preflight = [("origin", other), ("access-control-request-method", "POST")];
         assert_eq!(rig.whole(Method::OPTIONS, &preflight, "").await.status, StatusCode::FORBIDDEN);
@@ -80,7 +81,7 @@ async fn a_large_body_is_refused_unread_and_its_connection_closed() {
     let reply = rig.post_raw("", vec![b'x'; 1001]).await;
     assert_eq!(reply.status, StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(reply.header("connection"), Some("close"));
-    // Without a declared length it is counted while it comes.
+    // Without a declared length, the body is counted while it comes.
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut raw = tokio::net::TcpStream::connect(rig.address).await.unwrap();
     let chunk = "x".repeat(600);

@@ -31,7 +31,7 @@ async fn listen(router: Router) -> SocketAddr {
     address
 }
 
-/// A server that notes what it gets and answers by `answer`.
+/// A server that notes its requests and answers by `answer`.
 async fn server(answer: impl Fn(&Value) -> Response + Clone + Send + Sync + 'static) -> (SocketAddr, Seen) {
     let seen = Seen::default();
     let noted = seen.clone();
@@ -261,7 +261,7 @@ async fn odd_answers_of_a_server_are_told_as_what_they_are() {
     assert!(text.contains("may or may not have been done"), "{text}");
 }
 
-/// How many connections may wait to be accepted.
+/// The number of connections that may wait to be accepted.
 const CONNECTIONS: usize = 16;
 
 /// Makes connections within this process, to a server that listens on nothing.

@@ -1,4 +1,4 @@
-//! One budget of bytes (`docs/mcp.md`, 15): whoever holds most loses what it holds, and nobody else anything.
+//! One budget of bytes (`docs/mcp.md`, 15): the largest holder loses its bytes, and no other.
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -39,11 +39,10 @@ pub(crate) enum JsonError {
     Depth,
 }
 
-/// A compacted text and what was noted of it.
+/// A compacted text, and the places of its members.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Scan {
-    /// The compacted text, a part of what was scanned where that was compact; after an error, as far as it was
-    /// understood.
+    /// The compacted text; if the input was compact already, a part of it. After an error, the text up to there.
     pub(crate) text: Bytes,
     /// Noted members, in order of appearance.
     pub(crate) members: Vec<Member>,

@@ -1,7 +1,7 @@
-//! The fast path through strings, which most of a payload is.
+//! The fast path through strings, which make up most of a payload.
 
-/// Where the first byte is that a string's fast path stops at. Whole chunks are judged without a branch for each
-/// byte, which the compiler turns into vector instructions: payloads are mostly long plain strings.
+/// The position of the first byte at which the fast path stops. Whole chunks are checked without a branch for each byte,
+/// which the compiler turns into vector instructions: payloads are mostly long plain strings.
 pub(super) fn first_special(bytes: &[u8]) -> Option<usize> {
     const CHUNK: usize = 32;
     let is_plain = |chunk: &&[u8]| {

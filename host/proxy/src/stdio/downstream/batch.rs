@@ -1,5 +1,5 @@
-//! Batches: a JSON array of messages, which only revision 2025-03-26 knows. Every message of it goes its own way;
-//! all answers come back on one stream.
+//! Batches: a JSON array of messages, which only revision 2025-03-26 knows. Every message of it is handled by itself; all
+//! answers come back on one stream.
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -79,7 +79,7 @@ pub(crate) fn post(
 }
 
 fn split(proxy: &Shared, body: &Bytes) -> Result<Vec<Message>, MessageError> {
-    // One level more: the array itself.
+    // One level more, for the array itself.
     let depth = proxy.options.limits.json_depth;
     let (scan, result) = json::scan(body, depth.saturating_add(1));
     result.map_err(MessageError::Json)?;

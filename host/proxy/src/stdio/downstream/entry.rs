@@ -1,4 +1,4 @@
-//! Where every request of a client enters.
+//! The entry of every request of a client.
 use std::sync::Arc;
 
 use axum::Router;
@@ -13,8 +13,8 @@ use crate::http::respond;
 use crate::stdio::downstream::{get, post};
 use crate::stdio::shared::Shared;
 
-/// The router of a stdio proxy. One fallback takes every path, because who asks is checked before what for, and
-/// which path there is depends on a secret.
+/// The router of a stdio proxy. One fallback takes every path, because the sender is checked before the path, and the valid
+/// path depends on a secret.
 pub(crate) fn router(proxy: Arc<Shared>) -> Router {
     Router::new().fallback(enter).with_state(proxy)
 }

@@ -1,4 +1,4 @@
-//! POST: checks, classification, and what belongs to no session yet.
+//! POST: checks, classification, and messages that belong to no session yet.
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -69,7 +69,7 @@ pub(crate) async fn post(proxy: &Arc<Shared>, parts: &Parts, body: Body) -> Resp
         Ok(message) => message,
         Err(error) => return malformed(&error),
     };
-    // Only as long as it takes to pass it on: the call may last.
+    // The body is dropped as soon as it was passed on, since the call may last.
     drop(body);
     match classify(headers, &message) {
         Era::LegacySession(session) => request::single(proxy, parts, session, &principal, message).await,

@@ -301,7 +301,7 @@ pub(crate) fn notification(state: &mut State, session: &SessionId, message: &Mes
         "notifications/cancelled" => {
             let id = message.param("requestId").and_then(Id::from_json);
             let known = state.sessions.get(session);
-            // In this session only: other clients use the same ids.
+            // Only in this session: other clients use the same ids.
             if let Some(upstream_id) = known.and_then(|known| known.calls.get(&id?).copied()) {
                 let reason = message.param_str("reason").unwrap_or("the client cancelled it".into());
                 state.cancel_call(upstream_id, &reason);

@@ -28,7 +28,7 @@ pub(crate) struct EventBody {
     stream: StreamNo,
     reader: u64,
     quiet: Pin<Box<Sleep>>,
-    /// Of the connection that it is written to.
+    /// The phase of the connection that it is written to.
     phase: Option<Arc<Phase>>,
 }
 

@@ -1,4 +1,4 @@
-//! One server process as the proxy sees it, and the ways in which it can fail.
+//! One process of the server, as the proxy sees it, and the ways in which it can fail.
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,16 +26,16 @@ pub struct ServerInfo {
     pub instructions: Option<String>,
 }
 
-/// Why a server process did not become usable.
+/// The reason why a server's process did not become usable.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ConnectError {
     /// Its output ended before it answered `initialize`.
     #[error("the server exited before it answered the MCP handshake{}", excerpt_text(excerpt.as_deref()))]
     Exited {
-        /// The beginning of what it had written that is no MCP, escaped.
+        /// The beginning of its output that is no MCP, escaped.
         excerpt: Option<String>,
     },
-    /// It wrote nothing that answers `initialize`.
+    /// It wrote no answer to `initialize`.
     #[error("the server did not answer the MCP handshake within {after:?}")]
     TimedOut {
         /// The deadline that passed.
@@ -44,7 +44,7 @@ pub enum ConnectError {
     /// It is alive and writes something else.
     #[error("the server speaks no MCP{}", excerpt_text(Some(excerpt)))]
     NotMcp {
-        /// The beginning of what it wrote, escaped, at most 200 characters.
+        /// The beginning of its output, escaped, at most 200 characters.
         excerpt: String,
     },
     /// It answered `initialize` with an error.
@@ -70,7 +70,7 @@ fn excerpt_text(excerpt: Option<&str>) -> String {
     excerpt.map(|excerpt| format!(": it wrote \"{excerpt}\"")).unwrap_or_default()
 }
 
-/// Why a `ping` failed.
+/// The reason why a `ping` failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PingError {
     /// No server is there to ask.
@@ -93,14 +93,14 @@ pub enum PingError {
     },
 }
 
-/// How far a server process is.
+/// The phase of a server's process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// Wharf has sent `initialize`.
     Handshaking,
     /// Clients are served.
     Ready,
-    /// Its input was closed; what it still writes is dropped.
+    /// Its stdin was closed; its further output is dropped.
     Closing,
 }
 
@@ -112,7 +112,7 @@ pub(crate) struct Junk {
     pub(crate) excerpt: Option<String>,
 }
 
-/// One server process.
+/// One process of the server.
 #[derive(Debug)]
 pub(crate) struct Upstream {
     pub(crate) generation: u64,
@@ -123,9 +123,9 @@ pub(crate) struct Upstream {
     pub(crate) flooded: Arc<Notify>,
     /// The revision that it chose; no client gets a newer one.
     pub(crate) revision: Revision,
-    /// The results that clients are told, per revision, in the order of [`Revision::ALL`].
+    /// The results of `initialize` for clients, by revision, in the order of [`Revision::ALL`].
     pub(crate) welcomes: [Vec<u8>; Revision::ALL.len()],
-    /// The log level that it was told.
+    /// The log level that was set at the server.
     pub(crate) level: Option<LogLevel>,
     /// When it last wrote anything.
     pub(crate) heard_at: Instant,

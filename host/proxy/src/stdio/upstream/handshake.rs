@@ -135,7 +135,7 @@ impl Shared {
         Ok(info)
     }
 
-    /// One real request to the server.
+    /// Sends one real request to the server.
     pub(crate) async fn ping(&self, deadline: Duration) -> Result<Duration, PingError> {
         let (sender, answer) = oneshot::channel();
         let asked_at = Instant::now();
@@ -229,8 +229,8 @@ fn read_answer(answer: &Message) -> Result<(ServerInfo, Revision, Value), Connec
     Ok((info, revision, result))
 }
 
-/// The result that clients are told, per revision: the server's result, without tasks (lists of a shared server would cross
-/// clients), in the version that the client asked for unless the server's is older.
+/// The results of `initialize` for clients, by revision: the server's result, without tasks (lists of a shared server would
+/// cross clients), in the version that the client asked for unless the server's is older.
 fn welcomes(result: &Value, server: Revision) -> [Vec<u8>; Revision::ALL.len()] {
     let mut result = result.clone();
     if let Some(capabilities) = result.get_mut("capabilities").and_then(Value::as_object_mut) {

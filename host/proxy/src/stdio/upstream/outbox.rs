@@ -20,7 +20,7 @@ use crate::http::budget::Budget;
 
 type Sink = Box<dyn AsyncWrite + Send + Unpin>;
 
-/// Why a line was not taken.
+/// The reason why a line was not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum OutboxError {
     /// The server does not read fast enough.
@@ -97,7 +97,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// Writes what is queued, as far as the pipe takes it now.
+    /// Writes queued lines, as far as the pipe takes them now.
     pub(crate) fn flush(&self) {
         loop {
             let mut writing = match self.writing.try_lock() {
@@ -169,7 +169,7 @@ impl Outbox {
         }
     }
 
-    /// So many bytes wait no more.
+    /// Notes that so many bytes wait no more.
     fn is_gone(&self, bytes: usize) {
         self.waiting_bytes.fetch_sub(bytes, Ordering::AcqRel);
         self.budget.give_back(bytes);
@@ -180,11 +180,11 @@ impl Outbox {
         self.closed.store(true, Ordering::Release);
         self.broken.store(true, Ordering::Release);
         writing.sink = None;
-        // The pump ends, and whoever runs it learns of it.
+        // The pump ends, and the task that runs it notices.
         self.work.notify_one();
     }
 
-    /// Lets what is queued go out, then ends the pipe: the server sees the end of its input.
+    /// Lets queued lines go out, then ends the pipe: the server reads the end of its input.
     pub(crate) async fn close(&self, within: Duration) {
         self.closed.store(true, Ordering::Release);
         let drained = poll_fn(|context| {
@@ -208,7 +208,7 @@ impl Drop for Outbox {
 
 impl Writing {
     fn next_buffer(&mut self, queue: &mut Vec<u8>) {
-        // One large message must not hold its memory for ever.
+        // The memory of one large message is not kept.
         if self.buffer.capacity() > 1024 * 1024 {
             self.buffer = Vec::new();
         }

@@ -1,4 +1,4 @@
-//! Cuts the server's stdout into lines, within bounds, whatever it holds.
+//! Cuts the server's stdout into lines, within limits, whatever bytes it has.
 use std::io::BufRead;
 use std::sync::{Arc, Weak};
 
@@ -43,7 +43,7 @@ where
 
 struct Lines {
     buffer: BytesMut,
-    /// How much of the buffer is known to hold no newline.
+    /// The part of the buffer that is known to hold no newline.
     searched: usize,
     /// The rest of a line that was too long is passing.
     skipped: Option<Skipped>,
@@ -119,7 +119,7 @@ impl Lines {
     }
 }
 
-/// Where the first newline is. (`skip_until` is the standard library's way to its fast byte search.)
+/// The position of the first newline. (`skip_until` is the standard library's way to its fast byte search.)
 fn newline(bytes: &[u8]) -> Option<usize> {
     let mut rest = bytes;
     let passed = rest.skip_until(b'\n').ok()?;
@@ -209,11 +209,11 @@ impl Shared {
 /// The call that a line which cannot be taken would have answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answers {
-    /// It has the looks of no answer.
+    /// It does not look like an answer.
     Nothing,
     /// This one.
     Call(u64),
-    /// It cannot be seen which.
+    /// It is an answer, but its id cannot be read.
     Unknown,
 }
 
