@@ -164,7 +164,7 @@ pub enum TrustError {
     Owner {
         /// The file or folder.
         component: PathBuf,
-        /// That user.
+        /// The user.
         owner: u32,
     },
     /// Other users can write to it.

@@ -29,7 +29,7 @@ pub(super) struct EnvironmentOptions {
     /// ~/.local/share/wharf]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Global options", hide_short_help = true)]
     data_dir: Option<PathBuf>,
-    /// What can be made again, such as copies of plugins [env: WHARF_CACHE_DIR] [default: $XDG_CACHE_HOME/wharf or
+    /// Files that can be remade, such as copies of plugins [env: WHARF_CACHE_DIR] [default: $XDG_CACHE_HOME/wharf or
     /// ~/.cache/wharf]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Global options", hide_short_help = true)]
     cache_dir: Option<PathBuf>,

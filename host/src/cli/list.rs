@@ -22,7 +22,7 @@ const EXAMPLES: &str = "Examples:
 
 /// List the workloads that run or should run
 ///
-/// What cannot be confirmed now is marked as stale, and the reason told on stderr: the list is a success all the same.
+/// A state that cannot be confirmed now is marked as stale, with the reason on stderr: the list is a success all the same.
 ///
 /// JSON: an array of name, uid, runtime_name, runtime_instance, package, url, unix_socket, port, transport_type,
 /// proxy_mode, status (starting, running, stopping, stopped, removing, error, unhealthy, interrupted, unknown),

@@ -88,7 +88,7 @@ pub(super) struct Run {
     /// When its image is fetched [default: missing]
     #[arg(long, value_enum, hide_possible_values = true, value_name = "always|missing|never")]
     pub(super) pull: Option<PullOption>,
-    /// What it may touch: nothing of yours (none), the network (network), or what a file says
+    /// Its access: nothing of yours (none), the network (network), or the profile in a file
     #[arg(long, value_name = "none|network|FILE")]
     pub(super) permission_profile: Option<String>,
     /// How many processors it may use, such as 1.5

@@ -55,7 +55,7 @@ pub(super) struct Test {
     /// Run this package, which takes no scripts
     #[arg(long, value_name = "TOOL://PACKAGE", group = "what")]
     package: Option<String>,
-    /// What is run takes no scripts: it runs until it is stopped, and writes back what it reads; cases that need more
+    /// The program takes no scripts: it runs until it is stopped, and writes back what it reads; cases that need more
     /// are skipped
     #[arg(long)]
     plain: bool,

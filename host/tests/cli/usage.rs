@@ -89,7 +89,7 @@ fn the_help_has_examples_and_exit_codes() {
               or ~/.local/share/wharf]
 
           --cache-dir <DIR>
-              What can be made again, such as copies of plugins [env: WHARF_CACHE_DIR] [default:
+              Files that can be remade, such as copies of plugins [env: WHARF_CACHE_DIR] [default:
               $XDG_CACHE_HOME/wharf or ~/.cache/wharf]
 
           --plugin-dir <DIR>
@@ -191,7 +191,7 @@ fn the_help_of_run_has_examples() {
           --pull <always|missing|never>
               When its image is fetched [default: missing]
           --permission-profile <none|network|FILE>
-              What it may touch: nothing of yours (none), the network (network), or what a file says
+              Its access: nothing of yours (none), the network (network), or the profile in a file
           --cpus <NUMBER>
               How many processors it may use, such as 1.5
           --memory <SIZE>
