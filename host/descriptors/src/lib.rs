@@ -1,6 +1,6 @@
 //! The descriptors of a process: closing those that it inherited by accident, and the limit on their number.
 //!
-//! Called by the supervisor, the launcher and `main`. A process that stays calls [`close_inherited`] first thing: a
+//! Called by the supervisor, the launcher and the process that tries a plugin. A process that stays calls [`close_inherited`] first thing: a
 //! descriptor that it inherited by accident would hold another program's lock or pipe for its whole life, and reach the
 //! workload.
 //!

@@ -1,4 +1,4 @@
-//! Suggests a known name in place of one that does not exist. Commands and the command line use it in errors.
+//! Suggests a known name in place of one that does not exist. The catalog of plugins and commands use it in errors.
 
 /// How alike two names must be for one to be proposed (0 to 1).
 const ALIKE: f64 = 0.8;

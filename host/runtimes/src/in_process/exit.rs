@@ -1,4 +1,4 @@
-//! [`leave`]: ends a process that has loaded plugins. `main` and the supervisor call it last.
+//! [`leave`]: ends a process that has loaded plugins. `main` and the command line call it last.
 #![expect(unsafe_code, reason = "_exit has no safe form")]
 use std::io::Write;
 
