@@ -1,5 +1,5 @@
-//! A real Kubernetes cluster (`tests/engines/kubernetes`), for tests of the whole: one for all tests of a process. The first
-//! test that needs it brings it up, and it is taken down when the process ends, however that ends.
+//! A real Kubernetes cluster (`tests/engines/kubernetes`), for tests of the whole: one for all tests of a process. The
+//! first test that needs it brings it up, and it is taken down when the process ends, however that ends.
 use crate::{
     host::{PATIENCE, skip},
     images::{DEMO_IMAGE, Image, SHELL_IMAGE},
@@ -275,8 +275,8 @@ impl Drop for Alone {
     }
 }
 
-/// A namespace of a test's own. When it is dropped, it is deleted with all that is in it; of a test that fails, it shows that
-/// before.
+/// A namespace of a test's own. When it is dropped, it is deleted with all that is in it; of a test that fails, it shows
+/// that before.
 #[derive(Debug)]
 pub struct Namespace<'a> {
     cluster: &'a Cluster,

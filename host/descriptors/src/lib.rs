@@ -1,8 +1,8 @@
 //! The descriptors of a process: closing those that it inherited by accident, and the limit on their number.
 //!
-//! Called by the supervisor, the launcher and the process that tries a plugin. A process that stays calls [`close_inherited`] first thing: a
-//! descriptor that it inherited by accident would hold another program's lock or pipe for its whole life, and reach the
-//! workload.
+//! Called by the supervisor, the launcher and the process that tries a plugin. A process that stays calls
+//! [`close_inherited`] first thing: a descriptor that it inherited by accident would hold another program's lock or pipe
+//! for its whole life, and reach the workload.
 //!
 //! A supervisor raises its limit as far as it may ([`raise_limit`]), and never lets connections of clients take the last
 //! descriptors ([`for_connections`]): it needs some to bring its workload back. Its workload shall have the limit of

@@ -1,4 +1,4 @@
-//! Words for an exit. Supervisors, commands and the command line use them.
+//! Words for an exit. Supervisors and commands use them.
 use wharf_sdk::Exit;
 
 /// The exit in words that follow the workload's name.

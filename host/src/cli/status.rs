@@ -20,9 +20,9 @@ const EXAMPLES: &str = "Examples:
 ///
 /// The secret part of its URL is left out, so that what is printed can be shown to others: `wharf url` prints it.
 ///
-/// JSON: an object of workload (as in the list), runtime_endpoint, recorded, confinement (enforced, weaker: arrays of
-/// what, how; paths: write, read, system: arrays of the paths that are open), supervisor (pid, version, uptime_ms, restarts, ping_us, ping_error, undelivered: array of what,
-/// why, count). Keys are absent when empty.
+/// JSON: an object of workload (as in the list), runtime_endpoint, recorded, confinement (enforced, weaker: arrays of what,
+/// how; paths: write, read, system: arrays of the paths that are open), supervisor (pid, version, uptime_ms, restarts,
+/// ping_us, ping_error, undelivered: array of what, why, count). Keys are absent when empty.
 #[derive(Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Status {

@@ -19,13 +19,13 @@ const EXAMPLES: &str = "Examples:
 
 /// Print the URL for a workload's clients, with its secret part
 ///
-/// Every client that knows the URL can use the workload: its path holds 128 random bits, kept in a file that only you can read,
-/// the same over restarts. With `--auth bearer` a token in the header Authorization takes their place, with `--auth
+/// Every client that knows the URL can use the workload: its path holds 128 random bits, kept in a file that only you can
+/// read, the same over restarts. With `--auth bearer` a token in the header Authorization takes their place, with `--auth
 /// none` everybody on this machine is served at /mcp. A change holds at once: requests that show the old secret are
 /// refused, and open connections are cut off.
 ///
-/// A workload that was run with --unix-socket serves you on a Unix socket too, at /mcp and without a secret: its folder and its
-/// file are yours alone.
+/// A workload that was run with --unix-socket serves you on a Unix socket too, at /mcp and without a secret: its folder and
+/// its file are yours alone.
 ///
 /// JSON: an object of name, url, auth (none, path, bearer), unix_socket if it has one, and with --token token.
 #[derive(Args)]

@@ -56,8 +56,9 @@ pub enum Mutation {
     /// The leavings of a dropped deployment are looked for without a proof of the instance: another engine, which has
     /// nothing of it, is believed (`host/supervisor/src/deployment.rs`, found by this model).
     NothingFoundElsewhere,
-    /// A resource that is put out of the way of a deployment counts as gone as soon as it does not run: another engine that was asked
-    /// to remove it has nothing of it, and a second one is made (`host/supervisor/src/machine`, found by this model).
+    /// A resource that is put out of the way of a deployment counts as gone as soon as it does not run: another engine that
+    /// was asked to remove it has nothing of it, and a second one is made (`host/supervisor/src/machine`, found by this
+    /// model).
     EndedIsGone,
     /// The handle is not recorded before the workload runs (R12).
     StartsUnrecorded,

@@ -83,8 +83,8 @@ fn put(host: &Host, from: &Path, to: &str) {
     file.write_all(text.as_bytes()).unwrap();
 }
 
-/// The port of a proxy as it might be on this machine: the recorded one may be taken, by a test beside this one too. One that
-/// was never chosen stays so.
+/// The port of a proxy as it might be on this machine: the recorded one may be taken, by a test beside this one too. One
+/// that was never chosen stays so.
 fn with_a_free_port(text: &str) -> String {
     let (before, rest) = text.split_once("\"port\": ").unwrap();
     let (port, after) = rest.split_once(',').unwrap();

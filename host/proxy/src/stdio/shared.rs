@@ -64,8 +64,8 @@ impl Shared {
         shared
     }
 
-    /// The capabilities that wharf declares to the server: neither union nor intersection of the clients', which come later.
-    /// Not roots: one client would set another's directories.
+    /// The capabilities that wharf declares to the server: neither union nor intersection of the clients', which come
+    /// later. Not roots: one client would set another's directories.
     pub(crate) fn declared_capabilities(&self) -> Value {
         self.options
             .client_capabilities

@@ -1,5 +1,5 @@
-//! [`Watch`]: waits until files of the state directory may have changed, through inotify(7). Used by `list --watch`, by `logs --follow`
-//! and by commands that wait for a lock. It does not poll, write or lock.
+//! [`Watch`]: waits until files of the state directory may have changed, through inotify(7). Used by `list --watch`, by
+//! `logs --follow` and by commands that wait for a lock. It does not poll, write or lock.
 
 use std::io;
 use std::path::Path;

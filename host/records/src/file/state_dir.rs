@@ -1,4 +1,5 @@
-//! [`StateDir`]: the paths below the one directory that the caller names. The store, supervisors and commands take their paths from here.
+//! [`StateDir`]: the paths below the one directory that the caller names. The store, supervisors and commands take their
+//! paths from here.
 //!
 //! ```text
 //! ROOT/runconfigs/NAME.json   what a workload is

@@ -15,11 +15,11 @@ pub(crate) fn order<'a>(orders: &'a Value, operation: &str) -> Option<&'a str> {
 
 /// Does what is ordered for this operation; `uid` marks its log records.
 ///
-/// `panic` · `drop-panics` (waits for ever, panics when dropped) ·
-/// `block:PATH` (blocks the thread until PATH, a fifo, ends) · `drop-blocks:PATH` (waits for ever, blocks when
-/// dropped) · `hang` · `error:CODE` · `log` · `exit:CODE` · `lose-and-exit` (starts
-/// processes that lose their parent, and exits with 0) · `abort` · `overflow` (of the stack) · `signal:NAME` (sends
-/// it to its own process) · `print:TEXT` (on stdout, after it has read stdin to its end). All others are for the operation itself.
+/// `panic` · `drop-panics` (waits for ever, panics when dropped) · `block:PATH` (blocks the thread until PATH, a fifo,
+/// ends) · `drop-blocks:PATH` (waits for ever, blocks when dropped) · `hang` · `error:CODE` · `log` · `exit:CODE` ·
+/// `lose-and-exit` (starts processes that lose their parent, and exits with 0) · `abort` · `overflow` (of the stack) ·
+/// `signal:NAME` (sends it to its own process) · `print:TEXT` (on stdout, after it has read stdin to its end). All others
+/// are for the operation itself.
 pub(crate) async fn obey(operation: &str, uid: &str, orders: &Value) -> Result<()> {
     let order = order(orders, operation).unwrap_or_default();
     let (verb, object) = order.split_once(':').unwrap_or((order, ""));

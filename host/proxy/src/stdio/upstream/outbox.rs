@@ -1,8 +1,8 @@
 //! The way to the server's stdin: whole lines, in order, bounded in bytes.
 //!
-//! The task that adds a line also writes it when the pipe takes it at once: no other one has to wake up for a message. When the
-//! pipe is full the pump task takes over and writes everything queued meanwhile in one go. A line is never cut:
-//! the writing itself is not part of any request's future, so a client that goes away cannot interrupt it.
+//! The task that adds a line also writes it when the pipe takes it at once: no other one has to wake up for a message. When
+//! the pipe is full the pump task takes over and writes everything queued meanwhile in one go. A line is never cut: the
+//! writing itself is not part of any request's future, so a client that goes away cannot interrupt it.
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
