@@ -24,7 +24,7 @@ fn r02_the_same_uid_in_another_runtime_changes_nothing() {
     assert_eq!((row["status"].as_str(), row["stale"].as_bool()), (Some("running"), None), "{row}");
     world.host.ok(&["reconcile"]);
     assert_eq!(records(&world.host), before);
-    // The owner alone has the word, also when it no longer has the workload and the other one does.
+    // Only the owner is believed, even if it no longer has the workload and the other one does.
     world.one.order("list", Act::OtherUid);
     assert_eq!(world.host.row("one").unwrap()["status"], "unhealthy");
     world.one.behave();
