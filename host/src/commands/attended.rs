@@ -81,7 +81,7 @@ pub async fn run_in_foreground(
 #[derive(Clone, Copy, Debug)]
 enum Heard {
     /// It is asked to end.
-    End(Signal),
+    End,
     /// A child has ended.
     Child,
 }
@@ -98,7 +98,7 @@ impl Signals {
 
     async fn next(&mut self) -> Heard {
         tokio::select! {
-            signal = self.ends.next() => Heard::End(signal),
+            () = self.ends.next() => Heard::End,
             _ = self.child.recv() => Heard::Child,
         }
     }
@@ -114,14 +114,14 @@ impl Signals {
     }
 }
 
-/// Passes a signal on, or reaps children; returns the supervisor's end if it was reaped. Its pid is not used again before
-/// it is reaped.
+/// Passes the request to end on, or reaps children; returns the supervisor's end if it was reaped. Its pid is not used
+/// again before it is reaped.
 fn obey(heard: Heard, supervisor: rustix::process::Pid, was_reaped: bool) -> Option<WaitStatus> {
     match heard {
-        Heard::End(signal) => {
+        Heard::End => {
             if !was_reaped {
                 // If the supervisor has ended, this fails, and it is reaped next.
-                let _ = kill_process(supervisor, signal);
+                let _ = kill_process(supervisor, Signal::TERM);
             }
             None
         }

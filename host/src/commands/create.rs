@@ -62,7 +62,7 @@ pub(crate) async fn create_until(
     tokio::select! {
         // `create` writes all records without waiting in between, so if it is dropped here, nothing is recorded.
         created = create(context, request) => created,
-        _ = ends.next() => Err(interrupted("the creation")),
+        () = ends.next() => Err(interrupted("the creation")),
     }
 }
 

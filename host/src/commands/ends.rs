@@ -2,32 +2,36 @@
 //! dying.
 //!
 //! Called by `run`, with and without `--foreground`. It must not know what the command is doing.
-use rustix::process::Signal;
-use std::{io, time::Duration};
-use tokio::signal::unix::{SignalKind, signal};
+use nix::libc::c_int;
+use std::{fs, future::poll_fn, io, task::Poll, time::Duration};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use wharf_model::{Error, ErrorKind, Result};
 
 /// Long enough for Tokio to deliver a signal that has come.
 const SIGNAL_TURN: Duration = Duration::from_millis(1);
 
-/// The signals that ask this process to end. They are taken before anything is recorded: if one killed this process later,
-/// a workload would be left on record that nobody wants, and `reconcile` would start it.
-pub(crate) struct Ends {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-}
+/// The signals that ask this process to end: from its user, from a service manager, or because its terminal was closed.
+/// They are taken before anything is recorded: if one killed this process later, a workload would be left on record that
+/// nobody wants, and `reconcile` would start it.
+pub(crate) struct Ends(Vec<Signal>);
 
 impl Ends {
+    /// Signals that this process was started with ignored (`nohup`, `&` in a script) stay ignored.
     pub(crate) fn take() -> Result<Self> {
-        let heard = |kind| signal(kind).map_err(|error| deaf(&error));
-        Ok(Self { terminate: heard(SignalKind::terminate())?, interrupt: heard(SignalKind::interrupt())? })
+        let ignored = ignored();
+        let kinds =
+            [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup(), SignalKind::quit()];
+        let heard = kinds.into_iter().filter(|kind| !has(ignored, kind.as_raw_value())).map(signal);
+        Ok(Self(heard.collect::<io::Result<_>>().map_err(|error| deaf(&error))?))
     }
 
-    pub(crate) async fn next(&mut self) -> Signal {
-        tokio::select! {
-            _ = self.terminate.recv() => Signal::TERM,
-            _ = self.interrupt.recv() => Signal::INT,
-        }
+    /// Returns when one has come.
+    pub(crate) async fn next(&mut self) {
+        poll_fn(|context| {
+            let has_come = self.0.iter_mut().any(|one| one.poll_recv(context).is_ready());
+            if has_come { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 
     /// Whether one has come already. One that is missed here is still returned by [`Ends::next`].
@@ -35,6 +39,22 @@ impl Ends {
         // Tokio delivers signals when it polls its descriptors, which it does while all tasks wait.
         tokio::time::timeout(SIGNAL_TURN, self.next()).await.is_ok()
     }
+}
+
+/// The set of signals that this process ignores, proc_pid_status(5). None where that cannot be read.
+fn ignored() -> u64 {
+    ignored_in(&fs::read_to_string("/proc/self/status").unwrap_or_default())
+}
+
+fn ignored_in(status: &str) -> u64 {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
+}
+
+/// Whether a set has a signal.
+fn has(set: u64, signal: c_int) -> bool {
+    let bit = u32::try_from(signal).ok().and_then(|signal| 1_u64.checked_shl(signal.checked_sub(1)?));
+    bit.is_some_and(|bit| set & bit != 0)
 }
 
 /// The error for an action that a signal interrupted.
@@ -45,4 +65,17 @@ pub(crate) fn interrupted(what: &str) -> Error {
 /// The error if signals cannot be listened to.
 pub(crate) fn deaf(error: &io::Error) -> Error {
     Error::caused(ErrorKind::Failed, "signals cannot be received", error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_of_signals_is_read_as_the_kernel_writes_it() {
+        let ignored =
+            ignored_in("SigBlk:\t0000000000000000\nSigIgn:\t0000000000001003\nSigCgt:\t0000000000000004\n");
+        assert_eq!([1, 2, 3, 13, 15].map(|signal| has(ignored, signal)), [true, true, false, true, false]);
+        assert_eq!((ignored_in(""), has(u64::MAX, 0), has(u64::MAX, 65)), (0, false, false));
+    }
 }

@@ -169,7 +169,7 @@ pub(crate) async fn await_ready(
         };
         tokio::select! {
             outcome = supervisor.outcome(progress) => break outcome,
-            _ = ended => {
+            () = ended => {
                 if given_up {
                     return Err(given_up_start(run).hint("its supervisor is still clearing up"));
                 }

@@ -69,7 +69,7 @@ fn children_in(file: &std::path::Path, count: usize) -> Vec<i32> {
 
 #[test]
 fn earlier_children_live_on_and_the_workload_is_stopped_by_a_signal() {
-    for signal in ["INT", "TERM"] {
+    for signal in ["INT", "TERM", "HUP"] {
         let host = Host::new();
         let file = host.work().join("children");
         let path = file.display();
@@ -99,6 +99,20 @@ fn earlier_children_live_on_and_the_workload_is_stopped_by_a_signal() {
         host.ok(&["rm", NAME]);
         host.assert_nothing_runs();
     }
+}
+
+/// As `nohup` and `&` in a script have it.
+#[test]
+fn signals_that_its_caller_had_it_ignore_end_nothing() {
+    let host = Host::new();
+    let front = Front::start(&host, &[], "trap '' HUP INT QUIT");
+    for signal in ["HUP", "INT", "QUIT"] {
+        kill(front.pid(), signal);
+        crash(&host);
+    }
+    kill(front.pid(), "TERM");
+    assert_eq!(front.code(), Some(0));
+    assert_eq!(host.record(NAME)["status"], "stopped");
 }
 
 #[test]
@@ -208,7 +222,7 @@ fn a_signal_after_its_records_were_written_leaves_nothing_that_comes_to_life() {
     let ways = [&["--foreground"][..], &[]];
     let points = ["run-config.created", "start.recorded"].map(|point| ways.map(|way| (point, way)));
     for (point, way) in points.into_iter().flatten() {
-        for signal in ["INT", "TERM"] {
+        for signal in ["INT", "TERM", "HUP"] {
             let host = Host::new();
             let pipe = host.path("trace");
             rustix::fs::mknodat(

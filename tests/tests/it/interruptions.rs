@@ -56,7 +56,7 @@ fn a_start_that_nobody_waits_for_any_more_is_given_up() {
 
 #[test]
 fn a_start_that_is_interrupted_is_given_up_and_says_so() {
-    for signal in ["INT", "TERM"] {
+    for signal in ["INT", "TERM", "HUP", "QUIT"] {
         let host = Host::new();
         let server = slow(&host);
         let run = host.command(&["run", "--name", "slow", &server]).stderr(Stdio::piped()).spawn().unwrap();
