@@ -42,7 +42,10 @@ impl Doctor {
     pub(super) async fn execute(&self, context: &Context, console: &Console) -> Outcome {
         let config = context.config();
         let mut checks = vec![Finding::ok("configuration", config.config_dir.display().to_string())];
-        checks.extend(doctor_state::examine(context.store().state()));
+        checks.extend(match commands::refuse_blindness(context) {
+            Ok(()) => doctor_state::examine(context.store().state()),
+            Err(error) => vec![Finding::failed("state", error.message, advice::line(&error.advice))],
+        });
         let is_usable = checks.iter().all(|finding| finding.result != Verdict::Failed);
         let host_id = match context.known_host_id() {
             Ok(host_id) => host_id,

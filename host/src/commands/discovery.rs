@@ -1,6 +1,7 @@
 //! One snapshot for several workloads. If one of them has no owner, every runtime is asked, and a runtime that might have
 //! it and gave no answer is named (R07). `list`, `adopt`, `reconcile`, `forget` and `import` use it.
 use crate::commands::context::Context;
+use crate::commands::lookup::run_configs;
 use futures_util::future::join_all;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -84,7 +85,7 @@ pub(crate) async fn discover<'a>(
         return Ok(Discovery { observed, ..Discovery::default() });
     }
     // The owners of the other workloads may have the resource, too.
-    let configs = context.store().list_run_configs()?;
+    let configs = run_configs(context)?;
     let all: Vec<&RunConfig> = configs.iter().filter_map(|(_, config)| config.as_ref().ok()).collect();
     let query = match scope {
         Scope::Everything => ListQuery::ALL,
@@ -100,7 +101,7 @@ pub(crate) async fn discover_foreign(
     context: &Context,
     labels: &BTreeMap<String, String>,
 ) -> Result<ForeignDiscovery> {
-    let configs = context.store().list_run_configs()?;
+    let configs = run_configs(context)?;
     let plugins = context.plugins();
     let host_id = context.known_host_id()?;
     let provided = plugins.catalog().runtimes();

@@ -1,8 +1,7 @@
 //! `list`: every workload with its effective state, in one pass.
 use crate::commands::context::Context;
 use crate::commands::discovery::{Discovery, discover, is_ownerless};
-use crate::commands::lookup::way_on;
-use crate::commands::nesting::refuse_blindness;
+use crate::commands::lookup::{run_configs, way_on};
 use crate::commands::orphan::orphans_in;
 use crate::commands::url::{client_url, unix_socket};
 use crate::commands::view::WorkloadView;
@@ -10,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use wharf_model::{Advice, BootId, EARLIER_IMPORT, LockKind, RunConfig, StatusRecord, WorkloadName};
 use wharf_model::{Claim, Effective, EffectiveState, Evidence, Inputs, assess, locks_looked_at};
 use wharf_model::{Error, ErrorKind, Result};
-use wharf_records::{LifeProbe, Listing, ProxySecrets, ReadError};
+use wharf_records::{LifeProbe, ProxySecrets, ReadError};
 use wharf_runtimes::{InstanceProof, Scope};
 use wharf_sdk::Confinement;
 
@@ -76,26 +75,14 @@ pub async fn list(context: &Context, options: &ListOptions) -> Result<Vec<Worklo
     if !options.is_filtered() {
         rows.extend(statuses.keys().filter_map(|name| row_without_config(context, name)));
     }
-    if rows.is_empty() {
-        refuse_blindness(context)?;
-    }
     rows.retain(|row| options.all || row.is_shown());
     rows.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(rows)
 }
 
-/// All RunConfigs, if they can be seen from here.
-fn run_configs(context: &Context) -> Result<Listing<RunConfig>> {
-    context.store().list_run_configs().or_else(|error| refuse_blindness(context).and(Err(error.into())))
-}
-
 /// The names of all workloads, or of those of a group. An unreadable RunConfig is in no group.
 pub fn names(context: &Context, group: Option<&str>) -> Result<Vec<WorkloadName>> {
-    let configs = run_configs(context)?;
-    if configs.is_empty() {
-        refuse_blindness(context)?;
-    }
-    let configs = configs.into_iter();
+    let configs = run_configs(context)?.into_iter();
     let wanted = |config: std::result::Result<RunConfig, ReadError>| {
         group.is_none_or(|group| config.is_ok_and(|config| config.group == group))
     };

@@ -6,7 +6,7 @@ use crate::commands::nesting::refuse_blindness;
 use std::sync::Arc;
 use wharf_model::{Advice, EARLIER_IMPORT, Error, ErrorKind, Result, nearest};
 use wharf_model::{RunConfig, StatusRecord, WorkloadName};
-use wharf_records::{OperationLock, ReadError, RecordKind};
+use wharf_records::{Listing, OperationLock, ReadError, RecordKind};
 use wharf_runtimes::{RuntimeClient, ask_owner, connect_owner, handle_of};
 use wharf_sdk::{Handle, Observation};
 
@@ -30,6 +30,18 @@ impl AtOwner {
         };
         seen.handle.clone().map(Some).ok_or_else(unreachable)
     }
+}
+
+/// All RunConfigs.
+///
+/// # Errors
+/// Where they cannot be read; and where there seems to be none, inside a workload that keeps them out of sight.
+pub(crate) fn run_configs(context: &Context) -> Result<Listing<RunConfig>> {
+    let found = context.store().list_run_configs();
+    if found.as_ref().map_or(true, Vec::is_empty) {
+        refuse_blindness(context)?;
+    }
+    Ok(found?)
 }
 
 /// The RunConfig of a workload that must exist.
@@ -128,11 +140,11 @@ pub(crate) async fn connect_to_owner(context: &Context, run: &RunConfig) -> Resu
 }
 
 fn not_found(context: &Context, name: &WorkloadName, error: ReadError) -> Error {
-    if !error.is_not_found() {
-        return error.into();
-    }
     if let Err(blind) = refuse_blindness(context) {
         return blind;
+    }
+    if !error.is_not_found() {
+        return error.into();
     }
     let known = context.store().list_run_configs().unwrap_or_default();
     let nearest = nearest(name.as_str(), known.iter().map(|(other, _)| other.as_str()));

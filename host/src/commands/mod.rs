@@ -37,6 +37,7 @@ pub use import::report::{Import, ImportResult};
 pub use import::run::import_toolhive;
 pub use list::{ListOptions, list, names};
 pub use logs::{LogReader, LogSource, logs, proxy_log};
+pub use nesting::refuse_blindness;
 pub use orphan::{Orphan, OrphanId, orphans, remove_orphan};
 pub use reconcile::{Reconciled, Reconciliation, reconcile};
 pub use remove::remove;

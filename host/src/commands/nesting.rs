@@ -23,7 +23,10 @@ fn is_inside_workload(context: &Context) -> bool {
 
 /// Fails if there seem to be no records only because the workload around this process hides them. Called where no record
 /// was found.
-pub(crate) fn refuse_blindness(context: &Context) -> Result<()> {
+///
+/// # Errors
+/// The records are hidden.
+pub fn refuse_blindness(context: &Context) -> Result<()> {
     // An unconfined workload sees the records, and there may really be none.
     let sees_records = fs::read_dir(context.store().state().run_configs()).is_ok();
     if sees_records || !is_inside_workload(context) {

@@ -4,6 +4,7 @@
 //! shown with that doubt, and cannot be removed.
 use crate::commands::context::Context;
 use crate::commands::forget::{shown, state_word};
+use crate::commands::lookup::run_configs;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -72,7 +73,7 @@ struct Known {
 
 /// Every orphan of every runtime that answers.
 pub async fn orphans(context: &Context) -> Result<Vec<Orphan>> {
-    let configs = context.store().list_run_configs()?;
+    let configs = run_configs(context)?;
     let observed = snapshot(context, &configs, &ListQuery::ALL).await?;
     orphans_in(context, &observed, &configs)
 }
@@ -90,7 +91,7 @@ pub(crate) fn orphans_in(
         return Ok(Vec::new());
     }
     // A workload that was created since has its RunConfig by now, since that is its first file (R01).
-    let now = known(&context.store().list_run_configs()?);
+    let now = known(&run_configs(context)?);
     found.retain(|resource| !now.uids.contains(&resource.seen.uid));
     Ok(found.into_iter().map(|resource| orphan(resource, now.doubts.clone())).collect())
 }
@@ -101,7 +102,7 @@ pub(crate) fn orphans_in(
 /// It has a RunConfig or may have one, there are two resources of it, or it is unknown whether there is any: then nothing
 /// is changed.
 pub async fn remove_orphan(context: &Context, id: &OrphanId) -> Result<Orphan> {
-    let configs = context.store().list_run_configs()?;
+    let configs = run_configs(context)?;
     refuse_known(id, &configs)?;
     let observed = snapshot(context, &configs, &ListQuery::one(id.uid.as_str())).await?;
     let is_asked = |name: &str| id.runtime.as_ref().is_none_or(|runtime| runtime == name);
@@ -129,7 +130,7 @@ pub async fn remove_orphan(context: &Context, id: &OrphanId) -> Result<Orphan> {
         let message = format!("the runtime '{}' is another instance by now", resource.owner.runtime_name);
         return Err(Error::new(ErrorKind::Owner, message));
     }
-    refuse_known(id, &context.store().list_run_configs()?)?;
+    refuse_known(id, &run_configs(context)?)?;
     match client.remove(&handle).await {
         Err(error) if error.code() != Some(ErrorCode::NotFound) => return Err(error.into()),
         _ => {}

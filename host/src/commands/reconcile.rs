@@ -7,7 +7,7 @@
 use crate::commands::adopt::stamp_proven;
 use crate::commands::context::Context;
 use crate::commands::discovery::{Discovery, discover, is_ownerless};
-use crate::commands::lookup::{is_gone, read_run_config};
+use crate::commands::lookup::{is_gone, read_run_config, run_configs};
 use crate::commands::nesting::refuse_nesting;
 use crate::commands::remove::remove_locked;
 use crate::commands::start::start_locked;
@@ -111,7 +111,7 @@ pub async fn reconcile(context: &Context, names: &[WorkloadName]) -> Result<Vec<
 fn readings(context: &Context, names: &[WorkloadName]) -> Result<Vec<Reading>> {
     let mut readings: Vec<Reading> = Vec::new();
     let configs = if names.is_empty() {
-        context.store().list_run_configs()?
+        run_configs(context)?
     } else {
         for name in names {
             if is_gone(context, name) {

@@ -10,7 +10,7 @@ use crate::commands::import::report::{Import, ImportResult};
 use crate::commands::import::toolhive;
 use crate::commands::import::toolhive::{Entry, File, Group, PRODUCT, Translation};
 use crate::commands::locking::lock_operation;
-use crate::commands::lookup::{read_record, read_run_config, way_on};
+use crate::commands::lookup::{read_record, read_run_config, run_configs, way_on};
 use std::collections::{BTreeMap, BTreeSet};
 use wharf_failpoint::{Point, reach};
 use wharf_model::{Claim, EARLIER_IMPORT, Resource};
@@ -56,6 +56,8 @@ pub async fn import_toolhive(
     folders: &toolhive::Folders,
     is_dry: bool,
 ) -> Result<Vec<Import>> {
+    // Before those of ToolHive, which may be as much out of sight.
+    let configs = run_configs(context)?;
     if folders.state.is_none() {
         let message = "neither XDG_STATE_HOME nor HOME says where ToolHive keeps its workloads";
         return Err(Error::new(ErrorKind::Failed, message).hint("set HOME"));
@@ -64,13 +66,7 @@ pub async fn import_toolhive(
     // Workloads that can keep their names come first, so that the new name of another one does not take theirs.
     entries.sort_by_key(|entry| (!toolhive::is_name(&entry.name), entry.name.clone()));
     let groups = toolhive::read_groups(folders)?;
-    let mut known = Known {
-        folders,
-        groups,
-        configs: context.store().list_run_configs()?,
-        is_dry,
-        given: BTreeSet::new(),
-    };
+    let mut known = Known { folders, groups, configs, is_dry, given: BTreeSet::new() };
     let mut reports = Vec::new();
     let mut candidates = Vec::new();
     for Entry { name, file } in &entries {
@@ -100,7 +96,7 @@ pub async fn import_toolhive(
             if is_dry {
                 known.given.insert(report.name.clone());
             } else {
-                known.configs = context.store().list_run_configs()?;
+                known.configs = run_configs(context)?;
             }
             reports.push(report);
         }

@@ -46,15 +46,30 @@ fn what_cannot_be_seen_from_inside_is_not_said_to_be_none() {
         let path = |name: &str| host.path(name).display().to_string();
         let (state, data, config) = (path("state"), path("data"), path("config"));
         let folders = format!("--state-dir {state} --data-dir {data} --config-dir {config}");
-        let commands = ["list", "list --all --format json", "status outer", "url outer", "stop --all"];
-        let tries = commands.map(|command| inside(&host, "env -i", &folders, command));
+        let commands = [
+            "list",
+            "list --all --format json",
+            "list --watch",
+            "status outer",
+            "url outer",
+            "stop --all",
+            "reconcile",
+            "import toolhive",
+            "import toolhive --dry-run",
+            "rm --orphan 0123456789abcdef0123456789abcdef",
+        ];
+        let tries =
+            commands.into_iter().chain(["doctor"]).map(|command| inside(&host, "env -i", &folders, command));
+        let tries: Vec<String> = tries.collect();
         let server = host.script("outer", &format!("{}\nexec {}", tries.join("\n"), demo_server()));
         host.run(&["--name", "outer", &server]);
         let said = said(&host);
-        assert_eq!(said.matches(REFUSED).count(), commands.len(), "{said}");
+        // `doctor` says it too, at least of the records.
+        assert!(said.matches(REFUSED).count() > commands.len(), "{said}");
         for command in commands {
             assert!(said.contains(&format!("code 4 of {command}\n")), "{said}");
         }
+        assert!(said.contains("code 1 of doctor\n"), "{said}");
     }
 }
 
