@@ -2,7 +2,7 @@
 //!
 //! For runtimes that recorded a [`ProcessIdentity`] and later signal that process or wait for its end; the host kills a
 //! supervisor that hangs through it. It must not know what the process is for. Feature `pidfd`; Linux 5.3 or newer.
-use crate::process_identity::{BootId, ProcessIdentity};
+use crate::process_identity::{BootId, ProcessIdentity, check_proc};
 use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
 use std::{io, os::fd::OwnedFd};
 use tokio::net::unix::pipe;
@@ -20,8 +20,10 @@ impl Process {
     /// The process that has this pid now. None: no process has it.
     ///
     /// # Errors
-    /// The kernel has no pidfd_open(2), or there are no more descriptors.
+    /// The kernel has no pidfd_open(2), there are no more descriptors, or `/proc` is that of another pid namespace.
     pub fn open(pid: i32) -> io::Result<Option<Self>> {
+        // Whatever is known about a pid was read from there.
+        check_proc()?;
         // A record or a handle may hold any number. For kill(2), 0 and negative numbers mean groups; pidfd_open(2) refuses
         // them.
         let Some(raw) = (pid > 0).then(|| Pid::from_raw(pid)).flatten() else { return Ok(None) };

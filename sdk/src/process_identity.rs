@@ -5,7 +5,7 @@
 //! hold identities; to signal the process, hold it by a descriptor (feature `pidfd`). The launcher's protocol, the process
 //! runtime and the host's records use it. It must not know what the process is for.
 use serde::{Deserialize, Serialize};
-use std::{fmt, fs, io};
+use std::{fmt, fs, io, sync::OnceLock};
 
 /// One boot of the machine's kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -96,6 +96,7 @@ impl ProcessStat {
     pub fn of(pid: i32) -> io::Result<Self> {
         /// `ESRCH`: the process ended between open and read.
         const NO_SUCH_PROCESS: i32 = 3;
+        check_proc()?;
         let path = format!("/proc/{pid}/stat");
         let bytes = fs::read(&path).map_err(|error| match error.raw_os_error() {
             Some(NO_SUCH_PROCESS) => io::ErrorKind::NotFound.into(),
@@ -122,6 +123,25 @@ impl ProcessStat {
     pub const fn is_dead(&self) -> bool {
         matches!(self.state, 'Z' | 'X' | 'x')
     }
+}
+
+/// Fails where `/proc` numbers processes otherwise than this one does: one that was mounted in another pid namespace
+/// (`unshare --pid` without `--mount-proc`) shows who has a number there, and signals reach who has it here.
+///
+/// # Errors
+/// Of kind `Unsupported`.
+pub fn check_proc() -> io::Result<()> {
+    static IS_OWN: OnceLock<bool> = OnceLock::new();
+    let is_own = || {
+        let own = std::process::id().to_string();
+        fs::read_link("/proc/self").is_ok_and(|number| number.as_os_str() == own.as_str())
+    };
+    if *IS_OWN.get_or_init(is_own) {
+        return Ok(());
+    }
+    let message =
+        "/proc is not that of this pid namespace: its numbers mean other processes; mount it anew there";
+    Err(io::Error::new(io::ErrorKind::Unsupported, message))
 }
 
 fn unreadable(path: &impl fmt::Display, error: &io::Error) -> io::Error {

@@ -21,6 +21,7 @@ use wharf_sdk::{
     keyed_lock::{KeyedGuard, KeyedLock},
     machine_id,
     pidfd::Process,
+    process_identity::check_proc,
 };
 
 /// The endpoint: there is only one way to reach the processes of this machine.
@@ -85,7 +86,7 @@ impl ProcessRuntime {
     /// The fault of this machine, if it has one.
     fn fault(&self) -> Option<Health> {
         let own = std::process::id().cast_signed();
-        if let Err(error) = fs::metadata("/proc/self/stat") {
+        if let Err(error) = fs::metadata("/proc/self/stat").and_then(|_| check_proc()) {
             return Some(
                 Health::unhealthy(format!("/proc is not usable: {error}"))
                     .with_remedy("mount it: mount -t proc proc /proc"),

@@ -2,7 +2,7 @@
 use serde_json::json;
 use std::fs;
 use wharf_tests::client::Client;
-use wharf_tests::host::{Host, demo_server, eventually, kill, runs};
+use wharf_tests::host::{Host, Said, demo_server, eventually, has_tool, kill, runs};
 
 #[test]
 fn children_that_detached_themselves_end_with_their_workload() {
@@ -92,6 +92,39 @@ fn r12_a_pid_that_belongs_to_another_process_is_never_signalled() {
     assert!(bystander.try_wait().unwrap().is_none(), "the bystander lives");
     bystander.kill().unwrap();
     bystander.wait().unwrap();
+}
+
+/// Numbers of one namespace are looked up in the /proc of another one, as after `unshare --pid` alone.
+#[test]
+fn r12_where_proc_is_of_another_pid_namespace_nothing_is_started_stopped_or_called_gone() {
+    if !has_tool("unshare", "unshare") {
+        return;
+    }
+    let host = Host::new();
+    host.run(&["--name", "outer", "--transport", "streamable-http", &demo_server()]);
+    let server = host.server("outer");
+    kill(i32::try_from(host.record("outer")["process_id"].as_i64().unwrap()).unwrap(), "KILL");
+    let inside = |words: &[&str]| {
+        let command = host.command(words);
+        let mut around = std::process::Command::new("unshare");
+        around
+            .args(["--map-root-user", "--pid", "--fork"])
+            .arg(command.get_program())
+            .args(command.get_args());
+        around.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        Said::of(&around.current_dir(host.work()).output().unwrap())
+    };
+    for words in [&["run", "--name", "inner", &demo_server()][..], &["stop", "outer"], &["start", "outer"]] {
+        let said = inside(words);
+        assert_ne!(said.code, 0, "{said:?}");
+        assert!(said.stderr.contains("/proc is not that of this pid namespace"), "{words:?}: {said:?}");
+    }
+    let row: serde_json::Value =
+        serde_json::from_str(&inside(&["list", "--all", "--format", "json"]).stdout).unwrap();
+    assert_eq!(row[0]["stale"], true, "{row}");
+    assert!(runs(server));
+    host.ok(&["stop", "outer"]);
+    host.assert_nothing_runs();
 }
 
 #[test]
