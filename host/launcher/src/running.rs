@@ -99,14 +99,16 @@ impl Running {
         let mut control = Some(control);
         let mut none_left = false;
         while !none_left {
+            let rests_until = self.sharing.as_ref().and_then(Sharing::rests_until);
+            let sharing = self.sharing.as_ref().filter(|_| rests_until.is_none());
             let Ok([log, signalled, controlled, called]) = signals::wait(
                 [
                     self.output.as_ref().map(AsFd::as_fd),
                     Some(self.signals.as_fd()),
                     control.as_ref().map(|control| control.as_fd()),
-                    self.sharing.as_ref().map(AsFd::as_fd),
+                    sharing.map(AsFd::as_fd),
                 ],
-                self.deadline(),
+                self.deadline().into_iter().chain(rests_until).min(),
             ) else {
                 // Polling can only fail for lack of memory. A workload that cannot be watched is ended.
                 self.kill("the launcher could not watch it any more");
@@ -123,7 +125,7 @@ impl Running {
                 control = None;
                 self.supervisor_ended();
             }
-            if called && self.sharing.as_ref().is_some_and(|sharing| !sharing.serve()) {
+            if called && self.sharing.as_mut().is_some_and(|sharing| !sharing.serve()) {
                 self.sharing = None;
             }
             none_left = self.advance();

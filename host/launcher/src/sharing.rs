@@ -9,9 +9,11 @@
 //! and groups, and no rule of Landlock is about modes. So it changes only modes that the workload could have changed
 //! without the filter, and never a program's.
 //!
-//! One call is answered at a time, between everything else that the launcher does. A name that leads to a file system which
-//! does not answer holds up this launcher with its own workload, until both are killed. Called by [`crate::running`]; it
-//! must not know what a sandbox allows.
+//! One call is answered at a time, between everything else that the launcher does, and their number is limited: the
+//! launcher is in none of the workload's control groups, so without a limit the workload could use the launcher's time to
+//! get past its limit of processors ([`Budget`]). A name that leads to a file system which does not answer holds up this
+//! launcher with its own workload, until both are killed. Called by [`crate::running`]; it must not know what a sandbox
+//! allows.
 use crate::sandbox::listener::{self, Call};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -26,6 +28,7 @@ use std::{
         unix::ffi::{OsStrExt, OsStringExt},
     },
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 /// `PATH_MAX`, with the zero at its end.
@@ -34,19 +37,57 @@ const MAX_PATH_BYTES: usize = 4096;
 const LOOKUPS: usize = 16;
 /// The permissions, the sticky bit and the group's bit.
 const SETTABLE: u32 = 0o3777;
+/// The time that answers may take at once: enough for thousands of folders of an archive.
+const BURST: Duration = Duration::from_secs(1);
+/// In the long run, answers may take one of so many parts of the time.
+const SHARE: u32 = 10;
 
 /// Answers these calls of one workload.
-pub(crate) struct Sharing(OwnedFd);
+pub(crate) struct Sharing {
+    listener: OwnedFd,
+    budget: Budget,
+}
+
+/// The time that answers may take.
+struct Budget {
+    /// The time that they took, less the time that was given back since.
+    spent: Duration,
+    /// The moment when that was the sum.
+    at: Instant,
+}
+
+impl Budget {
+    const fn new(now: Instant) -> Self {
+        Self { spent: Duration::ZERO, at: now }
+    }
+
+    fn spend(&mut self, began: Instant, now: Instant) {
+        let given_back = now.saturating_duration_since(self.at) / SHARE;
+        self.spent = self.spent.saturating_sub(given_back) + now.saturating_duration_since(began);
+        self.at = now;
+    }
+
+    /// Until when no call is answered, if too much was spent.
+    fn rests_until(&self) -> Option<Instant> {
+        let over = self.spent.checked_sub(BURST)?;
+        self.at.checked_add(over.checked_mul(SHARE)?)
+    }
+}
 
 impl Sharing {
     /// `listener` is that of the filter that the exec helper has installed on itself.
     pub(crate) fn new(listener: OwnedFd) -> Self {
-        Self(listener)
+        Self { listener, budget: Budget::new(Instant::now()) }
+    }
+
+    /// Until when no call is to be answered; none if one may be now.
+    pub(crate) fn rests_until(&self) -> Option<Instant> {
+        self.budget.rests_until().filter(|until| *until > Instant::now())
     }
 
     /// Answers a waiting call, if there is one. False: nobody is left who could make one.
-    pub(crate) fn serve(&self) -> bool {
-        let mut polled = [PollFd::new(&self.0, PollFlags::IN)];
+    pub(crate) fn serve(&mut self) -> bool {
+        let mut polled = [PollFd::new(&self.listener, PollFlags::IN)];
         if poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_err() {
             return true;
         }
@@ -54,17 +95,19 @@ impl Sharing {
         if !happened.contains(PollFlags::IN) {
             return happened.is_empty();
         }
-        if let Ok(call) = listener::receive(&self.0) {
-            let waits = || listener::waits(&self.0, &call);
-            listener::answer(&self.0, &call, share(&call, waits));
+        let began = Instant::now();
+        if let Ok(call) = listener::receive(&self.listener) {
+            let waits = || listener::waits(&self.listener, &call);
+            listener::answer(&self.listener, &call, share(&call, waits));
         }
+        self.budget.spend(began, Instant::now());
         true
     }
 }
 
 impl AsFd for Sharing {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.listener.as_fd()
     }
 }
 

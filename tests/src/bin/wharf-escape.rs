@@ -81,6 +81,7 @@ fn attempt(what: &str, with: &str) -> io::Result<()> {
         "find" => find(with),
         "run" => said_by(with),
         "fork" => fork(with.parse().map_err(io::Error::other)?),
+        "share-for-ever" => share_for_ever(with),
         "fill" => fill(with.parse().map_err(io::Error::other)?),
         "touch-memory" => {
             std::hint::black_box(vec![1_u8; with.parse().map_err(io::Error::other)?]);
@@ -88,6 +89,21 @@ fn attempt(what: &str, with: &str) -> io::Result<()> {
         }
         other => Err(io::Error::other(format!("'{other}' is not known"))),
     }
+}
+
+/// Asks on several threads that a folder is shared with its group, again and again; ends where it is not.
+fn share_for_ever(folder: &str) -> io::Result<()> {
+    let ask = || -> io::Result<()> {
+        loop {
+            fs::set_permissions(folder, fs::Permissions::from_mode(0o2755))?;
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(ask);
+        }
+    });
+    Ok(())
 }
 
 /// The mode of a program that runs as its owner.

@@ -199,3 +199,26 @@ fn a_name_that_is_exchanged_meanwhile_makes_no_program() {
         assert!(shared > 0);
     });
 }
+
+/// A workload that asks all the time is answered at once at first, and then for a small part of the time.
+#[test]
+fn answers_take_a_small_share_of_the_time_however_many_are_asked_for() {
+    let begun = Instant::now();
+    let (mut now, mut taken) = (begun, Duration::ZERO);
+    let mut budget = Budget::new(begun);
+    let (each, whole) = (Duration::from_millis(7), Duration::from_secs(100));
+    while now < begun + whole {
+        if let Some(until) = budget.rests_until().filter(|until| *until > now) {
+            assert!(taken >= BURST, "it rested after {taken:?}");
+            now = until;
+            continue;
+        }
+        budget.spend(now, now + each);
+        (now, taken) = (now + each, taken + each);
+    }
+    assert!(taken <= BURST + whole / SHARE + each, "{taken:?}");
+    assert!(taken >= BURST + whole / (SHARE + 2), "{taken:?}");
+    // Who has rested has all of it again.
+    budget.spend(now + whole, now + whole + BURST / 2);
+    assert_eq!(budget.rests_until(), None);
+}

@@ -5,6 +5,7 @@ use std::{
     os::unix::fs::chown,
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
 };
 use wharf_sdk::launch::cgroup_name;
 use wharf_tests::host::{Host, Said, built, demo_server, eventually};
@@ -133,6 +134,39 @@ fn the_usual_limit_of_processes_is_told_where_it_does_not_hold() {
 fn burner(host: &Host) -> String {
     let burn = "(while :; do :; done) &";
     host.script("burner", &format!("{burn}\n{burn}\nexec {}", demo_server()))
+}
+
+/// The launcher, which is in no group of the workload's, works for it when a folder is shared: not so much that the limit
+/// would mean nothing.
+#[test]
+fn a_flood_of_shared_folders_is_no_way_past_a_limit_of_processors() {
+    let host = Host::new();
+    // A name that takes long to look up.
+    let text = format!(
+        "far=$(printf './%.0s' $(seq 1300))\nmkdir deep\nln -s \"${{far}}deep\" l0\ni=1\n\
+         while [ $i -lt 39 ]; do ln -s \"${{far}}l$((i - 1))\" l$i; i=$((i + 1)); done\n\
+         {} share-for-ever \"${{far}}l38\" &\nexec {}",
+        built("wharf-escape").display(),
+        demo_server()
+    );
+    let server = host.script("floods", &text);
+    let begun = std::time::Instant::now();
+    host.run(&["--name", "floods", &server]);
+    let launcher = host.record("floods")["handle"]["data"]["launcher"]["pid"].as_i64().unwrap();
+    // In ticks of 10 ms, proc_pid_stat(5).
+    let used = || {
+        let stat = fs::read_to_string(format!("/proc/{launcher}/stat")).unwrap();
+        let fields: Vec<_> = stat[stat.rfind(')').unwrap()..].split(' ').collect();
+        fields[12].parse::<u128>().unwrap() + fields[13].parse::<u128>().unwrap()
+    };
+    let at_first = used();
+    eventually("it has gone on for a while", || begun.elapsed() > Duration::from_secs(5));
+    let (used, time) = (used(), begun.elapsed());
+    assert!(used > at_first, "nothing was asked");
+    // A second at once, a tenth of the time, and what the launcher does besides.
+    assert!(used * 10 < 1000 + time.as_millis() / 10 + 1000, "{used} ticks in {time:?}");
+    host.ok(&["stop", "floods"]);
+    host.assert_nothing_runs();
 }
 
 #[test]
