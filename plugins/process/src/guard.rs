@@ -242,6 +242,13 @@ mod tests {
             ".cache/huggingface/token",
             ".var/app/org.mozilla.firefox",
             ".local/share/keyrings/login.keyring",
+            ".mcp-auth/mcp-remote/tokens.json",
+            ".qwen/oauth_creds.json",
+            ".pub-cache/credentials.json",
+            ".tsh/keys",
+            ".purple/accounts.xml",
+            ".solana/id.json",
+            ".ansible/galaxy_token",
         ] {
             assert!(!guard.lets(&home.join(name)), "{name}");
         }
