@@ -9,7 +9,7 @@ use std::{
     path::PathBuf,
     process::{Command, Stdio},
 };
-use wharf_tests::host::{Host, demo_server, eventually, kill, runs};
+use wharf_tests::host::{Host, demo_server, eventually, has_tool, kill, runs};
 
 fn supervisor(host: &Host) -> i32 {
     i32::try_from(host.record("demo")["process_id"].as_i64().unwrap()).unwrap()
@@ -72,6 +72,42 @@ fn r11_a_log_that_takes_nothing_ends_no_supervisor() {
     fs::create_dir(log(&host, "demo.proxy.log")).unwrap();
     host.ok(&["start", "demo"]);
     comes_back(&host);
+    host.ok(&["rm", "demo"]);
+    host.assert_nothing_runs();
+}
+
+#[test]
+fn r11_a_log_on_a_disk_that_fails_ends_no_supervisor_and_tells_of_the_loss_later() {
+    if !has_tool("strace", "strace") {
+        return;
+    }
+    let host = Host::new();
+    run_demo(&host);
+    let (pid, trace) = (supervisor(&host), host.path("trace"));
+    let mut failing = Command::new("strace")
+        .args(["-f", "-qq", "-e", "trace=write,writev", "-e", "inject=write,writev:error=EIO", "-P"])
+        .arg(log(&host, "demo.proxy.log"))
+        .arg("-o")
+        .arg(&trace)
+        .args(["-p", &pid.to_string()])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let is_traced = |task: fs::DirEntry| {
+        let status = fs::read_to_string(task.path().join("status")).unwrap_or_default();
+        !status.lines().any(|line| line == "TracerPid:\t0")
+    };
+    eventually("every thread of it is traced", || {
+        fs::read_dir(format!("/proc/{pid}/task")).unwrap().all(|task| is_traced(task.unwrap()))
+    });
+    comes_back(&host);
+    comes_back(&host);
+    kill(failing.id().cast_signed(), "TERM");
+    failing.wait().unwrap();
+    assert!(fs::read_to_string(&trace).unwrap().contains("EIO"), "nothing failed");
+    comes_back(&host);
+    let text = fs::read_to_string(log(&host, "demo.proxy.log")).unwrap();
+    assert!(text.contains("records are lost"), "{text}");
     host.ok(&["rm", "demo"]);
     host.assert_nothing_runs();
 }
