@@ -22,7 +22,7 @@ impl Process {
     /// # Errors
     /// The kernel has no pidfd_open(2), there are no more descriptors, or `/proc` is that of another pid namespace.
     pub fn open(pid: i32) -> io::Result<Option<Self>> {
-        // Whatever is known about a pid was read from there.
+        // The caller's knowledge about the pid was read from /proc.
         check_proc()?;
         // A record or a handle may hold any number. For kill(2), 0 and negative numbers mean groups; pidfd_open(2) refuses
         // them.

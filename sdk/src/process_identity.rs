@@ -125,11 +125,11 @@ impl ProcessStat {
     }
 }
 
-/// Fails where `/proc` numbers processes otherwise than this one does: one that was mounted in another pid namespace
-/// (`unshare --pid` without `--mount-proc`) shows who has a number there, and signals reach who has it here.
+/// Checks that `/proc` is that of this process's pid namespace. A `/proc` that was mounted in another one (`unshare --pid`
+/// without `--mount-proc`) shows the process that has a pid there, while a signal reaches the process that has it here.
 ///
 /// # Errors
-/// Of kind `Unsupported`.
+/// `/proc` belongs to another pid namespace; the kind is `Unsupported`.
 pub fn check_proc() -> io::Result<()> {
     static IS_OWN: OnceLock<bool> = OnceLock::new();
     let is_own = || {

@@ -37,9 +37,9 @@ const MAX_PATH_BYTES: usize = 4096;
 const LOOKUPS: usize = 16;
 /// The permissions, the sticky bit and the group's bit.
 const SETTABLE: u32 = 0o3777;
-/// The time that answers may take at once: enough for thousands of folders of an archive.
+/// Answers may take so much time without a pause: enough for thousands of folders of an archive.
 const BURST: Duration = Duration::from_secs(1);
-/// In the long run, answers may take one of so many parts of the time.
+/// In the long run, answers may take this fraction of the time: one part of so many.
 const SHARE: u32 = 10;
 
 /// Answers these calls of one workload.
@@ -48,11 +48,11 @@ pub(crate) struct Sharing {
     budget: Budget,
 }
 
-/// The time that answers may take.
+/// Limits the time that answers take.
 struct Budget {
     /// The time that they took, less the time that was given back since.
     spent: Duration,
-    /// The moment when that was the sum.
+    /// The moment at which `spent` was computed.
     at: Instant,
 }
 
@@ -67,7 +67,7 @@ impl Budget {
         self.at = now;
     }
 
-    /// Until when no call is answered, if too much was spent.
+    /// The moment until which no call may be answered, if more than the burst was spent. It may be in the past.
     fn rests_until(&self) -> Option<Instant> {
         let over = self.spent.checked_sub(BURST)?;
         self.at.checked_add(over.checked_mul(SHARE)?)
@@ -80,7 +80,7 @@ impl Sharing {
         Self { listener, budget: Budget::new(Instant::now()) }
     }
 
-    /// Until when no call is to be answered; none if one may be now.
+    /// The moment until which no call may be answered. None: a call may be answered now.
     pub(crate) fn rests_until(&self) -> Option<Instant> {
         self.budget.rests_until().filter(|until| *until > Instant::now())
     }

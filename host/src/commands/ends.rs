@@ -25,7 +25,7 @@ impl Ends {
         Ok(Self(heard.collect::<io::Result<_>>().map_err(|error| deaf(&error))?))
     }
 
-    /// Returns when one has come.
+    /// Returns once one of the signals has come.
     pub(crate) async fn next(&mut self) {
         poll_fn(|context| {
             let has_come = self.0.iter_mut().any(|one| one.poll_recv(context).is_ready());
@@ -41,7 +41,7 @@ impl Ends {
     }
 }
 
-/// The set of signals that this process ignores, proc_pid_status(5). None where that cannot be read.
+/// The set of signals that this process ignores, proc_pid_status(5); the empty set if the file cannot be read.
 fn ignored() -> u64 {
     ignored_in(&fs::read_to_string("/proc/self/status").unwrap_or_default())
 }
@@ -51,7 +51,7 @@ fn ignored_in(status: &str) -> u64 {
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
 }
 
-/// Whether a set has a signal.
+/// Whether a set contains a signal.
 fn has(set: u64, signal: c_int) -> bool {
     let bit = u32::try_from(signal).ok().and_then(|signal| 1_u64.checked_shl(signal.checked_sub(1)?));
     bit.is_some_and(|bit| set & bit != 0)

@@ -32,10 +32,10 @@ impl AtOwner {
     }
 }
 
-/// All RunConfigs.
+/// Reads all RunConfigs.
 ///
 /// # Errors
-/// Where they cannot be read; and where there seems to be none, inside a workload that keeps them out of sight.
+/// They cannot be read; or none is found inside a workload that hides them.
 pub(crate) fn run_configs(context: &Context) -> Result<Listing<RunConfig>> {
     let found = context.store().list_run_configs();
     if found.as_ref().map_or(true, Vec::is_empty) {

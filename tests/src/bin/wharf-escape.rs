@@ -91,7 +91,7 @@ fn attempt(what: &str, with: &str) -> io::Result<()> {
     }
 }
 
-/// Asks on several threads that a folder is shared with its group, again and again; ends where it is not.
+/// Each of several threads sets the set-gid bit of a folder again and again, until a call fails.
 fn share_for_ever(folder: &str) -> io::Result<()> {
     let ask = || -> io::Result<()> {
         loop {

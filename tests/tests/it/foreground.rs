@@ -101,7 +101,7 @@ fn earlier_children_live_on_and_the_workload_is_stopped_by_a_signal() {
     }
 }
 
-/// As `nohup` and `&` in a script have it.
+/// `nohup` and `&` in a script start a program with signals ignored.
 #[test]
 fn signals_that_its_caller_had_it_ignore_end_nothing() {
     let host = Host::new();

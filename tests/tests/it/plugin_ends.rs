@@ -59,7 +59,7 @@ fn add_unowned(host: &Host) {
     host.write_run_config("old", &config);
 }
 
-/// What `runtime check` says of the hostile library, and what to do about it; the process runtime must be fine.
+/// Runs `runtime check`: the message and the remedy for the hostile library. The process runtime must be healthy.
 fn checked(host: &Host) -> (Said, String, String) {
     let said = host.wharf(&["runtime", "check", "--format", "json"]);
     let rows: Vec<Value> =

@@ -94,7 +94,7 @@ fn r12_a_pid_that_belongs_to_another_process_is_never_signalled() {
     bystander.wait().unwrap();
 }
 
-/// Numbers of one namespace are looked up in the /proc of another one, as after `unshare --pid` alone.
+/// After `unshare --pid` alone, wharf would look up pids of its own namespace in the /proc of another one.
 #[test]
 fn r12_where_proc_is_of_another_pid_namespace_nothing_is_started_stopped_or_called_gone() {
     if !has_tool("unshare", "unshare") {

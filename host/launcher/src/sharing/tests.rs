@@ -218,7 +218,7 @@ fn answers_take_a_small_share_of_the_time_however_many_are_asked_for() {
     }
     assert!(taken <= BURST + whole / SHARE + each, "{taken:?}");
     assert!(taken >= BURST + whole / (SHARE + 2), "{taken:?}");
-    // Who has rested has all of it again.
+    // After a rest of that length, the whole burst is available again.
     budget.spend(now + whole, now + whole + BURST / 2);
     assert_eq!(budget.rests_until(), None);
 }

@@ -56,7 +56,8 @@ pub async fn import_toolhive(
     folders: &toolhive::Folders,
     is_dry: bool,
 ) -> Result<Vec<Import>> {
-    // Before those of ToolHive, which may be as much out of sight.
+    // First of all: inside a workload that hides wharf's records, the files of ToolHive may be hidden, too, and the error
+    // should name the cause.
     let configs = run_configs(context)?;
     if folders.state.is_none() {
         let message = "neither XDG_STATE_HOME nor HOME says where ToolHive keeps its workloads";

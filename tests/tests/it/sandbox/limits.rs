@@ -136,12 +136,12 @@ fn burner(host: &Host) -> String {
     host.script("burner", &format!("{burn}\n{burn}\nexec {}", demo_server()))
 }
 
-/// The launcher, which is in no group of the workload's, works for it when a folder is shared: not so much that the limit
-/// would mean nothing.
+/// The launcher shares folders for the workload and is in none of its control groups. The time that this takes must be
+/// limited, or a workload would get past its limit of processors.
 #[test]
 fn a_flood_of_shared_folders_is_no_way_past_a_limit_of_processors() {
     let host = Host::new();
-    // A name that takes long to look up.
+    // The kernel needs long to look this name up.
     let text = format!(
         "far=$(printf './%.0s' $(seq 1300))\nmkdir deep\nln -s \"${{far}}deep\" l0\ni=1\n\
          while [ $i -lt 39 ]; do ln -s \"${{far}}l$((i - 1))\" l$i; i=$((i + 1)); done\n\
@@ -163,7 +163,7 @@ fn a_flood_of_shared_folders_is_no_way_past_a_limit_of_processors() {
     eventually("it has gone on for a while", || begun.elapsed() > Duration::from_secs(5));
     let (used, time) = (used(), begun.elapsed());
     assert!(used > at_first, "nothing was asked");
-    // A second at once, a tenth of the time, and what the launcher does besides.
+    // A burst of a second, a tenth of the time, and a second for the launcher's other work.
     assert!(used * 10 < 1000 + time.as_millis() / 10 + 1000, "{used} ticks in {time:?}");
     host.ok(&["stop", "floods"]);
     host.assert_nothing_runs();

@@ -64,7 +64,7 @@ fn what_cannot_be_seen_from_inside_is_not_said_to_be_none() {
         let server = host.script("outer", &format!("{}\nexec {}", tries.join("\n"), demo_server()));
         host.run(&["--name", "outer", &server]);
         let said = said(&host);
-        // `doctor` says it too, at least of the records.
+        // `doctor` reports it, too, at least for the records.
         assert!(said.matches(REFUSED).count() > commands.len(), "{said}");
         for command in commands {
             assert!(said.contains(&format!("code 4 of {command}\n")), "{said}");
