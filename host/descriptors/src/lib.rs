@@ -15,10 +15,10 @@ use std::sync::OnceLock;
 /// The lowest number after stdin, stdout and stderr.
 pub const FIRST_FREE_DESCRIPTOR: i32 = 3;
 
-/// So many descriptors are kept for a supervisor's own work: control connections, a launcher with its pipes, records, an
-/// engine's connections.
+/// The number of descriptors that are kept for a supervisor's own work: control connections, a launcher with its pipes,
+/// records, an engine's connections.
 const RESERVE: u64 = 64;
-/// At least so many connections are served, however few descriptors there are.
+/// The number of connections that are served even if there are hardly any descriptors.
 const CONNECTIONS_MIN: u64 = 4;
 /// The option that passes the inherited limit to the launcher.
 const LIMIT_PREFIX: &str = "--descriptors=";

@@ -23,10 +23,10 @@ pub struct WorkloadName(String);
 /// Why a text is not a [`WorkloadName`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// Nothing at all.
+    /// It has no characters.
     #[error("a workload name cannot be empty")]
     Empty,
-    /// One character.
+    /// It has one character.
     #[error("a workload name has at least {limit} characters, this one has {length}")]
     TooShort {
         /// How many characters it has.

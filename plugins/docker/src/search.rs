@@ -8,8 +8,9 @@
 //! | environment | `DOCKER_HOST` | `CONTAINER_HOST` |
 //! | Docker's current context | `DOCKER_CONTEXT`, or `currentContext` in `~/.docker/config.json` (`DOCKER_CONFIG`) | |
 //!
-//! Else sockets are tried: `docker.sock` and `podman.sock` in each folder of `WHARF_ENGINE_PATH` (separated by colons), and
-//! no others; nowhere if it is set and empty. An engine that is installed is looked for there, too (`dockerd`, `podman`).
+//! If none of them names an engine, the runtime tries sockets: `docker.sock` and `podman.sock` in each folder of
+//! `WHARF_ENGINE_PATH` (separated by colons), and no others; none at all if it is set and empty. It looks for an installed
+//! engine (`dockerd`, `podman`) there, too.
 //!
 //! If it is not set, these sockets are tried, all at once, and the first in this order that the right kind of engine
 //! answers is taken. Each runtime also looks at the other's sockets, after its own: the engine that answers counts, not the

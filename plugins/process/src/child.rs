@@ -29,7 +29,7 @@ const MAX_REPORT_BYTES: u64 = 256 * 1024;
 /// The last report of the launcher.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Phase {
-    /// Nothing yet.
+    /// It has reported nothing yet.
     Spawned,
     /// Both processes exist, and the exec helper waits for `Go`.
     Prepared { launcher: ProcessIdentity, workload: ProcessIdentity },

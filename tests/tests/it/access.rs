@@ -288,7 +288,7 @@ fn pages_are_admitted_by_name() {
 fn a_change_that_its_supervisor_does_not_make_is_not_made() {
     let host = Host::new();
     let url = host.run(&["--name", "demo", &demo_server()]);
-    // Like a supervisor of an earlier version: it lives, and does not know the request.
+    // A supervisor of an earlier version behaves like this: it closes the connection, as it does not know the request.
     let socket = host.path("state/control/demo.sock");
     fs::remove_file(&socket).unwrap();
     let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();

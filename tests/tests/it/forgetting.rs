@@ -10,7 +10,7 @@ fn whoami(host: &Host, name: &str, url: &str) -> i32 {
     host.server(name)
 }
 
-/// As if the runtime's plugin had been removed.
+/// Records an owner that no plugin provides, as if its plugin had been removed.
 fn rename_runtime(host: &Host, name: &str, runtime: &str) {
     host.change_run_config(name, |config| config["runtime_name"] = json!(runtime));
 }

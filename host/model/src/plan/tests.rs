@@ -183,7 +183,7 @@ fn r06_every_interrupted_command_is_finished() {
         }
         let action = case.plan();
         match (case.phase, case.desired) {
-            // Nobody was told of an interrupted creation; or it was a removal.
+            // Without a record, a creation was interrupted, which was reported to nobody as done; or a removal was.
             (None, _) => assert!(matches!(action, Action::Leave(_)), "{case:?}: {action:?}"),
             (Some(Phase::Starting | Phase::Stopping | Phase::Stopped), Desired::Running) => {
                 assert!(matches!(action, Action::Start(_)), "{case:?}");

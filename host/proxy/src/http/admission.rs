@@ -115,7 +115,8 @@ impl Gate {
         if self.origins.iter().any(|known| known.eq_ignore_ascii_case(origin)) {
             return true;
         }
-        // Any workload may serve a page on localhost, whose visitor's browser would ask in its place.
+        // Without a secret, origins on localhost are refused: a workload may serve a page there, and the browser of its
+        // visitor would send the requests.
         if !rule.needs_secret() {
             return false;
         }

@@ -226,7 +226,7 @@ impl HttpShared {
 const SERVER_ENDED: &str =
     "the server ended before it answered; what was asked may or may not have been done";
 
-/// Neither the client nor the time that a call may take waits any longer.
+/// The call is given up: its time is over, or its client was away for too long.
 struct GivenUp;
 
 /// Waits for the head of an answer: as long as a call may take, and as long as its client may be away.

@@ -27,7 +27,7 @@ pub(crate) fn boot(number: u8) -> BootId {
     BootId::from_text(&format!("boot {number}"))
 }
 
-/// Any moment at all: clocks are stepped, and records come from other machines.
+/// Any moment: clocks are stepped, and records come from other machines.
 pub(crate) fn moment() -> impl Strategy<Value = Timestamp> {
     let seconds = Timestamp::MIN.as_second()..=Timestamp::MAX.as_second();
     seconds.prop_map(|second| Timestamp::from_second(second).unwrap())

@@ -69,7 +69,7 @@ pub enum Work {
 /// The leavings of a start that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Left {
-    /// Nothing, or what its runtime keeps.
+    /// Nothing, apart from resources that the runtime keeps for the workload.
     Nothing,
     /// Something that could not be removed.
     Resource,

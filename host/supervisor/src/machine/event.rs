@@ -22,7 +22,7 @@ pub enum Ask {
 /// The leavings of an earlier supervisor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Earlier {
-    /// Nothing, or nothing that the owner still has.
+    /// There is none, or its owner has nothing of it any more.
     Nothing,
     /// A server with a port that still runs and can be reached.
     Runs,

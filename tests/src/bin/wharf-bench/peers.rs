@@ -124,7 +124,7 @@ pub(crate) fn measure() -> Result<Value> {
     Ok(to_value(rows)?)
 }
 
-/// So many clients, each with a session and one call after the other.
+/// Starts this number of clients; each has a session and makes one call after the other.
 fn load(url: &str, clients: usize, payload: usize) -> Result<Sample> {
     let text = "x".repeat(payload);
     let mut sessions = (0..clients).map(|_| Client::open(url)).collect::<io::Result<Vec<_>>>()?;

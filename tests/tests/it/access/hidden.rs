@@ -1,4 +1,4 @@
-//! Nobody finds the secret part of a URL without being told.
+//! A process that was not given the secret part of a URL finds it nowhere.
 use super::{part_of, write};
 use serde_json::json;
 use std::{

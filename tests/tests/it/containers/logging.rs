@@ -206,7 +206,7 @@ fn podman_counts_the_lines_of_a_server_on_pipes_without_its_protocol() {
     on_pipes(Kind::Podman);
 }
 
-/// Nobody waited for the start, so its output must be in the log.
+/// No command waits for the start, so the output of the failing server must be in the log.
 fn shows_why_it_failed(kind: Kind) {
     let Some(engine) = Engine::start(kind) else { return };
     let host = host(&[(kind, engine.endpoint())]);

@@ -84,7 +84,7 @@ fn a_record_of_an_earlier_import_is_shown_with_the_way_on() {
     engine.put(&toolhives("time", State::Running, engine.first_name()));
     toolhive.reports(&[]);
     let [original] = engine.objects().try_into().unwrap();
-    // As an earlier version left it: with the original's handle in both files, and wanted.
+    // An earlier version left it like this: the original's handle is in both files, and the workload is to run.
     let uid = host.run_config("time")["uid"].clone();
     let handle = json!({ "uid": uid, "version": 2, "data": original.id });
     host.change_run_config("time", |config| config["imported"]["handle"] = handle.clone());

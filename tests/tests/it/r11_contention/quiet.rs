@@ -5,7 +5,7 @@ use std::fs;
 use wharf_tests::engine::{Object, State};
 use wharf_tests::host::{Host, runs};
 
-/// As if an older version had created it.
+/// Makes the RunConfig look as if an older version had written it: without an owner.
 pub(super) fn strip_owner(host: &Host, name: &str) {
     host.change_run_config(name, |config| {
         let fields = config.as_object_mut().unwrap();

@@ -91,7 +91,7 @@ impl Act {
         Self::Ends,
     ];
 
-    /// All that there are on this runtime.
+    /// The acts that are tried on this runtime.
     pub(super) fn of(kind: Kind) -> impl Iterator<Item = Self> {
         // The engine of ToolHive's container is one of its own, so the kind of lab does not matter.
         let of_processes = [Self::RunAbandoned, Self::StartFullLogs, Self::LauncherDies, Self::Import];

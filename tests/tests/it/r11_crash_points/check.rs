@@ -103,7 +103,7 @@ impl Lab {
         unknown
     }
 
-    /// Everything that must be so now, and after the next commands; what those did.
+    /// Checks everything that must hold now and after the next commands; returns an account of what those did.
     pub(super) fn check(&self, act: Act, said: &Said, then: &str) -> Result<String, String> {
         self.behave();
         self.check_records()?;

@@ -107,7 +107,7 @@ fn a_read_folder_that_became_a_link_is_not_opened() {
         assert_eq!(try_to_run(&host, "reader", &options, &["read", &secret]).code, 0);
         assert_all(&host.ok(&["logs", "reader"]), false, &["read", &secret]);
         host.ok(&["stop", "reader"]);
-        // As another workload could do that also writes the project.
+        // Another workload that may write to the project could do this.
         exchange(&data, &host.path("home/docs"));
         assert_refused(&host, "reader", &data);
     }

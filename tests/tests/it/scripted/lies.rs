@@ -6,9 +6,9 @@ use wharf_tests::{library, stamp_text};
 
 /// The row of the workload `one` while its plugin misbehaves.
 enum Shown {
-    /// As recorded, stale, with a reason that contains this.
+    /// The recorded state, marked as stale, with a reason that contains this text.
     Stale(&'static str),
-    /// The owner answered, completely: that is evidence, and contains this.
+    /// The owner's answer was complete, so it is evidence; the message contains this text.
     Unhealthy(&'static str),
 }
 

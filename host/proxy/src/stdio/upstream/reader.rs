@@ -57,7 +57,7 @@ struct Skipped {
     length: usize,
 }
 
-/// So much of a long line's end is kept: its id may stand last.
+/// The number of bytes that are kept of the end of a long line: its id may be the last member.
 const END: usize = 256;
 
 impl Skipped {
