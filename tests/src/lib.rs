@@ -12,6 +12,7 @@ pub mod host;
 pub mod images;
 pub mod inspector;
 pub mod registry;
+pub mod sdks;
 pub mod tap;
 pub mod toolhive;
 

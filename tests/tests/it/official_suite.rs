@@ -1,0 +1,107 @@
+//! The official conformance suite, on a server by itself and on the same server behind the proxy.
+use serde_json::Value;
+use std::{collections::BTreeMap, fs, path::Path, process::Command};
+use wharf_tests::host::{Host, has_tool};
+use wharf_tests::sdks::{DirectServer, have_sdks, run_server};
+
+/// The program of a version, and all of its scenarios that concern servers of sessions.
+const SUITES: [(&str, [&str; 2]); 2] =
+    [("mcp-conformance", ["--suite", "all"]), ("mcp-conformance-next", ["--requirements", "2025-11-25"])];
+
+/// How often each outcome was told of each check.
+type Results = BTreeMap<(String, String, String), usize>;
+
+/// The scenarios in which the server says something of its own accord: a shared one is heard while one client alone was at
+/// work for a while (docs/mcp.md, 6.2, 7.2).
+const ASKING: [&str; 5] = [
+    "tools-call-with-logging",
+    "tools-call-sampling",
+    "tools-call-elicitation",
+    "elicitation-sep1034-defaults",
+    "elicitation-sep1330-enums",
+];
+
+#[test]
+fn the_official_suite_sees_no_difference_behind_the_proxy() {
+    if !have_sdks() || !has_tool("sdks", "mcp-conformance-next") {
+        return;
+    }
+    let direct = DirectServer::start();
+    let (shared, reverse) = (Host::new(), Host::new());
+    let shared_url = run_server(&shared, &[], &[]);
+    let reverse_url = run_server(&reverse, &["--transport", "streamable-http"], &["--http"]);
+    for (program, options) in SUITES {
+        let expected = run(program, &options, &direct.url);
+        assert!(count(&expected, "SUCCESS") > 40, "{program}: {expected:?}");
+        assert_eq!(count(&expected, "FAILURE"), 0, "{program}: {expected:?}");
+        assert_eq!(run(program, &options, &reverse_url), expected, "{program}, a server of HTTP");
+        let judged = |results: &Results| {
+            let mut judged = results.clone();
+            // The streams towards clients are the proxy's then, and need not be those of the server.
+            judged.retain(|(scenario, _, status), _| status != "INFO" && !scenario.contains("-sse-"));
+            judged
+        };
+        let quiet = |results: Results| {
+            let mut quiet = judged(&results);
+            quiet.retain(|(scenario, ..), _| ASKING.iter().all(|asking| !scenario.ends_with(asking)));
+            quiet
+        };
+        let behind = quiet(run(program, &options, &shared_url));
+        assert_eq!(behind, quiet(expected), "{program}, a server on pipes");
+    }
+}
+
+#[test]
+fn the_official_suite_sees_no_difference_where_a_shared_server_asks_its_only_client() {
+    if !have_sdks() || !has_tool("sdks", "mcp-conformance-next") {
+        return;
+    }
+    let direct = DirectServer::start();
+    std::thread::scope(|scope| {
+        for scenario in ASKING {
+            let direct = &direct;
+            scope.spawn(move || {
+                for (program, _) in SUITES {
+                    let host = Host::new();
+                    let url = run_server(&host, &[], &[]);
+                    let options = ["--scenario", scenario];
+                    let expected = run(program, &options, &direct.url);
+                    assert!(count(&expected, "SUCCESS") > 0, "{program} {scenario}: {expected:?}");
+                    assert_eq!(run(program, &options, &url), expected, "{program} {scenario}");
+                }
+            });
+        }
+    });
+}
+
+fn count(results: &Results, status: &str) -> usize {
+    results.iter().filter(|((_, _, told), _)| told == status).map(|(_, times)| times).sum()
+}
+
+/// What the suite says of a server.
+fn run(program: &str, options: &[&str], url: &str) -> Results {
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new(program)
+        .args(["server", "--url", url])
+        .args(options)
+        .arg("--output-dir")
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.code().is_some(), "{program}: {said}");
+    let mut results = Results::new();
+    for scenario in fs::read_dir(folder.path()).unwrap().map(Result::unwrap) {
+        let name = scenario.file_name().into_string().unwrap();
+        let (name, _) = name.split_once("-20").expect("a name and a date");
+        for check in checks(&scenario.path().join("checks.json")) {
+            let told = |field: &str| check[field].as_str().unwrap_or_default().to_owned();
+            *results.entry((name.to_owned(), told("id"), told("status"))).or_default() += 1;
+        }
+    }
+    results
+}
+
+fn checks(file: &Path) -> Vec<Value> {
+    serde_json::from_slice(&fs::read(file).unwrap()).unwrap()
+}
