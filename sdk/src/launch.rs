@@ -68,6 +68,9 @@ pub struct Job {
     pub uid: String,
     /// The host's id.
     pub host_id: String,
+    /// The uid of the workload that it belongs to; kept in the state for whoever finds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
     /// The workload's name, for people.
     pub name: String,
     /// The program, as an absolute path.
@@ -151,6 +154,9 @@ pub struct State {
     pub uid: String,
     /// The host's id.
     pub host_id: String,
+    /// The uid of the workload that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
     /// The workload's name.
     pub name: String,
     /// The launcher.

@@ -103,8 +103,17 @@ impl Client {
         Ok(result["content"][0]["text"].as_str().unwrap_or_default().to_owned())
     }
 
+    /// Ends the session.
+    pub fn leave(&self) -> io::Result<Response> {
+        http(&self.address, "DELETE", &self.path, &self.headers(), "")
+    }
+
     /// Posts one message with this session's headers.
     pub fn send(&self, message: &Value) -> io::Result<Response> {
+        http(&self.address, "POST", &self.path, &self.headers(), &message.to_string())
+    }
+
+    fn headers(&self) -> Vec<(String, String)> {
         let mut headers = vec![
             ("Content-Type".to_owned(), "application/json".to_owned()),
             ("Accept".to_owned(), "application/json, text/event-stream".to_owned()),
@@ -116,7 +125,7 @@ impl Client {
             headers.push(("Mcp-Session-Id".to_owned(), self.session.clone()));
             headers.push(("MCP-Protocol-Version".to_owned(), "2025-06-18".to_owned()));
         }
-        http(&self.address, "POST", &self.path, &headers, &message.to_string())
+        headers
     }
 }
 

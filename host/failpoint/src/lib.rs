@@ -140,6 +140,8 @@ points! {
     StopHeard = "stop.heard",
     StopDone = "stop.done",
     SupervisorEnds = "supervisor.ends",
+    SessionOver = "session.over",
+    SessionServerGone = "session-server.gone",
     GiveUpBefore = "give-up.before",
     GiveUpAfter = "give-up.after",
     // A command that stops or removes.

@@ -266,6 +266,7 @@ impl Prepared {
         let state = State {
             uid: job.uid.clone(),
             host_id: job.host_id.clone(),
+            parent: job.parent.clone(),
             name: job.name.clone(),
             launcher,
             workload: stage.identity.clone(),

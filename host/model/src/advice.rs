@@ -152,6 +152,8 @@ pub enum Setting {
     Auth,
     /// The restart policy.
     Restart,
+    /// The number of servers for its clients: one, or one for each session.
+    Instances,
 }
 
 impl Advice {

@@ -68,6 +68,7 @@ mod tests {
                 uid: uid.to_owned(),
                 host_id: "host".to_owned(),
                 handle: None,
+                parent: None,
                 object: format!("{runtime}-{uid}"),
                 state: WorkloadState::Stopped,
                 exit: None,

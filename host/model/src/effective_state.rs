@@ -241,6 +241,7 @@ mod tests {
             uid: String::new(),
             host_id: String::new(),
             handle: None,
+            parent: None,
             object: String::new(),
             state,
             exit: None,

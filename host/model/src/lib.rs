@@ -39,9 +39,11 @@ pub use proxy_auth::ProxyAuth;
 pub use raw_json::Opaque;
 pub use resource::Resource;
 pub use restart::{Backoff, wants_restart};
-pub use run_config::{Imported, Owner, ProxyMode, RestartPolicy, RunConfig, RunConfigError, Transport};
+pub use run_config::{
+    Imported, Instances, Owner, ProxyMode, RestartPolicy, RunConfig, RunConfigError, Transport,
+};
 pub use schema_version::{SchemaVersion, SchemaVersionError};
-pub use status_record::{Desired, LastExit, StatusRecord};
+pub use status_record::{Desired, LastExit, SessionServer, StatusRecord};
 pub use suggest::nearest;
 pub use uid::{HostId, IdError, Uid, random_hex};
 pub use wharf_sdk::process_identity::{BootId, ProcessIdentity};

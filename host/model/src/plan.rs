@@ -19,6 +19,8 @@
 //!             stopped, wanted     anything               start: its restart was interrupted
 //!             error               runs                   stop: it should not run
 //!                                 does not run           nothing: only a command starts it again
+//!             stopped, error      does not run, servers  stop: what is left of them is cleared up; so, too, of one that is
+//!                                 of sessions recorded   running by the record, and is not started again
 //!             starting, running,  anything               stop: the user wants it stopped
 //!             not wanted
 //!             stopped, not wanted runs                   stop
@@ -113,6 +115,7 @@ pub fn plan(
         Phase::Running => run_again(config, record, seen, boot),
         Phase::Stopped if wanted => Action::Start("its restart was interrupted"),
         Phase::Error | Phase::Stopped if runs(seen) => Action::Stop("it runs, and should not"),
+        Phase::Error | Phase::Stopped if !record.session_servers.is_empty() => Action::Stop(LEFT),
         Phase::Starting | Phase::Stopped | Phase::Error => Action::None,
     }
 }
@@ -120,6 +123,9 @@ pub fn plan(
 /// The reason why a workload that an earlier version imported is left alone.
 pub const EARLIER_IMPORT: &str =
     "an earlier version imported it, to serve another product's container; this one makes copies instead";
+
+/// The reason to stop a workload that does not run.
+const LEFT: &str = "servers of its sessions are left";
 
 /// The action on a workload that should run and has no supervisor.
 fn run_again(config: &RunConfig, record: &StatusRecord, seen: Option<&Observation>, boot: &BootId) -> Action {
@@ -133,7 +139,7 @@ fn run_again(config: &RunConfig, record: &StatusRecord, seen: Option<&Observatio
     }
     let exit = end(seen, record, boot);
     if !wants_restart(config.restart, &exit) {
-        return Action::Record(exit);
+        return if record.session_servers.is_empty() { Action::Record(exit) } else { Action::Stop(LEFT) };
     }
     Action::Start(if is_of_another_boot(record, boot) { "the machine was restarted" } else { "it ended" })
 }

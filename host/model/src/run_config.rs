@@ -74,6 +74,34 @@ pub enum RestartPolicy {
     UnlessStopped,
 }
 
+/// The number of servers that a workload has for its clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Instances {
+    /// One that all clients use.
+    #[default]
+    Shared,
+    /// One for each session, beside the one that tells what there is.
+    PerSession,
+}
+
+impl Instances {
+    /// As it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Shared => "shared",
+            Self::PerSession => "per-session",
+        }
+    }
+
+    /// True of the one that is not written.
+    #[must_use]
+    pub const fn is_shared(&self) -> bool {
+        matches!(self, Self::Shared)
+    }
+}
+
 /// The one runtime that a workload belongs to (R01, R02). Opaque to the host.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Owner {
@@ -131,6 +159,9 @@ pub struct RunConfig {
     /// The protocol that the proxy of a stdio server offers.
     #[serde(default)]
     pub proxy_mode: ProxyMode,
+    /// The number of servers for its clients: one, or one for each session.
+    #[serde(default, skip_serializing_if = "Instances::is_shared")]
+    pub instances: Instances,
     /// The address that the proxy listens on.
     #[serde(default = "loopback")]
     pub host: String,
@@ -253,6 +284,7 @@ impl RunConfig {
             image: String::new(),
             transport: Transport::default(),
             proxy_mode: ProxyMode::default(),
+            instances: Instances::default(),
             host: loopback(),
             port: 0,
             proxy_auth: None,
@@ -319,6 +351,13 @@ impl RunConfig {
     #[must_use]
     pub fn is_remote(&self) -> bool {
         !self.remote_url.trim().is_empty()
+    }
+
+    /// The same workload with another uid: how the server of one of its sessions is deployed, looked for and proven to be
+    /// gone.
+    #[must_use]
+    pub fn with_uid(&self, uid: Uid) -> Self {
+        Self { uid, ..self.clone() }
     }
 
     /// Checks for fields that contradict each other. Done at each read and each write.

@@ -39,6 +39,16 @@ pub struct LastExit {
     pub reason: Option<String>,
 }
 
+/// The server of one session of a workload: a resource with a uid of its own, whose parent is the workload.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SessionServer {
+    /// Its uid.
+    pub uid: Uid,
+    /// The handle of the owner's plugin; none before the deployment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handle: Option<Opaque>,
+}
+
 /// The last recorded state of a workload.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StatusRecord {
@@ -79,6 +89,9 @@ pub struct StatusRecord {
     /// The handle with which the owner's plugin finds the workload. The host never parses it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handle: Option<Opaque>,
+    /// The servers of its sessions: each is here before it is deployed, and until it is proven to be gone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub session_servers: Vec<SessionServer>,
 }
 
 impl StatusRecord {
@@ -101,6 +114,7 @@ impl StatusRecord {
             process_id: 0,
             supervisor: None,
             handle: None,
+            session_servers: Vec::new(),
         }
     }
 

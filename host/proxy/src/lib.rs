@@ -30,6 +30,7 @@ pub use protocol::options::{Limits, ProxyOptions};
 pub use reverse::proxy::HttpProxy;
 pub use reverse::upstream::{Dialer, Dialing, Duplex, Upstream};
 
-pub use stdio::proxy::StdioProxy;
-pub use stdio::undelivered::Undelivered;
+pub use stdio::family::{NoInstance, Starting};
+pub use stdio::proxy::{InstanceSource, StdioProxy};
+pub use stdio::undelivered::{REQUEST_AMBIGUOUS, Undelivered};
 pub use stdio::upstream::connection::{ConnectError, PingError, ServerInfo};

@@ -14,6 +14,7 @@
 //! - Nothing is unloaded.
 //! - Only the owner is asked about a workload, and only the owner is believed (R02).
 mod catalog;
+mod children;
 mod client;
 mod connection;
 mod error;
@@ -38,6 +39,7 @@ mod verdict;
 mod tests;
 
 pub use catalog::{Catalog, Library, PluginDir, Provided};
+pub use children::remove_children;
 pub use client::{Deadlines, RuntimeClient};
 pub use connection::{Answer, Connection};
 pub use error::{CallError, PluginError, TrustError};

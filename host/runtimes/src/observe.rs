@@ -289,6 +289,20 @@ impl Observed {
         }
     }
 
+    /// The servers of a workload's sessions that the owner shows, if the recorded instance answered.
+    pub fn children(&self, config: &RunConfig) -> Vec<&Observation> {
+        let Some(owner) = config.owner() else { return Vec::new() };
+        let place = (owner.runtime_name, owner.runtime_endpoint);
+        let Some(Ok(answer)) = self.answers.get(&place) else { return Vec::new() };
+        if answer.instance != owner.runtime_instance {
+            return Vec::new();
+        }
+        let seen = answer.by_uid.values().flatten();
+        let mut found: Vec<_> = seen.filter(|seen| seen.is_child_of(config.uid.as_str())).collect();
+        found.sort_by(|a, b| a.uid.cmp(&b.uid));
+        found
+    }
+
     /// All resources with this host's id, by runtime and uid. An instance that was reached in two ways counts once.
     pub fn resources(&self) -> Vec<Resource> {
         let mut found = Vec::new();
@@ -367,6 +381,7 @@ fn as_observation(stranger: &Stranger) -> Observation {
         uid: String::new(),
         host_id: String::new(),
         handle: Some(stranger.handle.clone()),
+        parent: None,
         object: stranger.object.clone(),
         state: stranger.state,
         exit: None,

@@ -110,6 +110,11 @@ fn same_instance(run: &RunConfig, owner: &Owner, answered: &str) -> Result<()> {
     Err(Error::new(ErrorKind::Owner, message).hint("bring the recorded instance back"))
 }
 
+/// That an answer is the recorded instance's.
+pub(crate) fn same_owner(run: &RunConfig, answered: &str) -> Result<()> {
+    same_instance(run, &recorded(run)?, answered)
+}
+
 fn recorded(run: &RunConfig) -> Result<Owner> {
     run.owner().ok_or_else(|| {
         Error::new(ErrorKind::Owner, format!("'{}' has no owner: no runtime is recorded for it", run.name))

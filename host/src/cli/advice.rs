@@ -67,5 +67,6 @@ const fn option(setting: Setting) -> &'static str {
         Setting::TargetPort => "--target-port",
         Setting::Auth => "--auth",
         Setting::Restart => "--restart",
+        Setting::Instances => "--instances",
     }
 }

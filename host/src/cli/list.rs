@@ -164,7 +164,12 @@ fn print(rows: &[WorkloadView], console: &Console) -> io::Result<()> {
 /// The state, and whether it rests on the record alone.
 pub(super) fn shown_status(row: &WorkloadView) -> String {
     let stale = if row.stale { " (stale)" } else { "" };
-    format!("{}{stale}", row.status.as_str())
+    let servers = match row.session_servers.len() {
+        0 => String::new(),
+        1 => ", 1 session".to_owned(),
+        count => format!(", {count} sessions"),
+    };
+    format!("{}{stale}{servers}", row.status.as_str())
 }
 
 /// Prints each reason for stale rows once, and the reasons for rows that are not as they should be.

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use wharf::commands::{self, Context, RunRequest, Started};
 use wharf_model::{Error, ErrorKind, Result};
-use wharf_model::{ProxyAuth, RestartPolicy, Transport};
+use wharf_model::{Instances, ProxyAuth, RestartPolicy, Transport};
 use wharf_sdk::PullPolicy;
 
 impl Run {
@@ -101,6 +101,7 @@ impl Run {
         request.cpus = self.cpus;
         request.memory_bytes = self.memory;
         request.pids_limit = self.pids_limit;
+        request.instances = self.instances.map(Instances::from).unwrap_or_default();
         request.restart = self.restart.map(RestartPolicy::from).unwrap_or_default();
         Ok(request)
     }

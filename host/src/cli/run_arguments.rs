@@ -4,7 +4,7 @@ use super::run_values::{cpus, pair, size};
 use super::url::AuthOption;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
-use wharf_model::{RestartPolicy, Transport, WorkloadName};
+use wharf_model::{Instances, RestartPolicy, Transport, WorkloadName};
 use wharf_sdk::PullPolicy;
 
 const EXAMPLES: &str = "Examples:
@@ -44,6 +44,9 @@ pub(super) struct Run {
     /// How clients speak to the proxy of a stdio server [default: streamable-http]
     #[arg(long, value_enum, hide_possible_values = true, value_name = "streamable-http|sse")]
     pub(super) proxy_mode: Option<ProxyModeOption>,
+    /// One server that all clients share, or one for each session of a client [default: shared]
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "shared|per-session")]
+    pub(super) instances: Option<InstancesOption>,
     /// The port of the URL; one that is free where none is given
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) proxy_port: Option<u16>,
@@ -111,7 +114,7 @@ pub(super) struct Run {
         long,
         value_name = "FILE",
         conflicts_with_all = [
-            "server", "args", "transport", "proxy_mode", "target_port", "host", "auth", "allow_origin", "env", "env_file", "secret",
+            "server", "args", "transport", "proxy_mode", "instances", "target_port", "host", "auth", "allow_origin", "env", "env_file", "secret",
             "volume", "label", "group", "user", "pull", "permission_profile", "cpus", "memory", "pids_limit", "restart",
         ]
     )]
@@ -159,6 +162,22 @@ impl From<TransportOption> for Transport {
 pub(super) enum ProxyModeOption {
     StreamableHttp,
     Sse,
+}
+
+/// `--instances`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum InstancesOption {
+    Shared,
+    PerSession,
+}
+
+impl From<InstancesOption> for Instances {
+    fn from(option: InstancesOption) -> Self {
+        match option {
+            InstancesOption::Shared => Self::Shared,
+            InstancesOption::PerSession => Self::PerSession,
+        }
+    }
 }
 
 /// `--restart`.

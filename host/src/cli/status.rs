@@ -78,6 +78,7 @@ fn rows(report: &StatusReport, now: Timestamp) -> Vec<(&'static str, String)> {
             "Labels",
             row.labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(", "),
         ),
+        ("Sessions", session_servers(row)),
         ("Created", moment(row.created_at, now)),
         ("Started", moment(row.started_at, now)),
     ];
@@ -93,10 +94,19 @@ fn rows(report: &StatusReport, now: Timestamp) -> Vec<(&'static str, String)> {
         }
     }
     rows.extend(supervisor_rows(report.supervisor.as_ref()));
+    if row.status_context.is_empty() {
+        rows.push(("Advice", advice::line(&row.advice)));
+    }
     rows.push(("Ended because", report.supervisor_end.clone().unwrap_or_default()));
     rows.push(("Uid", row.uid.clone()));
     rows.retain(|(_, value)| !value.is_empty());
     rows
+}
+
+/// The servers of its sessions, each by the runtime's own name.
+fn session_servers(row: &WorkloadView) -> String {
+    let servers = row.session_servers.iter();
+    servers.map(|server| format!("{} ({})", server.object, server.state)).collect::<Vec<_>>().join(", ")
 }
 
 /// The files that it may read. The system's own are only counted: they are many, and the same for all.

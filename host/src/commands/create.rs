@@ -9,7 +9,9 @@ use crate::commands::start::{Wait, await_ready, spawn_supervisor, started};
 use std::{net::IpAddr, sync::Arc};
 use wharf_failpoint::{Point, reach};
 use wharf_model::{Advice, Error, ErrorKind, Result, Setting};
-use wharf_model::{Event, Owner, RestartPolicy, RunConfig, StatusRecord, Transport, Uid, WorkloadName};
+use wharf_model::{
+    Event, Instances, Owner, RestartPolicy, RunConfig, StatusRecord, Transport, Uid, WorkloadName,
+};
 use wharf_records::{Kept, OperationLock, StoreError};
 use wharf_runtimes::{CallError, RuntimeClient};
 use wharf_sdk::stamp::RuntimeStamp;
@@ -103,6 +105,7 @@ async fn create(context: &Context, request: &RunRequest) -> Result<(RunConfig, O
     run.runtime_options.clone_from(&request.runtime_options);
     run.set_owner(owner);
     check_restart_policy(&run, client.stamp())?;
+    check_instances(&run, client.stamp())?;
     let mut spec = specification(context.config(), &run, client.stamp(), &host_id, run.target_port.max(1))?;
     run.pinned = client.pin(&spec).await.map_err(refused)?;
     spec.pinned = run.pinned.clone();
@@ -163,6 +166,11 @@ fn check_request(request: &RunRequest) -> Result<()> {
     }
     if request.transport == Transport::Stdio && request.target_port != 0 {
         return usage("a target port goes with the transport streamable-http".to_owned());
+    }
+    if request.transport != Transport::Stdio && !request.instances.is_shared() {
+        return usage(
+            "a server that speaks HTTP tells its sessions apart itself: one serves them all".to_owned(),
+        );
     }
     if request.host.parse::<IpAddr>().is_err() {
         return usage(format!("'{}' is no IP address", request.host));
@@ -318,6 +326,17 @@ fn check_restart_policy(run: &RunConfig, runtime: &RuntimeStamp) -> Result<()> {
         .advise(Advice::Choose { setting: Setting::Restart, value: Some("unless-stopped".to_owned()) }))
 }
 
+/// The servers of sessions are told apart from the workload's own by their labels.
+fn check_instances(run: &RunConfig, runtime: &RuntimeStamp) -> Result<()> {
+    if run.instances.is_shared() || runtime.has(&Capability::PARENT) {
+        return Ok(());
+    }
+    let message = format!("the runtime '{}' cannot run a server for each session", runtime.name);
+    let shared = Some(Instances::Shared.as_str().to_owned());
+    Err(Error::new(ErrorKind::Usage, message)
+        .advise(Advice::Choose { setting: Setting::Instances, value: shared }))
+}
+
 /// Refuses an option that the runtime does not declare, by name: the runtime would ignore it.
 fn check_options(request: &RunRequest, runtime: &RuntimeStamp) -> Result<()> {
     let takes = |option: &str| {
@@ -429,5 +448,6 @@ fn run_config(request: &RunRequest, name: WorkloadName, server: &str, source: &S
     run.pids_limit = request.pids_limit;
     run.allow_weaker = request.allow_weaker;
     run.restart = request.restart;
+    run.instances = request.instances;
     Ok(run)
 }

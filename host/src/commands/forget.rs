@@ -163,7 +163,20 @@ async fn left_behind(
     };
     let place = format!("the runtime '{}' ({})", owner.runtime_name, owner.runtime_instance);
     let remove = vec![Advice::RemoveOrphan { runtime: owner.runtime_name, uid: run.uid.to_string() }];
-    match evidence_of(context, run).await {
+    let (evidence, children) = evidence_of(context, run).await;
+    if !children.is_empty() {
+        let left: Vec<String> = children.iter().map(shown).collect();
+        let uids = children
+            .into_iter()
+            .map(|child| child.uid)
+            .chain(matches!(evidence, Evidence::Has(_)).then(|| run.uid.to_string()));
+        let advice = uids.map(|uid| Advice::RemoveOrphan { runtime: run.runtime_name.clone(), uid });
+        return (
+            format!("{} and servers of sessions in {place}: {}", of_itself(&evidence), left.join(", ")),
+            advice.collect(),
+        );
+    }
+    match evidence {
         Evidence::HasNot | Evidence::Remote => (format!("nothing: {place} has none of it"), Vec::new()),
         Evidence::Has(seen) => (format!("{} in {place}", shown(&seen)), remove),
         Evidence::None(reason) => {
@@ -173,17 +186,30 @@ async fn left_behind(
     }
 }
 
-async fn evidence_of(context: &Context, run: &RunConfig) -> Evidence {
+/// The workload's own resource in words, beside servers of its sessions.
+fn of_itself(evidence: &Evidence) -> String {
+    match evidence {
+        Evidence::Has(seen) => shown(seen),
+        Evidence::HasNot | Evidence::Remote | Evidence::None(_) => "nothing of itself".to_owned(),
+    }
+}
+
+/// The owner's evidence of it, and the servers of its sessions that the owner shows.
+async fn evidence_of(context: &Context, run: &RunConfig) -> (Evidence, Vec<Observation>) {
+    let scope = if run.instances.is_shared() { Scope::TheseAlone } else { Scope::Everything };
     // The record that was just dropped may have been the last one with an owner. Then a lost host id looks like one that
     // was never made, so an empty one is an error here.
     let discover = match context.known_host_id() {
         Ok(id) if id.is_empty() => Err(Error::new(ErrorKind::Failed, "the id of this host is missing")),
-        Ok(_) => discover(context, std::iter::once(run), Scope::TheseAlone, InstanceProof::Engine).await,
+        Ok(_) => discover(context, std::iter::once(run), scope, InstanceProof::Engine).await,
         Err(error) => Err(error),
     };
     match discover {
-        Ok(discover) => discover.observed.evidence(run),
-        Err(error) => Evidence::None(error.message),
+        Ok(discover) => {
+            let children = discover.observed.children(run).into_iter().cloned().collect();
+            (discover.observed.evidence(run), children)
+        }
+        Err(error) => (Evidence::None(error.message), Vec::new()),
     }
 }
 

@@ -1,10 +1,11 @@
 //! `list`: every workload with its effective state, in one pass.
 use crate::commands::context::Context;
 use crate::commands::discovery::{Discovery, discover, is_ownerless};
+use crate::commands::forget::state_word;
 use crate::commands::lookup::{run_configs, way_on};
 use crate::commands::orphan::orphans_in;
 use crate::commands::url::{client_url, unix_socket};
-use crate::commands::view::WorkloadView;
+use crate::commands::view::{SessionServerView, WorkloadView};
 use std::collections::{BTreeMap, HashMap};
 use wharf_model::{Advice, BootId, EARLIER_IMPORT, LockKind, RunConfig, StatusRecord, WorkloadName};
 use wharf_model::{Claim, Effective, EffectiveState, Evidence, Inputs, assess, locks_looked_at};
@@ -70,6 +71,7 @@ pub async fn list(context: &Context, options: &ListOptions) -> Result<Vec<Worklo
             }
         };
         let row = assess.row(&config, status)?.map(|row| with_url(row, &config, &secrets));
+        let row = row.map(|row| with_session_servers(row, &config, &discover));
         rows.extend(row.map(|row| with_socket(context, row, &config)));
     }
     if !options.is_filtered() {
@@ -95,8 +97,9 @@ pub(crate) async fn view(
     run: &RunConfig,
 ) -> Result<(WorkloadView, Option<StatusRecord>, Option<Confinement>)> {
     let status = context.store().read_status(&run.name);
-    let (scope, proof) = (Scope::TheseAlone, InstanceProof::Labels);
-    let discover = discover(context, std::iter::once(run), scope, proof).await?;
+    // The servers of its sessions have uids of their own.
+    let scope = if run.instances.is_shared() { Scope::TheseAlone } else { Scope::Everything };
+    let discover = discover(context, std::iter::once(run), scope, InstanceProof::Labels).await?;
     let record = status.as_ref().ok().cloned();
     let missing = matches!(&status, Err(error) if error.is_not_found());
     let view = Judge::new(context, &discover)?.row(run, if missing { None } else { Some(status) })?;
@@ -105,7 +108,8 @@ pub(crate) async fn view(
         Evidence::Has(seen) => seen.confinement,
         Evidence::HasNot | Evidence::None(_) | Evidence::Remote => None,
     };
-    Ok((view.ok_or_else(removed)?, record, confinement))
+    let view = with_session_servers(view.ok_or_else(removed)?, run, &discover);
+    Ok((view, record, confinement))
 }
 
 /// A status record without a RunConfig is shown with its file.
@@ -245,6 +249,15 @@ fn with_url(mut row: WorkloadView, run: &RunConfig, secrets: &ProxySecrets) -> W
 pub(crate) fn with_socket(context: &Context, row: WorkloadView, run: &RunConfig) -> WorkloadView {
     let unix_socket = if row.is_reachable() { unix_socket(context, run) } else { None };
     WorkloadView { unix_socket, ..row }
+}
+
+fn with_session_servers(row: WorkloadView, run: &RunConfig, discover: &Discovery) -> WorkloadView {
+    let servers = discover.observed.children(run).into_iter().map(|seen| SessionServerView {
+        uid: seen.uid.clone(),
+        object: seen.object.clone(),
+        state: state_word(seen.state),
+    });
+    WorkloadView { session_servers: servers.collect(), ..row }
 }
 
 fn unreadable_status(config: &RunConfig, error: &ReadError) -> WorkloadView {

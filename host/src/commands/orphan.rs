@@ -14,7 +14,7 @@ use wharf_model::{Error, ErrorKind, Result};
 use wharf_model::{RunConfig, Uid, WorkloadName};
 use wharf_records::Listing;
 use wharf_runtimes::{Observed, observe_all};
-use wharf_sdk::{ErrorCode, ListQuery};
+use wharf_sdk::{ErrorCode, ListQuery, Observation};
 
 /// A resource without a RunConfig.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -71,6 +71,14 @@ struct Known {
     doubts: Vec<WorkloadName>,
 }
 
+impl Known {
+    /// True of what is a workload's, or belongs to one.
+    fn has(&self, seen: &Observation) -> bool {
+        let parent = seen.parent.as_ref();
+        self.uids.contains(&seen.uid) || parent.is_some_and(|parent| self.uids.contains(parent))
+    }
+}
+
 /// Every orphan of every runtime that answers.
 pub async fn orphans(context: &Context) -> Result<Vec<Orphan>> {
     let configs = run_configs(context)?;
@@ -86,13 +94,13 @@ pub(crate) fn orphans_in(
 ) -> Result<Vec<Orphan>> {
     let before = known(configs);
     let mut found = observed.resources();
-    found.retain(|resource| !before.uids.contains(&resource.seen.uid));
+    found.retain(|resource| !before.has(&resource.seen));
     if found.is_empty() || context.known_host_id()?.is_empty() {
         return Ok(Vec::new());
     }
     // A workload that was created since has its RunConfig by now, since that is its first file (R01).
     let now = known(&run_configs(context)?);
-    found.retain(|resource| !now.uids.contains(&resource.seen.uid));
+    found.retain(|resource| !now.has(&resource.seen));
     Ok(found.into_iter().map(|resource| orphan(resource, now.doubts.clone())).collect())
 }
 
@@ -118,6 +126,7 @@ pub async fn remove_orphan(context: &Context, id: &OrphanId) -> Result<Orphan> {
     let Some(resource) = found.pop() else {
         return Err(not_found(id, observed.silent().filter(|(name, _)| is_asked(name))));
     };
+    refuse_child(id, &resource, &configs)?;
     let Some(handle) = resource.seen.handle.clone() else {
         let message = format!("the runtime does not say how to reach {}", shown(&resource.seen));
         return Err(Error::new(ErrorKind::Runtime, message));
@@ -188,6 +197,16 @@ fn refuse_known(id: &OrphanId, configs: &Listing<RunConfig>) -> Result<()> {
             .advise(Advice::Forget { name: name.to_string() }));
     }
     Ok(())
+}
+
+/// Refuses the server of a session: it is removed with its workload.
+fn refuse_child(id: &OrphanId, resource: &Resource, configs: &Listing<RunConfig>) -> Result<()> {
+    let Some(parent) = &resource.seen.parent else { return Ok(()) };
+    let is_parent = |config: &RunConfig| config.uid.as_str() == parent;
+    let found = configs.iter().find(|(_, config)| config.as_ref().is_ok_and(is_parent));
+    let Some((name, _)) = found else { return Ok(()) };
+    let message = format!("'{id}' is no orphan: it serves a session of the workload '{name}'");
+    Err(Error::new(ErrorKind::Conflict, message).advise(Advice::Stop { name: name.to_string() }))
 }
 
 fn orphan(resource: Resource, doubts: Vec<WorkloadName>) -> Orphan {

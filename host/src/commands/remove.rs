@@ -4,7 +4,7 @@ use crate::commands::locking::lock_to_end;
 use crate::commands::lookup::{
     AtOwner, ask_at_owner, is_gone, read_run_config, record_or_set_aside, recorded_handle,
 };
-use crate::commands::stop::stop_at_owner;
+use crate::commands::stop::{remove_session_servers, stop_at_owner};
 use std::time::Duration;
 use wharf_failpoint::{Point, reach};
 use wharf_model::{Desired, Event, RunConfig, StatusRecord, WorkloadName};
@@ -55,6 +55,7 @@ async fn remove_resources(
     if let Some(handle) = recorded_handle(run, Some(record))?.or(owner.shown_handle(run)?) {
         missing_is_fine(client.remove(&handle).await)?;
     }
+    remove_session_servers(context, run, client).await?;
     let host_id = context.host_id()?;
     // An interrupted restart may have left a second resource, which the record does not name.
     let Some(left) = look(client, &host_id, run).await? else { return Ok(()) };

@@ -1,7 +1,7 @@
 //! [`RunRequest`]: the description of a workload to create. Front ends make it, `run` takes it.
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use wharf_model::{ProxyAuth, RestartPolicy, RunConfig, Transport};
+use wharf_model::{Instances, ProxyAuth, RestartPolicy, RunConfig, Transport};
 use wharf_sdk::PullPolicy;
 
 /// A request to create and start a workload. Its values have their types; the command layer validates the rest.
@@ -20,6 +20,8 @@ pub struct RunRequest {
     pub runtime_options: BTreeMap<String, String>,
     /// The server's wire.
     pub transport: Transport,
+    /// The number of servers for its clients: one, or one for each session.
+    pub instances: Instances,
     /// The address on which the proxy listens.
     pub host: String,
     /// The proxy's port; 0 for any.
@@ -72,6 +74,7 @@ impl RunRequest {
             runtime: None,
             runtime_options: BTreeMap::new(),
             transport: Transport::Stdio,
+            instances: Instances::default(),
             host: "127.0.0.1".to_owned(),
             proxy_port: 0,
             auth: ProxyAuth::Path,
@@ -106,6 +109,7 @@ impl RunRequest {
             runtime: (!config.runtime_name.trim().is_empty()).then(|| config.runtime_name.clone()),
             runtime_options: config.runtime_options.clone(),
             transport: config.transport,
+            instances: config.instances,
             host: config.host.clone(),
             proxy_port: config.port,
             // A RunConfig without `proxy_auth` is from a version that had no secrets; a new workload gets today's default.

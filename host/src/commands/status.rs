@@ -6,8 +6,7 @@ use crate::commands::url::shown_url;
 use crate::commands::view::WorkloadView;
 use serde::Serialize;
 use std::time::Duration;
-use wharf_model::Result;
-use wharf_model::{RunConfig, StatusRecord, WorkloadName};
+use wharf_model::{Advice, Instances, Result, RunConfig, Setting, StatusRecord, WorkloadName};
 use wharf_sdk::{Capability, Confinement};
 use wharf_supervisor::client::control;
 use wharf_supervisor::{SupervisorReport, last_words, log_path};
@@ -51,6 +50,10 @@ pub async fn status(context: &Context, name: &WorkloadName) -> Result<StatusRepo
         told => told,
     };
     let supervisor = control::report(context.store().state(), name, REPORT_DEADLINE).await.ok();
+    if run.instances.is_shared() && supervisor.as_ref().is_some_and(SupervisorReport::could_not_ask) {
+        let value = Some(Instances::PerSession.as_str().to_owned());
+        workload.advice.push(Advice::Choose { setting: Setting::Instances, value });
+    }
     let log = log_path(context.store().state(), name);
     // Only if the record still names a supervisor: one that ended as it should has removed itself from the record.
     let is_missed = recorded.as_ref().is_some_and(|record| record.supervisor.is_some());

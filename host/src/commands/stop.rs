@@ -10,8 +10,8 @@ use wharf_failpoint::{Point, reach};
 use wharf_model::{Advice, Desired, Event, LockKind, Phase, RunConfig, StatusRecord, WorkloadName};
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_records::{LifeProbe, OperationLock, StoreError};
-use wharf_runtimes::CallError;
 use wharf_runtimes::last_exit;
+use wharf_runtimes::{CallError, RuntimeClient, remove_children};
 use wharf_runtimes::{look, prove_ended};
 use wharf_sdk::{ErrorCode, Exit, Handle, WorkloadState};
 use wharf_supervisor::ControlError;
@@ -102,7 +102,9 @@ pub(crate) async fn stop_at_owner(
     let record = record_or_set_aside(context, operation)?.filter(|record| record.uid == run.uid);
     let supervised = LifeProbe::open(context.store().state())?.is_held(name, LockKind::Life)?;
     let runs = runs(&run, &owner, recorded_handle(&run, record.as_ref())?).await?;
-    let is_stopped = record.as_ref().is_some_and(|record| record.phase == Phase::Stopped);
+    let is_stopped = record
+        .as_ref()
+        .is_some_and(|record| record.phase == Phase::Stopped && record.session_servers.is_empty());
     if !supervised && !runs && is_stopped {
         return Ok((StopResult::AlreadyStopped, Some(owner)));
     }
@@ -121,6 +123,7 @@ pub(crate) async fn stop_at_owner(
         // The supervisor may have died before it did what it was asked, or deployed anew meanwhile.
         None => end_at_owner(context, &run, &mut owner, supervised, timeout).await?,
     };
+    remove_session_servers(context, &run, &owner.client).await?;
     end_stop(context, &run, exit, (!is_recorded).then_some(desired))
         .map_err(|unwritten| stopped_unrecorded(context, name, unwritten))?;
     reach(Point::EndRecorded);
@@ -210,9 +213,26 @@ fn end_stop(
             record.last_exit = Some(last_exit(&exit));
         }
         record.set_supervisor(None);
+        // They are proven to be gone.
+        record.session_servers.clear();
         Ok(record)
     })?;
     Ok(())
+}
+
+/// Removes what is left of the servers of its sessions: their supervisor has gone.
+pub(crate) async fn remove_session_servers(
+    context: &Context,
+    run: &RunConfig,
+    client: &RuntimeClient,
+) -> Result<()> {
+    // A record that was set aside may have named some, which their labels show.
+    let recorded = read_record(context, &run.name)?.map(|record| record.session_servers).unwrap_or_default();
+    if recorded.is_empty() && run.instances.is_shared() {
+        return Ok(());
+    }
+    let uids = recorded.iter().map(|server| server.uid.to_string()).collect();
+    remove_children(client, &context.host_id()?, run, &uids).await
 }
 
 fn stopped_unrecorded(context: &Context, name: &WorkloadName, unwritten: Unwritten) -> Error {

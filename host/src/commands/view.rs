@@ -53,6 +53,9 @@ pub struct WorkloadView {
     /// The reason for that.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub stale_reason: String,
+    /// The servers of its sessions, as its runtime shows them: none where one server is shared.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub session_servers: Vec<SessionServerView>,
     /// Its group.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub group: String,
@@ -74,6 +77,18 @@ pub struct WorkloadView {
     /// Whether it should run; for filtering, not shown.
     #[serde(skip)]
     pub(crate) wanted: bool,
+}
+
+/// The server of one session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SessionServerView {
+    /// Its uid.
+    pub uid: String,
+    /// The runtime's own name for it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub object: String,
+    /// Its state: created, running, stopped, removing, unknown.
+    pub state: &'static str,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -100,6 +115,7 @@ impl WorkloadView {
             advice: Vec::new(),
             stale: effective.stale.is_some(),
             stale_reason: effective.stale.unwrap_or_default(),
+            session_servers: Vec::new(),
             group: run.group.clone(),
             labels: run.labels.clone(),
             created_at: run.created_at,
@@ -133,6 +149,7 @@ impl WorkloadView {
             advice: Vec::new(),
             stale: false,
             stale_reason: String::new(),
+            session_servers: Vec::new(),
             group: String::new(),
             labels: BTreeMap::new(),
             created_at: None,

@@ -71,9 +71,17 @@ pub struct ProxySettings {
     pub call_timeout_ms: Option<u64>,
     /// How long a stream can be resumed, and how long a call goes on after its client has gone, in milliseconds.
     pub resume_ms: Option<u64>,
+    /// The most sessions of a workload that have servers of their own at the same time.
+    pub session_servers: Option<u16>,
 }
 
 impl ProxySettings {
+    /// The most sessions of a workload that have servers of their own at the same time.
+    pub fn session_servers(&self) -> usize {
+        const USUAL: u16 = 16;
+        self.session_servers.unwrap_or(USUAL).max(1).into()
+    }
+
     /// The limits of a proxy.
     pub fn limits(&self) -> Limits {
         const LEAST_MEMORY: usize = 4 * 1024 * 1024;

@@ -4,6 +4,7 @@
 use crate::config::Config;
 use crate::dial::upstream;
 use crate::machine::{Earlier, Made};
+use crate::session_servers::{SessionServers, clear_session_servers};
 use crate::spec::specification;
 use crate::workload_proxy::WorkloadProxy;
 use std::{sync::Arc, time::Duration};
@@ -32,6 +33,8 @@ pub(crate) struct Deployment {
     pub(crate) access: Access,
     /// The proxy. It is made at the first start, and kept over restarts.
     pub(crate) front: Option<WorkloadProxy>,
+    /// The servers of its sessions, where each has one; made with the proxy.
+    pub(crate) session_servers: Option<SessionServers>,
     /// The handle of the present deployment.
     pub(crate) handle: Option<Handle>,
     /// The handle that an earlier supervisor recorded.
@@ -79,6 +82,7 @@ impl Deployment {
 
     /// Looks for a deployment of an earlier supervisor: by its uid, and by the recorded handle.
     pub(crate) async fn look_for_earlier(&mut self) -> Result<Earlier> {
+        clear_session_servers(&self.store, &self.run, (self.client.as_ref(), self.host_id.as_str())).await?;
         self.recorded = self.store.read_status(&self.run.name)?.handle;
         let recorded = self.recorded.as_ref().map(Opaque::read).transpose().map_err(|error| {
             Error::caused(ErrorKind::Failed, "the recorded handle cannot be read", &error)

@@ -5,7 +5,7 @@ use crate::client::messages::Answer;
 use crate::client::protocol::SupervisorRequest;
 use crate::client_socket::ClientSocket;
 use crate::deployment::{Deployment, NotDeployed};
-use crate::ending::EndWatch;
+use crate::ending::{EndWatch, is_disowned};
 use crate::machine::{At, Cause, Clearing, Effect, Ending, Event, Left, Reply, State, Work, Workload};
 use crate::outside::{CLIENTS_GRACE, ClientGone, Control, Outside, Watched};
 use crate::preparing::{Listening, bind_port, connect};
@@ -325,8 +325,15 @@ impl Performer<'_> {
         }
         outside.close().await;
         if let Some((serving, end)) = self.serving {
-            if let Some(front) = self.deployment.and_then(|deployment| deployment.front) {
-                front.shut_down().await;
+            if let Some(deployment) = self.deployment {
+                // A supervisor whose RunConfig is gone removes nothing.
+                let removes = !is_disowned(&deployment.store, &deployment.run.name, &deployment.run.uid);
+                if let Some(servers) = deployment.session_servers.filter(|_| removes) {
+                    servers.close().await;
+                }
+                if let Some(front) = deployment.front {
+                    front.shut_down().await;
+                }
             }
             end.cancel();
             let _ = tokio::time::timeout(CLIENTS_GRACE, serving).await;

@@ -53,6 +53,7 @@ pub(crate) async fn connect(task: &SupervisorRequest, events: Option<EventListen
         target_port,
         access,
         front: None,
+        session_servers: None,
         handle: None,
         recorded: None,
         earlier: None,

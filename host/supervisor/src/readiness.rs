@@ -1,6 +1,7 @@
 //! Starts a deployed workload and waits until its server answers; if it does not, finds out why.
 use crate::deployment::Deployment;
 use crate::dial::upstream;
+use crate::session_servers::SessionServers;
 use crate::workload_proxy::WorkloadProxy;
 use std::{io, time::Duration};
 use tokio::{
@@ -27,9 +28,17 @@ impl Deployment {
             .into_sides()
             .map_err(|error| Error::caused(ErrorKind::Runtime, "the workload cannot be attached", &error))?;
         self.client.start(handle).await?;
+        if !self.run.instances.is_shared() && self.session_servers.is_none() {
+            self.session_servers = Some(SessionServers::new(
+                (&self.config, &self.store),
+                &self.run,
+                (&self.client, self.host_id.as_str()),
+            ));
+        }
+        let (settings, servers) = (&self.config.settings.proxy, self.session_servers.as_ref());
         let front = self
             .front
-            .get_or_insert_with(|| WorkloadProxy::stdio(&self.run, &self.access, &self.config.settings.proxy))
+            .get_or_insert_with(|| WorkloadProxy::stdio(&self.run, &self.access, settings, servers))
             .clone();
         let WorkloadProxy::Stdio(proxy) = front else {
             return Err(Error::new(ErrorKind::Failed, "the transport changed under the supervisor"));

@@ -6,8 +6,9 @@ use crate::client::protocol::SupervisorRequest;
 use crate::deployment::Deployment;
 use crate::ending::is_disowned;
 use crate::machine::End;
+use crate::record_change::{may_restart, update_if};
 use wharf_failpoint::{Point, reach};
-use wharf_model::{BootId, Desired, Event, Opaque, Phase, ProcessIdentity, StatusRecord, how};
+use wharf_model::{BootId, Desired, Event, Opaque, ProcessIdentity, StatusRecord, how};
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_records::Store;
 use wharf_runtimes::last_exit;
@@ -117,19 +118,7 @@ impl Deployment {
         &self,
         change: impl FnOnce(&mut StatusRecord) -> Result<bool> + Send + 'static,
     ) -> Result<()> {
-        let (store, name, uid) = (self.store.clone(), self.run.name.clone(), self.run.uid.clone());
-        let work = tokio::task::spawn_blocking(move || {
-            store.update_status::<Unwritten>(&name, &uid, |record| {
-                let gone = || Error::new(ErrorKind::NotFound, "the workload was removed");
-                let mut record = record.ok_or_else(gone)?;
-                if change(&mut record)? { Ok(record) } else { Err(Unwritten::Same) }
-            })
-        });
-        match work.await {
-            Ok(Ok(_) | Err(Unwritten::Same)) => Ok(()),
-            Ok(Err(Unwritten::Failed(error))) => Err(error),
-            Err(error) => Err(Error::caused(ErrorKind::Failed, "the record was not written", &error)),
-        }
+        update_if(&self.store, &self.run, change).await
     }
 }
 
@@ -145,25 +134,6 @@ pub(crate) fn record_failure(store: &Store, task: &SupervisorRequest, cause: &Er
     Ok(())
 }
 
-/// The reason why a record was not written.
-enum Unwritten {
-    /// The record already has these values.
-    Same,
-    Failed(Error),
-}
-
-impl<E: Into<Error>> From<E> for Unwritten {
-    fn from(error: E) -> Self {
-        Self::Failed(error.into())
-    }
-}
-
-/// True if a supervisor may restart its workload by itself: it is wanted, and no command is at work on it, which would
-/// start or stop it itself.
-fn may_restart(record: &StatusRecord) -> bool {
-    record.desired == Desired::Running && record.phase == Phase::Running
-}
-
 /// The reason for the end, in the words of `wharf status`; empty if it completed.
 fn end_context(end: End, exit: &Exit) -> String {
     match end {
@@ -176,8 +146,9 @@ fn end_context(end: End, exit: &Exit) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{end_context, may_restart};
+    use super::end_context;
     use crate::machine::End;
+    use crate::record_change::may_restart;
     use wharf_model::{Desired, Phase, StatusRecord, Uid};
     use wharf_sdk::Exit;
 

@@ -59,6 +59,7 @@ pub fn specification(
         uid: run.uid.to_string(),
         name: run.name.to_string(),
         host_id: host_id.to_owned(),
+        parent: None,
         source: source(config, run)?,
         args: run.cmd_args.clone(),
         env,

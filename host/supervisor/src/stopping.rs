@@ -28,6 +28,11 @@ impl Performer<'_> {
         }
         let watched = self.watched.clone();
         let deployment = self.deployment()?;
+        if let (Some(servers), At::Stopping(Behalf::Request | Behalf::Signal, _)) =
+            (&deployment.session_servers, state.at)
+        {
+            servers.close().await;
+        }
         if let Some(front) = &deployment.front {
             front.close_upstream("the server is being stopped").await;
         }

@@ -2,7 +2,8 @@
 //! start.
 use crate::client::protocol::Undelivered;
 use crate::config::ProxySettings;
-use std::time::Duration;
+use crate::session_servers::SessionServers;
+use std::{sync::Arc, time::Duration};
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 use wharf_descriptors::for_connections;
@@ -23,8 +24,18 @@ pub(crate) enum WorkloadProxy {
 }
 
 impl WorkloadProxy {
-    pub(crate) fn stdio(run: &RunConfig, access: &Access, settings: &ProxySettings) -> Self {
-        Self::Stdio(StdioProxy::new(options(run, access, settings)))
+    /// With session servers, each session has one of them.
+    pub(crate) fn stdio(
+        run: &RunConfig,
+        access: &Access,
+        settings: &ProxySettings,
+        servers: Option<&SessionServers>,
+    ) -> Self {
+        let options = options(run, access, settings);
+        Self::Stdio(match servers {
+            Some(servers) => StdioProxy::per_session(options, Arc::new(servers.clone())),
+            None => StdioProxy::new(options),
+        })
     }
 
     pub(crate) fn http(run: &RunConfig, access: &Access, settings: &ProxySettings, server: Upstream) -> Self {

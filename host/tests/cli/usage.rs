@@ -159,6 +159,8 @@ fn the_help_of_run_has_examples() {
               How the server is spoken to [default: stdio]
           --proxy-mode <streamable-http|sse>
               How clients speak to the proxy of a stdio server [default: streamable-http]
+          --instances <shared|per-session>
+              One server that all clients share, or one for each session of a client [default: shared]
           --proxy-port <PORT>
               The port of the URL; one that is free where none is given
           --target-port <PORT>

@@ -60,7 +60,11 @@ impl ContainerRuntime {
                 let instance = engine.instance_told_last().await;
                 let instance = instance.map_err(|error| self.lost(&engine, &error))?;
                 let label = labels::of_instance(&instance, &spec.host_id, &spec.uid);
-                body.labels.get_or_insert_default().insert(labels::INSTANCE.to_owned(), label);
+                let labels = body.labels.get_or_insert_default();
+                labels.insert(labels::INSTANCE.to_owned(), label);
+                // Empty rather than absent, as in `labels::of`. Not among those: the digest of the specification has them, and
+                // a container of an earlier version, which had no such label, is still the same.
+                labels.insert(labels::PARENT.to_owned(), spec.parent.clone().unwrap_or_default());
                 self.noted(Making { engine, spec: spec.clone(), body }.begin(turn).await)?
             }
         };

@@ -9,6 +9,8 @@ const OWN: &str = "wharf.";
 pub(crate) const HOST_ID: &str = "wharf.host-id";
 /// The workload's uid.
 pub(crate) const UID: &str = "wharf.uid";
+/// The uid of the workload that it belongs to; empty: it is none.
+pub(crate) const PARENT: &str = "wharf.parent";
 /// The workload's name, for people.
 const NAME: &str = "wharf.name";
 /// The port inside the container. Empty: the server uses stdin and stdout.

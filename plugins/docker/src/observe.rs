@@ -235,7 +235,8 @@ fn observation(container: String, labels: &HashMap<String, String>) -> Option<Ob
     let target_port = labels.get(labels::TARGET_PORT).and_then(|port| port.parse().ok());
     let seen = nobodys(&container);
     let handle = Some(HandleData { container, target_port, taken: None }.to_handle(&uid));
-    Some(Observation { uid, host_id, handle, ..seen })
+    let parent = labels.get(labels::PARENT).filter(|parent| !parent.is_empty()).cloned();
+    Some(Observation { uid, host_id, parent, handle, ..seen })
 }
 
 /// An observation without content.
@@ -244,6 +245,7 @@ fn nobodys(container: &str) -> Observation {
         uid: String::new(),
         host_id: String::new(),
         handle: None,
+        parent: None,
         object: container.get(..SHORT_ID).unwrap_or(container).to_owned(),
         state: WorkloadState::Unknown,
         exit: None,

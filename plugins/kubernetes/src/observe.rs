@@ -18,6 +18,7 @@ pub(crate) fn of<'a>(set: &StatefulSet, pods: impl IntoIterator<Item = &'a Pod>)
         uid: uid.to_owned(),
         host_id: host_id.to_owned(),
         handle: handle(set, uid),
+        parent: None,
         object: format!("statefulset/{}", set.metadata.name.as_deref().unwrap_or_default()),
         state,
         exit,

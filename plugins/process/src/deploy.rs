@@ -28,7 +28,7 @@ use wharf_sdk::{
 };
 
 /// The capabilities of this runtime that a specification may ask for.
-const HONOURED: [Capability; 8] = [
+const HONOURED: [Capability; 9] = [
     Capability::STDIO,
     Capability::HTTP,
     Capability::WORKING_DIR,
@@ -37,6 +37,7 @@ const HONOURED: [Capability; 8] = [
     Capability::PIDS,
     Capability::PERMISSION_PROFILE,
     Capability::PIN,
+    Capability::PARENT,
 ];
 /// The variable for temporary files. It is set to a folder of the workload's own, since everybody can write the usual one.
 const TEMPORARY: &str = "TMPDIR";
@@ -109,6 +110,7 @@ impl ProcessRuntime {
             weaker: confined.weaker,
             uid: spec.uid.clone(),
             host_id: spec.host_id.clone(),
+            parent: spec.parent.clone(),
             name: spec.name.clone(),
             program: resolved.program,
             args: resolved.args,

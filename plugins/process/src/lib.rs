@@ -52,6 +52,7 @@ wharf_sdk::export_runtime! {
             Capability::MEMORY,
             Capability::PIDS,
             Capability::PERMISSION_PROFILE,
+            Capability::PARENT,
         ],
         abilities: [logs, attach, confine, pin],
         accepts: ["command", "package"],

@@ -56,6 +56,7 @@ impl ProcessRuntime {
             uid: handle.uid.clone(),
             host_id: self.host_id.clone(),
             handle: Some(handle.clone()),
+            parent: None,
             object: object(&data.workload),
             state: if started { WorkloadState::Running } else { WorkloadState::Created },
             exit: None,
@@ -91,6 +92,7 @@ impl ProcessRuntime {
             handle: data.to_handle(&state.uid).ok(),
             uid: state.uid,
             host_id: state.host_id,
+            parent: state.parent,
             object: object(&state.workload),
             state: match (&state.exit, state.started_at_ms) {
                 (Some(_), _) => WorkloadState::Stopped,

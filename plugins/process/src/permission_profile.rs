@@ -325,6 +325,7 @@ impl ProcessRuntime {
             protocol: PROTOCOL,
             try_only: true,
             host_id: self.host_id.clone(),
+            parent: None,
             name: "trial".to_owned(),
             program: PathBuf::new(),
             args: Vec::new(),

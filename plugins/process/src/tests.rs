@@ -50,6 +50,7 @@ impl TestHost {
             uid: format!("{number:032x}"),
             name: "work".to_owned(),
             host_id: self.runtime.host_id.clone(),
+            parent: None,
             source: Source::Command { program: program.to_owned() },
             args: args.iter().map(|arg| (*arg).to_owned()).collect(),
             env: BTreeMap::new(),

@@ -1,10 +1,11 @@
 //! The cases for every runtime.
+use super::Need;
 use super::breach::{Checked, ensure};
 use super::case::{Case, Profile};
 use super::client::Answer;
-use super::fixture::Fixture;
+use super::fixture::{Fixture, fresh_uid};
 use super::material::Role;
-use crate::{ErrorCode, HealthState, ListQuery, Source, WorkloadState};
+use crate::{Capability, ErrorCode, HealthState, ListQuery, Source, WorkloadState};
 use std::collections::BTreeSet;
 
 pub(super) const CASES: &[Case] = &[
@@ -63,6 +64,13 @@ pub(super) const CASES: &[Case] = &[
         profile: Profile::Core,
         needs: &[],
         steps: &[|fixture| Box::pin(list_handle(fixture))],
+    },
+    Case {
+        id: "core.list-parent",
+        sentence: "A listing says which workload something belongs to, by its label",
+        profile: Profile::Core,
+        needs: &[Need::Capability(Capability::PARENT)],
+        steps: &[|fixture| Box::pin(list_parent(fixture))],
     },
     Case {
         id: "core.list-instance",
@@ -215,6 +223,19 @@ async fn list_handle(fixture: &Fixture) -> Checked {
     ensure(listed == Some(handle), || {
         "the listing does not have the handle of it that 'deploy' gave".to_owned()
     })
+}
+
+async fn list_parent(fixture: &Fixture) -> Checked {
+    let parent = fresh_uid();
+    let spec = crate::WorkloadSpec { parent: Some(parent.clone()), ..fixture.spec(Role::Idle) };
+    for spec in [spec, fixture.spec(Role::Idle)] {
+        let handle = fixture.launch(&spec).await?;
+        let listed = fixture.host.listed(&handle.uid).await?.and_then(|seen| seen.parent);
+        ensure(listed == spec.parent, || {
+            format!("its parent is {:?}, and is listed as {listed:?}", spec.parent)
+        })?;
+    }
+    Ok(())
 }
 
 async fn list_instance(fixture: &Fixture) -> Checked {

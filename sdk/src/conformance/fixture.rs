@@ -134,6 +134,7 @@ impl Fixture {
             uid: fresh_uid(),
             name: "conformance".to_owned(),
             host_id: self.host.host_id.clone(),
+            parent: None,
             source,
             args,
             env: Default::default(),

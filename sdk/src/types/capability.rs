@@ -60,6 +60,8 @@ impl Capability {
     /// Starts a stopped workload again with everything that it wrote, as long as its specification is the same: the host
     /// does not remove it first.
     pub const RESTART_IN_PLACE: Self = Self::named("restart-in-place");
+    /// Marks what it makes with the uid of the workload that it belongs to (`parent`), and shows it in listings.
+    pub const PARENT: Self = Self::named("parent");
 
     /// All capabilities that this SDK has a name for.
     pub const ALL: &[Self] = &[
@@ -84,6 +86,7 @@ impl Capability {
         Self::PULL,
         Self::GROUP,
         Self::RESTART_IN_PLACE,
+        Self::PARENT,
     ];
 
     /// The capability with this name.

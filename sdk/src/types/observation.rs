@@ -105,6 +105,9 @@ pub struct Observation {
     pub uid: String,
     /// The host that made it, from the resource's own labels.
     pub host_id: String,
+    /// The uid of the workload that it belongs to, from the resource's own labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
     /// The handle, the very one that `deploy` returned. A workload whose record lost its handle (a crash between `deploy`
     /// and the record) is stopped and removed with the handle from a listing; and the host believes a deployment only where
     /// the listing after it shows the same handle.
@@ -127,6 +130,13 @@ pub struct Observation {
     /// Its confinement; none where the runtime does not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confinement: Option<Confinement>,
+}
+
+impl Observation {
+    /// True of what belongs to this workload, and is not the workload itself.
+    pub fn is_child_of(&self, uid: &str) -> bool {
+        self.parent.as_deref() == Some(uid) && self.uid != uid
+    }
 }
 
 /// The confinement of a workload, part by part.

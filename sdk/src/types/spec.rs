@@ -17,6 +17,10 @@ pub struct WorkloadSpec {
     pub name: String,
     /// The host that owns it. Whatever is created carries this and the uid as labels.
     pub host_id: String,
+    /// The uid of the workload that this belongs to, as the server of one of its sessions: a label beside the two.
+    /// Such a one has its name, and a uid of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
     /// The program, package or image to run.
     pub source: Source,
     /// The program's arguments.
@@ -149,6 +153,9 @@ impl WorkloadSpec {
         match self.transport {
             Transport::Stdio => needs.push((Capability::STDIO, "transport")),
             Transport::Http { .. } => needs.push((Capability::HTTP, "transport")),
+        }
+        if self.parent.is_some() {
+            needs.push((Capability::PARENT, "parent"));
         }
         if self.user.is_some() {
             needs.push((Capability::USER, "user"));

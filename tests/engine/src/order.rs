@@ -77,6 +77,8 @@ pub enum Flaw {
     KeepsName,
     /// `list` returns other handles than `deploy`, for running workloads of this process.
     OtherHandles,
+    /// `list` says of nothing whose it is.
+    NoParent,
     /// `list` has what other hosts have.
     AllHosts,
     /// `list` says that it is the instance that is presumed.

@@ -148,6 +148,7 @@ fn breakages() -> Vec<(&'static str, &'static str, Act)> {
         ("core.deploy-again", REMOVE, Flawed(Flaw::KeepsName)),
         ("core.list-labels", LIST, Act::OtherHost),
         ("core.list-handle", LIST, Flawed(Flaw::OtherHandles)),
+        ("core.list-parent", LIST, Flawed(Flaw::NoParent)),
         ("core.list-instance", LIST, Act::OtherInstance),
         ("core.list-presumed", LIST, Flawed(Flaw::BelievesPresumed)),
         ("core.list-asked", LIST, Flawed(Flaw::ListsAll)),

@@ -10,6 +10,7 @@ mod losing;
 mod pulling;
 mod refusing;
 mod served;
+mod sessions;
 
 use serde_json::json;
 use sha2::{Digest, Sha256};

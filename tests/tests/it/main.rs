@@ -41,5 +41,6 @@ mod scripted;
 mod sdk_readme;
 mod sdks;
 mod seclusion;
+mod session_servers;
 mod untold;
 mod watching;

@@ -1,5 +1,5 @@
 //! The official conformance suite, on a server by itself and on the same server behind the proxy.
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{collections::BTreeMap, fs, path::Path, process::Command};
 use wharf_tests::host::{Host, has_tool};
 use wharf_tests::sdks::{DirectServer, have_sdks, run_server};
@@ -27,7 +27,10 @@ fn the_official_suite_sees_no_difference_behind_the_proxy() {
         return;
     }
     let direct = DirectServer::start();
-    let (shared, reverse) = (Host::new(), Host::new());
+    let (shared, reverse, per_session) = (Host::new(), Host::new(), Host::new());
+    // Sessions are left by the suite, and go for others.
+    per_session.configure(&json!({ "proxy": { "session_servers": 4 } }));
+    let per_session_url = run_server(&per_session, &["--instances", "per-session"], &[]);
     let shared_url = run_server(&shared, &[], &[]);
     let reverse_url = run_server(&reverse, &["--transport", "streamable-http"], &["--http"]);
     for (program, options) in SUITES {
@@ -41,6 +44,9 @@ fn the_official_suite_sees_no_difference_behind_the_proxy() {
             judged.retain(|(scenario, _, status), _| status != "INFO" && !scenario.contains("-sse-"));
             judged
         };
+        let per_session = run(program, &options, &per_session_url);
+        assert_eq!(judged(&per_session), judged(&expected), "{program}, a server for each session");
+        assert_eq!(count(&per_session, "FAILURE"), 0, "{program}: {per_session:?}");
         let quiet = |results: Results| {
             let mut quiet = judged(&results);
             quiet.retain(|(scenario, ..), _| ASKING.iter().all(|asking| !scenario.ends_with(asking)));

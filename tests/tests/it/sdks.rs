@@ -4,7 +4,7 @@ use wharf_tests::host::Host;
 use wharf_tests::sdks::{SDKS, Sdk, have_sdks, run_server};
 
 /// What each SDK's client, in a workload of its own, says of these scenarios.
-fn all_try(scenarios: &[&str], check: impl Fn(&Value, Sdk) + Sync) {
+fn all_try(options: &[&str], scenarios: &[&str], check: impl Fn(&Value, Sdk) + Sync) {
     if !have_sdks() {
         return;
     }
@@ -13,7 +13,7 @@ fn all_try(scenarios: &[&str], check: impl Fn(&Value, Sdk) + Sync) {
             let check = &check;
             scope.spawn(move || {
                 let host = Host::new();
-                let url = run_server(&host, &[], &[]);
+                let url = run_server(&host, options, &[]);
                 let seen = sdk.tries(&url, scenarios);
                 check(&seen, sdk);
             });
@@ -23,7 +23,7 @@ fn all_try(scenarios: &[&str], check: impl Fn(&Value, Sdk) + Sync) {
 
 #[test]
 fn each_sdk_gets_all_answers_all_logs_and_questions_meant_for_it() {
-    all_try(&["many", "burst", "too_deep", "asked", "alone", "refused"], |seen, _| {
+    all_try(&[], &["many", "burst", "too_deep", "asked", "alone", "refused"], |seen, _| {
         assert_eq!(seen["many"], 200);
         assert_eq!(seen["burst"], json!({ "answer": "logged 1000", "logs": 1000, "inOrder": true }));
         assert_eq!(seen["too_deep"], json!({ "failure": -32603, "soon": true }));
@@ -37,7 +37,7 @@ fn each_sdk_gets_all_answers_all_logs_and_questions_meant_for_it() {
 
 #[test]
 fn each_sdk_waits_for_a_slow_call_and_resumes_it_over_a_broken_connection() {
-    all_try(&["slow"], |seen, sdk| {
+    all_try(&[], &["slow"], |seen, sdk| {
         // Its revision knows no empty first event, which is what a stream is resumed by (docs/mcp.md).
         let breaks = u8::from(!matches!(sdk, Sdk::TypeScript("sdk-0")));
         assert_eq!(seen["slow"], json!({ "answer": "slept 12000 ms", "breaks": breaks }));
@@ -46,10 +46,23 @@ fn each_sdk_waits_for_a_slow_call_and_resumes_it_over_a_broken_connection() {
 
 #[test]
 fn of_two_clients_of_an_sdk_neither_gets_what_may_be_the_others() {
-    all_try(&["crossing", "two"], |seen, _| {
+    all_try(&[], &["crossing", "two"], |seen, _| {
         assert_eq!(seen["crossing"], json!([]));
         let nothing = json!({ "logs": [], "questions": [] });
         let expected = json!({ "outcomes": "refused: -32603", "one": nothing, "other": nothing });
         assert_eq!(seen["two"], expected);
+    });
+}
+
+#[test]
+fn with_a_server_for_each_session_each_client_of_an_sdk_gets_what_is_its_own() {
+    all_try(&["--instances", "per-session"], &["asked", "crossing", "two"], |seen, _| {
+        let asked = json!({ "forgotten": "cancelled", "answer": "LLM response: Ada", "questions": ["who?"] });
+        assert_eq!(seen["asked"], asked);
+        assert_eq!(seen["crossing"], json!([]));
+        let nothing = json!({ "logs": [], "questions": [] });
+        let own = json!({ "logs": ["of one"], "questions": ["of one"] });
+        // The other one's server was never asked to ask anybody.
+        assert_eq!(seen["two"], json!({ "outcomes": "", "one": own, "other": nothing }));
     });
 }

@@ -19,6 +19,8 @@ struct Case {
     policy: RestartPolicy,
     transport: Transport,
     rebooted: bool,
+    /// Servers of its sessions are on record.
+    has_session_servers: bool,
 }
 
 fn seen(state: WorkloadState, code: Option<i32>) -> Evidence {
@@ -27,6 +29,7 @@ fn seen(state: WorkloadState, code: Option<i32>) -> Evidence {
         uid: String::new(),
         host_id: String::new(),
         handle: None,
+        parent: None,
         object: String::new(),
         state,
         exit,
@@ -68,6 +71,7 @@ fn every_case() -> Vec<Case> {
                                 Transport::Stdio
                             },
                             rebooted: bits & 8 != 0,
+                            has_session_servers: false,
                         });
                     }
                 }
@@ -92,6 +96,10 @@ impl Case {
             let mut record = StatusRecord::new(config.uid.clone());
             (record.phase, record.desired) = (phase, self.desired);
             let boot_id = BootId::from_text(if self.rebooted { "an earlier boot" } else { NOW });
+            if self.has_session_servers {
+                let uid = Uid::random().unwrap();
+                record.session_servers.push(crate::status_record::SessionServer { uid, handle: None });
+            }
             record.set_supervisor(Some(ProcessIdentity { pid: 7, start_time: 7, boot_id }));
             record
         });
@@ -248,4 +256,18 @@ fn r02_a_record_of_another_creation_decides_nothing() {
     let free = Locks { operation_held: false, life_held: false };
     let action = plan(&config, Some(&record), &Evidence::HasNot, free, &BootId::from_text(NOW));
     assert!(matches!(action, Action::Leave(_)), "{action:?}");
+}
+
+#[test]
+fn r09_servers_of_sessions_that_are_left_are_cleared_up_unless_a_start_does_that() {
+    for case in every_case() {
+        let without = case.plan();
+        let with = Case { has_session_servers: true, ..case.clone() }.plan();
+        let nothing_would_be_done = matches!(without, Action::None | Action::Record(_));
+        if nothing_would_be_done && case.is_free() && !case.runs() && case.phase.is_some() {
+            assert!(matches!(with, Action::Stop(_)), "{case:?}: {with:?}");
+        } else {
+            assert_eq!(with, without, "{case:?}");
+        }
+    }
 }

@@ -169,6 +169,9 @@ pub(crate) enum Busy {
     /// Limit of tables with clients' texts.
     #[error("no memory is left for this")]
     NoMemory,
+    /// Each session has a server of its own, and none could be started.
+    #[error("no server could be started for this session")]
+    NoServer,
     /// The system gives no random bytes.
     #[error("no randomness for a session id")]
     NoRandomness,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 use crate::http::budget::Budget;
 use crate::protocol::message::{Id, call_text, error_text, line_text};
@@ -71,6 +72,8 @@ pub(crate) struct State {
     pub(crate) is_dirty: bool,
     /// Nothing new is accepted any more.
     pub(crate) is_shut: bool,
+    /// Cancelled when its last session has ended: it is the proxy of one session.
+    pub(crate) over: Option<CancellationToken>,
 }
 
 impl State {
@@ -95,6 +98,7 @@ impl State {
             next_stream: 1,
             is_dirty: false,
             is_shut: false,
+            over: None,
         }
     }
 

@@ -15,16 +15,21 @@ impl State {
     /// Makes room until no more is held than may be, or nobody is left to take it from.
     pub(crate) fn relieve(&mut self) {
         while self.budget.is_over() {
-            let held = |session: &crate::stdio::session::Session| session.account.held();
-            let top = self.sessions.iter().max_by_key(|(_, session)| held(session));
-            let (top, most) = top.map_or((None, 0), |(id, session)| (Some(id.clone()), held(session)));
-            if self.budget.largest_body() > most {
+            let top = self.holds_most();
+            if self.budget.largest_body() > top.as_ref().map_or(0, |(_, held)| *held) {
                 self.budget.drop_largest_body();
                 continue;
             }
-            let Some(top) = top.filter(|_| most > 0) else { break };
+            let Some((top, most)) = top else { break };
             self.shed(&top, most);
         }
+    }
+
+    /// The session that holds most, and how much, if any holds anything.
+    pub(crate) fn holds_most(&mut self) -> Option<(SessionId, usize)> {
+        let held = self.sessions.iter().map(|(id, session)| (id, session.account.held()));
+        let (id, held) = held.max_by_key(|(_, held)| *held)?;
+        (held > 0).then(|| (id.clone(), held))
     }
 
     fn end_delivery(&mut self, session: &SessionId, number: u64) {
@@ -33,7 +38,8 @@ impl State {
         }
     }
 
-    fn shed(&mut self, id: &SessionId, held: usize) {
+    /// Has a session lose what it holds.
+    pub(crate) fn shed(&mut self, id: &SessionId, held: usize) {
         let Some(session) = self.sessions.get_mut(id) else { return };
         session.account.write_off();
         session.account = Account::new(&self.budget);
@@ -67,7 +73,7 @@ impl Shared {
     pub(crate) fn charged(self: &Arc<Self>, call: &Call, account: &Account, text: Vec<u8>) -> Answer {
         let text = account.hold(text);
         if self.budget.is_over() {
-            self.with(State::relieve);
+            self.relieve();
         }
         let is_large = text.len() > LARGE_ANSWER;
         let delivery = call.connection.as_ref().filter(|_| is_large).map(|connection| {

@@ -5,9 +5,34 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::protocol::options::ProxyOptions;
+use crate::stdio::family::{Kind, Source, Starting};
 use crate::stdio::shared::Shared;
 use crate::stdio::undelivered::Undelivered;
 use crate::stdio::upstream::connection::{ConnectError, PingError, ServerInfo};
+
+/// The maker of servers for sessions.
+pub trait InstanceSource: std::fmt::Debug + Send + Sync {
+    /// True if as many servers run as may.
+    fn is_full(&self) -> bool;
+
+    /// Starts a server for one session in a proxy that was made for it. The server is to be ended when [`StdioProxy::over`]
+    /// resolves, and when what is returned is dropped.
+    fn start(&self, proxy: StdioProxy) -> Starting;
+}
+
+/// A source as the proxies know it.
+#[derive(Debug)]
+struct InProxies(Arc<dyn InstanceSource>);
+
+impl Source<Shared> for InProxies {
+    fn is_full(&self) -> bool {
+        self.0.is_full()
+    }
+
+    fn start(&self, shared: Arc<Shared>) -> Starting {
+        self.0.start(StdioProxy { shared })
+    }
+}
 
 /// One shared stdio server behind streamable HTTP. Clones are the same proxy.
 #[derive(Debug, Clone)]
@@ -18,7 +43,17 @@ pub struct StdioProxy {
 impl StdioProxy {
     /// A proxy without a server yet: requests are answered 503 until [`Self::connect`].
     pub fn new(options: ProxyOptions) -> Self {
-        Self { shared: Arc::new(Shared::new(options)) }
+        Self { shared: Arc::new(Shared::new(options, None)) }
+    }
+
+    /// The same with a server for each session; the one of [`Self::connect`] serves none.
+    pub fn per_session(options: ProxyOptions, source: Arc<dyn InstanceSource>) -> Self {
+        Self { shared: Arc::new(Shared::new(options, Some(Box::new(InProxies(source))))) }
+    }
+
+    /// Resolves when the session is over that this proxy was made for ([`InstanceSource::start`]).
+    pub async fn over(&self) {
+        self.shared.over.cancelled().await;
     }
 
     /// Takes a new server process into use: makes wharf's own handshake within `deadline`.
@@ -72,7 +107,11 @@ impl StdioProxy {
 
     /// Messages of the server that reached no client since the proxy was made, by reason.
     pub fn undelivered(&self) -> Vec<Undelivered> {
-        self.shared.with(|state| state.undelivered.all())
+        let mut counts = self.shared.with(|state| state.undelivered.clone());
+        if let Kind::Front(instances) = &self.shared.kind {
+            counts.add(&instances.counts());
+        }
+        counts.all()
     }
 
     /// The HTTP front: `/mcp`, and 404 elsewhere.
@@ -83,11 +122,15 @@ impl StdioProxy {
     /// Ends all sessions and their streams, and the use of the server. Nothing new is taken afterwards.
     pub async fn shutdown(&self) {
         self.shared.close_upstream("the proxy is shutting down").await;
-        self.shared.with(|state| {
-            state.is_shut = true;
+        let ended = self.shared.with(|state| {
+            let is_first = !std::mem::replace(&mut state.is_shut, true);
             for id in state.session_ids() {
                 state.end_session(id.as_str());
             }
+            is_first.then(|| state.undelivered.clone())
         });
+        if let (Kind::Instance(instances), Some(counts)) = (&self.shared.kind, ended) {
+            instances.keep_counts(&counts);
+        }
     }
 }

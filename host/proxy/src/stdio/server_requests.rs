@@ -23,6 +23,10 @@ struct Refusal {
     counted: Option<Reason>,
 }
 
+/// The rest of a line that the log has once. It names the option as the RunConfig does.
+const NEEDS_INSTANCES: &str = "none of them is asked. A workload with `instances` set to `per-session` has a server for \
+                               each session, which knows whom it asks";
+
 const AMBIGUOUS: Refusal = Refusal {
     code: code::INTERNAL,
     counted: Some(Reason::RequestAmbiguous),
@@ -59,6 +63,12 @@ impl State {
         }
         if let Err(Refusal { code, reason, counted }) = self.ask_client(id, method, message) {
             if let Some(counted) = counted.filter(|_| !self.sessions.is_empty()) {
+                if counted == Reason::RequestAmbiguous && !self.undelivered.has(counted) {
+                    tracing::warn!(
+                        method,
+                        "the server asks its clients, and several share it: {NEEDS_INSTANCES}"
+                    );
+                }
                 self.undelivered.note(counted);
             }
             tracing::debug!(method, reason, "refused a request of the server");

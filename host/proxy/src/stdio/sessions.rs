@@ -61,6 +61,9 @@ impl State {
         if session.level.is_some() {
             self.sync_level();
         }
+        if let Some(over) = self.over.as_ref().filter(|_| self.sessions.is_empty()) {
+            over.cancel();
+        }
         true
     }
 

@@ -12,6 +12,7 @@ use crate::http::admission::Gate;
 use crate::http::budget::Budget;
 use crate::protocol::options::ProxyOptions;
 use crate::stdio::broker::State;
+use crate::stdio::family::{Family, Kind, Source};
 use crate::stdio::session::ClientCapabilities;
 use crate::stdio::upstream::connection::Phase;
 
@@ -31,6 +32,9 @@ pub(crate) struct Shared {
     /// Told when there are sessions to watch over.
     pub(crate) watch: Arc<Notify>,
     sweeps: AtomicBool,
+    /// Cancelled when the only session of an instance has ended.
+    pub(crate) over: CancellationToken,
+    pub(crate) kind: Kind<Self>,
     pub(crate) stop: CancellationToken,
     _stop: DropGuard,
 }
@@ -42,10 +46,24 @@ impl fmt::Debug for Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(options: ProxyOptions) -> Self {
-        let stop = CancellationToken::new();
+    /// One with a server for all sessions; with a source, one that opens each session in a server of its own.
+    pub(crate) fn new(options: ProxyOptions, source: Option<Box<dyn Source<Self>>>) -> Self {
         let budget = Budget::new(options.limits.memory_bytes);
-        let state = State::new(options.limits.clone(), budget.clone(), ClientCapabilities::default());
+        let kind = source.map_or(Kind::Alone, |source| Kind::Front(Family::new(source)));
+        Self::made(options, budget, kind)
+    }
+
+    /// One for a session of a proxy that has a server for each of them.
+    pub(crate) fn instance(front: &Self, family: Arc<Family<Self>>) -> Self {
+        Self::made(front.options.clone(), front.budget.clone(), Kind::Instance(family))
+    }
+
+    fn made(options: ProxyOptions, budget: Arc<Budget>, kind: Kind<Self>) -> Self {
+        let (stop, over) = (CancellationToken::new(), CancellationToken::new());
+        let mut state = State::new(options.limits.clone(), budget.clone(), ClientCapabilities::default());
+        if let Kind::Instance(_) = kind {
+            state.over = Some(over.clone());
+        }
         let mut shared = Self {
             gate: Gate::new(&options),
             budget,
@@ -55,6 +73,8 @@ impl Shared {
             last_generation: AtomicU64::new(0),
             watch: Arc::new(Notify::new()),
             sweeps: AtomicBool::new(false),
+            over,
+            kind,
             _stop: stop.clone().drop_guard(),
             stop,
         };
@@ -77,7 +97,8 @@ impl Shared {
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let result = work(&mut state);
-        if self.budget.is_over() {
+        let is_alone = matches!(self.kind, Kind::Alone);
+        if is_alone && self.budget.is_over() {
             state.relieve();
         }
         let outbox = state.take_dirty_outbox();
@@ -85,7 +106,15 @@ impl Shared {
         if let Some(outbox) = outbox {
             outbox.flush();
         }
+        if !is_alone && self.budget.is_over() {
+            self.relieve();
+        }
         result
+    }
+
+    /// Works on the state and nothing else.
+    pub(crate) fn locked<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn next_generation(&self) -> u64 {

@@ -35,13 +35,16 @@ pub(crate) enum Reason {
     OtherMemory,
 }
 
+/// The words of [`Reason::RequestAmbiguous`]: kind and reason.
+pub const REQUEST_AMBIGUOUS: (&str, &str) = ("request of the server", "several clients were at work");
+
 /// The reasons in words, in the order of [`Reason`].
 const WORDS: [(&str, &str); Reason::OtherMemory as usize + 1] = [
     ("log message", "several clients were at work"),
     ("log message", "its client has gone or has no stream open"),
     ("log message", "its client does not keep up"),
     ("progress", "its client does not keep up"),
-    ("request of the server", "several clients were at work"),
+    REQUEST_AMBIGUOUS,
     ("request of the server", "no client could be asked"),
     ("unknown notification", "it is not certain whom it concerns"),
     ("answer", "too long, nested too deep, or no JSON"),
@@ -61,7 +64,7 @@ pub struct Undelivered {
 }
 
 /// The counts of one proxy.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct UndeliveredCounts {
     counts: [u64; WORDS.len()],
     /// The counts in the last line of the log.
@@ -75,9 +78,21 @@ impl UndeliveredCounts {
         self.counts[reason as usize] += 1;
     }
 
+    /// True if a message was counted for this reason.
+    pub(crate) fn has(&self, reason: Reason) -> bool {
+        self.counts[reason as usize] > 0
+    }
+
     /// Counts several messages.
     pub(crate) fn note_many(&mut self, reason: Reason, count: u64) {
         self.counts[reason as usize] += count;
+    }
+
+    /// Adds the counts of another proxy.
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (count, more) in self.counts.iter_mut().zip(other.counts) {
+            *count += more;
+        }
     }
 
     /// Every count that is not zero.

@@ -5,6 +5,7 @@ mod gatekeeping;
 mod http;
 mod lifecycle;
 mod memory;
+mod per_session;
 mod rig;
 mod robustness;
 mod routing;

@@ -187,10 +187,15 @@ pub(crate) fn limited(limits: Limits) -> ProxyOptions {
 impl Rig {
     /// A proxy that is served, without a server.
     pub(crate) async fn unconnected(options: ProxyOptions) -> Self {
+        Self::of(StdioProxy::new(options)).await
+    }
+
+    /// This proxy, served.
+    pub(crate) async fn of(proxy: StdioProxy) -> Self {
+        let options = proxy.shared.options.clone();
         // Tests let time pass, and connections rest meanwhile.
         let limits = Limits { connection_rest: DEADLINE, header_read: DEADLINE, ..options.limits.clone() };
         let access = options.access.clone();
-        let proxy = StdioProxy::new(options);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();

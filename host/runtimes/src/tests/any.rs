@@ -75,6 +75,7 @@ pub(crate) fn observation() -> impl Strategy<Value = Observation> {
             uid: uid(number).to_string(),
             host_id: "ours".to_owned(),
             handle: None,
+            parent: None,
             object,
             state,
             exit,

@@ -82,6 +82,15 @@ pub struct SupervisorReport {
     pub undelivered: Vec<Undelivered>,
 }
 
+impl SupervisorReport {
+    /// True if the server wanted to ask a client, and several were at work.
+    pub fn could_not_ask(&self) -> bool {
+        let asked =
+            |one: &Undelivered| (one.what.as_str(), one.why.as_str()) == wharf_proxy::REQUEST_AMBIGUOUS;
+        self.undelivered.iter().any(asked)
+    }
+}
+
 /// How many messages of one kind reached no client, for one reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undelivered {

@@ -27,6 +27,7 @@ impl Alpha {
             uid: uid.to_owned(),
             host_id: self.host_id.clone(),
             handle: Some(handle.clone()),
+            parent: None,
             object,
             state: WorkloadState::Running,
             exit: None,

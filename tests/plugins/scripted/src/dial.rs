@@ -12,6 +12,8 @@ use wharf_test_engine::{Act, Flaw, State};
 
 /// The label with the port on which an object listens.
 pub(crate) const PORT: &str = "port";
+/// The label with the uid of the workload that it belongs to.
+pub(crate) const PARENT: &str = "parent";
 /// How much a connection holds in each direction.
 const STREAM_BYTES: usize = 64 * 1024;
 

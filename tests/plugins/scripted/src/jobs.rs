@@ -189,6 +189,7 @@ impl Jobs {
             (Flaw::OtherHandles, Some(_)) if object.state == State::Running => {
                 seen.handle.iter_mut().for_each(|handle| handle.version += 1);
             }
+            (Flaw::NoParent, _) => seen.parent = None,
             (Flaw::NoCode, _) => seen.exit = None,
             (Flaw::Everywhere, _) => {
                 let told = seen.address.take().and_then(|address| address.tcp());
@@ -243,6 +244,7 @@ pub(crate) fn missing(flaw: Flaw, handle: &Handle, host_id: &str) -> Option<Resu
             uid: handle.uid.clone(),
             host_id: host_id.to_owned(),
             handle: Some(handle.clone()),
+            parent: None,
             object: String::new(),
             state: WorkloadState::Stopped,
             exit: None,

@@ -48,7 +48,7 @@ wharf_sdk::export_runtime! {
     "scripted-full": Scripted {
         capabilities: [
             Capability::STDIO, Capability::HTTP, Capability::SURVIVES_SUPERVISOR, Capability::CPUS, Capability::MEMORY,
-            Capability::PIDS, Capability::PERMISSION_PROFILE,
+            Capability::PIDS, Capability::PERMISSION_PROFILE, Capability::PARENT,
         ],
         abilities: [attach, logs, dial],
         accepts: ["command"],

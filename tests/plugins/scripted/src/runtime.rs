@@ -1,6 +1,6 @@
 //! The runtime's operations, on the engine's folder.
 use crate::{
-    dial::PORT,
+    dial::{PARENT, PORT},
     jobs::{self, Job, Jobs},
     network, server, takeover,
     told::Told,
@@ -92,6 +92,7 @@ impl Scripted {
             uid: object.uid.clone(),
             host_id: object.host_id.clone(),
             handle: Some(handle_of(object)),
+            parent: object.labels.get(PARENT).cloned(),
             object: object.id.clone(),
             state: state(object.state),
             exit: object.exit.map(|code| Exit { code: Some(code), ..Exit::default() }),
@@ -181,6 +182,7 @@ impl Scripted {
                 .target_port()
                 .map(|port| (PORT.to_owned(), port.to_string()))
                 .into_iter()
+                .chain(spec.parent.clone().map(|parent| (PARENT.to_owned(), parent)))
                 .collect(),
             state: State::Created,
             exit: None,

@@ -40,6 +40,7 @@ fn observation(handle: &Handle, object: Object) -> Observation {
         uid: object.uid,
         host_id: object.host_id,
         handle: Some(handle.clone()),
+        parent: None,
         object: object.id,
         state: state(object.state),
         exit: object.exit.map(|code| Exit { code: Some(code), ..Exit::default() }),

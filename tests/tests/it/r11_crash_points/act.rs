@@ -4,6 +4,7 @@ use super::lab::{GARBAGE, Kind, Lab, NAME, ORPHAN_LIMIT, pid_in, read_json, writ
 use serde_json::Value;
 use std::fs;
 use std::time::{Duration, Instant};
+use wharf_tests::client::Client;
 use wharf_tests::engine::{ScriptedEngine, State, toolhives};
 use wharf_tests::host::{Said, demo_server, runs};
 use wharf_tests::toolhive::ToolHive;
@@ -60,10 +61,12 @@ pub(super) enum Act {
     LauncherDies,
     /// The workload ends by itself, and its supervisor records that.
     Ends,
+    /// A client opens a session, which gets a server of its own, and leaves.
+    Session,
 }
 
 impl Act {
-    const ALL: [Self; 25] = [
+    const ALL: [Self; 26] = [
         Self::Run,
         Self::RunBroken,
         Self::RunAbandoned,
@@ -89,12 +92,14 @@ impl Act {
         Self::Restarts,
         Self::LauncherDies,
         Self::Ends,
+        Self::Session,
     ];
 
     /// The acts that are tried on this runtime.
     pub(super) fn of(kind: Kind) -> impl Iterator<Item = Self> {
         // The engine of ToolHive's container is one of its own, so the kind of lab does not matter.
-        let of_processes = [Self::RunAbandoned, Self::StartFullLogs, Self::LauncherDies, Self::Import];
+        let of_processes =
+            [Self::RunAbandoned, Self::StartFullLogs, Self::LauncherDies, Self::Import, Self::Session];
         // Real engines are slow, and the other kinds show everything that does not depend on an engine.
         let of_podman = [Self::Run, Self::Stop, Self::Start, Self::Rm];
         let of_docker = [&of_podman[..], &[Self::Restart, Self::Reconcile, Self::Restarts]].concat();
@@ -137,7 +142,7 @@ impl Act {
     pub(super) fn can_have(self, kill: &Kill) -> bool {
         match self {
             // There is no command, so only processes of before can be armed.
-            Self::Restarts | Self::LauncherDies | Self::Ends => kill.was_there,
+            Self::Restarts | Self::LauncherDies | Self::Ends | Self::Session => kill.was_there,
             Self::RunAbandoned => kill.role != "supervisor",
             _ => true,
         }
@@ -202,6 +207,13 @@ impl Lab {
                 self.wharf(&["rm", "--forget", NAME], None)?;
             }
             Act::Import => self.make_toolhives(),
+            Act::Session => {
+                let usual = ["run", "--restart", "no", "--name", NAME, "--runtime", self.kind.runtime()];
+                self.wharf(
+                    &[&usual[..], &["--instances", "per-session", &demo_server()]].concat(),
+                    variable,
+                )?;
+            }
         }
         Ok(())
     }
@@ -248,6 +260,7 @@ impl Lab {
                 None => Ok(silence()),
             },
             Act::Restarts | Act::LauncherDies | Act::Ends => self.end_server(act),
+            Act::Session => self.visit(),
         }
     }
 
@@ -295,6 +308,31 @@ impl Lab {
         while !is_done() {
             if Instant::now() > deadline {
                 return Err(format!("nothing was done about its end: {:?}", self.record()));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(silence())
+    }
+}
+
+impl Lab {
+    /// A client comes and goes; and what the supervisor does about that, until nothing of it is on record, or its death.
+    fn visit(&self) -> Result<Said, String> {
+        let Some(supervisor) = self.record().and_then(|record| pid_in(&record["process_id"])) else {
+            return Ok(silence());
+        };
+        let url = self.host.wharf(&["url", NAME]).stdout;
+        // It gets as far as whoever was killed lets it.
+        if let Ok(mut client) = Client::open(url.trim()) {
+            let _ = client.call_tool("whoami", serde_json::json!({}));
+            let _ = client.leave();
+        }
+        let is_over =
+            || !runs(supervisor) || self.record().is_some_and(|record| record["session_servers"].is_null());
+        let deadline = Instant::now() + ORPHAN_LIMIT;
+        while !is_over() {
+            if Instant::now() > deadline {
+                return Err(format!("the server of a session stays: {:?}", self.record()));
             }
             std::thread::sleep(Duration::from_millis(5));
         }

@@ -38,6 +38,7 @@ async fn dispatch(
     body: Body,
     is_browser: bool,
 ) -> Response {
+    let proxy = &proxy.serving(&parts.headers);
     match parts.method {
         Method::POST => post::post(proxy, &parts, body).await,
         Method::GET | Method::DELETE => match gate::era_headers(&parts.headers) {

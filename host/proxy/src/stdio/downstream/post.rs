@@ -18,10 +18,10 @@ use crate::protocol::message::{Id, Message, code, result_text};
 use crate::protocol::options::Busy;
 use crate::protocol::options::Limits;
 use crate::protocol::revision::Revision;
-use crate::stdio::broker::State;
 use crate::stdio::downstream::principal::principal;
 use crate::stdio::downstream::{batch, request};
-use crate::stdio::session::{ClientCapabilities, Principal, Session};
+use crate::stdio::family::{Family, Kind};
+use crate::stdio::session::{ClientCapabilities, Principal, Session, SessionId};
 use crate::stdio::shared::Shared;
 
 /// `docs/mcp.md`, 2.3 and 2.4: size, then types.
@@ -49,7 +49,7 @@ pub(crate) async fn post(proxy: &Arc<Shared>, parts: &Parts, body: Body) -> Resp
     let is_known =
         headers.session.is_some_and(|id| proxy.with(|state| state.session(id, &principal).is_some()));
     let most = if is_known { limits.body_bytes } else { limits.opening_bytes.min(limits.body_bytes) };
-    let memory = Memory { budget: &proxy.budget, relieve: &|| proxy.with(State::relieve) };
+    let memory = Memory { budget: &proxy.budget, relieve: &|| proxy.relieve() };
     let body = match check_length(&parts.headers, most) {
         Ok(()) => read_body(body, most, limits, &memory).await,
         Err(error) => Err(error),
@@ -73,7 +73,7 @@ pub(crate) async fn post(proxy: &Arc<Shared>, parts: &Parts, body: Body) -> Resp
     drop(body);
     match classify(headers, &message) {
         Era::LegacySession(session) => request::single(proxy, parts, session, &principal, message).await,
-        Era::LegacyOpening => initialize(proxy, principal, &message),
+        Era::LegacyOpening => initialize(proxy, principal, &message).await,
         // The stateless era enters here.
         Era::Modern => {
             rpc_error(StatusCode::BAD_REQUEST, message.id(), code::METHOD_NOT_FOUND, MODERN_REFUSAL)
@@ -84,7 +84,7 @@ pub(crate) async fn post(proxy: &Arc<Shared>, parts: &Parts, body: Body) -> Resp
 }
 
 /// Opens a session. The server is not asked: its one handshake is wharf's (`docs/mcp.md`, 4.1 and 4.2).
-fn initialize(proxy: &Arc<Shared>, principal: Principal, message: &Message) -> Response {
+async fn initialize(proxy: &Arc<Shared>, principal: Principal, message: &Message) -> Response {
     let limits = &proxy.options.limits;
     let Some(id) = message.id() else { return invalid(None, "initialize needs an id") };
     let Some(requested) = message.param_str("protocolVersion") else {
@@ -92,27 +92,54 @@ fn initialize(proxy: &Arc<Shared>, principal: Principal, message: &Message) -> R
     };
     let requested = Revision::parse(&requested).unwrap_or(Revision::NEWEST);
     let capabilities = ClientCapabilities::from_json(message.param("capabilities"));
-    match open(proxy, requested, capabilities, principal, id) {
-        Ok(response) => response,
-        Err(busy) => unavailable(Some(id), busy, limits),
-    }
+    let opening = Opening { requested, capabilities, principal };
+    let opened = match &proxy.kind {
+        Kind::Front(family) => open_with_server(proxy, family, &opening, id).await,
+        Kind::Alone | Kind::Instance(_) => open(proxy, &opening, id).map(|(_, response)| response),
+    };
+    opened.unwrap_or_else(|busy| unavailable(Some(id), busy, limits))
 }
 
-fn open(
-    proxy: &Arc<Shared>,
+/// The client's part of an `initialize`.
+struct Opening {
     requested: Revision,
     capabilities: ClientCapabilities,
     principal: Principal,
+}
+
+/// Opens a session in a server of its own, which is started now and ended with the session.
+async fn open_with_server(
+    front: &Arc<Shared>,
+    family: &Arc<Family<Shared>>,
+    opening: &Opening,
     id: &Id,
 ) -> Result<Response, Busy> {
+    if !front.with(|state| state.is_ready()) {
+        return Err(Busy::NotRunning);
+    }
+    let instance = family.start(front).await?;
+    match open(&instance, opening, id) {
+        Ok((session, response)) => {
+            family.has(session, &instance);
+            Ok(response)
+        }
+        Err(busy) => {
+            instance.over.cancel();
+            Err(busy)
+        }
+    }
+}
+
+fn open(proxy: &Arc<Shared>, opening: &Opening, id: &Id) -> Result<(SessionId, Response), Busy> {
+    let Opening { requested, capabilities, principal } = opening;
     let (session, result) = proxy.with(|state| {
         let Some(upstream) = state.upstream.as_ref().filter(|_| state.is_ready()) else {
             return Err(Busy::NotRunning);
         };
-        let revision = upstream.revision.min(requested);
+        let revision = upstream.revision.min(*requested);
         let result = upstream.welcome(revision).to_vec();
         let account = Account::new(&state.budget);
-        let session = Session::new(revision, capabilities, principal, account, Instant::now());
+        let session = Session::new(revision, *capabilities, *principal, account, Instant::now());
         let opened = state.open_session(session)?;
         state.sync_level();
         Ok((opened, result))
@@ -121,5 +148,5 @@ fn open(
     let mut response = respond::json(StatusCode::OK, result_text(id.as_json(), &result));
     let value = HeaderValue::from_str(session.as_str()).map_err(|_| Busy::NoRandomness)?;
     response.headers_mut().insert(SESSION_ID, value);
-    Ok(response)
+    Ok((session, response))
 }

@@ -207,6 +207,7 @@ pub(crate) fn running(uid: &Uid, object: &str) -> Observation {
         uid: uid.to_string(),
         host_id: HOST_ID.to_owned(),
         handle: None,
+        parent: None,
         object: object.to_owned(),
         state: WorkloadState::Running,
         exit: None,
