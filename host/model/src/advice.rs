@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 /// One next step. In JSON the member `do` names the step, and the other members its object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum Advice {
     /// An action outside of wharf, or a fact: a sentence that makes sense in every front end.
@@ -140,6 +141,7 @@ pub enum Advice {
 
 /// A part of a request to create a workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Setting {
     /// Its name.

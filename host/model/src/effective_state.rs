@@ -26,6 +26,7 @@ use wharf_sdk::{Observation, WorkloadState};
 
 /// The state of a workload, as it is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum EffectiveState {
     /// A start is under way.

@@ -17,6 +17,7 @@ pub const NAME_LENGTH_MAX: usize = 52;
 
 /// The name of a workload: two to 52 lowercase letters, digits and dashes, not beginning with a dash.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct WorkloadName(String);
 

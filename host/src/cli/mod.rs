@@ -30,6 +30,8 @@ mod follow;
 mod foreground;
 mod from_config;
 mod import;
+#[cfg(test)]
+mod json_forms;
 mod junit;
 mod list;
 mod log_writer;
@@ -45,6 +47,7 @@ mod run_arguments;
 mod run_options;
 mod run_values;
 mod runtime;
+mod runtime_check;
 mod runtime_forget;
 mod runtime_test;
 mod select;

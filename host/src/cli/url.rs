@@ -68,13 +68,20 @@ impl From<AuthOption> for ProxyAuth {
     }
 }
 
+/// Where clients reach a workload.
 #[derive(Serialize)]
-struct Shown<'a> {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "WorkloadUrl"))]
+pub(super) struct Shown<'a> {
+    /// Its name.
     name: &'a str,
+    /// The URL, with its secret part.
     url: &'a str,
+    /// Whom its proxy serves.
     auth: ProxyAuth,
+    /// The Unix socket on which its user is served, too.
     #[serde(skip_serializing_if = "Option::is_none")]
     unix_socket: Option<&'a Path>,
+    /// What clients send in the header Authorization; with --token alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<&'a str>,
 }

@@ -32,6 +32,7 @@ const CHANGED: &str = "it changed since its runtime was asked";
 
 /// The outcome for one workload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Reconciled {
     /// Its name.
     pub name: String,
@@ -63,6 +64,7 @@ impl Done {
 
 /// The outcome for a workload, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Reconciliation {
     /// Nothing was done: it is as it should be.

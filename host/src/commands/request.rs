@@ -137,6 +137,7 @@ impl RunRequest {
 
 /// A workload that was started.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Started {
     /// Its name.
     pub name: String,

@@ -8,6 +8,7 @@ use std::{future::Future, pin::Pin};
 
 /// A group of cases that a runtime passes or fails as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Profile {
     /// The cases for every runtime.

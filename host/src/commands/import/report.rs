@@ -5,6 +5,7 @@ use wharf_sdk::WorkloadState;
 
 /// The outcome for one workload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Import {
     /// Its name in the other product; for an unreadable file, the name of the file.
     pub source: String,
@@ -47,6 +48,7 @@ pub struct Import {
 
 /// The outcome for a workload, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ImportResult {
     /// A copy was made.

@@ -59,6 +59,7 @@ pub(crate) enum StartEvent {
 
 /// A supervisor's report on itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SupervisorReport {
     /// Its process.
     pub pid: u32,
@@ -93,6 +94,7 @@ impl SupervisorReport {
 
 /// How many messages of one kind reached no client, for one reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Undelivered {
     /// The kind of message: `log message`, `answer`, …
     pub what: String,
