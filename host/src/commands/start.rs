@@ -282,10 +282,8 @@ async fn record_failed_start(context: &Context, run: &RunConfig, cause: &Error) 
     }
     context.store().update_status::<Error>(&run.name, &run.uid, |record| {
         let mut record = record.unwrap_or_else(|| StatusRecord::new(run.uid.clone()));
-        record.apply(Event::StartFailed).map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))?;
-        record.status_context = cause.message.clone();
-        record.set_supervisor(None);
-        Ok(record)
+        let failed = record.fail_start(&cause.message);
+        failed.map(|()| record).map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))
     })?;
     Ok(())
 }

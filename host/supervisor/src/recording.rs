@@ -126,10 +126,8 @@ impl Deployment {
 pub(crate) fn record_failure(store: &Store, task: &SupervisorRequest, cause: &Error) -> Result<()> {
     store.update_status::<Error>(&task.name, &task.uid, |record| {
         let mut record = record.ok_or_else(|| Error::new(ErrorKind::NotFound, "the workload was removed"))?;
-        record.apply(Event::StartFailed).map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))?;
-        record.status_context = cause.message.clone();
-        record.set_supervisor(None);
-        Ok(record)
+        let failed = record.fail_start(&cause.message);
+        failed.map(|()| record).map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))
     })?;
     Ok(())
 }
