@@ -6,6 +6,7 @@
 //! must not print, and must not know any particular runtime.
 mod adopt;
 mod attended;
+mod choose_runtime;
 mod context;
 mod create;
 mod discovery;
