@@ -10,8 +10,8 @@ use wharf_failpoint::{Point, reach};
 use wharf_sdk::document::{self, Nothing, OnWorkload, operation};
 use wharf_sdk::stamp::RuntimeStamp;
 use wharf_sdk::{
-    Capability, Confinement, DialOptions, Error, ErrorCode, Exit, Handle, Health, Instance, ListQuery,
-    Listing, LogOptions, Observation, Pins, Sought, StopOptions, Strangers, WorkloadSpec,
+    Capability, Confinement, DialOptions, Error, ErrorCode, Exit, ForeignListing, Handle, Health, Instance,
+    LabelSelector, ListQuery, Listing, LogOptions, Observation, Pins, StopOptions, WorkloadSpec,
 };
 
 /// The largest answer that is read.
@@ -162,10 +162,13 @@ impl RuntimeClient {
         Ok(listing)
     }
 
-    /// All resources with these labels that no host of wharf made.
-    pub async fn strangers(&self, sought: &Sought) -> Result<Strangers, CallError> {
-        self.check_able(&Capability::TAKEOVER)?;
-        self.call(operation::STRANGERS, sought, Some(self.deadlines.read)).await
+    /// Everything with these labels that no host of wharf made. A row that was not asked for is dropped: it says nothing.
+    pub async fn discover(&self, selector: &LabelSelector) -> Result<ForeignListing, CallError> {
+        self.check_able(&Capability::DISCOVER)?;
+        let mut listing: ForeignListing =
+            self.call(operation::DISCOVER, selector, Some(self.deadlines.read)).await?;
+        listing.resources.retain(|seen| selector.matches(&seen.labels));
+        Ok(listing)
     }
 
     /// The handle of a workload, found by its labels, for a record without one. None is positive evidence that there is no

@@ -49,7 +49,7 @@ pub use in_process::exit::leave;
 pub use in_process::last_words::watch_over_ends;
 pub use in_process::probe_process::{PROBE_ARGUMENT, run_probe};
 pub use libraries::Libraries;
-pub use observe::{ForeignResource, Observed, may_have_strangers, observe, observe_all, observe_strangers};
+pub use observe::{ForeignResource, Observed, may_have_foreign, observe, observe_all, observe_foreign};
 pub use options::{ConnectOptions, EventListener};
 pub use owner::{ask_owner, connect_owner, look, prove_ended, prove_gone, prove_owner};
 pub use probe::{Prober, how};

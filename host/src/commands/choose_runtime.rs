@@ -7,11 +7,11 @@ use wharf_runtimes::{CallError, RuntimeClient};
 use wharf_sdk::stamp::RuntimeStamp;
 use wharf_sdk::{HealthState, Instance, Source};
 
-/// The beginning of a capability that is an option of workloads: its name follows.
+/// The prefix of a capability that stands for an option of workloads; the option's name follows.
 const OPTION: &str = "option.";
 
-/// The runtime for a request: the one that is named, the user's default, or among those that accept this kind of
-/// SERVER the available one with the highest priority.
+/// The runtime for a request: the one that is named, the user's default, or the available one with the highest priority
+/// among those that accept this kind of SERVER.
 pub(crate) async fn choose_runtime(
     context: &Context,
     host_id: &str,
@@ -31,7 +31,8 @@ pub(crate) async fn choose_runtime(
     let nobody = |kind: &str| {
         !catalog.runtimes().iter().any(|provided| provided.runtime.accepts.iter().any(|it| it == kind))
     };
-    // Where no plugin runs images, what is no command in PATH is one that was not found.
+    // If no plugin runs images, a name that is no command in PATH is not taken for an image, so that the error is about a
+    // missing command.
     let source = match source {
         Source::Image { reference } if nobody("image") && !nobody("command") => command(context, reference),
         other => other,
@@ -56,7 +57,7 @@ pub(crate) async fn choose_runtime(
         };
         match available(&client).await {
             Ok(instance) => {
-                // It is run elsewhere than its user may look for it.
+                // The workload will run elsewhere than the user may expect.
                 for Unusable { error, .. } in unusable.iter().filter(|it| it.is_there) {
                     tracing::warn!("{}; it is run by '{}'", error.message, client.name());
                 }
@@ -74,8 +75,7 @@ pub(crate) async fn choose_runtime(
     Err(nothing_runs(&source, &reasons))
 }
 
-/// What is no command in PATH is taken for an image, unless the runtime that was named runs commands alone: then
-/// it is a command that was not found, or a path.
+/// A name that is no command in PATH is taken for an image, unless the named runtime only runs commands.
 fn as_accepted(context: &Context, source: Source, client: &RuntimeClient) -> Source {
     let accepts = |kind: &str| client.stamp().accepts.iter().any(|accepted| accepted == kind);
     match source {
@@ -91,7 +91,7 @@ fn command(context: &Context, program: String) -> Source {
     Source::Command { program }
 }
 
-/// An option that a runtime does not declare is refused by name: it would be ignored.
+/// Refuses an option that the runtime does not declare, by name: the runtime would ignore it.
 fn check_options(request: &RunRequest, runtime: &RuntimeStamp) -> Result<()> {
     let takes = |option: &str| {
         let declared = runtime.capabilities.iter().filter_map(|it| it.as_str().strip_prefix(OPTION));
@@ -107,14 +107,15 @@ fn check_options(request: &RunRequest, runtime: &RuntimeStamp) -> Result<()> {
     }
 }
 
-/// A runtime that nothing can be made with.
+/// A runtime that cannot be used for a new workload.
 struct Unusable {
     error: Error,
-    /// This machine has it, or traces of it.
+    /// It is installed on this machine, or has left traces here.
     is_there: bool,
 }
 
-/// The instance of a runtime that can be used. Both are asked at once, since an engine may take its time over each.
+/// The instance of a runtime, if it can be used. Both questions are asked at once, since an engine may need some time for
+/// each.
 async fn available(client: &RuntimeClient) -> std::result::Result<Instance, Unusable> {
     let silent = |error: CallError| Unusable { error: error.into(), is_there: true };
     let (health, instance) = tokio::join!(client.health(), client.instance());

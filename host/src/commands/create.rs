@@ -244,6 +244,17 @@ fn check_restart_policy(run: &RunConfig, runtime: &RuntimeStamp) -> Result<()> {
         .advise(Advice::Choose { setting: Setting::Restart, value: Some("unless-stopped".to_owned()) }))
 }
 
+/// The servers of sessions are told apart from the workload's own by their labels.
+fn check_instances(run: &RunConfig, runtime: &RuntimeStamp) -> Result<()> {
+    if run.instances.is_shared() || runtime.has(&Capability::PARENT) {
+        return Ok(());
+    }
+    let message = format!("the runtime '{}' cannot run a server for each session", runtime.name);
+    let shared = Some(Instances::Shared.as_str().to_owned());
+    Err(Error::new(ErrorKind::Usage, message)
+        .advise(Advice::Choose { setting: Setting::Instances, value: shared }))
+}
+
 /// Whether a browser could send this as `Origin`: a scheme and a host, perhaps with a port. Wildcards are refused.
 fn is_origin(text: &str) -> bool {
     let Some((scheme, host)) = text.split_once("://") else { return false };

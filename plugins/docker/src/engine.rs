@@ -189,19 +189,15 @@ impl Engine {
         Ok((instance, seen))
     }
 
-    /// All containers that match a filter, and the instance.
-    pub(crate) async fn list_by(
-        &self,
-        key: &str,
-        values: &[String],
-    ) -> Result<(String, Vec<Summary>), Error> {
+    /// All containers with these labels, whoever made them, with the instance.
+    pub(crate) async fn list_whosever(&self, labels: &[String]) -> Result<(String, Vec<Summary>), Error> {
         let mut session = Session::open(&self.socket).await?;
         let instance = self.instance_on(&mut session).await?;
         // An engine takes a filter without values for no filter, and would list everything.
-        if values.is_empty() {
+        if labels.is_empty() {
             return Ok((instance, Vec::new()));
         }
-        let path = format!("/containers/json?all=true&{}", filters(key, values));
+        let path = format!("/containers/json?all=true&{}", filters("label", labels));
         Ok((instance, read(session.ask(&path).await?)?))
     }
 

@@ -59,7 +59,7 @@ impl ContainerRuntime {
         }
         let engine = Engine::reach(socket).await.map_err(|error| unreachable(self.flavor, socket, &error))?;
         if engine.flavor != self.flavor {
-            return Err(as_error(&self.stranger(socket, engine.flavor)));
+            return Err(as_error(&self.other_engine(socket, engine.flavor)));
         }
         let engine = Arc::new(engine);
         *self.known() = Some(engine.clone());
@@ -93,7 +93,7 @@ impl ContainerRuntime {
     }
 
     /// The fault that an engine of the other kind answers.
-    fn stranger(&self, socket: &Path, other: Flavor) -> Health {
+    fn other_engine(&self, socket: &Path, other: Flavor) -> Health {
         let variable = match other {
             Flavor::Docker => "DOCKER_HOST",
             Flavor::Podman => "CONTAINER_HOST",
@@ -155,12 +155,6 @@ impl ContainerRuntime {
         let seen = engine.inspect(&data.container).await;
         let seen = seen.map_err(|error| self.failed("the container cannot be inspected", &error))?;
         let pid = seen.pid();
-        if data.taken.is_some() {
-            let mut observation = observe::of_taken_inspection(seen, &data)?;
-            (observation.uid, observation.host_id) = (handle.uid.clone(), self.host_id.clone());
-            observation.handle = Some(handle.clone());
-            return Ok((observation, pid));
-        }
         let observation = observe::of_inspection(seen)?;
         if observation.uid != handle.uid || observation.host_id != self.host_id {
             return Err(Error::not_found("the container with the recorded id is another workload's"));
@@ -255,7 +249,7 @@ impl Runtime for ContainerRuntime {
             Found::Nothing { tried, is_installed } => return self.nothing(&places(tried), *is_installed),
         };
         match Engine::reach(socket).await {
-            Ok(engine) if engine.flavor != self.flavor => self.stranger(socket, engine.flavor),
+            Ok(engine) if engine.flavor != self.flavor => self.other_engine(socket, engine.flavor),
             Ok(engine) => match engine.instance().await {
                 Ok(_) => Health::healthy(),
                 Err(error) => trouble(self.flavor, socket, &error),

@@ -1,7 +1,7 @@
 //! The connection to one namespace of one cluster.
 use crate::{
     endpoint::{Access, Endpoint},
-    error::{ask, chain},
+    error::ask,
     identity,
 };
 use hyper_util::{
@@ -22,7 +22,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 use tower::{BoxError, ServiceBuilder, retry::RetryLayer};
-use wharf_sdk::{Error, Result};
+use wharf_sdk::{Error, Result, error_chain};
 
 /// How long the API server may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(4);
@@ -54,7 +54,7 @@ impl Cluster {
         let written = written(&endpoint.access);
         let mut config = match &endpoint.access {
             Access::InCluster => Config::incluster().map_err(|error| {
-                Error::unavailable(format!("this is no pod of a cluster: {}", chain(&error)))
+                Error::unavailable(format!("this is no pod of a cluster: {}", error_chain(&error)))
             })?,
             Access::Kubeconfig { files, context } => of_files(files, context).await?,
         };
@@ -150,12 +150,12 @@ fn client_of(config: &Config) -> std::result::Result<Client, String> {
     http.enforce_http(false);
     http.set_nodelay(true);
     http.set_connect_timeout(Some(CONNECT));
-    let https = config.rustls_https_connector_with_connector(http).map_err(|error| chain(&error))?;
+    let https = config.rustls_https_connector_with_connector(http).map_err(|error| error_chain(&error))?;
     let retry = RetryPolicy::new(PAUSES[0], PAUSES[1], ATTEMPTS, true).map_err(|error| error.to_string())?;
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
-        .option_layer(config.auth_layer().map_err(|error| chain(&error))?)
-        .layer(config.extra_headers_layer().map_err(|error| chain(&error))?)
+        .option_layer(config.auth_layer().map_err(|error| error_chain(&error))?)
+        .layer(config.extra_headers_layer().map_err(|error| error_chain(&error))?)
         .layer(RetryLayer::new(retry))
         .map_err(BoxError::from)
         .service(HttpClient::builder(TokioExecutor::new()).build(https));
@@ -166,11 +166,11 @@ fn client_of(config: &Config) -> std::result::Result<Client, String> {
 pub(crate) fn read_files(files: &[PathBuf]) -> std::result::Result<Kubeconfig, String> {
     let mut all: Option<Kubeconfig> = None;
     for file in files {
-        let next =
-            Kubeconfig::read_from(file).map_err(|error| format!("{}: {}", file.display(), chain(&error)))?;
+        let next = Kubeconfig::read_from(file)
+            .map_err(|error| format!("{}: {}", file.display(), error_chain(&error)))?;
         all = Some(match all {
             None => next,
-            Some(before) => before.merge(next).map_err(|error| chain(&error))?,
+            Some(before) => before.merge(next).map_err(|error| error_chain(&error))?,
         });
     }
     all.ok_or_else(|| "no kubeconfig is named".to_owned())
@@ -180,5 +180,5 @@ async fn of_files(files: &[PathBuf], context: &str) -> Result<Config> {
     let unusable = |why: String| Error::unavailable(format!("the context '{context}' cannot be used: {why}"));
     let all = read_files(files).map_err(unusable)?;
     let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
-    Config::from_custom_kubeconfig(all, &options).await.map_err(|error| unusable(chain(&error)))
+    Config::from_custom_kubeconfig(all, &options).await.map_err(|error| unusable(error_chain(&error)))
 }

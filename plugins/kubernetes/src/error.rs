@@ -1,6 +1,6 @@
 //! From what an API server says to the errors of the interface.
 use std::time::Duration;
-use wharf_sdk::{Error, ErrorCode, Result};
+use wharf_sdk::{Error, ErrorCode, Result, error_chain};
 
 /// How long one request may take. An API server whose etcd hangs answers nothing, and refuses nothing.
 pub(crate) const REQUEST: Duration = Duration::from_secs(8);
@@ -32,11 +32,13 @@ fn silent(doing: &str) -> Error {
 pub(crate) fn operation(doing: &str, error: &kube::Error) -> Error {
     let (code, why) = match error {
         kube::Error::Api(status) => (of_status(status), status.message.clone()),
-        kube::Error::SerdeError(_) | kube::Error::BuildRequest(_) => (ErrorCode::Internal, chain(error)),
-        kube::Error::Auth(_) => {
-            (ErrorCode::Unavailable, format!("no credentials can be had: {}", chain(error)))
+        kube::Error::SerdeError(_) | kube::Error::BuildRequest(_) => {
+            (ErrorCode::Internal, error_chain(error))
         }
-        _ => (ErrorCode::Unavailable, chain(error)),
+        kube::Error::Auth(_) => {
+            (ErrorCode::Unavailable, format!("no credentials can be had: {}", error_chain(error)))
+        }
+        _ => (ErrorCode::Unavailable, error_chain(error)),
     };
     let why = if why.is_empty() { "the API server does not say why".to_owned() } else { why };
     Error::new(code, format!("{doing}: {why}"))
@@ -62,20 +64,6 @@ fn of_status(status: &kube::core::Status) -> ErrorCode {
 /// True if another writer was there first: the request can be made anew on what is there now.
 pub(crate) fn is_conflict(error: &Error) -> bool {
     error.code == ErrorCode::FailedPrecondition
-}
-
-/// The error with its causes, without those that an error before them has said already.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let more = cause.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

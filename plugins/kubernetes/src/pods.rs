@@ -159,7 +159,7 @@ fn failed(error: &watcher::Error) -> Error {
         watcher::Error::InitialListFailed(cause)
         | watcher::Error::WatchStartFailed(cause)
         | watcher::Error::WatchFailed(cause) => error::operation(DOING, cause),
-        other => Error::unavailable(format!("{DOING}: {}", error::chain(other))),
+        other => Error::unavailable(format!("{DOING}: {}", wharf_sdk::error_chain(other))),
     }
 }
 

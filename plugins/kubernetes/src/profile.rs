@@ -2,6 +2,8 @@
 //! specification allows that.
 use wharf_sdk::{Error, Measure, Outbound, PermissionProfile, Result, WorkloadSpec};
 
+/// Where a profile cannot be enforced.
+const PLACE: &str = "on a pod";
 /// Why a network cannot be closed here.
 const NOT_ENFORCED: &str = "nothing says that this cluster enforces NetworkPolicies; set \
      runtimes.kubernetes.network_policies in config.json where it does";
@@ -29,73 +31,58 @@ pub(crate) struct Egress {
 /// The rights of a workload, where the cluster enforces NetworkPolicies or does not.
 pub(crate) fn rights(spec: &WorkloadSpec, enforces_policies: bool) -> Result<Rights> {
     let Some(profile) = &spec.permission_profile else { return Ok(Rights::default()) };
-    let mut assessed = Assessed { allow_weaker: spec.allow_weaker, weaker: Vec::new() };
+    let mut weaker = Vec::new();
     for (field, list) in [("read", &profile.read), ("write", &profile.write)] {
         if !list.is_empty() {
             let field = format!("permission_profile.{field}");
-            assessed.left_out(
-                &field,
-                "a pod has no files of this machine; name a claim with --volume CLAIM:PATH",
-            )?;
+            let why = "a pod has no files of this machine; name a claim with --volume CLAIM:PATH";
+            spec.leave_out(&field, PLACE, why, &mut weaker)?;
         }
     }
-    let egress = assessed.egress(profile, enforces_policies)?;
+    let egress = egress(spec, profile, enforces_policies, &mut weaker)?;
     if profile.limits_inbound() {
         let why = "a NetworkPolicy knows addresses of networks, not names of hosts";
-        assessed.left_out("permission_profile.network.inbound.allow_host", why)?;
+        spec.leave_out("permission_profile.network.inbound.allow_host", PLACE, why, &mut weaker)?;
     }
     if profile.privileged {
         let how = "the profile says privileged: whatever the node may".to_owned();
-        assessed.weaker.push(Measure { what: "files, privileges".to_owned(), how });
+        weaker.push(Measure { what: "files, privileges".to_owned(), how });
     }
     let (privileged, read_only) = (profile.privileged, !profile.privileged);
-    Ok(Rights { egress, read_only, privileged, weaker: assessed.weaker })
+    Ok(Rights { egress, read_only, privileged, weaker })
 }
 
-struct Assessed {
-    allow_weaker: bool,
-    weaker: Vec<Measure>,
-}
-
-impl Assessed {
-    fn egress(&mut self, profile: &PermissionProfile, enforces_policies: bool) -> Result<Option<Egress>> {
-        const NETWORK: &str = "permission_profile.network";
-        let mode = profile.network.as_ref().map_or("", |network| network.mode.as_str());
-        if !matches!(mode, "" | "none" | "bridge" | "default") {
-            let field = "permission_profile.network.mode";
-            return Err(refused(field, "a pod is on its cluster's network, and wharf gives it no other"));
-        }
-        let egress = match profile.outbound() {
-            Outbound::Everywhere => return Ok(None),
-            Outbound::Nowhere => Egress { ports: Vec::new() },
-            Outbound::Listed { hosts, ports } => {
-                if !hosts.is_empty() {
-                    let why = "a NetworkPolicy knows addresses of networks, not names of hosts";
-                    self.left_out("permission_profile.network.outbound.allow_host", why)?;
-                }
-                if ports.is_empty() {
-                    return Ok(None);
-                }
-                Egress { ports: ports.to_vec() }
+fn egress(
+    spec: &WorkloadSpec,
+    profile: &PermissionProfile,
+    enforces_policies: bool,
+    weaker: &mut Vec<Measure>,
+) -> Result<Option<Egress>> {
+    const NETWORK: &str = "permission_profile.network";
+    let mode = profile.network.as_ref().map_or("", |network| network.mode.as_str());
+    if !matches!(mode, "" | "none" | "bridge" | "default") {
+        let field = "permission_profile.network.mode";
+        let why = "a pod is on its cluster's network, and wharf gives it no other";
+        return Err(Error::unenforceable(field, PLACE, why));
+    }
+    let egress = match profile.outbound() {
+        Outbound::Everywhere => return Ok(None),
+        Outbound::Nowhere => Egress { ports: Vec::new() },
+        Outbound::Listed { hosts, ports } => {
+            if !hosts.is_empty() {
+                let why = "a NetworkPolicy knows addresses of networks, not names of hosts";
+                spec.leave_out("permission_profile.network.outbound.allow_host", PLACE, why, weaker)?;
             }
-        };
-        if !enforces_policies {
-            self.left_out(NETWORK, NOT_ENFORCED)?;
+            if ports.is_empty() {
+                return Ok(None);
+            }
+            Egress { ports: ports.to_vec() }
         }
-        Ok(Some(egress))
+    };
+    if !enforces_policies {
+        spec.leave_out(NETWORK, PLACE, NOT_ENFORCED, weaker)?;
     }
-
-    fn left_out(&mut self, field: &str, why: &str) -> Result<()> {
-        if !self.allow_weaker {
-            return Err(refused(field, why));
-        }
-        self.weaker.push(Measure { what: field.to_owned(), how: why.to_owned() });
-        Ok(())
-    }
-}
-
-fn refused(field: &str, why: &str) -> Error {
-    Error::unsupported(field, format!("'{field}' cannot be enforced on a pod: {why}"))
+    Ok(Some(egress))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::{forward, pump::Pump, tokio_runtime};
 use crate::document::{self, DocumentError, Nothing, OnWorkload, operation};
 use crate::keyed_lock::KeyedLock;
 use crate::types::{DialOptions, Error, ErrorCode, Handle, LogOptions, Result, StopOptions, WorkloadSpec};
-use crate::{Attach, ByteStream, Confine, Dial, Logs, Runtime, Takeover};
+use crate::{Attach, ByteStream, Confine, Dial, Discover, Logs, Runtime};
 use abi_stable::{
     sabi_trait::prelude::TD_Opaque,
     std_types::{RResult, RString},
@@ -32,8 +32,7 @@ pub(super) struct Abilities {
     pub(super) dial: Option<Opener>,
     pub(super) confine: Option<Caller>,
     pub(super) pin: Option<Asker>,
-    pub(super) strangers: Option<Asker>,
-    pub(super) taken: Option<Asker>,
+    pub(super) discover: Option<Asker>,
 }
 
 /// A runtime whose type is erased.
@@ -69,8 +68,7 @@ impl<T: Runtime> Typed<T> {
                 None => Err(unknown(operation)),
             },
             operation::PIN => self.ask(self.abilities.pin, operation, document).await,
-            operation::STRANGERS => self.ask(self.abilities.strangers, operation, document).await,
-            operation::TAKEN => self.ask(self.abilities.taken, operation, document).await,
+            operation::DISCOVER => self.ask(self.abilities.discover, operation, document).await,
             operation::VALIDATE => {
                 runtime.validate(&specification(document)?).await?;
                 reply(Nothing {})
@@ -213,20 +211,12 @@ pub(super) fn pin<T: crate::Pin>(
     Box::pin(async move { reply(typed::<T>(runtime)?.pin(&specification(&document)?).await?) })
 }
 
-/// Calls `strangers` on a type.
-pub(super) fn strangers<T: Takeover>(
+/// Calls `discover` on a type.
+pub(super) fn discover<T: Discover>(
     runtime: Arc<dyn std::any::Any + Send + Sync>,
     document: String,
 ) -> Boxed<String> {
-    Box::pin(async move { reply(typed::<T>(runtime)?.strangers(&read(&document)?).await?) })
-}
-
-/// Calls `taken` on a type.
-pub(super) fn taken<T: Takeover>(
-    runtime: Arc<dyn std::any::Any + Send + Sync>,
-    document: String,
-) -> Boxed<String> {
-    Box::pin(async move { reply(typed::<T>(runtime)?.taken(&read(&document)?).await?) })
+    Box::pin(async move { reply(typed::<T>(runtime)?.discover(&read(&document)?).await?) })
 }
 
 fn typed<T: Runtime>(runtime: Arc<dyn std::any::Any + Send + Sync>) -> Result<Arc<T>> {

@@ -8,8 +8,9 @@ pub type Reply<T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send>>;
 
 /// A runtime under test.
 pub trait Subject {
-    /// Connects to it as this host. Two hosts that are connected reach the same engine.
-    fn connect(&self, host_id: &str) -> Reply<Arc<dyn Link>>;
+    /// Connects to it as this host: through its usual endpoint, through which two hosts reach the same engine, or through
+    /// this one.
+    fn connect(&self, host_id: &str, endpoint: Option<&str>) -> Reply<Arc<dyn Link>>;
 }
 
 /// A runtime, connected.

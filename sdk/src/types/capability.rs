@@ -26,8 +26,8 @@ impl Capability {
     /// Resolves the names of files in a specification, and refuses a workload whose names lead elsewhere later
     /// ([`super::WorkloadSpec::pinned`]).
     pub const PIN: Self = Self::named("pin");
-    /// Finds resources that others made by their labels, and takes them over.
-    pub const TAKEOVER: Self = Self::named("takeover");
+    /// Shows resources that others made, by their labels.
+    pub const DISCOVER: Self = Self::named("discover");
     /// A workload with a port goes on when the process that deployed it ends, and another process finds it again. Without
     /// this capability the host ends such a workload together with its supervisor.
     pub const SURVIVES_SUPERVISOR: Self = Self::named("survives-supervisor");
@@ -72,7 +72,7 @@ impl Capability {
         Self::DIAL,
         Self::CONFINE,
         Self::PIN,
-        Self::TAKEOVER,
+        Self::DISCOVER,
         Self::SURVIVES_SUPERVISOR,
         Self::RESTARTS_ITSELF,
         Self::PORT_MAPPING,

@@ -104,6 +104,11 @@ impl Error {
         error
     }
 
+    /// A field to which nothing holds a workload `place`, such as `on a container`, because of `why`.
+    pub fn unenforceable(field: &str, place: &str, why: &str) -> Self {
+        Self::unsupported(field, format!("'{field}' cannot be enforced {place}: {why}"))
+    }
+
     /// A fault of the plugin itself.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::Internal, message)

@@ -18,7 +18,7 @@ use wharf_model::{Desired, Imported, Owner, Phase, RunConfig, StatusRecord, Uid,
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_records::{OperationLock, ReadError, StoreError};
 use wharf_runtimes::ForeignResource;
-use wharf_sdk::{Sought, WorkloadState};
+use wharf_sdk::{LabelSelector, WorkloadState};
 
 /// Everything that is known before the runtimes are asked.
 struct Known<'a> {
@@ -173,9 +173,9 @@ async fn import_one(
     discover: &ForeignDiscovery,
     known: &Known<'_>,
 ) -> Result<Import> {
-    let is_meant = |sighting: &ForeignResource| {
-        toolhive::is_workload(&sighting.labels)
-            && sighting.labels.get(toolhive::BASE_NAME).is_some_and(|base| base == name)
+    let is_meant = |foreign: &ForeignResource| {
+        toolhive::is_workload(&foreign.labels)
+            && foreign.labels.get(toolhive::BASE_NAME).is_some_and(|base| base == name)
     };
     let claim = discover.claim(is_meant);
     let proven = match &claim {
@@ -269,8 +269,8 @@ async fn prove_still_there(context: &Context, proven: &Resource) -> Result<()> {
     let Owner { runtime_name, runtime_instance, runtime_endpoint } = &proven.owner;
     let endpoint = (!runtime_endpoint.is_empty()).then_some(runtime_endpoint.as_str());
     let client = context.plugins().connect(runtime_name, endpoint, &context.known_host_id()?).await?;
-    let found = client.strangers(&Sought { labels: mark() }).await?;
-    let is_there = found.found.iter().any(|foreign| foreign.object == proven.seen.object);
+    let found = client.discover(&mark()).await?;
+    let is_there = found.resources.iter().any(|foreign| foreign.object == proven.seen.object);
     if found.instance == *runtime_instance && is_there {
         return Ok(());
     }
@@ -279,9 +279,9 @@ async fn prove_still_there(context: &Context, proven: &Resource) -> Result<()> {
 }
 
 /// The label that all of ToolHive's containers have.
-fn mark() -> BTreeMap<String, String> {
+fn mark() -> LabelSelector {
     let (name, value) = toolhive::MARK;
-    BTreeMap::from([(name.to_owned(), value.to_owned())])
+    LabelSelector { labels: BTreeMap::from([(name.to_owned(), value.to_owned())]) }
 }
 
 /// Writes the status record of a copy: stopped, and not wanted. The caller holds the operation lock.
@@ -347,9 +347,9 @@ fn remarks(translation: &Translation, known: &Known<'_>) -> Vec<String> {
 /// Reports on containers of workloads that ToolHive has no RunConfig of any more.
 fn without_config(discover: &ForeignDiscovery, entries: &[Entry]) -> Vec<Import> {
     let named: BTreeSet<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
-    let workloads = discover.sightings().iter().filter(|sighting| toolhive::is_workload(&sighting.labels));
+    let workloads = discover.resources().iter().filter(|foreign| toolhive::is_workload(&foreign.labels));
     workloads
-        .filter_map(|ForeignResource { resource, labels, .. }| {
+        .filter_map(|ForeignResource { resource, labels }| {
             let base = labels.get(toolhive::BASE_NAME)?;
             let unknown = !named.contains(base.as_str());
             let reason = "ToolHive has a container of it and no run config";

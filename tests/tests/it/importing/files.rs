@@ -120,7 +120,7 @@ fn r03_remote_workloads_need_no_proof_and_are_left_while_wharf_cannot_serve_them
         assert_eq!(report["result"], "left_alone", "{report}");
         assert!(report["reason"].as_str().unwrap().contains(why), "{report}");
     }
-    assert_eq!(engine.count("strangers"), 0, "nobody is asked where there is nothing to prove");
+    assert_eq!(engine.count("discover"), 0, "nobody is asked where there is nothing to prove");
     assert!(!has_records(&host));
 }
 
