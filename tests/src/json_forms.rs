@@ -1,4 +1,4 @@
-//! What commands print as JSON, held to `docs/json.schema.json`: everything that a [`crate::host::Host`] is told goes
+//! The results of commands as JSON, held to `docs/json.schema.json`: every output of a [`crate::host::Host`]'s commands goes
 //! through here.
 //!
 //! The schema is closed first: a key that it does not name is a mistake of ours, though readers are to ignore it.

@@ -7,7 +7,7 @@ use crate::advice::Advice;
 use crate::workload_name::NameError;
 use serde::{Deserialize, Serialize};
 
-/// The kind of a failure. The table below gives each its exit code; codes for HTTP and JSON-RPC belong there too.
+/// The kind of a failure; the exit code follows from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]

@@ -124,7 +124,7 @@ pub struct Imported {
     pub from: String,
     /// The workload's name there.
     pub name: String,
-    /// Only earlier versions wrote it, see [`RunConfig::is_of_earlier_import`]. Its value is never looked at.
+    /// Only earlier versions wrote it ([`RunConfig::is_of_earlier_import`]). Its value is never looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Value>"))]
     pub handle: Option<Opaque>,

@@ -17,7 +17,7 @@ use wharf_model::{Advice, Error, Result};
 /// At most so many workloads are worked on at a time.
 const AT_A_TIME: usize = 8;
 
-/// What was done to one workload, in one word.
+/// The outcome for one workload, in one word.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -64,7 +64,7 @@ impl Done {
 #[derive(Debug, Default, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "WorkloadReport"))]
 pub(super) struct Report {
-    /// Its name; of an orphan what `wharf rm --orphan` takes.
+    /// Its name; for an orphan the id that `wharf rm --orphan` takes.
     name: String,
     /// The outcome in one word.
     result: Done,

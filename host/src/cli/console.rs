@@ -142,7 +142,7 @@ impl<W: Write> Write for Unheeded<W> {
 #[derive(Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Failure"))]
 pub(super) struct Reported<'a> {
-    /// What failed.
+    /// The failure.
     error: &'a Error,
 }
 

@@ -32,13 +32,13 @@ pub(super) struct Doctor {
     pub(super) format: Format,
 }
 
-/// What came of trying everything.
+/// The result of all checks.
 #[derive(Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(super) struct Diagnosis {
     /// Something can run workloads.
     ok: bool,
-    /// Everything that was tried.
+    /// The checks.
     checks: Vec<Finding>,
 }
 

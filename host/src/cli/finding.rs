@@ -18,13 +18,13 @@ pub(super) enum Verdict {
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(super) struct Finding {
-    /// What was looked at.
+    /// The subject of the check.
     pub(super) check: &'static str,
-    /// How that ended.
+    /// Its result.
     pub(super) result: Verdict,
-    /// What was found.
+    /// The finding, in words.
     pub(super) message: String,
-    /// What to do about it.
+    /// The remedy, in words.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) remedy: String,
 }

@@ -1,4 +1,4 @@
-//! The forms of everything that is printed as JSON, made of the very types that are printed: `docs/json.schema.json`, and
+//! The forms of all results as JSON, made of the very types that are printed: `docs/json.schema.json`, and
 //! the tables of `docs/json.md`. `WHARF_UPDATE_SCHEMA=1` writes both anew.
 //!
 //! That commands print what their forms say is tried by the integration tests, which hold what they read to the schema.
@@ -91,17 +91,22 @@ fn refine(schema: &mut Value) {
                 *text = plain(text);
             }
             let required = members.get("required").cloned().unwrap_or(Value::Null);
-            let is_required = |key: &str| required.as_array().is_some_and(|keys| keys.contains(&json!(key)));
             if let Some(Value::Object(properties)) = members.get_mut("properties") {
-                properties
-                    .iter_mut()
-                    .filter(|(key, _)| !is_required(key))
-                    .for_each(|(_, form)| no_null(form));
+                let may_be_absent = properties.iter_mut().filter(|(key, _)| !holds(&required, key));
+                may_be_absent.for_each(|(_, form)| no_null(form));
             }
             members.values_mut().for_each(refine);
         }
         _ => {}
     }
+}
+
+fn is_required(form: &Value, key: &str) -> bool {
+    holds(&form["required"], key)
+}
+
+fn holds(keys: &Value, key: &str) -> bool {
+    keys.as_array().is_some_and(|keys| keys.iter().any(|it| it == key))
 }
 
 fn plain(text: &str) -> String {
@@ -151,8 +156,7 @@ fn tables(order: &[&str], schema: &Value) -> String {
 fn members(text: &mut String, form: &Value) {
     text.push_str("| key | is | |\n|---|---|---|\n");
     for (key, member) in sorted(&form["properties"]) {
-        let is_required = form["required"].as_array().is_some_and(|keys| keys.contains(&json!(key)));
-        let absent = if is_required { "" } else { ", or absent" };
+        let absent = if is_required(form, key) { "" } else { ", or absent" };
         let _ = writeln!(text, "| `{key}` | {}{absent} | {} |", kind(member), said(member));
     }
     for alternative in form["oneOf"].as_array().into_iter().flatten() {
@@ -178,7 +182,8 @@ fn alternatives(text: &mut String, forms: &[Value]) {
 fn keys(form: &Value) -> String {
     let properties = sorted(&form["properties"]);
     let key = |(key, member): (&String, &Value)| match &member["const"] {
-        Value::Null => format!("`{key}`: {}", kind(member)),
+        Value::Null if is_required(form, key) => format!("`{key}`: {}", kind(member)),
+        Value::Null => format!("`{key}`: {}, or absent", kind(member)),
         word => format!("`{key}`: {}", code(word)),
     };
     // The one that tells them apart goes first.
@@ -199,7 +204,7 @@ fn code(word: &Value) -> String {
     format!("`{}`", word.as_str().unwrap_or_default())
 }
 
-/// What a form is, in a cell of a table.
+/// A form in a few words, for a cell of a table.
 fn kind(form: &Value) -> String {
     if let Some(name) = form["$ref"].as_str().and_then(|path| path.strip_prefix("#/$defs/")) {
         return format!("[{name}](#{})", name.to_lowercase());

@@ -195,21 +195,21 @@ fn explain(rows: &[WorkloadView], console: &Console) {
 #[derive(Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(super) struct McpServers<'a> {
-    /// Those that can be reached, by name.
+    /// The servers that can be reached, by name.
     #[serde(rename = "mcpServers")]
     servers: BTreeMap<&'a str, McpServer<'a>>,
 }
 
-/// One of them.
+/// One server.
 #[derive(Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct McpServer<'a> {
-    /// Where it is reached, with the secret part.
+    /// Its URL, with the secret part.
     url: &'a str,
-    /// How it is spoken to: always `streamable-http`.
+    /// Its transport: always `streamable-http`.
     #[serde(rename = "type")]
     kind: &'static str,
-    /// What is sent besides.
+    /// The headers that are sent, too.
     #[serde(skip_serializing_if = "Option::is_none")]
     headers: Option<Headers>,
 }

@@ -118,7 +118,7 @@ pub(super) struct Found<'a> {
     abi: &'a str,
     /// Whether it can be used.
     status: Usability,
-    /// Why it cannot.
+    /// The reason if it cannot.
     #[serde(skip_serializing_if = "String::is_empty")]
     reason: String,
     /// Its library.
@@ -188,7 +188,7 @@ fn file(library: &Library) -> String {
     library.path.display().to_string()
 }
 
-/// What a library says about one of its runtimes.
+/// A library's manifest, as far as it is about one of its runtimes.
 #[derive(Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "RuntimeDetails"))]
 pub(super) struct Details<'a> {
@@ -206,13 +206,13 @@ pub(super) struct Details<'a> {
     sdk: &'a str,
     /// The compiler that built it.
     rustc: &'a str,
-    /// What it was built for.
+    /// The target that it was built for.
     target: &'a str,
-    /// What it can do beyond what every runtime does.
+    /// Its capabilities.
     capabilities: Vec<&'a str>,
-    /// Which kinds of SERVER it runs.
+    /// The kinds of SERVER that it runs.
     accepts: &'a [String],
-    /// Of several that could run something, the one with the highest is taken.
+    /// Its priority: of several runtimes that could run something, the one with the highest is taken.
     priority: i32,
 }
 

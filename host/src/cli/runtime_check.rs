@@ -33,7 +33,7 @@ pub(super) struct Check {
     pub(super) format: Format,
 }
 
-/// How a runtime is, here and now.
+/// The state of a runtime, here and now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -65,21 +65,21 @@ impl RuntimeState {
 pub(super) struct Tried {
     /// Its name.
     pub(super) name: String,
-    /// How it is.
+    /// Its state.
     pub(super) state: RuntimeState,
-    /// More about it.
+    /// The reason for the state.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) message: String,
-    /// What to do about it.
+    /// The remedy, in words.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) remedy: String,
-    /// Which engine answered.
+    /// The instance that answered.
     #[serde(skip_serializing_if = "String::is_empty")]
     instance: String,
-    /// How it was reached.
+    /// The endpoint through which it was reached.
     #[serde(skip_serializing_if = "String::is_empty")]
     endpoint: String,
-    /// What it can enforce here.
+    /// The confinement that it can enforce here.
     #[serde(skip_serializing_if = "Option::is_none")]
     confinement: Option<Confinement>,
 }

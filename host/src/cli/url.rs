@@ -68,7 +68,7 @@ impl From<AuthOption> for ProxyAuth {
     }
 }
 
-/// Where clients reach a workload.
+/// The URL of a workload.
 #[derive(Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "WorkloadUrl"))]
 pub(super) struct Shown<'a> {
@@ -76,12 +76,12 @@ pub(super) struct Shown<'a> {
     name: &'a str,
     /// The URL, with its secret part.
     url: &'a str,
-    /// Whom its proxy serves.
+    /// The clients that its proxy serves.
     auth: ProxyAuth,
-    /// The Unix socket on which its user is served, too.
+    /// The Unix socket that serves its user, too.
     #[serde(skip_serializing_if = "Option::is_none")]
     unix_socket: Option<&'a Path>,
-    /// What clients send in the header Authorization; with --token alone.
+    /// The token for the header Authorization; with --token alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<&'a str>,
 }

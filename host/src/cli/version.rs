@@ -32,7 +32,7 @@ pub(super) struct Versions {
     sdk: &'static str,
     /// The compiler that built it.
     rustc: &'static str,
-    /// What it was built for.
+    /// The target that it was built for.
     target: &'static str,
 }
 

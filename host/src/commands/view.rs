@@ -7,7 +7,7 @@ use wharf_model::{Advice, Desired, ProxyMode, RunConfig, StatusRecord, Transport
 use wharf_model::{Effective, EffectiveState};
 use wharf_records::ProxySecret;
 
-/// A workload as it is shown. Where it is reached is filled in by the command that may tell.
+/// A workload as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WorkloadView {

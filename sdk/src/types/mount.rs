@@ -5,7 +5,7 @@ use std::path::Path;
 /// machine, a volume by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mount<'a> {
-    /// What is mounted.
+    /// The volume or path that is mounted.
     pub source: &'a str,
     /// Where in the workload, an absolute path.
     pub target: &'a str,

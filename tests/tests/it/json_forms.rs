@@ -18,7 +18,7 @@ struct Tried<'h> {
 }
 
 impl Tried<'_> {
-    /// What a command printed with `--format json`.
+    /// The output of a command with `--format json`.
     fn json(&mut self, args: &[&str]) -> Value {
         self.printed(&[args, &["--format", "json"]].concat())
     }
