@@ -1,7 +1,7 @@
-//! A log's file: `NAME.log`, and those that were full before it, `NAME.log.1`, `NAME.log.2`.
+//! The files of a log: `NAME.log`, which is written, and the full ones before it, `NAME.log.1` and `NAME.log.2`.
 //!
-//! The launcher writes a workload's output to one, and the supervisor its own log. It must not know what a line is: who
-//! writes decides that, and counts what was lost.
+//! The launcher writes a workload's output to such files, and the supervisor its own log. This module knows nothing of lines:
+//! its callers form them, and count the losses.
 use std::{
     ffi::OsString,
     fs::{self, File},
@@ -10,32 +10,32 @@ use std::{
 };
 use wharf_failpoint::{Point, may_fail};
 
-/// A file that would become larger is put aside first.
+/// A file that would become larger is rotated first.
 pub const MAX_FILE_BYTES: u64 = 10 * 1024 * 1024;
-/// How many are kept, the one that is written included.
+/// The number of files that are kept, with the one that is written.
 const KEPT_FILES: u32 = 3;
 
-/// A file that is put aside when it is full.
+/// A file that is rotated when it is full.
 #[derive(Debug)]
 pub struct RotatedFile {
     path: PathBuf,
     open: fn(&Path) -> io::Result<File>,
-    /// Before it is put aside, and when there is nothing under its name.
+    /// The failpoints before a rotation, and after it, while there is no file of its name.
     aside: [Point; 2],
-    /// None: it is not open yet, or could not be written; opened anew with the next write.
+    /// None if it is not open yet, or could not be written; the next write opens it.
     file: Option<File>,
 }
 
 impl RotatedFile {
-    /// Not open yet. `open` makes it if it is not there, to append to it.
+    /// A file that is not open yet. `open` opens it for appending, and creates it if it is missing.
     pub fn new(path: &Path, open: fn(&Path) -> io::Result<File>, aside: [Point; 2]) -> Self {
         Self { path: path.to_owned(), open, aside, file: None }
     }
 
-    /// Opens it, if it is not open.
+    /// Opens the file, unless it is open.
     ///
     /// # Errors
-    /// It cannot be opened.
+    /// The file cannot be opened.
     pub fn open(&mut self) -> io::Result<&mut File> {
         let file = match self.file.take() {
             Some(file) => file,
@@ -44,10 +44,10 @@ impl RotatedFile {
         Ok(self.file.insert(file))
     }
 
-    /// Writes all of this, or nothing of it.
+    /// Appends all of these bytes, or none of them.
     ///
     /// # Errors
-    /// It cannot be written, or not be put aside: then it stays as it is, and does not grow.
+    /// The file cannot be written or rotated; then it stays as it is, and does not grow.
     pub fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut length = self.open()?.metadata()?.len();
         if length > 0 && length + bytes.len() as u64 > MAX_FILE_BYTES {
@@ -57,7 +57,8 @@ impl RotatedFile {
         let file = self.open()?;
         let written = file.write_all(bytes);
         if written.is_err() {
-            // Half a line would be the beginning of the next one; cutting needs no room.
+            // If only a part was written, it is cut off, or the next line would be appended to half a line. Cutting needs
+            // no room.
             let _ = file.set_len(length);
             self.file = None;
         }
@@ -68,7 +69,7 @@ impl RotatedFile {
         let [before, after] = self.aside;
         may_fail(before)?;
         for number in (1..KEPT_FILES).rev() {
-            // Where an earlier attempt got no further, there is nothing under the first name.
+            // If an earlier rotation stopped half-way, the first name may be missing.
             match fs::rename(numbered(&self.path, number - 1), numbered(&self.path, number)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
@@ -85,7 +86,7 @@ impl RotatedFile {
     }
 }
 
-/// The files of a log, the one that is written first, whether they are there or not.
+/// The paths of all files of a log, the written one first, whether the files exist or not.
 pub fn log_files(path: &Path) -> impl Iterator<Item = PathBuf> {
     (0..KEPT_FILES).map(|number| numbered(path, number))
 }

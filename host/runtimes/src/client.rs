@@ -162,7 +162,7 @@ impl RuntimeClient {
         Ok(listing)
     }
 
-    /// Everything with these labels that no host of wharf made. A row that was not asked for is dropped: it says nothing.
+    /// All resources with these labels that no host of wharf made. A resource that was not asked for is dropped.
     pub async fn discover(&self, selector: &LabelSelector) -> Result<ForeignListing, CallError> {
         self.check_able(&Capability::DISCOVER)?;
         let mut listing: ForeignListing =

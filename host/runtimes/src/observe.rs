@@ -364,7 +364,7 @@ impl Observed {
     }
 }
 
-/// Of no workload.
+/// The observation of a foreign resource: uid and host id are empty.
 fn as_observation(seen: &wharf_sdk::ForeignResource) -> Observation {
     Observation {
         uid: String::new(),

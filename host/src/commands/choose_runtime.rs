@@ -1,4 +1,4 @@
-//! Which runtime runs what a request asks for, before anything is written.
+//! Chooses the runtime for a request, before anything is written.
 use crate::commands::context::Context;
 use crate::commands::request::RunRequest;
 use std::sync::Arc;

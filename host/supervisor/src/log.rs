@@ -59,7 +59,7 @@ impl RotatedLog {
     pub(crate) fn open(path: &Path) -> Self {
         let aside = [Point::ProxyLogAsideBefore, Point::ProxyLogAsideAfter];
         let mut file = RotatedFile::new(path, open_file, aside);
-        // Tried again with each record.
+        // If it cannot be opened now, each record tries again.
         let _ = file.open();
         Self(Arc::new(Mutex::new(Current { file, lost_records: 0 })))
     }

@@ -1,5 +1,4 @@
-//! Containers that others made, found by the labels of whoever made them. Which labels those are, and what they mean, is the
-//! host's business.
+//! Finds containers that other products made, by labels of theirs. The host chooses the labels and knows their meaning.
 use crate::{labels, observe::Summary, runtime::ContainerRuntime};
 use wharf_sdk::{Discover, ForeignListing, ForeignResource, LabelSelector, Result};
 
@@ -7,7 +6,7 @@ impl Discover for ContainerRuntime {
     async fn discover(&self, selector: &LabelSelector) -> Result<ForeignListing> {
         let filters: Vec<_> = selector.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let engine = self.engine().await?;
-        // One connection tells of the containers and of the instance.
+        // Containers and instance are asked on one connection, so that one engine tells both.
         let listed = engine.list_whosever(&filters).await;
         let (instance, seen) =
             listed.map_err(|error| self.failed("the containers cannot be listed", &error))?;
@@ -18,12 +17,12 @@ impl Discover for ContainerRuntime {
     }
 }
 
-/// No host of wharf has labelled it.
+/// Whether no host of wharf has labelled the container.
 fn is_foreign(seen: &Summary) -> bool {
     seen.label(labels::HOST_ID).is_none()
 }
 
-/// A container of a listing; none where the engine tells too little of it.
+/// A container of a listing as a foreign resource; none if the engine leaves out its id or its labels.
 fn foreign_resource(mut seen: Summary) -> Option<ForeignResource> {
     let (object, state) = (seen.id.take()?, seen.doing());
     let labels = seen.into_labels()?.into_iter().collect();

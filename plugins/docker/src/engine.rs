@@ -189,7 +189,7 @@ impl Engine {
         Ok((instance, seen))
     }
 
-    /// All containers with these labels, whoever made them, with the instance.
+    /// All containers with these labels, whoever made them, and the instance.
     pub(crate) async fn list_whosever(&self, labels: &[String]) -> Result<(String, Vec<Summary>), Error> {
         let mut session = Session::open(&self.socket).await?;
         let instance = self.instance_on(&mut session).await?;

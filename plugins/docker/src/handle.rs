@@ -2,7 +2,7 @@
 use serde::{Deserialize, Serialize};
 use wharf_sdk::{Error, Handle, Result};
 
-/// The version of the form below. Builds that could take over what others made had another one, 2, for that.
+/// The version of the handle. Version 2 was that of containers that earlier builds took over from other products.
 const VERSION: u32 = 1;
 
 /// The length of a container's id. An engine also takes names and beginnings of ids, which may mean another container

@@ -187,7 +187,7 @@ fn workload_state(name: Option<&str>) -> WorkloadState {
     }
 }
 
-/// A container of which no more is known yet than whose it is; none where it lacks what makes it ours.
+/// The observation of a container, with uid and host id alone; none if it lacks the labels that make it ours.
 fn observation(container: String, labels: &HashMap<String, String>) -> Option<Observation> {
     let (uid, host_id) = (labels.get(labels::UID)?.clone(), labels.get(labels::HOST_ID)?.clone());
     let target_port = labels.get(labels::TARGET_PORT).and_then(|port| port.parse().ok());

@@ -3,7 +3,7 @@
 use crate::port::target_port;
 use wharf_sdk::{Error, Measure, Outbound, PermissionProfile, Result, WorkloadSpec};
 
-/// Where a profile cannot be enforced.
+/// The place in errors about parts of a profile that cannot be enforced.
 const PLACE: &str = "on a container";
 
 /// The rights of a container.

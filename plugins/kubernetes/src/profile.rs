@@ -2,7 +2,7 @@
 //! specification allows that.
 use wharf_sdk::{Error, Measure, Outbound, PermissionProfile, Result, WorkloadSpec};
 
-/// Where a profile cannot be enforced.
+/// The place in errors about parts of a profile that cannot be enforced.
 const PLACE: &str = "on a pod";
 /// Why a network cannot be closed here.
 const NOT_ENFORCED: &str = "nothing says that this cluster enforces NetworkPolicies; set \

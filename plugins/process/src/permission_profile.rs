@@ -21,7 +21,7 @@ use wharf_sdk::{
     launch::{Job, Limits, NAMESPACES, Network, PROTOCOL, READ_INSIDE_WRITE, Sandbox},
 };
 
-/// Where a profile cannot be enforced.
+/// The place in errors about parts of a profile that cannot be enforced.
 const PLACE: &str = "by the runtime 'process'";
 /// The default limit of processes and threads: far more than servers need, far fewer than would slow the machine down.
 const USUAL_PIDS: u64 = 1024;

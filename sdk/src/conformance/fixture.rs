@@ -90,7 +90,7 @@ pub(super) struct Fixture {
     pub(super) host: Client,
     /// Another host on the same engine.
     pub(super) other: Client,
-    /// The host where no engine is, if the runtime has endpoints: what there is to say of that one.
+    /// A connection to an endpoint without an engine, for runtimes that have endpoints. It is made when a case asks for it.
     nowhere: Cell<Option<Reply<Arc<dyn Link>>>>,
     pub(super) setting: Setting,
     /// The workload for the next step.
@@ -108,7 +108,7 @@ impl Fixture {
             let link = subject.connect(&id, None).await.doing("connect")?;
             Ok(Client::new(id, link, Rc::clone(&asked)))
         };
-        // Nothing comes of it until a case asks.
+        // The connection is not made until it is awaited.
         let nowhere = subject.connect(&host, setting.folder.join("nowhere").to_str());
         let (host, other) = (connect(host).await?, connect(other).await?);
         let deployed = setting.left.clone().map(|handle| (false, handle)).into_iter().collect();
@@ -123,7 +123,7 @@ impl Fixture {
         })
     }
 
-    /// The health of a runtime at an endpoint where nobody is. None: it takes no such endpoint.
+    /// The health of the runtime at an endpoint without an engine. None if the runtime takes no such endpoint.
     pub(super) async fn health_nowhere(&self) -> Checked<Option<Health>> {
         let Some(connecting) = self.nowhere.take() else { return Ok(None) };
         let Ok(link) = connecting.await else { return Ok(None) };

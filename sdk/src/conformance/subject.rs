@@ -8,8 +8,8 @@ pub type Reply<T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send>>;
 
 /// A runtime under test.
 pub trait Subject {
-    /// Connects to it as this host: through its usual endpoint, through which two hosts reach the same engine, or through
-    /// this one.
+    /// Connects to the runtime as this host, through the given endpoint or the usual one. Two hosts that use the usual
+    /// endpoint reach the same engine.
     fn connect(&self, host_id: &str, endpoint: Option<&str>) -> Reply<Arc<dyn Link>>;
 }
 

@@ -104,7 +104,7 @@ impl Error {
         error
     }
 
-    /// A field to which nothing holds a workload `place`, such as `on a container`, because of `why`.
+    /// A field that cannot be enforced; `place` says where, such as `on a container`.
     pub fn unenforceable(field: &str, place: &str, why: &str) -> Self {
         Self::unsupported(field, format!("'{field}' cannot be enforced {place}: {why}"))
     }

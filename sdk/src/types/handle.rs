@@ -17,10 +17,10 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// The plugin's own data, whose form has this version. `kind` says what it is a handle of, such as `a container`.
+    /// Reads the plugin's own data of this version. `kind` names the object of the handle for errors, such as `a container`.
     ///
     /// # Errors
-    /// A handle of another version, or with data of another form, in words.
+    /// The handle has another version, or data of another form.
     pub fn read<T: DeserializeOwned>(&self, version: u32, kind: &str) -> Result<T> {
         if self.version != version {
             let message = format!(

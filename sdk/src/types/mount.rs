@@ -7,17 +7,17 @@ use std::path::Path;
 pub struct Mount<'a> {
     /// The volume or path that is mounted.
     pub source: &'a str,
-    /// Where in the workload, an absolute path.
+    /// The place in the workload, an absolute path.
     pub target: &'a str,
     /// The workload cannot write it.
     pub read_only: bool,
 }
 
 impl<'a> Mount<'a> {
-    /// From its text.
+    /// Parses a mount.
     ///
     /// # Errors
-    /// Why it is none, in words that follow the text.
+    /// The reason why the text is no mount, in words that follow the text.
     pub fn parse(text: &'a str) -> Result<Self, &'static str> {
         let mut parts = text.split(':');
         let (Some(source), Some(target)) = (parts.next(), parts.next()) else {

@@ -147,8 +147,8 @@ impl Transport {
 }
 
 impl WorkloadSpec {
-    /// What cannot be enforced: an error that names the field, or, where the user allows it, one more of the measures that
-    /// are told to be weaker ([`super::Confinement`]).
+    /// Handles a field that cannot be enforced: an error that names it, or, if the user allows that, one more entry in
+    /// [`super::Confinement::weaker`].
     pub fn leave_out(&self, field: &str, place: &str, why: &str, weaker: &mut Vec<Measure>) -> Result<()> {
         if !self.allow_weaker {
             return Err(Error::unenforceable(field, place, why));
