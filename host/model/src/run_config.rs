@@ -79,6 +79,7 @@ pub enum RestartPolicy {
 
 /// The number of servers that a workload has for its clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Instances {
     /// One that all clients use.

@@ -44,11 +44,13 @@ pub struct LastExit {
 
 /// The server of one session of a workload: a resource with a uid of its own, whose parent is the workload.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SessionServer {
     /// Its uid.
     pub uid: Uid,
     /// The handle of the owner's plugin; none before the deployment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<wharf_sdk::Handle>"))]
     pub handle: Option<Opaque>,
 }
 

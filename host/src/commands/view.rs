@@ -84,6 +84,7 @@ pub struct WorkloadView {
 
 /// The server of one session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SessionServerView {
     /// Its uid.
     pub uid: String,
