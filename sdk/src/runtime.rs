@@ -82,8 +82,9 @@ pub trait Attach: Runtime {
 pub trait Dial: Runtime {
     /// Makes a new connection to a port of a running workload. Bytes arrive at the server in the order in which they were
     /// written, and the other way round. When the host closes its writing side, the server reads the end of its input, and
-    /// nothing else ends. When the server or the workload ends, the host's reading side ends; if the connection breaks, it
-    /// ends with an error. The host may drop either side at any time, which ends the connection.
+    /// nothing else ends ([`crate::Capability::DIAL_HALF_CLOSE`]; without it the host closes no side, and only drops both).
+    /// When the server or the workload ends, the host's reading side ends; if the connection breaks, it ends with an error.
+    /// The host may drop either side at any time, which ends the connection.
     ///
     /// # Errors
     /// [`crate::ErrorCode::NotFound`] where the workload is missing; `FailedPrecondition` where it does not run or nobody

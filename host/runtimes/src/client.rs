@@ -28,7 +28,7 @@ pub struct Deadlines {
     pub read: Duration,
     /// For quick changes: start, remove, recover. `stop` adds it to its own timeout.
     pub change: Duration,
-    /// For deploy, which may fetch an image.
+    /// For deploy, which may fetch an image; and for start, of a runtime that can fetch one only then.
     pub deploy: Duration,
 }
 
@@ -121,9 +121,12 @@ impl RuntimeClient {
 
     /// Lets a deployed workload run.
     pub async fn start(&self, handle: &Handle) -> Result<(), CallError> {
+        let deadline = match self.stamp.has(&Capability::FETCHES_AT_START) {
+            true => self.deadlines.deploy,
+            false => self.deadlines.change,
+        };
         reach(Point::StartCallBefore);
-        let started =
-            self.on_workload(operation::START, handle, Nothing {}, Some(self.deadlines.change)).await;
+        let started = self.on_workload(operation::START, handle, Nothing {}, Some(deadline)).await;
         reach(Point::StartCallAfter);
         started.map(|Nothing {}| ())
     }

@@ -4,6 +4,7 @@ use crate::{
     error::{ask, chain},
     identity,
 };
+use hyper::{Response, StatusCode, body::Incoming};
 use hyper_util::{
     client::legacy::{Client as HttpClient, connect::HttpConnector},
     rt::TokioExecutor,
@@ -19,6 +20,10 @@ use kube::{
 };
 use std::{
     path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 use tower::{BoxError, ServiceBuilder, retry::RetryLayer};
@@ -43,6 +48,8 @@ pub(crate) struct Cluster {
     pub(crate) address: String,
     /// When the files that describe the access had been written last: credentials in them are exchanged.
     written: Vec<Option<SystemTime>>,
+    /// The API server has refused the credentials: a program that hands them out may have others by now.
+    is_refused: Arc<AtomicBool>,
 }
 
 impl Cluster {
@@ -60,14 +67,15 @@ impl Cluster {
         };
         config.default_namespace.clone_from(&endpoint.namespace);
         let address = config.cluster_url.to_string();
-        let client = client_of(&config)
+        let is_refused = Arc::new(AtomicBool::new(false));
+        let client = client_of(&config, Arc::clone(&is_refused))
             .map_err(|why| Error::unavailable(format!("the access to {address} makes no sense: {why}")))?;
-        Ok(Self { client, endpoint, address, written })
+        Ok(Self { client, endpoint, address, written, is_refused })
     }
 
-    /// True as long as nobody has written the files that describe the access.
+    /// True as long as nobody has written the files that describe the access, and its credentials are taken.
     pub(crate) fn is_current(&self) -> bool {
-        self.written == written(&self.endpoint.access)
+        !self.is_refused.load(Ordering::Relaxed) && self.written == written(&self.endpoint.access)
     }
 
     pub(crate) fn namespace(&self) -> &str {
@@ -142,7 +150,7 @@ fn written(access: &Access) -> Vec<Option<SystemTime>> {
 
 /// The client of an API server. Not kube's own builder: that one logs each failure as an error of its own, before anybody has
 /// said what it means.
-fn client_of(config: &Config) -> std::result::Result<Client, String> {
+fn client_of(config: &Config, is_refused: Arc<AtomicBool>) -> std::result::Result<Client, String> {
     if let Some(proxy) = &config.proxy_url {
         return Err(format!("it goes through the proxy {proxy}, and this version of wharf uses none"));
     }
@@ -152,11 +160,16 @@ fn client_of(config: &Config) -> std::result::Result<Client, String> {
     http.set_connect_timeout(Some(CONNECT));
     let https = config.rustls_https_connector_with_connector(http).map_err(|error| chain(&error))?;
     let retry = RetryPolicy::new(PAUSES[0], PAUSES[1], ATTEMPTS, true).map_err(|error| error.to_string())?;
+    let watch = move |answer: Response<Incoming>| {
+        is_refused.fetch_or(answer.status() == StatusCode::UNAUTHORIZED, Ordering::Relaxed);
+        answer
+    };
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
         .option_layer(config.auth_layer().map_err(|error| chain(&error))?)
         .layer(config.extra_headers_layer().map_err(|error| chain(&error))?)
         .layer(RetryLayer::new(retry))
+        .map_response(watch)
         .map_err(BoxError::from)
         .service(HttpClient::builder(TokioExecutor::new()).build(https));
     Ok(Client::new(service, config.default_namespace.clone()))

@@ -8,13 +8,14 @@ use kube::{Api, api::PostParams};
 use wharf_sdk::Result;
 
 /// What everything needs: group, resource, subresource and verb. `rbac.yaml` beside the sources grants these, and no others.
-const RIGHTS: [(&str, &str, &str, &str); 16] = [
+const RIGHTS: [(&str, &str, &str, &str); 17] = [
     ("apps", "statefulsets", "", "get"),
     ("apps", "statefulsets", "", "list"),
     ("apps", "statefulsets", "", "watch"),
     ("apps", "statefulsets", "", "create"),
     ("apps", "statefulsets", "", "patch"),
     ("apps", "statefulsets", "", "delete"),
+    ("", "pods", "", "get"),
     ("", "pods", "", "list"),
     ("", "pods", "", "watch"),
     ("", "pods", "", "delete"),

@@ -6,7 +6,7 @@ use crate::{
     reasons,
 };
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
-use wharf_sdk::{Confinement, Exit, Handle, Measure, Observation, WorkloadState};
+use wharf_sdk::{Address, Confinement, Exit, Handle, Measure, Observation, WorkloadState};
 
 /// The workload that a StatefulSet is, with its pods. None: it does not say whose it is.
 pub(crate) fn of<'a>(set: &StatefulSet, pods: impl IntoIterator<Item = &'a Pod>) -> Option<Observation> {
@@ -23,7 +23,7 @@ pub(crate) fn of<'a>(set: &StatefulSet, pods: impl IntoIterator<Item = &'a Pod>)
         state,
         exit,
         started_at_ms: since.filter(|_| state == WorkloadState::Running),
-        address: None,
+        address: labels::annotation(&set.metadata, TARGET_PORT).map(|_| Address::Dial),
         confinement: confinement(set),
     })
 }
@@ -44,8 +44,13 @@ pub(crate) fn wanted(set: &StatefulSet) -> i32 {
 
 /// True if a workload's pod belongs to a StatefulSet, by the uid that the cluster gave it.
 pub(crate) fn belongs(pod: &Pod, set: &StatefulSet) -> bool {
+    set.metadata.uid.as_deref().is_some_and(|uid| belongs_to(pod, uid))
+}
+
+/// True if a pod belongs to the object with this uid.
+pub(crate) fn belongs_to(pod: &Pod, object_uid: &str) -> bool {
     let owners = pod.metadata.owner_references.as_deref().unwrap_or_default();
-    owners.iter().any(|owner| Some(&owner.uid) == set.metadata.uid.as_ref())
+    owners.iter().any(|owner| owner.uid == object_uid)
 }
 
 fn state(set: &StatefulSet, pods: &[&Pod]) -> (WorkloadState, Option<Exit>) {

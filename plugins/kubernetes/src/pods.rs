@@ -21,7 +21,12 @@ pub(crate) const PAGE: u32 = 500;
 /// How long an API server that does not answer is asked again while a change is under way.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Between two attempts.
-const PAUSE: Duration = Duration::from_millis(200);
+pub(crate) const PAUSE: Duration = Duration::from_millis(200);
+
+/// The name of the only pod of a StatefulSet.
+pub(crate) fn only_of(statefulset: &str) -> String {
+    format!("{statefulset}-0")
+}
 
 /// The pods with these labels.
 pub(crate) async fn list(cluster: &Cluster, selector: &str) -> Result<Vec<Pod>> {

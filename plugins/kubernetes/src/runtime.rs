@@ -2,6 +2,7 @@
 use crate::{
     attach::{self, Attachments},
     cluster::{Cluster, SYSTEM_NAMESPACE},
+    dial,
     endpoint::Endpoint,
     error::ask_for,
     find::{Found, Surroundings},
@@ -10,15 +11,15 @@ use crate::{
     labels,
     logs::Source,
     manifest::Manifest,
-    observe::{self, belongs},
+    observe::{self, belongs, belongs_to},
     pods::{self, runs},
     settings::Settings,
 };
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 use std::sync::{Mutex, PoisonError};
 use wharf_sdk::{
-    Attach, ByteStream, Context, Error, ErrorCode, Exit, Handle, Health, HostServices, Instance, ListQuery,
-    Listing, LogOptions, Logs, Observation, Result, Runtime, StopOptions, WorkloadSpec,
+    Attach, ByteStream, Context, Dial, DialOptions, Error, ErrorCode, Exit, Handle, Health, HostServices,
+    Instance, ListQuery, Listing, LogOptions, Logs, Observation, Result, Runtime, StopOptions, WorkloadSpec,
     keyed_lock::KeyedLock,
 };
 
@@ -223,5 +224,21 @@ impl Attach for KubernetesRuntime {
             Some(pod) => attach::now(&cluster, pod).await,
             None => Ok(self.attachments.promise(&handle.uid)),
         }
+    }
+}
+
+impl Dial for KubernetesRuntime {
+    async fn dial(&self, handle: &Handle, options: DialOptions) -> Result<ByteStream> {
+        let cluster = self.cluster().await?;
+        let data = HandleData::read(handle)?;
+        let name = pods::only_of(&data.statefulset);
+        // One question for each connection: the pod says itself whose it is.
+        let found = ask_for("the pod cannot be looked at", cluster.pods().get(&name)).await?;
+        let pod = found.filter(|pod| belongs_to(pod, &data.object_uid));
+        if pod.as_ref().is_some_and(runs) {
+            return dial::open(&cluster, &name, options.port).await;
+        }
+        let is_there = pod.is_some() || self.find(&cluster, handle).await?.is_some();
+        Err(if is_there { Error::precondition("the workload does not run") } else { gone() })
     }
 }

@@ -1,34 +1,30 @@
 //! Lets a workload run: its StatefulSet is to have one pod, and the cluster is watched until that runs or says why not.
 use crate::{
     cluster::Cluster,
+    events::{self, Events, Said},
     identity,
     labels::{self, EXIT, PROOF, STARTED},
     observe::{belongs, wanted},
     pods::{PodWatch, container, last_end, runs},
-    reasons::{self, Kind, Trouble},
+    reasons::{self, Kind},
     runtime::KubernetesRuntime,
     statefulset::{SetIdentity, change},
 };
-use futures_util::{Stream, StreamExt};
+use futures_util::StreamExt;
 use k8s_openapi::{
-    api::{
-        apps::v1::StatefulSet,
-        core::v1::{Event as ClusterEvent, Pod},
-    },
+    api::{apps::v1::StatefulSet, core::v1::Pod},
     jiff::Timestamp,
 };
-use kube::runtime::watcher::{self, Event as WatchEvent, watcher};
-use std::{pin::Pin, time::Duration};
+use std::time::Duration;
 use tokio::time::Instant;
 use wharf_sdk::{Error, Handle, Result, document::Event};
 
 /// How long a pod that fits nowhere is waited for, where the settings do not say.
 const SCHEDULING: Duration = Duration::from_secs(5);
-/// The reason of an event that says that no pod could be made.
-const REFUSED: &str = "FailedCreate";
-
-/// Refusals of pods, as the cluster tells of them.
-type Refusals = Pin<Box<dyn Stream<Item = String> + Send>>;
+/// How long a pod is waited for once the cluster has warned of something, such as a volume that cannot be mounted.
+const STUCK: Duration = Duration::from_secs(20);
+/// How long a pod may be in the making before it is asked what is in its way.
+const CALM: Duration = Duration::from_secs(1);
 
 impl KubernetesRuntime {
     /// Scales to one, and waits until the container runs.
@@ -79,24 +75,21 @@ impl KubernetesRuntime {
         let scheduling = self.settings.scheduling_seconds.map_or(SCHEDULING, Duration::from_secs);
         let mut progress = Progress { runtime: self, uid: &handle.uid, told: String::new() };
         let mut watch = PodWatch::of(cluster, &labels::of_workload(&self.host_id, &handle.uid));
-        let mut refusals = refusals(cluster, set, since);
-        let mut unscheduled: Option<(Instant, Trouble)> = None;
+        let set_uid = set.metadata.uid.as_deref().unwrap_or_default();
+        let mut refusals = events::refusals(cluster, set_uid, since);
+        let mut about_pod: Option<(String, Events)> = None;
+        let (mut unscheduled, mut stuck) = (None, None);
         loop {
-            let limit = unscheduled.clone();
-            let given_up = async {
-                match limit {
-                    Some((since, trouble)) => {
-                        tokio::time::sleep_until(since + scheduling).await;
-                        trouble
-                    }
-                    None => std::future::pending().await,
-                }
-            };
             let change = tokio::select! {
                 biased;
                 change = watch.next_patiently() => change?,
-                Some(why) = refusals.next() => return Err(refused(&why)),
-                trouble = given_up => return Err(refused(&trouble.message)),
+                Some(refusal) = refusals.next() => return Err(refused(&refusal.message)),
+                Some(said) = next_of(&mut about_pod) => {
+                    stuck = said.is_warning.then(|| Hindrance::met(stuck, STUCK, &said.message));
+                    progress.tell(format!("the cluster says: {}", said.message));
+                    continue;
+                }
+                why = given_up([&unscheduled, &stuck]) => return Err(refused(&why)),
             };
             let Some(pod) = change.pods.values().find(|pod| belongs(pod, set) && is_new(pod)) else {
                 continue;
@@ -106,13 +99,52 @@ impl KubernetesRuntime {
                 Some(trouble) if trouble.kind == Kind::Final => return Err(refused(&trouble.message)),
                 _ if is_enough(pod) => return Ok(pod.clone()),
                 Some(trouble) if trouble.kind == Kind::Unschedulable => {
-                    let since = unscheduled.map_or_else(Instant::now, |(since, _)| since);
-                    unscheduled = Some((since, trouble.clone()));
+                    unscheduled = Some(Hindrance::met(unscheduled, scheduling, &trouble.message));
                 }
                 _ => unscheduled = None,
             }
-            progress.tell(pod, trouble.as_ref());
+            match trouble {
+                Some(trouble) => progress.tell(trouble.message),
+                None if container(pod).is_none() => progress.tell("the pod is being scheduled".to_owned()),
+                None => progress.tell("the pod is being made".to_owned()),
+            }
+            let uid = pod.metadata.uid.clone().unwrap_or_default();
+            if about_pod.as_ref().is_none_or(|(known, _)| *known != uid) {
+                about_pod = Some((uid.clone(), events::of_pod(cluster, &uid, CALM)));
+            }
         }
+    }
+}
+
+/// What may pass, and until when it is waited for.
+struct Hindrance {
+    until: Instant,
+    why: String,
+}
+
+impl Hindrance {
+    /// It was met just now, or is there still.
+    fn met(before: Option<Self>, patience: Duration, why: &str) -> Self {
+        let until = before.map_or_else(|| Instant::now() + patience, |before| before.until);
+        Self { until, why: why.to_owned() }
+    }
+}
+
+/// Resolves when the first of these has been waited for long enough.
+async fn given_up(hindrances: [&Option<Hindrance>; 2]) -> String {
+    match hindrances.into_iter().flatten().min_by_key(|hindrance| hindrance.until) {
+        Some(hindrance) => {
+            tokio::time::sleep_until(hindrance.until).await;
+            hindrance.why.clone()
+        }
+        None => std::future::pending().await,
+    }
+}
+
+async fn next_of(about_pod: &mut Option<(String, Events)>) -> Option<Said> {
+    match about_pod {
+        Some((_, events)) => events.next().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -130,28 +162,6 @@ fn refused(why: &str) -> Error {
     Error::precondition(format!("the pod does not run: {why}"))
 }
 
-/// The refusals of a StatefulSet's pods since a moment: quotas, admission webhooks, the namespace's pod security. Where
-/// events cannot be read, nothing is told of them, and the deadline ends the wait.
-fn refusals(cluster: &Cluster, set: &StatefulSet, since: Timestamp) -> Refusals {
-    let uid = set.metadata.uid.clone().unwrap_or_default();
-    let config = watcher::Config::default().fields(&format!("involvedObject.uid={uid},reason={REFUSED}"));
-    let events = watcher(cluster.events(), config).filter_map(move |seen| async move {
-        match seen {
-            Ok(WatchEvent::InitApply(event) | WatchEvent::Apply(event)) if is_since(&event, since) => {
-                Some(event.message.unwrap_or_default())
-            }
-            _ => None,
-        }
-    });
-    Box::pin(events)
-}
-
-/// An event's time has whole seconds; an older one of the same kind is counted up, with its last time.
-fn is_since(event: &ClusterEvent, since: Timestamp) -> bool {
-    let last = event.last_timestamp.as_ref().or(event.first_timestamp.as_ref());
-    last.is_none_or(|last| last.0.as_second() >= since.as_second())
-}
-
 /// Tells the host how far a pod is.
 struct Progress<'a> {
     runtime: &'a KubernetesRuntime,
@@ -160,18 +170,10 @@ struct Progress<'a> {
 }
 
 impl Progress<'_> {
-    fn tell(&mut self, pod: &Pod, trouble: Option<&Trouble>) {
-        let message = match trouble {
-            Some(trouble) => trouble.message.clone(),
-            None if container(pod).is_none() => "the pod is being scheduled".to_owned(),
-            None => "the pod is being made, its image fetched where it is missing".to_owned(),
-        };
+    fn tell(&mut self, message: String) {
         if message != self.told {
-            self.runtime.host.event(&Event {
-                uid: self.uid.to_owned(),
-                message: message.clone(),
-                progress: None,
-            });
+            let uid = self.uid.to_owned();
+            self.runtime.host.event(&Event { uid, message: message.clone(), progress: None });
             self.told = message;
         }
     }

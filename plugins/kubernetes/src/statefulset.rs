@@ -3,6 +3,7 @@
 use crate::{
     cluster::Cluster,
     error::{ask, ask_for, is_conflict, operation},
+    pods::PAUSE,
 };
 use futures_util::StreamExt;
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -61,8 +62,12 @@ pub(crate) async fn wait_until_gone(cluster: &Cluster, identity: &SetIdentity) -
                 if error.code == ErrorCode::PermissionDenied {
                     return Err(error);
                 }
+                tokio::time::sleep(PAUSE).await;
             }
-            Err(error) => tracing::debug!(%error, "the removal cannot be watched now"),
+            Err(error) => {
+                tracing::debug!(%error, "the removal cannot be watched now");
+                tokio::time::sleep(PAUSE).await;
+            }
         }
     }
     Err(Error::unavailable("the watch of the removal ended"))

@@ -3,7 +3,7 @@ use crate::{
     cluster::Cluster,
     labels::{self, EXIT, STARTED},
     observe::{belongs, wanted},
-    pods::{self, PodWatch, end, exit},
+    pods::{self, PAUSE, PodWatch, end, exit},
     runtime::KubernetesRuntime,
     statefulset::{SetIdentity, change},
 };
@@ -57,7 +57,10 @@ impl KubernetesRuntime {
 async fn wait_until_seen(cluster: &Cluster, identity: &SetIdentity, generation: Option<i64>) {
     let mut sets = Box::pin(watch_object(cluster.statefulsets(), &identity.name));
     while let Some(seen) = sets.next().await {
-        let Ok(Some(set)) = seen else { continue };
+        let Ok(Some(set)) = seen else {
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        };
         if set.status.and_then(|status| status.observed_generation) >= generation {
             return;
         }

@@ -48,7 +48,7 @@ wharf_sdk::export_runtime! {
     "scripted-full": Scripted {
         capabilities: [
             Capability::STDIO, Capability::HTTP, Capability::SURVIVES_SUPERVISOR, Capability::CPUS, Capability::MEMORY,
-            Capability::PIDS, Capability::PERMISSION_PROFILE, Capability::PARENT,
+            Capability::PIDS, Capability::PERMISSION_PROFILE, Capability::PARENT, Capability::DIAL_HALF_CLOSE,
         ],
         abilities: [attach, logs, dial],
         accepts: ["command"],
