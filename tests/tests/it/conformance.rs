@@ -8,6 +8,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 use wharf_sdk::document::operation;
+use wharf_tests::cluster::Cluster;
 use wharf_tests::conformance::{TOO_BUSY, conforms, conforms_on, passed, tested, with_result};
 use wharf_tests::engine::{Act, Flaw, PLUGIN, ScriptedEngine, State};
 use wharf_tests::engines::{Engine, Kind, SHELL_IMAGE};
@@ -56,6 +57,24 @@ fn docker_passes_what_it_claims() {
 #[test]
 fn podman_passes_what_it_claims() {
     containers_pass(Kind::Podman);
+}
+
+#[test]
+fn kubernetes_passes_what_it_claims() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let Some(image) = cluster.shell_image() else { return };
+    let namespace = cluster.namespace("conformance");
+    let host = crate::kubernetes::host(&cluster, &namespace);
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let args = ["--image", image, "--listener", "nc -ll -p {port} -e cat", "--timeout", "90"];
+    let (report, said) = tested(&host, "wharf-plugin-kubernetes", "kubernetes", &args);
+    assert_eq!(said.code, 0, "{report:#}");
+    let passed = with_result(&report, "passed");
+    for profile in ["core", "exit", "logs", "attach", "recover", "ports", "dial", "limits"] {
+        assert!(passed.iter().any(|id| id.starts_with(profile)), "{profile}: {report:#}");
+    }
+    assert!(with_result(&report, "skipped").iter().any(|id| id == "dial.half-close"), "{report:#}");
+    assert_eq!(crate::kubernetes::objects(&namespace), Vec::<String>::new());
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod forgetting;
 mod front_ends;
 mod importing;
 mod interruptions;
+mod kubernetes;
 mod listing_cost;
 mod long_life;
 mod main_job;
