@@ -25,7 +25,7 @@ struct Judged {
     met: bool,
 }
 
-const AIMS: [Aim; 13] = [
+const AIMS: [Aim; 15] = [
     at_most("plugins", "a call across the border", "µs", 6.0, |report| report["call_us"].as_f64()),
     at_most("plugins", "the first load of a plugin", "ms", 2.0, |report| report["first_load_ms"].as_f64()),
     at_most("plugins", "a further load", "ms", 2.0, |report| report["further_load_ms"].as_f64()),
@@ -48,6 +48,14 @@ const AIMS: [Aim; 13] = [
         row(report, 10_000)?["ratio"].as_f64()
     }),
     at_most("exits", "from an exit to its record", "ms", 50.0, |report| report["recorded_ms"].as_f64()),
+    at_most("cluster", "run to ready, more than apply and wait", "ms", 300.0, |report| {
+        let stdio = &report["starts"][0];
+        Some(stdio["wharf_run_ms"].as_f64()? - stdio["kubectl_ms"].as_f64()?)
+    }),
+    at_most("cluster", "requests of a list of 100 pods' workloads", "", 2.0, |report| {
+        let requests = report["list"]["requests"].as_object()?.values();
+        Some(requests.filter_map(Value::as_f64).sum())
+    }),
 ];
 
 const fn at_most(
