@@ -11,16 +11,20 @@ use std::{future::ready, pin::Pin, time::Duration};
 
 /// The reason of an event that says that no pod could be made.
 const REFUSED: &str = "FailedCreate";
-/// What is told by the pod itself, and better.
-const TOLD_BY_POD: [&str; 3] = ["FailedScheduling", "BackOff", "Failed"];
+/// The reasons of events that say how far a node is with a pod.
+const PROGRESS: [&str; 2] = ["Pulling", "Pulled"];
+/// The beginning of the reasons of events that say what is in the way of one, such as `FailedMount`.
+const HINDRANCE: &str = "Failed";
+/// Hindrances that the pod itself tells, and better.
+const TOLD_BY_POD: [&str; 2] = ["Failed", "FailedScheduling"];
 
 /// Something that the cluster says of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Said {
     /// In its own words.
     pub(crate) message: String,
-    /// It says that something does not work.
-    pub(crate) is_warning: bool,
+    /// It says that something is in the way.
+    pub(crate) is_hindrance: bool,
 }
 
 /// What is said of an object.
@@ -38,9 +42,12 @@ pub(crate) fn of_pod(cluster: &Cluster, uid: &str, after: Duration) -> Events {
     let cluster = cluster.clone();
     let later = futures_util::stream::once(tokio::time::sleep(after));
     let events = later.flat_map(move |()| seen(&cluster, config.clone()));
-    let is_news =
-        |event: &ClusterEvent| event.reason.as_deref().is_none_or(|reason| !TOLD_BY_POD.contains(&reason));
-    Box::pin(events.filter(move |event| ready(is_news(event))).map(said))
+    let said = events.map(|event| {
+        let is_progress = PROGRESS.contains(&event.reason.as_deref().unwrap_or_default());
+        let said = said(event);
+        (is_progress || said.is_hindrance).then_some(said)
+    });
+    Box::pin(said.filter_map(ready))
 }
 
 fn seen(cluster: &Cluster, config: watcher::Config) -> Pin<Box<dyn Stream<Item = ClusterEvent> + Send>> {
@@ -64,12 +71,41 @@ fn is_refused(error: &WatchError) -> bool {
 }
 
 fn said(event: ClusterEvent) -> Said {
-    let is_warning = event.type_.as_deref() == Some("Warning");
-    Said { message: event.message.unwrap_or_default(), is_warning }
+    let reason = event.reason.as_deref().unwrap_or_default();
+    let is_hindrance = reason.starts_with(HINDRANCE) && !TOLD_BY_POD.contains(&reason);
+    Said { message: event.message.unwrap_or_default(), is_hindrance }
 }
 
 /// An event's time has whole seconds; an older one of the same kind is counted up, with its last time.
 fn is_since(event: &ClusterEvent, since: Timestamp) -> bool {
     let last = event.last_timestamp.as_ref().or(event.first_timestamp.as_ref());
     last.is_none_or(|last| last.0.as_second() >= since.as_second())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_in_the_way_of_a_pod_is_told_from_what_is_not() {
+        let is_hindrance = |reason: &str| {
+            let event = json!({ "metadata": {}, "involvedObject": {}, "reason": reason, "type": "Warning" });
+            said(serde_json::from_value(event).unwrap()).is_hindrance
+        };
+        assert!(is_hindrance("FailedMount") && is_hindrance("FailedCreatePodSandBox"));
+        for reason in ["MissingClusterDNS", "FailedScheduling", "Failed", "Pulling"] {
+            assert!(!is_hindrance(reason), "{reason}");
+        }
+    }
+
+    #[test]
+    fn events_of_an_earlier_attempt_are_not_told_again() {
+        let since: Timestamp = "2026-01-01T00:00:05.5Z".parse().unwrap();
+        let at = |last: &str| {
+            let event = json!({ "metadata": {}, "involvedObject": {}, "lastTimestamp": last });
+            is_since(&serde_json::from_value(event).unwrap(), since)
+        };
+        assert!(!at("2026-01-01T00:00:04Z") && at("2026-01-01T00:00:05Z") && at("2026-01-01T00:00:09Z"));
+    }
 }

@@ -85,7 +85,7 @@ impl KubernetesRuntime {
                 change = watch.next_patiently() => change?,
                 Some(refusal) = refusals.next() => return Err(refused(&refusal.message)),
                 Some(said) = next_of(&mut about_pod) => {
-                    stuck = said.is_warning.then(|| Hindrance::met(stuck, STUCK, &said.message));
+                    stuck = said.is_hindrance.then(|| Hindrance::met(stuck, STUCK, &said.message));
                     progress.tell(format!("the cluster says: {}", said.message));
                     continue;
                 }
