@@ -268,11 +268,10 @@ impl RuntimeClient {
             Err(CallError::Answered(Error::unsupported(field, message)))
         };
         let kind = spec.source.kind();
-        if !self.stamp.accepts.iter().any(|accepted| accepted == kind) {
-            return refuse(
-                "source",
-                format!("runs {}, and not {kind}s", self.stamp.accepts.join("s and ") + "s"),
-            );
+        let accepts = &self.stamp.accepts;
+        // One that names no kind runs what names it, and its own validation tells what it cannot.
+        if !accepts.is_empty() && !accepts.iter().any(|accepted| accepted == kind) {
+            return refuse("source", format!("runs {}, and not {kind}s", accepts.join("s and ") + "s"));
         }
         for (capability, field) in spec.requirements() {
             if !self.stamp.has(&capability) {

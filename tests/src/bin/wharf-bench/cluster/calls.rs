@@ -92,7 +92,7 @@ pub(super) fn measure(cluster: &Cluster) -> Result<Value> {
             let sample = Sample::median(samples);
             let Sample { per_second, p50_us, p99_us, .. } = sample;
             println!("{way:<21} {clients:>7} {payload:>6} {per_second:>11.0} {p50_us:>7.0} {p99_us:>7.0}");
-            calls.push(Row { way: *way, clients, payload_bytes: payload, sample });
+            calls.push(Row { way, clients, payload_bytes: payload, sample });
         }
     }
     let mut kept = Vec::new();
