@@ -34,8 +34,9 @@ pub(super) fn measure(cluster: &Cluster) -> Result<Value> {
     let waiting = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (mut recorded, mut told, mut away) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ENDS {
-        let url = side.run(NAME, STDIO, &["--restart", "no"]);
-        away.push(killed(&url)?);
+        away.push(killed(&side.run(NAME, STDIO, &[]))?);
+        side.remove();
+        side.run(NAME, STDIO, &["--restart", "no"]);
         let (record, answer) = waiting.block_on(ended(&side))?;
         recorded.push(record);
         told.push(answer);
