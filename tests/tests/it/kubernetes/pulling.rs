@@ -9,7 +9,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 use wharf_tests::cluster::Cluster;
 use wharf_tests::engines::{DEMO_IMAGE, Engine, Kind};
-use wharf_tests::host::{Host, Said, eventually, kill};
+use wharf_tests::host::{Host, Said};
 use wharf_tests::registry::Registry;
 
 /// Longer than a start without a fetch may take.
@@ -17,7 +17,7 @@ const SLOW: Duration = Duration::from_secs(32);
 
 /// A registry as the cluster's node finds it, which answers only after a while: its address there. It serves as long as the
 /// test's process lives.
-fn slow_registry(cluster: &Cluster, registry: Option<&Registry>) -> String {
+fn slow_registry(cluster: &Cluster, registry: &Registry) -> String {
     let server = cluster.kubectl(&["config", "view", "--output", "jsonpath={.clusters[0].cluster.server}"]);
     let link = TcpStream::connect(server.trim_start_matches("https://")).unwrap().local_addr().unwrap();
     let listener = TcpListener::bind((link.ip(), 0)).unwrap();
@@ -26,7 +26,7 @@ fn slow_registry(cluster: &Cluster, registry: Option<&Registry>) -> String {
     fs::create_dir_all(&folder).unwrap();
     let mut hosts = fs::File::create(folder.join("hosts.toml")).unwrap();
     writeln!(hosts, "server = \"http://{address}\"\n[host.\"http://{address}\"]").unwrap();
-    let (behind, opens) = (registry.map(|registry| registry.address.clone()), Instant::now() + SLOW);
+    let (behind, opens) = (registry.address.clone(), Instant::now() + SLOW);
     std::thread::spawn(move || {
         for client in listener.incoming().map_while(Result::ok) {
             let behind = behind.clone();
@@ -36,12 +36,8 @@ fn slow_registry(cluster: &Cluster, registry: Option<&Registry>) -> String {
     address
 }
 
-/// Passes on what a client says, and the answers, once the registry opens. Without a registry it stays silent.
-fn relay(mut client: TcpStream, registry: Option<String>, opens: Instant) {
-    let Some(registry) = registry else {
-        let _ = io::copy(&mut client, &mut io::sink());
-        return;
-    };
+/// Passes on what a client says, and the answers, once the registry opens.
+fn relay(mut client: TcpStream, registry: String, opens: Instant) {
     while Instant::now() < opens {
         std::thread::sleep(Duration::from_millis(100));
     }
@@ -70,7 +66,7 @@ fn an_image_that_takes_longer_than_a_start_is_waited_for() {
     let nobody = registry.configuration(&json!({}));
     let pushed = docker.command(&["push", &there]).env("DOCKER_CONFIG", &nobody).output().unwrap();
     assert!(pushed.status.success(), "{pushed:?}");
-    let image = there.replace(&registry.address, &slow_registry(&cluster, Some(&registry)));
+    let image = there.replace(&registry.address, &slow_registry(&cluster, &registry));
     let began = Instant::now();
     let said = Said::of(&run(&host, &image).wait_with_output().unwrap());
     assert_eq!(said.code, 0, "{said:?}");
@@ -79,18 +75,4 @@ fn an_image_that_takes_longer_than_a_start_is_waited_for() {
     assert_eq!(add(said.stdout.trim()), "5");
     host.ok(&["rm", "fetched"]);
     assert_eq!(objects(&namespace), Vec::<String>::new());
-}
-
-#[test]
-fn a_fetch_that_nobody_waits_for_any_more_leaves_nothing_behind() {
-    let Some(cluster) = Cluster::shared() else { return };
-    let namespace = cluster.namespace("no-pull");
-    let host = host(&cluster, &namespace);
-    let image = format!("{}/silent:1", slow_registry(&cluster, None));
-    let running = run(&host, &image);
-    eventually("the pod is there", || objects(&namespace).iter().any(|name| name.starts_with("pod/")));
-    kill(running.id().cast_signed(), "INT");
-    let said = Said::of(&running.wait_with_output().unwrap());
-    assert_ne!(said.code, 0, "{said:?}");
-    eventually("nothing of it stays", || host.list().is_empty() && objects(&namespace).is_empty());
 }
