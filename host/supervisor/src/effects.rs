@@ -227,7 +227,7 @@ impl Performer<'_> {
                 let unknown = || Error::new(ErrorKind::Failed, "it could not be stopped");
                 outside.answer(Answer::refused(error.unwrap_or_else(unknown)));
             }
-            Effect::Answer(reply) => outside.reply(reply, state).await,
+            Effect::Answer(reply) => outside.reply(reply, state),
             Effect::KeepError => self.kept = self.failure.take(),
             Effect::GiveUp(cause) => self.give_up(cause),
             Effect::GivenUp => reach(Point::GiveUpAfter),

@@ -32,6 +32,7 @@ mod readiness;
 mod reattach;
 mod record_change;
 mod recording;
+mod report;
 mod run_loop;
 mod session_servers;
 pub mod source;
