@@ -30,8 +30,9 @@ pub trait Runtime: Send + Sync + Sized + 'static {
     fn validate(&self, spec: &WorkloadSpec) -> impl Future<Output = Result<()>> + Send;
 
     /// Makes everything that `start` needs, and runs none of the workload's code. Everything that it makes carries host id
-    /// and uid. On an error, or when the future is dropped, nothing stays behind. The host stores the handle before it
-    /// calls `start`.
+    /// and uid. On an error, or when the future is dropped, nothing stays behind: if an engine may still make what it was
+    /// asked for, a task of the author's removes it, and a `list` with this uid is not answered before that task has ended
+    /// ([`crate::keyed_lock::KeyedLock::until_free`]). The host stores the handle before it calls `start`.
     fn deploy(&self, spec: &WorkloadSpec) -> impl Future<Output = Result<Handle>> + Send;
 
     /// Lets a deployed or stopped workload run. If it runs already, that is a success, and nothing is done.

@@ -51,7 +51,7 @@ pub use in_process::probe_process::{PROBE_ARGUMENT, run_probe};
 pub use libraries::Libraries;
 pub use observe::{ForeignResource, Observed, may_have_strangers, observe, observe_all, observe_strangers};
 pub use options::{ConnectOptions, EventListener};
-pub use owner::{ask_owner, connect_owner, look, prove_ended, prove_gone, prove_owner};
+pub use owner::{ask_owner, connect_owner, look, look_cleared_up, prove_ended, prove_gone, prove_owner};
 pub use probe::{Prober, how};
 pub use question::{InstanceProof, Scope};
 pub use raw_stream::{RawStream, Reader, Writer};

@@ -183,7 +183,8 @@ pub(crate) async fn await_ready(
             reach(Point::ReadyHeard);
             Ok(ready(context, run, port))
         }
-        StartOutcome::Failed(_) if given_up => Err(given_up_start(run)),
+        // With what is left of it, if anything is.
+        StartOutcome::Failed(error) if given_up => Err(Error { advice: error.advice, ..given_up_start(run) }),
         outcome => Err(not_started(context, run, inherited, mode, outcome).await),
     }
 }

@@ -309,6 +309,10 @@ impl Runtime for ContainerRuntime {
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Listing> {
+        // A container that is being made for nobody any more is removed first.
+        for uid in query.uids.iter().flatten() {
+            self.turns.until_free(uid).await;
+        }
         let engine = self.engine().await?;
         if query.uids.as_ref().is_some_and(BTreeSet::is_empty) {
             let instance = self.instance_of(&engine).await?;

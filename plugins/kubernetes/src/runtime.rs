@@ -187,6 +187,10 @@ impl Runtime for KubernetesRuntime {
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Listing> {
+        // Objects that are being made for nobody any more are removed first.
+        for uid in query.uids.iter().flatten() {
+            self.turns.until_free(uid).await;
+        }
         self.listing(query).await
     }
 

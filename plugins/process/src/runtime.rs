@@ -211,8 +211,14 @@ impl Runtime for ProcessRuntime {
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Listing> {
-        let unread =
-            |error: &io::Error| Error::unavailable(format!("the state files cannot be read: {error}"));
+        // A launcher that is nobody's any more clears up first; one that is somebody's has its turn for as long as it lives.
+        for uid in query.uids.iter().flatten() {
+            if self.child(uid).is_none() {
+                self.turns.until_free(uid).await;
+            }
+        }
+        // Without a usable /proc, no workload can be examined: that is no answer at all.
+        check_proc().map_err(|error| Error::unavailable(format!("processes cannot be examined: {error}")))?;
         let all = match &query.uids {
             Some(uids) => self.states.read_these(uids),
             None => self.states.read_all(),

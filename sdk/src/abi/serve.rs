@@ -3,7 +3,9 @@
 use super::{forward, pump::Pump, tokio_runtime};
 use crate::document::{self, DocumentError, Nothing, OnWorkload, operation};
 use crate::keyed_lock::KeyedLock;
-use crate::types::{DialOptions, Error, ErrorCode, Handle, LogOptions, Result, StopOptions, WorkloadSpec};
+use crate::types::{
+    DialOptions, Error, ErrorCode, Handle, ListQuery, LogOptions, Result, StopOptions, WorkloadSpec,
+};
 use crate::{Attach, ByteStream, Confine, Dial, Logs, Runtime, Takeover};
 use abi_stable::{
     sabi_trait::prelude::TD_Opaque,
@@ -50,11 +52,13 @@ pub(super) struct Typed<T> {
     abilities: Abilities,
     /// Orders `deploy`, `start`, `stop`, `remove` and `recover`, by uid.
     locks: KeyedLock,
+    /// Held for each deployment until its future has been dropped: a question about the workload waits for that.
+    deploying: KeyedLock,
 }
 
 impl<T: Runtime> Typed<T> {
     pub(super) fn new(runtime: Arc<T>, abilities: Abilities) -> Self {
-        Self { runtime, abilities, locks: KeyedLock::default() }
+        Self { runtime, abilities, locks: KeyedLock::default(), deploying: KeyedLock::default() }
     }
 
     /// The operations that change nothing, and `validate`.
@@ -63,7 +67,13 @@ impl<T: Runtime> Typed<T> {
         match operation {
             operation::INSTANCE => reply(runtime.instance().await?),
             operation::HEALTH => reply(runtime.health().await),
-            operation::LIST => reply(runtime.list(&read(document)?).await?),
+            operation::LIST => {
+                let query: ListQuery = read(document)?;
+                for uid in query.uids.iter().flatten() {
+                    self.deploying.until_free(uid).await;
+                }
+                reply(runtime.list(&query).await?)
+            }
             operation::CONFINEMENT => match self.abilities.confine {
                 Some(confinement) => confinement(self.runtime.clone()).await,
                 None => Err(unknown(operation)),
@@ -93,6 +103,7 @@ impl<T: Runtime> Typed<T> {
             operation::DEPLOY => {
                 let spec = specification(document)?;
                 let _turn = self.locks.lock(&spec.uid).await;
+                let _deploying = self.deploying.lock(&spec.uid).await;
                 let handle = runtime.deploy(&spec).await?;
                 if handle.uid != spec.uid {
                     return Err(Error::internal("deploy returned a handle of another workload"));

@@ -3,6 +3,7 @@ mod asked_for;
 mod asking;
 mod demonstrated;
 mod doctoring;
+mod given_up;
 mod issue_4432;
 mod keeping;
 mod logging;
