@@ -28,6 +28,7 @@ mod hints;
 mod http;
 mod image;
 mod image_id;
+mod introduction;
 mod labels;
 mod limits;
 mod logs;

@@ -61,9 +61,16 @@ impl ContainerRuntime {
         if engine.flavor != self.flavor {
             return Err(as_error(&self.stranger(socket, engine.flavor)));
         }
-        let engine = Arc::new(engine);
-        *self.known() = Some(engine.clone());
-        Ok(engine)
+        Ok(self.same_or(engine))
+    }
+
+    /// The engine that is known, if this one greets as it does: all who want to know who it is then ask it once.
+    fn same_or(&self, engine: Engine) -> Arc<Engine> {
+        let mut known = self.known();
+        match &*known {
+            Some(same) if same.version == engine.version => same.clone(),
+            _ => known.insert(Arc::new(engine)).clone(),
+        }
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Option<Arc<Engine>>> {
@@ -256,10 +263,16 @@ impl Runtime for ContainerRuntime {
         };
         match Engine::reach(socket).await {
             Ok(engine) if engine.flavor != self.flavor => self.stranger(socket, engine.flavor),
-            Ok(engine) => match engine.instance().await {
-                Ok(_) => Health::healthy(),
-                Err(error) => trouble(self.flavor, socket, &error),
-            },
+            Ok(engine) => {
+                let engine = self.same_or(engine);
+                match engine.instance().await {
+                    Ok(_) => Health::healthy(),
+                    Err(error) => {
+                        *self.known() = None;
+                        trouble(self.flavor, socket, &error)
+                    }
+                }
+            }
             Err(error) => trouble(self.flavor, socket, &error),
         }
     }
