@@ -45,6 +45,7 @@ pub use fingerprint::Fingerprint;
 pub use handle::{handle_of, last_exit};
 pub use in_process::exit::leave;
 pub use in_process::last_words::watch_over_ends;
+pub use in_process::memory::give_back_memory;
 pub use in_process::probe_process::{PROBE_ARGUMENT, run_probe};
 pub use libraries::Libraries;
 pub use observe::{ForeignResource, Observed, may_have_strangers, observe, observe_all, observe_strangers};

@@ -59,11 +59,30 @@ impl WorkloadProxy {
                 None => Ok(()),
             }
         };
-        let (on_port, on_socket) = tokio::join!(on_port, on_socket);
+        let served = async { tokio::join!(on_port, on_socket) };
+        // Memory that large messages have left is of no use to a supervisor at rest, and there may be many supervisors.
+        let giving_back = async {
+            loop {
+                self.at_rest().await;
+                wharf_runtimes::give_back_memory();
+            }
+        };
+        let (on_port, on_socket) = tokio::select! {
+            served = served => served,
+            never = giving_back => never,
+        };
         for (served, place) in [(on_port, "port"), (on_socket, "Unix socket")] {
             if let Err(error) = served {
                 tracing::error!(%error, place, "the proxy ended");
             }
+        }
+    }
+
+    /// Resolves when much memory was held for messages, and is no more.
+    async fn at_rest(&self) {
+        match self {
+            Self::Stdio(proxy) => proxy.at_rest().await,
+            Self::Http(proxy) => proxy.at_rest().await,
         }
     }
 

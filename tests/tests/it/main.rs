@@ -15,6 +15,7 @@ mod earlier_build;
 mod foreground;
 mod forgetting;
 mod front_ends;
+mod given_back;
 mod importing;
 mod interruptions;
 mod listing_cost;
