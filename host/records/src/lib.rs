@@ -19,7 +19,7 @@ mod lock_error;
 
 pub use effect::{Effect, EffectError};
 pub use error::{Corruption, ReadError, StoreError};
-pub use file::atomic::Folder;
+pub use file::atomic::{Durability, Folder};
 pub use file::document::{Kept, RECORD_BYTES_MAX};
 pub use file::inotify::Watch;
 pub use file::listing::Listing;

@@ -15,7 +15,7 @@ use wharf_runtimes::{CallError, RuntimeClient};
 use wharf_sdk::stamp::RuntimeStamp;
 use wharf_sdk::{Capability, ErrorCode, HealthState, Instance, Source};
 use wharf_supervisor::specification;
-use wharf_supervisor::{Progress, StartMode};
+use wharf_supervisor::{Progress, StartMode, choose_port};
 use wharf_supervisor::{Surroundings, source as server};
 
 /// The prefix of a capability that stands for an option of workloads; the option's name follows.
@@ -36,12 +36,13 @@ pub async fn run(
     progress: &mut dyn Progress,
 ) -> Result<Started> {
     let mut ends = Ends::take()?;
-    let (run, operation) = create_until(context, &mut ends, request).await?;
+    let (run, operation) = create_until(context, &mut ends, request, wait).await?;
     go_on_unless(context, &mut ends, &run).await?;
     let until = if wait { Wait::Ready } else { Wait::No };
     // Not interrupted by a signal: if the supervisor never got its task, the records would be left behind.
+    let chosen_port = wait && request.proxy_port == 0;
     let (supervisor, inherited) =
-        spawn_supervisor(context, &run, operation, StartMode::Create, until).await?;
+        spawn_supervisor(context, &run, operation, StartMode::Create, until, chosen_port).await?;
     if !wait {
         return Ok(started(context, &run));
     }
@@ -53,15 +54,17 @@ pub async fn run(
     outcome
 }
 
-/// Creates a workload, unless a signal asks this process to end.
+/// Creates a workload, unless a signal asks this process to end. If its start will be waited for, its port is recorded
+/// already; without a wait no port may be shown before the proxy listens on it.
 pub(crate) async fn create_until(
     context: &Context,
     ends: &mut Ends,
     request: &RunRequest,
+    is_waited_for: bool,
 ) -> Result<(RunConfig, OperationLock)> {
     tokio::select! {
         // `create` writes all records without waiting in between, so if it is dropped here, nothing is recorded.
-        created = create(context, request) => created,
+        created = create(context, request, is_waited_for) => created,
         () = ends.next() => Err(interrupted("the creation")),
     }
 }
@@ -75,7 +78,11 @@ pub(crate) async fn go_on_unless(context: &Context, ends: &mut Ends, run: &RunCo
 }
 
 /// Creates a workload, which the caller then starts under the returned operation lock.
-async fn create(context: &Context, request: &RunRequest) -> Result<(RunConfig, OperationLock)> {
+async fn create(
+    context: &Context,
+    request: &RunRequest,
+    is_waited_for: bool,
+) -> Result<(RunConfig, OperationLock)> {
     refuse_nesting(context)?;
     check_request(request)?;
     let host_id = context.host_id()?;
@@ -107,6 +114,10 @@ async fn create(context: &Context, request: &RunRequest) -> Result<(RunConfig, O
     run.pinned = client.pin(&spec).await.map_err(refused)?;
     spec.pinned = run.pinned.clone();
     client.validate(&spec).await.map_err(refused)?;
+    if is_waited_for && run.port == 0 {
+        // If no port can be had at this address, the supervisor says why.
+        run.port = choose_port(&run.host).await.unwrap_or_default();
+    }
     let operation = reserve(context, &mut run, &names, request.name.is_some()).await?;
     let mut record = StatusRecord::new(run.uid.clone());
     record.apply(Event::StartBegun).map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))?;
@@ -127,14 +138,7 @@ pub(crate) fn enter(context: &Context, run: &RunConfig, kept: &Kept) -> std::res
 
 /// Writes the proxy secret and the first status record. If that fails, the RunConfig is removed.
 pub(crate) fn record_first(context: &Context, run: &RunConfig, record: StatusRecord) -> Result<()> {
-    let secret = match run.auth().has_secret() {
-        true => context.store().make_proxy_secret(&run.name, &run.uid, run.auth()).map(drop),
-        false => Ok(()),
-    };
-    reach(Point::ProxySecretMade);
-    let written = secret
-        .and_then(|()| context.store().update_status::<StoreError>(&run.name, &run.uid, |_| Ok(record)));
-    let Err(error) = written else { return Ok(()) };
+    let Err(error) = context.store().record_first(run, record) else { return Ok(()) };
     Err(take_records_back(context, run, error.into()))
 }
 

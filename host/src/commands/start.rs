@@ -140,7 +140,7 @@ pub(crate) async fn launch(
     progress: &mut dyn Progress,
 ) -> Result<Started> {
     let until = if wait { Wait::Ready } else { Wait::No };
-    let (supervisor, inherited) = spawn_supervisor(context, run, operation, mode, until).await?;
+    let (supervisor, inherited) = spawn_supervisor(context, run, operation, mode, until, false).await?;
     if !wait {
         return Ok(started(context, run));
     }
@@ -193,12 +193,14 @@ fn given_up_start(run: &RunConfig) -> Error {
 }
 
 /// Starts the supervisor, which takes the operation over. Also returns this process's own descriptor of the lock.
+/// `chosen_port` says that nobody but this process knows the proxy's port yet.
 pub(crate) async fn spawn_supervisor(
     context: &Context,
     run: &RunConfig,
     operation: OperationLock,
     mode: StartMode,
     until: Wait,
+    chosen_port: bool,
 ) -> Result<(Supervisor, OwnedFd)> {
     let task = SupervisorRequest {
         config: context.config().clone(),
@@ -207,6 +209,7 @@ pub(crate) async fn spawn_supervisor(
         mode,
         attended: until != Wait::No,
         foreground: until == Wait::Stay,
+        chosen_port,
     };
     let inherited = operation.into_fd()?;
     reach(Point::OperationHandedOver);

@@ -96,7 +96,10 @@ impl Performer<'_> {
             Work::RecordFailure(left) => self.record_failure(left),
             Work::Stop(timeout) => return self.stop(timeout, state).await,
             Work::ProveStopped => return self.prove_stopped(state).await,
-            Work::BindPort => self.listener = Some(bind_port(self.deployment()?).await?),
+            Work::BindPort => {
+                let is_free = self.task.chosen_port;
+                self.listener = Some(bind_port(self.deployment()?, is_free).await?);
+            }
             Work::OpenControl => {
                 let control = self.open_control()?;
                 self.opened = Some(control);

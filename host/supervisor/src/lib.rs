@@ -48,7 +48,7 @@ pub use client::spawn::{Supervisor, spawn};
 pub use client_socket::check_client_socket;
 pub use config::{Config, PINS_FILE, ProxySettings, SETTINGS_FILE, Settings, SettingsError, read_optional};
 pub use log::{clear_logs, last_words, log_path};
-pub use port::{check_port, free_port};
+pub use port::{check_port, choose_port, free_port};
 pub use process::{SUPERVISOR_ARGUMENT, run};
 pub use source::Surroundings;
 pub use spec::specification;

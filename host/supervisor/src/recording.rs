@@ -9,7 +9,7 @@ use crate::machine::End;
 use wharf_failpoint::{Point, reach};
 use wharf_model::{BootId, Desired, Event, Opaque, Phase, ProcessIdentity, StatusRecord, how};
 use wharf_model::{Error, ErrorKind, Result};
-use wharf_records::Store;
+use wharf_records::{Durability, Store};
 use wharf_runtimes::last_exit;
 use wharf_sdk::Exit;
 
@@ -19,9 +19,10 @@ impl Deployment {
         let own = BootId::current()
             .and_then(|boot| ProcessIdentity::current(&boot))
             .map_err(|error| Error::caused(ErrorKind::Failed, "this process cannot be identified", &error))?;
-        self.change(move |record| {
+        // Where the machine goes down, so does this process: that it was recorded need not outlive it.
+        self.change_with(Durability::WithNext, move |record| {
             record.set_supervisor(Some(own));
-            Ok(())
+            Ok(true)
         })
         .await?;
         reach(Point::SupervisorRecorded);
@@ -117,9 +118,17 @@ impl Deployment {
         &self,
         change: impl FnOnce(&mut StatusRecord) -> Result<bool> + Send + 'static,
     ) -> Result<()> {
+        self.change_with(Durability::Now, change).await
+    }
+
+    async fn change_with(
+        &self,
+        durability: Durability,
+        change: impl FnOnce(&mut StatusRecord) -> Result<bool> + Send + 'static,
+    ) -> Result<()> {
         let (store, name, uid) = (self.store.clone(), self.run.name.clone(), self.run.uid.clone());
         let work = tokio::task::spawn_blocking(move || {
-            store.update_status::<Unwritten>(&name, &uid, |record| {
+            store.update_status_with::<Unwritten>(&name, &uid, durability, |record| {
                 let gone = || Error::new(ErrorKind::NotFound, "the workload was removed");
                 let mut record = record.ok_or_else(gone)?;
                 if change(&mut record)? { Ok(record) } else { Err(Unwritten::Same) }

@@ -40,5 +40,6 @@ mod sandbox;
 mod scripted;
 mod sdk_readme;
 mod seclusion;
+mod starting_cost;
 mod untold;
 mod watching;

@@ -21,6 +21,9 @@ pub struct SupervisorRequest {
     /// user wants the workload stopped.
     #[serde(default)]
     pub foreground: bool,
+    /// The proxy's port was chosen by that command, and nobody has been told it yet.
+    #[serde(default)]
+    pub chosen_port: bool,
 }
 
 /// The reason for a start.
