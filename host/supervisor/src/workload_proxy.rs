@@ -2,13 +2,14 @@
 //! start.
 use crate::client::protocol::Undelivered;
 use crate::config::ProxySettings;
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 use wharf_descriptors::for_connections;
 use wharf_model::RunConfig;
 use wharf_model::chain;
 use wharf_proxy::{Access, HttpProxy, Limits, Listener, ProxyOptions, StdioProxy, Upstream, serve};
+use wharf_runtimes::give_back_memory;
 
 /// The share of all connections that is reserved for the user's own socket: one in so many.
 const OWN_SHARE: usize = 4;
@@ -59,17 +60,13 @@ impl WorkloadProxy {
                 None => Ok(()),
             }
         };
-        let served = async { tokio::join!(on_port, on_socket) };
-        // Memory that large messages have left is of no use to a supervisor at rest, and there may be many supervisors.
-        let giving_back = async {
-            loop {
-                self.at_rest().await;
-                wharf_runtimes::give_back_memory();
+        let mut served = pin!(async { tokio::join!(on_port, on_socket) });
+        let (on_port, on_socket) = loop {
+            tokio::select! {
+                served = &mut served => break served,
+                // Memory that large messages have left is of no use to a supervisor at rest, and there may be many.
+                () = self.at_rest() => give_back_memory(),
             }
-        };
-        let (on_port, on_socket) = tokio::select! {
-            served = served => served,
-            never = giving_back => never,
         };
         for (served, place) in [(on_port, "port"), (on_socket, "Unix socket")] {
             if let Err(error) = served {

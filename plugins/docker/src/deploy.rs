@@ -64,6 +64,7 @@ impl ContainerRuntime {
                 self.noted(Making { engine, spec: spec.clone(), body }.begin(turn).await)?
             }
         };
+        self.remembered.keep();
         Ok(HandleData { container, target_port: target_port(spec), taken: None }.to_handle(&spec.uid))
     }
 

@@ -3,10 +3,12 @@
 use crate::{
     flavor::Flavor,
     http::Session,
+    identity::Identity,
     image_id::bare,
-    introduction::{Identity, Introduced, Introductions, Unknown},
+    introduction::{Introduced, Introductions, Unknown},
     labels,
     observe::{Inspection, Summary},
+    remembered::Remembered,
 };
 use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker, errors::Error};
 use bytes::Bytes;
@@ -40,6 +42,7 @@ pub(crate) struct Engine {
     /// The instance of the last answer.
     instance: Mutex<Option<String>>,
     introductions: Introductions,
+    remembered: Remembered,
 }
 
 /// Which containers are asked for, running or not.
@@ -123,9 +126,20 @@ impl Engine {
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "its version makes no sense"))?;
         let path = socket.to_str().ok_or_else(|| io::Error::other("its path is not UTF-8"))?;
         let client = Docker::connect_with_unix(path, NO_TIMEOUT_S, &api).map_err(io::Error::other)?;
-        let (socket, instance, introductions) =
-            (socket.to_owned(), Mutex::default(), Introductions::default());
-        Ok(Self { flavor, client, socket, version, instance, introductions })
+        Ok(Self {
+            flavor,
+            client,
+            socket: socket.to_owned(),
+            version,
+            instance: Mutex::default(),
+            introductions: Introductions::default(),
+            remembered: Remembered::default(),
+        })
+    }
+
+    /// With what is known of processes that answered before.
+    pub(crate) fn remembering(self, remembered: Remembered) -> Self {
+        Self { remembered, ..self }
     }
 
     /// The instance: an id of this engine that no other one has, not even another one behind the same socket.
@@ -155,8 +169,23 @@ impl Engine {
 
     async fn introduce(&self) -> io::Result<Introduced> {
         let mut unknown = Unknown::at(&self.socket).await?;
+        let podman = unknown.podman.clone();
+        if let Some(identity) = podman.as_ref().and_then(|podman| self.remembered.identity_of(podman)) {
+            // The process is there; that it answers is to be shown, too.
+            unknown.session.ping().await?;
+            self.note(&identity);
+            return Ok(unknown.is(identity));
+        }
         let identity = self.identity_on(&mut unknown.session).await?;
+        if let Some(podman) = podman {
+            self.remembered.learn(podman, &identity);
+        }
+        self.note(&identity);
         Ok(unknown.is(identity))
+    }
+
+    fn note(&self, identity: &Identity) {
+        *self.instance.lock().unwrap_or_else(PoisonError::into_inner) = Some(identity.instance.clone());
     }
 
     /// Asks on a connection whose engine has said who it is.
@@ -178,21 +207,20 @@ impl Engine {
     }
 
     async fn identity_on(&self, session: &mut Session) -> io::Result<Identity> {
-        let identity = match self.flavor {
+        match self.flavor {
             Flavor::Docker => {
                 let info: DockerInfo = session.get("/info").await?;
-                Identity { instance: format!("{} {}", info.id, info.docker_root_dir), hostname: None }
+                let instance = format!("{} {}", info.id, info.docker_root_dir);
+                Ok(Identity { instance, hostname: None })
             }
             Flavor::Podman => {
                 let PodmanInfo { host, store } =
                     session.get(&format!("/v{}/libpod/info", self.version)).await?;
                 let user = std::fs::metadata(&self.socket)?.uid();
                 let instance = format!("{}/{}/{user} {}", machine_id(), host.hostname, store.graph_root);
-                Identity { instance, hostname: Some(host.hostname) }
+                Ok(Identity { instance, hostname: Some(host.hostname) })
             }
-        };
-        *self.instance.lock().unwrap_or_else(PoisonError::into_inner) = Some(identity.instance.clone());
-        Ok(identity)
+        }
     }
 
     /// The instance of the last answer, for the label of a new container. It is recent enough: the host asks for the

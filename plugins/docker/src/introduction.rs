@@ -4,7 +4,7 @@
 //! Whoever answers on a connection answers everything on it, so what is asked next on the same one is the word of an engine
 //! that is known. The connection is given up soon: an endpoint may come to lead elsewhere, to an engine that a connection
 //! that was there before does not see.
-use crate::http::Session;
+use crate::{http::Session, identity::Identity, remembered};
 use std::{
     io,
     os::unix::fs::MetadataExt,
@@ -12,19 +12,14 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::{
+    net::UnixStream,
+    sync::{Mutex, MutexGuard},
+};
+use wharf_sdk::process_identity::ProcessIdentity;
 
 /// How long what was said holds for what is asked on the same connection.
 const LASTS: Duration = Duration::from_secs(10);
-
-/// Who an engine is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Identity {
-    /// What tells it from every other one.
-    pub(crate) instance: String,
-    /// The machine that a Podman runs on, by its own word.
-    pub(crate) hostname: Option<String>,
-}
 
 /// A connection, and who answers on it.
 pub(crate) struct Introduced {
@@ -40,6 +35,8 @@ type SocketFile = (u64, u64);
 /// A connection to somebody who has not said who it is.
 pub(crate) struct Unknown {
     pub(crate) session: Session,
+    /// The Podman that listens, if it is one and listens itself.
+    pub(crate) podman: Option<ProcessIdentity>,
     socket: SocketFile,
 }
 
@@ -48,7 +45,9 @@ impl Unknown {
     pub(crate) async fn at(socket: &Path) -> io::Result<Self> {
         // Looked at before: where the file is exchanged meanwhile, the connection is not used twice.
         let file = socket_file(socket)?;
-        Ok(Self { session: Session::open(socket).await?, socket: file })
+        let connection = UnixStream::connect(socket).await?;
+        let podman = remembered::listening(&connection);
+        Ok(Self { session: Session::on(connection).await?, podman, socket: file })
     }
 
     /// Once it has said so.

@@ -8,6 +8,7 @@ use crate::{
     flavor::Flavor,
     handle::HandleData,
     hints, labels, logs, observe,
+    remembered::Remembered,
     search::{Found, Surroundings},
     wait_for_end,
 };
@@ -38,6 +39,7 @@ pub(crate) struct ContainerRuntime {
     pub(crate) turns: KeyedLock,
     pub(crate) presences: Presences,
     found: Found,
+    pub(crate) remembered: Remembered,
     /// The engine that answered last. Another version of it may come back after it went away.
     engine: Mutex<Option<Arc<Engine>>>,
 }
@@ -67,10 +69,8 @@ impl ContainerRuntime {
     /// The engine that is known, if this one greets as it does: all who want to know who it is then ask it once.
     fn same_or(&self, engine: Engine) -> Arc<Engine> {
         let mut known = self.known();
-        match &*known {
-            Some(same) if same.version == engine.version => same.clone(),
-            _ => known.insert(Arc::new(engine)).clone(),
-        }
+        let same = known.clone().filter(|same| same.version == engine.version);
+        known.insert(same.unwrap_or_else(|| Arc::new(engine.remembering(self.remembered.clone())))).clone()
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Option<Arc<Engine>>> {
@@ -246,6 +246,7 @@ impl Runtime for ContainerRuntime {
             turns: KeyedLock::default(),
             presences: Presences::default(),
             found,
+            remembered: Remembered::of(flavor, &context.data_dir),
             engine: Mutex::default(),
         })
     }

@@ -1,7 +1,11 @@
 //! The requests that engines get, and their cost.
 use super::{containers, host, run};
-use serde_json::json;
-use std::time::{Duration, Instant};
+use serde_json::{Value, json};
+use std::{
+    fs::File,
+    io::Write,
+    time::{Duration, Instant},
+};
 use wharf_tests::engines::{Engine, Kind};
 use wharf_tests::host::eventually;
 use wharf_tests::tap::Tap;
@@ -158,4 +162,32 @@ fn r10_a_start_asks_docker_twice_who_it_is() {
 #[test]
 fn r10_a_start_asks_podman_twice_who_it_is() {
     one_run(Kind::Podman);
+}
+
+/// To say who it is takes Podman longer than half of a container's start.
+#[test]
+fn r04_a_podman_that_listens_itself_is_asked_once_who_it_is_and_another_process_anew() {
+    let Some(engine) = Engine::start(Kind::Podman) else { return };
+    let host = host(&[(Kind::Podman, engine.endpoint())]);
+    let file = host.path("data/runtimes/podman/engine.json");
+    let read = || serde_json::from_slice::<Value>(&std::fs::read(&file).unwrap()).unwrap();
+    let write = |known: &Value| File::create(&file).unwrap().write_all(known.to_string().as_bytes()).unwrap();
+    let instance_of_a_new_one = || {
+        run(&host, Kind::Podman, "one", &[]);
+        let instance = host.run_config("one")["runtime_instance"].clone();
+        assert_eq!(host.row("one").unwrap()["status"], "running");
+        host.ok(&["rm", "one"]);
+        instance
+    };
+    let instance = instance_of_a_new_one();
+    assert_eq!(read()["identity"]["instance"], instance);
+    // Nobody asks the process that this is known of.
+    let mut known = read();
+    known["identity"]["instance"] = json!("as it was told");
+    write(&known);
+    assert_eq!(instance_of_a_new_one(), "as it was told");
+    known["process"]["start_time"] = json!(1);
+    write(&known);
+    assert_eq!(instance_of_a_new_one(), instance, "another process");
+    assert_eq!(read()["identity"]["instance"], instance);
 }
