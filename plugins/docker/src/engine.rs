@@ -137,7 +137,7 @@ impl Engine {
         })
     }
 
-    /// With what is known of processes that answered before.
+    /// With the identities of processes that answered before.
     pub(crate) fn remembering(self, remembered: Remembered) -> Self {
         Self { remembered, ..self }
     }
@@ -151,7 +151,7 @@ impl Engine {
         Ok(self.identity().await?.instance)
     }
 
-    /// The same with what else it says of itself. Who has said it a moment ago need only show that it is there.
+    /// The identity. An engine that introduced itself a moment ago only has to answer a ping on the same connection.
     async fn identity(&self) -> io::Result<Identity> {
         let mut turn = self.introductions.turn().await;
         if let Some(mut introduced) = turn.take(&self.socket)
@@ -171,7 +171,7 @@ impl Engine {
         let mut unknown = Unknown::at(&self.socket).await?;
         let podman = unknown.podman.clone();
         if let Some(identity) = podman.as_ref().and_then(|podman| self.remembered.identity_of(podman)) {
-            // The process is there; that it answers is to be shown, too.
+            // The process lives; the ping shows that it also answers.
             unknown.session.ping().await?;
             self.note(&identity);
             return Ok(unknown.is(identity));
@@ -188,10 +188,10 @@ impl Engine {
         *self.instance.lock().unwrap_or_else(PoisonError::into_inner) = Some(identity.instance.clone());
     }
 
-    /// Asks on a connection whose engine has said who it is.
+    /// Lists on a connection whose engine has introduced itself.
     async fn listed(&self, wanted: Wanted<'_>) -> Result<(String, Vec<Summary>), Error> {
         let mut turn = self.introductions.turn().await;
-        // One that was closed meanwhile says nothing about the engine.
+        // That the kept connection was closed meanwhile says nothing about the engine.
         if let Some(mut introduced) = turn.take(&self.socket)
             && let Ok(seen) = self.list_on(&mut introduced.session, wanted).await
         {

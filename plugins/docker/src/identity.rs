@@ -1,11 +1,11 @@
-//! [`Identity`]: an engine by its own word.
+//! [`Identity`]: the introduction of an engine.
 use serde::{Deserialize, Serialize};
 
-/// Who an engine is.
+/// The introduction of an engine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Identity {
-    /// What tells it from every other one.
+    /// Its instance: an id that no other engine has.
     pub(crate) instance: String,
-    /// The machine that a Podman runs on, by its own word.
+    /// The name of the machine that a Podman runs on.
     pub(crate) hostname: Option<String>,
 }

@@ -1,9 +1,9 @@
-//! The connection on which an engine said last who it is.
+//! The connection on which an engine introduced itself last.
 //!
-//! To say that takes an engine its time: Podman asks the machine's package manager first, for a tenth of a second or two.
-//! Whoever answers on a connection answers everything on it, so what is asked next on the same one is the word of an engine
-//! that is known. The connection is given up soon: an endpoint may come to lead elsewhere, to an engine that a connection
-//! that was there before does not see.
+//! Podman takes a tenth of a second or two to introduce itself, since it asks the machine's package manager first. One
+//! process answers all requests on a connection, so every later answer on that connection comes from the engine that
+//! introduced itself. The connection is dropped after a few seconds: the endpoint may come to lead to another engine, and a
+//! connection that was open before does not show that.
 use crate::{http::Session, identity::Identity, remembered};
 use std::{
     io,
@@ -18,10 +18,10 @@ use tokio::{
 };
 use wharf_sdk::process_identity::ProcessIdentity;
 
-/// How long what was said holds for what is asked on the same connection.
+/// How long an introduction counts for later requests on the same connection.
 const LASTS: Duration = Duration::from_secs(10);
 
-/// A connection, and who answers on it.
+/// A connection, and the engine that answers on it.
 pub(crate) struct Introduced {
     pub(crate) session: Session,
     pub(crate) identity: Identity,
@@ -32,7 +32,7 @@ pub(crate) struct Introduced {
 /// Which file a socket is: device and inode.
 type SocketFile = (u64, u64);
 
-/// A connection to somebody who has not said who it is.
+/// A connection to an engine that has not introduced itself.
 pub(crate) struct Unknown {
     pub(crate) session: Session,
     /// The Podman that listens, if it is one and listens itself.
@@ -41,23 +41,23 @@ pub(crate) struct Unknown {
 }
 
 impl Unknown {
-    /// Connects to whoever serves a socket.
+    /// Connects to the engine that serves a socket.
     pub(crate) async fn at(socket: &Path) -> io::Result<Self> {
-        // Looked at before: where the file is exchanged meanwhile, the connection is not used twice.
+        // The file is looked at before: if it is exchanged meanwhile, the connection is not used twice.
         let file = socket_file(socket)?;
         let connection = UnixStream::connect(socket).await?;
         let podman = remembered::listening(&connection);
         Ok(Self { session: Session::on(connection).await?, podman, socket: file })
     }
 
-    /// Once it has said so.
+    /// The same connection, after the introduction.
     pub(crate) fn is(self, identity: Identity) -> Introduced {
         Introduced { session: self.session, identity, since: Instant::now(), socket: self.socket }
     }
 }
 
 impl Introduced {
-    /// True as long as what was said holds, and a new connection would come to the same listener.
+    /// True while the introduction counts and a new connection would reach the same listener.
     fn holds(&self, socket: &Path) -> bool {
         self.since.elapsed() < LASTS && socket_file(socket).is_ok_and(|file| file == self.socket)
     }
@@ -73,7 +73,7 @@ fn socket_file(socket: &Path) -> io::Result<SocketFile> {
 pub(crate) struct Introductions(Arc<Mutex<Option<Introduced>>>);
 
 impl Introductions {
-    /// The turn of one who asks. Several that ask at once have one introduction, and not one each.
+    /// Waits for a turn to ask. Several callers at once need one introduction, and not one each.
     pub(crate) async fn turn(&self) -> Turn<'_> {
         Turn { kept: self.0.lock().await, all: self }
     }
@@ -85,7 +85,7 @@ impl std::fmt::Debug for Introductions {
     }
 }
 
-/// Whose turn it is to ask. What was taken and is not kept is closed: half an answer may be under way on it.
+/// A caller's turn to ask. A connection that was taken and not kept is closed: half an answer may be under way on it.
 pub(crate) struct Turn<'a> {
     kept: MutexGuard<'a, Option<Introduced>>,
     all: &'a Introductions,
@@ -97,12 +97,12 @@ impl Turn<'_> {
         self.kept.take().filter(|introduced| introduced.holds(socket))
     }
 
-    /// For whoever asks next.
+    /// Keeps the connection for the next caller.
     pub(crate) fn keep(mut self, introduced: Introduced) {
         let since = introduced.since;
         *self.kept = Some(introduced);
         let all = Arc::downgrade(&self.all.0);
-        // Whoever needs it no more does not hold a connection to the engine for it.
+        // A supervisor at rest holds no connection to its engine for this.
         tokio::spawn(async move {
             tokio::time::sleep(LASTS.saturating_sub(since.elapsed())).await;
             let Some(all) = all.upgrade() else { return };
@@ -130,7 +130,7 @@ mod tests {
         task::JoinHandle,
     };
 
-    /// An engine that is no real one, of this name. Counts how often it is asked who it is.
+    /// A fake engine with this id. It counts how often it introduces itself.
     fn engine(socket: &Path, id: &'static str, asked: &Arc<AtomicUsize>) -> JoinHandle<()> {
         let (listener, asked) = (UnixListener::bind(socket).unwrap(), asked.clone());
         tokio::spawn(async move {
@@ -172,7 +172,7 @@ mod tests {
             );
         }
         assert_eq!(asked.load(Ordering::Relaxed), 1);
-        // It goes on, and so does its connection; whoever comes now comes to the other one.
+        // The first engine and its connection go on; a new connection reaches the second one.
         std::fs::rename(&socket, folder.path().join("moved.sock")).unwrap();
         let second = engine(&socket, "second", &asked);
         assert_eq!(client.list_with_instance(&ours, None).await.unwrap().0, "second /data");

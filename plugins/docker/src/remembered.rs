@@ -1,12 +1,12 @@
-//! A Podman that has said who it is, remembered by its process.
+//! The introduction of a Podman, remembered with its process.
 //!
-//! To say that takes Podman longer than half of a container's start. A process keeps its storage and its machine for life,
-//! so the answer of one holds as long as it runs: pid, start time and boot tell it from every later one. The kernel tells
-//! which process listens on a socket. Where that is not Podman itself (systemd listens for it, or a program that passes
+//! Podman takes longer to introduce itself than half of a container's start. A process keeps its storage and its machine for
+//! life, so its introduction holds as long as it runs: pid, start time and boot tell it from every later process. The
+//! kernel tells which process listens on a socket. If that is not Podman itself (systemd listens for it, or a program passes
 //! connections on), nothing is remembered, since another engine may answer the next time.
 //!
-//! `engine.json` in the runtime's folder is written when something is deployed and at no other time (R05). It is worth
-//! nothing when the process has ended, and may be lost.
+//! `engine.json` in the runtime's folder is written by a deployment and by nothing else (R05). It is worth nothing once the
+//! process has ended, and may be lost.
 use crate::{flavor::Flavor, identity::Identity};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -25,23 +25,23 @@ const FILE: &str = "engine.json";
 /// A longer file is none.
 const MAX_BYTES: u64 = 64 * 1024;
 
-/// One process, and who it is.
+/// A process and its introduction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Known {
     process: ProcessIdentity,
     identity: Identity,
 }
 
-/// The Podman that has said last who it is. Clones are the same.
+/// The last introduction of a Podman. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Remembered {
-    /// None where nothing is kept over the end of this process.
+    /// None if nothing is kept beyond the end of this process.
     folder: Option<PathBuf>,
     known: Arc<Mutex<Option<Known>>>,
 }
 
 impl Remembered {
-    /// For a runtime with this folder. Docker says at once who it is, and need not be remembered.
+    /// For a runtime with this folder. Docker introduces itself at once, so nothing is remembered of it.
     pub(crate) fn of(flavor: Flavor, folder: &Path) -> Self {
         match flavor {
             Flavor::Docker => Self::default(),
@@ -49,25 +49,25 @@ impl Remembered {
         }
     }
 
-    /// With what earlier processes left in this folder.
+    /// With the file that an earlier process left in this folder.
     fn in_folder(folder: &Path) -> Self {
         let known = read(&folder.join(FILE)).ok();
         Self { folder: Some(folder.to_owned()), known: Arc::new(Mutex::new(known)) }
     }
 
-    /// Who this process is, if it has said so.
+    /// The identity of this process, if it is remembered.
     pub(crate) fn identity_of(&self, process: &ProcessIdentity) -> Option<Identity> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.as_ref().filter(|known| known.process == *process).map(|known| known.identity.clone())
     }
 
-    /// This process has said who it is.
+    /// Remembers the introduction of a process.
     pub(crate) fn learn(&self, process: ProcessIdentity, identity: &Identity) {
         let known = Known { process, identity: identity.clone() };
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
     }
 
-    /// Keeps it for later processes. That it cannot be kept costs time, and nothing else.
+    /// Writes it for later processes. If it cannot be written, they only lose time.
     pub(crate) fn keep(&self) {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let (Some(folder), Some(known)) = (&self.folder, known) else { return };
@@ -103,7 +103,7 @@ pub(crate) fn listening(connection: &UnixStream) -> Option<ProcessIdentity> {
     let proc = PathBuf::from(format!("/proc/{}", process.pid));
     let program = fs::read_link(proc.join("exe")).ok()?;
     let arguments = fs::read(proc.join("cmdline")).ok()?;
-    // It was this very process whose program and arguments were read.
+    // The pid still belongs to the process whose program and arguments were read.
     (is_service(&program, &arguments) && ProcessIdentity::of(process.pid).ok()? == process).then_some(process)
 }
 

@@ -66,7 +66,7 @@ impl ContainerRuntime {
         Ok(self.same_or(engine))
     }
 
-    /// The engine that is known, if this one greets as it does: all who want to know who it is then ask it once.
+    /// The known engine if this one has the same version, so that all callers share one introduction.
     fn same_or(&self, engine: Engine) -> Arc<Engine> {
         let mut known = self.known();
         let same = known.clone().filter(|same| same.version == engine.version);

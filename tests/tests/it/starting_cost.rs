@@ -1,5 +1,4 @@
-//! What one start costs, counted from outside: executions and waits for the disk. Times depend on the machine, these do
-//! not.
+//! The cost of a start, counted from outside: executions and waits for the disk. These counts are the same on every machine.
 use std::{
     fs,
     io::{BufRead, BufReader},
@@ -36,16 +35,16 @@ fn r10_a_start_waits_for_the_disk_14_times_and_executes_6_programs() {
         return;
     }
     let host = Host::new();
-    // The first one makes folders, and tries and copies the library, which is not what is counted.
+    // The first start also makes folders, and tries and copies the library. It is not counted.
     host.run(&["--name", "demo", &demo_server()]);
     host.ok(&["rm", "demo"]);
     let calls = until_ready(&host);
     let count = |what: &str| calls.iter().filter(|line| line.contains(what)).count();
-    // The command, its supervisor, the launcher, the first process of the namespaces, what becomes the server, and it.
+    // The command, its supervisor, the launcher, the first process of the namespaces, the exec helper, the server.
     assert_eq!(count("execve("), 6, "{calls:#?}");
-    // Each file, and the folder that it is in: the RunConfig, its secret and the first status record before anything is
-    // begun, the process before it runs, its handle before it is started, and that it is ready. Of what means nothing
-    // once the machine has been down, who tends it and that it was started, the file alone.
+    // File and folder are synced for the RunConfig, the secret and the first status record before anything is begun; for the
+    // launcher's state before the server runs; for the handle before it is started; and for the record that it is ready.
+    // The supervisor's identity and the time of the start mean nothing after a crash of the machine: only the file is synced.
     let of = |path: &str| calls.iter().filter(|line| line.contains("sync(") && line.contains(path)).count();
     let found = ["/runconfigs", "/proxy-secrets", "/statuses", "/runtimes/process"].map(of);
     assert_eq!(found, [2, 2, 7, 3], "{calls:#?}");

@@ -18,7 +18,7 @@ const SHARE_OF_TABLES: usize = 4;
 
 /// So many bytes at once leave an allocator with memory that it keeps.
 const MUCH: usize = 256 * 1024;
-/// Who holds less than much for so long is at rest.
+/// A proxy is at rest once it has held less than [`MUCH`] for so long.
 const REST: Duration = Duration::from_millis(300);
 
 /// The bytes that one proxy may hold.

@@ -36,7 +36,7 @@ const USUAL_BYTES: usize = 8 * 1024;
 pub enum Durability {
     /// Before the writer goes on.
     Now,
-    /// With the next change in the same folder, whoever makes it: for what such a crash makes meaningless.
+    /// With the next change in the same folder, by any process: for records that such a crash makes meaningless.
     WithNext,
 }
 

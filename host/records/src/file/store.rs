@@ -141,7 +141,7 @@ impl Store {
         self.update_status_with(name, expected, Durability::Now, change)
     }
 
-    /// The same, with a word on what a crash of the machine may undo.
+    /// The same. `durability` says whether a crash of the machine may undo the change until the folder changes again.
     pub fn update_status_with<E: From<StoreError>>(
         &self,
         name: &WorkloadName,

@@ -38,7 +38,7 @@ impl Store {
         self.make_secret(name, uid, auth)
     }
 
-    /// What the clients of a workload must know, if that is anything, and its first status record: neither leans on the
+    /// Writes the secret of a workload's clients, if its access has one, and its first status record. Neither depends on the
     /// other, so both are written at the same time.
     pub fn record_first(&self, run: &RunConfig, record: StatusRecord) -> Result<(), StoreError> {
         let (name, uid, auth) = (&run.name, &run.uid, run.auth());

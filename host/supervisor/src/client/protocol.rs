@@ -21,7 +21,7 @@ pub struct SupervisorRequest {
     /// user wants the workload stopped.
     #[serde(default)]
     pub foreground: bool,
-    /// The proxy's port was chosen by that command, and nobody has been told it yet.
+    /// The command that started it chose the proxy's port, and no client knows it yet.
     #[serde(default)]
     pub chosen_port: bool,
 }

@@ -85,7 +85,7 @@ fn requests(running: &Running, bare: &Child) -> Result<Vec<Requests>> {
     let mut rows = Vec::new();
     for ((clients, payload_bytes), targets) in LOADS.into_iter().zip(&rounds) {
         let [wharf, axum, _] = targets.each_ref().map(|samples| Sample::median(samples));
-        // The stdio server takes one call after the other, whoever asks.
+        // The stdio server takes one call after the other, however many clients there are.
         let alone = LOADS
             .iter()
             .zip(&rounds)

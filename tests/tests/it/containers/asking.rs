@@ -164,7 +164,7 @@ fn r10_a_start_asks_podman_twice_who_it_is() {
     one_run(Kind::Podman);
 }
 
-/// To say who it is takes Podman longer than half of a container's start.
+/// Podman takes longer to introduce itself than half of a container's start.
 #[test]
 fn r04_a_podman_that_listens_itself_is_asked_once_who_it_is_and_another_process_anew() {
     let Some(engine) = Engine::start(Kind::Podman) else { return };
@@ -181,7 +181,7 @@ fn r04_a_podman_that_listens_itself_is_asked_once_who_it_is_and_another_process_
     };
     let instance = instance_of_a_new_one();
     assert_eq!(read()["identity"]["instance"], instance);
-    // Nobody asks the process that this is known of.
+    // A process that is remembered is not asked.
     let mut known = read();
     known["identity"]["instance"] = json!("as it was told");
     write(&known);
