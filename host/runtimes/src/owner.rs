@@ -110,7 +110,7 @@ fn same_instance(run: &RunConfig, owner: &Owner, answered: &str) -> Result<()> {
     Err(Error::new(ErrorKind::Owner, message).hint("bring the recorded instance back"))
 }
 
-/// That an answer is the recorded instance's.
+/// Checks that an answer is that of the recorded instance.
 pub(crate) fn same_owner(run: &RunConfig, answered: &str) -> Result<()> {
     same_instance(run, &recorded(run)?, answered)
 }

@@ -56,7 +56,7 @@ impl fmt::Debug for SessionServers {
 }
 
 impl SessionServers {
-    /// Those of a workload, at its owner.
+    /// The session servers of a workload, at its owner.
     pub(crate) fn new(
         (config, store): (&Config, &Store),
         run: &RunConfig,

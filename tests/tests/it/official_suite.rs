@@ -84,7 +84,7 @@ fn count(results: &Results, status: &str) -> usize {
     results.iter().filter(|((_, _, told), _)| told == status).map(|(_, times)| times).sum()
 }
 
-/// What the suite says of a server.
+/// The suite's results on a server.
 fn run(program: &str, options: &[&str], url: &str) -> Results {
     let folder = tempfile::tempdir().unwrap();
     let output = Command::new(program)

@@ -1,9 +1,9 @@
-//! What the official SDKs notice of a server that they share, and of a proxy in between.
+//! Clients of the official SDKs share a server behind the proxy: the differences that they notice.
 use serde_json::{Value, json};
 use wharf_tests::host::Host;
 use wharf_tests::sdks::{SDKS, Sdk, have_sdks, run_server};
 
-/// What each SDK's client, in a workload of its own, says of these scenarios.
+/// Runs these scenarios with each SDK's client, each on a workload of its own, and checks the reports.
 fn all_try(options: &[&str], scenarios: &[&str], check: impl Fn(&Value, Sdk) + Sync) {
     if !have_sdks() {
         return;

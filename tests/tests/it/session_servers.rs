@@ -23,7 +23,7 @@ fn recorded(host: &Host) -> BTreeSet<String> {
     servers.iter().map(|server| server["uid"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Those that the runtime shows as running.
+/// The uids of the session servers that the runtime shows as running.
 fn shown(row: &Value) -> BTreeSet<String> {
     let servers = row["session_servers"].as_array().cloned().unwrap_or_default();
     let running = servers.iter().filter(|server| server["state"] == "running");

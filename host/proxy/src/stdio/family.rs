@@ -15,7 +15,7 @@ pub type Starting = Pin<Box<dyn Future<Output = Result<(), NoInstance>> + Send>>
 /// The reason why a session gets no server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoInstance {
-    /// As many run as may, and none of them rests.
+    /// The limit of servers is reached, and none of them is idle.
     #[error("too many servers")]
     TooMany,
     /// It could not be started.
@@ -72,7 +72,7 @@ impl<P> Family<P> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Those that are there.
+    /// The proxies that exist.
     pub(crate) fn proxies(&self) -> Vec<Arc<P>> {
         self.members().proxies.iter().filter_map(Weak::upgrade).collect()
     }

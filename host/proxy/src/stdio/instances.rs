@@ -29,7 +29,8 @@ impl Family<Shared> {
         })
     }
 
-    /// Of the sessions without a call and a stream one that never called anything, else the one that is idle longest.
+    /// Ends a session without a call and without a stream: one that never called anything, or else the one that is idle
+    /// longest.
     fn end_idle_session(&self) {
         let idle = |proxy: Arc<Shared>| {
             let (id, rank) = proxy.with(|state| {

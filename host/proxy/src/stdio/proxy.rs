@@ -46,7 +46,7 @@ impl StdioProxy {
         Self { shared: Arc::new(Shared::new(options, None)) }
     }
 
-    /// The same with a server for each session; the one of [`Self::connect`] serves none.
+    /// As [`Self::new`], with a server for each session. The server of [`Self::connect`] serves no session.
     pub fn per_session(options: ProxyOptions, source: Arc<dyn InstanceSource>) -> Self {
         Self { shared: Arc::new(Shared::new(options, Some(Box::new(InProxies(source))))) }
     }
