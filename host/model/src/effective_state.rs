@@ -49,6 +49,19 @@ pub enum EffectiveState {
 }
 
 impl EffectiveState {
+    /// All of them, for documentation.
+    pub const ALL: [Self; 9] = [
+        Self::Starting,
+        Self::Running,
+        Self::Stopping,
+        Self::Stopped,
+        Self::Removing,
+        Self::Error,
+        Self::Unhealthy,
+        Self::Interrupted,
+        Self::Unknown,
+    ];
+
     /// The name that is shown and written.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -24,6 +24,7 @@ pub use file::document::{Kept, RECORD_BYTES_MAX};
 pub use file::inotify::Watch;
 pub use file::listing::Listing;
 pub use file::locks::{LifeLock, LifeProbe, OperationLock, RecordLock};
+pub use file::own_files::OwnFiles;
 pub use file::proxy_secret::{ProxySecret, ProxySecrets};
 pub use file::state_dir::StateDir;
 pub use file::store::{RecordKind, Store};

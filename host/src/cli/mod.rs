@@ -48,6 +48,8 @@ mod runtime;
 mod runtime_forget;
 mod runtime_test;
 mod select;
+mod serve;
+mod serve_unit;
 mod start;
 mod status;
 mod stop;

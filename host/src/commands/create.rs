@@ -1,6 +1,6 @@
 //! `run`: the one function that creates workloads (R01).
 use crate::commands::context::Context;
-use crate::commands::ends::{Ends, interrupted};
+use crate::commands::ends::Ends;
 use crate::commands::locking::lock_operation;
 use crate::commands::lookup::is_gone;
 use crate::commands::nesting::refuse_nesting;
@@ -37,7 +37,17 @@ pub async fn run(
     wait: bool,
     progress: &mut dyn Progress,
 ) -> Result<Started> {
-    let mut ends = Ends::take()?;
+    run_until(context, request, wait, progress, Ends::take()?).await
+}
+
+/// The same, until `ends` asks for its end.
+pub(crate) async fn run_until(
+    context: &Context,
+    request: &RunRequest,
+    wait: bool,
+    progress: &mut dyn Progress,
+    mut ends: Ends,
+) -> Result<Started> {
     let (run, operation) = create_until(context, &mut ends, request).await?;
     go_on_unless(context, &mut ends, &run).await?;
     let until = if wait { Wait::Ready } else { Wait::No };
@@ -63,9 +73,10 @@ pub(crate) async fn create_until(
 ) -> Result<(RunConfig, OperationLock)> {
     tokio::select! {
         // `create` writes all records without waiting in between, so if it is dropped here, nothing is recorded.
-        created = create(context, request) => created,
-        () = ends.next() => Err(interrupted("the creation")),
+        created = create(context, request) => return created,
+        () = ends.next() => {}
     }
+    Err(ends.interrupted("the creation"))
 }
 
 /// Fails if a signal has asked this process to end since it began; then the records of the new workload are removed.
@@ -73,7 +84,8 @@ pub(crate) async fn go_on_unless(context: &Context, ends: &mut Ends, run: &RunCo
     if !ends.has_come().await {
         return Ok(());
     }
-    Err(take_records_back(context, run, interrupted(&format!("the creation of '{}'", run.name))))
+    let cause = ends.interrupted(&format!("the creation of '{}'", run.name));
+    Err(take_records_back(context, run, cause))
 }
 
 /// Creates a workload, which the caller then starts under the returned operation lock.
@@ -99,7 +111,10 @@ async fn create(context: &Context, request: &RunRequest) -> Result<(RunConfig, O
     let mut run = run_config(request, names[0].clone(), &server, &source)?;
     if let Some(working_dir) = &request.working_dir {
         run.working_dir = working_dir.clone();
-    } else if matches!(source, Source::Command { .. }) && client.stamp().has(&Capability::WORKING_DIR) {
+    } else if request.runs_here
+        && matches!(source, Source::Command { .. })
+        && client.stamp().has(&Capability::WORKING_DIR)
+    {
         run.working_dir = context.config().current_dir.display().to_string();
     }
     run.runtime_options.clone_from(&request.runtime_options);

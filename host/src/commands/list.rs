@@ -43,13 +43,16 @@ pub async fn list(context: &Context, options: &ListOptions) -> Result<Vec<Worklo
     let configs = run_configs(context)?;
     let mut statuses: Statuses = context.store().list_statuses()?.into_iter().collect();
     let wanted = |config: &RunConfig| options.matches(config);
-    let readable =
-        configs.iter().filter_map(|(_, config)| config.as_ref().ok()).filter(|config| wanted(config));
+    let readable: Vec<&RunConfig> = configs
+        .iter()
+        .filter_map(|(_, config)| config.as_ref().ok())
+        .filter(|config| wanted(config))
+        .collect();
     // Orphans are shown only of the runtimes that are asked anyway.
     let shows_orphans = options.all && options.group.is_none() && options.labels.is_empty();
     let is_part = options.is_filtered() && !shows_orphans;
     let scope = if is_part { Scope::TheseAlone } else { Scope::Everything };
-    let discover = discover(context, readable, scope, InstanceProof::Labels).await?;
+    let discover = discover(context, readable.iter().copied(), scope, InstanceProof::Labels).await?;
     let assess = Judge::new(context, &discover)?;
     let secrets = context.secrets();
     let mut rows = Vec::new();

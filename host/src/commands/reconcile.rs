@@ -101,9 +101,10 @@ struct Reading {
 /// A named workload does not exist, or the records cannot be read at all. A failure of one workload is in its report.
 pub async fn reconcile(context: &Context, names: &[WorkloadName]) -> Result<Vec<Reconciled>> {
     let readings = readings(context, names)?;
-    let configs = readings.iter().filter_map(|reading| reading.config.as_ref().ok());
+    let configs: Vec<&RunConfig> =
+        readings.iter().filter_map(|reading| reading.config.as_ref().ok()).collect();
     let scope = if names.is_empty() { Scope::Everything } else { Scope::TheseAlone };
-    let discover = &discover(context, configs, scope, InstanceProof::Engine).await?;
+    let discover = &discover(context, configs.iter().copied(), scope, InstanceProof::Engine).await?;
     let done = stream::iter(readings).map(|reading| reconcile_one(context, reading, discover));
     Ok(done.buffered(AT_A_TIME).collect().await)
 }
@@ -248,7 +249,7 @@ async fn act(
         }
         Action::Start(why) => {
             refuse_nesting(context)?;
-            start_locked(context, &config.name, operation, true, &mut ()).await?;
+            start_locked(context, &config.name, operation, true, &mut (), None).await?;
             Ok(Done::new(Reconciliation::Started, why))
         }
         Action::Stop(why) => {

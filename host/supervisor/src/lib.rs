@@ -49,7 +49,7 @@ pub use client::protocol::{
 pub use client::spawn::{Supervisor, spawn};
 pub use client_socket::check_client_socket;
 pub use config::{Config, PINS_FILE, ProxySettings, SETTINGS_FILE, Settings, SettingsError, read_optional};
-pub use log::{clear_logs, last_words, log_path};
+pub use log::{RotatedLog, clear_logs, last_words, log_path};
 pub use port::{check_port, free_port};
 pub use process::{SUPERVISOR_ARGUMENT, run};
 pub use source::Surroundings;

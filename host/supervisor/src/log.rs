@@ -1,4 +1,4 @@
-//! The supervisor's own log: one file, rotated by size.
+//! The supervisor's own log: one file, rotated by size. Whoever else keeps a log without an end uses the same.
 use jiff::Timestamp;
 use std::{
     fs::{File, OpenOptions},
@@ -62,7 +62,7 @@ fn numbered(path: &Path, number: u32) -> PathBuf {
 /// A writer that rotates the file when it is full. It never fails: records that the disk does not take are lost, and a line
 /// with their number is written as soon as possible. A full disk must not end the supervisor.
 #[derive(Clone)]
-pub(crate) struct RotatedLog(Arc<Mutex<Current>>);
+pub struct RotatedLog(Arc<Mutex<Current>>);
 
 struct Current {
     path: PathBuf,
@@ -73,7 +73,7 @@ struct Current {
 
 impl RotatedLog {
     /// Opens the log to append to it. If that fails, a later record tries again.
-    pub(crate) fn open(path: &Path) -> Self {
+    pub fn open(path: &Path) -> Self {
         let file = open_file(path).ok();
         Self(Arc::new(Mutex::new(Current { path: path.to_owned(), file, lost_records: 0 })))
     }

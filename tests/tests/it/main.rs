@@ -41,6 +41,7 @@ mod scripted;
 mod sdk_readme;
 mod sdks;
 mod seclusion;
+mod serving;
 mod session_servers;
 mod untold;
 mod watching;

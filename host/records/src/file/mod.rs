@@ -6,6 +6,7 @@ pub(crate) mod host_id;
 pub(crate) mod inotify;
 pub(crate) mod listing;
 pub(crate) mod locks;
+pub(crate) mod own_files;
 pub(crate) mod proxy_secret;
 pub(crate) mod removal;
 pub(crate) mod state_dir;
