@@ -42,10 +42,8 @@ pub mod operation {
     pub const CONFINEMENT: &str = "confinement";
     /// [`crate::Pin::pin`].
     pub const PIN: &str = "pin";
-    /// [`crate::Takeover::strangers`].
-    pub const STRANGERS: &str = "strangers";
-    /// [`crate::Takeover::taken`].
-    pub const TAKEN: &str = "taken";
+    /// [`crate::Discover::discover`].
+    pub const DISCOVER: &str = "discover";
     /// [`crate::Logs::logs`], through `open`.
     pub const LOGS: &str = "logs";
     /// [`crate::Attach::attach`], through `open`.

@@ -31,6 +31,18 @@ impl KeyedLock {
         KeyedGuard { _held }
     }
 
+    /// Waits until nobody holds the lock of this key, and takes none. A question about a workload waits in this way for the
+    /// task that clears up after its deployment: before that, the answer "there is nothing" would not stay true.
+    pub async fn until_free(&self, key: &str) {
+        if let Some(lock) = self.known(key) {
+            drop(lock.lock().await);
+        }
+    }
+
+    fn known(&self, key: &str) -> Option<Arc<AsyncMutex<()>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).and_then(Weak::upgrade)
+    }
+
     fn of(&self, key: &str) -> Arc<AsyncMutex<()>> {
         let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(lock) = locks.get(key).and_then(Weak::upgrade) {
@@ -65,6 +77,18 @@ mod tests {
         drop(held);
         let _second = second.await;
         assert!(!is_ready(pin!(locks.lock("a"))));
+    }
+
+    #[tokio::test]
+    async fn a_lock_that_is_awaited_until_it_is_free_is_not_taken() {
+        let locks = KeyedLock::default();
+        let held = locks.lock("a").await;
+        assert!(is_ready(pin!(locks.until_free("b"))), "nobody holds this one");
+        let mut waits = pin!(locks.until_free("a"));
+        assert!(!is_ready(waits.as_mut()), "it is held");
+        drop(held);
+        waits.await;
+        assert!(is_ready(pin!(locks.lock("a"))), "it was left free");
     }
 
     #[tokio::test]

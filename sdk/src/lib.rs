@@ -16,6 +16,7 @@ pub mod stamp;
 pub mod types;
 
 mod context;
+mod error_chain;
 mod machine_id;
 mod notification;
 mod runtime;
@@ -26,7 +27,8 @@ mod stream;
 pub mod abi;
 
 pub use context::{Context, HostServices};
+pub use error_chain::error_chain;
 pub use machine_id::machine_id;
-pub use runtime::{Attach, Confine, Dial, Logs, Pin, Runtime, Takeover};
+pub use runtime::{Attach, Confine, Dial, Discover, Logs, Pin, Runtime};
 pub use stream::ByteStream;
 pub use types::*;

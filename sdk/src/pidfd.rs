@@ -3,6 +3,7 @@
 //! For runtimes that recorded a [`ProcessIdentity`] and later signal that process or wait for its end; the host kills a
 //! supervisor that hangs through it. It must not know what the process is for. Feature `pidfd`; Linux 5.3 or newer.
 use crate::process_identity::{BootId, ProcessIdentity, check_proc};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
 use std::{io, os::fd::OwnedFd};
 use tokio::net::unix::pipe;
@@ -17,7 +18,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// The process that has this pid now. None: no process has it.
+    /// The process that has this pid now. None: no process has it; it may be a thread's by now.
     ///
     /// # Errors
     /// The kernel has no pidfd_open(2), there are no more descriptors, or `/proc` is that of another pid namespace.
@@ -29,7 +30,9 @@ impl Process {
         let Some(raw) = (pid > 0).then(|| Pid::from_raw(pid)).flatten() else { return Ok(None) };
         match pidfd_open(raw, PidfdFlags::empty()) {
             Ok(fd) => Ok(Some(Self { fd, pid })),
-            Err(rustix::io::Errno::SRCH) => Ok(None),
+            // Threads have numbers of the same kind, and none of them is a process': pidfd_open(2) tells that by ENOENT,
+            // and of older kernels by EINVAL.
+            Err(Errno::SRCH | Errno::NOENT | Errno::INVAL) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
@@ -63,7 +66,7 @@ impl Process {
     /// This user may not signal it.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         match pidfd_send_signal(&self.fd, signal) {
-            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+            Ok(()) | Err(Errno::SRCH) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
@@ -106,6 +109,24 @@ mod tests {
         for pid in [0, -1, -std::process::id().cast_signed()] {
             assert!(Process::open(pid).unwrap().is_none(), "{pid}");
         }
+    }
+
+    #[test]
+    fn r12_a_number_that_a_thread_has_by_now_is_no_process() {
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let (tell, told) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let own = std::fs::read_link("/proc/thread-self").unwrap();
+            tell.send(own.file_name().unwrap().to_str().unwrap().parse::<i32>().unwrap()).unwrap();
+            let _ = ended.recv();
+        });
+        let tid = told.recv().unwrap();
+        assert!(Process::open(tid).unwrap().is_none());
+        // Its start time can be read as a process' can.
+        let identity = ProcessIdentity::of(tid).unwrap();
+        assert!(Process::recorded(&identity).unwrap().is_none());
+        drop(end);
+        thread.join().unwrap();
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ use std::{fmt, fs, io, sync::OnceLock};
 
 /// One boot of the machine's kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct BootId(String);
 
@@ -32,6 +33,7 @@ impl BootId {
 
 /// A process of one boot: a pid alone means nothing once it has been used again.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ProcessIdentity {
     /// The process id.
     pub pid: i32,

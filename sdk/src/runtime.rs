@@ -5,8 +5,8 @@
 //! begins. All run on a Tokio runtime of the plugin's own, one for each name and endpoint, so any async crate works in
 //! them; work that blocks goes to `tokio::task::spawn_blocking`. A panic becomes an error of that call.
 use crate::types::{
-    Confinement, DialOptions, Exit, Handle, Health, Instance, ListQuery, Listing, LogOptions, Observation,
-    Pins, Result, Sought, StopOptions, Strangers, TakenOver, WorkloadSpec,
+    Confinement, DialOptions, Exit, ForeignListing, Handle, Health, Instance, LabelSelector, ListQuery,
+    Listing, LogOptions, Observation, Pins, Result, StopOptions, WorkloadSpec,
 };
 use crate::{ByteStream, Context};
 use std::future::Future;
@@ -30,8 +30,9 @@ pub trait Runtime: Send + Sync + Sized + 'static {
     fn validate(&self, spec: &WorkloadSpec) -> impl Future<Output = Result<()>> + Send;
 
     /// Makes everything that `start` needs, and runs none of the workload's code. Everything that it makes carries host id
-    /// and uid. On an error, or when the future is dropped, nothing stays behind. The host stores the handle before it
-    /// calls `start`.
+    /// and uid. On an error, or when the future is dropped, nothing stays behind: if an engine may still make what it was
+    /// asked for, a task of the author's removes it, and a `list` with this uid is not answered before that task has ended
+    /// ([`crate::keyed_lock::KeyedLock::until_free`]). The host stores the handle before it calls `start`.
     fn deploy(&self, spec: &WorkloadSpec) -> impl Future<Output = Result<Handle>> + Send;
 
     /// Lets a deployed or stopped workload run. If it runs already, that is a success, and nothing is done.
@@ -82,8 +83,9 @@ pub trait Attach: Runtime {
 pub trait Dial: Runtime {
     /// Makes a new connection to a port of a running workload. Bytes arrive at the server in the order in which they were
     /// written, and the other way round. When the host closes its writing side, the server reads the end of its input, and
-    /// nothing else ends. When the server or the workload ends, the host's reading side ends; if the connection breaks, it
-    /// ends with an error. The host may drop either side at any time, which ends the connection.
+    /// nothing else ends ([`crate::Capability::DIAL_HALF_CLOSE`]; without it the host closes no side, and only drops both).
+    /// When the server or the workload ends, the host's reading side ends; if the connection breaks, it ends with an error.
+    /// The host may drop either side at any time, which ends the connection.
     ///
     /// # Errors
     /// [`crate::ErrorCode::NotFound`] where the workload is missing; `FailedPrecondition` where it does not run or nobody
@@ -107,16 +109,9 @@ pub trait Pin: Runtime {
     fn pin(&self, spec: &WorkloadSpec) -> impl Future<Output = Result<Pins>> + Send;
 }
 
-/// A runtime that can take over what others made (ability `takeover`).
-///
-/// A resource that is taken over stays as it is: it carries neither host id nor uid. Its handle alone says whose it is,
-/// until `remove` and `deploy` make the runtime's own of it. Every operation takes such a handle, and finds the resource
-/// only while it is the one that `strangers` showed and no host of wharf has labelled it.
-pub trait Takeover: Runtime {
+/// A runtime that can show resources that others made (ability `discover`). An import asks each such runtime which of another
+/// product's workloads it has: if one alone shows a workload, and all others have answered completely, that one has it.
+pub trait Discover: Runtime {
     /// All resources with these labels that no host of wharf made, running or not, in one request. Changes nothing.
-    fn strangers(&self, sought: &Sought) -> impl Future<Output = Result<Strangers>> + Send;
-
-    /// The workloads with these handles, which `strangers` gave, in one request: `list` cannot find them by labels. Each
-    /// row carries the uid of its handle and the host id of the context. A resource that is gone is left out.
-    fn taken(&self, taken: &TakenOver) -> impl Future<Output = Result<Listing>> + Send;
+    fn discover(&self, selector: &LabelSelector) -> impl Future<Output = Result<ForeignListing>> + Send;
 }

@@ -1,8 +1,9 @@
 //! A real Kubernetes cluster (`tests/engines/kubernetes`), for tests of the whole: one for all tests of a process. The
 //! first test that needs it brings it up, and it is taken down when the process ends, however that ends.
 use crate::{
-    host::{PATIENCE, skip},
+    host::PATIENCE,
     images::{DEMO_IMAGE, Image, SHELL_IMAGE},
+    machine::skip,
 };
 use serde_json::{Value, json};
 use std::{

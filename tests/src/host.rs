@@ -1,5 +1,8 @@
 //! A real host in a temporary folder: the binary `wharf` with records of its own, and an eye on its processes.
+use crate::json_forms;
 use crate::library;
+use crate::machine::{has_open, is_zombie};
+pub use crate::machine::{has_tool, kill, process_of, runs};
 use crate::programs::wharf_alone;
 pub use crate::programs::{built, demo_server};
 use serde_json::Value;
@@ -226,10 +229,12 @@ impl Host {
         strace
     }
 
-    /// Runs a command to its end.
+    /// Runs a command to its end. Where it prints JSON, that has the documented form.
     pub fn wharf(&self, args: &[&str]) -> Said {
         let output = self.command(args).output().expect("wharf can be run");
-        Said::of(&output)
+        let said = Said::of(&output);
+        json_forms::check(args, &said);
+        said
     }
 
     /// Runs a command that must succeed, and returns what it printed.
@@ -375,43 +380,6 @@ impl Drop for Host {
     }
 }
 
-/// Sends a signal by name.
-pub fn kill(pid: i32, signal: &str) {
-    let _ =
-        Command::new("kill").args([&format!("-{signal}"), &pid.to_string()]).stderr(Stdio::null()).status();
-}
-
-/// Whether a process has a file of this folder open: launchers have no environment, and write a log.
-fn has_open(pid: i32, folder: &str) -> bool {
-    let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().filter_map(Result::ok);
-    entries.filter_map(|entry| fs::read_link(entry.path()).ok()).any(|target| target.starts_with(folder))
-}
-
-/// Whether a process has ended and was not reaped yet.
-fn is_zombie(pid: i32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z')))
-}
-
-/// The process in the pid namespace of `neighbour` that has this number there.
-pub fn process_of(neighbour: i32, inside: i32) -> Option<i32> {
-    let space = |pid: i32| fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
-    let wanted = space(neighbour)?;
-    let number = |pid: i32| {
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-        let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
-        numbers.split_whitespace().last()?.parse::<i32>().ok()
-    };
-    let all = fs::read_dir("/proc").ok()?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    let mut all = all.filter(|&pid: &i32| space(pid).as_ref() == Some(&wanted));
-    all.find(|&pid| number(pid) == Some(inside))
-}
-
-/// Whether a process runs.
-pub fn runs(pid: i32) -> bool {
-    Path::new(&format!("/proc/{pid}")).exists() && !is_zombie(pid)
-}
-
 /// Fails unless the condition becomes true: for events in other processes that cannot be awaited.
 pub fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
@@ -419,24 +387,4 @@ pub fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "never true: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
-}
-
-/// True if a tool that a test needs is there. Where it is missing, says so, or fails if it is required by name in
-/// `WHARF_TEST_REQUIRE`.
-pub fn has_tool(name: &str, program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let is_there = std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
-    if !is_there {
-        let how = "tests/setup/install (then read its env.sh) or tests/engines/install brings it";
-        skip(name, &format!("{program} is not in PATH; {how}"));
-    }
-    is_there
-}
-
-/// Prints why a test is skipped; fails if the missing tool is required by name in `WHARF_TEST_REQUIRE`.
-#[expect(clippy::print_stderr, reason = "a skipped test says so")]
-pub(crate) fn skip(name: &str, reason: &str) {
-    let required = std::env::var("WHARF_TEST_REQUIRE").unwrap_or_default();
-    assert!(!required.split(',').any(|required| required == name), "{name} is required here: {reason}");
-    eprintln!("skipped: {reason}");
 }

@@ -46,13 +46,17 @@ print(json.dumps(dict(program=program, standard=paths['stdlib'], packages=paths[
 impl Image {
     /// The server that comes with the repository and the libraries that it needs, nothing else.
     pub fn of_demo() -> Self {
+        Self::of_program(DEMO_IMAGE, &built("wharf-demo-server"))
+    }
+
+    /// A program and the libraries that it needs, nothing else.
+    pub fn of_program(name: &'static str, program: &Path) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let server = built("wharf-demo-server");
-        for library in libraries(std::slice::from_ref(&server)) {
+        for library in libraries(&[program.to_owned()]) {
             copy(&library, &folder.path().join(library.strip_prefix("/").expect("an absolute path")));
         }
-        copy(&server, &folder.path().join("server"));
-        Self::pack_root(DEMO_IMAGE, folder.path(), vec![r#"ENTRYPOINT ["/server"]"#.to_owned()])
+        copy(program, &folder.path().join("server"));
+        Self::pack_root(name, folder.path(), vec![r#"ENTRYPOINT ["/server"]"#.to_owned()])
     }
 
     /// A shell and some programs; none if this machine has no shell that needs no libraries, with a message that names

@@ -1,5 +1,6 @@
 //! ToolHive's folders in a host's home, with the files that it would have written.
 use crate::host::{Host, Said};
+use crate::json_forms;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::{
@@ -82,8 +83,11 @@ impl<'a> ToolHive<'a> {
 
     /// Imports, and returns the command's output.
     pub fn import(&self, more: &[&str]) -> Said {
-        let mut command = self.host.command(&[&["import", "toolhive"], more].concat());
-        Said::of(&Self::shown_to(self.host, &mut command).output().expect("wharf can be run"))
+        let args = [&["import", "toolhive"], more].concat();
+        let mut command = self.host.command(&args);
+        let said = Said::of(&Self::shown_to(self.host, &mut command).output().expect("wharf can be run"));
+        json_forms::check(&args, &said);
+        said
     }
 
     /// The reports of an import that must succeed.

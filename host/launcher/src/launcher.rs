@@ -278,12 +278,12 @@ impl Prepared {
         };
         let file = StateFile::new(&job.state_path);
         let prepared = Self { state, file, stage: stage.pid, init, surroundings, folder };
-        prepared.write()?;
+        prepared.recorded(prepared.file.write(&prepared.state))?;
         Ok(prepared)
     }
 
-    fn write(&self) -> Result<(), LaunchError> {
-        self.file.write(&self.state).map_err(|error| {
+    fn recorded(&self, written: std::io::Result<()>) -> Result<(), LaunchError> {
+        written.map_err(|error| {
             self.abandon();
             LaunchError::system("the workload's state cannot be recorded", error)
         })
@@ -319,7 +319,7 @@ fn start(
     })?;
     // Recorded before the program runs, so that no reader takes a running workload for one that was never started.
     prepared.state.started_at_ms = Some(now_ms());
-    prepared.write()?;
+    prepared.recorded(prepared.file.note(&prepared.state))?;
     reach(Point::ExecuteBefore);
     let listener = match stage.execute(job, &prepared.surroundings, log_writer) {
         Ok(listener) => listener,

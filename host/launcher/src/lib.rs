@@ -30,6 +30,7 @@ mod launcher;
 mod log;
 mod port_forward;
 mod reaper;
+mod rotated_file;
 mod running;
 mod sandbox;
 mod sharing;
@@ -41,6 +42,7 @@ mod unlinked;
 pub use exec::run_exec;
 pub use init::run_init;
 pub use launcher::run_launcher;
+pub use rotated_file::{MAX_FILE_BYTES, RotatedFile, log_files};
 
 /// The first argument that makes this binary the launcher.
 pub const LAUNCHER_ARGUMENT: &str = "__launch";

@@ -2,20 +2,17 @@
 //!
 //! Output is accepted even if the disk fails: bytes that cannot be written are counted, and a line with the count is
 //! written as soon as that is possible again.
+use crate::rotated_file::RotatedFile;
 use rustix::fs::OFlags;
 use std::{
-    ffi::OsString,
-    fs::{self, File, OpenOptions},
-    io::{self, Write},
+    borrow::Cow,
+    fs::{File, OpenOptions},
+    io,
     os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
+    path::Path,
 };
-use wharf_failpoint::{Point, may_fail, perform};
+use wharf_failpoint::{Point, perform};
 
-/// A file that would become larger is rotated first.
-pub(crate) const MAX_FILE_BYTES: u64 = 10 * 1024 * 1024;
-/// The number of files that are kept, with the one that is written.
-const KEPT_FILES: u32 = 3;
 /// A longer line is split.
 pub(crate) const MAX_LINE_BYTES: usize = 64 * 1024;
 /// The number of bytes that are collected before they are written, at the end of a line.
@@ -23,10 +20,7 @@ const BATCH_BYTES: usize = 64 * 1024;
 
 /// One log, open for writing.
 pub(crate) struct Log {
-    path: PathBuf,
-    /// None if it could not be opened; tried again with each batch.
-    file: Option<File>,
-    size: u64,
+    file: RotatedFile,
     /// The beginning of an unfinished line.
     partial: Vec<u8>,
     lost_bytes: u64,
@@ -35,14 +29,14 @@ pub(crate) struct Log {
 impl Log {
     /// Opens the log. A full disk is no error.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let mut log = Self { path: path.to_owned(), file: None, size: 0, partial: Vec::new(), lost_bytes: 0 };
-        match log.reopen() {
+        let mut file = RotatedFile::new(path, open_file, [Point::LogAsideBefore, Point::LogAsideAfter]);
+        match file.open() {
             Err(error)
                 if !matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
             {
                 Err(error)
             }
-            _ => Ok(log),
+            _ => Ok(Self { file, partial: Vec::new(), lost_bytes: 0 }),
         }
     }
 
@@ -94,71 +88,33 @@ impl Log {
     }
 
     fn try_write(&mut self, batch: &[u8]) -> io::Result<()> {
-        let notice = match self.lost_bytes {
-            0 => String::new(),
+        let batch = match self.lost_bytes {
+            0 => Cow::Borrowed(batch),
             lost => {
-                format!("{}wharf: {lost} bytes of output are lost, the log could not be written\n", stamp())
+                let notice = format!(
+                    "{}wharf: {lost} bytes of output are lost, the log could not be written\n",
+                    stamp()
+                );
+                Cow::Owned([notice.as_bytes(), batch].concat())
             }
         };
-        if self.file.is_none() {
-            self.reopen()?;
-        }
-        let added = (notice.len() + batch.len()) as u64;
-        if self.size > 0 && self.size + added > MAX_FILE_BYTES {
-            self.rotate()?;
-        }
-        let Some(file) = &mut self.file else { return Ok(()) };
-        let written = file.write_all(notice.as_bytes()).and_then(|()| file.write_all(batch));
-        if written.is_ok() {
-            self.size += added;
-        } else {
-            // If only a part was written, it is cut off, or the next line would be appended to half a line. Cutting needs
-            // no room.
-            let _ = file.set_len(self.size);
-        }
-        written
+        self.file.append(&batch)
     }
+}
 
-    fn reopen(&mut self) -> io::Result<()> {
-        let file = perform(Point::LogOpenBefore, Point::LogOpenAfter, || {
-            OpenOptions::new()
-                .append(true)
-                .create(true)
-                .mode(0o600)
-                .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
-                .open(&self.path)
-        })?;
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return Err(io::Error::other("it is no regular file"));
-        }
-        self.size = metadata.len();
-        self.file = Some(file);
-        Ok(())
+fn open_file(path: &Path) -> io::Result<File> {
+    let file = perform(Point::LogOpenBefore, Point::LogOpenAfter, || {
+        OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+            .open(path)
+    })?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
     }
-
-    /// Rotates the files. On an error the file stays as it is, and does not grow.
-    fn rotate(&mut self) -> io::Result<()> {
-        may_fail(Point::LogAsideBefore)?;
-        for number in (1..KEPT_FILES).rev() {
-            match fs::rename(self.numbered(number - 1), self.numbered(number)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        may_fail(Point::LogAsideAfter)?;
-        self.file = None;
-        self.reopen()
-    }
-
-    fn numbered(&self, number: u32) -> PathBuf {
-        if number == 0 {
-            return self.path.clone();
-        }
-        let mut path = OsString::from(&self.path);
-        path.push(format!(".{number}"));
-        path.into()
-    }
+    Ok(file)
 }
 
 /// The present time as the beginning of a line: RFC 3339 in UTC with milliseconds, always of the same length.
@@ -169,6 +125,8 @@ fn stamp() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rotated_file::MAX_FILE_BYTES;
+    use std::fs;
 
     const STAMP_BYTES: usize = "2026-01-02T03:04:05.678Z ".len();
 
@@ -237,7 +195,7 @@ mod tests {
         fs::create_dir(&inner).unwrap();
         let path = inner.join("a.log");
         let mut log = Log::open(&path).unwrap();
-        log.file = None;
+        log.file.close();
         fs::remove_dir_all(&inner).unwrap();
         log.take(b"lost\n");
         fs::create_dir(&inner).unwrap();

@@ -30,15 +30,26 @@ impl StateFile {
 
     /// Writes it: a new file beside it, fsync, rename, fsync of the folder.
     pub(crate) fn write(&self, state: &State) -> io::Result<()> {
+        self.put(state)?;
+        self.sync_folder()?;
+        may_fail(Point::StateWriteAfter)
+    }
+
+    /// The same for a file that is there, without the last step: after a crash of the machine it is the old or the new one,
+    /// and whichever it is, the process that it tells of is gone.
+    pub(crate) fn note(&self, state: &State) -> io::Result<()> {
+        self.put(state)?;
+        may_fail(Point::StateWriteAfter)
+    }
+
+    fn put(&self, state: &State) -> io::Result<()> {
         may_fail(Point::StateWriteBefore)?;
         let written = self.write_temporary(state).and_then(|()| fs::rename(&self.temporary, &self.path));
         if written.is_err() {
             let _ = fs::remove_file(&self.temporary);
         }
         written?;
-        may_fail(Point::StateRenamed)?;
-        self.sync_folder()?;
-        may_fail(Point::StateWriteAfter)
+        may_fail(Point::StateRenamed)
     }
 
     fn write_temporary(&self, state: &State) -> io::Result<()> {

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 /// One next step. In JSON the member `do` names the step, and the other members its object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum Advice {
     /// An action outside of wharf, or a fact: a sentence that makes sense in every front end.
@@ -138,8 +139,39 @@ pub enum Advice {
     Unknown,
 }
 
+/// The command that gets a workload on from the state that it is in. The pure functions of this package name it; it becomes
+/// advice where the workload's name is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NextStep {
+    /// Start it; a server that still runs is resumed.
+    Start,
+    /// Stop it.
+    Stop,
+    /// Remove it: its removal was interrupted.
+    FinishRemoval,
+    /// Start it, or remove it: nobody knows which of both was interrupted.
+    StartOrRemove,
+    /// Import it again, or start it.
+    ImportOrStart,
+}
+
+impl NextStep {
+    /// The steps for a workload of this name.
+    pub fn advice(self, name: &str) -> Vec<Advice> {
+        let (start, name) = (Advice::Start { name: name.to_owned() }, name.to_owned());
+        match self {
+            Self::Start => vec![start],
+            Self::Stop => vec![Advice::Stop { name }],
+            Self::FinishRemoval => vec![Advice::FinishRemoval { name }],
+            Self::StartOrRemove => vec![start, Advice::Remove { name }],
+            Self::ImportOrStart => vec![Advice::ImportToolhive, start],
+        }
+    }
+}
+
 /// A part of a request to create a workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Setting {
     /// Its name.

@@ -17,15 +17,17 @@
 //! ```
 //! An owner that does not know the state of a workload gives no evidence. A remote server has no owner (R03): the life lock
 //! alone tells about it.
+use crate::advice::NextStep;
 use crate::lock_kind::LockKind;
 use crate::phase::Phase;
-use crate::status_record::StatusRecord;
+use crate::status_record::{Desired, StatusRecord};
 use serde::Serialize;
 use wharf_sdk::process_identity::BootId;
 use wharf_sdk::{Observation, WorkloadState};
 
 /// The state of a workload, as it is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum EffectiveState {
     /// A start is under way.
@@ -49,6 +51,19 @@ pub enum EffectiveState {
 }
 
 impl EffectiveState {
+    /// All of them, for documentation.
+    pub const ALL: [Self; 9] = [
+        Self::Starting,
+        Self::Running,
+        Self::Stopping,
+        Self::Stopped,
+        Self::Removing,
+        Self::Error,
+        Self::Unhealthy,
+        Self::Interrupted,
+        Self::Unknown,
+    ];
+
     /// The name that is shown and written.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -87,6 +102,20 @@ pub struct Effective {
     pub context: String,
     /// Why the state rests on the record alone; none where it is fresh.
     pub stale: Option<String>,
+    /// The command that gets the workload on; none if there is nothing to do, or if the evidence does not tell.
+    pub next: Option<NextStep>,
+}
+
+impl Effective {
+    /// A state that rests on what was just seen, for this reason.
+    pub fn fresh(state: EffectiveState, context: impl Into<String>) -> Self {
+        Self { state, context: context.into(), stale: None, next: None }
+    }
+
+    #[must_use]
+    fn then(self, next: NextStep) -> Self {
+        Self { next: Some(next), ..self }
+    }
 }
 
 /// The owner's evidence about one workload.
@@ -132,18 +161,16 @@ pub fn assess(recorded: Option<&StatusRecord>, witnesses: &Inputs) -> Effective 
         return if witnesses.operation_held || witnesses.life_held {
             fresh(EffectiveState::Starting, "")
         } else if matches!(&witnesses.evidence, Evidence::Has(seen) if seen.state == WorkloadState::Running) {
-            fresh(EffectiveState::Unhealthy, "it runs, and nothing is recorded of it; stop it")
+            fresh(EffectiveState::Unhealthy, "it runs, and nothing is recorded of it").then(NextStep::Stop)
         } else {
-            fresh(
-                EffectiveState::Interrupted,
-                "its creation or its removal was interrupted; start or remove it",
-            )
+            fresh(EffectiveState::Interrupted, "its creation or its removal was interrupted")
+                .then(NextStep::StartOrRemove)
         };
     };
     match record.phase {
-        Phase::Starting => transition(EffectiveState::Starting, witnesses),
-        Phase::Stopping => transition(EffectiveState::Stopping, witnesses),
-        Phase::Removing => transition(EffectiveState::Removing, witnesses),
+        Phase::Starting => transition(EffectiveState::Starting, record, witnesses),
+        Phase::Stopping => transition(EffectiveState::Stopping, record, witnesses),
+        Phase::Removing => transition(EffectiveState::Removing, record, witnesses),
         Phase::Running => running(record, witnesses),
         Phase::Stopped => resting(EffectiveState::Stopped, record, witnesses),
         Phase::Error => resting(EffectiveState::Error, record, witnesses),
@@ -162,14 +189,19 @@ pub fn locks_looked_at(recorded: Option<&StatusRecord>) -> &'static [LockKind] {
 }
 
 fn fresh(state: EffectiveState, context: impl Into<String>) -> Effective {
-    Effective { state, context: context.into(), stale: None }
+    Effective::fresh(state, context)
 }
 
-fn transition(state: EffectiveState, witnesses: &Inputs) -> Effective {
+fn transition(state: EffectiveState, record: &StatusRecord, witnesses: &Inputs) -> Effective {
     if witnesses.operation_held || witnesses.life_held {
         return fresh(state, "");
     }
-    fresh(EffectiveState::Interrupted, format!("a command ended while it was {}", state.as_str()))
+    let next = match (record.phase, record.desired) {
+        (Phase::Removing, _) => NextStep::FinishRemoval,
+        (_, Desired::Running) => NextStep::Start,
+        (_, Desired::Stopped) => NextStep::Stop,
+    };
+    fresh(EffectiveState::Interrupted, format!("a command ended while it was {}", state.as_str())).then(next)
 }
 
 fn running(record: &StatusRecord, witnesses: &Inputs) -> Effective {
@@ -177,13 +209,13 @@ fn running(record: &StatusRecord, witnesses: &Inputs) -> Effective {
         let rebooted =
             record.supervisor.as_ref().is_some_and(|supervisor| supervisor.boot_id != witnesses.boot);
         return if rebooted {
-            fresh(EffectiveState::Stopped, "the machine was restarted; start it again")
+            fresh(EffectiveState::Stopped, "the machine was restarted").then(NextStep::Start)
         } else {
             let why = match record.supervisor {
-                Some(_) => "its supervisor is gone, so it has no proxy; restart it",
-                None => "it has no supervisor, and so no proxy; start it",
+                Some(_) => "its supervisor is gone, so it has no proxy",
+                None => "it has no supervisor, and so no proxy",
             };
-            fresh(EffectiveState::Unhealthy, why)
+            fresh(EffectiveState::Unhealthy, why).then(NextStep::Start)
         };
     }
     match &witnesses.evidence {
@@ -200,7 +232,7 @@ fn running(record: &StatusRecord, witnesses: &Inputs) -> Effective {
 fn resting(state: EffectiveState, record: &StatusRecord, witnesses: &Inputs) -> Effective {
     match &witnesses.evidence {
         Evidence::Has(seen) if seen.state == WorkloadState::Running => {
-            fresh(EffectiveState::Unhealthy, "it runs, and should not; stop it")
+            fresh(EffectiveState::Unhealthy, "it runs, and should not").then(NextStep::Stop)
         }
         Evidence::Has(_) | Evidence::HasNot | Evidence::Remote => fresh(state, record.status_context.clone()),
         Evidence::None(reason) => stale(state, record, reason),
@@ -208,7 +240,7 @@ fn resting(state: EffectiveState, record: &StatusRecord, witnesses: &Inputs) -> 
 }
 
 fn stale(state: EffectiveState, record: &StatusRecord, reason: &str) -> Effective {
-    Effective { state, context: record.status_context.clone(), stale: Some(reason.to_owned()) }
+    Effective { stale: Some(reason.to_owned()), ..fresh(state, record.status_context.clone()) }
 }
 
 fn not_running(seen: &Observation) -> String {

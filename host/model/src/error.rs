@@ -7,8 +7,9 @@ use crate::advice::Advice;
 use crate::workload_name::NameError;
 use serde::{Deserialize, Serialize};
 
-/// The kind of a failure. The table below gives each its exit code; codes for HTTP and JSON-RPC belong there too.
+/// The kind of a failure; the exit code follows from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
     /// A failure without a kind of its own.
@@ -68,6 +69,7 @@ impl ErrorKind {
 
 /// A failure of a command: the failure, its cause, and the next steps. Never holds a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[error("{message}")]
 pub struct Error {
     /// The kind.

@@ -31,6 +31,7 @@ use serde::{Deserialize, Serialize};
 
 /// The last recorded phase of a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// A start has begun and is not ready yet.

@@ -35,6 +35,7 @@
 //!
 //! After a reboot nothing recorded runs: the owner says so, the life lock is free, and a policy other than `no` brings the
 //! workloads back that are wanted. An end that nobody saw and whose code nobody knows counts as a fault.
+use crate::advice::NextStep;
 use crate::effective_state::Evidence;
 use crate::phase::Phase;
 use crate::restart::wants_restart;
@@ -49,7 +50,7 @@ pub enum Action {
     /// Nothing: the workload is as it should be.
     None,
     /// Nothing, for this reason.
-    Leave(String),
+    Leave(Reason),
     /// Start it, for this reason.
     Start(&'static str),
     /// Stop it, for this reason.
@@ -58,6 +59,25 @@ pub enum Action {
     Remove,
     /// Record its end.
     Record(Exit),
+}
+
+/// Why reconciliation leaves a workload alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// The reason, a sentence without the next step.
+    pub text: String,
+    /// The command by which a person decides; none if there is nothing to decide.
+    pub next: Option<NextStep>,
+}
+
+impl<T: Into<String>> From<T> for Reason {
+    fn from(text: T) -> Self {
+        Self { text: text.into(), next: None }
+    }
+}
+
+fn undecided(text: &str, next: NextStep) -> Action {
+    Action::Leave(Reason { next: Some(next), ..text.into() })
 }
 
 /// The two locks that a plan depends on.
@@ -78,11 +98,11 @@ pub fn plan(
     boot: &BootId,
 ) -> Action {
     if locks.operation_held {
-        return Action::Leave("another command works on it".to_owned());
+        return Action::Leave("another command works on it".into());
     }
     let seen = match evidence {
-        Evidence::None(reason) => return Action::Leave(reason.clone()),
-        Evidence::Remote => return Action::Leave("it is a remote server, and has no owner".to_owned()),
+        Evidence::None(reason) => return Action::Leave(reason.as_str().into()),
+        Evidence::Remote => return Action::Leave("it is a remote server, and has no owner".into()),
         Evidence::Has(seen) => Some(seen.as_ref()),
         Evidence::HasNot => None,
     };
@@ -92,16 +112,16 @@ pub fn plan(
         } else if config.imported.is_some() {
             // `import` writes a stopped workload: finishing it means importing it again, and only the user can decide to do
             // that.
-            Action::Leave("its import was interrupted; finish it: import again, or start it".to_owned())
+            undecided("its import was interrupted", NextStep::ImportOrStart)
         } else {
-            Action::Leave("its creation or its removal was interrupted; start it, or remove it".to_owned())
+            undecided("its creation or its removal was interrupted", NextStep::StartOrRemove)
         };
     };
     if record.uid != config.uid {
-        return Action::Leave("its status record is of another creation of the name".to_owned());
+        return Action::Leave("its status record is of another creation of the name".into());
     }
     if config.is_of_earlier_import() && record.phase != Phase::Removing {
-        return Action::Leave(EARLIER_IMPORT.to_owned());
+        return Action::Leave(EARLIER_IMPORT.into());
     }
     let wanted = record.desired == Desired::Running;
     match record.phase {
@@ -145,7 +165,7 @@ fn run_again(config: &RunConfig, record: &StatusRecord, seen: Option<&Observatio
 }
 
 fn ending() -> Action {
-    Action::Leave("its supervisor is beginning or ending".to_owned())
+    Action::Leave("its supervisor is beginning or ending".into())
 }
 
 fn runs(seen: Option<&Observation>) -> bool {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The clients that may use the proxy of a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ProxyAuth {
     /// Every program that can connect.

@@ -20,6 +20,7 @@ use crate::workload_name::WorkloadName;
 
 /// The server's wire: how the proxy passes messages to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Transport {
     /// Lines on its stdin and stdout.
@@ -48,6 +49,7 @@ impl Transport {
 
 /// The protocol that the proxy of a stdio server offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ProxyMode {
     /// Streamable HTTP.
@@ -61,6 +63,7 @@ pub enum ProxyMode {
 
 /// When the supervisor starts a workload again that ended by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum RestartPolicy {
     /// Never.
@@ -76,9 +79,10 @@ pub enum RestartPolicy {
 
 /// The number of servers that a workload has for its clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Instances {
-    /// One that all clients use.
+    /// All clients use one server.
     #[default]
     Shared,
     /// One for each session, beside the one that tells what there is.
@@ -115,18 +119,21 @@ pub struct Owner {
 
 /// The workload of another product of which this one is a copy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Imported {
     /// The product.
     pub from: String,
     /// The workload's name there.
     pub name: String,
-    /// Only earlier versions wrote it, see [`RunConfig::is_of_earlier_import`]. Its value is never looked at.
+    /// Only earlier versions wrote it ([`RunConfig::is_of_earlier_import`]). Its value is never looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Value>"))]
     pub handle: Option<Opaque>,
 }
 
 /// The definition of a workload.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RunConfig {
     /// The version of the file's shape.
     #[serde(default)]
@@ -238,6 +245,7 @@ pub struct RunConfig {
     pub remote_url: String,
     /// When it was created; absent in a file of ToolHive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>", extend("format" = "date-time")))]
     pub created_at: Option<Timestamp>,
     /// The original that it was imported from.
     #[serde(default, skip_serializing_if = "Option::is_none")]

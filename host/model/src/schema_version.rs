@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// The version of a file's shape, written `v0.1.0`. A suffix (`-rc1`, `+build`) is read and dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct SchemaVersion {
     major: u32,

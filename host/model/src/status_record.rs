@@ -15,6 +15,7 @@ use wharf_sdk::process_identity::ProcessIdentity;
 
 /// The user's wish for a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Desired {
     /// It should run.
@@ -25,6 +26,7 @@ pub enum Desired {
 
 /// How a workload last ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LastExit {
     /// Its exit code, if it ended by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -33,6 +35,7 @@ pub struct LastExit {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<i32>,
     /// The time of the end.
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("format" = "date-time")))]
     pub at: Timestamp,
     /// The runtime's words about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -41,16 +44,19 @@ pub struct LastExit {
 
 /// The server of one session of a workload: a resource with a uid of its own, whose parent is the workload.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SessionServer {
     /// Its uid.
     pub uid: Uid,
     /// The handle of the owner's plugin; none before the deployment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<wharf_sdk::Handle>"))]
     pub handle: Option<Opaque>,
 }
 
 /// The last recorded state of a workload.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StatusRecord {
     /// The version of the file's shape.
     #[serde(default)]
@@ -68,11 +74,14 @@ pub struct StatusRecord {
     /// The user's wish.
     pub desired: Desired,
     /// When the record was first written.
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("format" = "date-time")))]
     pub created_at: Timestamp,
     /// When it was last written. The store sets it.
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("format" = "date-time")))]
     pub updated_at: Timestamp,
     /// When the workload was last started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>", extend("format" = "date-time")))]
     pub started_at: Option<Timestamp>,
     /// The last end of the workload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -88,6 +97,7 @@ pub struct StatusRecord {
     pub supervisor: Option<ProcessIdentity>,
     /// The handle with which the owner's plugin finds the workload. The host never parses it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<wharf_sdk::Handle>"))]
     pub handle: Option<Opaque>,
     /// The servers of its sessions: each is here before it is deployed, and until it is proven to be gone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -122,6 +132,14 @@ impl StatusRecord {
     pub fn apply(&mut self, event: Event) -> Result<(), TransitionError> {
         self.phase = self.phase.next(event)?;
         self.status_context.clear();
+        Ok(())
+    }
+
+    /// Records that a start failed, and why; no supervisor is left of it.
+    pub fn fail_start(&mut self, cause: &str) -> Result<(), TransitionError> {
+        self.apply(Event::StartFailed)?;
+        cause.clone_into(&mut self.status_context);
+        self.set_supervisor(None);
         Ok(())
     }
 

@@ -9,14 +9,13 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// The shortest name.
-pub const NAME_LENGTH_MIN: usize = 2;
 /// The longest name. A runtime names its resource after the workload and a part of the uid, and a DNS label holds 63
 /// characters.
 pub const NAME_LENGTH_MAX: usize = 52;
 
-/// The name of a workload: two to 52 lowercase letters, digits and dashes, not beginning with a dash.
+/// The name of a workload: one to 52 lowercase letters, digits and dashes, not beginning with a dash.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct WorkloadName(String);
 
@@ -26,14 +25,6 @@ pub enum NameError {
     /// It has no characters.
     #[error("a workload name cannot be empty")]
     Empty,
-    /// It has one character.
-    #[error("a workload name has at least {limit} characters, this one has {length}")]
-    TooShort {
-        /// How many characters it has.
-        length: usize,
-        /// How many it must have.
-        limit: usize,
-    },
     /// More characters than fit.
     #[error("a workload name has at most {limit} characters, this one has {length}")]
     TooLong {
@@ -71,9 +62,6 @@ impl WorkloadName {
         }
         if text.starts_with('-') {
             return Err(NameError::LeadingDash);
-        }
-        if length < NAME_LENGTH_MIN {
-            return Err(NameError::TooShort { length, limit: NAME_LENGTH_MIN });
         }
         if length > NAME_LENGTH_MAX {
             return Err(NameError::TooLong { length, limit: NAME_LENGTH_MAX });
@@ -128,7 +116,7 @@ mod tests {
 
     #[test]
     fn names_of_the_grammar_are_accepted() {
-        for text in ["ab", "a1", "0-", "time", "mcp-server-time", &"x".repeat(NAME_LENGTH_MAX)] {
+        for text in ["a", "7", "ab", "a1", "0-", "time", "mcp-server-time", &"x".repeat(NAME_LENGTH_MAX)] {
             assert_eq!(WorkloadName::new(text).unwrap().as_str(), text);
         }
     }
@@ -138,7 +126,6 @@ mod tests {
         let bad = |character, position| NameError::BadCharacter { character, position };
         let cases = [
             ("", NameError::Empty),
-            ("a", NameError::TooShort { length: 1, limit: 2 }),
             (&"x".repeat(60), NameError::TooLong { length: 60, limit: 52 }),
             ("-ab", NameError::LeadingDash),
             ("../etc", bad('.', 1)),

@@ -25,7 +25,7 @@ mod stdio;
 mod tests;
 
 pub use http::access::{Access, AccessRule, PATH, secret_path};
-pub use http::serve::{Listener, serve};
+pub use http::serve::{Listener, Peer, serve};
 pub use protocol::options::{Limits, ProxyOptions};
 pub use reverse::proxy::HttpProxy;
 pub use reverse::upstream::{Dialer, Dialing, Duplex, Upstream};

@@ -297,11 +297,7 @@ impl From<ReadError> for Error {
         let kind = if error.is_not_found() { ErrorKind::NotFound } else { ErrorKind::Failed };
         let corrupt = error.is_corrupt();
         let shown = Self::new(kind, chain(&error));
-        if corrupt {
-            shown.hint("its name stays reserved; look at the file, mend or remove it")
-        } else {
-            shown
-        }
+        if corrupt { shown.hint("its name stays reserved as long as the file is there") } else { shown }
     }
 }
 

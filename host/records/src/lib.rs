@@ -19,11 +19,12 @@ mod lock_error;
 
 pub use effect::{Effect, EffectError};
 pub use error::{Corruption, ReadError, StoreError};
-pub use file::atomic::Folder;
+pub use file::atomic::{Durability, Folder};
 pub use file::document::{Kept, RECORD_BYTES_MAX};
 pub use file::inotify::Watch;
 pub use file::listing::Listing;
 pub use file::locks::{LifeLock, LifeProbe, OperationLock, RecordLock};
+pub use file::own_files::OwnFiles;
 pub use file::proxy_secret::{ProxySecret, ProxySecrets};
 pub use file::state_dir::StateDir;
 pub use file::store::{RecordKind, Store};

@@ -10,8 +10,8 @@ use wharf_failpoint::{Point, reach};
 use wharf_sdk::document::{self, Nothing, OnWorkload, operation};
 use wharf_sdk::stamp::RuntimeStamp;
 use wharf_sdk::{
-    Capability, Confinement, DialOptions, Error, ErrorCode, Exit, Handle, Health, Instance, ListQuery,
-    Listing, LogOptions, Observation, Pins, Sought, StopOptions, Strangers, WorkloadSpec,
+    Capability, Confinement, DialOptions, Error, ErrorCode, Exit, ForeignListing, Handle, Health, Instance,
+    LabelSelector, ListQuery, Listing, LogOptions, Observation, Pins, StopOptions, WorkloadSpec,
 };
 
 /// The largest answer that is read.
@@ -28,7 +28,7 @@ pub struct Deadlines {
     pub read: Duration,
     /// For quick changes: start, remove, recover. `stop` adds it to its own timeout.
     pub change: Duration,
-    /// For deploy, which may fetch an image.
+    /// For `deploy`, which may fetch an image; and for `start`, if the runtime can fetch an image only then.
     pub deploy: Duration,
 }
 
@@ -121,9 +121,12 @@ impl RuntimeClient {
 
     /// Lets a deployed workload run.
     pub async fn start(&self, handle: &Handle) -> Result<(), CallError> {
+        let deadline = match self.stamp.has(&Capability::FETCHES_AT_START) {
+            true => self.deadlines.deploy,
+            false => self.deadlines.change,
+        };
         reach(Point::StartCallBefore);
-        let started =
-            self.on_workload(operation::START, handle, Nothing {}, Some(self.deadlines.change)).await;
+        let started = self.on_workload(operation::START, handle, Nothing {}, Some(deadline)).await;
         reach(Point::StartCallAfter);
         started.map(|Nothing {}| ())
     }
@@ -162,10 +165,13 @@ impl RuntimeClient {
         Ok(listing)
     }
 
-    /// All resources with these labels that no host of wharf made.
-    pub async fn strangers(&self, sought: &Sought) -> Result<Strangers, CallError> {
-        self.check_able(&Capability::TAKEOVER)?;
-        self.call(operation::STRANGERS, sought, Some(self.deadlines.read)).await
+    /// All resources with these labels that no host of wharf made. A resource that was not asked for is dropped.
+    pub async fn discover(&self, selector: &LabelSelector) -> Result<ForeignListing, CallError> {
+        self.check_able(&Capability::DISCOVER)?;
+        let mut listing: ForeignListing =
+            self.call(operation::DISCOVER, selector, Some(self.deadlines.read)).await?;
+        listing.resources.retain(|seen| selector.matches(&seen.labels));
+        Ok(listing)
     }
 
     /// The handle of a workload, found by its labels, for a record without one. None is positive evidence that there is no
@@ -265,11 +271,10 @@ impl RuntimeClient {
             Err(CallError::Answered(Error::unsupported(field, message)))
         };
         let kind = spec.source.kind();
-        if !self.stamp.accepts.iter().any(|accepted| accepted == kind) {
-            return refuse(
-                "source",
-                format!("runs {}, and not {kind}s", self.stamp.accepts.join("s and ") + "s"),
-            );
+        let accepts = &self.stamp.accepts;
+        // A runtime that names no kind runs the requests that name it, and its own validation refuses the rest.
+        if !accepts.is_empty() && !accepts.iter().any(|accepted| accepted == kind) {
+            return refuse("source", format!("runs {}, and not {kind}s", accepts.join("s and ") + "s"));
         }
         for (capability, field) in spec.requirements() {
             if !self.stamp.has(&capability) {

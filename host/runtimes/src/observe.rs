@@ -16,7 +16,7 @@ use wharf_model::Resource;
 use wharf_model::chain;
 use wharf_model::{Owner, RunConfig};
 use wharf_sdk::stamp::RuntimeStamp;
-use wharf_sdk::{Capability, ListQuery, Listing, Observation, Sought, Stranger, Strangers};
+use wharf_sdk::{Capability, ForeignListing, LabelSelector, ListQuery, Listing, Observation};
 
 /// How long one owner may take, including loading its library. If it takes longer, its own rows become stale and no others.
 const DEADLINE: Duration = Duration::from_secs(11);
@@ -38,7 +38,7 @@ struct Answer {
     /// The question. If a workload is absent that the question did not ask for, that is no evidence.
     query: ListQuery,
     by_uid: HashMap<String, Vec<Observation>>,
-    strangers: Vec<Stranger>,
+    foreign: Vec<wharf_sdk::ForeignResource>,
 }
 
 /// A resource of another product, and the runtime that has it.
@@ -48,8 +48,6 @@ pub struct ForeignResource {
     pub resource: Resource,
     /// All of its labels.
     pub labels: BTreeMap<String, String>,
-    /// Its image.
-    pub image: String,
 }
 
 /// Asks the owners of these workloads. The caller has read the records before, so that the snapshot begins after them
@@ -99,15 +97,15 @@ pub async fn observe_all(
 
 /// Asks every runtime that may have resources of another product for those with these labels, through its usual endpoint
 /// and those that these workloads name. A runtime that runs images and lacks the ability counts as silent.
-pub async fn observe_strangers(
+pub async fn observe_foreign(
     plugins: &Plugins,
     host_id: &str,
     configs: impl Iterator<Item = &RunConfig>,
-    labels: &BTreeMap<String, String>,
+    selector: &LabelSelector,
 ) -> Observed {
     let provided = plugins.catalog().runtimes().into_iter().filter(|provided| !provided.shadowed);
     let asked: BTreeSet<&str> = provided
-        .filter(|provided| may_have_strangers(provided.runtime))
+        .filter(|provided| may_have_foreign(provided.runtime))
         .map(|provided| provided.runtime.name.as_str())
         .collect();
     let mut places = places_of(configs, |_, _| ListQuery::ALL);
@@ -116,14 +114,14 @@ pub async fn observe_strangers(
         places.entry((name.to_owned(), String::new())).or_default();
     }
     ask_all(places, |name, endpoint, _| async move {
-        ask_for_strangers(plugins, host_id, &name, &endpoint, labels).await
+        ask_for_foreign(plugins, host_id, &name, &endpoint, selector).await
     })
     .await
 }
 
 /// True of a runtime that may have a resource that another product made from an image.
-pub fn may_have_strangers(runtime: &RuntimeStamp) -> bool {
-    runtime.has(&Capability::TAKEOVER) || runtime.accepts.iter().any(|accepted| accepted == "image")
+pub fn may_have_foreign(runtime: &RuntimeStamp) -> bool {
+    runtime.has(&Capability::DISCOVER) || runtime.accepts.iter().any(|accepted| accepted == "image")
 }
 
 async fn ask_all<Q, A>(places: Places, ask: Q) -> Observed
@@ -166,24 +164,19 @@ async fn ask(
     Ok(answer)
 }
 
-async fn ask_for_strangers(
+async fn ask_for_foreign(
     plugins: &Plugins,
     host_id: &str,
     name: &str,
     endpoint: &str,
-    labels: &BTreeMap<String, String>,
+    selector: &LabelSelector,
 ) -> Result<Answer, String> {
     let client = connect(plugins, host_id, name, endpoint).await?;
-    let sought = Sought { labels: labels.clone() };
-    let Strangers { complete, instance, found } = told(&client, client.strangers(&sought).await)?;
+    let ForeignListing { complete, instance, resources } = told(&client, client.discover(selector).await)?;
     if !complete {
         return Err(incomplete(name));
     }
-    // A plugin may return resources that were not asked for; they are dropped.
-    let sought =
-        |stranger: &Stranger| labels.iter().all(|(key, value)| stranger.labels.get(key) == Some(value));
-    let strangers = found.into_iter().filter(sought).collect();
-    Ok(Answer { strangers, ..Answer::new(instance, endpoint) })
+    Ok(Answer { foreign: resources, ..Answer::new(instance, endpoint) })
 }
 
 async fn connect(
@@ -207,7 +200,7 @@ fn incomplete(name: &str) -> String {
 impl Answer {
     fn new(instance: String, endpoint: &str) -> Self {
         let endpoint = endpoint.to_owned();
-        Self { instance, endpoint, query: ListQuery::ALL, by_uid: HashMap::new(), strangers: Vec::new() }
+        Self { instance, endpoint, query: ListQuery::ALL, by_uid: HashMap::new(), foreign: Vec::new() }
     }
 
     /// The answer in a listing; an error if the listing is no evidence.
@@ -318,19 +311,15 @@ impl Observed {
     }
 
     /// All resources of other products. An instance that was reached in two ways counts once.
-    pub fn sightings(&self) -> Vec<ForeignResource> {
-        let sighting = |owner: &Owner, stranger: &Stranger| ForeignResource {
-            resource: Resource { owner: owner.clone(), seen: as_observation(stranger) },
-            labels: stranger.labels.clone(),
-            image: stranger.image.clone(),
+    pub fn foreign(&self) -> Vec<ForeignResource> {
+        let placed = |owner: &Owner, seen: &wharf_sdk::ForeignResource| ForeignResource {
+            resource: Resource { owner: owner.clone(), seen: as_observation(seen) },
+            labels: seen.labels.clone(),
         };
         let instances = self.instances();
-        instances
-            .iter()
-            .flat_map(|(owner, answer)| {
-                answer.strangers.iter().map(move |stranger| sighting(owner, stranger))
-            })
-            .collect()
+        let all =
+            instances.iter().flat_map(|(owner, answer)| answer.foreign.iter().map(|it| placed(owner, it)));
+        all.collect()
     }
 
     /// Each instance that answered, once, with its answer.
@@ -376,17 +365,17 @@ impl Observed {
 }
 
 /// The observation of a foreign resource: uid and host id are empty.
-fn as_observation(stranger: &Stranger) -> Observation {
+fn as_observation(seen: &wharf_sdk::ForeignResource) -> Observation {
     Observation {
         uid: String::new(),
         host_id: String::new(),
-        handle: Some(stranger.handle.clone()),
         parent: None,
-        object: stranger.object.clone(),
-        state: stranger.state,
+        handle: None,
+        object: seen.object.clone(),
+        state: seen.state,
         exit: None,
         started_at_ms: None,
-        address: stranger.address.clone(),
+        address: None,
         confinement: None,
     }
 }

@@ -2,10 +2,14 @@
 use crate::client::RuntimeClient;
 use crate::error::CallError;
 use crate::registry::Plugins;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
 use wharf_model::{Advice, Error, ErrorKind, Result};
 use wharf_model::{Owner, RunConfig};
 use wharf_sdk::{Observation, WorkloadState};
+
+/// The pause before a listing is repeated that waits for its plugin's clearing up.
+const CLEAR_UP_PAUSE: Duration = Duration::from_millis(100);
 
 /// The runtime that a workload belongs to, proven. Commands call this before they change anything, supervisors before they
 /// begin.
@@ -63,6 +67,37 @@ pub async fn look(client: &RuntimeClient, host_id: &str, run: &RunConfig) -> Res
     let (instance, seen) = client.look(host_id, run.uid.as_str()).await.map_err(unknown)?;
     same_instance(run, &owner, &instance)?;
     Ok(seen)
+}
+
+/// The same, once the plugin has cleared up behind a deployment that was given up: its listing waits for that, within the
+/// listing's own deadline, and is repeated for as long as `patience` lasts.
+///
+/// # Errors
+/// As [`look`]; and of kind [`ErrorKind::Deadline`] if there was no answer in time, so that something may still appear.
+pub async fn look_cleared_up(
+    client: &RuntimeClient,
+    host_id: &str,
+    run: &RunConfig,
+    patience: Duration,
+) -> Result<Option<Observation>> {
+    let owner = recorded(run)?;
+    let deadline = Instant::now() + patience;
+    loop {
+        match client.look(host_id, run.uid.as_str()).await.map_err(Error::from) {
+            Ok((instance, seen)) => {
+                same_instance(run, &owner, &instance)?;
+                return Ok(seen);
+            }
+            Err(error) if error.kind != ErrorKind::Deadline => {
+                return Err(cannot_be_asked(run, &owner, error));
+            }
+            Err(error) if Instant::now() >= deadline => {
+                return Err(error.while_doing("what was to be deployed may still appear"));
+            }
+            Err(error) => tracing::info!(%error, "what a deployment has begun is not cleared up yet"),
+        }
+        tokio::time::sleep(CLEAR_UP_PAUSE).await;
+    }
 }
 
 /// Proves that the recorded instance has no resource of a workload any more.

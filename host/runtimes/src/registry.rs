@@ -128,10 +128,15 @@ impl Plugins {
         client.await.cloned()
     }
 
-    /// The cell for a client. Clients that were connected without a host id, or with another one, are dropped.
+    /// The cell for a client. Clients that were connected without a host id, or with another one, are dropped; so are those
+    /// with options of one workload, as soon as nobody uses them: a process that lives for months meets any number of
+    /// options.
     fn client(&self, reached: Reached) -> Arc<OnceCell<Arc<RuntimeClient>>> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        clients.retain(|other, _| other.host_id == reached.host_id);
+        clients.retain(|other, cell| {
+            other.host_id == reached.host_id
+                && (other.options.is_empty() || *other == reached || is_used(cell))
+        });
         clients.entry(reached).or_default().clone()
     }
 
@@ -215,6 +220,11 @@ impl Plugins {
         };
         document::write(document, Some(millis(CONNECT_DEADLINE))).map_err(|error| internal(error.to_string()))
     }
+}
+
+/// Whether somebody is connecting this client, or has it.
+fn is_used(cell: &Arc<OnceCell<Arc<RuntimeClient>>>) -> bool {
+    Arc::strong_count(cell) > 1 || cell.get().is_some_and(|client| Arc::strong_count(client) > 1)
 }
 
 /// Makes the runtime's folder if possible. If it cannot be made, the runtime can still answer questions, so that reading

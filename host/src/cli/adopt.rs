@@ -56,5 +56,11 @@ fn text(adopted: &Adopted) -> String {
         return format!("{name}: belongs to the runtime '{runtime_name}' at {runtime_instance}");
     }
     let previous = &adopted.previous_instance;
+    if previous == runtime_instance {
+        let (from, to) = (&adopted.previous_endpoint, &adopted.runtime_endpoint);
+        let what =
+            format!("{name}: belongs to the runtime '{runtime_name}' at {runtime_instance}, as before");
+        return if from == to { what } else { format!("{what}; reached at {to} instead of {from}") };
+    }
     format!("{name}: moved from '{runtime_name}' at {previous} to '{runtime_name}' at {runtime_instance}")
 }

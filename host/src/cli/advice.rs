@@ -3,6 +3,7 @@
 //! Called wherever an error, a row or a report is shown to people. Together with the help texts, this is the only place
 //! that turns a step into a command.
 use super::escape;
+use std::path::Path;
 use wharf_model::{Advice, Setting};
 
 /// A step as a line for people; none for a step that this version does not know.
@@ -16,7 +17,7 @@ pub(super) fn text(advice: &Advice) -> Option<String> {
         Advice::CheckRuntimes => "see: wharf runtime check".to_owned(),
         Advice::Diagnose => "see: wharf doctor".to_owned(),
         Advice::ForgetVerdict { path } => {
-            format!("to try it again: wharf runtime forget-verdict {}", path.display())
+            format!("to try it again: wharf runtime forget-verdict {}", quoted(path))
         }
         Advice::Start { name } => format!("run: wharf start {name}"),
         Advice::Stop { name } => format!("run: wharf stop {name}"),
@@ -29,7 +30,7 @@ pub(super) fn text(advice: &Advice) -> Option<String> {
         Advice::ReadSupervisorLog { name } => format!("see: wharf logs --proxy {name}"),
         Advice::Adopt { name } => format!("to record its owner: wharf adopt {name}"),
         Advice::AdoptByHand { name, runtime } => {
-            let runtime = runtime.as_deref().unwrap_or("NAME");
+            let runtime = runtime.as_deref().unwrap_or("RUNTIME");
             format!("to decide by hand: wharf adopt {name} --runtime {runtime}")
         }
         Advice::Rebind { name, runtime } => {
@@ -58,6 +59,13 @@ pub(super) fn line(advice: &[Advice]) -> String {
 pub(super) fn after(sentence: &str, advice: &[Advice]) -> String {
     let steps = advice.iter().filter_map(text);
     std::iter::once(sentence.to_owned()).chain(steps).collect::<Vec<_>>().join("; ")
+}
+
+/// A path as one word of a shell.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+:,@%=".contains(c);
+    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 const fn option(setting: Setting) -> &'static str {

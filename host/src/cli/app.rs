@@ -4,7 +4,7 @@ use super::environment::{EnvironmentOptions, own_umask};
 use super::failure::{DONE, Failure, Outcome, ended, severity};
 use super::{
     adopt, completion, doctor, export, import, list, logs, output, reconcile, restart, rm, run_arguments,
-    runtime, start, status, stop, url, version,
+    runtime, serve, start, status, stop, url, version,
 };
 use clap::error::ErrorKind as ClapErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -54,6 +54,7 @@ enum Command {
     #[command(subcommand)]
     Runtime(runtime::Runtime),
     Doctor(doctor::Doctor),
+    Serve(serve::Serve),
     Completion(completion::Completion),
     Version(version::Version),
 }
@@ -76,7 +77,7 @@ impl Command {
             Self::Runtime(command) => command.format(),
             Self::Doctor(command) => command.format,
             Self::Version(command) => command.format,
-            Self::Logs(_) | Self::Export(_) | Self::Completion(_) => Format::Text,
+            Self::Logs(_) | Self::Export(_) | Self::Serve(_) | Self::Completion(_) => Format::Text,
         }
     }
 
@@ -106,6 +107,7 @@ impl Command {
             Self::Import(command) => command.execute(context, console).await,
             Self::Runtime(command) => command.execute(context, console).await,
             Self::Doctor(command) => command.execute(context, console).await,
+            Self::Serve(command) => command.execute(context, console).await,
             Self::Completion(command) => command.execute(&mut Cli::command()),
             Self::Version(command) => command.execute(console),
         }
@@ -137,7 +139,12 @@ fn execute(cli: &Cli, console: &Arc<Console>) -> Outcome {
     cli.world.start_log()?;
     let world = cli.world.clone();
     let host = Host::new(move || world.config());
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    let mut builder = match &cli.command {
+        // Several clients at once.
+        Command::Serve(_) => tokio::runtime::Builder::new_multi_thread(),
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    let runtime = builder
         .enable_all()
         .build()
         .map_err(|error| Error::caused(ErrorKind::Failed, "nothing can be run", &error))?;

@@ -17,13 +17,57 @@ use wharf_model::{Advice, Error, Result};
 /// At most so many workloads are worked on at a time.
 const AT_A_TIME: usize = 8;
 
+/// The outcome for one workload, in one word.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Done {
+    /// It was started, and is ready.
+    Started,
+    /// It is being started; nobody waited for it.
+    Starting,
+    /// It ran already.
+    AlreadyRunning,
+    /// It was stopped and started, and is ready.
+    Restarted,
+    /// It was stopped.
+    Stopped,
+    /// It did not run.
+    AlreadyStopped,
+    /// It was removed.
+    Removed,
+    /// Its records were dropped; its owner was not asked.
+    Forgotten,
+    /// It could not be done: `error` says why.
+    #[default]
+    Failed,
+}
+
+impl Done {
+    /// For people.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Starting => "starting",
+            Self::AlreadyRunning => "already running",
+            Self::Restarted => "restarted",
+            Self::Stopped => "stopped",
+            Self::AlreadyStopped => "already stopped",
+            Self::Removed => "removed",
+            Self::Forgotten => "forgotten",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// The outcome for one workload.
 #[derive(Debug, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "WorkloadReport"))]
 pub(super) struct Report {
-    /// Its name.
+    /// Its name; for an orphan the id that `wharf rm --orphan` takes.
     name: String,
-    /// The outcome in one word; `failed` for a failure.
-    result: &'static str,
+    /// The outcome in one word.
+    result: Done,
     /// The URL for clients.
     #[serde(skip_serializing_if = "String::is_empty")]
     url: String,
@@ -43,12 +87,12 @@ pub(super) struct Report {
 
 impl Report {
     /// A success, in one word.
-    pub(super) fn of(name: &WorkloadName, result: &'static str) -> Self {
+    pub(super) fn of(name: &WorkloadName, result: Done) -> Self {
         Self { name: name.to_string(), result, ..Self::default() }
     }
 
     /// A success for something that is no workload.
-    pub(super) fn named(name: String, result: &'static str) -> Self {
+    pub(super) fn named(name: String, result: Done) -> Self {
         Self { name, result, ..Self::default() }
     }
 
@@ -68,12 +112,11 @@ impl Report {
     pub(super) fn failure(name: &impl Display, error: Error) -> Self {
         let named = format!("'{name}'");
         let error = if error.message.contains(&named) { error } else { error.while_doing(named) };
-        Self { error: Some(error), ..Self::named(name.to_string(), "failed") }
+        Self { error: Some(error), ..Self::named(name.to_string(), Done::Failed) }
     }
 
     fn text(&self) -> String {
-        let words = self.result.replace('_', " ");
-        let mut text = format!("{}: {words}", self.name);
+        let mut text = format!("{}: {}", self.name, self.result.as_str());
         if !self.url.is_empty() {
             text.push_str(&format!(", {}", self.url));
         }
@@ -169,7 +212,7 @@ mod tests {
 
     #[test]
     fn the_gravest_failure_decides() {
-        let fine = Report::of(&WorkloadName::new("time").unwrap(), "stopped");
+        let fine = Report::of(&WorkloadName::new("time").unwrap(), Done::Stopped);
         assert_eq!(exit_code(&[]), 0);
         assert_eq!(exit_code(&[failed(ErrorKind::NotFound, "x"), failed(ErrorKind::Deadline, "x"), fine]), 7);
     }

@@ -138,12 +138,16 @@ impl<W: Write> Write for Unheeded<W> {
     }
 }
 
+/// A failure as programs are told it, on stderr.
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Failure"))]
+pub(super) struct Reported<'a> {
+    /// The failure.
+    error: &'a Error,
+}
+
 /// `{"error": {"kind", "message", "advice"}}` in one line.
 fn json_error(error: &Error) -> String {
-    #[derive(Serialize)]
-    struct Reported<'a> {
-        error: &'a Error,
-    }
     // Strings can always be written as JSON.
     let text = serde_json::to_string(&Reported { error }).unwrap_or_default();
     escape::json(&text).into_owned()

@@ -4,7 +4,7 @@ use super::console::{Console, Format};
 use super::escape;
 use super::failure::{DONE, Outcome, ended};
 use super::finding::{Finding, Verdict};
-use super::runtime::{attempt, names};
+use super::runtime_check::{attempt, names};
 use super::{doctor_apparmor, doctor_state};
 use clap::Args;
 use futures_util::future::join_all;
@@ -32,9 +32,13 @@ pub(super) struct Doctor {
     pub(super) format: Format,
 }
 
+/// The result of all checks.
 #[derive(Serialize)]
-struct Diagnosis {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Diagnosis {
+    /// Something can run workloads.
     ok: bool,
+    /// The checks.
     checks: Vec<Finding>,
 }
 
@@ -148,8 +152,8 @@ async fn runtimes(plugins: &Plugins, host_id: &str) -> Vec<Finding> {
                 false => tried.remedy.clone(),
             };
             let message = match tried.message.is_empty() {
-                true => format!("{} is {}", tried.name, tried.state),
-                false => format!("{} is {}: {}", tried.name, tried.state, tried.message),
+                true => format!("{} is {}", tried.name, tried.state.as_str()),
+                false => format!("{} is {}: {}", tried.name, tried.state.as_str(), tried.message),
             };
             match tried.is_healthy() {
                 true => Finding::ok("runtime", message),

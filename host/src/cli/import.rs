@@ -37,7 +37,7 @@ pub(super) enum Import {
 /// owner and one that is skipped are results.
 ///
 /// JSON: an array of source, result (imported, would_import, skipped, ambiguous, owner_unknown, left_alone, malformed,
-/// failed), name, reason, runtime_name, runtime_instance, object, state, changed, stays, not_implemented (arrays of
+/// failed), name, reason, runtime_name, runtime_instance, object, state, would_not_start, changed, stays, not_implemented (arrays of
 /// text), advice, error.
 #[derive(Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -110,6 +110,9 @@ fn lines(report: &Report) -> Vec<String> {
     }
     let mut lines = vec![first];
     lines.extend(report.changed.iter().chain(&report.stays).map(|text| format!("  {text}")));
+    if !report.would_not_start.is_empty() {
+        lines.push(format!("  it would not start: {}", report.would_not_start));
+    }
     lines.extend(report.advice.iter().filter_map(advice::text).map(|text| format!("  {text}")));
     if !report.not_implemented.is_empty() {
         lines.push(format!("  kept, and without effect in wharf: {}", report.not_implemented.join(", ")));

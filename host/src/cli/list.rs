@@ -193,22 +193,32 @@ fn explain(rows: &[WorkloadView], console: &Console) {
 
 /// The configuration of MCP clients.
 #[derive(Serialize)]
-struct McpServers<'a> {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct McpServers<'a> {
+    /// The servers that can be reached, by name.
     #[serde(rename = "mcpServers")]
     servers: BTreeMap<&'a str, McpServer<'a>>,
 }
 
+/// One server.
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct McpServer<'a> {
+    /// Its URL, with the secret part.
     url: &'a str,
+    /// Its transport: always `streamable-http`.
     #[serde(rename = "type")]
     kind: &'static str,
+    /// The headers that are sent, too.
     #[serde(skip_serializing_if = "Option::is_none")]
     headers: Option<Headers>,
 }
 
+/// The headers of requests to a server with a token.
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Headers {
+    /// `Bearer` and the token.
     #[serde(rename = "Authorization")]
     authorization: String,
 }

@@ -1,5 +1,5 @@
 //! `rm --orphan`: removes resources without a RunConfig, each by its runtime and uid.
-use super::bulk::{Report, print};
+use super::bulk::{Done, Report, print};
 use super::console::{Console, Format};
 use super::failure::Outcome;
 use wharf::commands::{self, Context, OrphanId};
@@ -14,7 +14,7 @@ pub(super) async fn remove(
     let mut reports = Vec::with_capacity(ids.len());
     for id in ids {
         reports.push(match commands::remove_orphan(context, id).await {
-            Ok(orphan) => Report::named(orphan.id(), "removed"),
+            Ok(orphan) => Report::named(orphan.id(), Done::Removed),
             Err(error) => Report::failure(id, error),
         });
     }

@@ -1,5 +1,5 @@
 //! `restart`.
-use super::bulk::{Report, each};
+use super::bulk::{Done, Report, each};
 use super::console::{Console, Format};
 use super::failure::Outcome;
 use super::progress::Steps;
@@ -41,7 +41,7 @@ impl Restart {
             let mut steps = Steps::new(console, self.quiet, name.as_str());
             let started =
                 commands::restart(context, &name, self.grace.timeout, !self.no_wait, &mut steps).await?;
-            let result = if self.no_wait { "starting" } else { "restarted" };
+            let result = if self.no_wait { Done::Starting } else { Done::Restarted };
             Ok(Report::of(&name, result).at(started.url))
         };
         each(&self.selection, context, self.format, console, restart).await

@@ -1,5 +1,5 @@
 //! `rm`.
-use super::bulk::{Report, each};
+use super::bulk::{Done, Report, each};
 use super::console::{Console, Format};
 use super::failure::Outcome;
 use super::select::Selection;
@@ -49,10 +49,10 @@ impl Rm {
         let remove = |name: WorkloadName| async move {
             if self.forget {
                 let forgotten = commands::forget(context, &name).await?;
-                return Ok(Report::of(&name, "forgotten").leaving(forgotten));
+                return Ok(Report::of(&name, Done::Forgotten).leaving(forgotten));
             }
             commands::remove(context, &name, self.grace.timeout).await?;
-            Ok(Report::of(&name, "removed"))
+            Ok(Report::of(&name, Done::Removed))
         };
         each(&self.selection, context, self.format, console, remove).await
     }

@@ -1,26 +1,22 @@
-//! `runtime list`, `runtime info`, `runtime check`; `runtime test` and `runtime forget-verdict` are in files of
-//! their own.
-use super::advice;
+//! `runtime list`, `runtime info`; the others of `runtime` are in files of their own.
 use super::console::{Console, Format};
 use super::escape;
-use super::failure::{DONE, Outcome, ended};
+use super::failure::{DONE, Outcome};
 use super::table::Table;
 use clap::{Args, Subcommand};
-use futures_util::future::join_all;
 use serde::Serialize;
 use std::path::PathBuf;
 use wharf::commands::Context;
-use wharf_model::{Error, ErrorKind, Result, chain};
-use wharf_runtimes::{Catalog, Library, Plugins, Provided};
+use wharf_model::{Error, ErrorKind, chain};
+use wharf_runtimes::{Catalog, Library, Provided};
 use wharf_sdk::stamp::Stamp;
-use wharf_sdk::{Confinement, Health, HealthState, Measure};
 
 /// See which runtimes there are, and whether they work
 #[derive(Subcommand)]
 pub(super) enum Runtime {
     List(List),
     Info(Info),
-    Check(Check),
+    Check(super::runtime_check::Check),
     Test(Box<super::runtime_test::Test>),
     ForgetVerdict(super::runtime_forget::ForgetVerdict),
 }
@@ -56,27 +52,6 @@ pub(super) struct Info {
     format: Format,
 }
 
-const CHECK_EXAMPLES: &str = "Examples:
-  wharf runtime check
-  wharf runtime check process --format json";
-
-/// Load runtimes and try whether they can be used here and now
-///
-/// Succeeds if all that are named can be used, or any one where none is named.
-///
-/// JSON: an array of name, state (healthy, unhealthy, undetected, failed), message, remedy, instance, endpoint,
-/// confinement (what can be enforced here: enforced, weaker, arrays of what, how).
-#[derive(Args)]
-#[command(after_long_help = CHECK_EXAMPLES)]
-pub(super) struct Check {
-    /// The runtimes' names; all of them where none is given
-    #[arg(value_name = "NAME")]
-    names: Vec<String>,
-    /// How to print the results
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
-}
-
 impl Runtime {
     /// How errors are printed.
     pub(super) fn format(&self) -> Format {
@@ -102,18 +77,51 @@ impl Runtime {
     }
 }
 
+/// Whether a runtime that was found can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+enum Usability {
+    /// It can.
+    Usable,
+    /// Another library that is searched for earlier provides one of this name.
+    Shadowed,
+    /// Several libraries of one folder provide one of this name: none of them is used.
+    Duplicate,
+    /// Its library is no plugin that can be used.
+    Refused,
+}
+
+impl Usability {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Usable => "usable",
+            Self::Shadowed => "shadowed",
+            Self::Duplicate => "duplicate",
+            Self::Refused => "refused",
+        }
+    }
+}
+
 /// One runtime, or a library that provides none.
 #[derive(Serialize)]
-struct Found<'a> {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "FoundRuntime"))]
+pub(super) struct Found<'a> {
+    /// Its name.
     #[serde(skip_serializing_if = "str::is_empty")]
     name: &'a str,
+    /// Its library's version.
     #[serde(skip_serializing_if = "str::is_empty")]
     version: &'a str,
+    /// The version of the interface between wharf and its library.
     #[serde(skip_serializing_if = "str::is_empty")]
     abi: &'a str,
-    status: &'static str,
+    /// Whether it can be used.
+    status: Usability,
+    /// The reason if it cannot.
     #[serde(skip_serializing_if = "String::is_empty")]
     reason: String,
+    /// Its library.
     file: String,
 }
 
@@ -133,13 +141,13 @@ impl List {
         }
         let mut table = Table::new(&["NAME", "VERSION", "ABI", "STATUS", "FILE"]);
         for row in &found {
-            table.row([row.name, row.version, row.abi, row.status, &row.file]);
+            table.row([row.name, row.version, row.abi, row.status.as_str(), &row.file]);
         }
         for line in table.render(None, None) {
             console.line(&line)?;
         }
         for row in found.iter().filter(|row| !row.reason.is_empty()) {
-            console.note(&format!("{}: {}", row.status, row.reason));
+            console.note(&format!("{}: {}", row.status.as_str(), row.reason));
         }
         Ok(DONE)
     }
@@ -150,7 +158,7 @@ fn found(catalog: &Catalog) -> Vec<Found<'_>> {
         catalog.runtimes().iter().map(|provided| runtime(catalog, provided)).collect();
     for library in catalog.libraries() {
         if let Err(error) = &library.stamp {
-            let (status, reason, file) = ("refused", chain(error), file(library));
+            let (status, reason, file) = (Usability::Refused, chain(error), file(library));
             found.push(Found { name: "", version: "", abi: "", status, reason, file });
         }
     }
@@ -167,10 +175,11 @@ fn runtime<'a>(catalog: &'a Catalog, provided: &Provided<'a>) -> Found<'a> {
         .unwrap_or_default();
     let (status, reason) = match (provided.shadowed, catalog.find(name)) {
         (true, Ok(winner)) => {
-            ("shadowed", format!("'{name}' of {} by {}", file(provided.library), file(winner.library)))
+            let reason = format!("'{name}' of {} by {}", file(provided.library), file(winner.library));
+            (Usability::Shadowed, reason)
         }
-        (true, Err(error)) | (false, Err(error)) => ("duplicate", chain(&error)),
-        (false, Ok(_)) => ("usable", String::new()),
+        (true, Err(error)) | (false, Err(error)) => (Usability::Duplicate, chain(&error)),
+        (false, Ok(_)) => (Usability::Usable, String::new()),
     };
     Found { name, version, abi, status, reason, file: file(provided.library) }
 }
@@ -179,18 +188,31 @@ fn file(library: &Library) -> String {
     library.path.display().to_string()
 }
 
+/// A library's manifest, as far as it is about one of its runtimes.
 #[derive(Serialize)]
-struct Details<'a> {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "RuntimeDetails"))]
+pub(super) struct Details<'a> {
+    /// Its name.
     name: &'a str,
+    /// Its library.
     file: PathBuf,
+    /// The library's package.
     plugin: &'a str,
+    /// The package's version.
     version: &'a str,
+    /// The version of the interface between wharf and the library.
     abi: &'a str,
+    /// The version of the SDK that it was built with.
     sdk: &'a str,
+    /// The compiler that built it.
     rustc: &'a str,
+    /// The target that it was built for.
     target: &'a str,
+    /// Its capabilities.
     capabilities: Vec<&'a str>,
+    /// The kinds of SERVER that it runs.
     accepts: &'a [String],
+    /// Its priority: of several runtimes that could run something, the one with the highest is taken.
     priority: i32,
 }
 
@@ -235,128 +257,5 @@ fn details<'a>(provided: &Provided<'a>, stamp: &'a Stamp) -> Details<'a> {
         capabilities: provided.runtime.capabilities.iter().map(wharf_sdk::Capability::as_str).collect(),
         accepts: &provided.runtime.accepts,
         priority: provided.runtime.priority,
-    }
-}
-
-/// The outcome of trying a runtime.
-#[derive(Serialize)]
-pub(super) struct Tried {
-    pub(super) name: String,
-    pub(super) state: &'static str,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub(super) message: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub(super) remedy: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    instance: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    endpoint: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    confinement: Option<Confinement>,
-}
-
-impl Tried {
-    pub(super) fn is_healthy(&self) -> bool {
-        self.state == "healthy"
-    }
-}
-
-impl Check {
-    async fn execute(&self, context: &Context, console: &Console) -> Outcome {
-        let (plugins, host_id) = (context.plugins(), context.known_host_id()?);
-        let names = if self.names.is_empty() { names(plugins.catalog()) } else { self.names.clone() };
-        for name in &self.names {
-            // An unknown name is an error of the request, unlike a runtime that does not work.
-            plugins.catalog().find(name).map_err(Error::from)?;
-        }
-        let tried = join_all(names.iter().map(|name| attempt(plugins, &host_id, name))).await;
-        let printed = match self.format {
-            Format::Json => console.json(&tried),
-            Format::Text => tell(&tried, console),
-        };
-        let fine = if self.names.is_empty() {
-            tried.iter().any(Tried::is_healthy)
-        } else {
-            tried.iter().all(Tried::is_healthy)
-        };
-        ended(if fine { DONE } else { ErrorKind::Owner.exit_code() }, printed)
-    }
-}
-
-fn tell(tried: &[Tried], console: &Console) -> std::io::Result<()> {
-    if tried.is_empty() {
-        console.note("no plugins were found");
-        return Ok(());
-    }
-    let mut table = Table::new(&["NAME", "STATE", "INSTANCE", "MESSAGE"]);
-    for row in tried {
-        let separator = if row.remedy.is_empty() { "" } else { "; " };
-        let message = format!("{}{separator}{}", row.message, row.remedy);
-        table.row([&row.name, row.state, &row.instance, &message]);
-    }
-    for line in table.render(None, None) {
-        console.line(&line)?;
-    }
-    tried.iter().try_for_each(|row| tell_confinement(row, console))
-}
-
-/// Prints the confinement that a runtime can enforce here, one part in each line.
-fn tell_confinement(row: &Tried, console: &Console) -> std::io::Result<()> {
-    let Some(confinement) = &row.confinement else { return Ok(()) };
-    let lists = [("enforces", &confinement.enforced), ("does not enforce", &confinement.weaker)];
-    for (verb, measures) in lists.into_iter().filter(|(_, measures)| !measures.is_empty()) {
-        console.line(&format!("\n{} {verb} here:", row.name))?;
-        for Measure { what, how } in measures {
-            console.line(&escape::line(&format!("  {what}: {how}")))?;
-        }
-    }
-    Ok(())
-}
-
-/// The names of all runtimes, each once.
-pub(super) fn names(catalog: &Catalog) -> Vec<String> {
-    let mut names: Vec<String> =
-        catalog.runtimes().iter().map(|provided| provided.runtime.name.clone()).collect();
-    names.sort();
-    names.dedup();
-    names
-}
-
-/// Loads a runtime and asks it whether it can be used.
-pub(super) async fn attempt(plugins: &Plugins, host_id: &str, name: &str) -> Tried {
-    let asked = async {
-        let client = plugins.connect(name, None, host_id).await?;
-        let health = client.health().await?;
-        let instance = client.instance().await.ok();
-        let confinement = client.confinement().await?;
-        Ok::<_, Error>((health, instance, confinement))
-    };
-    let outcome: Result<_> = asked.await;
-    let name = name.to_owned();
-    match outcome {
-        Err(error) => {
-            let remedy = advice::line(&error.advice);
-            let (instance, endpoint) = (String::new(), String::new());
-            Tried {
-                name,
-                state: "failed",
-                message: error.message,
-                remedy,
-                instance,
-                endpoint,
-                confinement: None,
-            }
-        }
-        Ok((health, instance, confinement)) => {
-            let state = match health.state {
-                HealthState::Healthy => "healthy",
-                HealthState::Unhealthy => "unhealthy",
-                HealthState::Undetected => "undetected",
-            };
-            let (instance, endpoint) =
-                instance.map(|instance| (instance.instance, instance.endpoint)).unwrap_or_default();
-            let Health { message, remedy, .. } = health;
-            Tried { name, state, message, remedy, instance, endpoint, confinement }
-        }
     }
 }

@@ -13,7 +13,7 @@ use wharf::conformance::{
 };
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_runtimes::Catalog;
-use wharf_sdk::conformance::{Case, Connector, Listener, Material, Need, cases};
+use wharf_sdk::conformance::{Case, Connector, Listener, Material, Need, Profile, cases};
 use wharf_sdk::stamp::{RuntimeStamp, Stamp};
 use wharf_sdk::{Capability, Source};
 use wharf_supervisor::Config;
@@ -245,23 +245,14 @@ impl Test {
     }
 
     fn print_cases(&self, chosen: &[&Case], console: &Console) -> Outcome {
-        #[derive(Serialize)]
-        struct Listed {
-            id: &'static str,
-            profile: &'static str,
-            sentence: &'static str,
-        }
         if self.format == ReportFormat::Junit {
             return Err(Error::new(ErrorKind::Usage, "JUnit tells what came of cases, and --list runs none")
                 .hint("for programs: wharf runtime test --list --format json")
                 .into());
         }
         if self.format == ReportFormat::Json {
-            let listed = |case: &&Case| Listed {
-                id: case.id,
-                profile: case.profile.as_str(),
-                sentence: case.sentence,
-            };
+            let listed =
+                |case: &&Case| Listed { id: case.id, profile: case.profile, sentence: case.sentence };
             console.json(&chosen.iter().map(listed).collect::<Vec<_>>())?;
             return Ok(DONE);
         }
@@ -281,6 +272,18 @@ impl Test {
         }
         Ok(DONE)
     }
+}
+
+/// A case of the suite.
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "ConformanceCase"))]
+pub(super) struct Listed {
+    /// Its id.
+    id: &'static str,
+    /// Its profile.
+    profile: Profile,
+    /// The sentence of the contract that it tries.
+    sentence: &'static str,
 }
 
 /// A program that listens or connects: the given script, or, where commands are run, this binary.

@@ -1,5 +1,5 @@
 //! `start`.
-use super::bulk::{Report, each};
+use super::bulk::{Done, Report, each};
 use super::console::{Console, Format};
 use super::failure::Outcome;
 use super::progress::Steps;
@@ -38,9 +38,9 @@ impl Start {
             let mut steps = Steps::new(console, self.quiet, name.as_str());
             let started = commands::start(context, &name, !self.no_wait, &mut steps).await?;
             let result = match (started.already_running, self.no_wait) {
-                (true, _) => "already_running",
-                (false, true) => "starting",
-                (false, false) => "started",
+                (true, _) => Done::AlreadyRunning,
+                (false, true) => Done::Starting,
+                (false, false) => Done::Started,
             };
             Ok(Report::of(&name, result).at(started.url))
         };

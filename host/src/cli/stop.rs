@@ -1,5 +1,5 @@
 //! `stop`.
-use super::bulk::{Report, each};
+use super::bulk::{Done, Report, each};
 use super::console::{Console, Format};
 use super::failure::Outcome;
 use super::select::Selection;
@@ -30,8 +30,8 @@ impl Stop {
     pub(super) async fn execute(&self, context: &Context, console: &Console) -> Outcome {
         let stop = |name| async move {
             let result = match commands::stop(context, &name, self.grace.timeout).await?.result {
-                StopResult::Stopped => "stopped",
-                StopResult::AlreadyStopped => "already_stopped",
+                StopResult::Stopped => Done::Stopped,
+                StopResult::AlreadyStopped => Done::AlreadyStopped,
             };
             Ok(Report::of(&name, result))
         };

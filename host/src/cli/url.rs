@@ -68,13 +68,20 @@ impl From<AuthOption> for ProxyAuth {
     }
 }
 
+/// The URL of a workload.
 #[derive(Serialize)]
-struct Shown<'a> {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "WorkloadUrl"))]
+pub(super) struct Shown<'a> {
+    /// Its name.
     name: &'a str,
+    /// The URL, with its secret part.
     url: &'a str,
+    /// The clients that its proxy serves.
     auth: ProxyAuth,
+    /// The Unix socket that serves its user, too.
     #[serde(skip_serializing_if = "Option::is_none")]
     unix_socket: Option<&'a Path>,
+    /// The token for the header Authorization; with --token alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<&'a str>,
 }

@@ -20,12 +20,19 @@ pub(super) struct Version {
     pub(super) format: Format,
 }
 
+/// The versions of wharf and of its plugin interface.
 #[derive(Serialize)]
-struct Versions {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Versions {
+    /// Of wharf.
     version: &'static str,
+    /// Of the interface between wharf and plugins.
     abi: &'static str,
+    /// Of the SDK.
     sdk: &'static str,
+    /// The compiler that built it.
     rustc: &'static str,
+    /// The target that it was built for.
     target: &'static str,
 }
 

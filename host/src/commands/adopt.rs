@@ -28,6 +28,7 @@ pub enum Adoption {
 
 /// A workload whose owner was recorded or moved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Adopted {
     /// Its name.
     pub name: String,

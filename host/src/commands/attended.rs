@@ -34,13 +34,14 @@ pub async fn run_in_foreground(
     attendant: &mut dyn Attendant,
 ) -> Result<()> {
     let mut ends = Ends::take()?;
-    let (run, operation) = create_until(context, &mut ends, request).await?;
+    let (run, operation) = create_until(context, &mut ends, request, true).await?;
     // The plugins' own children have been waited for, so from here on every child that ends may be reaped below.
     context.shut_down().await;
     go_on_unless(context, &mut ends, &run).await?;
     let mut signals = Signals::take(ends)?;
+    let chosen_port = request.proxy_port == 0;
     let (mut supervisor, inherited) =
-        spawn_supervisor(context, &run, operation, StartMode::Create, Wait::Stay).await?;
+        spawn_supervisor(context, &run, operation, StartMode::Create, Wait::Stay, chosen_port).await?;
     let mut ended = None;
     let outcome = {
         let (pid, mut outcome) = (supervisor.pid(), std::pin::pin!(supervisor.outcome(&mut *attendant)));

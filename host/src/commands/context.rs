@@ -142,6 +142,11 @@ impl Context {
         self.host.context()
     }
 
+    /// The host that it is of, which outlives it.
+    pub fn host(&self) -> &Arc<Host> {
+        &self.host
+    }
+
     /// The surroundings and the settings.
     pub fn config(&self) -> &Config {
         &self.generation.config

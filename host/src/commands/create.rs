@@ -1,27 +1,26 @@
 //! `run`: the one function that creates workloads (R01).
+use crate::commands::choose_runtime::choose_runtime;
 use crate::commands::context::Context;
-use crate::commands::ends::{Ends, interrupted};
+use crate::commands::ends::Ends;
 use crate::commands::locking::lock_operation;
 use crate::commands::lookup::is_gone;
 use crate::commands::nesting::refuse_nesting;
 use crate::commands::request::{RunRequest, Started};
 use crate::commands::start::{Wait, await_ready, spawn_supervisor, started};
-use std::{net::IpAddr, sync::Arc};
+use std::net::IpAddr;
 use wharf_failpoint::{Point, reach};
 use wharf_model::{Advice, Error, ErrorKind, Result, Setting};
 use wharf_model::{
     Event, Instances, Owner, RestartPolicy, RunConfig, StatusRecord, Transport, Uid, WorkloadName,
 };
 use wharf_records::{Kept, OperationLock, StoreError};
-use wharf_runtimes::{CallError, RuntimeClient};
+use wharf_runtimes::CallError;
 use wharf_sdk::stamp::RuntimeStamp;
-use wharf_sdk::{Capability, ErrorCode, HealthState, Instance, Source};
+use wharf_sdk::{Capability, ErrorCode, Source};
 use wharf_supervisor::specification;
-use wharf_supervisor::{Progress, StartMode};
+use wharf_supervisor::{Progress, StartMode, choose_port};
 use wharf_supervisor::{Surroundings, source as server};
 
-/// The prefix of a capability that stands for an option of workloads; the option's name follows.
-const OPTION: &str = "option.";
 /// The number of suffixes that are tried if a name that was derived from SERVER is taken.
 const NAME_ATTEMPTS: u32 = 99;
 
@@ -37,13 +36,24 @@ pub async fn run(
     wait: bool,
     progress: &mut dyn Progress,
 ) -> Result<Started> {
-    let mut ends = Ends::take()?;
-    let (run, operation) = create_until(context, &mut ends, request).await?;
+    run_until(context, request, wait, progress, Ends::take()?).await
+}
+
+/// The same, until `ends` asks for its end.
+pub(crate) async fn run_until(
+    context: &Context,
+    request: &RunRequest,
+    wait: bool,
+    progress: &mut dyn Progress,
+    mut ends: Ends,
+) -> Result<Started> {
+    let (run, operation) = create_until(context, &mut ends, request, wait).await?;
     go_on_unless(context, &mut ends, &run).await?;
     let until = if wait { Wait::Ready } else { Wait::No };
     // Not interrupted by a signal: if the supervisor never got its task, the records would be left behind.
+    let chosen_port = wait && request.proxy_port == 0;
     let (supervisor, inherited) =
-        spawn_supervisor(context, &run, operation, StartMode::Create, until).await?;
+        spawn_supervisor(context, &run, operation, StartMode::Create, until, chosen_port).await?;
     if !wait {
         return Ok(started(context, &run));
     }
@@ -55,17 +65,20 @@ pub async fn run(
     outcome
 }
 
-/// Creates a workload, unless a signal asks this process to end.
+/// Creates a workload, unless a signal asks this process to end. If its start will be waited for, its port is recorded
+/// already; without a wait no port may be shown before the proxy listens on it.
 pub(crate) async fn create_until(
     context: &Context,
     ends: &mut Ends,
     request: &RunRequest,
+    is_waited_for: bool,
 ) -> Result<(RunConfig, OperationLock)> {
     tokio::select! {
         // `create` writes all records without waiting in between, so if it is dropped here, nothing is recorded.
-        created = create(context, request) => created,
-        () = ends.next() => Err(interrupted("the creation")),
+        created = create(context, request, is_waited_for) => return created,
+        () = ends.next() => {}
     }
+    Err(ends.interrupted("the creation"))
 }
 
 /// Fails if a signal has asked this process to end since it began; then the records of the new workload are removed.
@@ -73,11 +86,16 @@ pub(crate) async fn go_on_unless(context: &Context, ends: &mut Ends, run: &RunCo
     if !ends.has_come().await {
         return Ok(());
     }
-    Err(take_records_back(context, run, interrupted(&format!("the creation of '{}'", run.name))))
+    let cause = ends.interrupted(&format!("the creation of '{}'", run.name));
+    Err(take_records_back(context, run, cause))
 }
 
 /// Creates a workload, which the caller then starts under the returned operation lock.
-async fn create(context: &Context, request: &RunRequest) -> Result<(RunConfig, OperationLock)> {
+async fn create(
+    context: &Context,
+    request: &RunRequest,
+    is_waited_for: bool,
+) -> Result<(RunConfig, OperationLock)> {
     refuse_nesting(context)?;
     check_request(request)?;
     let host_id = context.host_id()?;
@@ -99,7 +117,10 @@ async fn create(context: &Context, request: &RunRequest) -> Result<(RunConfig, O
     let mut run = run_config(request, names[0].clone(), &server, &source)?;
     if let Some(working_dir) = &request.working_dir {
         run.working_dir = working_dir.clone();
-    } else if matches!(source, Source::Command { .. }) && client.stamp().has(&Capability::WORKING_DIR) {
+    } else if request.runs_here
+        && matches!(source, Source::Command { .. })
+        && client.stamp().has(&Capability::WORKING_DIR)
+    {
         run.working_dir = context.config().current_dir.display().to_string();
     }
     run.runtime_options.clone_from(&request.runtime_options);
@@ -110,6 +131,10 @@ async fn create(context: &Context, request: &RunRequest) -> Result<(RunConfig, O
     run.pinned = client.pin(&spec).await.map_err(refused)?;
     spec.pinned = run.pinned.clone();
     client.validate(&spec).await.map_err(refused)?;
+    if is_waited_for && run.port == 0 {
+        // If no port can be had at this address, the supervisor says why.
+        run.port = choose_port(&run.host).await.unwrap_or_default();
+    }
     let operation = reserve(context, &mut run, &names, request.name.is_some()).await?;
     let mut record = StatusRecord::new(run.uid.clone());
     record.apply(Event::StartBegun).map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))?;
@@ -130,14 +155,7 @@ pub(crate) fn enter(context: &Context, run: &RunConfig, kept: &Kept) -> std::res
 
 /// Writes the proxy secret and the first status record. If that fails, the RunConfig is removed.
 pub(crate) fn record_first(context: &Context, run: &RunConfig, record: StatusRecord) -> Result<()> {
-    let secret = match run.auth().has_secret() {
-        true => context.store().make_proxy_secret(&run.name, &run.uid, run.auth()).map(drop),
-        false => Ok(()),
-    };
-    reach(Point::ProxySecretMade);
-    let written = secret
-        .and_then(|()| context.store().update_status::<StoreError>(&run.name, &run.uid, |_| Ok(record)));
-    let Err(error) = written else { return Ok(()) };
+    let Err(error) = context.store().record_first(run, record) else { return Ok(()) };
     Err(take_records_back(context, run, error.into()))
 }
 
@@ -185,87 +203,6 @@ fn check_request(request: &RunRequest) -> Result<()> {
         Some(key) => usage(format!("'{key}' is no name for a variable")),
         None => Ok(()),
     }
-}
-
-/// The runtime for a request: the one that is named, the user's default, or the available one with the highest priority
-/// among those that accept this kind of SERVER.
-async fn choose_runtime(
-    context: &Context,
-    host_id: &str,
-    request: &RunRequest,
-    source: Source,
-) -> Result<(Arc<RuntimeClient>, Instance, Source)> {
-    let named = request.runtime.as_ref().or(context.config().default_runtime.as_ref());
-    if let Some(name) = named.or(context.config().settings.default_runtime.as_ref()) {
-        let provided = context.plugins().catalog().find(name).map_err(Error::from)?;
-        check_options(request, provided.runtime)?;
-        let client = context.plugins().connect_with(name, &request.runtime_options, host_id).await?;
-        let source = as_accepted(context, source, &client);
-        let instance = available(&client).await.map_err(|unusable| unusable.error)?;
-        return Ok((client, instance, source));
-    }
-    let catalog = context.plugins().catalog();
-    let nobody = |kind: &str| {
-        !catalog.runtimes().iter().any(|provided| provided.runtime.accepts.iter().any(|it| it == kind))
-    };
-    // If no plugin runs images, a name that is no command in PATH is not taken for an image, so that the error is about a
-    // missing command.
-    let source = match source {
-        Source::Image { reference } if nobody("image") && !nobody("command") => command(context, reference),
-        other => other,
-    };
-    let mut accepting: Vec<_> = catalog
-        .runtimes()
-        .into_iter()
-        .filter(|provided| !provided.shadowed)
-        .filter(|provided| provided.runtime.accepts.iter().any(|kind| kind == source.kind()))
-        .filter(|provided| check_options(request, provided.runtime).is_ok())
-        .collect();
-    accepting.sort_by_key(|provided| std::cmp::Reverse(provided.runtime.priority));
-    let mut unusable: Vec<Unusable> = Vec::new();
-    for provided in accepting {
-        let (name, options) = (&provided.runtime.name, &request.runtime_options);
-        let client = match context.plugins().connect_with(name, options, host_id).await {
-            Ok(client) => client,
-            Err(error) => {
-                unusable.push(Unusable { error: error.into(), is_there: true });
-                continue;
-            }
-        };
-        match available(&client).await {
-            Ok(instance) => {
-                // The workload will run elsewhere than the user may expect.
-                for Unusable { error, .. } in unusable.iter().filter(|it| it.is_there) {
-                    tracing::warn!("{}; it is run by '{}'", error.message, client.name());
-                }
-                return Ok((client, instance, source));
-            }
-            Err(it) => unusable.push(it),
-        }
-    }
-    let reasons: Vec<String> = unusable.into_iter().map(|it| it.error.message).collect();
-    if catalog.runtimes().is_empty() {
-        let error =
-            Error::new(ErrorKind::Owner, "no plugin that can be used was found, so nothing can be run");
-        return Err(error.advise(Advice::Diagnose));
-    }
-    Err(nothing_runs(&source, &reasons))
-}
-
-/// A name that is no command in PATH is taken for an image, unless the named runtime only runs commands.
-fn as_accepted(context: &Context, source: Source, client: &RuntimeClient) -> Source {
-    let accepts = |kind: &str| client.stamp().accepts.iter().any(|accepted| accepted == kind);
-    match source {
-        Source::Image { reference } if accepts("command") && !accepts("image") => command(context, reference),
-        other => other,
-    }
-}
-
-fn command(context: &Context, program: String) -> Source {
-    if program.contains('/') {
-        return Source::Command { program: context.config().current_dir.join(program).display().to_string() };
-    }
-    Source::Command { program }
 }
 
 /// Takes a name: the operation lock first, then the RunConfig, exclusively.
@@ -335,64 +272,6 @@ fn check_instances(run: &RunConfig, runtime: &RuntimeStamp) -> Result<()> {
     let shared = Some(Instances::Shared.as_str().to_owned());
     Err(Error::new(ErrorKind::Usage, message)
         .advise(Advice::Choose { setting: Setting::Instances, value: shared }))
-}
-
-/// Refuses an option that the runtime does not declare, by name: the runtime would ignore it.
-fn check_options(request: &RunRequest, runtime: &RuntimeStamp) -> Result<()> {
-    let takes = |option: &str| {
-        let declared = runtime.capabilities.iter().filter_map(|it| it.as_str().strip_prefix(OPTION));
-        declared.into_iter().any(|declared| declared == option)
-    };
-    match request.runtime_options.keys().find(|option| !takes(option)) {
-        Some(option) => {
-            let message = format!("the runtime '{}' has no option '{option}'", runtime.name);
-            Err(Error::new(ErrorKind::Usage, message)
-                .advise(Advice::ShowRuntime { name: runtime.name.clone() }))
-        }
-        None => Ok(()),
-    }
-}
-
-/// A runtime that cannot be used for a new workload.
-struct Unusable {
-    error: Error,
-    /// It is installed on this machine, or has left traces here.
-    is_there: bool,
-}
-
-/// The instance of a runtime, if it can be used. Both questions are asked at once, since an engine may need some time for
-/// each.
-async fn available(client: &RuntimeClient) -> std::result::Result<Instance, Unusable> {
-    let silent = |error: CallError| Unusable { error: error.into(), is_there: true };
-    let (health, instance) = tokio::join!(client.health(), client.instance());
-    let health = health.map_err(silent)?;
-    let is_there = match health.state {
-        HealthState::Healthy => return instance.map_err(silent),
-        HealthState::Unhealthy => true,
-        HealthState::Undetected => false,
-    };
-    let message = format!("the runtime '{}' cannot be used: {}", client.name(), health.message);
-    let error = Error::new(ErrorKind::Owner, message);
-    let error = if health.remedy.is_empty() { error } else { error.hint(health.remedy) };
-    let error = error.advise(Advice::CheckRuntimes);
-    Err(Unusable { error, is_there })
-}
-
-fn nothing_runs(source: &Source, reasons: &[String]) -> Error {
-    let what = match source {
-        Source::Image { reference } => {
-            format!("'{reference}' is no command in PATH, and no available runtime runs images")
-        }
-        other => format!("no available runtime runs a {}", other.kind()),
-    };
-    let error = if reasons.is_empty() { what } else { format!("{what} ({})", reasons.join("; ")) };
-    let error = Error::new(ErrorKind::Owner, error);
-    match source {
-        Source::Image { .. } => {
-            error.hint("give a path or a package (npx://…, uvx://…)").advise(Advice::ListRuntimes)
-        }
-        _ => error.advise(Advice::ListRuntimes).advise(Advice::Diagnose),
-    }
 }
 
 /// Whether a browser could send this as `Origin`: a scheme and a host, perhaps with a port. Wildcards are refused.

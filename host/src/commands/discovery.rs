@@ -3,17 +3,16 @@
 use crate::commands::context::Context;
 use crate::commands::lookup::run_configs;
 use futures_util::future::join_all;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 use wharf_model::RunConfig;
 use wharf_model::{Claim, Resource, claim, claim_among};
 use wharf_model::{Result, chain};
 use wharf_runtimes::{
-    ForeignResource, InstanceProof, Observed, Scope, may_have_strangers, observe, observe_all,
-    observe_strangers,
+    ForeignResource, InstanceProof, Observed, Scope, may_have_foreign, observe, observe_all, observe_foreign,
 };
-use wharf_sdk::{HealthState, ListQuery};
+use wharf_sdk::{HealthState, LabelSelector, ListQuery};
 
 /// How long a runtime that gave no list may take to say that it is not on this machine.
 const ENGINE_DENIAL_DEADLINE: Duration = Duration::from_secs(2);
@@ -37,20 +36,20 @@ impl Discovery {
 /// The runtimes' resources of another product.
 #[derive(Default)]
 pub(crate) struct ForeignDiscovery {
-    sightings: Vec<ForeignResource>,
+    resources: Vec<ForeignResource>,
     silent: Vec<String>,
 }
 
 impl ForeignDiscovery {
     /// All these resources.
-    pub(crate) fn sightings(&self) -> &[ForeignResource] {
-        &self.sightings
+    pub(crate) fn resources(&self) -> &[ForeignResource] {
+        &self.resources
     }
 
     /// The claim on the resources that `is_meant` selects.
     pub(crate) fn claim(&self, is_meant: impl Fn(&ForeignResource) -> bool) -> Claim {
-        let meant = self.sightings.iter().filter(|sighting| is_meant(sighting));
-        claim_among(meant.map(|sighting| &sighting.resource), &self.silent)
+        let meant = self.resources.iter().filter(|foreign| is_meant(foreign));
+        claim_among(meant.map(|foreign| &foreign.resource), &self.silent)
     }
 }
 
@@ -99,7 +98,7 @@ pub(crate) async fn discover<'a>(
 /// Asks all runtimes that may have resources of another product for those with these labels.
 pub(crate) async fn discover_foreign(
     context: &Context,
-    labels: &BTreeMap<String, String>,
+    selector: &LabelSelector,
 ) -> Result<ForeignDiscovery> {
     let configs = run_configs(context)?;
     let plugins = context.plugins();
@@ -108,13 +107,13 @@ pub(crate) async fn discover_foreign(
     // A runtime that runs no images is not asked, and its silence does not count.
     let concerns = |run: &&RunConfig| {
         let mut named = provided.iter().filter(|provided| provided.runtime.name == run.runtime_name);
-        named.all(|provided| may_have_strangers(provided.runtime))
+        named.all(|provided| may_have_foreign(provided.runtime))
     };
     let all: Vec<&RunConfig> =
         configs.iter().filter_map(|(_, config)| config.as_ref().ok()).filter(concerns).collect();
-    let observed = observe_strangers(plugins, &host_id, all.iter().copied(), labels).await;
+    let observed = observe_foreign(plugins, &host_id, all.iter().copied(), selector).await;
     let silent = silent(context, &host_id, &observed, &all).await?;
-    Ok(ForeignDiscovery { sightings: observed.sightings(), silent })
+    Ok(ForeignDiscovery { resources: observed.foreign(), silent })
 }
 
 /// The runtimes that leave a trace on this machine and gave no complete answer.

@@ -1,19 +1,26 @@
-//! [`Ends`]: the signals that ask a command to end. While something is being recorded, a command listens to them instead of
-//! dying.
+//! [`Ends`]: what asks a command to end. The signals of a command line, which it listens to instead of dying while something
+//! is being recorded; or the client that asked for the command, in a process that serves others.
 //!
-//! Called by `run`, with and without `--foreground`. It must not know what the command is doing.
+//! Called by the commands that create or start. It must not know what the command is doing.
 use nix::libc::c_int;
 use std::{fs, future::poll_fn, io, task::Poll, time::Duration};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 use wharf_model::{Error, ErrorKind, Result};
 
 /// Long enough for Tokio to deliver a signal that has come.
 const SIGNAL_TURN: Duration = Duration::from_millis(1);
 
-/// The signals that ask this process to end: from its user, from a service manager, or because its terminal was closed.
-/// They are taken before anything is recorded: if one killed this process later, a workload would be left on record that
-/// nobody wants, and `reconcile` would start it.
-pub(crate) struct Ends(Vec<Signal>);
+/// A request to an operation to end before it is done.
+pub(crate) enum Ends {
+    /// The signals that ask this process to end: from its user, from a service manager, or because its terminal was closed.
+    /// They are taken before anything is recorded: if one killed this process later, a workload would be left on record
+    /// that nobody wants, and `reconcile` would start it.
+    Signals(Vec<Signal>),
+    /// A request of the client that asked for the operation. In a process that serves others, signals concern that process
+    /// alone.
+    Asked(CancellationToken),
+}
 
 impl Ends {
     /// Signals that this process was started with ignored (`nohup`, `&` in a script) stay ignored.
@@ -22,22 +29,44 @@ impl Ends {
         let kinds =
             [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup(), SignalKind::quit()];
         let heard = kinds.into_iter().filter(|kind| !has(ignored, kind.as_raw_value())).map(signal);
-        Ok(Self(heard.collect::<io::Result<_>>().map_err(|error| deaf(&error))?))
+        Ok(Self::Signals(heard.collect::<io::Result<_>>().map_err(|error| deaf(&error))?))
     }
 
-    /// Returns once one of the signals has come.
+    /// Returns when one has come.
     pub(crate) async fn next(&mut self) {
-        poll_fn(|context| {
-            let has_come = self.0.iter_mut().any(|one| one.poll_recv(context).is_ready());
-            if has_come { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
+        match self {
+            Self::Signals(signals) => {
+                poll_fn(|context| {
+                    let has_come = signals.iter_mut().any(|one| one.poll_recv(context).is_ready());
+                    if has_come { Poll::Ready(()) } else { Poll::Pending }
+                })
+                .await;
+            }
+            Self::Asked(token) => token.cancelled().await,
+        }
     }
 
     /// Whether one has come already. One that is missed here is still returned by [`Ends::next`].
     pub(crate) async fn has_come(&mut self) -> bool {
         // Tokio delivers signals when it polls its descriptors, which it does while all tasks wait.
         tokio::time::timeout(SIGNAL_TURN, self.next()).await.is_ok()
+    }
+
+    /// As [`Ends::next`], but a client asks once: if the caller has `heard` it, this waits for ever.
+    pub(crate) async fn next_after(&mut self, heard: bool) {
+        match self {
+            Self::Asked(_) if heard => std::future::pending().await,
+            Self::Asked(_) | Self::Signals { .. } => self.next().await,
+        }
+    }
+
+    /// The error for an action that this has interrupted.
+    pub(crate) fn interrupted(&self, what: &str) -> Error {
+        let how = match self {
+            Self::Signals(_) => "was interrupted by a signal",
+            Self::Asked(_) => "was cancelled",
+        };
+        Error::new(ErrorKind::Failed, format!("{what} {how}"))
     }
 }
 
@@ -51,15 +80,10 @@ fn ignored_in(status: &str) -> u64 {
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
 }
 
-/// Whether a set contains a signal.
+/// Whether a set has a signal.
 fn has(set: u64, signal: c_int) -> bool {
     let bit = u32::try_from(signal).ok().and_then(|signal| 1_u64.checked_shl(signal.checked_sub(1)?));
     bit.is_some_and(|bit| set & bit != 0)
-}
-
-/// The error for an action that a signal interrupted.
-pub(crate) fn interrupted(what: &str) -> Error {
-    Error::new(ErrorKind::Failed, format!("{what} was interrupted by a signal"))
 }
 
 /// The error if signals cannot be listened to.

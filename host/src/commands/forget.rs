@@ -1,7 +1,7 @@
 //! `rm --forget`: drops the records of a workload without asking its owner (R08).
 use crate::commands::context::Context;
 use crate::commands::discovery::discover;
-use crate::commands::locking::lock_to_end;
+use crate::commands::locking::lock_and_give_up;
 use crate::commands::lookup::{is_gone, read_run_config};
 use serde::Serialize;
 use std::{path::PathBuf, time::Duration};
@@ -51,7 +51,7 @@ enum Found<R> {
 /// A record cannot be read, or a newer version wrote it: then nothing is changed.
 pub async fn forget(context: &Context, name: &WorkloadName) -> Result<Forgotten> {
     recorded(context, name)?;
-    let operation = lock_to_end(context, name).await?;
+    let (operation, given_up) = lock_and_give_up(context, name).await?;
     if is_gone(context, name) && context.store().read_status(name).is_err_and(|error| error.is_not_found()) {
         let left_behind = "nothing: it was being created, which was given up".to_owned();
         let (advice, set_aside) = (Vec::new(), Vec::new());
@@ -63,7 +63,10 @@ pub async fn forget(context: &Context, name: &WorkloadName) -> Result<Forgotten>
         tracing::warn!(%name, %error, "a socket of a dead supervisor stays");
     }
     let set_aside = drop_records(context, &operation, &run, &record)?;
-    let (left_behind, advice) = left_behind(context, &run, &record).await;
+    let (mut left_behind, advice) = left_behind(context, &run, &record).await;
+    if let Err(error) = given_up {
+        left_behind = format!("{left_behind}; {}", error.message);
+    }
     Ok(Forgotten { name: name.to_string(), left_behind, advice, set_aside })
 }
 

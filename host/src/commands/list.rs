@@ -43,13 +43,16 @@ pub async fn list(context: &Context, options: &ListOptions) -> Result<Vec<Worklo
     let configs = run_configs(context)?;
     let mut statuses: Statuses = context.store().list_statuses()?.into_iter().collect();
     let wanted = |config: &RunConfig| options.matches(config);
-    let readable =
-        configs.iter().filter_map(|(_, config)| config.as_ref().ok()).filter(|config| wanted(config));
+    let readable: Vec<&RunConfig> = configs
+        .iter()
+        .filter_map(|(_, config)| config.as_ref().ok())
+        .filter(|config| wanted(config))
+        .collect();
     // Orphans are shown only of the runtimes that are asked anyway.
     let shows_orphans = options.all && options.group.is_none() && options.labels.is_empty();
     let is_part = options.is_filtered() && !shows_orphans;
     let scope = if is_part { Scope::TheseAlone } else { Scope::Everything };
-    let discover = discover(context, readable, scope, InstanceProof::Labels).await?;
+    let discover = discover(context, readable.iter().copied(), scope, InstanceProof::Labels).await?;
     let assess = Judge::new(context, &discover)?;
     let secrets = context.secrets();
     let mut rows = Vec::new();
@@ -66,7 +69,7 @@ pub async fn list(context: &Context, options: &ListOptions) -> Result<Vec<Worklo
                 continue;
             }
             Err(error) => {
-                rows.push(WorkloadView::unreadable(name.as_str(), wharf_model::chain(&error)));
+                rows.push(unreadable_config(&name, &error));
                 continue;
             }
         };
@@ -122,8 +125,7 @@ fn row_without_config(context: &Context, name: &WorkloadName) -> Option<Workload
     }
     let file = context.store().state().statuses().join(format!("{name}.json"));
     let reason = format!("a status record without a RunConfig: {}", file.display());
-    let advice = vec![Advice::Forget { name: name.to_string() }];
-    Some(WorkloadView { advice, ..WorkloadView::unreadable(name.as_str(), reason) })
+    Some(WorkloadView { advice: forget(name), ..WorkloadView::unreadable(name.as_str(), reason) })
 }
 
 impl ListOptions {
@@ -208,7 +210,7 @@ impl<'a> Judge<'a> {
             evidence = Evidence::None(CHANGING.to_owned());
         }
         let phase = record.as_ref().map_or(EffectiveState::Starting, |record| record.phase.into());
-        let recorded = Effective { state: phase, context: String::new(), stale: Some(CHANGING.to_owned()) };
+        let recorded = Effective { stale: Some(CHANGING.to_owned()), ..Effective::fresh(phase, "") };
         Ok(Some(WorkloadView::of(config, record.as_ref(), recorded)))
     }
 
@@ -251,6 +253,16 @@ pub(crate) fn with_socket(context: &Context, row: WorkloadView, run: &RunConfig)
     WorkloadView { unix_socket, ..row }
 }
 
+/// The way on where a record cannot be used: without the record nobody can ask the owner.
+fn forget(name: &WorkloadName) -> Vec<Advice> {
+    vec![Advice::Forget { name: name.to_string() }]
+}
+
+fn unreadable_config(name: &WorkloadName, error: &ReadError) -> WorkloadView {
+    let row = WorkloadView::unreadable(name.as_str(), wharf_model::chain(error));
+    if error.is_corrupt() { WorkloadView { advice: forget(name), ..row } } else { row }
+}
+
 fn with_session_servers(row: WorkloadView, run: &RunConfig, discover: &Discovery) -> WorkloadView {
     let servers = discover.observed.children(run).into_iter().map(|seen| SessionServerView {
         uid: seen.uid.clone(),
@@ -262,7 +274,8 @@ fn with_session_servers(row: WorkloadView, run: &RunConfig, discover: &Discovery
 
 fn unreadable_status(config: &RunConfig, error: &ReadError) -> WorkloadView {
     let context = wharf_model::chain(error);
-    WorkloadView::of(config, None, Effective { state: EffectiveState::Unknown, context, stale: None })
+    let effective = Effective::fresh(EffectiveState::Unknown, context);
+    WorkloadView { advice: forget(&config.name), ..WorkloadView::of(config, None, effective) }
 }
 
 /// R07: no runtime is believed about a workload without an owner; the context lists which runtimes claim it, that is, what
@@ -276,15 +289,14 @@ fn ownerless(config: &RunConfig, record: Option<&StatusRecord>, claim: &Claim) -
         }
     };
     let context = format!("owner unknown: {claim}");
-    let effective = Effective { state: EffectiveState::Unknown, context, stale: None };
+    let effective = Effective::fresh(EffectiveState::Unknown, context);
     WorkloadView { advice: vec![advice], ..WorkloadView::of(config, record, effective) }
 }
 
 /// A workload that an earlier version imported. The other product's container is not asked for, so only the record is
 /// shown.
 fn earlier_import(config: &RunConfig, record: Option<&StatusRecord>) -> WorkloadView {
-    let context = EARLIER_IMPORT.to_owned();
-    let effective = Effective { state: EffectiveState::Unknown, context, stale: None };
+    let effective = Effective::fresh(EffectiveState::Unknown, EARLIER_IMPORT);
     WorkloadView { advice: way_on(config), ..WorkloadView::of(config, record, effective) }
 }
 

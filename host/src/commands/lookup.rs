@@ -144,7 +144,9 @@ fn not_found(context: &Context, name: &WorkloadName, error: ReadError) -> Error 
         return blind;
     }
     if !error.is_not_found() {
-        return error.into();
+        let is_corrupt = error.is_corrupt();
+        let error = Error::from(error);
+        return if is_corrupt { error.advise(Advice::Forget { name: name.to_string() }) } else { error };
     }
     let known = context.store().list_run_configs().unwrap_or_default();
     let nearest = nearest(name.as_str(), known.iter().map(|(other, _)| other.as_str()));

@@ -1,11 +1,12 @@
 //! The command layer: one file for each command (create, start, stop, restart, remove, list, logs, ...), functions over a
 //! [`Context`].
 //!
-//! Called by every front end (command line, later REST and MCP), which parses, calls and renders. Each command takes the
+//! Called by every front end (command line, REST, later MCP), which parses, calls and renders. Each command takes the
 //! operation lock of its workload, changes records through the store alone, and goes to the owner or fails loudly (R08). It
 //! must not print, and must not know any particular runtime.
 mod adopt;
 mod attended;
+mod choose_runtime;
 mod context;
 mod create;
 mod discovery;
@@ -32,6 +33,8 @@ pub use adopt::{Adopted, Adoption, adopt};
 pub use attended::{Attendant, run_in_foreground};
 pub use context::{Context, Host};
 pub use create::run;
+pub(crate) use create::run_until;
+pub(crate) use ends::Ends;
 pub use forget::{Forgotten, forget};
 pub use import::report::{Import, ImportResult};
 pub use import::run::import_toolhive;
@@ -43,6 +46,7 @@ pub use reconcile::{Reconciled, Reconciliation, reconcile};
 pub use remove::remove;
 pub use request::{RunRequest, Started};
 pub use start::{restart, start};
+pub(crate) use start::{restart_until, start_until};
 pub use status::{StatusReport, export, status};
 pub use stop::{StopResult, Stopped, stop};
 pub use url::{ClientUrl, auth, change_access, url};

@@ -33,7 +33,7 @@ pub fn refuse_blindness(context: &Context) -> Result<()> {
         return Ok(());
     }
     let message = "this command runs inside a workload, from where the records of wharf cannot be seen";
-    let hint = "run it outside: in a terminal, or a service, that no workload has started";
+    let hint = "it works outside: in a terminal, or a service, that no workload has started";
     Err(Error::new(ErrorKind::Conflict, message).hint(hint))
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn refuse_nesting(context: &Context) -> Result<()> {
     }
     let message = "this command runs inside a workload, and what it starts would be killed together with that one; \
                    nothing was changed";
-    let hint = "run it outside: in a terminal, or a service, that no workload has started";
+    let hint = "it works outside: in a terminal, or a service, that no workload has started";
     Err(Error::new(ErrorKind::Conflict, message).hint(hint))
 }
 

@@ -32,6 +32,7 @@ const CHANGED: &str = "it changed since its runtime was asked";
 
 /// The outcome for one workload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Reconciled {
     /// Its name.
     pub name: String,
@@ -63,6 +64,7 @@ impl Done {
 
 /// The outcome for a workload, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Reconciliation {
     /// Nothing was done: it is as it should be.
@@ -101,9 +103,10 @@ struct Reading {
 /// A named workload does not exist, or the records cannot be read at all. A failure of one workload is in its report.
 pub async fn reconcile(context: &Context, names: &[WorkloadName]) -> Result<Vec<Reconciled>> {
     let readings = readings(context, names)?;
-    let configs = readings.iter().filter_map(|reading| reading.config.as_ref().ok());
+    let configs: Vec<&RunConfig> =
+        readings.iter().filter_map(|reading| reading.config.as_ref().ok()).collect();
     let scope = if names.is_empty() { Scope::Everything } else { Scope::TheseAlone };
-    let discover = &discover(context, configs, scope, InstanceProof::Engine).await?;
+    let discover = &discover(context, configs.iter().copied(), scope, InstanceProof::Engine).await?;
     let done = stream::iter(readings).map(|reading| reconcile_one(context, reading, discover));
     Ok(done.buffered(AT_A_TIME).collect().await)
 }
@@ -248,7 +251,7 @@ async fn act(
         }
         Action::Start(why) => {
             refuse_nesting(context)?;
-            start_locked(context, &config.name, operation, true, &mut ()).await?;
+            start_locked(context, &config.name, operation, true, &mut (), None).await?;
             Ok(Done::new(Reconciliation::Started, why))
         }
         Action::Stop(why) => {
@@ -300,7 +303,10 @@ fn at_rest(name: &WorkloadName, action: Action, record: Option<&StatusRecord>) -
             }
             None => Done::new(Reconciliation::InOrder, ""),
         }),
-        Action::Leave(reason) => Some(Done::new(Reconciliation::LeftAlone, reason)),
+        Action::Leave(reason) => {
+            let advice = reason.next.map(|next| next.advice(name.as_str())).unwrap_or_default();
+            Some(Done { advice, ..Done::new(Reconciliation::LeftAlone, reason.text) })
+        }
         Action::Start(_) | Action::Stop(_) | Action::Remove | Action::Record(_) => None,
     }
 }

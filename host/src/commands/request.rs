@@ -34,8 +34,10 @@ pub struct RunRequest {
     pub allowed_origins: Vec<String>,
     /// The port on which the server listens (HTTP); 0 for any, told to it through its environment.
     pub target_port: u16,
-    /// The directory that a command runs in; the caller's own if absent.
+    /// The directory that a command runs in.
     pub working_dir: Option<String>,
+    /// If `working_dir` is absent, a command runs in the caller's own directory; else the runtime chooses one.
+    pub runs_here: bool,
     /// Its environment.
     pub env: BTreeMap<String, String>,
     /// Secrets, as `NAME,target=VARIABLE`.
@@ -82,6 +84,7 @@ impl RunRequest {
             allowed_origins: Vec::new(),
             target_port: 0,
             working_dir: None,
+            runs_here: true,
             env: BTreeMap::new(),
             secrets: Vec::new(),
             volumes: Vec::new(),
@@ -118,6 +121,7 @@ impl RunRequest {
             allowed_origins: config.allowed_origins.clone(),
             target_port: config.target_port,
             working_dir: (!config.working_dir.is_empty()).then(|| config.working_dir.clone()),
+            runs_here: true,
             env: config.env_vars.clone(),
             secrets: config.secrets.clone(),
             volumes: config.volumes.clone(),
@@ -137,6 +141,7 @@ impl RunRequest {
 
 /// A workload that was started.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Started {
     /// Its name.
     pub name: String,

@@ -1,6 +1,6 @@
 //! `start` and `restart`, and the part that `run` shares with them: starting a supervisor and waiting for it.
 use crate::commands::context::Context;
-use crate::commands::ends::{Ends, interrupted};
+use crate::commands::ends::Ends;
 use crate::commands::locking::lock_operation;
 use crate::commands::lookup::{
     connect_to_owner, find_handle, is_gone, read_record, read_run_config, record_or_set_aside,
@@ -14,7 +14,7 @@ use crate::commands::url::url_of;
 use std::{os::fd::OwnedFd, time::Duration};
 use wharf_failpoint::{Point, reach};
 use wharf_model::{Advice, Desired, Event, Imported, LockKind, Phase, RunConfig, StatusRecord, WorkloadName};
-use wharf_model::{Error, ErrorKind, Result};
+use wharf_model::{Error, ErrorKind, Result, Setting};
 use wharf_records::{LifeProbe, OperationLock};
 use wharf_runtimes::{prove_ended, prove_gone};
 use wharf_sdk::Capability;
@@ -46,10 +46,21 @@ pub async fn start(
     wait: bool,
     progress: &mut dyn Progress,
 ) -> Result<Started> {
+    start_until(context, name, wait, progress, None).await
+}
+
+/// The same, until `ends` asks for its end: then the start is given up.
+pub(crate) async fn start_until(
+    context: &Context,
+    name: &WorkloadName,
+    wait: bool,
+    progress: &mut dyn Progress,
+    ends: Option<&mut Ends>,
+) -> Result<Started> {
     refuse_nesting(context)?;
     read_run_config(context, name)?;
     let operation = lock_operation(context, name).await?;
-    start_locked(context, name, operation, wait, progress).await
+    start_locked(context, name, operation, wait, progress, ends).await
 }
 
 /// Stops a workload if it runs, and starts it, as one operation.
@@ -60,12 +71,24 @@ pub async fn restart(
     wait: bool,
     progress: &mut dyn Progress,
 ) -> Result<Started> {
+    restart_until(context, name, timeout, wait, progress, None).await
+}
+
+/// The same, until `ends` asks for its end: then the start is given up.
+pub(crate) async fn restart_until(
+    context: &Context,
+    name: &WorkloadName,
+    timeout: Duration,
+    wait: bool,
+    progress: &mut dyn Progress,
+    ends: Option<&mut Ends>,
+) -> Result<Started> {
     refuse_nesting(context)?;
     read_run_config(context, name)?;
     let operation = lock_operation(context, name).await?;
     // `desired` stays `running`: an interrupted restart is finished by the next command.
     stop_locked(context, name, &operation, timeout, Desired::Running).await?;
-    start_locked(context, name, operation, wait, progress).await
+    start_locked(context, name, operation, wait, progress, ends).await
 }
 
 pub(crate) async fn start_locked(
@@ -74,6 +97,7 @@ pub(crate) async fn start_locked(
     operation: OperationLock,
     wait: bool,
     progress: &mut dyn Progress,
+    ends: Option<&mut Ends>,
 ) -> Result<Started> {
     let run = read_run_config(context, name)?;
     if run.is_remote() {
@@ -120,34 +144,41 @@ pub(crate) async fn start_locked(
         Ok(record)
     })?;
     reach(Point::StartRecorded);
-    let started = launch(context, &run, operation, StartMode::Start, wait, progress).await;
+    let started = launch(context, &run, operation, StartMode::Start, wait, progress, ends).await;
     started.map_err(|error| match &run.imported {
         // The copy of an import has the proxy port of its original.
-        Some(Imported { name, .. }) if error.kind == ErrorKind::Conflict => {
+        Some(Imported { name, .. }) if is_about_the_port(&error) => {
             error.hint(format!("the proxy of the original may hold the port: thv stop {name}"))
         }
         _ => error,
     })
 }
 
+/// Whether another port would help.
+fn is_about_the_port(error: &Error) -> bool {
+    let other = |step: &Advice| matches!(step, Advice::Choose { setting: Setting::ProxyPort, .. });
+    error.advice.iter().any(other)
+}
+
 /// Starts the supervisor, which takes the operation over, and waits for the outcome.
-pub(crate) async fn launch(
+async fn launch(
     context: &Context,
     run: &RunConfig,
     operation: OperationLock,
     mode: StartMode,
     wait: bool,
     progress: &mut dyn Progress,
+    ends: Option<&mut Ends>,
 ) -> Result<Started> {
     let until = if wait { Wait::Ready } else { Wait::No };
-    let (supervisor, inherited) = spawn_supervisor(context, run, operation, mode, until).await?;
+    let (supervisor, inherited) = spawn_supervisor(context, run, operation, mode, until, false).await?;
     if !wait {
         return Ok(started(context, run));
     }
-    await_ready(context, run, supervisor, inherited, mode, progress, None).await
+    await_ready(context, run, supervisor, inherited, mode, progress, ends).await
 }
 
-/// Waits for the outcome of a start. With `ends`, a signal that asks this process to end makes the supervisor give the
+/// Waits for the outcome of a start. With `ends`, a request to end makes the supervisor give the
 /// start up; its clearing up is waited for, so that nothing is left when this process has ended. A second signal only ends
 /// the wait.
 pub(crate) async fn await_ready(
@@ -163,7 +194,7 @@ pub(crate) async fn await_ready(
     let outcome = loop {
         let ended = async {
             match &mut ends {
-                Some(ends) => ends.next().await,
+                Some(ends) => ends.next_after(given_up).await,
                 None => std::future::pending().await,
             }
         };
@@ -171,7 +202,7 @@ pub(crate) async fn await_ready(
             outcome = supervisor.outcome(progress) => break outcome,
             () = ended => {
                 if given_up {
-                    return Err(given_up_start(run).hint("its supervisor is still clearing up"));
+                    return Err(given_up_start(run, ends.as_deref()).hint("its supervisor is still clearing up"));
                 }
                 supervisor.give_up().await;
                 given_up = true;
@@ -183,22 +214,31 @@ pub(crate) async fn await_ready(
             reach(Point::ReadyHeard);
             Ok(ready(context, run, port))
         }
-        StartOutcome::Failed(_) if given_up => Err(given_up_start(run)),
+        // With what is left of it, if anything is.
+        StartOutcome::Failed(error) if given_up => {
+            Err(Error { advice: error.advice, ..given_up_start(run, ends.as_deref()) })
+        }
         outcome => Err(not_started(context, run, inherited, mode, outcome).await),
     }
 }
 
-fn given_up_start(run: &RunConfig) -> Error {
-    interrupted(&format!("the start of '{}', which is given up,", run.name))
+fn given_up_start(run: &RunConfig, ends: Option<&Ends>) -> Error {
+    let what = format!("the start of '{}', which is given up,", run.name);
+    match ends {
+        Some(ends) => ends.interrupted(&what),
+        None => Error::new(ErrorKind::Failed, format!("{what} has failed")),
+    }
 }
 
 /// Starts the supervisor, which takes the operation over. Also returns this process's own descriptor of the lock.
+/// `chosen_port` says that nobody but this process knows the proxy's port yet.
 pub(crate) async fn spawn_supervisor(
     context: &Context,
     run: &RunConfig,
     operation: OperationLock,
     mode: StartMode,
     until: Wait,
+    chosen_port: bool,
 ) -> Result<(Supervisor, OwnedFd)> {
     let task = SupervisorRequest {
         config: context.config().clone(),
@@ -207,6 +247,7 @@ pub(crate) async fn spawn_supervisor(
         mode,
         attended: until != Wait::No,
         foreground: until == Wait::Stay,
+        chosen_port,
     };
     let inherited = operation.into_fd()?;
     reach(Point::OperationHandedOver);
@@ -282,10 +323,8 @@ async fn record_failed_start(context: &Context, run: &RunConfig, cause: &Error) 
     }
     context.store().update_status::<Error>(&run.name, &run.uid, |record| {
         let mut record = record.unwrap_or_else(|| StatusRecord::new(run.uid.clone()));
-        record.apply(Event::StartFailed).map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))?;
-        record.status_context = cause.message.clone();
-        record.set_supervisor(None);
-        Ok(record)
+        let failed = record.fail_start(&cause.message);
+        failed.map(|()| record).map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))
     })?;
     Ok(())
 }

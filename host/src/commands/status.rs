@@ -16,6 +16,7 @@ const REPORT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Everything about one workload.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StatusReport {
     /// The row of the list, with the secret part of the URL hidden: users post this output when they ask for help.
     pub workload: WorkloadView,

@@ -48,8 +48,7 @@ pub async fn stop(context: &Context, name: &WorkloadName, timeout: Duration) -> 
     // If a start is given up for this command, the workload counts as stopped by it, even if nothing ran yet.
     let record = read_record(context, name).ok().flatten();
     let was_starting = record.as_ref().is_some_and(|record| record.phase == Phase::Starting);
-    let operation =
-        lock_to_end(context, name).await.map_err(|error| unlocked(context, name, record.as_ref(), error))?;
+    let operation = lock_to_end(context, name).await?;
     if is_gone(context, name) {
         // It was being created, and that was given up for this command.
         return Ok(Stopped { name: name.to_string(), result: StopResult::Stopped });
@@ -59,19 +58,6 @@ pub async fn stop(context: &Context, name: &WorkloadName, timeout: Duration) -> 
         result => result,
     };
     Ok(Stopped { name: name.to_string(), result })
-}
-
-/// The error if the lock cannot be taken, and not just because it is busy. Nothing may be changed without it; but the
-/// supervisor, which holds its own, can be ended by a signal, and the error says how.
-fn unlocked(context: &Context, name: &WorkloadName, record: Option<&StatusRecord>, error: Error) -> Error {
-    let is_held = |state| LifeProbe::open(state)?.is_held(name, LockKind::Life);
-    let lives = error.kind == ErrorKind::Failed && is_held(context.store().state()).is_ok_and(|held| held);
-    match record.map_or(0, |record| record.process_id) {
-        pid @ 1.. if lives => {
-            error.hint(format!("until then '{name}' can be stopped by its supervisor: kill {pid}"))
-        }
-        _ => error,
-    }
 }
 
 /// Stops it as part of a command; `desired` is that command's wish for the workload.

@@ -7,8 +7,9 @@ use wharf_model::{Advice, Desired, ProxyMode, RunConfig, StatusRecord, Transport
 use wharf_model::{Effective, EffectiveState};
 use wharf_records::ProxySecret;
 
-/// One row of the list. Keys are absent when empty; the form is stable.
+/// A workload as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WorkloadView {
     /// Its name.
     pub name: String,
@@ -24,7 +25,7 @@ pub struct WorkloadView {
     /// The SERVER that it runs.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub package: String,
-    /// The URL for clients; set by callers that may show the secret.
+    /// The URL for clients.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub url: String,
     /// The Unix socket that serves its user, too.
@@ -64,9 +65,11 @@ pub struct WorkloadView {
     pub labels: BTreeMap<String, String>,
     /// When it was created, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>", extend("format" = "date-time")))]
     pub created_at: Option<Timestamp>,
     /// When it last became ready, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>", extend("format" = "date-time")))]
     pub started_at: Option<Timestamp>,
     /// It is a resource without a RunConfig; its name is what `rm --orphan` takes.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -81,6 +84,7 @@ pub struct WorkloadView {
 
 /// The server of one session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SessionServerView {
     /// Its uid.
     pub uid: String,
@@ -112,7 +116,7 @@ impl WorkloadView {
             proxy_mode: Some(run.proxy_mode),
             status: effective.state,
             status_context: effective.context,
-            advice: Vec::new(),
+            advice: effective.next.map(|next| next.advice(run.name.as_str())).unwrap_or_default(),
             stale: effective.stale.is_some(),
             stale_reason: effective.stale.unwrap_or_default(),
             session_servers: Vec::new(),

@@ -4,6 +4,7 @@ use wharf_sdk::conformance::{Case, Profile};
 
 /// The outcome of a run.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "ConformanceReport"))]
 pub struct Report {
     /// The runtime's name.
     pub runtime: String,
@@ -17,6 +18,7 @@ pub struct Report {
 
 /// One case.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CaseReport {
     /// Its id.
     pub id: &'static str,
@@ -36,6 +38,7 @@ pub struct CaseReport {
 
 /// The result of a case.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "result", content = "reason", rename_all = "snake_case")]
 pub enum CaseResult {
     /// The runtime keeps to the sentence.
@@ -48,6 +51,7 @@ pub enum CaseResult {
 
 /// The verdict on a profile, and its reasons.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ProfileReport {
     /// The profile.
     pub profile: Profile,
@@ -60,6 +64,7 @@ pub struct ProfileReport {
 
 /// The verdict on a profile. A profile with a skipped case has not passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "ProfileVerdict"))]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// All of its cases passed.

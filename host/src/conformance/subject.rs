@@ -12,12 +12,12 @@ pub(super) struct Library {
 }
 
 impl Subject for Library {
-    fn connect(&self, host_id: &str) -> Reply<Arc<dyn Link>> {
+    fn connect(&self, host_id: &str, endpoint: Option<&str>) -> Reply<Arc<dyn Link>> {
         let (path, runtime, host_id) = (self.path.clone(), self.runtime.clone(), host_id.to_owned());
-        let options = self.options.clone();
+        let (options, endpoint) = (self.options.clone(), endpoint.map(str::to_owned));
         Box::pin(async move {
             let plugins = Plugins::with(Catalog::only(&path), options);
-            let client = plugins.connect(&runtime, None, &host_id).await;
+            let client = plugins.connect(&runtime, endpoint.as_deref(), &host_id).await;
             let client = client.map_err(|error| Fault::Broken(wharf_model::chain(&error)))?;
             Ok(Arc::new(Connected(client.connection())) as Arc<dyn Link>)
         })

@@ -14,11 +14,15 @@ use wharf_model::{Opaque, RestartPolicy, RunConfig, Setting, Transport};
 use wharf_proxy::Access;
 use wharf_records::Store;
 use wharf_runtimes::{CallError, RuntimeClient};
-use wharf_runtimes::{look, prove_ended, prove_gone, prove_owner};
+use wharf_runtimes::{look, look_cleared_up, prove_ended, prove_gone, prove_owner};
 use wharf_sdk::{Capability, ErrorCode, Exit, Handle, Observation, WorkloadSpec, WorkloadState};
 
 /// How long to look for a deployment that missed its deadline, before the workload is left on record as failed.
 const LATE_WAIT: Duration = Duration::from_secs(10);
+
+/// How long a plugin may take to clear up behind a deployment that was given up. A listing waits for that within its own
+/// deadline, and is repeated.
+const CLEAR_UP_WAIT: Duration = Duration::from_secs(30);
 
 /// One workload and the connection to its owner.
 pub(crate) struct Deployment {
@@ -89,27 +93,31 @@ impl Deployment {
         })?;
         // Fails if there are two resources of the uid: it must not be guessed which one is right.
         let found = self.find().await?;
-        // Without a record: the supervisor died between the deployment and the record.
-        let Some(handle) = recorded.or(found) else {
-            return Ok(Earlier::Nothing);
-        };
-        match self.client.recover(&handle).await {
-            Ok(seen) if self.can_go_on(&seen) => {
-                tracing::info!("the workload of an earlier supervisor still runs and is resumed");
-                (self.handle, self.resumed) = (Some(handle), Some(seen));
-                Ok(Earlier::Runs)
+        // The earlier supervisor may have died between the deployment and the record; in a restart, the recorded resource is
+        // gone by then, and the new one is found by its labels alone.
+        let other = found.filter(|found| recorded.as_ref() != Some(found));
+        for handle in recorded.into_iter().chain(other) {
+            match self.client.recover(&handle).await {
+                Ok(seen) => return self.take_up(handle, seen),
+                Err(error) if error.code() == Some(ErrorCode::NotFound) => {}
+                Err(error) => return Err(error.into()),
             }
-            Ok(seen) if seen.state == WorkloadState::Unknown => {
-                let message = "its runtime has it, and does not know what it does; look there, or remove it";
-                Err(Error::new(ErrorKind::Runtime, message))
-            }
-            Ok(_) => {
-                self.earlier = Some(handle);
-                Ok(Earlier::Left)
-            }
-            Err(error) if error.code() == Some(ErrorCode::NotFound) => Ok(Earlier::Nothing),
-            Err(error) => Err(error.into()),
         }
+        Ok(Earlier::Nothing)
+    }
+
+    fn take_up(&mut self, handle: Handle, seen: Observation) -> Result<Earlier> {
+        if self.can_go_on(&seen) {
+            tracing::info!("the workload of an earlier supervisor still runs and is resumed");
+            (self.handle, self.resumed) = (Some(handle), Some(seen));
+            return Ok(Earlier::Runs);
+        }
+        if seen.state == WorkloadState::Unknown {
+            let message = "its runtime has it, and does not know what it does";
+            return Err(Error::new(ErrorKind::Runtime, message).advise(Advice::CheckRuntimes));
+        }
+        self.earlier = Some(handle);
+        Ok(Earlier::Left)
     }
 
     /// True of a server with a port that runs.
@@ -228,10 +236,32 @@ impl Deployment {
         Ok(true)
     }
 
+    /// The same for a deployment that was given up, once its plugin has cleared up behind it. Until then there is no answer.
+    ///
+    /// # Errors
+    /// Of kind [`ErrorKind::Deadline`] if the start is given up and something may still come of it. In a restart, an owner
+    /// without an answer is away, and uses up no attempt.
+    pub(crate) async fn remove_given_up(&mut self, is_start: bool) -> Result<bool> {
+        if self.handle.is_none() {
+            let seen = look_cleared_up(&self.client, &self.host_id, &self.run, CLEAR_UP_WAIT).await;
+            let seen = seen.map_err(|error| match error.kind {
+                ErrorKind::Deadline if !is_start => Error { kind: ErrorKind::Owner, ..error },
+                _ => error,
+            });
+            let Some(found) = self.handle_of(seen?)? else { return Ok(false) };
+            self.handle = Some(found);
+        }
+        self.remove().await
+    }
+
     /// The handle of the recorded instance's resource with this uid. Only that instance can prove that there is none:
     /// another one may have taken the endpoint during the deployment, and has none.
     async fn find(&self) -> Result<Option<Handle>> {
-        match look(&self.client, &self.host_id, &self.run).await? {
+        self.handle_of(look(&self.client, &self.host_id, &self.run).await?)
+    }
+
+    fn handle_of(&self, seen: Option<Observation>) -> Result<Option<Handle>> {
+        match seen {
             None => Ok(None),
             Some(seen) => seen.handle.map(Some).ok_or_else(|| {
                 let runtime = &self.run.runtime_name;

@@ -6,7 +6,7 @@ use crate::client::protocol::SupervisorRequest;
 use crate::client_socket::ClientSocket;
 use crate::deployment::{Deployment, NotDeployed};
 use crate::ending::{EndWatch, is_disowned};
-use crate::machine::{At, Cause, Clearing, Effect, Ending, Event, Left, Reply, State, Work, Workload};
+use crate::machine::{At, Cause, Clearing, Effect, Ending, Event, Left, Made, Reply, State, Work, Workload};
 use crate::outside::{CLIENTS_GRACE, ClientGone, Control, Outside, Watched};
 use crate::preparing::{Listening, bind_port, connect};
 use crate::recording::record_failure;
@@ -68,6 +68,11 @@ impl Performer<'_> {
             (Work::Settle, _) if state.at == At::Clearing(Clearing::GiveUp) => {
                 Some("the deadline passed; looking for what may still come".to_owned())
             }
+            (Work::Remove, _)
+                if state.made == Made::Unknown && state.at == At::Clearing(Clearing::GiveUp) =>
+            {
+                Some(format!("waiting until what the start of '{name}' had begun is cleared up"))
+            }
             _ => None,
         }
     }
@@ -96,7 +101,10 @@ impl Performer<'_> {
             Work::RecordFailure(left) => self.record_failure(left),
             Work::Stop(timeout) => return self.stop(timeout, state).await,
             Work::ProveStopped => return self.prove_stopped(state).await,
-            Work::BindPort => self.listener = Some(bind_port(self.deployment()?).await?),
+            Work::BindPort => {
+                let is_free = self.task.chosen_port;
+                self.listener = Some(bind_port(self.deployment()?, is_free).await?);
+            }
             Work::OpenControl => {
                 let control = self.open_control()?;
                 self.opened = Some(control);
@@ -200,7 +208,8 @@ impl Performer<'_> {
         let Some(error) = self.given_up.take() else { return };
         let recorded = record_failure(&self.store(), self.task, &error);
         let uncleared = |clearing: &Error| format!("what was left could not be cleared up: {clearing}");
-        let hint = match (left, recorded, self.failure.take()) {
+        // The error of the removal stays for the command that asked for the end of the start.
+        let hint = match (left, recorded, self.failure.clone()) {
             // The records of the failed workload stay, so they must say why: otherwise it would be taken for an interrupted
             // start. The removal's error tells why they stay.
             (Left::Records, _, Some(removal)) => Some(uncleared(&removal)),
@@ -227,7 +236,7 @@ impl Performer<'_> {
                 let unknown = || Error::new(ErrorKind::Failed, "it could not be stopped");
                 outside.answer(Answer::refused(error.unwrap_or_else(unknown)));
             }
-            Effect::Answer(reply) => outside.reply(reply, state).await,
+            Effect::Answer(reply) => outside.reply(reply, state),
             Effect::KeepError => self.kept = self.failure.take(),
             Effect::GiveUp(cause) => self.give_up(cause),
             Effect::GivenUp => reach(Point::GiveUpAfter),
@@ -369,7 +378,10 @@ async fn on_deployment(deployment: &mut Deployment, work: Work, state: &State) -
         }
         Work::RecordReady => deployment.record_ready().await?,
         Work::StopKept => deployment.stop_kept().await?,
-        Work::Remove => return deployment.remove().await.map(|any| Event::Removed { any }),
+        Work::Remove => {
+            let is_start = state.at == At::Clearing(Clearing::GiveUp);
+            return deployment.remove_given_up(is_start).await.map(|any| Event::Removed { any });
+        }
         Work::ProveEnded => deployment.prove_put_aside().await?,
         Work::ProveGone => deployment.prove_gone().await?,
         Work::ProveOwner => deployment.prove_owner().await?,

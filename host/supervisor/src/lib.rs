@@ -32,6 +32,7 @@ mod readiness;
 mod reattach;
 mod record_change;
 mod recording;
+mod report;
 mod run_loop;
 mod session_servers;
 pub mod source;
@@ -49,8 +50,8 @@ pub use client::protocol::{
 pub use client::spawn::{Supervisor, spawn};
 pub use client_socket::check_client_socket;
 pub use config::{Config, PINS_FILE, ProxySettings, SETTINGS_FILE, Settings, SettingsError, read_optional};
-pub use log::{clear_logs, last_words, log_path};
-pub use port::{check_port, free_port};
+pub use log::{RotatedLog, clear_logs, last_words, log_path};
+pub use port::{check_port, choose_port, free_port};
 pub use process::{SUPERVISOR_ARGUMENT, run};
 pub use source::Surroundings;
 pub use spec::specification;

@@ -1,21 +1,17 @@
-//! The supervisor's own log: one file, rotated by size.
+//! The supervisor's own log: one file, rotated by size. Whoever else keeps a log without an end uses the same.
 use jiff::Timestamp;
 use std::{
+    borrow::Cow,
     fs::{File, OpenOptions},
     io::{self, Read, Seek, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
-use wharf_failpoint as failpoint;
-use wharf_failpoint::{Point, reach};
+use wharf_failpoint::{Point, perform, reach};
+use wharf_launcher::{RotatedFile, log_files};
 use wharf_model::WorkloadName;
 use wharf_records::StateDir;
-
-/// A file that has grown to this size is rotated.
-const MAX_BYTES: u64 = 10 * 1024 * 1024;
-/// The number of rotated files that are kept.
-const KEPT: u32 = 2;
 
 /// The path of a supervisor's log. A workload's name has no dot, so this is never the path of a workload's own log.
 pub fn log_path(state: &StateDir, name: &WorkloadName) -> PathBuf {
@@ -42,46 +38,36 @@ pub fn clear_logs(state: &StateDir, name: &WorkloadName) {
     let proxy = log_path(state, name);
     let workload = state.logs().join(format!("{name}.log"));
     reach(Point::LogsClearBefore);
-    for path in [proxy, workload] {
-        for number in 0..=KEPT {
-            let _ = std::fs::remove_file(numbered(&path, number));
-        }
+    for file in [proxy, workload].iter().flat_map(|path| log_files(path)) {
+        let _ = std::fs::remove_file(file);
     }
     reach(Point::LogsClearAfter);
-}
-
-fn numbered(path: &Path, number: u32) -> PathBuf {
-    if number == 0 {
-        return path.to_owned();
-    }
-    let mut name = path.to_owned().into_os_string();
-    name.push(format!(".{number}"));
-    PathBuf::from(name)
 }
 
 /// A writer that rotates the file when it is full. It never fails: records that the disk does not take are lost, and a line
 /// with their number is written as soon as possible. A full disk must not end the supervisor.
 #[derive(Clone)]
-pub(crate) struct RotatedLog(Arc<Mutex<Current>>);
+pub struct RotatedLog(Arc<Mutex<Current>>);
 
 struct Current {
-    path: PathBuf,
-    /// None if it could not be opened; tried again with each record.
-    file: Option<File>,
+    file: RotatedFile,
     lost_records: u64,
 }
 
 impl RotatedLog {
     /// Opens the log to append to it. If that fails, a later record tries again.
-    pub(crate) fn open(path: &Path) -> Self {
-        let file = open_file(path).ok();
-        Self(Arc::new(Mutex::new(Current { path: path.to_owned(), file, lost_records: 0 })))
+    pub fn open(path: &Path) -> Self {
+        let aside = [Point::ProxyLogAsideBefore, Point::ProxyLogAsideAfter];
+        let mut file = RotatedFile::new(path, open_file, aside);
+        // If it cannot be opened now, each record tries again.
+        let _ = file.open();
+        Self(Arc::new(Mutex::new(Current { file, lost_records: 0 })))
     }
 }
 
 /// Opens the supervisor's log, made if it is missing. The command that starts the supervisor calls this, too.
 pub(crate) fn open_file(path: &Path) -> io::Result<File> {
-    failpoint::perform(Point::ProxyLogOpenBefore, Point::ProxyLogOpenAfter, || {
+    perform(Point::ProxyLogOpenBefore, Point::ProxyLogOpenAfter, || {
         OpenOptions::new().append(true).create(true).mode(0o600).open(path)
     })
 }
@@ -95,45 +81,16 @@ impl Current {
     }
 
     fn write(&mut self, record: &[u8]) -> io::Result<()> {
-        let mut file = match self.file.take() {
-            Some(file) => file,
-            None => open_file(&self.path)?,
-        };
-        let mut length = file.metadata()?.len();
-        if length >= MAX_BYTES {
-            // If the rotation fails, the file stays as it is, and the next record tries again.
-            if let Ok(next) = self.rotate() {
-                (file, length) = (next, 0);
+        let record = match self.lost_records {
+            0 => Cow::Borrowed(record),
+            lost => {
+                let now = Timestamp::now();
+                let notice =
+                    format!("{now:.6} wharf: {lost} records are lost, the log could not be written\n");
+                Cow::Owned([notice.as_bytes(), record].concat())
             }
-        }
-        let notice = match self.lost_records {
-            0 => String::new(),
-            lost => format!(
-                "{:.6} wharf: {lost} records are lost, the log could not be written\n",
-                Timestamp::now()
-            ),
         };
-        let written = file.write_all(notice.as_bytes()).and_then(|()| file.write_all(record));
-        if written.is_err() {
-            // If only a part was written, it is cut off, or the next record would be appended to half a record. Cutting
-            // needs no room.
-            let _ = file.set_len(length);
-        }
-        self.file = Some(file);
-        written
-    }
-
-    fn rotate(&self) -> io::Result<File> {
-        failpoint::may_fail(Point::ProxyLogAsideBefore)?;
-        for number in (0..KEPT).rev() {
-            // If an earlier rotation stopped half-way, the first name may be missing.
-            match std::fs::rename(numbered(&self.path, number), numbered(&self.path, number + 1)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        failpoint::may_fail(Point::ProxyLogAsideAfter)?;
-        open_file(&self.path)
+        self.file.append(&record)
     }
 }
 
@@ -165,8 +122,9 @@ mod tests {
             std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
         assert_eq!(names, ["x.proxy.log", "x.proxy.log.1", "x.proxy.log.2"]);
-        assert!(std::fs::metadata(&path).unwrap().len() <= MAX_BYTES);
+        assert!(std::fs::metadata(&path).unwrap().len() <= wharf_launcher::MAX_FILE_BYTES);
     }
+
     #[test]
     fn what_the_disk_does_not_take_is_counted_and_nobody_fails() {
         let dir = tempfile::tempdir().unwrap();
@@ -177,7 +135,6 @@ mod tests {
             log.write_all(b"lost\n").unwrap();
         }
         std::fs::remove_file(&path).unwrap();
-        log.0.lock().unwrap().file = None;
         log.write_all(b"kept\n").unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.contains(" wharf: 3 records are lost") && text.ends_with("\nkept\n"), "{text}");

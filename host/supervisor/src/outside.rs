@@ -3,10 +3,10 @@
 use crate::access::AccessKeeper;
 use crate::client::control::{Asked, Server};
 use crate::client::messages::{Answer, Request};
-use crate::client::protocol::SupervisorReport;
 use crate::ending::{EndWatch, disowned};
-use crate::machine::{Ask, At, Ending, Event, Reply, State};
+use crate::machine::{Ask, Ending, Event, Reply, State};
 use crate::progress::{Reporter, Told};
+use crate::report::Reports;
 use crate::workload_proxy::WorkloadProxy;
 use std::{future::Future, io, pin::Pin, sync::Arc, time::Duration};
 use tokio::{
@@ -23,8 +23,6 @@ use wharf_sdk::Exit;
 
 /// How many control requests may wait.
 const QUEUED_REQUESTS: usize = 16;
-/// How long a ping of the server may take when a command asks the supervisor for a report.
-const PING_DEADLINE: Duration = Duration::from_secs(3);
 /// How long clients may take to disconnect when the supervisor ends.
 pub(crate) const CLIENTS_GRACE: Duration = Duration::from_secs(1);
 
@@ -44,6 +42,8 @@ pub(crate) struct Outside<'a> {
     pub(crate) control: Option<Control>,
     /// The channel for the answer to the last request.
     pub(crate) asked: Option<oneshot::Sender<Answer>>,
+    /// The reports that wait for the server.
+    pub(crate) reports: Reports,
     pub(crate) watched: Option<Watched>,
     /// The workload's exit.
     pub(crate) exit: Option<Exit>,
@@ -69,21 +69,22 @@ impl Outside<'_> {
             None => (None, None),
         };
         tokio::select! {
+            // Signals and ends come before requests: however many there are, they delay neither.
             biased;
+            () = next_signal(signalled), if hears.signals => Event::Signalled,
+            (exit, was_away) = exited(self.watched.as_ref()), if hears.exit => {
+                let ending = ending(&exit, was_away, self.up_since);
+                self.exit = Some(exit);
+                Event::Exited(ending)
+            }
             asked = next_request(requests), if hears.requests => {
                 let ask = ask(&asked.request);
                 self.asked = Some(asked.answer);
                 Event::Request(ask)
             }
-            () = next_signal(signalled), if hears.signals => Event::Signalled,
             () = disowned(&self.store, &self.name, &self.uid), if hears.config => {
                 tracing::warn!("its RunConfig is gone: the supervisor ends, and removes nothing");
                 Event::ConfigRemoved
-            }
-            (exit, was_away) = exited(self.watched.as_ref()), if hears.exit => {
-                let ending = ending(&exit, was_away, self.up_since);
-                self.exit = Some(exit);
-                Event::Exited(ending)
             }
             () = stdout_closed(self.watched.as_ref()), if hears.stdout => Event::StdoutClosed,
             () = &mut self.client_gone, if hears.client => Event::ClientGone,
@@ -99,11 +100,17 @@ impl Outside<'_> {
         }
     }
 
-    /// Answers a request that changes nothing.
-    pub(crate) async fn reply(&mut self, reply: Reply, state: &State) {
+    /// Answers a request that changes nothing. It does not wait: a report, which needs the server, is sent by its own task.
+    pub(crate) fn reply(&mut self, reply: Reply, state: &State) {
         let refused = |kind, why: &str| Answer::refused(Error::new(kind, why));
         let answer = match reply {
-            Reply::Report => Answer::Report(self.report(state).await),
+            Reply::Report => {
+                if let Some(asked) = self.asked.take() {
+                    let front = self.watched.as_ref().and_then(|watched| watched.front.as_ref());
+                    self.reports.answer(asked, state, self.up_since, front);
+                }
+                return;
+            }
             Reply::NotStarting => refused(ErrorKind::Conflict, "it has started already"),
             Reply::OutOfTurn => refused(ErrorKind::Failed, "it was asked out of turn"),
             Reply::Ends | Reply::Stopped | Reply::Refused => Answer::Stopped { exit: None },
@@ -111,29 +118,9 @@ impl Outside<'_> {
         self.answer(answer);
     }
 
-    async fn report(&self, state: &State) -> SupervisorReport {
-        let is_up = matches!(state.at, At::Running | At::StdoutClosed);
-        let front = self.watched.as_ref().and_then(|watched| watched.front.as_ref());
-        let ping = match front {
-            _ if !is_up => Err("it is being started".to_owned()),
-            Some(front) => front.ping(PING_DEADLINE).await,
-            None => Err("it has no proxy".to_owned()),
-        };
-        let uptime = if is_up { self.up_since.elapsed() } else { Duration::ZERO };
-        SupervisorReport {
-            pid: std::process::id(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            uptime_ms: u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX),
-            restarts: state.restarts,
-            starting: !is_up,
-            ping_us: ping.as_ref().ok().and_then(|time| u64::try_from(time.as_micros()).ok()),
-            ping_error: ping.err().unwrap_or_default(),
-            undelivered: front.map(WorkloadProxy::undelivered).unwrap_or_default(),
-        }
-    }
-
     /// Closes the control socket. Waiting requests get no answer any more; answered ones get time to read it.
     pub(crate) async fn close(&mut self) {
+        self.reports = Reports::default();
         if let Some(control) = self.control.take() {
             control.close().await;
         }
@@ -156,10 +143,14 @@ fn ask(request: &Request) -> Ask {
 }
 
 async fn next_request(requests: Option<&mut mpsc::Receiver<Asked>>) -> Asked {
-    if let Some(requests) = requests
-        && let Some(asked) = requests.recv().await
-    {
-        return asked;
+    if let Some(requests) = requests {
+        while let Some(asked) = requests.recv().await {
+            // A command that hung up has reported that the outcome is unknown, and another command may hold the lock by now.
+            if !asked.answer.is_closed() {
+                return asked;
+            }
+            tracing::info!(request = ?asked.request, "a request is dropped: its command is gone");
+        }
     }
     std::future::pending().await
 }

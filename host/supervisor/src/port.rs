@@ -14,11 +14,15 @@ const DYNAMIC: RangeInclusive<u16> = 49_152..=u16::MAX;
 /// After so many tries the kernel chooses after all.
 const TRIES: usize = 64;
 
-/// Listens on the proxy's port: the recorded one, or a new one.
-pub(crate) async fn bind(run: &RunConfig) -> Result<TcpListener> {
+/// Listens on the proxy's port: the recorded one, or a new one. `is_free` says that no client knows the recorded one yet: if
+/// another process has taken it, a new one is as good.
+pub(crate) async fn bind(run: &RunConfig, is_free: bool) -> Result<TcpListener> {
     let listener = match run.port {
         0 => choose(&run.host).await,
-        port => TcpListener::bind((run.host.as_str(), port)).await,
+        port => match TcpListener::bind((run.host.as_str(), port)).await {
+            Err(error) if is_free && error.kind() == io::ErrorKind::AddrInUse => choose(&run.host).await,
+            bound => bound,
+        },
     };
     listener.map_err(|error| {
         let doing = format!("the proxy of '{}' cannot listen on {}:{}", run.name, run.host, run.port);
@@ -37,12 +41,20 @@ pub(crate) async fn bind(run: &RunConfig) -> Result<TcpListener> {
 /// # Errors
 /// The same as the supervisor's own.
 pub async fn check_port(run: &RunConfig) -> Result<()> {
-    bind(run).await.map(drop)
+    bind(run, false).await.map(drop)
+}
+
+/// Chooses a port for a proxy that will listen at this address. Recorded at once, it saves a second write of the RunConfig.
+///
+/// # Errors
+/// No port can be bound at this address.
+pub async fn choose_port(host: &str) -> io::Result<u16> {
+    Ok(choose(host).await?.local_addr()?.port())
 }
 
 /// A free port for a server that is told its port.
 pub async fn free_port() -> io::Result<u16> {
-    Ok(choose("127.0.0.1").await?.local_addr()?.port())
+    choose_port("127.0.0.1").await
 }
 
 async fn choose(host: &str) -> io::Result<TcpListener> {
@@ -85,7 +97,8 @@ fn range(told: &str, is_between: impl Fn(char) -> bool) -> Option<RangeInclusive
 
 #[cfg(test)]
 mod tests {
-    use super::{choose, lent, ours, range, reserved};
+    use super::{bind, choose, choose_port, lent, ours, range, reserved};
+    use wharf_model::{ErrorKind, RunConfig, Uid, WorkloadName};
 
     #[tokio::test]
     async fn a_chosen_port_is_none_that_connections_are_given() {
@@ -94,6 +107,19 @@ mod tests {
             let port = choose("127.0.0.1").await.unwrap().local_addr().unwrap().port();
             assert!(ours.contains(&port) || ours.len() < 1000, "{port}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_port_that_nobody_has_been_told_is_exchanged_where_it_was_taken_meanwhile() {
+        let name = WorkloadName::new("demo").unwrap();
+        let mut run = RunConfig::new(Uid::random().unwrap(), name, "server");
+        run.host = "127.0.0.1".to_owned();
+        run.port = choose_port(&run.host).await.unwrap();
+        let theirs = bind(&run, true).await.unwrap();
+        assert_eq!(theirs.local_addr().unwrap().port(), run.port);
+        let other = bind(&run, true).await.unwrap().local_addr().unwrap().port();
+        assert!(other != 0 && other != run.port);
+        assert_eq!(bind(&run, false).await.unwrap_err().kind, ErrorKind::Conflict);
     }
 
     #[test]

@@ -69,8 +69,8 @@ pub(crate) struct Listening {
 
 /// Binds the proxy's port, and the user's own socket. A port that was chosen once is recorded and kept: clients have it in
 /// their configurations.
-pub(crate) async fn bind_port(deployment: &mut Deployment) -> Result<Listening> {
-    let listener = bind(&deployment.run).await?;
+pub(crate) async fn bind_port(deployment: &mut Deployment, is_free: bool) -> Result<Listening> {
+    let listener = bind(&deployment.run, is_free).await?;
     let own_socket = ClientSocket::bind(deployment.store.state(), &deployment.run)?;
     reach(Point::PortBound);
     let port = listener

@@ -1,6 +1,6 @@
 //! One change of a workload's status record, and whether a supervisor may act on it by itself.
 use wharf_model::{Desired, Error, ErrorKind, Phase, Result, RunConfig, StatusRecord};
-use wharf_records::Store;
+use wharf_records::{Durability, Store};
 
 /// Changes a workload's record, on another thread than those that serve clients. A missing record is not made again.
 pub(crate) async fn update(
@@ -8,18 +8,19 @@ pub(crate) async fn update(
     run: &RunConfig,
     change: impl FnOnce(&mut StatusRecord) -> Result<()> + Send + 'static,
 ) -> Result<()> {
-    update_if(store, run, |record| change(record).map(|()| true)).await
+    update_if(store, run, Durability::Now, |record| change(record).map(|()| true)).await
 }
 
 /// The same for a change that may be on record already: then `change` returns false and nothing is written.
 pub(crate) async fn update_if(
     store: &Store,
     run: &RunConfig,
+    durability: Durability,
     change: impl FnOnce(&mut StatusRecord) -> Result<bool> + Send + 'static,
 ) -> Result<()> {
     let (store, name, uid) = (store.clone(), run.name.clone(), run.uid.clone());
     let work = tokio::task::spawn_blocking(move || {
-        store.update_status::<Unwritten>(&name, &uid, |record| {
+        store.update_status_with::<Unwritten>(&name, &uid, durability, |record| {
             let gone = || Error::new(ErrorKind::NotFound, "the workload was removed");
             let mut record = record.ok_or_else(gone)?;
             if change(&mut record)? { Ok(record) } else { Err(Unwritten::Same) }

@@ -10,7 +10,7 @@ use crate::record_change::{may_restart, update_if};
 use wharf_failpoint::{Point, reach};
 use wharf_model::{BootId, Desired, Event, Opaque, ProcessIdentity, StatusRecord, how};
 use wharf_model::{Error, ErrorKind, Result};
-use wharf_records::Store;
+use wharf_records::{Durability, Store};
 use wharf_runtimes::last_exit;
 use wharf_sdk::Exit;
 
@@ -20,9 +20,10 @@ impl Deployment {
         let own = BootId::current()
             .and_then(|boot| ProcessIdentity::current(&boot))
             .map_err(|error| Error::caused(ErrorKind::Failed, "this process cannot be identified", &error))?;
-        self.change(move |record| {
+        // Where the machine goes down, so does this process: that it was recorded need not outlive it.
+        update_if(&self.store, &self.run, Durability::WithNext, move |record| {
             record.set_supervisor(Some(own));
-            Ok(())
+            Ok(true)
         })
         .await?;
         reach(Point::SupervisorRecorded);
@@ -118,7 +119,7 @@ impl Deployment {
         &self,
         change: impl FnOnce(&mut StatusRecord) -> Result<bool> + Send + 'static,
     ) -> Result<()> {
-        update_if(&self.store, &self.run, change).await
+        update_if(&self.store, &self.run, Durability::Now, change).await
     }
 }
 
@@ -126,10 +127,8 @@ impl Deployment {
 pub(crate) fn record_failure(store: &Store, task: &SupervisorRequest, cause: &Error) -> Result<()> {
     store.update_status::<Error>(&task.name, &task.uid, |record| {
         let mut record = record.ok_or_else(|| Error::new(ErrorKind::NotFound, "the workload was removed"))?;
-        record.apply(Event::StartFailed).map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))?;
-        record.status_context = cause.message.clone();
-        record.set_supervisor(None);
-        Ok(record)
+        let failed = record.fail_start(&cause.message);
+        failed.map(|()| record).map_err(|error| Error::new(ErrorKind::Failed, error.to_string()))
     })?;
     Ok(())
 }

@@ -5,6 +5,7 @@ use crate::effects::Performer;
 use crate::machine::{Effect, Event, Reply, State, Task, step};
 use crate::outside::{ClientGone, Outside};
 use crate::progress::{Reporter, Told, heard};
+use crate::report::Reports;
 use std::pin::pin;
 use tokio::time::Instant;
 use wharf_model::Result;
@@ -72,6 +73,7 @@ pub(crate) async fn supervise(
         uid: task.uid.clone(),
         control: None,
         asked: None,
+        reports: Reports::default(),
         watched: None,
         exit: None,
         up_since,
@@ -119,7 +121,7 @@ async fn run(mut performer: Performer<'_>, mut outside: Outside<'_>, mut state: 
             }
             for effect in effects {
                 if let Effect::Answer(reply) = effect {
-                    outside.reply(reply, &state).await;
+                    outside.reply(reply, &state);
                 }
             }
         };

@@ -90,7 +90,7 @@ pub fn base_name(server: &str) -> String {
     }
     name.truncate(LONGEST);
     let name = name.trim_end_matches('-');
-    if name.len() < 2 { format!("workload-{name}").trim_end_matches('-').to_owned() } else { name.to_owned() }
+    if name.is_empty() { "workload" } else { name }.to_owned()
 }
 
 #[cfg(test)]
@@ -137,7 +137,7 @@ mod tests {
             ("npx://@modelcontextprotocol/server-everything", "server-everything"),
             ("/opt/My Server.py", "my-server"),
             ("ghcr.io/example/time:1", "time"),
-            ("/x", "workload-x"),
+            ("/x", "x"),
             ("/___", "workload"),
         ];
         for (server, name) in cases {

@@ -3,13 +3,14 @@
 use crate::client::protocol::Undelivered;
 use crate::config::ProxySettings;
 use crate::session_servers::SessionServers;
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 use wharf_descriptors::for_connections;
 use wharf_model::RunConfig;
 use wharf_model::chain;
 use wharf_proxy::{Access, HttpProxy, Limits, Listener, ProxyOptions, StdioProxy, Upstream, serve};
+use wharf_runtimes::give_back_memory;
 
 /// The share of all connections that is reserved for the user's own socket: one in so many.
 const OWN_SHARE: usize = 4;
@@ -70,11 +71,26 @@ impl WorkloadProxy {
                 None => Ok(()),
             }
         };
-        let (on_port, on_socket) = tokio::join!(on_port, on_socket);
+        let mut served = pin!(async { tokio::join!(on_port, on_socket) });
+        let (on_port, on_socket) = loop {
+            tokio::select! {
+                served = &mut served => break served,
+                // Memory that large messages have left is of no use to a supervisor at rest, and there may be many.
+                () = self.at_rest() => give_back_memory(),
+            }
+        };
         for (served, place) in [(on_port, "port"), (on_socket, "Unix socket")] {
             if let Err(error) = served {
                 tracing::error!(%error, place, "the proxy ended");
             }
+        }
+    }
+
+    /// Resolves when much memory was held for messages, and is no more.
+    async fn at_rest(&self) {
+        match self {
+            Self::Stdio(proxy) => proxy.at_rest().await,
+            Self::Http(proxy) => proxy.at_rest().await,
         }
     }
 

@@ -25,10 +25,10 @@ fn r07_a_workload_without_an_owner_is_unknown() {
     null     -         uvx://mcp-server-null     unknown   -     4100   tools   -
     number   -         uvx://mcp-server-number   unknown   -     4100   tools   -
     -- stderr --
-    blank: unknown: owner unknown: no runtime has anything of it; to decide by hand: wharf adopt blank --runtime NAME
-    empty: unknown: owner unknown: no runtime has anything of it; to decide by hand: wharf adopt empty --runtime NAME
-    null: unknown: owner unknown: no runtime has anything of it; to decide by hand: wharf adopt null --runtime NAME
-    number: unknown: owner unknown: no runtime has anything of it; to decide by hand: wharf adopt number --runtime NAME
+    blank: unknown: owner unknown: no runtime has anything of it; to decide by hand: wharf adopt blank --runtime RUNTIME
+    empty: unknown: owner unknown: no runtime has anything of it; to decide by hand: wharf adopt empty --runtime RUNTIME
+    null: unknown: owner unknown: no runtime has anything of it; to decide by hand: wharf adopt null --runtime RUNTIME
+    number: unknown: owner unknown: no runtime has anything of it; to decide by hand: wharf adopt number --runtime RUNTIME
     "#);
     assert_snapshot!(world.wharf(&["reconcile", "blank"]), @r#"
     exit code 0
@@ -39,7 +39,7 @@ fn r07_a_workload_without_an_owner_is_unknown() {
     exit code 3
     -- stderr --
     error: the owner of 'blank' is unknown: no runtime has anything of it
-    hint: to decide by hand: wharf adopt blank --runtime NAME
+    hint: to decide by hand: wharf adopt blank --runtime RUNTIME
     "#);
     assert_snapshot!(world.wharf(&["adopt", "blank", "--runtime", "docker"]), @r#"
     exit code 5
@@ -66,7 +66,7 @@ fn r07_nothing_is_adopted_while_a_runtime_that_was_used_here_cannot_be_asked() {
     exit code 5
     -- stderr --
     error: the owner of 'blank' is unknown: it may be of a runtime that cannot be asked: 'absent' (no plugin provides a runtime named 'absent'; no plugin was found at all)
-    hint: to decide by hand: wharf adopt blank --runtime NAME
+    hint: to decide by hand: wharf adopt blank --runtime RUNTIME
     "#);
     assert_snapshot!(world.wharf(&["adopt", "blank", "--format", "json"]), @r#"
     exit code 5

@@ -175,7 +175,7 @@ fn a_corrupt_runconfig_is_shown_and_keeps_its_bytes() {
     NAME   RUNTIME   PACKAGE   STATUS    URL   PORT   GROUP   CREATED
     time   -         -         unknown   -     -      -       -
     -- stderr --
-    time: unknown: $ROOT/state/runconfigs/time.json is corrupt: not a record of this kind: EOF while parsing a string at line 1 column 21
+    time: unknown: $ROOT/state/runconfigs/time.json is corrupt: not a record of this kind: EOF while parsing a string at line 1 column 21; to drop its records: wharf rm --forget time
     "#);
     assert_snapshot!(world.wharf(&["list", "--format", "json"]), @r#"
     exit code 0
@@ -184,7 +184,13 @@ fn a_corrupt_runconfig_is_shown_and_keeps_its_bytes() {
       {
         "name": "time",
         "status": "unknown",
-        "status_context": "$ROOT/state/runconfigs/time.json is corrupt: not a record of this kind: EOF while parsing a string at line 1 column 21"
+        "status_context": "$ROOT/state/runconfigs/time.json is corrupt: not a record of this kind: EOF while parsing a string at line 1 column 21",
+        "advice": [
+          {
+            "do": "forget",
+            "name": "time"
+          }
+        ]
       }
     ]
     "#);
@@ -192,7 +198,8 @@ fn a_corrupt_runconfig_is_shown_and_keeps_its_bytes() {
     exit code 1
     -- stderr --
     error: 'time': $ROOT/state/runconfigs/time.json is corrupt: not a record of this kind: EOF while parsing a string at line 1 column 21
-    hint: its name stays reserved; look at the file, mend or remove it
+    hint: its name stays reserved as long as the file is there
+    hint: to drop its records: wharf rm --forget time
     "#);
     assert_eq!(fs::read(world.path("state/runconfigs/time.json")).unwrap(), before);
 }

@@ -27,6 +27,7 @@ fn the_short_help_lists_the_commands() {
       export      Print a workload's RunConfig, to be given to: wharf run --from-config
       runtime     See which runtimes there are, and whether they work
       doctor      Try everything that workloads need, and say what to do about what is missing
+      serve       Serve the REST API
       completion  Print a script that completes wharf's commands in a shell
       version     Show the versions of wharf and of its plugin interface
       help        Print this message or the help of the given subcommand(s)
@@ -64,6 +65,7 @@ fn the_help_has_examples_and_exit_codes() {
       export      Print a workload's RunConfig, to be given to: wharf run --from-config
       runtime     See which runtimes there are, and whether they work
       doctor      Try everything that workloads need, and say what to do about what is missing
+      serve       Serve the REST API
       completion  Print a script that completes wharf's commands in a shell
       version     Show the versions of wharf and of its plugin interface
       help        Print this message or the help of the given subcommand(s)
@@ -245,6 +247,7 @@ fn each_command_has_examples_in_its_help() {
         "runtime info",
         "runtime check",
         "doctor",
+        "serve",
         "completion",
         "version",
     ] {

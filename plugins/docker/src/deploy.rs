@@ -68,7 +68,8 @@ impl ContainerRuntime {
                 self.noted(Making { engine, spec: spec.clone(), body }.begin(turn).await)?
             }
         };
-        Ok(HandleData { container, target_port: target_port(spec), taken: None }.to_handle(&spec.uid))
+        self.remembered.keep();
+        Ok(HandleData { container, target_port: target_port(spec) }.to_handle(&spec.uid))
     }
 
     /// Podman makes a folder in the place of a missing source, so it is refused here; Docker refuses it itself. An engine
@@ -198,7 +199,7 @@ impl Making {
             };
             match name::make_free(&self.engine, &name, &self.spec).await {
                 Ok(Holder::Nobody) => {}
-                Ok(Holder::Stranger) => name = container::other_name(&self.spec, attempt),
+                Ok(Holder::Foreign) => name = container::other_name(&self.spec, attempt),
                 Ok(Holder::OwnRunning) => {
                     let message = format!("the workload is deployed already, and runs as container {name}");
                     return Err(Error::new(ErrorCode::AlreadyExists, message));

@@ -3,9 +3,12 @@
 use crate::{
     flavor::Flavor,
     http::Session,
+    identity::Identity,
     image_id::bare,
+    introduction::{Introduced, Introductions, Unknown},
     labels,
     observe::{Inspection, Summary},
+    remembered::Remembered,
 };
 use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker, errors::Error};
 use bytes::Bytes;
@@ -38,10 +41,21 @@ pub(crate) struct Engine {
     pub(crate) version: String,
     /// The instance of the last answer.
     instance: Mutex<Option<String>>,
+    introductions: Introductions,
+    remembered: Remembered,
 }
 
-/// The kind and the versions of the engine that answers.
-struct Introduction {
+/// Which containers are asked for, running or not.
+#[derive(Clone, Copy)]
+enum Wanted<'a> {
+    /// Those that wharf made and that have these labels.
+    Ours(&'a [String]),
+    /// Those that have these labels, whoever made them.
+    Whosever(&'a [String]),
+}
+
+/// Which kind of engine answers, and which versions it is of.
+struct Greeting {
     flavor: Flavor,
     version: String,
     api_version: String,
@@ -107,12 +121,25 @@ struct Refusal {
 impl Engine {
     /// Asks which engine answers at a socket. Every engine has paths without a version, which are used for this.
     pub(crate) async fn reach(socket: &Path) -> io::Result<Self> {
-        let Introduction { flavor, version, api_version } = introduction(socket).await?;
+        let Greeting { flavor, version, api_version } = greeting(socket).await?;
         let api = common_version(&api_version)
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "its version makes no sense"))?;
         let path = socket.to_str().ok_or_else(|| io::Error::other("its path is not UTF-8"))?;
         let client = Docker::connect_with_unix(path, NO_TIMEOUT_S, &api).map_err(io::Error::other)?;
-        Ok(Self { flavor, client, socket: socket.to_owned(), version, instance: Mutex::default() })
+        Ok(Self {
+            flavor,
+            client,
+            socket: socket.to_owned(),
+            version,
+            instance: Mutex::default(),
+            introductions: Introductions::default(),
+            remembered: Remembered::default(),
+        })
+    }
+
+    /// With the identities of processes that answered before.
+    pub(crate) fn remembering(self, remembered: Remembered) -> Self {
+        Self { remembered, ..self }
     }
 
     /// The instance: an id of this engine that no other one has, not even another one behind the same socket.
@@ -121,23 +148,79 @@ impl Engine {
     /// gives to Docker's clients changes with each answer. It is identified by its storage, the user of its socket, and the
     /// machine: this one, together with the one that the engine runs on, which may be a virtual one.
     pub(crate) async fn instance(&self) -> io::Result<String> {
-        self.instance_on(&mut Session::open(&self.socket).await?).await
+        Ok(self.identity().await?.instance)
     }
 
-    async fn instance_on(&self, session: &mut Session) -> io::Result<String> {
-        let instance = match self.flavor {
+    /// The identity. An engine that introduced itself a moment ago only has to answer a ping on the same connection.
+    async fn identity(&self) -> io::Result<Identity> {
+        let mut turn = self.introductions.turn().await;
+        if let Some(mut introduced) = turn.take(&self.socket)
+            && introduced.session.ping().await.is_ok()
+        {
+            let identity = introduced.identity.clone();
+            turn.keep(introduced);
+            return Ok(identity);
+        }
+        let introduced = self.introduce().await?;
+        let identity = introduced.identity.clone();
+        turn.keep(introduced);
+        Ok(identity)
+    }
+
+    async fn introduce(&self) -> io::Result<Introduced> {
+        let mut unknown = Unknown::at(&self.socket).await?;
+        let podman = unknown.podman.clone();
+        if let Some(identity) = podman.as_ref().and_then(|podman| self.remembered.identity_of(podman)) {
+            // The process lives; the ping shows that it also answers.
+            unknown.session.ping().await?;
+            self.note(&identity);
+            return Ok(unknown.is(identity));
+        }
+        let identity = self.identity_on(&mut unknown.session).await?;
+        if let Some(podman) = podman {
+            self.remembered.learn(podman, &identity);
+        }
+        self.note(&identity);
+        Ok(unknown.is(identity))
+    }
+
+    fn note(&self, identity: &Identity) {
+        *self.instance.lock().unwrap_or_else(PoisonError::into_inner) = Some(identity.instance.clone());
+    }
+
+    /// Lists on a connection whose engine has introduced itself.
+    async fn listed(&self, wanted: Wanted<'_>) -> Result<(String, Vec<Summary>), Error> {
+        let mut turn = self.introductions.turn().await;
+        // If the kept connection was closed meanwhile, that says nothing about the engine.
+        if let Some(mut introduced) = turn.take(&self.socket)
+            && let Ok(seen) = self.list_on(&mut introduced.session, wanted).await
+        {
+            let instance = introduced.identity.instance.clone();
+            turn.keep(introduced);
+            return Ok((instance, seen));
+        }
+        let mut introduced = self.introduce().await?;
+        let seen = self.list_on(&mut introduced.session, wanted).await?;
+        let instance = introduced.identity.instance.clone();
+        turn.keep(introduced);
+        Ok((instance, seen))
+    }
+
+    async fn identity_on(&self, session: &mut Session) -> io::Result<Identity> {
+        match self.flavor {
             Flavor::Docker => {
                 let info: DockerInfo = session.get("/info").await?;
-                format!("{} {}", info.id, info.docker_root_dir)
+                let instance = format!("{} {}", info.id, info.docker_root_dir);
+                Ok(Identity { instance, hostname: None })
             }
             Flavor::Podman => {
-                let PodmanInfo { host, store } = session.get(&self.podmans_info()).await?;
+                let PodmanInfo { host, store } =
+                    session.get(&format!("/v{}/libpod/info", self.version)).await?;
                 let user = std::fs::metadata(&self.socket)?.uid();
-                format!("{}/{}/{user} {}", machine_id(), host.hostname, store.graph_root)
+                let instance = format!("{}/{}/{user} {}", machine_id(), host.hostname, store.graph_root);
+                Ok(Identity { instance, hostname: Some(host.hostname) })
             }
-        };
-        *self.instance.lock().unwrap_or_else(PoisonError::into_inner) = Some(instance.clone());
-        Ok(instance)
+        }
     }
 
     /// The instance of the last answer, for the label of a new container. It is recent enough: the host asks for the
@@ -150,22 +233,18 @@ impl Engine {
         }
     }
 
-    fn podmans_info(&self) -> String {
-        format!("/v{}/libpod/info", self.version)
-    }
-
     /// Whether paths of this machine mean the same files to Podman. Not asked of Docker, which checks paths itself.
     pub(crate) async fn is_podman_of_this_machine(&self) -> io::Result<bool> {
         if self.flavor == Flavor::Docker {
             return Ok(false);
         }
-        let info: PodmanInfo = Session::open(&self.socket).await?.get(&self.podmans_info()).await?;
-        Ok(info.host.hostname.as_bytes() == rustix::system::uname().nodename().to_bytes())
+        let hostname = self.identity().await?.hostname;
+        Ok(hostname.is_some_and(|name| name.as_bytes() == rustix::system::uname().nodename().to_bytes()))
     }
 
     /// All containers with these labels, running or not.
     pub(crate) async fn list(&self, labels: &[String]) -> Result<Vec<Summary>, Error> {
-        self.list_on(&mut Session::open(&self.socket).await?, labels).await
+        self.list_on(&mut Session::open(&self.socket).await?, Wanted::Ours(labels)).await
     }
 
     /// All containers with these labels, and the instance that has them. Both are asked on one connection, so that one
@@ -176,39 +255,29 @@ impl Engine {
         labels: &[String],
         presumed: Option<&str>,
     ) -> Result<(String, Vec<Summary>), Error> {
-        let mut session = Session::open(&self.socket).await?;
-        let Some(presumed) = presumed else {
-            let instance = self.instance_on(&mut session).await?;
-            return Ok((instance, self.list_on(&mut session, labels).await?));
-        };
-        let seen = self.list_on(&mut session, labels).await?;
-        let instance = match seen.iter().any(|seen| seen.is_made_by(presumed)) {
-            true => presumed.to_owned(),
-            false => self.instance_on(&mut session).await?,
-        };
-        Ok((instance, seen))
-    }
-
-    /// All containers that match a filter, and the instance.
-    pub(crate) async fn list_by(
-        &self,
-        key: &str,
-        values: &[String],
-    ) -> Result<(String, Vec<Summary>), Error> {
-        let mut session = Session::open(&self.socket).await?;
-        let instance = self.instance_on(&mut session).await?;
-        // An engine takes a filter without values for no filter, and would list everything.
-        if values.is_empty() {
-            return Ok((instance, Vec::new()));
+        if let Some(presumed) = presumed {
+            let seen = self.list(labels).await?;
+            if seen.iter().any(|seen| seen.is_made_by(presumed)) {
+                return Ok((presumed.to_owned(), seen));
+            }
         }
-        let path = format!("/containers/json?all=true&{}", filters(key, values));
-        Ok((instance, read(session.ask(&path).await?)?))
+        self.listed(Wanted::Ours(labels)).await
     }
 
-    async fn list_on(&self, session: &mut Session, labels: &[String]) -> Result<Vec<Summary>, Error> {
+    /// All containers with these labels, whoever made them, and the instance.
+    pub(crate) async fn list_whosever(&self, labels: &[String]) -> Result<(String, Vec<Summary>), Error> {
+        // An engine takes a filter without values for no filter, and would list everything.
+        if labels.is_empty() {
+            return Ok((self.instance().await?, Vec::new()));
+        }
+        self.listed(Wanted::Whosever(labels)).await
+    }
+
+    async fn list_on(&self, session: &mut Session, wanted: Wanted<'_>) -> Result<Vec<Summary>, Error> {
+        let (Wanted::Ours(labels) | Wanted::Whosever(labels)) = wanted;
         let path = format!("/containers/json?all=true&{}", filters("label", labels));
         let mut seen: Vec<Summary> = read(session.ask(&path).await?)?;
-        if !seen.is_empty() {
+        if let (Wanted::Ours(labels), false) = (wanted, seen.is_empty()) {
             let one = labels
                 .iter()
                 .find(|label| label.split_once('=').is_some_and(|(name, _)| name == labels::UID));
@@ -243,25 +312,25 @@ impl Engine {
 /// Asks which engine answers. Both engines say so in the headers of an answer to a ping. `/version` is asked only if they
 /// are missing: to answer it, Podman asks the machine's package manager about its parts, twice, which takes longer than the
 /// start of a container.
-async fn introduction(socket: &Path) -> io::Result<Introduction> {
+async fn greeting(socket: &Path) -> io::Result<Greeting> {
     let headers = Session::open(socket).await?.ping().await?;
-    if let Some(introduction) = introduction_in(&headers) {
-        return Ok(introduction);
+    if let Some(greeting) = greeting_in(&headers) {
+        return Ok(greeting);
     }
     let Version { version, api_version, components } = Session::open(socket).await?.get("/version").await?;
     let is_podman = components.iter().any(|component| component.name == PODMAN);
     let flavor = if is_podman { Flavor::Podman } else { Flavor::Docker };
-    Ok(Introduction { flavor, version, api_version })
+    Ok(Greeting { flavor, version, api_version })
 }
 
-fn introduction_in(headers: &HeaderMap) -> Option<Introduction> {
+fn greeting_in(headers: &HeaderMap) -> Option<Greeting> {
     let text = |name: &str| headers.get(name)?.to_str().ok().filter(|text| !text.is_empty());
     let api_version = text("api-version")?.to_owned();
     if let Some(version) = text("libpod-api-version") {
-        return Some(Introduction { flavor: Flavor::Podman, version: version.to_owned(), api_version });
+        return Some(Greeting { flavor: Flavor::Podman, version: version.to_owned(), api_version });
     }
     let version = text("server")?.strip_prefix("Docker/")?.to_owned();
-    Some(Introduction { flavor: Flavor::Docker, version, api_version })
+    Some(Greeting { flavor: Flavor::Docker, version, api_version })
 }
 
 fn read<T: DeserializeOwned>((status, answer): (StatusCode, Bytes)) -> Result<T, Error> {

@@ -2,7 +2,7 @@
 use crate::{flavor::Flavor, hints};
 use bollard::errors::Error as Engine;
 use std::{io, path::Path};
-use wharf_sdk::{Error, ErrorCode, Health};
+use wharf_sdk::{Error, ErrorCode, Health, error_chain};
 
 /// A part of both engines' errors for a container that they do not have, in lower case.
 const NO_CONTAINER: &str = "no such container";
@@ -19,8 +19,8 @@ pub(crate) fn operation(doing: &str, error: &Engine) -> Error {
         Engine::IOError { .. }
         | Engine::HyperResponseError { .. }
         | Engine::HyperLegacyError { .. }
-        | Engine::SocketNotFoundError(_) => (ErrorCode::Unavailable, chain(error)),
-        other => (ErrorCode::Internal, chain(other)),
+        | Engine::SocketNotFoundError(_) => (ErrorCode::Unavailable, error_chain(error)),
+        other => (ErrorCode::Internal, error_chain(other)),
     };
     Error::new(code, format!("{doing}: {why}"))
 }
@@ -83,20 +83,6 @@ pub(crate) fn wrong(socket: &Path, error: &io::Error) -> String {
         io::ErrorKind::InvalidData => format!("what answers on {socket} is no engine: {error}"),
         _ => format!("{socket}: {error}"),
     }
-}
-
-/// The error with its causes. A cause whose text the error before it repeats is left out.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let more = cause.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

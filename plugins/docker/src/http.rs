@@ -33,7 +33,11 @@ impl Session {
     /// # Errors
     /// The kinds are those of the socket: `NotFound`, `PermissionDenied`, `ConnectionRefused`.
     pub(crate) async fn open(socket: &Path) -> io::Result<Self> {
-        let stream = UnixStream::connect(socket).await?;
+        Self::on(UnixStream::connect(socket).await?).await
+    }
+
+    /// On a connection that nothing was asked on.
+    pub(crate) async fn on(stream: UnixStream) -> io::Result<Self> {
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         Ok(Self { sender, driver: tokio::spawn(connection) })
     }

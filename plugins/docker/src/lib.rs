@@ -5,8 +5,7 @@
 //! by the labels and the container's id.
 //!
 //! Invariants: a container that wharf made carries the labels of [`labels`], and is found by them or by its id, never by
-//! its name; one that was taken over ([`takeover`]) is found by its id as long as it carries its recorded labels and none
-//! of wharf's; an engine that gives no answer is `unavailable`, never `not_found`; ports are published on 127.0.0.1 alone;
+//! its name; an engine that gives no answer is `unavailable`, never `not_found`; ports are published on 127.0.0.1 alone;
 //! nothing polls.
 #![forbid(unsafe_code)]
 
@@ -16,6 +15,7 @@ mod container;
 mod credentials;
 mod deploy;
 mod digest;
+mod discover;
 mod endpoint;
 mod engine;
 mod engine_liveness;
@@ -26,8 +26,10 @@ pub mod fuzzing;
 mod handle;
 mod hints;
 mod http;
+mod identity;
 mod image;
 mod image_id;
+mod introduction;
 mod labels;
 mod limits;
 mod logs;
@@ -37,10 +39,10 @@ mod observe;
 mod port;
 mod profile;
 mod reference;
+mod remembered;
 mod removal;
 mod runtime;
 mod search;
-mod takeover;
 mod wait_for_end;
 
 use runtime::ContainerRuntime;
@@ -54,7 +56,7 @@ wharf_sdk::export_runtime! {
             Capability::PERMISSION_PROFILE, Capability::USER, Capability::PULL, Capability::GROUP,
             Capability::RESTART_IN_PLACE, Capability::PARENT,
         ],
-        abilities: [logs, attach, takeover],
+        abilities: [logs, attach, discover],
         accepts: ["image"],
         priority: 30,
     },
@@ -65,7 +67,7 @@ wharf_sdk::export_runtime! {
             Capability::PERMISSION_PROFILE, Capability::USER, Capability::PULL, Capability::GROUP,
             Capability::RESTART_IN_PLACE, Capability::PARENT,
         ],
-        abilities: [logs, attach, takeover],
+        abilities: [logs, attach, discover],
         accepts: ["image"],
         priority: 20,
     },

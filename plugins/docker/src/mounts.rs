@@ -36,17 +36,9 @@ fn mount(text: &str) -> Result<Mount> {
     let wrong = |why: &str| {
         Error::invalid(format!("the mount '{text}' {why}; write HOST:WORKLOAD or HOST:WORKLOAD:ro"))
     };
-    let mut parts = text.split(':');
-    let (Some(source), Some(target)) = (parts.next(), parts.next()) else {
-        return Err(wrong("has no place in the workload"));
-    };
-    let read_only = match parts.next() {
-        None | Some("rw") => false,
-        Some("ro") => true,
-        Some(_) => return Err(wrong("has an option that is not known")),
-    };
-    if parts.next().is_some() || !Path::new(source).is_absolute() || !Path::new(target).is_absolute() {
-        return Err(wrong("is not made of absolute paths"));
+    let wharf_sdk::Mount { source, target, read_only } = wharf_sdk::Mount::parse(text).map_err(wrong)?;
+    if !Path::new(source).is_absolute() {
+        return Err(wrong("does not begin with an absolute path"));
     }
     Ok(bind(source, target, read_only))
 }

@@ -12,7 +12,7 @@ pub(crate) enum Holder {
     /// One of the workload itself, and it runs.
     OwnRunning,
     /// Another one.
-    Stranger,
+    Foreign,
 }
 
 /// Whether the error says that the name is taken: 409 from Docker, words from Podman.
@@ -31,7 +31,7 @@ pub(crate) async fn make_free(engine: &Engine, name: &str, spec: &WorkloadSpec) 
         seen => seen?,
     };
     if seen.owner() != (Some(&spec.host_id), Some(&spec.uid)) {
-        return Ok(Holder::Stranger);
+        return Ok(Holder::Foreign);
     }
     if observe::runs(&seen) {
         return Ok(Holder::OwnRunning);

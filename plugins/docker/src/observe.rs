@@ -14,7 +14,6 @@ const EXITED: &str = "Exited (";
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Summary {
     pub(crate) id: Option<String>,
-    pub(crate) image: Option<String>,
     #[serde(rename = "ImageID")]
     image_id: Option<String>,
     labels: Option<HashMap<String, String>>,
@@ -48,6 +47,11 @@ impl Summary {
         self.state.as_deref() == Some("stopped")
     }
 
+    /// All of its labels.
+    pub(crate) fn into_labels(self) -> Option<HashMap<String, String>> {
+        self.labels
+    }
+
     /// Its state.
     pub(crate) fn doing(&self) -> WorkloadState {
         workload_state(self.state.as_deref())
@@ -57,7 +61,6 @@ impl Summary {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Port {
-    private_port: Option<u16>,
     public_port: Option<u16>,
 }
 
@@ -122,12 +125,6 @@ struct Binding {
     host_port: Option<String>,
 }
 
-impl Summary {
-    pub(crate) const fn labels(&self) -> Option<&HashMap<String, String>> {
-        self.labels.as_ref()
-    }
-}
-
 /// The observation of a listed container. None if it lacks the labels of a workload.
 pub(crate) fn of_summary(mut seen: Summary) -> Option<Observation> {
     let mut observation = observation(seen.id.take()?, &seen.labels.take().unwrap_or_default())?;
@@ -135,16 +132,6 @@ pub(crate) fn of_summary(mut seen: Summary) -> Option<Observation> {
     let port = seen.ports.unwrap_or_default().into_iter().find_map(|port| port.public_port);
     observation.address = port.map(Address::loopback);
     Some(observation)
-}
-
-/// The observation of a listed container that was taken over, or can be. The caller fills in uid and host id.
-pub(crate) fn of_taken(seen: Summary, data: &HandleData) -> Observation {
-    let mut observation = nobodys(&data.container);
-    fill_from_summary(&mut observation, &seen);
-    let ports = seen.ports.unwrap_or_default();
-    let published = ports.iter().filter_map(|port| Some((port.private_port?, port.public_port?)));
-    observation.address = the_one(published).map(Address::loopback);
-    observation
 }
 
 fn fill_from_summary(observation: &mut Observation, seen: &Summary) {
@@ -175,42 +162,12 @@ pub(crate) fn of_inspection(seen: Inspection) -> Result<Observation> {
     Ok(observation)
 }
 
-/// The observation of an inspected container that was taken over. The caller fills in uid and host id.
-pub(crate) fn of_taken_inspection(seen: Inspection, data: &HandleData) -> Result<Observation> {
-    let (Some(_), Some(labels)) = (seen.id, seen.config.and_then(|config| config.labels)) else {
-        return Err(Error::internal("the engine's answer lacks the container's id or its labels"));
-    };
-    if !data.fits(Some(&labels)) {
-        return Err(Error::not_found(
-            "the container with the recorded id is not the one that was taken over",
-        ));
-    }
-    let mut observation = nobodys(&data.container);
-    fill_from_state(&mut observation, &seen.state.unwrap_or_default());
-    let ports = seen.network_settings.and_then(|network| network.ports).unwrap_or_default();
-    let published = ports.into_iter().flat_map(|(inner, bindings)| {
-        let inner = inner.split('/').next().and_then(|port| port.parse().ok());
-        let bindings = bindings.unwrap_or_default().into_iter();
-        bindings.filter_map(move |binding| Some((inner?, binding.host_port?.parse().ok()?)))
-    });
-    observation.address = the_one(published).map(Address::loopback);
-    Ok(observation)
-}
-
 fn fill_from_state(observation: &mut Observation, state: &State) {
     observation.state = workload_state(state.status.as_deref());
     if observation.state == WorkloadState::Stopped {
         observation.exit = Some(exit(state));
     }
     observation.started_at_ms = state.started_at.as_deref().and_then(millis);
-}
-
-/// The one port inside the container that is published, perhaps on several addresses. None if there are several: nothing
-/// tells which of them is meant.
-fn the_one(published: impl Iterator<Item = (u16, u16)>) -> Option<u16> {
-    let published: Vec<_> = published.collect();
-    let (inner, outer) = *published.first()?;
-    published.iter().all(|(other, _)| *other == inner).then_some(outer)
 }
 
 /// Whether it runs; true if the answer does not say.
@@ -230,29 +187,25 @@ fn workload_state(name: Option<&str>) -> WorkloadState {
     }
 }
 
+/// The observation of a container, with uid and host id alone; none if it lacks the labels that make it ours.
 fn observation(container: String, labels: &HashMap<String, String>) -> Option<Observation> {
     let (uid, host_id) = (labels.get(labels::UID)?.clone(), labels.get(labels::HOST_ID)?.clone());
     let target_port = labels.get(labels::TARGET_PORT).and_then(|port| port.parse().ok());
-    let seen = nobodys(&container);
-    let handle = Some(HandleData { container, target_port, taken: None }.to_handle(&uid));
+    let object = container.get(..SHORT_ID).unwrap_or(&container).to_owned();
+    let handle = Some(HandleData { container, target_port }.to_handle(&uid));
     let parent = labels.get(labels::PARENT).filter(|parent| !parent.is_empty()).cloned();
-    Some(Observation { uid, host_id, parent, handle, ..seen })
-}
-
-/// An observation without content.
-fn nobodys(container: &str) -> Observation {
-    Observation {
-        uid: String::new(),
-        host_id: String::new(),
-        handle: None,
-        parent: None,
-        object: container.get(..SHORT_ID).unwrap_or(container).to_owned(),
+    Some(Observation {
+        uid,
+        host_id,
+        parent,
+        handle,
+        object,
         state: WorkloadState::Unknown,
         exit: None,
         started_at_ms: None,
         address: None,
         confinement: None,
-    }
+    })
 }
 
 fn exit(state: &State) -> Exit {

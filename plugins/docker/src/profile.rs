@@ -3,6 +3,9 @@
 use crate::port::target_port;
 use wharf_sdk::{Error, Measure, Outbound, PermissionProfile, Result, WorkloadSpec};
 
+/// The place in errors about parts of a profile that cannot be enforced.
+const PLACE: &str = "on a container";
+
 /// The rights of a container.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Rights {
@@ -19,72 +22,63 @@ pub(crate) struct Rights {
 /// The rights of a workload.
 pub(crate) fn rights(spec: &WorkloadSpec) -> Result<Rights> {
     let Some(profile) = &spec.permission_profile else { return Ok(Rights::default()) };
-    let mut judge = Judge { allow_weaker: spec.allow_weaker, weaker: Vec::new() };
-    let network = judge.network(profile, target_port(spec).is_some())?;
+    let mut weaker = Vec::new();
+    let network = network(spec, profile, &mut weaker)?;
     if profile.limits_inbound() {
         let why = "its port is published on this machine alone, to whoever is there";
-        judge.left_out("permission_profile.network.inbound.allow_host", why)?;
+        spec.leave_out("permission_profile.network.inbound.allow_host", PLACE, why, &mut weaker)?;
     }
     if profile.privileged {
         let how = "the profile says privileged: whatever the engine may".to_owned();
-        judge.weaker.push(Measure { what: "files, privileges".to_owned(), how });
+        weaker.push(Measure { what: "files, privileges".to_owned(), how });
     }
     let (privileged, read_only) = (profile.privileged, !profile.privileged);
-    Ok(Rights { network, read_only, privileged, weaker: judge.weaker })
+    Ok(Rights { network, read_only, privileged, weaker })
 }
 
-struct Judge {
-    allow_weaker: bool,
-    weaker: Vec<Measure>,
-}
-
-impl Judge {
-    fn network(&mut self, profile: &PermissionProfile, has_port: bool) -> Result<Option<&'static str>> {
-        const MODE: &str = "permission_profile.network.mode";
-        let mode = profile.network.as_ref().map_or("", |network| network.mode.as_str());
-        let network = match mode {
-            "" | "none" => None,
-            "bridge" | "default" => Some("bridge"),
-            "host" if has_port => {
-                let why = "on the host's own network it has no port of its own that could be published";
-                return Err(refused(MODE, why));
+fn network(
+    spec: &WorkloadSpec,
+    profile: &PermissionProfile,
+    weaker: &mut Vec<Measure>,
+) -> Result<Option<&'static str>> {
+    const MODE: &str = "permission_profile.network.mode";
+    let has_port = target_port(spec).is_some();
+    let mode = profile.network.as_ref().map_or("", |network| network.mode.as_str());
+    let network = match mode {
+        "" | "none" => None,
+        "bridge" | "default" => Some("bridge"),
+        "host" if has_port => {
+            let why = "on the host's own network it has no port of its own that could be published";
+            return Err(Error::unenforceable(MODE, PLACE, why));
+        }
+        "host" => Some("host"),
+        _ => return Err(Error::unenforceable(MODE, PLACE, "it is none of none, bridge and host")),
+    };
+    match profile.outbound() {
+        Outbound::Everywhere => {}
+        Outbound::Nowhere if network.is_some() => {
+            spec.leave_out(MODE, PLACE, "whoever is on that network reaches everything", weaker)?;
+        }
+        Outbound::Nowhere if has_port => {
+            spec.leave_out(
+                "permission_profile.network",
+                PLACE,
+                "a port is not reached without a network",
+                weaker,
+            )?;
+        }
+        Outbound::Nowhere => return Ok(Some("none")),
+        Outbound::Listed { hosts, ports } => {
+            let why = "engines let a container out or not, to wherever it likes";
+            if !hosts.is_empty() {
+                spec.leave_out("permission_profile.network.outbound.allow_host", PLACE, why, weaker)?;
             }
-            "host" => Some("host"),
-            _ => return Err(refused(MODE, "it is none of none, bridge and host")),
-        };
-        match profile.outbound() {
-            Outbound::Everywhere => {}
-            Outbound::Nowhere if network.is_some() => {
-                self.left_out(MODE, "whoever is on that network reaches everything")?;
-            }
-            Outbound::Nowhere if has_port => {
-                self.left_out("permission_profile.network", "a port is not reached without a network")?;
-            }
-            Outbound::Nowhere => return Ok(Some("none")),
-            Outbound::Listed { hosts, ports } => {
-                let why = "engines let a container out or not, to wherever it likes";
-                if !hosts.is_empty() {
-                    self.left_out("permission_profile.network.outbound.allow_host", why)?;
-                }
-                if !ports.is_empty() {
-                    self.left_out("permission_profile.network.outbound.allow_port", why)?;
-                }
+            if !ports.is_empty() {
+                spec.leave_out("permission_profile.network.outbound.allow_port", PLACE, why, weaker)?;
             }
         }
-        Ok(network)
     }
-
-    fn left_out(&mut self, field: &str, why: &str) -> Result<()> {
-        if !self.allow_weaker {
-            return Err(refused(field, why));
-        }
-        self.weaker.push(Measure { what: field.to_owned(), how: why.to_owned() });
-        Ok(())
-    }
-}
-
-fn refused(field: &str, why: &str) -> Error {
-    Error::unsupported(field, format!("'{field}' cannot be enforced on a container: {why}"))
+    Ok(network)
 }
 
 #[cfg(test)]

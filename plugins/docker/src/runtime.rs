@@ -8,6 +8,7 @@ use crate::{
     flavor::Flavor,
     handle::HandleData,
     hints, labels, logs, observe,
+    remembered::Remembered,
     search::{Found, Surroundings},
     wait_for_end,
 };
@@ -38,6 +39,7 @@ pub(crate) struct ContainerRuntime {
     pub(crate) turns: KeyedLock,
     pub(crate) presences: Presences,
     found: Found,
+    pub(crate) remembered: Remembered,
     /// The engine that answered last. Another version of it may come back after it went away.
     engine: Mutex<Option<Arc<Engine>>>,
 }
@@ -59,11 +61,16 @@ impl ContainerRuntime {
         }
         let engine = Engine::reach(socket).await.map_err(|error| unreachable(self.flavor, socket, &error))?;
         if engine.flavor != self.flavor {
-            return Err(as_error(&self.stranger(socket, engine.flavor)));
+            return Err(as_error(&self.other_engine(socket, engine.flavor)));
         }
-        let engine = Arc::new(engine);
-        *self.known() = Some(engine.clone());
-        Ok(engine)
+        Ok(self.same_or(engine))
+    }
+
+    /// The known engine if this one has the same version, so that all callers share one introduction.
+    fn same_or(&self, engine: Engine) -> Arc<Engine> {
+        let mut known = self.known();
+        let same = known.clone().filter(|same| same.version == engine.version);
+        known.insert(same.unwrap_or_else(|| Arc::new(engine.remembering(self.remembered.clone())))).clone()
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Option<Arc<Engine>>> {
@@ -93,7 +100,7 @@ impl ContainerRuntime {
     }
 
     /// The fault that an engine of the other kind answers.
-    fn stranger(&self, socket: &Path, other: Flavor) -> Health {
+    fn other_engine(&self, socket: &Path, other: Flavor) -> Health {
         let variable = match other {
             Flavor::Docker => "DOCKER_HOST",
             Flavor::Podman => "CONTAINER_HOST",
@@ -155,12 +162,6 @@ impl ContainerRuntime {
         let seen = engine.inspect(&data.container).await;
         let seen = seen.map_err(|error| self.failed("the container cannot be inspected", &error))?;
         let pid = seen.pid();
-        if data.taken.is_some() {
-            let mut observation = observe::of_taken_inspection(seen, &data)?;
-            (observation.uid, observation.host_id) = (handle.uid.clone(), self.host_id.clone());
-            observation.handle = Some(handle.clone());
-            return Ok((observation, pid));
-        }
         let observation = observe::of_inspection(seen)?;
         if observation.uid != handle.uid || observation.host_id != self.host_id {
             return Err(Error::not_found("the container with the recorded id is another workload's"));
@@ -239,6 +240,7 @@ impl Runtime for ContainerRuntime {
             turns: KeyedLock::default(),
             presences: Presences::default(),
             found,
+            remembered: Remembered::of(flavor, &context.data_dir),
             engine: Mutex::default(),
         })
     }
@@ -255,11 +257,17 @@ impl Runtime for ContainerRuntime {
             Found::Nothing { tried, is_installed } => return self.nothing(&places(tried), *is_installed),
         };
         match Engine::reach(socket).await {
-            Ok(engine) if engine.flavor != self.flavor => self.stranger(socket, engine.flavor),
-            Ok(engine) => match engine.instance().await {
-                Ok(_) => Health::healthy(),
-                Err(error) => trouble(self.flavor, socket, &error),
-            },
+            Ok(engine) if engine.flavor != self.flavor => self.other_engine(socket, engine.flavor),
+            Ok(engine) => {
+                let engine = self.same_or(engine);
+                match engine.instance().await {
+                    Ok(_) => Health::healthy(),
+                    Err(error) => {
+                        *self.known() = None;
+                        trouble(self.flavor, socket, &error)
+                    }
+                }
+            }
             Err(error) => trouble(self.flavor, socket, &error),
         }
     }
@@ -309,6 +317,10 @@ impl Runtime for ContainerRuntime {
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Listing> {
+        // A container that is being made for nobody any more is removed first.
+        for uid in query.uids.iter().flatten() {
+            self.turns.until_free(uid).await;
+        }
         let engine = self.engine().await?;
         if query.uids.as_ref().is_some_and(BTreeSet::is_empty) {
             let instance = self.instance_of(&engine).await?;

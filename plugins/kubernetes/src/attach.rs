@@ -9,7 +9,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 use tokio::{
-    io::{AsyncWriteExt, DuplexStream, copy},
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, copy},
     sync::oneshot,
 };
 use wharf_sdk::{ByteStream, Result};
@@ -77,7 +77,19 @@ fn stream(theirs: DuplexStream) -> ByteStream {
 
 /// Copies until the container's side ends, or the host reads no more. The end of the host's side is the end of stdin.
 async fn join(ours: DuplexStream, mut attached: AttachedProcess) {
+    let status = attached.take_status();
     let (Some(mut stdin), Some(mut stdout)) = (attached.stdin(), attached.stdout()) else { return };
+    // Situation: the connection breaks off, for instance because the API server ends. The client library then drops the
+    // status without a value, but does not end stdout. Conclusion: a status that is dropped without a value is taken for
+    // the end of stdout, too.
+    let broken = async move {
+        if let Some(status) = status
+            && status.await.is_none()
+        {
+            return;
+        }
+        std::future::pending::<()>().await;
+    };
     let (mut from_host, mut to_host) = tokio::io::split(ours);
     let inward = async {
         if copy(&mut from_host, &mut stdin).await.is_ok() {
@@ -87,8 +99,19 @@ async fn join(ours: DuplexStream, mut attached: AttachedProcess) {
         std::future::pending::<()>().await;
     };
     let outward = async {
-        if let Err(error) = copy(&mut stdout, &mut to_host).await {
-            tracing::debug!(%error, "the stream of the pod broke off");
+        let mut broken = std::pin::pin!(broken);
+        let mut buffer = vec![0; BUFFER];
+        loop {
+            let read = tokio::select! {
+                // Bytes that have arrived are passed on before the break.
+                biased;
+                read = stdout.read(&mut buffer) => read,
+                () = &mut broken => break,
+            };
+            let length = read.unwrap_or_default();
+            if length == 0 || to_host.write_all(&buffer[..length]).await.is_err() {
+                break;
+            }
         }
         drop(to_host.shutdown().await);
     };

@@ -1,9 +1,10 @@
 //! The connection to one namespace of one cluster.
 use crate::{
     endpoint::{Access, Endpoint},
-    error::{ask, chain},
+    error::ask,
     identity,
 };
+use hyper::{Response, StatusCode, body::Incoming};
 use hyper_util::{
     client::legacy::{Client as HttpClient, connect::HttpConnector},
     rt::TokioExecutor,
@@ -19,14 +20,19 @@ use kube::{
 };
 use std::{
     path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 use tower::{BoxError, ServiceBuilder, retry::RetryLayer};
-use wharf_sdk::{Error, Result};
+use wharf_sdk::{Error, Result, error_chain};
 
 /// How long the API server may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(4);
-/// Between two attempts of a request that the API server has no time for, unless it says how long to wait.
+/// The shortest and the longest pause between two attempts of a request that the API server has no time for, unless it says
+/// how long to wait.
 const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(2)];
 /// How often such a request is made again.
 const ATTEMPTS: u32 = 3;
@@ -43,6 +49,8 @@ pub(crate) struct Cluster {
     pub(crate) address: String,
     /// When the files that describe the access had been written last: credentials in them are exchanged.
     written: Vec<Option<SystemTime>>,
+    /// The API server has refused the credentials. The program that hands them out may have others by now.
+    is_refused: Arc<AtomicBool>,
 }
 
 impl Cluster {
@@ -54,20 +62,22 @@ impl Cluster {
         let written = written(&endpoint.access);
         let mut config = match &endpoint.access {
             Access::InCluster => Config::incluster().map_err(|error| {
-                Error::unavailable(format!("this is no pod of a cluster: {}", chain(&error)))
+                Error::unavailable(format!("this is no pod of a cluster: {}", error_chain(&error)))
             })?,
             Access::Kubeconfig { files, context } => of_files(files, context).await?,
         };
         config.default_namespace.clone_from(&endpoint.namespace);
         let address = config.cluster_url.to_string();
-        let client = client_of(&config)
+        let is_refused = Arc::new(AtomicBool::new(false));
+        let client = client_of(&config, Arc::clone(&is_refused))
             .map_err(|why| Error::unavailable(format!("the access to {address} makes no sense: {why}")))?;
-        Ok(Self { client, endpoint, address, written })
+        Ok(Self { client, endpoint, address, written, is_refused })
     }
 
-    /// True as long as nobody has written the files that describe the access.
+    /// Whether the connection can still be used: the files that describe the access have not been written since, and the
+    /// API server accepts the credentials.
     pub(crate) fn is_current(&self) -> bool {
-        self.written == written(&self.endpoint.access)
+        !self.is_refused.load(Ordering::Relaxed) && self.written == written(&self.endpoint.access)
     }
 
     pub(crate) fn namespace(&self) -> &str {
@@ -134,15 +144,15 @@ impl std::fmt::Debug for Cluster {
     }
 }
 
-/// When each of the files was written last; those of a pod's own access are looked after by its client.
+/// When each of the files was written last. For a pod's own access, the client watches the files itself.
 fn written(access: &Access) -> Vec<Option<SystemTime>> {
     let Access::Kubeconfig { files, .. } = access else { return Vec::new() };
     files.iter().map(|file| std::fs::metadata(file).and_then(|about| about.modified()).ok()).collect()
 }
 
-/// The client of an API server. Not kube's own builder: that one logs each failure as an error of its own, before anybody has
-/// said what it means.
-fn client_of(config: &Config) -> std::result::Result<Client, String> {
+/// The client of an API server. It is not made by kube's own builder, which logs each failure as an error, before the
+/// caller has decided what the failure means.
+fn client_of(config: &Config, is_refused: Arc<AtomicBool>) -> std::result::Result<Client, String> {
     if let Some(proxy) = &config.proxy_url {
         return Err(format!("it goes through the proxy {proxy}, and this version of wharf uses none"));
     }
@@ -150,27 +160,32 @@ fn client_of(config: &Config) -> std::result::Result<Client, String> {
     http.enforce_http(false);
     http.set_nodelay(true);
     http.set_connect_timeout(Some(CONNECT));
-    let https = config.rustls_https_connector_with_connector(http).map_err(|error| chain(&error))?;
+    let https = config.rustls_https_connector_with_connector(http).map_err(|error| error_chain(&error))?;
     let retry = RetryPolicy::new(PAUSES[0], PAUSES[1], ATTEMPTS, true).map_err(|error| error.to_string())?;
+    let watch = move |answer: Response<Incoming>| {
+        is_refused.fetch_or(answer.status() == StatusCode::UNAUTHORIZED, Ordering::Relaxed);
+        answer
+    };
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
-        .option_layer(config.auth_layer().map_err(|error| chain(&error))?)
-        .layer(config.extra_headers_layer().map_err(|error| chain(&error))?)
+        .option_layer(config.auth_layer().map_err(|error| error_chain(&error))?)
+        .layer(config.extra_headers_layer().map_err(|error| error_chain(&error))?)
         .layer(RetryLayer::new(retry))
+        .map_response(watch)
         .map_err(BoxError::from)
         .service(HttpClient::builder(TokioExecutor::new()).build(https));
     Ok(Client::new(service, config.default_namespace.clone()))
 }
 
-/// What files together say of clusters; the first that says something counts.
+/// Merges kubeconfig files. If several define the same name, the first one counts.
 pub(crate) fn read_files(files: &[PathBuf]) -> std::result::Result<Kubeconfig, String> {
     let mut all: Option<Kubeconfig> = None;
     for file in files {
-        let next =
-            Kubeconfig::read_from(file).map_err(|error| format!("{}: {}", file.display(), chain(&error)))?;
+        let next = Kubeconfig::read_from(file)
+            .map_err(|error| format!("{}: {}", file.display(), error_chain(&error)))?;
         all = Some(match all {
             None => next,
-            Some(before) => before.merge(next).map_err(|error| chain(&error))?,
+            Some(before) => before.merge(next).map_err(|error| error_chain(&error))?,
         });
     }
     all.ok_or_else(|| "no kubeconfig is named".to_owned())
@@ -180,5 +195,5 @@ async fn of_files(files: &[PathBuf], context: &str) -> Result<Config> {
     let unusable = |why: String| Error::unavailable(format!("the context '{context}' cannot be used: {why}"));
     let all = read_files(files).map_err(unusable)?;
     let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
-    Config::from_custom_kubeconfig(all, &options).await.map_err(|error| unusable(chain(&error)))
+    Config::from_custom_kubeconfig(all, &options).await.map_err(|error| unusable(error_chain(&error)))
 }

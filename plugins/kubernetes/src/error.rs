@@ -1,6 +1,6 @@
-//! From what an API server says to the errors of the interface.
+//! Translates the answers of an API server into the errors of the plugin interface.
 use std::time::Duration;
-use wharf_sdk::{Error, ErrorCode, Result};
+use wharf_sdk::{Error, ErrorCode, Result, error_chain};
 
 /// How long one request may take. An API server whose etcd hangs answers nothing, and refuses nothing.
 pub(crate) const REQUEST: Duration = Duration::from_secs(8);
@@ -13,7 +13,7 @@ pub(crate) async fn ask<T>(doing: &str, request: impl Future<Output = kube::Resu
     }
 }
 
-/// The same for an object that may be missing, which is an answer.
+/// As [`ask`], for an object that may be missing: then the answer is none, and no error.
 pub(crate) async fn ask_for<T>(
     doing: &str,
     request: impl Future<Output = kube::Result<T>>,
@@ -32,28 +32,31 @@ fn silent(doing: &str) -> Error {
 pub(crate) fn operation(doing: &str, error: &kube::Error) -> Error {
     let (code, why) = match error {
         kube::Error::Api(status) => (of_status(status), status.message.clone()),
-        kube::Error::SerdeError(_) | kube::Error::BuildRequest(_) => (ErrorCode::Internal, chain(error)),
-        kube::Error::Auth(_) => {
-            (ErrorCode::Unavailable, format!("no credentials can be had: {}", chain(error)))
+        kube::Error::SerdeError(_) | kube::Error::BuildRequest(_) => {
+            (ErrorCode::Internal, error_chain(error))
         }
-        _ => (ErrorCode::Unavailable, chain(error)),
+        kube::Error::Auth(_) => {
+            (ErrorCode::Unavailable, format!("no credentials can be had: {}", error_chain(error)))
+        }
+        _ => (ErrorCode::Unavailable, error_chain(error)),
     };
     let why = if why.is_empty() { "the API server does not say why".to_owned() } else { why };
     Error::new(code, format!("{doing}: {why}"))
 }
 
-/// That an object is gone must be the API server's own word on that object: anything that answers HTTP can say 404.
+/// An object is gone only if the API server says so about that object: anything that answers HTTP can answer 404.
 fn of_status(status: &kube::core::Status) -> ErrorCode {
     match (status.code, status.reason.as_str()) {
         (404, "NotFound") if status.details.as_ref().is_some_and(|details| !details.name.is_empty()) => {
             ErrorCode::NotFound
         }
         (400 | 422, _) => ErrorCode::InvalidArgument,
-        // Credentials that ran out say nothing of the workload; those of the next request may be new.
+        // Expired credentials are no evidence about the workload, and the next request may have new ones.
         (401 | 403, _) => ErrorCode::PermissionDenied,
         (409, "AlreadyExists") => ErrorCode::AlreadyExists,
         (409, _) => ErrorCode::FailedPrecondition,
-        // Priority and fairness, an API server that is going down, or a proxy in the place of one that is gone.
+        // The API server limits requests (priority and fairness) or shuts down, or a proxy stands in the place of one that
+        // is gone.
         (404 | 429 | 500..=599, _) => ErrorCode::Unavailable,
         _ => ErrorCode::Internal,
     }
@@ -62,20 +65,6 @@ fn of_status(status: &kube::core::Status) -> ErrorCode {
 /// True if another writer was there first: the request can be made anew on what is there now.
 pub(crate) fn is_conflict(error: &Error) -> bool {
     error.code == ErrorCode::FailedPrecondition
-}
-
-/// The error with its causes, without those that an error before them has said already.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let more = cause.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The handle of this runtime, as the host stores it.
 use crate::names::is_name;
 use serde::{Deserialize, Serialize};
-use wharf_sdk::{Error, ErrorCode, Handle, Result};
+use wharf_sdk::{Error, Handle, Result};
 
 /// The version of the form below.
 const VERSION: u32 = 1;
@@ -30,17 +30,7 @@ impl HandleData {
 
     /// From a handle; one of another version, or of another runtime, is refused.
     pub(crate) fn read(handle: &Handle) -> Result<Self> {
-        if handle.version != VERSION {
-            let message = format!(
-                "the stored handle has version {}, and this plugin knows version {VERSION}; use the plugin that started \
-                 the workload, or remove the workload with --forget",
-                handle.version
-            );
-            return Err(Error::new(ErrorCode::Unsupported, message));
-        }
-        let data: Self = serde_json::from_value(handle.data.clone()).map_err(|error| {
-            Error::invalid(format!("the stored handle is none of a StatefulSet: {error}"))
-        })?;
+        let data: Self = handle.read(VERSION, "a StatefulSet")?;
         // The name becomes part of a path.
         if !is_name(&data.statefulset) {
             return Err(Error::invalid("the stored handle names no StatefulSet"));
@@ -52,6 +42,7 @@ impl HandleData {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wharf_sdk::ErrorCode;
 
     #[test]
     fn what_is_written_is_read_again() {

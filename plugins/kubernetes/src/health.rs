@@ -7,14 +7,16 @@ use k8s_openapi::api::authorization::v1::{
 use kube::{Api, api::PostParams};
 use wharf_sdk::Result;
 
-/// What everything needs: group, resource, subresource and verb. `rbac.yaml` beside the sources grants these, and no others.
-const RIGHTS: [(&str, &str, &str, &str); 16] = [
+/// The rights that all operations together need: group, resource, subresource and verb. `rbac.yaml` beside the sources
+/// grants these, and no others.
+const RIGHTS: [(&str, &str, &str, &str); 17] = [
     ("apps", "statefulsets", "", "get"),
     ("apps", "statefulsets", "", "list"),
     ("apps", "statefulsets", "", "watch"),
     ("apps", "statefulsets", "", "create"),
     ("apps", "statefulsets", "", "patch"),
     ("apps", "statefulsets", "", "delete"),
+    ("", "pods", "", "get"),
     ("", "pods", "", "list"),
     ("", "pods", "", "watch"),
     ("", "pods", "", "delete"),
@@ -27,7 +29,7 @@ const RIGHTS: [(&str, &str, &str, &str); 16] = [
     ("", "secrets", "", "patch"),
 ];
 
-/// What this user may not do in the namespace, of what is needed; asked of the cluster itself.
+/// The needed rights that this user lacks in the namespace. The cluster itself is asked for them.
 pub(crate) async fn missing_rights(cluster: &Cluster) -> Result<Vec<String>> {
     let reviews: Api<SelfSubjectAccessReview> = cluster.global();
     let asked = RIGHTS.iter().map(|right| {

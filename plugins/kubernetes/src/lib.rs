@@ -14,8 +14,10 @@
 mod attach;
 mod cluster;
 mod deploy;
+mod dial;
 mod endpoint;
 mod error;
+mod events;
 mod find;
 mod handle;
 mod health;
@@ -36,6 +38,8 @@ mod settings;
 mod start;
 mod statefulset;
 mod stop;
+#[cfg(test)]
+mod tests;
 mod volumes;
 mod wait;
 
@@ -45,11 +49,12 @@ use wharf_sdk::Capability;
 wharf_sdk::export_runtime! {
     "kubernetes": KubernetesRuntime {
         capabilities: [
-            Capability::STDIO, Capability::MOUNTS, Capability::CPUS, Capability::MEMORY,
+            Capability::STDIO, Capability::HTTP, Capability::PORT_MAPPING, Capability::SURVIVES_SUPERVISOR,
+            Capability::FETCHES_AT_START, Capability::MOUNTS, Capability::CPUS, Capability::MEMORY,
             Capability::PERMISSION_PROFILE, Capability::USER, Capability::PULL, Capability::GROUP, Capability::RESTART_IN_PLACE,
             Capability::named("option.context"), Capability::named("option.namespace"),
         ],
-        abilities: [logs, attach],
+        abilities: [logs, attach, dial],
         // By name alone: a name that was mistyped must not become a pod of whatever cluster kubectl was last used on.
         accepts: [],
         priority: 5,

@@ -1,4 +1,4 @@
-//! From a StatefulSet and its pods to what the host is told.
+//! Makes the host's observation from a StatefulSet and its pods.
 use crate::{
     handle::HandleData,
     labels::{self, EXIT, STARTED, TARGET_PORT, WEAKER},
@@ -6,9 +6,9 @@ use crate::{
     reasons,
 };
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
-use wharf_sdk::{Confinement, Exit, Handle, Measure, Observation, WorkloadState};
+use wharf_sdk::{Address, Confinement, Exit, Handle, Measure, Observation, WorkloadState};
 
-/// The workload that a StatefulSet is, with its pods. None: it does not say whose it is.
+/// The observation of a StatefulSet with its pods. None: it has no labels of an owner.
 pub(crate) fn of<'a>(set: &StatefulSet, pods: impl IntoIterator<Item = &'a Pod>) -> Option<Observation> {
     let (host_id, uid) = labels::owner(&set.metadata)?;
     let pods: Vec<&Pod> = pods.into_iter().collect();
@@ -23,12 +23,12 @@ pub(crate) fn of<'a>(set: &StatefulSet, pods: impl IntoIterator<Item = &'a Pod>)
         state,
         exit,
         started_at_ms: since.filter(|_| state == WorkloadState::Running),
-        address: None,
+        address: labels::annotation(&set.metadata, TARGET_PORT).map(|_| Address::Dial),
         confinement: confinement(set),
     })
 }
 
-/// How a StatefulSet is found again.
+/// The handle by which a StatefulSet is found again.
 pub(crate) fn handle(set: &StatefulSet, uid: &str) -> Option<Handle> {
     let statefulset = set.metadata.name.clone()?;
     let object_uid = set.metadata.uid.clone()?;
@@ -44,8 +44,13 @@ pub(crate) fn wanted(set: &StatefulSet) -> i32 {
 
 /// True if a workload's pod belongs to a StatefulSet, by the uid that the cluster gave it.
 pub(crate) fn belongs(pod: &Pod, set: &StatefulSet) -> bool {
+    set.metadata.uid.as_deref().is_some_and(|uid| belongs_to(pod, uid))
+}
+
+/// True if a pod belongs to the object with this uid.
+pub(crate) fn belongs_to(pod: &Pod, object_uid: &str) -> bool {
     let owners = pod.metadata.owner_references.as_deref().unwrap_or_default();
-    owners.iter().any(|owner| Some(&owner.uid) == set.metadata.uid.as_ref())
+    owners.iter().any(|owner| owner.uid == object_uid)
 }
 
 fn state(set: &StatefulSet, pods: &[&Pod]) -> (WorkloadState, Option<Exit>) {
@@ -53,7 +58,7 @@ fn state(set: &StatefulSet, pods: &[&Pod]) -> (WorkloadState, Option<Exit>) {
         return (WorkloadState::Removing, None);
     }
     if pods.iter().any(|pod| is_lost(pod)) {
-        // The kubelet's last word stands there, and says nothing of now.
+        // The pod still shows the kubelet's last report, which is no evidence of the present.
         return (WorkloadState::Unknown, None);
     }
     if pods.iter().any(|pod| runs(pod)) {
@@ -65,7 +70,7 @@ fn state(set: &StatefulSet, pods: &[&Pod]) -> (WorkloadState, Option<Exit>) {
     let told = pods.iter().find_map(|pod| end(pod)).map(exit);
     let recorded = || serde_json::from_str(labels::annotation(&set.metadata, EXIT)?).ok();
     let mut exit: Exit = told.or_else(recorded).unwrap_or_default();
-    // It is to run and does not: the cluster says why.
+    // The workload is to run and does not; the reason is the one that the cluster gives.
     if wanted(set) > 0
         && exit.reason.is_empty()
         && let Some(trouble) = pods.iter().find_map(|pod| reasons::of(pod))
@@ -80,7 +85,7 @@ fn since(pod: &Pod) -> Option<u64> {
     u64::try_from(started.0.as_millisecond()).ok()
 }
 
-/// What holds it back, as its own specification in the cluster says.
+/// The confinement of the workload, read from its own specification in the cluster.
 fn confinement(set: &StatefulSet) -> Option<Confinement> {
     let weaker: Vec<Measure> = labels::annotation(&set.metadata, WEAKER)
         .and_then(|text| serde_json::from_str(text).ok())

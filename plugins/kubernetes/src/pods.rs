@@ -13,15 +13,20 @@ use std::{collections::BTreeMap, time::Duration};
 use tokio::time::Instant;
 use wharf_sdk::{Error, ErrorCode, Exit, Result};
 
-/// The container of a pod that the workload is.
+/// The name of the container in which the workload runs.
 pub(crate) const CONTAINER: &str = "server";
 /// How many objects are in one page of a listing.
 pub(crate) const PAGE: u32 = 500;
 
-/// How long an API server that does not answer is asked again while a change is under way.
+/// For so long, an API server that does not answer is asked again while a change is under way.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// Between two attempts.
-const PAUSE: Duration = Duration::from_millis(200);
+/// The pause between two attempts.
+pub(crate) const PAUSE: Duration = Duration::from_millis(200);
+
+/// The name of the only pod of a StatefulSet.
+pub(crate) fn only_of(statefulset: &str) -> String {
+    format!("{statefulset}-0")
+}
 
 /// The pods with these labels.
 pub(crate) async fn list(cluster: &Cluster, selector: &str) -> Result<Vec<Pod>> {
@@ -33,8 +38,8 @@ pub(crate) async fn list(cluster: &Cluster, selector: &str) -> Result<Vec<Pod>> 
     .await
 }
 
-/// All pages of a listing. What changes between two pages belongs to a state that was; a page that comes too late
-/// (`410 Gone`) is an error, and the listing none.
+/// All pages of a listing. They all show the state at the first page. If the API server has forgotten that state before the
+/// last page (`410 Gone`), the listing fails.
 pub(crate) async fn pages<K, F>(page: impl Fn(ListParams) -> F) -> Result<Vec<K>>
 where
     K: Clone,
@@ -52,32 +57,33 @@ where
     }
 }
 
-/// The pods of a workload as they change. Bookmarks, the end of a watch and `410 Gone` are dealt with below this.
+/// The pods of a workload as they change. Bookmarks, the end of a watch and `410 Gone` are handled here and by kube;
+/// callers do not see them.
 pub(crate) struct PodWatch {
     /// The labels of the pods.
     pub(crate) selector: String,
     events: BoxStream<'static, std::result::Result<Event<Pod>, watcher::Error>>,
-    /// By the uid that the cluster gave them.
+    /// The pods by the uid that the cluster gave them.
     pods: BTreeMap<String, Pod>,
-    /// Those that are gone, and were not told yet.
+    /// The pods that are gone and were not returned as such yet.
     gone: Vec<Pod>,
     /// The pods of a listing that is under way.
     listing: Option<BTreeMap<String, Pod>>,
 }
 
 impl PodWatch {
-    /// Of the pods with these labels.
+    /// Watches the pods with these labels.
     pub(crate) fn of(cluster: &Cluster, selector: &str) -> Self {
         let events = watcher(cluster.pods(), watcher::Config::default().labels(selector)).boxed();
         Self { selector: selector.to_owned(), events, pods: BTreeMap::new(), gone: Vec::new(), listing: None }
     }
 
-    /// The pods that there were at the last change, by uid.
+    /// The pods that existed at the last change, by uid.
     pub(crate) fn pods(&self) -> &BTreeMap<String, Pod> {
         &self.pods
     }
 
-    /// The same for a change that is under way: an API server that does not answer for a moment is asked again.
+    /// As [`Self::next`], while a change is under way: an API server that does not answer for a moment is asked again.
     pub(crate) async fn next_patiently(&mut self) -> Result<Change<'_>> {
         let began = Instant::now();
         while let Err(error) = self.advance().await {
@@ -89,8 +95,8 @@ impl PodWatch {
         Ok(self.change())
     }
 
-    /// What there is once something has changed; first of all, what there is. A pod that is gone is told once more with
-    /// what it was at its end.
+    /// Waits for a change and returns the pods after it; the first call returns those that exist. A pod that is gone is
+    /// returned once more, in its last state.
     ///
     /// # Errors
     /// The API server cannot be asked. The watch can go on, with the next call.
@@ -103,7 +109,7 @@ impl PodWatch {
         Change { gone: std::mem::take(&mut self.gone), pods: &self.pods }
     }
 
-    /// Resolves with the next change.
+    /// Waits for the next change.
     async fn advance(&mut self) -> Result<()> {
         loop {
             let event = match self.events.next().await {
@@ -120,7 +126,7 @@ impl PodWatch {
                 Event::InitDone => {
                     let listed = self.listing.take().unwrap_or_default();
                     let before = std::mem::replace(&mut self.pods, listed);
-                    // Those that went while nobody watched.
+                    // The pods that went between the end of the last watch and this listing.
                     let gone = before.into_iter().filter(|(uid, _)| !self.pods.contains_key(uid));
                     self.gone.extend(gone.map(|(_, pod)| pod));
                     return Ok(());
@@ -139,15 +145,15 @@ impl PodWatch {
     }
 }
 
-/// What a watch shows.
+/// A change of a workload's pods.
 pub(crate) struct Change<'a> {
-    /// The pods that there are, by uid.
+    /// The pods that exist, by uid.
     pub(crate) pods: &'a BTreeMap<String, Pod>,
-    /// Those that are gone since the last change.
+    /// The pods that went since the last change, in their last state.
     pub(crate) gone: Vec<Pod>,
 }
 
-/// True if the server has forgotten where the watch was (`410 Gone`): it begins anew.
+/// Whether the server has forgotten the position of the watch (`410 Gone`). The watch then begins anew.
 fn is_over(error: &watcher::Error) -> bool {
     const GONE: u16 = 410;
     matches!(error, watcher::Error::WatchError(status) if status.code == GONE)
@@ -159,7 +165,7 @@ fn failed(error: &watcher::Error) -> Error {
         watcher::Error::InitialListFailed(cause)
         | watcher::Error::WatchStartFailed(cause)
         | watcher::Error::WatchFailed(cause) => error::operation(DOING, cause),
-        other => Error::unavailable(format!("{DOING}: {}", error::chain(other))),
+        other => Error::unavailable(format!("{DOING}: {}", wharf_sdk::error_chain(other))),
     }
 }
 
@@ -167,31 +173,32 @@ fn uid(pod: &Pod) -> String {
     pod.metadata.uid.clone().unwrap_or_default()
 }
 
-/// What the kubelet says of the workload's container.
+/// The kubelet's last report on the workload's container.
 pub(crate) fn container(pod: &Pod) -> Option<&ContainerStatus> {
     let all = pod.status.as_ref()?.container_statuses.as_ref()?;
     all.iter().find(|status| status.name == CONTAINER)
 }
 
-/// True if the container runs, as far as the kubelet has said.
+/// Whether the container runs, by the kubelet's last report.
 pub(crate) fn runs(pod: &Pod) -> bool {
     container(pod).and_then(|status| status.state.as_ref()).is_some_and(|state| state.running.is_some())
 }
 
-/// How the container ended the last time, if it has.
+/// The last end of the container, if it has ended before.
 pub(crate) fn last_end(pod: &Pod) -> Option<&ContainerStateTerminated> {
     let status = container(pod)?;
     let now = status.state.as_ref().and_then(|state| state.terminated.as_ref());
     now.or_else(|| status.last_state.as_ref().and_then(|state| state.terminated.as_ref()))
 }
 
-/// The same of a container that does not run: of one that was started again, its last end is an earlier one's.
+/// The end of a container that does not run. If it runs, because it was started again, its last end is that of an earlier
+/// run.
 pub(crate) fn end(pod: &Pod) -> Option<&ContainerStateTerminated> {
     if runs(pod) { None } else { last_end(pod) }
 }
 
-/// True if nobody hears from the node of a pod any more: the cluster then marks the pod as not ready and leaves what the
-/// kubelet last said of its containers.
+/// Whether the cluster has lost contact with the node of a pod. It then marks the pod as not ready, and leaves the
+/// kubelet's last report on its containers as it is.
 pub(crate) fn is_lost(pod: &Pod) -> bool {
     let Some(status) = &pod.status else { return false };
     let says = |kind: &str, value: &str| {
@@ -202,7 +209,7 @@ pub(crate) fn is_lost(pod: &Pod) -> bool {
         || (runs(pod) && says("Ready", "False") && says("ContainersReady", "True"))
 }
 
-/// An end as the interface has it.
+/// Translates an end into that of the plugin interface.
 pub(crate) fn exit(end: &ContainerStateTerminated) -> Exit {
     let reason = match end.reason.as_deref().unwrap_or_default() {
         "OOMKilled" => "out of memory (OOMKilled)".to_owned(),

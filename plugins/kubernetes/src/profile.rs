@@ -1,101 +1,88 @@
-//! Permission profiles of pods. A part that no pod can be held to is refused by name, or left out and told where the
-//! specification allows that.
+//! Permission profiles of pods. A part of a profile that cannot be enforced on pods is refused by name; if the
+//! specification allows that, it is left out and reported.
 use wharf_sdk::{Error, Measure, Outbound, PermissionProfile, Result, WorkloadSpec};
 
+/// The place in errors about parts of a profile that cannot be enforced.
+const PLACE: &str = "on a pod";
 /// Why a network cannot be closed here.
 const NOT_ENFORCED: &str = "nothing says that this cluster enforces NetworkPolicies; set \
      runtimes.kubernetes.network_policies in config.json where it does";
 
-/// What a pod may do.
+/// The rights of a pod.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Rights {
-    /// Where it may connect to; everywhere if nothing is said.
+    /// The targets that it may connect to; none: all of them.
     pub(crate) egress: Option<Egress>,
-    /// Its image's files cannot be changed.
+    /// The files of its image are read-only.
     pub(crate) read_only: bool,
-    /// Nothing holds it back.
+    /// It is not confined.
     pub(crate) privileged: bool,
-    /// What was asked for and is left out.
+    /// The parts of the profile that are left out.
     pub(crate) weaker: Vec<Measure>,
 }
 
-/// Where a pod may connect to, as a NetworkPolicy can say it.
+/// The targets that a pod may connect to, in the terms of a NetworkPolicy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Egress {
-    /// These ports, of every host; none: nowhere.
+    /// These ports of every host; empty: nothing at all.
     pub(crate) ports: Vec<u16>,
 }
 
 /// The rights of a workload, where the cluster enforces NetworkPolicies or does not.
 pub(crate) fn rights(spec: &WorkloadSpec, enforces_policies: bool) -> Result<Rights> {
     let Some(profile) = &spec.permission_profile else { return Ok(Rights::default()) };
-    let mut assessed = Assessed { allow_weaker: spec.allow_weaker, weaker: Vec::new() };
+    let mut weaker = Vec::new();
     for (field, list) in [("read", &profile.read), ("write", &profile.write)] {
         if !list.is_empty() {
             let field = format!("permission_profile.{field}");
-            assessed.left_out(
-                &field,
-                "a pod has no files of this machine; name a claim with --volume CLAIM:PATH",
-            )?;
+            let why = "a pod has no files of this machine; name a claim with --volume CLAIM:PATH";
+            spec.leave_out(&field, PLACE, why, &mut weaker)?;
         }
     }
-    let egress = assessed.egress(profile, enforces_policies)?;
+    let egress = egress(spec, profile, enforces_policies, &mut weaker)?;
     if profile.limits_inbound() {
         let why = "a NetworkPolicy knows addresses of networks, not names of hosts";
-        assessed.left_out("permission_profile.network.inbound.allow_host", why)?;
+        spec.leave_out("permission_profile.network.inbound.allow_host", PLACE, why, &mut weaker)?;
     }
     if profile.privileged {
         let how = "the profile says privileged: whatever the node may".to_owned();
-        assessed.weaker.push(Measure { what: "files, privileges".to_owned(), how });
+        weaker.push(Measure { what: "files, privileges".to_owned(), how });
     }
     let (privileged, read_only) = (profile.privileged, !profile.privileged);
-    Ok(Rights { egress, read_only, privileged, weaker: assessed.weaker })
+    Ok(Rights { egress, read_only, privileged, weaker })
 }
 
-struct Assessed {
-    allow_weaker: bool,
-    weaker: Vec<Measure>,
-}
-
-impl Assessed {
-    fn egress(&mut self, profile: &PermissionProfile, enforces_policies: bool) -> Result<Option<Egress>> {
-        const NETWORK: &str = "permission_profile.network";
-        let mode = profile.network.as_ref().map_or("", |network| network.mode.as_str());
-        if !matches!(mode, "" | "none" | "bridge" | "default") {
-            let field = "permission_profile.network.mode";
-            return Err(refused(field, "a pod is on its cluster's network, and wharf gives it no other"));
-        }
-        let egress = match profile.outbound() {
-            Outbound::Everywhere => return Ok(None),
-            Outbound::Nowhere => Egress { ports: Vec::new() },
-            Outbound::Listed { hosts, ports } => {
-                if !hosts.is_empty() {
-                    let why = "a NetworkPolicy knows addresses of networks, not names of hosts";
-                    self.left_out("permission_profile.network.outbound.allow_host", why)?;
-                }
-                if ports.is_empty() {
-                    return Ok(None);
-                }
-                Egress { ports: ports.to_vec() }
+fn egress(
+    spec: &WorkloadSpec,
+    profile: &PermissionProfile,
+    enforces_policies: bool,
+    weaker: &mut Vec<Measure>,
+) -> Result<Option<Egress>> {
+    const NETWORK: &str = "permission_profile.network";
+    let mode = profile.network.as_ref().map_or("", |network| network.mode.as_str());
+    if !matches!(mode, "" | "none" | "bridge" | "default") {
+        let field = "permission_profile.network.mode";
+        let why = "a pod is on its cluster's network, and wharf gives it no other";
+        return Err(Error::unenforceable(field, PLACE, why));
+    }
+    let egress = match profile.outbound() {
+        Outbound::Everywhere => return Ok(None),
+        Outbound::Nowhere => Egress { ports: Vec::new() },
+        Outbound::Listed { hosts, ports } => {
+            if !hosts.is_empty() {
+                let why = "a NetworkPolicy knows addresses of networks, not names of hosts";
+                spec.leave_out("permission_profile.network.outbound.allow_host", PLACE, why, weaker)?;
             }
-        };
-        if !enforces_policies {
-            self.left_out(NETWORK, NOT_ENFORCED)?;
+            if ports.is_empty() {
+                return Ok(None);
+            }
+            Egress { ports: ports.to_vec() }
         }
-        Ok(Some(egress))
+    };
+    if !enforces_policies {
+        spec.leave_out(NETWORK, PLACE, NOT_ENFORCED, weaker)?;
     }
-
-    fn left_out(&mut self, field: &str, why: &str) -> Result<()> {
-        if !self.allow_weaker {
-            return Err(refused(field, why));
-        }
-        self.weaker.push(Measure { what: field.to_owned(), how: why.to_owned() });
-        Ok(())
-    }
-}
-
-fn refused(field: &str, why: &str) -> Error {
-    Error::unsupported(field, format!("'{field}' cannot be enforced on a pod: {why}"))
+    Ok(Some(egress))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 use crate::{
     attach::{self, Attachments},
     cluster::{Cluster, SYSTEM_NAMESPACE},
+    dial,
     endpoint::Endpoint,
     error::ask_for,
     find::{Found, Surroundings},
@@ -10,15 +11,15 @@ use crate::{
     labels,
     logs::Source,
     manifest::Manifest,
-    observe::{self, belongs},
+    observe::{self, belongs, belongs_to},
     pods::{self, runs},
     settings::Settings,
 };
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 use std::sync::{Mutex, PoisonError};
 use wharf_sdk::{
-    Attach, ByteStream, Context, Error, ErrorCode, Exit, Handle, Health, HostServices, Instance, ListQuery,
-    Listing, LogOptions, Logs, Observation, Result, Runtime, StopOptions, WorkloadSpec,
+    Attach, ByteStream, Context, Dial, DialOptions, Error, ErrorCode, Exit, Handle, Health, HostServices,
+    Instance, ListQuery, Listing, LogOptions, Logs, Observation, Result, Runtime, StopOptions, WorkloadSpec,
     keyed_lock::KeyedLock,
 };
 
@@ -30,17 +31,17 @@ pub(crate) struct KubernetesRuntime {
     pub(crate) turns: KeyedLock,
     pub(crate) attachments: Attachments,
     found: Found,
-    /// The connection, once it was made; made anew when its description was written.
+    /// The connection, once it was made. It is made anew if the files that describe it were written since.
     cluster: Mutex<Option<Cluster>>,
 }
 
-/// That a workload has no StatefulSet any more.
+/// The error for a workload whose StatefulSet is gone.
 pub(crate) fn gone() -> Error {
     Error::not_found("the cluster has no StatefulSet of this workload any more")
 }
 
 impl KubernetesRuntime {
-    /// The cluster, whether it answers or not.
+    /// The connection to the cluster, which may not answer.
     pub(crate) async fn cluster(&self) -> Result<Cluster> {
         let endpoint = match &self.found {
             Found::Cluster(endpoint) => endpoint,
@@ -187,6 +188,10 @@ impl Runtime for KubernetesRuntime {
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Listing> {
+        // Objects that are being made for nobody any more are removed first.
+        for uid in query.uids.iter().flatten() {
+            self.turns.until_free(uid).await;
+        }
         self.listing(query).await
     }
 
@@ -195,7 +200,8 @@ impl Runtime for KubernetesRuntime {
     }
 
     async fn recover(&self, handle: &Handle) -> Result<Observation> {
-        // Labels, annotations and uid are all there is to it.
+        // All that this runtime knows of a workload stands in the cluster (labels, annotations, uid), so an observation
+        // recovers it.
         self.observe(handle).await
     }
 }
@@ -223,5 +229,21 @@ impl Attach for KubernetesRuntime {
             Some(pod) => attach::now(&cluster, pod).await,
             None => Ok(self.attachments.promise(&handle.uid)),
         }
+    }
+}
+
+impl Dial for KubernetesRuntime {
+    async fn dial(&self, handle: &Handle, options: DialOptions) -> Result<ByteStream> {
+        let cluster = self.cluster().await?;
+        let data = HandleData::read(handle)?;
+        let name = pods::only_of(&data.statefulset);
+        // One request for each connection is enough: the pod names its owner itself.
+        let found = ask_for("the pod cannot be looked at", cluster.pods().get(&name)).await?;
+        let pod = found.filter(|pod| belongs_to(pod, &data.object_uid));
+        if pod.as_ref().is_some_and(runs) {
+            return dial::open(&cluster, &name, options.port).await;
+        }
+        let is_there = pod.is_some() || self.find(&cluster, handle).await?.is_some();
+        Err(if is_there { Error::precondition("the workload does not run") } else { gone() })
     }
 }

@@ -1,34 +1,32 @@
-//! Lets a workload run: its StatefulSet is to have one pod, and the cluster is watched until that runs or says why not.
+//! Starts a workload: scales its StatefulSet to one pod, and watches the cluster until the pod runs, or the cluster says
+//! why it does not.
 use crate::{
     cluster::Cluster,
+    events::{self, Events, Said},
     identity,
     labels::{self, EXIT, PROOF, STARTED},
     observe::{belongs, wanted},
     pods::{PodWatch, container, last_end, runs},
-    reasons::{self, Kind, Trouble},
+    reasons::{self, Kind},
     runtime::KubernetesRuntime,
     statefulset::{SetIdentity, change},
 };
-use futures_util::{Stream, StreamExt};
+use futures_util::StreamExt;
 use k8s_openapi::{
-    api::{
-        apps::v1::StatefulSet,
-        core::v1::{Event as ClusterEvent, Pod},
-    },
+    api::{apps::v1::StatefulSet, core::v1::Pod},
     jiff::Timestamp,
 };
-use kube::runtime::watcher::{self, Event as WatchEvent, watcher};
-use std::{pin::Pin, time::Duration};
+use std::time::Duration;
 use tokio::time::Instant;
 use wharf_sdk::{Error, Handle, Result, document::Event};
 
-/// How long a pod that fits nowhere is waited for, where the settings do not say.
+/// For so long, a start waits for a pod that fits on no node, unless the settings say otherwise.
 const SCHEDULING: Duration = Duration::from_secs(5);
-/// The reason of an event that says that no pod could be made.
-const REFUSED: &str = "FailedCreate";
-
-/// Refusals of pods, as the cluster tells of them.
-type Refusals = Pin<Box<dyn Stream<Item = String> + Send>>;
+/// For so long, a start waits for a pod after the cluster has warned of a hindrance, such as a volume that cannot be
+/// mounted.
+const STUCK: Duration = Duration::from_secs(20);
+/// After this time, a start begins to read the events of a pod that does not run yet.
+const CALM: Duration = Duration::from_secs(1);
 
 impl KubernetesRuntime {
     /// Scales to one, and waits until the container runs.
@@ -48,8 +46,8 @@ impl KubernetesRuntime {
                 serde_json::json!({ "metadata": { "annotations": annotations }, "spec": { "replicas": 1 } });
             change(&cluster, "the workload cannot be scaled to one", &identity, scaled).await?;
         }
-        // What ran before and is to run again is waited for while the cluster pauses between its attempts; what is new and
-        // has ended at once is told.
+        // Situation: the container has ended at once. If the workload was to run before, the cluster starts it again after
+        // a pause, and this start waits for that. If it is newly started, its end is reported.
         let is_enough = if was_wanted { runs } else { has_run };
         let pod = self.ready(&cluster, handle, &set, since, is_enough).await?;
         let name = pod.metadata.name.as_deref().unwrap_or_default();
@@ -57,7 +55,8 @@ impl KubernetesRuntime {
             true => self.attachments.connect(&cluster, &handle.uid, name).await,
             false => Ok(()),
         };
-        // A container that has ended by now cannot be attached to, and tells by its end.
+        // A container that has ended by now cannot be attached to; that is no failure of the start, and its end is reported
+        // otherwise.
         self.attachments.forget(&handle.uid);
         if let Err(error) = connected
             && self.pods(&cluster, &set, &handle.uid).await?.iter().any(runs)
@@ -67,7 +66,7 @@ impl KubernetesRuntime {
         Ok(())
     }
 
-    /// The pod, once its container is far enough.
+    /// Waits until `is_enough` holds for the pod.
     async fn ready(
         &self,
         cluster: &Cluster,
@@ -79,24 +78,21 @@ impl KubernetesRuntime {
         let scheduling = self.settings.scheduling_seconds.map_or(SCHEDULING, Duration::from_secs);
         let mut progress = Progress { runtime: self, uid: &handle.uid, told: String::new() };
         let mut watch = PodWatch::of(cluster, &labels::of_workload(&self.host_id, &handle.uid));
-        let mut refusals = refusals(cluster, set, since);
-        let mut unscheduled: Option<(Instant, Trouble)> = None;
+        let set_uid = set.metadata.uid.as_deref().unwrap_or_default();
+        let mut refusals = events::refusals(cluster, set_uid, since);
+        let mut about_pod: Option<(String, Events)> = None;
+        let (mut unscheduled, mut stuck) = (None, None);
         loop {
-            let limit = unscheduled.clone();
-            let given_up = async {
-                match limit {
-                    Some((since, trouble)) => {
-                        tokio::time::sleep_until(since + scheduling).await;
-                        trouble
-                    }
-                    None => std::future::pending().await,
-                }
-            };
             let change = tokio::select! {
                 biased;
                 change = watch.next_patiently() => change?,
-                Some(why) = refusals.next() => return Err(refused(&why)),
-                trouble = given_up => return Err(refused(&trouble.message)),
+                Some(refusal) = refusals.next() => return Err(refused(&refusal.message)),
+                Some(said) = next_of(&mut about_pod) => {
+                    stuck = said.is_hindrance.then(|| Hindrance::met(stuck, STUCK, &said.message));
+                    progress.tell(format!("the cluster says: {}", said.message));
+                    continue;
+                }
+                why = given_up([&unscheduled, &stuck]) => return Err(refused(&why)),
             };
             let Some(pod) = change.pods.values().find(|pod| belongs(pod, set) && is_new(pod)) else {
                 continue;
@@ -106,22 +102,61 @@ impl KubernetesRuntime {
                 Some(trouble) if trouble.kind == Kind::Final => return Err(refused(&trouble.message)),
                 _ if is_enough(pod) => return Ok(pod.clone()),
                 Some(trouble) if trouble.kind == Kind::Unschedulable => {
-                    let since = unscheduled.map_or_else(Instant::now, |(since, _)| since);
-                    unscheduled = Some((since, trouble.clone()));
+                    unscheduled = Some(Hindrance::met(unscheduled, scheduling, &trouble.message));
                 }
                 _ => unscheduled = None,
             }
-            progress.tell(pod, trouble.as_ref());
+            match trouble {
+                Some(trouble) => progress.tell(trouble.message),
+                None if container(pod).is_none() => progress.tell("the pod is being scheduled".to_owned()),
+                None => progress.tell("the pod is being made".to_owned()),
+            }
+            let uid = pod.metadata.uid.clone().unwrap_or_default();
+            if about_pod.as_ref().is_none_or(|(known, _)| *known != uid) {
+                about_pod = Some((uid.clone(), events::of_pod(cluster, &uid, CALM)));
+            }
         }
     }
 }
 
-/// True if this pod is not on its way out.
+/// A hindrance that may pass, and the moment until which a start waits for that.
+struct Hindrance {
+    until: Instant,
+    why: String,
+}
+
+impl Hindrance {
+    /// A hindrance that was met just now. If there was one before, the time of that goes on.
+    fn met(before: Option<Self>, patience: Duration, why: &str) -> Self {
+        let until = before.map_or_else(|| Instant::now() + patience, |before| before.until);
+        Self { until, why: why.to_owned() }
+    }
+}
+
+/// Waits until the time of one of these hindrances is over; returns its reason.
+async fn given_up(hindrances: [&Option<Hindrance>; 2]) -> String {
+    match hindrances.into_iter().flatten().min_by_key(|hindrance| hindrance.until) {
+        Some(hindrance) => {
+            tokio::time::sleep_until(hindrance.until).await;
+            hindrance.why.clone()
+        }
+        None => std::future::pending().await,
+    }
+}
+
+async fn next_of(about_pod: &mut Option<(String, Events)>) -> Option<Said> {
+    match about_pod {
+        Some((_, events)) => events.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether nobody has asked for the end of this pod.
 fn is_new(pod: &Pod) -> bool {
     pod.metadata.deletion_timestamp.is_none()
 }
 
-/// True if the workload's code runs, or has run: a short one may have ended by now.
+/// Whether the workload's code runs, or has run: a short run may have ended by now.
 fn has_run(pod: &Pod) -> bool {
     runs(pod) || (last_end(pod).is_some() && !reasons::could_not_start(pod))
 }
@@ -130,29 +165,7 @@ fn refused(why: &str) -> Error {
     Error::precondition(format!("the pod does not run: {why}"))
 }
 
-/// The refusals of a StatefulSet's pods since a moment: quotas, admission webhooks, the namespace's pod security. Where
-/// events cannot be read, nothing is told of them, and the deadline ends the wait.
-fn refusals(cluster: &Cluster, set: &StatefulSet, since: Timestamp) -> Refusals {
-    let uid = set.metadata.uid.clone().unwrap_or_default();
-    let config = watcher::Config::default().fields(&format!("involvedObject.uid={uid},reason={REFUSED}"));
-    let events = watcher(cluster.events(), config).filter_map(move |seen| async move {
-        match seen {
-            Ok(WatchEvent::InitApply(event) | WatchEvent::Apply(event)) if is_since(&event, since) => {
-                Some(event.message.unwrap_or_default())
-            }
-            _ => None,
-        }
-    });
-    Box::pin(events)
-}
-
-/// An event's time has whole seconds; an older one of the same kind is counted up, with its last time.
-fn is_since(event: &ClusterEvent, since: Timestamp) -> bool {
-    let last = event.last_timestamp.as_ref().or(event.first_timestamp.as_ref());
-    last.is_none_or(|last| last.0.as_second() >= since.as_second())
-}
-
-/// Tells the host how far a pod is.
+/// Reports the progress of a pod to the host, each message once.
 struct Progress<'a> {
     runtime: &'a KubernetesRuntime,
     uid: &'a str,
@@ -160,18 +173,10 @@ struct Progress<'a> {
 }
 
 impl Progress<'_> {
-    fn tell(&mut self, pod: &Pod, trouble: Option<&Trouble>) {
-        let message = match trouble {
-            Some(trouble) => trouble.message.clone(),
-            None if container(pod).is_none() => "the pod is being scheduled".to_owned(),
-            None => "the pod is being made, its image fetched where it is missing".to_owned(),
-        };
+    fn tell(&mut self, message: String) {
         if message != self.told {
-            self.runtime.host.event(&Event {
-                uid: self.uid.to_owned(),
-                message: message.clone(),
-                progress: None,
-            });
+            let uid = self.uid.to_owned();
+            self.runtime.host.event(&Event { uid, message: message.clone(), progress: None });
             self.told = message;
         }
     }

@@ -1,8 +1,9 @@
-//! Requests about one StatefulSet that was seen before: each names it together with the uid that the cluster gave it, so
-//! that none meets another one that has its name by now. Called by whatever changes, stops or removes a workload.
+//! Requests about one StatefulSet that was seen before. Each request carries the uid that the cluster gave it, so that it
+//! fails if another StatefulSet has the name by now. Called by start, stop and removal of a workload.
 use crate::{
     cluster::Cluster,
     error::{ask, ask_for, is_conflict, operation},
+    pods::PAUSE,
 };
 use futures_util::StreamExt;
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -15,7 +16,7 @@ use wharf_sdk::{Error, ErrorCode, Result};
 /// The owner of the fields that wharf applies, as the cluster records it.
 pub(crate) const FIELD_MANAGER: &str = "wharf";
 
-/// One StatefulSet: another one of the same name has another uid.
+/// The identity of a StatefulSet: another one of the same name has another uid.
 #[derive(Clone, Debug)]
 pub(crate) struct SetIdentity {
     pub(crate) name: String,
@@ -30,7 +31,7 @@ impl SetIdentity {
     }
 }
 
-/// Begins the removal. Missing, or another one of that name: success.
+/// Begins the removal. If the StatefulSet is missing, or another one has its name, it succeeds.
 pub(crate) async fn delete(cluster: &Cluster, identity: &SetIdentity) -> Result<()> {
     const DOING: &str = "the StatefulSet cannot be removed";
     let uid = Some(identity.object_uid.clone());
@@ -48,27 +49,31 @@ async fn is_there(cluster: &Cluster, identity: &SetIdentity) -> Result<bool> {
     Ok(found.is_some_and(|found| found.metadata.uid.as_deref() == Some(&identity.object_uid)))
 }
 
-/// Waits until it is gone, and all that belongs to it.
+/// Waits until the StatefulSet and all objects that belong to it are gone.
 pub(crate) async fn wait_until_gone(cluster: &Cluster, identity: &SetIdentity) -> Result<()> {
     let mut sets = Box::pin(watch_object(cluster.statefulsets(), &identity.name));
     while let Some(seen) = sets.next().await {
         match seen {
             Ok(Some(set)) if set.metadata.uid.as_deref() == Some(&identity.object_uid) => {}
             Ok(_) => return Ok(()),
-            // A watch that breaks off is begun anew by itself; what is forbidden stays forbidden.
+            // The library begins a watch anew that breaks off; but if this user may not watch, that will fail again.
             Err(WatchError::InitialListFailed(error)) => {
                 let error = operation("the removal cannot be watched", &error);
                 if error.code == ErrorCode::PermissionDenied {
                     return Err(error);
                 }
+                tokio::time::sleep(PAUSE).await;
             }
-            Err(error) => tracing::debug!(%error, "the removal cannot be watched now"),
+            Err(error) => {
+                tracing::debug!(%error, "the removal cannot be watched now");
+                tokio::time::sleep(PAUSE).await;
+            }
         }
     }
     Err(Error::unavailable("the watch of the removal ended"))
 }
 
-/// A change of the StatefulSet itself, with a precondition on its uid.
+/// Patches the StatefulSet, with a precondition on its uid.
 pub(crate) async fn change(
     cluster: &Cluster,
     doing: &str,

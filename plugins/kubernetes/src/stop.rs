@@ -1,9 +1,9 @@
-//! Ends a workload: no pod is wanted any more, and only when the last one is gone has it ended.
+//! Stops a workload: scales its StatefulSet to none, and ends the pods. It has ended when the last pod is gone.
 use crate::{
     cluster::Cluster,
     labels::{self, EXIT, STARTED},
     observe::{belongs, wanted},
-    pods::{self, PodWatch, end, exit},
+    pods::{self, PAUSE, PodWatch, end, exit},
     runtime::KubernetesRuntime,
     statefulset::{SetIdentity, change},
 };
@@ -16,22 +16,23 @@ use kube::{
 use std::time::Duration;
 use wharf_sdk::{Exit, Result};
 
-/// The shortest grace: without any, the cluster forgets a pod before its node has ended it.
+/// The shortest grace period: with none, the cluster forgets a pod before its node has ended it.
 const LEAST_SECONDS: u64 = 1;
-/// How long the cluster's controller may take to see that no pod is wanted. Without that, it would make another one in the
-/// place of the one that is ended.
+/// For so long, a stop waits for the cluster's controller to see that no pod is wanted. A controller that has not seen it
+/// would replace the pod that is ended.
 const CONTROLLER: Duration = Duration::from_secs(2);
 
 impl KubernetesRuntime {
-    /// Scales to none, ends the pods with this grace, waits until they are gone, and writes down how the last one ended.
+    /// Scales to none, ends the pods with this grace period, waits until they are gone, and records the last one's end in
+    /// the StatefulSet.
     pub(crate) async fn end(&self, cluster: &Cluster, set: &StatefulSet, timeout_ms: u64) -> Result<()> {
         let Some((_, uid)) = labels::owner(&set.metadata) else { return Ok(()) };
         let identity = SetIdentity::of(set);
         let seconds = timeout_ms.div_ceil(1000).max(LEAST_SECONDS);
         let mut watch = PodWatch::of(cluster, &labels::of_workload(&self.host_id, uid));
-        // The first grace that a node is told is the one that it keeps, and the cluster's controller would tell it the pod's
-        // own. So the pods are ended first. Their nodes take longer to end them than the next request does; a pod that the
-        // controller makes in the place of one that is gone by then is ended below.
+        // Situation: a node keeps the first grace period that it is given, and after a scaling the cluster's controller
+        // would give it the pod's own. Conclusion: the pods are ended before the scaling. The scaling usually arrives
+        // before they are gone; if the controller has replaced one by then, the new pod is ended below.
         for pod in watch.next_patiently().await?.pods.values().filter(|pod| belongs(pod, set)) {
             delete(cluster, pod, seconds).await?;
         }
@@ -57,14 +58,17 @@ impl KubernetesRuntime {
 async fn wait_until_seen(cluster: &Cluster, identity: &SetIdentity, generation: Option<i64>) {
     let mut sets = Box::pin(watch_object(cluster.statefulsets(), &identity.name));
     while let Some(seen) = sets.next().await {
-        let Ok(Some(set)) = seen else { continue };
+        let Ok(Some(set)) = seen else {
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        };
         if set.status.and_then(|status| status.observed_generation) >= generation {
             return;
         }
     }
 }
 
-/// Ends the pods, and waits until there is none: with how the last of them ended, as far as that was seen.
+/// Ends the pods and waits until there is none; returns the end of the last one, if that was seen.
 async fn gone(
     cluster: &Cluster,
     set: &StatefulSet,
@@ -79,7 +83,7 @@ async fn gone(
         let mut left: Vec<Pod> = watch.pods().values().filter(ours).cloned().collect();
         ended = left.iter().find_map(|pod| end(pod)).map(exit).or(ended);
         if left.is_empty() {
-            // A watch shows what was a moment ago, a listing what is.
+            // A watch may lag behind, a listing does not.
             left = pods::list(cluster, &selector).await?;
             left.retain(|pod| belongs(pod, set));
             if left.is_empty() {
@@ -98,7 +102,7 @@ async fn gone(
     }
 }
 
-/// Ends a pod with a grace that can only become shorter. One that is gone: success.
+/// Ends a pod with a grace period that can only become shorter. If the pod is gone, it succeeds.
 async fn delete(cluster: &Cluster, pod: &Pod, seconds: u64) -> Result<()> {
     let (name, uid) = (pod.metadata.name.clone().unwrap_or_default(), pod.metadata.uid.clone());
     let left = pod.metadata.deletion_grace_period_seconds.and_then(|left| u64::try_from(left).ok());
@@ -109,7 +113,7 @@ async fn delete(cluster: &Cluster, pod: &Pod, seconds: u64) -> Result<()> {
     let params = DeleteParams::default().grace_period(grace);
     let params = params.preconditions(Preconditions { uid, resource_version: None });
     match crate::error::ask_for("the pod cannot be ended", cluster.pods().delete(&name, &params)).await {
-        // Another one of that name: the one that was meant is gone.
+        // Another pod has the name, so the one that was meant is gone.
         Err(error) if crate::error::is_conflict(&error) => Ok(()),
         other => other.map(drop),
     }

@@ -2,7 +2,7 @@
 use crate::names::is_name;
 use serde_json::{Value, json};
 use std::path::Path;
-use wharf_sdk::{Error, Result, WorkloadSpec};
+use wharf_sdk::{Error, Mount, Result, WorkloadSpec};
 
 /// How much may be written to `/tmp` where the image's files cannot be changed.
 const TMP_SIZE: &str = "64Mi";
@@ -22,7 +22,7 @@ pub(crate) struct Volumes {
 pub(crate) fn of(spec: &WorkloadSpec, host_paths: bool, read_only_root: bool) -> Result<Volumes> {
     let mut all = Volumes::default();
     for (number, text) in spec.mounts.iter().enumerate() {
-        let mount = Mount::parse(text)?;
+        let mount = parse(text)?;
         let name = format!("volume-{number}");
         let source = match mount.source.starts_with('/') {
             true if host_paths => json!({ "hostPath": { "path": mount.source } }),
@@ -50,36 +50,16 @@ pub(crate) fn of(spec: &WorkloadSpec, host_paths: bool, read_only_root: bool) ->
     Ok(all)
 }
 
-struct Mount<'a> {
-    source: &'a str,
-    target: &'a str,
-    read_only: bool,
-}
-
-impl<'a> Mount<'a> {
-    /// `CLAIM:PATH[:ro]`, or a path of the node in the place of the claim.
-    fn parse(text: &'a str) -> Result<Self> {
-        let wrong = |why: &str| {
-            Error::invalid(format!("the mount '{text}' {why}; write CLAIM:PATH or CLAIM:PATH:ro"))
-        };
-        let mut parts = text.split(':');
-        let (Some(source), Some(target)) = (parts.next(), parts.next()) else {
-            return Err(wrong("has no place in the workload"));
-        };
-        let read_only = match parts.next() {
-            None | Some("rw") => false,
-            Some("ro") => true,
-            Some(_) => return Err(wrong("has an option that is not known")),
-        };
-        if parts.next().is_some() || !Path::new(target).is_absolute() {
-            return Err(wrong("does not end with an absolute path"));
-        }
-        let is_claim = source.len() <= MAX_CLAIM && source.split('.').all(is_name);
-        if !is_claim && !Path::new(source).is_absolute() {
-            return Err(wrong("names no claim"));
-        }
-        Ok(Self { source, target, read_only })
+/// `CLAIM:PATH[:ro]`, or a path of the node in the place of the claim.
+fn parse(text: &str) -> Result<Mount<'_>> {
+    let wrong =
+        |why: &str| Error::invalid(format!("the mount '{text}' {why}; write CLAIM:PATH or CLAIM:PATH:ro"));
+    let mount = Mount::parse(text).map_err(wrong)?;
+    let is_claim = mount.source.len() <= MAX_CLAIM && mount.source.split('.').all(is_name);
+    if !is_claim && !Path::new(mount.source).is_absolute() {
+        return Err(wrong("names no claim"));
     }
+    Ok(mount)
 }
 
 #[cfg(test)]

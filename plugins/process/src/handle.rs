@@ -1,7 +1,7 @@
 //! [`HandleData`]: the plugin's part of a handle, which the host stores.
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-use wharf_sdk::{Error, ErrorCode, Handle, Result, process_identity::ProcessIdentity};
+use wharf_sdk::{Error, Handle, Result, process_identity::ProcessIdentity};
 
 /// The version of the form below.
 const VERSION: u32 = 1;
@@ -32,20 +32,9 @@ impl HandleData {
 
     /// The data of a handle; a handle of another version, or of another runtime, is refused.
     pub(crate) fn read(handle: &Handle) -> Result<Self> {
-        if handle.version != VERSION {
-            return Err(Error::new(
-                ErrorCode::Unsupported,
-                format!(
-                    "the stored handle has version {}, and this plugin knows version {VERSION}; use the plugin that \
-                     started the workload, or remove the workload with --forget",
-                    handle.version
-                ),
-            ));
-        }
+        let data = handle.read(VERSION, "a process")?;
         check_uid(&handle.uid)?;
-        serde_json::from_value(handle.data.clone()).map_err(|error| {
-            Error::invalid(format!("the stored handle is not one of the runtime 'process': {error}"))
-        })
+        Ok(data)
     }
 }
 
@@ -63,6 +52,7 @@ pub(crate) fn check_uid(uid: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wharf_sdk::ErrorCode;
 
     #[test]
     fn a_handle_of_a_newer_version_is_refused_in_words() {

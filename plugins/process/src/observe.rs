@@ -81,6 +81,31 @@ impl ProcessRuntime {
             let reason = if state.workload.boot_id == BootId::current()? { VANISHED } else { REBOOTED };
             state.exit = Some(Exit { reason: reason.to_owned(), ..Exit::default() });
         }
+        let does = match (&state.exit, state.started_at_ms) {
+            (Some(_), _) => WorkloadState::Stopped,
+            (None, Some(_)) => WorkloadState::Running,
+            (None, None) => WorkloadState::Created,
+        };
+        Ok(self.shown(state, does))
+    }
+
+    /// States with what their workloads do. One whose processes cannot be examined does something that is not known: no
+    /// evidence about that one, and nothing to the others.
+    pub(crate) fn listed(
+        &self,
+        states: &[State],
+        examine: impl Fn(&State) -> io::Result<Observation>,
+    ) -> Vec<Observation> {
+        let seen = states.iter().map(|state| {
+            examine(state).unwrap_or_else(|error| {
+                tracing::warn!(%error, uid = state.uid, "the processes of a workload cannot be examined");
+                self.shown(state.clone(), WorkloadState::Unknown)
+            })
+        });
+        seen.collect()
+    }
+
+    fn shown(&self, state: State, does: WorkloadState) -> Observation {
         let data = HandleData {
             name: state.name.clone(),
             launcher: state.launcher,
@@ -88,22 +113,18 @@ impl ProcessRuntime {
             target_port: state.target_port,
             log_path: self.log_path(&state.name),
         };
-        Ok(Observation {
+        Observation {
             handle: data.to_handle(&state.uid).ok(),
             uid: state.uid,
             host_id: state.host_id,
             parent: state.parent,
             object: object(&state.workload),
-            state: match (&state.exit, state.started_at_ms) {
-                (Some(_), _) => WorkloadState::Stopped,
-                (None, Some(_)) => WorkloadState::Running,
-                (None, None) => WorkloadState::Created,
-            },
+            state: does,
             exit: state.exit,
             started_at_ms: state.started_at_ms,
             address: address(state.target_port),
             confinement: state.confinement,
-        })
+        }
     }
 
     /// Resolves when the workload has ended.

@@ -21,6 +21,8 @@ use wharf_sdk::{
     launch::{Job, Limits, NAMESPACES, Network, PROTOCOL, READ_INSIDE_WRITE, Sandbox},
 };
 
+/// The place in errors about parts of a profile that cannot be enforced.
+const PLACE: &str = "by the runtime 'process'";
 /// The default limit of processes and threads: far more than servers need, far fewer than would slow the machine down.
 const USUAL_PIDS: u64 = 1024;
 /// A port and an amount of memory that a trial asks for. They are not used.
@@ -246,11 +248,16 @@ impl Running<'_> {
         let mode = profile.network.as_ref().map_or("", |network| network.mode.as_str());
         if !matches!(mode, "" | "none" | "host") {
             let (field, why) = ("permission_profile.network.mode", "a plain process has the host's or none");
-            self.left_out(field, why, weaker)?;
+            self.spec.leave_out(field, PLACE, why, weaker)?;
         }
         if profile.limits_inbound() {
             let field = "permission_profile.network.inbound.allow_host";
-            self.left_out(field, "a plain process listens on loopback, to whoever is there", weaker)?;
+            self.spec.leave_out(
+                field,
+                PLACE,
+                "a plain process listens on loopback, to whoever is there",
+                weaker,
+            )?;
         }
         let listen = self.spec.transport.target_port().into_iter().collect();
         Ok(match profile.outbound() {
@@ -259,7 +266,12 @@ impl Running<'_> {
             Outbound::Listed { hosts, ports } => {
                 if !hosts.is_empty() {
                     let field = "permission_profile.network.outbound.allow_host";
-                    self.left_out(field, "the kernel knows addresses, not names of hosts", weaker)?;
+                    self.spec.leave_out(
+                        field,
+                        PLACE,
+                        "the kernel knows addresses, not names of hosts",
+                        weaker,
+                    )?;
                 }
                 match ports {
                     [] => Network::Open,
@@ -267,16 +279,6 @@ impl Running<'_> {
                 }
             }
         })
-    }
-
-    /// Handles a part that cannot be enforced on any machine: refuses it, or reports it if that is allowed.
-    fn left_out(&self, field: &str, why: &str, weaker: &mut Vec<Measure>) -> Result<()> {
-        if !self.spec.allow_weaker {
-            let message = format!("'{field}' cannot be enforced by the runtime 'process': {why}");
-            return Err(Error::unsupported(field, message));
-        }
-        weaker.push(Measure { what: field.to_owned(), how: why.to_owned() });
-        Ok(())
     }
 
     /// The file of a tool's settings; none if it contains credentials, or if its name leads elsewhere.

@@ -7,9 +7,10 @@ use crate::{
     namespaces::shares_instead,
     state::StateFiles,
 };
+use rustix::io::Errno;
 use std::{
     collections::HashMap,
-    fs, io,
+    fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -99,10 +100,7 @@ impl ProcessRuntime {
             );
         }
         for folder in [self.states.folder(), &self.log_dir] {
-            use rustix::{
-                fs::{Access, access},
-                io::Errno,
-            };
+            use rustix::fs::{Access, access};
             // A folder that does not exist yet is no fault: it is made before anything is deployed.
             let usable = access(folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK);
             if let Err(error) =
@@ -213,19 +211,21 @@ impl Runtime for ProcessRuntime {
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Listing> {
-        let unread =
-            |error: &io::Error| Error::unavailable(format!("the state files cannot be read: {error}"));
+        // A launcher that is nobody's any more clears up first; one that is somebody's has its turn for as long as it lives.
+        for uid in query.uids.iter().flatten() {
+            if self.child(uid).is_none() {
+                self.turns.until_free(uid).await;
+            }
+        }
+        // Without a usable /proc, no workload can be examined: that is no answer at all.
+        check_proc().map_err(|error| Error::unavailable(format!("processes cannot be examined: {error}")))?;
         let all = match &query.uids {
             Some(uids) => self.states.read_these(uids),
             None => self.states.read_all(),
         };
-        let all = all.map_err(|error| unread(&error))?;
-        let workloads = all
-            .states
-            .iter()
-            .map(|state| self.of_state(state))
-            .collect::<io::Result<_>>()
-            .map_err(|e| unread(&e))?;
+        let all =
+            all.map_err(|error| Error::unavailable(format!("the state files cannot be read: {error}")))?;
+        let workloads = self.listed(&all.states, |state| self.of_state(state));
         Ok(Listing { complete: all.complete, instance: self.instance.clone(), workloads })
     }
 
@@ -287,7 +287,7 @@ fn not_executed(message: String, errno: Option<i32>) -> Error {
     let mut error = failure(message, errno);
     // The launcher's message has the form "'PROGRAM' cannot be executed: REASON".
     let program = error.message.strip_prefix('\'').and_then(|rest| rest.split_once("' cannot be executed"));
-    if error.code == wharf_sdk::ErrorCode::NotFound
+    if errno == Some(Errno::NOENT.raw_os_error())
         && let Some((program, _)) = program
         && let Some(interpreter) = missing_interpreter(Path::new(program))
     {

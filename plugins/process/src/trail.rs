@@ -37,11 +37,14 @@ pub(crate) struct Trail {
     writable: Vec<PathBuf>,
     /// For each folder that was looked at, whether only the system's owner can write it.
     fixed: RefCell<HashMap<PathBuf, bool>>,
+    /// For each entry that was found, the path that it holds if it is a link. Hundreds of names lie in a few folders.
+    targets: RefCell<HashMap<PathBuf, Option<PathBuf>>>,
 }
 
 impl Trail {
     pub(crate) fn new(writable: Vec<PathBuf>) -> Self {
-        Self { is_root: rustix::process::geteuid().is_root(), writable, fixed: RefCell::default() }
+        let is_root = rustix::process::geteuid().is_root();
+        Self { is_root, writable, fixed: RefCell::default(), targets: RefCell::default() }
     }
 
     /// Resolves a name. None if it leads nowhere, or cannot be reached.
@@ -50,13 +53,22 @@ impl Trail {
         let led = files::follow(name, |entry| {
             let is_entry_fixed = entry.parent().is_none_or(|folder| self.is_fixed(folder));
             is_fixed &= is_entry_fixed;
-            let target = files::target(entry)?;
+            let target = self.target(entry)?;
             if target.is_some() && !is_entry_fixed {
                 links.push(entry.to_owned());
             }
             io::Result::Ok(target)
         });
         Some(Led { path: led.ok()??, is_fixed, links })
+    }
+
+    fn target(&self, entry: &Path) -> io::Result<Option<PathBuf>> {
+        if let Some(known) = self.targets.borrow().get(entry) {
+            return Ok(known.clone());
+        }
+        let target = files::target(entry)?;
+        self.targets.borrow_mut().insert(entry.to_owned(), target.clone());
+        Ok(target)
     }
 
     /// True if only the system's owner can make, replace or remove entries of this folder.

@@ -2,7 +2,7 @@
 use super::{forward, serve, tokio_runtime};
 use crate::context::{ConnectDocument, Context, HostServices};
 use crate::types::{Error, Result};
-use crate::{Attach, Confine, Dial, Logs, Runtime, Takeover, document};
+use crate::{Attach, Confine, Dial, Discover, Logs, Runtime, document};
 use abi_stable::std_types::{RResult, RString};
 use std::{future::Future, pin::Pin, sync::Arc};
 use wharf_abi::{FfiFuture, HostBox, PluginBox, PluginModule, PluginModule_Ref};
@@ -66,11 +66,10 @@ impl Registration {
         self
     }
 
-    /// The type implements [`Takeover`].
+    /// The type implements [`Discover`].
     #[must_use]
-    pub fn takeover<T: Takeover>(mut self) -> Self {
-        self.abilities.strangers = Some(serve::strangers::<T>);
-        self.abilities.taken = Some(serve::taken::<T>);
+    pub fn discover<T: Discover>(mut self) -> Self {
+        self.abilities.discover = Some(serve::discover::<T>);
         self
     }
 }

@@ -3,8 +3,10 @@
 use super::{forward, pump::Pump, tokio_runtime};
 use crate::document::{self, DocumentError, Nothing, OnWorkload, operation};
 use crate::keyed_lock::KeyedLock;
-use crate::types::{DialOptions, Error, ErrorCode, Handle, LogOptions, Result, StopOptions, WorkloadSpec};
-use crate::{Attach, ByteStream, Confine, Dial, Logs, Runtime, Takeover};
+use crate::types::{
+    DialOptions, Error, ErrorCode, Handle, ListQuery, LogOptions, Result, StopOptions, WorkloadSpec,
+};
+use crate::{Attach, ByteStream, Confine, Dial, Discover, Logs, Runtime};
 use abi_stable::{
     sabi_trait::prelude::TD_Opaque,
     std_types::{RResult, RString},
@@ -32,8 +34,7 @@ pub(super) struct Abilities {
     pub(super) dial: Option<Opener>,
     pub(super) confine: Option<Caller>,
     pub(super) pin: Option<Asker>,
-    pub(super) strangers: Option<Asker>,
-    pub(super) taken: Option<Asker>,
+    pub(super) discover: Option<Asker>,
 }
 
 /// A runtime whose type is erased.
@@ -50,11 +51,13 @@ pub(super) struct Typed<T> {
     abilities: Abilities,
     /// Orders `deploy`, `start`, `stop`, `remove` and `recover`, by uid.
     locks: KeyedLock,
+    /// Held for each deployment until its future has been dropped: a question about the workload waits for that.
+    deploying: KeyedLock,
 }
 
 impl<T: Runtime> Typed<T> {
     pub(super) fn new(runtime: Arc<T>, abilities: Abilities) -> Self {
-        Self { runtime, abilities, locks: KeyedLock::default() }
+        Self { runtime, abilities, locks: KeyedLock::default(), deploying: KeyedLock::default() }
     }
 
     /// The operations that change nothing, and `validate`.
@@ -63,14 +66,19 @@ impl<T: Runtime> Typed<T> {
         match operation {
             operation::INSTANCE => reply(runtime.instance().await?),
             operation::HEALTH => reply(runtime.health().await),
-            operation::LIST => reply(runtime.list(&read(document)?).await?),
+            operation::LIST => {
+                let query: ListQuery = read(document)?;
+                for uid in query.uids.iter().flatten() {
+                    self.deploying.until_free(uid).await;
+                }
+                reply(runtime.list(&query).await?)
+            }
             operation::CONFINEMENT => match self.abilities.confine {
                 Some(confinement) => confinement(self.runtime.clone()).await,
                 None => Err(unknown(operation)),
             },
             operation::PIN => self.ask(self.abilities.pin, operation, document).await,
-            operation::STRANGERS => self.ask(self.abilities.strangers, operation, document).await,
-            operation::TAKEN => self.ask(self.abilities.taken, operation, document).await,
+            operation::DISCOVER => self.ask(self.abilities.discover, operation, document).await,
             operation::VALIDATE => {
                 runtime.validate(&specification(document)?).await?;
                 reply(Nothing {})
@@ -93,6 +101,7 @@ impl<T: Runtime> Typed<T> {
             operation::DEPLOY => {
                 let spec = specification(document)?;
                 let _turn = self.locks.lock(&spec.uid).await;
+                let _deploying = self.deploying.lock(&spec.uid).await;
                 let handle = runtime.deploy(&spec).await?;
                 if handle.uid != spec.uid {
                     return Err(Error::internal("deploy returned a handle of another workload"));
@@ -213,20 +222,12 @@ pub(super) fn pin<T: crate::Pin>(
     Box::pin(async move { reply(typed::<T>(runtime)?.pin(&specification(&document)?).await?) })
 }
 
-/// Calls `strangers` on a type.
-pub(super) fn strangers<T: Takeover>(
+/// Calls `discover` on a type.
+pub(super) fn discover<T: Discover>(
     runtime: Arc<dyn std::any::Any + Send + Sync>,
     document: String,
 ) -> Boxed<String> {
-    Box::pin(async move { reply(typed::<T>(runtime)?.strangers(&read(&document)?).await?) })
-}
-
-/// Calls `taken` on a type.
-pub(super) fn taken<T: Takeover>(
-    runtime: Arc<dyn std::any::Any + Send + Sync>,
-    document: String,
-) -> Boxed<String> {
-    Box::pin(async move { reply(typed::<T>(runtime)?.taken(&read(&document)?).await?) })
+    Box::pin(async move { reply(typed::<T>(runtime)?.discover(&read(&document)?).await?) })
 }
 
 fn typed<T: Runtime>(runtime: Arc<dyn std::any::Any + Send + Sync>) -> Result<Arc<T>> {

@@ -8,6 +8,7 @@ use std::{future::Future, pin::Pin};
 
 /// A group of cases that a runtime passes or fails as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Profile {
     /// The cases for every runtime.
@@ -28,11 +29,13 @@ pub enum Profile {
     Limits,
     /// Permission profiles.
     Permissions,
+    /// Workloads that belong to others, as a server of one session does.
+    Sessions,
 }
 
 impl Profile {
     /// All profiles.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Core,
         Self::Exit,
         Self::Logs,
@@ -42,6 +45,7 @@ impl Profile {
         Self::Dial,
         Self::Limits,
         Self::Permissions,
+        Self::Sessions,
     ];
 
     /// The profile's name. The ids of its cases begin with it.
@@ -56,6 +60,7 @@ impl Profile {
             Self::Dial => "dial",
             Self::Limits => "limits",
             Self::Permissions => "permissions",
+            Self::Sessions => "sessions",
         }
     }
 }

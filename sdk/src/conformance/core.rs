@@ -24,6 +24,13 @@ pub(super) const CASES: &[Case] = &[
         steps: &[|fixture| Box::pin(healthy(fixture))],
     },
     Case {
+        id: "core.remedy",
+        sentence: "What can be done about the runtime's health is a field of its own, never text behind '; ' in the message",
+        profile: Profile::Core,
+        needs: &[],
+        steps: &[|fixture| Box::pin(remedy(fixture))],
+    },
+    Case {
         id: "core.validate-accepts",
         sentence: "Validate says whether 'deploy' would accept this, and makes no change",
         profile: Profile::Core,
@@ -66,9 +73,9 @@ pub(super) const CASES: &[Case] = &[
         steps: &[|fixture| Box::pin(list_handle(fixture))],
     },
     Case {
-        id: "core.list-parent",
+        id: "sessions.list-parent",
         sentence: "A listing says which workload something belongs to, by its label",
-        profile: Profile::Core,
+        profile: Profile::Sessions,
         needs: &[Need::Capability(Capability::PARENT)],
         steps: &[|fixture| Box::pin(list_parent(fixture))],
     },
@@ -175,6 +182,14 @@ async fn instance_is_stable(fixture: &Fixture) -> Checked {
 async fn healthy(fixture: &Fixture) -> Checked {
     let health = fixture.host.health().await.doing("health")?;
     ensure(health.state == HealthState::Healthy, || format!("it is {:?}: {}", health.state, health.message))
+}
+
+async fn remedy(fixture: &Fixture) -> Checked {
+    let here = fixture.host.health().await.doing("health")?;
+    for health in [Some(here), fixture.health_nowhere().await?].into_iter().flatten() {
+        ensure(!health.message.contains("; "), || format!("the message is '{}'", health.message))?;
+    }
+    Ok(())
 }
 
 async fn validate_accepts(fixture: &Fixture) -> Checked {

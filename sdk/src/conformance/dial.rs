@@ -32,7 +32,12 @@ pub(super) const CASES: &[Case] = &[
         id: "dial.half-close",
         sentence: "Closing the writing side is the end of the server's input, and of nothing else",
         profile: Profile::Dial,
-        needs: NEEDS,
+        needs: &[
+            Need::Capability(Capability::DIAL_HALF_CLOSE),
+            Need::Capability(Capability::DIAL),
+            Need::Capability(Capability::HTTP),
+            Need::Listener,
+        ],
         steps: &[|fixture| Box::pin(half_close(fixture))],
     },
     Case {

@@ -2,13 +2,16 @@
 use super::breach::{Breach, Checked, ensure};
 use super::client::{Answer, Asked, Client};
 use super::material::{Material, Role};
-use super::subject::{Fault, Subject};
-use crate::{ErrorCode, Handle, ListQuery, Observation, Source, Transport, WorkloadSpec, WorkloadState};
+use super::subject::{Fault, Link, Reply, Subject};
+use crate::{
+    ErrorCode, Handle, Health, ListQuery, Observation, Source, Transport, WorkloadSpec, WorkloadState,
+};
 use serde::{Deserialize, Serialize};
 use std::{
     cell::{Cell, RefCell},
     path::PathBuf,
     rc::Rc,
+    sync::Arc,
     time::Duration,
 };
 
@@ -44,7 +47,7 @@ pub struct Setting {
 /// making something for a case that was killed.
 pub async fn sweep(subject: &dyn Subject, hosts: &[String]) {
     for host in hosts {
-        let Ok(link) = subject.connect(host).await else { continue };
+        let Ok(link) = subject.connect(host, None).await else { continue };
         let client = Client::new(host.clone(), link, Rc::default());
         for _ in 0..SWEEPS {
             let Ok(Ok(listing)) = tokio::time::timeout(CLEANING, client.list(&ListQuery::ALL)).await else {
@@ -87,6 +90,8 @@ pub(super) struct Fixture {
     pub(super) host: Client,
     /// Another host on the same engine.
     pub(super) other: Client,
+    /// A connection to an endpoint without an engine, for runtimes that have endpoints. It is made when a case asks for it.
+    nowhere: Cell<Option<Reply<Arc<dyn Link>>>>,
     pub(super) setting: Setting,
     /// The workload for the next step.
     pub(super) left: Cell<Option<Handle>>,
@@ -100,19 +105,30 @@ impl Fixture {
     pub(super) async fn connect(subject: &dyn Subject, setting: Setting, asked: Rc<Asked>) -> Checked<Self> {
         let [host, other] = setting.hosts.clone();
         let connect = async |id: String| {
-            let link = subject.connect(&id).await.doing("connect")?;
+            let link = subject.connect(&id, None).await.doing("connect")?;
             Ok(Client::new(id, link, Rc::clone(&asked)))
         };
+        // The connection is not made until it is awaited.
+        let nowhere = subject.connect(&host, setting.folder.join("nowhere").to_str());
         let (host, other) = (connect(host).await?, connect(other).await?);
         let deployed = setting.left.clone().map(|handle| (false, handle)).into_iter().collect();
         Ok(Self {
             host,
             other,
+            nowhere: Cell::new(Some(nowhere)),
             setting,
             left: Cell::default(),
             untold: Cell::default(),
             deployed: RefCell::new(deployed),
         })
+    }
+
+    /// The health of the runtime at an endpoint without an engine. None if the runtime takes no such endpoint.
+    pub(super) async fn health_nowhere(&self) -> Checked<Option<Health>> {
+        let Some(connecting) = self.nowhere.take() else { return Ok(None) };
+        let Ok(link) = connecting.await else { return Ok(None) };
+        let client = Client::new(self.host.host_id.clone(), link, Rc::default());
+        client.health().await.doing("health").map(Some)
     }
 
     /// A workload in a role, over stdio if the runtime declares it, else over HTTP.

@@ -8,8 +8,9 @@ pub type Reply<T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send>>;
 
 /// A runtime under test.
 pub trait Subject {
-    /// Connects to it as this host. Two hosts that are connected reach the same engine.
-    fn connect(&self, host_id: &str) -> Reply<Arc<dyn Link>>;
+    /// Connects to the runtime as this host, through the given endpoint or the usual one. Two hosts that use the usual
+    /// endpoint reach the same engine.
+    fn connect(&self, host_id: &str, endpoint: Option<&str>) -> Reply<Arc<dyn Link>>;
 }
 
 /// A runtime, connected.

@@ -21,13 +21,16 @@ impl Capability {
     pub const ATTACH: Self = Self::named("attach");
     /// Carries connections to the ports of workloads.
     pub const DIAL: Self = Self::named("dial");
+    /// A connection of [`crate::Dial`] carries the end of each direction by itself. Of a runtime without this the host keeps
+    /// the end of its own direction back: such a connection ends with the server's side, or by being dropped.
+    pub const DIAL_HALF_CLOSE: Self = Self::named("dial-half-close");
     /// Tells which confinement it can enforce here.
     pub const CONFINE: Self = Self::named("confine");
     /// Resolves the names of files in a specification, and refuses a workload whose names lead elsewhere later
     /// ([`super::WorkloadSpec::pinned`]).
     pub const PIN: Self = Self::named("pin");
-    /// Finds resources that others made by their labels, and takes them over.
-    pub const TAKEOVER: Self = Self::named("takeover");
+    /// Shows resources that others made, by their labels.
+    pub const DISCOVER: Self = Self::named("discover");
     /// A workload with a port goes on when the process that deployed it ends, and another process finds it again. Without
     /// this capability the host ends such a workload together with its supervisor.
     pub const SURVIVES_SUPERVISOR: Self = Self::named("survives-supervisor");
@@ -55,6 +58,9 @@ impl Capability {
     pub const USER: Self = Self::named("user");
     /// Fetches images, as `pull` says.
     pub const PULL: Self = Self::named("pull");
+    /// Only `start` can fetch what a workload is made of, such as an image on the node that was chosen for it: it has the
+    /// deadline of `deploy`.
+    pub const FETCHES_AT_START: Self = Self::named("fetches-at-start");
     /// Marks what it makes with the workload's group (`group`). A runtime without this capability gets no group.
     pub const GROUP: Self = Self::named("group");
     /// Starts a stopped workload again with everything that it wrote, as long as its specification is the same: the host
@@ -70,9 +76,10 @@ impl Capability {
         Self::LOGS,
         Self::ATTACH,
         Self::DIAL,
+        Self::DIAL_HALF_CLOSE,
         Self::CONFINE,
         Self::PIN,
-        Self::TAKEOVER,
+        Self::DISCOVER,
         Self::SURVIVES_SUPERVISOR,
         Self::RESTARTS_ITSELF,
         Self::PORT_MAPPING,
@@ -84,6 +91,7 @@ impl Capability {
         Self::PERMISSION_PROFILE,
         Self::USER,
         Self::PULL,
+        Self::FETCHES_AT_START,
         Self::GROUP,
         Self::RESTART_IN_PLACE,
         Self::PARENT,

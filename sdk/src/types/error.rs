@@ -104,16 +104,22 @@ impl Error {
         error
     }
 
+    /// A field that cannot be enforced; `place` says where, such as `on a container`.
+    pub fn unenforceable(field: &str, place: &str, why: &str) -> Self {
+        Self::unsupported(field, format!("'{field}' cannot be enforced {place}: {why}"))
+    }
+
     /// A fault of the plugin itself.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::Internal, message)
     }
 
-    /// An I/O error, with the action that failed; the code follows its kind.
+    /// An I/O error, with the action that failed; the code follows its kind. Never [`ErrorCode::NotFound`], which is evidence
+    /// about a workload: a missing file says nothing about one.
     pub fn io(doing: &str, source: &std::io::Error) -> Self {
         use std::io::ErrorKind;
         let code = match source.kind() {
-            ErrorKind::NotFound => ErrorCode::NotFound,
+            ErrorKind::NotFound => ErrorCode::FailedPrecondition,
             ErrorKind::PermissionDenied => ErrorCode::PermissionDenied,
             ErrorKind::AlreadyExists => ErrorCode::AlreadyExists,
             ErrorKind::TimedOut => ErrorCode::Timeout,
@@ -135,6 +141,12 @@ mod tests {
         let error: Error = serde_json::from_str(r#"{"code":"quota_exceeded","message":"full"}"#).unwrap();
         assert_eq!(error.code, ErrorCode::Internal);
         assert_eq!(error.message, "full");
+    }
+
+    #[test]
+    fn r04_a_missing_file_is_no_evidence_that_a_workload_is_gone() {
+        let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
+        assert_eq!(Error::io("it cannot be read", &missing).code, ErrorCode::FailedPrecondition);
     }
 
     #[test]

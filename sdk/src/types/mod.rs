@@ -6,19 +6,22 @@
 mod address;
 mod capability;
 mod error;
+mod foreign;
 mod handle;
+mod mount;
 mod observation;
 mod open_paths;
 mod options;
 mod pins;
 mod profile;
 mod spec;
-mod stranger;
 
 pub use address::Address;
 pub use capability::Capability;
 pub use error::{Error, ErrorCode, Result};
+pub use foreign::{ForeignListing, ForeignResource, LabelSelector};
 pub use handle::Handle;
+pub use mount::Mount;
 pub use observation::{
     Confinement, Exit, Health, HealthState, Instance, Listing, Measure, Observation, WorkloadState,
 };
@@ -27,4 +30,3 @@ pub use options::{DialOptions, ListQuery, LogOptions, StopOptions};
 pub use pins::Pins;
 pub use profile::{InboundPermissions, NetworkPermissions, Outbound, OutboundPermissions, PermissionProfile};
 pub use spec::{PullPolicy, Source, Transport, WorkloadSpec};
-pub use stranger::{Sought, Stranger, Strangers, TakenOver};

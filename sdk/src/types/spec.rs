@@ -1,6 +1,6 @@
 //! [`WorkloadSpec`]: the complete description of a workload to deploy. The host makes it from a RunConfig; a runtime's
 //! `validate`, `pin` and `deploy` read it.
-use super::{Capability, PermissionProfile, Pins};
+use super::{Capability, Error, Measure, PermissionProfile, Pins, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -147,6 +147,16 @@ impl Transport {
 }
 
 impl WorkloadSpec {
+    /// Handles a field that cannot be enforced: an error that names it, or, if the user allows that, one more entry in
+    /// [`super::Confinement::weaker`].
+    pub fn leave_out(&self, field: &str, place: &str, why: &str, weaker: &mut Vec<Measure>) -> Result<()> {
+        if !self.allow_weaker {
+            return Err(Error::unenforceable(field, place, why));
+        }
+        weaker.push(Measure { what: field.to_owned(), how: why.to_owned() });
+        Ok(())
+    }
+
     /// The capabilities that this specification needs, each with the field that needs it.
     pub fn requirements(&self) -> Vec<(Capability, &'static str)> {
         let mut needs = Vec::new();

@@ -124,3 +124,23 @@ async fn an_answer_may_be_asked_with_fields_that_are_not_known() {
     let answer = call("instance", r#"{"version":1,"trace_id":"x","body":{"newer":true}}"#).await.unwrap();
     assert_eq!(answer, r#"{"version":2,"body":{"instance":"stuck","endpoint":""}}"#);
 }
+
+#[tokio::test]
+async fn a_question_about_a_workload_is_answered_once_its_deployment_has_been_dropped() {
+    let plugin = try_connect(CONNECT).await.unwrap();
+    let without_deadline = spec_document("deployed", "").replace(r#""deadline_ms":50,"#, "");
+    let mut deploying = Box::pin(plugin.call("deploy".into(), without_deadline.into()));
+    assert!(tokio::time::timeout(std::time::Duration::ZERO, &mut deploying).await.is_err());
+    let list = async |uid: &str, deadline_ms: u32| {
+        let query = format!(r#"{{"version":1,"deadline_ms":{deadline_ms},"body":{{"uids":["{uid}"]}}}}"#);
+        let answer = plugin.call("list".into(), query.into()).await.into_result().unwrap_err();
+        serde_json::from_str::<Error>(&answer).unwrap().code
+    };
+    // The one error is this runtime's own answer.
+    assert_eq!(list("another", 60_000).await, ErrorCode::Unavailable);
+    // It may not have been begun yet.
+    while list("deployed", 50).await == ErrorCode::Unavailable {}
+    assert_eq!(list("deployed", 50).await, ErrorCode::Timeout);
+    drop(deploying);
+    assert_eq!(list("deployed", 60_000).await, ErrorCode::Unavailable);
+}

@@ -7,8 +7,8 @@ use std::{env, fs, path::Path};
 use wharf_sdk::document::{ConnectDocument, Envelope, Event, LogRecord, Nothing, OnWorkload, operation};
 use wharf_sdk::stamp::Stamp;
 use wharf_sdk::{
-    Confinement, DialOptions, Error, Exit, Handle, Health, Instance, ListQuery, Listing, LogOptions,
-    Observation, Pins, Sought, StopOptions, Strangers, TakenOver, WorkloadSpec,
+    Confinement, DialOptions, Error, Exit, ForeignListing, Handle, Health, Instance, LabelSelector,
+    ListQuery, Listing, LogOptions, Observation, Pins, StopOptions, WorkloadSpec,
 };
 
 struct Operations {
@@ -45,8 +45,7 @@ fn generated() -> Value {
     operations.add::<ListQuery, Listing>(operation::LIST);
     operations.add::<Nothing, Confinement>(operation::CONFINEMENT);
     operations.add::<WorkloadSpec, Pins>(operation::PIN);
-    operations.add::<Sought, Strangers>(operation::STRANGERS);
-    operations.add::<TakenOver, Listing>(operation::TAKEN);
+    operations.add::<LabelSelector, ForeignListing>(operation::DISCOVER);
     operations.add::<OnWorkload, Exit>(operation::WAIT);
     operations.add::<OnWorkload, Observation>(operation::RECOVER);
     operations.add_stream::<OnWorkload<LogOptions>>(operation::LOGS);

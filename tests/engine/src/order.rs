@@ -67,6 +67,8 @@ pub enum Act {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Flaw {
+    /// `health` has its remedy in the message.
+    RemedyInMessage,
     /// `validate` deploys.
     Deploys,
     /// `validate` accepts everything.

@@ -37,12 +37,14 @@
 //! - Time is only an order of events. A deadline may pass wherever one is; a pause is over at once; attempts to restart are
 //!   never used up, or all of them from the beginning; a lock is waited for as long as it takes.
 //! - A list is answered at one instant, completely or not at all. An answer of another instance has nothing of ours.
-//! - An engine finishes a client's request before it answers another question about the same workload.
-//!   [`Mutation::EngineOutlivesItsClients`] shows that no order of records can do without this.
+//! - An engine finishes a client's request before it answers another question about the same workload. Plugins promise
+//!   this for deployments that their supervisor drops; [`Mutation::LooksOnce`] shows what follows without that. If the supervisor
+//!   was killed, the model takes it for granted: [`Mutation::EngineOutlivesItsClients`] shows that no order of records can do
+//!   without it.
 //! - A call of a plugin and the proof of the instance after it are two steps: another engine may answer the call; it has no
 //!   resource of ours, and reports success. The proof is one list, with its instance in the same answer. A deployment that
 //!   another engine makes is not followed.
-//! - No reboot, no remote workload, no adoption, no `--forget`, no foreground.
+//! - No reboot, no remote workload, no adoption. Of `--forget`, only the request to leave is modelled.
 //!
 //! # How large it is
 //!
@@ -58,5 +60,5 @@ pub mod state;
 mod steps;
 
 pub use actions::{Action, Protocol};
-pub use mutations::{Mutation, Rules};
+pub use mutations::{Mutation, Rules, Waits};
 pub use scenarios::{Begin, Scenario};

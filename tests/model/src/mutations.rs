@@ -56,6 +56,9 @@ pub enum Mutation {
     /// The leavings of a dropped deployment are looked for without a proof of the instance: another engine, which has
     /// nothing of it, is believed (`host/supervisor/src/deployment.rs`, found by this model).
     NothingFoundElsewhere,
+    /// The resource of a dropped deployment is looked for once, while its plugin still clears up behind it: "there is
+    /// nothing" is believed, and later no longer true (`host/supervisor/src/deployment.rs`, each plugin's `list`).
+    LooksOnce,
     /// A resource that is put out of the way of a deployment counts as gone as soon as it does not run: another engine that
     /// was asked to remove it has nothing of it, and a second one is made (`host/supervisor/src/machine`, found by this
     /// model).
@@ -68,6 +71,17 @@ pub enum Mutation {
     // The contract takes this for granted of an engine.
     /// An engine performs a client's request after that client died and after others have asked about the workload.
     EngineOutlivesItsClients,
+}
+
+/// How long the command stays that starts a workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waits {
+    /// Not at all: `--no-wait`.
+    No,
+    /// Until it is ready.
+    Ready,
+    /// To the end, in its user's terminal: `--foreground`.
+    Stays,
 }
 
 /// The subject of one model: the mistakes in it, and the kind of its workloads.
@@ -87,6 +101,8 @@ pub struct Rules {
     pub used_up: bool,
     /// It ends with exit code 0.
     pub succeeds: bool,
+    /// Its commands wait so long.
+    pub waits: Waits,
 }
 
 impl Rules {
@@ -101,6 +117,7 @@ impl Rules {
             in_place: false,
             used_up: false,
             succeeds: false,
+            waits: Waits::Ready,
         }
     }
 

@@ -11,7 +11,7 @@ use wharf_model_checker::properties::{
     NO_VERDICT_WITHOUT_EVIDENCE, ON_RECORD, ONE_OPERATION, ONE_RESOURCE, READING_WRITES_NOTHING,
 };
 use wharf_model_checker::state::{Budget, Command, Process, State};
-use wharf_model_checker::{Action, Mutation, Protocol, Rules, Scenario, scenarios};
+use wharf_model_checker::{Action, Mutation, Protocol, Rules, Scenario, Waits, scenarios};
 use wharf_supervisor::machine::Effect;
 
 const THREADS: usize = 2;
@@ -158,6 +158,28 @@ fn signals_and_starts_that_are_given_up_hold_every_property_for_every_kind_of_wo
 }
 
 #[test]
+fn commands_that_do_not_wait_or_stay_hold_every_property_for_every_kind_of_workload() {
+    let interrupted = Budget { interruptions: 1, faults: 1, exits: 1, ..Budget::default() };
+    for waits in [Waits::No, Waits::Stays] {
+        for rules in every_kind().chain([in_place()]) {
+            let rules = Rules { waits, ..rules };
+            holds(rules.clone(), scenarios::one_command(Budget { crashes: 1, ..interrupted }));
+            holds(rules.clone(), scenarios::one_command(Budget { outages: 1, deadlines: 1, ..interrupted }));
+            holds(rules, scenarios::two_commands(Budget { faults: 0, exits: 0, ..interrupted }));
+        }
+    }
+}
+
+#[test]
+fn a_server_that_is_cut_off_holds_every_property() {
+    let budget = Budget { crashes: 1, exits: 2, outages: 1, faults: 1, ..Budget::default() };
+    for restarts in [true, false] {
+        let rules = Rules { succeeds: true, resumed: false, restarts, ..Rules::contract() };
+        holds(rules, scenarios::one_command(budget));
+    }
+}
+
+#[test]
 fn a_workload_that_ended_too_often_or_completed_holds_every_property() {
     let budget = Budget { crashes: 1, exits: 1, outages: 1, faults: 1, ..Budget::default() };
     for rules in [
@@ -290,6 +312,12 @@ fn mistakes_of_the_supervisors_machine_are_found() {
     breaks(Mutation::StartsUnrecorded, one_name(), one(Budget::default()), &[ON_RECORD]);
     let lost = Budget { losses: 1, ..Budget::default() };
     breaks(Mutation::OutlivesItsRunConfig, one_name(), one(lost), &[NO_DEADLOCK]);
+}
+
+#[test]
+fn a_single_look_for_what_a_dropped_deployment_brings_is_found() {
+    let scenario = scenarios::one_command(Budget { interruptions: 1, ..Budget::default() });
+    breaks(Mutation::LooksOnce, one_name(), scenario, &[NO_UNKNOWN_RESOURCE]);
 }
 
 #[test]

@@ -91,7 +91,9 @@ fn every_dependency_points_at_the_sdk() {
             let Some(ours) = by_name.get(name(dependency)) else { continue };
             // A plugin's tests know the SDK alone, as those of a third party's would. Everybody's may replay fuzz targets.
             let is_free = name(package).starts_with("wharf-") && !is_plugin(package);
-            let is_for_tests = dependency["kind"] == "dev" && (is_free || name(ours) == REPLAY);
+            // Its own features, where they are for tests alone.
+            let is_itself = name(package) == name(ours);
+            let is_for_tests = dependency["kind"] == "dev" && (is_free || is_itself || name(ours) == REPLAY);
             if !is_for_tests && !allowed(package).contains(&name(ours)) {
                 wrong.push(format!("{} -> {}", name(package), name(ours)));
             }

@@ -1,7 +1,11 @@
 //! Several clients on one server, as its user sees it.
 use serde_json::{Value, json};
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
 use wharf_tests::client::Client;
-use wharf_tests::host::{Host, eventually};
+use wharf_tests::host::{Host, eventually, kill, runs};
 
 /// A server that says something after each answer, and never answers a call of `silent`.
 const TALKATIVE: &str = r#"while read -r line; do
@@ -50,4 +54,75 @@ fn the_time_that_a_call_may_take_is_a_setting() {
     let error = client.call_tool("silent", json!({})).unwrap_err().to_string();
     assert!(error.contains("did not answer in time"), "{error}");
     assert_eq!(client.call_tool("x", json!({})).unwrap(), "done");
+}
+
+/// A host with a server that answers nothing but the handshake, and many who ask for its status: each ping takes three
+/// seconds, so one after the other they take more than forty.
+fn asked_by_many() -> (Host, Vec<Child>) {
+    let host = Host::new();
+    let mute = TALKATIVE.replace(r#"*'"ping"'*"#, r#"*'"never"'*"#);
+    host.run(&["--name", "mute", &host.script("mute", &mute)]);
+    let asking = ask(&host);
+    // This one is answered with the others or after them.
+    host.ok(&["status", "mute"]);
+    (host, asking)
+}
+
+fn ask(host: &Host) -> Vec<Child> {
+    let ask = || host.command(&["status", "mute"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    (0..14).map(|_| ask().unwrap()).collect()
+}
+
+fn assert_prompt(begun: Instant) {
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_server_that_answers_no_ping_holds_up_neither_a_stop_nor_the_others_who_ask() {
+    let begun = Instant::now();
+    let (host, mut asking) = asked_by_many();
+    for one in &mut asking {
+        assert!(one.wait().unwrap().success());
+    }
+    assert_prompt(begun);
+    let mut again = ask(&host);
+    let begun = Instant::now();
+    host.ok(&["stop", "mute"]);
+    assert_prompt(begun);
+    for one in &mut again {
+        one.wait().unwrap();
+    }
+    host.assert_nothing_runs();
+}
+
+#[test]
+fn a_server_that_answers_no_ping_holds_up_no_signal() {
+    let (host, mut asking) = asked_by_many();
+    asking.extend(ask(&host));
+    let supervisor = i32::try_from(host.record("mute")["process_id"].as_i64().unwrap()).unwrap();
+    let begun = Instant::now();
+    kill(supervisor, "TERM");
+    eventually("it ends", || !runs(supervisor));
+    assert_prompt(begun);
+    for one in &mut asking {
+        one.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_stop_whose_command_is_gone_before_it_was_heard_is_dropped() {
+    let host = Host::new();
+    let url = host.run(&["--name", "one", &host.script("talkative", TALKATIVE)]);
+    let supervisor = i32::try_from(host.record("one")["process_id"].as_i64().unwrap()).unwrap();
+    // It hears nothing as long as it is stopped.
+    kill(supervisor, "STOP");
+    let mut asker = UnixStream::connect(host.path("state/control/one.sock")).unwrap();
+    writeln!(asker, r#"{{"version":1,"body":{{"stop":{{"timeout_ms":0}}}}}}"#).unwrap();
+    drop(asker);
+    kill(supervisor, "CONT");
+    assert_eq!(Client::open(&url).unwrap().call_tool("x", json!({})).unwrap(), "done");
+    // A request that is answered now was heard after the stop.
+    host.ok(&["status", "one"]);
+    assert_eq!(host.row("one").unwrap()["status"], "running");
+    assert!(runs(supervisor));
 }

@@ -3,6 +3,7 @@ mod asked_for;
 mod asking;
 mod demonstrated;
 mod doctoring;
+mod given_up;
 mod issue_4432;
 mod keeping;
 mod logging;
@@ -46,7 +47,7 @@ fn run(host: &Host, kind: Kind, name: &str, more: &[&str]) -> String {
     host.run(&[&["--runtime", kind.runtime(), "--name", name], more, &[DEMO_IMAGE]].concat())
 }
 
-fn add(url: &str) -> String {
+pub(crate) fn add(url: &str) -> String {
     Client::open(url).unwrap().call_tool("add", json!({ "a": 2, "b": 3 })).unwrap()
 }
 
@@ -57,14 +58,14 @@ fn containers(engine: &Engine) -> Vec<String> {
 }
 
 /// The records of a workload, as a digest of their bytes.
-fn digest(host: &Host, name: &str) -> String {
+pub(crate) fn digest(host: &Host, name: &str) -> String {
     let files =
         ["state/runconfigs", "state/statuses"].map(|folder| host.path(&format!("{folder}/{name}.json")));
     let bytes = files.map(|file| std::fs::read(file).unwrap());
     Sha256::digest(bytes.concat()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn is_running_and_fresh(host: &Host, name: &str) -> bool {
+pub(crate) fn is_running_and_fresh(host: &Host, name: &str) -> bool {
     host.row(name).is_some_and(|row| row["status"] == "running" && row.get("stale").is_none())
 }
 

@@ -11,14 +11,19 @@ use std::{
     net::TcpListener,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 use wharf_tests::client::Client;
 use wharf_tests::host::{Host, demo_server, eventually};
 use wharf_tests::toolhive::digest;
 
 const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/earlier-build");
+/// Held by a test that starts processes of the fixture: they have the same uids in each, and control groups are named by
+/// these, so one test would end the other one's.
+static STARTING: Mutex<()> = Mutex::new(());
+
 /// The words of a workload that is on record as running, with a supervisor of another boot.
-const RESTARTED: &str = "the machine was restarted; start it again";
+const RESTARTED: &str = "the machine was restarted";
 
 /// The words of a workload that was another product's container, which is served no more.
 const IMPORTED: &str =
@@ -164,6 +169,7 @@ fn r05_reading_records_of_an_earlier_build_changes_no_byte_and_adds_no_file() {
 /// that from then on.
 #[test]
 fn processes_of_an_earlier_build_start_again_with_all_that_they_were_given_at_the_url_that_they_had() {
+    let _turn = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
     let host = host();
     give_the_secret(&host);
     for (name, ..) in SHOWN.iter().filter(is_of("process-")) {
@@ -191,6 +197,7 @@ fn processes_of_an_earlier_build_start_again_with_all_that_they_were_given_at_th
 
 #[test]
 fn r06_reconcile_brings_back_what_an_earlier_build_left_running_and_leaves_what_it_cannot_prove() {
+    let _turn = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
     let host = host();
     give_the_secret(&host);
     let left: Vec<&str> =

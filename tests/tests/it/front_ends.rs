@@ -78,6 +78,18 @@ fn fault(literal: &str, commands: &BTreeSet<String>) -> Option<String> {
     if let Some(pair) = command {
         return Some(pair.join(" "));
     }
+    // A clause that tells to type something: "it is gone; restart it".
+    let begins = |at: usize| {
+        at == 0 || words[at - 1].ends_with([';', ':', ',']) || ["or", "and", "then"].contains(&words[at - 1])
+    };
+    let order = (0..words.len().saturating_sub(1)).find(|&at| {
+        // A file that is in the way is removed by other means.
+        let is_command = commands.contains(words[at]) && words[at] != "remove";
+        begins(at) && is_command && ["it", "them"].contains(&bare(words[at + 1]).as_str())
+    });
+    if let Some(at) = order {
+        return Some(words[at..=at + 1].join(" "));
+    }
     let is_option = |word: &String| {
         word.strip_prefix("--").is_some_and(|name| name.starts_with(|c: char| c.is_ascii_lowercase()))
     };
@@ -148,10 +160,14 @@ fn a_sentence_of_the_command_line_is_found() {
     ] {
         assert_eq!(found(code), 1, "{code}");
     }
+    for code in [r#"fresh(Unhealthy, "it runs; rm it")"#, r#""mend it, or rm it""#] {
+        assert_eq!(found(code), 1, "{code}");
+    }
     for code in [
         r#"hint("this wharf knows no such schema -- a newer wharf does")"#,
         r#"let _ = '"'; call(a --b)"#,
         r#"format!("wharf-{uid} is a group")"#,
+        r#"hint("its url is told: it is url them that matters")"#,
     ] {
         assert_eq!(found(code), 0, "{code}");
     }

@@ -56,6 +56,25 @@ async fn a_runtime_is_connected_once_for_each_endpoint() {
     assert_eq!(other.instance().await.unwrap().instance, "alpha");
 }
 
+/// A process that lives for months meets any number of options.
+#[tokio::test]
+async fn a_connection_with_options_of_one_workload_goes_when_nobody_uses_it() {
+    let rack = Rack::with(&["alpha"]);
+    let host = rack.host();
+    let options = |text: &str| [("option".to_owned(), text.to_owned())].into();
+    let used = host.connect_with("alpha", &options("one"), HOST_ID).await.unwrap();
+    let dropped = {
+        let client = host.connect_with("alpha", &options("two"), HOST_ID).await.unwrap();
+        std::sync::Arc::downgrade(&client)
+    };
+    let plain = std::sync::Arc::downgrade(&host.connect("alpha", None, HOST_ID).await.unwrap());
+    host.connect_with("alpha", &options("three"), HOST_ID).await.unwrap();
+    assert!(dropped.upgrade().is_none());
+    assert!(plain.upgrade().is_some(), "connections without options are few, and kept");
+    let same = host.connect_with("alpha", &options("one"), HOST_ID).await.unwrap();
+    assert!(std::sync::Arc::ptr_eq(&used, &same));
+}
+
 #[tokio::test]
 async fn a_runtime_that_cannot_be_connected_is_tried_again() {
     let rack = Rack::with(&["alpha"]);

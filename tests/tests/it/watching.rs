@@ -8,6 +8,7 @@ use std::{
     time::Instant,
 };
 use wharf_tests::host::{Host, PATIENCE, demo_server, eventually, kill};
+use wharf_tests::json_forms::assert_form;
 
 /// A watcher; ended when it is dropped.
 struct Watcher {
@@ -23,8 +24,9 @@ impl Watcher {
         let (tell, lists) = channel();
         std::thread::spawn(move || {
             for line in lines {
-                let list = serde_json::from_str(&line.unwrap()).expect("one JSON array a line");
-                if tell.send(list).is_err() {
+                let list: Value = serde_json::from_str(&line.unwrap()).expect("one JSON array a line");
+                assert_form("list", &list);
+                if tell.send(list.as_array().cloned().unwrap_or_default()).is_err() {
                     // Nobody reads any more: the pipe is closed.
                     return;
                 }

@@ -124,7 +124,7 @@ fn r04_without_evidence_nothing_is_done_and_the_reason_is_told() {
     for case in every_case().iter().filter(|case| matches!(case.evidence, Evidence::None(_))) {
         assert!(matches!(case.plan(), Action::Leave(_)), "{case:?}");
         if !case.locks.operation_held {
-            assert_eq!(case.plan(), Action::Leave("down".to_owned()), "{case:?}");
+            assert_eq!(case.plan(), Action::Leave("down".into()), "{case:?}");
         }
     }
 }

@@ -7,18 +7,29 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// The part of the limit that tables may have: they are not given back under pressure.
 const SHARE_OF_TABLES: usize = 4;
+
+/// So many bytes at once leave an allocator with memory that it keeps.
+const MUCH: usize = 256 * 1024;
+/// A proxy is at rest once it has held less than [`MUCH`] for so long.
+const REST: Duration = Duration::from_millis(300);
 
 /// The bytes that one proxy may hold.
 #[derive(Debug)]
 pub(crate) struct Budget {
     limit: usize,
     used: AtomicUsize,
+    /// The most that was held since that was looked at.
+    peak: AtomicUsize,
+    /// Told when it was much.
+    much: Notify,
     in_tables: AtomicUsize,
     /// Bodies that are being read and did not come in one piece.
     bodies: Mutex<HashMap<u64, BodyInReading>>,
@@ -36,6 +47,8 @@ impl Budget {
         Arc::new(Self {
             limit,
             used: AtomicUsize::new(0),
+            peak: AtomicUsize::new(0),
+            much: Notify::new(),
             in_tables: AtomicUsize::new(0),
             bodies: Mutex::default(),
             next_body: AtomicU64::new(0),
@@ -54,7 +67,22 @@ impl Budget {
 
     /// Charges bytes of which the caller keeps the count.
     pub(crate) fn add(&self, bytes: usize) {
-        self.used.fetch_add(bytes, Ordering::AcqRel);
+        let used = self.used.fetch_add(bytes, Ordering::AcqRel) + bytes;
+        if used >= MUCH && self.peak.fetch_max(used, Ordering::Relaxed) < MUCH {
+            self.much.notify_one();
+        }
+    }
+
+    /// Resolves when much was held, and is no more. One at a time may wait for that.
+    pub(crate) async fn at_rest(&self) {
+        self.much.notified().await;
+        loop {
+            self.peak.store(0, Ordering::Relaxed);
+            tokio::time::sleep(REST).await;
+            if self.used() < MUCH && self.peak.load(Ordering::Relaxed) < MUCH {
+                return;
+            }
+        }
     }
 
     /// Gives back bytes that were charged with [`Self::add`].
@@ -216,7 +244,7 @@ impl Drop for TableEntry {
 
 #[cfg(test)]
 mod tests {
-    use super::{Account, Budget};
+    use super::{Account, Budget, MUCH, REST};
 
     #[test]
     fn a_text_is_held_until_nothing_refers_to_it() {
@@ -258,6 +286,27 @@ mod tests {
         assert_eq!(budget.used(), 40);
         drop(small);
         assert_eq!((budget.used(), budget.drop_largest_body()), (0, false));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rest_comes_after_much_and_not_after_little() {
+        let budget = Budget::new(1 << 20);
+        let waited = |budget: std::sync::Arc<Budget>| async move {
+            tokio::time::timeout(REST * 10, budget.at_rest()).await.is_ok()
+        };
+        budget.add(MUCH - 1);
+        budget.give_back(MUCH - 1);
+        assert!(!waited(budget.clone()).await);
+        budget.add(MUCH);
+        assert!(!waited(budget.clone()).await, "it is still held");
+        budget.give_back(MUCH);
+        budget.add(MUCH);
+        budget.give_back(MUCH);
+        assert!(waited(budget.clone()).await);
+        assert!(!waited(budget.clone()).await, "once");
+        budget.add(MUCH);
+        budget.give_back(MUCH);
+        assert!(waited(budget).await, "and again");
     }
 
     #[test]

@@ -32,6 +32,15 @@ pub(crate) struct ConnectionAbort {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ThroughOwnSocket;
 
+/// Given to a request that came through the Unix socket: the process that opened the other end.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer {
+    /// Its user.
+    pub user: u32,
+    /// Its pid then, if the system tells.
+    pub pid: Option<i32>,
+}
+
 /// The place that a proxy listens at.
 pub enum Listener {
     /// A port: everybody who can connect is asked what the proxy's access demands.
@@ -147,13 +156,15 @@ async fn connection(
     shutdown: CancellationToken,
     abort: CancellationToken,
 ) {
-    let is_own_socket = match &stream {
+    let peer = match &stream {
         Either::Left(stream) => {
             set_options(stream);
-            false
+            None
         }
-        Either::Right(_) => true,
+        Either::Right(stream) => Some(stream.peer_cred()),
     };
+    let is_own_socket = peer.is_some();
+    let peer = peer.and_then(Result::ok).map(|peer| Peer { user: peer.uid(), pid: peer.pid() });
     let socket = Timed::new(stream, phase.clone(), limits.header_read, limits.connection_rest);
     let routes = TowerToHyperService::new(router);
     let marker = ConnectionAbort { token: abort.clone(), phase: phase.clone() };
@@ -163,6 +174,9 @@ async fn connection(
         request.extensions_mut().insert(marker.clone());
         if is_own_socket {
             request.extensions_mut().insert(ThroughOwnSocket);
+        }
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(peer);
         }
         let request = request.map(|body| Incoming::new(body, phase.clone()));
         let answer = hyper::service::Service::call(&routes, request);

@@ -65,6 +65,11 @@ impl HttpProxy {
         Router::new().fallback(enter).with_state(self.shared.clone())
     }
 
+    /// Resolves when much memory was held for clients, and is no more. One at a time may wait for that.
+    pub async fn at_rest(&self) {
+        self.shared.budget.at_rest().await;
+    }
+
     /// Asks the server for something real: a `ping` in a session that is opened for the purpose and kept.
     ///
     /// # Errors

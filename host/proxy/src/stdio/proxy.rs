@@ -114,6 +114,11 @@ impl StdioProxy {
         counts.all()
     }
 
+    /// Resolves when much memory was held for clients and the server, and is no more. One at a time may wait for that.
+    pub async fn at_rest(&self) {
+        self.shared.budget.at_rest().await;
+    }
+
     /// The HTTP front: `/mcp`, and 404 elsewhere.
     pub fn router(&self) -> axum::Router {
         crate::stdio::downstream::entry::router(self.shared.clone())

@@ -9,6 +9,7 @@ mod per_session;
 mod rig;
 mod robustness;
 mod routing;
+mod server_requests;
 mod serving;
 mod streams;
 mod waiting;

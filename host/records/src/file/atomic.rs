@@ -30,6 +30,16 @@ const FOLDER_MODE: Mode = Mode::RWXU;
 /// The usual length of a record, and more.
 const USUAL_BYTES: usize = 8 * 1024;
 
+/// When a file's new name outlives a crash of the machine. Its bytes are on the disk before it gets that name: whatever
+/// happens, readers find the old ones or the new ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Before the writer goes on.
+    Now,
+    /// With the next change in the same folder, by any process: for records that such a crash makes meaningless.
+    WithNext,
+}
+
 /// An open folder of the state directory.
 pub struct Folder {
     descriptor: OwnedFd,
@@ -240,10 +250,13 @@ impl Folder {
         temporary: &OsStr,
         file: &OsStr,
         bytes: &[u8],
-        old: Option<&[u8]>,
+        (old, durability): (Option<&[u8]>, Durability),
     ) -> Result<(), EffectError> {
         let ours = self.write_temporary(temporary, bytes)?;
-        let replaced = self.rename(temporary, file).and_then(|()| self.sync());
+        let replaced = self.rename(temporary, file).and_then(|()| match durability {
+            Durability::Now => self.sync(),
+            Durability::WithNext => Ok(()),
+        });
         if replaced.is_err() {
             if self.is(file, ours) {
                 self.put_back(temporary, file, old);

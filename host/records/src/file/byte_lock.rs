@@ -8,22 +8,16 @@
 //! - A query never reports locks of the description that asks, so a probe has one of its own.
 //! - An unlock is explicit when a lock is dropped: between `fork` and `exec` of some other thread's child a copy of the
 //!   descriptor may exist, and a mere close would leave the lock held for that moment.
-//! - Nothing interrupts a thread that waits for a lock. A wait with a deadline happens in a thread of its own, which lets
-//!   the lock go at once if it comes too late. (Not Tokio's blocking pool: a runtime waits for that at its end, and a
-//!   command that reported "busy" would hang.) Their number is bounded.
+//! - A wait with a deadline happens in a thread of its own: see `lock_waiters.rs`.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-use std::sync::mpsc;
-use std::thread;
-use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use sha2::{Digest, Sha256};
-use tokio::sync::{Semaphore, oneshot};
 
 use crate::file::atomic;
 use crate::file::state_dir::StateDir;
@@ -31,12 +25,6 @@ use crate::lock_error::LockError;
 use wharf_failpoint::{Point, reach};
 use wharf_model::LockKind;
 use wharf_model::WorkloadName;
-
-/// At most so many threads of one process wait for locks at a time.
-const WAITING_MAX: usize = 256;
-static WAITING: Semaphore = Semaphore::const_new(WAITING_MAX);
-/// The stack of such a thread, which makes only one system call.
-const WAITING_STACK_BYTES: usize = 64 * 1024;
 
 /// The byte of a workload's lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,7 +74,7 @@ impl Range {
         }
     }
 
-    fn busy(&self) -> LockError {
+    pub(crate) fn busy(&self) -> LockError {
         LockError::Busy { name: self.name.clone(), lock: self.kind }
     }
 }
@@ -106,16 +94,6 @@ fn try_lock(file: impl AsFd, range: &Range, path: &Path) -> Result<bool, LockErr
         Ok(_) => Ok(true),
         Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
         Err(errno) => Err(failure(errno, path)),
-    }
-}
-
-fn wait_and_lock(file: impl AsFd, range: &Range, path: &Path) -> Result<(), LockError> {
-    loop {
-        match fcntl(&file, FcntlArg::F_OFD_SETLKW(&range.flock())) {
-            Ok(_) => return Ok(()),
-            Err(Errno::EINTR) => {}
-            Err(errno) => return Err(failure(errno, path)),
-        }
     }
 }
 
@@ -141,58 +119,18 @@ impl HeldByte {
         }
     }
 
-    /// Waits for the byte until the timeout, blocking the calling thread.
-    pub(crate) fn acquire_blocking(
-        state: &StateDir,
-        range: &Range,
-        timeout: Duration,
-    ) -> Result<Self, LockError> {
-        match Self::try_acquire(state, range.clone()) {
-            Err(LockError::Busy { .. }) => {}
-            settled => return settled,
+    /// Waits for the byte without end, blocking the calling thread.
+    pub(crate) fn wait(state: &StateDir, range: &Range) -> Result<Self, LockError> {
+        let description = open(state)?;
+        loop {
+            match fcntl(&description, FcntlArg::F_OFD_SETLKW(&range.flock())) {
+                Ok(_) => break,
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(failure(errno, &state.locks())),
+            }
         }
-        let (deliver, delivered) = mpsc::sync_channel(1);
-        // If the caller has given up by then, the message cannot be sent, and the lock is dropped with it.
-        Self::wait_in_thread(state.clone(), range.clone(), move |outcome| drop(deliver.send(outcome)))?;
-        delivered.recv_timeout(timeout).unwrap_or_else(|_| Err(range.busy()))
-    }
-
-    /// Waits for the byte until the timeout.
-    pub(crate) async fn acquire(
-        state: &StateDir,
-        range: &Range,
-        timeout: Duration,
-    ) -> Result<Self, LockError> {
-        match Self::try_acquire(state, range.clone()) {
-            Err(LockError::Busy { .. }) => {}
-            settled => return settled,
-        }
-        let (deliver, delivered) = oneshot::channel();
-        Self::wait_in_thread(state.clone(), range.clone(), move |outcome| drop(deliver.send(outcome)))?;
-        match tokio::time::timeout(timeout, delivered).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) | Err(_) => Err(range.busy()),
-        }
-    }
-
-    fn wait_in_thread(
-        state: StateDir,
-        range: Range,
-        deliver: impl FnOnce(Result<Self, LockError>) + Send + 'static,
-    ) -> Result<(), LockError> {
-        let Ok(permit) = WAITING.try_acquire() else { return Err(range.busy()) };
-        let description = open(&state)?;
-        let name = format!("lock {}", range.name);
-        let wait = move || {
-            let locked = wait_and_lock(&description, &range, &state.locks());
-            drop(permit);
-            reach(range.taken());
-            deliver(locked.map(|()| Self { description: Some(description), range, state }));
-        };
-        match thread::Builder::new().name(name).stack_size(WAITING_STACK_BYTES).spawn(wait) {
-            Ok(_) => Ok(()),
-            Err(source) => Err(LockError::NoThread { source }),
-        }
+        reach(range.taken());
+        Ok(Self { description: Some(description), range: range.clone(), state: state.clone() })
     }
 
     /// Takes over a byte that another process locked through this descriptor. See `OperationLock::from_fd`.

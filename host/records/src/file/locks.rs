@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::file::byte_lock::{HeldByte, Range, is_held_elsewhere, open_to_ask};
+use crate::file::lock_waiters;
 use crate::file::state_dir::StateDir;
 use crate::lock_error::LockError;
 use wharf_model::LockKind;
@@ -68,7 +69,7 @@ impl OperationLock {
         name: &WorkloadName,
         timeout: Duration,
     ) -> Result<Self, LockError> {
-        HeldByte::acquire_blocking(state, &Self::range(name), timeout).map(|held| Self { held })
+        lock_waiters::acquire_blocking(state, &Self::range(name), timeout).map(|held| Self { held })
     }
 
     /// Waits for it until the timeout. Dropping the future gives the lock up, even if it is granted only later.
@@ -77,7 +78,7 @@ impl OperationLock {
         name: &WorkloadName,
         timeout: Duration,
     ) -> Result<Self, LockError> {
-        HeldByte::acquire(state, &Self::range(name), timeout).await.map(|held| Self { held })
+        lock_waiters::acquire(state, &Self::range(name), timeout).await.map(|held| Self { held })
     }
 
     /// Takes over the lock, in the process that it was handed to (see [`OperationLock::into_fd`]). Checks first that the
@@ -125,7 +126,7 @@ impl RecordLock<'_> {
         timeout: Duration,
     ) -> Result<Self, LockError> {
         let range = Range { name: name.clone(), kind: LockKind::Record };
-        HeldByte::acquire_blocking(state, &range, timeout).map(|held| Self { held, under: PhantomData })
+        lock_waiters::acquire_blocking(state, &range, timeout).map(|held| Self { held, under: PhantomData })
     }
 }
 
@@ -146,7 +147,7 @@ impl LifeLock {
         name: &WorkloadName,
         timeout: Duration,
     ) -> Result<Self, LockError> {
-        HeldByte::acquire(state, &Self::range(name), timeout).await.map(|held| Self { held })
+        lock_waiters::acquire(state, &Self::range(name), timeout).await.map(|held| Self { held })
     }
 }
 

@@ -30,7 +30,7 @@ impl Store {
             if let Ok(record) = record {
                 let restored = self.update_status::<StoreError>(name, expected, |_| Ok(record));
                 if let Err(error) = restored {
-                    tracing::warn!(%name, %error, "its RunConfig stays, and its status is lost; remove it, or start it");
+                    tracing::warn!(%name, %error, "its RunConfig stays, and its status is lost");
                 }
             }
             return config;

@@ -7,7 +7,7 @@
 //!      proxy-secrets/NAME.json  what clients must know (see `proxy_secret`)
 //!      locks                  one file, never unlinked: all locks of all workloads (see `byte_lock`)
 //!      host-id                random, made once
-//!      logs/  control/  sockets/  filled by others
+//!      logs/  control/  sockets/  api/  filled by others
 //! ```
 //! Computing a path makes no file and no folder; only writers do.
 
@@ -74,6 +74,12 @@ impl StateDir {
         self.root.join("sockets")
     }
 
+    /// The folder of what serves the REST API: its socket, its token, its operations.
+    #[must_use]
+    pub fn api(&self) -> PathBuf {
+        self.root.join("api")
+    }
+
     /// The socket of one workload's proxy, if it has one.
     #[must_use]
     pub fn client_socket(&self, name: &WorkloadName) -> PathBuf {
@@ -101,6 +107,12 @@ impl StateDir {
     /// Makes the folder of the clients' sockets, for the user alone, if it is missing.
     pub fn make_sockets(&self) -> Result<PathBuf, EffectError> {
         let path = self.sockets();
+        atomic::make_folder(&path).map(|()| path)
+    }
+
+    /// Makes the folder of the REST API, for the user alone, if it is missing.
+    pub fn make_api(&self) -> Result<PathBuf, EffectError> {
+        let path = self.api();
         atomic::make_folder(&path).map(|()| path)
     }
 

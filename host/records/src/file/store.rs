@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::error::{ReadError, StoreError};
-use crate::file::atomic::{Folder, temporary_name};
+use crate::file::atomic::{Durability, Folder, temporary_name};
 use crate::file::document::{
     Document, Kept, RECORD_BYTES_MAX, decode, encode, encode_with, refuse_too_large, rewrite,
 };
@@ -123,7 +123,7 @@ impl Store {
         }
         after.validate().map_err(|source| StoreError::Invalid { name: name.clone(), source })?;
         let bytes = rewrite(name, &old, &before, &after);
-        self.replace(RecordKind::RunConfig, name, bytes, Some(&old))?;
+        self.replace(RecordKind::RunConfig, name, bytes, (Some(&old), Durability::Now))?;
         Ok(after)
     }
 
@@ -138,28 +138,19 @@ impl Store {
         expected: &Uid,
         change: impl FnOnce(Option<StatusRecord>) -> Result<StatusRecord, E>,
     ) -> Result<StatusRecord, E> {
+        self.update_status_with(name, expected, Durability::Now, change)
+    }
+
+    /// The same. `durability` says whether a crash of the machine may undo the change until the folder changes again.
+    pub fn update_status_with<E: From<StoreError>>(
+        &self,
+        name: &WorkloadName,
+        expected: &Uid,
+        durability: Durability,
+        change: impl FnOnce(Option<StatusRecord>) -> Result<StatusRecord, E>,
+    ) -> Result<StatusRecord, E> {
         let _locked = self.lock_record(name)?;
-        let old = match self.read_to_change::<StatusRecord>(RecordKind::Status, name) {
-            Ok(found) => Some(found),
-            Err(StoreError::Unreadable { source, .. }) if source.is_not_found() => None,
-            Err(error) => return Err(error.into()),
-        };
-        if let Some((_, before)) = &old {
-            self.refuse_other(RecordKind::Status, name, expected, before)?;
-        }
-        let mut after = change(old.as_ref().map(|(_, before)| before.clone()))?;
-        if after.uid != *expected {
-            return Err(StoreError::IdentityChanged { name: name.clone() }.into());
-        }
-        refuse_newer(name, &after, || self.path(RecordKind::Status, name))?;
-        after.revision = old.as_ref().map_or(0, |(_, before)| before.revision) + 1;
-        after.updated_at = Timestamp::now();
-        let bytes = match &old {
-            Some((bytes, before)) => rewrite(name, bytes, before, &after),
-            None => encode(&after),
-        };
-        self.replace(RecordKind::Status, name, bytes, old.as_ref().map(|(bytes, _)| bytes.as_slice()))?;
-        Ok(after)
+        self.change_status(name, expected, durability, change)
     }
 
     /// Writes a status record if the present one still has this uid and this revision (0: there is none).
@@ -258,6 +249,38 @@ impl Store {
             .map_err(|source| StoreError::Locking { name: name.clone(), source })
     }
 
+    /// Under the record lock.
+    pub(crate) fn change_status<E: From<StoreError>>(
+        &self,
+        name: &WorkloadName,
+        expected: &Uid,
+        durability: Durability,
+        change: impl FnOnce(Option<StatusRecord>) -> Result<StatusRecord, E>,
+    ) -> Result<StatusRecord, E> {
+        let old = match self.read_to_change::<StatusRecord>(RecordKind::Status, name) {
+            Ok(found) => Some(found),
+            Err(StoreError::Unreadable { source, .. }) if source.is_not_found() => None,
+            Err(error) => return Err(error.into()),
+        };
+        if let Some((_, before)) = &old {
+            self.refuse_other(RecordKind::Status, name, expected, before)?;
+        }
+        let mut after = change(old.as_ref().map(|(_, before)| before.clone()))?;
+        if after.uid != *expected {
+            return Err(StoreError::IdentityChanged { name: name.clone() }.into());
+        }
+        refuse_newer(name, &after, || self.path(RecordKind::Status, name))?;
+        after.revision = old.as_ref().map_or(0, |(_, before)| before.revision) + 1;
+        after.updated_at = Timestamp::now();
+        let bytes = match &old {
+            Some((bytes, before)) => rewrite(name, bytes, before, &after),
+            None => encode(&after),
+        };
+        let old = old.as_ref().map(|(bytes, _)| bytes.as_slice());
+        self.replace(RecordKind::Status, name, bytes, (old, durability))?;
+        Ok(after)
+    }
+
     /// The bytes of a file, and the record in it.
     fn read_to_change<D: Document>(
         &self,
@@ -314,12 +337,12 @@ impl Store {
         kind: RecordKind,
         name: &WorkloadName,
         bytes: serde_json::Result<Vec<u8>>,
-        old: Option<&[u8]>,
+        (old, durability): (Option<&[u8]>, Durability),
     ) -> Result<(), StoreError> {
         let bytes = bytes.map_err(|source| StoreError::NotJson { name: name.clone(), source })?;
         refuse_too_large(name, &bytes)?;
         let (folder, temporary) = self.open_to_write(kind, name)?;
-        Ok(folder.replace(&temporary, &file_name(name), &bytes, old)?)
+        Ok(folder.replace(&temporary, &file_name(name), &bytes, (old, durability))?)
     }
 
     /// The folder, without temporary files of dead writers, and a name for a new one. To be called under the record lock.

@@ -1,13 +1,17 @@
 //! The store's operations on proxy secrets: each makes, renews or reads one under the record lock of its workload.
 use crate::error::{ReadError, StoreError};
-use crate::file::atomic::{Folder, temporary_name};
+use crate::file::atomic::{Durability, Folder, temporary_name};
 use crate::file::locks::RecordLock;
 use crate::file::proxy_secret::{
     Content, FILE_BYTES_MAX, Next, ProxySecret, ProxySecrets, clear_the_name, file_name,
 };
 use crate::file::store::Store;
+use std::panic::resume_unwind;
 use std::time::Duration;
-use wharf_model::{IdError, ProxyAuth, SchemaVersion, Uid, WorkloadName, random_hex};
+use wharf_failpoint::{Point, reach};
+use wharf_model::{
+    IdError, ProxyAuth, RunConfig, SchemaVersion, StatusRecord, Uid, WorkloadName, random_hex,
+};
 
 /// A lock is held for the length of one write.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
@@ -31,6 +35,32 @@ impl Store {
         auth: ProxyAuth,
     ) -> Result<ProxySecret, StoreError> {
         let _locked = self.lock_owned(name, uid)?;
+        self.make_secret(name, uid, auth)
+    }
+
+    /// Writes the secret of a workload's clients, if its access has one, and its first status record. Neither depends on the
+    /// other, so both are written at the same time.
+    pub fn record_first(&self, run: &RunConfig, record: StatusRecord) -> Result<(), StoreError> {
+        let (name, uid, auth) = (&run.name, &run.uid, run.auth());
+        let _locked = self.lock_owned(name, uid)?;
+        std::thread::scope(|scope| {
+            let secret =
+                auth.has_secret().then(|| scope.spawn(|| self.make_secret(name, uid, auth).map(drop)));
+            let status = self.change_status(name, uid, Durability::Now, |_| Ok(record)).map(drop);
+            let secret =
+                secret.map_or(Ok(()), |secret| secret.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            reach(Point::ProxySecretMade);
+            secret.and(status)
+        })
+    }
+
+    /// Under the record lock.
+    fn make_secret(
+        &self,
+        name: &WorkloadName,
+        uid: &Uid,
+        auth: ProxyAuth,
+    ) -> Result<ProxySecret, StoreError> {
         match self.proxy_secret(name, uid, auth) {
             Err(error) if error.is_not_found() || error.is_corrupt() => self.write_secret(name, uid),
             // A folder in the place of the file is no secret either.
@@ -131,7 +161,7 @@ impl Store {
         folder.sweep(name.as_str())?;
         clear_the_name(&folder, name)?;
         let old = folder.read(&file_name(name), FILE_BYTES_MAX).ok();
-        folder.replace(&temporary, &file_name(name), &bytes, old.as_deref())?;
+        folder.replace(&temporary, &file_name(name), &bytes, (old.as_deref(), Durability::Now))?;
         Ok(ProxySecret(content.secret))
     }
 }

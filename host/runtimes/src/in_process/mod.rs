@@ -6,6 +6,7 @@ pub(crate) mod exit;
 pub(crate) mod handed_over;
 pub(crate) mod last_words;
 pub(crate) mod load;
+pub(crate) mod memory;
 pub(crate) mod plugin_thread;
 pub(crate) mod probe_process;
 pub(crate) mod stream;

@@ -1,7 +1,8 @@
 //! The ownership contract as properties: of the pure functions over all their possible arguments (`properties`), and of
 //! records, locks and pure functions together over histories of operations (`histories`). Both are shrunk to the least that
-//! breaks a rule.
+//! breaks a rule. And a runtime that does not answer (`silent`).
 mod any;
 mod histories;
 mod house;
 mod properties;
+mod silent;

@@ -41,7 +41,7 @@ proptest! {
         let shown = assess(Some(&record), &witnesses);
         let recorded = EffectiveState::from(record.phase);
         if shown.stale.is_some() {
-            let expected = Effective { state: recorded, context: record.status_context, stale: Some(reason) };
+            let expected = Effective { stale: Some(reason), ..Effective::fresh(recorded, record.status_context) };
             prop_assert_eq!(shown, expected);
         } else {
             // A row that is not stale rests on the locks: a free life lock is positive evidence.
@@ -174,7 +174,7 @@ proptest! {
         let (evidence, locks) = match plan(&config, record.as_ref(), &evidence, free, &boot) {
             Action::None => return Ok(()),
             Action::Leave(_) if record.is_none() => return Ok(()),
-            Action::Leave(reason) => panic!("there is evidence, and no lock is held: {reason}"),
+            Action::Leave(reason) => panic!("there is evidence, and no lock is held: {}", reason.text),
             Action::Start(_) => {
                 tell(&mut after, &[Event::StartBegun, Event::Ready]).unwrap();
                 after.desired = Desired::Running;

@@ -5,6 +5,7 @@ use wharf_sdk::WorkloadState;
 
 /// The outcome for one workload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Import {
     /// Its name in the other product; for an unreadable file, the name of the file.
     pub source: String,
@@ -34,6 +35,9 @@ pub struct Import {
     /// The resources that stay with the other product, and how to end them there.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stays: Vec<String>,
+    /// Why the copy cannot be started as it is; empty where nothing speaks against it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub would_not_start: String,
     /// Fields that wharf keeps and does not implement.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_implemented: Vec<String>,
@@ -47,6 +51,7 @@ pub struct Import {
 
 /// The outcome for a workload, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ImportResult {
     /// A copy was made.
@@ -97,6 +102,7 @@ impl Import {
             state: None,
             changed: Vec::new(),
             stays: Vec::new(),
+            would_not_start: String::new(),
             advice: Vec::new(),
             not_implemented: Vec::new(),
             error: None,

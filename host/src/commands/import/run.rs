@@ -18,7 +18,8 @@ use wharf_model::{Desired, Imported, Owner, Phase, RunConfig, StatusRecord, Uid,
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_records::{OperationLock, ReadError, StoreError};
 use wharf_runtimes::ForeignResource;
-use wharf_sdk::{Sought, WorkloadState};
+use wharf_sdk::{ErrorCode, LabelSelector, WorkloadState};
+use wharf_supervisor::specification;
 
 /// Everything that is known before the runtimes are asked.
 struct Known<'a> {
@@ -173,9 +174,9 @@ async fn import_one(
     discover: &ForeignDiscovery,
     known: &Known<'_>,
 ) -> Result<Import> {
-    let is_meant = |sighting: &ForeignResource| {
-        toolhive::is_workload(&sighting.labels)
-            && sighting.labels.get(toolhive::BASE_NAME).is_some_and(|base| base == name)
+    let is_meant = |foreign: &ForeignResource| {
+        toolhive::is_workload(&foreign.labels)
+            && foreign.labels.get(toolhive::BASE_NAME).is_some_and(|base| base == name)
     };
     let claim = discover.claim(is_meant);
     let proven = match &claim {
@@ -205,6 +206,7 @@ async fn import_one(
         not_implemented: not_implemented.clone(),
         ..Import::of(name, ImportResult::WouldImport, "").at(&proven.owner, object, state)
     };
+    report.would_not_start = fault(context, &translation.run, &proven.owner).await.unwrap_or_default();
     if known.is_dry {
         let free = toolhive::candidates(name).into_iter().find(|name| !known.is_taken(name));
         report.name = free.map(|name| name.to_string()).unwrap_or_default();
@@ -218,6 +220,24 @@ async fn import_one(
         }
     }
     Ok(report)
+}
+
+/// The reason for which the copy's runtime would refuse to start it; none if it would not, or cannot say.
+async fn fault(context: &Context, run: &RunConfig, owner: &Owner) -> Option<String> {
+    let endpoint = (!owner.runtime_endpoint.is_empty()).then_some(owner.runtime_endpoint.as_str());
+    let host_id = context.known_host_id().ok()?;
+    let client = context.plugins().connect(&owner.runtime_name, endpoint, &host_id).await.ok()?;
+    let spec = specification(context.config(), run, client.stamp(), &host_id, run.target_port.max(1));
+    let spec = match spec {
+        Ok(spec) => spec,
+        Err(error) => return Some(error.message),
+    };
+    match client.validate(&spec).await {
+        Err(error) if error.code().is_some_and(|code| code != ErrorCode::Unavailable) => {
+            Some(Error::from(error).message)
+        }
+        Ok(()) | Err(_) => None,
+    }
 }
 
 /// Writes the records of a copy under the first free name; none if another import was faster.
@@ -269,8 +289,8 @@ async fn prove_still_there(context: &Context, proven: &Resource) -> Result<()> {
     let Owner { runtime_name, runtime_instance, runtime_endpoint } = &proven.owner;
     let endpoint = (!runtime_endpoint.is_empty()).then_some(runtime_endpoint.as_str());
     let client = context.plugins().connect(runtime_name, endpoint, &context.known_host_id()?).await?;
-    let found = client.strangers(&Sought { labels: mark() }).await?;
-    let is_there = found.found.iter().any(|foreign| foreign.object == proven.seen.object);
+    let found = client.discover(&mark()).await?;
+    let is_there = found.resources.iter().any(|foreign| foreign.object == proven.seen.object);
     if found.instance == *runtime_instance && is_there {
         return Ok(());
     }
@@ -279,9 +299,9 @@ async fn prove_still_there(context: &Context, proven: &Resource) -> Result<()> {
 }
 
 /// The label that all of ToolHive's containers have.
-fn mark() -> BTreeMap<String, String> {
+fn mark() -> LabelSelector {
     let (name, value) = toolhive::MARK;
-    BTreeMap::from([(name.to_owned(), value.to_owned())])
+    LabelSelector { labels: BTreeMap::from([(name.to_owned(), value.to_owned())]) }
 }
 
 /// Writes the status record of a copy: stopped, and not wanted. The caller holds the operation lock.
@@ -347,9 +367,9 @@ fn remarks(translation: &Translation, known: &Known<'_>) -> Vec<String> {
 /// Reports on containers of workloads that ToolHive has no RunConfig of any more.
 fn without_config(discover: &ForeignDiscovery, entries: &[Entry]) -> Vec<Import> {
     let named: BTreeSet<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
-    let workloads = discover.sightings().iter().filter(|sighting| toolhive::is_workload(&sighting.labels));
+    let workloads = discover.resources().iter().filter(|foreign| toolhive::is_workload(&foreign.labels));
     workloads
-        .filter_map(|ForeignResource { resource, labels, .. }| {
+        .filter_map(|ForeignResource { resource, labels }| {
             let base = labels.get(toolhive::BASE_NAME)?;
             let unknown = !named.contains(base.as_str());
             let reason = "ToolHive has a container of it and no run config";

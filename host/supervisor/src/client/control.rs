@@ -13,12 +13,7 @@ use crate::client::protocol::SupervisorReport;
 use crate::client::socket_file::{SocketFile, remove_left};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::{Deserialize, Serialize};
-use std::{
-    io,
-    os::fd::{AsFd, OwnedFd},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, os::fd::AsFd, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{UnixListener, UnixStream},
@@ -129,12 +124,23 @@ async fn answer(
     if let Request::ChangeAccess(wanted) = request.body {
         return change_for(socket, keeper, wanted).await;
     }
+    if has_hung_up(&socket) {
+        return Ok(());
+    }
     let (sender, receiver) = oneshot::channel();
     let is_stop = matches!(request.body, Request::Stop { .. });
     let asked = Asked { request: request.body, answer: sender };
-    let answer = match requests.send(asked).await {
-        Ok(()) => receiver.await.ok(),
-        Err(_) => None,
+    let answer = async {
+        match requests.send(asked).await {
+            Ok(()) => receiver.await.ok(),
+            Err(_) => None,
+        }
+    };
+    let answer = tokio::select! {
+        biased;
+        answer = answer => answer,
+        // The run loop drops a request without a receiver for its answer.
+        () = hung_up(&mut socket) => return Ok(()),
     };
     match answer {
         Some(answer) => write_line(&mut socket, &answer).await,
@@ -164,8 +170,14 @@ async fn change_for(mut socket: UnixStream, keeper: AccessKeeper, wanted: Access
     }
 }
 
+/// Resolves when nobody is at the other end of a connection any more. A client says nothing after its request.
+async fn hung_up(socket: &mut UnixStream) {
+    let mut byte = [0];
+    while matches!(socket.read(&mut byte).await, Ok(1..)) {}
+}
+
 /// True if nobody is at the other end of a connection any more, or if that cannot be found out.
-fn has_hung_up(socket: &OwnedFd) -> bool {
+fn has_hung_up(socket: &impl AsFd) -> bool {
     let mut asked = [PollFd::new(socket, PollFlags::RDHUP)];
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     // The kernel reports HUP and ERR even if they were not asked for.

@@ -21,6 +21,9 @@ pub struct SupervisorRequest {
     /// user wants the workload stopped.
     #[serde(default)]
     pub foreground: bool,
+    /// The command that started it chose the proxy's port, and no client knows it yet.
+    #[serde(default)]
+    pub chosen_port: bool,
 }
 
 /// The reason for a start.
@@ -59,6 +62,7 @@ pub(crate) enum StartEvent {
 
 /// A supervisor's report on itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SupervisorReport {
     /// Its process.
     pub pid: u32,
@@ -93,6 +97,7 @@ impl SupervisorReport {
 
 /// How many messages of one kind reached no client, for one reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Undelivered {
     /// The kind of message: `log message`, `answer`, …
     pub what: String,

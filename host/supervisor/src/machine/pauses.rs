@@ -53,6 +53,13 @@ impl Pauses {
         self.is_away = is_away;
     }
 
+    /// A command interrupted the attempt, or came before it: it does not count.
+    pub fn interrupted(&mut self) {
+        if !self.is_away {
+            self.backoff.give_back();
+        }
+    }
+
     /// The pause before the next attempt. None: the attempts are used up.
     pub fn next_pause(&mut self) -> Option<Duration> {
         if !self.is_away {

@@ -103,6 +103,8 @@ pub enum Clearing {
     UsedUp,
     /// A restart was interrupted for this party.
     Interrupted(Behalf),
+    /// The supervisor was asked to leave its workload while a deployment of a restart may still come.
+    Leaving,
     /// A start is given up.
     GiveUp,
 }

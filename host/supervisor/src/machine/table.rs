@@ -152,6 +152,10 @@ fn request(state: State, ask: Ask) -> Next {
         Ask::Stop(_) | Ask::Cancel | Ask::Leave if state.is_starting() => give_up(state, Cause::Stopped),
         // The supervisor decides on restarts by itself; a command cannot give one up.
         Ask::Cancel => (state, vec![Effect::Answer(Reply::NotStarting)]),
+        // The deployment may still come, and nobody would look for it any more.
+        Ask::Leave if matches!(state.made, Made::Unknown | Made::Late) => {
+            clear(state, Clearing::Leaving, vec![])
+        }
         Ask::Leave => end(state, vec![Effect::Answer(Reply::Ends)]),
         Ask::Stop(timeout) => stop(state, Behalf::Request, timeout),
     }
@@ -207,9 +211,7 @@ fn not_stopped(state: State, behalf: Behalf, during: During) -> Next {
             let effects = vec![Effect::TellUnstopped, Effect::Answer(Reply::Refused)];
             (State { at: At::Running, ..state }, effects)
         }
-        (Behalf::Request, During::Pause | During::Restart) => {
-            next_attempt(state, vec![Effect::Answer(Reply::Refused)])
-        }
+        (Behalf::Request, During::Pause | During::Restart) => refused_restart(state),
         (Behalf::Signal, _) => end(state, vec![Effect::TellUnstopped]),
     }
 }
@@ -259,6 +261,12 @@ fn next_attempt(mut state: State, effects: Vec<Effect>) -> Next {
 fn attempt_failed(mut state: State, kind: ErrorKind) -> Next {
     state.pauses.failed(kind == ErrorKind::Owner);
     next_attempt(state, vec![Effect::NoteFailure])
+}
+
+/// Refuses a stop that came before an attempt, or interrupted it: the attempt has not failed.
+fn refused_restart(mut state: State) -> Next {
+    state.pauses.interrupted();
+    next_attempt(state, vec![Effect::Answer(Reply::Refused)])
 }
 
 fn back(state: State) -> Next {
@@ -320,6 +328,10 @@ fn cleared(state: State, why: Clearing, mut effects: Vec<Effect>) -> Next {
             deploy(state, effects)
         }
         Clearing::Unwanted => end(state, effects),
+        Clearing::Leaving => {
+            effects.push(Effect::Answer(Reply::Ends));
+            end(state, effects)
+        }
         Clearing::UsedUp => record_end(state, End::UsedUp, effects),
         Clearing::Interrupted(behalf) => ended_for(state, behalf),
         Clearing::GiveUp => {
@@ -350,8 +362,9 @@ fn uncleared(state: State, why: Clearing, kind: ErrorKind) -> Next {
         Clearing::Again => give_up_as_before(state),
         Clearing::Restart => not_up(state, kind),
         Clearing::Unwanted => end(state, vec![Effect::TellUncleared]),
+        Clearing::Leaving => end(state, vec![Effect::TellUncleared, Effect::Answer(Reply::Ends)]),
         Clearing::UsedUp => record_end(state, End::UsedUp, vec![Effect::TellUncleared]),
-        Clearing::Interrupted(Behalf::Request) => next_attempt(state, vec![Effect::Answer(Reply::Refused)]),
+        Clearing::Interrupted(Behalf::Request) => refused_restart(state),
         Clearing::Interrupted(Behalf::Signal | Behalf::Own) => end(state, vec![Effect::TellUncleared]),
         Clearing::GiveUp => uncleared_start(state),
     }
@@ -368,7 +381,9 @@ fn uncleared_start(state: State) -> Next {
 fn given_up(state: State) -> Next {
     let mut effects = vec![Effect::GivenUp];
     if state.cause == Some(Cause::Stopped) {
-        effects.push(Effect::Answer(Reply::Ends));
+        // If something may still be there, the command must know: a single question to the owner proves nothing then.
+        let is_cleared = state.made == Made::Nothing;
+        effects.push(Effect::Answer(if is_cleared { Reply::Ends } else { Reply::Refused }));
     }
     end(state, effects)
 }

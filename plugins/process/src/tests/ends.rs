@@ -1,6 +1,6 @@
 use super::*;
 use rustix::process::{Pid, Signal, kill_process};
-use wharf_sdk::{StopOptions, WorkloadState, process_identity::ProcessStat};
+use wharf_sdk::{ListQuery, StopOptions, WorkloadState, process_identity::ProcessStat};
 
 /// Three processes that stay: the first, a child in the background, and a daemon with a session of its own whose
 /// parent has ended. Each writes its pid.
@@ -71,7 +71,12 @@ async fn a_deployment_that_is_given_up_half_way_leaves_nothing() {
     for count in 0..60 {
         // Each is given up somewhere else: before the launcher has read its job, after that, or after its report.
         let patience = Duration::from_micros(count * 200);
-        let _ = tokio::time::timeout(patience, host.runtime.deploy(&spec)).await;
+        if tokio::time::timeout(patience, host.runtime.deploy(&spec)).await.is_err() {
+            // The listing waits until the launcher has cleared up.
+            let left = within(host.runtime.list(&ListQuery::one(&spec.uid))).await.unwrap();
+            assert!(left.complete && left.workloads.is_empty(), "{patience:?}");
+            assert_eq!(host.runtime.states.read_all().unwrap().states.len(), 0, "{patience:?}");
+        }
         // Everything that it had made gives way to this deployment, whose record is the only one.
         let handle = within(host.runtime.deploy(&spec)).await.unwrap();
         within(host.runtime.remove(&handle)).await.unwrap();

@@ -101,7 +101,7 @@ async fn the_environment_is_what_was_asked_for_and_a_short_list() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_script_whose_interpreter_is_missing_is_not_found_by_that_name() {
+async fn a_script_whose_interpreter_is_missing_fails_by_that_name() {
     let host = TestHost::new();
     let program = host.path("script");
     let mut options = std::fs::OpenOptions::new();
@@ -110,7 +110,7 @@ async fn a_script_whose_interpreter_is_missing_is_not_found_by_that_name() {
     drop(file);
     let handle = host.runtime.deploy(&host.command(Transport::Stdio, &program, &[])).await.unwrap();
     let error = host.runtime.start(&handle).await.unwrap_err();
-    assert_eq!(error.code, ErrorCode::NotFound);
+    assert_eq!(error.code, ErrorCode::FailedPrecondition);
     assert!(error.message.contains("/no/such/interpreter"), "{error}");
     let observed = host.runtime.inspect(&handle).await.unwrap();
     assert_eq!(observed.state, WorkloadState::Stopped);
@@ -118,14 +118,14 @@ async fn a_script_whose_interpreter_is_missing_is_not_found_by_that_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_program_that_vanishes_between_deploy_and_start_is_not_found() {
+async fn a_program_that_vanishes_between_deploy_and_start_is_no_missing_workload() {
     let host = TestHost::new();
     let program = host.path("tool");
     std::fs::copy("/bin/true", &program).unwrap();
     let handle = host.runtime.deploy(&host.command(Transport::Stdio, &program, &[])).await.unwrap();
     std::fs::remove_file(&program).unwrap();
     let error = host.runtime.start(&handle).await.unwrap_err();
-    assert_eq!(error.code, ErrorCode::NotFound);
+    assert_eq!(error.code, ErrorCode::FailedPrecondition);
     assert!(error.message.contains(&program), "{error}");
 }
 

@@ -78,6 +78,85 @@ async fn r12_a_pid_that_was_used_again_or_is_of_another_boot_is_never_signalled(
     bystander.wait().unwrap();
 }
 
+/// A thread that lives until this is dropped, and its number.
+struct Thread(i32, Option<(std::sync::mpsc::Sender<()>, std::thread::JoinHandle<()>)>);
+
+impl Thread {
+    fn spawn() -> Self {
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let (tell, told) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let own = std::fs::read_link("/proc/thread-self").unwrap();
+            tell.send(own.file_name().unwrap().to_str().unwrap().parse().unwrap()).unwrap();
+            let _ = ended.recv();
+        });
+        Self(told.recv().unwrap(), Some((end, thread)))
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        if let Some((end, thread)) = self.1.take() {
+            drop(end);
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The state file of a workload of which the launcher's number is a thread's by now.
+fn reuse_for_a_thread(host: &TestHost, handle: &Handle, thread: &Thread, change: impl FnOnce(&mut State)) {
+    let path = host.runtime.states.path(&handle.uid);
+    let mut state: State = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    state.launcher.pid = thread.0;
+    state.workload.pid = thread.0;
+    change(&mut state);
+    write(&path, &serde_json::to_vec(&state).unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r12_a_pid_that_was_used_again_for_a_thread_keeps_nothing_from_being_shown_started_or_removed() {
+    let (host, thread) = (TestHost::new(), Thread::spawn());
+    let spec = host.command(HTTP, "sleep", &["1000"]);
+    let (handle, _) = host.run(&spec).await;
+    let (other, _) = host.run(&host.command(HTTP, "sleep", &["1000"])).await;
+    host.runtime.stop(&handle, StopOptions { timeout_ms: 0 }).await.unwrap();
+    // A launcher that was killed has recorded no end.
+    reuse_for_a_thread(&host, &handle, &thread, |state| state.exit = None);
+    let later = host.another_process();
+    let listing = later.list(&ListQuery::ALL).await.unwrap();
+    assert!(listing.complete);
+    let state = |uid: &str| listing.workloads.iter().find(|seen| seen.uid == uid).unwrap().state;
+    assert_eq!((state(&handle.uid), state(&other.uid)), (WorkloadState::Stopped, WorkloadState::Running));
+    let shown = listing.workloads.iter().find(|seen| seen.uid == handle.uid).unwrap();
+    let recorded = shown.handle.clone().unwrap();
+    assert_eq!(later.inspect(&recorded).await.unwrap().state, WorkloadState::Stopped);
+    within(later.stop(&recorded, StopOptions { timeout_ms: 1_000 })).await.unwrap();
+    // It is deployed again, and removed.
+    let again = within(later.deploy(&spec)).await.unwrap();
+    within(later.remove(&again)).await.unwrap();
+    reuse_for_a_thread(&host, &other, &thread, |_| {});
+    within(later.remove(&recorded)).await.unwrap();
+    within(later.remove(&other)).await.unwrap();
+    assert!(later.list(&ListQuery::ALL).await.unwrap().workloads.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r04_a_workload_that_cannot_be_examined_costs_the_others_nothing() {
+    let host = TestHost::new();
+    let (hidden, _) = host.run(&host.command(HTTP, "sleep", &["1000"])).await;
+    let (seen, _) = host.run(&host.command(HTTP, "sleep", &["1000"])).await;
+    let all = host.runtime.states.read_all().unwrap();
+    let listed = host.runtime.listed(&all.states, |state| match state.uid == hidden.uid {
+        true => Err(std::io::ErrorKind::PermissionDenied.into()),
+        false => host.runtime.of_state(state),
+    });
+    let state = |uid: &str| listed.iter().find(|seen| seen.uid == uid).unwrap().state;
+    assert_eq!((state(&hidden.uid), state(&seen.uid)), (WorkloadState::Unknown, WorkloadState::Running));
+    for handle in [hidden, seen] {
+        within(host.runtime.remove(&handle)).await.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_reboot_a_recorded_workload_has_ended_for_that_reason() {
     let host = TestHost::new();

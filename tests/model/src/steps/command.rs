@@ -2,7 +2,7 @@
 
 use super::place::version;
 use super::reader;
-use crate::mutations::{Mutation, Rules};
+use crate::mutations::{Mutation, Rules, Waits};
 use crate::state::{
     Answered, At, Command, Config, Engine, Holder, Process, Record, State, Supervisor, Write,
 };
@@ -272,10 +272,16 @@ fn spawn(state: &mut State, process: usize, rules: &Rules) -> Option<At> {
     let creates = matches!(mine.command, Command::Run(_));
     slots[slot] = Some(Supervisor::new(config, creates, rules));
     mine.child = Some(slot);
-    for holder in &mut state.places[mine.name].operation.holders {
+    let name = mine.name;
+    for holder in &mut state.places[name].operation.holders {
         if holder.process == Some(process) {
             holder.supervisor = Some(slot);
         }
+    }
+    if rules.waits == Waits::No {
+        let lock = &mut state.places[name].operation;
+        lock.close(|holder| holder.process = holder.process.filter(|it| *it != process));
+        return Some(At::Done);
     }
     Some(At::Await)
 }
@@ -291,6 +297,8 @@ fn await_word(state: &mut State, process: usize, rules: &Rules) -> Option<At> {
             *slot = None;
             Some(At::Release)
         }
+        // A command that stays may go at any time: its supervisor sees that.
+        Some(supervisor) if supervisor.ready && supervisor.machine.task.foreground => Some(At::Done),
         Some(supervisor) if supervisor.ready => Some(At::Release),
         Some(_) => None,
         None => {

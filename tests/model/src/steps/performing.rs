@@ -59,7 +59,12 @@ pub(crate) fn perform(
         Work::PutEarlierAside => put_aside(state, name, mine.earlier, mine, rules),
         Work::PutAside => put_aside(state, name, mine.handle, mine, rules),
         Work::StopKept | Work::Stop(_) => stop(state, name, mine),
-        Work::Remove => remove(state, name, mine, rules),
+        Work::Remove => {
+            if mine.handle.is_none() && !rules.has(Mutation::LooksOnce) {
+                place.is_settled(rules).then_some(())?;
+            }
+            remove(state, name, mine, rules)
+        }
         Work::Settle => {
             place.late.is_none().then_some(())?;
             match remove(state, name, mine, rules)? {
@@ -264,7 +269,6 @@ fn remove(state: &mut State, name: usize, mine: &mut Supervisor, rules: &Rules) 
     let elsewhere = rules.has(Mutation::NothingFoundElsewhere) && engine == Engine::Another;
     if mine.handle.is_none() {
         let place = &state.places[name];
-        place.is_settled(rules).then_some(())?;
         if engine != Engine::Recorded && !elsewhere {
             return failed(ErrorKind::Owner);
         }

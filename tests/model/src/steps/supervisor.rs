@@ -2,7 +2,7 @@
 //! `performing.rs`, on the model's files, locks and engines.
 
 use super::performing::{Progress, perform};
-use crate::mutations::{Mutation, Rules};
+use crate::mutations::{Mutation, Rules, Waits};
 use crate::state::{Answered, At, Config, Late, Process, State, Supervisor};
 use std::time::Duration;
 use wharf_model::{ErrorKind, RestartPolicy};
@@ -11,9 +11,11 @@ use wharf_supervisor::machine::{
 };
 
 impl Supervisor {
-    /// A supervisor that was just started, for a client that waits.
+    /// A supervisor that was just started.
     pub(crate) fn new(config: Config, creates: bool, rules: &Rules) -> Self {
-        let task = Task { creates, attended: true, foreground: false };
+        let attended = rules.waits != Waits::No;
+        // Only a command that creates a workload can stay in the foreground.
+        let task = Task { creates, attended, foreground: creates && rules.waits == Waits::Stays };
         let mut new = Self {
             uid: config.uid,
             owner: config.owner,
@@ -121,6 +123,10 @@ pub(crate) fn workload(rules: &Rules) -> Workload {
     Workload { stdio: !rules.resumed, survives: rules.resumed, in_place: rules.in_place, policy }
 }
 
+fn cut_off() -> Event {
+    Event::Exited(Ending { succeeded: true, was_away: true, ran_for: Duration::ZERO })
+}
+
 pub(crate) fn exited(succeeded: bool) -> Event {
     Event::Exited(Ending { succeeded, was_away: false, ran_for: Duration::ZERO })
 }
@@ -174,28 +180,44 @@ pub(crate) fn heard(state: &State, (name, slot): Slot, rules: &Rules) -> Vec<Eve
         return vec![];
     }
     let (hears, place, budget) = (mine.machine.hears(), &state.places[name], state.budget);
-    let client =
-        |process: &Process| process.at == At::Await && process.name == name && process.child == Some(slot);
+    let Task { attended, foreground, .. } = mine.machine.task;
+    let is_left = attended && !has_client(state, (name, slot));
     let runs = place.object(mine.handle).is_some_and(|resource| resource.running);
     let is_gone = place.config != Some(mine.config()) && !rules.has(Mutation::OutlivesItsRunConfig);
     let interrupted = budget.interruptions > 0;
     let possible = [
         (hears.requests, mine.request.map(Event::Request)),
         (hears.requests && mine.machine.is_starting() && interrupted, Some(Event::Request(Ask::Cancel))),
-        (hears.signals && interrupted, Some(Event::Signalled)),
-        (hears.client && !state.processes.iter().any(client), Some(Event::ClientGone)),
+        (hears.requests && interrupted, Some(Event::Request(Ask::Leave))),
+        // The end of the command that stays is as good as a signal.
+        (hears.signals && (interrupted || foreground && is_left), Some(Event::Signalled)),
+        (hears.client && !foreground && is_left, Some(Event::ClientGone)),
         (hears.config && is_gone, Some(Event::ConfigRemoved)),
         (hears.exit && state.answers(mine.owner) && !runs, Some(exited(rules.succeeds))),
+        (hears.exit && state.answers(mine.owner) && !runs && may_be_cut_off(rules), Some(cut_off())),
         (hears.stdout && !rules.resumed && runs && budget.faults > 0, Some(Event::StdoutClosed)),
     ];
     possible.into_iter().filter(|(is_heard, _)| *is_heard).filter_map(|(_, event)| event).collect()
+}
+
+/// The command that started it waits for it, or stays with it.
+fn has_client(state: &State, (name, slot): Slot) -> bool {
+    let is_it =
+        |process: &Process| process.at == At::Await && process.name == name && process.child == Some(slot);
+    state.processes.iter().any(is_it)
+}
+
+/// A server on stdio that exits with code 0 has completed, or its engine went away and took its input along.
+const fn may_be_cut_off(rules: &Rules) -> bool {
+    rules.succeeds && !rules.resumed
 }
 
 /// A supervisor hears of something. What is under way is dropped.
 pub(crate) fn hear(state: &mut State, (name, slot): Slot, event: Event, rules: &Rules) -> Option<()> {
     let mut mine = state.supervisors[name][slot].clone()?;
     match event {
-        Event::Request(Ask::Cancel) | Event::Signalled => state.budget.interruptions -= 1,
+        Event::Signalled if mine.machine.task.foreground && !has_client(state, (name, slot)) => {}
+        Event::Request(Ask::Cancel | Ask::Leave) | Event::Signalled => state.budget.interruptions -= 1,
         Event::Request(_) => mine.request = None,
         Event::StdoutClosed => state.budget.faults -= 1,
         _ => {}

@@ -1,9 +1,5 @@
 //! Connections to the ports of workloads that cannot be reached in any other way.
-use crate::{
-    jobs,
-    runtime::{Scripted, killed},
-    server,
-};
+use crate::{jobs, scripted::Scripted, server, streams::killed};
 use std::{future::Future, sync::PoisonError};
 use tokio::sync::oneshot;
 use wharf_sdk::document::operation;

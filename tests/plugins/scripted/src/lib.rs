@@ -1,23 +1,25 @@
 //! Runtimes whose engines are folders, for tests from end to end.
 //!
 //! `scripted-one` and `scripted-two` run workloads that answer MCP, survive every process of wharf, and are found again by
-//! their labels; `scripted-images` takes over resources that others made, `scripted-old-images` is of an SDK without that
+//! their labels; `scripted-images` shows resources that others made, `scripted-old-images` is of an SDK without that
 //! ability; `scripted-full` declares all capabilities, and plays the conformance suite's scripts by their names ([`jobs`]);
 //! `scripted-dial` runs servers whose port is reached only through [`dial`]; workloads of `scripted-restarting` end with
 //! their supervisor, and its engine restarts them. The folder ([`wharf_test_engine`]) is the endpoint, or comes from the
 //! configuration; calls obey the orders that a test puts there.
 #![forbid(unsafe_code)]
 mod dial;
+mod discover;
 mod jobs;
 mod network;
 mod port;
 mod runtime;
+mod scripted;
 mod server;
-mod takeover;
+mod streams;
 mod told;
 mod watch;
 
-use runtime::Scripted;
+use scripted::Scripted;
 use wharf_sdk::Capability;
 
 wharf_sdk::export_runtime! {
@@ -35,7 +37,7 @@ wharf_sdk::export_runtime! {
     },
     "scripted-images": Scripted {
         capabilities: [Capability::STDIO],
-        abilities: [attach, takeover],
+        abilities: [attach, discover],
         accepts: ["image"],
         priority: -10,
     },
@@ -48,7 +50,7 @@ wharf_sdk::export_runtime! {
     "scripted-full": Scripted {
         capabilities: [
             Capability::STDIO, Capability::HTTP, Capability::SURVIVES_SUPERVISOR, Capability::CPUS, Capability::MEMORY,
-            Capability::PIDS, Capability::PERMISSION_PROFILE, Capability::PARENT,
+            Capability::PIDS, Capability::PERMISSION_PROFILE, Capability::DIAL_HALF_CLOSE, Capability::PARENT,
         ],
         abilities: [attach, logs, dial],
         accepts: ["command"],

@@ -1,11 +1,12 @@
 //! Measures the cost of wharf, each figure beside its floor in the same run.
 //!
 //! `cargo run --release -p wharf-tests --bin wharf-bench [-- [--json FILE] [TOPIC]...]`; all topics take some minutes,
-//! `containers` most of them, on this machine alone. Builds the workspace first where `wharf` is not beside this binary.
+//! `containers` and `cluster` most of them, on this machine alone. Builds the workspace first where `wharf` is not beside this binary.
 //! After changes: `cargo build --release --workspace`.
 #![expect(clippy::print_stdout, reason = "the table is what it is for")]
 mod aims;
 mod client;
+mod cluster;
 mod containers;
 mod exits;
 mod host;
@@ -29,7 +30,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 type Measure = fn() -> Result<Value>;
 
 /// The topics that can be measured.
-const TOPICS: [(&str, Measure); 8] = [
+const TOPICS: [(&str, Measure); 9] = [
     ("proxy", proxy::measure),
     ("peers", peers::measure),
     ("starts", starts::measure),
@@ -38,6 +39,7 @@ const TOPICS: [(&str, Measure); 8] = [
     ("listing", listing::measure),
     ("exits", exits::measure),
     ("containers", containers::measure),
+    ("cluster", cluster::measure),
 ];
 
 fn main() -> ExitCode {

@@ -1,4 +1,7 @@
-//! Requests through the proxy beside a bare axum server, and the memory of the processes that stay.
+//! Requests through the proxy beside a bare axum server and the stdio server alone, and the memory of the processes that stay.
+//!
+//! The floor of a request is what these two cost together: the proxy adds a pipe to a server that listens, and a listener
+//! to one that has a pipe. Processor time tells it on a busy machine, too.
 use crate::{
     Result,
     client::{Load, Sample},
@@ -33,8 +36,8 @@ struct Requests {
     payload_bytes: usize,
     #[serde(flatten)]
     sample: Sample,
-    /// Requests per second, as a share of the bare server's.
-    ratio: f64,
+    /// Of the proxy: processor time of a request, times what the bare server and the stdio server alone need together.
+    ratio: Option<f64>,
 }
 
 /// The memory of a process that stays.
@@ -81,10 +84,17 @@ fn requests(running: &Running, bare: &Child) -> Result<Vec<Requests>> {
     }
     let mut rows = Vec::new();
     for ((clients, payload_bytes), targets) in LOADS.into_iter().zip(&rounds) {
-        let floor = Sample::median(&targets[1]).per_second;
+        let [wharf, axum, _] = targets.each_ref().map(|samples| Sample::median(samples));
+        // The stdio server takes one call after the other, however many clients there are.
+        let alone = LOADS
+            .iter()
+            .zip(&rounds)
+            .find(|((clients, payload), _)| (*clients, *payload) == (1, payload_bytes));
+        let stdio = alone.map_or(f64::NAN, |(_, targets)| Sample::median(&targets[2]).cpu_us);
+        let ratio = wharf.cpu_us / (axum.cpu_us + stdio);
         for (target, samples) in TARGETS.into_iter().zip(targets).filter(|(_, samples)| !samples.is_empty()) {
-            let sample = Sample::median(samples);
-            rows.push(Requests { target, clients, payload_bytes, sample, ratio: sample.per_second / floor });
+            let (sample, ratio) = (Sample::median(samples), (target == TARGETS[0]).then_some(ratio));
+            rows.push(Requests { target, clients, payload_bytes, sample, ratio });
         }
     }
     Ok(rows)
@@ -102,12 +112,13 @@ fn measured(load: &Load, target: &str, pids: &[u32]) -> Result<Sample> {
 #[expect(clippy::print_stdout, reason = "the table is what it is for")]
 fn print(report: &Report) {
     println!("Requests: medians of {ROUNDS} rounds in turns. CPU: of the servers, for each request.");
-    println!("clients  payload  target          per s    p50 ms    p99 ms    CPU µs    ratio");
+    println!("clients  payload  target          per s    p50 ms    p99 ms    CPU µs  of both floors");
     for Requests { target, clients, payload_bytes, sample, ratio } in &report.requests {
         let Sample { per_second, p50_us, p99_us, cpu_us, .. } = sample;
         let (p50, p99) = (p50_us / 1e3, p99_us / 1e3);
+        let ratio = ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}"));
         println!(
-            "{clients:>7} {payload_bytes:>8}  {target:<11} {per_second:>9.0} {p50:>9.3} {p99:>9.3} {cpu_us:>9.1} {ratio:>8.2}"
+            "{clients:>7} {payload_bytes:>8}  {target:<11} {per_second:>9.0} {p50:>9.3} {p99:>9.3} {cpu_us:>9.1} {ratio:>15}"
         );
     }
     println!("\nMemory in KiB  when               PSS     anon     file      RSS  threads");

@@ -69,7 +69,9 @@ pub(crate) fn bare() -> io::Result<()> {
                 [(CONTENT_TYPE, "application/json"), (HeaderName::from_static("mcp-session-id"), "bare")];
             (headers, answer(&body).unwrap_or_default()).into_response()
         };
-        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
+        // In a pod it is told where to listen.
+        let port = std::env::var("PORT").ok().and_then(|port| port.parse().ok()).unwrap_or(0);
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
         let mut output = io::stdout();
         writeln!(output, "{}", listener.local_addr()?)?;
         output.flush()?;

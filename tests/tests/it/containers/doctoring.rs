@@ -91,6 +91,11 @@ fn a_docker_that_was_stopped_is_to_be_started() {
     assert_eq!((stopped.code, stopped.result.as_str()), (1, "warning"));
     let why = format!("docker is unhealthy: nothing listens on {}", docker.socket().display());
     assert_eq!((stopped.why.as_str(), stopped.remedy.as_str()), (why.as_str(), "start the engine"));
+    // So says a `run` that was left to choose, and found nobody.
+    let refused = Said::of(&alone(&host, &["run", "--name", "x", DEMO_IMAGE]).output().unwrap());
+    assert_eq!(refused.code, 5, "{refused:?}");
+    assert!(refused.stderr.contains("hint: start the engine\n"), "{refused:?}");
+    assert!(refused.stderr.contains("hint: see: wharf runtime check\n"), "{refused:?}");
     host.add_plugin("process");
     assert_eq!(told(|args| alone(&host, args), "docker").code, 0, "processes can be run");
     std::fs::remove_file(docker.socket()).unwrap();

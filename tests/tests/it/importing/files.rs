@@ -46,10 +46,7 @@ fn everything_arrives_or_is_kept_and_named() {
     let mut named: Vec<_> =
         report["not_implemented"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
     named.sort_unstable();
-    assert_eq!(
-        named,
-        ["isolate_network", "middleware_configs", "registry_url", "session_ttl", "tools_filter"]
-    );
+    assert_eq!(named, ["middleware_configs", "registry_url", "session_ttl", "tools_filter"]);
     let changed = report["changed"].to_string();
     for word in ["host: ", "token", "an-editor", "runtime_name"] {
         assert!(changed.contains(word), "{word}: {changed}");
@@ -59,6 +56,26 @@ fn everything_arrives_or_is_kept_and_named() {
     // A rewrite keeps all of it.
     host.ok(&["adopt", "time", "--runtime", super::IMAGES, "--rebind"]);
     assert_eq!(host.run_config("time"), config);
+}
+
+/// A copy that cannot be started is told when it is made, not when it is needed.
+#[test]
+fn a_copy_that_could_not_be_started_is_reported_as_that() {
+    let (host, engine) = host();
+    let toolhive = ToolHive::of(&host);
+    toolhive.workload("fine", IMAGE, &json!({}));
+    toolhive.workload("odd", IMAGE, &json!({ "permission_profile": {"gpu": true} }));
+    for name in ["fine", "odd"] {
+        engine.put(&toolhives(name, State::Running, engine.first_name()));
+    }
+    for options in [&["--dry-run"][..], &[]] {
+        let reports = toolhive.reports(options);
+        assert!(about(&reports, "fine").get("would_not_start").is_none(), "{reports:?}");
+        let why = about(&reports, "odd")["would_not_start"].as_str().unwrap().to_owned();
+        assert!(why.contains("gpu"), "{why}");
+    }
+    let said = host.wharf(&["start", "odd"]);
+    assert!(said.code != 0 && said.stderr.contains("gpu"), "{said:?}");
 }
 
 #[test]
@@ -120,7 +137,7 @@ fn r03_remote_workloads_need_no_proof_and_are_left_while_wharf_cannot_serve_them
         assert_eq!(report["result"], "left_alone", "{report}");
         assert!(report["reason"].as_str().unwrap().contains(why), "{report}");
     }
-    assert_eq!(engine.count("strangers"), 0, "nobody is asked where there is nothing to prove");
+    assert_eq!(engine.count("discover"), 0, "nobody is asked where there is nothing to prove");
     assert!(!has_records(&host));
 }
 
@@ -129,7 +146,7 @@ fn names_become_wharfs_and_what_is_there_stays() {
     let (host, engine) = host();
     let toolhive = ToolHive::of(&host);
     host.run(&["--name", "taken", &wharf_tests::host::demo_server()]);
-    for name in ["Time.Server", "time-server", "time_server", "x", "taken"] {
+    for name in ["Time.Server", "time-server", "time_server", "X", "taken"] {
         toolhive.workload(name, IMAGE, &json!({}));
         engine.put(&toolhives(name, State::Stopped, engine.first_name()));
     }
@@ -142,7 +159,7 @@ fn names_become_wharfs_and_what_is_there_stays() {
         ("time-server", "time-server"),
         ("Time.Server", "time-server-2"),
         ("time_server", "time-server-3"),
-        ("x", "mcp-x"),
+        ("X", "x"),
     ];
     for (source, name) in names {
         let report = about(&reports, source);

@@ -9,7 +9,7 @@ use wharf_tests::host::Host;
 
 /// The runtime whose engine can show what others made.
 const IMAGES: &str = "scripted-images";
-/// A runtime that runs images, built with an SDK without the ability `takeover`.
+/// A runtime that runs images, built with an SDK without the ability `discover`.
 const OLD: &str = "scripted-old-images";
 const IMAGE: &str = "example/scripted:1";
 

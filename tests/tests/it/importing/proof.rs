@@ -157,7 +157,7 @@ fn r07_an_engine_that_is_down_or_tells_half_proves_nothing() {
     engine.down();
     assert_eq!(about(&toolhive.reports(&[]), "time")["result"], "owner_unknown");
     engine.up();
-    engine.order("strangers", Act::Incomplete);
+    engine.order("discover", Act::Incomplete);
     assert_eq!(about(&toolhive.reports(&[]), "time")["result"], "owner_unknown");
     engine.behave();
     assert!(!has_records(&host));
@@ -271,5 +271,5 @@ fn an_old_plugin_is_not_asked_for_what_it_does_not_know() {
     host.run(&["--runtime", OLD, "--name", "kept", IMAGE]);
     assert_eq!(host.row("kept").unwrap()["status"], "running");
     host.ok(&["stop", "kept"]);
-    assert_eq!((old.count("taken"), old.count("strangers")), (0, 0));
+    assert_eq!(old.count("discover"), 0);
 }

@@ -2,7 +2,7 @@
 use serde_json::{Value, json};
 use std::{fs, thread};
 use wharf_tests::engine::{Act, ScriptedEngine, SideBySide, State, foreign, records};
-use wharf_tests::host::{Host, Said, eventually, runs};
+use wharf_tests::host::{Host, Said, eventually, kill, runs};
 
 /// Runs a command; as soon as the engine of `one` is asked for this, another engine takes its place.
 fn exchanged_at(world: &SideBySide, operation: &str, command: &[&str]) -> Said {
@@ -264,4 +264,20 @@ fn r03_commands_on_a_remote_server_need_no_owner_and_say_what_cannot_be() {
     assert_eq!(host.record("far")["status"], "stopped");
     host.ok(&["rm", "--forget", "far"]);
     assert!(host.row("far").is_none());
+}
+
+/// A supervisor died in the middle of a restart: the one on record is gone, and what it made is not on record.
+#[test]
+fn r08_what_a_restart_left_unrecorded_is_found_although_what_is_on_record_is_gone() {
+    let world = SideBySide::new();
+    let supervisor = i32::try_from(world.host.record("one")["process_id"].as_i64().unwrap()).unwrap();
+    kill(supervisor, "KILL");
+    eventually("it is dead", || !runs(supervisor));
+    let old = world.object();
+    world.one.discard(&old);
+    world.one.put(&foreign("one", &old.uid, &old.host_id, world.one.first_name()));
+    world.host.ok(&["start", "one"]);
+    let [object] = world.one.named("one").try_into().unwrap();
+    assert_ne!(object.id, "one-of-somebody-else", "it was put aside, since nobody holds its input");
+    world.assert_fresh(&["one", "plain", "two"]);
 }

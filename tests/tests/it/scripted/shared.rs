@@ -1,4 +1,4 @@
-//! Names and uids that several parties have: runtimes, hosts, foreign containers.
+//! Names and uids that several parties have: runtimes, hosts, other products.
 use serde_json::json;
 use wharf_tests::client::Client;
 use wharf_tests::engine::{Act, Object, ScriptedEngine, SideBySide, State, foreign, records};
@@ -69,18 +69,18 @@ fn r09_two_hosts_share_one_engine_and_a_name() {
 }
 
 #[test]
-fn r09_a_strangers_object_of_the_same_name_is_neither_touched_nor_mistaken() {
+fn r09_a_foreign_object_of_the_same_name_is_neither_touched_nor_mistaken() {
     let host = Host::new();
     let engine = ScriptedEngine::new(&host, "scripted-one");
-    let stranger = foreign("work", "", "", engine.first_name());
-    engine.put(&stranger);
+    let theirs = foreign("work", "", "", engine.first_name());
+    engine.put(&theirs);
     let url = host.run(&["--runtime", "scripted-one", "--name", "work", "sh"]);
     assert_eq!(whoami(&url), uid(&host, "work"));
-    engine.kill(&stranger, 1);
+    engine.kill(&theirs, 1);
     let row = host.row("work").unwrap();
     assert_eq!((row["status"].as_str(), host.list().len()), (Some("running"), 1), "{row}");
     host.ok(&["rm", "work"]);
-    assert_eq!(engine.named("work"), [Object { state: State::Stopped, exit: Some(1), ..stranger }]);
+    assert_eq!(engine.named("work"), [Object { state: State::Stopped, exit: Some(1), ..theirs }]);
 }
 
 #[test]

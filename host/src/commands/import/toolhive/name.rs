@@ -1,5 +1,5 @@
 //! Turns ToolHive's names into wharf's: ToolHive also allows dots, capitals, underscores and other characters.
-use wharf_model::{NAME_LENGTH_MAX, NAME_LENGTH_MIN, WorkloadName};
+use wharf_model::{NAME_LENGTH_MAX, WorkloadName};
 
 /// The number of names that are tried.
 const CANDIDATES: u32 = 99;
@@ -38,11 +38,7 @@ fn usable(name: &str) -> String {
         }
     }
     let base = base.trim_end_matches('-');
-    match base.len() {
-        0 => NOTHING_LEFT.to_owned(),
-        length if length < NAME_LENGTH_MIN => format!("{NOTHING_LEFT}-{base}"),
-        _ => base.to_owned(),
-    }
+    if base.is_empty() { NOTHING_LEFT } else { base }.to_owned()
 }
 
 #[cfg(test)]
@@ -63,9 +59,9 @@ mod tests {
             ("Time.Server_1", "time-server-1"),
             ("..a..b..", "a-b"),
             ("io.github.Foo", "io-github-foo"),
-            ("x", "mcp-x"),
+            ("X", "x"),
             ("___", "mcp"),
-            ("\u{e9}t\u{e9}", "mcp-t"),
+            ("\u{e9}t\u{e9}", "t"),
             (&long, &cut),
         ];
         for (name, wanted) in cases {

@@ -9,8 +9,7 @@ use wharf_sdk::{NetworkPermissions, OutboundPermissions, PermissionProfile};
 pub(crate) fn in_force(profile: Option<&Value>, is_isolated: bool) -> (Option<Value>, Option<String>) {
     let Some(value) = profile.filter(|value| !value.is_null()) else { return (None, None) };
     let Ok(mut profile) = serde_json::from_value::<PermissionProfile>(value.clone()) else {
-        let note =
-            "permission_profile: has parts that wharf does not know; it refuses to make the container anew";
+        let note = "permission_profile: has parts that wharf does not know, and nothing is run without them";
         return (Some(value.clone()), Some(note.to_owned()));
     };
     if is_isolated {

@@ -193,7 +193,9 @@ fn rest(members: &Kept, changed: &mut Vec<String>) -> (Kept, Vec<String>) {
             }
         } else if !TRANSLATED.contains(&name.as_str()) {
             kept.insert(name.clone(), value.clone());
-            named.extend(says_something.then(|| name.clone()));
+            // It has had its effect: it decided which part of the profile counts.
+            let has_effect = name == "isolate_network";
+            named.extend((says_something && !has_effect).then(|| name.clone()));
         }
     }
     (kept, named)

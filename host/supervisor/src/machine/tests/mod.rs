@@ -108,3 +108,54 @@ fn attempts_that_fail_are_used_up_and_the_end_is_recorded() {
     let (_, effects) = step(state, Event::Done);
     assert_eq!(effects, [Effect::Work(Work::RecordEnd(End::UsedUp))]);
 }
+
+#[test]
+fn a_stop_that_is_refused_between_attempts_uses_none_of_them_up() {
+    let stop = Event::Request(Ask::Stop(Duration::ZERO));
+    let refused = Event::Failed(ErrorKind::Runtime);
+    let (paused, _) = step(up(RestartPolicy::Always), exited(false, false));
+    let mut state = paused;
+    for _ in 0..100 {
+        (state, _) = step(step(state, stop).0, refused);
+        assert_eq!(state, paused);
+    }
+    // Deployed again, and what came of that is not known: the same.
+    for _ in 0..100 {
+        for event in [Event::Done, Event::Wanted(true), Event::Done, Event::Done, Event::Done] {
+            (state, _) = step(state, event);
+        }
+        assert_eq!((state.at, state.made), (At::Deploying, Made::Unknown));
+        (state, _) = step(step(state, stop).0, refused);
+        assert_eq!(state.at, At::Pausing);
+        state.made = Made::Handle;
+    }
+    assert_eq!(state, paused);
+}
+
+/// A deployment that is given up may still bring a resource: it is looked for, whoever gives up.
+#[test]
+fn r01_a_deployment_that_was_begun_is_looked_for_before_a_supervisor_leaves_it() {
+    let (mut state, _) = step(up(RestartPolicy::Always), exited(false, false));
+    for event in [Event::Done, Event::Wanted(true), Event::Done, Event::Done, Event::Done] {
+        (state, _) = step(state, event);
+    }
+    assert_eq!(state.at, At::Deploying);
+    let (leaving, effects) = step(state, Event::Request(Ask::Leave));
+    assert_eq!(effects, [Effect::Work(Work::Remove)]);
+    let (_, effects) = step(leaving, Event::Removed { any: false });
+    assert_eq!(effects, [Effect::Answer(Reply::Ends), Effect::End]);
+}
+
+#[test]
+fn r08_who_gives_a_start_up_is_told_if_something_may_still_come_of_it() {
+    let task = Task { creates: true, attended: false, foreground: false };
+    let deploying = State { at: At::Deploying, made: Made::Unknown, task, ..up(RestartPolicy::Always) };
+    let (state, _) = step(deploying, Event::Request(Ask::Cancel));
+    for (told, reply) in
+        [(Event::Removed { any: false }, Reply::Ends), (Event::Failed(ErrorKind::Deadline), Reply::Refused)]
+    {
+        let (state, _) = step(state, told);
+        let (_, effects) = step(state, Event::Done);
+        assert_eq!(effects, [Effect::GivenUp, Effect::Answer(reply), Effect::End], "{told:?}");
+    }
+}

@@ -1,0 +1,58 @@
+//! A runtime that does not answer: how long the host waits for it, and what the host refuses without asking it.
+use crate::client::{Deadlines, RuntimeClient};
+use crate::connection::{Answer, Connection};
+use crate::raw_stream::RawStream;
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
+use wharf_sdk::{Capability, ErrorCode, Handle, WorkloadSpec, stamp::RuntimeStamp};
+
+/// A runtime that never answers.
+struct Silent;
+
+impl Connection for Silent {
+    fn call(&self, _: &'static str, _: String) -> Answer<String> {
+        Box::pin(std::future::pending())
+    }
+
+    fn open(&self, _: &'static str, _: String) -> Answer<RawStream> {
+        Box::pin(std::future::pending())
+    }
+
+    fn shut_down(&self, _: u64) -> Answer<()> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_fetches_an_image_has_the_time_of_a_deployment() {
+    let deadlines = Deadlines::default();
+    let handle = Handle { uid: "u".to_owned(), version: 1, data: serde_json::Value::Null };
+    for (capabilities, within) in
+        [(vec![], deadlines.change), (vec![Capability::FETCHES_AT_START], deadlines.deploy)]
+    {
+        let (name, accepts) = ("silent".to_owned(), vec![]);
+        let stamp = RuntimeStamp { name, capabilities, accepts, priority: 0 };
+        let client = RuntimeClient::new(stamp, Arc::new(Silent), deadlines);
+        let began = Instant::now();
+        assert!(client.start(&handle).await.is_err());
+        assert_eq!(began.elapsed().as_secs(), within.as_secs());
+        assert!(within > Duration::from_secs(1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_runtime_that_accepts_no_kind_is_asked_about_whatever_names_it() {
+    let spec: WorkloadSpec = serde_json::from_value(serde_json::json!({
+        "uid": "u", "name": "n", "host_id": "h", "transport": { "kind": "stdio" },
+        "source": { "kind": "image", "reference": "registry.example/time:1" },
+    }))
+    .unwrap();
+    for (accepts, is_refused) in [(vec![], false), (vec!["image"], false), (vec!["command"], true)] {
+        let accepts: Vec<String> = accepts.into_iter().map(str::to_owned).collect();
+        let (name, capabilities) = ("silent".to_owned(), vec![Capability::STDIO, Capability::ATTACH]);
+        let stamp = RuntimeStamp { name, capabilities, accepts: accepts.clone(), priority: 0 };
+        let client = RuntimeClient::new(stamp, Arc::new(Silent), Deadlines::default());
+        let error = client.validate(&spec).await.unwrap_err();
+        assert_eq!(error.code() == Some(ErrorCode::Unsupported), is_refused, "{accepts:?}: {error}");
+    }
+}

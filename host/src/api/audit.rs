@@ -1,0 +1,66 @@
+//! The audit log: one line of JSON for each change that was asked for, when it has ended.
+//!
+//! Called by the operations. It holds no secret, no variable and no argument. What the disk does not take is lost, and the
+//! loss is told as soon as something can be written again: a full disk keeps nobody from stopping a workload.
+use crate::api::operation::{Kind, OperationState};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::io::Write;
+use std::path::Path;
+use wharf_model::ErrorKind;
+use wharf_supervisor::RotatedLog;
+
+/// The client that asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "snake_case")]
+pub(crate) enum Who {
+    /// A process of this user, through the Unix socket.
+    Peer {
+        /// Its user.
+        user: u32,
+        /// Its pid when it connected.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pid: Option<i32>,
+    },
+    /// A client that sent the token.
+    Token,
+}
+
+/// One line.
+#[derive(Debug, Serialize)]
+pub(crate) struct Entry<'a> {
+    /// When it ended.
+    pub(crate) at: Timestamp,
+    /// The client that asked.
+    pub(crate) who: &'a Who,
+    /// For what.
+    pub(crate) kind: Kind,
+    /// With which workloads.
+    pub(crate) workloads: &'a [String],
+    /// As which operation.
+    pub(crate) operation: &'a str,
+    /// The outcome.
+    pub(crate) outcome: OperationState,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<ErrorKind>,
+}
+
+/// The log.
+#[derive(Clone)]
+pub(crate) struct Audit(RotatedLog);
+
+impl Audit {
+    /// Opens the log to append to it.
+    pub(crate) fn open(path: &Path) -> Self {
+        Self(RotatedLog::open(path))
+    }
+
+    /// Writes a line.
+    pub(crate) fn note(&self, entry: &Entry<'_>) {
+        // Text and numbers alone, which can always be written; the log itself never fails.
+        let mut line = serde_json::to_vec(entry).unwrap_or_default();
+        line.push(b'\n');
+        let _ = self.0.clone().write_all(&line);
+    }
+}

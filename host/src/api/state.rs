@@ -1,0 +1,78 @@
+//! [`Api`]: what all routes work with.
+use crate::api::audit::Who;
+use crate::api::feed::Feed;
+use crate::api::metrics::Metrics;
+use crate::api::operations::{IdempotencyKey, Operations};
+use crate::api::problem::Problem;
+use crate::commands::{Context, Host, export};
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+use wharf_model::{Error, ErrorKind, Result, WorkloadName};
+
+/// The longest key that is taken.
+const MAX_KEY_BYTES: usize = 255;
+
+/// The state that all routes share.
+pub(crate) struct Api {
+    /// The host, for months.
+    pub(crate) host: Arc<Host>,
+    /// The operations.
+    pub(crate) operations: Arc<Operations>,
+    /// The changes of workloads.
+    pub(crate) feed: Arc<Feed>,
+    /// The counters.
+    pub(crate) metrics: Arc<Metrics>,
+    /// Cancelled when what serves ends: streams end with it.
+    pub(crate) ending: CancellationToken,
+}
+
+impl Api {
+    /// The context of a request that begins now.
+    pub(crate) fn context(&self) -> Result<Context> {
+        self.host.context()
+    }
+
+    /// Fails where there is no such workload: then there is nothing to begin.
+    pub(crate) fn must_exist(&self, name: &WorkloadName) -> Result<()> {
+        export(&self.context()?, name).map(drop)
+    }
+}
+
+/// The client that asks for a change, and the key by which a repeated request is recognised.
+pub(crate) struct Asker {
+    /// Who.
+    pub(crate) who: Who,
+    /// The key.
+    pub(crate) key: Option<IdempotencyKey>,
+}
+
+impl<S: Sync> FromRequestParts<S> for Asker {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> std::result::Result<Self, Problem> {
+        let who = parts.extensions.get::<Who>().cloned();
+        let who = who.ok_or_else(|| Error::new(ErrorKind::Failed, "a request did not pass the gate"))?;
+        let mut keys = parts.headers.get_all("idempotency-key").iter();
+        let key = match (keys.next(), keys.next()) {
+            (None, _) => None,
+            (Some(key), None) => Some(key.to_str().ok().filter(|key| {
+                !key.is_empty()
+                    && key.len() <= MAX_KEY_BYTES
+                    && key.bytes().all(|byte| byte.is_ascii_graphic())
+            })),
+            (Some(_), Some(_)) => Some(None),
+        };
+        match key {
+            None => Ok(Self { who, key: None }),
+            Some(Some(key)) => Ok(Self { who, key: Some(IdempotencyKey(key.to_owned())) }),
+            Some(None) => {
+                let message = format!(
+                    "an Idempotency-Key is one, of up to {MAX_KEY_BYTES} visible characters of ASCII"
+                );
+                Err(Error::new(ErrorKind::Usage, message).into())
+            }
+        }
+    }
+}

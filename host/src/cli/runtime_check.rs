@@ -1,0 +1,191 @@
+//! `runtime check`: tries runtimes. `doctor` does, too.
+use super::advice;
+use super::console::{Console, Format};
+use super::escape;
+use super::failure::{DONE, Outcome, ended};
+use super::table::Table;
+use clap::Args;
+use futures_util::future::join_all;
+use serde::Serialize;
+use wharf::commands::Context;
+use wharf_model::{Error, ErrorKind, Result};
+use wharf_runtimes::{Catalog, Plugins};
+use wharf_sdk::{Confinement, Health, HealthState, Measure};
+
+const CHECK_EXAMPLES: &str = "Examples:
+  wharf runtime check
+  wharf runtime check process --format json";
+
+/// Load runtimes and try whether they can be used here and now
+///
+/// Succeeds if all that are named can be used, or any one where none is named.
+///
+/// JSON: an array of name, state (healthy, unhealthy, undetected, failed), message, remedy, instance, endpoint,
+/// confinement (what can be enforced here: enforced, weaker, arrays of what, how).
+#[derive(Args)]
+#[command(after_long_help = CHECK_EXAMPLES)]
+pub(super) struct Check {
+    /// The runtimes' names; all of them where none is given
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// How to print the results
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: Format,
+}
+
+/// The state of a runtime, here and now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub(super) enum RuntimeState {
+    /// It can be used.
+    Healthy,
+    /// It is here and cannot be used.
+    Unhealthy,
+    /// Nothing of it is here.
+    Undetected,
+    /// It could not be asked.
+    Failed,
+}
+
+impl RuntimeState {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Unhealthy => "unhealthy",
+            Self::Undetected => "undetected",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// The outcome of trying a runtime.
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "RuntimeCheck"))]
+pub(super) struct Tried {
+    /// Its name.
+    pub(super) name: String,
+    /// Its state.
+    pub(super) state: RuntimeState,
+    /// The reason for the state.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) message: String,
+    /// The remedy, in words.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) remedy: String,
+    /// The instance that answered.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    instance: String,
+    /// The endpoint through which it was reached.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    endpoint: String,
+    /// The confinement that it can enforce here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confinement: Option<Confinement>,
+}
+
+impl Tried {
+    pub(super) fn is_healthy(&self) -> bool {
+        self.state == RuntimeState::Healthy
+    }
+}
+
+impl Check {
+    pub(super) async fn execute(&self, context: &Context, console: &Console) -> Outcome {
+        let (plugins, host_id) = (context.plugins(), context.known_host_id()?);
+        let names = if self.names.is_empty() { names(plugins.catalog()) } else { self.names.clone() };
+        for name in &self.names {
+            // An unknown name is an error of the request, unlike a runtime that does not work.
+            plugins.catalog().find(name).map_err(Error::from)?;
+        }
+        let tried = join_all(names.iter().map(|name| attempt(plugins, &host_id, name))).await;
+        let printed = match self.format {
+            Format::Json => console.json(&tried),
+            Format::Text => tell(&tried, console),
+        };
+        let fine = if self.names.is_empty() {
+            tried.iter().any(Tried::is_healthy)
+        } else {
+            tried.iter().all(Tried::is_healthy)
+        };
+        ended(if fine { DONE } else { ErrorKind::Owner.exit_code() }, printed)
+    }
+}
+
+fn tell(tried: &[Tried], console: &Console) -> std::io::Result<()> {
+    if tried.is_empty() {
+        console.note("no plugins were found");
+        return Ok(());
+    }
+    let mut table = Table::new(&["NAME", "STATE", "INSTANCE", "MESSAGE"]);
+    for row in tried {
+        let separator = if row.remedy.is_empty() { "" } else { "; " };
+        let message = format!("{}{separator}{}", row.message, row.remedy);
+        table.row([&row.name, row.state.as_str(), &row.instance, &message]);
+    }
+    for line in table.render(None, None) {
+        console.line(&line)?;
+    }
+    tried.iter().try_for_each(|row| tell_confinement(row, console))
+}
+
+/// Prints the confinement that a runtime can enforce here, one part in each line.
+fn tell_confinement(row: &Tried, console: &Console) -> std::io::Result<()> {
+    let Some(confinement) = &row.confinement else { return Ok(()) };
+    let lists = [("enforces", &confinement.enforced), ("does not enforce", &confinement.weaker)];
+    for (verb, measures) in lists.into_iter().filter(|(_, measures)| !measures.is_empty()) {
+        console.line(&format!("\n{} {verb} here:", row.name))?;
+        for Measure { what, how } in measures {
+            console.line(&escape::line(&format!("  {what}: {how}")))?;
+        }
+    }
+    Ok(())
+}
+
+/// The names of all runtimes, each once.
+pub(super) fn names(catalog: &Catalog) -> Vec<String> {
+    let mut names: Vec<String> =
+        catalog.runtimes().iter().map(|provided| provided.runtime.name.clone()).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Loads a runtime and asks it whether it can be used.
+pub(super) async fn attempt(plugins: &Plugins, host_id: &str, name: &str) -> Tried {
+    let asked = async {
+        let client = plugins.connect(name, None, host_id).await?;
+        let health = client.health().await?;
+        let instance = client.instance().await.ok();
+        let confinement = client.confinement().await?;
+        Ok::<_, Error>((health, instance, confinement))
+    };
+    let outcome: Result<_> = asked.await;
+    let name = name.to_owned();
+    match outcome {
+        Err(error) => {
+            let remedy = advice::line(&error.advice);
+            let (instance, endpoint) = (String::new(), String::new());
+            Tried {
+                name,
+                state: RuntimeState::Failed,
+                message: error.message,
+                remedy,
+                instance,
+                endpoint,
+                confinement: None,
+            }
+        }
+        Ok((health, instance, confinement)) => {
+            let state = match health.state {
+                HealthState::Healthy => RuntimeState::Healthy,
+                HealthState::Unhealthy => RuntimeState::Unhealthy,
+                HealthState::Undetected => RuntimeState::Undetected,
+            };
+            let (instance, endpoint) =
+                instance.map(|instance| (instance.instance, instance.endpoint)).unwrap_or_default();
+            let Health { message, remedy, .. } = health;
+            Tried { name, state, message, remedy, instance, endpoint, confinement }
+        }
+    }
+}

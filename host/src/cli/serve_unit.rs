@@ -1,0 +1,120 @@
+//! `serve --install-unit`: a unit of systemd that serves, for a user or for the system.
+use super::console::Console;
+use super::failure::{DONE, Outcome};
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use wharf_model::{Error, ErrorKind, Result};
+use wharf_supervisor::Config;
+
+/// The unit's name.
+const NAME: &str = "wharf.service";
+
+/// Writes the unit, and says what to do next.
+pub(super) fn install(config: &Config, arguments: &[String], is_system: bool, console: &Console) -> Outcome {
+    let folder = if is_system { PathBuf::from("/etc/systemd/system") } else { user_folder()? };
+    let path = folder.join(NAME);
+    let text = unit(config, arguments, is_system)?;
+    if fs::read(&path).is_ok_and(|there| there == text.as_bytes()) {
+        console.note("it is there as it should be");
+    } else {
+        write(&folder, &path, &text).map_err(|error| {
+            Error::caused(ErrorKind::Failed, format!("{} cannot be written", path.display()), &error)
+        })?;
+    }
+    console.line(&path.display().to_string())?;
+    let systemctl = if is_system { "systemctl" } else { "systemctl --user" };
+    console.note(&format!("start it: {systemctl} daemon-reload && {systemctl} enable --now {NAME}"));
+    if !is_system {
+        console
+            .note("to have it, and your workloads, also while you are not logged in: loginctl enable-linger");
+    }
+    Ok(DONE)
+}
+
+fn user_folder() -> Result<PathBuf> {
+    let set = |name| std::env::var_os(name).map(PathBuf::from).filter(|path: &PathBuf| path.is_absolute());
+    let base = set("XDG_CONFIG_HOME").or_else(|| Some(set("HOME")?.join(".config")));
+    let base = base.ok_or_else(|| {
+        Error::new(ErrorKind::Failed, "HOME is not set, so there is no place for a user's unit")
+    })?;
+    Ok(base.join("systemd/user"))
+}
+
+/// A whole unit, or the one that was there.
+fn write(folder: &Path, path: &Path, text: &str) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let temporary = folder.join(format!(".{NAME}.tmp-{}", std::process::id()));
+    let written = || -> io::Result<()> {
+        // Systemd reads it, and warns of a unit that others may not read.
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&temporary)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    };
+    let written = written();
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}
+
+/// The text of the unit. It says where everything is: systemd knows nothing of the environment that this command has.
+fn unit(config: &Config, arguments: &[String], is_system: bool) -> Result<String> {
+    let mut words = vec![config.executable.display().to_string()];
+    for (option, folder) in [
+        ("--state-dir", Some(&config.state_dir)),
+        ("--config-dir", Some(&config.config_dir)),
+        ("--data-dir", Some(&config.data_dir)),
+        ("--cache-dir", config.cache_dir.as_ref()),
+    ] {
+        if let Some(folder) = folder {
+            words.extend([option.to_owned(), folder.display().to_string()]);
+        }
+    }
+    words.push("serve".to_owned());
+    words.extend(arguments.iter().cloned());
+    let command = words.iter().map(|word| quoted(word)).collect::<Result<Vec<_>>>()?.join(" ");
+    // Variables stand for their values in commands alone.
+    let command = command.replace('$', "$$");
+    let path = std::env::join_paths(&config.search_path).unwrap_or_default();
+    let path = quoted(&format!("PATH={}", path.to_string_lossy()))?;
+    let wanted_by = if is_system { "multi-user.target" } else { "default.target" };
+    Ok(format!(
+        "[Unit]
+Description=wharf: MCP servers and other workloads
+Documentation=man:systemd.service(5)
+
+[Service]
+ExecStart={command}
+Environment={path}
+Restart=on-failure
+# Its end is not that of the workloads, whose supervisors it has started.
+KillMode=process
+
+[Install]
+WantedBy={wanted_by}
+"
+    ))
+}
+
+/// A word of a setting, by systemd.syntax(7) and systemd.service(5).
+fn quoted(word: &str) -> Result<String> {
+    if word.chars().any(char::is_control) {
+        return Err(Error::new(ErrorKind::Usage, format!("{word:?} cannot stand in a unit of systemd")));
+    }
+    let escaped = word.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%");
+    Ok(format!("\"{escaped}\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_a_unit_mean_what_they_say() {
+        assert_eq!(quoted(r#"/a b/"c"%d$e\f"#).unwrap(), r#""/a b/\"c\"%%d$e\\f""#);
+        assert!(quoted("a\nExecStart=b").is_err());
+    }
+}

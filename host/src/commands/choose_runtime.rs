@@ -1,0 +1,156 @@
+//! Chooses the runtime for a request, before anything is written.
+use crate::commands::context::Context;
+use crate::commands::request::RunRequest;
+use std::sync::Arc;
+use wharf_model::{Advice, Error, ErrorKind, Result};
+use wharf_runtimes::{CallError, RuntimeClient};
+use wharf_sdk::stamp::RuntimeStamp;
+use wharf_sdk::{HealthState, Instance, Source};
+
+/// The prefix of a capability that stands for an option of workloads; the option's name follows.
+const OPTION: &str = "option.";
+
+/// The runtime for a request: the one that is named, the user's default, or the available one with the highest priority
+/// among those that accept this kind of SERVER.
+pub(crate) async fn choose_runtime(
+    context: &Context,
+    host_id: &str,
+    request: &RunRequest,
+    source: Source,
+) -> Result<(Arc<RuntimeClient>, Instance, Source)> {
+    let named = request.runtime.as_ref().or(context.config().default_runtime.as_ref());
+    if let Some(name) = named.or(context.config().settings.default_runtime.as_ref()) {
+        let provided = context.plugins().catalog().find(name).map_err(Error::from)?;
+        check_options(request, provided.runtime)?;
+        let client = context.plugins().connect_with(name, &request.runtime_options, host_id).await?;
+        let source = as_accepted(context, source, &client);
+        let instance = available(&client).await.map_err(|unusable| unusable.error)?;
+        return Ok((client, instance, source));
+    }
+    let catalog = context.plugins().catalog();
+    let nobody = |kind: &str| {
+        !catalog.runtimes().iter().any(|provided| provided.runtime.accepts.iter().any(|it| it == kind))
+    };
+    // If no plugin runs images, a name that is no command in PATH is not taken for an image, so that the error is about a
+    // missing command.
+    let source = match source {
+        Source::Image { reference } if nobody("image") && !nobody("command") => command(context, reference),
+        other => other,
+    };
+    let mut accepting: Vec<_> = catalog
+        .runtimes()
+        .into_iter()
+        .filter(|provided| !provided.shadowed)
+        .filter(|provided| provided.runtime.accepts.iter().any(|kind| kind == source.kind()))
+        .filter(|provided| check_options(request, provided.runtime).is_ok())
+        .collect();
+    accepting.sort_by_key(|provided| std::cmp::Reverse(provided.runtime.priority));
+    let mut unusable: Vec<Unusable> = Vec::new();
+    for provided in accepting {
+        let (name, options) = (&provided.runtime.name, &request.runtime_options);
+        let client = match context.plugins().connect_with(name, options, host_id).await {
+            Ok(client) => client,
+            Err(error) => {
+                unusable.push(Unusable { error: error.into(), is_there: true });
+                continue;
+            }
+        };
+        match available(&client).await {
+            Ok(instance) => {
+                // The workload will run elsewhere than the user may expect.
+                for Unusable { error, .. } in unusable.iter().filter(|it| it.is_there) {
+                    tracing::warn!("{}; it is run by '{}'", error.message, client.name());
+                }
+                return Ok((client, instance, source));
+            }
+            Err(it) => unusable.push(it),
+        }
+    }
+    if catalog.runtimes().is_empty() {
+        let error =
+            Error::new(ErrorKind::Owner, "no plugin that can be used was found, so nothing can be run");
+        return Err(error.advise(Advice::Diagnose));
+    }
+    Err(nothing_runs(&source, unusable))
+}
+
+/// A name that is no command in PATH is taken for an image, unless the named runtime only runs commands.
+fn as_accepted(context: &Context, source: Source, client: &RuntimeClient) -> Source {
+    let accepts = |kind: &str| client.stamp().accepts.iter().any(|accepted| accepted == kind);
+    match source {
+        Source::Image { reference } if accepts("command") && !accepts("image") => command(context, reference),
+        other => other,
+    }
+}
+
+fn command(context: &Context, program: String) -> Source {
+    if program.contains('/') {
+        return Source::Command { program: context.config().current_dir.join(program).display().to_string() };
+    }
+    Source::Command { program }
+}
+
+/// Refuses an option that the runtime does not declare, by name: the runtime would ignore it.
+fn check_options(request: &RunRequest, runtime: &RuntimeStamp) -> Result<()> {
+    let takes = |option: &str| {
+        let declared = runtime.capabilities.iter().filter_map(|it| it.as_str().strip_prefix(OPTION));
+        declared.into_iter().any(|declared| declared == option)
+    };
+    match request.runtime_options.keys().find(|option| !takes(option)) {
+        Some(option) => {
+            let message = format!("the runtime '{}' has no option '{option}'", runtime.name);
+            Err(Error::new(ErrorKind::Usage, message)
+                .advise(Advice::ShowRuntime { name: runtime.name.clone() }))
+        }
+        None => Ok(()),
+    }
+}
+
+/// A runtime that cannot be used for a new workload.
+struct Unusable {
+    error: Error,
+    /// It is installed on this machine, or has left traces here.
+    is_there: bool,
+}
+
+/// The instance of a runtime, if it can be used. Both questions are asked at once, since an engine may need some time for
+/// each.
+async fn available(client: &RuntimeClient) -> std::result::Result<Instance, Unusable> {
+    let silent = |error: CallError| Unusable { error: error.into(), is_there: true };
+    let (health, instance) = tokio::join!(client.health(), client.instance());
+    let health = health.map_err(silent)?;
+    let is_there = match health.state {
+        HealthState::Healthy => return instance.map_err(silent),
+        HealthState::Unhealthy => true,
+        HealthState::Undetected => false,
+    };
+    let message = format!("the runtime '{}' cannot be used: {}", client.name(), health.message);
+    let error = Error::new(ErrorKind::Owner, message);
+    let error = if health.remedy.is_empty() { error } else { error.hint(health.remedy) };
+    let error = error.advise(Advice::CheckRuntimes);
+    Err(Unusable { error, is_there })
+}
+
+/// With the way out of each runtime that is installed here: whoever has an engine that is down wants that engine.
+fn nothing_runs(source: &Source, unusable: Vec<Unusable>) -> Error {
+    let what = match source {
+        Source::Image { reference } => {
+            format!("'{reference}' is no command in PATH, and no available runtime runs images")
+        }
+        other => format!("no available runtime runs a {}", other.kind()),
+    };
+    let reasons: Vec<&str> = unusable.iter().map(|it| it.error.message.as_str()).collect();
+    let message = if reasons.is_empty() { what } else { format!("{what} ({})", reasons.join("; ")) };
+    let mut error = Error::new(ErrorKind::Owner, message);
+    for step in unusable.into_iter().filter(|it| it.is_there).flat_map(|it| it.error.advice) {
+        if !error.advice.contains(&step) {
+            error = error.advise(step);
+        }
+    }
+    match source {
+        Source::Image { .. } => {
+            error.hint("give a path or a package (npx://…, uvx://…)").advise(Advice::ListRuntimes)
+        }
+        _ => error.advise(Advice::ListRuntimes).advise(Advice::Diagnose),
+    }
+}

@@ -1,0 +1,81 @@
+//! The answers to commands that ask a supervisor about itself. A report contains the time of a ping, which may take seconds:
+//! so each report waits in a task of its own, and the run loop hears of signals, exits and stops meanwhile.
+use crate::client::messages::Answer;
+use crate::client::protocol::SupervisorReport;
+use crate::machine::{At, State};
+use crate::workload_proxy::WorkloadProxy;
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Shared},
+};
+use std::time::Duration;
+use tokio::{sync::oneshot, task::JoinSet, time::Instant};
+
+/// How long a ping of the server may take when a command asks the supervisor for a report.
+const PING_DEADLINE: Duration = Duration::from_secs(3);
+
+/// How long the server took to answer, or why that is not known.
+type Pinged = Result<Duration, String>;
+
+/// The reports that are on their way. When it is dropped, nobody gets one any more.
+#[derive(Default)]
+pub(crate) struct Reports {
+    waiting: JoinSet<()>,
+    /// The ping that all waiting reports share.
+    ping: Option<Shared<BoxFuture<'static, Pinged>>>,
+}
+
+impl Reports {
+    /// Answers with the present state, once the server has answered a ping, or has not in time.
+    pub(crate) fn answer(
+        &mut self,
+        asked: oneshot::Sender<Answer>,
+        state: &State,
+        up_since: Instant,
+        front: Option<&WorkloadProxy>,
+    ) {
+        while self.waiting.try_join_next().is_some() {}
+        let is_up = matches!(state.at, At::Running | At::StdoutClosed);
+        let ping = match front {
+            Some(front) if is_up => Ok(self.ping(front)),
+            _ if !is_up => Err("it is being started".to_owned()),
+            _ => Err("it has no proxy".to_owned()),
+        };
+        let uptime = if is_up { up_since.elapsed() } else { Duration::ZERO };
+        let report = SupervisorReport {
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_ms: u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX),
+            restarts: state.restarts,
+            starting: !is_up,
+            ping_us: None,
+            ping_error: String::new(),
+            undelivered: Vec::new(),
+        };
+        let front = front.cloned();
+        self.waiting.spawn(async move {
+            let pinged = match ping {
+                Ok(ping) => ping.await,
+                Err(why) => Err(why),
+            };
+            let ping_us = pinged.as_ref().ok().and_then(|time| u64::try_from(time.as_micros()).ok());
+            // The count includes everything that the server sent before it answered the ping.
+            let undelivered = front.as_ref().map(WorkloadProxy::undelivered).unwrap_or_default();
+            let ping_error = pinged.err().unwrap_or_default();
+            let report = SupervisorReport { ping_us, ping_error, undelivered, ..report };
+            let _ = asked.send(Answer::Report(report));
+        });
+    }
+
+    /// The ping that is under way, or a new one.
+    fn ping(&mut self, front: &WorkloadProxy) -> Shared<BoxFuture<'static, Pinged>> {
+        match self.ping.take().filter(|ping| ping.peek().is_none()) {
+            Some(ping) => self.ping.insert(ping).clone(),
+            None => {
+                let front = front.clone();
+                let ping = async move { front.ping(PING_DEADLINE).await }.boxed().shared();
+                self.ping.insert(ping).clone()
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Other contexts, and other clusters in the place of the recorded one.
+use super::{KUBECONFIG, field, host, kubeconfig, objects, run, write};
+use crate::containers::{add, digest, is_running_and_fresh};
+use serde_json::{Value, json};
+use wharf_tests::cluster::Cluster;
+
+fn identity(cluster: &Cluster) -> String {
+    cluster.kubectl(&["get", "namespace", "kube-system", "--output", "jsonpath={.metadata.uid}"])
+}
+
+#[test]
+fn r08_another_cluster_behind_the_recorded_endpoint_is_not_believed_and_not_told() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let Some(other) = Cluster::own() else { return };
+    let namespace = cluster.namespace("exchanged");
+    let host = host(&cluster, &namespace);
+    let url = run(&host, &cluster, "in-pod", &[]);
+    let before = digest(&host, "in-pod");
+    let pod = field(&namespace, "pods", ".metadata.uid");
+    other.kubectl(&["create", "namespace", namespace.name()]);
+    let (first, second) = (kubeconfig(&cluster, namespace.name()), kubeconfig(&other, namespace.name()));
+    write(&host.path(KUBECONFIG), &second);
+    let row = host.row("in-pod").unwrap();
+    assert_eq!((&row["status"], &row["stale"]), (&json!("running"), &json!(true)), "{row}");
+    for command in ["stop", "rm", "restart"] {
+        let said = host.wharf(&[command, "in-pod"]);
+        assert_eq!(said.code, 5, "{command}: {said:?}");
+        assert!(said.stderr.contains(&identity(&cluster)), "{command} names the recorded one: {said:?}");
+        assert!(said.stderr.contains(&identity(&other)), "{command} names the one that answers: {said:?}");
+    }
+    host.ok(&["reconcile"]);
+    let told = other.kubectl(&["get", "statefulsets,pods,secrets", "--all-namespaces", "--output", "name"]);
+    assert_eq!(told, "", "it was told nothing");
+    write(&host.path(KUBECONFIG), &first);
+    assert!(is_running_and_fresh(&host, "in-pod"));
+    assert_eq!((digest(&host, "in-pod"), add(&url).as_str()), (before, "5"));
+    assert_eq!(field(&namespace, "pods", ".metadata.uid"), pod, "it is the same pod");
+    host.ok(&["rm", "in-pod"]);
+    assert_eq!(objects(&namespace), Vec::<String>::new());
+}
+
+/// The same kubeconfig with another context, for another namespace.
+fn with_another_context(mut config: Value, namespace: &str) -> Value {
+    let mut other = config["contexts"][0].clone();
+    (other["name"], other["context"]["namespace"]) = (json!("other"), json!(namespace));
+    config["contexts"].as_array_mut().unwrap().push(other);
+    config
+}
+
+#[test]
+fn r02_another_current_context_is_for_new_workloads_alone() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let (namespace, second) = (cluster.namespace("first"), cluster.namespace("second"));
+    let host = host(&cluster, &namespace);
+    let mut config = with_another_context(kubeconfig(&cluster, namespace.name()), second.name());
+    write(&host.path(KUBECONFIG), &config);
+    let url = run(&host, &cluster, "first", &[]);
+    let before = digest(&host, "first");
+    config["current-context"] = json!("other");
+    write(&host.path(KUBECONFIG), &config);
+    assert!(is_running_and_fresh(&host, "first"));
+    // The shell's environment names no cluster, or one that cannot be reached.
+    for variable in ["", "/no/such/kubeconfig"] {
+        let listed = host.command(&["list", "--format", "json"]).env("KUBECONFIG", variable).output();
+        let rows: Vec<Value> = serde_json::from_slice(&listed.unwrap().stdout).unwrap();
+        assert!(rows[0]["status"] == "running" && rows[0].get("stale").is_none(), "{variable}: {rows:?}");
+    }
+    assert_eq!((digest(&host, "first"), add(&url).as_str()), (before, "5"));
+    // Both side by side, in one list; a third one by its options.
+    let other = run(&host, &cluster, "second", &[]);
+    let chosen = run(&host, &cluster, "chosen", &["--namespace", namespace.name()]);
+    assert!(["first", "second", "chosen"].iter().all(|name| is_running_and_fresh(&host, name)));
+    assert_eq!((add(&other), add(&chosen)), ("5".to_owned(), "5".to_owned()));
+    let pods = |namespace| field(namespace, "pods", ".metadata.name").split(' ').count();
+    assert_eq!((pods(&namespace), pods(&second)), (2, 1));
+    host.ok(&["stop", "first"]);
+    assert_eq!((pods(&namespace), pods(&second)), (1, 1));
+    host.ok(&["rm", "--all"]);
+    assert_eq!((objects(&namespace), objects(&second)), (vec![], vec![]));
+}

@@ -1,0 +1,60 @@
+//! Pods that somebody else takes away: the workload comes back.
+use super::{host, objects, pod_uid, run};
+use crate::containers::{add, is_running_and_fresh};
+use wharf_tests::client::Client;
+use wharf_tests::cluster::Cluster;
+use wharf_tests::host::eventually;
+
+#[test]
+fn a_pod_that_is_deleted_or_whose_server_is_killed_comes_back() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let namespace = cluster.namespace("deleted");
+    let host = host(&cluster, &namespace);
+    let url = run(&host, &cluster, "in-pod", &[]);
+    let first = pod_uid(&namespace);
+    namespace.kubectl(&["delete", "pods", "--all", "--wait=false", "--grace-period=1"]);
+    eventually("another pod answers", || {
+        let now = pod_uid(&namespace);
+        now.len() == first.len() && now != first && Client::open(&url).is_ok()
+    });
+    assert_eq!(add(&url), "5");
+    eventually("it is running", || is_running_and_fresh(&host, "in-pod"));
+    host.ok(&["rm", "in-pod"]);
+    assert_eq!(objects(&namespace), Vec::<String>::new());
+}
+
+#[test]
+fn a_node_that_is_drained_takes_its_pods_away_until_it_is_there_again() {
+    let Some(cluster) = Cluster::alone() else { return };
+    let namespace = cluster.namespace("drained");
+    let host = host(&cluster, &namespace);
+    let url = run(&host, &cluster, "in-pod", &[]);
+    let selector = format!("--pod-selector=wharf.host-id={}", host.id());
+    cluster.kubectl(&["drain", "node", "--force", "--disable-eviction", "--grace-period=1", &selector]);
+    eventually("it is shown not to run", || {
+        let row = host.row("in-pod").unwrap();
+        row["status"] == "unhealthy" && row.get("stale").is_none()
+    });
+    cluster.kubectl(&["uncordon", "node"]);
+    eventually("it is there again", || is_running_and_fresh(&host, "in-pod") && Client::open(&url).is_ok());
+    assert_eq!(add(&url), "5");
+    host.ok(&["rm", "in-pod"]);
+    assert_eq!(objects(&namespace), Vec::<String>::new());
+}
+
+#[test]
+fn a_namespace_that_is_deleted_takes_its_workloads_along_and_their_records_can_be_removed() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let namespace = cluster.namespace("terminated");
+    let host = host(&cluster, &namespace);
+    run(&host, &cluster, "in-pod", &[]);
+    cluster.kubectl(&["delete", "namespace", namespace.name(), "--timeout=60s"]);
+    eventually("it is shown not to run", || {
+        let row = host.row("in-pod").unwrap();
+        row["status"] != "running" && row.get("stale").is_none()
+    });
+    let said = host.wharf(&["run", "--runtime", "kubernetes", "--name", "new", cluster.demo_image()]);
+    assert!(said.code != 0 && said.stderr.contains(namespace.name()), "{said:?}");
+    host.ok(&["rm", "in-pod"]);
+    assert!(host.list().is_empty());
+}

@@ -1,0 +1,60 @@
+//! Pods that do not run: the error has the cluster's own words, and nothing stays of the pods.
+use super::{host, objects};
+use wharf_tests::cluster::{Cluster, Namespace};
+use wharf_tests::host::Host;
+
+/// Starts a workload, which must fail with this in its error.
+fn is_told(host: &Host, namespace: &Namespace<'_>, args: &[&str], words: &[&str]) {
+    let said = host.wharf(&[&["run", "--runtime", "kubernetes", "--name", "refused"], args].concat());
+    assert_ne!(said.code, 0, "{args:?}: {said:?}");
+    let missing = words.iter().find(|word| !said.stderr.contains(**word));
+    assert!(missing.is_none(), "{args:?} does not say {missing:?}: {said:?}");
+    assert!(host.list().is_empty(), "{args:?}");
+    let left = objects(namespace);
+    assert!(left.is_empty(), "{args:?} leaves {left:?}");
+}
+
+#[test]
+fn an_image_that_cannot_be_had_and_a_pod_that_fits_nowhere_are_told_in_the_clusters_words() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let namespace = cluster.namespace("broken");
+    let host = host(&cluster, &namespace);
+    let missing = "localhost/no-such-image:1";
+    is_told(&host, &namespace, &["--pull", "never", missing], &["ErrImageNeverPull", missing]);
+    is_told(&host, &namespace, &[missing], &["ImagePull", missing]);
+    let huge = ["--memory", "900g", cluster.demo_image()];
+    is_told(&host, &namespace, &huge, &["Unschedulable", "Insufficient memory"]);
+    let ends = [cluster.demo_image(), "--", "--no-such-option"];
+    is_told(&host, &namespace, &ends, &["--no-such-option"]);
+}
+
+#[test]
+fn a_quota_and_the_namespaces_pod_security_are_told_in_the_clusters_words() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let namespace = cluster.namespace("held-back");
+    let host = host(&cluster, &namespace);
+    let image = cluster.demo_image();
+    let level = "pod-security.kubernetes.io/enforce=restricted";
+    cluster.kubectl(&["label", "namespace", namespace.name(), level]);
+    is_told(&host, &namespace, &[image], &["root"]);
+    host.run(&["--runtime", "kubernetes", "--name", "of-a-user", "--user", "1000:1000", image]);
+    host.ok(&["rm", "of-a-user"]);
+    namespace.kubectl(&["create", "quota", "none", "--hard=pods=0"]);
+    is_told(&host, &namespace, &["--user", "1000", image], &["exceeded quota: none"]);
+}
+
+#[test]
+fn what_a_pod_cannot_be_held_to_is_refused_before_anything_is_made() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let namespace = cluster.namespace("unsupported");
+    let host = host(&cluster, &namespace);
+    let image = cluster.demo_image();
+    for (args, word) in [
+        (&["--permission-profile", "none"][..], "network_policies"),
+        (&["--volume", "/srv:/data"][..], "host_paths"),
+        (&["--user", "app"][..], "number"),
+        (&["--pids-limit", "10"][..], "pids"),
+    ] {
+        is_told(&host, &namespace, &[args, &[image]].concat(), &[word]);
+    }
+}

@@ -1,0 +1,10 @@
+//! `wharf serve`: the binary, real workloads, and clients that speak HTTP.
+mod events;
+mod gate;
+mod main_job;
+mod one_door;
+mod operations;
+mod places;
+mod reconciling;
+mod rig;
+mod unit;

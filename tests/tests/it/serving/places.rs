@@ -1,0 +1,42 @@
+//! The socket, and who has it.
+use super::rig::Served;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use wharf_tests::host::Host;
+
+#[test]
+fn the_socket_is_its_users_alone_and_goes_with_its_server() {
+    let host = Host::new();
+    let served = Served::start(&host);
+    let socket = host.path("state/api/wharf.sock");
+    let found = std::fs::metadata(&socket).unwrap();
+    assert!(found.file_type().is_socket());
+    assert_eq!(found.permissions().mode() & 0o777, 0o600);
+    assert_eq!(std::fs::metadata(host.path("state/api")).unwrap().permissions().mode() & 0o777, 0o700);
+    assert_eq!(served.stop(), Some(0));
+    assert!(!socket.exists());
+}
+
+#[test]
+fn a_second_one_is_refused_and_one_that_was_killed_is_in_nobodys_way() {
+    let host = Host::new();
+    let served = Served::start(&host);
+    let second = host.wharf(&["serve"]);
+    assert_eq!(second.code, 4, "{second:?}");
+    let elsewhere = host.path("other.sock").display().to_string();
+    assert_eq!(host.wharf(&["serve", "--socket", &elsewhere]).code, 4, "the records are the same");
+    assert!(served.get("/version")["version"].is_string(), "the first one serves on");
+    served.kill();
+    assert!(host.path("state/api/wharf.sock").exists());
+    let served = Served::start(&host);
+    assert!(served.get("/version")["version"].is_string());
+}
+
+#[test]
+fn what_is_no_socket_stays() {
+    let host = Host::new();
+    let path = host.path("precious");
+    std::fs::File::create(&path).unwrap();
+    let said = host.wharf(&["serve", "--socket", &path.display().to_string()]);
+    assert_eq!(said.code, 4, "{said:?}");
+    assert!(path.is_file());
+}
