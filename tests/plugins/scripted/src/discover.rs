@@ -1,4 +1,4 @@
-//! What others made: objects without a host's id, found by their labels.
+//! Shows what others made: objects without a host's id, found by their labels.
 use crate::scripted::{Scripted, failed, state};
 use std::future::Future;
 use wharf_sdk::document::operation;

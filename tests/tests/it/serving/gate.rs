@@ -1,4 +1,4 @@
-//! Who may ask, and how.
+//! Tries who may ask the REST API, and how.
 use super::rig::{Served, problem};
 use serde_json::json;
 use std::os::unix::fs::PermissionsExt;
@@ -59,7 +59,7 @@ fn the_port_serves_who_has_the_token_by_its_own_names() {
         let refused = problem(&served.ask_port("GET", list, &headers, ""), status);
         assert!(!refused.to_string().contains(&token));
     }
-    // Who has no token is not told what there is.
+    // A client without the token is not told what there is.
     let unknown = served.ask_port("GET", "/api/v1beta/workloads/nobody", &[], "");
     assert_eq!(unknown.status, 401);
     assert_eq!(served.ask_port("GET", "/health/live", &[], "").status, 204);

@@ -54,7 +54,7 @@ fn r01_a_workload_of_the_command_line_and_one_of_the_api_have_equal_records() {
     let by_cli = comparable(host.run_config("by-cli"));
     assert_eq!(by_cli, comparable(host.run_config("by-rest")));
     assert!(by_cli["runtime_name"] == "process" && by_cli["runtime_instance"].is_string(), "{by_cli}");
-    // What one way shows makes the same by the other.
+    // The description that one way shows makes the same workload by the other.
     let mut described = served.get("/workloads/by-cli");
     described["name"] = json!("again");
     described["proxy_port"] = json!(0);
