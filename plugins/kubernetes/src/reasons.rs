@@ -18,23 +18,20 @@ pub(crate) enum Kind {
     Passing,
     /// No node can take it now; one may appear.
     Unschedulable,
+    /// The node could not make or start the container, and tries again after some seconds.
+    Retried,
     /// It will not run unless somebody changes something.
     Final,
 }
 
 /// Reasons of a waiting container that do not pass by themselves: the kubelet tries again and again, with one of these
 /// reasons.
-const FINAL: [&str; 9] = [
-    "ImagePullBackOff",
-    "ErrImageNeverPull",
-    "InvalidImageName",
-    "ImageInspectError",
-    "CreateContainerConfigError",
-    "CreateContainerError",
-    "RunContainerError",
-    "StartError",
-    "ContainerCannotRun",
-];
+const FINAL: [&str; 5] =
+    ["ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "StartError", "ContainerCannotRun"];
+/// Reasons of a waiting container that may pass: a busy kubelet has not received a Secret within its second of patience
+/// ("failed to sync secret cache"), or a container runtime did not answer in time.
+const RETRIED: [&str; 4] =
+    ["CreateContainerConfigError", "CreateContainerError", "RunContainerError", "ImageInspectError"];
 /// Reasons that do not help anybody.
 const USUAL: [&str; 3] = ["ContainerCreating", "PodInitializing", ""];
 
@@ -49,7 +46,11 @@ fn waiting(pod: &Pod) -> Option<Trouble> {
     if USUAL.contains(&reason) {
         return None;
     }
-    let kind = if FINAL.contains(&reason) || could_not_start(pod) { Kind::Final } else { Kind::Passing };
+    let kind = match reason {
+        _ if FINAL.contains(&reason) || could_not_start(pod) => Kind::Final,
+        _ if RETRIED.contains(&reason) => Kind::Retried,
+        _ => Kind::Passing,
+    };
     let told = waiting.message.as_deref().unwrap_or_default();
     // For a container that could not be started, its last end has the cause.
     let ended = last_end(pod).filter(|end| end.reason.as_deref() == Some("StartError"));
@@ -113,6 +114,9 @@ mod tests {
             Some(("ImagePullBackOff: Back-off pulling image \"x\"".to_owned(), Kind::Final))
         );
         assert_eq!(told(&waiting("ErrImagePull", "not found", &json!({}))).unwrap().1, Kind::Passing);
+        let late = "failed to sync secret cache: timed out waiting for the condition";
+        let told_late = told(&waiting("CreateContainerConfigError", late, &json!({}))).unwrap();
+        assert!(told_late.0.ends_with(late) && told_late.1 == Kind::Retried);
         assert_eq!(told(&waiting("ContainerCreating", "", &json!({}))), None);
         let end =
             json!({ "terminated": { "exitCode": 128, "reason": "StartError", "message": "exec: \"x\"" } });

@@ -23,7 +23,7 @@ use wharf_sdk::{Error, Handle, Result, document::Event};
 /// For so long, a start waits for a pod that fits on no node, unless the settings say otherwise.
 const SCHEDULING: Duration = Duration::from_secs(5);
 /// For so long, a start waits for a pod after the cluster has warned of a hindrance, such as a volume that cannot be
-/// mounted.
+/// mounted or a container that cannot be made. A kubelet tries again after 10 to 15 seconds (its `workerBackOffPeriod`).
 const STUCK: Duration = Duration::from_secs(20);
 /// After this time, a start begins to read the events of a pod that does not run yet.
 const CALM: Duration = Duration::from_secs(1);
@@ -81,7 +81,7 @@ impl KubernetesRuntime {
         let set_uid = set.metadata.uid.as_deref().unwrap_or_default();
         let mut refusals = events::refusals(cluster, set_uid, since);
         let mut about_pod: Option<(String, Events)> = None;
-        let (mut unscheduled, mut stuck) = (None, None);
+        let (mut unscheduled, mut retried, mut stuck) = (None, None, None);
         loop {
             let change = tokio::select! {
                 biased;
@@ -92,7 +92,7 @@ impl KubernetesRuntime {
                     progress.tell(format!("the cluster says: {}", said.message));
                     continue;
                 }
-                why = given_up([&unscheduled, &stuck]) => return Err(refused(&why)),
+                why = given_up([&unscheduled, &retried, &stuck]) => return Err(refused(&why)),
             };
             let Some(pod) = change.pods.values().find(|pod| belongs(pod, set) && is_new(pod)) else {
                 continue;
@@ -101,11 +101,14 @@ impl KubernetesRuntime {
             match &trouble {
                 Some(trouble) if trouble.kind == Kind::Final => return Err(refused(&trouble.message)),
                 _ if is_enough(pod) => return Ok(pod.clone()),
-                Some(trouble) if trouble.kind == Kind::Unschedulable => {
-                    unscheduled = Some(Hindrance::met(unscheduled, scheduling, &trouble.message));
-                }
-                _ => unscheduled = None,
+                _ => {}
             }
+            let met = |kind, before: Option<Hindrance>, patience| {
+                let trouble = trouble.as_ref().filter(|trouble| trouble.kind == kind)?;
+                Some(Hindrance::met(before, patience, &trouble.message))
+            };
+            unscheduled = met(Kind::Unschedulable, unscheduled, scheduling);
+            retried = met(Kind::Retried, retried, STUCK);
             match trouble {
                 Some(trouble) => progress.tell(trouble.message),
                 None if container(pod).is_none() => progress.tell("the pod is being scheduled".to_owned()),
@@ -134,7 +137,7 @@ impl Hindrance {
 }
 
 /// Waits until the time of one of these hindrances is over; returns its reason.
-async fn given_up(hindrances: [&Option<Hindrance>; 2]) -> String {
+async fn given_up(hindrances: [&Option<Hindrance>; 3]) -> String {
     match hindrances.into_iter().flatten().min_by_key(|hindrance| hindrance.until) {
         Some(hindrance) => {
             tokio::time::sleep_until(hindrance.until).await;

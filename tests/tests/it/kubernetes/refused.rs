@@ -1,7 +1,9 @@
 //! Pods that do not run: the error has the cluster's own words, and nothing stays of the pods.
-use super::{host, objects};
+use super::{field, host, objects, run};
+use crate::containers::add;
+use serde_json::Value;
 use wharf_tests::cluster::{Cluster, Namespace};
-use wharf_tests::host::Host;
+use wharf_tests::host::{Host, eventually};
 
 /// Starts a workload, which must fail with this in its error.
 fn is_told(host: &Host, namespace: &Namespace<'_>, args: &[&str], words: &[&str]) {
@@ -57,4 +59,29 @@ fn what_a_pod_cannot_be_held_to_is_refused_before_anything_is_made() {
     ] {
         is_told(&host, &namespace, &[args, &[image]].concat(), &[word]);
     }
+}
+
+#[test]
+fn a_secret_that_the_node_receives_late_is_waited_for() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let namespace = cluster.namespace("late");
+    let host = host(&cluster, &namespace);
+    let url = run(&host, &cluster, "late", &["-e", "TOKEN=a-token"]);
+    host.ok(&["stop", "late"]);
+    let saved = namespace.kubectl(&["get", "secrets", "--output", "jsonpath={.items[0]}"]);
+    let mut secret: Value = serde_json::from_str(&saved).unwrap();
+    namespace.kubectl(&["delete", "secrets", "--all"]);
+    std::thread::scope(|scope| {
+        let start = scope.spawn(|| host.ok(&["start", "late"]));
+        let reason = || field(&namespace, "pods", ".status.containerStatuses[0].state.waiting.reason");
+        eventually("the node misses it", || reason() == "CreateContainerConfigError");
+        for field in ["resourceVersion", "uid", "creationTimestamp", "managedFields"] {
+            secret["metadata"].as_object_mut().unwrap().remove(field);
+        }
+        namespace.apply(&secret.to_string());
+        start.join().unwrap();
+    });
+    assert_eq!(add(&url), "5");
+    host.ok(&["rm", "late"]);
+    assert_eq!(objects(&namespace), Vec::<String>::new());
 }
