@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wharf_sdk::{Pins, PullPolicy};
 
+use crate::error::{Error, ErrorKind};
 use crate::proxy_auth::ProxyAuth;
 use crate::raw_json::Opaque;
 use crate::schema_version::SchemaVersion;
@@ -224,7 +225,8 @@ pub struct RunConfig {
     /// leads elsewhere. None where the owner does not resolve names, and in a record of a version that did not ask: then
     /// the next start asks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pinned: Option<Pins>,
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Pins>"))]
+    pub pinned: Option<Opaque>,
     /// At most so many processors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpus: Option<f64>,
@@ -320,6 +322,17 @@ impl RunConfig {
             created_at: Some(Timestamp::now()),
             imported: None,
         }
+    }
+
+    /// The recorded pins.
+    ///
+    /// # Errors
+    /// They cannot be read: without them, a name could lead elsewhere unnoticed.
+    pub fn pins(&self) -> Result<Option<Pins>, Error> {
+        self.pinned.as_ref().map(Opaque::read).transpose().map_err(|error| {
+            let doing = format!("the field 'pinned' in the RunConfig of '{}' cannot be read", self.name);
+            Error::caused(ErrorKind::Failed, doing, &error)
+        })
     }
 
     /// The owner, if one was recorded. A remote workload has none (R03), and one of an older version neither (R07).

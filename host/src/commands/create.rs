@@ -9,7 +9,7 @@ use crate::commands::request::{RunRequest, Started};
 use crate::commands::start::{Wait, await_ready, spawn_supervisor, started};
 use std::net::IpAddr;
 use wharf_failpoint::{Point, reach};
-use wharf_model::{Advice, Error, ErrorKind, Result, Setting};
+use wharf_model::{Advice, Error, ErrorKind, Opaque, Result, Setting};
 use wharf_model::{
     Event, Instances, Owner, RestartPolicy, RunConfig, StatusRecord, Transport, Uid, WorkloadName,
 };
@@ -128,8 +128,13 @@ async fn create(
     check_restart_policy(&run, client.stamp())?;
     check_instances(&run, client.stamp())?;
     let mut spec = specification(context.config(), &run, client.stamp(), &host_id, run.target_port.max(1))?;
-    run.pinned = client.pin(&spec).await.map_err(refused)?;
-    spec.pinned = run.pinned.clone();
+    spec.pinned = client.pin(&spec).await.map_err(refused)?;
+    run.pinned = spec
+        .pinned
+        .as_ref()
+        .map(Opaque::of)
+        .transpose()
+        .map_err(|error| Error::caused(ErrorKind::Failed, "the pins cannot be recorded", &error))?;
     client.validate(&spec).await.map_err(refused)?;
     if is_waited_for && run.port == 0 {
         // If no port can be had at this address, the supervisor says why.

@@ -184,10 +184,12 @@ impl Deployment {
         }
         let Some(pins) = self.client.pin(spec).await? else { return Ok(()) };
         let (name, uid) = (self.run.name.clone(), self.run.uid.clone());
+        let recorded = Opaque::of(&pins)
+            .map_err(|error| Error::caused(ErrorKind::Failed, "the pins cannot be recorded", &error))?;
         self.run = self.store.update_run_config(&name, &uid, |run| {
-            run.pinned.get_or_insert(pins);
+            run.pinned.get_or_insert(recorded);
         })?;
-        spec.pinned = self.run.pinned.clone();
+        spec.pinned = self.run.pins()?;
         Ok(())
     }
 

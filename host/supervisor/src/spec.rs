@@ -75,7 +75,7 @@ pub fn specification(
         pids_limit: run.pids_limit,
         permission_profile: permission_profile(run)?,
         allow_weaker: run.allow_weaker,
-        pinned: run.pinned.clone().filter(|_| runtime.has(&Capability::PIN)),
+        pinned: if runtime.has(&Capability::PIN) { run.pins()? } else { None },
     })
 }
 

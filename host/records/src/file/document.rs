@@ -203,7 +203,7 @@ impl Document for RunConfig {
 
     fn check_opaque(&self) -> serde_json::Result<()> {
         let handle = self.imported.as_ref().and_then(|imported| imported.handle.as_ref());
-        handle.map_or(Ok(()), Opaque::check)
+        [handle, self.pinned.as_ref()].into_iter().flatten().try_for_each(Opaque::check)
     }
 
     /// A uid, unless the file names an instance: the writer of an instance also wrote a uid, so its absence is a fault of
