@@ -2,8 +2,9 @@
 //! folders that everybody uses. [`crate::places`] asks it about each name, [`crate::permission_profile`] about the names in
 //! a profile.
 use crate::{devices::DEVICES, keys, trail::Trail};
+use std::ops::Bound;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -24,11 +25,13 @@ pub(crate) struct Guard {
     host: Vec<PathBuf>,
     /// The places of keys: each as it is named, and where that name leads.
     keys: Vec<(PathBuf, PathBuf)>,
-    /// The links through which homes and keys are reached. A workload that could replace one could put something else
-    /// there.
-    ways: Vec<PathBuf>,
     /// The links through which the host's folders are reached.
     host_ways: Vec<PathBuf>,
+    /// The keys and the host's folders, for [`Guard::lets`]: hundreds of paths are asked about.
+    closed: BTreeSet<PathBuf>,
+    /// The homes, and the links through which homes, keys and the host's folders are reached. A workload that could
+    /// replace such a link could put something else there.
+    around: BTreeSet<PathBuf>,
 }
 
 impl Guard {
@@ -57,23 +60,22 @@ impl Guard {
         // A link that leads to known keys adds nothing.
         let links = all_homes.iter().flat_map(|home| keys::links_of(home));
         let links: Vec<_> = links.map(|link| (link.clone(), real(&link, &mut ways))).collect();
-        let is_known = |led: &Path| keys.iter().any(|(_, key)| led.starts_with(key));
-        let links: Vec<_> = links.into_iter().filter(|(_, led)| !is_known(led)).collect();
-        keys.extend(links);
-        let host = host.iter().map(|folder| real(folder, &mut host_ways)).collect();
-        Self { home, homes, host, keys, ways, host_ways }
+        let known: BTreeSet<PathBuf> = keys.iter().map(|(_, key)| key.clone()).collect();
+        keys.extend(links.into_iter().filter(|(_, led)| !lies_in(&known, led)));
+        let host: Vec<PathBuf> = host.iter().map(|folder| real(folder, &mut host_ways)).collect();
+        let closed = keys.iter().flat_map(|(called, led)| [called, led]).chain(&host).cloned().collect();
+        let around = homes.iter().chain(&ways).chain(&host_ways).cloned().collect();
+        Self { home, homes, host, keys, host_ways, closed, around }
     }
 
     /// Whether a path without links may be given although nobody asked for it. It must hold no home, no folder that
     /// everybody uses, no keys and nothing of the host's, and must not lie in a folder of keys or of the host's.
     pub(crate) fn lets(&self, path: &Path) -> bool {
-        let keys = self.keys.iter().flat_map(|(called, led)| [called, led]);
-        let mut closed = self.host.iter().chain(keys);
-        let mut inside = self.homes.iter().chain(&self.ways).chain(&self.host_ways);
         path.parent().is_some()
             && SHARED.iter().all(|shared| !Path::new(shared).starts_with(path))
-            && inside.all(|inside| !inside.starts_with(path))
-            && closed.all(|closed| !closed.starts_with(path) && !path.starts_with(closed))
+            && !has_within(&self.around, path)
+            && !has_within(&self.closed, path)
+            && !lies_in(&self.closed, path)
     }
 
     /// The homes and the host's folders. The home of a system user may be a folder of programs; that one is left out, since
@@ -122,6 +124,18 @@ impl Guard {
         };
         self.keys.iter().find(|key| opened(key)).map(|(_, key)| key.as_path())
     }
+}
+
+/// Whether one of these paths is this one or lies below it. Paths are in the order of their components, so those below a
+/// path follow it.
+fn has_within(paths: &BTreeSet<PathBuf>, path: &Path) -> bool {
+    let from = (Bound::Included(path), Bound::Unbounded);
+    paths.range::<Path, _>(from).next().is_some_and(|next| next.starts_with(path))
+}
+
+/// Whether this path is one of these or lies below one.
+fn lies_in(paths: &BTreeSet<PathBuf>, path: &Path) -> bool {
+    path.ancestors().any(|ancestor| paths.contains(ancestor))
 }
 
 #[cfg(test)]

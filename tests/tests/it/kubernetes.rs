@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
+use wharf_tests::client::Client;
 use wharf_tests::cluster::{Cluster, Namespace};
 use wharf_tests::engines::{DEMO_IMAGE, Engine, Kind};
 use wharf_tests::host::{Host, demo_server};
@@ -48,6 +49,12 @@ pub(crate) fn host(cluster: &Cluster, namespace: &Namespace<'_>) -> Host {
 fn run(host: &Host, cluster: &Cluster, name: &str, more: &[&str]) -> String {
     let image = cluster.demo_image();
     host.run(&[&["--runtime", "kubernetes", "--name", name], more, &[image]].concat())
+}
+
+/// True if a call reaches a server. That a session can be opened shows less: a server that has just gone may not be missed yet.
+pub(crate) fn answers(url: &str) -> bool {
+    let Ok(mut client) = Client::open(url) else { return false };
+    client.call_tool("add", json!({ "a": 2, "b": 3 })).is_ok_and(|sum| sum == "5")
 }
 
 /// All objects of a namespace that wharf makes or causes.

@@ -1,10 +1,9 @@
 //! Credentials that a program of the kubeconfig hands out, and that run out.
 use super::rights::of_account;
-use super::{KUBECONFIG, objects, pod_uid, run, write};
+use super::{KUBECONFIG, answers, objects, pod_uid, run, write};
 use crate::containers::{add, is_running_and_fresh};
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use wharf_tests::client::Client;
 use wharf_tests::cluster::{Cluster, Namespace};
 use wharf_tests::host::{Host, eventually};
 
@@ -81,7 +80,7 @@ fn credentials_that_run_out_or_are_withdrawn_are_asked_for_anew() {
         namespace.kubectl(&["delete", "pods", "--all", "--wait=false", "--grace-period=1"]);
         eventually(why, || {
             let now = pod_uid(&namespace);
-            now.len() == first.len() && now != first && Client::open(&url).is_ok()
+            now.len() == first.len() && now != first && answers(&url)
         });
         // A pod that is listed no more may serve for a moment still.
         eventually(why, || helper.calls() > calls);

@@ -1,7 +1,6 @@
 //! Pods that somebody else takes away: the workload comes back.
-use super::{host, objects, pod_uid, run};
+use super::{answers, host, objects, pod_uid, run};
 use crate::containers::{add, is_running_and_fresh};
-use wharf_tests::client::Client;
 use wharf_tests::cluster::Cluster;
 use wharf_tests::host::eventually;
 
@@ -15,7 +14,7 @@ fn a_pod_that_is_deleted_or_whose_server_is_killed_comes_back() {
     namespace.kubectl(&["delete", "pods", "--all", "--wait=false", "--grace-period=1"]);
     eventually("another pod answers", || {
         let now = pod_uid(&namespace);
-        now.len() == first.len() && now != first && Client::open(&url).is_ok()
+        now.len() == first.len() && now != first && answers(&url)
     });
     assert_eq!(add(&url), "5");
     eventually("it is running", || is_running_and_fresh(&host, "in-pod"));
@@ -36,7 +35,7 @@ fn a_node_that_is_drained_takes_its_pods_away_until_it_is_there_again() {
         row["status"] == "unhealthy" && row.get("stale").is_none()
     });
     cluster.kubectl(&["uncordon", "node"]);
-    eventually("it is there again", || is_running_and_fresh(&host, "in-pod") && Client::open(&url).is_ok());
+    eventually("it is there again", || is_running_and_fresh(&host, "in-pod") && answers(&url));
     assert_eq!(add(&url), "5");
     host.ok(&["rm", "in-pod"]);
     assert_eq!(objects(&namespace), Vec::<String>::new());

@@ -1,6 +1,7 @@
 //! Pods that do not run: the error has the cluster's own words, and nothing stays of the pods.
 use super::{field, host, objects, run};
 use crate::containers::add;
+use serde_json::{Value, json};
 use wharf_tests::cluster::{Cluster, Namespace};
 use wharf_tests::host::{Host, eventually};
 
@@ -62,19 +63,29 @@ fn what_a_pod_cannot_be_held_to_is_refused_before_anything_is_made() {
 
 #[test]
 fn a_secret_that_the_node_receives_late_is_waited_for() {
-    let Some(cluster) = Cluster::shared() else { return };
+    let Some(cluster) = Cluster::alone() else { return };
     let namespace = cluster.namespace("late");
     let host = host(&cluster, &namespace);
-    let url = run(&host, &cluster, "late", &["-e", "TOKEN=a-token"]);
-    // Nobody but the cluster brings its pod back.
-    let supervisor = i32::try_from(host.record("late")["process_id"].as_i64().unwrap()).unwrap();
-    host.kill_own(supervisor);
-    namespace.kubectl(&["delete", "secrets", "--all"]);
-    namespace.kubectl(&["delete", "pods", "--all", "--grace-period=1"]);
-    let reason = || field(&namespace, "pods", ".status.containerStatuses[0].state.waiting.reason");
-    eventually("the node misses the secret", || reason() == "CreateContainerConfigError");
-    host.ok(&["start", "late"]);
-    assert_eq!(add(&url), "5");
+    host.configure(&json!({ "runtimes": { "kubernetes": { "scheduling_seconds": 60 } } }));
+    let secret = || namespace.kubectl(&["get", "secrets", "--ignore-not-found", "--output", "json"]);
+    let of_container = |path: &str| field(&namespace, "pods", &format!(".status.containerStatuses[0]{path}"));
+    // No node takes the pod before its Secret is gone.
+    cluster.kubectl(&["cordon", "node"]);
+    std::thread::scope(|scope| {
+        let run = scope.spawn(|| run(&host, &cluster, "late", &["-e", "TOKEN=a-token"]));
+        eventually("it waits for a node", || field(&namespace, "pods", ".status.phase") == "Pending");
+        let mut secrets: Value = serde_json::from_str(&secret()).unwrap();
+        namespace.kubectl(&["delete", "secrets", "--all"]);
+        cluster.kubectl(&["uncordon", "node"]);
+        eventually("the node misses it", || {
+            of_container(".state.waiting.reason") == "CreateContainerConfigError"
+        });
+        for name in ["resourceVersion", "uid", "creationTimestamp", "managedFields"] {
+            secrets["items"][0]["metadata"].as_object_mut().unwrap().remove(name);
+        }
+        namespace.apply(&secrets["items"][0].to_string());
+        assert_eq!(add(&run.join().unwrap()), "5");
+    });
     host.ok(&["rm", "late"]);
     assert_eq!(objects(&namespace), Vec::<String>::new());
 }

@@ -1,5 +1,5 @@
 //! Servers that speak HTTP in pods: they are reached through the API server alone.
-use super::{field, host, objects, pod_uid, run};
+use super::{answers, field, host, objects, pod_uid, run};
 use crate::containers::{add, is_running_and_fresh};
 use serde_json::json;
 use wharf_tests::client::Client;
@@ -40,7 +40,7 @@ fn a_server_with_a_port_is_served_and_outlives_its_supervisor() {
     namespace.kubectl(&["delete", "pods", "--all", "--wait=false", "--grace-period=1"]);
     eventually("another pod is served", || {
         let now = pod_uid(&namespace);
-        now.len() == first.len() && now != first && Client::open(&url).is_ok()
+        now.len() == first.len() && now != first && answers(&url)
     });
     eventually("it is running", || is_running_and_fresh(&host, "web"));
     assert_eq!(add(&url), "5");
