@@ -18,9 +18,9 @@ use wharf_tests::host::{Host, demo_server, eventually};
 use wharf_tests::toolhive::digest;
 
 const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/earlier-build");
-/// Held by a test that starts processes of the fixture: they have the same uids in each, and control groups are named by
-/// these, so one test would end the other one's.
-static STARTING: Mutex<()> = Mutex::new(());
+/// Held by each test as long as its host is there. Workloads of the fixture have the same uids in each host, and control
+/// groups are named by these: what one host starts, the end of another host, which removes all that it has, would end.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// The words of a workload that is on record as running, with a supervisor of another boot.
 const RESTARTED: &str = "the machine was restarted";
@@ -128,6 +128,7 @@ fn assert_kept(before: &Value, after: &Value) {
 
 #[test]
 fn r11_records_of_an_earlier_build_are_shown_as_they_are() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let host = host();
     let rows = host.list();
     let shown: Vec<_> = rows
@@ -149,6 +150,7 @@ fn r11_records_of_an_earlier_build_are_shown_as_they_are() {
 
 #[test]
 fn r05_reading_records_of_an_earlier_build_changes_no_byte_and_adds_no_file() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let host = host();
     let before = digest(&records(&host));
     host.list();
@@ -169,7 +171,7 @@ fn r05_reading_records_of_an_earlier_build_changes_no_byte_and_adds_no_file() {
 /// that from then on.
 #[test]
 fn processes_of_an_earlier_build_start_again_with_all_that_they_were_given_at_the_url_that_they_had() {
-    let _turn = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let host = host();
     give_the_secret(&host);
     for (name, ..) in SHOWN.iter().filter(is_of("process-")) {
@@ -197,7 +199,7 @@ fn processes_of_an_earlier_build_start_again_with_all_that_they_were_given_at_th
 
 #[test]
 fn r06_reconcile_brings_back_what_an_earlier_build_left_running_and_leaves_what_it_cannot_prove() {
-    let _turn = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let host = host();
     give_the_secret(&host);
     let left: Vec<&str> =
@@ -219,6 +221,7 @@ fn r06_reconcile_brings_back_what_an_earlier_build_left_running_and_leaves_what_
 
 #[test]
 fn r08_containers_of_an_earlier_build_are_not_touched_without_their_engine_and_can_be_forgotten() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let host = host();
     for (name, ..) in SHOWN.iter().filter(|shown| !shown.0.starts_with("process-")) {
         let (config, record) = (host.run_config(name), host.record(name));
