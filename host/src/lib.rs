@@ -4,3 +4,5 @@
 pub mod api;
 pub mod commands;
 pub mod conformance;
+pub mod mcp;
+mod server_client;

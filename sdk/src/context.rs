@@ -90,4 +90,7 @@ pub struct Event {
     /// The part that is done, and the whole, where both are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<(u64, u64)>,
+    /// It is no step of the work, but something that its user should know: it is shown in any case.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_warning: bool,
 }

@@ -44,6 +44,8 @@ pub mod operation {
     pub const PIN: &str = "pin";
     /// [`crate::Discover::discover`].
     pub const DISCOVER: &str = "discover";
+    /// [`crate::Probe::probe_network`].
+    pub const PROBE_NETWORK: &str = "probe_network";
     /// [`crate::Logs::logs`], through `open`.
     pub const LOGS: &str = "logs";
     /// [`crate::Attach::attach`], through `open`.

@@ -28,7 +28,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_error_has_said_already_is_not_said_again() {
+    fn an_error_chain_repeats_no_text_of_its_source() {
         let of = |text, cause: Option<Because>| Because { text, cause: cause.map(Box::new) };
         let error = of("no answer: refused", Some(of("refused", Some(of("nobody listens", None)))));
         assert_eq!(error_chain(&error), "no answer: refused: nobody listens");

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_nobody_holds_leaves_nothing_behind() {
+    async fn a_key_that_nobody_holds_is_forgotten() {
         let locks = KeyedLock::default();
         let kept = locks.lock("kept").await;
         for number in 0..1000 {

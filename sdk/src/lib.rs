@@ -29,6 +29,6 @@ pub mod abi;
 pub use context::{Context, HostServices};
 pub use error_chain::error_chain;
 pub use machine_id::machine_id;
-pub use runtime::{Attach, Confine, Dial, Discover, Logs, Pin, Runtime};
+pub use runtime::{Attach, Confine, Dial, Discover, Logs, Pin, Probe, Runtime};
 pub use stream::ByteStream;
 pub use types::*;

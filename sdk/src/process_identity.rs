@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_line_is_no_evidence() {
+    fn a_short_stat_line_is_no_evidence_about_a_process() {
         assert!(ProcessStat::parse(b"4242 (cat) S 1 2 3").is_none());
         assert!(ProcessStat::parse(b"").is_none());
     }

@@ -6,7 +6,7 @@
 //! them; work that blocks goes to `tokio::task::spawn_blocking`. A panic becomes an error of that call.
 use crate::types::{
     Confinement, DialOptions, Exit, ForeignListing, Handle, Health, Instance, LabelSelector, ListQuery,
-    Listing, LogOptions, Observation, Pins, Result, StopOptions, WorkloadSpec,
+    Listing, LogOptions, NetworkVerdict, Observation, Pins, Result, StopOptions, WorkloadSpec,
 };
 use crate::{ByteStream, Context};
 use std::future::Future;
@@ -56,7 +56,8 @@ pub trait Runtime: Send + Sync + Sized + 'static {
     fn list(&self, query: &ListQuery) -> impl Future<Output = Result<Listing>> + Send;
 
     /// Resolves when the workload ends, at once if it has ended. The host calls it for as long as it watches the workload.
-    /// It must not poll where the engine can report the end.
+    /// It must not poll where the engine can report the end. Of an engine that restarts workloads by itself, the answer says
+    /// whether it does so after this end ([`Exit::restarts`]).
     fn wait(&self, handle: &Handle) -> impl Future<Output = Result<Exit>> + Send;
 
     /// Finds, by its stored handle, a workload that an earlier process deployed, so that all other operations work on it. A
@@ -114,4 +115,15 @@ pub trait Pin: Runtime {
 pub trait Discover: Runtime {
     /// All resources with these labels that no host of wharf made, running or not, in one request. Changes nothing.
     fn discover(&self, selector: &LabelSelector) -> impl Future<Output = Result<ForeignListing>> + Send;
+}
+
+/// A runtime that can try out what no interface of its engine tells (ability `probe`).
+pub trait Probe: Runtime {
+    /// Tries out whether the instance enforces the rules by which this runtime closes the networks of workloads: a connection
+    /// that succeeds without a rule must fail under it. Called when a user asks for it. What it makes for that carries the
+    /// host's id, and nothing of it stays, also if the future is dropped.
+    ///
+    /// # Errors
+    /// It cannot be tried out, such as where the connection fails without the rule, too: then there is no verdict.
+    fn probe_network(&self) -> impl Future<Output = Result<NetworkVerdict>> + Send;
 }

@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_end_without_a_comma() {
+    fn lists_of_the_manifest_have_no_trailing_comma() {
         const PARTS: &[&str] = &["[", "1", ",", "2", ",", "],", "[", "]"];
         const TEXT: [u8; assembled_len(PARTS)] = assemble(PARTS);
         assert_eq!(&TEXT, b"[1,2],[]");

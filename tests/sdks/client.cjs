@@ -13,13 +13,16 @@ const { Client, StreamableHTTPClientTransport } = isNew
   : { ...require(`${sdk}/client/index.js`), ...require(`${sdk}/client/streamableHttp.js`) };
 const schemas = isNew ? {} : require(`${sdk}/types.js`);
 const requestKind = isNew ? "sampling/createMessage" : schemas.CreateMessageRequestSchema;
+const rootsKind = isNew ? "roots/list" : schemas.ListRootsRequestSchema;
 const notificationKind = isNew ? "notifications/message" : schemas.LoggingMessageNotificationSchema;
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 // A client that remembers what it was told and asked.
-async function open(address = url) {
-  const client = new Client({ name: sdk, version: "1" }, { capabilities: { sampling: {} } });
+async function open(address = url, root = undefined) {
+  const capabilities = { sampling: {}, ...(root && { roots: { listChanged: true } }) };
+  const client = new Client({ name: sdk, version: "1" }, { capabilities });
+  if (root) client.setRequestHandler(rootsKind, () => ({ roots: [{ uri: root }] }));
   const seen = { logs: [], questions: [] };
   client.setNotificationHandler(notificationKind, ({ params }) => void seen.logs.push(params.data));
   client.setRequestHandler(requestKind, ({ params }) => {
@@ -98,6 +101,13 @@ const scenarios = {
     await one.close();
     await other.close();
     return { outcomes, ...seen };
+  },
+  // The server asks for the folders of its client as soon as that is ready.
+  async rooted() {
+    const clients = [await open(url, "file:///of/one"), await open(url, "file:///of/other"), await open()];
+    const seen = await Promise.all(clients.map((client) => client.call("roots")));
+    await Promise.all(clients.map((client) => client.close()));
+    return seen;
   },
   // Two clients ask for the same at the same time, with the same ids: each gets its own.
   async crossing() {

@@ -16,12 +16,12 @@ import anyio
 try:
     import httpx2 as httpx
     from mcp import Client
-    from mcp.types import CreateMessageResult, TextContent
+    from mcp.types import CreateMessageResult, ListRootsResult, Root, TextContent
 except ImportError:
     import httpx
     from mcp import ClientSession
     from mcp.client.streamable_http import streamablehttp_client
-    from mcp.types import CreateMessageResult, TextContent
+    from mcp.types import CreateMessageResult, ListRootsResult, Root, TextContent
 
     Client = None
 
@@ -50,9 +50,15 @@ class Seen:
 
 
 @asynccontextmanager
-async def opened(url=URL):
+async def opened(url=URL, root=None):
     seen = Seen()
     callbacks = {"logging_callback": seen.on_log, "sampling_callback": seen.on_question}
+    if root is not None:
+
+        async def on_roots(_context):
+            return ListRootsResult(roots=[Root(uri=root)])
+
+        callbacks["list_roots_callback"] = on_roots
     if Client is not None:
         async with Client(url, **callbacks) as seen.session:
             yield seen
@@ -133,6 +139,11 @@ async def two():
         await other.call("sleep", ms=1000)
         outcomes = await other.call("outcomes")
         return {"outcomes": outcomes, "one": one.both(), "other": other.both()}
+
+
+async def rooted():
+    async with opened(root="file:///of/one") as one, opened(root="file:///of/other") as other, opened() as third:
+        return [await client.call("roots") for client in (one, other, third)]
 
 
 async def crossing():

@@ -164,6 +164,8 @@ const tools = {
       return { content: [text("deep")], structuredContent: { deep } };
     },
   },
+  // The roots that it got of its client once that was ready, as file servers do.
+  roots: { run: async (call) => [text(await call.server.firstRoots)] },
   large: {
     input: object({ bytes: { type: "integer" } }),
     run: (call) => [text("x".repeat(call.input.bytes))],
@@ -268,6 +270,13 @@ function makeServer() {
   handle("SubscribeRequestSchema", () => ({}));
   handle("UnsubscribeRequestSchema", () => ({}));
   handle("SetLevelRequestSchema", () => ({}));
+  server.firstRoots = new Promise((resolve) => {
+    server.oninitialized = () => {
+      if (!server.getClientCapabilities()?.roots) return resolve("not offered");
+      const told = ({ roots }) => resolve(roots.map((root) => root.uri).join(" "));
+      server.listRoots().then(told, (error) => resolve(`refused: ${error.code}`));
+    };
+  });
   handle("CompleteRequestSchema", () => ({ completion: { values: ["paris", "park", "party"], total: 3, hasMore: false } }));
   return server;
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 /// How long an answer may take before the test fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+const EVENT_WAIT: Duration = Duration::from_secs(60);
 
 /// An HTTP response.
 #[derive(Clone, Debug)]
@@ -103,6 +103,11 @@ impl Client {
         Ok(result["content"][0]["text"].as_str().unwrap_or_default().to_owned())
     }
 
+    /// The id of its session.
+    pub fn session(&self) -> &str {
+        &self.session
+    }
+
     /// Ends the session.
     pub fn leave(&self) -> io::Result<Response> {
         http(&self.address, "DELETE", &self.path, &self.headers(), "")
@@ -147,7 +152,7 @@ pub fn http(
     body: &str,
 ) -> io::Result<Response> {
     let socket = TcpStream::connect(address)?;
-    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_read_timeout(Some(EVENT_WAIT))?;
     exchange(socket, address, method, path, headers, body)
 }
 
@@ -160,7 +165,7 @@ pub fn http_through(
     body: &str,
 ) -> io::Result<Response> {
     let socket = UnixStream::connect(socket)?;
-    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_read_timeout(Some(EVENT_WAIT))?;
     exchange(socket, "localhost", method, path, headers, body)
 }
 

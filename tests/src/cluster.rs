@@ -1,7 +1,7 @@
 //! A real Kubernetes cluster (`tests/engines/kubernetes`), for tests of the whole: one for all tests of a process. The
 //! first test that needs it brings it up, and it is taken down when the process ends, however that ends.
 use crate::{
-    host::PATIENCE,
+    host::EVENT_WAIT,
     images::{DEMO_IMAGE, Image, SHELL_IMAGE},
     machine::skip,
 };
@@ -269,7 +269,7 @@ impl Drop for Alone {
             self.thaw(part);
             self.start(part);
         }
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + EVENT_WAIT;
         while !self.is_ready() && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(100));
         }

@@ -5,6 +5,7 @@ use crate::{host::has_tool, images::Image};
 use std::{
     ffi::OsStr,
     fs,
+    io::Write,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -13,7 +14,7 @@ use std::{
 };
 
 /// How long an engine may take to answer, and to end.
-const PATIENCE: Duration = Duration::from_secs(60);
+const EVENT_WAIT: Duration = Duration::from_secs(60);
 
 /// The two kinds of engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,14 +62,48 @@ pub struct Engine {
 impl Engine {
     /// An engine with the demo image; none if this machine cannot have one, with a message.
     pub fn start(kind: Kind) -> Option<Self> {
+        Self::prepared(kind, |_| {})
+    }
+
+    /// A Docker with these settings of its own.
+    pub fn docker_with(settings: &str) -> Option<Self> {
+        Self::prepared(Kind::Docker, |folder| {
+            let file = fs::File::create(folder.join("settings.json"));
+            file.and_then(|mut file| file.write_all(settings.as_bytes())).expect("a file can be written");
+        })
+    }
+
+    /// An engine whose data are on a small disk, of so many megabytes.
+    pub fn on_small_disk(kind: Kind, megabytes: u32) -> Option<Self> {
+        Self::prepared(kind, |folder| {
+            let data = folder.join("data");
+            fs::create_dir(&data).expect("a folder can be made");
+            let mut mount = Command::new("mount");
+            mount.args(["-t", "tmpfs", "-o", &format!("size={megabytes}m"), "tmpfs"]).arg(&data);
+            assert!(mount.status().is_ok_and(|status| status.success()), "a disk in memory");
+        })
+    }
+
+    fn prepared(kind: Kind, prepare: impl FnOnce(&Path)) -> Option<Self> {
         if !has_tool(kind.runtime(), kind.program()) || !may_start(kind) {
             return None;
         }
         let folder = tempfile::Builder::new().prefix("wharf-engine-").tempdir().expect("a temporary folder");
+        prepare(folder.path());
         let mut engine = Self { kind, folder, service: None };
         engine.resume();
         engine.add(&Image::of_demo());
         Some(engine)
+    }
+
+    /// Where its data are.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Kills it, as nobody's manager would.
+    pub fn die(&mut self) {
+        self.end("KILL");
     }
 
     /// Lets it run again with the same data.
@@ -80,7 +115,7 @@ impl Engine {
         // A process group of its own: signals for the test do not reach it.
         command.arg(self.kind.runtime()).arg(self.folder.path()).process_group(0).stdin(Stdio::null());
         self.service = Some(command.spawn().expect("the engine's script"));
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + EVENT_WAIT;
         while !self.answers() {
             assert!(Instant::now() < deadline, "{:?} does not start:\n{}", self.kind, self.log());
             std::thread::sleep(Duration::from_millis(50));
@@ -92,11 +127,27 @@ impl Engine {
         self.end("TERM");
     }
 
+    /// Lets it answer nobody, though its socket takes connections.
+    pub fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    /// Ends that.
+    pub fn thaw(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        if let Some(service) = &self.service {
+            let _ = Command::new("kill").args([&format!("-{signal}"), &service.id().to_string()]).status();
+        }
+    }
+
     fn end(&mut self, signal: &str) {
+        self.signal(signal);
+        self.thaw();
         let Some(mut service) = self.service.take() else { return };
-        let pid = service.id().to_string();
-        let _ = Command::new("kill").args([&format!("-{signal}"), &pid]).status();
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + EVENT_WAIT;
         while service.try_wait().expect("the engine can be waited for").is_none() {
             if Instant::now() > deadline {
                 let _ = service.kill();
@@ -165,6 +216,11 @@ impl Engine {
     pub fn import_shell(&self) -> bool {
         let image = Image::of_shell(self.kind.runtime());
         image.inspect(|image| self.add(image)).is_some()
+    }
+
+    /// Takes an image with its whole description, such as its platform, which an import has no place for.
+    pub fn load(&self, image: &Image) {
+        self.client(&["load", "--input", &image.save().display().to_string()]);
     }
 
     /// Takes an image that was packed.

@@ -16,7 +16,7 @@ use std::{
 };
 
 /// How long something that must happen may take before a test fails.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const EVENT_WAIT: Duration = Duration::from_secs(60);
 
 /// The output of a command.
 #[derive(Debug)]
@@ -244,6 +244,13 @@ impl Host {
         said.stdout
     }
 
+    /// What `reconcile` prints. That an owner could not be asked, which has its own exit code, may be what is tried.
+    pub fn reconcile(&self, args: &[&str]) -> String {
+        let said = self.wharf(&[&["reconcile"], args].concat());
+        assert!(matches!(said.code, 0 | 5), "wharf reconcile {args:?}: {said:?}");
+        said.stdout
+    }
+
     /// Starts a workload that must become ready, and returns its URL.
     pub fn run(&self, args: &[&str]) -> String {
         self.ok(&[&["run"], args].concat()).trim().to_owned()
@@ -382,7 +389,7 @@ impl Drop for Host {
 
 /// Fails unless the condition becomes true: for events in other processes that cannot be awaited.
 pub fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + EVENT_WAIT;
     while !is_true() {
         assert!(Instant::now() < deadline, "never true: {what}");
         std::thread::sleep(Duration::from_millis(20));

@@ -24,7 +24,15 @@ pub struct Image {
     folder: tempfile::TempDir,
     /// As in a Dockerfile.
     changes: Vec<String>,
+    architecture: &'static str,
 }
+
+/// This machine's architecture, as images name it.
+const OWN_ARCHITECTURE: &str = match std::env::consts::ARCH.as_bytes() {
+    b"x86_64" => "amd64",
+    b"aarch64" => "arm64",
+    _ => std::env::consts::ARCH,
+};
 
 /// The places of Python's parts in the environment that uvx has made for the server, as Python prints them.
 #[derive(Deserialize)]
@@ -117,6 +125,20 @@ impl Image {
         Some(Self::pack("localhost/wharf-node:test", &parts, &[], changes))
     }
 
+    /// The same under another name, with more changes as in a Dockerfile.
+    #[must_use]
+    pub fn changed(mut self, name: &'static str, changes: &[&str]) -> Self {
+        self.name = name;
+        self.changes.extend(changes.iter().map(|change| (*change).to_owned()));
+        self
+    }
+
+    /// The same under another name, for another architecture, on which none of its programs runs.
+    #[must_use]
+    pub fn for_architecture(self, name: &'static str, architecture: &'static str) -> Self {
+        Self { name, architecture, ..self }
+    }
+
     /// Its name with its tag.
     pub const fn name(&self) -> &'static str {
         self.name
@@ -135,7 +157,7 @@ impl Image {
     pub(crate) fn save(&self) -> PathBuf {
         let layer = digest(&self.archive());
         let image = json!({
-            "architecture": match std::env::consts::ARCH { "x86_64" => "amd64", "aarch64" => "arm64", other => other },
+            "architecture": self.architecture,
             "os": "linux",
             "config": self.config(),
             "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{layer}")] },
@@ -173,7 +195,8 @@ impl Image {
 
     /// All that is in a folder, as root's.
     fn pack_root(name: &'static str, root: &Path, changes: Vec<String>) -> Self {
-        let image = Self { name, folder: tempfile::tempdir().expect("a temporary folder"), changes };
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let image = Self { name, folder, changes, architecture: OWN_ARCHITECTURE };
         let mut tar = Command::new("tar");
         tar.args(["--create", "--owner=0", "--group=0", "--mode=a+rX", "--file"]).arg(image.archive());
         let packed = tar.arg("--directory").arg(root).arg(".").status();
@@ -183,7 +206,8 @@ impl Image {
 
     /// These files and folders, links followed, without those.
     fn pack(name: &'static str, parts: &[PathBuf], without: &[PathBuf], changes: Vec<String>) -> Self {
-        let image = Self { name, folder: tempfile::tempdir().expect("a temporary folder"), changes };
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let image = Self { name, folder, changes, architecture: OWN_ARCHITECTURE };
         let inside = |path: &PathBuf| path.strip_prefix("/").expect("an absolute path").to_owned();
         let mut tar = Command::new("tar");
         tar.args(["--create", "--dereference", "--hard-dereference", "--anchored", "--file"]);

@@ -12,6 +12,7 @@ pub mod host;
 pub mod images;
 pub mod inspector;
 pub mod json_forms;
+pub mod mcp;
 pub mod registry;
 pub mod sdks;
 pub mod tap;

@@ -11,7 +11,7 @@ static LINES: LazyLock<watch::Sender<Vec<String>>> = LazyLock::new(|| {
 });
 
 /// How long a test waits for a record before it fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+const EVENT_WAIT: Duration = Duration::from_secs(60);
 
 /// The records of this process that contain a marker, as `LEVEL runtime message`.
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ impl Records {
         let mut lines = LINES.subscribe();
         let found =
             lines.wait_for(|lines| lines.iter().any(|line| line.contains(&self.0) && line.contains(text)));
-        if tokio::time::timeout(PATIENCE, found).await.is_err() {
+        if tokio::time::timeout(EVENT_WAIT, found).await.is_err() {
             panic!("nobody logged '{text}', but: {:#?}", self.lines());
         }
     }

@@ -13,7 +13,7 @@ pub const USER: (&str, &str) = ("wharf", "open-sesame");
 /// The same as the registry has it: bcrypt.
 const HTPASSWD: &str = "wharf:$2b$04$83PG3OUzkbp0MsNnK3Ik1uMI0KKGumwuawY4Mli0197RnlcDG9Jya\n";
 /// How long it may take to listen.
-const PATIENCE: Duration = Duration::from_secs(60);
+const EVENT_WAIT: Duration = Duration::from_secs(60);
 
 /// A registry. It ends with the test.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl Registry {
             .expect("docker-registry");
         // The kernel chooses its port: one that was free when it was asked for may be somebody else's by now.
         let mut registry = Self { folder, service, address: String::new() };
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + EVENT_WAIT;
         while registry.address.is_empty() {
             let log = fs::read_to_string(registry.folder.path().join("log")).unwrap_or_default();
             assert!(Instant::now() < deadline, "the registry does not start:\n{log}");

@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "found it")]
-    fn a_fault_next_to_the_corpus_is_found() {
+    fn mutations_of_the_corpus_find_a_fault_near_it() {
         super::replay("json_scan", |input| assert!(!input.windows(2).any(|two| two == b"]]"), "found it"));
     }
 }

@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_all_that_are_armed_alike_the_first_dies_where_a_file_is_named() {
+    fn of_all_armed_processes_only_the_one_that_makes_the_named_file_dies() {
         let folder = tempfile::tempdir().unwrap();
         let told = |deed: &str| format!("launcher/{}:2={deed}", Point::StartedReported.name());
         let armed = |deed: &str| Target::parse(&told(deed), "launcher").unwrap();

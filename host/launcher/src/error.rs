@@ -51,8 +51,8 @@ pub(crate) enum LaunchError {
         reason: String,
     },
     /// The exec helper ended before it had a program to execute.
-    #[error("the process that waits for the word ended early")]
-    StageLost,
+    #[error("the process that waits for `go` ended early")]
+    ExecHelperLost,
     /// The program was not executed; the text comes from the exec helper.
     #[error("{message}")]
     NotExecuted {
@@ -87,7 +87,7 @@ impl LaunchError {
             Self::NotExecuted { message, errno } => (message.clone(), *errno),
             Self::JobTooLong { .. }
             | Self::Command
-            | Self::StageLost
+            | Self::ExecHelperLost
             | Self::Refused(_)
             | Self::Exchanged(_)
             | Self::Namespaces { .. }

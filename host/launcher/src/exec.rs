@@ -1,7 +1,7 @@
 //! The exec helper: the process that waits for `Go` and then executes the workload's program. `main` enters it by
 //! [`crate::EXEC_ARGUMENT`].
 use crate::exec_request::{ExecRequest, NotExecuted, hand_over};
-use crate::sandbox::namespace_spec::doors;
+use crate::sandbox::namespace_spec::forwarded_ports;
 use crate::sandbox::{Plan, cgroup, escaped, namespaces, processes};
 use crate::unlinked;
 use nix::sys::signal::SigSet;
@@ -91,23 +91,23 @@ fn execute(mut launcher: &UnixStream) -> Result<Infallible, Stop> {
         .map_err(|error| Stop::failed("the workload cannot be tied to its launcher", error))?;
     launcher.write_all(READY).map_err(|_| Stop::LauncherEnded)?;
     reach(Point::StageReady);
-    let (order, log, opened) = match ExecRequest::receive(launcher) {
+    let (request, log, opened) = match ExecRequest::receive(launcher) {
         Ok(Some(received)) => received,
         Ok(None) => return Err(Stop::LauncherEnded),
-        Err(error) => return Err(Stop::failed("the order cannot be read", error)),
+        Err(error) => return Err(Stop::failed("the request cannot be read", error)),
     };
     reach(Point::OrderRead);
     // If the launcher died before `PR_SET_PDEATHSIG` was set, the signal never comes; so the parent is compared.
-    if getppid().map(Pid::as_raw_pid) != order.launcher_pid {
+    if getppid().map(Pid::as_raw_pid) != request.launcher_pid {
         return Err(Stop::LauncherEnded);
     }
     let doing = "the output cannot be directed to the log";
-    if order.log_stdout {
+    if request.log_stdout {
         rustix::stdio::dup2_stdout(&log).map_err(|error| Stop::failed(doing, error))?;
     }
     rustix::stdio::dup2_stderr(&log).map_err(|error| Stop::failed(doing, error))?;
     // Without the error number: `ENOENT` for a missing control group would be taken for a missing program.
-    cgroup::join(&order.cgroups).map_err(|error| {
+    cgroup::join(&request.cgroups).map_err(|error| {
         let message = format!("the workload cannot be limited: {error}");
         Stop::Failed(NotExecuted { message, errno: None })
     })?;
@@ -119,37 +119,37 @@ fn execute(mut launcher: &UnixStream) -> Result<Infallible, Stop> {
         .map_err(|error| Stop::failed("the signal mask cannot be emptied", error))?;
     // This failpoint comes before the sandbox, in which the file of the tests' trace may be out of reach.
     reach(Point::ExecBefore);
-    let in_namespaces = order.launcher_pid.is_none();
-    if let (Some(sandbox), true) = (&order.sandbox, in_namespaces) {
+    let in_namespaces = request.launcher_pid.is_none();
+    if let (Some(sandbox), true) = (&request.sandbox, in_namespaces) {
         namespaces::join(&sandbox.network)
             .map_err(|error| Stop::failed("the workload's namespaces cannot be joined", error))?;
     }
     // The folder is opened in the workload's own view: a descriptor from outside would lead past its mounts.
-    let entered = unlinked::open(&order.current_dir).and_then(rustix::process::fchdir);
+    let entered = unlinked::open(&request.current_dir).and_then(rustix::process::fchdir);
     entered.map_err(|error| {
-        Stop::failed(format_args!("the folder '{}' cannot be entered", order.current_dir.display()), error)
+        Stop::failed(format_args!("the folder '{}' cannot be entered", request.current_dir.display()), error)
     })?;
-    if let Some(count) = order.processes {
-        let network = order.sandbox.as_ref().map(|sandbox| &sandbox.network);
-        let has_doors = network.is_some_and(|network| !doors(network).is_empty());
-        processes::limit(count, has_doors)
+    if let Some(count) = request.processes {
+        let network = request.sandbox.as_ref().map(|sandbox| &sandbox.network);
+        let has_port_forward = network.is_some_and(|network| !forwarded_ports(network).is_empty());
+        processes::limit(count, has_port_forward)
             .map_err(|error| Stop::failed("its processes cannot be limited", error))?;
     }
     let mut listener = None;
-    if let Some(sandbox) = &order.sandbox {
-        let opened = opened.into_iter().zip(order.written.iter().copied()).collect();
-        listener = enter(sandbox, in_namespaces, opened, order.try_only)?;
+    if let Some(sandbox) = &request.sandbox {
+        let opened = opened.into_iter().zip(request.written.iter().copied()).collect();
+        listener = enter(sandbox, in_namespaces, opened, request.try_only)?;
     }
-    if order.try_only {
+    if request.try_only {
         return Err(Stop::Tried);
     }
     if let Some(listener) = listener {
         hand_over(launcher, listener.as_fd()).map_err(|_| Stop::LauncherEnded)?;
     }
-    let error = Command::new(order.program.as_ref())
-        .args(order.args.iter())
+    let error = Command::new(request.program.as_ref())
+        .args(request.args.iter())
         .env_clear()
-        .envs(order.env.iter().map(|(name, value)| (name.as_ref(), value.as_ref())))
+        .envs(request.env.iter().map(|(name, value)| (name.as_ref(), value.as_ref())))
         .exec();
-    Err(Stop::failed(format_args!("'{}' cannot be executed", order.program.display()), error))
+    Err(Stop::failed(format_args!("'{}' cannot be executed", request.program.display()), error))
 }

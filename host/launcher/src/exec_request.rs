@@ -99,21 +99,21 @@ impl ExecRequest<'_> {
             RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
             _ => None,
         });
-        let log = log.ok_or_else(|| io::Error::other("the order came without a descriptor"))?;
+        let log = log.ok_or_else(|| io::Error::other("the request came without a descriptor"))?;
         socket.read_exact(&mut length[count..])?;
         let length = u64::from_le_bytes(length);
         if length > MAX_ORDER_BYTES {
-            return Err(io::Error::other("the order is too long"));
+            return Err(io::Error::other("the request is too long"));
         }
         let mut text = Vec::new();
         socket.take(length).read_to_end(&mut text)?;
-        let order: ExecRequest<'static> = serde_json::from_slice(&text)?;
+        let request: ExecRequest<'static> = serde_json::from_slice(&text)?;
         let mut opened = Vec::new();
-        while opened.len() < order.written.len() {
-            let count = MAX_DESCRIPTORS.min(order.written.len() - opened.len());
+        while opened.len() < request.written.len() {
+            let count = MAX_DESCRIPTORS.min(request.written.len() - opened.len());
             opened.extend(receive_descriptors(socket, count)?);
         }
-        Ok(Some((order, log, opened)))
+        Ok(Some((request, log, opened)))
     }
 }
 
@@ -150,7 +150,7 @@ fn receive_descriptors(socket: &UnixStream, count: usize) -> io::Result<Vec<Owne
     if received.len() == count {
         return Ok(received);
     }
-    Err(io::Error::other(format!("{} of {count} descriptors came with the order", received.len())))
+    Err(io::Error::other(format!("{} of {count} descriptors came with the request", received.len())))
 }
 
 /// Reads one byte (none at the end) and the descriptors that came with it.

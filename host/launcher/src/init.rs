@@ -37,7 +37,7 @@ const MAX_ANSWER_BYTES: u64 = 64 * 1024;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Answer {
-    Furnished,
+    Ready,
     /// A port could not be opened. That does not mean that there can be no namespaces.
     Closed {
         message: String,
@@ -53,7 +53,7 @@ pub(crate) struct Init(Pid);
 
 impl Init {
     /// Starts init, and waits until everything is set up.
-    pub(crate) fn spawn(room: &NamespaceSpec<'_>) -> Result<Self, LaunchError> {
+    pub(crate) fn spawn(spec: &NamespaceSpec<'_>) -> Result<Self, LaunchError> {
         let failed = |error: io::Error| LaunchError::Namespaces { reason: format!("init: {error}") };
         let (mut socket, theirs) = UnixStream::pair().map_err(failed)?;
         let mut command = Command::new("/proc/self/exe");
@@ -64,20 +64,20 @@ impl Init {
         // The command holds init's end of the socket, so it is dropped.
         drop(command);
         // Init is reaped together with all other children; dropping the `std` child does nothing.
-        let pid = Pid::from_raw(child.id().cast_signed()).ok_or(LaunchError::StageLost)?;
+        let pid = Pid::from_raw(child.id().cast_signed()).ok_or(LaunchError::ExecHelperLost)?;
         let init = Self(pid);
-        let answer = init.ask(&mut socket, room);
+        let answer = init.ask(&mut socket, spec);
         if answer.is_err() {
             init.end();
         }
         answer.map(|()| init)
     }
 
-    fn ask(&self, socket: &mut UnixStream, room: &NamespaceSpec<'_>) -> Result<(), LaunchError> {
+    fn ask(&self, socket: &mut UnixStream, spec: &NamespaceSpec<'_>) -> Result<(), LaunchError> {
         let failed = |reason: String| LaunchError::Namespaces { reason };
         let mut exchange = || -> io::Result<Vec<u8>> {
             socket.set_read_timeout(Some(READY_TIMEOUT))?;
-            socket.write_all(&serde_json::to_vec(room)?)?;
+            socket.write_all(&serde_json::to_vec(spec)?)?;
             socket.shutdown(Shutdown::Write)?;
             let mut text = Vec::new();
             (&*socket).take(MAX_ANSWER_BYTES).read_to_end(&mut text)?;
@@ -85,7 +85,7 @@ impl Init {
         };
         let text = exchange().map_err(|error| failed(format!("init does not answer: {error}")))?;
         match serde_json::from_slice(&text) {
-            Ok(Answer::Furnished) => Ok(()),
+            Ok(Answer::Ready) => Ok(()),
             Ok(Answer::Closed { message, errno }) => Err(LaunchError::NotExecuted { message, errno }),
             Ok(Answer::Exchanged(path)) => Err(Exchanged(path).into()),
             Ok(Answer::Failed(reason)) => Err(failed(reason)),
@@ -108,11 +108,11 @@ pub fn run_init() -> ExitCode {
     if launcher.read_to_end(&mut text).is_err() {
         return ExitCode::FAILURE;
     }
-    let Ok(room) = serde_json::from_slice::<NamespaceSpec<'_>>(&text) else { return ExitCode::FAILURE };
+    let Ok(spec) = serde_json::from_slice::<NamespaceSpec<'_>>(&text) else { return ExitCode::FAILURE };
     // Now, while this process is still in this machine's network.
-    let answer = match port_forward::open(&room.doors) {
-        Ok(doors) => match make(&room, doors) {
-            Ok(()) => Answer::Furnished,
+    let answer = match port_forward::open(&spec.forwarded_ports) {
+        Ok(forwards) => match make(&spec, forwards) {
+            Ok(()) => Answer::Ready,
             Err(SetUpError::Impossible(why)) => Answer::Failed(why),
             Err(SetUpError::Exchanged(Exchanged(path))) => Answer::Exchanged(path),
         },
@@ -123,19 +123,19 @@ pub fn run_init() -> ExitCode {
     };
     let Ok(said) = serde_json::to_vec(&answer) else { return ExitCode::FAILURE };
     // A launcher that died before `PR_SET_PDEATHSIG` was set does not read this.
-    if launcher.write_all(&said).is_err() || !matches!(answer, Answer::Furnished) {
+    if launcher.write_all(&said).is_err() || !matches!(answer, Answer::Ready) {
         return ExitCode::FAILURE;
     }
     drop((launcher, text, said));
     reap()
 }
 
-fn make(room: &NamespaceSpec<'_>, doors: Vec<PortForward>) -> Result<(), SetUpError> {
-    namespaces::set_up(room)?;
+fn make(spec: &NamespaceSpec<'_>, forwards: Vec<PortForward>) -> Result<(), SetUpError> {
+    namespaces::set_up(spec)?;
     drop_privileges().map_err(|error| format!("its privileges cannot be dropped: {error}"))?;
     // Blocked before the thread is made, so that it holds for both threads: the main thread waits for the signal.
     ended().thread_set_mask().map_err(|error| format!("signals cannot be blocked: {error}"))?;
-    Ok(port_forward::tend(doors).map_err(|error| format!("its port cannot be tended: {error}"))?)
+    Ok(port_forward::serve(forwards).map_err(|error| format!("its port cannot be served: {error}"))?)
 }
 
 /// The socket to the launcher, taken from descriptor 2.

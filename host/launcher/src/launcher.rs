@@ -9,6 +9,7 @@
 //! ```
 use crate::control::{Control, Input};
 use crate::error::LaunchError;
+use crate::exec_helper::{ExecHelper, Surroundings, log_pipe, release_stdio, wait_for};
 use crate::init::Init;
 use crate::log::Log;
 use crate::running::{Running, now_ms};
@@ -16,7 +17,6 @@ use crate::sandbox::cgroup::Groups;
 use crate::sandbox::namespace_spec::NamespaceSpec;
 use crate::sandbox::{Exchanged, Opened, Plan, cgroup, namespaces};
 use crate::signals::Signals;
-use crate::stage::{Stage, Surroundings, log_pipe, release_stdio, wait_for};
 use crate::state::{OwnFolder, StateFile};
 use rustix::{
     fs::Mode,
@@ -73,7 +73,7 @@ fn launch(control: &mut Control) -> Result<Option<Running>, LaunchError> {
     let groups = Groups::make(&job.limits, &job.uid, namespaces_of(&job).is_some(), &mut confinement)?;
     if job.try_only {
         let opened = Opened::default();
-        let init = room(&job, &opened)?;
+        let init = start_init(&job, &opened)?;
         let surroundings = surroundings(init.as_ref(), &groups, opened);
         control.report(&Report::Tried(try_it(&job, init.as_ref(), &surroundings, confinement)?));
         return Ok(None);
@@ -87,14 +87,14 @@ fn launch(control: &mut Control) -> Result<Option<Running>, LaunchError> {
     confinement.paths = job.sandbox.is_some().then(|| opened.paths());
     may_fail(Point::StageSpawnBefore)
         .map_err(|error| LaunchError::system("the workload's process cannot be made", error))?;
-    let init = room(&job, &opened)?;
-    let stage = Stage::spawn(&job)?;
+    let init = start_init(&job, &opened)?;
+    let helper = ExecHelper::spawn(&job)?;
     reach(Point::StageSpawnAfter);
     if let Err(error) = release_stdio() {
-        end_stage(stage.pid);
+        end_exec_helper(helper.pid);
         return Err(LaunchError::system("stdin and stdout cannot be released", error));
     }
-    let prepared = Prepared::record(&job, &stage, init, opened, confinement, groups, folder)?;
+    let prepared = Prepared::record(&job, &helper, init, opened, confinement, groups, folder)?;
     control.report(&Report::Prepared {
         launcher: prepared.state.launcher.clone(),
         workload: prepared.state.workload.clone(),
@@ -116,7 +116,7 @@ fn launch(control: &mut Control) -> Result<Option<Running>, LaunchError> {
         }
     }
     reach(Point::GoRead);
-    start(&job, stage, prepared, log, signals, control).map(Some)
+    start(&job, helper, prepared, log, signals, control).map(Some)
 }
 
 /// Reads the version first: the fields of another version's job may mean something else.
@@ -140,7 +140,7 @@ fn namespaces_of(job: &Job) -> Option<&Sandbox> {
 }
 
 /// Makes the namespaces of a confined workload, with init in them. Only children that are started later are in them.
-fn room(job: &Job, opened: &Opened) -> Result<Option<Init>, LaunchError> {
+fn start_init(job: &Job, opened: &Opened) -> Result<Option<Init>, LaunchError> {
     let Some(sandbox) = namespaces_of(job) else { return Ok(None) };
     namespaces::enter().map_err(|error| LaunchError::Namespaces { reason: error.to_string() })?;
     Init::spawn(&NamespaceSpec::of(sandbox, opened, &job.current_dir)).map(Some)
@@ -168,10 +168,10 @@ fn try_it(
     surroundings: &Surroundings,
     confinement: Confinement,
 ) -> Result<Confinement, LaunchError> {
-    let stage = Stage::spawn(job)?;
-    let pid = stage.pid;
+    let helper = ExecHelper::spawn(job)?;
+    let pid = helper.pid;
     let (_, log) = log_pipe().map_err(|error| LaunchError::system("a pipe cannot be made", error))?;
-    let tried = stage.execute(job, surroundings, log);
+    let tried = helper.execute(job, surroundings, log);
     if tried.is_err() {
         let _ = kill_process(pid, Signal::KILL);
     }
@@ -182,7 +182,7 @@ fn try_it(
     tried?;
     match ended {
         Ok(Some((_, status))) if status.exit_status() == Some(0) => Ok(confinement),
-        _ => Err(LaunchError::StageLost),
+        _ => Err(LaunchError::ExecHelperLost),
     }
 }
 
@@ -210,7 +210,7 @@ fn next_line(control: &mut Control, signals: &Signals, limit: usize) -> Result<O
         if signalled {
             let signalled = signals.read();
             if signalled.child {
-                return Err(LaunchError::StageLost);
+                return Err(LaunchError::ExecHelperLost);
             }
             if signalled.terminate || signalled.kill {
                 return Ok(None);
@@ -231,10 +231,10 @@ fn next_line(control: &mut Control, signals: &Signals, limit: usize) -> Result<O
 }
 
 /// Kills the exec helper, and reaps it.
-fn end_stage(stage: Pid) {
+fn end_exec_helper(helper: Pid) {
     reach(Point::StageKillBefore);
-    let _ = kill_process(stage, Signal::KILL);
-    let _ = waitpid(Some(stage), WaitOptions::empty());
+    let _ = kill_process(helper, Signal::KILL);
+    let _ = waitpid(Some(helper), WaitOptions::empty());
     reach(Point::StageKillAfter);
 }
 
@@ -242,7 +242,7 @@ fn end_stage(stage: Pid) {
 struct Prepared {
     state: State,
     file: StateFile,
-    stage: Pid,
+    helper: Pid,
     /// The init of its namespaces, if it has any.
     init: Option<Init>,
     surroundings: Surroundings,
@@ -253,7 +253,7 @@ impl Prepared {
     /// Records both processes durably: if the launcher crashes from here on, another process finds them by the record.
     fn record(
         job: &Job,
-        stage: &Stage,
+        helper: &ExecHelper,
         init: Option<Init>,
         opened: Opened,
         confinement: Confinement,
@@ -269,7 +269,7 @@ impl Prepared {
             parent: job.parent.clone(),
             name: job.name.clone(),
             launcher,
-            workload: stage.identity.clone(),
+            workload: helper.identity.clone(),
             target_port: job.target_port,
             confinement: Some(confinement),
             cgroups: groups.keep(),
@@ -277,7 +277,7 @@ impl Prepared {
             exit: None,
         };
         let file = StateFile::new(&job.state_path);
-        let prepared = Self { state, file, stage: stage.pid, init, surroundings, folder };
+        let prepared = Self { state, file, helper: helper.pid, init, surroundings, folder };
         prepared.recorded(prepared.file.write(&prepared.state))?;
         Ok(prepared)
     }
@@ -291,7 +291,7 @@ impl Prepared {
 
     /// Kills the exec helper and init: none of the workload's code has run.
     fn end(&self) {
-        end_stage(self.stage);
+        end_exec_helper(self.helper);
         if let Some(init) = &self.init {
             init.end();
         }
@@ -307,7 +307,7 @@ impl Prepared {
 
 fn start(
     job: &Job,
-    stage: Stage,
+    helper: ExecHelper,
     mut prepared: Prepared,
     log: Log,
     signals: Signals,
@@ -321,7 +321,7 @@ fn start(
     prepared.state.started_at_ms = Some(now_ms());
     prepared.recorded(prepared.file.note(&prepared.state))?;
     reach(Point::ExecuteBefore);
-    let listener = match stage.execute(job, &prepared.surroundings, log_writer) {
+    let listener = match helper.execute(job, &prepared.surroundings, log_writer) {
         Ok(listener) => listener,
         Err(error) => {
             prepared.end();
@@ -337,6 +337,6 @@ fn start(
     control.report(&Report::Started {});
     reach(Point::StartedReported);
     prepared.folder.keep();
-    let running = Running::new(job, prepared.stage, prepared.state, prepared.file, log, log_reader, signals);
+    let running = Running::new(job, prepared.helper, prepared.state, prepared.file, log, log_reader, signals);
     Ok(running.answering(listener))
 }

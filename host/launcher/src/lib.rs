@@ -22,6 +22,7 @@
 mod control;
 mod error;
 mod exec;
+mod exec_helper;
 mod exec_request;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
@@ -35,7 +36,6 @@ mod running;
 mod sandbox;
 mod sharing;
 mod signals;
-mod stage;
 mod state;
 mod unlinked;
 

@@ -18,7 +18,7 @@ use tokio::{
 /// The number of connections at a time: as many as the proxy accepts from its clients. Each takes two descriptors here.
 const MAX_CONNECTIONS: usize = 2048;
 /// The pause after a connection could not be accepted.
-const PAUSE: Duration = Duration::from_millis(100);
+const ACCEPT_RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 /// A port, and the listener on it.
 pub(crate) type PortForward = (u16, Listener);
@@ -35,37 +35,37 @@ pub(crate) fn open(ports: &[u16]) -> Result<Vec<PortForward>, (u16, io::Error)> 
 
 /// Serves the listeners on a thread of its own. Connections are forwarded to the same port of the network that this process
 /// is in by then.
-pub(crate) fn tend(doors: Vec<PortForward>) -> io::Result<()> {
-    if doors.is_empty() {
+pub(crate) fn serve(forwards: Vec<PortForward>) -> io::Result<()> {
+    if forwards.is_empty() {
         return Ok(());
     }
     // Raises the limit of descriptors as far as the user may: the usual limit is too low for all connections.
     let most = getrlimit(Resource::Nofile).maximum;
     setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let tended = std::thread::Builder::new().name("doors".to_owned()).spawn(move || {
+    let served = std::thread::Builder::new().name("port-forward".to_owned()).spawn(move || {
         runtime.block_on(async {
-            let each = doors.into_iter().map(|(port, listener)| tokio::spawn(lead(port, listener)));
-            for door in each.collect::<Vec<_>>() {
-                let _ = door.await;
+            let each = forwards.into_iter().map(|(port, listener)| tokio::spawn(forward(port, listener)));
+            for task in each.collect::<Vec<_>>() {
+                let _ = task.await;
             }
         });
     });
-    tended.map(drop)
+    served.map(drop)
 }
 
-async fn lead(port: u16, listener: Listener) -> io::Result<()> {
+async fn forward(port: u16, listener: Listener) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let Ok((mut outside, _)) = listener.accept().await else {
             // The client has gone away again, or there are too many files. Neither is a reason to stop; but trying again at
             // once would not help.
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(ACCEPT_RETRY_PAUSE).await;
             continue;
         };
         // A connection too many is closed at once: the others may last for days, so it should not wait for a place.
-        let Ok(place) = Arc::clone(&room).try_acquire_owned() else { continue };
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
         tokio::spawn(async move {
             let _place = place;
             // If the server does not listen yet, the connection ends.

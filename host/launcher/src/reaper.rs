@@ -26,7 +26,7 @@ pub(crate) fn reap(workload: Pid, now_ms: u64) -> Reaped {
                     code: status.exit_status(),
                     signal: status.terminating_signal(),
                     at_ms: Some(now_ms),
-                    reason: String::new(),
+                    ..Exit::default()
                 });
             }
             Ok(Some(_)) | Err(Errno::INTR) => {}

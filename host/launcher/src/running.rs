@@ -26,7 +26,7 @@ const MAX_DRAINED_BYTES: usize = 1024 * 1024;
 /// The pause before children that have not died are killed again. A child that dies is noticed by SIGCHLD.
 const KILL_INTERVAL: Duration = Duration::from_millis(200);
 /// How long to wait for children that cannot be killed (another user's, by a set-uid program; stuck in the kernel).
-const KILL_PATIENCE: Duration = Duration::from_secs(10);
+const KILL_WAIT: Duration = Duration::from_secs(10);
 /// Lines on the control socket have no meaning now; each is read and dropped, up to this length.
 const MAX_IGNORED_BYTES: usize = 4 * 1024;
 
@@ -198,7 +198,7 @@ impl Running {
             self.reason = reason;
         }
         let now = Instant::now();
-        self.ending = Ending::Killing { again: now, until: now + KILL_PATIENCE };
+        self.ending = Ending::Killing { again: now, until: now + KILL_WAIT };
     }
 
     fn reap(&mut self) -> bool {

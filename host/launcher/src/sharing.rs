@@ -34,13 +34,13 @@ use std::{
 /// `PATH_MAX`, with the zero at its end.
 const MAX_PATH_BYTES: usize = 4096;
 /// How often to look a name up again that somebody renames meanwhile.
-const LOOKUPS: usize = 16;
+const MAX_LOOKUPS: usize = 16;
 /// The permissions, the sticky bit and the group's bit.
-const SETTABLE: u32 = 0o3777;
+const SETTABLE_BITS: u32 = 0o3777;
 /// Answers may take so much time without a pause: enough for thousands of folders of an archive.
-const BURST: Duration = Duration::from_secs(1);
-/// In the long run, answers may take this fraction of the time: one part of so many.
-const SHARE: u32 = 10;
+const MAX_BURST: Duration = Duration::from_secs(1);
+/// In the long run, answers may take this fraction of the time: one part in this many.
+const TIME_SHARE: u32 = 10;
 
 /// Answers these calls of one workload.
 pub(crate) struct Sharing {
@@ -62,15 +62,15 @@ impl Budget {
     }
 
     fn spend(&mut self, began: Instant, now: Instant) {
-        let given_back = now.saturating_duration_since(self.at) / SHARE;
+        let given_back = now.saturating_duration_since(self.at) / TIME_SHARE;
         self.spent = self.spent.saturating_sub(given_back) + now.saturating_duration_since(began);
         self.at = now;
     }
 
     /// The moment until which no call may be answered, if more than the burst was spent. It may be in the past.
     fn rests_until(&self) -> Option<Instant> {
-        let over = self.spent.checked_sub(BURST)?;
-        self.at.checked_add(over.checked_mul(SHARE)?)
+        let over = self.spent.checked_sub(MAX_BURST)?;
+        self.at.checked_add(over.checked_mul(TIME_SHARE)?)
     }
 }
 
@@ -192,7 +192,7 @@ fn share(call: &Call, waits: impl Fn() -> bool) -> Result<()> {
         })?;
         // Through this link, since `fchmod` refuses an `O_PATH` descriptor.
         let opened = format!("/proc/self/fd/{}", folder.as_raw_fd());
-        chmodat(CWD, opened, Mode::from_raw_mode(mode & SETTABLE), rustix::fs::AtFlags::empty())
+        chmodat(CWD, opened, Mode::from_raw_mode(mode & SETTABLE_BITS), rustix::fs::AtFlags::empty())
     })
 }
 
@@ -254,7 +254,7 @@ fn name_at(caller: &OwnedFd, address: u64) -> Result<PathBuf> {
 fn look_up(root: &OwnedFd, path: &Path, flags: OFlags) -> Result<OwnedFd> {
     let held = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     let mut found = Err(Errno::AGAIN);
-    for _ in 0..LOOKUPS {
+    for _ in 0..MAX_LOOKUPS {
         found = openat2(root, path, flags, Mode::empty(), held);
         // Something on the way was renamed, and the kernel cannot tell whether the name left the root.
         if !matches!(found, Err(Errno::AGAIN)) {

@@ -1,5 +1,9 @@
 //! [`StateFile`] and [`OwnFolder`]: the launcher's state file, which tells other processes about the workload, and the
 //! workload's own folder.
+//!
+//! The file is not written as records are (`host/records/src/file/atomic.rs`), which the launcher must not know. The steps are
+//! the same four system calls; what surrounds them is not: this file has one writer, so one temporary name is enough, and
+//! after a failure nothing is put back, since the launcher ends then.
 use rustix::fs::{Mode, OFlags};
 use std::{
     ffi::OsString,
@@ -147,7 +151,7 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     #[test]
-    fn what_a_workload_made_of_its_folder_keeps_the_next_one_from_nothing() {
+    fn an_own_folder_that_a_workload_spoilt_is_made_usable_again() {
         let place = tempfile::tempdir().unwrap();
         let (own, elsewhere) = (place.path().join("own"), place.path().join("elsewhere"));
         let temporary = temporary_dir(&own);

@@ -153,6 +153,8 @@ pub enum NextStep {
     StartOrRemove,
     /// Import it again, or start it.
     ImportOrStart,
+    /// Read what it wrote.
+    ReadLog,
 }
 
 impl NextStep {
@@ -164,6 +166,7 @@ impl NextStep {
             Self::Stop => vec![Advice::Stop { name }],
             Self::FinishRemoval => vec![Advice::FinishRemoval { name }],
             Self::StartOrRemove => vec![start, Advice::Remove { name }],
+            Self::ReadLog => vec![Advice::ReadLog { name }],
             Self::ImportOrStart => vec![Advice::ImportToolhive, start],
         }
     }
@@ -178,6 +181,10 @@ pub enum Setting {
     Name,
     /// The port of its proxy.
     ProxyPort,
+    /// How the server is spoken to.
+    Transport,
+    /// The path at which an HTTP server serves MCP.
+    TargetPath,
     /// The port on which the server listens.
     TargetPort,
     /// The clients that may use the proxy.
@@ -186,6 +193,8 @@ pub enum Setting {
     Restart,
     /// The number of servers for its clients: one, or one for each session.
     Instances,
+    /// The capabilities of the kernel that it keeps.
+    CapAdd,
 }
 
 impl Advice {
@@ -200,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_step_of_a_newer_version_spoils_nothing_around_it() {
+    fn unknown_advice_of_a_newer_version_leaves_the_rest_readable() {
         let text = r#"[{"do":"dance","with":"x"},{"do":"remove","name":"x"}]"#;
         let read: Vec<Advice> = serde_json::from_str(text).unwrap();
         assert_eq!(read, [Advice::Unknown, Advice::Remove { name: "x".to_owned() }]);

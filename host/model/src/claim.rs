@@ -75,6 +75,7 @@ mod tests {
                 started_at_ms: None,
                 address: None,
                 confinement: None,
+                condition: wharf_sdk::Condition::default(),
             },
         }
     }

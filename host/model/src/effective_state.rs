@@ -8,7 +8,8 @@
 //!             neither                                          interrupted
 //! running     life lock free, recorded in another boot         stopped (the machine was restarted)
 //!             life lock free                                   unhealthy (no proxy)
-//!             held, owner: running                             running
+//!             held, owner: running                             running; paused, if somebody has paused it; unhealthy, if the
+//!                                                              engine's own check of it fails
 //!             held, owner: not running, or has none of it      unhealthy, with what the owner says
 //!             held, no evidence                                running, stale, with the reason
 //! stopped,    owner: running                                   unhealthy (it runs, and should not)
@@ -18,12 +19,13 @@
 //! An owner that does not know the state of a workload gives no evidence. A remote server has no owner (R03): the life lock
 //! alone tells about it.
 use crate::advice::NextStep;
+use crate::exit::how;
 use crate::lock_kind::LockKind;
 use crate::phase::Phase;
 use crate::status_record::{Desired, StatusRecord};
 use serde::Serialize;
 use wharf_sdk::process_identity::BootId;
-use wharf_sdk::{Observation, WorkloadState};
+use wharf_sdk::{Check, Observation, WorkloadState};
 
 /// The state of a workload, as it is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -42,6 +44,8 @@ pub enum EffectiveState {
     Removing,
     /// It ended with a fault, or could not be started.
     Error,
+    /// The workload and its proxy are there, and somebody has paused the workload in its engine.
+    Paused,
     /// The evidence contradicts the desired state.
     Unhealthy,
     /// A command ended before it was done; the next one goes on from `desired`.
@@ -52,13 +56,14 @@ pub enum EffectiveState {
 
 impl EffectiveState {
     /// All of them, for documentation.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Starting,
         Self::Running,
         Self::Stopping,
         Self::Stopped,
         Self::Removing,
         Self::Error,
+        Self::Paused,
         Self::Unhealthy,
         Self::Interrupted,
         Self::Unknown,
@@ -73,6 +78,7 @@ impl EffectiveState {
             Self::Stopped => "stopped",
             Self::Removing => "removing",
             Self::Error => "error",
+            Self::Paused => "paused",
             Self::Unhealthy => "unhealthy",
             Self::Interrupted => "interrupted",
             Self::Unknown => "unknown",
@@ -219,6 +225,12 @@ fn running(record: &StatusRecord, witnesses: &Inputs) -> Effective {
         };
     }
     match &witnesses.evidence {
+        Evidence::Has(seen) if seen.is_paused() => {
+            fresh(EffectiveState::Paused, PAUSED).then(NextStep::Start)
+        }
+        Evidence::Has(seen) if fails_its_check(seen) => {
+            fresh(EffectiveState::Unhealthy, CHECK_FAILS).then(NextStep::ReadLog)
+        }
         Evidence::Has(seen) if seen.state == WorkloadState::Running => {
             fresh(EffectiveState::Running, record.status_context.clone())
         }
@@ -243,13 +255,18 @@ fn stale(state: EffectiveState, record: &StatusRecord, reason: &str) -> Effectiv
     Effective { stale: Some(reason.to_owned()), ..fresh(state, record.status_context.clone()) }
 }
 
+/// True of one whose engine has a check of its own, such as an image's, and says that it fails.
+pub(crate) fn fails_its_check(seen: &Observation) -> bool {
+    seen.state == WorkloadState::Running && seen.condition.check == Some(Check::Unhealthy)
+}
+
+/// The reason of [`EffectiveState::Paused`].
+pub(crate) const PAUSED: &str = "somebody has paused it in its engine";
+/// The reason for a workload whose engine says that it does not work.
+pub(crate) const CHECK_FAILS: &str = "the check of its image (HEALTHCHECK) fails";
+
 fn not_running(seen: &Observation) -> String {
-    let exit = seen.exit.as_ref().map(|exit| match (exit.code, exit.signal) {
-        (Some(code), _) => format!("it exited with code {code}"),
-        (None, Some(signal)) => format!("signal {signal} ended it"),
-        (None, None) if !exit.reason.is_empty() => exit.reason.clone(),
-        (None, None) => "it ended".to_owned(),
-    });
+    let exit = seen.exit.as_ref().map(|exit| format!("it {}", how(exit)));
     exit.unwrap_or_else(|| "it does not run".to_owned())
 }
 
@@ -280,6 +297,7 @@ mod tests {
             started_at_ms: None,
             address: None,
             confinement: None,
+            condition: wharf_sdk::Condition::default(),
         }))
     }
 
@@ -314,6 +332,24 @@ mod tests {
     }
 
     #[test]
+    fn one_that_is_paused_or_fails_its_check_is_there_and_not_running() {
+        let Evidence::Has(running) = seen(WorkloadState::Running) else { unreachable!() };
+        let shown = |condition: wharf_sdk::Condition, phase, life| {
+            let seen = Observation { condition, ..(*running).clone() };
+            assess(Some(&record(phase)), &witnesses(Evidence::Has(Box::new(seen)), life, false))
+        };
+        let paused = || wharf_sdk::Condition { paused: true, ..Default::default() };
+        let failing = || wharf_sdk::Condition { check: Some(Check::Unhealthy), ..Default::default() };
+        let told = shown(paused(), Phase::Running, true);
+        assert_eq!((told.state, told.next), (EffectiveState::Paused, Some(NextStep::Start)));
+        assert_eq!(shown(failing(), Phase::Running, true).state, EffectiveState::Unhealthy);
+        assert_eq!(shown(Default::default(), Phase::Running, true).state, EffectiveState::Running);
+        // It runs: whether it is paused changes nothing about one that should not.
+        assert_eq!(shown(paused(), Phase::Stopped, false).state, EffectiveState::Unhealthy);
+        assert_eq!(shown(paused(), Phase::Running, false).state, EffectiveState::Unhealthy);
+    }
+
+    #[test]
     fn r03_a_remote_server_is_judged_by_its_proxy_alone() {
         let shown = |phase, life| assess(Some(&record(phase)), &witnesses(Evidence::Remote, life, false));
         assert_eq!(shown(Phase::Running, true), fresh(EffectiveState::Running, ""));
@@ -329,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn locks_that_are_not_asked_about_change_no_judgement() {
+    fn locks_that_are_not_asked_about_change_no_assessment() {
         let phases =
             [Phase::Starting, Phase::Running, Phase::Stopping, Phase::Stopped, Phase::Removing, Phase::Error];
         let records = phases.map(record).map(Some).into_iter().chain([None]);

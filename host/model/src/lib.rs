@@ -9,6 +9,7 @@
 //! recorded, see [`Phase`].
 mod advice;
 mod claim;
+mod edit;
 mod effective_state;
 mod error;
 mod exit;
@@ -24,11 +25,13 @@ mod schema_version;
 mod serde_field;
 mod status_record;
 mod suggest;
+mod transport;
 mod uid;
 mod workload_name;
 
 pub use advice::{Advice, NextStep, Setting};
 pub use claim::{Claim, claim, claim_among};
+pub use edit::EditEnd;
 pub use effective_state::{Effective, EffectiveState, Evidence, Inputs, assess, locks_looked_at};
 pub use error::{Error, ErrorKind, Result, chain};
 pub use exit::how;
@@ -38,13 +41,13 @@ pub use plan::{Action, EARLIER_IMPORT, Locks, Reason, plan};
 pub use proxy_auth::ProxyAuth;
 pub use raw_json::Opaque;
 pub use resource::Resource;
-pub use restart::{Backoff, wants_restart};
-pub use run_config::{
-    Imported, Instances, Owner, ProxyMode, RestartPolicy, RunConfig, RunConfigError, Transport,
-};
+pub use restart::{Backoff, RestartPolicy, wants_restart};
+pub use run_config::{Imported, Instances, Owner, RunConfig, RunConfigError};
 pub use schema_version::{SchemaVersion, SchemaVersionError};
+pub use serde_field::says_nothing;
 pub use status_record::{Desired, LastExit, SessionServer, StatusRecord};
 pub use suggest::nearest;
+pub use transport::{ProxyMode, Transport};
 pub use uid::{HostId, IdError, Uid, random_hex};
 pub use wharf_sdk::process_identity::{BootId, ProcessIdentity};
 pub use workload_name::{NAME_LENGTH_MAX, NameError, WorkloadName};

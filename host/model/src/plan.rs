@@ -6,7 +6,9 @@
 //! held
 //! any         any                 nothing (no evidence)  none, with the reason (R04); the same for a remote server,
 //!                                                        which has no owner (R03)
-//! life held   running, starting   anything               in order: its supervisor tends it
+//! life held   running             it is paused, or       none, with the reason: only a person may let it go on, or
+//!                                 fails its own check    knows why it does not work
+//!             running, starting   anything else          in order: its supervisor tends it
 //!             nothing, stopped,   anything               none: its supervisor is ending
 //!             error
 //! life free   nothing             anything               none: nobody knows whether its creation, its import or its removal
@@ -18,7 +20,8 @@
 //!                                 none of it
 //!             stopped, wanted     anything               start: its restart was interrupted
 //!             error               runs                   stop: it should not run
-//!                                 does not run           nothing: only a command starts it again
+//!                                 does not run           nothing: only a command starts it again; but one whose edit is
+//!                                                        not settled starts, as it was before
 //!             stopped, error      does not run, servers  stop: what is left of them is cleared up; so, too, of one that is
 //!                                 of sessions recorded   running by the record, and is not started again
 //!             starting, running,  anything               stop: the user wants it stopped
@@ -36,11 +39,12 @@
 //! After a reboot nothing recorded runs: the owner says so, the life lock is free, and a policy other than `no` brings the
 //! workloads back that are wanted. An end that nobody saw and whose code nobody knows counts as a fault.
 use crate::advice::NextStep;
-use crate::effective_state::Evidence;
+use crate::effective_state::{CHECK_FAILS, Evidence, PAUSED, fails_its_check};
 use crate::phase::Phase;
-use crate::restart::wants_restart;
-use crate::run_config::{RestartPolicy, RunConfig, Transport};
+use crate::restart::{RestartPolicy, wants_restart};
+use crate::run_config::RunConfig;
 use crate::status_record::{Desired, StatusRecord};
+use crate::transport::Transport;
 use wharf_sdk::process_identity::BootId;
 use wharf_sdk::{Exit, Observation, WorkloadState};
 
@@ -128,15 +132,27 @@ pub fn plan(
         Phase::Removing => Action::Remove,
         Phase::Stopping if wanted => Action::Start("its restart was interrupted"),
         Phase::Stopping => Action::Stop("its stop was interrupted"),
-        Phase::Starting | Phase::Running if locks.life_held => Action::None,
+        Phase::Running if locks.life_held => tended(seen),
+        Phase::Starting if locks.life_held => Action::None,
         Phase::Stopped | Phase::Error if locks.life_held => ending(),
         Phase::Starting if wanted => Action::Start("its start was interrupted"),
         Phase::Starting | Phase::Running if !wanted => Action::Stop("it should not run"),
         Phase::Running => run_again(config, record, seen, boot),
         Phase::Stopped if wanted => Action::Start("its restart was interrupted"),
+        // Its start undoes the edit.
+        Phase::Error if wanted && config.previous.is_some() => Action::Start("its edit was interrupted"),
         Phase::Error | Phase::Stopped if runs(seen) => Action::Stop("it runs, and should not"),
         Phase::Error | Phase::Stopped if !record.session_servers.is_empty() => Action::Stop(LEFT),
         Phase::Starting | Phase::Stopped | Phase::Error => Action::None,
+    }
+}
+
+/// The action on a workload that its supervisor tends.
+fn tended(seen: Option<&Observation>) -> Action {
+    match seen {
+        Some(seen) if seen.is_paused() => undecided(PAUSED, NextStep::Start),
+        Some(seen) if fails_its_check(seen) => undecided(CHECK_FAILS, NextStep::ReadLog),
+        _ => Action::None,
     }
 }
 

@@ -1,17 +1,33 @@
-//! Decides whether and when a workload that ended is started again; pure. The supervisor and the plan of `reconcile` use
-//! it.
-use crate::run_config::RestartPolicy;
+//! [`RestartPolicy`] and [`Backoff`]: whether and when a workload that ended is started again; pure. The supervisor and the
+//! plan of `reconcile` use it.
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use wharf_sdk::Exit;
 
 /// The pause before the first restart.
-const FIRST: Duration = Duration::from_millis(100);
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause.
-const LONGEST: Duration = Duration::from_secs(30);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A workload that ran so long counts as steady: the next pause is the first one again.
-const STEADY: Duration = Duration::from_secs(30);
-/// After so many starts in a row that did not become steady, the supervisor gives up.
-const ATTEMPTS: u32 = 10;
+const STEADY_AFTER: Duration = Duration::from_secs(30);
+/// After this many starts in a row that did not become steady, the supervisor gives up.
+const MAX_ATTEMPTS: u32 = 10;
+
+/// When the supervisor starts a workload again that ended by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum RestartPolicy {
+    /// Never.
+    No,
+    /// After a fault.
+    OnFailure,
+    /// Whenever it ends.
+    Always,
+    /// Whenever it ends and nobody stopped it.
+    #[default]
+    UnlessStopped,
+}
 
 /// Counts the restarts in a row, and gives the pause before each.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,17 +44,17 @@ impl Backoff {
 
     /// Reports how long the workload ran before it ended. Called once for each end, not for each attempt to bring it back.
     pub fn ended(&mut self, ran_for: Duration) {
-        if ran_for >= STEADY {
+        if ran_for >= STEADY_AFTER {
             self.attempts = 0;
         }
     }
 
     /// The pause before the next start. None: the attempts are used up.
     pub fn next_pause(&mut self) -> Option<Duration> {
-        if self.attempts >= ATTEMPTS {
+        if self.attempts >= MAX_ATTEMPTS {
             return None;
         }
-        let pause = FIRST.saturating_mul(1 << self.attempts.min(16)).min(LONGEST);
+        let pause = FIRST_PAUSE.saturating_mul(1 << self.attempts.min(16)).min(LONGEST_PAUSE);
         self.attempts += 1;
         Some(pause)
     }
@@ -74,33 +90,33 @@ mod tests {
     fn pauses_grow_to_a_limit_and_attempts_end() {
         let mut backoff = Backoff::default();
         let pauses: Vec<_> = std::iter::from_fn(|| backoff.next_pause()).collect();
-        assert_eq!(pauses.len(), ATTEMPTS as usize);
-        assert_eq!(pauses[0], FIRST);
+        assert_eq!(pauses.len(), MAX_ATTEMPTS as usize);
+        assert_eq!(pauses[0], FIRST_PAUSE);
         assert!(pauses.windows(2).all(|pair| pair[0] <= pair[1]));
-        assert_eq!(pauses.last(), Some(&LONGEST));
+        assert_eq!(pauses.last(), Some(&LONGEST_PAUSE));
     }
 
     #[test]
-    fn a_steady_run_starts_over() {
+    fn a_run_that_lasted_long_enough_resets_the_pauses() {
         let mut backoff = Backoff::default();
         while backoff.next_pause().is_some() {}
         backoff.ended(Duration::ZERO);
         assert_eq!(backoff.next_pause(), None);
-        backoff.ended(STEADY);
-        assert_eq!(backoff.next_pause(), Some(FIRST));
+        backoff.ended(STEADY_AFTER);
+        assert_eq!(backoff.next_pause(), Some(FIRST_PAUSE));
     }
 
     #[test]
-    fn what_was_no_attempt_is_not_counted() {
+    fn an_attempt_that_is_given_back_is_not_counted() {
         let mut backoff = Backoff::default();
-        for _ in 0..2 * ATTEMPTS {
-            assert_eq!(backoff.next_pause(), Some(FIRST));
+        for _ in 0..2 * MAX_ATTEMPTS {
+            assert_eq!(backoff.next_pause(), Some(FIRST_PAUSE));
             backoff.give_back();
         }
     }
 
     #[test]
-    fn policies_differ_by_exit() {
+    fn each_restart_policy_decides_by_the_exit() {
         let (fine, failed) =
             (Exit { code: Some(0), ..Exit::default() }, Exit { code: Some(1), ..Exit::default() });
         let wanted = |policy| (wants_restart(policy, &fine), wants_restart(policy, &failed));

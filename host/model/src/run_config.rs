@@ -9,74 +9,17 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use wharf_sdk::{Pins, PullPolicy};
+use wharf_sdk::{ContainerOptions, Pins, PullPolicy};
 
 use crate::error::{Error, ErrorKind};
 use crate::proxy_auth::ProxyAuth;
 use crate::raw_json::Opaque;
+use crate::restart::RestartPolicy;
 use crate::schema_version::SchemaVersion;
 use crate::serde_field::{is_zero, null_as_default, text_or_nothing};
+use crate::transport::{ProxyMode, Transport};
 use crate::uid::Uid;
 use crate::workload_name::WorkloadName;
-
-/// The server's wire: how the proxy passes messages to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum Transport {
-    /// Lines on its stdin and stdout.
-    #[default]
-    Stdio,
-    /// HTTP, one endpoint.
-    StreamableHttp,
-    /// HTTP, the transport of the 2024-11-05 revision.
-    Sse,
-    /// A user interface that ToolHive runs. wharf reads such a RunConfig and does not start it.
-    Inspector,
-}
-
-impl Transport {
-    /// The name as it is written in records and options.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Stdio => "stdio",
-            Self::StreamableHttp => "streamable-http",
-            Self::Sse => "sse",
-            Self::Inspector => "inspector",
-        }
-    }
-}
-
-/// The protocol that the proxy of a stdio server offers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum ProxyMode {
-    /// Streamable HTTP.
-    #[default]
-    StreamableHttp,
-    /// HTTP with SSE, the transport of the 2024-11-05 revision.
-    Sse,
-    /// ToolHive writes this beside the transport of the same name.
-    Inspector,
-}
-
-/// When the supervisor starts a workload again that ended by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum RestartPolicy {
-    /// Never.
-    No,
-    /// After a fault.
-    OnFailure,
-    /// Whenever it ends.
-    Always,
-    /// Whenever it ends and nobody stopped it.
-    #[default]
-    UnlessStopped,
-}
 
 /// The number of servers that a workload has for its clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -185,13 +128,20 @@ pub struct RunConfig {
     /// Web origins that may call the proxy, beside the proxy's own, as `scheme://host[:port]`.
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
     pub allowed_origins: Vec<String>,
+    /// Names, beside those of loopback, under which clients reach the proxy: `name` with any port, or `name:port`.
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
+    pub allowed_hosts: Vec<String>,
+    /// The path at which an HTTP server serves MCP; empty for `/mcp`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub target_path: String,
     /// The port that an HTTP server listens on; 0 if none was asked for.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub target_port: u16,
     /// The address that an HTTP server listens on.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub target_host: String,
-    /// The directory that a command runs in, by default the one in which it was created. Empty for the runtime's choice.
+    /// The directory that it runs in: for a command one of the host, by default the one in which it was created; for an image
+    /// one of the image. Empty for the runtime's choice.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub working_dir: String,
     /// Arguments of the server.
@@ -203,7 +153,7 @@ pub struct RunConfig {
     /// The secrets and the variables for them: `NAME,target=VARIABLE`.
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<String>,
-    /// Mounts: `HOST:CONTAINER[:ro]`.
+    /// Mounts: `SOURCE:WORKLOAD[:OPTIONS]`.
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<String>,
     /// The user's labels.
@@ -227,18 +177,28 @@ pub struct RunConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Pins>"))]
     pub pinned: Option<Opaque>,
-    /// At most so many processors.
+    /// At most this many processors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpus: Option<f64>,
     /// At most so much memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
-    /// At most so many processes and threads.
+    /// At most this many processes and threads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pids_limit: Option<u64>,
     /// Measures that cannot be enforced where it runs are left out, and the workload is not refused.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_weaker: bool,
+    /// What only a runtime that makes containers can honour.
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "ContainerOptions::is_empty"
+    )]
+    pub container: ContainerOptions,
+    /// How long it may take to end by itself when it is stopped, in milliseconds; the command's choice if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_timeout_ms: Option<u64>,
     /// Its restart policy.
     #[serde(default)]
     pub restart: RestartPolicy,
@@ -252,6 +212,9 @@ pub struct RunConfig {
     /// The original that it was imported from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imported: Option<Imported>,
+    /// The workload as it was before an edit, until the edited one is ready: else it becomes this one again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Box<RunConfig>>,
 }
 
 /// Fields of a RunConfig that contradict each other.
@@ -268,6 +231,9 @@ pub enum RunConfigError {
     /// It does not say what to run.
     #[error("it has none of server, image and remote_url: there is nothing to run")]
     NothingToRun,
+    /// What it was before an edit is another workload.
+    #[error("its field 'previous' is of another workload, or has one before it")]
+    OtherBefore,
 }
 
 fn loopback() -> String {
@@ -300,6 +266,8 @@ impl RunConfig {
             proxy_auth: None,
             unix_socket: false,
             allowed_origins: Vec::new(),
+            allowed_hosts: Vec::new(),
+            target_path: String::new(),
             target_port: 0,
             target_host: String::new(),
             working_dir: String::new(),
@@ -317,10 +285,13 @@ impl RunConfig {
             memory_bytes: None,
             pids_limit: None,
             allow_weaker: false,
+            container: ContainerOptions::default(),
+            stop_timeout_ms: None,
             restart: RestartPolicy::default(),
             remote_url: String::new(),
             created_at: Some(Timestamp::now()),
             imported: None,
+            previous: None,
         }
     }
 
@@ -392,6 +363,14 @@ impl RunConfig {
         if !self.is_remote() && self.server.trim().is_empty() && self.image.trim().is_empty() {
             return Err(RunConfigError::NothingToRun);
         }
-        Ok(())
+        match &self.previous {
+            None => Ok(()),
+            Some(previous)
+                if previous.name != self.name || previous.uid != self.uid || previous.previous.is_some() =>
+            {
+                Err(RunConfigError::OtherBefore)
+            }
+            Some(previous) => previous.validate(),
+        }
     }
 }

@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_version_is_refused() {
+    fn a_text_that_is_no_schema_version_is_refused() {
         for text in ["", "v", "1", "v1.2", "v1.2.3.4", "v1.x.0", "v-1.0.0", "v99999999999.0.0"] {
             assert!(text.parse::<SchemaVersion>().is_err(), "{text:?}");
         }

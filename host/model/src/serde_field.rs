@@ -1,4 +1,4 @@
-//! Functions that read and write single fields. Both kinds of record name them in their `serde` attributes.
+//! Functions about single fields of JSON. Both kinds of record name most of them in their `serde` attributes.
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -19,4 +19,17 @@ pub(crate) fn text_or_nothing<'de, D: Deserializer<'de>>(deserializer: D) -> Res
 
 pub(crate) fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
     *number == T::default()
+}
+
+/// True of a JSON value that says as little as a missing field: null, false, zero, or empty.
+#[must_use]
+pub fn says_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        Value::Number(number) => number.as_u64() == Some(0),
+        Value::Bool(true) => false,
+    }
 }

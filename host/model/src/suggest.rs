@@ -14,7 +14,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_most_alike_is_proposed_and_nothing_that_is_not() {
+    fn the_most_similar_name_is_proposed_and_no_dissimilar_one() {
         assert_eq!(nearest("proces", ["docker", "process", "processes"]), Some("process"));
         assert_eq!(nearest("x", ["docker", "process"]), None);
     }

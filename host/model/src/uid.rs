@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn other_texts_are_refused() {
+    fn texts_that_are_no_uid_are_refused() {
         for text in ["", "abc", &"g".repeat(32), &"A".repeat(32), &"a".repeat(33), &"a".repeat(31)] {
             assert!(matches!(text.parse::<HostId>(), Err(IdError::Malformed { .. })), "{text:?}");
         }

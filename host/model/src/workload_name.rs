@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn each_fault_is_named() {
+    fn each_fault_of_a_workload_name_is_named() {
         let bad = |character, position| NameError::BadCharacter { character, position };
         let cases = [
             ("", NameError::Empty),

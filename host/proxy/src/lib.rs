@@ -25,12 +25,14 @@ mod stdio;
 mod tests;
 
 pub use http::access::{Access, AccessRule, PATH, secret_path};
+pub use http::admission::{is_host, is_path};
 pub use http::serve::{Listener, Peer, serve};
 pub use protocol::options::{Limits, ProxyOptions};
+pub use reverse::handshake::{NotReady, OtherPlace};
 pub use reverse::proxy::HttpProxy;
 pub use reverse::upstream::{Dialer, Dialing, Duplex, Upstream};
 
-pub use stdio::family::{NoInstance, Starting};
+pub use stdio::family::{NoInstance, Others, Starting};
 pub use stdio::proxy::{InstanceSource, StdioProxy};
 pub use stdio::undelivered::{REQUEST_AMBIGUOUS, Undelivered};
 pub use stdio::upstream::connection::{ConnectError, PingError, ServerInfo};

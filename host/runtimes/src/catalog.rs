@@ -1,7 +1,7 @@
 //! [`Catalog`]: the plugins that were found: folders in their order, libraries by their manifests, names to libraries.
 //! [`crate::registry`] and `wharf runtime list` use it.
 use crate::error::PluginError;
-use crate::{manifest as stamp, trust};
+use crate::{manifest, trust};
 use std::path::{Path, PathBuf};
 use wharf_model::nearest;
 use wharf_sdk::stamp::{RuntimeStamp, Stamp};
@@ -149,10 +149,10 @@ fn same_file(a: &Path, b: &Path) -> bool {
 
 fn read(path: &Path) -> Result<Stamp, PluginError> {
     let file =
-        trust::judge(path).map_err(|source| PluginError::Untrusted { path: path.to_owned(), source })?;
+        trust::check(path).map_err(|source| PluginError::Untrusted { path: path.to_owned(), source })?;
     let stamp =
-        stamp::read(&file).map_err(|why| PluginError::NotAPlugin { path: path.to_owned(), why })?.stamp;
-    stamp::check(&stamp).map_err(|why| PluginError::Incompatible { path: path.to_owned(), why })?;
+        manifest::read(&file).map_err(|why| PluginError::NotAPlugin { path: path.to_owned(), why })?.stamp;
+    manifest::check(&stamp).map_err(|why| PluginError::Incompatible { path: path.to_owned(), why })?;
     Ok(stamp)
 }
 

@@ -1,6 +1,8 @@
 //! [`RuntimeClient`]: the operations of a runtime, typed, with deadlines and checks. It is the only way in which the rest
 //! of the host calls a plugin.
+use crate::call_counts::{CallCounts, CallOutcome};
 use crate::connection::Connection;
+use crate::deadlines::Deadlines;
 use crate::error::CallError;
 use crate::raw_stream::RawStream;
 use serde::{Serialize, de::DeserializeOwned};
@@ -11,7 +13,8 @@ use wharf_sdk::document::{self, Nothing, OnWorkload, operation};
 use wharf_sdk::stamp::RuntimeStamp;
 use wharf_sdk::{
     Capability, Confinement, DialOptions, Error, ErrorCode, Exit, ForeignListing, Handle, Health, Instance,
-    LabelSelector, ListQuery, Listing, LogOptions, Observation, Pins, StopOptions, WorkloadSpec,
+    LabelSelector, ListQuery, Listing, LogOptions, NetworkVerdict, Observation, Pins, StopOptions,
+    WorkloadSpec,
 };
 
 /// The largest answer that is read.
@@ -19,30 +22,7 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 /// The number of calls to one runtime at a time; more wait, within their deadlines.
 const MAX_CALLS: usize = 64;
 /// The host waits so much longer than the deadline that it gives the plugin, so that the plugin's own error can arrive.
-const GRACE: Duration = Duration::from_millis(250);
-
-/// The deadlines by kind of operation.
-#[derive(Clone, Copy, Debug)]
-pub struct Deadlines {
-    /// For questions (instance, health, inspect, list, validate), and for making a connection (dial).
-    pub read: Duration,
-    /// For quick changes: start, remove, recover. `stop` adds it to its own timeout.
-    pub change: Duration,
-    /// For `deploy`, which may fetch an image; and for `start`, if the runtime can fetch an image only then.
-    pub deploy: Duration,
-}
-
-impl Default for Deadlines {
-    fn default() -> Self {
-        Self {
-            // Before Podman answers, it asks its machine's package manager about its own parts, which takes seconds on a
-            // busy machine.
-            read: Duration::from_secs(10),
-            change: Duration::from_secs(30),
-            deploy: Duration::from_secs(600),
-        }
-    }
-}
+const PLUGIN_ERROR_WAIT: Duration = Duration::from_millis(250);
 
 /// One runtime, connected through one endpoint.
 pub struct RuntimeClient {
@@ -50,12 +30,21 @@ pub struct RuntimeClient {
     connection: Arc<dyn Connection>,
     deadlines: Deadlines,
     bulkhead: Semaphore,
+    /// Where its calls are counted.
+    counts: Arc<CallCounts>,
 }
 
 impl RuntimeClient {
     /// Makes a client of a connection; called by the registry.
     pub fn new(stamp: RuntimeStamp, connection: Arc<dyn Connection>, deadlines: Deadlines) -> Self {
-        Self { stamp, connection, deadlines, bulkhead: Semaphore::new(MAX_CALLS) }
+        Self { stamp, connection, deadlines, bulkhead: Semaphore::new(MAX_CALLS), counts: Arc::default() }
+    }
+
+    /// Counts its calls there.
+    #[must_use]
+    pub(crate) fn counted_by(mut self, counts: Arc<CallCounts>) -> Self {
+        self.counts = counts;
+        self
     }
 
     /// The runtime's name.
@@ -152,10 +141,11 @@ impl RuntimeClient {
 
     /// The present state of the workload.
     pub async fn inspect(&self, handle: &Handle) -> Result<Observation, CallError> {
-        let observation: Observation =
+        let mut observation: Observation =
             self.on_workload(operation::INSPECT, handle, Nothing {}, Some(self.deadlines.read)).await?;
         same_uid(operation::INSPECT, &handle.uid, &observation.uid)?;
-        Ok(observation)
+        let exit = observation.exit.take().map(|exit| self.declared(exit));
+        Ok(Observation { exit, ..observation })
     }
 
     /// The workloads of this host that the query asks for. Other rows are dropped: they are no evidence.
@@ -213,7 +203,22 @@ impl RuntimeClient {
 
     /// Resolves when the workload ends.
     pub async fn wait(&self, handle: &Handle) -> Result<Exit, CallError> {
-        self.on_workload(operation::WAIT, handle, Nothing {}, None).await
+        self.on_workload(operation::WAIT, handle, Nothing {}, None).await.map(|exit| self.declared(exit))
+    }
+
+    /// An exit as the manifest lets it be: only an engine that was declared to restart workloads does so.
+    fn declared(&self, exit: Exit) -> Exit {
+        Exit { restarts: exit.restarts && self.stamp.has(&Capability::RESTARTS_ITSELF), ..exit }
+    }
+
+    /// Lets the runtime try out whether it enforces the rules of networks.
+    ///
+    /// # Errors
+    /// The runtime has no `probe`, or could not try it out.
+    pub async fn probe_network(&self) -> Result<NetworkVerdict, CallError> {
+        self.check_able(&Capability::PROBE)?;
+        // It may fetch an image, as a deployment does.
+        self.call(operation::PROBE_NETWORK, Nothing {}, Some(self.deadlines.deploy)).await
     }
 
     /// Lets the runtime find a workload that an earlier process deployed.
@@ -311,7 +316,9 @@ impl RuntimeClient {
             let _place = if deadline.is_some() { self.bulkhead.acquire().await.ok() } else { None };
             self.connection.call(operation, document).await
         };
-        read(operation, &within(operation, deadline, work).await?)
+        let answer = within(operation, deadline, work).await.and_then(|answer| read(operation, &answer));
+        self.counts.count(self.name(), operation, CallOutcome::of(&answer));
+        answer
     }
 
     async fn open<O: Serialize>(
@@ -349,7 +356,7 @@ async fn within<T>(
 ) -> Result<T, CallError> {
     let Some(deadline) = deadline else { return work.await };
     let error = CallError::Deadline { operation, deadline_ms: millis(deadline) };
-    tokio::time::timeout(deadline.saturating_add(GRACE), work).await.unwrap_or(Err(error))
+    tokio::time::timeout(deadline.saturating_add(PLUGIN_ERROR_WAIT), work).await.unwrap_or(Err(error))
 }
 
 fn write<B: Serialize>(

@@ -75,8 +75,8 @@ pub enum PluginError {
         lock: PathBuf,
     },
     /// The loaded library describes itself otherwise than its manifest does.
-    #[error("{} says something else once loaded than its stamp does; rebuild it with the SDK's macro", .path.display())]
-    StampDisagrees {
+    #[error("{} says something else once loaded than its manifest does; rebuild it with the SDK's macro", .path.display())]
+    ManifestDisagrees {
         /// The file.
         path: PathBuf,
     },

@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn every_change_shows() {
+    fn every_change_of_a_file_changes_its_fingerprint() {
         let root = tempfile::tempdir().unwrap();
         let (plugins, settings) = (root.path().join("plugins"), root.path().join("config.json"));
         fs::create_dir(&plugins).unwrap();

@@ -79,11 +79,11 @@ mod tests {
     }
 
     #[test]
-    fn an_unchanged_input_is_a_library() {
+    fn the_unchanged_fuzz_input_is_a_valid_library() {
         let file = rustix::fs::memfd_create("manifest", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
         let mut file = std::fs::File::from(file);
         std::io::Write::write_all(&mut file, &super::library(b"{}")).unwrap();
         let why = crate::manifest::read(&file).unwrap_err();
-        assert!(why.contains("its stamp cannot be read"), "{why}");
+        assert!(why.contains("its manifest cannot be read"), "{why}");
     }
 }

@@ -13,10 +13,12 @@
 //!   so a plugin that blocks holds up no other.
 //! - Nothing is unloaded.
 //! - Only the owner is asked about a workload, and only the owner is believed (R02).
+mod call_counts;
 mod catalog;
 mod children;
 mod client;
 mod connection;
+mod deadlines;
 mod error;
 mod fingerprint;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -38,10 +40,12 @@ mod verdict;
 #[cfg(test)]
 mod tests;
 
+pub use call_counts::{CallCounts, CallOutcome};
 pub use catalog::{Catalog, Library, PluginDir, Provided};
 pub use children::remove_children;
-pub use client::{Deadlines, RuntimeClient};
+pub use client::RuntimeClient;
 pub use connection::{Answer, Connection};
+pub use deadlines::Deadlines;
 pub use error::{CallError, PluginError, TrustError};
 pub use fingerprint::Fingerprint;
 pub use handle::{handle_of, last_exit};

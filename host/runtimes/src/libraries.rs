@@ -3,6 +3,7 @@
 //! Nothing is unloaded, so a loaded library stays, by its path and its bytes: if the file is replaced and later put back,
 //! or found by another search, it is not loaded again. Only bytes that were never seen add to the process, for as long as
 //! it lives. It must not know runtimes by name.
+use crate::call_counts::CallCounts;
 use crate::client::millis;
 use crate::error::PluginError;
 use crate::in_process::calls;
@@ -54,9 +55,17 @@ impl Library {
 pub struct Libraries {
     /// By the file, and by the SHA-256 of the bytes that were loaded from it.
     loaded: Cells<(PathBuf, String), Library>,
+    /// The calls of all of them.
+    pub(crate) calls: Arc<CallCounts>,
 }
 
 impl Libraries {
+    /// How many calls were made, of all runtimes.
+    #[must_use]
+    pub fn calls(&self) -> &CallCounts {
+        &self.calls
+    }
+
     /// The library in this file as it is now; it is loaded unless the same bytes have been before. `pin` is the SHA-256
     /// that they must have.
     ///

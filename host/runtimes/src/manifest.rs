@@ -18,20 +18,22 @@ const MAX_NAMES_BYTES: u64 = 256 * 1024;
 
 /// A manifest, as text and parsed.
 #[derive(Clone, Debug)]
-pub(crate) struct StampText {
+pub(crate) struct ManifestText {
     pub(crate) text: String,
     pub(crate) stamp: Stamp,
 }
 
 /// Reads the manifest; the error says what the file lacks.
-pub(crate) fn read(file: &File) -> Result<StampText, String> {
+pub(crate) fn read(file: &File) -> Result<ManifestText, String> {
     let bytes = section(&|bytes, at| file.read_exact_at(bytes, at))?;
-    let text = String::from_utf8(bytes).map_err(|_| "its stamp is not text".to_owned())?;
+    let text = String::from_utf8(bytes).map_err(|_| "its manifest is not text".to_owned())?;
     let stamp = serde_json::from_str::<Stamp>(&text).map_err(|error| match newer_stamp(&text) {
-        Some(version) => format!("its stamp has version {version}, and only {STAMP_VERSION} is known here"),
-        None => format!("its stamp cannot be read: {error}"),
+        Some(version) => {
+            format!("its manifest has version {version}, and only {STAMP_VERSION} is known here")
+        }
+        None => format!("its manifest cannot be read: {error}"),
     })?;
-    Ok(StampText { text, stamp })
+    Ok(ManifestText { text, stamp })
 }
 
 /// Reads a part of a file into a buffer.
@@ -66,8 +68,9 @@ fn section(read: ReadAt<'_>) -> Result<Vec<u8>, String> {
     }
     let table = part(read, header.e_shoff(endian), u64::from(count) * size as u64).ok_or_else(broken)?;
     let sections = pod::slice_from_all_bytes::<SectionHeader64<Endianness>>(&table).map_err(|()| broken())?;
-    let lacks =
-        || format!("it has no stamp (section {SECTION}); plugins are made with wharf-sdk's export_runtime!");
+    let lacks = || {
+        format!("it has no manifest (section {SECTION}); plugins are made with wharf-sdk's export_runtime!")
+    };
     let names = sections.get(usize::from(names)).ok_or_else(lacks)?;
     if names.sh_size(endian) > MAX_NAMES_BYTES {
         return Err(format!("the names of its sections take more than {MAX_NAMES_BYTES} bytes"));
@@ -79,10 +82,10 @@ fn section(read: ReadAt<'_>) -> Result<Vec<u8>, String> {
     };
     let stamp = sections.iter().find(is_stamp).ok_or_else(lacks)?;
     if stamp.sh_size(endian) > MAX_STAMP_BYTES {
-        return Err(format!("its stamp is larger than {MAX_STAMP_BYTES} bytes"));
+        return Err(format!("its manifest is larger than {MAX_STAMP_BYTES} bytes"));
     }
     part(read, stamp.sh_offset(endian), stamp.sh_size(endian))
-        .ok_or_else(|| "its stamp lies outside of the file".to_owned())
+        .ok_or_else(|| "its manifest lies outside of the file".to_owned())
 }
 
 fn newer_stamp(text: &str) -> Option<u32> {
@@ -97,7 +100,7 @@ fn newer_stamp(text: &str) -> Option<u32> {
 pub(crate) fn check(stamp: &Stamp) -> Result<(), String> {
     if stamp.stamp > STAMP_VERSION {
         return Err(format!(
-            "its stamp has version {}, and only {STAMP_VERSION} is known here; use a newer wharf",
+            "its manifest has version {}, and only {STAMP_VERSION} is known here; use a newer wharf",
             stamp.stamp
         ));
     }
@@ -177,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn each_misfit_is_told() {
+    fn each_reason_why_a_manifest_does_not_fit_is_reported() {
         assert_eq!(check(&fitting()), Ok(()));
         type Change = fn(&mut Stamp);
         let cases: [(Change, &str); 8] = [

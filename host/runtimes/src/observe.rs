@@ -19,7 +19,10 @@ use wharf_sdk::stamp::RuntimeStamp;
 use wharf_sdk::{Capability, ForeignListing, LabelSelector, ListQuery, Listing, Observation};
 
 /// How long one owner may take, including loading its library. If it takes longer, its own rows become stale and no others.
-const DEADLINE: Duration = Duration::from_secs(11);
+const OWNER_DEADLINE: Duration = Duration::from_secs(11);
+/// The same where the answer is only shown: somebody waits for it, and nothing is done because of it.
+/// A build for debugging takes seconds to check and load its libraries where the machine is busy.
+const SHOWN_DEADLINE: Duration = Duration::from_millis(if cfg!(debug_assertions) { 8000 } else { 2500 });
 
 /// The answers of the owners.
 #[derive(Debug, Default)]
@@ -66,7 +69,11 @@ pub async fn observe(
         };
         query.presuming(recorded.filter(|_| proof == InstanceProof::Labels))
     });
-    ask_all(places, |name, endpoint, question| async move {
+    let deadline = match proof {
+        InstanceProof::Labels => SHOWN_DEADLINE,
+        InstanceProof::Engine => OWNER_DEADLINE,
+    };
+    ask_all(deadline, places, |name, endpoint, question| async move {
         ask(plugins, host_id, &name, &endpoint, question).await
     })
     .await
@@ -74,11 +81,13 @@ pub async fn observe(
 
 /// Asks every runtime that a plugin provides about the workloads of the query, through its usual endpoint and those that
 /// these workloads name. Every engine is asked for its instance, since an owner may be recorded because of the answers.
+/// `is_shown`: they are only shown, and a runtime that takes long is not waited for.
 pub async fn observe_all(
     plugins: &Plugins,
     host_id: &str,
     configs: impl Iterator<Item = &RunConfig>,
     query: &ListQuery,
+    is_shown: bool,
 ) -> Observed {
     let mut places = places_of(configs, |_, _| query.clone());
     for question in places.values_mut() {
@@ -89,7 +98,8 @@ pub async fn observe_all(
         let place = (provided.runtime.name.clone(), String::new());
         places.entry(place).or_default().query = query.clone();
     }
-    ask_all(places, |name, endpoint, question| async move {
+    let deadline = if is_shown { SHOWN_DEADLINE } else { OWNER_DEADLINE };
+    ask_all(deadline, places, |name, endpoint, question| async move {
         ask(plugins, host_id, &name, &endpoint, question).await
     })
     .await
@@ -113,7 +123,7 @@ pub async fn observe_foreign(
     for name in asked {
         places.entry((name.to_owned(), String::new())).or_default();
     }
-    ask_all(places, |name, endpoint, _| async move {
+    ask_all(OWNER_DEADLINE, places, |name, endpoint, _| async move {
         ask_for_foreign(plugins, host_id, &name, &endpoint, selector).await
     })
     .await
@@ -124,14 +134,14 @@ pub fn may_have_foreign(runtime: &RuntimeStamp) -> bool {
     runtime.has(&Capability::DISCOVER) || runtime.accepts.iter().any(|accepted| accepted == "image")
 }
 
-async fn ask_all<Q, A>(places: Places, ask: Q) -> Observed
+async fn ask_all<Q, A>(deadline: Duration, places: Places, ask: Q) -> Observed
 where
     Q: Fn(String, String, Question) -> A,
     A: Future<Output = Result<Answer, String>>,
 {
     let ask = &ask;
     let questions = places.into_iter().map(|((name, endpoint), question)| async move {
-        let asked = tokio::time::timeout(DEADLINE, ask(name.clone(), endpoint.clone(), question)).await;
+        let asked = tokio::time::timeout(deadline, ask(name.clone(), endpoint.clone(), question)).await;
         let answer = asked.unwrap_or_else(|_| Err(format!("the runtime '{name}' gave no answer in time")));
         if let Err(reason) = &answer {
             tracing::debug!(runtime = name, endpoint, reason, "no evidence from a runtime");
@@ -282,6 +292,17 @@ impl Observed {
         }
     }
 
+    /// Puts a later observation of a workload, by its own instance, in the place of the one in a listing.
+    pub fn correct(&mut self, config: &RunConfig, seen: Observation) {
+        let Some(owner) = config.owner() else { return };
+        let place = (owner.runtime_name, owner.runtime_endpoint);
+        if let Some(Ok(answer)) = self.answers.get_mut(&place)
+            && answer.instance == owner.runtime_instance
+        {
+            answer.by_uid.insert(config.uid.to_string(), vec![seen]);
+        }
+    }
+
     /// The servers of a workload's sessions that the owner shows, if the recorded instance answered.
     pub fn children(&self, config: &RunConfig) -> Vec<&Observation> {
         let Some(owner) = config.owner() else { return Vec::new() };
@@ -377,5 +398,6 @@ fn as_observation(seen: &wharf_sdk::ForeignResource) -> Observation {
         started_at_ms: None,
         address: None,
         confinement: None,
+        condition: wharf_sdk::Condition::default(),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Made by a command's context, a supervisor or the conformance runner. It must not know any particular runtime.
 use crate::catalog::PluginDir;
-use crate::client::Deadlines;
+use crate::deadlines::Deadlines;
 use crate::probe::Prober;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use wharf_sdk::document::Event;

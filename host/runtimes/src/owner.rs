@@ -92,9 +92,11 @@ pub async fn look_cleared_up(
                 return Err(cannot_be_asked(run, &owner, error));
             }
             Err(error) if Instant::now() >= deadline => {
-                return Err(error.while_doing("what was to be deployed may still appear"));
+                return Err(error.while_doing("a resource of this deployment may still appear"));
             }
-            Err(error) => tracing::info!(%error, "what a deployment has begun is not cleared up yet"),
+            Err(error) => {
+                tracing::info!(%error, "resources of a deployment that was given up are not removed yet");
+            }
         }
         tokio::time::sleep(CLEAR_UP_PAUSE).await;
     }

@@ -222,7 +222,7 @@ impl Tail {
 
     /// Reads the bytes that are there now.
     fn read_on(&mut self) {
-        /// A process may write without end; after so many reads, the other pipe is looked at first.
+        /// A process may write without end; after this many reads, the other pipe is looked at first.
         const ROUNDS: usize = 64;
         let mut chunk = [0; 4096];
         for _ in 0..ROUNDS {

@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pipe_is_left_alone() {
+    fn widening_leaves_a_descriptor_that_is_no_pipe_alone() {
         let (one, _other) = std::os::unix::net::UnixStream::pair().unwrap();
         widen(&one.into());
     }

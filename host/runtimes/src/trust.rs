@@ -14,7 +14,7 @@ use std::{
 use wharf_sdk::files::{self, Links};
 
 /// Opens and checks a library. The returned file is the one that was checked; callers must use its bytes, not its path.
-pub(crate) fn judge(path: &Path) -> Result<File, TrustError> {
+pub(crate) fn check(path: &Path) -> Result<File, TrustError> {
     let user = rustix::process::geteuid().as_raw();
     let real = walk(path, user, &mut |_, _| {})?;
     let unreadable = |source: io::Error| TrustError::Unreadable { component: real.clone(), source };
@@ -29,7 +29,7 @@ pub(crate) fn judge(path: &Path) -> Result<File, TrustError> {
     Ok(file)
 }
 
-/// Calls `visitor` with every folder and link on the way to a library, and with the library, as far as [`judge`] would go.
+/// Calls `visitor` with every folder and link on the way to a library, and with the library, as far as [`check`] would go.
 pub(crate) fn visit(path: &Path, visitor: &mut dyn FnMut(&Path, &Metadata)) {
     // After a refusal the rest of the way does not matter.
     let _ = walk(path, rustix::process::geteuid().as_raw(), visitor);
@@ -106,14 +106,14 @@ mod tests {
     #[test]
     fn a_file_that_only_its_user_writes_is_trusted() {
         let (_dir, path) = library();
-        assert!(judge(&path).is_ok());
+        assert!(check(&path).is_ok());
     }
 
     #[test]
     fn a_folder_that_others_write_is_named() {
         let (_dir, path) = library();
         set_mode(path.parent().unwrap(), 0o777);
-        let error = judge(&path).err().unwrap().to_string();
+        let error = check(&path).err().unwrap().to_string();
         assert!(error.contains("/plugins can be written by others (mode 0777)"), "{error}");
         assert!(error.contains("chmod go-w"), "{error}");
     }
@@ -122,7 +122,7 @@ mod tests {
     fn a_file_that_others_write_is_named() {
         let (_dir, path) = library();
         set_mode(&path, 0o666);
-        assert!(judge(&path).err().unwrap().to_string().contains("lib.so can be written by others"));
+        assert!(check(&path).err().unwrap().to_string().contains("lib.so can be written by others"));
     }
 
     #[test]
@@ -133,7 +133,7 @@ mod tests {
         set_mode(&open_to_all, 0o777);
         let link = open_to_all.join("lib.so");
         std::os::unix::fs::symlink(path, &link).unwrap();
-        let error = judge(&link).err().unwrap().to_string();
+        let error = check(&link).err().unwrap().to_string();
         assert!(error.contains("/open can be written by others"), "{error}");
     }
 
@@ -143,13 +143,13 @@ mod tests {
         let (dir, _) = library();
         let fifo = dir.path().join("plugins/fifo.so");
         rustix::fs::mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR, 0).unwrap();
-        assert!(matches!(judge(&fifo), Err(TrustError::NotAFile { .. })));
+        assert!(matches!(check(&fifo), Err(TrustError::NotAFile { .. })));
     }
 
     #[test]
     fn a_folder_in_place_of_a_file_is_refused() {
         let (dir, _) = library();
-        assert!(matches!(judge(&dir.path().join("plugins")), Err(TrustError::NotAFile { .. })));
+        assert!(matches!(check(&dir.path().join("plugins")), Err(TrustError::NotAFile { .. })));
     }
 
     /// A chain of links to a library: `first` leads to `middle`, a folder in between, `middle` to the library's folder.
@@ -168,16 +168,16 @@ mod tests {
     fn every_link_of_a_chain_and_every_folder_of_each_is_judged() {
         let (dir, path) = library();
         let link = chain(dir.path(), "above/between");
-        let file = judge(&link).unwrap();
+        let file = check(&link).unwrap();
         assert_eq!(file.metadata().unwrap().ino(), std::fs::metadata(path).unwrap().ino());
         for (folder, fault) in [("first", "/first"), ("above/between", "/between"), ("above", "/above")] {
             set_mode(&dir.path().join(folder), 0o777);
             let error =
-                judge(&link).err().unwrap_or_else(|| panic!("{folder} was not looked at")).to_string();
+                check(&link).err().unwrap_or_else(|| panic!("{folder} was not looked at")).to_string();
             assert!(error.contains(&format!("{fault} can be written by others (mode 0777)")), "{error}");
             set_mode(&dir.path().join(folder), 0o755);
         }
-        assert!(judge(&link).is_ok());
+        assert!(check(&link).is_ok());
     }
 
     #[test]
@@ -185,7 +185,7 @@ mod tests {
         let (dir, _) = library();
         let link = dir.path().join("plugins/round.so");
         std::os::unix::fs::symlink("../plugins/round.so", &link).unwrap();
-        assert!(matches!(judge(&link), Err(TrustError::Unreadable { .. })));
+        assert!(matches!(check(&link), Err(TrustError::Unreadable { .. })));
     }
 
     #[test]
@@ -199,8 +199,8 @@ mod tests {
         set_mode(&sticky, 0o1777);
         let link = sticky.join("lib.so");
         std::os::unix::fs::symlink(path, &link).unwrap();
-        assert!(judge(&link).is_ok());
+        assert!(check(&link).is_ok());
         std::os::unix::fs::lchown(&link, Some(65534), Some(65534)).unwrap();
-        assert!(matches!(judge(&link), Err(TrustError::Owner { owner: 65534, .. })));
+        assert!(matches!(check(&link), Err(TrustError::Owner { owner: 65534, .. })));
     }
 }

@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_known_and_can_be_forgotten() {
+    fn a_kept_verdict_is_found_and_can_be_forgotten() {
         let cache = tempfile::tempdir().unwrap();
         let verdicts = Verdicts::below(&cache.path().join("made/at/the/first/use"));
         assert_eq!(verdicts.of("aa"), None);
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_verdict_stays_when_all_are_forgotten() {
+    fn forgetting_all_verdicts_removes_no_other_file() {
         let cache = tempfile::tempdir().unwrap();
         let verdicts = Verdicts::below(cache.path());
         verdicts.keep(&"a1".repeat(32), &Verdict::Loads);
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn another_users_folder_is_left_alone() {
+    fn a_cache_folder_of_another_user_is_left_alone() {
         if !rustix::process::geteuid().is_root() {
             return;
         }
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn for_what_is_no_library_nobody_waits() {
+    fn forgetting_a_verdict_does_not_wait_for_a_file_that_is_no_library() {
         let cache = tempfile::tempdir().unwrap();
         let verdicts = Verdicts::below(cache.path());
         let fifo = cache.path().join("fifo");
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_could_have_written_says_nothing() {
+    fn a_verdict_that_others_could_have_written_is_ignored() {
         let cache = tempfile::tempdir().unwrap();
         let verdicts = Verdicts::below(cache.path());
         verdicts.keep("aa", &Verdict::Loads);
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn nowhere_to_keep_them_is_no_error() {
+    fn without_a_cache_folder_no_verdict_is_kept_and_nothing_fails() {
         Verdicts::default().keep("aa", &Verdict::Loads);
         assert_eq!(Verdicts::default().of("aa"), None);
         let file = tempfile::NamedTempFile::new().unwrap();

@@ -43,6 +43,24 @@ pub(crate) struct Created {
     pub(crate) url: String,
 }
 
+impl Created {
+    /// Of an operation that has ended. The file of one has no URL: it is told as it is now.
+    pub(crate) fn of(api: &Api, operation: Operation) -> Result<Self> {
+        let mut created: Self = serde_json::from_value(operation.outcome.unwrap_or_default())
+            .map_err(|error| Error::caused(ErrorKind::Failed, "the outcome makes no sense", &error))?;
+        if created.url.is_empty() {
+            let context = api.context()?;
+            let name = workload_name(&created.name)?;
+            let is_it =
+                crate::commands::export(&context, &name).is_ok_and(|run| *run.uid.as_str() == *created.uid);
+            if is_it && let Ok(url) = crate::commands::url(&context, &name) {
+                created.url = url.url;
+            }
+        }
+        Ok(created)
+    }
+}
+
 /// The state of a workload. ToolHive has the first field.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct StatusAnswer {
@@ -66,6 +84,14 @@ pub(crate) struct WaitQuery {
 }
 
 impl WaitQuery {
+    /// Refuses a time where nothing is ended.
+    pub(crate) fn without_timeout(&self) -> Result<()> {
+        match self.timeout {
+            None => Ok(()),
+            Some(_) => Err(Error::new(ErrorKind::Usage, "'timeout' is for what ends a workload")),
+        }
+    }
+
     /// How long a workload may take to end by itself.
     pub(crate) fn stop_timeout(&self) -> Result<Duration> {
         let seconds = self.timeout.unwrap_or(STOP_TIMEOUT_SECONDS);
@@ -103,11 +129,12 @@ pub(crate) async fn outcome(
     done: impl FnOnce(Operation) -> Response,
 ) -> Response {
     let id = operation.id.clone();
-    let operation = api.operations.wait(&id, WAIT_MAX).await.unwrap_or(operation);
+    let operation = api.wait(&id, WAIT_MAX).await.unwrap_or(operation);
     match &operation.error {
-        Some(error) => located(&id, Problem::from(error.clone())),
-        None if operation.is_finished() => located(&id, done(operation)),
-        None => accepted(&operation),
+        // Several workloads have a report each.
+        Some(error) if operation.outcome.is_none() => located(&id, Problem::from(error.clone())),
+        _ if operation.is_finished() => located(&id, done(operation)),
+        _ => accepted(&operation),
     }
 }
 

@@ -4,7 +4,7 @@ use crate::api::measure::measure;
 use crate::api::problem::{Problem, Refusal};
 use crate::api::schemas::shared;
 use crate::api::state::Api;
-use crate::api::{events, groups, health, lifecycle, logs, operation_routes, runtimes, workloads};
+use crate::api::{edit, events, groups, health, lifecycle, logs, operation_routes, runtimes, workloads};
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware::from_fn_with_state;
@@ -25,6 +25,7 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::with_openapi(OpenApiBuilder::new().info(info.build()).build())
         .merge(health::routes())
         .merge(workloads::routes())
+        .merge(edit::routes())
         .merge(lifecycle::routes())
         .merge(logs::routes())
         .merge(events::routes())
@@ -88,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn the_document_is_whole() {
+    fn references_and_operations_of_the_openapi_document_are_complete() {
         let document = document();
         assert_eq!(document["openapi"], "3.1.0");
         let mut found = Vec::new();
@@ -98,9 +99,13 @@ mod tests {
             let pointer = reference.strip_prefix('#').unwrap();
             assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
         }
+        let mut ids = std::collections::BTreeSet::new();
         for (path, methods) in document["paths"].as_object().unwrap() {
             for (method, operation) in methods.as_object().unwrap() {
                 assert!(operation["summary"].is_string(), "{method} {path} is not described");
+                let id = operation["operationId"].as_str().unwrap().to_owned();
+                assert!(ids.insert(id), "{method} {path} has the name of another one");
+                assert!(operation["responses"]["default"].is_object(), "{method} {path} may fail, too");
             }
         }
     }

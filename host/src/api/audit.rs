@@ -5,8 +5,9 @@
 use crate::api::operation::{Kind, OperationState};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use wharf_model::ErrorKind;
 use wharf_supervisor::RotatedLog;
 
@@ -37,6 +38,9 @@ pub(crate) struct Entry<'a> {
     pub(crate) kind: Kind,
     /// With which workloads.
     pub(crate) workloads: &'a [String],
+    /// What was to run, without its arguments.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) server: Option<&'a str>,
     /// As which operation.
     pub(crate) operation: &'a str,
     /// The outcome.
@@ -48,12 +52,32 @@ pub(crate) struct Entry<'a> {
 
 /// The log.
 #[derive(Clone)]
-pub(crate) struct Audit(RotatedLog);
+pub(crate) struct Audit {
+    log: RotatedLog,
+    path: PathBuf,
+}
 
 impl Audit {
     /// Opens the log to append to it.
     pub(crate) fn open(path: &Path) -> Self {
-        Self(RotatedLog::open(path))
+        Self { log: RotatedLog::open(path), path: path.to_owned() }
+    }
+
+    /// The operations that have a line.
+    pub(crate) fn told(&self) -> BTreeSet<String> {
+        let of_line = |line: &str| {
+            let line: serde_json::Value = serde_json::from_str(line).ok()?;
+            Some(line["operation"].as_str()?.to_owned())
+        };
+        let mut told = BTreeSet::new();
+        for end in ["", ".1", ".2"] {
+            let mut path = self.path.as_os_str().to_owned();
+            path.push(end);
+            // Its size is bounded by its rotation. One that cannot be read tells nothing: then a line may be there twice.
+            let text = std::fs::read_to_string(path).unwrap_or_default();
+            told.extend(text.lines().filter_map(of_line));
+        }
+        told
     }
 
     /// Writes a line.
@@ -61,6 +85,6 @@ impl Audit {
         // Text and numbers alone, which can always be written; the log itself never fails.
         let mut line = serde_json::to_vec(entry).unwrap_or_default();
         line.push(b'\n');
-        let _ = self.0.clone().write_all(&line);
+        let _ = self.log.clone().write_all(&line);
     }
 }

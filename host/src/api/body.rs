@@ -22,8 +22,9 @@ pub(crate) fn is_json(headers: &HeaderMap) -> bool {
     let (Some(given), None) = (types.next(), types.next()) else { return false };
     let Ok(given) = given.to_str() else { return false };
     let mut parts = given.split(';').map(str::trim);
+    let is_charset = |parameter: &str| parameter.replace('"', "").eq_ignore_ascii_case("charset=utf-8");
     parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"))
-        && parts.all(|parameter| parameter.eq_ignore_ascii_case("charset=utf-8"))
+        && parts.all(|parameter| parameter.is_empty() || is_charset(parameter))
 }
 
 /// The body of a request, as JSON.
@@ -91,13 +92,18 @@ mod tests {
     use axum::http::HeaderValue;
 
     #[test]
-    fn json_is_what_says_so_and_nothing_that_a_page_may_send_unasked() {
+    fn a_json_body_needs_a_content_type_that_a_page_cannot_send_unasked() {
         let says = |given: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_str(given).unwrap());
             is_json(&headers)
         };
-        for json in ["application/json", "Application/JSON; charset=UTF-8"] {
+        for json in [
+            "application/json",
+            "Application/JSON; charset=UTF-8",
+            "application/json; charset=\"utf-8\"",
+            "application/json;",
+        ] {
             assert!(says(json), "{json}");
         }
         for other in [

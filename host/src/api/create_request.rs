@@ -1,18 +1,19 @@
 //! The body of a creation: ToolHive's `createRequest`, with fields of wharf's own beside it.
 //!
-//! Called by the routes that create and that show a configuration. What ToolHive has and wharf cannot honour is refused by
+//! Called by the routes that create, edit and show a configuration. What ToolHive has and wharf cannot honour is refused by
 //! name: nothing that is asked for is silently ignored.
+use crate::api::once::Once;
 use crate::api::schemas::Refer;
 use crate::commands::RunRequest;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 use wharf_model::{
     Error, ErrorKind, Instances, ProxyAuth, ProxyMode, RestartPolicy, Result, RunConfig, Transport,
     WorkloadName,
 };
-use wharf_sdk::PullPolicy;
+use wharf_sdk::{ContainerOptions, PullPolicy};
 
 /// Fields of ToolHive's that have no meaning here. One that asks for nothing is left out, any other is refused.
 const NOT_HONOURED: [&str; 16] = [
@@ -33,6 +34,9 @@ const NOT_HONOURED: [&str; 16] = [
     "telemetry_config",
     "token_exchange_config",
 ];
+
+/// Fields with one of a few words: ToolHive's clients write none as an empty text.
+const CHOICES: [&str; 6] = ["auth", "instances", "proxy_mode", "pull", "restart", "transport"];
 
 /// A secret and the variable that it goes into.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -95,6 +99,12 @@ pub(crate) struct Described {
     /// Pages that may ask the proxy besides, as scheme://host[:port].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) allowed_origins: Vec<String>,
+    /// Names of hosts by which clients ask the proxy besides, as name[:port].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) allowed_hosts: Vec<String>,
+    /// The path at which an HTTP server serves MCP; /mcp where nothing is said.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) target_path: String,
     /// The folder that a command runs in; a folder of its own where nothing is said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) working_dir: Option<String>,
@@ -135,6 +145,13 @@ pub(crate) struct Described {
     pub(crate) pids_limit: Option<u64>,
     /// True: a restriction that cannot be enforced here is left out, instead of refusing the workload.
     pub(crate) allow_weaker: bool,
+    /// What only containers have: ulimits, cap_add, network, add_hosts, entrypoint, no_init, platform, shm_size_bytes, tmpfs.
+    #[serde(skip_serializing_if = "ContainerOptions::is_empty")]
+    #[schema(value_type = Object, required = false)]
+    pub(crate) container: ContainerOptions,
+    /// How long it may take to end by itself when it is stopped, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) stop_timeout_ms: Option<u64>,
     /// When it is started again.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(schema_with = Refer::restart, required = false)]
@@ -157,14 +174,14 @@ impl std::ops::Deref for CreateRequest {
 impl<'de> Deserialize<'de> for CreateRequest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         use serde::de::Error as _;
-        let mut fields = Map::deserialize(deserializer)?;
+        let Once(mut fields) = Once::deserialize(deserializer)?;
         for name in NOT_HONOURED {
             if fields.remove(name).is_some_and(|value| asks_for_something(&value)) {
                 return Err(D::Error::custom(format!("'{name}' is not supported")));
             }
         }
         // ToolHive's clients say null where they say nothing.
-        fields.retain(|_, value| !value.is_null());
+        fields.retain(|name, value| !(value.is_null() || (CHOICES.contains(&name.as_str()) && value == "")));
         serde_json::from_value(Value::Object(fields)).map(Self).map_err(D::Error::custom)
     }
 }
@@ -198,6 +215,14 @@ impl Described {
         if server.starts_with('.') {
             return Err(usage("a path is absolute here"));
         }
+        if server.contains('\0') {
+            return Err(usage("'server' has a zero in it"));
+        }
+        let has_scheme = server.contains("://");
+        // What ToolHive calls an image runs in a container, whatever this machine has by that name; so does what has a slash
+        // and is no absolute path.
+        let is_image = said(self.image.as_ref()).is_some() && !has_scheme && !server.starts_with('/')
+            || server.contains('/') && !has_scheme && !server.starts_with('/');
         if self.working_dir.as_ref().is_some_and(|folder| !folder.is_empty() && !folder.starts_with('/')) {
             return Err(usage("'working_dir' is an absolute path"));
         }
@@ -208,6 +233,7 @@ impl Described {
             WorkloadName::new(name)?;
         }
         let mut request = RunRequest::new(server);
+        request.is_image = is_image;
         request.args = self.cmd_arguments.clone();
         request.name = said(self.name.as_ref());
         request.runtime = said(self.runtime.as_ref());
@@ -221,7 +247,9 @@ impl Described {
         request.auth = self.auth.unwrap_or(request.auth);
         request.unix_socket = self.unix_socket;
         request.allowed_origins = self.allowed_origins.clone();
+        request.allowed_hosts = self.allowed_hosts.clone();
         request.target_port = self.target_port;
+        request.target_path = self.target_path.clone();
         request.working_dir = said(self.working_dir.as_ref());
         request.runs_here = false;
         request.env = self.env_vars.clone();
@@ -239,7 +267,22 @@ impl Described {
         request.memory_bytes = self.memory_bytes;
         request.pids_limit = self.pids_limit;
         request.allow_weaker = self.allow_weaker;
+        request.container = self.container.clone();
+        request.stop_timeout_ms = self.stop_timeout_ms;
         request.restart = self.restart.unwrap_or_default();
+        Ok(request)
+    }
+
+    /// The request for a workload that exists to become what this describes. What is not said of its runtime, its port and
+    /// whom it serves stays; everything else is as in a creation.
+    pub(crate) fn change(&self, before: RunRequest) -> Result<RunRequest> {
+        let mut request = self.to_run_request()?;
+        request.name = request.name.or(before.name);
+        request.runtime = request.runtime.or(before.runtime);
+        if request.runtime_options.is_empty() {
+            request.runtime_options = before.runtime_options;
+        }
+        request.auth = self.auth.unwrap_or(before.auth);
         Ok(request)
     }
 
@@ -262,6 +305,8 @@ impl Described {
             auth: Some(run.auth()),
             unix_socket: run.unix_socket,
             allowed_origins: run.allowed_origins.clone(),
+            allowed_hosts: run.allowed_hosts.clone(),
+            target_path: run.target_path.clone(),
             working_dir: some(&run.working_dir),
             env_vars: run.env_vars.clone(),
             secrets: run.secrets.iter().map(|text| secret_target(text)).collect(),
@@ -275,6 +320,8 @@ impl Described {
             memory_bytes: run.memory_bytes,
             pids_limit: run.pids_limit,
             allow_weaker: run.allow_weaker,
+            container: run.container.clone(),
+            stop_timeout_ms: run.stop_timeout_ms,
             restart: Some(run.restart),
         }
     }
@@ -295,10 +342,10 @@ mod tests {
     }
 
     #[test]
-    fn what_toolhives_clients_write_and_mean_nothing_by_is_no_obstacle() {
+    fn empty_and_default_fields_of_toolhives_clients_are_accepted() {
         let request = read(json!({
             "name": "time", "image": "mcp/time:latest", "host": "", "cmd_arguments": [], "target_port": 0,
-            "env_vars": {}, "secrets": [], "volumes": [], "transport": "stdio", "tools": [], "oidc": {
+            "env_vars": {}, "secrets": [], "volumes": [], "transport": "", "tools": [], "oidc": {
                 "issuer": "", "audience": "" }, "network_isolation": false, "permission_profile": null,
             "proxy_mode": "streamable-http", "authz_config": "", "group": "", "headers": [],
         }));
@@ -327,10 +374,12 @@ mod tests {
         }
         assert!(read(json!({ "image": "x", "surprise": 1 })).unwrap_err().contains("surprise"));
         assert!(read(json!([1])).is_err());
+        let twice = serde_json::from_str::<CreateRequest>(r#"{ "image": "x", "image": "y" }"#);
+        assert!(twice.unwrap_err().to_string().contains("'image' is there twice"));
     }
 
     #[test]
-    fn one_thing_is_run_and_its_path_is_absolute() {
+    fn a_create_request_has_one_of_server_and_image_and_an_absolute_path() {
         for (wanted, body) in [
             ("what to run", json!({})),
             ("what to run", json!({ "image": "" })),

@@ -66,7 +66,7 @@ fn last_id(headers: &HeaderMap) -> Option<&str> {
 ///
 /// Server-Sent Events `created`, `changed` and `removed`, and `reset` with all workloads: first, and wherever it is not known
 /// what was missed. `Last-Event-ID` goes on after that event.
-#[utoipa::path(get, path = "/api/v1beta/events", tag = "events",
+#[utoipa::path(get, path = "/api/v1beta/events", operation_id = "watchWorkloads", tag = "events",
     params(("Last-Event-ID" = Option<String>, Header, description = "Go on after this event")),
     responses(
         (status = 200, description = "The events", body = String, content_type = "text/event-stream"),
@@ -81,7 +81,7 @@ async fn all(
 }
 
 /// The same of one workload, whether it is there or will be
-#[utoipa::path(get, path = "/api/v1beta/workloads/{name}/events", tag = "events",
+#[utoipa::path(get, path = "/api/v1beta/workloads/{name}/events", operation_id = "watchWorkload", tag = "events",
     params(
         ("name" = String, Path, description = "Its name"),
         ("Last-Event-ID" = Option<String>, Header, description = "Go on after this event")

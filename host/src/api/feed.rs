@@ -134,7 +134,8 @@ impl Feed {
             let happened = match before.remove(&name) {
                 Some(old) if *old == *row => None,
                 // Another workload of the same name.
-                Some(old) if old.uid != row.uid => {
+                // One whose RunConfig cannot be read just now has no uid: that is no evidence of another one.
+                Some(old) if old.uid != row.uid && !old.uid.is_empty() && !row.uid.is_empty() => {
                     inner.push(Happened::Removed, old);
                     Some(Happened::Created)
                 }
@@ -322,7 +323,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_was_away_for_too_long_is_told_so() {
+    async fn a_workload_whose_record_cannot_be_read_for_a_moment_was_not_removed() {
+        use EffectiveState::Running;
+        let feed = feed();
+        feed.take(vec![row("one", Running)]);
+        let mut listener = feed.listen(Some("e-0"), None).unwrap();
+        feed.take(vec![WorkloadView::unreadable("one", "no".to_owned())]);
+        assert_eq!(told(&mut listener).await.0, "changed one");
+        feed.take(vec![row("one", Running)]);
+        assert_eq!(told(&mut listener).await.0, "changed one");
+        feed.take(vec![WorkloadView { uid: "another".to_owned(), ..row("one", Running) }]);
+        assert_eq!(told(&mut listener).await.0, "removed one");
+        assert_eq!(told(&mut listener).await.0, "created one");
+    }
+
+    #[tokio::test]
+    async fn a_listener_that_missed_too_much_is_reset() {
         let feed = feed();
         feed.take(Vec::new());
         for _ in 0..KEPT_MAX {
@@ -337,7 +353,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_end_of_what_serves_ends_the_events() {
+    async fn the_end_of_serve_ends_its_event_streams() {
         let feed = feed();
         feed.take(Vec::new());
         let mut listener = feed.listen(None, None).unwrap();

@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use wharf_proxy::Peer;
 
@@ -28,10 +29,19 @@ pub(crate) enum Way {
 }
 
 impl Way {
-    /// Through this port of loopback, with this token.
-    pub(crate) fn port(port: u16, token: &str) -> Self {
-        let hosts = ["127.0.0.1", "localhost", "[::1]"].map(|host| format!("{host}:{port}"));
-        Self::Port { hosts: hosts.to_vec(), token: Sha256::digest(token.as_bytes()).into() }
+    /// Through this address of loopback, with this token.
+    pub(crate) fn port(address: SocketAddr, token: &str) -> Self {
+        let own = match address.ip() {
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => format!("[{ip}]"),
+        };
+        let names = ["127.0.0.1", "localhost", "[::1]", &own];
+        let mut hosts = names.map(|host| format!("{host}:{}", address.port())).to_vec();
+        if address.port() == HTTP_PORT {
+            // Clients leave it out.
+            hosts.extend(names.map(str::to_owned));
+        }
+        Self::Port { hosts, token: Sha256::digest(token.as_bytes()).into() }
     }
 
     fn check(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<(), Problem> {
@@ -40,6 +50,12 @@ impl Way {
                 // No browser opens a Unix socket; whoever forwards pages to one shows it by this.
                 if headers.contains_key(header::ORIGIN) {
                     return Err(foreign_origin());
+                }
+                // A GET of a page's own origin shows none. Where the socket is forwarded to a port, a page that has made its
+                // name lead there (DNS rebinding) is known by that name.
+                if headers.contains_key(header::HOST) && !single(headers, header::HOST).is_some_and(is_local)
+                {
+                    return Err(Refusal::Forbidden.because("the Host is none of this machine's"));
                 }
             }
             Self::Port { hosts, token } => {
@@ -63,6 +79,21 @@ impl Way {
     }
 }
 
+/// Whether a name, with a port or without, can be nobody's on the web: an address of loopback, or a name without a dot.
+fn is_local(host: &str) -> bool {
+    if let Some(rest) = host.strip_prefix('[') {
+        let ip = rest.split(']').next().and_then(|ip| ip.parse::<Ipv6Addr>().ok());
+        return ip.is_some_and(|ip| ip.is_loopback());
+    }
+    let name = host.split(':').next().unwrap_or_default();
+    match name.parse::<Ipv4Addr>() {
+        Ok(ip) => ip.is_loopback(),
+        Err(_) => !name.is_empty() && !name.contains('.'),
+    }
+}
+
+/// The port that a URL need not name.
+const HTTP_PORT: u16 = 80;
 /// The one route that tells nothing: whether somebody serves.
 const LIVE: &str = "/health/live";
 
@@ -134,8 +165,8 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_is_told_the_same_whatever_it_asks_for() {
-        let way = Way::port(8080, "secret");
+    fn a_request_that_is_not_admitted_gets_the_same_answer_for_every_path() {
+        let way = Way::port("127.0.0.1:8080".parse().unwrap(), "secret");
         let get = |given: &[(&'static str, &str)]| status(&way, &Method::GET, "/x", given);
         let (host, token) = (("host", "localhost:8080"), ("authorization", "Bearer secret"));
         assert_eq!(get(&[host, token]), 200);
@@ -161,7 +192,23 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_something_comes_with_json_or_with_nothing() {
+    fn a_server_is_asked_by_the_address_that_it_has() {
+        for (address, host, wanted) in [
+            ("127.0.0.2:8080", "127.0.0.2:8080", 200),
+            ("127.0.0.1:80", "127.0.0.1", 200),
+            ("127.0.0.1:80", "localhost:80", 200),
+            ("127.0.0.1:80", "evil.example", 403),
+            ("[::1]:8080", "[::1]:8080", 200),
+            ("127.0.0.1:8080", "127.0.0.1", 403),
+        ] {
+            let way = Way::port(address.parse().unwrap(), "secret");
+            let given = [("host", host), ("authorization", "Bearer secret")];
+            assert_eq!(status(&way, &Method::GET, "/x", &given), wanted, "{address} {host}");
+        }
+    }
+
+    #[test]
+    fn a_changing_request_has_a_json_body_or_none() {
         let post = |given: &[(&'static str, &str)]| status(&Way::Socket, &Method::POST, "/x", given);
         assert_eq!(post(&[]), 200);
         assert_eq!(post(&[("content-length", "0")]), 200);
@@ -176,5 +223,18 @@ mod tests {
             assert_eq!(post(&given), 415, "{given:?}");
         }
         assert_eq!(post(&[("origin", "http://evil.example")]), 403);
+    }
+
+    #[test]
+    fn a_socket_that_is_forwarded_to_a_port_is_no_way_for_a_page() {
+        let get = |host: &str| status(&Way::Socket, &Method::GET, "/x", &[("host", host)]);
+        for local in ["localhost", "x", "localhost:8080", "127.0.0.1:1", "127.8.8.8", "[::1]:80"] {
+            assert_eq!(get(local), 200, "{local}");
+        }
+        for foreign in
+            ["evil.example", "rebound.evil.example:8080", "10.0.0.1", "[2001:db8::1]", "", "localhost."]
+        {
+            assert_eq!(get(foreign), 403, "{foreign}");
+        }
     }
 }

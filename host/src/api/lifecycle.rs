@@ -8,7 +8,7 @@ use crate::api::state::{Api, Asker};
 use crate::commands;
 use axum::extract::State;
 use axum::response::Response;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -33,14 +33,15 @@ async fn one(
     query: &WaitQuery,
     asker: Asker,
 ) -> Result<Response, Problem> {
-    let name = workload_name(name)?;
-    let timeout = query.stop_timeout()?;
-    api.must_exist(&name)?;
-    answered(api, Change::One(kind, name, timeout), query, asker).await
+    if kind == Kind::Start {
+        query.without_timeout()?;
+    }
+    let asked = Change::One(kind, workload_name(name)?, query.stop_timeout()?);
+    let operation = api.operations.begin(&asked, asker.parts(), || api.existing(&asked))?;
+    answered(api, operation, query).await
 }
 
-async fn answered(api: &Api, change: Change, query: &WaitQuery, asker: Asker) -> Result<Response, Problem> {
-    let operation = api.operations.begin(change, asker.key, asker.who)?;
+async fn answered(api: &Api, operation: Operation, query: &WaitQuery) -> Result<Response, Problem> {
     match query.wait {
         Some(true) => Ok(outcome(api, operation, as_it_is).await),
         _ => Ok(accepted(&operation)),
@@ -48,7 +49,7 @@ async fn answered(api: &Api, change: Change, query: &WaitQuery, asker: Asker) ->
 }
 
 /// Starts a workload
-#[utoipa::path(post, path = "/api/v1beta/workloads/{name}/start", tag = "workloads",
+#[utoipa::path(post, path = "/api/v1beta/workloads/{name}/start", operation_id = "startWorkload", tag = "workloads",
     params(
         ("name" = String, Path, description = "Its name"),
         WaitQuery,
@@ -70,7 +71,7 @@ async fn start(
 }
 
 /// Stops a workload
-#[utoipa::path(post, path = "/api/v1beta/workloads/{name}/stop", tag = "workloads",
+#[utoipa::path(post, path = "/api/v1beta/workloads/{name}/stop", operation_id = "stopWorkload", tag = "workloads",
     params(
         ("name" = String, Path, description = "Its name"),
         WaitQuery,
@@ -92,7 +93,7 @@ async fn stop(
 }
 
 /// Stops a workload if it runs, and starts it
-#[utoipa::path(post, path = "/api/v1beta/workloads/{name}/restart", tag = "workloads",
+#[utoipa::path(post, path = "/api/v1beta/workloads/{name}/restart", operation_id = "restartWorkload", tag = "workloads",
     params(
         ("name" = String, Path, description = "Its name"),
         WaitQuery,
@@ -114,7 +115,7 @@ async fn restart(
 }
 
 /// Several workloads: by name, or a group.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Selection {
     /// Their names.
@@ -124,16 +125,16 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
-    fn names(self, api: &Api) -> Result<Vec<WorkloadName>, Error> {
+    fn names(&self, api: &Api) -> Result<Vec<WorkloadName>, Error> {
         /// More are not taken at once.
-        const NAMES_MAX: usize = 1000;
-        let names = self.names.filter(|names| !names.is_empty());
-        let mut names = match (names, self.group.filter(|group| !group.is_empty())) {
+        const NAMES_MAX: usize = 250;
+        let names = self.names.as_ref().filter(|names| !names.is_empty());
+        let mut names = match (names, self.group.as_ref().filter(|group| !group.is_empty())) {
             (Some(names), None) => {
                 names.iter().map(|name| workload_name(name)).collect::<Result<Vec<_>, _>>()?
             }
             (None, Some(group)) => {
-                let names = commands::names(&api.context()?, Some(&group))?;
+                let names = commands::names(&api.context()?, Some(group))?;
                 if names.is_empty() {
                     return Err(Error::new(ErrorKind::NotFound, format!("there is no group '{group}'")));
                 }
@@ -163,12 +164,19 @@ async fn several(
     asker: Asker,
 ) -> Result<Response, Problem> {
     let timeout = query.stop_timeout()?;
-    let names = selection.names(api)?;
-    answered(api, Change::Several(kind, names, timeout), query, asker).await
+    let asked = (kind, &selection, timeout);
+    // Who is in the group may be others by the time that the request is repeated.
+    let change = || Ok(Change::Several(kind, selection.names(api)?, timeout));
+    let operation = api.operations.begin(&asked, asker.parts(), change)?;
+    answered(api, operation, query).await
 }
 
 /// Starts several workloads; the outcome has a report on each
-#[utoipa::path(post, path = "/api/v1beta/workloads/start", tag = "workloads", params(WaitQuery),
+#[utoipa::path(post, path = "/api/v1beta/workloads/start", operation_id = "startWorkloads", tag = "workloads",
+    params(
+        WaitQuery,
+        ("Idempotency-Key" = Option<String>, Header, description = "Repeated with it, this is the same operation")
+    ),
     request_body = Selection,
     responses(
         (status = 200, description = "With `wait=true`, once it is done", body = Operation),
@@ -186,7 +194,11 @@ async fn start_several(
 }
 
 /// Stops several workloads; the outcome has a report on each
-#[utoipa::path(post, path = "/api/v1beta/workloads/stop", tag = "workloads", params(WaitQuery),
+#[utoipa::path(post, path = "/api/v1beta/workloads/stop", operation_id = "stopWorkloads", tag = "workloads",
+    params(
+        WaitQuery,
+        ("Idempotency-Key" = Option<String>, Header, description = "Repeated with it, this is the same operation")
+    ),
     request_body = Selection,
     responses(
         (status = 200, description = "With `wait=true`, once it is done", body = Operation),
@@ -204,7 +216,11 @@ async fn stop_several(
 }
 
 /// Restarts several workloads; the outcome has a report on each
-#[utoipa::path(post, path = "/api/v1beta/workloads/restart", tag = "workloads", params(WaitQuery),
+#[utoipa::path(post, path = "/api/v1beta/workloads/restart", operation_id = "restartWorkloads", tag = "workloads",
+    params(
+        WaitQuery,
+        ("Idempotency-Key" = Option<String>, Header, description = "Repeated with it, this is the same operation")
+    ),
     request_body = Selection,
     responses(
         (status = 200, description = "With `wait=true`, once it is done", body = Operation),
@@ -222,7 +238,11 @@ async fn restart_several(
 }
 
 /// Removes several workloads; the outcome has a report on each
-#[utoipa::path(post, path = "/api/v1beta/workloads/delete", tag = "workloads", params(WaitQuery),
+#[utoipa::path(post, path = "/api/v1beta/workloads/delete", operation_id = "removeWorkloads", tag = "workloads",
+    params(
+        WaitQuery,
+        ("Idempotency-Key" = Option<String>, Header, description = "Repeated with it, this is the same operation")
+    ),
     request_body = Selection,
     responses(
         (status = 200, description = "With `wait=true`, once it is done", body = Operation),

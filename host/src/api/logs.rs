@@ -57,7 +57,7 @@ fn text(body: Body) -> Response {
 }
 
 /// The log of a workload
-#[utoipa::path(get, path = "/api/v1beta/workloads/{name}/logs", tag = "logs",
+#[utoipa::path(get, path = "/api/v1beta/workloads/{name}/logs", operation_id = "getWorkloadLog", tag = "logs",
     params(("name" = String, Path, description = "Its name"), LogQuery),
     responses(
         (status = 200, description = "The lines", body = String, content_type = "text/plain"),
@@ -78,7 +78,7 @@ async fn logs(
 }
 
 /// The log of its supervisor and proxy
-#[utoipa::path(get, path = "/api/v1beta/workloads/{name}/proxy-logs", tag = "logs",
+#[utoipa::path(get, path = "/api/v1beta/workloads/{name}/proxy-logs", operation_id = "getProxyLog", tag = "logs",
     params(("name" = String, Path, description = "Its name"), TailQuery),
     responses(
         (status = 200, description = "The lines", body = String, content_type = "text/plain"),

@@ -7,7 +7,8 @@ use crate::commands::{Reconciliation, WorkloadView};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use wharf_runtimes::CallCounts;
 
 /// The upper bounds of the histogram of durations, in seconds.
 const BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0];
@@ -26,6 +27,9 @@ struct Counted {
     operations: BTreeMap<(&'static str, &'static str), u64>,
     /// By runtime and result.
     reconciliations: BTreeMap<(String, &'static str), u64>,
+    /// By runtime, state, and whether it is stale; and when that was seen.
+    workloads: BTreeMap<(String, &'static str, bool), u64>,
+    seen_at: Option<Instant>,
 }
 
 #[derive(Clone, Default)]
@@ -76,24 +80,40 @@ impl Metrics {
         *self.counted().reconciliations.entry((runtime.to_owned(), result)).or_default() += 1;
     }
 
-    /// All of it, with these workloads, and so many operations under way.
-    pub(crate) fn render(&self, workloads: &[WorkloadView], running: usize) -> String {
+    /// The workloads as they are now.
+    pub(crate) fn seen(&self, workloads: &[WorkloadView]) {
+        let mut by_state: BTreeMap<(String, &'static str, bool), u64> = BTreeMap::new();
+        for row in workloads {
+            *by_state.entry((row.runtime_name.clone(), row.status.as_str(), row.stale)).or_default() += 1;
+        }
+        let mut counted = self.counted();
+        (counted.workloads, counted.seen_at) = (by_state, Some(Instant::now()));
+    }
+
+    /// All of it, with the workloads that were seen last, and so many operations under way.
+    pub(crate) fn render(&self, running: usize, calls: &CallCounts) -> String {
+        let counted = self.counted();
         let mut text = Text::default();
         text.head("wharf_build_info", "gauge", "Which version serves.");
         text.line("wharf_build_info", &[("version", env!("CARGO_PKG_VERSION"))], "1");
-        let mut by_state: BTreeMap<(&str, &str, bool), u64> = BTreeMap::new();
-        for row in workloads {
-            *by_state.entry((row.runtime_name.as_str(), row.status.as_str(), row.stale)).or_default() += 1;
-        }
         text.head("wharf_workloads", "gauge", "Workloads by runtime and effective state.");
-        for ((runtime, state, stale), count) in by_state {
-            let stale = if stale { "true" } else { "false" };
-            let labels = [("runtime", runtime), ("state", state), ("stale", stale)];
+        for ((runtime, state, stale), count) in &counted.workloads {
+            let stale = if *stale { "true" } else { "false" };
+            let labels = [("runtime", runtime.as_str()), ("state", *state), ("stale", stale)];
             text.line("wharf_workloads", &labels, &count.to_string());
+        }
+        if let Some(seen_at) = counted.seen_at {
+            text.head("wharf_workloads_age_seconds", "gauge", "How long ago they were counted.");
+            text.line("wharf_workloads_age_seconds", &[], &seen_at.elapsed().as_secs_f64().to_string());
         }
         text.head("wharf_operations_running", "gauge", "Operations under way.");
         text.line("wharf_operations_running", &[], &running.to_string());
-        let counted = self.counted();
+        text.head("wharf_plugin_calls_total", "counter", "Calls of plugins by this process.");
+        for ((runtime, operation, outcome), count) in calls.all() {
+            let labels =
+                [("runtime", runtime.as_str()), ("operation", operation), ("outcome", outcome.as_str())];
+            text.line("wharf_plugin_calls_total", &labels, &count.to_string());
+        }
         text.head("wharf_operations_total", "counter", "Operations that have ended.");
         for ((kind, outcome), count) in &counted.operations {
             text.line(
@@ -156,13 +176,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_counted_is_told_in_prometheus_form() {
+    fn metrics_are_written_in_prometheus_form() {
         let metrics = Metrics::default();
         metrics.answered("GET", "/x/{name}", 200, Duration::from_millis(3));
         metrics.answered("GET", "/x/{name}", 200, Duration::from_secs(60));
         metrics.operated(Kind::Create, OperationState::Done);
         metrics.reconciled("a\"b", Reconciliation::Started);
-        let text = metrics.render(&[], 2);
+        let text = metrics.render(2, &CallCounts::default());
         for line in [
             "wharf_operations_running 2",
             "wharf_operations_total{kind=\"create\",outcome=\"done\"} 1",

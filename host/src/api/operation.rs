@@ -11,6 +11,8 @@ use wharf_model::Error;
 pub(crate) enum Kind {
     /// A workload is created and started.
     Create,
+    /// What a workload is, is changed.
+    Edit,
     /// An existing workload is started.
     Start,
     /// It is stopped.
@@ -19,6 +21,10 @@ pub(crate) enum Kind {
     Restart,
     /// It is removed.
     Remove,
+    /// A group is made.
+    CreateGroup,
+    /// A group is removed.
+    RemoveGroup,
 }
 
 impl Kind {
@@ -26,18 +32,21 @@ impl Kind {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Create => "create",
+            Self::Edit => "edit",
             Self::Start => "start",
             Self::Stop => "stop",
             Self::Restart => "restart",
             Self::Remove => "remove",
+            Self::CreateGroup => "create_group",
+            Self::RemoveGroup => "remove_group",
         }
     }
 
     /// Whether it can be given up before it is done. What ends something is not given up half way.
     pub(crate) const fn is_cancellable(self) -> bool {
         match self {
-            Self::Create | Self::Start | Self::Restart => true,
-            Self::Stop | Self::Remove => false,
+            Self::Create | Self::Edit | Self::Start | Self::Restart => true,
+            Self::Stop | Self::Remove | Self::CreateGroup | Self::RemoveGroup => false,
         }
     }
 }
@@ -106,9 +115,9 @@ pub(crate) struct Operation {
     /// Its present step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) progress: Option<Step>,
-    /// The outcome, as the command line prints it with `--format json`.
+    /// The outcome, as the command line prints it with `--format json`; of several workloads an array.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Value, required = false)]
     pub(crate) outcome: Option<serde_json::Value>,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]

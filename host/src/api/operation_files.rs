@@ -4,8 +4,9 @@
 use crate::api::audit::Who;
 use crate::api::operation::Operation;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::ffi::OsStr;
-use wharf_model::{Error, ErrorKind, Result, chain};
+use wharf_model::{Advice, Error, ErrorKind, Result, chain};
 use wharf_records::{OwnFiles, StateDir};
 
 /// A larger file is none of ours.
@@ -21,6 +22,9 @@ pub(crate) struct Stored {
     /// The key by which a repeated request is recognised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) repeat: Option<Repeat>,
+    /// What was to run, for the audit log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) server: Option<String>,
 }
 
 /// The digests of an `Idempotency-Key`, and of the request that it came with.
@@ -88,9 +92,35 @@ fn file(stored: &Stored) -> String {
     format!("{}.json", stored.operation.id)
 }
 
+/// What is written stays for a day: the URLs of clients, which hold a secret, and the last output of a server, which may
+/// hold one, are for the immediate answer alone.
 fn bytes(stored: &Stored) -> Result<Vec<u8>> {
-    serde_json::to_vec(stored)
+    let mut stored = stored.clone();
+    if let Some(outcome) = &mut stored.operation.outcome {
+        remove_urls(outcome);
+    }
+    if let Some(error) = &mut stored.operation.error {
+        remove_notes(&mut error.advice);
+    }
+    serde_json::to_vec(&stored)
         .map_err(|error| Error::caused(ErrorKind::Failed, "an operation cannot be written", &error))
+}
+
+fn remove_urls(outcome: &mut Value) {
+    match outcome {
+        Value::Object(members) => {
+            members.remove("url");
+            if let Some(advice) = members.get_mut("error").and_then(|error| error["advice"].as_array_mut()) {
+                advice.retain(|step| step["do"] != "note");
+            }
+        }
+        Value::Array(reports) => reports.iter_mut().for_each(remove_urls),
+        _ => {}
+    }
+}
+
+fn remove_notes(advice: &mut Vec<Advice>) {
+    advice.retain(|step| !matches!(step, Advice::Note { .. }));
 }
 
 fn unwritten(error: &dyn std::error::Error) -> Error {

@@ -26,13 +26,17 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Api>> {
 /// The operations of the last day.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct OperationList {
-    /// The latest first.
+    /// The latest first, without their outcomes.
     operations: Vec<Operation>,
 }
 
 /// The operations that are under way, and the latest that have ended
-#[utoipa::path(get, path = "/api/v1beta/operations", tag = "operations",
-    responses((status = 200, body = OperationList)))]
+#[utoipa::path(get, path = "/api/v1beta/operations", operation_id = "listOperations", tag = "operations",
+    responses(
+        (status = 200, body = OperationList),
+        (status = "default", description = "Why not", body = Problem, content_type = "application/problem+json")
+    )
+)]
 async fn list(State(api): State<Arc<Api>>) -> Answer<OperationList> {
     Answer(OperationList { operations: api.operations.all() })
 }
@@ -47,7 +51,7 @@ pub(crate) struct PollQuery {
 }
 
 /// One operation
-#[utoipa::path(get, path = "/api/v1beta/operations/{id}", tag = "operations",
+#[utoipa::path(get, path = "/api/v1beta/operations/{id}", operation_id = "getOperation", tag = "operations",
     params(("id" = String, Path, description = "Its id"), PollQuery),
     responses(
         (status = 200, body = Operation),
@@ -60,12 +64,12 @@ async fn get(
     Asked(query): Asked<PollQuery>,
 ) -> Result<Answer<Operation>, Problem> {
     let at_most = if query.wait == Some(true) { WAIT_MAX } else { Duration::ZERO };
-    let operation = api.operations.wait(&id, at_most).await;
+    let operation = api.wait(&id, at_most).await;
     Ok(Answer(operation.ok_or_else(|| unknown(&id))?))
 }
 
 /// Asks an operation to end before it is done: a creation, a start or a restart
-#[utoipa::path(delete, path = "/api/v1beta/operations/{id}", tag = "operations",
+#[utoipa::path(delete, path = "/api/v1beta/operations/{id}", operation_id = "cancelOperation", tag = "operations",
     params(("id" = String, Path, description = "Its id")),
     responses(
         (status = 202, description = "It was asked to", headers(("Location" = String, description = "The operation"))),

@@ -7,12 +7,15 @@ use crate::api::change::Change;
 use crate::api::metrics::Metrics;
 use crate::api::operation::{Operation, OperationState, Step};
 use crate::api::operation_files::{OperationFiles, Repeat, Stored};
-use crate::api::perform::perform;
+use crate::api::perform::{Performed, perform};
 use crate::api::problem::{Problem, Refusal};
 use crate::commands::Host;
+use futures_util::FutureExt;
 use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -22,8 +25,12 @@ use wharf_model::{Error, ErrorKind, Result, random_hex};
 use wharf_records::StateDir;
 use wharf_supervisor::Progress;
 
-/// So many may be under way at once.
+/// So many may be under way at once,
 const RUNNING_MAX: usize = 256;
+/// so many more that end something,
+const ENDING_MAX: usize = 64;
+/// and so many with one workload: they take turns.
+const OF_ONE_MAX: usize = 8;
 /// So many that have ended are remembered,
 const KEPT_MAX: usize = 1000;
 /// and for so long.
@@ -44,6 +51,8 @@ struct Known {
     stored: Stored,
     /// It has a file.
     is_recorded: bool,
+    /// What is in its file, if the end could not be written: that is tried again.
+    outdated: Option<Stored>,
     is_cancellable: bool,
     cancel: CancellationToken,
     ended: watch::Sender<bool>,
@@ -69,7 +78,12 @@ impl Operations {
     ) -> Result<Arc<Self>> {
         let files = OperationFiles::of(state);
         let mut table = HashMap::new();
+        let told = audit.told();
         for mut stored in files.load()? {
+            if stored.operation.is_finished() && !told.contains(&stored.operation.id) {
+                // What served ended between the record and the line.
+                note(&audit, &stored);
+            }
             if !stored.operation.is_finished() {
                 let before = stored.clone();
                 interrupt(&mut stored.operation);
@@ -81,6 +95,7 @@ impl Operations {
             let known = Known {
                 stored,
                 is_recorded: true,
+                outdated: None,
                 is_cancellable: false,
                 cancel: CancellationToken::new(),
                 ended: watch::Sender::new(true),
@@ -97,17 +112,23 @@ impl Operations {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a change, unless this key has begun it already: then it is that operation.
+    /// Begins a change, unless this key has begun it already: then it is that operation. `asked` is the request as the client
+    /// made it, by which a repeated one is recognised; `change` makes the change of it, and is not called for a repeated one:
+    /// what it concerned may be gone.
     ///
     /// # Errors
-    /// Too much is under way, the key is another request's, or it cannot be recorded.
+    /// Those of `change`; too much is under way, the key is another request's, or it cannot be recorded.
     pub(crate) fn begin(
         self: &Arc<Self>,
-        change: Change,
-        key: Option<IdempotencyKey>,
-        who: Who,
+        asked: &impl Serialize,
+        (key, who): (Option<IdempotencyKey>, Who),
+        change: impl FnOnce() -> Result<Change>,
     ) -> std::result::Result<Operation, Problem> {
-        let repeat = key.map(|key| repeat_of(&key, &change)).transpose()?;
+        let repeat = key.map(|key| repeat_of(&key, asked)).transpose()?;
+        if let Some(known) = repeated(&self.table(), repeat.as_ref())? {
+            return Ok(known);
+        }
+        let change = change()?;
         let id = random_hex()
             .map_err(|error| Error::caused(ErrorKind::Failed, "no random id can be made", &error))?;
         let operation = Operation {
@@ -124,21 +145,15 @@ impl Operations {
         let cancel = CancellationToken::new();
         {
             let mut table = self.table();
-            if let Some(repeat) = &repeat
-                && let Some(known) = find(&table, &repeat.key)
-            {
-                return match known.stored.repeat.as_ref() == Some(repeat) {
-                    true => Ok(known.stored.operation.clone()),
-                    false => Err(Refusal::KeyReused.because("send the new request with a key of its own")),
-                };
+            if let Some(known) = repeated(&table, repeat.as_ref())? {
+                return Ok(known);
             }
-            if table.values().filter(|known| !known.stored.operation.is_finished()).count() >= RUNNING_MAX {
-                return Err(Refusal::Busy.because(format!("{RUNNING_MAX} operations are under way")));
-            }
-            let stored = Stored { operation: operation.clone(), who, repeat };
+            refuse_too_many(&table, &change)?;
+            let stored = Stored { operation: operation.clone(), who, repeat, server: change.server() };
             let is_recorded = match self.files.begin(&stored) {
                 Ok(()) => true,
-                Err(error) if stored.repeat.is_some() => return Err(error.into()),
+                // To end something twice is to end it once.
+                Err(error) if stored.repeat.is_some() && !change.ends_something() => return Err(error.into()),
                 // A disk that takes nothing keeps nobody from stopping a workload.
                 Err(error) => {
                     tracing::warn!(%error, "an operation goes on without a file");
@@ -147,18 +162,24 @@ impl Operations {
             };
             let is_cancellable = change.is_cancellable();
             let (cancel, ended) = (cancel.clone(), watch::Sender::new(false));
-            table.insert(id.clone(), Known { stored, is_recorded, is_cancellable, cancel, ended });
+            let known = Known { stored, is_recorded, outdated: None, is_cancellable, cancel, ended };
+            table.insert(id.clone(), known);
         }
         let operations = self.clone();
         self.tasks.spawn(async move {
             let mut steps = Steps { operations: operations.clone(), id: id.clone() };
-            let result = perform(&operations.host, &change, cancel.clone(), &mut steps).await;
+            let performed = perform(&operations.host, &change, cancel.clone(), &mut steps);
+            // A panic must not leave it under way for ever.
+            let result = AssertUnwindSafe(performed).catch_unwind().await.unwrap_or_else(|_| {
+                Err(Error::new(ErrorKind::Failed, "the operation broke; what it did is not known")
+                    .advise(wharf_model::Advice::ListWorkloads))
+            });
             operations.end(&id, result, cancel.is_cancelled());
         });
         Ok(operation)
     }
 
-    fn end(&self, id: &str, result: Result<(Vec<String>, serde_json::Value)>, was_cancelled: bool) {
+    fn end(&self, id: &str, result: Result<Performed>, was_cancelled: bool) {
         let mut table = self.table();
         let Some(known) = table.get_mut(id) else { return };
         let before = known.stored.clone();
@@ -166,10 +187,15 @@ impl Operations {
         operation.progress = None;
         operation.finished_at = Some(Timestamp::now());
         match result {
-            Ok((workloads, outcome)) => {
-                operation.state = OperationState::Done;
+            Ok(Performed { workloads, outcome, failed }) => {
+                operation.state = match &failed {
+                    None => OperationState::Done,
+                    Some(_) if was_cancelled => OperationState::Cancelled,
+                    Some(_) => OperationState::Failed,
+                };
                 operation.workloads = workloads;
                 operation.outcome = Some(outcome);
+                operation.error = failed;
             }
             Err(error) => {
                 operation.state =
@@ -188,15 +214,28 @@ impl Operations {
             && let Err(error) = self.files.end(before, &known.stored)
         {
             tracing::warn!(%error, "the outcome of an operation is not recorded");
+            known.outdated = Some(before.clone());
         }
         note(&self.audit, &known.stored);
         self.metrics.operated(known.stored.operation.kind, known.stored.operation.state);
         known.ended.send_replace(true);
     }
 
+    /// Writes the ends that a disk did not take before.
+    fn catch_up(&self, table: &mut HashMap<String, Known>) {
+        for known in table.values_mut() {
+            if let Some(before) = &known.outdated
+                && self.files.end(before, &known.stored).is_ok()
+            {
+                known.outdated = None;
+            }
+        }
+    }
+
     /// Forgets what is too much or too old, and has ended.
     fn prune(&self) {
         let mut table = self.table();
+        self.catch_up(&mut table);
         let oldest = Timestamp::now().checked_sub(KEPT_FOR).unwrap_or(Timestamp::MIN);
         let mut ended: Vec<_> = table
             .iter()
@@ -226,7 +265,10 @@ impl Operations {
 
     /// All of them, the latest first.
     pub(crate) fn all(&self) -> Vec<Operation> {
-        let mut all: Vec<_> = self.table().values().map(|known| known.stored.operation.clone()).collect();
+        self.prune();
+        // Outcomes of actions on many workloads are long: each is told where it is asked for.
+        let without_outcome = |known: &Known| Operation { outcome: None, ..known.stored.operation.clone() };
+        let mut all: Vec<_> = self.table().values().map(without_outcome).collect();
         all.sort_by(|a, b| (b.requested_at, &b.id).cmp(&(a.requested_at, &a.id)));
         all
     }
@@ -261,10 +303,12 @@ impl Operations {
     /// supervisors go on by themselves.
     pub(crate) async fn shut_down(&self, at_most: Duration) {
         self.tasks.close();
-        if tokio::time::timeout(at_most, self.tasks.wait()).await.is_ok() {
+        let is_done = tokio::time::timeout(at_most, self.tasks.wait()).await.is_ok();
+        let mut table = self.table();
+        self.catch_up(&mut table);
+        if is_done {
             return;
         }
-        let mut table = self.table();
         for known in table.values_mut().filter(|known| !known.stored.operation.is_finished()) {
             let before = known.stored.clone();
             interrupt(&mut known.stored.operation);
@@ -279,12 +323,42 @@ pub(crate) fn unknown(id: &str) -> Error {
         .hint("operations are forgotten after a day")
 }
 
-fn find<'a>(table: &'a HashMap<String, Known>, key: &str) -> Option<&'a Known> {
-    table.values().find(|known| known.stored.repeat.as_ref().is_some_and(|repeat| repeat.key == key))
+/// The operation that this repeats.
+fn repeated(
+    table: &HashMap<String, Known>,
+    repeat: Option<&Repeat>,
+) -> std::result::Result<Option<Operation>, Problem> {
+    let Some(repeat) = repeat else { return Ok(None) };
+    let has_key = |known: &&Known| known.stored.repeat.as_ref().is_some_and(|it| it.key == repeat.key);
+    match table.values().find(has_key) {
+        None => Ok(None),
+        Some(known) if known.stored.repeat.as_ref() == Some(repeat) => {
+            Ok(Some(known.stored.operation.clone()))
+        }
+        Some(_) => Err(Refusal::KeyReused.because("send the new request with a key of its own")),
+    }
 }
 
-fn repeat_of(key: &IdempotencyKey, change: &Change) -> Result<Repeat> {
-    let request = serde_json::to_vec(change)
+/// Refuses one more, unless it ends something and others do not.
+fn refuse_too_many(table: &HashMap<String, Known>, change: &Change) -> std::result::Result<(), Problem> {
+    let under_way = || table.values().map(|known| &known.stored.operation).filter(|it| !it.is_finished());
+    let limit = if change.ends_something() { RUNNING_MAX + ENDING_MAX } else { RUNNING_MAX };
+    if under_way().count() >= limit {
+        return Err(Refusal::Busy.because(format!("{RUNNING_MAX} operations are under way")));
+    }
+    if change.ends_something() {
+        return Ok(());
+    }
+    for name in change.workloads() {
+        if under_way().filter(|operation| operation.workloads.contains(&name)).count() >= OF_ONE_MAX {
+            return Err(Refusal::Busy.because(format!("{OF_ONE_MAX} operations on '{name}' are under way")));
+        }
+    }
+    Ok(())
+}
+
+fn repeat_of(key: &IdempotencyKey, asked: &impl Serialize) -> Result<Repeat> {
+    let request = serde_json::to_vec(asked)
         .map_err(|error| Error::caused(ErrorKind::Failed, "the request cannot be remembered", &error))?;
     Ok(Repeat { key: digest(key.0.as_bytes()), request: digest(&request) })
 }
@@ -308,6 +382,7 @@ fn note(audit: &Audit, stored: &Stored) {
         operation: &operation.id,
         outcome: operation.state,
         error: operation.error.as_ref().map(|error| error.kind),
+        server: stored.server.as_deref(),
     });
 }
 

@@ -133,7 +133,11 @@ impl From<Error> for Problem {
         let (status, kind) = status_of(error.kind);
         Self {
             id: format!("urn:wharf:problem:{kind}"),
-            title: error.kind.meaning().to_owned(),
+            title: match error.kind {
+                // Here it may be an operation, a group, a runtime.
+                ErrorKind::NotFound => "not found".to_owned(),
+                kind => kind.meaning().to_owned(),
+            },
             status: status.as_u16(),
             detail: error.message,
             kind,

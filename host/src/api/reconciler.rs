@@ -4,10 +4,10 @@
 //! at once, and commands beside them, do no harm. A runtime of which nothing can be judged is asked more and more rarely.
 use crate::api::state::Api;
 use crate::commands::{self, Reconciled, Reconciliation};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wharf_model::{Result, WorkloadName, random_hex};
@@ -28,6 +28,7 @@ struct Turn {
 pub(crate) async fn reconcile_for_ever(api: Arc<Api>, every: Duration, ending: CancellationToken) {
     let mut turns: BTreeMap<String, Turn> = BTreeMap::new();
     let mut under_way: JoinSet<(String, bool)> = JoinSet::new();
+    let mut runtime_of: HashMap<Id, String> = HashMap::new();
     let look = (every / 4).max(Duration::from_millis(50));
     loop {
         match runtimes(&api) {
@@ -39,7 +40,8 @@ pub(crate) async fn reconcile_for_ever(api: Arc<Api>, every: Duration, ending: C
                     let turn = turns.entry(runtime.clone()).or_insert(first);
                     if !turn.is_under_way && turn.due <= now {
                         turn.is_under_way = true;
-                        under_way.spawn(reconcile(api.clone(), runtime, names));
+                        let task = under_way.spawn(reconcile(api.clone(), runtime.clone(), names));
+                        runtime_of.insert(task.id(), runtime);
                     }
                 }
             }
@@ -48,7 +50,16 @@ pub(crate) async fn reconcile_for_ever(api: Arc<Api>, every: Duration, ending: C
         tokio::select! {
             () = ending.cancelled() => return,
             () = tokio::time::sleep(look) => {}
-            Some(Ok((runtime, was_judged))) = under_way.join_next() => {
+            Some(ended) = under_way.join_next_with_id() => {
+                let (id, was_judged) = match ended {
+                    Ok((id, (_, was_judged))) => (id, was_judged),
+                    // A panic in it is no end of reconciliation.
+                    Err(error) => {
+                        tracing::error!(%error, "a reconciliation broke");
+                        (error.id(), false)
+                    }
+                };
+                let runtime = runtime_of.remove(&id).unwrap_or_default();
                 if let Some(turn) = turns.get_mut(&runtime) {
                     *turn = next(*turn, was_judged, every, jitter());
                 }
@@ -85,13 +96,24 @@ fn runtimes(api: &Api) -> Result<BTreeMap<String, Vec<WorkloadName>>> {
 
 /// Reconciles the workloads of one runtime; whether anything of it could be judged.
 async fn reconcile(api: Arc<Api>, runtime: String, names: Vec<WorkloadName>) -> (String, bool) {
-    let reports = async { commands::reconcile(&api.context()?, &names).await };
+    let reports = async {
+        let context = api.context()?;
+        // One that was removed since is no reason to leave the others alone.
+        let gone = |name: &WorkloadName| {
+            context.store().read_run_config(name).is_err_and(|error| error.is_not_found())
+        };
+        let names: Vec<WorkloadName> = names.into_iter().filter(|name| !gone(name)).collect();
+        if names.is_empty() {
+            // No name would mean all.
+            return Ok(Vec::new());
+        }
+        commands::reconcile(&context, &names).await
+    };
     let was_judged = match reports.await {
         Ok(reports) => {
             reports.iter().for_each(|report| tell(&api, &runtime, report));
-            reports.iter().any(was_judged)
+            reports.is_empty() || reports.iter().any(was_judged)
         }
-        // One may have been removed since.
         Err(error) => {
             tracing::debug!(%runtime, %error, "a reconciliation was not possible");
             false
@@ -141,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pace_varies_within_bounds() {
+    fn the_interval_of_reconciliation_varies_within_bounds() {
         let many: Vec<f64> = (0..64).map(|_| jitter()).collect();
         assert!(many.iter().all(|jitter| (0.8..=1.2).contains(jitter)));
         assert!(many.iter().any(|jitter| (jitter - many[0]).abs() > 0.01), "they differ");

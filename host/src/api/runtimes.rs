@@ -2,6 +2,7 @@
 use crate::api::body::Part;
 use crate::api::problem::Problem;
 use crate::api::state::Api;
+use crate::commands::Context;
 use axum::Json as Answer;
 use axum::extract::State;
 use serde::Serialize;
@@ -43,8 +44,14 @@ pub(crate) struct RuntimeList {
     runtimes: Vec<RuntimeAnswer>,
 }
 
-fn runtimes(api: &Api) -> Result<Vec<RuntimeAnswer>, Error> {
-    let context = api.context()?;
+impl RuntimeList {
+    /// Those that can be used now.
+    pub(crate) fn of(context: &Context) -> Self {
+        Self { runtimes: runtimes(context) }
+    }
+}
+
+fn runtimes(context: &Context) -> Vec<RuntimeAnswer> {
     let catalog = context.plugins().catalog();
     let mut all: Vec<_> = catalog
         .runtimes()
@@ -65,20 +72,20 @@ fn runtimes(api: &Api) -> Result<Vec<RuntimeAnswer>, Error> {
         })
         .collect();
     all.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(all)
+    all
 }
 
 /// The runtimes
-#[utoipa::path(get, path = "/api/v1beta/runtimes", tag = "runtimes", responses(
+#[utoipa::path(get, path = "/api/v1beta/runtimes", operation_id = "listRuntimes", tag = "runtimes", responses(
     (status = 200, body = RuntimeList),
     (status = "default", description = "Why not", body = Problem, content_type = "application/problem+json")
 ))]
 async fn list(State(api): State<Arc<Api>>) -> Result<Answer<RuntimeList>, Problem> {
-    Ok(Answer(RuntimeList { runtimes: runtimes(&api)? }))
+    Ok(Answer(RuntimeList::of(&api.context()?)))
 }
 
 /// One runtime
-#[utoipa::path(get, path = "/api/v1beta/runtimes/{name}", tag = "runtimes",
+#[utoipa::path(get, path = "/api/v1beta/runtimes/{name}", operation_id = "getRuntime", tag = "runtimes",
     params(("name" = String, Path, description = "Its name")),
     responses(
         (status = 200, body = RuntimeAnswer),
@@ -86,7 +93,7 @@ async fn list(State(api): State<Arc<Api>>) -> Result<Answer<RuntimeList>, Proble
     )
 )]
 async fn get(State(api): State<Arc<Api>>, Part(name): Part) -> Result<Answer<RuntimeAnswer>, Problem> {
-    let found = runtimes(&api)?.into_iter().find(|runtime| runtime.name == name);
+    let found = runtimes(&api.context()?).into_iter().find(|runtime| runtime.name == name);
     let unknown = || Error::new(ErrorKind::NotFound, format!("there is no runtime '{name}'"));
     Ok(Answer(found.ok_or_else(unknown)?))
 }

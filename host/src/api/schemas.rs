@@ -1,23 +1,51 @@
 //! Schemas of types that are not this API's own: those of `--format json`, which are described where they are made.
 //!
 //! Called by the types of requests and answers, and when the document is put together.
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
 use utoipa::openapi::{Ref, RefOr};
-use wharf_model::EffectiveState;
 
-/// The schemas that are referred to here.
+/// What `docs/json.md` documents, made of the types themselves by a test that keeps the file in step with them. So the
+/// binary needs no code that makes schemas.
+const JSON_FORMS: &str = include_str!("../../../docs/json.schema.json");
+/// Where the file has its types, and where this document has them.
+const PLACES: [&str; 2] = ["#/$defs/", "#/components/schemas/"];
+/// The types that are referred to here, and by the tools of the MCP server.
+const REFERRED: [&str; 7] =
+    ["Advice", "EffectiveState", "Error", "RunConfig", "Started", "StatusReport", "WorkloadView"];
+
+/// The schemas that are referred to here, with all that they refer to.
 pub(crate) fn shared() -> Map<String, Value> {
-    let object = |description: &str| json!({ "type": "object", "description": description });
-    let states = EffectiveState::ALL.map(EffectiveState::as_str);
-    Map::from_iter([
-        ("Advice".to_owned(), object("One step that gets somebody on; the member `do` says which.")),
-        ("Error".to_owned(), object("A failure of a command: kind, message, advice.")),
-        ("WorkloadView".to_owned(), object("A row of the list.")),
-        ("StatusReport".to_owned(), object("One workload in depth.")),
-        ("RunConfig".to_owned(), object("What a workload is, as it is on record.")),
-        ("EffectiveState".to_owned(), json!({ "type": "string", "enum": states })),
-    ])
+    let mut forms: Value = serde_json::from_str(JSON_FORMS).unwrap_or_default();
+    let mut all = match forms["$defs"].take() {
+        Value::Object(all) => all,
+        _ => Map::new(),
+    };
+    let mut wanted: Vec<String> = REFERRED.map(str::to_owned).to_vec();
+    let mut shared = Map::new();
+    while let Some(name) = wanted.pop() {
+        let Some(mut schema) = all.remove(&name) else { continue };
+        move_references(&mut schema, &mut wanted);
+        shared.insert(name, schema);
+    }
+    shared
+}
+
+/// Lets references lead to this document's place, and notes the types that they name.
+fn move_references(schema: &mut Value, named: &mut Vec<String>) {
+    match schema {
+        Value::Object(members) => {
+            if let Some(Value::String(reference)) = members.get_mut("$ref")
+                && let Some(name) = reference.strip_prefix(PLACES[0]).map(str::to_owned)
+            {
+                *reference = format!("{}{name}", PLACES[1]);
+                named.push(name);
+            }
+            members.values_mut().for_each(|value| move_references(value, named));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|value| move_references(value, named)),
+        _ => {}
+    }
 }
 
 /// References to what other packages describe.
@@ -86,5 +114,24 @@ impl Refer {
     /// When a workload is started again.
     pub(crate) fn restart() -> RefOr<Schema> {
         one_of(&["no", "on-failure", "always", "unless-stopped"])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wharf_model::EffectiveState;
+
+    #[test]
+    fn the_types_are_those_of_the_documented_json() {
+        let shared = shared();
+        for name in REFERRED {
+            assert!(shared.get(name).is_some_and(Value::is_object), "{name}");
+        }
+        let told = &shared["EffectiveState"].to_string();
+        for state in EffectiveState::ALL {
+            assert!(told.contains(&format!("\"{}\"", state.as_str())), "{}", state.as_str());
+        }
+        assert!(!Value::Object(shared).to_string().contains(PLACES[0]));
     }
 }

@@ -7,7 +7,7 @@ use crate::api::metrics::Metrics;
 use crate::api::operations::Operations;
 use crate::api::reconciler::reconcile_for_ever;
 use crate::api::socket::{ServeLock, SocketPlace};
-use crate::api::state::Api;
+use crate::api::state::{Api, WAITS_MAX};
 use crate::api::token::make_token;
 use crate::commands::Host;
 use std::net::SocketAddr;
@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_proxy::{Access, Limits, Listener};
@@ -92,7 +93,8 @@ impl Serving {
         let operations = Operations::load(host.clone(), &state, audit, metrics.clone())?;
         let ending = CancellationToken::new();
         let feed = Feed::new(host.clone(), ending.clone());
-        let api = Arc::new(Api { host, operations, feed, metrics, ending });
+        let waits = Semaphore::new(WAITS_MAX);
+        let api = Arc::new(Api { host, operations, feed, metrics, ending, waits });
         Ok(Self { api, socket, port, reconcile_every: options.reconcile_every, _lock: lock })
     }
 
@@ -124,7 +126,7 @@ impl Serving {
         };
         let by_port = async {
             let Some((listener, address, token)) = port else { return Ok(()) };
-            let routes = router(&api, Way::port(address.port(), &token));
+            let routes = router(&api, Way::port(address, &token));
             wharf_proxy::serve(Listener::Port(listener), routes, &limits, &access, shutdown.clone()).await
         };
         let reconciling = reconcile_every

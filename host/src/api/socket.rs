@@ -1,7 +1,7 @@
 //! The Unix socket, and the lock of who serves one state directory.
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use tokio::net::UnixListener;
 use wharf_model::{Error, ErrorKind, Result};
@@ -41,14 +41,15 @@ impl ServeLock {
     }
 }
 
-/// The socket's file, removed with this.
+/// The socket's file, removed with this if it is still the one that was made.
 pub(crate) struct SocketPlace {
     path: PathBuf,
+    /// Its device and its number there.
+    made: (u64, u64),
 }
 
 impl SocketPlace {
-    /// Listens, in the place of a socket that a process left that was killed. The caller holds the lock. It gets its name
-    /// once it is the user's alone.
+    /// Listens, in the place of a socket on which nobody listens any more. It gets its name once it is the user's alone.
     pub(crate) fn bind(path: &Path) -> Result<(Self, UnixListener)> {
         let length = path.as_os_str().len();
         if length + ".new".len() > MAX_PATH_BYTES {
@@ -67,30 +68,54 @@ impl SocketPlace {
             let message = format!("{} is there, and is no socket", path.display());
             return Err(Error::new(ErrorKind::Conflict, message).hint("choose another path, or remove it"));
         }
-        let listener = bind(path).map_err(|error| failed(&error))?;
-        Ok((Self { path: path.to_owned() }, listener))
+        // The lock is that of the records, and not of this path: it may be anybody's.
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            let message = format!("another process listens on {}", path.display());
+            return Err(Error::new(ErrorKind::Conflict, message).hint("end it, or choose another path"));
+        }
+        let (listener, made) = bind(path).map_err(|error| failed(&error))?;
+        Ok((Self { path: path.to_owned(), made }, listener))
     }
 }
 
-fn bind(path: &Path) -> io::Result<UnixListener> {
+fn bind(path: &Path) -> io::Result<(UnixListener, (u64, u64))> {
     let mut unnamed = path.as_os_str().to_owned();
     unnamed.push(".new");
-    match std::fs::remove_file(&unnamed) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+    match std::fs::symlink_metadata(&unnamed) {
+        // One that a process left that was killed.
+        Ok(found) if found.file_type().is_socket() => std::fs::remove_file(&unnamed)?,
+        Ok(_) => {
+            let message = format!("{} is there, and is no socket", Path::new(&unnamed).display());
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
     }
     let listener = UnixListener::bind(&unnamed)?;
-    let named = std::fs::set_permissions(&unnamed, Permissions::from_mode(0o600))
-        .and_then(|()| std::fs::rename(&unnamed, path));
+    let named = || -> io::Result<(u64, u64)> {
+        std::fs::set_permissions(&unnamed, Permissions::from_mode(0o600))?;
+        let made = identity(Path::new(&unnamed))?;
+        std::fs::rename(&unnamed, path)?;
+        Ok(made)
+    };
+    let named = named();
     if named.is_err() {
         let _ = std::fs::remove_file(&unnamed);
     }
-    named.map(|()| listener)
+    named.map(|made| (listener, made))
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let found = std::fs::symlink_metadata(path)?;
+    Ok((found.dev(), found.ino()))
 }
 
 impl Drop for SocketPlace {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
+        // Another process may have taken the place.
+        if identity(&self.path).is_ok_and(|found| found == self.made) {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -116,5 +141,26 @@ mod tests {
         assert!(ServeLock::take(dir.path()).is_ok());
         let long = dir.path().join("x".repeat(100));
         assert_eq!(SocketPlace::bind(&long).err().unwrap().kind, ErrorKind::Usage);
+    }
+
+    #[tokio::test]
+    async fn what_others_have_at_a_path_stays_theirs() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("theirs.sock");
+        let theirs = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let before = identity(&path).unwrap();
+        assert_eq!(SocketPlace::bind(&path).err().unwrap().kind, ErrorKind::Conflict);
+        assert_eq!(identity(&path).unwrap(), before);
+        drop(theirs);
+        let (place, _listener) = SocketPlace::bind(&path).unwrap();
+        // Another process has put its own there.
+        std::fs::remove_file(&path).unwrap();
+        let _other = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        drop(place);
+        assert!(path.exists());
+        let notes = dir.path().join("notes");
+        File::create(dir.path().join("notes.new")).unwrap();
+        assert!(SocketPlace::bind(&notes).is_err());
+        assert!(dir.path().join("notes.new").exists());
     }
 }

@@ -1,13 +1,17 @@
 //! [`Api`]: what all routes work with.
 use crate::api::audit::Who;
+use crate::api::change::Change;
 use crate::api::feed::Feed;
 use crate::api::metrics::Metrics;
+use crate::api::operation::Operation;
 use crate::api::operations::{IdempotencyKey, Operations};
 use crate::api::problem::Problem;
 use crate::commands::{Context, Host, export};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use wharf_model::{Error, ErrorKind, Result, WorkloadName};
 
@@ -26,7 +30,12 @@ pub(crate) struct Api {
     pub(crate) metrics: Arc<Metrics>,
     /// Cancelled when what serves ends: streams end with it.
     pub(crate) ending: CancellationToken,
+    /// So many requests may wait for operations at a time: each holds a connection.
+    pub(crate) waits: Semaphore,
 }
+
+/// More requests than this do not wait for an operation, and are answered at once.
+pub(crate) const WAITS_MAX: usize = 256;
 
 impl Api {
     /// The context of a request that begins now.
@@ -34,9 +43,26 @@ impl Api {
         self.host.context()
     }
 
+    /// One operation once it has ended, or as it is after this time, or when what serves ends, or where too many wait.
+    pub(crate) async fn wait(&self, id: &str, at_most: Duration) -> Option<Operation> {
+        let Ok(_place) = self.waits.try_acquire() else { return self.operations.get(id) };
+        tokio::select! {
+            operation = self.operations.wait(id, at_most) => operation,
+            () = self.ending.cancelled() => self.operations.get(id),
+        }
+    }
+
     /// Fails where there is no such workload: then there is nothing to begin.
     pub(crate) fn must_exist(&self, name: &WorkloadName) -> Result<()> {
         export(&self.context()?, name).map(drop)
+    }
+
+    /// A change of a workload that exists.
+    pub(crate) fn existing(&self, change: &Change) -> Result<Change> {
+        if let Change::One(_, name, _) | Change::Edit(name, ..) = change {
+            self.must_exist(name)?;
+        }
+        Ok(change.clone())
     }
 }
 
@@ -46,6 +72,13 @@ pub(crate) struct Asker {
     pub(crate) who: Who,
     /// The key.
     pub(crate) key: Option<IdempotencyKey>,
+}
+
+impl Asker {
+    /// Both, for an operation.
+    pub(crate) fn parts(self) -> (Option<IdempotencyKey>, Who) {
+        (self.key, self.who)
+    }
 }
 
 impl<S: Sync> FromRequestParts<S> for Asker {

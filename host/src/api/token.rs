@@ -1,4 +1,5 @@
 //! The token that clients of the port send: made once, in a file of its user's alone, and in no log.
+use std::os::unix::fs::MetadataExt;
 use wharf_model::{Error, ErrorKind, Result, random_hex};
 use wharf_records::{OwnFiles, StateDir};
 
@@ -16,6 +17,11 @@ fn files(state: &StateDir) -> OwnFiles {
 /// # Errors
 /// Its file cannot be read, or holds none.
 pub fn read_token(state: &StateDir) -> Result<Option<String>> {
+    let path = state.api().join(FILE);
+    if std::fs::symlink_metadata(&path).is_ok_and(|file| file.mode() & 0o077 != 0) {
+        let message = format!("the token in {} could be read by others", path.display());
+        return Err(Error::new(ErrorKind::Failed, message).hint("remove it: a new one is made"));
+    }
     match files(state).read(FILE, MAX_BYTES) {
         Ok(bytes) => {
             let text = String::from_utf8(bytes).unwrap_or_default();
@@ -52,7 +58,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
-    fn a_token_is_made_once_and_one_that_can_be_guessed_is_none() {
+    fn a_token_is_made_once_and_a_weak_one_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let state = StateDir::new(dir.path());
         assert_eq!(read_token(&state).unwrap(), None);
@@ -60,6 +66,9 @@ mod tests {
         assert_eq!((token.len(), make_token(&state).unwrap()), (64, token.clone()));
         let path = state.api().join(FILE);
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(make_token(&state).unwrap_err().message.contains("read by others"));
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         for none in ["", "\n", "short", &"x y".repeat(20)] {
             use std::io::Write;
             std::fs::File::create(&path).unwrap().write_all(none.as_bytes()).unwrap();

@@ -61,7 +61,7 @@ impl ListQuery {
 }
 
 /// The workloads; those that run or should, unless all are asked for
-#[utoipa::path(get, path = "/api/v1beta/workloads", tag = "workloads", params(ListQuery), responses(
+#[utoipa::path(get, path = "/api/v1beta/workloads", operation_id = "listWorkloads", tag = "workloads", params(ListQuery), responses(
     (status = 200, body = WorkloadList),
     (status = "default", description = "Why not", body = Problem, content_type = "application/problem+json")
 ))]
@@ -77,7 +77,7 @@ async fn list(
 /// Creates a workload and starts it
 ///
 /// Answers when it is ready, or with `wait=false` at once: 202, with the operation in `Location`.
-#[utoipa::path(post, path = "/api/v1beta/workloads", tag = "workloads",
+#[utoipa::path(post, path = "/api/v1beta/workloads", operation_id = "createWorkload", tag = "workloads",
     params(
         WaitQuery,
         ("Idempotency-Key" = Option<String>, Header, description = "Repeated with it, this is the same operation")
@@ -95,28 +95,26 @@ async fn create(
     asker: Asker,
     Json(request): Json<CreateRequest>,
 ) -> Result<Response, Problem> {
+    query.without_timeout()?;
     // A request that makes no sense by itself begins no operation.
     request.to_run_request()?;
-    let operation = api.operations.begin(Change::Create(Box::new(request)), asker.key, asker.who)?;
+    let asked = Change::Create(Box::new(request));
+    let operation = api.operations.begin(&asked, asker.parts(), || Ok(asked.clone()))?;
     if query.wait == Some(false) {
         return Ok(accepted(&operation));
     }
-    Ok(outcome(&api, operation, created).await)
+    Ok(outcome(&api, operation, |operation| created(&api, operation)).await)
 }
 
-fn created(operation: Operation) -> Response {
-    let outcome = operation.outcome.unwrap_or_default();
-    match serde_json::from_value::<Created>(outcome) {
+fn created(api: &Api, operation: Operation) -> Response {
+    match Created::of(api, operation) {
         Ok(created) => (StatusCode::CREATED, Answer(created)).into_response(),
-        Err(error) => {
-            let error = Error::caused(ErrorKind::Failed, "the outcome makes no sense", &error);
-            Problem::from(error).into_response()
-        }
+        Err(error) => Problem::from(error).into_response(),
     }
 }
 
 /// The description that a workload was made from
-#[utoipa::path(get, path = "/api/v1beta/workloads/{name}", tag = "workloads",
+#[utoipa::path(get, path = "/api/v1beta/workloads/{name}", operation_id = "getWorkload", tag = "workloads",
     params(("name" = String, Path, description = "Its name")),
     responses(
         (status = 200, body = Described),
@@ -129,7 +127,7 @@ async fn get(State(api): State<Arc<Api>>, Part(name): Part) -> Result<Answer<Des
 }
 
 /// Removes a workload; one that runs is stopped first
-#[utoipa::path(delete, path = "/api/v1beta/workloads/{name}", tag = "workloads",
+#[utoipa::path(delete, path = "/api/v1beta/workloads/{name}", operation_id = "removeWorkload", tag = "workloads",
     params(
         ("name" = String, Path, description = "Its name"),
         WaitQuery,
@@ -147,10 +145,8 @@ async fn remove(
     Asked(query): Asked<WaitQuery>,
     asker: Asker,
 ) -> Result<Response, Problem> {
-    let name = workload_name(&name)?;
-    let timeout = query.stop_timeout()?;
-    api.must_exist(&name)?;
-    let operation = api.operations.begin(Change::One(Kind::Remove, name, timeout), asker.key, asker.who)?;
+    let asked = Change::One(Kind::Remove, workload_name(&name)?, query.stop_timeout()?);
+    let operation = api.operations.begin(&asked, asker.parts(), || api.existing(&asked))?;
     match query.wait {
         Some(true) => Ok(outcome(&api, operation, as_it_is).await),
         _ => Ok(accepted(&operation)),
@@ -158,7 +154,7 @@ async fn remove(
 }
 
 /// The state of a workload, and what is known of it in depth
-#[utoipa::path(get, path = "/api/v1beta/workloads/{name}/status", tag = "workloads",
+#[utoipa::path(get, path = "/api/v1beta/workloads/{name}/status", operation_id = "getWorkloadStatus", tag = "workloads",
     params(("name" = String, Path, description = "Its name")),
     responses(
         (status = 200, body = StatusAnswer),
@@ -171,7 +167,7 @@ async fn status(State(api): State<Arc<Api>>, Part(name): Part) -> Result<Answer<
 }
 
 /// Its RunConfig, as the command line exports it
-#[utoipa::path(get, path = "/api/v1beta/workloads/{name}/export", tag = "workloads",
+#[utoipa::path(get, path = "/api/v1beta/workloads/{name}/export", operation_id = "exportWorkload", tag = "workloads",
     params(("name" = String, Path, description = "Its name")),
     responses(
         (status = 200, description = "The RunConfig", body = ref("#/components/schemas/RunConfig")),
@@ -201,7 +197,7 @@ pub(crate) struct Url {
 }
 
 /// Where clients reach it, with the secret part
-#[utoipa::path(get, path = "/api/v1beta/workloads/{name}/url", tag = "workloads",
+#[utoipa::path(get, path = "/api/v1beta/workloads/{name}/url", operation_id = "getWorkloadUrl", tag = "workloads",
     params(("name" = String, Path, description = "Its name")),
     responses(
         (status = 200, body = Url),

@@ -63,18 +63,29 @@ pub(super) fn after(sentence: &str, advice: &[Advice]) -> String {
 
 /// A path as one word of a shell.
 fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
+    word(&path.display().to_string())
+}
+
+/// A text as one word of a shell.
+pub(super) fn word(text: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+:,@%=".contains(c);
-    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    if !text.is_empty() && text.chars().all(is_plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 const fn option(setting: Setting) -> &'static str {
     match setting {
         Setting::Name => "--name",
         Setting::ProxyPort => "--proxy-port",
+        Setting::Transport => "--transport",
+        Setting::TargetPath => "--target-path",
         Setting::TargetPort => "--target-port",
         Setting::Auth => "--auth",
         Setting::Restart => "--restart",
         Setting::Instances => "--instances",
+        Setting::CapAdd => "--cap-add",
     }
 }

@@ -3,10 +3,11 @@ use super::console::{Console, Format};
 use super::environment::{EnvironmentOptions, own_umask};
 use super::failure::{DONE, Failure, Outcome, ended, severity};
 use super::{
-    adopt, completion, doctor, export, import, list, logs, output, reconcile, restart, rm, run_arguments,
-    runtime, serve, start, status, stop, url, version,
+    adopt, call, completion, docker_options, doctor, edit_arguments, export, import, known_options, list,
+    logs, mcp, output, reconcile, restart, rm, run_arguments, run_line, runtime, serve, start, status, stop,
+    tools, url, version,
 };
-use clap::error::ErrorKind as ClapErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind as ClapErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
 use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
@@ -28,7 +29,7 @@ use wharf_runtimes::leave;
 )]
 pub(super) struct Cli {
     #[command(flatten)]
-    world: EnvironmentOptions,
+    environment: EnvironmentOptions,
     #[command(subcommand)]
     command: Command,
 }
@@ -40,12 +41,17 @@ enum Command {
     List(list::List),
     Status(status::Status),
     Url(url::Url),
+    Edit(Box<edit_arguments::Edit>),
     Start(start::Start),
     Stop(stop::Stop),
     Restart(restart::Restart),
     #[command(visible_alias = "remove")]
     Rm(rm::Rm),
     Logs(logs::Logs),
+    Tools(tools::Tools),
+    Call(call::Call),
+    Resources(tools::Resources),
+    Prompts(tools::Prompts),
     Reconcile(reconcile::Reconcile),
     Adopt(adopt::Adopt),
     #[command(subcommand)]
@@ -55,6 +61,8 @@ enum Command {
     Runtime(runtime::Runtime),
     Doctor(doctor::Doctor),
     Serve(serve::Serve),
+    #[command(subcommand)]
+    Mcp(mcp::Mcp),
     Completion(completion::Completion),
     Version(version::Version),
 }
@@ -67,24 +75,31 @@ impl Command {
             Self::List(command) => command.errors(),
             Self::Status(command) => command.format,
             Self::Url(command) => command.format,
+            Self::Edit(command) => command.format,
             Self::Start(command) => command.format,
             Self::Stop(command) => command.format,
             Self::Restart(command) => command.format,
             Self::Rm(command) => command.format,
+            Self::Tools(command) => command.format,
+            Self::Call(command) => command.format,
+            Self::Resources(command) => command.format,
+            Self::Prompts(command) => command.format,
             Self::Reconcile(command) => command.format,
             Self::Adopt(command) => command.format,
             Self::Import(command) => command.format(),
             Self::Runtime(command) => command.format(),
             Self::Doctor(command) => command.format,
             Self::Version(command) => command.format,
-            Self::Logs(_) | Self::Export(_) | Self::Serve(_) | Self::Completion(_) => Format::Text,
+            Self::Logs(_) | Self::Export(_) | Self::Serve(_) | Self::Mcp(_) | Self::Completion(_) => {
+                Format::Text
+            }
         }
     }
 
     /// Runs a command that needs neither environment nor settings.
     fn execute_anywhere(&self, console: &Console) -> Option<Outcome> {
         match self {
-            Self::Completion(command) => Some(command.execute(&mut Cli::command())),
+            Self::Completion(command) if command.is_script() => Some(command.execute(&mut Cli::command())),
             Self::Version(command) => Some(command.execute(console)),
             _ => None,
         }
@@ -96,11 +111,16 @@ impl Command {
             Self::List(command) => command.execute(context, console).await,
             Self::Status(command) => command.execute(context, console).await,
             Self::Url(command) => command.execute(context, console).await,
+            Self::Edit(command) => command.execute(context, console).await,
             Self::Start(command) => command.execute(context, console).await,
             Self::Stop(command) => command.execute(context, console).await,
             Self::Restart(command) => command.execute(context, console).await,
             Self::Rm(command) => command.execute(context, console).await,
             Self::Logs(command) => command.execute(context, console).await,
+            Self::Tools(command) => command.execute(context, console).await,
+            Self::Call(command) => command.execute(context, console).await,
+            Self::Resources(command) => command.execute(context, console).await,
+            Self::Prompts(command) => command.execute(context, console).await,
             Self::Export(command) => command.execute(context, console),
             Self::Reconcile(command) => command.execute(context, console).await,
             Self::Adopt(command) => command.execute(context, console).await,
@@ -108,7 +128,8 @@ impl Command {
             Self::Runtime(command) => command.execute(context, console).await,
             Self::Doctor(command) => command.execute(context, console).await,
             Self::Serve(command) => command.execute(context, console).await,
-            Self::Completion(command) => command.execute(&mut Cli::command()),
+            Self::Mcp(command) => command.execute(context, console).await,
+            Self::Completion(command) => command.say_words(context),
             Self::Version(command) => command.execute(console),
         }
     }
@@ -119,9 +140,14 @@ pub(crate) fn main() -> ! {
     own_umask();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let console = Arc::new(Console::of_process());
-    let cli = match Cli::try_parse_from(&arguments) {
+    let cli = match parse(&arguments) {
         Ok(cli) => cli,
-        Err(error) => leave(answer_to_usage(&error, &arguments, &console)),
+        Err(Misuse::OfRun(error)) => {
+            let format = if wants_json(&arguments) { Format::Json } else { Format::Text };
+            console.error(&error, format);
+            leave(error.kind.exit_code());
+        }
+        Err(Misuse::Parsed(error)) => leave(answer_to_usage(&error, &arguments, &console)),
     };
     // Taken before any code of a plugin can run.
     let outcome = output::take().map_err(Failure::from).and_then(|()| execute(&cli, &console));
@@ -132,16 +158,38 @@ pub(crate) fn main() -> ! {
     leave(code)
 }
 
+/// Arguments that make no sense.
+enum Misuse {
+    /// An option of `run` after SERVER.
+    OfRun(Error),
+    /// In the words of the parser.
+    Parsed(clap::Error),
+}
+
+fn parse(arguments: &[OsString]) -> Result<Cli, Misuse> {
+    let mut arguments = arguments.to_vec();
+    if arguments.iter().any(|argument| argument == "run") {
+        arguments = run_line::separated(arguments, &Cli::command()).map_err(Misuse::OfRun)?;
+    }
+    Cli::try_parse_from(&arguments).map_err(|mut error| {
+        let command = Cli::command();
+        let named = arguments.iter().filter_map(|argument| argument.to_str());
+        let named = named.filter(|argument| command.find_subcommand(argument).is_some());
+        known_options::advise(&mut error, named.into_iter().next());
+        Misuse::Parsed(error)
+    })
+}
+
 fn execute(cli: &Cli, console: &Arc<Console>) -> Outcome {
     if let Some(outcome) = cli.command.execute_anywhere(console) {
         return outcome;
     }
-    cli.world.start_log()?;
-    let world = cli.world.clone();
-    let host = Host::new(move || world.config());
+    cli.environment.start_log()?;
+    let environment = cli.environment.clone();
+    let host = Host::new(move || environment.config());
     let mut builder = match &cli.command {
         // Several clients at once.
-        Command::Serve(_) => tokio::runtime::Builder::new_multi_thread(),
+        Command::Serve(_) | Command::Mcp(_) => tokio::runtime::Builder::new_multi_thread(),
         _ => tokio::runtime::Builder::new_current_thread(),
     };
     let runtime = builder
@@ -158,6 +206,15 @@ async fn within(cli: &Cli, host: &Arc<Host>, console: &Arc<Console>) -> Outcome 
     // With a handler, a write beyond the user's limit of a file's size (RLIMIT_FSIZE) fails, and the signal does not kill
     // the process in the middle of a change. It is handled, not ignored, since children would inherit that.
     let _handled = signal(SignalKind::from_raw(libc::SIGXFSZ));
+    if cli.command.format() == Format::Text {
+        let console = console.clone();
+        host.on_wait(move |name, longest| {
+            let seconds = longest.as_secs();
+            console.note(&format!(
+                "'{name}': another command works on it; waiting for that one, {seconds} s at most"
+            ));
+        });
+    }
     let context = match (host.context(), &cli.command) {
         (Ok(context), _) => context,
         (Err(error), Command::Doctor(doctor)) => return doctor.without_config(&error, console),
@@ -177,6 +234,11 @@ fn report(failure: Failure, format: Format, console: &Console) -> u8 {
 /// Answers `--help`, `--version` and wrong arguments in the words of the parser, which knows the usage.
 fn answer_to_usage(error: &clap::Error, arguments: &[OsString], console: &Console) -> u8 {
     let asked = matches!(error.kind(), ClapErrorKind::DisplayHelp | ClapErrorKind::DisplayVersion);
+    if let Some(error) = of_docker(error, arguments) {
+        let format = if wants_json(arguments) { Format::Json } else { Format::Text };
+        console.error(&error, format);
+        return error.kind.exit_code();
+    }
     if !asked && wants_json(arguments) {
         let text = error.to_string();
         // The first paragraph is the fault, the others are advice.
@@ -202,6 +264,19 @@ fn answer_to_usage(error: &clap::Error, arguments: &[OsString], console: &Consol
     }
 }
 
+/// The error for an option that `docker run` has and `wharf run` has not. The parser would suggest whatever is spelled like
+/// it.
+fn of_docker(error: &clap::Error, arguments: &[OsString]) -> Option<Error> {
+    let is_run = arguments.iter().take_while(|argument| *argument != "--").any(|argument| argument == "run");
+    let Some(ContextValue::String(given)) = error.get(ContextKind::InvalidArg) else { return None };
+    if !is_run || error.kind() != ClapErrorKind::UnknownArgument {
+        return None;
+    }
+    let given = given.split('=').next().unwrap_or_default();
+    let message = format!("'wharf run' does not have the option '{given}' of 'docker run'");
+    Some(Error::new(ErrorKind::Usage, message).hint(docker_options::why_not(given)?))
+}
+
 /// Whether errors are to be JSON, found out from arguments that could not be parsed.
 fn wants_json(arguments: &[OsString]) -> bool {
     let ours = || arguments.iter().take_while(|argument| argument.as_os_str() != "--");
@@ -215,8 +290,8 @@ fn after_long_help() -> String {
     let mut text = String::from(
         "Examples:
   wharf run uvx://mcp-server-time              a package of PyPI; prints the URL for MCP clients
-  wharf run npx://@modelcontextprotocol/server-everything --name everything
-  wharf run ./my-server -- --verbose           a command of this machine, with an argument
+  wharf run --name everything npx://@modelcontextprotocol/server-everything
+  wharf run ./my-server --verbose              a command of this machine, with an argument
   wharf list                                   what runs, and where
   wharf logs -f time                           what a workload writes
   wharf stop --all                             stop everything
@@ -248,6 +323,31 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn options_of_docker_run_are_here_or_say_what_stands_for_them() {
+        let run = Cli::command();
+        let run = run.find_subcommand("run").unwrap();
+        let has = |name: &str| {
+            run.get_arguments().any(|argument| match name.strip_prefix("--") {
+                Some(long) => {
+                    argument.get_long() == Some(long)
+                        || argument.get_all_aliases().is_some_and(|aliases| aliases.contains(&long))
+                }
+                None => argument.get_short().map(|short| format!("-{short}")).as_deref() == Some(name),
+            })
+        };
+        for option in docker_options::OPTIONS {
+            let is_here = !matches!(option.meaning, docker_options::Meaning::Not(_));
+            assert!(option.names.iter().all(|name| has(name) == is_here), "{:?}", option.names);
+        }
+        let told = |option: &str| {
+            let arguments = ["wharf", "run", option, "x"].map(OsString::from);
+            of_docker(&Cli::try_parse_from(&arguments).err().unwrap(), &arguments).map(|error| error.message)
+        };
+        assert!(told("--gpus").is_some_and(|told| told.contains("'--gpus'") && !told.contains("cpus'")));
+        assert!(told("-p=1:2").is_some() && told("--no-such-option").is_none());
     }
 
     #[test]

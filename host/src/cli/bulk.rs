@@ -14,7 +14,7 @@ use wharf::commands::{Context, Forgotten};
 use wharf_model::WorkloadName;
 use wharf_model::{Advice, Error, Result};
 
-/// At most so many workloads are worked on at a time.
+/// At most this many workloads are worked on at a time.
 const AT_A_TIME: usize = 8;
 
 /// The outcome for one workload, in one word.

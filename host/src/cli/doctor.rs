@@ -63,11 +63,12 @@ impl Doctor {
         let default = default_runtime(context, plugins);
         let is_usable = is_usable && default.is_none();
         checks.extend(default);
-        let runtimes = runtimes(plugins, &host_id).await;
+        // All at the same time: an engine that gives no answer costs its deadline once.
+        let (runtimes, orphans) = tokio::join!(runtimes(plugins, &host_id), orphans(context));
         let runs = runtimes.iter().any(|finding| finding.result == Verdict::Ok);
         checks.extend(runtimes);
         checks.extend(doctor_apparmor::examine());
-        checks.extend(orphans(context).await);
+        checks.extend(orphans);
         checks.extend(open_proxies(context));
         checks.extend(tools(&config.search_path));
         self.print(&Diagnosis { ok: is_usable && runs, checks }, console)

@@ -14,10 +14,10 @@ const UNCONFINED: &str = "unconfined";
 pub(super) fn examine() -> Option<Finding> {
     let restricted = fs::read_to_string(RESTRICTED).unwrap_or_default();
     let label = LABELS.iter().find_map(|path| fs::read_to_string(path).ok()).unwrap_or_default();
-    judge(&restricted, &label, rustix::process::geteuid().is_root())
+    finding(&restricted, &label, rustix::process::geteuid().is_root())
 }
 
-fn judge(restricted: &str, label: &str, is_root: bool) -> Option<Finding> {
+fn finding(restricted: &str, label: &str, is_root: bool) -> Option<Finding> {
     // Root needs no user namespace.
     if restricted.trim() != "1" || is_root {
         return None;
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     fn said(restricted: &str, label: &str, is_root: bool) -> String {
-        let found = judge(restricted, label, is_root);
+        let found = finding(restricted, label, is_root);
         found.map(|found| serde_json::to_string(&found).unwrap()).unwrap_or_default()
     }
 
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_amiss_with_a_profile_and_nothing_is_said_elsewhere() {
+    fn doctor_finds_nothing_where_the_apparmor_profile_is_loaded_or_not_needed() {
         assert!(said("1\n", "wharf (unconfined)\n", false).contains(r#""result":"ok""#));
         assert_eq!(said("1\n", "unconfined\n", true), "");
         assert_eq!(said("0\n", "unconfined\n", false), "");

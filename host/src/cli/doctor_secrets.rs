@@ -13,7 +13,7 @@ const OTHERS: u32 = 0o077;
 pub(super) fn examine(state: &StateDir) -> Vec<Finding> {
     let folder = state.proxy_secrets();
     let Ok(of_folder) = std::fs::metadata(&folder) else { return Vec::new() };
-    let mut findings: Vec<Finding> = judge(&folder, &of_folder, "700").into_iter().collect();
+    let mut findings: Vec<Finding> = finding(&folder, &of_folder, "700").into_iter().collect();
     let Ok(entries) = std::fs::read_dir(&folder) else { return findings };
     let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     paths.sort();
@@ -21,7 +21,7 @@ pub(super) fn examine(state: &StateDir) -> Vec<Finding> {
         // A file that is gone by now is skipped.
         let Ok(metadata) = std::fs::symlink_metadata(path) else { continue };
         if metadata.is_file() {
-            findings.extend(judge(path, &metadata, "600"));
+            findings.extend(finding(path, &metadata, "600"));
         } else {
             let message = format!("{} is no file; its workload gets another secret", path.display());
             findings.push(Finding::warning(CHECK, message, "move it away"));
@@ -30,7 +30,7 @@ pub(super) fn examine(state: &StateDir) -> Vec<Finding> {
     findings
 }
 
-fn judge(path: &Path, metadata: &Metadata, mode: &str) -> Option<Finding> {
+fn finding(path: &Path, metadata: &Metadata, mode: &str) -> Option<Finding> {
     let shown = path.display();
     let own = rustix::process::geteuid().as_raw();
     if metadata.uid() != own {

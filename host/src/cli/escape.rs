@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_terminal_would_obey_is_shown() {
+    fn control_characters_are_shown_and_not_obeyed() {
         assert_eq!(line("a\u{1b}[2J\u{9b}b\n\u{202e}"), "a\\u{1b}[2J\\u{9b}b\\n\\u{202e}");
         assert_eq!(lines("a\nb\r"), "a\nb\\r");
         assert!(matches!(line("plain \u{e9}"), Cow::Borrowed(_)));
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn json_means_the_same_as_before() {
+    fn escaped_json_has_the_same_meaning() {
         let value = "\u{9b}\u{202e}\u{7f}\u{1b}x";
         let text = serde_json::to_string(value).unwrap();
         let shown = json(&text);

@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_one_whoever_reads_of_it() {
+    fn a_failure_keeps_its_exit_code_where_its_output_cannot_be_written() {
         for kind in [io::ErrorKind::BrokenPipe, io::ErrorKind::StorageFull] {
             assert_eq!(ended(7, Err(kind.into())).unwrap(), 7);
             assert!(matches!(ended(DONE, Err(kind.into())), Err(Failure::Output(_))));

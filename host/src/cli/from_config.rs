@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::Path;
 use wharf::commands::RunRequest;
 use wharf_model::{Error, ErrorKind, Result};
-use wharf_model::{ProxyMode, RunConfig, Uid};
+use wharf_model::{ProxyMode, RunConfig, Uid, says_nothing};
 use wharf_records::RECORD_BYTES_MAX;
 
 /// Stands in for a name that will be derived from SERVER.
@@ -73,14 +73,6 @@ fn refuse_unsupported(given: &Map<String, Value>, run: &RunConfig) -> Result<()>
     }
     let known = serde_json::to_value(run)
         .map_err(|error| Error::caused(ErrorKind::Failed, "it cannot be compared", &error))?;
-    let says_nothing = |value: &Value| match value {
-        Value::Null | Value::Bool(false) => true,
-        Value::String(text) => text.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        Value::Object(fields) => fields.is_empty(),
-        Value::Number(number) => number.as_u64() == Some(0),
-        Value::Bool(true) => false,
-    };
     // A known field is written back, unless it has no value. So a field that is missing in the written RunConfig is
     // unknown.
     match given.iter().find(|(key, value)| known.get(key.as_str()).is_none() && !says_nothing(value)) {
@@ -105,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_exported_comes_in_again() {
+    fn an_exported_runconfig_can_be_run_again() {
         let mut run =
             RunConfig::new(Uid::random().unwrap(), "time".parse().unwrap(), "uvx://mcp-server-time");
         run.env_vars.insert("A".into(), "b".into());

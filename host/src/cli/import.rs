@@ -37,7 +37,7 @@ pub(super) enum Import {
 /// owner and one that is skipped are results.
 ///
 /// JSON: an array of source, result (imported, would_import, skipped, ambiguous, owner_unknown, left_alone, malformed,
-/// failed), name, reason, runtime_name, runtime_instance, object, state, would_not_start, changed, stays, not_implemented (arrays of
+/// failed), name, reason, runtime_name, runtime_instance, object, state, would_not_start, would_start_weaker, changed, stays, not_implemented (arrays of
 /// text), advice, error.
 #[derive(Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -112,6 +112,9 @@ fn lines(report: &Report) -> Vec<String> {
     lines.extend(report.changed.iter().chain(&report.stays).map(|text| format!("  {text}")));
     if !report.would_not_start.is_empty() {
         lines.push(format!("  it would not start: {}", report.would_not_start));
+        if report.would_start_weaker && !report.name.is_empty() {
+            lines.push(format!("  with what can be enforced: wharf start --allow-weaker {}", report.name));
+        }
     }
     lines.extend(report.advice.iter().filter_map(advice::text).map(|text| format!("  {text}")));
     if !report.not_implemented.is_empty() {

@@ -18,7 +18,8 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
-use wharf::commands::{Adopted, Import, Reconciled, Started, StatusReport, WorkloadView};
+use wharf::commands::{Adopted, Edited, Import, Reconciled, Started, StatusReport, WorkloadView};
+use wharf::commands::{Called, ServerPrompt, ServerResource, ServerTool};
 use wharf::conformance::Report as ConformanceReport;
 use wharf_model::RunConfig;
 
@@ -48,7 +49,12 @@ impl Forms {
         forms.add::<McpServers<'_>>(&["list --format mcpservers"]);
         forms.add::<StatusReport>(&["status"]);
         forms.add::<Shown<'_>>(&["url"]);
+        forms.add::<Edited>(&["edit"]);
         forms.add::<Vec<Report>>(&["start", "restart", "stop", "rm"]);
+        forms.add::<Vec<ServerTool>>(&["tools"]);
+        forms.add::<Called>(&["call"]);
+        forms.add::<Vec<ServerResource>>(&["resources"]);
+        forms.add::<Vec<ServerPrompt>>(&["prompts"]);
         forms.add::<RunConfig>(&["export"]);
         forms.add::<Vec<Reconciled>>(&["reconcile"]);
         forms.add::<Adopted>(&["adopt"]);

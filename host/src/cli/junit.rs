@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_is_told_whole_and_escaped() {
+    fn a_junit_failure_has_the_whole_message_escaped() {
         let case = |result| CaseReport {
             id: "core.stop-ends",
             sentence: "Stop ends the workload",

@@ -45,6 +45,9 @@ pub(super) struct List {
     /// Only those with this label; can be given several times
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = pair)]
     label: Vec<(String, String)>,
+    /// Print everything whole, whatever the width of the terminal
+    #[arg(long)]
+    wide: bool,
     /// Print the list again whenever it changes, until Ctrl-C
     #[arg(short, long)]
     watch: bool,
@@ -98,7 +101,7 @@ impl List {
                 self.say_nothing(console);
                 Ok(())
             }
-            ListFormat::Text => print(rows, console),
+            ListFormat::Text => print(rows, console, self.wide),
         }
     }
 
@@ -138,7 +141,10 @@ impl List {
     }
 }
 
-fn print(rows: &[WorkloadView], console: &Console) -> io::Result<()> {
+/// The columns that are cut on a narrow terminal, the first one first. `wharf url` prints a URL by itself.
+const GIVE_WAY: [&str; 4] = ["PACKAGE", "URL", "GROUP", "NAME"];
+
+fn print(rows: &[WorkloadView], console: &Console, wide: bool) -> io::Result<()> {
     let now = Timestamp::now();
     let mut table = Table::new(&["NAME", "RUNTIME", "PACKAGE", "STATUS", "URL", "PORT", "GROUP", "CREATED"]);
     for row in rows {
@@ -156,7 +162,8 @@ fn print(rows: &[WorkloadView], console: &Console) -> io::Result<()> {
             &created,
         ]);
     }
-    console.line(&table.render(console.columns, Some("PACKAGE")).join("\n"))?;
+    let columns = console.columns.filter(|_| !wide);
+    console.line(&table.render(columns, &GIVE_WAY).join("\n"))?;
     explain(rows, console);
     Ok(())
 }
@@ -166,8 +173,8 @@ pub(super) fn shown_status(row: &WorkloadView) -> String {
     let stale = if row.stale { " (stale)" } else { "" };
     let servers = match row.session_servers.len() {
         0 => String::new(),
-        1 => ", 1 session".to_owned(),
-        count => format!(", {count} sessions"),
+        1 => ", 1 session server".to_owned(),
+        count => format!(", {count} session servers"),
     };
     format!("{}{stale}{servers}", row.status.as_str())
 }
@@ -181,6 +188,7 @@ fn explain(rows: &[WorkloadView], console: &Console) {
         if matches!(
             row.status,
             EffectiveState::Error
+                | EffectiveState::Paused
                 | EffectiveState::Unhealthy
                 | EffectiveState::Interrupted
                 | EffectiveState::Unknown
@@ -206,7 +214,7 @@ pub(super) struct McpServers<'a> {
 struct McpServer<'a> {
     /// Its URL, with the secret part.
     url: &'a str,
-    /// Its transport: always `streamable-http`.
+    /// Its transport: always `http`, the clients' word for streamable HTTP.
     #[serde(rename = "type")]
     kind: &'static str,
     /// The headers that are sent, too.
@@ -231,11 +239,7 @@ impl<'a> McpServers<'a> {
             let token = row.token.as_ref()?;
             Some(Headers { authorization: format!("Bearer {}", token.expose()) })
         };
-        let server = |row: &'a WorkloadView| McpServer {
-            url: &row.url,
-            kind: "streamable-http",
-            headers: headers(row),
-        };
+        let server = |row: &'a WorkloadView| McpServer { url: &row.url, kind: "http", headers: headers(row) };
         Self { servers: reachable.map(|row| (row.name.as_str(), server(row))).collect() }
     }
 }

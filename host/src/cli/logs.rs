@@ -8,7 +8,7 @@ use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use wharf::commands::{self, Context};
+use wharf::commands::{self, AfterLog, Context};
 use wharf_model::WorkloadName;
 use wharf_sdk::LogOptions;
 
@@ -28,7 +28,7 @@ pub(super) struct Logs {
     /// Go on with what is written from now on
     #[arg(short, long)]
     follow: bool,
-    /// Only the last so many lines
+    /// Only this many of the last lines
     #[arg(short = 'n', long, value_name = "N|all", default_value = "all", value_parser = tail)]
     tail: Tail,
     /// Only what was written since then: 90s, 10m, 2h30m, or a time such as 2026-01-31T08:00:00Z
@@ -82,6 +82,15 @@ impl Logs {
         let options = LogOptions { follow: self.follow, tail: lines, since_ms };
         let reader = commands::logs(context, &self.name, options).await?;
         writer.copy(reader).await?;
+        if self.follow {
+            let why = loop {
+                match commands::follow_on(context, &self.name, Timestamp::now()).await? {
+                    AfterLog::More(reader) => writer.copy(reader).await?,
+                    AfterLog::Over(why) => break why,
+                }
+            };
+            console.note(&format!("the log of '{}' ends here: {why}", self.name));
+        }
         Ok(DONE)
     }
 }

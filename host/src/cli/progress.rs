@@ -90,6 +90,16 @@ impl Progress for Steps {
         }
     }
 
+    fn warn(&mut self, message: &str) {
+        if !self.quiet {
+            let text = format!("warning: {}", self.text(message));
+            if std::mem::take(&mut self.state().bar) {
+                self.console.redraw("");
+            }
+            self.console.note(&text);
+        }
+    }
+
     fn amount(&mut self, message: &str, done: u64, total: u64) {
         if self.quiet {
             return;
@@ -134,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bar_is_as_full_as_what_it_tells_of() {
+    fn a_progress_bar_is_as_full_as_its_share() {
         let half = bar("pulling image 'x'", 1_000_000, 2_000_000);
         assert_eq!(half, "[############------------] pulling image 'x': 1.0 of 2.0 MB");
         assert!(bar("x", 5, 2).starts_with("[########################]"), "more than all is all");

@@ -3,10 +3,10 @@ use super::advice;
 use super::bulk::most_severe;
 use super::console::{Console, Format};
 use super::escape;
-use super::failure::{Outcome, ended_having};
+use super::failure::{DONE, Outcome, ended_having};
 use clap::Args;
 use wharf::commands::{self, Context, Reconciled, Reconciliation};
-use wharf_model::WorkloadName;
+use wharf_model::{ErrorKind, WorkloadName};
 
 const EXAMPLES: &str = "Examples:
   wharf reconcile
@@ -15,11 +15,11 @@ const EXAMPLES: &str = "Examples:
 /// Bring workloads to what they should be, as far as evidence supports it
 ///
 /// Records what ended, starts what should run, stops what should not, finishes what was interrupted. A workload whose
-/// runtime cannot be asked is left as it is, and the reason told. One without an owner that runs with its proxy is
+/// runtime cannot be asked is left as it is, the reason told, and the exit code is 5. One without an owner that runs with its proxy is
 /// given the only runtime that shows it, if no other that may have been used here is silent.
 ///
 /// JSON: an array of name, result (in_order, left_alone, owner_unknown, ambiguous, adopted, started, stopped, removed,
-/// recorded, failed), reason, advice, error.
+/// recorded, failed), reason, unasked, advice, error.
 #[derive(Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Reconcile {
@@ -51,6 +51,8 @@ impl Reconcile {
             }
         }
         let code = most_severe(reports.iter().filter_map(|report| report.error.as_ref()));
+        let unasked = reports.iter().any(|report| report.unasked);
+        let code = if unasked && code == DONE { ErrorKind::Owner.exit_code() } else { code };
         ended_having(code, printed, || {
             escape::line(&reports.iter().map(text).collect::<Vec<_>>().join("; ")).into_owned()
         })

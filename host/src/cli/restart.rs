@@ -4,7 +4,7 @@ use super::console::{Console, Format};
 use super::failure::Outcome;
 use super::progress::Steps;
 use super::select::Selection;
-use super::stop_timeout::Grace;
+use super::stop_timeout::StopTimeout;
 use clap::Args;
 use std::sync::Arc;
 use wharf::commands::{self, Context};
@@ -23,7 +23,7 @@ pub(super) struct Restart {
     #[command(flatten)]
     selection: Selection,
     #[command(flatten)]
-    grace: Grace,
+    stop_timeout: StopTimeout,
     /// Do not wait until they are ready
     #[arg(long)]
     no_wait: bool,
@@ -39,8 +39,14 @@ impl Restart {
     pub(super) async fn execute(&self, context: &Context, console: &Arc<Console>) -> Outcome {
         let restart = |name: WorkloadName| async move {
             let mut steps = Steps::new(console, self.quiet, name.as_str());
-            let started =
-                commands::restart(context, &name, self.grace.timeout, !self.no_wait, &mut steps).await?;
+            let started = commands::restart(
+                context,
+                &name,
+                self.stop_timeout.of(context, &name),
+                !self.no_wait,
+                &mut steps,
+            )
+            .await?;
             let result = if self.no_wait { Done::Starting } else { Done::Restarted };
             Ok(Report::of(&name, result).at(started.url))
         };

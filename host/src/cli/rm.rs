@@ -3,7 +3,7 @@ use super::bulk::{Done, Report, each};
 use super::console::{Console, Format};
 use super::failure::Outcome;
 use super::select::Selection;
-use super::stop_timeout::Grace;
+use super::stop_timeout::StopTimeout;
 use clap::Args;
 use wharf::commands::{self, Context, OrphanId};
 use wharf_model::WorkloadName;
@@ -23,7 +23,7 @@ pub(super) struct Rm {
     #[command(flatten)]
     selection: Selection,
     #[command(flatten)]
-    grace: Grace,
+    stop_timeout: StopTimeout,
     /// Drop the records without asking the runtime: end the supervisor, and say what is left behind. Also drops a
     /// status record alone; corrupt records are kept under another name
     #[arg(long)]
@@ -51,7 +51,7 @@ impl Rm {
                 let forgotten = commands::forget(context, &name).await?;
                 return Ok(Report::of(&name, Done::Forgotten).leaving(forgotten));
             }
-            commands::remove(context, &name, self.grace.timeout).await?;
+            commands::remove(context, &name, self.stop_timeout.of(context, &name)).await?;
             Ok(Report::of(&name, Done::Removed))
         };
         each(&self.selection, context, self.format, console, remove).await

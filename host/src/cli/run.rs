@@ -5,23 +5,28 @@ use super::foreground;
 use super::from_config;
 use super::progress::{Steps, say_ready};
 use super::run_arguments::Run;
-use super::run_options::{environment, permission_profile, refuse_unsupported, volume_from};
+use super::run_options::{
+    container, environment, in_options, recorded_profile, refuse_unsupported, volume_from,
+};
+use super::script::{self, Script};
 use std::path::Path;
 use std::sync::Arc;
 use wharf::commands::{self, Context, RunRequest, Started};
-use wharf_model::{Error, ErrorKind, Result};
+use wharf_model::Result;
 use wharf_model::{Instances, ProxyAuth, RestartPolicy, Transport};
 use wharf_sdk::PullPolicy;
+use wharf_supervisor::Config;
 
 impl Run {
     pub(super) async fn execute(&self, context: &Context, console: &Arc<Console>) -> Outcome {
         refuse_unsupported(self)?;
-        let request = self.request(&context.config().current_dir)?;
+        let request = self.request(context.config(), console)?;
         if self.foreground {
             return foreground::run(context, &request, console, self.quiet, self.format).await;
         }
         let mut steps = Steps::new(console, self.quiet, "");
-        let started = commands::run(context, &request, !self.no_wait, &mut steps).await?;
+        let started =
+            commands::run(context, &request, !self.no_wait, &mut steps).await.map_err(in_options)?;
         drop(steps);
         let done = if self.no_wait { "is being started" } else { "runs" };
         let done = format!("'{name}' {done}; its URL: wharf url {name}", name = started.name);
@@ -44,10 +49,15 @@ impl Run {
         Ok(())
     }
 
-    fn request(&self, current_dir: &Path) -> Result<RunRequest> {
+    fn request(&self, config: &Config, console: &Console) -> Result<RunRequest> {
         let mut request = match (&self.from_config, &self.server) {
             (Some(path), _) => from_config::read(path)?,
-            (None, server) => self.described(server.as_deref().unwrap_or_default(), current_dir)?,
+            (None, server) => {
+                let server = server.as_deref().unwrap_or_default();
+                let script = script::find(server, &config.current_dir, &config.search_path)?;
+                let request = self.described(server, &config.current_dir)?;
+                self.interpreted(request, script, console)
+            }
         };
         request.allow_weaker |= self.allow_weaker;
         request.unix_socket |= self.unix_socket;
@@ -73,6 +83,22 @@ impl Run {
         Ok(request)
     }
 
+    /// The request for a script, with its interpreter.
+    fn interpreted(&self, mut request: RunRequest, script: Option<Script>, console: &Console) -> RunRequest {
+        let Some(script) = script else { return request };
+        if let Some(file) = script.argument {
+            request.named_after = Some(std::mem::replace(&mut request.server, script.server));
+            request.args.insert(0, file);
+        } else {
+            request.server = script.server;
+        }
+        if let Some(interpreter) = script.interpreter.filter(|_| !self.quiet && self.format == Format::Text) {
+            let script = request.named_after.as_deref().unwrap_or_default();
+            console.note(&format!("note: '{script}' is run with {}", interpreter.display()));
+        }
+        request
+    }
+
     fn described(&self, server: &str, current_dir: &Path) -> Result<RunRequest> {
         let mut request = RunRequest::new(server);
         request.args = self.args.clone();
@@ -83,7 +109,9 @@ impl Run {
         }
         request.auth = self.auth.map_or(request.auth, ProxyAuth::from);
         request.allowed_origins = self.allow_origin.clone();
-        request.env = environment(self)?;
+        request.allowed_hosts = self.allow_host.clone();
+        request.target_path = self.target_path.clone().unwrap_or_default();
+        request.env = environment(&self.env, &self.env_file)?;
         request.secrets = self.secret.clone();
         request.volumes = self.volume.iter().map(|volume| volume_from(volume, current_dir)).collect();
         request.labels = self.label.iter().cloned().collect();
@@ -93,11 +121,12 @@ impl Run {
         request.user = self.user.clone();
         request.pull = self.pull.map(PullPolicy::from);
         if let Some(given) = &self.permission_profile {
-            let profile = serde_json::to_value(permission_profile(given)?);
-            request.permission_profile = Some(profile.map_err(|error| {
-                Error::caused(ErrorKind::Failed, "the permission profile cannot be kept", &error)
-            })?);
+            request.permission_profile = Some(recorded_profile(given)?);
         }
+        request.working_dir = self.workdir.clone();
+        request.container = container(self);
+        request.stop_timeout_ms =
+            self.stop_timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
         request.cpus = self.cpus;
         request.memory_bytes = self.memory;
         request.pids_limit = self.pids_limit;

@@ -1,26 +1,32 @@
 //! The arguments of `wharf run`.
 use super::console::Format;
-use super::run_values::{cpus, pair, size};
+use super::run_values::{cpus, pair, size, ulimit};
+use super::stop_timeout::seconds;
 use super::url::AuthOption;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
+use std::time::Duration;
 use wharf_model::{Instances, RestartPolicy, Transport, WorkloadName};
-use wharf_sdk::PullPolicy;
+use wharf_sdk::{PullPolicy, Ulimit};
 
 const EXAMPLES: &str = "Examples:
   wharf run uvx://mcp-server-time
-  wharf run npx://@modelcontextprotocol/server-everything --name everything
-  wharf run ./server.py -e LEVEL=debug --secret token,target=API_TOKEN -- --root /srv
+  wharf run --name everything npx://@modelcontextprotocol/server-everything
+  wharf run --name docs -- npx -y @modelcontextprotocol/server-everything
+  wharf run -e LEVEL=debug --secret token,target=API_TOKEN ./server.py --root /srv
   wharf run --transport streamable-http --target-port 9000 ./http-server
   wharf export time | wharf run --from-config - --name time-2
 
 JSON: an object of name, uid, runtime_name, url, port, already_running. Keys are absent when empty.";
 
 /// Create a workload and start it; prints the URL for its clients when it is ready
+///
+/// Everything after SERVER is SERVER's own; one `--` before or after SERVER is dropped. The file of a script (.py .js .mjs
+/// .ts .sh) is run with its interpreter where it cannot be executed itself.
 #[derive(Args)]
-#[command(after_long_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES, override_usage = "wharf run [OPTIONS] SERVER [ARG]...")]
 pub(super) struct Run {
-    /// An npx:// or uvx:// package, a command or a path, or an image
+    /// An npx:// or uvx:// package, a command, a script or a path, or an image
     #[arg(required_unless_present = "from_config")]
     pub(super) server: Option<String>,
     /// Arguments for it
@@ -53,6 +59,9 @@ pub(super) struct Run {
     /// The port that an HTTP server listens on; one that is free, told to it as PORT and MCP_PORT, where none is given
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) target_port: Option<u16>,
+    /// The path at which an HTTP server serves MCP [default: /mcp]
+    #[arg(long, value_name = "PATH")]
+    pub(super) target_path: Option<String>,
     /// The address that the proxy listens on; others than loopback need --auth bearer [default: 127.0.0.1]
     #[arg(long, value_name = "ADDRESS")]
     pub(super) host: Option<String>,
@@ -62,6 +71,11 @@ pub(super) struct Run {
     /// Serve you on a Unix socket too, without a secret, see: wharf url NAME --unix-socket
     #[arg(long)]
     pub(super) unix_socket: bool,
+    /// Another name that clients reach the proxy by, as name[:port]; can be given several times
+    ///
+    /// Names of loopback need not be given, and with --auth bearer none.
+    #[arg(long, value_name = "HOST")]
+    pub(super) allow_host: Vec<String>,
     /// A page that may ask the proxy, as scheme://host[:port]; can be given several times
     ///
     /// Pages on localhost may without it, unless everybody is served.
@@ -76,9 +90,15 @@ pub(super) struct Run {
     /// A secret for the server, from the file secrets/NAME of the configuration
     #[arg(long, value_name = "NAME,target=VARIABLE")]
     pub(super) secret: Vec<String>,
-    /// A file or folder of this machine in the workload; can be given several times
-    #[arg(short, long, value_name = "HOST:WORKLOAD[:ro]")]
+    /// A file or folder of this machine, or a volume of the engine by its name, in the workload; can be given several times
+    ///
+    /// A path is absolute, or begins with ./ for the current folder. Options behind it: ro, and z or Z where SELinux wants a
+    /// label.
+    #[arg(short, long, value_name = "SOURCE:WORKLOAD[:ro]")]
     pub(super) volume: Vec<String>,
+    /// The folder that it runs in: of this machine for a command, of the image for an image
+    #[arg(short = 'w', long, visible_alias = "working-dir", value_name = "FOLDER")]
+    pub(super) workdir: Option<String>,
     /// A label
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = pair)]
     pub(super) label: Vec<(String, String)>,
@@ -88,6 +108,36 @@ pub(super) struct Run {
     /// As which user of its image it runs: a name or a number, with :group if wanted
     #[arg(long, value_name = "USER[:GROUP]")]
     pub(super) user: Option<String>,
+    /// The program of its image that it runs instead of the image's own
+    #[arg(long, value_name = "PROGRAM")]
+    pub(super) entrypoint: Option<String>,
+    /// The network of the engine that it is in: none, bridge, host, or one by its name
+    #[arg(long, visible_alias = "net", value_name = "NAME")]
+    pub(super) network: Option<String>,
+    /// A name of a machine in it; host-gateway stands for the address of this machine
+    #[arg(long, value_name = "NAME:ADDRESS")]
+    pub(super) add_host: Vec<String>,
+    /// A folder in memory
+    #[arg(long, value_name = "PATH[:OPTIONS]")]
+    pub(super) tmpfs: Vec<String>,
+    /// The size of its shared memory (/dev/shm), such as 64m
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(super) shm_size: Option<u64>,
+    /// A capability of the kernel that it keeps, such as SETUID; all others are dropped
+    #[arg(long, value_name = "CAPABILITY")]
+    pub(super) cap_add: Vec<String>,
+    /// A limit of the kernel for each of its processes, such as nofile=4096
+    #[arg(long, value_name = "NAME=SOFT[:HARD]", value_parser = ulimit)]
+    pub(super) ulimit: Vec<(String, Ulimit)>,
+    /// Run the server as the first process of its container, without an init
+    #[arg(long)]
+    pub(super) no_init: bool,
+    /// The platform whose image is run, such as linux/arm64
+    #[arg(long, value_name = "OS/ARCHITECTURE")]
+    pub(super) platform: Option<String>,
+    /// Seconds that it may take to end by itself when it is stopped, before it is killed [default: 10]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
+    pub(super) stop_timeout: Option<Duration>,
     /// When its image is fetched [default: missing]
     #[arg(long, value_enum, hide_possible_values = true, value_name = "always|missing|never")]
     pub(super) pull: Option<PullOption>,
@@ -114,8 +164,9 @@ pub(super) struct Run {
         long,
         value_name = "FILE",
         conflicts_with_all = [
-            "server", "args", "transport", "proxy_mode", "instances", "target_port", "host", "auth", "allow_origin", "env", "env_file", "secret",
-            "volume", "label", "group", "user", "pull", "permission_profile", "cpus", "memory", "pids_limit", "restart",
+            "server", "args", "transport", "proxy_mode", "instances", "target_port", "target_path", "host", "auth", "allow_host", "allow_origin", "env", "env_file", "secret",
+            "volume", "workdir", "entrypoint", "network", "add_host", "tmpfs", "shm_size", "cap_add", "ulimit", "no_init",
+            "platform", "stop_timeout", "label", "group", "user", "pull", "permission_profile", "cpus", "memory", "pids_limit", "restart",
         ]
     )]
     pub(super) from_config: Option<PathBuf>,

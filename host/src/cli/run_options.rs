@@ -1,18 +1,19 @@
 //! Options of `run` that need more than a parser: environment, labels, and options that this version cannot honour.
+use super::docker_options::{Meaning, OPTIONS};
 use super::environment::text;
 use super::run_arguments::{ProxyModeOption, Run};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use wharf_model::{Error, ErrorKind, Result};
-use wharf_sdk::PermissionProfile;
+use wharf_sdk::{ContainerOptions, PermissionProfile};
 
 /// The limit for a file of variables or a profile.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 /// The environment that was asked for: the files in their order, then `-e`; a later value wins.
-pub(super) fn environment(run: &Run) -> Result<BTreeMap<String, String>> {
+pub(super) fn environment(given: &[String], files: &[PathBuf]) -> Result<BTreeMap<String, String>> {
     let mut variables = BTreeMap::new();
-    for path in &run.env_file {
+    for path in files {
         for (at, line) in read("--env-file", path)?.lines().enumerate() {
             let line = line.trim_start();
             if line.is_empty() || line.starts_with('#') {
@@ -23,7 +24,7 @@ pub(super) fn environment(run: &Run) -> Result<BTreeMap<String, String>> {
             variables.insert(key, value);
         }
     }
-    for given in &run.env {
+    for given in given {
         let (key, value) = variable(given).map_err(|error| error.while_doing("--env"))?;
         variables.insert(key, value);
     }
@@ -46,7 +47,7 @@ fn read(option: &str, path: &Path) -> Result<String> {
 }
 
 /// Reads `none`, `network`, or a file with a profile in ToolHive's form.
-pub(super) fn permission_profile(given: &str) -> Result<PermissionProfile> {
+fn permission_profile(given: &str) -> Result<PermissionProfile> {
     if let Some(profile) = PermissionProfile::built_in(given) {
         return Ok(profile);
     }
@@ -58,8 +59,53 @@ pub(super) fn permission_profile(given: &str) -> Result<PermissionProfile> {
     })
 }
 
-/// A volume with an absolute path on this machine. A path that begins with a dot is resolved here. A bare word is left for
-/// the runtime to refuse: in other products it would be the name of a volume.
+/// The options that only containers have.
+pub(super) fn container(run: &Run) -> ContainerOptions {
+    ContainerOptions {
+        ulimits: run.ulimit.iter().cloned().collect(),
+        cap_add: run.cap_add.clone(),
+        network: run.network.clone(),
+        add_hosts: run.add_host.clone(),
+        entrypoint: run.entrypoint.clone(),
+        no_init: run.no_init,
+        platform: run.platform.clone(),
+        shm_size_bytes: run.shm_size,
+        tmpfs: run.tmpfs.clone(),
+    }
+}
+
+/// The names of other fields as the options that set them.
+const FIELDS: [(&str, &str); 3] = [
+    ("'container.network'", "--network"),
+    ("container.no_init needs", "--no-init needs"),
+    ("permission_profile needs", "--permission-profile needs"),
+];
+
+/// An error about what a runtime cannot honour, in the words of the command line.
+pub(super) fn in_options(mut error: Error) -> Error {
+    for option in OPTIONS {
+        if let Meaning::Needs(capability) = &option.meaning {
+            let lacks = format!("has no '{capability}'");
+            if let Some(at) = error.message.find(&lacks) {
+                error.message.truncate(at + lacks.len());
+                error.message.push_str(&format!(", which {} needs", option.names[0]));
+            }
+        }
+    }
+    for (field, option) in FIELDS {
+        error.message = error.message.replace(field, option);
+    }
+    error
+}
+
+/// The same as it is recorded.
+pub(super) fn recorded_profile(given: &str) -> Result<serde_json::Value> {
+    serde_json::to_value(permission_profile(given)?)
+        .map_err(|error| Error::caused(ErrorKind::Failed, "the permission profile cannot be kept", &error))
+}
+
+/// A volume with an absolute path on this machine. A path that begins with a dot is resolved here. A bare word is the name
+/// of a volume.
 pub(super) fn volume_from(given: &str, current_dir: &Path) -> String {
     if !given.starts_with('.') {
         return given.to_owned();
@@ -103,6 +149,19 @@ pub(super) fn refuse_unsupported(run: &Run) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_field_that_is_refused_is_told_by_its_option() {
+        let told = |message: &str| in_options(Error::new(ErrorKind::Runtime, message)).message;
+        assert_eq!(
+            told("the runtime 'process' has no 'ulimits', which container.ulimits needs"),
+            "the runtime 'process' has no 'ulimits', which --ulimit needs"
+        );
+        assert_eq!(
+            told("the runtime 'x' has no 'memory', which memory_bytes needs"),
+            "the runtime 'x' has no 'memory', which --memory needs"
+        );
+    }
 
     #[test]
     fn a_volume_that_begins_with_a_dot_begins_here() {

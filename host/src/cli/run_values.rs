@@ -1,4 +1,5 @@
 //! Parsers for single values on the command line of `wharf run`.
+use wharf_sdk::Ulimit;
 
 /// `KEY=VALUE`.
 pub(super) fn pair(text: &str) -> std::result::Result<(String, String), String> {
@@ -6,6 +7,18 @@ pub(super) fn pair(text: &str) -> std::result::Result<(String, String), String> 
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("it is not KEY=VALUE".to_owned()),
     }
+}
+
+/// `NAME=SOFT[:HARD]`, as `docker run --ulimit` takes it; `unlimited` and -1 are no limit.
+pub(super) fn ulimit(text: &str) -> std::result::Result<(String, Ulimit), String> {
+    let wrong = || "it is not NAME=SOFT or NAME=SOFT:HARD, such as nofile=4096".to_owned();
+    let number = |text: &str| if text == "unlimited" { Ok(-1) } else { text.parse().map_err(|_| wrong()) };
+    let (name, limits) = text.split_once('=').ok_or_else(wrong)?;
+    let (soft, hard) = limits.split_once(':').unwrap_or((limits, limits));
+    if name.is_empty() {
+        return Err(wrong());
+    }
+    Ok((name.to_owned(), Ulimit { soft: number(soft)?, hard: number(hard)? }))
 }
 
 /// A number of processors.
@@ -43,10 +56,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pair_has_a_key() {
+    fn an_option_of_key_and_value_needs_a_key() {
         assert_eq!(pair("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
         assert_eq!(pair("a="), Ok(("a".to_owned(), String::new())));
         assert!(pair("=b").is_err() && pair("a").is_err());
+    }
+
+    #[test]
+    fn a_limit_has_one_number_or_two() {
+        let read = |text| ulimit(text).map(|(name, limit)| (name, limit.soft, limit.hard));
+        assert_eq!(read("nofile=1024"), Ok(("nofile".to_owned(), 1024, 1024)));
+        assert_eq!(read("core=0:unlimited"), Ok(("core".to_owned(), 0, -1)));
+        for wrong in ["nofile", "nofile=", "=1", "nofile=1:2:3", "nofile=many"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

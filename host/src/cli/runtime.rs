@@ -143,7 +143,7 @@ impl List {
         for row in &found {
             table.row([row.name, row.version, row.abi, row.status.as_str(), &row.file]);
         }
-        for line in table.render(None, None) {
+        for line in table.render(None, &[]) {
             console.line(&line)?;
         }
         for row in found.iter().filter(|row| !row.reason.is_empty()) {
@@ -220,7 +220,7 @@ impl Info {
     fn execute(&self, catalog: &Catalog, console: &Console) -> Outcome {
         let provided = catalog.find(&self.name).map_err(Error::from)?;
         let Ok(stamp) = &provided.library.stamp else {
-            return Err(Error::new(ErrorKind::Failed, "the plugin has no stamp any more").into());
+            return Err(Error::new(ErrorKind::Failed, "the plugin has no manifest any more").into());
         };
         let details = details(&provided, stamp);
         match self.format {

@@ -6,28 +6,42 @@ use super::failure::{DONE, Outcome, ended};
 use super::table::Table;
 use clap::Args;
 use futures_util::future::join_all;
+use jiff::Timestamp;
 use serde::Serialize;
-use wharf::commands::Context;
+use std::collections::BTreeMap;
+use wharf::commands::{Context, network_verdicts, probe_network};
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_runtimes::{Catalog, Plugins};
-use wharf_sdk::{Confinement, Health, HealthState, Measure};
+use wharf_sdk::{Confinement, Health, HealthState, Measure, NetworkVerdict};
 
 const CHECK_EXAMPLES: &str = "Examples:
   wharf runtime check
-  wharf runtime check process --format json";
+  wharf runtime check process --format json
+  wharf runtime check kubernetes --probe-network";
 
 /// Load runtimes and try whether they can be used here and now
 ///
 /// Succeeds if all that are named can be used, or any one where none is named.
 ///
 /// JSON: an array of name, state (healthy, unhealthy, undetected, failed), message, remedy, instance, endpoint,
-/// confinement (what can be enforced here: enforced, weaker, arrays of what, how).
+/// confinement (what can be enforced here: enforced, weaker, arrays of what, how), network (the last verdict on the instance's
+/// networks: instance, enforced, at, how).
 #[derive(Args)]
 #[command(after_long_help = CHECK_EXAMPLES)]
 pub(super) struct Check {
     /// The runtimes' names; all of them where none is given
     #[arg(value_name = "NAME")]
     names: Vec<String>,
+    /// Try out whether networks can be closed, and keep the verdict for later workloads; starts two short ones of the
+    /// runtime's own
+    #[arg(long, requires = "names")]
+    probe_network: bool,
+    /// The context of the kubeconfig that says in which cluster that is tried [default: the current one]
+    #[arg(long, value_name = "NAME", requires = "probe_network")]
+    kube_context: Option<String>,
+    /// The namespace of the cluster in which it is tried [default: the context's]
+    #[arg(long, value_name = "NAME", requires = "probe_network")]
+    namespace: Option<String>,
     /// How to print the results
     #[arg(long, value_enum, default_value_t)]
     pub(super) format: Format,
@@ -82,6 +96,33 @@ pub(super) struct Tried {
     /// The confinement that it can enforce here.
     #[serde(skip_serializing_if = "Option::is_none")]
     confinement: Option<Confinement>,
+    /// The last verdict on its networks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    network: Option<Network>,
+}
+
+/// Whether an instance enforces the rules of networks, as was tried out.
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "NetworkTrial"))]
+pub(super) struct Network {
+    /// The instance in which it was tried.
+    instance: String,
+    /// Whether it does.
+    enforced: bool,
+    /// When it was tried.
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("format" = "date-time")))]
+    at: Timestamp,
+    /// The trial and its outcome.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    how: String,
+}
+
+impl From<NetworkVerdict> for Network {
+    fn from(verdict: NetworkVerdict) -> Self {
+        let NetworkVerdict { instance, enforced, at_ms, how } = verdict;
+        let at = i64::try_from(at_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+        Self { instance, enforced, at: at.unwrap_or_default(), how }
+    }
 }
 
 impl Tried {
@@ -98,7 +139,14 @@ impl Check {
             // An unknown name is an error of the request, unlike a runtime that does not work.
             plugins.catalog().find(name).map_err(Error::from)?;
         }
-        let tried = join_all(names.iter().map(|name| attempt(plugins, &host_id, name))).await;
+        let mut tried = join_all(names.iter().map(|name| attempt(plugins, &host_id, name))).await;
+        for row in &mut tried {
+            let verdict = match self.probe_network {
+                true => Some(probe_network(context, &row.name, &self.options()).await?),
+                false => network_verdicts(context).on(&row.name, &row.instance),
+            };
+            row.network = verdict.map(Network::from);
+        }
         let printed = match self.format {
             Format::Json => console.json(&tried),
             Format::Text => tell(&tried, console),
@@ -109,6 +157,13 @@ impl Check {
             tried.iter().all(Tried::is_healthy)
         };
         ended(if fine { DONE } else { ErrorKind::Owner.exit_code() }, printed)
+    }
+
+    /// The options of workloads that lead to another cluster, or to another place in it.
+    fn options(&self) -> BTreeMap<String, String> {
+        let options = [("context", &self.kube_context), ("namespace", &self.namespace)];
+        let given = options.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)));
+        given.collect()
     }
 }
 
@@ -123,10 +178,20 @@ fn tell(tried: &[Tried], console: &Console) -> std::io::Result<()> {
         let message = format!("{}{separator}{}", row.message, row.remedy);
         table.row([&row.name, row.state.as_str(), &row.instance, &message]);
     }
-    for line in table.render(None, None) {
+    for line in table.render(None, &[]) {
         console.line(&line)?;
     }
-    tried.iter().try_for_each(|row| tell_confinement(row, console))
+    tried.iter().try_for_each(|row| tell_confinement(row, console))?;
+    tried.iter().try_for_each(|row| tell_network(row, console))
+}
+
+/// Prints the verdict on the networks of a runtime's instance.
+fn tell_network(row: &Tried, console: &Console) -> std::io::Result<()> {
+    let Some(Network { instance, enforced, at, how }) = &row.network else { return Ok(()) };
+    let verb = if *enforced { "closes" } else { "does not close" };
+    let seconds = Timestamp::from_second(at.as_second()).unwrap_or_default();
+    let line = format!("{} {verb} networks in {instance}, as was tried at {seconds}: {how}", row.name);
+    console.line(&format!("\n{}", escape::line(&line)))
 }
 
 /// Prints the confinement that a runtime can enforce here, one part in each line.
@@ -174,6 +239,7 @@ pub(super) async fn attempt(plugins: &Plugins, host_id: &str, name: &str) -> Tri
                 instance,
                 endpoint,
                 confinement: None,
+                network: None,
             }
         }
         Ok((health, instance, confinement)) => {
@@ -185,7 +251,7 @@ pub(super) async fn attempt(plugins: &Plugins, host_id: &str, name: &str) -> Tri
             let (instance, endpoint) =
                 instance.map(|instance| (instance.instance, instance.endpoint)).unwrap_or_default();
             let Health { message, remedy, .. } = health;
-            Tried { name, state, message, remedy, instance, endpoint, confinement }
+            Tried { name, state, message, remedy, instance, endpoint, confinement, network: None }
         }
     }
 }

@@ -260,7 +260,7 @@ impl Test {
         for case in chosen {
             table.row([case.id, case.sentence]);
         }
-        let lines = table.render(None, None);
+        let lines = table.render(None, &[]);
         if lines.iter().all(|line| console.columns.is_none_or(|columns| line.len() <= columns)) {
             lines.iter().try_for_each(|line| console.line(line))?;
             return Ok(DONE);
@@ -338,7 +338,7 @@ fn print_verdicts(report: &Report, console: &Console) -> std::io::Result<()> {
         };
         table.row([profile.profile.as_str(), verdict, &profile.reasons.join("; ")]);
     }
-    for line in table.render(None, None) {
+    for line in table.render(None, &[]) {
         console.line(&line)?;
     }
     let count = |is: fn(&CaseResult) -> bool| report.cases.iter().filter(|case| is(&case.result)).count();

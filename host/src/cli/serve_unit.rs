@@ -73,6 +73,9 @@ fn unit(config: &Config, arguments: &[String], is_system: bool) -> Result<String
             words.extend([option.to_owned(), folder.display().to_string()]);
         }
     }
+    for folder in asked_plugin_dirs(config) {
+        words.extend(["--plugin-dir".to_owned(), folder.display().to_string()]);
+    }
     words.push("serve".to_owned());
     words.extend(arguments.iter().cloned());
     let command = words.iter().map(|word| quoted(word)).collect::<Result<Vec<_>>>()?.join(" ");
@@ -85,11 +88,14 @@ fn unit(config: &Config, arguments: &[String], is_system: bool) -> Result<String
         "[Unit]
 Description=wharf: MCP servers and other workloads
 Documentation=man:systemd.service(5)
+# However often it ends: what it serves must come back.
+StartLimitIntervalSec=0
 
 [Service]
 ExecStart={command}
 Environment={path}
 Restart=on-failure
+RestartSec=5
 # Its end is not that of the workloads, whose supervisors it has started.
 KillMode=process
 
@@ -97,6 +103,14 @@ KillMode=process
 WantedBy={wanted_by}
 "
     ))
+}
+
+/// The folders of plugins that `--plugin-dir` and `WHARF_PLUGIN_PATH` have named: they come first, before those that every
+/// process of this configuration finds by itself.
+fn asked_plugin_dirs(config: &Config) -> Vec<&Path> {
+    let usual = config.settings.plugin_dirs.first().map(|first| config.config_dir.join(first));
+    let usual = usual.unwrap_or_else(|| config.data_dir.join("plugins"));
+    config.plugin_dirs.iter().map(|dir| dir.path.as_path()).take_while(|path| *path != usual).collect()
 }
 
 /// A word of a setting, by systemd.syntax(7) and systemd.service(5).
@@ -113,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_of_a_unit_mean_what_they_say() {
+    fn special_characters_in_a_unit_are_escaped() {
         assert_eq!(quoted(r#"/a b/"c"%d$e\f"#).unwrap(), r#""/a b/\"c\"%%d$e\\f""#);
         assert!(quoted("a\nExecStart=b").is_err());
     }

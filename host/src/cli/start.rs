@@ -21,6 +21,9 @@ const EXAMPLES: &str = "Examples:
 pub(super) struct Start {
     #[command(flatten)]
     selection: Selection,
+    /// Run them from now on even if not all of their description can be enforced; wharf status tells what is not
+    #[arg(long)]
+    allow_weaker: bool,
     /// Do not wait until they are ready
     #[arg(long)]
     no_wait: bool,
@@ -36,6 +39,9 @@ impl Start {
     pub(super) async fn execute(&self, context: &Context, console: &Arc<Console>) -> Outcome {
         let start = |name: WorkloadName| async move {
             let mut steps = Steps::new(console, self.quiet, name.as_str());
+            if self.allow_weaker {
+                commands::allow_weaker(context, &name).await?;
+            }
             let started = commands::start(context, &name, !self.no_wait, &mut steps).await?;
             let result = match (started.already_running, self.no_wait) {
                 (true, _) => Done::AlreadyRunning,

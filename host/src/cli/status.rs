@@ -5,6 +5,7 @@ use super::console::{Console, Format};
 use super::escape;
 use super::failure::{DONE, Outcome};
 use super::list::shown_status;
+use super::table::{cut, wrapped};
 use clap::Args;
 use jiff::Timestamp;
 use wharf::commands::{self, Context, StatusReport, WorkloadView};
@@ -22,12 +23,15 @@ const EXAMPLES: &str = "Examples:
 ///
 /// JSON: an object of workload (as in the list), runtime_endpoint, recorded, confinement (enforced, weaker: arrays of what,
 /// how; paths: write, read, system: arrays of the paths that are open), supervisor (pid, version, uptime_ms, restarts,
-/// ping_us, ping_error, undelivered: array of what, why, count). Keys are absent when empty.
+/// ping_us, ping_error, undelivered: array of what, why, count, last_end). Keys are absent when empty.
 #[derive(Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Status {
     /// The workload's name
     name: WorkloadName,
+    /// Print everything whole, whatever the width of the terminal
+    #[arg(long)]
+    wide: bool,
     /// How to print it
     #[arg(long, value_enum, default_value_t)]
     pub(super) format: Format,
@@ -41,14 +45,36 @@ impl Status {
             Format::Text => {
                 let rows = rows(&report, Timestamp::now());
                 let width = rows.iter().map(|(key, _)| key.len()).max().unwrap_or(0) + 1;
+                let columns = console.columns.filter(|_| !self.wide);
                 for (key, value) in rows {
-                    let key = format!("{key}:");
-                    console.line(&format!("{key:width$}  {}", escape::line(&value)))?;
+                    for line in lines(key, &escape::line(&value), width, columns) {
+                        console.line(&line)?;
+                    }
                 }
             }
         }
         Ok(DONE)
     }
+}
+
+/// Rows that are read as sentences: on a narrow terminal they are wrapped, and all others cut.
+const SENTENCES: [&str; 4] = ["Reason", "Stale because", "Advice", "Ended because"];
+
+/// A row as lines of a terminal of so many columns.
+fn lines(key: &str, value: &str, width: usize, columns: Option<usize>) -> Vec<String> {
+    let first = format!("{:width$}  ", format!("{key}:"));
+    let indent = width + 2;
+    let values = match columns {
+        Some(columns) if SENTENCES.contains(&key) => wrapped(value, columns.saturating_sub(indent).max(20)),
+        Some(columns) => vec![cut(value, columns.saturating_sub(indent).max(1))],
+        None => vec![value.to_owned()],
+    };
+    let rest = " ".repeat(indent);
+    values
+        .iter()
+        .enumerate()
+        .map(|(at, value)| format!("{}{value}", if at == 0 { &first } else { &rest }))
+        .collect()
 }
 
 /// The reason for its state, and the next steps.
@@ -78,7 +104,7 @@ fn rows(report: &StatusReport, now: Timestamp) -> Vec<(&'static str, String)> {
             "Labels",
             row.labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(", "),
         ),
-        ("Sessions", session_servers(row)),
+        ("Session servers", session_servers(row)),
         ("Created", moment(row.created_at, now)),
         ("Started", moment(row.started_at, now)),
     ];
@@ -154,6 +180,7 @@ fn supervisor_rows(supervisor: Option<&SupervisorReport>) -> Vec<(&'static str, 
         ("Supervisor", format!("process {}, wharf {}", supervisor.pid, supervisor.version)),
         ("Uptime", uptime),
         ("Restarts", supervisor.restarts.to_string()),
+        ("Last end", supervisor.last_end.clone()),
         ("Server answers", answer),
         ("Not delivered", undelivered(&supervisor.undelivered)),
     ]
@@ -167,4 +194,19 @@ fn undelivered(all: &[Undelivered]) -> String {
 
 fn moment(then: Option<Timestamp>, now: Timestamp) -> String {
     then.map(|then| format!("{then:.0} ({})", age(then, now))).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lines;
+
+    #[test]
+    fn on_a_narrow_terminal_sentences_are_wrapped_and_the_rest_is_cut() {
+        assert_eq!(lines("Reads", "/a, /b, /c", 8, None), ["Reads:    /a, /b, /c"]);
+        assert_eq!(lines("Reads", "/a, /b, /c", 8, Some(16)), ["Reads:    /a, /…"]);
+        assert_eq!(
+            lines("Reason", "it ended with code 1 before", 8, Some(30)),
+            ["Reason:   it ended with code 1", "          before"]
+        );
+    }
 }

@@ -3,7 +3,7 @@ use super::bulk::{Done, Report, each};
 use super::console::{Console, Format};
 use super::failure::Outcome;
 use super::select::Selection;
-use super::stop_timeout::Grace;
+use super::stop_timeout::StopTimeout;
 use clap::Args;
 use wharf::commands::{self, Context, StopResult};
 
@@ -20,7 +20,7 @@ pub(super) struct Stop {
     #[command(flatten)]
     selection: Selection,
     #[command(flatten)]
-    grace: Grace,
+    stop_timeout: StopTimeout,
     /// How to print the results
     #[arg(long, value_enum, default_value_t)]
     pub(super) format: Format,
@@ -29,10 +29,11 @@ pub(super) struct Stop {
 impl Stop {
     pub(super) async fn execute(&self, context: &Context, console: &Console) -> Outcome {
         let stop = |name| async move {
-            let result = match commands::stop(context, &name, self.grace.timeout).await?.result {
-                StopResult::Stopped => Done::Stopped,
-                StopResult::AlreadyStopped => Done::AlreadyStopped,
-            };
+            let result =
+                match commands::stop(context, &name, self.stop_timeout.of(context, &name)).await?.result {
+                    StopResult::Stopped => Done::Stopped,
+                    StopResult::AlreadyStopped => Done::AlreadyStopped,
+                };
             Ok(Report::of(&name, result))
         };
         each(&self.selection, context, self.format, console, stop).await

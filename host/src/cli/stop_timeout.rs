@@ -1,27 +1,26 @@
 //! The option of every command that ends workloads: how long they may take to end by themselves.
 use clap::Args;
 use std::time::Duration;
-
-/// How long where nothing is said, in seconds.
-const DEFAULT_TIMEOUT: &str = "10";
+use wharf::commands::{self, Context};
+use wharf_model::WorkloadName;
 
 /// How long workloads may take to end by themselves.
 #[derive(Args)]
-pub(super) struct Grace {
-    /// Seconds that they may take to end by themselves before they are killed
-    #[arg(
-        short,
-        long,
-        value_name = "SECONDS",
-        default_value = DEFAULT_TIMEOUT,
-        value_parser = seconds,
-        allow_negative_numbers = true
-    )]
-    pub(super) timeout: Duration,
+pub(super) struct StopTimeout {
+    /// Seconds that they may take to end by themselves before they are killed [default: as they were run, else 10]
+    #[arg(short, long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
+    timeout: Option<Duration>,
+}
+
+impl StopTimeout {
+    /// For this workload.
+    pub(super) fn of(&self, context: &Context, name: &WorkloadName) -> Duration {
+        self.timeout.unwrap_or_else(|| commands::stop_timeout(context, name))
+    }
 }
 
 /// A number of seconds, with a fraction or without.
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     /// A day: what takes longer is not waited for, but a mistake.
     const LONGEST: f64 = 86_400.0;
     let seconds: f64 = text.parse().map_err(|_| "it is a number of seconds, such as 10 or 0.5".to_owned())?;

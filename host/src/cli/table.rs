@@ -6,7 +6,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Between two columns.
 const GAP: usize = 3;
-/// A column that gives way to a narrow terminal keeps so many characters.
+/// A column that gives way to a narrow terminal keeps this many characters.
 const NARROWEST: usize = 10;
 
 /// A table under construction.
@@ -26,21 +26,26 @@ impl Table {
         self.rows.push(cells.iter().map(|cell| escape::line(cell).into_owned()).collect());
     }
 
-    /// The lines. On a terminal of so many columns one table column gives way, and is cut with an ellipsis.
-    pub(super) fn render(mut self, columns: Option<usize>, gives_way: Option<&str>) -> Vec<String> {
-        let text = self.lines();
-        let column = gives_way.and_then(|name| self.header.iter().position(|header| *header == name));
-        let (Some(columns), Some(column)) = (columns, column) else { return text };
-        let widest = text.iter().map(|line| width(line)).max().unwrap_or(0);
-        if widest <= columns {
-            return text;
+    /// The lines. On a terminal of so many columns these columns of the table give way, the first one first, and are cut
+    /// with an ellipsis; where that is not enough, the lines are.
+    pub(super) fn render(mut self, columns: Option<usize>, give_way: &[&str]) -> Vec<String> {
+        let mut text = self.lines();
+        let Some(columns) = columns else { return text };
+        let widest = |text: &[String]| text.iter().map(|line| width(line)).max().unwrap_or(0);
+        for name in give_way {
+            let too_wide = widest(&text).saturating_sub(columns);
+            let Some(column) = self.header.iter().position(|header| header == name) else { continue };
+            if too_wide == 0 {
+                return text;
+            }
+            let has = self.rows.iter().map(|row| width(&row[column])).max().unwrap_or(0);
+            let limit = has.saturating_sub(too_wide).max(NARROWEST);
+            for row in &mut self.rows {
+                row[column] = cut(&row[column], limit);
+            }
+            text = self.lines();
         }
-        let has = self.rows.iter().map(|row| width(&row[column])).max().unwrap_or(0);
-        let limit = has.saturating_sub(widest - columns).max(NARROWEST);
-        for row in &mut self.rows {
-            row[column] = cut(&row[column], limit);
-        }
-        self.lines()
+        text.iter().map(|line| cut(line, columns)).collect()
     }
 
     fn lines(&self) -> Vec<String> {
@@ -76,7 +81,8 @@ fn width(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { text.width() }
 }
 
-fn cut(text: &str, limit: usize) -> String {
+/// The text in so many columns, with an ellipsis in the place of what is cut.
+pub(super) fn cut(text: &str, limit: usize) -> String {
     if width(text) <= limit {
         return text.to_owned();
     }
@@ -93,6 +99,21 @@ fn cut(text: &str, limit: usize) -> String {
     kept
 }
 
+/// The text in lines of so many columns, broken between words; a longer word is a line.
+pub(super) fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if width(line) + 1 + width(word) <= columns => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,7 +128,7 @@ mod tests {
     #[test]
     fn columns_are_aligned_and_cells_stay_on_their_line() {
         assert_eq!(
-            table().render(None, Some("PACKAGE")),
+            table().render(None, &["PACKAGE"]),
             [
                 "NAME         PACKAGE                                         GROUP",
                 "time         uvx://mcp-server-time                           -",
@@ -121,7 +142,7 @@ mod tests {
         let mut table = Table::new(&["NAME", "GROUP"]);
         table.row(["\u{6e2f}\u{53e3}", "a"]);
         table.row(["harbour", "b"]);
-        assert_eq!(table.render(None, None), ["NAME      GROUP", "\u{6e2f}\u{53e3}      a", "harbour   b"]);
+        assert_eq!(table.render(None, &[]), ["NAME      GROUP", "\u{6e2f}\u{53e3}      a", "harbour   b"]);
         assert_eq!(cut("\u{6e2f}\u{53e3}\u{6e2f}", 5), "\u{6e2f}\u{53e3}…");
         assert_eq!(cut("\u{6e2f}\u{53e3}\u{6e2f}", 4), "\u{6e2f}…");
     }
@@ -129,12 +150,33 @@ mod tests {
     #[test]
     fn one_column_gives_way_to_a_narrow_terminal() {
         assert_eq!(
-            table().render(Some(44), Some("PACKAGE")),
+            table().render(Some(44), &["PACKAGE"]),
             [
                 "NAME         PACKAGE              GROUP",
                 "time         uvx://mcp-server-…   -",
                 "everything   npx://@modelconte…   a\\u{1b}[0m",
             ]
         );
+    }
+
+    #[test]
+    fn a_terminal_that_is_narrower_still_has_more_columns_cut_and_then_the_lines() {
+        assert_eq!(
+            table().render(Some(34), &["PACKAGE", "NAME", "missing"]),
+            [
+                "NAME         PACKAGE      GROUP",
+                "time         uvx://mcp…   -",
+                "everything   npx://@mo…   a\\u{1b}…"
+            ]
+        );
+        let lines = table().render(Some(20), &["PACKAGE"]);
+        assert!(lines.iter().all(|line| width(line) <= 20), "{lines:?}");
+    }
+
+    #[test]
+    fn a_text_is_wrapped_between_words() {
+        assert_eq!(wrapped("a bb ccc dddd", 5), ["a bb", "ccc", "dddd"]);
+        assert_eq!(wrapped("incomprehensibilities a", 5), ["incomprehensibilities", "a"]);
+        assert_eq!(wrapped("", 5), [""]);
     }
 }

@@ -58,12 +58,12 @@ pub async fn adopt(context: &Context, name: &WorkloadName, adoption: &Adoption) 
         Adoption::Runtime { name: runtime, rebind } => {
             let owner = chosen_owner(context, &before, runtime, *rebind).await?;
             let operation = lock_operation(context, name).await?;
-            return stamp(context, &before, owner, &operation);
+            return record_owner(context, &before, owner, &operation);
         }
         Adoption::Proof => proof(context, &before).await?,
     };
     let operation = lock_operation(context, name).await?;
-    stamp_proven(context, &before, &proven, &operation).await
+    record_proven_owner(context, &before, &proven, &operation).await
 }
 
 async fn proof(context: &Context, run: &RunConfig) -> Result<Resource> {
@@ -83,7 +83,7 @@ async fn proof(context: &Context, run: &RunConfig) -> Result<Resource> {
 }
 
 /// Under the lock: records the claimant, if its instance still answers and still has the resource.
-pub(crate) async fn stamp_proven(
+pub(crate) async fn record_proven_owner(
     context: &Context,
     before: &RunConfig,
     proven: &Resource,
@@ -100,11 +100,16 @@ pub(crate) async fn stamp_proven(
         return Err(Error::new(ErrorKind::Owner, message).hint("nothing was changed"));
     }
     let told = if runtime_endpoint.is_empty() { now.endpoint } else { runtime_endpoint.clone() };
-    stamp(context, before, Owner { runtime_endpoint: told, ..proven.owner.clone() }, operation)
+    record_owner(context, before, Owner { runtime_endpoint: told, ..proven.owner.clone() }, operation)
 }
 
 /// Under the lock: records the owner, if the RunConfig has not changed since the decision.
-fn stamp(context: &Context, before: &RunConfig, owner: Owner, operation: &OperationLock) -> Result<Adopted> {
+fn record_owner(
+    context: &Context,
+    before: &RunConfig,
+    owner: Owner,
+    operation: &OperationLock,
+) -> Result<Adopted> {
     let name = operation.name();
     let now = read_run_config(context, name)?;
     if now.uid != before.uid || now.owner() != before.owner() {

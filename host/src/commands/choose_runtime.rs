@@ -1,7 +1,7 @@
 //! Chooses the runtime for a request, before anything is written.
 use crate::commands::context::Context;
 use crate::commands::request::RunRequest;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 use wharf_model::{Advice, Error, ErrorKind, Result};
 use wharf_runtimes::{CallError, RuntimeClient};
 use wharf_sdk::stamp::RuntimeStamp;
@@ -21,9 +21,9 @@ pub(crate) async fn choose_runtime(
     let named = request.runtime.as_ref().or(context.config().default_runtime.as_ref());
     if let Some(name) = named.or(context.config().settings.default_runtime.as_ref()) {
         let provided = context.plugins().catalog().find(name).map_err(Error::from)?;
-        check_options(request, provided.runtime)?;
+        check_options(&request.runtime_options, provided.runtime)?;
         let client = context.plugins().connect_with(name, &request.runtime_options, host_id).await?;
-        let source = as_accepted(context, source, &client);
+        let source = as_accepted(context, request, source, &client);
         let instance = available(&client).await.map_err(|unusable| unusable.error)?;
         return Ok((client, instance, source));
     }
@@ -34,7 +34,9 @@ pub(crate) async fn choose_runtime(
     // If no plugin runs images, a name that is no command in PATH is not taken for an image, so that the error is about a
     // missing command.
     let source = match source {
-        Source::Image { reference } if nobody("image") && !nobody("command") => command(context, reference),
+        Source::Image { reference } if !request.is_image && nobody("image") && !nobody("command") => {
+            command(context, reference)
+        }
         other => other,
     };
     let mut accepting: Vec<_> = catalog
@@ -42,7 +44,7 @@ pub(crate) async fn choose_runtime(
         .into_iter()
         .filter(|provided| !provided.shadowed)
         .filter(|provided| provided.runtime.accepts.iter().any(|kind| kind == source.kind()))
-        .filter(|provided| check_options(request, provided.runtime).is_ok())
+        .filter(|provided| check_options(&request.runtime_options, provided.runtime).is_ok())
         .collect();
     accepting.sort_by_key(|provided| std::cmp::Reverse(provided.runtime.priority));
     let mut unusable: Vec<Unusable> = Vec::new();
@@ -74,11 +76,19 @@ pub(crate) async fn choose_runtime(
     Err(nothing_runs(&source, unusable))
 }
 
-/// A name that is no command in PATH is taken for an image, unless the named runtime only runs commands.
-fn as_accepted(context: &Context, source: Source, client: &RuntimeClient) -> Source {
+/// A name that is no command in PATH is taken for an image, unless the named runtime only runs commands, and nobody has said
+/// that it is one.
+pub(crate) fn as_accepted(
+    context: &Context,
+    request: &RunRequest,
+    source: Source,
+    client: &RuntimeClient,
+) -> Source {
     let accepts = |kind: &str| client.stamp().accepts.iter().any(|accepted| accepted == kind);
     match source {
-        Source::Image { reference } if accepts("command") && !accepts("image") => command(context, reference),
+        Source::Image { reference } if !request.is_image && accepts("command") && !accepts("image") => {
+            command(context, reference)
+        }
         other => other,
     }
 }
@@ -91,12 +101,12 @@ fn command(context: &Context, program: String) -> Source {
 }
 
 /// Refuses an option that the runtime does not declare, by name: the runtime would ignore it.
-fn check_options(request: &RunRequest, runtime: &RuntimeStamp) -> Result<()> {
+pub(crate) fn check_options(options: &BTreeMap<String, String>, runtime: &RuntimeStamp) -> Result<()> {
     let takes = |option: &str| {
         let declared = runtime.capabilities.iter().filter_map(|it| it.as_str().strip_prefix(OPTION));
         declared.into_iter().any(|declared| declared == option)
     };
-    match request.runtime_options.keys().find(|option| !takes(option)) {
+    match options.keys().find(|option| !takes(option)) {
         Some(option) => {
             let message = format!("the runtime '{}' has no option '{option}'", runtime.name);
             Err(Error::new(ErrorKind::Usage, message)
@@ -116,7 +126,11 @@ struct Unusable {
 /// The instance of a runtime, if it can be used. Both questions are asked at once, since an engine may need some time for
 /// each.
 async fn available(client: &RuntimeClient) -> std::result::Result<Instance, Unusable> {
-    let silent = |error: CallError| Unusable { error: error.into(), is_there: true };
+    let silent = |error: CallError| {
+        let error = Error::from(error).while_doing(format!("the runtime '{}' cannot be used", client.name()));
+        let error = Error { kind: ErrorKind::Owner, ..error }.advise(Advice::CheckRuntimes);
+        Unusable { error, is_there: true }
+    };
     let (health, instance) = tokio::join!(client.health(), client.instance());
     let health = health.map_err(silent)?;
     let is_there = match health.state {

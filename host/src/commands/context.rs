@@ -9,9 +9,9 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, SystemTime},
 };
-use wharf_model::Result;
+use wharf_model::{Result, WorkloadName};
 use wharf_records::{ProxySecrets, Store};
-use wharf_runtimes::{Fingerprint, Libraries, Plugins};
+use wharf_runtimes::{CallCounts, Fingerprint, Libraries, Plugins};
 use wharf_supervisor::{Config, PINS_FILE, SETTINGS_FILE};
 
 /// How long plugins may take to end their tasks in this process.
@@ -20,12 +20,16 @@ const SHUT_DOWN_DEADLINE: Duration = Duration::from_secs(2);
 /// Reads the surroundings of a process: its environment, and the user's settings as they are now.
 type Read = Box<dyn Fn() -> Result<Config> + Send + Sync>;
 
+/// Told of a workload that another command works on, and of how long that one is waited for.
+type OnWait = Box<dyn Fn(&WorkloadName, Duration) + Send + Sync>;
+
 /// One state directory and its plugins, for as long as a process works with them.
 pub struct Host {
     read: Read,
     /// Loaded libraries stay loaded over new searches.
     libraries: Arc<Libraries>,
     current: Mutex<Option<Arc<Generation>>>,
+    on_wait: OnceLock<OnWait>,
 }
 
 /// Settings and plugins between two changes.
@@ -97,7 +101,25 @@ impl Host {
     /// A host whose surroundings `read` returns; it is called again when the user's settings have changed. Nothing is read
     /// yet.
     pub fn new(read: impl Fn() -> Result<Config> + Send + Sync + 'static) -> Arc<Self> {
-        Arc::new(Self { read: Box::new(read), libraries: Arc::default(), current: Mutex::default() })
+        Arc::new(Self {
+            read: Box::new(read),
+            libraries: Arc::default(),
+            current: Mutex::default(),
+            on_wait: OnceLock::new(),
+        })
+    }
+
+    /// Has a front end tell its user when an operation waits for another command. The first call counts.
+    pub fn on_wait(&self, tell: impl Fn(&WorkloadName, Duration) + Send + Sync + 'static) {
+        let _ = self.on_wait.set(Box::new(tell));
+    }
+
+    /// An operation waits for another command on this workload.
+    pub(crate) fn tell_wait(&self, name: &WorkloadName, longest: Duration) {
+        tracing::info!(%name, "waiting for another command on it");
+        if let Some(tell) = self.on_wait.get() {
+            tell(name, longest);
+        }
     }
 
     /// The context of an operation that begins now.
@@ -113,6 +135,11 @@ impl Host {
         *current = Some(generation.clone());
         let store = Store::new(generation.config.state());
         Ok(Context { host: self.clone(), generation, store })
+    }
+
+    /// How many calls of plugins this process has made.
+    pub(crate) fn plugin_calls(&self) -> &CallCounts {
+        self.libraries.calls()
     }
 
     /// Ends the plugins' tasks in this process. To be called at its end, once no operation is under way.

@@ -1,25 +1,23 @@
 //! `run`: the one function that creates workloads (R01).
 use crate::commands::choose_runtime::choose_runtime;
 use crate::commands::context::Context;
+use crate::commands::described::{
+    check_instances, check_request, check_restart_policy, recorded, refused, run_config, source_of,
+};
 use crate::commands::ends::Ends;
 use crate::commands::locking::lock_operation;
 use crate::commands::lookup::is_gone;
 use crate::commands::nesting::refuse_nesting;
 use crate::commands::request::{RunRequest, Started};
 use crate::commands::start::{Wait, await_ready, spawn_supervisor, started};
-use std::net::IpAddr;
 use wharf_failpoint::{Point, reach};
-use wharf_model::{Advice, Error, ErrorKind, Opaque, Result, Setting};
-use wharf_model::{
-    Event, Instances, Owner, RestartPolicy, RunConfig, StatusRecord, Transport, Uid, WorkloadName,
-};
+use wharf_model::{Advice, Error, ErrorKind, Result, Setting};
+use wharf_model::{Event, Owner, RunConfig, StatusRecord, WorkloadName};
 use wharf_records::{Kept, OperationLock, StoreError};
-use wharf_runtimes::CallError;
-use wharf_sdk::stamp::RuntimeStamp;
-use wharf_sdk::{Capability, ErrorCode, Source};
+use wharf_sdk::{Capability, Source, WorkloadSpec};
+use wharf_supervisor::source as server;
 use wharf_supervisor::specification;
 use wharf_supervisor::{Progress, StartMode, choose_port};
-use wharf_supervisor::{Surroundings, source as server};
 
 /// The number of suffixes that are tried if a name that was derived from SERVER is taken.
 const NAME_ATTEMPTS: u32 = 99;
@@ -49,7 +47,7 @@ pub(crate) async fn run_until(
 ) -> Result<Started> {
     let (run, operation) = create_until(context, &mut ends, request, wait).await?;
     go_on_unless(context, &mut ends, &run).await?;
-    let until = if wait { Wait::Ready } else { Wait::No };
+    let until = Wait::of(wait, Some(&ends));
     // Not interrupted by a signal: if the supervisor never got its task, the records would be left behind.
     let chosen_port = wait && request.proxy_port == 0;
     let (supervisor, inherited) =
@@ -100,9 +98,7 @@ async fn create(
     check_request(request)?;
     let host_id = context.host_id()?;
     context.store().state().make_logs().map_err(StoreError::from)?;
-    let surroundings = surroundings(context);
-    let (source, server) = server::parse(&request.server, surroundings)
-        .map_err(|error| Error::new(ErrorKind::Usage, error.to_string()))?;
+    let (source, server) = source_of(context, request)?;
     let (client, instance, source) = choose_runtime(context, &host_id, request, source).await?;
     let owner = Owner {
         runtime_name: client.name().to_owned(),
@@ -116,7 +112,12 @@ async fn create(
     }
     let mut run = run_config(request, names[0].clone(), &server, &source)?;
     if let Some(working_dir) = &request.working_dir {
-        run.working_dir = working_dir.clone();
+        run.working_dir = match &source {
+            Source::Image { .. } => working_dir.clone(),
+            Source::Command { .. } | Source::Package { .. } => {
+                context.config().current_dir.join(working_dir).display().to_string()
+            }
+        };
     } else if request.runs_here
         && matches!(source, Source::Command { .. })
         && client.stamp().has(&Capability::WORKING_DIR)
@@ -127,14 +128,11 @@ async fn create(
     run.set_owner(owner);
     check_restart_policy(&run, client.stamp())?;
     check_instances(&run, client.stamp())?;
-    let mut spec = specification(context.config(), &run, client.stamp(), &host_id, run.target_port.max(1))?;
-    spec.pinned = client.pin(&spec).await.map_err(refused)?;
-    run.pinned = spec
-        .pinned
-        .as_ref()
-        .map(Opaque::of)
-        .transpose()
-        .map_err(|error| Error::caused(ErrorKind::Failed, "the pins cannot be recorded", &error))?;
+    let spec = specification(context.config(), &run, client.stamp(), &host_id, run.target_port.max(1))?;
+    let refused = |error| refused(context, &spec, error);
+    let pinned = client.pin(&spec).await.map_err(refused)?;
+    run.pinned = recorded(pinned.as_ref())?;
+    let spec = WorkloadSpec { pinned, ..spec.clone() };
     client.validate(&spec).await.map_err(refused)?;
     if is_waited_for && run.port == 0 {
         // If no port can be had at this address, the supervisor says why.
@@ -170,43 +168,8 @@ pub(crate) fn take_records_back(context: &Context, run: &RunConfig, cause: Error
     match context.store().remove_records(&run.name, &run.uid, points) {
         Ok(()) => cause,
         Err(stays) => cause
-            .hint(format!("what was left could not be cleared up ({stays})"))
+            .hint(format!("left-over resources could not be removed ({stays})"))
             .advise(Advice::Remove { name: run.name.to_string() }),
-    }
-}
-
-fn surroundings(context: &Context) -> Surroundings<'_> {
-    Surroundings { current_dir: &context.config().current_dir, search_path: &context.config().search_path }
-}
-
-fn check_request(request: &RunRequest) -> Result<()> {
-    let usage = |message: String| Err(Error::new(ErrorKind::Usage, message));
-    if let Some(name) = &request.name {
-        WorkloadName::new(name.as_str())?;
-    }
-    if request.transport == Transport::Sse {
-        return usage("the transport 'sse' is not supported; use stdio or streamable-http".to_owned());
-    }
-    if request.transport == Transport::Stdio && request.target_port != 0 {
-        return usage("a target port goes with the transport streamable-http".to_owned());
-    }
-    if request.transport != Transport::Stdio && !request.instances.is_shared() {
-        return usage(
-            "a server that speaks HTTP tells its sessions apart itself: one serves them all".to_owned(),
-        );
-    }
-    if request.host.parse::<IpAddr>().is_err() {
-        return usage(format!("'{}' is no IP address", request.host));
-    }
-    wharf_supervisor::check_exposure(&request.host, request.auth)?;
-    if let Some(origin) = request.allowed_origins.iter().find(|origin| !is_origin(origin)) {
-        return usage(format!(
-            "'{origin}' is no origin of a page; write scheme://host or scheme://host:port"
-        ));
-    }
-    match request.env.keys().find(|key| key.is_empty() || key.contains(['=', '\0'])) {
-        Some(key) => usage(format!("'{key}' is no name for a variable")),
-        None => Ok(()),
     }
 }
 
@@ -244,94 +207,14 @@ async fn reserve(
         .advise(Advice::Choose { setting: Setting::Name, value: None }))
 }
 
-/// A specification that the runtime calls invalid is wrong usage: nothing was tried yet.
-fn refused(error: CallError) -> Error {
-    let is_usage = error.code() == Some(ErrorCode::InvalidArgument);
-    let mut error = Error::from(error);
-    if is_usage {
-        error.kind = ErrorKind::Usage;
-    }
-    error
-}
-
-/// Refuses a policy that forbids a restart, for a runtime that restarts workloads by itself: it does not know policies.
-fn check_restart_policy(run: &RunConfig, runtime: &RuntimeStamp) -> Result<()> {
-    let always = matches!(run.restart, RestartPolicy::Always | RestartPolicy::UnlessStopped);
-    if always || !runtime.has(&Capability::RESTARTS_ITSELF) {
-        return Ok(());
-    }
-    let message = format!(
-        "the runtime '{}' restarts workloads by itself, and cannot be told when not to",
-        runtime.name
-    );
-    Err(Error::new(ErrorKind::Usage, message)
-        .advise(Advice::Choose { setting: Setting::Restart, value: Some("unless-stopped".to_owned()) }))
-}
-
-/// The servers of sessions are told apart from the workload's own by their labels.
-fn check_instances(run: &RunConfig, runtime: &RuntimeStamp) -> Result<()> {
-    if run.instances.is_shared() || runtime.has(&Capability::PARENT) {
-        return Ok(());
-    }
-    let message = format!("the runtime '{}' cannot run a server for each session", runtime.name);
-    let shared = Some(Instances::Shared.as_str().to_owned());
-    Err(Error::new(ErrorKind::Usage, message)
-        .advise(Advice::Choose { setting: Setting::Instances, value: shared }))
-}
-
-/// Whether a browser could send this as `Origin`: a scheme and a host, perhaps with a port. Wildcards are refused.
-fn is_origin(text: &str) -> bool {
-    let Some((scheme, host)) = text.split_once("://") else { return false };
-    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
-    let host = host.strip_suffix('/').unwrap_or(host);
-    let is_host = !host.is_empty()
-        && host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | ':' | '[' | ']'));
-    is_scheme && is_host
-}
-
 fn candidate_names(request: &RunRequest) -> Result<Vec<WorkloadName>> {
     if let Some(name) = &request.name {
         return Ok(vec![WorkloadName::new(name.as_str())?]);
     }
-    let base = server::base_name(&request.server);
+    let base = server::base_name(request.named_after.as_deref().unwrap_or(&request.server));
     let mut names = vec![WorkloadName::new(base.as_str())?];
     for number in 2..=NAME_ATTEMPTS {
         names.push(WorkloadName::new(format!("{base}-{number}"))?);
     }
     Ok(names)
-}
-
-fn run_config(request: &RunRequest, name: WorkloadName, server: &str, source: &Source) -> Result<RunConfig> {
-    let uid = Uid::random()
-        .map_err(|error| Error::caused(ErrorKind::Failed, "no random uid can be made", &error))?;
-    let mut run = RunConfig::new(uid, name, server);
-    match source {
-        Source::Image { reference } => (run.image, run.server) = (reference.clone(), String::new()),
-        Source::Command { program } => run.server = program.clone(),
-        Source::Package { .. } => {}
-    }
-    run.transport = request.transport;
-    run.host = request.host.clone();
-    run.port = request.proxy_port;
-    run.proxy_auth = Some(request.auth);
-    run.unix_socket = request.unix_socket;
-    run.allowed_origins = request.allowed_origins.clone();
-    run.target_port = request.target_port;
-    run.cmd_args = request.args.clone();
-    run.env_vars = request.env.clone();
-    run.secrets = request.secrets.clone();
-    run.volumes = request.volumes.clone();
-    run.labels = request.labels.clone();
-    run.group = request.group.clone();
-    run.user = request.user.clone().unwrap_or_default();
-    run.pull = request.pull;
-    run.permission_profile = request.permission_profile.clone();
-    run.cpus = request.cpus;
-    run.memory_bytes = request.memory_bytes;
-    run.pids_limit = request.pids_limit;
-    run.allow_weaker = request.allow_weaker;
-    run.restart = request.restart;
-    run.instances = request.instances;
-    Ok(run)
 }

@@ -6,13 +6,14 @@ use futures_util::future::join_all;
 use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
-use wharf_model::RunConfig;
 use wharf_model::{Claim, Resource, claim, claim_among};
+use wharf_model::{Evidence, Phase, RunConfig, StatusRecord};
 use wharf_model::{Result, chain};
 use wharf_runtimes::{
-    ForeignResource, InstanceProof, Observed, Scope, may_have_foreign, observe, observe_all, observe_foreign,
+    ForeignResource, InstanceProof, Observed, Scope, ask_owner, may_have_foreign, observe, observe_all,
+    observe_foreign,
 };
-use wharf_sdk::{HealthState, LabelSelector, ListQuery};
+use wharf_sdk::{HealthState, LabelSelector, ListQuery, WorkloadState};
 
 /// How long a runtime that gave no list may take to say that it is not on this machine.
 const ENGINE_DENIAL_DEADLINE: Duration = Duration::from_secs(2);
@@ -83,6 +84,7 @@ pub(crate) async fn discover<'a>(
         let observed = observe(context.plugins(), &host_id, runs, scope, proof).await;
         return Ok(Discovery { observed, ..Discovery::default() });
     }
+    let is_shown = proof == InstanceProof::Labels;
     // The owners of the other workloads may have the resource, too.
     let configs = run_configs(context)?;
     let all: Vec<&RunConfig> = configs.iter().filter_map(|(_, config)| config.as_ref().ok()).collect();
@@ -90,9 +92,41 @@ pub(crate) async fn discover<'a>(
         Scope::Everything => ListQuery::ALL,
         Scope::TheseAlone => ListQuery::these(runs.map(|run| run.uid.to_string())),
     };
-    let observed = observe_all(context.plugins(), &host_id, all.iter().copied(), &query).await;
+    let observed = observe_all(context.plugins(), &host_id, all.iter().copied(), &query, is_shown).await;
     let silent = silent(context, &host_id, &observed, &all).await?;
     Ok(Discovery { resources: observed.resources(), observed, silent })
+}
+
+/// Asks once more, for each alone, about workloads that do not run by their records and that a listing shows as running. An
+/// engine may look closer at one than at all: what it says of the one counts.
+pub(crate) async fn look_closely<'a>(
+    context: &Context,
+    discovery: &mut Discovery,
+    runs: impl Iterator<Item = (&'a RunConfig, &'a StatusRecord)>,
+) {
+    let Ok(host_id) = context.known_host_id() else { return };
+    for (run, record) in runs {
+        let rests = matches!(record.phase, Phase::Stopped | Phase::Error) && record.uid == run.uid;
+        let evidence = discovery.observed.evidence(run);
+        if !rests || !matches!(evidence, Evidence::Has(seen) if seen.state == WorkloadState::Running) {
+            continue;
+        }
+        if let Ok((_, Some(seen))) = ask_owner(context.plugins(), &host_id, run).await {
+            discovery.observed.correct(run, seen);
+        }
+    }
+}
+
+/// Asks every runtime for all resources of this host. Without a host id there are none, and nobody is asked.
+pub(crate) async fn discover_everything(context: &Context) -> Discovery {
+    let observed = match context.known_host_id() {
+        Ok(host_id) if host_id.is_empty() => Observed::default(),
+        Ok(host_id) => {
+            observe_all(context.plugins(), &host_id, std::iter::empty(), &ListQuery::ALL, true).await
+        }
+        Err(error) => Observed::blind(error.message),
+    };
+    Discovery { observed, ..Discovery::default() }
 }
 
 /// Asks all runtimes that may have resources of another product for those with these labels.

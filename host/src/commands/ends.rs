@@ -20,6 +20,8 @@ pub(crate) enum Ends {
     /// A request of the client that asked for the operation. In a process that serves others, signals concern that process
     /// alone.
     Asked(CancellationToken),
+    /// The same in a process that may be restarted at any time: what it has begun goes on without it.
+    Served(CancellationToken),
 }
 
 impl Ends {
@@ -42,7 +44,20 @@ impl Ends {
                 })
                 .await;
             }
-            Self::Asked(token) => token.cancelled().await,
+            Self::Asked(token) | Self::Served(token) => token.cancelled().await,
+        }
+    }
+
+    /// Whether what was begun goes on when this process ends.
+    pub(crate) const fn outlives_command(&self) -> bool {
+        matches!(self, Self::Served(_))
+    }
+
+    /// Whether a client has asked for the end.
+    pub(crate) fn was_asked(&self) -> bool {
+        match self {
+            Self::Asked(token) | Self::Served(token) => token.is_cancelled(),
+            Self::Signals(_) => false,
         }
     }
 
@@ -55,8 +70,17 @@ impl Ends {
     /// As [`Ends::next`], but a client asks once: if the caller has `heard` it, this waits for ever.
     pub(crate) async fn next_after(&mut self, heard: bool) {
         match self {
-            Self::Asked(_) if heard => std::future::pending().await,
-            Self::Asked(_) | Self::Signals { .. } => self.next().await,
+            Self::Asked(_) | Self::Served(_) if heard => std::future::pending().await,
+            Self::Asked(_) | Self::Served(_) | Self::Signals { .. } => self.next().await,
+        }
+    }
+
+    /// For a step that undoes what was interrupted: a further signal ends that, too; a client's request was for what is
+    /// undone.
+    pub(crate) fn for_undoing(&mut self) -> Option<&mut Self> {
+        match self {
+            Self::Signals(_) => Some(self),
+            Self::Asked(_) | Self::Served(_) => None,
         }
     }
 
@@ -64,7 +88,7 @@ impl Ends {
     pub(crate) fn interrupted(&self, what: &str) -> Error {
         let how = match self {
             Self::Signals(_) => "was interrupted by a signal",
-            Self::Asked(_) => "was cancelled",
+            Self::Asked(_) | Self::Served(_) => "was cancelled",
         };
         Error::new(ErrorKind::Failed, format!("{what} {how}"))
     }

@@ -232,7 +232,8 @@ fn found<R>(read: std::result::Result<R, ReadError>, is_newer: impl FnOnce(&R) -
 /// A resource in words: the runtime's own name for it, and its state.
 pub(crate) fn shown(seen: &Observation) -> String {
     let object = if seen.object.is_empty() { seen.uid.as_str() } else { seen.object.as_str() };
-    format!("{object} ({})", state_word(seen.state))
+    let state = if seen.is_paused() { "paused" } else { state_word(seen.state) };
+    format!("{object} ({state})")
 }
 
 /// The state of a resource, in one word.

@@ -1,21 +1,24 @@
 //! `list`: every workload with its effective state, in one pass.
 use crate::commands::context::Context;
-use crate::commands::discovery::{Discovery, discover, is_ownerless};
+use crate::commands::discovery::{Discovery, discover, discover_everything, is_ownerless, look_closely};
 use crate::commands::forget::state_word;
 use crate::commands::lookup::{run_configs, way_on};
 use crate::commands::orphan::orphans_in;
 use crate::commands::url::{client_url, unix_socket};
 use crate::commands::view::{SessionServerView, WorkloadView};
-use std::collections::{BTreeMap, HashMap};
+use futures_util::future::join_all;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 use wharf_model::{Advice, BootId, EARLIER_IMPORT, LockKind, RunConfig, StatusRecord, WorkloadName};
 use wharf_model::{Claim, Effective, EffectiveState, Evidence, Inputs, assess, locks_looked_at};
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_records::{LifeProbe, ProxySecrets, ReadError};
 use wharf_runtimes::{InstanceProof, Scope};
 use wharf_sdk::Confinement;
+use wharf_supervisor::client::control;
 
 /// How often a row that changes during the list is assessed again, before it is shown as it is recorded.
-const JUDGEMENTS: u32 = 3;
+const MAX_ASSESSMENTS: u32 = 3;
 /// The reason why such a row is stale.
 const CHANGING: &str = "it changed while it was being listed";
 
@@ -48,12 +51,19 @@ pub async fn list(context: &Context, options: &ListOptions) -> Result<Vec<Worklo
         .filter_map(|(_, config)| config.as_ref().ok())
         .filter(|config| wanted(config))
         .collect();
-    // Orphans are shown only of the runtimes that are asked anyway.
+    // Orphans are shown only of the runtimes that are asked anyway; of all of them if there is no workload on record, as
+    // where only the host's id was restored.
     let shows_orphans = options.all && options.group.is_none() && options.labels.is_empty();
     let is_part = options.is_filtered() && !shows_orphans;
     let scope = if is_part { Scope::TheseAlone } else { Scope::Everything };
-    let discover = discover(context, readable.iter().copied(), scope, InstanceProof::Labels).await?;
-    let assess = Judge::new(context, &discover)?;
+    let mut discover = if shows_orphans && configs.is_empty() {
+        discover_everything(context).await
+    } else {
+        discover(context, readable.iter().copied(), scope, InstanceProof::Labels).await?
+    };
+    let recorded = readable.iter().filter_map(|run| Some((*run, statuses.get(&run.name)?.as_ref().ok()?)));
+    look_closely(context, &mut discover, recorded).await;
+    let assessor = RowAssessor::new(context, &discover)?;
     let secrets = context.secrets();
     let mut rows = Vec::new();
     if shows_orphans {
@@ -73,7 +83,7 @@ pub async fn list(context: &Context, options: &ListOptions) -> Result<Vec<Worklo
                 continue;
             }
         };
-        let row = assess.row(&config, status)?.map(|row| with_url(row, &config, &secrets));
+        let row = assessor.row(&config, status)?.map(|row| with_url(row, &config, &secrets));
         let row = row.map(|row| with_session_servers(row, &config, &discover));
         rows.extend(row.map(|row| with_socket(context, row, &config)));
     }
@@ -82,7 +92,38 @@ pub async fn list(context: &Context, options: &ListOptions) -> Result<Vec<Worklo
     }
     rows.retain(|row| options.all || row.is_shown());
     rows.sort_by(|a, b| a.name.cmp(&b.name));
+    let rows = join_all(rows.into_iter().map(|row| with_attempts(context, row))).await;
     Ok(rows)
+}
+
+/// How long the supervisor of a workload that is down may take to say what it does about it.
+const ATTEMPTS_WAIT: Duration = Duration::from_millis(500);
+
+/// Adds to a workload that ends again and again how often its supervisor has restarted it, and when it tries again. All
+/// others are left as they are, without a question.
+pub(crate) async fn with_attempts(context: &Context, mut row: WorkloadView) -> WorkloadView {
+    let Ok(name) = WorkloadName::new(row.name.as_str()) else { return row };
+    if row.status != EffectiveState::Unhealthy || row.stale {
+        return row;
+    }
+    let asked = control::report(context.store().state(), &name, ATTEMPTS_WAIT).await;
+    if let Ok(report) = asked
+        && report.starting
+    {
+        let next = match report.next_try_ms {
+            Some(ms) => format!("the next try is in {} s", ms.div_ceil(1000)),
+            None => "a try is under way".to_owned(),
+        };
+        let times = if report.ends == 1 { "once".to_owned() } else { format!("{} times", report.ends) };
+        row.status_context.push_str(&format!("; it has ended or failed to start {times}, {next}"));
+    }
+    row
+}
+
+/// The groups of all workloads.
+pub fn groups(context: &Context) -> Result<BTreeSet<String>> {
+    let configs = run_configs(context)?.into_iter();
+    Ok(configs.filter_map(|(_, config)| Some(config.ok()?.group)).filter(|group| !group.is_empty()).collect())
 }
 
 /// The names of all workloads, or of those of a group. An unreadable RunConfig is in no group.
@@ -105,13 +146,14 @@ pub(crate) async fn view(
     let discover = discover(context, std::iter::once(run), scope, InstanceProof::Labels).await?;
     let record = status.as_ref().ok().cloned();
     let missing = matches!(&status, Err(error) if error.is_not_found());
-    let view = Judge::new(context, &discover)?.row(run, if missing { None } else { Some(status) })?;
+    let view = RowAssessor::new(context, &discover)?.row(run, if missing { None } else { Some(status) })?;
     let removed = || Error::new(ErrorKind::NotFound, format!("'{}' has just been removed", run.name));
     let confinement = match discover.observed.evidence(run) {
         Evidence::Has(seen) => seen.confinement,
         Evidence::HasNot | Evidence::None(_) | Evidence::Remote => None,
     };
     let view = with_session_servers(view.ok_or_else(removed)?, run, &discover);
+    let view = with_attempts(context, view).await;
     Ok((view, record, confinement))
 }
 
@@ -148,14 +190,14 @@ impl WorkloadView {
 }
 
 /// Assesses the rows of one snapshot.
-struct Judge<'a> {
+struct RowAssessor<'a> {
     context: &'a Context,
     discover: &'a Discovery,
     probe: LifeProbe,
     boot: BootId,
 }
 
-impl<'a> Judge<'a> {
+impl<'a> RowAssessor<'a> {
     fn new(context: &'a Context, discover: &'a Discovery) -> Result<Self> {
         let probe = LifeProbe::open(context.store().state())?;
         let boot = BootId::current()
@@ -183,9 +225,9 @@ impl<'a> Judge<'a> {
             Some(Err(error)) => return Ok(Some(unreadable_status(config, &error))),
         };
         let mut evidence = self.discover.observed.evidence(config);
-        for _ in 0..JUDGEMENTS {
+        for _ in 0..MAX_ASSESSMENTS {
             let ours = record.as_ref().filter(|record| record.uid == config.uid);
-            let effective = assess(ours, &self.witnesses(config, ours, evidence)?);
+            let effective = assess(ours, &self.inputs(config, ours, evidence)?);
             if !is_worse(ours, &effective) {
                 return Ok(Some(WorkloadView::of(config, ours, effective)));
             }
@@ -216,7 +258,7 @@ impl<'a> Judge<'a> {
 
     /// Asks only about the locks that the assessment looks at: each question is a system call, which goes through all locks
     /// of the file.
-    fn witnesses(
+    fn inputs(
         &self,
         config: &RunConfig,
         record: Option<&StatusRecord>,

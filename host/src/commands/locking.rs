@@ -18,9 +18,17 @@ const OPERATION_WAIT: Duration = Duration::from_secs(60);
 /// How long the answer of a supervisor that has ended may take to be read.
 const ANSWER_WAIT: Duration = Duration::from_secs(1);
 
+/// A wait for another command that lasts so long is told.
+const TOLD_AFTER: Duration = Duration::from_secs(1);
+
 /// The lock, once no other command works on the workload.
 pub(crate) async fn lock_operation(context: &Context, name: &WorkloadName) -> Result<OperationLock> {
-    Ok(OperationLock::acquire(context.store().state(), name, OPERATION_WAIT).await?)
+    let mut lock = pin!(OperationLock::acquire(context.store().state(), name, OPERATION_WAIT));
+    if let Ok(outcome) = timeout(TOLD_AFTER, &mut lock).await {
+        return Ok(outcome?);
+    }
+    context.host().tell_wait(name, OPERATION_WAIT);
+    Ok(lock.await?)
 }
 
 /// The lock for a command that ends a workload: a start under way is given up for it.

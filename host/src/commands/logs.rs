@@ -1,11 +1,18 @@
 //! `logs`: the workload's output from its owner, or the supervisor's own log.
 use crate::commands::context::Context;
+use crate::commands::list::view;
 use crate::commands::lookup::{connect_to_owner, find_handle, read_record, read_run_config};
-use std::path::PathBuf;
+use jiff::Timestamp;
+use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::io::AsyncRead;
-use wharf_model::{Advice, WorkloadName};
+use wharf_model::{Advice, EffectiveState, LockKind, RunConfig, WorkloadName};
 use wharf_model::{Error, ErrorKind, Result};
-use wharf_sdk::LogOptions;
+use wharf_records::LifeProbe;
+use wharf_runtimes::RuntimeClient;
+use wharf_sdk::{Handle, LogOptions};
+
+/// The pause before a workload whose log has ended is looked at. No event of all runtimes tells that it is back.
+const BACK_PAUSE: Duration = Duration::from_millis(300);
 
 /// The log to show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,13 +34,61 @@ pub async fn logs(context: &Context, name: &WorkloadName, options: LogOptions) -
         return Err(Error::new(ErrorKind::NotFound, message)
             .advise(Advice::ReadSupervisorLog { name: name.to_string() }));
     }
-    let record = read_record(context, name)?;
-    let client = connect_to_owner(context, &run).await?;
-    let Some(handle) = find_handle(context, &run, record.as_ref(), &client).await? else {
-        return Err(Error::new(ErrorKind::NotFound, format!("'{name}' has not run yet, so it has no log")));
+    let (client, handle) = at_owner(context, &run).await?;
+    open(&client, &handle, options).await
+}
+
+async fn at_owner(context: &Context, run: &RunConfig) -> Result<(Arc<RuntimeClient>, Handle)> {
+    let record = read_record(context, &run.name)?;
+    let client = connect_to_owner(context, run).await?;
+    let Some(handle) = find_handle(context, run, record.as_ref(), &client).await? else {
+        let message = format!("'{}' has not run yet, so it has no log", run.name);
+        return Err(Error::new(ErrorKind::NotFound, message));
     };
-    let log = client.logs(&handle, options).await?;
+    Ok((client, handle))
+}
+
+async fn open(client: &RuntimeClient, handle: &Handle, options: LogOptions) -> Result<LogReader> {
+    let log = client.logs(handle, options).await?;
     log.into_reader().map_err(|error| Error::caused(ErrorKind::Failed, "the log cannot be read", &error))
+}
+
+/// What comes after the end of a log that is followed.
+pub enum AfterLog {
+    /// The workload was started again, and goes on to write.
+    More(LogReader),
+    /// Nothing: the workload has ended, for this reason.
+    Over(String),
+}
+
+/// Waits until a workload whose log has ended runs again, which may be after a restart from outside, or is not brought back.
+/// `ended`: when that log ended; what was written before has been read.
+pub async fn follow_on(context: &Context, name: &WorkloadName, ended: Timestamp) -> Result<AfterLog> {
+    loop {
+        // The engine may say of a container that was just restarted that it runs, and write nothing into its log yet.
+        tokio::time::sleep(BACK_PAUSE).await;
+        let run = match context.store().read_run_config(name) {
+            Err(error) if error.is_not_found() => return Ok(AfterLog::Over("it was removed".to_owned())),
+            run => run?,
+        };
+        let (row, _, _) = view(context, &run).await?;
+        match row.status {
+            EffectiveState::Running => {
+                let (client, handle) = at_owner(context, &run).await?;
+                let started = client.inspect(&handle).await?.started_at_ms.unwrap_or_default();
+                let since = started.max(u64::try_from(ended.as_millisecond()).unwrap_or_default());
+                let options = LogOptions { follow: true, tail: None, since_ms: Some(since) };
+                return open(&client, &handle, options).await.map(AfterLog::More);
+            }
+            // Its supervisor brings it back, or whoever has paused it lets it go on.
+            EffectiveState::Paused => {}
+            _ if LifeProbe::open(context.store().state())?.is_held(name, LockKind::Life)? => {}
+            state => {
+                let why = if row.status_context.is_empty() { "it has ended" } else { &row.status_context };
+                return Ok(AfterLog::Over(format!("{why} ({})", state.as_str())));
+            }
+        }
+    }
 }
 
 /// The file of the supervisor's log. Needs no owner.

@@ -162,7 +162,7 @@ pub async fn remove_orphan(context: &Context, id: &OrphanId) -> Result<Orphan> {
 async fn snapshot(context: &Context, configs: &Listing<RunConfig>, query: &ListQuery) -> Result<Observed> {
     let host_id = context.known_host_id()?;
     let readable = configs.iter().filter_map(|(_, config)| config.as_ref().ok());
-    Ok(observe_all(context.plugins(), &host_id, readable, query).await)
+    Ok(observe_all(context.plugins(), &host_id, readable, query, false).await)
 }
 
 fn known(configs: &Listing<RunConfig>) -> Known {

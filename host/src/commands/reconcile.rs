@@ -4,17 +4,18 @@
 //! It takes one snapshot of all owners after the records were read (R04). Then it goes through the workloads, each under
 //! its operation lock, and looks at its record and its locks again: a workload that has changed since the snapshot is left
 //! alone.
-use crate::commands::adopt::stamp_proven;
+use crate::commands::adopt::record_proven_owner;
 use crate::commands::context::Context;
-use crate::commands::discovery::{Discovery, discover, is_ownerless};
+use crate::commands::discovery::{Discovery, discover, is_ownerless, look_closely};
+use crate::commands::ends::Ends;
 use crate::commands::lookup::{is_gone, read_run_config, run_configs};
 use crate::commands::nesting::refuse_nesting;
 use crate::commands::remove::remove_locked;
 use crate::commands::start::start_locked;
-use crate::commands::stop::stop_locked;
+use crate::commands::stop::{stop_locked, stop_timeout};
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
-use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 use wharf_failpoint::{Point, reach};
 use wharf_model::{Action, Advice, Claim, Evidence, Locks, Resource, plan};
 use wharf_model::{BootId, Desired, Event, LockKind, Phase, RunConfig, StatusRecord, WorkloadName};
@@ -23,10 +24,8 @@ use wharf_records::{LifeProbe, OperationLock, ReadError};
 use wharf_runtimes::{InstanceProof, Scope, last_exit};
 use wharf_sdk::{Exit, WorkloadState};
 
-/// At most so many workloads are worked on at a time.
+/// At most this many workloads are worked on at a time.
 const AT_A_TIME: usize = 8;
-/// How long a workload that should not run may take to end by itself.
-const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// The reason why a workload that changed meanwhile is left alone.
 const CHANGED: &str = "it changed since its runtime was asked";
 
@@ -41,6 +40,9 @@ pub struct Reconciled {
     /// The reason.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reason: String,
+    /// Its owner could not be asked, so that nothing was decided about it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unasked: bool,
     /// The next steps.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub advice: Vec<Advice>,
@@ -53,12 +55,13 @@ pub struct Reconciled {
 struct Done {
     result: Reconciliation,
     reason: String,
+    unasked: bool,
     advice: Vec<Advice>,
 }
 
 impl Done {
     fn new(result: Reconciliation, reason: impl Into<String>) -> Self {
-        Self { result, reason: reason.into(), advice: Vec::new() }
+        Self { result, reason: reason.into(), unasked: false, advice: Vec::new() }
     }
 }
 
@@ -106,7 +109,12 @@ pub async fn reconcile(context: &Context, names: &[WorkloadName]) -> Result<Vec<
     let configs: Vec<&RunConfig> =
         readings.iter().filter_map(|reading| reading.config.as_ref().ok()).collect();
     let scope = if names.is_empty() { Scope::Everything } else { Scope::TheseAlone };
-    let discover = &discover(context, configs.iter().copied(), scope, InstanceProof::Engine).await?;
+    let mut discover = discover(context, configs.iter().copied(), scope, InstanceProof::Engine).await?;
+    let recorded = readings
+        .iter()
+        .filter_map(|reading| Some((reading.config.as_ref().ok()?, reading.status.as_ref().ok()?.as_ref()?)));
+    look_closely(context, &mut discover, recorded).await;
+    let discover = &discover;
     let done = stream::iter(readings).map(|reading| reconcile_one(context, reading, discover));
     Ok(done.buffered(AT_A_TIME).collect().await)
 }
@@ -142,16 +150,18 @@ fn status_of(context: &Context, name: &WorkloadName) -> std::result::Result<Opti
 
 async fn reconcile_one(context: &Context, reading: Reading, discover: &Discovery) -> Reconciled {
     let name = reading.name.to_string();
-    match judge_and_act(context, reading, discover).await {
-        Ok(Done { result, reason, advice }) => Reconciled { name, result, reason, advice, error: None },
+    match assess_and_act(context, reading, discover).await {
+        Ok(Done { result, reason, unasked, advice }) => {
+            Reconciled { name, result, reason, unasked, advice, error: None }
+        }
         Err(error) => {
-            let result = Reconciliation::Failed;
-            Reconciled { name, result, reason: String::new(), advice: Vec::new(), error: Some(error) }
+            let (result, reason, advice) = (Reconciliation::Failed, String::new(), Vec::new());
+            Reconciled { name, result, reason, unasked: false, advice, error: Some(error) }
         }
     }
 }
 
-async fn judge_and_act(context: &Context, reading: Reading, discover: &Discovery) -> Result<Done> {
+async fn assess_and_act(context: &Context, reading: Reading, discover: &Discovery) -> Result<Done> {
     let Reading { name, config, status } = reading;
     // Without a readable RunConfig it is unknown whether the workload is wanted.
     let config = match config {
@@ -159,7 +169,7 @@ async fn judge_and_act(context: &Context, reading: Reading, discover: &Discovery
         Err(error) => return Ok(Done::new(Reconciliation::LeftAlone, chain(&error))),
     };
     if is_ownerless(&config) {
-        return judge_and_adopt(context, &config, discover).await;
+        return assess_and_adopt(context, &config, discover).await;
     }
     let before = match status {
         Ok(status) => status,
@@ -168,7 +178,7 @@ async fn judge_and_act(context: &Context, reading: Reading, discover: &Discovery
     let evidence = discover.observed.evidence(&config);
     let first = plan_for(context, &config, before.as_ref(), &evidence, false)?;
     if let Some(rest) = at_rest(&config.name, first, before.as_ref()) {
-        return Ok(rest);
+        return Ok(Done { unasked: matches!(evidence, Evidence::None(_)), ..rest });
     }
     let Some(operation) = lock_if_free(context, &name)? else { return Ok(busy()) };
     let config_now = context.store().read_run_config(&name);
@@ -186,14 +196,16 @@ async fn judge_and_act(context: &Context, reading: Reading, discover: &Discovery
 
 /// R07: reconciliation by itself records an owner only for a workload that runs and whose proxy is up. The proof from the
 /// snapshot is repeated under the lock.
-async fn judge_and_adopt(context: &Context, config: &RunConfig, discover: &Discovery) -> Result<Done> {
+async fn assess_and_adopt(context: &Context, config: &RunConfig, discover: &Discovery) -> Result<Done> {
     let name = &config.name;
     let claim = discover.claim(config);
     let proven = match &claim {
         Claim::Proven(proven) => proven,
         Claim::Ambiguous(_) => return Ok(Done::new(Reconciliation::Ambiguous, claim.to_string())),
-        Claim::Unknown | Claim::Undecided(_) => {
-            return Ok(Done::new(Reconciliation::OwnerUnknown, claim.to_string()));
+        Claim::Unknown => return Ok(Done::new(Reconciliation::OwnerUnknown, claim.to_string())),
+        Claim::Undecided(_) => {
+            let done = Done::new(Reconciliation::OwnerUnknown, claim.to_string());
+            return Ok(Done { unasked: true, ..done });
         }
     };
     let Some(operation) = lock_if_free(context, name)? else { return Ok(busy()) };
@@ -202,7 +214,7 @@ async fn judge_and_adopt(context: &Context, config: &RunConfig, discover: &Disco
             Done::new(Reconciliation::OwnerUnknown, format!("{claim}, which does not run with a proxy"));
         return Ok(Done { advice: vec![Advice::Adopt { name: name.to_string() }], ..done });
     }
-    match stamp_proven(context, config, proven, &operation).await {
+    match record_proven_owner(context, config, proven, &operation).await {
         Err(error) if error.kind == ErrorKind::Conflict => Ok(Done::new(Reconciliation::LeftAlone, CHANGED)),
         other => other.map(|_| Done::new(Reconciliation::Adopted, claim.to_string())),
     }
@@ -251,11 +263,14 @@ async fn act(
         }
         Action::Start(why) => {
             refuse_nesting(context)?;
-            start_locked(context, &config.name, operation, true, &mut (), None).await?;
+            // It should run: that what reconciles ends meanwhile is no reason not to.
+            let mut ends = Ends::Served(CancellationToken::new());
+            start_locked(context, &config.name, operation, true, &mut (), Some(&mut ends)).await?;
             Ok(Done::new(Reconciliation::Started, why))
         }
         Action::Stop(why) => {
-            stop_locked(context, &config.name, &operation, STOP_TIMEOUT, Desired::Stopped).await?;
+            let timeout = stop_timeout(context, &config.name);
+            stop_locked(context, &config.name, &operation, timeout, Desired::Stopped).await?;
             Ok(Done::new(Reconciliation::Stopped, why))
         }
         Action::Remove => {

@@ -2,17 +2,21 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use wharf_model::{Instances, ProxyAuth, RestartPolicy, RunConfig, Transport};
-use wharf_sdk::PullPolicy;
+use wharf_sdk::{ContainerOptions, PullPolicy};
 
 /// A request to create and start a workload. Its values have their types; the command layer validates the rest.
 #[derive(Clone, Debug)]
 pub struct RunRequest {
     /// SERVER.
     pub server: String,
+    /// SERVER names an image, also where a command or a file has this name.
+    pub is_image: bool,
     /// Arguments of the server.
     pub args: Vec<String>,
     /// Its name; derived from SERVER if absent.
     pub name: Option<String>,
+    /// The text that its name is derived from in the place of SERVER: the script that SERVER runs.
+    pub named_after: Option<String>,
     /// The runtime; chosen if absent.
     pub runtime: Option<String>,
     /// Options of the runtime that override the user's configuration, by names that the runtime defines. A runtime that
@@ -32,9 +36,13 @@ pub struct RunRequest {
     pub unix_socket: bool,
     /// Web origins that may call the proxy, beside the proxy's own, as `scheme://host[:port]`.
     pub allowed_origins: Vec<String>,
+    /// Names, beside those of loopback, under which clients reach the proxy.
+    pub allowed_hosts: Vec<String>,
+    /// The path at which the server serves MCP (HTTP); empty for `/mcp`.
+    pub target_path: String,
     /// The port on which the server listens (HTTP); 0 for any, told to it through its environment.
     pub target_port: u16,
-    /// The directory that a command runs in.
+    /// The directory that it runs in: of this machine, or of its image.
     pub working_dir: Option<String>,
     /// If `working_dir` is absent, a command runs in the caller's own directory; else the runtime chooses one.
     pub runs_here: bool,
@@ -54,14 +62,18 @@ pub struct RunRequest {
     pub pull: Option<PullPolicy>,
     /// The files and the network that it may use, in ToolHive's form; the runtime's choice if absent.
     pub permission_profile: Option<serde_json::Value>,
-    /// At most so many processors.
+    /// At most this many processors.
     pub cpus: Option<f64>,
     /// At most so much memory.
     pub memory_bytes: Option<u64>,
-    /// At most so many processes and threads.
+    /// At most this many processes and threads.
     pub pids_limit: Option<u64>,
     /// Parts that cannot be enforced are left out instead of being refused.
     pub allow_weaker: bool,
+    /// What only a runtime that makes containers can honour.
+    pub container: ContainerOptions,
+    /// How long it may take to end by itself when it is stopped.
+    pub stop_timeout_ms: Option<u64>,
     /// Its restart policy.
     pub restart: RestartPolicy,
 }
@@ -71,8 +83,10 @@ impl RunRequest {
     pub fn new(server: impl Into<String>) -> Self {
         Self {
             server: server.into(),
+            is_image: false,
             args: Vec::new(),
             name: None,
+            named_after: None,
             runtime: None,
             runtime_options: BTreeMap::new(),
             transport: Transport::Stdio,
@@ -82,6 +96,8 @@ impl RunRequest {
             auth: ProxyAuth::Path,
             unix_socket: false,
             allowed_origins: Vec::new(),
+            allowed_hosts: Vec::new(),
+            target_path: String::new(),
             target_port: 0,
             working_dir: None,
             runs_here: true,
@@ -97,6 +113,8 @@ impl RunRequest {
             memory_bytes: None,
             pids_limit: None,
             allow_weaker: false,
+            container: ContainerOptions::default(),
+            stop_timeout_ms: None,
             restart: RestartPolicy::default(),
         }
     }
@@ -107,8 +125,10 @@ impl RunRequest {
         let server = if config.server.is_empty() { &config.image } else { &config.server };
         Self {
             server: server.clone(),
+            is_image: config.server.is_empty(),
             args: config.cmd_args.clone(),
             name: Some(config.name.to_string()),
+            named_after: None,
             runtime: (!config.runtime_name.trim().is_empty()).then(|| config.runtime_name.clone()),
             runtime_options: config.runtime_options.clone(),
             transport: config.transport,
@@ -119,6 +139,8 @@ impl RunRequest {
             auth: config.proxy_auth.unwrap_or(ProxyAuth::Path),
             unix_socket: config.unix_socket,
             allowed_origins: config.allowed_origins.clone(),
+            allowed_hosts: config.allowed_hosts.clone(),
+            target_path: config.target_path.clone(),
             target_port: config.target_port,
             working_dir: (!config.working_dir.is_empty()).then(|| config.working_dir.clone()),
             runs_here: true,
@@ -134,6 +156,8 @@ impl RunRequest {
             memory_bytes: config.memory_bytes,
             pids_limit: config.pids_limit,
             allow_weaker: config.allow_weaker,
+            container: config.container.clone(),
+            stop_timeout_ms: config.stop_timeout_ms,
             restart: config.restart,
         }
     }

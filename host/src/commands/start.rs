@@ -3,12 +3,13 @@ use crate::commands::context::Context;
 use crate::commands::ends::Ends;
 use crate::commands::locking::lock_operation;
 use crate::commands::lookup::{
-    connect_to_owner, find_handle, is_gone, read_record, read_run_config, record_or_set_aside,
+    ask_at_owner, connect_to_owner, find_handle, is_gone, read_record, read_run_config, record_or_set_aside,
     refuse_earlier_import,
 };
 use crate::commands::nesting::refuse_nesting;
 use crate::commands::remove::remove_locked;
 use crate::commands::request::Started;
+use crate::commands::settle::settle_edit;
 use crate::commands::stop::stop_locked;
 use crate::commands::url::url_of;
 use std::{os::fd::OwnedFd, time::Duration};
@@ -17,7 +18,7 @@ use wharf_model::{Advice, Desired, Event, Imported, LockKind, Phase, RunConfig, 
 use wharf_model::{Error, ErrorKind, Result, Setting};
 use wharf_records::{LifeProbe, OperationLock};
 use wharf_runtimes::{prove_ended, prove_gone};
-use wharf_sdk::Capability;
+use wharf_sdk::{Capability, Observation};
 use wharf_supervisor::client::control;
 use wharf_supervisor::{Progress, StartMode, StartOutcome, Supervisor, SupervisorRequest, spawn};
 
@@ -35,8 +36,21 @@ pub(crate) enum Wait {
     No,
     /// Until its workload is ready.
     Ready,
+    /// The same, and if this process dies meanwhile, the start goes on.
+    ReadyOrAlone,
     /// Until its workload has ended.
     Stay,
+}
+
+impl Wait {
+    /// For a command that waits or does not, and is asked to end by this.
+    pub(crate) fn of(waits: bool, ends: Option<&Ends>) -> Self {
+        match (waits, ends) {
+            (false, _) => Self::No,
+            (true, Some(ends)) if ends.outlives_command() => Self::ReadyOrAlone,
+            (true, _) => Self::Ready,
+        }
+    }
 }
 
 /// Starts an existing workload. If it runs already, that is a success, and the result says so.
@@ -57,10 +71,33 @@ pub(crate) async fn start_until(
     progress: &mut dyn Progress,
     ends: Option<&mut Ends>,
 ) -> Result<Started> {
-    refuse_nesting(context)?;
-    read_run_config(context, name)?;
-    let operation = lock_operation(context, name).await?;
-    start_locked(context, name, operation, wait, progress, ends).await
+    let operation = begin(context, name).await?;
+    start_unless_asked(context, name, operation, wait, progress, ends).await
+}
+
+/// Starts it. If the client that asked for it takes that back, the workload is not wanted any more: else reconciliation
+/// would start it.
+async fn start_unless_asked(
+    context: &Context,
+    name: &WorkloadName,
+    operation: OperationLock,
+    wait: bool,
+    progress: &mut dyn Progress,
+    mut ends: Option<&mut Ends>,
+) -> Result<Started> {
+    let started = start_locked(context, name, operation, wait, progress, ends.as_deref_mut()).await;
+    let Err(error) = started else { return started };
+    if !ends.is_some_and(|ends| ends.was_asked()) {
+        return Err(error);
+    }
+    let taken_back = async {
+        let operation = lock_operation(context, name).await?;
+        stop_locked(context, name, &operation, INTERRUPTED_STOP, Desired::Stopped).await
+    };
+    Err(match taken_back.await {
+        Ok(_) => error,
+        Err(stays) => error.hint(format!("it may be started all the same: {}", stays.message)),
+    })
 }
 
 /// Stops a workload if it runs, and starts it, as one operation.
@@ -83,15 +120,34 @@ pub(crate) async fn restart_until(
     progress: &mut dyn Progress,
     ends: Option<&mut Ends>,
 ) -> Result<Started> {
-    refuse_nesting(context)?;
-    read_run_config(context, name)?;
-    let operation = lock_operation(context, name).await?;
+    let operation = begin(context, name).await?;
     // `desired` stays `running`: an interrupted restart is finished by the next command.
     stop_locked(context, name, &operation, timeout, Desired::Running).await?;
-    start_locked(context, name, operation, wait, progress, ends).await
+    start_unless_asked(context, name, operation, wait, progress, ends).await
 }
 
+/// Takes the operation lock of a workload that exists.
+async fn begin(context: &Context, name: &WorkloadName) -> Result<OperationLock> {
+    refuse_nesting(context)?;
+    read_run_config(context, name)?;
+    lock_operation(context, name).await
+}
+
+/// Starts it as part of a command. If an edit of it was interrupted, that is settled first.
 pub(crate) async fn start_locked(
+    context: &Context,
+    name: &WorkloadName,
+    operation: OperationLock,
+    wait: bool,
+    progress: &mut dyn Progress,
+    ends: Option<&mut Ends>,
+) -> Result<Started> {
+    settle_edit(context, name, &operation).await?;
+    start_as_recorded(context, name, operation, wait, progress, ends).await
+}
+
+/// The same for the edit itself: what is recorded is tried.
+pub(crate) async fn start_as_recorded(
     context: &Context,
     name: &WorkloadName,
     operation: OperationLock,
@@ -112,6 +168,9 @@ pub(crate) async fn start_locked(
     let supervised = LifeProbe::open(context.store().state())?.is_held(name, LockKind::Life)?;
     let phase = record.as_ref().map(|record| record.phase);
     if supervised && phase == Some(Phase::Running) {
+        if let_go_on(context, &run).await? {
+            return Ok(started(context, &run));
+        }
         // The record says `running` even while the supervisor is restarting the workload, so the supervisor is asked.
         return match control::report(context.store().state(), name, REPORT_WAIT).await {
             Ok(report) if !report.starting => Ok(Started { already_running: true, ..started(context, &run) }),
@@ -154,6 +213,18 @@ pub(crate) async fn start_locked(
     })
 }
 
+/// Lets a workload go on that somebody has paused in its engine. True if it was paused.
+async fn let_go_on(context: &Context, run: &RunConfig) -> Result<bool> {
+    let owner = ask_at_owner(context, run).await?;
+    if !owner.seen.as_ref().is_some_and(Observation::is_paused) {
+        return Ok(false);
+    }
+    if let Some(handle) = owner.shown_handle(run)? {
+        owner.client.start(&handle).await?;
+    }
+    Ok(true)
+}
+
 /// Whether another port would help.
 fn is_about_the_port(error: &Error) -> bool {
     let other = |step: &Advice| matches!(step, Advice::Choose { setting: Setting::ProxyPort, .. });
@@ -170,7 +241,7 @@ async fn launch(
     progress: &mut dyn Progress,
     ends: Option<&mut Ends>,
 ) -> Result<Started> {
-    let until = if wait { Wait::Ready } else { Wait::No };
+    let until = Wait::of(wait, ends.as_deref());
     let (supervisor, inherited) = spawn_supervisor(context, run, operation, mode, until, false).await?;
     if !wait {
         return Ok(started(context, run));
@@ -248,6 +319,7 @@ pub(crate) async fn spawn_supervisor(
         attended: until != Wait::No,
         foreground: until == Wait::Stay,
         chosen_port,
+        outlives_command: until == Wait::ReadyOrAlone,
     };
     let inherited = operation.into_fd()?;
     reach(Point::OperationHandedOver);
@@ -305,7 +377,7 @@ async fn take_back(
     };
     match cleared.await {
         Ok(()) => cause,
-        Err(error) => cause.hint(format!("what was left could not be cleared up: {error}")),
+        Err(error) => cause.hint(format!("left-over resources could not be removed: {error}")),
     }
 }
 

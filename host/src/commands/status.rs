@@ -40,17 +40,22 @@ pub struct StatusReport {
 /// Everything about one workload. Writes nothing.
 pub async fn status(context: &Context, name: &WorkloadName) -> Result<StatusReport> {
     let run = read_run_config(context, name)?;
-    let (workload, recorded, confinement) = view(context, &run).await?;
+    // Asked at the same time: an engine that is silent, and a server that does not answer, cost the longer of both waits.
+    let (seen, supervisor) =
+        tokio::join!(view(context, &run), control::report(context.store().state(), name, REPORT_DEADLINE));
+    let (workload, recorded, confinement) = seen?;
+    let supervisor = supervisor.ok();
     let mut workload = with_socket(context, workload, &run);
     if workload.is_reachable() {
         workload.url = shown_url(&run);
     }
     let confinement = match confinement {
+        // The engine is silent, or away: it is not waited for again.
+        None if workload.stale => None,
         // A listing of an engine does not have every detail, so the workload is inspected.
         None => inspected(context, &run, recorded.as_ref()).await,
         told => told,
     };
-    let supervisor = control::report(context.store().state(), name, REPORT_DEADLINE).await.ok();
     if run.instances.is_shared() && supervisor.as_ref().is_some_and(SupervisorReport::could_not_ask) {
         let value = Some(Instances::PerSession.as_str().to_owned());
         workload.advice.push(Advice::Choose { setting: Setting::Instances, value });
@@ -75,5 +80,6 @@ async fn inspected(context: &Context, run: &RunConfig, record: Option<&StatusRec
 
 /// The RunConfig of a workload, in the form that `run --from-config` takes.
 pub fn export(context: &Context, name: &WorkloadName) -> Result<RunConfig> {
-    read_run_config(context, name)
+    // What it was before an edit that is not settled is no part of what it is.
+    Ok(RunConfig { previous: None, ..read_run_config(context, name)? })
 }

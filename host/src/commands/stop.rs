@@ -1,5 +1,6 @@
 //! `stop`: stops a workload; `rm` and `restart` begin with it.
 use crate::commands::context::Context;
+use crate::commands::keep_edit::keep_edit;
 use crate::commands::locking::lock_to_end;
 use crate::commands::lookup::{
     AtOwner, ask_at_owner, is_gone, read_record, read_run_config, record_or_set_aside, recorded_handle,
@@ -19,6 +20,15 @@ use wharf_supervisor::client::control;
 
 /// How long the supervisor may take beyond the workload's own time: for answering clients, killing, writing.
 const SUPERVISOR_MARGIN: Duration = Duration::from_secs(20);
+
+/// How long a workload may take to end by itself where nothing is said.
+const USUAL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long this workload may take to end by itself, as it was created; the usual time where its record does not say.
+pub fn stop_timeout(context: &Context, name: &WorkloadName) -> Duration {
+    let recorded = context.store().read_run_config(name).ok().and_then(|run| run.stop_timeout_ms);
+    recorded.map_or(USUAL_TIMEOUT, Duration::from_millis)
+}
 
 /// A workload that is stopped now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -86,6 +96,7 @@ pub(crate) async fn stop_at_owner(
     // If the owner has two resources of it, that is an error before anything is changed.
     let mut owner = ask_at_owner(context, &run).await?;
     let record = record_or_set_aside(context, operation)?.filter(|record| record.uid == run.uid);
+    keep_edit(context, &run, record.as_ref());
     let supervised = LifeProbe::open(context.store().state())?.is_held(name, LockKind::Life)?;
     let runs = runs(&run, &owner, recorded_handle(&run, record.as_ref())?).await?;
     let is_stopped = record

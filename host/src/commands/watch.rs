@@ -10,11 +10,11 @@ use wharf_model::{Error, ErrorKind, Result};
 use wharf_records::Watch;
 
 /// A command changes several files, one right after the other.
-const SETTLING: Duration = Duration::from_millis(50);
-/// After so long without an event, the owners are asked again.
+const RECORD_CHANGE_WAIT: Duration = Duration::from_millis(50);
+/// After this long without an event, the owners are asked again.
 const QUIET_MAX: Duration = Duration::from_secs(2);
-/// The pause is at least so many times the duration of the last list.
-const REST: u32 = 10;
+/// The pause is at least this many times the duration of the last list.
+const PAUSE_PER_LIST: u32 = 10;
 
 /// A list that is being watched. Like the list itself it writes nothing and takes no lock (R05).
 pub struct WatchedList<'a> {
@@ -56,10 +56,10 @@ impl WatchedList<'_> {
     }
 
     async fn something_happened(&mut self) -> Result<()> {
-        let quiet = QUIET_MAX.max(self.took * REST);
+        let quiet = QUIET_MAX.max(self.took * PAUSE_PER_LIST);
         if let Ok(changed) = tokio::time::timeout(quiet, self.watch.changed()).await {
             changed.map_err(|error| unwatched(&error))?;
-            tokio::time::sleep(SETTLING.max(self.took)).await;
+            tokio::time::sleep(RECORD_CHANGE_WAIT.max(self.took)).await;
         }
         Ok(())
     }

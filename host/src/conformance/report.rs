@@ -87,12 +87,12 @@ impl Report {
 
     /// The report on the selected cases, out of all.
     pub(super) fn new(runtime: String, plugin: String, cases: Vec<CaseReport>, all: &[&Case]) -> Self {
-        let profiles = Profile::ALL.into_iter().map(|profile| judge(profile, &cases, all)).collect();
+        let profiles = Profile::ALL.into_iter().map(|profile| verdict_on(profile, &cases, all)).collect();
         Self { runtime, plugin, profiles, cases }
     }
 }
 
-fn judge(profile: Profile, cases: &[CaseReport], all: &[&Case]) -> ProfileReport {
+fn verdict_on(profile: Profile, cases: &[CaseReport], all: &[&Case]) -> ProfileReport {
     let of_profile: Vec<&CaseReport> = cases.iter().filter(|case| case.profile == profile).collect();
     let passed = of_profile.iter().filter(|case| case.result == CaseResult::Passed).count();
     let mut reasons = Vec::new();
@@ -134,11 +134,11 @@ mod tests {
             Some(CaseReport { id, sentence, profile, result, duration_ms: 0, stderr: String::new() })
         });
         let report = Report::new(String::new(), String::new(), reports.collect(), &all);
-        report.profiles.iter().find(|judged| judged.profile == profile).unwrap().verdict
+        report.profiles.iter().find(|report| report.profile == profile).unwrap().verdict
     }
 
     #[test]
-    fn a_skip_is_not_a_pass_and_one_failure_is_enough() {
+    fn a_profile_with_a_skipped_case_has_not_passed_and_one_failure_fails_it() {
         let skipped = || Some(CaseResult::Skipped("not claimed".to_owned()));
         let passed = || Some(CaseResult::Passed);
         let failed = || Some(CaseResult::Failed("it hangs".to_owned()));

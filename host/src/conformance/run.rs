@@ -21,7 +21,7 @@ use wharf_supervisor::Config;
 use wharf_supervisor::free_port;
 
 /// How much longer than its case a process may take: it connects before, and cleans up after.
-const GRACE: Duration = Duration::from_secs(45);
+const CONNECT_AND_CLEAN_WAIT: Duration = Duration::from_secs(45);
 /// The number of bytes at the end of a failed case's stderr that are kept.
 const STDERR_BYTES: usize = 4 * 1024;
 
@@ -108,7 +108,7 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            tracing::warn!(folder = %self.0.display(), %error, "what the cases wrote cannot be removed");
+            tracing::warn!(folder = %self.0.display(), %error, "files of the cases cannot be removed");
         }
     }
 }
@@ -222,7 +222,9 @@ impl Trial<'_> {
         if let Some(mut stdin) = child.stdin.take() {
             stdin.write_all(&serde_json::to_vec(&order)?).await?;
         }
-        match tokio::time::timeout(self.suite.timeout.saturating_add(GRACE), child.wait()).await {
+        match tokio::time::timeout(self.suite.timeout.saturating_add(CONNECT_AND_CLEAN_WAIT), child.wait())
+            .await
+        {
             Ok(ended) => ended.map(Some),
             Err(_) => {
                 child.kill().await?;

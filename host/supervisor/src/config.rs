@@ -59,6 +59,32 @@ pub struct Settings {
     pub start_timeout_ms: Option<u64>,
     /// The limits of every workload's proxy.
     pub proxy: ProxySettings,
+    /// What the MCP server does.
+    pub mcp: McpSettings,
+}
+
+/// `mcp` in `config.json`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct McpSettings {
+    /// What it does without asking anybody.
+    pub allow: McpAllowList,
+}
+
+/// `mcp.allow` in `config.json`: patterns. Whoever writes one lets every model that talks to the MCP server do that.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct McpAllowList {
+    /// Packages that may be run, with their arguments: `uvx://mcp-server-time`, `npx://@scope/server-files /srv`.
+    pub packages: Vec<String>,
+    /// Images that may be run, with their arguments.
+    pub images: Vec<String>,
+    /// Commands that may be run, with their arguments.
+    pub commands: Vec<String>,
+    /// Names of workloads that may be started, stopped, restarted and removed.
+    pub workloads: Vec<String>,
+    /// Tools that may be called, as `WORKLOAD/TOOL`.
+    pub tools: Vec<String>,
 }
 
 /// `proxy` in `config.json`: limits that differ from the proxy's own.
@@ -73,6 +99,18 @@ pub struct ProxySettings {
     pub resume_ms: Option<u64>,
     /// The most sessions of a workload that have servers of their own at the same time.
     pub session_servers: Option<u16>,
+    /// How long a server is kept in reserve for the next session, in milliseconds; 0 for none. A minute by default.
+    pub session_reserve_ms: Option<u64>,
+    /// The most sessions of a workload.
+    pub sessions: Option<u16>,
+    /// How long a session may be unused, in milliseconds; then it ends.
+    pub session_idle_ms: Option<u64>,
+    /// Bytes of one request.
+    pub body_bytes: Option<u64>,
+    /// Names, beside those of loopback, under which clients reach every proxy.
+    pub allowed_hosts: Vec<String>,
+    /// Web origins that may call every proxy.
+    pub allowed_origins: Vec<String>,
 }
 
 impl ProxySettings {
@@ -80,6 +118,11 @@ impl ProxySettings {
     pub fn session_servers(&self) -> usize {
         const USUAL: u16 = 16;
         self.session_servers.unwrap_or(USUAL).max(1).into()
+    }
+
+    /// How long a server is kept in reserve for the next session; zero for none.
+    pub fn session_reserve(&self) -> Duration {
+        self.session_reserve_ms.map_or(Duration::from_secs(60), Duration::from_millis)
     }
 
     /// The limits of a proxy.
@@ -91,6 +134,17 @@ impl ProxySettings {
             limits.line_bytes = limits.line_bytes.min(limits.memory_bytes / 2);
             limits.body_bytes = limits.body_bytes.min(limits.memory_bytes / 4);
             limits.stdin_queue_bytes = limits.stdin_queue_bytes.min(limits.memory_bytes / 4);
+        }
+        if let Some(bytes) = self.body_bytes {
+            let most = limits.memory_bytes / 2;
+            limits.body_bytes =
+                usize::try_from(bytes).unwrap_or(usize::MAX).clamp(limits.opening_bytes.min(most), most);
+        }
+        if let Some(sessions) = self.sessions {
+            limits.sessions = usize::from(sessions.max(1));
+        }
+        if let Some(time) = self.session_idle_ms {
+            limits.session_idle = Duration::from_millis(time.max(1000));
         }
         limits.call_timeout = self.call_timeout_ms.map(Duration::from_millis);
         if let Some(time) = self.resume_ms {
@@ -200,6 +254,11 @@ mod tests {
         assert_eq!((limits.memory_bytes, limits.line_bytes, limits.body_bytes), (8 << 20, 4 << 20, 2 << 20));
         assert_eq!(limits.call_timeout, Some(Duration::from_secs(300)));
         assert_eq!(limits.ring_keep, Duration::from_secs(5));
+        let text = r#"{ "proxy": { "sessions": 2, "session_idle_ms": 60000, "body_bytes": 100, "allowed_hosts": ["a.lan"] } }"#;
+        let settings: Settings = serde_json::from_str(text).unwrap();
+        let limits = settings.proxy.limits();
+        assert_eq!((limits.sessions, limits.session_idle), (2, Duration::from_secs(60)));
+        assert_eq!(limits.body_bytes, limits.opening_bytes, "a session can be opened");
         let limits = ProxySettings::default().limits();
         assert_eq!((limits.memory_bytes, limits.line_bytes, limits.call_timeout), (64 << 20, 32 << 20, None));
         assert!(serde_json::from_str::<Settings>(r#"{ "proxy": { "memory": 1 } }"#).is_err());

@@ -1,8 +1,7 @@
 //! [`Deployment`]: one workload and the connection to its owner. Each method is one call to the owner, or one proof. The
 //! machine decides which of them is done and when (`machine/`); the records are in `recording.rs`, the wait for an answer
-//! in `readiness.rs`.
+//! in `readiness.rs` and `readiness_http.rs`.
 use crate::config::Config;
-use crate::dial::upstream;
 use crate::machine::{Earlier, Made};
 use crate::session_servers::{SessionServers, clear_session_servers};
 use crate::spec::specification;
@@ -10,7 +9,7 @@ use crate::workload_proxy::WorkloadProxy;
 use std::{sync::Arc, time::Duration};
 use tokio::{net::TcpListener, time::Instant};
 use wharf_model::{Advice, Error, ErrorKind, Result};
-use wharf_model::{Opaque, RestartPolicy, RunConfig, Setting, Transport};
+use wharf_model::{Opaque, RunConfig, Setting, Transport};
 use wharf_proxy::Access;
 use wharf_records::Store;
 use wharf_runtimes::{CallError, RuntimeClient};
@@ -75,13 +74,10 @@ impl Deployment {
         self.run.transport != Transport::Stdio && self.client.stamp().has(&Capability::SURVIVES_SUPERVISOR)
     }
 
-    /// The policy that this supervisor follows after the workload's end. If the engine restarts workloads by itself, that
-    /// is never: the engine gives up by its own rules, and the end that it then reports is recorded.
-    pub(crate) fn restart_policy(&self) -> RestartPolicy {
-        match self.client.stamp().has(&Capability::RESTARTS_ITSELF) {
-            true => RestartPolicy::No,
-            false => self.run.restart,
-        }
+    /// True if the engine restarts workloads by itself: then this supervisor does not. The engine gives up by its own rules,
+    /// and the end that it then reports is recorded.
+    pub(crate) fn restarts_itself(&self) -> bool {
+        self.client.stamp().has(&Capability::RESTARTS_ITSELF)
     }
 
     /// Looks for a deployment of an earlier supervisor: by its uid, and by the recorded handle.
@@ -120,20 +116,20 @@ impl Deployment {
         Ok(Earlier::Left)
     }
 
-    /// True of a server with a port that runs.
+    /// True of a server with a port that runs. One that somebody has paused would not answer: it is started anew.
     fn can_go_on(&self, seen: &Observation) -> bool {
-        seen.state == WorkloadState::Running && self.run.transport != Transport::Stdio
+        let runs = seen.state == WorkloadState::Running && !seen.is_paused();
+        runs && self.run.transport != Transport::Stdio
     }
 
     /// Waits until a server that was left running answers.
     pub(crate) async fn await_resumed(&mut self) -> Result<()> {
         let Some(handle) = self.handle.clone() else { return Err(nothing()) };
         let Some(seen) = self.resumed.take() else { return Err(nothing()) };
-        let server = upstream(&self.client, &handle, &seen, self.target_port)?;
-        self.wait_for_port(&handle, server).await
+        self.wait_for_port(&handle, &seen).await
     }
 
-    /// Makes everything that a start needs. True if it was made from the leavings of an earlier attempt.
+    /// Makes everything that a start needs. True if it was made from the resource that an earlier attempt left.
     pub(crate) async fn deploy(&mut self) -> std::result::Result<bool, NotDeployed> {
         self.handle = None;
         let stamp = self.client.stamp();
@@ -198,17 +194,19 @@ impl Deployment {
         if self.target_port == 0 || self.client.stamp().has(&Capability::PORT_MAPPING) {
             return Ok(());
         }
-        match TcpListener::bind(("127.0.0.1", self.target_port)).await {
-            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-                let message = format!("the target port {} is taken", self.target_port);
-                Err(Error::new(ErrorKind::Conflict, message)
-                    .hint("end what listens on it")
-                    .advise(Advice::Choose { setting: Setting::TargetPort, value: None }))
-            }
+        // The workload may listen on either address of loopback.
+        for address in ["127.0.0.1", "::1"] {
             // The supervisor may lack the right to bind a port that the workload may bind. If it is not free, the workload
             // itself fails.
-            _ => Ok(()),
+            let bound = TcpListener::bind((address, self.target_port)).await;
+            if bound.is_err_and(|error| error.kind() == std::io::ErrorKind::AddrInUse) {
+                let message = format!("the target port {} is taken", self.target_port);
+                return Err(Error::new(ErrorKind::Conflict, message)
+                    .hint("end what listens on it")
+                    .advise(Advice::Choose { setting: Setting::TargetPort, value: None }));
+            }
         }
+        Ok(())
     }
 
     /// Stops a deployment, and removes it unless its runtime restarts it in place. A missing one is a success.

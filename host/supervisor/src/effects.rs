@@ -14,7 +14,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::Mutex, task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 use wharf_failpoint::{Point, reach};
-use wharf_model::{Error, ErrorKind, Result, Transport, how};
+use wharf_model::{Advice, Error, ErrorKind, Result, Transport, how};
 use wharf_records::{LifeLock, OperationLock, Store};
 use wharf_runtimes::EventListener;
 use wharf_sdk::Exit;
@@ -48,6 +48,8 @@ pub(crate) struct Performer<'a> {
     pub(crate) exit: Exit,
     /// Its exit when it was stopped.
     pub(crate) stopped: Option<Exit>,
+    /// The last failure to follow its engine that was logged.
+    pub(crate) followed_in_vain: String,
     /// The file of the user's own socket. It must be removed before the life lock is released: the next supervisor's has
     /// the same name.
     pub(crate) socket_file: Option<ClientSocket>,
@@ -118,7 +120,15 @@ impl Performer<'_> {
                     tracing::error!(%error, "the end of the workload could not be recorded");
                 }
             }
-            Work::Reattach => self.reattach().await?,
+            Work::RecordExit => {
+                let exit = self.exit.clone();
+                let recorded = self.deployment()?.record_exit(&exit, state.restarts.saturating_add(1)).await;
+                if let Err(error) = recorded {
+                    tracing::warn!(%error, "an end of the workload could not be recorded");
+                }
+            }
+            Work::Follow => return self.follow().await,
+            Work::Reattach => return self.reattach().await,
             other => return on_deployment(self.deployment()?, other, state).await,
         }
         Ok(Event::Done)
@@ -148,7 +158,8 @@ impl Performer<'_> {
             stdio: deployment.run.transport == Transport::Stdio,
             survives: deployment.survives_supervisor(),
             in_place: deployment.restarts_in_place(),
-            policy: deployment.restart_policy(),
+            restarts_itself: deployment.restarts_itself(),
+            policy: deployment.run.restart,
         };
         self.deployment = Some(deployment);
         reach(Point::OwnerConnected);
@@ -186,35 +197,34 @@ impl Performer<'_> {
         if state.at != At::Clearing(Clearing::GiveUp) {
             tracing::info!(came, "a deployment had missed its deadline, and was looked for");
         } else if !came {
-            let message = "what was to be deployed may still appear";
+            let message = "a resource of this deployment may still appear";
             self.failure = Some(Error::new(ErrorKind::Deadline, message));
         }
         Ok(Event::Settled { came })
     }
 
-    async fn reattach(&mut self) -> Result<()> {
-        let attached = self.deployment()?.reattach().await;
-        match &attached {
-            Ok(()) => tracing::info!("the workload's stream was lost, and is back"),
-            Err(error) => {
-                tracing::debug!(%error, "it cannot be attached again");
-                tracing::warn!("the server closed its output and still runs; it is ended");
-            }
-        }
-        attached
-    }
-
     fn record_failure(&mut self, left: Left) {
         let Some(error) = self.given_up.take() else { return };
+        if left == Left::Interrupted {
+            let stays = "it stays on record, and is started when it is reconciled once its engine is back";
+            let name = self.task.name.to_string();
+            self.given_up = Some(
+                error
+                    .hint(stays)
+                    .advise(Advice::Start { name: name.clone() })
+                    .advise(Advice::Remove { name }),
+            );
+            return;
+        }
         let recorded = record_failure(&self.store(), self.task, &error);
-        let uncleared = |clearing: &Error| format!("what was left could not be cleared up: {clearing}");
+        let uncleared = |clearing: &Error| format!("left-over resources could not be removed: {clearing}");
         // The error of the removal stays for the command that asked for the end of the start.
         let hint = match (left, recorded, self.failure.clone()) {
             // The records of the failed workload stay, so they must say why: otherwise it would be taken for an interrupted
             // start. The removal's error tells why they stay.
             (Left::Records, _, Some(removal)) => Some(uncleared(&removal)),
             (Left::Resource, Ok(()), Some(removal)) => {
-                tracing::error!(error = %removal, "what was deployed could not be removed");
+                tracing::error!(error = %removal, "the deployed resource could not be removed");
                 Some(format!("'{}' stays on record: {removal}", self.task.name))
             }
             (_, Err(recording), _) => Some(uncleared(&recording)),
@@ -256,7 +266,7 @@ impl Performer<'_> {
                     self.exit.reason = error.message;
                 }
             }
-            Effect::TellUncleared => self.tell("what was deployed could not be removed"),
+            Effect::TellUncleared => self.tell("the deployed resource could not be removed"),
             Effect::TellUnstopped => self.tell("the workload could not be stopped"),
         }
     }
@@ -318,6 +328,7 @@ impl Performer<'_> {
     async fn hear_exit(&mut self, outside: &mut Outside<'_>) {
         self.exit = outside.exit.take().or(self.stopped.take()).unwrap_or_default();
         (self.watched, outside.watched) = (None, None);
+        outside.reports.last_end = Some(how(&self.exit));
         reach(Point::ExitHeard);
         let (name, exit) = (&self.task.name, &self.exit);
         tracing::info!(%name, code = ?exit.code, signal = ?exit.signal, "the workload {}", how(exit));
@@ -374,7 +385,12 @@ async fn on_deployment(deployment: &mut Deployment, work: Work, state: &State) -
             if succeeded {
                 tracing::info!("its input was over before it was started, and it is started once more");
             }
-            return Ok(Event::Exited(Ending { succeeded, was_away: false, ran_for: Duration::ZERO }));
+            return Ok(Event::Exited(Ending {
+                succeeded,
+                was_away: false,
+                restarts: false,
+                ran_for: Duration::ZERO,
+            }));
         }
         Work::RecordReady => deployment.record_ready().await?,
         Work::StopKept => deployment.stop_kept().await?,

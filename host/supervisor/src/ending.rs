@@ -10,12 +10,12 @@ use std::{
     time::Duration,
 };
 use tokio::time::Instant;
-use wharf_model::{Error, ErrorKind};
+use wharf_model::{Error, ErrorKind, Result};
 use wharf_model::{RunConfig, Uid, WorkloadName};
 use wharf_records::Store;
-use wharf_runtimes::prove_ended;
 use wharf_runtimes::{CallError, RuntimeClient};
-use wharf_sdk::{ErrorCode, Exit, Handle};
+use wharf_runtimes::{look, prove_ended, prove_owner};
+use wharf_sdk::{ErrorCode, Exit, Handle, Observation, WorkloadState};
 
 /// How often a supervisor checks that its RunConfig is still there; it goes on for at most so long after the RunConfig is
 /// gone.
@@ -30,18 +30,26 @@ const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// Waits for the end of a deployment. There is one wait from start to end, which other events do not restart: otherwise an
 /// engine that goes away and comes back in between would not be noticed.
 pub(crate) struct EndWatch {
-    exit: BoxFuture<'static, Exit>,
-    told: Option<Exit>,
+    exit: BoxFuture<'static, Ended>,
+    told: Option<Ended>,
     /// Set if the owner could not be asked at some time since this began: then its engine may have closed the workload's
     /// stdin.
     is_away: Arc<AtomicBool>,
+}
+
+/// An end.
+#[derive(Clone)]
+struct Ended {
+    exit: Exit,
+    /// Somebody else has started it again since: it ended, and runs.
+    came_back: bool,
 }
 
 impl EndWatch {
     /// The wait begins with the first call of [`EndWatch::exit`].
     pub(crate) fn of(deployment: &Deployment) -> Self {
         let is_away = Arc::default();
-        let exit: BoxFuture<'static, Exit> = match deployment.handle.clone() {
+        let exit: BoxFuture<'static, Ended> = match deployment.handle.clone() {
             Some(handle) => {
                 let (client, host_id) = (deployment.client.clone(), deployment.host_id.clone());
                 Box::pin(wait(client, host_id, deployment.run.clone(), handle, Arc::clone(&is_away)))
@@ -51,14 +59,18 @@ impl EndWatch {
         Self { exit, told: None, is_away }
     }
 
-    /// Resolves when one listing of the recorded instance has shown that the workload ended; at once if that is known.
+    /// Resolves when one listing of the recorded instance has shown that the workload ended, or when that instance has told of
+    /// an end after which it starts the workload again; at once if that is known.
     pub(crate) async fn exit(&mut self) -> Exit {
-        if let Some(told) = &self.told {
-            return told.clone();
+        if self.told.is_none() {
+            self.told = Some((&mut self.exit).await);
         }
-        let exit = (&mut self.exit).await;
-        self.told = Some(exit.clone());
-        exit
+        self.told.as_ref().map(|told| told.exit.clone()).unwrap_or_default()
+    }
+
+    /// True if that listing also shows that it does not run.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.told.as_ref().is_some_and(|told| !told.came_back)
     }
 
     /// True if its owner could not be asked at some time.
@@ -75,7 +87,7 @@ async fn wait(
     run: RunConfig,
     handle: Handle,
     is_away: Arc<AtomicBool>,
-) -> Exit {
+) -> Ended {
     let mut pause = FIRST_RETRY;
     let mut said = String::new();
     loop {
@@ -95,11 +107,16 @@ async fn wait(
             told => told.map_err(Error::from),
         };
         let proven = match told {
-            Ok(exit) => prove_ended(&client, &host_id, &run).await.map(|_| exit),
+            // Situation: the engine starts it again, and it may run by now. Conclusion: a listing cannot show this end, and
+            // that the recorded instance answers must do.
+            Ok(exit) if exit.restarts => {
+                prove_owner(&client, &run).await.map(|()| Ended { exit, came_back: false })
+            }
+            Ok(exit) => prove(&client, &host_id, &run, exit).await,
             Err(error) => Err(error),
         };
         match proven {
-            Ok(exit) => return exit,
+            Ok(ended) => return ended,
             Err(error) => {
                 let is_absent = error.kind == ErrorKind::Owner;
                 // If only the proof timed out, the engine was not away, and the server's stdin was open all the time.
@@ -115,6 +132,27 @@ async fn wait(
             }
         }
     }
+}
+
+/// Proves an end that was told. Somebody else stopping our container is an exit like another, also if he starts it again at
+/// once (`docker restart`): its server is a new one, perhaps on another port.
+async fn prove(client: &RuntimeClient, host_id: &str, run: &RunConfig, exit: Exit) -> Result<Ended> {
+    match prove_ended(client, host_id, run).await {
+        Ok(_) => Ok(Ended { exit, came_back: false }),
+        Err(unproven) => {
+            let seen = look(client, host_id, run).await?;
+            match seen {
+                Some(seen) if has_come_back(&seen, &exit) => Ok(Ended { exit, came_back: true }),
+                _ => Err(unproven),
+            }
+        }
+    }
+}
+
+/// True of one that was started after this end.
+fn has_come_back(seen: &Observation, exit: &Exit) -> bool {
+    let began = seen.started_at_ms.zip(exit.at_ms);
+    seen.state == WorkloadState::Running && began.is_some_and(|(started, ended)| started >= ended)
 }
 
 fn is_gone(error: &CallError) -> bool {

@@ -22,6 +22,7 @@ mod ending;
 pub mod fuzzing;
 mod log;
 pub mod machine;
+mod network_verdicts;
 mod outside;
 mod port;
 mod preparing;
@@ -29,16 +30,19 @@ mod private_folders;
 mod process;
 mod progress;
 mod readiness;
+mod readiness_http;
 mod reattach;
 mod record_change;
 mod recording;
 mod report;
 mod run_loop;
+mod session_server;
 mod session_servers;
 pub mod source;
 mod spec;
 mod stopping;
 mod workload_proxy;
+mod wrong_transport;
 
 pub use access::{change, check_exposure};
 pub use client::control;
@@ -49,9 +53,13 @@ pub use client::protocol::{
 };
 pub use client::spawn::{Supervisor, spawn};
 pub use client_socket::check_client_socket;
-pub use config::{Config, PINS_FILE, ProxySettings, SETTINGS_FILE, Settings, SettingsError, read_optional};
+pub use config::{
+    Config, McpAllowList, McpSettings, PINS_FILE, ProxySettings, SETTINGS_FILE, Settings, SettingsError,
+    read_optional,
+};
 pub use log::{RotatedLog, clear_logs, last_words, log_path};
+pub use network_verdicts::NetworkVerdicts;
 pub use port::{check_port, choose_port, free_port};
 pub use process::{SUPERVISOR_ARGUMENT, run};
 pub use source::Surroundings;
-pub use spec::specification;
+pub use spec::{PORT_VARIABLES, secret_values, specification};

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_disk_does_not_take_is_counted_and_nobody_fails() {
+    fn log_lines_that_cannot_be_written_are_counted_and_end_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.proxy.log");
         std::os::unix::fs::symlink("/dev/full", &path).unwrap();

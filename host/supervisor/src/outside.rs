@@ -120,7 +120,7 @@ impl Outside<'_> {
 
     /// Closes the control socket. Waiting requests get no answer any more; answered ones get time to read it.
     pub(crate) async fn close(&mut self) {
-        self.reports = Reports::default();
+        self.reports.close();
         if let Some(control) = self.control.take() {
             control.close().await;
         }
@@ -129,7 +129,8 @@ impl Outside<'_> {
 
 /// An end in the machine's terms.
 pub(crate) fn ending(exit: &Exit, was_away: bool, up_since: Instant) -> Ending {
-    Ending { succeeded: exit.code == Some(0), was_away, ran_for: up_since.elapsed() }
+    let ran_for = up_since.elapsed();
+    Ending { succeeded: exit.code == Some(0), was_away, restarts: exit.restarts, ran_for }
 }
 
 fn ask(request: &Request) -> Ask {

@@ -8,11 +8,11 @@ use wharf_model::{Advice, RunConfig, Setting};
 use wharf_model::{Error, ErrorKind, Result};
 
 /// The range of chosen ports: above those of well-known servers.
-const CHOSEN: RangeInclusive<u16> = 10_000..=u16::MAX;
+const CHOSEN_PORTS: RangeInclusive<u16> = 10_000..=u16::MAX;
 /// The kernel's own range, if the kernel does not tell it: RFC 6335 section 6.
-const DYNAMIC: RangeInclusive<u16> = 49_152..=u16::MAX;
-/// After so many tries the kernel chooses after all.
-const TRIES: usize = 64;
+const DEFAULT_EPHEMERAL_PORTS: RangeInclusive<u16> = 49_152..=u16::MAX;
+/// After this many tries the kernel chooses after all.
+const MAX_PORT_TRIES: usize = 64;
 
 /// Listens on the proxy's port: the recorded one, or a new one. `is_free` says that no client knows the recorded one yet: if
 /// another process has taken it, a new one is as good.
@@ -59,7 +59,7 @@ pub async fn free_port() -> io::Result<u16> {
 
 async fn choose(host: &str) -> io::Result<TcpListener> {
     let ports = ours(&lent(), &reserved());
-    for _ in 0..TRIES.min(ports.len()) {
+    for _ in 0..MAX_PORT_TRIES.min(ports.len()) {
         let mut random = [0; 4];
         getrandom::fill(&mut random).map_err(io::Error::other)?;
         let port = ports[u32::from_ne_bytes(random) as usize % ports.len()];
@@ -73,13 +73,13 @@ async fn choose(host: &str) -> io::Result<TcpListener> {
 
 fn ours(lent: &RangeInclusive<u16>, reserved: &[RangeInclusive<u16>]) -> Vec<u16> {
     let is_reserved = |port: &u16| reserved.iter().any(|range| range.contains(port));
-    CHOSEN.filter(|port| !lent.contains(port) && !is_reserved(port)).collect()
+    CHOSEN_PORTS.filter(|port| !lent.contains(port) && !is_reserved(port)).collect()
 }
 
 /// The kernel's range for outgoing connections, ip(7).
 fn lent() -> RangeInclusive<u16> {
     let told = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
-    range(&told, char::is_whitespace).unwrap_or(DYNAMIC)
+    range(&told, char::is_whitespace).unwrap_or(DEFAULT_EPHEMERAL_PORTS)
 }
 
 /// The ports that the machine reserves for servers, Documentation/networking/ip-sysctl.
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_port_that_nobody_has_been_told_is_exchanged_where_it_was_taken_meanwhile() {
+    async fn a_chosen_port_that_was_taken_before_it_was_reported_is_replaced() {
         let name = WorkloadName::new("demo").unwrap();
         let mut run = RunConfig::new(Uid::random().unwrap(), name, "server");
         run.host = "127.0.0.1".to_owned();
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_kernel_lends_or_keeps_is_not_chosen() {
+    fn ephemeral_and_reserved_ports_are_not_chosen() {
         let lent = range("32768\t60999\n", char::is_whitespace).unwrap();
         let keeps = |part| range(part, |between| between == '-').unwrap();
         let ours = ours(&lent, &[keeps("20000"), keeps("30000-32767\n")]);
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_that_is_not_ours_is_told_at_once() {
+    async fn an_address_that_this_machine_does_not_have_is_refused_at_once() {
         assert!(choose("192.0.2.1").await.is_err());
     }
 }

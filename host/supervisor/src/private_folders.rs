@@ -13,6 +13,10 @@ pub(crate) fn refuse_mounts(private: &[PathBuf], mounts: &[String]) -> Result<()
     let private: Vec<PathBuf> = private.iter().map(|folder| real(folder)).collect();
     for mount in mounts {
         let source = mount.split(':').next().unwrap_or_default();
+        // A bare word is the name of a volume, not a path.
+        if !source.contains('/') && !source.starts_with('.') {
+            continue;
+        }
         let path = real(Path::new(source));
         if private.iter().any(|private| path.starts_with(private) || private.starts_with(&path)) {
             let message = format!("'{source}' holds files of wharf's own, which no workload may have");

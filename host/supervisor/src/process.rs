@@ -52,7 +52,7 @@ fn detached() -> io::Result<()> {
     dup2_stdin(&null)?;
     dup2_stdout(&null)?;
     reach(Point::TaskReadBefore);
-    let mut task = read_task(&socket)?;
+    let (mut task, was_told) = read_task(&socket)?;
     reach(Point::TaskReadAfter);
     // The executable's file may be replaced meanwhile: the supervisor starts children of its own version.
     task.config.executable = "/proc/self/exe".into();
@@ -71,7 +71,7 @@ fn detached() -> io::Result<()> {
             // handler, only the write fails.
             signal(SignalKind::from_raw(nix::libc::SIGXFSZ))?,
         );
-        let abandoned = abandoned(&socket, task.attended)?;
+        let abandoned = abandoned(&socket, &task, was_told)?;
         let mut reporter = Lines::new(socket, task.foreground)?;
         let context = StartContext { foreground: task.foreground, abandoned };
         if let Err(error) = supervise(&task, operation, &mut reporter, context).await {
@@ -82,17 +82,21 @@ fn detached() -> io::Result<()> {
     })
 }
 
-fn read_task(socket: &UnixStream) -> io::Result<SupervisorRequest> {
+/// The task, and whether the command has already told this to give up.
+fn read_task(socket: &UnixStream) -> io::Result<(SupervisorRequest, bool)> {
     // The command writes the task at once. If it died before, the operation lock is held no longer than this.
     socket.set_read_timeout(Some(TASK_WAIT))?;
-    let mut line = String::new();
-    io::BufReader::new(socket).read_line(&mut line)?;
-    Ok(serde_json::from_str(&line)?)
+    let (mut line, mut reader) = (String::new(), io::BufReader::new(socket));
+    reader.read_line(&mut line)?;
+    // What has come with the task is nowhere else any more.
+    Ok((serde_json::from_str(&line)?, !reader.buffer().is_empty()))
 }
 
-/// Resolves when the command has gone that waits for the workload, or stays with it.
-fn abandoned(socket: &UnixStream, attended: bool) -> io::Result<ClientGone> {
-    if !attended {
+/// Resolves when the command has gone that waits for the workload, or stays with it; if the start outlives the command,
+/// only when it was told to give up.
+fn abandoned(socket: &UnixStream, task: &SupervisorRequest, mut was_told: bool) -> io::Result<ClientGone> {
+    let outlives_command = task.outlives_command;
+    if !task.attended {
         return Ok(Box::pin(std::future::pending()));
     }
     let socket = socket.try_clone()?;
@@ -100,7 +104,12 @@ fn abandoned(socket: &UnixStream, attended: bool) -> io::Result<ClientGone> {
     let mut socket = tokio::net::UnixStream::from_std(socket)?;
     Ok(Box::pin(async move {
         let mut byte = [0];
-        while matches!(socket.read(&mut byte).await, Ok(1..)) {}
+        while matches!(socket.read(&mut byte).await, Ok(1..)) {
+            was_told = true;
+        }
+        if outlives_command && !was_told {
+            std::future::pending::<()>().await;
+        }
     }))
 }
 

@@ -15,10 +15,10 @@ use wharf_model::{Uid, WorkloadName};
 use wharf_runtimes::EventListener;
 use wharf_sdk::document::Event as Heard;
 
-/// At most so many of the runtime's events wait; more are dropped.
+/// At most this many of the runtime's events wait; more are dropped.
 const QUEUED_EVENTS: usize = 64;
-/// After so long without an event, the client is told which log to look at.
-const LONG: Duration = Duration::from_secs(5);
+/// After this long without an event, the client is told which log to look at.
+const QUIET_BEFORE_HINT: Duration = Duration::from_secs(5);
 /// How long a command may take to read the last line.
 const OUTCOME_SEND_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -26,6 +26,8 @@ const OUTCOME_SEND_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) trait Reporter: Send {
     /// The present step, and the part that is done where it is known.
     fn progress(&mut self, message: &str, amount: Option<(u64, u64)>);
+    /// Something that its user should know.
+    fn warn(&mut self, message: &str);
     /// The workload is ready on this port.
     fn ready(&mut self, port: u16);
 }
@@ -91,6 +93,11 @@ impl Reporter for Lines {
         }
     }
 
+    fn warn(&mut self, message: &str) {
+        self.add(&StartEvent::Warning { message: message.to_owned() });
+        self.send();
+    }
+
     fn ready(&mut self, port: u16) {
         self.end(&StartEvent::Ready { port });
     }
@@ -117,7 +124,7 @@ pub(crate) struct Told {
 impl Told {
     pub(crate) fn new(events: mpsc::Receiver<Heard>, task: &SupervisorRequest) -> Self {
         let (name, uid) = (task.name.clone(), task.uid.clone());
-        Self { events, name, uid, quiet: Some(Box::pin(sleep(LONG))) }
+        Self { events, name, uid, quiet: Some(Box::pin(sleep(QUIET_BEFORE_HINT))) }
     }
 
     /// Passes events on, and reports once that the runtime has been silent for long; never ends. May be dropped and called
@@ -129,9 +136,12 @@ impl Told {
                 Some(event) = self.events.recv() => {
                     if event.uid == self.uid.as_str() {
                         if let Some(quiet) = &mut self.quiet {
-                            quiet.as_mut().reset(Instant::now() + LONG);
+                            quiet.as_mut().reset(Instant::now() + QUIET_BEFORE_HINT);
                         }
-                        reporter.progress(&event.message, event.progress);
+                        match event.is_warning {
+                            true => reporter.warn(&event.message),
+                            false => reporter.progress(&event.message, event.progress),
+                        }
                     }
                 }
                 () = silence(&mut self.quiet), if quiet => {
@@ -161,7 +171,7 @@ mod tests {
 
     /// The command reads nothing, like one that its user has stopped.
     #[test]
-    fn who_does_not_listen_misses_progress_and_hears_the_last_word() {
+    fn a_listener_that_does_not_read_misses_progress_and_gets_the_outcome() {
         let (mut command, supervisor) = UnixStream::pair().unwrap();
         let mut lines = Lines::new(supervisor, false).unwrap();
         for count in 0..100_000 {

@@ -1,10 +1,14 @@
-//! Attaches again to a workload that runs on although its stream was lost: an engine that is restarted may leave its
-//! containers running, but not their streams.
+//! Attaches again to a workload that runs on, or again, without its supervisor having started it: an engine that is restarted
+//! may leave its containers running, but not their streams; and an engine that restarts workloads by itself is followed.
 use crate::deployment::Deployment;
+use crate::effects::Performer;
+use crate::machine::Event;
+use crate::outside::ending;
 use crate::workload_proxy::WorkloadProxy;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use wharf_model::{Error, ErrorKind, Result};
-use wharf_sdk::WorkloadState;
+use wharf_runtimes::CallError;
+use wharf_sdk::{ErrorCode, Exit, WorkloadState};
 
 /// How long a server may take for the second handshake. It is up already.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -13,15 +17,21 @@ impl Deployment {
     /// Attaches to a running workload, and makes the handshake again.
     ///
     /// # Errors
-    /// It does not run, cannot be attached, or does not answer: then nothing reaches it any more.
-    pub(crate) async fn reattach(&self) -> Result<()> {
+    /// It does not run, cannot be attached, or does not answer: then nothing reaches it any more. Nor is one attached that
+    /// somebody has started again since it was `up`: that is an end and another start.
+    async fn reattach(&self, up: Duration) -> Result<()> {
         let failed = |why: &str| Error::new(ErrorKind::Runtime, why);
         let (Some(handle), Some(WorkloadProxy::Stdio(proxy))) = (&self.handle, &self.front) else {
             return Err(failed("it has no stream"));
         };
         self.prove_owner().await?;
-        if self.client.inspect(handle).await?.state != WorkloadState::Running {
+        let seen = self.client.inspect(handle).await?;
+        if seen.state != WorkloadState::Running {
             return Err(failed("it does not run"));
+        }
+        let is_later = |started_ms| Duration::from_millis(started_ms) > up;
+        if !self.restarts_itself() && seen.started_at_ms.is_some_and(is_later) {
+            return Err(failed("somebody has started it again"));
         }
         let stream = self.client.attach(handle).await?;
         let (stdout, stdin) = stream
@@ -29,5 +39,73 @@ impl Deployment {
             .map_err(|error| Error::caused(ErrorKind::Runtime, "the workload cannot be attached", &error))?;
         let answered = proxy.connect(stdout, stdin, HANDSHAKE_TIMEOUT).await;
         answered.map(drop).map_err(|error| Error::caused(ErrorKind::Runtime, "it does not answer", &error))
+    }
+
+    /// The end of a workload that its engine restarts by itself, if the recorded instance shows it as ended now.
+    async fn ended_by_now(&self) -> Option<Exit> {
+        let handle = self.handle.as_ref().filter(|_| self.restarts_itself())?;
+        self.prove_owner().await.ok()?;
+        let exit = match self.client.inspect(handle).await {
+            Ok(seen) if seen.state == WorkloadState::Stopped => seen.exit.unwrap_or_default(),
+            Err(CallError::Answered(error)) if error.code == ErrorCode::NotFound => {
+                Exit { reason: "its runtime no longer has it".to_owned(), ..Exit::default() }
+            }
+            _ => return None,
+        };
+        // If the engine leaves it so, that is recorded as its end, which takes a proof.
+        if !exit.restarts {
+            self.prove_ended().await.ok()?;
+        }
+        Some(exit)
+    }
+}
+
+impl Performer<'_> {
+    /// Attaches to a workload whose stream was lost and that runs on.
+    pub(crate) async fn reattach(&mut self) -> Result<Event> {
+        // By this machine's clock, which most engines share.
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let up = since_epoch.saturating_sub(self.up_since.elapsed());
+        let deployment = self.deployment()?;
+        let Err(error) = deployment.reattach(up).await else {
+            tracing::info!("the workload's stream was lost, and is back");
+            return Ok(Event::Done);
+        };
+        if let Some(exit) = deployment.ended_by_now().await {
+            return Ok(self.ended_meanwhile(exit));
+        }
+        tracing::debug!(%error, "it cannot be attached again");
+        // An engine that is away has closed the stream, and not the server.
+        if error.kind != ErrorKind::Owner {
+            tracing::warn!("the server closed its output and still runs; it is ended");
+        }
+        Err(error)
+    }
+
+    /// Waits until the engine has started the workload again, and until the server answers. If it has ended once more
+    /// meanwhile, or the engine leaves it so, that end is the answer.
+    pub(crate) async fn follow(&mut self) -> Result<Event> {
+        let known = self.exit.clone();
+        let is_known =
+            move |exit: &Exit| exit.restarts && (exit.at_ms, exit.code) == (known.at_ms, known.code);
+        let deployment = self.deployment()?;
+        if let Some(exit) = deployment.ended_by_now().await.filter(|exit| !is_known(exit)) {
+            return Ok(self.ended_meanwhile(exit));
+        }
+        let Err(error) = deployment.start().await else { return Ok(Event::Done) };
+        if let Some(exit) = deployment.ended_by_now().await.filter(|exit| !is_known(exit)) {
+            return Ok(self.ended_meanwhile(exit));
+        }
+        if self.followed_in_vain != error.message {
+            tracing::warn!(name = %self.task.name, %error, "its engine has not brought it back yet");
+            self.followed_in_vain.clone_from(&error.message);
+        }
+        Err(error)
+    }
+
+    fn ended_meanwhile(&mut self, exit: Exit) -> Event {
+        let ending = ending(&exit, false, self.up_since);
+        self.stopped = Some(exit);
+        Event::Exited(ending)
     }
 }

@@ -67,7 +67,39 @@ impl Deployment {
         })
         .await?;
         reach(Point::ReadyRecordAfter);
+        self.keep_edit();
         Ok(())
+    }
+
+    /// Records an end after which the engine starts the workload again, and how often that has happened: whether it really
+    /// does is not this host's decision. Phase and wish stay as they are. A command that is at work, or another wish, has the
+    /// last word.
+    pub(crate) async fn record_exit(&self, exit: &Exit, restarts: u32) -> Result<()> {
+        let last = last_exit(exit);
+        reach(Point::EndRecordBefore);
+        let written = self.change_if(move |record| {
+            let is_meant = may_restart(record);
+            if is_meant {
+                (record.last_exit, record.restarts) = (Some(last), restarts);
+            }
+            Ok(is_meant)
+        });
+        let written = written.await;
+        reach(Point::EndRecordAfter);
+        written
+    }
+
+    /// An edited workload stays as it is once it was ready. If that cannot be written, the next command does it: the record
+    /// says that it was ready.
+    fn keep_edit(&self) {
+        let (name, uid) = (&self.run.name, &self.run.uid);
+        if self.run.previous.is_none() {
+            return;
+        }
+        match self.store.update_run_config(name, uid, |run| run.previous = None) {
+            Ok(_) => reach(Point::EditSettled),
+            Err(error) => tracing::warn!(%error, "that its edit is done is not recorded"),
+        }
     }
 
     /// Records the end of a workload that is not restarted.
@@ -152,7 +184,7 @@ mod tests {
     use wharf_sdk::Exit;
 
     #[test]
-    fn a_workload_is_brought_back_only_while_it_is_wanted_and_no_command_is_at_work() {
+    fn a_restart_needs_phase_and_desired_running() {
         let mut record = StatusRecord::new(Uid::random().unwrap());
         for phase in Phase::ALL {
             for desired in [Desired::Running, Desired::Stopped] {
@@ -164,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_that_is_no_completion_says_why() {
+    fn a_failed_end_has_a_reason() {
         let exit = Exit { code: Some(0), ..Exit::default() };
         assert_eq!(end_context(End::Completed, &exit), "");
         assert!(end_context(End::CutOff, &exit).ends_with("its engine went away, and its input with it"));

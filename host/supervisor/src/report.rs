@@ -20,9 +20,15 @@ type Pinged = Result<Duration, String>;
 /// The reports that are on their way. When it is dropped, nobody gets one any more.
 #[derive(Default)]
 pub(crate) struct Reports {
+    /// When the next attempt to restart the workload begins.
+    pub(crate) next_try: Option<Instant>,
+    /// How often the workload has ended, or an attempt to restart it has failed.
+    pub(crate) ends: u32,
     waiting: JoinSet<()>,
     /// The ping that all waiting reports share.
     ping: Option<Shared<BoxFuture<'static, Pinged>>>,
+    /// How the workload ended the last time that it did, in words.
+    pub(crate) last_end: Option<String>,
 }
 
 impl Reports {
@@ -48,9 +54,15 @@ impl Reports {
             uptime_ms: u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX),
             restarts: state.restarts,
             starting: !is_up,
+            ends: self.ends,
+            next_try_ms: self.next_try.map(|at| {
+                let rest = at.saturating_duration_since(Instant::now());
+                u64::try_from(rest.as_millis()).unwrap_or(u64::MAX)
+            }),
             ping_us: None,
             ping_error: String::new(),
             undelivered: Vec::new(),
+            last_end: self.last_end.clone().unwrap_or_default(),
         };
         let front = front.cloned();
         self.waiting.spawn(async move {
@@ -65,6 +77,11 @@ impl Reports {
             let report = SupervisorReport { ping_us, ping_error, undelivered, ..report };
             let _ = asked.send(Answer::Report(report));
         });
+    }
+
+    /// Gives up the reports that are on their way.
+    pub(crate) fn close(&mut self) {
+        (self.waiting, self.ping) = (JoinSet::new(), None);
     }
 
     /// The ping that is under way, or a new one.

@@ -2,7 +2,7 @@
 //! (`effects.rs`). It decides nothing. `process.rs` calls it once, with the operation lock that the process inherited.
 use crate::client::protocol::{StartMode, SupervisorRequest};
 use crate::effects::Performer;
-use crate::machine::{Effect, Event, Reply, State, Task, step};
+use crate::machine::{At, Effect, Event, Reply, State, Task, Work, step};
 use crate::outside::{ClientGone, Outside};
 use crate::progress::{Reporter, Told, heard};
 use crate::report::Reports;
@@ -63,6 +63,7 @@ pub(crate) async fn supervise(
         given_up: None,
         exit: Exit::default(),
         stopped: None,
+        followed_in_vain: String::new(),
     };
     let outside = Outside {
         reporter,
@@ -95,6 +96,13 @@ async fn run(mut performer: Performer<'_>, mut outside: Outside<'_>, mut state: 
         }
         if let Some(control) = performer.opened.take() {
             outside.control = Some(control);
+        }
+        outside.reports.next_try = match work {
+            Some(Work::Wait(pause)) if state.at == At::Pausing => Some(Instant::now() + pause),
+            _ => None,
+        };
+        if outside.reports.next_try.is_some() {
+            outside.reports.ends = outside.reports.ends.saturating_add(1);
         }
         if let Some(said) = work.and_then(|work| performer.announcement(work, &state)) {
             outside.reporter.progress(&said, None);

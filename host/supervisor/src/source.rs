@@ -51,7 +51,9 @@ pub fn parse(server: &str, surroundings: Surroundings<'_>) -> Result<(Source, St
     }
     let is_file = || server.contains('/') && surroundings.current_dir.join(server).is_file();
     if server.starts_with(['/', '.']) || is_file() {
-        let program = surroundings.current_dir.join(server).display().to_string();
+        // Collecting the components removes single dots.
+        let program: PathBuf = surroundings.current_dir.join(server).components().collect();
+        let program = program.display().to_string();
         return Ok((Source::Command { program: program.clone() }, program));
     }
     let is_command =
@@ -78,8 +80,8 @@ pub fn base_name(server: &str) -> String {
     const LONGEST: usize = 40;
     let last = server.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
     let unversioned = last.split(['@', ':']).next().unwrap_or_default();
-    let stem =
-        unversioned.strip_suffix(".py").or_else(|| unversioned.strip_suffix(".js")).unwrap_or(unversioned);
+    let endings = [".py", ".mjs", ".js", ".ts", ".sh"];
+    let stem = endings.iter().find_map(|ending| unversioned.strip_suffix(ending)).unwrap_or(unversioned);
     let mut name = String::new();
     for c in stem.to_ascii_lowercase().chars() {
         if c.is_ascii_alphanumeric() {
@@ -102,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_is_told_apart() {
+    fn each_kind_of_server_argument_is_recognised() {
         let cases = [
             ("uvx://mcp-server-time", "package"),
             ("npx://@modelcontextprotocol/server-everything@1", "package"),
@@ -119,11 +121,11 @@ mod tests {
 
     #[test]
     fn a_relative_path_is_recorded_as_an_absolute_one() {
-        assert_eq!(parsed("./bin/x").unwrap().1, "/here/./bin/x");
+        assert_eq!(parsed("./bin/x").unwrap().1, "/here/bin/x");
     }
 
     #[test]
-    fn what_cannot_be_run_is_said() {
+    fn a_server_argument_that_cannot_be_run_is_refused_with_the_reason() {
         assert_eq!(parsed(""), Err(ServerError::Empty));
         assert!(matches!(parsed("ftp://x"), Err(ServerError::Scheme { .. })));
         assert!(matches!(parsed("uvx://"), Err(ServerError::NoPackage { .. })));
@@ -136,6 +138,7 @@ mod tests {
             ("uvx://mcp-server-time@1.2", "mcp-server-time"),
             ("npx://@modelcontextprotocol/server-everything", "server-everything"),
             ("/opt/My Server.py", "my-server"),
+            ("tool.mjs", "tool"),
             ("ghcr.io/example/time:1", "time"),
             ("/x", "x"),
             ("/___", "workload"),

@@ -1,5 +1,6 @@
 //! Turns a RunConfig into the specification for the runtime. The supervisor and `run` call it.
 use crate::config::Config;
+use crate::network_verdicts::NetworkVerdicts;
 use crate::private_folders as private;
 use crate::source as server;
 use crate::source::Surroundings;
@@ -8,7 +9,7 @@ use wharf_model::{Error, ErrorKind, Result};
 use wharf_model::{ProxyMode, RunConfig, Transport};
 use wharf_sdk::files::{self, Links};
 use wharf_sdk::stamp::RuntimeStamp;
-use wharf_sdk::{Capability, PermissionProfile, Source, WorkloadSpec};
+use wharf_sdk::{Capability, NetworkVerdict, PermissionProfile, Source, WorkloadSpec};
 
 /// A larger file is refused: a secret becomes an environment variable.
 const MAX_SECRET_BYTES: u64 = 1024 * 1024;
@@ -32,7 +33,10 @@ pub fn specification(
     }
     let mut env = run.env_vars.clone();
     let transport = match run.transport {
-        Transport::Stdio => wharf_sdk::Transport::Stdio,
+        Transport::Stdio => {
+            env.entry(TRANSPORT_VARIABLE.to_owned()).or_insert_with(|| "stdio".to_owned());
+            wharf_sdk::Transport::Stdio
+        }
         Transport::StreamableHttp => {
             let own_ports = runtime.has(&Capability::PORT_MAPPING);
             for (name, value) in http_environment(target_port, own_ports) {
@@ -76,7 +80,21 @@ pub fn specification(
         permission_profile: permission_profile(run)?,
         allow_weaker: run.allow_weaker,
         pinned: if runtime.has(&Capability::PIN) { run.pins()? } else { None },
+        network_verdict: network_verdict(config, run, runtime),
+        container: run.container.clone(),
     })
+}
+
+/// What is known of the networks of the instance that the workload belongs to, for a runtime that can try that out.
+fn network_verdict(config: &Config, run: &RunConfig, runtime: &RuntimeStamp) -> Option<NetworkVerdict> {
+    let owner = run.owner().filter(|_| runtime.has(&Capability::PROBE))?;
+    NetworkVerdicts::of(config.state()).on(&owner.runtime_name, &owner.runtime_instance)
+}
+
+/// The values of a workload's secrets, for whoever must keep them out of a text. One that cannot be read is left out.
+pub fn secret_values(config: &Config, run: &RunConfig) -> Vec<String> {
+    let references = run.secrets.iter().filter_map(|text| SecretReference::parse(text).ok());
+    references.filter_map(|secret| secret.resolve(&config.config_dir).ok()).collect()
 }
 
 /// The permission profile. One with an unknown field is refused, since it would be enforced only in part.
@@ -105,19 +123,23 @@ pub(crate) fn source(config: &Config, run: &RunConfig) -> Result<Source> {
     })
 }
 
-/// The variables that tell HTTP servers their port: the names that ToolHive sets, and the one that most Node servers read.
+/// The variables that tell HTTP servers their port: the names that ToolHive sets, and those that most frameworks read.
 /// A server in a network of its own can only be reached if it listens on more than its loopback address.
-fn http_environment(target_port: u16, own_ports: bool) -> [(&'static str, String); 5] {
+fn http_environment(target_port: u16, own_ports: bool) -> impl Iterator<Item = (&'static str, String)> {
     let port = target_port.to_string();
     let host = if own_ports { "0.0.0.0" } else { "127.0.0.1" };
-    [
-        ("MCP_TRANSPORT", "streamable-http".to_owned()),
-        ("MCP_PORT", port.clone()),
-        ("FASTMCP_PORT", port.clone()),
-        ("PORT", port),
-        ("MCP_HOST", host.to_owned()),
-    ]
+    let ports = PORT_VARIABLES.into_iter().map(move |name| (name, port.clone()));
+    let hosts = HOST_VARIABLES.into_iter().map(move |name| (name, host.to_owned()));
+    std::iter::once((TRANSPORT_VARIABLE, "streamable-http".to_owned())).chain(ports).chain(hosts)
 }
+
+/// The variable that tells servers of both transports which one is meant.
+const TRANSPORT_VARIABLE: &str = "MCP_TRANSPORT";
+/// The variables that tell HTTP servers their port, in the order in which they are believed where a user sets one.
+pub const PORT_VARIABLES: [&str; 4] = ["MCP_PORT", "PORT", "FASTMCP_PORT", "UVICORN_PORT"];
+/// The variables that tell them the address to listen on, each beside its port: a framework that is told one of both listens
+/// on loopback.
+const HOST_VARIABLES: [&str; 4] = ["MCP_HOST", "HOST", "FASTMCP_HOST", "UVICORN_HOST"];
 
 /// `NAME,target=VARIABLE`: ToolHive's form of a reference to a secret. The value lies in a file of that name in the folder
 /// `secrets` of the configuration, which only its user may read.

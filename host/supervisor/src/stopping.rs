@@ -38,9 +38,9 @@ impl Performer<'_> {
         }
         let Some(handle) = deployment.handle.clone() else { return Ok(Event::Done) };
         let client = deployment.client.clone();
-        // Only a server on stdio ends when its stdin is closed.
+        // Only a server on stdio ends when its stdin is closed. An engine that restarts workloads would bring it back.
         let by_itself = match deployment.run.transport {
-            Transport::Stdio if !timeout.is_zero() => {
+            Transport::Stdio if !timeout.is_zero() && !deployment.restarts_itself() => {
                 let told = told(&client, &handle, watched.as_ref());
                 within(timeout.min(STDIN_GRACE), told).await.ok().flatten()
             }
@@ -55,8 +55,9 @@ impl Performer<'_> {
             }
             (None, None) => None,
         };
-        let is_proven = told.as_ref().is_some_and(|told| told.is_proven);
-        self.stopped = told.map(|told| told.exit);
+        // An engine that restarts workloads may have been about to, when this end was seen: a listing must show that it does not.
+        let is_proven = told.as_ref().is_some_and(|told| told.is_proven && !told.exit.restarts);
+        self.stopped = told.map(|told| Exit { restarts: false, ..told.exit });
         Ok(if is_proven { Event::Exited(self.is_stopped(state).await) } else { Event::Done })
     }
 
@@ -89,7 +90,11 @@ impl Performer<'_> {
 /// proven by a listing.
 async fn told(client: &RuntimeClient, handle: &Handle, watched: Option<&Watched>) -> Option<Told> {
     match watched {
-        Some(watched) => Some(Told { exit: watched.end.lock().await.exit().await, is_proven: true }),
+        Some(watched) => {
+            let mut end = watched.end.lock().await;
+            let exit = end.exit().await;
+            Some(Told { exit, is_proven: end.is_proven() })
+        }
         None => client.wait(handle).await.ok().map(|exit| Told { exit, is_proven: false }),
     }
 }

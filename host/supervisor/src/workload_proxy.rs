@@ -12,7 +12,7 @@ use wharf_model::chain;
 use wharf_proxy::{Access, HttpProxy, Limits, Listener, ProxyOptions, StdioProxy, Upstream, serve};
 use wharf_runtimes::give_back_memory;
 
-/// The share of all connections that is reserved for the user's own socket: one in so many.
+/// The share of all connections that is reserved for the user's own socket: one in this many.
 const OWN_SHARE: usize = 4;
 
 /// The proxy of one workload; clones share it.
@@ -39,8 +39,13 @@ impl WorkloadProxy {
         })
     }
 
-    pub(crate) fn http(run: &RunConfig, access: &Access, settings: &ProxySettings, server: Upstream) -> Self {
-        Self::Http(HttpProxy::new(options(run, access, settings), server))
+    pub(crate) fn http(
+        run: &RunConfig,
+        access: &Access,
+        settings: &ProxySettings,
+        server: Upstream,
+    ) -> HttpProxy {
+        HttpProxy::new(options(run, access, settings), server)
     }
 
     /// Serves clients until it is cancelled: on a port, and on the user's own socket if there is one.
@@ -138,8 +143,9 @@ fn options(run: &RunConfig, access: &Access, settings: &ProxySettings) -> ProxyO
     ProxyOptions {
         workload: run.name.to_string(),
         access: access.clone(),
-        allowed_hosts: Vec::new(),
-        allowed_origins: run.allowed_origins.clone(),
+        allowed_hosts: [&run.allowed_hosts[..], &settings.allowed_hosts].concat(),
+        allowed_origins: [&run.allowed_origins[..], &settings.allowed_origins].concat(),
+        target_path: (!run.target_path.is_empty()).then(|| run.target_path.clone()),
         limits: settings.limits(),
         client_capabilities: None,
     }

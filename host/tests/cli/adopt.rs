@@ -1,22 +1,22 @@
 //! `adopt`, and workloads without a known owner.
-use crate::harness::{World, run_config, status};
+use crate::harness::{TestHost, run_config, status};
 use insta::assert_snapshot;
 
 /// A workload with this in place of its runtime's name.
-fn ownerless(world: &World, name: &str, runtime: &str) {
+fn ownerless(host: &TestHost, name: &str, runtime: &str) {
     let config = run_config(name, "").replace(r#""absent""#, runtime);
-    world.write(&format!("state/runconfigs/{name}.json"), &config);
-    world.write(&format!("state/statuses/{name}.json"), &status(r#""running""#, r#""running""#));
+    host.write(&format!("state/runconfigs/{name}.json"), &config);
+    host.write(&format!("state/statuses/{name}.json"), &status(r#""running""#, r#""running""#));
 }
 
 #[test]
 fn r07_a_workload_without_an_owner_is_unknown() {
-    let world = World::new();
+    let host = TestHost::new();
     for (name, runtime) in [("empty", r#""""#), ("blank", r#""  ""#), ("number", "7"), ("null", "null")] {
-        ownerless(&world, name, runtime);
+        ownerless(&host, name, runtime);
     }
-    let before = world.files();
-    assert_snapshot!(world.wharf(&["list"]), @r#"
+    let before = host.files();
+    assert_snapshot!(host.wharf(&["list"]), @r#"
     exit code 0
     -- stdout --
     NAME     RUNTIME   PACKAGE                   STATUS    URL   PORT   GROUP   CREATED
@@ -30,25 +30,25 @@ fn r07_a_workload_without_an_owner_is_unknown() {
     null: unknown: owner unknown: no runtime has anything of it; to decide by hand: wharf adopt null --runtime RUNTIME
     number: unknown: owner unknown: no runtime has anything of it; to decide by hand: wharf adopt number --runtime RUNTIME
     "#);
-    assert_snapshot!(world.wharf(&["reconcile", "blank"]), @r#"
+    assert_snapshot!(host.wharf(&["reconcile", "blank"]), @r#"
     exit code 0
     -- stdout --
     blank: owner unknown: no runtime has anything of it
     "#);
-    assert_snapshot!(world.wharf(&["adopt", "blank"]), @r#"
+    assert_snapshot!(host.wharf(&["adopt", "blank"]), @r#"
     exit code 3
     -- stderr --
     error: the owner of 'blank' is unknown: no runtime has anything of it
     hint: to decide by hand: wharf adopt blank --runtime RUNTIME
     "#);
-    assert_snapshot!(world.wharf(&["adopt", "blank", "--runtime", "docker"]), @r#"
+    assert_snapshot!(host.wharf(&["adopt", "blank", "--runtime", "docker"]), @r#"
     exit code 5
     -- stderr --
     error: no plugin provides a runtime named 'docker'; no plugin was found at all
     hint: see: wharf runtime list
     "#);
-    assert_eq!(world.files(), before);
-    assert_snapshot!(world.wharf(&["stop", "blank"]), @r#"
+    assert_eq!(host.files(), before);
+    assert_snapshot!(host.wharf(&["stop", "blank"]), @r#"
     exit code 5
     -- stderr --
     error: 'blank' has no owner: no runtime is recorded for it
@@ -58,49 +58,49 @@ fn r07_a_workload_without_an_owner_is_unknown() {
 
 #[test]
 fn r07_nothing_is_adopted_while_a_runtime_that_was_used_here_cannot_be_asked() {
-    let world = World::new();
-    world.record("time");
-    ownerless(&world, "blank", r#""""#);
-    let before = world.files();
-    assert_snapshot!(world.wharf(&["adopt", "blank"]), @r#"
+    let host = TestHost::new();
+    host.record("time");
+    ownerless(&host, "blank", r#""""#);
+    let before = host.files();
+    assert_snapshot!(host.wharf(&["adopt", "blank"]), @r#"
     exit code 5
     -- stderr --
     error: the owner of 'blank' is unknown: it may be of a runtime that cannot be asked: 'absent' (no plugin provides a runtime named 'absent'; no plugin was found at all)
     hint: to decide by hand: wharf adopt blank --runtime RUNTIME
     "#);
-    assert_snapshot!(world.wharf(&["adopt", "blank", "--format", "json"]), @r#"
+    assert_snapshot!(host.wharf(&["adopt", "blank", "--format", "json"]), @r#"
     exit code 5
     -- stderr --
     {"error":{"kind":"owner","message":"the owner of 'blank' is unknown: it may be of a runtime that cannot be asked: 'absent' (no plugin provides a runtime named 'absent'; no plugin was found at all)","advice":[{"do":"adopt_by_hand","name":"blank"}]}}
     "#);
-    assert_eq!(world.files(), before);
+    assert_eq!(host.files(), before);
 }
 
 #[test]
 fn r07_an_owner_is_not_replaced_by_accident() {
-    let world = World::new();
-    world.record("time");
-    world.write(
+    let host = TestHost::new();
+    host.record("time");
+    host.write(
         "state/runconfigs/far.json",
         &run_config("far", r#","remote_url":"https://x""#).replace("absent", ""),
     );
-    let before = world.files();
-    assert_snapshot!(world.wharf(&["adopt", "time"]), @r#"
+    let before = host.files();
+    assert_snapshot!(host.wharf(&["adopt", "time"]), @r#"
     exit code 4
     -- stderr --
     error: 'time' has an owner: the runtime 'absent' at here
     hint: to move it to another instance: wharf adopt time --runtime absent --rebind
     "#);
-    assert_snapshot!(world.wharf(&["adopt", "time", "--runtime", "process", "--rebind"]), @r#"
+    assert_snapshot!(host.wharf(&["adopt", "time", "--runtime", "process", "--rebind"]), @r#"
     exit code 4
     -- stderr --
     error: 'time' belongs to the runtime 'absent'
     hint: an owner can be moved to another instance of the same runtime alone
     "#);
-    assert_snapshot!(world.wharf(&["adopt", "far"]), @r#"
+    assert_snapshot!(host.wharf(&["adopt", "far"]), @r#"
     exit code 4
     -- stderr --
     error: 'far' is a remote server, which has no owner
     "#);
-    assert_eq!(world.files(), before);
+    assert_eq!(host.files(), before);
 }

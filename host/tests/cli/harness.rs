@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
 /// The directories of one user, empty, and nothing of this machine's.
-pub(crate) struct World {
+pub(crate) struct TestHost {
     root: tempfile::TempDir,
 }
 
@@ -30,7 +30,7 @@ fn binary() -> &'static Path {
     })
 }
 
-impl World {
+impl TestHost {
     pub(crate) fn new() -> Self {
         let root = tempfile::Builder::new().prefix("wharf-cli-").tempdir().unwrap();
         // Nobody else can write to this folder, whatever the umask is.

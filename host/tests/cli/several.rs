@@ -1,12 +1,12 @@
 //! One command for several workloads.
-use crate::harness::World;
+use crate::harness::TestHost;
 use insta::assert_snapshot;
 
 #[test]
 fn each_result_is_reported_and_each_name_done_once() {
-    let world = World::new();
-    world.record("time");
-    assert_snapshot!(world.wharf(&["stop", "aa", "time", "aa"]), @r#"
+    let host = TestHost::new();
+    host.record("time");
+    assert_snapshot!(host.wharf(&["stop", "aa", "time", "aa"]), @r#"
     exit code 5
     -- stderr --
     error: there is no workload named 'aa'
@@ -14,7 +14,7 @@ fn each_result_is_reported_and_each_name_done_once() {
     error: 'time' belongs to the runtime 'absent', which cannot be asked: no plugin provides a runtime named 'absent'; no plugin was found at all
     hint: see: wharf runtime list
     "#);
-    assert_snapshot!(world.wharf(&["stop", "--format", "json", "aa", "time"]), @r#"
+    assert_snapshot!(host.wharf(&["stop", "--format", "json", "aa", "time"]), @r#"
     exit code 5
     -- stdout --
     [
@@ -49,19 +49,19 @@ fn each_result_is_reported_and_each_name_done_once() {
 }
 
 #[test]
-fn all_of_nothing_is_a_success() {
-    let world = World::new();
-    assert_snapshot!(world.wharf(&["rm", "--all"]), @r#"
+fn stop_all_and_rm_all_succeed_where_there_is_no_workload() {
+    let host = TestHost::new();
+    assert_snapshot!(host.wharf(&["rm", "--all"]), @r#"
     exit code 0
     -- stderr --
     there are no workloads
     "#);
-    assert_snapshot!(world.wharf(&["stop", "--group", "tools"]), @r#"
+    assert_snapshot!(host.wharf(&["stop", "--group", "tools"]), @r#"
     exit code 0
     -- stderr --
     there are no workloads in the group 'tools'
     "#);
-    assert_snapshot!(world.wharf(&["stop", "--all", "--format", "json"]), @r#"
+    assert_snapshot!(host.wharf(&["stop", "--all", "--format", "json"]), @r#"
     exit code 0
     -- stdout --
     []
@@ -70,8 +70,8 @@ fn all_of_nothing_is_a_success() {
 
 #[test]
 fn a_group_is_its_own_members() {
-    let world = World::new();
-    world.record("time");
-    assert!(world.wharf(&["stop", "--group", "tools"]).starts_with("exit code 5\n"));
-    assert!(world.wharf(&["stop", "--group", "others"]).starts_with("exit code 0\n"));
+    let host = TestHost::new();
+    host.record("time");
+    assert!(host.wharf(&["stop", "--group", "tools"]).starts_with("exit code 5\n"));
+    assert!(host.wharf(&["stop", "--group", "others"]).starts_with("exit code 0\n"));
 }

@@ -1,5 +1,5 @@
 //! Output that only a terminal gets.
-use crate::harness::{World, run_config};
+use crate::harness::{TestHost, run_config};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use std::fs::{File, OpenOptions};
@@ -27,8 +27,8 @@ pub(crate) fn shown(mut command: Command, columns: u16) -> String {
 
 #[test]
 fn errors_are_coloured_on_a_terminal_unless_colours_are_unwanted() {
-    let world = World::new();
-    let status = || world.command(&["status", "time"]);
+    let host = TestHost::new();
+    let status = || host.command(&["status", "time"]);
     assert!(shown(status(), 80).starts_with("\u{1b}[1;31merror:\u{1b}[0m there is no workload"));
     for (variable, value) in [("NO_COLOR", "1"), ("TERM", "dumb")] {
         let mut command = status();
@@ -42,31 +42,31 @@ fn errors_are_coloured_on_a_terminal_unless_colours_are_unwanted() {
 
 #[test]
 fn the_help_is_not_coloured_where_colours_are_unwanted() {
-    let world = World::new();
-    let mut command = world.command(&["--help"]);
+    let host = TestHost::new();
+    let mut command = host.command(&["--help"]);
     command.env("NO_COLOR", "1");
     assert!(!shown(command, 80).contains('\u{1b}'));
 }
 
 #[test]
 fn a_list_fits_into_a_narrow_terminal_and_is_whole_elsewhere() {
-    let world = World::new();
+    let host = TestHost::new();
     let long = "a-package-with-a-very-long-name-that-does-not-fit-into-any-terminal";
-    world.write("state/runconfigs/time.json", &run_config("time", "").replace("mcp-server-time", long));
-    let list = || world.command(&["list", "--all"]);
+    host.write("state/runconfigs/time.json", &run_config("time", "").replace("mcp-server-time", long));
+    let list = || host.command(&["list", "--all"]);
     let narrow = shown(list(), 90);
     let row = narrow.lines().nth(1).unwrap();
     assert!(row.starts_with("time ") && row.contains('…') && row.chars().count() <= 90, "{row}");
-    assert!(world.wharf(&["list", "--all"]).contains(long));
+    assert!(host.wharf(&["list", "--all"]).contains(long));
 }
 
 #[test]
 fn a_log_cannot_command_a_terminal() {
-    let world = World::new();
-    world.record("time");
-    world.write("state/logs/time.proxy.log", "\u{1b}[32mgreen\u{1b}[0m \u{1b}[2J\u{1b}]0;title\u{7}\tend\n");
-    let terminal = shown(world.command(&["logs", "--proxy", "time"]), 80);
+    let host = TestHost::new();
+    host.record("time");
+    host.write("state/logs/time.proxy.log", "\u{1b}[32mgreen\u{1b}[0m \u{1b}[2J\u{1b}]0;title\u{7}\tend\n");
+    let terminal = shown(host.command(&["logs", "--proxy", "time"]), 80);
     assert_eq!(terminal, "green \\u{1b}[2J\\u{1b}]0;title\\u{7}\tend\n");
-    let piped = world.command(&["logs", "--proxy", "time"]).output().unwrap();
+    let piped = host.command(&["logs", "--proxy", "time"]).output().unwrap();
     assert!(piped.stdout.starts_with(b"\x1b[32mgreen"), "elsewhere the bytes are as they were written");
 }

@@ -1,10 +1,10 @@
 //! Help, versions, and arguments that make no sense.
-use crate::harness::World;
+use crate::harness::TestHost;
 use insta::assert_snapshot;
 
 #[test]
 fn the_short_help_lists_the_commands() {
-    assert_snapshot!(World::new().wharf(&["-h"]), @r#"
+    assert_snapshot!(TestHost::new().wharf(&["-h"]), @r#"
     exit code 0
     -- stdout --
     Run MCP servers, and other workloads, on whatever is at hand
@@ -16,11 +16,16 @@ fn the_short_help_lists_the_commands() {
       list        List the workloads that run or should run [alias: ls]
       status      Show one workload in depth: what is recorded, what its runtime and its supervisor say
       url         Print the URL for a workload's clients, with its secret part
+      edit        Change what a workload is; if it does not get ready then, it is as it was before
       start       Start workloads that do not run
       stop        Stop workloads
       restart     Stop workloads and start them again, each as one operation
       rm          Remove workloads; those that run are stopped first. Their logs stay [alias: remove]
       logs        Show what a workload writes
+      tools       Show the tools of a workload's server, with their arguments
+      call        Call a tool of a workload's server; prints what it says
+      resources   Show the resources of a workload's server
+      prompts     Show the prompts of a workload's server
       reconcile   Bring workloads to what they should be, as far as evidence supports it
       adopt       Give an owner to a workload that has none
       import      Copy workloads of another product
@@ -28,6 +33,7 @@ fn the_short_help_lists_the_commands() {
       runtime     See which runtimes there are, and whether they work
       doctor      Try everything that workloads need, and say what to do about what is missing
       serve       Serve the REST API
+      mcp         Serve wharf itself over MCP
       completion  Print a script that completes wharf's commands in a shell
       version     Show the versions of wharf and of its plugin interface
       help        Print this message or the help of the given subcommand(s)
@@ -42,7 +48,7 @@ fn the_short_help_lists_the_commands() {
 
 #[test]
 fn the_help_has_examples_and_exit_codes() {
-    assert_snapshot!(World::new().wharf(&["--help"]), @r#"
+    assert_snapshot!(TestHost::new().wharf(&["--help"]), @r#"
     exit code 0
     -- stdout --
     Run MCP servers, and other workloads, on whatever is at hand
@@ -54,11 +60,16 @@ fn the_help_has_examples_and_exit_codes() {
       list        List the workloads that run or should run [alias: ls]
       status      Show one workload in depth: what is recorded, what its runtime and its supervisor say
       url         Print the URL for a workload's clients, with its secret part
+      edit        Change what a workload is; if it does not get ready then, it is as it was before
       start       Start workloads that do not run
       stop        Stop workloads
       restart     Stop workloads and start them again, each as one operation
       rm          Remove workloads; those that run are stopped first. Their logs stay [alias: remove]
       logs        Show what a workload writes
+      tools       Show the tools of a workload's server, with their arguments
+      call        Call a tool of a workload's server; prints what it says
+      resources   Show the resources of a workload's server
+      prompts     Show the prompts of a workload's server
       reconcile   Bring workloads to what they should be, as far as evidence supports it
       adopt       Give an owner to a workload that has none
       import      Copy workloads of another product
@@ -66,6 +77,7 @@ fn the_help_has_examples_and_exit_codes() {
       runtime     See which runtimes there are, and whether they work
       doctor      Try everything that workloads need, and say what to do about what is missing
       serve       Serve the REST API
+      mcp         Serve wharf itself over MCP
       completion  Print a script that completes wharf's commands in a shell
       version     Show the versions of wharf and of its plugin interface
       help        Print this message or the help of the given subcommand(s)
@@ -105,8 +117,8 @@ fn the_help_has_examples_and_exit_codes() {
 
     Examples:
       wharf run uvx://mcp-server-time              a package of PyPI; prints the URL for MCP clients
-      wharf run npx://@modelcontextprotocol/server-everything --name everything
-      wharf run ./my-server -- --verbose           a command of this machine, with an argument
+      wharf run --name everything npx://@modelcontextprotocol/server-everything
+      wharf run ./my-server --verbose              a command of this machine, with an argument
       wharf list                                   what runs, and where
       wharf logs -f time                           what a workload writes
       wharf stop --all                             stop everything
@@ -129,23 +141,23 @@ fn the_help_has_examples_and_exit_codes() {
 
 #[test]
 fn without_a_command_the_help_is_shown_and_it_is_a_failure() {
-    let world = World::new();
-    let output = world.command(&[]).output().unwrap();
+    let host = TestHost::new();
+    let output = host.command(&[]).output().unwrap();
     assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0));
-    assert!(world.normal(&output.stderr).contains("Usage: wharf [OPTIONS] <COMMAND>"));
+    assert!(host.normal(&output.stderr).contains("Usage: wharf [OPTIONS] <COMMAND>"));
 }
 
 #[test]
 fn the_help_of_run_has_examples() {
-    assert_snapshot!(World::new().wharf(&["run", "-h"]), @r#"
+    assert_snapshot!(TestHost::new().wharf(&["run", "-h"]), @r#"
     exit code 0
     -- stdout --
     Create a workload and start it; prints the URL for its clients when it is ready
 
-    Usage: wharf run [OPTIONS] [SERVER] [-- <ARGS>...]
+    Usage: wharf run [OPTIONS] SERVER [ARG]...
 
     Arguments:
-      [SERVER]   An npx:// or uvx:// package, a command or a path, or an image
+      [SERVER]   An npx:// or uvx:// package, a command, a script or a path, or an image
       [ARGS]...  Arguments for it
 
     Options:
@@ -168,6 +180,8 @@ fn the_help_of_run_has_examples() {
           --target-port <PORT>
               The port that an HTTP server listens on; one that is free, told to it as PORT and
               MCP_PORT, where none is given
+          --target-path <PATH>
+              The path at which an HTTP server serves MCP [default: /mcp]
           --host <ADDRESS>
               The address that the proxy listens on; others than loopback need --auth bearer [default:
               127.0.0.1]
@@ -176,6 +190,8 @@ fn the_help_of_run_has_examples() {
               [default: path]
           --unix-socket
               Serve you on a Unix socket too, without a secret, see: wharf url NAME --unix-socket
+          --allow-host <HOST>
+              Another name that clients reach the proxy by, as name[:port]; can be given several times
           --allow-origin <ORIGIN>
               A page that may ask the proxy, as scheme://host[:port]; can be given several times
       -e, --env <KEY[=VALUE]>
@@ -184,14 +200,40 @@ fn the_help_of_run_has_examples() {
               A file with variables, one a line
           --secret <NAME,target=VARIABLE>
               A secret for the server, from the file secrets/NAME of the configuration
-      -v, --volume <HOST:WORKLOAD[:ro]>
-              A file or folder of this machine in the workload; can be given several times
+      -v, --volume <SOURCE:WORKLOAD[:ro]>
+              A file or folder of this machine, or a volume of the engine by its name, in the workload;
+              can be given several times
+      -w, --workdir <FOLDER>
+              The folder that it runs in: of this machine for a command, of the image for an image
+              [alias: --working-dir]
       -l, --label <KEY=VALUE>
               A label
           --group <GROUP>
               The group that it is listed under [default: default]
           --user <USER[:GROUP]>
               As which user of its image it runs: a name or a number, with :group if wanted
+          --entrypoint <PROGRAM>
+              The program of its image that it runs instead of the image's own
+          --network <NAME>
+              The network of the engine that it is in: none, bridge, host, or one by its name [alias:
+              --net]
+          --add-host <NAME:ADDRESS>
+              A name of a machine in it; host-gateway stands for the address of this machine
+          --tmpfs <PATH[:OPTIONS]>
+              A folder in memory
+          --shm-size <SIZE>
+              The size of its shared memory (/dev/shm), such as 64m
+          --cap-add <CAPABILITY>
+              A capability of the kernel that it keeps, such as SETUID; all others are dropped
+          --ulimit <NAME=SOFT[:HARD]>
+              A limit of the kernel for each of its processes, such as nofile=4096
+          --no-init
+              Run the server as the first process of its container, without an init
+          --platform <OS/ARCHITECTURE>
+              The platform whose image is run, such as linux/arm64
+          --stop-timeout <SECONDS>
+              Seconds that it may take to end by itself when it is stopped, before it is killed
+              [default: 10]
           --pull <always|missing|never>
               When its image is fetched [default: missing]
           --permission-profile <none|network|FILE>
@@ -220,15 +262,15 @@ fn the_help_of_run_has_examples() {
               Print help (see more with '--help')
     "#);
     assert!(
-        World::new()
+        TestHost::new()
             .wharf(&["run", "--help"])
-            .contains("wharf run npx://@modelcontextprotocol/server-everything")
+            .contains("wharf run --name everything npx://@modelcontextprotocol/server-everything")
     );
 }
 
 #[test]
 fn each_command_has_examples_in_its_help() {
-    let world = World::new();
+    let host = TestHost::new();
     for command in [
         "run",
         "list",
@@ -252,27 +294,27 @@ fn each_command_has_examples_in_its_help() {
         "version",
     ] {
         let arguments: Vec<&str> = command.split(' ').chain(["--help"]).collect();
-        let help = world.wharf(&arguments);
+        let help = host.wharf(&arguments);
         assert!(help.contains(&format!("\n  wharf {command}")), "{help}");
     }
 }
 
 #[test]
 fn the_version_is_told() {
-    let world = World::new();
-    assert_snapshot!(world.wharf(&["--version"]), @r#"
+    let host = TestHost::new();
+    assert_snapshot!(host.wharf(&["--version"]), @r#"
     exit code 0
     -- stdout --
     wharf 0.1.0
     "#);
-    assert_snapshot!(world.wharf(&["version"]), @r#"
+    assert_snapshot!(host.wharf(&["version"]), @r#"
     exit code 0
     -- stdout --
     wharf 0.1.0
     plugin interface 1.0.0 (SDK 0.1.0)
     built by $RUSTC for $TARGET
     "#);
-    assert_snapshot!(world.wharf(&["version", "--format", "json"]), @r#"
+    assert_snapshot!(host.wharf(&["version", "--format", "json"]), @r#"
     exit code 0
     -- stdout --
     {
@@ -287,7 +329,7 @@ fn the_version_is_told() {
 
 #[test]
 fn an_unknown_command_is_told_what_is_like_it() {
-    assert_snapshot!(World::new().wharf(&["lsit"]), @r#"
+    assert_snapshot!(TestHost::new().wharf(&["lsit"]), @r#"
     exit code 2
     -- stderr --
     error: unrecognized subcommand 'lsit'
@@ -302,29 +344,29 @@ fn an_unknown_command_is_told_what_is_like_it() {
 
 #[test]
 fn a_bad_name_is_refused_with_the_reason() {
-    let world = World::new();
-    assert_snapshot!(world.wharf(&["stop", "../x"]), @r#"
+    let host = TestHost::new();
+    assert_snapshot!(host.wharf(&["stop", "../x"]), @r#"
     exit code 2
     -- stderr --
     error: invalid value '../x' for '[NAME]...': a workload name has only lowercase letters, digits and dashes, not '.' (character 1)
 
     For more information, try '--help'.
     "#);
-    assert_snapshot!(world.wharf(&["stop", &"x".repeat(60)]), @r#"
+    assert_snapshot!(host.wharf(&["stop", &"x".repeat(60)]), @r#"
     exit code 2
     -- stderr --
     error: invalid value 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx' for '[NAME]...': a workload name has at most 52 characters, this one has 60
 
     For more information, try '--help'.
     "#);
-    assert_snapshot!(world.wharf(&["stop", ""]), @r#"
+    assert_snapshot!(host.wharf(&["stop", ""]), @r#"
     exit code 2
     -- stderr --
     error: invalid value '' for '[NAME]...': a workload name cannot be empty
 
     For more information, try '--help'.
     "#);
-    assert_snapshot!(world.wharf(&["stop", "Time"]), @r#"
+    assert_snapshot!(host.wharf(&["stop", "Time"]), @r#"
     exit code 2
     -- stderr --
     error: invalid value 'Time' for '[NAME]...': a workload name has only lowercase letters, digits and dashes, not 'T' (character 1)
@@ -335,7 +377,7 @@ fn a_bad_name_is_refused_with_the_reason() {
 
 #[test]
 fn every_command_with_a_name_refuses_a_bad_one_and_makes_nothing() {
-    let world = World::new();
+    let host = TestHost::new();
     for arguments in [
         &["status", "../x"][..],
         &["start", "../x"],
@@ -345,22 +387,22 @@ fn every_command_with_a_name_refuses_a_bad_one_and_makes_nothing() {
         &["export", "../x"],
         &["run", "--name", "../x", "uvx://mcp-server-time"],
     ] {
-        let output = world.command(arguments).output().unwrap();
+        let output = host.command(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
-        assert!(world.normal(&output.stderr).contains("not '.' (character 1)"), "{arguments:?}");
+        assert!(host.normal(&output.stderr).contains("not '.' (character 1)"), "{arguments:?}");
     }
-    assert_eq!(world.files().len(), 1, "only the folder itself");
+    assert_eq!(host.files().len(), 1, "only the folder itself");
 }
 
 #[test]
-fn what_is_wrong_with_arguments_is_json_where_json_was_asked_for() {
-    let world = World::new();
-    assert_snapshot!(world.wharf(&["stop", "--format", "json", "../x"]), @r#"
+fn wrong_arguments_are_reported_as_json_where_json_was_asked_for() {
+    let host = TestHost::new();
+    assert_snapshot!(host.wharf(&["stop", "--format", "json", "../x"]), @r#"
     exit code 2
     -- stderr --
     {"error":{"kind":"usage","message":"invalid value '../x' for '[NAME]...': a workload name has only lowercase letters, digits and dashes, not '.' (character 1)"}}
     "#);
-    assert_snapshot!(world.wharf(&["list", "--format=json", "--grup", "x"]), @r#"
+    assert_snapshot!(host.wharf(&["list", "--format=json", "--grup", "x"]), @r#"
     exit code 2
     -- stderr --
     {"error":{"kind":"usage","message":"unexpected argument '--grup' found","advice":[{"do":"note","text":"a similar argument exists: '--group'"},{"do":"note","text":"Usage: wharf list --format <FORMAT> --group <GROUP>"}]}}
@@ -369,8 +411,8 @@ fn what_is_wrong_with_arguments_is_json_where_json_was_asked_for() {
 
 #[test]
 fn names_and_all_exclude_each_other_and_one_of_them_is_needed() {
-    let world = World::new();
-    assert_snapshot!(world.wharf(&["stop"]), @r#"
+    let host = TestHost::new();
+    assert_snapshot!(host.wharf(&["stop"]), @r#"
     exit code 2
     -- stderr --
     error: the following required arguments were not provided:
@@ -380,7 +422,7 @@ fn names_and_all_exclude_each_other_and_one_of_them_is_needed() {
 
     For more information, try '--help'.
     "#);
-    assert_snapshot!(world.wharf(&["rm", "--all", "time"]), @r#"
+    assert_snapshot!(host.wharf(&["rm", "--all", "time"]), @r#"
     exit code 2
     -- stderr --
     error: the argument '--all' cannot be used with '[NAME]...'
@@ -393,7 +435,7 @@ fn names_and_all_exclude_each_other_and_one_of_them_is_needed() {
 
 #[test]
 fn a_timeout_is_a_number_of_seconds() {
-    assert_snapshot!(World::new().wharf(&["stop", "--timeout", "-1", "time"]), @r#"
+    assert_snapshot!(TestHost::new().wharf(&["stop", "--timeout", "-1", "time"]), @r#"
     exit code 2
     -- stderr --
     error: invalid value '-1' for '--timeout <SECONDS>': it is from 0 to 86400 seconds

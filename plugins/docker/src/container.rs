@@ -2,7 +2,7 @@
 //! [`crate::deploy`] uses it.
 use crate::{
     flavor::Flavor,
-    labels, limits, mounts,
+    labels, limits, mounts, options,
     port::target_port,
     profile::{self, Rights},
     reference::Reference,
@@ -46,9 +46,6 @@ pub(crate) fn body(flavor: Flavor, spec: &WorkloadSpec, private: &[PathBuf]) -> 
     if port == Some(0) {
         return Err(Error::invalid("the target port must not be 0"));
     }
-    if spec.working_dir.is_some() {
-        return Err(Error::unsupported("working_dir", "a container runs in no directory of the host"));
-    }
     let rights = profile::rights(spec)?;
     let env = spec.env.iter().map(|(name, value)| variable(name, value)).collect::<Result<_>>()?;
     let published = port.map(|port| format!("{port}/tcp"));
@@ -57,6 +54,8 @@ pub(crate) fn body(flavor: Flavor, spec: &WorkloadSpec, private: &[PathBuf]) -> 
     labels.insert(labels::WEAKER.to_owned(), weaker(&rights.weaker));
     Ok(ContainerCreateBody {
         image: Some(image(spec)?.text.to_owned()),
+        entrypoint: spec.container.entrypoint.clone().map(|program| vec![program]),
+        working_dir: options::working_dir(spec.working_dir.as_deref())?,
         cmd: (!spec.args.is_empty()).then(|| spec.args.clone()),
         env: Some(env),
         user: spec.user.as_deref().map(user).transpose()?,
@@ -93,28 +92,43 @@ fn host_config(
     let memory = limits::memory(spec)?;
     let mounts = mounts::of(spec, private)?;
     let held_back = !rights.privileged;
-    let has_tmp = mounts.iter().any(|mount| mount.target.as_deref() == Some("/tmp"));
-    let tmp = || HashMap::from([("/tmp".to_owned(), TMP_OPTIONS.to_owned())]);
+    let has_port = published.is_some();
+    let mut tmpfs = options::tmpfs(&spec.container)?;
+    if rights.read_only && !mounts.has("/tmp") {
+        tmpfs.entry("/tmp".to_owned()).or_insert_with(|| TMP_OPTIONS.to_owned());
+    }
+    let network = match (options::network(&spec.container, has_port)?, rights.network) {
+        (Some(asked), Some(granted)) if asked != granted => {
+            return Err(Error::invalid(format!(
+                "the network '{asked}' contradicts the permission profile, which grants '{granted}'; give one of both"
+            )));
+        }
+        (asked, granted) => asked.or(granted.map(str::to_owned)),
+    };
     Ok(HostConfig {
         port_bindings: published.map(|port| HashMap::from([(port, Some(vec![binding()]))])),
-        mounts: Some(mounts),
-        network_mode: rights.network.map(str::to_owned),
+        mounts: Some(mounts.mounts),
+        binds: (!mounts.labelled.is_empty()).then_some(mounts.labelled),
+        network_mode: network,
+        extra_hosts: options::add_hosts(&spec.container)?,
         readonly_rootfs: Some(rights.read_only),
-        tmpfs: (rights.read_only && !has_tmp).then(tmp),
+        tmpfs: (!tmpfs.is_empty()).then_some(tmpfs),
+        shm_size: options::shm_size(&spec.container)?,
         privileged: rights.privileged.then_some(true),
         nano_cpus: spec.cpus.map(limits::nano_cpus).transpose()?,
         memory,
         // The same as the memory limit: then there is no swap beside it.
         memory_swap: memory,
+        cap_add: options::cap_add(&spec.container)?,
         cap_drop: held_back.then(|| vec!["ALL".to_owned()]),
         security_opt: held_back.then(|| vec!["no-new-privileges".to_owned()]),
         pids_limit: Some(limits::pids(spec)?),
-        ulimits: Some(limits::ulimits(flavor)),
+        ulimits: limits::ulimits(flavor, &spec.container)?,
         // Without an init, the server is the first process of the container: it would ignore signals that it does not
         // handle, and reap no orphans. Docker always brings one; Podman's comes in a package of its own, and where that is
         // missing, the container is made without.
-        init: Some(true),
-        log_config: (flavor == Flavor::Docker).then(limits::bounded_log),
+        init: Some(!spec.container.no_init),
+        log_config: Some(limits::bounded_log(flavor)),
         // wharf's supervisor restarts the container, not the engine.
         restart_policy: Some(RestartPolicy {
             name: Some(RestartPolicyNameEnum::NO),
@@ -215,11 +229,35 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn options_of_docker_run_are_passed_on() {
+        let asked = asked(serde_json::json!({
+            "working_dir": "/srv", "mounts": ["data:/data", "/a:/b:ro,z"],
+            "container": { "cap_add": ["SETUID"], "entrypoint": "/bin/sh", "no_init": true, "network": "back",
+                "add_hosts": ["db:10.0.0.1"], "shm_size_bytes": 4096, "tmpfs": ["/run:size=1m"] },
+        }));
+        let host = &asked["HostConfig"];
+        assert_eq!((&asked["WorkingDir"], &asked["Entrypoint"][0]), (&"/srv".into(), &"/bin/sh".into()));
+        let volume =
+            serde_json::json!({ "Type": "volume", "Source": "data", "Target": "/data", "ReadOnly": false });
+        assert_eq!(host["Mounts"], serde_json::json!([volume]));
+        assert_eq!(host["Binds"], serde_json::json!(["/a:/b:ro,z"]));
+        assert_eq!((&host["CapAdd"][0], &host["CapDrop"][0]), (&"SETUID".into(), &"ALL".into()));
+        assert_eq!((&host["Init"], &host["NetworkMode"]), (&false.into(), &"back".into()));
+        assert_eq!((&host["ExtraHosts"][0], &host["ShmSize"]), (&"db:10.0.0.1".into(), &4096.into()));
+        assert_eq!(host["Tmpfs"]["/run"], "size=1m");
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused() {
         let cases = [
             (serde_json::json!({ "labels": { "wharf.uid": "mine" } }), "wharf.uid"),
             (serde_json::json!({ "mounts": ["/a"] }), "/a"),
-            (serde_json::json!({ "mounts": ["a:/b"] }), "absolute"),
+            (serde_json::json!({ "mounts": ["a/c:/b"] }), "./a/c"),
+            (
+                serde_json::json!({ "container": { "network": "none" },
+                "permission_profile": { "network": { "mode": "bridge", "outbound": { "insecure_allow_all": true } } } }),
+                "contradicts",
+            ),
             (serde_json::json!({ "mounts": ["/a:/b:x"] }), "option"),
             (serde_json::json!({ "cpus": 0.0 }), "processors"),
             (serde_json::json!({ "memory_bytes": 0 }), "memory_bytes"),

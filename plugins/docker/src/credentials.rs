@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_cannot_be_read_is_told_without_what_it_is() {
+    async fn an_unreadable_credential_is_reported_without_its_contents() {
         for config in
             [r#"{"auths":{"r":{"auth":"c2VjcmV0"}}}"#, r#"{"auths":{"r":{"auth":"secret"}}}"#, "secret"]
         {

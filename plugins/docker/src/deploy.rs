@@ -6,23 +6,25 @@ use crate::{
     error::{is_missing, operation},
     flavor::Flavor,
     handle::HandleData,
-    image, labels, limits, mounts,
+    image, labels, limits, mount_advice, mounts,
     name::{self, Holder},
     observe::Summary,
+    options, platform_check,
     port::target_port,
     removal::remove,
     runtime::ContainerRuntime,
 };
 use bollard::{
     errors::Error as Refusal,
-    models::ContainerCreateBody,
+    models::{ContainerCreateBody, MountType},
     query_parameters::{CreateContainerOptionsBuilder, WaitContainerOptionsBuilder},
 };
 use futures_util::StreamExt;
-use std::{sync::Arc, time::Duration};
+use std::{os::unix::fs::MetadataExt, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 use wharf_sdk::{
-    Error, ErrorCode, Handle, PullPolicy, Result, WorkloadSpec, WorkloadState, keyed_lock::KeyedGuard,
+    Error, ErrorCode, Handle, PullPolicy, Result, WorkloadSpec, WorkloadState, document::Event,
+    keyed_lock::KeyedGuard,
 };
 
 /// The number of names that are tried.
@@ -45,14 +47,20 @@ impl ContainerRuntime {
             Some(PullPolicy::Always) => Some(image::provide(self, &engine, spec).await?),
             _ => None,
         };
-        let digest = digest::of(&body, newest.as_deref().unwrap_or_default(), spec);
+        let image_id = newest.as_ref().map_or("", |image| image.id.as_str());
+        let digest = digest::of(self.flavor, &body, image_id, spec);
         body.labels.get_or_insert_default().insert(labels::SPEC.to_owned(), digest.clone());
         let container = match self.earlier(&engine, spec, &digest).await? {
             Earlier::Kept(container) => container,
             earlier => {
-                if newest.is_none() {
-                    image::provide(self, &engine, spec).await?;
-                }
+                let image = match newest {
+                    Some(image) => image,
+                    None => image::provide(self, &engine, spec).await?,
+                };
+                let (name, asked) = (container::image(spec)?.text, spec.container.platform.as_deref());
+                platform_check::platform(&engine, name, &image, asked).await?;
+                self.resolve_gateway(&engine, &mut body).await?;
+                self.warn_of_mounts(&engine, spec, &body, &image.user).await;
                 // The obsolete container is removed only now, when the image for its successor is there.
                 if let Earlier::Obsolete(container) = earlier {
                     self.clear(&engine, &container).await?;
@@ -72,17 +80,65 @@ impl ContainerRuntime {
         Ok(HandleData { container, target_port: target_port(spec) }.to_handle(&spec.uid))
     }
 
-    /// Podman makes a folder in the place of a missing source, so it is refused here; Docker refuses it itself. An engine
-    /// in a virtual machine sees other files, so nothing is checked for that one.
+    /// Podman makes a folder in the place of a missing source, so it is refused here; Docker refuses it itself, but for a
+    /// source that gets a label. An engine in a virtual machine sees other files, so nothing is checked for that one.
     async fn refuse_missing_sources(&self, engine: &Engine, body: &ContainerCreateBody) -> Result<()> {
-        let mounts = body.host_config.as_ref().and_then(|host| host.mounts.as_deref()).unwrap_or_default();
-        if mounts.is_empty() || self.flavor == Flavor::Docker {
+        let Some(host) = &body.host_config else { return Ok(()) };
+        let binds = host.mounts.iter().flatten().filter(|mount| mount.typ == Some(MountType::BIND));
+        let binds =
+            binds.filter(|_| self.flavor == Flavor::Podman).filter_map(|mount| mount.source.as_deref());
+        let labelled = host.binds.iter().flatten().filter_map(|bind| bind.split(':').next());
+        let sources: Vec<String> = binds.chain(labelled).map(str::to_owned).collect();
+        if sources.is_empty() {
             return Ok(());
         }
-        match engine.is_podman_of_this_machine().await {
-            Ok(true) => mounts::refuse_missing(mounts),
+        match engine.is_of_this_machine().await {
+            Ok(true) => mounts::refuse_missing(&sources),
             Ok(false) => Ok(()),
             Err(error) => Err(self.failed("the engine cannot be asked where it is", &error.into())),
+        }
+    }
+
+    /// Puts the address of this machine in the place of its name for Podman, which takes that name for an address.
+    async fn resolve_gateway(&self, engine: &Engine, body: &mut ContainerCreateBody) -> Result<()> {
+        let Some(host) = body.host_config.as_mut().filter(|_| self.flavor == Flavor::Podman) else {
+            return Ok(());
+        };
+        if !host.extra_hosts.iter().flatten().any(|name| name.ends_with(options::GATEWAY)) {
+            return Ok(());
+        }
+        let network = match host.network_mode.as_deref() {
+            None | Some("bridge") => "podman",
+            Some(name) => name,
+        };
+        let seen = engine.client.inspect_network(network, None).await;
+        let seen = seen.map_err(|error| self.failed("the address of this machine is not known", &error))?;
+        let gateway = seen.ipam.and_then(|ipam| ipam.config?.into_iter().find_map(|config| config.gateway));
+        let Some(gateway) = gateway else {
+            return Err(Error::precondition(format!(
+                "the network '{network}' has no address of this machine; there the name host.containers.internal stands for it"
+            )));
+        };
+        for name in host.extra_hosts.iter_mut().flatten() {
+            *name = name.replace(options::GATEWAY, &gateway);
+        }
+        Ok(())
+    }
+
+    /// Tells the user what the workload will not be able to do with its mounts, or could do with them.
+    async fn warn_of_mounts(
+        &self,
+        engine: &Engine,
+        spec: &WorkloadSpec,
+        body: &ContainerCreateBody,
+        image_user: &str,
+    ) {
+        if spec.mounts.is_empty() || !matches!(engine.is_of_this_machine().await, Ok(true)) {
+            return;
+        }
+        let engine_user = std::fs::metadata(&engine.socket).map_or(0, |socket| socket.uid());
+        for message in mount_advice::of(body, image_user, engine_user) {
+            self.host.event(&Event { uid: spec.uid.clone(), message, progress: None, is_warning: true });
         }
     }
 
@@ -195,7 +251,7 @@ impl Making {
             let refused = match self.ask(&name).await {
                 Ok(made) => return Ok(made),
                 Err(refused) if name::is_taken(&refused) => refused,
-                Err(refused) => return Err(not_made(&refused)),
+                Err(refused) => return Err(not_made(self.engine.flavor, &refused)),
             };
             match name::make_free(&self.engine, &name, &self.spec).await {
                 Ok(Holder::Nobody) => {}
@@ -204,16 +260,17 @@ impl Making {
                     let message = format!("the workload is deployed already, and runs as container {name}");
                     return Err(Error::new(ErrorCode::AlreadyExists, message));
                 }
-                Err(refused) => return Err(not_made(&refused)),
+                Err(refused) => return Err(not_made(self.engine.flavor, &refused)),
             }
-            error = Some(not_made(&refused));
+            error = Some(not_made(self.engine.flavor, &refused));
         }
         Err(error.unwrap_or_else(|| Error::internal("no name was tried")))
     }
 
     async fn ask(&mut self, name: &str) -> std::result::Result<(String, Vec<String>), Refusal> {
         let create = async |body: ContainerCreateBody| {
-            let options = CreateContainerOptionsBuilder::new().name(name).build();
+            let platform = self.spec.container.platform.as_deref().unwrap_or_default();
+            let options = CreateContainerOptionsBuilder::new().name(name).platform(platform).build();
             self.engine.client.create_container(Some(options), body).await
         };
         let made = match create(self.body.clone()).await {
@@ -231,15 +288,19 @@ impl Making {
     async fn remove(&self, container: &str) -> Result<()> {
         let removed = remove(&self.engine, container).await;
         removed.map_err(|error| {
-            operation("a container that is not what was asked for cannot be removed", &error)
+            operation(
+                self.engine.flavor,
+                "a container that is not what was asked for cannot be removed",
+                &error,
+            )
         })
     }
 }
 
-fn not_made(error: &Refusal) -> Error {
+fn not_made(flavor: Flavor, error: &Refusal) -> Error {
     /// A part of Docker's error for a mount whose source is missing.
     const NO_SOURCE: &str = "bind source path does not exist";
-    let mut failed = operation("the container cannot be made", error);
+    let mut failed = operation(flavor, "the container cannot be made", error);
     // In these cases the engine reports that something is missing or taken, so it has made nothing.
     if is_missing(error) || name::is_taken(error) || failed.message.contains(NO_SOURCE) {
         failed.code = ErrorCode::FailedPrecondition;

@@ -1,15 +1,23 @@
 //! A digest of everything that a container was made of, for a label: a later deployment of the same specification finds the
 //! container by it. The digest is salted with the uid, which is random, since an environment may hold secrets, and
 //! everybody can read labels.
-use crate::labels;
+use crate::{flavor::Flavor, labels, limits};
 use bollard::models::ContainerCreateBody;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use wharf_sdk::WorkloadSpec;
 
-/// The digest of the request; `image_id` is included if the container must be made of that very image.
-pub(crate) fn of(body: &ContainerCreateBody, image_id: &str, spec: &WorkloadSpec) -> String {
+/// The digest of the request, as earlier versions made it where nothing new is asked for; `image_id` is included if the container must be made of that very image.
+pub(crate) fn of(flavor: Flavor, body: &ContainerCreateBody, image_id: &str, spec: &WorkloadSpec) -> String {
+    let mut body = body.clone();
+    if let Some(host) = &mut body.host_config {
+        limits::as_earlier(host, flavor, &spec.container);
+    }
     let mut body = serde_json::to_value(body).unwrap_or_default();
+    // The platform is no part of the request's body.
+    if let (Some(platform), Some(body)) = (&spec.container.platform, body.as_object_mut()) {
+        body.insert("Platform".to_owned(), platform.as_str().into());
+    }
     // These two labels are excluded: the digest itself, and the label that depends on the engine's answer.
     if let Some(labels) = body.get_mut("Labels").and_then(Value::as_object_mut) {
         labels.remove(labels::SPEC);
@@ -49,16 +57,16 @@ fn feed(digest: &mut Sha256, value: &Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{container, flavor::Flavor};
+    use crate::container;
     use serde_json::json;
 
     fn digest(more: Value, image: &str) -> String {
         let spec = container::tests::spec(more);
-        of(&container::body(Flavor::Docker, &spec, &[]).unwrap(), image, &spec)
+        of(Flavor::Docker, &container::body(Flavor::Docker, &spec, &[]).unwrap(), image, &spec)
     }
 
     #[test]
-    fn the_same_is_the_same_whatever_the_order_of_its_parts() {
+    fn a_digest_does_not_depend_on_the_order_of_map_entries() {
         let labels = || json!({ "labels": { "a": "1", "b": "2", "c": "3", "d": "4" } });
         for _ in 0..20 {
             assert_eq!(digest(labels(), "i"), digest(labels(), "i"));
@@ -66,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn every_change_is_another_one() {
+    fn every_change_of_a_specification_changes_its_digest() {
         let of = |more| digest(more, "i");
         let all = [
             of(json!({})),
@@ -75,6 +83,8 @@ mod tests {
             of(json!({ "env": { "A": "2" } })),
             of(json!({ "args": ["A"] })),
             of(json!({ "user": "1" })),
+            of(json!({ "container": { "ulimits": { "nofile": { "soft": 1, "hard": 1 } } } })),
+            of(json!({ "container": { "platform": "linux/arm64" } })),
             of(json!({ "uid": "1123456789abcdef0123456789abcdef" })),
         ];
         let distinct: std::collections::BTreeSet<_> = all.iter().collect();

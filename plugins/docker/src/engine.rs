@@ -1,6 +1,7 @@
 //! [`Engine`]: one engine behind one socket. It knows the engine's kind, the version of the protocol to speak, and the
 //! instance.
 use crate::{
+    error::is_missing,
     flavor::Flavor,
     http::Session,
     identity::Identity,
@@ -8,6 +9,7 @@ use crate::{
     introduction::{Introduced, Introductions, Unknown},
     labels,
     observe::{Inspection, Summary},
+    platform::Platform,
     remembered::Remembered,
 };
 use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker, errors::Error};
@@ -21,7 +23,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
-use wharf_sdk::machine_id;
+use wharf_sdk::{WorkloadState, machine_id};
 
 /// bollard's own limit for the beginning of an answer, in seconds. It is switched off: the end of a container may be waited
 /// for without limit, and the host sets a deadline for every other call.
@@ -84,6 +86,17 @@ struct DockerInfo {
     #[serde(rename = "ID")]
     id: String,
     docker_root_dir: String,
+    /// The name of the machine that it runs on.
+    #[serde(default)]
+    name: String,
+}
+
+/// The fields of an answer to `/version` that tell what an engine runs.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Runs {
+    os: String,
+    arch: String,
 }
 
 /// The fields of Podman's own `/info` that identify an engine.
@@ -211,7 +224,7 @@ impl Engine {
             Flavor::Docker => {
                 let info: DockerInfo = session.get("/info").await?;
                 let instance = format!("{} {}", info.id, info.docker_root_dir);
-                Ok(Identity { instance, hostname: None })
+                Ok(Identity { instance, hostname: Some(info.name) })
             }
             Flavor::Podman => {
                 let PodmanInfo { host, store } =
@@ -233,11 +246,14 @@ impl Engine {
         }
     }
 
-    /// Whether paths of this machine mean the same files to Podman. Not asked of Docker, which checks paths itself.
-    pub(crate) async fn is_podman_of_this_machine(&self) -> io::Result<bool> {
-        if self.flavor == Flavor::Docker {
-            return Ok(false);
-        }
+    /// What it runs; none if it does not say.
+    pub(crate) async fn platform(&self) -> Option<Platform> {
+        let Runs { os, arch } = Session::open(&self.socket).await.ok()?.get("/version").await.ok()?;
+        Some(Platform::new(&os, &arch))
+    }
+
+    /// Whether paths of this machine mean the same files to it.
+    pub(crate) async fn is_of_this_machine(&self) -> io::Result<bool> {
         let hostname = self.identity().await?.hostname;
         Ok(hostname.is_some_and(|name| name.as_bytes() == rustix::system::uname().nodename().to_bytes()))
     }
@@ -283,6 +299,9 @@ impl Engine {
                 .find(|label| label.split_once('=').is_some_and(|(name, _)| name == labels::UID));
             let copies = self.copies_on(session, one.map_or(labels::UID, String::as_str)).await?;
             seen.retain(|seen| !seen.is_made_of(&copies));
+            if one.is_some() {
+                look_closely(session, &mut seen).await?;
+            }
         }
         Ok(seen)
     }
@@ -307,6 +326,24 @@ impl Engine {
     async fn ask<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
         read(Session::open(&self.socket).await?.ask(path).await?)
     }
+}
+
+/// Inspects what a listing shows as running. Situation: the disk of an engine is full when a container ends; Docker cannot
+/// write that down, and its listing shows the container as running until the engine is restarted. Conclusion: where one
+/// workload is asked for, what the engine says of its container by its id counts.
+async fn look_closely(session: &mut Session, seen: &mut Vec<Summary>) -> Result<(), Error> {
+    for at in (0..seen.len()).rev() {
+        let Some(id) = seen[at].id.clone().filter(|_| seen[at].doing() == WorkloadState::Running) else {
+            continue;
+        };
+        match read(session.ask(&format!("/containers/{id}/json")).await?) {
+            Ok(inspected) => seen[at].inspected = Some(inspected),
+            // It was removed since it was listed.
+            Err(error) if is_missing(&error) => drop(seen.remove(at)),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Asks which engine answers. Both engines say so in the headers of an answer to a ping. `/version` is asked only if they

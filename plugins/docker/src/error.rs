@@ -7,22 +7,40 @@ use wharf_sdk::{Error, ErrorCode, Health, error_chain};
 /// A part of both engines' errors for a container that they do not have, in lower case.
 const NO_CONTAINER: &str = "no such container";
 
+/// A part of the errors of both engines when a disk is full, in lower case.
+const DISK_FULL: &str = "no space left on device";
+
 /// The error of an operation on a container. `not_found` must come from the engine itself: any program that serves the
 /// socket may answer 404, and a broken connection says nothing.
-pub(crate) fn operation(doing: &str, error: &Engine) -> Error {
+pub(crate) fn operation(flavor: Flavor, doing: &str, error: &Engine) -> Error {
+    let title = flavor.title();
     let (code, why) = match error {
-        Engine::DockerResponseServerError { status_code, message } => {
-            (of_status(*status_code, message), message.clone())
+        Engine::DockerResponseServerError { status_code, message } if is_of_proxy(*status_code) => {
+            (of_status(*status_code, message), format!("{title} is not there just now: {message}"))
         }
-        Engine::RequestTimeoutError => (ErrorCode::Timeout, "the engine did not answer in time".to_owned()),
-        Engine::DockerStreamError { error } => (ErrorCode::FailedPrecondition, error.clone()),
+        Engine::DockerResponseServerError { status_code, message } => {
+            (of_status(*status_code, message), full_or(flavor, message))
+        }
+        Engine::RequestTimeoutError => (ErrorCode::Timeout, format!("{title} did not answer in time")),
+        Engine::DockerStreamError { error } => (ErrorCode::FailedPrecondition, full_or(flavor, error)),
         Engine::IOError { .. }
         | Engine::HyperResponseError { .. }
         | Engine::HyperLegacyError { .. }
-        | Engine::SocketNotFoundError(_) => (ErrorCode::Unavailable, error_chain(error)),
+        | Engine::SocketNotFoundError(_) => {
+            (ErrorCode::Unavailable, format!("{title} went away ({})", error_chain(error)))
+        }
         other => (ErrorCode::Internal, error_chain(other)),
     };
     Error::new(code, format!("{doing}: {why}"))
+}
+
+/// The words of an engine; with the remedy if its disk is full.
+fn full_or(flavor: Flavor, message: &str) -> String {
+    if !message.to_ascii_lowercase().contains(DISK_FULL) {
+        return message.to_owned();
+    }
+    let program = flavor.runtime();
+    format!("{message}; the disk of {} is full: make room on it, see {program} system df", flavor.title())
 }
 
 fn of_status(status: u16, message: &str) -> ErrorCode {
@@ -66,7 +84,9 @@ pub(crate) fn trouble(flavor: Flavor, socket: &Path, error: &io::Error) -> Healt
     let remedy = match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => hints::start(flavor, socket),
         io::ErrorKind::PermissionDenied => hints::share(flavor, socket),
-        io::ErrorKind::TimedOut => "restart the engine".to_owned(),
+        io::ErrorKind::TimedOut => {
+            "it may be busy: try again, and restart the engine if it stays like this".to_owned()
+        }
         _ => String::new(),
     };
     Health::unhealthy(wrong(socket, error)).with_remedy(remedy)
@@ -79,7 +99,9 @@ pub(crate) fn wrong(socket: &Path, error: &io::Error) -> String {
         io::ErrorKind::NotFound => format!("there is no socket {socket}"),
         io::ErrorKind::PermissionDenied => format!("this user may not use {socket}"),
         io::ErrorKind::ConnectionRefused => format!("nothing listens on {socket}"),
-        io::ErrorKind::TimedOut => format!("{socket} is silent: whatever listens there does not answer"),
+        io::ErrorKind::TimedOut => {
+            format!("{socket} is silent: whatever listens there gave no answer in time")
+        }
         io::ErrorKind::InvalidData => format!("what answers on {socket} is no engine: {error}"),
         _ => format!("{socket}: {error}"),
     }
@@ -93,7 +115,7 @@ mod tests {
     fn that_a_container_is_gone_is_the_engines_own_word() {
         let code = |status_code, message: &str| {
             let error = Engine::DockerResponseServerError { status_code, message: message.to_owned() };
-            operation("it failed", &error).code
+            operation(Flavor::Docker, "it failed", &error).code
         };
         assert_eq!(code(404, "No such container: 0af3"), ErrorCode::NotFound);
         let podman = "no container with name or ID \"0af3\" found: no such container";
@@ -104,5 +126,17 @@ mod tests {
         for status in 502..=504 {
             assert_eq!(code(status, "bad gateway"), ErrorCode::Unavailable);
         }
+    }
+
+    #[test]
+    fn a_full_disk_and_an_engine_that_goes_away_are_named() {
+        let message = "write /data/x: no space left on device".to_owned();
+        let full = Engine::DockerResponseServerError { status_code: 500, message };
+        let told = operation(Flavor::Podman, "it cannot be started", &full).message;
+        assert!(told.contains("the disk of Podman is full") && told.ends_with("podman system df"), "{told}");
+        let gone = Engine::IOError { err: io::Error::from(io::ErrorKind::ConnectionReset) };
+        let told = operation(Flavor::Docker, "it cannot be made", &gone);
+        assert_eq!(told.code, ErrorCode::Unavailable);
+        assert!(told.message.contains("Docker went away"), "{told}");
     }
 }

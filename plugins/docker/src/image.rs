@@ -1,24 +1,47 @@
 //! Makes sure that the engine has a workload's image, as its pull policy wants it, and reports the progress of a pull.
 use crate::{
-    container, credentials, engine::Engine, error::is_missing, reference::Reference,
+    container, credentials, engine::Engine, error::is_missing, platform::Platform, reference::Reference,
     runtime::ContainerRuntime, search::Surroundings,
 };
-use bollard::{models::CreateImageInfo, query_parameters::CreateImageOptionsBuilder};
+use bollard::{
+    models::{CreateImageInfo, ImageInspect},
+    query_parameters::CreateImageOptionsBuilder,
+};
 use futures_util::StreamExt;
 use std::collections::HashMap;
 use wharf_sdk::{Error, ErrorCode, PullPolicy, Result, WorkloadSpec, document::Event};
 
-/// Makes sure that the engine has the image of a workload; returns its id.
+/// An image that the engine has.
+pub(crate) struct Provided {
+    pub(crate) id: String,
+    /// The user that it runs as; empty for root.
+    pub(crate) user: String,
+    /// None if the engine does not say.
+    pub(crate) platform: Option<Platform>,
+}
+
+impl Provided {
+    fn of(found: ImageInspect) -> Self {
+        let platform = found.os.zip(found.architecture).filter(|(os, of)| !os.is_empty() && !of.is_empty());
+        Self {
+            id: found.id.unwrap_or_default(),
+            user: found.config.and_then(|config| config.user).unwrap_or_default(),
+            platform: platform.map(|(os, architecture)| Platform::new(&os, &architecture)),
+        }
+    }
+}
+
+/// Makes sure that the engine has the image of a workload.
 pub(crate) async fn provide(
     runtime: &ContainerRuntime,
     engine: &Engine,
     spec: &WorkloadSpec,
-) -> Result<String> {
+) -> Result<Provided> {
     let image = container::image(spec)?;
     let policy = spec.pull.unwrap_or_default();
     if policy != PullPolicy::Always {
         match engine.client.inspect_image(image.text).await {
-            Ok(found) => return Ok(found.id.unwrap_or_default()),
+            Ok(found) => return Ok(Provided::of(found)),
             Err(error) if is_missing(&error) && policy == PullPolicy::Missing => {}
             Err(error) if is_missing(&error) => {
                 let message = format!(
@@ -38,7 +61,7 @@ pub(crate) async fn provide(
     pull(runtime, engine, spec, &image).await?;
     // An engine may end its answer without an error although the pull failed, so the image is looked up.
     match engine.client.inspect_image(image.text).await {
-        Ok(found) => Ok(found.id.unwrap_or_default()),
+        Ok(found) => Ok(Provided::of(found)),
         Err(error) => Err(not_pulled(runtime, image.text, &error)),
     }
 }
@@ -51,7 +74,7 @@ async fn pull(
 ) -> Result<()> {
     let tell = |progress| {
         let message = format!("pulling image '{}'", image.text);
-        runtime.host.event(&Event { uid: spec.uid.clone(), message, progress });
+        runtime.host.event(&Event { uid: spec.uid.clone(), message, progress, is_warning: false });
     };
     tell(None);
     let folder = Surroundings::of_this_process().docker_folder();
@@ -60,7 +83,8 @@ async fn pull(
         // Many images can be pulled without credentials, so this is no error yet.
         Err(why) => (None, Some(why)),
     };
-    let options = CreateImageOptionsBuilder::new().from_image(&image.with_tag()).build();
+    let options = CreateImageOptionsBuilder::new().from_image(&image.with_tag());
+    let options = options.platform(spec.container.platform.as_deref().unwrap_or_default()).build();
     let mut pulled = std::pin::pin!(engine.client.create_image(Some(options), None, credentials));
     let mut layers = Layers::default();
     while let Some(step) = pulled.next().await {

@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn r04_who_has_said_who_it_is_need_not_say_it_again_and_another_one_behind_the_socket_must() {
+    async fn r04_an_engine_process_is_asked_once_for_its_instance_and_another_one_behind_the_socket_again() {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("engine.sock");
         let asked = Arc::default();

@@ -32,10 +32,16 @@ mod image_id;
 mod introduction;
 mod labels;
 mod limits;
+mod log_end;
+mod log_source;
 mod logs;
+mod mount_advice;
 mod mounts;
 mod name;
 mod observe;
+mod options;
+mod platform;
+mod platform_check;
 mod port;
 mod profile;
 mod reference;
@@ -54,7 +60,10 @@ wharf_sdk::export_runtime! {
             Capability::STDIO, Capability::HTTP, Capability::SURVIVES_SUPERVISOR, Capability::PORT_MAPPING,
             Capability::MOUNTS, Capability::CPUS, Capability::MEMORY, Capability::PIDS,
             Capability::PERMISSION_PROFILE, Capability::USER, Capability::PULL, Capability::GROUP,
-            Capability::RESTART_IN_PLACE, Capability::PARENT,
+            Capability::RESTART_IN_PLACE, Capability::PARENT, Capability::WORKING_DIR, Capability::RELABEL,
+            Capability::ULIMITS, Capability::CAP_ADD, Capability::NETWORK, Capability::ADD_HOSTS,
+            Capability::ENTRYPOINT, Capability::NO_INIT, Capability::PLATFORM, Capability::SHM_SIZE,
+            Capability::TMPFS,
         ],
         abilities: [logs, attach, discover],
         accepts: ["image"],
@@ -65,7 +74,10 @@ wharf_sdk::export_runtime! {
             Capability::STDIO, Capability::HTTP, Capability::SURVIVES_SUPERVISOR, Capability::PORT_MAPPING,
             Capability::MOUNTS, Capability::CPUS, Capability::MEMORY, Capability::PIDS,
             Capability::PERMISSION_PROFILE, Capability::USER, Capability::PULL, Capability::GROUP,
-            Capability::RESTART_IN_PLACE, Capability::PARENT,
+            Capability::RESTART_IN_PLACE, Capability::PARENT, Capability::WORKING_DIR, Capability::RELABEL,
+            Capability::ULIMITS, Capability::CAP_ADD, Capability::NETWORK, Capability::ADD_HOSTS,
+            Capability::ENTRYPOINT, Capability::NO_INIT, Capability::PLATFORM, Capability::SHM_SIZE,
+            Capability::TMPFS,
         ],
         abilities: [logs, attach, discover],
         accepts: ["image"],

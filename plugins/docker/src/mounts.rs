@@ -1,28 +1,46 @@
-//! The files of the host that a container sees: its mounts, and the paths of its permission profile.
+//! The files that a container sees: its mounts, and the paths of its permission profile.
 use bollard::models::{Mount, MountType};
 use std::path::{Path, PathBuf};
-use wharf_sdk::{Error, Result, WorkloadSpec};
+use wharf_sdk::{Error, Relabel, Result, WorkloadSpec};
+
+/// The mounts of a container, in the two forms that engines take.
+#[derive(Debug, Default)]
+pub(crate) struct Mounts {
+    /// Paths of the host, and volumes by their names.
+    pub(crate) mounts: Vec<Mount>,
+    /// Paths of the host that get a label for SELinux, in Docker's old form: the other one has no place for that.
+    pub(crate) labelled: Vec<String>,
+}
+
+impl Mounts {
+    /// Whether something is mounted at this place.
+    pub(crate) fn has(&self, target: &str) -> bool {
+        let labelled = self.labelled.iter().filter_map(|bind| bind.split(':').nth(1));
+        self.mounts.iter().filter_map(|mount| mount.target.as_deref()).chain(labelled).any(|it| it == target)
+    }
+}
 
 /// All mounts of a workload.
-pub(crate) fn of(spec: &WorkloadSpec, private: &[PathBuf]) -> Result<Vec<Mount>> {
-    let mut mounts: Vec<Mount> = spec.mounts.iter().map(|text| mount(text)).collect::<Result<_>>()?;
+pub(crate) fn of(spec: &WorkloadSpec, private: &[PathBuf]) -> Result<Mounts> {
+    let mut all = Mounts::default();
+    for text in &spec.mounts {
+        add(&mut all, text, private)?;
+    }
     if let Some(profile) = &spec.permission_profile {
         for (list, field, read_only) in [(&profile.read, "read", true), (&profile.write, "write", false)] {
             for given in list {
-                mounts.push(listed(&format!("permission_profile.{field}"), given, read_only)?);
+                let mount = listed(&format!("permission_profile.{field}"), given, read_only)?;
+                refuse_private(mount.source.as_deref().unwrap_or_default(), private)?;
+                all.mounts.push(mount);
             }
         }
     }
-    for mount in &mounts {
-        refuse_private(mount, private)?;
-    }
-    Ok(mounts)
+    Ok(all)
 }
 
-/// Refuses a mount whose source does not exist: Podman would make a folder in its place.
-pub(crate) fn refuse_missing(mounts: &[Mount]) -> Result<()> {
-    let missing = mounts.iter().filter_map(|mount| mount.source.as_deref());
-    match missing.into_iter().find(|source| std::fs::symlink_metadata(source).is_err()) {
+/// Refuses a path that does not exist: Podman, and Docker for one with a label, would make a folder in its place.
+pub(crate) fn refuse_missing(sources: &[String]) -> Result<()> {
+    match sources.iter().find(|source| std::fs::symlink_metadata(source).is_err()) {
         Some(source) => {
             Err(Error::precondition(format!("'{source}', which is to be mounted, does not exist")))
         }
@@ -30,17 +48,42 @@ pub(crate) fn refuse_missing(mounts: &[Mount]) -> Result<()> {
     }
 }
 
-/// Parses `host:workload[:ro]`. The engine is asked for a mount, not for a bind of Docker's old form, which would make
-/// missing folders.
-fn mount(text: &str) -> Result<Mount> {
+/// Parses `SOURCE:WORKLOAD[:OPTIONS]`. The engine is asked for a mount, not for a bind of Docker's old form, which would
+/// make missing folders.
+fn add(all: &mut Mounts, text: &str, private: &[PathBuf]) -> Result<()> {
     let wrong = |why: &str| {
         Error::invalid(format!("the mount '{text}' {why}; write HOST:WORKLOAD or HOST:WORKLOAD:ro"))
     };
-    let wharf_sdk::Mount { source, target, read_only } = wharf_sdk::Mount::parse(text).map_err(wrong)?;
-    if !Path::new(source).is_absolute() {
-        return Err(wrong("does not begin with an absolute path"));
+    let wharf_sdk::Mount { source, target, read_only, relabel } =
+        wharf_sdk::Mount::parse(text).map_err(wrong)?;
+    if is_volume(source) {
+        all.mounts.push(mount(MountType::VOLUME, source, target, read_only));
+        return Ok(());
     }
-    Ok(bind(source, target, read_only))
+    if !Path::new(source).is_absolute() {
+        return Err(Error::invalid(format!(
+            "the mount '{text}' begins with a path that is not absolute; for a file or folder below the current one write \
+             ./{source}:{target}; the name of a volume has no slash"
+        )));
+    }
+    refuse_private(source, private)?;
+    let Some(relabel) = relabel else {
+        all.mounts.push(mount(MountType::BIND, source, target, read_only));
+        return Ok(());
+    };
+    let access = if read_only { "ro" } else { "rw" };
+    let label = match relabel {
+        Relabel::Shared => "z",
+        Relabel::Private => "Z",
+    };
+    all.labelled.push(format!("{source}:{target}:{access},{label}"));
+    Ok(())
+}
+
+/// Whether this is the name of a volume, as engines take it.
+fn is_volume(source: &str) -> bool {
+    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    source.len() > 1 && source.starts_with(|c: char| c.is_ascii_alphanumeric()) && source.chars().all(fine)
 }
 
 /// Parses `HOST`, for the same path in the container, or `HOST:WORKLOAD`.
@@ -51,12 +94,12 @@ fn listed(field: &str, given: &str, read_only: bool) -> Result<Mount> {
             "'{given}' of {field} is no absolute path, nor HOST:WORKLOAD of two"
         )));
     }
-    Ok(bind(source, target, read_only))
+    Ok(mount(MountType::BIND, source, target, read_only))
 }
 
-fn bind(source: &str, target: &str, read_only: bool) -> Mount {
+fn mount(kind: MountType, source: &str, target: &str, read_only: bool) -> Mount {
     Mount {
-        typ: Some(MountType::BIND),
+        typ: Some(kind),
         source: Some(source.to_owned()),
         target: Some(target.to_owned()),
         read_only: Some(read_only),
@@ -65,8 +108,7 @@ fn bind(source: &str, target: &str, read_only: bool) -> Mount {
 }
 
 /// Refuses a mount that would show wharf's own files to a workload.
-fn refuse_private(mount: &Mount, private: &[PathBuf]) -> Result<()> {
-    let source = mount.source.as_deref().unwrap_or_default();
+fn refuse_private(source: &str, private: &[PathBuf]) -> Result<()> {
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let path = real(Path::new(source));
     let holds = |private: &PathBuf| {

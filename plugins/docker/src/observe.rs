@@ -2,12 +2,15 @@
 use crate::{confinement, handle::HandleData, image_id::bare, labels};
 use serde::Deserialize;
 use std::collections::HashMap;
-use wharf_sdk::{Address, Error, Exit, Observation, Result, WorkloadState};
+use wharf_sdk::{Address, Check, Condition, Error, Exit, Observation, Result, WorkloadState};
 
 /// The number of an id's digits that people are shown.
 const SHORT_ID: usize = 12;
 /// The beginning of an exited container's status in listings: `Exited (137) 2 minutes ago`.
 const EXITED: &str = "Exited (";
+
+/// Both engines' name for the state of a container that somebody has paused.
+const PAUSED: &str = "paused";
 
 /// The fields of a listed container that are read.
 #[derive(Deserialize)]
@@ -20,6 +23,9 @@ pub(crate) struct Summary {
     state: Option<String>,
     status: Option<String>,
     ports: Option<Vec<Port>>,
+    /// What the engine says of it by its id, where it was asked.
+    #[serde(skip)]
+    pub(crate) inspected: Option<Inspection>,
 }
 
 impl Summary {
@@ -54,7 +60,10 @@ impl Summary {
 
     /// Its state.
     pub(crate) fn doing(&self) -> WorkloadState {
-        workload_state(self.state.as_deref())
+        match &self.inspected {
+            Some(Inspection { state: Some(state), .. }) => workload_state(state.status.as_deref()),
+            _ => workload_state(self.state.as_deref()),
+        }
     }
 }
 
@@ -111,6 +120,18 @@ struct State {
     started_at: Option<String>,
     finished_at: Option<String>,
     pid: Option<i32>,
+    paused: Option<bool>,
+    /// Docker's name for it.
+    health: Option<Verdict>,
+    /// Podman's, in some versions.
+    healthcheck: Option<Verdict>,
+}
+
+/// What the check says that comes with the image.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Verdict {
+    status: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -128,6 +149,10 @@ struct Binding {
 /// The observation of a listed container. None if it lacks the labels of a workload.
 pub(crate) fn of_summary(mut seen: Summary) -> Option<Observation> {
     let mut observation = observation(seen.id.take()?, &seen.labels.take().unwrap_or_default())?;
+    if let Some(inspected) = seen.inspected.take() {
+        fill_from_inspection(&mut observation, inspected);
+        return Some(observation);
+    }
     fill_from_summary(&mut observation, &seen);
     let port = seen.ports.unwrap_or_default().into_iter().find_map(|port| port.public_port);
     observation.address = port.map(Address::loopback);
@@ -143,23 +168,47 @@ fn fill_from_summary(observation: &mut Observation, seen: &Summary) {
             .and_then(|status| status.strip_prefix(EXITED)?.split_once(')')?.0.parse().ok());
         observation.exit = Some(Exit { code, ..Exit::default() });
     }
+    let status = seen.status.as_deref().unwrap_or_default();
+    let check = [
+        ("(healthy)", Check::Healthy),
+        ("(unhealthy)", Check::Unhealthy),
+        ("(health: starting)", Check::Starting),
+    ];
+    observation.condition = Condition {
+        paused: seen.state.as_deref() == Some(PAUSED),
+        check: check.into_iter().find(|(words, _)| status.ends_with(words)).map(|(_, check)| check),
+    };
 }
 
 /// The observation of an inspected container.
 pub(crate) fn of_inspection(seen: Inspection) -> Result<Observation> {
     // Without labels in the answer, nothing shows that the container is another's, so this is an error and not `not_found`.
-    let (Some(id), Some(labels)) = (seen.id, seen.config.and_then(|config| config.labels)) else {
+    let Inspection {
+        id: Some(id),
+        config: Some(Config { labels: Some(labels) }),
+        state,
+        network_settings,
+        host_config,
+    } = seen
+    else {
         return Err(Error::internal("the engine's answer lacks the container's id or its labels"));
     };
     let mut observation = observation(id, &labels)
         .ok_or_else(|| Error::not_found("the container with the recorded id is not wharf's"))?;
+    let config = Some(Config { labels: Some(labels) });
+    let seen = Inspection { id: None, config, state, network_settings, host_config };
+    fill_from_inspection(&mut observation, seen);
+    Ok(observation)
+}
+
+fn fill_from_inspection(observation: &mut Observation, seen: Inspection) {
+    let labels = seen.config.and_then(|config| config.labels).unwrap_or_default();
     observation.confinement =
         seen.host_config.map(|settings| settings.confinement(labels.get(labels::WEAKER)));
-    fill_from_state(&mut observation, &seen.state.unwrap_or_default());
+    fill_from_state(observation, &seen.state.unwrap_or_default());
     let ports = seen.network_settings.and_then(|network| network.ports).unwrap_or_default();
     let port = ports.into_values().flatten().flatten().find_map(|binding| binding.host_port?.parse().ok());
     observation.address = port.map(Address::loopback);
-    Ok(observation)
 }
 
 fn fill_from_state(observation: &mut Observation, state: &State) {
@@ -168,6 +217,34 @@ fn fill_from_state(observation: &mut Observation, state: &State) {
         observation.exit = Some(exit(state));
     }
     observation.started_at_ms = state.started_at.as_deref().and_then(millis);
+    let verdict =
+        [&state.health, &state.healthcheck].into_iter().flatten().find_map(|it| it.status.as_deref());
+    let runs = observation.state == WorkloadState::Running;
+    observation.condition = Condition {
+        paused: runs && state.paused == Some(true),
+        check: verdict.filter(|_| runs).and_then(check),
+    };
+}
+
+/// A verdict by its name; none where there is no check.
+fn check(name: &str) -> Option<Check> {
+    match name {
+        "" | "none" => None,
+        "starting" => Some(Check::Starting),
+        "healthy" => Some(Check::Healthy),
+        "unhealthy" => Some(Check::Unhealthy),
+        _ => Some(Check::Unknown),
+    }
+}
+
+/// When it last ended, in milliseconds after the epoch, even if it was started again since; none if it never did.
+pub(crate) fn last_end(seen: &Inspection) -> Option<u64> {
+    seen.state.as_ref()?.finished_at.as_deref().and_then(millis)
+}
+
+/// Whether somebody has paused it.
+pub(crate) fn is_paused(seen: &Inspection) -> bool {
+    seen.state.as_ref().is_some_and(|state| state.status.as_deref() == Some(PAUSED))
 }
 
 /// Whether it runs; true if the answer does not say.
@@ -180,7 +257,7 @@ pub(crate) fn runs(seen: &Inspection) -> bool {
 fn workload_state(name: Option<&str>) -> WorkloadState {
     match name {
         Some("created") => WorkloadState::Created,
-        Some("running" | "paused" | "restarting" | "stopping") => WorkloadState::Running,
+        Some("running" | PAUSED | "restarting" | "stopping") => WorkloadState::Running,
         Some("exited" | "stopped") => WorkloadState::Stopped,
         Some("removing" | "dead") => WorkloadState::Removing,
         _ => WorkloadState::Unknown,
@@ -205,6 +282,7 @@ fn observation(container: String, labels: &HashMap<String, String>) -> Option<Ob
         started_at_ms: None,
         address: None,
         confinement: None,
+        condition: wharf_sdk::Condition::default(),
     })
 }
 
@@ -218,6 +296,7 @@ fn exit(state: &State) -> Exit {
         signal: None,
         at_ms: state.finished_at.as_deref().and_then(millis),
         reason,
+        restarts: false,
     }
 }
 
@@ -257,6 +336,51 @@ mod tests {
     }
 
     #[test]
+    fn a_pause_and_the_images_own_check_are_told() {
+        let told = |state: &str, status: &str| {
+            listed(serde_json::json!({ "State": state, "Status": status })).unwrap().condition
+        };
+        assert!(told("paused", "Up 2 minutes (Paused)").paused);
+        assert_eq!(told("running", "Up 2 minutes (unhealthy)").check, Some(Check::Unhealthy));
+        assert_eq!(told("running", "Up 2 seconds (health: starting)").check, Some(Check::Starting));
+        assert!(told("running", "Up 2 minutes").is_plain());
+        let inspected = |state: serde_json::Value| {
+            let labels = serde_json::json!({ "wharf.uid": "u", "wharf.host-id": "h" });
+            let seen = serde_json::json!({ "Id": "0123456789abcdef", "Config": { "Labels": labels }, "State": state });
+            of_inspection(serde_json::from_value(seen).unwrap()).unwrap()
+        };
+        let seen = inspected(serde_json::json!({ "Status": "paused", "Running": true, "Paused": true }));
+        assert!(seen.is_paused());
+        let seen = inspected(serde_json::json!({ "Status": "running", "Health": { "Status": "unhealthy" } }));
+        assert_eq!(seen.condition.check, Some(Check::Unhealthy));
+        assert!(
+            inspected(serde_json::json!({ "Status": "exited", "Health": { "Status": "unhealthy" } }))
+                .condition
+                .is_plain()
+        );
+        assert!(
+            inspected(serde_json::json!({ "Status": "running", "Health": { "Status": "" } }))
+                .condition
+                .is_plain()
+        );
+    }
+
+    #[test]
+    fn what_is_said_of_one_by_its_id_counts() {
+        let mut seen: Summary = serde_json::from_value(serde_json::json!({
+            "Id": "0123456789abcdef", "Labels": { "wharf.uid": "u", "wharf.host-id": "h" }, "State": "running",
+        }))
+        .unwrap();
+        assert_eq!(seen.doing(), WorkloadState::Running);
+        let state =
+            serde_json::json!({ "State": { "Status": "exited", "ExitCode": 137, "OOMKilled": true } });
+        seen.inspected = serde_json::from_value(state).ok();
+        assert_eq!(seen.doing(), WorkloadState::Stopped);
+        let seen = of_summary(seen).unwrap();
+        assert_eq!(seen.exit.unwrap().reason, "out of memory");
+    }
+
+    #[test]
     fn a_state_that_is_not_known_spoils_no_listing() {
         for (name, state) in [("stopped", WorkloadState::Stopped), ("unknown", WorkloadState::Unknown)] {
             assert_eq!(listed(serde_json::json!({ "State": name })).unwrap().state, state);
@@ -264,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_not_our_labels_is_not_ours() {
+    fn a_container_without_our_labels_is_not_ours() {
         assert!(listed(serde_json::json!({ "Labels": { "wharf.uid": "u" } })).is_none());
         let inspected = |seen| of_inspection(serde_json::from_value(seen).unwrap()).unwrap_err().code;
         let foreign = serde_json::json!({ "Id": "0af3", "Config": { "Labels": { "wharf.uid": "u" } } });

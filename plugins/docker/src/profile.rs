@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_privileged_one_is_told_to_be() {
+    fn a_privileged_profile_is_reported_as_privileged() {
         let rights = judged(STDIO, r#"{"privileged":true}"#, false).unwrap();
         assert!(rights.privileged && !rights.read_only && rights.weaker.len() == 1);
     }

@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_is_refused_with_the_form() {
+    fn an_invalid_image_reference_is_refused_with_the_valid_form() {
         for text in [
             "",
             "UPPER/x",

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn r04_what_a_process_said_is_said_by_no_other_one() {
+    fn r04_an_answer_remembered_for_one_engine_process_counts_for_no_other() {
         let folder = tempfile::tempdir().unwrap();
         let own = ProcessIdentity::of(std::process::id().cast_signed()).unwrap();
         let remembered = Remembered::in_folder(folder.path());
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_is_not_podman_is_not_remembered() {
+    async fn a_socket_of_another_program_than_podman_is_not_remembered() {
         let folder = tempfile::tempdir().unwrap();
         let listener = tokio::net::UnixListener::bind(folder.path().join("socket")).unwrap();
         let connection = UnixStream::connect(folder.path().join("socket")).await.unwrap();

@@ -1,12 +1,12 @@
 //! Stops and removes containers, for [`crate::runtime`] and for a deployment that fails ([`crate::deploy`]). If another
 //! client is removing the container or has removed it, that is a success.
-use crate::{engine::Engine, error::is_missing, observe, runtime::ContainerRuntime};
+use crate::{engine::Engine, error::is_missing, flavor::Flavor, observe, runtime::ContainerRuntime};
 use bollard::query_parameters::{
     KillContainerOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
     WaitContainerOptionsBuilder,
 };
 use futures_util::StreamExt;
-use wharf_sdk::{ErrorCode, Handle, Result};
+use wharf_sdk::{ErrorCode, Handle, Observation, Result};
 
 impl ContainerRuntime {
     /// True if the workload has no container any more. A container that belongs to somebody else must not be touched.
@@ -14,6 +14,18 @@ impl ContainerRuntime {
         match self.observe(handle).await {
             Err(error) if error.code == ErrorCode::NotFound => Ok(true),
             seen => seen.map(|_| false),
+        }
+    }
+
+    /// Lets a paused container go on that is to be stopped: Podman refuses to stop a paused one, and Docker does this
+    /// itself. If that fails, the container is killed in the end.
+    pub(crate) async fn let_go_on(&self, container: &str, seen: &Observation) {
+        if !seen.is_paused() || self.flavor == Flavor::Docker {
+            return;
+        }
+        let Ok(engine) = self.engine().await else { return };
+        if let Err(error) = engine.client.unpause_container(container).await {
+            tracing::warn!(%error, container, "a paused container does not go on");
         }
     }
 
@@ -35,6 +47,10 @@ impl ContainerRuntime {
             Err(error) if matches!(error.code, ErrorCode::FailedPrecondition | ErrorCode::Internal) => {
                 let seen = engine.inspect(container).await;
                 match seen.map_err(|error| self.failed("the container cannot be inspected", &error)) {
+                    // It was paused after it was looked at, or does not go on.
+                    Ok(seen) if observe::is_paused(&seen) && timeout_ms > 0 => {
+                        Box::pin(self.end(container, 0)).await
+                    }
                     Ok(seen) if observe::runs(&seen) => Err(error),
                     Ok(_) => Ok(()),
                     Err(missing) if missing.code == ErrorCode::NotFound => Ok(()),

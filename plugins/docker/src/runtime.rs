@@ -44,6 +44,15 @@ pub(crate) struct ContainerRuntime {
     engine: Mutex<Option<Arc<Engine>>>,
 }
 
+/// The container of a workload, inspected.
+struct Seen {
+    observation: Observation,
+    /// Its first process, as the engine numbers it.
+    pid: Option<i32>,
+    /// When it last ended, even if it was started again since.
+    last_end: Option<u64>,
+}
+
 /// The part of the user's configuration for this runtime.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -117,7 +126,7 @@ impl ContainerRuntime {
 
     /// The error of an engine. If it gave no answer, the next call asks anew which engine is there.
     pub(crate) fn failed(&self, doing: &str, error: &bollard::errors::Error) -> Error {
-        let error = operation(doing, error);
+        let error = operation(self.flavor, doing, error);
         self.note(&error);
         error
     }
@@ -152,21 +161,21 @@ impl ContainerRuntime {
     }
 
     pub(crate) async fn observe(&self, handle: &Handle) -> Result<Observation> {
-        self.observe_process(handle).await.map(|(observation, _)| observation)
+        self.look_at(handle).await.map(|seen| seen.observation)
     }
 
-    /// The observation of a workload, and the pid of its first process, as the engine numbers it.
-    async fn observe_process(&self, handle: &Handle) -> Result<(Observation, Option<i32>)> {
+    /// Inspects the container of a workload.
+    async fn look_at(&self, handle: &Handle) -> Result<Seen> {
         let data = HandleData::read(handle)?;
         let engine = self.engine().await?;
         let seen = engine.inspect(&data.container).await;
         let seen = seen.map_err(|error| self.failed("the container cannot be inspected", &error))?;
-        let pid = seen.pid();
+        let (pid, last_end) = (seen.pid(), observe::last_end(&seen));
         let observation = observe::of_inspection(seen)?;
         if observation.uid != handle.uid || observation.host_id != self.host_id {
             return Err(Error::not_found("the container with the recorded id is another workload's"));
         }
-        Ok((observation, pid))
+        Ok(Seen { observation, pid, last_end })
     }
 
     /// Waits for the end of a started container.
@@ -179,7 +188,7 @@ impl ContainerRuntime {
         mut presence: Option<&mut Presence>,
     ) -> Result<Exit> {
         let code = self.noted(wait_for_end::of(engine, container, pid, presence.as_deref_mut()).await)?;
-        let seen = self.observe(handle).await;
+        let seen = self.look_at(handle).await;
         // An engine that shuts down ends its containers first and reports their ends. If its connection broke too, the end
         // was the engine's doing.
         if let Some(Some(Err(error))) = presence.map(|presence| presence.over().now_or_never()) {
@@ -188,11 +197,16 @@ impl ContainerRuntime {
         // The inspection has more details, but the code alone is enough if the engine is shutting down and the inspection
         // fails.
         match seen {
-            Ok(Observation { exit: Some(exit), .. }) => Ok(exit),
-            Ok(Observation { state: WorkloadState::Running, .. }) => Err(Error::precondition(
-                "the container was started again while its end was waited for; wait again",
-            )),
-            _ => Ok(Exit { code: i32::try_from(code).ok(), ..Exit::default() }),
+            Ok(Seen { observation: Observation { exit: Some(exit), .. }, .. }) => Ok(exit),
+            // Somebody has started it again since. It has ended all the same, and the time of that end is known.
+            Ok(Seen { observation, last_end, .. }) if observation.state == WorkloadState::Running => {
+                Ok(Exit {
+                    code: code.and_then(|code| i32::try_from(code).ok()),
+                    at_ms: last_end,
+                    ..Exit::default()
+                })
+            }
+            _ => Ok(Exit { code: code.and_then(|code| i32::try_from(code).ok()), ..Exit::default() }),
         }
     }
 }
@@ -288,16 +302,22 @@ impl Runtime for ContainerRuntime {
 
     async fn start(&self, handle: &Handle) -> Result<()> {
         let data = HandleData::read(handle)?;
-        self.observe(handle).await?;
+        let seen = self.observe(handle).await?;
         let engine = self.engine().await?;
+        if seen.is_paused() {
+            let unpaused = engine.client.unpause_container(&data.container).await;
+            return unpaused
+                .map_err(|error| self.failed("the container is paused, and cannot go on", &error));
+        }
         let started = engine.client.start_container(&data.container, None).await;
         started.map_err(|error| self.failed("the container cannot be started", &error))
     }
 
     async fn stop(&self, handle: &Handle, options: StopOptions) -> Result<()> {
         let data = HandleData::read(handle)?;
-        if self.is_gone(handle).await? {
-            return Ok(());
+        match self.observe(handle).await {
+            Err(error) if error.code == ErrorCode::NotFound => return Ok(()),
+            seen => self.let_go_on(&data.container, &seen?).await,
         }
         self.end(&data.container, options.timeout_ms).await
     }
@@ -345,8 +365,8 @@ impl Runtime for ContainerRuntime {
     async fn wait(&self, handle: &Handle) -> Result<Exit> {
         let data = HandleData::read(handle)?;
         // For the engine, a container that was not started has already ended: a wait would return at once.
-        let (seen, pid) = self.observe_process(handle).await?;
-        if seen.state == WorkloadState::Created {
+        let Seen { observation, pid, .. } = self.look_at(handle).await?;
+        if observation.state == WorkloadState::Created {
             return Err(Error::precondition("the container has not been started"));
         }
         let engine = self.engine().await?;

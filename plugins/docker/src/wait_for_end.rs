@@ -9,13 +9,17 @@ use crate::{
     engine_liveness::Presence,
     error::{operation, unreachable},
     flavor::Flavor,
+    observe,
 };
 use bollard::{errors::Error as EngineError, query_parameters::WaitContainerOptionsBuilder};
 use futures_util::StreamExt;
-use std::{fs, pin::pin};
+use std::{fs, pin::pin, time::Duration};
 use wharf_sdk::{Error, Result, pidfd::Process};
 
-/// Waits for a container's end and returns its exit code. `pid` is the number of its first process, as the engine numbers
+/// How long Podman may take to tell the code of a container that has ended, before it is looked at.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// Waits for a container's end and returns its exit code; none if it was started again before the code was told. `pid` is the number of its first process, as the engine numbers
 /// it; `presence` is that of the engine that holds its stdin open.
 ///
 /// # Errors
@@ -26,19 +30,20 @@ pub(crate) async fn of(
     container: &str,
     pid: Option<i32>,
     presence: Option<&mut Presence>,
-) -> Result<i64> {
+) -> Result<Option<i64>> {
     let pid = pid.filter(|_| engine.flavor == Flavor::Podman);
     let process = pid.and_then(|pid| process(container, pid));
+    let pid = pid.filter(|_| process.is_some());
     let end = async move {
         if let Some(process) = process {
             drop(process.ended().await);
         }
     };
     match presence {
-        Some(presence) => of_attached(engine, container, end, presence).await,
+        Some(presence) => of_attached(engine, container, (end, pid), presence).await,
         None => {
             end.await;
-            code(engine, container).await
+            code_after(engine, container, pid).await
         }
     }
 }
@@ -46,9 +51,9 @@ pub(crate) async fn of(
 async fn of_attached(
     engine: &Engine,
     container: &str,
-    end: impl Future<Output = ()>,
+    (end, pid): (impl Future<Output = ()>, Option<i32>),
     presence: &mut Presence,
-) -> Result<i64> {
+) -> Result<Option<i64>> {
     let gone = |error| unreachable(engine.flavor, &engine.socket, &error);
     tokio::select! {
         biased;
@@ -60,7 +65,28 @@ async fn of_attached(
     tokio::select! {
         biased;
         Err(error) = presence.over() => Err(gone(error)),
-        code = code(engine, container) => code,
+        code = code_after(engine, container, pid) => code,
+    }
+}
+
+/// The exit code after the end of a container's first process, `pid`. None if somebody has started the container again
+/// since: then a wait for it would be one for its next end.
+async fn code_after(engine: &Engine, container: &str, pid: Option<i32>) -> Result<Option<i64>> {
+    let Some(pid) = pid else { return code(engine, container).await.map(Some) };
+    let mut code = pin!(code(engine, container));
+    loop {
+        tokio::select! {
+            biased;
+            code = &mut code => return code.map(Some),
+            () = tokio::time::sleep(AGAIN) => {}
+        }
+        // If it cannot be asked, the wait tells why.
+        if let Ok(seen) = engine.inspect(container).await
+            && observe::runs(&seen)
+            && seen.pid().is_some_and(|now| now > 0 && now != pid)
+        {
+            return Ok(None);
+        }
     }
 }
 
@@ -72,7 +98,7 @@ async fn code(engine: &Engine, container: &str) -> Result<i64> {
         Some(Ok(answer)) => Ok(answer.status_code),
         // bollard turns every code but 0 into an error.
         Some(Err(EngineError::DockerContainerWaitError { code, .. })) => Ok(code),
-        Some(Err(error)) => Err(operation("the container cannot be waited for", &error)),
+        Some(Err(error)) => Err(operation(engine.flavor, "the container cannot be waited for", &error)),
         None => Err(Error::unavailable("the engine ended the wait without an answer")),
     }
 }
@@ -96,7 +122,6 @@ fn is_in(groups: &str, container: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
         net::UnixListener,
@@ -128,7 +153,7 @@ mod tests {
     }
 
     /// Waits for a server whose process ends once its engine is watched, with such an engine.
-    async fn code_with(held: Held) -> Result<i64> {
+    async fn code_with(held: Held) -> Result<Option<i64>> {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("engine.sock");
         let listener = UnixListener::bind(&socket).unwrap();
@@ -162,14 +187,14 @@ mod tests {
         let engine = Engine::reach(&socket).await.unwrap();
         let mut presence = Presence::of(&engine, "e119").await.unwrap();
         let end = async { drop(is_watched.await) };
-        let code = of_attached(&engine, "e119", end, &mut presence);
+        let code = of_attached(&engine, "e119", (end, None), &mut presence);
         tokio::time::timeout(Duration::from_secs(20), code).await.unwrap()
     }
 
     #[tokio::test]
     async fn a_code_says_nothing_if_the_engine_went_first() {
-        assert_eq!(code_with(Held::Stays).await.unwrap(), 0);
-        assert_eq!(code_with(Held::Refused).await.unwrap(), 0);
+        assert_eq!(code_with(Held::Stays).await.unwrap(), Some(0));
+        assert_eq!(code_with(Held::Refused).await.unwrap(), Some(0));
         assert_eq!(code_with(Held::Lost).await.unwrap_err().code, ErrorCode::Unavailable);
         for _ in 0..50 {
             assert_eq!(code_with(Held::Broken).await.unwrap_err().code, ErrorCode::Unavailable);
@@ -177,7 +202,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_the_containers_is_not_waited_for() {
+    async fn a_process_outside_the_container_is_not_waited_for() {
         // The test's own process, which is in no container.
         let own = i32::try_from(std::process::id()).unwrap();
         assert!(process(&"0".repeat(64), own).is_none());

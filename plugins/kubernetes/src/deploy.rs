@@ -176,7 +176,7 @@ impl Making {
 }
 
 /// Applies an object on the server's side. Fields of another manager are not taken over: the cluster's refusal names them.
-async fn apply<K>(doing: &str, api: &Api<K>, object: &Value) -> Result<K>
+pub(crate) async fn apply<K>(doing: &str, api: &Api<K>, object: &Value) -> Result<K>
 where
     K: Clone + DeserializeOwned + Debug,
 {

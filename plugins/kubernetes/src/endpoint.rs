@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_is_told_why() {
+    fn an_invalid_endpoint_is_refused_with_the_reason() {
         for (text, why) in [
             ("unix:///run/docker.sock", "namespace"),
             ("unix:///run/docker.sock?namespace=a", "neither"),

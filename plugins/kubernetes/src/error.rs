@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_nothing_of_an_object_is_no_evidence() {
+    fn an_answer_without_an_object_is_no_evidence_that_it_is_gone() {
         for status in [429, 500, 502, 503, 504] {
             assert_eq!(code(status, "", ""), ErrorCode::Unavailable, "{status}");
         }

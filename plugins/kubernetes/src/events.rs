@@ -90,7 +90,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn what_is_in_the_way_of_a_pod_is_told_from_what_is_not() {
+    fn events_that_hinder_a_pod_are_told_from_others() {
         let is_hindrance = |reason: &str| {
             let event = json!({ "metadata": {}, "involvedObject": {}, "reason": reason, "type": "Warning" });
             said(serde_json::from_value(event).unwrap()).is_hindrance

@@ -177,7 +177,7 @@ contexts:
     }
 
     #[test]
-    fn what_says_something_first_decides() {
+    fn the_first_source_that_names_a_cluster_decides() {
         let folder = tempfile::tempdir().unwrap();
         let of_user = file(folder.path(), "home/.kube/config", CONFIG);
         let of_variable = file(folder.path(), "variable", CONFIG);
@@ -204,7 +204,7 @@ contexts:
     }
 
     #[test]
-    fn nothing_is_told_with_what_was_tried() {
+    fn where_no_cluster_is_configured_the_error_names_what_was_tried() {
         let folder = tempfile::tempdir().unwrap();
         let home = Some(folder.path().to_owned());
         let surroundings = Surroundings { home, root: folder.path().to_owned(), ..Surroundings::default() };

@@ -29,6 +29,7 @@ mod manifest;
 mod names;
 mod observe;
 mod pods;
+mod probe;
 mod profile;
 mod reasons;
 mod remove;
@@ -52,9 +53,10 @@ wharf_sdk::export_runtime! {
             Capability::STDIO, Capability::HTTP, Capability::PORT_MAPPING, Capability::SURVIVES_SUPERVISOR,
             Capability::FETCHES_AT_START, Capability::MOUNTS, Capability::CPUS, Capability::MEMORY,
             Capability::PERMISSION_PROFILE, Capability::USER, Capability::PULL, Capability::GROUP, Capability::RESTART_IN_PLACE,
+            Capability::RESTARTS_ITSELF,
             Capability::named("option.context"), Capability::named("option.namespace"),
         ],
-        abilities: [logs, attach, dial],
+        abilities: [logs, attach, dial, probe],
         // By name alone: a name that was mistyped must not become a pod of whatever cluster kubectl was last used on.
         accepts: [],
         priority: 5,

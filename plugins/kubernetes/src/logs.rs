@@ -30,6 +30,11 @@ const MAX_HELD_BYTES: usize = 16 * 1024 * 1024;
 const BUFFER: usize = 64 * 1024;
 /// The pause between two attempts to read on.
 const PAUSE: Duration = Duration::from_millis(200);
+/// What a node says, without a time, in the place of the output of a container that it has just removed. The next question
+/// is about the container after it.
+const REMOVED: &[u8] = b"unable to retrieve container logs for ";
+/// How often it is asked again then.
+const ATTEMPTS: usize = 5;
 
 /// The workload whose output is read, and the options.
 pub(crate) struct Source {
@@ -64,7 +69,11 @@ impl Source {
             drop(self.read(&pod, true, false, &mut reader, None).await);
         }
         if container(&pod).is_some() {
-            self.read(&pod, false, false, &mut reader, None).await?;
+            let mut attempts = 0;
+            while !self.read(&pod, false, false, &mut reader, None).await? && attempts < ATTEMPTS {
+                attempts += 1;
+                tokio::time::sleep(PAUSE).await;
+            }
         }
         if self.options.follow {
             return Ok(self.follow(reader, Some(pod)));
@@ -73,7 +82,7 @@ impl Source {
         Ok(ByteStream::reading(io::Cursor::new(text)))
     }
 
-    /// Reads one container's output, to its end.
+    /// Reads one container's output, to its end. False: the node has just removed that container.
     async fn read(
         &self,
         pod: &Pod,
@@ -81,7 +90,7 @@ impl Source {
         follow: bool,
         reader: &mut Reader,
         mut to: Option<&mut WriteHalf<DuplexStream>>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let name = pod.metadata.name.as_deref().unwrap_or_default();
         let params = LogParams {
             container: Some(CONTAINER.to_owned()),
@@ -96,13 +105,16 @@ impl Source {
         let mut lines = pin!(lines);
         let broken = |error: &io::Error| Error::unavailable(format!("the output breaks off: {error}"));
         while let Some(line) = next_line(&mut lines).await.map_err(|error| broken(&error))? {
+            if line.starts_with(REMOVED) {
+                return Ok(false);
+            }
             let Some(line) = reader.take(&line) else { continue };
             match &mut to {
                 Some(to) => to.write_all(&line).await.map_err(|error| broken(&error))?,
                 None => reader.hold(line),
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Goes on with new output of this container, and of those that come after it.

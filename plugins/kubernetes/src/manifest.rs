@@ -60,7 +60,7 @@ impl Manifest {
         if let Some(name) = spec.env.keys().find(|name| !is_variable(name)) {
             return Err(Error::invalid(format!("'{}' is no name of a variable", name.escape_debug())));
         }
-        let rights = profile::rights(spec, settings.network_policies)?;
+        let rights = profile::rights(spec, &profile::enforcement(spec, settings))?;
         Ok(Self {
             resources: resources::of(spec)?,
             volumes: volumes::of(spec, settings.host_paths, rights.read_only)?,
@@ -314,7 +314,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_pod_is_restricted_and_of_none_until_it_is_started() {
+    fn a_deployed_pod_is_restricted_and_has_no_replica_until_it_is_started() {
         let set = made(json!({}));
         assert_eq!(set["spec"]["replicas"], 0);
         let pod = &set["spec"]["template"]["spec"];

@@ -25,6 +25,7 @@ pub(crate) fn of<'a>(set: &StatefulSet, pods: impl IntoIterator<Item = &'a Pod>)
         started_at_ms: since.filter(|_| state == WorkloadState::Running),
         address: labels::annotation(&set.metadata, TARGET_PORT).map(|_| Address::Dial),
         confinement: confinement(set),
+        condition: wharf_sdk::Condition::default(),
     })
 }
 
@@ -40,6 +41,11 @@ pub(crate) fn handle(set: &StatefulSet, uid: &str) -> Option<Handle> {
 pub(crate) fn wanted(set: &StatefulSet) -> i32 {
     // The cluster's default.
     set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1)
+}
+
+/// True if the cluster starts the workload again after an end.
+pub(crate) fn is_to_run(set: &StatefulSet) -> bool {
+    wanted(set) > 0 && set.metadata.deletion_timestamp.is_none()
 }
 
 /// True if a workload's pod belongs to a StatefulSet, by the uid that the cluster gave it.
@@ -70,8 +76,9 @@ fn state(set: &StatefulSet, pods: &[&Pod]) -> (WorkloadState, Option<Exit>) {
     let told = pods.iter().find_map(|pod| end(pod)).map(exit);
     let recorded = || serde_json::from_str(labels::annotation(&set.metadata, EXIT)?).ok();
     let mut exit: Exit = told.or_else(recorded).unwrap_or_default();
+    exit.restarts = is_to_run(set);
     // The workload is to run and does not; the reason is the one that the cluster gives.
-    if wanted(set) > 0
+    if exit.restarts
         && exit.reason.is_empty()
         && let Some(trouble) = pods.iter().find_map(|pod| reasons::of(pod))
     {
@@ -182,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_say_whose_it_is_is_no_workload() {
+    fn an_object_without_our_labels_is_no_workload() {
         let mut set = set(0, &json!({}));
         set.metadata.annotations = None;
         assert_eq!(of(&set, &[]), None);

@@ -220,5 +220,5 @@ pub(crate) fn exit(end: &ContainerStateTerminated) -> Exit {
         },
     };
     let at_ms = end.finished_at.as_ref().and_then(|time| u64::try_from(time.0.as_millisecond()).ok());
-    Exit { code: Some(end.exit_code), signal: None, at_ms, reason }
+    Exit { code: Some(end.exit_code), signal: None, at_ms, reason, restarts: false }
 }

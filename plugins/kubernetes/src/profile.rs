@@ -1,12 +1,14 @@
 //! Permission profiles of pods. A part of a profile that cannot be enforced on pods is refused by name; if the
 //! specification allows that, it is left out and reported.
+use crate::settings::Settings;
+use k8s_openapi::jiff::Timestamp;
 use wharf_sdk::{Error, Measure, Outbound, PermissionProfile, Result, WorkloadSpec};
 
 /// The place in errors about parts of a profile that cannot be enforced.
 const PLACE: &str = "on a pod";
-/// Why a network cannot be closed here.
-const NOT_ENFORCED: &str = "nothing says that this cluster enforces NetworkPolicies; set \
-     runtimes.kubernetes.network_policies in config.json where it does";
+/// Why a network cannot be closed where nobody knows better.
+const UNKNOWN: &str = "nothing says that this cluster enforces NetworkPolicies; let 'wharf runtime check kubernetes \
+     --probe-network' try it out, or set runtimes.kubernetes.network_policies in config.json where it does";
 
 /// The rights of a pod.
 #[derive(Debug, Default, PartialEq)]
@@ -28,8 +30,25 @@ pub(crate) struct Egress {
     pub(crate) ports: Vec<u16>,
 }
 
-/// The rights of a workload, where the cluster enforces NetworkPolicies or does not.
-pub(crate) fn rights(spec: &WorkloadSpec, enforces_policies: bool) -> Result<Rights> {
+/// Whether the cluster is known to enforce NetworkPolicies, by the user's word or by a trial; else why it is not.
+pub(crate) fn enforcement(spec: &WorkloadSpec, settings: &Settings) -> std::result::Result<(), String> {
+    match &spec.network_verdict {
+        _ if settings.network_policies => Ok(()),
+        Some(verdict) if verdict.enforced => Ok(()),
+        Some(verdict) => {
+            let at = i64::try_from(verdict.at_ms).ok().and_then(|ms| Timestamp::from_second(ms / 1000).ok());
+            Err(format!(
+                "this cluster does not enforce NetworkPolicies, as was tried at {} ({})",
+                at.unwrap_or_default(),
+                verdict.how
+            ))
+        }
+        None => Err(UNKNOWN.to_owned()),
+    }
+}
+
+/// The rights of a workload in a cluster that is known to enforce NetworkPolicies, or is not.
+pub(crate) fn rights(spec: &WorkloadSpec, enforcement: &std::result::Result<(), String>) -> Result<Rights> {
     let Some(profile) = &spec.permission_profile else { return Ok(Rights::default()) };
     let mut weaker = Vec::new();
     for (field, list) in [("read", &profile.read), ("write", &profile.write)] {
@@ -39,7 +58,7 @@ pub(crate) fn rights(spec: &WorkloadSpec, enforces_policies: bool) -> Result<Rig
             spec.leave_out(&field, PLACE, why, &mut weaker)?;
         }
     }
-    let egress = egress(spec, profile, enforces_policies, &mut weaker)?;
+    let egress = egress(spec, profile, enforcement, &mut weaker)?;
     if profile.limits_inbound() {
         let why = "a NetworkPolicy knows addresses of networks, not names of hosts";
         spec.leave_out("permission_profile.network.inbound.allow_host", PLACE, why, &mut weaker)?;
@@ -55,7 +74,7 @@ pub(crate) fn rights(spec: &WorkloadSpec, enforces_policies: bool) -> Result<Rig
 fn egress(
     spec: &WorkloadSpec,
     profile: &PermissionProfile,
-    enforces_policies: bool,
+    enforcement: &std::result::Result<(), String>,
     weaker: &mut Vec<Measure>,
 ) -> Result<Option<Egress>> {
     const NETWORK: &str = "permission_profile.network";
@@ -79,8 +98,8 @@ fn egress(
             Egress { ports: ports.to_vec() }
         }
     };
-    if !enforces_policies {
-        spec.leave_out(NETWORK, PLACE, NOT_ENFORCED, weaker)?;
+    if let Err(why) = enforcement {
+        spec.leave_out(NETWORK, PLACE, why, weaker)?;
     }
     Ok(Some(egress))
 }
@@ -93,7 +112,31 @@ mod tests {
     fn assessed(profile: &str, allow_weaker: bool, enforces: bool) -> Result<Rights> {
         let profile: serde_json::Value = serde_json::from_str(profile).unwrap();
         let profile = serde_json::json!({ "permission_profile": profile, "allow_weaker": allow_weaker });
-        rights(&spec(profile), enforces)
+        let settings = Settings { network_policies: enforces, ..Settings::default() };
+        let spec = spec(profile);
+        rights(&spec, &enforcement(&spec, &settings))
+    }
+
+    #[test]
+    fn a_trial_tells_whether_a_network_can_be_closed_and_the_users_word_comes_first() {
+        let judged = |enforced: bool, settings: &Settings| {
+            let verdict = serde_json::json!({ "instance": "c0/a", "enforced": enforced, "at_ms": 1_790_000_000_000_u64,
+                "how": "one pod reaches another one" });
+            let spec = spec(serde_json::json!({ "permission_profile": {}, "network_verdict": verdict }));
+            rights(&spec, &enforcement(&spec, settings))
+        };
+        let silent = Settings::default();
+        assert_eq!(judged(true, &silent).unwrap().weaker, []);
+        let refused = judged(false, &silent).unwrap_err();
+        assert_eq!(refused.details.unwrap()["field"], "permission_profile.network");
+        assert!(
+            refused.message.contains("as was tried at 2026-09-21")
+                && refused.message.contains("one pod reaches"),
+            "{}",
+            refused.message
+        );
+        let told = Settings { network_policies: true, ..Settings::default() };
+        assert_eq!(judged(false, &told).unwrap().weaker, []);
     }
 
     #[test]

@@ -42,7 +42,7 @@ mod tests {
     use crate::manifest::tests::spec;
 
     #[test]
-    fn requests_stand_beside_limits() {
+    fn a_pod_requests_resources_beside_its_limits() {
         let of = |spec: Value| super::of(&crate::manifest::tests::spec(spec)).unwrap();
         assert_eq!(of(json!({})), json!({ "limits": {}, "requests": {} }));
         assert_eq!(

@@ -172,7 +172,7 @@ impl Runtime for KubernetesRuntime {
     async fn stop(&self, handle: &Handle, options: StopOptions) -> Result<()> {
         let cluster = self.cluster().await?;
         match self.find(&cluster, handle).await? {
-            Some(set) => self.end(&cluster, &set, options.timeout_ms).await,
+            Some(set) => self.end(&cluster, &set, options.timeout_ms).await.map(drop),
             None => Ok(()),
         }
     }

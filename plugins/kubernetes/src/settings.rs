@@ -21,6 +21,8 @@ pub(crate) struct Settings {
     pub(crate) host_paths: bool,
     /// States that the cluster enforces NetworkPolicies, which no API tells.
     pub(crate) network_policies: bool,
+    /// The image of the pods that try out whether it does: a shell, `nc` and `sleep`.
+    pub(crate) probe_image: Option<String>,
     /// How long to wait for a pod that fits on no node, in seconds, for instance for an autoscaler.
     pub(crate) scheduling_seconds: Option<u64>,
 }

@@ -179,7 +179,12 @@ impl Progress<'_> {
     fn tell(&mut self, message: String) {
         if message != self.told {
             let uid = self.uid.to_owned();
-            self.runtime.host.event(&Event { uid, message: message.clone(), progress: None });
+            self.runtime.host.event(&Event {
+                uid,
+                message: message.clone(),
+                progress: None,
+                is_warning: false,
+            });
             self.told = message;
         }
     }

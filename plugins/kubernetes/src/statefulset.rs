@@ -31,11 +31,21 @@ impl SetIdentity {
     }
 }
 
-/// Begins the removal. If the StatefulSet is missing, or another one has its name, it succeeds.
+/// Begins the removal, after which all that belongs to it is gone. If the StatefulSet is missing, or another one has its name,
+/// it succeeds.
 pub(crate) async fn delete(cluster: &Cluster, identity: &SetIdentity) -> Result<()> {
+    delete_by(cluster, identity, DeleteParams::foreground()).await
+}
+
+/// The same, but the cluster removes what belongs to it later.
+pub(crate) async fn delete_in_background(cluster: &Cluster, identity: &SetIdentity) -> Result<()> {
+    delete_by(cluster, identity, DeleteParams::background()).await
+}
+
+async fn delete_by(cluster: &Cluster, identity: &SetIdentity, params: DeleteParams) -> Result<()> {
     const DOING: &str = "the StatefulSet cannot be removed";
     let uid = Some(identity.object_uid.clone());
-    let params = DeleteParams::foreground().preconditions(Preconditions { uid, resource_version: None });
+    let params = params.preconditions(Preconditions { uid, resource_version: None });
     let deleted = ask_for(DOING, cluster.statefulsets().delete(&identity.name, &params)).await;
     match deleted {
         Err(error) if is_conflict(&error) && !is_there(cluster, identity).await? => Ok(()),

@@ -1,9 +1,13 @@
 //! Stops a workload: scales its StatefulSet to none, and ends the pods. It has ended when the last pod is gone.
+//!
+//! Situation: a node that fetches the image of a pod keeps that pod until the fetch has ended, whatever it is told, and a
+//! registry may hang for minutes. Conclusion: a pod whose container has never been made is not waited for. The cluster removes
+//! it once its node lets it go, and makes no other one of its name before.
 use crate::{
     cluster::Cluster,
     labels::{self, EXIT, STARTED},
     observe::{belongs, wanted},
-    pods::{self, PAUSE, PodWatch, end, exit},
+    pods::{self, PAUSE, PodWatch, container, end, exit, last_end},
     runtime::KubernetesRuntime,
     statefulset::{SetIdentity, change},
 };
@@ -14,6 +18,7 @@ use kube::{
     runtime::watcher::watch_object,
 };
 use std::time::Duration;
+use tokio::time::Instant;
 use wharf_sdk::{Exit, Result};
 
 /// The shortest grace period: with none, the cluster forgets a pod before its node has ended it.
@@ -21,12 +26,23 @@ const LEAST_SECONDS: u64 = 1;
 /// For so long, a stop waits for the cluster's controller to see that no pod is wanted. A controller that has not seen it
 /// would replace the pod that is ended.
 const CONTROLLER: Duration = Duration::from_secs(2);
+/// For so long, the end of pods whose container has never been made is waited for: most of them go at once.
+const UNMADE: Duration = Duration::from_secs(3);
+
+/// What is left of a workload that was stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// Nothing.
+    Nothing,
+    /// A pod whose container has never been made, and that goes when its node has fetched the image, or given up.
+    Unmade,
+}
 
 impl KubernetesRuntime {
     /// Scales to none, ends the pods with this grace period, waits until they are gone, and records the last one's end in
     /// the StatefulSet.
-    pub(crate) async fn end(&self, cluster: &Cluster, set: &StatefulSet, timeout_ms: u64) -> Result<()> {
-        let Some((_, uid)) = labels::owner(&set.metadata) else { return Ok(()) };
+    pub(crate) async fn end(&self, cluster: &Cluster, set: &StatefulSet, timeout_ms: u64) -> Result<Left> {
+        let Some((_, uid)) = labels::owner(&set.metadata) else { return Ok(Left::Nothing) };
         let identity = SetIdentity::of(set);
         let seconds = timeout_ms.div_ceil(1000).max(LEAST_SECONDS);
         let mut watch = PodWatch::of(cluster, &labels::of_workload(&self.host_id, uid));
@@ -42,7 +58,7 @@ impl KubernetesRuntime {
             let seen = wait_until_seen(cluster, &identity, scaled.metadata.generation);
             drop(tokio::time::timeout(CONTROLLER, seen).await);
         }
-        let ended = gone(cluster, set, &mut watch, seconds).await?;
+        let (ended, left) = gone(cluster, set, &mut watch, seconds).await?;
         if let Some(exit) = ended
             && labels::annotation(&set.metadata, STARTED).is_some()
         {
@@ -50,7 +66,7 @@ impl KubernetesRuntime {
             let told = serde_json::json!({ "metadata": { "annotations": { EXIT: text } } });
             change(cluster, "how the workload ended cannot be written down", &identity, told).await?;
         }
-        Ok(())
+        Ok(left)
     }
 }
 
@@ -68,13 +84,14 @@ async fn wait_until_seen(cluster: &Cluster, identity: &SetIdentity, generation: 
     }
 }
 
-/// Ends the pods and waits until there is none; returns the end of the last one, if that was seen.
+/// Ends the pods and waits until there is none, or none that has ever run; returns the end of the last one, if that was seen.
 async fn gone(
     cluster: &Cluster,
     set: &StatefulSet,
     watch: &mut PodWatch,
     seconds: u64,
-) -> Result<Option<Exit>> {
+) -> Result<(Option<Exit>, Left)> {
+    let until = Instant::now() + UNMADE;
     let mut ended = None;
     let mut told = Vec::new();
     let ours = |pod: &&Pod| belongs(pod, set);
@@ -87,19 +104,35 @@ async fn gone(
             left = pods::list(cluster, &selector).await?;
             left.retain(|pod| belongs(pod, set));
             if left.is_empty() {
-                return Ok(ended);
+                return Ok((ended, Left::Nothing));
             }
         }
-        for pod in left {
+        for pod in &left {
             let uid = pod.metadata.uid.clone().unwrap_or_default();
             if !told.contains(&uid) {
-                delete(cluster, &pod, seconds).await?;
+                delete(cluster, pod, seconds).await?;
                 told.push(uid);
             }
         }
-        let change = watch.next_patiently().await?;
+        let change = tokio::select! {
+            biased;
+            change = watch.next_patiently() => change?,
+            () = tokio::time::sleep_until(until), if left.iter().all(is_unmade) => {
+                return Ok((ended, Left::Unmade));
+            }
+        };
         ended = change.gone.iter().filter(ours).find_map(end).map(exit).or(ended);
     }
+}
+
+/// True of a pod whose container has never been made, and whose node may be fetching the image, by its kubelet's last report.
+fn is_unmade(pod: &Pod) -> bool {
+    let Some(status) = container(pod) else { return true };
+    let waiting = status.state.as_ref().and_then(|state| state.waiting.as_ref());
+    let reason = waiting.and_then(|waiting| waiting.reason.as_deref());
+    status.container_id.is_none()
+        && last_end(pod).is_none()
+        && matches!(reason, Some("ContainerCreating" | "ErrImagePull"))
 }
 
 /// Ends a pod with a grace period that can only become shorter. If the pod is gone, it succeeds.
@@ -116,5 +149,30 @@ async fn delete(cluster: &Cluster, pod: &Pod, seconds: u64) -> Result<()> {
         // Another pod has the name, so the one that was meant is gone.
         Err(error) if crate::error::is_conflict(&error) => Ok(()),
         other => other.map(drop),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn only_a_pod_whose_container_was_never_made_is_not_waited_for() {
+        let is_unmade = |state: &Value, more: &Value| {
+            let mut status = json!({ "name": "server", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+                "state": state });
+            status.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            is_unmade(
+                &serde_json::from_value(json!({ "status": { "containerStatuses": [status] } })).unwrap(),
+            )
+        };
+        let waiting = |reason: &str| json!({ "waiting": { "reason": reason } });
+        let nothing = json!({});
+        assert!(is_unmade(&waiting("ContainerCreating"), &nothing));
+        assert!(!is_unmade(&waiting("ImagePullBackOff"), &nothing), "its node fetches nothing");
+        assert!(!is_unmade(&json!({ "running": {} }), &json!({ "containerID": "c" })));
+        let before = json!({ "lastState": { "terminated": { "exitCode": 1 } }, "containerID": "c" });
+        assert!(!is_unmade(&waiting("ContainerCreating"), &before), "it has run before");
     }
 }

@@ -3,7 +3,7 @@ use crate::{
     cluster::Cluster,
     deploy::the_one,
     labels::{self, EXIT},
-    observe::{belongs, wanted},
+    observe::{belongs, is_to_run, wanted},
     pods::{PodWatch, container, end, exit, is_lost, last_end, runs},
     runtime::{KubernetesRuntime, gone},
 };
@@ -11,8 +11,8 @@ use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 use wharf_sdk::{Error, Exit, Handle, Result};
 
 impl KubernetesRuntime {
-    /// The end of the running container, or of the last one if none runs. The cluster may have started another one by the
-    /// time this returns.
+    /// The end of the running container, or of the last one if none runs; and whether the cluster starts another one, which it
+    /// may have done by the time this returns.
     pub(crate) async fn ended(&self, handle: &Handle) -> Result<Exit> {
         let cluster = self.cluster().await?;
         let set = self.find(&cluster, handle).await?.ok_or_else(gone)?;
@@ -26,7 +26,7 @@ impl KubernetesRuntime {
                 let all: Vec<&Pod> = change.pods.values().chain(&change.gone).filter(ours).collect();
                 match watched.end(&all) {
                     End::RunsOn => continue,
-                    End::Ended(exit) => return Ok(exit),
+                    End::Ended(exit) => return self.told(&cluster, handle, exit).await,
                     End::Gone => return self.gone_without_a_word(&cluster, handle).await,
                 }
             }
@@ -34,7 +34,8 @@ impl KubernetesRuntime {
             if let Some(pod) = pods.iter().find(|pod| runs(pod) && !is_lost(pod)) {
                 watched = Some(Watched::of(pod));
             } else if let Some(end) = pods.iter().find_map(|pod| end(pod)) {
-                return Ok(exit(end));
+                let exit = exit(end);
+                return self.told(&cluster, handle, exit).await;
             } else if is_first && pods.is_empty() && wanted(&set) == 0 {
                 return recorded(&set);
             } else if !change.gone.is_empty() && pods.is_empty() {
@@ -49,7 +50,14 @@ impl KubernetesRuntime {
     async fn gone_without_a_word(&self, cluster: &Cluster, handle: &Handle) -> Result<Exit> {
         let set = the_one(cluster, &self.host_id, &handle.uid).await?.ok_or_else(gone)?;
         let reason = "its pod was removed".to_owned();
-        Ok(recorded(&set).unwrap_or(Exit { reason, ..Exit::default() }))
+        let removed = Exit { reason, restarts: is_to_run(&set), ..Exit::default() };
+        if removed.restarts { Ok(removed) } else { Ok(recorded(&set).unwrap_or(removed)) }
+    }
+
+    /// An end, with the cluster's intention: it is asked anew, since somebody may have told it to stop the workload.
+    async fn told(&self, cluster: &Cluster, handle: &Handle, exit: Exit) -> Result<Exit> {
+        let set = self.find(cluster, handle).await?;
+        Ok(Exit { restarts: set.as_ref().is_some_and(is_to_run), ..exit })
     }
 }
 

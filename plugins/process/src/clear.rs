@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_taken_from_its_owner_is_removed() {
+    fn folders_without_rights_for_their_owner_are_removed() {
         let place = tempfile::tempdir().unwrap();
         let top = place.path().join("top");
         fs::create_dir_all(top.join("a/b/c")).unwrap();
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn no_depth_is_too_deep() {
+    fn folders_of_any_depth_are_removed() {
         const DEPTH: usize = 1500;
         let place = tempfile::tempdir().unwrap();
         let top = place.path().join("top");

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn each_thing_that_is_no_program_is_told_apart() {
+    fn each_reason_why_a_command_is_no_program_is_reported() {
         let folder = tempfile::tempdir().unwrap();
         let plain = file(folder.path(), "plain", 0o644);
         let of = |path: &Path| command(path.to_str().unwrap(), "").unwrap_err();

@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_home_below_a_folder_of_the_systems_is_no_part_of_it() {
+    fn a_home_below_a_system_folder_is_not_opened_with_it() {
         let folder = tempfile::tempdir().unwrap();
         let system = folder.path().canonicalize().unwrap();
         for name in ["bin", "local/home/.ssh", "local/lib", "state"] {

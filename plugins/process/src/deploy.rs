@@ -230,7 +230,7 @@ impl ProcessRuntime {
                 drop(child);
                 let cleared = self.turn(&job.uid).await.and_then(|_turn| self.states.remove(&job.uid));
                 if let Err(error) = cleared {
-                    tracing::warn!(%error, "what a failed launcher left stays");
+                    tracing::warn!(%error, "files of a failed launcher stay");
                 }
                 Err(error)
             }

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn each_entry_is_there_once_and_has_a_reason() {
+    fn each_inherited_variable_is_listed_once_with_a_reason() {
         let mut names: Vec<_> = INHERITED.iter().chain(INHERITED_BY_PACKAGES).collect();
         assert!(names.iter().all(|(_, reason)| !reason.is_empty()));
         let count = names.len();

@@ -63,6 +63,7 @@ impl ProcessRuntime {
             started_at_ms: None,
             address: address(data.target_port),
             confinement: None,
+            condition: wharf_sdk::Condition::default(),
         })
     }
 
@@ -124,6 +125,7 @@ impl ProcessRuntime {
             started_at_ms: state.started_at_ms,
             address: address(state.target_port),
             confinement: state.confinement,
+            condition: wharf_sdk::Condition::default(),
         }
     }
 

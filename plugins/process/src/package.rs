@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_be_an_option_a_path_or_an_address_is_no_package() {
+    fn a_package_name_that_is_an_option_path_or_url_is_refused() {
         for bad in [
             "",
             "-p",

@@ -211,7 +211,8 @@ impl Runtime for ProcessRuntime {
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Listing> {
-        // A launcher that is nobody's any more clears up first; one that is somebody's has its turn for as long as it lives.
+        // The launcher of a deployment that was given up may still be clearing up, so the listing waits for it. A launcher
+        // that this process holds as a child keeps its turn for as long as it lives, and is not waited for.
         for uid in query.uids.iter().flatten() {
             if self.child(uid).is_none() {
                 self.turns.until_free(uid).await;

@@ -166,7 +166,7 @@ impl StateFiles {
     fn clear_folder(&self, uid: &str) {
         let (folder, aside) = (self.work_dir(uid), self.folder.join(format!("{uid}.left")));
         if let Err(error) = clear::remove_all(&aside) {
-            tracing::warn!(%error, path = %aside.display(), "what an earlier deployment left cannot be removed");
+            tracing::warn!(%error, path = %aside.display(), "files of an earlier deployment cannot be removed");
         }
         let Err(error) = clear::remove_all(&folder) else { return };
         tracing::warn!(%error, path = %folder.display(), "not all that the workload wrote can be removed; the rest stays");

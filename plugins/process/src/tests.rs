@@ -66,7 +66,9 @@ impl TestHost {
             pids_limit: None,
             permission_profile: None,
             allow_weaker: false,
+            network_verdict: None,
             pinned: None,
+            container: wharf_sdk::ContainerOptions::default(),
         }
     }
 

@@ -2,7 +2,7 @@
 use super::{forward, serve, tokio_runtime};
 use crate::context::{ConnectDocument, Context, HostServices};
 use crate::types::{Error, Result};
-use crate::{Attach, Confine, Dial, Discover, Logs, Runtime, document};
+use crate::{Attach, Confine, Dial, Discover, Logs, Probe, Runtime, document};
 use abi_stable::std_types::{RResult, RString};
 use std::{future::Future, pin::Pin, sync::Arc};
 use wharf_abi::{FfiFuture, HostBox, PluginBox, PluginModule, PluginModule_Ref};
@@ -72,6 +72,13 @@ impl Registration {
         self.abilities.discover = Some(serve::discover::<T>);
         self
     }
+
+    /// The type implements [`Probe`].
+    #[must_use]
+    pub fn probe<T: Probe>(mut self) -> Self {
+        self.abilities.probe = Some(serve::probe::<T>);
+        self
+    }
 }
 
 /// The root module of a library.
@@ -96,7 +103,7 @@ pub fn connect(
     let begun = document::read::<ConnectDocument>(&text).map_err(serve::bad_document).and_then(|read| {
         Ok((tokio_runtime::of(&read.body.runtime_name, read.body.endpoint.as_deref())?, read.body))
     });
-    let (world, document) = match begun {
+    let (tokio, document) = match begun {
         Ok(begun) => begun,
         Err(error) => return tokio_runtime::refuse(&error),
     };
@@ -111,7 +118,7 @@ pub fn connect(
         let served = (registration.connect)(context, registration.abilities).await?;
         Ok(serve::plugin_box(served, host))
     });
-    tokio_runtime::run(&world, work)
+    tokio_runtime::run(&tokio, work)
 }
 
 fn context(document: ConnectDocument, host: Arc<HostBox>) -> Context {

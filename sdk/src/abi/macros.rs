@@ -39,7 +39,7 @@
 /// One entry for each name: a library may provide several, also with the same type. `capabilities` are constants of
 /// [`crate::Capability`]; `abilities` are the traits that the type has beside [`crate::Runtime`] (`logs` for
 /// [`crate::Logs`], `attach` for [`crate::Attach`], `dial` for [`crate::Dial`], `confine` for [`crate::Confine`], `pin` for
-/// [`crate::Pin`], `discover` for [`crate::Discover`]) and are declared as capabilities too; `accepts` are kinds of
+/// [`crate::Pin`], `discover` for [`crate::Discover`], `probe` for [`crate::Probe`]) and are declared as capabilities too; `accepts` are kinds of
 /// [`crate::Source`]. To be written once, in the root of a crate of type `cdylib`.
 #[macro_export]
 macro_rules! export_runtime {

@@ -83,7 +83,7 @@ impl Pump {
                     tokio::spawn(here(async move {
                         tokio::select! {
                             () = copy_out(writer, receiver) => {}
-                            () = farewell(dropped) => tracing::debug!("what nobody reads is given up"),
+                            () = farewell(dropped) => tracing::debug!("bytes that nobody reads are dropped"),
                         }
                     }));
                 }

@@ -6,7 +6,7 @@ use crate::keyed_lock::KeyedLock;
 use crate::types::{
     DialOptions, Error, ErrorCode, Handle, ListQuery, LogOptions, Result, StopOptions, WorkloadSpec,
 };
-use crate::{Attach, ByteStream, Confine, Dial, Discover, Logs, Runtime};
+use crate::{Attach, ByteStream, Confine, Dial, Discover, Logs, Probe, Runtime};
 use abi_stable::{
     sabi_trait::prelude::TD_Opaque,
     std_types::{RResult, RString},
@@ -35,6 +35,7 @@ pub(super) struct Abilities {
     pub(super) confine: Option<Caller>,
     pub(super) pin: Option<Asker>,
     pub(super) discover: Option<Asker>,
+    pub(super) probe: Option<Caller>,
 }
 
 /// A runtime whose type is erased.
@@ -73,10 +74,8 @@ impl<T: Runtime> Typed<T> {
                 }
                 reply(runtime.list(&query).await?)
             }
-            operation::CONFINEMENT => match self.abilities.confine {
-                Some(confinement) => confinement(self.runtime.clone()).await,
-                None => Err(unknown(operation)),
-            },
+            operation::CONFINEMENT => self.find_out(self.abilities.confine, operation).await,
+            operation::PROBE_NETWORK => self.find_out(self.abilities.probe, operation).await,
             operation::PIN => self.ask(self.abilities.pin, operation, document).await,
             operation::DISCOVER => self.ask(self.abilities.discover, operation, document).await,
             operation::VALIDATE => {
@@ -87,6 +86,10 @@ impl<T: Runtime> Typed<T> {
             operation::WAIT => reply(runtime.wait(&handle(document)?).await?),
             _ => self.change(operation, document).await,
         }
+    }
+
+    async fn find_out(&self, caller: Option<Caller>, operation: &str) -> Result<String> {
+        caller.ok_or_else(|| unknown(operation))?(self.runtime.clone()).await
     }
 
     async fn ask(&self, asker: Option<Asker>, operation: &str, document: &str) -> Result<String> {
@@ -214,6 +217,11 @@ pub(super) fn confine<T: Confine>(runtime: Arc<dyn std::any::Any + Send + Sync>)
     Box::pin(async move { reply(typed::<T>(runtime)?.confinement().await?) })
 }
 
+/// Calls `probe_network` on a type.
+pub(super) fn probe<T: Probe>(runtime: Arc<dyn std::any::Any + Send + Sync>) -> Boxed<String> {
+    Box::pin(async move { reply(typed::<T>(runtime)?.probe_network().await?) })
+}
+
 /// Calls `pin` on a type.
 pub(super) fn pin<T: crate::Pin>(
     runtime: Arc<dyn std::any::Any + Send + Sync>,
@@ -276,7 +284,7 @@ struct Exported {
     /// Kept as long as the runtime is, so that its log records still reach the host.
     host: Arc<HostBox>,
     /// The Tokio runtime that runs the author's code.
-    world: tokio::runtime::Handle,
+    tokio: tokio::runtime::Handle,
     /// Set to true at the shutdown; each operation under way holds a receiver and ends then.
     closing: watch::Sender<bool>,
 }
@@ -284,8 +292,8 @@ struct Exported {
 /// Makes the object that the host will hold. Must be called on the plugin's own Tokio runtime.
 pub(super) fn plugin_box(served: Arc<dyn Served>, host: Arc<HostBox>) -> PluginBox {
     let closing = watch::Sender::new(false);
-    let world = tokio::runtime::Handle::current();
-    Plugin_TO::from_value(Exported { served: Mutex::new(Some(served)), host, world, closing }, TD_Opaque)
+    let tokio = tokio::runtime::Handle::current();
+    Plugin_TO::from_value(Exported { served: Mutex::new(Some(served)), host, tokio, closing }, TD_Opaque)
 }
 
 fn was_shut_down() -> Error {
@@ -322,7 +330,7 @@ async fn closed(closing: &mut watch::Receiver<bool>) {
 impl Plugin for Exported {
     fn call(&self, operation: RString, document: RString) -> FfiFuture<Reply> {
         let work = self.operation(move |served| served.call(operation.into(), document.into()));
-        tokio_runtime::run(&self.world, async move { Ok(work.await?.into()) })
+        tokio_runtime::run(&self.tokio, async move { Ok(work.await?.into()) })
     }
 
     fn open(&self, operation: RString, document: RString) -> FfiFuture<RResult<StreamBox, RString>> {
@@ -332,7 +340,7 @@ impl Plugin for Exported {
                 Ok(Stream_TO::from_value(Pump::start(stream), TD_Opaque))
             })
         });
-        tokio_runtime::run(&self.world, work)
+        tokio_runtime::run(&self.tokio, work)
     }
 
     fn shut_down(&self, deadline_ms: u64) -> FfiFuture<()> {
@@ -342,7 +350,7 @@ impl Plugin for Exported {
             let _ = tokio::time::timeout(Duration::from_millis(deadline_ms), closing.closed()).await;
             drop(served);
         });
-        let ending = self.world.spawn(end);
+        let ending = self.tokio.spawn(end);
         FfiFuture::new(async move {
             // If the author's drop panics, the panic stays in the task; it has been logged.
             let _ = ending.await;
@@ -354,7 +362,7 @@ impl Drop for Exported {
     /// Lets the plugin's own threads drop the author's values, so that a panic of their drop stays there.
     fn drop(&mut self) {
         if let Some(served) = self.slot().take() {
-            self.world.spawn(forward::to(self.host.clone(), async move { drop(served) }));
+            self.tokio.spawn(forward::to(self.host.clone(), async move { drop(served) }));
         }
     }
 }

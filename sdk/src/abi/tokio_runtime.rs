@@ -27,33 +27,33 @@ const WORKERS: usize = 2;
 /// A name of the library, and an endpoint.
 type Key = (String, Option<String>);
 
-static WORLDS: Mutex<Option<HashMap<Key, Runtime>>> = Mutex::new(None);
+static RUNTIMES: Mutex<Option<HashMap<Key, Runtime>>> = Mutex::new(None);
 
 /// The Tokio runtime for one of the library's names at an endpoint. The first call makes it; it stays for the life of the
 /// process, as the library does, and a second connection gets the same one.
 pub(super) fn of(name: &str, endpoint: Option<&str>) -> Result<Handle> {
-    let mut worlds = WORLDS.lock().unwrap_or_else(PoisonError::into_inner);
-    let worlds = worlds.get_or_insert_default();
+    let mut runtimes = RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner);
+    let runtimes = runtimes.get_or_insert_default();
     let key = (name.to_owned(), endpoint.map(str::to_owned));
-    if let Some(world) = worlds.get(&key) {
-        return Ok(world.handle().clone());
+    if let Some(runtime) = runtimes.get(&key) {
+        return Ok(runtime.handle().clone());
     }
-    let world = Builder::new_multi_thread()
+    let runtime = Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .thread_name("wharf-plugin")
         .on_thread_start(alternate_stack::give)
         .enable_all()
         .build()
         .map_err(|error| Error::internal(format!("the plugin's threads cannot be started: {error}")))?;
-    Ok(worlds.entry(key).or_insert(world).handle().clone())
+    Ok(runtimes.entry(key).or_insert(runtime).handle().clone())
 }
 
 /// Runs a future of the plugin's and gives the host something to poll. Errors become documents.
 pub(super) fn run<T: Send + 'static>(
-    world: &Handle,
+    runtime: &Handle,
     future: impl Future<Output = Result<T>> + Send + 'static,
 ) -> FfiFuture<RResult<T, RString>> {
-    let task = Task(world.spawn(future));
+    let task = Task(runtime.spawn(future));
     FfiFuture::new(async move {
         match task.await {
             Ok(value) => RResult::ROk(value),

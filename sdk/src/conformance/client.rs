@@ -91,7 +91,16 @@ impl Client {
 
     /// The row of a listing for a workload. More than one row is a breach of the contract.
     pub(super) async fn listed(&self, uid: &str) -> Checked<Option<Observation>> {
-        let listing = self.list(&ListQuery::ALL).await.doing("list")?;
+        self.listed_by(&ListQuery::ALL, uid).await
+    }
+
+    /// The workload as a listing shows it that is asked for nothing else.
+    pub(super) async fn listed_alone(&self, uid: &str) -> Checked<Option<Observation>> {
+        self.listed_by(&ListQuery::one(uid), uid).await
+    }
+
+    async fn listed_by(&self, query: &ListQuery, uid: &str) -> Checked<Option<Observation>> {
+        let listing = self.list(query).await.doing("list")?;
         let mut found = listing.workloads.into_iter().filter(|seen| seen.uid == uid);
         match (found.next(), found.next()) {
             (_, Some(_)) => Err(Breach("the listing has the workload twice".to_owned())),

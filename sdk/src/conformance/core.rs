@@ -115,6 +115,13 @@ pub(super) const CASES: &[Case] = &[
         steps: &[|fixture| Box::pin(start_twice(fixture))],
     },
     Case {
+        id: "core.not-paused",
+        sentence: "Only one that runs and that somebody has paused is said to be paused",
+        profile: Profile::Core,
+        needs: &[],
+        steps: &[|fixture| Box::pin(not_paused(fixture))],
+    },
+    Case {
         id: "core.stop-ends",
         sentence: "Stop ends the workload",
         profile: Profile::Core,
@@ -315,6 +322,16 @@ async fn start_twice(fixture: &Fixture) -> Checked {
         fixture.host.start(&handle).await.doing("start of a running workload")?;
     }
     fixture.expect(&handle, WorkloadState::Running, "started again").await
+}
+
+async fn not_paused(fixture: &Fixture) -> Checked {
+    let handle = fixture.running().await?;
+    let inspect = async || fixture.host.inspect(&handle).await.doing("inspect");
+    let listed = fixture.host.listed(&handle.uid).await?.is_some_and(|seen| seen.condition.paused);
+    ensure(!listed && !inspect().await?.condition.paused, || "nobody has paused it".to_owned())?;
+    fixture.stop(&handle).await?;
+    let seen = inspect().await?;
+    ensure(!seen.condition.paused, || format!("it is paused, and {:?}", seen.state))
 }
 
 async fn stop_ends(fixture: &Fixture) -> Checked {

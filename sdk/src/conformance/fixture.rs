@@ -18,9 +18,9 @@ use std::{
 /// How long a workload that is asked to stop may take before it is killed.
 const STOP_MS: u64 = 2_000;
 /// How long each part of the cleaning may take.
-const CLEANING: Duration = Duration::from_secs(5);
+const CLEANING_WAIT: Duration = Duration::from_secs(5);
 /// How many times a sweep looks for something left.
-const SWEEPS: usize = 4;
+const MAX_SWEEPS: usize = 4;
 
 /// The surroundings of a case. They are the same for all of its steps, except for `left`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,8 +49,9 @@ pub async fn sweep(subject: &dyn Subject, hosts: &[String]) {
     for host in hosts {
         let Ok(link) = subject.connect(host, None).await else { continue };
         let client = Client::new(host.clone(), link, Rc::default());
-        for _ in 0..SWEEPS {
-            let Ok(Ok(listing)) = tokio::time::timeout(CLEANING, client.list(&ListQuery::ALL)).await else {
+        for _ in 0..MAX_SWEEPS {
+            let Ok(Ok(listing)) = tokio::time::timeout(CLEANING_WAIT, client.list(&ListQuery::ALL)).await
+            else {
                 break;
             };
             let handles: Vec<_> = listing.workloads.into_iter().filter_map(|seen| seen.handle).collect();
@@ -65,8 +66,8 @@ pub async fn sweep(subject: &dyn Subject, hosts: &[String]) {
 }
 
 async fn clean(client: &Client, handle: &Handle) {
-    let _ = tokio::time::timeout(CLEANING, client.stop(handle, 0)).await;
-    let _ = tokio::time::timeout(CLEANING, client.remove(handle)).await;
+    let _ = tokio::time::timeout(CLEANING_WAIT, client.stop(handle, 0)).await;
+    let _ = tokio::time::timeout(CLEANING_WAIT, client.remove(handle)).await;
 }
 
 /// The outcome of a workload that tried something; it exits with 0 if it succeeded.
@@ -166,7 +167,9 @@ impl Fixture {
             pids_limit: None,
             permission_profile: None,
             allow_weaker: false,
+            network_verdict: None,
             pinned: None,
+            container: Default::default(),
         }
     }
 

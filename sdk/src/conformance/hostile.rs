@@ -6,10 +6,16 @@ use super::client::{Answer, Client};
 use super::fixture::Fixture;
 use super::material::Role;
 use crate::{ErrorCode, ListQuery, WorkloadSpec, WorkloadState};
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
 
 /// How long each call runs before the case cancels it.
 const GIVEN_UP_AFTER_MS: [u64; 4] = [0, 1, 10, 100];
+/// How long a workload that a listing did not show is looked for again, and how often.
+const LOOKED_FOR: Duration = Duration::from_millis(600);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 pub(super) const CASES: &[Case] = &[
     Case {
@@ -18,6 +24,13 @@ pub(super) const CASES: &[Case] = &[
         profile: Profile::Core,
         needs: &[],
         steps: &[|fixture| Box::pin(deploy_cancelled(fixture))],
+    },
+    Case {
+        id: "core.list-cancelled",
+        sentence: "Asked about a workload whose deployment was dropped, a listing answers once nothing more can come of it",
+        profile: Profile::Core,
+        needs: &[],
+        steps: &[|fixture| Box::pin(list_cancelled(fixture))],
     },
     Case {
         id: "core.stop-cancelled",
@@ -101,8 +114,37 @@ async fn deploy_cancelled(fixture: &Fixture) -> Checked {
 /// Removes a workload if a listing shows it.
 async fn clear(client: &Client, uid: &str) -> Checked {
     let Some(seen) = client.listed(uid).await? else { return Ok(()) };
-    let handle = seen.handle.ok_or_else(|| Breach("what is left is listed without a handle".to_owned()))?;
-    client.remove(&handle).await.doing("remove of what is left")
+    let handle = seen
+        .handle
+        .ok_or_else(|| Breach("a workload that was left is listed without a handle".to_owned()))?;
+    client.remove(&handle).await.doing("remove of a workload that was left")
+}
+
+async fn list_cancelled(fixture: &Fixture) -> Checked {
+    for after_ms in GIVEN_UP_AFTER_MS {
+        let spec = fixture.spec(Role::Idle);
+        let _ = given_up(after_ms, fixture.host.deploy(&spec)).await;
+        if fixture.host.listed_alone(&spec.uid).await?.is_none() {
+            stays_missing(&fixture.host, &spec.uid).await.map_err(|Breach(why)| {
+                Breach(format!("after a deployment that was dropped after {after_ms} ms: {why}"))
+            })?;
+        }
+        clear(&fixture.host, &spec.uid).await?;
+    }
+    Ok(())
+}
+
+/// A host takes the first listing without the workload as proof that there is none, and drops its record.
+async fn stays_missing(client: &Client, uid: &str) -> Checked {
+    let began = Instant::now();
+    while began.elapsed() < LOOKED_FOR {
+        tokio::time::sleep(LOOK_EVERY).await;
+        if client.listed_alone(uid).await?.is_some() {
+            clear(client, uid).await?;
+            return Err(Breach("a listing did not show the workload, and a later one does".to_owned()));
+        }
+    }
+    Ok(())
 }
 
 async fn stop_cancelled(fixture: &Fixture) -> Checked {

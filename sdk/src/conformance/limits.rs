@@ -20,7 +20,7 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         id: "limits.pids",
-        sentence: "A workload has at most so many processes as its specification says",
+        sentence: "A workload has at most as many processes as its specification says",
         profile: Profile::Limits,
         needs: &[Need::Capability(Capability::PIDS), Need::Shell],
         steps: &[|fixture| Box::pin(pids(fixture))],

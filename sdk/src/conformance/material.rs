@@ -68,7 +68,7 @@ pub(super) enum Role<'a> {
     Allocate,
     /// Makes 64 processes, and exits with 0 if it could.
     Fork,
-    /// Keeps all processors busy for three seconds, and exits with 0 if it got one for at least so many hundredths of a
+    /// Keeps all processors busy for three seconds, and exits with 0 if it got one for at least this many hundredths of a
     /// second.
     Burn(&'a str),
     /// Does nothing until it is asked to end, and then exits with this code.

@@ -73,7 +73,7 @@ mod tests {
     use std::{io::Write, os::unix::fs::symlink};
 
     #[test]
-    fn what_has_no_end_is_not_read_to_its_end() {
+    fn a_file_without_end_is_refused_at_the_limit() {
         let folder = tempfile::tempdir().unwrap();
         let (large, fifo) = (folder.path().join("large"), folder.path().join("fifo"));
         File::create(&large).unwrap().set_len(3 << 30).unwrap();

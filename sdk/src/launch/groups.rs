@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The search stops after so many groups: a kernel that lets a workload make more is beyond help here.
+/// The search stops after this many groups: a kernel that lets a workload make more is beyond help here.
 const MAX_GROUPS: usize = 10_000;
 
 /// A control group and all below it, the lowest first, since a group can be removed only when none is below it. A workload
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_below_comes_first_and_links_are_no_groups() {
+    fn control_groups_are_found_deepest_first_without_links() {
         let place = tempfile::tempdir().unwrap();
         let top = place.path().join("top");
         fs::create_dir_all(top.join("a/b")).unwrap();

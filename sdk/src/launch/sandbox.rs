@@ -75,13 +75,13 @@ pub enum Network {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
-    /// At most so many processors.
+    /// At most this many processors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpus: Option<f64>,
     /// At most so much memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
-    /// At most so many processes and threads. The user asked for it.
+    /// At most this many processes and threads. The user asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pids: Option<u64>,
     /// The same where the user asked for nothing: the runtime's usual limit, which is only reported if it cannot be

@@ -31,17 +31,21 @@ impl Capability {
     pub const PIN: Self = Self::named("pin");
     /// Shows resources that others made, by their labels.
     pub const DISCOVER: Self = Self::named("discover");
+    /// Tries out whether the rules of networks are enforced, where no interface of its engine tells. The host keeps the
+    /// verdict, and gives it with each specification ([`super::WorkloadSpec::network_verdict`]).
+    pub const PROBE: Self = Self::named("probe");
     /// A workload with a port goes on when the process that deployed it ends, and another process finds it again. Without
     /// this capability the host ends such a workload together with its supervisor.
     pub const SURVIVES_SUPERVISOR: Self = Self::named("survives-supervisor");
     /// The engine restarts workloads by itself and cannot be told not to: the host then does not, and refuses a restart
-    /// policy that forbids it. [`crate::Runtime::wait`] resolves when the engine has given up, or was told to stop the
-    /// workload.
+    /// policy that forbids it. [`crate::Runtime::wait`] says of each end whether the engine goes on
+    /// ([`super::Exit::restarts`]): then the host follows, and [`crate::Runtime::start`] waits until the engine has started the
+    /// workload again. If the engine has given up, or was told to stop the workload, the end is recorded.
     pub const RESTARTS_ITSELF: Self = Self::named("restarts-itself");
     /// Each workload has its own port numbers, whatever else listens on this machine; it listens on all of its own
     /// addresses, and the runtime tells where the host reaches it.
     pub const PORT_MAPPING: Self = Self::named("port-mapping");
-    /// Runs workloads in a directory of the host (`working_dir`).
+    /// Runs workloads in a directory (`working_dir`): of the host, or of the image where one is run.
     pub const WORKING_DIR: Self = Self::named("working-dir");
     /// Mounts directories of the host (`mounts`).
     pub const MOUNTS: Self = Self::named("mounts");
@@ -69,6 +73,27 @@ impl Capability {
     /// Marks what it makes with the uid of the workload that it belongs to (`parent`), and shows it in listings.
     pub const PARENT: Self = Self::named("parent");
 
+    /// Sets the kernel's limits for each process (`container.ulimits`).
+    pub const ULIMITS: Self = Self::named("ulimits");
+    /// Lets a workload keep capabilities of the kernel (`container.cap_add`).
+    pub const CAP_ADD: Self = Self::named("cap-add");
+    /// Puts a workload into a network of the engine by its name (`container.network`).
+    pub const NETWORK: Self = Self::named("network");
+    /// Adds names of machines (`container.add_hosts`).
+    pub const ADD_HOSTS: Self = Self::named("add-hosts");
+    /// Runs another program of the image than its own (`container.entrypoint`).
+    pub const ENTRYPOINT: Self = Self::named("entrypoint");
+    /// Can do without an init as first process (`container.no_init`).
+    pub const NO_INIT: Self = Self::named("no-init");
+    /// Runs an image of the platform that is asked for (`container.platform`).
+    pub const PLATFORM: Self = Self::named("platform");
+    /// Sets the size of shared memory (`container.shm_size_bytes`).
+    pub const SHM_SIZE: Self = Self::named("shm-size");
+    /// Makes folders in memory (`container.tmpfs`).
+    pub const TMPFS: Self = Self::named("tmpfs");
+    /// Gives mounted folders the label by which SELinux lets a container use them (`:z` and `:Z` of a mount).
+    pub const RELABEL: Self = Self::named("relabel");
+
     /// All capabilities that this SDK has a name for.
     pub const ALL: &[Self] = &[
         Self::STDIO,
@@ -80,6 +105,7 @@ impl Capability {
         Self::CONFINE,
         Self::PIN,
         Self::DISCOVER,
+        Self::PROBE,
         Self::SURVIVES_SUPERVISOR,
         Self::RESTARTS_ITSELF,
         Self::PORT_MAPPING,
@@ -95,6 +121,16 @@ impl Capability {
         Self::GROUP,
         Self::RESTART_IN_PLACE,
         Self::PARENT,
+        Self::ULIMITS,
+        Self::CAP_ADD,
+        Self::NETWORK,
+        Self::ADD_HOSTS,
+        Self::ENTRYPOINT,
+        Self::NO_INIT,
+        Self::PLATFORM,
+        Self::SHM_SIZE,
+        Self::TMPFS,
+        Self::RELABEL,
     ];
 
     /// The capability with this name.

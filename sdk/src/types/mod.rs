@@ -5,10 +5,12 @@
 //! know is something the user asked for, so it is refused, by name (nothing asked for is silently ignored).
 mod address;
 mod capability;
+mod container;
 mod error;
 mod foreign;
 mod handle;
 mod mount;
+mod network_verdict;
 mod observation;
 mod open_paths;
 mod options;
@@ -18,12 +20,15 @@ mod spec;
 
 pub use address::Address;
 pub use capability::Capability;
+pub use container::{ContainerOptions, Ulimit};
 pub use error::{Error, ErrorCode, Result};
 pub use foreign::{ForeignListing, ForeignResource, LabelSelector};
 pub use handle::Handle;
-pub use mount::Mount;
+pub use mount::{Mount, Relabel};
+pub use network_verdict::NetworkVerdict;
 pub use observation::{
-    Confinement, Exit, Health, HealthState, Instance, Listing, Measure, Observation, WorkloadState,
+    Check, Condition, Confinement, Exit, Health, HealthState, Instance, Listing, Measure, Observation,
+    WorkloadState,
 };
 pub use open_paths::OpenPaths;
 pub use options::{DialOptions, ListQuery, LogOptions, StopOptions};

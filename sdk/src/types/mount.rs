@@ -1,7 +1,7 @@
 //! A mount of a specification as text.
 use std::path::Path;
 
-/// A mount of [`super::WorkloadSpec::mounts`], `SOURCE:TARGET[:ro]`. The source is the runtime's business: a path of its
+/// A mount of [`super::WorkloadSpec::mounts`], `SOURCE:TARGET[:OPTION,…]`. The source is the runtime's business: a path of its
 /// machine, a volume by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mount<'a> {
@@ -11,6 +11,17 @@ pub struct Mount<'a> {
     pub target: &'a str,
     /// The workload cannot write it.
     pub read_only: bool,
+    /// How its files are labelled for SELinux; not at all if absent.
+    pub relabel: Option<Relabel>,
+}
+
+/// The label that SELinux wants of files that a container may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relabel {
+    /// `z`: one that several containers share.
+    Shared,
+    /// `Z`: one of this container alone.
+    Private,
 }
 
 impl<'a> Mount<'a> {
@@ -23,15 +34,20 @@ impl<'a> Mount<'a> {
         let (Some(source), Some(target)) = (parts.next(), parts.next()) else {
             return Err("has no place in the workload");
         };
-        let read_only = match parts.next() {
-            None | Some("rw") => false,
-            Some("ro") => true,
-            Some(_) => return Err("has an option that is not known"),
-        };
+        let (mut read_only, mut relabel) = (false, None);
+        for option in parts.next().into_iter().flat_map(|options| options.split(',')) {
+            match option {
+                "rw" => read_only = false,
+                "ro" => read_only = true,
+                "z" => relabel = Some(Relabel::Shared),
+                "Z" => relabel = Some(Relabel::Private),
+                _ => return Err("has an option that is not known"),
+            }
+        }
         if parts.next().is_some() || !Path::new(target).is_absolute() {
             return Err("does not end with an absolute path");
         }
-        Ok(Self { source, target, read_only })
+        Ok(Self { source, target, read_only, relabel })
     }
 }
 
@@ -41,9 +57,12 @@ mod tests {
 
     #[test]
     fn a_mount_has_a_source_a_place_and_perhaps_an_option() {
-        let mount = |source, target, read_only| Ok(Mount { source, target, read_only });
+        let mount = |source, target, read_only| Ok(Mount { source, target, read_only, relabel: None });
         assert_eq!(Mount::parse("/srv:/data"), mount("/srv", "/data", false));
         assert_eq!(Mount::parse("claim:/data:ro"), mount("claim", "/data", true));
+        let labelled = |text| Mount::parse(text).unwrap().relabel;
+        assert_eq!(labelled("/srv:/data:z"), Some(Relabel::Shared));
+        assert_eq!(labelled("/srv:/data:ro,Z"), Some(Relabel::Private));
         for (text, why) in [
             ("/srv", "place"),
             ("/srv:/data:rx", "option"),

@@ -95,6 +95,10 @@ pub struct Exit {
     /// More about the cause, in words: out of memory, the reboot of the machine, a command that could not be executed.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
+    /// The engine itself starts the workload again after this end, without being asked
+    /// ([`super::Capability::RESTARTS_ITSELF`]).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restarts: bool,
 }
 
 /// One workload as its runtime sees it now.
@@ -130,13 +134,57 @@ pub struct Observation {
     /// Its confinement; none where the runtime does not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confinement: Option<Confinement>,
+    /// More about one that runs.
+    #[serde(default, skip_serializing_if = "Condition::is_plain")]
+    pub condition: Condition,
 }
 
 impl Observation {
+    /// True of one whose processes are there and do nothing, because somebody has paused them.
+    pub const fn is_paused(&self) -> bool {
+        matches!(self.state, WorkloadState::Running) && self.condition.paused
+    }
+
     /// True of what belongs to this workload, and is not the workload itself.
     pub fn is_child_of(&self, uid: &str) -> bool {
         self.parent.as_deref() == Some(uid) && self.uid != uid
     }
+}
+
+/// More about a workload that runs. One that is paused still runs: `stop` and `remove` end it, and `start` lets it go on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Condition {
+    /// Somebody has paused it in the engine: it neither works nor answers.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
+    /// What the engine's own check of it says, such as the `HEALTHCHECK` of an image; none where there is none, or where
+    /// the runtime does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<Check>,
+}
+
+impl Condition {
+    /// True if there is nothing to say.
+    pub fn is_plain(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The verdict of an engine's own check of a workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Check {
+    /// It was not checked yet, or not often enough.
+    Starting,
+    /// It passes.
+    Healthy,
+    /// It fails.
+    Unhealthy,
+    /// Another verdict; one that only a newer SDK knows is read as this.
+    #[serde(other)]
+    Unknown,
 }
 
 /// The confinement of a workload, part by part.

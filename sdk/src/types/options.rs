@@ -17,7 +17,7 @@ pub struct LogOptions {
     /// Go on with new lines until the reader goes away or the workload is removed.
     #[serde(default)]
     pub follow: bool,
-    /// Only the last so many lines.
+    /// Only this many of the last lines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tail: Option<u64>,
     /// Only lines written since this time, in milliseconds after the epoch.

@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_no_network() {
+    fn a_profile_without_a_network_section_allows_no_network() {
         for silent in ["{}", r#"{"network":{}}"#, r#"{"network":{"outbound":{}}}"#, r#"{"read":["/a"]}"#] {
             assert_eq!(outbound(silent), "Nowhere", "{silent}");
         }
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_is_stronger_than_a_list() {
+    fn insecure_allow_all_overrides_a_list_of_hosts_and_ports() {
         assert_eq!(
             outbound(r#"{"network":{"outbound":{"insecure_allow_all":true,"allow_port":[443]}}}"#),
             "Everywhere"
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn two_profiles_have_names() {
+    fn the_built_in_profiles_are_none_and_network() {
         let of = |name| PermissionProfile::built_in(name);
         assert_eq!(of("none").unwrap().outbound(), Outbound::Nowhere);
         assert_eq!(of("network").unwrap().outbound(), Outbound::Everywhere);

@@ -1,6 +1,8 @@
 //! [`WorkloadSpec`]: the complete description of a workload to deploy. The host makes it from a RunConfig; a runtime's
 //! `validate`, `pin` and `deploy` read it.
-use super::{Capability, Error, Measure, PermissionProfile, Pins, Result};
+use super::{
+    Capability, ContainerOptions, Error, Measure, Mount, NetworkVerdict, PermissionProfile, Pins, Result,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -44,19 +46,20 @@ pub struct WorkloadSpec {
     /// When to fetch its image; if absent, when it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pull: Option<PullPolicy>,
-    /// The directory of the host that it runs in; the runtime's choice if absent.
+    /// The directory that it runs in: of the host, or of the image where one is run; the runtime's choice if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub working_dir: Option<String>,
-    /// Directories of the host that the workload sees, as `host:workload[:ro]`.
+    /// Directories of the host, and volumes of the engine by their names, that the workload sees, as
+    /// `host:workload[:options]`. The options are `ro`, `rw`, `z` and `Z`, with commas between them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mounts: Vec<String>,
-    /// At most so many processors.
+    /// At most this many processors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpus: Option<f64>,
     /// At most so much memory, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
-    /// At most so many processes and threads; the runtime's choice if absent.
+    /// At most this many processes and threads; the runtime's choice if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pids_limit: Option<u64>,
     /// The files and the network that it may use; the runtime's choice if absent.
@@ -69,6 +72,13 @@ pub struct WorkloadSpec {
     /// leads elsewhere now. Only a runtime with the ability `pin`, which made it ([`crate::Pin`]), is given this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pinned: Option<Pins>,
+    /// The last verdict on the networks of the instance that the workload belongs to. Only a runtime with the ability `probe`,
+    /// which made it ([`crate::Probe`]), is given this; none if it was never asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_verdict: Option<NetworkVerdict>,
+    /// What only a runtime that makes containers can honour.
+    #[serde(default, skip_serializing_if = "ContainerOptions::is_empty")]
+    pub container: ContainerOptions,
 }
 
 /// The program, package or image to run.
@@ -194,6 +204,14 @@ impl WorkloadSpec {
         if self.pinned.is_some() {
             needs.push((Capability::PIN, "pinned"));
         }
+        if self.network_verdict.is_some() {
+            needs.push((Capability::PROBE, "network_verdict"));
+        }
+        // A mount that makes no sense is refused by the runtime, in its own words.
+        if self.mounts.iter().any(|text| Mount::parse(text).is_ok_and(|mount| mount.relabel.is_some())) {
+            needs.push((Capability::RELABEL, "mounts"));
+        }
+        needs.extend(self.container.requirements());
         needs
     }
 }
@@ -211,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_for_names_the_capability_and_the_field() {
+    fn each_requested_setting_names_its_capability_and_field() {
         let spec: WorkloadSpec = serde_json::from_str(
             r#"{"uid":"u","name":"n","host_id":"h","source":{"kind":"command","program":"x"},
                 "transport":{"kind":"http","target_port":80},"memory_bytes":1024}"#,

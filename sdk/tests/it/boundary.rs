@@ -119,7 +119,7 @@ async fn junk_and_unknown_operations_are_errors() {
 }
 
 #[tokio::test]
-async fn an_answer_may_be_asked_with_fields_that_are_not_known() {
+async fn documents_other_than_specifications_may_have_unknown_fields() {
     // Only a specification is refused for them: all other documents may grow.
     let answer = call("instance", r#"{"version":1,"trace_id":"x","body":{"newer":true}}"#).await.unwrap();
     assert_eq!(answer, r#"{"version":2,"body":{"instance":"stuck","endpoint":""}}"#);

@@ -8,7 +8,7 @@ use wharf_sdk::document::{ConnectDocument, Envelope, Event, LogRecord, Nothing, 
 use wharf_sdk::stamp::Stamp;
 use wharf_sdk::{
     Confinement, DialOptions, Error, Exit, ForeignListing, Handle, Health, Instance, LabelSelector,
-    ListQuery, Listing, LogOptions, Observation, Pins, StopOptions, WorkloadSpec,
+    ListQuery, Listing, LogOptions, NetworkVerdict, Observation, Pins, StopOptions, WorkloadSpec,
 };
 
 struct Operations {
@@ -46,6 +46,7 @@ fn generated() -> Value {
     operations.add::<Nothing, Confinement>(operation::CONFINEMENT);
     operations.add::<WorkloadSpec, Pins>(operation::PIN);
     operations.add::<LabelSelector, ForeignListing>(operation::DISCOVER);
+    operations.add::<Nothing, NetworkVerdict>(operation::PROBE_NETWORK);
     operations.add::<OnWorkload, Exit>(operation::WAIT);
     operations.add::<OnWorkload, Observation>(operation::RECOVER);
     operations.add_stream::<OnWorkload<LogOptions>>(operation::LOGS);

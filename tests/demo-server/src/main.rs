@@ -13,11 +13,12 @@ mod tools;
 
 use std::error::Error;
 use std::io::Write;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::serve::ListenerExt;
 use clap::Parser;
 use rmcp::ServiceExt;
 use rmcp::service::ServerInitializeError;
@@ -35,8 +36,11 @@ struct Arguments {
     #[arg(long, env = "MCP_PORT", value_name = "PORT")]
     port: Option<u16>,
     /// The address on which to listen with --port
-    #[arg(long, env = "MCP_HOST", value_name = "ADDRESS", default_value_t = Ipv4Addr::LOCALHOST)]
-    host: Ipv4Addr,
+    #[arg(long, env = "MCP_HOST", value_name = "ADDRESS", default_value_t = Ipv4Addr::LOCALHOST.into())]
+    host: IpAddr,
+    /// The path at which MCP is served with --port
+    #[arg(long, value_name = "PATH", default_value = "/mcp")]
+    path: String,
     /// Go on for so long after standard input has ended
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     linger: u64,
@@ -46,7 +50,7 @@ struct Arguments {
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let served = match arguments.port {
-        Some(port) => serve_http(arguments.host, port).await,
+        Some(port) => serve_http(arguments.host, port, &arguments.path).await,
         None => {
             let served = serve_stdio().await;
             tokio::time::sleep(Duration::from_secs(arguments.linger)).await;
@@ -80,7 +84,7 @@ async fn serve_stdio() -> Result<(), Box<dyn Error>> {
 ///
 /// The transport refuses requests whose `Host` is not a loopback name; a present `Origin` is refused too, because
 /// no page in a browser has business here.
-async fn serve_http(host: Ipv4Addr, port: u16) -> Result<(), Box<dyn Error>> {
+async fn serve_http(host: IpAddr, port: u16, path: &str) -> Result<(), Box<dyn Error>> {
     let listener = tokio::net::TcpListener::bind((host, port))
         .await
         .map_err(|error| format!("cannot listen on port {port} of {host}: {error}"))?;
@@ -89,8 +93,10 @@ async fn serve_http(host: Ipv4Addr, port: u16) -> Result<(), Box<dyn Error>> {
         Arc::new(LocalSessionManager::default()),
         StreamableHttpServerConfig::default().enforce_origin_validation(),
     );
-    say(&format!("serving MCP on http://{}/mcp", listener.local_addr()?));
-    axum::serve(listener, axum::Router::new().nest_service("/mcp", service)).await?;
+    say(&format!("serving MCP on http://{}{path}", listener.local_addr()?));
+    // An answer is a head and an event: the second one would wait until the first is acknowledged, 40 ms over a port-forward.
+    let listener = listener.tap_io(|socket| drop(socket.set_nodelay(true)));
+    axum::serve(listener, axum::Router::new().nest_service(path, service)).await?;
     Ok(())
 }
 

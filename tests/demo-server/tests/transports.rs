@@ -115,7 +115,7 @@ fn tools_answer_from_the_real_process() {
 }
 
 #[test]
-fn what_the_caller_can_mend_is_a_tool_error() {
+fn mistakes_of_the_caller_are_tool_errors() {
     let mut session = Session::start("2025-06-18");
     for (tool, arguments) in [
         ("environment", json!({"name": "WHARF_DEMO_UNSET"})),

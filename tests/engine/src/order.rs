@@ -59,6 +59,8 @@ pub enum Act {
     SpoiltIfGivenUp,
     /// Takes a while, and fails if another such call is under way.
     OneAtATime,
+    /// Says of an end that the engine starts the workload again.
+    GoesOn,
     /// Breaks the contract in this way.
     Flawed(Flaw),
 }
@@ -75,6 +77,8 @@ pub enum Flaw {
     AcceptsAll,
     /// `deploy` starts.
     Starts,
+    /// `deploy` takes a while; if it is given up, its engine makes the workload all the same, some listings later.
+    MadeLate,
     /// `remove` keeps the name of a workload that ran.
     KeepsName,
     /// `list` returns other handles than `deploy`, for running workloads of this process.
@@ -105,6 +109,8 @@ pub enum Flaw {
     IdleForEver,
     /// `inspect` shows a stopped workload of another process as running.
     OthersForEver,
+    /// `inspect` says that somebody has paused the workload.
+    AllPaused,
     /// `stop` does nothing to a workload that is deaf.
     AsksOnly,
     /// `stop` fails when it is called for the third time.

@@ -28,13 +28,13 @@ pub enum Mutation {
     /// A stop through the supervisor is recorded when the supervisor is gone, without asking the owner whether the
     /// workload is (`host/src/commands/stop.rs`).
     SupervisorsEndIsStop,
-    /// A row whose record is gone when it is read again is shown as it was judged (`host/src/commands/list.rs`).
+    /// A row whose record is gone when it is read again is shown as it was assessed (`host/src/commands/list.rs`).
     GoneRowIsShown,
-    /// A row is read again without its RunConfig, so an old RunConfig can be judged by a new record
+    /// A row is read again without its RunConfig, so an old RunConfig can be assessed by a new record
     /// (`host/src/commands/list.rs`).
     RunConfigNotReread,
-    /// A row that changed is judged again, and shown worse without a further look (`host/src/commands/list.rs`).
-    JudgedAgainOnce,
+    /// A row that changed is assessed again, and shown worse without a further look (`host/src/commands/list.rs`).
+    AssessedAgainOnce,
     /// A deploy that exceeds its deadline counts as one that made nothing (`host/supervisor/src/machine`).
     DeadlineIsFailure,
     /// `run` clears up after its supervisor from values in memory, and makes a record for a RunConfig that the supervisor

@@ -27,8 +27,8 @@ pub enum ReadStep {
     Ask(usize),
     /// Asks about the life lock.
     Life(usize),
-    /// Asks about the operation lock, and judges.
-    Judge(usize),
+    /// Asks about the operation lock, and assesses the row.
+    Assess(usize),
     /// The row is about to be shown worse: reads the record again.
     RereadStatus(usize),
     /// The row has no record: asks about the operation lock again.
@@ -47,7 +47,7 @@ pub struct Row {
     /// The record is newer than the answers, so that they say nothing about it.
     pub renewed: bool,
     /// It was read again and not assessed since.
-    pub unjudged: bool,
+    pub unassessed: bool,
     /// The life lock was held when it was asked.
     pub life: bool,
     /// Ghost: since the records were read, and while they stood, the workload really was worse than they say.

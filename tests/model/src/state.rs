@@ -13,7 +13,7 @@ pub const PROCESSES: usize = 3;
 /// The number of supervisors that one name may have at once (more than one only where a mutation breaks the locks).
 pub const SUPERVISORS: usize = 2;
 
-/// The whole world between two steps.
+/// The whole system between two steps.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
     /// The files, locks and resources of each name.

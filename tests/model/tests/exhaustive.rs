@@ -217,92 +217,92 @@ fn a_reconciliation_among_commands_holds_every_property() {
 }
 
 #[test]
-fn no_owner_check_is_found() {
+fn the_model_finds_a_missing_owner_check() {
     let scenario = scenarios::reader_and_one(Budget::default());
     breaks(Mutation::NoOwnerCheck, two_names(), scenario, &[NO_VERDICT_WITHOUT_EVIDENCE]);
 }
 
 #[test]
-fn a_snapshot_before_the_files_is_found() {
+fn the_model_finds_a_snapshot_taken_before_the_files() {
     let scenario = scenarios::reader_and_one(Budget::default());
     breaks(Mutation::SnapshotBeforeFiles, one_name(), scenario, &[NO_VERDICT_WITHOUT_EVIDENCE]);
 }
 
 #[test]
-fn compare_and_set_without_the_uid_is_found() {
+fn the_model_finds_compare_and_set_without_the_uid() {
     let scenario = scenarios::reconcile_and_two(Budget::default());
     breaks(Mutation::CompareWithoutUid, without_restarts(), scenario, &[NO_LOST_UPDATE]);
 }
 
 #[test]
-fn a_read_that_writes_is_found() {
+fn the_model_finds_a_read_that_writes() {
     let scenario = scenarios::reader_and_one(Budget { crashes: 1, ..Budget::default() });
     let broken = [READING_WRITES_NOTHING, NO_LOST_UPDATE, AGREEMENT];
     breaks(Mutation::ReadThatWrites, one_name(), scenario, &broken);
 }
 
 #[test]
-fn a_lock_file_that_is_unlinked_is_found() {
+fn the_model_finds_a_lock_file_that_is_unlinked() {
     let scenario = scenarios::three_commands(Budget::default());
     let broken = [ONE_OPERATION, NO_LOST_UPDATE];
     breaks(Mutation::LockFileUnlinked, one_name(), scenario, &broken);
 }
 
 #[test]
-fn resources_known_by_handle_alone_are_found() {
+fn the_model_finds_resources_known_by_handle_alone() {
     let scenario = scenarios::two_commands(Budget { crashes: 1, ..Budget::default() });
     let broken = [NO_UNKNOWN_RESOURCE, ONE_RESOURCE, AGREEMENT];
     breaks(Mutation::HandleAlone, one_name(), scenario, &broken);
 }
 
 #[test]
-fn a_stop_that_trusts_the_end_of_the_supervisor_is_found() {
+fn the_model_finds_a_stop_that_trusts_the_end_of_the_supervisor() {
     let scenario = scenarios::two_commands(Budget { crashes: 1, ..Budget::default() });
     breaks(Mutation::SupervisorsEndIsStop, one_name(), scenario, &[NO_EMPTY_SUCCESS]);
 }
 
 #[test]
-fn a_deadline_that_is_taken_for_a_failure_is_found() {
+fn the_model_finds_a_deadline_that_is_taken_for_a_failure() {
     let scenario = scenarios::two_commands(Budget { deadlines: 1, ..Budget::default() });
     breaks(Mutation::DeadlineIsFailure, one_name(), scenario, &[NO_UNKNOWN_RESOURCE, AGREEMENT]);
 }
 
 #[test]
-fn a_proof_before_the_call_alone_is_found() {
+fn the_model_finds_an_instance_proof_only_before_the_call() {
     let scenario = scenarios::two_commands(Budget { outages: 1, ..Budget::default() });
     let broken = [NO_EMPTY_SUCCESS, NO_UNKNOWN_RESOURCE];
     breaks(Mutation::ProofBeforeTheCallAlone, one_name(), scenario, &broken);
 }
 
 #[test]
-fn a_proof_apart_from_the_look_is_found() {
+fn the_model_finds_an_instance_proof_apart_from_the_listing() {
     let scenario = scenarios::two_commands(Budget { outages: 1, ..Budget::default() });
     let broken = [NO_EMPTY_SUCCESS, NO_UNKNOWN_RESOURCE];
     breaks(Mutation::ProofApartFromTheLook, one_name(), scenario, &broken);
 }
 
 #[test]
-fn an_undo_that_trusts_its_memory_is_found() {
+fn the_model_finds_an_undo_that_trusts_its_memory() {
     let scenario = scenarios::two_commands(Budget { crashes: 2, exits: 1, ..Budget::default() });
     breaks(Mutation::UndoTrustsItsMemory, one_name(), scenario, &[AGREEMENT]);
 }
 
 #[test]
-fn rows_that_are_judged_without_a_whole_second_look_are_found() {
+fn the_model_finds_rows_that_are_assessed_without_a_whole_second_look() {
     let verdict = [NO_VERDICT_WITHOUT_EVIDENCE];
-    for mutation in [Mutation::GoneRowIsShown, Mutation::RunConfigNotReread, Mutation::JudgedAgainOnce] {
+    for mutation in [Mutation::GoneRowIsShown, Mutation::RunConfigNotReread, Mutation::AssessedAgainOnce] {
         breaks(mutation, one_name(), scenarios::reader_and_two(Budget::default()), &verdict);
     }
 }
 
 #[test]
-fn absence_that_is_compared_like_a_revision_is_found() {
+fn the_model_finds_absence_compared_like_a_revision() {
     let scenario = scenarios::reader_and_two(Budget::default());
     breaks(Mutation::AbsenceAskedOnce, one_name(), scenario, &[NO_VERDICT_WITHOUT_EVIDENCE]);
 }
 
 #[test]
-fn mistakes_of_the_supervisors_machine_are_found() {
+fn the_model_finds_mistakes_in_the_supervisors_machine() {
     let one = scenarios::one_command;
     let outage = Budget { outages: 1, ..Budget::default() };
     breaks(Mutation::GivesUpTheRecord, one_name(), one(outage), &[NO_UNKNOWN_RESOURCE]);
@@ -315,7 +315,7 @@ fn mistakes_of_the_supervisors_machine_are_found() {
 }
 
 #[test]
-fn a_single_look_for_what_a_dropped_deployment_brings_is_found() {
+fn the_model_finds_a_single_look_for_what_a_dropped_deployment_brings() {
     let scenario = scenarios::one_command(Budget { interruptions: 1, ..Budget::default() });
     breaks(Mutation::LooksOnce, one_name(), scenario, &[NO_UNKNOWN_RESOURCE]);
 }
@@ -327,7 +327,7 @@ fn an_engine_that_acts_for_the_dead_defeats_every_protocol() {
 }
 
 #[test]
-fn the_scenarios_begin_where_they_say() {
+fn each_scenario_of_the_model_begins_in_the_state_that_it_names() {
     let menu = scenarios::reader_and_two(Budget::default());
     assert_eq!(menu.commands[0], [Command::List]);
     let states = Protocol { rules: two_names(), scenario: menu }.init_states();

@@ -30,7 +30,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The resources of a process.
 #[derive(Clone, Copy, Debug)]
-struct Footing {
+struct ResourceUse {
     /// PSS, without what belongs to files.
     memory_kib: u64,
     descriptors: usize,
@@ -40,7 +40,7 @@ struct Footing {
     mappings: usize,
 }
 
-impl Footing {
+impl ResourceUse {
     fn now() -> io::Result<Self> {
         let rollup = fs::read_to_string("/proc/self/smaps_rollup")?;
         let kib = |line: &str| line.split_whitespace().nth(1)?.parse::<u64>().ok();
@@ -77,7 +77,7 @@ impl Footing {
     }
 }
 
-impl fmt::Display for Footing {
+impl fmt::Display for ResourceUse {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { memory_kib, descriptors, threads, children, mappings } = self;
         write!(
@@ -216,12 +216,12 @@ fn lose(what: &str) -> io::Result<()> {
 
 /// The resources of the process, once threads and children that end by themselves have ended; or the failure to come back
 /// to `before`.
-async fn settled(before: Option<Footing>) -> io::Result<Footing> {
+async fn settled(before: Option<ResourceUse>) -> io::Result<ResourceUse> {
     let until = Instant::now() + SETTLING;
-    let mut last = Footing::now()?;
+    let mut last = ResourceUse::now()?;
     loop {
         tokio::time::sleep(Duration::from_millis(100)).await;
-        let now = Footing::now()?;
+        let now = ResourceUse::now()?;
         let rests = match before {
             None => {
                 (now.descriptors, now.threads, now.children)

@@ -97,7 +97,7 @@ fn the_url_stays_over_restarts_and_is_another_for_each_creation() {
     assert_ne!(part_of(&again), part_of(&url));
     assert_eq!(ask(split(&url).0, split(&url).1, &[]).status, 404);
     let servers: Value = serde_json::from_str(&host.ok(&["list", "--format", "mcpservers"])).unwrap();
-    assert_eq!(servers, json!({ "mcpServers": { "demo": { "url": again, "type": "streamable-http" } } }));
+    assert_eq!(servers, json!({ "mcpServers": { "demo": { "url": again, "type": "http" } } }));
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn an_address_that_others_reach_needs_a_token() {
 }
 
 #[test]
-fn a_record_that_says_nothing_serves_everybody_until_it_is_told_otherwise() {
+fn a_record_without_proxy_auth_serves_everybody_until_it_is_changed() {
     let host = Host::new();
     host.run(&["--name", "demo", &demo_server()]);
     host.ok(&["stop", "demo"]);

@@ -98,8 +98,7 @@ fn lost(side: &SideBySide) -> Value {
 
 /// The report of `reconcile` about `one`: the result and the reason.
 fn reconciled(host: &Host) -> (String, String) {
-    let reports: Vec<Value> =
-        serde_json::from_str(&host.ok(&["reconcile", "one", "--format", "json"])).unwrap();
+    let reports: Vec<Value> = serde_json::from_str(&host.reconcile(&["one", "--format", "json"])).unwrap();
     let text = |key: &str| reports[0][key].as_str().unwrap_or_default().to_owned();
     (text("result"), text("reason"))
 }
@@ -189,7 +188,7 @@ fn r07_a_file_of_toolhive_is_shown_and_left_as_it_is_while_nobody_has_it() {
     for name in ["time", "board", "old"] {
         let row = side.host.row(name).unwrap();
         assert!(row["status_context"].as_str().unwrap().contains("no runtime has anything of it"), "{row}");
-        let said = side.host.ok(&["reconcile", name]);
+        let said = side.host.reconcile(&[name]);
         assert!(said.starts_with(&format!("{name}: owner unknown: ")), "{said}");
     }
     side.assert_fresh(&["one", "plain", "two"]);

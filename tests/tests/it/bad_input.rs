@@ -33,7 +33,7 @@ fn an_unknown_runtime_is_told_with_what_there_is() {
 }
 
 #[test]
-fn names_that_are_none_are_refused() {
+fn invalid_workload_names_are_refused() {
     for name in ["../x", "x", &"n".repeat(60), "Upper", "-dash", ""] {
         let said = refused(&Host::new(), &["--name", name, &demo_server()]);
         assert_eq!(said.code, 2, "{name:?}: {said:?}");
@@ -59,7 +59,7 @@ fn a_taken_port_is_a_conflict() {
 }
 
 #[test]
-fn a_command_that_does_not_exist_is_told() {
+fn a_run_of_a_missing_command_names_it() {
     let said = refused(&Host::new(), &["--runtime", "process", "no-such-command-at-all"]);
     assert_eq!(said.code, 6, "{said:?}");
     assert!(said.stderr.contains("'no-such-command-at-all' not found in PATH"), "{said:?}");
@@ -151,7 +151,7 @@ fn commands_on_a_workload_that_does_not_exist_say_so() {
 
 /// Nobody waits for the outcome, so it is kept on record.
 #[test]
-fn what_could_not_be_started_while_nobody_waited_stays_on_record_with_the_reason() {
+fn a_failed_start_that_nobody_waited_for_stays_on_record_with_the_reason() {
     let host = Host::new();
     host.ok(&["run", "--no-wait", "--name", "failing", "sh", "--", "-c", "echo boo >&2; exit 3"]);
     eventually("its failure is recorded", || host.row("failing").is_some_and(|row| row["status"] == "error"));

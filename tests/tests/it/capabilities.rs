@@ -2,7 +2,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 use wharf_sdk::Capability;
 use wharf_tests::client::Client;
-use wharf_tests::engine::{ScriptedEngine, State};
+use wharf_tests::engine::{Act, ScriptedEngine, State};
 use wharf_tests::host::{Host, eventually, kill, runs};
 
 /// The runtime whose workloads end with their supervisor, and are its engine's to restart.
@@ -32,9 +32,11 @@ fn host_source() -> String {
     add(&repository().join("host"), &mut text);
     // By these the host refuses a specification that needs a capability that the runtime does not declare.
     assert!(text.contains("spec.requirements()"));
-    let spec = fs::read_to_string(repository().join("sdk/src/types/spec.rs")).unwrap();
-    let (_, requirements) = spec.split_once("pub fn requirements").unwrap();
-    text.push_str(requirements.split_once("#[cfg(test)]").unwrap().0);
+    for file in ["spec.rs", "container.rs"] {
+        let source = fs::read_to_string(repository().join("sdk/src/types").join(file)).unwrap();
+        let (_, requirements) = source.split_once("pub fn requirements").unwrap();
+        text.push_str(requirements.split("#[cfg(test)]").next().unwrap());
+    }
     text
 }
 
@@ -63,7 +65,7 @@ fn every_capability_that_can_be_declared_is_read_by_the_host() {
 }
 
 #[test]
-fn what_is_bound_to_its_supervisor_is_ended_with_it() {
+fn a_workload_that_cannot_survive_its_supervisor_is_ended_with_it() {
     let host = Host::new();
     let engine = ScriptedEngine::new(&host, RESTARTING);
     host.run(&["--runtime", RESTARTING, "--transport", "streamable-http", "--name", "bound", "sh"]);
@@ -75,7 +77,7 @@ fn what_is_bound_to_its_supervisor_is_ended_with_it() {
 }
 
 #[test]
-fn what_its_engine_restarts_is_not_restarted_by_its_supervisor() {
+fn a_workload_that_its_engine_restarts_is_not_restarted_by_its_supervisor() {
     let host = Host::new();
     let engine = ScriptedEngine::new(&host, RESTARTING);
     let run = ["--runtime", RESTARTING, "--transport", "streamable-http", "--name", "tended", "sh"];
@@ -91,4 +93,58 @@ fn what_its_engine_restarts_is_not_restarted_by_its_supervisor() {
     let said = host.wharf(&[&["run", "--restart", "no"][..], &run].concat());
     assert!(said.code == 2 && said.stderr.contains("restarts workloads by itself"), "{said:?}");
     assert_eq!(engine.objects(), []);
+}
+
+#[test]
+fn what_its_engine_starts_again_is_followed_and_its_ends_are_on_record() {
+    let host = Host::new();
+    let engine = ScriptedEngine::new(&host, RESTARTING);
+    for operation in ["wait", "inspect"] {
+        engine.order(operation, Act::GoesOn);
+    }
+    let url =
+        host.run(&["--runtime", RESTARTING, "--transport", "streamable-http", "--name", "followed", "sh"]);
+    let supervisor = host.record("followed")["process_id"].clone();
+    for ends in 1..=3 {
+        let mut client = Client::open(&url).unwrap();
+        engine.kill(&engine.named("followed")[0], 9);
+        eventually("its end is on record", || host.record("followed")["restarts"] == ends);
+        eventually("it is served again", || client.call_tool("whoami", serde_json::json!({})).is_ok());
+        // An end before that would be no other one than the last: this engine tells no times.
+        eventually("its supervisor has it back", || {
+            let status = host.ok(&["status", "followed", "--format", "json"]);
+            let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+            status["supervisor"]["restarts"] == ends
+        });
+    }
+    let record = host.record("followed");
+    assert_eq!((&record["status"], &record["last_exit"]["code"]), (&"running".into(), &9.into()), "{record}");
+    assert_eq!(record["process_id"], supervisor);
+    assert_eq!(
+        (engine.count("deploy"), engine.count("stop")),
+        (1, 0),
+        "the supervisor has restarted nothing"
+    );
+    // The engine gives up.
+    engine.behave();
+    engine.kill(&engine.named("followed")[0], 9);
+    eventually("its end is on record", || {
+        let record = host.record("followed");
+        record["status"] == "error" && record["restarts"] == 3
+    });
+    host.ok(&["rm", "followed"]);
+}
+
+#[test]
+fn only_an_engine_that_is_declared_to_restart_workloads_is_believed_to() {
+    const OTHER: &str = "scripted-dial";
+    let host = Host::new();
+    let engine = ScriptedEngine::new(&host, OTHER);
+    for operation in ["wait", "inspect"] {
+        engine.order(operation, Act::GoesOn);
+    }
+    let url = host.run(&["--runtime", OTHER, "--transport", "streamable-http", "--name", "own", "sh"]);
+    engine.kill(&engine.named("own")[0], 9);
+    eventually("its supervisor has deployed it again", || engine.count("deploy") == 2);
+    eventually("it is served again", || Client::open(&url).is_ok());
 }

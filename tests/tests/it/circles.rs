@@ -230,7 +230,7 @@ fn no_files_import_each_other_in_a_circle() {
 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "files of a test, not records")]
-fn a_circle_is_found_through_a_re_export_and_a_path_in_the_code() {
+fn the_search_for_circles_follows_re_exports_and_paths_in_code() {
     let root = tempfile::tempdir().unwrap();
     fs::create_dir(root.path().join("room")).unwrap();
     fs::write(root.path().join("lib.rs"), "mod a;\nmod room;\n").unwrap();

@@ -2,10 +2,10 @@
 use serde_json::{Value, json};
 use std::io::Write;
 use std::os::unix::net::UnixStream;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use wharf_tests::client::Client;
-use wharf_tests::host::{Host, eventually, kill, runs};
+use wharf_tests::host::{Host, built, eventually, kill, runs};
 
 /// A server that says something after each answer, and never answers a call of `silent`.
 const TALKATIVE: &str = r#"while read -r line; do
@@ -14,6 +14,9 @@ const TALKATIVE: &str = r#"while read -r line; do
     *'"initialize"'*)
       echo '{"jsonrpc":"2.0","id":'$id',"result":{"protocolVersion":"2025-06-18","capabilities":{"logging":{},"tools":{}},"serverInfo":{"name":"talkative","version":"1"}}}' ;;
     *'"silent"'*) ;;
+    *'"asks"'*)
+      echo '{"jsonrpc":"2.0","id":"q","method":"sampling/createMessage","params":{"messages":[],"maxTokens":1}}'
+      echo '{"jsonrpc":"2.0","id":'$id',"result":{"content":[{"type":"text","text":"asked"}]}}' ;;
     *'"tools/call"'*)
       echo '{"jsonrpc":"2.0","id":'$id',"result":{"content":[{"type":"text","text":"done"}]}}'
       echo '{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"error","data":"after the answer"}}' ;;
@@ -22,7 +25,7 @@ const TALKATIVE: &str = r#"while read -r line; do
 done"#;
 
 #[test]
-fn what_reaches_no_client_is_in_the_status_and_the_log() {
+fn undelivered_messages_are_counted_in_the_status_and_the_log() {
     let host = Host::new();
     let url = host.run(&["--name", "talkative", &host.script("talkative", TALKATIVE)]);
     let (mut one, mut other) = (Client::open(&url).unwrap(), Client::open(&url).unwrap());
@@ -43,6 +46,32 @@ fn what_reaches_no_client_is_in_the_status_and_the_log() {
     eventually("the log tells of it", || {
         host.ok(&["logs", "--proxy", "talkative"]).contains("reached no client")
     });
+}
+
+#[test]
+fn a_server_that_asks_one_of_several_clients_is_told_of_the_option_once_and_in_the_status() {
+    let host = Host::new();
+    let server = host.script("talkative", TALKATIVE);
+    let url = host.run(&["--name", "talkative", &server]);
+    let (mut one, mut other) = (Client::open(&url).unwrap(), Client::open(&url).unwrap());
+    assert_eq!(one.call_tool("asks", json!({})).unwrap(), "asked");
+    assert!(!host.ok(&["status", "talkative"]).contains("per-session"), "one alone may be asked");
+    for _ in 0..3 {
+        assert_eq!(other.call_tool("asks", json!({})).unwrap(), "asked");
+    }
+    let status = host.ok(&["status", "talkative"]);
+    let advice = status.lines().find(|line| line.starts_with("Advice:")).unwrap();
+    assert!(advice.contains("--instances per-session"), "{status}");
+    let told = || host.ok(&["logs", "--proxy", "talkative"]).matches("several share it").count();
+    eventually("the log tells of it", || told() > 0);
+    assert_eq!(told(), 1);
+    // With that option there is nothing to be told.
+    host.ok(&["rm", "talkative"]);
+    let url = host.run(&["--name", "talkative", "--instances", "per-session", &server]);
+    for mut client in [Client::open(&url).unwrap(), Client::open(&url).unwrap()] {
+        assert_eq!(client.call_tool("asks", json!({})).unwrap(), "asked");
+    }
+    assert!(!host.ok(&["status", "talkative"]).contains("Advice:"));
 }
 
 #[test]
@@ -125,4 +154,20 @@ fn a_stop_whose_command_is_gone_before_it_was_heard_is_dropped() {
     host.ok(&["status", "one"]);
     assert_eq!(host.row("one").unwrap()["status"], "running");
     assert!(runs(supervisor));
+}
+
+/// A little of what is done for an hour by hand.
+fn abused(instances: &str) {
+    let said = Command::new(built("wharf-test-abuse")).args(["8", instances]).output().unwrap();
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stdout));
+}
+
+#[test]
+fn abuse_of_a_shared_server_costs_clients_in_order_no_answer_and_nothing_is_kept_of_it() {
+    abused("shared");
+}
+
+#[test]
+fn abuse_of_servers_of_sessions_costs_clients_in_order_no_answer_and_nothing_is_kept_of_it() {
+    abused("per-session");
 }

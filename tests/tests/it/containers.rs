@@ -1,6 +1,7 @@
 //! Workloads as containers of real engines, beside plain processes.
 mod asked_for;
 mod asking;
+mod behind;
 mod demonstrated;
 mod doctoring;
 mod given_up;
@@ -8,6 +9,7 @@ mod issue_4432;
 mod keeping;
 mod logging;
 mod losing;
+mod options;
 mod pulling;
 mod refusing;
 mod served;
@@ -69,6 +71,17 @@ pub(crate) fn is_running_and_fresh(host: &Host, name: &str) -> bool {
     host.row(name).is_some_and(|row| row["status"] == "running" && row.get("stale").is_none())
 }
 
+/// The workload runs on this runtime, its row is fresh, its server answers, and its log has no message of the protocol.
+pub(crate) fn assert_serves_on(runtime: &str, host: &Host, name: &str, url: &str) {
+    let row = host.row(name).unwrap();
+    assert_eq!((&row["runtime_name"], &row["status"]), (&json!(runtime), &json!("running")), "{row}");
+    assert!(row.get("stale").is_none(), "{row}");
+    assert_eq!(add(url), "5", "{name}");
+    let logs = host.ok(&["logs", name]);
+    assert!(logs.contains("serving MCP on standard input and output"), "{name}: {logs}");
+    assert!(!logs.contains("jsonrpc"), "stdout is the protocol: {logs}");
+}
+
 /// The names of three workloads whose rows are stale; every row says that its workload runs.
 fn stale_of_three(rows: &[serde_json::Value]) -> Vec<String> {
     assert!(rows.len() == 3 && rows.iter().all(|row| row["status"] == "running"), "{rows:#?}");
@@ -87,13 +100,7 @@ fn r02_docker_podman_and_processes_run_side_by_side() {
         ("plain", "process", host.run(&["--name", "plain", &demo_server()])),
     ];
     for (name, runtime, url) in &urls {
-        let row = host.row(name).unwrap();
-        assert_eq!((&row["runtime_name"], &row["status"]), (&json!(runtime), &json!("running")), "{row}");
-        assert!(row.get("stale").is_none(), "{row}");
-        assert_eq!(add(url), "5", "{name}");
-        let logs = host.ok(&["logs", name]);
-        assert!(logs.contains("serving MCP on standard input and output"), "{name}: {logs}");
-        assert!(!logs.contains("jsonrpc"), "stdout is the protocol: {logs}");
+        assert_serves_on(runtime, &host, name, url);
     }
     for (name, _, url) in &urls {
         host.ok(&["stop", name]);

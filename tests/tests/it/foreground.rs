@@ -9,12 +9,12 @@ use wharf_tests::host::{Host, demo_server, eventually, kill, runs};
 const NAME: &str = "stays";
 
 /// A process that becomes `wharf run --foreground`, and its URL.
-struct Front {
+struct ForegroundRun {
     process: Child,
     url: String,
 }
 
-impl Front {
+impl ForegroundRun {
     /// `before` are the shell's commands before it becomes wharf; `around` is a program that runs the shell.
     fn start(host: &Host, around: &[&str], before: &str) -> Self {
         let wharf = host.command(&["run", "--foreground", "--quiet", "--name", NAME, &demo_server()]);
@@ -77,16 +77,16 @@ fn earlier_children_live_on_and_the_workload_is_stopped_by_a_signal() {
             "sleep 1000 & echo $! >> {path}\nsetsid sleep 1000 & echo $! >> {path}\n\
              setsid sh -c 'echo $$ >> {path}; exec sleep 1000' &"
         );
-        let front = Front::start(&host, &[], &before);
+        let run = ForegroundRun::start(&host, &[], &before);
         let children = children_in(&file, 3);
-        assert!(front.url.contains("127.0.0.1"));
-        assert_ne!(supervisor(&host), front.pid(), "the supervisor is a child");
+        assert!(run.url.contains("127.0.0.1"));
+        assert_ne!(supervisor(&host), run.pid(), "the supervisor is a child");
         crash(&host);
         crash(&host);
         assert!(children.iter().all(|pid| runs(*pid)), "an earlier child was ended");
         let server = host.server(NAME);
-        kill(front.pid(), signal);
-        assert_eq!(front.code(), Some(0));
+        kill(run.pid(), signal);
+        assert_eq!(run.code(), Some(0));
         let record = host.record(NAME);
         assert_eq!(
             (&record["status"], &record["desired"]),
@@ -103,15 +103,15 @@ fn earlier_children_live_on_and_the_workload_is_stopped_by_a_signal() {
 
 /// `nohup` and `&` in a script start a program with signals ignored.
 #[test]
-fn signals_that_its_caller_had_it_ignore_end_nothing() {
+fn signals_that_the_caller_had_ignored_end_no_foreground_workload() {
     let host = Host::new();
-    let front = Front::start(&host, &[], "trap '' HUP INT QUIT");
+    let run = ForegroundRun::start(&host, &[], "trap '' HUP INT QUIT");
     for signal in ["HUP", "INT", "QUIT"] {
-        kill(front.pid(), signal);
+        kill(run.pid(), signal);
         crash(&host);
     }
-    kill(front.pid(), "TERM");
-    assert_eq!(front.code(), Some(0));
+    kill(run.pid(), "TERM");
+    assert_eq!(run.code(), Some(0));
     assert_eq!(host.record(NAME)["status"], "stopped");
 }
 
@@ -120,12 +120,12 @@ fn earlier_children_that_end_are_reaped() {
     let host = Host::new();
     let file = host.work().join("children");
     let before = format!("sleep 1000 & echo $! >> {}", file.display());
-    let front = Front::start(&host, &[], &before);
+    let run = ForegroundRun::start(&host, &[], &before);
     let child = children_in(&file, 1)[0];
     kill(child, "KILL");
     eventually("it was reaped", || !fs::exists(format!("/proc/{child}")).unwrap());
-    kill(front.pid(), "TERM");
-    assert_eq!(front.code(), Some(0));
+    kill(run.pid(), "TERM");
+    assert_eq!(run.code(), Some(0));
 }
 
 #[test]
@@ -141,11 +141,11 @@ fn process_1_reaps_and_kills_nobody() {
     let daemon =
         |seconds: &str| format!("(setsid sh -c '{} {seconds}' &)", daemon.replace("{}", &path.to_string()));
     let around = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"];
-    let front = Front::start(&host, &around, &format!("{}\n{}", daemon("1000"), daemon("1001")));
+    let run = ForegroundRun::start(&host, &around, &format!("{}\n{}", daemon("1000"), daemon("1001")));
     let inside = children_in(&file, 2);
     let server = host.server(NAME);
     // Its numbers are those of the namespace; what can be found of it from here is in the same one.
-    let neighbour = namespace_of(front.pid());
+    let neighbour = namespace_of(run.pid());
     let daemons: Vec<i32> = inside.iter().map(|pid| in_namespace(neighbour, *pid)).collect();
     kill_inside(neighbour, server, "KILL");
     eventually("it is back", || host.server(NAME) != server);
@@ -154,7 +154,7 @@ fn process_1_reaps_and_kills_nobody() {
     eventually("it was reaped", || !fs::exists(format!("/proc/{}", daemons[0])).unwrap());
     assert!(runs(daemons[1]));
     kill_inside(neighbour, 1, "TERM");
-    assert_eq!(front.code(), Some(0));
+    assert_eq!(run.code(), Some(0));
     eventually("all of the container is gone", || !runs(daemons[1]));
     assert_eq!(host.record(NAME)["status"], "stopped");
 }
@@ -178,33 +178,33 @@ fn in_namespace(neighbour: i32, inside: i32) -> i32 {
 
 /// The user is gone, and with it the wish.
 #[test]
-fn the_workload_ends_with_a_front_that_is_killed() {
+fn a_foreground_workload_ends_with_its_killed_command() {
     let host = Host::new();
-    let front = Front::start(&host, &[], "");
+    let run = ForegroundRun::start(&host, &[], "");
     let (server, supervisor) = (host.server(NAME), supervisor(&host));
-    kill(front.pid(), "KILL");
-    assert_eq!(front.code(), None);
+    kill(run.pid(), "KILL");
+    assert_eq!(run.code(), None);
     eventually("both have ended", || !runs(server) && !runs(supervisor));
     eventually("it is recorded", || host.record(NAME)["status"] == "stopped");
 }
 
 #[test]
-fn a_supervisor_that_is_killed_is_told() {
+fn the_foreground_command_reports_a_supervisor_that_is_killed() {
     let host = Host::new();
-    let front = Front::start(&host, &[], "");
+    let run = ForegroundRun::start(&host, &[], "");
     kill(supervisor(&host), "KILL");
-    assert_eq!(front.code(), Some(1));
+    assert_eq!(run.code(), Some(1));
     host.ok(&["start", NAME]);
     host.ok(&["rm", NAME]);
     host.assert_nothing_runs();
 }
 
 #[test]
-fn a_workload_that_is_stopped_from_elsewhere_ends_it_as_it_should() {
+fn a_foreground_command_succeeds_after_a_stop_from_elsewhere_and_fails_if_it_could_not_start() {
     let host = Host::new();
-    let front = Front::start(&host, &[], "");
+    let run = ForegroundRun::start(&host, &[], "");
     host.ok(&["stop", NAME]);
-    assert_eq!(front.code(), Some(0));
+    assert_eq!(run.code(), Some(0));
     let mut failing =
         host.command(&["run", "--foreground", "--name", "no", "--restart", "no", "/no/such/program"]);
     assert_ne!(failing.output().unwrap().status.code(), Some(0));

@@ -120,7 +120,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn no_sentence_of_the_command_line_stands_below_it() {
+fn no_library_code_names_a_command_or_an_option() {
     let host = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host");
     let commands = commands();
     assert!(commands.contains("rm") && commands.contains("ls") && commands.contains("adopt"), "{commands:?}");
@@ -148,7 +148,7 @@ fn no_sentence_of_the_command_line_stands_below_it() {
 }
 
 #[test]
-fn a_sentence_of_the_command_line_is_found() {
+fn the_search_finds_commands_and_options_in_strings() {
     let commands: BTreeSet<String> = ["rm".to_owned(), "url".to_owned()].into();
     let found = |code: &str| literals(code).iter().filter_map(|literal| fault(literal, &commands)).count();
     for code in [

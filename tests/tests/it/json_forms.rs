@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use wharf_tests::engine::{ScriptedEngine, State, toolhives};
 use wharf_tests::host::{Host, Said, demo_server};
 use wharf_tests::json_forms::{check, names};
+use wharf_tests::mcp::catalogue;
 use wharf_tests::toolhive::ToolHive;
 
 /// A runtime that runs images.
@@ -46,7 +47,7 @@ fn every_command_prints_what_its_form_says() {
     let server = demo_server();
     let run =
         ["run", "--runtime", "process", "--auth", "bearer", "--unix-socket", "-l", "a=b", "--name", "demo"];
-    let started = tried.json(&[&run[..], &["--env", "A=b", &server]].concat());
+    let started = tried.printed(&[&run[..], &["--env", "A=b", "--format", "json", &server]].concat());
     assert_eq!(started["name"], "demo");
     let status = tried.json(&["status", "demo"]);
     for part in ["recorded", "confinement", "supervisor"] {
@@ -59,6 +60,13 @@ fn every_command_prints_what_its_form_says() {
     assert_eq!(tried.printed(&["export", "demo"])["labels"], json!({ "a": "b" }));
     assert_eq!(tried.json(&["start", "demo"])[0]["result"], "already_running");
     assert_eq!(tried.json(&["restart", "demo"])[0]["result"], "restarted");
+    assert_eq!(tried.json(&["edit", "demo", "-e", "A=c"])["result"], "restarted");
+    assert!(tried.json(&["tools", "demo"])[0]["input_schema"].is_object());
+    assert_eq!(tried.json(&["call", "demo", "add", "a=1", "b=2"])["content"][0]["text"], "3");
+    host.run(&["--runtime", "process", "--name", "catalogue", &catalogue(&host)]);
+    assert_eq!(tried.json(&["resources", "catalogue"])[0]["uri"], "demo://a");
+    assert_eq!(tried.json(&["prompts", "catalogue"])[0]["name"], "greet");
+    host.ok(&["rm", "catalogue"]);
     assert_eq!(tried.json(&["reconcile"])[0]["result"], "in_order");
     host.change_run_config("demo", |config| config["runtime_name"] = json!(""));
     assert_eq!(tried.json(&["adopt", "demo"])["runtime_name"], "process");

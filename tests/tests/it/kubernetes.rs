@@ -3,12 +3,14 @@ mod absent;
 mod credentials;
 mod exchanged;
 mod moved;
+mod network;
 mod pulling;
 mod refused;
+mod restarted;
 mod rights;
 mod served;
 
-use crate::containers::{add, is_running_and_fresh};
+use crate::containers::{add, assert_serves_on, is_running_and_fresh};
 use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::io::Write;
@@ -87,13 +89,7 @@ fn r02_pods_run_beside_containers_and_processes() {
         ("plain", "process", host.run(&["--name", "plain", &demo_server()])),
     ];
     for (name, runtime, url) in &urls {
-        let row = host.row(name).unwrap();
-        assert_eq!((&row["runtime_name"], &row["status"]), (&json!(runtime), &json!("running")), "{row}");
-        assert!(row.get("stale").is_none(), "{row}");
-        assert_eq!(add(url), "5", "{name}");
-        let logs = host.ok(&["logs", name]);
-        assert!(logs.contains("serving MCP on standard input and output"), "{name}: {logs}");
-        assert!(!logs.contains("jsonrpc"), "stdout is the protocol: {logs}");
+        assert_serves_on(runtime, &host, name, url);
     }
     let set = namespace.kubectl(&["get", "statefulsets", "--output", "json"]);
     assert!(!set.contains("not-for-all") && set.contains("secretKeyRef"), "{set}");

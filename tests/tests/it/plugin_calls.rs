@@ -56,7 +56,7 @@ async fn every_code_of_error_crosses() {
 }
 
 #[tokio::test]
-async fn what_is_not_declared_is_refused_without_asking() {
+async fn an_undeclared_capability_is_refused_without_calling_the_plugin() {
     let rack = Rack::with(&["alpha"]);
     let records = Records::of("undeclared");
     let host = rack.host();

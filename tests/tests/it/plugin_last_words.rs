@@ -16,7 +16,7 @@ fn check(host: &Host) -> Said {
 }
 
 #[test]
-fn exit_in_a_call_is_no_success_and_is_told() {
+fn a_plugin_that_exits_in_a_call_is_reported_and_is_no_success() {
     for code in ["0", "3"] {
         let host = host_that_connects(&format!("exit:{code}"));
         let said = check(&host);
@@ -30,7 +30,7 @@ fn exit_in_a_call_is_no_success_and_is_told() {
 }
 
 #[test]
-fn a_fault_in_a_call_is_told_and_goes_on_to_its_end() {
+fn a_fatal_signal_in_a_call_is_reported_and_still_ends_the_process() {
     for (order, signal) in [
         ("abort", "SIGABRT"),
         ("overflow", "SIGSEGV"),

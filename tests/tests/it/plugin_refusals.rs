@@ -68,7 +68,7 @@ pub(crate) fn stamped(stamp: &str, rest: &str) -> String {
 }
 
 #[test]
-fn another_version_of_the_interface() {
+fn a_library_with_another_version_of_the_abi_is_refused() {
     let rack = Rack::new();
     patch_stamp(&rack.add("alpha"), r#""abi":"1."#, r#""abi":"2."#);
     assert_eq!(
@@ -78,7 +78,7 @@ fn another_version_of_the_interface() {
 }
 
 #[test]
-fn panics_that_abort() {
+fn a_library_that_aborts_on_panic_is_refused() {
     let rack = Rack::new();
     // The same length: the blank lies outside of the text.
     patch_stamp(&rack.add("alpha"), r#""panic":"unwind""#, r#""panic":"abort" "#);
@@ -89,7 +89,7 @@ fn panics_that_abort() {
 }
 
 #[test]
-fn another_target() {
+fn a_library_for_another_target_is_refused() {
     let rack = Rack::new();
     let other: String = TARGET.chars().map(|c| if c == '-' { '_' } else { c }).collect();
     patch_stamp(&rack.add("alpha"), TARGET, &other);
@@ -100,15 +100,15 @@ fn another_target() {
 }
 
 #[test]
-fn a_newer_form_of_the_stamp() {
+fn a_library_with_a_newer_form_of_manifest_is_refused() {
     let rack = Rack::new();
     patch_stamp(&rack.add("alpha"), r#"{"stamp":1,"#, r#"{"stamp":7,"#);
     let refused = refusal(&rack);
-    assert!(refused.contains("its stamp has version 7, and only 1 is known here"), "{refused}");
+    assert!(refused.contains("its manifest has version 7, and only 1 is known here"), "{refused}");
 }
 
 #[test]
-fn documents_of_another_time() {
+fn a_library_with_another_version_of_the_documents_is_refused() {
     for (version, advice) in [(1, "rebuild it with the SDK of this wharf"), (7, "use a newer wharf")] {
         let rack = Rack::new();
         patch_stamp(&rack.add("alpha"), r#""documents":2,"#, &format!(r#""documents":{version},"#));
@@ -119,33 +119,33 @@ fn documents_of_another_time() {
 }
 
 #[test]
-fn a_stamp_that_is_no_json() {
+fn a_library_whose_manifest_is_no_json_is_refused() {
     let rack = Rack::new();
     let path = rack.add("alpha");
     patch_stamp(&path, r#"{"stamp""#, r#"["stamp""#);
     let refused = refusal(&rack);
-    assert!(refused.contains("alpha.so is not a wharf plugin: its stamp cannot be read"), "{refused}");
+    assert!(refused.contains("alpha.so is not a wharf plugin: its manifest cannot be read"), "{refused}");
 }
 
 #[test]
-fn a_text_file_that_is_named_like_a_library() {
+fn a_text_file_named_like_a_library_is_refused() {
     let rack = Rack::new();
     File::create(rack.plugins_dir().join("x.so")).unwrap().write_all(b"#!/bin/sh\n").unwrap();
     assert_eq!(refusal(&rack), "RACK/plugins/x.so is not a wharf plugin: it is not a 64-bit ELF library");
 }
 
 #[test]
-fn a_library_without_a_stamp() {
+fn a_library_without_a_manifest_is_refused() {
     let rack = Rack::new();
     compile(&rack.plugins_dir().join("x.so"), "");
     assert_eq!(
         refusal(&rack),
-        "RACK/plugins/x.so is not a wharf plugin: it has no stamp (section .wharf.stamp); plugins are made with wharf-sdk's export_runtime!"
+        "RACK/plugins/x.so is not a wharf plugin: it has no manifest (section .wharf.stamp); plugins are made with wharf-sdk's export_runtime!"
     );
 }
 
 #[test]
-fn a_library_that_was_cut_off() {
+fn a_truncated_library_is_refused() {
     let rack = Rack::new();
     let path = rack.add("alpha");
     let whole = path.metadata().unwrap().len();
@@ -158,14 +158,14 @@ fn a_library_that_was_cut_off() {
 }
 
 #[test]
-fn a_folder_that_is_named_like_a_library() {
+fn a_folder_named_like_a_library_is_refused() {
     let rack = Rack::new();
     std::fs::create_dir(rack.plugins_dir().join("x.so")).unwrap();
     assert_eq!(refusal(&rack), "RACK/plugins/x.so is not trusted: RACK/plugins/x.so is not a regular file");
 }
 
 #[test]
-fn a_file_that_others_can_write() {
+fn a_library_that_others_can_write_is_refused() {
     let rack = Rack::new();
     set_mode(&rack.add("alpha"), 0o757);
     assert_eq!(
@@ -175,7 +175,7 @@ fn a_file_that_others_can_write() {
 }
 
 #[test]
-fn a_folder_that_others_can_write() {
+fn a_library_in_a_folder_that_others_can_write_is_refused() {
     let rack = Rack::with(&["alpha"]);
     set_mode(&rack.plugins_dir(), 0o777);
     assert_eq!(
@@ -185,7 +185,7 @@ fn a_folder_that_others_can_write() {
 }
 
 #[tokio::test]
-async fn what_was_trusted_when_it_was_found_is_judged_again_when_it_is_loaded() {
+async fn a_library_is_checked_again_when_it_is_loaded() {
     let rack = Rack::with(&["alpha"]);
     let host = rack.host();
     set_mode(&rack.plugins_dir(), 0o777);
@@ -195,7 +195,7 @@ async fn what_was_trusted_when_it_was_found_is_judged_again_when_it_is_loaded() 
 }
 
 #[tokio::test]
-async fn another_digest_than_the_pinned_one() {
+async fn a_library_with_another_digest_than_the_pinned_one_is_refused() {
     let rack = Rack::with(&["alpha", "beta"]);
     let mut options = rack.options();
     options.pins.insert("alpha.so".to_owned(), "00".repeat(32));
@@ -220,18 +220,18 @@ async fn another_digest_than_the_pinned_one() {
 }
 
 #[tokio::test]
-async fn a_stamp_without_the_entry_symbol() {
+async fn a_manifest_without_a_library_behind_it_is_refused() {
     let rack = Rack::new();
     compile(&rack.plugins_dir().join("x.so"), &stamped(&fitting("gamma"), ""));
     let error = rack.host().connect("gamma", None, HOST_ID).await.unwrap_err();
     assert_eq!(
         told(&rack, &error),
-        "RACK/plugins/x.so is not a wharf plugin: it has a stamp and lacks the entry symbol; it was not made by export_runtime!"
+        "RACK/plugins/x.so is not a wharf plugin: it has a manifest and lacks the entry symbol; it was not made by export_runtime!"
     );
 }
 
 #[tokio::test]
-async fn an_entry_symbol_that_is_none() {
+async fn a_library_whose_entry_symbol_is_of_another_abi_stable_is_refused() {
     let rack = Rack::new();
     let symbol =
         "#[unsafe(no_mangle)] pub static _1as_0lib_1header_0root_bmodule_bloader: [u64; 64] = [0; 64];";
@@ -244,7 +244,7 @@ async fn an_entry_symbol_that_is_none() {
 }
 
 #[tokio::test]
-async fn a_library_that_lacks_another_one() {
+async fn a_library_with_an_unresolved_symbol_is_refused() {
     let rack = Rack::new();
     let rest = "unsafe extern \"C\" { fn there_is_no_such_function(); }
         #[unsafe(no_mangle)] pub extern \"C\" fn f() { unsafe { there_is_no_such_function() } }";
@@ -256,19 +256,19 @@ async fn a_library_that_lacks_another_one() {
 }
 
 #[tokio::test]
-async fn a_stamp_that_the_library_itself_contradicts() {
+async fn a_library_that_contradicts_its_manifest_is_refused() {
     let rack = Rack::new();
     patch_stamp(&rack.add("alpha"), r#""name":"alpha""#, r#""name":"gamma""#);
     let host = rack.host();
     let error = host.connect("gamma", None, HOST_ID).await.unwrap_err();
     assert_eq!(
         told(&rack, &error),
-        "RACK/plugins/alpha.so says something else once loaded than its stamp does; rebuild it with the SDK's macro"
+        "RACK/plugins/alpha.so says something else once loaded than its manifest does; rebuild it with the SDK's macro"
     );
 }
 
 #[tokio::test]
-async fn one_name_twice_in_a_folder() {
+async fn two_libraries_of_one_folder_with_one_runtime_name_are_refused() {
     let rack = Rack::with(&["alpha", "beta"]);
     rack.add_as("alpha", "other.so");
     let host = rack.host();
@@ -302,7 +302,7 @@ async fn one_name_in_two_folders_belongs_to_the_earlier() {
 }
 
 #[tokio::test]
-async fn a_name_that_nobody_provides() {
+async fn a_runtime_name_that_no_library_provides_is_refused() {
     let rack = Rack::with(&["alpha", "beta"]);
     File::create(rack.plugins_dir().join("x.so")).unwrap();
     let host = rack.host();

@@ -213,3 +213,28 @@ fn logs_are_shown_and_followed() {
     follow.wait().unwrap();
     assert!(host.ok(&["logs", "--proxy", "talks"]).len() < 1_000_000);
 }
+
+#[test]
+fn a_workload_that_ends_again_and_again_is_unhealthy_with_the_count_and_the_next_try() {
+    let host = Host::new();
+    let ends = host.work().join("ends");
+    let text = format!("if [ -e {} ]; then exit 0; fi; exec {}", ends.display(), demo_server());
+    let server = host.script("flaps", &text);
+    let url = host.run(&["--name", "flaps", &server]);
+    let whoami = Client::open(&url).unwrap().call_tool("whoami", json!({})).unwrap();
+    fs::File::create(&ends).unwrap();
+    kill(host.process_of("flaps", whoami.parse().unwrap()), "KILL");
+    let mut said = String::new();
+    eventually("it has failed twice and is between two attempts", || {
+        let row = host.row("flaps").unwrap();
+        said = row["status_context"].as_str().unwrap_or_default().to_owned();
+        row["status"] == "unhealthy"
+            && said.contains("it has ended or failed to start ")
+            && said.contains(" times, the next try is in ")
+    });
+    let list = host.wharf(&["list"]);
+    assert!(
+        list.stderr.contains("flaps: unhealthy: ") && list.stderr.contains("the next try"),
+        "{said} {list:?}"
+    );
+}

@@ -149,7 +149,7 @@ fn r04_without_its_plugin_a_workload_is_left_as_it_is() {
     kill_supervisor(&host, "demo");
     let before = host.record("demo");
     change_config(&host, "demo", "runtime_name", "absent");
-    let said = host.ok(&["reconcile"]);
+    let said = host.reconcile(&[]);
     assert!(said.starts_with("demo: left alone: no plugin provides"), "{said}");
     assert_eq!(host.record("demo"), before);
     host.ok(&["rm", "--forget", "demo"]);
@@ -162,7 +162,7 @@ fn r04_another_instance_at_the_endpoint_is_no_evidence() {
     kill_supervisor(&host, "demo");
     change_config(&host, "demo", "runtime_instance", "another machine");
     let before = host.record("demo");
-    let said = host.ok(&["reconcile"]);
+    let said = host.reconcile(&[]);
     assert!(said.contains("left alone: another instance") && said.contains("another machine"), "{said}");
     assert_eq!(host.record("demo"), before);
     host.ok(&["rm", "--forget", "demo"]);

@@ -284,7 +284,7 @@ fn no_privileges_are_gained() {
 }
 
 #[test]
-fn nothing_outlives_the_stop() {
+fn no_process_of_a_workload_outlives_its_stop() {
     for host in hosts() {
         let child = host.work().join("child");
         let hidden = format!("echo $$ > {}; exec sleep 1000", child.display());
@@ -301,7 +301,7 @@ fn nothing_outlives_the_stop() {
 }
 
 #[test]
-fn nothing_outlives_supervisor_and_launcher_that_are_killed() {
+fn no_process_of_a_workload_outlives_a_killed_supervisor_and_launcher() {
     for host in hosts() {
         let child = host.work().join("child");
         let hidden = format!("echo $$ > {}; exec sleep 1000", child.display());

@@ -56,7 +56,8 @@ fn of_two_clients_of_an_sdk_neither_gets_what_may_be_the_others() {
 
 #[test]
 fn with_a_server_for_each_session_each_client_of_an_sdk_gets_what_is_its_own() {
-    all_try(&["--instances", "per-session"], &["asked", "crossing", "two"], |seen, _| {
+    all_try(&["--instances", "per-session"], &["asked", "crossing", "two", "rooted"], |seen, _| {
+        assert_eq!(seen["rooted"], json!(["file:///of/one", "file:///of/other", "not offered"]));
         let asked = json!({ "forgotten": "cancelled", "answer": "LLM response: Ada", "questions": ["who?"] });
         assert_eq!(seen["asked"], asked);
         assert_eq!(seen["crossing"], json!([]));

@@ -5,32 +5,39 @@ use wharf_tests::client::Client;
 use wharf_tests::engine::ScriptedEngine;
 use wharf_tests::host::{Host, demo_server, eventually, runs};
 
+/// A host whose workloads have no server in reserve: what is on record is what sessions have.
+fn host() -> Host {
+    let host = Host::new();
+    host.configure(&json!({ "proxy": { "session_reserve_ms": 0 } }));
+    host
+}
+
 /// A workload with a server for each session, and its URL.
-fn run(host: &Host, options: &[&str]) -> String {
+pub(super) fn run(host: &Host, options: &[&str]) -> String {
     let server = demo_server();
     host.run(&[&["--name", "many", "--instances", "per-session"], options, &[server.as_str()]].concat())
 }
 
 /// The uid of the server that serves a client, as that server knows it.
-fn server_of(client: &mut Client) -> String {
+pub(super) fn server_of(client: &mut Client) -> String {
     client.call_tool("environment", json!({ "name": "WHARF_WORKLOAD_UID" })).unwrap()
 }
 
 /// The uids of the servers of sessions that are on record.
-fn recorded(host: &Host) -> BTreeSet<String> {
+pub(super) fn recorded(host: &Host) -> BTreeSet<String> {
     let record = host.record("many");
     let servers = record["session_servers"].as_array().cloned().unwrap_or_default();
     servers.iter().map(|server| server["uid"].as_str().unwrap().to_owned()).collect()
 }
 
 /// The uids of the session servers that the runtime shows as running.
-fn shown(row: &Value) -> BTreeSet<String> {
+pub(super) fn shown(row: &Value) -> BTreeSet<String> {
     let servers = row["session_servers"].as_array().cloned().unwrap_or_default();
     let running = servers.iter().filter(|server| server["state"] == "running");
     running.map(|server| server["uid"].as_str().unwrap().to_owned()).collect()
 }
 
-fn kill_supervisor(host: &Host) {
+pub(super) fn kill_supervisor(host: &Host) {
     let pid = i32::try_from(host.record("many")["process_id"].as_i64().unwrap()).unwrap();
     host.kill_own(pid);
     eventually("the supervisor is dead", || !runs(pid));
@@ -38,7 +45,7 @@ fn kill_supervisor(host: &Host) {
 
 #[test]
 fn each_session_has_a_server_which_ends_with_it() {
-    let host = Host::new();
+    let host = host();
     let url = run(&host, &[]);
     assert_eq!(recorded(&host), BTreeSet::new());
     let (mut one, mut other) = (Client::open(&url).unwrap(), Client::open(&url).unwrap());
@@ -51,7 +58,7 @@ fn each_session_has_a_server_which_ends_with_it() {
     let rows = host.list();
     assert_eq!((rows.len(), &shown(&rows[0])), (1, &uids));
     let text = host.ok(&["status", "many"]);
-    assert!(text.contains("running, 2 sessions") && text.contains("Sessions:"), "{text}");
+    assert!(text.contains("running, 2 session servers") && text.contains("Session servers:"), "{text}");
     assert_eq!(one.leave().unwrap().status, 204);
     eventually("its server is gone", || recorded(&host).len() == 1);
     assert_eq!(shown(&host.row("many").unwrap()), recorded(&host));
@@ -66,7 +73,7 @@ fn each_session_has_a_server_which_ends_with_it() {
 
 #[test]
 fn a_session_whose_server_ends_is_over_and_the_others_are_not() {
-    let host = Host::new();
+    let host = host();
     let url = run(&host, &[]);
     let (mut one, mut other) = (Client::open(&url).unwrap(), Client::open(&url).unwrap());
     let uid = recorded(&host).pop_first().unwrap();
@@ -84,7 +91,7 @@ fn a_session_whose_server_ends_is_over_and_the_others_are_not() {
 
 #[test]
 fn r09_what_a_dead_supervisor_left_of_them_goes_with_the_workload() {
-    let host = Host::new();
+    let host = host();
     for command in [&["reconcile"][..], &["start", "many"], &["stop", "many"], &["rm", "many"]] {
         let url = run(&host, &["--restart", "always"]);
         let mut client = Client::open(&url).unwrap();
@@ -109,7 +116,7 @@ fn r09_what_a_dead_supervisor_left_of_them_goes_with_the_workload() {
 
 #[test]
 fn r11_what_a_lost_record_named_is_found_by_its_label() {
-    let host = Host::new();
+    let host = host();
     let url = run(&host, &["--restart", "no"]);
     server_of(&mut Client::open(&url).unwrap());
     kill_supervisor(&host);
@@ -122,7 +129,7 @@ fn r11_what_a_lost_record_named_is_found_by_its_label() {
 #[test]
 fn as_many_servers_run_as_are_allowed_and_the_one_of_an_idle_session_goes_first() {
     let host = Host::new();
-    host.configure(&json!({ "proxy": { "session_servers": 2 } }));
+    host.configure(&json!({ "proxy": { "session_servers": 2, "session_reserve_ms": 0 } }));
     let url = run(&host, &[]);
     let (idle, mut busy) = (Client::open(&url).unwrap(), Client::open(&url).unwrap());
     let server = server_of(&mut busy);

@@ -7,7 +7,7 @@ use std::{
     sync::mpsc::{Receiver, channel},
     time::Instant,
 };
-use wharf_tests::host::{Host, PATIENCE, demo_server, eventually, kill};
+use wharf_tests::host::{EVENT_WAIT, Host, demo_server, eventually, kill};
 use wharf_tests::json_forms::assert_form;
 
 /// A watcher; ended when it is dropped.
@@ -37,7 +37,7 @@ impl Watcher {
 
     /// Waits for a list; those before it are passed over.
     fn wait_for(&self, what: &str, is_it: impl Fn(&[Value]) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + EVENT_WAIT;
         let mut last = None;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -103,7 +103,7 @@ fn a_watcher_prints_changes_alone() {
     std::fs::copy(&path, host.path("copy")).unwrap();
     std::fs::rename(host.path("copy"), &path).unwrap();
     host.run(&["--name", "other", &demo_server()]);
-    let first = watcher.lists.recv_timeout(PATIENCE).unwrap();
+    let first = watcher.lists.recv_timeout(EVENT_WAIT).unwrap();
     assert!(first.iter().any(|row| row["name"] == json!("other")), "{first:?}");
 }
 

@@ -304,7 +304,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_trees_of_both_versions_are_told_apart() {
+    fn control_groups_of_version_1_and_2_are_told_apart() {
         let mounts = "30 24 0:26 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755\n\
                       31 30 0:27 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n\
                       32 30 0:28 /a /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n\
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_wanted_is_limited() {
+    fn only_the_requested_limits_are_written_to_the_control_group() {
         assert!(wanted(&Limits::default()).is_empty());
         let limits = Limits { cpus: Some(0.001), usual_pids: Some(7), ..Limits::default() };
         let wanted = wanted(&limits);

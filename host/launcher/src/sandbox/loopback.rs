@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_an_error_or_none() {
+    fn the_error_number_of_a_netlink_answer_is_read() {
         let mut answer = [0; 36];
         answer[4..6].copy_from_slice(&NLMSG_ERROR.to_ne_bytes());
         assert_eq!(code(&answer), Some(0));

@@ -48,25 +48,25 @@ enum MountAction {
 }
 
 /// Sets up the mounts of this namespace.
-pub(crate) fn arrange(room: &NamespaceSpec<'_>) -> Result<(), SetUpError> {
+pub(crate) fn arrange(spec: &NamespaceSpec<'_>) -> Result<(), SetUpError> {
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .map_err(|error| format!("mounts cannot be made one's own: {error}"))?;
     let mut paths = Paths::default();
-    let mut fates = BTreeMap::new();
+    let mut actions = BTreeMap::new();
     for folder in PRIVATE.iter().map(Path::new).filter_map(|path| paths.real(path)) {
-        fates.insert(folder, MountAction::Private);
+        actions.insert(folder, MountAction::Private);
     }
-    for folder in room.hidden.iter().filter_map(|path| paths.real(path)) {
+    for folder in spec.hidden.iter().filter_map(|path| paths.real(path)) {
         if folder.parent().is_some() && folder.is_dir() {
-            fates.entry(folder).or_insert(MountAction::Hidden);
+            actions.entry(folder).or_insert(MountAction::Hidden);
         }
     }
     // Opened before anything is hidden.
-    for seen in outermost_first(&room.places) {
+    for seen in outermost_first(&spec.places) {
         let (path, writable) = (seen.path(), seen.is_written);
         // Only notes the links on the way; the file that is shown is the opened one.
         let _ = paths.real(&seen.place.name);
-        let needed = match nearest(&fates, path, true) {
+        let needed = match nearest(&actions, path, true) {
             Some((at, MountAction::Shown { .. })) if at == path => false,
             Some((_, MountAction::Shown { writable: true, .. })) => seen.place.kept,
             Some((_, MountAction::Hidden | MountAction::Private)) => true,
@@ -74,39 +74,39 @@ pub(crate) fn arrange(room: &NamespaceSpec<'_>) -> Result<(), SetUpError> {
         };
         let opened = seen.open()?;
         if seen.place.kept {
-            hold_folders_above(&mut fates, path)?;
+            hold_folders_above(&mut actions, path)?;
         }
         if needed && let Some(shown) = shown(path, &opened, writable)? {
-            fates.insert(path.to_owned(), shown);
+            actions.insert(path.to_owned(), shown);
         }
     }
-    let current_dir = paths.real(&room.current_dir);
-    for (path, fate) in &fates {
-        settle(&fates, path, fate)
+    let current_dir = paths.real(&spec.current_dir);
+    for (path, action) in &actions {
+        settle(&actions, path, action)
             .map_err(|error| format!("'{}' cannot be shown or hidden: {error}", path.display()))?;
     }
-    let links = paths.links.iter().filter(|(path, _)| is_hidden(&fates, path));
+    let links = paths.links.iter().filter(|(path, _)| is_hidden(&actions, path));
     for (path, target) in links {
         make_folders(path.parent())
             .and_then(|()| symlink(target, path))
             .map_err(|error| format!("the link '{}' cannot be made: {error}", path.display()))?;
     }
-    if let Some(folder) = current_dir.filter(|folder| is_hidden(&fates, folder)) {
+    if let Some(folder) = current_dir.filter(|folder| is_hidden(&actions, folder)) {
         let made = make_folders(Some(&folder));
         made.map_err(|error| format!("the folder '{}' cannot be made: {error}", folder.display()))?;
     }
-    close_the_rest(&fates)?;
+    close_the_rest(&actions)?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::RDONLY;
     mount("proc", "/proc", "proc", flags, None)
         .map_err(|error| format!("/proc cannot be mounted: {error}"))?;
-    check_kept(room, &fates)
+    check_kept(spec, &actions)
 }
 
 /// Mounts every folder onto itself that lies between a read-only place and the writable place around it. Without that, the
 /// workload could rename such a folder and put another one in its place; a mount point cannot be renamed.
-fn hold_folders_above(fates: &mut BTreeMap<PathBuf, MountAction>, kept: &Path) -> Result<(), SetUpError> {
+fn hold_folders_above(actions: &mut BTreeMap<PathBuf, MountAction>, kept: &Path) -> Result<(), SetUpError> {
     for folder in kept.ancestors().skip(1) {
-        let is_renamed = match nearest(fates, folder, true) {
+        let is_renamed = match nearest(actions, folder, true) {
             Some((at, MountAction::Shown { writable: true, .. })) => at != folder,
             _ => false,
         };
@@ -114,7 +114,7 @@ fn hold_folders_above(fates: &mut BTreeMap<PathBuf, MountAction>, kept: &Path) -
             let opened = unlinked::open(folder)
                 .map_err(|error| format!("'{}' cannot be opened: {error}", folder.display()))?;
             if let Some(shown) = shown(folder, &opened, true)? {
-                fates.insert(folder.to_owned(), shown);
+                actions.insert(folder.to_owned(), shown);
             }
         }
     }
@@ -123,8 +123,8 @@ fn hold_folders_above(fates: &mut BTreeMap<PathBuf, MountAction>, kept: &Path) -
 
 /// Fails unless every read-only place inside of a writable one is really read-only, and neither the place nor a folder
 /// above it within the writable one can be renamed or removed.
-fn check_kept(room: &NamespaceSpec<'_>, fates: &BTreeMap<PathBuf, MountAction>) -> Result<(), SetUpError> {
-    let kept: Vec<&Path> = room.places.iter().filter(|seen| seen.place.kept).map(Seen::path).collect();
+fn check_kept(spec: &NamespaceSpec<'_>, actions: &BTreeMap<PathBuf, MountAction>) -> Result<(), SetUpError> {
+    let kept: Vec<&Path> = spec.places.iter().filter(|seen| seen.place.kept).map(Seen::path).collect();
     if kept.is_empty() {
         return Ok(());
     }
@@ -138,7 +138,7 @@ fn check_kept(room: &NamespaceSpec<'_>, fates: &BTreeMap<PathBuf, MountAction>) 
             return Err(format!("'{}' cannot be made read-only", path.display()).into());
         }
         let is_written = |above: &Path| {
-            matches!(nearest(fates, above, true), Some((_, MountAction::Shown { writable: true, .. })))
+            matches!(nearest(actions, above, true), Some((_, MountAction::Shown { writable: true, .. })))
         };
         let mut held = path.ancestors().filter(|at| *at == path || is_written(at));
         if let Some(renamed) = held.find(|at| !mounts.contains(*at)) {
@@ -157,16 +157,16 @@ fn outermost_first(places: &[Seen]) -> Vec<&Seen> {
 
 /// The treatment of the deepest path that contains a path, or equals it if `itself`.
 fn nearest<'a>(
-    fates: &'a BTreeMap<PathBuf, MountAction>,
+    actions: &'a BTreeMap<PathBuf, MountAction>,
     path: &Path,
     itself: bool,
 ) -> Option<(&'a Path, &'a MountAction)> {
-    let found = path.ancestors().skip(usize::from(!itself)).find_map(|above| fates.get_key_value(above));
-    found.map(|(path, fate)| (path.as_path(), fate))
+    let found = path.ancestors().skip(usize::from(!itself)).find_map(|above| actions.get_key_value(above));
+    found.map(|(path, action)| (path.as_path(), action))
 }
 
-fn is_hidden(fates: &BTreeMap<PathBuf, MountAction>, path: &Path) -> bool {
-    matches!(nearest(fates, path, true), Some((_, MountAction::Hidden | MountAction::Private)))
+fn is_hidden(actions: &BTreeMap<PathBuf, MountAction>, path: &Path) -> bool {
+    matches!(nearest(actions, path, true), Some((_, MountAction::Hidden | MountAction::Private)))
 }
 
 /// A copy of the mount of an opened file. None for a device, which can be used where it is.
@@ -186,13 +186,13 @@ fn shown(real: &Path, opened: &OwnedFd, writable: bool) -> Result<Option<MountAc
 }
 
 /// Applies one treatment. Paths are treated after those that contain them.
-fn settle(fates: &BTreeMap<PathBuf, MountAction>, path: &Path, fate: &MountAction) -> io::Result<()> {
+fn settle(actions: &BTreeMap<PathBuf, MountAction>, path: &Path, action: &MountAction) -> io::Result<()> {
     let flags = MountFlags::NOSUID | MountFlags::NODEV;
-    match fate {
+    match action {
         // It lies in a folder that is not visible already.
         MountAction::Hidden
             if matches!(
-                nearest(fates, path, false),
+                nearest(actions, path, false),
                 Some((_, MountAction::Hidden | MountAction::Private))
             ) => {}
         MountAction::Hidden => mount("none", path, "tmpfs", flags, HIDDEN_OPTIONS)?,
@@ -221,12 +221,12 @@ fn make_folders(path: Option<&Path>) -> io::Result<()> {
 }
 
 /// Makes every mount read-only, except for the writable places; in these, set-id bits and devices have no effect.
-fn close_the_rest(fates: &BTreeMap<PathBuf, MountAction>) -> Result<(), String> {
+fn close_the_rest(actions: &BTreeMap<PathBuf, MountAction>) -> Result<(), String> {
     let mounts =
         fs::read("/proc/self/mountinfo").map_err(|error| format!("mounts cannot be read: {error}"))?;
     for line in mounts.split(|&byte| byte == b'\n') {
         let Some((path, flags)) = parse(line) else { continue };
-        let closed = match nearest(fates, &path, true) {
+        let closed = match nearest(actions, &path, true) {
             Some((_, MountAction::Shown { writable: true, .. })) if path.starts_with("/dev") => {
                 MountFlags::NOSUID
             }

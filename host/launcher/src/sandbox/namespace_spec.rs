@@ -20,7 +20,7 @@ pub(crate) struct NamespaceSpec<'a> {
     /// Whether the workload gets a network of its own.
     pub(crate) alone: bool,
     /// The ports of the port forward into that network.
-    pub(crate) doors: Cow<'a, [u16]>,
+    pub(crate) forwarded_ports: Cow<'a, [u16]>,
 }
 
 impl<'a> NamespaceSpec<'a> {
@@ -30,7 +30,7 @@ impl<'a> NamespaceSpec<'a> {
             places: opened.seen(),
             current_dir: Cow::Borrowed(current_dir),
             alone: is_alone(&sandbox.network),
-            doors: Cow::Borrowed(doors(&sandbox.network)),
+            forwarded_ports: Cow::Borrowed(forwarded_ports(&sandbox.network)),
         }
     }
 }
@@ -41,7 +41,7 @@ pub(crate) fn is_alone(network: &Network) -> bool {
 }
 
 /// The ports of the port forward into a network of its own.
-pub(crate) fn doors(network: &Network) -> &[u16] {
+pub(crate) fn forwarded_ports(network: &Network) -> &[u16] {
     match network {
         Network::Ports { listen, .. } if is_alone(network) => listen,
         _ => &[],

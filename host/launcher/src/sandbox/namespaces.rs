@@ -64,17 +64,17 @@ pub(crate) fn enter() -> Result<Entered> {
 }
 
 /// In init: makes all namespaces except the pid namespace.
-pub(crate) fn set_up(room: &NamespaceSpec<'_>) -> std::result::Result<(), SetUpError> {
+pub(crate) fn set_up(spec: &NamespaceSpec<'_>) -> std::result::Result<(), SetUpError> {
     let mut wanted = Unshared::CLONE_NEWNS | Unshared::CLONE_NEWIPC;
-    if room.alone {
+    if spec.alone {
         wanted |= Unshared::CLONE_NEWNET;
     }
     unshare(wanted).map_err(|error| format!("namespaces cannot be made: {error}"))?;
-    if !room.doors.is_empty() {
+    if !spec.forwarded_ports.is_empty() {
         loopback::begin().map_err(|error| format!("its network cannot begin: {error}"))?;
     }
     rustix::process::umask(Mode::from_raw_mode(0o022));
-    mounts::arrange(room)
+    mounts::arrange(spec)
 }
 
 /// In the exec helper: joins the namespaces of init.

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_exchanged_since_is_told_from_what_was_opened() {
+    fn a_path_that_was_exchanged_after_it_was_opened_is_noticed() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().canonicalize().unwrap();
         for name in ["data", "other"] {

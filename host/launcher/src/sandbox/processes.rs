@@ -9,7 +9,7 @@ use rustix::{
 /// The launcher and init are in the user namespace, too.
 const NOT_THE_WORKLOADS: u64 = 2;
 /// The thread on which init serves the port forward.
-const TENDS_DOORS: u64 = 1;
+const PORT_FORWARD_THREADS: u64 = 1;
 /// The first kernel that counts in each user namespace separately. An older one accepts the call too, so the version must
 /// be looked at.
 const COUNTED_SINCE: (u32, u32) = (5, 14);
@@ -24,8 +24,8 @@ pub(crate) fn are_counted() -> bool {
 }
 
 /// Limits this process and its descendants to this number.
-pub(crate) fn limit(count: u64, has_doors: bool) -> io::Result<()> {
-    let others = if has_doors { NOT_THE_WORKLOADS + TENDS_DOORS } else { NOT_THE_WORKLOADS };
+pub(crate) fn limit(count: u64, has_port_forward: bool) -> io::Result<()> {
+    let others = if has_port_forward { NOT_THE_WORKLOADS + PORT_FORWARD_THREADS } else { NOT_THE_WORKLOADS };
     let wanted = count.saturating_add(others);
     let wanted = getrlimit(Resource::Nproc).maximum.map_or(wanted, |most| most.min(wanted));
     setrlimit(Resource::Nproc, Rlimit { current: Some(wanted), maximum: Some(wanted) })

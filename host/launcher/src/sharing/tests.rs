@@ -83,7 +83,7 @@ fn a_folder_is_shared_by_each_call_that_changes_a_mode() {
 }
 
 #[test]
-fn a_folder_is_found_from_the_callers_own() {
+fn a_relative_path_is_resolved_from_the_callers_directory() {
     let place = Place::new();
     let own = std::env::current_dir().unwrap().into_os_string().into_vec();
     let parts = own.split(|&byte| byte == b'/').filter(|part| !part.is_empty()).count();
@@ -94,7 +94,7 @@ fn a_folder_is_found_from_the_callers_own() {
 }
 
 #[test]
-fn a_file_never_gets_the_bit_and_keeps_its_mode() {
+fn a_file_never_gets_the_set_gid_bit_and_keeps_its_mode() {
     let place = Place::new();
     for name in ["file", "to-file"] {
         by_each_call(&place, name, 0o2711, |call| {
@@ -105,7 +105,7 @@ fn a_file_never_gets_the_bit_and_keeps_its_mode() {
 }
 
 #[test]
-fn a_folder_never_gets_its_users_bit() {
+fn a_folder_never_gets_the_set_uid_bit() {
     let place = Place::new();
     let path = place.path("folder");
     let asked = call(libc::SYS_fchmodat, [HERE, address(&path), 0o6755, 0]);
@@ -114,7 +114,7 @@ fn a_folder_never_gets_its_users_bit() {
 }
 
 #[test]
-fn nothing_is_done_for_a_caller_that_has_gone() {
+fn no_call_is_performed_for_a_caller_that_has_ended() {
     let place = Place::new();
     let path = place.path("folder");
     let before = place.mode("folder");
@@ -128,7 +128,7 @@ fn nothing_is_done_for_a_caller_that_has_gone() {
 }
 
 #[test]
-fn arguments_that_mean_nothing_are_errors_and_no_more() {
+fn nonsense_arguments_of_a_call_get_an_error_number() {
     let long = CString::new(vec![b'/'; MAX_PATH_BYTES]).unwrap();
     let [folder, none] = [c"/", c"/no/such/folder"];
     let mode = 0o2775;
@@ -209,16 +209,16 @@ fn answers_take_a_small_share_of_the_time_however_many_are_asked_for() {
     let (each, whole) = (Duration::from_millis(7), Duration::from_secs(100));
     while now < begun + whole {
         if let Some(until) = budget.rests_until().filter(|until| *until > now) {
-            assert!(taken >= BURST, "it rested after {taken:?}");
+            assert!(taken >= MAX_BURST, "it rested after {taken:?}");
             now = until;
             continue;
         }
         budget.spend(now, now + each);
         (now, taken) = (now + each, taken + each);
     }
-    assert!(taken <= BURST + whole / SHARE + each, "{taken:?}");
-    assert!(taken >= BURST + whole / (SHARE + 2), "{taken:?}");
+    assert!(taken <= MAX_BURST + whole / TIME_SHARE + each, "{taken:?}");
+    assert!(taken >= MAX_BURST + whole / (TIME_SHARE + 2), "{taken:?}");
     // After a rest of that length, the whole burst is available again.
-    budget.spend(now + whole, now + whole + BURST / 2);
+    budget.spend(now + whole, now + whole + MAX_BURST / 2);
     assert_eq!(budget.rests_until(), None);
 }

@@ -36,6 +36,7 @@ fn seen(state: WorkloadState, code: Option<i32>) -> Evidence {
         started_at_ms: None,
         address: None,
         confinement: None,
+        condition: wharf_sdk::Condition::default(),
     }))
 }
 
@@ -125,6 +126,29 @@ fn r04_without_evidence_nothing_is_done_and_the_reason_is_told() {
         assert!(matches!(case.plan(), Action::Leave(_)), "{case:?}");
         if !case.locks.operation_held {
             assert_eq!(case.plan(), Action::Leave("down".into()), "{case:?}");
+        }
+    }
+}
+
+#[test]
+fn r06_one_that_is_paused_or_fails_its_check_is_left_alone_with_the_reason() {
+    let running = |condition| {
+        let Evidence::Has(mut seen) = seen(WorkloadState::Running, None) else { unreachable!() };
+        seen.condition = condition;
+        Evidence::Has(seen)
+    };
+    let paused = wharf_sdk::Condition { paused: true, ..Default::default() };
+    let failing = wharf_sdk::Condition { check: Some(wharf_sdk::Check::Unhealthy), ..Default::default() };
+    for case in every_case().into_iter().filter(|case| case.runs()) {
+        let tended = case.phase == Some(Phase::Running) && case.locks.life_held && !case.locks.operation_held;
+        for condition in [&paused, &failing] {
+            let odd = Case { evidence: running(condition.clone()), ..case.clone() };
+            let leaves = matches!(odd.plan(), Action::Leave(Reason { next: Some(_), .. }));
+            assert_eq!(
+                (leaves, odd.plan() == case.plan()),
+                if tended { (true, false) } else { (leaves, true) },
+                "{odd:?}"
+            );
         }
     }
 }
@@ -245,6 +269,27 @@ fn r06_a_workload_that_should_run_and_has_no_supervisor_is_brought_back_by_polic
                 let why = if case.rebooted { "the machine was restarted" } else { "it ended" };
                 assert_eq!(action, Action::Start(why), "{case:?}");
             }
+        }
+    }
+}
+
+#[test]
+fn r06_an_edit_that_is_not_settled_is_undone_by_a_start_where_it_is_wanted() {
+    for case in every_case() {
+        let mut config =
+            RunConfig::new(Uid::random().unwrap(), WorkloadName::new("time").unwrap(), "uvx://time");
+        let without = case.plan_for(config.clone());
+        config.previous = Some(Box::new(config.clone()));
+        let with = case.plan_for(config);
+        let is_evidence = !matches!(case.evidence, Evidence::None(_));
+        if case.phase == Some(Phase::Error)
+            && case.desired == Desired::Running
+            && case.is_free()
+            && is_evidence
+        {
+            assert_eq!(with, Action::Start("its edit was interrupted"), "{case:?}");
+        } else {
+            assert_eq!(with, without, "{case:?}");
         }
     }
 }

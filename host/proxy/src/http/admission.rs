@@ -134,6 +134,21 @@ fn name_without_port(host: &str) -> Option<&str> {
     (rest.is_empty() || port.is_some_and(|port| port.parse::<u16>().is_ok())).then_some(name)
 }
 
+/// True if a text can be a name in `Host`: `name`, `name:port`, `[v6]` or `[v6]:port`.
+pub fn is_host(text: &str) -> bool {
+    let fits = |name: &str| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._[]:".contains(&byte))
+    };
+    name_without_port(text).is_some_and(fits)
+}
+
+/// True if a text can be the path of a URL, without query.
+pub fn is_path(text: &str) -> bool {
+    text.starts_with('/')
+        && !text.contains(['?', '#'])
+        && text.parse::<Uri>().is_ok_and(|uri| uri.path() == text)
+}
+
 /// A header that decides about a message is given twice or is no visible ASCII: another reader may take another value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a header of MCP is given twice or holds more than visible ASCII")]
@@ -220,9 +235,23 @@ fn accepts(headers: &HeaderMap, kind: &str, subtype: &str) -> bool {
 mod tests {
     use axum::http::Request;
 
-    use super::{Gate, Refusal, accepts_both, is_json};
+    use super::{Gate, Refusal, accepts_both, is_host, is_json, is_path};
     use crate::http::access::{Access, AccessRule};
     use crate::protocol::options::ProxyOptions;
+
+    #[test]
+    fn names_of_hosts_and_paths_are_told_from_other_texts() {
+        for host in ["host.docker.internal", "box:8080", "[fd00::1]:80", "10.0.0.1"] {
+            assert!(is_host(host), "{host}");
+        }
+        for other in ["", "http://box", "box/x", "box:port", "a b", "*", "*.lan"] {
+            assert!(!is_host(other), "{other}");
+        }
+        assert!(is_path("/mcp/") && is_path("/") && is_path("/api/v1/mcp"));
+        for other in ["", "mcp", "/a?b", "/a#b", "/a b", "http://x/mcp"] {
+            assert!(!is_path(other), "{other}");
+        }
+    }
 
     fn judge(rule: AccessRule, host: &str, origin: Option<&str>) -> Result<bool, Refusal> {
         let gate = Gate::new(&ProxyOptions {

@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_off_is_given_back_once() {
+    fn a_written_off_account_is_given_back_once() {
         let budget = Budget::new(100);
         let (one, other) = (Account::new(&budget), Account::new(&budget));
         let (text, kept) = (one.hold(vec![0; 60]), other.hold(vec![0; 50]));
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn rest_comes_after_much_and_not_after_little() {
+    async fn a_budget_comes_to_rest_after_much_was_given_back_and_not_after_little() {
         let budget = Budget::new(1 << 20);
         let waited = |budget: std::sync::Arc<Budget>| async move {
             tokio::time::timeout(REST * 10, budget.at_rest()).await.is_ok()
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_have_a_share() {
+    fn the_tables_of_a_proxy_may_hold_only_a_share_of_the_budget() {
         let budget = Budget::new(100);
         let entry = budget.table_entry(20).unwrap();
         assert!(budget.table_entry(6).is_none());

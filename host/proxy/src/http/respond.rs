@@ -68,8 +68,14 @@ pub(crate) fn refused(refusal: Refusal) -> Response {
         Refusal::Path => closing(empty(StatusCode::NOT_FOUND)),
         Refusal::NoHost => error(StatusCode::BAD_REQUEST, "a request needs one Host"),
         Refusal::Coding => error(StatusCode::NOT_IMPLEMENTED, "no transfer coding but chunked is known here"),
-        Refusal::Host => error(StatusCode::FORBIDDEN, "Host not allowed"),
-        Refusal::Origin => error(StatusCode::FORBIDDEN, "Origin not allowed"),
+        Refusal::Host => error(
+            StatusCode::FORBIDDEN,
+            "Host not allowed: this is not a name of this proxy; who runs it can add one",
+        ),
+        Refusal::Origin => error(
+            StatusCode::FORBIDDEN,
+            "Origin not allowed: pages of this origin may not ask this proxy; who runs it can add one",
+        ),
         // RFC 6750 section 3.1: a request without a token gets no error code.
         Refusal::NoToken => {
             let response = error(StatusCode::UNAUTHORIZED, "a bearer token is needed");
@@ -93,9 +99,22 @@ fn challenge(mut response: Response, how: &'static str) -> Response {
     response
 }
 
+/// 415: the body is not what every client sends.
+pub(crate) fn unsupported_media_type() -> Response {
+    let text = "Content-Type is to be application/json in UTF-8, without Content-Encoding";
+    rpc_error(StatusCode::UNSUPPORTED_MEDIA_TYPE, None, code::INVALID_REQUEST, text)
+}
+
+/// 406: the client would not take the answer.
+pub(crate) fn not_acceptable(wanted: &str) -> Response {
+    let text = format!("Accept is to name {wanted}");
+    rpc_error(StatusCode::NOT_ACCEPTABLE, None, code::INVALID_REQUEST, &text)
+}
+
 /// 405 with `Allow`.
 pub(crate) fn method_not_allowed() -> Response {
-    let mut response = empty(StatusCode::METHOD_NOT_ALLOWED);
+    let text = "POST, GET and DELETE are served here, GET and DELETE in sessions alone";
+    let mut response = rpc_error(StatusCode::METHOD_NOT_ALLOWED, None, code::INVALID_REQUEST, text);
     response.headers_mut().insert(ALLOW, ALLOWED_METHODS);
     response
 }

@@ -8,6 +8,7 @@ use std::fmt;
 use bytes::Bytes;
 use serde_json::Value;
 
+use crate::protocol::forgiven;
 use crate::protocol::json;
 use crate::protocol::json::{JsonError, Level, Scan};
 
@@ -20,13 +21,22 @@ impl Id {
     pub(crate) fn from_json(raw: &[u8]) -> Option<Self> {
         let is_text = raw.first() == Some(&b'"');
         if is_text && raw.contains(&b'\\') {
-            // Each id has one spelling: a cancellation may write the same id with other escapes.
-            let text: String = serde_json::from_slice(raw).ok()?;
-            return Some(Self(line_text(&text.into()).into_bytes().into()));
+            // Each id has one spelling: a cancellation may write the same id with other escapes. Half a surrogate pair is
+            // no text, and such an id stays as it is.
+            let text = serde_json::from_slice::<String>(raw);
+            return Some(text.map_or_else(
+                |_| Self(raw.into()),
+                |text| Self(line_text(&text.into()).into_bytes().into()),
+            ));
         }
         let digits = raw.strip_prefix(b"-").unwrap_or(raw);
         let is_integer = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
         (is_text || is_integer).then(|| Self(raw.into()))
+    }
+
+    /// An integer.
+    pub(crate) fn of_number(number: u64) -> Self {
+        Self(number.to_string().into_bytes().into())
     }
 
     /// The id as JSON.
@@ -97,16 +107,30 @@ impl Message {
         Self::from_scan(scan)
     }
 
-    /// Judges a scanned text.
+    /// Judges a scanned text of a client.
     pub(crate) fn from_scan(scan: Scan) -> Result<Self, MessageError> {
-        let id_text = scan.value(Level::Top, "id");
-        let id = id_text.and_then(Id::from_json);
+        Self::judged(scan, false)
+    }
+
+    /// Judges a scanned text of a server.
+    pub(crate) fn of_server(scan: Scan) -> Result<Self, MessageError> {
+        Self::judged(scan, true)
+    }
+
+    fn judged(scan: Scan, is_server: bool) -> Result<Self, MessageError> {
+        // Before any member is left out: one that is given twice is refused, whatever it holds.
+        let has_duplicate_keys = scan.has_duplicate_keys();
+        let scan = if has_duplicate_keys { scan } else { forgiven::without_nulls(scan, is_server) };
         let is_answer = is_answer(&scan);
+        let id_text = scan.value(Level::Top, "id");
+        // The id of an answer is one that we gave, and ours are integers.
+        let of_answer = || id_text.and_then(forgiven::own_id).filter(|_| is_answer).map(Id::of_number);
+        let id = id_text.and_then(Id::from_json).or_else(of_answer);
         let invalid = |reason| MessageError::Invalid { id: id.clone(), reason, is_answer };
         if scan.text.first() != Some(&b'{') {
             return Err(invalid("not a JSON-RPC object"));
         }
-        if scan.has_duplicate_keys() {
+        if has_duplicate_keys {
             return Err(invalid("a member is given twice"));
         }
         if scan.value(Level::Top, "jsonrpc") != Some(b"\"2.0\"") {
@@ -122,7 +146,7 @@ impl Message {
         let is_result = scan.member(Level::Top, "result").is_some();
         let shape = match (scan.value(Level::Top, "method"), id.clone()) {
             (Some(method), id) => {
-                let Ok(method) = serde_json::from_slice::<String>(method) else {
+                let Some(method) = text(method).map(Cow::into_owned) else {
                     return Err(invalid("method is not a string"));
                 };
                 if is_error || is_result {
@@ -270,16 +294,20 @@ impl Message {
     }
 }
 
-/// True if a scan, complete or not, has the looks of a response.
+/// True if a scan, complete or not, has the looks of a response: no method, and the version; or an id and what a response
+/// holds. (A log that is written as JSON has members named `id`, `result` and `error`, too, but hardly objects beside an id.)
 pub(crate) fn is_answer(scan: &Scan) -> bool {
-    scan.value(Level::Top, "jsonrpc") == Some(b"\"2.0\"") && scan.member(Level::Top, "method").is_none()
+    let has = |name| scan.value(Level::Top, name).is_some_and(|value| value != b"null");
+    let is_object = |name| scan.value(Level::Top, name).is_some_and(|value| value.first() == Some(&b'{'));
+    let is_versioned = scan.value(Level::Top, "jsonrpc") == Some(b"\"2.0\"");
+    !has("method") && (is_versioned || (has("id") && (is_object("result") || is_object("error"))))
 }
 
 /// A JSON string's content.
 pub(crate) fn text(raw: &[u8]) -> Option<Cow<'_, str>> {
     let inner = raw.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
     if inner.contains(&b'\\') {
-        return serde_json::from_slice(raw).ok().map(Cow::Owned);
+        return serde_json::from_slice(&forgiven::repaired(raw)).ok().map(Cow::Owned);
     }
     std::str::from_utf8(inner).ok().map(Cow::Borrowed)
 }

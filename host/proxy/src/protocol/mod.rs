@@ -1,5 +1,7 @@
 //! MCP's messages: scanned without being built, their revisions, and the limits on them.
+pub(crate) mod forgiven;
 pub(crate) mod json;
 pub(crate) mod message;
+pub(crate) mod negotiation;
 pub(crate) mod options;
 pub(crate) mod revision;

@@ -16,6 +16,8 @@ pub struct ProxyOptions {
     pub allowed_hosts: Vec<String>,
     /// `Origin` values accepted, as `scheme://host[:port]`; beside those of loopback where a secret is needed.
     pub allowed_origins: Vec<String>,
+    /// The path at which an HTTP server serves MCP, if it is not `/mcp`.
+    pub target_path: Option<String>,
     /// Bounds of everything that can grow.
     pub limits: Limits,
     /// Replaces the fixed client capabilities that wharf declares to a shared stdio server.

@@ -14,11 +14,11 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
-use http_body_util::BodyExt;
 use serde_json::value::RawValue;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
 
+use crate::http::access::PATH;
 use crate::http::admission as gate;
 use crate::http::admission::{Admission, Gate};
 use crate::http::body::Memory;
@@ -26,11 +26,14 @@ use crate::http::budget::Budget;
 use crate::http::classify::{Era, EraHeaders, MODERN_REFUSAL, classify};
 use crate::http::respond::{empty, rpc_error};
 use crate::http::serve::ConnectionAbort;
+use crate::protocol::forgiven::without_mark;
 use crate::protocol::json;
 use crate::protocol::message::{Id, Message, MessageError, code};
 use crate::protocol::options::{Limits, ProxyOptions};
 use crate::protocol::revision::{Revision, is_modern};
+use crate::reverse::handshake::{self, NotReady, OtherPlace};
 use crate::reverse::health;
+use crate::reverse::held::Held;
 use crate::reverse::shared::{HttpShared, Server};
 use crate::reverse::upstream::Upstream;
 use crate::stdio::upstream::connection::PingError;
@@ -48,6 +51,7 @@ impl HttpProxy {
             gate: Gate::new(&options),
             places: Arc::new(Semaphore::new(options.limits.in_flight)),
             budget: Budget::new(options.limits.memory_bytes),
+            path: RwLock::new(options.target_path.as_deref().unwrap_or(PATH).into()),
             options,
             server: RwLock::new(Server::at(upstream)),
             health: Mutex::default(),
@@ -68,6 +72,24 @@ impl HttpProxy {
     /// Resolves when much memory was held for clients, and is no more. One at a time may wait for that.
     pub async fn at_rest(&self) {
         self.shared.budget.at_rest().await;
+    }
+
+    /// Makes the MCP handshake: the server is ready once this succeeds. The session is kept for pings.
+    ///
+    /// # Errors
+    /// No answer came in time, or not that of an MCP server.
+    pub async fn greet(&self, deadline: Duration) -> Result<(), NotReady> {
+        timeout(deadline, health::greet(&self.shared)).await.unwrap_or(Err(NotReady::Silent))
+    }
+
+    /// Where else the server may be served, once it has answered that it serves no MCP at its path.
+    pub async fn look_elsewhere(&self) -> Option<OtherPlace> {
+        handshake::look_elsewhere(&self.shared).await
+    }
+
+    /// The path at which the server serves MCP: the one that was named, or where the server led to.
+    pub fn target_path(&self) -> String {
+        self.shared.path().to_string()
     }
 
     /// Asks the server for something real: a `ping` in a session that is opened for the purpose and kept.
@@ -104,7 +126,9 @@ async fn dispatch(proxy: &HttpShared, parts: &Parts, body: Body) -> Response {
         Method::GET | Method::DELETE if headers.version.is_some_and(is_modern) => {
             crate::http::respond::method_not_allowed()
         }
-        Method::GET if !gate::accepts_events(&parts.headers) => empty(StatusCode::NOT_ACCEPTABLE),
+        Method::GET if !gate::accepts_events(&parts.headers) => {
+            crate::http::respond::not_acceptable("text/event-stream")
+        }
         Method::GET | Method::DELETE => proxy.forward(parts, Bytes::new(), None).await,
         Method::OPTIONS if parts.headers.contains_key(ORIGIN) => crate::http::respond::preflight(),
         _ => crate::http::respond::method_not_allowed(),
@@ -122,6 +146,7 @@ async fn post(proxy: &HttpShared, parts: &Parts, headers: EraHeaders<'_>, body: 
         Ok(body) => body,
         Err(error) => return error.response(),
     };
+    let body = without_mark(&body);
     if body.trim_ascii_start().first() == Some(&b'[') {
         return match check_batch(headers, &body, limits.json_depth) {
             Ok(()) => proxy.forward(parts, body, None).await,
@@ -197,11 +222,7 @@ impl HttpShared {
             Ok(Ok(answer)) => {
                 let (head, body) = answer.into_parts();
                 // The place is taken until the body has ended: a stream may go on for hours.
-                let body = body.map_frame(move |frame| {
-                    let _taken = &place;
-                    frame
-                });
-                let mut response = Response::new(Body::new(body));
+                let mut response = Response::new(Body::new(Held { body, _place: place }));
                 *response.status_mut() = head.status;
                 *response.headers_mut() = passing(&head.headers, |name| !stays_there(name));
                 if head.status == StatusCode::METHOD_NOT_ALLOWED {

@@ -2,8 +2,8 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use axum::http::header::HOST;
-use axum::http::{HeaderMap, HeaderValue, Method, Uri};
+use axum::http::header::{HOST, LOCATION};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::response::Response;
 use bytes::Bytes;
 use http_body_util::Full;
@@ -48,6 +48,8 @@ pub(crate) struct HttpShared {
     pub(crate) budget: Arc<Budget>,
     /// A server that is started again may be reached elsewhere: engines choose its port anew.
     pub(crate) server: RwLock<Server>,
+    /// The path at which the server serves MCP.
+    pub(crate) path: RwLock<Arc<str>>,
     pub(crate) places: Arc<Semaphore>,
     /// The session that pings go through.
     pub(crate) health: Mutex<Opened>,
@@ -63,9 +65,60 @@ pub(crate) struct Opened {
 }
 
 impl HttpShared {
-    /// Sends one request to the server. `Host` has the server's own name, whatever name the client used.
+    /// The path at which the server serves MCP.
+    pub(crate) fn path(&self) -> Arc<str> {
+        self.path.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sends one request to the server's path.
     pub(crate) async fn send(
         &self,
+        method: Method,
+        query: Option<&str>,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<hyper::body::Incoming>, hyper_util::client::legacy::Error> {
+        self.send_to(&self.path(), method, query, headers, body).await
+    }
+
+    /// Sends one request to a path of the server. Where the server leads to another path of its own with a redirect that
+    /// keeps method and body, that one is asked, and from then on it is the server's path.
+    pub(crate) async fn send_to(
+        &self,
+        path: &str,
+        method: Method,
+        query: Option<&str>,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<hyper::body::Incoming>, hyper_util::client::legacy::Error> {
+        let answer = self.send_once(path, method.clone(), query, headers.clone(), body.clone()).await?;
+        let Some(own) = self.leads_to(path, &answer) else { return Ok(answer) };
+        tracing::debug!(workload = %self.options.workload, path = own, "the server leads to another path of its own");
+        if path == &*self.path() {
+            *self.path.write().unwrap_or_else(PoisonError::into_inner) = own.as_str().into();
+        }
+        self.send_once(&own, method, query, headers, body).await
+    }
+
+    /// The path of the server itself that a redirect leads to. One that leads elsewhere is not followed.
+    fn leads_to<B>(&self, path: &str, answer: &Response<B>) -> Option<String> {
+        if !matches!(answer.status(), StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT) {
+            return None;
+        }
+        let location: Uri = answer.headers().get(LOCATION)?.to_str().ok()?.parse().ok()?;
+        if location.scheme().is_some_and(|scheme| scheme.as_str() != "http") {
+            return None;
+        }
+        let own = self.server.read().unwrap_or_else(PoisonError::into_inner).authority.clone();
+        let is_own = location.authority().is_none_or(|authority| authority.as_str() == own);
+        let led = location.path();
+        (is_own && led.starts_with('/') && !led.starts_with("//") && led != path).then(|| led.to_owned())
+    }
+
+    /// Sends one request to the server. `Host` has the server's own name, whatever name the client used.
+    async fn send_once(
+        &self,
+        path: &str,
         method: Method,
         query: Option<&str>,
         headers: HeaderMap,
@@ -74,7 +127,7 @@ impl HttpShared {
         let mut request = axum::http::Request::new(Full::new(body));
         *request.method_mut() = method;
         *request.headers_mut() = headers;
-        let path = query.map_or_else(|| PATH.to_owned(), |query| format!("{PATH}?{query}"));
+        let path = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
         let Server { authority, client } = self.server.read().unwrap_or_else(PoisonError::into_inner).clone();
         let uri = Uri::builder().scheme("http").authority(authority.as_str()).path_and_query(path).build();
         *request.uri_mut() = uri.unwrap_or_else(|_| Uri::from_static(PATH));

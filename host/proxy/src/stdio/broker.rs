@@ -13,14 +13,17 @@ use tokio_util::sync::CancellationToken;
 use crate::http::budget::Budget;
 use crate::protocol::message::{Id, call_text, error_text, line_text};
 use crate::protocol::options::{Busy, Limits};
-use crate::stdio::call::{OwnReply, Pending, ServerEnded};
+use crate::stdio::call::{NoAnswer, OwnReply, Pending};
 use crate::stdio::departed::Departed;
-use crate::stdio::event_log::StreamNo;
 use crate::stdio::session::{ClientCapabilities, LogLevel, Session, SessionId};
 use crate::stdio::subscribe::Subscriptions;
 use crate::stdio::undelivered::UndeliveredCounts;
+use crate::stdio::unusable::UnusableLines;
 use crate::stdio::upstream::connection::{Phase, Upstream};
 use crate::stdio::upstream::outbox::OutboxError;
+
+/// The last message of a handshake.
+pub(crate) const INITIALIZED: &str = "notifications/initialized";
 
 /// The reason why a call was not begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,16 +67,21 @@ pub(crate) struct State {
     pub(crate) departed: Departed,
     /// Messages of the server that reached no client.
     pub(crate) undelivered: UndeliveredCounts,
+    /// Lines of the server that are no message, for the log.
+    pub(crate) no_messages: UnusableLines,
+    /// Answers of the server that fit no call, for the log.
+    pub(crate) stray_answers: UnusableLines,
     pub(crate) server_requests: usize,
     next_id: u64,
     next_delivery: u64,
-    pub(crate) next_stream: StreamNo,
     /// Lines were queued since the lock was taken.
     pub(crate) is_dirty: bool,
     /// Nothing new is accepted any more.
     pub(crate) is_shut: bool,
     /// Cancelled when its last session has ended: it is the proxy of one session.
     pub(crate) over: Option<CancellationToken>,
+    /// The server waits for its only client's `notifications/initialized`.
+    pub(crate) awaits_client: bool,
 }
 
 impl State {
@@ -92,13 +100,27 @@ impl State {
             abandoned: 0,
             departed: Departed::default(),
             undelivered: UndeliveredCounts::default(),
+            no_messages: UnusableLines::default(),
+            stray_answers: UnusableLines::default(),
             server_requests: 0,
             next_id: 1,
             next_delivery: 1,
-            next_stream: 1,
             is_dirty: false,
             is_shut: false,
             over: None,
+            awaits_client: false,
+        }
+    }
+
+    /// True if the server has one client, so that nothing it says is for anybody else.
+    pub(crate) fn has_one_client(&self) -> bool {
+        self.over.is_some()
+    }
+
+    /// Tells a server with one client that this client is ready, once. Some ask it for its roots then.
+    pub(crate) fn client_is_ready(&mut self) {
+        if std::mem::take(&mut self.awaits_client) {
+            self.notify(INITIALIZED, None);
         }
     }
 
@@ -107,6 +129,17 @@ impl State {
         let id = self.next_id;
         self.next_id += 1;
         id
+    }
+
+    /// True if a server is there that has not shaken hands yet.
+    pub(crate) fn is_handshaking(&self) -> bool {
+        self.upstream.as_ref().is_some_and(|upstream| upstream.phase == Phase::Handshaking)
+    }
+
+    /// True if an answer may have that id: somebody waits for it, or did so. A server that is still to shake hands was asked
+    /// one thing, and the ids before are those of the process before it.
+    pub(crate) fn may_answer(&self, id: u64) -> bool {
+        self.pending.contains_key(&id) || (!self.is_handshaking() && (1..self.next_id).contains(&id))
     }
 
     /// A number for an answer on its way.
@@ -201,11 +234,12 @@ impl State {
             if self.fail_call(id, reason).is_none()
                 && let Some(Pending::Own(waiting)) = self.pending.remove(&id)
             {
-                let _ = waiting.send(Err(ServerEnded));
+                let _ = waiting.send(Err(NoAnswer::ServerEnded));
             }
         }
         for session in self.sessions.values_mut() {
             session.server_requests.clear();
+            session.unsent.clear();
         }
         self.server_requests = 0;
         self.forget_all_work();

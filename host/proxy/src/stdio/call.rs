@@ -58,13 +58,24 @@ pub(crate) struct Call {
     pub(crate) gone_since: Option<Instant>,
 }
 
-/// The server's answer to a request of wharf's own; an error when the server ended before.
-pub(crate) type OwnReply = Result<Message, ServerEnded>;
+/// The server's answer to a request of wharf's own.
+pub(crate) type OwnReply = Result<Message, NoAnswer>;
 
-/// The server ended before it answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the server ended before it answered")]
-pub(crate) struct ServerEnded;
+/// The reason why a request of wharf's own gets no answer any more.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoAnswer {
+    /// The server ended before it answered.
+    #[error("the server ended before it answered")]
+    ServerEnded,
+    /// Its answer is there and cannot be used.
+    #[error("the answer cannot be used: {why}")]
+    Unusable {
+        /// The fault.
+        why: String,
+        /// The beginning of the answer, escaped.
+        excerpt: String,
+    },
+}
 
 /// An upstream id that is taken. Ids are never used twice: a late answer to a forgotten one is dropped.
 #[derive(Debug)]

@@ -23,11 +23,17 @@ pub enum NoInstance {
     Failed,
 }
 
+/// The sessions that may go where others wait for places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Others {
+    /// Those alone that never called anything: servers are being started, whose sessions will be such for a while.
+    NeverCalled,
+    /// All that are idle.
+    Idle,
+}
+
 /// The maker of servers, in proxies of a type.
 pub(crate) trait Source<P>: fmt::Debug + Send + Sync {
-    /// True if as many servers run as may.
-    fn is_full(&self) -> bool;
-
     /// Starts a server in a proxy of its own.
     fn start(&self, proxy: Arc<P>) -> Starting;
 }

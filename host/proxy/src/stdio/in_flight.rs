@@ -5,9 +5,11 @@ use tokio::time::Instant;
 use crate::protocol::message::{Id, code, error_text, line_text};
 use crate::protocol::options::Busy;
 use crate::stdio::broker::{CallError, State};
-use crate::stdio::call::{Answer, Call, Pending, Reply};
+use crate::stdio::call::{Answer, Call, NoAnswer, Pending, Reply};
 use crate::stdio::event_log::{Importance, Stream, StreamKind, StreamNo};
-use crate::stdio::session::{Sent, SessionId};
+use crate::stdio::session::{Sent, Session, SessionId};
+use crate::stdio::undelivered::Reason;
+use crate::stdio::upstream::connection::excerpt;
 
 impl State {
     /// Begins a client's call: queues its line and notes who waits.
@@ -36,8 +38,21 @@ impl State {
             session.has_called = true;
         }
         self.calls += 1;
+        let (session, may_ask) = (call.session.clone(), call.may_ask);
         self.pending.insert(upstream_id, Pending::Client(call));
+        if may_ask {
+            self.send_unsent(&session, upstream_id);
+        }
         Ok(())
+    }
+
+    /// Sends requests of the server that had no stream on that of a call.
+    fn send_unsent(&mut self, session: &SessionId, upstream_id: u64) {
+        let unsent = self.sessions.get_mut(session).map(Session::take_unsent).unwrap_or_default();
+        for text in unsent {
+            // Where there is no such stream either, the client has gone: the server hears that when the time is over.
+            let _ = self.push_to_call(upstream_id, &text, Importance::Needed);
+        }
     }
 
     /// Takes a client's call out of flight.
@@ -61,12 +76,25 @@ impl State {
         Some(call)
     }
 
-    /// The only call in flight, if there is one and wharf itself waits for nothing.
-    pub(crate) fn only_call(&self) -> Option<u64> {
+    /// The only request that somebody waits for, a client or wharf itself.
+    pub(crate) fn only_wait(&self) -> Option<u64> {
         let mut open = self.pending.iter().filter(|(_, one)| !matches!(one, Pending::AbandonedCall(_)));
         match (open.next(), open.next()) {
-            (Some((id, Pending::Client(_))), None) => Some(*id),
+            (Some((id, _)), None) => Some(*id),
             _ => None,
+        }
+    }
+
+    /// Ends the wait for an answer that is there and cannot be used.
+    pub(crate) fn fail_wait(&mut self, upstream_id: u64, why: &str, line: &[u8]) {
+        if let Some(Pending::Own(_)) = self.pending.get(&upstream_id) {
+            if let Some(Pending::Own(waiting)) = self.pending.remove(&upstream_id) {
+                let (why, excerpt) = (why.to_owned(), excerpt(line));
+                let _ = waiting.send(Err(NoAnswer::Unusable { why, excerpt }));
+            }
+        } else if self.fail_call(upstream_id, &format!("the server's answer cannot be used: {why}")).is_some()
+        {
+            self.undelivered.note(Reason::AnswerMalformed);
         }
     }
 
@@ -131,9 +159,9 @@ impl State {
 
     /// Opens a stream in a session.
     pub(crate) fn open_stream(&mut self, session: &SessionId, kind: StreamKind) -> Option<StreamNo> {
-        let number = self.next_stream;
         let session = self.sessions.get_mut(session)?;
-        self.next_stream += 1;
+        let number = session.next_stream;
+        session.next_stream += 1;
         let primed = session.revision.primes_streams();
         let account = session.account.clone();
         session.streams.insert(number, Stream::new(number, kind, primed, account, Instant::now()));

@@ -4,46 +4,83 @@
 //! its own, [`Kind::Instance`], behind the listener and the checks of the workload's, [`Kind::Front`]. They share one
 //! budget of memory.
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::HeaderMap;
+use serde_json::Value;
+use tokio::time::Instant;
+use tokio_util::sync::DropGuard;
 
 use crate::http::admission::SESSION_ID;
 use crate::protocol::options::Busy;
 use crate::stdio::broker::State;
-use crate::stdio::family::{Family, Kind, NoInstance};
+use crate::stdio::family::{Family, Kind, NoInstance, Others};
+use crate::stdio::session::Session;
 use crate::stdio::shared::Shared;
 use crate::stdio::undelivered::UndeliveredCounts;
 
+/// A session that has called something is idle after this time: its client may be about to call again.
+const BETWEEN_CALLS: Duration = Duration::from_secs(1);
+
+/// A proxy with a server of its own, in which no session is open yet.
+#[derive(Debug)]
+pub(crate) struct Started {
+    pub(crate) proxy: Arc<Shared>,
+    /// Ends the server when it is dropped, unless a session was opened.
+    unclaimed: DropGuard,
+}
+
+impl Started {
+    /// A session was opened, whose end is the server's from now on.
+    pub(crate) fn claim(self) {
+        self.unclaimed.disarm();
+    }
+}
+
 impl Family<Shared> {
-    /// A proxy with a server of its own, in which no session is open yet. At the limit one goes whose session is idle.
-    pub(crate) async fn start(self: &Arc<Self>, front: &Shared) -> Result<Arc<Shared>, Busy> {
-        if self.source.is_full() {
-            self.end_idle_session();
-        }
-        let shared = Arc::new(Shared::instance(front, self.clone()));
-        self.take_in(&shared);
-        let started = self.source.start(shared.clone()).await;
-        started.map(|()| shared).map_err(|error| match error {
+    /// Starts a server for a client that offers these capabilities.
+    pub(crate) async fn start(self: &Arc<Self>, front: &Shared, offered: Value) -> Result<Started, Busy> {
+        let proxy = Arc::new(Shared::instance(front, self.clone(), offered));
+        // A client that goes meanwhile takes this future along, and nobody else would ever end its server.
+        let unclaimed = proxy.over.clone().drop_guard();
+        self.take_in(&proxy);
+        let started = self.source.start(proxy.clone()).await;
+        started.map(|()| Started { proxy, unclaimed }).map_err(|error| match error {
             NoInstance::TooMany => Busy::TooManySessions,
             NoInstance::Failed => Busy::NoServer,
         })
     }
 
+    /// Ends idle sessions until as many servers are about to end as are wanted.
+    pub(crate) fn make_room(&self, wanted: usize, others: Others) {
+        let ending = self.proxies().iter().filter(|proxy| proxy.over.is_cancelled()).count();
+        for _ in ending..wanted {
+            if !self.end_idle_session(others) {
+                return;
+            }
+        }
+    }
+
     /// Ends a session without a call and without a stream: one that never called anything, or else the one that is idle
-    /// longest.
-    fn end_idle_session(&self) {
+    /// longest. False if there is none.
+    fn end_idle_session(&self, others: Others) -> bool {
+        let now = Instant::now();
+        let may_go = |session: &Session| match (session.has_called, others) {
+            (false, _) => session.is_idle(),
+            (true, Others::NeverCalled) => false,
+            (true, Others::Idle) => session.is_idle() && session.used_at + BETWEEN_CALLS <= now,
+        };
         let idle = |proxy: Arc<Shared>| {
             let (id, rank) = proxy.with(|state| {
-                let idle = state.sessions.iter().filter(|(_, session)| session.is_idle());
+                let idle = state.sessions.iter().filter(|(_, session)| may_go(session));
                 let idle = idle.map(|(id, session)| (id.clone(), (session.has_called, session.used_at)));
                 idle.min_by_key(|(_, rank)| *rank)
             })?;
             Some((rank, id, proxy))
         };
         let first = self.proxies().into_iter().filter_map(idle).min_by_key(|(rank, ..)| *rank);
-        if let Some((_, id, proxy)) = first {
-            proxy.with(|state| state.end_session(id.as_str()));
-        }
+        let Some((_, id, proxy)) = first else { return false };
+        proxy.with(|state| state.end_session(id.as_str()))
     }
 
     /// The counts of all of them.

@@ -5,18 +5,15 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::protocol::options::ProxyOptions;
-use crate::stdio::family::{Kind, Source, Starting};
+use crate::stdio::family::{Kind, Others, Source, Starting};
 use crate::stdio::shared::Shared;
 use crate::stdio::undelivered::Undelivered;
 use crate::stdio::upstream::connection::{ConnectError, PingError, ServerInfo};
 
 /// The maker of servers for sessions.
 pub trait InstanceSource: std::fmt::Debug + Send + Sync {
-    /// True if as many servers run as may.
-    fn is_full(&self) -> bool;
-
     /// Starts a server for one session in a proxy that was made for it. The server is to be ended when [`StdioProxy::over`]
-    /// resolves, and when what is returned is dropped.
+    /// resolves, which it also does when what is returned is dropped.
     fn start(&self, proxy: StdioProxy) -> Starting;
 }
 
@@ -25,10 +22,6 @@ pub trait InstanceSource: std::fmt::Debug + Send + Sync {
 struct InProxies(Arc<dyn InstanceSource>);
 
 impl Source<Shared> for InProxies {
-    fn is_full(&self) -> bool {
-        self.0.is_full()
-    }
-
     fn start(&self, shared: Arc<Shared>) -> Starting {
         self.0.start(StdioProxy { shared })
     }
@@ -51,9 +44,17 @@ impl StdioProxy {
         Self { shared: Arc::new(Shared::new(options, Some(Box::new(InProxies(source))))) }
     }
 
-    /// Resolves when the session is over that this proxy was made for ([`InstanceSource::start`]).
+    /// Resolves when the session is over that this proxy was made for ([`InstanceSource::start`]), or is never opened.
     pub async fn over(&self) {
         self.shared.over.cancelled().await;
+    }
+
+    /// Ends idle sessions of the workload until as many servers are about to end as are waited for: those that never called
+    /// anything first, then those that are idle longest.
+    pub fn make_room(&self, wanted: usize, others: Others) {
+        if let Kind::Instance(family) = &self.shared.kind {
+            family.make_room(wanted, others);
+        }
     }
 
     /// Takes a new server process into use: makes wharf's own handshake within `deadline`.

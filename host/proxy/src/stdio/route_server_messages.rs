@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::http::budget::Account;
+use crate::protocol::forgiven::{own_id, values};
 use crate::protocol::message::{Message, Rewrite, Shape, text};
 use crate::stdio::attribution::Owner;
 use crate::stdio::broker::State;
@@ -61,7 +62,11 @@ impl Shared {
 impl State {
     fn answered(&mut self, message: Message) -> Option<(Call, Message, Account)> {
         let Shape::Response { id, is_error } = message.shape() else { return None };
-        let (id, is_error) = (crate::stdio::upstream::reader::upstream_id(id)?, *is_error);
+        let is_error = *is_error;
+        let Some(id) = own_id(id.as_json()).filter(|id| self.may_answer(*id)) else {
+            self.answered_nothing(message.text());
+            return None;
+        };
         if let Some(Pending::Own(_)) = self.pending.get(&id) {
             if let Some(Pending::Own(waiting)) = self.pending.remove(&id) {
                 let _ = waiting.send(Ok(message));
@@ -91,6 +96,14 @@ impl State {
         Some((call, message, account))
     }
 
+    /// An answer has an id that was never given. A server that is still to shake hands was asked one thing alone.
+    fn answered_nothing(&mut self, text: &[u8]) {
+        self.tell_stray_answer(text);
+        if let Some(id) = self.only_wait().filter(|_| self.is_handshaking()) {
+            self.fail_wait(id, "its id is not the one that was asked with", text);
+        }
+    }
+
     fn server_notification(&mut self, method: &str, message: &Message) {
         match method {
             "notifications/progress" => self.progress(message),
@@ -112,8 +125,7 @@ impl State {
 
     /// Progress goes to its request's stream, with the client's own token, and nowhere after the answer.
     fn progress(&mut self, message: &Message) {
-        let id = message.param("progressToken").and_then(|raw| std::str::from_utf8(raw).ok()?.parse().ok());
-        let Some(id) = id else { return };
+        let Some(id) = message.param("progressToken").and_then(own_id) else { return };
         let Some(Pending::Client(Call { progress_token: Some(token), .. })) = self.pending.get(&id) else {
             tracing::debug!(id, "dropped progress that nobody asked for");
             self.note_sign_of_life(id);
@@ -187,6 +199,9 @@ impl State {
             let Some((ours, call)) = found.map(|(ours, request)| (*ours, request.call)) else { continue };
             session.server_requests.remove(&ours);
             self.server_requests = self.server_requests.saturating_sub(1);
+            if session.unsent.remove(&ours).is_some() {
+                return;
+            }
             let ours = ours.to_string();
             let change = Rewrite { param: Some(("requestId", ours.as_bytes())), ..Rewrite::default() };
             let text = message.rewritten(&change);
@@ -224,7 +239,7 @@ impl State {
     /// A -32042 error names URL elicitations to its client; their completion is announced later.
     fn note_url_elicitations(&mut self, session: &SessionId, message: &Message) {
         let Some(error) = message.top("error").filter(|error| names_url_elicitation(error)) else { return };
-        let error: serde_json::Value = serde_json::from_slice(error).unwrap_or_default();
+        let error: serde_json::Value = values(error).unwrap_or_default();
         let ids = error.pointer("/data/elicitations").and_then(|list| list.as_array()).into_iter().flatten();
         let ids: Vec<String> =
             ids.filter_map(|entry| entry.get("elicitationId")?.as_str().map(str::to_owned)).collect();

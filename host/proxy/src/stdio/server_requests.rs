@@ -5,6 +5,7 @@
 //! one session; clients that could not answer count too, or one client's data would reach another.
 use tokio::time::Instant;
 
+use crate::protocol::forgiven::own_id;
 use crate::protocol::message::{Id, Message, Rewrite, code, result_text};
 use crate::protocol::options::Busy;
 use crate::stdio::attribution::Owner;
@@ -12,8 +13,19 @@ use crate::stdio::broker::State;
 use crate::stdio::call::Pending;
 use crate::stdio::event_log::Importance;
 use crate::stdio::route_server_messages::owned_text;
-use crate::stdio::session::{ClientCapabilities, Sent, ServerRequest, SessionId};
+use crate::stdio::session::{ClientCapabilities, Sent, ServerRequest, Session, SessionId, Unsent};
 use crate::stdio::undelivered::Reason;
+
+/// The place of a question in a session.
+#[derive(Clone, Copy)]
+enum Place {
+    /// The stream of a call.
+    Call(u64),
+    /// The GET stream that is connected.
+    Get,
+    /// The next stream that it can be sent on.
+    Later,
+}
 
 /// A refusal to the server.
 struct Refusal {
@@ -79,7 +91,7 @@ impl State {
     fn ask_client(&mut self, id: &Id, method: &str, message: &Message) -> Result<(), Refusal> {
         let mode = message.param_str("mode").unwrap_or("form".into()).into_owned();
         check_capability(self.declared, method, &mode)?;
-        let (session_id, call) = self.whom_to_ask()?;
+        let (session_id, place) = self.whom_to_ask()?;
         if id.as_json().len() > self.limits.id_bytes
             || message.meta("progressToken").is_some_and(|token| token.len() > self.limits.id_bytes)
         {
@@ -95,9 +107,18 @@ impl State {
         session.next_server_request += 1;
         let ours_text = ours.to_string();
         let text = message.rewritten(&Rewrite { id: Some(ours_text.as_bytes()), ..Rewrite::default() });
-        let sent = match call {
-            Some(call) => self.push_to_call(call, &text, Importance::Needed) == Sent::Yes,
-            None => session.send_unbound(&text, Importance::Needed, &self.limits) == Sent::Yes,
+        let call = match place {
+            Place::Call(call) => Some(call),
+            Place::Get | Place::Later => None,
+        };
+        let sent = match place {
+            Place::Call(call) => self.push_to_call(call, &text, Importance::Needed) == Sent::Yes,
+            Place::Get => session.send_unbound(&text, Importance::Needed, &self.limits) == Sent::Yes,
+            Place::Later => {
+                let entry = self.budget.table_entry(text.len()).ok_or(TOO_MANY)?;
+                session.unsent.insert(ours, Unsent { text, _entry: entry });
+                true
+            }
         };
         if !sent {
             return Err(CLIENT_GONE);
@@ -118,19 +139,19 @@ impl State {
         Ok(())
     }
 
-    /// The session to ask, and the call on whose stream.
-    fn whom_to_ask(&mut self) -> Result<(SessionId, Option<u64>), Refusal> {
+    /// The session to ask, and where.
+    fn whom_to_ask(&mut self) -> Result<(SessionId, Place), Refusal> {
+        if self.has_one_client() {
+            return self.only_client();
+        }
         let at_work = match self.owner() {
             Owner::Several => return Err(AMBIGUOUS),
             Owner::One(session) => self.sessions.get(&session).map(|known| (session, known)),
             Owner::Nobody => None,
         };
         if let Some((session, known)) = at_work.filter(|(_, known)| !known.calls.is_empty()) {
-            let asking =
-                |id: &u64| matches!(self.pending.get(id), Some(Pending::Client(call)) if call.may_ask);
-            // The newest, if there are several: any stream of the session reaches the same client.
-            let call = known.calls.values().copied().filter(asking).max().ok_or(NOT_ALLOWED_NOW)?;
-            return Ok((session, Some(call)));
+            let call = self.newest_that_may_ask(known).ok_or(NOT_ALLOWED_NOW)?;
+            return Ok((session, Place::Call(call)));
         }
         // Outside of calls the server may speak for any session that is open.
         let Some(only) = self.only_session() else {
@@ -138,13 +159,32 @@ impl State {
         };
         let known = self.sessions.get_mut(&only).ok_or(CLIENT_GONE)?;
         known.newest_get().ok_or(NOT_ALLOWED_NOW)?;
-        Ok((only, None))
+        Ok((only, Place::Get))
+    }
+
+    /// The same for a server that has one client: whatever it asks, it asks that one, as soon as there is a stream.
+    fn only_client(&mut self) -> Result<(SessionId, Place), Refusal> {
+        let session = self.sessions.keys().next().cloned().ok_or(NOT_ALLOWED_NOW)?;
+        let call = self.sessions.get(&session).and_then(|known| self.newest_that_may_ask(known));
+        let has_get = self.sessions.get_mut(&session).is_some_and(|known| known.newest_get().is_some());
+        let place = match call {
+            Some(call) => Place::Call(call),
+            None if has_get => Place::Get,
+            None => Place::Later,
+        };
+        Ok((session, place))
+    }
+
+    /// The newest call during which the server may ask, if there is one: any stream of the session reaches the same client.
+    fn newest_that_may_ask(&self, session: &Session) -> Option<u64> {
+        let asking = |id: &u64| matches!(self.pending.get(id), Some(Pending::Client(call)) if call.may_ask);
+        session.calls.values().copied().filter(asking).max()
     }
 
     /// Takes a client's answer to such a request: once, and only from the session that was asked. One that cannot be
     /// passed on now is not taken, so that the client may send it again.
     pub(crate) fn client_answers(&mut self, session: &SessionId, message: &Message) -> Result<bool, Busy> {
-        let Some(ours) = message.id().and_then(crate::stdio::upstream::reader::upstream_id) else {
+        let Some(ours) = message.id().and_then(|id| own_id(id.as_json())) else {
             return Ok(false);
         };
         let known = self.sessions.get(session).and_then(|known| known.server_requests.get(&ours));

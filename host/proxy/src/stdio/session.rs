@@ -95,6 +95,18 @@ pub(crate) struct ClientCapabilities {
 }
 
 impl ClientCapabilities {
+    /// The words of an `initialize` on the abilities that are passed on, for a server that has this client alone.
+    pub(crate) fn passed_on(raw: Option<&[u8]>) -> Value {
+        let value: Value = raw.and_then(|raw| serde_json::from_slice(raw).ok()).unwrap_or_default();
+        let mut offered = serde_json::Map::new();
+        for name in ["roots", "sampling", "elicitation"] {
+            if let Some(known) = value.get(name).filter(|known| known.is_object()) {
+                offered.insert(name.to_owned(), known.clone());
+            }
+        }
+        Value::Object(offered)
+    }
+
     /// Reads the `capabilities` of an `initialize`. An empty `elicitation` means forms (2025-06-18 knew no other).
     pub(crate) fn from_json(raw: Option<&[u8]>) -> Self {
         let value: Value = raw.and_then(|raw| serde_json::from_slice(raw).ok()).unwrap_or_default();
@@ -121,6 +133,13 @@ pub(crate) struct ServerRequest {
     /// The server's own progress token.
     pub(crate) progress_token: Option<Box<[u8]>>,
     pub(crate) deadline: Instant,
+}
+
+/// A request of the server that waits for a stream.
+#[derive(Debug)]
+pub(crate) struct Unsent {
+    pub(crate) text: Vec<u8>,
+    pub(crate) _entry: TableEntry,
 }
 
 /// The three list changes, as bits.
@@ -177,9 +196,13 @@ pub(crate) struct Session {
     /// Calls in flight: the client's id and ours.
     pub(crate) calls: HashMap<Id, u64>,
     pub(crate) streams: HashMap<StreamNo, Stream>,
+    /// The number of its next stream. Clients see it: it must not tell how much others do.
+    pub(crate) next_stream: StreamNo,
     pub(crate) subscriptions: HashMap<String, TableEntry>,
     pub(crate) server_requests: HashMap<u64, ServerRequest>,
     pub(crate) next_server_request: u64,
+    /// Those among `server_requests` for which there was no stream yet, oldest first.
+    pub(crate) unsent: BTreeMap<u64, Unsent>,
     /// URL elicitations that this client was given, newest last.
     pub(crate) elicitations: VecDeque<String>,
     /// Its share of the proxy's memory.
@@ -211,9 +234,11 @@ impl Session {
             level: None,
             calls: HashMap::new(),
             streams: HashMap::new(),
+            next_stream: 1,
             subscriptions: HashMap::new(),
             server_requests: HashMap::new(),
             next_server_request: 1,
+            unsent: BTreeMap::new(),
             elicitations: VecDeque::new(),
             account,
             deliveries: HashMap::new(),
@@ -278,14 +303,25 @@ impl Session {
         entry.map(|entry| self.unseen_resources.insert(uri.to_owned(), entry)).is_some()
     }
 
-    /// Sends noted changes once a GET stream is connected.
+    /// The texts of those requests of the server that had no stream, and that wait for an answer still.
+    pub(crate) fn take_unsent(&mut self) -> Vec<Vec<u8>> {
+        let unsent = std::mem::take(&mut self.unsent).into_iter();
+        let waiting = unsent.filter(|(ours, _)| self.server_requests.contains_key(ours));
+        waiting.map(|(_, unsent)| unsent.text).collect()
+    }
+
+    /// Sends noted changes, and requests that had no stream, once a GET stream is connected.
     pub(crate) fn send_unseen(&mut self, limits: &Limits) {
         if self.newest_get().is_none() {
             return;
         }
         let lists = std::mem::take(&mut self.unseen_lists);
         let resources = std::mem::take(&mut self.unseen_resources);
+        let requests = self.take_unsent();
         let Some(stream) = self.newest_get() else { return };
+        for text in requests {
+            stream.push(&text, Importance::Needed, limits);
+        }
         for method in lists.methods() {
             let text = crate::protocol::message::call_text(None, method, None);
             stream.push(&text, Importance::Needed, limits);

@@ -53,9 +53,11 @@ impl Shared {
         Self::made(options, budget, kind)
     }
 
-    /// One for a session of a proxy that has a server for each of them.
-    pub(crate) fn instance(front: &Self, family: Arc<Family<Self>>) -> Self {
-        Self::made(front.options.clone(), front.budget.clone(), Kind::Instance(family))
+    /// One for a session of a proxy that has a server for each of them. The server is told what its client offers.
+    pub(crate) fn instance(front: &Self, family: Arc<Family<Self>>, offered: Value) -> Self {
+        let mut options = front.options.clone();
+        options.client_capabilities.get_or_insert(offered);
+        Self::made(options, front.budget.clone(), Kind::Instance(family))
     }
 
     fn made(options: ProxyOptions, budget: Arc<Budget>, kind: Kind<Self>) -> Self {
@@ -84,8 +86,8 @@ impl Shared {
         shared
     }
 
-    /// The capabilities that wharf declares to the server: neither union nor intersection of the clients', which come
-    /// later. Not roots: one client would set another's directories.
+    /// The capabilities that wharf declares to the server. Of a shared one: neither union nor intersection of the clients',
+    /// which come later; not roots, since one client would set another's directories.
     pub(crate) fn declared_capabilities(&self) -> Value {
         self.options
             .client_capabilities

@@ -98,7 +98,7 @@ mod tests {
     use crate::stdio::session::SessionId;
 
     #[test]
-    fn only_the_first_and_the_last_reach_the_server() {
+    fn only_the_first_subscribe_and_the_last_unsubscribe_reach_the_server() {
         let (one, other) = (SessionId::random().unwrap(), SessionId::random().unwrap());
         let mut all = Subscriptions::default();
         assert!(!all.join("a", &one), "the server has to be asked");

@@ -96,6 +96,8 @@ impl State {
         let mut late = Vec::new();
         for session in self.sessions.values_mut() {
             late.extend(session.server_requests.extract_if(|_, request| request.deadline <= now));
+            let waiting = &session.server_requests;
+            session.unsent.retain(|ours, _| waiting.contains_key(ours));
         }
         for (_, request) in late {
             self.server_requests = self.server_requests.saturating_sub(1);

@@ -27,7 +27,7 @@ pub(crate) enum Reason {
     RequestUnread,
     /// A notification that the proxy does not know, with several sessions or none.
     Unknown,
-    /// An answer that is too long, nested too deep, or no JSON.
+    /// An answer that cannot be used: too long, nested too deep, no JSON-RPC.
     AnswerMalformed,
     /// An answer for which there was no memory.
     AnswerMemory,
@@ -47,7 +47,7 @@ const WORDS: [(&str, &str); Reason::OtherMemory as usize + 1] = [
     REQUEST_AMBIGUOUS,
     ("request of the server", "no client could be asked"),
     ("unknown notification", "it is not certain whom it concerns"),
-    ("answer", "too long, nested too deep, or no JSON"),
+    ("answer", "too long, nested too deep, or no JSON-RPC"),
     ("answer", "no memory was left for it"),
     ("message", "no memory was left for it"),
 ];

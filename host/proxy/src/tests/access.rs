@@ -45,7 +45,7 @@ async fn open_at(rig: &Rig, path: &str, more: &[(&str, &str)]) -> Reply {
 }
 
 #[tokio::test]
-async fn who_does_not_know_the_path_is_told_nothing_whatever_is_asked() {
+async fn without_the_secret_path_every_request_gets_the_same_answer() {
     let (_, options) = by(AccessRule::path(PART));
     let (rig, _script) = Rig::with(options).await;
     assert_eq!(open_at(&rig, &format!("/{PART}/mcp"), &[]).await.status, StatusCode::OK);
@@ -106,7 +106,7 @@ async fn who_does_not_know_the_path_is_told_nothing_whatever_is_asked() {
 
 /// Connections are few: a flood of requests that are refused keeps none of them.
 #[tokio::test]
-async fn who_shows_no_secret_keeps_no_connection() {
+async fn a_client_without_the_secret_keeps_no_connection() {
     for (rule, status) in [(AccessRule::path(PART), "404"), (AccessRule::bearer(PART), "401")] {
         let (_, options) = by(rule);
         let (rig, _script) = Rig::with(options).await;
@@ -124,7 +124,7 @@ async fn who_shows_no_secret_keeps_no_connection() {
 }
 
 #[tokio::test]
-async fn who_does_not_send_the_token_is_told_that_one_is_needed() {
+async fn a_request_without_the_token_gets_401_with_a_challenge() {
     let (_, options) = by(AccessRule::bearer(PART));
     let (rig, _script) = Rig::with(options).await;
     let wrong = [
@@ -176,7 +176,7 @@ async fn who_does_not_send_the_token_is_told_that_one_is_needed() {
 }
 
 #[tokio::test]
-async fn a_page_of_loopback_may_not_ask_where_everybody_is_served_unless_it_is_named() {
+async fn without_access_control_a_page_of_loopback_is_refused_unless_it_is_listed() {
     let (_, options) = by(AccessRule::Everybody);
     let (rig, _script) = Rig::with(options).await;
     for (origin, status) in [

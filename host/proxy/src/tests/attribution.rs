@@ -129,6 +129,27 @@ async fn progress_of_a_cancelled_call_shows_that_the_server_is_at_work_on_it() {
 }
 
 #[tokio::test]
+async fn progress_counts_no_longer_than_its_session_and_the_time_after_it() {
+    let (rig, mut script) = Rig::start().await;
+    let one = rig.open("2025-06-18", CAN_SAMPLE()).await;
+    let other = rig.open("2025-06-18", CAN_SAMPLE()).await;
+    let request = cancelled(&rig, &mut script, &one).await;
+    rig.send(Method::DELETE, &[("mcp-session-id", &one)], "").await;
+    let (mut stream, request) = during!(rig, other, script, call(1, "next"), |_next| {
+        for step in 1..=2 {
+            is_refused(&mut script, "not certain").await;
+            let progress = json!({ "progressToken": request["id"], "progress": step });
+            script.notify("notifications/progress", progress).await;
+            all_read(&mut script).await;
+            later(WORK_AFTER_CALL / 2).await;
+        }
+        script.send(sampling(json!("in time"))).await;
+    });
+    assert_eq!(stream.event().await.unwrap().json()["method"], "sampling/createMessage");
+    script.answer(&request, json!({})).await;
+}
+
+#[tokio::test]
 async fn more_cancelled_calls_than_are_remembered_count_as_long() {
     let limits = Limits { in_flight: 4096, in_flight_per_session: 4096, ..Limits::default() };
     let (rig, mut script) = Rig::with(limited(limits)).await;
@@ -159,7 +180,7 @@ async fn more_cancelled_calls_than_are_remembered_count_as_long() {
 }
 
 #[tokio::test]
-async fn what_comes_soon_after_an_answer_reaches_no_other_client() {
+async fn a_notification_soon_after_an_answer_reaches_no_other_client() {
     let (rig, mut script) = Rig::start().await;
     let one = rig.open("2025-06-18", CAN_SAMPLE()).await;
     let other = rig.open("2025-06-18", CAN_SAMPLE()).await;
@@ -187,7 +208,7 @@ async fn what_comes_soon_after_an_answer_reaches_no_other_client() {
 }
 
 #[tokio::test]
-async fn what_concerned_a_client_that_has_left_reaches_nobody() {
+async fn a_notification_about_a_client_that_has_left_reaches_nobody() {
     let (rig, mut script) = Rig::start().await;
     let one = rig.open("2025-06-18", CAN_SAMPLE()).await;
     let last = rig.open("2025-06-18", CAN_SAMPLE()).await;
@@ -237,4 +258,30 @@ async fn a_million_messages_for_nobody_are_a_number() {
     // The next answer comes after all of them.
     answered(&rig, &mut script, &one).await;
     assert_eq!(count(&rig, "log message", "several clients"), 20_000);
+}
+
+/// The ids of the events that a session gets with one call, and of the question in it.
+async fn shown_to(rig: &Rig, script: &mut Script, session: &str) -> [Value; 3] {
+    let _get = rig.get(session, None).await;
+    let (mut stream, _) = during!(rig, session, script, call(1, "x"), |request| {
+        script.send(sampling(json!("q"))).await;
+        script.answer(&request, json!({})).await;
+    });
+    // The question ends with the call.
+    assert_eq!(script.next().await["id"], "q");
+    let (primed, asked) = (stream.event().await.unwrap(), stream.event().await.unwrap());
+    [json!(primed.id), json!(asked.id), asked.json()["id"].clone()]
+}
+
+#[tokio::test]
+async fn no_number_that_a_client_is_shown_counts_the_others() {
+    let (rig, mut script) = Rig::start().await;
+    let mut shown = Vec::new();
+    for _ in 0..3 {
+        let session = rig.open("2025-11-25", CAN_SAMPLE()).await;
+        shown.push(shown_to(&rig, &mut script, &session).await);
+        rig.whole(Method::DELETE, &[("mcp-session-id", session.as_str())], "").await;
+        later(WORK_AFTER_CALL).await;
+    }
+    assert!(shown.iter().all(|one| *one == shown[0]), "{shown:?}");
 }

@@ -8,6 +8,27 @@ use crate::tests::rig::{POST, Rig, call, initialize, limited, notification, requ
 const EVENTS: (&str, &str) = ("accept", "text/event-stream");
 
 #[tokio::test]
+async fn every_refusal_has_a_body_that_says_why() {
+    let (rig, _script) = Rig::start().await;
+    let both = "application/json, text/event-stream";
+    type Headers<'a> = &'a [(&'a str, &'a str)];
+    let cases: [(Method, Headers<'_>, u16, &str); 7] = [
+        (Method::POST, &[("content-type", "text/plain"), ("accept", both)], 415, "Content-Type"),
+        (Method::POST, &[("content-type", "application/json"), ("accept", "text/html")], 406, "Accept"),
+        (Method::GET, &[("accept", "text/html")], 406, "text/event-stream"),
+        (Method::GET, &[("accept", "text/event-stream")], 400, "Mcp-Session-Id"),
+        (Method::PUT, &[], 405, "POST, GET and DELETE"),
+        (Method::POST, &[("host", "evil.example")], 403, "Host not allowed"),
+        (Method::POST, &[("origin", "https://evil.example")], 403, "Origin not allowed"),
+    ];
+    for (method, headers, status, why) in cases {
+        let reply = rig.whole(method, headers, "").await;
+        let message = reply.json()["error"]["message"].as_str().unwrap().to_owned();
+        assert!(reply.status == status && message.contains(why), "{status} {why}: {reply:?}");
+    }
+}
+
+#[tokio::test]
 async fn strangers_are_refused_before_anything_is_read() {
     let (rig, _script) = Rig::start().await;
     for (name, value) in
@@ -94,7 +115,7 @@ async fn a_large_body_is_refused_unread_and_its_connection_closed() {
 }
 
 #[tokio::test]
-async fn what_is_no_message_gets_the_code_that_says_why() {
+async fn a_body_that_is_no_message_gets_the_json_rpc_code_for_the_reason() {
     let (rig, _script) = Rig::start().await;
     let session = rig.session().await;
     let deep = format!(

@@ -22,6 +22,10 @@ use crate::reverse::upstream::{Dialer, Dialing, Duplex, Upstream};
 use crate::stdio::upstream::connection::PingError;
 use crate::tests::rig::{DEADLINE, POST, Reply, client, initialize, options, request, stream, whole};
 
+/// The answer of a server to `initialize`.
+const WELCOME: &str =
+    r#"{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-06-18","capabilities":{}}}"#;
+
 type Seen = Arc<Mutex<Vec<(Method, HeaderMap, Bytes)>>>;
 
 async fn listen(router: Router) -> SocketAddr {
@@ -108,6 +112,7 @@ async fn bodies_and_sessions_pass_and_identities_do_not() {
     .await;
     assert_eq!((reply.status, &reply.body[..]), (StatusCode::OK, &b"{ \"jsonrpc\":\"2.0\" }"[..]));
     assert_eq!((reply.header("mcp-session-id"), reply.header("x-kept")), (Some("theirs"), Some("1")));
+    assert_eq!(reply.header("content-length"), Some("19"), "its length stays known");
     assert_eq!((reply.header("set-cookie"), reply.header("x-hop")), (None, None));
     assert_eq!(reply.header("access-control-allow-origin"), Some("http://localhost:1"));
     let (method, headers, sent) = seen.lock().unwrap().remove(0);
@@ -123,7 +128,7 @@ async fn bodies_and_sessions_pass_and_identities_do_not() {
 }
 
 #[tokio::test]
-async fn the_same_checks_stand_before_it() {
+async fn a_reverse_proxy_makes_the_same_checks_as_a_shared_server() {
     let (upstream, seen) = server(plain).await;
     let (_proxy, address) = front(upstream).await;
     let ping = request(1, "ping", json!({})).to_string();
@@ -334,7 +339,7 @@ async fn a_ping_opens_a_session_keeps_it_and_opens_another_when_it_is_gone() {
             Some("initialize") => {
                 *counted.lock().unwrap() += 1;
                 let session = format!("s{}", counted.lock().unwrap());
-                response.header("mcp-session-id", session).body(Body::from("{}")).unwrap()
+                response.header("mcp-session-id", session).body(Body::from(WELCOME)).unwrap()
             }
             Some("ping") => response.body(Body::from("{}")).unwrap(),
             _ => response.status(202).body(Body::empty()).unwrap(),
@@ -357,7 +362,7 @@ async fn a_ping_opens_a_session_keeps_it_and_opens_another_when_it_is_gone() {
     let (forgetful, _) = server(move |message| {
         let forgets = message["method"] == "ping" && std::mem::take(&mut *first.lock().unwrap());
         let status = if forgets { 404 } else { 200 };
-        Response::builder().status(status).header("mcp-session-id", "x").body(Body::from("{}")).unwrap()
+        Response::builder().status(status).header("mcp-session-id", "x").body(Body::from(WELCOME)).unwrap()
     })
     .await;
     let (proxy, _address) = front(forgetful).await;

@@ -80,7 +80,7 @@ async fn declared_capabilities_can_be_replaced() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_does_not_become_one_is_told_apart() {
+async fn each_reason_why_a_program_does_not_become_a_server_is_reported() {
     let proxy = StdioProxy::new(options());
     let attempt = async |script: fn(Script) -> futures_util::future::BoxFuture<'static, Option<Script>>| {
         let (server, stdout, stdin) = Script::new();
@@ -115,7 +115,8 @@ async fn a_server_that_does_not_become_one_is_told_apart() {
             Some(server)
         })
     });
-    assert_eq!(refusing.await, ConnectError::Refused { code: -32000, message: "no key".into() });
+    let (message, revisions) = ("no key".into(), String::new());
+    assert_eq!(refusing.await, ConnectError::Refused { code: -32000, message, revisions });
     let modern = attempt(|mut server| {
         Box::pin(async move {
             let request = server.next().await;

@@ -1,17 +1,20 @@
 //! A server for each session (`docs/mcp.md`, 12.9).
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use crate::protocol::options::Limits;
-use crate::stdio::family::{NoInstance, Starting};
+use crate::stdio::family::{Kind, NoInstance, Others, Starting};
 use crate::stdio::proxy::{InstanceSource, StdioProxy};
-use crate::tests::rig::{DEADLINE, Rig, Script, call, limited, notification, welcome};
+use crate::tests::rig::{
+    DEADLINE, Rig, Script, call, initialize, later, limited, notification, request, welcome,
+};
 
 const MIB: usize = 1024 * 1024;
 
@@ -19,9 +22,17 @@ const MIB: usize = 1024 * 1024;
 #[derive(Debug)]
 struct Scripts {
     made: mpsc::Sender<(Script, StdioProxy)>,
-    is_full: AtomicBool,
-    fails: AtomicBool,
+    outcome: AtomicU8,
+    /// What each server was told of its client.
+    offered: Mutex<Vec<Value>>,
 }
+
+/// A server comes.
+const COMES: u8 = 0;
+/// None can be started.
+const FAILS: u8 = 1;
+/// One is being started for ever.
+const TAKES_LONG: u8 = 2;
 
 impl std::fmt::Debug for Script {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -30,19 +41,20 @@ impl std::fmt::Debug for Script {
 }
 
 impl InstanceSource for Scripts {
-    fn is_full(&self) -> bool {
-        self.is_full.load(Ordering::Relaxed)
-    }
-
     fn start(&self, proxy: StdioProxy) -> Starting {
-        let (made, fails) = (self.made.clone(), self.fails.load(Ordering::Relaxed));
+        let (made, outcome) = (self.made.clone(), self.outcome.load(Ordering::Relaxed));
+        self.offered.lock().unwrap().push(proxy.shared.declared_capabilities());
         Box::pin(async move {
-            if fails {
-                return Err(NoInstance::Failed);
+            match outcome {
+                COMES => {}
+                FAILS => return Err(NoInstance::Failed),
+                _ => std::future::pending().await,
             }
             let (mut script, stdout, stdin) = Script::new();
-            let (connected, _) =
-                tokio::join!(proxy.connect(stdout, stdin, DEADLINE), script.greet(welcome()));
+            let (connected, ()) = tokio::join!(proxy.connect(stdout, stdin, DEADLINE), async {
+                let initialize = script.next_of("initialize").await;
+                script.answer(&initialize, welcome()).await;
+            });
             connected.unwrap();
             made.send((script, proxy)).await.unwrap();
             Ok(())
@@ -52,10 +64,20 @@ impl InstanceSource for Scripts {
 
 type Made = mpsc::Receiver<(Script, StdioProxy)>;
 
+/// Opens a session whose client offers these capabilities and says that it is ready.
+async fn open(rig: &Rig, servers: &mut Made, capabilities: Value) -> (String, Script, StdioProxy) {
+    let session = rig.open("2025-06-18", capabilities).await;
+    let (mut script, proxy) = servers.recv().await.unwrap();
+    let ready = notification("notifications/initialized", json!({}));
+    assert_eq!(rig.post(&session, &ready).await.status, StatusCode::ACCEPTED);
+    script.next_of("notifications/initialized").await;
+    (session, script, proxy)
+}
+
 /// A proxy whose own server is connected, and the servers of sessions as they are made.
 async fn rig(limits: Limits) -> (Rig, Script, Arc<Scripts>, Made) {
     let (made, servers) = mpsc::channel(16);
-    let source = Arc::new(Scripts { made, is_full: AtomicBool::new(false), fails: AtomicBool::new(false) });
+    let source = Arc::new(Scripts { made, outcome: AtomicU8::new(COMES), offered: Mutex::default() });
     let rig = Rig::of(StdioProxy::per_session(limited(limits), source.clone())).await;
     let own = rig.connect(welcome()).await;
     (rig, own, source, servers)
@@ -64,9 +86,8 @@ async fn rig(limits: Limits) -> (Rig, Script, Arc<Scripts>, Made) {
 #[tokio::test]
 async fn each_session_has_its_server_and_gets_all_that_says_and_nothing_else() {
     let (rig, _own, _, mut servers) = rig(Limits::default()).await;
-    let (one, other) = (rig.session().await, rig.session().await);
-    let (mut of_one, _one_proxy) = servers.recv().await.unwrap();
-    let (mut of_other, _other_proxy) = servers.recv().await.unwrap();
+    let (one, mut of_one, _one_proxy) = open(&rig, &mut servers, json!({})).await;
+    let (other, mut of_other, _other_proxy) = open(&rig, &mut servers, json!({})).await;
     // Both are at work, with equal ids; what a server says is for its session alone.
     let calls = [call(1, "long"), call(1, "long")];
     let (one, other, ()) =
@@ -89,9 +110,8 @@ async fn each_session_has_its_server_and_gets_all_that_says_and_nothing_else() {
 #[tokio::test]
 async fn the_end_of_a_session_ends_its_server_and_no_other() {
     let (rig, _own, _, mut servers) = rig(Limits::default()).await;
-    let (one, other) = (rig.session().await, rig.session().await);
-    let (_script, of_one) = servers.recv().await.unwrap();
-    let (_other_script, of_other) = servers.recv().await.unwrap();
+    let (one, _script, of_one) = open(&rig, &mut servers, json!({})).await;
+    let (other, _other_script, of_other) = open(&rig, &mut servers, json!({})).await;
     let deleted = rig.whole(Method::DELETE, &[("mcp-session-id", one.as_str())], "").await;
     assert_eq!(deleted.status, StatusCode::NO_CONTENT);
     of_one.over().await;
@@ -105,27 +125,14 @@ async fn the_end_of_a_session_ends_its_server_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_session_that_gets_no_server_is_not_opened_and_the_idle_one_goes_where_there_are_too_many() {
+async fn a_session_that_gets_no_server_is_not_opened() {
     let (rig, own, source, mut servers) = rig(Limits::default()).await;
-    source.fails.store(true, Ordering::Relaxed);
-    let message = crate::tests::rig::initialize("2025-06-18", json!({}));
+    source.outcome.store(FAILS, Ordering::Relaxed);
+    let message = initialize("2025-06-18", json!({}));
     let refused = rig.post("", &message).await;
     assert_eq!((refused.status, refused.code()), (StatusCode::SERVICE_UNAVAILABLE, json!(-32603)));
-    source.fails.store(false, Ordering::Relaxed);
-    let (idle, busy) = (rig.session().await, rig.session().await);
-    let (_script, of_idle) = servers.recv().await.unwrap();
-    let (mut script, _busy_proxy) = servers.recv().await.unwrap();
-    let quick = call(1, "quick");
-    let (_, ()) = tokio::join!(rig.post(&busy, &quick), async {
-        let request = script.next().await;
-        script.answer(&request, json!({})).await;
-    });
-    source.is_full.store(true, Ordering::Relaxed);
-    rig.session().await;
-    of_idle.over().await;
-    let noted = notification("notifications/initialized", json!({}));
-    assert_eq!(rig.post(&idle, &noted).await.status, StatusCode::NOT_FOUND);
-    assert_eq!(rig.post(&busy, &noted).await.status, StatusCode::ACCEPTED);
+    source.outcome.store(COMES, Ordering::Relaxed);
+    open(&rig, &mut servers, json!({})).await;
     // Without a server of its own the workload has nobody to ask what it can do.
     drop(own);
     rig.proxy.disconnected().await;
@@ -133,11 +140,174 @@ async fn a_session_that_gets_no_server_is_not_opened_and_the_idle_one_goes_where
 }
 
 #[tokio::test]
-async fn they_share_one_budget_and_whoever_holds_most_loses_it() {
+async fn idle_sessions_make_room_for_as_many_as_wait_and_who_never_called_goes_first() {
+    let (rig, _own, _, mut servers) = rig(Limits::default()).await;
+    let (worked, mut script, of_worked) = open(&rig, &mut servers, json!({})).await;
+    let quick = call(1, "quick");
+    let (_, ()) = tokio::join!(rig.post(&worked, &quick), async {
+        let request = script.next().await;
+        script.answer(&request, json!({})).await;
+    });
+    let (busy, mut busy_script, of_busy) = open(&rig, &mut servers, json!({})).await;
+    let long = call(1, "long");
+    let _call = tokio::join!(rig.post_stream(&busy, &long), async {
+        let _request = busy_script.next().await;
+        busy_script.notify("notifications/message", json!({ "level": "info", "data": "at it" })).await;
+    });
+    let mut idle = Vec::new();
+    for _ in 0..3 {
+        idle.push(open(&rig, &mut servers, json!({})).await);
+    }
+    let gone = |proxy: &StdioProxy| proxy.shared.over.is_cancelled();
+    let gone_of_idle = |idle: &[(String, Script, StdioProxy)]| idle.iter().filter(|it| gone(&it.2)).count();
+    // As often as one that waits may ask: the servers of those that went have not ended yet.
+    for _ in 0..5 {
+        of_busy.make_room(2, Others::Idle);
+    }
+    assert_eq!(gone_of_idle(&idle), 2);
+    assert!(gone(&idle[0].2) && gone(&idle[1].2), "the oldest");
+    of_busy.make_room(100, Others::Idle);
+    assert!(!gone(&of_worked) && gone_of_idle(&idle) == 3, "it has called just now");
+    later(Duration::from_secs(2)).await;
+    of_busy.make_room(100, Others::NeverCalled);
+    assert!(!gone(&of_worked), "others are on their way that have not called");
+    of_busy.make_room(100, Others::Idle);
+    assert!(gone(&of_worked) && gone_of_idle(&idle) == 3 && !gone(&of_busy), "nobody at work goes");
+}
+
+#[tokio::test]
+async fn a_client_that_goes_before_its_session_is_open_leaves_no_server() {
+    let (rig, _own, source, mut servers) = rig(Limits::default()).await;
+    let Kind::Front(family) = &rig.proxy.shared.kind else { panic!("it has a server for each session") };
+    source.outcome.store(TAKES_LONG, Ordering::Relaxed);
+    let mut starting = Box::pin(family.start(&rig.proxy.shared, json!({})));
+    assert!(futures_util::poll!(&mut starting).is_pending());
+    let proxy = family.proxies().pop().unwrap();
+    drop(starting);
+    assert!(proxy.over.is_cancelled());
+    // The server came, and nobody was there any more to open a session in it.
+    source.outcome.store(COMES, Ordering::Relaxed);
+    let started = family.start(&rig.proxy.shared, json!({})).await.unwrap();
+    let (_script, of_started) = servers.recv().await.unwrap();
+    assert!(!of_started.shared.over.is_cancelled());
+    drop(started);
+    of_started.over().await;
+}
+
+#[tokio::test]
+async fn a_server_learns_what_its_client_offers_and_gets_its_roots() {
+    let (rig, _own, source, mut servers) = rig(Limits::default()).await;
+    let offered =
+        json!({ "roots": { "listChanged": true }, "elicitation": {}, "tasks": {}, "sampling": null });
+    let (session, mut script, _proxy) = open(&rig, &mut servers, offered).await;
+    let told = json!({ "roots": { "listChanged": true }, "elicitation": {} });
+    assert_eq!(source.offered.lock().unwrap()[0], told, "what is not passed on is not declared either");
+    // As servers do: at once after the handshake, when no stream of the client is open yet.
+    script.send(request("r-1", "roots/list", json!({}))).await;
+    script.send(request("s-1", "sampling/createMessage", json!({ "messages": [] }))).await;
+    assert_eq!(script.next().await["error"]["code"], -32601, "sampling is not offered");
+    let mut stream = rig.get(&session, None).await;
+    let asked = stream.event().await.unwrap().json();
+    assert_eq!(asked["method"], "roots/list");
+    let roots = json!({ "roots": [{ "uri": "file:///home/one" }] });
+    let answer = json!({ "jsonrpc": "2.0", "id": asked["id"], "result": roots });
+    assert_eq!(rig.post(&session, &answer).await.status, StatusCode::ACCEPTED);
+    assert_eq!(script.next().await, json!({ "jsonrpc": "2.0", "id": "r-1", "result": roots }));
+    let changed = notification("notifications/roots/list_changed", json!({}));
+    assert_eq!(rig.post(&session, &changed).await.status, StatusCode::ACCEPTED);
+    script.next_of("notifications/roots/list_changed").await;
+    // Another client's server is told nothing of it, and a client without roots is asked for none.
+    let (_other, mut other_script, _other_proxy) = open(&rig, &mut servers, json!({})).await;
+    other_script.send(request("r-2", "roots/list", json!({}))).await;
+    assert_eq!(other_script.next().await["error"]["code"], -32601);
+}
+
+#[tokio::test]
+async fn a_question_without_a_stream_does_not_wait_for_ever() {
+    let limits = Limits { server_request_timeout: Duration::from_millis(500), ..Limits::default() };
+    let (rig, _own, _, mut servers) = rig(limits).await;
+    let (_session, mut script, _proxy) = open(&rig, &mut servers, json!({ "roots": {} })).await;
+    script.send(request(1, "roots/list", json!({}))).await;
+    assert_eq!(script.next().await["error"]["code"], -32603, "nobody came for it");
+}
+
+#[tokio::test]
+async fn a_question_without_a_stream_waits_for_the_next_call() {
+    let (rig, _own, _, mut servers) = rig(Limits::default()).await;
+    let (session, mut script, _proxy) = open(&rig, &mut servers, json!({ "roots": {} })).await;
+    // One that the server gives up is sent to nobody; the other one goes with the call.
+    script.send(request(2, "roots/list", json!({}))).await;
+    script.notify("notifications/cancelled", json!({ "requestId": 2 })).await;
+    script.send(request(3, "roots/list", json!({}))).await;
+    // This is answered after all that was taken.
+    script.send(request(4, "ping", json!({}))).await;
+    assert_eq!(script.next().await["id"], 4);
+    let asking = call(1, "x");
+    let (mut stream, at_server) = tokio::join!(rig.post_stream(&session, &asking), script.next());
+    let asked = stream.event().await.unwrap().json();
+    assert_eq!(asked["method"], "roots/list");
+    let answer = json!({ "jsonrpc": "2.0", "id": asked["id"], "result": { "roots": [] } });
+    assert_eq!(rig.post(&session, &answer).await.status, StatusCode::ACCEPTED);
+    assert_eq!(script.next().await["id"], 3);
+    script.answer(&at_server, json!({ "done": true })).await;
+    assert_eq!(stream.event().await.unwrap().json()["result"]["done"], true);
+}
+
+#[tokio::test]
+async fn questions_that_wait_for_a_stream_are_bounded() {
+    let limits = Limits { server_requests: 3, ..Limits::default() };
+    let (rig, _own, _, mut servers) = rig(limits).await;
+    let (_session, mut script, _proxy) = open(&rig, &mut servers, json!({ "roots": {} })).await;
+    for id in 0..4 {
+        script.send(request(id, "roots/list", json!({}))).await;
+    }
+    let refused = script.next().await;
+    assert_eq!((&refused["id"], &refused["error"]["code"]), (&json!(3), &json!(-32603)));
+}
+
+#[tokio::test]
+async fn a_client_that_begins_anew_in_its_session_gets_another_one_with_another_server() {
+    let (rig, _own, _, mut servers) = rig(Limits::default()).await;
+    let (session, _script, proxy) = open(&rig, &mut servers, json!({})).await;
+    let reply = rig.post(&session, &initialize("2025-06-18", json!({}))).await;
+    assert_eq!(reply.status, StatusCode::OK);
+    let another = reply.header("mcp-session-id").unwrap().to_owned();
+    let (_another_script, another_proxy) = servers.recv().await.unwrap();
+    let ping = json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" });
+    for session in [&session, &another] {
+        assert_eq!(rig.post(session, &ping).await.status, StatusCode::OK);
+        rig.whole(Method::DELETE, &[("mcp-session-id", session)], "").await;
+    }
+    proxy.over().await;
+    another_proxy.over().await;
+}
+
+#[tokio::test]
+async fn an_opening_is_small_whatever_session_it_names() {
+    let (rig, _own, _, mut servers) = rig(Limits::default()).await;
+    let (session, _script, _proxy) = open(&rig, &mut servers, json!({})).await;
+    let large = initialize("2025-06-18", json!({ "experimental": { "x": "y".repeat(MIB) } }));
+    assert_eq!(rig.post(&session, &large).await.status, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[tokio::test]
+async fn a_client_that_calls_at_once_counts_as_ready() {
+    let (rig, _own, _, mut servers) = rig(Limits::default()).await;
+    let session = rig.session().await;
+    let (mut script, _proxy) = servers.recv().await.unwrap();
+    let quick = call(1, "quick");
+    let (_, ()) = tokio::join!(rig.post(&session, &quick), async {
+        script.next_of("notifications/initialized").await;
+        let request = script.next_of("tools/call").await;
+        script.answer(&request, json!({})).await;
+    });
+}
+
+#[tokio::test]
+async fn session_servers_share_one_budget_and_the_largest_holder_loses_its_bytes() {
     let (rig, _own, _, mut servers) = rig(Limits { memory_bytes: 16 * MIB, ..Limits::default() }).await;
-    let (greedy, modest) = (rig.session().await, rig.session().await);
-    let (mut of_greedy, _greedy_proxy) = servers.recv().await.unwrap();
-    let (mut of_modest, _modest_proxy) = servers.recv().await.unwrap();
+    let (greedy, mut of_greedy, _greedy_proxy) = open(&rig, &mut servers, json!({})).await;
+    let (modest, mut of_modest, _modest_proxy) = open(&rig, &mut servers, json!({})).await;
     let mut deaf = Vec::new();
     for id in 0..6 {
         let body = call(id, "large").to_string();

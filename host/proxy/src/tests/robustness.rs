@@ -187,6 +187,36 @@ async fn ten_thousand_log_messages_cost_no_answer_and_are_delivered_or_counted()
 }
 
 #[tokio::test]
+async fn a_flood_for_one_client_costs_no_other_one_of_its_calls() {
+    let (rig, mut script) = Rig::start().await;
+    let (flooded, other) = (rig.session().await, rig.session().await);
+    let mut streams = [rig.get(&flooded, None).await, rig.get(&other, None).await];
+    let log = notification("notifications/message", json!({ "level": "error", "data": "x".repeat(1000) }));
+    let flood = format!("{log}\n").repeat(1000);
+    let loud = call(1, "loud");
+    let (reply, ()) = tokio::join!(rig.post_stream(&flooded, &loud), async {
+        let at_server = script.next().await;
+        for id in 0..10 {
+            let quick = call(id, "quick");
+            let (reply, ()) = tokio::join!(rig.post(&other, &quick), async {
+                let request = script.next().await;
+                script.raw(&flood).await;
+                script.answer(&request, json!({ "quick": id })).await;
+            });
+            assert_eq!(reply.json()["result"]["quick"], id);
+        }
+        script.answer(&at_server, json!({})).await;
+    });
+    assert_eq!(reply.status, StatusCode::OK);
+    // Nor its stream, which got nothing of that.
+    script.notify("notifications/tools/list_changed", json!({})).await;
+    for stream in &mut streams {
+        let event = stream.event().await.unwrap().json();
+        assert_eq!(event["method"], "notifications/tools/list_changed");
+    }
+}
+
+#[tokio::test]
 async fn sixteen_clients_with_64_kib_answers_lose_none() {
     let (rig, mut script) = Rig::start().await;
     let rounds = 13;

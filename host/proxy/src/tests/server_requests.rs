@@ -111,7 +111,7 @@ async fn a_ping_of_the_server_is_answered_here() {
 }
 
 #[tokio::test]
-async fn a_question_ends_with_its_call() {
+async fn a_server_request_ends_with_the_call_that_it_belongs_to() {
     let (rig, mut script) = Rig::start().await;
     let session = rig.open("2025-06-18", json!({ "sampling": {} })).await;
     let (mut stream, _) = during!(rig, session, script, call(1, "x"), |request| {

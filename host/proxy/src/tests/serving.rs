@@ -142,7 +142,7 @@ async fn connections_beyond_the_limit_wait_while_all_are_being_served() {
 }
 
 #[tokio::test]
-async fn what_is_being_answered_is_finished_before_the_end() {
+async fn a_shutdown_waits_for_requests_that_are_being_answered() {
     let served = served(Limits::default()).await;
     let mut busy = TcpStream::connect(served.address).await.unwrap();
     ask(&mut busy, "/slow").await;
@@ -157,7 +157,7 @@ async fn what_is_being_answered_is_finished_before_the_end() {
 }
 
 #[tokio::test]
-async fn what_does_not_finish_in_time_is_cut_off() {
+async fn a_request_that_outlasts_the_shutdown_is_cut_off() {
     let served = served(Limits { drain: Duration::from_millis(20), ..Limits::default() }).await;
     let mut stuck = TcpStream::connect(served.address).await.unwrap();
     ask(&mut stuck, "/slow").await;

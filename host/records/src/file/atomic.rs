@@ -166,16 +166,18 @@ impl Folder {
         self.path.join(file)
     }
 
-    /// The names of all files.
+    /// The names of all files and folders in it.
     pub fn names(&self) -> Result<Vec<OsString>, ReadError> {
         self.list().map_err(|source| ReadError::Unreadable { path: self.path.clone(), source })
     }
 
     fn list(&self) -> io::Result<Vec<OsString>> {
-        let entry_name = |entry: rustix::io::Result<DirEntry>| {
+        let entry_name = |entry: rustix::io::Result<DirEntry>| -> io::Result<OsString> {
             Ok(OsStr::from_bytes(entry?.file_name().to_bytes()).to_owned())
         };
-        Dir::read_from(&self.descriptor)?.map(entry_name).collect()
+        let names = Dir::read_from(&self.descriptor)?.map(entry_name);
+        // Every folder also has entries for itself and for the one above.
+        names.filter(|name| !matches!(name, Ok(name) if name == "." || name == "..")).collect()
     }
 
     /// Reads a regular file that has at most `limit` bytes. It is opened once, so the checks and the bytes are of the same
@@ -274,7 +276,7 @@ impl Folder {
         };
         if let Err(error) = undone.and_then(|()| self.sync()) {
             let path = self.path_of(file);
-            tracing::warn!(path = %path.display(), %error, "what could not be recorded may be on record");
+            tracing::warn!(path = %path.display(), %error, "a change that was reported to have failed may be on record");
         }
     }
 

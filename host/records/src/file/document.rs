@@ -25,7 +25,7 @@ use wharf_model::StatusRecord;
 use wharf_model::Uid;
 use wharf_model::WorkloadName;
 
-/// A record has at most so many bytes.
+/// A record has at most this many bytes.
 pub const RECORD_BYTES_MAX: usize = 1024 * 1024;
 /// The member that every file of this version has.
 const UID: &str = "uid";

@@ -11,7 +11,7 @@ use wharf_model::WorkloadName;
 
 /// Below this number of records, another thread costs more than it saves.
 const NAMES_PER_THREAD_MIN: usize = 200;
-/// At most so many threads read.
+/// At most this many threads read.
 const READING_THREADS_MAX: usize = 4;
 
 /// A listing: each name in order, with its record or its error.

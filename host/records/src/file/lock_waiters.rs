@@ -16,7 +16,7 @@ use std::thread;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// At most so many threads of one process wait for locks at a time, so for so many bytes.
+/// At most this many threads of one process wait for locks at a time, so for this many bytes.
 const THREADS_MAX: usize = 256;
 /// The stack of such a thread, which makes only one system call.
 const STACK_BYTES: usize = 64 * 1024;

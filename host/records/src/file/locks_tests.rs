@@ -26,7 +26,7 @@ fn entries(root: &Path) -> usize {
 }
 
 #[test]
-fn a_lock_excludes_its_like_and_no_other() {
+fn a_lock_excludes_the_same_lock_of_the_same_workload_alone() {
     let root = tempfile::tempdir().unwrap();
     let state = state_below(root.path());
     let held = OperationLock::try_acquire(&state, &name("time")).unwrap();
@@ -43,7 +43,7 @@ fn a_lock_excludes_its_like_and_no_other() {
 }
 
 #[test]
-fn asking_takes_no_lock_and_makes_no_file() {
+fn asking_about_a_lock_takes_none_and_makes_no_file() {
     let root = tempfile::tempdir().unwrap();
     let state = state_below(root.path());
     let before = LifeProbe::open(&state).unwrap();
@@ -152,7 +152,7 @@ fn a_lock_that_was_handed_on_is_free_when_the_last_copy_is_closed() {
 }
 
 #[test]
-fn a_descriptor_that_does_not_hold_the_lock_is_no_inheritance() {
+fn an_inherited_descriptor_that_does_not_hold_the_lock_is_refused() {
     let root = tempfile::tempdir().unwrap();
     let state = state_below(root.path());
     let inherit = |descriptor: OwnedFd| OperationLock::from_fd(&state, &name("time"), descriptor);

@@ -67,11 +67,7 @@ impl OwnFiles {
     /// # Errors
     /// The folder cannot be read.
     pub fn names(&self) -> Result<Vec<OsString>, ReadError> {
-        let Some(folder) = Folder::open(&self.folder)? else { return Ok(Vec::new()) };
-        let mut names = folder.names()?;
-        // The folder itself, and the one above.
-        names.retain(|name| name != "." && name != "..");
-        Ok(names)
+        Folder::open(&self.folder)?.map_or_else(|| Ok(Vec::new()), |folder| folder.names())
     }
 
     /// Removes a file, durably. That it is not there is as good.

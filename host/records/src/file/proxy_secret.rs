@@ -8,7 +8,7 @@
 //!
 //! A change of `proxy_auth` (a path, a token) needs another secret and another RunConfig, which are two files. So the
 //! secret for the new value is first written beside the one in force, as `next`, and the RunConfig decides which of them is
-//! valid: if a command dies in between, one of both ways holds as a whole, and nobody has to clear up.
+//! valid: if a command dies in between, either the old or the new way is in force, and nothing has to be cleared up.
 
 use std::cell::OnceCell;
 use std::ffi::OsString;
@@ -27,7 +27,7 @@ use wharf_model::Uid;
 use wharf_model::WorkloadName;
 
 pub(crate) const FILE_BYTES_MAX: usize = 4096;
-/// At most so many folders are set aside; then a person must look.
+/// At most this many folders are set aside; then a person must look.
 const SET_ASIDE_MAX: u32 = 100;
 
 /// 128 random bits, as 32 lowercase hexadecimal digits. Its `Debug` shows none of them.

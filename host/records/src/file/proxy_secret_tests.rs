@@ -56,7 +56,7 @@ fn a_secret_goes_with_its_runconfig_and_is_no_later_workloads() {
 }
 
 #[test]
-fn what_is_no_secret_is_never_served_by_and_never_quoted() {
+fn an_invalid_secret_file_is_never_served_by_and_never_quoted() {
     let (_dir, store, run) = host();
     store.make_proxy_secret(&run.name, &run.uid, ProxyAuth::Path).unwrap();
     let uid = &run.uid;
@@ -93,7 +93,7 @@ fn what_is_no_secret_is_never_served_by_and_never_quoted() {
 }
 
 #[test]
-fn a_folder_in_its_place_holds_up_nobody_and_is_kept() {
+fn a_folder_in_the_place_of_a_secret_file_is_moved_aside_and_kept() {
     let (_dir, store, run) = host();
     let in_the_way = |name: &str| {
         let _ = fs::remove_file(file(&store));
@@ -116,7 +116,7 @@ fn a_folder_in_its_place_holds_up_nobody_and_is_kept() {
 /// A command that dies between the secret and the RunConfig leaves the former rule in force; one that dies after the
 /// RunConfig leaves the new one.
 #[test]
-fn a_secret_of_the_next_way_holds_once_the_runconfig_says_so() {
+fn a_secret_for_a_new_way_of_access_counts_once_the_runconfig_names_that_way() {
     let (_dir, store, run) = host();
     let (name, uid) = (&run.name, &run.uid);
     let path = store.make_proxy_secret(name, uid, ProxyAuth::Path).unwrap();

@@ -29,7 +29,7 @@ use wharf_model::WorkloadName;
 /// A record lock is held for the length of one write. A wait that is longer than this means that the holder is a stopped
 /// process.
 const RECORD_LOCK_WAIT: Duration = Duration::from_secs(10);
-/// At most so many corrupt files of one name are kept.
+/// At most this many corrupt files of one name are kept.
 const SET_ASIDE_MAX: u32 = 100;
 /// One of the two files of a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -11,7 +11,7 @@ use crate::file::test_process::{command, name};
 use crate::*;
 use wharf_model::{HostId, LockKind, RunConfig, StatusRecord, Uid};
 
-struct House {
+struct TestStore {
     root: tempfile::TempDir,
     store: Store,
 }
@@ -19,7 +19,7 @@ struct House {
 /// Bytes, mode and time of everything below a folder.
 type Snapshot = BTreeMap<PathBuf, (Vec<u8>, u32, SystemTime)>;
 
-impl House {
+impl TestStore {
     fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
         let store = Store::new(StateDir::new(root.path().join("state")));
@@ -79,14 +79,14 @@ fn names_in(folder: &Path) -> Vec<String> {
 
 #[test]
 fn r01_of_many_creations_of_a_name_exactly_one_wins() {
-    let house = House::new();
+    let host = TestStore::new();
     let barrier = Barrier::new(16);
     let winners: Vec<Uid> = std::thread::scope(|scope| {
         let create = || {
             let uid = Uid::random().unwrap();
             let config = RunConfig::new(uid.clone(), name("time"), "cat");
             barrier.wait();
-            match house.store.create_run_config(&config) {
+            match host.store.create_run_config(&config) {
                 Ok(()) => Some(uid),
                 Err(StoreError::AlreadyExists { .. }) => None,
                 Err(error) => panic!("{error:?}"),
@@ -96,15 +96,15 @@ fn r01_of_many_creations_of_a_name_exactly_one_wins() {
         threads.into_iter().filter_map(|thread| thread.join().unwrap()).collect()
     });
     assert_eq!(winners.len(), 1);
-    assert_eq!(house.store.read_run_config(&name("time")).unwrap().uid, winners[0]);
-    assert_eq!(names_in(&house.store.state().run_configs()), ["time.json"]);
+    assert_eq!(host.store.read_run_config(&name("time")).unwrap().uid, winners[0]);
+    assert_eq!(names_in(&host.store.state().run_configs()), ["time.json"]);
 }
 
 #[test]
 fn r11_every_concurrent_change_of_a_record_counts() {
-    let house = House::new();
-    let uid = house.create("time");
-    house.first_status("time", &uid);
+    let host = TestStore::new();
+    let uid = host.create("time");
+    host.first_status("time", &uid);
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
@@ -114,48 +114,48 @@ fn r11_every_concurrent_change_of_a_record_counts() {
                         record.restarts += 1;
                         Ok::<_, StoreError>(record)
                     };
-                    house.store.update_status(&name("time"), &uid, count).unwrap();
+                    host.store.update_status(&name("time"), &uid, count).unwrap();
                 }
             });
         }
     });
-    let record = house.store.read_status(&name("time")).unwrap();
+    let record = host.store.read_status(&name("time")).unwrap();
     assert_eq!((record.restarts, record.revision), (40, 41));
 }
 
 #[test]
 fn a_write_compares_revision_and_uid() {
-    let house = House::new();
-    let uid = house.create("time");
-    let first = house.first_status("time", &uid);
+    let host = TestStore::new();
+    let uid = host.create("time");
+    let first = host.first_status("time", &uid);
     assert_eq!(first.revision, 1);
-    let second = house.store.write_status(&name("time"), &uid, 1, first.clone()).unwrap();
+    let second = host.store.write_status(&name("time"), &uid, 1, first.clone()).unwrap();
     assert_eq!(second.revision, 2);
 
-    let late = house.store.write_status(&name("time"), &uid, 1, first.clone()).unwrap_err();
+    let late = host.store.write_status(&name("time"), &uid, 1, first.clone()).unwrap_err();
     assert!(matches!(late, StoreError::RevisionConflict { expected: 1, found: 2, .. }), "{late:?}");
     let other = Uid::random().unwrap();
-    let ghost = house.store.write_status(&name("time"), &other, 2, first).unwrap_err();
+    let ghost = host.store.write_status(&name("time"), &other, 2, first).unwrap_err();
     assert!(matches!(ghost, StoreError::UidConflict { .. }), "{ghost:?}");
-    assert_eq!(house.store.read_status(&name("time")).unwrap(), second);
+    assert_eq!(host.store.read_status(&name("time")).unwrap(), second);
 
-    let anew = house.store.write_status(&name("time"), &uid, 2, StatusRecord::new(uid.clone())).unwrap();
+    let anew = host.store.write_status(&name("time"), &uid, 2, StatusRecord::new(uid.clone())).unwrap();
     assert_eq!(anew.revision, 3, "the store counts, not the caller");
 }
 
 #[test]
 fn a_record_that_goes_while_all_are_listed_is_no_fault() {
-    let house = House::new();
-    house.create("stays");
+    let host = TestStore::new();
+    host.create("stays");
     std::thread::scope(|scope| {
         let come_and_go = scope.spawn(|| {
             for _ in 0..50 {
-                let uid = house.create("goes");
-                house.store.remove_run_config(&name("goes"), &uid).unwrap();
+                let uid = host.create("goes");
+                host.store.remove_run_config(&name("goes"), &uid).unwrap();
             }
         });
         while !come_and_go.is_finished() {
-            let listing = house.store.list_run_configs().unwrap();
+            let listing = host.store.list_run_configs().unwrap();
             assert!(listing.iter().all(|(_, outcome)| outcome.is_ok()), "{listing:?}");
             assert!(listing.iter().any(|(name, _)| name.as_str() == "stays"));
         }
@@ -164,147 +164,147 @@ fn a_record_that_goes_while_all_are_listed_is_no_fault() {
 
 #[test]
 fn a_refused_change_writes_nothing() {
-    let house = House::new();
-    let uid = house.create("time");
-    house.first_status("time", &uid);
-    let before = snapshot(&house.store.state().statuses());
-    let refused = house
+    let host = TestStore::new();
+    let uid = host.create("time");
+    host.first_status("time", &uid);
+    let before = snapshot(&host.store.state().statuses());
+    let refused = host
         .store
         .update_status(&name("time"), &uid, |_| Err(StoreError::IdentityChanged { name: name("time") }));
     assert!(refused.is_err());
-    let altered = house.store.update_run_config(&name("time"), &uid, |config| config.name = name("other"));
+    let altered = host.store.update_run_config(&name("time"), &uid, |config| config.name = name("other"));
     assert!(matches!(altered, Err(StoreError::IdentityChanged { .. })));
-    let emptied = house.store.update_run_config(&name("time"), &uid, |config| config.server.clear());
+    let emptied = host.store.update_run_config(&name("time"), &uid, |config| config.server.clear());
     assert!(matches!(emptied, Err(StoreError::Invalid { .. })));
-    let huge = house.store.update_run_config(&name("time"), &uid, |config| {
+    let huge = host.store.update_run_config(&name("time"), &uid, |config| {
         config.cmd_args = vec!["x".repeat(RECORD_BYTES_MAX)];
     });
     assert!(matches!(huge, Err(StoreError::TooLarge { .. })));
-    assert_eq!(snapshot(&house.store.state().statuses()), before);
-    assert_eq!(house.store.read_run_config(&name("time")).unwrap().server, "cat");
+    assert_eq!(snapshot(&host.store.state().statuses()), before);
+    assert_eq!(host.store.read_run_config(&name("time")).unwrap().server, "cat");
 }
 
 #[test]
 fn a_newer_record_is_listed_but_not_rewritten_and_not_removed() {
-    let house = House::new();
-    let uid = house.create("time");
-    let path = house.run_config("time");
+    let host = TestStore::new();
+    let uid = host.create("time");
+    let path = host.run_config("time");
     let newer = fs::read_to_string(&path).unwrap().replace("v0.1.0", "v0.9.0");
     plant(&path, newer.as_bytes());
-    assert!(house.store.list_run_configs().unwrap()[0].1.as_ref().unwrap().schema_version.is_newer());
+    assert!(host.store.list_run_configs().unwrap()[0].1.as_ref().unwrap().schema_version.is_newer());
 
-    let refused = house.store.update_run_config(&name("time"), &uid, |config| config.port = 1).unwrap_err();
+    let refused = host.store.update_run_config(&name("time"), &uid, |config| config.port = 1).unwrap_err();
     let words = format!(
         "{} has schema v0.9.0, and this wharf writes v0.1.0: change time with a newer wharf",
         path.display()
     );
     assert_eq!(refused.to_string(), words);
-    assert!(matches!(house.store.remove_run_config(&name("time"), &uid), Err(StoreError::Newer { .. })));
+    assert!(matches!(host.store.remove_run_config(&name("time"), &uid), Err(StoreError::Newer { .. })));
     assert_eq!(fs::read_to_string(&path).unwrap(), newer);
 }
 
 #[test]
 fn r11_a_corrupt_file_keeps_its_bytes_its_name_and_its_neighbours() {
-    let house = House::new();
-    house.create("aa");
-    let uid = house.create("zz");
-    let whole = fs::read(house.run_config("zz")).unwrap();
+    let host = TestStore::new();
+    host.create("aa");
+    let uid = host.create("zz");
+    let whole = fs::read(host.run_config("zz")).unwrap();
     let truncated = &whole[..whole.len() / 2];
     for damage in [truncated, b"", b"\0\0\0\0", b"[]", &[b'['; 4096], b"{\"uid\": \xff}"] {
-        let path = house.plant("mm", damage);
-        let listing = house.store.list_run_configs().unwrap();
+        let path = host.plant("mm", damage);
+        let listing = host.store.list_run_configs().unwrap();
         let names: Vec<_> = listing.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["aa", "mm", "zz"]);
         assert!(listing[0].1.is_ok() && listing[2].1.is_ok());
         assert!(listing[1].1.as_ref().unwrap_err().is_corrupt());
 
-        let create = house.store.create_run_config(&RunConfig::new(uid.clone(), name("mm"), "cat"));
+        let create = host.store.create_run_config(&RunConfig::new(uid.clone(), name("mm"), "cat"));
         assert!(matches!(create, Err(StoreError::AlreadyExists { .. })));
-        assert!(house.store.update_run_config(&name("mm"), &uid, |_| {}).is_err());
-        assert!(house.store.remove_run_config(&name("mm"), &uid).is_err());
+        assert!(host.store.update_run_config(&name("mm"), &uid, |_| {}).is_err());
+        assert!(host.store.remove_run_config(&name("mm"), &uid).is_err());
         assert_eq!(fs::read(&path).unwrap(), damage);
     }
 }
 
 #[test]
 fn r11_what_cannot_be_looked_at_is_not_corrupt() {
-    let house = House::new();
-    let uid = house.create("file");
-    let folder = house.store.state().run_configs();
+    let host = TestStore::new();
+    let uid = host.create("file");
+    let folder = host.store.state().run_configs();
     fs::create_dir(folder.join("folder.json")).unwrap();
     symlink("loop.json", folder.join("loop.json")).unwrap();
     let (fifo, mode) = (folder.join("fifo.json"), rustix::fs::Mode::RUSR);
     rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, mode).unwrap();
-    for (name, outcome) in house.store.list_run_configs().unwrap() {
+    for (name, outcome) in host.store.list_run_configs().unwrap() {
         if name.as_str() == "file" {
             assert_eq!(outcome.unwrap().uid, uid);
             continue;
         }
         assert!(matches!(outcome, Err(ReadError::Unreadable { .. })), "{name}");
-        let operation = OperationLock::try_acquire(house.store.state(), &name).unwrap();
-        let kept = house.store.quarantine(RecordKind::RunConfig, &operation);
+        let operation = OperationLock::try_acquire(host.store.state(), &name).unwrap();
+        let kept = host.store.quarantine(RecordKind::RunConfig, &operation);
         assert!(matches!(kept, Err(StoreError::NotCorrupt { .. })), "{name}");
     }
-    let house = House::new();
-    plant(&house.root.path().join("state"), b"");
-    assert!(matches!(house.store.list_run_configs(), Err(ReadError::Unreadable { .. })));
+    let host = TestStore::new();
+    plant(&host.root.path().join("state"), b"");
+    assert!(matches!(host.store.list_run_configs(), Err(ReadError::Unreadable { .. })));
 }
 
 #[test]
 fn a_file_without_end_is_not_read_to_its_end() {
-    let house = House::new();
-    let path = house.plant("huge", b"");
+    let host = TestStore::new();
+    let path = host.plant("huge", b"");
     fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(1 << 40).unwrap();
-    let fault = house.store.read_run_config(&name("huge")).unwrap_err();
+    let fault = host.store.read_run_config(&name("huge")).unwrap_err();
     assert!(matches!(fault, ReadError::TooLarge { limit: RECORD_BYTES_MAX, .. }), "{fault:?}");
 }
 
 #[test]
 fn a_corrupt_file_is_set_aside_by_a_command_only_and_keeps_its_bytes() {
-    let house = House::new();
-    let elsewhere = House::new();
-    let folder = house.store.state().run_configs();
+    let host = TestStore::new();
+    let elsewhere = TestStore::new();
+    let folder = host.store.state().run_configs();
     for (damage, aside) in [("one", "time.json.corrupt-1"), ("two", "time.json.corrupt-2")] {
-        house.plant("time", damage.as_bytes());
+        host.plant("time", damage.as_bytes());
         let foreign = OperationLock::try_acquire(elsewhere.store.state(), &name("time")).unwrap();
-        let refused = house.store.quarantine(RecordKind::RunConfig, &foreign);
+        let refused = host.store.quarantine(RecordKind::RunConfig, &foreign);
         assert!(matches!(refused, Err(StoreError::ForeignLock { .. })));
-        let operation = OperationLock::try_acquire(house.store.state(), &name("time")).unwrap();
-        let path = house.store.quarantine(RecordKind::RunConfig, &operation).unwrap();
+        let operation = OperationLock::try_acquire(host.store.state(), &name("time")).unwrap();
+        let path = host.store.quarantine(RecordKind::RunConfig, &operation).unwrap();
         assert_eq!(path, folder.join(aside));
         assert_eq!(fs::read_to_string(path).unwrap(), damage);
     }
-    house.create("time");
-    let operation = OperationLock::try_acquire(house.store.state(), &name("time")).unwrap();
-    let sound = house.store.quarantine(RecordKind::RunConfig, &operation);
+    host.create("time");
+    let operation = OperationLock::try_acquire(host.store.state(), &name("time")).unwrap();
+    let sound = host.store.quarantine(RecordKind::RunConfig, &operation);
     assert!(matches!(sound, Err(StoreError::NotCorrupt { .. })));
-    assert_eq!(house.store.list_run_configs().unwrap().len(), 1);
+    assert_eq!(host.store.list_run_configs().unwrap().len(), 1);
 }
 
 #[test]
 fn r11_what_a_killed_writer_left_disturbs_no_reader_and_is_swept_by_the_next_writer() {
-    let house = House::new();
-    let uid = house.create("time");
-    let folder = house.store.state().run_configs();
+    let host = TestStore::new();
+    let uid = host.create("time");
+    let folder = host.store.state().run_configs();
     let own = [".time.tmp-1-00", ".time.tmp-2-ff"];
     for left in own.iter().chain(&[".time-2.tmp-1-00", "README", "Upper.json"]) {
         plant(&folder.join(left), b"{\"half\":");
     }
-    let listing = house.store.list_run_configs().unwrap();
+    let listing = host.store.list_run_configs().unwrap();
     assert_eq!(listing.len(), 1);
-    house.store.update_run_config(&name("time"), &uid, |config| config.port = 1).unwrap();
+    host.store.update_run_config(&name("time"), &uid, |config| config.port = 1).unwrap();
     assert_eq!(names_in(&folder), [".time-2.tmp-1-00", "README", "Upper.json", "time.json"]);
 }
 
 #[test]
 fn unknown_fields_survive_the_store() {
-    let house = House::new();
-    let uid = house.create("time");
-    let path = house.run_config("time");
+    let host = TestStore::new();
+    let uid = host.create("time");
+    let path = host.run_config("time");
     let mut file: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     file["later"] = json!({"kept": [1, 2]});
     plant(&path, file.to_string().as_bytes());
-    house.store.update_run_config(&name("time"), &uid, |config| config.port = 4711).unwrap();
+    host.store.update_run_config(&name("time"), &uid, |config| config.port = 4711).unwrap();
     file["port"] = json!(4711);
     let written: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     assert_eq!(written, file);
@@ -312,66 +312,66 @@ fn unknown_fields_survive_the_store() {
 
 #[test]
 fn removal_is_of_one_creation_and_may_be_repeated() {
-    let house = House::new();
-    let uid = house.create("time");
-    house.first_status("time", &uid);
+    let host = TestStore::new();
+    let uid = host.create("time");
+    host.first_status("time", &uid);
     let other = Uid::random().unwrap();
-    let wrong = house.store.remove_status(&name("time"), &other);
+    let wrong = host.store.remove_status(&name("time"), &other);
     assert!(matches!(wrong, Err(StoreError::UidConflict { .. })));
-    assert!(house.store.remove_run_config(&name("time"), &other).is_err());
+    assert!(host.store.remove_run_config(&name("time"), &other).is_err());
     for _ in 0..2 {
-        house.store.remove_status(&name("time"), &uid).unwrap();
-        house.store.remove_run_config(&name("time"), &uid).unwrap();
+        host.store.remove_status(&name("time"), &uid).unwrap();
+        host.store.remove_run_config(&name("time"), &uid).unwrap();
     }
-    assert!(house.store.read_status(&name("time")).unwrap_err().is_not_found());
-    assert!(names_in(&house.store.state().run_configs()).is_empty());
-    house.create("time");
+    assert!(host.store.read_status(&name("time")).unwrap_err().is_not_found());
+    assert!(names_in(&host.store.state().run_configs()).is_empty());
+    host.create("time");
 }
 
 #[test]
 fn r05_reading_writes_nothing() {
-    let house = House::new();
-    assert!(house.store.list_run_configs().unwrap().is_empty());
-    assert!(house.store.list_statuses().unwrap().is_empty());
-    assert!(house.store.read_status(&name("time")).unwrap_err().is_not_found());
-    assert_eq!(house.store.state().host_id().unwrap(), None);
-    assert!(names_in(house.root.path()).is_empty(), "reading made something");
+    let host = TestStore::new();
+    assert!(host.store.list_run_configs().unwrap().is_empty());
+    assert!(host.store.list_statuses().unwrap().is_empty());
+    assert!(host.store.read_status(&name("time")).unwrap_err().is_not_found());
+    assert_eq!(host.store.state().host_id().unwrap(), None);
+    assert!(names_in(host.root.path()).is_empty(), "reading made something");
 
-    let uid = house.create("time");
-    house.first_status("time", &uid);
-    let id = house.store.state().make_host_id().unwrap();
-    let damaged = house.plant("bad", b"{");
+    let uid = host.create("time");
+    host.first_status("time", &uid);
+    let id = host.store.state().make_host_id().unwrap();
+    let damaged = host.plant("bad", b"{");
     plant(&damaged.with_file_name(".time.tmp-1-00"), b"");
-    let folders = [house.store.state().run_configs(), house.store.state().statuses()];
+    let folders = [host.store.state().run_configs(), host.store.state().statuses()];
     let chmod = |mode| {
         for folder in &folders {
             fs::set_permissions(folder, fs::Permissions::from_mode(mode)).unwrap();
         }
     };
     chmod(0o500);
-    let before = snapshot(house.root.path());
-    assert_eq!(house.store.list_run_configs().unwrap().len(), 2);
-    assert_eq!(house.store.list_statuses().unwrap().len(), 1);
-    assert_eq!(house.store.state().host_id().unwrap(), Some(id));
-    let probe = LifeProbe::open(house.store.state()).unwrap();
+    let before = snapshot(host.root.path());
+    assert_eq!(host.store.list_run_configs().unwrap().len(), 2);
+    assert_eq!(host.store.list_statuses().unwrap().len(), 1);
+    assert_eq!(host.store.state().host_id().unwrap(), Some(id));
+    let probe = LifeProbe::open(host.store.state()).unwrap();
     assert!(!probe.is_held(&name("time"), LockKind::Life).unwrap());
-    assert_eq!(snapshot(house.root.path()), before);
+    assert_eq!(snapshot(host.root.path()), before);
     chmod(0o700);
 }
 
 #[test]
 fn all_makers_of_the_host_id_get_the_same_one() {
-    let house = House::new();
+    let host = TestStore::new();
     let ids: Vec<HostId> = std::thread::scope(|scope| {
         let threads: Vec<_> =
-            (0..8).map(|_| scope.spawn(|| house.store.state().make_host_id().unwrap())).collect();
+            (0..8).map(|_| scope.spawn(|| host.store.state().make_host_id().unwrap())).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     assert!(ids.iter().all(|id| *id == ids[0]));
-    assert_eq!(house.store.state().host_id().unwrap().as_ref(), Some(&ids[0]));
+    assert_eq!(host.store.state().host_id().unwrap().as_ref(), Some(&ids[0]));
 
-    plant(&house.store.state().root().join("host-id"), b"damaged");
-    let refused = house.store.state().make_host_id().unwrap_err();
+    plant(&host.store.state().root().join("host-id"), b"damaged");
+    let refused = host.store.state().make_host_id().unwrap_err();
     assert!(matches!(refused, StoreError::HostId { .. }));
 }
 

@@ -11,9 +11,9 @@ use std::{
     },
 };
 
-/// At most so many calls are remembered at a time; further ones are not reported.
+/// At most this many calls are remembered at a time; further ones are not reported.
 const MAX_CALLS: usize = 128;
-/// At most so many libraries are remembered.
+/// At most this many libraries are remembered.
 const MAX_LIBRARIES: usize = 32;
 
 /// A call of a library. There is one value for each kind of call, which lives as long as the process, as the library does.

@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_stream_of_the_plugins_is_left_alone() {
+    fn a_descriptor_that_is_no_stream_of_the_plugin_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let (reader, writer) = pipe().unwrap();
         let file = File::create(folder.path().join("file")).unwrap();
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_host_had_before_the_library_came_is_not_the_librarys() {
+    fn descriptors_from_before_the_load_are_not_the_librarys() {
         let (reader, writer) = pipe().unwrap();
         let earlier = Earlier::now();
         let told = take(&[reader.as_raw_fd(), NONE], &earlier).err().unwrap();

@@ -30,7 +30,7 @@ const FATAL: [(c_int, &str); 7] = [
     (libc::SIGTRAP, "SIGTRAP"),
     (libc::SIGSYS, "SIGSYS"),
 ];
-/// At most so many calls are named in the line.
+/// At most this many calls are named in the line.
 const NAMED: usize = 4;
 
 /// The pid of the process whose end is reported; 0 for none. Processes that it forks have other pids.

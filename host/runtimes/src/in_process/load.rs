@@ -6,8 +6,8 @@
 use crate::error::PluginError;
 use crate::in_process::copy;
 use crate::in_process::turn::Turn;
-use crate::manifest::StampText;
-use crate::{manifest as stamp, trust};
+use crate::manifest::ManifestText;
+use crate::{manifest, trust};
 use abi_stable::library::{AbiHeaderRef, LibraryError, ROOT_MODULE_LOADER_NAME_WITH_NUL};
 use libloading::os::unix::{Library as Handle, RTLD_LOCAL, RTLD_NOW};
 use sha2::{Digest, Sha256};
@@ -46,7 +46,7 @@ pub(crate) struct Checked {
     path: PathBuf,
     /// The copy to map.
     pub(crate) file: File,
-    text: StampText,
+    text: ManifestText,
     /// The SHA-256 of `file`; without a pin it is the name of the kept copy.
     pub(crate) sha256: String,
 }
@@ -59,12 +59,12 @@ pub(crate) fn check(
     cache: Option<&Path>,
 ) -> Result<Checked, PluginError> {
     let library =
-        trust::judge(path).map_err(|source| PluginError::Untrusted { path: path.to_owned(), source })?;
+        trust::check(path).map_err(|source| PluginError::Untrusted { path: path.to_owned(), source })?;
     let copy =
         copy::of(&library, cache).map_err(|source| PluginError::Host { path: path.to_owned(), source })?;
     let file = copy.file;
-    let text = stamp::read(&file).map_err(|why| PluginError::NotAPlugin { path: path.to_owned(), why })?;
-    stamp::check(&text.stamp).map_err(|why| PluginError::Incompatible { path: path.to_owned(), why })?;
+    let text = manifest::read(&file).map_err(|why| PluginError::NotAPlugin { path: path.to_owned(), why })?;
+    manifest::check(&text.stamp).map_err(|why| PluginError::Incompatible { path: path.to_owned(), why })?;
     // Without a pin, the digest only finds a verdict, and the copy's name is good enough for that: a program that could
     // give a copy a false name could write verdicts, too. A pin is about the bytes, so they are hashed.
     let sha256 = match copy.name.filter(|_| pin.is_none()) {
@@ -84,7 +84,7 @@ impl Checked {
         let module = map(&self.path, self.file)?;
         drop(turn);
         if module.describe()().as_str() != self.text.text {
-            return Err(PluginError::StampDisagrees { path: self.path });
+            return Err(PluginError::ManifestDisagrees { path: self.path });
         }
         Ok(Loaded { stamp: self.text.stamp, module })
     }
@@ -139,17 +139,17 @@ fn map(path: &Path, file: File) -> Result<PluginModule_Ref, PluginError> {
     let symbol = unsafe { library.get::<AbiHeaderRef>(ROOT_MODULE_LOADER_NAME_WITH_NUL.as_bytes()) };
     let header = *symbol.map_err(|_| PluginError::NotAPlugin {
         path: path.to_owned(),
-        why: "it has a stamp and lacks the entry symbol; it was not made by export_runtime!".to_owned(),
+        why: "it has a manifest and lacks the entry symbol; it was not made by export_runtime!".to_owned(),
     })?;
     std::mem::forget(library);
     header
         .upgrade()
         .and_then(|header| header.init_root_module::<PluginModule_Ref>())
-        .map_err(|error| PluginError::Incompatible { path: path.to_owned(), why: verdict(&error) })
+        .map_err(|error| PluginError::Incompatible { path: path.to_owned(), why: layout_fault(&error) })
 }
 
 /// The fault in one line for people; abi_stable's own text has up to 17 KB of types.
-fn verdict(error: &LibraryError) -> String {
+fn layout_fault(error: &LibraryError) -> String {
     tracing::debug!(%error, "the layout check of a plugin failed");
     match error {
         LibraryError::InvalidAbiHeader(_) | LibraryError::InvalidCAbi { .. } => {

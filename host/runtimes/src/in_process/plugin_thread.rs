@@ -35,7 +35,7 @@ impl PluginThread {
         let runtime = Builder::new_current_thread().build()?;
         let handle = runtime.handle().clone();
         let (held, released) = oneshot::channel::<()>();
-        std::thread::Builder::new().name("wharf-lane".to_owned()).spawn(move || {
+        std::thread::Builder::new().name("plugin-thread".to_owned()).spawn(move || {
             let _ = runtime.block_on(released);
         })?;
         Ok(Self(Arc::new(Thread { handle, _held: held })))
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_ends_with_the_last_who_holds_it_and_not_before_its_work_does() {
+    fn a_plugin_thread_ends_with_its_last_holder_and_not_before_its_work() {
         let thread = PluginThread::start().unwrap();
         let ((ended, end), (go, gone)) = (mpsc::channel(), tokio::sync::oneshot::channel::<()>());
         thread.run_detached(async move {

@@ -30,7 +30,7 @@ const WRITER_GIVE_UP_WAIT: Duration = Duration::from_secs(5);
 /// The reason why the descriptors that the plugin hands over are no stream.
 pub(crate) fn adopt(
     stream: StreamBox,
-    lane: &PluginThread,
+    thread: &PluginThread,
     earlier: &Earlier,
     host: &Handle,
 ) -> Result<RawStream, String> {
@@ -45,14 +45,14 @@ pub(crate) fn adopt(
     let (writer, from_host) = duplex(BUFFER_BYTES);
     let failure = Arc::new(OnceLock::new());
     let (no_reader, no_writer) = (CancellationToken::new(), CancellationToken::new());
-    lane.run_detached(copy_in(stream.clone(), to_host, failure.clone()));
+    thread.run_detached(copy_in(stream.clone(), to_host, failure.clone()));
     let given_up = given_up(host.clone(), no_reader.clone(), no_writer.clone());
-    lane.run_detached(async move {
+    thread.run_detached(async move {
         // Without the second branch, a write that the plugin never completes would keep the stream, and everything behind
         // it, for ever.
         tokio::select! {
             () = copy_out(stream, from_host) => {}
-            () = given_up => tracing::debug!("what a plugin does not take is given up"),
+            () = given_up => tracing::debug!("bytes that a plugin does not take are dropped"),
         }
     });
     let reader = Reader { bytes: reader, failure, _held: no_reader.drop_guard() };
@@ -159,14 +159,14 @@ mod tests {
     /// The paused clock advances by itself to the next timer; the test would hang if there were no timer on the host's
     /// runtime.
     #[tokio::test(start_paused = true)]
-    async fn who_waits_on_the_lane_waits_by_the_hosts_clock() {
-        let lane = PluginThread::start().unwrap();
+    async fn a_wait_on_the_plugin_thread_uses_the_clock_of_the_host() {
+        let thread = PluginThread::start().unwrap();
         let (no_reader, no_writer) = (CancellationToken::new(), CancellationToken::new());
         let begun = Instant::now();
-        let waiting = lane.run(given_up(Handle::current(), no_reader.clone(), no_writer.clone()));
+        let waiting = thread.run(given_up(Handle::current(), no_reader.clone(), no_writer.clone()));
         no_reader.cancel();
         no_writer.cancel();
-        waiting.await.expect("it ended on the lane before its time");
+        waiting.await.expect("it ended on the thread before its time");
         assert!(begun.elapsed() >= WRITER_GIVE_UP_WAIT);
     }
 }

@@ -66,7 +66,7 @@ pub(crate) fn record() -> impl Strategy<Value = StatusRecord> {
 pub(crate) fn exit() -> impl Strategy<Value = Exit> {
     let code = option::of(prop_oneof![Just(0), any::<i32>()]);
     (code, option::of(any::<i32>()), option::of(any::<u64>()), ".{0,8}")
-        .prop_map(|(code, signal, at_ms, reason)| Exit { code, signal, at_ms, reason })
+        .prop_map(|(code, signal, at_ms, reason)| Exit { code, signal, at_ms, reason, restarts: false })
 }
 
 pub(crate) fn observation() -> impl Strategy<Value = Observation> {
@@ -82,6 +82,7 @@ pub(crate) fn observation() -> impl Strategy<Value = Observation> {
             started_at_ms,
             address: None,
             confinement: None,
+            condition: wharf_sdk::Condition::default(),
         },
     )
 }

@@ -2,11 +2,12 @@
 //!
 //! Every operation is possible at any time; one that does not fit changes nothing, which is checked as well. So any part of
 //! a history is a history, and shrinking needs no rules of its own.
-use crate::tests::house::{House, Mood};
+use crate::tests::simulated_host::{OwnerAnswer, SimulatedHost};
 use proptest::{collection::vec, prelude::*, sample::select};
 use wharf_records::RecordKind;
 
-const MOODS: [Mood; 4] = [Mood::Answers, Mood::Silent, Mood::Incomplete, Mood::AnotherInstance];
+const ANSWERS: [OwnerAnswer; 4] =
+    [OwnerAnswer::Answers, OwnerAnswer::Silent, OwnerAnswer::Incomplete, OwnerAnswer::AnotherInstance];
 const KINDS: [RecordKind; 2] = [RecordKind::RunConfig, RecordKind::Status];
 
 /// One action; a number is that of a workload's name.
@@ -25,7 +26,7 @@ enum Step {
     /// The workload ends by itself.
     Exits(usize, i32),
     SupervisorDies(usize),
-    Owner(Mood),
+    Owner(OwnerAnswer),
     /// Another host's resource with this workload's uid, or a second one of ours.
     Foreign(usize),
     Twice(usize),
@@ -51,7 +52,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => name().prop_map(Step::Forget),
         3 => (name(), 0..2).prop_map(|(name, code)| Step::Exits(name, code)),
         2 => name().prop_map(Step::SupervisorDies),
-        2 => select(&MOODS[..]).prop_map(Step::Owner),
+        2 => select(&ANSWERS[..]).prop_map(Step::Owner),
         1 => name().prop_map(Step::Foreign),
         1 => name().prop_map(Step::Twice),
         1 => Just(Step::Reboot),
@@ -63,25 +64,25 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn take(house: &mut House, step: Step) {
+fn take(host: &mut SimulatedHost, step: Step) {
     match step {
-        Step::BeginStart(name) => house.begin_start(name),
-        Step::BeginStop(name) => house.begin_stop(name),
-        Step::BeginRemove(name) => house.begin_remove(name),
-        Step::Finish(name) => house.finish(name),
-        Step::CommandDies(name) => house.command_dies(name),
-        Step::Forget(name) => house.forget(name),
-        Step::Exits(name, code) => house.exits(name, code),
-        Step::SupervisorDies(name) => house.supervisor_dies(name),
-        Step::Owner(mood) => house.owner_is(mood),
-        Step::Foreign(name) => house.add_foreign(name),
-        Step::Twice(name) => house.add_second(name),
-        Step::Reboot => house.reboot(),
-        Step::Corrupt(name, kind) => house.corrupt(name, kind),
-        Step::Read(name) => house.read_to_write_later(name),
-        Step::WriteLate(name) => house.write_late(name),
-        Step::GhostWrites(name) => house.ghost_writes(name),
-        Step::Reconcile => house.reconcile(),
+        Step::BeginStart(name) => host.begin_start(name),
+        Step::BeginStop(name) => host.begin_stop(name),
+        Step::BeginRemove(name) => host.begin_remove(name),
+        Step::Finish(name) => host.finish(name),
+        Step::CommandDies(name) => host.command_dies(name),
+        Step::Forget(name) => host.forget(name),
+        Step::Exits(name, code) => host.exits(name, code),
+        Step::SupervisorDies(name) => host.supervisor_dies(name),
+        Step::Owner(answer) => host.owner_is(answer),
+        Step::Foreign(name) => host.add_foreign(name),
+        Step::Twice(name) => host.add_second(name),
+        Step::Reboot => host.reboot(),
+        Step::Corrupt(name, kind) => host.corrupt(name, kind),
+        Step::Read(name) => host.read_to_write_later(name),
+        Step::WriteLate(name) => host.write_late(name),
+        Step::GhostWrites(name) => host.ghost_writes(name),
+        Step::Reconcile => host.reconcile(),
     }
 }
 
@@ -94,12 +95,12 @@ proptest! {
 
     #[test]
     fn r06_whatever_happens_records_and_views_are_true_and_all_agree_once_it_is_quiet(history in vec(step(), 1..40)) {
-        let mut house = House::new();
-        house.look();
+        let mut host = SimulatedHost::new();
+        host.look();
         for step in history {
-            take(&mut house, step);
-            house.look();
+            take(&mut host, step);
+            host.look();
         }
-        house.grow_quiet();
+        host.grow_quiet();
     }
 }

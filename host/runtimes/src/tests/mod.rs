@@ -3,6 +3,6 @@
 //! breaks a rule. And a runtime that does not answer (`silent`).
 mod any;
 mod histories;
-mod house;
 mod properties;
 mod silent;
+mod simulated_host;

@@ -1,6 +1,7 @@
 //! A runtime that does not answer: how long the host waits for it, and what the host refuses without asking it.
-use crate::client::{Deadlines, RuntimeClient};
+use crate::client::RuntimeClient;
 use crate::connection::{Answer, Connection};
+use crate::deadlines::Deadlines;
 use crate::raw_stream::RawStream;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;

@@ -38,6 +38,9 @@ pub struct Import {
     /// Why the copy cannot be started as it is; empty where nothing speaks against it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub would_not_start: String,
+    /// It would start with what can be enforced.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub would_start_weaker: bool,
     /// Fields that wharf keeps and does not implement.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_implemented: Vec<String>,
@@ -103,6 +106,7 @@ impl Import {
             changed: Vec::new(),
             stays: Vec::new(),
             would_not_start: String::new(),
+            would_start_weaker: false,
             advice: Vec::new(),
             not_implemented: Vec::new(),
             error: None,

@@ -207,6 +207,10 @@ async fn import_one(
         ..Import::of(name, ImportResult::WouldImport, "").at(&proven.owner, object, state)
     };
     report.would_not_start = fault(context, &translation.run, &proven.owner).await.unwrap_or_default();
+    if !report.would_not_start.is_empty() {
+        let weaker = RunConfig { allow_weaker: true, ..translation.run.clone() };
+        report.would_start_weaker = fault(context, &weaker, &proven.owner).await.is_none();
+    }
     if known.is_dry {
         let free = toolhive::candidates(name).into_iter().find(|name| !known.is_taken(name));
         report.name = free.map(|name| name.to_string()).unwrap_or_default();

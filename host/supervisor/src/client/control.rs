@@ -29,7 +29,7 @@ use wharf_sdk::Exit;
 const VERSION: u32 = 1;
 /// The longest line in either direction.
 const MAX_LINE_BYTES: u64 = 64 * 1024;
-/// At most so many connections are open at a time; further ones wait in the listener's queue and take no descriptor.
+/// At most this many connections are open at a time; further ones wait in the listener's queue and take no descriptor.
 const CONNECTIONS_MAX: usize = 16;
 /// How long a client may take to send its request.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(5);

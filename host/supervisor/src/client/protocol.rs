@@ -24,6 +24,9 @@ pub struct SupervisorRequest {
     /// The command that started it chose the proxy's port, and no client knows it yet.
     #[serde(default)]
     pub chosen_port: bool,
+    /// The start goes on when the command has gone without a word: it serves others, and was only restarted.
+    #[serde(default)]
+    pub outlives_command: bool,
 }
 
 /// The reason for a start.
@@ -48,6 +51,11 @@ pub(crate) enum StartEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         amount: Option<(u64, u64)>,
     },
+    /// Something that its user should know.
+    Warning {
+        /// A sentence.
+        message: String,
+    },
     /// The workload is ready. The last line.
     Ready {
         /// The proxy's port.
@@ -58,6 +66,10 @@ pub(crate) enum StartEvent {
         /// The reason.
         error: Error,
     },
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// A supervisor's report on itself.
@@ -75,6 +87,12 @@ pub struct SupervisorReport {
     /// It is starting or restarting the workload.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub starting: bool,
+    /// How often the workload has ended, or an attempt to restart it has failed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub ends: u32,
+    /// The time until the next attempt to restart the workload, in milliseconds, where one is waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_try_ms: Option<u64>,
     /// How long the server took to answer a real request, in microseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ping_us: Option<u64>,
@@ -84,6 +102,9 @@ pub struct SupervisorReport {
     /// The server's messages that reached no client since the supervisor was started.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub undelivered: Vec<Undelivered>,
+    /// How the workload ended before it was started again; empty if it has not.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub last_end: String,
 }
 
 impl SupervisorReport {
@@ -125,6 +146,10 @@ pub enum StartOutcome {
 pub trait Progress: Send {
     /// The present step.
     fn step(&mut self, message: &str);
+    /// Something that its user should know, in any case.
+    fn warn(&mut self, message: &str) {
+        self.step(message);
+    }
     /// The part that is done, and the whole, in bytes.
     fn amount(&mut self, message: &str, done: u64, total: u64) {
         let _ = (message, done, total);

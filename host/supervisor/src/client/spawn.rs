@@ -72,7 +72,8 @@ impl Supervisor {
     /// Tells it that nobody waits for the workload any more: it gives up the start and clears up. [`Self::outcome`] then
     /// returns when it has done so; if the workload was ready before, it returns that.
     pub async fn give_up(&mut self) {
-        // If it has ended already, this fails, which does not matter.
+        // If it has ended already, this fails, which does not matter. The word tells this from the command's death.
+        let _ = self.lines.get_mut().write_all(b"\n").await;
         let _ = self.lines.get_mut().shutdown().await;
     }
 
@@ -89,6 +90,7 @@ impl Supervisor {
                 Ok(StartEvent::Progress { message, amount: Some((done, total)) }) => {
                     progress.amount(&message, done, total);
                 }
+                Ok(StartEvent::Warning { message }) => progress.warn(&message),
                 Ok(StartEvent::Ready { port }) => return StartOutcome::Ready(port),
                 Ok(StartEvent::Failed { error }) => return StartOutcome::Failed(error),
                 Err(error) => tracing::debug!(%error, "a line of the supervisor makes no sense"),

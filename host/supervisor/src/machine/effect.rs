@@ -16,7 +16,7 @@ pub enum Work {
     BindPort,
     /// Record this process.
     RecordSupervisor,
-    /// Ask the owner for the leavings of an earlier supervisor.
+    /// Ask the owner for the resource that an earlier supervisor left.
     LookForEarlier,
     /// Wait until a server that was left running answers.
     AwaitResumed,
@@ -62,11 +62,15 @@ pub enum Work {
     ProveStopped,
     /// Read the records: is the workload still this supervisor's to bring back?
     CheckWanted,
+    /// Record an end after which its engine starts it again, and how often that happened.
+    RecordExit,
+    /// Attach, wait until its engine has started it again, and until it answers.
+    Follow,
     /// Record the end.
     RecordEnd(End),
 }
 
-/// The leavings of a start that failed.
+/// What a start that failed leaves on record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Left {
     /// Nothing, apart from resources that the runtime keeps for the workload.
@@ -75,6 +79,8 @@ pub enum Left {
     Resource,
     /// Records that could not be removed.
     Records,
+    /// Whatever there is while the owner cannot be asked. The records stay as they are, and only the command is told.
+    Interrupted,
 }
 
 /// The kind of end that is recorded.

@@ -6,7 +6,7 @@ use wharf_model::ErrorKind;
 /// A request on the control socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ask {
-    /// End the workload, which may take so long to end by itself; then end the supervisor.
+    /// End the workload, which may take this long to end by itself; then end the supervisor.
     Stop(Duration),
     /// Give up the start.
     Cancel,
@@ -14,12 +14,12 @@ pub enum Ask {
     Leave,
     /// Report on itself.
     Report,
-    /// Change who may use the proxy. It is answered where it is taken from the socket, so the machine never gets it
-    /// rightly.
+    /// Change who may use the proxy. It is answered when it is taken from the socket; if it reaches the machine all the
+    /// same, that is a mistake.
     ChangeAccess,
 }
 
-/// The leavings of an earlier supervisor.
+/// The resource that an earlier supervisor left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Earlier {
     /// There is none, or its owner has nothing of it any more.
@@ -37,6 +37,8 @@ pub struct Ending {
     pub succeeded: bool,
     /// Its owner could not be asked meanwhile, so its engine may have closed its input.
     pub was_away: bool,
+    /// Its engine starts it again, by itself.
+    pub restarts: bool,
     /// How long it was up.
     pub ran_for: Duration,
 }
@@ -54,11 +56,11 @@ pub enum Event {
     Failed(ErrorKind),
     /// The owner is connected and proven.
     Prepared(Workload),
-    /// The leavings of an earlier supervisor.
+    /// The resource that an earlier supervisor left was looked for.
     Found(Earlier),
     /// The deployment was made.
     Deployed {
-        /// It was made from the leavings of an earlier attempt, and has the handle on record.
+        /// It was made from the resource that an earlier attempt left, and has the handle on record.
         kept: bool,
     },
     /// The deployment failed, or its outcome is unknown.
@@ -81,7 +83,8 @@ pub enum Event {
     /// Whether the records still want the workload.
     Wanted(bool),
 
-    // From outside. `Exited` also answers a proven stop, and the question for the exit.
+    // From outside. `Exited` also answers a proven stop, the question for the exit, and the wait for a server that ended once
+    // more before it answered.
     /// The workload has ended, as the recorded instance has shown.
     Exited(Ending),
     /// A request.

@@ -23,6 +23,8 @@ pub struct Workload {
     pub survives: bool,
     /// Its runtime restarts it in place.
     pub in_place: bool,
+    /// Its engine starts it again after an end, by itself; the supervisor follows.
+    pub restarts_itself: bool,
     /// Its restart policy.
     pub policy: RestartPolicy,
 }
@@ -86,6 +88,8 @@ pub enum During {
     Pause,
     /// In a restart that may be half done.
     Restart,
+    /// Its engine is starting it again.
+    Follow,
 }
 
 /// The reason why a deployment is stopped or removed.
@@ -166,6 +170,12 @@ pub enum At {
     ProvingOwner,
     /// An attempt failed, perhaps because a command is at work: the records are read.
     CheckingFailure(ErrorKind),
+    /// An end is being recorded after which its engine starts it again.
+    RecordingExit,
+    /// Its engine is starting it again: that is waited for, and the server must answer.
+    Following,
+    /// A pause before it is waited for anew.
+    FollowingLater,
     /// The end is being recorded.
     RecordingEnd,
     /// The supervisor ends.
@@ -219,7 +229,13 @@ impl State {
     pub const fn new(task: Task) -> Self {
         Self {
             task,
-            workload: Workload { stdio: false, survives: false, in_place: false, policy: RestartPolicy::No },
+            workload: Workload {
+                stdio: false,
+                survives: false,
+                in_place: false,
+                restarts_itself: false,
+                policy: RestartPolicy::No,
+            },
             at: At::TakingLife,
             made: Made::Nothing,
             restarting: false,
@@ -287,6 +303,9 @@ impl State {
                 Hears { requests: true, signals: true, config: true, exit: true, stdout: true, ..NOTHING }
             }
             At::StdoutClosed => Hears { requests: true, signals: true, config: true, exit: true, ..NOTHING },
+            At::Following | At::FollowingLater => {
+                Hears { requests: true, signals: true, config: true, ..NOTHING }
+            }
             _ if self.is_starting() => Hears { requests: true, signals: true, client: true, ..NOTHING },
             _ if self.is_restarting() => Hears { requests: true, signals: true, ..NOTHING },
             _ => NOTHING,

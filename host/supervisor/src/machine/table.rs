@@ -12,6 +12,9 @@ pub(crate) const STDIN_GRACE: Duration = Duration::from_secs(2);
 /// How long a workload may take to end when a signal ends its supervisor.
 const SIGNAL_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The pause before a workload whose engine is away is attached again: clients wait for it.
+const REATTACH_PAUSE: Duration = Duration::from_secs(1);
+
 /// A state, and the effects of entering it.
 type Next = (State, Vec<Effect>);
 
@@ -104,7 +107,8 @@ pub(super) fn next(state: State, event: Event) -> Option<Next> {
         (At::Reattaching, Event::Done) => run(state, vec![]),
         (At::Reattaching, Event::Failed(_)) => go(state, At::ProvingOwnerToEnd, Work::ProveOwner),
         (At::ProvingOwnerToEnd, Event::Done) => stop(state, Behalf::Own, STDIN_GRACE),
-        (At::ProvingOwnerToEnd, Event::Failed(_)) => end_later(state),
+        // Its engine is away, and may have left it running: it is attached again as soon as that is back.
+        (At::ProvingOwnerToEnd, Event::Failed(_)) => go(state, At::StdoutClosed, Work::Wait(REATTACH_PAUSE)),
         (At::Stopping(behalf, during), Event::Done) => {
             go(state, At::ProvingStopped(behalf, during), Work::ProveStopped)
         }
@@ -114,6 +118,15 @@ pub(super) fn next(state: State, event: Event) -> Option<Next> {
         (At::Stopping(behalf, during) | At::ProvingStopped(behalf, during), Event::Failed(_)) => {
             not_stopped(state, behalf, during)
         }
+
+        // Restarts of its engine's own.
+        (At::RecordingExit, Event::Done | Event::Failed(_)) | (At::Following, Event::Failed(_)) => {
+            follow_later(state, vec![])
+        }
+        (At::FollowingLater, Event::Done) => go(state, At::Following, Work::Follow),
+        (At::Following, Event::Done) => back(state),
+        (At::Following, Event::Exited(ending)) if ending.restarts => after_exit(counted(state), ending),
+        (At::Following | At::Reattaching, Event::Exited(ending)) => after_exit(state, ending),
 
         // Restarts.
         (At::Pausing, Event::Done) => go(state, At::CheckingWanted, Work::CheckWanted),
@@ -173,6 +186,7 @@ fn signalled(state: State) -> Next {
 fn stop(state: State, behalf: Behalf, timeout: Duration) -> Next {
     let during = match state.at {
         At::Pausing | At::ProvingOwner => During::Pause,
+        At::Following | At::FollowingLater => During::Follow,
         _ if state.is_restarting() => During::Restart,
         _ => During::Run,
     };
@@ -183,8 +197,8 @@ fn stop(state: State, behalf: Behalf, timeout: Duration) -> Next {
 /// deployment that may still appear is looked for. In all other cases the ended workload stays as it is, with its logs.
 fn stopped(state: State, behalf: Behalf, during: During, ending: Ending) -> Next {
     match (behalf, during) {
-        (Behalf::Own, _) => after_exit(state, ending),
-        (_, During::Run) => ended_for(state, behalf),
+        (Behalf::Own, _) => after_own_stop(state, ending),
+        (_, During::Run | During::Follow) => ended_for(state, behalf),
         (_, During::Pause) if state.made != Made::Late => ended_for(state, behalf),
         (_, During::Pause | During::Restart) => clear(state, Clearing::Interrupted(behalf), vec![]),
     }
@@ -211,6 +225,9 @@ fn not_stopped(state: State, behalf: Behalf, during: During) -> Next {
             let effects = vec![Effect::TellUnstopped, Effect::Answer(Reply::Refused)];
             (State { at: At::Running, ..state }, effects)
         }
+        (Behalf::Request, During::Follow) => {
+            follow_later(state, vec![Effect::TellUnstopped, Effect::Answer(Reply::Refused)])
+        }
         (Behalf::Request, During::Pause | During::Restart) => refused_restart(state),
         (Behalf::Signal, _) => end(state, vec![Effect::TellUnstopped]),
     }
@@ -227,10 +244,35 @@ fn run(state: State, mut effects: Vec<Effect>) -> Next {
     (state, effects)
 }
 
-/// After an end: a restart by policy, or the end is recorded. If the engine of a server on stdio went away, it closed the
-/// server's stdin; so exit code 0 is no completion then.
-fn after_exit(state: State, ending: Ending) -> Next {
-    let policy = state.workload.policy;
+/// After an end: its engine starts it again and the supervisor follows; or the supervisor restarts it by policy; or the end
+/// is recorded. An engine that restarts workloads by itself has given up if it does not, or somebody has stopped it there.
+fn after_exit(mut state: State, ending: Ending) -> Next {
+    if ending.restarts {
+        state.pauses.ended(ending.ran_for);
+        return then(state, At::RecordingExit, vec![Effect::HearExit], Work::RecordExit);
+    }
+    let policy = match state.workload.restarts_itself {
+        true => RestartPolicy::No,
+        false => state.workload.policy,
+    };
+    by_policy(state, ending, policy)
+}
+
+/// The engine has pauses of its own between its attempts. Those of the supervisor are short, and bound what an engine without
+/// pauses costs.
+fn follow_later(mut state: State, effects: Vec<Effect>) -> Next {
+    let pause = state.pauses.next_pause().unwrap_or(LONGEST_ABSENCE).min(LONGEST_ABSENCE);
+    then(state, At::FollowingLater, effects, Work::Wait(pause))
+}
+
+/// After an end that the supervisor itself brought about, since it could not reach the server any more.
+fn after_own_stop(state: State, ending: Ending) -> Next {
+    by_policy(state, ending, state.workload.policy)
+}
+
+/// A restart by policy, or the end is recorded. If the engine of a server on stdio went away, it closed the server's stdin;
+/// so exit code 0 is no completion then.
+fn by_policy(state: State, ending: Ending, policy: RestartPolicy) -> Next {
     let was_cut_off = ending.succeeded && ending.was_away && state.workload.stdio;
     let is_restarted = policy.restarts_after(ending.succeeded) || was_cut_off && policy != RestartPolicy::No;
     let effects = vec![Effect::HearExit];
@@ -270,7 +312,12 @@ fn refused_restart(mut state: State) -> Next {
 }
 
 fn back(state: State) -> Next {
-    run(State { restarts: state.restarts.saturating_add(1), ..state }, vec![Effect::Back])
+    run(counted(state), vec![Effect::Back])
+}
+
+/// One restart more.
+fn counted(state: State) -> State {
+    State { restarts: state.restarts.saturating_add(1), ..state }
 }
 
 fn deploy(state: State, effects: Vec<Effect>) -> Next {
@@ -370,10 +417,15 @@ fn uncleared(state: State, why: Clearing, kind: ErrorKind) -> Next {
     }
 }
 
-/// A workload that could not be removed stays on record.
+/// A workload that could not be removed stays on record. If its owner went away, that says nothing about the workload: it
+/// stays as it is, `starting`, and the next command goes on from there.
 fn uncleared_start(state: State) -> Next {
-    if !state.is_dropped() && state.cause == Some(Cause::Failed(ErrorKind::Owner)) {
-        return given_up(state);
+    if state.cause == Some(Cause::Failed(ErrorKind::Owner)) {
+        return if state.is_dropped() {
+            go(state, At::RecordingFailure, Work::RecordFailure(Left::Interrupted))
+        } else {
+            given_up(state)
+        };
     }
     go(state, At::RecordingFailure, Work::RecordFailure(Left::Resource))
 }

@@ -87,7 +87,7 @@ impl Machine {
 }
 
 #[tokio::test]
-async fn each_place_of_the_table_is_looked_at() {
+async fn each_usual_place_of_an_engine_socket_is_searched() {
     let docker = [
         "root/var/run/docker.sock",
         "user/docker.sock",
@@ -112,7 +112,7 @@ async fn each_place_of_the_table_is_looked_at() {
 }
 
 #[tokio::test]
-async fn of_two_places_the_first_is_taken() {
+async fn of_two_engine_sockets_the_first_is_taken() {
     let machine = Machine::new();
     machine.answers("home/.rd/docker.sock", Flavor::Docker);
     let first = machine.answers("root/var/run/docker.sock", Flavor::Docker);
@@ -120,7 +120,7 @@ async fn of_two_places_the_first_is_taken() {
 }
 
 #[tokio::test]
-async fn what_answers_counts_and_not_what_its_socket_is_called() {
+async fn an_engine_is_recognised_by_its_answer_and_not_by_its_socket_name() {
     let machine = Machine::new();
     let socket = machine.answers("root/var/run/docker.sock", Flavor::Podman);
     assert_eq!(machine.find(Flavor::Podman).await, Found::Socket(socket));
@@ -140,7 +140,7 @@ async fn an_engine_is_recognised_by_its_version_where_something_takes_its_header
 }
 
 #[tokio::test]
-async fn what_does_not_answer_is_shown_unless_another_place_does() {
+async fn a_silent_engine_socket_is_reported_unless_another_answers() {
     let machine = Machine::new();
     drop(machine.listener("root/var/run/docker.sock"));
     let dead = machine.path("root/var/run/docker.sock");
@@ -151,7 +151,7 @@ async fn what_does_not_answer_is_shown_unless_another_place_does() {
 }
 
 #[tokio::test]
-async fn that_it_is_installed_is_told() {
+async fn an_installed_engine_without_a_socket_is_reported_as_installed() {
     let mut machine = Machine::new();
     let is_installed = async |machine: &Machine, flavor| match machine.find(flavor).await {
         Found::Nothing { is_installed, .. } => is_installed,
@@ -196,7 +196,7 @@ async fn a_search_path_stands_in_the_place_of_every_usual_place() {
 }
 
 #[tokio::test]
-async fn what_the_user_says_comes_before_every_socket_and_is_not_doubted() {
+async fn an_endpoint_that_the_user_chose_comes_before_every_found_socket() {
     let mut machine = Machine::new();
     machine.answers("root/var/run/docker.sock", Flavor::Docker);
     let socket = |path: &str| Found::Socket(PathBuf::from(path));
@@ -225,7 +225,7 @@ async fn a_context_may_be_named_by_a_variable_and_lie_elsewhere() {
 }
 
 #[tokio::test]
-async fn what_the_user_says_and_cannot_be_used_is_not_replaced() {
+async fn an_unusable_endpoint_that_the_user_chose_is_not_replaced() {
     let mut machine = Machine::new();
     machine.answers("root/var/run/docker.sock", Flavor::Docker);
     machine.set("DOCKER_CONTEXT", "gone");
@@ -244,7 +244,7 @@ async fn what_the_user_says_and_cannot_be_used_is_not_replaced() {
 }
 
 #[tokio::test]
-async fn one_that_is_silent_hides_none_behind_it() {
+async fn a_silent_engine_socket_hides_no_later_one() {
     let machine = Machine::new();
     let _silent = machine.listener("root/var/run/docker.sock");
     let works = machine.answers("home/.rd/docker.sock", Flavor::Docker);

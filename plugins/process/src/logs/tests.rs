@@ -86,7 +86,7 @@ async fn the_last_lines_are_counted_over_files_and_blocks() {
 }
 
 #[tokio::test]
-async fn only_what_was_written_since_then_is_read() {
+async fn since_reads_only_lines_written_from_that_time_on() {
     let log = TestLog::new();
     log.append(".1", 1, "one");
     log.append("", 2, "two");

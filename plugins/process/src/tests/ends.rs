@@ -25,7 +25,7 @@ async fn nothing_of_a_family_survives_a_stop() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_first_process_leaves_behind_ends_with_it() {
+async fn processes_that_outlive_the_first_one_are_ended_with_it() {
     let host = TestHost::new();
     let (handle, pipes) =
         host.run(&host.script(Transport::Stdio, &format!("{FAMILY} read line; exit 5"))).await;
@@ -38,7 +38,7 @@ async fn what_the_first_process_leaves_behind_ends_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_end_when_asked_is_killed_after_the_timeout() {
+async fn a_workload_that_ignores_a_stop_is_killed_after_the_timeout() {
     let host = TestHost::new();
     let script = "trap '' TERM; echo ready; while :; do sleep 1000; done";
     let (handle, pipes) = host.run(&host.script(Transport::Stdio, script)).await;
@@ -49,7 +49,7 @@ async fn what_does_not_end_when_asked_is_killed_after_the_timeout() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_supervisor_that_dies_before_the_word_leaves_nothing() {
+async fn a_supervisor_that_dies_before_it_says_go_leaves_nothing() {
     let host = TestHost::new();
     let proof = host.path("proof");
     let spec = host.script(HTTP, &format!("echo > {proof}"));

@@ -89,7 +89,7 @@ fn a_job_that_is_too_long_fails() {
 }
 
 #[test]
-fn another_word_than_go_fails_and_leaves_nothing() {
+fn another_message_than_go_fails_and_leaves_nothing() {
     let host = TestHost::new();
     let job = job(&host);
     let mut launcher = Launcher::spawn();
@@ -103,7 +103,7 @@ fn another_word_than_go_fails_and_leaves_nothing() {
 }
 
 #[test]
-fn a_job_and_its_word_may_come_in_one_piece() {
+fn a_job_and_the_message_go_may_come_in_one_piece() {
     let host = TestHost::new();
     let mut launcher = Launcher::spawn();
     let job = serde_json::to_vec(&job(&host)).unwrap();

@@ -203,7 +203,7 @@ fn take(state: &mut State, process: usize, write: Write, rules: &Rules) -> Optio
         mine.record = place.status;
         return Some(At::Put(write));
     }
-    // The judged record is compared once more: a supervisor writes without the operation lock.
+    // The assessed record is compared once more: a supervisor writes without the operation lock.
     let stands = mine.record.map(version) == place.status.map(version)
         || rules.has(Mutation::CompareWithoutUid)
             && mine.record.map(|it| it.revision) == place.status.map(|it| it.revision);

@@ -5,7 +5,7 @@ use super::supervisor::{Slot, exited, workload};
 use crate::mutations::{Mutation, Rules};
 use crate::state::{Engine, Holder, Record, State, Supervisor};
 use wharf_model::{ErrorKind, Event as PhaseEvent, Phase};
-use wharf_supervisor::machine::{Earlier, End, Event, Work};
+use wharf_supervisor::machine::{Earlier, End, Event, Left, Work};
 
 /// The progress of a work.
 pub(crate) enum Progress {
@@ -41,6 +41,7 @@ pub(crate) fn perform(
         Work::Prepare if place.config != Some(config) => failed(ErrorKind::Conflict),
         Work::Prepare if engine != Engine::Recorded => failed(ErrorKind::Owner),
         Work::Prepare => Some(Progress::Over(Event::Prepared(workload(rules)))),
+        Work::RecordFailure(Left::Interrupted) => DONE,
         Work::RecordSupervisor
         | Work::RecordHandle
         | Work::RecordReady
@@ -97,6 +98,8 @@ pub(crate) fn perform(
         }
         // Nobody else sees these; `Supervisor::learn` does them.
         Work::OpenControl | Work::BindPort | Work::Wait(_) | Work::AskExit => None,
+        // The model's engines restart nothing by themselves.
+        Work::RecordExit | Work::Follow => None,
     }
 }
 

@@ -49,14 +49,14 @@ pub(crate) fn step(state: &mut State, process: usize, rules: &Rules) -> Option<(
         ReadStep::Life(name) if reading.rows[name].config.is_none() => row_done(name),
         ReadStep::Life(name) => {
             reading.rows[name].life = state.places[name].life.is_some();
-            ReadStep::Judge(name)
+            ReadStep::Assess(name)
         }
-        ReadStep::Judge(name) => match judged(state, &reading, name, process, rules) {
-            Judgement::AsRecorded => row_done(name),
-            Judgement::Worse if reading.rows[name].renewed && rules.has(Mutation::JudgedAgainOnce) => {
+        ReadStep::Assess(name) => match assessed(state, &reading, name, process, rules) {
+            Assessment::AsRecorded => row_done(name),
+            Assessment::Worse if reading.rows[name].renewed && rules.has(Mutation::AssessedAgainOnce) => {
                 return verdict(state, process, reading, name, row_done(name), rules);
             }
-            Judgement::Worse => ReadStep::RereadStatus(name),
+            Assessment::Worse => ReadStep::RereadStatus(name),
         },
         ReadStep::RereadStatus(name) => match reread_status(state, &mut reading, name, rules) {
             Reread::Same if rules.has(Mutation::RunConfigNotReread) => {
@@ -162,14 +162,14 @@ fn own_record(row: &Row) -> Option<Record> {
     row.record.filter(|record| row.config.is_some_and(|config| config.uid == record.uid))
 }
 
-enum Judgement {
+enum Assessment {
     AsRecorded,
     Worse,
 }
 
-/// The probe of the operation lock, and the judgement. `reconcile` also acts where it gets nothing worse to show: a
+/// The probe of the operation lock, and the assessment. `reconcile` also acts where it gets nothing worse to show: a
 /// transition that no command carries on, though a supervisor lives.
-fn judged(state: &State, reading: &Reading, name: usize, process: usize, rules: &Rules) -> Judgement {
+fn assessed(state: &State, reading: &Reading, name: usize, process: usize, rules: &Rules) -> Assessment {
     let row = reading.rows[name];
     let operation = state.places[name].operation.is_held();
     let evidence = evidence(&row, reading, name, rules);
@@ -177,9 +177,9 @@ fn judged(state: &State, reading: &Reading, name: usize, process: usize, rules: 
         && !operation
         && own_record(&row).is_some_and(|record| record.phase.is_transitional());
     if abandoned || is_shown_worse(&row, own_record(&row), &evidence, operation) {
-        Judgement::Worse
+        Assessment::Worse
     } else {
-        Judgement::AsRecorded
+        Assessment::AsRecorded
     }
 }
 
@@ -198,18 +198,18 @@ fn reread_status(state: &State, reading: &mut Reading, name: usize, rules: &Rule
     if now.map(version) == row.record.map(version) {
         return Reread::Same;
     }
-    *row = Row { config: row.config, record: now, renewed: true, unjudged: true, ..Row::default() };
+    *row = Row { config: row.config, record: now, renewed: true, unassessed: true, ..Row::default() };
     Reread::Changed
 }
 
-/// A RunConfig that is gone has no row any more; another one, or a renewed record, is judged again by the locks.
+/// A RunConfig that is gone has no row any more; another one, or a renewed record, is assessed again by the locks.
 fn reread_config(state: &State, reading: &mut Reading, name: usize) -> Reread {
     let now = state.places[name].config;
     let row = &mut reading.rows[name];
     if now.is_none() {
         return Reread::Gone;
     }
-    if now == row.config && !row.unjudged {
+    if now == row.config && !row.unassessed {
         return Reread::Same;
     }
     *row = Row { config: now, record: row.record, renewed: true, ..Row::default() };

@@ -97,10 +97,12 @@ fn is_visible(effect: &Effect) -> bool {
     is_answer || matches!(effect, Effect::Work(_) | Effect::ReportReady | Effect::End)
 }
 
-/// The machine's word, with the mistakes of the model.
+/// An effect that the machine asks for, changed by the mutation that is being tried.
 fn altered(effect: Effect, rules: &Rules) -> Effect {
     match effect {
-        Effect::Work(Work::RecordFailure(Left::Resource)) if rules.has(Mutation::GivesUpTheRecord) => {
+        Effect::Work(Work::RecordFailure(Left::Resource | Left::Interrupted))
+            if rules.has(Mutation::GivesUpTheRecord) =>
+        {
             Effect::Work(Work::RemoveRecords)
         }
         Effect::Work(Work::ProveGone) if rules.has(Mutation::EndedIsGone) => Effect::Work(Work::ProveEnded),
@@ -108,7 +110,7 @@ fn altered(effect: Effect, rules: &Rules) -> Effect {
     }
 }
 
-/// The machine's news, with the mistakes of the model.
+/// An event for the machine, changed by the mutation that is being tried.
 fn altered_event(event: Event, rules: &Rules) -> Event {
     match event {
         Event::NotDeployed { kind, made: Made::Late } if rules.has(Mutation::DeadlineIsFailure) => {
@@ -120,15 +122,21 @@ fn altered_event(event: Event, rules: &Rules) -> Event {
 
 pub(crate) fn workload(rules: &Rules) -> Workload {
     let policy = if rules.restarts { RestartPolicy::Always } else { RestartPolicy::No };
-    Workload { stdio: !rules.resumed, survives: rules.resumed, in_place: rules.in_place, policy }
+    Workload {
+        stdio: !rules.resumed,
+        survives: rules.resumed,
+        in_place: rules.in_place,
+        restarts_itself: false,
+        policy,
+    }
 }
 
 fn cut_off() -> Event {
-    Event::Exited(Ending { succeeded: true, was_away: true, ran_for: Duration::ZERO })
+    Event::Exited(Ending { succeeded: true, was_away: true, restarts: false, ran_for: Duration::ZERO })
 }
 
 pub(crate) fn exited(succeeded: bool) -> Event {
-    Event::Exited(Ending { succeeded, was_away: false, ran_for: Duration::ZERO })
+    Event::Exited(Ending { succeeded, was_away: false, restarts: false, ran_for: Duration::ZERO })
 }
 
 /// A supervisor, by its name and its position.
@@ -276,7 +284,7 @@ pub(crate) fn deploy_is_late(state: &mut State, (name, slot): Slot, rules: &Rule
     Some(())
 }
 
-/// Its locks go with it. The command that waits for its word finds it.
+/// The supervisor ends, and its locks with it. If a command waits for its answer, it finds that there will be none.
 fn end(state: &mut State, (name, slot): Slot, mut mine: Supervisor, rules: &Rules) -> Option<()> {
     let place = &mut state.places[name];
     place.life = place.life.filter(|holder| *holder != slot);

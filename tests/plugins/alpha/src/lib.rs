@@ -34,6 +34,7 @@ impl Alpha {
             started_at_ms: None,
             address: None,
             confinement: None,
+            condition: wharf_sdk::Condition::default(),
         }
     }
 }

@@ -19,10 +19,10 @@ impl Dial for Scripted {
         handle: &Handle,
         DialOptions { port }: DialOptions,
     ) -> impl Future<Output = Result<ByteStream>> + Send {
-        let told = self.called(operation::DIAL, &handle.uid);
+        let order = self.called(operation::DIAL, &handle.uid);
         async move {
-            let told = told.in_future().await?;
-            let flaw = if let Some(Act::Flawed(flaw)) = told { Some(flaw) } else { None };
+            let order = order.in_future().await?;
+            let flaw = if let Some(Act::Flawed(flaw)) = order { Some(flaw) } else { None };
             let object = match self.object(handle) {
                 Err(_) if flaw == Some(Flaw::AttachesToNone) => {
                     return Ok(jobs::echo(None, std::future::pending()));
@@ -49,7 +49,7 @@ impl Dial for Scripted {
                 }
             };
             if self.is_job(&object.uid) {
-                return Ok(jobs::echo(told.as_ref(), ended));
+                return Ok(jobs::echo(order.as_ref(), ended));
             }
             let (workload, host) = tokio::io::duplex(STREAM_BYTES);
             tokio::spawn(async move {

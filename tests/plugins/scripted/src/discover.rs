@@ -7,9 +7,9 @@ use wharf_test_engine::{Act, Object};
 
 impl Discover for Scripted {
     fn discover(&self, selector: &LabelSelector) -> impl Future<Output = Result<ForeignListing>> + Send {
-        let told = self.called(operation::DISCOVER, "");
+        let order = self.called(operation::DISCOVER, "");
         async move {
-            let told = told.in_future().await?;
+            let order = order.in_future().await?;
             let instance = self.engine.instance().map_err(|error| failed(&error))?;
             let objects = self.engine.objects().map_err(|error| failed(&error))?;
             let resources: Vec<_> = objects
@@ -18,7 +18,7 @@ impl Discover for Scripted {
                 .filter(|object| selector.matches(&object.labels))
                 .map(foreign_resource)
                 .collect();
-            Ok(ForeignListing { complete: told != Some(Act::Incomplete), instance, resources })
+            Ok(ForeignListing { complete: order != Some(Act::Incomplete), instance, resources })
         }
     }
 }

@@ -190,11 +190,12 @@ impl Jobs {
                 seen.handle.iter_mut().for_each(|handle| handle.version += 1);
             }
             (Flaw::NoParent, _) => seen.parent = None,
+            (Flaw::AllPaused, _) => seen.condition.paused = true,
             (Flaw::NoCode, _) => seen.exit = None,
             (Flaw::Everywhere, _) => {
-                let told = seen.address.take().and_then(|address| address.tcp());
-                seen.address = told.map(|told| Address::Tcp {
-                    address: (std::net::Ipv4Addr::UNSPECIFIED, told.port()).into(),
+                let address = seen.address.take().and_then(|address| address.tcp());
+                seen.address = address.map(|address| Address::Tcp {
+                    address: (std::net::Ipv4Addr::UNSPECIFIED, address.port()).into(),
                 });
             }
             _ => {}
@@ -202,8 +203,8 @@ impl Jobs {
     }
 
     /// Its output.
-    pub(crate) fn logs(&self, uid: &str, options: LogOptions, told: Option<&Act>) -> ByteStream {
-        let flaw = if let Some(Act::Flawed(flaw)) = told { Some(*flaw) } else { None };
+    pub(crate) fn logs(&self, uid: &str, options: LogOptions, order: Option<&Act>) -> ByteStream {
+        let flaw = if let Some(Act::Flawed(flaw)) = order { Some(*flaw) } else { None };
         let (reader, mut writer) = tokio::io::simplex(64 * 1024);
         let Some(mut lines) = self.jobs().get(uid).map(|job| job.lines.subscribe()) else {
             return ByteStream::reading(reader);
@@ -251,14 +252,15 @@ pub(crate) fn missing(flaw: Flaw, handle: &Handle, host_id: &str) -> Option<Resu
             started_at_ms: None,
             address: None,
             confinement: None,
+            condition: wharf_sdk::Condition::default(),
         })),
         _ => None,
     }
 }
 
 /// A stream that gives back the bytes that are written to it, until its workload has ended.
-pub(crate) fn echo(told: Option<&Act>, ended: impl Future<Output = ()> + Send + 'static) -> ByteStream {
-    let flaw = if let Some(Act::Flawed(flaw)) = told { Some(*flaw) } else { None };
+pub(crate) fn echo(order: Option<&Act>, ended: impl Future<Output = ()> + Send + 'static) -> ByteStream {
+    let flaw = if let Some(Act::Flawed(flaw)) = order { Some(*flaw) } else { None };
     let (host, workload) = tokio::io::duplex(64 * 1024);
     let echoing = async move {
         let (mut from, mut to) = tokio::io::split(workload);

@@ -9,14 +9,15 @@
 #![forbid(unsafe_code)]
 mod dial;
 mod discover;
+mod given_up;
 mod jobs;
 mod network;
+mod ordered_call;
 mod port;
 mod runtime;
 mod scripted;
 mod server;
 mod streams;
-mod told;
 mod watch;
 
 use scripted::Scripted;

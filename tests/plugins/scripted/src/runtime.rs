@@ -1,5 +1,6 @@
 //! The operations, by the SDK's trait.
 use crate::{
+    given_up,
     jobs::Jobs,
     network,
     scripted::{Scripted, failed},
@@ -48,10 +49,10 @@ impl Runtime for Scripted {
     }
 
     fn instance(&self) -> impl Future<Output = Result<Instance>> + Send {
-        let told = self.called(operation::INSTANCE, "");
+        let order = self.called(operation::INSTANCE, "");
         async move {
-            let told = told.in_future().await?;
-            let instance = match told {
+            let order = order.in_future().await?;
+            let instance = match order {
                 Some(Act::OtherInstance) => "a lie".to_owned(),
                 _ => self.engine.instance().map_err(|error| failed(&error))?,
             };
@@ -60,10 +61,11 @@ impl Runtime for Scripted {
     }
 
     fn health(&self) -> impl Future<Output = Health> + Send {
-        let told = self.called(operation::HEALTH, "");
+        let order = self.called(operation::HEALTH, "");
         async move {
-            let told = told.in_future().await;
-            let answered = told.and_then(|told| self.engine.instance().map_err(|e| failed(&e)).map(|_| told));
+            let order = order.in_future().await;
+            let answered =
+                order.and_then(|order| self.engine.instance().map_err(|e| failed(&e)).map(|_| order));
             match answered {
                 Ok(Some(Act::Flawed(Flaw::RemedyInMessage))) => {
                     Health { message: "it answers; look at it now and then".to_owned(), ..Health::healthy() }
@@ -78,20 +80,20 @@ impl Runtime for Scripted {
     }
 
     fn validate(&self, spec: &WorkloadSpec) -> impl Future<Output = Result<()>> + Send {
-        let told = self.called(operation::VALIDATE, &spec.uid);
+        let order = self.called(operation::VALIDATE, &spec.uid);
         async move {
-            let told = told.in_future().await?;
+            let order = order.in_future().await?;
             // The names of the runtimes say which sources they accept.
             let is_image = matches!(spec.source, Source::Image { .. });
             let fits =
                 is_image == self.name.ends_with("images") && !matches!(spec.source, Source::Package { .. });
-            if told != Some(Act::Flawed(Flaw::AcceptsAll)) && !fits {
+            if order != Some(Act::Flawed(Flaw::AcceptsAll)) && !fits {
                 return Err(Error::unsupported("source", "only commands, or only images"));
             }
-            if told != Some(Act::Flawed(Flaw::AnyNetwork)) {
+            if order != Some(Act::Flawed(Flaw::AnyNetwork)) {
                 network::check(spec)?;
             }
-            if told == Some(Act::Flawed(Flaw::Deploys)) {
+            if order == Some(Act::Flawed(Flaw::Deploys)) {
                 self.make(spec, None)?;
             }
             Ok(())
@@ -99,23 +101,26 @@ impl Runtime for Scripted {
     }
 
     fn deploy(&self, spec: &WorkloadSpec) -> impl Future<Output = Result<Handle>> + Send {
-        let told = self.called(operation::DEPLOY, &spec.uid);
+        let order = self.called(operation::DEPLOY, &spec.uid);
         async move {
-            let told = told.in_future().await?;
-            self.make(spec, told.as_ref())
+            let order = order.in_future().await?;
+            if order == Some(Act::Flawed(Flaw::MadeLate)) {
+                given_up::noted(self.object_of(spec)?).await;
+            }
+            self.make(spec, order.as_ref())
         }
     }
 
     fn start(&self, handle: &Handle) -> impl Future<Output = Result<()>> + Send {
-        let told = self.called(operation::START, &handle.uid);
+        let order = self.called(operation::START, &handle.uid);
         async move {
-            let told = told.in_future().await?;
+            let order = order.in_future().await?;
             let object = match self.object(handle) {
-                Err(_) if told == Some(Act::Flawed(Flaw::MissingSucceeds)) => return Ok(()),
+                Err(_) if order == Some(Act::Flawed(Flaw::MissingSucceeds)) => return Ok(()),
                 found => found?,
             };
             match object.state {
-                State::Running if told == Some(Act::Flawed(Flaw::RefusesRunning)) => {
+                State::Running if order == Some(Act::Flawed(Flaw::RefusesRunning)) => {
                     Err(Error::precondition("it is running"))
                 }
                 State::Running => Ok(()),
@@ -125,69 +130,72 @@ impl Runtime for Scripted {
     }
 
     fn stop(&self, handle: &Handle, _: StopOptions) -> impl Future<Output = Result<()>> + Send {
-        let told = self.called(operation::STOP, &handle.uid);
+        let order = self.called(operation::STOP, &handle.uid);
         async move {
-            let told = told.in_future().await?;
+            let order = order.in_future().await?;
             match self.object(handle) {
-                Ok(_) if told == Some(Act::Elsewhere) => Ok(()),
-                Ok(object) if told == Some(Act::Late) => Err(self.postponed(&Effect::Ended(object.id))),
+                Ok(_) if order == Some(Act::Elsewhere) => Ok(()),
+                Ok(object) if order == Some(Act::Late) => Err(self.postponed(&Effect::Ended(object.id))),
                 Ok(object) => {
-                    if let Some(Act::Flawed(flaw)) = told
+                    if let Some(Act::Flawed(flaw)) = order
                         && let Some(outcome) = self.jobs.stop_flawed(flaw, &handle.uid)
                     {
                         return outcome;
                     }
-                    if told != Some(Act::Flawed(Flaw::LeavesPort)) {
+                    if order != Some(Act::Flawed(Flaw::LeavesPort)) {
                         self.jobs.end(&handle.uid);
                     }
-                    let code = match told {
+                    let code = match order {
                         Some(Act::Flawed(Flaw::KillsAtOnce)) => 0,
                         _ => self.jobs.last_word(&handle.uid),
                     };
                     self.engine.end(&object.id, code).map_err(|error| failed(&error))
                 }
-                Err(error) if error.code == ErrorCode::NotFound && told != MISSING_FAILS => Ok(()),
+                Err(error) if error.code == ErrorCode::NotFound && order != MISSING_FAILS => Ok(()),
                 Err(error) => Err(error),
             }
         }
     }
 
     fn remove(&self, handle: &Handle) -> impl Future<Output = Result<()>> + Send {
-        let told = self.called(operation::REMOVE, &handle.uid);
+        let order = self.called(operation::REMOVE, &handle.uid);
         async move {
-            let told = told.in_future().await?;
+            let order = order.in_future().await?;
             match self.object(handle) {
-                Ok(_) if told == Some(Act::Elsewhere) => Ok(()),
-                Ok(object) => self.take_away(&object, told.as_ref()),
-                Err(error) if error.code == ErrorCode::NotFound && told != MISSING_FAILS => Ok(()),
+                Ok(_) if order == Some(Act::Elsewhere) => Ok(()),
+                Ok(object) => self.take_away(&object, order.as_ref()),
+                Err(error) if error.code == ErrorCode::NotFound && order != MISSING_FAILS => Ok(()),
                 Err(error) => Err(error),
             }
         }
     }
 
     fn inspect(&self, handle: &Handle) -> impl Future<Output = Result<Observation>> + Send {
-        let told = self.called(operation::INSPECT, &handle.uid);
+        let order = self.called(operation::INSPECT, &handle.uid);
         async move {
-            let told = told.in_future().await?;
-            self.inspected(handle, told.as_ref())
+            let order = order.in_future().await?;
+            self.inspected(handle, order.as_ref())
         }
     }
 
     fn list(&self, query: &ListQuery) -> impl Future<Output = Result<Listing>> + Send {
         // Noted as a call about the workload, where it is about one.
         let one = query.uids.as_ref().filter(|uids| uids.len() == 1).and_then(BTreeSet::first);
-        let told = self.called(operation::LIST, one.map_or("", String::as_str));
+        let order = self.called(operation::LIST, one.map_or("", String::as_str));
         async move {
-            let told = told.in_future().await?;
-            self.listing(query, told.as_ref())
+            let order = order.in_future().await?;
+            self.listing(query, order.as_ref())
         }
     }
 
     fn wait(&self, handle: &Handle) -> impl Future<Output = Result<Exit>> + Send {
-        let told = self.called(operation::WAIT, &handle.uid);
+        let order = self.called(operation::WAIT, &handle.uid);
         async move {
-            let flaw = match told.in_future().await? {
+            let flaw = match order.in_future().await? {
                 Some(Act::Flawed(flaw)) => Some(flaw),
+                Some(Act::GoesOn) => {
+                    return ended(self, handle).await.map(|exit| Exit { restarts: true, ..exit });
+                }
                 _ => None,
             };
             let state = self.object(handle).ok().map(|object| object.state);
@@ -207,10 +215,10 @@ impl Runtime for Scripted {
     }
 
     fn recover(&self, handle: &Handle) -> impl Future<Output = Result<Observation>> + Send {
-        let told = self.called(operation::RECOVER, &handle.uid);
+        let order = self.called(operation::RECOVER, &handle.uid);
         async move {
-            let told = told.in_future().await?;
-            self.inspected(handle, told.as_ref())
+            let order = order.in_future().await?;
+            self.inspected(handle, order.as_ref())
         }
     }
 }

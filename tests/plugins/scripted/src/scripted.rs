@@ -1,8 +1,9 @@
 //! One of the runtimes, and how its engine's folder is read and changed: well, or as an order says.
 use crate::{
     dial::{PARENT, PORT},
+    given_up,
     jobs::{self, Job, Jobs},
-    told::Told,
+    ordered_call::OrderedCall,
 };
 use std::{io, sync::Mutex};
 use tokio::sync::oneshot;
@@ -38,10 +39,10 @@ pub(crate) fn failed(error: &io::Error) -> Error {
 
 impl Scripted {
     /// Notes a call and does the part of its order that comes before there is a future.
-    pub(crate) fn called(&self, operation: &str, uid: &str) -> Told {
+    pub(crate) fn called(&self, operation: &str, uid: &str) -> OrderedCall {
         let call = Call { runtime: self.name.clone(), operation: operation.to_owned(), uid: uid.to_owned() };
         // An engine that is not there has no orders either; the operation itself will find that out.
-        Told::in_call(self.engine.called(&call).unwrap_or_default(), format!("{operation} {uid}"))
+        OrderedCall::in_call(self.engine.called(&call).unwrap_or_default(), format!("{operation} {uid}"))
     }
 
     /// The same runtime, for a task of its own.
@@ -68,7 +69,7 @@ impl Scripted {
             .ok_or_else(|| Error::not_found(format!("the engine has no {id}")))
     }
 
-    fn observation(&self, object: &Object, told: Option<&Act>) -> Observation {
+    fn observation(&self, object: &Object, order: Option<&Act>) -> Observation {
         let mut seen = Observation {
             uid: object.uid.clone(),
             host_id: object.host_id.clone(),
@@ -80,14 +81,16 @@ impl Scripted {
             started_at_ms: None,
             address: self.address(object),
             confinement: None,
+            condition: wharf_sdk::Condition::default(),
         };
-        match told {
+        match order {
             Some(Act::OtherUid) => seen.uid = "0".repeat(32),
             Some(Act::OtherHandle) => {
                 seen.handle = Some(handle_of(&Object { id: "another".to_owned(), ..object.clone() }));
             }
             Some(Act::OtherHost) => seen.host_id = "0".repeat(32),
             Some(Act::Claim(claimed)) => seen.state = state(*claimed),
+            Some(Act::GoesOn) => seen.exit = seen.exit.map(|exit| Exit { restarts: true, ..exit }),
             Some(Act::Flawed(flaw)) => self.jobs.spoil(*flaw, object, &mut seen),
             Some(Act::Huge) => seen.object = "x".repeat(HUGE_BYTES),
             _ => {}
@@ -104,49 +107,51 @@ impl Scripted {
         }
     }
 
-    pub(crate) fn listing(&self, query: &ListQuery, told: Option<&Act>) -> Result<Listing> {
+    pub(crate) fn listing(&self, query: &ListQuery, order: Option<&Act>) -> Result<Listing> {
+        given_up::listed(&self.engine, query).map_err(|error| failed(&error))?;
         let instance = self.engine.instance().map_err(|error| failed(&error))?;
         let objects = self.engine.objects().map_err(|error| failed(&error))?;
         let mut workloads: Vec<Observation> = objects
             .iter()
-            .filter(|object| object.host_id == self.host_id || told == Some(&Act::Flawed(Flaw::AllHosts)))
-            .filter(|object| object.instance == instance || told == Some(&Act::Copied))
-            .filter(|object| query.asks_for(&object.uid) || told == Some(&Act::Flawed(Flaw::ListsAll)))
-            .filter(|object| told != Some(&Act::Flawed(Flaw::OwnProcessAlone)) || self.jobs.has(&object.uid))
-            .map(|object| self.observation(object, told))
+            .filter(|object| object.host_id == self.host_id || order == Some(&Act::Flawed(Flaw::AllHosts)))
+            .filter(|object| object.instance == instance || order == Some(&Act::Copied))
+            .filter(|object| query.asks_for(&object.uid) || order == Some(&Act::Flawed(Flaw::ListsAll)))
+            .filter(|object| order != Some(&Act::Flawed(Flaw::OwnProcessAlone)) || self.jobs.has(&object.uid))
+            .map(|object| self.observation(object, order))
             .collect();
-        match told {
+        match order {
             Some(Act::Twice) => workloads.extend(workloads.clone()),
             Some(Act::Incomplete) => workloads.clear(),
             _ => {}
         }
-        let instance = match (told, &query.presumed_instance) {
+        let instance = match (order, &query.presumed_instance) {
             (Some(Act::OtherInstance), _) => "a lie".to_owned(),
             (Some(Act::Flawed(Flaw::BelievesPresumed)), Some(presumed)) => presumed.clone(),
             (Some(Act::Copied), Some(presumed)) if is_labelled(&objects, query, presumed) => presumed.clone(),
             _ => instance,
         };
-        let vague = told == Some(&Act::Flawed(Flaw::NeverComplete)) && query.uids.is_some();
-        Ok(Listing { complete: told != Some(&Act::Incomplete) && !vague, instance, workloads })
+        let vague = order == Some(&Act::Flawed(Flaw::NeverComplete)) && query.uids.is_some();
+        Ok(Listing { complete: order != Some(&Act::Incomplete) && !vague, instance, workloads })
     }
 
-    pub(crate) fn inspected(&self, handle: &Handle, told: Option<&Act>) -> Result<Observation> {
-        let found = match told {
+    pub(crate) fn inspected(&self, handle: &Handle, order: Option<&Act>) -> Result<Observation> {
+        let found = match order {
             Some(Act::Flawed(Flaw::AnyVersion)) => {
                 self.by_id(handle, handle.data.as_str().unwrap_or_default())
             }
             _ => self.object(handle),
         };
-        match (found, told) {
+        match (found, order) {
             (Err(error), Some(Act::Flawed(flaw))) if error.code == ErrorCode::NotFound => {
                 jobs::missing(*flaw, handle, &self.host_id).ok_or(error)?
             }
-            (found, told) => Ok(self.observation(&found?, told)),
+            (found, order) => Ok(self.observation(&found?, order)),
         }
     }
 
-    pub(crate) fn make(&self, spec: &WorkloadSpec, told: Option<&Act>) -> Result<Handle> {
-        let object = Object {
+    /// The object of a specification, before the engine has made it.
+    pub(crate) fn object_of(&self, spec: &WorkloadSpec) -> Result<Object> {
+        Ok(Object {
             id: format!("{}-{}", spec.name, spec.uid),
             instance: self.engine.instance().map_err(|error| failed(&error))?,
             uid: spec.uid.clone(),
@@ -161,8 +166,12 @@ impl Scripted {
                 .collect(),
             state: State::Created,
             exit: None,
-        };
-        if told == Some(&Act::Late) {
+        })
+    }
+
+    pub(crate) fn make(&self, spec: &WorkloadSpec, order: Option<&Act>) -> Result<Handle> {
+        let object = self.object_of(spec)?;
+        if order == Some(&Act::Late) {
             return Err(self.postponed(&Effect::Made(object)));
         }
         if self.jobs.is_kept(&spec.uid) {
@@ -173,7 +182,7 @@ impl Scripted {
             self.engine.remove(&object.id).map_err(|error| failed(&error))?;
         }
         self.engine.make(&object).map_err(|error| Error::io("making the object", &error))?;
-        let flaw = if let Some(Act::Flawed(flaw)) = told { Some(*flaw) } else { None };
+        let flaw = if let Some(Act::Flawed(flaw)) = order { Some(*flaw) } else { None };
         self.jobs.add(&spec.uid, Job::of(spec, flaw));
         if flaw == Some(Flaw::Starts) {
             self.begin(&object.id, &spec.uid)?;
@@ -181,8 +190,8 @@ impl Scripted {
         Ok(handle_of(&object))
     }
 
-    pub(crate) fn take_away(&self, object: &Object, told: Option<&Act>) -> Result<()> {
-        let taken = match told {
+    pub(crate) fn take_away(&self, object: &Object, order: Option<&Act>) -> Result<()> {
+        let taken = match order {
             Some(Act::Flawed(Flaw::KillsNothing)) if object.state == State::Running => {
                 return Err(Error::precondition("it is running"));
             }
@@ -192,7 +201,7 @@ impl Scripted {
             }
             _ => vec![object.clone()],
         };
-        if told == Some(&Act::Flawed(Flaw::KeepsName)) && object.state != State::Created {
+        if order == Some(&Act::Flawed(Flaw::KeepsName)) && object.state != State::Created {
             self.jobs.keep(&object.uid);
         }
         self.jobs.end(&object.uid);

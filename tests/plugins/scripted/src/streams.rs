@@ -10,17 +10,17 @@ const STREAM_BYTES: usize = 64 * 1024;
 
 impl Attach for Scripted {
     fn attach(&self, handle: &Handle) -> impl Future<Output = Result<ByteStream>> + Send {
-        let told = self.called(operation::ATTACH, &handle.uid);
+        let order = self.called(operation::ATTACH, &handle.uid);
         async move {
-            let told = told.in_future().await?;
+            let order = order.in_future().await?;
             let object = match self.object(handle) {
-                Err(_) if told == Some(Act::Flawed(Flaw::AttachesToNone)) => {
+                Err(_) if order == Some(Act::Flawed(Flaw::AttachesToNone)) => {
                     return Ok(jobs::echo(None, std::future::pending()));
                 }
                 found => found?,
             };
             if self.jobs.plays(&handle.uid, "echo") {
-                return Ok(jobs::echo(told.as_ref(), std::future::pending()));
+                return Ok(jobs::echo(order.as_ref(), std::future::pending()));
             }
             let (workload, host) = tokio::io::duplex(STREAM_BYTES);
             let (runtime, handle) = (self.again(), handle.clone());
@@ -39,11 +39,11 @@ impl Attach for Scripted {
 
 impl Logs for Scripted {
     fn logs(&self, handle: &Handle, options: LogOptions) -> impl Future<Output = Result<ByteStream>> + Send {
-        let told = self.called(operation::LOGS, &handle.uid);
+        let order = self.called(operation::LOGS, &handle.uid);
         async move {
-            let told = told.in_future().await?;
+            let order = order.in_future().await?;
             self.object(handle)?;
-            Ok(self.jobs.logs(&handle.uid, options, told.as_ref()))
+            Ok(self.jobs.logs(&handle.uid, options, order.as_ref()))
         }
     }
 }

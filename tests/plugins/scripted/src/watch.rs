@@ -1,4 +1,4 @@
-//! Waits for changes of the engine, told by the kernel (inotify).
+//! Waits for changes of the engine, reported by the kernel (inotify).
 use rustix::fs::inotify::{CreateFlags, WatchFlags, add_watch, init};
 use std::io;
 use tokio::net::unix::pipe;

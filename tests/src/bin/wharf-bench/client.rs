@@ -207,6 +207,10 @@ impl Connection {
             if end > self.received.len() {
                 return Err(io::Error::other("the answer is too long"));
             }
+            if filled > end {
+                // An answer that takes seconds becomes a stream of events.
+                return Err(io::Error::other(format!("no plain answer: {text}")));
+            }
             self.socket.read_exact(&mut self.received[filled..end])?;
             return Ok((head, end));
         }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, to_value};
 use std::time::{Duration, Instant};
 use wharf_records::Watch;
-use wharf_tests::host::{Host, PATIENCE};
+use wharf_tests::host::{EVENT_WAIT, Host};
 
 const KILLS: usize = 15;
 
@@ -55,7 +55,7 @@ async fn one(host: &Host, running: &Running) -> Result<(Duration, Duration)> {
     let killed = Instant::now();
     pidfd_send_signal(&process, Signal::KILL)?;
     while host.record(NAME)["last_exit"].is_null() {
-        tokio::time::timeout(PATIENCE, watch.changed()).await??;
+        tokio::time::timeout(EVENT_WAIT, watch.changed()).await??;
     }
     let recorded = killed.elapsed();
     Ok((recorded, pidfd.await?? - killed))

@@ -47,7 +47,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [servers::ECHO, ..] => servers::echo().map_err(Into::into),
         [servers::BARE] => servers::bare().map_err(Into::into),
-        [plugins::LOAD] => plugins::load(),
+        [plugins::LOAD, rack] => plugins::load(rack),
         [listing::READ, state] => listing::read_records(state),
         ["--json", file, ref topics @ ..] => bench(topics, Some(file)),
         ref topics => bench(topics, None),
@@ -77,7 +77,7 @@ fn bench(topics: &[&str], json: Option<&str>) -> Result<()> {
             println!();
         }
     }
-    let aims = aims::judge(&report)?;
+    let aims = aims::compare(&report)?;
     report.insert("aims".to_owned(), aims);
     if let Some(file) = json {
         std::fs::File::create(file)?.write_all(&serde_json::to_vec_pretty(&report)?)?;

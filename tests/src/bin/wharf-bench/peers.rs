@@ -12,7 +12,7 @@ use std::{
 };
 use wharf_tests::{
     client::Client,
-    host::{Host, PATIENCE},
+    host::{EVENT_WAIT, Host},
 };
 
 const ROUNDS: usize = 3;
@@ -63,7 +63,7 @@ impl Peer {
             spawned => spawned?,
         };
         let peer = Self { name, process, url: format!("http://127.0.0.1:{port}/mcp") };
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + EVENT_WAIT;
         while Client::open(&peer.url).is_err() {
             if Instant::now() > deadline {
                 return Err(format!("{name} does not serve").into());

@@ -6,10 +6,12 @@ use std::{
     hint::black_box,
     io::{Read, Write},
     os::unix::net::UnixStream,
+    path::Path,
+    process::Command,
     time::{Duration, Instant},
 };
 use tokio::runtime::{Builder, Handle};
-use wharf_runtimes::Plugins;
+use wharf_runtimes::{Plugins, Prober, Verdicts};
 use wharf_sdk::Health;
 use wharf_tests::HOST_ID;
 use wharf_tests::Rack;
@@ -31,10 +33,12 @@ struct Border {
     /// 64 bytes over a socket to another thread and back: two handoffs, and the least that a plugin in a process of
     /// its own would cost on this machine.
     socket_us: f64,
-    /// Search, check, map and connect.
-    first_load_ms: f64,
-    /// Another library in the same process.
-    further_load_ms: f64,
+    /// Search, check, copy, try in a child process, map and connect: once for each library on a machine.
+    never_seen_ms: f64,
+    /// Search, check, find the copy and the verdict, map and connect: in each later process.
+    seen_ms: f64,
+    /// Another library that was seen, in the same process.
+    further_ms: f64,
 }
 
 /// Measures both.
@@ -43,22 +47,23 @@ pub(crate) fn measure() -> Result<Value> {
     let waiting = Builder::new_current_thread().enable_all().build()?;
     let [call_us, linked_us, handoffs_us] = waiting.block_on(calls())?;
     let socket_us = socket()?;
-    let (mut first, mut further) = (Vec::new(), Vec::new());
+    let (mut never_seen, mut seen, mut further) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..LOADS {
-        // A process of its own: nothing that was loaded is ever unloaded.
-        let output = std::process::Command::new(std::env::current_exe()?).arg(LOAD).output()?;
-        let times: (f64, f64) = serde_json::from_slice(&output.stdout)?;
-        first.push(times.0);
-        further.push(times.1);
+        let rack = Rack::with(&PLUGINS);
+        never_seen.push(loaded(&rack)?.0);
+        let (first, second) = loaded(&rack)?;
+        seen.push(first);
+        further.push(second);
     }
-    let (first_load_ms, further_load_ms) = (median(first), median(further));
-    let border = Border { call_us, linked_us, handoffs_us, socket_us, first_load_ms, further_load_ms };
+    let (never_seen_ms, seen_ms, further_ms) = (median(never_seen), median(seen), median(further));
+    let border = Border { call_us, linked_us, handoffs_us, socket_us, never_seen_ms, seen_ms, further_ms };
     println!("A call of a plugin, medians of {BATCHES} times {CALLS} in turns");
     println!("across the border {call_us:>8.2} µs\nlinked in {linked_us:>16.2} µs");
     println!("threads alone {handoffs_us:>12.2} µs");
     println!("a socket {socket_us:>17.2} µs");
     println!("\nThe load of a plugin, medians of {LOADS} processes");
-    println!("the first {first_load_ms:>16.2} ms\na further one {further_load_ms:>12.2} ms");
+    println!("never seen here {never_seen_ms:>10.2} ms\nseen before {seen_ms:>14.2} ms");
+    println!("a further one {further_ms:>12.2} ms");
     Ok(to_value(border)?)
 }
 
@@ -71,7 +76,7 @@ async fn calls() -> Result<[f64; 3]> {
     let rack = Rack::with(&["beta"]);
     let plugins = rack.host();
     let client = plugins.connect("beta", None, HOST_ID).await?;
-    let (lane, world) = (thread()?, thread()?);
+    let (plugin_thread, tokio_thread) = (thread()?, thread()?);
     let (mut across, mut linked, mut handoffs) = (Vec::new(), Vec::new(), Vec::new());
     let each = |took: Duration| took.as_secs_f64() * 1e6 / f64::from(CALLS);
     for _ in 0..BATCHES {
@@ -87,8 +92,8 @@ async fn calls() -> Result<[f64; 3]> {
         linked.push(each(began.elapsed()));
         let began = Instant::now();
         for _ in 0..CALLS {
-            let world = world.clone();
-            lane.spawn(async move { world.spawn(async {}).await }).await??;
+            let tokio_thread = tokio_thread.clone();
+            plugin_thread.spawn(async move { tokio_thread.spawn(async {}).await }).await??;
         }
         handoffs.push(each(began.elapsed()));
     }
@@ -125,18 +130,31 @@ fn thread() -> std::io::Result<Handle> {
     Ok(handle)
 }
 
-/// The argument that makes this binary load two plugins and print how long each took.
+/// The plugins whose loads are measured, in this order.
+const PLUGINS: [&str; 2] = ["alpha", "beta"];
+
+/// How long the two plugins took to load in a new process, in milliseconds. Nothing that was loaded is ever unloaded, so
+/// each load needs a process of its own.
+fn loaded(rack: &Rack) -> Result<(f64, f64)> {
+    let output = Command::new(std::env::current_exe()?).arg(LOAD).arg(rack.path()).output()?;
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// The argument that makes this binary load the plugins of a rack and print how long each took.
 pub(crate) const LOAD: &str = "--load-plugins";
 
-/// Loads two libraries, one after the other.
+/// Loads the two plugins of a rack, one after the other, as a command does: what is in the rack's cache counts.
 #[expect(clippy::print_stdout, reason = "it is what the parent reads")]
-pub(crate) fn load() -> Result<()> {
+pub(crate) fn load(rack: &str) -> Result<()> {
     let waiting = Builder::new_current_thread().enable_all().build()?;
-    let racks = [Rack::with(&["alpha"]), Rack::with(&["beta"])];
+    let (plugins, data) = (Path::new(rack).join("plugins"), Path::new(rack).join("data"));
+    let mut options = wharf_tests::options(&plugins, &data);
+    let verdicts = Verdicts::below(&data.join("cache"));
+    options.prober = Some(Prober::new(std::env::current_exe()?.with_file_name("wharf"), verdicts));
     let mut times = Vec::new();
-    for (rack, name) in racks.iter().zip(["alpha", "beta"]) {
+    for name in PLUGINS {
         let began = Instant::now();
-        waiting.block_on(Plugins::new(rack.options()).connect(name, None, HOST_ID))?;
+        waiting.block_on(Plugins::new(options.clone()).connect(name, None, HOST_ID))?;
         times.push(milliseconds(&[began.elapsed()]));
     }
     println!("{}", serde_json::to_string(&times)?);

@@ -54,7 +54,7 @@ fn a_change_that_its_command_gave_up_is_not_made_later() {
 }
 
 #[test]
-fn of_changes_at_once_the_last_one_is_on_record_and_served() {
+fn of_concurrent_access_changes_the_last_one_is_recorded_and_served() {
     let host = Host::new();
     let url = host.run(&["--name", "demo", &demo_server()]);
     for round in 0..40 {

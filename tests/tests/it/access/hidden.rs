@@ -95,7 +95,7 @@ fn files_with(folder: &Path, text: &str) -> Vec<String> {
 }
 
 #[test]
-fn what_users_post_and_what_is_logged_holds_no_secret() {
+fn output_and_logs_at_trace_level_hold_no_secret() {
     let host = Host::new();
     let mut secrets = Vec::new();
     let mut printed = Vec::new();

@@ -11,7 +11,7 @@ fn killed_at(host: &Host, point: &str, args: &[&str]) -> Said {
 }
 
 #[test]
-fn a_creation_that_died_before_it_had_a_secret_gets_one_from_who_starts_it() {
+fn a_creation_that_was_killed_before_its_secret_gets_one_at_the_next_start() {
     let host = Host::new();
     for point in ["command/run-config.created", "command/proxy-secret.made"] {
         killed_at(&host, point, &["run", "--name", "demo", &demo_server()]);
@@ -89,7 +89,7 @@ fn a_folder_in_the_place_of_a_secret_holds_up_neither_a_start_nor_a_removal() {
 
 /// Secret and record are two files: if a command dies between them, one way of access holds as a whole.
 #[test]
-fn a_change_that_died_is_made_as_a_whole_or_not_at_all() {
+fn an_access_change_that_was_killed_is_made_whole_or_not_at_all() {
     let host = Host::new();
     host.run(&["--name", "demo", &demo_server()]);
     let (mut kept, mut made) = (0, 0);

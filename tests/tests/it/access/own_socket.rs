@@ -28,7 +28,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
-fn its_user_is_served_without_a_secret_and_the_port_asks_for_it_as_ever() {
+fn the_own_socket_serves_its_user_without_a_secret_and_the_port_still_requires_it() {
     for auth in ["path", "bearer", "none"] {
         let host = Host::new();
         for (name, options) in [("stdio", vec![]), ("port", vec!["--transport", "streamable-http"])] {
@@ -61,7 +61,7 @@ fn its_user_is_served_without_a_secret_and_the_port_asks_for_it_as_ever() {
 }
 
 #[test]
-fn a_workload_that_was_not_asked_for_one_has_none() {
+fn a_workload_without_the_option_has_no_own_socket() {
     let host = Host::new();
     host.run(&["--name", "demo", &demo_server()]);
     let said = host.wharf(&["url", "demo", "--unix-socket"]);
@@ -72,7 +72,7 @@ fn a_workload_that_was_not_asked_for_one_has_none() {
 }
 
 #[test]
-fn it_is_the_same_over_restarts_and_deaths_and_goes_with_its_workload() {
+fn the_own_socket_keeps_its_path_over_restarts_and_kills_and_is_removed_with_its_workload() {
     let host = Host::new();
     host.run(&["--name", "demo", "--unix-socket", &demo_server()]);
     let socket = socket_of(&host, "demo");
@@ -101,7 +101,7 @@ fn it_is_the_same_over_restarts_and_deaths_and_goes_with_its_workload() {
 }
 
 #[test]
-fn one_whose_path_no_client_could_use_is_refused_before_anything_is_made() {
+fn an_own_socket_with_a_path_too_long_for_clients_is_refused_before_anything_is_made() {
     let host = Host::new();
     let state = host.path(&"deep/".repeat(20));
     let state = state.display().to_string();
@@ -118,7 +118,7 @@ fn one_whose_path_no_client_could_use_is_refused_before_anything_is_made() {
 
 /// A workload cannot connect to its own socket or a neighbour's, whatever its profile opens to it.
 #[test]
-fn no_workload_reaches_it() {
+fn no_workload_reaches_an_own_socket() {
     let host = Host::new();
     host.run(&["--name", "demo", "--unix-socket", &demo_server()]);
     let socket = socket_of(&host, "demo").display().to_string();
@@ -139,7 +139,7 @@ fn no_workload_reaches_it() {
 /// The same if somebody has opened the folder and the file: the kernel tells the user at the other end.
 #[test]
 #[expect(clippy::print_stderr, reason = "a part that is skipped says so")]
-fn no_other_user_is_served() {
+fn an_own_socket_serves_no_other_user() {
     let host = Host::new();
     host.run(&["--name", "demo", "--unix-socket", &demo_server()]);
     let socket = socket_of(&host, "demo");

@@ -40,7 +40,7 @@ fn without_processes(host: &Host) {
 }
 
 #[test]
-fn the_remedy_is_the_one_for_what_is_wrong() {
+fn doctor_tells_a_missing_engine_socket_from_a_forbidden_one() {
     if !rustix::process::geteuid().is_root() {
         return;
     }
@@ -78,7 +78,7 @@ fn the_remedy_is_the_one_for_what_is_wrong() {
 }
 
 #[test]
-fn a_docker_that_was_stopped_is_to_be_started() {
+fn doctor_advises_to_start_a_stopped_docker() {
     let Some(mut docker) = Engine::start(Kind::Docker) else { return };
     let host = host(&[(Kind::Docker, docker.endpoint())]);
     without_processes(&host);
@@ -104,7 +104,7 @@ fn a_docker_that_was_stopped_is_to_be_started() {
 }
 
 #[test]
-fn a_podman_that_is_nowhere_is_to_be_installed_and_one_that_serves_nobody_to_be_asked_to() {
+fn doctor_advises_to_install_a_missing_podman_and_to_enable_the_socket_of_an_installed_one() {
     let host = Host::new();
     host.add_plugin("docker");
     without_processes(&host);
@@ -128,7 +128,7 @@ fn a_podman_that_is_nowhere_is_to_be_installed_and_one_that_serves_nobody_to_be_
 
 /// A user who looks for the container with Docker must know that it is elsewhere.
 #[test]
-fn what_runs_with_another_engine_than_the_first_is_said() {
+fn run_names_the_runtime_that_it_chose_where_the_first_is_unavailable() {
     let Some(podman) = Engine::start(Kind::Podman) else { return };
     let host = Host::new();
     host.add_plugin("docker");

@@ -63,7 +63,8 @@ fn r08_rm_waits_for_the_container_that_a_start_has_begun() {
     eventually("its container is asked for", || tap.was_asked(CREATE));
     let (mut rm, said) = begin(&host, &["rm", "one"]);
     eventually("it is waited for", || {
-        host.ok(&["logs", "--proxy", "one"]).contains("what a deployment has begun is not cleared up yet")
+        host.ok(&["logs", "--proxy", "one"])
+            .contains("resources of a deployment that was given up are not removed yet")
     });
     assert!(rm.try_wait().unwrap().is_none(), "{}", fs::read_to_string(&said).unwrap());
     tap.let_go();

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use wharf_tests::engines::{DEMO_IMAGE, Engine, Kind, SHELL_IMAGE};
-use wharf_tests::host::{Host, PATIENCE, eventually};
+use wharf_tests::host::{EVENT_WAIT, Host, eventually};
 
 /// Writes the lines that it reads to both streams, until it reads `end`.
 const SAYS: &str = r#"while read -r line; do
@@ -16,9 +16,17 @@ const SAYS: &str = r#"while read -r line; do
 done </told/words"#;
 
 /// Answers every request on its port.
-const WITH_A_PORT: &str = r#"while :; do
-  printf 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n' | nc -l -p "$PORT" >/dev/null
-done &
+const WITH_A_PORT: &str = r#"answer='length=0
+while read -r line; do
+  case "$line" in
+    [Cc]ontent-[Ll]ength:*) length=${line#*: }; length=${length%?} ;;
+    ?) break ;;
+  esac
+done
+dd bs=1 count="$length" of=/dev/null 2>/dev/null
+answer="{\"jsonrpc\":\"2.0\",\"id\":0,\"result\":{\"protocolVersion\":\"2025-06-18\",\"capabilities\":{},\"serverInfo\":{\"name\":\"says\",\"version\":\"1\"}}}"
+printf "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ${#answer}\r\nConnection: close\r\n\r\n%s" "$answer"'
+nc -ll -p "$PORT" -e sh -c "$answer" &
 "#;
 
 /// Answers the handshake, and is deaf to all else.
@@ -100,7 +108,7 @@ impl Follower {
 
     /// The next so many lines, in no order.
     fn next(&self, count: usize) -> Vec<String> {
-        let next = |_| self.lines.recv_timeout(PATIENCE).expect("another line");
+        let next = |_| self.lines.recv_timeout(EVENT_WAIT).expect("another line");
         let mut lines: Vec<String> = (0..count).map(next).collect();
         lines.sort_unstable();
         lines
@@ -110,7 +118,7 @@ impl Follower {
     fn rest(mut self) -> Vec<String> {
         let mut lines = Vec::new();
         loop {
-            match self.lines.recv_timeout(PATIENCE) {
+            match self.lines.recv_timeout(EVENT_WAIT) {
                 Ok(line) => lines.push(line),
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => panic!("it goes on after the workload's end: {lines:?}"),

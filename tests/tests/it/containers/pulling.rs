@@ -78,7 +78,7 @@ fn an_image_is_pulled_as_it_was_asked_for() {
 }
 
 #[test]
-fn who_waits_sees_how_far_a_pull_is() {
+fn a_waiting_command_shows_the_progress_of_a_pull() {
     let Some(docker) = Engine::start(Kind::Docker) else { return };
     let Some(registry) = Registry::start(false) else { return };
     if !has_tool("docker", "script") {
@@ -113,17 +113,23 @@ fn on_a_terminal(host: &Host, configuration: &Path, image: &str) -> String {
     text
 }
 
+/// Pushes an image to a registry that wants a password, and removes it here. Returns the credentials of [`USER`], as
+/// Docker's client writes them down, and the image's name.
+fn pushed(docker: &Engine, registry: &Registry) -> (serde_json::Value, String) {
+    let known = json!({ "auths": { &registry.address: { "auth": "d2hhcmY6b3Blbi1zZXNhbWU=" } } });
+    let image = registry.image("demo:1");
+    push(docker, &registry.configuration(&known), &image);
+    docker.client(&["rmi", &image]);
+    (known, image)
+}
+
 #[test]
-fn a_registry_is_told_who_the_user_is() {
+fn a_pull_sends_the_users_credentials_to_the_registry() {
     let Some(docker) = Engine::start(Kind::Docker) else { return };
     let Some(registry) = Registry::start(true) else { return };
     let host = host(&[(Kind::Docker, docker.endpoint())]);
     let (name, password) = USER;
-    // The same, as Docker's client writes it down.
-    let known = json!({ "auths": { &registry.address: { "auth": "d2hhcmY6b3Blbi1zZXNhbWU=" } } });
-    let image = registry.image("demo:1");
-    push(&docker, &registry.configuration(&known), &image);
-    docker.client(&["rmi", &image]);
+    let (known, image) = pushed(&docker, &registry);
     let nobody = registry.configuration(&json!({}));
     let said = run(&host, &nobody, &["--name", "none", &image]);
     assert!(said.code != 0 && host.list().is_empty(), "{said:?}");
@@ -148,15 +154,12 @@ fn a_registry_is_told_who_the_user_is() {
 
 /// Like `docker-credential-pass`, which starts an agent that stays.
 #[test]
-fn what_a_helper_has_left_running_outlives_the_end_of_a_server() {
+fn an_agent_that_a_credential_helper_started_outlives_the_server() {
     let Some(docker) = Engine::start(Kind::Docker) else { return };
     let Some(registry) = Registry::start(true) else { return };
     let host = host(&[(Kind::Docker, docker.endpoint())]);
     let (name, password) = USER;
-    let known = json!({ "auths": { &registry.address: { "auth": "d2hhcmY6b3Blbi1zZXNhbWU=" } } });
-    let image = registry.image("demo:1");
-    push(&docker, &registry.configuration(&known), &image);
-    docker.client(&["rmi", &image]);
+    let (_, image) = pushed(&docker, &registry);
     let answer = json!({ "ServerURL": registry.address, "Username": name, "Secret": password });
     let agents = host.work().join("agents");
     let agent = format!("echo $$ >> {}; exec sleep 1000", agents.display());

@@ -53,7 +53,8 @@ fn all_refused(host: &Host, kind: Kind, told: &[&str]) {
         assert!(missing.is_none(), "{command} {name} does not say {missing:?}: {said:?}");
         assert_eq!(records(host), before, "{command} {name}");
     }
-    host.ok(&["reconcile"]);
+    let reconciled = host.wharf(&["reconcile"]);
+    assert_eq!(reconciled.code, 5, "an owner could not be asked: {reconciled:?}");
     assert_eq!(records(host), before, "nothing is reconciled on no evidence");
     let (up, down) = (host.row("up").unwrap(), host.row("down").unwrap());
     assert!(up["status"] == "running" && up["stale"] == true, "{up}");

@@ -7,7 +7,7 @@ use wharf_tests::host::Host;
 use wharf_tests::toolhive::{ToolHive, about};
 
 #[test]
-fn everything_arrives_or_is_kept_and_named() {
+fn an_import_copies_each_setting_or_names_it_as_not_copied() {
     let (host, engine) = host();
     let toolhive = ToolHive::of(&host);
     let more = json!({
@@ -142,7 +142,7 @@ fn r03_remote_workloads_need_no_proof_and_are_left_while_wharf_cannot_serve_them
 }
 
 #[test]
-fn names_become_wharfs_and_what_is_there_stays() {
+fn imported_names_are_made_valid_and_existing_workloads_are_kept() {
     let (host, engine) = host();
     let toolhive = ToolHive::of(&host);
     host.run(&["--name", "taken", &wharf_tests::host::demo_server()]);

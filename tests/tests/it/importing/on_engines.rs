@@ -1,5 +1,6 @@
 //! ToolHive's containers on real engines, made as it makes them by the engine's own client.
 use serde_json::{Value, json};
+use std::path::Path;
 use wharf_tests::client::Client;
 use wharf_tests::engines::{DEMO_IMAGE, Engine, Kind};
 use wharf_tests::host::Host;
@@ -146,4 +147,71 @@ fn r07_of_two_engines_none_is_believed_while_both_claim_or_one_is_down() {
     let one = about(&reports, "one");
     assert_eq!((&one["result"], &one["runtime_name"]), (&json!("imported"), &json!("podman")), "{one}");
     assert_eq!(host.list().len(), 1);
+}
+
+/// Each of the files that ToolHive 0.44.0 wrote is imported and started. Its home folder is one of the test's.
+fn written_by_toolhive(kind: Kind) {
+    let Some(engine) = Engine::start(kind) else { return };
+    let Some(other) = Engine::start(kind.other()) else { return };
+    let host = host(&[&engine, &other]);
+    let toolhive = ToolHive::of(&host);
+    let home = host.path("user");
+    for folder in ["docs", "out"] {
+        std::fs::create_dir_all(home.join(folder)).unwrap();
+    }
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/toolhive");
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(fixtures.join("runconfigs")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let text = text.replace("bench:latest", DEMO_IMAGE).replace("/home/user", home.to_str().unwrap());
+        let mut config: Value = serde_json::from_str(&text).unwrap();
+        // The ports of the machine that they were written on; and arguments that the image knows.
+        config["port"] = json!(0);
+        if config.get("cmd_args").is_some() {
+            config["cmd_args"] = json!(["--linger", "0"]);
+        }
+        toolhive.write(&name, config.to_string().as_bytes());
+        let status = std::fs::read(fixtures.join(format!("statuses/{name}.json"))).unwrap();
+        toolhive.status(&name, &status);
+        let is_http = config["transport"] == "streamable-http";
+        make(&engine, &name, false, if is_http { &PUBLISHED } else { &["--interactive"] });
+        names.push(name);
+    }
+    assert_eq!(names.len(), 5);
+    // As nearly every entry of ToolHive's registry is: isolated, with the hosts that it may reach.
+    let outbound = json!({ "allow_host": ["example.com"], "allow_port": [443] });
+    let listed = json!({ "network": { "outbound": outbound } });
+    toolhive.workload(
+        "listed",
+        DEMO_IMAGE,
+        &json!({ "isolate_network": true, "permission_profile": listed }),
+    );
+    make(&engine, "listed", false, &["--interactive"]);
+    let reports = toolhive.reports(&[]);
+    let report = about(&reports, "listed");
+    let why = report["would_not_start"].as_str().unwrap();
+    assert!(why.contains("allow_host") && report["would_start_weaker"] == true, "{report}");
+    let said = host.wharf(&["start", "listed"]);
+    assert!(said.code != 0 && said.stderr.contains("allow_host"), "{said:?}");
+    host.ok(&["start", "--allow-weaker", "listed"]);
+    assert_eq!(add(&url(&host, "listed")), "5");
+    assert!(host.ok(&["status", "listed"]).contains("allow_host"), "what is not enforced is told");
+    for name in &names {
+        let report = about(&reports, name);
+        assert!(report["result"] == "imported" && report.get("would_not_start").is_none(), "{report}");
+        host.ok(&["start", name]);
+        assert_eq!(add(&url(&host, name)), "5", "{name}");
+    }
+}
+
+#[test]
+fn what_a_real_toolhive_wrote_is_imported_and_started_on_docker() {
+    written_by_toolhive(Kind::Docker);
+}
+
+#[test]
+fn what_a_real_toolhive_wrote_is_imported_and_started_on_podman() {
+    written_by_toolhive(Kind::Podman);
 }

@@ -251,7 +251,7 @@ fn a_port_that_the_original_holds_is_told_with_the_way_to_free_it() {
 }
 
 #[test]
-fn a_copy_that_its_runtime_refuses_costs_the_original_nothing() {
+fn a_copy_that_its_runtime_refuses_leaves_the_original_alone() {
     let (host, engine) = host();
     let toolhive = ToolHive::of(&host);
     toolhive.workload("time", IMAGE, &json!({ "volumes": ["/tmp:/data"] }));

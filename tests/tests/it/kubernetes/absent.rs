@@ -1,9 +1,8 @@
 //! An API server that is gone or silent gives no evidence, so wharf draws no conclusion.
-use super::{host, run};
+use super::{answers, host, run};
 use crate::containers::{add, digest, is_running_and_fresh};
 use serde_json::json;
 use std::time::{Duration, Instant};
-use wharf_tests::client::Client;
 use wharf_tests::cluster::{Alone, Cluster, Part};
 use wharf_tests::host::{Host, demo_server, eventually};
 
@@ -36,7 +35,7 @@ fn r04_an_api_server_that_is_gone_makes_its_rows_stale_and_heals_them_when_it_is
     host.ok(&["reconcile"]);
     assert_eq!(digest(&host, "in-pod"), before, "no byte has changed");
     cluster.start(Part::ApiServer);
-    eventually("it is running again", || is_running_and_fresh(&host, "in-pod") && Client::open(&url).is_ok());
+    eventually("it is running again", || is_running_and_fresh(&host, "in-pod") && answers(&url));
     assert_eq!(add(&url), "5");
     host.ok(&["rm", "in-pod"]);
 }
@@ -55,7 +54,7 @@ fn r10_an_api_server_that_is_silent_costs_its_own_rows_alone_their_freshness() {
     assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
     assert_eq!(digest(&host, "in-pod"), before, "no byte has changed");
     cluster.thaw(Part::ApiServer);
-    eventually("it answers again", || is_running_and_fresh(&host, "in-pod") && Client::open(&url).is_ok());
+    eventually("it answers again", || is_running_and_fresh(&host, "in-pod") && answers(&url));
     assert_eq!(add(&url), "5");
     host.ok(&["rm", "in-pod"]);
 }

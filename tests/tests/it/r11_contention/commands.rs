@@ -1,5 +1,5 @@
 //! The commands of the hundred processes, and the answers that they may get.
-use super::world::{NAMES, World, server};
+use super::setup::{NAMES, Setup, server};
 use serde_json::Value;
 use std::{collections::BTreeMap, fmt, sync::Mutex};
 use wharf_tests::host::{Host, Said};
@@ -19,8 +19,8 @@ pub(super) struct Done {
 }
 
 /// The commands of one process, from its number: each process has another sequence.
-pub(super) fn command(world: &World, number: u64, round: u64) -> Done {
-    let (host, runtimes) = (&world.host, world.runtimes);
+pub(super) fn command(setup: &Setup, number: u64, round: u64) -> Done {
+    let (host, runtimes) = (&setup.host, setup.runtimes);
     let mixed = (number * 0x9E37_79B9 + round * 0x85EB_CA6B) >> 7;
     let chosen = |divisor: u64, many: usize| usize::try_from(mixed / divisor % many as u64).unwrap();
     let (name, runtime) = (NAMES[chosen(1, NAMES.len())], runtimes[chosen(7, runtimes.len())]);

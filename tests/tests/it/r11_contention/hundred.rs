@@ -1,8 +1,8 @@
 //! The tests: the many processes, and the demands in the end.
 use super::commands::{Tally, command};
 use super::quiet;
+use super::setup::{LOST, Setup};
 use super::updates::Updates;
-use super::world::{LOST, World};
 use std::time::{Duration, Instant};
 use wharf_tests::host::{Host, eventually};
 
@@ -32,7 +32,7 @@ fn adopt_at_once(host: &Host) {
 
 /// Lets so many processes run commands for this long; then checks everything.
 #[expect(clippy::print_stderr, reason = "how much was tried is worth knowing")]
-fn contend(world: &World, processes: u64, seconds: u64, must_succeed: &[&str]) {
+fn contend(setup: &Setup, processes: u64, seconds: u64, must_succeed: &[&str]) {
     let told = std::env::var(CONTENTION_VARIABLE).ok().and_then(|text| text.parse().ok());
     let contention_time = Duration::from_secs(told.unwrap_or(seconds));
     let began = Instant::now();
@@ -44,7 +44,7 @@ fn contend(world: &World, processes: u64, seconds: u64, must_succeed: &[&str]) {
                 scope.spawn(move || {
                     let mut round = 0;
                     while began.elapsed() < contention_time {
-                        tally.add(&command(world, number, round), world.may_be_late);
+                        tally.add(&command(setup, number, round), setup.may_be_late);
                         round += 1;
                     }
                 })
@@ -52,7 +52,7 @@ fn contend(world: &World, processes: u64, seconds: u64, must_succeed: &[&str]) {
             .collect();
         scope.spawn(move || {
             while workers.iter().any(|worker| !worker.is_finished()) {
-                updates.look(&world.host);
+                updates.look(&setup.host);
                 std::thread::sleep(Duration::from_millis(2));
             }
         });
@@ -60,25 +60,25 @@ fn contend(world: &World, processes: u64, seconds: u64, must_succeed: &[&str]) {
     eprintln!("{} record versions were seen; commands and their codes: {tally}", updates.count());
     tally.check(must_succeed);
     updates.check();
-    eventually("all is quiet", || quiet::is_quiet(&world.host));
-    quiet::adopt_the_rest(&world.host);
-    quiet::let_all_be_asked(world);
-    quiet::check(world);
-    quiet::remove_everything(world);
+    eventually("all is quiet", || quiet::is_quiet(&setup.host));
+    quiet::adopt_the_rest(&setup.host);
+    quiet::let_all_be_asked(setup);
+    quiet::check(setup);
+    quiet::remove_everything(setup);
 }
 
 #[test]
 fn r11_a_hundred_processes_on_the_same_names_leave_records_that_are_true() {
     let all = ["list", "status", "start", "stop", "rm", "restart", "reconcile", "forget", "orphan", "run"];
-    let world = World::scripted();
-    adopt_at_once(&world.host);
-    contend(&world, PROCESSES, CONTENTION_SECONDS, &all);
+    let setup = Setup::scripted();
+    adopt_at_once(&setup.host);
+    contend(&setup, PROCESSES, CONTENTION_SECONDS, &all);
 }
 
 #[test]
 fn r11_processes_on_the_same_names_in_docker_and_podman_leave_records_that_are_true() {
-    let Some(world) = World::real() else { return };
+    let Some(setup) = Setup::real() else { return };
     // A slow machine comes to few of the others; and each workload is started and removed in the end.
     let many = ["list", "reconcile", "run"];
-    contend(&world, PROCESSES_WITH_CONTAINERS, CONTENTION_SECONDS_WITH_CONTAINERS, &many);
+    contend(&setup, PROCESSES_WITH_CONTAINERS, CONTENTION_SECONDS_WITH_CONTAINERS, &many);
 }

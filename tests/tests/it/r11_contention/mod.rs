@@ -3,5 +3,5 @@
 mod commands;
 mod hundred;
 mod quiet;
+mod setup;
 mod updates;
-mod world;

@@ -1,5 +1,5 @@
 //! The conditions that must hold once all is quiet.
-use super::world::{World, server};
+use super::setup::{Setup, server};
 use serde_json::{Value, json};
 use std::fs;
 use wharf_tests::engine::{Object, State};
@@ -38,15 +38,15 @@ pub(super) fn adopt_the_rest(host: &Host) {
 }
 
 /// A runtime of which no workload is left is asked by no listing, which then has none of its orphans.
-pub(super) fn let_all_be_asked(world: &World) {
-    for runtime in world.runtimes {
-        world.host.ok(&["run", "--runtime", runtime, "--name", &format!("asks-{runtime}"), &server(runtime)]);
+pub(super) fn let_all_be_asked(setup: &Setup) {
+    for runtime in setup.runtimes {
+        setup.host.ok(&["run", "--runtime", runtime, "--name", &format!("asks-{runtime}"), &server(runtime)]);
     }
 }
 
 /// There are no ghost records, nothing runs without a record, and each record agrees with its runtime.
-pub(super) fn check(world: &World) {
-    let host = &world.host;
+pub(super) fn check(setup: &Setup) {
+    let host = &setup.host;
     let (rows, orphans) = rows(host);
     let files = |folder: &str| {
         let entries = fs::read_dir(host.path(folder)).into_iter().flatten().filter_map(Result::ok);
@@ -61,7 +61,7 @@ pub(super) fn check(world: &World) {
     assert_eq!(files("state/statuses"), expected);
     let (mut processes, mut objects) = (Vec::new(), Vec::new());
     for row in &rows {
-        let (pids, object) = check_one(world, row);
+        let (pids, object) = check_one(setup, row);
         processes.extend(pids);
         objects.extend(object);
     }
@@ -69,19 +69,19 @@ pub(super) fn check(world: &World) {
     let forgotten = orphans.iter().any(|row| row["runtime_name"] == "process");
     assert!(ghosts.is_empty() || forgotten, "no record knows {ghosts:?}");
     // The leftovers of `rm --forget` are orphans, and nothing else is.
-    for (_, object) in world.objects().into_iter().filter(|(_, object)| !objects.contains(&object.id)) {
+    for (_, object) in setup.objects().into_iter().filter(|(_, object)| !objects.contains(&object.id)) {
         assert!(orphans.iter().any(|row| row["uid"] == object.uid), "nobody knows {object:?}: {orphans:?}");
     }
 }
 
 /// A record agrees with its row, its RunConfig and its runtime; its processes and its object.
-fn check_one(world: &World, row: &Value) -> (Vec<i32>, Option<String>) {
+fn check_one(setup: &Setup, row: &Value) -> (Vec<i32>, Option<String>) {
     let name = row["name"].as_str().unwrap();
-    let (record, config) = (world.host.record(name), world.host.run_config(name));
+    let (record, config) = (setup.host.record(name), setup.host.run_config(name));
     assert_eq!((&record["status"], &record["uid"]), (&row["status"], &config["uid"]), "{row} {record}");
     let runtime = config["runtime_name"].as_str().unwrap();
     let pids = processes_of(&record);
-    let object = object_of(world, runtime, config["uid"].as_str().unwrap());
+    let object = object_of(setup, runtime, config["uid"].as_str().unwrap());
     let is_running = record["status"] == "running";
     if is_running {
         assert_eq!(record["desired"], "running", "{record}");
@@ -107,16 +107,16 @@ fn processes_of(record: &Value) -> Vec<i32> {
 }
 
 /// The owner's object with this uid; no other engine may have one.
-fn object_of(world: &World, runtime: &str, uid: &str) -> Option<Object> {
-    let mut found = world.objects();
+fn object_of(setup: &Setup, runtime: &str, uid: &str) -> Option<Object> {
+    let mut found = setup.objects();
     found.retain(|(_, object)| object.uid == uid);
     assert!(found.len() < 2 && found.iter().all(|(name, _)| *name == runtime), "{runtime} {found:?}");
     found.pop().map(|(_, object)| object)
 }
 
 /// Removes everything, whatever its state: the commands must succeed, and leave nothing.
-pub(super) fn remove_everything(world: &World) {
-    let host = &world.host;
+pub(super) fn remove_everything(setup: &Setup) {
+    let host = &setup.host;
     for row in rows(host).0 {
         let name = row["name"].as_str().unwrap();
         host.ok(&["start", name]);
@@ -131,5 +131,5 @@ pub(super) fn remove_everything(world: &World) {
     }
     host.assert_nothing_runs();
     assert_eq!(host.leftovers(), Vec::<String>::new());
-    assert_eq!(world.objects(), []);
+    assert_eq!(setup.objects(), []);
 }

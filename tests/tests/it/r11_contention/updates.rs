@@ -1,6 +1,6 @@
 //! No update is lost: an observer that reads the records all the time sees each of their versions once, and no version
 //! comes back.
-use super::world::NAMES;
+use super::setup::NAMES;
 use serde_json::Value;
 use std::{collections::BTreeMap, fs, sync::Mutex};
 use wharf_tests::host::Host;

@@ -63,10 +63,14 @@ pub(super) enum Act {
     Ends,
     /// A client opens a session, which gets a server of its own, and leaves.
     Session,
+    /// What it is, is changed.
+    Edit,
+    /// The same, and the changed server does not get ready: it is undone.
+    EditBroken,
 }
 
 impl Act {
-    const ALL: [Self; 26] = [
+    const ALL: [Self; 28] = [
         Self::Run,
         Self::RunBroken,
         Self::RunAbandoned,
@@ -93,16 +97,25 @@ impl Act {
         Self::LauncherDies,
         Self::Ends,
         Self::Session,
+        Self::Edit,
+        Self::EditBroken,
     ];
 
     /// The acts that are tried on this runtime.
     pub(super) fn of(kind: Kind) -> impl Iterator<Item = Self> {
         // The engine of ToolHive's container is one of its own, so the kind of lab does not matter.
-        let of_processes =
-            [Self::RunAbandoned, Self::StartFullLogs, Self::LauncherDies, Self::Import, Self::Session];
+        let of_processes = [
+            Self::RunAbandoned,
+            Self::StartFullLogs,
+            Self::LauncherDies,
+            Self::Import,
+            Self::Session,
+            Self::EditBroken,
+        ];
         // Real engines are slow, and the other kinds show everything that does not depend on an engine.
         let of_podman = [Self::Run, Self::Stop, Self::Start, Self::Rm];
-        let of_docker = [&of_podman[..], &[Self::Restart, Self::Reconcile, Self::Restarts]].concat();
+        let of_docker =
+            [&of_podman[..], &[Self::Restart, Self::Reconcile, Self::Restarts, Self::Edit]].concat();
         Self::ALL.into_iter().filter(move |act| match kind {
             Kind::Process => true,
             Kind::Scripted => !of_processes.contains(act),
@@ -154,7 +167,9 @@ impl Lab {
     pub(super) fn prepare(&self, act: Act, variable: Option<&str>) -> Result<(), String> {
         match act {
             Act::Run | Act::RunBroken | Act::RunAbandoned => {}
-            Act::Stop | Act::Restart | Act::Rm | Act::Forget | Act::Ends => drop(self.run("no", variable)?),
+            Act::Stop | Act::Restart | Act::Rm | Act::Forget | Act::Ends | Act::Edit | Act::EditBroken => {
+                drop(self.run("no", variable)?);
+            }
             Act::Restarts | Act::RestartReconciled => drop(self.run("always", variable)?),
             Act::LauncherDies => {
                 let text = format!("sleep 1000 >/dev/null 2>&1 </dev/null & exec {}", demo_server());
@@ -209,10 +224,8 @@ impl Lab {
             Act::Import => self.make_toolhives(),
             Act::Session => {
                 let usual = ["run", "--restart", "no", "--name", NAME, "--runtime", self.kind.runtime()];
-                self.wharf(
-                    &[&usual[..], &["--instances", "per-session", &demo_server()]].concat(),
-                    variable,
-                )?;
+                let server = ["--instances", "per-session", &self.kind.server()];
+                self.wharf(&[&usual[..], &server].concat(), variable)?;
             }
         }
         Ok(())
@@ -261,6 +274,15 @@ impl Lab {
             },
             Act::Restarts | Act::LauncherDies | Act::Ends => self.end_server(act),
             Act::Session => self.visit(),
+            // Another way to its image lets it be fetched while the old server runs.
+            Act::Edit if self.kind == Kind::Docker => {
+                self.wharf(&["edit", NAME, "-e", "EDITED=1", "--pull", "never"], variable)
+            }
+            Act::Edit => self.wharf(&["edit", NAME, "-e", "EDITED=1"], variable),
+            Act::EditBroken => {
+                let broken = self.host.script("broken", "exit 3");
+                self.wharf(&["edit", NAME, "--server", &broken], variable)
+            }
         }
     }
 

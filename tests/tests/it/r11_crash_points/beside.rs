@@ -1,5 +1,5 @@
 //! The victim's surroundings: its engine, and workloads of other runtimes, which no kill may harm.
-use super::lab::Kind;
+use super::lab::{Kind, short_reserve};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use wharf_tests::host::{Host, demo_server, runs};
 const BYSTANDERS: [&str; 2] = ["plain", "two"];
 
 /// The engine of the victim.
-enum Ground {
+enum AnyEngine {
     Scripted(ScriptedEngine),
     /// A real engine, and the id by which it knows the host among others.
     Real(Arc<Engine>, String),
@@ -21,7 +21,7 @@ enum Ground {
 /// The victim's engine, and the bystanders as they were at the beginning: one on a scripted engine, where the victim is
 /// on one, and a plain process.
 pub(super) struct Beside {
-    one: Ground,
+    one: AnyEngine,
     two: Option<ScriptedEngine>,
     records: BTreeMap<PathBuf, (u64, String)>,
     objects: Vec<Object>,
@@ -35,18 +35,19 @@ impl Beside {
         let one = ScriptedEngine::new(host, Kind::Scripted.runtime());
         let two = ScriptedEngine::new(host, "scripted-two");
         host.run(&["--runtime", "scripted-two", "--name", "two", "sh"]);
-        Self::with_plain(host, |_| Ground::Scripted(one), Some(two))
+        Self::with_plain(host, |_| AnyEngine::Scripted(one), Some(two))
     }
 
     /// On a real engine, which many hosts share.
     pub(super) fn real(host: &Host, engine: &Arc<Engine>) -> Self {
         host.add_plugin("docker");
         let endpoint = json!({ "endpoint": engine.endpoint() });
-        host.configure(&json!({ "runtimes": { engine.kind().runtime(): endpoint } }));
-        Self::with_plain(host, |id| Ground::Real(Arc::clone(engine), id), None)
+        let runtimes = json!({ engine.kind().runtime(): endpoint });
+        host.configure(&json!({ "runtimes": runtimes, "proxy": short_reserve() }));
+        Self::with_plain(host, |id| AnyEngine::Real(Arc::clone(engine), id), None)
     }
 
-    fn with_plain(host: &Host, one: impl FnOnce(String) -> Ground, two: Option<ScriptedEngine>) -> Self {
+    fn with_plain(host: &Host, one: impl FnOnce(String) -> AnyEngine, two: Option<ScriptedEngine>) -> Self {
         host.run(&["--runtime", "process", "--name", "plain", &demo_server()]);
         let objects = two.iter().flat_map(ScriptedEngine::objects).collect();
         let (processes, leftovers) = (host.processes(), host.leftovers());
@@ -55,14 +56,14 @@ impl Beside {
 
     /// Clears all orders of the engine.
     pub(super) fn behave(&self) {
-        if let Ground::Scripted(engine) = &self.one {
+        if let AnyEngine::Scripted(engine) = &self.one {
             engine.behave();
         }
     }
 
     /// The next start of a victim fails.
     pub(super) fn refuse_a_start(&self) {
-        if let Ground::Scripted(engine) = &self.one {
+        if let AnyEngine::Scripted(engine) = &self.one {
             engine.order_once("start", Order::Fail("internal".to_owned()));
         }
     }
@@ -71,8 +72,8 @@ impl Beside {
     pub(super) fn kill_victims(&self) {
         for object in self.victims() {
             match &self.one {
-                Ground::Scripted(engine) => engine.kill(&object, 9),
-                Ground::Real(engine, _) => engine.kill(&object),
+                AnyEngine::Scripted(engine) => engine.kill(&object, 9),
+                AnyEngine::Real(engine, _) => engine.kill(&object),
             }
         }
     }
@@ -80,7 +81,7 @@ impl Beside {
     /// The victims that a real engine runs; a scripted one's end with nobody's help.
     pub(super) fn running(&self) -> Vec<String> {
         let running = |object: &Object| object.state == State::Running;
-        let Ground::Real(..) = &self.one else { return Vec::new() };
+        let AnyEngine::Real(..) = &self.one else { return Vec::new() };
         self.victims().into_iter().filter(running).map(|object| object.id).collect()
     }
 
@@ -97,8 +98,8 @@ impl Beside {
     /// The victim's objects, in any state.
     pub(super) fn victims(&self) -> Vec<Object> {
         match &self.one {
-            Ground::Scripted(engine) => engine.objects(),
-            Ground::Real(engine, host_id) => engine.objects_of(host_id),
+            AnyEngine::Scripted(engine) => engine.objects(),
+            AnyEngine::Real(engine, host_id) => engine.objects_of(host_id),
         }
     }
 

@@ -2,6 +2,7 @@
 use super::act::Act;
 use super::kill::Scenario;
 use super::lab::{GARBAGE, Lab, NAME, ORPHAN_LIMIT, pid_in, read_json};
+use serde_json::Value;
 use std::{fs, path::PathBuf, time::Instant};
 use wharf_tests::host::{Said, runs};
 
@@ -97,9 +98,14 @@ impl Lab {
         if !self.is_known() {
             unknown.extend(self.processes().into_iter().map(|pid| pid.to_string()));
         }
-        let uid = read_json(&self.config_file()).ok().map(|config| config["uid"].clone());
+        // The workload's own, and those of its sessions.
+        let mut known: Vec<Value> =
+            read_json(&self.config_file()).into_iter().map(|it| it["uid"].clone()).collect();
+        let record = self.record().unwrap_or_default();
+        let servers = record["session_servers"].as_array().into_iter().flatten();
+        known.extend(servers.map(|server| server["uid"].clone()));
         let objects = self.beside.iter().flat_map(|beside| beside.victims());
-        unknown.extend(objects.filter(|it| uid.as_ref().is_none_or(|uid| *uid != it.uid)).map(|it| it.id));
+        unknown.extend(objects.filter(|it| !known.iter().any(|uid| *uid == it.uid)).map(|it| it.id));
         unknown
     }
 

@@ -16,7 +16,7 @@ use wharf_tests::engines::{self, Engine};
 
 /// The number of hosts at a time: they wait for disks and processes more than they compute.
 const HOSTS: usize = 8;
-/// After so many seconds only those kills are begun that stand for a point nobody was killed at. The variable gives
+/// After this many seconds only those kills are begun that stand for a point nobody was killed at. The variable gives
 /// another number: with ten thousand, all are tried.
 const ENUMERATION_SECONDS: u64 = 120;
 const ENUMERATION_VARIABLE: &str = "WHARF_TEST_KILL_SECONDS";
@@ -81,6 +81,8 @@ fn releases_have_no_failpoints() {
 pub(super) struct Trial {
     /// The real engines; without any it is tried on the others.
     engines: Engines,
+    /// The only act that is tried; without one, all of the engine's.
+    only: Option<Act>,
     faults: Mutex<Vec<String>>,
     report: Mutex<Report>,
     tried: AtomicUsize,
@@ -91,7 +93,11 @@ impl Trial {
     fn enumerate(&self) -> Vec<Scenario> {
         let all = [Kind::Process, Kind::Scripted];
         let kinds = self.engines.keys().copied().chain(all.into_iter().filter(|_| self.engines.is_empty()));
-        let wanted: Vec<_> = kinds.flat_map(|kind| Act::of(kind).map(move |act| (kind, act))).collect();
+        let acts = |kind| match self.only {
+            Some(act) => vec![(kind, act)],
+            None => Act::of(kind).map(|act| (kind, act)).collect(),
+        };
+        let wanted: Vec<_> = kinds.flat_map(acts).collect();
         let found = Mutex::new(BTreeSet::new());
         self.each(&wanted, |labs, number, &(kind, act)| {
             let lab = labs.entry(kind).or_insert_with(|| Lab::new(kind, &self.engines));
@@ -204,20 +210,28 @@ fn r11_a_kill_at_any_named_point_loses_nothing_and_leaves_nothing() {
     kill_at_each_point(&Trial::default(), 1.0);
 }
 
-fn on(kind: Kind, engine: engines::Kind) {
+fn on(kind: Kind, engine: engines::Kind, only: Option<Act>) {
     let Some(engine) = Engine::start(engine) else { return };
-    kill_at_each_point(
-        &Trial { engines: [(kind, engine.into())].into(), ..Trial::default() },
-        SHARE_WITH_ENGINE,
-    );
+    let trial = Trial { engines: [(kind, engine.into())].into(), only, ..Trial::default() };
+    kill_at_each_point(&trial, SHARE_WITH_ENGINE);
 }
 
 #[test]
 fn r11_a_kill_at_a_point_of_a_command_on_docker_loses_nothing_and_leaves_nothing() {
-    on(Kind::Docker, engines::Kind::Docker);
+    on(Kind::Docker, engines::Kind::Docker, None);
 }
 
 #[test]
 fn r11_a_kill_at_a_point_of_a_command_on_podman_loses_nothing_and_leaves_nothing() {
-    on(Kind::Podman, engines::Kind::Podman);
+    on(Kind::Podman, engines::Kind::Podman, None);
+}
+
+#[test]
+fn r11_a_kill_while_a_session_has_a_container_of_docker_loses_nothing_and_leaves_nothing() {
+    on(Kind::Docker, engines::Kind::Docker, Some(Act::Session));
+}
+
+#[test]
+fn r11_a_kill_while_a_session_has_a_container_of_podman_loses_nothing_and_leaves_nothing() {
+    on(Kind::Podman, engines::Kind::Podman, Some(Act::Session));
 }

@@ -16,7 +16,7 @@ use std::{
 use wharf_tests::host::Said;
 
 const ERRORS: [&str; 3] = ["EIO", "ENOSPC", "EMFILE"];
-/// After so many seconds only those are begun that stand for a point in a role. The variable gives another number: with
+/// After this many seconds only those are begun that stand for a point in a role. The variable gives another number: with
 /// ten thousand, all are tried.
 const FAULT_SECONDS: u64 = 60;
 const FAULT_VARIABLE: &str = "WHARF_TEST_FAULT_SECONDS";

@@ -2,7 +2,7 @@
 use super::act::Act;
 use super::beside::Beside;
 use super::kill::Kill;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -49,7 +49,7 @@ impl Kind {
         }
     }
 
-    fn server(self) -> String {
+    pub(super) fn server(self) -> String {
         match self {
             Self::Process => demo_server(),
             Self::Scripted => "sh".to_owned(),
@@ -72,7 +72,10 @@ impl Lab {
     pub(super) fn new(kind: Kind, engines: &Engines) -> Self {
         let host = Host::new();
         let beside = match kind {
-            Kind::Process => None,
+            Kind::Process => {
+                host.configure(&json!({ "proxy": short_reserve() }));
+                None
+            }
             Kind::Scripted => Some(Beside::scripted(&host)),
             Kind::Docker | Kind::Podman => Some(Beside::real(&host, &engines[&kind])),
         };
@@ -266,6 +269,11 @@ impl Lab {
             beside.behave();
         }
     }
+}
+
+/// Limits of proxies with a reserve for the next session that ends soon: what is left of a session waits for that.
+pub(super) fn short_reserve() -> Value {
+    json!({ "session_reserve_ms": 300 })
 }
 
 pub(super) fn pid_in(value: &Value) -> Option<i32> {

@@ -19,11 +19,11 @@ fn records(host: &Host) -> Vec<(std::path::PathBuf, Vec<u8>)> {
 
 #[test]
 fn r04_too_many_open_files_are_no_evidence() {
-    let world = SideBySide::new();
-    let before = records(&world.host);
+    let setup = SideBySide::new();
+    let before = records(&setup.host);
     let mut answered = 0;
     for limit in 3..=ENOUGH {
-        let said = with_descriptors(&world.host, limit, &["list", "--all", "--format", "json"]);
+        let said = with_descriptors(&setup.host, limit, &["list", "--all", "--format", "json"]);
         let Ok(rows) = serde_json::from_str::<Vec<Value>>(&said.stdout) else {
             assert_ne!(said.code, 0, "{limit}: {said:?}");
             continue;
@@ -37,28 +37,28 @@ fn r04_too_many_open_files_are_no_evidence() {
         }
     }
     assert!(answered > 0, "no limit was enough");
-    assert_eq!(records(&world.host), before);
-    world.assert_fresh(&["one", "plain", "two"]);
+    assert_eq!(records(&setup.host), before);
+    setup.assert_fresh(&["one", "plain", "two"]);
 }
 
 #[test]
 fn r11_too_many_open_files_make_no_record_corrupt_and_lose_no_command() {
-    let world = SideBySide::new();
-    let before = records(&world.host);
+    let setup = SideBySide::new();
+    let before = records(&setup.host);
     for limit in (3..=ENOUGH).step_by(3) {
-        with_descriptors(&world.host, limit, &["reconcile"]);
-        assert_eq!(records(&world.host), before, "{limit}: what is in order is left as it is");
+        with_descriptors(&setup.host, limit, &["reconcile"]);
+        assert_eq!(records(&setup.host), before, "{limit}: what is in order is left as it is");
     }
     for limit in (3..=ENOUGH).step_by(3) {
         for name in ["one", "plain", "two"] {
-            let said = with_descriptors(&world.host, limit, &["restart", name]);
-            let aside = records(&world.host).len();
+            let said = with_descriptors(&setup.host, limit, &["restart", name]);
+            let aside = records(&setup.host).len();
             assert_eq!(aside, before.len(), "{limit} {name}: nothing is set aside or lost: {said:?}");
             if said.code != 0 {
                 // The next command with enough descriptors goes on where another was interrupted.
-                world.host.ok(&["start", name]);
+                setup.host.ok(&["start", name]);
             }
         }
     }
-    world.assert_fresh(&["one", "plain", "two"]);
+    setup.assert_fresh(&["one", "plain", "two"]);
 }

@@ -150,7 +150,7 @@ fn r11_a_disk_that_fails_keeps_nobody_from_stopping() {
 }
 
 #[test]
-fn r11_a_limit_of_no_bytes_keeps_nobody_from_stopping_and_is_said() {
+fn r11_a_file_size_limit_of_zero_keeps_nobody_from_stopping_and_is_reported() {
     let host = Host::new();
     host.run(&["--name", "demo", &demo_server()]);
     let server = host.server("demo");

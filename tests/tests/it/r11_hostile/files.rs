@@ -28,7 +28,7 @@ fn records_are_their_owners_alone_whatever_the_umask_is() {
 }
 
 #[test]
-fn r11_a_record_that_is_none_harms_no_other_workload_and_is_not_written_over() {
+fn r11_an_unusable_record_harms_no_other_workload_and_is_not_written_over() {
     let huge = format!("{{\"uid\": \"{}\"}}", "x".repeat(4 << 20));
     let newer = json!({ "schema_version": "v99.0.0", "uid": "0".repeat(32), "news": true }).to_string();
     let cases: [(&str, Option<&str>); 4] = [

@@ -35,22 +35,29 @@ fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-#[test]
+/// A host that belongs to the ordinary user, with the binary, and its server's path. None, and the test is skipped, where
+/// this process cannot become another user.
 #[expect(clippy::print_stderr, reason = "a skipped test says so")]
-fn r11_an_ordinary_user_without_the_right_to_write_lists_and_is_told_what_a_stop_did_not_record() {
+fn host_of_ordinary_user() -> Option<(Host, String)> {
     if !rustix::process::geteuid().is_root() {
         eprintln!("skipped: this test becomes another user, which needs root");
-        return;
+        return None;
     }
     let host = Host::new();
     fs::copy(built("wharf"), host.path("wharf")).unwrap();
     fs::copy(demo_server(), host.path("server")).unwrap();
     set_mode(&host.path(""), 0o755);
-    let server = host.path("server").display().to_string();
     for folder in ["state", "data", "config"] {
         fs::create_dir(host.path(folder)).unwrap();
     }
     give_away(&host.path(""));
+    let server = host.path("server").display().to_string();
+    Some((host, server))
+}
+
+#[test]
+fn r11_an_ordinary_user_without_the_right_to_write_lists_and_is_told_what_a_stop_did_not_record() {
+    let Some((host, server)) = host_of_ordinary_user() else { return };
     let said = as_ordinary_user(&host, &["run", "--name", "demo", &server]);
     assert_eq!(said.code, 0, "{said:?}");
     let statuses = host.path("state/statuses");
@@ -85,21 +92,8 @@ fn r11_an_ordinary_user_without_the_right_to_write_lists_and_is_told_what_a_stop
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 fn r11_a_runconfig_that_cannot_be_read_is_not_corrupt_and_harms_no_other_workload() {
-    if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: this test becomes another user, which needs root");
-        return;
-    }
-    let host = Host::new();
-    fs::copy(built("wharf"), host.path("wharf")).unwrap();
-    fs::copy(demo_server(), host.path("server")).unwrap();
-    set_mode(&host.path(""), 0o755);
-    for folder in ["state", "data", "config"] {
-        fs::create_dir(host.path(folder)).unwrap();
-    }
-    give_away(&host.path(""));
-    let server = host.path("server").display().to_string();
+    let Some((host, server)) = host_of_ordinary_user() else { return };
     for name in ["hidden", "sound"] {
         assert_eq!(as_ordinary_user(&host, &["run", "--name", name, &server]).code, 0);
     }

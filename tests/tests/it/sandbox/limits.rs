@@ -268,7 +268,7 @@ fn an_ordinary_user_is_limited_by_groups_that_were_given_to_him() {
 }
 
 #[test]
-fn groups_that_no_record_knows_go_with_their_workload() {
+fn control_groups_that_no_record_names_are_removed_with_their_workload() {
     let host = Host::new();
     host.run(&["--name", "demo", &demo_server()]);
     let made = groups(&host, "demo");

@@ -41,7 +41,7 @@ fn a_workload_starts_no_other_one_with_folders_of_its_own() {
 
 /// If the records are out of sight, no command claims that there are none.
 #[test]
-fn what_cannot_be_seen_from_inside_is_not_said_to_be_none() {
+fn a_command_inside_a_workload_does_not_claim_that_there_are_no_records() {
     for host in hosts().into_iter().chain(hosts().into_iter().map(Host::without_namespaces)) {
         let path = |name: &str| host.path(name).display().to_string();
         let (state, data, config) = (path("state"), path("data"), path("config"));

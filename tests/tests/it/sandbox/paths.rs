@@ -209,7 +209,7 @@ fn a_link_of_the_systems_that_an_upgrade_switches_breaks_nothing() {
 }
 
 #[test]
-fn what_is_to_be_read_inside_of_what_is_written_is_not_written() {
+fn a_read_only_place_inside_a_writable_one_cannot_be_written() {
     for host in hosts() {
         let kept = file(&host, "home/proj/config/settings");
         let (proj, config) = (host.path("home/proj"), host.path("home/proj/config").display().to_string());
@@ -342,7 +342,7 @@ fn a_program_is_opened_alone_where_there_is_a_profile() {
 }
 
 #[test]
-fn what_is_written_is_mounted_without_devices_and_set_uid() {
+fn writable_places_are_mounted_nodev_and_nosuid() {
     for host in hosts() {
         host.run(&["--name", "demo", &demo_server()]);
         let mounts = fs::read_to_string(format!("/proc/{}/mountinfo", host.server("demo"))).unwrap();
@@ -355,7 +355,7 @@ fn what_is_written_is_mounted_without_devices_and_set_uid() {
 
 /// Programs that will fail because a file is not open to them cause a warning before.
 #[test]
-fn what_a_well_known_program_will_miss_is_said() {
+fn a_warning_names_what_a_well_known_program_will_miss() {
     let host = Host::new();
     let text = format!("exec {}", demo_server());
     let (uv, node) = (host.script("uv", &text), host.script("node", &text));

@@ -5,60 +5,59 @@ use wharf_tests::host::eventually;
 
 #[test]
 fn r04_an_engine_that_is_down_makes_its_own_rows_stale_and_changes_no_record() {
-    let world = SideBySide::new();
-    let before = records(&world.host);
-    world.assert_fresh(&["one", "plain", "two"]);
-    world.one.down();
-    world.assert_fresh(&["plain", "two"]);
-    let row = world.host.row("one").unwrap();
+    let setup = SideBySide::new();
+    let before = records(&setup.host);
+    setup.assert_fresh(&["one", "plain", "two"]);
+    setup.one.down();
+    setup.assert_fresh(&["plain", "two"]);
+    let row = setup.host.row("one").unwrap();
     assert_eq!((row["status"].as_str(), row["stale"].as_bool()), (Some("running"), Some(true)), "{row}");
     assert!(row["stale_reason"].as_str().unwrap().contains("does not answer"), "{row}");
-    assert_eq!(records(&world.host), before);
-    world.one.up();
-    world.assert_fresh(&["one", "plain", "two"]);
-    assert_eq!(records(&world.host), before);
+    assert_eq!(records(&setup.host), before);
+    setup.one.up();
+    setup.assert_fresh(&["one", "plain", "two"]);
+    assert_eq!(records(&setup.host), before);
 }
 
 #[test]
 fn r06_workloads_that_died_with_their_engine_run_again_without_a_command() {
-    let world = SideBySide::new();
-    let before = records(&world.host);
-    let url = world.host.row("one").unwrap()["url"].as_str().unwrap().to_owned();
-    world.one.down();
-    world.one.kill(&world.object(), 137);
-    world.assert_fresh(&["plain", "two"]);
-    assert_eq!(records(&world.host), before);
-    world.one.up();
-    world.assert_heals();
+    let setup = SideBySide::new();
+    let before = records(&setup.host);
+    let url = setup.host.row("one").unwrap()["url"].as_str().unwrap().to_owned();
+    setup.one.down();
+    setup.one.kill(&setup.object(), 137);
+    setup.assert_fresh(&["plain", "two"]);
+    assert_eq!(records(&setup.host), before);
+    setup.one.up();
+    setup.assert_heals();
     assert!(Client::open(&url).is_ok(), "at the same URL");
 }
 
 #[test]
 fn r06_what_an_engine_kills_is_restarted() {
-    let world = SideBySide::new();
-    world.one.kill(&world.object(), 9);
-    eventually("it was deployed again", || world.one.count("deploy") == 2);
-    world.assert_heals();
-    assert_eq!(world.object().state, State::Running);
+    let setup = SideBySide::new();
+    setup.one.kill(&setup.object(), 9);
+    eventually("it was deployed again", || setup.one.count("deploy") == 2);
+    setup.assert_heals();
+    assert_eq!(setup.object().state, State::Running);
 }
 
 /// A row of a copied storage carries the label of the original instance. Before an absence is believed or anything is
 /// changed, the engine itself is asked.
 #[test]
 fn r04_a_copied_storage_ends_nothing_and_takes_no_command() {
-    let world = SideBySide::new();
-    world.host.run(&["--runtime", "scripted-one", "--name", "beside", "sh"]);
-    world.one.order("list", Act::Copied);
-    world.one.instance("the engine with the copy");
-    let before = records(&world.host);
-    world.assert_fresh(&["beside", "one", "plain", "two"]);
+    let setup = SideBySide::new();
+    setup.host.run(&["--runtime", "scripted-one", "--name", "beside", "sh"]);
+    setup.one.order("list", Act::Copied);
+    setup.one.instance("the engine with the copy");
+    let before = records(&setup.host);
+    setup.assert_fresh(&["beside", "one", "plain", "two"]);
     for command in [&["stop", "one"][..], &["rm", "one"], &["restart", "one"]] {
-        let said = world.host.wharf(command);
+        let said = setup.host.wharf(command);
         assert_eq!(said.code, 5, "{command:?}: {said:?}");
         assert!(said.stderr.contains("the engine with the copy"), "{command:?}: {said:?}");
     }
-    let done: serde_json::Value =
-        serde_json::from_str(&world.host.ok(&["reconcile", "--format", "json"])).unwrap();
+    let done: serde_json::Value = serde_json::from_str(&setup.host.reconcile(&["--format", "json"])).unwrap();
     let ours = done
         .as_array()
         .unwrap()
@@ -66,53 +65,53 @@ fn r04_a_copied_storage_ends_nothing_and_takes_no_command() {
         .filter(|it| ["one", "beside"].contains(&it["name"].as_str().unwrap()));
     assert!(ours.clone().count() == 2 && ours.into_iter().all(|it| it["result"] == "left_alone"), "{done}");
     // The copy has lost one of them, which says nothing about the original.
-    world.one.discard(&world.object());
+    setup.one.discard(&setup.object());
     for name in ["one", "beside"] {
-        let row = world.host.row(name).unwrap();
+        let row = setup.host.row(name).unwrap();
         assert_eq!((row["status"].as_str(), row["stale"].as_bool()), (Some("running"), Some(true)), "{row}");
         assert!(row["stale_reason"].as_str().unwrap().contains("the engine with the copy"), "{row}");
     }
-    assert_eq!(records(&world.host), before);
+    assert_eq!(records(&setup.host), before);
 }
 
 #[test]
 fn r08_commands_to_an_engine_that_is_down_fail_and_change_nothing() {
-    let world = SideBySide::new();
-    let before = records(&world.host);
-    world.one.down();
+    let setup = SideBySide::new();
+    let before = records(&setup.host);
+    setup.one.down();
     for command in ["stop", "start", "restart", "rm"] {
-        let said = world.host.wharf(&[command, "one"]);
+        let said = setup.host.wharf(&[command, "one"]);
         assert_eq!(said.code, 5, "{command}: {said:?}");
         assert!(said.stderr.contains("'one'") && said.stderr.contains("scripted-one"), "{said:?}");
-        assert_eq!(records(&world.host), before, "{command}");
+        assert_eq!(records(&setup.host), before, "{command}");
     }
-    world.one.up();
-    world.assert_fresh(&["one", "plain", "two"]);
+    setup.one.up();
+    setup.assert_fresh(&["one", "plain", "two"]);
 }
 
 #[test]
 fn r04_another_instance_at_the_endpoint_is_no_evidence() {
-    let world = SideBySide::new();
-    let before = records(&world.host);
-    world.one.instance("an engine that was restored");
-    world.assert_fresh(&["plain", "two"]);
-    let row = world.host.row("one").unwrap();
+    let setup = SideBySide::new();
+    let before = records(&setup.host);
+    setup.one.instance("an engine that was restored");
+    setup.assert_fresh(&["plain", "two"]);
+    let row = setup.host.row("one").unwrap();
     let reason = row["stale_reason"].as_str().unwrap();
     assert_eq!(row["status"], "running", "{row}");
-    assert!(reason.contains(world.one.first_name()), "{row}");
+    assert!(reason.contains(setup.one.first_name()), "{row}");
     assert!(reason.contains("an engine that was restored"), "{row}");
-    assert_eq!(records(&world.host), before);
-    world.one.first_instance();
-    world.assert_fresh(&["one", "plain", "two"]);
+    assert_eq!(records(&setup.host), before);
+    setup.one.first_instance();
+    setup.assert_fresh(&["one", "plain", "two"]);
 }
 
 #[test]
 fn r08_commands_refuse_another_instance_and_name_both() {
-    let world = SideBySide::new();
-    world.host.ok(&["stop", "two"]);
-    let before = records(&world.host);
-    world.one.instance("restored one");
-    world.two.instance("restored two");
+    let setup = SideBySide::new();
+    setup.host.ok(&["stop", "two"]);
+    let before = records(&setup.host);
+    setup.one.instance("restored one");
+    setup.two.instance("restored two");
     for (command, name) in [
         ("stop", "one"),
         ("start", "one"),
@@ -121,44 +120,44 @@ fn r08_commands_refuse_another_instance_and_name_both() {
         ("start", "two"),
         ("rm", "two"),
     ] {
-        let said = world.host.wharf(&[command, name]);
+        let said = setup.host.wharf(&[command, name]);
         assert_eq!(said.code, 5, "{command} {name}: {said:?}");
         assert!(said.stderr.contains(&format!("the first behind scripted-{name}")), "{said:?}");
         assert!(said.stderr.contains(&format!("restored {name}")), "{said:?}");
-        assert_eq!(records(&world.host), before, "{command} {name}");
+        assert_eq!(records(&setup.host), before, "{command} {name}");
     }
-    world.one.first_instance();
-    world.two.first_instance();
-    world.host.ok(&["start", "two"]);
-    world.assert_fresh(&["one", "plain", "two"]);
+    setup.one.first_instance();
+    setup.two.first_instance();
+    setup.host.ok(&["start", "two"]);
+    setup.assert_fresh(&["one", "plain", "two"]);
 }
 
 #[test]
 fn r04_a_supervisor_does_not_take_another_instance_for_the_loss_of_its_workload() {
-    let world = SideBySide::new();
-    let waits = world.one.count("wait");
-    world.one.instance("an empty one");
+    let setup = SideBySide::new();
+    let waits = setup.one.count("wait");
+    setup.one.instance("an empty one");
     // The supervisor has got this answer, and asks again.
-    eventually("the supervisor asks again", || world.one.count("wait") > waits + 1);
-    assert_eq!(world.one.count("deploy"), 1, "nothing was deployed elsewhere");
-    world.one.first_instance();
-    world.assert_fresh(&["one", "plain", "two"]);
-    assert_eq!(world.one.objects().len(), 1);
+    eventually("the supervisor asks again", || setup.one.count("wait") > waits + 1);
+    assert_eq!(setup.one.count("deploy"), 1, "nothing was deployed elsewhere");
+    setup.one.first_instance();
+    setup.assert_fresh(&["one", "plain", "two"]);
+    assert_eq!(setup.one.objects().len(), 1);
 }
 
 #[test]
 fn r04_an_engine_that_goes_away_and_comes_back_changed_restarts_nothing_elsewhere() {
-    let world = SideBySide::new();
+    let setup = SideBySide::new();
     // The workload ends on its own engine, and before it can be brought back another one answers.
-    world.one.order("remove", Act::Fail("unavailable".to_owned()));
-    world.one.kill(&world.object(), 1);
-    eventually("it is being brought back", || world.one.count("remove") > 0);
-    world.one.instance("an empty one");
-    world.one.behave();
-    let asked = world.one.count("instance");
-    eventually("the supervisor has tried", || world.one.count("instance") > asked);
-    assert_eq!(world.one.count("deploy"), 1, "nothing was deployed elsewhere");
-    world.one.first_instance();
-    world.assert_heals();
-    assert_eq!(world.one.objects().len(), 1);
+    setup.one.order("remove", Act::Fail("unavailable".to_owned()));
+    setup.one.kill(&setup.object(), 1);
+    eventually("it is being brought back", || setup.one.count("remove") > 0);
+    setup.one.instance("an empty one");
+    setup.one.behave();
+    let asked = setup.one.count("instance");
+    eventually("the supervisor has tried", || setup.one.count("instance") > asked);
+    assert_eq!(setup.one.count("deploy"), 1, "nothing was deployed elsewhere");
+    setup.one.first_instance();
+    setup.assert_heals();
+    assert_eq!(setup.one.objects().len(), 1);
 }

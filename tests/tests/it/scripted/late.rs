@@ -63,87 +63,87 @@ fn r10_what_comes_even_later_is_still_ours() {
 
 #[test]
 fn r10_a_restart_deploys_again_only_once_what_missed_its_deadline_is_settled() {
-    let world = SideBySide::new();
-    world.one.order_once("deploy", Act::Late);
-    world.one.kill(&world.object(), 1);
-    eventually("it is deployed again, and too late", || world.one.count("deploy") == 2);
-    let (asked, removed) = (world.one.count("list"), world.one.count("remove"));
-    eventually("it is looked for", || world.one.count("list") > asked + 3);
-    assert_eq!(world.one.count("deploy"), 2, "there may be two of it");
-    world.one.catch_up();
-    eventually("what came late is removed", || world.one.count("remove") > removed);
-    eventually("it is deployed anew", || world.one.count("deploy") == 3);
-    world.assert_heals();
-    assert_eq!(world.object().state, State::Running);
+    let setup = SideBySide::new();
+    setup.one.order_once("deploy", Act::Late);
+    setup.one.kill(&setup.object(), 1);
+    eventually("it is deployed again, and too late", || setup.one.count("deploy") == 2);
+    let (asked, removed) = (setup.one.count("list"), setup.one.count("remove"));
+    eventually("it is looked for", || setup.one.count("list") > asked + 3);
+    assert_eq!(setup.one.count("deploy"), 2, "there may be two of it");
+    setup.one.catch_up();
+    eventually("what came late is removed", || setup.one.count("remove") > removed);
+    eventually("it is deployed anew", || setup.one.count("deploy") == 3);
+    setup.assert_heals();
+    assert_eq!(setup.object().state, State::Running);
 }
 
 #[test]
 fn r10_a_stop_waits_for_what_a_restart_may_still_bring() {
-    let world = SideBySide::new();
-    world.one.order_once("deploy", Act::Late);
-    world.one.kill(&world.object(), 1);
-    eventually("it is deployed again, and too late", || world.one.count("deploy") == 2);
+    let setup = SideBySide::new();
+    setup.one.order_once("deploy", Act::Late);
+    setup.one.kill(&setup.object(), 1);
+    eventually("it is deployed again, and too late", || setup.one.count("deploy") == 2);
     std::thread::scope(|scope| {
-        let asked = world.one.count("stop") + world.one.count("list");
-        let said = scope.spawn(|| world.host.wharf(&["stop", "one"]));
-        eventually("the command has asked", || world.one.count("stop") + world.one.count("list") > asked + 5);
-        world.one.catch_up();
+        let asked = setup.one.count("stop") + setup.one.count("list");
+        let said = scope.spawn(|| setup.host.wharf(&["stop", "one"]));
+        eventually("the command has asked", || setup.one.count("stop") + setup.one.count("list") > asked + 5);
+        setup.one.catch_up();
         let said = said.join().unwrap();
         assert_eq!(said.code, 0, "{said:?}");
     });
-    assert_eq!(world.host.record("one")["status"], "stopped");
-    assert_eq!(world.one.named("one"), [], "what came late is nobody's");
+    assert_eq!(setup.host.record("one")["status"], "stopped");
+    assert_eq!(setup.one.named("one"), [], "what came late is nobody's");
 }
 
 #[test]
 fn r10_a_stop_whose_deadline_passed_is_not_told_as_done_and_the_next_one_settles_it() {
-    let world = SideBySide::new();
-    world.one.order("stop", Act::Late);
+    let setup = SideBySide::new();
+    setup.one.order("stop", Act::Late);
     // A server on a pipe would end by itself once its input does; this one is past that.
-    let said = world.host.wharf(&["stop", "--timeout", "0", "one"]);
+    let said = setup.host.wharf(&["stop", "--timeout", "0", "one"]);
     assert_eq!(said.code, 7, "{said:?}");
-    assert_ne!(world.host.record("one")["status"], "stopped", "nobody knows that");
-    world.one.behave();
-    world.one.catch_up();
-    world.host.ok(&["stop", "one"]);
-    assert_eq!(world.host.record("one")["status"], "stopped");
-    assert!(world.one.named("one").iter().all(|object| object.state == State::Stopped));
-    world.assert_fresh(&["plain", "two"]);
+    assert_ne!(setup.host.record("one")["status"], "stopped", "nobody knows that");
+    setup.one.behave();
+    setup.one.catch_up();
+    setup.host.ok(&["stop", "one"]);
+    assert_eq!(setup.host.record("one")["status"], "stopped");
+    assert!(setup.one.named("one").iter().all(|object| object.state == State::Stopped));
+    setup.assert_fresh(&["plain", "two"]);
 }
 
 #[test]
 fn r10_one_listing_asks_each_runtime_and_endpoint_once() {
-    let world = SideBySide::new();
+    let setup = SideBySide::new();
     for name in ["more", "and-more"] {
-        world.host.run(&["--runtime", "scripted-one", "--name", name, "sh"]);
+        setup.host.run(&["--runtime", "scripted-one", "--name", name, "sh"]);
     }
-    let before = (world.one.count("list"), world.two.count("list"));
-    world.host.list();
-    assert_eq!((world.one.count("list"), world.two.count("list")), (before.0 + 1, before.1 + 1));
-    assert_eq!((world.one.count("inspect"), world.two.count("inspect")), (0, 0), "not row by row");
+    let before = (setup.one.count("list"), setup.two.count("list"));
+    setup.host.list();
+    assert_eq!((setup.one.count("list"), setup.two.count("list")), (before.0 + 1, before.1 + 1));
+    assert_eq!((setup.one.count("inspect"), setup.two.count("inspect")), (0, 0), "not row by row");
 }
 
 #[test]
 fn r10_all_runtimes_are_asked_at_the_same_time() {
-    let world = SideBySide::new();
+    let setup = SideBySide::new();
     // Each alone is in time; one after the other they would not be.
-    world.one.order("list", Act::Delay(4000));
-    world.two.order("list", Act::Delay(4000));
+    setup.one.order("list", Act::Delay(4000));
+    setup.two.order("list", Act::Delay(4000));
     let before = std::time::Instant::now();
-    world.assert_fresh(&["one", "plain", "two"]);
+    setup.assert_fresh(&["one", "plain", "two"]);
     assert!(before.elapsed().as_millis() < 8000, "one after the other");
 }
 
 #[test]
 fn r05_reading_writes_nothing_whatever_the_owners_say() {
-    let world = SideBySide::new();
-    let before = records(&world.host);
+    let setup = SideBySide::new();
+    let before = records(&setup.host);
     for act in [Act::OtherUid, Act::Claim(State::Stopped), Act::Incomplete] {
-        world.one.order("list", act);
+        setup.one.order("list", act);
         for command in [&["list", "--all"][..], &["status", "one"], &["export", "one"], &["doctor"]] {
-            world.host.wharf(command);
-            assert_eq!(records(&world.host), before, "{command:?}");
+            setup.host.wharf(command);
+            assert_eq!(records(&setup.host), before, "{command:?}");
         }
-        world.one.behave();
+        setup.one.behave();
     }
 }

@@ -14,11 +14,11 @@ enum Shown {
 
 /// While the owner of `one` misbehaves no record changes and the other rows are fresh; afterwards all is well.
 fn misbehaves(begin: impl FnOnce(&SideBySide), end: impl FnOnce(&SideBySide), shown: &Shown) {
-    let world = SideBySide::new();
-    let before = records(&world.host);
-    begin(&world);
-    world.assert_fresh(&["plain", "two"]);
-    let row = world.host.row("one").unwrap();
+    let setup = SideBySide::new();
+    let before = records(&setup.host);
+    begin(&setup);
+    setup.assert_fresh(&["plain", "two"]);
+    let row = setup.host.row("one").unwrap();
     let text = |field: &str| row[field].as_str().unwrap_or_default().to_owned();
     match shown {
         Shown::Stale(reason) => {
@@ -30,36 +30,36 @@ fn misbehaves(begin: impl FnOnce(&SideBySide), end: impl FnOnce(&SideBySide), sh
             assert!(text("status_context").contains(context), "{row}");
         }
     }
-    world.host.ok(&["list", "--all"]);
-    assert_eq!(records(&world.host), before);
-    end(&world);
-    world.assert_fresh(&["one", "plain", "two"]);
-    assert_eq!(records(&world.host), before);
+    setup.host.ok(&["list", "--all"]);
+    assert_eq!(records(&setup.host), before);
+    end(&setup);
+    setup.assert_fresh(&["one", "plain", "two"]);
+    assert_eq!(records(&setup.host), before);
 }
 
 fn lists(act: Act, shown: &Shown) {
-    misbehaves(|world| world.one.order("list", act), |world| world.one.behave(), shown);
+    misbehaves(|setup| setup.one.order("list", act), |setup| setup.one.behave(), shown);
 }
 
 #[test]
 fn r04_a_plugin_that_is_missing_is_no_evidence() {
-    let world = SideBySide::new();
-    let before = records(&world.host);
-    let path = world.host.add_library(PLUGIN);
+    let setup = SideBySide::new();
+    let before = records(&setup.host);
+    let path = setup.host.add_library(PLUGIN);
     fs::remove_file(&path).unwrap();
-    world.assert_fresh(&["plain"]);
+    setup.assert_fresh(&["plain"]);
     for name in ["one", "two"] {
-        let row = world.host.row(name).unwrap();
+        let row = setup.host.row(name).unwrap();
         assert_eq!((row["status"].as_str(), row["stale"].as_bool()), (Some("running"), Some(true)), "{row}");
         assert!(row["stale_reason"].as_str().unwrap().contains("no plugin provides"), "{row}");
         for command in ["stop", "start", "rm", "restart", "logs"] {
-            let said = world.host.wharf(&[command, name]);
+            let said = setup.host.wharf(&[command, name]);
             assert!(said.code == 5 && said.stderr.contains(&format!("scripted-{name}")), "{said:?}");
         }
     }
-    assert_eq!(records(&world.host), before);
-    world.host.add_library(PLUGIN);
-    world.assert_fresh(&["one", "plain", "two"]);
+    assert_eq!(records(&setup.host), before);
+    setup.host.add_library(PLUGIN);
+    setup.assert_fresh(&["one", "plain", "two"]);
 }
 
 #[test]
@@ -114,8 +114,8 @@ fn r04_a_list_that_panics_when_it_is_given_up_is_no_evidence() {
 
 #[test]
 fn r04_whatever_error_a_list_ends_with_is_no_evidence() {
-    let world = SideBySide::new();
-    let before = records(&world.host);
+    let setup = SideBySide::new();
+    let before = records(&setup.host);
     for code in [
         "not_found",
         "already_exists",
@@ -128,13 +128,13 @@ fn r04_whatever_error_a_list_ends_with_is_no_evidence() {
         "cancelled",
         "internal",
     ] {
-        world.one.order("list", Act::Fail(code.to_owned()));
-        world.assert_fresh(&["plain", "two"]);
-        assert_eq!(world.host.row("one").unwrap()["stale"], true, "{code}");
-        world.one.behave();
+        setup.one.order("list", Act::Fail(code.to_owned()));
+        setup.assert_fresh(&["plain", "two"]);
+        assert_eq!(setup.host.row("one").unwrap()["stale"], true, "{code}");
+        setup.one.behave();
     }
-    assert_eq!(records(&world.host), before);
-    world.assert_fresh(&["one", "plain", "two"]);
+    assert_eq!(records(&setup.host), before);
+    setup.assert_fresh(&["one", "plain", "two"]);
 }
 
 #[test]
@@ -145,15 +145,15 @@ fn r10_a_call_that_never_returns_costs_its_own_rows_alone() {
 #[test]
 fn r10_a_plugin_that_cannot_be_connected_costs_its_own_rows_alone() {
     for act in [Act::Hang, Act::Block, Act::Panic] {
-        misbehaves(|world| world.one.order("connect", act), |world| world.one.behave(), &Shown::Stale(""));
+        misbehaves(|setup| setup.one.order("connect", act), |setup| setup.one.behave(), &Shown::Stale(""));
     }
 }
 
 #[test]
 fn r10_a_library_whose_constructor_never_ends_takes_no_record_along() {
-    let world = SideBySide::new();
-    let before = records(&world.host);
-    let path = world.host.add_library(PLUGIN);
+    let setup = SideBySide::new();
+    let before = records(&setup.host);
+    let path = setup.host.add_library(PLUGIN);
     let stamp = stamp_text(&path);
     let source = format!(
         "#[used] #[unsafe(link_section = {:?})] static STAMP: [u8; {}] = *b{stamp:?};
@@ -163,20 +163,20 @@ fn r10_a_library_whose_constructor_never_ends_takes_no_record_along() {
         stamp.len(),
     );
     // Beside it first: the file that supervisors may have mapped is not written to.
-    let other = world.host.path("hangs.so");
+    let other = setup.host.path("hangs.so");
     compile(&other, &source);
     fs::rename(&other, &path).unwrap();
     for name in ["one", "two"] {
-        let row = world.host.row(name).unwrap();
+        let row = setup.host.row(name).unwrap();
         assert_eq!((row["status"].as_str(), row["stale"].as_bool()), (Some("running"), Some(true)), "{row}");
     }
     // It hangs in a process of its own, so that other libraries are loaded meanwhile.
-    let plain = world.host.row("plain").unwrap();
+    let plain = setup.host.row("plain").unwrap();
     assert_eq!((plain["status"].as_str(), plain["stale"].as_bool()), (Some("running"), None), "{plain}");
-    assert_eq!(world.host.wharf(&["stop", "one"]).code, 5);
-    assert_eq!(records(&world.host), before);
-    let good = world.host.path("good.so");
+    assert_eq!(setup.host.wharf(&["stop", "one"]).code, 5);
+    assert_eq!(records(&setup.host), before);
+    let good = setup.host.path("good.so");
     fs::copy(library(PLUGIN), &good).unwrap();
     fs::rename(&good, &path).unwrap();
-    world.assert_fresh(&["one", "plain", "two"]);
+    setup.assert_fresh(&["one", "plain", "two"]);
 }

@@ -14,35 +14,35 @@ fn whoami(url: &str) -> String {
 
 #[test]
 fn r02_the_same_uid_in_another_runtime_changes_nothing() {
-    let world = SideBySide::new();
-    let before = records(&world.host);
-    let ours = world.object();
+    let setup = SideBySide::new();
+    let before = records(&setup.host);
+    let ours = setup.object();
     // The other runtime has this host's very uid, and says that it has ended.
-    let instance = world.two.first_name().to_owned();
-    world.two.put(&Object { state: State::Stopped, exit: Some(1), instance, ..ours.clone() });
-    let row = world.host.row("one").unwrap();
+    let instance = setup.two.first_name().to_owned();
+    setup.two.put(&Object { state: State::Stopped, exit: Some(1), instance, ..ours.clone() });
+    let row = setup.host.row("one").unwrap();
     assert_eq!((row["status"].as_str(), row["stale"].as_bool()), (Some("running"), None), "{row}");
-    world.host.ok(&["reconcile"]);
-    assert_eq!(records(&world.host), before);
+    setup.host.ok(&["reconcile"]);
+    assert_eq!(records(&setup.host), before);
     // Only the owner is believed, even if it no longer has the workload and the other one does.
-    world.one.order("list", Act::OtherUid);
-    assert_eq!(world.host.row("one").unwrap()["status"], "unhealthy");
-    world.one.behave();
-    world.host.ok(&["rm", "one"]);
-    assert_eq!(world.two.named("one").len(), 1, "what the other runtime has was not touched");
-    assert_eq!(world.two.asked("remove"), Vec::<String>::new());
+    setup.one.order("list", Act::OtherUid);
+    assert_eq!(setup.host.row("one").unwrap()["status"], "unhealthy");
+    setup.one.behave();
+    setup.host.ok(&["rm", "one"]);
+    assert_eq!(setup.two.named("one").len(), 1, "what the other runtime has was not touched");
+    assert_eq!(setup.two.asked("remove"), Vec::<String>::new());
 }
 
 #[test]
 fn r02_a_command_calls_the_owner_alone() {
-    let world = SideBySide::new();
+    let setup = SideBySide::new();
     let calls =
         |engine: &ScriptedEngine| ["connect", "instance", "list", "inspect"].map(|it| engine.count(it));
-    let before = calls(&world.two);
-    world.host.ok(&["stop", "one"]);
-    world.host.ok(&["start", "one"]);
-    world.host.ok(&["rm", "one"]);
-    assert_eq!(calls(&world.two), before);
+    let before = calls(&setup.two);
+    setup.host.ok(&["stop", "one"]);
+    setup.host.ok(&["start", "one"]);
+    setup.host.ok(&["rm", "one"]);
+    assert_eq!(calls(&setup.two), before);
 }
 
 #[test]

@@ -28,6 +28,9 @@ fn a_server_is_created_called_stopped_started_and_removed() {
     assert!(!status.to_string().contains(url.rsplit('/').nth(1).unwrap()), "it holds no secret");
     assert_eq!(served.get("/workloads/demo")["server"], demo_server());
     assert_eq!(served.get("/workloads/demo/export"), host.run_config("demo"));
+    let metrics = served.ask("GET", "/metrics", &[], "").body;
+    let counted = "wharf_plugin_calls_total{runtime=\"process\",operation=\"list\",outcome=\"done\"}";
+    assert!(metrics.contains(counted), "{metrics}");
 
     let stopped = served.post("/workloads/demo/stop?wait=true", &json!({}));
     assert_eq!(stopped.status, 200, "{stopped:?}");
@@ -54,7 +57,7 @@ fn a_server_is_created_called_stopped_started_and_removed() {
 }
 
 #[test]
-fn what_is_wrong_is_a_problem_with_its_kind_and_a_way_on() {
+fn an_error_of_the_api_is_a_problem_document_with_kind_and_advice() {
     let host = Host::new();
     let served = Served::start(&host);
     let error = problem(&served.ask("GET", "/api/v1beta/workloads/nobody/status", &[], ""), 404);
@@ -121,9 +124,39 @@ fn the_api_tells_its_version_its_runtimes_and_itself() {
     for path in ["/health", "/health/live", "/health/ready"] {
         assert_eq!(served.ask("GET", path, &[], "").status, 204, "{path}");
     }
+    let _ = served.get("/workloads?all=true");
+    let metrics = served.ask("GET", "/metrics", &[], "").body;
+    assert!(metrics.contains("# TYPE wharf_plugin_calls_total counter"), "{metrics}");
     let document = served.ask("GET", "/api/openapi.json", &[], "").body;
     let document: serde_json::Value = serde_json::from_str(&document).unwrap();
     assert_eq!(document["openapi"], "3.1.0");
     let printed: serde_json::Value = serde_json::from_str(&host.ok(&["serve", "--openapi"])).unwrap();
     assert_eq!(printed, document);
+}
+
+#[test]
+fn a_group_is_made_used_and_removed_with_its_workloads_or_without() {
+    let host = Host::new();
+    let served = Served::start(&host);
+    let made = served.post("/groups", &json!({ "name": "tools" }));
+    assert_eq!((made.status, made.body.as_str()), (201, "{\"name\":\"tools\"}"), "{made:?}");
+    problem(&served.post("/groups", &json!({ "name": "tools" })), 409);
+    problem(&served.post("/groups", &json!({ "name": "../x" })), 400);
+    assert_eq!(served.get("/groups")["groups"].as_array().unwrap().len(), 2);
+    let run = |name: &str| {
+        served.post("/workloads", &json!({ "name": name, "server": demo_server(), "group": "tools" }))
+    };
+    assert_eq!(run("one").status, 201);
+    let remove = |path: &str| served.ask("DELETE", &format!("/api/v1beta/groups/{path}"), &[], "");
+    problem(&remove("default"), 400);
+    problem(&remove("nobodys"), 404);
+    assert_eq!(remove("tools").status, 204);
+    assert_eq!(
+        (&host.run_config("one")["group"], &host.row("one").unwrap()["status"]),
+        (&json!("default"), &json!("running"))
+    );
+    problem(&served.ask("GET", "/api/v1beta/groups/tools", &[], ""), 404);
+    assert_eq!(run("two").status, 201);
+    assert_eq!(remove("tools?with-workloads=true").status, 204);
+    assert!(host.row("two").is_none() && host.row("one").is_some());
 }

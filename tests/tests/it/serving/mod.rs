@@ -1,4 +1,6 @@
 //! `wharf serve`: the binary, real workloads, and clients that speak HTTP.
+mod attacked;
+mod editing;
 mod events;
 mod gate;
 mod main_job;

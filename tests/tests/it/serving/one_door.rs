@@ -2,6 +2,7 @@
 use super::rig::Served;
 use serde_json::{Value, json};
 use wharf_tests::host::{Host, demo_server};
+use wharf_tests::mcp::McpClient;
 
 /// A RunConfig without what is each creation's own.
 fn comparable(mut config: Value) -> Value {
@@ -13,7 +14,7 @@ fn comparable(mut config: Value) -> Value {
 }
 
 #[test]
-fn r01_a_workload_of_the_command_line_and_one_of_the_api_have_equal_records() {
+fn r01_a_workload_has_equal_records_whichever_way_it_is_created() {
     let host = Host::new();
     let served = Served::start(&host);
     let work = host.work().display().to_string();
@@ -60,13 +61,27 @@ fn r01_a_workload_of_the_command_line_and_one_of_the_api_have_equal_records() {
     described["proxy_port"] = json!(0);
     assert_eq!(served.post("/workloads", &described).status, 201);
     assert_eq!(by_cli, comparable(host.run_config("again")));
+    // A person agrees to what a model asks for.
+    let mut client =
+        McpClient::answering(&host, |_| json!({ "action": "accept", "content": { "approve": true } }));
+    described["name"] = json!("by-mcp");
+    let run = client.call("run_server", described);
+    assert_eq!(run["structuredContent"]["name"], "by-mcp", "{run}");
+    assert_eq!(by_cli, comparable(host.run_config("by-mcp")));
+    let file = host.path("exported.json");
+    let file = file.display().to_string();
+    host.ok(&["export", "by-cli", "--output", &file]);
+    host.run(&["--name", "by-file", "--from-config", &file]);
+    assert_eq!(by_cli, comparable(host.run_config("by-file")));
     let fields =
         |name: &str| -> Vec<String> { host.record(name).as_object().unwrap().keys().cloned().collect() };
-    assert_eq!(fields("by-cli"), fields("by-rest"));
+    for other in ["by-rest", "by-mcp", "by-file"] {
+        assert_eq!(fields("by-cli"), fields(other), "{other}");
+    }
 }
 
 #[test]
-fn a_command_of_the_api_runs_in_no_folder_of_the_server() {
+fn a_command_created_by_the_api_does_not_run_in_the_working_directory_of_serve() {
     let host = Host::new();
     let served = Served::start(&host);
     assert_eq!(served.post("/workloads", &json!({ "name": "demo", "server": demo_server() })).status, 201);

@@ -65,7 +65,7 @@ fn a_creation_that_is_cancelled_leaves_nothing() {
 }
 
 #[test]
-fn what_was_under_way_at_a_kill_is_told_and_its_workload_can_be_ended() {
+fn an_operation_under_way_at_a_kill_is_reported_as_interrupted_and_its_workload_can_be_removed() {
     let host = Host::new();
     let served = Served::start(&host);
     let under_way = served.post("/workloads?wait=false", &slow(&host));

@@ -17,7 +17,7 @@ fn the_socket_is_its_users_alone_and_goes_with_its_server() {
 }
 
 #[test]
-fn a_second_one_is_refused_and_one_that_was_killed_is_in_nobodys_way() {
+fn a_second_serve_is_refused_and_a_killed_one_does_not_block_the_next() {
     let host = Host::new();
     let served = Served::start(&host);
     let second = host.wharf(&["serve"]);
@@ -32,7 +32,7 @@ fn a_second_one_is_refused_and_one_that_was_killed_is_in_nobodys_way() {
 }
 
 #[test]
-fn what_is_no_socket_stays() {
+fn a_file_in_the_place_of_the_socket_is_not_removed() {
     let host = Host::new();
     let path = host.path("precious");
     std::fs::File::create(&path).unwrap();

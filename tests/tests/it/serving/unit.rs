@@ -13,6 +13,7 @@ fn the_unit_of_a_user_says_where_everything_is() {
     let command = text.lines().find(|line| line.starts_with("ExecStart=")).unwrap();
     for part in [
         format!("\"--state-dir\" \"{}\"", host.path("state").display()),
+        format!("\"--plugin-dir\" \"{}\" \"serve\"", host.path("plugins").display()),
         "\"serve\" \"--listen=127.0.0.1:8080\"".to_owned(),
     ] {
         assert!(command.contains(&part), "{part} is not in {command}");

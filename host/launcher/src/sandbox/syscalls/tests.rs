@@ -99,7 +99,7 @@ fn no_call_that_makes_a_file_sets_a_set_id_bit() {
 
 /// `S_ISGID` is sent to the launcher, or refused where it does not listen; `S_ISUID` is refused in either case.
 #[test]
-fn a_call_that_changes_a_mode_sets_no_users_bit_and_a_groups_bit_is_the_launchers_to_judge() {
+fn chmod_sets_no_set_uid_bit_and_asks_the_launcher_about_set_gid() {
     let changing: &[(c_long, usize)] = &[
         (libc::SYS_fchmod, 1),
         (libc::SYS_fchmodat, 2),
@@ -172,7 +172,7 @@ fn a_folder_may_be_made_with_a_bit_that_the_kernel_ignores() {
 }
 
 #[test]
-fn calls_whose_mode_no_filter_sees_are_not_there() {
+fn calls_that_hide_their_mode_from_filters_are_blocked() {
     const FILE_SETATTR: c_long = 469;
     let unseen = [libc::SYS_openat2, libc::SYS_io_uring_setup, libc::SYS_io_uring_enter, FILE_SETATTR];
     for call in unseen.into_iter().chain([libc::SYS_open_by_handle_at, libc::SYS_io_uring_register]) {
@@ -181,7 +181,7 @@ fn calls_whose_mode_no_filter_sees_are_not_there() {
 }
 
 #[test]
-fn the_other_interfaces_of_this_kernel_are_closed() {
+fn other_system_call_interfaces_are_blocked() {
     for number in 0..1024 {
         assert_eq!(verdict(I386, number, [0; 6]), KILLED, "call {number} of 32 bits");
         if cfg!(target_arch = "x86_64") {

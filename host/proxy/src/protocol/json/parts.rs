@@ -62,6 +62,11 @@ impl Scan {
         Cow::Borrowed(quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default())
     }
 
+    /// A member's key as text.
+    pub(crate) fn name(&self, member: &Member) -> String {
+        String::from_utf8_lossy(&self.key(member)).into_owned()
+    }
+
     /// True if a member has that name.
     pub(crate) fn is_named(&self, member: &Member, name: &str) -> bool {
         self.key(member).as_ref() == name.as_bytes()

@@ -30,7 +30,7 @@ fn separators_that_end_lines_elsewhere_are_escaped() {
 }
 
 #[test]
-fn everything_that_serde_json_takes_or_refuses_is_judged_alike() {
+fn the_scanner_accepts_and_refuses_the_same_texts_as_serde_json() {
     let texts = [
         "",
         " ",
@@ -88,7 +88,7 @@ fn everything_that_serde_json_takes_or_refuses_is_judged_alike() {
 }
 
 #[test]
-fn depth_is_counted_before_anything_recurses() {
+fn nested_json_is_refused_by_depth_without_recursion() {
     let deep = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
     assert!(compact(&deep(128)).is_ok());
     assert_eq!(compact(&deep(129)), Err(JsonError::Depth));
@@ -142,7 +142,7 @@ fn elements_of_a_batch_are_noted() {
 }
 
 #[test]
-fn what_was_noted_before_an_error_stays() {
+fn keys_that_were_noted_before_a_syntax_error_are_kept() {
     let (scan, result) = scan(r#"{"jsonrpc":"2.0","id":12,"result":{"x":NaN}}"#);
     assert_eq!(result, Err(JsonError::Syntax));
     assert_eq!(scan.value(Level::Top, "id"), Some(&b"12"[..]));

@@ -5,7 +5,7 @@ fn parse(text: &str) -> Result<Message, MessageError> {
 }
 
 #[test]
-fn shapes_are_told_apart() {
+fn requests_notifications_and_responses_are_told_apart() {
     let id = |raw: &str| Id::from_json(raw.as_bytes()).unwrap();
     let shape = |text| parse(text).unwrap().shape().clone();
     assert_eq!(
@@ -20,7 +20,7 @@ fn shapes_are_told_apart() {
 }
 
 #[test]
-fn what_is_no_message_is_refused_with_the_id_that_could_be_read() {
+fn a_text_that_is_no_message_is_refused_with_its_id_if_it_has_one() {
     let cases = [
         (r#"[]"#, None),
         (r#"5"#, None),

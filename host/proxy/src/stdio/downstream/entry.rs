@@ -38,9 +38,11 @@ async fn dispatch(
     body: Body,
     is_browser: bool,
 ) -> Response {
+    if parts.method == Method::POST {
+        return post::post(proxy, &parts, body).await;
+    }
     let proxy = &proxy.serving(&parts.headers);
     match parts.method {
-        Method::POST => post::post(proxy, &parts, body).await,
         Method::GET | Method::DELETE => match gate::era_headers(&parts.headers) {
             Ok(headers) if parts.method == Method::GET => get::get(proxy, &parts, headers),
             Ok(headers) => get::delete(proxy, &parts, headers),

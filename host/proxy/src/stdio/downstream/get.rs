@@ -26,7 +26,7 @@ pub(crate) fn get(proxy: &Arc<Shared>, parts: &Parts, headers: EraHeaders<'_>) -
         return respond::method_not_allowed();
     }
     if !gate::accepts_events(&parts.headers) {
-        return empty(StatusCode::NOT_ACCEPTABLE);
+        return crate::http::respond::not_acceptable("text/event-stream");
     }
     let session = match find_session(proxy, parts, headers) {
         Ok(session) => session,

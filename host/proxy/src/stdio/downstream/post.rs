@@ -5,6 +5,7 @@ use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
+use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::http::admission as gate;
@@ -14,6 +15,7 @@ use crate::http::budget::Account;
 use crate::http::classify::{Era, MODERN_REFUSAL, classify};
 use crate::http::respond;
 use crate::http::respond::{closing, empty, invalid, malformed, rpc_error, unavailable, unknown_session};
+use crate::protocol::forgiven::without_mark;
 use crate::protocol::message::{Id, Message, code, result_text};
 use crate::protocol::options::Busy;
 use crate::protocol::options::Limits;
@@ -28,15 +30,17 @@ use crate::stdio::shared::Shared;
 pub(crate) fn check_post_head(parts: &Parts, limits: &Limits) -> Result<(), Box<Response>> {
     check_length(&parts.headers, limits.body_bytes).map_err(|error| Box::new(error.response()))?;
     if !gate::is_json(&parts.headers) {
-        return Err(Box::new(empty(StatusCode::UNSUPPORTED_MEDIA_TYPE)));
+        return Err(Box::new(respond::unsupported_media_type()));
     }
     if !gate::accepts_both(&parts.headers) {
-        return Err(Box::new(empty(StatusCode::NOT_ACCEPTABLE)));
+        return Err(Box::new(respond::not_acceptable("application/json and text/event-stream")));
     }
     Ok(())
 }
 
-pub(crate) async fn post(proxy: &Arc<Shared>, parts: &Parts, body: Body) -> Response {
+/// A POST to this proxy, or to the one of those behind it in which the session is that it names.
+pub(crate) async fn post(front: &Arc<Shared>, parts: &Parts, body: Body) -> Response {
+    let proxy = &front.serving(&parts.headers);
     let limits = &proxy.options.limits;
     if let Err(response) = check_post_head(parts, limits) {
         return *response;
@@ -62,6 +66,7 @@ pub(crate) async fn post(proxy: &Arc<Shared>, parts: &Parts, body: Body) -> Resp
         }
         Err(error) => return error.response(),
     };
+    let body = without_mark(&body);
     if body.trim_ascii_start().first() == Some(&b'[') {
         return batch::post(proxy, parts, headers, &principal, &body);
     }
@@ -73,7 +78,8 @@ pub(crate) async fn post(proxy: &Arc<Shared>, parts: &Parts, body: Body) -> Resp
     drop(body);
     match classify(headers, &message) {
         Era::LegacySession(session) => request::single(proxy, parts, session, &principal, message).await,
-        Era::LegacyOpening => initialize(proxy, principal, &message).await,
+        // Whatever session it names (`docs/mcp.md`, 1.4): the server of that one is that one's alone.
+        Era::LegacyOpening => initialize(front, principal, message).await,
         // The stateless era enters here.
         Era::Modern => {
             rpc_error(StatusCode::BAD_REQUEST, message.id(), code::METHOD_NOT_FOUND, MODERN_REFUSAL)
@@ -84,20 +90,26 @@ pub(crate) async fn post(proxy: &Arc<Shared>, parts: &Parts, body: Body) -> Resp
 }
 
 /// Opens a session. The server is not asked: its one handshake is wharf's (`docs/mcp.md`, 4.1 and 4.2).
-async fn initialize(proxy: &Arc<Shared>, principal: Principal, message: &Message) -> Response {
+async fn initialize(proxy: &Arc<Shared>, principal: Principal, message: Message) -> Response {
     let limits = &proxy.options.limits;
+    if message.text().len() > limits.opening_bytes {
+        return BodyError::TooLarge.response();
+    }
     let Some(id) = message.id() else { return invalid(None, "initialize needs an id") };
     let Some(requested) = message.param_str("protocolVersion") else {
         return rpc_error(StatusCode::OK, Some(id), code::INVALID_PARAMS, "protocolVersion is missing");
     };
     let requested = Revision::parse(&requested).unwrap_or(Revision::NEWEST);
-    let capabilities = ClientCapabilities::from_json(message.param("capabilities"));
+    let offered = message.param("capabilities");
+    let capabilities = ClientCapabilities::from_json(offered);
     let opening = Opening { requested, capabilities, principal };
+    let (id, offered) = (id.clone(), ClientCapabilities::passed_on(offered));
+    drop(message);
     let opened = match &proxy.kind {
-        Kind::Front(family) => open_with_server(proxy, family, &opening, id).await,
-        Kind::Alone | Kind::Instance(_) => open(proxy, &opening, id).map(|(_, response)| response),
+        Kind::Front(family) => open_with_server(proxy, family, (&opening, offered), &id).await,
+        Kind::Alone | Kind::Instance(_) => open(proxy, &opening, &id).map(|(_, response)| response),
     };
-    opened.unwrap_or_else(|busy| unavailable(Some(id), busy, limits))
+    opened.unwrap_or_else(|busy| unavailable(Some(&id), busy, limits))
 }
 
 /// The client's part of an `initialize`.
@@ -111,23 +123,17 @@ struct Opening {
 async fn open_with_server(
     front: &Arc<Shared>,
     family: &Arc<Family<Shared>>,
-    opening: &Opening,
+    (opening, offered): (&Opening, Value),
     id: &Id,
 ) -> Result<Response, Busy> {
     if !front.with(|state| state.is_ready()) {
         return Err(Busy::NotRunning);
     }
-    let instance = family.start(front).await?;
-    match open(&instance, opening, id) {
-        Ok((session, response)) => {
-            family.has(session, &instance);
-            Ok(response)
-        }
-        Err(busy) => {
-            instance.over.cancel();
-            Err(busy)
-        }
-    }
+    let started = family.start(front, offered).await?;
+    let (session, response) = open(&started.proxy, opening, id)?;
+    family.has(session, &started.proxy);
+    started.claim();
+    Ok(response)
 }
 
 fn open(proxy: &Arc<Shared>, opening: &Opening, id: &Id) -> Result<(SessionId, Response), Busy> {

@@ -19,7 +19,7 @@ use crate::http::respond::{empty, invalid, rpc_error, unavailable, unknown_sessi
 use crate::http::serve::ConnectionAbort;
 use crate::protocol::message::{Id, Message, Rewrite, Shape, code, error_text, result_text};
 use crate::protocol::options::Busy;
-use crate::stdio::broker::{CallError, State};
+use crate::stdio::broker::{CallError, INITIALIZED, State};
 use crate::stdio::call::{Answer, Call, Reply, may_ask};
 use crate::stdio::delivery::Delivery;
 use crate::stdio::downstream::sse::EventBody;
@@ -180,6 +180,9 @@ pub(crate) fn begin(
         return Begun::Refused(CallError::IdTooLong);
     }
     let mut subscribes = None;
+    if method != "ping" {
+        state.client_is_ready();
+    }
     match method {
         "ping" if state.is_ready() => return ok(),
         "ping" => return error(code::INTERNAL, "the server is not running"),
@@ -295,9 +298,14 @@ fn is_known_request(method: &str) -> bool {
 
 /// Takes a notification of a client.
 pub(crate) fn notification(state: &mut State, session: &SessionId, message: &Message) -> Result<(), Busy> {
+    state.client_is_ready();
     match message.method().unwrap_or_default() {
-        // Wharf's own handshake is the server's only one; roots are not offered, tasks neither.
-        "notifications/initialized" | "notifications/roots/list_changed" | "notifications/tasks/status" => {}
+        // The client is the server's only one: its roots are the server's.
+        "notifications/roots/list_changed" if state.has_one_client() => {
+            state.send(message.line(&Rewrite { strip: true, ..Rewrite::default() }))?;
+        }
+        // Wharf's own handshake is a shared server's only one; roots are not offered, tasks neither.
+        INITIALIZED | "notifications/roots/list_changed" | "notifications/tasks/status" => {}
         "notifications/cancelled" => {
             let id = message.param("requestId").and_then(Id::from_json);
             let known = state.sessions.get(session);

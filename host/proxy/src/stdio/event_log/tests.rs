@@ -57,7 +57,7 @@ fn events_are_replayed_after_the_one_that_was_seen() {
 }
 
 #[test]
-fn what_was_evicted_or_never_sent_cannot_be_resumed() {
+fn a_stream_cannot_be_resumed_after_an_evicted_or_unknown_event() {
     let mut stream = stream();
     for _ in 0..5 {
         push(&mut stream, b"x");
@@ -179,7 +179,7 @@ fn a_large_event_is_gone_once_it_was_read() {
 }
 
 #[test]
-fn under_pressure_an_answer_that_nobody_has_got_becomes_an_error() {
+fn an_unread_answer_that_makes_room_becomes_an_error() {
     let budget = Budget::new(1 << 20);
     let account = Account::new(&budget);
     let mut stream = Stream::new(7, StreamKind::Post, true, account.clone(), Instant::now());

@@ -48,12 +48,22 @@ pub enum ConnectError {
         excerpt: String,
     },
     /// It answered `initialize` with an error.
-    #[error("the server refused the MCP handshake: {message} (code {code})")]
+    #[error("the server refused the MCP handshake: {message} (code {code}){}", revisions_text(revisions))]
     Refused {
         /// Its JSON-RPC code.
         code: i64,
         /// Its text, escaped.
         message: String,
+        /// The revisions that it named, escaped; none of them is known here, or it refused that one too.
+        revisions: String,
+    },
+    /// Its answer to `initialize` is there and cannot be used.
+    #[error("the server's answer to the MCP handshake cannot be used: {why}; it wrote \"{excerpt}\"")]
+    Unusable {
+        /// The fault.
+        why: String,
+        /// The beginning of the answer, escaped, at most 200 characters.
+        excerpt: String,
     },
     /// It insists on a revision that wharf does not know.
     #[error("the server speaks MCP revision {version}, which is not known here")]
@@ -68,6 +78,10 @@ pub enum ConnectError {
 
 fn excerpt_text(excerpt: Option<&str>) -> String {
     excerpt.map(|excerpt| format!(": it wrote \"{excerpt}\"")).unwrap_or_default()
+}
+
+fn revisions_text(revisions: &str) -> String {
+    if revisions.is_empty() { String::new() } else { format!("; it named the revisions {revisions}") }
 }
 
 /// The reason why a `ping` failed.
@@ -85,12 +99,21 @@ pub enum PingError {
         /// The deadline that passed.
         after: Duration,
     },
+    /// The server's answer is there and cannot be used.
+    #[error("the server's answer cannot be used: {why}")]
+    Unusable {
+        /// The fault.
+        why: String,
+    },
     /// The server answered, but not as an MCP server in order would.
     #[error("the server answered with HTTP status {status}")]
     Unhealthy {
         /// The status of an HTTP server.
         status: u16,
     },
+    /// An HTTP server answered the opening of a session with an error, or with something that is no answer to it.
+    #[error("the server's answer opens no session")]
+    NoSession,
 }
 
 /// The phase of a server's process.
@@ -107,7 +130,6 @@ pub(crate) enum Phase {
 /// Output of a server that is no message.
 #[derive(Debug, Default)]
 pub(crate) struct Junk {
-    pub(crate) lines: u64,
     pub(crate) bytes: usize,
     pub(crate) excerpt: Option<String>,
 }

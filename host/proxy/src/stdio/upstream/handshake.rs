@@ -3,16 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::protocol::forgiven::{Member, object_of, values};
+use crate::protocol::json as scanner;
+use crate::protocol::json::{Level, Scan};
 use crate::protocol::message::{Message, Shape, line_text};
+use crate::protocol::negotiation::{named, offered};
 use crate::protocol::revision::Revision;
-use crate::stdio::broker::{Promise, State};
-use crate::stdio::call::ServerEnded;
+use crate::stdio::broker::{INITIALIZED, Promise, State};
+use crate::stdio::call::NoAnswer;
 use crate::stdio::session::{ListChanges, LogLevel};
 use crate::stdio::shared::Shared;
 use crate::stdio::upstream::connection::{
@@ -96,9 +101,41 @@ impl Shared {
         deadline: Duration,
         flooded: &Notify,
     ) -> Result<ServerInfo, ConnectError> {
+        let until = Instant::now() + deadline;
+        let mut answer = self.initialize(Revision::NEWEST, (until, deadline), flooded).await?;
+        // A server that refuses what it does not know, instead of naming what it knows, is asked once more.
+        let other = error_of(&answer).and_then(|error| offered(&error, Revision::NEWEST));
+        if let Some(revision) = other {
+            tracing::info!(workload = %self.options.workload, revision = revision.as_str(), "asking for another revision");
+            match self.initialize(revision, (until, deadline), flooded).await {
+                Ok(second) => answer = second,
+                // It may end itself once it has refused: the refusal says more than the end.
+                Err(ConnectError::Exited { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let (info, revision, result) = read_answer(&answer)?;
+        self.with(|state| state.settle(generation, &info, revision, &result));
+        self.input_ended(generation);
+        tracing::info!(
+            workload = %self.options.workload,
+            server = %excerpt(info.name.as_bytes()),
+            revision = revision.as_str(),
+            "the server has shaken hands"
+        );
+        Ok(info)
+    }
+
+    /// Asks the server for a revision, once.
+    async fn initialize(
+        &self,
+        revision: Revision,
+        (until, deadline): (Instant, Duration),
+        flooded: &Notify,
+    ) -> Result<Message, ConnectError> {
         let (sender, answer) = oneshot::channel();
         let params = json!({
-            "protocolVersion": Revision::NEWEST.as_str(),
+            "protocolVersion": revision.as_str(),
             "capabilities": self.declared_capabilities(),
             "clientInfo": { "name": "wharf", "version": env!("CARGO_PKG_VERSION") },
         })
@@ -111,28 +148,21 @@ impl Shared {
         let junk =
             |state: &mut State| state.upstream.as_mut().and_then(|upstream| upstream.junk.excerpt.take());
         let answer = tokio::select! {
-            answer = answer => answer.unwrap_or(Err(ServerEnded)),
+            answer = answer => answer.unwrap_or(Err(NoAnswer::ServerEnded)),
             () = flooded.notified() => {
                 return Err(ConnectError::NotMcp { excerpt: self.with(junk).unwrap_or_default() });
             }
-            () = tokio::time::sleep(deadline) => {
+            () = tokio::time::sleep_until(until) => {
                 return Err(match self.with(junk) {
                     Some(excerpt) => ConnectError::NotMcp { excerpt },
                     None => ConnectError::TimedOut { after: deadline },
                 });
             }
         };
-        let answer = answer.map_err(|_| exited())?;
-        let (info, revision, result) = read_answer(&answer)?;
-        self.with(|state| state.settle(generation, &info, revision, &result));
-        self.input_ended(generation);
-        tracing::info!(
-            workload = %self.options.workload,
-            server = %excerpt(info.name.as_bytes()),
-            revision = revision.as_str(),
-            "the server has shaken hands"
-        );
-        Ok(info)
+        answer.map_err(|error| match error {
+            NoAnswer::ServerEnded => exited(),
+            NoAnswer::Unusable { why, excerpt } => ConnectError::Unusable { why, excerpt },
+        })
     }
 
     /// Sends one real request to the server.
@@ -148,6 +178,7 @@ impl Shared {
         match timeout(deadline, answer).await {
             // An error is an answer too: the server is there and reads.
             Ok(Ok(Ok(_))) => Ok(asked_at.elapsed()),
+            Ok(Ok(Err(NoAnswer::Unusable { why, .. }))) => Err(PingError::Unusable { why }),
             Ok(_) => Err(PingError::Disconnected),
             Err(_) => {
                 self.with(|state| state.pending.remove(&id));
@@ -159,7 +190,7 @@ impl Shared {
 
 impl State {
     /// The handshake is done: clients are let in, and sessions of the process before go on or end.
-    fn settle(&mut self, generation: u64, info: &ServerInfo, revision: Revision, result: &Value) {
+    fn settle(&mut self, generation: u64, info: &ServerInfo, revision: Revision, result: &Scan) {
         let Some(upstream) = self.upstream.as_mut().filter(|upstream| upstream.generation == generation)
         else {
             return;
@@ -167,7 +198,10 @@ impl State {
         upstream.revision = revision;
         upstream.welcomes = welcomes(result, revision);
         upstream.phase = Phase::Ready;
-        self.notify("notifications/initialized", None);
+        match self.has_one_client() {
+            true => self.awaits_client = true,
+            false => self.notify(INITIALIZED, None),
+        }
         let promise =
             Promise { version: info.protocol_version.clone(), capabilities: info.capabilities.clone() };
         let before = self.promise.replace(promise.clone());
@@ -201,19 +235,26 @@ impl State {
     }
 }
 
-fn read_answer(answer: &Message) -> Result<(ServerInfo, Revision, Value), ConnectError> {
+/// The error of an answer that is one.
+fn error_of(answer: &Message) -> Option<Value> {
+    let Shape::Response { is_error: true, .. } = answer.shape() else { return None };
+    Some(answer.top("error").and_then(values).unwrap_or_default())
+}
+
+/// The result stays as it was sent: what is passed on to clients is not read as text.
+fn read_answer(answer: &Message) -> Result<(ServerInfo, Revision, Scan), ConnectError> {
     let not_mcp = || ConnectError::NotMcp { excerpt: excerpt(answer.text()) };
-    if let Shape::Response { is_error: true, .. } = answer.shape() {
-        let error: Value =
-            answer.top("error").and_then(|error| serde_json::from_slice(error).ok()).unwrap_or_default();
+    if let Some(error) = error_of(answer) {
         let message = error.get("message").and_then(Value::as_str).unwrap_or("no message");
         return Err(ConnectError::Refused {
             code: error.get("code").and_then(Value::as_i64).unwrap_or_default(),
             message: excerpt(message.as_bytes()),
+            revisions: excerpt(named(&error).collect::<Vec<_>>().join(", ").as_bytes()),
         });
     }
-    let result: Value =
-        serde_json::from_slice(answer.top("result").unwrap_or_default()).map_err(|_| not_mcp())?;
+    let text = answer.top("result").unwrap_or_default();
+    let result = values(text).filter(Value::is_object).ok_or_else(not_mcp)?;
+    let (raw, _) = scanner::scan(&Bytes::copy_from_slice(text), usize::MAX);
     let version = result.get("protocolVersion").and_then(Value::as_str).ok_or_else(not_mcp)?;
     let revision = Revision::parse(version)
         .ok_or_else(|| ConnectError::UnknownRevision { version: excerpt(version.as_bytes()) })?;
@@ -226,20 +267,26 @@ fn read_answer(answer: &Message) -> Result<(ServerInfo, Revision, Value), Connec
         capabilities: result.get("capabilities").cloned().unwrap_or_else(|| json!({})),
         instructions: result.get("instructions").and_then(Value::as_str).map(str::to_owned),
     };
-    Ok((info, revision, result))
+    Ok((info, revision, raw))
 }
 
 /// The results of `initialize` for clients, by revision: the server's result, without tasks (lists of a shared server would
 /// cross clients), in the version that the client asked for unless the server's is older.
-fn welcomes(result: &Value, server: Revision) -> [Vec<u8>; Revision::ALL.len()] {
-    let mut result = result.clone();
-    if let Some(capabilities) = result.get_mut("capabilities").and_then(Value::as_object_mut) {
-        capabilities.remove("tasks");
-    }
+fn welcomes(result: &Scan, server: Revision) -> [Vec<u8>; Revision::ALL.len()] {
+    let capabilities = result.value(Level::Top, "capabilities").map(without_tasks);
     Revision::ALL.map(|revision| {
-        if let Some(members) = result.as_object_mut() {
-            members.insert("protocolVersion".to_owned(), revision.min(server).as_str().into());
-        }
-        line_text(&result).into_bytes()
+        object_of(result, |name| match name {
+            "protocolVersion" => Member::Replaced(format!("\"{}\"", revision.min(server).as_str()).into()),
+            "capabilities" => capabilities.clone().map_or(Member::Kept, Member::Replaced),
+            _ => Member::Kept,
+        })
     })
+}
+
+fn without_tasks(capabilities: &[u8]) -> Vec<u8> {
+    if capabilities.first() != Some(&b'{') {
+        return capabilities.to_vec();
+    }
+    let (scan, _) = scanner::scan(&Bytes::copy_from_slice(capabilities), usize::MAX);
+    object_of(&scan, |name| if name == "tasks" { Member::Dropped } else { Member::Kept })
 }

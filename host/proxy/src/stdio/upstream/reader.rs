@@ -5,11 +5,11 @@ use std::sync::{Arc, Weak};
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+use crate::protocol::forgiven::{is_utf16, own_id, without_mark};
 use crate::protocol::json;
-use crate::protocol::json::{Level, Scan};
-use crate::protocol::message::{Id, Message, MessageError, is_answer};
+use crate::protocol::json::{JsonError, Level, Scan};
+use crate::protocol::message::{Message, MessageError, is_answer};
 use crate::stdio::shared::Shared;
-use crate::stdio::undelivered::Reason;
 use crate::stdio::upstream::connection::{Junk, Phase, excerpt};
 
 const CHUNK: usize = 64 * 1024;
@@ -32,8 +32,12 @@ where
                 break;
             }
         }
-        let Some(proxy) = proxy.upgrade() else { return };
-        lines.deliver(&proxy, generation);
+        let Some(shared) = proxy.upgrade() else { return };
+        lines.deliver(&shared, generation);
+        drop(shared);
+        // A server that writes without a pause must not keep everybody else on this thread from their turn: its own handshake
+        // would have no deadline, and its workload no stop.
+        tokio::task::yield_now().await;
     }
     if let Some(proxy) = proxy.upgrade() {
         lines.deliver_rest(&proxy, generation);
@@ -132,19 +136,25 @@ impl Shared {
         if line.iter().all(u8::is_ascii_whitespace) {
             return;
         }
+        let line = &without_mark(line);
         let (scan, result) = json::scan(line, self.options.limits.json_depth);
-        if result.is_err() {
+        if let Err(error) = result {
             let end = &line[line.len().saturating_sub(END)..];
-            self.junk(generation, line, line.len(), answered(&scan, end));
-        } else if scan.text.first() == Some(&b'[') {
+            let (why, answers) = match error {
+                // As its first output: each further line would be as this one.
+                JsonError::Encoding if is_utf16(line) => ("UTF-16, and MCP is UTF-8".into(), Answers::Stray),
+                error => (error.to_string(), answered(&scan, end)),
+            };
+            self.junk(generation, line, line.len(), &why, answers);
+        } else if scan.text.first() == Some(&b'[') && !scan.elements.is_empty() {
             // Servers of 2025-03-26 may answer in batches.
             for element in &scan.elements {
                 let element = scan.text.slice(element.clone());
-                let message = Message::parse(&element, self.options.limits.json_depth);
-                self.receive_message(generation, &element, message);
+                let (scan, _) = json::scan(&element, self.options.limits.json_depth);
+                self.receive_message(generation, &element, Message::of_server(scan));
             }
         } else {
-            self.receive_message(generation, line, Message::from_scan(scan));
+            self.receive_message(generation, line, Message::of_server(scan));
         }
     }
 
@@ -156,11 +166,17 @@ impl Shared {
     ) {
         match message {
             Ok(message) => self.route(generation, message),
-            Err(MessageError::Invalid { id: Some(id), is_answer: true, .. }) => {
-                let answers = upstream_id(&id).map_or(Answers::Nothing, Answers::Call);
-                self.junk(generation, line, line.len(), answers);
+            Err(MessageError::Invalid { id, reason, is_answer }) => {
+                let answers = match id {
+                    _ if !is_answer => Answers::Nothing,
+                    Some(id) => own_id(id.as_json()).map_or(Answers::Stray, Answers::Call),
+                    None => Answers::Unknown,
+                };
+                self.junk(generation, line, line.len(), reason, answers);
             }
-            Err(_) => self.junk(generation, line, line.len(), Answers::Nothing),
+            Err(MessageError::Json(error)) => {
+                self.junk(generation, line, line.len(), &error.to_string(), Answers::Nothing);
+            }
         }
     }
 
@@ -171,36 +187,32 @@ impl Shared {
             workload = %self.options.workload, bytes = line.length,
             "skipped a line of the server that is too long"
         );
-        self.junk(generation, &line.beginning, line.length, answered(&scan, &line.end));
+        self.junk(generation, &line.beginning, line.length, "too long", answered(&scan, &line.end));
     }
 
     /// Notes a line that is no message, and fails the request that it would have answered.
-    fn junk(self: &Arc<Self>, generation: u64, line: &[u8], length: usize, answers: Answers) {
+    fn junk(self: &Arc<Self>, generation: u64, line: &[u8], length: usize, why: &str, answers: Answers) {
         self.with(|state| {
             let Some(upstream) = state.upstream.as_mut().filter(|upstream| upstream.generation == generation)
             else {
                 return;
             };
-            let Junk { lines, bytes, excerpt: first } = &mut upstream.junk;
-            *lines += 1;
+            let Junk { bytes, excerpt: first } = &mut upstream.junk;
             *bytes = bytes.saturating_add(length);
             let is_handshaking = upstream.phase == Phase::Handshaking;
-            if *lines == 1 {
-                tracing::warn!(workload = %self.options.workload, bytes = length, "the server writes no MCP");
-            }
-            tracing::debug!(workload = %self.options.workload, line = %excerpt(line), "no message");
             first.get_or_insert_with(|| excerpt(line));
             if is_handshaking && *bytes > self.options.limits.handshake_junk_bytes {
                 upstream.flooded.notify_one();
             }
-            let call = match answers {
-                Answers::Call(id) => Some(id),
-                Answers::Unknown => state.only_call(),
+            state.tell_no_message(&self.options.workload, why, line, length);
+            let wait = match answers {
+                Answers::Call(id) if state.may_answer(id) => Some(id),
+                Answers::Unknown => state.only_wait(),
+                Answers::Call(_) | Answers::Stray => state.only_wait().filter(|_| is_handshaking),
                 Answers::Nothing => None,
             };
-            let reason = "the server's answer was too long or no valid JSON-RPC";
-            if call.is_some_and(|call| state.fail_call(call, reason).is_some()) {
-                state.undelivered.note(Reason::AnswerMalformed);
+            if let Some(wait) = wait {
+                state.fail_wait(wait, why, line);
             }
         });
     }
@@ -215,11 +227,17 @@ enum Answers {
     Call(u64),
     /// It is an answer, but its id cannot be read.
     Unknown,
+    /// It answers nothing that was asked, and so a handshake is over.
+    Stray,
 }
 
 fn answered(scan: &Scan, end: &[u8]) -> Answers {
     if let Some(id) = scan.value(Level::Top, "id").filter(|_| is_answer(scan)) {
-        return Id::from_json(id).and_then(|id| upstream_id(&id)).map_or(Answers::Nothing, Answers::Call);
+        return match own_id(id) {
+            Some(id) => Answers::Call(id),
+            None if id == b"null" => Answers::Unknown,
+            None => Answers::Stray,
+        };
     }
     let has = |name| scan.member(Level::Top, name).is_some();
     if has("method") || !(has("result") || has("error")) {
@@ -229,21 +247,16 @@ fn answered(scan: &Scan, end: &[u8]) -> Answers {
     id_at_end(end).map_or(Answers::Unknown, Answers::Call)
 }
 
-/// The id in a line that ends with `"id":NUMBER}`.
+/// The id in a line that ends with `"id":NUMBER}`, or with the number as text.
 fn id_at_end(end: &[u8]) -> Option<u64> {
     let rest = end.trim_ascii_end().strip_suffix(b"}")?.trim_ascii_end();
-    let digits = rest.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
-    let (rest, digits) = rest.split_at(rest.len() - digits);
+    let written = rest.iter().rev().take_while(|byte| byte.is_ascii_digit() || **byte == b'"').count();
+    let (rest, written) = rest.split_at(rest.len() - written);
     let rest = rest.trim_ascii_end().strip_suffix(b":")?.trim_ascii_end().strip_suffix(b"\"id\"")?;
     if !matches!(rest.trim_ascii_end().last(), Some(b',' | b'{')) {
         return None;
     }
-    std::str::from_utf8(digits).ok()?.parse().ok()
-}
-
-/// An id that we gave.
-pub(crate) fn upstream_id(id: &Id) -> Option<u64> {
-    std::str::from_utf8(id.as_json()).ok()?.parse().ok()
+    own_id(written)
 }
 
 #[cfg(test)]
@@ -254,11 +267,12 @@ mod tests {
     fn an_id_that_stands_last_is_found() {
         assert_eq!(id_at_end(b"...}],\"jsonrpc\":\"2.0\",\"id\":17}"), Some(17));
         assert_eq!(id_at_end(b", \"id\" : 17 } \r"), Some(17));
+        assert_eq!(id_at_end(b",\"id\":\"17\"}"), Some(17));
         for other in [
             &b"{\"id\":17}}"[..],
             b"\"id\":17",
             b",\"id\":}",
-            b",\"id\":\"17\"}",
+            b",\"id\":\"17}",
             b",\"uid\":17}",
             b"\\\"id\":17}",
             b",\"id\":99999999999999999999}",

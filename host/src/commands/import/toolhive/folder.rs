@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_makes_no_sense_is_told_and_what_go_writes_as_null_is_nothing() {
+    fn a_malformed_toolhive_file_is_reported_and_null_counts_as_absent() {
         let why = |text: &str| parse("time", text.as_bytes()).unwrap_err();
         for text in ["", "[]", "{", "\0", r#"{"port": "x"}"#, r#"{"port": 70000}"#] {
             assert!(why(text).starts_with("cannot be understood"), "{text}");
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn there_may_be_nothing() {
+    fn a_missing_toolhive_folder_is_empty() {
         let dir = tempfile::tempdir().unwrap();
         for state in [None, Some(dir.path().to_owned()), Some(dir.path().join("missing"))] {
             let folders = Folders { data: state.clone(), state };

@@ -46,13 +46,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_can_be_kept_is_kept() {
+    fn a_valid_toolhive_name_is_kept() {
         let names = candidates("mcp-time-2");
         assert_eq!(names.iter().map(WorkloadName::as_str).collect::<Vec<_>>(), ["mcp-time-2"]);
     }
 
     #[test]
-    fn others_become_the_nearest_name_and_numbers_behind_it() {
+    fn an_invalid_toolhive_name_becomes_the_nearest_valid_one_with_a_number_if_taken() {
         let long = "x".repeat(100);
         let cut = "x".repeat(NAME_LENGTH_MAX);
         let cases = [

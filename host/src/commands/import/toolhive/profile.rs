@@ -32,6 +32,27 @@ pub(crate) fn in_force(profile: Option<&Value>, is_isolated: bool) -> (Option<Va
     }
 }
 
+/// The profile without what the volumes say, too: ToolHive writes each volume down a second time, as a path of its profile,
+/// and a path that is mounted twice cannot be started.
+pub(crate) fn without_volumes(profile: &Value, volumes: &[String]) -> Value {
+    let place = |text: &str| {
+        let text = text.strip_suffix(":ro").or_else(|| text.strip_suffix(":rw")).unwrap_or(text);
+        text.to_owned()
+    };
+    let mounted: Vec<String> = volumes.iter().map(|volume| place(volume)).collect();
+    let mut profile = profile.clone();
+    for field in ["read", "write"] {
+        let Some(paths) = profile.get_mut(field).and_then(Value::as_array_mut) else { continue };
+        paths.retain(|path| path.as_str().is_none_or(|path| !mounted.contains(&place(path))));
+        if paths.is_empty()
+            && let Some(fields) = profile.as_object_mut()
+        {
+            fields.remove(field);
+        }
+    }
+    profile
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_never_in_force_is_not_enforced_now() {
+    fn a_profile_that_toolhive_never_enforced_is_not_enforced_in_a_copy() {
         assert_eq!(in_force(None, false), (None, None));
         assert_eq!(in_force(Some(&Value::Null), true), (None, None));
         assert_eq!(in_force(Some(&json!({})), false), (None, None));
@@ -57,6 +78,16 @@ mod tests {
         let open = json!({ "read": ["/data"], "network": { "outbound": { "insecure_allow_all": true } } });
         assert_eq!(kept, Some(open));
         assert!(note.is_some());
+    }
+
+    #[test]
+    fn a_volume_that_is_written_down_twice_is_mounted_once() {
+        let volumes = ["/docs:/in:ro".to_owned(), "/out:/out".to_owned()];
+        let profile = json!({ "name": "network", "read": ["/docs:/in", "/etc/x"], "write": ["/out:/out"] });
+        let rest = json!({ "name": "network", "read": ["/etc/x"] });
+        assert_eq!(without_volumes(&profile, &volumes), rest);
+        let other = json!({ "read": ["/docs:/elsewhere", 1] });
+        assert_eq!(without_volumes(&other, &volumes), other, "another place, and what is no path");
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Translates a RunConfig of ToolHive's into one of wharf's: a pure function.
 use crate::commands::import::toolhive::folder::{Fields, File};
-use crate::commands::import::toolhive::profile::in_force;
+use crate::commands::import::toolhive::profile::{in_force, without_volumes};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use wharf_model::{ProxyMode, RunConfig, Transport, Uid, WorkloadName};
+use wharf_model::{ProxyMode, RunConfig, Transport, Uid, WorkloadName, says_nothing};
 use wharf_records::Kept;
 
 /// Fields of a RunConfig that are translated, or that are only about ToolHive's container.
@@ -31,7 +31,7 @@ const TRANSLATED: [&str; 20] = [
     "allowed_origins",
 ];
 /// Fields of wharf's that ToolHive does not have, or that mean something else there: a file of ToolHive's cannot set them.
-const WHARFS_OWN: [&str; 17] = [
+const WHARFS_OWN: [&str; 19] = [
     "uid",
     "unix_socket",
     "runtime_name",
@@ -48,6 +48,8 @@ const WHARFS_OWN: [&str; 17] = [
     "created_at",
     "imported",
     "target_host",
+    "target_path",
+    "allowed_hosts",
     "proxy_auth",
 ];
 /// The variables that tell a server its port. wharf sets them itself, as the runtime needs it.
@@ -122,7 +124,8 @@ pub fn translate(file: &File, name: WorkloadName, uid: Uid) -> Result<Translatio
         group.clone_into(&mut run.group);
     }
     let is_isolated = fields.isolate_network.unwrap_or_default();
-    let (profile, note) = in_force(fields.permission_profile.as_ref(), is_isolated);
+    let profile = fields.permission_profile.as_ref().map(|profile| without_volumes(profile, &run.volumes));
+    let (profile, note) = in_force(profile.as_ref(), is_isolated);
     run.permission_profile = profile;
     changed.extend(note);
     let (kept, not_implemented) = rest(&file.members, &mut changed);
@@ -186,7 +189,7 @@ fn rest(members: &Kept, changed: &mut Vec<String>) -> (Kept, Vec<String>) {
     let mut named = Vec::new();
     for (name, value) in members {
         let says_something =
-            serde_json::from_str::<Value>(value.get()).is_ok_and(|value| !is_nothing(&value));
+            serde_json::from_str::<Value>(value.get()).is_ok_and(|value| !says_nothing(&value));
         if WHARFS_OWN.contains(&name.as_str()) {
             if says_something && name != "target_host" {
                 changed.push(format!("{name}: left out; what wharf means by it ToolHive does not say"));
@@ -199,17 +202,6 @@ fn rest(members: &Kept, changed: &mut Vec<String>) -> (Kept, Vec<String>) {
         }
     }
     (kept, named)
-}
-
-fn is_nothing(value: &Value) -> bool {
-    match value {
-        Value::Null | Value::Bool(false) => true,
-        Value::String(text) => text.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        Value::Object(fields) => fields.is_empty(),
-        Value::Number(number) => number.as_u64() == Some(0),
-        Value::Bool(true) => false,
-    }
 }
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ impl Course {
         ];
         events.extend(outside.into_iter().filter(|(heard, _)| *heard).map(|(_, event)| event));
         if hears.exit {
-            events.extend(endings());
+            events.extend(endings_of(workload));
         }
         events
     }
@@ -150,8 +150,19 @@ pub(super) fn endings() -> Vec<Event> {
     let mut endings = Vec::new();
     for succeeded in [true, false] {
         for was_away in [true, false] {
-            endings.push(Event::Exited(Ending { succeeded, was_away, ran_for: Duration::ZERO }));
+            let ran_for = Duration::ZERO;
+            endings.push(Event::Exited(Ending { succeeded, was_away, restarts: false, ran_for }));
         }
+    }
+    endings
+}
+
+/// Every end of a workload: only an engine that restarts it says that it does.
+fn endings_of(workload: Workload) -> Vec<Event> {
+    let mut endings = endings();
+    if workload.restarts_itself {
+        let (succeeded, was_away, ran_for) = (false, false, Duration::ZERO);
+        endings.push(Event::Exited(Ending { succeeded, was_away, restarts: true, ran_for }));
     }
     endings
 }
@@ -183,6 +194,10 @@ pub(super) fn answers(work: Work, workload: Workload) -> Vec<Event> {
             }
             events
         }
+        Work::Follow => done(&[vec![Event::Done], endings_of(workload)].concat()),
+        Work::Reattach if workload.restarts_itself => {
+            done(&[vec![Event::Done], endings_of(workload)].concat())
+        }
         Work::AskExit | Work::ProveStopped => done(&endings()),
         Work::Stop(_) => done(&[vec![Event::Done], endings()].concat()),
         Work::Remove => done(&[Event::Removed { any: true }, Event::Removed { any: false }]),
@@ -210,10 +225,11 @@ pub(super) fn reached() -> &'static Reached {
 fn explore() -> Reached {
     let mut reached = Reached { courses: HashSet::new(), steps: Vec::new() };
     let mut taken = HashSet::new();
-    for (number, policy) in (0..64).flat_map(|number| POLICIES.map(|policy| (number, policy))) {
+    for (number, policy) in (0..128).flat_map(|number| POLICIES.map(|policy| (number, policy))) {
         let bit = |bit: u32| number & 1 << bit != 0;
         let task = Task { creates: bit(0), attended: bit(1), foreground: bit(2) };
-        let workload = Workload { stdio: bit(3), survives: bit(5), in_place: bit(4), policy };
+        let workload =
+            Workload { stdio: bit(3), survives: bit(5), in_place: bit(4), restarts_itself: bit(6), policy };
         if workload.stdio && workload.survives {
             continue;
         }

@@ -15,7 +15,7 @@ fn every_state_knows_what_to_do_about_everything_that_can_happen() {
 }
 
 #[test]
-fn nothing_follows_on_the_end_and_what_is_not_waited_for_changes_nothing() {
+fn an_ended_machine_ignores_every_event() {
     let ended: Vec<State> =
         reached().courses.iter().map(|it| it.state).filter(|it| it.at == At::Ended).collect();
     assert!(!ended.is_empty());
@@ -51,12 +51,65 @@ fn a_stop_ends_every_supervisor() {
 /// A supervisor of a server on stdio that is up, with this policy.
 fn up(policy: RestartPolicy) -> State {
     let task = Task { creates: false, attended: true, foreground: false };
-    let workload = Workload { stdio: true, survives: false, in_place: true, policy };
+    let workload = Workload { stdio: true, survives: false, in_place: true, restarts_itself: false, policy };
     State { workload, at: At::Running, made: Made::Handle, ..State::new(task) }
 }
 
 fn exited(succeeded: bool, was_away: bool) -> Event {
-    Event::Exited(Ending { succeeded, was_away, ran_for: Duration::ZERO })
+    Event::Exited(Ending { succeeded, was_away, restarts: false, ran_for: Duration::ZERO })
+}
+
+/// An end after which the engine starts it again.
+const RESTARTED: Event =
+    Event::Exited(Ending { succeeded: false, was_away: false, restarts: true, ran_for: Duration::ZERO });
+
+/// A supervisor of a server on stdio that is up, of an engine that restarts workloads by itself.
+fn followed() -> State {
+    let up = up(RestartPolicy::Always);
+    State { workload: Workload { restarts_itself: true, ..up.workload }, ..up }
+}
+
+#[test]
+fn what_its_engine_restarts_is_followed_and_counted_and_never_deployed_anew() {
+    let (mut state, effects) = step(followed(), RESTARTED);
+    assert_eq!(effects, [Effect::HearExit, Effect::Work(Work::RecordExit)]);
+    (state, _) = step(state, Event::Done);
+    for _ in 0..100 {
+        for event in [Event::Done, Event::Failed(ErrorKind::Runtime)] {
+            let effects;
+            (state, effects) = step(state, event);
+            assert!(!effects.contains(&Effect::Work(Work::Deploy)), "{effects:?}");
+        }
+    }
+    assert_eq!((state.at, state.restarts), (At::FollowingLater, 0), "an attempt that failed is no end");
+    (state, _) = step(state, Event::Done);
+    // It has ended once more before it answered.
+    for event in [RESTARTED, Event::Done, Event::Done, Event::Done] {
+        (state, _) = step(state, event);
+    }
+    assert_eq!((state.at, state.restarts), (At::Running, 2));
+}
+
+#[test]
+fn an_end_that_its_engine_leaves_so_is_recorded_whatever_the_policy() {
+    let (_, effects) = step(followed(), exited(false, false));
+    assert_eq!(effects, [Effect::HearExit, Effect::Work(Work::RecordEnd(End::Failed))]);
+    // But what the supervisor itself has ended comes back.
+    let state = State { at: At::Stopping(Behalf::Own, During::Run), ..followed() };
+    assert_eq!(step(state, RESTARTED).0.at, At::Pausing);
+}
+
+#[test]
+fn a_stop_of_what_its_engine_is_starting_again_is_answered_or_refused() {
+    let (mut state, _) = step(followed(), RESTARTED);
+    for event in [Event::Done, Event::Done, Event::Request(Ask::Stop(Duration::ZERO))] {
+        (state, _) = step(state, event);
+    }
+    assert_eq!(state.at, At::Stopping(Behalf::Request, During::Follow));
+    let (refused, effects) = step(state, Event::Failed(ErrorKind::Owner));
+    assert!(effects.contains(&Effect::Answer(Reply::Refused)) && refused.at == At::FollowingLater);
+    let (_, effects) = step(state, exited(false, false));
+    assert_eq!(effects, [Effect::Answer(Reply::Stopped), Effect::End]);
 }
 
 #[test]
@@ -147,7 +200,7 @@ fn r01_a_deployment_that_was_begun_is_looked_for_before_a_supervisor_leaves_it()
 }
 
 #[test]
-fn r08_who_gives_a_start_up_is_told_if_something_may_still_come_of_it() {
+fn r08_a_start_that_is_given_up_says_whether_a_container_may_still_appear() {
     let task = Task { creates: true, attended: false, foreground: false };
     let deploying = State { at: At::Deploying, made: Made::Unknown, task, ..up(RestartPolicy::Always) };
     let (state, _) = step(deploying, Event::Request(Ask::Cancel));

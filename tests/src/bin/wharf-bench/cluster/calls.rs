@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::{Value, to_value};
 use std::{
     io::{BufRead, BufReader},
-    process::{Child, Stdio},
+    process::{Child, ChildStdout, Stdio},
     time::Duration,
 };
 use wharf_tests::{cluster::Cluster, host::kill};
@@ -46,6 +46,8 @@ struct Kept {
 struct Forward {
     kubectl: Child,
     target: String,
+    /// It ends when nobody can read what it says of each connection.
+    _output: BufReader<ChildStdout>,
 }
 
 impl Forward {
@@ -55,10 +57,11 @@ impl Forward {
         let mut command = side.namespace.command(&["port-forward", &pod, &format!(":{port}")]);
         let mut kubectl = command.stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
-        BufReader::new(kubectl.stdout.take().ok_or("no pipe")?).read_line(&mut line)?;
+        let mut output = BufReader::new(kubectl.stdout.take().ok_or("no pipe")?);
+        output.read_line(&mut line)?;
         let address = line.split_whitespace().find(|word| word.starts_with("127.0.0.1:"));
         let address = address.ok_or_else(|| format!("kubectl says {line:?}"))?;
-        Ok(Self { target: format!("{address}/mcp"), kubectl })
+        Ok(Self { target: format!("{address}/mcp"), kubectl, _output: output })
     }
 }
 

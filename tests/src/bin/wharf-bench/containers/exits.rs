@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 use wharf_records::Watch;
-use wharf_tests::host::PATIENCE;
+use wharf_tests::host::EVENT_WAIT;
 
 const KILLS: usize = 9;
 const NAME: &str = "bench";
@@ -67,7 +67,7 @@ async fn one(side: &Side) -> Result<(Duration, Duration)> {
     let killed = Instant::now();
     let mut kill = side.engine.command(&["kill", &container]).stdout(std::process::Stdio::null()).spawn()?;
     while side.host.record(NAME)["last_exit"].is_null() {
-        tokio::time::timeout(PATIENCE, watch.changed()).await??;
+        tokio::time::timeout(EVENT_WAIT, watch.changed()).await??;
     }
     let recorded = killed.elapsed();
     if !kill.wait()?.success() {

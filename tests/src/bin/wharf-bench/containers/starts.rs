@@ -9,7 +9,7 @@ use std::{
     process::Stdio,
     time::{Duration, Instant},
 };
-use wharf_tests::{client::Client, engines::DEMO_IMAGE, host::PATIENCE};
+use wharf_tests::{client::Client, engines::DEMO_IMAGE, host::EVENT_WAIT};
 
 const STARTS: usize = 9;
 /// The name of the workload, and of the client's container.
@@ -111,7 +111,7 @@ fn over_stdio(side: &Side) -> Result<Duration> {
 
 /// Engines accept connections in the place of servers that do not listen yet: it is asked until it answers.
 fn until_it_answers(url: &str) -> Result<()> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + EVENT_WAIT;
     while let Err(error) = Client::open(url) {
         if Instant::now() > deadline {
             return Err(format!("{url} does not answer: {error}").into());

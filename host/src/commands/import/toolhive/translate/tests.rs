@@ -25,7 +25,7 @@ fn http(more: &Value) -> Value {
 }
 
 #[test]
-fn everything_that_wharf_has_too_arrives() {
+fn every_toolhive_field_that_wharf_has_is_translated() {
     let value = http(&json!({
         "group": "mine", "cmd_args": ["--a"], "volumes": ["/a:/b:ro"], "proxy_mode": "streamable-http",
         "env_vars": {"A": "b", "MCP_TRANSPORT": "streamable-http", "MCP_PORT": "8080", "MCP_HOST": "0.0.0.0"},
@@ -49,7 +49,7 @@ fn everything_that_wharf_has_too_arrives() {
 }
 
 #[test]
-fn what_wharf_does_not_implement_is_kept_as_it_is_spelled_and_named() {
+fn a_field_that_wharf_does_not_implement_is_kept_verbatim_and_named() {
     let value = http(&json!({
         "tools_filter": ["now"], "session_ttl": "2h", "stateless": false, "rate_limit_config": null,
         "mcpserver_generation": 12345678901234567890_u64, "of_a_later_version": {"a": [1]},
@@ -71,7 +71,7 @@ fn r07_an_owner_that_the_file_names_is_no_proof() {
 }
 
 #[test]
-fn what_this_version_cannot_serve_is_refused() {
+fn a_toolhive_workload_that_this_version_cannot_serve_is_refused() {
     let remote = json!({ "remote_url": "https://example.com/mcp", "name": "far", "image": "" });
     assert!(matches!(translated(&remote), Err(Refusal::Remote { .. })));
     for transport in ["sse", "inspector", "carrier-pigeon"] {
@@ -82,7 +82,7 @@ fn what_this_version_cannot_serve_is_refused() {
 }
 
 #[test]
-fn what_is_not_as_it_was_is_said() {
+fn a_setting_that_changes_its_meaning_in_a_copy_is_reported() {
     let value = json!({ "image": "x", "transport": "stdio", "proxy_mode": "sse", "host": "0.0.0.0", "env_vars": {"MCP_TRANSPORT": "stdio"} });
     let Translation { run, changed, .. } = translated(&value).unwrap();
     assert_eq!((run.host.as_str(), run.proxy_mode), ("127.0.0.1", ProxyMode::StreamableHttp));
@@ -115,4 +115,28 @@ fn no_field_of_wharfs_can_come_in_under_another_meaning() {
         let is_handled = TRANSLATED.contains(&name.as_str()) || WHARFS_OWN.contains(&name.as_str());
         assert!(is_handled, "{name} is kept as ToolHive spells it");
     }
+}
+
+/// The files that ToolHive 0.44.0 wrote, with another home folder.
+#[test]
+fn what_a_real_toolhive_wrote_is_translated_and_mounts_nothing_twice() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/tests/fixtures/toolhive/runconfigs");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let value: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        let Translation { run, .. } = translated(&value).unwrap();
+        let profile = run.permission_profile.clone().unwrap_or_default();
+        let listed = ["read", "write"].into_iter().flat_map(|field| profile[field].as_array().cloned());
+        let listed = listed.flatten().filter_map(|path| path.as_str().map(str::to_owned));
+        let places: Vec<String> = run.volumes.iter().cloned().chain(listed).collect();
+        let mut inside: Vec<&str> = places.iter().filter_map(|place| place.split(':').nth(1)).collect();
+        inside.sort_unstable();
+        let count = inside.len();
+        inside.dedup();
+        assert_eq!(inside.len(), count, "{}: {places:?}", path.display());
+        assert_eq!(run.volumes.len(), value["volumes"].as_array().map_or(0, Vec::len), "{}", path.display());
+        seen += 1;
+    }
+    assert_eq!(seen, 5);
 }

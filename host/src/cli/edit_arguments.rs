@@ -1,0 +1,141 @@
+//! The arguments of `wharf edit`: those of `wharf run` that can be changed.
+use super::console::Format;
+use super::run_arguments::{InstancesOption, PullOption, RestartOption, TransportOption};
+use super::run_values::{cpus, pair, size};
+use super::stop_timeout::StopTimeout;
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+use wharf_model::WorkloadName;
+
+const EXAMPLES: &str = "Examples:
+  wharf edit time -e LEVEL=debug
+  wharf edit time --permission-profile none --allow-weaker
+  wharf edit time --server ghcr.io/example/time:2 --pull always
+  wharf edit files --clear volumes --volume /srv:/srv:ro -- --root /srv
+
+JSON: an object of name, uid, runtime_name, result (restarted, recorded, unchanged), url, port. Keys are absent when empty.";
+
+/// Change what a workload is; if it does not get ready then, it is as it was before
+///
+/// One that runs is stopped and started. What is not named stays. A variable or a label replaces the one of its name; of everything else, what is given replaces
+/// what there was. It is checked, and an image is fetched, while the workload still runs. Its name, its runtime, its URL and
+/// whom it serves stay; `wharf url` changes the last.
+#[derive(Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct Edit {
+    /// The workload's name
+    pub(super) name: WorkloadName,
+    /// What it runs, as in: wharf run SERVER
+    #[arg(long)]
+    pub(super) server: Option<String>,
+    /// Arguments for it
+    #[arg(last = true)]
+    pub(super) args: Vec<String>,
+    /// How the server is spoken to
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "stdio|streamable-http")]
+    pub(super) transport: Option<TransportOption>,
+    /// One server that all clients share, or one for each session of a client
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "shared|per-session")]
+    pub(super) instances: Option<InstancesOption>,
+    /// The port of the URL
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) proxy_port: Option<u16>,
+    /// The port that an HTTP server listens on
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) target_port: Option<u16>,
+    /// The path at which an HTTP server serves MCP
+    #[arg(long, value_name = "PATH")]
+    pub(super) target_path: Option<String>,
+    /// The address that the proxy listens on; others than loopback need: wharf url NAME --auth bearer
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) host: Option<String>,
+    /// Whether you are served on a Unix socket too
+    #[arg(long, value_name = "true|false", hide_possible_values = true)]
+    pub(super) unix_socket: Option<bool>,
+    /// Another name that clients reach the proxy by, as name[:port]; can be given several times
+    #[arg(long, value_name = "HOST")]
+    pub(super) allow_host: Vec<String>,
+    /// A page that may ask the proxy, as scheme://host[:port]; can be given several times
+    #[arg(long, value_name = "ORIGIN")]
+    pub(super) allow_origin: Vec<String>,
+    /// The folder that a command runs in
+    #[arg(long, value_name = "FOLDER")]
+    pub(super) workdir: Option<PathBuf>,
+    /// A variable for the server; KEY alone takes its value from here
+    #[arg(short, long, value_name = "KEY[=VALUE]")]
+    pub(super) env: Vec<String>,
+    /// A file with variables, one a line
+    #[arg(long, value_name = "FILE")]
+    pub(super) env_file: Vec<PathBuf>,
+    /// A variable that it gets no more
+    #[arg(long, value_name = "KEY")]
+    pub(super) unset: Vec<String>,
+    /// A secret for the server, from the file secrets/NAME of the configuration
+    #[arg(long, value_name = "NAME,target=VARIABLE")]
+    pub(super) secret: Vec<String>,
+    /// A file or folder of this machine in the workload; can be given several times
+    #[arg(short, long, value_name = "HOST:WORKLOAD[:ro]")]
+    pub(super) volume: Vec<String>,
+    /// A label
+    #[arg(short, long, value_name = "KEY=VALUE", value_parser = pair)]
+    pub(super) label: Vec<(String, String)>,
+    /// The group that it is listed under
+    #[arg(long)]
+    pub(super) group: Option<String>,
+    /// As which user of its image it runs: a name or a number, with :group if wanted
+    #[arg(long, value_name = "USER[:GROUP]")]
+    pub(super) user: Option<String>,
+    /// When its image is fetched
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "always|missing|never")]
+    pub(super) pull: Option<PullOption>,
+    /// Its access: nothing of yours (none), the network (network), or the profile in a file
+    #[arg(long, value_name = "none|network|FILE")]
+    pub(super) permission_profile: Option<String>,
+    /// How many processors it may use, such as 1.5
+    #[arg(long, value_name = "NUMBER", value_parser = cpus)]
+    pub(super) cpus: Option<f64>,
+    /// How much memory it may use, such as 512m
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(super) memory: Option<u64>,
+    /// How many processes and threads it may have
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) pids_limit: Option<u64>,
+    /// Whether it runs even if not all of this can be enforced here
+    #[arg(long, value_name = "true|false", hide_possible_values = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(super) allow_weaker: Option<bool>,
+    /// When it is started again
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "no|on-failure|always|unless-stopped")]
+    pub(super) restart: Option<RestartOption>,
+    /// What is emptied before the rest is added; can be given several times
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(super) clear: Vec<Clear>,
+    #[command(flatten)]
+    pub(super) stop_timeout: StopTimeout,
+    /// Say nothing about progress
+    #[arg(short, long)]
+    pub(super) quiet: bool,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: Format,
+}
+
+/// `--clear`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Clear {
+    Args,
+    Env,
+    Secrets,
+    Volumes,
+    Labels,
+    Origins,
+    Hosts,
+    User,
+    Pull,
+    PermissionProfile,
+    Cpus,
+    Memory,
+    PidsLimit,
+    TargetPort,
+    TargetPath,
+    Workdir,
+}

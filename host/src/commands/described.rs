@@ -1,0 +1,196 @@
+//! What `run` and `edit` share: a request is checked, and becomes a RunConfig, before anything is changed.
+use crate::commands::context::Context;
+use crate::commands::request::RunRequest;
+use std::net::IpAddr;
+use wharf_model::{Advice, Error, ErrorKind, Opaque, Result, Setting};
+use wharf_model::{Instances, RestartPolicy, RunConfig, Transport, Uid, WorkloadName};
+use wharf_runtimes::CallError;
+use wharf_sdk::stamp::RuntimeStamp;
+use wharf_sdk::{Capability, ErrorCode, Pins, Source, WorkloadSpec};
+use wharf_supervisor::{Surroundings, source as server};
+
+/// What SERVER names, and the text to record.
+pub(crate) fn source_of(context: &Context, request: &RunRequest) -> Result<(Source, String)> {
+    if request.is_image && !request.server.trim().is_empty() {
+        return Ok((Source::Image { reference: request.server.clone() }, request.server.clone()));
+    }
+    server::parse(&request.server, surroundings(context))
+        .map_err(|error| Error::new(ErrorKind::Usage, error.to_string()))
+}
+
+/// From where relative paths and commands of a SERVER are looked up.
+pub(crate) fn surroundings(context: &Context) -> Surroundings<'_> {
+    Surroundings { current_dir: &context.config().current_dir, search_path: &context.config().search_path }
+}
+
+/// Checks a request by itself.
+pub(crate) fn check_request(request: &RunRequest) -> Result<()> {
+    let usage = |message: String| Err(Error::new(ErrorKind::Usage, message));
+    if let Some(name) = &request.name {
+        WorkloadName::new(name.as_str())?;
+    }
+    if request.transport == Transport::Sse {
+        return usage("the transport 'sse' is not supported; use stdio or streamable-http".to_owned());
+    }
+    if request.transport == Transport::Stdio && request.target_port != 0 {
+        return usage("a target port goes with the transport streamable-http".to_owned());
+    }
+    if request.transport == Transport::Stdio && !request.target_path.is_empty() {
+        return usage("a target path goes with the transport streamable-http".to_owned());
+    }
+    if !request.target_path.is_empty() && !wharf_proxy::is_path(&request.target_path) {
+        return usage(format!("'{}' is no path of a URL, such as /api/mcp", request.target_path));
+    }
+    if let Some(host) = request.allowed_hosts.iter().find(|host| !wharf_proxy::is_host(host)) {
+        return usage(format!("'{host}' is no name of a host; write name or name:port"));
+    }
+    if request.transport != Transport::Stdio && !request.instances.is_shared() {
+        return usage(
+            "a server that speaks HTTP tells its sessions apart itself: one serves them all".to_owned(),
+        );
+    }
+    if address(&request.host).parse::<IpAddr>().is_err() {
+        return usage(format!("'{}' is no IP address", request.host));
+    }
+    wharf_supervisor::check_exposure(address(&request.host), request.auth)?;
+    if let Some(origin) = request.allowed_origins.iter().find(|origin| !is_origin(origin)) {
+        return usage(format!(
+            "'{origin}' is no origin of a page; write scheme://host or scheme://host:port"
+        ));
+    }
+    match request.env.keys().find(|key| key.is_empty() || key.contains(['=', '\0'])) {
+        Some(key) => usage(format!("'{key}' is no name for a variable")),
+        None => Ok(()),
+    }
+}
+
+/// Pins as they are recorded.
+pub(crate) fn recorded(pins: Option<&Pins>) -> Result<Option<Opaque>> {
+    let recorded = pins.map(Opaque::of).transpose();
+    recorded.map_err(|error| Error::caused(ErrorKind::Failed, "the pins cannot be recorded", &error))
+}
+
+/// A specification that the runtime calls invalid is wrong usage: nothing was tried yet. Where the runtime lacks a
+/// capability, those that have it are named.
+pub(crate) fn refused(context: &Context, spec: &WorkloadSpec, error: CallError) -> Error {
+    let is_usage = error.code() == Some(ErrorCode::InvalidArgument);
+    let able = match &error {
+        CallError::Answered(answered) if answered.code == ErrorCode::Unsupported => {
+            let field = answered.details.as_ref().and_then(|details| details["field"].as_str());
+            able(context, spec, field.unwrap_or_default())
+        }
+        _ => Vec::new(),
+    };
+    let mut error = Error::from(error);
+    if is_usage {
+        error.kind = ErrorKind::Usage;
+    }
+    if able.is_empty() { error } else { error.hint(format!("runtimes that can: {}", able.join(", "))) }
+}
+
+/// The runtimes that have the capability for a field of a specification, and run its kind of source.
+fn able(context: &Context, spec: &WorkloadSpec, field: &str) -> Vec<String> {
+    let needed = spec.requirements().into_iter().find(|(_, needs)| *needs == field);
+    let Some((capability, _)) = needed else { return Vec::new() };
+    let runtimes = context.plugins().catalog().runtimes().into_iter().filter(|provided| !provided.shadowed);
+    let able = runtimes.map(|provided| provided.runtime).filter(|runtime| {
+        let accepts =
+            runtime.accepts.is_empty() || runtime.accepts.iter().any(|kind| kind == spec.source.kind());
+        accepts && runtime.has(&capability)
+    });
+    able.map(|runtime| runtime.name.clone()).collect()
+}
+
+/// Refuses a policy that forbids a restart, for a runtime that restarts workloads by itself: it does not know policies.
+pub(crate) fn check_restart_policy(run: &RunConfig, runtime: &RuntimeStamp) -> Result<()> {
+    let always = matches!(run.restart, RestartPolicy::Always | RestartPolicy::UnlessStopped);
+    if always || !runtime.has(&Capability::RESTARTS_ITSELF) {
+        return Ok(());
+    }
+    let message = format!(
+        "the runtime '{}' restarts workloads by itself, and cannot be told when not to",
+        runtime.name
+    );
+    Err(Error::new(ErrorKind::Usage, message)
+        .advise(Advice::Choose { setting: Setting::Restart, value: Some("unless-stopped".to_owned()) }))
+}
+
+/// The servers of sessions are told apart from the workload's own by their labels.
+pub(crate) fn check_instances(run: &RunConfig, runtime: &RuntimeStamp) -> Result<()> {
+    if run.instances.is_shared() || runtime.has(&Capability::PARENT) {
+        return Ok(());
+    }
+    let message = format!("the runtime '{}' cannot run a server for each session", runtime.name);
+    let shared = Some(Instances::Shared.as_str().to_owned());
+    Err(Error::new(ErrorKind::Usage, message)
+        .advise(Advice::Choose { setting: Setting::Instances, value: shared }))
+}
+
+/// The address to listen on. The name of this machine's own loopback is none that anything else could have.
+fn address(host: &str) -> &str {
+    if host.eq_ignore_ascii_case("localhost") { "127.0.0.1" } else { host }
+}
+
+/// The port that the server listens on: the one that was asked for, or that a variable tells it which wharf would set.
+fn target_port(request: &RunRequest) -> u16 {
+    let told = wharf_supervisor::PORT_VARIABLES.iter().find_map(|name| request.env.get(*name)?.parse().ok());
+    match request.transport {
+        Transport::StreamableHttp if request.target_port == 0 => told.unwrap_or_default(),
+        _ => request.target_port,
+    }
+}
+
+/// Whether a browser could send this as `Origin`: a scheme and a host, perhaps with a port. Wildcards are refused.
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, host)) = text.split_once("://") else { return false };
+    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
+    let host = host.strip_suffix('/').unwrap_or(host);
+    let is_host = !host.is_empty()
+        && host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | ':' | '[' | ']'));
+    is_scheme && is_host
+}
+
+/// The RunConfig of a request: with a uid of its own, and without an owner.
+pub(crate) fn run_config(
+    request: &RunRequest,
+    name: WorkloadName,
+    server: &str,
+    source: &Source,
+) -> Result<RunConfig> {
+    let uid = Uid::random()
+        .map_err(|error| Error::caused(ErrorKind::Failed, "no random uid can be made", &error))?;
+    let mut run = RunConfig::new(uid, name, server);
+    match source {
+        Source::Image { reference } => (run.image, run.server) = (reference.clone(), String::new()),
+        Source::Command { program } => run.server = program.clone(),
+        Source::Package { .. } => {}
+    }
+    run.transport = request.transport;
+    run.host = address(&request.host).to_owned();
+    run.port = request.proxy_port;
+    run.proxy_auth = Some(request.auth);
+    run.unix_socket = request.unix_socket;
+    run.allowed_origins = request.allowed_origins.clone();
+    run.allowed_hosts = request.allowed_hosts.clone();
+    run.target_path = request.target_path.clone();
+    run.target_port = target_port(request);
+    run.cmd_args = request.args.clone();
+    run.env_vars = request.env.clone();
+    run.secrets = request.secrets.clone();
+    run.volumes = request.volumes.clone();
+    run.labels = request.labels.clone();
+    run.group = request.group.clone();
+    run.user = request.user.clone().unwrap_or_default();
+    run.pull = request.pull;
+    run.permission_profile = request.permission_profile.clone();
+    run.cpus = request.cpus;
+    run.memory_bytes = request.memory_bytes;
+    run.pids_limit = request.pids_limit;
+    run.allow_weaker = request.allow_weaker;
+    run.container = request.container.clone();
+    run.stop_timeout_ms = request.stop_timeout_ms;
+    run.restart = request.restart;
+    run.instances = request.instances;
+    Ok(run)
+}

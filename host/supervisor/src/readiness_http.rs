@@ -1,0 +1,162 @@
+//! Waits until an HTTP server has answered the MCP handshake at its path; if it does not, finds out why.
+//!
+//! An accepted connection proves nothing (an engine accepts connections before the server listens), and an answer of HTTP
+//! nothing about the path: a URL that will answer 404 for ever is no success.
+use crate::deployment::Deployment;
+use crate::dial::upstream;
+use crate::workload_proxy::WorkloadProxy;
+use std::net::{Ipv6Addr, SocketAddr};
+use std::time::Duration;
+use tokio::time::Instant;
+use wharf_model::{Advice, Error, ErrorKind, Result, Setting};
+use wharf_proxy::{HttpProxy, NotReady, OtherPlace, Upstream};
+use wharf_sdk::{Address, Capability, Handle, Observation};
+
+/// How long to wait for the first handshake with a server that is starting. Each further one may take twice as long.
+const ANSWER_WAIT: Duration = Duration::from_secs(5);
+/// The longest pause between two questions.
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+/// The longest time of a `Retry-After` that is kept.
+const LONGEST_RETRY: Duration = Duration::from_secs(10);
+/// How long a server that answers without MCP may go on doing so: some add their paths after they begin to listen.
+const NO_MCP_GRACE: Duration = Duration::from_secs(3);
+
+impl Deployment {
+    /// Starts a server with a port, and waits until it answers.
+    pub(crate) async fn start_http(&mut self, handle: &Handle) -> Result<()> {
+        self.client.start(handle).await?;
+        let seen = self.client.inspect(handle).await?;
+        self.wait_for_port(handle, &seen).await
+    }
+
+    /// Waits until the server has answered the handshake. No event tells that, so this polls, with growing pauses, until the
+    /// deadline or the workload's end.
+    pub(crate) async fn wait_for_port(&mut self, handle: &Handle, seen: &Observation) -> Result<()> {
+        let server = upstream(&self.client, handle, seen, self.target_port)?;
+        let mut proxies = vec![self.http_proxy(server.clone())];
+        // A server of this machine that was told `localhost` may listen on the other loopback address alone.
+        proxies.extend(self.other_loopback(seen).map(|other| self.http_proxy(other)));
+        let deadline = Instant::now() + self.config.settings.start_timeout();
+        let outcome = tokio::select! {
+            biased;
+            _ = self.client.wait(handle) => return Err(self.ended_early(handle).await),
+            outcome = greet(&proxies, deadline) => outcome,
+        };
+        let ready = match outcome {
+            Ok(ready) => ready,
+            Err((asked, error)) => return Err(self.not_served(handle, &server, asked, error).await),
+        };
+        let served = if ready == 0 { server } else { self.other_loopback(seen).unwrap_or(server) };
+        match &self.front {
+            // The proxy is served already.
+            Some(WorkloadProxy::Http(proxy)) => proxy.move_to(served),
+            _ => self.front = Some(WorkloadProxy::Http(proxies.swap_remove(ready))),
+        }
+        Ok(())
+    }
+
+    fn http_proxy(&self, server: Upstream) -> HttpProxy {
+        WorkloadProxy::http(&self.run, &self.access, &self.config.settings.proxy, server)
+    }
+
+    fn other_loopback(&self, seen: &Observation) -> Option<Upstream> {
+        match seen.address {
+            Some(Address::Tcp { address: SocketAddr::V4(address) })
+                if address.ip().is_loopback() && !self.client.stamp().has(&Capability::PORT_MAPPING) =>
+            {
+                Some(Upstream::tcp((Ipv6Addr::LOCALHOST, address.port()).into()))
+            }
+            _ => None,
+        }
+    }
+
+    /// The error for a server that is not ready in time, or will never be.
+    async fn not_served(
+        &self,
+        handle: &Handle,
+        server: &Upstream,
+        asked: &HttpProxy,
+        error: NotReady,
+    ) -> Error {
+        let name = &self.run.name;
+        let inner = match self.target_port {
+            port if port == server.authority().port() => String::new(),
+            port => format!(", which leads to its port {port}"),
+        };
+        let error = match error {
+            NotReady::Silent => {
+                let message = format!("'{name}' does not answer on {server}{inner}");
+                Error::new(ErrorKind::Deadline, message)
+                    .hint("read in its documentation where it listens: it was told PORT, MCP_PORT and others like them")
+                    .advise(Advice::Choose { setting: Setting::TargetPort, value: None })
+            }
+            NotReady::Later { .. } => Error::caused(
+                ErrorKind::Deadline,
+                format!("'{name}' is not ready on {server}{inner}"),
+                &error,
+            ),
+            NotReady::Unauthorized { .. } => {
+                let message = format!("'{name}' cannot be served on {server}{inner}");
+                Error::caused(ErrorKind::Runtime, message, &error)
+                    .hint("let it serve without credentials: its own proxy decides who may use it")
+            }
+            NotReady::Refused { .. } => Error::caused(
+                ErrorKind::Runtime,
+                format!("'{name}' cannot be used on {server}{inner}"),
+                &error,
+            ),
+            NotReady::NoMcp { .. } => {
+                let told =
+                    Error::caused(ErrorKind::Runtime, format!("'{name}' answers on {server}{inner}"), &error);
+                match asked.look_elsewhere().await {
+                    Some(OtherPlace::Path(path)) => {
+                        told.advise(Advice::Choose { setting: Setting::TargetPath, value: Some(path) })
+                    }
+                    Some(OtherPlace::Sse) => told.hint(
+                        "it speaks HTTP+SSE, the transport of 2024-11-05, which is superseded and not supported: \
+                         have it serve streamable HTTP",
+                    ),
+                    None => told.advise(Advice::Choose { setting: Setting::TargetPath, value: None }),
+                }
+            }
+        };
+        self.with_output(handle, error).await
+    }
+}
+
+/// The place of the server that has answered the handshake, or the last answer of the one that came furthest.
+async fn greet(
+    proxies: &[HttpProxy],
+    deadline: Instant,
+) -> std::result::Result<usize, (&HttpProxy, NotReady)> {
+    let (mut pause, mut wait) = (Duration::from_millis(5), ANSWER_WAIT);
+    let mut no_mcp_since = None;
+    let mut last = (&proxies[0], NotReady::Silent);
+    loop {
+        let mut retry = pause;
+        for (at, proxy) in proxies.iter().enumerate() {
+            let within = wait.min(deadline.saturating_duration_since(Instant::now()));
+            match proxy.greet(within).await {
+                Ok(()) => return Ok(at),
+                Err(NotReady::Silent) => {}
+                Err(error) => {
+                    if let NotReady::Later { retry_after: Some(after), .. } = error {
+                        retry = after.min(LONGEST_RETRY);
+                    }
+                    last = (proxy, error);
+                    break;
+                }
+            }
+        }
+        let now = Instant::now();
+        let is_decided = match last.1 {
+            NotReady::Silent | NotReady::Later { .. } => false,
+            _ => now >= *no_mcp_since.get_or_insert(now) + NO_MCP_GRACE,
+        };
+        if is_decided || now >= deadline {
+            return Err(last);
+        }
+        tokio::time::sleep_until((now + retry).min(deadline)).await;
+        (pause, wait) = ((pause * 2).min(LONGEST_PAUSE), wait * 2);
+    }
+}

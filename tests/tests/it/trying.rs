@@ -1,0 +1,102 @@
+//! `wharf tools`, `call`, `resources`, `prompts`: a server tried by hand, through its own proxy.
+use serde_json::{Value, json};
+use wharf_tests::host::{Host, demo_server};
+use wharf_tests::mcp::catalogue;
+
+fn json_of(host: &Host, args: &[&str]) -> Value {
+    serde_json::from_str(&host.ok(&[args, &["--format", "json"][..]].concat())).unwrap()
+}
+
+#[test]
+fn a_server_is_tried_by_hand_whoever_may_use_its_proxy_and_whatever_it_speaks() {
+    let host = Host::new();
+    for (name, options) in [
+        ("by-path", &[][..]),
+        ("by-token", &["--auth", "bearer"]),
+        ("by-all", &["--auth", "none"]),
+        ("by-http", &["--transport", "streamable-http"]),
+        ("by-session", &["--instances", "per-session"]),
+    ] {
+        let server = demo_server();
+        host.run(&[&["--name", name][..], options, &[server.as_str()]].concat());
+        let tools = json_of(&host, &["tools", name]);
+        let names: Vec<&str> =
+            tools.as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap()).collect();
+        assert!(names.contains(&"add") && names.contains(&"echo"), "{name}: {tools}");
+        assert_eq!(host.ok(&["call", name, "add", "a=2", "b=3"]), "5\n", "{name}");
+        // A text that looks like a number is a text where the tool asks for one.
+        assert_eq!(host.ok(&["call", name, "echo", "message=42"]), "42\n", "{name}");
+    }
+    let text = host.ok(&["tools", "by-path"]);
+    assert!(text.contains("add a=NUMBER b=NUMBER\n    Adds two numbers.\n"), "{text}");
+    let called = json_of(&host, &["call", "by-path", "echo", "message=x"]);
+    assert_eq!(called["content"][0]["text"], "x");
+}
+
+#[test]
+fn a_tool_that_fails_has_an_exit_code_of_its_own_and_is_no_broken_call() {
+    let host = Host::new();
+    host.run(&["--name", "demo", &demo_server()]);
+    let failed = host.wharf(&["call", "demo", "environment", "name=NOBODYS", "--format", "json"]);
+    assert_eq!(failed.code, 1, "{failed:?}");
+    let called: Value = serde_json::from_str(&failed.stdout).unwrap();
+    assert_eq!(called["is_error"], true);
+    for (code, args) in [
+        (2, &["call", "demo", "add", "a=two", "b=3"][..]),
+        (2, &["call", "demo", "add", "a=1", "a=2"]),
+        (2, &["call", "demo", "nobodys"]),
+        (2, &["call", "demo", "add", "--json", "/nowhere"]),
+        (3, &["call", "nobody", "add"]),
+        (3, &["tools", "nobody"]),
+    ] {
+        let said = host.wharf(args);
+        assert_eq!((said.code, said.stdout.as_str()), (code, ""), "{args:?}: {said:?}");
+    }
+    host.ok(&["stop", "demo"]);
+    let said = host.wharf(&["tools", "demo"]);
+    assert_eq!(said.code, 4, "{said:?}");
+    assert!(
+        said.stderr.contains("'demo' does not run") && said.stderr.contains("wharf start demo"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn arguments_come_from_a_file_or_from_stdin() {
+    use std::io::Write;
+    let host = Host::new();
+    host.run(&["--name", "demo", &demo_server()]);
+    let mut child = host
+        .command(&["call", "demo", "add", "--json", "-"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(json!({ "a": 20, "b": 22 }).to_string().as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "42\n");
+}
+
+#[test]
+fn a_server_cannot_move_the_terminal_of_whoever_tries_it() {
+    let host = Host::new();
+    host.run(&["--name", "demo", &demo_server()]);
+    let said = host.ok(&["call", "demo", "echo", "message=\u{1b}[2Jgone\u{202e}"]);
+    assert_eq!(said, "\\u{1b}[2Jgone\\u{202e}\n");
+}
+
+#[test]
+fn resources_and_prompts_are_shown_and_a_server_without_them_says_so() {
+    let host = Host::new();
+    host.run(&["--name", "demo", &catalogue(&host)]);
+    let resources = json_of(&host, &["resources", "demo"]);
+    assert_eq!(resources[0]["uri"], "demo://a");
+    assert_eq!(resources[1], json!({ "uri": "demo://{x}", "template": true, "name": "any" }));
+    let prompts = json_of(&host, &["prompts", "demo"]);
+    assert_eq!(prompts[0]["arguments"], json!([{ "name": "whom", "required": true }, { "name": "how" }]));
+    let text = host.ok(&["prompts", "demo"]);
+    assert!(text.contains("greet   whom [how]   Greets"), "{text}");
+    assert!(host.ok(&["resources", "demo"]).contains("demo://a     a      text/plain   The first"));
+    let refused = host.wharf(&["tools", "demo"]);
+    assert!(refused.code == 2 && refused.stderr.contains("the server refused"), "{refused:?}");
+}
