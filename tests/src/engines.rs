@@ -114,9 +114,16 @@ impl Engine {
         let mut command = self.secluded(script("start"));
         // A process group of its own: signals for the test do not reach it.
         command.arg(self.kind.runtime()).arg(self.folder.path()).process_group(0).stdin(Stdio::null());
-        self.service = Some(command.spawn().expect("the engine's script"));
+        let mut spawn = || command.spawn().expect("the engine's script");
+        self.service = Some(spawn());
         let deadline = Instant::now() + EVENT_WAIT;
         while !self.answers() {
+            // A Docker that was killed gives up after 15 s where the part of it that died with it still holds its data.
+            // Its service manager starts it again then.
+            let gave_up = |it: &mut Child| it.try_wait().expect("the engine can be waited for").is_some();
+            if self.service.as_mut().is_some_and(gave_up) {
+                self.service = Some(spawn());
+            }
             assert!(Instant::now() < deadline, "{:?} does not start:\n{}", self.kind, self.log());
             std::thread::sleep(Duration::from_millis(50));
         }

@@ -32,7 +32,8 @@ fn r04_an_api_server_that_is_gone_makes_its_rows_stale_and_heals_them_when_it_is
         let said = host.wharf(&[command, "in-pod"]);
         assert_eq!(said.code, 5, "{command}: {said:?}");
     }
-    host.ok(&["reconcile"]);
+    let reconciled = host.wharf(&["reconcile"]);
+    assert_eq!(reconciled.code, 5, "an owner could not be asked: {reconciled:?}");
     assert_eq!(digest(&host, "in-pod"), before, "no byte has changed");
     cluster.start(Part::ApiServer);
     eventually("it is running again", || is_running_and_fresh(&host, "in-pod") && answers(&url));

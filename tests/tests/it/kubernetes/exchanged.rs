@@ -28,7 +28,8 @@ fn r08_another_cluster_behind_the_recorded_endpoint_is_not_believed_and_not_told
         assert!(said.stderr.contains(&identity(&cluster)), "{command} names the recorded one: {said:?}");
         assert!(said.stderr.contains(&identity(&other)), "{command} names the one that answers: {said:?}");
     }
-    host.ok(&["reconcile"]);
+    let reconciled = host.wharf(&["reconcile"]);
+    assert_eq!(reconciled.code, 5, "an owner could not be asked: {reconciled:?}");
     let told = other.kubectl(&["get", "statefulsets,pods,secrets", "--all-namespaces", "--output", "name"]);
     assert_eq!(told, "", "it was told nothing");
     write(&host.path(KUBECONFIG), &first);
