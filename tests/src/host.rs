@@ -214,7 +214,10 @@ impl Host {
             .env("WHARF_CACHE_DIR", self.path("cache"))
             .env("WHARF_CONFIG_DIR", self.path("config"))
             .env("WHARF_PLUGIN_PATH", self.path("plugins"))
-            .env("WHARF_ENGINE_PATH", self.engines());
+            .env("WHARF_ENGINE_PATH", self.engines())
+            // A build for debugging takes seconds to check and load its libraries where the machine is busy, and the
+            // deadlines of calls are to end before it.
+            .env("WHARF_LIST_TIMEOUT_MS", "20000");
         command
     }
 

@@ -110,8 +110,9 @@ impl EnvironmentOptions {
         let executable = std::env::current_exe().map_err(|error| {
             Error::caused(ErrorKind::Failed, "wharf's own executable is not known", &error)
         })?;
-        let settings: Settings =
+        let mut settings: Settings =
             read_optional(&config_dir.join(SETTINGS_FILE)).map_err(|error| unusable(&error))?;
+        settings.list_timeout_ms = milliseconds("WHARF_LIST_TIMEOUT_MS")?.or(settings.list_timeout_ms);
         let pins = read_optional(&config_dir.join(PINS_FILE)).map_err(|error| unusable(&error))?;
         let plugin_dirs = self.plugin_dirs(&settings, &config_dir, &data_dir, &executable)?;
         let path = variable("PATH").unwrap_or_default();
@@ -240,6 +241,14 @@ pub(super) fn text(name: &str) -> Result<Option<String>> {
         Some(Ok(value)) => Ok(Some(value)),
         Some(Err(_)) => Err(Error::new(ErrorKind::Usage, format!("the value of {name} is not UTF-8"))),
     }
+}
+
+/// A variable's value as a number of milliseconds.
+fn milliseconds(name: &str) -> Result<Option<u64>> {
+    let Some(text) = text(name)? else { return Ok(None) };
+    text.parse().map(Some).map_err(|_| {
+        Error::new(ErrorKind::Usage, format!("{name} is '{text}', and that is no number of milliseconds"))
+    })
 }
 
 fn unusable(error: &SettingsError) -> Error {
