@@ -4,6 +4,7 @@
 pub(crate) mod attribution;
 pub(crate) mod broker;
 pub(crate) mod call;
+pub(crate) mod client_capabilities;
 pub(crate) mod delivery;
 pub(crate) mod departed;
 pub(crate) mod downstream;

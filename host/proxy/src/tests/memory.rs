@@ -2,10 +2,13 @@
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::protocol::options::Limits;
-use crate::tests::rig::{DEADLINE, Rig, Script, call, limited, request};
+use crate::reverse::proxy::HttpProxy;
+use crate::reverse::upstream::Upstream;
+use crate::stdio::upstream::connection::ConnectError;
+use crate::tests::rig::{DEADLINE, Rig, Script, call, limited, request, welcome};
 
 const MIB: usize = 1024 * 1024;
 
@@ -63,6 +66,85 @@ async fn answers_that_nobody_reads_cost_their_own_session_and_no_more_than_the_b
     let lost = lost.iter().find(|one| one.what == "answer").unwrap();
     assert!(lost.why.contains("memory") && (4..=6).contains(&lost.count), "{lost:?}");
     drop(deaf_ones);
+}
+
+#[tokio::test]
+async fn a_stream_on_which_a_large_answer_is_stuck_loses_its_connection_and_its_client_is_told() {
+    let (rig, mut script) = rig(16 * MIB).await;
+    let (greedy, modest) = (rig.open("2025-11-25", json!({})).await, rig.session().await);
+    let mut deaf_ones = Vec::new();
+    for id in 0..4 {
+        let message = request(id, "tools/call", json!({ "name": "x", "_meta": { "progressToken": id } }));
+        deaf_ones.push(deaf(&rig, &greedy, &message).await);
+        let request = script.next().await;
+        let progress = json!({ "progressToken": request["id"], "progress": 1 });
+        script.notify("notifications/progress", progress).await;
+        script.answer(&request, large()).await;
+        is_served(&rig, &mut script, &modest).await;
+        assert!(held(&rig) <= 16 * MIB, "{}", held(&rig));
+    }
+    // The connection is closed, so its end comes though nothing was read before.
+    let mut seen = Vec::new();
+    let _ = deaf_ones.remove(0).read_to_end(&mut seen).await;
+    assert!(seen.len() < 12 * MIB, "not all of the answer");
+    let mut resumed = rig.get(&greedy, Some("1-1")).await;
+    let told = resumed.event().await.unwrap().json();
+    assert_eq!((&told["id"], &told["error"]["code"]), (&json!(0), &json!(-32603)));
+}
+
+#[tokio::test]
+async fn a_large_answer_whose_connection_breaks_is_an_error_for_who_resumes() {
+    let (rig, mut script) = Rig::start().await;
+    let session = rig.open("2025-11-25", json!({})).await;
+    let message = request(1, "tools/call", json!({ "name": "x", "_meta": { "progressToken": 1 } }));
+    let raw = deaf(&rig, &session, &message).await;
+    let request = script.next().await;
+    script.notify("notifications/progress", json!({ "progressToken": request["id"], "progress": 1 })).await;
+    script.answer(&request, large()).await;
+    is_served(&rig, &mut script, &session).await;
+    drop(raw);
+    let mut resumed = rig.get(&session, Some("1-1")).await;
+    let told = resumed.event().await.unwrap().json();
+    assert!(told["error"]["message"].as_str().unwrap().contains("the connection broke"), "{told}");
+    assert_eq!(resumed.event().await, None);
+}
+
+#[tokio::test]
+async fn bodies_that_an_http_server_does_not_take_make_room() {
+    // It accepts connections, and answers nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let options = limited(Limits { memory_bytes: 3 * MIB, ..Limits::default() });
+    let proxy = HttpProxy::new(options, Upstream::tcp(silent.local_addr().unwrap()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, router) = (listener.local_addr().unwrap(), proxy.router());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let message = request(1, "tools/call", json!({ "text": "z".repeat(MIB) })).to_string();
+    let mut answers = Vec::new();
+    for _ in 0..8 {
+        let mut raw = TcpStream::connect(address).await.unwrap();
+        raw.write_all((head("x", message.len()) + &message).as_bytes()).await.unwrap();
+        answers.push(tokio::spawn(async move {
+            let mut status = [0; 12];
+            raw.read_exact(&mut status).await.unwrap();
+            status
+        }));
+    }
+    for _ in 0..6 {
+        let (status, _, rest) = futures_util::future::select_all(answers).await;
+        assert_eq!(&status.unwrap(), b"HTTP/1.1 503");
+        answers = rest;
+    }
+    let held = proxy.shared.budget.used();
+    assert!((MIB..=3 * MIB).contains(&held), "{held}");
+}
+
+#[tokio::test]
+async fn a_welcome_that_each_client_would_get_a_copy_of_is_bounded() {
+    let rig = Rig::unconnected(limited(Limits::default())).await;
+    let mut result = welcome();
+    result["instructions"] = json!("i".repeat(2 * MIB));
+    let refused = rig.try_connect(result).await.map(drop).unwrap_err();
+    assert!(matches!(refused, ConnectError::Unusable { .. }), "{refused}");
 }
 
 #[tokio::test]
