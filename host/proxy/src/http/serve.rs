@@ -76,7 +76,7 @@ fn is_own(stream: &UnixStream) -> io::Result<bool> {
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(200);
 
 /// The most that is buffered of a connection in each direction, and not charged to the budget.
-const CONNECTION_BUFFER: usize = 128 * 1024;
+pub(crate) const CONNECTION_BUFFER: usize = 128 * 1024;
 
 #[cfg(target_os = "linux")]
 const VANISHED_AFTER_MS: u32 = 60_000;

@@ -51,6 +51,7 @@ impl HttpProxy {
         let shared = HttpShared {
             gate: Gate::new(&options),
             places: Arc::new(Semaphore::new(options.limits.in_flight)),
+            stream_places: Arc::new(Semaphore::new(options.limits.in_flight)),
             budget: Budget::new(options.limits.memory_bytes),
             path: RwLock::new(options.target_path.as_deref().unwrap_or(PATH).into()),
             options,
@@ -214,7 +215,8 @@ fn check_batch(headers: EraHeaders<'_>, body: &Bytes, depth: usize) -> Result<()
 
 impl HttpShared {
     async fn forward(&self, parts: &Parts, body: Bytes, id: Option<&Id>) -> Response {
-        let Ok(place) = self.places.clone().try_acquire_owned() else {
+        let places = if parts.method == Method::GET { &self.stream_places } else { &self.places };
+        let Ok(place) = places.clone().try_acquire_owned() else {
             return crate::http::respond::unavailable(
                 id,
                 crate::protocol::options::Busy::TooManyCalls,

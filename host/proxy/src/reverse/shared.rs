@@ -14,6 +14,7 @@ use tokio::sync::{Mutex, Semaphore};
 use crate::http::access::PATH;
 use crate::http::admission::Gate;
 use crate::http::budget::Budget;
+use crate::http::serve::CONNECTION_BUFFER;
 use crate::protocol::options::ProxyOptions;
 use crate::reverse::upstream::Upstream;
 
@@ -34,6 +35,7 @@ impl Server {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_CONNECTION)
+            .http1_max_buf_size(CONNECTION_BUFFER)
             .build(upstream);
         Self { authority, client }
     }
@@ -51,6 +53,8 @@ pub(crate) struct HttpShared {
     /// The path at which the server serves MCP.
     pub(crate) path: RwLock<Arc<str>>,
     pub(crate) places: Arc<Semaphore>,
+    /// Places of GET streams, which may last for hours: they take none from calls.
+    pub(crate) stream_places: Arc<Semaphore>,
     /// The session that pings go through.
     pub(crate) health: Mutex<Opened>,
 }

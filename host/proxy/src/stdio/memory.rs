@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::http::budget::Account;
@@ -56,12 +57,15 @@ impl State {
             connection.cancel();
             answers += 1;
         }
-        tracing::warn!(
-            held,
-            answers,
-            others,
-            "memory is full: the session that holds most loses its answers"
-        );
+        if let Some(untold) = self.sheds.note(Instant::now()) {
+            tracing::warn!(
+                held,
+                answers,
+                others,
+                untold,
+                "memory is full: the session that holds most loses its answers"
+            );
+        }
         self.undelivered.note_many(Reason::AnswerMemory, answers);
         self.undelivered.note_many(Reason::OtherMemory, others);
     }

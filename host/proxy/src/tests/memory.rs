@@ -2,11 +2,9 @@
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 use crate::protocol::options::Limits;
-use crate::reverse::proxy::HttpProxy;
-use crate::reverse::upstream::Upstream;
 use crate::stdio::upstream::connection::ConnectError;
 use crate::tests::rig::{DEADLINE, Rig, Script, call, limited, request, welcome};
 
@@ -21,7 +19,7 @@ fn held(rig: &Rig) -> usize {
     rig.proxy.shared.budget.used()
 }
 
-fn head(session: &str, length: usize) -> String {
+pub(super) fn head(session: &str, length: usize) -> String {
     format!(
         "POST /mcp HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\naccept: */*\r\n\
          mcp-session-id: {session}\r\ncontent-length: {length}\r\n\r\n"
@@ -107,35 +105,6 @@ async fn a_large_answer_whose_connection_breaks_is_an_error_for_who_resumes() {
     let told = resumed.event().await.unwrap().json();
     assert!(told["error"]["message"].as_str().unwrap().contains("the connection broke"), "{told}");
     assert_eq!(resumed.event().await, None);
-}
-
-#[tokio::test]
-async fn bodies_that_an_http_server_does_not_take_make_room() {
-    // It accepts connections, and answers nothing.
-    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let options = limited(Limits { memory_bytes: 3 * MIB, ..Limits::default() });
-    let proxy = HttpProxy::new(options, Upstream::tcp(silent.local_addr().unwrap()));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (address, router) = (listener.local_addr().unwrap(), proxy.router());
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    let message = request(1, "tools/call", json!({ "text": "z".repeat(MIB) })).to_string();
-    let mut answers = Vec::new();
-    for _ in 0..8 {
-        let mut raw = TcpStream::connect(address).await.unwrap();
-        raw.write_all((head("x", message.len()) + &message).as_bytes()).await.unwrap();
-        answers.push(tokio::spawn(async move {
-            let mut status = [0; 12];
-            raw.read_exact(&mut status).await.unwrap();
-            status
-        }));
-    }
-    for _ in 0..6 {
-        let (status, _, rest) = futures_util::future::select_all(answers).await;
-        assert_eq!(&status.unwrap(), b"HTTP/1.1 503");
-        answers = rest;
-    }
-    let held = proxy.shared.budget.used();
-    assert!((MIB..=3 * MIB).contains(&held), "{held}");
 }
 
 #[tokio::test]

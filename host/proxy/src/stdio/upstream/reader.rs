@@ -183,10 +183,6 @@ impl Shared {
     /// A line over the limit: if it could be seen whose answer it was, that request fails.
     fn overlong(self: &Arc<Self>, generation: u64, line: &Skipped) {
         let (scan, _) = json::scan(&line.beginning, self.options.limits.json_depth);
-        tracing::warn!(
-            workload = %self.options.workload, bytes = line.length,
-            "skipped a line of the server that is too long"
-        );
         self.junk(generation, &line.beginning, line.length, "too long", answered(&scan, &line.end));
     }
 
