@@ -118,9 +118,28 @@ async fn a_welcome_that_each_client_would_get_a_copy_of_is_bounded() {
 
 #[tokio::test]
 async fn an_answer_for_which_there_is_no_memory_is_an_error_that_says_so() {
+    // One is charged once it is read, the other one while it is read.
+    for (memory, length) in [(MIB / 2, MIB - 4096), (16 * MIB, 20 * MIB)] {
+        let (rig, mut script) = rig(memory).await;
+        let session = rig.session().await;
+        let message = call(2, "large");
+        let (reply, ()) = tokio::join!(rig.post(&session, &message), async {
+            let request = script.next().await;
+            script.answer(&request, json!({ "text": "y".repeat(length) })).await;
+        });
+        let error = &reply.json()["error"];
+        assert_eq!((reply.status, &error["code"]), (StatusCode::OK, &json!(-32603)));
+        assert!(error["message"].as_str().unwrap().contains("memory"), "{error}");
+        is_served(&rig, &mut script, &session).await;
+        assert_eq!(held(&rig), 0);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_coming_in_takes_the_place_of_one_that_nobody_reads() {
     let (rig, mut script) = rig(16 * MIB).await;
     let session = rig.session().await;
-    let _deaf = deaf(&rig, &session, &call(1, "large")).await;
+    let mut deaf = deaf(&rig, &session, &call(1, "large")).await;
     let request = script.next().await;
     script.answer(&request, large()).await;
     let message = call(2, "large");
@@ -128,10 +147,10 @@ async fn an_answer_for_which_there_is_no_memory_is_an_error_that_says_so() {
         let request = script.next().await;
         script.answer(&request, large()).await;
     });
-    let error = &reply.json()["error"];
-    assert_eq!((reply.status, &error["code"]), (StatusCode::OK, &json!(-32603)));
-    assert!(error["message"].as_str().unwrap().contains("memory"), "{error}");
-    is_served(&rig, &mut script, &session).await;
+    assert_eq!(reply.json()["result"], large());
+    let mut seen = Vec::new();
+    let _ = deaf.read_to_end(&mut seen).await;
+    assert!(seen.len() < 12 * MIB, "its connection was ended");
 }
 
 #[tokio::test]

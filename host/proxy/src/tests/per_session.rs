@@ -367,3 +367,32 @@ async fn a_session_that_reads_a_stream_and_never_called_anything_makes_room_too(
     proxy.make_room(1, Others::NeverCalled);
     assert!(proxy.shared.over.is_cancelled());
 }
+
+#[tokio::test]
+async fn long_lines_of_servers_that_stop_in_the_middle_are_of_the_budget_too() {
+    let (rig, _own, _, mut servers) = rig(Limits { memory_bytes: 16 * MIB, ..Limits::default() }).await;
+    let (modest, mut of_modest, _modest_proxy) = open(&rig, &mut servers, json!({})).await;
+    let mut stuck = Vec::new();
+    for _ in 0..4 {
+        let mut opened = open(&rig, &mut servers, json!({})).await;
+        opened.1.raw(vec![b'x'; 6 * MIB]).await;
+        stuck.push(opened);
+    }
+    let quick = call(1, "quick");
+    let (reply, ()) = tokio::join!(rig.post(&modest, &quick), async {
+        let request = of_modest.next().await;
+        of_modest.answer(&request, json!({ "text": "y".repeat(MIB) })).await;
+    });
+    assert_eq!(reply.json()["result"]["text"].as_str().unwrap().len(), MIB);
+    let held = rig.proxy.shared.budget.used();
+    assert!((5 * MIB..=16 * MIB).contains(&held), "{held}");
+    // The call of a line that was given up is told, and the server goes on.
+    let (session, script, _) = &mut stuck[0];
+    let message = call(1, "x");
+    let (reply, ()) = tokio::join!(rig.post(session, &message), async {
+        let request = script.next().await;
+        script.raw("\n").await;
+        script.answer(&request, json!({ "taken": true })).await;
+    });
+    assert_eq!(reply.json()["result"]["taken"], true);
+}
