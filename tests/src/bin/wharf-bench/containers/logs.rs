@@ -42,7 +42,8 @@ pub(super) fn measure(sides: &[Side]) -> Result<Value> {
         if !side.engine.import_shell() {
             continue;
         }
-        let run = ["--quiet", "--runtime", side.name(), "--name", NAME, SHELL_IMAGE, "--", "sh", "-c", SCRIPT];
+        let run =
+            ["--quiet", "--runtime", side.name(), "--name", NAME, SHELL_IMAGE, "--", "sh", "-c", SCRIPT];
         side.host.run(&run);
         let row = of(side)?;
         let Row { engine, wharf_logs_ms, client_logs_ms, ratio } = row;

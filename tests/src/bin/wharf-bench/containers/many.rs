@@ -53,10 +53,7 @@ pub(super) fn measure(sides: &[Side]) -> Result<Value> {
             wharf_all_ready_ms: ms(ours),
             client_all_started_ms: ms(theirs),
         };
-        println!(
-            "{:<7} {:>16.0} {:>20.0}",
-            row.engine, row.wharf_all_ready_ms, row.client_all_started_ms
-        );
+        println!("{:<7} {:>16.0} {:>20.0}", row.engine, row.wharf_all_ready_ms, row.client_all_started_ms);
         rows.push(row);
     }
     Ok(to_value(rows)?)
