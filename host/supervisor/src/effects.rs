@@ -206,14 +206,7 @@ impl Performer<'_> {
     fn record_failure(&mut self, left: Left) {
         let Some(error) = self.given_up.take() else { return };
         if left == Left::Interrupted {
-            let stays = "it stays on record, and is started when it is reconciled once its engine is back";
-            let name = self.task.name.to_string();
-            self.given_up = Some(
-                error
-                    .hint(stays)
-                    .advise(Advice::Start { name: name.clone() })
-                    .advise(Advice::Remove { name }),
-            );
+            self.given_up = Some(stays(error, self.task.name.to_string()));
             return;
         }
         let recorded = record_failure(&self.store(), self.task, &error);
@@ -248,7 +241,7 @@ impl Performer<'_> {
             }
             Effect::Answer(reply) => outside.reply(reply, state),
             Effect::KeepError => self.kept = self.failure.take(),
-            Effect::GiveUp(cause) => self.give_up(cause),
+            Effect::GiveUp(cause) => self.give_up(cause, state.is_dropped()),
             Effect::GivenUp => reach(Point::GiveUpAfter),
             Effect::ReportReady => self.report_ready(outside),
             Effect::WatchEnd => self.watch_end(outside),
@@ -277,17 +270,20 @@ impl Performer<'_> {
         }
     }
 
-    fn give_up(&mut self, cause: Cause) {
+    fn give_up(&mut self, cause: Cause, is_dropped: bool) {
         reach(Point::GiveUpBefore);
         let name = &self.task.name;
         let said = |why: &str| Error::new(ErrorKind::Failed, format!("'{name}' {why} while it was starting"));
         let failure = self.kept.take().or(self.failure.take());
-        self.given_up = Some(match cause {
+        let error = match cause {
             Cause::Failed(_) => failure.unwrap_or_else(|| said("failed")),
             Cause::Stopped => said("was stopped"),
             Cause::Interrupted => said("was interrupted"),
             Cause::Abandoned => said("was abandoned"),
-        });
+        };
+        // The start of a workload that was there before stays as it is where its owner went away.
+        let is_kept = cause == Cause::Failed(ErrorKind::Owner) && !is_dropped;
+        self.given_up = Some(if is_kept { stays(error, name.to_string()) } else { error });
     }
 
     fn set_up_since(&mut self, outside: &mut Outside<'_>) {
@@ -361,6 +357,14 @@ impl Performer<'_> {
         outside.watched = None;
         self.given_up.map_or(Ok(()), Err)
     }
+}
+
+/// The error of a start that stays on record as interrupted, since its owner went away: who reads it must know that.
+fn stays(error: Error, name: String) -> Error {
+    error
+        .hint("it stays on record, and is started when it is reconciled once its engine is back")
+        .advise(Advice::Start { name: name.clone() })
+        .advise(Advice::Remove { name })
 }
 
 /// One question to the owner, or one change of the records.

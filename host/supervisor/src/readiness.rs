@@ -112,7 +112,8 @@ impl Deployment {
 /// True of words with which programs end that lack a capability: those that drop from root to another user (gosu, su-exec,
 /// setpriv), and those that change the owners of files.
 fn is_of_hardening(output: &str) -> bool {
-    const DOING: [&str; 7] = ["setgroups", "setgid", "setuid", "setresuid", "setresgid", "chown", "setpriv"];
+    const DOING: [&str; 8] =
+        ["setgroups", "set groups", "setgid", "setuid", "setresuid", "setresgid", "chown", "setpriv"];
     let output = output.to_ascii_lowercase();
     output.contains("operation not permitted") && DOING.iter().any(|word| output.contains(word))
 }
@@ -125,6 +126,7 @@ mod tests {
     fn words_of_programs_that_lack_a_capability_are_known() {
         assert!(is_of_hardening("error: failed switching to \"node\": Operation not permitted: setgroups"));
         assert!(is_of_hardening("chown: /data: Operation not permitted\n"));
+        assert!(is_of_hardening("start-stop-daemon: can't set groups: Operation not permitted"));
         assert!(!is_of_hardening("open /data/x: Operation not permitted"));
         assert!(!is_of_hardening("setuid is not called"));
     }

@@ -35,6 +35,7 @@ mod limits;
 mod log_end;
 mod log_source;
 mod logs;
+mod memory_kills;
 mod mount_advice;
 mod mounts;
 mod name;

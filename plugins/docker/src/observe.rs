@@ -1,5 +1,5 @@
 //! Turns an engine's answer about a container into an observation.
-use crate::{confinement, handle::HandleData, image_id::bare, labels};
+use crate::{confinement, handle::HandleData, image_id::bare, labels, memory_kills::OUT_OF_MEMORY};
 use serde::Deserialize;
 use std::collections::HashMap;
 use wharf_sdk::{Address, Check, Condition, Error, Exit, Observation, Result, WorkloadState};
@@ -288,7 +288,7 @@ fn observation(container: String, labels: &HashMap<String, String>) -> Option<Ob
 
 fn exit(state: &State) -> Exit {
     let reason = match (state.oom_killed, state.error.as_deref()) {
-        (Some(true), _) => "out of memory".to_owned(),
+        (Some(true), _) => OUT_OF_MEMORY.to_owned(),
         (_, error) => error.unwrap_or_default().to_owned(),
     };
     Exit {

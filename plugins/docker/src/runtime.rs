@@ -7,7 +7,9 @@ use crate::{
     error::{in_one, operation, trouble, unreachable},
     flavor::Flavor,
     handle::HandleData,
-    hints, labels, logs, observe,
+    hints, labels, logs,
+    memory_kills::explained,
+    observe,
     remembered::Remembered,
     search::{Found, Surroundings},
     wait_for_end,
@@ -187,7 +189,8 @@ impl ContainerRuntime {
         pid: Option<i32>,
         mut presence: Option<&mut Presence>,
     ) -> Result<Exit> {
-        let code = self.noted(wait_for_end::of(engine, container, pid, presence.as_deref_mut()).await)?;
+        let end = self.noted(wait_for_end::of(engine, container, pid, presence.as_deref_mut()).await)?;
+        let code = end.code.and_then(|code| i32::try_from(code).ok());
         let seen = self.look_at(handle).await;
         // An engine that shuts down ends its containers first and reports their ends. If its connection broke too, the end
         // was the engine's doing.
@@ -197,16 +200,14 @@ impl ContainerRuntime {
         // The inspection has more details, but the code alone is enough if the engine is shutting down and the inspection
         // fails.
         match seen {
-            Ok(Seen { observation: Observation { exit: Some(exit), .. }, .. }) => Ok(exit),
+            Ok(Seen { observation: Observation { exit: Some(exit), .. }, .. }) => {
+                Ok(if end.had_memory_kills { explained(exit) } else { exit })
+            }
             // Somebody has started it again since. It has ended all the same, and the time of that end is known.
             Ok(Seen { observation, last_end, .. }) if observation.state == WorkloadState::Running => {
-                Ok(Exit {
-                    code: code.and_then(|code| i32::try_from(code).ok()),
-                    at_ms: last_end,
-                    ..Exit::default()
-                })
+                Ok(Exit { code, at_ms: last_end, ..Exit::default() })
             }
-            _ => Ok(Exit { code: code.and_then(|code| i32::try_from(code).ok()), ..Exit::default() }),
+            _ => Ok(Exit { code, ..Exit::default() }),
         }
     }
 }

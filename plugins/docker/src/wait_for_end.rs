@@ -9,18 +9,28 @@ use crate::{
     engine_liveness::Presence,
     error::{operation, unreachable},
     flavor::Flavor,
+    memory_kills::MemoryKills,
     observe,
 };
 use bollard::{errors::Error as EngineError, query_parameters::WaitContainerOptionsBuilder};
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use std::{fs, pin::pin, time::Duration};
 use wharf_sdk::{Error, Result, pidfd::Process};
 
 /// How long Podman may take to tell the code of a container that has ended, before it is looked at.
 const AGAIN: Duration = Duration::from_millis(500);
 
-/// Waits for a container's end and returns its exit code; none if it was started again before the code was told. `pid` is the number of its first process, as the engine numbers
-/// it; `presence` is that of the engine that holds its stdin open.
+/// The end of a container.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct End {
+    /// The exit code; none if it was started again before the code was told.
+    pub(crate) code: Option<i64>,
+    /// The kernel has killed a process of it for want of memory.
+    pub(crate) had_memory_kills: bool,
+}
+
+/// Waits for a container's end. `pid` is the number of its first process, as the engine numbers it; `presence` is that of the
+/// engine that holds its stdin open.
 ///
 /// # Errors
 /// `Unavailable`, too, if that engine went away meanwhile, even if another one answers by now: the server's stdin ended
@@ -30,20 +40,21 @@ pub(crate) async fn of(
     container: &str,
     pid: Option<i32>,
     presence: Option<&mut Presence>,
-) -> Result<Option<i64>> {
+) -> Result<End> {
     let pid = pid.filter(|_| engine.flavor == Flavor::Podman);
     let process = pid.and_then(|pid| process(container, pid));
     let pid = pid.filter(|_| process.is_some());
     let end = async move {
-        if let Some(process) = process {
-            drop(process.ended().await);
-        }
+        let Some((process, kills)) = process else { return false };
+        drop(process.ended().await);
+        kills.is_some_and(|kills| kills.any())
     };
     match presence {
         Some(presence) => of_attached(engine, container, (end, pid), presence).await,
         None => {
-            end.await;
-            code_after(engine, container, pid).await
+            let had_memory_kills = end.await;
+            let code = code_after(engine, container, pid).await?;
+            Ok(End { code, had_memory_kills })
         }
     }
 }
@@ -51,21 +62,25 @@ pub(crate) async fn of(
 async fn of_attached(
     engine: &Engine,
     container: &str,
-    (end, pid): (impl Future<Output = ()>, Option<i32>),
+    (end, pid): (impl Future<Output = bool>, Option<i32>),
     presence: &mut Presence,
-) -> Result<Option<i64>> {
+) -> Result<End> {
     let gone = |error| unreachable(engine.flavor, &engine.socket, &error);
-    tokio::select! {
+    let mut end = pin!(end);
+    let had_memory_kills = tokio::select! {
         biased;
-        told = presence.over() => told.map_err(gone)?,
-        () = end => {}
-    }
+        told = presence.over() => {
+            told.map_err(gone)?;
+            end.as_mut().now_or_never().unwrap_or_default()
+        }
+        had_memory_kills = end.as_mut() => had_memory_kills,
+    };
     // If the engine goes away, its connection breaks before the server sees the end of its stdin. So a broken presence is
     // noticed before the exit that follows it; `biased` looks at it first.
     tokio::select! {
         biased;
         Err(error) = presence.over() => Err(gone(error)),
-        code = code_after(engine, container, pid) => code,
+        code = code_after(engine, container, pid) => Ok(End { code: code?, had_memory_kills }),
     }
 }
 
@@ -103,14 +118,14 @@ async fn code(engine: &Engine, container: &str) -> Result<i64> {
     }
 }
 
-/// A container's first process, by its number on this machine. None if it is not proven to be one of this container: the
-/// engine may be on another machine, with other numbers.
-fn process(container: &str, pid: i32) -> Option<Process> {
+/// A container's first process, by its number on this machine, and the kernel's count of kills in its control group. None if
+/// it is not proven to be one of this container: the engine may be on another machine, with other numbers.
+fn process(container: &str, pid: i32) -> Option<(Process, Option<MemoryKills>)> {
     let process = Process::open(pid).ok()??;
     // Read after the descriptor was opened: if the number has been used again by now, the control groups are another
     // process's and the check fails.
     let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-    is_in(&groups, container).then_some(process)
+    is_in(&groups, container).then(|| (process, MemoryKills::of(&groups)))
 }
 
 /// True if a process is in a control group that is named after a container, or below one.
@@ -154,6 +169,10 @@ mod tests {
 
     /// Waits for a server whose process ends once its engine is watched, with such an engine.
     async fn code_with(held: Held) -> Result<Option<i64>> {
+        end_with(held).await.map(|end| end.code)
+    }
+
+    async fn end_with(held: Held) -> Result<End> {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("engine.sock");
         let listener = UnixListener::bind(&socket).unwrap();
@@ -186,7 +205,7 @@ mod tests {
         });
         let engine = Engine::reach(&socket).await.unwrap();
         let mut presence = Presence::of(&engine, "e119").await.unwrap();
-        let end = async { drop(is_watched.await) };
+        let end = async { is_watched.await.is_err() };
         let code = of_attached(&engine, "e119", (end, None), &mut presence);
         tokio::time::timeout(Duration::from_secs(20), code).await.unwrap()
     }

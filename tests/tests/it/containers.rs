@@ -2,6 +2,7 @@
 mod asked_for;
 mod asking;
 mod behind;
+mod busy;
 mod demonstrated;
 mod doctoring;
 mod given_up;

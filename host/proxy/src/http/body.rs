@@ -8,8 +8,9 @@ use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
-use crate::http::budget::Budget;
+use crate::http::budget::{BodyCharge, Budget};
 use crate::http::respond::{closing, rpc_error};
 use crate::protocol::message::code;
 use crate::protocol::options::Limits;
@@ -56,20 +57,61 @@ pub(crate) struct Memory<'a> {
     pub(crate) relieve: &'a (dyn Fn() + Sync),
 }
 
+/// A body that was read.
+pub(crate) struct WholeBody {
+    pub(crate) bytes: Bytes,
+    /// None of one that came in one piece.
+    charge: Option<BodyCharge>,
+}
+
+/// Smaller bodies are not charged while they wait for a server: what HTTP buffers of their connection is more.
+const SMALL_BODY: usize = 16 * 1024;
+
+impl WholeBody {
+    /// The body, charged as long as anything refers to it; and when it has to make room.
+    pub(crate) fn charged(self, memory: &Memory<'_>) -> (Bytes, Option<CancellationToken>) {
+        let Self { bytes, charge } = self;
+        if bytes.len() <= SMALL_BODY {
+            return (bytes, None);
+        }
+        let charge = charge.unwrap_or_else(|| {
+            let mut charge = memory.budget.read_body();
+            charge.add(bytes.len());
+            charge
+        });
+        if memory.budget.is_over() {
+            (memory.relieve)();
+        }
+        let dropped = charge.dropped.clone();
+        (Bytes::from_owner(Charged { bytes, _charge: charge }), Some(dropped))
+    }
+}
+
+struct Charged {
+    bytes: Bytes,
+    _charge: BodyCharge,
+}
+
+impl AsRef<[u8]> for Charged {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 /// Reads a body of at most so many bytes. One that arrives in one piece is not copied.
 pub(crate) async fn read_body(
     body: Body,
     most: usize,
     limits: &Limits,
     memory: &Memory<'_>,
-) -> Result<Bytes, BodyError> {
+) -> Result<WholeBody, BodyError> {
     timeout(limits.body_read, collect(body, most, memory)).await.unwrap_or(Err(BodyError::TooSlow))
 }
 
-async fn collect(mut body: Body, most: usize, memory: &Memory<'_>) -> Result<Bytes, BodyError> {
-    let Some(first) = next_piece(&mut body, most).await? else { return Ok(Bytes::new()) };
+async fn collect(mut body: Body, most: usize, memory: &Memory<'_>) -> Result<WholeBody, BodyError> {
+    let first = next_piece(&mut body, most).await?.unwrap_or_default();
     if body.is_end_stream() {
-        return Ok(first);
+        return Ok(WholeBody { bytes: first, charge: None });
     }
     let mut charge = memory.budget.read_body();
     let dropped = charge.dropped.clone();
@@ -88,7 +130,7 @@ async fn collect(mut body: Body, most: usize, memory: &Memory<'_>) -> Result<Byt
             piece = next_piece(&mut body, left) => piece?,
         };
     }
-    Ok(whole.freeze())
+    Ok(WholeBody { bytes: whole.freeze(), charge: Some(charge) })
 }
 
 /// The next bytes of a body; `None` at its end.

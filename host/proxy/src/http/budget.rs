@@ -15,6 +15,10 @@ use tokio_util::sync::CancellationToken;
 
 /// The part of the limit that tables may have: they are not given back under pressure.
 const SHARE_OF_TABLES: usize = 4;
+/// The part of the limit that lines for all servers together may have: they are not given back either.
+const SHARE_OF_LINES: usize = 2;
+/// The bytes that an entry of a table costs besides its texts.
+const ENTRY: usize = 200;
 
 /// So many bytes at once leave an allocator with memory that it keeps.
 const MUCH: usize = 256 * 1024;
@@ -31,6 +35,7 @@ pub(crate) struct Budget {
     /// Told when it was much.
     much: Notify,
     in_tables: AtomicUsize,
+    in_lines: AtomicUsize,
     /// Bodies that are being read and did not come in one piece.
     bodies: Mutex<HashMap<u64, BodyInReading>>,
     next_body: AtomicU64,
@@ -50,6 +55,7 @@ impl Budget {
             peak: AtomicUsize::new(0),
             much: Notify::new(),
             in_tables: AtomicUsize::new(0),
+            in_lines: AtomicUsize::new(0),
             bodies: Mutex::default(),
             next_body: AtomicU64::new(0),
         })
@@ -90,13 +96,37 @@ impl Budget {
         self.used.fetch_sub(bytes, Ordering::AcqRel);
     }
 
-    /// Charges an entry of a table; `None` if tables have no room for it.
-    pub(crate) fn table_entry(self: &Arc<Self>, bytes: usize) -> Option<TableEntry> {
+    /// Charges an entry of a table with texts of so many bytes; `None` if tables have no room for it.
+    pub(crate) fn table_entry(self: &Arc<Self>, texts: usize) -> Option<TableEntry> {
         let most = self.limit / SHARE_OF_TABLES;
+        let bytes = texts.checked_add(ENTRY)?;
         let add = |held: usize| held.checked_add(bytes).filter(|sum| *sum <= most);
         self.in_tables.fetch_update(Ordering::AcqRel, Ordering::Acquire, add).ok()?;
         self.add(bytes);
         Some(TableEntry { budget: self.clone(), bytes })
+    }
+
+    /// Charges a line that waits for a server to read it; false if lines have no room for it. One alone always has.
+    pub(crate) fn add_line(&self, bytes: usize) -> bool {
+        let most = self.limit / SHARE_OF_LINES;
+        let add = |held: usize| held.checked_add(bytes).filter(|sum| held == 0 || *sum <= most);
+        let is_taken = self.in_lines.fetch_update(Ordering::AcqRel, Ordering::Acquire, add).is_ok();
+        if is_taken {
+            self.add(bytes);
+        }
+        is_taken
+    }
+
+    /// Charges a short line, for which there is always room.
+    pub(crate) fn add_short_line(&self, bytes: usize) {
+        self.in_lines.fetch_add(bytes, Ordering::AcqRel);
+        self.add(bytes);
+    }
+
+    /// Gives back bytes of lines that wait no more.
+    pub(crate) fn give_back_lines(&self, bytes: usize) {
+        self.in_lines.fetch_sub(bytes, Ordering::AcqRel);
+        self.give_back(bytes);
     }
 
     fn bodies(&self) -> MutexGuard<'_, HashMap<u64, BodyInReading>> {
@@ -244,7 +274,7 @@ impl Drop for TableEntry {
 
 #[cfg(test)]
 mod tests {
-    use super::{Account, Budget, MUCH, REST};
+    use super::{Account, Budget, ENTRY, MUCH, REST};
 
     #[test]
     fn a_text_is_held_until_nothing_refers_to_it() {
@@ -311,11 +341,23 @@ mod tests {
 
     #[test]
     fn the_tables_of_a_proxy_may_hold_only_a_share_of_the_budget() {
-        let budget = Budget::new(100);
-        let entry = budget.table_entry(20).unwrap();
-        assert!(budget.table_entry(6).is_none());
+        let budget = Budget::new(4 * 1000);
+        let entry = budget.table_entry(500).unwrap();
+        assert!(budget.table_entry(500 - ENTRY).is_none(), "an entry costs more than its texts");
         drop(entry);
-        assert!(budget.table_entry(25).is_some());
+        assert!(budget.table_entry(1000 - ENTRY).is_some());
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn lines_for_servers_may_hold_only_a_share_of_the_budget_but_one_always_passes() {
+        let budget = Budget::new(100);
+        assert!(budget.add_line(60), "one alone");
+        assert!(!budget.add_line(1));
+        budget.add_short_line(1);
+        budget.give_back_lines(61);
+        assert!(budget.add_line(30) && budget.add_line(20) && !budget.add_line(1));
+        budget.give_back_lines(50);
         assert_eq!(budget.used(), 0);
     }
 }

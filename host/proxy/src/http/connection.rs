@@ -21,6 +21,8 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::either::Either;
 
+use crate::http::guarded::Guarded;
+
 /// A client's end, on a port or on the Unix socket.
 pub(crate) type Stream = Either<TcpStream, UnixStream>;
 
@@ -85,12 +87,13 @@ impl Phase {
     }
 
     /// Its place in the order in which connections make room: first those that rest, longest first, then streams, which
-    /// can be resumed. `None` while it is being served.
-    pub(crate) fn dispensable(&self) -> Option<(bool, u64)> {
+    /// can be resumed, then bodies that are not complete. `None` while it is being served.
+    pub(crate) fn dispensable(&self) -> Option<(u8, u64)> {
         let since = self.since.load(Ordering::Acquire);
         match self.now() & PHASES {
-            RESTING | HEAD => Some((false, since)),
-            STREAMING => Some((true, since)),
+            RESTING | HEAD => Some((0, since)),
+            STREAMING => Some((1, since)),
+            _ if self.has_body_left.load(Ordering::Acquire) => Some((2, since)),
             _ => None,
         }
     }
@@ -289,44 +292,25 @@ impl Body for Incoming {
     }
 }
 
-/// A response body; the connection rests when it is done with.
-pub(crate) struct Served {
-    body: AxumBody,
-    phase: Arc<Phase>,
-}
+/// A response's body; the connection rests when it is done with.
+pub(crate) type Served = Guarded<AxumBody, BeingServed>;
 
-impl Served {
-    pub(crate) fn new(response: Response<AxumBody>, phase: Arc<Phase>) -> Response<Self> {
+/// Dropped when a response is done with.
+pub(crate) struct BeingServed(Arc<Phase>);
+
+impl BeingServed {
+    /// A response that is to be given out.
+    pub(crate) fn response(response: Response<AxumBody>, phase: Arc<Phase>) -> Response<Served> {
         let content_type = response.headers().get(CONTENT_TYPE);
         if content_type.is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream")) {
             phase.set(STREAMING);
         }
-        response.map(|body| Self { body, phase })
+        response.map(|body| Guarded { body, _guard: Self(phase) })
     }
 }
 
-impl Drop for Served {
+impl Drop for BeingServed {
     fn drop(&mut self) {
-        self.phase.resting();
-    }
-}
-
-impl Body for Served {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.0.resting();
     }
 }

@@ -5,6 +5,8 @@ pub(crate) mod body;
 pub(crate) mod budget;
 pub(crate) mod classify;
 pub(crate) mod connection;
+pub(crate) mod guarded;
+pub(crate) mod pieces;
 pub(crate) mod places;
 pub(crate) mod refusal;
 pub(crate) mod respond;

@@ -59,7 +59,8 @@ impl Places {
     }
 
     /// Takes a place for a connection. If there is none, another connection is ended that is not being served, or else one
-    /// that reads a stream, which it can resume; if there is no such one either, it waits.
+    /// that reads a stream, which it can resume, or else one whose request is still coming in; if there is no such one
+    /// either, it waits.
     pub(crate) async fn take(self: &Arc<Self>, phase: &Arc<Phase>, abort: &CancellationToken) -> Place {
         loop {
             let freed = self.freed.notified();

@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
 
+use crate::http::pieces::Pieces;
 use crate::http::refusal::Refusal;
 use crate::protocol::message::{Id, code, error_text};
 use crate::protocol::options::Busy;
@@ -26,14 +27,9 @@ pub(crate) fn empty(status: StatusCode) -> Response {
     response
 }
 
-/// One JSON text, complete: one buffer, `Content-Length` known.
+/// One JSON text, complete, `Content-Length` known.
 pub(crate) fn json(status: StatusCode, text: impl Into<Bytes>) -> Response {
-    json_body(status, Body::from(text.into()))
-}
-
-/// The same, for a body that knows its length.
-pub(crate) fn json_body(status: StatusCode, body: Body) -> Response {
-    let mut response = Response::new(body);
+    let mut response = Response::new(Body::new(Pieces(text.into())));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, JSON);
     response

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::http::access::Access;
-use crate::http::connection::{Incoming, Phase, Served, Stream, Timed};
+use crate::http::connection::{BeingServed, Incoming, Phase, Stream, Timed};
 use crate::http::places::Places;
 use crate::protocol::options::Limits;
 
@@ -74,6 +74,9 @@ fn is_own(stream: &UnixStream) -> io::Result<bool> {
 
 /// How long to wait when the system has no descriptor left for a connection.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(200);
+
+/// The most that is buffered of a connection in each direction, and not charged to the budget.
+pub(crate) const CONNECTION_BUFFER: usize = 128 * 1024;
 
 #[cfg(target_os = "linux")]
 const VANISHED_AFTER_MS: u32 = 60_000;
@@ -181,12 +184,13 @@ async fn connection(
         let request = request.map(|body| Incoming::new(body, phase.clone()));
         let answer = hyper::service::Service::call(&routes, request);
         let phase = phase.clone();
-        async move { answer.await.map(|response| Served::new(response, phase)) }
+        async move { answer.await.map(|response| BeingServed::response(response, phase)) }
     });
     let serving = http1::Builder::new()
         // The socket has its own clock.
         .header_read_timeout(None)
         .max_header_size(limits.header_bytes)
+        .max_buf_size(CONNECTION_BUFFER)
         .serve_connection(TokioIo::new(socket), service);
     let mut serving = pin!(serving);
     let result = tokio::select! {

@@ -1,7 +1,6 @@
 //! The proxy in front of a server that speaks HTTP itself.
 pub(crate) mod handshake;
 pub(crate) mod health;
-mod held;
 pub(crate) mod own_request;
 pub(crate) mod proxy;
 pub(crate) mod shared;

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use hyper::body::Incoming;
 
 use crate::http::admission::{PROTOCOL_VERSION, SESSION_ID};
-use crate::reverse::shared::{HttpShared, Opened};
+use crate::reverse::shared::{HttpShared, Opened, ToServer};
 use crate::stdio::upstream::connection::PingError;
 
 type Answer = Result<axum::http::Response<Incoming>, PingError>;
@@ -21,14 +21,17 @@ pub(crate) async fn post(server: &HttpShared, path: &str, opened: &Opened, body:
     if let Some(session) = &opened.session {
         headers.insert(SESSION_ID, session.clone());
     }
-    let answer = server.send_to(path, Method::POST, None, headers, Bytes::from(body)).await;
-    answer.map_err(|_| PingError::NotConnected)
+    send(server, path, Method::POST, headers, Bytes::from(body)).await
 }
 
 /// Asks for a stream of events.
 pub(crate) async fn get(server: &HttpShared, path: &str) -> Answer {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
-    let answer = server.send_to(path, Method::GET, None, headers, Bytes::new()).await;
+    send(server, path, Method::GET, headers, Bytes::new()).await
+}
+
+async fn send(server: &HttpShared, path: &str, method: Method, headers: HeaderMap, body: Bytes) -> Answer {
+    let answer = server.send_to(path, ToServer { method, query: None, headers, body }).await;
     answer.map_err(|_| PingError::NotConnected)
 }

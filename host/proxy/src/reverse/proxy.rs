@@ -17,6 +17,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use crate::http::access::PATH;
 use crate::http::admission as gate;
@@ -24,6 +25,7 @@ use crate::http::admission::{Admission, Gate};
 use crate::http::body::Memory;
 use crate::http::budget::Budget;
 use crate::http::classify::{Era, EraHeaders, MODERN_REFUSAL, classify};
+use crate::http::guarded::Guarded;
 use crate::http::respond::{empty, rpc_error};
 use crate::http::serve::ConnectionAbort;
 use crate::protocol::forgiven::without_mark;
@@ -33,15 +35,14 @@ use crate::protocol::options::{Limits, ProxyOptions};
 use crate::protocol::revision::{Revision, is_modern};
 use crate::reverse::handshake::{self, NotReady, OtherPlace};
 use crate::reverse::health;
-use crate::reverse::held::Held;
-use crate::reverse::shared::{HttpShared, Server};
+use crate::reverse::shared::{HttpShared, Server, ToServer};
 use crate::reverse::upstream::Upstream;
 use crate::stdio::upstream::connection::PingError;
 
 /// A checked reverse proxy in front of one HTTP server. Clones are the same proxy.
 #[derive(Debug, Clone)]
 pub struct HttpProxy {
-    shared: Arc<HttpShared>,
+    pub(crate) shared: Arc<HttpShared>,
 }
 
 impl HttpProxy {
@@ -50,6 +51,7 @@ impl HttpProxy {
         let shared = HttpShared {
             gate: Gate::new(&options),
             places: Arc::new(Semaphore::new(options.limits.in_flight)),
+            stream_places: Arc::new(Semaphore::new(options.limits.in_flight)),
             budget: Budget::new(options.limits.memory_bytes),
             path: RwLock::new(options.target_path.as_deref().unwrap_or(PATH).into()),
             options,
@@ -146,7 +148,26 @@ async fn post(proxy: &HttpShared, parts: &Parts, headers: EraHeaders<'_>, body: 
         Ok(body) => body,
         Err(error) => return error.response(),
     };
-    let body = without_mark(&body);
+    // It waits for the server from now on.
+    let (body, dropped) = body.charged(&memory);
+    tokio::select! {
+        answer = pass_on(proxy, parts, headers, without_mark(&body)) => answer,
+        () = cancelled(dropped) => {
+            rpc_error(StatusCode::SERVICE_UNAVAILABLE, None, code::INTERNAL, GIVEN_UP_FOR_ROOM)
+        }
+    }
+}
+
+/// Resolves when the body has to make room for others.
+async fn cancelled(dropped: Option<CancellationToken>) {
+    match dropped {
+        Some(dropped) => dropped.cancelled().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn pass_on(proxy: &HttpShared, parts: &Parts, headers: EraHeaders<'_>, body: Bytes) -> Response {
+    let limits = &proxy.options.limits;
     if body.trim_ascii_start().first() == Some(&b'[') {
         return match check_batch(headers, &body, limits.json_depth) {
             Ok(()) => proxy.forward(parts, body, None).await,
@@ -194,16 +215,21 @@ fn check_batch(headers: EraHeaders<'_>, body: &Bytes, depth: usize) -> Result<()
 
 impl HttpShared {
     async fn forward(&self, parts: &Parts, body: Bytes, id: Option<&Id>) -> Response {
-        let Ok(place) = self.places.clone().try_acquire_owned() else {
+        let places = if parts.method == Method::GET { &self.stream_places } else { &self.places };
+        let Ok(place) = places.clone().try_acquire_owned() else {
             return crate::http::respond::unavailable(
                 id,
                 crate::protocol::options::Busy::TooManyCalls,
                 &self.options.limits,
             );
         };
-        let query = parts.uri.query();
-        let headers = passing(&parts.headers, |name| !stays_here(name));
-        let answer = self.send(parts.method.clone(), query, headers, body);
+        let request = ToServer {
+            method: parts.method.clone(),
+            query: parts.uri.query().map(str::to_owned),
+            headers: passing(&parts.headers, |name| !stays_here(name)),
+            body,
+        };
+        let answer = self.send(request);
         match in_time(parts, &self.options.limits, answer).await {
             Ok(Ok(answer)) if answer.status().is_informational() => {
                 bad_gateway(id, "the server would speak another protocol, which was not asked for")
@@ -222,7 +248,7 @@ impl HttpShared {
             Ok(Ok(answer)) => {
                 let (head, body) = answer.into_parts();
                 // The place is taken until the body has ended: a stream may go on for hours.
-                let mut response = Response::new(Body::new(Held { body, _place: place }));
+                let mut response = Response::new(Body::new(Guarded { body, _guard: place }));
                 *response.status_mut() = head.status;
                 *response.headers_mut() = passing(&head.headers, |name| !stays_there(name));
                 if head.status == StatusCode::METHOD_NOT_ALLOWED {
@@ -251,6 +277,10 @@ impl HttpShared {
 /// The error of a call in the middle of which the server ended, or closed the connection.
 const SERVER_ENDED: &str =
     "the server ended before it answered; what was asked may or may not have been done";
+
+/// The error of a call whose body had to make room while the server had not answered.
+const GIVEN_UP_FOR_ROOM: &str =
+    "no memory is left for the body; what was asked may or may not have been done";
 
 /// The call is given up: its time is over, or its client was away for too long.
 struct GivenUp;

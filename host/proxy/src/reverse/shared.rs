@@ -14,6 +14,7 @@ use tokio::sync::{Mutex, Semaphore};
 use crate::http::access::PATH;
 use crate::http::admission::Gate;
 use crate::http::budget::Budget;
+use crate::http::serve::CONNECTION_BUFFER;
 use crate::protocol::options::ProxyOptions;
 use crate::reverse::upstream::Upstream;
 
@@ -34,6 +35,7 @@ impl Server {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_CONNECTION)
+            .http1_max_buf_size(CONNECTION_BUFFER)
             .build(upstream);
         Self { authority, client }
     }
@@ -51,6 +53,8 @@ pub(crate) struct HttpShared {
     /// The path at which the server serves MCP.
     pub(crate) path: RwLock<Arc<str>>,
     pub(crate) places: Arc<Semaphore>,
+    /// Places of GET streams, which may last for hours: they take none from calls.
+    pub(crate) stream_places: Arc<Semaphore>,
     /// The session that pings go through.
     pub(crate) health: Mutex<Opened>,
 }
@@ -64,6 +68,18 @@ pub(crate) struct Opened {
     pub(crate) version: Option<HeaderValue>,
 }
 
+/// A request to the server, but for its path.
+#[derive(Clone)]
+pub(crate) struct ToServer {
+    pub(crate) method: Method,
+    pub(crate) query: Option<String>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+/// The server's answer, of which the head has come.
+type Answer = Result<Response<hyper::body::Incoming>, hyper_util::client::legacy::Error>;
+
 impl HttpShared {
     /// The path at which the server serves MCP.
     pub(crate) fn path(&self) -> Arc<str> {
@@ -71,33 +87,20 @@ impl HttpShared {
     }
 
     /// Sends one request to the server's path.
-    pub(crate) async fn send(
-        &self,
-        method: Method,
-        query: Option<&str>,
-        headers: HeaderMap,
-        body: Bytes,
-    ) -> Result<Response<hyper::body::Incoming>, hyper_util::client::legacy::Error> {
-        self.send_to(&self.path(), method, query, headers, body).await
+    pub(crate) async fn send(&self, request: ToServer) -> Answer {
+        self.send_to(&self.path(), request).await
     }
 
     /// Sends one request to a path of the server. Where the server leads to another path of its own with a redirect that
     /// keeps method and body, that one is asked, and from then on it is the server's path.
-    pub(crate) async fn send_to(
-        &self,
-        path: &str,
-        method: Method,
-        query: Option<&str>,
-        headers: HeaderMap,
-        body: Bytes,
-    ) -> Result<Response<hyper::body::Incoming>, hyper_util::client::legacy::Error> {
-        let answer = self.send_once(path, method.clone(), query, headers.clone(), body.clone()).await?;
+    pub(crate) async fn send_to(&self, path: &str, request: ToServer) -> Answer {
+        let answer = self.send_once(path, request.clone()).await?;
         let Some(own) = self.leads_to(path, &answer) else { return Ok(answer) };
         tracing::debug!(workload = %self.options.workload, path = own, "the server leads to another path of its own");
         if path == &*self.path() {
             *self.path.write().unwrap_or_else(PoisonError::into_inner) = own.as_str().into();
         }
-        self.send_once(&own, method, query, headers, body).await
+        self.send_once(&own, request).await
     }
 
     /// The path of the server itself that a redirect leads to. One that leads elsewhere is not followed.
@@ -116,14 +119,8 @@ impl HttpShared {
     }
 
     /// Sends one request to the server. `Host` has the server's own name, whatever name the client used.
-    async fn send_once(
-        &self,
-        path: &str,
-        method: Method,
-        query: Option<&str>,
-        headers: HeaderMap,
-        body: Bytes,
-    ) -> Result<Response<hyper::body::Incoming>, hyper_util::client::legacy::Error> {
+    async fn send_once(&self, path: &str, request: ToServer) -> Answer {
+        let ToServer { method, query, headers, body } = request;
         let mut request = axum::http::Request::new(Full::new(body));
         *request.method_mut() = method;
         *request.headers_mut() = headers;

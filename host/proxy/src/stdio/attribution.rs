@@ -2,9 +2,9 @@
 //! finds whom it concerns").
 //!
 //! Used where messages of the server are routed. The wire does not say on whose behalf a server speaks, and a server goes
-//! on after its answer. So a session is at work while it has a call open, and for a bounded time after the last sign of
-//! life of each of its calls: an answer, a cancellation, progress of a call that was given up. It is at work in that
-//! sense though it has ended: a server knows nothing of sessions.
+//! on after its answer. So a session is at work while it has a call or a question of the server open, and for a bounded time
+//! after the last sign of life of each: an answer, a cancellation, progress of a call that was given up, a notification that
+//! was passed on. It is at work in that sense though it has ended: a server knows nothing of sessions.
 use tokio::time::Instant;
 
 use crate::stdio::broker::State;
@@ -38,7 +38,7 @@ impl State {
             return Owner::Several;
         }
         let live = self.sessions.iter();
-        let live = live.filter(|(_, session)| !session.calls.is_empty() || session.work.goes_on(now, bound));
+        let live = live.filter(|(_, session)| session.is_waiting() || session.work.goes_on(now, bound));
         let departed = self.departed.by_session.iter();
         let departed = departed.filter(|(_, (ended, work))| now < *ended + bound && work.goes_on(now, bound));
         let mut all = live.map(|(id, _)| id).chain(departed.map(|(id, _)| id));
@@ -91,6 +91,13 @@ impl State {
         self.abandoned = self.abandoned.saturating_sub(1);
         if let Some(work) = self.work_of(&session) {
             work.given_up.remove(&upstream_id);
+            work.is_over(Instant::now());
+        }
+    }
+
+    /// Notes something of a session that the server may be at work on from now on.
+    pub(crate) fn note_work(&mut self, session: &SessionId) {
+        if let Some(work) = self.work_of(session) {
             work.is_over(Instant::now());
         }
     }

@@ -14,11 +14,12 @@ use crate::http::budget::Budget;
 use crate::protocol::message::{Id, call_text, error_text, line_text};
 use crate::protocol::options::{Busy, Limits};
 use crate::stdio::call::{NoAnswer, OwnReply, Pending};
+use crate::stdio::client_capabilities::ClientCapabilities;
 use crate::stdio::departed::Departed;
-use crate::stdio::session::{ClientCapabilities, LogLevel, Session, SessionId};
+use crate::stdio::few_lines::FewLines;
+use crate::stdio::session::{LogLevel, Session, SessionId};
 use crate::stdio::subscribe::Subscriptions;
 use crate::stdio::undelivered::UndeliveredCounts;
-use crate::stdio::unusable::UnusableLines;
 use crate::stdio::upstream::connection::{Phase, Upstream};
 use crate::stdio::upstream::outbox::OutboxError;
 
@@ -68,9 +69,11 @@ pub(crate) struct State {
     /// Messages of the server that reached no client.
     pub(crate) undelivered: UndeliveredCounts,
     /// Lines of the server that are no message, for the log.
-    pub(crate) no_messages: UnusableLines,
+    pub(crate) no_messages: FewLines,
     /// Answers of the server that fit no call, for the log.
-    pub(crate) stray_answers: UnusableLines,
+    pub(crate) stray_answers: FewLines,
+    /// Sessions that had to make room, for the log.
+    pub(crate) sheds: FewLines,
     pub(crate) server_requests: usize,
     next_id: u64,
     next_delivery: u64,
@@ -100,8 +103,9 @@ impl State {
             abandoned: 0,
             departed: Departed::default(),
             undelivered: UndeliveredCounts::default(),
-            no_messages: UnusableLines::default(),
-            stray_answers: UnusableLines::default(),
+            no_messages: FewLines::default(),
+            stray_answers: FewLines::default(),
+            sheds: FewLines::default(),
             server_requests: 0,
             next_id: 1,
             next_delivery: 1,

@@ -6,7 +6,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::http::budget::TableEntry;
 use crate::protocol::message::{Id, Message};
-use crate::stdio::delivery::Delivery;
 use crate::stdio::event_log::StreamNo;
 use crate::stdio::session::SessionId;
 
@@ -15,8 +14,6 @@ use crate::stdio::session::SessionId;
 pub(crate) enum Answer {
     /// The final response, complete.
     Json(Bytes),
-    /// The same, for a large one.
-    Large(Bytes, Delivery),
     /// Something came before it: read this stream.
     Stream(StreamNo),
     /// The call was cancelled: there will be no response.

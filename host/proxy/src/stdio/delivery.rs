@@ -1,21 +1,23 @@
-//! [`Delivery`]: notes the end of a large answer's way to its client.
-use std::fmt;
+//! [`Delivery`]: notes the end of a large text's way to its client.
+use bytes::Bytes;
 
-/// A large answer on its way to its client. Dropping it, with the body that it is part of, ends that.
+/// A large text on its way to its client. It ends when the last part of it has been written, or was given up with its
+/// connection.
 pub(crate) struct Delivery {
+    text: Bytes,
     end: Option<Box<dyn FnOnce() + Send + Sync>>,
 }
 
 impl Delivery {
-    /// Calls `end` when it is dropped.
-    pub(crate) fn new(end: impl FnOnce() + Send + Sync + 'static) -> Self {
-        Self { end: Some(Box::new(end)) }
+    /// The text, with the call of `end` when nothing refers to any part of it any more.
+    pub(crate) fn begin(text: Bytes, end: impl FnOnce() + Send + Sync + 'static) -> Bytes {
+        Bytes::from_owner(Self { text, end: Some(Box::new(end)) })
     }
 }
 
-impl fmt::Debug for Delivery {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Delivery")
+impl AsRef<[u8]> for Delivery {
+    fn as_ref(&self) -> &[u8] {
+        &self.text
     }
 }
 

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::task::Waker;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -234,8 +234,14 @@ impl Stream {
             if first.sequence >= unread || is_last_unread {
                 break;
             }
-            let Some(event) = self.ring.pop_front() else { break };
-            self.bytes -= event.frame.len();
+            let Some(Event { sequence, frame, answers }) = self.ring.pop_front() else { break };
+            self.bytes -= frame.len();
+            // Its connection may break before all of it is written: then its client is told, and need not wait.
+            if let Some(id) = answers.filter(|_| frame.len() > SMALL_ANSWER) {
+                let frame = self.frame(sequence, &not_kept(&id));
+                self.bytes += frame.len();
+                self.ring.push_front(Event { sequence, frame, answers: Some(id) });
+            }
         }
     }
 
@@ -303,17 +309,17 @@ impl Stream {
         };
         current.next = first.sequence + 1;
         let mut taken = first.frame.clone();
-        let mut joined: Option<BytesMut> = None;
+        let mut joined: Option<Vec<u8>> = None;
         for event in events {
-            let so_far = joined.as_ref().map_or(taken.len(), BytesMut::len);
+            let so_far = joined.as_ref().map_or(taken.len(), Vec::len);
             if so_far + event.frame.len() > most {
                 break;
             }
-            joined.get_or_insert_with(|| BytesMut::from(&taken[..])).extend_from_slice(&event.frame);
+            joined.get_or_insert_with(|| taken.to_vec()).extend_from_slice(&event.frame);
             current.next = event.sequence + 1;
         }
         if let Some(joined) = joined {
-            taken = joined.freeze();
+            taken = self.account.hold(joined);
         }
         self.read_up_to = self.read_up_to.max(current.next);
         self.unread_bytes = self.unread_bytes.saturating_sub(taken.len());
@@ -332,23 +338,22 @@ impl Stream {
         }
     }
 
-    /// Drops the stream's events to make room: an answer that nobody has read becomes an error.
+    /// Drops the stream's events to make room. An answer becomes an error, also one that was taken: it may not have been
+    /// written yet, and its connection is ended then.
     pub(crate) fn shed(&mut self, account: Account) -> Shed {
         self.account = account;
         let mut shed = Shed::default();
         for event in std::mem::take(&mut self.ring) {
             let Event { sequence, frame, answers } = event;
-            if sequence < self.read_up_to {
-                continue;
-            }
+            let is_unread = sequence >= self.read_up_to;
             let Some(id) = answers else {
-                shed.others += u64::from(sequence > 0);
+                shed.others += u64::from(sequence > 0 && is_unread);
                 continue;
             };
             let frame = if frame.len() <= SMALL_ANSWER {
                 self.account.hold(frame.to_vec())
             } else {
-                shed.answers += 1;
+                shed.answers += u64::from(is_unread);
                 self.frame(sequence, &no_memory(&id))
             };
             self.ring.push_back(Event { sequence, frame, answers: Some(id) });
@@ -369,6 +374,12 @@ impl Stream {
 /// The error that a client gets in the place of an answer for which there is no memory.
 pub(crate) fn no_memory(id: &Id) -> Vec<u8> {
     let text = "the answer was dropped: the proxy's memory is full, and this session holds most of it";
+    error_text(Some(id.as_json()), code::INTERNAL, text)
+}
+
+/// The error that a client gets that asks once more for a large answer, which is kept for one reader.
+fn not_kept(id: &Id) -> Vec<u8> {
+    let text = "the connection broke while a large answer was on its way, which is not kept for another one";
     error_text(Some(id.as_json()), code::INTERNAL, text)
 }
 

@@ -4,7 +4,6 @@
 //! its own, [`Kind::Instance`], behind the listener and the checks of the workload's, [`Kind::Front`]. They share one
 //! budget of memory.
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::http::HeaderMap;
 use serde_json::Value;
@@ -15,12 +14,9 @@ use crate::http::admission::SESSION_ID;
 use crate::protocol::options::Busy;
 use crate::stdio::broker::State;
 use crate::stdio::family::{Family, Kind, NoInstance, Others};
-use crate::stdio::session::Session;
+use crate::stdio::session::{BETWEEN_CALLS, Session};
 use crate::stdio::shared::Shared;
 use crate::stdio::undelivered::UndeliveredCounts;
-
-/// A session that has called something is idle after this time: its client may be about to call again.
-const BETWEEN_CALLS: Duration = Duration::from_secs(1);
 
 /// A proxy with a server of its own, in which no session is open yet.
 #[derive(Debug)]
@@ -61,19 +57,19 @@ impl Family<Shared> {
         }
     }
 
-    /// Ends a session without a call and without a stream: one that never called anything, or else the one that is idle
+    /// Ends a session: one that never called anything, or else the one without a call and without a stream that is idle
     /// longest. False if there is none.
     fn end_idle_session(&self, others: Others) -> bool {
         let now = Instant::now();
         let may_go = |session: &Session| match (session.has_called, others) {
-            (false, _) => session.is_idle(),
+            (false, _) => session.may_go(now),
             (true, Others::NeverCalled) => false,
             (true, Others::Idle) => session.is_idle() && session.used_at + BETWEEN_CALLS <= now,
         };
         let idle = |proxy: Arc<Shared>| {
             let (id, rank) = proxy.with(|state| {
                 let idle = state.sessions.iter().filter(|(_, session)| may_go(session));
-                let idle = idle.map(|(id, session)| (id.clone(), (session.has_called, session.used_at)));
+                let idle = idle.map(|(id, session)| (id.clone(), session.rank()));
                 idle.min_by_key(|(_, rank)| *rank)
             })?;
             Some((rank, id, proxy))

@@ -2,6 +2,10 @@
 //! [`crate::http::budget::Budget`] counts the bytes.
 use std::sync::Arc;
 
+use bytes::Bytes;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
 use crate::http::budget::Account;
 use crate::stdio::broker::State;
 use crate::stdio::call::{Answer, Call};
@@ -53,19 +57,22 @@ impl State {
             connection.cancel();
             answers += 1;
         }
-        tracing::warn!(
-            held,
-            answers,
-            others,
-            "memory is full: the session that holds most loses its answers"
-        );
+        if let Some(untold) = self.sheds.note(Instant::now()) {
+            tracing::warn!(
+                held,
+                answers,
+                others,
+                untold,
+                "memory is full: the session that holds most loses its answers"
+            );
+        }
         self.undelivered.note_many(Reason::AnswerMemory, answers);
         self.undelivered.note_many(Reason::OtherMemory, others);
     }
 }
 
-/// A larger answer is noted while it is on its way: its connection is ended if its session has to make room.
-const LARGE_ANSWER: usize = 256 * 1024;
+/// A larger text is noted while it is on its way: its connection is ended if its session has to make room.
+const LARGE: usize = 32 * 1024;
 
 impl Shared {
     /// The answer of a call, held until its client has got it; an error in its place if there is no memory for it and
@@ -75,24 +82,31 @@ impl Shared {
         if self.budget.is_over() {
             self.relieve();
         }
-        let is_large = text.len() > LARGE_ANSWER;
-        let delivery = call.connection.as_ref().filter(|_| is_large).map(|connection| {
-            self.with(|state| {
-                let number = state.next_delivery();
-                if let Some(session) = state.sessions.get_mut(&call.session) {
-                    session.deliveries.insert(number, connection.clone());
-                }
-                let (proxy, session) = (self.clone(), call.session.clone());
-                Delivery::new(move || proxy.with(|state| state.end_delivery(&session, number)))
-            })
-        });
+        let text = self.on_its_way(&call.session, call.connection.as_ref(), text);
         if account.is_written_off() {
             self.with(|state| state.undelivered.note(Reason::AnswerMemory));
             return Answer::Json(no_memory(&call.id).into());
         }
-        match delivery {
-            Some(delivery) => Answer::Large(text, delivery),
-            None => Answer::Json(text),
-        }
+        Answer::Json(text)
+    }
+
+    /// A text that is given to a client's connection. A large one is noted until it has been written: a client that does not
+    /// read it loses the connection when its session has to make room. Called without the lock.
+    pub(crate) fn on_its_way(
+        self: &Arc<Self>,
+        session: &SessionId,
+        connection: Option<&CancellationToken>,
+        text: Bytes,
+    ) -> Bytes {
+        let Some(connection) = connection.filter(|_| text.len() > LARGE) else { return text };
+        let number = self.with(|state| {
+            let number = state.next_delivery();
+            if let Some(session) = state.sessions.get_mut(session) {
+                session.deliveries.insert(number, connection.clone());
+            }
+            number
+        });
+        let (proxy, session) = (self.clone(), session.clone());
+        Delivery::begin(text, move || proxy.with(|state| state.end_delivery(&session, number)))
     }
 }

@@ -198,6 +198,7 @@ impl State {
             let found = session.server_requests.iter().find(|(_, request)| request.upstream == id);
             let Some((ours, call)) = found.map(|(ours, request)| (*ours, request.call)) else { continue };
             session.server_requests.remove(&ours);
+            session.work.is_over(Instant::now());
             self.server_requests = self.server_requests.saturating_sub(1);
             if session.unsent.remove(&ours).is_some() {
                 return;
@@ -215,11 +216,14 @@ impl State {
 
     fn elicitation_complete(&mut self, message: &Message) {
         let Some(id) = message.param_str("elicitationId") else { return };
-        let Self { sessions, limits, .. } = self;
-        let owner =
-            sessions.values_mut().find(|session| session.elicitations.iter().any(|known| *known == id));
-        if let Some(session) = owner {
-            session.send_unbound(message.text(), Importance::Needed, limits);
+        let Self { sessions, limits, undelivered, .. } = self;
+        let mut owners = sessions
+            .values_mut()
+            .filter(|session| session.elicitations.iter().any(|(known, _)| *known == id));
+        match (owners.next(), owners.next()) {
+            (Some(session), None) => drop(session.send_unbound(message.text(), Importance::Needed, limits)),
+            (Some(_), Some(_)) => undelivered.note(Reason::Unknown),
+            (None, _) => {}
         }
     }
 
@@ -254,8 +258,9 @@ impl State {
         if id.len() > self.limits.id_bytes {
             return;
         }
+        let Some(entry) = self.budget.table_entry(id.len()) else { return };
         if let Some(session) = self.sessions.get_mut(session) {
-            session.elicitations.push_back(id);
+            session.elicitations.push_back((id, entry));
             while session.elicitations.len() > most {
                 session.elicitations.pop_front();
             }

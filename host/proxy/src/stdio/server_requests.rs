@@ -11,9 +11,10 @@ use crate::protocol::options::Busy;
 use crate::stdio::attribution::Owner;
 use crate::stdio::broker::State;
 use crate::stdio::call::Pending;
+use crate::stdio::client_capabilities::ClientCapabilities;
 use crate::stdio::event_log::Importance;
 use crate::stdio::route_server_messages::owned_text;
-use crate::stdio::session::{ClientCapabilities, Sent, ServerRequest, Session, SessionId, Unsent};
+use crate::stdio::session::{Sent, ServerRequest, Session, SessionId, Unsent};
 use crate::stdio::undelivered::Reason;
 
 /// The place of a question in a session.
@@ -196,6 +197,8 @@ impl State {
             known.server_requests.remove(&ours);
         }
         self.server_requests = self.server_requests.saturating_sub(1);
+        // The server goes on with the answer, which may belong to no call.
+        self.note_work(session);
         self.touch_call(call);
         Ok(true)
     }

@@ -7,14 +7,14 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use serde_json::Value;
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::http::budget::{Account, Budget, TableEntry};
 use crate::protocol::message::Id;
 use crate::protocol::options::Limits;
 use crate::protocol::revision::Revision;
+use crate::stdio::client_capabilities::ClientCapabilities;
 use crate::stdio::event_log::{Importance, Stream, StreamKind, StreamNo};
 use crate::stdio::work::Work;
 
@@ -84,45 +84,6 @@ impl LogLevel {
     }
 }
 
-/// The abilities that a client declared in `initialize`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct ClientCapabilities {
-    pub(crate) sampling: bool,
-    pub(crate) roots: bool,
-    pub(crate) elicitation: bool,
-    pub(crate) elicitation_form: bool,
-    pub(crate) elicitation_url: bool,
-}
-
-impl ClientCapabilities {
-    /// The words of an `initialize` on the abilities that are passed on, for a server that has this client alone.
-    pub(crate) fn passed_on(raw: Option<&[u8]>) -> Value {
-        let value: Value = raw.and_then(|raw| serde_json::from_slice(raw).ok()).unwrap_or_default();
-        let mut offered = serde_json::Map::new();
-        for name in ["roots", "sampling", "elicitation"] {
-            if let Some(known) = value.get(name).filter(|known| known.is_object()) {
-                offered.insert(name.to_owned(), known.clone());
-            }
-        }
-        Value::Object(offered)
-    }
-
-    /// Reads the `capabilities` of an `initialize`. An empty `elicitation` means forms (2025-06-18 knew no other).
-    pub(crate) fn from_json(raw: Option<&[u8]>) -> Self {
-        let value: Value = raw.and_then(|raw| serde_json::from_slice(raw).ok()).unwrap_or_default();
-        let has = |name: &str| value.get(name).is_some_and(Value::is_object);
-        let elicitation = value.get("elicitation").and_then(Value::as_object);
-        let mode = |name: &str| elicitation.is_some_and(|modes| modes.contains_key(name));
-        Self {
-            sampling: has("sampling"),
-            roots: has("roots"),
-            elicitation: elicitation.is_some(),
-            elicitation_form: elicitation.is_some_and(|modes| modes.is_empty() || modes.contains_key("form")),
-            elicitation_url: mode("url"),
-        }
-    }
-}
-
 /// A request of the server that waits for this client's answer.
 #[derive(Debug)]
 pub(crate) struct ServerRequest {
@@ -186,6 +147,9 @@ impl Sent {
     }
 }
 
+/// A client may be about to call for so long after its last sign of life.
+pub(crate) const BETWEEN_CALLS: Duration = Duration::from_secs(1);
+
 /// One session.
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -204,7 +168,7 @@ pub(crate) struct Session {
     /// Those among `server_requests` for which there was no stream yet, oldest first.
     pub(crate) unsent: BTreeMap<u64, Unsent>,
     /// URL elicitations that this client was given, newest last.
-    pub(crate) elicitations: VecDeque<String>,
+    pub(crate) elicitations: VecDeque<(String, TableEntry)>,
     /// Its share of the proxy's memory.
     pub(crate) account: Account,
     /// Large answers on their way to the client, and how their connections are ended.
@@ -250,9 +214,25 @@ impl Session {
         }
     }
 
-    /// True if it may go when room is needed.
+    /// True if no call is in flight, and no stream is read.
     pub(crate) fn is_idle(&self) -> bool {
         self.calls.is_empty() && !self.streams.values().any(Stream::is_read)
+    }
+
+    /// True if it has a call at the server, or a question of the server.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.calls.is_empty() || !self.server_requests.is_empty()
+    }
+
+    /// True if it may go when room is needed. A client that opens sessions, and in each of them a stream, and never calls
+    /// anything keeps nobody out.
+    pub(crate) fn may_go(&self, now: Instant) -> bool {
+        self.is_idle() || (!self.has_called && !self.is_waiting() && self.used_at + BETWEEN_CALLS <= now)
+    }
+
+    /// Its place in the order in which sessions go.
+    pub(crate) fn rank(&self) -> (bool, bool, Instant) {
+        (self.has_called, !self.is_idle(), self.used_at)
     }
 
     /// The newest GET stream that is connected: each message goes to exactly one.
@@ -362,7 +342,7 @@ impl Session {
 
 #[cfg(test)]
 mod tests {
-    use super::{ClientCapabilities, LogLevel, SessionId};
+    use super::{LogLevel, SessionId};
 
     #[test]
     fn ids_are_128_random_visible_bits() {
@@ -378,15 +358,5 @@ mod tests {
         }
         assert!(LogLevel::Debug < LogLevel::Info && LogLevel::Info < LogLevel::Emergency);
         assert_eq!(LogLevel::parse("verbose"), None);
-    }
-
-    #[test]
-    fn empty_elicitation_means_forms() {
-        let read = |text: &str| ClientCapabilities::from_json(Some(text.as_bytes()));
-        let forms = read(r#"{"elicitation":{}}"#);
-        assert!(forms.elicitation_form && !forms.elicitation_url && !forms.sampling);
-        let urls = read(r#"{"elicitation":{"url":{}},"sampling":{}}"#);
-        assert!(!urls.elicitation_form && urls.elicitation_url && urls.sampling);
-        assert_eq!(ClientCapabilities::from_json(None), ClientCapabilities::default());
     }
 }

@@ -15,12 +15,12 @@ impl State {
         Some(session)
     }
 
-    /// Opens a session. At the limit an idle one goes: one that never called anything, else the one idle longest.
+    /// Opens a session. At the limit another one goes: one that never called anything, else the one idle longest.
     pub(crate) fn open_session(&mut self, session: Session) -> Result<SessionId, Busy> {
         if self.sessions.len() >= self.limits.sessions {
-            let idle = self.sessions.iter().filter(|(_, session)| session.is_idle());
-            // A client that opens sessions and does nothing in them keeps nobody out.
-            let first = idle.min_by_key(|(_, session)| (session.has_called, session.used_at));
+            let now = Instant::now();
+            let going = self.sessions.iter().filter(|(_, session)| session.may_go(now));
+            let first = going.min_by_key(|(_, session)| session.rank());
             let oldest = first.map(|(id, _)| id.clone());
             self.end_session(oldest.ok_or(Busy::TooManySessions)?.as_str());
         }
@@ -33,7 +33,7 @@ impl State {
     pub(crate) fn end_session(&mut self, id: &str) -> bool {
         let Some((id, mut session)) = self.sessions.remove_entry(id) else { return false };
         let mut work = std::mem::take(&mut session.work);
-        if !session.calls.is_empty() {
+        if session.is_waiting() {
             work.is_over(Instant::now());
         }
         self.note_departed(id.clone(), work);

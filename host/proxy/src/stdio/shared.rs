@@ -12,8 +12,8 @@ use crate::http::admission::Gate;
 use crate::http::budget::Budget;
 use crate::protocol::options::ProxyOptions;
 use crate::stdio::broker::State;
+use crate::stdio::client_capabilities::ClientCapabilities;
 use crate::stdio::family::{Family, Kind, Source};
-use crate::stdio::session::ClientCapabilities;
 use crate::stdio::upstream::connection::Phase;
 
 /// How long queued lines may take to reach a server whose stdin is being closed.
@@ -46,14 +46,14 @@ impl fmt::Debug for Shared {
 }
 
 impl Shared {
-    /// One with a server for all sessions; with a source, one that opens each session in a server of its own.
+    /// A proxy with a server for all sessions; with a source, a proxy that opens each session in a server of its own.
     pub(crate) fn new(options: ProxyOptions, source: Option<Box<dyn Source<Self>>>) -> Self {
         let budget = Budget::new(options.limits.memory_bytes);
         let kind = source.map_or(Kind::Alone, |source| Kind::Front(Family::new(source)));
         Self::made(options, budget, kind)
     }
 
-    /// One for a session of a proxy that has a server for each of them. The server is told what its client offers.
+    /// The proxy of one session, behind a proxy that has a server for each of them. The server is told what its client offers.
     pub(crate) fn instance(front: &Self, family: Arc<Family<Self>>, offered: Value) -> Self {
         let mut options = front.options.clone();
         options.client_capabilities.get_or_insert(offered);

@@ -95,7 +95,11 @@ impl State {
     fn refuse_late_answers(&mut self, now: Instant) {
         let mut late = Vec::new();
         for session in self.sessions.values_mut() {
+            let before = late.len();
             late.extend(session.server_requests.extract_if(|_, request| request.deadline <= now));
+            if late.len() > before {
+                session.work.is_over(now);
+            }
             let waiting = &session.server_requests;
             session.unsent.retain(|ours, _| waiting.contains_key(ours));
         }

@@ -8,14 +8,14 @@ use tokio::time::{Duration, Instant};
 /// A session's work at the server besides its open calls.
 #[derive(Debug, Default)]
 pub(crate) struct Work {
-    /// When a call of its was last answered, or given up without being remembered below.
+    /// When the server last got something of it that is not remembered below, or a call of its was answered.
     over_at: Option<Instant>,
     /// Calls that were given up and not answered since, by upstream id, with their last sign of life.
     pub(crate) given_up: HashMap<u64, Instant>,
 }
 
 impl Work {
-    /// A call of the session is over: answered, failed, cancelled.
+    /// A call of the session is over: answered, failed, cancelled; or the server got something else of it.
     pub(crate) fn is_over(&mut self, now: Instant) {
         self.over_at = Some(now);
     }

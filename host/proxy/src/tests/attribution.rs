@@ -228,6 +228,47 @@ async fn a_notification_about_a_client_that_has_left_reaches_nobody() {
 }
 
 #[tokio::test]
+async fn a_question_outside_of_calls_and_its_answer_are_work_too() {
+    let (rig, mut script) = Rig::start().await;
+    let one = rig.open("2025-06-18", CAN_SAMPLE()).await;
+    let mut of_one = rig.get(&one, None).await;
+    script.send(sampling(json!("q"))).await;
+    let asked = of_one.event().await.unwrap().json();
+    // Another client comes while the question is open.
+    let other = rig.open("2025-06-18", CAN_SAMPLE()).await;
+    let (mut stream, request) = during!(rig, other, script, call(1, "next"), |request| {
+        is_refused(&mut script, "whose?").await;
+        let answer = json!({ "jsonrpc": "2.0", "id": asked["id"], "result": { "of": "one" } });
+        assert_eq!(rig.post(&one, &answer).await.status, StatusCode::ACCEPTED);
+        assert_eq!(script.next().await["id"], "q");
+        log(&mut script, "about the answer").await;
+        is_refused(&mut script, "whose?").await;
+        later(WORK_AFTER_CALL).await;
+        log(&mut script, "of this call").await;
+    });
+    assert_eq!(logged(&mut stream).await, "of this call", "the first that it got");
+    script.answer(&request, json!({})).await;
+    assert_eq!(count(&rig, "log message", "several clients"), 1);
+}
+
+#[tokio::test]
+async fn a_notification_that_was_passed_on_is_work_too() {
+    let (rig, mut script) = Rig::start().await;
+    let (one, other) = (rig.session().await, rig.session().await);
+    let told = notification("vendor/look_at", json!({ "folder": "/home/one" }));
+    assert_eq!(rig.post(&one, &told).await.status, StatusCode::ACCEPTED);
+    script.next_of("vendor/look_at").await;
+    let (mut stream, request) = during!(rig, other, script, call(1, "next"), |request| {
+        log(&mut script, "of /home/one").await;
+        all_read(&mut script).await;
+        later(WORK_AFTER_CALL).await;
+        log(&mut script, "of this call").await;
+    });
+    assert_eq!(logged(&mut stream).await, "of this call", "the first that it got");
+    script.answer(&request, json!({})).await;
+}
+
+#[tokio::test]
 async fn an_ended_server_is_at_work_for_nobody() {
     let (rig, mut script) = Rig::start().await;
     let one = rig.open("2025-06-18", CAN_SAMPLE()).await;

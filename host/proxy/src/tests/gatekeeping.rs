@@ -278,6 +278,25 @@ async fn sessions_that_never_called_anything_make_room_first() {
 }
 
 #[tokio::test]
+async fn sessions_with_streams_in_which_nothing_is_called_keep_nobody_out() {
+    let (rig, mut script) = Rig::with(limited(Limits { sessions: 3, ..Limits::default() })).await;
+    let worker = rig.session().await;
+    let message = call(1, "x");
+    tokio::join!(rig.post(&worker, &message), async {
+        let request = script.next_of("tools/call").await;
+        script.answer(&request, json!({})).await;
+    });
+    let _of_worker = rig.get(&worker, None).await;
+    let (one, other) = (rig.session().await, rig.session().await);
+    let _streams = [rig.get(&one, None).await, rig.get(&other, None).await];
+    crate::tests::rig::later(std::time::Duration::from_secs(2)).await;
+    rig.session().await;
+    let ping = request(2, "ping", json!({}));
+    assert_eq!(rig.post(&one, &ping).await.status, StatusCode::NOT_FOUND, "it never called anything");
+    assert_eq!(rig.post(&worker, &ping).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn requests_in_flight_are_bounded_over_all_sessions() {
     let (rig, mut script) = Rig::with(limited(Limits { in_flight: 1, ..Limits::default() })).await;
     let (one, other) = (rig.session().await, rig.session().await);

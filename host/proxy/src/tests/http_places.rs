@@ -182,7 +182,7 @@ async fn a_redirect_elsewhere_is_refused() {
         let (status, _) = through(&proxy(address, None), "/mcp", &initialize("2025-06-18", json!({}))).await;
         assert_eq!((status, seen.lock().unwrap().len()), (StatusCode::BAD_GATEWAY, 1), "{code} {location}");
     }
-    // One that leads round in a circle is followed once.
+    // A redirect that leads round in a circle is followed once.
     let (address, seen) = server(|_, place, _, _| {
         let location = if place == "/mcp" { "/mcp/" } else { "/mcp" };
         Response::builder().status(308).header("location", location).body(Body::empty()).unwrap()

@@ -5,7 +5,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::protocol::options::Limits;
-use crate::tests::rig::{DEADLINE, Rig, Script, call, limited, request};
+use crate::stdio::upstream::connection::ConnectError;
+use crate::tests::rig::{DEADLINE, Rig, Script, call, limited, request, welcome};
 
 const MIB: usize = 1024 * 1024;
 
@@ -18,7 +19,7 @@ fn held(rig: &Rig) -> usize {
     rig.proxy.shared.budget.used()
 }
 
-fn head(session: &str, length: usize) -> String {
+pub(super) fn head(session: &str, length: usize) -> String {
     format!(
         "POST /mcp HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\naccept: */*\r\n\
          mcp-session-id: {session}\r\ncontent-length: {length}\r\n\r\n"
@@ -66,10 +67,79 @@ async fn answers_that_nobody_reads_cost_their_own_session_and_no_more_than_the_b
 }
 
 #[tokio::test]
+async fn a_stream_on_which_a_large_answer_is_stuck_loses_its_connection_and_its_client_is_told() {
+    let (rig, mut script) = rig(16 * MIB).await;
+    let (greedy, modest) = (rig.open("2025-11-25", json!({})).await, rig.session().await);
+    let mut deaf_ones = Vec::new();
+    for id in 0..4 {
+        let message = request(id, "tools/call", json!({ "name": "x", "_meta": { "progressToken": id } }));
+        deaf_ones.push(deaf(&rig, &greedy, &message).await);
+        let request = script.next().await;
+        let progress = json!({ "progressToken": request["id"], "progress": 1 });
+        script.notify("notifications/progress", progress).await;
+        script.answer(&request, large()).await;
+        is_served(&rig, &mut script, &modest).await;
+        assert!(held(&rig) <= 16 * MIB, "{}", held(&rig));
+    }
+    // The connection is closed, so its end comes though nothing was read before.
+    let mut seen = Vec::new();
+    let _ = deaf_ones.remove(0).read_to_end(&mut seen).await;
+    assert!(seen.len() < 12 * MIB, "not all of the answer");
+    let mut resumed = rig.get(&greedy, Some("1-1")).await;
+    let told = resumed.event().await.unwrap().json();
+    assert_eq!((&told["id"], &told["error"]["code"]), (&json!(0), &json!(-32603)));
+}
+
+#[tokio::test]
+async fn a_large_answer_whose_connection_breaks_is_an_error_for_who_resumes() {
+    let (rig, mut script) = Rig::start().await;
+    let session = rig.open("2025-11-25", json!({})).await;
+    let message = request(1, "tools/call", json!({ "name": "x", "_meta": { "progressToken": 1 } }));
+    let raw = deaf(&rig, &session, &message).await;
+    let request = script.next().await;
+    script.notify("notifications/progress", json!({ "progressToken": request["id"], "progress": 1 })).await;
+    script.answer(&request, large()).await;
+    is_served(&rig, &mut script, &session).await;
+    drop(raw);
+    let mut resumed = rig.get(&session, Some("1-1")).await;
+    let told = resumed.event().await.unwrap().json();
+    assert!(told["error"]["message"].as_str().unwrap().contains("the connection broke"), "{told}");
+    assert_eq!(resumed.event().await, None);
+}
+
+#[tokio::test]
+async fn a_welcome_that_each_client_would_get_a_copy_of_is_bounded() {
+    let rig = Rig::unconnected(limited(Limits::default())).await;
+    let mut result = welcome();
+    result["instructions"] = json!("i".repeat(2 * MIB));
+    let refused = rig.try_connect(result).await.map(drop).unwrap_err();
+    assert!(matches!(refused, ConnectError::Unusable { .. }), "{refused}");
+}
+
+#[tokio::test]
 async fn an_answer_for_which_there_is_no_memory_is_an_error_that_says_so() {
+    // One is charged once it is read, the other one while it is read.
+    for (memory, length) in [(MIB / 2, MIB - 4096), (16 * MIB, 20 * MIB)] {
+        let (rig, mut script) = rig(memory).await;
+        let session = rig.session().await;
+        let message = call(2, "large");
+        let (reply, ()) = tokio::join!(rig.post(&session, &message), async {
+            let request = script.next().await;
+            script.answer(&request, json!({ "text": "y".repeat(length) })).await;
+        });
+        let error = &reply.json()["error"];
+        assert_eq!((reply.status, &error["code"]), (StatusCode::OK, &json!(-32603)));
+        assert!(error["message"].as_str().unwrap().contains("memory"), "{error}");
+        is_served(&rig, &mut script, &session).await;
+        assert_eq!(held(&rig), 0);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_coming_in_takes_the_place_of_one_that_nobody_reads() {
     let (rig, mut script) = rig(16 * MIB).await;
     let session = rig.session().await;
-    let _deaf = deaf(&rig, &session, &call(1, "large")).await;
+    let mut deaf = deaf(&rig, &session, &call(1, "large")).await;
     let request = script.next().await;
     script.answer(&request, large()).await;
     let message = call(2, "large");
@@ -77,10 +147,10 @@ async fn an_answer_for_which_there_is_no_memory_is_an_error_that_says_so() {
         let request = script.next().await;
         script.answer(&request, large()).await;
     });
-    let error = &reply.json()["error"];
-    assert_eq!((reply.status, &error["code"]), (StatusCode::OK, &json!(-32603)));
-    assert!(error["message"].as_str().unwrap().contains("memory"), "{error}");
-    is_served(&rig, &mut script, &session).await;
+    assert_eq!(reply.json()["result"], large());
+    let mut seen = Vec::new();
+    let _ = deaf.read_to_end(&mut seen).await;
+    assert!(seen.len() < 12 * MIB, "its connection was ended");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ mod attribution;
 mod deviations;
 mod gatekeeping;
 mod http;
+mod http_limits;
 mod http_places;
 mod lifecycle;
 mod memory;

@@ -23,7 +23,7 @@ const MIB: usize = 1024 * 1024;
 struct Scripts {
     made: mpsc::Sender<(Script, StdioProxy)>,
     outcome: AtomicU8,
-    /// What each server was told of its client.
+    /// The capabilities that each server was told of its client.
     offered: Mutex<Vec<Value>>,
 }
 
@@ -31,7 +31,7 @@ struct Scripts {
 const COMES: u8 = 0;
 /// None can be started.
 const FAILS: u8 = 1;
-/// One is being started for ever.
+/// A server is being started for ever.
 const TAKES_LONG: u8 = 2;
 
 impl std::fmt::Debug for Script {
@@ -235,7 +235,7 @@ async fn a_question_without_a_stream_does_not_wait_for_ever() {
 async fn a_question_without_a_stream_waits_for_the_next_call() {
     let (rig, _own, _, mut servers) = rig(Limits::default()).await;
     let (session, mut script, _proxy) = open(&rig, &mut servers, json!({ "roots": {} })).await;
-    // One that the server gives up is sent to nobody; the other one goes with the call.
+    // A question that the server gives up is sent to nobody; the other one goes with the call.
     script.send(request(2, "roots/list", json!({}))).await;
     script.notify("notifications/cancelled", json!({ "requestId": 2 })).await;
     script.send(request(3, "roots/list", json!({}))).await;
@@ -331,4 +331,68 @@ async fn session_servers_share_one_budget_and_the_largest_holder_loses_its_bytes
     }
     let lost: u64 = rig.proxy.undelivered().iter().map(|one| one.count).sum();
     assert!(lost > 0, "the counts of all of them are the workload's");
+}
+
+#[tokio::test]
+async fn lines_for_servers_that_do_not_read_leave_room_for_the_others() {
+    let (rig, _own, _, mut servers) = rig(Limits { memory_bytes: 16 * MIB, ..Limits::default() }).await;
+    let (modest, mut of_modest, _modest_proxy) = open(&rig, &mut servers, json!({})).await;
+    let large = notification("vendor/large", json!({ "text": "z".repeat(3 * MIB) }));
+    let mut deaf = Vec::new();
+    let mut statuses = Vec::new();
+    for _ in 0..6 {
+        let opened = open(&rig, &mut servers, json!({})).await;
+        statuses.push(rig.post(&opened.0, &large).await.status);
+        deaf.push(opened);
+    }
+    assert_eq!(statuses[0], StatusCode::ACCEPTED);
+    assert_eq!(statuses[5], StatusCode::SERVICE_UNAVAILABLE);
+    assert!(rig.proxy.shared.budget.used() <= 8 * MIB, "half of it is for lines");
+    let quick = call(1, "quick");
+    let (reply, ()) = tokio::join!(rig.post(&modest, &quick), async {
+        let request = of_modest.next().await;
+        of_modest.answer(&request, json!({ "text": "y".repeat(MIB) })).await;
+    });
+    assert_eq!(reply.json()["result"]["text"].as_str().unwrap().len(), MIB);
+}
+
+#[tokio::test]
+async fn a_session_that_reads_a_stream_and_never_called_anything_makes_room_too() {
+    let (rig, _own, _, mut servers) = rig(Limits::default()).await;
+    let (session, _script, proxy) = open(&rig, &mut servers, json!({})).await;
+    let _stream = rig.get(&session, None).await;
+    proxy.make_room(1, Others::Idle);
+    assert!(!proxy.shared.over.is_cancelled(), "its client may be about to call");
+    later(Duration::from_secs(2)).await;
+    proxy.make_room(1, Others::NeverCalled);
+    assert!(proxy.shared.over.is_cancelled());
+}
+
+#[tokio::test]
+async fn long_lines_of_servers_that_stop_in_the_middle_are_of_the_budget_too() {
+    let (rig, _own, _, mut servers) = rig(Limits { memory_bytes: 16 * MIB, ..Limits::default() }).await;
+    let (modest, mut of_modest, _modest_proxy) = open(&rig, &mut servers, json!({})).await;
+    let mut stuck = Vec::new();
+    for _ in 0..4 {
+        let mut opened = open(&rig, &mut servers, json!({})).await;
+        opened.1.raw(vec![b'x'; 6 * MIB]).await;
+        stuck.push(opened);
+    }
+    let quick = call(1, "quick");
+    let (reply, ()) = tokio::join!(rig.post(&modest, &quick), async {
+        let request = of_modest.next().await;
+        of_modest.answer(&request, json!({ "text": "y".repeat(MIB) })).await;
+    });
+    assert_eq!(reply.json()["result"]["text"].as_str().unwrap().len(), MIB);
+    let held = rig.proxy.shared.budget.used();
+    assert!((5 * MIB..=16 * MIB).contains(&held), "{held}");
+    // The call of a line that was given up is told, and the server goes on.
+    let (session, script, _) = &mut stuck[0];
+    let message = call(1, "x");
+    let (reply, ()) = tokio::join!(rig.post(session, &message), async {
+        let request = script.next().await;
+        script.raw("\n").await;
+        script.answer(&request, json!({ "taken": true })).await;
+    });
+    assert_eq!(reply.json()["result"]["taken"], true);
 }

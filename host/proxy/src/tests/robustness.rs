@@ -208,7 +208,7 @@ async fn a_flood_for_one_client_costs_no_other_one_of_its_calls() {
         script.answer(&at_server, json!({})).await;
     });
     assert_eq!(reply.status, StatusCode::OK);
-    // Nor its stream, which got nothing of that.
+    // Its stream got nothing of that either.
     script.notify("notifications/tools/list_changed", json!({})).await;
     for stream in &mut streams {
         let event = stream.event().await.unwrap().json();

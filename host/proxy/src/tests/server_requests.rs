@@ -125,3 +125,30 @@ async fn a_server_request_ends_with_the_call_that_it_belongs_to() {
     let answer = json!({ "jsonrpc": "2.0", "id": asked["id"], "result": {} });
     assert_eq!(rig.post(&session, &answer).await.status, StatusCode::BAD_REQUEST);
 }
+
+#[tokio::test]
+async fn the_end_of_an_elicitation_whose_id_two_sessions_have_reaches_neither() {
+    let (rig, mut script) = Rig::start().await;
+    let sessions = [rig.session().await, rig.session().await];
+    let mut streams = [rig.get(&sessions[0], None).await, rig.get(&sessions[1], None).await];
+    for (session, id) in [(&sessions[0], "own"), (&sessions[0], "both"), (&sessions[1], "both")] {
+        let message = call(1, "x");
+        tokio::join!(rig.post(session, &message), async {
+            let request = script.next().await;
+            let data = json!({ "elicitations": [{ "elicitationId": id }] });
+            let error = json!({ "code": -32042, "message": "open a page", "data": data });
+            script.send(json!({ "jsonrpc": "2.0", "id": request["id"], "error": error })).await;
+        });
+    }
+    for id in ["both", "own"] {
+        script.notify("notifications/elicitation/complete", json!({ "elicitationId": id })).await;
+    }
+    script.notify("notifications/tools/list_changed", json!({})).await;
+    let [first, second] = &mut streams;
+    assert_eq!(first.event().await.unwrap().json()["params"]["elicitationId"], "own");
+    for stream in [first, second] {
+        let event = stream.event().await.unwrap().json();
+        assert_eq!(event["method"], "notifications/tools/list_changed", "nothing came before it");
+    }
+    assert!(rig.proxy.undelivered().iter().any(|one| one.what == "unknown notification" && one.count == 1));
+}

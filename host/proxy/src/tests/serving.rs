@@ -31,7 +31,15 @@ async fn served(limits: Limits) -> Served {
         slow.notified().await;
         "done"
     };
-    let router = Router::new().route("/", get(|| async { "hello" })).route("/slow", get(waits));
+    let seen = entered.clone();
+    let reads = move |body: axum::body::Body| async move {
+        seen.notify_one();
+        axum::body::to_bytes(body, 1000).await.map(|_| "read").unwrap_or("broken")
+    };
+    let router = Router::new()
+        .route("/", get(|| async { "hello" }))
+        .route("/slow", get(waits))
+        .route("/body", axum::routing::post(reads));
     let stop = CancellationToken::new();
     let token = stop.clone();
     let task = tokio::spawn(async move {
@@ -126,6 +134,28 @@ async fn the_connection_that_has_rested_longest_makes_room() {
     read_until(&mut open[2], "hello").await;
     served.release.notify_one();
     read_until(&mut open[0], "done").await;
+}
+
+#[tokio::test]
+async fn bodies_that_do_not_end_make_room_for_connections() {
+    let served = served(Limits { connections: 2, ..Limits::default() }).await;
+    let mut slow = TcpStream::connect(served.address).await.unwrap();
+    ask(&mut slow, "/slow").await;
+    served.entered.notified().await;
+    let mut partial = TcpStream::connect(served.address).await.unwrap();
+    partial
+        .write_all(b"POST /body HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\n123456789")
+        .await
+        .unwrap();
+    served.entered.notified().await;
+    let mut third = TcpStream::connect(served.address).await.unwrap();
+    ask(&mut third, "/").await;
+    read_until(&mut third, "hello").await;
+    let mut end = Vec::new();
+    let _ = partial.read_to_end(&mut end).await;
+    assert!(end.is_empty(), "its request is not complete");
+    served.release.notify_one();
+    read_until(&mut slow, "done").await;
 }
 
 #[tokio::test]

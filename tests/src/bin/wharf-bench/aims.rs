@@ -20,7 +20,7 @@ struct Compared {
     met: bool,
 }
 
-const AIMS: [Aim; 20] = [
+const AIMS: [Aim; 22] = [
     at_most("plugins", "a call across the border", "µs", 6.0, |report| report["call_us"].as_f64()),
     at_most("plugins", "the load of a plugin that was seen", "ms", 2.0, |report| report["seen_ms"].as_f64()),
     at_most("plugins", "the load of a further one", "ms", 2.0, |report| report["further_ms"].as_f64()),
@@ -54,6 +54,12 @@ const AIMS: [Aim; 20] = [
     at_most("containers", "Podman's run, times its client's", "x", 1.6, |report| started(report, "podman")),
     at_most("containers", "Podman's run on stdio, times its client's", "x", 1.6, |report| {
         started_over(report, "podman", "stdio")
+    }),
+    at_most("containers", "Docker's logs -n 5, times its client's", "x", 2.0, |report| {
+        of_engine(&report["logs"], "docker")?["ratio"].as_f64()
+    }),
+    at_most("containers", "Podman's logs -n 5, times its client's", "x", 2.0, |report| {
+        of_engine(&report["logs"], "podman")?["ratio"].as_f64()
     }),
     at_most("cluster", "run to ready, more than apply and wait", "ms", 300.0, |report| {
         let stdio = &report["starts"][0];

@@ -1,7 +1,11 @@
 //! Containers, on a Docker and a Podman of the bench's own (`tests/engines`), beside the engines' own clients: how long a
-//! start takes, a list of many, and how soon an end is on record. Everything in turns, the engines too.
+//! start takes, alone and among many, a list of many, how soon an end is on record, the end of a log, and the first answer after
+//! an engine's restart. Most of it in turns, the engines too.
+mod back;
 mod exits;
 mod listing;
+mod logs;
+mod many;
 mod starts;
 
 use crate::Result;
@@ -85,5 +89,11 @@ pub(crate) fn measure() -> Result<Value> {
     let exits = exits::measure(&sides)?;
     println!();
     let lists = listing::measure(&sides)?;
-    Ok(json!({ "starts": starts, "exits": exits, "lists": lists }))
+    println!();
+    let logs = logs::measure(&sides)?;
+    println!();
+    let many = many::measure(&sides)?;
+    println!();
+    let back = back::measure(&mut sides)?;
+    Ok(json!({ "starts": starts, "exits": exits, "lists": lists, "logs": logs, "many": many, "back": back }))
 }

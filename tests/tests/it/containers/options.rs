@@ -247,6 +247,27 @@ fn says_why(kind: Kind) {
         "echo no >&2; exit 1",
     ]);
     assert!(said.code != 0 && !said.stderr.contains("--cap-add"), "{said:?}");
+    drops_from_root(&host, kind);
+}
+
+/// An entrypoint as those of gosu, su-exec and setpriv: root at first, and the server's own user from then on.
+fn drops_from_root(host: &Host, kind: Kind) {
+    let users = "busybox mkdir -p /etc\necho root:x:0:0::/:/bin/sh >/etc/passwd\n\
+                 echo app:x:1000:1000::/:/bin/sh >>/etc/passwd\necho app:x:1000: >/etc/group";
+    let server = format!("cat >/server <<'END'\n{HANDSHAKE}id -u >&2\ncat >/dev/null\nEND");
+    let drop = "exec busybox start-stop-daemon -S -p /nothing -c app:app -x /bin/sh -- /server";
+    let script = format!("{users}\n{server}\n{drop}");
+    let options = ["--runtime", kind.runtime(), "--name", "dropped"];
+    let run = |more: &[&str]| {
+        let args = [&["run"], &options[..], more, &[SHELL_IMAGE, "--", "sh", "-c", &script]].concat();
+        host.wharf(&args)
+    };
+    let said = run(&[]);
+    assert!(said.code != 0 && said.stderr.contains("--cap-add"), "{said:?}");
+    let said = run(&["--cap-add", "SETUID", "--cap-add", "SETGID"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    eventually("it is the image's user", || host.ok(&["logs", "dropped"]).contains("1000"));
+    host.ok(&["rm", "dropped"]);
 }
 
 #[test]

@@ -45,6 +45,19 @@ fn r06_what_an_engine_kills_is_restarted() {
 /// A row of a copied storage carries the label of the original instance. Before an absence is believed or anything is
 /// changed, the engine itself is asked.
 #[test]
+fn r06_a_start_whose_engine_went_away_says_that_it_is_taken_up_again_and_is() {
+    let setup = SideBySide::new();
+    setup.host.ok(&["stop", "one"]);
+    setup.one.order_once("start", Act::Fail("unavailable".to_owned()));
+    let said = setup.host.wharf(&["start", "one"]);
+    assert!(said.code == 5 && said.stderr.contains("stays on record"), "{said:?}");
+    let record = setup.host.record("one");
+    assert_eq!((&record["status"], &record["desired"]), (&"starting".into(), &"running".into()), "{record}");
+    assert!(setup.host.ok(&["reconcile", "one"]).contains("started"));
+    setup.assert_fresh(&["one", "plain", "two"]);
+}
+
+#[test]
 fn r04_a_copied_storage_ends_nothing_and_takes_no_command() {
     let setup = SideBySide::new();
     setup.host.run(&["--runtime", "scripted-one", "--name", "beside", "sh"]);

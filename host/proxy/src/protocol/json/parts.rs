@@ -25,6 +25,9 @@ pub(crate) struct Member {
     pub(super) escaped: bool,
 }
 
+/// The members and elements of a text that are noted: each costs more memory than a short one has bytes.
+pub(super) const MOST_NOTED: usize = 10_000;
+
 /// The reason why a text is no JSON that we take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum JsonError {
@@ -37,6 +40,9 @@ pub(crate) enum JsonError {
     /// Nested deeper than the limit.
     #[error("nested too deep")]
     Depth,
+    /// More members or elements at the levels that are noted than [`MOST_NOTED`].
+    #[error("too many members")]
+    Members,
 }
 
 /// A compacted text, and the places of its members.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::protocol::json::parts::{JsonError, Level, Member, Scan};
+use crate::protocol::json::parts::{JsonError, Level, MOST_NOTED, Member, Scan};
 use crate::protocol::json::strings::first_special;
 
 /// An open container.
@@ -133,6 +133,9 @@ impl<'a> Scanner<'a> {
 
     fn value(&mut self, byte: u8) -> Result<Want, JsonError> {
         if self.stack.last() == Some(&Frame::Array { root: true }) {
+            if self.elements.len() == MOST_NOTED {
+                return Err(JsonError::Members);
+            }
             let start = self.position();
             self.elements.push(start..start);
         }
@@ -233,6 +236,9 @@ impl<'a> Scanner<'a> {
         self.at += 1;
         self.skip_whitespace();
         if let Some(Frame::Object(Some(level))) = self.stack.last().copied() {
+            if self.members.len() == MOST_NOTED {
+                return Err(JsonError::Members);
+            }
             let value = self.position();
             self.open[level as usize] = self.members.len();
             self.members.push(Member { level, key: start..end, value: value..value, escaped });

@@ -174,3 +174,15 @@ fn a_text_that_is_compact_is_not_copied() {
     assert!(shares(" {\"id\":1}\r\n") && shares("[]\n"));
     assert!(!shares(r#"{"id": 1}"#) && !shares("[\"\u{2028}\"]"));
 }
+
+#[test]
+fn a_text_with_more_members_than_are_noted_is_refused() {
+    let of = |text: String| scan(text).1;
+    let members = |count: usize| (0..count).map(|at| format!("\"{at}\":1")).collect::<Vec<_>>().join(",");
+    assert_eq!(of(format!("{{{}}}", members(10_000))), Ok(()));
+    assert_eq!(of(format!("{{{}}}", members(10_001))), Err(JsonError::Members));
+    assert_eq!(of(format!("[{}1]", "1,".repeat(9_999))), Ok(()));
+    assert_eq!(of(format!("[{}1]", "1,".repeat(10_000))), Err(JsonError::Members));
+    let within = format!("{{\"params\":{{\"arguments\":{{{}}}}}}}", members(20_000));
+    assert_eq!(of(within), Ok(()), "those of a payload are not noted");
+}

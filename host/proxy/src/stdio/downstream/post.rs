@@ -7,6 +7,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use serde_json::Value;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::http::admission as gate;
 use crate::http::admission::SESSION_ID;
@@ -15,15 +16,17 @@ use crate::http::budget::Account;
 use crate::http::classify::{Era, MODERN_REFUSAL, classify};
 use crate::http::respond;
 use crate::http::respond::{closing, empty, invalid, malformed, rpc_error, unavailable, unknown_session};
+use crate::http::serve::ConnectionAbort;
 use crate::protocol::forgiven::without_mark;
 use crate::protocol::message::{Id, Message, code, result_text};
 use crate::protocol::options::Busy;
 use crate::protocol::options::Limits;
 use crate::protocol::revision::Revision;
+use crate::stdio::client_capabilities::ClientCapabilities;
 use crate::stdio::downstream::principal::principal;
 use crate::stdio::downstream::{batch, request};
 use crate::stdio::family::{Family, Kind};
-use crate::stdio::session::{ClientCapabilities, Principal, Session, SessionId};
+use crate::stdio::session::{Principal, Session, SessionId};
 use crate::stdio::shared::Shared;
 
 /// `docs/mcp.md`, 2.3 and 2.4: size, then types.
@@ -59,7 +62,7 @@ pub(crate) async fn post(front: &Arc<Shared>, parts: &Parts, body: Body) -> Resp
         Err(error) => Err(error),
     };
     let body = match body {
-        Ok(body) => body,
+        Ok(body) => body.bytes,
         // Only `initialize` belongs to no session, and that is small.
         Err(BodyError::TooLarge) if !is_known && headers.session.is_some() => {
             return closing(unknown_session(None));
@@ -79,7 +82,10 @@ pub(crate) async fn post(front: &Arc<Shared>, parts: &Parts, body: Body) -> Resp
     match classify(headers, &message) {
         Era::LegacySession(session) => request::single(proxy, parts, session, &principal, message).await,
         // Whatever session it names (`docs/mcp.md`, 1.4): the server of that one is that one's alone.
-        Era::LegacyOpening => initialize(front, principal, message).await,
+        Era::LegacyOpening => {
+            let connection = parts.extensions.get::<ConnectionAbort>().map(|abort| abort.token.clone());
+            initialize(front, principal, connection, message).await
+        }
         // The stateless era enters here.
         Era::Modern => {
             rpc_error(StatusCode::BAD_REQUEST, message.id(), code::METHOD_NOT_FOUND, MODERN_REFUSAL)
@@ -90,7 +96,12 @@ pub(crate) async fn post(front: &Arc<Shared>, parts: &Parts, body: Body) -> Resp
 }
 
 /// Opens a session. The server is not asked: its one handshake is wharf's (`docs/mcp.md`, 4.1 and 4.2).
-async fn initialize(proxy: &Arc<Shared>, principal: Principal, message: Message) -> Response {
+async fn initialize(
+    proxy: &Arc<Shared>,
+    principal: Principal,
+    connection: Option<CancellationToken>,
+    message: Message,
+) -> Response {
     let limits = &proxy.options.limits;
     if message.text().len() > limits.opening_bytes {
         return BodyError::TooLarge.response();
@@ -102,7 +113,7 @@ async fn initialize(proxy: &Arc<Shared>, principal: Principal, message: Message)
     let requested = Revision::parse(&requested).unwrap_or(Revision::NEWEST);
     let offered = message.param("capabilities");
     let capabilities = ClientCapabilities::from_json(offered);
-    let opening = Opening { requested, capabilities, principal };
+    let opening = Opening { requested, capabilities, principal, connection };
     let (id, offered) = (id.clone(), ClientCapabilities::passed_on(offered));
     drop(message);
     let opened = match &proxy.kind {
@@ -117,6 +128,8 @@ struct Opening {
     requested: Revision,
     capabilities: ClientCapabilities,
     principal: Principal,
+    /// Ends the connection that waits for the answer.
+    connection: Option<CancellationToken>,
 }
 
 /// Opens a session in a server of its own, which is started now and ended with the session.
@@ -137,21 +150,23 @@ async fn open_with_server(
 }
 
 fn open(proxy: &Arc<Shared>, opening: &Opening, id: &Id) -> Result<(SessionId, Response), Busy> {
-    let Opening { requested, capabilities, principal } = opening;
-    let (session, result) = proxy.with(|state| {
+    let Opening { requested, capabilities, principal, connection } = opening;
+    let (session, account, result) = proxy.with(|state| {
         let Some(upstream) = state.upstream.as_ref().filter(|_| state.is_ready()) else {
             return Err(Busy::NotRunning);
         };
         let revision = upstream.revision.min(*requested);
         let result = upstream.welcome(revision).to_vec();
         let account = Account::new(&state.budget);
-        let session = Session::new(revision, *capabilities, *principal, account, Instant::now());
+        let session = Session::new(revision, *capabilities, *principal, account.clone(), Instant::now());
         let opened = state.open_session(session)?;
         state.sync_level();
-        Ok((opened, result))
+        Ok((opened, account, result))
     })?;
     proxy.watch.notify_one();
-    let mut response = respond::json(StatusCode::OK, result_text(id.as_json(), &result));
+    let text = account.hold(result_text(id.as_json(), &result));
+    let text = proxy.on_its_way(&session, connection.as_ref(), text);
+    let mut response = respond::json(StatusCode::OK, text);
     let value = HeaderValue::from_str(session.as_str()).map_err(|_| Busy::NoRandomness)?;
     response.headers_mut().insert(SESSION_ID, value);
     Ok((session, response))

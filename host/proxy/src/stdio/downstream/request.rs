@@ -1,14 +1,10 @@
 //! Messages of a session: requests answered here or begun at the server, notifications, answers.
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use axum::body::Body;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
-use bytes::Bytes;
-use hyper::body::{Frame, SizeHint};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +17,6 @@ use crate::protocol::message::{Id, Message, Rewrite, Shape, code, error_text, re
 use crate::protocol::options::Busy;
 use crate::stdio::broker::{CallError, INITIALIZED, State};
 use crate::stdio::call::{Answer, Call, Reply, may_ask};
-use crate::stdio::delivery::Delivery;
 use crate::stdio::downstream::sse::EventBody;
 use crate::stdio::session::{LogLevel, Principal, SessionId};
 use crate::stdio::shared::Shared;
@@ -100,9 +95,6 @@ async fn wait(
 ) -> Response {
     match answer.await {
         Ok(Answer::Json(text)) => respond::json(StatusCode::OK, text),
-        Ok(Answer::Large(text, delivery)) => {
-            respond::json_body(StatusCode::OK, Body::new(LargeBody { text, _delivery: delivery }))
-        }
         Ok(Answer::Stream(number)) => {
             let abort = parts.extensions.get::<ConnectionAbort>();
             match EventBody::attach(proxy, session, number, None, abort) {
@@ -113,35 +105,6 @@ async fn wait(
         // There is no response to a cancelled request: the stream that would have held it just ends.
         Ok(Answer::Cancelled) => respond::events(Body::empty()),
         Err(_) => rpc_error(StatusCode::OK, Some(id), code::INTERNAL, "the server has ended"),
-    }
-}
-
-/// A large answer. It is given out in pieces, so that the connection is known to be at it until nearly all is written.
-struct LargeBody {
-    text: Bytes,
-    _delivery: Delivery,
-}
-
-impl hyper::body::Body for LargeBody {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        const PIECE: usize = 64 * 1024;
-        let length = self.text.len().min(PIECE);
-        let piece = self.text.split_to(length);
-        Poll::Ready((length > 0).then(|| Ok(Frame::data(piece))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.text.is_empty()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.text.len() as u64)
     }
 }
 
@@ -318,7 +281,10 @@ pub(crate) fn notification(state: &mut State, session: &SessionId, message: &Mes
         "notifications/progress" => state.client_progresses(session, message),
         // A request without an id is no notification; a server might take it for the request.
         method if is_known_request(method) => {}
-        _ => state.send(message.line(&Rewrite { strip: true, ..Rewrite::default() }))?,
+        _ => {
+            state.send(message.line(&Rewrite { strip: true, ..Rewrite::default() }))?;
+            state.note_work(session);
+        }
     }
     Ok(())
 }

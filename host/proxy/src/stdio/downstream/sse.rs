@@ -9,13 +9,13 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame};
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::http::connection::Phase;
+use crate::http::pieces::Pieces;
 use crate::http::serve::ConnectionAbort;
 use crate::stdio::event_log::{StreamKind, StreamNo, Taken};
 use crate::stdio::session::SessionId;
 use crate::stdio::shared::Shared;
 
-/// Events given to the connection at once, in bytes.
+/// Events that are joined for the connection, in bytes.
 const CHUNK: usize = 64 * 1024;
 /// The time between two comments on a connection whose client has ended its side.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
@@ -28,8 +28,10 @@ pub(crate) struct EventBody {
     stream: StreamNo,
     reader: u64,
     quiet: Pin<Box<Sleep>>,
-    /// The phase of the connection that it is written to.
-    phase: Option<Arc<Phase>>,
+    /// The rest of the events that were taken.
+    taken: Pieces,
+    /// The connection that it is written to.
+    connection: Option<ConnectionAbort>,
 }
 
 impl EventBody {
@@ -51,14 +53,14 @@ impl EventBody {
             }
             Some(reader)
         })?;
-        let phase = abort.map(|abort| abort.phase.clone());
         let mut body = Self {
             proxy: proxy.clone(),
             session,
             stream,
             reader,
             quiet: Box::pin(sleep(Duration::ZERO)),
-            phase,
+            taken: Pieces(Bytes::new()),
+            connection: abort.cloned(),
         };
         body.rest();
         Some(body)
@@ -79,7 +81,7 @@ impl EventBody {
     fn rest(&mut self) {
         let mut interval = self.proxy.options.limits.keep_alive;
         // Most clients whose side has ended are gone, which only writing shows.
-        if self.phase.as_ref().is_some_and(|phase| phase.is_half_closed()) {
+        if self.connection.as_ref().is_some_and(|connection| connection.phase.is_half_closed()) {
             interval = interval.min(PROBE_INTERVAL);
         }
         let next = Instant::now() + interval;
@@ -95,10 +97,15 @@ impl Body for EventBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if let Some(piece) = self.taken.next_piece() {
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
         match self.take(context) {
             Taken::Events(events) => {
                 self.rest();
-                Poll::Ready(Some(Ok(Frame::data(events))))
+                let connection = self.connection.as_ref().map(|connection| &connection.token);
+                self.taken = Pieces(self.proxy.on_its_way(&self.session, connection, events));
+                Poll::Ready(self.taken.next_piece().map(|piece| Ok(Frame::data(piece))))
             }
             Taken::Ended => Poll::Ready(None),
             Taken::Dropped => Poll::Ready(Some(Err(io::Error::other("the reader lagged too far behind")))),

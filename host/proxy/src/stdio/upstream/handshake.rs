@@ -26,6 +26,9 @@ use crate::stdio::upstream::connection::{
 use crate::stdio::upstream::outbox::Outbox;
 use crate::stdio::upstream::reader;
 
+/// The longest result of a handshake: it is kept in several forms, and each client gets a copy.
+const MOST_WELCOME: usize = 1024 * 1024;
+
 impl Shared {
     /// Takes a new server process into use.
     pub(crate) async fn connect<R, W>(
@@ -253,6 +256,10 @@ fn read_answer(answer: &Message) -> Result<(ServerInfo, Revision, Scan), Connect
         });
     }
     let text = answer.top("result").unwrap_or_default();
+    if text.len() > MOST_WELCOME {
+        let why = "its result is longer than 1 MiB".to_owned();
+        return Err(ConnectError::Unusable { why, excerpt: excerpt(text) });
+    }
     let result = values(text).filter(Value::is_object).ok_or_else(not_mcp)?;
     let (raw, _) = scanner::scan(&Bytes::copy_from_slice(text), usize::MAX);
     let version = result.get("protocolVersion").and_then(Value::as_str).ok_or_else(not_mcp)?;

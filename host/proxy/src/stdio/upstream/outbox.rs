@@ -18,6 +18,10 @@ use tokio::time::timeout;
 
 use crate::http::budget::Budget;
 
+/// A line of at most so many bytes is taken wherever none waits before it: a server that reads hears of pings and cancellations,
+/// however many lines wait for others.
+const SHORT_LINE: usize = 4 * 1024;
+
 type Sink = Box<dyn AsyncWrite + Send + Unpin>;
 
 /// The reason why a line was not accepted.
@@ -87,8 +91,12 @@ impl Outbox {
         if waiting > 0 && waiting + line.len() > self.most_bytes {
             return Err(OutboxError::Full);
         }
+        if waiting == 0 && line.len() <= SHORT_LINE {
+            self.budget.add_short_line(line.len());
+        } else if !self.budget.add_line(line.len()) {
+            return Err(OutboxError::Full);
+        }
         self.waiting_bytes.fetch_add(line.len(), Ordering::AcqRel);
-        self.budget.add(line.len());
         if queue.is_empty() {
             *queue = line;
         } else {
@@ -172,7 +180,7 @@ impl Outbox {
     /// Notes that so many bytes wait no more.
     fn is_gone(&self, bytes: usize) {
         self.waiting_bytes.fetch_sub(bytes, Ordering::AcqRel);
-        self.budget.give_back(bytes);
+        self.budget.give_back_lines(bytes);
     }
 
     fn fail(&self, writing: &mut Writing, error: Option<io::Error>) {
@@ -202,7 +210,7 @@ impl Outbox {
 
 impl Drop for Outbox {
     fn drop(&mut self) {
-        self.budget.give_back(self.waiting_bytes.load(Ordering::Acquire));
+        self.budget.give_back_lines(self.waiting_bytes.load(Ordering::Acquire));
     }
 }
 

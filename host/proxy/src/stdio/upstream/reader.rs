@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+use crate::http::budget::BodyCharge;
 use crate::protocol::forgiven::{is_utf16, own_id, without_mark};
 use crate::protocol::json;
 use crate::protocol::json::{JsonError, Level, Scan};
@@ -21,10 +22,20 @@ pub(crate) async fn read<R>(mut source: R, generation: u64, proxy: Weak<Shared>,
 where
     R: AsyncRead + Send + Unpin + 'static,
 {
-    let mut lines = Lines { buffer: BytesMut::with_capacity(CHUNK), searched: 0, skipped: None, most };
+    let mut lines = Lines::new(most);
     loop {
         lines.make_room();
-        match source.read_buf(&mut lines.buffer).await {
+        let read = match lines.held.as_ref().map(|held| held.charge.dropped.clone()) {
+            None => source.read_buf(&mut lines.buffer).await,
+            Some(dropped) => tokio::select! {
+                read = source.read_buf(&mut lines.buffer) => read,
+                () = dropped.cancelled() => {
+                    lines.skip(NO_MEMORY);
+                    continue;
+                }
+            },
+        };
+        match read {
             Ok(count) if count > 0 => {}
             Ok(_) => break,
             Err(error) => {
@@ -49,13 +60,25 @@ struct Lines {
     buffer: BytesMut,
     /// The part of the buffer that is known to hold no newline.
     searched: usize,
-    /// The rest of a line that was too long is passing.
+    /// The rest of a line is passing that was too long, or had to make room.
     skipped: Option<Skipped>,
+    /// The line that is being read is charged to the budget, since it is long.
+    held: Option<HeldLine>,
     most: usize,
 }
 
+/// A long line that is being read. Lines of several servers may be, and each of them may stop in the middle.
+struct HeldLine {
+    charge: BodyCharge,
+    bytes: usize,
+}
+
+const TOO_LONG: &str = "too long";
+const NO_MEMORY: &str = "too long for the memory that is left";
+
 /// A line that is too long, as far as it is kept.
 struct Skipped {
+    why: &'static str,
     beginning: Bytes,
     end: Vec<u8>,
     length: usize,
@@ -65,10 +88,10 @@ struct Skipped {
 const END: usize = 256;
 
 impl Skipped {
-    fn new(line: &Bytes) -> Self {
+    fn new(line: &[u8], why: &'static str) -> Self {
         // A copy: the line itself must not stay in memory.
         let beginning = Bytes::copy_from_slice(&line[..line.len().min(CHUNK)]);
-        let mut skipped = Self { beginning, end: Vec::new(), length: 0 };
+        let mut skipped = Self { why, beginning, end: Vec::new(), length: 0 };
         skipped.pass(line);
         skipped
     }
@@ -81,6 +104,11 @@ impl Skipped {
 }
 
 impl Lines {
+    fn new(most: usize) -> Self {
+        let buffer = BytesMut::with_capacity(CHUNK);
+        Self { buffer, searched: 0, skipped: None, held: None, most }
+    }
+
     fn make_room(&mut self) {
         if self.buffer.is_empty() && self.buffer.capacity() > LARGE {
             self.buffer = BytesMut::with_capacity(CHUNK);
@@ -94,24 +122,49 @@ impl Lines {
             let line = self.buffer.split_to(end).freeze();
             self.buffer.advance(1);
             self.searched = 0;
+            // It is passed on now.
+            self.held = None;
             match self.skipped.take() {
                 Some(mut skipped) => {
                     skipped.pass(&line);
                     proxy.overlong(generation, &skipped);
                 }
-                None if line.len() > self.most => proxy.overlong(generation, &Skipped::new(&line)),
+                None if line.len() > self.most => {
+                    proxy.overlong(generation, &Skipped::new(&line, TOO_LONG));
+                }
                 None => proxy.receive(generation, &line),
             }
         }
         self.searched = self.buffer.len();
         if self.skipped.is_some() || self.buffer.len() > self.most {
-            let part = self.buffer.split().freeze();
-            match &mut self.skipped {
-                Some(skipped) => skipped.pass(&part),
-                None => self.skipped = Some(Skipped::new(&part)),
-            }
-            self.searched = 0;
+            self.skip(TOO_LONG);
+        } else if self.buffer.len() > LARGE {
+            self.hold(proxy);
         }
+    }
+
+    /// Charges the line that is being read, as far as it has come.
+    fn hold(&mut self, proxy: &Shared) {
+        let held = self.held.get_or_insert_with(|| HeldLine { charge: proxy.budget.read_body(), bytes: 0 });
+        held.charge.add(self.buffer.len() - held.bytes);
+        held.bytes = self.buffer.len();
+        if proxy.budget.is_over() {
+            proxy.relieve();
+        }
+    }
+
+    /// Gives up the line that is being read.
+    fn skip(&mut self, why: &'static str) {
+        let mut part = std::mem::take(&mut self.buffer);
+        match &mut self.skipped {
+            Some(skipped) => skipped.pass(&part),
+            None => self.skipped = Some(Skipped::new(&part, why)),
+        }
+        if part.capacity() <= LARGE {
+            part.clear();
+            self.buffer = part;
+        }
+        (self.searched, self.held) = (0, None);
     }
 
     /// The last line may lack its newline.
@@ -183,11 +236,7 @@ impl Shared {
     /// A line over the limit: if it could be seen whose answer it was, that request fails.
     fn overlong(self: &Arc<Self>, generation: u64, line: &Skipped) {
         let (scan, _) = json::scan(&line.beginning, self.options.limits.json_depth);
-        tracing::warn!(
-            workload = %self.options.workload, bytes = line.length,
-            "skipped a line of the server that is too long"
-        );
-        self.junk(generation, &line.beginning, line.length, "too long", answered(&scan, &line.end));
+        self.junk(generation, &line.beginning, line.length, line.why, answered(&scan, &line.end));
     }
 
     /// Notes a line that is no message, and fails the request that it would have answered.

@@ -1,5 +1,5 @@
-//! [`UnusableLines`]: counts lines of the server that can be used for nothing, so that the log gets few of them. A server may
-//! write a million such lines, which would push all others out of the log.
+//! [`FewLines`]: counts what a server or a client can do a million times, so that the log gets few lines of it: all of them would
+//! push the others out of the log.
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -10,15 +10,15 @@ const INTERVAL: Duration = Duration::from_secs(60);
 /// The lines of one interval that the log has.
 const MOST_LINES: u32 = 5;
 
-/// The lines of one kind.
+/// The lines of one kind in the log.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct UnusableLines {
+pub(crate) struct FewLines {
     began: Option<Instant>,
     told: u32,
     untold: u64,
 }
 
-impl UnusableLines {
+impl FewLines {
     /// Counts one. `Some` if the log gets it, with the number of those before it that the log did not get.
     pub(crate) fn note(&mut self, now: Instant) -> Option<u64> {
         if self.began.is_none_or(|began| began + INTERVAL <= now) {
@@ -37,11 +37,11 @@ impl UnusableLines {
 mod tests {
     use tokio::time::Instant;
 
-    use super::{INTERVAL, UnusableLines};
+    use super::{FewLines, INTERVAL};
 
     #[test]
     fn a_minute_has_five_lines_and_the_next_one_tells_how_many_were_left_out() {
-        let (mut lines, start) = (UnusableLines::default(), Instant::now());
+        let (mut lines, start) = (FewLines::default(), Instant::now());
         let told = (0..1000).filter(|_| lines.note(start).is_some()).count();
         assert_eq!(told, 5);
         assert_eq!(lines.note(start + INTERVAL), Some(995));
