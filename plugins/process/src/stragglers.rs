@@ -6,7 +6,7 @@
 //! control group of the workload. A process that has cleared its environment, on a machine without groups and namespaces,
 //! cannot be proven to be ours, and is left alone.
 use crate::groups;
-use std::{fs, io, io::Read, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, fs, io, io::Read, path::PathBuf, time::Duration};
 use wharf_sdk::{
     Error, Result,
     launch::{HOST_VARIABLE, UID_VARIABLE},
@@ -54,21 +54,22 @@ pub(crate) async fn kill(uid: &str, host_id: &str) -> Result<()> {
 
 fn find(marks: &[Vec<u8>; 2], folders: &[PathBuf]) -> io::Result<Vec<Process>> {
     let me = std::process::id().cast_signed();
-    let is_member = |pid: i32| folders.iter().any(|folder| groups::members(folder).contains(&pid));
-    let is_ours = |pid: i32| carries(pid, marks) || is_member(pid);
+    let members = || folders.iter().flat_map(|folder| groups::members(folder));
+    // A process that joins them later was started by one of these, which the next round follows.
+    let at_first: BTreeSet<i32> = members().collect();
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
             continue;
         };
         // This process may have been started from within the workload; it does not belong to it.
-        if pid == me || !is_ours(pid) {
+        if pid == me || !(at_first.contains(&pid) || carries(pid, marks)) {
             continue;
         }
         // The marks are read once more after the descriptor was opened. Either they are those of the process that it holds,
         // or that process is dead and no signal reaches anyone.
         if let Some(process) = Process::open(pid)?
-            && is_ours(pid)
+            && (carries(pid, marks) || members().any(|member| member == pid))
         {
             found.push(process);
         }
