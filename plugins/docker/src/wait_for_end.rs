@@ -16,11 +16,14 @@ use futures_util::StreamExt;
 use std::{fs, pin::pin, time::Duration};
 use wharf_sdk::{Error, Result, pidfd::Process};
 
-/// How long Podman may take to tell the code of a container that has ended, before it is looked at.
-const AGAIN: Duration = Duration::from_millis(500);
+/// How long Podman may take to tell the code of a container that has ended, before the container is looked at. Its events
+/// may be switched off, so none is sure to tell that somebody has started the container again, which leaves the wait open
+/// until the next end. Podman usually tells the code within this time, and the looks end with that, with the next start, or
+/// when the connection of the wait breaks.
+const CODE_WAIT: Duration = Duration::from_millis(500);
 
-/// Waits for a container's end and returns its exit code; none if it was started again before the code was told. `pid` is the number of its first process, as the engine numbers
-/// it; `presence` is that of the engine that holds its stdin open.
+/// Waits for a container's end and returns its exit code; none if it was started again before the code was told. `pid` is
+/// the number of its first process, as the engine numbers it; `presence` is that of the engine that holds its stdin open.
 ///
 /// # Errors
 /// `Unavailable`, too, if that engine went away meanwhile, even if another one answers by now: the server's stdin ended
@@ -78,7 +81,7 @@ async fn code_after(engine: &Engine, container: &str, pid: Option<i32>) -> Resul
         tokio::select! {
             biased;
             code = &mut code => return code.map(Some),
-            () = tokio::time::sleep(AGAIN) => {}
+            () = tokio::time::sleep(CODE_WAIT) => {}
         }
         // If it cannot be asked, the wait tells why.
         if let Ok(seen) = engine.inspect(container).await
