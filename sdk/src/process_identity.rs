@@ -5,7 +5,12 @@
 //! hold identities; to signal the process, hold it by a descriptor (feature `pidfd`). The launcher's protocol, the process
 //! runtime and the host's records use it. It must not know what the process is for.
 use serde::{Deserialize, Serialize};
-use std::{fmt, fs, io, sync::OnceLock};
+use std::{
+    fmt,
+    fs::{self, File},
+    io::{self, Read},
+    sync::OnceLock,
+};
 
 /// One boot of the machine's kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -14,14 +19,18 @@ use std::{fmt, fs, io, sync::OnceLock};
 pub struct BootId(String);
 
 impl BootId {
-    /// The boot that this process runs in.
+    /// The boot that this process runs in. It is read once, since no process outlives its boot.
     ///
     /// # Errors
     /// `/proc` cannot be read; the message names the file.
     pub fn current() -> io::Result<Self> {
         const FILE: &str = "/proc/sys/kernel/random/boot_id";
+        static BOOT: OnceLock<BootId> = OnceLock::new();
+        if let Some(boot) = BOOT.get() {
+            return Ok(boot.clone());
+        }
         let text = fs::read_to_string(FILE).map_err(|error| unreadable(&FILE, &error))?;
-        Ok(Self(text.trim().to_owned()))
+        Ok(BOOT.get_or_init(|| Self(text.trim().to_owned())).clone())
     }
 
     /// A boot with this id, for tests that act out a reboot.
@@ -98,9 +107,14 @@ impl ProcessStat {
     pub fn of(pid: i32) -> io::Result<Self> {
         /// `ESRCH`: the process ended between open and read.
         const NO_SUCH_PROCESS: i32 = 3;
+        /// Room for the fields of one line: numbers of at most twenty digits, and a name.
+        const LINE_BYTES: usize = 4096;
         check_proc()?;
         let path = format!("/proc/{pid}/stat");
-        let bytes = fs::read(&path).map_err(|error| match error.raw_os_error() {
+        // Files of /proc have no length that tells how much to read, and a search reads the file of every process.
+        let mut bytes = Vec::with_capacity(LINE_BYTES);
+        let read = File::open(&path).and_then(|file| file.take(LINE_BYTES as u64).read_to_end(&mut bytes));
+        read.map_err(|error| match error.raw_os_error() {
             Some(NO_SUCH_PROCESS) => io::ErrorKind::NotFound.into(),
             _ => unreadable(&path, &error),
         })?;

@@ -26,7 +26,8 @@ pub trait Runtime: Send + Sync + Sized + 'static {
     fn health(&self) -> impl Future<Output = Health> + Send;
 
     /// Whether `deploy` would accept this specification. A missing tool, an unknown kind or a value out of range is refused
-    /// here, before any side effect, with the name of the field. It changes nothing.
+    /// here, before any side effect, with the name of the field. It changes nothing. A runtime with the ability `pin` is
+    /// asked for its pins instead where a workload is created ([`Pin::pin`]).
     fn validate(&self, spec: &WorkloadSpec) -> impl Future<Output = Result<()>> + Send;
 
     /// Makes everything that `start` needs, and runs none of the workload's code. Everything that it makes carries host id
@@ -104,9 +105,10 @@ pub trait Confine: Runtime {
 /// A runtime whose workloads use files of this machine by their names (ability `pin`).
 pub trait Pin: Runtime {
     /// Resolves the names of files in this specification: where each leads now, as far as anybody but the system's owner
-    /// could make it lead elsewhere. The host asks once for a workload, when it is created, before [`Runtime::validate`]
-    /// (or at its next start, if an older version created it), and passes the answer in every later specification. Changes
-    /// nothing.
+    /// could make it lead elsewhere. The host asks once for a workload, when it is created (or at its next start, if an
+    /// older version created it), and passes the answer in every later specification. It refuses what
+    /// [`Runtime::validate`] refuses, in the same words: at a creation the host asks only for the pins, so that a runtime
+    /// that makes sure of both in one go does so once. Changes nothing.
     fn pin(&self, spec: &WorkloadSpec) -> impl Future<Output = Result<Pins>> + Send;
 }
 

@@ -3,7 +3,6 @@
 //! Tests of the whole have a [`host::Host`] of their own, with the binary as users get it. Tests of plugins have a
 //! [`Rack`], a temporary folder with copies of the real libraries, so that tests do not share the state of plugins
 //! (statics, threads, log records).
-pub mod client;
 pub mod cluster;
 pub mod conformance;
 pub mod engine;
@@ -25,6 +24,8 @@ mod machine;
 mod programs;
 mod rack;
 mod records;
+
+pub use wharf_demo::client;
 
 pub use copies::{copy_workload, remove_copies};
 pub use library::{compile, library, patch_stamp, stamp_text};

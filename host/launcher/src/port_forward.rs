@@ -17,7 +17,9 @@ use tokio::{
 
 /// The number of connections at a time: as many as the proxy accepts from its clients. Each takes two descriptors here.
 const MAX_CONNECTIONS: usize = 2048;
-/// The pause after a connection could not be accepted.
+/// The pause after a connection could not be accepted. The usual reason is that no descriptor is free, of this process or
+/// of the machine, and no event tells that one is free again. A connection that waits keeps the listener readable, so
+/// without a pause it would be tried in a busy loop; with it each listener tries ten times a second, as long as it lasts.
 const ACCEPT_RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 /// A port, and the listener on it.
@@ -59,8 +61,7 @@ async fn forward(port: u16, listener: Listener) -> io::Result<()> {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let Ok((mut outside, _)) = listener.accept().await else {
-            // The client has gone away again, or there are too many files. Neither is a reason to stop; but trying again at
-            // once would not help.
+            // The client has gone away again, or there are too many files. Neither is a reason to stop.
             tokio::time::sleep(ACCEPT_RETRY_PAUSE).await;
             continue;
         };

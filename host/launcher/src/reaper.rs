@@ -53,15 +53,11 @@ pub(crate) fn kill_all() -> Vec<Pid> {
     not_permitted
 }
 
-fn is_child(pid: Pid) -> bool {
-    let me = rustix::process::getpid().as_raw_pid();
-    ProcessStat::of(pid.as_raw_pid()).is_ok_and(|stat| stat.parent == me)
-}
-
 fn own_children() -> Vec<Pid> {
+    let me = rustix::process::getpid().as_raw_pid();
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     entries
         .filter_map(|entry| Pid::from_raw(entry.ok()?.file_name().to_str()?.parse().ok()?))
-        .filter(|&pid| is_child(pid))
+        .filter(|pid| ProcessStat::of(pid.as_raw_pid()).is_ok_and(|stat| stat.parent == me))
         .collect()
 }

@@ -6,7 +6,7 @@
 use crate::phase::Phase;
 use crate::run_config::RunConfig;
 
-/// What becomes of an edit.
+/// The end of an edit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EditEnd {
     /// The edited workload was ready: it stays as it is.
@@ -16,7 +16,7 @@ pub enum EditEnd {
 }
 
 impl RunConfig {
-    /// What becomes of an edit that is not settled, by the recorded phase; none where there is none. An edit stops the
+    /// The end of an edit that is not settled, by the recorded phase; none where there is none. An edit stops the
     /// workload before it writes its RunConfig, so `running` can only be recorded of the new one.
     #[must_use]
     pub fn edit_end(&self, phase: Option<Phase>) -> Option<EditEnd> {

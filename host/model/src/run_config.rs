@@ -189,7 +189,7 @@ pub struct RunConfig {
     /// Measures that cannot be enforced where it runs are left out, and the workload is not refused.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_weaker: bool,
-    /// What only a runtime that makes containers can honour.
+    /// Options that only a runtime that makes containers can honour.
     #[serde(
         default,
         deserialize_with = "null_as_default",
@@ -231,7 +231,7 @@ pub enum RunConfigError {
     /// It does not say what to run.
     #[error("it has none of server, image and remote_url: there is nothing to run")]
     NothingToRun,
-    /// What it was before an edit is another workload.
+    /// The field for its state before an edit holds another workload.
     #[error("its field 'previous' is of another workload, or has one before it")]
     OtherBefore,
 }
@@ -304,6 +304,17 @@ impl RunConfig {
             let doing = format!("the field 'pinned' in the RunConfig of '{}' cannot be read", self.name);
             Error::caused(ErrorKind::Failed, doing, &error)
         })
+    }
+
+    /// Records pins.
+    ///
+    /// # Errors
+    /// They cannot be written as JSON.
+    pub fn set_pins(&mut self, pins: Option<&Pins>) -> Result<(), Error> {
+        let pinned = pins.map(Opaque::of).transpose();
+        self.pinned = pinned
+            .map_err(|error| Error::caused(ErrorKind::Failed, "the pins cannot be recorded", &error))?;
+        Ok(())
     }
 
     /// The owner, if one was recorded. A remote workload has none (R03), and one of an older version neither (R07).

@@ -6,7 +6,7 @@ use crate::error::CallError;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-/// What came of a call.
+/// The outcome of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CallOutcome {
     /// It did what was asked.

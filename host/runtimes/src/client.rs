@@ -88,7 +88,8 @@ impl RuntimeClient {
         Ok(())
     }
 
-    /// Where the names of files in a specification lead now; none if the runtime does not resolve them.
+    /// Where the names of files in a specification lead now; none if the runtime does not resolve them. A runtime that does
+    /// refuses here what [`Self::validate`] refuses.
     pub async fn pin(&self, spec: &WorkloadSpec) -> Result<Option<Pins>, CallError> {
         if self.check_able(&Capability::PIN).is_err() {
             return Ok(None);

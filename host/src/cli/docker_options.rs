@@ -1,4 +1,4 @@
-//! What the options of `docker run` mean here: which of them wharf has, and what stands for the others.
+//! The options of `docker run`, and their meaning here: which of them wharf has, and what stands for the others.
 //!
 //! Called for options that `wharf run` does not have, so that an error says what its user can do. A test makes the table in
 //! docs/run-options.md of this one and of the capabilities that each runtime declares.
@@ -8,11 +8,11 @@ use wharf_sdk::Capability;
 pub(crate) struct DockerOption {
     /// Its names, the long one first.
     pub(crate) names: &'static [&'static str],
-    /// What it means here.
+    /// Its meaning here.
     pub(crate) meaning: Meaning,
 }
 
-/// What an option means here.
+/// The meaning of an option here.
 pub(crate) enum Meaning {
     /// The same, whatever the runtime.
     Same,
@@ -134,7 +134,7 @@ pub(crate) const OPTIONS: &[DockerOption] = &[
     needs(&["--workdir", "-w"], Capability::WORKING_DIR),
 ];
 
-/// What an option that wharf does not have means in `docker run`; none if that has no such option either.
+/// The reason why wharf does not have an option of `docker run`; none if that has no such option either.
 pub(crate) fn why_not(given: &str) -> Option<&'static str> {
     let option = OPTIONS.iter().find(|option| option.names.contains(&given))?;
     match option.meaning {

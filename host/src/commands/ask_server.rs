@@ -20,7 +20,7 @@ pub struct ServerTool {
     /// Its name for people.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub title: String,
-    /// What it does.
+    /// Its description.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub description: String,
     /// The JSON Schema of its arguments.
@@ -33,14 +33,14 @@ pub struct ServerTool {
     pub annotations: Option<Value>,
 }
 
-/// What came of a call.
+/// The result of a call.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Called {
     /// The tool says that it failed.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_error: bool,
-    /// What it says, block by block, as in the protocol.
+    /// Its answer, block by block, as in the protocol.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub content: Vec<Value>,
     /// The same as data.
@@ -59,7 +59,7 @@ pub struct ServerResource {
     pub template: bool,
     /// Its name.
     pub name: String,
-    /// What it is.
+    /// Its description.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub description: String,
     /// Its type.
@@ -73,7 +73,7 @@ pub struct ServerResource {
 pub struct ServerPrompt {
     /// Its name.
     pub name: String,
-    /// What it is for.
+    /// Its description.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub description: String,
     /// Its arguments.
@@ -90,7 +90,7 @@ pub struct PromptArgument {
     /// It must be given.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub required: bool,
-    /// What it is.
+    /// Its description.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub description: String,
 }
@@ -234,7 +234,7 @@ fn tool(tool: rmcp::model::Tool) -> ServerTool {
     }
 }
 
-/// What came from JSON, as JSON again.
+/// A value that came from JSON, as JSON again.
 fn json(value: &impl Serialize) -> Value {
     serde_json::to_value(value).unwrap_or_default()
 }

@@ -2,7 +2,7 @@
 use crate::commands::choose_runtime::choose_runtime;
 use crate::commands::context::Context;
 use crate::commands::described::{
-    check_instances, check_request, check_restart_policy, recorded, refused, run_config, source_of,
+    check_instances, check_request, check_restart_policy, refused, run_config, source_of,
 };
 use crate::commands::ends::Ends;
 use crate::commands::locking::lock_operation;
@@ -14,7 +14,7 @@ use wharf_failpoint::{Point, reach};
 use wharf_model::{Advice, Error, ErrorKind, Result, Setting};
 use wharf_model::{Event, Owner, RunConfig, StatusRecord, WorkloadName};
 use wharf_records::{Kept, OperationLock, StoreError};
-use wharf_sdk::{Capability, Source, WorkloadSpec};
+use wharf_sdk::{Capability, Source};
 use wharf_supervisor::source as server;
 use wharf_supervisor::specification;
 use wharf_supervisor::{Progress, StartMode, choose_port};
@@ -130,10 +130,11 @@ async fn create(
     check_instances(&run, client.stamp())?;
     let spec = specification(context.config(), &run, client.stamp(), &host_id, run.target_port.max(1))?;
     let refused = |error| refused(context, &spec, error);
-    let pinned = client.pin(&spec).await.map_err(refused)?;
-    run.pinned = recorded(pinned.as_ref())?;
-    let spec = WorkloadSpec { pinned, ..spec.clone() };
-    client.validate(&spec).await.map_err(refused)?;
+    match client.pin(&spec).await.map_err(refused)? {
+        // A runtime that pins refuses in that call what it would not deploy.
+        Some(pins) => run.set_pins(Some(&pins))?,
+        None => client.validate(&spec).await.map_err(refused)?,
+    }
     if is_waited_for && run.port == 0 {
         // If no port can be had at this address, the supervisor says why.
         run.port = choose_port(&run.host).await.unwrap_or_default();

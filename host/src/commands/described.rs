@@ -1,15 +1,15 @@
-//! What `run` and `edit` share: a request is checked, and becomes a RunConfig, before anything is changed.
+//! The part that `run` and `edit` share: a request is checked, and becomes a RunConfig, before anything is changed.
 use crate::commands::context::Context;
 use crate::commands::request::RunRequest;
 use std::net::IpAddr;
-use wharf_model::{Advice, Error, ErrorKind, Opaque, Result, Setting};
+use wharf_model::{Advice, Error, ErrorKind, Result, Setting};
 use wharf_model::{Instances, RestartPolicy, RunConfig, Transport, Uid, WorkloadName};
 use wharf_runtimes::CallError;
 use wharf_sdk::stamp::RuntimeStamp;
-use wharf_sdk::{Capability, ErrorCode, Pins, Source, WorkloadSpec};
+use wharf_sdk::{Capability, ErrorCode, Source, WorkloadSpec};
 use wharf_supervisor::{Surroundings, source as server};
 
-/// What SERVER names, and the text to record.
+/// The source that SERVER names, and the text to record.
 pub(crate) fn source_of(context: &Context, request: &RunRequest) -> Result<(Source, String)> {
     if request.is_image && !request.server.trim().is_empty() {
         return Ok((Source::Image { reference: request.server.clone() }, request.server.clone()));
@@ -62,12 +62,6 @@ pub(crate) fn check_request(request: &RunRequest) -> Result<()> {
         Some(key) => usage(format!("'{key}' is no name for a variable")),
         None => Ok(()),
     }
-}
-
-/// Pins as they are recorded.
-pub(crate) fn recorded(pins: Option<&Pins>) -> Result<Option<Opaque>> {
-    let recorded = pins.map(Opaque::of).transpose();
-    recorded.map_err(|error| Error::caused(ErrorKind::Failed, "the pins cannot be recorded", &error))
 }
 
 /// A specification that the runtime calls invalid is wrong usage: nothing was tried yet. Where the runtime lacks a

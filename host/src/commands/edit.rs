@@ -8,8 +8,8 @@
 //!                   else: the old RunConfig is written back, and started
 //! ```
 //!
-//! Whoever dies in between: the next start settles the edit (`settle.rs`), and reconciliation does so, too. The uid stays,
-//! and with it the owner, the name, and the secret of the proxy.
+//! If a process dies in between, the next start settles the edit (`settle.rs`), and reconciliation does so, too. The uid
+//! stays, and with it the owner, the name, and the secret of the proxy.
 use crate::commands::context::Context;
 use crate::commands::edit_request::{Change, changed};
 use crate::commands::ends::Ends;
@@ -63,7 +63,7 @@ pub enum EditResult {
 /// then, it is what it was before, and runs as such.
 ///
 /// # Errors
-/// What is asked for cannot be had: then nothing is changed. The changed workload did not become ready: then the edit is
+/// The change cannot be had: then nothing is changed. The changed workload did not become ready: then the edit is
 /// undone.
 pub async fn edit(
     context: &Context,
@@ -110,7 +110,7 @@ pub(crate) async fn edit_until(
     }
     let ran = record.is_some_and(|record| record.phase == Phase::Running);
     stop_locked(context, name, &operation, timeout, Desired::Running).await?;
-    // One that did not run is not tried: there is nothing to go back to.
+    // A workload that did not run is not tried: there is nothing to go back to.
     if let Err(error) = write(context, &changed.run, ran.then(|| old.clone())) {
         let started = start_locked(context, name, operation, true, progress, ends.for_undoing()).await;
         return Err(undone(name, error, started));

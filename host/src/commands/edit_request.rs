@@ -1,11 +1,10 @@
-//! What an edit makes of a workload: the request that it is described by now, changed, and checked as that of a creation is.
+//! The workload that an edit makes: the request that describes it now, changed, and checked as that of a creation is.
 //!
 //! Called by the edit, under the operation lock. Changes nothing.
 use crate::commands::choose_runtime::as_accepted;
 use crate::commands::context::Context;
 use crate::commands::described::{
-    check_instances, check_request, check_restart_policy, recorded, refused, run_config, source_of,
-    surroundings,
+    check_instances, check_request, check_restart_policy, refused, run_config, source_of, surroundings,
 };
 use crate::commands::lookup::connect_to_owner;
 use crate::commands::request::RunRequest;
@@ -67,10 +66,15 @@ pub(crate) async fn changed(context: &Context, old: &RunConfig, change: &Change<
     let spec = specification(context.config(), &run, client.stamp(), &host_id, run.target_port.max(1))?;
     let refused = |error| refused(context, &spec, error);
     let before = old.pins()?;
-    let pinned = client.pin(&spec).await.map_err(refused)?.map(|now| keep_pins(now, before.as_ref()));
-    run.pinned = recorded(pinned.as_ref())?;
+    let now = client.pin(&spec).await.map_err(refused)?;
+    let pinned = now.clone().map(|now| keep_pins(now, before.as_ref()));
+    run.set_pins(pinned.as_ref())?;
+    let is_accepted = now.is_some() && pinned == now;
     let spec = WorkloadSpec { pinned, ..spec.clone() };
-    client.validate(&spec).await.map_err(refused)?;
+    // The call for the pins knew nothing of those that are kept.
+    if !is_accepted {
+        client.validate(&spec).await.map_err(refused)?;
+    }
     Ok(Changed { client, run, spec: Some(spec) })
 }
 
@@ -97,7 +101,7 @@ fn refuse_another(old: &RunConfig, before: &RunRequest, request: &RunRequest) ->
     Ok(())
 }
 
-/// What was recorded is what it was then: a command may have the name of an image by now.
+/// The source as it was recorded: a command may have the name of an image by now.
 fn recorded_source(context: &Context, old: &RunConfig) -> Result<Source> {
     if !old.image.is_empty() {
         return Ok(Source::Image { reference: old.image.clone() });
@@ -110,7 +114,7 @@ fn recorded_source(context: &Context, old: &RunConfig) -> Result<Source> {
     })
 }
 
-/// What an edit has no part in.
+/// The new RunConfig with the fields of the old one that an edit does not change.
 fn carry_over(old: &RunConfig, new: RunConfig) -> RunConfig {
     RunConfig {
         schema_version: old.schema_version,

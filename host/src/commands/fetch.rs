@@ -44,7 +44,7 @@ pub(crate) async fn fetch(
             return Err(ends.interrupted(&format!("the edit of '{}'", run.name)));
         }
     };
-    // One that may still come stays on record, for whoever stops the workload next.
+    // A deployment that may still come stays on record, for the command that stops the workload next.
     if !deployed.as_ref().is_err_and(may_still_come) {
         clear(context, changed, &beside).await?;
     }

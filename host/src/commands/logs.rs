@@ -11,8 +11,13 @@ use wharf_records::LifeProbe;
 use wharf_runtimes::RuntimeClient;
 use wharf_sdk::{Handle, LogOptions};
 
-/// The pause before a workload whose log has ended is looked at. No event of all runtimes tells that it is back.
+/// The pause before a workload whose log has ended is looked at. No event that all runtimes have tells that a workload is
+/// back, or goes on after a pause in its engine; and an engine that has just restarted it may show it as running before its
+/// log goes on. Each look is one question to its owner. The looks end when nobody is left who would bring it back, or with
+/// the command.
 const BACK_PAUSE: Duration = Duration::from_millis(300);
+/// The longest such pause, for a workload that somebody has paused: that may last for days.
+const PAUSED_PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// The log to show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +58,7 @@ async fn open(client: &RuntimeClient, handle: &Handle, options: LogOptions) -> R
     log.into_reader().map_err(|error| Error::caused(ErrorKind::Failed, "the log cannot be read", &error))
 }
 
-/// What comes after the end of a log that is followed.
+/// The continuation after the end of a log that is followed.
 pub enum AfterLog {
     /// The workload was started again, and goes on to write.
     More(LogReader),
@@ -64,9 +69,9 @@ pub enum AfterLog {
 /// Waits until a workload whose log has ended runs again, which may be after a restart from outside, or is not brought back.
 /// `ended`: when that log ended; what was written before has been read.
 pub async fn follow_on(context: &Context, name: &WorkloadName, ended: Timestamp) -> Result<AfterLog> {
+    let mut pause = BACK_PAUSE;
     loop {
-        // The engine may say of a container that was just restarted that it runs, and write nothing into its log yet.
-        tokio::time::sleep(BACK_PAUSE).await;
+        tokio::time::sleep(pause).await;
         let run = match context.store().read_run_config(name) {
             Err(error) if error.is_not_found() => return Ok(AfterLog::Over("it was removed".to_owned())),
             run => run?,
@@ -80,9 +85,12 @@ pub async fn follow_on(context: &Context, name: &WorkloadName, ended: Timestamp)
                 let options = LogOptions { follow: true, tail: None, since_ms: Some(since) };
                 return open(&client, &handle, options).await.map(AfterLog::More);
             }
-            // Its supervisor brings it back, or whoever has paused it lets it go on.
-            EffectiveState::Paused => {}
-            _ if LifeProbe::open(context.store().state())?.is_held(name, LockKind::Life)? => {}
+            // The user who has paused it may let it go on.
+            EffectiveState::Paused => pause = (pause * 2).min(PAUSED_PAUSE_MAX),
+            // Its supervisor brings it back.
+            _ if LifeProbe::open(context.store().state())?.is_held(name, LockKind::Life)? => {
+                pause = BACK_PAUSE;
+            }
             state => {
                 let why = if row.status_context.is_empty() { "it has ended" } else { &row.status_context };
                 return Ok(AfterLog::Over(format!("{why} ({})", state.as_str())));

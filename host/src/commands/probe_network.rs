@@ -17,7 +17,7 @@ pub async fn probe_network(
 ) -> Result<NetworkVerdict> {
     let provided = context.plugins().catalog().find(runtime).map_err(Error::from)?;
     check_options(options, provided.runtime)?;
-    // What is made for the trial is labelled as this host's.
+    // Everything that is made for the trial is labelled as this host's.
     let host_id = context.host_id()?;
     let client = context.plugins().connect_with(runtime, options, &host_id).await?;
     let verdict = client.probe_network().await?;

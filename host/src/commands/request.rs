@@ -70,7 +70,7 @@ pub struct RunRequest {
     pub pids_limit: Option<u64>,
     /// Parts that cannot be enforced are left out instead of being refused.
     pub allow_weaker: bool,
-    /// What only a runtime that makes containers can honour.
+    /// Options that only a runtime that makes containers can honour.
     pub container: ContainerOptions,
     /// How long it may take to end by itself when it is stopped.
     pub stop_timeout_ms: Option<u64>,

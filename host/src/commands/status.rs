@@ -80,6 +80,6 @@ async fn inspected(context: &Context, run: &RunConfig, record: Option<&StatusRec
 
 /// The RunConfig of a workload, in the form that `run --from-config` takes.
 pub fn export(context: &Context, name: &WorkloadName) -> Result<RunConfig> {
-    // What it was before an edit that is not settled is no part of what it is.
+    // The workload before an edit that is not settled is no part of it now.
     Ok(RunConfig { previous: None, ..read_run_config(context, name)? })
 }

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_records::Watch;
 
-/// A command changes several files, one right after the other.
+/// The pause between an event and the list. A command changes several files, one right after the other, and none of them
+/// says that it is the last: without a pause each would be a list of its own. So there is one pause for each list that an
+/// event causes, and the events that came meanwhile cause no further one.
 const RECORD_CHANGE_WAIT: Duration = Duration::from_millis(50);
 /// After this long without an event, the owners are asked again.
 const QUIET_MAX: Duration = Duration::from_secs(2);
@@ -60,6 +62,8 @@ impl WatchedList<'_> {
         if let Ok(changed) = tokio::time::timeout(quiet, self.watch.changed()).await {
             changed.map_err(|error| unwatched(&error))?;
             tokio::time::sleep(RECORD_CHANGE_WAIT.max(self.took)).await;
+            // All that has changed until now is read by the list that follows.
+            self.watch.pass_over().map_err(|error| unwatched(&error))?;
         }
         Ok(())
     }

@@ -25,7 +25,7 @@ const OPEN_MAX: usize = 32;
 const QUESTION: &str = "approval";
 const APPROVE: &str = "approve";
 
-/// What came of a question.
+/// The answer to a question.
 pub(super) enum Said {
     /// A person has agreed.
     Yes,
@@ -80,7 +80,7 @@ pub(super) async fn ask(
         return of(serde_json::from_value(answer).ok().as_ref());
     }
     let can = context.client_capabilities().and_then(|client| client.elicitation);
-    // One that says neither means forms.
+    // A client that says neither means forms.
     if !can.is_some_and(|can| can.form.is_some() || can.url.is_none()) {
         return Said::Nobody;
     }
@@ -125,7 +125,7 @@ fn question(told: &str) -> Option<ElicitRequest> {
     Some(ElicitRequest::new(params))
 }
 
-/// What was asked for, whatever the client adds when it repeats the call.
+/// The digest of a call, without anything that the client adds when it repeats the call.
 fn digest(request: &CallToolRequestParams) -> String {
     let asked = json!([request.name, request.arguments]).to_string();
     Sha256::digest(asked.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()

@@ -5,12 +5,12 @@ use serde_json::{Map, Value};
 use std::time::Duration;
 use wharf_model::WorkloadName;
 
-/// What a tool is asked to change.
+/// A change that a tool is asked for.
 #[derive(Clone, Debug)]
 pub(super) enum Deed {
     /// A new workload is run.
     Run(Box<CreateRequest>),
-    /// One that exists is started.
+    /// An existing workload is started.
     Start(WorkloadName),
     /// It is stopped.
     Stop(WorkloadName, Duration),

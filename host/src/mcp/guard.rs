@@ -14,7 +14,7 @@ use wharf_supervisor::{Config, McpAllowList, SETTINGS_FILE, Surroundings, source
 /// A person who is to judge must be able to read it.
 const TOLD_BYTES_MAX: usize = 4096;
 
-/// What the configuration says.
+/// The verdict of the configuration.
 #[derive(Debug, PartialEq)]
 pub(super) enum Verdict {
     /// It is allowed.

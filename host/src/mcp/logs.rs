@@ -32,7 +32,7 @@ pub(super) struct LogAnswer {
     pub(super) name: String,
     /// Always true: anybody may have written what is in it.
     pub(super) untrusted: bool,
-    /// What to bear in mind.
+    /// A warning about the text.
     pub(super) warning: String,
     /// The text; the values of secrets are removed.
     pub(super) text: String,

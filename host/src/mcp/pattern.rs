@@ -4,7 +4,7 @@
 //! letters, digits and a few signs, but for no separator: so it never stands for a space, a line, a path, or a letter that
 //! looks like another one. A last word `...` stands for any further arguments.
 
-/// What `*` may stand for, beside letters and digits of ASCII.
+/// The signs that `*` may stand for, beside letters and digits of ASCII.
 const SIGNS: &[u8] = b"-._~+=:";
 /// Stands for any further words.
 const REST: &str = "...";

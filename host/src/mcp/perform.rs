@@ -17,15 +17,15 @@ use wharf_model::{Error, ErrorKind, Result};
 /// How long a workload that is removed may take to end by itself.
 const REMOVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What a tool gives.
+/// The result of a tool.
 pub(super) enum Given {
     /// An object of wharf's.
     Own(Value),
-    /// What the server of a workload said.
+    /// The answer of a workload's server.
     Foreign(Called),
 }
 
-/// What a tool is asked for.
+/// The work that a tool is asked for.
 pub(super) enum Asked {
     /// It changes something.
     Deed(Deed),
@@ -106,7 +106,7 @@ pub(super) async fn perform(
             let done = commands::restart_until(context, name, *timeout, true, &mut steps, Some(&mut ends));
             started(done.await?)?
         }
-        // What ends something is not given up half way.
+        // A call that ends something is not given up half way.
         Deed::Stop(name, timeout) => told(&commands::stop(context, name, *timeout).await?)?,
         Deed::Remove(name) => {
             commands::remove(context, name, REMOVE_TIMEOUT).await?;

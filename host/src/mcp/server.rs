@@ -130,7 +130,7 @@ fn own(answer: Value) -> CallToolResult {
     CallToolResult::structured(answer)
 }
 
-/// What another server said, as it said it.
+/// The answer of another server, as it gave it.
 fn foreign(called: Called) -> CallToolResult {
     let block = |block: Value| {
         let text = || ContentBlock::text(block.to_string());

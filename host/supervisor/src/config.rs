@@ -61,7 +61,7 @@ pub struct Settings {
     pub list_timeout_ms: Option<u64>,
     /// The limits of every workload's proxy.
     pub proxy: ProxySettings,
-    /// What the MCP server does.
+    /// The settings of the MCP server.
     pub mcp: McpSettings,
 }
 
@@ -69,7 +69,7 @@ pub struct Settings {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct McpSettings {
-    /// What it does without asking anybody.
+    /// The requests that it meets without asking anybody.
     pub allow: McpAllowList,
 }
 

@@ -180,10 +180,10 @@ impl Deployment {
         }
         let Some(pins) = self.client.pin(spec).await? else { return Ok(()) };
         let (name, uid) = (self.run.name.clone(), self.run.uid.clone());
-        let recorded = Opaque::of(&pins)
-            .map_err(|error| Error::caused(ErrorKind::Failed, "the pins cannot be recorded", &error))?;
+        let mut pinned = self.run.clone();
+        pinned.set_pins(Some(&pins))?;
         self.run = self.store.update_run_config(&name, &uid, |run| {
-            run.pinned.get_or_insert(recorded);
+            run.pinned = run.pinned.take().or(pinned.pinned);
         })?;
         spec.pinned = self.run.pins()?;
         Ok(())

@@ -88,7 +88,7 @@ fn read_task(socket: &UnixStream) -> io::Result<(SupervisorRequest, bool)> {
     socket.set_read_timeout(Some(TASK_WAIT))?;
     let (mut line, mut reader) = (String::new(), io::BufReader::new(socket));
     reader.read_line(&mut line)?;
-    // What has come with the task is nowhere else any more.
+    // Bytes that have come with the task are nowhere else any more.
     Ok((serde_json::from_str(&line)?, !reader.buffer().is_empty()))
 }
 

@@ -38,7 +38,7 @@ pub(crate) struct Parent {
     pub(crate) clearing: AtomicUsize,
 }
 
-/// One among those that are counted, as long as it is there.
+/// A server among those that are counted, as long as it is there.
 pub(crate) struct Counted<'a>(&'a AtomicUsize);
 
 impl<'a> Counted<'a> {
@@ -99,7 +99,7 @@ impl Parent {
             Ok(stream) => self.serve(&run, &made, stream, terms).await,
             Err(error) => {
                 tracing::warn!(uid = %run.uid, error = %chain(&error), "a server of a session cannot be started");
-                // Whoever waits is told by that.
+                // That tells the client that waits.
                 drop(terms.claimed);
             }
         }
@@ -163,7 +163,7 @@ impl Parent {
             tracing::debug!(uid = %run.uid, "a server that waited for a session is not needed");
             return;
         };
-        // What the server hears of its client, it hears only now: its session's abilities are its own.
+        // Only now does the server hear of its client: its session's abilities are its own.
         let ready = tokio::select! {
             ready = self.shake_hands(&proxy, stream) => ready,
             () = closing.cancelled() => Err(Error::new(ErrorKind::Failed, "the workload is being stopped")),

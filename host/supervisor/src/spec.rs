@@ -85,7 +85,7 @@ pub fn specification(
     })
 }
 
-/// What is known of the networks of the instance that the workload belongs to, for a runtime that can try that out.
+/// The verdict on the networks of the instance that the workload belongs to, for a runtime that can try that out.
 fn network_verdict(config: &Config, run: &RunConfig, runtime: &RuntimeStamp) -> Option<NetworkVerdict> {
     let owner = run.owner().filter(|_| runtime.has(&Capability::PROBE))?;
     NetworkVerdicts::of(config.state()).on(&owner.runtime_name, &owner.runtime_instance)

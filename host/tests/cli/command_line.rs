@@ -24,7 +24,7 @@ fn an_option_of_run_after_the_server_is_told_with_the_corrected_lines() {
 #[test]
 fn everything_after_the_server_is_its_own() {
     let host = TestHost::new();
-    // What cannot be parsed is refused before a plugin is looked for.
+    // A command line that cannot be parsed is refused before a plugin is looked for.
     for arguments in [
         &["run", "npx", "-y", "pkg"][..],
         &["run", "--name", "y", "--", "npx", "-y", "pkg", "--name", "z"],

@@ -17,8 +17,11 @@ use futures_util::{FutureExt, StreamExt};
 use std::{fs, pin::pin, time::Duration};
 use wharf_sdk::{Error, Result, pidfd::Process};
 
-/// How long Podman may take to tell the code of a container that has ended, before it is looked at.
-const AGAIN: Duration = Duration::from_millis(500);
+/// How long Podman may take to tell the code of a container that has ended, before the container is looked at. Its events
+/// may be switched off, so none is sure to tell that somebody has started the container again, which leaves the wait open
+/// until the next end. Podman usually tells the code within this time, and the looks end with that, with the next start, or
+/// when the connection of the wait breaks.
+const CODE_WAIT: Duration = Duration::from_millis(500);
 
 /// The end of a container.
 #[derive(Debug, PartialEq, Eq)]
@@ -93,7 +96,7 @@ async fn code_after(engine: &Engine, container: &str, pid: Option<i32>) -> Resul
         tokio::select! {
             biased;
             code = &mut code => return code.map(Some),
-            () = tokio::time::sleep(AGAIN) => {}
+            () = tokio::time::sleep(CODE_WAIT) => {}
         }
         // If it cannot be asked, the wait tells why.
         if let Ok(seen) = engine.inspect(container).await

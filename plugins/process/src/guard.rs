@@ -51,7 +51,10 @@ impl Guard {
             told.iter().chain(users.iter().filter(|home| home.is_absolute())).collect();
         let homes: Vec<PathBuf> = named.iter().map(|home| real(home, &mut ways)).collect();
         let home = told.as_ref().map(|home| real(home, &mut ways));
-        let all_homes: Vec<&Path> = homes.iter().chain(named).map(PathBuf::as_path).collect();
+        let mut all_homes: Vec<&Path> = homes.iter().chain(named).map(PathBuf::as_path).collect();
+        // They are one and the same for most users.
+        all_homes.sort();
+        all_homes.dedup();
         let mut called: Vec<PathBuf> = all_homes.iter().flat_map(|home| keys::of(home)).collect();
         called.sort();
         called.dedup();
@@ -60,10 +63,13 @@ impl Guard {
         // A link that leads to known keys adds nothing.
         let links = all_homes.iter().flat_map(|home| keys::links_of(home));
         let links: Vec<_> = links.map(|link| (link.clone(), real(&link, &mut ways))).collect();
-        let known: BTreeSet<PathBuf> = keys.iter().map(|(_, key)| key.clone()).collect();
-        keys.extend(links.into_iter().filter(|(_, led)| !lies_in(&known, led)));
+        if !links.is_empty() {
+            let known: BTreeSet<PathBuf> = keys.iter().map(|(_, key)| key.clone()).collect();
+            keys.extend(links.into_iter().filter(|(_, led)| !lies_in(&known, led)));
+        }
         let host: Vec<PathBuf> = host.iter().map(|folder| real(folder, &mut host_ways)).collect();
-        let closed = keys.iter().flat_map(|(called, led)| [called, led]).chain(&host).cloned().collect();
+        let elsewhere = keys.iter().filter(|(called, led)| called != led).map(|(called, _)| called);
+        let closed = keys.iter().map(|(_, led)| led).chain(elsewhere).chain(&host).cloned().collect();
         let around = homes.iter().chain(&ways).chain(&host_ways).cloned().collect();
         Self { home, homes, host, keys, host_ways, closed, around }
     }

@@ -1,5 +1,5 @@
 //! Warnings about files that well-known programs look for and will not find in their sandbox. Called when a workload is
-//! validated; it opens nothing and refuses nothing.
+//! created, by `pin` or `validate`; it opens nothing and refuses nothing.
 use std::path::{Path, PathBuf};
 use wharf_sdk::launch::Job;
 

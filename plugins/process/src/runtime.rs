@@ -20,6 +20,7 @@ use wharf_sdk::{
     Listing, LogOptions, Logs, Observation, Pin, Pins, Result, Runtime, StopOptions, WorkloadSpec,
     WorkloadState,
     keyed_lock::{KeyedGuard, KeyedLock},
+    launch::Job,
     machine_id,
     pidfd::Process,
     process_identity::check_proc,
@@ -163,8 +164,9 @@ impl Runtime for ProcessRuntime {
 
     async fn validate(&self, spec: &WorkloadSpec) -> Result<()> {
         let job = self.job(spec)?;
-        if let Some(hint) = hints::of(&job) {
-            tracing::warn!("{hint}");
+        // Names that are pinned have been through `pin`, which has warned.
+        if spec.pinned.is_none() {
+            warn_of_missing_files(&job);
         }
         Ok(())
     }
@@ -262,7 +264,10 @@ impl Confine for ProcessRuntime {
 
 impl Pin for ProcessRuntime {
     async fn pin(&self, spec: &WorkloadSpec) -> Result<Pins> {
-        self.job_and_pins(spec).map(|(_, pins)| pins)
+        // A job is made for it, so all that `validate` and `deploy` refuse is refused here, too.
+        let (job, pins) = self.job_and_pins(spec)?;
+        warn_of_missing_files(&job);
+        Ok(pins)
     }
 }
 
@@ -280,6 +285,13 @@ impl Attach for ProcessRuntime {
             Some((reader, writer)) => Ok(ByteStream::of_descriptors(Some(reader), Some(writer))),
             None => Err(Error::precondition("stdin and stdout of the workload are attached already")),
         }
+    }
+}
+
+/// Warns of files that a well-known program will look for in vain.
+fn warn_of_missing_files(job: &Job) {
+    if let Some(hint) = hints::of(job) {
+        tracing::warn!("{hint}");
     }
 }
 

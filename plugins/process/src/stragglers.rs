@@ -6,7 +6,7 @@
 //! control group of the workload. A process that has cleared its environment, on a machine without groups and namespaces,
 //! cannot be proven to be ours, and is left alone.
 use crate::groups;
-use std::{fs, io, io::Read, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, fs, io, io::Read, path::PathBuf, time::Duration};
 use wharf_sdk::{
     Error, Result,
     launch::{HOST_VARIABLE, UID_VARIABLE},
@@ -20,6 +20,8 @@ const MAX_ROUNDS: usize = 100;
 const ROUND_TIMEOUT: Duration = Duration::from_secs(5);
 /// The length of an environment that is searched. The kernel allows 6 MiB for arguments and environment by default.
 const MAX_ENVIRON_BYTES: u64 = 8 * 1024 * 1024;
+/// Room for most environments: every process's is read, with one call where it fits.
+const USUAL_ENVIRON_BYTES: usize = 32 * 1024;
 
 /// Kills all processes that carry this uid and this host's id, or are in the uid's groups, and waits until they are gone.
 pub(crate) async fn kill(uid: &str, host_id: &str) -> Result<()> {
@@ -54,21 +56,24 @@ pub(crate) async fn kill(uid: &str, host_id: &str) -> Result<()> {
 
 fn find(marks: &[Vec<u8>; 2], folders: &[PathBuf]) -> io::Result<Vec<Process>> {
     let me = std::process::id().cast_signed();
-    let is_member = |pid: i32| folders.iter().any(|folder| groups::members(folder).contains(&pid));
-    let is_ours = |pid: i32| carries(pid, marks) || is_member(pid);
+    let members = || folders.iter().flat_map(|folder| groups::members(folder));
+    // A process that joins them later was started by one of these, which the next round follows.
+    let at_first: BTreeSet<i32> = members().collect();
     let mut found = Vec::new();
+    let mut environ = Vec::with_capacity(USUAL_ENVIRON_BYTES);
+    let mut carries = |pid: i32| carries(pid, marks, &mut environ);
     for entry in fs::read_dir("/proc")? {
         let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
             continue;
         };
         // This process may have been started from within the workload; it does not belong to it.
-        if pid == me || !is_ours(pid) {
+        if pid == me || !(at_first.contains(&pid) || carries(pid)) {
             continue;
         }
         // The marks are read once more after the descriptor was opened. Either they are those of the process that it holds,
         // or that process is dead and no signal reaches anyone.
         if let Some(process) = Process::open(pid)?
-            && is_ours(pid)
+            && (carries(pid) || members().any(|member| member == pid))
         {
             found.push(process);
         }
@@ -77,10 +82,10 @@ fn find(marks: &[Vec<u8>; 2], folders: &[PathBuf]) -> io::Result<Vec<Process>> {
 }
 
 /// Whether a process's environment has both marks. That of another user's process cannot be read; such a process is not
-/// ours.
-fn carries(pid: i32, marks: &[Vec<u8>; 2]) -> bool {
-    let mut environ = Vec::new();
+/// ours. `environ` is room for it.
+fn carries(pid: i32, marks: &[Vec<u8>; 2], environ: &mut Vec<u8>) -> bool {
+    environ.clear();
     let read = fs::File::open(format!("/proc/{pid}/environ"))
-        .and_then(|file| file.take(MAX_ENVIRON_BYTES).read_to_end(&mut environ));
+        .and_then(|file| file.take(MAX_ENVIRON_BYTES).read_to_end(environ));
     read.is_ok() && marks.iter().all(|mark| environ.split(|&byte| byte == 0).any(|variable| variable == mark))
 }

@@ -37,18 +37,45 @@ pub(crate) struct Trail {
     writable: Vec<PathBuf>,
     /// For each folder that was looked at, whether only the system's owner can write it.
     fixed: RefCell<HashMap<PathBuf, bool>>,
-    /// For each entry that was found, the path that it holds if it is a link. Hundreds of names lie in a few folders.
+    /// For each entry that was found, the path that it holds if it is a link.
     targets: RefCell<HashMap<PathBuf, Option<PathBuf>>>,
+    /// For each folder of a name, where it leads. Hundreds of names lie in a few folders.
+    folders: RefCell<HashMap<PathBuf, Option<Led>>>,
 }
 
 impl Trail {
     pub(crate) fn new(writable: Vec<PathBuf>) -> Self {
         let is_root = rustix::process::geteuid().is_root();
-        Self { is_root, writable, fixed: RefCell::default(), targets: RefCell::default() }
+        let (fixed, targets, folders) = (RefCell::default(), RefCell::default(), RefCell::default());
+        Self { is_root, writable, fixed, targets, folders }
     }
 
     /// Resolves a name. None if it leads nowhere, or cannot be reached.
     pub(crate) fn lead(&self, name: &Path) -> Option<Led> {
+        let (Some(folder), Some(last)) = (name.parent(), name.file_name()) else { return self.follow(name) };
+        let folder = self.folder(folder)?;
+        let entry = folder.path.join(last);
+        match self.target(&entry).ok()? {
+            None => {
+                let is_fixed = folder.is_fixed && self.is_fixed(&folder.path);
+                Some(Led { path: entry, is_fixed, links: folder.links })
+            }
+            Some(_) => self.follow(name),
+        }
+    }
+
+    /// The same for a folder of names.
+    fn folder(&self, name: &Path) -> Option<Led> {
+        if let Some(known) = self.folders.borrow().get(name) {
+            return known.clone();
+        }
+        let led = self.lead(name);
+        self.folders.borrow_mut().insert(name.to_owned(), led.clone());
+        led
+    }
+
+    /// The same, from the root on and link by link.
+    fn follow(&self, name: &Path) -> Option<Led> {
         let (mut is_fixed, mut links) = (true, Vec::new());
         let led = files::follow(name, |entry| {
             let is_entry_fixed = entry.parent().is_none_or(|folder| self.is_fixed(folder));
@@ -105,8 +132,28 @@ mod tests {
         let led = trail.lead(&folder.join("a/up/../a/./up/b")).unwrap();
         assert_eq!((led.path, led.is_fixed), (folder.join("a/b"), false));
         assert_eq!(led.links, [folder.join("a/up"), folder.join("a/up")]);
-        assert_eq!(trail.lead(&folder.join("self")), None);
-        assert_eq!(trail.lead(&folder.join("none")), None);
+        for nowhere in ["self", "none", "none/below", "self/below"] {
+            assert_eq!(trail.lead(&folder.join(nowhere)), None, "{nowhere}");
+        }
+        // What is known of a folder holds for each name in it, and a link in it is followed all the same.
+        let known = Trail::new(Vec::new());
+        symlink("b", folder.join("a/link")).unwrap();
+        for (name, path, links) in [
+            ("a/b", "a/b", &[][..]),
+            ("a/up/b", "a/b", &["a/up"]),
+            ("a/up/link", "a/b", &["a/up", "a/link"]),
+            ("a/up/link/..", "a", &["a/up", "a/link"]),
+        ] {
+            let name = folder.join(name);
+            let led = known.lead(&name).unwrap();
+            let links: Vec<PathBuf> = links.iter().map(|link| folder.join(link)).collect();
+            assert_eq!(
+                (&led.path, led.is_fixed, &led.links),
+                (&folder.join(path), false, &links),
+                "{name:?}"
+            );
+            assert_eq!(Trail::new(Vec::new()).follow(&name), Some(led), "{name:?}");
+        }
         let of_system = trail.lead(Path::new("/usr/bin/env")).unwrap();
         assert!(of_system.is_fixed && of_system.links.is_empty(), "{of_system:?}");
         // A folder that a workload of this host was given counts as writable, whoever owns it.

@@ -4,7 +4,7 @@ use super::subject::{Fault, Link, Pipe};
 use crate::document::{self, Nothing, OnWorkload, operation};
 use crate::{
     DialOptions, ErrorCode, Exit, Handle, Health, Instance, ListQuery, Listing, LogOptions, Observation,
-    StopOptions, WorkloadSpec,
+    Pins, StopOptions, WorkloadSpec,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::{cell::Cell, rc::Rc, sync::Arc};
@@ -42,6 +42,10 @@ impl Client {
 
     pub(super) async fn validate(&self, spec: &WorkloadSpec) -> Result<(), Fault> {
         self.call(operation::VALIDATE, spec).await.map(|Nothing {}| ())
+    }
+
+    pub(super) async fn pin(&self, spec: &WorkloadSpec) -> Result<Pins, Fault> {
+        self.call(operation::PIN, spec).await
     }
 
     pub(super) async fn deploy(&self, spec: &WorkloadSpec) -> Result<Handle, Fault> {

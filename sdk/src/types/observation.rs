@@ -158,7 +158,7 @@ pub struct Condition {
     /// Somebody has paused it in the engine: it neither works nor answers.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub paused: bool,
-    /// What the engine's own check of it says, such as the `HEALTHCHECK` of an image; none where there is none, or where
+    /// The verdict of the engine's own check, such as the `HEALTHCHECK` of an image; none where there is none, or where
     /// the runtime does not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<Check>,

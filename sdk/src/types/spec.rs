@@ -76,7 +76,7 @@ pub struct WorkloadSpec {
     /// which made it ([`crate::Probe`]), is given this; none if it was never asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network_verdict: Option<NetworkVerdict>,
-    /// What only a runtime that makes containers can honour.
+    /// Options that only a runtime that makes containers can honour.
     #[serde(default, skip_serializing_if = "ContainerOptions::is_empty")]
     pub container: ContainerOptions,
 }

@@ -75,6 +75,8 @@ pub enum Flaw {
     Deploys,
     /// `validate` accepts everything.
     AcceptsAll,
+    /// `pin` accepts everything.
+    PinsAll,
     /// `deploy` starts.
     Starts,
     /// `deploy` takes a while; if it is given up, its engine makes the workload all the same, some listings later.

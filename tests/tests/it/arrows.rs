@@ -66,6 +66,7 @@ fn allowed(package: &Value) -> &'static [&'static str] {
             HOST,
             SDK,
             ENGINE,
+            "wharf-demo",
             "wharf-failpoint",
             "wharf-model",
             "wharf-proxy",

@@ -148,3 +148,21 @@ fn only_an_engine_that_is_declared_to_restart_workloads_is_believed_to() {
     eventually("its supervisor has deployed it again", || engine.count("deploy") == 2);
     eventually("it is served again", || Client::open(&url).is_ok());
 }
+
+#[test]
+fn a_creation_asks_a_runtime_once_whether_it_would_run_the_workload() {
+    for (runtime, pins) in [("scripted-full", true), ("scripted-one", false)] {
+        let host = Host::new();
+        let engine = ScriptedEngine::new(&host, runtime);
+        let run = ["run", "--runtime", runtime, "--name", "asked", "sh"];
+        engine.order("deploy", Act::Fail("failed_precondition".to_owned()));
+        let said = host.wharf(&run);
+        let asked = (engine.count("pin"), engine.count("validate"), engine.count("deploy"));
+        assert_eq!(asked, if pins { (1, 0, 1) } else { (0, 1, 1) }, "{said:?}");
+        // A refusal by either call leaves nothing behind.
+        engine.order(if pins { "pin" } else { "validate" }, Act::Fail("invalid_argument".to_owned()));
+        let said = host.wharf(&run);
+        assert_eq!((said.code, engine.count("deploy")), (2, 1), "{said:?}");
+        assert_eq!(host.list(), Vec::<serde_json::Value>::new());
+    }
+}

@@ -74,12 +74,40 @@ impl Watch {
             }
         }
     }
+
+    /// Passes over the changes until now, for a caller that is about to read everything. If there were very many, the rest
+    /// is told by [`Self::changed`].
+    pub fn pass_over(&mut self) -> io::Result<()> {
+        match self.inotify.try_read(&mut self.events) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            read => read.map(drop),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::fs::File;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn changes_that_were_passed_over_are_not_told_and_later_ones_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut watch = Watch::new().unwrap();
+        watch.folder(folder.path()).unwrap();
+        watch.pass_over().unwrap();
+        for name in ["a", "b"] {
+            File::create(folder.path().join(name)).unwrap();
+            watch.changed().await.unwrap();
+            for name in ["c", "d"] {
+                File::create(folder.path().join(name)).unwrap();
+                std::fs::remove_file(folder.path().join(name)).unwrap();
+            }
+            watch.pass_over().unwrap();
+            assert!(tokio::time::timeout(Duration::ZERO, watch.changed()).await.is_err());
+        }
+    }
 
     #[tokio::test]
     async fn a_folder_is_watched_before_it_exists() {

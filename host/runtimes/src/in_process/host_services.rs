@@ -11,7 +11,7 @@ pub(crate) struct HostServices {
 }
 
 impl HostServices {
-    /// What a runtime of this name gets when it is connected.
+    /// The services that a runtime of this name gets when it is connected.
     pub(crate) fn boxed(runtime: &str, listener: Option<EventListener>) -> HostBox {
         Host_TO::from_value(Self { runtime: runtime.to_owned(), listener }, TD_Opaque)
     }

@@ -70,7 +70,7 @@ pub enum Work {
     RecordEnd(End),
 }
 
-/// What a start that failed leaves on record.
+/// The part of a failed start that stays on record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Left {
     /// Nothing, apart from resources that the runtime keeps for the workload.

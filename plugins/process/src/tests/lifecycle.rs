@@ -1,7 +1,7 @@
 use super::*;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use wharf_sdk::{Attach, ErrorCode, HealthState, PermissionProfile, WorkloadState};
+use wharf_sdk::{Attach, ErrorCode, HealthState, PermissionProfile, Pin, WorkloadState};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_that_exits_is_seen_with_its_code_and_is_not_started_twice() {
@@ -151,9 +151,11 @@ async fn what_cannot_be_honoured_is_refused_by_field_before_anything_is_made() {
         ("permission_profile.read", profile(r#"{"read":["/usr:/elsewhere"]}"#)),
     ];
     for (field, spec) in refused {
-        for error in
-            [host.runtime.validate(&spec).await.unwrap_err(), host.runtime.deploy(&spec).await.unwrap_err()]
-        {
+        for error in [
+            host.runtime.validate(&spec).await.unwrap_err(),
+            host.runtime.pin(&spec).await.unwrap_err(),
+            host.runtime.deploy(&spec).await.unwrap_err(),
+        ] {
             assert_eq!(error.code, ErrorCode::Unsupported);
             assert_eq!(error.details, Some(serde_json::json!({ "field": field })));
         }
@@ -166,6 +168,7 @@ async fn what_cannot_be_honoured_is_refused_by_field_before_anything_is_made() {
         WorkloadSpec { args: vec!["a\0b".to_owned()], ..good.clone() },
         host.command(Transport::Http { target_port: 0 }, "cat", &[]),
     ] {
+        assert_eq!(host.runtime.pin(&spec).await.unwrap_err().code, ErrorCode::InvalidArgument);
         assert_eq!(host.runtime.deploy(&spec).await.unwrap_err().code, ErrorCode::InvalidArgument);
     }
     host.runtime.validate(&good).await.unwrap();

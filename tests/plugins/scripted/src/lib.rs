@@ -13,6 +13,7 @@ mod given_up;
 mod jobs;
 mod network;
 mod ordered_call;
+mod pin;
 mod port;
 mod runtime;
 mod scripted;
@@ -53,7 +54,7 @@ wharf_sdk::export_runtime! {
             Capability::STDIO, Capability::HTTP, Capability::SURVIVES_SUPERVISOR, Capability::CPUS, Capability::MEMORY,
             Capability::PIDS, Capability::PERMISSION_PROFILE, Capability::DIAL_HALF_CLOSE, Capability::PARENT,
         ],
-        abilities: [attach, logs, dial],
+        abilities: [attach, logs, dial, pin],
         accepts: ["command"],
         priority: -10,
     },

@@ -11,7 +11,7 @@ use std::{collections::BTreeSet, future::Future, sync::Mutex};
 use wharf_sdk::document::operation;
 use wharf_sdk::{
     Context, Error, ErrorCode, Exit, Handle, Health, Instance, ListQuery, Listing, Observation, Result,
-    Runtime, Source, StopOptions, WorkloadSpec,
+    Runtime, StopOptions, WorkloadSpec,
 };
 use wharf_test_engine::{Act, Effect, Engine, Flaw, State};
 
@@ -83,12 +83,8 @@ impl Runtime for Scripted {
         let order = self.called(operation::VALIDATE, &spec.uid);
         async move {
             let order = order.in_future().await?;
-            // The names of the runtimes say which sources they accept.
-            let is_image = matches!(spec.source, Source::Image { .. });
-            let fits =
-                is_image == self.name.ends_with("images") && !matches!(spec.source, Source::Package { .. });
-            if order != Some(Act::Flawed(Flaw::AcceptsAll)) && !fits {
-                return Err(Error::unsupported("source", "only commands, or only images"));
+            if order != Some(Act::Flawed(Flaw::AcceptsAll)) {
+                self.check_source(spec)?;
             }
             if order != Some(Act::Flawed(Flaw::AnyNetwork)) {
                 network::check(spec)?;

@@ -8,7 +8,7 @@ use crate::{
 use std::{io, sync::Mutex};
 use tokio::sync::oneshot;
 use wharf_sdk::{
-    Address, Error, ErrorCode, Exit, Handle, ListQuery, Listing, Observation, Result, WorkloadSpec,
+    Address, Error, ErrorCode, Exit, Handle, ListQuery, Listing, Observation, Result, Source, WorkloadSpec,
     WorkloadState,
 };
 use wharf_test_engine::{Act, Call, Effect, Engine, Flaw, Object, State};
@@ -147,6 +147,15 @@ impl Scripted {
             }
             (found, order) => Ok(self.observation(&found?, order)),
         }
+    }
+
+    /// Refuses a source that this runtime does not run. Its name says which ones it does.
+    pub(crate) fn check_source(&self, spec: &WorkloadSpec) -> Result<()> {
+        let is_image = matches!(spec.source, Source::Image { .. });
+        if is_image == self.name.ends_with("images") && !matches!(spec.source, Source::Package { .. }) {
+            return Ok(());
+        }
+        Err(Error::unsupported("source", "only commands, or only images"))
     }
 
     /// The object of a specification, before the engine has made it.

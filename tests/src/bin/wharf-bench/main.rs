@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p wharf-tests --bin wharf-bench [-- [--json FILE] [TOPIC]...]`; all topics take some minutes,
 //! `containers` and `cluster` most of them, on this machine alone. Builds the workspace first where `wharf` is not beside this binary.
-//! After changes: `cargo build --release --workspace`.
+//! After changes: `cargo build --release --workspace --exclude wharf-tests`, which has no part of the tests in it.
 #![expect(clippy::print_stdout, reason = "the table is what it is for")]
 mod aims;
 mod client;
@@ -85,8 +85,8 @@ fn bench(topics: &[&str], json: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-/// Builds the workspace where that was not done, and begins again: the build may have replaced this very binary,
-/// whose path the topics start.
+/// Builds the workspace where that was not done, and begins again: the build may have replaced this very binary, whose path
+/// the topics start. The package of the tests is built by itself: the others would be built with what tests need.
 fn build() -> Result<()> {
     let own = std::env::current_exe()?;
     if ["wharf", "libwharf_plugin_process.so"].iter().all(|name| own.with_file_name(name).is_file()) {
@@ -94,9 +94,10 @@ fn build() -> Result<()> {
     }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let release = (!cfg!(debug_assertions)).then_some("--release");
-    let built = Command::new(cargo).args(["build", "--workspace"]).args(release).status()?;
-    if !built.success() {
-        return Err("the workspace cannot be built".into());
+    for part in [&["--workspace", "--exclude", "wharf-tests"][..], &["--package", "wharf-tests", "--bins"]] {
+        if !Command::new(&cargo).arg("build").args(part).args(release).status()?.success() {
+            return Err("the workspace cannot be built".into());
+        }
     }
     Err(Command::new(own).args(std::env::args_os().skip(1)).exec().into())
 }

@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
 };
-use wharf_tests::client::Client;
+use wharf_demo::client::Client;
 
 fn main() -> ExitCode {
     match demonstrate() {
