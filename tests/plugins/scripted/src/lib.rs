@@ -14,6 +14,7 @@ mod jobs;
 mod network;
 mod ordered_call;
 mod port;
+mod probe;
 mod runtime;
 mod scripted;
 mod server;
@@ -52,8 +53,9 @@ wharf_sdk::export_runtime! {
         capabilities: [
             Capability::STDIO, Capability::HTTP, Capability::SURVIVES_SUPERVISOR, Capability::CPUS, Capability::MEMORY,
             Capability::PIDS, Capability::PERMISSION_PROFILE, Capability::DIAL_HALF_CLOSE, Capability::PARENT,
+            Capability::RESTARTS_ITSELF,
         ],
-        abilities: [attach, logs, dial],
+        abilities: [attach, logs, dial, probe],
         accepts: ["command"],
         priority: -10,
     },
