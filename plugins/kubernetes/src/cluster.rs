@@ -1,10 +1,12 @@
 //! The connection to one namespace of one cluster.
 use crate::{
+    answers::{Bounded, Bounding},
     endpoint::{Access, Endpoint},
     error::ask,
+    helper::Helper,
     identity,
 };
-use hyper::{Response, StatusCode, body::Incoming};
+use hyper::{Request, Response, StatusCode, body::Incoming};
 use hyper_util::{
     client::legacy::{Client as HttpClient, connect::HttpConnector},
     rt::TokioExecutor,
@@ -13,9 +15,10 @@ use k8s_openapi::api::{
     apps::v1::StatefulSet,
     core::v1::{Event, Namespace, Pod, Secret, Service},
 };
+use k8s_openapi::jiff::Timestamp;
 use kube::{
     Api, Client,
-    client::{ConfigExt, retry::RetryPolicy},
+    client::{Body, ConfigExt, retry::RetryPolicy},
     config::{Config, KubeConfigOptions, Kubeconfig},
 };
 use std::{
@@ -26,11 +29,15 @@ use std::{
     },
     time::{Duration, SystemTime},
 };
-use tower::{BoxError, ServiceBuilder, retry::RetryLayer};
+use tower::{BoxError, ServiceBuilder, filter::AsyncFilterLayer, retry::RetryLayer};
 use wharf_sdk::{Error, Result, error_chain};
 
 /// How long the API server may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(4);
+/// After so much silence of a connection, the kernel asks whether the other side is still there, so often, and with these
+/// pauses. A watch, an attached stream or a port-forward may rest for days, and would otherwise not notice a network that has
+/// gone.
+const ALIVE: (Duration, u32) = (Duration::from_secs(20), 3);
 /// The shortest and the longest pause between two attempts of a request that the API server has no time for, unless it says
 /// how long to wait.
 const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(2)];
@@ -49,6 +56,8 @@ pub(crate) struct Cluster {
     pub(crate) address: String,
     /// When the files that describe the access had been written last: credentials in them are exchanged.
     written: Vec<Option<SystemTime>>,
+    /// When the certificate ends that a program has handed out.
+    ends: Option<Timestamp>,
     /// The API server has refused the credentials. The program that hands them out may have others by now.
     is_refused: Arc<AtomicBool>,
 }
@@ -68,16 +77,25 @@ impl Cluster {
         };
         config.default_namespace.clone_from(&endpoint.namespace);
         let address = config.cluster_url.to_string();
+        let helper = Helper::of(&mut config.auth_info)
+            .await
+            .map_err(|why| Error::unavailable(format!("no credentials can be had for {address}: {why}")))?;
+        let ends = match &helper {
+            Some(helper) => helper.ends().await,
+            None => None,
+        };
         let is_refused = Arc::new(AtomicBool::new(false));
-        let client = client_of(&config, Arc::clone(&is_refused))
+        let client = client_of(&config, helper, Arc::clone(&is_refused))
             .map_err(|why| Error::unavailable(format!("the access to {address} makes no sense: {why}")))?;
-        Ok(Self { client, endpoint, address, written, is_refused })
+        Ok(Self { client, endpoint, address, written, ends, is_refused })
     }
 
-    /// Whether the connection can still be used: the files that describe the access have not been written since, and the
-    /// API server accepts the credentials.
+    /// Whether the connection can still be used: the files that describe the access have not been written since, the
+    /// certificate has not ended, and the API server accepts the credentials.
     pub(crate) fn is_current(&self) -> bool {
-        !self.is_refused.load(Ordering::Relaxed) && self.written == written(&self.endpoint.access)
+        !self.is_refused.load(Ordering::Relaxed)
+            && self.ends.is_none_or(|ends| Timestamp::now() < ends)
+            && self.written == written(&self.endpoint.access)
     }
 
     pub(crate) fn namespace(&self) -> &str {
@@ -152,7 +170,11 @@ fn written(access: &Access) -> Vec<Option<SystemTime>> {
 
 /// The client of an API server. It is not made by kube's own builder, which logs each failure as an error, before the
 /// caller has decided what the failure means.
-fn client_of(config: &Config, is_refused: Arc<AtomicBool>) -> std::result::Result<Client, String> {
+fn client_of(
+    config: &Config,
+    helper: Option<Helper>,
+    is_refused: Arc<AtomicBool>,
+) -> std::result::Result<Client, String> {
     if let Some(proxy) = &config.proxy_url {
         return Err(format!("it goes through the proxy {proxy}, and this version of wharf uses none"));
     }
@@ -160,20 +182,27 @@ fn client_of(config: &Config, is_refused: Arc<AtomicBool>) -> std::result::Resul
     http.enforce_http(false);
     http.set_nodelay(true);
     http.set_connect_timeout(Some(CONNECT));
+    http.set_keepalive(Some(ALIVE.0));
+    http.set_keepalive_interval(Some(ALIVE.0));
+    http.set_keepalive_retries(Some(ALIVE.1));
     let https = config.rustls_https_connector_with_connector(http).map_err(|error| error_chain(&error))?;
     let retry = RetryPolicy::new(PAUSES[0], PAUSES[1], ATTEMPTS, true).map_err(|error| error.to_string())?;
-    let watch = move |answer: Response<Incoming>| {
+    let watch = move |answer: Response<Bounded<Incoming>>| {
         is_refused.fetch_or(answer.status() == StatusCode::UNAUTHORIZED, Ordering::Relaxed);
         answer
     };
-    let service = ServiceBuilder::new()
-        .layer(config.base_uri_layer())
-        .option_layer(config.auth_layer().map_err(|error| error_chain(&error))?)
-        .layer(config.extra_headers_layer().map_err(|error| error_chain(&error))?)
-        .layer(RetryLayer::new(retry))
-        .map_response(watch)
-        .map_err(BoxError::from)
-        .service(HttpClient::builder(TokioExecutor::new()).build(https));
+    let service =
+        ServiceBuilder::new()
+            .layer(config.base_uri_layer())
+            .option_layer(config.auth_layer().map_err(|error| error_chain(&error))?)
+            .layer(config.extra_headers_layer().map_err(|error| error_chain(&error))?)
+            .option_layer(helper.map(|helper| {
+                AsyncFilterLayer::new(move |request: Request<Body>| helper.clone().sign(request))
+            }))
+            .layer(RetryLayer::new(retry))
+            .map_response(watch)
+            .map_err(BoxError::from)
+            .service(Bounding(HttpClient::builder(TokioExecutor::new()).build(https)));
     Ok(Client::new(service, config.default_namespace.clone()))
 }
 
