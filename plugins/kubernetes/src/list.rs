@@ -1,10 +1,9 @@
 //! Lists the workloads of a host in a namespace.
 //!
-//! There are always two requests, made at the same time: for the StatefulSets with the host's label, and for their pods, whose
-//! state decides what runs. One of the objects proves which cluster answered ([`identity`]) to a caller that only reads; for
-//! any other caller the cluster is asked for its instance as well, and for a reader where no object proves it.
+//! There are always two requests: for the StatefulSets with the host's label, and for their pods, whose state decides what
+//! runs. One of the objects proves which cluster answered ([`identity`]); without such an object, the cluster is asked for
+//! its instance, in the place of the pods or beside them.
 use crate::{
-    cluster::Cluster,
     error::ask,
     identity, labels, observe,
     pods::{self, pages},
@@ -24,29 +23,27 @@ impl KubernetesRuntime {
             Some(uid) => labels::of_workload(&self.host_id, uid),
             None => labels::of_host(&self.host_id),
         };
-        // An API server answers a listing only when its cache has caught up with its database, which can take a tenth of a
-        // second, so one listing does not wait for the other.
-        let sets = sets(&cluster, &selector);
-        let pods = pods::list(&cluster, &selector);
-        let (sets, pods, asked) = match query.presumed_instance {
-            Some(_) => {
-                let (sets, pods) = tokio::try_join!(sets, pods)?;
-                (sets, pods, None)
-            }
-            None => {
-                let (sets, pods, instance) = tokio::try_join!(sets, pods, cluster.instance())?;
-                (sets, pods, Some(instance))
-            }
-        };
+        let sets = cluster.statefulsets();
+        let sets: Vec<StatefulSet> = pages(|params| {
+            let (sets, params) = (sets.clone(), params.labels(&selector));
+            async move { ask("the workloads cannot be listed", sets.list(&params)).await }
+        })
+        .await?;
         // The label may be a digest, which another host's id could share.
         let may_be_meant = |set: &StatefulSet| self.may_be_ours(set) && may_be_asked_for(query, set);
         let sets: Vec<StatefulSet> = sets.into_iter().filter(may_be_meant).collect();
+        // For a caller that only reads, the proof in an object is enough.
         let proven = sets.iter().find_map(|set| identity::proven(&set.metadata));
         let proven = proven.filter(|proven| query.presumed_instance.as_ref() == Some(proven));
-        let instance = match asked.or(proven) {
-            Some(instance) => instance,
-            None => cluster.instance().await?,
+        let pods =
+            async { if sets.is_empty() { Ok(Vec::new()) } else { pods::list(&cluster, &selector).await } };
+        let instance = async {
+            match proven {
+                Some(instance) => Ok(instance),
+                None => cluster.instance().await,
+            }
         };
+        let (pods, instance) = tokio::try_join!(pods, instance)?;
         let seen: Vec<Observation> = sets.iter().filter_map(|set| observed(set, &pods)).collect();
         Ok(Listing { complete: seen.len() == sets.len(), instance, workloads: seen })
     }
@@ -54,15 +51,6 @@ impl KubernetesRuntime {
     fn may_be_ours(&self, set: &StatefulSet) -> bool {
         labels::owner(&set.metadata).is_none_or(|(host_id, _)| host_id == self.host_id)
     }
-}
-
-async fn sets(cluster: &Cluster, selector: &str) -> Result<Vec<StatefulSet>> {
-    let sets = cluster.statefulsets();
-    pages(|params| {
-        let (sets, params) = (sets.clone(), params.labels(selector));
-        async move { ask("the workloads cannot be listed", sets.list(&params)).await }
-    })
-    .await
 }
 
 /// True unless its annotations say that it belongs to a workload that was not asked for.

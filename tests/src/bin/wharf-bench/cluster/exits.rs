@@ -65,7 +65,7 @@ pub(super) fn measure(cluster: &Cluster) -> Result<Value> {
         away_ms: milliseconds(&away),
     };
     println!("The end of a pod, medians of {ENDS}, in ms");
-    println!("scaled to none until it is on record   {:>7.0}", recorded_ms);
+    println!("scaled to none until it is on record   {recorded_ms:>7.0}");
     println!("the same until kubectl wait ends       {kubectl_wait_ms:>7.0}, ratio {:.2}", report.ratio);
     println!("its server killed until on record      {killed_recorded_ms:>7.0}");
     println!(
