@@ -6,7 +6,7 @@ use crate::{
     helper::Helper,
     identity,
 };
-use hyper::{Request, Response, StatusCode, body::Incoming};
+use hyper::{Request, Response, StatusCode, Uri, body::Incoming};
 use hyper_util::{
     client::legacy::{Client as HttpClient, connect::HttpConnector},
     rt::TokioExecutor,
@@ -19,7 +19,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::{
     Api, Client,
     client::{Body, ConfigExt, retry::RetryPolicy},
-    config::{Config, KubeConfigOptions, Kubeconfig},
+    config::{Config, KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 use std::{
     path::PathBuf,
@@ -76,7 +76,7 @@ impl Cluster {
             Access::Kubeconfig { files, context } => of_files(files, context).await?,
         };
         config.default_namespace.clone_from(&endpoint.namespace);
-        let address = config.cluster_url.to_string();
+        let address = place(&config.cluster_url);
         let helper = Helper::of(&mut config.auth_info)
             .await
             .map_err(|why| Error::unavailable(format!("no credentials can be had for {address}: {why}")))?;
@@ -176,6 +176,7 @@ fn client_of(
     is_refused: Arc<AtomicBool>,
 ) -> std::result::Result<Client, String> {
     if let Some(proxy) = &config.proxy_url {
+        let proxy = place(proxy);
         return Err(format!("it goes through the proxy {proxy}, and this version of wharf uses none"));
     }
     let mut http = HttpConnector::new();
@@ -206,12 +207,31 @@ fn client_of(
     Ok(Client::new(service, config.default_namespace.clone()))
 }
 
+/// A URL for people: without the credentials that may stand before its host.
+fn place(uri: &Uri) -> String {
+    let (scheme, host) = (uri.scheme_str().unwrap_or("https"), uri.host().unwrap_or_default());
+    let port = uri.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{scheme}://{host}{port}{}", uri.path())
+}
+
+/// The reason why a kubeconfig cannot be read. The parser's own words are left out: they show lines of the file, which hold
+/// tokens and keys.
+fn unreadable(error: &KubeconfigError) -> String {
+    match error {
+        KubeconfigError::Parse(error) => {
+            let line = error.location().map(|at| format!(", as line {} shows", at.line()));
+            format!("it is no kubeconfig{}", line.unwrap_or_default())
+        }
+        other => error_chain(other),
+    }
+}
+
 /// Merges kubeconfig files. If several define the same name, the first one counts.
 pub(crate) fn read_files(files: &[PathBuf]) -> std::result::Result<Kubeconfig, String> {
     let mut all: Option<Kubeconfig> = None;
     for file in files {
         let next = Kubeconfig::read_from(file)
-            .map_err(|error| format!("{}: {}", file.display(), error_chain(&error)))?;
+            .map_err(|error| format!("{}: {}", file.display(), unreadable(&error)))?;
         all = Some(match all {
             None => next,
             Some(before) => before.merge(next).map_err(|error| error_chain(&error))?,
@@ -225,4 +245,34 @@ async fn of_files(files: &[PathBuf], context: &str) -> Result<Config> {
     let all = read_files(files).map_err(unusable)?;
     let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
     Config::from_custom_kubeconfig(all, &options).await.map_err(|error| unusable(error_chain(&error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn a_kubeconfig_that_cannot_be_read_is_told_without_its_tokens() {
+        for text in [
+            "users:\n- name: u\n  user: {token: s3cret-value, exec: [1}\n",
+            "users:\n- name: u\n  user: {token: s3cret-value, exec: s3cret-value}\n",
+            "users: s3cret-value\n",
+        ] {
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+            let why = read_files(&[file.path().to_owned()]).unwrap_err();
+            assert!(why.contains("it is no kubeconfig") && !why.contains("s3cret"), "{why}");
+            assert!(!why.contains('\n'), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_url_is_told_without_its_credentials() {
+        assert_eq!(
+            place(&"https://user:s3cret@a.example:6443/b".parse().unwrap()),
+            "https://a.example:6443/b"
+        );
+        assert_eq!(place(&"http://[::1]:80".parse().unwrap()), "http://[::1]:80/");
+    }
 }

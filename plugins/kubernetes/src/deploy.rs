@@ -22,6 +22,8 @@ use wharf_sdk::{Error, ErrorCode, Handle, Result, WorkloadSpec, keyed_lock::Keye
 
 /// The number of names that are tried.
 const NAMES: usize = 5;
+/// So many objects are named in an error.
+const MOST_NAMED: usize = 5;
 /// The label of a namespace with the level of pod security that it enforces.
 const POD_SECURITY: &str = "pod-security.kubernetes.io/enforce";
 
@@ -73,11 +75,12 @@ pub(crate) async fn the_one(cluster: &Cluster, host_id: &str, uid: &str) -> Resu
     found.retain(|set| labels::owner(&set.metadata) == Some((host_id, uid)));
     match found.len() {
         0 | 1 => Ok(found.pop()),
-        _ => {
-            let names: Vec<&str> = found.iter().filter_map(|set| set.metadata.name.as_deref()).collect();
+        count => {
+            let names = found.iter().filter_map(|set| set.metadata.name.as_deref()).take(MOST_NAMED);
+            let names: Vec<&str> = names.collect();
             Err(Error::precondition(format!(
-                "several StatefulSets carry the uid of this workload, and nobody chooses one: {}; remove those that are \
-                 not wanted",
+                "{count} StatefulSets carry the uid of this workload, and nobody chooses one: {}; remove those that are not \
+                 wanted",
                 names.join(", ")
             )))
         }

@@ -59,6 +59,15 @@ impl Helper {
     /// # Errors
     /// The program cannot be run, or hands out no credentials.
     pub(crate) async fn of(access: &mut AuthInfo) -> Result<Option<Self>, String> {
+        if let Some(provider) = &access.auth_provider
+            && provider.config.contains_key("cmd-path")
+        {
+            // The client library would run it without any bound.
+            let name = shown(&provider.name);
+            return Err(format!(
+                "its auth-provider '{name}' names a program in a form that kubectl reads no more: write it as exec"
+            ));
+        }
         let has_other = access.token.is_some()
             || access.token_file.is_some()
             || access.auth_provider.is_some()
@@ -220,6 +229,17 @@ mod tests {
             let why = refused(access(script)).await;
             assert!(why.contains(part) && !why.contains("s3cret"), "{script}: {why}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_program_in_a_form_that_is_given_up_is_not_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let ran = folder.path().join("ran");
+        let config = json!({ "cmd-path": "touch", "cmd-args": ran.display().to_string() });
+        let provider = json!({ "auth-provider": { "name": "gcp", "config": config } });
+        let why = refused(serde_json::from_value(provider).unwrap()).await;
+        assert!(why.contains("'gcp'") && why.contains("exec"), "{why}");
+        assert!(!ran.exists());
     }
 
     #[tokio::test]

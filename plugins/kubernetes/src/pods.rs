@@ -20,7 +20,7 @@ pub(crate) const CONTAINER: &str = "server";
 pub(crate) const PAGE: u32 = 500;
 /// A listing with more pages than this is given up: somebody floods the namespace, or something else than an API server
 /// answers.
-const MAX_PAGES: usize = 100;
+const MAX_PAGES: usize = 40;
 
 /// For so long, an API server that does not answer is asked again while a change is under way.
 const PATIENCE: Duration = Duration::from_secs(15);

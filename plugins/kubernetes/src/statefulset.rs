@@ -97,7 +97,7 @@ pub(crate) async fn wait_until_unwanted(cluster: &Cluster, identity: &SetIdentit
             Err(_) => tokio::time::sleep(PAUSE * 5).await,
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Patches the StatefulSet, with a precondition on its uid.

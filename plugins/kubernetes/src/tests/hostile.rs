@@ -49,7 +49,7 @@ async fn the_rules_of_a_user_tell_most_rights_at_once_and_the_rest_is_asked_for(
         let status = json!({ "incomplete": false, "nonResourceRules": [], "resourceRules": [rule] });
         review("SelfSubjectRulesReview", status)
     };
-    let (everything, told) = (all.clone(), rules.clone());
+    let (everything, told) = (all, rules);
     let server = Server::start(move |_, _| told(&everything)).await;
     assert_eq!(missing_rights(&server.cluster).await.unwrap(), Vec::<String>::new());
     assert_eq!(server.requests().len(), 1, "{:?}", server.requests());

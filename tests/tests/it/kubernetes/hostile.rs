@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use wharf_tests::cluster::Cluster;
 
 #[test]
-fn a_pod_of_somebody_else_is_neither_touched_nor_taken_for_the_workloads() {
+fn r09_a_pod_of_somebody_else_is_neither_touched_nor_taken_for_the_workloads() {
     let Some(cluster) = Cluster::shared() else { return };
     let namespace = cluster.namespace("tenant");
     let host = host(&cluster, &namespace);
