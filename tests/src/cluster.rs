@@ -91,7 +91,8 @@ pub struct Alone(Held);
 
 #[derive(Debug)]
 enum Held {
-    /// The cluster of the process, which no other test uses meanwhile; all of its parts run again afterwards.
+    /// The cluster of the process, which no other test uses meanwhile; all of its parts run again afterwards, and its node
+    /// takes pods.
     Shared(RwLockWriteGuard<'static, Option<Cluster>>),
     /// Another one, which goes with the test.
     Own(Cluster),
@@ -273,6 +274,8 @@ impl Drop for Alone {
         while !self.is_ready() && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(100));
         }
+        // A test that cordons or drains the node may fail before it takes that back.
+        let _ = self.command(&["uncordon", "node"]).output();
     }
 }
 

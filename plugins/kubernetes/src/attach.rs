@@ -2,7 +2,7 @@
 //!
 //! A cluster attaches only to running containers. So an attach before the start returns a stream at once, and the start
 //! connects that stream as soon as the container runs; the server waits for its first message until then.
-use crate::{cluster::Cluster, error::operation, pods::CONTAINER};
+use crate::{cluster::Cluster, error::ask, pods::CONTAINER};
 use kube::api::{AttachParams, AttachedProcess};
 use std::{
     collections::HashMap,
@@ -66,8 +66,7 @@ pub(crate) async fn now(cluster: &Cluster, pod: &str) -> Result<ByteStream> {
 async fn open(cluster: &Cluster, pod: &str) -> Result<AttachedProcess> {
     let params = AttachParams::default().container(CONTAINER).stdin(true).stdout(true).stderr(false);
     let params = params.max_stdin_buf_size(BUFFER).max_stdout_buf_size(BUFFER);
-    let attached = cluster.pods().attach(pod, &params).await;
-    attached.map_err(|error| operation("the pod cannot be attached", &error))
+    ask("the pod cannot be attached", cluster.pods().attach(pod, &params)).await
 }
 
 fn stream(theirs: DuplexStream) -> ByteStream {

@@ -1,10 +1,12 @@
 //! The connection to one namespace of one cluster.
 use crate::{
+    answers::{Bounded, Bounding},
     endpoint::{Access, Endpoint},
     error::ask,
+    helper::Helper,
     identity,
 };
-use hyper::{Response, StatusCode, body::Incoming};
+use hyper::{Request, Response, StatusCode, Uri, body::Incoming};
 use hyper_util::{
     client::legacy::{Client as HttpClient, connect::HttpConnector},
     rt::TokioExecutor,
@@ -13,10 +15,11 @@ use k8s_openapi::api::{
     apps::v1::StatefulSet,
     core::v1::{Event, Namespace, Pod, Secret, Service},
 };
+use k8s_openapi::jiff::Timestamp;
 use kube::{
     Api, Client,
-    client::{ConfigExt, retry::RetryPolicy},
-    config::{Config, KubeConfigOptions, Kubeconfig},
+    client::{Body, ConfigExt, retry::RetryPolicy},
+    config::{Config, KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 use std::{
     path::PathBuf,
@@ -26,11 +29,15 @@ use std::{
     },
     time::{Duration, SystemTime},
 };
-use tower::{BoxError, ServiceBuilder, retry::RetryLayer};
+use tower::{BoxError, ServiceBuilder, filter::AsyncFilterLayer, retry::RetryLayer};
 use wharf_sdk::{Error, Result, error_chain};
 
 /// How long the API server may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(4);
+/// After so much silence of a connection, the kernel asks whether the other side is still there, so often, and with these
+/// pauses. A watch, an attached stream or a port-forward may rest for days, and would otherwise not notice a network that has
+/// gone.
+const ALIVE: (Duration, u32) = (Duration::from_secs(20), 3);
 /// The shortest and the longest pause between two attempts of a request that the API server has no time for, unless it says
 /// how long to wait.
 const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(2)];
@@ -49,6 +56,8 @@ pub(crate) struct Cluster {
     pub(crate) address: String,
     /// When the files that describe the access had been written last: credentials in them are exchanged.
     written: Vec<Option<SystemTime>>,
+    /// When the certificate ends that a program has handed out.
+    ends: Option<Timestamp>,
     /// The API server has refused the credentials. The program that hands them out may have others by now.
     is_refused: Arc<AtomicBool>,
 }
@@ -67,17 +76,26 @@ impl Cluster {
             Access::Kubeconfig { files, context } => of_files(files, context).await?,
         };
         config.default_namespace.clone_from(&endpoint.namespace);
-        let address = config.cluster_url.to_string();
+        let address = place(&config.cluster_url);
+        let helper = Helper::of(&mut config.auth_info)
+            .await
+            .map_err(|why| Error::unavailable(format!("no credentials can be had for {address}: {why}")))?;
+        let ends = match &helper {
+            Some(helper) => helper.ends().await,
+            None => None,
+        };
         let is_refused = Arc::new(AtomicBool::new(false));
-        let client = client_of(&config, Arc::clone(&is_refused))
+        let client = client_of(&config, helper, Arc::clone(&is_refused))
             .map_err(|why| Error::unavailable(format!("the access to {address} makes no sense: {why}")))?;
-        Ok(Self { client, endpoint, address, written, is_refused })
+        Ok(Self { client, endpoint, address, written, ends, is_refused })
     }
 
-    /// Whether the connection can still be used: the files that describe the access have not been written since, and the
-    /// API server accepts the credentials.
+    /// Whether the connection can still be used: the files that describe the access have not been written since, the
+    /// certificate has not ended, and the API server accepts the credentials.
     pub(crate) fn is_current(&self) -> bool {
-        !self.is_refused.load(Ordering::Relaxed) && self.written == written(&self.endpoint.access)
+        !self.is_refused.load(Ordering::Relaxed)
+            && self.ends.is_none_or(|ends| Timestamp::now() < ends)
+            && self.written == written(&self.endpoint.access)
     }
 
     pub(crate) fn namespace(&self) -> &str {
@@ -152,29 +170,60 @@ fn written(access: &Access) -> Vec<Option<SystemTime>> {
 
 /// The client of an API server. It is not made by kube's own builder, which logs each failure as an error, before the
 /// caller has decided what the failure means.
-fn client_of(config: &Config, is_refused: Arc<AtomicBool>) -> std::result::Result<Client, String> {
+fn client_of(
+    config: &Config,
+    helper: Option<Helper>,
+    is_refused: Arc<AtomicBool>,
+) -> std::result::Result<Client, String> {
     if let Some(proxy) = &config.proxy_url {
+        let proxy = place(proxy);
         return Err(format!("it goes through the proxy {proxy}, and this version of wharf uses none"));
     }
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_nodelay(true);
     http.set_connect_timeout(Some(CONNECT));
+    http.set_keepalive(Some(ALIVE.0));
+    http.set_keepalive_interval(Some(ALIVE.0));
+    http.set_keepalive_retries(Some(ALIVE.1));
     let https = config.rustls_https_connector_with_connector(http).map_err(|error| error_chain(&error))?;
     let retry = RetryPolicy::new(PAUSES[0], PAUSES[1], ATTEMPTS, true).map_err(|error| error.to_string())?;
-    let watch = move |answer: Response<Incoming>| {
+    let watch = move |answer: Response<Bounded<Incoming>>| {
         is_refused.fetch_or(answer.status() == StatusCode::UNAUTHORIZED, Ordering::Relaxed);
         answer
     };
-    let service = ServiceBuilder::new()
-        .layer(config.base_uri_layer())
-        .option_layer(config.auth_layer().map_err(|error| error_chain(&error))?)
-        .layer(config.extra_headers_layer().map_err(|error| error_chain(&error))?)
-        .layer(RetryLayer::new(retry))
-        .map_response(watch)
-        .map_err(BoxError::from)
-        .service(HttpClient::builder(TokioExecutor::new()).build(https));
+    let service =
+        ServiceBuilder::new()
+            .layer(config.base_uri_layer())
+            .option_layer(config.auth_layer().map_err(|error| error_chain(&error))?)
+            .layer(config.extra_headers_layer().map_err(|error| error_chain(&error))?)
+            .option_layer(helper.map(|helper| {
+                AsyncFilterLayer::new(move |request: Request<Body>| helper.clone().sign(request))
+            }))
+            .layer(RetryLayer::new(retry))
+            .map_response(watch)
+            .map_err(BoxError::from)
+            .service(Bounding(HttpClient::builder(TokioExecutor::new()).build(https)));
     Ok(Client::new(service, config.default_namespace.clone()))
+}
+
+/// A URL for people: without the credentials that may stand before its host.
+fn place(uri: &Uri) -> String {
+    let (scheme, host) = (uri.scheme_str().unwrap_or("https"), uri.host().unwrap_or_default());
+    let port = uri.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{scheme}://{host}{port}{}", uri.path())
+}
+
+/// The reason why a kubeconfig cannot be read. The parser's own words are left out: they show lines of the file, which hold
+/// tokens and keys.
+fn unreadable(error: &KubeconfigError) -> String {
+    match error {
+        KubeconfigError::Parse(error) => {
+            let line = error.location().map(|at| format!(", as line {} shows", at.line()));
+            format!("it is no kubeconfig{}", line.unwrap_or_default())
+        }
+        other => error_chain(other),
+    }
 }
 
 /// Merges kubeconfig files. If several define the same name, the first one counts.
@@ -182,7 +231,7 @@ pub(crate) fn read_files(files: &[PathBuf]) -> std::result::Result<Kubeconfig, S
     let mut all: Option<Kubeconfig> = None;
     for file in files {
         let next = Kubeconfig::read_from(file)
-            .map_err(|error| format!("{}: {}", file.display(), error_chain(&error)))?;
+            .map_err(|error| format!("{}: {}", file.display(), unreadable(&error)))?;
         all = Some(match all {
             None => next,
             Some(before) => before.merge(next).map_err(|error| error_chain(&error))?,
@@ -196,4 +245,34 @@ async fn of_files(files: &[PathBuf], context: &str) -> Result<Config> {
     let all = read_files(files).map_err(unusable)?;
     let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
     Config::from_custom_kubeconfig(all, &options).await.map_err(|error| unusable(error_chain(&error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn a_kubeconfig_that_cannot_be_read_is_told_without_its_tokens() {
+        for text in [
+            "users:\n- name: u\n  user: {token: s3cret-value, exec: [1}\n",
+            "users:\n- name: u\n  user: {token: s3cret-value, exec: s3cret-value}\n",
+            "users: s3cret-value\n",
+        ] {
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+            let why = read_files(&[file.path().to_owned()]).unwrap_err();
+            assert!(why.contains("it is no kubeconfig") && !why.contains("s3cret"), "{why}");
+            assert!(!why.contains('\n'), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_url_is_told_without_its_credentials() {
+        assert_eq!(
+            place(&"https://user:s3cret@a.example:6443/b".parse().unwrap()),
+            "https://a.example:6443/b"
+        );
+        assert_eq!(place(&"http://[::1]:80".parse().unwrap()), "http://[::1]:80/");
+    }
 }

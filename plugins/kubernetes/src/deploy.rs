@@ -3,7 +3,7 @@ use crate::{
     cluster::Cluster,
     error::{ask, ask_for, is_conflict},
     labels,
-    manifest::{Manifest, owner, port},
+    manifest::{Manifest, owner},
     names, observe,
     pods::pages,
     runtime::KubernetesRuntime,
@@ -22,6 +22,8 @@ use wharf_sdk::{Error, ErrorCode, Handle, Result, WorkloadSpec, keyed_lock::Keye
 
 /// The number of names that are tried.
 const NAMES: usize = 5;
+/// So many objects are named in an error.
+const MOST_NAMED: usize = 5;
 /// The label of a namespace with the level of pod security that it enforces.
 const POD_SECURITY: &str = "pod-security.kubernetes.io/enforce";
 
@@ -31,7 +33,13 @@ impl KubernetesRuntime {
         let manifest = Manifest::of(spec, &self.settings)?;
         let cluster = self.cluster().await?;
         let turn = self.turns.lock(&spec.uid).await;
-        let earlier = match the_one(&cluster, &spec.host_id, &spec.uid).await? {
+        let usual = names::of(spec);
+        let (found, is_free, demands_user) = tokio::join!(
+            the_one(&cluster, &spec.host_id, &spec.uid),
+            is_free(&cluster, &usual),
+            demands_user(&cluster),
+        );
+        let earlier = match found? {
             Some(set) if set.metadata.deletion_timestamp.is_some() => {
                 // The StatefulSet is being removed: an earlier removal was interrupted, or somebody else removes it.
                 statefulset::wait_until_gone(&cluster, &SetIdentity::of(&set)).await?;
@@ -47,9 +55,9 @@ impl KubernetesRuntime {
         };
         let name = match &earlier {
             Some(set) => set.metadata.name.clone().unwrap_or_default(),
-            None => free_name(&cluster, spec).await?,
+            None if is_free? => usual,
+            None => another_name(&cluster, spec).await?,
         };
-        let demands_user = demands_user(&cluster).await;
         let set = manifest.statefulset(&name, &self.settings, demands_user);
         let is_new = earlier.is_none();
         Making { cluster, manifest, name, set, is_new }.begin(turn).await
@@ -67,24 +75,29 @@ pub(crate) async fn the_one(cluster: &Cluster, host_id: &str, uid: &str) -> Resu
     found.retain(|set| labels::owner(&set.metadata) == Some((host_id, uid)));
     match found.len() {
         0 | 1 => Ok(found.pop()),
-        _ => {
-            let names: Vec<&str> = found.iter().filter_map(|set| set.metadata.name.as_deref()).collect();
+        count => {
+            let names = found.iter().filter_map(|set| set.metadata.name.as_deref()).take(MOST_NAMED);
+            let names: Vec<&str> = names.collect();
             Err(Error::precondition(format!(
-                "several StatefulSets carry the uid of this workload, and nobody chooses one: {}; remove those that are \
-                 not wanted",
+                "{count} StatefulSets carry the uid of this workload, and nobody chooses one: {}; remove those that are not \
+                 wanted",
                 names.join(", ")
             )))
         }
     }
 }
 
-/// A name that no StatefulSet has. If somebody takes it meanwhile, the cluster refuses ours, since the selector of a
+/// Whether no StatefulSet has this name. If somebody takes it meanwhile, the cluster refuses ours, since the selector of a
 /// StatefulSet cannot be changed.
-async fn free_name(cluster: &Cluster, spec: &WorkloadSpec) -> Result<String> {
-    let names = (2..=NAMES).map(|attempt| names::another(spec, attempt));
-    for name in std::iter::once(names::of(spec)).chain(names) {
-        let doing = "it cannot be found out whether a name is free";
-        if ask_for(doing, cluster.statefulsets().get_metadata(&name)).await?.is_none() {
+async fn is_free(cluster: &Cluster, name: &str) -> Result<bool> {
+    let doing = "it cannot be found out whether a name is free";
+    Ok(ask_for(doing, cluster.statefulsets().get_metadata(name)).await?.is_none())
+}
+
+/// A name that no StatefulSet has, where the usual one is taken.
+async fn another_name(cluster: &Cluster, spec: &WorkloadSpec) -> Result<String> {
+    for name in (2..=NAMES).map(|attempt| names::another(spec, attempt)) {
+        if is_free(cluster, &name).await? {
             return Ok(name);
         }
     }
@@ -155,23 +168,36 @@ impl Making {
         }
     }
 
-    /// Makes the objects that belong to the StatefulSet.
+    /// Makes the objects that belong to the StatefulSet, all at once. All requests are over when this returns: one that is
+    /// dropped in the middle could still make its object.
     async fn beside(&self, set: &SetIdentity) -> Result<()> {
         let (cluster, manifest) = (&self.cluster, &self.manifest);
         let owner = owner(&self.name, &set.object_uid);
-        if let Some(secret) = manifest.secret(&self.name, &owner) {
-            apply("the Secret cannot be made", &cluster.secrets(), &secret).await?;
-        }
-        if port(&manifest.spec).is_some()
-            && let Some(service) = manifest.service(&self.name, &owner)
-        {
-            apply("the Service cannot be made", &cluster.services(), &service).await?;
-        }
-        if let Some(policy) = manifest.network_policy(&self.name, &owner) {
+        let secret = async {
+            match manifest.secret(&self.name, &owner) {
+                Some(secret) => {
+                    apply_silently("the Secret cannot be made", &cluster.secrets(), &secret).await
+                }
+                None => Ok(()),
+            }
+        };
+        let service = async {
+            match manifest.service(&self.name, &owner) {
+                Some(service) => {
+                    apply_silently("the Service cannot be made", &cluster.services(), &service).await
+                }
+                None => Ok(()),
+            }
+        };
+        let policy = async {
             let policies: Api<NetworkPolicy> = cluster.namespaced();
-            apply("the NetworkPolicy cannot be made", &policies, &policy).await?;
-        }
-        Ok(())
+            match manifest.network_policy(&self.name, &owner) {
+                Some(policy) => apply_silently("the NetworkPolicy cannot be made", &policies, &policy).await,
+                None => Ok(()),
+            }
+        };
+        let (secret, service, policy) = tokio::join!(secret, service, policy);
+        secret.and(service).and(policy)
     }
 }
 
@@ -180,13 +206,29 @@ pub(crate) async fn apply<K>(doing: &str, api: &Api<K>, object: &Value) -> Resul
 where
     K: Clone + DeserializeOwned + Debug,
 {
-    let name = object["metadata"]["name"].as_str().unwrap_or_default();
     let params = PatchParams::apply(FIELD_MANAGER);
-    let applied = ask(doing, api.patch(name, &params, &Patch::Apply(object))).await;
-    applied.map_err(|mut error| {
-        if is_conflict(&error) {
-            error.message.push_str("; give those fields back, or remove the workload and create it anew");
-        }
-        error
-    })
+    let applied = ask(doing, api.patch(name_of(object), &params, &Patch::Apply(object))).await;
+    applied.map_err(with_a_way_out)
+}
+
+/// The same where only the success counts. The cluster answers with the object's metadata alone, so the values of a Secret do
+/// not come back.
+pub(crate) async fn apply_silently<K>(doing: &str, api: &Api<K>, object: &Value) -> Result<()>
+where
+    K: Clone + DeserializeOwned + Debug,
+{
+    let params = PatchParams::apply(FIELD_MANAGER);
+    let applied = ask(doing, api.patch_metadata(name_of(object), &params, &Patch::Apply(object))).await;
+    applied.map(drop).map_err(with_a_way_out)
+}
+
+fn name_of(object: &Value) -> &str {
+    object["metadata"]["name"].as_str().unwrap_or_default()
+}
+
+fn with_a_way_out(mut error: Error) -> Error {
+    if is_conflict(&error) {
+        error.message.push_str("; give those fields back, or remove the workload and create it anew");
+    }
+    error
 }

@@ -1,4 +1,5 @@
 //! Translates the answers of an API server into the errors of the plugin interface.
+use crate::text::shown;
 use std::time::Duration;
 use wharf_sdk::{Error, ErrorCode, Result, error_chain};
 
@@ -40,6 +41,7 @@ pub(crate) fn operation(doing: &str, error: &kube::Error) -> Error {
         }
         _ => (ErrorCode::Unavailable, error_chain(error)),
     };
+    let why = shown(&why);
     let why = if why.is_empty() { "the API server does not say why".to_owned() } else { why };
     Error::new(code, format!("{doing}: {why}"))
 }
@@ -56,8 +58,8 @@ fn of_status(status: &kube::core::Status) -> ErrorCode {
         (409, "AlreadyExists") => ErrorCode::AlreadyExists,
         (409, _) => ErrorCode::FailedPrecondition,
         // The API server limits requests (priority and fairness) or shuts down, or a proxy stands in the place of one that
-        // is gone.
-        (404 | 429 | 500..=599, _) => ErrorCode::Unavailable,
+        // is gone; or it has forgotten the state that a listing began with (410).
+        (404 | 410 | 429 | 500..=599, _) => ErrorCode::Unavailable,
         _ => ErrorCode::Internal,
     }
 }
@@ -93,11 +95,18 @@ mod tests {
 
     #[test]
     fn an_answer_without_an_object_is_no_evidence_that_it_is_gone() {
-        for status in [429, 500, 502, 503, 504] {
+        for status in [410, 429, 500, 502, 503, 504] {
             assert_eq!(code(status, "", ""), ErrorCode::Unavailable, "{status}");
         }
         assert_eq!(code(401, "Unauthorized", ""), ErrorCode::PermissionDenied);
         assert_eq!(code(403, "Forbidden", "x"), ErrorCode::PermissionDenied);
         assert_eq!(code(409, "Conflict", "x"), ErrorCode::FailedPrecondition);
+    }
+
+    #[test]
+    fn the_words_of_an_admission_webhook_are_one_line_that_a_terminal_shows() {
+        let said = Status::failure("denied:\n\u{1b}[2Jall is well", "Forbidden").with_code(403);
+        let error = operation("the StatefulSet cannot be made", &kube::Error::Api(said.boxed()));
+        assert_eq!(error.message, "the StatefulSet cannot be made: denied: \u{fffd}[2Jall is well");
     }
 }

@@ -1,6 +1,6 @@
 //! The events that the cluster records about one object: why it makes no pod, what hinders a pod. If this user may not read
 //! events, there are none. Called by a start; it must not know what the start does about them.
-use crate::cluster::Cluster;
+use crate::{cluster::Cluster, text::shown};
 use futures_util::{Stream, StreamExt};
 use k8s_openapi::{api::core::v1::Event as ClusterEvent, jiff::Timestamp};
 use kube::runtime::{
@@ -21,7 +21,7 @@ const TOLD_BY_POD: [&str; 2] = ["Failed", "FailedScheduling"];
 /// An event about an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Said {
-    /// The message, in the cluster's own words.
+    /// The message, in the cluster's own words, as one line.
     pub(crate) message: String,
     /// Whether it reports a hindrance.
     pub(crate) is_hindrance: bool,
@@ -74,7 +74,7 @@ fn is_refused(error: &WatchError) -> bool {
 fn said(event: ClusterEvent) -> Said {
     let reason = event.reason.as_deref().unwrap_or_default();
     let is_hindrance = reason.starts_with(HINDRANCE) && !TOLD_BY_POD.contains(&reason);
-    Said { message: event.message.unwrap_or_default(), is_hindrance }
+    Said { message: shown(&event.message.unwrap_or_default()), is_hindrance }
 }
 
 /// Whether an event is not older than a moment. Its time has whole seconds. The cluster repeats an event by counting it up

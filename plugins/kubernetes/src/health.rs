@@ -1,15 +1,22 @@
 //! Whether a cluster can be used here and now, and which right is missing if not.
 use crate::{cluster::Cluster, error::ask};
-use futures_util::future::try_join_all;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::authorization::v1::{
-    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+    ResourceAttributes, ResourceRule, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+    SelfSubjectRulesReview, SelfSubjectRulesReviewSpec,
 };
 use kube::{Api, api::PostParams};
 use wharf_sdk::Result;
 
-/// The rights that all operations together need: group, resource, subresource and verb. `rbac.yaml` beside the sources
-/// grants these, and no others.
-const RIGHTS: [(&str, &str, &str, &str); 17] = [
+/// A right: group, resource, subresource and verb.
+type Right = (&'static str, &'static str, &'static str, &'static str);
+
+/// How many rights are asked for at a time, each over a connection of its own.
+const AT_ONCE: usize = 4;
+const DOING: &str = "the rights of this user cannot be asked for";
+
+/// The rights that all operations together need. `rbac.yaml` beside the sources grants these, and no others.
+const RIGHTS: [Right; 17] = [
     ("apps", "statefulsets", "", "get"),
     ("apps", "statefulsets", "", "list"),
     ("apps", "statefulsets", "", "watch"),
@@ -30,25 +37,52 @@ const RIGHTS: [(&str, &str, &str, &str); 17] = [
 ];
 
 /// The needed rights that this user lacks in the namespace. The cluster itself is asked for them.
+///
+/// A first request returns the rules that the cluster knows of. They need not be all (a webhook grants rights without rules), so
+/// each right that is in none of them is asked for by itself.
 pub(crate) async fn missing_rights(cluster: &Cluster) -> Result<Vec<String>> {
+    let rules = rules(cluster).await;
+    let unproven: Vec<Right> =
+        RIGHTS.into_iter().filter(|right| !rules.iter().any(|rule| grants(rule, right))).collect();
     let reviews: Api<SelfSubjectAccessReview> = cluster.global();
-    let asked = RIGHTS.iter().map(|right| {
-        let (reviews, review) = (reviews.clone(), review(cluster.namespace(), *right));
+    let asked = unproven.into_iter().map(|right| {
+        let (reviews, review) = (reviews.clone(), review(cluster.namespace(), right));
         async move {
-            let doing = "the rights of this user cannot be asked for";
-            let told = ask(doing, reviews.create(&PostParams::default(), &review)).await?;
-            Ok(told.status.is_some_and(|status| status.allowed))
+            let told = ask(DOING, reviews.create(&PostParams::default(), &review)).await?;
+            let is_allowed = told.status.is_some_and(|status| status.allowed);
+            Ok((!is_allowed).then(|| name(right)))
         }
     });
-    let allowed: Vec<bool> = try_join_all(asked).await?;
-    let missing = RIGHTS.iter().zip(allowed).filter(|(_, allowed)| !allowed);
-    Ok(missing.map(|(right, _)| name(*right)).collect())
+    let asked: Vec<_> = asked.collect();
+    let missing: Vec<Option<String>> = stream::iter(asked).buffered(AT_ONCE).try_collect().await?;
+    Ok(missing.into_iter().flatten().collect())
 }
 
-fn review(
-    namespace: &str,
-    (group, resource, subresource, verb): (&str, &str, &str, &str),
-) -> SelfSubjectAccessReview {
+/// The rules for this user in the namespace; none if the cluster does not tell.
+async fn rules(cluster: &Cluster) -> Vec<ResourceRule> {
+    let reviews: Api<SelfSubjectRulesReview> = cluster.global();
+    let spec = SelfSubjectRulesReviewSpec { namespace: Some(cluster.namespace().to_owned()) };
+    let review = SelfSubjectRulesReview { spec, ..SelfSubjectRulesReview::default() };
+    let told = ask(DOING, reviews.create(&PostParams::default(), &review)).await;
+    told.ok().and_then(|told| told.status).map(|status| status.resource_rules).unwrap_or_default()
+}
+
+/// Whether a rule grants a right on all objects of the resource.
+fn grants(rule: &ResourceRule, (group, resource, subresource, verb): &Right) -> bool {
+    let has = |values: &Option<Vec<String>>, wanted: &str| {
+        values.iter().flatten().any(|value| value == "*" || value == wanted)
+    };
+    let wanted = match *subresource {
+        "" => (*resource).to_owned(),
+        part => format!("{resource}/{part}"),
+    };
+    rule.resource_names.as_ref().is_none_or(Vec::is_empty)
+        && rule.verbs.iter().any(|value| value == "*" || value == verb)
+        && has(&rule.api_groups, group)
+        && has(&rule.resources, &wanted)
+}
+
+fn review(namespace: &str, (group, resource, subresource, verb): Right) -> SelfSubjectAccessReview {
     let attributes = ResourceAttributes {
         namespace: Some(namespace.to_owned()),
         group: Some(group.to_owned()),
@@ -64,9 +98,30 @@ fn review(
     SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() }
 }
 
-fn name((_, resource, subresource, verb): (&str, &str, &str, &str)) -> String {
+fn name((_, resource, subresource, verb): Right) -> String {
     match subresource {
         "" => format!("{verb} {resource}"),
         part => format!("{verb} {resource}/{part}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn a_rule_grants_what_it_names_on_all_objects_and_nothing_else() {
+        let grants = |rule: Value, right: &Right| grants(&serde_json::from_value(rule).unwrap(), right);
+        let (pods, log) = (("", "pods", "", "get"), ("", "pods", "log", "get"));
+        let all = json!({ "apiGroups": ["*"], "resources": ["*"], "verbs": ["*"] });
+        assert!(RIGHTS.iter().all(|right| grants(all.clone(), right)));
+        let some = json!({ "apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"] });
+        assert!(grants(some.clone(), &pods) && !grants(some.clone(), &log));
+        assert!(!grants(some.clone(), &("", "pods", "", "delete")));
+        assert!(!grants(some, &("apps", "pods", "", "get")));
+        let named =
+            json!({ "apiGroups": [""], "resources": ["pods"], "resourceNames": ["a"], "verbs": ["get"] });
+        assert!(!grants(named, &pods), "on one object alone");
     }
 }

@@ -11,6 +11,7 @@
 //! nothing about the container; the value of a variable is in a Secret alone; nothing polls where the API can be watched.
 #![forbid(unsafe_code)]
 
+mod answers;
 mod attach;
 mod cluster;
 mod deploy;
@@ -21,6 +22,8 @@ mod events;
 mod find;
 mod handle;
 mod health;
+mod helper;
+mod hindrances;
 mod identity;
 mod labels;
 mod list;
@@ -41,6 +44,7 @@ mod statefulset;
 mod stop;
 #[cfg(test)]
 mod tests;
+mod text;
 mod volumes;
 mod wait;
 

@@ -3,6 +3,10 @@
 //! There are always two requests: for the StatefulSets with the host's label, and for their pods, whose state decides what
 //! runs. One of the objects proves which cluster answered ([`identity`]); without such an object, the cluster is asked for
 //! its instance, in the place of the pods or beside them.
+//!
+//! Situation: another cluster takes over the address, and a connection to the former one is still open. Of two requests that
+//! are made at the same time, one goes over that connection, and the other one over a new connection. Conclusion: the
+//! StatefulSets are asked for first and alone, so that the open connection serves them, and not the question who answers.
 use crate::{
     error::ask,
     identity, labels, observe,

@@ -6,7 +6,7 @@
 //! with its container, goes on after the last line that was passed on.
 use crate::{
     cluster::Cluster,
-    error::operation,
+    error::ask,
     labels,
     observe::belongs,
     pods::{CONTAINER, PodWatch, container, last_end, runs},
@@ -30,8 +30,8 @@ const MAX_HELD_BYTES: usize = 16 * 1024 * 1024;
 const BUFFER: usize = 64 * 1024;
 /// The pause between two attempts to read on.
 const PAUSE: Duration = Duration::from_millis(200);
-/// What a node says, without a time, in the place of the output of a container that it has just removed. The next question
-/// is about the container after it.
+/// The beginning of the line, without a time, that a node gives in the place of the output of a container that it has just
+/// removed. The next question is about the container after it.
 const REMOVED: &[u8] = b"unable to retrieve container logs for ";
 /// How often it is asked again then.
 const ATTEMPTS: usize = 5;
@@ -100,8 +100,7 @@ impl Source {
             since_time: reader.last,
             ..LogParams::default()
         };
-        let opened = self.cluster.pods().log_stream(name, &params).await;
-        let lines = opened.map_err(|error| operation("the output cannot be read", &error))?;
+        let lines = ask("the output cannot be read", self.cluster.pods().log_stream(name, &params)).await?;
         let mut lines = pin!(lines);
         let broken = |error: &io::Error| Error::unavailable(format!("the output breaks off: {error}"));
         while let Some(line) = next_line(&mut lines).await.map_err(|error| broken(&error))? {
@@ -241,7 +240,7 @@ fn is_message(line: &[u8]) -> bool {
 }
 
 /// The next line with its end. None at the end.
-async fn next_line(lines: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<Vec<u8>>> {
+pub(crate) async fn next_line(lines: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
     loop {
         let part = lines.fill_buf().await?;

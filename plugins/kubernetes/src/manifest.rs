@@ -241,7 +241,7 @@ pub(crate) fn owner(name: &str, object_uid: &str) -> Value {
 }
 
 /// The port inside the pod.
-pub(crate) fn port(spec: &WorkloadSpec) -> Option<u16> {
+fn port(spec: &WorkloadSpec) -> Option<u16> {
     spec.transport.target_port()
 }
 

@@ -4,6 +4,7 @@ use crate::{
     labels::{self, EXIT, STARTED, TARGET_PORT, WEAKER},
     pods::{container, end, exit, is_lost, runs},
     reasons,
+    text::shown,
 };
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 use wharf_sdk::{Address, Confinement, Exit, Handle, Measure, Observation, WorkloadState};
@@ -48,15 +49,23 @@ pub(crate) fn is_to_run(set: &StatefulSet) -> bool {
     wanted(set) > 0 && set.metadata.deletion_timestamp.is_none()
 }
 
-/// True if a workload's pod belongs to a StatefulSet, by the uid that the cluster gave it.
+/// True if a pod was made by the cluster for this StatefulSet.
 pub(crate) fn belongs(pod: &Pod, set: &StatefulSet) -> bool {
-    set.metadata.uid.as_deref().is_some_and(|uid| belongs_to(pod, uid))
+    let (name, uid) = (set.metadata.name.as_deref(), set.metadata.uid.as_deref());
+    name.zip(uid).is_some_and(|(name, uid)| belongs_to(pod, name, uid))
 }
 
-/// True if a pod belongs to the object with this uid.
-pub(crate) fn belongs_to(pod: &Pod, object_uid: &str) -> bool {
+/// True if a pod was made by the cluster for the StatefulSet with this name and this uid.
+///
+/// Situation: somebody else in the namespace makes a pod that carries the labels of a workload, and names its StatefulSet as an
+/// owner; everybody who may make pods can write both. Conclusion: only a pod that the StatefulSet controls counts, and that has
+/// the name which the cluster gives to its pods: there is one of a name.
+pub(crate) fn belongs_to(pod: &Pod, statefulset: &str, object_uid: &str) -> bool {
     let owners = pod.metadata.owner_references.as_deref().unwrap_or_default();
-    owners.iter().any(|owner| owner.uid == object_uid)
+    let is_controlled = owners.iter().any(|owner| owner.uid == object_uid && owner.controller == Some(true));
+    let name = pod.metadata.name.as_deref().unwrap_or_default();
+    let ordinal = name.strip_prefix(statefulset).and_then(|rest| rest.strip_prefix('-')).unwrap_or_default();
+    is_controlled && !ordinal.is_empty() && ordinal.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn state(set: &StatefulSet, pods: &[&Pod]) -> (WorkloadState, Option<Exit>) {
@@ -74,8 +83,7 @@ fn state(set: &StatefulSet, pods: &[&Pod]) -> (WorkloadState, Option<Exit>) {
         return (WorkloadState::Created, None);
     }
     let told = pods.iter().find_map(|pod| end(pod)).map(exit);
-    let recorded = || serde_json::from_str(labels::annotation(&set.metadata, EXIT)?).ok();
-    let mut exit: Exit = told.or_else(recorded).unwrap_or_default();
+    let mut exit: Exit = told.or_else(|| recorded_exit(set)).unwrap_or_default();
     exit.restarts = is_to_run(set);
     // The workload is to run and does not; the reason is the one that the cluster gives.
     if exit.restarts
@@ -87,6 +95,22 @@ fn state(set: &StatefulSet, pods: &[&Pod]) -> (WorkloadState, Option<Exit>) {
     (WorkloadState::Stopped, Some(exit))
 }
 
+/// The end that a stop has recorded in the StatefulSet. Whoever may change that can write anything there, so its words are
+/// taken for somebody else's, and whether the cluster goes on is not read from it.
+pub(crate) fn recorded_exit(set: &StatefulSet) -> Option<Exit> {
+    let exit: Exit = serde_json::from_str(labels::annotation(&set.metadata, EXIT)?).ok()?;
+    Some(Exit { reason: shown(&exit.reason), restarts: false, ..exit })
+}
+
+/// The measures that were left out when it was made, as it records them: somebody else's words, too.
+fn recorded_weaker(set: &StatefulSet) -> Vec<Measure> {
+    const MOST: usize = 16;
+    let text = labels::annotation(&set.metadata, WEAKER).unwrap_or_default();
+    let all: Vec<Measure> = serde_json::from_str(text).unwrap_or_default();
+    let told = all.into_iter().take(MOST);
+    told.map(|measure| Measure { what: shown(&measure.what), how: shown(&measure.how) }).collect()
+}
+
 fn since(pod: &Pod) -> Option<u64> {
     let started = container(pod)?.state.as_ref()?.running.as_ref()?.started_at.as_ref()?;
     u64::try_from(started.0.as_millisecond()).ok()
@@ -94,9 +118,7 @@ fn since(pod: &Pod) -> Option<u64> {
 
 /// The confinement of the workload, read from its own specification in the cluster.
 fn confinement(set: &StatefulSet) -> Option<Confinement> {
-    let weaker: Vec<Measure> = labels::annotation(&set.metadata, WEAKER)
-        .and_then(|text| serde_json::from_str(text).ok())
-        .unwrap_or_default();
+    let weaker = recorded_weaker(set);
     let pod = set.spec.as_ref()?.template.spec.as_ref()?;
     let server = pod.containers.iter().find(|container| container.name == crate::pods::CONTAINER)?;
     let context = server.security_context.clone().unwrap_or_default();
@@ -186,6 +208,44 @@ mod tests {
         let mut going = set(0, &started);
         going.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
         assert_eq!(seen(&going, &[]).0, Removing);
+    }
+
+    #[test]
+    fn an_annotation_that_somebody_else_has_written_says_nothing_to_a_terminal_and_starts_nothing() {
+        let hostile = json!({ "code": 7, "reason": "\u{1b}[2Jall\nis well", "restarts": true }).to_string();
+        let weaker = json!([{ "what": "network\u{7}", "how": "\u{202e}closed" }]).to_string();
+        let set = set(0, &json!({ STARTED: "t", EXIT: hostile, WEAKER: weaker, TARGET_PORT: "65536" }));
+        let exit = recorded_exit(&set).unwrap();
+        assert_eq!(
+            (exit.code, exit.restarts, exit.reason.as_str()),
+            (Some(7), false, "\u{fffd}[2Jall is well")
+        );
+        assert_eq!(of(&set, &[]).unwrap().exit, Some(exit));
+        let weaker = recorded_weaker(&set);
+        assert_eq!((weaker[0].what.as_str(), weaker[0].how.as_str()), ("network\u{fffd}", "\u{fffd}closed"));
+        assert_eq!(of(&set, &[]).unwrap().handle.unwrap().data.get("target_port"), None);
+    }
+
+    #[test]
+    fn a_pod_of_somebody_else_that_names_the_statefulset_as_its_owner_does_not_belong_to_it() {
+        let pod = |name: &str, controller: bool, uid: &str| -> Pod {
+            let owner = json!({ "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "time-0af3", "uid": uid,
+                "controller": controller });
+            serde_json::from_value(json!({ "metadata": { "name": name, "ownerReferences": [owner] } }))
+                .unwrap()
+        };
+        let set = set(1, &json!({}));
+        assert!(belongs(&pod("time-0af3-0", true, "s-1"), &set));
+        assert!(belongs(&pod("time-0af3-12", true, "s-1"), &set), "somebody has scaled it further");
+        for (name, controller, uid) in [
+            ("a", true, "s-1"),
+            ("time-0af3-", true, "s-1"),
+            ("time-0af3-x-0", true, "s-1"),
+            ("time-0af3-0", false, "s-1"),
+            ("time-0af3-0", true, "s-2"),
+        ] {
+            assert!(!belongs(&pod(name, controller, uid), &set), "{name} {controller} {uid}");
+        }
     }
 
     #[test]

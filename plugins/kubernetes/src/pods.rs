@@ -2,6 +2,7 @@
 use crate::{
     cluster::Cluster,
     error::{self, ask},
+    text::shown,
 };
 use futures_util::{StreamExt, stream::BoxStream};
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
@@ -17,6 +18,9 @@ use wharf_sdk::{Error, ErrorCode, Exit, Result};
 pub(crate) const CONTAINER: &str = "server";
 /// How many objects are in one page of a listing.
 pub(crate) const PAGE: u32 = 500;
+/// A listing with more pages than this is given up: somebody floods the namespace, or something else than an API server
+/// answers.
+const MAX_PAGES: usize = 40;
 
 /// For so long, an API server that does not answer is asked again while a change is under way.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -40,6 +44,9 @@ pub(crate) async fn list(cluster: &Cluster, selector: &str) -> Result<Vec<Pod>> 
 
 /// All pages of a listing. They all show the state at the first page. If the API server has forgotten that state before the
 /// last page (`410 Gone`), the listing fails.
+///
+/// # Errors
+/// A page cannot be had; or there are more than this host can have made.
 pub(crate) async fn pages<K, F>(page: impl Fn(ListParams) -> F) -> Result<Vec<K>>
 where
     K: Clone,
@@ -47,7 +54,7 @@ where
 {
     let mut all = Vec::new();
     let mut params = ListParams::default().limit(PAGE);
-    loop {
+    for _ in 0..MAX_PAGES {
         let listed = page(params.clone()).await?;
         all.extend(listed.items);
         match listed.metadata.continue_.filter(|token| !token.is_empty()) {
@@ -55,6 +62,7 @@ where
             None => return Ok(all),
         }
     }
+    Err(Error::unavailable(format!("the listing does not end after {MAX_PAGES} pages")))
 }
 
 /// The pods of a workload as they change. Bookmarks, the end of a watch and `410 Gone` are handled here and by kube;
@@ -209,15 +217,14 @@ pub(crate) fn is_lost(pod: &Pod) -> bool {
         || (runs(pod) && says("Ready", "False") && says("ContainersReady", "True"))
 }
 
-/// Translates an end into that of the plugin interface.
+/// Translates an end into that of the plugin interface. A message of it may be the server's own.
 pub(crate) fn exit(end: &ContainerStateTerminated) -> Exit {
+    let message = shown(end.message.as_deref().unwrap_or_default());
     let reason = match end.reason.as_deref().unwrap_or_default() {
         "OOMKilled" => "out of memory (OOMKilled)".to_owned(),
-        "" | "Completed" | "Error" => end.message.clone().unwrap_or_default(),
-        reason => match end.message.as_deref().unwrap_or_default() {
-            "" => reason.to_owned(),
-            message => format!("{reason}: {message}"),
-        },
+        "" | "Completed" | "Error" => message,
+        reason if message.is_empty() => shown(reason),
+        reason => format!("{}: {message}", shown(reason)),
     };
     let at_ms = end.finished_at.as_ref().and_then(|time| u64::try_from(time.0.as_millisecond()).ok());
     Exit { code: Some(end.exit_code), signal: None, at_ms, reason, restarts: false }

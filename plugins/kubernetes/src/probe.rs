@@ -5,13 +5,14 @@
 //! workload gets, and the connection must fail; then one that allows it, and it must be reached once more. So a server that
 //! merely went away is not taken for a closed network.
 //!
-//! Everything carries the host's id and a uid of its own, as a workload has it: what an interrupted trial leaves is an orphan
-//! that `list --all` shows, and the next trial removes it.
+//! Everything carries the host's id and a uid of its own, as a workload has it. What a trial leaves whose process was ended is an
+//! orphan that `list --all` shows, and the next trial removes it; a trial that is given up removes everything itself.
 use crate::{
     cluster::Cluster,
     deploy::apply,
-    error::{ask, operation},
+    error::ask,
     labels,
+    logs::next_line,
     manifest::{Manifest, owner},
     names,
     pods::{CONTAINER, PodWatch, pages, runs},
@@ -19,8 +20,9 @@ use crate::{
     runtime::KubernetesRuntime,
     settings::Settings,
     statefulset::{self, SetIdentity},
+    text::shown,
 };
-use futures_util::{AsyncBufReadExt, StreamExt, stream::BoxStream};
+use futures_util::AsyncBufRead;
 use k8s_openapi::{
     api::{apps::v1::StatefulSet, core::v1::Pod, networking::v1::NetworkPolicy},
     jiff::Timestamp,
@@ -30,10 +32,17 @@ use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     hash::{BuildHasher, RandomState},
+    pin::Pin,
     time::Duration,
 };
-use tokio::time::{Instant, timeout};
-use wharf_sdk::{Error, NetworkVerdict, PermissionProfile, Probe, Result, Source, Transport, WorkloadSpec};
+use tokio::{
+    sync::oneshot,
+    task::JoinHandle,
+    time::{Instant, timeout},
+};
+use wharf_sdk::{
+    Error, ErrorCode, NetworkVerdict, PermissionProfile, Probe, Result, Source, Transport, WorkloadSpec,
+};
 
 /// The image of both pods, unless the settings name another one: a shell, `nc` and `sleep`.
 const IMAGE: &str = "docker.io/library/busybox:stable";
@@ -41,7 +50,7 @@ const IMAGE: &str = "docker.io/library/busybox:stable";
 const ROLE: &str = "wharf-trial";
 /// The port of the pod that serves.
 const PORT: u16 = 8080;
-/// Nobody's user and group: a namespace may refuse root.
+/// The user and the group `nobody`: a namespace may refuse root.
 const NOBODY: &str = "65534:65534";
 /// For so long, the pods may take to run: their image may have to be fetched.
 const RUN_WITHIN: Duration = Duration::from_secs(240);
@@ -53,27 +62,59 @@ const IN_A_ROW: usize = 3;
 impl Probe for KubernetesRuntime {
     async fn probe_network(&self) -> Result<NetworkVerdict> {
         let cluster = self.cluster().await?;
-        let _turn = self.turns.lock("the trial of networks").await;
-        let instance = cluster.instance().await?;
-        clear_earlier(&cluster, &self.host_id).await?;
-        let mut trial = Trial { cluster: cluster.clone(), host_id: self.host_id.clone(), made: Vec::new() };
-        let tried = trial.run(&self.settings).await;
-        let cleared = trial.clear().await;
-        let (enforced, how) = tried?;
-        cleared?;
-        let at_ms = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default();
-        Ok(NetworkVerdict { instance, enforced, at_ms, how: how.to_owned() })
+        let turn = self.turns.lock("the trial of networks").await;
+        let (answer, answered) = oneshot::channel();
+        let (host_id, settings) = (self.host_id.clone(), self.settings.clone());
+        // In a task: if the caller gives up, everything is removed all the same, and only then the next trial begins.
+        tokio::spawn(async move {
+            Trial::of(cluster, host_id).judge(&settings, answer).await;
+            drop(turn);
+        });
+        let lost = || Err(Error::new(ErrorCode::Timeout, "the trial ended without an answer"));
+        answered.await.unwrap_or_else(|_| lost())
     }
 }
 
 /// A trial, and the StatefulSets that it has made.
-struct Trial {
+pub(crate) struct Trial {
     cluster: Cluster,
     host_id: String,
+    /// A StatefulSet that is being made: a request that is dropped in the middle could still make it.
+    making: Option<JoinHandle<Result<StatefulSet>>>,
     made: Vec<SetIdentity>,
 }
 
 impl Trial {
+    pub(crate) fn of(cluster: Cluster, host_id: String) -> Self {
+        Self { cluster, host_id, making: None, made: Vec::new() }
+    }
+
+    /// Tries it out, unless nobody waits for the answer any more, and removes everything before it answers.
+    pub(crate) async fn judge(
+        mut self,
+        settings: &Settings,
+        mut answer: oneshot::Sender<Result<NetworkVerdict>>,
+    ) {
+        let tried = tokio::select! {
+            biased;
+            () = answer.closed() => Err(Error::new(ErrorCode::Cancelled, "nobody waits for the trial")),
+            tried = self.verdict(settings) => tried,
+        };
+        let cleared = self.clear().await;
+        if let Err(error) = &cleared {
+            tracing::warn!(%error, "pods of a trial stay");
+        }
+        drop(answer.send(tried.and_then(|verdict| cleared.map(|()| verdict))));
+    }
+
+    async fn verdict(&mut self, settings: &Settings) -> Result<NetworkVerdict> {
+        let instance = self.cluster.instance().await?;
+        clear_earlier(&self.cluster, &self.host_id).await?;
+        let (enforced, how) = self.run(settings).await?;
+        let at_ms = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default();
+        Ok(NetworkVerdict { instance, enforced, at_ms, how: how.to_owned() })
+    }
+
     /// The verdict, and the reason for it.
     async fn run(&mut self, settings: &Settings) -> Result<(bool, &'static str)> {
         let server = self.part("server", settings, "while :; do echo wharf | nc -l -p 8080; done")?;
@@ -83,7 +124,10 @@ impl Trial {
         let is_address =
             !address.is_empty() && address.chars().all(|c| c.is_ascii_hexdigit() || ".:".contains(c));
         if !is_address {
-            return Err(Error::unavailable(format!("the cluster gave a pod the address '{address}'")));
+            return Err(Error::unavailable(format!(
+                "the cluster gave a pod the address '{}'",
+                shown(&address)
+            )));
         }
         let script = format!(
             "while :; do case $(nc -w 2 {address} {PORT} </dev/null) in wharf) echo reached;; *) echo missed;; esac; \
@@ -113,7 +157,7 @@ impl Trial {
         Ok((true, "one pod reaches another one only where the NetworkPolicy allows it"))
     }
 
-    /// One of the two pods.
+    /// A pod of the trial, in this role.
     fn part(&self, role: &str, settings: &Settings, script: &str) -> Result<Part> {
         let profile = (role == "client").then(PermissionProfile::default);
         let spec = WorkloadSpec {
@@ -154,9 +198,7 @@ impl Trial {
         let pod = &mut set["spec"]["template"]["spec"];
         pod["terminationGracePeriodSeconds"] = json!(1);
         pod["containers"][0]["command"] = json!(["sh", "-c", part.script]);
-        let sets = self.cluster.statefulsets();
-        let made: StatefulSet = apply("a pod of the trial cannot be made", &sets, &set).await?;
-        self.made.push(SetIdentity::of(&made));
+        self.make(set).await?;
         let spec = &part.manifest.spec;
         let selector = labels::of_workload(&spec.host_id, &spec.uid);
         let mut watch = PodWatch::of(&self.cluster, &selector);
@@ -183,6 +225,16 @@ impl Trial {
         waited.unwrap_or_else(|_| Err(Error::precondition(format!("a pod of the trial does not run: {why}"))))
     }
 
+    async fn make(&mut self, set: Value) -> Result<()> {
+        let sets = self.cluster.statefulsets();
+        let making = async move { apply("a pod of the trial cannot be made", &sets, &set).await };
+        let made = self.making.insert(tokio::spawn(making)).await;
+        self.making = None;
+        let made = made.map_err(|error| Error::internal(format!("a pod of the trial: {error}")))??;
+        self.made.push(SetIdentity::of(&made));
+        Ok(())
+    }
+
     /// Sets the policy of the pod that asks: the one that a closed workload gets, or one with these rules.
     async fn set_policy(&self, part: &Part, egress: Option<&Value>) -> Result<()> {
         let identity = self.made.last().map(|made| made.object_uid.as_str()).unwrap_or_default();
@@ -195,18 +247,23 @@ impl Trial {
         apply("the NetworkPolicy cannot be made", &policies, &policy).await.map(drop)
     }
 
-    /// What the pod says from now on.
+    /// The lines that the pod says from now on.
     async fn answers(&self, pod: &Pod) -> Result<Answers> {
         let name = pod.metadata.name.as_deref().unwrap_or_default();
         let params =
             LogParams { container: Some(CONTAINER.to_owned()), follow: true, ..LogParams::default() };
-        let logs = self.cluster.pods().log_stream(name, &params).await;
-        let logs = logs.map_err(|error| operation("the output of the trial cannot be read", &error))?;
-        Ok(Answers { lines: logs.lines().boxed() })
+        let doing = "the output of the trial cannot be read";
+        let logs = ask(doing, self.cluster.pods().log_stream(name, &params)).await?;
+        Ok(Answers { output: Box::pin(logs) })
     }
 
     /// Removes everything, and waits until it is gone.
-    async fn clear(&self) -> Result<()> {
+    async fn clear(&mut self) -> Result<()> {
+        if let Some(making) = self.making.take()
+            && let Ok(Ok(made)) = making.await
+        {
+            self.made.push(SetIdentity::of(&made));
+        }
         for made in &self.made {
             statefulset::delete(&self.cluster, made).await?;
         }
@@ -217,16 +274,16 @@ impl Trial {
     }
 }
 
-/// One of the two pods, as it is to be made.
+/// A pod of the trial, as it is to be made.
 struct Part {
     manifest: Manifest,
     name: String,
     script: String,
 }
 
-/// The lines that the pod that asks has written.
+/// The output of the pod that asks.
 struct Answers {
-    lines: BoxStream<'static, std::io::Result<String>>,
+    output: Pin<Box<dyn AsyncBufRead + Send>>,
 }
 
 impl Answers {
@@ -235,12 +292,12 @@ impl Answers {
         let deadline = Instant::now() + within;
         let mut in_a_row = 0;
         while in_a_row < IN_A_ROW {
-            let line = match tokio::time::timeout_at(deadline, self.lines.next()).await {
+            let line = match tokio::time::timeout_at(deadline, next_line(&mut self.output)).await {
                 Err(_) => return Ok(false),
-                Ok(Some(Ok(line))) => line,
+                Ok(Ok(Some(line))) => line,
                 Ok(_) => return Err(Error::unavailable("the output of the trial broke off")),
             };
-            in_a_row = if line.trim() == wanted { in_a_row + 1 } else { 0 };
+            in_a_row = if line.trim_ascii() == wanted.as_bytes() { in_a_row + 1 } else { 0 };
         }
         Ok(true)
     }

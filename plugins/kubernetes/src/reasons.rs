@@ -1,5 +1,8 @@
 //! The reason why a pod does not run, from the pod's status.
-use crate::pods::{container, last_end};
+use crate::{
+    pods::{container, last_end},
+    text::shown,
+};
 use k8s_openapi::api::core::v1::Pod;
 
 /// The reason why a pod does not run.
@@ -80,14 +83,11 @@ fn unscheduled(pod: &Pod) -> Option<Trouble> {
     Some(Trouble { message, kind: Kind::Unschedulable })
 }
 
-/// A reason with its message. A cluster's message may be long, and have several lines.
+/// A reason with its message.
 fn sentence(reason: &str, told: &str) -> String {
-    const MAX_CHARS: usize = 600;
-    let told: String =
-        told.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(MAX_CHARS).collect();
-    match told.as_str() {
-        "" => reason.to_owned(),
-        told => format!("{reason}: {told}"),
+    match shown(told).as_str() {
+        "" => shown(reason),
+        told => format!("{}: {told}", shown(reason)),
     }
 }
 

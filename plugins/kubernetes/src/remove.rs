@@ -6,7 +6,7 @@
 use crate::{
     runtime::KubernetesRuntime,
     statefulset::{SetIdentity, delete, delete_in_background, wait_until_gone},
-    stop::Left,
+    stop::{Left, end_pods},
 };
 use wharf_sdk::{Handle, Result};
 
@@ -17,7 +17,7 @@ impl KubernetesRuntime {
         self.attachments.forget(&handle.uid);
         let Some(set) = self.find(&cluster, handle).await? else { return Ok(()) };
         let left = match set.metadata.deletion_timestamp {
-            None => self.end(&cluster, &set, 0).await?,
+            None => end_pods(&cluster, &set, 0).await?,
             Some(_) => Left::Nothing,
         };
         let identity = SetIdentity::of(&set);

@@ -12,8 +12,9 @@ use crate::{
     logs::Source,
     manifest::Manifest,
     observe::{self, belongs, belongs_to},
-    pods::{self, runs},
+    pods::{self, is_lost, runs},
     settings::Settings,
+    stop,
 };
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 use std::sync::{Mutex, PoisonError};
@@ -82,11 +83,22 @@ impl KubernetesRuntime {
     }
 
     async fn observe(&self, handle: &Handle) -> Result<Observation> {
-        let cluster = self.cluster().await?;
-        let set = self.find(&cluster, handle).await?.ok_or_else(gone)?;
-        let pods = self.pods(&cluster, &set, &handle.uid).await?;
+        let (cluster, data) = (self.cluster().await?, HandleData::read(handle)?);
+        let (set, pod) = tokio::try_join!(self.find(&cluster, handle), only_pod(&cluster, &data))?;
+        let set = set.ok_or_else(gone)?;
+        let pods = match pod.filter(|pod| runs(pod) && !is_lost(pod)) {
+            Some(pod) => vec![pod],
+            None => self.pods(&cluster, &set, &handle.uid).await?,
+        };
         observe::of(&set, &pods).ok_or_else(gone)
     }
+}
+
+/// The only pod that wharf lets a StatefulSet have. It is asked for by its name, which takes less time than a listing.
+async fn only_pod(cluster: &Cluster, data: &HandleData) -> Result<Option<Pod>> {
+    let name = pods::only_of(&data.statefulset);
+    let found = ask_for("the pod cannot be looked at", cluster.pods().get(&name)).await?;
+    Ok(found.filter(|pod| belongs_to(pod, &data.statefulset, &data.object_uid)))
 }
 
 fn nothing(tried: &[String]) -> Health {
@@ -172,7 +184,7 @@ impl Runtime for KubernetesRuntime {
     async fn stop(&self, handle: &Handle, options: StopOptions) -> Result<()> {
         let cluster = self.cluster().await?;
         match self.find(&cluster, handle).await? {
-            Some(set) => self.end(&cluster, &set, options.timeout_ms).await.map(drop),
+            Some(set) => stop::end_pods(&cluster, &set, options.timeout_ms).await.map(drop),
             None => Ok(()),
         }
     }
@@ -218,15 +230,15 @@ impl Logs for KubernetesRuntime {
 
 impl Attach for KubernetesRuntime {
     async fn attach(&self, handle: &Handle) -> Result<ByteStream> {
-        if HandleData::read(handle)?.target_port.is_some() {
+        let data = HandleData::read(handle)?;
+        if data.target_port.is_some() {
             return Err(Error::precondition("the workload speaks over a port, not over stdin and stdout"));
         }
         let cluster = self.cluster().await?;
-        let set = self.find(&cluster, handle).await?.ok_or_else(gone)?;
-        let pods = self.pods(&cluster, &set, &handle.uid).await?;
-        let running = pods.iter().find(|pod| runs(pod) && pod.metadata.deletion_timestamp.is_none());
-        match running.and_then(|pod| pod.metadata.name.as_deref()) {
-            Some(pod) => attach::now(&cluster, pod).await,
+        let (set, pod) = tokio::try_join!(self.find(&cluster, handle), only_pod(&cluster, &data))?;
+        set.ok_or_else(gone)?;
+        match pod.filter(|pod| runs(pod) && pod.metadata.deletion_timestamp.is_none()) {
+            Some(_) => attach::now(&cluster, &pods::only_of(&data.statefulset)).await,
             None => Ok(self.attachments.promise(&handle.uid)),
         }
     }
@@ -236,12 +248,10 @@ impl Dial for KubernetesRuntime {
     async fn dial(&self, handle: &Handle, options: DialOptions) -> Result<ByteStream> {
         let cluster = self.cluster().await?;
         let data = HandleData::read(handle)?;
-        let name = pods::only_of(&data.statefulset);
-        // One request for each connection is enough: the pod names its owner itself.
-        let found = ask_for("the pod cannot be looked at", cluster.pods().get(&name)).await?;
-        let pod = found.filter(|pod| belongs_to(pod, &data.object_uid));
+        // A single request for each connection is enough: the pod names its owner itself.
+        let pod = only_pod(&cluster, &data).await?;
         if pod.as_ref().is_some_and(runs) {
-            return dial::open(&cluster, &name, options.port).await;
+            return dial::open(&cluster, &pods::only_of(&data.statefulset), options.port).await;
         }
         let is_there = pod.is_some() || self.find(&cluster, handle).await?.is_some();
         Err(if is_there { Error::precondition("the workload does not run") } else { gone() })

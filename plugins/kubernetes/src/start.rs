@@ -3,6 +3,7 @@
 use crate::{
     cluster::Cluster,
     events::{self, Events, Said},
+    hindrances::{Hindrances, Kind as Hindrance},
     identity,
     labels::{self, EXIT, PROOF, STARTED},
     observe::{belongs, wanted},
@@ -17,7 +18,6 @@ use k8s_openapi::{
     jiff::Timestamp,
 };
 use std::time::Duration;
-use tokio::time::Instant;
 use wharf_sdk::{Error, Handle, Result, document::Event};
 
 /// For so long, a start waits for a pod that fits on no node, unless the settings say otherwise.
@@ -32,7 +32,8 @@ impl KubernetesRuntime {
     /// Scales to one, and waits until the container runs.
     pub(crate) async fn let_run(&self, handle: &Handle) -> Result<()> {
         let cluster = self.cluster().await?;
-        let set = self.find(&cluster, handle).await?.ok_or_else(crate::runtime::gone)?;
+        let (set, instance) = tokio::try_join!(self.find(&cluster, handle), cluster.instance())?;
+        let set = set.ok_or_else(crate::runtime::gone)?;
         if set.metadata.deletion_timestamp.is_some() {
             return Err(Error::precondition("the workload is being removed"));
         }
@@ -40,7 +41,7 @@ impl KubernetesRuntime {
         let since = Timestamp::now();
         let was_wanted = wanted(&set) == 1;
         if !was_wanted {
-            let proof = identity::proof(&cluster.instance().await?, &identity.object_uid);
+            let proof = identity::proof(&instance, &identity.object_uid);
             let annotations = serde_json::json!({ STARTED: since.to_string(), EXIT: null, PROOF: proof });
             let scaled =
                 serde_json::json!({ "metadata": { "annotations": annotations }, "spec": { "replicas": 1 } });
@@ -81,18 +82,19 @@ impl KubernetesRuntime {
         let set_uid = set.metadata.uid.as_deref().unwrap_or_default();
         let mut refusals = events::refusals(cluster, set_uid, since);
         let mut about_pod: Option<(String, Events)> = None;
-        let (mut unscheduled, mut retried, mut stuck) = (None, None, None);
+        let mut hindrances = Hindrances::default();
         loop {
             let change = tokio::select! {
                 biased;
                 change = watch.next_patiently() => change?,
                 Some(refusal) = refusals.next() => return Err(refused(&refusal.message)),
                 Some(said) = next_of(&mut about_pod) => {
-                    stuck = said.is_hindrance.then(|| Hindrance::met(stuck, STUCK, &said.message));
+                    let why = said.is_hindrance.then_some(said.message.as_str());
+                    hindrances.set(Hindrance::Warned, STUCK, why);
                     progress.tell(format!("the cluster says: {}", said.message));
                     continue;
                 }
-                why = given_up([&unscheduled, &retried, &stuck]) => return Err(refused(&why)),
+                why = hindrances.outlasted() => return Err(refused(&why)),
             };
             let Some(pod) = change.pods.values().find(|pod| belongs(pod, set) && is_new(pod)) else {
                 continue;
@@ -103,12 +105,10 @@ impl KubernetesRuntime {
                 _ if is_enough(pod) => return Ok(pod.clone()),
                 _ => {}
             }
-            let met = |kind, before: Option<Hindrance>, patience| {
-                let trouble = trouble.as_ref().filter(|trouble| trouble.kind == kind)?;
-                Some(Hindrance::met(before, patience, &trouble.message))
-            };
-            unscheduled = met(Kind::Unschedulable, unscheduled, scheduling);
-            retried = met(Kind::Retried, retried, STUCK);
+            let why =
+                |kind| trouble.as_ref().filter(|it| it.kind == kind).map(|trouble| trouble.message.as_str());
+            hindrances.set(Hindrance::Unscheduled, scheduling, why(Kind::Unschedulable));
+            hindrances.set(Hindrance::Retried, STUCK, why(Kind::Retried));
             match trouble {
                 Some(trouble) => progress.tell(trouble.message),
                 None if container(pod).is_none() => progress.tell("the pod is being scheduled".to_owned()),
@@ -119,31 +119,6 @@ impl KubernetesRuntime {
                 about_pod = Some((uid.clone(), events::of_pod(cluster, &uid, CALM)));
             }
         }
-    }
-}
-
-/// A hindrance that may pass, and the moment until which a start waits for that.
-struct Hindrance {
-    until: Instant,
-    why: String,
-}
-
-impl Hindrance {
-    /// A hindrance that was met just now. If there was one before, the time of that goes on.
-    fn met(before: Option<Self>, patience: Duration, why: &str) -> Self {
-        let until = before.map_or_else(|| Instant::now() + patience, |before| before.until);
-        Self { until, why: why.to_owned() }
-    }
-}
-
-/// Waits until the time of one of these hindrances is over; returns its reason.
-async fn given_up(hindrances: [&Option<Hindrance>; 3]) -> String {
-    match hindrances.into_iter().flatten().min_by_key(|hindrance| hindrance.until) {
-        Some(hindrance) => {
-            tokio::time::sleep_until(hindrance.until).await;
-            hindrance.why.clone()
-        }
-        None => std::future::pending().await,
     }
 }
 

@@ -1,8 +1,9 @@
 //! Requests about one StatefulSet that was seen before. Each request carries the uid that the cluster gave it, so that it
-//! fails if another StatefulSet has the name by now. Called by start, stop and removal of a workload.
+//! fails if another StatefulSet has the name by now. Called by start, stop and removal of a workload, and while its end is waited for.
 use crate::{
     cluster::Cluster,
     error::{ask, ask_for, is_conflict, operation},
+    observe::is_to_run,
     pods::PAUSE,
 };
 use futures_util::StreamExt;
@@ -53,7 +54,8 @@ async fn delete_by(cluster: &Cluster, identity: &SetIdentity, params: DeletePara
     }
 }
 
-async fn is_there(cluster: &Cluster, identity: &SetIdentity) -> Result<bool> {
+/// Whether this very StatefulSet exists.
+pub(crate) async fn is_there(cluster: &Cluster, identity: &SetIdentity) -> Result<bool> {
     let doing = "the StatefulSet cannot be looked at";
     let found = ask_for(doing, cluster.statefulsets().get_metadata(&identity.name)).await?;
     Ok(found.is_some_and(|found| found.metadata.uid.as_deref() == Some(&identity.object_uid)))
@@ -81,6 +83,21 @@ pub(crate) async fn wait_until_gone(cluster: &Cluster, identity: &SetIdentity) -
         }
     }
     Err(Error::unavailable("the watch of the removal ended"))
+}
+
+/// Waits until no pod of the StatefulSet is wanted any more, or it is gone. An API server that does not answer is asked again.
+pub(crate) async fn wait_until_unwanted(cluster: &Cluster, identity: &SetIdentity) {
+    let is_wanted =
+        |set: &StatefulSet| set.metadata.uid.as_deref() == Some(&identity.object_uid) && is_to_run(set);
+    let mut sets = Box::pin(watch_object(cluster.statefulsets(), &identity.name));
+    while let Some(seen) = sets.next().await {
+        match seen {
+            Ok(Some(set)) if is_wanted(&set) => {}
+            Ok(_) => return,
+            Err(_) => tokio::time::sleep(PAUSE * 5).await,
+        }
+    }
+    std::future::pending::<()>().await;
 }
 
 /// Patches the StatefulSet, with a precondition on its uid.

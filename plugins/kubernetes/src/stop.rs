@@ -5,11 +5,11 @@
 //! it once its node lets it go, and makes no other one of its name before.
 use crate::{
     cluster::Cluster,
+    error::{ask_for, is_conflict},
     labels::{self, EXIT, STARTED},
     observe::{belongs, wanted},
     pods::{self, PAUSE, PodWatch, container, end, exit, last_end},
-    runtime::KubernetesRuntime,
-    statefulset::{SetIdentity, change},
+    statefulset::{SetIdentity, change, is_there},
 };
 use futures_util::StreamExt;
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
@@ -19,7 +19,7 @@ use kube::{
 };
 use std::time::Duration;
 use tokio::time::Instant;
-use wharf_sdk::{Exit, Result};
+use wharf_sdk::{ErrorCode, Exit, Result};
 
 /// The shortest grace period: with none, the cluster forgets a pod before its node has ended it.
 const LEAST_SECONDS: u64 = 1;
@@ -29,45 +29,55 @@ const CONTROLLER: Duration = Duration::from_secs(2);
 /// For so long, the end of pods whose container has never been made is waited for: most of them go at once.
 const UNMADE: Duration = Duration::from_secs(3);
 
-/// What is left of a workload that was stopped.
+/// The remains of a workload that was stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Left {
-    /// Nothing.
+    /// No pod is left.
     Nothing,
     /// A pod whose container has never been made, and that goes when its node has fetched the image, or given up.
     Unmade,
 }
 
-impl KubernetesRuntime {
-    /// Scales to none, ends the pods with this grace period, waits until they are gone, and records the last one's end in
-    /// the StatefulSet.
-    pub(crate) async fn end(&self, cluster: &Cluster, set: &StatefulSet, timeout_ms: u64) -> Result<Left> {
-        let Some((_, uid)) = labels::owner(&set.metadata) else { return Ok(Left::Nothing) };
-        let identity = SetIdentity::of(set);
-        let seconds = timeout_ms.div_ceil(1000).max(LEAST_SECONDS);
-        let mut watch = PodWatch::of(cluster, &labels::of_workload(&self.host_id, uid));
-        // Situation: a node keeps the first grace period that it is given, and after a scaling the cluster's controller
-        // would give it the pod's own. Conclusion: the pods are ended before the scaling. The scaling usually arrives
-        // before they are gone; if the controller has replaced one by then, the new pod is ended below.
-        for pod in watch.next_patiently().await?.pods.values().filter(|pod| belongs(pod, set)) {
-            delete(cluster, pod, seconds).await?;
-        }
-        if wanted(set) != 0 {
-            let none = serde_json::json!({ "spec": { "replicas": 0 } });
-            let scaled = change(cluster, "the workload cannot be scaled to none", &identity, none).await?;
-            let seen = wait_until_seen(cluster, &identity, scaled.metadata.generation);
-            drop(tokio::time::timeout(CONTROLLER, seen).await);
-        }
-        let (ended, left) = gone(cluster, set, &mut watch, seconds).await?;
-        if let Some(exit) = ended
-            && labels::annotation(&set.metadata, STARTED).is_some()
+/// Scales to none, ends the pods with this grace period, waits until they are gone, and records the last one's end in
+/// the StatefulSet. If somebody else removes the StatefulSet meanwhile, that is a success: it is missing.
+pub(crate) async fn end_pods(cluster: &Cluster, set: &StatefulSet, timeout_ms: u64) -> Result<Left> {
+    match end_present(cluster, set, timeout_ms).await {
+        Err(error)
+            if (error.code == ErrorCode::NotFound || is_conflict(&error))
+                && !is_there(cluster, &SetIdentity::of(set)).await? =>
         {
-            let text = serde_json::to_string(&exit).unwrap_or_default();
-            let told = serde_json::json!({ "metadata": { "annotations": { EXIT: text } } });
-            change(cluster, "how the workload ended cannot be written down", &identity, told).await?;
+            Ok(Left::Nothing)
         }
-        Ok(left)
+        ended => ended,
     }
+}
+
+async fn end_present(cluster: &Cluster, set: &StatefulSet, timeout_ms: u64) -> Result<Left> {
+    let Some((host_id, uid)) = labels::owner(&set.metadata) else { return Ok(Left::Nothing) };
+    let identity = SetIdentity::of(set);
+    let seconds = timeout_ms.div_ceil(1000).max(LEAST_SECONDS);
+    let mut watch = PodWatch::of(cluster, &labels::of_workload(host_id, uid));
+    // Situation: a node keeps the first grace period that it is given, and after a scaling the cluster's controller
+    // would give it the pod's own. Conclusion: the pods are ended before the scaling. The scaling usually arrives
+    // before they are gone; if the controller has replaced one by then, the new pod is ended below.
+    for pod in watch.next_patiently().await?.pods.values().filter(|pod| belongs(pod, set)) {
+        delete(cluster, pod, seconds).await?;
+    }
+    if wanted(set) != 0 {
+        let none = serde_json::json!({ "spec": { "replicas": 0 } });
+        let scaled = change(cluster, "the workload cannot be scaled to none", &identity, none).await?;
+        let seen = wait_until_seen(cluster, &identity, scaled.metadata.generation);
+        drop(tokio::time::timeout(CONTROLLER, seen).await);
+    }
+    let (ended, left) = gone(cluster, set, &mut watch, seconds).await?;
+    if let Some(exit) = ended
+        && labels::annotation(&set.metadata, STARTED).is_some()
+    {
+        let text = serde_json::to_string(&exit).unwrap_or_default();
+        let told = serde_json::json!({ "metadata": { "annotations": { EXIT: text } } });
+        change(cluster, "how the workload ended cannot be written down", &identity, told).await?;
+    }
+    Ok(left)
 }
 
 /// Waits until the cluster's controller has seen a change.
@@ -145,9 +155,9 @@ async fn delete(cluster: &Cluster, pod: &Pod, seconds: u64) -> Result<()> {
     let grace = u32::try_from(seconds).unwrap_or(u32::MAX);
     let params = DeleteParams::default().grace_period(grace);
     let params = params.preconditions(Preconditions { uid, resource_version: None });
-    match crate::error::ask_for("the pod cannot be ended", cluster.pods().delete(&name, &params)).await {
+    match ask_for("the pod cannot be ended", cluster.pods().delete(&name, &params)).await {
         // Another pod has the name, so the one that was meant is gone.
-        Err(error) if crate::error::is_conflict(&error) => Ok(()),
+        Err(error) if is_conflict(&error) => Ok(()),
         other => other.map(drop),
     }
 }

@@ -1,11 +1,12 @@
-//! Waits for the end of a workload's container, by watching its pods.
+//! Waits for the end of a workload's container, by watching its pods; where there is none, its StatefulSet, too.
 use crate::{
     cluster::Cluster,
     deploy::the_one,
-    labels::{self, EXIT},
-    observe::{belongs, is_to_run, wanted},
+    labels,
+    observe::{belongs, is_to_run, recorded_exit, wanted},
     pods::{PodWatch, container, end, exit, is_lost, last_end, runs},
     runtime::{KubernetesRuntime, gone},
+    statefulset::{SetIdentity, wait_until_unwanted},
 };
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 use wharf_sdk::{Error, Exit, Handle, Result};
@@ -18,9 +19,18 @@ impl KubernetesRuntime {
         let set = self.find(&cluster, handle).await?.ok_or_else(gone)?;
         let mut watch = PodWatch::of(&cluster, &labels::of_workload(&self.host_id, &handle.uid));
         let mut watched: Option<Watched> = None;
-        let mut is_first = true;
+        let identity = SetIdentity::of(&set);
+        let (mut is_first, mut is_empty) = (true, false);
         loop {
-            let change = watch.next().await?;
+            // Situation: there is no pod, such as where a quota forbids the next one, and somebody scales to none or removes
+            // the StatefulSet. Conclusion: no event of a pod tells of that, so the StatefulSet is watched, too.
+            let change = tokio::select! {
+                biased;
+                change = watch.next() => change?,
+                () = wait_until_unwanted(&cluster, &identity), if is_empty => {
+                    return self.gone_without_a_word(&cluster, handle).await;
+                }
+            };
             let ours = |pod: &&Pod| belongs(pod, &set);
             if let Some(watched) = &watched {
                 let all: Vec<&Pod> = change.pods.values().chain(&change.gone).filter(ours).collect();
@@ -41,7 +51,7 @@ impl KubernetesRuntime {
             } else if !change.gone.is_empty() && pods.is_empty() {
                 return self.gone_without_a_word(&cluster, handle).await;
             }
-            is_first = false;
+            (is_first, is_empty) = (false, watched.is_none() && pods.is_empty());
         }
     }
 
@@ -66,8 +76,7 @@ fn recorded(set: &StatefulSet) -> Result<Exit> {
     if labels::annotation(&set.metadata, labels::STARTED).is_none() {
         return Err(Error::precondition("the workload has not been started"));
     }
-    let told = labels::annotation(&set.metadata, EXIT).and_then(|text| serde_json::from_str(text).ok());
-    Ok(told.unwrap_or_default())
+    Ok(recorded_exit(set).unwrap_or_default())
 }
 
 /// The container to wait for.

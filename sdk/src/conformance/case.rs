@@ -31,11 +31,15 @@ pub enum Profile {
     Permissions,
     /// Workloads that belong to others, as a server of one session does.
     Sessions,
+    /// Workloads that their engine starts again by itself.
+    Restarts,
+    /// Trials of networks.
+    Probe,
 }
 
 impl Profile {
     /// All profiles.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Core,
         Self::Exit,
         Self::Logs,
@@ -46,6 +50,8 @@ impl Profile {
         Self::Limits,
         Self::Permissions,
         Self::Sessions,
+        Self::Restarts,
+        Self::Probe,
     ];
 
     /// The profile's name. The ids of its cases begin with it.
@@ -61,6 +67,8 @@ impl Profile {
             Self::Limits => "limits",
             Self::Permissions => "permissions",
             Self::Sessions => "sessions",
+            Self::Restarts => "restarts",
+            Self::Probe => "probe",
         }
     }
 }

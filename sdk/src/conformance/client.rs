@@ -3,8 +3,8 @@ use super::breach::{Breach, Checked, ensure};
 use super::subject::{Fault, Link, Pipe};
 use crate::document::{self, Nothing, OnWorkload, operation};
 use crate::{
-    DialOptions, ErrorCode, Exit, Handle, Health, Instance, ListQuery, Listing, LogOptions, Observation,
-    Pins, StopOptions, WorkloadSpec,
+    DialOptions, ErrorCode, Exit, Handle, Health, Instance, ListQuery, Listing, LogOptions, NetworkVerdict,
+    Observation, Pins, StopOptions, WorkloadSpec,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::{cell::Cell, rc::Rc, sync::Arc};
@@ -75,6 +75,10 @@ impl Client {
 
     pub(super) async fn wait(&self, handle: &Handle) -> Result<Exit, Fault> {
         self.on_workload(operation::WAIT, handle, Nothing {}).await
+    }
+
+    pub(super) async fn probe_network(&self) -> Result<NetworkVerdict, Fault> {
+        self.call(operation::PROBE_NETWORK, Nothing {}).await
     }
 
     pub(super) async fn recover(&self, handle: &Handle) -> Result<Observation, Fault> {

@@ -62,6 +62,8 @@ pub(super) enum Role<'a> {
     Echo,
     /// Ends by itself, after a second, with this code.
     Exit(&'a str),
+    /// Ends by itself, after some seconds, with this code: long enough for somebody to see it run.
+    Crash(&'a str),
     /// Writes three lines to stderr, a second apart from the last, and idles.
     Say,
     /// Allocates 256 MiB, and exits with 0 if it could.
@@ -93,6 +95,7 @@ impl<'a> Role<'a> {
             Self::Stubborn => ("stubborn", "trap '' TERM; while :; do sleep 1; done", ""),
             Self::Echo => ("echo", "exec cat", ""),
             Self::Exit(code) => ("exit", "sleep 1; exit \"$1\"", code),
+            Self::Crash(code) => ("crash", "sleep 4; exit \"$1\"", code),
             Self::Say => ("say", "echo one >&2; echo two >&2; sleep 1; echo three >&2; exec sleep 3600", ""),
             Self::Allocate => ("allocate", "dd if=/dev/zero of=/dev/null bs=256M count=1 || exit 9", ""),
             Self::Fork => (

@@ -1,10 +1,12 @@
 //! All cases. A new group of cases is entered here.
 use super::case::Case;
-use super::{attach, core, dial, exit, hostile, limits, logs, network, permissions, ports, recover};
+use super::{
+    attach, core, dial, exit, hostile, limits, logs, network, permissions, ports, probe, recover, restarts,
+};
 
 /// All cases, by profile.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
-    let all: [&[Case]; 11] = [
+    let all: [&[Case]; 13] = [
         core::CASES,
         hostile::CASES,
         exit::CASES,
@@ -16,6 +18,8 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         limits::CASES,
         permissions::CASES,
         network::CASES,
+        restarts::CASES,
+        probe::CASES,
     ];
     all.into_iter().flatten()
 }

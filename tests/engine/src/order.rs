@@ -129,6 +129,16 @@ pub enum Flaw {
     OthersHang,
     /// `wait` and `inspect` do not know the exit code of a workload that ended by itself.
     NoCode,
+    /// `wait` says of no end that the engine starts the workload again.
+    NeverGoesOn,
+    /// `start` of a workload that the engine starts again returns at once.
+    FollowsNothing,
+    /// A trial of networks leaves what it made.
+    LeavesTrial,
+    /// A trial of networks leaves what it made if it is given up.
+    LeavesTrialGivenUp,
+    /// `validate` takes no notice of the verdict that networks are closed.
+    IgnoresVerdict,
     /// `recover` accepts every handle.
     AnyVersion,
     /// `logs` begin with the end.

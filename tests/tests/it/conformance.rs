@@ -65,15 +65,21 @@ fn kubernetes_passes_what_it_claims() {
     let Some(image) = cluster.shell_image() else { return };
     let namespace = cluster.namespace("conformance");
     let host = crate::kubernetes::host(&cluster, &namespace);
+    host.configure(&json!({ "runtimes": { "kubernetes": { "probe_image": image } } }));
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let args = ["--image", image, "--listener", "nc -ll -p {port} -e cat", "--timeout", "90"];
     let (report, said) = tested(&host, "wharf-plugin-kubernetes", "kubernetes", &args);
     assert_eq!(said.code, 0, "{report:#}");
     let passed = with_result(&report, "passed");
-    for profile in ["core", "exit", "logs", "attach", "recover", "ports", "dial", "limits"] {
+    for profile in
+        ["core", "exit", "logs", "attach", "recover", "ports", "dial", "limits", "restarts", "probe"]
+    {
         assert!(passed.iter().any(|id| id.starts_with(profile)), "{profile}: {report:#}");
     }
-    assert!(with_result(&report, "skipped").iter().any(|id| id == "dial.half-close"), "{report:#}");
+    let skipped = with_result(&report, "skipped");
+    for id in ["dial.half-close", "probe.verdict-counts"] {
+        assert!(skipped.iter().any(|skipped| skipped == id), "{id}: {report:#}");
+    }
     assert_eq!(crate::kubernetes::objects(&namespace), Vec::<String>::new());
 }
 
@@ -231,6 +237,13 @@ fn breakages() -> Vec<(&'static str, &'static str, Act)> {
         ("permissions.outbound-ports", DEPLOY, Flawed(Flaw::AnyPort)),
         ("permissions.outbound-hosts", DEPLOY, Flawed(Flaw::AnyHost)),
         ("permissions.refused-by-name", VALIDATE, Flawed(Flaw::AnyNetwork)),
+        ("restarts.wait-says", WAIT, Flawed(Flaw::NeverGoesOn)),
+        ("restarts.start-waits", START, Flawed(Flaw::FollowsNothing)),
+        ("restarts.stop-lasts", WAIT, Act::GoesOn),
+        ("probe.instance", PROBE_NETWORK, Act::OtherInstance),
+        ("probe.leaves-nothing", PROBE_NETWORK, Flawed(Flaw::LeavesTrial)),
+        ("probe.given-up", PROBE_NETWORK, Flawed(Flaw::LeavesTrialGivenUp)),
+        ("probe.verdict-counts", VALIDATE, Flawed(Flaw::IgnoresVerdict)),
     ]
 }
 

@@ -2,6 +2,7 @@
 mod absent;
 mod credentials;
 mod exchanged;
+mod hostile;
 mod moved;
 mod network;
 mod pulling;

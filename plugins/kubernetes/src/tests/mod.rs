@@ -1,3 +1,4 @@
 //! Answers that a real API server cannot be made to give when a test wants them; a small server gives them.
 mod busy;
+mod hostile;
 mod server;

@@ -20,6 +20,10 @@ use wharf_sdk::{
 };
 use wharf_test_engine::{Act, Engine, Flaw, Object, State};
 
+/// How long a workload runs whose engine starts it again, and how long that takes.
+const CRASHES_AFTER: Duration = Duration::from_secs(2);
+const RESTARTS_AFTER: Duration = Duration::from_millis(1500);
+
 /// A workload of this process.
 #[derive(Clone)]
 pub(crate) struct Job {
@@ -82,6 +86,13 @@ impl Job {
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 let _ = engine.end(&id, self.argument.parse().unwrap_or_default());
             }
+            // Its engine starts it again.
+            "crash" => loop {
+                tokio::time::sleep(CRASHES_AFTER).await;
+                let _ = engine.end(&id, self.argument.parse().unwrap_or_default());
+                tokio::time::sleep(RESTARTS_AFTER).await;
+                let _ = engine.change(&id, |object| (object.state, object.exit) = (State::Running, None));
+            },
             "say" => {
                 self.lines.send_modify(|lines| lines.extend(["one", "two"]));
                 tokio::time::sleep(Duration::from_secs(1)).await;
@@ -139,6 +150,11 @@ impl Jobs {
     /// Whether it has this role.
     pub(crate) fn plays(&self, uid: &str, role: &str) -> bool {
         self.jobs().get(uid).is_some_and(|job| job.role == role)
+    }
+
+    /// Whether its engine starts it again after an end.
+    pub(crate) fn goes_on(&self, uid: &str) -> bool {
+        self.jobs().get(uid).is_some_and(|job| job.role == "crash" && job.task.is_some())
     }
 
     /// Lets one play its role.

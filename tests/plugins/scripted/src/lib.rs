@@ -15,6 +15,7 @@ mod network;
 mod ordered_call;
 mod pin;
 mod port;
+mod probe;
 mod runtime;
 mod scripted;
 mod server;
@@ -53,8 +54,9 @@ wharf_sdk::export_runtime! {
         capabilities: [
             Capability::STDIO, Capability::HTTP, Capability::SURVIVES_SUPERVISOR, Capability::CPUS, Capability::MEMORY,
             Capability::PIDS, Capability::PERMISSION_PROFILE, Capability::DIAL_HALF_CLOSE, Capability::PARENT,
+            Capability::RESTARTS_ITSELF,
         ],
-        abilities: [attach, logs, dial, pin],
+        abilities: [attach, logs, dial, pin, probe],
         accepts: ["command"],
         priority: -10,
     },

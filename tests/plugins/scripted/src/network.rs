@@ -12,6 +12,16 @@ pub(crate) fn check(spec: &WorkloadSpec) -> Result<()> {
     }
 }
 
+/// Refuses a network that is to be closed although it was seen that they are: the faulty variant.
+pub(crate) fn ignore_verdict(spec: &WorkloadSpec) -> Result<()> {
+    match &spec.network_verdict {
+        Some(verdict) if verdict.enforced => {
+            Err(Error::unsupported("permission_profile.network", "nobody knows whether networks are closed"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Whether its profile lets a workload connect to a listener beside it.
 pub(crate) fn lets_out(spec: &WorkloadSpec, port: u16, flaw: Option<Flaw>) -> bool {
     let Some(profile) = &spec.permission_profile else { return true };

@@ -23,6 +23,16 @@ const MISSING_FAILS: Option<Act> = Some(Act::Flawed(Flaw::MissingFails));
 struct Configuration {
     engine: Option<String>,
 }
+
+/// Resolves when an object runs.
+async fn runs(runtime: &Scripted, handle: &Handle) -> Result<()> {
+    let mut watch = Watch::of(&runtime.engine).map_err(|error| failed(&error))?;
+    while runtime.object(handle)?.state != State::Running {
+        watch.changed().await.map_err(|error| failed(&error))?;
+    }
+    Ok(())
+}
+
 /// Resolves when an object no longer runs, and is not about to.
 async fn ended(runtime: &Scripted, handle: &Handle) -> Result<Exit> {
     let mut watch = Watch::of(&runtime.engine).map_err(|error| failed(&error))?;
@@ -89,6 +99,9 @@ impl Runtime for Scripted {
             if order != Some(Act::Flawed(Flaw::AnyNetwork)) {
                 network::check(spec)?;
             }
+            if order == Some(Act::Flawed(Flaw::IgnoresVerdict)) {
+                network::ignore_verdict(spec)?;
+            }
             if order == Some(Act::Flawed(Flaw::Deploys)) {
                 self.make(spec, None)?;
             }
@@ -120,6 +133,10 @@ impl Runtime for Scripted {
                     Err(Error::precondition("it is running"))
                 }
                 State::Running => Ok(()),
+                State::Stopped if self.jobs.goes_on(&handle.uid) => match order {
+                    Some(Act::Flawed(Flaw::FollowsNothing)) => Ok(()),
+                    _ => runs(self, handle).await,
+                },
                 _ => self.begin(&object.id, &handle.uid),
             }
         }
@@ -205,7 +222,11 @@ impl Runtime for Scripted {
                 (Some(Flaw::NoCode), _) if self.jobs.plays(&handle.uid, "exit") => {
                     ended(self, handle).await.map(|_| Exit::default())
                 }
-                _ => ended(self, handle).await,
+                _ => {
+                    let exit = ended(self, handle).await?;
+                    let restarts = flaw != Some(Flaw::NeverGoesOn) && self.jobs.goes_on(&handle.uid);
+                    Ok(Exit { restarts, ..exit })
+                }
             }
         }
     }

@@ -1,7 +1,8 @@
 //! Measures the cost of wharf, each figure beside its floor in the same run.
 //!
-//! `cargo run --release -p wharf-tests --bin wharf-bench [-- [--json FILE] [TOPIC]...]`; all topics take some minutes,
-//! `containers` and `cluster` most of them, on this machine alone. Builds the workspace first where `wharf` is not beside this binary.
+//! `cargo run --release -p wharf-tests --bin wharf-bench [-- [--json FILE] [--format json] [TOPIC]...]`; all topics take some
+//! minutes, `containers` and `cluster` most of them, on this machine alone. With `--format json` the report is on standard
+//! output, and the tables are on standard error. Builds the workspace first where `wharf` is not beside this binary.
 //! After changes: `cargo build --release --workspace --exclude wharf-tests`, which has no part of the tests in it.
 #![expect(clippy::print_stdout, reason = "the table is what it is for")]
 mod aims;
@@ -20,7 +21,7 @@ mod supervisors;
 
 use serde_json::{Map, Value};
 use std::{
-    error::Error, io::Write, os::unix::process::CommandExt, process::Command, process::ExitCode,
+    error::Error, fs::File, io::Write, os::unix::process::CommandExt, process::Command, process::ExitCode,
     time::Duration,
 };
 
@@ -49,27 +50,60 @@ fn main() -> ExitCode {
         [servers::BARE] => servers::bare().map_err(Into::into),
         [plugins::LOAD, rack] => plugins::load(rack),
         [listing::READ, state] => listing::read_records(state),
-        ["--json", file, ref topics @ ..] => bench(topics, Some(file)),
-        ref topics => bench(topics, None),
+        ref arguments => Options::read(arguments).and_then(|options| bench(&options)),
     };
     let Err(error) = outcome else { return ExitCode::SUCCESS };
     let _ = writeln!(std::io::stderr(), "wharf-bench: {error}");
     ExitCode::FAILURE
 }
 
-/// Measures these topics, or all where none is named.
-fn bench(topics: &[&str], json: Option<&str>) -> Result<()> {
-    if let Some(unknown) = topics.iter().find(|topic| TOPICS.iter().all(|(known, _)| known != *topic)) {
-        let known = TOPICS.map(|(known, _)| known).join(", ");
-        return Err(format!(
-            "there is no topic '{unknown}'; there are {known}; usage: wharf-bench [--json FILE] [TOPIC]..."
-        )
-        .into());
+/// The wishes of the caller.
+#[derive(Default)]
+struct Options<'a> {
+    /// These topics, or all where none is named.
+    topics: Vec<&'a str>,
+    /// A file for the report.
+    file: Option<&'a str>,
+    /// The report is on standard output.
+    is_json: bool,
+}
+
+impl<'a> Options<'a> {
+    fn read(arguments: &[&'a str]) -> Result<Self> {
+        const USAGE: &str = "usage: wharf-bench [--json FILE] [--format json] [TOPIC]...";
+        let mut options = Self::default();
+        let mut arguments = arguments.iter();
+        while let Some(argument) = arguments.next() {
+            match *argument {
+                "--json" => options.file = Some(arguments.next().ok_or(USAGE)?),
+                "--format" => match arguments.next() {
+                    Some(&"json") => options.is_json = true,
+                    _ => return Err(USAGE.into()),
+                },
+                topic if TOPICS.iter().any(|(known, _)| *known == topic) => options.topics.push(topic),
+                unknown => {
+                    let known = TOPICS.map(|(known, _)| known).join(", ");
+                    return Err(format!("there is no topic '{unknown}'; there are {known}; {USAGE}").into());
+                }
+            }
+        }
+        Ok(options)
     }
+}
+
+/// Lets all that is printed go to standard error; returns standard output.
+fn keep_stdout() -> Result<File> {
+    let kept = rustix::io::dup(std::io::stdout())?;
+    rustix::stdio::dup2_stdout(std::io::stderr())?;
+    Ok(kept.into())
+}
+
+fn bench(Options { topics, file, is_json }: &Options<'_>) -> Result<()> {
     if cfg!(debug_assertions) {
-        println!("(This is no release build: the figures mean little.)\n");
+        let _ = writeln!(std::io::stderr(), "(This is no release build: the figures mean little.)\n");
     }
     build()?;
+    let stdout = is_json.then(keep_stdout).transpose()?;
     let mut report = Map::new();
     for (topic, measure) in TOPICS {
         if topics.is_empty() || topics.contains(&topic) {
@@ -79,8 +113,10 @@ fn bench(topics: &[&str], json: Option<&str>) -> Result<()> {
     }
     let aims = aims::compare(&report)?;
     report.insert("aims".to_owned(), aims);
-    if let Some(file) = json {
-        std::fs::File::create(file)?.write_all(&serde_json::to_vec_pretty(&report)?)?;
+    let files = file.map(File::create).transpose()?.into_iter().chain(stdout);
+    for mut file in files {
+        serde_json::to_writer_pretty(&mut file, &report)?;
+        file.write_all(b"\n")?;
     }
     Ok(())
 }

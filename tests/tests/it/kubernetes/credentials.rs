@@ -96,3 +96,20 @@ fn credentials_that_run_out_or_are_withdrawn_are_asked_for_anew() {
     host.ok(&["rm", "in-pod"]);
     assert_eq!(objects(&namespace), ["secret/third"]);
 }
+
+#[test]
+fn a_program_that_prints_for_ever_is_ended_and_named() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let namespace = cluster.namespace("endless");
+    let host = of_account(&cluster, &namespace);
+    let helper = Helper::of(&host);
+    let program = host.script("endless", "exec yes");
+    let mut config: Value = serde_json::from_slice(&std::fs::read(host.path(KUBECONFIG)).unwrap()).unwrap();
+    config["users"][0]["user"]["exec"]["command"] = json!(program);
+    write(&host.path(KUBECONFIG), &config);
+    let said = host.wharf(&["run", "--runtime", "kubernetes", cluster.demo_image()]);
+    assert_eq!(said.code, 5, "{said:?}");
+    assert!(said.stderr.contains("endless") && said.stderr.contains("prints more than"), "{said:?}");
+    assert!(host.list().is_empty());
+    assert_eq!((helper.calls(), objects(&namespace)), (0, Vec::<String>::new()));
+}

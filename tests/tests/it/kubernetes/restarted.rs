@@ -59,7 +59,7 @@ fn is_followed(name: &str, more: &[&str]) {
         generation,
         "wharf has not started it"
     );
-    // What somebody else stops is not followed: that end is recorded.
+    // A workload that somebody else stops is not followed: that end is recorded.
     namespace.kubectl(&["scale", "statefulsets", "--all", "--replicas=0"]);
     eventually("its end is its record's phase", || host.record(name)["status"] == "error");
     eventually("its pod is gone", || pod_uid(&namespace).is_empty());

@@ -33,13 +33,17 @@ struct Row {
     payload_bytes: usize,
     #[serde(flatten)]
     sample: Sample,
+    /// Calls a second, as a multiple of those over `kubectl port-forward`.
+    ratio: f64,
 }
 
 #[derive(Serialize)]
 struct Kept {
-    over: &'static str,
+    of: &'static str,
     #[serde(flatten)]
     memory: Memory,
+    /// Its PSS, as a multiple of that of `kubectl port-forward`.
+    ratio: f64,
 }
 
 /// `kubectl port-forward`, for as long as it is held.
@@ -65,6 +69,16 @@ impl Forward {
     }
 }
 
+impl Forward {
+    /// The process that carries the connections: timeout(1) has started it.
+    fn memory(&self) -> Result<Memory> {
+        let pid = self.kubectl.id();
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+        let child = children.split_whitespace().next().ok_or("kubectl is not to be found")?;
+        Ok(memory(child.parse()?)?)
+    }
+}
+
 impl Drop for Forward {
     fn drop(&mut self) {
         // timeout(1), which kubectl runs under, passes this signal on.
@@ -82,7 +96,7 @@ pub(super) fn measure(cluster: &Cluster) -> Result<Value> {
     let forward = Forward::to(&port)?;
     let ways = [("attach", &attached), ("dial", &dialed), ("kubectl port-forward", &forward.target)];
     println!("Calls through the API server, medians of {ROUNDS} times {} s in turns", LASTS.as_secs());
-    println!("way                   clients  bytes  per second  p50 us  p99 us");
+    println!("way                   clients  bytes  per second  p50 us  p99 us  ratio");
     let mut calls = Vec::new();
     for (clients, payload) in LOADS {
         let mut samples = ways.map(|_| Vec::new());
@@ -91,23 +105,30 @@ pub(super) fn measure(cluster: &Cluster) -> Result<Value> {
                 samples.push(Load { clients, payload, lasts: LASTS }.run(target)?);
             }
         }
-        for ((way, _), samples) in ways.iter().zip(&samples) {
-            let sample = Sample::median(samples);
+        let samples = samples.map(|samples| Sample::median(&samples));
+        let [_, _, forwarded] = samples;
+        for ((way, _), sample) in ways.iter().zip(samples) {
             let Sample { per_second, p50_us, p99_us, .. } = sample;
-            println!("{way:<21} {clients:>7} {payload:>6} {per_second:>11.0} {p50_us:>7.0} {p99_us:>7.0}");
-            calls.push(Row { way, clients, payload_bytes: payload, sample });
+            let ratio = per_second / forwarded.per_second;
+            println!(
+                "{way:<21} {clients:>7} {payload:>6} {per_second:>11.0} {p50_us:>7.0} {p99_us:>7.0} {ratio:>6.2}"
+            );
+            calls.push(Row { way, clients, payload_bytes: payload, sample, ratio });
         }
     }
-    let mut kept = Vec::new();
-    for (side, over) in [(&stdio, "stdio"), (&port, "port")] {
+    let carried = forward.memory()?;
+    let mut kept = vec![("kubectl port-forward", carried)];
+    for (side, of) in [(&stdio, "supervisor over stdio"), (&port, "supervisor over a port")] {
         let supervisor = side.host.record(NAME)["process_id"].as_u64().ok_or("no supervisor")?;
-        let memory = memory(u32::try_from(supervisor)?)?;
-        println!(
-            "supervisor over {over}: {} KiB of PSS, {} of it its own",
-            memory.pss_kib, memory.pss_anon_kib
-        );
-        kept.push(Kept { over, memory });
+        kept.push((of, memory(u32::try_from(supervisor)?)?));
     }
+    println!("memory in KiB             PSS    its own  ratio");
+    let kept = kept.into_iter().map(|(of, memory)| {
+        let ratio = memory.pss_kib as f64 / carried.pss_kib as f64;
+        println!("{of:<22} {:>6} {:>10} {ratio:>6.2}", memory.pss_kib, memory.pss_anon_kib);
+        Kept { of, memory, ratio }
+    });
+    let kept = kept.collect();
     drop(forward);
     stdio.remove();
     port.remove();

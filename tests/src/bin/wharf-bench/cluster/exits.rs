@@ -24,8 +24,12 @@ struct Report {
     recorded_ms: f64,
     /// From the same moment to the end of `kubectl wait --for=delete`.
     kubectl_wait_ms: f64,
+    ratio: f64,
     /// From the kill of the server's process to the status file that tells of its end.
     killed_recorded_ms: f64,
+    /// From the same moment to the end of a `kubectl wait` for the pod's next container.
+    killed_kubectl_wait_ms: f64,
+    killed_ratio: f64,
     /// From the kill of the server's process to its answer to the next client.
     away_ms: f64,
 }
@@ -34,11 +38,13 @@ struct Report {
 pub(super) fn measure(cluster: &Cluster) -> Result<Value> {
     let side = Side::of(cluster, "exits")?;
     let waiting = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (mut recorded, mut told, mut noted, mut away) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut recorded, mut told) = (Vec::new(), Vec::new());
+    let (mut noted, mut seen, mut away) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ENDS {
         let url = side.run(NAME, STDIO, &[]);
-        let (note, back) = waiting.block_on(killed(&side, &url))?;
+        let (note, look, back) = waiting.block_on(killed(&side, &url))?;
         noted.push(note);
+        seen.push(look);
         away.push(back);
         side.remove();
         side.run(NAME, STDIO, &[]);
@@ -47,16 +53,25 @@ pub(super) fn measure(cluster: &Cluster) -> Result<Value> {
         told.push(answer);
         side.remove();
     }
+    let (recorded_ms, kubectl_wait_ms) = (milliseconds(&recorded), milliseconds(&told));
+    let (killed_recorded_ms, killed_kubectl_wait_ms) = (milliseconds(&noted), milliseconds(&seen));
     let report = Report {
-        recorded_ms: milliseconds(&recorded),
-        kubectl_wait_ms: milliseconds(&told),
-        killed_recorded_ms: milliseconds(&noted),
+        recorded_ms,
+        kubectl_wait_ms,
+        ratio: recorded_ms / kubectl_wait_ms,
+        killed_recorded_ms,
+        killed_kubectl_wait_ms,
+        killed_ratio: killed_recorded_ms / killed_kubectl_wait_ms,
         away_ms: milliseconds(&away),
     };
     println!("The end of a pod, medians of {ENDS}, in ms");
-    println!("scaled to none until it is on record   {:>7.0}", report.recorded_ms);
-    println!("the same until kubectl wait ends       {:>7.0}", report.kubectl_wait_ms);
-    println!("its server killed until on record      {:>7.0}", report.killed_recorded_ms);
+    println!("scaled to none until it is on record   {recorded_ms:>7.0}");
+    println!("the same until kubectl wait ends       {kubectl_wait_ms:>7.0}, ratio {:.2}", report.ratio);
+    println!("its server killed until on record      {killed_recorded_ms:>7.0}");
+    println!(
+        "the same until kubectl wait ends       {killed_kubectl_wait_ms:>7.0}, ratio {:.2}",
+        report.killed_ratio
+    );
     println!("its server killed until it answers     {:>7.0}", report.away_ms);
     Ok(to_value(report)?)
 }
@@ -82,12 +97,18 @@ async fn ended(side: &Side<'_>) -> Result<(Duration, Duration)> {
     Err("kubectl failed".into())
 }
 
-/// Kills the server as its node would see it die.
-async fn killed(side: &Side<'_>, url: &str) -> Result<(Duration, Duration)> {
+/// Kills the server as its node would see it die: how long it takes until that is on record, until kubectl has seen that its
+/// container was started again, and until it answers.
+async fn killed(side: &Side<'_>, url: &str) -> Result<(Duration, Duration, Duration)> {
+    const AGAIN: &str = "--for=jsonpath={.status.containerStatuses[0].restartCount}=1";
     let mut watch = Watch::new()?;
     watch.folder(&side.host.path("state/statuses"))?;
     let server = server()?;
+    let pod = format!("pod/{}", side.field("pods", ".metadata.name"));
+    let mut wait = side.namespace.command(&["wait", AGAIN, &pod, "--timeout=60s"]);
+    let mut wait = wait.stdout(Stdio::null()).spawn()?;
     let began = Instant::now();
+    let told = tokio::task::spawn_blocking(move || wait.wait().map(|status| (Instant::now(), status)));
     kill(server, "KILL");
     while side.host.record(NAME)["last_exit"].is_null() {
         tokio::time::timeout(EVENT_WAIT, watch.changed()).await??;
@@ -95,7 +116,9 @@ async fn killed(side: &Side<'_>, url: &str) -> Result<(Duration, Duration)> {
     let noted = began.elapsed();
     let is_another = || self::server().is_ok_and(|now| now != server);
     eventually("another one answers", || is_another() && Client::open(url).is_ok());
-    Ok((noted, began.elapsed()))
+    let back = began.elapsed();
+    let (at, status) = told.await??;
+    if status.success() { Ok((noted, at - began, back)) } else { Err("kubectl failed".into()) }
 }
 
 /// The only server on stdio that runs in a pod.

@@ -20,8 +20,13 @@ struct Report {
     workloads: usize,
     /// The requests of one list, as the API server counts them, by verb and resource.
     requests: BTreeMap<String, u64>,
+    /// The same of `kubectl get` of the StatefulSets and the pods.
+    kubectl_requests: BTreeMap<String, u64>,
+    /// How often one list asks for each time that `kubectl get` does.
+    requests_ratio: f64,
     wharf_list_ms: f64,
     kubectl_get_ms: f64,
+    ratio: f64,
 }
 
 #[expect(clippy::print_stdout, reason = "the table is what it is for")]
@@ -31,36 +36,57 @@ pub(super) fn measure(cluster: &Cluster) -> Result<Value> {
     side.host.ok(&["stop", "--timeout", "0", NAME]);
     multiply(&side)?;
     let (mut list, mut get) = (Vec::new(), Vec::new());
-    let mut requests: BTreeMap<String, u64> = BTreeMap::new();
-    for round in 0..ROUNDS {
-        let before = asked(cluster)?;
-        list.push(took(&mut side.host.command(&["list", "--all"]))?);
-        let mut more = asked(cluster)?;
-        more.retain(|what, count| {
-            *count -= before.get(what).copied().unwrap_or_default();
-            *count > 0
-        });
-        // Others make requests, too, so the least of several counts is taken.
-        if round == 0 || more.values().sum::<u64>() < requests.values().sum::<u64>() {
-            requests = more;
-        }
-        get.push(took(&mut side.namespace.command(&["get", "statefulsets,pods"]))?);
+    let (mut requests, mut kubectl_requests) = (None, None);
+    for _ in 0..ROUNDS {
+        let mut command = side.host.command(&["list", "--all"]);
+        list.push(counted(cluster, &mut command, &mut requests)?);
+        let mut command = side.namespace.command(&["get", "statefulsets,pods"]);
+        get.push(counted(cluster, &mut command, &mut kubectl_requests)?);
     }
     let rows = side.host.list();
     if rows.len() != WORKLOADS || rows.iter().any(|row| row["stale"] == true) {
         return Err(format!("{} rows, or stale ones", rows.len()).into());
     }
+    let (requests, kubectl_requests) = (requests.unwrap_or_default(), kubectl_requests.unwrap_or_default());
+    let (wharf_list_ms, kubectl_get_ms) = (milliseconds(&list), milliseconds(&get));
     let report = Report {
         workloads: WORKLOADS,
+        requests_ratio: total(&requests) / total(&kubectl_requests),
         requests,
-        wharf_list_ms: milliseconds(&list),
-        kubectl_get_ms: milliseconds(&get),
+        kubectl_requests,
+        wharf_list_ms,
+        kubectl_get_ms,
+        ratio: wharf_list_ms / kubectl_get_ms,
     };
     println!("A list of {WORKLOADS} workloads, medians of {ROUNDS} in turns, in ms");
     println!("wharf list --all {:>9.1}\nkubectl get {:>14.1}", report.wharf_list_ms, report.kubectl_get_ms);
-    println!("one list asks: {:?}", report.requests);
+    println!("ratio {:>20.2}", report.ratio);
+    println!("one list asks: {:?}, kubectl get: {:?}", report.requests, report.kubectl_requests);
     side.namespace.kubectl(&["delete", "statefulsets", "--all", "--wait=false"]);
     Ok(to_value(report)?)
+}
+
+/// Runs a command; keeps the least number of requests that any such run made: others make requests, too.
+fn counted(
+    cluster: &Cluster,
+    command: &mut Command,
+    least: &mut Option<BTreeMap<String, u64>>,
+) -> Result<Duration> {
+    let before = asked(cluster)?;
+    let took = took(command)?;
+    let mut more = asked(cluster)?;
+    more.retain(|what, count| {
+        *count -= before.get(what).copied().unwrap_or_default();
+        *count > 0
+    });
+    if least.as_ref().is_none_or(|least| total(&more) < total(least)) {
+        *least = Some(more);
+    }
+    Ok(took)
+}
+
+fn total(requests: &BTreeMap<String, u64>) -> f64 {
+    requests.values().sum::<u64>() as f64
 }
 
 /// Makes a hundred of the one that is stopped, in the cluster and on record.

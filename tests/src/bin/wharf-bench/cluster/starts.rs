@@ -15,13 +15,14 @@ struct Row {
     wharf_run_ms: f64,
     /// From the start of `kubectl apply` to the end of `kubectl wait`.
     kubectl_ms: f64,
+    ratio: f64,
 }
 
 #[expect(clippy::print_stdout, reason = "the table is what it is for")]
 pub(super) fn measure(cluster: &Cluster) -> Result<Value> {
     let (side, by_hand) = (Side::of(cluster, "starts")?, cluster.namespace("by-hand"));
     println!("A pod until it answers (wharf) or is ready (kubectl), medians of {STARTS} in turns, in ms");
-    println!("over   wharf run  apply and wait   more");
+    println!("over   wharf run  apply and wait   more  ratio");
     let mut rows = Vec::new();
     for server in [STDIO, PORT] {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
@@ -33,18 +34,17 @@ pub(super) fn measure(cluster: &Cluster) -> Result<Value> {
             side.remove();
             theirs.push(applied(&by_hand, &manifests));
         }
-        let row =
-            Row { over: server.over, wharf_run_ms: milliseconds(&ours), kubectl_ms: milliseconds(&theirs) };
-        let more = row.wharf_run_ms - row.kubectl_ms;
-        println!("{:<6} {:>9.0} {:>15.0} {more:>6.0}", row.over, row.wharf_run_ms, row.kubectl_ms);
-        rows.push(row);
+        let (over, wharf_run_ms, kubectl_ms) = (server.over, milliseconds(&ours), milliseconds(&theirs));
+        let (more, ratio) = (wharf_run_ms - kubectl_ms, wharf_run_ms / kubectl_ms);
+        println!("{over:<6} {wharf_run_ms:>9.0} {kubectl_ms:>15.0} {more:>6.0} {ratio:>6.2}");
+        rows.push(Row { over, wharf_run_ms, kubectl_ms, ratio });
     }
     Ok(to_value(rows)?)
 }
 
-/// The objects that wharf makes for a server, scaled to one pod.
+/// The objects that wharf makes for this very server, scaled to one pod.
 fn manifests(side: &Side<'_>, server: Server) -> Result<Value> {
-    side.run(NAME, server, &["-e", "LEVEL=debug"]);
+    side.run(NAME, server, &[]);
     let made = side.namespace.kubectl(&["get", "statefulsets,secrets,services", "--output", "json"]);
     side.remove();
     let mut manifests = bare(serde_json::from_str(&made)?);

@@ -1,0 +1,271 @@
+//! Credentials that a program hands out, which a kubeconfig names (`exec`).
+//!
+//! Situation: the client library can run such a program, but on the thread that asks, for as long as it takes, and it reads
+//! whatever the program prints. A program that hangs, or prints for ever, would take a supervisor with it. Conclusion: the
+//! program is run here, with a deadline and a bound on what is read, and killed when either is passed.
+//!
+//! It is run when a connection is made, and before a request once its token has run out.
+use crate::text::shown;
+use hyper::{
+    Request,
+    header::{AUTHORIZATION, HeaderValue},
+};
+use k8s_openapi::{ByteString, jiff::Timestamp};
+use kube::{
+    client::Body,
+    config::{AuthInfo, ExecConfig, ExecInteractiveMode},
+};
+use serde::Deserialize;
+use std::{process::Stdio, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    process::Command,
+    sync::Mutex,
+};
+
+/// How long the program may take.
+const WITHIN: Duration = Duration::from_secs(8);
+/// How much it may print.
+const MOST_BYTES: u64 = 1024 * 1024;
+/// A token counts as run out so many seconds before it does: a request takes time.
+const EARLY_SECONDS: i64 = 60;
+
+/// The program, and the credentials that it handed out last. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Helper {
+    exec: Arc<ExecConfig>,
+    held: Arc<Mutex<Credentials>>,
+}
+
+/// The part of the program's output that has the credentials.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Credentials {
+    expiration_timestamp: Option<String>,
+    token: Option<String>,
+    client_certificate_data: Option<String>,
+    client_key_data: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Output {
+    status: Credentials,
+}
+
+impl Helper {
+    /// Takes the program out of an access that has no other credentials, and runs it. A certificate that it hands out is put
+    /// into the access. None: the access names no program.
+    ///
+    /// # Errors
+    /// The program cannot be run, or hands out no credentials.
+    pub(crate) async fn of(access: &mut AuthInfo) -> Result<Option<Self>, String> {
+        if let Some(provider) = &access.auth_provider
+            && provider.config.contains_key("cmd-path")
+        {
+            // The client library would run it without any bound.
+            let name = shown(&provider.name);
+            return Err(format!(
+                "its auth-provider '{name}' names a program in a form that kubectl reads no more: write it as exec"
+            ));
+        }
+        let has_other = access.token.is_some()
+            || access.token_file.is_some()
+            || access.auth_provider.is_some()
+            || (access.username.is_some() && access.password.is_some());
+        let Some(exec) = access.exec.take().filter(|_| !has_other) else { return Ok(None) };
+        let credentials = run(&exec).await?;
+        if let (Some(certificate), Some(key)) =
+            (&credentials.client_certificate_data, &credentials.client_key_data)
+        {
+            access.client_certificate_data = Some(base64(certificate));
+            access.client_key_data = Some(base64(key).into());
+        }
+        Ok(Some(Self { exec: Arc::new(exec), held: Arc::new(Mutex::new(credentials)) }))
+    }
+
+    /// The end of a certificate that was handed out: a connection cannot exchange it.
+    pub(crate) async fn ends(&self) -> Option<Timestamp> {
+        let held = self.held.lock().await;
+        held.client_certificate_data.as_ref()?;
+        held.expiration_timestamp.as_deref()?.parse().ok()
+    }
+
+    /// A request with the token that counts now.
+    ///
+    /// # Errors
+    /// The last token has run out, and the program hands out no other one.
+    pub(crate) async fn sign(self, mut request: Request<Body>) -> Result<Request<Body>, String> {
+        let mut held = self.held.lock().await;
+        if held.token.is_some() && held.has_run_out()? {
+            *held = run(&self.exec).await?;
+        }
+        if let Some(token) = &held.token {
+            let value = HeaderValue::from_str(&format!("Bearer {token}"));
+            let mut value =
+                value.map_err(|_| named(&self.exec, "hands out a token that no header can hold"))?;
+            value.set_sensitive(true);
+            request.headers_mut().insert(AUTHORIZATION, value);
+        }
+        Ok(request)
+    }
+}
+
+impl Credentials {
+    fn has_run_out(&self) -> Result<bool, String> {
+        let Some(text) = &self.expiration_timestamp else { return Ok(false) };
+        let at: Timestamp = text.parse().map_err(|_| {
+            format!("credentials that end at '{}' cannot be used: that is no time", shown(text))
+        })?;
+        Ok(at.as_second() - EARLY_SECONDS <= Timestamp::now().as_second())
+    }
+}
+
+fn base64(pem: &str) -> String {
+    let encoded = serde_json::to_value(ByteString(pem.as_bytes().to_vec()));
+    encoded.ok().and_then(|text| text.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn named(exec: &ExecConfig, what: &str) -> String {
+    format!("the program '{}' of the kubeconfig {what}", shown(exec.command.as_deref().unwrap_or_default()))
+}
+
+/// Runs the program to its end.
+async fn run(exec: &ExecConfig) -> Result<Credentials, String> {
+    match tokio::time::timeout(WITHIN, output(exec)).await {
+        Ok(output) => read(exec, &output?),
+        // The future was dropped, and with it the program was killed.
+        Err(_) => Err(named(exec, &format!("has not ended within {} s", WITHIN.as_secs()))),
+    }
+}
+
+fn read(exec: &ExecConfig, output: &[u8]) -> Result<Credentials, String> {
+    // Such programs print JSON or, as kubectl reads that too, YAML. No part of it is in the message: it has a secret.
+    let credentials = serde_saphyr::from_slice::<Output>(output)
+        .map_err(|_| named(exec, "prints no ExecCredential with a status"))?
+        .status;
+    let has_certificate =
+        credentials.client_certificate_data.is_some() && credentials.client_key_data.is_some();
+    if credentials.token.is_none() && !has_certificate {
+        return Err(named(exec, "hands out neither a token nor a certificate with its key"));
+    }
+    credentials.has_run_out()?;
+    Ok(credentials)
+}
+
+/// Runs the program; returns its output if it succeeds.
+async fn output(exec: &ExecConfig) -> Result<Vec<u8>, String> {
+    let program = exec.command.as_deref().ok_or_else(|| named(exec, "is not named"))?;
+    let spec = serde_json::json!({ "interactive": false, "cluster": exec.cluster.as_ref().filter(|_| exec.provide_cluster_info) });
+    let asked = serde_json::json!({ "kind": "ExecCredential", "apiVersion": exec.api_version, "spec": spec });
+    let mut command = Command::new(program);
+    command.args(exec.args.iter().flatten());
+    for variable in exec.env.iter().flatten() {
+        if let (Some(name), Some(value)) = (variable.get("name"), variable.get("value")) {
+            command.env(name, value);
+        }
+    }
+    command.env("KUBERNETES_EXEC_INFO", asked.to_string());
+    // The program cannot ask its user anything here, but its messages reach them, unless the kubeconfig says that it has none.
+    let speaks = exec.interactive_mode != Some(ExecInteractiveMode::Never);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+    command.stderr(if speaks { Stdio::inherit() } else { Stdio::null() });
+    let mut child = command.spawn().map_err(|error| named(exec, &format!("cannot be run: {error}")))?;
+    let stdout = child.stdout.take().ok_or_else(|| named(exec, "has no output"))?;
+    let printed = bounded(exec, stdout).await?;
+    let status =
+        child.wait().await.map_err(|error| named(exec, &format!("cannot be waited for: {error}")))?;
+    if status.success() { Ok(printed) } else { Err(named(exec, &format!("failed: {status}"))) }
+}
+
+async fn bounded(exec: &ExecConfig, stdout: impl AsyncRead + Unpin) -> Result<Vec<u8>, String> {
+    let mut printed = Vec::new();
+    let read = stdout.take(MOST_BYTES + 1).read_to_end(&mut printed).await;
+    read.map_err(|error| named(exec, &format!("cannot be read: {error}")))?;
+    if printed.len() as u64 > MOST_BYTES {
+        return Err(named(exec, &format!("prints more than {MOST_BYTES} bytes")));
+    }
+    Ok(printed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    /// An access whose program is this script.
+    fn access(script: &str) -> AuthInfo {
+        let exec = json!({ "apiVersion": "client.authentication.k8s.io/v1", "command": "sh", "args": ["-c", script],
+            "interactiveMode": "Never" });
+        serde_json::from_value(json!({ "exec": exec })).unwrap()
+    }
+
+    fn printing(status: &Value) -> AuthInfo {
+        access(&format!("echo '{}'", json!({ "kind": "ExecCredential", "status": status })))
+    }
+
+    async fn refused(mut access: AuthInfo) -> String {
+        Helper::of(&mut access).await.err().expect("it is refused")
+    }
+
+    async fn authorization(helper: &Helper) -> String {
+        let signed = helper.clone().sign(Request::new(Body::empty())).await.unwrap();
+        signed.headers()[AUTHORIZATION].to_str().unwrap().to_owned()
+    }
+
+    #[tokio::test]
+    async fn a_program_that_prints_for_ever_is_ended() {
+        let why = refused(access("exec yes")).await;
+        assert!(why.contains("'sh'") && why.contains("prints more than 1048576 bytes"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn a_program_that_fails_or_hands_out_nothing_is_told_without_its_words() {
+        for (script, part) in [
+            ("echo s3cret; exit 3", "failed: exit status: 3"),
+            ("echo '{\"status\": {}}'", "neither a token nor a certificate"),
+            ("echo s3cret", "prints no ExecCredential"),
+            ("echo '{\"status\": {\"token\": \"s3cret\", \"expirationTimestamp\": \"soon\"}}'", "'soon'"),
+        ] {
+            let why = refused(access(script)).await;
+            assert!(why.contains(part) && !why.contains("s3cret"), "{script}: {why}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_program_in_a_form_that_is_given_up_is_not_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let ran = folder.path().join("ran");
+        let config = json!({ "cmd-path": "touch", "cmd-args": ran.display().to_string() });
+        let provider = json!({ "auth-provider": { "name": "gcp", "config": config } });
+        let why = refused(serde_json::from_value(provider).unwrap()).await;
+        assert!(why.contains("'gcp'") && why.contains("exec"), "{why}");
+        assert!(!ran.exists());
+    }
+
+    #[tokio::test]
+    async fn a_token_that_has_run_out_is_exchanged_before_the_next_request() {
+        let folder = tempfile::tempdir().unwrap();
+        let runs = folder.path().join("runs");
+        let script = format!(
+            "echo >>{0}; n=$(wc -l <{0}); echo \"status: {{token: t$n, expirationTimestamp: '$([ $n = 1 ] && echo 2020 || \
+             echo 2100)-01-01T00:00:00Z'}}\"",
+            runs.display()
+        );
+        let mut access = access(&script);
+        let helper = Helper::of(&mut access).await.unwrap().unwrap();
+        assert!(access.exec.is_none(), "the client library must not run it, too");
+        assert_eq!(authorization(&helper).await, "Bearer t2");
+        assert_eq!(authorization(&helper).await, "Bearer t2", "that one holds");
+    }
+
+    #[tokio::test]
+    async fn a_certificate_becomes_the_accesss_own_until_it_ends() {
+        let status = json!({ "clientCertificateData": "cert", "clientKeyData": "key",
+            "expirationTimestamp": "2100-01-01T00:00:00Z" });
+        let mut access = printing(&status);
+        let helper = Helper::of(&mut access).await.unwrap().unwrap();
+        assert_eq!(access.client_certificate_data.as_deref(), Some("Y2VydA=="));
+        assert!(access.client_key_data.is_some());
+        assert_eq!(helper.ends().await, Some("2100-01-01T00:00:00Z".parse().unwrap()));
+    }
+}

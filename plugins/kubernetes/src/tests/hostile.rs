@@ -1,0 +1,173 @@
+//! Others at work in the namespace, answers without an end, and callers that give up.
+use super::server::{Server, answer};
+use crate::{
+    deploy::apply_silently,
+    health::missing_rights,
+    labels,
+    pods::{self, PodWatch},
+    probe::Trial,
+    settings::Settings,
+    statefulset::{SetIdentity, wait_until_unwanted},
+    stop::{self, Left},
+};
+use k8s_openapi::api::apps::v1::StatefulSet;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+use wharf_sdk::ErrorCode;
+
+fn ok(body: &Value) -> String {
+    answer("200 OK", "", &body.to_string())
+}
+
+fn missing(name: &str) -> String {
+    let status = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound",
+        "message": format!("statefulsets.apps \"{name}\" not found"), "code": 404, "metadata": {},
+        "details": { "name": name } });
+    answer("404 Not Found", "", &status.to_string())
+}
+
+fn list(kind: &str, items: &[Value], next: &str) -> String {
+    ok(&json!({ "kind": kind, "apiVersion": "v1", "items": items,
+        "metadata": { "resourceVersion": "5", "continue": next } }))
+}
+
+fn set(replicas: i32) -> Value {
+    let owner = json!({ labels::HOST_ID: "h", labels::UID: "u" });
+    json!({ "kind": "StatefulSet", "apiVersion": "apps/v1",
+        "metadata": { "name": "time-0af3", "uid": "s-1", "labels": owner, "annotations": owner },
+        "spec": { "replicas": replicas, "selector": {}, "serviceName": "time-0af3", "template": {} } })
+}
+
+#[tokio::test]
+async fn the_rules_of_a_user_tell_most_rights_at_once_and_the_rest_is_asked_for() {
+    let review = |kind: &str, status: Value| {
+        ok(&json!({ "kind": kind, "apiVersion": "authorization.k8s.io/v1", "spec": {}, "status": status }))
+    };
+    let all = json!({ "apiGroups": ["*"], "resources": ["*"], "verbs": ["*"] });
+    let rules = move |rule: &Value| {
+        let status = json!({ "incomplete": false, "nonResourceRules": [], "resourceRules": [rule] });
+        review("SelfSubjectRulesReview", status)
+    };
+    let (everything, told) = (all, rules);
+    let server = Server::start(move |_, _| told(&everything)).await;
+    assert_eq!(missing_rights(&server.cluster).await.unwrap(), Vec::<String>::new());
+    assert_eq!(server.requests().len(), 1, "{:?}", server.requests());
+    // Of everything in the group `apps` this user is known to have the right; of the others each is asked for, and refused.
+    let apps = json!({ "apiGroups": ["apps"], "resources": ["*"], "verbs": ["*"] });
+    let server = Server::start(move |_, line| {
+        if line.contains("selfsubjectrulesreviews") {
+            rules(&apps)
+        } else {
+            review("SelfSubjectAccessReview", json!({ "allowed": false }))
+        }
+    })
+    .await;
+    let missing = missing_rights(&server.cluster).await.unwrap();
+    assert!(
+        missing.contains(&"get pods".to_owned()) && missing.contains(&"create pods/attach".to_owned()),
+        "{missing:?}"
+    );
+    assert!(!missing.iter().any(|right| right.contains("statefulsets")), "{missing:?}");
+    assert_eq!(server.requests().len(), 1 + missing.len());
+}
+
+#[tokio::test]
+async fn a_stop_of_what_somebody_else_removes_meanwhile_succeeds() {
+    let server = Server::start(|_, line| match line.split(' ').next() {
+        Some("GET") if line.contains("/pods") && !line.contains("watch=") => list("PodList", &[], ""),
+        Some("GET") if line.contains("/pods") => ok(&json!({})),
+        _ => missing("time-0af3"),
+    })
+    .await;
+    let set: StatefulSet = serde_json::from_value(set(1)).unwrap();
+    assert_eq!(stop::end_pods(&server.cluster, &set, 0).await.unwrap(), Left::Nothing);
+    assert!(server.requests().iter().any(|line| line.starts_with("PATCH")), "{:?}", server.requests());
+}
+
+#[tokio::test]
+async fn a_workload_without_a_pod_that_somebody_scales_to_none_is_not_waited_for() {
+    let server = Server::start(|_, line| match line.contains("watch=") {
+        true => {
+            let mut scaled = set(0);
+            scaled["metadata"]["resourceVersion"] = json!("6");
+            answer("200 OK", "", &format!("{}\n", json!({ "type": "MODIFIED", "object": scaled })))
+        }
+        false => list("StatefulSetList", &[set(1)], ""),
+    })
+    .await;
+    let set: StatefulSet = serde_json::from_value(set(1)).unwrap();
+    let identity = SetIdentity::of(&set);
+    let unwanted = wait_until_unwanted(&server.cluster, &identity);
+    tokio::time::timeout(Duration::from_secs(30), unwanted).await.unwrap();
+    assert!(server.requests().iter().any(|line| line.contains("watch=")), "{:?}", server.requests());
+}
+
+#[tokio::test]
+async fn the_values_of_a_secret_do_not_come_back() {
+    let server = Server::start(|_, _| {
+        ok(&json!({ "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": { "name": "n-env" } }))
+    })
+    .await;
+    let secret = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "n-env" },
+        "stringData": { "API_TOKEN": "s3cret-value" } });
+    apply_silently("the Secret cannot be made", &server.cluster.secrets(), &secret).await.unwrap();
+    let head = server.heads().remove(0);
+    assert!(head.starts_with("PATCH /api/v1/namespaces/n/secrets/n-env"), "{head}");
+    let accepted = head.lines().find(|line| line.to_ascii_lowercase().starts_with("accept:"));
+    assert!(accepted.is_some_and(|accepted| accepted.contains("as=PartialObjectMetadata")), "{head}");
+}
+
+#[tokio::test]
+async fn a_listing_that_never_ends_is_given_up_and_is_no_evidence() {
+    let server = Server::start(|number, _| list("PodList", &[], &format!("more-{number}"))).await;
+    let error = pods::list(&server.cluster, "wharf.uid=u").await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::Unavailable, "{error}");
+    assert!(error.message.contains("does not end"), "{error}");
+}
+
+#[tokio::test]
+async fn an_event_that_never_ends_is_given_up() {
+    let server = Server::start(|_, line| match line.contains("watch=") {
+        // No line end within the bound.
+        true => answer("200 OK", "", &"x".repeat(9 * 1024 * 1024)),
+        false => list("PodList", &[], ""),
+    })
+    .await;
+    let mut watch = PodWatch::of(&server.cluster, "wharf.uid=u");
+    assert!(watch.next().await.unwrap().pods.is_empty());
+    let error = watch.next().await.err().expect("it is given up");
+    assert_eq!(error.code, ErrorCode::Unavailable, "{error}");
+    assert!(error.message.contains("more than"), "{error}");
+}
+
+#[tokio::test]
+async fn a_trial_that_is_given_up_removes_what_it_was_making() {
+    let server = Server::start(|_, line| match line {
+        line if line.contains("/namespaces/kube-system") => {
+            ok(&json!({ "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
+                "metadata": { "name": "kube-system", "uid": "s" } }))
+        }
+        line if line.starts_with("PATCH") => ok(&set(1)),
+        line if line.starts_with("DELETE") => ok(&set(0)),
+        line if line.contains("watch=") => ok(&json!({})),
+        line if line.contains("/pods") => list("PodList", &[], ""),
+        _ => list("StatefulSetList", &[], ""),
+    })
+    .await;
+    let (answer, answered) = oneshot::channel();
+    let judged = Trial::of(server.cluster.clone(), "h".to_owned());
+    let settings = Settings::default();
+    let (began, asked) = (Instant::now(), || server.requests());
+    let given_up = async {
+        while !asked().iter().any(|line| line.starts_with("PATCH")) {
+            assert!(began.elapsed() < Duration::from_secs(30), "{:?}", asked());
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        drop(answered);
+    };
+    tokio::join!(judged.judge(&settings, answer), given_up);
+    let removed = asked().into_iter().filter(|line| line.starts_with("DELETE")).collect::<Vec<_>>();
+    assert_eq!(removed.len(), 1, "{:?}", asked());
+    assert!(removed[0].contains("/statefulsets/time-0af3"), "{removed:?}");
+}
