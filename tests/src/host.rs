@@ -1,8 +1,8 @@
 //! A real host in a temporary folder: the binary `wharf` with records of its own, and an eye on its processes.
 use crate::json_forms;
 use crate::library;
+pub use crate::machine::{COMMAND_WAIT, has_tool, kill, output_of, process_of, runs};
 use crate::machine::{has_open, is_zombie};
-pub use crate::machine::{has_tool, kill, process_of, runs};
 use crate::programs::wharf_alone;
 pub use crate::programs::{built, demo_server};
 use serde_json::Value;
@@ -214,7 +214,9 @@ impl Host {
             .env("WHARF_CACHE_DIR", self.path("cache"))
             .env("WHARF_CONFIG_DIR", self.path("config"))
             .env("WHARF_PLUGIN_PATH", self.path("plugins"))
-            .env("WHARF_ENGINE_PATH", self.engines());
+            .env("WHARF_ENGINE_PATH", self.engines())
+            // A build for debugging takes seconds to check and load its libraries where the machine is busy.
+            .env("WHARF_LIST_TIMEOUT_MS", "8000");
         command
     }
 
@@ -231,7 +233,7 @@ impl Host {
 
     /// Runs a command to its end. Where it prints JSON, that has the documented form.
     pub fn wharf(&self, args: &[&str]) -> Said {
-        let output = self.command(args).output().expect("wharf can be run");
+        let output = output_of(&mut self.command(args), COMMAND_WAIT);
         let said = Said::of(&output);
         json_forms::check(args, &said);
         said
