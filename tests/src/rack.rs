@@ -113,6 +113,7 @@ pub fn options(plugins: &Path, data: &Path) -> ConnectOptions {
             read: Duration::from_secs(20),
             change: Duration::from_secs(20),
             deploy: Duration::from_secs(20),
+            shown: Duration::from_secs(20),
         },
     }
 }

@@ -10,6 +10,9 @@ pub struct Deadlines {
     pub change: Duration,
     /// For `deploy`, which may fetch an image; and for `start`, if the runtime can fetch an image only then.
     pub deploy: Duration,
+    /// For an owner's answer that is only shown, with the load of its library: somebody waits for it, and nothing is done
+    /// because of it. Its rows are stale after that, and no others.
+    pub shown: Duration,
 }
 
 impl Default for Deadlines {
@@ -20,6 +23,7 @@ impl Default for Deadlines {
             read: Duration::from_secs(10),
             change: Duration::from_secs(30),
             deploy: Duration::from_secs(600),
+            shown: Duration::from_millis(2500),
         }
     }
 }

@@ -19,10 +19,8 @@ use wharf_sdk::stamp::RuntimeStamp;
 use wharf_sdk::{Capability, ForeignListing, LabelSelector, ListQuery, Listing, Observation};
 
 /// How long one owner may take, including loading its library. If it takes longer, its own rows become stale and no others.
+/// Where the answer is only shown it is [`Deadlines::shown`](crate::Deadlines::shown).
 const OWNER_DEADLINE: Duration = Duration::from_secs(11);
-/// The same where the answer is only shown: somebody waits for it, and nothing is done because of it.
-/// A build for debugging takes seconds to check and load its libraries where the machine is busy.
-const SHOWN_DEADLINE: Duration = Duration::from_millis(if cfg!(debug_assertions) { 8000 } else { 2500 });
 
 /// The answers of the owners.
 #[derive(Debug, Default)]
@@ -70,7 +68,7 @@ pub async fn observe(
         query.presuming(recorded.filter(|_| proof == InstanceProof::Labels))
     });
     let deadline = match proof {
-        InstanceProof::Labels => SHOWN_DEADLINE,
+        InstanceProof::Labels => plugins.deadlines().shown,
         InstanceProof::Engine => OWNER_DEADLINE,
     };
     ask_all(deadline, places, |name, endpoint, question| async move {
@@ -98,7 +96,7 @@ pub async fn observe_all(
         let place = (provided.runtime.name.clone(), String::new());
         places.entry(place).or_default().query = query.clone();
     }
-    let deadline = if is_shown { SHOWN_DEADLINE } else { OWNER_DEADLINE };
+    let deadline = if is_shown { plugins.deadlines().shown } else { OWNER_DEADLINE };
     ask_all(deadline, places, |name, endpoint, question| async move {
         ask(plugins, host_id, &name, &endpoint, question).await
     })

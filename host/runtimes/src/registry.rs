@@ -1,6 +1,7 @@
 //! [`Plugins`]: runtimes by name. It finds a name's library, loads it at its first use, and connects to the runtime.
 use crate::catalog::Catalog;
 use crate::client::{RuntimeClient, millis};
+use crate::deadlines::Deadlines;
 use crate::error::{CallError, PluginError};
 use crate::in_process::calls;
 use crate::in_process::host_services::HostServices;
@@ -78,6 +79,11 @@ impl Plugins {
     /// The catalog of the search.
     pub fn catalog(&self) -> &Catalog {
         &self.catalog
+    }
+
+    /// How long the operations of its runtimes may take.
+    pub(crate) fn deadlines(&self) -> &Deadlines {
+        &self.options.deadlines
     }
 
     /// The runtime of exactly this name at this endpoint; its library is loaded if needed. The runtime labels its resources

@@ -57,6 +57,8 @@ pub struct Settings {
     /// How long a workload may take to become ready, in milliseconds. Two minutes by default, since a package may have to
     /// be fetched first.
     pub start_timeout_ms: Option<u64>,
+    /// How long `list` and `status` wait for a runtime's answer, in milliseconds; its rows are stale then. 2500 by default.
+    pub list_timeout_ms: Option<u64>,
     /// The limits of every workload's proxy.
     pub proxy: ProxySettings,
     /// What the MCP server does.
@@ -159,6 +161,15 @@ impl Settings {
     pub fn start_timeout(&self) -> Duration {
         self.start_timeout_ms.map_or(Duration::from_secs(120), Duration::from_millis)
     }
+
+    /// How long the operations of runtimes may take.
+    fn deadlines(&self) -> Deadlines {
+        /// Within less, nobody answers.
+        const LEAST_MS: u64 = 100;
+        let usual = Deadlines::default();
+        let shown = self.list_timeout_ms.map_or(usual.shown, |ms| Duration::from_millis(ms.max(LEAST_MS)));
+        Deadlines { shown, ..usual }
+    }
 }
 
 /// The name of the file with the user's settings.
@@ -236,7 +247,7 @@ impl Config {
             ],
             configurations: self.settings.runtimes.clone(),
             log_level: self.log_level.clone(),
-            deadlines: Deadlines::default(),
+            deadlines: self.settings.deadlines(),
         }
     }
 }
@@ -262,6 +273,15 @@ mod tests {
         let limits = ProxySettings::default().limits();
         assert_eq!((limits.memory_bytes, limits.line_bytes, limits.call_timeout), (64 << 20, 32 << 20, None));
         assert!(serde_json::from_str::<Settings>(r#"{ "proxy": { "memory": 1 } }"#).is_err());
+    }
+
+    #[test]
+    fn the_wait_for_a_list_is_the_users_and_the_same_in_every_build() {
+        let shown =
+            |text: &str| serde_json::from_str::<Settings>(text).unwrap().deadlines().shown.as_millis();
+        assert_eq!(shown("{}"), 2500);
+        assert_eq!(shown(r#"{ "list_timeout_ms": 8000 }"#), 8000);
+        assert_eq!(shown(r#"{ "list_timeout_ms": 0 }"#), 100);
     }
 
     #[test]

@@ -73,7 +73,7 @@ fn settings_that_make_no_sense_are_named() {
     assert_snapshot!(host.wharf(&["list"]), @r#"
     exit code 1
     -- stderr --
-    error: $ROOT/config/config.json is not valid: unknown field `default_runtme`, expected one of `default_runtime`, `plugin_dirs`, `runtimes`, `start_timeout_ms`, `proxy`, `mcp` at line 1 column 17
+    error: $ROOT/config/config.json is not valid: unknown field `default_runtme`, expected one of `default_runtime`, `plugin_dirs`, `runtimes`, `start_timeout_ms`, `list_timeout_ms`, `proxy`, `mcp` at line 1 column 17
     hint: mend the file, or remove it
     "#);
     assert_snapshot!(host.wharf(&["doctor"]), @r#"
