@@ -52,6 +52,7 @@ wharf_sdk::export_runtime! {
         capabilities: [
             Capability::STDIO, Capability::HTTP, Capability::SURVIVES_SUPERVISOR, Capability::CPUS, Capability::MEMORY,
             Capability::PIDS, Capability::PERMISSION_PROFILE, Capability::DIAL_HALF_CLOSE, Capability::PARENT,
+            Capability::LOG_TIMESTAMPS,
         ],
         abilities: [attach, logs, dial],
         accepts: ["command"],
