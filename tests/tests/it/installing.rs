@@ -6,7 +6,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use wharf_tests::host::{Said, built, demo_server, has_tool};
+use wharf_tests::host::{COMMAND_WAIT, Said, built, demo_server, has_tool, output_of};
 use wharf_tests::library;
 
 /// What a build leaves in its folder, in a folder of its own.
@@ -22,7 +22,9 @@ fn binaries(folder: &Path) {
 
 fn script(name: &str, args: &[&str]) -> Said {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging").join(name);
-    Said::of(&Command::new(path).args(args).output().unwrap())
+    // Binaries of a build for debugging are large: they are packed, and not compressed.
+    let packed = ("DPKG_DEB_COMPRESSOR_TYPE", "none");
+    Said::of(&output_of(Command::new(path).args(args).env(packed.0, packed.1), COMMAND_WAIT))
 }
 
 /// The installed command, in a home of its own, with nothing else that leads to plugins or engines.
