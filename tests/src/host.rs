@@ -2,7 +2,7 @@
 use crate::json_forms;
 use crate::library;
 pub use crate::machine::{COMMAND_WAIT, has_tool, kill, output_of, process_of, runs};
-use crate::machine::{has_open, is_zombie};
+use crate::machine::{has_open, is_zombie, program_of};
 use crate::programs::wharf_alone;
 pub use crate::programs::{built, demo_server};
 use serde_json::Value;
@@ -342,6 +342,11 @@ impl Host {
             .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
             .filter(|pid| *pid != me && ours(pid))
             .collect()
+    }
+
+    /// Kills the program of a workload, or of a session, by its process on record.
+    pub fn kill_server(&self, recorded: i32) {
+        self.kill_own(program_of(recorded));
     }
 
     /// Kills a process if it is one of this host's: the pids of a machine that is busy are used again within seconds.

@@ -62,6 +62,17 @@ pub fn process_of(neighbour: i32, inside: i32) -> Option<i32> {
     all.find(|&pid| number(pid) == Some(inside))
 }
 
+/// The program of a workload by its process on record. In a pid namespace that is a relay, whose one child is the program.
+pub fn program_of(recorded: i32) -> i32 {
+    let parent = |pid: i32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse::<i32>().ok()
+    };
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut all = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    all.find(|&pid| parent(pid) == Some(recorded)).unwrap_or(recorded)
+}
+
 /// Whether a process runs.
 pub fn runs(pid: i32) -> bool {
     Path::new(&format!("/proc/{pid}")).exists() && !is_zombie(pid)
