@@ -1,7 +1,10 @@
 //! Real engines of a test's own: each in a temporary folder, with its own socket and data, ended and removed with the
 //! test (`tests/engines/`).
 pub use crate::images::{DEMO_IMAGE, SHELL_IMAGE};
-use crate::{host::has_tool, images::Image};
+use crate::{
+    host::{has_tool, output_of},
+    images::Image,
+};
 use std::{
     ffi::OsStr,
     fs,
@@ -15,6 +18,9 @@ use std::{
 
 /// How long an engine may take to answer, and to end.
 const EVENT_WAIT: Duration = Duration::from_secs(60);
+
+/// How long an engine's client may take: an image may have to be read.
+const CLIENT_WAIT: Duration = Duration::from_secs(300);
 
 /// The two kinds of engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,7 +188,7 @@ impl Engine {
 
     /// The output of its own client for a command that must succeed.
     pub fn client(&self, args: &[&str]) -> String {
-        let output = self.command(args).output().expect("the engine's client");
+        let output = output_of(&mut self.command(args), CLIENT_WAIT);
         assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
@@ -212,7 +218,8 @@ impl Engine {
     }
 
     fn answers(&self) -> bool {
-        self.socket().exists() && self.command(&["info"]).output().is_ok_and(|output| output.status.success())
+        // An engine that is starting may take the question and not answer it.
+        self.socket().exists() && output_of(&mut self.command(&["info"]), CLIENT_WAIT).status.success()
     }
 
     fn log(&self) -> String {

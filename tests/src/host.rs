@@ -1,8 +1,8 @@
 //! A real host in a temporary folder: the binary `wharf` with records of its own, and an eye on its processes.
 use crate::json_forms;
 use crate::library;
-use crate::machine::{has_open, is_zombie};
-pub use crate::machine::{has_tool, kill, process_of, runs};
+pub use crate::machine::{COMMAND_WAIT, has_tool, kill, output_of, process_of, runs};
+use crate::machine::{has_open, is_zombie, program_of};
 use crate::programs::wharf_alone;
 pub use crate::programs::{built, demo_server};
 use serde_json::Value;
@@ -234,7 +234,7 @@ impl Host {
 
     /// Runs a command to its end. Where it prints JSON, that has the documented form.
     pub fn wharf(&self, args: &[&str]) -> Said {
-        let output = self.command(args).output().expect("wharf can be run");
+        let output = output_of(&mut self.command(args), COMMAND_WAIT);
         let said = Said::of(&output);
         json_forms::check(args, &said);
         said
@@ -343,6 +343,11 @@ impl Host {
             .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
             .filter(|pid| *pid != me && ours(pid))
             .collect()
+    }
+
+    /// Kills the program of a workload, or of a session, by its process on record.
+    pub fn kill_server(&self, recorded: i32) {
+        self.kill_own(program_of(recorded));
     }
 
     /// Kills a process if it is one of this host's: the pids of a machine that is busy are used again within seconds.

@@ -1,7 +1,34 @@
 //! The machine that the tests run on: its processes, and the tools that are on it.
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+/// How long a command may take whose end a test waits for. The longest deadline of wharf's own is a deployment's.
+pub const COMMAND_WAIT: Duration = Duration::from_secs(660);
+
+/// The output of a command. One that does not end in time is killed, and the test fails with what it has said: a test that
+/// waited for ever would say nothing.
+///
+/// # Panics
+/// It cannot be run, or has not ended in time.
+pub fn output_of(command: &mut Command, within: Duration) -> Output {
+    let told = format!("{command:?}");
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child = child.unwrap_or_else(|error| panic!("{told} cannot be run: {error}"));
+    let pid = child.id().cast_signed();
+    let (ended, end) = channel();
+    // The thread reads both streams to their end, which comes after the process' own where a child of it keeps them.
+    std::thread::spawn(move || ended.send(child.wait_with_output()));
+    if let Ok(output) = end.recv_timeout(within) {
+        return output.unwrap_or_else(|error| panic!("{told}: {error}"));
+    }
+    let was_running = runs(pid);
+    kill(pid, "KILL");
+    let said = end.recv_timeout(Duration::from_secs(10));
+    panic!("{told} has not ended within {} s; it ran: {was_running}; it said: {said:?}", within.as_secs());
+}
 
 /// Sends a signal by name.
 pub fn kill(pid: i32, signal: &str) {
@@ -35,6 +62,17 @@ pub fn process_of(neighbour: i32, inside: i32) -> Option<i32> {
     all.find(|&pid| number(pid) == Some(inside))
 }
 
+/// The program of a workload by its process on record. In a pid namespace that is a relay, whose one child is the program.
+pub fn program_of(recorded: i32) -> i32 {
+    let parent = |pid: i32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse::<i32>().ok()
+    };
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut all = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    all.find(|&pid| parent(pid) == Some(recorded)).unwrap_or(recorded)
+}
+
 /// Whether a process runs.
 pub fn runs(pid: i32) -> bool {
     Path::new(&format!("/proc/{pid}")).exists() && !is_zombie(pid)
@@ -58,4 +96,22 @@ pub(crate) fn skip(name: &str, reason: &str) {
     let required = std::env::var("WHARF_TEST_REQUIRE").unwrap_or_default();
     assert!(!required.split(',').any(|required| required == name), "{name} is required here: {reason}");
     eprintln!("skipped: {reason}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_does_not_end_fails_its_test_with_what_it_has_said() {
+        let output = output_of(Command::new("sh").args(["-c", "echo said; exit 3"]), Duration::from_secs(60));
+        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(3), &b"said\n"[..]));
+        let waits = || {
+            let mut command = Command::new("sh");
+            output_of(command.args(["-c", "echo begun; exec sleep 600"]), Duration::from_secs(1))
+        };
+        let why = std::panic::catch_unwind(waits).unwrap_err();
+        let why = why.downcast_ref::<String>().cloned().unwrap_or_default();
+        assert!(why.contains("has not ended within 1 s") && why.contains(r#"stdout: "begun\n""#), "{why}");
+    }
 }

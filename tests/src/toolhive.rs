@@ -1,5 +1,5 @@
 //! ToolHive's folders in a host's home, with the files that it would have written.
-use crate::host::{Host, Said};
+use crate::host::{COMMAND_WAIT, Host, Said, output_of};
 use crate::json_forms;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -85,7 +85,7 @@ impl<'a> ToolHive<'a> {
     pub fn import(&self, more: &[&str]) -> Said {
         let args = [&["import", "toolhive"], more].concat();
         let mut command = self.host.command(&args);
-        let said = Said::of(&Self::shown_to(self.host, &mut command).output().expect("wharf can be run"));
+        let said = Said::of(&output_of(Self::shown_to(self.host, &mut command), COMMAND_WAIT));
         json_forms::check(&args, &said);
         said
     }

@@ -1,6 +1,7 @@
 //! The exec helper: the process that waits for `Go` and then executes the workload's program. `main` enters it by
 //! [`crate::EXEC_ARGUMENT`].
 use crate::exec_request::{ExecRequest, NotExecuted, hand_over};
+use crate::relay::Relay;
 use crate::sandbox::namespace_spec::forwarded_ports;
 use crate::sandbox::{Plan, cgroup, escaped, namespaces, processes};
 use crate::unlinked;
@@ -10,7 +11,6 @@ use rustix::{
     process::{Pid, Signal, getppid, set_parent_process_death_signal, setsid, umask},
 };
 use std::{
-    convert::Infallible,
     fs::File,
     io::{self, Write},
     os::{
@@ -26,11 +26,15 @@ use wharf_sdk::launch::Sandbox;
 /// The exec helper writes this once it leads its own session and will die with the launcher.
 pub(crate) const READY: &[u8] = b"R";
 
-/// Waits for the request and executes the program. Returns only if that fails.
+/// Waits for the request and executes the program. Returns if that fails, or, in a pid namespace, with the program's end.
 pub fn run_exec() -> ExitCode {
     let Ok(mut launcher) = take_launcher() else { return ExitCode::FAILURE };
     match execute(&launcher) {
-        Ok(never) => match never {},
+        Ok(relay) => {
+            // The end of this socket tells the launcher that the program runs.
+            drop(launcher);
+            return relay.until_the_end();
+        }
         // In a trial, the launcher demands this exit code: a process that crashed sends nothing, too.
         Err(Stop::Tried) => return ExitCode::SUCCESS,
         Err(Stop::LauncherEnded) => {}
@@ -85,7 +89,8 @@ fn take_launcher() -> io::Result<UnixStream> {
     Ok(socket.into())
 }
 
-fn execute(mut launcher: &UnixStream) -> Result<Infallible, Stop> {
+/// Executes the program: this process becomes it, or, in a pid namespace, its parent.
+fn execute(mut launcher: &UnixStream) -> Result<Relay, Stop> {
     setsid().map_err(|error| Stop::failed("a new session cannot be made", error))?;
     set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(|error| Stop::failed("the workload cannot be tied to its launcher", error))?;
@@ -120,6 +125,8 @@ fn execute(mut launcher: &UnixStream) -> Result<Infallible, Stop> {
     // This failpoint comes before the sandbox, in which the file of the tests' trace may be out of reach.
     reach(Point::ExecBefore);
     let in_namespaces = request.launcher_pid.is_none();
+    let null = File::options().read(true).write(true).open("/dev/null");
+    let null = null.map_err(|error| Stop::failed("'/dev/null' cannot be opened", error))?;
     if let (Some(sandbox), true) = (&request.sandbox, in_namespaces) {
         namespaces::join(&sandbox.network)
             .map_err(|error| Stop::failed("the workload's namespaces cannot be joined", error))?;
@@ -146,10 +153,11 @@ fn execute(mut launcher: &UnixStream) -> Result<Infallible, Stop> {
     if let Some(listener) = listener {
         hand_over(launcher, listener.as_fd()).map_err(|_| Stop::LauncherEnded)?;
     }
-    let error = Command::new(request.program.as_ref())
-        .args(request.args.iter())
-        .env_clear()
-        .envs(request.env.iter().map(|(name, value)| (name.as_ref(), value.as_ref())))
-        .exec();
-    Err(Stop::failed(format_args!("'{}' cannot be executed", request.program.display()), error))
+    let mut command = Command::new(request.program.as_ref());
+    let env = request.env.iter().map(|(name, value)| (name.as_ref(), value.as_ref()));
+    command.args(request.args.iter()).env_clear().envs(env);
+    let executed = if in_namespaces { Relay::start(&mut command, &null) } else { Err(command.exec()) };
+    executed.map_err(|error| {
+        Stop::failed(format_args!("'{}' cannot be executed", request.program.display()), error)
+    })
 }

@@ -54,6 +54,9 @@ impl ExecHelper {
             .arg0(format!("wharf-launch {}", job.name))
             .arg(EXEC_ARGUMENT)
             .env_clear()
+            // The marks by which the workload's processes are found: it stays as one of them in a pid namespace.
+            .env(UID_VARIABLE, &job.uid)
+            .env(HOST_VARIABLE, &job.host_id)
             .stdin(Stdio::inherit())
             .stdout(if job.log_stdout { Stdio::null() } else { Stdio::inherit() })
             .stderr(Stdio::from(OwnedFd::from(theirs)));

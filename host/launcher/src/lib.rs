@@ -9,6 +9,8 @@
 //!                                         '--spawn--> exec helper (run_exec) --exec--> the workload's program
 //! ```
 //!
+//! In a pid namespace the exec helper stays as the program's parent ([`relay::Relay`]) and is what is on record.
+//!
 //! The workload's process exists, and is recorded durably, before it may execute the program: the exec helper waits for
 //! `Go`. It dies with the launcher (`PR_SET_PDEATHSIG`; the launcher has one thread, so its parent is that thread and no
 //! thread of a pool). The launcher does not end before every descendant has been reaped (it is a child subreaper, so even a
@@ -31,6 +33,7 @@ mod launcher;
 mod log;
 mod port_forward;
 mod reaper;
+mod relay;
 mod rotated_file;
 mod running;
 mod sandbox;

@@ -195,6 +195,8 @@ pub enum Setting {
     Instances,
     /// The capabilities of the kernel that it keeps.
     CapAdd,
+    /// Whether an init is the first process of its container.
+    NoInit,
 }
 
 impl Advice {

@@ -236,6 +236,9 @@ impl RuntimeClient {
     /// The workload's output.
     pub async fn logs(&self, handle: &Handle, options: LogOptions) -> Result<RawStream, CallError> {
         self.check_able(&Capability::LOGS)?;
+        if options.timestamps {
+            self.check_able(&Capability::LOG_TIMESTAMPS)?;
+        }
         self.open(operation::LOGS, handle, options).await
     }
 

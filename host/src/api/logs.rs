@@ -39,6 +39,8 @@ pub(crate) struct LogQuery {
     since: Option<Timestamp>,
     /// Go on with what is written from now on.
     follow: Option<bool>,
+    /// With the time before each line.
+    timestamps: Option<bool>,
 }
 
 /// Which lines.
@@ -71,7 +73,12 @@ async fn logs(
 ) -> Result<Response, Problem> {
     let since_ms = query.since.map(|since| u64::try_from(since.as_millisecond()).unwrap_or(0));
     let tail = Some(query.tail.unwrap_or(DEFAULT_LINES));
-    let options = LogOptions { follow: query.follow.unwrap_or(false), tail, since_ms };
+    let options = LogOptions {
+        follow: query.follow.unwrap_or(false),
+        tail,
+        since_ms,
+        timestamps: query.timestamps.unwrap_or(false),
+    };
     let reader = commands::logs(&api.context()?, &workload_name(&name)?, options).await?;
     let lines = ReaderStream::new(reader).take_until(api.ending.clone().cancelled_owned());
     Ok(text(Body::from_stream(lines)))

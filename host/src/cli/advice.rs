@@ -43,6 +43,7 @@ pub(super) fn text(advice: &Advice) -> Option<String> {
         Advice::Choose { setting, value: Some(value) } => {
             format!("ask for it with {} {value}", option(*setting))
         }
+        Advice::Choose { setting: Setting::NoInit, .. } => format!("try it with {}", option(Setting::NoInit)),
         Advice::Choose { setting, value: None } => format!("choose another {}", option(*setting)),
         Advice::Unknown => return None,
     };
@@ -87,5 +88,6 @@ const fn option(setting: Setting) -> &'static str {
         Setting::Restart => "--restart",
         Setting::Instances => "--instances",
         Setting::CapAdd => "--cap-add",
+        Setting::NoInit => "--no-init",
     }
 }

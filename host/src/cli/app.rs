@@ -4,8 +4,8 @@ use super::environment::{EnvironmentOptions, own_umask};
 use super::failure::{DONE, Failure, Outcome, ended, severity};
 use super::{
     adopt, call, completion, docker_options, doctor, edit_arguments, export, import, known_options, list,
-    logs, mcp, output, reconcile, restart, rm, run_arguments, run_line, runtime, serve, start, status, stop,
-    tools, url, version,
+    logs, man_pages, mcp, output, reconcile, restart, rm, run_arguments, run_line, runtime, serve, start,
+    status, stop, tools, url, version,
 };
 use clap::error::{ContextKind, ContextValue, ErrorKind as ClapErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -64,6 +64,7 @@ enum Command {
     #[command(subcommand)]
     Mcp(mcp::Mcp),
     Completion(completion::Completion),
+    ManPages(man_pages::ManPages),
     Version(version::Version),
 }
 
@@ -90,9 +91,12 @@ impl Command {
             Self::Runtime(command) => command.format(),
             Self::Doctor(command) => command.format,
             Self::Version(command) => command.format,
-            Self::Logs(_) | Self::Export(_) | Self::Serve(_) | Self::Mcp(_) | Self::Completion(_) => {
-                Format::Text
-            }
+            Self::Logs(_)
+            | Self::Export(_)
+            | Self::Serve(_)
+            | Self::Mcp(_)
+            | Self::Completion(_)
+            | Self::ManPages(_) => Format::Text,
         }
     }
 
@@ -100,6 +104,7 @@ impl Command {
     fn execute_anywhere(&self, console: &Console) -> Option<Outcome> {
         match self {
             Self::Completion(command) if command.is_script() => Some(command.execute(&mut Cli::command())),
+            Self::ManPages(command) => Some(command.execute(Cli::command())),
             Self::Version(command) => Some(command.execute(console)),
             _ => None,
         }
@@ -130,6 +135,7 @@ impl Command {
             Self::Serve(command) => command.execute(context, console).await,
             Self::Mcp(command) => command.execute(context, console).await,
             Self::Completion(command) => command.say_words(context),
+            Self::ManPages(command) => command.execute(Cli::command()),
             Self::Version(command) => command.execute(console),
         }
     }

@@ -1,6 +1,7 @@
 //! Makes a [`Config`] from the environment, the user's files and the global options. No other code of the command line
 //! looks at the environment.
 use super::console::Unheeded;
+use super::installation::prefix_of;
 use clap::{Args, ValueEnum};
 use rustix::fs::Mode;
 use std::ffi::OsString;
@@ -46,6 +47,9 @@ pub(super) struct EnvironmentOptions {
     )]
     log_level: Option<LogLevel>,
 }
+
+/// The folder of the plugins that `packaging/install` puts below the prefix of `bin/wharf`.
+const PLUGINS_BELOW_PREFIX: &str = "lib/wharf/plugins";
 
 /// How grave a log record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -107,9 +111,7 @@ impl EnvironmentOptions {
             // No command depends on a cache, so without HOME there is none.
             other => other.ok(),
         };
-        let executable = std::env::current_exe().map_err(|error| {
-            Error::caused(ErrorKind::Failed, "wharf's own executable is not known", &error)
-        })?;
+        let executable = executable()?;
         let mut settings: Settings =
             read_optional(&config_dir.join(SETTINGS_FILE)).map_err(|error| unusable(&error))?;
         settings.list_timeout_ms = milliseconds("WHARF_LIST_TIMEOUT_MS")?.or(settings.list_timeout_ms);
@@ -166,13 +168,23 @@ impl EnvironmentOptions {
         }
         paths.extend(settings.plugin_dirs.iter().map(|path| config_dir.join(path)));
         paths.push(data_dir.join("plugins"));
-        paths.extend(SYSTEM_PLUGIN_DIRS.map(PathBuf::from));
+        // Those that were installed with this executable go before those of the system, which may be of another version.
+        let own = prefix_of(executable).map(|prefix| prefix.join(PLUGINS_BELOW_PREFIX));
+        let system =
+            SYSTEM_PLUGIN_DIRS.map(PathBuf::from).into_iter().filter(|dir| Some(dir) != own.as_ref());
+        paths.extend(own.iter().cloned().chain(system));
         let mut dirs: Vec<_> = paths.into_iter().map(|path| PluginDir { path, dedicated: true }).collect();
         if let Some(beside) = executable.parent() {
             dirs.push(PluginDir { path: beside.to_owned(), dedicated: false });
         }
         Ok(dirs)
     }
+}
+
+/// The file of this program.
+pub(super) fn executable() -> Result<PathBuf> {
+    std::env::current_exe()
+        .map_err(|error| Error::caused(ErrorKind::Failed, "wharf's own executable is not known", &error))
 }
 
 /// One of the directories: from the option, wharf's own variable, the variable of the XDG specification, or HOME.

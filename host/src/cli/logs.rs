@@ -14,7 +14,7 @@ use wharf_sdk::LogOptions;
 
 const EXAMPLES: &str = "Examples:
   wharf logs -f -n 20 time
-  wharf logs --since 10m time
+  wharf logs --since 10m --timestamps time
   wharf logs --proxy time";
 
 /// Show what a workload writes
@@ -34,7 +34,10 @@ pub(super) struct Logs {
     /// Only what was written since then: 90s, 10m, 2h30m, or a time such as 2026-01-31T08:00:00Z
     #[arg(long, value_name = "TIME", value_parser = since)]
     since: Option<Timestamp>,
-    /// The log of its supervisor and proxy instead
+    /// Put the time before each line, in UTC; a runtime that cannot refuses it
+    #[arg(short, long)]
+    timestamps: bool,
+    /// The log of its supervisor and proxy instead, whose lines have their times anyway
     #[arg(long)]
     proxy: bool,
 }
@@ -79,12 +82,12 @@ impl Logs {
             return Ok(DONE);
         }
         let since_ms = self.since.map(|since| u64::try_from(since.as_millisecond()).unwrap_or(0));
-        let options = LogOptions { follow: self.follow, tail: lines, since_ms };
+        let options = LogOptions { follow: self.follow, tail: lines, since_ms, timestamps: self.timestamps };
         let reader = commands::logs(context, &self.name, options).await?;
         writer.copy(reader).await?;
         if self.follow {
             let why = loop {
-                match commands::follow_on(context, &self.name, Timestamp::now()).await? {
+                match commands::follow_on(context, &self.name, Timestamp::now(), self.timestamps).await? {
                     AfterLog::More(reader) => writer.copy(reader).await?,
                     AfterLog::Over(why) => break why,
                 }

@@ -34,6 +34,7 @@ mod follow;
 mod foreground;
 mod from_config;
 mod import;
+mod installation;
 #[cfg(test)]
 mod json_forms;
 mod junit;
@@ -41,6 +42,7 @@ mod known_options;
 mod list;
 mod log_writer;
 mod logs;
+mod man_pages;
 mod mcp;
 mod orphan;
 mod output;

@@ -9,12 +9,12 @@ use crate::commands::view::{SessionServerView, WorkloadView};
 use futures_util::future::join_all;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
-use wharf_model::{Advice, BootId, EARLIER_IMPORT, LockKind, RunConfig, StatusRecord, WorkloadName};
+use wharf_model::{Advice, BootId, EARLIER_IMPORT, LockKind, RunConfig, Setting, StatusRecord, WorkloadName};
 use wharf_model::{Claim, Effective, EffectiveState, Evidence, Inputs, assess, locks_looked_at};
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_records::{LifeProbe, ProxySecrets, ReadError};
 use wharf_runtimes::{InstanceProof, Scope};
-use wharf_sdk::Confinement;
+use wharf_sdk::{Capability, Confinement};
 use wharf_supervisor::client::control;
 
 /// How often a row that changes during the list is assessed again, before it is shown as it is recorded.
@@ -116,6 +116,17 @@ pub(crate) async fn with_attempts(context: &Context, mut row: WorkloadView) -> W
         };
         let times = if report.ends == 1 { "once".to_owned() } else { format!("{} times", report.ends) };
         row.status_context.push_str(&format!("; it has ended or failed to start {times}, {next}"));
+        if report.zero_ends > 1 {
+            let count = report.zero_ends;
+            row.status_context.push_str(&format!("; {count} times in a row it ended with exit code 0"));
+            let catalog = context.plugins().catalog();
+            let has_init = catalog
+                .find(&row.runtime_name)
+                .is_ok_and(|provided| provided.runtime.has(&Capability::NO_INIT));
+            if has_init {
+                row.advice.push(Advice::Choose { setting: Setting::NoInit, value: None });
+            }
+        }
     }
     row
 }

@@ -67,8 +67,13 @@ pub enum AfterLog {
 }
 
 /// Waits until a workload whose log has ended runs again, which may be after a restart from outside, or is not brought back.
-/// `ended`: when that log ended; what was written before has been read.
-pub async fn follow_on(context: &Context, name: &WorkloadName, ended: Timestamp) -> Result<AfterLog> {
+/// `ended`: when that log ended; what was written before has been read. `timestamps`: as for the log that ended.
+pub async fn follow_on(
+    context: &Context,
+    name: &WorkloadName,
+    ended: Timestamp,
+    timestamps: bool,
+) -> Result<AfterLog> {
     let mut pause = BACK_PAUSE;
     loop {
         tokio::time::sleep(pause).await;
@@ -82,7 +87,7 @@ pub async fn follow_on(context: &Context, name: &WorkloadName, ended: Timestamp)
                 let (client, handle) = at_owner(context, &run).await?;
                 let started = client.inspect(&handle).await?.started_at_ms.unwrap_or_default();
                 let since = started.max(u64::try_from(ended.as_millisecond()).unwrap_or_default());
-                let options = LogOptions { follow: true, tail: None, since_ms: Some(since) };
+                let options = LogOptions { follow: true, tail: None, since_ms: Some(since), timestamps };
                 return open(&client, &handle, options).await.map(AfterLog::More);
             }
             // The user who has paused it may let it go on.

@@ -51,7 +51,7 @@ pub(super) async fn read(context: &Context, asked: &Log) -> Result<LogAnswer> {
         let mut file = file.map_err(|error| broken(&error))?.take(READ_BYTES_MAX);
         file.read_to_end(&mut bytes).await.map_err(|error| broken(&error))?;
     } else {
-        let options = LogOptions { follow: false, tail: Some(lines), since_ms: None };
+        let options = LogOptions { tail: Some(lines), ..LogOptions::default() };
         let mut reader = commands::logs(context, &name, options).await?.take(READ_BYTES_MAX);
         reader.read_to_end(&mut bytes).await.map_err(|error| broken(&error))?;
     }

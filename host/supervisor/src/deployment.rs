@@ -6,7 +6,13 @@ use crate::machine::{Earlier, Made};
 use crate::session_servers::{SessionServers, clear_session_servers};
 use crate::spec::specification;
 use crate::workload_proxy::WorkloadProxy;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 use tokio::{net::TcpListener, time::Instant};
 use wharf_model::{Advice, Error, ErrorKind, Result};
 use wharf_model::{Opaque, RunConfig, Setting, Transport};
@@ -46,6 +52,8 @@ pub(crate) struct Deployment {
     pub(crate) earlier: Option<Handle>,
     /// The server that an earlier supervisor left and that goes on, as its owner showed it.
     pub(crate) resumed: Option<Observation>,
+    /// How often in a row the workload has ended with exit code 0, starts that failed so included.
+    pub(crate) zero_ends: Arc<AtomicU32>,
 }
 
 /// The failure of a deployment.
@@ -63,6 +71,12 @@ impl<E: Into<Error>> From<E> for NotDeployed {
 }
 
 impl Deployment {
+    /// Counts an end of the workload.
+    pub(crate) fn count_end(&self, exit: &Exit) {
+        let count = if exit.code == Some(0) { self.zero_ends.load(Relaxed).saturating_add(1) } else { 0 };
+        self.zero_ends.store(count, Relaxed);
+    }
+
     /// True if the runtime restarts a workload in place, with all that it wrote.
     pub(crate) fn restarts_in_place(&self) -> bool {
         self.client.stamp().has(&Capability::RESTART_IN_PLACE)

@@ -325,6 +325,10 @@ impl Performer<'_> {
         self.exit = outside.exit.take().or(self.stopped.take()).unwrap_or_default();
         (self.watched, outside.watched) = (None, None);
         outside.reports.last_end = Some(how(&self.exit));
+        if let Some(deployment) = &self.deployment {
+            deployment.count_end(&self.exit);
+            outside.reports.zero_ends = deployment.zero_ends.clone();
+        }
         reach(Point::ExitHeard);
         let (name, exit) = (&self.task.name, &self.exit);
         tracing::info!(%name, code = ?exit.code, signal = ?exit.signal, "the workload {}", how(exit));

@@ -58,6 +58,7 @@ pub(crate) async fn connect(task: &SupervisorRequest, events: Option<EventListen
         recorded: None,
         earlier: None,
         resumed: None,
+        zero_ends: std::sync::Arc::default(),
     })
 }
 

@@ -9,6 +9,9 @@ use wharf_model::{Error, ErrorKind, Result, chain};
 use wharf_proxy::ConnectError;
 use wharf_sdk::{Capability, Handle, LogOptions};
 
+/// Why a server ends that has no fault to report.
+pub(crate) const ENDS_BY_ITSELF: &str =
+    "has nothing to do, or takes its parent process or its input for gone";
 /// The number of lines of its log that the error of a failed start shows.
 const SHOWN_LINES: u64 = 8;
 /// How long a workload that closed its stdout may take to end before the runtime is asked for its exit.
@@ -66,13 +69,27 @@ impl Deployment {
 
     pub(crate) async fn ended_early(&self, handle: &Handle) -> Error {
         let exit = tokio::time::timeout(EXIT_GRACE, self.client.wait(handle)).await;
-        let how = match exit {
-            Ok(Ok(exit)) => how(&exit),
-            Ok(Err(_)) => "ended".to_owned(),
-            Err(_) => "closed its output".to_owned(),
+        let (how, by_itself) = match exit {
+            Ok(Ok(exit)) => {
+                self.count_end(&exit);
+                (how(&exit), exit.code == Some(0))
+            }
+            Ok(Err(_)) => ("ended".to_owned(), false),
+            Err(_) => ("closed its output".to_owned(), false),
         };
         let error = Error::new(ErrorKind::Runtime, format!("'{}' {how} before it was ready", self.run.name));
-        self.with_output(handle, error).await
+        let error = self.with_output(handle, error).await;
+        if by_itself { self.with_parent(error) } else { error }
+    }
+
+    /// The error with what makes servers end that find no fault: some watch their parent process, which an init is not.
+    fn with_parent(&self, error: Error) -> Error {
+        let error = error.hint(format!("a server that ends with 0 {ENDS_BY_ITSELF}"));
+        let has_init = !self.run.container.no_init && self.client.stamp().has(&Capability::NO_INIT);
+        match has_init {
+            true => error.advise(Advice::Choose { setting: Setting::NoInit, value: None }),
+            false => error,
+        }
     }
 
     /// The error with the last lines of the workload's output, which usually have the reason.

@@ -6,7 +6,9 @@ use crate::client::protocol::SupervisorRequest;
 use crate::deployment::Deployment;
 use crate::ending::is_disowned;
 use crate::machine::End;
+use crate::readiness::ENDS_BY_ITSELF;
 use crate::record_change::{may_restart, update_if};
+use std::sync::atomic::Ordering::Relaxed;
 use wharf_failpoint::{Point, reach};
 use wharf_model::{BootId, Desired, Event, Opaque, ProcessIdentity, StatusRecord, how};
 use wharf_model::{Error, ErrorKind, Result};
@@ -105,7 +107,7 @@ impl Deployment {
     /// Records the end of a workload that is not restarted.
     pub(crate) async fn record_end(&self, end: End, exit: &Exit, restarts: u32) -> Result<()> {
         let is_completed = matches!(end, End::Completed | End::ByUser);
-        let context = end_context(end, exit);
+        let context = end_context(end, exit, self.zero_ends.load(Relaxed));
         let last = last_exit(exit);
         reach(Point::EndRecordBefore);
         let written = self.change(move |record| {
@@ -166,11 +168,16 @@ pub(crate) fn record_failure(store: &Store, task: &SupervisorRequest, cause: &Er
 }
 
 /// The reason for the end, in the words of `wharf status`; empty if it completed.
-fn end_context(end: End, exit: &Exit) -> String {
+fn end_context(end: End, exit: &Exit, zero_ends: u32) -> String {
     match end {
         End::Completed | End::ByUser => String::new(),
         End::Failed => format!("it {}", how(exit)),
         End::CutOff => format!("it {}: its engine went away, and its input with it", how(exit)),
+        End::UsedUp if zero_ends > 1 => {
+            format!(
+                "it ended {zero_ends} times in a row with exit code 0: a server that does so {ENDS_BY_ITSELF}"
+            )
+        }
         End::UsedUp => format!("it {}: it ended too often in a row", how(exit)),
     }
 }
@@ -198,10 +205,13 @@ mod tests {
     #[test]
     fn a_failed_end_has_a_reason() {
         let exit = Exit { code: Some(0), ..Exit::default() };
-        assert_eq!(end_context(End::Completed, &exit), "");
-        assert!(end_context(End::CutOff, &exit).ends_with("its engine went away, and its input with it"));
-        assert!(end_context(End::UsedUp, &exit).ends_with("it ended too often in a row"));
+        assert_eq!(end_context(End::Completed, &exit, 1), "");
+        assert!(end_context(End::CutOff, &exit, 1).ends_with("its engine went away, and its input with it"));
+        assert!(end_context(End::UsedUp, &exit, 0).ends_with("it ended too often in a row"));
+        assert!(
+            end_context(End::UsedUp, &exit, 11).starts_with("it ended 11 times in a row with exit code 0: ")
+        );
         let failed = Exit { code: Some(3), ..Exit::default() };
-        assert!(end_context(End::Failed, &failed).contains('3'));
+        assert!(end_context(End::Failed, &failed, 0).contains('3'));
     }
 }

@@ -8,6 +8,10 @@ use futures_util::{
     FutureExt,
     future::{BoxFuture, Shared},
 };
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering::Relaxed},
+};
 use std::time::Duration;
 use tokio::{sync::oneshot, task::JoinSet, time::Instant};
 
@@ -24,6 +28,8 @@ pub(crate) struct Reports {
     pub(crate) next_try: Option<Instant>,
     /// How often the workload has ended, or an attempt to restart it has failed.
     pub(crate) ends: u32,
+    /// How often in a row it has ended with exit code 0.
+    pub(crate) zero_ends: Arc<AtomicU32>,
     waiting: JoinSet<()>,
     /// The ping that all waiting reports share.
     ping: Option<Shared<BoxFuture<'static, Pinged>>>,
@@ -55,6 +61,7 @@ impl Reports {
             restarts: state.restarts,
             starting: !is_up,
             ends: self.ends,
+            zero_ends: self.zero_ends.load(Relaxed),
             next_try_ms: self.next_try.map(|at| {
                 let rest = at.saturating_duration_since(Instant::now());
                 u64::try_from(rest.as_millis()).unwrap_or(u64::MAX)

@@ -186,7 +186,9 @@ impl SecretReference {
         let bytes = files::read(file, MAX_SECRET_BYTES).map_err(|error| failed(&error))?;
         let text = String::from_utf8(bytes)
             .map_err(|_| failed(&io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8")))?;
-        Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
+        // An editor of Windows ends a line with two.
+        let line = text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
+        Ok(line.unwrap_or(&text).to_owned())
     }
 }
 
@@ -216,6 +218,10 @@ mod tests {
         assert!(secret.resolve(dir.path()).unwrap_err().message.contains("can be read by others"));
         file.set_permissions(Permissions::from_mode(0o600)).unwrap();
         assert_eq!(secret.resolve(dir.path()).unwrap(), "value");
+        for (bytes, value) in [(&b"value\r\n"[..], "value"), (b"value\r", "value\r"), (b"a\nb\n", "a\nb")] {
+            std::fs::File::create(&path).unwrap().write_all(bytes).unwrap();
+            assert_eq!(secret.resolve(dir.path()).unwrap(), value);
+        }
     }
 
     #[test]

@@ -79,7 +79,7 @@ fn settings_that_make_no_sense_are_named() {
     assert_snapshot!(host.wharf(&["doctor"]), @r#"
     exit code 1
     -- stdout --
-    FAILED   configuration  $ROOT/config/config.json is not valid: unknown field `default_runtme`, expected one of `default_runtime`, `plugin_dirs`, `runtimes`, `start_timeout_ms`, `proxy`, `mcp` at line 1 column 17
+    FAILED   configuration  $ROOT/config/config.json is not valid: unknown field `default_runtme`, expected one of `default_runtime`, `plugin_dirs`, `runtimes`, `start_timeout_ms`, `list_timeout_ms`, `proxy`, `mcp` at line 1 column 17
                               to do: mend the file, or remove it
     workloads cannot be run
     "#);

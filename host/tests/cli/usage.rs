@@ -35,7 +35,7 @@ fn the_short_help_lists_the_commands() {
       serve       Serve the REST API
       mcp         Serve wharf itself over MCP
       completion  Print a script that completes wharf's commands in a shell
-      version     Show the versions of wharf and of its plugin interface
+      version     Show the versions of wharf and of its plugin interface, and what was installed where
       help        Print this message or the help of the given subcommand(s)
 
     Options:
@@ -79,7 +79,7 @@ fn the_help_has_examples_and_exit_codes() {
       serve       Serve the REST API
       mcp         Serve wharf itself over MCP
       completion  Print a script that completes wharf's commands in a shell
-      version     Show the versions of wharf and of its plugin interface
+      version     Show the versions of wharf and of its plugin interface, and what was installed where
       help        Print this message or the help of the given subcommand(s)
 
     Options:
@@ -313,6 +313,7 @@ fn the_version_is_told() {
     wharf 0.1.0
     plugin interface 1.0.0 (SDK 0.1.0)
     built by $RUSTC for $TARGET
+    executable $BESIDE/wharf
     "#);
     assert_snapshot!(host.wharf(&["version", "--format", "json"]), @r#"
     exit code 0
@@ -322,7 +323,8 @@ fn the_version_is_told() {
       "abi": "1.0.0",
       "sdk": "0.1.0",
       "rustc": "$RUSTC",
-      "target": "$TARGET"
+      "target": "$TARGET",
+      "executable": "$BESIDE/wharf"
     }
     "#);
 }

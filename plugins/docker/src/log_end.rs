@@ -2,7 +2,7 @@
 //!
 //! An engine gives the last lines of both streams together. So it is asked for some, for more if too few of them are of the
 //! wanted stream, and for all in the end. Where the log is followed, each part is asked for with its time: what is written
-//! between the two questions is neither lost nor shown twice.
+//! between the two questions is neither lost nor shown twice. The times stay where they are wanted ([`Stamps`]).
 use crate::log_source::{Asked, Log};
 use bollard::errors::Error;
 use bytes::Bytes;
@@ -23,12 +23,13 @@ const MAX_LINE_BYTES: usize = 64 * 1024;
 type Parts = Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>;
 
 /// The last lines, and what follows.
-pub(crate) async fn read(log: Log, count: u64, follow: bool) -> Result<Parts, Error> {
+pub(crate) async fn read(log: Log, count: u64, follow: bool, stamps: Stamps) -> Result<Parts, Error> {
+    let timestamps = follow || stamps.wanted;
     let first = if follow { FIRST_FOLLOWED } else { FIRST };
     let mut tail = Some(first.max(count.saturating_mul(2)));
     let end = loop {
-        let asked = Asked { tail, timestamps: follow, ..Asked::default() };
-        let end = last(log.ask(asked), count, follow).await?;
+        let asked = Asked { tail, timestamps, ..Asked::default() };
+        let end = last(log.ask(asked), count, timestamps, stamps).await?;
         match tail {
             Some(lines) if (end.lines.len() as u64) < count => {
                 tail = Some(lines.saturating_mul(MORE)).filter(|more| *more <= MOST);
@@ -40,7 +41,7 @@ pub(crate) async fn read(log: Log, count: u64, follow: bool) -> Result<Parts, Er
     if !follow {
         return Ok(Box::pin(past));
     }
-    let new = after(log.ask(Asked { follow, tail, timestamps: true }), end.until, end.at_until);
+    let new = after(log.ask(Asked { follow, tail, timestamps: true }), end.until, end.at_until, stamps);
     Ok(Box::pin(past.chain(new)))
 }
 
@@ -49,6 +50,7 @@ fn after(
     parts: impl Stream<Item = Result<Bytes, Error>> + Send,
     until: Option<Timestamp>,
     mut at_until: u64,
+    mut stamps: Stamps,
 ) -> impl Stream<Item = Result<Bytes, Error>> + Send {
     parts.try_filter_map(move |part| {
         let (time, text) = timed(part);
@@ -56,7 +58,7 @@ fn after(
         if is_known && time == until {
             at_until -= 1;
         }
-        future::ready(Ok((!is_known).then_some(text)))
+        future::ready(Ok((!is_known).then(|| stamps.show(time, text))))
     })
 }
 
@@ -65,6 +67,7 @@ fn after(
 pub(crate) fn since(
     parts: impl Stream<Item = Result<Bytes, Error>> + Send,
     since_ms: u64,
+    mut stamps: Stamps,
 ) -> impl Stream<Item = Result<Bytes, Error>> + Send {
     let since_ms = i64::try_from(since_ms).unwrap_or(i64::MAX);
     let is_early = move |time: Timestamp| {
@@ -74,8 +77,45 @@ pub(crate) fn since(
     };
     parts.try_filter_map(move |part| {
         let (time, text) = timed(part);
-        future::ready(Ok((!time.is_some_and(is_early)).then_some(text)))
+        future::ready(Ok((!time.is_some_and(is_early)).then(|| stamps.show(time, text))))
     })
+}
+
+/// All parts, with their times.
+pub(crate) fn stamped(
+    parts: impl Stream<Item = Result<Bytes, Error>> + Send,
+) -> impl Stream<Item = Result<Bytes, Error>> + Send {
+    let mut stamps = Stamps::new(true);
+    parts.map_ok(move |part| {
+        let (time, text) = timed(part);
+        stamps.show(time, text)
+    })
+}
+
+/// Puts the times before lines where they are wanted. Engines put one before each part, and a long line has several parts.
+/// Podman's are those of its machine's zone; here all are in UTC.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stamps {
+    wanted: bool,
+    /// Whether the last part has not ended its line.
+    in_line: bool,
+}
+
+impl Stamps {
+    pub(crate) fn new(wanted: bool) -> Self {
+        Self { wanted, in_line: false }
+    }
+
+    fn show(&mut self, time: Option<Timestamp>, text: Bytes) -> Bytes {
+        if text.is_empty() {
+            return text;
+        }
+        let begins = !std::mem::replace(&mut self.in_line, !text.ends_with(b"\n"));
+        match time {
+            Some(time) if self.wanted && begins => [format!("{time} ").as_bytes(), &text].concat().into(),
+            _ => text,
+        }
+    }
 }
 
 /// The end of a log.
@@ -93,6 +133,7 @@ async fn last(
     bytes: impl Stream<Item = Result<Bytes, Error>>,
     count: u64,
     timestamps: bool,
+    mut stamps: Stamps,
 ) -> Result<End, Error> {
     let count = usize::try_from(count).unwrap_or(usize::MAX);
     let mut bytes = std::pin::pin!(bytes);
@@ -102,7 +143,7 @@ async fn last(
             let (time, text) = timed(part);
             end.at_until = if time == end.until { end.at_until + 1 } else { 1 };
             end.until = time;
-            text
+            stamps.show(time, text)
         } else {
             part
         };
@@ -145,6 +186,8 @@ fn timed(mut part: Bytes) -> (Option<Timestamp>, Bytes) {
 mod tests {
     use super::*;
 
+    const PLAIN: Stamps = Stamps { wanted: false, in_line: false };
+
     fn parts(texts: &[&'static str]) -> impl Stream<Item = Result<Bytes, Error>> + use<> {
         let parts: Vec<_> = texts.iter().map(|text| Ok(Bytes::from_static(text.as_bytes()))).collect();
         stream::iter(parts)
@@ -157,7 +200,7 @@ mod tests {
     #[tokio::test]
     async fn the_last_lines_are_whole_however_they_come() {
         let lines = async |count| {
-            texts(last(parts(&["one\ntw", "o\n", "thr", "ee"]), count, false).await.unwrap().lines)
+            texts(last(parts(&["one\ntw", "o\n", "thr", "ee"]), count, false, PLAIN).await.unwrap().lines)
         };
         assert_eq!(lines(2).await, ["two\n", "three"]);
         assert_eq!(lines(0).await, Vec::<String>::new());
@@ -171,7 +214,7 @@ mod tests {
             "2026-01-01T01:00:00.5+01:00 two ",
             "2026-01-01T00:00:01Z 2\n",
         ]);
-        let end = last(parts, 9, true).await.unwrap();
+        let end = last(parts, 9, true, PLAIN).await.unwrap();
         assert_eq!(texts(end.lines), ["one\n", "two 2\n"]);
         assert_eq!(end.until, Some("2026-01-01T00:00:01Z".parse().unwrap()));
         assert_eq!(end.at_until, 1);
@@ -180,13 +223,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn times_that_are_wanted_stand_before_lines_in_utc_and_not_before_each_part() {
+        let texts_of = [
+            "2026-01-01T01:00:00.5+01:00 long ",
+            "2026-01-01T00:00:01Z line\n",
+            "2026-01-01T00:00:02Z two\n",
+        ];
+        let wanted = "2026-01-01T00:00:00.5Z long line\n2026-01-01T00:00:02Z two\n";
+        let all: Vec<Bytes> = stamped(parts(&texts_of)).try_collect().await.unwrap();
+        assert_eq!(all.concat(), wanted.as_bytes());
+        let end = last(parts(&texts_of), 9, true, Stamps::new(true)).await.unwrap();
+        assert_eq!(texts(end.lines).concat(), wanted);
+        let late: Vec<Bytes> =
+            since(parts(&texts_of), 1_767_225_602_000, Stamps::new(true)).try_collect().await.unwrap();
+        assert_eq!(late.concat(), b"2026-01-01T00:00:02Z two\n");
+    }
+
+    #[tokio::test]
     async fn what_follows_begins_after_the_end_even_within_one_second() {
         let known =
             ["2026-01-01T00:00:00Z one\n", "2026-01-01T00:00:01Z two\n", "2026-01-01T00:00:01Z three\n"];
-        let end = last(parts(&known), 1, true).await.unwrap();
+        let end = last(parts(&known), 1, true, PLAIN).await.unwrap();
         assert_eq!((texts(end.lines.clone()), end.at_until), (vec!["three\n".to_owned()], 2));
         let later = [&known[..], &["2026-01-01T00:00:01Z four\n", "2026-01-01T00:00:02Z five\n"]].concat();
-        let new: Vec<Bytes> = after(parts(&later), end.until, end.at_until).try_collect().await.unwrap();
+        let new: Vec<Bytes> =
+            after(parts(&later), end.until, end.at_until, PLAIN).try_collect().await.unwrap();
         assert_eq!(new.concat(), b"four\nfive\n");
     }
 }

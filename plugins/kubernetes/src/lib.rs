@@ -57,7 +57,7 @@ wharf_sdk::export_runtime! {
             Capability::STDIO, Capability::HTTP, Capability::PORT_MAPPING, Capability::SURVIVES_SUPERVISOR,
             Capability::FETCHES_AT_START, Capability::MOUNTS, Capability::CPUS, Capability::MEMORY,
             Capability::PERMISSION_PROFILE, Capability::USER, Capability::PULL, Capability::GROUP, Capability::RESTART_IN_PLACE,
-            Capability::RESTARTS_ITSELF,
+            Capability::RESTARTS_ITSELF, Capability::LOG_TIMESTAMPS,
             Capability::named("option.context"), Capability::named("option.namespace"),
         ],
         abilities: [logs, attach, dial, probe],

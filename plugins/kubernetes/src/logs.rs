@@ -2,7 +2,7 @@
 //!
 //! The kubelet keeps both streams of a container in one file, without marking them. So for a server on stdin and stdout,
 //! lines that are messages of its protocol are left out. For a container that was started again, the output of the one
-//! before comes first. Each line is requested with its time, which is removed again: so a stream that broke off, or ended
+//! before comes first. Each line is requested with its time, which is removed again unless it is wanted: so a stream that broke off, or ended
 //! with its container, goes on after the last line that was passed on.
 use crate::{
     cluster::Cluster,
@@ -55,13 +55,15 @@ impl Source {
             pods.iter().find(|pod| runs(pod)).or_else(|| pods.iter().find(|pod| last_end(pod).is_some()));
         let Some(pod) = pod.or(pods.first()).cloned() else {
             if self.options.follow {
-                return Ok(self.follow(Reader::default(), None));
+                let (is_protocol, timestamps) = (self.is_protocol, self.options.timestamps);
+                return Ok(self.follow(Reader { is_protocol, timestamps, ..Reader::default() }, None));
             }
             return Err(Error::precondition(
                 "its pod is gone, and a cluster keeps no output of pods that are gone",
             ));
         };
-        let mut reader = Reader { is_protocol: self.is_protocol, ..Reader::default() };
+        let timestamps = self.options.timestamps;
+        let mut reader = Reader { is_protocol: self.is_protocol, timestamps, ..Reader::default() };
         reader.last = self.options.since_ms.and_then(before);
         reader.keep = self.options.tail.map(|count| usize::try_from(count).unwrap_or(usize::MAX));
         if last_end(&pod).is_some() && runs(&pod) {
@@ -196,6 +198,8 @@ fn before(ms: u64) -> Option<Timestamp> {
 #[derive(Default)]
 struct Reader {
     is_protocol: bool,
+    /// Whether the times stay.
+    timestamps: bool,
     /// The time of the last line; lines that are not later are left out.
     last: Option<Timestamp>,
     /// How many of the last lines are held; none: all.
@@ -205,7 +209,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// A line without its time. None if it was passed on already, or is a message of the protocol.
+    /// A line without its time, or with it. None if it was passed on already, or is a message of the protocol.
     fn take(&mut self, line: &[u8]) -> Option<Vec<u8>> {
         let space = line.iter().position(|byte| *byte == b' ');
         let (time, text) = space.map_or((None, line), |at| {
@@ -218,7 +222,8 @@ impl Reader {
             }
             self.last = Some(time);
         }
-        (!(self.is_protocol && is_message(text))).then(|| text.to_vec())
+        let shown = if self.timestamps { line } else { text };
+        (!(self.is_protocol && is_message(text))).then(|| shown.to_vec())
     }
 
     fn hold(&mut self, line: Vec<u8>) {
@@ -277,6 +282,15 @@ mod tests {
         assert_eq!(taken(&mut reader, first), None);
         assert_eq!(taken(&mut reader, "2026-01-02T03:04:05.000000002Z two\n").as_deref(), Some("two\n"));
         assert_eq!(taken(&mut reader, "no time\n").as_deref(), Some("no time\n"));
+    }
+
+    #[test]
+    fn lines_keep_their_time_where_it_is_wanted_and_messages_are_known_behind_it() {
+        let mut reader = Reader { is_protocol: true, timestamps: true, ..Reader::default() };
+        let said = "2026-01-02T03:04:05.000000001Z one\n";
+        assert_eq!(taken(&mut reader, said).as_deref(), Some(said));
+        let message = "2026-01-02T03:04:05.000000002Z {\"result\":{},\"jsonrpc\":\"2.0\"}\n";
+        assert_eq!(taken(&mut reader, message), None);
     }
 
     #[test]

@@ -91,7 +91,20 @@ const INTERPRETERS: &[&str] = &[
 /// Names beside a folder of programs that belong to the same installation.
 const BESIDE_PROGRAMS: &[&str] = &["lib", "lib64", "libexec", "pyvenv.cfg"];
 /// Variables that name files or folders of certificates.
-const CERTIFICATES: &[&str] = &["SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS"];
+const CERTIFICATES: &[&str] = &[
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NODE_EXTRA_CA_CERTS",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "PIP_CERT",
+    "GIT_SSL_CAINFO",
+    "AWS_CA_BUNDLE",
+    "DENO_CERT",
+    "CARGO_HTTP_CAINFO",
+    "npm_config_cafile",
+    "NPM_CONFIG_CAFILE",
+];
 
 /// Adds the places of the tables, for a workload with this environment.
 pub(crate) fn of_everybody(env: &BTreeMap<String, String>, places: &mut Places<'_>) {
@@ -198,7 +211,13 @@ mod tests {
         symlink(home.join(".ssh"), home.join(".nvm/versions")).unwrap();
         let mut env = home_of(&home);
         env.insert("SSL_CERT_DIR".to_owned(), home.join(".ssh").display().to_string());
+        let bundles: Vec<PathBuf> = ["requests.pem", "npm.pem"].map(|name| home.join(name)).into();
+        for (name, bundle) in ["REQUESTS_CA_BUNDLE", "npm_config_cafile"].into_iter().zip(&bundles) {
+            std::fs::File::create(bundle).unwrap();
+            env.insert(name.to_owned(), bundle.display().to_string());
+        }
         let read = opened(&Guard::new(&env, &[], &[]), |places| of_everybody(&env, places));
+        assert!(bundles.iter().all(|bundle| read.contains(bundle)), "{read:?}");
         assert!(read.contains(&home.join(".pyenv")));
         assert!(!read.contains(&home.join(".ssh")) && !read.contains(&home.join(".nvm/versions")));
     }

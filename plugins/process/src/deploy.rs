@@ -56,16 +56,16 @@ impl ProcessRuntime {
     /// The same, together with the places that the names in it lead to.
     pub(crate) fn job_and_pins(&self, spec: &WorkloadSpec) -> Result<(Job, Pins)> {
         self.check(spec)?;
-        let (tool, packages) = match &spec.source {
-            Source::Package { tool, package } => {
-                let tool = Tool::named(tool)?;
-                (Some(tool), self.states.package_dir(tool, package))
-            }
-            _ => (None, PathBuf::new()),
+        let (tool, packages) = match Tool::of(&spec.source, &spec.args)? {
+            Some((tool, kept_under)) => (Some(tool), self.states.package_dir(tool, &kept_under)),
+            None => (None, PathBuf::new()),
         };
         let mut env = environment(of_this_process(), &spec.env, tool.is_some());
         for (variable, name) in tool.map_or(&[][..], Tool::folders) {
             set_unless_asked(&mut env, &spec.env, variable, &packages.join(name));
+        }
+        if let Some((variable, value)) = tool.and_then(Tool::unasked) {
+            set_unless_asked(&mut env, &spec.env, variable, Path::new(value));
         }
         let resolved = command::resolve(&spec.source, &spec.args, &env)?;
         let target_port = spec.transport.target_port();
@@ -86,6 +86,7 @@ impl ProcessRuntime {
         };
         let confined = Running {
             spec,
+            tool,
             program: &resolved.program,
             env: &env,
             working_dir: working_dir.as_ref().map(|(_, led)| led),

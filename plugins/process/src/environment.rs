@@ -15,12 +15,23 @@ const INHERITED: &[(&str, &str)] = &[
     ("SSL_CERT_FILE", "TLS trusts what this machine trusts (OpenSSL, uv, Python)"),
     ("SSL_CERT_DIR", "the same, as a folder"),
     ("NODE_EXTRA_CA_CERTS", "the same for Node.js"),
+    ("NODE_USE_SYSTEM_CA", "the same, from the system's store"),
+    ("REQUESTS_CA_BUNDLE", "the same for Python's requests"),
+    ("CURL_CA_BUNDLE", "the same for curl, and for requests"),
+    ("PIP_CERT", "the same for pip"),
+    ("GIT_SSL_CAINFO", "the same for Git"),
+    ("AWS_CA_BUNDLE", "the same for the clients of AWS"),
+    ("DENO_CERT", "the same for Deno"),
+    ("CARGO_HTTP_CAINFO", "the same for Cargo"),
     ("http_proxy", "networks that are reached through a proxy"),
     ("https_proxy", "the same"),
+    ("all_proxy", "the same"),
     ("no_proxy", "the same"),
     ("HTTP_PROXY", "the same"),
     ("HTTPS_PROXY", "the same"),
+    ("ALL_PROXY", "the same"),
     ("NO_PROXY", "the same"),
+    ("NODE_USE_ENV_PROXY", "Node.js heeds these only where this says so"),
 ];
 
 /// Prefixes of the variables that packages inherit, too: their tools find registries, caches and interpreters by them.
@@ -103,9 +114,12 @@ mod tests {
         let host = [
             ("HTTPS_PROXY", "http://me:secret@proxy.example:3128"),
             ("HTTP_PROXY", "me:secret@proxy.example:3128"),
+            ("ALL_PROXY", "socks5://me:secret@proxy.example:1080"),
+            ("all_proxy", "socks5://proxy.example:1080"),
             ("http_proxy", "http://proxy.example:3128"),
         ];
-        assert_eq!(from(&host, &[], false), ["http_proxy=http://proxy.example:3128"]);
+        let expected = ["all_proxy=socks5://proxy.example:1080", "http_proxy=http://proxy.example:3128"];
+        assert_eq!(from(&host, &[], false), expected);
     }
 
     #[test]

@@ -29,6 +29,7 @@ mod observe;
 mod package;
 mod permission_profile;
 mod places;
+mod registries;
 mod runtime;
 mod state;
 mod stop;
@@ -53,6 +54,7 @@ wharf_sdk::export_runtime! {
             Capability::PIDS,
             Capability::PERMISSION_PROFILE,
             Capability::PARENT,
+            Capability::LOG_TIMESTAMPS,
         ],
         abilities: [logs, attach, confine, pin],
         accepts: ["command", "package"],

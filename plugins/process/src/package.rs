@@ -3,7 +3,8 @@
 //! The form of a package is checked strictly: it becomes an argument, and must be neither an option nor another thing that
 //! these tools would fetch and run (a path, a URL, a repository).
 use sha2::{Digest, Sha256};
-use wharf_sdk::{Error, Result};
+use std::path::Path;
+use wharf_sdk::{Error, Result, Source};
 
 /// The number of a digest's bytes in the name of a folder.
 const FOLDER_BYTES: usize = 16;
@@ -30,6 +31,19 @@ impl Tool {
                 ),
             )),
         }
+    }
+
+    /// The tool of a source, and what its packages are kept under: the package; or the arguments of a command that is the
+    /// tool itself, as clients' configurations have it (`npx -y -p PACKAGE COMMAND`, `uvx --from PACKAGE COMMAND`).
+    pub(crate) fn of(source: &Source, args: &[String]) -> Result<Option<(Self, String)>> {
+        Ok(match source {
+            Source::Package { tool, package } => Some((Self::named(tool)?, package.clone())),
+            Source::Command { program } => {
+                let name = Path::new(program).file_name().and_then(|name| name.to_str()).unwrap_or_default();
+                Self::named(name).ok().map(|tool| (tool, format!("\n{}", args.join("\n"))))
+            }
+            Source::Image { .. } => None,
+        })
     }
 
     /// The program.
@@ -65,6 +79,14 @@ impl Tool {
     pub(crate) fn folder_of(self, package: &str) -> String {
         let digest = Sha256::digest(format!("{} {package}", self.program()));
         digest.iter().take(FOLDER_BYTES).fold(String::new(), |name, byte| name + &format!("{byte:02x}"))
+    }
+
+    /// The variable that keeps the tool from asking on stdin whether it may fetch a package: stdin is the protocol's.
+    pub(crate) const fn unasked(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Npx => Some(("npm_config_yes", "true")),
+            Self::Uvx => None,
+        }
     }
 
     /// The variable that tells the tool that there is no network. It then uses the packages that it has, and does not look
@@ -208,6 +230,27 @@ mod tests {
         for good in ["a", "mcp-server-time", "a@1.2", "a@latest", "a[b,c]@1.0+l", "A.b_c@1!2"] {
             assert_eq!(Tool::Uvx.arguments(good).unwrap(), [good]);
         }
+    }
+
+    #[test]
+    fn a_command_that_is_the_tool_itself_is_kept_by_all_of_its_arguments() {
+        let command = |program: &str, args: &[&str]| {
+            let source = Source::Command { program: program.to_owned() };
+            let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+            Tool::of(&source, &args).unwrap()
+        };
+        let (tool, from) = command("/usr/bin/uvx", &["--from", "a[b]", "other"]).unwrap();
+        assert_eq!(tool, Tool::Uvx);
+        let (_, git) = command("uvx", &["--from", "git+https://x/a", "other"]).unwrap();
+        let (_, plain) = command("uvx", &["a"]).unwrap();
+        let package = Source::Package { tool: "uvx".to_owned(), package: "a".to_owned() };
+        let (_, packaged) = Tool::of(&package, &[]).unwrap().unwrap();
+        let folders = [from, git, plain, packaged].map(|key| Tool::Uvx.folder_of(&key));
+        assert!(
+            folders.iter().enumerate().all(|(at, folder)| !folders[..at].contains(folder)),
+            "{folders:?}"
+        );
+        assert!(command("/usr/bin/node", &["x"]).is_none());
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! [`crate::default_access`], a folder of its own for temporary files, and, if it is a package, the folders in which the
 //! package's tool keeps packages.
 use crate::{
-    default_access, environment::has_credentials, guard::Guard, package::Tool, places::Places,
+    default_access, environment::of_this_process, guard::Guard, package::Tool, places::Places, registries,
     runtime::ProcessRuntime, trail::Led,
 };
 use std::{
@@ -53,6 +53,8 @@ impl Confined {
 /// The facts about a workload that its confinement depends on.
 pub(crate) struct Running<'a> {
     pub(crate) spec: &'a WorkloadSpec,
+    /// The tool that fetches its package, if it is one.
+    pub(crate) tool: Option<Tool>,
     pub(crate) program: &'a Path,
     pub(crate) env: &'a BTreeMap<String, String>,
     /// The working directory that was asked for, as it is without links.
@@ -99,7 +101,7 @@ impl Running<'_> {
     }
 
     fn without_profile(&self, mut places: Places<'_>) -> Result<(Sandbox, Pins)> {
-        let mut sandbox = self.of_everybody(&mut places);
+        let mut sandbox = self.of_everybody(&mut places)?;
         sandbox.asked = vec!["files".to_owned()];
         if let (Some(name), Some(led)) = (&self.spec.working_dir, self.working_dir)
             && self.guard.lets(&led.path)
@@ -129,7 +131,7 @@ impl Running<'_> {
         mut places: Places<'_>,
         weaker: &mut Vec<Measure>,
     ) -> Result<(Sandbox, Pins)> {
-        let mut sandbox = self.of_everybody(&mut places);
+        let mut sandbox = self.of_everybody(&mut places)?;
         sandbox.asked =
             ["files", "truncation", "network", NAMESPACES, READ_INSIDE_WRITE].map(str::to_owned).to_vec();
         let mut granted = Vec::new();
@@ -161,23 +163,21 @@ impl Running<'_> {
         self.finish(sandbox, &places)
     }
 
-    fn of_everybody(&self, places: &mut Places<'_>) -> Sandbox {
+    fn of_everybody(&self, places: &mut Places<'_>) -> Result<Sandbox> {
         default_access::of_everybody(self.env, places);
         self.of_program(places);
         places.own(self.own.to_owned(), self.really(self.own));
-        if let Source::Package { tool, .. } = &self.spec.source
-            && let Ok(tool) = Tool::named(tool)
-        {
+        if let Some(tool) = self.tool {
             for (_, name) in tool.folders() {
                 let folder = self.packages.join(name);
                 places.own(folder.clone(), self.really(&folder));
             }
-            if let Some(settings) = self.settings(tool, places) {
+            if let Some(settings) = self.settings(tool, places)? {
                 let _ = places.program(settings);
             }
         }
         let hidden = self.guard.private().cloned().collect();
-        Sandbox { hidden, allow_weaker: self.spec.allow_weaker, ..Sandbox::default() }
+        Ok(Sandbox { hidden, allow_weaker: self.spec.allow_weaker, ..Sandbox::default() })
     }
 
     /// Opens the program, and its installation where the program probably needs it. A tool, or a program that was found in
@@ -189,7 +189,7 @@ impl Running<'_> {
         let has_profile = self.spec.permission_profile.is_some();
         let (is_tool, is_path) = match &self.spec.source {
             Source::Package { .. } => (true, false),
-            Source::Command { program } => (false, program.contains('/')),
+            Source::Command { program } => (self.tool.is_some(), program.contains('/')),
             Source::Image { .. } => (false, false),
         };
         for (at, file) in [self.program, &led].into_iter().enumerate() {
@@ -282,18 +282,31 @@ impl Running<'_> {
     }
 
     /// The file of a tool's settings; none if it contains credentials, or if its name leads elsewhere.
-    fn settings(&self, tool: Tool, places: &Places<'_>) -> Option<PathBuf> {
-        let name = match tool {
-            Tool::Npx => ".npmrc",
-            Tool::Uvx => ".config/uv/uv.toml",
+    ///
+    /// # Errors
+    /// The settings that stay closed, or the variables that are not passed on, name a registry for the package: another one
+    /// would be asked for it, and whoever has that name there would be run.
+    fn settings(&self, tool: Tool, places: &Places<'_>) -> Result<Option<PathBuf>> {
+        let wanted: Vec<&str> = match &self.spec.source {
+            Source::Package { package, .. } => vec![package.as_str()],
+            _ => self.spec.args.iter().map(String::as_str).collect(),
         };
-        let path = self.guard.home.as_ref()?.join(name);
-        places.trail.lead(&path).filter(|led| led.path == path)?;
-        // A file that is too large is not searched, so it counts as one with credentials.
-        let text = files::read_file(&path, Links::Refuse, MAX_SETTINGS_BYTES).ok()?;
-        let text = String::from_utf8(text).ok()?;
-        let tells = |line: &str| ["_auth", "_password", "password"].iter().any(|part| line.contains(part));
-        (!has_credentials(&text) && !text.lines().any(tells)).then_some(path)
+        registries::refuse_variables(tool, of_this_process(), &self.spec.env)?;
+        let Some(home) = self.guard.home.as_ref() else { return Ok(None) };
+        let path = home.join(registries::settings_file(tool));
+        // A file that is too large, or that is none, cannot be searched: it stays closed.
+        let Ok(text) = files::read_file(&path, Links::Follow, MAX_SETTINGS_BYTES) else { return Ok(None) };
+        let text = String::from_utf8_lossy(&text);
+        let is_itself = places.trail.lead(&path).is_some_and(|led| led.path == path);
+        if is_itself && !registries::holds_credentials(&text) {
+            return Ok(Some(path));
+        }
+        let profile = self.spec.permission_profile.iter();
+        let mut opened = profile.flat_map(|profile| profile.read.iter().chain(&profile.write));
+        if !opened.any(|given| given.split(':').next().is_some_and(|given| Path::new(given) == path)) {
+            registries::refuse_settings(tool, &path, &text, &wanted, &self.spec.env)?;
+        }
+        Ok(None)
     }
 }
 

@@ -9,6 +9,8 @@ use crate::{Capability, Handle, LogOptions};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 
 const NEEDS: &[Need] = &[Need::Capability(Capability::LOGS), Need::Shell];
+const NEEDS_TIMES: &[Need] =
+    &[Need::Capability(Capability::LOGS), Need::Capability(Capability::LOG_TIMESTAMPS), Need::Shell];
 /// The lines that the workload writes.
 const SAID: [&str; 3] = ["one", "two", "three"];
 
@@ -34,6 +36,13 @@ pub(super) const CASES: &[Case] = &[
         needs: NEEDS,
         steps: &[|fixture| Box::pin(follow(fixture))],
     },
+    Case {
+        id: "logs.timestamps",
+        sentence: "With 'timestamps', each line of the logs begins with the time at which it was written",
+        profile: Profile::Logs,
+        needs: NEEDS_TIMES,
+        steps: &[|fixture| Box::pin(timestamps(fixture))],
+    },
 ];
 
 async fn oldest_first(fixture: &Fixture) -> Checked {
@@ -57,6 +66,27 @@ async fn follow(fixture: &Fixture) -> Checked {
     ensure(reads_up_to(stream.reader, SAID[2]).await?, || {
         "the logs end before the last line is written, and before the workload does".to_owned()
     })
+}
+
+async fn timestamps(fixture: &Fixture) -> Checked {
+    let handle = said(fixture).await?;
+    let lines = read(fixture, &handle, LogOptions { timestamps: true, ..LogOptions::default() }).await?;
+    let said: Vec<&String> = lines.iter().filter(|line| word(line).is_some()).collect();
+    let is_stamped = |line: &&String| line.split_once(' ').is_some_and(|(time, _)| is_time(time));
+    ensure(said.len() == SAID.len() && said.iter().all(is_stamped), || {
+        format!("each line begins with a time such as 2026-01-31T08:00:00.123Z and a space: {lines:?}")
+    })
+}
+
+/// True of a time in UTC as RFC 3339 has it, with any fraction of a second.
+fn is_time(text: &str) -> bool {
+    let Some((seconds, rest)) = text.split_at_checked("0000-00-00T00:00:00".len()) else { return false };
+    let is_form = seconds.bytes().zip(*b"0000-00-00T00:00:00").all(|(byte, form)| match form {
+        b'0' => byte.is_ascii_digit(),
+        _ => byte == form,
+    });
+    let fraction = rest.strip_suffix('Z').map(|rest| rest.strip_prefix('.').unwrap_or(rest));
+    is_form && fraction.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Starts a workload and waits until it has written all its lines.

@@ -17,6 +17,8 @@ impl Capability {
     pub const HTTP: Self = Self::named("http");
     /// Keeps or finds the logs of workloads.
     pub const LOGS: Self = Self::named("logs");
+    /// Puts the time before each line of a log ([`super::LogOptions::timestamps`]).
+    pub const LOG_TIMESTAMPS: Self = Self::named("log-timestamps");
     /// Gives the stdin and stdout of a running workload.
     pub const ATTACH: Self = Self::named("attach");
     /// Carries connections to the ports of workloads.
@@ -99,6 +101,7 @@ impl Capability {
         Self::STDIO,
         Self::HTTP,
         Self::LOGS,
+        Self::LOG_TIMESTAMPS,
         Self::ATTACH,
         Self::DIAL,
         Self::DIAL_HALF_CLOSE,

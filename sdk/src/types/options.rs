@@ -23,6 +23,10 @@ pub struct LogOptions {
     /// Only lines written since this time, in milliseconds after the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since_ms: Option<u64>,
+    /// Before each line the time at which it was written, in UTC as RFC 3339 has it, and a space. The host asks for it only
+    /// where the runtime declares [`super::Capability::LOG_TIMESTAMPS`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub timestamps: bool,
 }
 
 /// The port of a workload to connect to.

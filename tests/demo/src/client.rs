@@ -6,11 +6,13 @@ use std::{
     net::TcpStream,
     os::unix::net::UnixStream,
     path::Path,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-/// How long an answer may take before the test fails.
+/// How long nothing may come before the test fails, and how long an answer may take to its end. A stream that is kept alive
+/// always has something.
 const EVENT_WAIT: Duration = Duration::from_secs(60);
+const ANSWER_WAIT: Duration = Duration::from_secs(180);
 
 /// An HTTP response.
 #[derive(Clone, Debug)]
@@ -151,9 +153,7 @@ pub fn http(
     headers: &[(String, String)],
     body: &str,
 ) -> io::Result<Response> {
-    let socket = TcpStream::connect(address)?;
-    socket.set_read_timeout(Some(EVENT_WAIT))?;
-    exchange(socket, address, method, path, headers, body)
+    exchange(TcpStream::connect(address)?, address, method, path, headers, body)
 }
 
 /// The same through a Unix socket.
@@ -164,13 +164,46 @@ pub fn http_through(
     headers: &[(String, String)],
     body: &str,
 ) -> io::Result<Response> {
-    let socket = UnixStream::connect(socket)?;
-    socket.set_read_timeout(Some(EVENT_WAIT))?;
-    exchange(socket, "localhost", method, path, headers, body)
+    exchange(UnixStream::connect(socket)?, "localhost", method, path, headers, body)
+}
+
+/// A socket whose reads can be given up.
+trait Patient: Read + Write {
+    fn wait_at_most(&self, time: Duration) -> io::Result<()>;
+}
+
+impl Patient for TcpStream {
+    fn wait_at_most(&self, time: Duration) -> io::Result<()> {
+        self.set_read_timeout(Some(time))
+    }
+}
+
+impl Patient for UnixStream {
+    fn wait_at_most(&self, time: Duration) -> io::Result<()> {
+        self.set_read_timeout(Some(time))
+    }
+}
+
+/// The answer on a socket, which has an end within [`ANSWER_WAIT`].
+struct Answer<S> {
+    socket: S,
+    until: Instant,
+}
+
+impl<S: Patient> Read for Answer<S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            let why = format!("the answer has not ended within {} s", ANSWER_WAIT.as_secs());
+            return Err(io::Error::new(io::ErrorKind::TimedOut, why));
+        }
+        self.socket.wait_at_most(left.min(EVENT_WAIT))?;
+        self.socket.read(buffer)
+    }
 }
 
 fn exchange(
-    mut socket: impl Read + Write,
+    mut socket: impl Patient,
     host: &str,
     method: &str,
     path: &str,
@@ -186,7 +219,7 @@ fn exchange(
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     socket.write_all(format!("{head}\r\n{body}").as_bytes())?;
-    read_response(BufReader::new(socket))
+    read_response(BufReader::new(Answer { socket, until: Instant::now() + ANSWER_WAIT }))
 }
 
 fn read_response(mut reader: impl BufRead) -> io::Result<Response> {

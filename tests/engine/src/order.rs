@@ -147,6 +147,8 @@ pub enum Flaw {
     AllLines,
     /// `logs` are never followed.
     NeverFollows,
+    /// `logs` have no times.
+    NoTimes,
     /// `attach`, or `dial`, changes bytes.
     Garbles,
     /// `attach`, or `dial`, ends after a mebibyte.

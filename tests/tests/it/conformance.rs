@@ -207,6 +207,7 @@ fn breakages() -> Vec<(&'static str, &'static str, Act)> {
         ("logs.oldest-first", LOGS, Flawed(Flaw::NewestFirst)),
         ("logs.tail", LOGS, Flawed(Flaw::AllLines)),
         ("logs.follow", LOGS, Flawed(Flaw::NeverFollows)),
+        ("logs.timestamps", LOGS, Flawed(Flaw::NoTimes)),
         ("attach.both-ways", ATTACH, Flawed(Flaw::Garbles)),
         ("attach.slow-reader", ATTACH, Flawed(Flaw::Truncates)),
         ("attach.half-close", ATTACH, Flawed(Flaw::NeverCloses)),

@@ -20,6 +20,7 @@ mod front_ends;
 mod given_back;
 mod http_servers;
 mod importing;
+mod installing;
 mod interruptions;
 mod json_forms;
 mod kubernetes;

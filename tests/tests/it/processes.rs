@@ -205,6 +205,9 @@ fn logs_are_shown_and_followed() {
     let logs = host.ok(&["logs", "talks"]);
     assert!(logs.starts_with("one\ntwo\n"), "{logs}");
     assert_eq!(host.ok(&["logs", "--tail", "0", "talks"]), "");
+    let stamped = host.ok(&["logs", "--timestamps", "talks"]);
+    let (time, first) = stamped.lines().next().unwrap().split_once(' ').unwrap();
+    assert!(time.parse::<jiff::Timestamp>().is_ok() && time.ends_with('Z') && first == "one", "{stamped}");
     let mut follow =
         host.command(&["logs", "--follow", "talks"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(follow.stdout.take().unwrap()));
@@ -212,6 +215,25 @@ fn logs_are_shown_and_followed() {
     follow.kill().unwrap();
     follow.wait().unwrap();
     assert!(host.ok(&["logs", "--proxy", "talks"]).len() < 1_000_000);
+}
+
+#[test]
+fn a_server_that_ends_itself_where_its_parent_is_0_or_1_runs() {
+    let host = Host::new();
+    let text = format!("case $PPID in 0|1) exit 0 ;; esac; exec {}", demo_server());
+    let url = host.run(&["--name", "watchful", &host.script("watchful", &text)]);
+    assert_eq!(Client::open(&url).unwrap().call_tool("add", json!({ "a": 2, "b": 3 })).unwrap(), "5");
+}
+
+#[test]
+fn a_server_that_ends_with_0_before_it_is_ready_is_told_as_one_that_ends_by_itself() {
+    let host = Host::new();
+    let said = host.wharf(&["run", "--name", "gone", &host.script("gone", "exit 0")]);
+    assert_ne!(said.code, 0, "{said:?}");
+    assert!(said.stderr.contains("exited with code 0 before it was ready"), "{said:?}");
+    assert!(said.stderr.contains("takes its parent process or its input for gone"), "{said:?}");
+    let said = host.wharf(&["run", "--name", "broken", &host.script("broken", "exit 3")]);
+    assert!(!said.stderr.contains("parent process"), "{said:?}");
 }
 
 #[test]
@@ -231,6 +253,7 @@ fn a_workload_that_ends_again_and_again_is_unhealthy_with_the_count_and_the_next
         row["status"] == "unhealthy"
             && said.contains("it has ended or failed to start ")
             && said.contains(" times, the next try is in ")
+            && said.contains(" times in a row it ended with exit code 0")
     });
     let list = host.wharf(&["list"]);
     assert!(

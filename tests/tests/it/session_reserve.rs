@@ -106,7 +106,7 @@ fn a_server_that_ends_in_reserve_is_not_missed_and_not_brought_back() {
     let state = std::fs::read(host.path(&format!("data/runtimes/process/{reserve}.json"))).unwrap();
     let state: Value = serde_json::from_slice(&state).unwrap();
     let pid = i32::try_from(state["workload"]["pid"].as_i64().unwrap()).unwrap();
-    host.kill_own(pid);
+    host.kill_server(pid);
     // Whether its end was noticed already or not.
     let mut other = Client::open(&url).unwrap();
     let of_other = server_of(&mut other);
@@ -115,7 +115,7 @@ fn a_server_that_ends_in_reserve_is_not_missed_and_not_brought_back() {
     assert_ne!(next, reserve);
     let state = std::fs::read(host.path(&format!("data/runtimes/process/{next}.json"))).unwrap();
     let state: Value = serde_json::from_slice(&state).unwrap();
-    host.kill_own(i32::try_from(state["workload"]["pid"].as_i64().unwrap()).unwrap());
+    host.kill_server(i32::try_from(state["workload"]["pid"].as_i64().unwrap()).unwrap());
     eventually("it is off the record", || !recorded(&host).contains(&next));
     // A server that ends by itself would be started again and again otherwise.
     assert_eq!(recorded(&host), BTreeSet::from([of_one, of_other]));

@@ -80,7 +80,7 @@ fn a_session_whose_server_ends_is_over_and_the_others_are_not() {
     let state = std::fs::read(host.path(&format!("data/runtimes/process/{uid}.json"))).unwrap();
     let state: Value = serde_json::from_slice(&state).unwrap();
     assert_eq!(state["parent"], host.record("many")["uid"]);
-    host.kill_own(i32::try_from(state["workload"]["pid"].as_i64().unwrap()).unwrap());
+    host.kill_server(i32::try_from(state["workload"]["pid"].as_i64().unwrap()).unwrap());
     eventually("it is gone", || !recorded(&host).contains(&uid));
     let ping = json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" });
     let told = [one.send(&ping).unwrap().status, other.send(&ping).unwrap().status];

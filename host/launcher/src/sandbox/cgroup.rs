@@ -52,7 +52,7 @@ impl Groups {
     ) -> Result<Self, Refusal> {
         let mut groups = Self { folders: BTreeSet::new(), processes: None };
         let hierarchies = Hierarchies::read();
-        for limit in wanted(limits) {
+        for limit in wanted(limits, has_namespaces) {
             let what = limit.field.to_owned();
             match hierarchies.apply(&limit, uid) {
                 Ok((folder, version)) => {
@@ -125,7 +125,7 @@ pub(crate) fn remove<'a>(folders: impl IntoIterator<Item = &'a PathBuf>) {
     }
 }
 
-fn wanted(limits: &Limits) -> Vec<Limit> {
+fn wanted(limits: &Limits, has_namespaces: bool) -> Vec<Limit> {
     let mut wanted = Vec::new();
     if let Some(bytes) = limits.memory_bytes {
         let bytes = bytes.to_string();
@@ -162,6 +162,8 @@ fn wanted(limits: &Limits) -> Vec<Limit> {
         });
     }
     if let Some(pids) = limits.pids.or(limits.usual_pids) {
+        // With namespaces, the relay is in the group and is none of the workload's processes.
+        let pids = pids.saturating_add(u64::from(has_namespaces));
         wanted.push(Limit {
             field: "pids_limit",
             controller: "pids",
@@ -317,9 +319,12 @@ mod tests {
 
     #[test]
     fn only_the_requested_limits_are_written_to_the_control_group() {
-        assert!(wanted(&Limits::default()).is_empty());
+        assert!(wanted(&Limits::default(), true).is_empty());
         let limits = Limits { cpus: Some(0.001), usual_pids: Some(7), ..Limits::default() };
-        let wanted = wanted(&limits);
+        let with_relay = wanted(&limits, true);
+        assert_eq!(with_relay[1].unified, [("pids.max", "8".to_owned())]);
+        let wanted = wanted(&limits, false);
+        assert_eq!(wanted[1].unified, [("pids.max", "7".to_owned())]);
         assert_eq!(wanted[0].unified, [("cpu.max", "1000 100000".to_owned())]);
         assert_eq!((wanted[1].field, wanted[1].is_asked), ("pids_limit", false));
     }

@@ -6,8 +6,8 @@ use rustix::{
     process::{Resource, Rlimit, geteuid, getrlimit, setrlimit},
 };
 
-/// The launcher and init are in the user namespace, too.
-const NOT_THE_WORKLOADS: u64 = 2;
+/// The launcher, init and the relay are in the user namespace, too.
+const NOT_THE_WORKLOADS: u64 = 3;
 /// The thread on which init serves the port forward.
 const PORT_FORWARD_THREADS: u64 = 1;
 /// The first kernel that counts in each user namespace separately. An older one accepts the call too, so the version must

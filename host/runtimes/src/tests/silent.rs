@@ -5,7 +5,7 @@ use crate::deadlines::Deadlines;
 use crate::raw_stream::RawStream;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
-use wharf_sdk::{Capability, ErrorCode, Handle, WorkloadSpec, stamp::RuntimeStamp};
+use wharf_sdk::{Capability, ErrorCode, Handle, LogOptions, WorkloadSpec, stamp::RuntimeStamp};
 
 /// A runtime that never answers.
 struct Silent;
@@ -39,6 +39,19 @@ async fn a_start_that_fetches_an_image_has_the_time_of_a_deployment() {
         assert_eq!(began.elapsed().as_secs(), within.as_secs());
         assert!(within > Duration::from_secs(1));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_runtime_that_has_no_times_for_logs_refuses_them_by_name() {
+    let handle = Handle { uid: "u".to_owned(), version: 1, data: serde_json::Value::Null };
+    let (name, capabilities) = ("silent".to_owned(), vec![Capability::LOGS]);
+    let stamp = RuntimeStamp { name, capabilities, accepts: vec![], priority: 0 };
+    let client = RuntimeClient::new(stamp, Arc::new(Silent), Deadlines::default());
+    let options = LogOptions { timestamps: true, ..LogOptions::default() };
+    let error = client.logs(&handle, options).await.err().unwrap();
+    assert_eq!(error.code(), Some(ErrorCode::Unsupported));
+    let told = wharf_model::chain(&error);
+    assert!(told.contains("the runtime 'silent' has no 'log-timestamps'"), "{told}");
 }
 
 #[tokio::test(start_paused = true)]

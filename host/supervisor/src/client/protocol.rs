@@ -90,6 +90,9 @@ pub struct SupervisorReport {
     /// How often the workload has ended, or an attempt to restart it has failed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub ends: u32,
+    /// How often in a row the workload has ended with exit code 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub zero_ends: u32,
     /// The time until the next attempt to restart the workload, in milliseconds, where one is waited for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_try_ms: Option<u64>,

@@ -1,23 +1,25 @@
-//! Splits a log into lines and removes the time that the launcher puts before each.
+//! Splits a log into lines, and removes the time that the launcher puts before each unless it is wanted.
 
 /// `2026-01-02T03:04:05.678Z `, always of this length.
 const STAMP_BYTES: usize = 25;
 /// The launcher writes no longer line (64 KiB and the time); a longer one is passed on in pieces.
 const MAX_LINE_BYTES: usize = 80 * 1024;
 
-/// Takes pieces of a log's text and returns the wanted lines, without the time.
+/// Takes pieces of a log's text and returns the wanted lines, without the time or with it.
 pub(super) struct Lines {
     /// Only lines of this time or later are wanted. It is written as the launcher writes times.
     since: Option<String>,
+    /// Whether the times stay.
+    timestamps: bool,
     partial: Vec<u8>,
     /// Whether the last line with a time was wanted; lines without a time follow it.
     wanted: bool,
 }
 
 impl Lines {
-    pub(super) fn new(since_ms: Option<u64>) -> Self {
+    pub(super) fn new(since_ms: Option<u64>, timestamps: bool) -> Self {
         let since = since_ms.map(stamp);
-        Self { wanted: since.is_none(), since, partial: Vec::new() }
+        Self { wanted: since.is_none(), since, timestamps, partial: Vec::new() }
     }
 
     /// The wanted lines that this piece completes.
@@ -50,7 +52,7 @@ impl Lines {
                 if let Some(since) = &self.since {
                     self.wanted = stamp >= since.as_bytes();
                 }
-                text
+                if self.timestamps { line } else { text }
             }
             _ => line,
         };
@@ -113,7 +115,7 @@ mod tests {
     #[test]
     fn lines_before_the_time_are_left_out_with_what_belongs_to_them() {
         let text = "2026-01-02T03:04:05.677Z old\nof old\n2026-01-02T03:04:05.678Z new\nof new\n";
-        let mut lines = Lines::new(Some(1_767_323_045_678));
+        let mut lines = Lines::new(Some(1_767_323_045_678), false);
         let mut output = Vec::new();
         for piece in text.as_bytes().chunks(7) {
             output.extend(lines.take(piece));
@@ -123,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_line_without_end_is_passed_on_in_pieces() {
-        let mut lines = Lines::new(None);
+        let mut lines = Lines::new(None, false);
         let mut total = 0;
         for _ in 0..100 {
             total += lines.take(&[b'x'; 4096]).len();

@@ -35,7 +35,7 @@ impl Source {
         Ok(Self {
             log: log.to_owned(),
             files: files.into(),
-            lines: Lines::new(options.since_ms),
+            lines: Lines::new(options.since_ms, options.timestamps),
             changes,
             is_closing: false,
         })

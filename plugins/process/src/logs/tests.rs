@@ -98,6 +98,15 @@ async fn since_reads_only_lines_written_from_that_time_on() {
 }
 
 #[tokio::test]
+async fn times_stay_where_they_are_wanted() {
+    let log = TestLog::new();
+    log.append(".1", 1, "one");
+    log.append("", 2, "two");
+    let options = LogOptions { timestamps: true, tail: Some(2), ..LogOptions::default() };
+    assert_eq!(log.all(options).await, "2026-01-02T03:04:01.000Z one\n2026-01-02T03:04:02.000Z two\n");
+}
+
+#[tokio::test]
 async fn a_followed_log_goes_on_over_rotations_and_ends_with_the_workload() {
     let log = TestLog::new();
     let mut reader = log.read(LogOptions { follow: true, ..LogOptions::default() });
@@ -124,7 +133,7 @@ async fn following_begins_after_the_last_lines() {
     let log = TestLog::new();
     log.append("", 1, "one");
     log.append("", 2, "two");
-    let mut reader = log.read(LogOptions { follow: true, tail: Some(1), since_ms: None });
+    let mut reader = log.read(LogOptions { follow: true, tail: Some(1), ..LogOptions::default() });
     expect(&mut reader, "two\n").await;
     log.append("", 3, "three");
     expect(&mut reader, "three\n").await;

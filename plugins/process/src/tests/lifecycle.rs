@@ -1,7 +1,7 @@
 use super::*;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use wharf_sdk::{Attach, ErrorCode, HealthState, PermissionProfile, Pin, WorkloadState};
+use wharf_sdk::{Attach, ErrorCode, HealthState, PermissionProfile, Pin, StopOptions, WorkloadState};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_that_exits_is_seen_with_its_code_and_is_not_started_twice() {
@@ -28,6 +28,34 @@ async fn a_program_that_is_killed_is_seen_with_the_signal() {
     let (handle, _pipes) = host.run(&host.script(Transport::Stdio, "kill -9 $$")).await;
     let exit = within(host.runtime.wait(&handle)).await.unwrap();
     assert_eq!((exit.code, exit.signal), (None, Some(9)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_has_a_parent_with_an_ordinary_number() {
+    let host = TestHost::new();
+    let (handle, pipes) = host.run(&host.script(Transport::Stdio, "echo $PPID; exit 7")).await;
+    let (told, _pipe) = lines(pipes.unwrap().0.into(), 1).await;
+    assert!(told[0].parse::<u32>().unwrap() > 1, "{told:?}");
+    let exit = within(host.runtime.wait(&handle)).await.unwrap();
+    assert_eq!((exit.code, exit.signal), (Some(7), None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_is_asked_to_end_hears_of_it_once_and_its_end_is_seen_as_it_was() {
+    let host = TestHost::new();
+    let script = "asked=0; trap 'asked=$((asked + 1))' TERM; echo ready; \
+                  while [ $asked = 0 ]; do sleep 0.1; done; sleep 0.5; exit $((40 + asked))";
+    let (handle, pipes) = host.run(&host.script(Transport::Stdio, script)).await;
+    let (_, _pipe) = lines(pipes.unwrap().0.into(), 1).await;
+    within(host.runtime.stop(&handle, StopOptions { timeout_ms: 30_000 })).await.unwrap();
+    let exit = within(host.runtime.wait(&handle)).await.unwrap();
+    assert_eq!((exit.code, exit.signal), (Some(41), None));
+    let host = TestHost::new();
+    let (handle, pipes) = host.run(&host.script(Transport::Stdio, "echo ready; exec sleep 1000")).await;
+    let (_, _pipe) = lines(pipes.unwrap().0.into(), 1).await;
+    within(host.runtime.stop(&handle, StopOptions { timeout_ms: 30_000 })).await.unwrap();
+    let exit = within(host.runtime.wait(&handle)).await.unwrap();
+    assert_eq!((exit.code, exit.signal), (None, Some(15)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,7 +117,10 @@ async fn the_environment_is_what_was_asked_for_and_a_short_list() {
         ["ASKED", "PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "XDG_CACHE_HOME"]
             .contains(&name)
             || name.starts_with("SSL_CERT_")
-            || name == "NODE_EXTRA_CA_CERTS"
+            || ["NODE_EXTRA_CA_CERTS", "NODE_USE_SYSTEM_CA", "PIP_CERT", "GIT_SSL_CAINFO", "DENO_CERT"]
+                .contains(&name)
+            || name.ends_with("_CA_BUNDLE")
+            || name == "CARGO_HTTP_CAINFO"
             || name.to_ascii_lowercase().ends_with("_proxy")
             || ["WHARF_WORKLOAD_UID", "WHARF_HOST_ID"].contains(&name)
     };

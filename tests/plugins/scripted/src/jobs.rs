@@ -232,10 +232,15 @@ impl Jobs {
         if flaw == Some(Flaw::NewestFirst) && options.tail.is_none() && !options.follow {
             shown.reverse();
         }
+        // Nobody asks when exactly something was written here.
+        let time = match options.timestamps && flaw != Some(Flaw::NoTimes) {
+            true => "2026-01-02T03:04:05.678Z ",
+            false => "",
+        };
         tokio::spawn(async move {
             let mut seen = written.len();
             loop {
-                let text: String = shown.iter().map(|line| format!("{line}\n")).collect();
+                let text: String = shown.iter().map(|line| format!("{time}{line}\n")).collect();
                 let goes_on = options.follow && flaw != Some(Flaw::NeverFollows);
                 if writer.write_all(text.as_bytes()).await.is_err()
                     || !goes_on

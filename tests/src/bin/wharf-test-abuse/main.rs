@@ -233,7 +233,7 @@ fn kill_a_server(host: &Host) {
     let of_session = record["session_servers"][0]["handle"]["data"]["workload"]["pid"].as_i64();
     let own = || record["handle"]["data"]["workload"]["pid"].as_i64();
     if let Some(pid) = of_session.or_else(own).and_then(|pid| i32::try_from(pid).ok()) {
-        host.kill_own(pid);
+        host.kill_server(pid);
     }
 }
 

@@ -45,6 +45,9 @@ fn the_rights_of_the_manifests_suffice() {
         assert!(made.iter().any(|name| name.starts_with(kind)), "{kind}: {made:?}");
     }
     assert!(host.ok(&["logs", "in-pod"]).contains("serving MCP"));
+    let stamped = host.ok(&["logs", "--timestamps", "in-pod"]);
+    let time = stamped.lines().find(|line| line.contains("serving MCP")).unwrap().split(' ').next().unwrap();
+    assert!(time.starts_with("20") && time.ends_with('Z'), "{stamped}");
     host.ok(&["stop", "in-pod"]);
     host.ok(&["start", "in-pod"]);
     assert_eq!(add(&url), "5");

@@ -1,7 +1,7 @@
 //! One package tries to spoil the files of another: with a tool that does what an evil package would do.
 use super::{assert_all, file, hosts};
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
-use wharf_tests::host::{Host, built, demo_server};
+use wharf_tests::host::{Host, Said, built, demo_server};
 
 /// Stands for npx and uvx: writes to its caches, makes its attempts, and serves.
 fn evil_tool(host: &Host, name: &str) {
@@ -23,15 +23,20 @@ fn evil_tool(host: &Host, name: &str) {
     host.own();
 }
 
-/// Runs a package with the tool; returns its report and its caches.
-fn run(host: &Host, package: &str, options: &[&str]) -> (String, Vec<PathBuf>) {
-    let mut command = host.command(&[&["run", "--name", "package"][..], options, &[package]].concat());
+/// Runs this as a workload, where the tool is the first in PATH.
+fn try_to_run(host: &Host, args: &[&str]) -> Said {
+    let mut command = host.command(&[&["run", "--name", "package"][..], args].concat());
     let usual = command.get_envs().find_map(|(name, value)| (name == "PATH").then_some(value?.to_owned()));
     let mut path = host.path("tools").into_os_string();
     path.push(":");
     path.push(usual.unwrap());
-    let output = command.env("PATH", path).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Said::of(&command.env("PATH", path).output().unwrap())
+}
+
+/// Runs a package with the tool; returns its report and its caches.
+fn run(host: &Host, package: &str, options: &[&str]) -> (String, Vec<PathBuf>) {
+    let said = try_to_run(host, &[options, &[package]].concat());
+    assert_eq!(said.code, 0, "{said:?}");
     let logs = host.ok(&["logs", "package"]);
     host.ok(&["rm", "package"]);
     let kept = logs.lines().filter_map(|line| line.split_once("kept in ")).map(|(_, path)| path.into());
@@ -89,5 +94,43 @@ fn settings_of_a_tool_that_have_no_end_hold_up_no_package() {
         host.own();
         let (_, caches) = run(&host, "npx://any", &[]);
         assert!(!caches.is_empty(), "it ran");
+    }
+}
+
+#[test]
+fn a_command_that_is_the_tool_itself_has_caches_of_its_own() {
+    for host in hosts() {
+        evil_tool(&host, "uvx");
+        let (_, packaged) = run(&host, "uvx://server", &[]);
+        let mut seen = packaged;
+        for args in [&["uvx", "server"][..], &["uvx", "--from", "server[extra]", "other"]] {
+            let said = try_to_run(&host, args);
+            assert_eq!(said.code, 0, "{said:?}");
+            let logs = host.ok(&["logs", "package"]);
+            host.ok(&["rm", "package"]);
+            let kept: Vec<PathBuf> =
+                logs.lines().filter_map(|line| Some(line.split_once("kept in ")?.1.into())).collect();
+            assert!(!kept.is_empty() && kept.iter().all(|cache| !seen.contains(cache)), "{logs}");
+            seen.extend(kept);
+        }
+    }
+}
+
+#[test]
+fn a_package_whose_registry_needs_a_token_is_refused_before_anything_is_fetched() {
+    for host in hosts() {
+        evil_tool(&host, "npx");
+        let settings = "@corp:registry=https://npm.corp.example/\n//npm.corp.example/:_authToken=t0ken\n";
+        let path = file(&host, "home/.npmrc");
+        let mut npmrc = fs::File::create(&path).unwrap();
+        std::io::Write::write_all(&mut npmrc, settings.as_bytes()).unwrap();
+        host.own();
+        for args in [&["npx://@corp/server"][..], &["npx", "-y", "@corp/server"]] {
+            let said = try_to_run(&host, args);
+            assert!(said.code != 0 && said.stderr.contains("'@corp:registry'"), "{said:?}");
+            assert!(!said.stderr.contains("t0ken") && host.row("package").is_none(), "{said:?}");
+        }
+        let (_, caches) = run(&host, "npx://@other/server", &[]);
+        assert!(!caches.is_empty(), "a package of another scope runs");
     }
 }

@@ -1,7 +1,10 @@
 //! Plugins that are missing, lie, hang or panic: each makes its own rows stale, and affects no others.
+use serde_json::Value;
 use std::fs;
+use std::time::{Duration, Instant};
 use wharf_tests::compile;
 use wharf_tests::engine::{Act, PLUGIN, SideBySide, State, records};
+use wharf_tests::host::Said;
 use wharf_tests::{library, stamp_text};
 
 /// The row of the workload `one` while its plugin misbehaves.
@@ -99,7 +102,7 @@ fn r05_a_state_that_makes_no_sense_is_shown_and_not_recorded() {
 
 #[test]
 fn r10_a_list_that_hangs_costs_its_own_rows_alone() {
-    lists(Act::Hang, &Shown::Stale("took longer"));
+    lists(Act::Hang, &Shown::Stale("gave no answer in time"));
 }
 
 #[test]
@@ -178,5 +181,26 @@ fn r10_a_library_whose_constructor_never_ends_takes_no_record_along() {
     let good = setup.host.path("good.so");
     fs::copy(library(PLUGIN), &good).unwrap();
     fs::rename(&good, &path).unwrap();
+    setup.assert_fresh(&["one", "plain", "two"]);
+}
+
+#[test]
+fn how_long_a_list_waits_for_a_silent_runtime_is_a_setting() {
+    let setup = SideBySide::new();
+    // Its library is loaded and tried once before the clock is looked at.
+    setup.assert_fresh(&["one", "plain", "two"]);
+    setup.one.order("list", Act::Hang);
+    let began = Instant::now();
+    let list =
+        setup.host.command(&["list", "--format", "json"]).env("WHARF_LIST_TIMEOUT_MS", "2000").output();
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    let list: Vec<Value> = serde_json::from_slice(&list.unwrap().stdout).unwrap();
+    let one = list.iter().find(|row| row["name"] == "one").unwrap();
+    assert_eq!(one["stale"], true, "{one}");
+    assert!(one["stale_reason"].as_str().unwrap().contains("gave no answer in time"), "{one}");
+    let list = setup.host.command(&["list"]).env("WHARF_LIST_TIMEOUT_MS", "soon").output().unwrap();
+    let said = Said::of(&list);
+    assert!(said.code == 2 && said.stderr.contains("WHARF_LIST_TIMEOUT_MS is 'soon'"), "{said:?}");
+    setup.one.behave();
     setup.assert_fresh(&["one", "plain", "two"]);
 }
