@@ -103,7 +103,7 @@ async fn create(
 ) -> Result<Response, Problem> {
     commands::check_group(&new.name)?;
     let asked = Change::CreateGroup(new.name.clone());
-    let operation = api.operations.begin(&asked, asker.parts(), || Ok(asked.clone()))?;
+    let operation = api.operations.begin(&asked, asker.parts(), asked.as_it_is()).await?;
     Ok(outcome(&api, operation, |_| {
         (StatusCode::CREATED, Answer(MadeGroup { name: new.name })).into_response()
     })
@@ -144,7 +144,10 @@ async fn remove(
         return Err(Error::new(ErrorKind::Usage, "the default group is not removed").into());
     }
     let asked = Change::RemoveGroup(name.clone(), query.with_workloads.unwrap_or(false));
-    let change = || must_exist(&api, &name).map(|()| asked.clone());
-    let operation = api.operations.begin(&asked, asker.parts(), change)?;
+    let change = {
+        let (api, asked) = (api.clone(), asked.clone());
+        move || must_exist(&api, &name).map(|()| asked)
+    };
+    let operation = api.operations.begin(&asked, asker.parts(), change).await?;
     Ok(outcome(&api, operation, |_| StatusCode::NO_CONTENT.into_response()).await)
 }

@@ -27,7 +27,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Api>> {
 }
 
 async fn one(
-    api: &Api,
+    api: &Arc<Api>,
     kind: Kind,
     name: &str,
     query: &WaitQuery,
@@ -37,7 +37,7 @@ async fn one(
         query.without_timeout()?;
     }
     let asked = Change::One(kind, workload_name(name)?, query.stop_timeout()?);
-    let operation = api.operations.begin(&asked, asker.parts(), || api.existing(&asked))?;
+    let operation = api.operations.begin(&asked, asker.parts(), api.existing(&asked)).await?;
     answered(api, operation, query).await
 }
 
@@ -157,17 +157,21 @@ impl Selection {
 }
 
 async fn several(
-    api: &Api,
+    api: &Arc<Api>,
     kind: Kind,
     selection: Selection,
     query: &WaitQuery,
     asker: Asker,
 ) -> Result<Response, Problem> {
     let timeout = query.stop_timeout()?;
-    let asked = (kind, &selection, timeout);
+    let selection = Arc::new(selection);
+    let asked = (kind, &*selection, timeout);
     // Who is in the group may be others by the time that the request is repeated.
-    let change = || Ok(Change::Several(kind, selection.names(api)?, timeout));
-    let operation = api.operations.begin(&asked, asker.parts(), change)?;
+    let change = {
+        let (api, selection) = (api.clone(), selection.clone());
+        move || Ok(Change::Several(kind, selection.names(&api)?, timeout))
+    };
+    let operation = api.operations.begin(&asked, asker.parts(), change).await?;
     answered(api, operation, query).await
 }
 

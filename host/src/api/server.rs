@@ -2,6 +2,7 @@
 use crate::api::app::{document, router};
 use crate::api::audit::Audit;
 use crate::api::feed::Feed;
+use crate::api::front::on_own_thread;
 use crate::api::gate::Way;
 use crate::api::metrics::Metrics;
 use crate::api::operations::Operations;
@@ -10,6 +11,7 @@ use crate::api::socket::{ServeLock, SocketPlace};
 use crate::api::state::{Api, WAITS_MAX};
 use crate::api::token::make_token;
 use crate::commands::Host;
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -115,20 +117,26 @@ impl Serving {
         let access = Access::default();
         let broken =
             |error: std::io::Error| Error::caused(ErrorKind::Failed, "nobody can be served any more", &error);
-        let by_socket = async {
-            let Some((place, listener)) = socket else { return Ok(()) };
-            let routes = router(&api, Way::Socket);
-            let served =
-                wharf_proxy::serve(Listener::OwnSocket(listener), routes, &limits, &access, shutdown.clone());
-            let served = served.await;
-            drop(place);
-            served
-        };
-        let by_port = async {
-            let Some((listener, address, token)) = port else { return Ok(()) };
-            let routes = router(&api, Way::port(address, &token));
-            wharf_proxy::serve(Listener::Port(listener), routes, &limits, &access, shutdown.clone()).await
-        };
+        // Made here: what the routes do is done by the workers of this runtime.
+        let socket = socket.map(|(place, listener)| (place, listener, router(&api, Way::Socket)));
+        let port =
+            port.map(|(listener, address, token)| (listener, router(&api, Way::port(address, &token))));
+        let end = shutdown.clone();
+        let serving = on_own_thread(move || async move {
+            let by_socket = async {
+                let Some((place, listener, routes)) = socket else { return Ok(()) };
+                let listener = Listener::OwnSocket(here_unix(listener)?);
+                let served = wharf_proxy::serve(listener, routes, &limits, &access, end.clone()).await;
+                drop(place);
+                served
+            };
+            let by_port = async {
+                let Some((listener, routes)) = port else { return Ok(()) };
+                let listener = Listener::Port(here_port(listener)?);
+                wharf_proxy::serve(listener, routes, &limits, &access, end.clone()).await
+            };
+            tokio::try_join!(by_socket, by_port).map(drop)
+        });
         let reconciling = reconcile_every
             .map(|every| tokio::spawn(reconcile_for_ever(api.clone(), every, shutdown.clone())));
         let streams = shutdown.clone();
@@ -137,7 +145,7 @@ impl Serving {
             streams.cancelled().await;
             ending.cancel();
         });
-        let served = tokio::try_join!(by_socket, by_port).map(drop).map_err(broken);
+        let served = serving.await.map_err(broken);
         ended.abort();
         api.ending.cancel();
         if let Some(reconciling) = reconciling {
@@ -147,4 +155,14 @@ impl Serving {
         api.operations.shut_down(OPERATIONS_DRAIN).await;
         served
     }
+}
+
+/// A listener of another Tokio runtime, for this one.
+fn here_unix(listener: UnixListener) -> io::Result<UnixListener> {
+    UnixListener::from_std(listener.into_std()?)
+}
+
+/// The same of a port.
+fn here_port(listener: TcpListener) -> io::Result<TcpListener> {
+    TcpListener::from_std(listener.into_std()?)
 }

@@ -57,12 +57,15 @@ impl Api {
         export(&self.context()?, name).map(drop)
     }
 
-    /// A change of a workload that exists.
-    pub(crate) fn existing(&self, change: &Change) -> Result<Change> {
-        if let Change::One(_, name, _) | Change::Edit(name, ..) = change {
-            self.must_exist(name)?;
+    /// A change of a workload that exists, when it is looked up.
+    pub(crate) fn existing(self: &Arc<Self>, change: &Change) -> impl FnOnce() -> Result<Change> + use<> {
+        let (api, change) = (self.clone(), change.clone());
+        move || {
+            if let Change::One(_, name, _) | Change::Edit(name, ..) = &change {
+                api.must_exist(name)?;
+            }
+            Ok(change)
         }
-        Ok(change.clone())
     }
 }
 

@@ -99,7 +99,7 @@ async fn create(
     // A request that makes no sense by itself begins no operation.
     request.to_run_request()?;
     let asked = Change::Create(Box::new(request));
-    let operation = api.operations.begin(&asked, asker.parts(), || Ok(asked.clone()))?;
+    let operation = api.operations.begin(&asked, asker.parts(), asked.as_it_is()).await?;
     if query.wait == Some(false) {
         return Ok(accepted(&operation));
     }
@@ -146,7 +146,7 @@ async fn remove(
     asker: Asker,
 ) -> Result<Response, Problem> {
     let asked = Change::One(Kind::Remove, workload_name(&name)?, query.stop_timeout()?);
-    let operation = api.operations.begin(&asked, asker.parts(), || api.existing(&asked))?;
+    let operation = api.operations.begin(&asked, asker.parts(), api.existing(&asked)).await?;
     match query.wait {
         Some(true) => Ok(outcome(&api, operation, as_it_is).await),
         _ => Ok(accepted(&operation)),

@@ -9,4 +9,5 @@ mod operations;
 mod places;
 mod reconciling;
 mod rig;
+mod slow_disk;
 mod unit;
