@@ -25,6 +25,7 @@ mod body;
 mod change;
 mod create_request;
 mod edit;
+mod ended_by;
 mod events;
 mod feed;
 mod front;

@@ -1,6 +1,7 @@
 //! Serves: opens the places to listen at, and goes on until it is told to end.
 use crate::api::app::{document, router};
 use crate::api::audit::Audit;
+use crate::api::ended_by::learn_from_the_last_end;
 use crate::api::feed::Feed;
 use crate::api::front::on_own_thread;
 use crate::api::gate::Way;
@@ -93,6 +94,8 @@ impl Serving {
         let metrics = Arc::new(Metrics::default());
         let audit = Audit::open(&folder.join("audit.log"));
         let operations = Operations::load(host.clone(), &state, audit, metrics.clone())?;
+        host.live_long();
+        learn_from_the_last_end(&host, &folder)?;
         let ending = CancellationToken::new();
         let feed = Feed::new(host.clone(), ending.clone());
         let waits = Semaphore::new(WAITS_MAX);

@@ -52,9 +52,12 @@ impl Api {
         }
     }
 
-    /// Fails where there is no such workload: then there is nothing to begin.
+    /// Fails where there is no such workload: then there is nothing to begin. Its runtime is asked, whatever it did before:
+    /// somebody has named the workload.
     pub(crate) fn must_exist(&self, name: &WorkloadName) -> Result<()> {
-        export(&self.context()?, name).map(drop)
+        let run = export(&self.context()?, name)?;
+        self.host.take_back(&run.runtime_name);
+        Ok(())
     }
 
     /// A change of a workload that exists, when it is looked up.

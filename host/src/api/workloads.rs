@@ -70,6 +70,9 @@ async fn list(
     Asked(query): Asked<ListQuery>,
 ) -> Result<Answer<WorkloadList>, Problem> {
     let options = query.options()?;
+    if let Some(runtime) = &options.runtime {
+        api.host.take_back(runtime);
+    }
     let workloads = commands::list(&api.context()?, &options).await?;
     Ok(Answer(WorkloadList { workloads }))
 }
@@ -162,7 +165,9 @@ async fn remove(
     )
 )]
 async fn status(State(api): State<Arc<Api>>, Part(name): Part) -> Result<Answer<StatusAnswer>, Problem> {
-    let report = commands::status(&api.context()?, &workload_name(&name)?).await?;
+    let name = workload_name(&name)?;
+    api.must_exist(&name)?;
+    let report = commands::status(&api.context()?, &name).await?;
     Ok(Answer(StatusAnswer { status: report.workload.status, report }))
 }
 

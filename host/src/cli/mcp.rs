@@ -38,6 +38,7 @@ pub(super) struct McpServe {
 impl Mcp {
     pub(super) async fn execute(&self, context: &Context, console: &Console) -> Outcome {
         let Self::Serve(McpServe { listen }) = self;
+        context.host().live_long();
         if let Some(address) = listen {
             return listening(context, console, *address).await;
         }
