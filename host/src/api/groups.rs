@@ -66,10 +66,7 @@ async fn get(State(api): State<Arc<Api>>, Part(name): Part) -> Result<Answer<Gro
 }
 
 fn must_exist(api: &Api, name: &str) -> Result<(), Error> {
-    match group_files::all(&api.context()?)?.contains(name) {
-        true => Ok(()),
-        false => Err(Error::new(ErrorKind::NotFound, format!("there is no group '{name}'"))),
-    }
+    group_files::must_exist(&api.context()?, name)
 }
 
 /// A group to make, in ToolHive's shape.

@@ -2,6 +2,7 @@
 use crate::api::answers::{WaitQuery, accepted, as_it_is, outcome, workload_name};
 use crate::api::body::{Asked, Json, Part};
 use crate::api::change::Change;
+use crate::api::group_files;
 use crate::api::operation::{Kind, Operation};
 use crate::api::problem::Problem;
 use crate::api::state::{Api, Asker};
@@ -134,11 +135,10 @@ impl Selection {
                 names.iter().map(|name| workload_name(name)).collect::<Result<Vec<_>, _>>()?
             }
             (None, Some(group)) => {
-                let names = commands::names(&api.context()?, Some(group))?;
-                if names.is_empty() {
-                    return Err(Error::new(ErrorKind::NotFound, format!("there is no group '{group}'")));
-                }
-                names
+                let context = api.context()?;
+                // One that is there may have no workloads.
+                group_files::must_exist(&context, group)?;
+                commands::names(&context, Some(group))?
             }
             (None, None) | (Some(_), Some(_)) => {
                 return Err(Error::new(

@@ -30,6 +30,10 @@ const CONNECTION_REST: Duration = Duration::from_secs(60);
 /// Connections open at once at each place.
 const CONNECTIONS_MAX: usize = 1024;
 
+/// For who serves records on a disk that takes nothing.
+pub(crate) const NEEDS_A_DISK: &str = "what serves keeps its lock, its socket and its operations in the state directory; where that \
+     cannot be written, the commands that only read work all the same";
+
 /// Where to listen, and what to do besides.
 #[derive(Clone, Debug)]
 pub struct ServeOptions {
@@ -64,7 +68,7 @@ impl Serving {
     pub async fn bind(host: Arc<Host>, options: &ServeOptions) -> Result<Self> {
         let state = host.context()?.config().state();
         let unmade = |error: &dyn std::error::Error| {
-            Error::caused(ErrorKind::Failed, "the folder of the API cannot be made", error)
+            Error::caused(ErrorKind::Failed, "the folder of the API cannot be made", error).hint(NEEDS_A_DISK)
         };
         let folder = state.make_api().map_err(|error| unmade(&error))?;
         let lock = ServeLock::take(&folder)?;
