@@ -34,12 +34,15 @@ struct Target {
 enum Fault {
     Kill,
     Error(Errno),
+    /// Waits as long as somebody else has locked the file, from the NTH time on.
+    Wait,
 }
 
 impl Fault {
     fn parse(text: &str) -> Option<Self> {
         Some(match text {
             "kill" => Self::Kill,
+            "wait" => Self::Wait,
             "error=EIO" => Self::Error(Errno::IO),
             "error=ENOSPC" => Self::Error(Errno::NOSPC),
             "error=EMFILE" => Self::Error(Errno::MFILE),
@@ -74,6 +77,9 @@ impl Target {
     /// True if the process dies here. A command that restarts a dead process arms the new one the same way; so a mark, if
     /// there is one, decides that only the first dies.
     fn is_met(&self, point: Point, nth: u32) -> bool {
+        if self.fault == Fault::Wait {
+            return self.name == point.name() && nth >= self.nth;
+        }
         let is_first = || {
             let made =
                 self.mark.as_ref().map(|mark| OpenOptions::new().write(true).create_new(true).open(mark));
@@ -126,8 +132,16 @@ fn passed(point: Point, mark: &str) -> Option<Errno> {
         let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
     }
     let is_here = |target: &&Target| target.is_met(point, nth);
-    match armed.targets.iter().find(is_here)?.fault {
+    let target = armed.targets.iter().find(is_here)?;
+    match target.fault {
         Fault::Error(errno) => Some(errno),
+        Fault::Wait => {
+            let Some(file) = &target.mark else { misspelt() };
+            if let Ok(file) = OpenOptions::new().read(true).open(file) {
+                let _ = file.lock_shared();
+            }
+            None
+        }
         Fault::Kill => {
             let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
             std::process::abort();
@@ -138,7 +152,7 @@ fn passed(point: Point, mark: &str) -> Option<Errno> {
 fn misspelt() -> ! {
     let _ = writeln!(
         io::stderr(),
-        "{KILL_VARIABLE} names no point: [ROLE/]NAME[:NTH]=kill|error=EIO|ENOSPC|EMFILE[:FILE]"
+        "{KILL_VARIABLE} names no point: [ROLE/]NAME[:NTH]=kill|wait|error=EIO|ENOSPC|EMFILE[:FILE]"
     );
     std::process::exit(2)
 }

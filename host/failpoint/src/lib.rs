@@ -18,6 +18,7 @@
 //! WHARF_FAILPOINT=[ROLE/]NAME[:NTH]=kill         the process kills itself when it is there for the NTH time
 //! WHARF_FAILPOINT=[ROLE/]NAME[:NTH]=error=EIO    the effect fails with EIO, ENOSPC or EMFILE: before it, in the place of
 //!                                                being performed; after it, it was performed and is reported failed
+//! WHARF_FAILPOINT=[ROLE/]NAME[:NTH]=wait:FILE    from the NTH time on, waits while another process has locked FILE: a slow disk
 //! WHARF_FAILPOINT=…=kill:FILE                    (or =error=EIO:FILE) of all processes only the first, which makes FILE
 //! WHARF_FAILPOINT=FAULT,FAULT                    several, for processes of several roles
 //! WHARF_FAILPOINT_TRACE=FILE                     each point that is reached is a line of FILE: ROLE PID NAME NTH, and

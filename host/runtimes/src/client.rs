@@ -5,6 +5,7 @@ use crate::connection::Connection;
 use crate::deadlines::Deadlines;
 use crate::error::CallError;
 use crate::raw_stream::RawStream;
+use crate::standing::Standing;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{future::Future, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
@@ -32,12 +33,20 @@ pub struct RuntimeClient {
     bulkhead: Semaphore,
     /// Where its calls are counted.
     counts: Arc<CallCounts>,
+    standing: Arc<Standing>,
 }
 
 impl RuntimeClient {
     /// Makes a client of a connection; called by the registry.
     pub fn new(stamp: RuntimeStamp, connection: Arc<dyn Connection>, deadlines: Deadlines) -> Self {
-        Self { stamp, connection, deadlines, bulkhead: Semaphore::new(MAX_CALLS), counts: Arc::default() }
+        Self {
+            stamp,
+            connection,
+            deadlines,
+            bulkhead: Semaphore::new(MAX_CALLS),
+            counts: Arc::default(),
+            standing: Arc::default(),
+        }
     }
 
     /// Counts its calls there.
@@ -55,6 +64,11 @@ impl RuntimeClient {
     /// The runtime's part of its library's manifest.
     pub fn stamp(&self) -> &RuntimeStamp {
         &self.stamp
+    }
+
+    /// Whether it answers nothing at all: all of the plugin's threads are blocked.
+    pub(crate) fn is_hung(&self) -> bool {
+        self.standing.is_hung()
     }
 
     /// The connection itself, for callers that need a runtime without the checks and deadlines of this client.
@@ -322,6 +336,9 @@ impl RuntimeClient {
         };
         let answer = within(operation, deadline, work).await.and_then(|answer| read(operation, &answer));
         self.counts.count(self.name(), operation, CallOutcome::of(&answer));
+        if matches!(answer, Err(CallError::Deadline { .. })) {
+            self.standing.doubt(&self.connection);
+        }
         answer
     }
 
@@ -363,7 +380,7 @@ async fn within<T>(
     tokio::time::timeout(deadline.saturating_add(PLUGIN_ERROR_WAIT), work).await.unwrap_or(Err(error))
 }
 
-fn write<B: Serialize>(
+pub(crate) fn write<B: Serialize>(
     operation: &'static str,
     body: B,
     deadline: Option<Duration>,

@@ -13,12 +13,19 @@ use crate::in_process::load::{LOAD_DEADLINE, Loaded, Pin};
 use crate::in_process::plugin_thread::PluginThread;
 use crate::in_process::turn;
 use crate::options::ConnectOptions;
+use crate::overdue::Overdue;
+use crate::set_aside::{AllSetAside, SetAside};
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
+
+/// So many copies of a library are loaded besides the first one, in the life of a process.
+const FURTHER_COPIES_MAX: usize = 3;
+/// So many connections may be in the making, with those that never come about.
+pub(crate) const CONNECTING_MAX: usize = 128;
 
 /// Values that are each made once, at their first use. While one is made, only callers that want that one wait.
 pub(crate) type Cells<K, V> = Mutex<HashMap<K, Arc<OnceCell<Arc<V>>>>>;
@@ -57,6 +64,23 @@ pub struct Libraries {
     loaded: Cells<(PathBuf, String), Library>,
     /// The calls of all of them.
     pub(crate) calls: Arc<CallCounts>,
+    /// Whose answers are overdue.
+    pub(crate) overdue: Arc<Overdue>,
+    /// The runtimes that have ended this process before.
+    pub(crate) aside: AllSetAside,
+    /// How many further copies of a file were loaded, since those before answered nothing any more.
+    copies: Mutex<HashMap<PathBuf, usize>>,
+    /// How many connections are being made.
+    connecting: Connecting,
+}
+
+/// The places for connections that are being made. One that never comes about keeps its own, and its thread.
+struct Connecting(Arc<Semaphore>);
+
+impl Default for Connecting {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(CONNECTING_MAX)))
+    }
 }
 
 impl Libraries {
@@ -64,6 +88,44 @@ impl Libraries {
     #[must_use]
     pub fn calls(&self) -> &CallCounts {
         &self.calls
+    }
+
+    /// This process lives long: from now on, who only shows answers does not wait twice for a runtime that gives none.
+    pub fn live_long(&self) {
+        self.overdue.keep();
+    }
+
+    /// Leaves a runtime out where nobody has named it.
+    pub fn set_aside(&self, aside: SetAside) {
+        self.aside.add(aside);
+    }
+
+    /// Somebody has named a runtime: it is asked as before.
+    pub fn take_back(&self, runtime: &str) {
+        self.aside.lift(runtime);
+    }
+
+    /// A place for a connection to make; none if too many never come about.
+    pub(crate) fn place(&self) -> Option<OwnedSemaphorePermit> {
+        self.connecting.0.clone().try_acquire_owned().ok()
+    }
+
+    /// Has the next one who wants this file load another copy of it; false if there are too many. Nothing is unloaded.
+    pub(crate) fn renew(&self, path: &Path) -> bool {
+        let mut copies = self.copies.lock().unwrap_or_else(PoisonError::into_inner);
+        let copies = copies.entry(path.to_owned()).or_default();
+        if *copies >= FURTHER_COPIES_MAX {
+            return false;
+        }
+        *copies += 1;
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).retain(|(other, _), _| other != path);
+        true
+    }
+
+    /// Whether another copy of this file was asked for: one of the process' own, since the linker takes the same file for
+    /// the same library.
+    fn is_renewed(&self, path: &Path) -> bool {
+        self.copies.lock().unwrap_or_else(PoisonError::into_inner).contains_key(path)
     }
 
     /// The library in this file as it is now; it is loaded unless the same bytes have been before. `pin` is the SHA-256
@@ -79,7 +141,8 @@ impl Libraries {
     ) -> Result<Arc<Library>, PluginError> {
         let thread =
             PluginThread::start().map_err(|source| PluginError::Host { path: path.to_owned(), source })?;
-        let checked = check(path, pin, options, &thread).await?;
+        let cache = options.cache_dir.clone().filter(|_| !self.is_renewed(path));
+        let checked = check(path, pin, (options, cache), &thread).await?;
         let loaded = cell(&self.loaded, (path.to_owned(), checked.sha256.clone()));
         let loaded = loaded.get_or_try_init(|| async {
             let checked = probe(path, options, checked, &thread).await?;
@@ -93,11 +156,11 @@ impl Libraries {
 async fn check(
     path: &Path,
     pin: Option<String>,
-    options: &ConnectOptions,
+    (options, cache): (&ConnectOptions, Option<PathBuf>),
     thread: &PluginThread,
 ) -> Result<load::Checked, PluginError> {
     let checking = thread.run({
-        let (path, lock, cache) = (path.to_owned(), options.pins_file.clone(), options.cache_dir.clone());
+        let (path, lock) = (path.to_owned(), options.pins_file.clone());
         async move {
             let pin = pin.map(|sha256| (lock, sha256));
             let pin = pin.as_ref().map(|(lock, sha256)| Pin { lock, sha256 });

@@ -2,6 +2,7 @@
 //! `status`, `reconcile` and `adopt` begin with it.
 use crate::client::RuntimeClient;
 use crate::error::CallError;
+use crate::overdue::Patience;
 use crate::question::{InstanceProof, Places, Question, Scope, places_of};
 use crate::registry::Plugins;
 use futures_util::future::join_all;
@@ -67,14 +68,7 @@ pub async fn observe(
         };
         query.presuming(recorded.filter(|_| proof == InstanceProof::Labels))
     });
-    let deadline = match proof {
-        InstanceProof::Labels => plugins.deadlines().shown,
-        InstanceProof::Engine => OWNER_DEADLINE,
-    };
-    ask_all(deadline, places, |name, endpoint, question| async move {
-        ask(plugins, host_id, &name, &endpoint, question).await
-    })
-    .await
+    ask_owners(plugins, host_id, proof == InstanceProof::Labels, places).await
 }
 
 /// Asks every runtime that a plugin provides about the workloads of the query, through its usual endpoint and those that
@@ -96,11 +90,7 @@ pub async fn observe_all(
         let place = (provided.runtime.name.clone(), String::new());
         places.entry(place).or_default().query = query.clone();
     }
-    let deadline = if is_shown { plugins.deadlines().shown } else { OWNER_DEADLINE };
-    ask_all(deadline, places, |name, endpoint, question| async move {
-        ask(plugins, host_id, &name, &endpoint, question).await
-    })
-    .await
+    ask_owners(plugins, host_id, is_shown, places).await
 }
 
 /// Asks every runtime that may have resources of another product for those with these labels, through its usual endpoint
@@ -121,8 +111,10 @@ pub async fn observe_foreign(
     for name in asked {
         places.entry((name.to_owned(), String::new())).or_default();
     }
-    ask_all(OWNER_DEADLINE, places, |name, endpoint, _| async move {
-        ask_for_foreign(plugins, host_id, &name, &endpoint, selector).await
+    let patience = Patience { deadline: OWNER_DEADLINE, is_shown: false };
+    ask_all(plugins, patience, places, |(name, endpoint), _| {
+        let (plugins, host_id, selector) = (plugins.clone(), host_id.to_owned(), selector.clone());
+        async move { ask_for_foreign(&plugins, &host_id, &name, &endpoint, &selector).await }
     })
     .await
 }
@@ -132,19 +124,30 @@ pub fn may_have_foreign(runtime: &RuntimeStamp) -> bool {
     runtime.has(&Capability::DISCOVER) || runtime.accepts.iter().any(|accepted| accepted == "image")
 }
 
-async fn ask_all<Q, A>(deadline: Duration, places: Places, ask: Q) -> Observed
+/// Asks the owners at these places. `is_shown`: the answers are only shown.
+async fn ask_owners(plugins: &Plugins, host_id: &str, is_shown: bool, places: Places) -> Observed {
+    let deadline = if is_shown { plugins.deadlines().shown } else { OWNER_DEADLINE };
+    ask_all(plugins, Patience { deadline, is_shown }, places, |(name, endpoint), question| {
+        let (plugins, host_id) = (plugins.clone(), host_id.to_owned());
+        async move { ask(&plugins, &host_id, &name, &endpoint, question).await }
+    })
+    .await
+}
+
+async fn ask_all<Q, A>(plugins: &Plugins, patience: Patience, places: Places, ask: Q) -> Observed
 where
-    Q: Fn(String, String, Question) -> A,
-    A: Future<Output = Result<Answer, String>>,
+    Q: Fn((String, String), Question) -> A,
+    A: Future<Output = Result<Answer, String>> + Send + 'static,
 {
-    let ask = &ask;
-    let questions = places.into_iter().map(|((name, endpoint), question)| async move {
-        let asked = tokio::time::timeout(deadline, ask(name.clone(), endpoint.clone(), question)).await;
-        let answer = asked.unwrap_or_else(|_| Err(format!("the runtime '{name}' gave no answer in time")));
-        if let Err(reason) = &answer {
-            tracing::debug!(runtime = name, endpoint, reason, "no evidence from a runtime");
+    let questions = places.into_iter().map(|(place, question)| {
+        let asked = ask(place.clone(), question);
+        async move {
+            let answer = plugins.answer(&place, patience, asked).await;
+            if let Err(reason) = &answer {
+                tracing::debug!(runtime = place.0, endpoint = place.1, reason, "no evidence from a runtime");
+            }
+            (place, answer)
         }
-        ((name, endpoint), answer)
     });
     Observed { blind: None, answers: join_all(questions).await.into_iter().collect() }
 }

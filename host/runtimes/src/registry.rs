@@ -6,12 +6,14 @@ use crate::error::{CallError, PluginError};
 use crate::in_process::calls;
 use crate::in_process::host_services::HostServices;
 use crate::in_process::plugin_connection::{PluginConnection, answered, died};
-use crate::libraries::{Cells, Libraries, Library, cell};
+use crate::libraries::{CONNECTING_MAX, Cells, Libraries, Library, cell};
 use crate::options::{ConnectOptions, EventListener};
+use crate::overdue::Patience;
 use std::{
     collections::BTreeMap,
+    future::Future,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 use tokio::sync::OnceCell;
@@ -22,13 +24,15 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(15);
 
 /// The plugins that one search found, with the options of that moment. A process that lives long makes another value when
 /// they have changed; both share the loaded libraries.
+/// A clone is the same value.
+#[derive(Clone)]
 pub struct Plugins {
-    options: ConnectOptions,
+    options: Arc<ConnectOptions>,
     listener: Option<EventListener>,
-    catalog: Catalog,
+    catalog: Arc<Catalog>,
     loaded: Arc<Libraries>,
-    libraries: Cells<PathBuf, Library>,
-    clients: Cells<ConnectionKey, RuntimeClient>,
+    libraries: Arc<Cells<PathBuf, Library>>,
+    clients: Arc<Cells<ConnectionKey, RuntimeClient>>,
 }
 
 /// The key of a connection.
@@ -53,12 +57,12 @@ impl Plugins {
     /// The plugins of a catalog; searches for no others.
     pub fn with(catalog: Catalog, options: ConnectOptions) -> Self {
         Self {
-            options,
+            options: Arc::new(options),
             listener: None,
-            catalog,
+            catalog: Arc::new(catalog),
             loaded: Arc::default(),
-            libraries: Mutex::default(),
-            clients: Mutex::default(),
+            libraries: Arc::default(),
+            clients: Arc::default(),
         }
     }
 
@@ -118,6 +122,7 @@ impl Plugins {
     }
 
     async fn connect_at(&self, key: ConnectionKey) -> Result<Arc<RuntimeClient>, PluginError> {
+        self.renew(&key);
         let client = self.client(key.clone());
         let client = client.get_or_try_init(|| async {
             let path = &self.catalog.find(&key.name)?.library.path;
@@ -138,6 +143,47 @@ impl Plugins {
             other.host_id == key.host_id && (other.options.is_empty() || *other == key || is_used(cell))
         });
         clients.entry(key).or_default().clone()
+    }
+
+    /// Forgets a connection that answers nothing at all, and its library: the next one is made to another copy of that, whose
+    /// threads are its own. The copies that one process loads have a bound; beyond it, the connection is used again when the
+    /// call that blocks it returns.
+    fn renew(&self, key: &ConnectionKey) {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_hung = |cell: &Arc<OnceCell<Arc<RuntimeClient>>>| cell.get().is_some_and(|it| it.is_hung());
+        if clients.get(key).is_some_and(is_hung) && self.renew_library(&key.name) {
+            clients.remove(key);
+        }
+    }
+
+    /// Has another copy of the library of this runtime loaded by who wants it next; false if there are too many.
+    fn renew_library(&self, name: &str) -> bool {
+        let Ok(found) = self.catalog.find(name) else { return false };
+        let path = &found.library.path;
+        if !self.loaded.renew(path) {
+            return false;
+        }
+        tracing::warn!(runtime = name, library = %path.display(), "it answers nothing; another copy is loaded");
+        self.libraries.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
+        true
+    }
+
+    /// The reason why this runtime is used only by who names it, if that is so.
+    pub fn set_aside(&self, name: &str) -> Option<String> {
+        self.loaded.aside.reason(name)
+    }
+
+    /// The answer to a question to a runtime at an endpoint, which several may ask at the same time.
+    pub(crate) async fn answer<T: Send + 'static>(
+        &self,
+        place: &(String, String),
+        patience: Patience,
+        question: impl Future<Output = Result<T, String>> + Send + 'static,
+    ) -> Result<T, String> {
+        if let Some(reason) = self.set_aside(&place.0) {
+            return Err(reason);
+        }
+        self.loaded.overdue.ask(place, patience, question).await
     }
 
     fn pin(&self, path: &Path) -> Option<String> {
@@ -174,9 +220,14 @@ impl Plugins {
         let about = (library.path.display().to_string(), name.to_owned());
         let thread =
             library.thread().map_err(|source| PluginError::Host { path: library.path.clone(), source })?;
+        let place = self.loaded.place().ok_or_else(|| {
+            let why = format!("{CONNECTING_MAX} connections are being made, and none comes about");
+            failed(CallError::Malformed { operation: "connect", why })
+        })?;
         let connecting = thread.run({
             let about = about.clone();
             async move {
+                let _place = place;
                 let _call = calls::begin(&about.0, &about.1, "connect");
                 module.connect()(host, document.into()).await
             }
@@ -184,7 +235,10 @@ impl Plugins {
         let deadline_ms = millis(CONNECT_DEADLINE);
         let connected = tokio::time::timeout(CONNECT_DEADLINE, connecting)
             .await
-            .map_err(|_| failed(CallError::Deadline { operation: "connect", deadline_ms }))?
+            .map_err(|_| {
+                self.renew_library(name);
+                failed(CallError::Deadline { operation: "connect", deadline_ms })
+            })?
             .map_err(|error| failed(died("connect", &error)))?;
         let plugin = connected.into_result().map_err(|text| failed(answered("connect", &text)))?;
         let connection = PluginConnection::new(plugin, thread, library.earlier.clone(), about);

@@ -1,4 +1,5 @@
 //! The router: all groups of routes behind the gate, and the document that describes them.
+use crate::api::front::by_workers;
 use crate::api::gate::{Way, pass};
 use crate::api::measure::measure;
 use crate::api::problem::{Problem, Refusal};
@@ -11,6 +12,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use tokio::runtime::Handle;
 use utoipa::openapi::{InfoBuilder, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
 
@@ -48,7 +50,7 @@ pub(crate) fn document() -> Value {
     document
 }
 
-/// All routes, for requests that come by this way.
+/// All routes, for requests that come by this way. Called within the Tokio runtime whose workers answer.
 pub(crate) fn router(api: &Arc<Api>, way: Way) -> Router {
     let (router, _) = routes().split_for_parts();
     let document = document().to_string();
@@ -57,6 +59,7 @@ pub(crate) fn router(api: &Arc<Api>, way: Way) -> Router {
         .route(DOCUMENT, document)
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
+        .layer(from_fn_with_state(Handle::current(), by_workers))
         .layer(from_fn_with_state(Arc::new(way), pass))
         .layer(from_fn_with_state(api.metrics.clone(), measure))
         .with_state(api.clone())

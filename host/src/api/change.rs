@@ -3,7 +3,7 @@ use crate::api::create_request::CreateRequest;
 use crate::api::operation::Kind;
 use serde::Serialize;
 use std::time::Duration;
-use wharf_model::WorkloadName;
+use wharf_model::{Result, WorkloadName};
 
 /// A change. Equal requests are written the same, so that a repeated one is recognised.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -24,6 +24,12 @@ pub(crate) enum Change {
 }
 
 impl Change {
+    /// The same, for who makes a change of a request only when it is not a repeated one.
+    pub(crate) fn as_it_is(&self) -> impl FnOnce() -> Result<Self> + use<> {
+        let change = self.clone();
+        move || Ok(change)
+    }
+
     /// The kind of change.
     pub(crate) fn kind(&self) -> Kind {
         match self {

@@ -385,6 +385,7 @@ mod tests {
             ("what to run", json!({ "image": "" })),
             ("say one of them", json!({ "image": "x", "server": "y" })),
             ("a path is absolute", json!({ "server": "./x" })),
+            ("a zero in it", json!({ "server": "npx://x\0y" })),
             ("absolute path", json!({ "server": "x", "working_dir": "x" })),
             ("proxy_mode", json!({ "server": "x", "proxy_mode": "sse" })),
         ] {

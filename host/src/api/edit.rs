@@ -41,7 +41,7 @@ async fn edit(
     // A request that makes no sense by itself begins no operation.
     described.to_run_request()?;
     let asked = Change::Edit(name, Box::new(described), timeout);
-    let operation = api.operations.begin(&asked, asker.parts(), || api.existing(&asked))?;
+    let operation = api.operations.begin(&asked, asker.parts(), api.existing(&asked)).await?;
     if query.wait == Some(false) {
         return Ok(accepted(&operation));
     }

@@ -95,7 +95,7 @@ fn is_local(host: &str) -> bool {
 /// The port that a URL need not name.
 const HTTP_PORT: u16 = 80;
 /// The one route that tells nothing: whether somebody serves.
-const LIVE: &str = "/health/live";
+pub(crate) const LIVE: &str = "/health/live";
 
 fn foreign_origin() -> Problem {
     Refusal::Forbidden.because("no page may ask this server: the Origin is another one's")

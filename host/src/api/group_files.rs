@@ -23,6 +23,14 @@ pub(crate) fn all(context: &Context) -> Result<BTreeSet<String>> {
     Ok(all)
 }
 
+/// Fails where there is no such group.
+pub(crate) fn must_exist(context: &Context, name: &str) -> Result<()> {
+    match all(context)?.contains(name) {
+        true => Ok(()),
+        false => Err(Error::new(ErrorKind::NotFound, format!("there is no group '{name}'"))),
+    }
+}
+
 /// Makes one.
 ///
 /// # Errors

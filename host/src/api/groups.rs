@@ -66,10 +66,7 @@ async fn get(State(api): State<Arc<Api>>, Part(name): Part) -> Result<Answer<Gro
 }
 
 fn must_exist(api: &Api, name: &str) -> Result<(), Error> {
-    match group_files::all(&api.context()?)?.contains(name) {
-        true => Ok(()),
-        false => Err(Error::new(ErrorKind::NotFound, format!("there is no group '{name}'"))),
-    }
+    group_files::must_exist(&api.context()?, name)
 }
 
 /// A group to make, in ToolHive's shape.
@@ -103,7 +100,7 @@ async fn create(
 ) -> Result<Response, Problem> {
     commands::check_group(&new.name)?;
     let asked = Change::CreateGroup(new.name.clone());
-    let operation = api.operations.begin(&asked, asker.parts(), || Ok(asked.clone()))?;
+    let operation = api.operations.begin(&asked, asker.parts(), asked.as_it_is()).await?;
     Ok(outcome(&api, operation, |_| {
         (StatusCode::CREATED, Answer(MadeGroup { name: new.name })).into_response()
     })
@@ -144,7 +141,10 @@ async fn remove(
         return Err(Error::new(ErrorKind::Usage, "the default group is not removed").into());
     }
     let asked = Change::RemoveGroup(name.clone(), query.with_workloads.unwrap_or(false));
-    let change = || must_exist(&api, &name).map(|()| asked.clone());
-    let operation = api.operations.begin(&asked, asker.parts(), change)?;
+    let change = {
+        let (api, asked) = (api.clone(), asked.clone());
+        move || must_exist(&api, &name).map(|()| asked)
+    };
+    let operation = api.operations.begin(&asked, asker.parts(), change).await?;
     Ok(outcome(&api, operation, |_| StatusCode::NO_CONTENT.into_response()).await)
 }

@@ -2,6 +2,7 @@
 use crate::api::answers::{WaitQuery, accepted, as_it_is, outcome, workload_name};
 use crate::api::body::{Asked, Json, Part};
 use crate::api::change::Change;
+use crate::api::group_files;
 use crate::api::operation::{Kind, Operation};
 use crate::api::problem::Problem;
 use crate::api::state::{Api, Asker};
@@ -27,7 +28,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Api>> {
 }
 
 async fn one(
-    api: &Api,
+    api: &Arc<Api>,
     kind: Kind,
     name: &str,
     query: &WaitQuery,
@@ -37,7 +38,7 @@ async fn one(
         query.without_timeout()?;
     }
     let asked = Change::One(kind, workload_name(name)?, query.stop_timeout()?);
-    let operation = api.operations.begin(&asked, asker.parts(), || api.existing(&asked))?;
+    let operation = api.operations.begin(&asked, asker.parts(), api.existing(&asked)).await?;
     answered(api, operation, query).await
 }
 
@@ -134,11 +135,10 @@ impl Selection {
                 names.iter().map(|name| workload_name(name)).collect::<Result<Vec<_>, _>>()?
             }
             (None, Some(group)) => {
-                let names = commands::names(&api.context()?, Some(group))?;
-                if names.is_empty() {
-                    return Err(Error::new(ErrorKind::NotFound, format!("there is no group '{group}'")));
-                }
-                names
+                let context = api.context()?;
+                // One that is there may have no workloads.
+                group_files::must_exist(&context, group)?;
+                commands::names(&context, Some(group))?
             }
             (None, None) | (Some(_), Some(_)) => {
                 return Err(Error::new(
@@ -157,17 +157,21 @@ impl Selection {
 }
 
 async fn several(
-    api: &Api,
+    api: &Arc<Api>,
     kind: Kind,
     selection: Selection,
     query: &WaitQuery,
     asker: Asker,
 ) -> Result<Response, Problem> {
     let timeout = query.stop_timeout()?;
-    let asked = (kind, &selection, timeout);
+    let selection = Arc::new(selection);
+    let asked = (kind, &*selection, timeout);
     // Who is in the group may be others by the time that the request is repeated.
-    let change = || Ok(Change::Several(kind, selection.names(api)?, timeout));
-    let operation = api.operations.begin(&asked, asker.parts(), change)?;
+    let change = {
+        let (api, selection) = (api.clone(), selection.clone());
+        move || Ok(Change::Several(kind, selection.names(&api)?, timeout))
+    };
+    let operation = api.operations.begin(&asked, asker.parts(), change).await?;
     answered(api, operation, query).await
 }
 

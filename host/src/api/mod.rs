@@ -12,6 +12,8 @@
 //! - No request is served that a page in a browser could have sent without being asked for permission first.
 //! - An error is `application/problem+json`; its kind alone decides the status.
 //! - A signal concerns the process that serves and nobody's workload.
+//! - The thread that speaks HTTP touches no file, and neither does a thread that holds the table of operations: a slow disk
+//!   holds up who needs it.
 #![expect(
     clippy::result_large_err,
     reason = "a problem is the whole answer, and is made at most once a request"
@@ -23,8 +25,10 @@ mod body;
 mod change;
 mod create_request;
 mod edit;
+mod ended_by;
 mod events;
 mod feed;
+mod front;
 mod gate;
 mod group_files;
 mod groups;
@@ -37,6 +41,7 @@ mod once;
 mod operation;
 mod operation_files;
 mod operation_routes;
+mod operation_table;
 mod operations;
 mod perform;
 mod problem;

@@ -1,40 +1,36 @@
 //! [`Operations`]: whatever changes something, from the request to its outcome.
 //!
-//! Called by the routes. Each operation is a task of its own, which goes on when its client is gone; the file of one is
-//! there before it begins. Bounded in number and age. It must not know what a change does.
+//! Called by the routes. Each operation has a thread of its own from its file to its end, and goes on when its client is
+//! gone; the file of one is there before it begins. So a disk that is slow holds up the operations that write to it, and
+//! nobody who asks about them: no file is touched while the table is locked, or by a thread that serves requests. Bounded in
+//! number and age. It must not know what a change does.
 use crate::api::audit::{Audit, Entry, Who};
 use crate::api::change::Change;
 use crate::api::metrics::Metrics;
 use crate::api::operation::{Operation, OperationState, Step};
 use crate::api::operation_files::{OperationFiles, Repeat, Stored};
+use crate::api::operation_table::{
+    Beginning, Begun, Known, Table, oldest, refuse_too_many, repeated, too_many_or_too_old,
+};
 use crate::api::perform::{Performed, perform};
-use crate::api::problem::{Problem, Refusal};
+use crate::api::problem::Problem;
 use crate::commands::Host;
 use futures_util::FutureExt;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wharf_model::{Error, ErrorKind, Result, random_hex};
 use wharf_records::StateDir;
 use wharf_supervisor::Progress;
 
-/// So many may be under way at once,
-const RUNNING_MAX: usize = 256;
-/// so many more that end something,
-const ENDING_MAX: usize = 64;
-/// and so many with one workload: they take turns.
-const OF_ONE_MAX: usize = 8;
-/// So many that have ended are remembered,
-const KEPT_MAX: usize = 1000;
-/// and for so long.
-const KEPT_FOR: SignedDuration = SignedDuration::from_hours(24);
+/// How long the end of what serves waits for a disk that does not take the last records.
+const LAST_RECORDS: Duration = Duration::from_secs(5);
 
 /// All operations.
 pub(crate) struct Operations {
@@ -42,20 +38,10 @@ pub(crate) struct Operations {
     files: OperationFiles,
     audit: Audit,
     metrics: Arc<Metrics>,
-    table: Mutex<HashMap<String, Known>>,
+    table: Mutex<Table>,
+    /// Held by who removes old files, and writes what a disk did not take before.
+    tidying: Mutex<()>,
     tasks: TaskTracker,
-}
-
-/// One of them.
-struct Known {
-    stored: Stored,
-    /// It has a file.
-    is_recorded: bool,
-    /// What is in its file, if the end could not be written: that is tried again.
-    outdated: Option<Stored>,
-    is_cancellable: bool,
-    cancel: CancellationToken,
-    ended: watch::Sender<bool>,
 }
 
 /// The key by which a repeated request is recognised, as the client sent it.
@@ -77,7 +63,7 @@ impl Operations {
         metrics: Arc<Metrics>,
     ) -> Result<Arc<Self>> {
         let files = OperationFiles::of(state);
-        let mut table = HashMap::new();
+        let mut table = Table::new();
         let told = audit.told();
         for mut stored in files.load()? {
             if stored.operation.is_finished() && !told.contains(&stored.operation.id) {
@@ -92,43 +78,50 @@ impl Operations {
                 }
                 note(&audit, &stored);
             }
-            let known = Known {
-                stored,
-                is_recorded: true,
-                outdated: None,
-                is_cancellable: false,
-                cancel: CancellationToken::new(),
-                ended: watch::Sender::new(true),
-            };
-            table.insert(known.stored.operation.id.clone(), known);
+            table.insert(stored.operation.id.clone(), Known::found(stored));
         }
-        let table = Mutex::new(table);
-        let operations = Arc::new(Self { host, files, audit, metrics, table, tasks: TaskTracker::new() });
-        operations.prune();
+        let (table, tidying) = (Mutex::new(table), Mutex::default());
+        let tasks = TaskTracker::new();
+        let operations = Arc::new(Self { host, files, audit, metrics, table, tidying, tasks });
+        operations.tidy();
         Ok(operations)
     }
 
-    fn table(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+    fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Begins a change, unless this key has begun it already: then it is that operation. `asked` is the request as the client
     /// made it, by which a repeated one is recognised; `change` makes the change of it, and is not called for a repeated one:
-    /// what it concerned may be gone.
+    /// what it concerned may be gone. Resolves once the operation is on record.
     ///
     /// # Errors
     /// Those of `change`; too much is under way, the key is another request's, or it cannot be recorded.
-    pub(crate) fn begin(
+    pub(crate) async fn begin(
         self: &Arc<Self>,
         asked: &impl Serialize,
         (key, who): (Option<IdempotencyKey>, Who),
-        change: impl FnOnce() -> Result<Change>,
+        change: impl FnOnce() -> Result<Change> + Send + 'static,
     ) -> std::result::Result<Operation, Problem> {
         let repeat = key.map(|key| repeat_of(&key, asked)).transpose()?;
-        if let Some(known) = repeated(&self.table(), repeat.as_ref())? {
-            return Ok(known);
+        let known = repeated(&self.table(), repeat.as_ref())?;
+        if let Some(known) = known {
+            return Ok(known.begun().await?);
         }
-        let change = change()?;
+        // It reads records, and so may wait for a disk.
+        let change = tokio::task::spawn_blocking(change).await.map_err(|error| {
+            Error::caused(ErrorKind::Failed, "the request broke; nothing was begun", &error)
+        })??;
+        Ok(self.enter(repeat, who, change)?.begun().await?)
+    }
+
+    /// Gives an operation its place in the table, and its thread.
+    fn enter(
+        self: &Arc<Self>,
+        repeat: Option<Repeat>,
+        who: Who,
+        change: Change,
+    ) -> std::result::Result<Beginning, Problem> {
         let id = random_hex()
             .map_err(|error| Error::caused(ErrorKind::Failed, "no random id can be made", &error))?;
         let operation = Operation {
@@ -143,112 +136,146 @@ impl Operations {
             error: None,
         };
         let cancel = CancellationToken::new();
-        {
-            let mut table = self.table();
-            if let Some(known) = repeated(&table, repeat.as_ref())? {
-                return Ok(known);
-            }
-            refuse_too_many(&table, &change)?;
-            let stored = Stored { operation: operation.clone(), who, repeat, server: change.server() };
-            let is_recorded = match self.files.begin(&stored) {
-                Ok(()) => true,
-                // To end something twice is to end it once.
-                Err(error) if stored.repeat.is_some() && !change.ends_something() => return Err(error.into()),
-                // A disk that takes nothing keeps nobody from stopping a workload.
-                Err(error) => {
-                    tracing::warn!(%error, "an operation goes on without a file");
-                    false
-                }
-            };
-            let is_cancellable = change.is_cancellable();
-            let (cancel, ended) = (cancel.clone(), watch::Sender::new(false));
-            let known = Known { stored, is_recorded, outdated: None, is_cancellable, cancel, ended };
-            table.insert(id.clone(), known);
+        let mut table = self.table();
+        // Another request with this key may have been faster.
+        if let Some(known) = repeated(&table, repeat.as_ref())? {
+            return Ok(known);
         }
+        refuse_too_many(&table, &change)?;
+        let stored = Stored { operation, who, repeat, server: change.server() };
+        let known = Known::new(stored.clone(), change.is_cancellable(), cancel.clone());
+        let beginning = known.beginning();
+        table.insert(id, known);
+        drop(table);
         let operations = self.clone();
-        self.tasks.spawn(async move {
-            let mut steps = Steps { operations: operations.clone(), id: id.clone() };
-            let performed = perform(&operations.host, &change, cancel.clone(), &mut steps);
-            // A panic must not leave it under way for ever.
-            let result = AssertUnwindSafe(performed).catch_unwind().await.unwrap_or_else(|_| {
-                Err(Error::new(ErrorKind::Failed, "the operation broke; what it did is not known")
-                    .advise(wharf_model::Advice::ListWorkloads))
-            });
-            operations.end(&id, result, cancel.is_cancelled());
+        self.tasks.spawn_blocking(move || operations.carry_out(&stored, &change, &cancel));
+        Ok(beginning)
+    }
+
+    /// An operation from its file to its end: on its own thread, which may wait for a disk as long as it likes.
+    fn carry_out(self: Arc<Self>, stored: &Stored, change: &Change, cancel: &CancellationToken) {
+        let id = &stored.operation.id;
+        let begun = match self.files.begin(stored) {
+            Ok(()) => Ok(true),
+            // To end something twice is to end it once.
+            Err(error) if stored.repeat.is_some() && !change.ends_something() => Err(error),
+            // A disk that takes nothing keeps nobody from stopping a workload.
+            Err(error) => {
+                tracing::warn!(%error, "an operation goes on without a file");
+                Ok(false)
+            }
+        };
+        if !self.has_begun(id, begun) {
+            return;
+        }
+        let mut steps = Steps { operations: self.clone(), id: id.clone() };
+        let performed = perform(&self.host, change, cancel.clone(), &mut steps);
+        // A panic must not leave it under way for ever.
+        let result = Handle::current().block_on(AssertUnwindSafe(performed).catch_unwind());
+        let result = result.unwrap_or_else(|_| {
+            Err(Error::new(ErrorKind::Failed, "the operation broke; what it did is not known")
+                .advise(wharf_model::Advice::ListWorkloads))
         });
-        Ok(operation)
+        self.end(id, result, cancel.is_cancelled());
+    }
+
+    /// Tells who waits whether an operation has begun, and with a file; false if it has not, and is not to go on.
+    fn has_begun(&self, id: &str, begun: Result<bool>) -> bool {
+        let mut table = self.table();
+        match begun {
+            Ok(is_recorded) => {
+                let Some(known) = table.get_mut(id) else { return false };
+                known.is_recorded = is_recorded;
+                known.begun.send_replace(Begun::Yes);
+                // What serves may have ended meanwhile.
+                !known.stored.operation.is_finished()
+            }
+            Err(error) => {
+                if let Some(known) = table.remove(id) {
+                    known.begun.send_replace(Begun::Refused(error));
+                }
+                false
+            }
+        }
     }
 
     fn end(&self, id: &str, result: Result<Performed>, was_cancelled: bool) {
-        let mut table = self.table();
-        let Some(known) = table.get_mut(id) else { return };
-        let before = known.stored.clone();
-        let operation = &mut known.stored.operation;
-        operation.progress = None;
-        operation.finished_at = Some(Timestamp::now());
-        match result {
-            Ok(Performed { workloads, outcome, failed }) => {
-                operation.state = match &failed {
-                    None => OperationState::Done,
-                    Some(_) if was_cancelled => OperationState::Cancelled,
-                    Some(_) => OperationState::Failed,
-                };
-                operation.workloads = workloads;
-                operation.outcome = Some(outcome);
-                operation.error = failed;
+        let ended = |operation: &mut Operation| {
+            operation.progress = None;
+            operation.finished_at = Some(Timestamp::now());
+            match result {
+                Ok(Performed { workloads, outcome, failed }) => {
+                    operation.state = match &failed {
+                        None => OperationState::Done,
+                        Some(_) if was_cancelled => OperationState::Cancelled,
+                        Some(_) => OperationState::Failed,
+                    };
+                    operation.workloads = workloads;
+                    operation.outcome = Some(outcome);
+                    operation.error = failed;
+                }
+                Err(error) => {
+                    operation.state =
+                        if was_cancelled { OperationState::Cancelled } else { OperationState::Failed };
+                    operation.error = Some(error);
+                }
             }
-            Err(error) => {
-                operation.state =
-                    if was_cancelled { OperationState::Cancelled } else { OperationState::Failed };
-                operation.error = Some(error);
-            }
-        }
-        self.record_end(&before, known);
-        drop(table);
-        self.prune();
+        };
+        self.record_end(id, ended);
+        self.tidy();
     }
 
-    /// Records that one has ended, and tells who waits for it.
-    fn record_end(&self, before: &Stored, known: &mut Known) {
-        if known.is_recorded
-            && let Err(error) = self.files.end(before, &known.stored)
-        {
+    /// Records that one has ended, and tells who waits for it. Nothing is done if it has ended already, or is ending.
+    fn record_end(&self, id: &str, ended: impl FnOnce(&mut Operation)) {
+        let (before, is_recorded) = {
+            let mut table = self.table();
+            let Some(known) = table.get_mut(id) else { return };
+            if known.is_ending || known.stored.operation.is_finished() {
+                return;
+            }
+            known.is_ending = true;
+            (known.stored.clone(), known.is_recorded)
+        };
+        let mut after = before.clone();
+        ended(&mut after.operation);
+        let written = if is_recorded { self.files.end(&before, &after) } else { Ok(()) };
+        note(&self.audit, &after);
+        self.metrics.operated(after.operation.kind, after.operation.state);
+        let mut table = self.table();
+        let Some(known) = table.get_mut(id) else { return };
+        if let Err(error) = written {
             tracing::warn!(%error, "the outcome of an operation is not recorded");
-            known.outdated = Some(before.clone());
+            known.outdated = Some(before);
         }
-        note(&self.audit, &known.stored);
-        self.metrics.operated(known.stored.operation.kind, known.stored.operation.state);
+        known.stored = after;
         known.ended.send_replace(true);
     }
 
-    /// Writes the ends that a disk did not take before.
-    fn catch_up(&self, table: &mut HashMap<String, Known>) {
-        for known in table.values_mut() {
-            if let Some(before) = &known.outdated
-                && self.files.end(before, &known.stored).is_ok()
-            {
-                known.outdated = None;
-            }
+    /// Writes the ends that a disk did not take before, and forgets what is too much or too old.
+    fn tidy(&self) {
+        // Whoever is at it already does it for all.
+        let Ok(_turn) = self.tidying.try_lock() else { return };
+        self.catch_up();
+        let forgotten: Vec<Known> = {
+            let mut table = self.table();
+            too_many_or_too_old(&table).into_iter().filter_map(|id| table.remove(&id)).collect()
+        };
+        for known in forgotten.iter().filter(|known| known.is_recorded) {
+            self.files.remove(&known.stored);
         }
     }
 
-    /// Forgets what is too much or too old, and has ended.
-    fn prune(&self) {
-        let mut table = self.table();
-        self.catch_up(&mut table);
-        let oldest = Timestamp::now().checked_sub(KEPT_FOR).unwrap_or(Timestamp::MIN);
-        let mut ended: Vec<_> = table
-            .iter()
-            .filter_map(|(id, known)| Some((known.stored.operation.finished_at?, id.clone())))
-            .collect();
-        ended.sort();
-        let too_many = ended.len().saturating_sub(KEPT_MAX);
-        for (at, (finished_at, id)) in ended.into_iter().enumerate() {
-            if (at < too_many || finished_at < oldest)
-                && let Some(known) = table.remove(&id)
-                && known.is_recorded
+    fn catch_up(&self) {
+        let outdated: Vec<(Stored, Stored)> = {
+            let table = self.table();
+            let both = |known: &Known| Some((known.outdated.clone()?, known.stored.clone()));
+            table.values().filter_map(both).collect()
+        };
+        for (before, after) in outdated {
+            if self.files.end(&before, &after).is_ok()
+                && let Some(known) = self.table().get_mut(&after.operation.id)
             {
-                self.files.remove(&known.stored);
+                known.outdated = None;
             }
         }
     }
@@ -264,11 +291,19 @@ impl Operations {
     }
 
     /// All of them, the latest first.
-    pub(crate) fn all(&self) -> Vec<Operation> {
-        self.prune();
+    pub(crate) fn all(self: &Arc<Self>) -> Vec<Operation> {
+        let oldest = oldest();
         // Outcomes of actions on many workloads are long: each is told where it is asked for.
         let without_outcome = |known: &Known| Operation { outcome: None, ..known.stored.operation.clone() };
-        let mut all: Vec<_> = self.table().values().map(without_outcome).collect();
+        let (mut all, is_tidy): (Vec<_>, bool) = {
+            let table = self.table();
+            let told = table.values().filter(|known| known.is_told(oldest)).map(without_outcome);
+            (told.collect(), too_many_or_too_old(&table).is_empty())
+        };
+        if !is_tidy {
+            let operations = self.clone();
+            self.tasks.spawn_blocking(move || operations.tidy());
+        }
         all.sort_by(|a, b| (b.requested_at, &b.id).cmp(&(a.requested_at, &a.id)));
         all
     }
@@ -301,18 +336,20 @@ impl Operations {
 
     /// No operation begins any more; those that are under way get this time. What is left is recorded as interrupted: its
     /// supervisors go on by themselves.
-    pub(crate) async fn shut_down(&self, at_most: Duration) {
+    pub(crate) async fn shut_down(self: &Arc<Self>, at_most: Duration) {
         self.tasks.close();
         let is_done = tokio::time::timeout(at_most, self.tasks.wait()).await.is_ok();
-        let mut table = self.table();
-        self.catch_up(&mut table);
-        if is_done {
-            return;
-        }
-        for known in table.values_mut().filter(|known| !known.stored.operation.is_finished()) {
-            let before = known.stored.clone();
-            interrupt(&mut known.stored.operation);
-            self.record_end(&before, known);
+        let operations = self.clone();
+        let last = tokio::task::spawn_blocking(move || {
+            operations.catch_up();
+            if is_done {
+                return;
+            }
+            let ids: Vec<String> = operations.table().keys().cloned().collect();
+            ids.iter().for_each(|id| operations.record_end(id, interrupt));
+        });
+        if tokio::time::timeout(LAST_RECORDS, last).await.is_err() {
+            tracing::warn!("the disk does not take what became of operations; the next start records it");
         }
     }
 }
@@ -321,40 +358,6 @@ impl Operations {
 pub(crate) fn unknown(id: &str) -> Error {
     Error::new(ErrorKind::NotFound, format!("there is no operation '{id}'"))
         .hint("operations are forgotten after a day")
-}
-
-/// The operation that this repeats.
-fn repeated(
-    table: &HashMap<String, Known>,
-    repeat: Option<&Repeat>,
-) -> std::result::Result<Option<Operation>, Problem> {
-    let Some(repeat) = repeat else { return Ok(None) };
-    let has_key = |known: &&Known| known.stored.repeat.as_ref().is_some_and(|it| it.key == repeat.key);
-    match table.values().find(has_key) {
-        None => Ok(None),
-        Some(known) if known.stored.repeat.as_ref() == Some(repeat) => {
-            Ok(Some(known.stored.operation.clone()))
-        }
-        Some(_) => Err(Refusal::KeyReused.because("send the new request with a key of its own")),
-    }
-}
-
-/// Refuses one more, unless it ends something and others do not.
-fn refuse_too_many(table: &HashMap<String, Known>, change: &Change) -> std::result::Result<(), Problem> {
-    let under_way = || table.values().map(|known| &known.stored.operation).filter(|it| !it.is_finished());
-    let limit = if change.ends_something() { RUNNING_MAX + ENDING_MAX } else { RUNNING_MAX };
-    if under_way().count() >= limit {
-        return Err(Refusal::Busy.because(format!("{RUNNING_MAX} operations are under way")));
-    }
-    if change.ends_something() {
-        return Ok(());
-    }
-    for name in change.workloads() {
-        if under_way().filter(|operation| operation.workloads.contains(&name)).count() >= OF_ONE_MAX {
-            return Err(Refusal::Busy.because(format!("{OF_ONE_MAX} operations on '{name}' are under way")));
-        }
-    }
-    Ok(())
 }
 
 fn repeat_of(key: &IdempotencyKey, asked: &impl Serialize) -> Result<Repeat> {

@@ -1,7 +1,9 @@
 //! Serves: opens the places to listen at, and goes on until it is told to end.
 use crate::api::app::{document, router};
 use crate::api::audit::Audit;
+use crate::api::ended_by::learn_from_the_last_end;
 use crate::api::feed::Feed;
+use crate::api::front::on_own_thread;
 use crate::api::gate::Way;
 use crate::api::metrics::Metrics;
 use crate::api::operations::Operations;
@@ -10,6 +12,7 @@ use crate::api::socket::{ServeLock, SocketPlace};
 use crate::api::state::{Api, WAITS_MAX};
 use crate::api::token::make_token;
 use crate::commands::Host;
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,6 +29,10 @@ const OPERATIONS_DRAIN: Duration = Duration::from_secs(10);
 const CONNECTION_REST: Duration = Duration::from_secs(60);
 /// Connections open at once at each place.
 const CONNECTIONS_MAX: usize = 1024;
+
+/// For who serves records on a disk that takes nothing.
+pub(crate) const NEEDS_A_DISK: &str = "what serves keeps its lock, its socket and its operations in the state directory; where that \
+     cannot be written, the commands that only read work all the same";
 
 /// Where to listen, and what to do besides.
 #[derive(Clone, Debug)]
@@ -61,7 +68,7 @@ impl Serving {
     pub async fn bind(host: Arc<Host>, options: &ServeOptions) -> Result<Self> {
         let state = host.context()?.config().state();
         let unmade = |error: &dyn std::error::Error| {
-            Error::caused(ErrorKind::Failed, "the folder of the API cannot be made", error)
+            Error::caused(ErrorKind::Failed, "the folder of the API cannot be made", error).hint(NEEDS_A_DISK)
         };
         let folder = state.make_api().map_err(|error| unmade(&error))?;
         let lock = ServeLock::take(&folder)?;
@@ -91,6 +98,8 @@ impl Serving {
         let metrics = Arc::new(Metrics::default());
         let audit = Audit::open(&folder.join("audit.log"));
         let operations = Operations::load(host.clone(), &state, audit, metrics.clone())?;
+        host.live_long();
+        learn_from_the_last_end(&host, &folder)?;
         let ending = CancellationToken::new();
         let feed = Feed::new(host.clone(), ending.clone());
         let waits = Semaphore::new(WAITS_MAX);
@@ -115,20 +124,26 @@ impl Serving {
         let access = Access::default();
         let broken =
             |error: std::io::Error| Error::caused(ErrorKind::Failed, "nobody can be served any more", &error);
-        let by_socket = async {
-            let Some((place, listener)) = socket else { return Ok(()) };
-            let routes = router(&api, Way::Socket);
-            let served =
-                wharf_proxy::serve(Listener::OwnSocket(listener), routes, &limits, &access, shutdown.clone());
-            let served = served.await;
-            drop(place);
-            served
-        };
-        let by_port = async {
-            let Some((listener, address, token)) = port else { return Ok(()) };
-            let routes = router(&api, Way::port(address, &token));
-            wharf_proxy::serve(Listener::Port(listener), routes, &limits, &access, shutdown.clone()).await
-        };
+        // Made here: what the routes do is done by the workers of this runtime.
+        let socket = socket.map(|(place, listener)| (place, listener, router(&api, Way::Socket)));
+        let port =
+            port.map(|(listener, address, token)| (listener, router(&api, Way::port(address, &token))));
+        let end = shutdown.clone();
+        let serving = on_own_thread(move || async move {
+            let by_socket = async {
+                let Some((place, listener, routes)) = socket else { return Ok(()) };
+                let listener = Listener::OwnSocket(here_unix(listener)?);
+                let served = wharf_proxy::serve(listener, routes, &limits, &access, end.clone()).await;
+                drop(place);
+                served
+            };
+            let by_port = async {
+                let Some((listener, routes)) = port else { return Ok(()) };
+                let listener = Listener::Port(here_port(listener)?);
+                wharf_proxy::serve(listener, routes, &limits, &access, end.clone()).await
+            };
+            tokio::try_join!(by_socket, by_port).map(drop)
+        });
         let reconciling = reconcile_every
             .map(|every| tokio::spawn(reconcile_for_ever(api.clone(), every, shutdown.clone())));
         let streams = shutdown.clone();
@@ -137,7 +152,7 @@ impl Serving {
             streams.cancelled().await;
             ending.cancel();
         });
-        let served = tokio::try_join!(by_socket, by_port).map(drop).map_err(broken);
+        let served = serving.await.map_err(broken);
         ended.abort();
         api.ending.cancel();
         if let Some(reconciling) = reconciling {
@@ -147,4 +162,14 @@ impl Serving {
         api.operations.shut_down(OPERATIONS_DRAIN).await;
         served
     }
+}
+
+/// A listener of another Tokio runtime, for this one.
+fn here_unix(listener: UnixListener) -> io::Result<UnixListener> {
+    UnixListener::from_std(listener.into_std()?)
+}
+
+/// The same of a port.
+fn here_port(listener: TcpListener) -> io::Result<TcpListener> {
+    TcpListener::from_std(listener.into_std()?)
 }

@@ -1,4 +1,5 @@
 //! The Unix socket, and the lock of who serves one state directory.
+use crate::api::server::NEEDS_A_DISK;
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -25,7 +26,8 @@ impl ServeLock {
     pub(crate) fn take(folder: &Path) -> Result<Self> {
         let path = folder.join("lock");
         let failed = |error: &io::Error| {
-            Error::caused(ErrorKind::Failed, format!("the lock {} cannot be taken", path.display()), error)
+            let message = format!("the lock {} cannot be taken", path.display());
+            Error::caused(ErrorKind::Failed, message, error).hint(NEEDS_A_DISK)
         };
         let open =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);

@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use wharf_model::{Error, ErrorKind, Result, WorkloadName};
+use wharf_runtimes::PluginError;
 
 /// The longest key that is taken.
 const MAX_KEY_BYTES: usize = 255;
@@ -52,17 +53,55 @@ impl Api {
         }
     }
 
-    /// Fails where there is no such workload: then there is nothing to begin.
+    /// Fails where there is no such workload: then there is nothing to begin. Its runtime is asked, whatever it did before:
+    /// somebody has named the workload.
     pub(crate) fn must_exist(&self, name: &WorkloadName) -> Result<()> {
-        export(&self.context()?, name).map(drop)
+        let run = export(&self.context()?, name)?;
+        self.host.take_back(&run.runtime_name);
+        Ok(())
     }
 
-    /// A change of a workload that exists.
-    pub(crate) fn existing(&self, change: &Change) -> Result<Change> {
-        if let Change::One(_, name, _) | Change::Edit(name, ..) = change {
-            self.must_exist(name)?;
+    /// A creation whose runtime, if it names one, is there. A name that nobody provides is the request's fault, and no
+    /// trouble that passes by itself.
+    pub(crate) fn on_a_runtime_there(
+        self: &Arc<Self>,
+        change: &Change,
+    ) -> impl FnOnce() -> Result<Change> + use<> {
+        let (api, change) = (self.clone(), change.clone());
+        move || {
+            if let Change::Create(request) = &change {
+                api.must_provide(request.runtime.as_deref())?;
+            }
+            Ok(change)
         }
-        Ok(change.clone())
+    }
+
+    fn must_provide(&self, runtime: Option<&str>) -> Result<()> {
+        let Some(runtime) = runtime.filter(|runtime| !runtime.is_empty()) else { return Ok(()) };
+        match self.context()?.plugins().catalog().find(runtime) {
+            Err(unknown @ PluginError::UnknownRuntime { .. }) => {
+                Err(Error { kind: ErrorKind::Usage, ..Error::from(unknown) })
+            }
+            // Named, so it is asked whatever it did before; another fault of its library is told by who needs it.
+            _ => {
+                self.host.take_back(runtime);
+                Ok(())
+            }
+        }
+    }
+
+    /// A change of a workload that exists, when it is looked up.
+    pub(crate) fn existing(self: &Arc<Self>, change: &Change) -> impl FnOnce() -> Result<Change> + use<> {
+        let (api, change) = (self.clone(), change.clone());
+        move || {
+            if let Change::One(_, name, _) | Change::Edit(name, ..) = &change {
+                api.must_exist(name)?;
+            }
+            if let Change::Edit(_, described, _) = &change {
+                api.must_provide(described.runtime.as_deref())?;
+            }
+            Ok(change)
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use crate::api::answers::{
 use crate::api::body::{Asked, Json, Part};
 use crate::api::change::Change;
 use crate::api::create_request::{CreateRequest, Described};
+use crate::api::group_files;
 use crate::api::operation::{Kind, Operation};
 use crate::api::problem::Problem;
 use crate::api::state::{Api, Asker};
@@ -35,9 +36,10 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Api>> {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListQuery {
-    /// Also those that do not run and should not.
-    all: Option<bool>,
-    /// Only those of this group.
+    /// `true`: also those that do not run and should not. Anything else, as with ToolHive, lists the others alone.
+    #[param(value_type = Option<bool>)]
+    all: Option<String>,
+    /// Only those of this group; one that is not there is 404.
     group: Option<String>,
     /// Only those of this runtime.
     runtime: Option<String>,
@@ -56,7 +58,8 @@ impl ListQuery {
             labels.insert(key.to_owned(), value.to_owned());
         }
         let group = self.group.filter(|group| !group.is_empty());
-        Ok(ListOptions { all: self.all.unwrap_or(false), runtime: self.runtime, group, labels })
+        let all = self.all.as_deref() == Some("true");
+        Ok(ListOptions { all, runtime: self.runtime, group, labels })
     }
 }
 
@@ -70,7 +73,14 @@ async fn list(
     Asked(query): Asked<ListQuery>,
 ) -> Result<Answer<WorkloadList>, Problem> {
     let options = query.options()?;
-    let workloads = commands::list(&api.context()?, &options).await?;
+    if let Some(runtime) = &options.runtime {
+        api.host.take_back(runtime);
+    }
+    let context = api.context()?;
+    if let Some(group) = &options.group {
+        group_files::must_exist(&context, group)?;
+    }
+    let workloads = commands::list(&context, &options).await?;
     Ok(Answer(WorkloadList { workloads }))
 }
 
@@ -99,7 +109,8 @@ async fn create(
     // A request that makes no sense by itself begins no operation.
     request.to_run_request()?;
     let asked = Change::Create(Box::new(request));
-    let operation = api.operations.begin(&asked, asker.parts(), || Ok(asked.clone()))?;
+    let change = api.on_a_runtime_there(&asked);
+    let operation = api.operations.begin(&asked, asker.parts(), change).await?;
     if query.wait == Some(false) {
         return Ok(accepted(&operation));
     }
@@ -146,7 +157,7 @@ async fn remove(
     asker: Asker,
 ) -> Result<Response, Problem> {
     let asked = Change::One(Kind::Remove, workload_name(&name)?, query.stop_timeout()?);
-    let operation = api.operations.begin(&asked, asker.parts(), || api.existing(&asked))?;
+    let operation = api.operations.begin(&asked, asker.parts(), api.existing(&asked)).await?;
     match query.wait {
         Some(true) => Ok(outcome(&api, operation, as_it_is).await),
         _ => Ok(accepted(&operation)),
@@ -162,7 +173,9 @@ async fn remove(
     )
 )]
 async fn status(State(api): State<Arc<Api>>, Part(name): Part) -> Result<Answer<StatusAnswer>, Problem> {
-    let report = commands::status(&api.context()?, &workload_name(&name)?).await?;
+    let name = workload_name(&name)?;
+    api.must_exist(&name)?;
+    let report = commands::status(&api.context()?, &name).await?;
     Ok(Answer(StatusAnswer { status: report.workload.status, report }))
 }
 

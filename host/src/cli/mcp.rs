@@ -1,10 +1,10 @@
 //! `mcp`.
 use super::console::Console;
+use super::end_signals::EndSignals;
 use super::failure::{DONE, Outcome};
 use super::output;
 use clap::{Args, Subcommand};
 use std::net::SocketAddr;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use wharf::commands::Context;
 use wharf::mcp::{HttpServing, PATH};
@@ -38,6 +38,7 @@ pub(super) struct McpServe {
 impl Mcp {
     pub(super) async fn execute(&self, context: &Context, console: &Console) -> Outcome {
         let Self::Serve(McpServe { listen }) = self;
+        context.host().live_long();
         if let Some(address) = listen {
             return listening(context, console, *address).await;
         }
@@ -55,10 +56,7 @@ impl Mcp {
 
 /// Serves on a port, until a signal ends it.
 async fn listening(context: &Context, console: &Console, address: SocketAddr) -> Outcome {
-    let heard = |kind| {
-        signal(kind).map_err(|error| Error::caused(ErrorKind::Failed, "signals cannot be received", &error))
-    };
-    let (mut terminate, mut interrupt) = (heard(SignalKind::terminate())?, heard(SignalKind::interrupt())?);
+    let mut signals = EndSignals::heard()?;
     let serving = HttpServing::bind(context.host().clone(), address).await?;
     console.line(&format!("http://{}{PATH}", serving.address()))?;
     console.note("clients send a token: wharf serve --show-token");
@@ -66,10 +64,7 @@ async fn listening(context: &Context, console: &Console, address: SocketAddr) ->
     let shutdown = CancellationToken::new();
     let serve = serving.serve(shutdown.clone());
     let told = async {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        signals.next().await;
         shutdown.cancel();
         std::future::pending::<()>().await;
     };

@@ -25,6 +25,7 @@ mod doctor_secrets;
 mod doctor_state;
 mod edit;
 mod edit_arguments;
+mod end_signals;
 mod environment;
 mod escape;
 mod export;
@@ -69,6 +70,7 @@ mod stop;
 mod stop_timeout;
 mod table;
 mod tools;
+mod unit_environment;
 mod url;
 mod version;
 

@@ -1,12 +1,12 @@
 //! `serve`.
 use super::console::Console;
+use super::end_signals::EndSignals;
 use super::failure::{DONE, Outcome};
 use super::serve_unit;
 use clap::Args;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use wharf::api::{ServeOptions, Serving, default_socket, openapi, read_token};
 use wharf::commands::Context;
@@ -18,7 +18,7 @@ const EXAMPLES: &str = "Examples:
   wharf serve --listen 127.0.0.1:8080
   curl -H \"Authorization: Bearer $(wharf serve --show-token)\" http://127.0.0.1:8080/api/v1beta/workloads
 
-It prints each place that it listens at, one a line. A signal (SIGTERM, SIGINT) ends it; workloads run on.";
+It prints each place that it listens at, one a line. A signal (SIGTERM, SIGINT, SIGHUP) ends it; workloads run on.";
 
 /// Serve the REST API
 ///
@@ -107,12 +107,7 @@ impl Serve {
     }
 
     async fn serve(&self, context: &Context, console: &Console) -> Outcome {
-        let heard = |kind| {
-            signal(kind)
-                .map_err(|error| Error::caused(ErrorKind::Failed, "signals cannot be received", &error))
-        };
-        let (mut terminate, mut interrupt) =
-            (heard(SignalKind::terminate())?, heard(SignalKind::interrupt())?);
+        let mut signals = EndSignals::heard()?;
         let socket = self.absolute_socket()?;
         let socket = socket.unwrap_or_else(|| default_socket(&context.config().state()));
         let socket = (!self.no_socket).then_some(socket);
@@ -130,16 +125,10 @@ impl Serve {
         let shutdown = CancellationToken::new();
         let serve = serving.serve(shutdown.clone());
         let told = async {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
+            signals.next().await;
             shutdown.cancel();
             // A second signal ends the wait for what is under way.
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
+            signals.next().await;
         };
         tokio::select! {
             served = serve => served?,

@@ -1,6 +1,7 @@
 //! `serve --install-unit`: a unit of systemd that serves, for a user or for the system.
 use super::console::Console;
 use super::failure::{DONE, Outcome};
+use super::unit_environment::UnitEnvironment;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -15,7 +16,8 @@ const NAME: &str = "wharf.service";
 pub(super) fn install(config: &Config, arguments: &[String], is_system: bool, console: &Console) -> Outcome {
     let folder = if is_system { PathBuf::from("/etc/systemd/system") } else { user_folder()? };
     let path = folder.join(NAME);
-    let text = unit(config, arguments, is_system)?;
+    let environment = UnitEnvironment::of(std::env::vars_os());
+    let text = unit(config, arguments, &environment, is_system)?;
     if fs::read(&path).is_ok_and(|there| there == text.as_bytes()) {
         console.note("it is there as it should be");
     } else {
@@ -24,6 +26,11 @@ pub(super) fn install(config: &Config, arguments: &[String], is_system: bool, co
         })?;
     }
     console.line(&path.display().to_string())?;
+    for (name, why) in &environment.left_out {
+        console.note(&format!(
+            "{name} is not kept, since {why}; give it to the service yourself: systemctl edit"
+        ));
+    }
     let systemctl = if is_system { "systemctl" } else { "systemctl --user" };
     console.note(&format!("start it: {systemctl} daemon-reload && {systemctl} enable --now {NAME}"));
     if !is_system {
@@ -60,8 +67,14 @@ fn write(folder: &Path, path: &Path, text: &str) -> io::Result<()> {
     written
 }
 
-/// The text of the unit. It says where everything is: systemd knows nothing of the environment that this command has.
-fn unit(config: &Config, arguments: &[String], is_system: bool) -> Result<String> {
+/// The text of the unit. It says where everything is, and what else changes what wharf does: systemd knows nothing of the
+/// environment that this command has.
+fn unit(
+    config: &Config,
+    arguments: &[String],
+    environment: &UnitEnvironment,
+    is_system: bool,
+) -> Result<String> {
     let mut words = vec![config.executable.display().to_string()];
     for (option, folder) in [
         ("--state-dir", Some(&config.state_dir)),
@@ -82,7 +95,11 @@ fn unit(config: &Config, arguments: &[String], is_system: bool) -> Result<String
     // Variables stand for their values in commands alone.
     let command = command.replace('$', "$$");
     let path = std::env::join_paths(&config.search_path).unwrap_or_default();
-    let path = quoted(&format!("PATH={}", path.to_string_lossy()))?;
+    let mut kept = format!("Environment={}", quoted(&format!("PATH={}", path.to_string_lossy()))?);
+    for (name, value) in &environment.kept {
+        kept.push_str("\nEnvironment=");
+        kept.push_str(&quoted(&format!("{name}={value}"))?);
+    }
     let wanted_by = if is_system { "multi-user.target" } else { "default.target" };
     Ok(format!(
         "[Unit]
@@ -93,7 +110,7 @@ StartLimitIntervalSec=0
 
 [Service]
 ExecStart={command}
-Environment={path}
+{kept}
 Restart=on-failure
 RestartSec=5
 # Its end is not that of the workloads, whose supervisors it has started.

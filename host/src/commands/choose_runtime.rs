@@ -50,6 +50,10 @@ pub(crate) async fn choose_runtime(
     let mut unusable: Vec<Unusable> = Vec::new();
     for provided in accepting {
         let (name, options) = (&provided.runtime.name, &request.runtime_options);
+        if let Some(reason) = context.plugins().set_aside(name) {
+            unusable.push(Unusable { error: Error::new(ErrorKind::Owner, reason), is_there: true });
+            continue;
+        }
         let client = match context.plugins().connect_with(name, options, host_id).await {
             Ok(client) => client,
             Err(error) => {

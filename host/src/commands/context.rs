@@ -11,7 +11,7 @@ use std::{
 };
 use wharf_model::{Result, WorkloadName};
 use wharf_records::{ProxySecrets, Store};
-use wharf_runtimes::{CallCounts, Fingerprint, Libraries, Plugins};
+use wharf_runtimes::{CallCounts, Fingerprint, Libraries, Plugins, SetAside};
 use wharf_supervisor::{Config, PINS_FILE, SETTINGS_FILE};
 
 /// How long plugins may take to end their tasks in this process.
@@ -135,6 +135,21 @@ impl Host {
         *current = Some(generation.clone());
         let store = Store::new(generation.config.state());
         Ok(Context { host: self.clone(), generation, store })
+    }
+
+    /// This process serves many clients for long: none of them waits twice for a runtime that gives no answer.
+    pub fn live_long(&self) {
+        self.libraries.live_long();
+    }
+
+    /// Leaves out a runtime that has ended this process before, where nobody has named it.
+    pub(crate) fn set_aside(&self, aside: SetAside) {
+        self.libraries.set_aside(aside);
+    }
+
+    /// Somebody has named this runtime: it is asked as before.
+    pub(crate) fn take_back(&self, runtime: &str) {
+        self.libraries.take_back(runtime);
     }
 
     /// How many calls of plugins this process has made.

@@ -277,7 +277,8 @@ impl Performer<'_> {
         let failure = self.kept.take().or(self.failure.take());
         let error = match cause {
             Cause::Failed(_) => failure.unwrap_or_else(|| said("failed")),
-            Cause::Stopped => said("was stopped"),
+            // By another command, which was asked for as well as this one.
+            Cause::Stopped => Error { kind: ErrorKind::Conflict, ..said("was stopped") },
             Cause::Interrupted => said("was interrupted"),
             Cause::Abandoned => said("was abandoned"),
         };

@@ -40,7 +40,8 @@ pub(super) fn of(name: &str, endpoint: Option<&str>) -> Result<Handle> {
     }
     let runtime = Builder::new_multi_thread()
         .worker_threads(WORKERS)
-        .thread_name("wharf-plugin")
+        // A host whose process ends in one of these threads can tell by it which runtime that was.
+        .thread_name(name)
         .on_thread_start(alternate_stack::give)
         .enable_all()
         .build()

@@ -110,6 +110,35 @@ async fn a_method_that_blocks_ends_at_the_hosts_deadline_and_holds_nobody_else_u
 }
 
 #[tokio::test]
+async fn a_runtime_whose_threads_are_all_blocked_is_loaded_again() {
+    let rack = Rack::with(&["alpha"]);
+    let gates = [rack.fifo("first"), rack.fifo("second")];
+    let mut options = rack.options();
+    options.deadlines.change = Duration::from_millis(500);
+    let host = Plugins::new(options);
+    let blocked = host.connect("alpha", None, HOST_ID).await.unwrap();
+    let orders = gates.each_ref().map(|gate| format!("block:{}", gate.display()));
+    let (first, second) =
+        (handle("again-1", &[("start", &orders[0])]), handle("again-2", &[("start", &orders[1])]));
+    let (first, second) = tokio::join!(blocked.start(&first), blocked.start(&second));
+    assert!(first.is_err() && second.is_err());
+    // It is tried before it is given up.
+    let again = async {
+        loop {
+            let again = host.connect("alpha", None, HOST_ID).await.unwrap();
+            if !std::sync::Arc::ptr_eq(&again, &blocked) {
+                return again;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let again = tokio::time::timeout(Duration::from_secs(60), again).await.expect("another copy");
+    lives(&again).await;
+    tokio::task::spawn_blocking(move || gates.iter().for_each(|gate| release(gate))).await.unwrap();
+    lives(&blocked).await;
+}
+
+#[tokio::test]
 async fn a_runtime_whose_methods_block_holds_up_no_other_of_its_library() {
     let rack = Rack::with(&["alpha"]);
     let records = Records::of("stalls");

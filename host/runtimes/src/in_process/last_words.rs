@@ -10,11 +10,17 @@
 //!
 //! A system call made by hand, or a plugin that executes another program, is not noticed.
 //!
-//! Everything that runs in a handler is async-signal-safe: atomics, a buffer on the stack, `getpid` and `write`.
+//! A process that is started again after such an end can have kept which calls were under way ([`keep_last_words_in`]), so
+//! that it does not make the same one at once.
+//!
+//! Everything that runs in a handler is async-signal-safe: atomics, a buffer on the stack, `getpid`, `prctl` and `write`.
 #![expect(unsafe_code, reason = "handlers of signals and of the process' end: see each block")]
 use crate::in_process::calls;
 use crate::in_process::calls::Asked;
 use nix::libc::{self, c_int, c_void, siginfo_t};
+use std::fs::File;
+use std::os::fd::IntoRawFd;
+use std::path::PathBuf;
 use std::sync::{
     OnceLock,
     atomic::{AtomicBool, AtomicI32, Ordering},
@@ -39,6 +45,8 @@ static PROCESS: AtomicI32 = AtomicI32::new(0);
 static CODE: AtomicI32 = AtomicI32::new(1);
 /// True once the process ends as it should, or has written its line.
 static IS_SAID: AtomicBool = AtomicBool::new(false);
+/// The file that says after the end which calls were under way; negative for none.
+static KEPT_IN: AtomicI32 = AtomicI32::new(-1);
 /// The actions of the signals before ours.
 static BEFORE: [OnceLock<libc::sigaction>; FATAL.len()] = [const { OnceLock::new() }; FATAL.len()];
 
@@ -68,6 +76,68 @@ pub fn watch_over_ends(code: u8) {
         if unsafe { libc::sigaction(*signal, ptr_to(&action), &raw mut old) } == 0 {
             let _ = before.set(old);
         }
+    }
+}
+
+/// Keeps the calls under way in this file, too, when a plugin ends this process. It stays open as long as the process lives.
+pub fn keep_last_words_in(file: File) {
+    KEPT_IN.store(file.into_raw_fd(), Ordering::Release);
+}
+
+/// A call that was under way when a process ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WasUnderWay {
+    /// The runtime's name; empty for a call of the library as a whole.
+    pub runtime: String,
+    /// The library's file.
+    pub library: PathBuf,
+    /// The operation.
+    pub operation: String,
+    /// The thread that ended the process was one of this runtime.
+    pub is_at_fault: bool,
+}
+
+/// The calls in such a file.
+pub fn read_last_words(text: &str) -> Vec<WasUnderWay> {
+    let call = |line: &str| {
+        let mut parts = line.split('\t');
+        let (fault, operation, runtime) = (parts.next()?, parts.next()?, parts.next()?);
+        let library = PathBuf::from(parts.next().filter(|path| !path.is_empty())?);
+        let (runtime, operation) = (runtime.to_owned(), operation.to_owned());
+        Some(WasUnderWay { runtime, library, operation, is_at_fault: fault == AT_FAULT })
+    };
+    text.lines().filter_map(call).collect()
+}
+
+/// Marks the call of the runtime whose thread ended the process.
+const AT_FAULT: &str = "at-fault";
+/// The longest name of a thread, with a zero at its end: PR_GET_NAME(2const).
+const THREAD_NAME_BYTES: usize = 16;
+
+/// Whether this thread is one of a runtime: the SDK names them so. A longer name is cut off.
+fn is_thread_of(runtime: &str) -> bool {
+    let mut name = [0u8; THREAD_NAME_BYTES];
+    // SAFETY: the call writes at most so many bytes there, with a zero at their end.
+    let told = unsafe { libc::prctl(libc::PR_GET_NAME, name.as_mut_ptr()) };
+    let len = name.iter().position(|byte| *byte == 0).unwrap_or(0);
+    let cut = &runtime.as_bytes()[..runtime.len().min(THREAD_NAME_BYTES - 1)];
+    told == 0 && len > 0 && name[..len] == *cut
+}
+
+/// Writes the calls under way to the file that is kept.
+fn keep() {
+    let file = KEPT_IN.load(Ordering::Acquire);
+    if file < 0 {
+        return;
+    }
+    for asked in calls::under_way() {
+        let mut line = Line::new();
+        line.add(if is_thread_of(&asked.runtime) { AT_FAULT } else { "" });
+        for part in [asked.operation, asked.runtime.as_str(), asked.library.as_str()] {
+            line.end_part();
+            line.add(part);
+        }
+        line.write_to(file);
     }
 }
 
@@ -190,7 +260,8 @@ fn tell(how: &str) {
             line.add(&library.library);
         }
     }
-    line.write();
+    line.write_to(libc::STDERR_FILENO);
+    keep();
 }
 
 /// A line of text on the stack; further text is dropped when it is full.
@@ -230,10 +301,50 @@ impl Line {
         self.add(")");
     }
 
-    fn write(&mut self) {
+    /// Ends a part of the line. No part has such a character.
+    fn end_part(&mut self) {
+        if self.len + 1 < Self::MAX {
+            self.bytes[self.len] = b'\t';
+            self.len += 1;
+        }
+    }
+
+    fn write_to(&mut self, file: c_int) {
         self.bytes[self.len] = b'\n';
         let line = &self.bytes[..=self.len];
         // SAFETY: the pointer and the length are of one slice.
-        unsafe { libc::write(libc::STDERR_FILENO, line.as_ptr().cast(), line.len()) };
+        unsafe { libc::write(file, line.as_ptr().cast(), line.len()) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_calls_under_way_are_kept_with_the_one_whose_thread_it_was() {
+        let call = calls::begin("/of/last/words.so", "a-long-name-of-a-runtime", "list");
+        let other = calls::begin("/of/last/words.so", "another", "inspect");
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let opened = file.reopen().unwrap();
+        let kept = std::thread::Builder::new().name("a-long-name-of-a-runtime".to_owned()).spawn(move || {
+            keep_last_words_in(opened);
+            keep();
+            KEPT_IN.store(-1, Ordering::Release);
+        });
+        kept.unwrap().join().unwrap();
+        drop((call, other));
+        let text = std::fs::read_to_string(file.path()).unwrap();
+        let mut kept = read_last_words(&text);
+        kept.retain(|call| call.library == *"/of/last/words.so");
+        let was = |runtime: &str, operation: &str, is_at_fault| WasUnderWay {
+            runtime: runtime.to_owned(),
+            library: "/of/last/words.so".into(),
+            operation: operation.to_owned(),
+            is_at_fault,
+        };
+        kept.sort_by(|a, b| a.runtime.cmp(&b.runtime));
+        assert_eq!(kept, [was("a-long-name-of-a-runtime", "list", true), was("another", "inspect", false)]);
+        assert_eq!(read_last_words("\nhalf\tline\n"), []);
     }
 }

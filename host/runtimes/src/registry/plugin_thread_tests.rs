@@ -8,7 +8,10 @@ use abi_stable::{
     sabi_trait::prelude::TD_Opaque,
     std_types::{RResult, RString},
 };
-use std::{collections::BTreeMap, sync::mpsc};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, mpsc},
+};
 use wharf_abi::{
     FfiFuture, HostBox, Plugin, Plugin_TO, PluginBox, PluginModule, PluginModule_Ref, Reply, StreamBox,
 };

@@ -7,6 +7,8 @@ mod main_job;
 mod one_door;
 mod operations;
 mod places;
+mod plugins;
 mod reconciling;
 mod rig;
+mod slow_disk;
 mod unit;

@@ -143,3 +143,59 @@ fn the_answers_client_may_go_and_the_operation_goes_on() {
     assert_eq!(served.stop(), Some(0));
     assert_eq!(host.row("demo").unwrap()["status"], "running", "workloads run on");
 }
+
+#[test]
+fn a_start_that_another_request_stops_is_a_conflict() {
+    let host = Host::new();
+    let served = Served::start(&host);
+    let body = json!({ "name": "slow", "server": host.script("slow", "sleep 1000") });
+    let under_way = served.post("/workloads?wait=false", &body);
+    eventually("it is on record", || host.row("slow").is_some());
+    let stopped = served.ask("POST", "/api/v1beta/workloads/slow/stop?wait=true", &[], "");
+    assert!([200, 404].contains(&stopped.status), "{stopped:?}");
+    let ended = served.ended(&under_way);
+    assert_eq!((&ended["state"], &ended["error"]["kind"]), (&json!("failed"), &json!("conflict")), "{ended}");
+}
+
+#[test]
+fn a_group_without_workloads_is_there_and_one_that_nobody_made_is_not() {
+    let host = Host::new();
+    let served = Served::start(&host);
+    for kind in ["start", "stop", "restart", "delete"] {
+        let path = format!("/workloads/{kind}?wait=true");
+        let done = served.post(&path, &json!({ "group": "default" }));
+        let done: Value = serde_json::from_str(&done.body).unwrap();
+        assert_eq!((&done["state"], &done["outcome"]), (&json!("done"), &json!([])), "{kind}: {done}");
+        assert_eq!(problem(&served.post(&path, &json!({ "group": "nobody" })), 404)["kind"], "not_found");
+    }
+    assert_eq!(served.get("/workloads?group=default"), json!({ "workloads": [] }));
+    problem(&served.ask("GET", "/api/v1beta/workloads?group=nobody", &[], ""), 404);
+}
+
+#[test]
+fn what_is_asked_for_wrongly_is_refused_without_an_invitation_to_try_again() {
+    let host = Host::new();
+    let served = Served::start(&host);
+    for body in [
+        json!({ "server": demo_server(), "runtime": "nobodys" }),
+        json!({ "server": "npx://x\0y" }),
+        json!({ "server": "\0" }),
+    ] {
+        let refused = served.post("/workloads", &body);
+        assert_eq!(problem(&refused, 400)["kind"], "usage", "{body}");
+        assert_eq!(refused.header("retry-after"), None, "{body}");
+    }
+    assert_eq!(served.get("/operations"), json!({ "operations": [] }), "nothing was begun");
+}
+
+#[test]
+fn a_list_takes_the_words_of_toolhives_clients() {
+    let host = Host::new();
+    host.run(&["--name", "demo", &demo_server()]);
+    host.ok(&["stop", "demo"]);
+    let served = Served::start(&host);
+    for (query, rows) in [("all=true", 1), ("all=", 0), ("all=1", 0), ("all=false", 0), ("", 0)] {
+        let list = served.get(&format!("/workloads?{query}"));
+        assert_eq!(list["workloads"].as_array().unwrap().len(), rows, "{query}: {list}");
+    }
+}

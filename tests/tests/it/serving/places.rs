@@ -40,3 +40,23 @@ fn a_file_in_the_place_of_the_socket_is_not_removed() {
     assert_eq!(said.code, 4, "{said:?}");
     assert!(path.is_file());
 }
+
+#[test]
+fn a_terminal_that_goes_ends_serve_as_any_signal_does() {
+    let host = Host::new();
+    let served = Served::start(&host);
+    wharf_tests::host::kill(served.pid(), "HUP");
+    assert_eq!(served.ended_with(), Some(0));
+    assert!(!host.path("state/api/wharf.sock").exists());
+}
+
+#[test]
+fn where_the_state_directory_cannot_be_written_serve_says_what_it_needs() {
+    let host = Host::new();
+    std::fs::create_dir_all(host.path("state")).unwrap();
+    // Not even root can make a folder here.
+    std::fs::File::create(host.path("state/api")).unwrap();
+    let said = host.wharf(&["serve"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.stderr.contains("the commands that only read work all the same"), "{said:?}");
+}

@@ -90,8 +90,13 @@ impl Served {
     }
 
     /// Asks it to end, and waits; its exit code.
-    pub(super) fn stop(mut self) -> Option<i32> {
+    pub(super) fn stop(self) -> Option<i32> {
         kill(self.pid(), "TERM");
+        self.ended_with()
+    }
+
+    /// Its exit code, once it has ended.
+    pub(super) fn ended_with(mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
     }
 }

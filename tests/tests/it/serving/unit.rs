@@ -31,3 +31,22 @@ fn the_unit_of_a_user_says_where_everything_is() {
         Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{error}"),
     }
 }
+
+#[test]
+fn a_unit_keeps_the_variables_that_change_what_wharf_does_and_names_those_that_hold_a_secret() {
+    let host = Host::new();
+    let mut command = host.command(&["serve", "--install-unit"]);
+    command.env("DOCKER_HOST", "unix:///somewhere/docker.sock").env("WHARF_RUNTIME", "process");
+    command.env("HTTPS_PROXY", "http://me:hidden@proxy:3128");
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = fs::read_to_string(host.path("home/.config/systemd/user/wharf.service")).unwrap();
+    for line in
+        ["Environment=\"DOCKER_HOST=unix:///somewhere/docker.sock\"", "Environment=\"WHARF_RUNTIME=process\""]
+    {
+        assert!(text.lines().any(|found| found == line), "{line} is not in:\n{text}");
+    }
+    assert!(!text.contains("hidden"), "{text}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("HTTPS_PROXY is not kept, since its URL holds a secret"), "{said}");
+}
