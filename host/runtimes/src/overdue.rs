@@ -178,11 +178,9 @@ mod tests {
 
     const SHOWN: Patience = Patience { deadline: Duration::from_secs(2), is_shown: true };
 
-    fn after(seconds: u64, answer: Result<u8, String>) -> impl Future<Output = Result<u8, String>> + Send {
-        async move {
-            tokio::time::sleep(Duration::from_secs(seconds)).await;
-            answer
-        }
+    async fn after(seconds: u64, answer: Result<u8, String>) -> Result<u8, String> {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        answer
     }
 
     async fn timed(

@@ -70,6 +70,7 @@ mod tests {
     use std::fs;
     use wharf_sdk::Exit;
 
+    #[expect(clippy::disallowed_methods, reason = "files of a test, not records")]
     #[test]
     fn the_count_is_found_with_either_version_of_control_groups() {
         let root = tempfile::tempdir().unwrap();

@@ -85,7 +85,7 @@ fn growth(points: impl Iterator<Item = (f64, f64)>) -> Option<f64> {
     let (x, y) = (mean(|point| point.0), mean(|point| point.1));
     let spread: f64 = points.iter().map(|point| (point.0 - x).powi(2)).sum();
     let slope = points.iter().map(|point| (point.0 - x) * (point.1 - y)).sum::<f64>() / spread;
-    slope.is_finite().then(|| slope * (last - first))
+    slope.is_finite().then_some(slope * (last - first))
 }
 
 #[cfg(test)]

@@ -145,7 +145,7 @@ fn next_second() -> String {
 }
 
 /// The lines without the times before them, which they must have.
-fn unstamped(lines: Vec<String>) -> Vec<String> {
+fn unstamped(lines: &[String]) -> Vec<String> {
     let mut texts: Vec<String> = lines
         .iter()
         .map(|line| {
@@ -173,8 +173,8 @@ fn with_a_port(kind: Kind) {
     assert_eq!(web.logs(&["--tail", "0"]), Vec::<String>::new());
     assert_eq!(web.logs(&["--since", &then]), ["err three", "err two", "out three", "out two"]);
     assert_eq!(web.logs(&["--since", &then, "--tail", "2"]), ["err three", "out three"]);
-    assert_eq!(unstamped(web.logs(&["--timestamps", "--tail", "2"])), ["err three", "out three"]);
-    let since = unstamped(web.logs(&["--timestamps", "--since", &then]));
+    assert_eq!(unstamped(&web.logs(&["--timestamps", "--tail", "2"])), ["err three", "out three"]);
+    let since = unstamped(&web.logs(&["--timestamps", "--since", &then]));
     assert_eq!(since, ["err three", "err two", "out three", "out two"]);
     let (all, last) = (web.follow(&["--since", &then]), web.follow(&["--tail", "2"]));
     assert_eq!(all.next(4), ["err three", "err two", "out three", "out two"]);
@@ -199,7 +199,7 @@ fn on_pipes(kind: Kind) {
     let text = piped.host.ok(&["logs", "piped"]);
     assert_eq!(text, "err one\nerr two\nerr three\n", "what is said on stdout is the protocol's");
     assert_eq!(piped.logs(&["--tail", "2"]), ["err three", "err two"]);
-    assert_eq!(unstamped(piped.logs(&["--timestamps", "--tail", "2"])), ["err three", "err two"]);
+    assert_eq!(unstamped(&piped.logs(&["--timestamps", "--tail", "2"])), ["err three", "err two"]);
     let then = next_second();
     piped.says("four", &["err four"]);
     assert_eq!(piped.logs(&["--since", &then]), ["err four"]);
