@@ -1,6 +1,7 @@
 //! [`RuntimeClient`]: the operations of a runtime, typed, with deadlines and checks. It is the only way in which the rest
 //! of the host calls a plugin.
 use crate::call_counts::{CallCounts, CallOutcome};
+use crate::call_documents::{millis, read, write};
 use crate::connection::Connection;
 use crate::deadlines::Deadlines;
 use crate::error::CallError;
@@ -10,7 +11,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use std::{future::Future, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 use wharf_failpoint::{Point, reach};
-use wharf_sdk::document::{self, Nothing, OnWorkload, operation};
+use wharf_sdk::document::{Nothing, OnWorkload, operation};
 use wharf_sdk::stamp::RuntimeStamp;
 use wharf_sdk::{
     Capability, Confinement, DialOptions, Error, ErrorCode, Exit, ForeignListing, Handle, Health, Instance,
@@ -18,8 +19,6 @@ use wharf_sdk::{
     WorkloadSpec,
 };
 
-/// The largest answer that is read.
-const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 /// The number of calls to one runtime at a time; more wait, within their deadlines.
 const MAX_CALLS: usize = 64;
 /// The host waits so much longer than the deadline that it gives the plugin, so that the plugin's own error can arrive.
@@ -380,40 +379,9 @@ async fn within<T>(
     tokio::time::timeout(deadline.saturating_add(PLUGIN_ERROR_WAIT), work).await.unwrap_or(Err(error))
 }
 
-pub(crate) fn write<B: Serialize>(
-    operation: &'static str,
-    body: B,
-    deadline: Option<Duration>,
-) -> Result<String, CallError> {
-    document::write(body, deadline.map(millis)).map_err(|error| {
-        let message = format!("the document for '{operation}' cannot be written: {error}");
-        CallError::Answered(Error::new(ErrorCode::InvalidArgument, message))
-    })
-}
-
-fn read<A: DeserializeOwned>(operation: &'static str, text: &str) -> Result<A, CallError> {
-    let malformed = |why: String| CallError::Malformed { operation, why };
-    if text.len() > MAX_ANSWER_BYTES {
-        return Err(malformed(format!(
-            "it has {} bytes, and at most {MAX_ANSWER_BYTES} are read",
-            text.len()
-        )));
-    }
-    document::read(text).map(|envelope| envelope.body).map_err(|error| {
-        match std::error::Error::source(&error) {
-            Some(source) => malformed(format!("{error}: {source}")),
-            None => malformed(error.to_string()),
-        }
-    })
-}
-
 fn same_uid(operation: &'static str, asked: &str, answered: &str) -> Result<(), CallError> {
     if asked == answered {
         return Ok(());
     }
     Err(CallError::Malformed { operation, why: "it is about another workload".to_owned() })
-}
-
-pub(crate) fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -14,6 +14,7 @@
 //! - Nothing is unloaded.
 //! - Only the owner is asked about a workload, and only the owner is believed (R02).
 mod call_counts;
+mod call_documents;
 mod catalog;
 mod children;
 mod client;

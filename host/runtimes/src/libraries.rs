@@ -4,7 +4,7 @@
 //! or found by another search, it is not loaded again. Only bytes that were never seen add to the process, for as long as
 //! it lives. It must not know runtimes by name.
 use crate::call_counts::CallCounts;
-use crate::client::millis;
+use crate::call_documents::millis;
 use crate::error::PluginError;
 use crate::in_process::calls;
 use crate::in_process::handed_over::Earlier;

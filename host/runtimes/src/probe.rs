@@ -3,7 +3,7 @@
 //! Loading a library runs its constructors before anything can be checked: one that crashes or exits ends the whole
 //! process, and one that does not return blocks every other library. So a library without a verdict ([`crate::verdict`]) is
 //! loaded by a child first (`probe_process`), with a deadline.
-use crate::client::millis;
+use crate::call_documents::millis;
 use crate::error::PluginError;
 use crate::in_process::load::{Checked, LOAD_DEADLINE};
 use crate::in_process::probe_process::{CAME_BACK, LOADED, PROBE_ARGUMENT, TROUBLE_CODE};

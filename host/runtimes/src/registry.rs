@@ -1,6 +1,7 @@
 //! [`Plugins`]: runtimes by name. It finds a name's library, loads it at its first use, and connects to the runtime.
+use crate::call_documents::millis;
 use crate::catalog::Catalog;
-use crate::client::{RuntimeClient, millis};
+use crate::client::RuntimeClient;
 use crate::deadlines::Deadlines;
 use crate::error::{CallError, PluginError};
 use crate::in_process::calls;

@@ -3,7 +3,7 @@
 //! Called by [`crate::RuntimeClient`] when a call has missed its deadline on the host's side. A plugin whose engine is slow
 //! notices the deadline by itself, and answers with that; one whose threads are all blocked answers nothing, until the
 //! call that blocks it returns.
-use crate::client::write;
+use crate::call_documents::write;
 use crate::connection::Connection;
 use std::{
     sync::{

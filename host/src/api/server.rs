@@ -8,7 +8,7 @@ use crate::api::gate::Way;
 use crate::api::metrics::Metrics;
 use crate::api::operations::Operations;
 use crate::api::reconciler::reconcile_for_ever;
-use crate::api::socket::{ServeLock, SocketPlace};
+use crate::api::socket::{NEEDS_A_DISK, ServeLock, SocketPlace};
 use crate::api::state::{Api, WAITS_MAX};
 use crate::api::token::make_token;
 use crate::commands::Host;
@@ -29,10 +29,6 @@ const OPERATIONS_DRAIN: Duration = Duration::from_secs(10);
 const CONNECTION_REST: Duration = Duration::from_secs(60);
 /// Connections open at once at each place.
 const CONNECTIONS_MAX: usize = 1024;
-
-/// For who serves records on a disk that takes nothing.
-pub(crate) const NEEDS_A_DISK: &str = "what serves keeps its lock, its socket and its operations in the state directory; where that \
-     cannot be written, the commands that only read work all the same";
 
 /// Where to listen, and what to do besides.
 #[derive(Clone, Debug)]

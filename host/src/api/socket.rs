@@ -1,5 +1,4 @@
 //! The Unix socket, and the lock of who serves one state directory.
-use crate::api::server::NEEDS_A_DISK;
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -7,6 +6,10 @@ use std::path::{Path, PathBuf};
 use tokio::net::UnixListener;
 use wharf_model::{Error, ErrorKind, Result};
 use wharf_records::StateDir;
+
+/// The way out where the state directory is on a disk that takes no files.
+pub(crate) const NEEDS_A_DISK: &str = "what serves keeps its lock, its socket and its operations in the state directory; where that \
+     cannot be written, the commands that only read work all the same";
 
 /// The longest path that is an address: `sun_path` of unix(7), with the zero at its end.
 const MAX_PATH_BYTES: usize = 107;
