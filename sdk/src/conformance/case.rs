@@ -35,11 +35,13 @@ pub enum Profile {
     Restarts,
     /// Trials of networks.
     Probe,
+    /// What a name meant when its workload was created.
+    Pin,
 }
 
 impl Profile {
     /// All profiles.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Core,
         Self::Exit,
         Self::Logs,
@@ -52,6 +54,7 @@ impl Profile {
         Self::Sessions,
         Self::Restarts,
         Self::Probe,
+        Self::Pin,
     ];
 
     /// The profile's name. The ids of its cases begin with it.
@@ -69,6 +72,7 @@ impl Profile {
             Self::Sessions => "sessions",
             Self::Restarts => "restarts",
             Self::Probe => "probe",
+            Self::Pin => "pin",
         }
     }
 }

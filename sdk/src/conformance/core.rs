@@ -46,9 +46,9 @@ pub(super) const CASES: &[Case] = &[
         steps: &[|fixture| Box::pin(validate_refuses(fixture))],
     },
     Case {
-        id: "core.pin-refuses",
+        id: "pin.refuses",
         sentence: "Pin refuses what 'validate' refuses, with the same error: at a creation it is asked in the place of that",
-        profile: Profile::Core,
+        profile: Profile::Pin,
         needs: &[Need::Capability(Capability::PIN)],
         steps: &[|fixture| Box::pin(pin_refuses(fixture))],
     },
