@@ -157,6 +157,23 @@ async fn greet(
             return Err(last);
         }
         tokio::time::sleep_until((now + retry).min(deadline)).await;
-        (pause, wait) = ((pause * 2).min(LONGEST_PAUSE), wait * 2);
+        // A server that refuses connections is asked hundreds of times.
+        (pause, wait) = ((pause * 2).min(LONGEST_PAUSE), wait.saturating_mul(2));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wharf_proxy::ProxyOptions;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_refuses_connections_is_asked_until_the_deadline() {
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let proxies = [HttpProxy::new(ProxyOptions::default(), Upstream::tcp(closed))];
+        let deadline = Instant::now() + Duration::from_secs(120);
+        let outcome = greet(&proxies, deadline).await.map_err(|(_, error)| error);
+        assert_eq!(outcome, Err(NotReady::Silent));
+        assert!(Instant::now() >= deadline);
     }
 }

@@ -236,8 +236,9 @@ impl Stream {
             }
             let Some(Event { sequence, frame, answers }) = self.ring.pop_front() else { break };
             self.bytes -= frame.len();
-            // Its connection may break before all of it is written: then its client is told, and need not wait.
-            if let Some(id) = answers.filter(|_| frame.len() > SMALL_ANSWER) {
+            // Its connection may break before all of it is written: then its client is told, and need not wait. What tells it
+            // is never longer than this, however long the id: it goes when it is evicted itself.
+            if let Some(id) = answers.filter(|id| frame.len() > SMALL_ANSWER + id.as_json().len()) {
                 let frame = self.frame(sequence, &not_kept(&id));
                 self.bytes += frame.len();
                 self.ring.push_front(Event { sequence, frame, answers: Some(id) });

@@ -179,6 +179,23 @@ fn a_large_event_is_gone_once_it_was_read() {
 }
 
 #[test]
+fn an_answer_in_the_place_of_a_read_one_is_evicted_whatever_its_id() {
+    let mut stream = post_stream();
+    let reader = stream.attach(None, None).unwrap();
+    let long = format!("\"{}\"", "i".repeat(Limits::default().id_bytes - 2));
+    let answer = Importance::Answer(Id::from_json(long.as_bytes()).unwrap());
+    assert!(stream.push(&[b'y'; 5000], answer, &limits()));
+    read(&mut stream, reader);
+    // Another call of the same batch goes on.
+    for _ in 0..5 {
+        push(&mut stream, b"x");
+    }
+    assert_eq!(read(&mut stream, reader).matches("data: x").count(), 5);
+    push(&mut stream, b"x");
+    assert!(stream.ring.len() <= limits().ring_events && stream.bytes <= limits().ring_bytes);
+}
+
+#[test]
 fn an_unread_answer_that_makes_room_becomes_an_error() {
     let budget = Budget::new(1 << 20);
     let account = Account::new(&budget);
