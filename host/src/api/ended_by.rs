@@ -152,7 +152,7 @@ fn reason(end: &End) -> String {
     let End { runtime, library, operation, at, times, until, .. } = end;
     let times = if *times == 1 { String::new() } else { format!(", {times} times now") };
     format!(
-        "the runtime '{runtime}' has ended wharf serve in the middle of '{operation}' ({at:.0}{times}); it is not asked before {until:.0}, unless \
+        "the runtime '{runtime}' has ended what serves in the middle of '{operation}' ({at:.0}{times}); it is not asked before {until:.0}, unless \
          a request names one of its workloads, or {} changes",
         library.display()
     )

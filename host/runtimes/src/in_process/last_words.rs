@@ -124,14 +124,15 @@ fn is_thread_of(runtime: &str) -> bool {
     told == 0 && len > 0 && name[..len] == *cut
 }
 
-/// Writes the calls under way to the file that is kept.
-fn keep() {
+/// Writes the calls under way to the file that is kept. `line` is written over: the stack of a handler is small, and has no
+/// room for another one.
+fn keep(line: &mut Line) {
     let file = KEPT_IN.load(Ordering::Acquire);
     if file < 0 {
         return;
     }
     for asked in calls::under_way() {
-        let mut line = Line::new();
+        line.clear();
         line.add(if is_thread_of(&asked.runtime) { AT_FAULT } else { "" });
         for part in [asked.operation, asked.runtime.as_str(), asked.library.as_str()] {
             line.end_part();
@@ -261,7 +262,7 @@ fn tell(how: &str) {
         }
     }
     line.write_to(libc::STDERR_FILENO);
-    keep();
+    keep(&mut line);
 }
 
 /// A line of text on the stack; further text is dropped when it is full.
@@ -275,6 +276,11 @@ impl Line {
 
     fn new() -> Self {
         Self { bytes: [0; Self::MAX], len: 0 }
+    }
+
+    /// Makes it empty.
+    fn clear(&mut self) {
+        self.len = 0;
     }
 
     /// Adds text; control characters, which a terminal would obey, are replaced.
@@ -329,7 +335,7 @@ mod tests {
         let opened = file.reopen().unwrap();
         let kept = std::thread::Builder::new().name("a-long-name-of-a-runtime".to_owned()).spawn(move || {
             keep_last_words_in(opened);
-            keep();
+            keep(&mut Line::new());
             KEPT_IN.store(-1, Ordering::Release);
         });
         kept.unwrap().join().unwrap();

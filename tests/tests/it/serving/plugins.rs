@@ -60,7 +60,7 @@ fn a_plugin_that_aborts_ends_serve_once_and_is_left_out_by_the_next_one() {
         assert_eq!((&one["status"], &one["stale"]), (&Value::from("running"), &Value::from(true)), "{one}");
         let reason = one["stale_reason"].as_str().unwrap();
         assert!(
-            reason.contains("the runtime 'scripted-one' has ended wharf serve in the middle of 'list'"),
+            reason.contains("the runtime 'scripted-one' has ended what serves in the middle of 'list'"),
             "{reason}"
         );
         assert!(is_fresh(&row(&served, "two")) && is_fresh(&row(&served, "plain")), "the others are served");
