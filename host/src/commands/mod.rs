@@ -9,6 +9,7 @@ mod ask_server;
 mod attended;
 mod choose_runtime;
 mod context;
+mod counts;
 mod create;
 mod described;
 mod discovery;
@@ -45,6 +46,7 @@ pub use ask_server::{Arguments, Called, PromptArgument, ServerPrompt, ServerReso
 pub use ask_server::{call, prompts, resources, tools};
 pub use attended::{Attendant, run_in_foreground};
 pub use context::{Context, Host};
+pub use counts::counts;
 pub use create::run;
 pub(crate) use create::run_until;
 pub(crate) use edit::edit_until;
