@@ -5,7 +5,7 @@ use wharf_model::{Instances, ProxyAuth, RestartPolicy, RunConfig, Transport};
 use wharf_sdk::{ContainerOptions, PullPolicy};
 
 /// A request to create and start a workload. Its values have their types; the command layer validates the rest.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RunRequest {
     /// SERVER.
     pub server: String,
