@@ -64,6 +64,7 @@ pub use orphan::{Orphan, OrphanId, orphans, remove_orphan};
 pub use probe_network::{network_verdicts, probe_network};
 pub use reconcile::{Reconciled, Reconciliation, reconcile};
 pub use remove::remove;
+pub(crate) use request::set_alike;
 pub use request::{RunRequest, Started};
 pub use start::{restart, start};
 pub(crate) use start::{restart_until, start_until};
