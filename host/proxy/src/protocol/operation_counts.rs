@@ -1,8 +1,8 @@
 //! [`OperationCounts`]: how many requests and notifications of clients there were, and how long each took, by MCP method.
 //!
 //! The names are those of the OpenTelemetry conventions for MCP (`mcp.server.operation.duration`, `mcp.method.name`,
-//! `error.type`). Noting an operation takes no lock; memory is taken once for each method, when it first comes. A client may make
-//! up methods and a server error codes, so both are told as one of a fixed set.
+//! `error.type`). To note an operation takes no lock, and memory only when its method comes for the first time. A client may
+//! make up methods and a server error codes, so both are told as one of a fixed set.
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
