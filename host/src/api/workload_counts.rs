@@ -1,8 +1,8 @@
 //! [`WorkloadCounts`]: the restarts and the requests of all workloads together, as their supervisors tell them.
 //!
 //! A supervisor counts from its own start and is gone with its workload, so a sum over those that live would fall. Whenever
-//! somebody asks for metrics, the growth of each supervisor's counts since the last time is added to totals that only grow. The last
-//! moments of a supervisor that ends between two scrapes are missing from them.
+//! somebody asks for metrics, the growth of each supervisor's counts since the last time is added to totals that only grow.
+//! The last moments of a supervisor that ends between two scrapes are missing from them.
 use crate::api::text_format::Text;
 use crate::commands::{Context, WorkloadView, counts};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -40,8 +40,8 @@ struct Durations {
 }
 
 impl WorkloadCounts {
-    /// Asks the supervisors of these workloads, or of those of the last time. A caller that comes while another one asks waits for
-    /// that one's answers.
+    /// Asks the supervisors of these workloads, or of those of the last time. A caller that comes while another one asks
+    /// waits for that one's answers.
     pub(crate) async fn gather(
         &self,
         context: &Context,
@@ -65,7 +65,9 @@ impl Totals {
         let owned = rows.iter().filter(|row| !row.runtime_name.is_empty());
         let named = owned.filter_map(|row| Some((WorkloadName::new(row.name.as_str()).ok()?, row)));
         self.listed = named.map(|(name, row)| (name, row.runtime_name.clone())).collect();
-        self.told.retain(|name, _| self.listed.contains_key(name));
+        // A workload whose RunConfig cannot be read just now is still there, and its counts must not be added once more.
+        let there: HashSet<&str> = rows.iter().map(|row| row.name.as_str()).collect();
+        self.told.retain(|name, _| there.contains(name.as_str()));
         let runtimes: HashSet<_> = self.listed.values().collect();
         for runtime in runtimes {
             self.restarts.entry(runtime.clone()).or_default();
@@ -168,6 +170,13 @@ mod tests {
         for line in expected {
             assert!(text.lines().any(|found| found == line), "{line} is not in:\n{text}");
         }
+        // Its RunConfig cannot be read for a while.
+        let listed = totals.listed.clone();
+        totals.list(&[WorkloadView::unreadable("one", String::new())]);
+        totals.add(one.clone(), told(1, 2, 5));
+        totals.listed = listed;
+        totals.add(one.clone(), told(1, 2, 5));
+        assert_eq!(written(&totals), text);
         // Another supervisor, and then no workload any more.
         totals.add(one, told(3, 1, 1));
         totals.list(&[]);
